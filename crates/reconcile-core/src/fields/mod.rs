@@ -71,22 +71,38 @@ pub struct Field {
 
 /// A row for a field that works as upstream.
 pub const fn supported(path: &'static str) -> Field {
-    Field { path, level: Level::Supported, note: "" }
+    Field {
+        path,
+        level: Level::Supported,
+        note: "",
+    }
 }
 
 /// A row for a field that works, with a remark for the table (never shown in a condition).
 pub const fn supported_note(path: &'static str, note: &'static str) -> Field {
-    Field { path, level: Level::Supported, note }
+    Field {
+        path,
+        level: Level::Supported,
+        note,
+    }
 }
 
 /// A row for a field that is recognised and reported, with the reason.
 pub const fn reported(path: &'static str, note: &'static str) -> Field {
-    Field { path, level: Level::Reported, note }
+    Field {
+        path,
+        level: Level::Reported,
+        note,
+    }
 }
 
 /// A row for a field whose support is intended but not there yet.
 pub const fn planned(path: &'static str, note: &'static str) -> Field {
-    Field { path, level: Level::Planned, note }
+    Field {
+        path,
+        level: Level::Planned,
+        note,
+    }
 }
 
 /// The tables of one kind: what operators export and `xtask docs` prints.

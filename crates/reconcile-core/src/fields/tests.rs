@@ -21,7 +21,10 @@ const TABLE: &[Field] = &[
 ];
 
 fn paths(found: &[Finding]) -> Vec<(&str, Level)> {
-    found.iter().map(|finding| (finding.path.as_str(), finding.level)).collect()
+    found
+        .iter()
+        .map(|finding| (finding.path.as_str(), finding.level))
+        .collect()
 }
 
 #[test]
@@ -99,9 +102,15 @@ fn a_prefix_of_a_word_is_not_a_match() {
 #[test]
 fn tables_of_a_ledger_add_up() {
     const MORE: &[Field] = &[supported("spec.extra")];
-    const LEDGER: Ledger = Ledger { kind: "Thing", tables: &[TABLE, MORE] };
+    const LEDGER: Ledger = Ledger {
+        kind: "Thing",
+        tables: &[TABLE, MORE],
+    };
     let spec = json!({"replicas": 1, "extra": true, "nope": 1});
-    assert_eq!(paths(&LEDGER.findings(&spec, "spec")), vec![("spec.nope", Level::Unknown)]);
+    assert_eq!(
+        paths(&LEDGER.findings(&spec, "spec")),
+        vec![("spec.nope", Level::Unknown)]
+    );
     assert_eq!(LEDGER.fields().count(), TABLE.len() + 1);
 }
 

@@ -27,7 +27,11 @@ pub(super) fn walk<'t>(
         .filter_map(|field| {
             let rest = field.path.strip_prefix(root)?;
             let at_border = rest.is_empty() || rest.starts_with(['.', '[']);
-            at_border.then_some(Candidate { field, rest, wild: 0 })
+            at_border.then_some(Candidate {
+                field,
+                rest,
+                wild: 0,
+            })
         })
         .collect();
     let mut found = Vec::new();
@@ -40,14 +44,20 @@ fn visit(value: &Value, path: &mut String, candidates: &[Candidate<'_>], out: &m
     if is_unset(value) {
         return;
     }
-    let below = candidates.iter().any(|c| !c.rest.is_empty() && c.rest != SUBTREE);
+    let below = candidates
+        .iter()
+        .any(|c| !c.rest.is_empty() && c.rest != SUBTREE);
     match decide(candidates) {
         Some(field) if field.level != Level::Supported => {
             // A row below an unsupported subtree may still be supported: keep looking for it, but a
             // field that has a row of its own is reported whole.
             let exact = candidates.iter().any(|c| c.rest.is_empty());
             if exact || !below || !descend(value, path, candidates, out) {
-                out.push(Finding { path: path.clone(), level: field.level, note: field.note });
+                out.push(Finding {
+                    path: path.clone(),
+                    level: field.level,
+                    note: field.note,
+                });
             }
         }
         Some(_) if below => {
@@ -57,18 +67,30 @@ fn visit(value: &Value, path: &mut String, candidates: &[Candidate<'_>], out: &m
         None if below => {
             descend(value, path, candidates, out);
         }
-        None => out.push(Finding { path: path.clone(), level: Level::Unknown, note: "" }),
+        None => out.push(Finding {
+            path: path.clone(),
+            level: Level::Unknown,
+            note: "",
+        }),
     }
 }
 
 /// The row that speaks for this node itself: its own row first, else the deepest subtree.
 fn decide<'t>(candidates: &[Candidate<'t>]) -> Option<&'t Field> {
-    let exact = candidates.iter().filter(|c| c.rest.is_empty()).min_by_key(|c| c.wild);
+    let exact = candidates
+        .iter()
+        .filter(|c| c.rest.is_empty())
+        .min_by_key(|c| c.wild);
     let subtree = || {
         candidates
             .iter()
             .filter(|c| c.rest == SUBTREE)
-            .max_by_key(|c| (c.field.path.matches(['.', '[']).count(), std::cmp::Reverse(c.wild)))
+            .max_by_key(|c| {
+                (
+                    c.field.path.matches(['.', '[']).count(),
+                    std::cmp::Reverse(c.wild),
+                )
+            })
     };
     exact.or_else(subtree).map(|c| c.field)
 }
@@ -111,9 +133,15 @@ fn step_key<'t>(candidates: &[Candidate<'t>], key: &str) -> Vec<Candidate<'t>> {
             next.push(*candidate);
             continue;
         }
-        let Some(rest) = candidate.rest.strip_prefix('.') else { continue };
+        let Some(rest) = candidate.rest.strip_prefix('.') else {
+            continue;
+        };
         if let Some(rest) = rest.strip_prefix(ANY_KEY) {
-            next.push(Candidate { rest, wild: candidate.wild + 1, ..*candidate });
+            next.push(Candidate {
+                rest,
+                wild: candidate.wild + 1,
+                ..*candidate
+            });
         } else if let Some(rest) = rest.strip_prefix(key)
             && (rest.is_empty() || rest.starts_with(['.', '[']))
         {

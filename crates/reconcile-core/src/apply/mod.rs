@@ -1,0 +1,12 @@
+//! Effects: the few ways in which an operator writes to the API server.
+//!
+//! Each function says in its error what it was about to do with which object, and every call passes the
+//! fence of [`crate::client`].
+
+mod events;
+mod finalizer;
+mod write;
+
+pub use events::EventSink;
+pub use finalizer::{add_finalizer, remove_finalizer};
+pub use write::{ApplyError, Deleted, create, delete, get, merge_patch, resource_of, server_side};

@@ -1,0 +1,182 @@
+//! Create, server-side apply, merge patch and delete of any object.
+
+use kube::{
+    Api, Client,
+    api::{
+        ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
+        PropagationPolicy,
+    },
+    core::GroupVersionKind,
+};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::{
+    object::ObjectKey,
+    reconcile::{Classify, ErrorClass, classify_kube},
+};
+
+/// A write or read that failed, with what it was for.
+#[derive(Debug, Error)]
+#[error("{verb} {kind} {key}: {reason}")]
+pub struct ApplyError {
+    /// The verb, for example `apply`.
+    pub verb: &'static str,
+    /// The kind.
+    pub kind: String,
+    /// The object.
+    pub key: ObjectKey,
+    /// The API server's message, or what went wrong on the way.
+    pub reason: String,
+    /// The client's error.
+    #[source]
+    pub source: kube::Error,
+}
+
+impl ApplyError {
+    fn new(verb: &'static str, kind: &str, key: &ObjectKey, source: kube::Error) -> Self {
+        let reason = match &source {
+            kube::Error::Api(status) => status.message.clone(),
+            other => other.to_string(),
+        };
+        Self {
+            verb,
+            kind: kind.to_owned(),
+            key: key.clone(),
+            reason,
+            source,
+        }
+    }
+
+    /// HTTP status code of the answer, when there was one.
+    pub fn code(&self) -> Option<u16> {
+        match &self.source {
+            kube::Error::Api(status) => Some(status.code),
+            _ => None,
+        }
+    }
+}
+
+impl Classify for ApplyError {
+    fn class(&self) -> ErrorClass {
+        classify_kube(&self.source)
+    }
+}
+
+/// Names of a resource whose plural is known.
+pub fn resource_of(gvk: &GroupVersionKind, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(gvk, plural)
+}
+
+fn api(client: &Client, resource: &ApiResource, key: &ObjectKey) -> Api<DynamicObject> {
+    if key.namespace.is_empty() {
+        Api::all_with(client.clone(), resource)
+    } else {
+        Api::namespaced_with(client.clone(), &key.namespace, resource)
+    }
+}
+
+/// Reads an object; `None` when there is none.
+pub async fn get(
+    client: &Client,
+    resource: &ApiResource,
+    key: &ObjectKey,
+) -> Result<Option<DynamicObject>, ApplyError> {
+    api(client, resource, key)
+        .get_opt(&key.name)
+        .await
+        .map_err(|error| ApplyError::new("get", &resource.kind, key, error))
+}
+
+/// Creates an object. An existing one is a conflict.
+pub async fn create(
+    client: &Client,
+    resource: &ApiResource,
+    key: &ObjectKey,
+    object: &DynamicObject,
+    manager: &str,
+) -> Result<DynamicObject, ApplyError> {
+    let params = PostParams {
+        field_manager: Some(manager.to_owned()),
+        ..PostParams::default()
+    };
+    api(client, resource, key)
+        .create(&params, object)
+        .await
+        .map_err(|error| ApplyError::new("create", &resource.kind, key, error))
+}
+
+/// Server-side apply. With `force`, fields that others own are taken over; with `dry_run` nothing is
+/// written and the answer is what would be.
+pub async fn server_side(
+    client: &Client,
+    resource: &ApiResource,
+    key: &ObjectKey,
+    object: &Value,
+    manager: &str,
+    force: bool,
+    dry_run: bool,
+) -> Result<DynamicObject, ApplyError> {
+    let params = PatchParams {
+        field_manager: Some(manager.to_owned()),
+        force,
+        dry_run,
+        ..PatchParams::default()
+    };
+    api(client, resource, key)
+        .patch(&key.name, &params, &Patch::Apply(object))
+        .await
+        .map_err(|error| ApplyError::new("apply", &resource.kind, key, error))
+}
+
+/// JSON merge patch of an object, or of its `subresource` when one is named.
+pub async fn merge_patch(
+    client: &Client,
+    resource: &ApiResource,
+    key: &ObjectKey,
+    patch: &Value,
+    manager: &str,
+) -> Result<DynamicObject, ApplyError> {
+    let params = PatchParams {
+        field_manager: Some(manager.to_owned()),
+        ..PatchParams::default()
+    };
+    api(client, resource, key)
+        .patch(&key.name, &params, &Patch::Merge(patch))
+        .await
+        .map_err(|error| ApplyError::new("patch", &resource.kind, key, error))
+}
+
+/// How a delete ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// The object is gone, or was gone before.
+    Gone,
+    /// Deletion was accepted; finalizers or dependents hold the object back.
+    Pending,
+}
+
+/// Deletes an object, only if its uid is still `uid` when one is given.
+pub async fn delete(
+    client: &Client,
+    resource: &ApiResource,
+    key: &ObjectKey,
+    uid: Option<&str>,
+    propagation: PropagationPolicy,
+) -> Result<Deleted, ApplyError> {
+    let params = DeleteParams {
+        propagation_policy: Some(propagation),
+        preconditions: uid.map(|uid| Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    match api(client, resource, key).delete(&key.name, &params).await {
+        // The object itself comes back while something holds it, a bare status once it is gone.
+        Ok(answer) if answer.is_left() => Ok(Deleted::Pending),
+        Ok(_) => Ok(Deleted::Gone),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Deleted::Gone),
+        Err(error) => Err(ApplyError::new("delete", &resource.kind, key, error)),
+    }
+}

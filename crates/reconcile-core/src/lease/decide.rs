@@ -1,0 +1,152 @@
+//! Whether to take, renew or wait for a lease.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// How long things take; client-go's names and defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How long a holder that is not seen to renew keeps the lease.
+    pub lease_duration: Duration,
+    /// How long the holder tries to renew before it gives up.
+    pub renew_deadline: Duration,
+    /// Pause between tries.
+    pub retry_period: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            lease_duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The fields of a Lease that elections read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaseRecord {
+    /// Who holds it; empty after a release.
+    pub holder: String,
+    /// Seconds that the holder asked for.
+    pub duration_seconds: i32,
+    /// How often the holder changed.
+    pub transitions: i32,
+    /// The holder's renewal stamp, as text: it is compared, never trusted as a time.
+    pub renewed: Option<String>,
+}
+
+/// A record, and when this process first saw it in this form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The record.
+    pub record: LeaseRecord,
+    /// Local time at which the record was first seen unchanged since.
+    pub since: Timestamp,
+}
+
+/// What to do with the lease now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// There is none: create it.
+    Create,
+    /// It is free or its holder is dead: take it, with this number of transitions.
+    Take {
+        /// Value for `leaseTransitions`.
+        transitions: i32,
+    },
+    /// It is ours: renew it.
+    Renew,
+    /// Somebody else holds it.
+    Wait,
+}
+
+/// Decides for the candidate `me` at local time `now`.
+///
+/// A foreign holder counts as alive until its record has not changed for the duration that the record
+/// itself asks for, measured with the local clock from when the change was seen. Clocks of other machines
+/// play no part.
+pub fn decide(observed: Option<&Observed>, me: &str, now: Timestamp) -> Decision {
+    let Some(Observed { record, since }) = observed else {
+        return Decision::Create;
+    };
+    if record.holder == me {
+        return Decision::Renew;
+    }
+    if record.holder.is_empty() {
+        return Decision::Take {
+            transitions: record.transitions.saturating_add(1),
+        };
+    }
+    let patience = SignedDuration::from_secs(i64::from(record.duration_seconds.max(1)));
+    if now.duration_since(*since) < patience {
+        Decision::Wait
+    } else {
+        Decision::Take {
+            transitions: record.transitions.saturating_add(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).expect("in range")
+    }
+
+    fn seen(holder: &str, since: i64) -> Observed {
+        let record = LeaseRecord {
+            holder: holder.into(),
+            duration_seconds: 15,
+            transitions: 3,
+            renewed: Some("x".into()),
+        };
+        Observed {
+            record,
+            since: at(since),
+        }
+    }
+
+    #[test]
+    fn a_missing_lease_is_created() {
+        assert_eq!(decide(None, "me", at(0)), Decision::Create);
+    }
+
+    #[test]
+    fn the_own_lease_is_renewed_however_old() {
+        assert_eq!(decide(Some(&seen("me", 0)), "me", at(100)), Decision::Renew);
+    }
+
+    #[test]
+    fn a_foreign_holder_is_waited_for_until_it_has_been_silent_for_its_duration() {
+        let other = seen("other", 0);
+        assert_eq!(decide(Some(&other), "me", at(14)), Decision::Wait);
+        assert_eq!(
+            decide(Some(&other), "me", at(15)),
+            Decision::Take { transitions: 4 }
+        );
+    }
+
+    #[test]
+    fn a_released_lease_is_taken_at_once() {
+        assert_eq!(
+            decide(Some(&seen("", 0)), "me", at(0)),
+            Decision::Take { transitions: 4 }
+        );
+    }
+
+    #[test]
+    fn a_record_without_duration_is_not_taken_while_fresh() {
+        let mut other = seen("other", 0);
+        other.record.duration_seconds = 0;
+        assert_eq!(decide(Some(&other), "me", at(0)), Decision::Wait);
+        assert_eq!(
+            decide(Some(&other), "me", at(1)),
+            Decision::Take { transitions: 4 }
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! What every operator of this workspace needs, and nothing of any one of them.
+//!
+//! ```text
+//!   operator   args, log, client, admin server, election, drain: from command line to clean stop
+//!   watch      the one way to watch a kind; indexes of small values with read-your-writes
+//!   reconcile  observe ─► plan ─► apply ─► report, and the driver that runs it
+//!   client     the gate of all requests: leader fence, deadline, counters
+//!   apply      the few ways to write
+//!   fields     the support ledger: which fields are honoured, and what is said about the others
+//! ```
+//!
+//! This crate never names an Argo kind.
+
+pub mod admin;
+pub mod apply;
+pub mod args;
+pub mod client;
+pub mod clock;
+pub mod fields;
+pub mod lease;
+pub mod object;
+pub mod operator;
+pub mod reconcile;
+pub mod telemetry;
+pub mod watch;

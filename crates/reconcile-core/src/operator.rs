@@ -1,0 +1,286 @@
+//! From command line to running controllers, and back to a clean stop.
+//!
+//! ```text
+//!   args ─► log ─► client ─► admin server ─► watches warm up ─► lease ─► controllers
+//!   SIGTERM ─► no new passes ─► passes in flight end ─► lease released ─► exit
+//! ```
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use prometheus::Registry;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admin::{self, AdminError, Readiness},
+    apply::EventSink,
+    args::{KubeArgs, LeaderArgs},
+    client::{self, Fence, RequestMetrics},
+    clock::Clock,
+    lease::{Elector, LeaseConfig, LeaseLost},
+};
+
+/// Time that passes in flight get after SIGTERM; under the 30 s that Kubernetes grants a pod.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// What tells one operator from another at start.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Name of the process, for logs, Events and the lease holder.
+    pub name: &'static str,
+    /// Name of the Lease.
+    pub lease: String,
+    /// Ports of the admin server; each serves all endpoints. 0 takes a free one.
+    pub ports: Vec<u16>,
+}
+
+/// A started operator: connected, observable, not yet leading.
+pub struct Operator {
+    /// The client; its writes pass the fence.
+    pub client: Client,
+    /// The client's configuration, for clients that act as somebody else.
+    pub config: Config,
+    /// The clock.
+    pub clock: Clock,
+    /// Where metrics are registered.
+    pub registry: Registry,
+    /// Parts that must be ready before the process is.
+    pub readiness: Readiness,
+    /// Where Events go.
+    pub events: EventSink,
+    /// Cancelled when the process should stop.
+    pub shutdown: CancellationToken,
+    /// The namespace that the process runs in, or that of the kubeconfig's context.
+    pub namespace: String,
+    fence: Fence,
+    leads: watch::Sender<bool>,
+    elector: Option<Elector>,
+    tasks: TaskTracker,
+    name: &'static str,
+}
+
+/// The operator could not be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// No usable connection settings.
+    #[error("cannot find the API server: {0}")]
+    Config(String),
+    /// The client could not be built.
+    #[error("cannot build the Kubernetes client: {0}")]
+    Client(#[from] kube::Error),
+    /// The admin server could not be started.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// A metric could not be registered.
+    #[error("cannot register a metric: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Installs the one TLS provider of the process. Several libraries bring one along, and rustls refuses
+/// to choose; so every binary and test calls this first. Calling it twice is harmless.
+pub fn install_tls() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+/// Runs `main` on a runtime sized for an operator: two workers, because the work is waiting, and few
+/// blocking threads, because each has a stack.
+pub fn block_on<T>(main: impl Future<Output = T>) -> std::io::Result<T> {
+    const WORKERS: usize = 2;
+    const BLOCKING: usize = 8;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(BLOCKING)
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(main))
+}
+
+impl Operator {
+    /// Connects, starts the admin server and prepares the election. The log must be up already.
+    pub async fn start(
+        identity: Identity,
+        kube: &KubeArgs,
+        leader: &LeaderArgs,
+    ) -> Result<Self, StartError> {
+        install_tls();
+        let clock = Clock::system();
+        let config = kube_config(kube).await?;
+        let registry = Registry::new();
+        let requests = RequestMetrics::register(&registry)?;
+        register_process(&registry)?;
+        let fence = if leader.enabled {
+            Fence::closed(clock.clone())
+        } else {
+            Fence::open(clock.clone())
+        };
+        let client = client::connect(config.clone(), fence.clone(), requests.clone())?;
+        let namespace = config.default_namespace.clone();
+        let (leads, _) = watch::channel(!leader.enabled);
+        let holder = format!("{}_{}", host_name(), std::process::id());
+        let elector = if leader.enabled {
+            let lease = LeaseConfig {
+                namespace: leader
+                    .namespace
+                    .clone()
+                    .unwrap_or_else(|| namespace.clone()),
+                name: identity.lease.clone(),
+                identity: holder.clone(),
+                timing: leader.timing(),
+            };
+            // The election itself must be able to write while the fence is closed.
+            let unfenced = client::connect(config.clone(), Fence::open(clock.clone()), requests)?;
+            Some(Elector::new(
+                unfenced,
+                lease,
+                fence.clone(),
+                clock.clone(),
+                leads.clone(),
+            ))
+        } else {
+            None
+        };
+        let readiness = Readiness::default();
+        let shutdown = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        for port in &identity.ports {
+            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), *port);
+            let (bound, server) =
+                admin::serve(address, registry.clone(), readiness.clone()).await?;
+            tracing::info!(%bound, "serving /metrics, /healthz and /readyz");
+            // Not tracked: probes are answered until the very end.
+            tokio::spawn(server);
+        }
+        let (events, writer) = EventSink::new(client.clone(), clock.clone(), holder);
+        tokio::spawn(writer);
+        Ok(Self {
+            client,
+            config,
+            clock,
+            registry,
+            readiness,
+            events,
+            shutdown,
+            namespace,
+            fence,
+            leads,
+            elector,
+            tasks,
+            name: identity.name,
+        })
+    }
+
+    /// Whether this process leads; changes are seen by every receiver.
+    pub fn leader(&self) -> watch::Receiver<bool> {
+        self.leads.subscribe()
+    }
+
+    /// The fence, for writers other than the client.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
+    }
+
+    /// Runs a watch or server beside the controllers; it is dropped at shutdown. When it ends by itself,
+    /// the process stops, because a missing part must not go unnoticed.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = task => {
+                    if !shutdown.is_cancelled() {
+                        tracing::error!(task = name, "a part of the process ended; stopping");
+                        shutdown.cancel();
+                    }
+                }
+            }
+        });
+    }
+
+    /// Runs work that must end by itself after shutdown before the lease is released, such as
+    /// [`crate::reconcile::Driver::run`].
+    pub fn spawn_drained(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Waits for SIGTERM or Ctrl-C, drains, releases the lease. An error means that leadership was lost.
+    pub async fn run(mut self) -> Result<(), LeaseLost> {
+        let stop = self.shutdown.clone();
+        tokio::spawn(async move {
+            stop_signal().await;
+            tracing::info!("stopping: no new work, ending what is in flight");
+            stop.cancel();
+        });
+        tracing::info!(operator = self.name, "started");
+        self.tasks.close();
+        let drained = {
+            let tasks = self.tasks.clone();
+            async move {
+                if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+                    tracing::warn!("work in flight did not end in time");
+                }
+            }
+        };
+        match self.elector.take() {
+            None => {
+                self.shutdown.cancelled().await;
+                drained.await;
+                Ok(())
+            }
+            Some(elector) => elector.run(self.shutdown.clone(), drained).await,
+        }
+    }
+}
+
+async fn kube_config(args: &KubeArgs) -> Result<Config, StartError> {
+    let options = KubeConfigOptions {
+        context: args.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    let failed = |error: &dyn std::error::Error| StartError::Config(error.to_string());
+    match &args.kubeconfig {
+        Some(path) if !path.as_os_str().is_empty() => {
+            let file = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
+            Config::from_custom_kubeconfig(file, &options)
+                .await
+                .map_err(|error| failed(&error))
+        }
+        _ if args.context.is_some() => Config::from_kubeconfig(&options)
+            .await
+            .map_err(|error| failed(&error)),
+        _ => Config::infer().await.map_err(|error| failed(&error)),
+    }
+}
+
+fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(crate::admin::ProcessCollector::new()?))
+}
+
+/// The pod's name, which the kubelet sets as host name.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_else(|_| "unknown".to_owned())
+}
+
+async fn stop_signal() {
+    let mut terminate =
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(signal) => signal,
+            Err(error) => {
+                tracing::error!(%error, "cannot listen for SIGTERM");
+                return std::future::pending().await;
+            }
+        };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -1,0 +1,65 @@
+//! What kind of failure an error is, because that decides the retry.
+
+use std::time::Duration;
+
+/// The class of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The user's input is wrong: say so on the object and wait for a change.
+    Invalid,
+    /// Another writer was faster: read again and plan again, at once and once; then back off.
+    Conflict,
+    /// Something outside is not available now: retry with back-off.
+    Transient,
+    /// Something outside is not available now and said when to come back.
+    RetryAfter(Duration),
+    /// This process is no longer the leader: stop writing, say nothing.
+    Fenced,
+    /// The program is wrong: report it and retry slowly.
+    Bug,
+}
+
+/// An error that knows its class.
+pub trait Classify {
+    /// The class, which decides the retry and what is reported.
+    fn class(&self) -> ErrorClass;
+}
+
+/// The class of an error of the Kubernetes client.
+pub fn classify_kube(error: &kube::Error) -> ErrorClass {
+    if crate::client::is_fenced(error) {
+        return ErrorClass::Fenced;
+    }
+    let kube::Error::Api(status) = error else {
+        return ErrorClass::Transient;
+    };
+    match status.code {
+        409 => ErrorClass::Conflict,
+        429 => {
+            let seconds = status
+                .details
+                .as_ref()
+                .map_or(0, |details| details.retry_after_seconds);
+            if seconds == 0 {
+                ErrorClass::Transient
+            } else {
+                ErrorClass::RetryAfter(Duration::from_secs(u64::from(seconds)))
+            }
+        }
+        400 | 405 | 413 | 415 | 422 => ErrorClass::Invalid,
+        // Forbidden and not found heal when somebody grants the right or creates the object.
+        _ => ErrorClass::Transient,
+    }
+}
+
+impl Classify for kube::Error {
+    fn class(&self) -> ErrorClass {
+        classify_kube(self)
+    }
+}
+
+impl Classify for crate::object::FieldError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Invalid
+    }
+}

@@ -1,0 +1,114 @@
+//! One way to reconcile: observe, plan, apply, report.
+//!
+//! ```text
+//!   index change / wake-up ──► Queue ──► observe ──► plan ──► apply ──► report
+//!                                        (reads +   (pure)   (effects)  (status, Events,
+//!                                         validate)                      next wake-up)
+//! ```
+//!
+//! A [`Controller`] supplies the four steps for one kind; [`Driver`] runs them: one pass per object at a
+//! time, only while this process leads, with the retry that the error's [`ErrorClass`] asks for.
+
+mod backoff;
+mod driver;
+mod error;
+mod plan;
+mod queue;
+mod report;
+
+pub use backoff::Backoff;
+pub use driver::{Driver, DriverConfig};
+pub use error::{Classify, ErrorClass, classify_kube};
+pub use plan::{Note, Plan};
+pub use queue::Queue;
+pub use report::{EventNote, EventType, Report, RootPatch, Target, merge_diff};
+
+use std::{fmt, future::Future};
+
+use jiff::Timestamp;
+
+use crate::object::{Kind, ObjectKey, Root};
+
+/// The four steps of a reconcile for one kind.
+pub trait Controller: Send + Sync + 'static {
+    /// The kind whose objects are reconciled.
+    type Kind: Kind;
+    /// Everything a plan may look at: the checked spec, the status and the live objects around it.
+    type Observed: Send + Sync;
+    /// One effect, as printable data.
+    type Action: fmt::Debug + fmt::Display + Send + Sync;
+    /// What carrying out an action brought, for the report.
+    type Applied: Send + Sync;
+    /// What can go wrong in observe or apply.
+    type Error: std::error::Error + Classify + Send + Sync;
+
+    /// Lower-case name of the controller for logs, metrics and the Event reporter.
+    const NAME: &'static str;
+
+    /// Reads and validates; must not write. Reads come from indexes wherever one exists.
+    fn observe(
+        &self,
+        root: &Root<Self::Kind>,
+    ) -> impl Future<Output = Result<Self::Observed, Self::Error>> + Send;
+
+    /// Decides; a plain function of its arguments.
+    fn plan(observed: &Self::Observed, now: Timestamp) -> Plan<Self::Action>;
+
+    /// Carries out one action. Actions run in the order of the plan; after the first failure the rest of
+    /// the plan is dropped, because later actions may rely on earlier ones.
+    fn apply(
+        &self,
+        observed: &Self::Observed,
+        action: &Self::Action,
+    ) -> impl Future<Output = Result<Self::Applied, Self::Error>> + Send;
+
+    /// Says what the root object should be told, from what was really applied; a plain function.
+    fn report(
+        observed: &Self::Observed,
+        plan: &Plan<Self::Action>,
+        done: &[Done<Self::Action, Self::Applied, Self::Error>],
+        now: Timestamp,
+    ) -> Report;
+
+    /// Says what the root object should be told when it could not be observed, for example an
+    /// `InvalidSpec` condition that names the field. A plain function. The default says nothing.
+    fn reject(root: &Root<Self::Kind>, error: &Self::Error, now: Timestamp) -> Report {
+        let _ = (root, error, now);
+        Report::default()
+    }
+
+    /// The object is gone from the API server: drop what is kept in memory for it.
+    fn forget(&self, key: &ObjectKey) {
+        let _ = key;
+    }
+}
+
+/// One action of the plan with its outcome. Actions that were not reached are not listed.
+#[derive(Debug)]
+pub struct Done<A, R, E> {
+    /// Position of the action in [`Plan::actions`].
+    pub index: usize,
+    /// The action's printed form.
+    pub action: std::marker::PhantomData<fn() -> A>,
+    /// What it brought.
+    pub result: Result<R, E>,
+}
+
+impl<A, R, E> Done<A, R, E> {
+    /// The outcome of the action at `index`.
+    pub fn new(index: usize, result: Result<R, E>) -> Self {
+        Self {
+            index,
+            action: std::marker::PhantomData,
+            result,
+        }
+    }
+
+    /// The action of `plan` that this is the outcome of.
+    pub fn action<'p>(&self, plan: &'p Plan<A>) -> Option<&'p A> {
+        plan.actions.get(self.index)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! Small values of watched objects, by key and by tag, with read-your-writes.
+//!
+//! A controller that has just written an object must not plan from an older copy of it. Therefore every
+//! answer of a write goes into the index too ([`Index::written`], [`Index::deleted`]), and an event that
+//! is older than what is stored is dropped. resourceVersions of one kind are ordered numbers
+//! (KEP-5504).
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use kube::api::ObjectMeta;
+use parking_lot::RwLock;
+
+use crate::object::ObjectKey;
+
+/// Gone objects remembered per index so that late events do not bring them back; older ones fall out.
+const TOMBSTONES: usize = 4096;
+
+/// What changed: the value before and after; `None` where there is none.
+#[derive(Clone, Debug)]
+pub struct Change<T> {
+    /// The object.
+    pub key: ObjectKey,
+    /// The value before.
+    pub old: Option<Arc<T>>,
+    /// The value now; `None` when the object is gone.
+    pub new: Option<Arc<T>>,
+}
+
+/// A value with what identifies the object's state.
+#[derive(Clone, Debug)]
+pub struct Stored<T> {
+    /// The object's uid.
+    pub uid: Arc<str>,
+    /// resourceVersion as a number; 0 when the server gave none.
+    pub version: u64,
+    /// The value.
+    pub value: Arc<T>,
+    /// Number of the list during or after which the value was last confirmed.
+    epoch: u64,
+}
+
+type Tags<T> = dyn Fn(&T) -> Vec<String> + Send + Sync;
+
+/// Values by key and by tag. Cloning shares the index.
+pub struct Index<T> {
+    state: Arc<RwLock<State<T>>>,
+    tags: Arc<Tags<T>>,
+}
+
+struct State<T> {
+    objects: HashMap<ObjectKey, Stored<T>>,
+    tagged: HashMap<String, HashSet<ObjectKey>>,
+    gone: HashSet<String>,
+    gone_order: VecDeque<String>,
+    epoch: u64,
+}
+
+impl<T> Clone for Index<T> {
+    fn clone(&self) -> Self {
+        Self {
+            state: self.state.clone(),
+            tags: self.tags.clone(),
+        }
+    }
+}
+
+impl<T: PartialEq> Default for Index<T> {
+    fn default() -> Self {
+        Self::new(|_| Vec::new())
+    }
+}
+
+impl<T: PartialEq> Index<T> {
+    /// An empty index; `tags` gives the words under which a value is found by [`Index::tagged`], for
+    /// example the uid of its owner.
+    pub fn new(tags: impl Fn(&T) -> Vec<String> + Send + Sync + 'static) -> Self {
+        Self {
+            state: Arc::new(RwLock::new(State {
+                objects: HashMap::new(),
+                tagged: HashMap::new(),
+                gone: HashSet::new(),
+                gone_order: VecDeque::new(),
+                epoch: 0,
+            })),
+            tags: Arc::new(tags),
+        }
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<T>> {
+        self.state
+            .read()
+            .objects
+            .get(key)
+            .map(|stored| stored.value.clone())
+    }
+
+    /// The value of `key` with uid and version.
+    pub fn stored(&self, key: &ObjectKey) -> Option<Stored<T>>
+    where
+        T: Clone,
+    {
+        self.state.read().objects.get(key).cloned()
+    }
+
+    /// The values that carry `tag`, ordered by key.
+    pub fn tagged(&self, tag: &str) -> Vec<(ObjectKey, Arc<T>)> {
+        let state = self.state.read();
+        let mut found: Vec<_> = state
+            .tagged
+            .get(tag)
+            .into_iter()
+            .flatten()
+            .filter_map(|key| Some((key.clone(), state.objects.get(key)?.value.clone())))
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found
+    }
+
+    /// All keys, in no order.
+    pub fn keys(&self) -> Vec<ObjectKey> {
+        self.state.read().objects.keys().cloned().collect()
+    }
+
+    /// Calls `visit` for each value while the index is locked for reading; keep it short.
+    pub fn each(&self, mut visit: impl FnMut(&ObjectKey, &Arc<T>)) {
+        for (key, stored) in &self.state.read().objects {
+            visit(key, &stored.value);
+        }
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.state.read().objects.len()
+    }
+
+    /// True when nothing is stored.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes a value from a watch event or from the answer to a write. Older states than the stored one
+    /// are dropped. Gives the change when the value is another one.
+    pub fn written(&self, meta: &ObjectMeta, value: T) -> Option<Change<T>> {
+        let key = ObjectKey::of_meta(meta);
+        let version = version_of(meta);
+        let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
+        let mut state = self.state.write();
+        let epoch = state.epoch;
+        if state.gone.contains(uid.as_ref()) {
+            return None;
+        }
+        if let Some(stored) = state.objects.get_mut(&key) {
+            let same_object = stored.uid == uid;
+            if same_object {
+                stored.epoch = epoch;
+            }
+            if same_object && stored.version > version && version != 0 {
+                return None;
+            }
+            if same_object && *stored.value == value {
+                stored.version = version;
+                return None;
+            }
+        }
+        let value = Arc::new(value);
+        let old = state
+            .objects
+            .insert(
+                key.clone(),
+                Stored {
+                    uid,
+                    version,
+                    value: value.clone(),
+                    epoch,
+                },
+            )
+            .map(|stored| stored.value);
+        if let Some(old) = &old {
+            state.untag(&key, (self.tags)(old));
+        }
+        state.tag(&key, (self.tags)(&value));
+        Some(Change {
+            key,
+            old,
+            new: Some(value),
+        })
+    }
+
+    /// Takes the deletion of an object; a later event about the same uid is dropped.
+    pub fn deleted(&self, key: &ObjectKey, uid: &str) -> Option<Change<T>> {
+        let mut state = self.state.write();
+        if !uid.is_empty() {
+            state.bury(uid);
+        }
+        match state.objects.get(key) {
+            Some(stored) if uid.is_empty() || stored.uid.as_ref() == uid => {}
+            _ => return None,
+        }
+        let old = state.objects.remove(key).map(|stored| stored.value)?;
+        state.untag(key, (self.tags)(&old));
+        Some(Change {
+            key: key.clone(),
+            old: Some(old),
+            new: None,
+        })
+    }
+
+    /// Removes a value whose object lives on but is of no interest any more.
+    pub fn dropped(&self, key: &ObjectKey) -> Option<Change<T>> {
+        let mut state = self.state.write();
+        let old = state.objects.remove(key).map(|stored| stored.value)?;
+        state.untag(key, (self.tags)(&old));
+        Some(Change {
+            key: key.clone(),
+            old: Some(old),
+            new: None,
+        })
+    }
+
+    /// A list begins: what it does not confirm is gone when it ends.
+    pub(crate) fn begin_list(&self) {
+        self.state.write().epoch += 1;
+    }
+
+    /// The list has ended: removes what it did not contain. Values written by this process since it
+    /// began count as confirmed.
+    pub(crate) fn end_list(&self) -> Vec<Change<T>> {
+        let mut state = self.state.write();
+        let epoch = state.epoch;
+        let stale: Vec<ObjectKey> = state
+            .objects
+            .iter()
+            .filter(|(_, stored)| stored.epoch < epoch)
+            .map(|(key, _)| key.clone())
+            .collect();
+        let mut changes = Vec::with_capacity(stale.len());
+        for key in stale {
+            if let Some(stored) = state.objects.remove(&key) {
+                state.untag(&key, (self.tags)(&stored.value));
+                changes.push(Change {
+                    key,
+                    old: Some(stored.value),
+                    new: None,
+                });
+            }
+        }
+        changes
+    }
+}
+
+impl<T> State<T> {
+    fn tag(&mut self, key: &ObjectKey, tags: Vec<String>) {
+        for tag in tags {
+            self.tagged.entry(tag).or_default().insert(key.clone());
+        }
+    }
+
+    fn untag(&mut self, key: &ObjectKey, tags: Vec<String>) {
+        for tag in tags {
+            if let Some(keys) = self.tagged.get_mut(&tag) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.tagged.remove(&tag);
+                }
+            }
+        }
+    }
+
+    fn bury(&mut self, uid: &str) {
+        if self.gone.insert(uid.to_owned()) {
+            self.gone_order.push_back(uid.to_owned());
+            if self.gone_order.len() > TOMBSTONES
+                && let Some(oldest) = self.gone_order.pop_front()
+            {
+                self.gone.remove(&oldest);
+            }
+        }
+    }
+}
+
+fn version_of(meta: &ObjectMeta) -> u64 {
+    meta.resource_version
+        .as_deref()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
+}

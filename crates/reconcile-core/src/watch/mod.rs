@@ -1,0 +1,18 @@
+//! The one way to watch a kind, and the small values that are kept of it.
+//!
+//! ```text
+//!   API server ──► streamed list / watch ──► guard ──► convert ──► Index<T> ──► changed(key, old, new)
+//!                  (falls back to pages)     (undecodable          (small values,
+//!                                             objects are told)     by key and tag)
+//! ```
+
+mod guard;
+mod index;
+mod stream;
+
+pub use guard::{Guarded, Undecodable};
+pub use index::{Change, Index, Stored};
+pub use stream::{Watch, WatchConfig};
+
+#[cfg(test)]
+mod tests;
