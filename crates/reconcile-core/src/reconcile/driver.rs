@@ -274,8 +274,8 @@ impl<C: Controller> Driver<C> {
     fn remember(&self, root: Root<C::Kind>) -> Arc<Root<C::Kind>> {
         let meta = root.metadata.clone();
         let key = ObjectKey::of_meta(&meta);
-        // An own write is no reason for another pass, so the change is not queued.
-        drop(self.roots.written(&meta, root.clone()));
+        // An own write is no reason for another pass by itself; `write` looks for foreign changes.
+        drop(self.roots.store(&meta, root.clone()));
         self.roots.get(&key).unwrap_or_else(|| Arc::new(root))
     }
 
@@ -347,9 +347,31 @@ impl<C: Controller> Driver<C> {
     }
 
     async fn write(&self, root: &Root<C::Kind>, report: &Report) -> Result<(), Failure> {
+        let mut expected = Watched::of(root);
+        let mut version = root.metadata.resource_version.clone();
         for patch in &report.patches {
             match self.patch(root, patch).await {
-                Ok(written) => drop(self.remember(written)),
+                Ok(written) => {
+                    expected.patch(&patch.body);
+                    let found = Watched::of(&written);
+                    let key = root.key();
+                    let before = version.replace(
+                        written
+                            .metadata
+                            .resource_version
+                            .clone()
+                            .unwrap_or_default(),
+                    );
+                    drop(self.remember(written));
+                    // An unchanged version means that the server made nothing of the patch, as when the
+                    // schema drops a field: no reason to try again.
+                    if found != expected && version != before {
+                        // Somebody else wrote meanwhile. The event of that write is older than this
+                        // answer and will be dropped, so the pass it calls for is asked for here.
+                        self.queue.add(key);
+                        expected = found;
+                    }
+                }
                 Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
                 Err(error) => {
                     return Err(Failure {
@@ -393,6 +415,46 @@ impl<C: Controller> Driver<C> {
         self.client
             .request(request.map_err(kube::Error::BuildRequest)?)
             .await
+    }
+}
+
+/// The parts of a root object whose change calls for a pass.
+#[derive(PartialEq)]
+struct Watched(serde_json::Value);
+
+impl Watched {
+    fn of<K: Kind>(root: &Root<K>) -> Self {
+        let meta = &root.metadata;
+        Self(serde_json::json!({
+            "metadata": {
+                "annotations": meta.annotations.iter().flatten()
+                    .filter(|(key, _)| *key != "kubectl.kubernetes.io/last-applied-configuration")
+                    .collect::<std::collections::BTreeMap<_, _>>(),
+                "labels": meta.labels.iter().flatten().collect::<std::collections::BTreeMap<_, _>>(),
+                "finalizers": meta.finalizers.iter().flatten().collect::<Vec<_>>(),
+                "deletionTimestamp": meta.deletion_timestamp,
+            },
+            "spec": root.spec_value(),
+            "status": root.status_value(),
+            "operation": root.operation_value(),
+        }))
+    }
+
+    fn patch(&mut self, body: &serde_json::Value) {
+        let mut body = body.clone();
+        if let Some(metadata) = body
+            .get_mut("metadata")
+            .and_then(|meta| meta.as_object_mut())
+        {
+            metadata.remove("resourceVersion");
+        }
+        json_patch::merge(&mut self.0, &body);
+        for part in ["spec", "status", "operation"] {
+            // A removed part reads as null.
+            if self.0.get(part).is_none() {
+                self.0[part] = serde_json::Value::Null;
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::object::ObjectKey;
 const TOMBSTONES: usize = 4096;
 
 /// What changed: the value before and after; `None` where there is none.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Change<T> {
     /// The object.
     pub key: ObjectKey,
@@ -42,12 +42,24 @@ pub struct Stored<T> {
     epoch: u64,
 }
 
+impl<T> Clone for Change<T> {
+    fn clone(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            old: self.old.clone(),
+            new: self.new.clone(),
+        }
+    }
+}
+
+type Listener<T> = Arc<dyn Fn(Change<T>) + Send + Sync>;
 type Tags<T> = dyn Fn(&T) -> Vec<String> + Send + Sync;
 
 /// Values by key and by tag. Cloning shares the index.
 pub struct Index<T> {
     state: Arc<RwLock<State<T>>>,
     tags: Arc<Tags<T>>,
+    listeners: Arc<RwLock<Vec<Listener<T>>>>,
 }
 
 struct State<T> {
@@ -61,6 +73,7 @@ struct State<T> {
 impl<T> Clone for Index<T> {
     fn clone(&self) -> Self {
         Self {
+            listeners: self.listeners.clone(),
             state: self.state.clone(),
             tags: self.tags.clone(),
         }
@@ -86,7 +99,24 @@ impl<T: PartialEq> Index<T> {
                 epoch: 0,
             })),
             tags: Arc::new(tags),
+            listeners: Arc::default(),
         }
+    }
+
+    /// Calls `listener` for every change from now on, whether it came by watch or by an own write. An
+    /// own write counts, because its answer may carry a foreign change whose event will then be
+    /// dropped as old. Must not block.
+    pub fn on_change(&self, listener: impl Fn(Change<T>) + Send + Sync + 'static) {
+        self.listeners.write().push(Arc::new(listener));
+    }
+
+    fn tell(&self, change: Option<Change<T>>) -> Option<Change<T>> {
+        if let Some(change) = &change {
+            for listener in self.listeners.read().iter() {
+                listener(change.clone());
+            }
+        }
+        change
     }
 
     /// The value of `key`.
@@ -143,8 +173,13 @@ impl<T: PartialEq> Index<T> {
     }
 
     /// Takes a value from a watch event or from the answer to a write. Older states than the stored one
-    /// are dropped. Gives the change when the value is another one.
+    /// are dropped. Gives the change when the value is another one, after telling the listeners.
     pub fn written(&self, meta: &ObjectMeta, value: T) -> Option<Change<T>> {
+        self.tell(self.store(meta, value))
+    }
+
+    /// As [`Index::written`] without telling the listeners, for a caller that looks at the answer itself.
+    pub(crate) fn store(&self, meta: &ObjectMeta, value: T) -> Option<Change<T>> {
         let key = ObjectKey::of_meta(meta);
         let version = version_of(meta);
         let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
@@ -192,6 +227,10 @@ impl<T: PartialEq> Index<T> {
 
     /// Takes the deletion of an object; a later event about the same uid is dropped.
     pub fn deleted(&self, key: &ObjectKey, uid: &str) -> Option<Change<T>> {
+        self.tell(self.remove(key, uid))
+    }
+
+    fn remove(&self, key: &ObjectKey, uid: &str) -> Option<Change<T>> {
         let mut state = self.state.write();
         if !uid.is_empty() {
             state.bury(uid);
@@ -229,24 +268,29 @@ impl<T: PartialEq> Index<T> {
     /// The list has ended: removes what it did not contain. Values written by this process since it
     /// began count as confirmed.
     pub(crate) fn end_list(&self) -> Vec<Change<T>> {
-        let mut state = self.state.write();
-        let epoch = state.epoch;
-        let stale: Vec<ObjectKey> = state
-            .objects
-            .iter()
-            .filter(|(_, stored)| stored.epoch < epoch)
-            .map(|(key, _)| key.clone())
-            .collect();
-        let mut changes = Vec::with_capacity(stale.len());
-        for key in stale {
-            if let Some(stored) = state.objects.remove(&key) {
-                state.untag(&key, (self.tags)(&stored.value));
-                changes.push(Change {
-                    key,
-                    old: Some(stored.value),
-                    new: None,
-                });
+        let mut changes = Vec::new();
+        {
+            let mut state = self.state.write();
+            let epoch = state.epoch;
+            let stale: Vec<ObjectKey> = state
+                .objects
+                .iter()
+                .filter(|(_, stored)| stored.epoch < epoch)
+                .map(|(key, _)| key.clone())
+                .collect();
+            for key in stale {
+                if let Some(stored) = state.objects.remove(&key) {
+                    state.untag(&key, (self.tags)(&stored.value));
+                    changes.push(Change {
+                        key,
+                        old: Some(stored.value),
+                        new: None,
+                    });
+                }
             }
+        }
+        for change in &changes {
+            self.tell(Some(change.clone()));
         }
         changes
     }

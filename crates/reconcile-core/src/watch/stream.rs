@@ -31,7 +31,6 @@ pub struct WatchConfig {
     pub fields: Option<String>,
 }
 
-type Changed<T> = dyn Fn(Change<T>) + Send + Sync;
 type Told = dyn Fn(Undecodable) + Send + Sync;
 
 /// A watch that is being put together; [`Watch::run`] keeps it going until it is dropped.
@@ -40,7 +39,6 @@ pub struct Watch<K: Resource, T> {
     config: WatchConfig,
     index: Index<T>,
     convert: Box<dyn Fn(K) -> Option<T> + Send + Sync>,
-    changed: Arc<Changed<T>>,
     undecodable: Arc<Told>,
     ready: Option<Ready>,
     what: String,
@@ -81,7 +79,6 @@ where
             config: WatchConfig::default(),
             index,
             convert: Box::new(convert),
-            changed: Arc::new(|_| {}),
             undecodable: Arc::new(|_| {}),
             ready: None,
             what: what.into(),
@@ -95,10 +92,10 @@ where
         self
     }
 
-    /// Called for every change of a value; must not block.
+    /// Called for every change of the index, see [`Index::on_change`]; must not block.
     #[must_use]
-    pub fn on_change(mut self, changed: impl Fn(Change<T>) + Send + Sync + 'static) -> Self {
-        self.changed = Arc::new(changed);
+    pub fn on_change(self, changed: impl Fn(Change<T>) + Send + Sync + 'static) -> Self {
+        self.index.on_change(changed);
         self
     }
 
@@ -187,14 +184,10 @@ where
             watcher::Event::Delete(object) => {
                 let meta = object.meta();
                 let uid = meta.uid.clone().unwrap_or_default();
-                if let Some(change) = self.index.deleted(&ObjectKey::of_meta(meta), &uid) {
-                    (self.changed)(change);
-                }
+                drop(self.index.deleted(&ObjectKey::of_meta(meta), &uid));
             }
             watcher::Event::InitDone => {
-                for change in self.index.end_list() {
-                    (self.changed)(change);
-                }
+                drop(self.index.end_list());
                 if let Some(ready) = &self.ready {
                     ready.set();
                 }
@@ -215,13 +208,10 @@ where
             }
             Ok(object) => {
                 let meta = object.meta().clone();
-                let change = match (self.convert)(object) {
-                    Some(value) => self.index.written(&meta, value),
+                match (self.convert)(object) {
+                    Some(value) => drop(self.index.written(&meta, value)),
                     // Left out: also when it was in before, as after a change of labels.
-                    None => self.index.dropped(&ObjectKey::of_meta(&meta)),
-                };
-                if let Some(change) = change {
-                    (self.changed)(change);
+                    None => drop(self.index.dropped(&ObjectKey::of_meta(&meta))),
                 }
             }
         }
