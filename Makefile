@@ -1,0 +1,75 @@
+# The front door. `make` alone prints what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+# The three operators, built as a user would run them.
+OPERATORS := argo-cd-lite events rollouts
+BUILD_OPERATORS := $(addprefix -p ,$(OPERATORS))
+
+.PHONY: help
+help: ## Print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## From commit to promoted on a real control plane, told on the terminal (KEEP=1 leaves it running)
+	$(CARGO) build --release $(BUILD_OPERATORS) -p e2e --bins
+	KEEP=$(KEEP) target/release/demo
+
+.PHONY: test
+test: unit e2e ## All tests: unit, simulation, and end-to-end on a real control plane
+
+.PHONY: unit
+unit: ## Unit, simulation and fake-API tests; minutes, no control plane
+	$(CARGO) test --workspace --exclude e2e
+
+.PHONY: e2e
+e2e: ## End-to-end tests on etcd, kube-apiserver, NATS, Prometheus and git
+	$(CARGO) build $(BUILD_OPERATORS)
+	$(CARGO) test -p e2e -- --test-threads=1
+
+.PHONY: check
+check: fmt-check lint unit generated tidy deny ## What to run before a commit
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+.PHONY: fmt-check
+fmt-check:
+	$(CARGO) fmt --all --check
+
+.PHONY: lint
+lint: ## Clippy with warnings denied
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+.PHONY: generated
+generated:
+	$(CARGO) xtask crds --check
+	$(CARGO) xtask docs --check
+
+.PHONY: tidy
+tidy: ## Repository checks: purity of plans, file sizes, names
+	$(CARGO) xtask tidy
+
+.PHONY: deny
+deny: ## Licences, advisories, duplicates and sources of dependencies
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny check bans licenses sources
+
+.PHONY: bench
+bench: ## Measure speed and memory on the bed; writes docs/benchmarks.md (ENGINE='NAME=COMMAND' adds a rival)
+	$(CARGO) build --release $(BUILD_OPERATORS) -p e2e --bins
+	target/release/bench $(if $(ENGINE),--engine '$(ENGINE)') $(BENCH_ARGS)
+
+.PHONY: crds
+crds: ## Write the charts' CRDs from the Rust types
+	$(CARGO) xtask crds
+
+.PHONY: docs
+docs: ## Write the generated pages: compatibility tables
+	$(CARGO) xtask docs
+
+.PHONY: charts
+charts: ## Lint and render the charts
+	$(CARGO) test -p e2e --test charts
