@@ -1,0 +1,546 @@
+//! Runs the tree of an expression.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ast::{Child, Expr, Node};
+use super::builtins;
+use super::error::Fault;
+use super::host::{Host, function_path};
+use super::operators;
+use super::value::Value;
+
+/// Steps one evaluation may take. A condition over a large measurement needs some thousands.
+const MAX_STEPS: usize = 1_000_000;
+
+/// Elements and bytes that all values made by one evaluation may have together, shared parts
+/// counted as often as they are reached: comparing or printing such a value walks all of them.
+const MAX_SIZE: usize = 5_000_000;
+
+/// Go's bound on the copies that `repeat` makes.
+const MAX_REPEAT: usize = 1_000_000;
+
+pub(super) type Evaluated = Result<Value, Fault>;
+
+/// Evaluates `tree` in the surroundings of `host`.
+pub(super) fn run(tree: &Expr, host: &dyn Host) -> Evaluated {
+    let mut machine = Machine {
+        host,
+        variables: Vec::new(),
+        subjects: Vec::new(),
+        steps: 0,
+        size: 0,
+    };
+    machine.eval(tree)
+}
+
+/// What a predicate sees.
+struct Subject {
+    item: Value,
+    index: i64,
+    accumulator: Option<Value>,
+}
+
+struct Machine<'a> {
+    host: &'a dyn Host,
+    variables: Vec<(String, Value)>,
+    subjects: Vec<Subject>,
+    steps: usize,
+    size: usize,
+}
+
+impl Machine<'_> {
+    fn eval(&mut self, expr: &Expr) -> Evaluated {
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
+            return Err(Fault::run(
+                expr.at,
+                format!("expression takes more than {MAX_STEPS} steps"),
+            ));
+        }
+        match &expr.node {
+            Node::Literal(value) => Ok(value.clone()),
+            Node::Ident(name) => Ok(self.ident(name)),
+            Node::Pointer(name) => self.pointer(expr, name),
+            Node::Unary(operator, operand) => {
+                let operand = self.eval(operand)?;
+                operators::unary(*operator, operand).map_err(|r| Fault::run(expr.at, r))
+            }
+            Node::Binary(operator, left, right) => self.binary(expr, *operator, left, right),
+            Node::Matches {
+                left,
+                right,
+                pattern,
+            } => {
+                let left = self.eval(left)?;
+                if let (Value::Nil, _) = (&left, ()) {
+                    return Ok(Value::Bool(false));
+                }
+                let right = self.eval(right)?;
+                operators::matches(&left, &right, pattern.as_ref())
+                    .map_err(|r| Fault::run(expr.at, r))
+            }
+            Node::Chain(inner) => match self.eval(inner) {
+                Err(fault) if fault.short_circuit => Ok(Value::Nil),
+                other => other,
+            },
+            Node::Member {
+                base,
+                property,
+                optional,
+            } => self.member(expr, base, property, *optional),
+            Node::Slice { base, from, to } => self.slice(expr, base, from.as_ref(), to.as_ref()),
+            Node::Call { callee, args } => self.call(expr, callee, args),
+            Node::Builtin { name, args } => self.builtin(expr, name, args),
+            Node::Let { name, value, body } => {
+                let value = self.eval(value)?;
+                self.variables.push((name.clone(), value));
+                let result = self.eval(body);
+                self.variables.pop();
+                result
+            }
+            Node::Sequence(items) => {
+                let mut last = Value::Nil;
+                for item in items {
+                    last = self.eval(item)?;
+                }
+                Ok(last)
+            }
+            Node::Conditional {
+                condition,
+                then,
+                otherwise,
+            } => match self.eval(condition)? {
+                Value::Bool(true) => self.eval(then),
+                Value::Bool(false) => self.eval(otherwise),
+                other => Err(not_bool(condition, &other)),
+            },
+            Node::List(items) => {
+                let items: Vec<Value> = items
+                    .iter()
+                    .map(|item| self.eval(item))
+                    .collect::<Result<_, _>>()?;
+                self.charged(expr, Value::list(items))
+            }
+            Node::Map(pairs) => self.map(expr, pairs),
+        }
+    }
+
+    /// Counts what a new value takes, so that no expression can exhaust the memory.
+    fn charge(&mut self, expr: &Expr, size: usize) -> Result<(), Fault> {
+        self.size = self.size.saturating_add(size);
+        if self.size > MAX_SIZE {
+            return Err(Fault::run(expr.at, "expression makes too large values"));
+        }
+        Ok(())
+    }
+
+    /// Charges a new value with everything reachable from it.
+    fn charged(&mut self, expr: &Expr, value: Value) -> Evaluated {
+        let left = MAX_SIZE - self.size.min(MAX_SIZE);
+        self.charge(expr, weight(&value, left + 1))?;
+        Ok(value)
+    }
+
+    fn ident(&self, name: &str) -> Value {
+        if let Some((_, value)) = self.variables.iter().rev().find(|(n, _)| n == name) {
+            return value.clone();
+        }
+        if name == "$env" {
+            return self.host.variables();
+        }
+        self.host.variable(name).unwrap_or(Value::Nil)
+    }
+
+    fn pointer(&self, expr: &Expr, name: &str) -> Evaluated {
+        let subject = self
+            .subjects
+            .last()
+            .ok_or_else(|| Fault::run(expr.at, "`#` stands outside of a predicate"))?;
+        Ok(match name {
+            "" => subject.item.clone(),
+            "index" => Value::Int(subject.index),
+            "acc" => subject.accumulator.clone().unwrap_or(Value::Nil),
+            _ => return Err(Fault::run(expr.at, format!("unknown pointer `#{name}`"))),
+        })
+    }
+
+    fn binary(
+        &mut self,
+        expr: &Expr,
+        operator: super::ast::Binary,
+        left: &Child,
+        right: &Child,
+    ) -> Evaluated {
+        use super::ast::Binary;
+        let first = match operator {
+            // A broken optional chain on the left of `??` counts as nil.
+            Binary::Coalesce => match self.eval(left) {
+                Err(fault) if fault.short_circuit => Value::Nil,
+                other => other?,
+            },
+            _ => self.eval(left)?,
+        };
+        match (operator, &first) {
+            (Binary::Coalesce, Value::Nil) => return self.eval(right),
+            (Binary::Coalesce, _) => return Ok(first),
+            (Binary::And, Value::Bool(false)) | (Binary::Or, Value::Bool(true)) => {
+                return Ok(first);
+            }
+            (Binary::And | Binary::Or, Value::Bool(_)) => {
+                return match self.eval(right)? {
+                    second @ Value::Bool(_) => Ok(second),
+                    other => Err(not_bool(right, &other)),
+                };
+            }
+            (Binary::And | Binary::Or, other) => return Err(not_bool(left, other)),
+            _ => {}
+        }
+        let second = self.eval(right)?;
+        if operator == Binary::Range {
+            let size =
+                operators::range_size(&first, &second).map_err(|r| Fault::run(expr.at, r))?;
+            self.charge(expr, size)?;
+        }
+        let value =
+            operators::binary(operator, first, second).map_err(|r| Fault::run(expr.at, r))?;
+        if let (Binary::Add, Value::Str(text)) = (operator, &value) {
+            self.charge(expr, text.len())?;
+        }
+        Ok(value)
+    }
+
+    fn member(&mut self, expr: &Expr, base: &Child, property: &Child, optional: bool) -> Evaluated {
+        let base = self.eval(base)?;
+        if optional && matches!(base, Value::Nil) {
+            return Err(Fault::short_circuit(expr.at));
+        }
+        let key = self.eval(property)?;
+        operators::fetch(&base, &key).map_err(|r| Fault::run(expr.at, r))
+    }
+
+    fn slice(
+        &mut self,
+        expr: &Expr,
+        base: &Child,
+        from: Option<&Child>,
+        to: Option<&Child>,
+    ) -> Evaluated {
+        let base = self.eval(base)?;
+        let from = from.map(|bound| self.bound(bound)).transpose()?;
+        let to = to.map(|bound| self.bound(bound)).transpose()?;
+        let value = operators::slice(&base, from, to).map_err(|r| Fault::run(expr.at, r))?;
+        self.charged(expr, value)
+    }
+
+    fn bound(&mut self, bound: &Child) -> Result<i64, Fault> {
+        let value = self.eval(bound)?;
+        value.as_int().ok_or_else(|| {
+            Fault::run(
+                bound.at,
+                format!("slice bound is {}, not an integer", value.go_type()),
+            )
+        })
+    }
+
+    fn map(&mut self, expr: &Expr, pairs: &[(Child, Child)]) -> Evaluated {
+        let mut map = BTreeMap::new();
+        for (key, value) in pairs {
+            let Value::Str(name) = self.eval(key)? else {
+                return Err(Fault::run(key.at, "a map key must be text"));
+            };
+            map.insert(name.to_string(), self.eval(value)?);
+        }
+        self.charged(expr, Value::Map(Arc::new(map)))
+    }
+
+    fn args(&mut self, args: &[Child]) -> Result<Vec<Value>, Fault> {
+        args.iter().map(|arg| self.eval(arg)).collect()
+    }
+
+    fn call(&mut self, expr: &Expr, callee: &Child, args: &[Child]) -> Evaluated {
+        if let Some(name) = function_path(callee)
+            && let Some(function) = self.host.function(&name)
+        {
+            let args = self.args(args)?;
+            let params = builtins::Params::parse(function.params);
+            if args.len() < params.min || params.max.is_some_and(|max| args.len() > max) {
+                return Err(Fault::run(
+                    expr.at,
+                    format!("wrong number of arguments to call {name}"),
+                ));
+            }
+            let value = self
+                .host
+                .call(&name, &args)
+                .map_err(|r| Fault::run(expr.at, r))?;
+            return self.charged(expr, value);
+        }
+        if let Node::Member {
+            base,
+            property,
+            optional,
+        } = &callee.node
+            && let Node::Literal(Value::Str(method)) = &property.node
+        {
+            let base = self.eval(base)?;
+            if *optional && matches!(base, Value::Nil) {
+                return Err(Fault::short_circuit(expr.at));
+            }
+            let args = self.args(args)?;
+            return builtins::call_method(&base, method, &args).map_err(|r| Fault::run(expr.at, r));
+        }
+        let value = self.eval(callee)?;
+        Err(Fault::run(
+            expr.at,
+            format!("{} cannot be called", value.go_type()),
+        ))
+    }
+
+    fn builtin(&mut self, expr: &Expr, name: &'static str, args: &[Child]) -> Evaluated {
+        if let Some(predicate) = builtins::predicate_builtin(name) {
+            return self.predicate_builtin(expr, predicate.name, args);
+        }
+        let args = self.args(args)?;
+        if let Some(builtin) = builtins::find(name) {
+            let params = builtins::Params::parse(builtin.params);
+            if args.len() < params.min || params.max.is_some_and(|max| args.len() > max) {
+                return Err(Fault::run(
+                    expr.at,
+                    format!("wrong number of arguments to call {name}"),
+                ));
+            }
+        }
+        if name == "repeat"
+            && let (Some(text), Some(count)) = (args[0].as_str(), args[1].as_int())
+        {
+            // Charged before the text is made: the product may be huge.
+            let count = usize::try_from(count).unwrap_or(0);
+            if count > MAX_REPEAT {
+                return Err(Fault::run(
+                    expr.at,
+                    format!("repeat makes at most {MAX_REPEAT} copies"),
+                ));
+            }
+            self.charge(expr, text.len().saturating_mul(count).max(count))?;
+        }
+        let value =
+            builtins::call(name, &args, self.host.now()).map_err(|r| Fault::run(expr.at, r))?;
+        self.charged(expr, value)
+    }
+
+    /// Evaluates `body` for one element.
+    fn test(&mut self, body: &Child, item: &Value, index: usize, acc: Option<Value>) -> Evaluated {
+        let index = i64::try_from(index).unwrap_or(i64::MAX);
+        self.subjects.push(Subject {
+            item: item.clone(),
+            index,
+            accumulator: acc,
+        });
+        let result = self.eval(body);
+        self.subjects.pop();
+        result
+    }
+
+    fn test_bool(&mut self, body: &Child, item: &Value, index: usize) -> Result<bool, Fault> {
+        match self.test(body, item, index, None)? {
+            Value::Bool(b) => Ok(b),
+            other => Err(not_bool(body, &other)),
+        }
+    }
+
+    fn predicate_builtin(&mut self, expr: &Expr, name: &str, args: &[Child]) -> Evaluated {
+        let array = self.eval(&args[0])?;
+        let items: Arc<[Value]> = match &array {
+            Value::List(items) => items.clone(),
+            Value::Bytes(bytes) => bytes.iter().map(|b| Value::Int(i64::from(*b))).collect(),
+            other => {
+                let reason = format!("{name} takes an array, not {}", other.go_type());
+                return Err(Fault::run(args[0].at, reason));
+            }
+        };
+        match (name, args.get(1)) {
+            ("all" | "any" | "none" | "one" | "count", Some(body)) => {
+                self.counting(name, &items, body)
+            }
+            ("count", None) => {
+                let count = items
+                    .iter()
+                    .filter(|v| matches!(v, Value::Bool(true)))
+                    .count();
+                match items.iter().find(|v| !matches!(v, Value::Bool(_))) {
+                    Some(other) => Err(not_bool(&args[0], other)),
+                    None => Ok(int(count)),
+                }
+            }
+            ("filter", Some(body)) => {
+                let mut kept = Vec::new();
+                for (index, item) in items.iter().enumerate() {
+                    if self.test_bool(body, item, index)? {
+                        kept.push(item.clone());
+                    }
+                }
+                self.charged(expr, Value::list(kept))
+            }
+            ("map", Some(body)) => {
+                let mut mapped = Vec::with_capacity(items.len());
+                for (index, item) in items.iter().enumerate() {
+                    mapped.push(self.test(body, item, index, None)?);
+                }
+                self.charged(expr, Value::list(mapped))
+            }
+            ("find" | "findIndex" | "findLast" | "findLastIndex", Some(body)) => {
+                self.finding(name, &items, body)
+            }
+            ("sum", body) => {
+                let mut total = Value::Int(0);
+                for (index, item) in items.iter().enumerate() {
+                    let value = match body {
+                        Some(body) => self.test(body, item, index, None)?,
+                        None => item.clone(),
+                    };
+                    total = operators::binary(super::ast::Binary::Add, total, value)
+                        .map_err(|r| Fault::run(expr.at, r))?;
+                }
+                Ok(total)
+            }
+            ("groupBy", Some(body)) => {
+                let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
+                for (index, item) in items.iter().enumerate() {
+                    let key = self.test(body, item, index, None)?;
+                    // Finding the group is a walk of its own, so it counts as steps.
+                    self.steps += groups.len();
+                    match groups.iter_mut().find(|(k, _)| k.equals(&key)) {
+                        Some((_, members)) => members.push(item.clone()),
+                        None => groups.push((key, vec![item.clone()])),
+                    }
+                }
+                let groups = groups
+                    .into_iter()
+                    .map(|(k, v)| (k, Value::list(v)))
+                    .collect();
+                self.charged(expr, Value::Groups(groups))
+            }
+            ("sortBy", Some(body)) => self.sort_by(expr, &items, body, args.get(2)),
+            ("reduce", Some(body)) => self.reduce(expr, &items, body, args.get(2)),
+            _ => Err(Fault::run(expr.at, format!("{name} needs a predicate"))),
+        }
+    }
+
+    fn counting(&mut self, name: &str, items: &[Value], body: &Child) -> Evaluated {
+        let mut count = 0;
+        for (index, item) in items.iter().enumerate() {
+            let holds = self.test_bool(body, item, index)?;
+            match name {
+                "all" if !holds => return Ok(Value::Bool(false)),
+                "any" if holds => return Ok(Value::Bool(true)),
+                "none" if holds => return Ok(Value::Bool(false)),
+                _ => count += usize::from(holds),
+            }
+        }
+        Ok(match name {
+            "all" | "none" => Value::Bool(true),
+            "any" => Value::Bool(false),
+            "one" => Value::Bool(count == 1),
+            _ => int(count),
+        })
+    }
+
+    fn finding(&mut self, name: &str, items: &[Value], body: &Child) -> Evaluated {
+        let backwards = name.starts_with("findLast");
+        let order: Box<dyn Iterator<Item = usize>> = if backwards {
+            Box::new((0..items.len()).rev())
+        } else {
+            Box::new(0..items.len())
+        };
+        for index in order {
+            if self.test_bool(body, &items[index], index)? {
+                return Ok(if name.ends_with("Index") {
+                    int(index)
+                } else {
+                    items[index].clone()
+                });
+            }
+        }
+        Ok(Value::Nil)
+    }
+
+    fn sort_by(
+        &mut self,
+        expr: &Expr,
+        items: &[Value],
+        body: &Child,
+        order: Option<&Child>,
+    ) -> Evaluated {
+        let mut keyed = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            keyed.push((self.test(body, item, index, None)?, item.clone()));
+        }
+        let descending = match order {
+            None => false,
+            Some(order) => {
+                builtins::is_descending(&self.eval(order)?).map_err(|r| Fault::run(order.at, r))?
+            }
+        };
+        builtins::sort_keyed(&mut keyed, descending).map_err(|r| Fault::run(expr.at, r))?;
+        self.charged(
+            expr,
+            Value::list(keyed.into_iter().map(|(_, item)| item).collect()),
+        )
+    }
+
+    fn reduce(
+        &mut self,
+        expr: &Expr,
+        items: &[Value],
+        body: &Child,
+        initial: Option<&Child>,
+    ) -> Evaluated {
+        let (mut accumulator, skip) = match (initial, items.first()) {
+            (Some(initial), _) => (self.eval(initial)?, 0),
+            (None, Some(first)) => (first.clone(), 1),
+            (None, None) => {
+                return Err(Fault::run(
+                    expr.at,
+                    "reduce of an empty array needs an initial value",
+                ));
+            }
+        };
+        for (index, item) in items.iter().enumerate().skip(skip) {
+            accumulator = self.test(body, item, index, Some(accumulator))?;
+        }
+        Ok(accumulator)
+    }
+}
+
+fn not_bool(expr: &Expr, value: &Value) -> Fault {
+    Fault::run(
+        expr.at,
+        format!("expected a bool, found {}", value.go_type()),
+    )
+}
+
+fn int(count: usize) -> Value {
+    Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// Elements and bytes reachable from a value; stops counting at `limit`.
+fn weight(value: &Value, limit: usize) -> usize {
+    let mut total = 0_usize;
+    let mut pending = vec![value];
+    while let Some(value) = pending.pop() {
+        total += 1;
+        match value {
+            Value::Str(text) => total += text.len() / 8,
+            Value::Bytes(bytes) => total += bytes.len() / 8,
+            Value::List(items) => pending.extend(items.iter()),
+            Value::Map(map) => pending.extend(map.values()),
+            Value::Groups(groups) => pending.extend(groups.iter().flat_map(|(k, v)| [k, v])),
+            _ => {}
+        }
+        if total >= limit {
+            return limit;
+        }
+    }
+    total
+}

@@ -1,0 +1,1 @@
+//! Filters of event sources (filled in with the sprig functions).

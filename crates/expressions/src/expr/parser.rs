@@ -1,0 +1,734 @@
+//! Builds the tree of an expression: precedence climbing over the token list.
+
+use std::sync::Arc;
+
+use regex::Regex;
+
+use super::ast::{Binary, Child, Expr, Node, Unary};
+use super::builtins;
+use super::error::Fault;
+use super::token::{Kind, Token, is_word, tokenize};
+use super::value::Value;
+
+/// Trees higher than this are refused. Every walk over a tree recurses, and a debug build spends
+/// a few KiB of a 2 MiB thread stack per level.
+const MAX_HEIGHT: usize = 100;
+
+/// Go's own bound on the number of nodes.
+const MAX_NODES: usize = 10_000;
+
+/// Precedence of `|`, the loosest operator.
+const PIPE: u16 = 0;
+const NOT: u16 = 50;
+const SIGN: u16 = 90;
+
+/// Parses the whole of `source`.
+pub(super) fn parse(source: &str) -> Result<Child, Fault> {
+    let tokens = tokenize(source)?;
+    let mut parser = Parser {
+        tokens,
+        next: 0,
+        predicates: 0,
+        nesting: 0,
+        nodes: 0,
+    };
+    let tree = parser.sequence()?;
+    let token = parser.current();
+    if token.kind != Kind::End {
+        return Err(parser.unexpected());
+    }
+    Ok(tree)
+}
+
+enum Infix {
+    Plain(Binary),
+    Matches,
+    Pipe,
+}
+
+/// Operator, precedence, and whether it groups to the right.
+fn infix(token: &Token) -> Option<(Infix, u16, bool)> {
+    if token.kind != Kind::Operator {
+        return None;
+    }
+    let (binary, precedence) = match token.text.as_str() {
+        "|" => return Some((Infix::Pipe, PIPE, false)),
+        "matches" => return Some((Infix::Matches, 20, false)),
+        "or" | "||" => (Binary::Or, 10),
+        "and" | "&&" => (Binary::And, 15),
+        "==" => (Binary::Equal, 20),
+        "!=" => (Binary::NotEqual, 20),
+        "<" => (Binary::Less, 20),
+        ">" => (Binary::Greater, 20),
+        ">=" => (Binary::GreaterEqual, 20),
+        "<=" => (Binary::LessEqual, 20),
+        "in" => (Binary::In, 20),
+        "contains" => (Binary::Contains, 20),
+        "startsWith" => (Binary::StartsWith, 20),
+        "endsWith" => (Binary::EndsWith, 20),
+        ".." => (Binary::Range, 25),
+        "+" => (Binary::Add, 30),
+        "-" => (Binary::Subtract, 30),
+        "*" => (Binary::Multiply, 60),
+        "/" => (Binary::Divide, 60),
+        "%" => (Binary::Modulo, 60),
+        "**" | "^" => return Some((Infix::Plain(Binary::Power), 100, true)),
+        "??" => (Binary::Coalesce, 500),
+        _ => return None,
+    };
+    Some((Infix::Plain(binary), precedence, false))
+}
+
+struct Parser {
+    tokens: Vec<Token>,
+    next: usize,
+    /// How many predicates enclose the current token; `#` and `.field` exist only inside.
+    predicates: usize,
+    nesting: usize,
+    nodes: usize,
+}
+
+impl Parser {
+    fn current(&self) -> &Token {
+        // The list ends with `End` and `advance` never goes past it.
+        &self.tokens[self.next]
+    }
+
+    fn following(&self) -> &Token {
+        &self.tokens[(self.next + 1).min(self.tokens.len() - 1)]
+    }
+
+    fn advance(&mut self) -> Token {
+        let token = self.current().clone();
+        if token.kind != Kind::End {
+            self.next += 1;
+        }
+        token
+    }
+
+    fn at_operator(&self, text: &str) -> bool {
+        self.current().is(Kind::Operator, text)
+    }
+
+    fn at_bracket(&self, text: &str) -> bool {
+        self.current().is(Kind::Bracket, text)
+    }
+
+    fn unexpected(&self) -> Fault {
+        let token = self.current();
+        Fault::compile(token.at, format!("unexpected {}", token.describe()))
+    }
+
+    fn expect(&mut self, kind: Kind, text: &str) -> Result<Token, Fault> {
+        if self.current().is(kind, text) {
+            return Ok(self.advance());
+        }
+        let token = self.current();
+        Err(Fault::compile(
+            token.at,
+            format!("expected `{text}`, found {}", token.describe()),
+        ))
+    }
+
+    fn expect_ident(&mut self) -> Result<Token, Fault> {
+        if self.current().kind == Kind::Ident {
+            return Ok(self.advance());
+        }
+        let token = self.current();
+        Err(Fault::compile(
+            token.at,
+            format!("expected a name, found {}", token.describe()),
+        ))
+    }
+
+    fn node(&mut self, at: usize, node: Node) -> Result<Child, Fault> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(Fault::compile(
+                at,
+                format!("expression has more than {MAX_NODES} nodes"),
+            ));
+        }
+        let height = 1 + node.children().iter().map(|c| c.height).max().unwrap_or(0);
+        if height > MAX_HEIGHT {
+            return Err(Self::too_deep(at));
+        }
+        Ok(Arc::new(Expr { node, at, height }))
+    }
+
+    fn too_deep(at: usize) -> Fault {
+        Fault::compile(
+            at,
+            format!("expression is nested deeper than {MAX_HEIGHT} levels"),
+        )
+    }
+
+    fn sequence(&mut self) -> Result<Child, Fault> {
+        let first = self.expression(0)?;
+        if !self.at_operator(";") {
+            return Ok(first);
+        }
+        let at = first.at;
+        let mut items = vec![first];
+        while self.at_operator(";") {
+            self.advance();
+            if self.current().kind == Kind::End {
+                break;
+            }
+            items.push(self.expression(0)?);
+        }
+        self.node(at, Node::Sequence(items))
+    }
+
+    fn expression(&mut self, precedence: u16) -> Result<Child, Fault> {
+        self.nesting += 1;
+        if self.nesting > MAX_HEIGHT {
+            return Err(Self::too_deep(self.current().at));
+        }
+        let result = self.expression_inner(precedence);
+        self.nesting -= 1;
+        result
+    }
+
+    fn expression_inner(&mut self, precedence: u16) -> Result<Child, Fault> {
+        if precedence == 0 && self.at_operator("let") {
+            return self.declaration();
+        }
+        if precedence == 0 && self.at_operator("if") {
+            return self.if_else();
+        }
+        let mut left = self.primary()?;
+        let mut after_coalesce = false;
+        loop {
+            let negated = self.at_operator("not")
+                && matches!(
+                    self.following().text.as_str(),
+                    "in" | "matches" | "contains" | "startsWith" | "endsWith"
+                );
+            let token = if negated {
+                self.following()
+            } else {
+                self.current()
+            }
+            .clone();
+            let Some((operator, level, right_grouping)) = infix(&token) else {
+                break;
+            };
+            if level < precedence {
+                break;
+            }
+            if negated {
+                self.advance();
+            }
+            self.advance();
+            let is_coalesce = matches!(operator, Infix::Plain(Binary::Coalesce));
+            if after_coalesce && !is_coalesce && !matches!(operator, Infix::Pipe) {
+                return Err(Fault::compile(
+                    token.at,
+                    format!(
+                        "`{}` and `??` cannot be mixed without parentheses",
+                        token.text
+                    ),
+                ));
+            }
+            after_coalesce = is_coalesce;
+            let right_level = if right_grouping { level } else { level + 1 };
+            left = match operator {
+                Infix::Pipe => {
+                    let name = self.expect_ident()?;
+                    let call = self.call(&name, vec![left])?;
+                    self.postfix(call)?
+                }
+                Infix::Matches => {
+                    let right = self.expression(right_level)?;
+                    self.matches(token.at, left, right)?
+                }
+                Infix::Plain(binary) if binary.is_comparison() => {
+                    self.comparison(left, binary, token.at, right_level)?
+                }
+                Infix::Plain(binary) => {
+                    let right = self.expression(right_level)?;
+                    self.node(token.at, Node::Binary(binary, left, right))?
+                }
+            };
+            if negated {
+                left = self.node(token.at, Node::Unary(Unary::Not, left))?;
+            }
+        }
+        if precedence == 0 {
+            self.ternary(left)
+        } else {
+            Ok(left)
+        }
+    }
+
+    fn matches(&mut self, at: usize, left: Child, right: Child) -> Result<Child, Fault> {
+        let pattern = match &right.node {
+            Node::Literal(Value::Str(text)) => {
+                Some(compile_pattern(text).map_err(|reason| Fault::compile(right.at, reason))?)
+            }
+            _ => None,
+        };
+        self.node(
+            at,
+            Node::Matches {
+                left,
+                right,
+                pattern,
+            },
+        )
+    }
+
+    /// `a < b < c` means `a < b && b < c`.
+    fn comparison(
+        &mut self,
+        left: Child,
+        operator: Binary,
+        at: usize,
+        level: u16,
+    ) -> Result<Child, Fault> {
+        let (mut left, mut operator, mut at) = (left, operator, at);
+        let mut whole: Option<Child> = None;
+        loop {
+            let right = self.expression(level)?;
+            let pair = self.node(at, Node::Binary(operator, left, right.clone()))?;
+            whole = Some(match whole {
+                None => pair,
+                Some(before) => self.node(at, Node::Binary(Binary::And, before, pair))?,
+            });
+            match infix(self.current()) {
+                Some((Infix::Plain(next), ..)) if next.is_comparison() => {
+                    left = right;
+                    operator = next;
+                    at = self.advance().at;
+                }
+                _ => return whole.ok_or_else(|| self.unexpected()),
+            }
+        }
+    }
+
+    fn declaration(&mut self) -> Result<Child, Fault> {
+        self.advance();
+        let name = self.expect_ident()?;
+        self.expect(Kind::Operator, "=")?;
+        let value = self.expression(0)?;
+        self.expect(Kind::Operator, ";")?;
+        self.nesting += 1;
+        if self.nesting > MAX_HEIGHT {
+            return Err(Self::too_deep(name.at));
+        }
+        let body = self.sequence()?;
+        self.nesting -= 1;
+        self.node(
+            name.at,
+            Node::Let {
+                name: name.text,
+                value,
+                body,
+            },
+        )
+    }
+
+    fn if_else(&mut self) -> Result<Child, Fault> {
+        let at = self.advance().at;
+        let condition = self.expression(0)?;
+        self.expect(Kind::Bracket, "{")?;
+        let then = self.sequence()?;
+        self.expect(Kind::Bracket, "}")?;
+        self.expect(Kind::Operator, "else")?;
+        let otherwise = if self.at_operator("if") {
+            self.expression(0)?
+        } else {
+            self.expect(Kind::Bracket, "{")?;
+            let otherwise = self.sequence()?;
+            self.expect(Kind::Bracket, "}")?;
+            otherwise
+        };
+        self.node(
+            at,
+            Node::Conditional {
+                condition,
+                then,
+                otherwise,
+            },
+        )
+    }
+
+    fn ternary(&mut self, subject: Child) -> Result<Child, Fault> {
+        let mut node = subject;
+        while self.at_operator("?") {
+            let at = self.advance().at;
+            let (then, otherwise) = if self.at_operator(":") {
+                self.advance();
+                (node.clone(), self.expression(0)?)
+            } else {
+                let then = self.expression(0)?;
+                self.expect(Kind::Operator, ":")?;
+                (then, self.expression(0)?)
+            };
+            node = self.node(
+                at,
+                Node::Conditional {
+                    condition: node,
+                    then,
+                    otherwise,
+                },
+            )?;
+        }
+        Ok(node)
+    }
+
+    fn primary(&mut self) -> Result<Child, Fault> {
+        let token = self.current().clone();
+        let unary = match (token.kind, token.text.as_str()) {
+            (Kind::Operator, "not" | "!") => Some((Unary::Not, NOT)),
+            (Kind::Operator, "-") => Some((Unary::Minus, SIGN)),
+            (Kind::Operator, "+") => Some((Unary::Plus, SIGN)),
+            _ => None,
+        };
+        if let Some((unary, level)) = unary {
+            self.advance();
+            let operand = self.expression(level)?;
+            let node = self.node(token.at, Node::Unary(unary, operand))?;
+            return self.postfix(node);
+        }
+        if self.at_bracket("(") {
+            self.advance();
+            let inner = self.sequence()?;
+            self.expect(Kind::Bracket, ")")?;
+            return self.postfix(inner);
+        }
+        if self.predicates > 0 && self.at_operator("#") {
+            self.advance();
+            let adjacent = self.current().at == token.at + 1;
+            let name = if adjacent && self.current().kind == Kind::Ident {
+                self.advance().text
+            } else {
+                String::new()
+            };
+            let node = self.node(token.at, Node::Pointer(name))?;
+            return self.postfix(node);
+        }
+        if self.predicates > 0 && self.at_operator(".") {
+            // `.field` is short for `#.field`; the dot itself is read by `postfix`.
+            let node = self.node(token.at, Node::Pointer(String::new()))?;
+            return self.postfix(node);
+        }
+        if self.at_operator("::") {
+            // `::name()` insists on the language's own function.
+            self.advance();
+            let name = self.expect_ident()?;
+            let call = self.call(&name, Vec::new())?;
+            return self.postfix(call);
+        }
+        self.operand()
+    }
+
+    fn operand(&mut self) -> Result<Child, Fault> {
+        let token = self.current().clone();
+        let node = match token.kind {
+            Kind::Ident => {
+                self.advance();
+                let literal = match token.text.as_str() {
+                    "true" => Some(Value::Bool(true)),
+                    "false" => Some(Value::Bool(false)),
+                    "nil" => Some(Value::Nil),
+                    _ => None,
+                };
+                if let Some(literal) = literal {
+                    return self.node(token.at, Node::Literal(literal));
+                }
+                if self.at_bracket("(") {
+                    self.call(&token, Vec::new())?
+                } else {
+                    self.node(token.at, Node::Ident(token.text))?
+                }
+            }
+            Kind::Number => {
+                self.advance();
+                let value = number(&token)?;
+                return self.node(token.at, Node::Literal(value));
+            }
+            Kind::Text => {
+                self.advance();
+                self.node(token.at, Node::Literal(Value::text(token.text)))?
+            }
+            Kind::Bytes => {
+                self.advance();
+                self.node(token.at, Node::Literal(Value::Bytes(token.bytes.into())))?
+            }
+            Kind::Bracket if token.text == "[" => self.list()?,
+            Kind::Bracket if token.text == "{" => self.map()?,
+            _ => return Err(self.unexpected()),
+        };
+        self.postfix(node)
+    }
+
+    fn list(&mut self) -> Result<Child, Fault> {
+        let at = self.advance().at;
+        let mut items = Vec::new();
+        while !self.at_bracket("]") {
+            if !items.is_empty() {
+                self.expect(Kind::Operator, ",")?;
+                if self.at_bracket("]") {
+                    break;
+                }
+            }
+            items.push(self.expression(0)?);
+        }
+        self.expect(Kind::Bracket, "]")?;
+        self.node(at, Node::List(items))
+    }
+
+    fn map(&mut self) -> Result<Child, Fault> {
+        let at = self.advance().at;
+        let mut pairs = Vec::new();
+        while !self.at_bracket("}") {
+            if !pairs.is_empty() {
+                self.expect(Kind::Operator, ",")?;
+                if self.at_bracket("}") {
+                    break;
+                }
+            }
+            let token = self.current().clone();
+            let key = match token.kind {
+                Kind::Number | Kind::Text | Kind::Ident => {
+                    self.advance();
+                    self.node(token.at, Node::Literal(Value::text(token.text)))?
+                }
+                Kind::Bracket if token.text == "(" => self.expression(0)?,
+                _ => {
+                    let found = token.describe();
+                    return Err(Fault::compile(
+                        token.at,
+                        format!(
+                            "a map key must be a name, a number, a string or in parentheses, found {found}"
+                        ),
+                    ));
+                }
+            };
+            self.expect(Kind::Operator, ":")?;
+            pairs.push((key, self.expression(0)?));
+        }
+        self.expect(Kind::Bracket, "}")?;
+        self.node(at, Node::Map(pairs))
+    }
+
+    /// A call of `name`, whose `(` is next; `piped` holds the left side of a `|`.
+    fn call(&mut self, name: &Token, piped: Vec<Child>) -> Result<Child, Fault> {
+        if let Some(builtin) = builtins::predicate_builtin(&name.text) {
+            return self.predicate_call(name.at, builtin, piped);
+        }
+        let builtin = builtins::find(&name.text);
+        let args = self.arguments(piped)?;
+        if let Some(builtin) = builtin {
+            return self.node(
+                name.at,
+                Node::Builtin {
+                    name: builtin.name,
+                    args,
+                },
+            );
+        }
+        let callee = self.node(name.at, Node::Ident(name.text.clone()))?;
+        self.node(name.at, Node::Call { callee, args })
+    }
+
+    fn arguments(&mut self, piped: Vec<Child>) -> Result<Vec<Child>, Fault> {
+        let offset = piped.len();
+        let mut args = piped;
+        self.expect(Kind::Bracket, "(")?;
+        while !self.at_bracket(")") {
+            if args.len() > offset {
+                self.expect(Kind::Operator, ",")?;
+                if self.at_bracket(")") {
+                    break;
+                }
+            }
+            args.push(self.expression(0)?);
+        }
+        self.expect(Kind::Bracket, ")")?;
+        Ok(args)
+    }
+
+    /// Arguments of `all`, `map` and the like: an array, a predicate, sometimes one more value.
+    fn predicate_call(
+        &mut self,
+        at: usize,
+        builtin: &builtins::PredicateBuiltin,
+        piped: Vec<Child>,
+    ) -> Result<Child, Fault> {
+        self.expect(Kind::Bracket, "(")?;
+        let first = piped.len();
+        let mut args = piped;
+        for position in first..builtin.max {
+            if self.at_bracket(")") {
+                if position >= builtin.min {
+                    break;
+                }
+                let reason = format!("{} needs {} arguments", builtin.name, builtin.min);
+                return Err(Fault::compile(self.current().at, reason));
+            }
+            if position > first {
+                self.expect(Kind::Operator, ",")?;
+                if position >= builtin.min && self.at_bracket(")") {
+                    break;
+                }
+            }
+            args.push(if position == 1 {
+                self.predicate()?
+            } else {
+                self.expression(0)?
+            });
+        }
+        if self.at_operator(",") {
+            self.advance();
+        }
+        self.expect(Kind::Bracket, ")")?;
+        self.node(
+            at,
+            Node::Builtin {
+                name: builtin.name,
+                args,
+            },
+        )
+    }
+
+    fn predicate(&mut self) -> Result<Child, Fault> {
+        let braced = self.at_bracket("{");
+        if braced {
+            self.advance();
+        }
+        self.predicates += 1;
+        let body = if braced {
+            self.sequence()?
+        } else {
+            self.expression(0)?
+        };
+        self.predicates -= 1;
+        if braced {
+            self.expect(Kind::Bracket, "}")?;
+        }
+        Ok(body)
+    }
+
+    fn postfix(&mut self, base: Child) -> Result<Child, Fault> {
+        let mut node = base;
+        loop {
+            let optional = self.at_operator("?.");
+            if optional && self.following().is(Kind::Bracket, "[") {
+                self.advance();
+                node = self.index(node, true)?;
+            } else if optional || self.at_operator(".") {
+                node = self.member(node, optional)?;
+            } else if self.at_bracket("[") {
+                node = self.index(node, false)?;
+            } else {
+                return Ok(node);
+            }
+        }
+    }
+
+    fn member(&mut self, base: Child, optional: bool) -> Result<Child, Fault> {
+        self.advance();
+        let name = self.advance();
+        let is_name = name.kind == Kind::Ident
+            || (name.kind == Kind::Operator && name.text.starts_with(is_word));
+        if !is_name {
+            return Err(Fault::compile(
+                name.at,
+                format!("expected a field name, found {}", name.describe()),
+            ));
+        }
+        // A chain reaches over every following dot, so it is taken off and put around again.
+        let (inner, in_chain) = match &base.node {
+            Node::Chain(inner) => (inner.clone(), true),
+            _ => (base, false),
+        };
+        let property = self.node(name.at, Node::Literal(Value::text(name.text)))?;
+        let mut node = self.node(
+            name.at,
+            Node::Member {
+                base: inner,
+                property,
+                optional,
+            },
+        )?;
+        if self.at_bracket("(") {
+            let args = self.arguments(Vec::new())?;
+            node = self.node(name.at, Node::Call { callee: node, args })?;
+        }
+        if in_chain || optional {
+            node = self.node(name.at, Node::Chain(node))?;
+        }
+        Ok(node)
+    }
+
+    fn index(&mut self, base: Child, optional: bool) -> Result<Child, Fault> {
+        let at = self.advance().at;
+        let from = if self.at_operator(":") {
+            None
+        } else {
+            Some(self.expression(0)?)
+        };
+        if self.at_operator(":") {
+            self.advance();
+            let to = if self.at_bracket("]") {
+                None
+            } else {
+                Some(self.expression(0)?)
+            };
+            self.expect(Kind::Bracket, "]")?;
+            return self.node(at, Node::Slice { base, from, to });
+        }
+        self.expect(Kind::Bracket, "]")?;
+        let property = from.ok_or_else(|| self.unexpected())?;
+        let node = self.node(
+            at,
+            Node::Member {
+                base,
+                property,
+                optional,
+            },
+        )?;
+        if optional {
+            self.node(at, Node::Chain(node))
+        } else {
+            Ok(node)
+        }
+    }
+}
+
+fn number(token: &Token) -> Result<Value, Fault> {
+    let text = token.text.replace('_', "").to_ascii_lowercase();
+    let bad = || Fault::compile(token.at, format!("bad number `{}`", token.text));
+    let radix = |digits: &str, radix| i64::from_str_radix(digits, radix).map(Value::Int);
+    if let Some(digits) = text.strip_prefix("0x") {
+        return radix(digits, 16).map_err(|_| bad());
+    }
+    if text.contains(['.', 'e']) {
+        let value: f64 = text.parse().map_err(|_| bad())?;
+        return if value.is_finite() {
+            Ok(Value::Float(value))
+        } else {
+            Err(bad())
+        };
+    }
+    if let Some(digits) = text.strip_prefix("0b") {
+        return radix(digits, 2).map_err(|_| bad());
+    }
+    if let Some(digits) = text.strip_prefix("0o") {
+        return radix(digits, 8).map_err(|_| bad());
+    }
+    radix(&text, 10).map_err(|_| bad())
+}
+
+/// Compiled patterns larger than this are refused (a bounded repeat can grow without limit).
+const MAX_PATTERN_BYTES: usize = 1 << 20;
+
+pub(super) fn compile_pattern(text: &str) -> Result<Regex, String> {
+    regex::RegexBuilder::new(text)
+        .size_limit(MAX_PATTERN_BYTES)
+        .build()
+        .map_err(|_| format!("`{text}` is no regular expression"))
+}

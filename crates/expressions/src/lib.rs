@@ -1,0 +1,6 @@
+//! The languages users write inside Argo manifests.
+
+pub mod expr;
+pub mod go_text;
+
+pub use expr::analysis;
