@@ -1,0 +1,43 @@
+//! `make demo`: from a commit to a promoted release, on a real control plane.
+
+use std::process::ExitCode;
+
+use e2e::stack::Which;
+use e2e::tools::Tool;
+use e2e::{Options, demo, isolated, stack, tools};
+
+fn main() -> ExitCode {
+    let keep = std::env::var("KEEP").is_ok_and(|value| !value.is_empty() && value != "0");
+    match prepare().and_then(|()| play(keep)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds what is missing while there is a network, then goes on in a network of its own, in which requests reach
+/// the addresses of simulated pods.
+fn prepare() -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
+    for which in Which::ALL {
+        drop(stack::binary(which, "release")?);
+    }
+    let mut wanted = Options::default().tools();
+    wanted.push(Tool::Helm);
+    drop(tools::ensure(&wanted)?);
+    if !isolated::inside() {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        return Err(isolated::enter(&arguments));
+    }
+    Ok(())
+}
+
+fn play(keep: bool) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(demo::run(keep))
+}
