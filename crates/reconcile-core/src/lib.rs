@@ -6,6 +6,9 @@
 //!   reconcile  observe ─► plan ─► apply ─► report, and the driver that runs it
 //!   client     the gate of all requests: leader fence, deadline, counters
 //!   apply      the few ways to write
+//!   conditions status conditions with honest transition times
+//!   kube_types Go durations, quantities, int-or-percent, selectors, names
+//!   yaml       YAML with the scalar rules of Go, and a writer with a stable order
 //!   fields     the support ledger: which fields are honoured, and what is said about the others
 //! ```
 //!
@@ -16,10 +19,13 @@ pub mod apply;
 pub mod args;
 pub mod client;
 pub mod clock;
+pub mod conditions;
 pub mod fields;
+pub mod kube_types;
 pub mod lease;
 pub mod object;
 pub mod operator;
 pub mod reconcile;
 pub mod telemetry;
 pub mod watch;
+pub mod yaml;
