@@ -3,6 +3,8 @@
 pub mod arguments;
 pub mod conditions;
 pub mod expr;
+pub mod gjson;
 pub mod go_text;
+pub mod sjson;
 
 pub use expr::analysis;

@@ -5,6 +5,7 @@
 //! difference that no longer exists fails too.
 
 mod expr;
+mod gjson;
 
 use serde_json::Value as Json;
 

@@ -1,0 +1,137 @@
+//! GJSON paths (`tidwall/gjson`): how sensors and filters pick values out of an event.
+//!
+//! Paths work on the JSON text, not on a decoded value, so that a picked object keeps the order
+//! of its keys and a picked number keeps its digits. Supported: keys with `\` escapes and the
+//! wildcards `*` and `?`, indexes, `#`, `#.path`, queries `#(a=="b")` and `#(...)#`, pipes, the
+//! modifiers `@this @valid @ugly @pretty @reverse @keys @values @flatten @join @tostr @fromstr`,
+//! multipaths `[a,b]` and `{a,b}`, and literals `!"x"`.
+
+mod members;
+mod modifiers;
+mod multipath;
+mod path;
+mod query;
+
+use std::borrow::Cow;
+
+pub(crate) use members::{Members, elements, members};
+
+/// Longer paths are refused (nothing is found).
+pub const MAX_PATH: usize = 4096;
+
+/// Nesting of queries, multipaths and pipes that a path may have.
+const MAX_DEPTH: usize = 48;
+
+/// The kind of a JSON value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// An object.
+    Object,
+    /// An array.
+    Array,
+}
+
+/// A value that a path has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found<'j> {
+    raw: Cow<'j, str>,
+}
+
+impl<'j> Found<'j> {
+    fn borrowed(raw: &'j str) -> Self {
+        Self { raw: Cow::Borrowed(raw.trim_matches(is_space)) }
+    }
+
+    fn owned(raw: String) -> Found<'static> {
+        Found { raw: Cow::Owned(raw) }
+    }
+
+    /// Where the value stands in the document it was found in; `None` when it was put together.
+    pub(crate) fn position_in(&self, document: &str) -> Option<(usize, usize)> {
+        let Cow::Borrowed(raw) = self.raw else { return None };
+        let start = (raw.as_ptr() as usize).checked_sub(document.as_ptr() as usize)?;
+        let end = start.checked_add(raw.len())?;
+        (document.get(start..end) == Some(raw)).then_some((start, end))
+    }
+
+    /// The JSON text of the value, as it stood in the document.
+    pub fn raw(&self) -> &str {
+        &self.raw
+    }
+
+    /// The kind of the value.
+    pub fn kind(&self) -> Kind {
+        match self.raw.as_bytes().first() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::String,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') | None => Kind::Null,
+            _ => Kind::Number,
+        }
+    }
+
+    /// The value as text, as `Result.String()` of the Go library: strings unescaped, whole numbers
+    /// with their digits, other numbers without exponent, null as nothing, the rest as JSON.
+    pub fn text(&self) -> String {
+        match self.kind() {
+            Kind::Null => String::new(),
+            Kind::String => serde_json::from_str(&self.raw).unwrap_or_default(),
+            Kind::Number => {
+                let digits = self.raw.strip_prefix('-').unwrap_or(&self.raw);
+                if digits.bytes().all(|b| b.is_ascii_digit()) {
+                    self.raw.to_string()
+                } else {
+                    format!("{}", self.number())
+                }
+            }
+            _ => self.raw.to_string(),
+        }
+    }
+
+    /// The number; numbers in strings count, true is one, everything else zero.
+    pub fn number(&self) -> f64 {
+        match self.kind() {
+            Kind::Number => self.raw.parse().unwrap_or(0.0),
+            Kind::Bool if self.raw == "true" => 1.0,
+            Kind::String => self.text().parse().unwrap_or(0.0),
+            _ => 0.0,
+        }
+    }
+
+    /// The decoded value; null when it is nested too deeply to be decoded.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.raw).unwrap_or_default()
+    }
+}
+
+/// Whitespace of JSON.
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
+/// Looks `path` up in `json`. `None` when there is nothing at that place, or when `json` is no
+/// JSON (the Go library is undefined there).
+pub fn get<'j>(json: &'j str, path: &str) -> Option<Found<'j>> {
+    if path.len() > MAX_PATH || serde_json::from_str::<serde::de::IgnoredAny>(json).is_err() {
+        return None;
+    }
+    path::walk(Found::borrowed(json), path, 0)
+}
+
+/// Looks `path` up in a decoded value. Objects come out with sorted keys.
+pub fn get_in(value: &serde_json::Value, path: &str) -> Option<serde_json::Value> {
+    let text = value.to_string();
+    get(&text, path).map(|found| found.to_json())
+}
+
+#[cfg(test)]
+mod tests;

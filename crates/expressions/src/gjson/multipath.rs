@@ -1,0 +1,100 @@
+//! Multipaths `[a,b]` and `{a,"name":b}`, and literals `!...`.
+
+use super::path::{balanced, walk};
+use super::Found;
+use crate::go_text::json;
+
+/// Selects several paths at once; `None` when the brackets do not fit together, so that they are
+/// part of a key.
+pub(super) fn select<'j, 'p>(
+    found: &Found<'j>,
+    path: &'p str,
+    depth: usize,
+) -> Option<(Found<'j>, Option<&'p str>)> {
+    let end = balanced(path)?;
+    let is_object = path.starts_with('{');
+    let rest = match path[end..].as_bytes().first() {
+        None => None,
+        Some(b'.' | b'|') => Some(&path[end + 1..]),
+        Some(_) => return None,
+    };
+    let mut out = String::from(if is_object { "{" } else { "[" });
+    for selector in split(&path[1..end - 1]) {
+        let (name, selector) = named(selector);
+        let Some(value) = walk(found.clone(), selector, depth) else { continue };
+        if out.len() > 1 {
+            out.push(',');
+        }
+        if is_object {
+            match name {
+                Some(name) => out.push_str(name),
+                None => json::write_text(&mut out, &last_name(selector), false),
+            }
+            out.push(':');
+        }
+        out.push_str(value.raw());
+    }
+    out.push(if is_object { '}' } else { ']' });
+    Some((Found::owned(out), rest))
+}
+
+/// Splits at commas outside of brackets and strings.
+fn split(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    let bytes = text.as_bytes();
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 1,
+            b',' => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            b'(' | b'[' | b'{' | b'"' => match balanced(&text[at..]) {
+                Some(length) => at += length - 1,
+                None => break,
+            },
+            _ => {}
+        }
+        at += 1;
+    }
+    if start < text.len() {
+        parts.push(&text[start..]);
+    }
+    parts
+}
+
+/// Takes the name of `"name":path` off.
+fn named(selector: &str) -> (Option<&str>, &str) {
+    if selector.starts_with('"')
+        && let Some(length) = balanced(selector)
+        && let Some(path) = selector[length..].strip_prefix(':')
+    {
+        return (Some(&selector[..length]), path);
+    }
+    (None, selector)
+}
+
+/// The name a selector without one gets: its last key, or `_` when that is no plain key.
+fn last_name(selector: &str) -> String {
+    let last = selector.rsplit(['.', '|']).next().unwrap_or_default();
+    let plain = !last.is_empty()
+        && !last.starts_with(['@', '!'])
+        && !last.contains(['#', '(', ')', '[', ']', '{', '}', '"', '*', '?', '\\']);
+    if plain { last.to_owned() } else { "_".to_owned() }
+}
+
+/// Reads the JSON value at the start of `text` and the rest of the path after it.
+pub(super) fn literal(text: &str) -> Option<(&str, Option<&str>)> {
+    let length = match text.as_bytes().first()? {
+        b'"' | b'{' | b'[' => balanced(text)?,
+        _ => text.find(['|', ',', ']', '}']).unwrap_or(text.len()),
+    };
+    let (value, rest) = text.split_at(length);
+    serde_json::from_str::<serde::de::IgnoredAny>(value).ok()?;
+    match rest.as_bytes().first() {
+        None => Some((value, None)),
+        Some(b'.' | b'|') => Some((value, Some(&rest[1..]))),
+        Some(_) => None,
+    }
+}

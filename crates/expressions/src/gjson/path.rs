@@ -1,0 +1,325 @@
+//! Walks along a path.
+
+use super::{Found, Kind, MAX_DEPTH, elements, members, modifiers, multipath, query};
+
+/// What stands after a component.
+pub(super) enum Next<'p> {
+    End,
+    /// After a dot: goes on with the value, or with each value of a list of matches.
+    Dot(&'p str),
+    /// After a pipe: goes on with the result as a whole.
+    Pipe(&'p str),
+}
+
+/// Follows `path` from `from`.
+pub(super) fn walk<'j>(from: Found<'j>, path: &str, depth: usize) -> Option<Found<'j>> {
+    let mut found = from;
+    let mut path = path;
+    let mut steps = depth;
+    let mut after_dot = false;
+    loop {
+        steps += 1;
+        if steps > MAX_DEPTH {
+            return None;
+        }
+        let (value, rest) = step(&found, path, steps, after_dot)?;
+        match rest {
+            None => return Some(value),
+            Some(rest) => {
+                // The rest is the end of the path, so the byte before it is the separator.
+                let separator = path.len() - rest.len();
+                after_dot = path.as_bytes().get(separator.wrapping_sub(1)) == Some(&b'.');
+                found = value;
+                path = rest;
+            }
+        }
+    }
+}
+
+/// Takes the first component of `path`; gives the value there and the rest of the path.
+fn step<'j, 'p>(
+    found: &Found<'j>,
+    path: &'p str,
+    depth: usize,
+    after_dot: bool,
+) -> Option<(Found<'j>, Option<&'p str>)> {
+    match path.as_bytes().first() {
+        Some(b'@') => {
+            if let Some(applied) = modifiers::apply(found, path) {
+                return applied;
+            }
+        }
+        Some(b'[' | b'{') => {
+            if let Some(selected) = multipath::select(found, path, depth) {
+                return Some(selected);
+            }
+        }
+        Some(b'!') if !after_dot => {
+            let (literal, rest) = multipath::literal(&path[1..])?;
+            return Some((Found::owned(literal.to_owned()), rest));
+        }
+        _ => {}
+    }
+    match found.kind() {
+        Kind::Object => {
+            let component = Component::parse(path);
+            let members = members(found.raw())?;
+            let (_, raw) = members.into_iter().find(|(key, _)| component.matches(key))?;
+            Some((reborrow(found, raw), component.rest()))
+        }
+        Kind::Array => array_step(found, path, depth),
+        _ => None,
+    }
+}
+
+/// A part of `found` that lives as long as the document when `found` does.
+fn reborrow<'j>(found: &Found<'j>, part: &str) -> Found<'j> {
+    if let std::borrow::Cow::Borrowed(raw) = found.raw {
+        let start = (part.as_ptr() as usize).wrapping_sub(raw.as_ptr() as usize);
+        if let Some(same) = raw.get(start..start + part.len()) {
+            return Found::borrowed(same);
+        }
+    }
+    Found::owned(part.trim_matches(super::is_space).to_owned())
+}
+
+fn array_step<'j, 'p>(
+    found: &Found<'j>,
+    path: &'p str,
+    depth: usize,
+) -> Option<(Found<'j>, Option<&'p str>)> {
+    let items = elements(found.raw())?;
+    if path.starts_with("#(") || path.starts_with("#[") {
+        return query_step(found, &items, path, depth);
+    }
+    if let Some(after) = path.strip_prefix('#') {
+        return match after.as_bytes().first() {
+            None => Some((Found::owned(items.len().to_string()), None)),
+            Some(b'|') => Some((Found::owned(items.len().to_string()), Some(&after[1..]))),
+            Some(b'.') => {
+                let (inner, rest) = split_pipe(&after[1..]);
+                Some((Found::owned(collect(&items, inner, depth)), rest))
+            }
+            _ => None,
+        };
+    }
+    let component = Component::parse(path);
+    let index: usize = component.plain()?.parse().ok()?;
+    // Go reads digits only: no sign.
+    component.plain().filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?;
+    let item = items.get(index)?;
+    Some((reborrow(found, item), component.rest()))
+}
+
+/// `[..]` with what `path` finds in each item that has it.
+fn collect(items: &[&str], path: &str, depth: usize) -> String {
+    let mut out = String::from("[");
+    for item in items {
+        if let Some(found) = walk(Found::borrowed(item), path, depth) {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            out.push_str(found.raw());
+        }
+    }
+    out.push(']');
+    out
+}
+
+fn query_step<'j, 'p>(
+    found: &Found<'j>,
+    items: &[&str],
+    path: &'p str,
+    depth: usize,
+) -> Option<(Found<'j>, Option<&'p str>)> {
+    let end = balanced(&path[1..])? + 1;
+    let query = query::Query::parse(&path[2..end - 1]);
+    let after = &path[end..];
+    let (all, after) = match after.strip_prefix('#') {
+        Some(after) => (true, after),
+        None => (false, after),
+    };
+    let next = match after.as_bytes().first() {
+        None => Next::End,
+        Some(b'.') => Next::Dot(&after[1..]),
+        Some(b'|') => Next::Pipe(&after[1..]),
+        Some(_) => return None,
+    };
+    let mut matching = items.iter().filter(|item| query.matches(item, depth));
+    if !all {
+        let first = matching.next()?;
+        let rest = match next {
+            Next::End => None,
+            Next::Dot(rest) | Next::Pipe(rest) => Some(rest),
+        };
+        return Some((reborrow(found, first), rest));
+    }
+    let matching: Vec<&str> = matching.copied().collect();
+    Some(match next {
+        Next::Dot(rest) => {
+            let (inner, rest) = split_pipe(rest);
+            (Found::owned(collect(&matching, inner, depth)), rest)
+        }
+        Next::End => (Found::owned(format!("[{}]", matching.join(","))), None),
+        Next::Pipe(rest) => (Found::owned(format!("[{}]", matching.join(","))), Some(rest)),
+    })
+}
+
+/// Splits at the first pipe that stands outside of brackets and strings.
+fn split_pipe(path: &str) -> (&str, Option<&str>) {
+    let bytes = path.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 1,
+            b'|' => return (&path[..at], Some(&path[at + 1..])),
+            b'(' | b'[' | b'{' | b'"' => match balanced(&path[at..]) {
+                Some(length) => at += length - 1,
+                None => return (path, None),
+            },
+            _ => {}
+        }
+        at += 1;
+    }
+    (path, None)
+}
+
+/// Length of the string or bracket at the start of `text`, both ends included.
+pub(super) fn balanced(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            b'(' | b'[' | b'{' if !in_string => depth += 1,
+            b')' | b']' | b'}' if !in_string => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 && !in_string {
+            return Some(at + 1);
+        }
+    }
+    None
+}
+
+/// One key or index of a path.
+struct Component<'p> {
+    pattern: Vec<Glyph>,
+    has_wildcard: bool,
+    next: Next<'p>,
+    text: String,
+}
+
+enum Glyph {
+    Char(char),
+    Any,
+    One,
+}
+
+impl<'p> Component<'p> {
+    fn parse(path: &'p str) -> Self {
+        let mut pattern = Vec::new();
+        let mut text = String::new();
+        let mut has_wildcard = false;
+        let mut chars = path.char_indices();
+        let mut next = Next::End;
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '\\' => {
+                    if let Some((_, c)) = chars.next() {
+                        pattern.push(Glyph::Char(c));
+                        text.push(c);
+                    }
+                    continue;
+                }
+                '.' => {
+                    next = Next::Dot(&path[at + 1..]);
+                    break;
+                }
+                '|' => {
+                    next = Next::Pipe(&path[at + 1..]);
+                    break;
+                }
+                '*' => pattern.push(Glyph::Any),
+                '?' => pattern.push(Glyph::One),
+                c => pattern.push(Glyph::Char(c)),
+            }
+            has_wildcard |= matches!(c, '*' | '?');
+            text.push(c);
+        }
+        Self { pattern, has_wildcard, next, text }
+    }
+
+    fn rest(&self) -> Option<&'p str> {
+        match self.next {
+            Next::End => None,
+            Next::Dot(rest) | Next::Pipe(rest) => Some(rest),
+        }
+    }
+
+    /// The component, when it has no wildcard.
+    fn plain(&self) -> Option<&str> {
+        (!self.has_wildcard).then_some(&self.text)
+    }
+
+    fn matches(&self, key: &str) -> bool {
+        if !self.has_wildcard {
+            return key == self.text;
+        }
+        glob(&self.pattern, key)
+    }
+}
+
+/// Wildcard match with one point of return, so that it takes at most quadratic time.
+fn glob(pattern: &[Glyph], key: &str) -> bool {
+    let key: Vec<char> = key.chars().collect();
+    let (mut p, mut k) = (0, 0);
+    let mut back: Option<(usize, usize)> = None;
+    while k < key.len() {
+        match pattern.get(p) {
+            Some(Glyph::Any) => {
+                back = Some((p + 1, k));
+                p += 1;
+                continue;
+            }
+            Some(Glyph::One) => {
+                p += 1;
+                k += 1;
+                continue;
+            }
+            Some(Glyph::Char(c)) if *c == key[k] => {
+                p += 1;
+                k += 1;
+                continue;
+            }
+            _ => {}
+        }
+        match back {
+            Some((after, from)) => {
+                back = Some((after, from + 1));
+                p = after;
+                k = from + 1;
+            }
+            None => return false,
+        }
+    }
+    pattern[p..].iter().all(|glyph| matches!(glyph, Glyph::Any))
+}
+
+/// Wildcard match of a pattern in text form (`%` in queries).
+pub(super) fn matches_pattern(pattern: &str, text: &str) -> bool {
+    let mut glyphs = Vec::new();
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        glyphs.push(match c {
+            '*' => Glyph::Any,
+            '?' => Glyph::One,
+            '\\' => Glyph::Char(chars.next().unwrap_or('\\')),
+            c => Glyph::Char(c),
+        });
+    }
+    glob(&glyphs, text)
+}
