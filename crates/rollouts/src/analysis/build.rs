@@ -1,0 +1,345 @@
+//! From the templates that a Rollout names to the AnalysisRun that is created. Pure: a plan may call it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use reconcile_core::object::ObjectKey;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::field_path::{FieldPathError, field_value};
+use crate::api::analysis::{
+    AnalysisRunSpec, AnalysisTemplateSpec, Argument, DryRun, LATEST_HASH, MeasurementRetention,
+    Metric, RolloutAnalysis, RunArgument, STABLE_HASH,
+};
+
+/// Label with the pod template hash that a run judges.
+pub const POD_HASH_LABEL: &str = "rollouts-pod-template-hash";
+/// Label that says what a run is for.
+pub const ROLLOUT_TYPE_LABEL: &str = "rollout-type";
+/// Label with the index of the canary step that a run belongs to.
+pub const STEP_INDEX_LABEL: &str = "step-index";
+/// Label that binds an object to one of several controllers.
+pub const INSTANCE_ID_LABEL: &str = "argo-rollouts.argoproj.io/controller-instance-id";
+/// Annotation with the revision of the Rollout that a run judges.
+pub const REVISION_ANNOTATION: &str = "rollout.argoproj.io/revision";
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RunType {
+    /// An analysis step of a canary, with its index.
+    Step(i32),
+    /// Beside the steps of a canary.
+    Background,
+    /// Before the active Service of a blue-green Rollout switches.
+    PrePromotion,
+    /// After it has switched.
+    PostPromotion,
+}
+
+impl RunType {
+    /// The value of the label `rollout-type`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Step(_) => "Step",
+            Self::Background => "Background",
+            Self::PrePromotion => "PrePromotion",
+            Self::PostPromotion => "PostPromotion",
+        }
+    }
+
+    fn suffix(self) -> String {
+        match self {
+            Self::Step(index) => format!("-{index}"),
+            Self::Background => String::new(),
+            Self::PrePromotion => "-pre".to_owned(),
+            Self::PostPromotion => "-post".to_owned(),
+        }
+    }
+}
+
+/// Why no run can be built from the templates and values.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum BuildError {
+    /// Two templates bring a metric of the same name.
+    #[error("two metrics have the same name '{0}'")]
+    DuplicateMetric(String),
+    /// Two templates bring different defaults for the same argument.
+    #[error("Argument `{name}` specified multiple times with different values: '{first}', '{second}'")]
+    ConflictingArgument {
+        /// Name of the argument.
+        name: String,
+        /// The default met first.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// Nobody gives the argument a value.
+    #[error("args.{0} was not resolved")]
+    Unresolved(String),
+    /// Two dry-run rules are the same.
+    #[error("two Dry-Run metric rules have the same name '{0}'")]
+    DuplicateDryRun(String),
+    /// Two retention rules are the same.
+    #[error("two Measurement Retention metric rules have the same name '{0}'")]
+    DuplicateRetention(String),
+    /// A field of the Rollout cannot be taken as a value.
+    #[error("args.{name}: {error}")]
+    Field {
+        /// Name of the argument.
+        name: String,
+        /// What is wrong with the path.
+        error: FieldPathError,
+    },
+    /// `podTemplateHashValue` is neither `Stable` nor `Latest`.
+    #[error("args.{name}: podTemplateHashValue must be Stable or Latest, not '{word}'")]
+    HashWord {
+        /// Name of the argument.
+        name: String,
+        /// What is there.
+        word: String,
+    },
+}
+
+/// What the values of a Rollout's arguments may be taken from.
+#[derive(Clone, Copy, Debug)]
+pub struct ArgumentSources<'a> {
+    /// Pod template hash of the stable ReplicaSet; empty before the first promotion.
+    pub stable_hash: &'a str,
+    /// Pod template hash of the new ReplicaSet.
+    pub latest_hash: &'a str,
+    /// The whole Rollout as JSON (`apiVersion`, `kind`, `metadata`, `spec`, `status`), for `fieldRef`.
+    pub rollout: &'a Value,
+}
+
+/// The values of the arguments that a Rollout gives to an analysis.
+pub fn arguments(
+    wanted: &[RunArgument],
+    sources: ArgumentSources<'_>,
+) -> Result<Vec<Argument>, BuildError> {
+    wanted.iter().map(|argument| argument_value(argument, sources)).collect()
+}
+
+fn argument_value(
+    argument: &RunArgument,
+    sources: ArgumentSources<'_>,
+) -> Result<Argument, BuildError> {
+    let name = argument.name.clone();
+    let from = argument.value_from.as_ref();
+    let value = if let Some(word) = from.and_then(|from| from.pod_template_hash_value.as_deref()) {
+        match word {
+            STABLE_HASH => Some(sources.stable_hash.to_owned()),
+            LATEST_HASH => Some(sources.latest_hash.to_owned()),
+            _ => return Err(BuildError::HashWord { name, word: word.to_owned() }),
+        }
+    } else if let Some(field) = from.and_then(|from| from.field_ref.as_ref()) {
+        match field_value(sources.rollout, &field.field_path) {
+            Ok(value) => Some(value),
+            Err(error) => return Err(BuildError::Field { name, error }),
+        }
+    } else {
+        argument.value.clone()
+    };
+    Ok(Argument { name, value, value_from: None })
+}
+
+/// Everything that [`build_run`] puts into a run.
+#[derive(Clone, Debug)]
+pub struct RunRequest<'a> {
+    /// Namespace of the Rollout.
+    pub namespace: &'a str,
+    /// Name of the Rollout.
+    pub rollout: &'a str,
+    /// Owner reference of the Rollout, marked as the controller.
+    pub owner: OwnerReference,
+    /// Pod template hash of the new ReplicaSet.
+    pub pod_hash: &'a str,
+    /// Revision of the new ReplicaSet, as it stands in the Rollout's annotation.
+    pub revision: &'a str,
+    /// What the run is for.
+    pub run_type: RunType,
+    /// The controller's `--instance-id`; empty for none.
+    pub instance_id: &'a str,
+    /// `spec.selector.matchLabels` of the Rollout, which a step's run carries too.
+    pub selector_labels: &'a BTreeMap<String, String>,
+    /// The part of the Rollout's spec that asks for the analysis.
+    pub analysis: &'a RolloutAnalysis,
+    /// What [`super::Templates::resolve`] gave for [`RolloutAnalysis::templates`].
+    pub templates: &'a [AnalysisTemplateSpec],
+    /// What [`arguments`] gave for [`RolloutAnalysis::args`].
+    pub arguments: Vec<Argument>,
+}
+
+/// A run that is to be created.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewRun {
+    /// Namespace and wanted name.
+    pub key: ObjectKey,
+    /// Uid of the owner.
+    pub owner_uid: String,
+    /// The spec.
+    pub spec: AnalysisRunSpec,
+    /// The whole object as JSON.
+    pub object: Value,
+}
+
+/// Name of a run: `<rollout>-<hash>-<revision>` and, by what it is for, `-<step>`, `-pre` or `-post`.
+pub fn run_name(rollout: &str, pod_hash: &str, revision: &str, run_type: RunType) -> String {
+    format!("{rollout}-{pod_hash}-{revision}{}", run_type.suffix())
+}
+
+/// Builds the run that a Rollout asks for.
+pub fn build_run(request: RunRequest<'_>) -> Result<NewRun, BuildError> {
+    let analysis = request.analysis;
+    let template = flatten(request.templates)?;
+    let spec = AnalysisRunSpec {
+        metrics: template.metrics,
+        args: merge_arguments(&request.arguments, template.args)?,
+        dry_run: joined(&analysis.dry_run, template.dry_run, |rule| &rule.metric_name)
+            .map_err(BuildError::DuplicateDryRun)?,
+        measurement_retention: joined(
+            &analysis.measurement_retention,
+            template.measurement_retention,
+            |rule| &rule.metric_name,
+        )
+        .map_err(BuildError::DuplicateRetention)?,
+        terminate: false,
+        ttl_strategy: None,
+    };
+    let name =
+        run_name(request.rollout, request.pod_hash, request.revision, request.run_type);
+    let object = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AnalysisRun",
+        "metadata": {
+            "name": name,
+            "namespace": request.namespace,
+            "labels": labels(&request),
+            "annotations": annotations(&request),
+            "ownerReferences": [request.owner],
+        },
+        "spec": spec,
+    });
+    Ok(NewRun {
+        key: ObjectKey::new(request.namespace, name),
+        owner_uid: request.owner.uid,
+        spec,
+        object,
+    })
+}
+
+fn labels(request: &RunRequest<'_>) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    if let RunType::Step(index) = request.run_type {
+        labels.extend(request.selector_labels.clone());
+        labels.insert(STEP_INDEX_LABEL.to_owned(), index.to_string());
+    }
+    labels.insert(POD_HASH_LABEL.to_owned(), request.pod_hash.to_owned());
+    labels.insert(ROLLOUT_TYPE_LABEL.to_owned(), request.run_type.label().to_owned());
+    if !request.instance_id.is_empty() {
+        labels.insert(INSTANCE_ID_LABEL.to_owned(), request.instance_id.to_owned());
+    }
+    // The user's own labels must not hide those that the controller finds its runs by.
+    for (key, value) in request.analysis.analysis_run_metadata.iter().flat_map(|meta| &meta.labels) {
+        labels.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    labels
+}
+
+fn annotations(request: &RunRequest<'_>) -> BTreeMap<String, String> {
+    let own = request.analysis.analysis_run_metadata.iter().flat_map(|meta| &meta.annotations);
+    let mut annotations: BTreeMap<String, String> =
+        own.map(|(key, value)| (key.clone(), value.clone())).collect();
+    annotations.insert(REVISION_ANNOTATION.to_owned(), request.revision.to_owned());
+    annotations
+}
+
+/// Combines templates into one. Metrics must differ by name; arguments must not have different defaults.
+pub fn flatten(templates: &[AnalysisTemplateSpec]) -> Result<AnalysisTemplateSpec, BuildError> {
+    let mut flat = AnalysisTemplateSpec::default();
+    for template in templates {
+        flat.metrics.extend(template.metrics.iter().cloned());
+        flat.dry_run.extend(template.dry_run.iter().cloned());
+        flat.measurement_retention.extend(template.measurement_retention.iter().cloned());
+        for argument in &template.args {
+            add_argument(&mut flat.args, argument)?;
+        }
+    }
+    let twice = |name: &str| name.to_owned();
+    unique(flat.metrics.iter().map(|metric: &Metric| metric.name.as_str()))
+        .map_err(|name| BuildError::DuplicateMetric(twice(name)))?;
+    unique(flat.dry_run.iter().map(|rule: &DryRun| rule.metric_name.as_str()))
+        .map_err(|name| BuildError::DuplicateDryRun(twice(name)))?;
+    unique(flat.measurement_retention.iter().map(|rule: &MeasurementRetention| rule.metric_name.as_str()))
+        .map_err(|name| BuildError::DuplicateRetention(twice(name)))?;
+    Ok(flat)
+}
+
+fn add_argument(known: &mut Vec<Argument>, new: &Argument) -> Result<(), BuildError> {
+    let Some(old) = known.iter_mut().find(|old| old.name == new.name) else {
+        known.push(new.clone());
+        return Ok(());
+    };
+    match (&old.value, &new.value) {
+        (Some(first), Some(second)) if first != second => Err(BuildError::ConflictingArgument {
+            name: new.name.clone(),
+            first: first.clone(),
+            second: second.clone(),
+        }),
+        (Some(_), _) => Ok(()),
+        (None, _) => {
+            *old = new.clone();
+            Ok(())
+        }
+    }
+}
+
+/// The arguments of the template with the caller's values; what the template does not know is dropped.
+fn merge_arguments(
+    given: &[Argument],
+    mut known: Vec<Argument>,
+) -> Result<Vec<Argument>, BuildError> {
+    for value in given {
+        if let Some(argument) = known.iter_mut().find(|argument| argument.name == value.name) {
+            if value.value.is_some() {
+                argument.value.clone_from(&value.value);
+            } else if value.value_from.is_some() {
+                argument.value_from.clone_from(&value.value_from);
+            }
+        }
+    }
+    match known.iter().find(|argument| argument.value.is_none() && argument.value_from.is_none()) {
+        Some(open) => Err(BuildError::Unresolved(open.name.clone())),
+        None => Ok(known),
+    }
+}
+
+/// Both lists, or the name that they have in common.
+fn joined<T: Clone>(
+    first: &[T],
+    second: Vec<T>,
+    name: impl Fn(&T) -> &String,
+) -> Result<Vec<T>, String> {
+    let mut all = first.to_vec();
+    all.extend(second);
+    unique(all.iter().map(|item| name(item).as_str())).map_err(str::to_owned)?;
+    Ok(all)
+}
+
+fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), &'a str> {
+    let mut seen = HashMap::new();
+    for name in names {
+        if seen.insert(name, ()).is_some() {
+            return Err(name);
+        }
+    }
+    Ok(())
+}
+
+/// True when two runs measure the same thing: metrics, arguments and rules are equal.
+pub fn same_analysis(left: &AnalysisRunSpec, right: &AnalysisRunSpec) -> bool {
+    left.metrics == right.metrics
+        && left.args == right.args
+        && left.dry_run == right.dry_run
+        && left.measurement_retention == right.measurement_retention
+}

@@ -1,0 +1,223 @@
+//! The verdict of a metric and of the whole run.
+
+use reconcile_core::reconcile::EventNote;
+
+use crate::{
+    analysis::validate::{Checked, CheckedMetric},
+    api::analysis::{AnalysisPhase, AnalysisRunStatus, MetricResult, RunSummary},
+};
+
+/// Phase and message of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) phase: AnalysisPhase,
+    pub(super) message: String,
+}
+
+/// True when nothing new is measured: somebody asked for the end, or a metric that counts was not
+/// successful.
+pub(super) fn is_terminating(status: &AnalysisRunStatus, asked: bool) -> bool {
+    asked
+        || status.metric_results.iter().any(|result| {
+            !result.dry_run && result.phase.is_completed() && result.phase != AnalysisPhase::Successful
+        })
+}
+
+/// Assesses all metrics and then the run. A metric that ends the run also ends the others, so the
+/// metrics are gone through again until nothing changes; upstream takes one pass and one write for each.
+pub(super) fn assess(
+    status: &mut AnalysisRunStatus,
+    checked: &Checked,
+    asked: bool,
+    events: &mut Vec<EventNote>,
+) -> Verdict {
+    loop {
+        let terminating = is_terminating(status, asked);
+        let verdict = assess_once(status, checked, asked, terminating, events);
+        if is_terminating(status, asked) == terminating {
+            return verdict;
+        }
+    }
+}
+
+fn assess_once(
+    status: &mut AnalysisRunStatus,
+    checked: &Checked,
+    asked: bool,
+    terminating: bool,
+    events: &mut Vec<EventNote>,
+) -> Verdict {
+    let mut run = Verdict { phase: AnalysisPhase::Unset, message: String::new() };
+    if asked {
+        "Run Terminated".clone_into(&mut run.message);
+    }
+    let (mut counted, mut dry) = (RunSummary::default(), RunSummary::default());
+    let mut all_completed = true;
+    for metric in &checked.metrics {
+        let summary = if metric.dry_run { &mut dry } else { &mut counted };
+        summary.count += 1;
+        let result = status.metric_results.iter_mut().find(|result| result.name == metric.name);
+        let Some(result) = result else {
+            all_completed = false;
+            continue;
+        };
+        transition(metric, result, terminating, events);
+        if !result.phase.is_completed() {
+            all_completed = false;
+            continue;
+        }
+        add(summary, &result.phase);
+        conclude(metric, result, &mut run);
+    }
+    status.run_summary = counted;
+    status.dry_run_summary = Some(dry);
+    let open = !all_completed || run.phase == AnalysisPhase::Unset;
+    if terminating && run.phase == AnalysisPhase::Unset {
+        run.phase = AnalysisPhase::Successful;
+    } else if !terminating && open {
+        run = Verdict { phase: AnalysisPhase::Running, message: String::new() };
+    }
+    // A measurement that takes several steps must be ended before the run is.
+    if terminating && run.phase.is_completed() && has_open_measurement(status) {
+        run = Verdict { phase: AnalysisPhase::Running, message: String::new() };
+    }
+    run
+}
+
+fn has_open_measurement(status: &AnalysisRunStatus) -> bool {
+    status.metric_results.iter().any(|result| {
+        !result.phase.is_completed()
+            && result.measurements.last().is_some_and(|last| !last.phase.is_completed())
+    })
+}
+
+/// Moves the phase of a metric on.
+fn transition(
+    metric: &CheckedMetric,
+    result: &mut MetricResult,
+    terminating: bool,
+    events: &mut Vec<EventNote>,
+) {
+    let phase = metric_phase(metric, result, terminating);
+    if result.phase == phase {
+        return;
+    }
+    if phase.is_completed() {
+        let text = format!("Metric '{}' Completed. Result: {phase}", metric.name);
+        events.push(event(format!("Metric{phase}"), text, &phase));
+    }
+    if let Some(last) = result.measurements.last() {
+        result.message.clone_from(&last.message);
+    }
+    result.phase = phase;
+}
+
+/// Takes a completed metric into the verdict of the run: the worst one counts, the first one on a tie.
+fn conclude(metric: &CheckedMetric, result: &mut MetricResult, run: &mut Verdict) {
+    let limit = beyond_limit(metric, result).map(|(_, reason)| reason);
+    let reason = limit.or_else(|| streak_missed(metric, result));
+    if metric.dry_run {
+        if run.phase == AnalysisPhase::Unset {
+            run.phase = AnalysisPhase::Successful;
+        }
+        if let Some(reason) = reason {
+            result.message = format!("Metric assessed {} due to {reason}", result.phase);
+        }
+        return;
+    }
+    if run.phase == AnalysisPhase::Unset || badness(&result.phase) > badness(&run.phase) {
+        run.phase = result.phase.clone();
+        if let Some(reason) = reason {
+            run.message =
+                format!("Metric \"{}\" assessed {} due to {reason}", metric.name, result.phase);
+            if !result.message.is_empty() {
+                run.message.push_str(&format!(": \"Error Message: {}\"", result.message));
+            }
+        }
+    }
+}
+
+fn badness(phase: &AnalysisPhase) -> u8 {
+    match phase {
+        AnalysisPhase::Successful => 0,
+        AnalysisPhase::Inconclusive => 2,
+        AnalysisPhase::Error => 3,
+        AnalysisPhase::Failed => 4,
+        _ => 1,
+    }
+}
+
+fn metric_phase(metric: &CheckedMetric, result: &MetricResult, terminating: bool) -> AnalysisPhase {
+    if result.phase.is_completed() {
+        return result.phase.clone();
+    }
+    let Some(last) = result.measurements.last() else {
+        return if terminating { AnalysisPhase::Successful } else { AnalysisPhase::Pending };
+    };
+    if !last.phase.is_completed() {
+        return AnalysisPhase::Running;
+    }
+    if let Some((phase, _)) = beyond_limit(metric, result) {
+        return phase;
+    }
+    if metric.success_limit.is_some_and(|limit| result.consecutive_success >= limit) {
+        return AnalysisPhase::Successful;
+    }
+    if metric.count.is_some_and(|count| result.count >= count) {
+        // The streak was asked for and never came: a metric that tolerates any number of failures has
+        // no other way to fail than this.
+        return match (metric.success_limit, metric.failure_limit) {
+            (None, _) => AnalysisPhase::Successful,
+            (Some(_), Some(_)) => AnalysisPhase::Inconclusive,
+            (Some(_), None) => AnalysisPhase::Failed,
+        };
+    }
+    if terminating { AnalysisPhase::Successful } else { AnalysisPhase::Running }
+}
+
+/// The limit that was exceeded, if any. Of several the last one counts: errors, then inconclusive
+/// measurements, then failures.
+fn beyond_limit(metric: &CheckedMetric, result: &MetricResult) -> Option<(AnalysisPhase, String)> {
+    let mut beyond = None;
+    let failed = result.failed;
+    if let Some(limit) = metric.failure_limit.filter(|limit| failed > *limit) {
+        let reason = format!("failed ({failed}) > failureLimit ({limit})");
+        beyond = Some((AnalysisPhase::Failed, reason));
+    }
+    let (inconclusive, limit) = (result.inconclusive, metric.inconclusive_limit);
+    if inconclusive > limit {
+        let reason = format!("inconclusive ({inconclusive}) > inconclusiveLimit ({limit})");
+        beyond = Some((AnalysisPhase::Inconclusive, reason));
+    }
+    let (errors, limit) = (result.consecutive_error, metric.error_limit);
+    if errors > limit {
+        let reason = format!("consecutiveErrors ({errors}) > consecutiveErrorLimit ({limit})");
+        beyond = Some((AnalysisPhase::Error, reason));
+    }
+    beyond
+}
+
+fn streak_missed(metric: &CheckedMetric, result: &MetricResult) -> Option<String> {
+    let limit = metric.success_limit?;
+    let streak = result.consecutive_success;
+    (result.phase != AnalysisPhase::Successful)
+        .then(|| format!("consecutiveSuccess ({streak}) < consecutiveSuccessLimit ({limit})"))
+}
+
+fn add(summary: &mut RunSummary, phase: &AnalysisPhase) {
+    let counter = match phase {
+        AnalysisPhase::Error => &mut summary.error,
+        AnalysisPhase::Failed => &mut summary.failed,
+        AnalysisPhase::Inconclusive => &mut summary.inconclusive,
+        _ => &mut summary.successful,
+    };
+    *counter += 1;
+}
+
+/// An Event about a completed metric or run.
+pub(super) fn event(reason: String, note: String, phase: &AnalysisPhase) -> EventNote {
+    match phase {
+        AnalysisPhase::Error | AnalysisPhase::Failed => EventNote::warning(reason, note),
+        _ => EventNote::normal(reason, note),
+    }
+}

@@ -1,0 +1,193 @@
+//! What a run needs next. Pure: spec, status, what was measured meanwhile and the time go in; the new
+//! status, the measurements to start, Events and the next wake-up come out.
+
+mod assess;
+mod record;
+mod schedule;
+
+use std::{collections::HashSet, fmt};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use reconcile_core::reconcile::EventNote;
+
+use super::validate::{Checked, InvalidRun};
+use crate::api::analysis::{AnalysisPhase, AnalysisRunStatus, Measurement, TtlStrategy};
+
+/// Everything that a decision about a run may look at.
+#[derive(Clone, Debug)]
+pub struct Situation {
+    /// The checked spec, or why there is none.
+    pub checked: Result<Checked, InvalidRun>,
+    /// `spec.terminate`.
+    pub terminate: bool,
+    /// `spec.ttlStrategy`.
+    pub ttl: Option<TtlStrategy>,
+    /// True once deletion was requested.
+    pub deleting: bool,
+    /// The status as it was persisted last.
+    pub status: AnalysisRunStatus,
+    /// Measurements that ended and are not in the status yet.
+    pub delivered: Vec<Delivery>,
+    /// Names of metrics with a measurement on its way.
+    pub in_flight: HashSet<String>,
+}
+
+/// A measurement that ended, or paused.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Name of the metric.
+    pub metric: String,
+    /// What came of it.
+    pub outcome: MeasureOutcome,
+}
+
+/// What came of a measurement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MeasureOutcome {
+    /// It was taken, or continues later.
+    Taken {
+        /// The measurement.
+        measurement: Measurement,
+        /// What the provider says about the metric, for a metric that has no result yet.
+        metadata: std::collections::BTreeMap<String, String>,
+    },
+    /// An argument could not be read, so nothing can be measured.
+    Unresolved(String),
+}
+
+/// A measurement to start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// Position of the metric in the spec.
+    pub index: usize,
+    /// Name of the metric.
+    pub metric: String,
+    /// The measurement to go on with, for one that takes several steps.
+    pub resume: Option<Measurement>,
+    /// End it instead of going on.
+    pub terminate: bool,
+}
+
+impl fmt::Display for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match (&self.resume, self.terminate) {
+            (None, _) => "measure",
+            (Some(_), false) => "go on measuring",
+            (Some(_), true) => "end the measurement of",
+        };
+        write!(f, "{verb} \"{}\"", self.metric)
+    }
+}
+
+/// What follows from a [`Situation`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// The status that is true now.
+    pub status: AnalysisRunStatus,
+    /// Measurements to start.
+    pub launches: Vec<Launch>,
+    /// Delete the run: its time to live is over.
+    pub delete: bool,
+    /// When to look again although nothing happened.
+    pub wake: Option<Timestamp>,
+    /// Kubernetes Events to emit once the status is written.
+    pub events: Vec<EventNote>,
+    /// Why, in words.
+    pub notes: Vec<String>,
+}
+
+/// Decides. `now` is the time of the pass.
+pub fn decide(situation: &Situation, now: Timestamp) -> Decision {
+    let mut decision = Decision { status: situation.status.clone(), ..Decision::default() };
+    if situation.deleting {
+        return decision;
+    }
+    if !decision.status.phase.is_completed() {
+        go_on(situation, now, &mut decision);
+    }
+    if decision.status.phase.is_completed() {
+        retire(situation.ttl.as_ref(), now, &mut decision);
+    }
+    decision
+}
+
+fn go_on(situation: &Situation, now: Timestamp, decision: &mut Decision) {
+    let checked = match &situation.checked {
+        Ok(checked) => checked,
+        Err(invalid) => return end(decision, AnalysisPhase::Error, invalid.to_string(), now),
+    };
+    if decision.status.started_at.is_none() {
+        decision.status.started_at = Some(Time(now));
+    }
+    for delivery in &situation.delivered {
+        match &delivery.outcome {
+            MeasureOutcome::Unresolved(reason) => {
+                let message = InvalidRun::Arguments(reason.clone()).to_string();
+                return end(decision, AnalysisPhase::Error, message, now);
+            }
+            MeasureOutcome::Taken { measurement, metadata } => {
+                record::record(&mut decision.status, checked, delivery, measurement, metadata);
+                let (metric, phase) = (&delivery.metric, &measurement.phase);
+                decision.notes.push(match measurement.message.as_str() {
+                    "" => format!("metric \"{metric}\" measured {phase}: {}", measurement.value),
+                    why => format!("metric \"{metric}\" measured {phase}: {why}"),
+                });
+            }
+        }
+    }
+    let verdict = assess::assess(&mut decision.status, checked, situation.terminate, &mut decision.events);
+    if verdict.phase.is_completed() {
+        record::trim(&mut decision.status, checked);
+        return end(decision, verdict.phase, verdict.message, now);
+    }
+    if decision.status.phase != verdict.phase {
+        decision.status.phase = verdict.phase;
+        decision.status.message = verdict.message;
+    }
+    let terminating = assess::is_terminating(&decision.status, situation.terminate);
+    let busy = &situation.in_flight;
+    decision.launches = schedule::due(&decision.status, checked, terminating, busy, now);
+    let launched: HashSet<&str> = decision.launches.iter().map(|launch| launch.metric.as_str()).collect();
+    decision.wake = schedule::next(&decision.status, checked, |name| {
+        busy.contains(name) || launched.contains(name)
+    });
+    record::trim(&mut decision.status, checked);
+}
+
+/// Ends the run with its verdict and tells about it.
+fn end(decision: &mut Decision, phase: AnalysisPhase, message: String, now: Timestamp) {
+    let text = format!("Analysis Completed. Result: {phase}");
+    decision.notes.push(if message.is_empty() { text.clone() } else { format!("{text}: {message}") });
+    // Upstream's Event says only the result; the reason belongs beside it.
+    let text = if message.is_empty() { text } else { format!("{text}. {message}") };
+    decision.events.push(assess::event(format!("AnalysisRun{phase}"), text, &phase));
+    decision.status.phase = phase;
+    decision.status.message = message;
+    decision.status.completed_at = Some(Time(now));
+    decision.launches.clear();
+}
+
+/// Deletes a completed run when its time to live is over.
+fn retire(ttl: Option<&TtlStrategy>, now: Timestamp, decision: &mut Decision) {
+    let Some(ttl) = ttl else { return };
+    let own = if decision.status.phase == AnalysisPhase::Successful {
+        ttl.seconds_after_success
+    } else {
+        ttl.seconds_after_failure
+    };
+    let Some(seconds) = own.or(ttl.seconds_after_completion) else { return };
+    let Some(completed) = &decision.status.completed_at else { return };
+    let expires = later(completed.0, SignedDuration::from_secs(i64::from(seconds)));
+    if now >= expires {
+        decision.delete = true;
+        decision.notes.push(format!("time to live of {seconds} s after completion is over"));
+    } else {
+        decision.wake = Some(expires);
+    }
+}
+
+/// `from + by`, kept within the range of time.
+fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
+    from.saturating_add(by).unwrap_or(Timestamp::MAX)
+}

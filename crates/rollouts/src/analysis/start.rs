@@ -1,0 +1,157 @@
+//! Wires the AnalysisRun controller into the process.
+
+use kube::Api;
+use reconcile_core::{
+    object::{Kind, ObjectKey, Root},
+    operator::Operator,
+    reconcile::{Driver, DriverConfig, Queue},
+    watch::{Change, Guarded, Index, Watch, WatchConfig},
+};
+
+use super::{AnalysisRuns, RunView, Shared, build::INSTANCE_ID_LABEL, metrics};
+use crate::api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
+
+/// What the command line says about analysis.
+#[derive(Clone, Debug, Default)]
+pub struct AnalysisConfig {
+    /// The one namespace to work in; all of them when absent. Cluster templates are not read when set.
+    pub namespace: Option<String>,
+    /// `--instance-id`; only objects with this label value are handled, or only those without the label
+    /// when empty.
+    pub instance_id: String,
+    /// `--analysis-threads`: passes at the same time; 0 means the default of the driver.
+    pub workers: usize,
+    /// Address of Prometheus for metrics that name none (`ARGO_ROLLOUTS_PROMETHEUS_ADDRESS`).
+    pub prometheus_address: Option<String>,
+}
+
+impl AnalysisConfig {
+    fn watch(&self) -> WatchConfig {
+        let labels = if self.instance_id.is_empty() {
+            format!("!{INSTANCE_ID_LABEL}")
+        } else {
+            format!("{INSTANCE_ID_LABEL}={}", self.instance_id)
+        };
+        WatchConfig { labels: Some(labels), fields: None }
+    }
+}
+
+/// Starts the watches of runs and templates and the AnalysisRun controller. `on_run` hears of every
+/// change of a run and `on_template` of every template that came, changed or went (cluster templates
+/// have no namespace); both must not block. Fails only when a metric cannot be registered.
+pub fn start(
+    operator: &Operator,
+    shared: &Shared,
+    config: AnalysisConfig,
+    on_run: impl Fn(Change<RunView>) + Clone + Send + Sync + 'static,
+    on_template: impl Fn(ObjectKey) + Clone + Send + Sync + 'static,
+) -> Result<(), prometheus::Error> {
+    let numbers = metrics::register(&operator.registry, shared)?;
+    let queue = Queue::new();
+    let controller = AnalysisRuns::new(
+        operator.client.clone(),
+        operator.clock.clone(),
+        queue.clone(),
+        config.prometheus_address.clone(),
+    );
+    let driver_config = DriverConfig {
+        workers: config.workers,
+        seconds: Some(numbers.seconds),
+        errors: Some(numbers.errors),
+    };
+    let roots: Index<Root<AnalysisRun>> = Index::default();
+    let driver = Driver::with_queue(controller, operator, driver_config, queue.clone(), roots.clone());
+    let runs = watch_runs(operator, shared, &config, queue, roots, on_run);
+    operator.spawn("watch of analysisruns", runs.run());
+    operator.spawn(
+        "watch of analysistemplates",
+        watch_templates::<AnalysisTemplate>(
+            operator,
+            api(operator, &config),
+            shared.templates.namespaced.clone(),
+            config.watch(),
+            on_template.clone(),
+        )
+        .run(),
+    );
+    if config.namespace.is_none() {
+        operator.spawn(
+            "watch of clusteranalysistemplates",
+            watch_templates::<ClusterAnalysisTemplate>(
+                operator,
+                Api::all(operator.client.clone()),
+                shared.templates.cluster.clone(),
+                config.watch(),
+                on_template,
+            )
+            .run(),
+        );
+    }
+    operator.spawn_drained(driver.run());
+    Ok(())
+}
+
+fn api<K: Kind<Scope = kube::core::NamespaceResourceScope>>(
+    operator: &Operator,
+    config: &AnalysisConfig,
+) -> Api<Guarded<Root<K>>> {
+    match &config.namespace {
+        Some(namespace) => Api::namespaced(operator.client.clone(), namespace),
+        None => Api::all(operator.client.clone()),
+    }
+}
+
+fn watch_runs(
+    operator: &Operator,
+    shared: &Shared,
+    config: &AnalysisConfig,
+    queue: Queue,
+    roots: Index<Root<AnalysisRun>>,
+    on_run: impl Fn(Change<RunView>) + Clone + Send + Sync + 'static,
+) -> Watch<Root<AnalysisRun>, Root<AnalysisRun>> {
+    let (views, heard) = (shared.runs.clone(), on_run.clone());
+    let gone_views = shared.runs.clone();
+    // The view is taken while converting, not on change: the driver's own status write is already in
+    // `roots` when its watch event arrives, so that event is no change there but is one for the owner.
+    let convert = move |mut root: Root<AnalysisRun>| {
+        if let Some(annotations) = &mut root.metadata.annotations {
+            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+        if let Some(change) = views.written(&root.metadata, RunView::of(&root)) {
+            heard(change);
+        }
+        Some(root)
+    };
+    Watch::named(AnalysisRun::PLURAL, api(operator, config), roots, convert)
+        .config(config.watch())
+        .ready(operator.readiness.register(AnalysisRun::PLURAL))
+        .on_change(move |change| {
+            if change.new.is_none() {
+                let uid = change.old.as_ref().map(|old| old.uid().to_owned()).unwrap_or_default();
+                if let Some(gone) = gone_views.deleted(&change.key, &uid) {
+                    on_run(gone);
+                }
+            }
+            queue.add(change.key);
+        })
+}
+
+fn watch_templates<K: Kind>(
+    operator: &Operator,
+    api: Api<Guarded<Root<K>>>,
+    index: Index<Root<K>>,
+    config: WatchConfig,
+    on_template: impl Fn(ObjectKey) + Send + Sync + 'static,
+) -> Watch<Root<K>, Root<K>> {
+    let convert = |mut root: Root<K>| {
+        if let Some(annotations) = &mut root.metadata.annotations {
+            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+        root.status = None;
+        Some(root)
+    };
+    Watch::named(K::PLURAL, api, index, convert)
+        .config(config)
+        .ready(operator.readiness.register(K::PLURAL))
+        .on_change(move |change| on_template(change.key))
+}

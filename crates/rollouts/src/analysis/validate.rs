@@ -1,0 +1,222 @@
+//! From the raw spec of a run to what may be measured, with all defaults filled in.
+//!
+//! Arguments are filled in first, because they may stand anywhere in a metric, in its name and counts
+//! too. Values of Secrets are not known here: a stand-in takes their place, and what comes out is only
+//! used for the rules of a metric. The measurement fills in the real values.
+
+use std::collections::HashSet;
+
+use expressions::arguments::{ArgumentError, substitute_args};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use reconcile_core::{kube_types::GoDuration, object::parse_at};
+use regex::Regex;
+use thiserror::Error;
+
+use super::provider;
+use crate::api::analysis::{AnalysisRunSpec, Argument, Metric};
+
+/// Measurements of a metric that are kept where no rule says otherwise.
+const DEFAULT_RETENTION: usize = 10;
+/// Errors in a row that are tolerated where the metric says nothing.
+const DEFAULT_ERROR_LIMIT: i32 = 4;
+/// Shortest pause between measurements. Upstream takes an interval of zero literally and measures
+/// without end as fast as it can.
+const SHORTEST_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
+/// What stands for the value of a Secret while the rules are read.
+const SECRET_STAND_IN: &str = "temp-for-secret";
+
+/// A run whose spec makes sense.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// The metrics in the order of the spec.
+    pub metrics: Vec<CheckedMetric>,
+}
+
+/// The rules of one metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedMetric {
+    /// Position in the spec.
+    pub index: usize,
+    /// Name, after arguments were filled in.
+    pub name: String,
+    /// Number of measurements that give a verdict; `None` means until the run is terminated.
+    pub count: Option<i32>,
+    /// Pause between measurements.
+    pub interval: Option<SignedDuration>,
+    /// Delay of the first one.
+    pub initial_delay: Option<SignedDuration>,
+    /// Failed measurements that are tolerated; `None` means any number.
+    pub failure_limit: Option<i32>,
+    /// Inconclusive measurements that are tolerated.
+    pub inconclusive_limit: i32,
+    /// Errors in a row that are tolerated.
+    pub error_limit: i32,
+    /// Successful measurements in a row that are enough.
+    pub success_limit: Option<i32>,
+    /// True when the metric has no influence on the verdict.
+    pub dry_run: bool,
+    /// Measurements that are kept, at least one.
+    pub retention: usize,
+}
+
+/// Why a run cannot be carried out at all.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum InvalidRun {
+    /// A metric refers to an argument that has no value.
+    #[error("Unable to resolve metric arguments: {0}")]
+    Arguments(String),
+    /// The rules of a metric make no sense.
+    #[error("Analysis spec invalid: {0}")]
+    Spec(String),
+    /// A metric asks for something that this version does not do.
+    #[error("metric \"{metric}\": {what} is not supported yet")]
+    Unsupported {
+        /// Name of the metric.
+        metric: String,
+        /// What it asks for.
+        what: String,
+    },
+}
+
+/// Checks a run.
+pub(super) fn check(spec: &AnalysisRunSpec) -> Result<Checked, InvalidRun> {
+    if spec.metrics.is_empty() {
+        return Err(InvalidRun::Spec("no metrics specified".to_owned()));
+    }
+    let stand_ins: Vec<Argument> = spec.args.iter().map(stand_in).collect();
+    let mut metrics = Vec::with_capacity(spec.metrics.len());
+    let mut names = HashSet::new();
+    for (index, raw) in spec.metrics.iter().enumerate() {
+        let metric = fill_in(raw, &stand_ins).map_err(InvalidRun::Arguments)?;
+        let at = |message: String| InvalidRun::Spec(format!("metrics[{index}]: {message}"));
+        if !names.insert(metric.name.clone()) {
+            return Err(at(format!("duplicate name '{}'", metric.name)));
+        }
+        metrics.push(rules(index, &metric).map_err(at)?);
+        match metric.provider.names().as_slice() {
+            [] => return Err(at("no provider specified".to_owned())),
+            [_] => {}
+            _ => return Err(at("multiple providers specified".to_owned())),
+        }
+        if let Some(what) = provider::unsupported(&metric.provider) {
+            return Err(InvalidRun::Unsupported { metric: metric.name, what });
+        }
+    }
+    apply_rules("dryRun", &spec.dry_run, |rule| &rule.metric_name, &mut metrics, |metric, _| {
+        metric.dry_run = true;
+    })?;
+    let retention = &spec.measurement_retention;
+    apply_rules("measurementRetention", retention, |rule| &rule.metric_name, &mut metrics, |metric, rule| {
+        if let Some(limit) = usize::try_from(rule.limit).ok().filter(|limit| *limit > 0) {
+            metric.retention = limit;
+        }
+    })?;
+    Ok(Checked { metrics })
+}
+
+fn stand_in(argument: &Argument) -> Argument {
+    let secret = argument.value_from.as_ref().is_some_and(|from| from.secret_key_ref.is_some());
+    let value = if secret { Some(SECRET_STAND_IN.to_owned()) } else { argument.value.clone() };
+    Argument { name: argument.name.clone(), value, value_from: None }
+}
+
+/// The metric with `{{args.x}}` replaced everywhere by the values of `arguments`.
+pub(super) fn fill_in(metric: &Metric, arguments: &[Argument]) -> Result<Metric, String> {
+    let text = serde_json::to_string(metric).map_err(|error| error.to_string())?;
+    let value_of = |name: &str| {
+        arguments.iter().find(|argument| argument.name == name)?.value.as_deref()
+    };
+    let filled = substitute_args(&text, value_of).map_err(|error: ArgumentError| error.to_string())?;
+    parse_at("metric", &filled).map_err(|error| error.to_string())
+}
+
+fn rules(index: usize, metric: &Metric) -> Result<CheckedMetric, String> {
+    let count = number(metric.count.as_ref()).unwrap_or(0);
+    let failure_limit = number(metric.failure_limit.as_ref()).unwrap_or(0);
+    let inconclusive_limit = number(metric.inconclusive_limit.as_ref()).unwrap_or(0);
+    let error_limit =
+        number(metric.consecutive_error_limit.as_ref()).unwrap_or(DEFAULT_ERROR_LIMIT);
+    let success_limit = number(metric.consecutive_success_limit.as_ref()).unwrap_or(0);
+    let interval = duration("interval", metric.interval.as_deref())?;
+    let initial_delay = duration("startDelay", metric.initial_delay.as_deref())?;
+    if count > 0 && count < failure_limit {
+        return Err("count must be >= failureLimit".to_owned());
+    }
+    if count > 0 && count < inconclusive_limit {
+        return Err("count must be >= inconclusiveLimit".to_owned());
+    }
+    if count > 1 && interval.is_none() {
+        return Err("interval must be specified when count > 1".to_owned());
+    }
+    let too_small = [
+        ("failureLimit", failure_limit, -1),
+        ("inconclusiveLimit", inconclusive_limit, 0),
+        ("consecutiveErrorLimit", error_limit, 0),
+        ("consecutiveSuccessLimit", success_limit, 0),
+    ];
+    if let Some((name, _, least)) = too_small.into_iter().find(|(_, value, least)| value < least) {
+        return Err(format!("{name} must be >= {least}"));
+    }
+    Ok(CheckedMetric {
+        index,
+        name: metric.name.clone(),
+        count: match (count, interval) {
+            (1.., _) => Some(count),
+            (_, None) => Some(1),
+            (_, Some(_)) => None,
+        },
+        interval: interval.map(|interval| interval.max(SHORTEST_INTERVAL)),
+        initial_delay,
+        failure_limit: (failure_limit >= 0).then_some(failure_limit),
+        inconclusive_limit,
+        error_limit,
+        success_limit: (success_limit > 0).then_some(success_limit),
+        dry_run: false,
+        retention: DEFAULT_RETENTION,
+    })
+}
+
+/// The number in a field that takes a number or a text; a text that is no number counts as 0, as in Go.
+fn number(field: Option<&IntOrString>) -> Option<i32> {
+    field.map(|field| match field {
+        IntOrString::Int(number) => *number,
+        IntOrString::String(text) => text.parse().unwrap_or(0),
+    })
+}
+
+fn duration(name: &str, text: Option<&str>) -> Result<Option<SignedDuration>, String> {
+    match text {
+        None | Some("") => Ok(None),
+        Some(text) => match text.parse::<GoDuration>() {
+            Ok(duration) => Ok(Some(duration.to_signed())),
+            Err(error) => Err(format!("invalid {name} string: {error}")),
+        },
+    }
+}
+
+/// Applies each rule to the metrics whose name it matches somewhere. A rule that matches nothing is an
+/// error; so is one that is no regular expression, which upstream reports the same way.
+fn apply_rules<R>(
+    field: &str,
+    rules: &[R],
+    pattern: impl Fn(&R) -> &String,
+    metrics: &mut [CheckedMetric],
+    apply: impl Fn(&mut CheckedMetric, &R),
+) -> Result<(), InvalidRun> {
+    for (index, rule) in rules.iter().enumerate() {
+        let matcher = Regex::new(pattern(rule)).ok();
+        let mut matched = false;
+        for metric in metrics.iter_mut() {
+            if matcher.as_ref().is_some_and(|matcher| matcher.is_match(&metric.name)) {
+                apply(metric, rule);
+                matched = true;
+            }
+        }
+        if !matched {
+            let message = format!("{field}[{index}]: Rule didn't match any metric name(s)");
+            return Err(InvalidRun::Spec(message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! The few facts of an AnalysisRun that others need, and the indexes that hold them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use reconcile_core::{
+    object::{ObjectKey, Root},
+    watch::Index,
+};
+
+use super::Templates;
+use crate::api::analysis::{AnalysisPhase, AnalysisRun};
+
+/// What the Rollout controller and the metrics know of an AnalysisRun.
+#[derive(Clone, Debug)]
+pub struct RunView {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Uid of the run.
+    pub uid: String,
+    /// resourceVersion that the view was taken at.
+    pub version: String,
+    /// The controlling owner, when there is one.
+    pub owner: Option<RunOwner>,
+    /// Labels of the run, for example `rollout-type`, `step-index` and `rollouts-pod-template-hash`.
+    pub labels: BTreeMap<String, String>,
+    /// When the run was created.
+    pub created: Option<Timestamp>,
+    /// True once deletion was requested.
+    pub deleting: bool,
+    /// `status.phase`; unset until the run was looked at.
+    pub phase: AnalysisPhase,
+    /// `status.message`.
+    pub message: String,
+    /// `spec.terminate`.
+    pub terminate: bool,
+    /// The metrics by name, for the metrics endpoint.
+    pub metrics: Vec<MetricView>,
+}
+
+/// A write that changes none of the facts is no change: each measurement writes the run, and its owner
+/// need not hear of it. So the version does not count.
+impl PartialEq for RunView {
+    fn eq(&self, other: &Self) -> bool {
+        self.uid == other.uid
+            && self.key == other.key
+            && self.owner == other.owner
+            && self.labels == other.labels
+            && self.created == other.created
+            && self.deleting == other.deleting
+            && self.phase == other.phase
+            && self.message == other.message
+            && self.terminate == other.terminate
+            && self.metrics == other.metrics
+    }
+}
+
+/// The controlling owner of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOwner {
+    /// Kind, for example `Rollout`.
+    pub kind: String,
+    /// Name; the owner is in the namespace of the run.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+}
+
+/// A metric of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricView {
+    /// Name of the metric.
+    pub name: String,
+    /// Provider as it is spelled in a manifest.
+    pub provider: &'static str,
+    /// Where the metric stands; unset before its first measurement.
+    pub phase: AnalysisPhase,
+}
+
+impl RunView {
+    /// The view of a run. A part that cannot be read is left out: the AnalysisRun controller tells.
+    pub fn of(root: &Root<AnalysisRun>) -> Self {
+        let meta = &root.metadata;
+        let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+        let status = root.parse_status().unwrap_or_default();
+        let spec = root.parse_spec().unwrap_or_default();
+        let metrics = spec
+            .metrics
+            .iter()
+            .map(|metric| MetricView {
+                name: metric.name.clone(),
+                provider: metric.provider.names().first().copied().unwrap_or_default(),
+                phase: status
+                    .metric_results
+                    .iter()
+                    .find(|result| result.name == metric.name)
+                    .map(|result| result.phase.clone())
+                    .unwrap_or_default(),
+            })
+            .collect();
+        Self {
+            key: root.key(),
+            uid: root.uid().to_owned(),
+            version: meta.resource_version.clone().unwrap_or_default(),
+            owner: owner.map(|owner| RunOwner {
+                kind: owner.kind.clone(),
+                name: owner.name.clone(),
+                uid: owner.uid.clone(),
+            }),
+            labels: meta.labels.clone().unwrap_or_default(),
+            created: meta.creation_timestamp.as_ref().map(|time| time.0),
+            deleting: root.is_deleting(),
+            phase: status.phase,
+            message: status.message,
+            terminate: spec.terminate,
+            metrics,
+        }
+    }
+
+    /// True when the run has ended.
+    pub fn is_completed(&self) -> bool {
+        self.phase.is_completed()
+    }
+}
+
+/// What the AnalysisRun controller and the Rollout controller share. Cloning is cheap.
+#[derive(Clone)]
+pub struct Shared {
+    /// All runs, tagged with the uid of their owner.
+    pub runs: Index<RunView>,
+    /// All templates.
+    pub templates: Templates,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            runs: Index::new(|run: &RunView| run.owner.iter().map(|owner| owner.uid.clone()).collect()),
+            templates: Templates::default(),
+        }
+    }
+}
+
+impl Shared {
+    /// Takes the answer of a create, so that the next pass of the owner sees the run before its watch
+    /// event arrives.
+    pub fn remember(&self, view: RunView) {
+        let meta = kube::api::ObjectMeta {
+            name: Some(view.key.name.clone()),
+            namespace: Some(view.key.namespace.clone()),
+            uid: Some(view.uid.clone()),
+            resource_version: Some(view.version.clone()),
+            ..kube::api::ObjectMeta::default()
+        };
+        drop(self.runs.written(&meta, view));
+    }
+}

@@ -1,0 +1,63 @@
+//! `AnalysisTemplate`, `ClusterAnalysisTemplate` and `AnalysisRun` as users write them, and what a Rollout
+//! says about the runs that it wants.
+//!
+//! Every field of upstream is present. A provider other than Prometheus is kept as the JSON that the user
+//! wrote, so that nothing of it is lost on the way from a template to a run.
+
+mod request;
+mod spec;
+mod status;
+
+use reconcile_core::object::Kind;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use request::{
+    RolloutAnalysis, RunArgument, RunMetadata, RunValueFrom, LATEST_HASH, STABLE_HASH,
+};
+pub use spec::{
+    AnalysisRunSpec, AnalysisTemplateSpec, Argument, Authentication, BasicAuth, DryRun, FieldRef,
+    Header, MeasurementRetention, Metric, OAuth2, Prometheus, Provider, RangeQuery, SecretKeyRef,
+    SigV4, TemplateRef, TtlStrategy, ValueFrom,
+};
+pub use status::{AnalysisPhase, AnalysisRunStatus, Measurement, MetricResult, RunSummary};
+
+/// Marker of the kind `AnalysisTemplate`.
+#[derive(Clone, Copy, Debug)]
+pub struct AnalysisTemplate;
+
+/// Marker of the kind `ClusterAnalysisTemplate`, which has no namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct ClusterAnalysisTemplate;
+
+/// Marker of the kind `AnalysisRun`.
+#[derive(Clone, Copy, Debug)]
+pub struct AnalysisRun;
+
+/// Templates have no status; whatever somebody wrote there is ignored.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub struct TemplateStatus {}
+
+impl Kind for AnalysisTemplate {
+    const KIND: &'static str = "AnalysisTemplate";
+    const PLURAL: &'static str = "analysistemplates";
+    type Scope = kube::core::NamespaceResourceScope;
+    type Spec = AnalysisTemplateSpec;
+    type Status = TemplateStatus;
+}
+
+impl Kind for ClusterAnalysisTemplate {
+    const KIND: &'static str = "ClusterAnalysisTemplate";
+    const PLURAL: &'static str = "clusteranalysistemplates";
+    type Scope = kube::core::ClusterResourceScope;
+    type Spec = AnalysisTemplateSpec;
+    type Status = TemplateStatus;
+}
+
+impl Kind for AnalysisRun {
+    const KIND: &'static str = "AnalysisRun";
+    const PLURAL: &'static str = "analysisruns";
+    type Scope = kube::core::NamespaceResourceScope;
+    type Spec = AnalysisRunSpec;
+    type Status = AnalysisRunStatus;
+}

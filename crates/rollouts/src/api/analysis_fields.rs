@@ -1,0 +1,80 @@
+//! Which fields of the analysis kinds have an effect.
+
+use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
+
+/// Why a provider that is not supported is not skipped: a missing measurement must not promote.
+const RUN_FAILS: &str = "a run with it ends in phase Error";
+
+const METRIC_FIELDS: &[Field] = &[
+    supported("spec.metrics[].name"),
+    supported("spec.metrics[].interval"),
+    supported("spec.metrics[].initialDelay"),
+    supported("spec.metrics[].count"),
+    supported("spec.metrics[].successCondition"),
+    supported("spec.metrics[].failureCondition"),
+    supported("spec.metrics[].failureLimit"),
+    supported("spec.metrics[].inconclusiveLimit"),
+    supported("spec.metrics[].consecutiveErrorLimit"),
+    supported("spec.metrics[].consecutiveSuccessLimit"),
+    supported("spec.metrics[].provider.prometheus.address"),
+    supported("spec.metrics[].provider.prometheus.query"),
+    supported_note("spec.metrics[].provider.prometheus.timeout", "at most 600 s"),
+    supported("spec.metrics[].provider.prometheus.insecure"),
+    supported("spec.metrics[].provider.prometheus.headers[].key"),
+    supported("spec.metrics[].provider.prometheus.headers[].value"),
+    supported("spec.metrics[].provider.prometheus.rangeQuery.start"),
+    supported("spec.metrics[].provider.prometheus.rangeQuery.end"),
+    supported("spec.metrics[].provider.prometheus.rangeQuery.step"),
+    supported("spec.metrics[].provider.prometheus.authentication.basicAuth.username"),
+    supported("spec.metrics[].provider.prometheus.authentication.basicAuth.password"),
+    planned("spec.metrics[].provider.prometheus.authentication.oauth2.**", RUN_FAILS),
+    planned("spec.metrics[].provider.prometheus.authentication.sigv4.**", RUN_FAILS),
+    planned("spec.metrics[].provider.web.**", RUN_FAILS),
+    planned("spec.metrics[].provider.job.**", RUN_FAILS),
+    planned("spec.metrics[].provider.datadog.**", RUN_FAILS),
+    planned("spec.metrics[].provider.newRelic.**", RUN_FAILS),
+    planned("spec.metrics[].provider.cloudWatch.**", RUN_FAILS),
+    planned("spec.metrics[].provider.graphite.**", RUN_FAILS),
+    planned("spec.metrics[].provider.influxdb.**", RUN_FAILS),
+    reported("spec.metrics[].provider.wavefront.**", RUN_FAILS),
+    reported("spec.metrics[].provider.kayenta.**", RUN_FAILS),
+    reported("spec.metrics[].provider.skywalking.**", RUN_FAILS),
+    reported("spec.metrics[].provider.plugin.**", RUN_FAILS),
+    supported("spec.dryRun[].metricName"),
+    supported("spec.measurementRetention[].metricName"),
+    supported("spec.measurementRetention[].limit"),
+    supported("spec.args[].name"),
+    supported("spec.args[].value"),
+    supported("spec.args[].valueFrom.secretKeyRef.name"),
+    supported("spec.args[].valueFrom.secretKeyRef.key"),
+];
+
+const TEMPLATE_ONLY: &[Field] = &[
+    supported("spec.templates[].templateName"),
+    supported("spec.templates[].clusterScope"),
+    reported(
+        "spec.args[].valueFrom.fieldRef.fieldPath",
+        "upstream reads it from a Rollout's own arguments only",
+    ),
+];
+
+const RUN_ONLY: &[Field] = &[
+    supported("spec.terminate"),
+    supported("spec.ttlStrategy.secondsAfterCompletion"),
+    supported("spec.ttlStrategy.secondsAfterFailure"),
+    supported("spec.ttlStrategy.secondsAfterSuccess"),
+    reported(
+        "spec.args[].valueFrom.fieldRef.fieldPath",
+        "upstream reads it from a Rollout's own arguments only",
+    ),
+];
+
+/// The table of AnalysisRun, which its controller looks at too.
+pub const RUN_LEDGER: Ledger = Ledger { kind: "AnalysisRun", tables: &[METRIC_FIELDS, RUN_ONLY] };
+
+/// The tables of the three kinds.
+pub const LEDGERS: &[Ledger] = &[
+    Ledger { kind: "AnalysisTemplate", tables: &[METRIC_FIELDS, TEMPLATE_ONLY] },
+    Ledger { kind: "ClusterAnalysisTemplate", tables: &[METRIC_FIELDS, TEMPLATE_ONLY] },
+    RUN_LEDGER,
+];
