@@ -52,8 +52,9 @@ pub fn substitute(
             return Err(ArgumentError::Unclosed { at: start });
         };
         let tag = text[start + 2..end].trim();
-        let value =
-            resolve(tag).ok_or_else(|| ArgumentError::Unresolved { tag: tag.to_owned() })?;
+        let value = resolve(tag).ok_or_else(|| ArgumentError::Unresolved {
+            tag: tag.to_owned(),
+        })?;
         out.push_str(&value);
         if out.len() > MAX_LENGTH {
             return Err(ArgumentError::TooLong);
@@ -84,8 +85,9 @@ pub fn substitute_args_in<'v>(
 ) -> Result<serde_json::Value, ArgumentError> {
     let text = json::to_string(value, json::RAW);
     let filled = substitute_args(&text, resolve)?;
-    serde_json::from_str(&filled)
-        .map_err(|error| ArgumentError::NotJson { reason: error.to_string() })
+    serde_json::from_str(&filled).map_err(|error| ArgumentError::NotJson {
+        reason: error.to_string(),
+    })
 }
 
 /// The inside of a JSON string.
@@ -123,7 +125,10 @@ mod tests {
 
     #[test]
     fn values_are_not_filled_again() {
-        assert_eq!(substitute_args("{{args.nested}}", args).unwrap(), "{{args.name}}");
+        assert_eq!(
+            substitute_args("{{args.nested}}", args).unwrap(),
+            "{{args.name}}"
+        );
     }
 
     #[test]
@@ -133,7 +138,10 @@ mod tests {
             ("{{ name }}", "failed to resolve {{name}}"),
             ("a {{args.name", "`{{` at byte 2 has no closing `}}`"),
         ] {
-            assert_eq!(substitute_args(text, args).unwrap_err().to_string(), message);
+            assert_eq!(
+                substitute_args(text, args).unwrap_err().to_string(),
+                message
+            );
         }
     }
 

@@ -65,14 +65,27 @@ impl Condition {
             let reason = format!("condition is longer than {MAX_LENGTH} bytes");
             return Err(syntax(text.get(..80).unwrap_or_default(), 0, reason));
         }
-        let mut parser = Parser { text, at: 0, depth: 0, names: Vec::new() };
+        let mut parser = Parser {
+            text,
+            at: 0,
+            depth: 0,
+            names: Vec::new(),
+        };
         let root = parser.any()?;
         parser.skip_space();
         if parser.at < text.len() {
             let found = parser.describe();
-            return Err(syntax(text, parser.at, format!("expected `&&` or `||`, found {found}")));
+            return Err(syntax(
+                text,
+                parser.at,
+                format!("expected `&&` or `||`, found {found}"),
+            ));
         }
-        Ok(Self { text: text.to_owned(), root, names: parser.names })
+        Ok(Self {
+            text: text.to_owned(),
+            root,
+            names: parser.names,
+        })
     }
 
     /// The condition of a trigger that has none: every dependency, joined by `&&`. `None` when
@@ -85,12 +98,23 @@ impl Condition {
         let mut at = 0;
         let mut names = Vec::new();
         for name in &list {
-            names.push(Name { text: (*name).to_owned(), at });
+            names.push(Name {
+                text: (*name).to_owned(),
+                at,
+            });
             at += name.len() + " && ".len();
         }
         let mut nodes: Vec<Node> = list.iter().map(|n| Node::Name((*n).to_owned())).collect();
-        let root = if nodes.len() == 1 { nodes.remove(0) } else { Node::All(nodes) };
-        Some(Self { text: list.join(" && "), root, names })
+        let root = if nodes.len() == 1 {
+            nodes.remove(0)
+        } else {
+            Node::All(nodes)
+        };
+        Some(Self {
+            text: list.join(" && "),
+            root,
+            names,
+        })
     }
 
     /// The text of the condition.
@@ -101,7 +125,11 @@ impl Condition {
     /// The dependencies named, each once, in the order of their first mention.
     pub fn names(&self) -> Vec<&str> {
         let mut seen = BTreeSet::new();
-        self.names.iter().map(|n| n.text.as_str()).filter(|n| seen.insert(*n)).collect()
+        self.names
+            .iter()
+            .map(|n| n.text.as_str())
+            .filter(|n| seen.insert(*n))
+            .collect()
     }
 
     /// Reports the first name that `known` does not have.
@@ -143,7 +171,11 @@ fn column(text: &str, at: usize) -> usize {
 }
 
 fn syntax(text: &str, at: usize, reason: String) -> ConditionError {
-    ConditionError::Syntax { condition: text.to_owned(), column: column(text, at), reason }
+    ConditionError::Syntax {
+        condition: text.to_owned(),
+        column: column(text, at),
+        reason,
+    }
 }
 
 struct Parser<'t> {
@@ -172,7 +204,10 @@ impl Parser<'_> {
     }
 
     fn describe(&self) -> String {
-        self.rest().chars().next().map_or("the end".to_owned(), |c| format!("`{c}`"))
+        self.rest()
+            .chars()
+            .next()
+            .map_or("the end".to_owned(), |c| format!("`{c}`"))
     }
 
     fn any(&mut self) -> Result<Node, ConditionError> {
@@ -180,7 +215,11 @@ impl Parser<'_> {
         while self.take("||") {
             nodes.push(self.all()?);
         }
-        Ok(if nodes.len() == 1 { nodes.remove(0) } else { Node::Any(nodes) })
+        Ok(if nodes.len() == 1 {
+            nodes.remove(0)
+        } else {
+            Node::Any(nodes)
+        })
     }
 
     fn all(&mut self) -> Result<Node, ConditionError> {
@@ -188,7 +227,11 @@ impl Parser<'_> {
         while self.take("&&") {
             nodes.push(self.operand()?);
         }
-        Ok(if nodes.len() == 1 { nodes.remove(0) } else { Node::All(nodes) })
+        Ok(if nodes.len() == 1 {
+            nodes.remove(0)
+        } else {
+            Node::All(nodes)
+        })
     }
 
     fn operand(&mut self) -> Result<Node, ConditionError> {
@@ -202,24 +245,37 @@ impl Parser<'_> {
             self.depth -= 1;
             if !self.take(")") {
                 let found = self.describe();
-                return Err(syntax(self.text, self.at, format!("expected `)`, found {found}")));
+                return Err(syntax(
+                    self.text,
+                    self.at,
+                    format!("expected `)`, found {found}"),
+                ));
             }
             return Ok(inner);
         }
         let at = self.at;
         let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let length = self.rest().find(|c| !is_name(c)).unwrap_or(self.rest().len());
+        let length = self
+            .rest()
+            .find(|c| !is_name(c))
+            .unwrap_or(self.rest().len());
         if length == 0 {
             let reason = if self.rest().starts_with('!') {
                 "`!` is not offered in conditions".to_owned()
             } else {
-                format!("expected the name of a dependency, found {}", self.describe())
+                format!(
+                    "expected the name of a dependency, found {}",
+                    self.describe()
+                )
             };
             return Err(syntax(self.text, at, reason));
         }
         let name = self.rest()[..length].to_owned();
         self.at += length;
-        self.names.push(Name { text: name.clone(), at });
+        self.names.push(Name {
+            text: name.clone(),
+            at,
+        });
         Ok(Node::Name(name))
     }
 }
@@ -231,7 +287,9 @@ mod tests {
     use super::*;
 
     fn holds(condition: &str, met: &[&str]) -> bool {
-        Condition::parse(condition).unwrap().holds(|name| met.contains(&name))
+        Condition::parse(condition)
+            .unwrap()
+            .holds(|name| met.contains(&name))
     }
 
     #[test]
@@ -258,7 +316,11 @@ mod tests {
 
     #[test]
     fn and_logic_is_asked_for_by_any_ampersand() {
-        assert!(Condition::parse("(a && b) || c").unwrap().requires_and_logic());
+        assert!(
+            Condition::parse("(a && b) || c")
+                .unwrap()
+                .requires_and_logic()
+        );
         assert!(!Condition::parse("a || c").unwrap().requires_and_logic());
     }
 
@@ -266,19 +328,40 @@ mod tests {
     fn no_condition_means_all_dependencies() {
         let all = Condition::all_of(["a", "b"]).unwrap();
         assert_eq!(all, Condition::parse("a && b").unwrap());
-        assert_eq!(Condition::all_of(["a"]).unwrap(), Condition::parse("a").unwrap());
+        assert_eq!(
+            Condition::all_of(["a"]).unwrap(),
+            Condition::parse("a").unwrap()
+        );
         assert!(Condition::all_of([]).is_none());
     }
 
     #[test]
     fn bad_conditions_say_where() {
         for (text, message) in [
-            ("", "expected the name of a dependency, found the end, at column 1 of condition ``"),
-            ("a &&", "expected the name of a dependency, found the end, at column 5 of condition `a &&`"),
-            ("a & b", "expected `&&` or `||`, found `&`, at column 3 of condition `a & b`"),
-            ("a b", "expected `&&` or `||`, found `b`, at column 3 of condition `a b`"),
-            ("(a || b", "expected `)`, found the end, at column 8 of condition `(a || b`"),
-            ("!a", "`!` is not offered in conditions, at column 1 of condition `!a`"),
+            (
+                "",
+                "expected the name of a dependency, found the end, at column 1 of condition ``",
+            ),
+            (
+                "a &&",
+                "expected the name of a dependency, found the end, at column 5 of condition `a &&`",
+            ),
+            (
+                "a & b",
+                "expected `&&` or `||`, found `&`, at column 3 of condition `a & b`",
+            ),
+            (
+                "a b",
+                "expected `&&` or `||`, found `b`, at column 3 of condition `a b`",
+            ),
+            (
+                "(a || b",
+                "expected `)`, found the end, at column 8 of condition `(a || b`",
+            ),
+            (
+                "!a",
+                "`!` is not offered in conditions, at column 1 of condition `!a`",
+            ),
         ] {
             assert_eq!(Condition::parse(text).unwrap_err().to_string(), message);
         }

@@ -5,6 +5,7 @@ pub mod conditions;
 pub mod expr;
 pub mod gjson;
 pub mod go_text;
+pub mod govaluate;
 pub mod sjson;
 
 pub use expr::analysis;

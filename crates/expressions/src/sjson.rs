@@ -73,7 +73,9 @@ pub fn set_raw(document: &str, path: &str, raw: &str) -> Result<String, SetError
         check_json(document, "the document")?;
     }
     let document = document.trim();
-    let Some(keys) = keys(path)? else { return Ok(replaced(document, path, raw)) };
+    let Some(keys) = keys(path)? else {
+        return Ok(replaced(document, path, raw));
+    };
     let mut out = String::with_capacity(document.len() + raw.len() + path.len());
     write_set(&mut out, document, &keys, raw, path)?;
     Ok(out)
@@ -92,7 +94,10 @@ pub fn delete(document: &str, path: &str) -> Result<String, SetError> {
     check_json(document, "the document")?;
     let Some(keys) = keys(path)? else {
         let character = path.chars().find(|c| SEARCHING.contains(c)).unwrap_or('@');
-        return Err(SetError::NotAKey { path: path.to_owned(), character });
+        return Err(SetError::NotAKey {
+            path: path.to_owned(),
+            character,
+        });
     };
     Ok(deleted(document.trim(), &keys).unwrap_or_else(|| document.to_owned()))
 }
@@ -113,7 +118,11 @@ impl Key {
     /// The index this key is in an array.
     fn index(&self) -> Option<usize> {
         let digits = !self.text.is_empty() && self.text.bytes().all(|b| b.is_ascii_digit());
-        if digits && !self.forced { self.text.parse().ok() } else { None }
+        if digits && !self.forced {
+            self.text.parse().ok()
+        } else {
+            None
+        }
     }
 
     fn appends(&self) -> bool {
@@ -129,7 +138,9 @@ fn keys(path: &str) -> Result<Option<Vec<Key>>, SetError> {
     if path.is_empty() {
         return Err(SetError::EmptyPath);
     }
-    let too_large = || SetError::TooLarge { path: path.chars().take(80).collect() };
+    let too_large = || SetError::TooLarge {
+        path: path.chars().take(80).collect(),
+    };
     if path.len() > MAX_PATH {
         return Err(too_large());
     }
@@ -177,7 +188,9 @@ fn write_set(
         return Ok(());
     };
     if let Some(members) = members(current) {
-        return write_object(out, &members, key, |out, old| write_set(out, old, rest, raw, path));
+        return write_object(out, &members, key, |out, old| {
+            write_set(out, old, rest, raw, path)
+        });
     }
     let is_array = current.starts_with('[');
     let items = elements(current).unwrap_or_default();
@@ -192,7 +205,10 @@ fn write_set(
             });
         }
         (true, ..) => {
-            return Err(SetError::KeyOnArray { path: path.to_owned(), key: key.text.clone() });
+            return Err(SetError::KeyOnArray {
+                path: path.to_owned(),
+                key: key.text.clone(),
+            });
         }
     };
     out.push('[');
@@ -261,7 +277,11 @@ fn deleted(current: &str, keys: &[Key]) -> Option<String> {
         return Some(format!("{{{}}}", parts.join(",")));
     }
     let items = elements(current)?;
-    let found = if key.appends() { items.len().checked_sub(1)? } else { key.index()? };
+    let found = if key.appends() {
+        items.len().checked_sub(1)?
+    } else {
+        key.index()?
+    };
     let inner = if rest.is_empty() {
         items.get(found)?;
         None
@@ -297,7 +317,10 @@ mod tests {
         for (path, message) in [
             ("", "path cannot be empty"),
             ("l.k", "cannot use the key `k` of path `l.k` in an array"),
-            ("l.99999", "path `l.99999` is too long or has a too large index"),
+            (
+                "l.99999",
+                "path `l.99999` is too long or has a too large index",
+            ),
         ] {
             let error = set_string(r#"{"l": []}"#, path, "v").unwrap_err();
             assert_eq!(error.to_string(), message);

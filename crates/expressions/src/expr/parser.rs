@@ -726,7 +726,7 @@ fn number(token: &Token) -> Result<Value, Fault> {
 /// Compiled patterns larger than this are refused (a bounded repeat can grow without limit).
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
-pub(super) fn compile_pattern(text: &str) -> Result<Regex, String> {
+pub(crate) fn compile_pattern(text: &str) -> Result<Regex, String> {
     regex::RegexBuilder::new(text)
         .size_limit(MAX_PATTERN_BYTES)
         .build()

@@ -8,7 +8,9 @@ pub(crate) type Members<'j> = Vec<(String, &'j str)>;
 
 /// The members of an object; `None` when `raw` is none.
 pub(crate) fn members(raw: &str) -> Option<Members<'_>> {
-    serde_json::from_str::<Ordered<'_>>(raw).ok().map(|ordered| ordered.0)
+    serde_json::from_str::<Ordered<'_>>(raw)
+        .ok()
+        .map(|ordered| ordered.0)
 }
 
 /// The elements of an array; `None` when `raw` is none.

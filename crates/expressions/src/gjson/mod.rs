@@ -47,16 +47,22 @@ pub struct Found<'j> {
 
 impl<'j> Found<'j> {
     fn borrowed(raw: &'j str) -> Self {
-        Self { raw: Cow::Borrowed(raw.trim_matches(is_space)) }
+        Self {
+            raw: Cow::Borrowed(raw.trim_matches(is_space)),
+        }
     }
 
     fn owned(raw: String) -> Found<'static> {
-        Found { raw: Cow::Owned(raw) }
+        Found {
+            raw: Cow::Owned(raw),
+        }
     }
 
     /// Where the value stands in the document it was found in; `None` when it was put together.
     pub(crate) fn position_in(&self, document: &str) -> Option<(usize, usize)> {
-        let Cow::Borrowed(raw) = self.raw else { return None };
+        let Cow::Borrowed(raw) = self.raw else {
+            return None;
+        };
         let start = (raw.as_ptr() as usize).checked_sub(document.as_ptr() as usize)?;
         let end = start.checked_add(raw.len())?;
         (document.get(start..end) == Some(raw)).then_some((start, end))

@@ -8,13 +8,18 @@ use crate::go_text::json;
 
 /// Applies the modifier at the start of `path`. The outer `None` means that there is no such
 /// modifier, so that `@x` is a key.
-#[expect(clippy::option_option, reason = "no modifier and a modifier without result differ")]
+#[expect(
+    clippy::option_option,
+    reason = "no modifier and a modifier without result differ"
+)]
 pub(super) fn apply<'j, 'p>(
     found: &Found<'j>,
     path: &'p str,
 ) -> Option<Option<(Found<'j>, Option<&'p str>)>> {
     let after = &path[1..];
-    let end = after.find([':', '|', '.', '{', '[', '(']).unwrap_or(after.len());
+    let end = after
+        .find([':', '|', '.', '{', '[', '('])
+        .unwrap_or(after.len());
     let (name, mut rest) = after.split_at(end);
     let mut argument = "";
     if let Some(text) = rest.strip_prefix(':') {
@@ -46,7 +51,9 @@ pub(super) fn apply<'j, 'p>(
         }
         "fromstr" => {
             let text = found.text();
-            serde_json::from_str::<serde::de::IgnoredAny>(&text).ok().map(|_| Found::owned(text))
+            serde_json::from_str::<serde::de::IgnoredAny>(&text)
+                .ok()
+                .map(|_| Found::owned(text))
         }
         _ => return None,
     };
@@ -175,7 +182,9 @@ fn values<'j>(found: &Found<'j>) -> Option<Found<'j>> {
 
 /// Elements that are arrays are replaced by their elements, all the way down with `deep`.
 fn flatten<'j>(found: &Found<'j>, deep: bool) -> Found<'j> {
-    let Some(items) = elements(found.raw()) else { return found.clone() };
+    let Some(items) = elements(found.raw()) else {
+        return found.clone();
+    };
     let mut out: Vec<&str> = Vec::new();
     let mut pending: Vec<(&str, bool)> = items.into_iter().rev().map(|item| (item, true)).collect();
     while let Some((item, open)) = pending.pop() {
@@ -191,11 +200,16 @@ fn flatten<'j>(found: &Found<'j>, deep: bool) -> Found<'j> {
 
 /// Joins the objects of an array; of double keys the last value wins unless they are preserved.
 fn join<'j>(found: &Found<'j>, preserve: bool) -> Found<'j> {
-    let Some(items) = elements(found.raw()) else { return found.clone() };
+    let Some(items) = elements(found.raw()) else {
+        return found.clone();
+    };
     let mut joined: Vec<(String, &str)> = Vec::new();
     for item in items {
         for (key, value) in members(item).unwrap_or_default() {
-            match joined.iter_mut().find(|(known, _)| !preserve && *known == key) {
+            match joined
+                .iter_mut()
+                .find(|(known, _)| !preserve && *known == key)
+            {
                 Some(slot) => slot.1 = value,
                 None => joined.push((key, value)),
             }

@@ -1,7 +1,7 @@
 //! Multipaths `[a,b]` and `{a,"name":b}`, and literals `!...`.
 
-use super::path::{balanced, walk};
 use super::Found;
+use super::path::{balanced, walk};
 use crate::go_text::json;
 
 /// Selects several paths at once; `None` when the brackets do not fit together, so that they are
@@ -21,7 +21,9 @@ pub(super) fn select<'j, 'p>(
     let mut out = String::from(if is_object { "{" } else { "[" });
     for selector in split(&path[1..end - 1]) {
         let (name, selector) = named(selector);
-        let Some(value) = walk(found.clone(), selector, depth) else { continue };
+        let Some(value) = walk(found.clone(), selector, depth) else {
+            continue;
+        };
         if out.len() > 1 {
             out.push(',');
         }
@@ -81,7 +83,11 @@ fn last_name(selector: &str) -> String {
     let plain = !last.is_empty()
         && !last.starts_with(['@', '!'])
         && !last.contains(['#', '(', ')', '[', ']', '{', '}', '"', '*', '?', '\\']);
-    if plain { last.to_owned() } else { "_".to_owned() }
+    if plain {
+        last.to_owned()
+    } else {
+        "_".to_owned()
+    }
 }
 
 /// Reads the JSON value at the start of `text` and the rest of the path after it.

@@ -64,7 +64,9 @@ fn step<'j, 'p>(
         Kind::Object => {
             let component = Component::parse(path);
             let members = members(found.raw())?;
-            let (_, raw) = members.into_iter().find(|(key, _)| component.matches(key))?;
+            let (_, raw) = members
+                .into_iter()
+                .find(|(key, _)| component.matches(key))?;
             Some((reborrow(found, raw), component.rest()))
         }
         Kind::Array => array_step(found, path, depth),
@@ -106,7 +108,9 @@ fn array_step<'j, 'p>(
     let component = Component::parse(path);
     let index: usize = component.plain()?.parse().ok()?;
     // Go reads digits only: no sign.
-    component.plain().filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?;
+    component
+        .plain()
+        .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?;
     let item = items.get(index)?;
     Some((reborrow(found, item), component.rest()))
 }
@@ -161,7 +165,10 @@ fn query_step<'j, 'p>(
             (Found::owned(collect(&matching, inner, depth)), rest)
         }
         Next::End => (Found::owned(format!("[{}]", matching.join(","))), None),
-        Next::Pipe(rest) => (Found::owned(format!("[{}]", matching.join(","))), Some(rest)),
+        Next::Pipe(rest) => (
+            Found::owned(format!("[{}]", matching.join(","))),
+            Some(rest),
+        ),
     })
 }
 
@@ -250,7 +257,12 @@ impl<'p> Component<'p> {
             has_wildcard |= matches!(c, '*' | '?');
             text.push(c);
         }
-        Self { pattern, has_wildcard, next, text }
+        Self {
+            pattern,
+            has_wildcard,
+            next,
+            text,
+        }
     }
 
     fn rest(&self) -> Option<&'p str> {

@@ -25,9 +25,9 @@ impl<'p> Query<'p> {
                 },
                 _ => {
                     // `~` as operator is only part of a value (`==~true`); alone it is a key.
-                    let operator = OPERATORS[..9].iter().find(|o| {
-                        text.get(at..).is_some_and(|rest| rest.starts_with(**o))
-                    });
+                    let operator = OPERATORS[..9]
+                        .iter()
+                        .find(|o| text.get(at..).is_some_and(|rest| rest.starts_with(**o)));
                     if let Some(operator) = operator {
                         return Self {
                             path: text[..at].trim(),
@@ -39,7 +39,11 @@ impl<'p> Query<'p> {
             }
             at += 1;
         }
-        Self { path: text.trim(), operator: "", value: String::new() }
+        Self {
+            path: text.trim(),
+            operator: "",
+            value: String::new(),
+        }
     }
 
     pub(super) fn matches(&self, item: &str, depth: usize) -> bool {

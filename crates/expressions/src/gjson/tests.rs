@@ -2,11 +2,15 @@ use proptest::prelude::*;
 
 use super::*;
 
-const DOCUMENT: &str = r#"{"z": {"b": 1, "a": [1.50, "x"]}, "n": 12345678901234567890, "s": "a\"b"}"#;
+const DOCUMENT: &str =
+    r#"{"z": {"b": 1, "a": [1.50, "x"]}, "n": 12345678901234567890, "s": "a\"b"}"#;
 
 #[test]
 fn values_keep_their_text() {
-    assert_eq!(get(DOCUMENT, "z").unwrap().raw(), r#"{"b": 1, "a": [1.50, "x"]}"#);
+    assert_eq!(
+        get(DOCUMENT, "z").unwrap().raw(),
+        r#"{"b": 1, "a": [1.50, "x"]}"#
+    );
     assert_eq!(get(DOCUMENT, "n").unwrap().text(), "12345678901234567890");
     assert_eq!(get(DOCUMENT, "z.a.0").unwrap().raw(), "1.50");
     assert_eq!(get(DOCUMENT, "z.a.0").unwrap().text(), "1.5");

@@ -3,8 +3,10 @@ use serde_json::{Value as Json, json};
 
 use crate::{Comparison, cases};
 
-const MEANT: &[(&str, &str)] =
-    &[("`bad.@fromstr` in {\"json\":\"{\\\"a\\\":[1,2", "Go hands out text that is no JSON")];
+const MEANT: &[(&str, &str)] = &[(
+    "`bad.@fromstr` in {\"json\":\"{\\\"a\\\":[1,2",
+    "Go hands out text that is no JSON",
+)];
 
 #[test]
 fn gjson_paths_find_what_go_finds() {
@@ -23,8 +25,10 @@ fn gjson_paths_find_what_go_finds() {
     comparison.finish(100);
 }
 
-const SJSON_MEANT: &[(&str, &str)] =
-    &[("raw  in {\"a\":1}", "an empty path is an error instead of an empty key")];
+const SJSON_MEANT: &[(&str, &str)] = &[(
+    "raw  in {\"a\":1}",
+    "an empty path is an error instead of an empty key",
+)];
 
 /// Text of JSON as a value, so that spaces do not count.
 fn value_of(text: &str) -> Json {
@@ -44,8 +48,11 @@ fn sjson_sets_what_go_sets() {
         };
         comparison.case(
             &format!("{} {path} in {document}", text("action")),
-            case.get("value").map(|value| value_of(value.as_str().expect("text"))).as_ref(),
-            ours.map(|document| value_of(&document)).map_err(|error| error.to_string()),
+            case.get("value")
+                .map(|value| value_of(value.as_str().expect("text")))
+                .as_ref(),
+            ours.map(|document| value_of(&document))
+                .map_err(|error| error.to_string()),
         );
     }
     comparison.finish(40);

@@ -6,6 +6,7 @@
 
 mod expr;
 mod gjson;
+mod govaluate;
 
 use serde_json::Value as Json;
 
