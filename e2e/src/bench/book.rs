@@ -1,0 +1,129 @@
+//! Results as they are kept in JSON.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+pub use super::latency::Latency;
+pub use super::machine::Machine;
+pub use super::requests::Requests;
+pub use super::sampler::Memory;
+
+/// The latest run of every scenario.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Book {
+    /// By the scenario's name.
+    pub runs: BTreeMap<String, Run>,
+}
+
+/// One scenario, run with one or more engines on one machine.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Run {
+    /// When, in UTC.
+    pub date: String,
+    /// The command line.
+    pub command: String,
+    /// Of the project; a `+` marks changes that were not committed.
+    pub commit: String,
+    /// `release` or `debug`.
+    pub profile: String,
+    /// Where.
+    pub machine: Machine,
+    /// The real parts under test.
+    pub versions: BTreeMap<String, String>,
+    /// What was measured, engine by engine.
+    pub measurements: Vec<Measurement>,
+}
+
+/// One load on one engine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Which load, such as `rollouts-update`; goals are found by it.
+    pub case: String,
+    /// The load in words.
+    pub title: String,
+    /// On whom.
+    pub engine: String,
+    /// Objects or events of the load.
+    pub objects: u64,
+    /// How many of them reached their state before the deadline.
+    pub done: u64,
+    /// From the first request of the load until the last object was there.
+    pub seconds: f64,
+    /// Memory before the load, settled, with no object of the load.
+    pub idle: Memory,
+    /// The largest memory during the load.
+    pub peak: Memory,
+    /// Memory after the load, settled.
+    pub after: Memory,
+    /// CPU seconds during the load.
+    pub cpu_seconds: f64,
+    /// Requests by the engine's own count, without watches. None when it exports no count.
+    pub requests: Option<Requests>,
+    /// Requests of everybody (controller manager, scheduler and kwok included), without watches and the load's own.
+    pub apiserver_requests: u64,
+    /// Time per object or event.
+    pub latency: Option<Latency>,
+    /// For a load of events.
+    pub stream: Option<Stream>,
+}
+
+impl Measurement {
+    /// Whether everything reached its state.
+    pub fn complete(&self) -> bool {
+        self.done == self.objects
+    }
+
+    /// The engine's own requests per object.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub fn requests_per_object(&self) -> Option<f64> {
+        let total = self.requests.as_ref()?.total();
+        (self.objects > 0).then(|| total as f64 / self.objects as f64)
+    }
+
+    /// Everybody's requests per object.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub fn apiserver_requests_per_object(&self) -> f64 {
+        self.apiserver_requests as f64 / self.objects.max(1) as f64
+    }
+}
+
+/// What became of a stream of events.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stream {
+    /// Requests sent to the webhook.
+    pub sent: u64,
+    /// Requests it answered with success.
+    pub accepted: u64,
+    /// Different events that arrived at the trigger's target.
+    pub arrived: u64,
+    /// Accepted and never arrived.
+    pub lost: u64,
+    /// Arrived more than once.
+    pub doubled: u64,
+    /// Accepted per second, from the first request to the last answer.
+    pub accepted_per_second: f64,
+    /// Arrived per second, from the first request to the last arrival.
+    pub arrived_per_second: f64,
+}
+
+impl Book {
+    /// Reads the book; an empty one when there is no file yet.
+    pub fn read(path: &Path) -> Result<Self> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => serde_json::from_str(&text)
+                .with_context(|| format!("{} is not a book of measurements", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+        }
+    }
+
+    /// Writes the book.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+    }
+}

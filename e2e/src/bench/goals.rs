@@ -1,0 +1,127 @@
+//! What is to be reached, and what the originals were measured to need.
+
+use super::book::Measurement;
+
+/// What a goal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Measure {
+    /// Seconds to done.
+    Seconds,
+    /// Resident memory before the load, in MiB.
+    IdleMib,
+    /// Resident memory at its peak, in MiB.
+    PeakMib,
+    /// The 99th percentile of the delay, in milliseconds.
+    P99Millis,
+}
+
+/// A limit that a case must not exceed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Goal {
+    case: &'static str,
+    /// Objects of the load for which the limit was set; another load is not judged.
+    objects: u64,
+    pub(super) measure: Measure,
+    pub(super) limit: f64,
+}
+
+/// The limits; set for a machine of two cores.
+const GOALS: [Goal; 15] = [
+    goal("gitops", 1000, Measure::Seconds, 60.0),
+    goal("gitops", 1000, Measure::PeakMib, 80.0),
+    goal("gitops", 1000, Measure::IdleMib, 15.0),
+    goal("waves-10", 1, Measure::Seconds, 5.0),
+    goal("waves-10", 1, Measure::IdleMib, 15.0),
+    goal("waves-600", 1, Measure::Seconds, 60.0),
+    goal("waves-600", 1, Measure::IdleMib, 15.0),
+    goal("rollouts-deploy", 500, Measure::Seconds, 30.0),
+    goal("rollouts-deploy", 500, Measure::PeakMib, 50.0),
+    goal("rollouts-deploy", 500, Measure::IdleMib, 15.0),
+    goal("rollouts-update", 500, Measure::Seconds, 45.0),
+    goal("rollouts-update", 500, Measure::IdleMib, 15.0),
+    goal("events-rate", 900, Measure::P99Millis, 5.0),
+    goal("events-rate", 900, Measure::IdleMib, 15.0),
+    goal("events-full", 20_000, Measure::IdleMib, 15.0),
+];
+
+const fn goal(case: &'static str, objects: u64, measure: Measure, limit: f64) -> Goal {
+    Goal { case, objects, measure, limit }
+}
+
+/// The goal of a measurement for one measure. None when there is none, or when the load was of another size.
+pub(super) fn of(measurement: &Measurement, measure: Measure) -> Option<Goal> {
+    GOALS.into_iter().find(|goal| {
+        goal.case == measurement.case && goal.objects == measurement.objects && goal.measure == measure
+    })
+}
+
+/// A figure of the originals on a machine of this kind (two cores), measured earlier and not in the run shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Earlier {
+    case: &'static str,
+    pub(super) seconds: Option<f64>,
+    pub(super) idle: Option<&'static str>,
+    pub(super) peak: Option<&'static str>,
+    pub(super) cpu_seconds: Option<f64>,
+    pub(super) requests: Option<&'static str>,
+    pub(super) latency: Option<&'static str>,
+    pub(super) stream: Option<&'static str>,
+}
+
+const NOTHING: Earlier = Earlier {
+    case: "",
+    seconds: None,
+    idle: None,
+    peak: None,
+    cpu_seconds: None,
+    requests: None,
+    latency: None,
+    stream: None,
+};
+
+const EARLIER: [Earlier; 7] = [
+    Earlier {
+        case: "gitops",
+        seconds: Some(177.0),
+        peak: Some("560 MiB PSS"),
+        cpu_seconds: Some(169.0),
+        ..NOTHING
+    },
+    Earlier { case: "waves-10", seconds: Some(13.0), ..NOTHING },
+    Earlier { case: "waves-600", seconds: Some(269.0), ..NOTHING },
+    Earlier {
+        case: "rollouts-deploy",
+        seconds: Some(62.0),
+        idle: Some("72 MB RSS"),
+        peak: Some("123 MB RSS"),
+        cpu_seconds: Some(10.0),
+        requests: Some("about 11"),
+        ..NOTHING
+    },
+    Earlier {
+        case: "rollouts-update",
+        seconds: Some(131.0),
+        idle: Some("72 MB RSS"),
+        peak: Some("140 MB RSS"),
+        cpu_seconds: Some(28.0),
+        requests: Some("about 21"),
+        ..NOTHING
+    },
+    Earlier {
+        case: "events-rate",
+        idle: Some("77 + 79 MiB RSS (source, sensor)"),
+        latency: Some("2.3 / 4.4 / 9"),
+        ..NOTHING
+    },
+    Earlier {
+        case: "events-full",
+        peak: Some("800 MiB RSS (sensor)"),
+        stream: Some("237 to 593 calls/s, 15 to 44 % of them lost"),
+        ..NOTHING
+    },
+];
+
+/// What the original needed for a case.
+pub(super) fn earlier(case: &str) -> Option<Earlier> {
+    EARLIER.into_iter().find(|earlier| earlier.case == case)
+}

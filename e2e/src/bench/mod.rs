@@ -1,0 +1,136 @@
+//! Measurements: the operators, or any other process in their place, under a fixed load on a real control plane.
+//!
+//! ```text
+//!   bench (program) ──► run(Plan)
+//!                         for every scenario, for every engine: a fresh bed
+//!                           subject    the engine's processes, with its chart's rights
+//!                           sampler    memory and CPU of the process tree, every 100 ms
+//!                           scenario   the load: gitops, waves, rollouts, events
+//!                           waiting    one watch and a counter, no polling
+//!                           requests   what was asked of the API server
+//!                         book ──► JSON ──► page (Markdown, with goals beside the results)
+//! ```
+
+pub mod book;
+pub mod engine;
+mod goals;
+mod latency;
+mod load;
+mod machine;
+mod page;
+mod requests;
+mod sampler;
+pub mod scenario;
+mod subject;
+mod waiting;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::bed::{Control, Options};
+use crate::tools::Tool;
+use crate::{Bed, tools};
+use book::{Book, Measurement, Run};
+use engine::Engine;
+use scenario::{Scenario, Session};
+
+/// What one call of the bench measures.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What to measure, in this order.
+    pub scenarios: Vec<Scenario>,
+    /// Whom to measure, one after another under the same load.
+    pub engines: Vec<Engine>,
+    /// Objects instead of the scenario's own number.
+    pub count: Option<usize>,
+    /// Events per second at the fixed rate.
+    pub rate: u32,
+    /// Manifests applied before a foreign engine starts, instead of our charts' CRDs.
+    pub crds: Vec<PathBuf>,
+    /// Longest time one load may take.
+    pub deadline: Duration,
+    /// Keeps the beds' folders (logs) for a look.
+    pub keep: bool,
+    /// The Markdown page.
+    pub page: PathBuf,
+    /// The same as JSON; results of scenarios that are not run again stay in it.
+    pub json: PathBuf,
+    /// The command line, to be printed on the page.
+    pub command: String,
+}
+
+/// Runs the plan. After every scenario the JSON and the page are written, so that a later failure loses nothing.
+/// An engine that fails is noted, and the others go on; the error at the end names the failures.
+pub async fn run(plan: &Plan) -> Result<()> {
+    let binaries = tokio::task::spawn_blocking(|| {
+        tools::ensure(&[
+            Tool::KubeApiserver,
+            Tool::KubeControllerManager,
+            Tool::KubeScheduler,
+            Tool::Etcd,
+            Tool::Kwok,
+            Tool::NatsServer,
+        ])
+    })
+    .await
+    .context("building the tools")??;
+    let versions = machine::versions(&binaries).await;
+    let mut failures = Vec::new();
+    for scenario in &plan.scenarios {
+        let mut measurements = Vec::new();
+        for engine in &plan.engines {
+            tracing::info!(scenario = scenario.name(), engine = engine.name(), "starting");
+            match measure(plan, *scenario, engine).await {
+                Ok(found) => measurements.extend(found),
+                Err(error) => {
+                    tracing::error!(scenario = scenario.name(), engine = engine.name(), "{error:#}");
+                    failures.push(format!("{} with {}: {error:#}", scenario.name(), engine.name()));
+                }
+            }
+        }
+        if !measurements.is_empty() {
+            let run = Run {
+                date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
+                command: plan.command.clone(),
+                commit: machine::commit().await,
+                profile: machine::profile().to_owned(),
+                machine: machine::facts()?,
+                versions: versions.clone(),
+                measurements,
+            };
+            keep(plan, *scenario, run)?;
+        }
+    }
+    anyhow::ensure!(failures.is_empty(), "not measured: {}", failures.join("; "));
+    Ok(())
+}
+
+fn keep(plan: &Plan, scenario: Scenario, run: Run) -> Result<()> {
+    let mut book = Book::read(&plan.json)?;
+    book.runs.insert(scenario.name().to_owned(), run);
+    book.write(&plan.json)?;
+    std::fs::write(&plan.page, page::render(&book))
+        .with_context(|| format!("writing {}", plan.page.display()))
+}
+
+async fn measure(plan: &Plan, scenario: Scenario, engine: &Engine) -> Result<Vec<Measurement>> {
+    let options = Options {
+        control: Control::Own,
+        nats: scenario == Scenario::Events,
+        git: matches!(scenario, Scenario::Gitops | Scenario::Waves),
+        prometheus: false,
+        sample: false,
+        keep_dir: plan.keep,
+        ..Options::default()
+    };
+    let bed = Bed::up(options).await.context("starting the bed")?;
+    if plan.keep {
+        tracing::info!(dir = %bed.dir().display(), "the bed's folder");
+    }
+    let session = Session { bed: &bed, engine, plan };
+    let outcome = scenario.run(&session).await;
+    bed.down();
+    outcome
+}

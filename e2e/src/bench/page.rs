@@ -1,0 +1,373 @@
+//! The Markdown page: one table per case, engines side by side, goals beside the results.
+
+use std::fmt::Write as _;
+
+use super::book::{Book, Measurement, Memory, Run};
+use super::goals::{self, Earlier, Measure};
+use super::scenario::Scenario;
+
+const KIB_PER_MIB: f64 = 1024.0;
+
+/// Where the engines' results and the goal stand in a row.
+struct Row {
+    name: &'static str,
+    cells: Vec<String>,
+    goal: String,
+    earlier: String,
+}
+
+/// The whole page.
+pub(super) fn render(book: &Book) -> String {
+    let mut page = String::from(INTRODUCTION);
+    summary(&mut page, book);
+    for scenario in Scenario::ALL {
+        if let Some(run) = book.runs.get(scenario.name()) {
+            section(&mut page, scenario, run);
+        }
+    }
+    page.push_str(METHOD);
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Benchmarks
+
+Written by `make bench`; do not edit. The same in numbers: [benchmarks.json](benchmarks.json). Only what was measured is
+here: a scenario that has not run has no section. *Earlier* is what the original (Argo CD 3.x, Argo Rollouts, Argo Events)
+needed on a machine of two cores; it was **measured earlier, not in this run**.
+
+";
+
+const METHOD: &str = "\
+## How it is measured
+
+Every scenario and engine gets a fresh control plane: real etcd, kube-apiserver, kube-controller-manager and
+kube-scheduler, with kwok for nodes and pods (a pod is ready 250 ms after it was bound), and nats-server or a Git server
+where needed. All of it, the load generator and the engine share the machine's cores. Our operators run as their charts
+run them: the chart's arguments, the token of its service account and exactly its RBAC.
+
+| figure | meaning |
+|---|---|
+| time to done | from the first request of the load until a watch has shown the last object in its state |
+| idle | connected and ready, before the first object of the load, after memory stayed within 1 % for 3 s |
+| peak | resident: the larger of the kernel's high-water mark and the sum over the process tree every 100 ms; PSS: the largest of those samples |
+| after | when memory has settled after the load |
+| CPU | user and system seconds of the process tree during the load |
+| requests per object | sent by the engine to the API server by its own count, watches left out |
+| all clients per object | requests that the API server counted from everybody (controller manager, scheduler, kwok), without the load's own |
+| each object | from the request that made or changed the object to its state; for events from the webhook request to the arrival at the trigger's target |
+
+Another engine under the same load: `make bench ENGINE='NAME=COMMAND'`. The command gets `KUBECONFIG`, `NATS_URL`,
+`GIT_URL`, `NAMESPACE`, `METRICS_PORT` and (events) `WEBHOOK_PORT` in its environment.
+";
+
+/// Every goal with what was reached, in one table.
+fn summary(page: &mut String, book: &Book) {
+    let mut lines = String::new();
+    for scenario in Scenario::ALL {
+        let Some(run) = book.runs.get(scenario.name()) else { continue };
+        let measures = [Measure::Seconds, Measure::P99Millis, Measure::PeakMib, Measure::IdleMib];
+        for measurement in run.measurements.iter().filter(|found| found.engine == super::engine::OURS) {
+            for measure in measures {
+                let Some(goal) = goals::of(measurement, measure) else { continue };
+                let (name, value) = figure(measurement, measure);
+                let unit = unit(measure);
+                let reached = measurement.complete() && value <= goal.limit;
+                let sign = if reached { "reached" } else { "**missed**" };
+                let _ = writeln!(
+                    lines,
+                    "| {} | {name} | {value:.1} {unit} | {} {unit} | {sign} |",
+                    measurement.case, goal.limit
+                );
+            }
+        }
+    }
+    if !lines.is_empty() {
+        page.push_str("## Goals\n\n| case | figure | measured | goal | |\n|---|---|---|---|---|\n");
+        page.push_str(&lines);
+        page.push('\n');
+    }
+}
+
+fn figure(measurement: &Measurement, measure: Measure) -> (&'static str, f64) {
+    match measure {
+        Measure::Seconds => ("time to done", measurement.seconds),
+        Measure::IdleMib => ("idle RSS", mib(measurement.idle.rss_kib)),
+        Measure::PeakMib => ("peak RSS", mib(measurement.peak.rss_kib)),
+        Measure::P99Millis => {
+            let p99 = measurement.latency.map_or(f64::INFINITY, |latency| latency.p99);
+            ("p99 of each event", p99)
+        }
+    }
+}
+
+fn unit(measure: Measure) -> &'static str {
+    match measure {
+        Measure::Seconds => "s",
+        Measure::IdleMib | Measure::PeakMib => "MiB",
+        Measure::P99Millis => "ms",
+    }
+}
+
+fn section(page: &mut String, scenario: Scenario, run: &Run) {
+    let _ = writeln!(page, "## {}\n", scenario.name());
+    facts(page, run);
+    let mut cases: Vec<&str> = Vec::new();
+    for measurement in &run.measurements {
+        if !cases.contains(&measurement.case.as_str()) {
+            cases.push(&measurement.case);
+        }
+    }
+    for case in cases {
+        let found: Vec<&Measurement> =
+            run.measurements.iter().filter(|measurement| measurement.case == case).collect();
+        table(page, case, &found);
+    }
+}
+
+fn facts(page: &mut String, run: &Run) {
+    let machine = &run.machine;
+    let versions: Vec<String> =
+        run.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let _ = writeln!(page, "- {}, commit `{}`, {} build", run.date, run.commit, run.profile);
+    let _ = writeln!(
+        page,
+        "- {} cores ({}), {} MiB memory, Linux {}",
+        machine.cores, machine.cpu, machine.memory_mib, machine.kernel
+    );
+    let _ = writeln!(page, "- {}", versions.join(", "));
+    let _ = writeln!(page, "- `{}`\n", run.command);
+    if run.profile != "release" {
+        page.push_str("**A debug build: these numbers say nothing about a release.**\n\n");
+    }
+}
+
+fn table(page: &mut String, case: &str, found: &[&Measurement]) {
+    let Some(first) = found.first() else { return };
+    let earlier = goals::earlier(case);
+    let _ = writeln!(page, "### {}: {}\n", case, first.title);
+    let engines: Vec<&str> = found.iter().map(|measurement| measurement.engine.as_str()).collect();
+    let _ = writeln!(page, "| | {} | goal | original, earlier |", engines.join(" | "));
+    let _ = writeln!(page, "|---|{}---|---|", "---|".repeat(engines.len()));
+    for row in rows(found, earlier) {
+        if row.cells.iter().any(|cell| !cell.is_empty()) {
+            let _ =
+                writeln!(page, "| {} | {} | {} | {} |", row.name, row.cells.join(" | "), row.goal, row.earlier);
+        }
+    }
+    page.push('\n');
+    breakdown(page, found);
+}
+
+fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
+    let each = |cell: &dyn Fn(&Measurement) -> String| found.iter().map(|one| cell(one)).collect();
+    let then = |text: &dyn Fn(Earlier) -> Option<String>| earlier.and_then(text).unwrap_or_default();
+    let goal = |measure| limit(found, measure);
+    vec![
+        Row {
+            name: "time to done",
+            cells: each(&time),
+            goal: goal(Measure::Seconds),
+            earlier: then(&|past| past.seconds.map(|seconds| format!("{seconds} s"))),
+        },
+        Row {
+            name: "idle RSS / PSS",
+            cells: each(&|one| memory(one.idle)),
+            goal: goal(Measure::IdleMib),
+            earlier: then(&|past| past.idle.map(str::to_owned)),
+        },
+        Row {
+            name: "peak RSS / PSS",
+            cells: each(&|one| memory(one.peak)),
+            goal: goal(Measure::PeakMib),
+            earlier: then(&|past| past.peak.map(str::to_owned)),
+        },
+        Row {
+            name: "after RSS / PSS",
+            cells: each(&|one| memory(one.after)),
+            goal: String::new(),
+            earlier: String::new(),
+        },
+        Row {
+            name: "CPU",
+            cells: each(&|one| format!("{:.2} s", one.cpu_seconds)),
+            goal: String::new(),
+            earlier: then(&|past| past.cpu_seconds.map(|seconds| format!("{seconds} s"))),
+        },
+        Row {
+            name: "requests per object",
+            cells: each(&requests),
+            goal: String::new(),
+            earlier: then(&|past| past.requests.map(str::to_owned)),
+        },
+        Row {
+            name: "all clients per object",
+            cells: each(&|one| format!("{:.2}", one.apiserver_requests_per_object())),
+            goal: String::new(),
+            earlier: String::new(),
+        },
+        Row {
+            name: "each object p50 / p90 / p99",
+            cells: each(&latency),
+            goal: goal(Measure::P99Millis),
+            earlier: then(&|past| past.latency.map(|text| format!("{text} ms"))),
+        },
+        Row {
+            name: "throughput",
+            cells: each(&throughput),
+            goal: String::new(),
+            earlier: then(&|past| past.stream.map(str::to_owned)),
+        },
+        Row { name: "lost, doubled", cells: each(&losses), goal: String::new(), earlier: String::new() },
+    ]
+}
+
+fn limit(found: &[&Measurement], measure: Measure) -> String {
+    let goal = found.first().and_then(|one| goals::of(one, measure));
+    let what = if measure == Measure::P99Millis { "p99 " } else { "" };
+    goal.map(|goal| format!("{what}≤ {} {}", goal.limit, unit(measure))).unwrap_or_default()
+}
+
+fn time(one: &Measurement) -> String {
+    if one.complete() {
+        format!("{:.1} s", one.seconds)
+    } else {
+        format!("**not done**: {} of {} after {:.0} s", one.done, one.objects, one.seconds)
+    }
+}
+
+fn memory(memory: Memory) -> String {
+    format!("{:.1} / {:.1} MiB", mib(memory.rss_kib), mib(memory.pss_kib))
+}
+
+fn requests(one: &Measurement) -> String {
+    one.requests_per_object().map_or_else(|| "not counted".to_owned(), |each| format!("{each:.2}"))
+}
+
+fn latency(one: &Measurement) -> String {
+    let Some(latency) = one.latency else { return String::new() };
+    if one.objects == 1 {
+        // The time to done says it already.
+        return String::new();
+    }
+    format!("{:.1} / {:.1} / {:.1} ms (max {:.1})", latency.p50, latency.p90, latency.p99, latency.max)
+}
+
+fn throughput(one: &Measurement) -> String {
+    one.stream.as_ref().map_or_else(String::new, |stream| {
+        format!(
+            "{:.0}/s accepted, {:.0}/s arrived",
+            stream.accepted_per_second, stream.arrived_per_second
+        )
+    })
+}
+
+fn losses(one: &Measurement) -> String {
+    one.stream.as_ref().map_or_else(String::new, |stream| {
+        let refused = stream.sent - stream.accepted;
+        let refused = if refused > 0 { format!(" ({refused} refused)") } else { String::new() };
+        format!("{} lost, {} doubled{refused}", stream.lost, stream.doubled)
+    })
+}
+
+/// Which requests an engine sent, by verb and resource.
+fn breakdown(page: &mut String, found: &[&Measurement]) {
+    for one in found {
+        let Some(requests) = &one.requests else { continue };
+        if requests.total() == 0 {
+            continue;
+        }
+        let mut sorted: Vec<(&String, &u64)> = requests.0.iter().collect();
+        sorted.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        let list: Vec<String> =
+            sorted.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let _ = writeln!(page, "Requests of {}: {}.\n", one.engine, list.join(", "));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "KiB far below 2^52")]
+fn mib(kib: u64) -> f64 {
+    kib as f64 / KIB_PER_MIB
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::book::{Latency, Machine, Requests};
+    use super::*;
+
+    fn measurement(engine: &str, seconds: f64, peak_mib: u64) -> Measurement {
+        let memory = |mib| Memory { rss_kib: mib * 1024, pss_kib: mib * 1024 };
+        Measurement {
+            case: "gitops".to_owned(),
+            title: "1000 Applications".to_owned(),
+            engine: engine.to_owned(),
+            objects: 1000,
+            done: 1000,
+            seconds,
+            idle: memory(10),
+            peak: memory(peak_mib),
+            after: memory(20),
+            cpu_seconds: 12.5,
+            requests: Some(Requests(BTreeMap::from([("patch configmaps".to_owned(), 3000)]))),
+            apiserver_requests: 4000,
+            latency: Some(Latency { p50: 1.0, p90: 2.0, p99: 3.0, max: 4.0 }),
+            stream: None,
+        }
+    }
+
+    fn book(measurements: Vec<Measurement>) -> Book {
+        let run = Run {
+            date: "2026-01-01 00:00 UTC".to_owned(),
+            command: "bench".to_owned(),
+            commit: "abc".to_owned(),
+            profile: "release".to_owned(),
+            machine: Machine { cores: 2, cpu: "x".to_owned(), memory_mib: 1, kernel: "6".to_owned() },
+            versions: BTreeMap::new(),
+            measurements,
+        };
+        Book { runs: BTreeMap::from([("gitops".to_owned(), run)]) }
+    }
+
+    #[test]
+    fn engines_stand_side_by_side_with_goal_and_earlier_figure() {
+        let page = render(&book(vec![
+            measurement("argo-lite", 30.0, 60),
+            measurement("other", 90.0, 400),
+        ]));
+        assert!(page.contains("| | argo-lite | other | goal | original, earlier |"), "{page}");
+        assert!(page.contains("| time to done | 30.0 s | 90.0 s | ≤ 60 s | 177 s |"), "{page}");
+        assert!(page.contains("| requests per object | 3.00 | 3.00 |"), "{page}");
+        assert!(page.contains("3000 patch configmaps"), "{page}");
+    }
+
+    #[test]
+    fn only_our_own_results_are_judged_and_a_miss_is_said() {
+        let page = render(&book(vec![
+            measurement("argo-lite", 61.0, 60),
+            measurement("other", 90.0, 400),
+        ]));
+        assert!(page.contains("| gitops | time to done | 61.0 s | 60 s | **missed** |"), "{page}");
+        assert!(page.contains("| gitops | peak RSS | 60.0 MiB | 80 MiB | reached |"), "{page}");
+        assert!(!page.contains("400.0 MiB | 80"), "{page}");
+    }
+
+    #[test]
+    fn what_is_not_done_or_not_run_is_not_dressed_up() {
+        let mut slow = measurement("argo-lite", 300.0, 60);
+        slow.done = 812;
+        let page = render(&book(vec![slow]));
+        assert!(page.contains("**not done**: 812 of 1000 after 300 s"), "{page}");
+        assert!(!page.contains("| reached |\n| gitops | time"), "{page}");
+        assert!(!page.contains("## rollouts"), "{page}");
+    }
+
+    #[test]
+    fn a_load_of_another_size_is_not_judged() {
+        let mut small = measurement("argo-lite", 3.0, 60);
+        (small.objects, small.done) = (50, 50);
+        let page = render(&book(vec![small]));
+        assert!(!page.contains("## Goals"), "{page}");
+    }
+}

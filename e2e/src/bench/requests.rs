@@ -1,0 +1,147 @@
+//! Requests to the API server, counted by the engine itself where it exports a counter, and by the API server.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use kube::Client;
+use serde::{Deserialize, Serialize};
+
+/// Counters of a client's requests: ours, then those that Go operators are known to export.
+const CLIENT_COUNTERS: [&str; 4] = [
+    "kubernetes_client_requests_total",
+    "argocd_app_k8s_request_total",
+    "controller_clientset_k8s_request_total",
+    "rest_client_requests_total",
+];
+/// The API server's counter.
+const SERVER_COUNTER: &str = "apiserver_request_total";
+/// Longest wait for a page of metrics.
+const SCRAPE: Duration = Duration::from_secs(10);
+
+/// Requests by verb and resource, such as `patch applications/status`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Requests(pub BTreeMap<String, u64>);
+
+impl Requests {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// What was added since `before`.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let grown = self.0.iter().filter_map(|(key, count)| {
+            let added = count.saturating_sub(before.0.get(key).copied().unwrap_or(0));
+            (added > 0).then(|| (key.clone(), added))
+        });
+        Self(grown.collect())
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (key, count) in &other.0 {
+            *self.0.entry(key.clone()).or_default() += count;
+        }
+    }
+
+    fn read(text: &str, counters: &[&str]) -> Option<Self> {
+        let mut found = None;
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let Some((name, rest)) = line.split_once('{') else { continue };
+            if !counters.contains(&name) {
+                continue;
+            }
+            let Some((labels, value)) = rest.rsplit_once("} ") else { continue };
+            let labels = labels_of(labels);
+            let verb = labels.get("verb").or(labels.get("method")).copied().unwrap_or("request");
+            let verb = verb.to_ascii_lowercase();
+            // A watch is one long request; its number says nothing about the load.
+            if verb == "watch" || verb == "connect" {
+                continue;
+            }
+            let resource = ["resource", "resource_kind", "kind"]
+                .iter()
+                .find_map(|label| labels.get(label).copied())
+                .unwrap_or_default();
+            let subresource = labels.get("subresource").copied().unwrap_or_default();
+            let mut key = format!("{verb} {resource}");
+            if !subresource.is_empty() {
+                key.push('/');
+                key.push_str(subresource);
+            }
+            let count = count_of(value);
+            *found.get_or_insert_with(Self::default).0.entry(key.trim().to_owned()).or_default() +=
+                count;
+        }
+        found
+    }
+}
+
+/// Counters are printed as floating point numbers, large ones as `1e+06`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of requests")]
+fn count_of(text: &str) -> u64 {
+    text.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).unwrap_or(0.0)
+        as u64
+}
+
+fn labels_of(text: &str) -> BTreeMap<&str, &str> {
+    text.split("\",")
+        .filter_map(|pair| pair.split_once("=\""))
+        .map(|(name, value)| (name.trim(), value.trim_end_matches('"')))
+        .collect()
+}
+
+/// The engine's own count so far. None when it exports none of the known counters.
+pub(crate) async fn of_engine(urls: &[String]) -> Option<Requests> {
+    let mut sum: Option<Requests> = None;
+    for url in urls {
+        let answer = reqwest::Client::new().get(url).timeout(SCRAPE).send().await.ok()?;
+        let text = answer.text().await.ok()?;
+        if let Some(found) = Requests::read(&text, &CLIENT_COUNTERS) {
+            sum.get_or_insert_with(Requests::default).add(&found);
+        }
+    }
+    sum
+}
+
+/// Everything the API server was asked so far, by anybody.
+pub(crate) async fn of_apiserver(client: &Client) -> Result<Requests> {
+    let request = http::Request::get("/metrics").body(Vec::new())?;
+    let text = client.request_text(request).await.context("the API server's metrics")?;
+    Requests::read(&text, &[SERVER_COUNTER]).context("the API server counts no requests")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = "\
+# TYPE kubernetes_client_requests_total counter
+kubernetes_client_requests_total{code=\"200\",resource=\"rollouts/status\",verb=\"patch\"} 12
+kubernetes_client_requests_total{code=\"409\",resource=\"rollouts/status\",verb=\"patch\"} 1
+kubernetes_client_requests_total{code=\"200\",resource=\"rollouts\",verb=\"watch\"} 3
+apiserver_request_total{code=\"201\",dry_run=\"\",subresource=\"binding\",resource=\"pods\",verb=\"POST\"} 1.5e+03
+";
+
+    #[test]
+    fn counters_are_summed_over_codes_and_without_watches() {
+        let requests = Requests::read(PAGE, &CLIENT_COUNTERS).unwrap();
+        assert_eq!(requests.0, BTreeMap::from([("patch rollouts/status".to_owned(), 13)]));
+        let server = Requests::read(PAGE, &[SERVER_COUNTER]).unwrap();
+        assert_eq!(server.0, BTreeMap::from([("post pods/binding".to_owned(), 1500)]));
+        assert_eq!(Requests::read(PAGE, &["other"]), None);
+    }
+
+    #[test]
+    fn only_growth_counts() {
+        let before = Requests(BTreeMap::from([("get a".to_owned(), 5), ("get b".to_owned(), 2)]));
+        let after = Requests(BTreeMap::from([
+            ("get a".to_owned(), 7),
+            ("get b".to_owned(), 2),
+            ("get c".to_owned(), 1),
+        ]));
+        let added = after.since(&before);
+        assert_eq!(added.total(), 3);
+        assert_eq!(added.0.len(), 2);
+    }
+}

@@ -1,0 +1,194 @@
+//! The loads.
+
+mod events;
+mod gitops;
+mod rollouts;
+mod sink;
+mod waves;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use tokio::time::Instant;
+
+use super::Plan;
+use super::book::{Latency, Measurement, Memory, Stream};
+use super::engine::Engine;
+use super::requests;
+use super::subject::{Subject, Wanted};
+use super::waiting::Reached;
+use crate::bed::Bed;
+use crate::stack::Which;
+
+/// A kind of load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Many Applications of one 2 KB ConfigMap each, synced automatically.
+    Gitops,
+    /// One Application whose objects come in five waves.
+    Waves,
+    /// Many one-pod Rollouts, deployed and then updated.
+    Rollouts,
+    /// Events from a webhook to an http trigger, at a fixed rate and at full speed.
+    Events,
+}
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Gitops, Self::Waves, Self::Rollouts, Self::Events];
+
+    /// The name on the command line and in the tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gitops => "gitops",
+            Self::Waves => "waves",
+            Self::Rollouts => "rollouts",
+            Self::Events => "events",
+        }
+    }
+
+    /// Our operator for it.
+    pub(crate) fn which(self) -> Which {
+        match self {
+            Self::Gitops | Self::Waves => Which::ArgoCdLite,
+            Self::Rollouts => Which::Rollouts,
+            Self::Events => Which::Events,
+        }
+    }
+
+    /// Puts the load on one engine. An error when the engine cannot be started or ends under the load; an engine that
+    /// is only too slow gives a measurement that says so.
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Vec<Measurement>> {
+        match self {
+            Self::Gitops => gitops::run(session).await,
+            Self::Waves => waves::run(session).await,
+            Self::Rollouts => rollouts::run(session).await,
+            Self::Events => events::run(session).await,
+        }
+    }
+}
+
+/// One engine on one bed.
+pub(crate) struct Session<'a> {
+    pub(crate) bed: &'a Bed,
+    pub(crate) engine: &'a Engine,
+    pub(crate) plan: &'a Plan,
+}
+
+/// A load in words and numbers.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) id: &'static str,
+    pub(crate) title: String,
+    pub(crate) objects: usize,
+    /// Requests that the load itself makes, which are taken off the API server's count.
+    pub(crate) own_requests: usize,
+}
+
+/// What became of a load.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) done: usize,
+    pub(crate) took: Duration,
+    pub(crate) latency: Option<Latency>,
+    pub(crate) stream: Option<Stream>,
+}
+
+impl Outcome {
+    /// Of objects that were waited for; `began` is when each of them was made or changed.
+    pub(crate) fn of(reached: &Reached, began: &HashMap<String, Instant>, start: Instant) -> Self {
+        let each = reached.at.iter().map(|(name, at)| {
+            at.saturating_duration_since(began.get(name).copied().unwrap_or(start))
+        });
+        Self {
+            done: reached.at.len(),
+            took: reached.took,
+            latency: Latency::of(each),
+            stream: None,
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Starts the engine and waits until its memory has settled.
+    pub(crate) async fn subject(
+        &self,
+        scenario: Scenario,
+        env: Vec<(String, String)>,
+    ) -> Result<(Subject, Memory)> {
+        let wanted = Wanted { which: scenario.which(), crds: &self.plan.crds, env };
+        let subject = Subject::start(self.bed, self.engine, &wanted)
+            .await
+            .with_context(|| format!("starting {}", self.engine.name()))?;
+        let idle = subject.settled().await?.memory;
+        tracing::info!(rss_kib = idle.rss_kib, pss_kib = idle.pss_kib, "idle");
+        Ok((subject, idle))
+    }
+
+    /// Measures one load.
+    pub(crate) async fn case(
+        &self,
+        subject: &Subject,
+        idle: Memory,
+        case: Case,
+        load: impl Future<Output = Result<Outcome>>,
+    ) -> Result<Measurement> {
+        let client = self.bed.client()?;
+        let own_before = subject.requests().await;
+        let server_before = requests::of_apiserver(&client).await?;
+        let sampler = subject.sample().await?;
+        let outcome = load.await.with_context(|| case.title.clone())?;
+        let series = sampler.finish()?;
+        let server_after = requests::of_apiserver(&client).await?;
+        let own_after = subject.requests().await;
+        let after = subject.settled().await?.memory;
+        let requests = match (own_before, own_after) {
+            (before, Some(after)) => Some(after.since(&before.unwrap_or_default())),
+            (_, None) => None,
+        };
+        let everybody = server_after.since(&server_before).total();
+        let measurement = Measurement {
+            case: case.id.to_owned(),
+            title: case.title,
+            engine: self.engine.name().to_owned(),
+            objects: as_u64(case.objects),
+            done: as_u64(outcome.done),
+            seconds: outcome.took.as_secs_f64(),
+            idle,
+            peak: series.peak,
+            after,
+            cpu_seconds: series.cpu_seconds,
+            requests,
+            apiserver_requests: everybody.saturating_sub(as_u64(case.own_requests)),
+            latency: outcome.latency,
+            stream: outcome.stream,
+        };
+        announce(&measurement);
+        Ok(measurement)
+    }
+}
+
+/// One line per case, so that a long run shows what it has.
+fn announce(measurement: &Measurement) {
+    tracing::info!(
+        "{} [{}]: {} of {} in {:.1} s, RSS {} -> {} -> {} KiB (idle, peak, after), {:.1} CPU s, {:.1} requests each",
+        measurement.case,
+        measurement.engine,
+        measurement.done,
+        measurement.objects,
+        measurement.seconds,
+        measurement.idle.rss_kib,
+        measurement.peak.rss_kib,
+        measurement.after.rss_kib,
+        measurement.cpu_seconds,
+        measurement
+            .requests_per_object()
+            .unwrap_or_else(|| measurement.apiserver_requests_per_object()),
+    );
+}
+
+pub(crate) fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,104 @@
+//! A started engine: its processes, where it counts its requests, and whether it still lives.
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::engine::Engine;
+use super::machine;
+use super::requests::{self, Requests};
+use super::sampler::{self, Reading, Sampler};
+use crate::bed::Bed;
+use crate::charts;
+use crate::operator::Operator;
+use crate::process::Program;
+use crate::stack::{self, Setup, Which};
+
+/// What is asked for when a subject is started.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted<'a> {
+    /// Our operator for the scenario; its chart gives the CRDs also to foreign engines.
+    pub(crate) which: Which,
+    /// Manifests instead of the chart's CRDs, for foreign engines.
+    pub(crate) crds: &'a [std::path::PathBuf],
+    /// More environment, such as the port on which a webhook should listen.
+    pub(crate) env: Vec<(String, String)>,
+}
+
+/// A running engine.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    operator: Operator,
+    metrics: Vec<String>,
+}
+
+impl Subject {
+    /// Starts an engine on a bed. Ours is ready when this returns; of a foreign one only its process is started.
+    pub(crate) async fn start(bed: &Bed, engine: &Engine, wanted: &Wanted<'_>) -> Result<Self> {
+        match engine {
+            Engine::Ours => Self::ours(bed, wanted).await,
+            Engine::Foreign { name, command } => Self::foreign(bed, name, command, wanted).await,
+        }
+    }
+
+    async fn ours(bed: &Bed, wanted: &Wanted<'_>) -> Result<Self> {
+        let binary = stack::binary(wanted.which, machine::profile())?;
+        let deployed = stack::deploy(bed, wanted.which, &binary, &Setup::default()).await?;
+        let metrics = vec![deployed.metrics()];
+        Ok(Self { operator: deployed.operator, metrics })
+    }
+
+    async fn foreign(bed: &Bed, name: &str, command: &str, wanted: &Wanted<'_>) -> Result<Self> {
+        let cluster = bed.cluster()?;
+        let namespace = wanted.which.namespace();
+        let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        cluster.apply_one("", &own).await?;
+        if wanted.crds.is_empty() {
+            let chart = charts::path(wanted.which.name());
+            let objects = charts::template(&chart, wanted.which.name(), namespace, &[]).await?;
+            for crd in objects.iter().filter(|object| object["kind"] == "CustomResourceDefinition") {
+                cluster.apply_one(namespace, crd).await?;
+            }
+        }
+        for path in wanted.crds {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("reading {}", path.display()))?;
+            cluster.apply(namespace, &text).await.with_context(|| path.display().to_string())?;
+        }
+        let metrics_port = bed.free_port()?;
+        let mut program = Program::new(name, "/bin/sh")
+            .args(["-c", command])
+            .env("NAMESPACE", namespace)
+            .env("METRICS_PORT", metrics_port.to_string());
+        for (key, value) in bed.env().into_iter().chain(wanted.env.iter().cloned()) {
+            program = program.env(key, value);
+        }
+        let operator = Operator::new(bed, program, None)?;
+        operator.start().await?;
+        Ok(Self { operator, metrics: vec![format!("http://127.0.0.1:{metrics_port}/metrics")] })
+    }
+
+    /// An error that shows the end of the log when a process has ended.
+    pub(crate) async fn check(&self) -> Result<()> {
+        self.operator.part.check().await
+    }
+
+    /// Its requests to the API server so far; None when it does not count them.
+    pub(crate) async fn requests(&self) -> Option<Requests> {
+        requests::of_engine(&self.metrics).await
+    }
+
+    /// Memory and CPU when memory has settled.
+    pub(crate) async fn settled(&self) -> Result<Reading> {
+        self.check().await?;
+        sampler::settled(&self.pids().await?).await
+    }
+
+    /// Begins to read memory and CPU.
+    pub(crate) async fn sample(&self) -> Result<Sampler> {
+        Sampler::start(&self.pids().await?)
+    }
+
+    async fn pids(&self) -> Result<Vec<u32>> {
+        Ok(vec![self.operator.part.pid().await.context("the engine has ended")?])
+    }
+}

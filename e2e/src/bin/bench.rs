@@ -1,0 +1,116 @@
+//! `bench`: measures the operators, and any other process in their place, on a real control plane.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use e2e::bench::engine::Engine;
+use e2e::bench::scenario::Scenario;
+use e2e::bench::{self, Plan};
+
+/// Measures speed and memory, and writes a page with the results.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version)]
+struct Cli {
+    /// What to measure; may be given several times.
+    #[arg(long, value_enum, default_value = "all")]
+    scenario: Vec<Choice>,
+    /// Objects of the load instead of the scenario's own number (1000 Applications, 500 Rollouts, 20000 events).
+    #[arg(long, value_name = "N")]
+    count: Option<usize>,
+    /// Events per second at the fixed rate.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    rate: u32,
+    /// Puts another process under the same load; may be given several times. The command finds `KUBECONFIG`,
+    /// `NATS_URL`, `GIT_URL`, `NAMESPACE`, `METRICS_PORT`, `WEBHOOK_PORT` and `SINK_URL` in its environment.
+    #[arg(long, value_name = "NAME=COMMAND")]
+    engine: Vec<Engine>,
+    /// Leaves the project's own operators out.
+    #[arg(long)]
+    without_ours: bool,
+    /// Manifests to apply before a foreign engine starts, instead of the CRDs of our charts.
+    #[arg(long, value_name = "FILE")]
+    crds: Vec<PathBuf>,
+    /// Seconds that one load may take.
+    #[arg(long, default_value_t = 600)]
+    deadline: u64,
+    /// Leaves the folders of the beds behind, with the logs of all processes.
+    #[arg(long)]
+    keep: bool,
+    /// The page.
+    #[arg(long, default_value = "docs/benchmarks.md", value_name = "FILE")]
+    out: PathBuf,
+    /// The same as JSON; results of scenarios that are not run again stay in it.
+    #[arg(long, default_value = "docs/benchmarks.json", value_name = "FILE")]
+    json: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    Gitops,
+    Waves,
+    Rollouts,
+    Events,
+    All,
+}
+
+impl Cli {
+    fn scenarios(&self) -> Vec<Scenario> {
+        let chosen = |scenario: &Scenario| {
+            self.scenario.iter().any(|choice| match choice {
+                Choice::All => true,
+                Choice::Gitops => *scenario == Scenario::Gitops,
+                Choice::Waves => *scenario == Scenario::Waves,
+                Choice::Rollouts => *scenario == Scenario::Rollouts,
+                Choice::Events => *scenario == Scenario::Events,
+            })
+        };
+        Scenario::ALL.into_iter().filter(chosen).collect()
+    }
+
+    fn plan(self) -> Plan {
+        let ours = (!self.without_ours).then_some(Engine::Ours);
+        Plan {
+            scenarios: self.scenarios(),
+            engines: ours.into_iter().chain(self.engine).collect(),
+            count: self.count,
+            rate: self.rate,
+            crds: self.crds,
+            deadline: Duration::from_secs(self.deadline),
+            keep: self.keep,
+            page: self.out,
+            json: self.json,
+            command: std::env::args().map(quoted).collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
+/// A word as a shell would read it back.
+fn quoted(word: String) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,@%+".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word;
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,e2e=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let plan = Cli::parse().plan();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(bench::run(&plan)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _closed = writeln!(std::io::stderr(), "bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
