@@ -14,6 +14,7 @@
 //! Tests use [`Bed`] and the helpers in [`cluster`], [`operator`] and [`charts`].
 
 pub mod bed;
+pub mod bench;
 mod certificates;
 pub mod charts;
 pub mod cluster;
