@@ -37,10 +37,14 @@ pub enum Control {
 
 /// What a bed consists of.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each one names a part that may be left out"
+)]
 pub struct Options {
     /// The cluster.
     pub control: Control,
-    /// nats-server with JetStream.
+    /// nats-server with `JetStream`.
     pub nats: bool,
     /// Prometheus.
     pub prometheus: bool,
@@ -67,7 +71,11 @@ impl Default for Options {
     fn default() -> Self {
         let current = std::env::var("CLUSTER").is_ok_and(|value| value == "current");
         Self {
-            control: if current { Control::Current } else { Control::Own },
+            control: if current {
+                Control::Current
+            } else {
+                Control::Own
+            },
             nats: true,
             prometheus: true,
             git: true,
@@ -85,7 +93,13 @@ impl Default for Options {
 impl Options {
     /// Only a cluster: no bus, metrics store or Git server.
     pub fn cluster_only() -> Self {
-        Self { nats: false, prometheus: false, git: false, sample: false, ..Self::default() }
+        Self {
+            nats: false,
+            prometheus: false,
+            git: false,
+            sample: false,
+            ..Self::default()
+        }
     }
 
     /// The tools these options need.
@@ -130,6 +144,11 @@ pub struct Bed {
 impl Bed {
     /// Builds what is missing and starts everything. An error tells which part failed and shows its log.
     pub async fn up(options: Options) -> Result<Self> {
+        // On the heap: the state of every starting part is large, and callers hold it across their own awaits.
+        Box::pin(Self::start(options)).await
+    }
+
+    async fn start(options: Options) -> Result<Self> {
         crate::init_tls();
         isolated::prepare()?;
         let wanted = options.tools();
@@ -139,7 +158,12 @@ impl Bed {
         let dir = folder(&options)?;
         let keeper = Keeper::start(&dir, options.keep_dir)?;
         let started = start(&options, &dir, keeper.group(), &binaries).await;
-        let Started { control_plane, nats, prometheus, git } = match started {
+        let Started {
+            control_plane,
+            nats,
+            prometheus,
+            git,
+        } = match started {
             Ok(started) => started,
             Err(error) => return Err(error),
         };
@@ -156,14 +180,16 @@ impl Bed {
             ports: Mutex::default(),
             keeper,
         };
-        bed.start_sample(&options).await?;
+        bed.start_sample(&options)?;
         Ok(bed)
     }
 
-    async fn start_sample(&mut self, options: &Options) -> Result<()> {
-        let Some(cluster) = &self.cluster else { return Ok(()) };
+    fn start_sample(&mut self, options: &Options) -> Result<()> {
+        let Some(cluster) = &self.cluster else {
+            return Ok(());
+        };
         if options.sample {
-            self.sample = Some(Sample::start(cluster.client(), SAMPLE_PORT).await?);
+            self.sample = Some(Sample::start(cluster.client(), SAMPLE_PORT)?);
         }
         if let (Some(prometheus), true) = (&self.prometheus, options.sample) {
             self.targets = Some(Targets::start(cluster.client(), prometheus.targets.clone()));
@@ -193,7 +219,9 @@ impl Bed {
 
     /// The control plane's parts. An error with `CLUSTER=current`.
     pub fn control_plane(&self) -> Result<&ControlPlane> {
-        self.control_plane.as_ref().context("this bed has no control plane of its own")
+        self.control_plane
+            .as_ref()
+            .context("this bed has no control plane of its own")
     }
 
     /// The bus.
@@ -203,7 +231,9 @@ impl Bed {
 
     /// The metrics store.
     pub fn prometheus(&self) -> Result<&Prometheus> {
-        self.prometheus.as_ref().context("this bed has no Prometheus")
+        self.prometheus
+            .as_ref()
+            .context("this bed has no Prometheus")
     }
 
     /// The Git server.
@@ -215,7 +245,10 @@ impl Bed {
     pub fn free_port(&self) -> Result<u16> {
         let port = Port::claim()?;
         let number = port.number();
-        self.ports.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(port);
+        self.ports
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(port);
         Ok(number)
     }
 
@@ -274,16 +307,28 @@ async fn start(options: &Options, dir: &Path, group: i32, binaries: &Binaries) -
         ready_after: options.ready_after,
     };
     let (control_plane, nats, prometheus, git) = tokio::try_join!(
-        when(options.control == Control::Own, ControlPlane::start(dir, group, binaries, &nodes)),
+        when(
+            options.control == Control::Own,
+            ControlPlane::start(dir, group, binaries, &nodes)
+        ),
         when(options.nats, Nats::start(dir, group, binaries)),
         when(options.prometheus, Prometheus::start(dir, group, binaries)),
         when(options.git, GitServer::start_in(dir)),
     )?;
-    Ok(Started { control_plane, nats, prometheus, git })
+    Ok(Started {
+        control_plane,
+        nats,
+        prometheus,
+        git,
+    })
 }
 
 async fn when<T>(wanted: bool, start: impl Future<Output = Result<T>>) -> Result<Option<T>> {
-    if wanted { start.await.map(Some) } else { Ok(None) }
+    if wanted {
+        start.await.map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 async fn cluster(
@@ -307,7 +352,10 @@ async fn cluster(
 
 fn folder(options: &Options) -> Result<PathBuf> {
     let Some(dir) = &options.dir else {
-        let dir = tempfile::Builder::new().prefix("bed-").tempdir().context("the bed's folder")?;
+        let dir = tempfile::Builder::new()
+            .prefix("bed-")
+            .tempdir()
+            .context("the bed's folder")?;
         // From here on the keeper removes it.
         return Ok(dir.keep());
     };

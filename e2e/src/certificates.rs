@@ -32,7 +32,10 @@ impl Certificates {
         let mut ca = CertificateParams::new(Vec::new())?;
         ca.distinguished_name.push(DnType::CommonName, "bed");
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        ca.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
         let ca_pem = ca.self_signed(&ca_key)?.pem();
         let issuer = Issuer::new(ca, ca_key);
 
@@ -50,8 +53,12 @@ impl Certificates {
         let server_cert = params.signed_by(&server_key, &issuer)?.pem();
 
         let mut params = CertificateParams::new(Vec::new())?;
-        params.distinguished_name.push(DnType::CommonName, "bed-admin");
-        params.distinguished_name.push(DnType::OrganizationName, "system:masters");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "bed-admin");
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, "system:masters");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let admin_key = KeyPair::generate()?;
         let admin_cert = params.signed_by(&admin_key, &issuer)?.pem();
@@ -66,7 +73,10 @@ impl Certificates {
             "client-key-data": STANDARD.encode(admin_key.serialize_pem()),
         });
         let kubeconfig = dir.join("kubeconfig");
-        std::fs::write(&kubeconfig, kubeconfig_text(server, &ca_pem, "bed-admin", &user)?)?;
+        std::fs::write(
+            &kubeconfig,
+            kubeconfig_text(server, &ca_pem, "bed-admin", &user)?,
+        )?;
         let signer = KeyPair::generate()?;
         Ok(Self {
             ca: write("ca.crt", &ca_pem)?,

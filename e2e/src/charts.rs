@@ -12,13 +12,16 @@ use crate::cluster::{Cluster, documents};
 use crate::tools::{self, Tool};
 
 /// Longest run of helm.
-const HELM: Duration = Duration::from_secs(60);
+const HELM: Duration = Duration::from_mins(1);
 /// Kinds that would start the operator as a simulated pod; in the bed the real process runs instead.
 const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
 /// The project's chart of this name: `charts/NAME`.
 pub fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("charts").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join("charts")
+        .join(name)
 }
 
 /// Runs helm with these arguments in its own home; what it printed.
@@ -38,7 +41,11 @@ pub async fn helm(args: &[&str]) -> Result<String> {
         .await
         .with_context(|| format!("helm {} took longer than {HELM:?}", args.join(" ")))??;
     if !output.status.success() {
-        bail!("helm {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "helm {}: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(String::from_utf8(output.stdout)?)
 }
@@ -51,7 +58,14 @@ pub async fn template(
     values: &[&str],
 ) -> Result<Vec<Value>> {
     let chart = chart.to_str().context("the chart's path is not UTF-8")?;
-    let mut args = vec!["template", release, chart, "--namespace", namespace, "--include-crds"];
+    let mut args = vec![
+        "template",
+        release,
+        chart,
+        "--namespace",
+        namespace,
+        "--include-crds",
+    ];
     for value in values {
         args.extend(["--set", value]);
     }
@@ -62,9 +76,10 @@ pub async fn template(
 pub async fn install(cluster: &Cluster, namespace: &str, objects: &[Value]) -> Result<()> {
     let is_crd = |object: &&Value| object["kind"] == "CustomResourceDefinition";
     let crds = objects.iter().filter(is_crd);
-    let others = objects.iter().filter(|object| !is_crd(object)).filter(|object| {
-        !WORKLOADS.iter().any(|kind| object["kind"] == *kind)
-    });
+    let others = objects
+        .iter()
+        .filter(|object| !is_crd(object))
+        .filter(|object| !WORKLOADS.iter().any(|kind| object["kind"] == *kind));
     for object in crds.chain(others) {
         cluster.apply_one(namespace, object).await?;
     }

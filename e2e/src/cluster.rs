@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 
 /// The field manager of what tests apply.
 const MANAGER: &str = "bed";
-/// How long a new CustomResourceDefinition may take to be served.
+/// How long a new `CustomResourceDefinition` may take to be served.
 const ESTABLISHED: Duration = Duration::from_secs(30);
 /// Tokens outlive every test.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
@@ -39,14 +39,21 @@ pub struct Cluster {
 
 impl Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster").field("kubeconfig", &self.kubeconfig).finish_non_exhaustive()
+        f.debug_struct("Cluster")
+            .field("kubeconfig", &self.kubeconfig)
+            .finish_non_exhaustive()
     }
 }
 
 impl Cluster {
     /// `dir` receives the kubeconfigs of service accounts.
     pub fn new(client: Client, kubeconfig: PathBuf, dir: &Path) -> Self {
-        Self { client, kubeconfig, dir: dir.to_owned(), kinds: Arc::default() }
+        Self {
+            client,
+            kubeconfig,
+            dir: dir.to_owned(),
+            kinds: Arc::default(),
+        }
     }
 
     /// The administrator's client.
@@ -68,7 +75,10 @@ impl Cluster {
         let name = created.name_any();
         // Pods are refused until the default service account is there.
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), &name);
-        wait_for(&accounts, "default", "existence", ESTABLISHED, |account| account.is_some()).await?;
+        wait_for(&accounts, "default", "existence", ESTABLISHED, |account| {
+            account.is_some()
+        })
+        .await?;
         Ok(name)
     }
 
@@ -98,7 +108,7 @@ impl Cluster {
     }
 
     /// Applies every document of a YAML text with server-side apply, in the order of the text. Objects without a
-    /// namespace go to `namespace`. Returns when new CustomResourceDefinitions are served.
+    /// namespace go to `namespace`. Returns when new `CustomResourceDefinitions` are served.
     pub async fn apply(&self, namespace: &str, yaml: &str) -> Result<Vec<DynamicObject>> {
         let mut applied = Vec::new();
         for document in documents(yaml)? {
@@ -110,7 +120,9 @@ impl Cluster {
     /// Applies one object given as JSON.
     pub async fn apply_one(&self, namespace: &str, object: &Value) -> Result<DynamicObject> {
         let (api_version, kind, name) = identity(object)?;
-        let namespace = object["metadata"]["namespace"].as_str().unwrap_or(namespace);
+        let namespace = object["metadata"]["namespace"]
+            .as_str()
+            .unwrap_or(namespace);
         let api = self.api(api_version, kind, namespace).await?;
         let params = PatchParams::apply(MANAGER).force();
         let applied = api
@@ -119,7 +131,9 @@ impl Cluster {
             .with_context(|| format!("applying {kind} {namespace}/{name}"))?;
         if kind == "CustomResourceDefinition" {
             let served = |crd: Option<&DynamicObject>| {
-                crd.is_some_and(|crd| condition(&crd.data, "Established").as_deref() == Some("True"))
+                crd.is_some_and(|crd| {
+                    condition(&crd.data, "Established").as_deref() == Some("True")
+                })
             };
             wait_for(&api, name, "being served", ESTABLISHED, served).await?;
         }
@@ -134,10 +148,14 @@ impl Cluster {
         namespace: &str,
         name: &str,
     ) -> Result<Option<DynamicObject>> {
-        Ok(self.api(api_version, kind, namespace).await?.get_opt(name).await?)
+        Ok(self
+            .api(api_version, kind, namespace)
+            .await?
+            .get_opt(name)
+            .await?)
     }
 
-    /// A token of a service account, as TokenRequest gives it.
+    /// A token of a service account, as `TokenRequest` gives it.
     pub async fn token(&self, namespace: &str, account: &str) -> Result<String> {
         let api: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
         let request = TokenRequest {
@@ -151,7 +169,10 @@ impl Cluster {
             .create_token_request(account, &PostParams::default(), &request)
             .await
             .with_context(|| format!("token of service account {namespace}/{account}"))?;
-        answer.status.and_then(|status| status.token).context("TokenRequest gave no token")
+        answer
+            .status
+            .and_then(|status| status.token)
+            .context("TokenRequest gave no token")
     }
 
     /// A kubeconfig file that acts as a service account, with `namespace` as its context's namespace: an operator
@@ -163,7 +184,8 @@ impl Cluster {
     ) -> Result<PathBuf> {
         let token = self.token(namespace, account).await?;
         let text = std::fs::read_to_string(&self.kubeconfig)?;
-        let admin: Value = serde_saphyr::from_str(&text).context("the administrator's kubeconfig")?;
+        let admin: Value =
+            serde_saphyr::from_str(&text).context("the administrator's kubeconfig")?;
         let current = &admin["current-context"];
         let context = named(&admin["contexts"], current).context("no current context")?;
         let cluster = named(&admin["clusters"], &context["context"]["cluster"])
@@ -187,7 +209,10 @@ impl Cluster {
 /// The documents of a YAML text as JSON; empty ones are left out.
 pub fn documents(yaml: &str) -> Result<Vec<Value>> {
     let all: Vec<Value> = serde_saphyr::from_multiple(yaml).context("reading YAML")?;
-    Ok(all.into_iter().filter(|document| !document.is_null()).collect())
+    Ok(all
+        .into_iter()
+        .filter(|document| !document.is_null())
+        .collect())
 }
 
 fn named<'a>(list: &'a Value, name: &Value) -> Option<&'a Value> {
@@ -195,9 +220,7 @@ fn named<'a>(list: &'a Value, name: &Value) -> Option<&'a Value> {
 }
 
 fn identity(object: &Value) -> Result<(&str, &str, &str)> {
-    let text = |value: &'static str, found: Option<&str>| {
-        found.is_none().then_some(value)
-    };
+    let text = |value: &'static str, found: Option<&str>| found.is_none().then_some(value);
     let parts = (
         object["apiVersion"].as_str(),
         object["kind"].as_str(),
@@ -239,7 +262,9 @@ where
 {
     let mut last = None;
     let watch = async {
-        let mut states = watcher::watch_object(api.clone(), name).default_backoff().boxed();
+        let mut states = watcher::watch_object(api.clone(), name)
+            .default_backoff()
+            .boxed();
         loop {
             match states.try_next().await {
                 Ok(Some(state)) => {
@@ -257,12 +282,17 @@ where
     let outcome = tokio::time::timeout(deadline, watch).await;
     match outcome {
         Ok(outcome) => outcome,
-        Err(_) => bail!("{name} did not reach {what} within {deadline:?}; it is {}", show(last.as_ref())),
+        Err(_) => bail!(
+            "{name} did not reach {what} within {deadline:?}; it is {}",
+            show(last.as_ref())
+        ),
     }
 }
 
 fn show<K: serde::Serialize>(object: Option<&K>) -> String {
-    let Some(object) = object else { return "not there".to_owned() };
+    let Some(object) = object else {
+        return "not there".to_owned();
+    };
     let mut value = serde_json::to_value(object).unwrap_or_default();
     if let Some(metadata) = value["metadata"].as_object_mut() {
         metadata.remove("managedFields");

@@ -38,7 +38,9 @@ pub struct ControlPlane {
 
 impl std::fmt::Debug for ControlPlane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ControlPlane").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("ControlPlane")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,21 +65,43 @@ impl ControlPlane {
                 .arg(format!("--listen-client-urls={etcd_url}"))
                 .arg(format!("--advertise-client-urls={etcd_url}"))
                 .arg(format!("--listen-peer-urls=http://127.0.0.1:{peer_port}"))
-                .arg(format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer_port}"))
-                .arg(format!("--initial-cluster=default=http://127.0.0.1:{peer_port}"))
+                .arg(format!(
+                    "--initial-advertise-peer-urls=http://127.0.0.1:{peer_port}"
+                ))
+                .arg(format!(
+                    "--initial-cluster=default=http://127.0.0.1:{peer_port}"
+                ))
                 // A bed does not outlive a power failure: no fsync, no long history.
-                .args(["--unsafe-no-fsync", "--log-level=warn", "--snapshot-count=50000"])
+                .args([
+                    "--unsafe-no-fsync",
+                    "--log-level=warn",
+                    "--snapshot-count=50000",
+                ])
                 .arg("--quota-backend-bytes=8589934592"),
         )?;
-        let apiserver = part(apiserver(dir, binaries, &certificates, &etcd_url, api_port)?)?;
+        let apiserver = part(apiserver(
+            dir,
+            binaries,
+            &certificates,
+            &etcd_url,
+            api_port,
+        )?)?;
         let controller_manager = part(controller_manager(binaries, &certificates)?)?;
         let scheduler = part(
             Program::new("kube-scheduler", binaries.path(Tool::KubeScheduler)?)
-                .arg(format!("--kubeconfig={}", certificates.kubeconfig.display()))
+                .arg(format!(
+                    "--kubeconfig={}",
+                    certificates.kubeconfig.display()
+                ))
                 .args(["--leader-elect=false", "--secure-port=0"])
                 .args(["--kube-api-qps=5000", "--kube-api-burst=5000"]),
         )?;
-        let kwok = part(simulation::program(dir, binaries, &certificates.kubeconfig, nodes)?)?;
+        let kwok = part(simulation::program(
+            dir,
+            binaries,
+            &certificates.kubeconfig,
+            nodes,
+        )?)?;
 
         let client = client_from(&certificates.kubeconfig).await?;
         let plane = Self {
@@ -131,7 +155,13 @@ impl ControlPlane {
 
     /// The parts in the order they start.
     pub(crate) fn parts(&self) -> [&Part; 5] {
-        [&self.etcd, &self.apiserver, &self.controller_manager, &self.scheduler, &self.kwok]
+        [
+            &self.etcd,
+            &self.apiserver,
+            &self.controller_manager,
+            &self.scheduler,
+            &self.kwok,
+        ]
     }
 }
 
@@ -161,40 +191,76 @@ fn apiserver(
 ) -> Result<Program> {
     let key = certificates.service_account_key.display();
     let public = certificates.service_account_public.display();
-    Ok(Program::new("kube-apiserver", binaries.path(Tool::KubeApiserver)?)
-        .arg(format!("--etcd-servers={etcd_url}"))
-        .arg(format!("--secure-port={port}"))
-        // Endpoints refuse loopback addresses, and there may be no other: no endpoints for `kubernetes`.
-        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-        .arg("--endpoint-reconciler-type=none")
-        .arg(format!("--cert-dir={}", dir.join("pki").display()))
-        .arg(format!("--tls-cert-file={}", certificates.server_cert.display()))
-        .arg(format!("--tls-private-key-file={}", certificates.server_key.display()))
-        .arg(format!("--client-ca-file={}", certificates.ca.display()))
-        .arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local")
-        .arg(format!("--service-account-key-file={public}"))
-        .arg(format!("--service-account-signing-key-file={key}"))
-        .args(["--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16"])
-        // Taints would be removed by the node lifecycle controller, which does not run here.
-        .args(["--disable-admission-plugins=TaintNodesByCondition", "--allow-privileged=true"])
-        .args(["--max-requests-inflight=1600", "--max-mutating-requests-inflight=800"])
-        .args(["--shutdown-delay-duration=0s", "--profiling=false", "--v=1"]))
+    Ok(
+        Program::new("kube-apiserver", binaries.path(Tool::KubeApiserver)?)
+            .arg(format!("--etcd-servers={etcd_url}"))
+            .arg(format!("--secure-port={port}"))
+            // Endpoints refuse loopback addresses, and there may be no other: no endpoints for `kubernetes`.
+            .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+            .arg("--endpoint-reconciler-type=none")
+            .arg(format!("--cert-dir={}", dir.join("pki").display()))
+            .arg(format!(
+                "--tls-cert-file={}",
+                certificates.server_cert.display()
+            ))
+            .arg(format!(
+                "--tls-private-key-file={}",
+                certificates.server_key.display()
+            ))
+            .arg(format!("--client-ca-file={}", certificates.ca.display()))
+            .arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local")
+            .arg(format!("--service-account-key-file={public}"))
+            .arg(format!("--service-account-signing-key-file={key}"))
+            .args([
+                "--authorization-mode=RBAC",
+                "--service-cluster-ip-range=10.96.0.0/16",
+            ])
+            // Taints would be removed by the node lifecycle controller, which does not run here.
+            .args([
+                "--disable-admission-plugins=TaintNodesByCondition",
+                "--allow-privileged=true",
+            ])
+            .args([
+                "--max-requests-inflight=1600",
+                "--max-mutating-requests-inflight=800",
+            ])
+            .args(["--shutdown-delay-duration=0s", "--profiling=false", "--v=1"]),
+    )
 }
 
 fn controller_manager(binaries: &Binaries, certificates: &Certificates) -> Result<Program> {
-    Ok(Program::new("kube-controller-manager", binaries.path(Tool::KubeControllerManager)?)
-        .arg(format!("--kubeconfig={}", certificates.kubeconfig.display()))
-        .arg(format!(
-            "--service-account-private-key-file={}",
-            certificates.service_account_key.display()
-        ))
-        .arg(format!("--root-ca-file={}", certificates.ca.display()))
-        .arg("--controllers=*,-node-lifecycle-controller,-taint-eviction-controller")
-        .args(["--leader-elect=false", "--secure-port=0", "--allocate-node-cidrs=false"])
-        // Its own client must not be what a measurement measures.
-        .args(["--kube-api-qps=5000", "--kube-api-burst=5000"])
-        .args(["--concurrent-deployment-syncs=20", "--concurrent-replicaset-syncs=20"])
-        .args(["--concurrent-job-syncs=20", "--concurrent-endpoint-syncs=20"])
-        .args(["--concurrent-service-endpoint-syncs=20", "--concurrent-gc-syncs=40"])
-        .arg("--profiling=false"))
+    Ok(Program::new(
+        "kube-controller-manager",
+        binaries.path(Tool::KubeControllerManager)?,
+    )
+    .arg(format!(
+        "--kubeconfig={}",
+        certificates.kubeconfig.display()
+    ))
+    .arg(format!(
+        "--service-account-private-key-file={}",
+        certificates.service_account_key.display()
+    ))
+    .arg(format!("--root-ca-file={}", certificates.ca.display()))
+    .arg("--controllers=*,-node-lifecycle-controller,-taint-eviction-controller")
+    .args([
+        "--leader-elect=false",
+        "--secure-port=0",
+        "--allocate-node-cidrs=false",
+    ])
+    // Its own client must not be what a measurement measures.
+    .args(["--kube-api-qps=5000", "--kube-api-burst=5000"])
+    .args([
+        "--concurrent-deployment-syncs=20",
+        "--concurrent-replicaset-syncs=20",
+    ])
+    .args([
+        "--concurrent-job-syncs=20",
+        "--concurrent-endpoint-syncs=20",
+    ])
+    .args([
+        "--concurrent-service-endpoint-syncs=20",
+        "--concurrent-gc-syncs=40",
+    ])
+    .arg("--profiling=false"))
 }

@@ -37,7 +37,14 @@ fn unshare() -> Command {
         .env("BED_USER", rustix::process::getuid().as_raw().to_string())
         .env("CARGO_NET_OFFLINE", "true")
         .env("GOPROXY", "off");
-    for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+    for proxy in [
+        "http_proxy",
+        "https_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ] {
         command.env_remove(proxy);
     }
     command
@@ -59,7 +66,11 @@ fn ip(args: &[&str]) -> Result<()> {
         .output()
         .context("ip (iproute2) is needed for an isolated bed")?;
     if !output.status.success() {
-        bail!("ip {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "ip {}: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }

@@ -13,10 +13,10 @@ use anyhow::{Context as _, Result};
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP PIPE
 while read -r _; do :; done
-kill -TERM -- "-$1" 2>/dev/null
+kill -s TERM -- "-$1" 2>/dev/null
 n=0
-while kill -0 -- "-$1" 2>/dev/null && [ $n -lt 10 ]; do sleep 0.05; n=$((n+1)); done
-kill -KILL -- "-$1" 2>/dev/null
+while kill -s 0 -- "-$1" 2>/dev/null && [ $n -lt 10 ]; do sleep 0.05; n=$((n+1)); done
+kill -s KILL -- "-$1" 2>/dev/null
 [ -z "$2" ] || { rm -rf -- "$2" || { sleep 0.2; rm -rf -- "$2"; }; }
 "#;
 
@@ -51,7 +51,11 @@ impl Keeper {
             .spawn()
             .context("starting the bed's keeper")?;
         let pipe = guard.stdin.take();
-        Ok(Self { anchor, guard, pipe })
+        Ok(Self {
+            anchor,
+            guard,
+            pipe,
+        })
     }
 
     /// The process group every part joins.
@@ -62,9 +66,10 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        drop(self.pipe.take());
-        let _ended = self.guard.wait();
+        // First the anchor: unreaped it would look like a process of the bed that does not want to end.
         let _killed = self.anchor.kill();
         let _reaped = self.anchor.wait();
+        drop(self.pipe.take());
+        let _ended = self.guard.wait();
     }
 }

@@ -47,7 +47,10 @@ impl Tally {
     }
 
     fn sum(&self, wanted: impl Fn(&str, u16) -> bool) -> u64 {
-        let chosen = self.answers.iter().filter(|((name, code), _)| wanted(name, *code));
+        let chosen = self
+            .answers
+            .iter()
+            .filter(|((name, code), _)| wanted(name, *code));
         chosen.map(|(_, count)| count).sum()
     }
 }
@@ -63,18 +66,28 @@ pub struct Load {
 impl Load {
     /// Sends `per_second` requests to the endpoints of a Service, on the first port of its slices.
     pub fn start(client: Client, namespace: &str, service: &str, per_second: u32) -> Result<Self> {
-        ensure!((1..=10_000).contains(&per_second), "between 1 and 10000 requests per second");
+        ensure!(
+            (1..=10_000).contains(&per_second),
+            "between 1 and 10000 requests per second"
+        );
         crate::init_tls();
         let http = reqwest::Client::builder().timeout(ANSWER).build()?;
         let (endpoints, watch) = follow(client, namespace, service);
         let tally = Arc::<Mutex<Tally>>::default();
         let sender = tokio::spawn(send(http, endpoints, per_second, Arc::clone(&tally)));
-        Ok(Self { tally, _watch: watch, _sender: AbortOnDropHandle::new(sender) })
+        Ok(Self {
+            tally,
+            _watch: watch,
+            _sender: AbortOnDropHandle::new(sender),
+        })
     }
 
     /// The counts until now.
     pub fn tally(&self) -> Tally {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.tally
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The counts since the last call; begins anew.
@@ -111,7 +124,9 @@ async fn send(
             let key = match http.get(url).send().await {
                 Ok(response) => {
                     let version = response.headers().get("x-version");
-                    let version = version.and_then(|value| value.to_str().ok()).unwrap_or_default();
+                    let version = version
+                        .and_then(|value| value.to_str().ok())
+                        .unwrap_or_default();
                     (version.to_owned(), response.status().as_u16())
                 }
                 Err(_) => (String::new(), 0),
@@ -163,7 +178,9 @@ fn addresses(slice: &EndpointSlice) -> Vec<String> {
     let Some(port) = port else { return vec![] };
     let ready = slice.endpoints.iter().flatten().filter(|endpoint| {
         let conditions = endpoint.conditions.as_ref();
-        conditions.and_then(|conditions| conditions.ready).unwrap_or(true)
+        conditions
+            .and_then(|conditions| conditions.ready)
+            .unwrap_or(true)
     });
     ready
         .flat_map(|endpoint| endpoint.addresses.iter())

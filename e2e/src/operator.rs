@@ -11,7 +11,7 @@ use crate::control_plane::answers;
 use crate::process::{Part, Program, until_ready};
 
 /// Longest start of an operator, caches synced.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// How cargo builds a binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,10 @@ pub async fn build(package: &str, profile: Profile) -> Result<PathBuf> {
     }
     let output = command.output().await.context("starting cargo")?;
     if !output.status.success() {
-        bail!("building {package}: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "building {package}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let artifacts = String::from_utf8(output.stdout)?;
     artifacts
@@ -60,7 +63,10 @@ impl Operator {
     /// Prepares an operator without starting it. `health` is the address that answers when it is ready, such as
     /// `http://127.0.0.1:8080/readyz`.
     pub fn new(bed: &Bed, program: Program, health: Option<String>) -> Result<Self> {
-        Ok(Self { part: bed.part(program)?, health })
+        Ok(Self {
+            part: bed.part(program)?,
+            health,
+        })
     }
 
     /// Starts the process and returns when it is ready.

@@ -41,7 +41,9 @@ pub(crate) fn follow(client: Client) -> (watch::Receiver<Directory>, AbortOnDrop
     let (sender, receiver) = watch::channel(Directory::default());
     let task = tokio::spawn(async move {
         let api: Api<Pod> = Api::all(client);
-        let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let mut events = watcher(api, watcher::Config::default())
+            .default_backoff()
+            .boxed();
         let mut pods = HashMap::new();
         let mut fresh = HashMap::new();
         loop {
@@ -96,10 +98,21 @@ fn read(pod: &Pod) -> Option<(IpAddr, PodInfo)> {
         return None;
     }
     let address = status.pod_ip.as_ref()?.parse().ok()?;
-    let image = pod.spec.as_ref()?.containers.first()?.image.clone().unwrap_or_default();
+    let image = pod
+        .spec
+        .as_ref()?
+        .containers
+        .first()?
+        .image
+        .clone()
+        .unwrap_or_default();
     let labels = pod.labels();
     let label = |names: &[&str]| {
-        names.iter().find_map(|name| labels.get(*name)).cloned().unwrap_or_default()
+        names
+            .iter()
+            .find_map(|name| labels.get(*name))
+            .cloned()
+            .unwrap_or_default()
     };
     let info = PodInfo {
         uid: pod.uid()?,

@@ -24,9 +24,15 @@ pub(crate) struct Port {
 impl Port {
     /// Finds a free port.
     pub(crate) fn claim() -> Result<Self> {
-        let dir = std::env::temp_dir()
-            .join(format!("argo-lite-bed-ports-{}", rustix::process::getuid().as_raw()));
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir).context("folder of port locks")?;
+        let dir = std::env::temp_dir().join(format!(
+            "argo-lite-bed-ports-{}",
+            rustix::process::getuid().as_raw()
+        ));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .context("folder of port locks")?;
         // Beds start at different places, so that they seldom ask for the same file.
         let seed = uuid::Uuid::new_v4().as_u128() % u128::from(COUNT);
         let seed = u16::try_from(seed).context("a remainder of COUNT fits")?;
@@ -37,7 +43,10 @@ impl Port {
                 continue;
             }
             if TcpListener::bind(("0.0.0.0", number)).is_ok() {
-                return Ok(Self { number, _lock: lock });
+                return Ok(Self {
+                    number,
+                    _lock: lock,
+                });
             }
         }
         bail!("no free port between {FIRST} and {}", FIRST + COUNT)

@@ -15,6 +15,8 @@ use crate::usage::Usage;
 
 /// How long a part may take to end after SIGTERM before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How often a killed process is asked for its end (every 2 ms) before it is left to the keeper.
+const REAP_TRIES: u32 = 1000;
 /// How much of a log an error message shows.
 const TAIL_LINES: usize = 15;
 
@@ -31,7 +33,13 @@ pub struct Program {
 impl Program {
     /// A program by its path; `name` is what `bed status` and log files call it.
     pub fn new(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
-        Self { name: name.into(), path: path.into(), args: vec![], env: vec![], clean_env: false }
+        Self {
+            name: name.into(),
+            path: path.into(),
+            args: vec![],
+            env: vec![],
+            clean_env: false,
+        }
     }
 
     /// Adds one argument.
@@ -78,7 +86,12 @@ impl Part {
         let logs = dir.join("logs");
         std::fs::create_dir_all(&logs)?;
         let log = logs.join(format!("{}.log", program.name));
-        Ok(Self { program, log, group, child: Mutex::new(None) })
+        Ok(Self {
+            program,
+            log,
+            group,
+            child: Mutex::new(None),
+        })
     }
 
     /// What the part is called.
@@ -122,11 +135,16 @@ impl Part {
     /// Asks the process to end, and kills it when it does not within five seconds.
     pub async fn stop(&self) -> Result<()> {
         let mut slot = self.child.lock().await;
-        let Some(mut child) = slot.take() else { return Ok(()) };
+        let Some(mut child) = slot.take() else {
+            return Ok(());
+        };
         if let Some(pid) = pid_of(&child) {
             let _gone_already = kill_process(pid, Signal::TERM);
         }
-        if tokio::time::timeout(STOP_GRACE, child.wait()).await.is_err() {
+        if tokio::time::timeout(STOP_GRACE, child.wait())
+            .await
+            .is_err()
+        {
             child.kill().await?;
         }
         Ok(())
@@ -135,8 +153,13 @@ impl Part {
     /// Kills the process at once (`kill -9`) and waits until it is gone.
     pub async fn kill(&self) -> Result<()> {
         let mut slot = self.child.lock().await;
-        let Some(mut child) = slot.take() else { return Ok(()) };
-        child.kill().await.with_context(|| format!("killing {}", self.name()))
+        let Some(mut child) = slot.take() else {
+            return Ok(());
+        };
+        child
+            .kill()
+            .await
+            .with_context(|| format!("killing {}", self.name()))
     }
 
     /// Stops and starts again. Readiness is the caller's business.
@@ -163,8 +186,12 @@ impl Part {
     /// An error that shows the end of the log when the process has ended by itself.
     pub async fn check(&self) -> Result<()> {
         let mut slot = self.child.lock().await;
-        let Some(child) = slot.as_mut() else { bail!("{} is not started", self.name()) };
-        let Some(status) = child.try_wait()? else { return Ok(()) };
+        let Some(child) = slot.as_mut() else {
+            bail!("{} is not started", self.name())
+        };
+        let Some(status) = child.try_wait()? else {
+            return Ok(());
+        };
         bail!(
             "{} ended ({status}). The end of {}:\n{}",
             self.name(),
@@ -190,8 +217,27 @@ impl Part {
     }
 }
 
+impl Drop for Part {
+    /// Kills the process and waits until it is reaped: at once, because nothing of a bed is worth a grace period.
+    fn drop(&mut self) {
+        let Some(child) = self.child.get_mut() else {
+            return;
+        };
+        let _gone_already = child.start_kill();
+        for _ in 0..REAP_TRIES {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
 fn pid_of(child: &Child) -> Option<Pid> {
-    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+    child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw)
 }
 
 /// Asks again every 20 ms until `ready` says yes; an error when `part` ends or `deadline` passes before.

@@ -1,4 +1,4 @@
-//! nats-server with JetStream, and Prometheus.
+//! nats-server with `JetStream`, and Prometheus.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::process::{Part, Program, until_ready};
 use crate::tools::{Binaries, Tool};
 
 /// Longest start of one of them, on a machine under full load.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// The bus.
 #[derive(Debug)]
@@ -30,7 +30,12 @@ impl Nats {
         let ports = [Port::claim()?, Port::claim()?];
         let program = Program::new("nats-server", binaries.path(Tool::NatsServer)?)
             .args(["-a", "127.0.0.1", "-p", &ports[0].number().to_string()])
-            .args(["-m", &ports[1].number().to_string(), "--jetstream", "--store_dir"])
+            .args([
+                "-m",
+                &ports[1].number().to_string(),
+                "--jetstream",
+                "--store_dir",
+            ])
             .arg(dir.join("nats"));
         let nats = Self {
             part: Part::new(program, dir, group)?,
@@ -43,7 +48,7 @@ impl Nats {
         Ok(nats)
     }
 
-    /// Returns when the server and its JetStream are healthy.
+    /// Returns when the server and its `JetStream` are healthy.
     pub async fn until_ready(&self) -> Result<()> {
         until_ready(&self.part, START, || answers(&self.monitor)).await
     }
@@ -83,7 +88,10 @@ impl Prometheus {
         std::fs::write(&config_file, serde_json::to_string_pretty(&config)?)?;
         let program = Program::new("prometheus", binaries.path(Tool::Prometheus)?)
             .arg(format!("--config.file={}", config_file.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.join("data").display()
+            ))
             .arg(format!("--web.listen-address=127.0.0.1:{}", port.number()))
             .arg("--log.level=warn");
         let prometheus = Self {

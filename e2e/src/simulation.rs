@@ -85,7 +85,12 @@ fn configuration(nodes: &Nodes) -> Result<String> {
         documents.push(kwok_stage(&stage, "Node", "", ""));
     }
     for stage in parse(POD_STAGES)? {
-        documents.push(kwok_stage(&stage, "Pod", &prelude, EXIT_TEMPLATE.trim_end()));
+        documents.push(kwok_stage(
+            &stage,
+            "Pod",
+            &prelude,
+            EXIT_TEMPLATE.trim_end(),
+        ));
     }
     let mut text = String::new();
     for document in documents {
@@ -94,8 +99,14 @@ fn configuration(nodes: &Nodes) -> Result<String> {
         text.push('\n');
     }
     Ok(text
-        .replace("@START_AFTER@", &format!("{}ms", nodes.start_after.as_millis()))
-        .replace("@READY_AFTER@", &format!("{}ms", nodes.ready_after.as_millis()))
+        .replace(
+            "@START_AFTER@",
+            &format!("{}ms", nodes.start_after.as_millis()),
+        )
+        .replace(
+            "@READY_AFTER@",
+            &format!("{}ms", nodes.ready_after.as_millis()),
+        )
         .replace("@PODS_PER_NODE@", &nodes.pods_per_node.to_string()))
 }
 
@@ -124,7 +135,10 @@ fn kwok_stage(stage: &Stage, kind: &str, prelude: &str, template: &str) -> Value
     if stage.delete {
         steps.push(json!({"delete": true}));
     }
-    let when = format!("{prelude} if ({}) then \"yes\" else \"no\" end", stage.when.trim());
+    let when = format!(
+        "{prelude} if ({}) then \"yes\" else \"no\" end",
+        stage.when.trim()
+    );
     let mut spec = json!({
         "resourceRef": {"apiGroup": "v1", "kind": kind},
         "selector": {"matchExpressions": [
@@ -178,17 +192,24 @@ pub(crate) async fn until_usable(
     let nodes: Api<Node> = Api::all(client.clone());
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
     until_ready(kwok, deadline, || async {
-        let Ok(list) = nodes.list(&ListParams::default()).await else { return false };
+        let Ok(list) = nodes.list(&ListParams::default()).await else {
+            return false;
+        };
         let ready = list.items.iter().filter(|node| is_ready(node)).count();
-        ready >= count && accounts.get_opt("default").await.is_ok_and(|account| account.is_some())
+        ready >= count
+            && accounts
+                .get_opt("default")
+                .await
+                .is_ok_and(|account| account.is_some())
     })
     .await
 }
 
 fn is_ready(node: &Node) -> bool {
-    node.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(|condition| {
-        condition.type_ == "Ready" && condition.status == "True"
-    })
+    node.status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten())
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 #[cfg(test)]
@@ -203,9 +224,19 @@ mod tests {
             start_after: Duration::from_millis(10),
             ready_after: Duration::from_millis(20),
         };
-        let text = configuration(&nodes).unwrap();
-        for name in ["pod-start", "pod-ready", "pod-crash", "pod-fail", "pod-delete", "node-ready"] {
-            assert!(text.contains(&format!("\"name\": \"{name}\"")), "{name} is missing");
+        let text = configuration(&nodes).expect("the stages are well formed");
+        for name in [
+            "pod-start",
+            "pod-ready",
+            "pod-crash",
+            "pod-fail",
+            "pod-delete",
+            "node-ready",
+        ] {
+            assert!(
+                text.contains(&format!("\"name\": \"{name}\"")),
+                "{name} is missing"
+            );
         }
         assert!(text.contains("20ms"));
         assert!(!text.contains('@'), "a placeholder was left");

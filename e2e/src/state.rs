@@ -50,13 +50,21 @@ impl State {
         let mut env = bed.env();
         env.insert("BED_NAME".to_owned(), name.to_owned());
         let isolated = crate::isolated::inside();
-        Self { name: name.to_owned(), pid: std::process::id(), isolated, env, parts }
+        Self {
+            name: name.to_owned(),
+            pid: std::process::id(),
+            isolated,
+            env,
+            parts,
+        }
     }
 
     /// Reads the bed of this name. None when there is none, or its process has ended.
     pub fn read(name: &str) -> Result<Option<Self>> {
         let path = file(name)?;
-        let Ok(text) = std::fs::read(&path) else { return Ok(None) };
+        let Ok(text) = std::fs::read(&path) else {
+            return Ok(None);
+        };
         let state: Self =
             serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
         Ok(state.is_alive().then_some(state))
@@ -93,12 +101,17 @@ pub fn log_file(name: &str) -> Result<PathBuf> {
 }
 
 fn file(name: &str) -> Result<PathBuf> {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());
-    let dir = runtime.unwrap_or_else(std::env::temp_dir).join(format!(
-        "argo-lite-beds-{}",
-        outer_user()
-    ));
-    DirBuilder::new().recursive(true).mode(0o700).create(&dir).context("folder of running beds")?;
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_dir());
+    let dir = runtime
+        .unwrap_or_else(std::env::temp_dir)
+        .join(format!("argo-lite-beds-{}", outer_user()));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir)
+        .context("folder of running beds")?;
     Ok(dir.join(format!("{name}.json")))
 }
 

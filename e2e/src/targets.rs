@@ -35,7 +35,10 @@ impl Targets {
                 }
             }
         });
-        Self { _watch: watch, _writer: AbortOnDropHandle::new(writer) }
+        Self {
+            _watch: watch,
+            _writer: AbortOnDropHandle::new(writer),
+        }
     }
 }
 
@@ -50,7 +53,10 @@ fn render(pods: &Directory) -> Value {
                 "pod_template_hash": pod.hash,
                 "rollouts_pod_template_hash": pod.hash,
             });
-            (address, json!({"targets": [format!("{address}:{}", pod.port)], "labels": labels}))
+            (
+                address,
+                json!({"targets": [format!("{address}:{}", pod.port)], "labels": labels}),
+            )
         })
         .collect();
     groups.sort_by_key(|(address, _)| **address);

@@ -51,9 +51,15 @@ fn field(text: &str, name: &str) -> u64 {
 
 /// Fields 14 and 15 of `/proc/PID/stat`, counted after the name (which may hold spaces).
 fn cpu_seconds(stat: &str) -> f64 {
-    let Some((_, rest)) = stat.rsplit_once(')') else { return 0.0 };
-    let ticks: u32 =
-        rest.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u32>().ok()).sum();
+    let Some((_, rest)) = stat.rsplit_once(')') else {
+        return 0.0;
+    };
+    let ticks: u32 = rest
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|n| n.parse::<u32>().ok())
+        .sum();
     // USER_HZ is 100 on every Linux architecture Rust supports.
     f64::from(ticks) / 100.0
 }
@@ -64,7 +70,7 @@ mod tests {
 
     #[test]
     fn reads_this_process() {
-        let usage = Usage::of(std::process::id()).unwrap();
+        let usage = Usage::of(std::process::id()).expect("this process runs");
         assert!(usage.rss_kib > 100, "{usage:?}");
         assert!(usage.threads >= 1);
     }

@@ -17,9 +17,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long `up --detach` and `down` wait.
-const DETACHED: Duration = Duration::from_secs(180);
+const DETACHED: Duration = Duration::from_mins(3);
 
-/// A real control plane with simulated nodes, NATS JetStream, Prometheus and a Git server, with one command.
+/// A real control plane with simulated nodes, NATS `JetStream`, Prometheus and a Git server, with one command.
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -95,7 +95,11 @@ struct Form {
 
 impl Form {
     fn options(&self) -> Options {
-        let options = if self.cluster_only { Options::cluster_only() } else { Options::default() };
+        let options = if self.cluster_only {
+            Options::cluster_only()
+        } else {
+            Options::default()
+        };
         Options {
             dir: self.dir.clone(),
             keep_dir: self.keep_dir,
@@ -109,7 +113,10 @@ impl Form {
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,kube_client=off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
@@ -138,7 +145,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
 }
 
 /// Starts this program again inside a network namespace where that is asked for. What must be downloaded or built is
@@ -157,7 +167,10 @@ fn go_inside(form: &Form) -> Result<()> {
 async fn foreground(up: &Up) -> Result<ExitCode> {
     let name = &up.named.name;
     if let Some(other) = State::read(name)? {
-        bail!("bed {name} runs already (process {}): bed down, or choose another --name", other.pid);
+        bail!(
+            "bed {name} runs already (process {}): bed down, or choose another --name",
+            other.pid
+        );
     }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -178,11 +191,18 @@ async fn foreground(up: &Up) -> Result<ExitCode> {
     let state = State::of(name, &bed).await;
     let published = state.publish()?;
     let mut out = std::io::stdout();
-    writeln!(out, "bed {name} is up after {:.1} s", begin.elapsed().as_secs_f64())?;
+    writeln!(
+        out,
+        "bed {name} is up after {:.1} s",
+        begin.elapsed().as_secs_f64()
+    )?;
     for line in env_lines(&state) {
         writeln!(out, "  {line}")?;
     }
-    writeln!(out, "Ctrl-C or `bed down --name {name}` stops it and removes everything.")?;
+    writeln!(
+        out,
+        "Ctrl-C or `bed down --name {name}` stops it and removes everything."
+    )?;
     out.flush()?;
     stop.await;
     drop(published);
@@ -222,12 +242,18 @@ fn detach(up: &Up) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         if child.try_wait()?.is_some() {
-            bail!("the bed did not come up:\n{}", std::fs::read_to_string(&log)?);
+            bail!(
+                "the bed did not come up:\n{}",
+                std::fs::read_to_string(&log)?
+            );
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     child.kill()?;
-    bail!("the bed was not up within {DETACHED:?}; see {}", log.display())
+    bail!(
+        "the bed was not up within {DETACHED:?}; see {}",
+        log.display()
+    )
 }
 
 fn running(name: &str) -> Result<State> {
@@ -239,7 +265,10 @@ fn down(name: &str) -> Result<ExitCode> {
         writeln!(std::io::stdout(), "no bed named {name} is running")?;
         return Ok(ExitCode::SUCCESS);
     };
-    let pid = i32::try_from(state.pid).ok().and_then(Pid::from_raw).context("a process id")?;
+    let pid = i32::try_from(state.pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .context("a process id")?;
     kill_process(pid, Signal::TERM).context("asking the bed to end")?;
     let begin = Instant::now();
     while state.is_alive() {
@@ -256,11 +285,17 @@ fn status(name: &str) -> Result<ExitCode> {
     let mut out = std::io::stdout();
     let form = if state.isolated { ", isolated" } else { "" };
     writeln!(out, "bed {name} (process {}{form})\n", state.pid)?;
-    writeln!(out, "{:<26}{:<10}{:>8}{:>10}{:>9}  LOG", "PART", "STATE", "PID", "MEMORY", "CPU")?;
+    writeln!(
+        out,
+        "{:<26}{:<10}{:>8}{:>10}{:>9}  LOG",
+        "PART", "STATE", "PID", "MEMORY", "CPU"
+    )?;
     let mut failed = false;
     for part in &state.parts {
         let usage = part.pid.and_then(|pid| Usage::of(pid).ok());
-        let pid = part.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let pid = part
+            .pid
+            .map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         let (word, memory, cpu) = match usage {
             Some(usage) => (
                 "running",
@@ -271,13 +306,21 @@ fn status(name: &str) -> Result<ExitCode> {
         };
         failed |= usage.is_none();
         let log = part.log.display();
-        writeln!(out, "{:<26}{word:<10}{pid:>8}{memory:>10}{cpu:>9}  {log}", part.name)?;
+        writeln!(
+            out,
+            "{:<26}{word:<10}{pid:>8}{memory:>10}{cpu:>9}  {log}",
+            part.name
+        )?;
     }
     writeln!(out)?;
     for line in env_lines(&state) {
         writeln!(out, "{line}")?;
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn env(name: &str) -> Result<ExitCode> {
@@ -299,7 +342,11 @@ fn env_lines(state: &State) -> Vec<String> {
 /// A command in the running bed of this name; otherwise in a new bed that lives as long as the command.
 fn run_command(exec: &Exec) -> Result<ExitCode> {
     let (program, args) = exec.command.split_first().context("a command is needed")?;
-    let existing = if exec.form.isolated { None } else { State::read(&exec.named.name)? };
+    let existing = if exec.form.isolated {
+        None
+    } else {
+        State::read(&exec.named.name)?
+    };
     if let Some(state) = existing {
         let mut command = if state.isolated {
             let mut command = Command::new("nsenter");
@@ -326,7 +373,9 @@ fn run_command(exec: &Exec) -> Result<ExitCode> {
         // Ctrl-C reaches the command too, being in the terminal's foreground: we wait for its end.
         let _interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let mut child = command.spawn().with_context(|| format!("starting {program}"))?;
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("starting {program}"))?;
         let code = tokio::select! {
             status = child.wait() => status?.code().unwrap_or(1),
             _ = terminate.recv() => 143,

@@ -6,10 +6,14 @@ use anyhow::{Context as _, Result};
 async fn main() -> Result<()> {
     e2e::init_tls();
     let port = match std::env::args().nth(1) {
-        Some(text) => text.parse().with_context(|| format!("{text} is not a port"))?,
+        Some(text) => text
+            .parse()
+            .with_context(|| format!("{text} is not a port"))?,
         None => e2e::bed::SAMPLE_PORT,
     };
-    let client = kube::Client::try_default().await.context("the current kube context")?;
-    let _sample = e2e::sample::Sample::start(client, port).await?;
+    let client = kube::Client::try_default()
+        .await
+        .context("the current kube context")?;
+    let _sample = e2e::sample::Sample::start(client, port)?;
     tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")
 }

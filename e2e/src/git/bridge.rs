@@ -24,7 +24,10 @@ const HEADER_LIMIT: u64 = 64 * 1024;
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     // `/-/webhooks` is for other processes than the one that owns the bed; no repository may be named `-`.
     Router::new()
-        .route("/-/webhooks", get(list_webhooks).post(add_webhook).delete(clear_webhooks))
+        .route(
+            "/-/webhooks",
+            get(list_webhooks).post(add_webhook).delete(clear_webhooks),
+        )
         .fallback(serve)
         .with_state(shared)
 }
@@ -55,8 +58,12 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
 
 async fn run(shared: &Arc<Shared>, request: Request) -> Result<Response> {
     let path = request.uri().path().to_owned();
-    let push = path.strip_suffix("/git-receive-pack").map(|repo| repo.trim_matches('/').to_owned());
-    let mut child = cgi(shared, &request)?.spawn().context("starting git http-backend")?;
+    let push = path
+        .strip_suffix("/git-receive-pack")
+        .map(|repo| repo.trim_matches('/').to_owned());
+    let mut child = cgi(shared, &request)?
+        .spawn()
+        .context("starting git http-backend")?;
     let mut stdin = child.stdin.take().context("stdin was asked for")?;
     let stdout = child.stdout.take().context("stdout was asked for")?;
     let mut body = request.into_body().into_data_stream();
@@ -88,7 +95,12 @@ async fn run(shared: &Arc<Shared>, request: Request) -> Result<Response> {
 
 fn cgi(shared: &Shared, request: &Request) -> Result<Command> {
     let header = |name: &str| {
-        request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
     };
     let mut command = Command::new(backend()?);
     command
@@ -121,11 +133,17 @@ fn backend() -> Result<&'static PathBuf> {
     if let Some(path) = FOUND.get() {
         return Ok(path);
     }
-    let output = std::process::Command::new("git").arg("--exec-path").output().context("git")?;
+    let output = std::process::Command::new("git")
+        .arg("--exec-path")
+        .output()
+        .context("git")?;
     let folder = PathBuf::from(String::from_utf8(output.stdout)?.trim());
     let path = folder.join("git-http-backend");
     if !path.is_file() {
-        bail!("{} is missing: install git with its HTTP backend", path.display());
+        bail!(
+            "{} is missing: install git with its HTTP backend",
+            path.display()
+        );
     }
     Ok(FOUND.get_or_init(|| path))
 }

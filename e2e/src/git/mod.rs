@@ -53,7 +53,12 @@ impl GitServer {
             webhooks: RwLock::default(),
             deliveries: TaskTracker::new(),
         });
-        let server = Self { shared, work, port, running: Mutex::new(None) };
+        let server = Self {
+            shared,
+            work,
+            port,
+            running: Mutex::new(None),
+        };
         server.start().await?;
         Ok(server)
     }
@@ -95,14 +100,20 @@ impl GitServer {
 
     /// Stops answering: connections are refused until [`GitServer::start`].
     pub async fn stop(&self) -> Result<()> {
-        let Some((stop, task)) = self.running.lock().await.take() else { return Ok(()) };
+        let Some((stop, task)) = self.running.lock().await.take() else {
+            return Ok(());
+        };
         stop.cancel();
         task.await.context("the Git server's task")
     }
 
     /// Whether it answers.
     pub async fn is_running(&self) -> bool {
-        self.running.lock().await.as_ref().is_some_and(|(_, task)| !task.is_finished())
+        self.running
+            .lock()
+            .await
+            .as_ref()
+            .is_some_and(|(_, task)| !task.is_finished())
     }
 
     /// Makes an empty repository with branch `main`, or opens the one of this name.

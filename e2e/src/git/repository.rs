@@ -28,7 +28,11 @@ impl Repository {
     pub(super) async fn open(shared: &Arc<Shared>, work: &Path, name: &str) -> Result<Self> {
         let bare = shared.root.join(format!("{name}.git"));
         let clone = work.join(name);
-        let repository = Self { url: format!("{}/{name}.git", shared.url), bare, clone };
+        let repository = Self {
+            url: format!("{}/{name}.git", shared.url),
+            bare,
+            clone,
+        };
         if !repository.bare.is_dir() {
             repository.create().await?;
         }
@@ -37,7 +41,11 @@ impl Repository {
 
     async fn create(&self) -> Result<()> {
         tokio::fs::create_dir_all(&self.bare).await?;
-        git(&self.bare, &["init", "--bare", "--quiet", "--initial-branch=main", "."]).await?;
+        git(
+            &self.bare,
+            &["init", "--bare", "--quiet", "--initial-branch=main", "."],
+        )
+        .await?;
         for (key, value) in [
             ("http.receivepack", "true"),
             ("uploadpack.allowAnySHA1InWant", "true"),
@@ -51,7 +59,11 @@ impl Repository {
         let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         tokio::fs::set_permissions(&hook, executable).await?;
         tokio::fs::create_dir_all(&self.clone).await?;
-        git(&self.clone, &["init", "--quiet", "--initial-branch=main", "."]).await?;
+        git(
+            &self.clone,
+            &["init", "--quiet", "--initial-branch=main", "."],
+        )
+        .await?;
         git(&self.clone, &["remote", "add", "origin", &self.url]).await?;
         Ok(())
     }
@@ -67,17 +79,23 @@ impl Repository {
         if let Some(folder) = file.parent() {
             tokio::fs::create_dir_all(folder).await?;
         }
-        tokio::fs::write(&file, text).await.with_context(|| format!("writing {path}"))
+        tokio::fs::write(&file, text)
+            .await
+            .with_context(|| format!("writing {path}"))
     }
 
     /// Reads a file of the clone.
     pub async fn read(&self, path: &str) -> Result<String> {
-        tokio::fs::read_to_string(self.clone.join(path)).await.with_context(|| path.to_owned())
+        tokio::fs::read_to_string(self.clone.join(path))
+            .await
+            .with_context(|| path.to_owned())
     }
 
     /// Removes a file of the clone without committing.
     pub async fn remove(&self, path: &str) -> Result<()> {
-        tokio::fs::remove_file(self.clone.join(path)).await.with_context(|| path.to_owned())
+        tokio::fs::remove_file(self.clone.join(path))
+            .await
+            .with_context(|| path.to_owned())
     }
 
     /// Writes files, commits everything in the clone and pushes it over HTTP. The commit's id.
@@ -93,13 +111,15 @@ impl Repository {
     /// Commits everything in the clone and does not push.
     pub async fn commit_only(&self, message: &str) -> Result<String> {
         self.git(&["add", "--all"]).await?;
-        self.git(&["commit", "--quiet", "--allow-empty", "--message", message]).await?;
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message])
+            .await?;
         Ok(self.git(&["rev-parse", "HEAD"]).await?.trim().to_owned())
     }
 
     /// Pushes the clone's branch and its tags.
     pub async fn push(&self) -> Result<()> {
-        self.git(&["push", "--quiet", "--tags", "origin", "HEAD"]).await?;
+        self.git(&["push", "--quiet", "--tags", "origin", "HEAD"])
+            .await?;
         Ok(())
     }
 
@@ -117,8 +137,14 @@ pub(super) async fn git(dir: &Path, args: &[&str]) -> Result<String> {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_TERMINAL_PROMPT", "0")
-        .envs([("GIT_AUTHOR_NAME", "bed"), ("GIT_AUTHOR_EMAIL", "bed@example.com")])
-        .envs([("GIT_COMMITTER_NAME", "bed"), ("GIT_COMMITTER_EMAIL", "bed@example.com")])
+        .envs([
+            ("GIT_AUTHOR_NAME", "bed"),
+            ("GIT_AUTHOR_EMAIL", "bed@example.com"),
+        ])
+        .envs([
+            ("GIT_COMMITTER_NAME", "bed"),
+            ("GIT_COMMITTER_EMAIL", "bed@example.com"),
+        ])
         .env_remove("GIT_DIR")
         .env_remove("GIT_WORK_TREE")
         .env_remove("GIT_INDEX_FILE")
@@ -130,7 +156,11 @@ pub(super) async fn git(dir: &Path, args: &[&str]) -> Result<String> {
         .with_context(|| format!("git {} took longer than {GIT:?}", args.join(" ")))?
         .context("starting git")?;
     if !output.status.success() {
-        bail!("git {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "git {}: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -43,14 +43,18 @@ pub(super) async fn after_push(shared: &Arc<Shared>, repository: &str) -> Result
     tokio::fs::remove_file(&taken).await?;
     let webhooks = shared.webhooks.read().await.clone();
     for line in text.lines() {
-        let [before, after, reference] = line.split(' ').collect::<Vec<_>>()[..] else { continue };
+        let [before, after, reference] = line.split(' ').collect::<Vec<_>>()[..] else {
+            continue;
+        };
         if webhooks.is_empty() {
             continue;
         }
         let payload = payload(shared, repository, &dir, [before, after, reference]).await?;
         let body = serde_json::to_vec(&payload)?;
         for webhook in &webhooks {
-            shared.deliveries.spawn(deliver(webhook.clone(), body.clone()));
+            shared
+                .deliveries
+                .spawn(deliver(webhook.clone(), body.clone()));
         }
     }
     Ok(())
@@ -66,7 +70,11 @@ async fn payload(
     let name = full_name.rsplit('/').next().unwrap_or(full_name);
     let html_url = format!("{}/{full_name}", shared.url);
     let deleted = is_zero(after);
-    let commits = if deleted { vec![] } else { commits(dir, before, after, &html_url).await? };
+    let commits = if deleted {
+        vec![]
+    } else {
+        commits(dir, before, after, &html_url).await?
+    };
     Ok(json!({
         "ref": reference,
         "before": before,
@@ -97,11 +105,26 @@ fn is_zero(sha: &str) -> bool {
 
 /// The new commits, oldest first, each with the files it touched.
 async fn commits(dir: &Path, before: &str, after: &str, html_url: &str) -> Result<Vec<Value>> {
-    let range = if is_zero(before) { after.to_owned() } else { format!("{before}..{after}") };
+    let range = if is_zero(before) {
+        after.to_owned()
+    } else {
+        format!("{before}..{after}")
+    };
     // Fields end with US (0x1f), commits begin with RS (0x1e), files follow one per line.
     let format = "--format=%x1e%H%x1f%aI%x1f%an%x1f%ae%x1f%B%x1f";
-    let log = git(dir, &["log", "--reverse", "--name-status", "--no-renames", COMMITS, format, &range])
-        .await?;
+    let log = git(
+        dir,
+        &[
+            "log",
+            "--reverse",
+            "--name-status",
+            "--no-renames",
+            COMMITS,
+            format,
+            &range,
+        ],
+    )
+    .await?;
     Ok(log
         .split('\u{1e}')
         .skip(1)
@@ -153,11 +176,16 @@ async fn post(webhook: &Webhook, body: &[u8], id: &str) -> Result<()> {
         .header("X-GitHub-Event", "push")
         .header("X-GitHub-Delivery", id);
     if let Some(secret) = &webhook.secret {
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("any key length is fine")?;
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("any key length is fine")?;
         mac.update(body);
         let signature = hex::encode(mac.finalize().into_bytes());
         request = request.header("X-Hub-Signature-256", format!("sha256={signature}"));
     }
-    request.body(body.to_vec()).send().await?.error_for_status()?;
+    request
+        .body(body.to_vec())
+        .send()
+        .await?
+        .error_for_status()?;
     Ok(())
 }

@@ -59,11 +59,22 @@ impl PodMetrics {
         let name = "http_request_duration_seconds";
         line(format_args!("# TYPE {name} histogram"));
         for (bound, count) in BOUNDS.iter().zip(self.buckets) {
-            line(format_args!("{name}_bucket{{version=\"{version}\",le=\"{bound}\"}} {count}"));
+            line(format_args!(
+                "{name}_bucket{{version=\"{version}\",le=\"{bound}\"}} {count}"
+            ));
         }
-        line(format_args!("{name}_bucket{{version=\"{version}\",le=\"+Inf\"}} {}", self.count));
-        line(format_args!("{name}_sum{{version=\"{version}\"}} {}", self.seconds));
-        line(format_args!("{name}_count{{version=\"{version}\"}} {}", self.count));
+        line(format_args!(
+            "{name}_bucket{{version=\"{version}\",le=\"+Inf\"}} {}",
+            self.count
+        ));
+        line(format_args!(
+            "{name}_sum{{version=\"{version}\"}} {}",
+            self.seconds
+        ));
+        line(format_args!(
+            "{name}_count{{version=\"{version}\"}} {}",
+            self.count
+        ));
         text
     }
 }
@@ -75,11 +86,19 @@ mod tests {
     #[test]
     fn half_of_the_answers_of_a_bad_version_are_errors() {
         let mut metrics = PodMetrics::default();
-        let codes: Vec<u16> = (0..4).map(|_| metrics.count(0.5, Duration::from_millis(20))).collect();
+        let codes: Vec<u16> = (0..4)
+            .map(|_| metrics.count(0.5, Duration::from_millis(20)))
+            .collect();
         assert_eq!(codes, [200, 500, 200, 500]);
         let text = metrics.render("bad");
-        assert!(text.contains("http_requests_total{version=\"bad\",code=\"500\",method=\"GET\"} 2"));
-        assert!(text.contains("http_request_duration_seconds_bucket{version=\"bad\",le=\"0.025\"} 4"));
-        assert!(text.contains("http_request_duration_seconds_bucket{version=\"bad\",le=\"0.01\"} 0"));
+        assert!(
+            text.contains("http_requests_total{version=\"bad\",code=\"500\",method=\"GET\"} 2")
+        );
+        assert!(
+            text.contains("http_request_duration_seconds_bucket{version=\"bad\",le=\"0.025\"} 4")
+        );
+        assert!(
+            text.contains("http_request_duration_seconds_bucket{version=\"bad\",le=\"0.01\"} 0")
+        );
     }
 }

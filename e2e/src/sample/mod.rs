@@ -60,15 +60,20 @@ impl Connected<IncomingStream<'_, TcpListener>> for Called {
 }
 
 impl Sample {
-    /// Listens on `port` of every address and follows the cluster's pods.
-    pub async fn start(client: Client, port: u16) -> Result<Self> {
+    /// Listens on `port` of every address and follows the cluster's pods. Needs a runtime around it.
+    pub fn start(client: Client, port: u16) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        socket.bind(address).with_context(|| format!("the sample application's port {port}"))?;
+        socket
+            .bind(address)
+            .with_context(|| format!("the sample application's port {port}"))?;
         let listener = socket.listen(4096)?;
         let (pods, watch) = pods::follow(client);
-        let app = App { pods, metrics: Arc::default() };
+        let app = App {
+            pods,
+            metrics: Arc::default(),
+        };
         let router = Router::new()
             .route("/metrics", get(show_metrics))
             .route("/healthz", get(async || "ok"))
@@ -80,7 +85,11 @@ impl Sample {
                 tracing::error!(%error, "the sample application ended");
             }
         });
-        Ok(Self { port, _watch: watch, _server: AbortOnDropHandle::new(server) })
+        Ok(Self {
+            port,
+            _watch: watch,
+            _server: AbortOnDropHandle::new(server),
+        })
     }
 }
 
@@ -104,13 +113,18 @@ async fn answer(State(app): State<App>, ConnectInfo(called): ConnectInfo<Called>
     if !behaviour.latency.is_zero() {
         tokio::time::sleep(behaviour.latency).await;
     }
-    let code = app.with_metrics(&pod, |metrics| metrics.count(behaviour.error_rate, begin.elapsed()));
+    let code = app.with_metrics(&pod, |metrics| {
+        metrics.count(behaviour.error_rate, begin.elapsed())
+    });
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let text = format!("{} {} {code}\n", pod.name, pod.version);
     (status, [("x-version", pod.version)], text).into_response()
 }
 
-async fn show_metrics(State(app): State<App>, ConnectInfo(called): ConnectInfo<Called>) -> Response {
+async fn show_metrics(
+    State(app): State<App>,
+    ConnectInfo(called): ConnectInfo<Called>,
+) -> Response {
     let Some(pod) = app.pod(called) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no pod has this address\n").into_response();
     };

@@ -32,7 +32,10 @@ impl Behaviour {
             .get("bed/latency")
             .and_then(|value| value.parse().ok())
             .map(Duration::from_millis);
-        Self { error_rate: rate.unwrap_or(error_rate), latency: wait.unwrap_or(latency) }
+        Self {
+            error_rate: rate.unwrap_or(error_rate),
+            latency: wait.unwrap_or(latency),
+        }
     }
 }
 

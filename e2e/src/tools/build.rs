@@ -20,8 +20,10 @@ pub(super) fn all(tools: &[(Tool, PathBuf)]) -> Result<()> {
         return Ok(());
     }
     let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-    let rows: Vec<ProgressBar> =
-        tools.iter().map(|(tool, _)| bars.add(waiting_bar(tool.name()))).collect();
+    let rows: Vec<ProgressBar> = tools
+        .iter()
+        .map(|(tool, _)| bars.add(waiting_bar(tool.name())))
+        .collect();
     for ((tool, path), bar) in tools.iter().zip(rows) {
         let dir = path.parent().context("a cached binary has a folder")?;
         std::fs::create_dir_all(dir)?;
@@ -55,7 +57,9 @@ fn one(tool: Tool, path: &Path, bar: &ProgressBar) -> Result<()> {
     bar.set_message("fetching and counting packages");
     bar.enable_steady_tick(Duration::from_millis(200));
     bar.set_length(packages(tool)?);
-    bar.set_style(style("{prefix:>24} [{bar:32}] {pos:>4}/{len:4} packages {elapsed:>4} {wide_msg}"));
+    bar.set_style(style(
+        "{prefix:>24} [{bar:32}] {pos:>4}/{len:4} packages {elapsed:>4} {wide_msg}",
+    ));
     bar.set_message("");
     bar.reset_elapsed();
     // Not visible under its final name before it is whole.
@@ -99,7 +103,15 @@ fn one(tool: Tool, path: &Path, bar: &ProgressBar) -> Result<()> {
 /// How many packages the binary is made of. Those in Go's own cache are not compiled again and not counted later.
 fn packages(tool: Tool) -> Result<u64> {
     let output = go(tool)
-        .args(["list", "-deps", "-tags", tool.tags(), "-f", "{{.ImportPath}}", tool.package()])
+        .args([
+            "list",
+            "-deps",
+            "-tags",
+            tool.tags(),
+            "-f",
+            "{{.ImportPath}}",
+            tool.package(),
+        ])
         .output()
         .context("starting go list")?;
     if !output.status.success() {
@@ -110,8 +122,8 @@ fn packages(tool: Tool) -> Result<u64> {
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    let lines = output.stdout.iter().filter(|byte| **byte == b'\n').count();
-    Ok(u64::try_from(lines)?)
+    let packages = String::from_utf8_lossy(&output.stdout).lines().count();
+    Ok(u64::try_from(packages)?)
 }
 
 fn go(tool: Tool) -> Command {

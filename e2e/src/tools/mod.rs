@@ -26,7 +26,7 @@ pub enum Tool {
     KubeScheduler,
     /// Simulates nodes and pods.
     Kwok,
-    /// The bus, with JetStream.
+    /// The bus, with `JetStream`.
     NatsServer,
     /// The metrics store.
     Prometheus,
@@ -90,17 +90,26 @@ impl Tool {
 
     /// Build tags: Prometheus without its thirty service discoveries builds in a third of the time.
     fn tags(self) -> &'static str {
-        if self == Self::Prometheus { "remove_all_sd" } else { "" }
+        if self == Self::Prometheus {
+            "remove_all_sd"
+        } else {
+            ""
+        }
     }
 
     fn module_dir(self) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(self.module())
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tools")
+            .join(self.module())
     }
 
     fn linker_flags(self) -> String {
         let mut flags = "-s -w".to_owned();
         if self.package().starts_with("k8s.io/kubernetes/") {
-            for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
+            for package in [
+                "k8s.io/component-base/version",
+                "k8s.io/client-go/pkg/version",
+            ] {
                 flags.push_str(" -X ");
                 flags.push_str(package);
                 flags.push_str(".gitVersion=");
@@ -176,7 +185,10 @@ fn go_version(missing: &[Tool]) -> Result<String> {
         .current_dir(Tool::Etcd.module_dir())
         .output()
         .with_context(|| {
-            format!("Go is needed to build {} (install Go 1.26 or put them on PATH)", names.join(", "))
+            format!(
+                "Go is needed to build {} (install Go 1.26 or put them on PATH)",
+                names.join(", ")
+            )
         })?;
     if !output.status.success() {
         bail!("go env: {}", String::from_utf8_lossy(&output.stderr));
@@ -199,5 +211,8 @@ fn cached(tool: Tool, go: &str) -> Result<PathBuf> {
         hash.update(std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?);
     }
     let key = hex::encode(hash.finalize());
-    Ok(cache.join("argo-lite-bed").join(&key[..16]).join(tool.name()))
+    Ok(cache
+        .join("argo-lite-bed")
+        .join(&key[..16])
+        .join(tool.name()))
 }
