@@ -23,6 +23,12 @@ const AT_ONCE: usize = 64;
 /// A measurement that takes longer than its provider's own deadline and this is given up.
 const GRACE: Duration = Duration::from_secs(15);
 
+/// Characters of a measurement's message that are kept; a server may answer a bad query with a book.
+const LONGEST_MESSAGE: usize = 1024;
+/// Characters of a measurement's value that are kept. A run holds ten measurements per metric, and an
+/// object may have 1.5 MiB; the verdict is made from the whole value.
+const LONGEST_VALUE: usize = 8192;
+
 /// What a provider found.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Reading {
@@ -142,15 +148,22 @@ impl Providers {
         match judged {
             Ok((phase, value, about)) => {
                 measurement.phase = phase;
-                measurement.value = value;
+                measurement.value = shortened(value, LONGEST_VALUE);
                 measurement.metadata = about;
             }
             Err(reason) => {
                 measurement.phase = AnalysisPhase::Error;
-                measurement.message = reason;
+                measurement.message = shortened(reason, LONGEST_MESSAGE);
             }
         }
         MeasureOutcome::Taken { measurement, metadata }
+    }
+}
+
+fn shortened(text: String, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        None => text,
+        Some((end, _)) => format!("{}...", &text[..end]),
     }
 }
 

@@ -1,1 +1,360 @@
-//! Tests.
+//! The Prometheus provider against a real HTTP server, and what measurements show of Secrets.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::{AtomicUsize, Ordering}},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, Method, StatusCode},
+    response::{IntoResponse, Response},
+    routing::{any, get},
+};
+use expressions::analysis::AnalysisValue;
+use parking_lot::Mutex;
+use reconcile_core::{clock::Clock, operator::install_tls};
+use serde_json::{Value, json};
+
+use super::{MeasureOutcome, Order, Providers, judge::judge};
+use crate::api::analysis::{AnalysisPhase, Argument, Measurement, Metric};
+
+/// A request as the server saw it.
+#[derive(Clone, Debug)]
+struct Seen {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: String,
+}
+
+type Answer = dyn Fn(&Seen) -> Response + Send + Sync;
+
+#[derive(Clone)]
+struct Served {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    answer: Arc<Answer>,
+}
+
+async fn serve(answer: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> (SocketAddr, Served) {
+    let served = Served { seen: Arc::default(), answer: Arc::new(answer) };
+    let router = Router::new()
+        .route("/api/v1/namespaces/ns/secrets/{name}", get(secret))
+        .fallback(any(query))
+        .with_state(served.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (address, served)
+}
+
+async fn query(
+    State(served): State<Served>,
+    method: Method,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let body = String::from_utf8_lossy(&body).into_owned();
+    let seen = Seen { method, path: uri.to_string(), headers, body };
+    served.seen.lock().push(seen.clone());
+    (served.answer)(&seen)
+}
+
+async fn secret(Path(name): Path<String>) -> Response {
+    if name != "login" {
+        let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404, "message": "gone" });
+        return (StatusCode::NOT_FOUND, axum::Json(status)).into_response();
+    }
+    // "hunter2" in base64.
+    axum::Json(json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "data": { "password": "aHVudGVyMg==" } }))
+        .into_response()
+}
+
+fn data(result_type: &str, result: Value) -> Response {
+    let body = json!({ "status": "success", "data": { "resultType": result_type, "result": result } });
+    axum::Json(body).into_response()
+}
+
+fn vector(values: &[&str]) -> Response {
+    let series: Vec<Value> =
+        values.iter().map(|value| json!({ "metric": {}, "value": [1_700_000_000.5, value] })).collect();
+    data("vector", series.into())
+}
+
+fn order(prometheus: Value, rules: Value, arguments: Value) -> Order {
+    let mut metric = json!({ "name": "m", "provider": { "prometheus": prometheus } });
+    for (key, value) in rules.as_object().expect("rules") {
+        metric[key] = value.clone();
+    }
+    Order {
+        namespace: "ns".into(),
+        metric: serde_json::from_value(metric).expect("a metric"),
+        arguments: serde_json::from_value::<Vec<Argument>>(arguments).expect("arguments"),
+    }
+}
+
+fn providers(api_server: SocketAddr, prometheus: Option<String>) -> Providers {
+    install_tls();
+    let config = kube::Config::new(format!("http://{api_server}").parse().expect("a URI"));
+    let client = kube::Client::try_from(config).expect("a client");
+    Providers::new(client, Clock::system(), prometheus)
+}
+
+async fn measure(address: SocketAddr, order: &Order) -> Measurement {
+    taken(providers(address, Some(format!("http://{address}"))).measure(order).await)
+}
+
+fn taken(outcome: MeasureOutcome) -> Measurement {
+    match outcome {
+        MeasureOutcome::Taken { measurement, .. } => measurement,
+        MeasureOutcome::Unresolved(reason) => unreachable!("unresolved: {reason}"),
+    }
+}
+
+#[tokio::test]
+async fn answers_become_numbers_and_verdicts() {
+    let matrix = || data("matrix", json!([{ "metric": {}, "values": [[1, "1"], [2, "2.5"]] }, { "metric": {}, "values": [[1, "4"]] }]));
+    type Make = fn() -> Response;
+    let cases: Vec<(Make, &str, &str, AnalysisPhase)> = vec![
+        (|| data("scalar", json!([1, "0.95"])), "result >= 0.95", "0.95", AnalysisPhase::Successful),
+        (|| data("scalar", json!([1, "NaN"])), "isNaN(result)", "NaN", AnalysisPhase::Successful),
+        (|| vector(&["0.5", "1e-7"]), "result[0] > 0.9", "[0.5,0.0000001]", AnalysisPhase::Failed),
+        (|| vector(&["+Inf"]), "isInf(result[0])", "[+Inf]", AnalysisPhase::Successful),
+        (|| vector(&[]), "len(result) == 0", "[]", AnalysisPhase::Successful),
+        (matrix, "all(result, # >= 1) and len(result) == 3", "[1,2.5,4]", AnalysisPhase::Successful),
+    ];
+    for (answer, condition, value, phase) in cases {
+        let (address, _) = serve(move |_| answer()).await;
+        let order = order(json!({ "query": "q" }), json!({ "successCondition": condition }), json!([]));
+        let measurement = measure(address, &order).await;
+        assert_eq!((measurement.value.as_str(), &measurement.phase), (value, &phase), "{condition}: {}", measurement.message);
+        assert!(measurement.started_at.is_some() && measurement.finished_at.is_some());
+    }
+}
+
+#[tokio::test]
+async fn no_series_is_an_error_that_says_so() {
+    let (address, _) = serve(|_| vector(&[])).await;
+    let order = order(json!({ "query": "q" }), json!({ "successCondition": "result[0] > 0" }), json!([]));
+    let measurement = measure(address, &order).await;
+    assert_eq!(measurement.phase, AnalysisPhase::Error);
+    assert!(measurement.message.starts_with("the query gave no value"), "{}", measurement.message);
+}
+
+#[tokio::test]
+async fn a_bad_query_shows_the_words_of_prometheus() {
+    let (address, _) = serve(|_| {
+        let body = json!({ "status": "error", "errorType": "bad_data", "error": "1:3: parse error: unexpected end" });
+        (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
+    })
+    .await;
+    let measurement = measure(address, &order(json!({ "query": "((" }), json!({}), json!([]))).await;
+    assert_eq!(measurement.phase, AnalysisPhase::Error);
+    assert_eq!(measurement.message, "bad_data: 1:3: parse error: unexpected end");
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_or_no_prometheus_is_an_error() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let closed = listener.local_addr().expect("an address");
+    drop(listener);
+    let measurement = measure(closed, &order(json!({ "query": "q" }), json!({}), json!([]))).await;
+    assert_eq!(measurement.phase, AnalysisPhase::Error);
+    assert!(measurement.message.contains("Connection refused"), "{}", measurement.message);
+
+    let (address, _) = serve(|_| (StatusCode::BAD_GATEWAY, "<html>\n  down </html>").into_response()).await;
+    let measurement = measure(address, &order(json!({ "query": "q" }), json!({}), json!([]))).await;
+    assert_eq!(measurement.message, "the server answered 502 Bad Gateway: <html> down </html>");
+
+    let (address, _) = serve(|_| data("string", json!([1, "text"]))).await;
+    let measurement = measure(address, &order(json!({ "query": "q" }), json!({}), json!([]))).await;
+    assert_eq!(measurement.phase, AnalysisPhase::Error);
+}
+
+#[tokio::test]
+async fn warnings_are_kept_with_the_measurement() {
+    let (address, _) = serve(|_| {
+        let body = json!({ "status": "success", "warnings": ["slow", "partial"], "data": { "resultType": "scalar", "result": [1, "1"] } });
+        axum::Json(body).into_response()
+    })
+    .await;
+    let measurement = measure(address, &order(json!({ "query": "q" }), json!({}), json!([]))).await;
+    assert_eq!(measurement.metadata["warnings"], "\"slow\", \"partial\"");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_after_the_timeout() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    // Accepts by the backlog and never answers.
+    let measurement = measure(address, &order(json!({ "query": "q", "timeout": 1 }), json!({}), json!([]))).await;
+    assert_eq!(measurement.message, "Prometheus did not answer within 1 s");
+    drop(listener);
+}
+
+#[tokio::test]
+async fn headers_and_login_are_sent_and_secrets_are_not_shown() {
+    let (address, served) = serve(|seen| {
+        let text = format!("denied: {}", seen.body);
+        (StatusCode::FORBIDDEN, text).into_response()
+    })
+    .await;
+    let prometheus = json!({
+        "query": "up{key=\"{{args.password}}\"}",
+        "headers": [{ "key": "X-Scope-OrgID", "value": "{{args.tenant}}" }],
+        "authentication": { "basicAuth": { "username": "me", "password": "{{args.password}}" } },
+    });
+    let arguments = json!([
+        { "name": "tenant", "value": "a" },
+        { "name": "password", "valueFrom": { "secretKeyRef": { "name": "login", "key": "password" } } },
+    ]);
+    let outcome = providers(address, Some(format!("http://{address}")))
+        .measure(&order(prometheus, json!({}), arguments))
+        .await;
+    let MeasureOutcome::Taken { measurement, metadata } = outcome else { unreachable!("{outcome:?}") };
+    assert_eq!(metadata["ResolvedPrometheusQuery"], "up{key=\"*****\"}");
+    assert!(measurement.message.contains("*****") && !measurement.message.contains("hunter2"), "{}", measurement.message);
+    let seen = served.seen.lock().pop().expect("a request");
+    assert_eq!(seen.headers["x-scope-orgid"], "a");
+    assert_eq!(seen.headers["authorization"], "Basic bWU6aHVudGVyMg==");
+    assert!(seen.body.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_secret_or_key_that_is_missing_is_no_measurement() {
+    let (address, _) = serve(|_| vector(&["1"])).await;
+    for (secret, key, reason) in [
+        ("other", "password", "secrets \"other\" not found"),
+        ("login", "token", "key 'token' does not exist in secret 'login'"),
+    ] {
+        let arguments = json!([{ "name": "x", "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } }]);
+        let outcome = providers(address, None).measure(&order(json!({ "query": "q" }), json!({}), arguments)).await;
+        assert_eq!(outcome, MeasureOutcome::Unresolved(reason.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_range_is_asked_for_with_times_from_expressions() {
+    let (address, served) = serve(|_| data("matrix", json!([]))).await;
+    let prometheus = json!({
+        "query": "up",
+        "rangeQuery": { "start": "now() - duration(\"5m\")", "end": "now()", "step": "1m30s" },
+    });
+    let measurement = measure(address, &order(prometheus, json!({}), json!([]))).await;
+    assert_eq!((measurement.value.as_str(), measurement.message.as_str()), ("[]", ""));
+    let seen = served.seen.lock().pop().expect("a request");
+    assert_eq!(seen.path, "/api/v1/query_range");
+    let field = |name: &str| {
+        let pair = seen.body.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+        pair.expect("a field").to_owned()
+    };
+    let (start, end): (i64, i64) = (field("start").parse().expect("a time"), field("end").parse().expect("a time"));
+    assert_eq!((end - start, field("step").as_str()), (300, "90"));
+
+    for (range, message) in [
+        (json!({ "start": "now()", "end": "now()", "step": "5" }), "failed to parse rangeQuery.step: time: missing unit in duration \"5\""),
+        (json!({ "start": "5", "end": "now()", "step": "5s" }), "failed to parse rangeQuery.start: expected a time, but got int"),
+    ] {
+        let prometheus = json!({ "query": "up", "rangeQuery": range });
+        assert_eq!(measure(address, &order(prometheus, json!({}), json!([]))).await.message, message);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_only_lets_get_pass_is_asked_with_get() {
+    let (address, served) = serve(|seen| match seen.method {
+        Method::POST => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        _ => vector(&["1"]),
+    })
+    .await;
+    let measurement = measure(address, &order(json!({ "query": "a+b" }), json!({}), json!([]))).await;
+    assert_eq!(measurement.value, "[1]");
+    assert!(served.seen.lock().pop().expect("a request").path.contains("query=a%2Bb"));
+}
+
+#[tokio::test]
+async fn an_address_is_needed_and_must_be_a_url() {
+    let (address, _) = serve(|_| vector(&["1"])).await;
+    let none = taken(providers(address, None).measure(&order(json!({ "query": "q" }), json!({}), json!([]))).await);
+    assert_eq!(none.message, "prometheus address is not configured");
+    let bad = order(json!({ "query": "q", "address": "prometheus:9090" }), json!({}), json!([]));
+    assert_eq!(measure(address, &bad).await.message, "prometheus address is not a URL: prometheus:9090");
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_refused() {
+    let (address, _) = serve(|_| "x".repeat(5 * 1024 * 1024).into_response()).await;
+    let measurement = measure(address, &order(json!({ "query": "q" }), json!({}), json!([]))).await;
+    assert!(measurement.message.starts_with("the answer is larger than"), "{}", measurement.message);
+}
+
+#[tokio::test]
+async fn many_measurements_go_at_once_and_not_too_many() {
+    static OPEN: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let (address, _) = serve(|_| {
+        MOST.fetch_max(OPEN.load(Ordering::SeqCst), Ordering::SeqCst);
+        vector(&["1"])
+    })
+    .await;
+    let providers = providers(address, Some(format!("http://{address}")));
+    let order = order(json!({ "query": "q" }), json!({}), json!([]));
+    let all = (0..3 * super::AT_ONCE).map(|_| async {
+        let outcome = providers.measure(&order).await;
+        OPEN.fetch_add(1, Ordering::SeqCst);
+        taken(outcome).phase
+    });
+    let phases = futures::future::join_all(all).await;
+    assert!(phases.iter().all(|phase| *phase == AnalysisPhase::Successful));
+    assert!(MOST.load(Ordering::SeqCst) > 0);
+}
+
+#[test]
+fn conditions_combine_as_documented() {
+    let now = "2026-01-01T00:00:00Z".parse().expect("a time");
+    let one = AnalysisValue::Floats(vec![0.5]);
+    for (success, failure, verdict) in [
+        (None, None, Some("Successful")),
+        (Some("result[0] < 1"), None, Some("Successful")),
+        (Some("result[0] > 1"), None, Some("Failed")),
+        (None, Some("result[0] < 1"), Some("Failed")),
+        (None, Some("result[0] > 1"), Some("Successful")),
+        (Some("result[0] < 1"), Some("result[0] < 1"), Some("Failed")),
+        (Some("result[0] < 1"), Some("result[0] > 1"), Some("Successful")),
+        (Some("result[0] > 1"), Some("result[0] > 1"), Some("Inconclusive")),
+        (Some("result[0] > 1"), Some("result[0] < 1"), Some("Failed")),
+        (Some(""), Some(""), Some("Successful")),
+        // A list is no number, a number is no verdict, an index may be out of range, a name unknown.
+        (Some("result > 1"), None, None),
+        (Some("result[0]"), None, None),
+        (Some("result[1] > 0"), None, None),
+        (Some("results[0] > 0"), None, None),
+        (Some("result[0] >"), None, None),
+        // Expressions seen in the wild.
+        (Some("all(result, # < 1)"), None, Some("Successful")),
+        (Some("any(result, {# > 1})"), None, Some("Failed")),
+        (Some("0.5 in result"), None, Some("Successful")),
+        (Some("max(result) <= 0.5 && min(result) >= 0.5"), None, Some("Successful")),
+        (Some("len(result) > 0 and asInt(result[0]) == 0"), None, Some("Successful")),
+        (Some("default(result, 0) != nil"), None, Some("Successful")),
+        (Some("isNaN(result[0]) || result[0] > 0.95"), None, Some("Failed")),
+        (Some("isInf(result[0]) or isNil(result)"), None, Some("Failed")),
+        (Some("filter(result, # > 0.1)[0] == 0.5"), None, Some("Successful")),
+        (Some("sum(result) / len(result) == mean(result)"), None, Some("Successful")),
+        (Some("(result[0] ?? 1) < 1 ? true : false"), None, Some("Successful")),
+        (Some("result | count(# == 0.5) == 1"), None, Some("Successful")),
+        (Some("not (result[0] > 1)"), None, Some("Successful")),
+        (Some("now().Year() == 2026"), None, Some("Successful")),
+    ] {
+        let metric = Metric {
+            success_condition: success.map(str::to_owned),
+            failure_condition: failure.map(str::to_owned),
+            ..Metric::default()
+        };
+        let found = judge(&one, &metric, now).map(|phase| phase.to_string());
+        assert_eq!(found.as_deref().ok(), verdict, "{success:?} {failure:?}: {found:?}");
+    }
+}
