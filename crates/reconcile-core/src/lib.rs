@@ -10,6 +10,7 @@
 //!   kube_types Go durations, quantities, int-or-percent, selectors, names
 //!   yaml       YAML with the scalar rules of Go, and a writer with a stable order
 //!   fields     the support ledger: which fields are honoured, and what is said about the others
+//!   testkit    (feature) fake API server, simulation loop, transcripts
 //! ```
 //!
 //! This crate never names an Argo kind.
@@ -27,5 +28,7 @@ pub mod object;
 pub mod operator;
 pub mod reconcile;
 pub mod telemetry;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod watch;
 pub mod yaml;

@@ -1,0 +1,32 @@
+//! What the tests of operators need instead of a cluster (feature `testkit`).
+//!
+//! - [`FakeApi`]: an API server in memory that hands out a real [`kube::Client`]. It has ordered
+//!   resourceVersions and conflicts, watches with bookmarks and streamed lists, all patch types with
+//!   a light form of field ownership, the status subresource, finalizers, owner references, label
+//!   and field selectors, faults on demand and a log of every request.
+//! - [`Simulation`]: named actors in seeded random order over one world, with invariants after each
+//!   step and a bound on the number of steps.
+//! - [`Transcript`]: what happened, one line per step, for golden files.
+//!
+//! Nothing here is built into a binary.
+
+mod api;
+mod call;
+mod fault;
+mod follow;
+mod kinds;
+mod ownership;
+mod patch;
+mod simulation;
+mod store;
+mod transcript;
+mod verbs;
+
+#[cfg(test)]
+mod tests;
+
+pub use api::{FakeApi, Logged};
+pub use fault::Fault;
+pub use kinds::FakeKind;
+pub use simulation::{Act, Failure, Finished, Random, Simulation};
+pub use transcript::Transcript;
