@@ -10,10 +10,17 @@ use crate::simulation::POD_CIDR;
 
 /// Set inside.
 const MARK: &str = "BED_ISOLATED";
+/// Carries the user's number inside.
+const USER: &str = "BED_USER";
 
 /// Whether this process runs in a network namespace made by [`enter`].
 pub fn inside() -> bool {
     std::env::var_os(MARK).is_some()
+}
+
+/// The user's number outside: inside a namespace everybody looks like root.
+pub(crate) fn user() -> String {
+    std::env::var(USER).unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string())
 }
 
 /// Replaces this process with the same program and the given arguments, inside a new network namespace. Returns only
@@ -34,7 +41,7 @@ fn unshare() -> Command {
     command
         .args(["--map-root-user", "--net", "--"])
         .env(MARK, "1")
-        .env("BED_USER", rustix::process::getuid().as_raw().to_string())
+        .env(USER, user())
         .env("CARGO_NET_OFFLINE", "true")
         .env("GOPROXY", "off");
     for proxy in [

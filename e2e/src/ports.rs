@@ -26,7 +26,7 @@ impl Port {
     pub(crate) fn claim() -> Result<Self> {
         let dir = std::env::temp_dir().join(format!(
             "argo-lite-bed-ports-{}",
-            rustix::process::getuid().as_raw()
+            crate::isolated::user()
         ));
         DirBuilder::new()
             .recursive(true)

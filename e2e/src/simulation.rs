@@ -239,6 +239,8 @@ mod tests {
             );
         }
         assert!(text.contains("20ms"));
-        assert!(!text.contains('@'), "a placeholder was left");
+        for placeholder in ["@START_AFTER@", "@READY_AFTER@", "@PODS_PER_NODE@"] {
+            assert!(!text.contains(placeholder), "{placeholder} was left");
+        }
     }
 }

@@ -67,7 +67,12 @@ impl State {
         };
         let state: Self =
             serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
-        Ok(state.is_alive().then_some(state))
+        if state.is_alive() {
+            return Ok(Some(state));
+        }
+        // Its process was killed; nobody else removes the file.
+        let _gone_already = std::fs::remove_file(&path);
+        Ok(None)
     }
 
     /// Writes the file; it is removed when the returned value is dropped.
@@ -106,16 +111,11 @@ fn file(name: &str) -> Result<PathBuf> {
         .filter(|dir| dir.is_dir());
     let dir = runtime
         .unwrap_or_else(std::env::temp_dir)
-        .join(format!("argo-lite-beds-{}", outer_user()));
+        .join(format!("argo-lite-beds-{}", crate::isolated::user()));
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&dir)
         .context("folder of running beds")?;
     Ok(dir.join(format!("{name}.json")))
-}
-
-/// The user's number outside: inside a namespace everybody looks like root.
-fn outer_user() -> String {
-    std::env::var("BED_USER").unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string())
 }

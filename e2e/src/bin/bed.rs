@@ -277,6 +277,7 @@ fn down(name: &str) -> Result<ExitCode> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+    let _foreground_beds_have_none = std::fs::remove_file(state::log_file(name)?);
     Ok(ExitCode::SUCCESS)
 }
 
