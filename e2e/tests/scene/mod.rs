@@ -1,0 +1,176 @@
+//! What several end-to-end tests need: a bed with operators on it, and sentences about objects.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use e2e::cluster::wait_for;
+use e2e::stack::{self, Deployed, Setup, Which};
+use e2e::{Bed, Options};
+use kube::Api;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use serde_json::Value;
+
+/// API version of all kinds of the project.
+pub const ARGO: &str = "argoproj.io/v1alpha1";
+/// Longest wait for something that normally takes a second or two; the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A bed with operators on it.
+pub struct Scene {
+    pub bed: Bed,
+    pub operators: Vec<Deployed>,
+}
+
+impl Scene {
+    /// A bed with these parts and operators, debug builds.
+    pub async fn set(options: Options, which: &[Which]) -> Result<Self> {
+        let bed = Bed::up(options).await?;
+        let mut scene = Self { bed, operators: Vec::new() };
+        for which in which {
+            scene.add(*which, &Setup::default()).await?;
+        }
+        Ok(scene)
+    }
+
+    /// Starts one more operator, or one more replica.
+    pub async fn add(&mut self, which: Which, setup: &Setup) -> Result<()> {
+        let binary = stack::binary(which, "debug")?;
+        self.operators.push(stack::deploy(&self.bed, which, &binary, setup).await?);
+        Ok(())
+    }
+
+    /// The operator's process.
+    pub fn operator(&self, which: Which) -> Result<&Deployed> {
+        self.operators.iter().find(|one| one.which == which).context("no such operator in the scene")
+    }
+
+    /// An Api of a kind.
+    pub async fn api(&self, version: &str, kind: &str, namespace: &str) -> Result<Api<DynamicObject>> {
+        self.bed.cluster()?.api(version, kind, namespace).await
+    }
+
+    /// Applies YAML.
+    pub async fn apply(&self, namespace: &str, yaml: &str) -> Result<Vec<DynamicObject>> {
+        self.bed.cluster()?.apply(namespace, yaml).await
+    }
+
+    /// Waits until an object of an Argo kind fulfils `reached`; its JSON then (spec, status ...).
+    pub async fn until(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        what: &str,
+        reached: impl FnMut(&Value) -> bool,
+    ) -> Result<Value> {
+        self.until_any(ARGO, kind, namespace, name, what, reached).await
+    }
+
+    /// As [`Scene::until`] for any kind.
+    pub async fn until_any(
+        &self,
+        version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        what: &str,
+        mut reached: impl FnMut(&Value) -> bool,
+    ) -> Result<Value> {
+        let api = self.api(version, kind, namespace).await?;
+        let found = wait_for(&api, name, what, PATIENCE, |object| {
+            object.is_some_and(|object| reached(&object.data))
+        })
+        .await
+        .with_context(|| format!("{kind} {namespace}/{name}: {what}"));
+        match found {
+            Ok(found) => Ok(found.context("the object is there")?.data),
+            Err(error) => Err(error.context(self.logs())),
+        }
+    }
+
+    /// Waits until an object is gone.
+    pub async fn until_gone(&self, version: &str, kind: &str, namespace: &str, name: &str) -> Result<()> {
+        let api = self.api(version, kind, namespace).await?;
+        wait_for(&api, name, "gone", PATIENCE, |object| object.is_none())
+            .await
+            .with_context(|| self.logs())?;
+        Ok(())
+    }
+
+    /// Merge patch of an object of an Argo kind.
+    pub async fn patch(&self, kind: &str, namespace: &str, name: &str, patch: Value) -> Result<()> {
+        let api = self.api(ARGO, kind, namespace).await?;
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(())
+    }
+
+    /// Merge patch of the status of an object of an Argo kind, as the kubectl plugin does.
+    pub async fn patch_status(&self, kind: &str, namespace: &str, name: &str, patch: Value) -> Result<()> {
+        let api = self.api(ARGO, kind, namespace).await?;
+        api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(())
+    }
+
+    /// The ends of the operators' logs.
+    pub fn logs(&self) -> String {
+        let ends = self.operators.iter().map(|one| {
+            format!("--- {}\n{}", one.operator.part.log().display(), one.operator.part.tail())
+        });
+        ends.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// True for an Application that is Synced and Healthy with its operation done.
+pub fn synced_and_healthy(application: &Value) -> bool {
+    let status = &application["status"];
+    status["sync"]["status"] == "Synced" && status["health"]["status"] == "Healthy"
+}
+
+/// An Application that follows `path` of a repository.
+pub fn application(name: &str, repository: &str, path: &str, namespace: &str, policy: &str) -> String {
+    format!(
+        r"
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata:
+  name: {name}
+  namespace: argocd
+  finalizers: [resources-finalizer.argocd.argoproj.io]
+spec:
+  project: default
+  source: {{repoURL: '{repository}', targetRevision: main, path: {path}}}
+  destination: {{server: 'https://kubernetes.default.svc', namespace: {namespace}}}
+  syncPolicy: {policy}
+"
+    )
+}
+
+/// A ConfigMap with one value.
+pub fn config_map(name: &str, value: &str, annotations: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  annotations: {{{annotations}}}\ndata:\n  value: '{value}'\n"
+    )
+}
+
+/// A Job whose pod runs `command`, as a hook or not.
+pub fn job(name: &str, annotations: &str, command: &str) -> String {
+    format!(
+        r"
+apiVersion: batch/v1
+kind: Job
+metadata:
+  {name}
+  annotations: {{{annotations}}}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: main
+          image: demo/job:v1
+          command: {command}
+"
+    )
+}
