@@ -1,0 +1,337 @@
+//! Faults: processes killed at any moment, standbys that take over, a control plane and a bus that come back.
+
+mod scene;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::Options;
+use e2e::cluster::condition;
+use e2e::stack::{Setup, Which};
+use kube::api::ListParams;
+use scene::{Scene, application, config_map, job, synced_and_healthy};
+use serde_json::{Value, json};
+
+const AUTOMATED: &str = "{automated: {prune: true, selfHeal: true}, syncOptions: [CreateNamespace=true]}";
+/// How often each binary is killed.
+const ROUNDS: u64 = 4;
+
+fn options() -> Options {
+    Options { prometheus: false, sample: false, ..Options::default() }
+}
+
+/// Short leases, so that a test need not wait long for a successor.
+fn quick_lease() -> Vec<String> {
+    ["--leader-election-lease-duration=4s", "--leader-election-renew-deadline=3s", "--leader-election-retry-period=500ms"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// Random moments between nothing and `longest`; the seed is printed, so that a failure can be told apart from luck.
+struct Moments(u64);
+
+impl Moments {
+    fn new() -> Self {
+        let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.subsec_nanos().into());
+        tracing::info!(seed, "moments");
+        Self(seed | 1)
+    }
+
+    async fn pass(&mut self, longest: Duration) {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let part = u32::try_from(self.0 % 1000).unwrap_or(0);
+        tokio::time::sleep(longest * part / 1000).await;
+    }
+}
+
+const ROLLOUT: &str = r"
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: web}
+spec:
+  replicas: 4
+  selector: {matchLabels: {app: web}}
+  strategy: {canary: {maxSurge: 1, maxUnavailable: 0, steps: [{setWeight: 25}, {pause: {duration: 1s}}, {setWeight: 50}, {pause: {duration: 1s}}]}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: 'web:v0'}]}
+";
+
+fn promoted(image: String) -> impl Fn(&Value) -> bool {
+    move |ro| {
+        ro["spec"]["template"]["spec"]["containers"][0]["image"] == image
+            && ro["status"]["phase"] == "Healthy"
+            && ro["status"]["stableRS"] == ro["status"]["currentPodHash"]
+            && ro["status"]["updatedReplicas"] == 4
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollouts_killed_at_any_moment_ends_where_it_would_have_ended() -> Result<()> {
+    let mut scene = Scene::set(Options { nats: false, git: false, ..options() }, &[]).await?;
+    scene.add(Which::Rollouts, &Setup { args: quick_lease(), ..Setup::default() }).await?;
+    let mut moments = Moments::new();
+    scene.apply("default", ROLLOUT).await?;
+    scene.until("Rollout", "default", "web", "Healthy", promoted("web:v0".into())).await?;
+    for round in 1..=ROUNDS {
+        let image = format!("web:v{round}");
+        scene.apply("default", &ROLLOUT.replace("web:v0", &image)).await?;
+        moments.pass(Duration::from_secs(3)).await;
+        scene.operator(Which::Rollouts)?.operator.kill_and_restart().await?;
+        scene.until("Rollout", "default", "web", &format!("promoted to {image}"), promoted(image.clone())).await?;
+    }
+    let sets = scene.api("apps/v1", "ReplicaSet", "default").await?.list(&ListParams::default()).await?;
+    assert_eq!(sets.items.len() as u64, ROUNDS + 1, "a ReplicaSet was made twice");
+    let running: i64 = sets.items.iter().filter_map(|set| set.data["spec"]["replicas"].as_i64()).sum();
+    assert_eq!(running, 4);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn argo_cd_lite_killed_at_any_moment_runs_no_hook_twice() -> Result<()> {
+    let mut scene = Scene::set(Options { nats: false, ..options() }, &[]).await?;
+    scene.add(Which::ArgoCdLite, &Setup { args: quick_lease(), ..Setup::default() }).await?;
+    let mut moments = Moments::new();
+    for round in 1..=ROUNDS {
+        let name = format!("round-{round}");
+        let repository = scene.bed.git()?.repository(&name).await?;
+        repository
+            .commit(
+                &[
+                    ("app/0.yaml", &job("generateName: before-", "argocd.argoproj.io/hook: PreSync", "[sleep, '1']")),
+                    ("app/1.yaml", &config_map("a", "1", "")),
+                    ("app/2.yaml", &job("name: middle", "argocd.argoproj.io/sync-wave: '1'", "[sleep, '1']")),
+                    ("app/3.yaml", &config_map("b", "1", "argocd.argoproj.io/sync-wave: '2'")),
+                    ("app/4.yaml", &job("generateName: after-", "argocd.argoproj.io/hook: PostSync", "['true']")),
+                ],
+                "files",
+            )
+            .await?;
+        scene.apply("argocd", &application(&name, &repository.url, "app", &name, AUTOMATED)).await?;
+        moments.pass(Duration::from_secs(4)).await;
+        scene.operator(Which::ArgoCdLite)?.operator.kill_and_restart().await?;
+        scene
+            .until("Application", "argocd", &name, "Synced, Healthy, Succeeded", |app| {
+                synced_and_healthy(app) && app["status"]["operationState"]["phase"] == "Succeeded"
+            })
+            .await?;
+        let jobs = scene.api("batch/v1", "Job", &name).await?.list(&ListParams::default()).await?;
+        for hook in ["before-", "after-"] {
+            let names = jobs.items.iter().filter_map(|job| job.metadata.name.as_deref());
+            assert_eq!(names.filter(|name| name.starts_with(hook)).count(), 1, "{name}: hook {hook} ran twice");
+        }
+    }
+    Ok(())
+}
+
+fn pipeline(nats: &str, port: u16) -> String {
+    format!(
+        r"
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: maker}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: maker}}
+rules: [{{apiGroups: [''], resources: [configmaps], verbs: ['*']}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: maker}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: maker}}
+subjects: [{{kind: ServiceAccount, name: maker, namespace: default}}]
+---
+apiVersion: argoproj.io/v1alpha1
+kind: EventBus
+metadata: {{name: default}}
+spec: {{jetstreamExotic: {{url: '{nats}'}}}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: EventSource
+metadata: {{name: hook}}
+spec: {{webhook: {{order: {{port: '{port}', endpoint: /order, method: POST}}}}}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Sensor
+metadata: {{name: maker}}
+spec:
+  template: {{serviceAccountName: maker}}
+  dependencies: [{{name: order, eventSourceName: hook, eventName: order}}]
+  triggers:
+    - template:
+        name: make
+        k8s:
+          operation: create
+          source:
+            resource:
+              apiVersion: v1
+              kind: ConfigMap
+              metadata: {{generateName: made-}}
+              data: {{}}
+          parameters:
+            - {{src: {{dependencyName: order, dataKey: body.id}}, dest: data.id}}
+      retryStrategy: {{steps: 5, duration: 500ms}}
+"
+    )
+}
+
+/// Sends an event until it is accepted, as a Git server would. True when it was accepted at the first try.
+async fn deliver(port: u16, id: &str) -> Result<bool> {
+    let client = reqwest::Client::new();
+    let begin = Instant::now();
+    let mut first = true;
+    loop {
+        let request = client
+            .post(format!("http://127.0.0.1:{port}/order"))
+            .json(&json!({"id": id}))
+            .timeout(Duration::from_secs(10));
+        if request.send().await.is_ok_and(|answer| answer.status().is_success()) {
+            return Ok(first);
+        }
+        first = false;
+        ensure!(begin.elapsed() < scene::PATIENCE, "event {id} was not accepted");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Ids of the ConfigMaps that the trigger made, until `count` different ones are there.
+async fn made(scene: &Scene, count: usize) -> Result<Vec<String>> {
+    let begin = Instant::now();
+    loop {
+        let maps = scene.api("v1", "ConfigMap", "default").await?.list(&ListParams::default()).await?;
+        let mut ids: Vec<String> = maps.items.iter().filter_map(|map| map.data["data"]["id"].as_str().map(str::to_owned)).collect();
+        ids.sort();
+        let mut different = ids.clone();
+        different.dedup();
+        if different.len() >= count {
+            return Ok(ids);
+        }
+        ensure!(begin.elapsed() < scene::PATIENCE, "only {} of {count}: {different:?}\n{}", different.len(), scene.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn ready(scene: &Scene) -> Result<()> {
+    for (kind, name) in [("EventSource", "hook"), ("Sensor", "maker")] {
+        scene
+            .until(kind, "default", name, "Deployed", |object| condition(object, "Deployed").as_deref() == Some("True"))
+            .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_killed_at_any_moment_loses_nothing_and_triggers_nothing_twice() -> Result<()> {
+    e2e::init_tls();
+    let mut scene = Scene::set(Options { git: false, ..options() }, &[]).await?;
+    scene.add(Which::Events, &Setup { args: quick_lease(), ..Setup::default() }).await?;
+    let port = scene.bed.free_port()?;
+    scene.apply("default", &pipeline(&scene.bed.nats()?.url, port)).await?;
+    ready(&scene).await?;
+    let mut moments = Moments::new();
+    let mut sent = 0;
+    let mut repeated = 0;
+    for _ in 0..ROUNDS {
+        let kill = async {
+            moments.pass(Duration::from_millis(500)).await;
+            scene.operator(Which::Events)?.operator.kill_and_restart().await
+        };
+        let send = async {
+            let mut again = 0;
+            for number in sent..sent + 40 {
+                if !deliver(port, &number.to_string()).await? {
+                    again += 1;
+                }
+            }
+            Ok::<_, anyhow::Error>(again)
+        };
+        let (killed, again) = tokio::join!(kill, send);
+        killed?;
+        repeated += again?;
+        sent += 40;
+    }
+    let ids = made(&scene, sent).await?;
+    // A call whose answer was lost in the crash is sent again by its sender: that is a second event, and the only
+    // reason for a second ConfigMap.
+    ensure!(ids.len() <= sent + repeated, "{} ConfigMaps for {sent} events, {repeated} of them sent again", ids.len());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_restarts_loses_no_accepted_event() -> Result<()> {
+    e2e::init_tls();
+    let scene = Scene::set(Options { git: false, ..options() }, &[Which::Events]).await?;
+    let port = scene.bed.free_port()?;
+    scene.apply("default", &pipeline(&scene.bed.nats()?.url, port)).await?;
+    ready(&scene).await?;
+    for number in 0..20 {
+        deliver(port, &number.to_string()).await?;
+        if number == 9 {
+            scene.bed.nats()?.part.restart().await?;
+        }
+    }
+    scene.bed.nats()?.until_ready().await?;
+    made(&scene, 20).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_restarts_interrupts_nothing() -> Result<()> {
+    e2e::init_tls();
+    let scene = Scene::set(options(), &Which::ALL).await?;
+    let port = scene.bed.free_port()?;
+    scene.apply("default", &pipeline(&scene.bed.nats()?.url, port)).await?;
+    ready(&scene).await?;
+    scene.apply("default", ROLLOUT).await?;
+    let repository = scene.bed.git()?.repository("restart").await?;
+    repository.commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first").await?;
+    scene.apply("argocd", &application("restart", &repository.url, "app", "restart", AUTOMATED)).await?;
+    scene.until("Application", "argocd", "restart", "Synced", synced_and_healthy).await?;
+    scene.until("Rollout", "default", "web", "Healthy", promoted("web:v0".into())).await?;
+    scene.apply("default", &ROLLOUT.replace("web:v0", "web:v1")).await?;
+    scene.bed.control_plane()?.restart_apiserver().await?;
+    deliver(port, "after").await?;
+    scene.until("Rollout", "default", "web", "promoted to v1", promoted("web:v1".into())).await?;
+    made(&scene, 1).await?;
+    repository.commit(&[("app/a.yaml", &config_map("a", "2", ""))], "second").await?;
+    let refresh = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
+    scene.patch("Application", "argocd", "restart", refresh).await?;
+    scene.until_any("v1", "ConfigMap", "restart", "a", "the second commit", |map| map["data"]["value"] == "2").await?;
+    for deployed in &scene.operators {
+        deployed.operator.part.check().await.with_context(|| format!("{} has ended", deployed.which.name()))?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_over_when_the_leader_is_killed() -> Result<()> {
+    e2e::init_tls();
+    let mut scene = Scene::set(options(), &[]).await?;
+    for which in Which::ALL {
+        for replica in 1..=2 {
+            let setup = Setup { args: quick_lease(), replica: Some(replica), installed: replica > 1, ..Setup::default() };
+            scene.add(which, &setup).await?;
+        }
+    }
+    let port = scene.bed.free_port()?;
+    scene.apply("default", &pipeline(&scene.bed.nats()?.url, port)).await?;
+    ready(&scene).await?;
+    scene.apply("default", ROLLOUT).await?;
+    scene.until("Rollout", "default", "web", "Healthy", promoted("web:v0".into())).await?;
+    // The first replica of each was started first and leads.
+    for deployed in scene.operators.iter().step_by(2) {
+        deployed.operator.part.kill().await?;
+    }
+    deliver(port, "after").await?;
+    made(&scene, 1).await?;
+    scene.apply("default", &ROLLOUT.replace("web:v0", "web:v1")).await?;
+    scene.until("Rollout", "default", "web", "promoted by the standby", promoted("web:v1".into())).await?;
+    let repository = scene.bed.git()?.repository("standby").await?;
+    repository.commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first").await?;
+    scene.apply("argocd", &application("standby", &repository.url, "app", "standby", AUTOMATED)).await?;
+    scene.until("Application", "argocd", "standby", "Synced by the standby", synced_and_healthy).await?;
+    Ok(())
+}
