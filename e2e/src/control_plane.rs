@@ -116,16 +116,21 @@ impl ControlPlane {
             etcd_url,
             _ports: ports.into(),
         };
-        plane.etcd.start().await?;
-        plane.until_etcd().await?;
-        plane.apiserver.start().await?;
-        plane.until_apiserver().await?;
-        plane.controller_manager.start().await?;
-        plane.scheduler.start().await?;
-        simulation::create_nodes(&plane.client, nodes).await?;
-        plane.kwok.start().await?;
-        simulation::until_usable(&plane.client, &plane.kwok, nodes.count, START).await?;
+        plane.run(nodes).await?;
         Ok(plane)
+    }
+
+    /// Starts the parts one after the other, each when what it needs is ready.
+    async fn run(&self, nodes: &simulation::Nodes) -> Result<()> {
+        self.etcd.start().await?;
+        self.until_etcd().await?;
+        self.apiserver.start().await?;
+        self.until_apiserver().await?;
+        self.controller_manager.start().await?;
+        self.scheduler.start().await?;
+        simulation::create_nodes(&self.client, nodes).await?;
+        self.kwok.start().await?;
+        simulation::until_usable(&self.client, &self.kwok, nodes.count, START).await
     }
 
     /// Returns when etcd answers.

@@ -1,7 +1,7 @@
 //! Building the missing binaries, one at a time (Go uses every core by itself), with a progress bar for each.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -36,9 +36,23 @@ pub(super) fn all(tools: &[(Tool, PathBuf)]) -> Result<()> {
             bar.finish_with_message("built by another process");
             continue;
         }
+        say(&format!("building {} (once, for this cache)", tool.name()));
         one(*tool, path, &bar)?;
+        say(&format!(
+            "built {} in {} s",
+            tool.name(),
+            bar.elapsed().as_secs()
+        ));
     }
     Ok(())
+}
+
+/// A line for logs, where no bar is drawn.
+fn say(line: &str) {
+    let mut out = std::io::stderr();
+    if !out.is_terminal() {
+        let _closed = writeln!(out, "{line}");
+    }
 }
 
 fn waiting_bar(name: &'static str) -> ProgressBar {
