@@ -52,6 +52,8 @@ pub struct Operator {
     pub clock: Clock,
     /// Where metrics are registered.
     pub registry: Registry,
+    /// Counters of requests, for further clients of this process.
+    pub requests: RequestMetrics,
     /// Parts that must be ready before the process is.
     pub readiness: Readiness,
     /// Where Events go.
@@ -136,7 +138,8 @@ impl Operator {
                 timing: leader.timing(),
             };
             // The election itself must be able to write while the fence is closed.
-            let unfenced = client::connect(config.clone(), Fence::open(clock.clone()), requests)?;
+            let unfenced =
+                client::connect(config.clone(), Fence::open(clock.clone()), requests.clone())?;
             Some(Elector::new(
                 unfenced,
                 lease,
@@ -165,6 +168,7 @@ impl Operator {
             config,
             clock,
             registry,
+            requests,
             readiness,
             events,
             shutdown,
@@ -175,6 +179,32 @@ impl Operator {
             tasks,
             name: identity.name,
         })
+    }
+
+    /// An operator around a client that exists already, without election, log and admin server: it
+    /// leads at once. For tests of controllers.
+    #[cfg(any(test, feature = "testkit"))]
+    pub fn detached(client: Client, clock: Clock) -> Self {
+        let (events, writer) = EventSink::new(client.clone(), clock.clone(), "test".to_owned());
+        tokio::spawn(writer);
+        let registry = Registry::new();
+        Self {
+            client,
+            config: Config::new(http::Uri::from_static("http://localhost")),
+            fence: Fence::open(clock.clone()),
+            clock,
+            requests: RequestMetrics::register(&registry)
+                .expect("the registry of this operator is new"),
+            registry,
+            readiness: Readiness::default(),
+            events,
+            shutdown: CancellationToken::new(),
+            namespace: "default".to_owned(),
+            leads: watch::channel(true).0,
+            elector: None,
+            tasks: TaskTracker::new(),
+            name: "test",
+        }
     }
 
     /// Whether this process leads; changes are seen by every receiver.
