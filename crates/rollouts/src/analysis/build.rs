@@ -65,7 +65,9 @@ pub enum BuildError {
     #[error("two metrics have the same name '{0}'")]
     DuplicateMetric(String),
     /// Two templates bring different defaults for the same argument.
-    #[error("Argument `{name}` specified multiple times with different values: '{first}', '{second}'")]
+    #[error(
+        "Argument `{name}` specified multiple times with different values: '{first}', '{second}'"
+    )]
     ConflictingArgument {
         /// Name of the argument.
         name: String,
@@ -117,7 +119,10 @@ pub fn arguments(
     wanted: &[RunArgument],
     sources: ArgumentSources<'_>,
 ) -> Result<Vec<Argument>, BuildError> {
-    wanted.iter().map(|argument| argument_value(argument, sources)).collect()
+    wanted
+        .iter()
+        .map(|argument| argument_value(argument, sources))
+        .collect()
 }
 
 fn argument_value(
@@ -130,7 +135,12 @@ fn argument_value(
         match word {
             STABLE_HASH => Some(sources.stable_hash.to_owned()),
             LATEST_HASH => Some(sources.latest_hash.to_owned()),
-            _ => return Err(BuildError::HashWord { name, word: word.to_owned() }),
+            _ => {
+                return Err(BuildError::HashWord {
+                    name,
+                    word: word.to_owned(),
+                });
+            }
         }
     } else if let Some(field) = from.and_then(|from| from.field_ref.as_ref()) {
         match field_value(sources.rollout, &field.field_path) {
@@ -140,7 +150,11 @@ fn argument_value(
     } else {
         argument.value.clone()
     };
-    Ok(Argument { name, value, value_from: None })
+    Ok(Argument {
+        name,
+        value,
+        value_from: None,
+    })
 }
 
 /// Everything that [`build_run`] puts into a run.
@@ -195,8 +209,10 @@ pub fn build_run(request: RunRequest<'_>) -> Result<NewRun, BuildError> {
     let spec = AnalysisRunSpec {
         metrics: template.metrics,
         args: merge_arguments(&request.arguments, template.args)?,
-        dry_run: joined(&analysis.dry_run, template.dry_run, |rule| &rule.metric_name)
-            .map_err(BuildError::DuplicateDryRun)?,
+        dry_run: joined(&analysis.dry_run, template.dry_run, |rule| {
+            &rule.metric_name
+        })
+        .map_err(BuildError::DuplicateDryRun)?,
         measurement_retention: joined(
             &analysis.measurement_retention,
             template.measurement_retention,
@@ -206,8 +222,12 @@ pub fn build_run(request: RunRequest<'_>) -> Result<NewRun, BuildError> {
         terminate: false,
         ttl_strategy: None,
     };
-    let name =
-        run_name(request.rollout, request.pod_hash, request.revision, request.run_type);
+    let name = run_name(
+        request.rollout,
+        request.pod_hash,
+        request.revision,
+        request.run_type,
+    );
     let object = json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "AnalysisRun",
@@ -235,21 +255,34 @@ fn labels(request: &RunRequest<'_>) -> BTreeMap<String, String> {
         labels.insert(STEP_INDEX_LABEL.to_owned(), index.to_string());
     }
     labels.insert(POD_HASH_LABEL.to_owned(), request.pod_hash.to_owned());
-    labels.insert(ROLLOUT_TYPE_LABEL.to_owned(), request.run_type.label().to_owned());
+    labels.insert(
+        ROLLOUT_TYPE_LABEL.to_owned(),
+        request.run_type.label().to_owned(),
+    );
     if !request.instance_id.is_empty() {
         labels.insert(INSTANCE_ID_LABEL.to_owned(), request.instance_id.to_owned());
     }
     // The user's own labels must not hide those that the controller finds its runs by.
-    for (key, value) in request.analysis.analysis_run_metadata.iter().flat_map(|meta| &meta.labels) {
+    for (key, value) in request
+        .analysis
+        .analysis_run_metadata
+        .iter()
+        .flat_map(|meta| &meta.labels)
+    {
         labels.entry(key.clone()).or_insert_with(|| value.clone());
     }
     labels
 }
 
 fn annotations(request: &RunRequest<'_>) -> BTreeMap<String, String> {
-    let own = request.analysis.analysis_run_metadata.iter().flat_map(|meta| &meta.annotations);
-    let mut annotations: BTreeMap<String, String> =
-        own.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let own = request
+        .analysis
+        .analysis_run_metadata
+        .iter()
+        .flat_map(|meta| &meta.annotations);
+    let mut annotations: BTreeMap<String, String> = own
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     annotations.insert(REVISION_ANNOTATION.to_owned(), request.revision.to_owned());
     annotations
 }
@@ -260,18 +293,31 @@ pub fn flatten(templates: &[AnalysisTemplateSpec]) -> Result<AnalysisTemplateSpe
     for template in templates {
         flat.metrics.extend(template.metrics.iter().cloned());
         flat.dry_run.extend(template.dry_run.iter().cloned());
-        flat.measurement_retention.extend(template.measurement_retention.iter().cloned());
+        flat.measurement_retention
+            .extend(template.measurement_retention.iter().cloned());
         for argument in &template.args {
             add_argument(&mut flat.args, argument)?;
         }
     }
     let twice = |name: &str| name.to_owned();
-    unique(flat.metrics.iter().map(|metric: &Metric| metric.name.as_str()))
-        .map_err(|name| BuildError::DuplicateMetric(twice(name)))?;
-    unique(flat.dry_run.iter().map(|rule: &DryRun| rule.metric_name.as_str()))
-        .map_err(|name| BuildError::DuplicateDryRun(twice(name)))?;
-    unique(flat.measurement_retention.iter().map(|rule: &MeasurementRetention| rule.metric_name.as_str()))
-        .map_err(|name| BuildError::DuplicateRetention(twice(name)))?;
+    unique(
+        flat.metrics
+            .iter()
+            .map(|metric: &Metric| metric.name.as_str()),
+    )
+    .map_err(|name| BuildError::DuplicateMetric(twice(name)))?;
+    unique(
+        flat.dry_run
+            .iter()
+            .map(|rule: &DryRun| rule.metric_name.as_str()),
+    )
+    .map_err(|name| BuildError::DuplicateDryRun(twice(name)))?;
+    unique(
+        flat.measurement_retention
+            .iter()
+            .map(|rule: &MeasurementRetention| rule.metric_name.as_str()),
+    )
+    .map_err(|name| BuildError::DuplicateRetention(twice(name)))?;
     Ok(flat)
 }
 
@@ -300,7 +346,10 @@ fn merge_arguments(
     mut known: Vec<Argument>,
 ) -> Result<Vec<Argument>, BuildError> {
     for value in given {
-        if let Some(argument) = known.iter_mut().find(|argument| argument.name == value.name) {
+        if let Some(argument) = known
+            .iter_mut()
+            .find(|argument| argument.name == value.name)
+        {
             if value.value.is_some() {
                 argument.value.clone_from(&value.value);
             } else if value.value_from.is_some() {
@@ -308,7 +357,10 @@ fn merge_arguments(
             }
         }
     }
-    match known.iter().find(|argument| argument.value.is_none() && argument.value_from.is_none()) {
+    match known
+        .iter()
+        .find(|argument| argument.value.is_none() && argument.value_from.is_none())
+    {
         Some(open) => Err(BuildError::Unresolved(open.name.clone())),
         None => Ok(known),
     }

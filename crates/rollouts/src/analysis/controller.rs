@@ -9,9 +9,7 @@ use reconcile_core::{
     clock::Clock,
     fields,
     object::{Kind, ObjectKey, Root},
-    reconcile::{
-        Classify, Controller, Done, ErrorClass, EventNote, Plan, Queue, Report, Target,
-    },
+    reconcile::{Classify, Controller, Done, ErrorClass, EventNote, Plan, Queue, Report, Target},
 };
 use serde_json::Value;
 use thiserror::Error;
@@ -45,14 +43,24 @@ impl AnalysisRuns {
         prometheus_address: Option<String>,
     ) -> Self {
         let providers = Providers::new(client.clone(), clock, prometheus_address);
-        Self { client, queue, mailbox: Mailbox::default(), providers }
+        Self {
+            client,
+            queue,
+            mailbox: Mailbox::default(),
+            providers,
+        }
     }
 
     /// Starts a measurement beside the passes. Its end queues the run.
     fn launch(&self, observed: &ObservedRun, launch: &Launch) {
-        let Some(metric) = observed.spec.metrics.get(launch.index) else { return };
+        let Some(metric) = observed.spec.metrics.get(launch.index) else {
+            return;
+        };
         let (key, uid) = (observed.key.clone(), observed.uid.clone());
-        if !self.mailbox.begin(&key, &uid, &launch.metric, &observed.situation.status) {
+        if !self
+            .mailbox
+            .begin(&key, &uid, &launch.metric, &observed.situation.status)
+        {
             return;
         }
         let order = Order {
@@ -89,7 +97,8 @@ struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.mailbox.deliver(&self.key, &self.uid, &self.metric, self.outcome.take());
+        self.mailbox
+            .deliver(&self.key, &self.uid, &self.metric, self.outcome.take());
         self.queue.add(self.key.clone());
     }
 }
@@ -261,7 +270,10 @@ pub(super) fn report(observed: &ObservedRun, decision: &Decision) -> Report {
     let status = serde_json::to_value(&decision.status).unwrap_or_default();
     report.status_at(Target::Main, &observed.persisted, &status);
     if !observed.ignored.is_empty() {
-        report.event(EventNote::warning("UnsupportedFields", observed.ignored.clone()));
+        report.event(EventNote::warning(
+            "UnsupportedFields",
+            observed.ignored.clone(),
+        ));
     }
     for event in &decision.events {
         report.event(event.clone());

@@ -78,7 +78,9 @@ pub async fn create_run(client: &Client, run: &NewRun) -> Result<RunView, Create
 fn is_ours(run: &NewRun, existing: &Root<AnalysisRun>) -> bool {
     let view = RunView::of(existing);
     let same_owner = view.owner.is_some_and(|owner| owner.uid == run.owner_uid);
-    let same_spec = existing.parse_spec().is_ok_and(|spec| same_analysis(&spec, &run.spec));
+    let same_spec = existing
+        .parse_spec()
+        .is_ok_and(|spec| same_analysis(&spec, &run.spec));
     same_owner && same_spec && !view.phase.is_completed() && !view.deleting
 }
 

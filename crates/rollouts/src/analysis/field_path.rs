@@ -20,16 +20,31 @@ pub enum FieldPathError {
 pub(crate) fn field_value(object: &Value, path: &str) -> Result<String, FieldPathError> {
     let missing = || FieldPathError::Missing(path.to_owned());
     if let Some((map, key)) = subscript(path) {
-        let value = object.get("metadata").and_then(|metadata| metadata.get(map)?.get(key));
+        let value = object
+            .get("metadata")
+            .and_then(|metadata| metadata.get(map)?.get(key));
         return Ok(value.and_then(Value::as_str).unwrap_or_default().to_owned());
     }
-    if let Some(map) = path.strip_prefix("metadata.").filter(|map| is_label_map(map)) {
-        return Ok(all_of(object.get("metadata").and_then(|metadata| metadata.get(map))));
+    if let Some(map) = path
+        .strip_prefix("metadata.")
+        .filter(|map| is_label_map(map))
+    {
+        return Ok(all_of(
+            object
+                .get("metadata")
+                .and_then(|metadata| metadata.get(map)),
+        ));
     }
     let mut value = object;
-    for section in path.split(['.', '[', ']']).filter(|section| !section.is_empty()) {
+    for section in path
+        .split(['.', '[', ']'])
+        .filter(|section| !section.is_empty())
+    {
         let next = match value {
-            Value::Array(items) => section.parse().ok().and_then(|index: usize| items.get(index)),
+            Value::Array(items) => section
+                .parse()
+                .ok()
+                .and_then(|index: usize| items.get(index)),
             Value::Object(fields) => fields.get(section),
             _ => None,
         };

@@ -25,13 +25,25 @@ struct Progress {
 
 impl Progress {
     fn of(status: &AnalysisRunStatus, metric: &str) -> Self {
-        let Some(result) = status.metric_results.iter().find(|result| result.name == metric) else {
-            return Self { ended: 0, resume_at: None };
+        let Some(result) = status
+            .metric_results
+            .iter()
+            .find(|result| result.name == metric)
+        else {
+            return Self {
+                ended: 0,
+                resume_at: None,
+            };
         };
-        let open = result.measurements.last().filter(|last| last.finished_at.is_none());
+        let open = result
+            .measurements
+            .last()
+            .filter(|last| last.finished_at.is_none());
         Self {
             ended: result.count.saturating_add(result.error),
-            resume_at: open.and_then(|open| open.resume_at.as_ref()).map(|time| time.0),
+            resume_at: open
+                .and_then(|open| open.resume_at.as_ref())
+                .map(|time| time.0),
         }
     }
 }
@@ -65,7 +77,9 @@ impl Mailbox {
     /// What there is for the run, after what `status` shows already was dropped.
     pub(super) fn look(&self, key: &ObjectKey, uid: &str, status: &AnalysisRunStatus) -> Contents {
         let mut runs = self.0.lock();
-        let Some(run) = runs.get_mut(key) else { return Contents::default() };
+        let Some(run) = runs.get_mut(key) else {
+            return Contents::default();
+        };
         if run.uid != uid || status.phase.is_completed() {
             runs.remove(key);
             return Contents::default();
@@ -77,9 +91,10 @@ impl Mailbox {
         for (metric, slot) in &run.slots {
             match &slot.outcome {
                 None => drop(contents.in_flight.insert(metric.clone())),
-                Some(outcome) => contents
-                    .delivered
-                    .push(Delivery { metric: metric.clone(), outcome: outcome.clone() }),
+                Some(outcome) => contents.delivered.push(Delivery {
+                    metric: metric.clone(),
+                    outcome: outcome.clone(),
+                }),
             }
         }
         contents.delivered.sort_by(|a, b| a.metric.cmp(&b.metric));
@@ -97,13 +112,26 @@ impl Mailbox {
         let mut runs = self.0.lock();
         let run = runs.entry(key.clone()).or_default();
         if run.uid != uid {
-            *run = Run { uid: uid.to_owned(), slots: HashMap::new() };
+            *run = Run {
+                uid: uid.to_owned(),
+                slots: HashMap::new(),
+            };
         }
         let from = Progress::of(status, metric);
-        if run.slots.get(metric).is_some_and(|slot| slot.outcome.is_none() || slot.from == from) {
+        if run
+            .slots
+            .get(metric)
+            .is_some_and(|slot| slot.outcome.is_none() || slot.from == from)
+        {
             return false;
         }
-        run.slots.insert(metric.to_owned(), Slot { from, outcome: None });
+        run.slots.insert(
+            metric.to_owned(),
+            Slot {
+                from,
+                outcome: None,
+            },
+        );
         true
     }
 
@@ -117,7 +145,9 @@ impl Mailbox {
         outcome: Option<MeasureOutcome>,
     ) {
         let mut runs = self.0.lock();
-        let Some(run) = runs.get_mut(key).filter(|run| run.uid == uid) else { return };
+        let Some(run) = runs.get_mut(key).filter(|run| run.uid == uid) else {
+            return;
+        };
         match outcome {
             None => drop(run.slots.remove(metric)),
             Some(outcome) => {

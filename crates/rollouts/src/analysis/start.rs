@@ -32,7 +32,10 @@ impl AnalysisConfig {
         } else {
             format!("{INSTANCE_ID_LABEL}={}", self.instance_id)
         };
-        WatchConfig { labels: Some(labels), fields: None }
+        WatchConfig {
+            labels: Some(labels),
+            fields: None,
+        }
     }
 }
 
@@ -60,7 +63,13 @@ pub fn start(
         errors: Some(numbers.errors),
     };
     let roots: Index<Root<AnalysisRun>> = Index::default();
-    let driver = Driver::with_queue(controller, operator, driver_config, queue.clone(), roots.clone());
+    let driver = Driver::with_queue(
+        controller,
+        operator,
+        driver_config,
+        queue.clone(),
+        roots.clone(),
+    );
     let runs = watch_runs(operator, shared, &config, queue, roots, on_run);
     operator.spawn("watch of analysisruns", runs.run());
     operator.spawn(
@@ -127,7 +136,11 @@ fn watch_runs(
         .ready(operator.readiness.register(AnalysisRun::PLURAL))
         .on_change(move |change| {
             if change.new.is_none() {
-                let uid = change.old.as_ref().map(|old| old.uid().to_owned()).unwrap_or_default();
+                let uid = change
+                    .old
+                    .as_ref()
+                    .map(|old| old.uid().to_owned())
+                    .unwrap_or_default();
                 if let Some(gone) = gone_views.deleted(&change.key, &uid) {
                     on_run(gone);
                 }

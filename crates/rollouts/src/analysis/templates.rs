@@ -26,7 +26,10 @@ pub struct Templates {
 
 impl Default for Templates {
     fn default() -> Self {
-        Self { namespaced: Index::default(), cluster: Index::default() }
+        Self {
+            namespaced: Index::default(),
+            cluster: Index::default(),
+        }
     }
 }
 
@@ -78,7 +81,11 @@ impl Templates {
             }
             let spec = self.find(namespace, &next)?;
             open.extend(spec.templates.iter().rev().cloned());
-            if next.cluster_scope { cluster.push(spec) } else { namespaced.push(spec) }
+            if next.cluster_scope {
+                cluster.push(spec)
+            } else {
+                namespaced.push(spec)
+            }
         }
         namespaced.append(&mut cluster);
         Ok(namespaced)
@@ -92,7 +99,10 @@ impl Templates {
         let name = wanted.template_name.clone();
         let (kind, spec) = if wanted.cluster_scope {
             let found = self.cluster.get(&ObjectKey::new("", &name));
-            ("ClusterAnalysisTemplate", found.map(|root| root.parse_spec()))
+            (
+                "ClusterAnalysisTemplate",
+                found.map(|root| root.parse_spec()),
+            )
         } else {
             let found = self.namespaced.get(&ObjectKey::new(namespace, &name));
             ("AnalysisTemplate", found.map(|root| root.parse_spec()))

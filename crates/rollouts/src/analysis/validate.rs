@@ -100,34 +100,65 @@ pub(super) fn check(spec: &AnalysisRunSpec) -> Result<Checked, InvalidRun> {
             _ => return Err(at("multiple providers specified".to_owned())),
         }
         if let Some(what) = provider::unsupported(&metric.provider) {
-            return Err(InvalidRun::Unsupported { metric: metric.name, what });
+            return Err(InvalidRun::Unsupported {
+                metric: metric.name,
+                what,
+            });
         }
     }
-    apply_rules("dryRun", &spec.dry_run, |rule| &rule.metric_name, &mut metrics, |metric, _| {
-        metric.dry_run = true;
-    })?;
+    apply_rules(
+        "dryRun",
+        &spec.dry_run,
+        |rule| &rule.metric_name,
+        &mut metrics,
+        |metric, _| {
+            metric.dry_run = true;
+        },
+    )?;
     let retention = &spec.measurement_retention;
-    apply_rules("measurementRetention", retention, |rule| &rule.metric_name, &mut metrics, |metric, rule| {
-        if let Some(limit) = usize::try_from(rule.limit).ok().filter(|limit| *limit > 0) {
-            metric.retention = limit;
-        }
-    })?;
+    apply_rules(
+        "measurementRetention",
+        retention,
+        |rule| &rule.metric_name,
+        &mut metrics,
+        |metric, rule| {
+            if let Some(limit) = usize::try_from(rule.limit).ok().filter(|limit| *limit > 0) {
+                metric.retention = limit;
+            }
+        },
+    )?;
     Ok(Checked { metrics })
 }
 
 fn stand_in(argument: &Argument) -> Argument {
-    let secret = argument.value_from.as_ref().is_some_and(|from| from.secret_key_ref.is_some());
-    let value = if secret { Some(SECRET_STAND_IN.to_owned()) } else { argument.value.clone() };
-    Argument { name: argument.name.clone(), value, value_from: None }
+    let secret = argument
+        .value_from
+        .as_ref()
+        .is_some_and(|from| from.secret_key_ref.is_some());
+    let value = if secret {
+        Some(SECRET_STAND_IN.to_owned())
+    } else {
+        argument.value.clone()
+    };
+    Argument {
+        name: argument.name.clone(),
+        value,
+        value_from: None,
+    }
 }
 
 /// The metric with `{{args.x}}` replaced everywhere by the values of `arguments`.
 pub(super) fn fill_in(metric: &Metric, arguments: &[Argument]) -> Result<Metric, String> {
     let text = serde_json::to_string(metric).map_err(|error| error.to_string())?;
     let value_of = |name: &str| {
-        arguments.iter().find(|argument| argument.name == name)?.value.as_deref()
+        arguments
+            .iter()
+            .find(|argument| argument.name == name)?
+            .value
+            .as_deref()
     };
-    let filled = substitute_args(&text, value_of).map_err(|error: ArgumentError| error.to_string())?;
+    let filled =
+        substitute_args(&text, value_of).map_err(|error: ArgumentError| error.to_string())?;
     parse_at("metric", &filled).map_err(|error| error.to_string())
 }
 
@@ -155,7 +186,10 @@ fn rules(index: usize, metric: &Metric) -> Result<CheckedMetric, String> {
         ("consecutiveErrorLimit", error_limit, 0),
         ("consecutiveSuccessLimit", success_limit, 0),
     ];
-    if let Some((name, _, least)) = too_small.into_iter().find(|(_, value, least)| value < least) {
+    if let Some((name, _, least)) = too_small
+        .into_iter()
+        .find(|(_, value, least)| value < least)
+    {
         return Err(format!("{name} must be >= {least}"));
     }
     Ok(CheckedMetric {
@@ -208,7 +242,10 @@ fn apply_rules<R>(
         let matcher = Regex::new(pattern(rule)).ok();
         let mut matched = false;
         for metric in metrics.iter_mut() {
-            if matcher.as_ref().is_some_and(|matcher| matcher.is_match(&metric.name)) {
+            if matcher
+                .as_ref()
+                .is_some_and(|matcher| matcher.is_match(&metric.name))
+            {
                 apply(metric, rule);
                 matched = true;
             }

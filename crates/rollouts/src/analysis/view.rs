@@ -81,7 +81,11 @@ impl RunView {
     /// The view of a run. A part that cannot be read is left out: the AnalysisRun controller tells.
     pub fn of(root: &Root<AnalysisRun>) -> Self {
         let meta = &root.metadata;
-        let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+        let owner = meta
+            .owner_references
+            .iter()
+            .flatten()
+            .find(|owner| owner.controller == Some(true));
         let status = root.parse_status().unwrap_or_default();
         let spec = root.parse_spec().unwrap_or_default();
         let metrics = spec
@@ -135,7 +139,9 @@ pub struct Shared {
 impl Default for Shared {
     fn default() -> Self {
         Self {
-            runs: Index::new(|run: &RunView| run.owner.iter().map(|owner| owner.uid.clone()).collect()),
+            runs: Index::new(|run: &RunView| {
+                run.owner.iter().map(|owner| owner.uid.clone()).collect()
+            }),
             templates: Templates::default(),
         }
     }

@@ -18,7 +18,10 @@ const METRIC_FIELDS: &[Field] = &[
     supported("spec.metrics[].consecutiveSuccessLimit"),
     supported("spec.metrics[].provider.prometheus.address"),
     supported("spec.metrics[].provider.prometheus.query"),
-    supported_note("spec.metrics[].provider.prometheus.timeout", "at most 600 s"),
+    supported_note(
+        "spec.metrics[].provider.prometheus.timeout",
+        "at most 600 s",
+    ),
     supported("spec.metrics[].provider.prometheus.insecure"),
     supported("spec.metrics[].provider.prometheus.headers[].key"),
     supported("spec.metrics[].provider.prometheus.headers[].value"),
@@ -27,8 +30,14 @@ const METRIC_FIELDS: &[Field] = &[
     supported("spec.metrics[].provider.prometheus.rangeQuery.step"),
     supported("spec.metrics[].provider.prometheus.authentication.basicAuth.username"),
     supported("spec.metrics[].provider.prometheus.authentication.basicAuth.password"),
-    planned("spec.metrics[].provider.prometheus.authentication.oauth2.**", RUN_FAILS),
-    planned("spec.metrics[].provider.prometheus.authentication.sigv4.**", RUN_FAILS),
+    planned(
+        "spec.metrics[].provider.prometheus.authentication.oauth2.**",
+        RUN_FAILS,
+    ),
+    planned(
+        "spec.metrics[].provider.prometheus.authentication.sigv4.**",
+        RUN_FAILS,
+    ),
     planned("spec.metrics[].provider.web.**", RUN_FAILS),
     planned("spec.metrics[].provider.job.**", RUN_FAILS),
     planned("spec.metrics[].provider.datadog.**", RUN_FAILS),
@@ -70,11 +79,20 @@ const RUN_ONLY: &[Field] = &[
 ];
 
 /// The table of AnalysisRun, which its controller looks at too.
-pub const RUN_LEDGER: Ledger = Ledger { kind: "AnalysisRun", tables: &[METRIC_FIELDS, RUN_ONLY] };
+pub const RUN_LEDGER: Ledger = Ledger {
+    kind: "AnalysisRun",
+    tables: &[METRIC_FIELDS, RUN_ONLY],
+};
 
 /// The tables of the three kinds.
 pub const LEDGERS: &[Ledger] = &[
-    Ledger { kind: "AnalysisTemplate", tables: &[METRIC_FIELDS, TEMPLATE_ONLY] },
-    Ledger { kind: "ClusterAnalysisTemplate", tables: &[METRIC_FIELDS, TEMPLATE_ONLY] },
+    Ledger {
+        kind: "AnalysisTemplate",
+        tables: &[METRIC_FIELDS, TEMPLATE_ONLY],
+    },
+    Ledger {
+        kind: "ClusterAnalysisTemplate",
+        tables: &[METRIC_FIELDS, TEMPLATE_ONLY],
+    },
     RUN_LEDGER,
 ];

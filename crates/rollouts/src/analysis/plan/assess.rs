@@ -19,7 +19,9 @@ pub(super) struct Verdict {
 pub(super) fn is_terminating(status: &AnalysisRunStatus, asked: bool) -> bool {
     asked
         || status.metric_results.iter().any(|result| {
-            !result.dry_run && result.phase.is_completed() && result.phase != AnalysisPhase::Successful
+            !result.dry_run
+                && result.phase.is_completed()
+                && result.phase != AnalysisPhase::Successful
         })
 }
 
@@ -47,16 +49,26 @@ fn assess_once(
     terminating: bool,
     events: &mut Vec<EventNote>,
 ) -> Verdict {
-    let mut run = Verdict { phase: AnalysisPhase::Unset, message: String::new() };
+    let mut run = Verdict {
+        phase: AnalysisPhase::Unset,
+        message: String::new(),
+    };
     if asked {
         "Run Terminated".clone_into(&mut run.message);
     }
     let (mut counted, mut dry) = (RunSummary::default(), RunSummary::default());
     let mut all_completed = true;
     for metric in &checked.metrics {
-        let summary = if metric.dry_run { &mut dry } else { &mut counted };
+        let summary = if metric.dry_run {
+            &mut dry
+        } else {
+            &mut counted
+        };
         summary.count += 1;
-        let result = status.metric_results.iter_mut().find(|result| result.name == metric.name);
+        let result = status
+            .metric_results
+            .iter_mut()
+            .find(|result| result.name == metric.name);
         let Some(result) = result else {
             all_completed = false;
             continue;
@@ -75,11 +87,17 @@ fn assess_once(
     if terminating && run.phase == AnalysisPhase::Unset {
         run.phase = AnalysisPhase::Successful;
     } else if !terminating && open {
-        run = Verdict { phase: AnalysisPhase::Running, message: String::new() };
+        run = Verdict {
+            phase: AnalysisPhase::Running,
+            message: String::new(),
+        };
     }
     // A measurement that takes several steps must be ended before the run is.
     if terminating && run.phase.is_completed() && has_open_measurement(status) {
-        run = Verdict { phase: AnalysisPhase::Running, message: String::new() };
+        run = Verdict {
+            phase: AnalysisPhase::Running,
+            message: String::new(),
+        };
     }
     run
 }
@@ -87,7 +105,10 @@ fn assess_once(
 fn has_open_measurement(status: &AnalysisRunStatus) -> bool {
     status.metric_results.iter().any(|result| {
         !result.phase.is_completed()
-            && result.measurements.last().is_some_and(|last| !last.phase.is_completed())
+            && result
+                .measurements
+                .last()
+                .is_some_and(|last| !last.phase.is_completed())
     })
 }
 
@@ -128,10 +149,13 @@ fn conclude(metric: &CheckedMetric, result: &mut MetricResult, run: &mut Verdict
     if run.phase == AnalysisPhase::Unset || badness(&result.phase) > badness(&run.phase) {
         run.phase = result.phase.clone();
         if let Some(reason) = reason {
-            run.message =
-                format!("Metric \"{}\" assessed {} due to {reason}", metric.name, result.phase);
+            run.message = format!(
+                "Metric \"{}\" assessed {} due to {reason}",
+                metric.name, result.phase
+            );
             if !result.message.is_empty() {
-                run.message.push_str(&format!(": \"Error Message: {}\"", result.message));
+                run.message
+                    .push_str(&format!(": \"Error Message: {}\"", result.message));
             }
         }
     }
@@ -152,7 +176,11 @@ fn metric_phase(metric: &CheckedMetric, result: &MetricResult, terminating: bool
         return result.phase.clone();
     }
     let Some(last) = result.measurements.last() else {
-        return if terminating { AnalysisPhase::Successful } else { AnalysisPhase::Pending };
+        return if terminating {
+            AnalysisPhase::Successful
+        } else {
+            AnalysisPhase::Pending
+        };
     };
     if !last.phase.is_completed() {
         return AnalysisPhase::Running;
@@ -160,7 +188,10 @@ fn metric_phase(metric: &CheckedMetric, result: &MetricResult, terminating: bool
     if let Some((phase, _)) = beyond_limit(metric, result) {
         return phase;
     }
-    if metric.success_limit.is_some_and(|limit| result.consecutive_success >= limit) {
+    if metric
+        .success_limit
+        .is_some_and(|limit| result.consecutive_success >= limit)
+    {
         return AnalysisPhase::Successful;
     }
     if metric.count.is_some_and(|count| result.count >= count) {
@@ -172,7 +203,11 @@ fn metric_phase(metric: &CheckedMetric, result: &MetricResult, terminating: bool
             (Some(_), None) => AnalysisPhase::Failed,
         };
     }
-    if terminating { AnalysisPhase::Successful } else { AnalysisPhase::Running }
+    if terminating {
+        AnalysisPhase::Successful
+    } else {
+        AnalysisPhase::Running
+    }
 }
 
 /// The limit that was exceeded, if any. Of several the last one counts: errors, then inconclusive

@@ -99,7 +99,10 @@ pub struct Decision {
 
 /// Decides. `now` is the time of the pass.
 pub fn decide(situation: &Situation, now: Timestamp) -> Decision {
-    let mut decision = Decision { status: situation.status.clone(), ..Decision::default() };
+    let mut decision = Decision {
+        status: situation.status.clone(),
+        ..Decision::default()
+    };
     if situation.deleting {
         return decision;
     }
@@ -126,17 +129,34 @@ fn go_on(situation: &Situation, now: Timestamp, decision: &mut Decision) {
                 let message = InvalidRun::Arguments(reason.clone()).to_string();
                 return end(decision, AnalysisPhase::Error, message, now);
             }
-            MeasureOutcome::Taken { measurement, metadata } => {
-                record::record(&mut decision.status, checked, delivery, measurement, metadata);
+            MeasureOutcome::Taken {
+                measurement,
+                metadata,
+            } => {
+                record::record(
+                    &mut decision.status,
+                    checked,
+                    delivery,
+                    measurement,
+                    metadata,
+                );
                 let (metric, phase) = (&delivery.metric, &measurement.phase);
                 decision.notes.push(match measurement.message.as_str() {
-                    "" => format!("metric \"{metric}\" measured {phase}: {}", measurement.value),
+                    "" => format!(
+                        "metric \"{metric}\" measured {phase}: {}",
+                        measurement.value
+                    ),
                     why => format!("metric \"{metric}\" measured {phase}: {why}"),
                 });
             }
         }
     }
-    let verdict = assess::assess(&mut decision.status, checked, situation.terminate, &mut decision.events);
+    let verdict = assess::assess(
+        &mut decision.status,
+        checked,
+        situation.terminate,
+        &mut decision.events,
+    );
     if verdict.phase.is_completed() {
         record::trim(&mut decision.status, checked);
         return end(decision, verdict.phase, verdict.message, now);
@@ -148,7 +168,11 @@ fn go_on(situation: &Situation, now: Timestamp, decision: &mut Decision) {
     let terminating = assess::is_terminating(&decision.status, situation.terminate);
     let busy = &situation.in_flight;
     decision.launches = schedule::due(&decision.status, checked, terminating, busy, now);
-    let launched: HashSet<&str> = decision.launches.iter().map(|launch| launch.metric.as_str()).collect();
+    let launched: HashSet<&str> = decision
+        .launches
+        .iter()
+        .map(|launch| launch.metric.as_str())
+        .collect();
     decision.wake = schedule::next(&decision.status, checked, |name| {
         busy.contains(name) || launched.contains(name)
     });
@@ -158,10 +182,20 @@ fn go_on(situation: &Situation, now: Timestamp, decision: &mut Decision) {
 /// Ends the run with its verdict and tells about it.
 fn end(decision: &mut Decision, phase: AnalysisPhase, message: String, now: Timestamp) {
     let text = format!("Analysis Completed. Result: {phase}");
-    decision.notes.push(if message.is_empty() { text.clone() } else { format!("{text}: {message}") });
+    decision.notes.push(if message.is_empty() {
+        text.clone()
+    } else {
+        format!("{text}: {message}")
+    });
     // Upstream's Event says only the result; the reason belongs beside it.
-    let text = if message.is_empty() { text } else { format!("{text}. {message}") };
-    decision.events.push(assess::event(format!("AnalysisRun{phase}"), text, &phase));
+    let text = if message.is_empty() {
+        text
+    } else {
+        format!("{text}. {message}")
+    };
+    decision
+        .events
+        .push(assess::event(format!("AnalysisRun{phase}"), text, &phase));
     decision.status.phase = phase;
     decision.status.message = message;
     decision.status.completed_at = Some(Time(now));
@@ -176,12 +210,18 @@ fn retire(ttl: Option<&TtlStrategy>, now: Timestamp, decision: &mut Decision) {
     } else {
         ttl.seconds_after_failure
     };
-    let Some(seconds) = own.or(ttl.seconds_after_completion) else { return };
-    let Some(completed) = &decision.status.completed_at else { return };
+    let Some(seconds) = own.or(ttl.seconds_after_completion) else {
+        return;
+    };
+    let Some(completed) = &decision.status.completed_at else {
+        return;
+    };
     let expires = later(completed.0, SignedDuration::from_secs(i64::from(seconds)));
     if now >= expires {
         decision.delete = true;
-        decision.notes.push(format!("time to live of {seconds} s after completion is over"));
+        decision.notes.push(format!(
+            "time to live of {seconds} s after completion is over"
+        ));
     } else {
         decision.wake = Some(expires);
     }

@@ -17,7 +17,11 @@ pub(super) fn record(
     measurement: &Measurement,
     metadata: &BTreeMap<String, String>,
 ) {
-    let Some(metric) = checked.metrics.iter().find(|metric| metric.name == delivery.metric) else {
+    let Some(metric) = checked
+        .metrics
+        .iter()
+        .find(|metric| metric.name == delivery.metric)
+    else {
         return;
     };
     let results = &mut status.metric_results;
@@ -36,7 +40,11 @@ pub(super) fn record(
     if result.phase.is_completed() {
         return;
     }
-    if result.measurements.last().is_some_and(|last| last.finished_at.is_none()) {
+    if result
+        .measurements
+        .last()
+        .is_some_and(|last| last.finished_at.is_none())
+    {
         result.measurements.pop();
     }
     result.measurements.push(measurement.clone());
@@ -58,14 +66,21 @@ fn count(result: &mut MetricResult, phase: &AnalysisPhase) {
         result.consecutive_error = 0;
         result.count = result.count.saturating_add(1);
     }
-    result.consecutive_success =
-        if *phase == AnalysisPhase::Successful { result.consecutive_success.saturating_add(1) } else { 0 };
+    result.consecutive_success = if *phase == AnalysisPhase::Successful {
+        result.consecutive_success.saturating_add(1)
+    } else {
+        0
+    };
 }
 
 /// Drops the oldest measurements beyond what is to be kept.
 pub(super) fn trim(status: &mut AnalysisRunStatus, checked: &Checked) {
     for result in &mut status.metric_results {
-        if let Some(metric) = checked.metrics.iter().find(|metric| metric.name == result.name) {
+        if let Some(metric) = checked
+            .metrics
+            .iter()
+            .find(|metric| metric.name == result.name)
+        {
             let surplus = result.measurements.len().saturating_sub(metric.retention);
             result.measurements.drain(..surplus);
         }

@@ -57,8 +57,14 @@ pub(super) fn next(
     waiting.filter_map(|metric| moment(status, metric)).min()
 }
 
-fn result_of<'s>(status: &'s AnalysisRunStatus, metric: &CheckedMetric) -> Option<&'s MetricResult> {
-    status.metric_results.iter().find(|result| result.name == metric.name)
+fn result_of<'s>(
+    status: &'s AnalysisRunStatus,
+    metric: &CheckedMetric,
+) -> Option<&'s MetricResult> {
+    status
+        .metric_results
+        .iter()
+        .find(|result| result.name == metric.name)
 }
 
 fn open_measurement(
@@ -66,12 +72,19 @@ fn open_measurement(
     metric: &CheckedMetric,
 ) -> Option<crate::api::analysis::Measurement> {
     let result = result_of(status, metric).filter(|result| !result.phase.is_completed())?;
-    result.measurements.last().filter(|last| last.finished_at.is_none()).cloned()
+    result
+        .measurements
+        .last()
+        .filter(|last| last.finished_at.is_none())
+        .cloned()
 }
 
 /// When the metric is to be measured next; `None` when it is complete.
 fn moment(status: &AnalysisRunStatus, metric: &CheckedMetric) -> Option<Timestamp> {
-    let started = status.started_at.as_ref().map_or(Timestamp::MIN, |time| time.0);
+    let started = status
+        .started_at
+        .as_ref()
+        .map_or(Timestamp::MIN, |time| time.0);
     let first = later(started, metric.initial_delay.unwrap_or_default());
     let Some(result) = result_of(status, metric) else {
         return Some(first);

@@ -16,9 +16,9 @@ pub(super) fn judge(
         None | Some("") => Ok(None),
         Some(text) => match evaluate_at(text, value, now) {
             Ok(met) => Ok(Some(met)),
-            Err(error) if is_empty(value) => {
-                Err(format!("the query gave no value, so the condition cannot be applied: {error}"))
-            }
+            Err(error) if is_empty(value) => Err(format!(
+                "the query gave no value, so the condition cannot be applied: {error}"
+            )),
             Err(error) => Err(error.to_string()),
         },
     };

@@ -54,7 +54,10 @@ pub(super) trait MetricProvider {
 pub(super) fn unsupported(provider: &Provider) -> Option<String> {
     match &provider.prometheus {
         Some(prometheus) => prometheus::unsupported(prometheus).map(str::to_owned),
-        None => provider.names().first().map(|name| format!("provider {name}")),
+        None => provider
+            .names()
+            .first()
+            .map(|name| format!("provider {name}")),
     }
 }
 
@@ -108,21 +111,28 @@ impl Providers {
         let (result, metadata) = self.read(&metric).await;
         let judged = result.and_then(|reading| {
             let phase = judge::judge(&reading.value, &metric, self.clock.now());
-            phase.map(|phase| (phase, reading.text.clone(), reading.metadata.clone())).or_else(
-                // The value is worth showing although the condition could not be applied to it.
-                |reason| Err(format!("{reason} (value {})", reading.text)),
-            )
+            phase
+                .map(|phase| (phase, reading.text.clone(), reading.metadata.clone()))
+                .or_else(
+                    // The value is worth showing although the condition could not be applied to it.
+                    |reason| Err(format!("{reason} (value {})", reading.text)),
+                )
         });
         let judged = judged.map_err(|reason| resolved.redact(reason));
-        let metadata =
-            metadata.into_iter().map(|(key, text)| (key, resolved.redact(text))).collect();
+        let metadata = metadata
+            .into_iter()
+            .map(|(key, text)| (key, resolved.redact(text)))
+            .collect();
         self.taken(started, judged, metadata)
     }
 
     async fn read(&self, metric: &Metric) -> (Result<Reading, String>, BTreeMap<String, String>) {
         let Some(spec) = &metric.provider.prometheus else {
             let name = metric.provider.names().first().copied().unwrap_or("(none)");
-            return (Err(format!("provider {name} is not supported yet")), BTreeMap::new());
+            return (
+                Err(format!("provider {name} is not supported yet")),
+                BTreeMap::new(),
+            );
         };
         let provider = match self.servers.provider(spec) {
             Ok(provider) => provider,
@@ -130,7 +140,8 @@ impl Providers {
         };
         let deadline = provider.timeout() + GRACE;
         let read = tokio::time::timeout(deadline, provider.read(self.clock.now())).await;
-        let read = read.unwrap_or_else(|_| Err(format!("no answer within {} s", deadline.as_secs())));
+        let read =
+            read.unwrap_or_else(|_| Err(format!("no answer within {} s", deadline.as_secs())));
         (read, provider.metadata())
     }
 
@@ -156,7 +167,10 @@ impl Providers {
                 measurement.message = shortened(reason, LONGEST_MESSAGE);
             }
         }
-        MeasureOutcome::Taken { measurement, metadata }
+        MeasureOutcome::Taken {
+            measurement,
+            metadata,
+        }
     }
 }
 

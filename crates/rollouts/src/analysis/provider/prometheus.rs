@@ -38,7 +38,10 @@ pub(super) fn unsupported(spec: &Prometheus) -> Option<&'static str> {
     if authentication.oauth2.is_some() {
         return Some("prometheus authentication with oauth2");
     }
-    authentication.sigv4.is_some().then_some("prometheus authentication with sigv4")
+    authentication
+        .sigv4
+        .is_some()
+        .then_some("prometheus authentication with sigv4")
 }
 
 /// Connections to Prometheus servers, made when first needed.
@@ -52,14 +55,23 @@ pub(super) struct PrometheusServers {
 impl PrometheusServers {
     /// `default_address` is used by metrics that name none.
     pub(super) fn new(default_address: Option<String>) -> Self {
-        Self { default_address, ..Self::default() }
+        Self {
+            default_address,
+            ..Self::default()
+        }
     }
 
     /// The provider for a metric.
     pub(super) fn provider(&self, spec: &Prometheus) -> Result<PrometheusProvider, String> {
-        let own = spec.address.as_deref().filter(|address| !address.is_empty());
+        let own = spec
+            .address
+            .as_deref()
+            .filter(|address| !address.is_empty());
         let address = own
-            .or(self.default_address.as_deref().filter(|address| !address.is_empty()))
+            .or(self
+                .default_address
+                .as_deref()
+                .filter(|address| !address.is_empty()))
             .ok_or("prometheus address is not configured")?;
         if !address.starts_with("http://") && !address.starts_with("https://") {
             return Err(format!("prometheus address is not a URL: {address}"));
@@ -76,7 +88,11 @@ impl PrometheusServers {
     }
 
     fn http(&self, insecure: bool) -> Result<reqwest::Client, String> {
-        let mut kept = if insecure { self.unverified.lock() } else { self.verified.lock() };
+        let mut kept = if insecure {
+            self.unverified.lock()
+        } else {
+            self.verified.lock()
+        };
         if let Some(client) = kept.as_ref() {
             return Ok(client.clone());
         }
@@ -113,11 +129,16 @@ impl PrometheusProvider {
             first.status(),
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
         );
-        let response = if refused { self.send(now, false).await? } else { first };
+        let response = if refused {
+            self.send(now, false).await?
+        } else {
+            first
+        };
         let status = response.status();
         let body = read_body(response).await?;
         serde_json::from_slice(&body).map_err(|_| match status.is_success() {
-            true => "the server's answer is not one of Prometheus, or of a type that has no number".to_owned(),
+            true => "the server's answer is not one of Prometheus, or of a type that has no number"
+                .to_owned(),
             false => format!("the server answered {status}: {}", excerpt(&body)),
         })
     }
@@ -129,13 +150,21 @@ impl PrometheusProvider {
             for (name, value) in &self.headers {
                 builder = builder.header(name.clone(), value.clone());
             }
-            if post { builder.post_raw().await } else { builder.get_raw().await }
+            if post {
+                builder.post_raw().await
+            } else {
+                builder.get_raw().await
+            }
         } else {
             let mut builder = self.client.query(&self.query).at(now.as_second());
             for (name, value) in &self.headers {
                 builder = builder.header(name.clone(), value.clone());
             }
-            if post { builder.post_raw().await } else { builder.get_raw().await }
+            if post {
+                builder.post_raw().await
+            } else {
+                builder.get_raw().await
+            }
         };
         sent.map_err(|error| chain(&error))
     }
@@ -145,22 +174,35 @@ impl MetricProvider for PrometheusProvider {
     async fn read(&self, now: Timestamp) -> Result<Reading, String> {
         let answer = tokio::time::timeout(self.timeout, self.ask(now))
             .await
-            .map_err(|_| format!("Prometheus did not answer within {} s", self.timeout.as_secs()))??;
+            .map_err(|_| {
+                format!(
+                    "Prometheus did not answer within {} s",
+                    self.timeout.as_secs()
+                )
+            })??;
         let Some(data) = answer.data.filter(|_| answer.status == "success") else {
             return Err(format!("{}: {}", answer.error_type, answer.error));
         };
         let mut reading = reading(data.data());
         if !answer.warnings.is_empty() {
-            let quoted: Vec<String> =
-                answer.warnings.iter().map(|warning| format!("\"{warning}\"")).collect();
-            reading.metadata.insert("warnings".to_owned(), quoted.join(", "));
+            let quoted: Vec<String> = answer
+                .warnings
+                .iter()
+                .map(|warning| format!("\"{warning}\""))
+                .collect();
+            reading
+                .metadata
+                .insert("warnings".to_owned(), quoted.join(", "));
         }
         Ok(reading)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {
         let query = Some(&self.query).filter(|query| !query.is_empty());
-        query.map(|query| (RESOLVED_QUERY.to_owned(), query.clone())).into_iter().collect()
+        query
+            .map(|query| (RESOLVED_QUERY.to_owned(), query.clone()))
+            .into_iter()
+            .collect()
     }
 }
 
@@ -181,24 +223,37 @@ struct Answer {
 fn reading(data: &Data) -> Reading {
     let list = |floats: Vec<f64>| {
         let texts: Vec<String> = floats.iter().map(|float| number(*float)).collect();
-        (AnalysisValue::Floats(floats), format!("[{}]", texts.join(",")))
+        (
+            AnalysisValue::Floats(floats),
+            format!("[{}]", texts.join(",")),
+        )
     };
     let (value, text) = match data {
-        Data::Scalar(sample) => {
-            (AnalysisValue::Float(sample.value()), number(sample.value()))
-        }
+        Data::Scalar(sample) => (AnalysisValue::Float(sample.value()), number(sample.value())),
         Data::Vector(series) => list(series.iter().map(|one| one.sample().value()).collect()),
-        Data::Matrix(series) => {
-            list(series.iter().flat_map(|one| one.samples()).map(|sample| sample.value()).collect())
-        }
+        Data::Matrix(series) => list(
+            series
+                .iter()
+                .flat_map(|one| one.samples())
+                .map(|sample| sample.value())
+                .collect(),
+        ),
     };
-    Reading { value, text, metadata: BTreeMap::new() }
+    Reading {
+        value,
+        text,
+        metadata: BTreeMap::new(),
+    }
 }
 
 /// A number as Prometheus' own client prints it: never with an exponent.
 fn number(float: f64) -> String {
     if float.is_infinite() {
-        return if float > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
+        return if float > 0.0 {
+            "+Inf".to_owned()
+        } else {
+            "-Inf".to_owned()
+        };
     }
     float.to_string()
 }
@@ -213,9 +268,15 @@ fn headers(spec: &Prometheus) -> Result<HeaderMap, String> {
             _ => return Err(format!("the header {:?} is not valid", header.key)),
         }
     }
-    let login = spec.authentication.as_ref().and_then(|how| how.basic_auth.as_ref());
+    let login = spec
+        .authentication
+        .as_ref()
+        .and_then(|how| how.basic_auth.as_ref());
     if let Some(BasicAuth { username, password }) = login {
-        let pair = [username.as_deref().unwrap_or_default(), password.as_deref().unwrap_or_default()];
+        let pair = [
+            username.as_deref().unwrap_or_default(),
+            password.as_deref().unwrap_or_default(),
+        ];
         let text = format!("Basic {}", base64(pair.join(":").as_bytes()));
         let mut value = reqwest::header::HeaderValue::try_from(text)
             .map_err(|_| "the user name or password is not valid".to_owned())?;
@@ -246,16 +307,26 @@ fn bounds(range: &RangeQuery, now: Timestamp) -> Result<(i64, i64, f64), String>
         time_of(text, now).map_err(|reason| format!("failed to parse rangeQuery.{name}: {reason}"))
     };
     let step = range.step.as_deref().unwrap_or_default();
-    let step: GoDuration =
-        step.parse().map_err(|error| format!("failed to parse rangeQuery.step: {error}"))?;
-    Ok((moment("start", &range.start)?, moment("end", &range.end)?, step.as_secs_f64()))
+    let step: GoDuration = step
+        .parse()
+        .map_err(|error| format!("failed to parse rangeQuery.step: {error}"))?;
+    Ok((
+        moment("start", &range.start)?,
+        moment("end", &range.end)?,
+        step.as_secs_f64(),
+    ))
 }
 
 fn time_of(expression: &str, now: Timestamp) -> Result<i64, String> {
     let program = Program::parse(expression).map_err(|error| error.to_string())?;
     let surroundings = TimeOnly(now);
-    program.check(&surroundings).map_err(|error| error.to_string())?;
-    match program.run(&surroundings).map_err(|error| error.to_string())? {
+    program
+        .check(&surroundings)
+        .map_err(|error| error.to_string())?;
+    match program
+        .run(&surroundings)
+        .map_err(|error| error.to_string())?
+    {
         Value::Time(time) => Ok(time.timestamp().as_second()),
         other => Err(format!("expected a time, but got {}", other.kind())),
     }
@@ -296,7 +367,10 @@ async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
 /// The beginning of a body that is no JSON, for a message.
 fn excerpt(body: &[u8]) -> String {
     const LONGEST: usize = 200;
-    let text: String = String::from_utf8_lossy(body).chars().take(LONGEST).collect();
+    let text: String = String::from_utf8_lossy(body)
+        .chars()
+        .take(LONGEST)
+        .collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

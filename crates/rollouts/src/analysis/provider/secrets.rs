@@ -38,9 +38,15 @@ impl Resolved {
 
 /// Reads the Secrets that the arguments of `order` refer to.
 pub(super) async fn resolve(client: &Client, order: &Order) -> Result<Resolved, SecretError> {
-    let mut resolved = Resolved { arguments: Vec::new(), secrets: Vec::new() };
+    let mut resolved = Resolved {
+        arguments: Vec::new(),
+        secrets: Vec::new(),
+    };
     for argument in &order.arguments {
-        let from = argument.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
+        let from = argument
+            .value_from
+            .as_ref()
+            .and_then(|from| from.secret_key_ref.as_ref());
         let value = match from {
             None => argument.value.clone(),
             Some(from) => {
@@ -50,23 +56,39 @@ pub(super) async fn resolve(client: &Client, order: &Order) -> Result<Resolved, 
             }
         };
         let name = argument.name.clone();
-        resolved.arguments.push(Argument { name, value, value_from: None });
+        resolved.arguments.push(Argument {
+            name,
+            value,
+            value_from: None,
+        });
     }
     // A value that contains another one goes first, so that nothing of it remains.
-    resolved.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    resolved
+        .secrets
+        .sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     Ok(resolved)
 }
 
-async fn read(client: &Client, namespace: &str, from: &SecretKeyRef) -> Result<String, SecretError> {
+async fn read(
+    client: &Client,
+    namespace: &str,
+    from: &SecretKeyRef,
+) -> Result<String, SecretError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = api.get_opt(&from.name).await.map_err(|error| {
         SecretError::Unavailable(format!("cannot read secret '{}': {error}", from.name))
     })?;
     let Some(secret) = secret else {
-        return Err(SecretError::Missing(format!("secrets \"{}\" not found", from.name)));
+        return Err(SecretError::Missing(format!(
+            "secrets \"{}\" not found",
+            from.name
+        )));
     };
     let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(&from.key)) else {
-        let message = format!("key '{}' does not exist in secret '{}'", from.key, from.name);
+        let message = format!(
+            "key '{}' does not exist in secret '{}'",
+            from.key, from.name
+        );
         return Err(SecretError::Missing(message));
     };
     Ok(String::from_utf8_lossy(&bytes.0).into_owned())

@@ -1,9 +1,6 @@
 //! The Prometheus provider against a real HTTP server, and what measurements show of Secrets.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::{AtomicUsize, Ordering}},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -39,12 +36,17 @@ struct Served {
 }
 
 async fn serve(answer: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> (SocketAddr, Served) {
-    let served = Served { seen: Arc::default(), answer: Arc::new(answer) };
+    let served = Served {
+        seen: Arc::default(),
+        answer: Arc::new(answer),
+    };
     let router = Router::new()
         .route("/api/v1/namespaces/ns/secrets/{name}", get(secret))
         .fallback(any(query))
         .with_state(served.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, router).await });
     (address, served)
@@ -58,7 +60,12 @@ async fn query(
     body: Bytes,
 ) -> Response {
     let body = String::from_utf8_lossy(&body).into_owned();
-    let seen = Seen { method, path: uri.to_string(), headers, body };
+    let seen = Seen {
+        method,
+        path: uri.to_string(),
+        headers,
+        body,
+    };
     served.seen.lock().push(seen.clone());
     (served.answer)(&seen)
 }
@@ -74,13 +81,16 @@ async fn secret(Path(name): Path<String>) -> Response {
 }
 
 fn data(result_type: &str, result: Value) -> Response {
-    let body = json!({ "status": "success", "data": { "resultType": result_type, "result": result } });
+    let body =
+        json!({ "status": "success", "data": { "resultType": result_type, "result": result } });
     axum::Json(body).into_response()
 }
 
 fn vector(values: &[&str]) -> Response {
-    let series: Vec<Value> =
-        values.iter().map(|value| json!({ "metric": {}, "value": [1_700_000_000.5, value] })).collect();
+    let series: Vec<Value> = values
+        .iter()
+        .map(|value| json!({ "metric": {}, "value": [1_700_000_000.5, value] }))
+        .collect();
     data("vector", series.into())
 }
 
@@ -104,7 +114,11 @@ fn providers(api_server: SocketAddr, prometheus: Option<String>) -> Providers {
 }
 
 async fn measure(address: SocketAddr, order: &Order) -> Measurement {
-    taken(providers(address, Some(format!("http://{address}"))).measure(order).await)
+    taken(
+        providers(address, Some(format!("http://{address}")))
+            .measure(order)
+            .await,
+    )
 }
 
 fn taken(outcome: MeasureOutcome) -> Measurement {
@@ -116,21 +130,65 @@ fn taken(outcome: MeasureOutcome) -> Measurement {
 
 #[tokio::test]
 async fn answers_become_numbers_and_verdicts() {
-    let matrix = || data("matrix", json!([{ "metric": {}, "values": [[1, "1"], [2, "2.5"]] }, { "metric": {}, "values": [[1, "4"]] }]));
+    let matrix = || {
+        data(
+            "matrix",
+            json!([{ "metric": {}, "values": [[1, "1"], [2, "2.5"]] }, { "metric": {}, "values": [[1, "4"]] }]),
+        )
+    };
     type Make = fn() -> Response;
     let cases: Vec<(Make, &str, &str, AnalysisPhase)> = vec![
-        (|| data("scalar", json!([1, "0.95"])), "result >= 0.95", "0.95", AnalysisPhase::Successful),
-        (|| data("scalar", json!([1, "NaN"])), "isNaN(result)", "NaN", AnalysisPhase::Successful),
-        (|| vector(&["0.5", "1e-7"]), "result[0] > 0.9", "[0.5,0.0000001]", AnalysisPhase::Failed),
-        (|| vector(&["+Inf"]), "isInf(result[0])", "[+Inf]", AnalysisPhase::Successful),
-        (|| vector(&[]), "len(result) == 0", "[]", AnalysisPhase::Successful),
-        (matrix, "all(result, # >= 1) and len(result) == 3", "[1,2.5,4]", AnalysisPhase::Successful),
+        (
+            || data("scalar", json!([1, "0.95"])),
+            "result >= 0.95",
+            "0.95",
+            AnalysisPhase::Successful,
+        ),
+        (
+            || data("scalar", json!([1, "NaN"])),
+            "isNaN(result)",
+            "NaN",
+            AnalysisPhase::Successful,
+        ),
+        (
+            || vector(&["0.5", "1e-7"]),
+            "result[0] > 0.9",
+            "[0.5,0.0000001]",
+            AnalysisPhase::Failed,
+        ),
+        (
+            || vector(&["+Inf"]),
+            "isInf(result[0])",
+            "[+Inf]",
+            AnalysisPhase::Successful,
+        ),
+        (
+            || vector(&[]),
+            "len(result) == 0",
+            "[]",
+            AnalysisPhase::Successful,
+        ),
+        (
+            matrix,
+            "all(result, # >= 1) and len(result) == 3",
+            "[1,2.5,4]",
+            AnalysisPhase::Successful,
+        ),
     ];
     for (answer, condition, value, phase) in cases {
         let (address, _) = serve(move |_| answer()).await;
-        let order = order(json!({ "query": "q" }), json!({ "successCondition": condition }), json!([]));
+        let order = order(
+            json!({ "query": "q" }),
+            json!({ "successCondition": condition }),
+            json!([]),
+        );
         let measurement = measure(address, &order).await;
-        assert_eq!((measurement.value.as_str(), &measurement.phase), (value, &phase), "{condition}: {}", measurement.message);
+        assert_eq!(
+            (measurement.value.as_str(), &measurement.phase),
+            (value, &phase),
+            "{condition}: {}",
+            measurement.message
+        );
         assert!(measurement.started_at.is_some() && measurement.finished_at.is_some());
     }
 }
@@ -138,10 +196,18 @@ async fn answers_become_numbers_and_verdicts() {
 #[tokio::test]
 async fn no_series_is_an_error_that_says_so() {
     let (address, _) = serve(|_| vector(&[])).await;
-    let order = order(json!({ "query": "q" }), json!({ "successCondition": "result[0] > 0" }), json!([]));
+    let order = order(
+        json!({ "query": "q" }),
+        json!({ "successCondition": "result[0] > 0" }),
+        json!([]),
+    );
     let measurement = measure(address, &order).await;
     assert_eq!(measurement.phase, AnalysisPhase::Error);
-    assert!(measurement.message.starts_with("the query gave no value"), "{}", measurement.message);
+    assert!(
+        measurement.message.starts_with("the query gave no value"),
+        "{}",
+        measurement.message
+    );
 }
 
 #[tokio::test]
@@ -151,26 +217,55 @@ async fn a_bad_query_shows_the_words_of_prometheus() {
         (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
     })
     .await;
-    let measurement = measure(address, &order(json!({ "query": "((" }), json!({}), json!([]))).await;
+    let measurement = measure(
+        address,
+        &order(json!({ "query": "((" }), json!({}), json!([])),
+    )
+    .await;
     assert_eq!(measurement.phase, AnalysisPhase::Error);
-    assert_eq!(measurement.message, "bad_data: 1:3: parse error: unexpected end");
+    assert_eq!(
+        measurement.message,
+        "bad_data: 1:3: parse error: unexpected end"
+    );
 }
 
 #[tokio::test]
 async fn a_server_that_is_down_or_no_prometheus_is_an_error() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let closed = listener.local_addr().expect("an address");
     drop(listener);
-    let measurement = measure(closed, &order(json!({ "query": "q" }), json!({}), json!([]))).await;
+    let measurement = measure(
+        closed,
+        &order(json!({ "query": "q" }), json!({}), json!([])),
+    )
+    .await;
     assert_eq!(measurement.phase, AnalysisPhase::Error);
-    assert!(measurement.message.contains("Connection refused"), "{}", measurement.message);
+    assert!(
+        measurement.message.contains("Connection refused"),
+        "{}",
+        measurement.message
+    );
 
-    let (address, _) = serve(|_| (StatusCode::BAD_GATEWAY, "<html>\n  down </html>").into_response()).await;
-    let measurement = measure(address, &order(json!({ "query": "q" }), json!({}), json!([]))).await;
-    assert_eq!(measurement.message, "the server answered 502 Bad Gateway: <html> down </html>");
+    let (address, _) =
+        serve(|_| (StatusCode::BAD_GATEWAY, "<html>\n  down </html>").into_response()).await;
+    let measurement = measure(
+        address,
+        &order(json!({ "query": "q" }), json!({}), json!([])),
+    )
+    .await;
+    assert_eq!(
+        measurement.message,
+        "the server answered 502 Bad Gateway: <html> down </html>"
+    );
 
     let (address, _) = serve(|_| data("string", json!([1, "text"]))).await;
-    let measurement = measure(address, &order(json!({ "query": "q" }), json!({}), json!([]))).await;
+    let measurement = measure(
+        address,
+        &order(json!({ "query": "q" }), json!({}), json!([])),
+    )
+    .await;
     assert_eq!(measurement.phase, AnalysisPhase::Error);
 }
 
@@ -181,16 +276,26 @@ async fn warnings_are_kept_with_the_measurement() {
         axum::Json(body).into_response()
     })
     .await;
-    let measurement = measure(address, &order(json!({ "query": "q" }), json!({}), json!([]))).await;
+    let measurement = measure(
+        address,
+        &order(json!({ "query": "q" }), json!({}), json!([])),
+    )
+    .await;
     assert_eq!(measurement.metadata["warnings"], "\"slow\", \"partial\"");
 }
 
 #[tokio::test]
 async fn a_server_that_hangs_is_given_up_after_the_timeout() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let address = listener.local_addr().expect("an address");
     // Accepts by the backlog and never answers.
-    let measurement = measure(address, &order(json!({ "query": "q", "timeout": 1 }), json!({}), json!([]))).await;
+    let measurement = measure(
+        address,
+        &order(json!({ "query": "q", "timeout": 1 }), json!({}), json!([])),
+    )
+    .await;
     assert_eq!(measurement.message, "Prometheus did not answer within 1 s");
     drop(listener);
 }
@@ -214,9 +319,19 @@ async fn headers_and_login_are_sent_and_secrets_are_not_shown() {
     let outcome = providers(address, Some(format!("http://{address}")))
         .measure(&order(prometheus, json!({}), arguments))
         .await;
-    let MeasureOutcome::Taken { measurement, metadata } = outcome else { unreachable!("{outcome:?}") };
+    let MeasureOutcome::Taken {
+        measurement,
+        metadata,
+    } = outcome
+    else {
+        unreachable!("{outcome:?}")
+    };
     assert_eq!(metadata["ResolvedPrometheusQuery"], "up{key=\"*****\"}");
-    assert!(measurement.message.contains("*****") && !measurement.message.contains("hunter2"), "{}", measurement.message);
+    assert!(
+        measurement.message.contains("*****") && !measurement.message.contains("hunter2"),
+        "{}",
+        measurement.message
+    );
     let seen = served.seen.lock().pop().expect("a request");
     assert_eq!(seen.headers["x-scope-orgid"], "a");
     assert_eq!(seen.headers["authorization"], "Basic bWU6aHVudGVyMg==");
@@ -228,10 +343,16 @@ async fn a_secret_or_key_that_is_missing_is_no_measurement() {
     let (address, _) = serve(|_| vector(&["1"])).await;
     for (secret, key, reason) in [
         ("other", "password", "secrets \"other\" not found"),
-        ("login", "token", "key 'token' does not exist in secret 'login'"),
+        (
+            "login",
+            "token",
+            "key 'token' does not exist in secret 'login'",
+        ),
     ] {
         let arguments = json!([{ "name": "x", "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } }]);
-        let outcome = providers(address, None).measure(&order(json!({ "query": "q" }), json!({}), arguments)).await;
+        let outcome = providers(address, None)
+            .measure(&order(json!({ "query": "q" }), json!({}), arguments))
+            .await;
         assert_eq!(outcome, MeasureOutcome::Unresolved(reason.to_owned()));
     }
 }
@@ -244,22 +365,42 @@ async fn a_range_is_asked_for_with_times_from_expressions() {
         "rangeQuery": { "start": "now() - duration(\"5m\")", "end": "now()", "step": "1m30s" },
     });
     let measurement = measure(address, &order(prometheus, json!({}), json!([]))).await;
-    assert_eq!((measurement.value.as_str(), measurement.message.as_str()), ("[]", ""));
+    assert_eq!(
+        (measurement.value.as_str(), measurement.message.as_str()),
+        ("[]", "")
+    );
     let seen = served.seen.lock().pop().expect("a request");
     assert_eq!(seen.path, "/api/v1/query_range");
     let field = |name: &str| {
-        let pair = seen.body.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+        let pair = seen
+            .body
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(&format!("{name}=")));
         pair.expect("a field").to_owned()
     };
-    let (start, end): (i64, i64) = (field("start").parse().expect("a time"), field("end").parse().expect("a time"));
+    let (start, end): (i64, i64) = (
+        field("start").parse().expect("a time"),
+        field("end").parse().expect("a time"),
+    );
     assert_eq!((end - start, field("step").as_str()), (300, "90"));
 
     for (range, message) in [
-        (json!({ "start": "now()", "end": "now()", "step": "5" }), "failed to parse rangeQuery.step: time: missing unit in duration \"5\""),
-        (json!({ "start": "5", "end": "now()", "step": "5s" }), "failed to parse rangeQuery.start: expected a time, but got int"),
+        (
+            json!({ "start": "now()", "end": "now()", "step": "5" }),
+            "failed to parse rangeQuery.step: time: missing unit in duration \"5\"",
+        ),
+        (
+            json!({ "start": "5", "end": "now()", "step": "5s" }),
+            "failed to parse rangeQuery.start: expected a time, but got int",
+        ),
     ] {
         let prometheus = json!({ "query": "up", "rangeQuery": range });
-        assert_eq!(measure(address, &order(prometheus, json!({}), json!([]))).await.message, message);
+        assert_eq!(
+            measure(address, &order(prometheus, json!({}), json!([])))
+                .await
+                .message,
+            message
+        );
     }
 }
 
@@ -270,46 +411,73 @@ async fn a_proxy_that_only_lets_get_pass_is_asked_with_get() {
         _ => vector(&["1"]),
     })
     .await;
-    let measurement = measure(address, &order(json!({ "query": "a+b" }), json!({}), json!([]))).await;
+    let measurement = measure(
+        address,
+        &order(json!({ "query": "a+b" }), json!({}), json!([])),
+    )
+    .await;
     assert_eq!(measurement.value, "[1]");
-    assert!(served.seen.lock().pop().expect("a request").path.contains("query=a%2Bb"));
+    assert!(
+        served
+            .seen
+            .lock()
+            .pop()
+            .expect("a request")
+            .path
+            .contains("query=a%2Bb")
+    );
 }
 
 #[tokio::test]
 async fn an_address_is_needed_and_must_be_a_url() {
     let (address, _) = serve(|_| vector(&["1"])).await;
-    let none = taken(providers(address, None).measure(&order(json!({ "query": "q" }), json!({}), json!([]))).await);
+    let none = taken(
+        providers(address, None)
+            .measure(&order(json!({ "query": "q" }), json!({}), json!([])))
+            .await,
+    );
     assert_eq!(none.message, "prometheus address is not configured");
-    let bad = order(json!({ "query": "q", "address": "prometheus:9090" }), json!({}), json!([]));
-    assert_eq!(measure(address, &bad).await.message, "prometheus address is not a URL: prometheus:9090");
+    let bad = order(
+        json!({ "query": "q", "address": "prometheus:9090" }),
+        json!({}),
+        json!([]),
+    );
+    assert_eq!(
+        measure(address, &bad).await.message,
+        "prometheus address is not a URL: prometheus:9090"
+    );
 }
 
 #[tokio::test]
 async fn an_endless_answer_is_refused() {
     let (address, _) = serve(|_| "x".repeat(5 * 1024 * 1024).into_response()).await;
-    let measurement = measure(address, &order(json!({ "query": "q" }), json!({}), json!([]))).await;
-    assert!(measurement.message.starts_with("the answer is larger than"), "{}", measurement.message);
+    let measurement = measure(
+        address,
+        &order(json!({ "query": "q" }), json!({}), json!([])),
+    )
+    .await;
+    assert!(
+        measurement.message.starts_with("the answer is larger than"),
+        "{}",
+        measurement.message
+    );
 }
 
 #[tokio::test]
-async fn many_measurements_go_at_once_and_not_too_many() {
-    static OPEN: AtomicUsize = AtomicUsize::new(0);
-    static MOST: AtomicUsize = AtomicUsize::new(0);
-    let (address, _) = serve(|_| {
-        MOST.fetch_max(OPEN.load(Ordering::SeqCst), Ordering::SeqCst);
-        vector(&["1"])
-    })
-    .await;
+async fn measurements_beyond_the_limit_wait_for_their_turn() {
+    let (address, served) = serve(|_| vector(&["1"])).await;
     let providers = providers(address, Some(format!("http://{address}")));
+    let all_permits = providers
+        .permits
+        .acquire_many(super::AT_ONCE.try_into().expect("small"))
+        .await;
     let order = order(json!({ "query": "q" }), json!({}), json!([]));
-    let all = (0..3 * super::AT_ONCE).map(|_| async {
-        let outcome = providers.measure(&order).await;
-        OPEN.fetch_add(1, Ordering::SeqCst);
-        taken(outcome).phase
-    });
-    let phases = futures::future::join_all(all).await;
-    assert!(phases.iter().all(|phase| *phase == AnalysisPhase::Successful));
-    assert!(MOST.load(Ordering::SeqCst) > 0);
+    let waiting = providers.measure(&order);
+    tokio::pin!(waiting);
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    assert!(served.seen.lock().is_empty());
+    drop(all_permits);
+    assert_eq!(taken(waiting.await).phase, AnalysisPhase::Successful);
 }
 
 #[test]
@@ -323,8 +491,16 @@ fn conditions_combine_as_documented() {
         (None, Some("result[0] < 1"), Some("Failed")),
         (None, Some("result[0] > 1"), Some("Successful")),
         (Some("result[0] < 1"), Some("result[0] < 1"), Some("Failed")),
-        (Some("result[0] < 1"), Some("result[0] > 1"), Some("Successful")),
-        (Some("result[0] > 1"), Some("result[0] > 1"), Some("Inconclusive")),
+        (
+            Some("result[0] < 1"),
+            Some("result[0] > 1"),
+            Some("Successful"),
+        ),
+        (
+            Some("result[0] > 1"),
+            Some("result[0] > 1"),
+            Some("Inconclusive"),
+        ),
         (Some("result[0] > 1"), Some("result[0] < 1"), Some("Failed")),
         (Some(""), Some(""), Some("Successful")),
         // A list is no number, a number is no verdict, an index may be out of range, a name unknown.
@@ -337,15 +513,47 @@ fn conditions_combine_as_documented() {
         (Some("all(result, # < 1)"), None, Some("Successful")),
         (Some("any(result, {# > 1})"), None, Some("Failed")),
         (Some("0.5 in result"), None, Some("Successful")),
-        (Some("max(result) <= 0.5 && min(result) >= 0.5"), None, Some("Successful")),
-        (Some("len(result) > 0 and asInt(result[0]) == 0"), None, Some("Successful")),
+        (
+            Some("max(result) <= 0.5 && min(result) >= 0.5"),
+            None,
+            Some("Successful"),
+        ),
+        (
+            Some("len(result) > 0 and asInt(result[0]) == 0"),
+            None,
+            Some("Successful"),
+        ),
         (Some("default(result, 0) != nil"), None, Some("Successful")),
-        (Some("isNaN(result[0]) || result[0] > 0.95"), None, Some("Failed")),
-        (Some("isInf(result[0]) or isNil(result)"), None, Some("Failed")),
-        (Some("filter(result, # > 0.1)[0] == 0.5"), None, Some("Successful")),
-        (Some("sum(result) / len(result) == mean(result)"), None, Some("Successful")),
-        (Some("(result[0] ?? 1) < 1 ? true : false"), None, Some("Successful")),
-        (Some("result | count(# == 0.5) == 1"), None, Some("Successful")),
+        (
+            Some("isNaN(result[0]) || result[0] > 0.95"),
+            None,
+            Some("Failed"),
+        ),
+        (
+            Some("isInf(result[0]) or isNil(result)"),
+            None,
+            Some("Failed"),
+        ),
+        (
+            Some("filter(result, # > 0.1)[0] == 0.5"),
+            None,
+            Some("Successful"),
+        ),
+        (
+            Some("sum(result) / len(result) == mean(result)"),
+            None,
+            Some("Successful"),
+        ),
+        (
+            Some("(result[0] ?? 1) < 1 ? true : false"),
+            None,
+            Some("Successful"),
+        ),
+        (
+            Some("result | count(# == 0.5) == 1"),
+            None,
+            Some("Successful"),
+        ),
         (Some("not (result[0] > 1)"), None, Some("Successful")),
         (Some("now().Year() == 2026"), None, Some("Successful")),
     ] {
@@ -355,6 +563,10 @@ fn conditions_combine_as_documented() {
             ..Metric::default()
         };
         let found = judge(&one, &metric, now).map(|phase| phase.to_string());
-        assert_eq!(found.as_deref().ok(), verdict, "{success:?} {failure:?}: {found:?}");
+        assert_eq!(
+            found.as_deref().ok(),
+            verdict,
+            "{success:?} {failure:?}: {found:?}"
+        );
     }
 }

@@ -6,7 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
 use crate::{
-    analysis::build::{ArgumentSources, BuildError, RunRequest, RunType, arguments, build_run, flatten, run_name},
+    analysis::build::{
+        ArgumentSources, BuildError, RunRequest, RunType, arguments, build_run, flatten, run_name,
+    },
     api::analysis::{AnalysisTemplateSpec, RolloutAnalysis},
 };
 
@@ -18,13 +20,21 @@ fn metric(name: &str) -> Value {
     json!({ "name": name, "provider": { "prometheus": { "query": "up{hash=\"{{args.hash}}\"}" } } })
 }
 
-fn build(analysis: Value, templates: &[AnalysisTemplateSpec], run_type: RunType) -> Result<Value, BuildError> {
+fn build(
+    analysis: Value,
+    templates: &[AnalysisTemplateSpec],
+    run_type: RunType,
+) -> Result<Value, BuildError> {
     let analysis: RolloutAnalysis = serde_json::from_value(analysis).expect("an analysis");
     let rollout = json!({
         "metadata": { "name": "web", "namespace": "shop", "labels": { "team": "a" } },
         "spec": { "replicas": 3, "template": { "spec": { "containers": [{ "image": "web:2" }] } } },
     });
-    let sources = ArgumentSources { stable_hash: "old", latest_hash: "new", rollout: &rollout };
+    let sources = ArgumentSources {
+        stable_hash: "old",
+        latest_hash: "new",
+        rollout: &rollout,
+    };
     let selector = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
     let run = build_run(RunRequest {
         namespace: "shop",
@@ -91,25 +101,44 @@ fn values_come_from_hashes_fields_and_texts() {
         { "name": "f", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels" } } },
     ] });
     let run = build(analysis, &templates, RunType::Background).expect("a run");
-    let values: Vec<&str> =
-        run["spec"]["args"].as_array().expect("args").iter().map(|arg| arg["value"].as_str().expect("a value")).collect();
+    let values: Vec<&str> = run["spec"]["args"]
+        .as_array()
+        .expect("args")
+        .iter()
+        .map(|arg| arg["value"].as_str().expect("a value"))
+        .collect();
     assert_eq!(values, ["plain", "old", "a", "3", "web:2", "team=\"a\""]);
 }
 
 #[test]
 fn what_cannot_be_built_says_why() {
-    let plain = || template(json!({ "metrics": [metric("m")], "args": [{ "name": "x", "value": "1" }] }));
+    let plain =
+        || template(json!({ "metrics": [metric("m")], "args": [{ "name": "x", "value": "1" }] }));
     let other = |value: Value| template(value);
     for (templates, args, message) in [
-        (vec![plain(), plain()], json!([]), "two metrics have the same name 'm'"),
         (
-            vec![plain(), other(json!({ "args": [{ "name": "x", "value": "2" }] }))],
+            vec![plain(), plain()],
+            json!([]),
+            "two metrics have the same name 'm'",
+        ),
+        (
+            vec![
+                plain(),
+                other(json!({ "args": [{ "name": "x", "value": "2" }] })),
+            ],
             json!([]),
             "Argument `x` specified multiple times with different values: '1', '2'",
         ),
-        (vec![other(json!({ "args": [{ "name": "y" }] }))], json!([]), "args.y was not resolved"),
         (
-            vec![other(json!({ "dryRun": [{ "metricName": "a" }] })), other(json!({ "dryRun": [{ "metricName": "a" }] }))],
+            vec![other(json!({ "args": [{ "name": "y" }] }))],
+            json!([]),
+            "args.y was not resolved",
+        ),
+        (
+            vec![
+                other(json!({ "dryRun": [{ "metricName": "a" }] })),
+                other(json!({ "dryRun": [{ "metricName": "a" }] })),
+            ],
             json!([]),
             "two Dry-Run metric rules have the same name 'a'",
         ),
@@ -129,7 +158,8 @@ fn what_cannot_be_built_says_why() {
             "args.x: path spec.missing[0] is invalid in rollout",
         ),
     ] {
-        let error = build(json!({ "args": args }), &templates, RunType::Background).expect_err(message);
+        let error =
+            build(json!({ "args": args }), &templates, RunType::Background).expect_err(message);
         assert_eq!(error.to_string(), message);
     }
 }

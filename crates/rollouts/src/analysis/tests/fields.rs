@@ -29,7 +29,9 @@ fn leaves(schema: &Value, root: &Value, path: &str, out: &mut Vec<String>) {
 }
 
 fn covers(pattern: &str, leaf: &str) -> bool {
-    pattern.strip_suffix(".**").map_or(pattern == leaf, |stem| leaf.starts_with(stem))
+    pattern
+        .strip_suffix(".**")
+        .map_or(pattern == leaf, |stem| leaf.starts_with(stem))
 }
 
 #[test]
@@ -44,7 +46,11 @@ fn every_field_of_the_types_has_a_row() {
         leaves(&schema, &schema, "spec", &mut paths);
         assert!(paths.len() > 30, "the walk finds the fields: {paths:?}");
         for path in paths {
-            assert!(ledger.fields().any(|field| covers(field.path, &path)), "{}: no row for {path}", ledger.kind);
+            assert!(
+                ledger.fields().any(|field| covers(field.path, &path)),
+                "{}: no row for {path}",
+                ledger.kind
+            );
         }
     }
 }

@@ -9,9 +9,17 @@ use crate::{
 };
 
 fn status(count: i32) -> AnalysisRunStatus {
-    let result = MetricResult { name: "m".into(), count, ..MetricResult::default() };
+    let result = MetricResult {
+        name: "m".into(),
+        count,
+        ..MetricResult::default()
+    };
     let phase = AnalysisPhase::Running;
-    AnalysisRunStatus { phase, metric_results: vec![result], ..AnalysisRunStatus::default() }
+    AnalysisRunStatus {
+        phase,
+        metric_results: vec![result],
+        ..AnalysisRunStatus::default()
+    }
 }
 
 #[test]
@@ -24,7 +32,10 @@ fn a_delivery_stays_until_the_status_shows_it() {
     // The status could not be written, so the next pass sees the delivery again.
     assert_eq!(mailbox.look(&key, "u", &status(2)).delivered.len(), 1);
     assert_eq!(mailbox.look(&key, "u", &status(2)).delivered.len(), 1);
-    assert!(!mailbox.begin(&key, "u", "m", &status(2)), "the value is there already");
+    assert!(
+        !mailbox.begin(&key, "u", "m", &status(2)),
+        "the value is there already"
+    );
     assert_eq!(mailbox.look(&key, "u", &status(3)).delivered.len(), 0);
     assert!(mailbox.begin(&key, "u", "m", &status(3)));
 }

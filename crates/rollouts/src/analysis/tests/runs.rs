@@ -50,7 +50,14 @@ fn one_failure_beyond_the_limit_ends_the_run_and_the_other_metrics() {
     let world = run(spec, "bad=sff good=s");
     insta::assert_snapshot!(world.log);
     let status = world.status();
-    assert_eq!((status.run_summary.count, status.run_summary.failed, status.run_summary.successful), (2, 1, 1));
+    assert_eq!(
+        (
+            status.run_summary.count,
+            status.run_summary.failed,
+            status.run_summary.successful
+        ),
+        (2, 1, 1)
+    );
 }
 
 #[test]
@@ -59,7 +66,10 @@ fn errors_are_retried_after_ten_seconds_and_more_than_four_in_a_row_end_the_run(
     let world = run(spec, "m=e");
     insta::assert_snapshot!(world.log);
     let result = &world.status().metric_results[0];
-    assert_eq!((result.count, result.error, result.consecutive_error), (0, 5, 5));
+    assert_eq!(
+        (result.count, result.error, result.consecutive_error),
+        (0, 5, 5)
+    );
 }
 
 #[test]
@@ -82,7 +92,8 @@ fn an_error_limit_of_zero_takes_no_error() {
 
 #[test]
 fn inconclusive_measurements_beyond_the_limit_end_the_run_inconclusive() {
-    let spec = json!({ "metrics": [metric("m", json!({ "interval": "10s", "inconclusiveLimit": 1 }))] });
+    let spec =
+        json!({ "metrics": [metric("m", json!({ "interval": "10s", "inconclusiveLimit": 1 }))] });
     insta::assert_snapshot!(run(spec, "m=isi").log);
 }
 
@@ -99,7 +110,11 @@ fn the_worst_metric_gives_the_verdict() {
         ("a=e b=i c=s", AnalysisPhase::Error),
         ("a=e b=i c=f", AnalysisPhase::Failed),
     ] {
-        assert_eq!(run(spec.clone(), patterns).status().phase, phase, "{patterns}");
+        assert_eq!(
+            run(spec.clone(), patterns).status().phase,
+            phase,
+            "{patterns}"
+        );
     }
 }
 
@@ -112,11 +127,24 @@ fn a_dry_run_metric_is_measured_and_has_no_say() {
     let world = run(spec, "watched=f real=s");
     insta::assert_snapshot!(world.log);
     let status = world.status();
-    assert_eq!(status.metric_results[1].dry_run || status.metric_results[0].dry_run, true);
-    let watched = status.metric_results.iter().find(|result| result.name == "watched").expect("a result");
-    assert_eq!(watched.message, "Metric assessed Failed due to failed (1) > failureLimit (0)");
+    assert_eq!(
+        status.metric_results[1].dry_run || status.metric_results[0].dry_run,
+        true
+    );
+    let watched = status
+        .metric_results
+        .iter()
+        .find(|result| result.name == "watched")
+        .expect("a result");
+    assert_eq!(
+        watched.message,
+        "Metric assessed Failed due to failed (1) > failureLimit (0)"
+    );
     assert_eq!(status.dry_run_summary.expect("a summary").failed, 1);
-    assert_eq!((status.run_summary.count, status.run_summary.successful), (1, 1));
+    assert_eq!(
+        (status.run_summary.count, status.run_summary.successful),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -140,10 +168,14 @@ fn terminate_ends_an_endless_run_with_what_was_measured() {
 
 #[test]
 fn terminate_before_the_first_measurement_is_a_success() {
-    let spec = json!({ "terminate": true, "metrics": [metric("m", json!({ "initialDelay": "1h" }))] });
+    let spec =
+        json!({ "terminate": true, "metrics": [metric("m", json!({ "initialDelay": "1h" }))] });
     let world = run(spec, "m=f");
     let status = world.status();
-    assert_eq!((status.phase, status.message.as_str()), (AnalysisPhase::Successful, "Run Terminated"));
+    assert_eq!(
+        (status.phase, status.message.as_str()),
+        (AnalysisPhase::Successful, "Run Terminated")
+    );
     assert!(status.metric_results.is_empty());
 }
 
@@ -158,13 +190,22 @@ fn a_streak_of_successes_ends_the_metric_early() {
 
 #[test]
 fn a_streak_that_never_comes_is_inconclusive_or_failed_by_the_failure_limit() {
-    for (limit, phase) in [(5, AnalysisPhase::Inconclusive), (-1, AnalysisPhase::Failed)] {
+    for (limit, phase) in [
+        (5, AnalysisPhase::Inconclusive),
+        (-1, AnalysisPhase::Failed),
+    ] {
         let spec = json!({ "metrics": [metric("m", json!({
             "interval": "10s", "count": 5, "failureLimit": limit, "consecutiveSuccessLimit": 2
         }))] });
         let status = run(spec, "m=sfsfs").status();
         assert_eq!(status.phase, phase, "failureLimit {limit}");
-        assert!(status.message.ends_with("consecutiveSuccess (1) < consecutiveSuccessLimit (2)"), "{}", status.message);
+        assert!(
+            status
+                .message
+                .ends_with("consecutiveSuccess (1) < consecutiveSuccessLimit (2)"),
+            "{}",
+            status.message
+        );
     }
 }
 
@@ -179,7 +220,11 @@ fn ten_measurements_are_kept_or_as_many_as_a_rule_says() {
     });
     let status = run(spec, "few=s many=s").status();
     let kept = |name: &str| {
-        let result = status.metric_results.iter().find(|result| result.name == name).expect("a result");
+        let result = status
+            .metric_results
+            .iter()
+            .find(|result| result.name == name)
+            .expect("a result");
         (result.count, result.measurements.len())
     };
     assert_eq!((kept("few"), kept("many")), ((30, 10), (30, 25)));
@@ -189,8 +234,16 @@ fn ten_measurements_are_kept_or_as_many_as_a_rule_says() {
 fn a_run_is_deleted_when_its_time_to_live_is_over() {
     for (ttl, pattern, seconds) in [
         (json!({ "secondsAfterCompletion": 60 }), "m=s", 60),
-        (json!({ "secondsAfterCompletion": 60, "secondsAfterSuccess": 30 }), "m=s", 30),
-        (json!({ "secondsAfterCompletion": 60, "secondsAfterFailure": 5 }), "m=f", 5),
+        (
+            json!({ "secondsAfterCompletion": 60, "secondsAfterSuccess": 30 }),
+            "m=s",
+            30,
+        ),
+        (
+            json!({ "secondsAfterCompletion": 60, "secondsAfterFailure": 5 }),
+            "m=f",
+            5,
+        ),
         (json!({ "secondsAfterFailure": 5 }), "m=f", 5),
     ] {
         let spec = json!({ "metrics": [metric("m", json!({}))], "ttlStrategy": ttl });
@@ -200,16 +253,23 @@ fn a_run_is_deleted_when_its_time_to_live_is_over() {
         assert!(world.deleted, "{ttl}");
         assert_eq!(world.now.duration_since(start).as_secs(), seconds, "{ttl}");
     }
-    let spec = json!({ "metrics": [metric("m", json!({}))], "ttlStrategy": { "secondsAfterFailure": 5 } });
+    let spec =
+        json!({ "metrics": [metric("m", json!({}))], "ttlStrategy": { "secondsAfterFailure": 5 } });
     assert!(!run(spec, "m=s").deleted);
 }
 
 #[test]
 fn a_run_that_cannot_be_carried_out_says_why() {
     for (spec, message) in [
-        (json!({ "metrics": [] }), "Analysis spec invalid: no metrics specified"),
+        (
+            json!({ "metrics": [] }),
+            "Analysis spec invalid: no metrics specified",
+        ),
         (json!({}), "Analysis spec invalid: no metrics specified"),
-        (json!({ "metrics": "none" }), "Analysis spec invalid: spec.metrics: invalid type: string \"none\", expected a sequence"),
+        (
+            json!({ "metrics": "none" }),
+            "Analysis spec invalid: spec.metrics: invalid type: string \"none\", expected a sequence",
+        ),
         (
             json!({ "metrics": [metric("m", json!({ "failureCondition": "result > {{args.most}}" }))] }),
             "Unable to resolve metric arguments: failed to resolve {{args.most}}",
@@ -221,9 +281,18 @@ fn a_run_that_cannot_be_carried_out_says_why() {
     ] {
         let world = run(spec, "m=s");
         let status = world.status();
-        assert_eq!((status.phase, status.message.as_str()), (AnalysisPhase::Error, message));
+        assert_eq!(
+            (status.phase, status.message.as_str()),
+            (AnalysisPhase::Error, message)
+        );
         assert!(status.completed_at.is_some());
-        assert!(world.log.contains(&format!("Event AnalysisRunError: Analysis Completed. Result: Error. {message}")), "{}", world.log);
+        assert!(
+            world.log.contains(&format!(
+                "Event AnalysisRunError: Analysis Completed. Result: Error. {message}"
+            )),
+            "{}",
+            world.log
+        );
     }
 }
 
@@ -231,19 +300,34 @@ fn a_run_that_cannot_be_carried_out_says_why() {
 fn a_secret_that_is_missing_ends_the_run_in_an_error() {
     let spec = json!({ "metrics": [metric("m", json!({}))] });
     let reason = "secrets \"token\" not found";
-    let mut world = World::new(spec, Box::new(move |_, _| MeasureOutcome::Unresolved(reason.to_owned())));
+    let mut world = World::new(
+        spec,
+        Box::new(move |_, _| MeasureOutcome::Unresolved(reason.to_owned())),
+    );
     world.run_for(HOUR);
-    assert_eq!(world.status().message, format!("Unable to resolve metric arguments: {reason}"));
+    assert_eq!(
+        world.status().message,
+        format!("Unable to resolve metric arguments: {reason}")
+    );
 }
 
 #[test]
 fn a_status_of_a_wrong_form_is_replaced_by_an_error() {
-    let mut world = World::new(json!({ "metrics": [metric("m", json!({}))] }), script("m=s"));
+    let mut world = World::new(
+        json!({ "metrics": [metric("m", json!({}))] }),
+        script("m=s"),
+    );
     world.write_status(json!({ "phase": "Running", "metricResults": "many" }));
     world.run_for(HOUR);
     let status = world.status();
     assert_eq!(status.phase, AnalysisPhase::Error);
-    assert!(status.message.starts_with("Analysis spec invalid: status.metricResults:"), "{}", status.message);
+    assert!(
+        status
+            .message
+            .starts_with("Analysis spec invalid: status.metricResults:"),
+        "{}",
+        status.message
+    );
 }
 
 #[test]
@@ -265,14 +349,23 @@ fn a_restart_in_the_middle_of_a_measurement_measures_again() {
     world.restart();
     world.run_for(HOUR);
     let status = world.status();
-    assert_eq!((status.phase, status.metric_results[0].count), (AnalysisPhase::Successful, 3));
+    assert_eq!(
+        (status.phase, status.metric_results[0].count),
+        (AnalysisPhase::Successful, 3)
+    );
 }
 
 /// What must hold of every status.
 fn check_counts(status: &AnalysisRunStatus) {
     for result in &status.metric_results {
-        assert_eq!(result.count, result.successful + result.failed + result.inconclusive);
-        assert!(result.consecutive_error <= result.error && result.consecutive_success <= result.successful);
+        assert_eq!(
+            result.count,
+            result.successful + result.failed + result.inconclusive
+        );
+        assert!(
+            result.consecutive_error <= result.error
+                && result.consecutive_success <= result.successful
+        );
         assert!(result.measurements.len() <= 10);
     }
     assert_eq!(status.completed_at.is_some(), status.phase.is_completed());

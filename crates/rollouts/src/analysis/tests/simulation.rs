@@ -29,14 +29,21 @@ pub(super) type Script = Box<dyn FnMut(&str, usize) -> MeasureOutcome>;
 
 /// A measurement that ended with `phase`.
 pub(super) fn ended(phase: AnalysisPhase) -> MeasureOutcome {
-    let message = if phase == AnalysisPhase::Error { "connection refused" } else { "" };
+    let message = if phase == AnalysisPhase::Error {
+        "connection refused"
+    } else {
+        ""
+    };
     let measurement = Measurement {
         value: "[1]".to_owned(),
         message: message.to_owned(),
         phase,
         ..Measurement::default()
     };
-    MeasureOutcome::Taken { measurement, metadata: std::collections::BTreeMap::default() }
+    MeasureOutcome::Taken {
+        measurement,
+        metadata: std::collections::BTreeMap::default(),
+    }
 }
 
 /// A script that answers with the letters of `pattern` in turn and then with its last one: s(uccess),
@@ -50,7 +57,11 @@ pub(super) fn script(patterns: &str) -> Script {
         })
         .collect();
     Box::new(move |metric, number| {
-        let letters = &patterns.iter().find(|(name, _)| name == metric).expect("a pattern").1;
+        let letters = &patterns
+            .iter()
+            .find(|(name, _)| name == metric)
+            .expect("a pattern")
+            .1;
         ended(match letters.get(number).or(letters.last()) {
             Some('s') => AnalysisPhase::Successful,
             Some('f') => AnalysisPhase::Failed,
@@ -134,7 +145,9 @@ impl World {
         observed.situation.in_flight = contents.in_flight;
         let decision = decide(&observed.situation, self.now);
         for launch in &decision.launches {
-            let begun = self.mailbox.begin(&key, "u1", &launch.metric, &observed.situation.status);
+            let begun = self
+                .mailbox
+                .begin(&key, "u1", &launch.metric, &observed.situation.status);
             if begun {
                 // A measurement takes no time that the second precision of the status would show.
                 self.flying.push((self.now, launch.metric.clone()));
@@ -142,12 +155,20 @@ impl World {
         }
         let report = report(&observed, &decision);
         for patch in &report.patches {
-            assert_eq!(patch.target, Target::Main, "upstream's CRD has no status subresource");
+            assert_eq!(
+                patch.target,
+                Target::Main,
+                "upstream's CRD has no status subresource"
+            );
             let mut object = json!({ "status": self.status.clone().unwrap_or(json!({})) });
             json_merge(&mut object, &patch.body);
             self.status = Some(object["status"].clone());
         }
-        for note in decision.notes.iter().filter(|note| note.starts_with("metric")) {
+        for note in decision
+            .notes
+            .iter()
+            .filter(|note| note.starts_with("metric"))
+        {
             let note = note.clone();
             self.say(&note);
         }
@@ -157,7 +178,8 @@ impl World {
         }
         self.deleted |= decision.delete;
         self.wake = decision.wake;
-        let idle = self.flying.is_empty() && decision.wake.is_none() && decision.launches.is_empty();
+        let idle =
+            self.flying.is_empty() && decision.wake.is_none() && decision.launches.is_empty();
         assert!(
             !idle || decision.status.phase.is_completed(),
             "nothing would ever wake the run:\n{}",
@@ -175,7 +197,8 @@ impl World {
                 measurement.started_at = Some(Time(started));
                 measurement.finished_at = Some(Time(self.now));
             }
-            self.mailbox.deliver(&ObjectKey::new("ns", "run"), "u1", &metric, Some(outcome));
+            self.mailbox
+                .deliver(&ObjectKey::new("ns", "run"), "u1", &metric, Some(outcome));
         }
     }
 

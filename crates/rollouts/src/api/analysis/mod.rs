@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use request::{
-    RolloutAnalysis, RunArgument, RunMetadata, RunValueFrom, LATEST_HASH, STABLE_HASH,
+    LATEST_HASH, RolloutAnalysis, RunArgument, RunMetadata, RunValueFrom, STABLE_HASH,
 };
 pub use spec::{
     AnalysisRunSpec, AnalysisTemplateSpec, Argument, Authentication, BasicAuth, DryRun, FieldRef,

@@ -245,7 +245,10 @@ impl Provider {
             ("plugin", &self.plugin),
         ];
         let prometheus = self.prometheus.as_ref().map(|_| "prometheus");
-        let others = others.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name);
+        let others = others
+            .into_iter()
+            .filter(|(_, value)| value.is_some())
+            .map(|(name, _)| name);
         prometheus.into_iter().chain(others).collect()
     }
 }

@@ -32,7 +32,10 @@ pub enum AnalysisPhase {
 impl AnalysisPhase {
     /// True when nothing more happens.
     pub fn is_completed(&self) -> bool {
-        matches!(self, Self::Successful | Self::Failed | Self::Error | Self::Inconclusive)
+        matches!(
+            self,
+            Self::Successful | Self::Failed | Self::Error | Self::Inconclusive
+        )
     }
 
     /// The word on the wire.
@@ -205,7 +208,10 @@ pub struct Measurement {
     pub resume_at: Option<Time>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
 const fn is_zero(number: &i32) -> bool {
     *number == 0
 }
