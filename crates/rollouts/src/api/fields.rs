@@ -1,0 +1,121 @@
+//! Which fields of a Rollout have an effect. The tables of the analysis kinds are in
+//! [`crate::api::analysis_fields`].
+
+use reconcile_core::fields::{
+    Field, Ledger, Level, Finding, message, planned, reported, supported, supported_note,
+};
+use serde_json::Value;
+
+use super::analysis_fields;
+
+/// Why a field that decides about traffic or pods is not skipped.
+const STOPS: &str = "a Rollout that sets it is not acted upon and says so in InvalidSpec";
+const LATER: &str = "not supported yet";
+
+const ROLLOUT_FIELDS: &[Field] = &[
+    supported("spec.replicas"),
+    supported("spec.selector.**"),
+    supported_note("spec.template.**", "copied as it is"),
+    planned("spec.workloadRef.**", STOPS),
+    supported("spec.minReadySeconds"),
+    supported("spec.revisionHistoryLimit"),
+    supported("spec.paused"),
+    supported("spec.progressDeadlineSeconds"),
+    supported("spec.progressDeadlineAbort"),
+    planned("spec.restartAt", LATER),
+    supported("spec.rollbackWindow.revisions"),
+    supported("spec.analysis.successfulRunHistoryLimit"),
+    supported("spec.analysis.unsuccessfulRunHistoryLimit"),
+];
+
+const CANARY_FIELDS: &[Field] = &[
+    supported("spec.strategy.canary.canaryService"),
+    supported("spec.strategy.canary.stableService"),
+    supported("spec.strategy.canary.steps[].setWeight"),
+    supported("spec.strategy.canary.steps[].pause.duration"),
+    supported("spec.strategy.canary.steps[].analysis.**"),
+    planned("spec.strategy.canary.steps[].setCanaryScale.**", STOPS),
+    planned("spec.strategy.canary.steps[].experiment.**", STOPS),
+    planned("spec.strategy.canary.steps[].setHeaderRoute.**", STOPS),
+    planned("spec.strategy.canary.steps[].setMirrorRoute.**", STOPS),
+    planned("spec.strategy.canary.steps[].plugin.**", STOPS),
+    planned("spec.strategy.canary.trafficRouting.**", STOPS),
+    planned("spec.strategy.canary.pingPong.**", STOPS),
+    supported_note("spec.strategy.canary.maxSurge", "any text is a percentage, as upstream"),
+    supported_note("spec.strategy.canary.maxUnavailable", "any text is a percentage, as upstream"),
+    supported("spec.strategy.canary.analysis.**"),
+    planned("spec.strategy.canary.antiAffinity.**", LATER),
+    planned("spec.strategy.canary.canaryMetadata.**", LATER),
+    planned("spec.strategy.canary.stableMetadata.**", LATER),
+    reported("spec.strategy.canary.scaleDownDelaySeconds", "has an effect with trafficRouting only"),
+    reported("spec.strategy.canary.scaleDownDelayRevisionLimit", "has an effect with trafficRouting only"),
+    reported("spec.strategy.canary.abortScaleDownDelaySeconds", "has an effect with trafficRouting only"),
+    planned("spec.strategy.canary.dynamicStableScale", STOPS),
+    reported("spec.strategy.canary.minPodsPerReplicaSet", "has an effect with trafficRouting only"),
+    supported("spec.strategy.canary.replicaProgressThreshold.type"),
+    supported("spec.strategy.canary.replicaProgressThreshold.value"),
+];
+
+const BLUE_GREEN_FIELDS: &[Field] = &[
+    supported("spec.strategy.blueGreen.activeService"),
+    supported("spec.strategy.blueGreen.previewService"),
+    supported("spec.strategy.blueGreen.previewReplicaCount"),
+    supported("spec.strategy.blueGreen.autoPromotionEnabled"),
+    supported("spec.strategy.blueGreen.autoPromotionSeconds"),
+    planned("spec.strategy.blueGreen.maxUnavailable", "has an effect on restarts only, which are not supported yet"),
+    supported_note("spec.strategy.blueGreen.scaleDownDelaySeconds", "0 scales down at once; upstream never does"),
+    supported("spec.strategy.blueGreen.scaleDownDelayRevisionLimit"),
+    supported("spec.strategy.blueGreen.prePromotionAnalysis.**"),
+    supported("spec.strategy.blueGreen.postPromotionAnalysis.**"),
+    planned("spec.strategy.blueGreen.antiAffinity.**", LATER),
+    planned("spec.strategy.blueGreen.previewMetadata.**", LATER),
+    planned("spec.strategy.blueGreen.activeMetadata.**", LATER),
+    supported("spec.strategy.blueGreen.abortScaleDownDelaySeconds"),
+];
+
+/// The tables of Rollout.
+pub const ROLLOUT: Ledger =
+    Ledger { kind: "Rollout", tables: &[ROLLOUT_FIELDS, CANARY_FIELDS, BLUE_GREEN_FIELDS] };
+
+/// The tables of all kinds of this binary.
+pub const LEDGERS: &[Ledger] = &[
+    ROLLOUT,
+    analysis_fields::LEDGERS[0],
+    analysis_fields::LEDGERS[1],
+    analysis_fields::LEDGERS[2],
+];
+
+/// The fields of a spec that have no effect, as a sentence for a condition; empty when there are none.
+pub fn unsupported(spec: &Value) -> String {
+    let findings: Vec<Finding> = ROLLOUT
+        .findings(spec, "spec")
+        .into_iter()
+        // An empty wait and an empty template part are values, not unknown fields.
+        .filter(|finding| finding.level != Level::Unknown || !finding.path.ends_with(".pause"))
+        .collect();
+    message(&findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_supported_manifest_has_no_findings() {
+        let spec = json!({
+            "replicas": 2, "selector": {"matchLabels": {"a": "b"}},
+            "template": {"spec": {"containers": [{"name": "c"}]}},
+            "strategy": {"canary": {"steps": [{"setWeight": 20}, {"pause": {}}, {"pause": {"duration": "1m"}}]}}
+        });
+        assert_eq!(unsupported(&spec), "");
+    }
+
+    #[test]
+    fn ignored_fields_are_named() {
+        let spec = json!({"restartAt": "2026-01-01T00:00:00Z", "strategy": {"canary": {"antiAffinity": {"x": {}}, "typo": 1}}});
+        let text = unsupported(&spec);
+        assert!(text.contains("spec.restartAt") && text.contains("canary.antiAffinity") && text.contains("canary.typo"), "{text}");
+    }
+}

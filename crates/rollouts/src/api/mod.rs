@@ -1,0 +1,7 @@
+//! The kinds as Rust types.
+
+pub mod analysis;
+pub mod analysis_fields;
+pub mod fields;
+pub mod rollout;
+pub mod schema;

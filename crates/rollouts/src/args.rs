@@ -1,0 +1,137 @@
+//! The command line, in upstream's spelling.
+
+use clap::{Args, Parser, Subcommand};
+use reconcile_core::args::{KubeArgs, LeaderArgs, LogArgs};
+
+/// Progressive delivery for Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "rollouts", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the controller of Rollouts and AnalysisRuns.
+    Controller(Box<ControllerArgs>),
+}
+
+/// Flags of `rollouts controller`.
+#[derive(Args, Clone, Debug)]
+pub struct ControllerArgs {
+    /// The connection to the API server.
+    #[command(flatten)]
+    pub kube: KubeArgs,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// Leader election.
+    #[command(flatten)]
+    pub leader: LeaderArgs,
+    /// Work in one namespace only; ClusterAnalysisTemplates are not available then.
+    #[arg(long)]
+    pub namespaced: bool,
+    /// The namespace of `--namespaced`; the controller's own when absent.
+    #[arg(long, short = 'n', value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Handle only objects with this value of the label argo-rollouts.argoproj.io/controller-instance-id.
+    #[arg(long = "instance-id", default_value = "", value_name = "ID")]
+    pub instance_id: String,
+    /// Port of the metrics.
+    #[arg(long = "metricsPort", visible_alias = "metricsport", default_value_t = 8090)]
+    pub metrics_port: u16,
+    /// Port of the probes.
+    #[arg(long = "healthzPort", visible_alias = "healthzport", default_value_t = 8080)]
+    pub healthz_port: u16,
+    /// Passes over Rollouts at the same time.
+    #[arg(long = "rollout-threads", default_value_t = 16)]
+    pub rollout_threads: usize,
+    /// Passes over AnalysisRuns at the same time.
+    #[arg(long = "analysis-threads", default_value_t = 30)]
+    pub analysis_threads: usize,
+    /// Address of Prometheus for metrics that name none.
+    #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS", value_name = "URL")]
+    pub prometheus_address: Option<String>,
+    /// Accepted and without effect: Experiments are not supported yet.
+    #[arg(long = "experiment-threads", hide = true)]
+    pub experiment_threads: Option<usize>,
+    /// Accepted and without effect: requests are not throttled here; the API server does that.
+    #[arg(long)]
+    pub qps: Option<f64>,
+    /// Accepted and without effect, as `--qps`.
+    #[arg(long)]
+    pub burst: Option<u32>,
+}
+
+/// Flags of upstream's controller that have no meaning here; the second member says whether a value
+/// follows.
+const UPSTREAM_ONLY: [(&str, bool); 24] = [
+    ("--rollout-resync", true),
+    ("--klog-level", true),
+    ("--klogLevel", true),
+    ("--kloglevel", true),
+    ("--service-threads", true),
+    ("--ingress-threads", true),
+    ("--ephemeral-metadata-threads", true),
+    ("--targetgroupbinding-version", true),
+    ("--istio-api-version", true),
+    ("--ambassador-api-version", true),
+    ("--traefik-api-group", true),
+    ("--traefik-version", true),
+    ("--traefik-api-version", true),
+    ("--apisix-api-version", true),
+    ("--appmesh-crd-version", true),
+    ("--traffic-split-api-version", true),
+    ("--alb-ingress-classes", true),
+    ("--nginx-ingress-classes", true),
+    ("--aws-verify-target-group", false),
+    ("--alb-verify-weight", false),
+    ("--print-version", false),
+    ("--self-service-notification-enabled", false),
+    ("--controllers", true),
+    ("--enable-pprof", false),
+];
+
+/// Takes out flags that only upstream knows, so that its manifests start this program as they are. Gives
+/// the arguments that are left and the flags that were dropped. Flags of neither are dropped too when
+/// they carry their value with `=`; any other unknown flag is left for the parser to refuse.
+pub fn without_upstream_only(arguments: impl IntoIterator<Item = String>) -> (Vec<String>, Vec<String>) {
+    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.into_iter().peekable();
+    while let Some(argument) = arguments.next() {
+        let (name, inline) = argument.split_once('=').map_or((argument.as_str(), false), |(name, _)| (name, true));
+        let Some((_, takes_value)) = UPSTREAM_ONLY.iter().find(|(known, _)| *known == name) else {
+            kept.push(argument);
+            continue;
+        };
+        dropped.push(name.to_owned());
+        if *takes_value && !inline {
+            drop(arguments.next_if(|next| !next.starts_with("--")));
+        }
+    }
+    (kept, dropped)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_do_not_contradict_one_another() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_upstream_are_understood() {
+        let given = "rollouts controller --loglevel debug --klogLevel 2 --instance-id x --qps 40 --alb-ingress-classes=a --metricsPort 0 --leader-elect=false --traefik-version v3";
+        let (kept, dropped) = without_upstream_only(given.split(' ').map(str::to_owned));
+        assert_eq!(dropped, ["--klogLevel", "--alb-ingress-classes", "--traefik-version"]);
+        let Command::Controller(args) = Cli::parse_from(kept).command;
+        assert_eq!((args.instance_id.as_str(), args.metrics_port, args.leader.enabled), ("x", 0, false));
+    }
+}

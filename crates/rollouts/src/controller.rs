@@ -1,0 +1,49 @@
+//! `rollouts controller`.
+
+use anyhow::Context;
+use reconcile_core::operator::{Identity, Operator};
+
+use crate::{
+    analysis::AnalysisConfig,
+    args::ControllerArgs,
+    rollout::{self, RolloutConfig},
+};
+
+/// Name of the lease; the same as upstream's, so that the two never act at the same time.
+const LEASE: &str = "argo-rollouts-controller-lock";
+
+/// Runs until SIGTERM, or until leadership is lost.
+pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
+    let ControllerArgs {
+        kube,
+        log: _,
+        leader,
+        namespaced,
+        namespace,
+        instance_id,
+        metrics_port,
+        healthz_port,
+        rollout_threads,
+        analysis_threads,
+        prometheus_address,
+        experiment_threads: _,
+        qps: _,
+        burst: _,
+    } = args;
+    let lease = if instance_id.is_empty() { LEASE.to_owned() } else { format!("{LEASE}-{instance_id}") };
+    let mut ports = vec![metrics_port, healthz_port];
+    ports.dedup();
+    let identity = Identity { name: "rollouts", lease, ports };
+    let operator = Operator::start(identity, &kube, &leader).await.context("starting")?;
+    let namespace = namespaced.then(|| namespace.unwrap_or_else(|| operator.namespace.clone()));
+    let analysis = AnalysisConfig {
+        namespace: namespace.clone(),
+        instance_id: instance_id.clone(),
+        workers: analysis_threads,
+        prometheus_address,
+    };
+    let config = RolloutConfig { namespace, instance_id, workers: rollout_threads, analysis };
+    rollout::start(&operator, config).context("registering metrics")?;
+    operator.run().await?;
+    Ok(())
+}

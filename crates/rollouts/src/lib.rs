@@ -1,0 +1,20 @@
+//! Progressive delivery for Kubernetes: `Rollout`, `AnalysisTemplate`, `ClusterAnalysisTemplate` and
+//! `AnalysisRun` of `argoproj.io/v1alpha1`.
+//!
+//! ```text
+//!   Rollout ─┐                      ┌─► ReplicaSets (create, scale, delete)
+//!   ReplicaSets ─┤  observe ► plan ► apply ─► Services (selector)
+//!   Services ────┤                      ├─► AnalysisRuns (create, terminate, delete)
+//!   AnalysisRuns ┘                      └─► Rollout status, revision annotation, Events
+//! ```
+//!
+//! - [`api`]: the kinds as Rust types, and which of their fields are supported.
+//! - [`rollout`]: the controller of Rollouts; its `plan` is a pure function.
+//! - [`analysis`]: the controller of AnalysisRuns and the building of runs from templates.
+//! - [`args`], [`controller`]: the command line and the process.
+
+pub mod analysis;
+pub mod api;
+pub mod args;
+pub mod controller;
+pub mod rollout;

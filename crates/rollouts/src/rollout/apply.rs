@@ -1,0 +1,298 @@
+//! Effects. Each is one targeted write; the answer goes into the index, so that the next pass sees it.
+
+use kube::{
+    Client,
+    api::{ApiResource, DynamicObject, PropagationPolicy},
+    core::GroupVersionKind,
+};
+use reconcile_core::{
+    apply::{self, ApplyError},
+    object::{ObjectKey, Root},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    error::RolloutError,
+    kinds::{ReplicaSetKind, ServiceKind, service_view, set_view},
+    observe::Sources,
+    plan::{Action, NewSet, SetChange},
+    world::{CheckedStrategy, Observed, Step},
+};
+use crate::{
+    analysis::{
+        self,
+        build::{self, ArgumentSources, RunRequest, RunType},
+    },
+    api::{
+        analysis::RolloutAnalysis,
+        rollout::{DESIRED_REPLICAS, HASH_LABEL, INSTANCE_ID, MANAGED_BY, REVISION, REVISION_HISTORY, RunStatus},
+    },
+};
+
+/// Field manager of writes.
+const MANAGER: &str = "rollouts-controller";
+/// Annotations of a Rollout that are not about its ReplicaSets.
+const NOT_COPIED: [&str; 5] = [
+    "kubectl.kubernetes.io/last-applied-configuration",
+    REVISION,
+    REVISION_HISTORY,
+    DESIRED_REPLICAS,
+    "notified.notifications.argoproj.io",
+];
+
+/// What an action brought.
+#[derive(Clone, Debug)]
+pub enum Applied {
+    /// It is done.
+    Done,
+    /// The name of the new ReplicaSet is taken by another one.
+    Collision,
+    /// The AnalysisRun that was started.
+    Started(RunStatus),
+}
+
+/// Carries out actions.
+pub struct Hands {
+    /// The fenced client.
+    pub client: Client,
+    /// The indexes.
+    pub sources: Sources,
+    /// `--instance-id`.
+    pub instance_id: String,
+}
+
+impl Hands {
+    /// Carries out one action.
+    pub async fn apply(&self, seen: &Observed, action: &Action) -> Result<Applied, RolloutError> {
+        let namespace = seen.root.metadata.namespace.as_deref().unwrap_or_default();
+        let key = |name: &str| ObjectKey::new(namespace, name);
+        match action {
+            Action::Adopt { name, version } => self.adopt(seen, &key(name), version).await?,
+            Action::Release { name, uid } => self.release(&key(name), uid).await?,
+            Action::Create(set) => return self.create(seen, set).await,
+            Action::Change(change) => self.change(&key(&change.name), change).await?,
+            Action::Delete { name, uid } => self.delete_set(&key(name), uid).await?,
+            Action::Switch { service, to, .. } => self.switch(seen, &key(service), to).await?,
+            Action::StartRun { run_type, hash, revision } => {
+                return self.start_run(seen, *run_type, hash, *revision).await;
+            }
+            Action::TerminateRun(run) => analysis::terminate_run(&self.client, &key(&run.name)).await?,
+            Action::DeleteRun(run) => {
+                let resource = resource("argoproj.io", "v1alpha1", "AnalysisRun", "analysisruns");
+                apply::delete(&self.client, &resource, &key(&run.name), None, PropagationPolicy::Background).await?;
+            }
+        }
+        Ok(Applied::Done)
+    }
+
+    async fn patch_set(&self, key: &ObjectKey, body: &Value) -> Result<(), ApplyError> {
+        let object = apply::merge_patch(&self.client, &replica_sets(), key, body, MANAGER).await?;
+        self.remember_set(object);
+        Ok(())
+    }
+
+    fn remember_set(&self, object: DynamicObject) {
+        let root = serde_json::to_value(object).ok().and_then(|value| Root::<ReplicaSetKind>::from_value(&value).ok());
+        if let Some(root) = root
+            && let Some(view) = set_view(&root)
+        {
+            drop(self.sources.sets.written(&root.metadata, view));
+        }
+    }
+
+    async fn adopt(&self, seen: &Observed, key: &ObjectKey, version: &str) -> Result<(), ApplyError> {
+        let owner = seen.root.controller_reference();
+        let body = json!({ "metadata": { "resourceVersion": version, "ownerReferences": [owner] } });
+        self.patch_set(key, &body).await
+    }
+
+    async fn release(&self, key: &ObjectKey, uid: &str) -> Result<(), ApplyError> {
+        let body = json!({ "metadata": { "uid": uid, "ownerReferences": null } });
+        self.patch_set(key, &body).await
+    }
+
+    async fn change(&self, key: &ObjectKey, change: &SetChange) -> Result<(), ApplyError> {
+        let mut metadata = json!({ "uid": change.uid });
+        if !change.annotations.is_empty() {
+            metadata["annotations"] = json!(change.annotations);
+        }
+        let mut spec = Map::new();
+        if let Some(replicas) = change.replicas {
+            spec.insert("replicas".to_owned(), replicas.into());
+        }
+        if let Some(seconds) = change.min_ready {
+            spec.insert("minReadySeconds".to_owned(), seconds.into());
+        }
+        let mut body = json!({ "metadata": metadata });
+        if !spec.is_empty() {
+            body["spec"] = Value::Object(spec);
+        }
+        self.patch_set(key, &body).await
+    }
+
+    async fn create(&self, seen: &Observed, set: &NewSet) -> Result<Applied, RolloutError> {
+        let key = ObjectKey::new(seen.root.metadata.namespace.clone().unwrap_or_default(), &set.name);
+        let bug = |error: serde_json::Error| RolloutError::Bug(error.to_string());
+        let object: DynamicObject = serde_json::from_value(new_set(seen, set)).map_err(bug)?;
+        match apply::create(&self.client, &replica_sets(), &key, &object, MANAGER).await {
+            Ok(object) => {
+                self.remember_set(object);
+                Ok(Applied::Done)
+            }
+            Err(error) if error.code() == Some(409) => self.found(seen, &key, error).await,
+            Err(source) => Err(RolloutError::CreateSet { name: set.name.clone(), source }),
+        }
+    }
+
+    /// The name is taken: by an earlier attempt of ours, whose answer was lost, or by somebody else.
+    async fn found(&self, seen: &Observed, key: &ObjectKey, error: ApplyError) -> Result<Applied, RolloutError> {
+        let existing = apply::get(&self.client, &replica_sets(), key).await?;
+        let root = existing
+            .and_then(|object| serde_json::to_value(object).ok())
+            .and_then(|value| Root::<ReplicaSetKind>::from_value(&value).ok());
+        let Some((root, view)) = root.and_then(|root| set_view(&root).map(|view| (root, view))) else {
+            return Err(error.into());
+        };
+        let ours = view.owner.as_ref().is_some_and(|owner| owner.uid == seen.root.uid());
+        let same = view.template == seen.spec.compared.digest;
+        drop(self.sources.sets.written(&root.metadata, view));
+        Ok(if ours && same { Applied::Done } else { Applied::Collision })
+    }
+
+    async fn delete_set(&self, key: &ObjectKey, uid: &str) -> Result<(), ApplyError> {
+        let gone = apply::delete(&self.client, &replica_sets(), key, Some(uid), PropagationPolicy::Background).await?;
+        if gone == apply::Deleted::Gone {
+            drop(self.sources.sets.deleted(key, uid));
+        }
+        Ok(())
+    }
+
+    async fn switch(&self, seen: &Observed, key: &ObjectKey, hash: &str) -> Result<(), RolloutError> {
+        let owner = seen.root.metadata.name.as_deref().unwrap_or_default();
+        let body = json!({
+            "metadata": { "annotations": { MANAGED_BY: owner } },
+            "spec": { "selector": { HASH_LABEL: hash } },
+        });
+        let resource = resource("", "v1", "Service", "services");
+        let object = apply::merge_patch(&self.client, &resource, key, &body, MANAGER).await?;
+        let root = serde_json::to_value(object).ok().and_then(|value| Root::<ServiceKind>::from_value(&value).ok());
+        if let Some(root) = root
+            && let Some(view) = service_view(&root)
+        {
+            drop(self.sources.services.written(&root.metadata, view));
+        }
+        Ok(())
+    }
+
+    async fn start_run(
+        &self,
+        seen: &Observed,
+        run_type: RunType,
+        hash: &str,
+        revision: i64,
+    ) -> Result<Applied, RolloutError> {
+        let key = seen.root.key();
+        let Some(analysis) = wanted_analysis(seen, run_type) else {
+            return Err(RolloutError::Bug(format!("no {} analysis is asked for", run_type.label())));
+        };
+        let templates = self.sources.analysis.templates.resolve(&key.namespace, &analysis.templates)?;
+        let rollout = serde_json::to_value(&seen.root).unwrap_or_default();
+        let sources = ArgumentSources {
+            stable_hash: &seen.status.stable_rs,
+            latest_hash: hash,
+            rollout: &rollout,
+        };
+        let run = build::build_run(RunRequest {
+            namespace: &key.namespace,
+            rollout: &key.name,
+            owner: seen.root.controller_reference(),
+            pod_hash: hash,
+            revision: &revision.to_string(),
+            run_type,
+            instance_id: &self.instance_id,
+            selector_labels: &seen.spec.selector.match_labels,
+            analysis,
+            templates: &templates,
+            arguments: build::arguments(&analysis.args, sources)?,
+        })?;
+        let view = analysis::create_run(&self.client, &run).await?;
+        let started = RunStatus {
+            name: view.key.name.clone(),
+            status: view.phase.as_str().to_owned(),
+            message: view.message.clone(),
+        };
+        self.sources.analysis.remember(view);
+        Ok(Applied::Started(started))
+    }
+}
+
+fn wanted_analysis(seen: &Observed, run_type: RunType) -> Option<&RolloutAnalysis> {
+    match (&seen.spec.strategy, run_type) {
+        (CheckedStrategy::Canary(canary), RunType::Step(index)) => {
+            match canary.steps.get(usize::try_from(index).ok()?)? {
+                Step::Analysis(analysis) => Some(analysis),
+                _ => None,
+            }
+        }
+        (CheckedStrategy::Canary(canary), RunType::Background) => {
+            canary.analysis.as_ref().map(|(analysis, _)| analysis)
+        }
+        (CheckedStrategy::BlueGreen(rules), RunType::PrePromotion) => rules.pre_analysis.as_ref(),
+        (CheckedStrategy::BlueGreen(rules), RunType::PostPromotion) => rules.post_analysis.as_ref(),
+        _ => None,
+    }
+}
+
+fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    apply::resource_of(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+fn replica_sets() -> ApiResource {
+    resource("apps", "v1", "ReplicaSet", "replicasets")
+}
+
+/// The ReplicaSet of the newest template as JSON.
+fn new_set(seen: &Observed, set: &NewSet) -> Value {
+    let meta = &seen.root.metadata;
+    let mut template = seen.spec.template.clone();
+    let mut labels = template.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
+    labels[HASH_LABEL] = set.hash.clone().into();
+    if !template["metadata"].is_object() {
+        template["metadata"] = json!({});
+    }
+    template["metadata"]["labels"] = labels.clone();
+    if let Some(instance) = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE_ID)) {
+        labels[INSTANCE_ID] = instance.clone().into();
+    }
+    let mut selector = json!(seen.spec.selector);
+    if !selector["matchLabels"].is_object() {
+        selector["matchLabels"] = json!({});
+    }
+    selector["matchLabels"][HASH_LABEL] = set.hash.clone().into();
+    let mut annotations: Map<String, Value> = meta
+        .annotations
+        .iter()
+        .flatten()
+        .filter(|(key, _)| !NOT_COPIED.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), Value::String(value.clone())))
+        .collect();
+    annotations.insert(REVISION.to_owned(), set.revision.to_string().into());
+    annotations.insert(DESIRED_REPLICAS.to_owned(), seen.spec.replicas.to_string().into());
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": set.name,
+            "namespace": meta.namespace,
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [seen.root.controller_reference()],
+        },
+        "spec": {
+            "replicas": set.replicas,
+            "minReadySeconds": seen.spec.min_ready,
+            "selector": selector,
+            "template": template,
+        },
+    })
+}

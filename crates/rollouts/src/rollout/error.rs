@@ -1,0 +1,58 @@
+//! What can go wrong in a pass.
+
+use reconcile_core::{
+    apply::ApplyError,
+    object::FieldError,
+    reconcile::{Classify, ErrorClass},
+};
+use thiserror::Error;
+
+use crate::analysis::{CreateError, build::BuildError, TemplateError};
+
+/// A pass failed.
+#[derive(Debug, Error)]
+pub enum RolloutError {
+    /// The manifest is wrong, or names something that does not exist.
+    #[error("{0}")]
+    Invalid(#[from] FieldError),
+    /// The API server refused or did not answer.
+    #[error(transparent)]
+    Api(#[from] ApplyError),
+    /// The ReplicaSet of the newest template could not be created.
+    #[error("Failed to create new replica set {name:?}: {source}")]
+    CreateSet {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: ApplyError,
+    },
+    /// The analysis could not be put together.
+    #[error("{0}")]
+    Analysis(#[from] BuildError),
+    /// A template is missing or malformed.
+    #[error("{0}")]
+    Template(#[from] TemplateError),
+    /// An AnalysisRun could not be created.
+    #[error(transparent)]
+    Run(#[from] CreateError),
+    /// The program asked for something impossible.
+    #[error("{0}")]
+    Bug(String),
+}
+
+impl Classify for RolloutError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Invalid(_) | Self::Analysis(_) | Self::Template(_) => ErrorClass::Invalid,
+            Self::Api(error) => error.class(),
+            // A quota or an admission webhook may let it through later.
+            Self::CreateSet { source, .. } => match source.class() {
+                ErrorClass::Invalid => ErrorClass::Transient,
+                other => other,
+            },
+            Self::Run(error) => error.class(),
+            Self::Bug(_) => ErrorClass::Bug,
+        }
+    }
+}

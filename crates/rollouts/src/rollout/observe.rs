@@ -1,0 +1,244 @@
+//! Reads of a pass: everything comes from indexes, nothing from the API server.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use reconcile_core::{
+    kube_types::Selector,
+    object::{FieldError, ObjectKey, Root},
+    watch::Index,
+};
+use serde::Deserialize;
+
+use super::{
+    error::RolloutError,
+    validate,
+    world::{CheckedSpec, CheckedStrategy, Observed, ReplicaSetView, ServiceView, Step},
+};
+use crate::{
+    analysis::Shared,
+    api::{
+        analysis::{RolloutAnalysis, TemplateRef},
+        fields,
+        rollout::{Rollout, RolloutKind},
+    },
+};
+
+/// The indexes that a pass reads.
+#[derive(Clone)]
+pub struct Sources {
+    /// The Rollouts, tagged with the Services and templates that they name.
+    pub roots: Index<Rollout>,
+    /// ReplicaSets, tagged with the uid of their owner, or as orphans of their namespace.
+    pub sets: Index<ReplicaSetView>,
+    /// Services.
+    pub services: Index<ServiceView>,
+    /// AnalysisRuns and templates.
+    pub analysis: Shared,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            roots: Index::new(references),
+            sets: Index::new(|set: &ReplicaSetView| {
+                // Without an owner the namespace is not in the value; orphans are few, so one tag does.
+                vec![set.owner.as_ref().map_or_else(|| ORPHAN.to_owned(), |owner| owner.uid.clone())]
+            }),
+            services: Index::default(),
+            analysis: Shared::default(),
+        }
+    }
+}
+
+/// Tag of ReplicaSets without an owner.
+const ORPHAN: &str = "orphan";
+
+/// The tag of Rollouts that name a Service.
+pub(crate) fn service_tag(namespace: &str, name: &str) -> String {
+    format!("service/{namespace}/{name}")
+}
+
+/// The tag of Rollouts that name a template; cluster templates have no namespace. Nested templates are
+/// not followed: a Rollout that waits for one of them looks again after a while.
+pub(crate) fn template_tag(namespace: &str, name: &str) -> String {
+    format!("template/{namespace}/{name}")
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Names {
+    strategy: StrategyNames,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct StrategyNames {
+    canary: Option<CanaryNames>,
+    blue_green: Option<BlueGreenNames>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct CanaryNames {
+    canary_service: Option<String>,
+    stable_service: Option<String>,
+    steps: Vec<StepNames>,
+    analysis: Option<AnalysisNames>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct StepNames {
+    analysis: Option<AnalysisNames>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AnalysisNames {
+    templates: Vec<TemplateRef>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BlueGreenNames {
+    active_service: Option<String>,
+    preview_service: Option<String>,
+    pre_promotion_analysis: Option<AnalysisNames>,
+    post_promotion_analysis: Option<AnalysisNames>,
+}
+
+/// What a Rollout names: tags under which it is found when one of these changes.
+fn references(root: &Rollout) -> Vec<String> {
+    let namespace = root.metadata.namespace.as_deref().unwrap_or_default();
+    let Some(spec) = &root.spec else {
+        return Vec::new();
+    };
+    // A malformed spec names nothing; it is told to the user elsewhere.
+    let names: Names = serde_json::from_str(spec.get()).unwrap_or_default();
+    let canary = names.strategy.canary.unwrap_or_default();
+    let rules = names.strategy.blue_green.unwrap_or_default();
+    let services = [canary.canary_service, canary.stable_service, rules.active_service, rules.preview_service];
+    let analyses = canary
+        .steps
+        .into_iter()
+        .filter_map(|step| step.analysis)
+        .chain(canary.analysis)
+        .chain(rules.pre_promotion_analysis)
+        .chain(rules.post_promotion_analysis);
+    let mut tags: Vec<String> =
+        services.into_iter().flatten().map(|name| service_tag(namespace, &name)).collect();
+    for template in analyses.flat_map(|analysis| analysis.templates) {
+        let namespace = if template.cluster_scope { "" } else { namespace };
+        tags.push(template_tag(namespace, &template.template_name));
+    }
+    tags
+}
+
+/// Reads everything that a plan may look at.
+pub(crate) fn observe(sources: &Sources, root: &Root<RolloutKind>) -> Result<Observed, RolloutError> {
+    let key = root.key();
+    let spec = validate::check(root.parse_spec()?)?;
+    let status = root.parse_status()?;
+    let services = services(sources, root, &spec)?;
+    templates(sources, &key.namespace, &spec)?;
+    let selector = Selector::try_from(&spec.selector)
+        .map_err(|error| FieldError::new("spec.selector", error.to_string()))?;
+    let (sets, strays) = sources
+        .sets
+        .tagged(root.uid())
+        .into_iter()
+        .map(|(_, set)| set)
+        .partition(|set| selector.matches(&set.labels));
+    let orphans = if root.is_deleting() {
+        Vec::new()
+    } else {
+        let found = sources.sets.tagged(ORPHAN).into_iter();
+        found
+            .filter(|(set_key, set)| {
+                set_key.namespace == key.namespace && !set.deleting && selector.matches(&set.labels)
+            })
+            .map(|(_, set)| set)
+            .collect()
+    };
+    let runs = sources.analysis.runs.tagged(root.uid()).into_iter().map(|(_, run)| run).collect();
+    Ok(Observed {
+        root: root.clone(),
+        unsupported: fields::unsupported(&root.spec_value()),
+        raw_status: root.status_value(),
+        spec,
+        status,
+        sets,
+        orphans,
+        strays,
+        services,
+        runs,
+    })
+}
+
+fn services(
+    sources: &Sources,
+    root: &Rollout,
+    spec: &CheckedSpec,
+) -> Result<BTreeMap<String, Arc<ServiceView>>, FieldError> {
+    let key = root.key();
+    let named: Vec<(&str, &String)> = match &spec.strategy {
+        CheckedStrategy::Canary(canary) => [
+            ("spec.strategy.canary.stableService", &canary.stable_service),
+            ("spec.strategy.canary.canaryService", &canary.canary_service),
+        ]
+        .into_iter()
+        .filter_map(|(path, name)| Some((path, name.as_ref()?)))
+        .collect(),
+        CheckedStrategy::BlueGreen(rules) => {
+            let mut named = vec![("spec.strategy.blueGreen.activeService", &rules.active)];
+            named.extend(rules.preview.as_ref().map(|name| ("spec.strategy.blueGreen.previewService", name)));
+            named
+        }
+    };
+    let mut found = BTreeMap::new();
+    for (path, name) in named {
+        let Some(view) = sources.services.get(&ObjectKey::new(&key.namespace, name)) else {
+            let message = format!("Invalid value: \"{name}\": service \"{name}\" not found");
+            return Err(FieldError::new(path, message));
+        };
+        if let Some(other) = view.managed_by.as_ref().filter(|other| **other != key.name)
+            && sources.roots.get(&ObjectKey::new(&key.namespace, other)).is_some()
+        {
+            let message = format!("Invalid value: \"{name}\": Service \"{name}\" is managed by another Rollout ({other})");
+            return Err(FieldError::new(path, message));
+        }
+        found.insert(name.clone(), view);
+    }
+    Ok(found)
+}
+
+/// All templates must exist before anything moves.
+fn templates(sources: &Sources, namespace: &str, spec: &CheckedSpec) -> Result<(), FieldError> {
+    let named: Vec<(String, &RolloutAnalysis)> = match &spec.strategy {
+        CheckedStrategy::Canary(canary) => canary
+            .steps
+            .iter()
+            .enumerate()
+            .filter_map(|(index, step)| match step {
+                Step::Analysis(analysis) => {
+                    Some((format!("spec.strategy.canary.steps[{index}].analysis"), analysis))
+                }
+                _ => None,
+            })
+            .chain(canary.analysis.iter().map(|(analysis, _)| ("spec.strategy.canary.analysis".to_owned(), analysis)))
+            .collect(),
+        CheckedStrategy::BlueGreen(rules) => [
+            ("spec.strategy.blueGreen.prePromotionAnalysis", &rules.pre_analysis),
+            ("spec.strategy.blueGreen.postPromotionAnalysis", &rules.post_analysis),
+        ]
+        .into_iter()
+        .filter_map(|(path, analysis)| Some((path.to_owned(), analysis.as_ref()?)))
+        .collect(),
+    };
+    for (path, analysis) in named {
+        if let Err(error) = sources.analysis.templates.resolve(namespace, &analysis.templates) {
+            return Err(FieldError::new(format!("{path}.templates"), format!("Invalid value: {error}")));
+        }
+    }
+    Ok(())
+}

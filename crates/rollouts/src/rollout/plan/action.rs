@@ -1,0 +1,132 @@
+//! The effects a plan may ask for.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::analysis::build::RunType;
+
+/// One effect.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Take over a ReplicaSet that nobody owns.
+    Adopt {
+        /// Its name.
+        name: String,
+        /// The resourceVersion that it was seen at; another one means: look again.
+        version: String,
+    },
+    /// Give up a ReplicaSet that the selector does not match any more.
+    Release {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+    /// Create the ReplicaSet of the newest template.
+    Create(NewSet),
+    /// Scale or annotate a ReplicaSet.
+    Change(SetChange),
+    /// Delete a ReplicaSet without pods.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+    /// Let a Service select the pods of another ReplicaSet.
+    Switch {
+        /// Name of the Service.
+        service: String,
+        /// The hash that it selects now.
+        from: Option<String>,
+        /// The hash that it should select.
+        to: String,
+    },
+    /// Start an analysis.
+    StartRun {
+        /// What it is for.
+        run_type: RunType,
+        /// Pod template hash of the new version.
+        hash: String,
+        /// Revision of the new version.
+        revision: i64,
+    },
+    /// Ask an AnalysisRun to end.
+    TerminateRun(RunRef),
+    /// Delete a finished AnalysisRun.
+    DeleteRun(RunRef),
+}
+
+/// An AnalysisRun of the Rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRef {
+    /// Its name.
+    pub name: String,
+}
+
+/// The ReplicaSet of the newest template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSet {
+    /// Its name.
+    pub name: String,
+    /// Pod template hash.
+    pub hash: String,
+    /// Pods to begin with.
+    pub replicas: i32,
+    /// Revision.
+    pub revision: i64,
+}
+
+/// Changes of a ReplicaSet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetChange {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Pods that it should have had so far.
+    pub from: i32,
+    /// Pods that it should have.
+    pub replicas: Option<i32>,
+    /// Annotations to set, or to remove.
+    pub annotations: BTreeMap<&'static str, Option<String>>,
+    /// `minReadySeconds`.
+    pub min_ready: Option<i32>,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Adopt { name, .. } => write!(f, "adopt ReplicaSet {name}"),
+            Self::Release { name, .. } => write!(f, "release ReplicaSet {name}"),
+            Self::Create(set) => {
+                write!(f, "create ReplicaSet {} with {} pods as revision {}", set.name, set.replicas, set.revision)
+            }
+            Self::Change(change) => write_change(f, change),
+            Self::Delete { name, .. } => write!(f, "delete ReplicaSet {name}"),
+            Self::Switch { service, from, to } => {
+                write!(f, "switch Service {service} from {} to {to}", from.as_deref().unwrap_or("everything"))
+            }
+            Self::StartRun { run_type, hash, .. } => write!(f, "start {} analysis of {hash}", run_type.label()),
+            Self::TerminateRun(run) => write!(f, "terminate AnalysisRun {}", run.name),
+            Self::DeleteRun(run) => write!(f, "delete AnalysisRun {}", run.name),
+        }
+    }
+}
+
+fn write_change(f: &mut fmt::Formatter<'_>, change: &SetChange) -> fmt::Result {
+    match change.replicas {
+        Some(to) => write!(f, "scale ReplicaSet {} from {} to {to}", change.name, change.from)?,
+        None => write!(f, "annotate ReplicaSet {}", change.name)?,
+    }
+    for (key, value) in &change.annotations {
+        let short = key.rsplit('/').next().unwrap_or(key);
+        match value {
+            Some(value) => write!(f, ", {short}={value}")?,
+            None => write!(f, ", no {short}")?,
+        }
+    }
+    if let Some(seconds) = change.min_ready {
+        write!(f, ", minReadySeconds={seconds}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,279 @@
+//! The blue-green strategy, one round of it.
+
+use super::{
+    analysis, revision, service,
+    work::{Work, after},
+};
+use crate::{
+    analysis::build::RunType,
+    api::rollout::PauseReason,
+    rollout::world::BlueGreen,
+};
+
+/// One round: preview, sizes, pause, switch, analysis, and what follows. The caller repeats it until
+/// nothing changes.
+pub(super) fn round(work: &mut Work<'_>, rules: &BlueGreen) {
+    if work.status.current_pod_hash.is_empty() || work.status.current_pod_hash != work.newest_hash() {
+        super::reset_common(work);
+        work.status.current_step_index = None;
+        work.status.current_step_hash.clear();
+    }
+    let paused = work.seen.spec.paused;
+    if let (Some(preview), false) = (&rules.preview, paused) {
+        let hash = work.newest_hash();
+        service::switch(work, preview, &hash);
+    }
+    let fast = is_fast(work, rules);
+    if !paused {
+        scale(work, rules);
+    }
+    let saturated = is_saturated(work);
+    let ready = saturated || is_preview_ready(work, rules);
+    analysis::blue_green(work, rules, ready, &active_hash(work, rules));
+    if !paused {
+        pause(work, rules, fast, ready);
+        switch_active(work, rules, fast, saturated);
+    }
+    finish(work, rules);
+    if !paused {
+        shrink_older(work, rules);
+    }
+}
+
+/// The hash that the active Service selects; empty when it selects none.
+pub(super) fn active_hash(work: &Work<'_>, rules: &BlueGreen) -> String {
+    work.services.get(&rules.active).and_then(|view| view.hash.clone()).unwrap_or_default()
+}
+
+/// No pause and no analysis: there is nothing to compare with, or the version was judged before.
+fn is_fast(work: &Work<'_>, rules: &BlueGreen) -> bool {
+    let active = active_hash(work, rules);
+    let new = work.new_set();
+    active.is_empty()
+        || active == new.view.hash
+        || work.is_stable()
+        || work.status.promote_full
+        || new.deadline.is_some_and(|deadline| deadline > work.now)
+        || revision::is_within_window(work)
+}
+
+/// The newest set has all its pods, and all of them are available.
+fn is_saturated(work: &Work<'_>) -> bool {
+    let wanted = work.seen.spec.replicas;
+    let set = work.new_set();
+    !set.is_new()
+        && set.replicas == wanted
+        && set.view.replicas == wanted
+        && set.desired == Some(wanted)
+        && set.view.available == wanted
+}
+
+fn is_preview_ready(work: &Work<'_>, rules: &BlueGreen) -> bool {
+    let set = work.new_set();
+    rules.preview_replicas.is_some_and(|wanted| {
+        !set.is_new() && set.replicas == wanted && set.view.available >= wanted
+    })
+}
+
+fn scale(work: &mut Work<'_>, rules: &BlueGreen) {
+    let wanted = work.seen.spec.replicas;
+    let newest = work.new;
+    if let Some(stable) = work.stable().filter(|stable| *stable != newest) {
+        work.scale(stable, wanted);
+        work.sets[stable].deadline = None;
+    }
+    if work.aborted() && !work.is_stable() {
+        return shrink_preview(work, rules);
+    }
+    let replicas = newest_replicas(work, rules);
+    work.scale(newest, replicas);
+    let current = work.new_set().view.hash == active_hash(work, rules) || work.is_stable();
+    let expired = work.sets[newest].deadline.is_some_and(|deadline| deadline <= work.now);
+    if current || expired {
+        // Until the switch the deadline stays: it says that the version needs no new judgement.
+        work.sets[newest].deadline = None;
+    }
+}
+
+fn newest_replicas(work: &Work<'_>, rules: &BlueGreen) -> i32 {
+    let wanted = work.seen.spec.replicas;
+    let Some(preview) = rules.preview_replicas else {
+        return wanted;
+    };
+    let active = active_hash(work, rules);
+    let newest = work.newest_hash();
+    if work.by_hash(&active).is_none() || active == newest || is_fast(work, rules) {
+        return wanted;
+    }
+    let free = !work.is_paused() && work.status.blue_green.scale_up_preview_check_point;
+    if free { wanted } else { preview }
+}
+
+/// After an abort the preview stays for a while, so that people can look at it.
+fn shrink_preview(work: &mut Work<'_>, rules: &BlueGreen) {
+    let newest = work.new;
+    let Some(delay) = rules.abort_delay else {
+        return;
+    };
+    if work.sets[newest].replicas == 0 || active_hash(work, rules) == work.newest_hash() {
+        return;
+    }
+    let deadline = match work.sets[newest].deadline {
+        Some(deadline) => deadline,
+        None => super::work::next_second(after(work.now, delay)),
+    };
+    if deadline <= work.now {
+        work.note("the preview of the aborted update is scaled down");
+        work.scale(newest, 0);
+    } else {
+        work.sets[newest].deadline = Some(deadline);
+        work.wake_at(deadline);
+    }
+}
+
+fn pause(work: &mut Work<'_>, rules: &BlueGreen, fast: bool, ready: bool) {
+    if work.aborted() {
+        return;
+    }
+    if fast {
+        work.resumed = false;
+        return work.remove_pause(&PauseReason::BlueGreenPause);
+    }
+    let needed = !rules.auto_promotion || rules.auto_promotion_delay.is_some();
+    let judged = rules.pre_analysis.is_none() || analysis::succeeded(work, RunType::PrePromotion);
+    let paused = work.pause_condition(&PauseReason::BlueGreenPause).is_some();
+    if needed && ready && judged && !paused && !work.resumed {
+        work.add_pause(PauseReason::BlueGreenPause);
+    }
+    if paused
+        && let Some(delay) = rules.auto_promotion_delay
+        && work.has_lasted(&PauseReason::BlueGreenPause, delay)
+    {
+        // As a person would promote: the wait is over, the switch is still to come.
+        work.note("autoPromotionSeconds have passed");
+        work.status.pause_conditions.retain(|condition| condition.reason != PauseReason::BlueGreenPause);
+        work.resumed = true;
+    }
+}
+
+/// The pause is over, or there never was one to make.
+fn pause_is_over(work: &Work<'_>, rules: &BlueGreen) -> bool {
+    let needed = !rules.auto_promotion || rules.auto_promotion_delay.is_some();
+    !needed || work.resumed
+}
+
+fn switch_active(work: &mut Work<'_>, rules: &BlueGreen, fast: bool, saturated: bool) {
+    if work.aborted() {
+        let stable = work.status.stable_rs.clone();
+        if !stable.is_empty() && active_hash(work, rules) != stable {
+            service::switch(work, &rules.active, &stable);
+        }
+        return;
+    }
+    let judged = rules.pre_analysis.is_none() || analysis::succeeded(work, RunType::PrePromotion);
+    if !work.is_halted() && !fast && judged && pause_is_over(work, rules) {
+        check_point(work, rules);
+    }
+    if !saturated || work.is_halted() {
+        return;
+    }
+    if fast || (judged && pause_is_over(work, rules)) {
+        let hash = work.newest_hash();
+        service::switch(work, &rules.active, &hash);
+        if work.resumed {
+            work.resumed = false;
+            work.status.controller_pause = false;
+        }
+    }
+}
+
+/// The preview was looked at in its small size; now it gets its full one.
+fn check_point(work: &mut Work<'_>, rules: &BlueGreen) {
+    if rules.preview_replicas.is_some() && is_preview_ready(work, rules) {
+        work.status.blue_green.scale_up_preview_check_point = true;
+    }
+}
+
+fn finish(work: &mut Work<'_>, rules: &BlueGreen) {
+    if work.status.promote_full || revision::is_within_window(work) {
+        work.clear_pauses();
+        work.clear_abort();
+    }
+    if work.aborted() {
+        work.clear_pauses();
+    }
+    let selected = |work: &Work<'_>, name: &str| {
+        work.services.get(name).and_then(|view| view.hash.clone()).unwrap_or_default()
+    };
+    work.status.blue_green.active_selector = selected(work, &rules.active);
+    if let Some(preview) = &rules.preview {
+        work.status.blue_green.preview_selector = selected(work, preview);
+    }
+    if let Some(reason) = may_promote(work, rules) {
+        super::promote(work, &reason);
+        work.status.blue_green.scale_up_preview_check_point = false;
+    }
+}
+
+fn may_promote(work: &mut Work<'_>, rules: &BlueGreen) -> Option<String> {
+    if work.status.blue_green.active_selector != work.newest_hash() || work.is_halted() {
+        return None;
+    }
+    if work.status.promote_full {
+        return Some("Full promotion requested".to_owned());
+    }
+    if revision::is_within_window(work) {
+        return Some("Rollback within window".to_owned());
+    }
+    if work.aborted() {
+        return None;
+    }
+    let needs_verdict = rules.post_analysis.is_some()
+        && !work.status.stable_rs.is_empty()
+        && !work.is_stable()
+        && work.new_set().deadline.is_none();
+    if needs_verdict && !analysis::succeeded(work, RunType::PostPromotion) {
+        return None;
+    }
+    Some("Completed blue-green update".to_owned())
+}
+
+/// Old versions wait for a while after the switch, so that one can go back at once.
+fn shrink_older(work: &mut Work<'_>, rules: &BlueGreen) {
+    if is_verifying(work, rules) && !rules.scale_down_delay_set {
+        return;
+    }
+    let mut older: Vec<usize> = work.older().filter(|index| work.sets[*index].replicas > 0).collect();
+    older.sort_by_key(|index| std::cmp::Reverse(work.sets[*index].revision));
+    let limit = rules.scale_down_limit.unwrap_or(i32::MAX);
+    let mut waiting = 0;
+    for index in older {
+        if is_referenced(work, index) {
+            continue;
+        }
+        let deadline = work.sets[index]
+            .deadline
+            .unwrap_or_else(|| super::work::next_second(after(work.now, rules.scale_down_delay)));
+        waiting += 1;
+        if waiting > limit || deadline <= work.now {
+            work.scale(index, 0);
+        } else {
+            work.sets[index].deadline = Some(deadline);
+            work.wake_at(deadline);
+        }
+    }
+}
+
+/// The old version may be needed again at any moment.
+fn is_verifying(work: &Work<'_>, rules: &BlueGreen) -> bool {
+    let running = rules.post_analysis.is_some() && !work.is_stable();
+    running || work.pause_condition(&PauseReason::InconclusiveAnalysisRun).is_some()
+}
+
+fn is_referenced(work: &Work<'_>, index: usize) -> bool {
+    let hash = &work.sets[index].view.hash;
+    let status = &work.status;
+    [&status.blue_green.active_selector, &status.blue_green.preview_selector, &status.stable_rs]
+        .contains(&hash)
+        || work.services.values().any(|view| view.hash.as_ref() == Some(hash))
+}

@@ -1,0 +1,149 @@
+//! The decision of a pass: a pure function of what was observed and the time.
+//!
+//! A pass works on a copy of the world ([`work`]). The strategy runs round after round on that copy until
+//! a round changes nothing, so that everything that needs no further event happens in one pass and is
+//! written once. What the copy differs in from the world becomes the actions.
+
+mod action;
+mod analysis;
+mod bluegreen;
+mod canary;
+pub(crate) mod conditions;
+pub mod hash;
+pub(crate) mod phase;
+mod pause;
+pub mod replicas;
+mod revision;
+mod service;
+mod summary;
+mod template;
+mod work;
+
+pub use action::{Action, NewSet, RunRef, SetChange};
+
+use jiff::Timestamp;
+use reconcile_core::reconcile::{EventNote, Plan};
+
+use self::work::Work;
+use crate::{
+    api::rollout::RolloutStatus,
+    rollout::world::{CheckedStrategy, Observed},
+};
+
+/// More rounds than any pass needs: each advances a step or ends the pass.
+const EXTRA_ROUNDS: usize = 8;
+
+/// What a pass decides.
+#[derive(Clone, Debug, Default)]
+pub struct Decision {
+    /// Effects, next wake-up, reasons.
+    pub plan: Plan<Action>,
+    /// The status to be written when all effects succeeded.
+    pub status: RolloutStatus,
+    /// Revision to annotate the Rollout with, when it has another one.
+    pub revision: Option<i64>,
+    /// The manifest does not say how many pods; 1 is to be written.
+    pub write_replicas: bool,
+    /// Events.
+    pub events: Vec<EventNote>,
+}
+
+/// Decides.
+pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
+    let mut work = Work::new(seen, now);
+    revision::find_newest(&mut work);
+    let revision = revision::raise(&mut work);
+    if work.retrying {
+        retry(&mut work);
+    }
+    rounds(&mut work);
+    summary::count(&mut work);
+    conditions::update(&mut work);
+    if conditions::abort_if_late(&mut work) {
+        rounds(&mut work);
+        summary::count(&mut work);
+        conditions::update(&mut work);
+    }
+    revision::collect_old(&mut work);
+    analysis::collect_old(&mut work);
+    summary::state(&mut work);
+    let annotated = revision::annotated(&work);
+    let mut events = std::mem::take(&mut work.events);
+    events.extend(work.scaling_events());
+    let mut plan = Plan::new();
+    plan.actions = work.actions();
+    work.notes.iter().for_each(|text| plan.note(text.clone()));
+    plan.wake = work.wake;
+    Decision {
+        plan,
+        status: work.status,
+        revision: (annotated != Some(revision)).then_some(revision),
+        write_replicas: seen.spec.replicas_unset,
+        events,
+    }
+}
+
+fn rounds(work: &mut Work<'_>) {
+    let steps = work.seen.spec.canary().map_or(0, |canary| canary.steps.len());
+    for _ in 0..steps + EXTRA_ROUNDS {
+        let before = (work.status.clone(), sizes(work), work.services.clone());
+        match &work.seen.spec.strategy {
+            CheckedStrategy::Canary(canary) => canary::round(work, canary),
+            CheckedStrategy::BlueGreen(rules) => bluegreen::round(work, rules),
+        }
+        if before == (work.status.clone(), sizes(work), work.services.clone()) {
+            break;
+        }
+    }
+}
+
+fn sizes(work: &Work<'_>) -> Vec<(i32, Option<Timestamp>)> {
+    work.sets.iter().map(|set| (set.replicas, set.deadline)).collect()
+}
+
+/// A person took back an abort: the update begins anew, and so does its analysis.
+fn retry(work: &mut Work<'_>) {
+    work.note("retrying after an abort");
+    work.status.aborted_at = None;
+    forget_runs(work);
+    let newest = work.new;
+    // The deadline stems from the abort; it does not say that the version needs no judgement.
+    work.sets[newest].deadline = None;
+}
+
+/// What a new template or other steps do to the status of either strategy.
+fn reset_common(work: &mut Work<'_>) {
+    work.clear_pauses();
+    if !work.status.current_pod_hash.is_empty() {
+        work.clear_abort();
+        work.status.promote_full = false;
+    }
+    work.status.current_pod_hash = work.newest_hash();
+    work.status.blue_green.scale_up_preview_check_point = false;
+    work.status.canary.step_plugin_statuses = None;
+    forget_runs(work);
+}
+
+fn forget_runs(work: &mut Work<'_>) {
+    let status = &mut work.status;
+    status.canary.current_step_analysis_run_status = None;
+    status.canary.current_background_analysis_run_status = None;
+    status.blue_green.pre_promotion_analysis_run_status = None;
+    status.blue_green.post_promotion_analysis_run_status = None;
+}
+
+/// The newest version is the stable one from now on.
+fn promote(work: &mut Work<'_>, why: &str) {
+    work.status.promote_full = false;
+    if work.is_stable() {
+        return;
+    }
+    let (hash, revision) = (work.newest_hash(), work.new_set().revision);
+    let text = format!("Rollout completed update to revision {revision} ({hash}): {why}");
+    work.note(text.clone());
+    work.events.push(EventNote::normal("RolloutCompleted", text));
+    work.status.stable_rs = hash;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Which ReplicaSet belongs to the newest template, its revision, and what becomes of old ones.
+
+use std::sync::Arc;
+
+use reconcile_core::reconcile::EventNote;
+
+use super::work::{Set, Work};
+use crate::{
+    api::rollout::REVISION,
+    rollout::world::ReplicaSetView,
+};
+
+/// Finds the ReplicaSet of the newest template, or plans a new one. Its hash is sought first, then any
+/// set with an equal template, so that sets of another controller are taken over without a redeployment.
+pub(super) fn find_newest(work: &mut Work<'_>) {
+    let spec = &work.seen.spec;
+    let hash = spec.compared.pod_hash(work.status.collision_count);
+    let live = |set: &&Set| !set.view.deleting;
+    let found = work
+        .sets
+        .iter()
+        .filter(live)
+        .find(|set| set.view.hash == hash && set.view.template == spec.compared.digest)
+        .or_else(|| work.sets.iter().filter(live).find(|set| set.view.template == spec.compared.digest))
+        .map(|set| set.view.name.clone());
+    if let Some(name) = found {
+        work.new = work.sets.iter().position(|set| set.view.name == name).unwrap_or_default();
+        return;
+    }
+    let name = format!("{}-{hash}", work.seen.root.metadata.name.as_deref().unwrap_or_default());
+    work.note(format!("the template is new: ReplicaSet {name}"));
+    work.events.push(EventNote::normal(
+        "NewReplicaSetCreated",
+        format!("Created new replica set '{name}'"),
+    ));
+    let view = ReplicaSetView {
+        name,
+        hash,
+        template: spec.compared.digest,
+        min_ready: spec.min_ready,
+        desired: Some(spec.replicas),
+        ..ReplicaSetView::default()
+    };
+    work.sets.push(Set::new(Arc::new(view)));
+    work.new = work.sets.len() - 1;
+}
+
+/// Gives the newest set the highest revision; a revision is only ever raised. Returns it.
+pub(super) fn raise(work: &mut Work<'_>) -> i64 {
+    let others = work.sets.iter().enumerate().filter(|(index, _)| *index != work.new);
+    let highest = others.map(|(_, set)| set.revision).max().unwrap_or_default();
+    let set = &mut work.sets[work.new];
+    if set.revision <= highest {
+        let old = set.revision;
+        set.revision = highest + 1;
+        if old > 0 {
+            if !set.history.is_empty() {
+                set.history.push(',');
+            }
+            set.history.push_str(&old.to_string());
+        }
+    }
+    let revision = set.revision;
+    if annotated(work) != Some(revision) {
+        work.events.push(EventNote::normal(
+            "RolloutUpdated",
+            format!("Rollout updated to revision {revision}"),
+        ));
+    }
+    revision
+}
+
+/// The revision that the Rollout is annotated with.
+pub(super) fn annotated(work: &Work<'_>) -> Option<i64> {
+    work.seen.root.annotation(REVISION)?.parse().ok()
+}
+
+/// Deletes the oldest ReplicaSets without pods beyond the limit.
+pub(super) fn collect_old(work: &mut Work<'_>) {
+    let mut old: Vec<usize> = work.older().filter(|index| !work.sets[*index].view.deleting).collect();
+    old.sort_by_key(|index| (work.sets[*index].revision, work.sets[*index].view.created));
+    let surplus = old.len().saturating_sub(work.seen.spec.history_limit);
+    for index in old.into_iter().take(surplus) {
+        let set = &mut work.sets[index];
+        let idle = set.replicas == 0 && set.view.replicas == 0 && set.view.current == 0;
+        if idle && set.deadline.is_none() {
+            set.deleted = true;
+            let name = set.view.name.clone();
+            work.note(format!("{name} is beyond revisionHistoryLimit"));
+        }
+    }
+}
+
+/// True when the newest template is one of the last revisions before the stable one, as
+/// `rollbackWindow` counts them: by the time of creation.
+pub(super) fn is_within_window(work: &Work<'_>) -> bool {
+    let (Some(window), Some(stable)) = (work.seen.spec.rollback_window, work.stable()) else {
+        return false;
+    };
+    let (Some(target), Some(stable)) = (work.new_set().view.created, work.sets[stable].view.created)
+    else {
+        return false;
+    };
+    if target >= stable {
+        return false;
+    }
+    let between = work
+        .sets
+        .iter()
+        .filter_map(|set| set.view.created)
+        .filter(|created| target < *created && *created < stable)
+        .count();
+    i32::try_from(between).is_ok_and(|between| between < window)
+}

@@ -1,0 +1,289 @@
+//! The working copy of a pass: the world as it will be when the actions planned so far are done.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use reconcile_core::reconcile::EventNote;
+
+use super::action::{Action, NewSet, RunRef, SetChange};
+use crate::{
+    analysis::build::RunType,
+    api::rollout::{RolloutStatus, SCALE_DOWN_DEADLINE, DESIRED_REPLICAS, REVISION, REVISION_HISTORY},
+    rollout::world::{Observed, ReplicaSetView, ServiceView},
+};
+
+/// A ReplicaSet as it is and as it will be.
+#[derive(Clone, Debug)]
+pub(super) struct Set {
+    pub(super) view: Arc<ReplicaSetView>,
+    pub(super) replicas: i32,
+    pub(super) desired: Option<i32>,
+    pub(super) deadline: Option<Timestamp>,
+    pub(super) revision: i64,
+    pub(super) history: String,
+    pub(super) deleted: bool,
+}
+
+impl Set {
+    pub(super) fn new(view: Arc<ReplicaSetView>) -> Self {
+        Self {
+            replicas: view.replicas,
+            desired: view.desired,
+            deadline: view.deadline,
+            revision: view.revision,
+            history: view.revision_history.clone(),
+            deleted: false,
+            view,
+        }
+    }
+
+    pub(super) fn pods(&self) -> super::replicas::Pods {
+        super::replicas::Pods { wanted: self.replicas, available: self.view.available }
+    }
+
+    /// True when it is still to be created.
+    pub(super) fn is_new(&self) -> bool {
+        self.view.uid.is_empty()
+    }
+}
+
+/// The working copy.
+pub(super) struct Work<'a> {
+    pub(super) seen: &'a Observed,
+    pub(super) now: Timestamp,
+    pub(super) status: RolloutStatus,
+    pub(super) sets: Vec<Set>,
+    /// Index of the set of the newest template.
+    pub(super) new: usize,
+    pub(super) services: BTreeMap<String, ServiceView>,
+    pub(super) switches: Vec<Action>,
+    pub(super) runs: Vec<Action>,
+    pub(super) started: Vec<RunType>,
+    pub(super) events: Vec<EventNote>,
+    pub(super) notes: Vec<String>,
+    pub(super) wake: Option<Timestamp>,
+    /// Why the update is given up, when that happened in this pass.
+    pub(super) abort_message: Option<String>,
+    /// A person took back an abort since the last pass.
+    pub(super) retrying: bool,
+    /// A person resumed, and nothing has acted on it yet.
+    pub(super) resumed: bool,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(seen: &'a Observed, now: Timestamp) -> Self {
+        let mut sets: Vec<Set> =
+            seen.sets.iter().chain(&seen.orphans).cloned().map(Set::new).collect();
+        sets.sort_by(|a, b| (a.view.created, &a.view.name).cmp(&(b.view.created, &b.view.name)));
+        let status = seen.status.clone();
+        let services = seen.services.iter().map(|(name, view)| (name.clone(), (**view).clone())).collect();
+        Self {
+            seen,
+            now,
+            retrying: !status.abort && status.aborted_at.is_some(),
+            resumed: status.controller_pause && status.pause_conditions.is_empty(),
+            status,
+            sets,
+            new: 0,
+            services,
+            switches: Vec::new(),
+            runs: Vec::new(),
+            started: Vec::new(),
+            events: Vec::new(),
+            notes: Vec::new(),
+            wake: None,
+            abort_message: None,
+        }
+    }
+
+    pub(super) fn new_set(&self) -> &Set {
+        &self.sets[self.new]
+    }
+
+    /// The set of the stable version, when it exists.
+    pub(super) fn stable(&self) -> Option<usize> {
+        self.by_hash(&self.status.stable_rs)
+    }
+
+    pub(super) fn by_hash(&self, hash: &str) -> Option<usize> {
+        if hash.is_empty() {
+            return None;
+        }
+        self.sets.iter().position(|set| set.view.hash == hash && !set.deleted)
+    }
+
+    /// Sets that are neither the newest nor the stable one.
+    pub(super) fn older(&self) -> impl Iterator<Item = usize> + use<> {
+        let (new, stable) = (self.new, self.stable());
+        let live: Vec<usize> = (0..self.sets.len())
+            .filter(|index| *index != new && Some(*index) != stable && !self.sets[*index].deleted)
+            .collect();
+        live.into_iter()
+    }
+
+    pub(super) fn newest_hash(&self) -> String {
+        self.new_set().view.hash.clone()
+    }
+
+    pub(super) fn is_stable(&self) -> bool {
+        !self.status.stable_rs.is_empty() && self.status.stable_rs == self.new_set().view.hash
+    }
+
+    /// Scales a set, and remembers for which number of replicas that was.
+    pub(super) fn scale(&mut self, index: usize, replicas: i32) {
+        let desired = self.seen.spec.replicas;
+        let set = &mut self.sets[index];
+        set.replicas = replicas.max(0);
+        set.desired = Some(desired);
+        if replicas == 0 {
+            set.deadline = None;
+        }
+    }
+
+    pub(super) fn note(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
+    }
+
+    pub(super) fn wake_at(&mut self, at: Timestamp) {
+        self.wake = Some(self.wake.map_or(at, |old| old.min(at)));
+    }
+
+    /// The current time as it is written into objects: whole seconds.
+    pub(super) fn time(&self) -> Time {
+        Time(whole_second(self.now))
+    }
+
+    /// The update is given up or was given up before.
+    pub(super) fn aborted(&self) -> bool {
+        self.status.abort
+    }
+
+    /// Gives the update up.
+    pub(super) fn abort(&mut self, message: String) {
+        if !self.status.abort {
+            self.note(format!("aborting: {message}"));
+            self.status.abort = true;
+            self.abort_message = Some(message);
+        }
+        if self.status.aborted_at.is_none() {
+            self.status.aborted_at = Some(self.time());
+        }
+    }
+
+    pub(super) fn clear_abort(&mut self) {
+        self.status.abort = false;
+        self.status.aborted_at = None;
+        self.abort_message = None;
+    }
+
+    /// The run that the status names, as it is now.
+    pub(super) fn run(&self, name: &str) -> Option<&Arc<crate::analysis::RunView>> {
+        self.seen.runs.iter().find(|run| run.key.name == name)
+    }
+
+    pub(super) fn terminate(&mut self, name: &str) {
+        let running = self
+            .run(name)
+            .is_some_and(|run| !run.is_completed() && !run.terminate && !run.deleting);
+        let action = Action::TerminateRun(RunRef { name: name.to_owned() });
+        if running && !self.runs.contains(&action) {
+            self.runs.push(action);
+        }
+    }
+
+    /// The effects, in the order that never changes: capacity, routing, analysis, shrinking.
+    pub(super) fn actions(&self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for set in &self.seen.orphans {
+            actions.push(Action::Adopt { name: set.name.clone(), version: set.version.clone() });
+        }
+        for set in &self.seen.strays {
+            actions.push(Action::Release { name: set.name.clone(), uid: set.uid.clone() });
+        }
+        let mut shrinking = Vec::new();
+        for set in self.sets.iter().filter(|set| !set.deleted) {
+            if set.is_new() {
+                actions.push(Action::Create(NewSet {
+                    name: set.view.name.clone(),
+                    hash: set.view.hash.clone(),
+                    replicas: set.replicas,
+                    revision: set.revision,
+                }));
+            } else if let Some(change) = self.change(set) {
+                let shrinks = change.replicas.is_some_and(|to| to < set.view.replicas);
+                if shrinks { &mut shrinking } else { &mut actions }.push(Action::Change(change));
+            }
+        }
+        actions.extend(self.switches.iter().cloned());
+        actions.extend(self.runs.iter().cloned());
+        actions.append(&mut shrinking);
+        actions.extend(self.sets.iter().filter(|set| set.deleted).map(|set| Action::Delete {
+            name: set.view.name.clone(),
+            uid: set.view.uid.clone(),
+        }));
+        actions
+    }
+
+    fn change(&self, set: &Set) -> Option<SetChange> {
+        let view = &set.view;
+        let mut annotations = BTreeMap::new();
+        if set.revision != view.revision {
+            annotations.insert(REVISION, Some(set.revision.to_string()));
+        }
+        if set.history != view.revision_history {
+            annotations.insert(REVISION_HISTORY, Some(set.history.clone()));
+        }
+        if set.desired != view.desired {
+            annotations.insert(DESIRED_REPLICAS, set.desired.map(|number| number.to_string()));
+        }
+        if set.deadline != view.deadline {
+            annotations.insert(SCALE_DOWN_DEADLINE, set.deadline.map(|at| whole_second(at).to_string()));
+        }
+        let replicas = (set.replicas != view.replicas).then_some(set.replicas);
+        let is_newest = std::ptr::eq(set, self.new_set());
+        let min_ready =
+            (is_newest && view.min_ready != self.seen.spec.min_ready).then_some(self.seen.spec.min_ready);
+        if annotations.is_empty() && replicas.is_none() && min_ready.is_none() {
+            return None;
+        }
+        Some(SetChange { name: view.name.clone(), uid: view.uid.clone(), from: view.replicas, replicas, annotations, min_ready })
+    }
+
+    /// Events about what the pass does to the ReplicaSets.
+    pub(super) fn scaling_events(&self) -> Vec<EventNote> {
+        self.sets
+            .iter()
+            .filter(|set| !set.deleted && set.replicas != set.view.replicas)
+            .map(|set| {
+                let direction = if set.replicas > set.view.replicas { "up" } else { "down" };
+                EventNote::normal(
+                    "ScalingReplicaSet",
+                    format!(
+                        "Scaled {direction} ReplicaSet {} (revision {}) from {} to {}",
+                        set.view.name, set.revision, set.view.replicas, set.replicas
+                    ),
+                )
+            })
+            .collect()
+    }
+}
+
+/// Cuts a time to whole seconds, the precision of the API.
+pub(super) fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// The next whole second, for waits that must not be cut short by the precision of the API.
+pub(super) fn next_second(at: Timestamp) -> Timestamp {
+    let whole = whole_second(at);
+    if whole == at { at } else { whole.saturating_add(SignedDuration::from_secs(1)).unwrap_or(at) }
+}
+
+/// `at` plus `by`; the far end of time when that is beyond it.
+pub(super) fn after(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.saturating_add(by).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,165 @@
+//! Wires the Rollout controller into the process.
+
+use kube::Api;
+use reconcile_core::{
+    object::{Kind, ObjectKey, Root},
+    operator::Operator,
+    reconcile::{Driver, DriverConfig, Queue},
+    watch::{Change, Guarded, Index, Watch, WatchConfig},
+};
+
+use super::{
+    Hands, Rollouts, Sources,
+    kinds::{ReplicaSetKind, ServiceKind, service_view, set_view},
+    metrics,
+    observe::{service_tag, template_tag},
+    world::ReplicaSetView,
+};
+use crate::{
+    analysis::{self, AnalysisConfig, RunView},
+    api::rollout::{HASH_LABEL, INSTANCE_ID, Rollout, RolloutKind},
+};
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct RolloutConfig {
+    /// The one namespace to work in; all of them when absent.
+    pub namespace: Option<String>,
+    /// `--instance-id`.
+    pub instance_id: String,
+    /// Passes at the same time; 0 means the default of the driver.
+    pub workers: usize,
+    /// Settings of the analysis.
+    pub analysis: AnalysisConfig,
+}
+
+/// Starts the watches and the controllers of Rollouts and AnalysisRuns. Fails only when a metric cannot
+/// be registered.
+pub fn start(operator: &Operator, config: RolloutConfig) -> Result<(), prometheus::Error> {
+    let sources = Sources::default();
+    let queue = Queue::new();
+    let numbers = metrics::register(&operator.registry, &sources)?;
+    let hands = Hands {
+        client: operator.client.clone(),
+        sources: sources.clone(),
+        instance_id: config.instance_id.clone(),
+    };
+    let driver_config = DriverConfig {
+        workers: config.workers,
+        seconds: Some(numbers.seconds),
+        errors: Some(numbers.errors),
+    };
+    let driver = Driver::with_queue(
+        Rollouts::new(hands),
+        operator,
+        driver_config,
+        queue.clone(),
+        sources.roots.clone(),
+    );
+    let (owners, users) = (queue.clone(), (queue.clone(), sources.roots.clone()));
+    analysis::start(
+        operator,
+        &sources.analysis,
+        config.analysis.clone(),
+        move |change: Change<RunView>| queue_run_owner(&owners, &change),
+        move |key: ObjectKey| queue_tagged(&users.0, &users.1, &template_tag(&key.namespace, &key.name)),
+    )?;
+    let labels = instance_selector(&config.instance_id);
+    let roots = driver
+        .watch_roots(api(operator, &config))
+        .config(WatchConfig { labels: Some(labels), fields: None })
+        .ready(operator.readiness.register("rollouts"));
+    operator.spawn("watch of rollouts", roots.run());
+    operator.spawn("watch of replicasets", watch_sets(operator, &config, &sources, &queue).run());
+    operator.spawn("watch of services", watch_services(operator, &config, &sources, &queue).run());
+    let readiness = operator.readiness.clone();
+    operator.spawn_drained(async move {
+        // A plan from half-filled indexes would create ReplicaSets that exist already.
+        readiness.wait().await;
+        driver.run().await;
+    });
+    Ok(())
+}
+
+/// The label selector that tells the objects of one instance from those of others.
+fn instance_selector(instance_id: &str) -> String {
+    if instance_id.is_empty() {
+        format!("!{INSTANCE_ID}")
+    } else {
+        format!("{INSTANCE_ID}={instance_id}")
+    }
+}
+
+fn api<K: Kind<Scope = kube::core::NamespaceResourceScope>>(
+    operator: &Operator,
+    config: &RolloutConfig,
+) -> Api<Guarded<Root<K>>> {
+    match &config.namespace {
+        Some(namespace) => Api::namespaced(operator.client.clone(), namespace),
+        None => Api::all(operator.client.clone()),
+    }
+}
+
+fn watch_sets(
+    operator: &Operator,
+    config: &RolloutConfig,
+    sources: &Sources,
+    queue: &Queue,
+) -> Watch<Root<ReplicaSetKind>, ReplicaSetView> {
+    let (queue, roots) = (queue.clone(), sources.roots.clone());
+    let convert = |root: Root<ReplicaSetKind>| set_view(&root);
+    Watch::named(ReplicaSetKind::PLURAL, api::<ReplicaSetKind>(operator, config), sources.sets.clone(), convert)
+        // Only sets with the hash label can belong to a Rollout.
+        .config(WatchConfig { labels: Some(HASH_LABEL.to_owned()), fields: None })
+        .ready(operator.readiness.register(ReplicaSetKind::PLURAL))
+        .on_change(move |change| queue_set_owner(&queue, &roots, &change))
+}
+
+fn watch_services(
+    operator: &Operator,
+    config: &RolloutConfig,
+    sources: &Sources,
+    queue: &Queue,
+) -> Watch<Root<ServiceKind>, super::world::ServiceView> {
+    let (queue, roots) = (queue.clone(), sources.roots.clone());
+    let convert = |root: Root<ServiceKind>| service_view(&root);
+    Watch::named(ServiceKind::PLURAL, api::<ServiceKind>(operator, config), sources.services.clone(), convert)
+        .ready(operator.readiness.register(ServiceKind::PLURAL))
+        .on_change(move |change| {
+            let key = &change.key;
+            queue_tagged(&queue, &roots, &service_tag(&key.namespace, &key.name));
+        })
+}
+
+fn queue_tagged(queue: &Queue, roots: &Index<Rollout>, tag: &str) {
+    for (key, _) in roots.tagged(tag) {
+        queue.add(key);
+    }
+}
+
+fn queue_set_owner(queue: &Queue, roots: &Index<Rollout>, change: &Change<ReplicaSetView>) {
+    let namespace = &change.key.namespace;
+    for view in [&change.old, &change.new].into_iter().flatten() {
+        match &view.owner {
+            Some(owner) if owner.kind == RolloutKind::KIND => {
+                queue.add(ObjectKey::new(namespace, &owner.name));
+            }
+            Some(_) => {}
+            // Anybody in the namespace may want it; orphans are rare.
+            None => roots.each(|key, _| {
+                if key.namespace == *namespace {
+                    queue.add(key.clone());
+                }
+            }),
+        }
+    }
+}
+
+fn queue_run_owner(queue: &Queue, change: &Change<RunView>) {
+    let view = change.new.as_ref().or(change.old.as_ref());
+    if let Some(owner) = view.and_then(|view| view.owner.as_ref())
+        && owner.kind == RolloutKind::KIND
+    {
+        queue.add(ObjectKey::new(&change.key.namespace, &owner.name));
+    }
+}

@@ -1,0 +1,127 @@
+//! What a pass tells the Rollout: its status, its revision, Events.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use reconcile_core::reconcile::{Done, EventNote, Plan, Report, RootPatch, Target};
+use serde_json::{Value, json};
+
+use super::{
+    apply::Applied,
+    error::RolloutError,
+    plan::{
+        self, Action, Decision,
+        conditions::{self, kind, reason},
+    },
+    world::Observed,
+};
+use crate::{
+    analysis::build::RunType,
+    api::rollout::{REVISION, Rollout, RolloutStatus, RunStatus},
+};
+
+/// Outcome of the actions of a pass.
+pub(crate) type Outcomes = [Done<Action, Applied, RolloutError>];
+
+/// The report of a pass.
+pub(crate) fn report(seen: &Observed, plan: &Plan<Action>, done: &Outcomes, now: Timestamp) -> Report {
+    if let Some(error) = done.iter().find_map(|done| done.result.as_ref().err()) {
+        return failed(seen, error, now);
+    }
+    if done.iter().any(|done| matches!(done.result, Ok(Applied::Collision))) {
+        return collided(seen);
+    }
+    let mut decision = plan::decide(seen, now);
+    for outcome in done {
+        if let (Some(Action::StartRun { run_type, .. }), Ok(Applied::Started(run))) =
+            (outcome.action(plan), &outcome.result)
+        {
+            remember(&mut decision.status, *run_type, run.clone());
+        }
+    }
+    let mut report = Report::default();
+    if let Some(body) = main_patch(&decision) {
+        // What the generation counts changed, so the status must be written for the new one.
+        report.again = decision.write_replicas;
+        report.patches.push(RootPatch { target: Target::Main, body, guarded: false });
+    }
+    report.status(&seen.raw_status, &value(&decision.status));
+    for event in decision.events {
+        report.event(event);
+    }
+    report
+}
+
+fn value(status: &RolloutStatus) -> Value {
+    serde_json::to_value(status).unwrap_or_default()
+}
+
+fn main_patch(decision: &Decision) -> Option<Value> {
+    let mut body = json!({});
+    if let Some(revision) = decision.revision {
+        body["metadata"] = json!({ "annotations": { REVISION: revision.to_string() } });
+    }
+    if decision.write_replicas {
+        body["spec"] = json!({ "replicas": 1 });
+    }
+    (body != json!({})).then_some(body)
+}
+
+fn remember(status: &mut RolloutStatus, run_type: RunType, run: RunStatus) {
+    let slot = match run_type {
+        RunType::Step(_) => &mut status.canary.current_step_analysis_run_status,
+        RunType::Background => &mut status.canary.current_background_analysis_run_status,
+        RunType::PrePromotion => &mut status.blue_green.pre_promotion_analysis_run_status,
+        RunType::PostPromotion => &mut status.blue_green.post_promotion_analysis_run_status,
+    };
+    *slot = Some(run);
+}
+
+/// Another ReplicaSet has the name already: the next pass takes another hash.
+fn collided(seen: &Observed) -> Report {
+    let mut status = seen.status.clone();
+    status.collision_count = Some(status.collision_count.unwrap_or_default() + 1);
+    let mut report = Report { again: true, ..Report::default() };
+    report.status(&seen.raw_status, &value(&status));
+    report
+}
+
+/// Nothing is told but the failure: what was planned has not all come true.
+fn failed(seen: &Observed, error: &RolloutError, now: Timestamp) -> Report {
+    let mut status = seen.status.clone();
+    let mut report = Report::default();
+    match error {
+        RolloutError::CreateSet { .. } => {
+            let text = error.to_string();
+            let known = conditions::find(&status, kind::PROGRESSING)
+                .is_some_and(|old| old.reason == reason::CREATE_ERROR && old.message == text);
+            if !known {
+                report.event(EventNote::warning(reason::CREATE_ERROR, text.clone()));
+                conditions::put(&mut status, (kind::PROGRESSING, "False", reason::CREATE_ERROR, text), &Time(now));
+            }
+        }
+        RolloutError::Analysis(_) | RolloutError::Template(_) => {
+            return rejected(&seen.root, &error.to_string(), now);
+        }
+        _ => return report,
+    }
+    report.status(&seen.raw_status, &value(&status));
+    report
+}
+
+/// The manifest is wrong: a condition says so, and nothing else moves.
+pub(crate) fn rejected(root: &Rollout, message: &str, now: Timestamp) -> Report {
+    let mut status = root.parse_status().unwrap_or_default();
+    let name = root.metadata.name.as_deref().unwrap_or_default();
+    let text = format!("The Rollout \"{name}\" is invalid: {message}");
+    let known = conditions::find(&status, kind::INVALID_SPEC).is_some_and(|old| old.message == text);
+    let mut report = Report::default();
+    if !known {
+        conditions::put(&mut status, (kind::INVALID_SPEC, "True", kind::INVALID_SPEC, text.clone()), &Time(now));
+        report.event(EventNote::warning(kind::INVALID_SPEC, text.clone()));
+    }
+    status.observed_generation = root.generation().to_string();
+    plan::phase::DEGRADED.clone_into(&mut status.phase);
+    status.message = format!("{}: {text}", kind::INVALID_SPEC);
+    report.status(&root.status_value(), &value(&status));
+    report
+}

@@ -1,0 +1,279 @@
+//! From the raw spec to one with defaults filled in and every rule checked. What is wrong is said with
+//! the path of the field.
+
+use jiff::SignedDuration;
+use reconcile_core::{
+    kube_types::{GoDuration, IntOrString, Selector},
+    object::FieldError,
+};
+use serde_json::Value;
+
+use super::{
+    plan::{
+        hash::{ComparedTemplate, step_hash},
+        replicas,
+    },
+    world::{BlueGreen, Canary, CheckedSpec, CheckedStrategy, Step, Threshold},
+};
+use crate::api::rollout::{
+    BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, RolloutSpec,
+};
+
+const DEFAULT_HISTORY: i32 = 10;
+const DEFAULT_DEADLINE: i32 = 600;
+const DEFAULT_RUNS: i32 = 5;
+/// How long the old version of a blue-green update stays.
+const DEFAULT_DELAY: i32 = 30;
+/// Why a field that would change what happens to traffic stops the Rollout instead of being ignored.
+const NOT_YET: &str = "not supported yet";
+
+type Checked<T> = Result<T, FieldError>;
+
+fn wrong<T>(path: impl Into<String>, message: impl Into<String>) -> Checked<T> {
+    Err(FieldError::new(path, message))
+}
+
+/// Checks a spec.
+pub fn check(spec: RolloutSpec) -> Checked<CheckedSpec> {
+    if spec.workload_ref.is_some() {
+        return wrong("spec.workloadRef", NOT_YET);
+    }
+    let Some(selector) = spec.selector else {
+        return wrong("spec.selector", "Required value: Rollout has missing field '.spec.selector'");
+    };
+    check_template(&spec.template, &selector)?;
+    let replicas = spec.replicas.unwrap_or(1);
+    let min_ready = spec.min_ready_seconds.unwrap_or_default();
+    not_negative("spec.replicas", replicas)?;
+    not_negative("spec.minReadySeconds", min_ready)?;
+    let deadline = spec.progress_deadline_seconds.unwrap_or(DEFAULT_DEADLINE);
+    if deadline <= min_ready {
+        return wrong(
+            "spec.progressDeadlineSeconds",
+            format!("Invalid value: {deadline}: must be greater than minReadySeconds"),
+        );
+    }
+    let history = spec.revision_history_limit.unwrap_or(DEFAULT_HISTORY);
+    not_negative("spec.revisionHistoryLimit", history)?;
+    let runs = spec.analysis.unwrap_or_default();
+    let limit = |given: Option<i32>| usize::try_from(given.unwrap_or(DEFAULT_RUNS)).unwrap_or_default();
+    let strategy = match (spec.strategy.canary, spec.strategy.blue_green) {
+        (Some(canary), None) => CheckedStrategy::Canary(check_canary(canary, replicas)?),
+        (None, Some(rules)) => CheckedStrategy::BlueGreen(check_blue_green(rules)?),
+        (None, None) => {
+            return wrong("spec.strategy", "Required value: Rollout has missing field '.spec.strategy.canary' or '.spec.strategy.blueGreen'");
+        }
+        (Some(_), Some(_)) => {
+            return wrong("spec.strategy", "Invalid value: Multiple Strategies can not be listed");
+        }
+    };
+    Ok(CheckedSpec {
+        replicas,
+        replicas_unset: spec.replicas.is_none(),
+        compared: ComparedTemplate::new(&spec.template),
+        template: spec.template,
+        selector,
+        min_ready,
+        history_limit: usize::try_from(history).unwrap_or_default(),
+        paused: spec.paused.unwrap_or_default(),
+        deadline: seconds(deadline),
+        deadline_abort: spec.progress_deadline_abort.unwrap_or_default(),
+        rollback_window: spec.rollback_window.and_then(|window| window.revisions),
+        successful_runs: limit(runs.successful_run_history_limit),
+        unsuccessful_runs: limit(runs.unsuccessful_run_history_limit),
+        strategy,
+    })
+}
+
+fn seconds(number: i32) -> SignedDuration {
+    SignedDuration::from_secs(i64::from(number))
+}
+
+fn not_negative(path: &str, number: i32) -> Checked<()> {
+    if number < 0 {
+        return wrong(path, format!("Invalid value: {number}: must be greater than or equal to 0"));
+    }
+    Ok(())
+}
+
+fn check_template(template: &Value, selector: &reconcile_core::kube_types::LabelSelector) -> Checked<()> {
+    let checked = Selector::try_from(selector)
+        .map_err(|error| FieldError::new("spec.selector", format!("Invalid value: {error}")))?;
+    if checked.is_everything() {
+        return wrong("spec.selector", "Invalid value: empty selector is invalid for deployment");
+    }
+    if !template.is_object() {
+        return wrong("spec.template", "Required value: a pod template is needed");
+    }
+    let label = |key: &str| {
+        template.pointer("/metadata/labels").and_then(Value::as_object)?.get(key).and_then(Value::as_str)
+    };
+    if !checked.matches_with(label) {
+        return wrong(
+            "spec.template.metadata.labels",
+            "Invalid value: `selector` does not match template `labels`",
+        );
+    }
+    let containers = template.pointer("/spec/containers").and_then(Value::as_array);
+    if containers.is_none_or(Vec::is_empty) {
+        return wrong("spec.template.spec.containers", "Required value");
+    }
+    Ok(())
+}
+
+fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
+    const AT: &str = "spec.strategy.canary";
+    let blocking = [
+        ("trafficRouting", canary.traffic_routing.is_some()),
+        ("pingPong", canary.ping_pong.is_some()),
+    ];
+    if let Some((name, _)) = blocking.iter().find(|(_, set)| *set) {
+        return wrong(format!("{AT}.{name}"), NOT_YET);
+    }
+    if canary.dynamic_stable_scale == Some(true) {
+        return wrong(format!("{AT}.dynamicStableScale"), "Invalid value: true: Canary dynamicStableScale can only be used with traffic routing");
+    }
+    let same = canary.canary_service.is_some() && canary.canary_service == canary.stable_service;
+    if same {
+        let name = canary.stable_service.unwrap_or_default();
+        return wrong(
+            format!("{AT}.stableService"),
+            format!("Invalid value: \"{name}\": This rollout uses the same service for the stable and canary services, but two different services are required."),
+        );
+    }
+    let steps = canary
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| check_step(&format!("{AT}.steps[{index}]"), step))
+        .collect::<Checked<Vec<Step>>>()?;
+    let share = IntOrString::from(replicas::DEFAULT_SHARE);
+    let surge = canary.max_surge.as_ref().unwrap_or(&share);
+    let unavailable = canary.max_unavailable.as_ref().unwrap_or(&share);
+    check_share(&format!("{AT}.maxSurge"), surge)?;
+    check_share(&format!("{AT}.maxUnavailable"), unavailable)?;
+    if is_zero(surge) && is_zero(unavailable) {
+        return wrong(
+            format!("{AT}.maxUnavailable"),
+            format!("Invalid value: \"{unavailable}\": MaxSurge and MaxUnavailable both can not be zero"),
+        );
+    }
+    let (surge, unavailable) = replicas::bounds(count, surge, unavailable);
+    let threshold = match canary.replica_progress_threshold {
+        None => Threshold::All,
+        Some(threshold) if threshold.kind == "Percent" && (1..=100).contains(&threshold.value) => Threshold::Percent(threshold.value),
+        Some(threshold) if threshold.kind == "Pods" && threshold.value > 0 => Threshold::Pods(threshold.value),
+        Some(threshold) => {
+            return wrong(
+                format!("{AT}.replicaProgressThreshold"),
+                format!("Invalid value: {} {}: use Percent from 1 to 100 or a number of Pods", threshold.kind, threshold.value),
+            );
+        }
+    };
+    Ok(Canary {
+        step_hash: step_hash(&canary.steps),
+        canary_service: canary.canary_service.filter(|name| !name.is_empty()),
+        stable_service: canary.stable_service.filter(|name| !name.is_empty()),
+        steps,
+        surge,
+        unavailable,
+        threshold,
+        analysis: canary
+            .analysis
+            .map(|background| (background.analysis, background.starting_step.unwrap_or_default())),
+    })
+}
+
+fn check_share(path: &str, share: &IntOrString) -> Checked<()> {
+    use reconcile_core::kube_types::int_or_percent::Round;
+    match share.resolve(100, Round::Up) {
+        Ok(number) if number >= 0 => Ok(()),
+        Ok(_) => wrong(path, format!("Invalid value: {share}: must be greater than or equal to 0")),
+        Err(error) => wrong(path, format!("Invalid value: \"{share}\": {error}")),
+    }
+}
+
+fn is_zero(share: &IntOrString) -> bool {
+    matches!(share, IntOrString::Int(0)) || matches!(share, IntOrString::String(text) if text.trim_end_matches('%') == "0")
+}
+
+fn check_step(at: &str, step: &CanaryStep) -> Checked<Step> {
+    let later = [
+        ("setCanaryScale", &step.set_canary_scale),
+        ("experiment", &step.experiment),
+        ("setHeaderRoute", &step.set_header_route),
+        ("setMirrorRoute", &step.set_mirror_route),
+        ("plugin", &step.plugin),
+    ];
+    if let Some((name, _)) = later.iter().find(|(_, value)| value.is_some()) {
+        return wrong(format!("{at}.{name}"), NOT_YET);
+    }
+    match (&step.set_weight, &step.pause, &step.analysis) {
+        (Some(weight), None, None) if (0..=100).contains(weight) => Ok(Step::SetWeight(*weight)),
+        (Some(weight), None, None) => wrong(
+            format!("{at}.setWeight"),
+            format!("Invalid value: {weight}: SetWeight needs to be between 0 and 100"),
+        ),
+        (None, Some(pause), None) => check_pause(&format!("{at}.pause.duration"), pause).map(Step::Pause),
+        (None, None, Some(analysis)) if analysis.templates.is_empty() => {
+            wrong(format!("{at}.analysis.templates"), "Required value")
+        }
+        (None, None, Some(analysis)) => Ok(Step::Analysis(analysis.clone())),
+        _ => wrong(at, "Invalid value: Step must have one of the following set: experiment, setWeight, setCanaryScale or pause"),
+    }
+}
+
+/// Any number is seconds; a text is seconds too, or a Go duration.
+fn check_pause(at: &str, pause: &PauseStep) -> Checked<Option<SignedDuration>> {
+    let Some(duration) = &pause.duration else {
+        return Ok(None);
+    };
+    let length = match duration {
+        IntOrString::Int(number) => Some(seconds(*number)),
+        IntOrString::String(text) => GoDuration::parse_or_seconds(text)
+            .ok()
+            .map(|duration| SignedDuration::from_nanos(duration.as_nanos())),
+    };
+    match length {
+        Some(length) if length >= SignedDuration::ZERO => Ok(Some(length)),
+        Some(_) => wrong(at, format!("Invalid value: {duration}: Duration needs to be greater than 0")),
+        None => wrong(at, format!("Invalid value: \"{duration}\": not a number of seconds or a duration such as 5m")),
+    }
+}
+
+fn check_blue_green(rules: BlueGreenStrategy) -> Checked<BlueGreen> {
+    const AT: &str = "spec.strategy.blueGreen";
+    if rules.active_service.is_empty() {
+        return wrong(format!("{AT}.activeService"), "Required value");
+    }
+    let preview = rules.preview_service.filter(|name| !name.is_empty());
+    if preview.as_ref() == Some(&rules.active_service) {
+        return wrong(
+            format!("{AT}.activeService"),
+            format!("Invalid value: \"{}\": This rollout uses the same service for the active and preview services, but two different services are required.", rules.active_service),
+        );
+    }
+    for (name, number) in [
+        ("previewReplicaCount", rules.preview_replica_count),
+        ("autoPromotionSeconds", rules.auto_promotion_seconds),
+        ("scaleDownDelaySeconds", rules.scale_down_delay_seconds),
+        ("scaleDownDelayRevisionLimit", rules.scale_down_delay_revision_limit),
+        ("abortScaleDownDelaySeconds", rules.abort_scale_down_delay_seconds),
+    ] {
+        not_negative(&format!("{AT}.{name}"), number.unwrap_or_default())?;
+    }
+    let abort_delay = rules.abort_scale_down_delay_seconds.unwrap_or(DEFAULT_DELAY);
+    Ok(BlueGreen {
+        active: rules.active_service,
+        preview,
+        preview_replicas: rules.preview_replica_count,
+        auto_promotion: rules.auto_promotion_enabled.unwrap_or(true),
+        auto_promotion_delay: rules.auto_promotion_seconds.filter(|number| *number > 0).map(seconds),
+        scale_down_delay: seconds(rules.scale_down_delay_seconds.unwrap_or(DEFAULT_DELAY)),
+        scale_down_delay_set: rules.scale_down_delay_seconds.is_some(),
+        scale_down_limit: rules.scale_down_delay_revision_limit,
+        abort_delay: (abort_delay > 0).then(|| seconds(abort_delay)),
+        pre_analysis: rules.pre_promotion_analysis,
+        post_analysis: rules.post_promotion_analysis,
+    })
+}

@@ -1,0 +1,247 @@
+//! What a plan may look at: the checked Rollout and the few facts of the objects around it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use reconcile_core::kube_types::LabelSelector;
+use serde_json::Value;
+
+use super::plan::hash::{ComparedTemplate, TemplateDigest};
+use crate::{
+    analysis::RunView,
+    api::{
+        analysis::RolloutAnalysis,
+        rollout::{Rollout, RolloutStatus},
+    },
+};
+
+/// Everything that a plan may look at.
+pub struct Observed {
+    /// The object as it was read.
+    pub root: Rollout,
+    /// Its spec, checked.
+    pub spec: CheckedSpec,
+    /// Its status.
+    pub status: RolloutStatus,
+    /// Its status as it was read, to write only what changes.
+    pub raw_status: Value,
+    /// Its ReplicaSets.
+    pub sets: Vec<Arc<ReplicaSetView>>,
+    /// ReplicaSets without an owner that match its selector.
+    pub orphans: Vec<Arc<ReplicaSetView>>,
+    /// ReplicaSets of its that do not match its selector any more.
+    pub strays: Vec<Arc<ReplicaSetView>>,
+    /// The Services that the strategy names, by name.
+    pub services: BTreeMap<String, Arc<ServiceView>>,
+    /// Its AnalysisRuns.
+    pub runs: Vec<Arc<RunView>>,
+    /// Fields that the manifest sets and that have no effect, as a sentence; empty when there are none.
+    pub unsupported: String,
+}
+
+/// A ReplicaSet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReplicaSetView {
+    /// Name.
+    pub name: String,
+    /// Uid; empty when it is still to be created.
+    pub uid: String,
+    /// resourceVersion, for writes that must not be late.
+    pub version: String,
+    /// When it was created; none when it is still to be created.
+    pub created: Option<Timestamp>,
+    /// Labels, for the selector.
+    pub labels: BTreeMap<String, String>,
+    /// The controlling owner.
+    pub owner: Option<SetOwner>,
+    /// Deletion was requested.
+    pub deleting: bool,
+    /// Pod template hash.
+    pub hash: String,
+    /// Revision; 0 when there is none.
+    pub revision: i64,
+    /// Former revisions, comma separated.
+    pub revision_history: String,
+    /// `spec.replicas` of the Rollout when it was last scaled.
+    pub desired: Option<i32>,
+    /// When it should be scaled to nothing.
+    pub deadline: Option<Timestamp>,
+    /// Identity of its template.
+    pub template: TemplateDigest,
+    /// `spec.replicas`.
+    pub replicas: i32,
+    /// `spec.minReadySeconds`.
+    pub min_ready: i32,
+    /// `status.replicas`.
+    pub current: i32,
+    /// `status.readyReplicas`.
+    pub ready: i32,
+    /// `status.availableReplicas`.
+    pub available: i32,
+    /// Reason and message of its `ReplicaFailure` condition.
+    pub failure: Option<(String, String)>,
+}
+
+/// The controlling owner of a ReplicaSet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetOwner {
+    /// Kind.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+}
+
+/// A Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceView {
+    /// The pod template hash that it selects.
+    pub hash: Option<String>,
+    /// The Rollout that switches it.
+    pub managed_by: Option<String>,
+}
+
+/// `Rollout.spec` with defaults filled in and everything checked.
+#[derive(Clone, Debug)]
+pub struct CheckedSpec {
+    /// Wanted pods.
+    pub replicas: i32,
+    /// The manifest does not say how many; the controller writes 1.
+    pub replicas_unset: bool,
+    /// Selector of the pods.
+    pub selector: LabelSelector,
+    /// The template as it was written.
+    pub template: Value,
+    /// The template in comparable form.
+    pub compared: ComparedTemplate,
+    /// `minReadySeconds`.
+    pub min_ready: i32,
+    /// `revisionHistoryLimit`.
+    pub history_limit: usize,
+    /// `paused`.
+    pub paused: bool,
+    /// `progressDeadlineSeconds`.
+    pub deadline: SignedDuration,
+    /// `progressDeadlineAbort`.
+    pub deadline_abort: bool,
+    /// `rollbackWindow.revisions`.
+    pub rollback_window: Option<i32>,
+    /// Successful AnalysisRuns that are kept.
+    pub successful_runs: usize,
+    /// Other finished AnalysisRuns that are kept.
+    pub unsuccessful_runs: usize,
+    /// Canary or blue-green.
+    pub strategy: CheckedStrategy,
+}
+
+/// The strategy with its rules.
+#[derive(Clone, Debug)]
+pub enum CheckedStrategy {
+    /// Step by step.
+    Canary(Canary),
+    /// Two sets and a switch.
+    BlueGreen(BlueGreen),
+}
+
+/// A canary without traffic routing.
+#[derive(Clone, Debug, Default)]
+pub struct Canary {
+    /// Service of the new pods.
+    pub canary_service: Option<String>,
+    /// Service of the stable pods.
+    pub stable_service: Option<String>,
+    /// Steps.
+    pub steps: Vec<Step>,
+    /// Hash of the steps.
+    pub step_hash: String,
+    /// Pods above the wanted number.
+    pub surge: i32,
+    /// Pods below the wanted number.
+    pub unavailable: i32,
+    /// When a set counts as scaled up.
+    pub threshold: Threshold,
+    /// Analysis beside the steps, and the first step that it runs beside.
+    pub analysis: Option<(RolloutAnalysis, i32)>,
+}
+
+/// When a set counts as scaled up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Threshold {
+    /// All wanted pods are available.
+    #[default]
+    All,
+    /// This share in percent is available.
+    Percent(i32),
+    /// This many are available.
+    Pods(i32),
+}
+
+/// A step of a canary.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Share of the new version in percent.
+    SetWeight(i32),
+    /// A wait; without a duration until a person promotes.
+    Pause(Option<SignedDuration>),
+    /// Analysis.
+    Analysis(RolloutAnalysis),
+}
+
+/// Two sets and a switch.
+#[derive(Clone, Debug, Default)]
+pub struct BlueGreen {
+    /// Service that users reach.
+    pub active: String,
+    /// Service of the new version before the switch.
+    pub preview: Option<String>,
+    /// Pods of the new version before the switch.
+    pub preview_replicas: Option<i32>,
+    /// Switch without a person.
+    pub auto_promotion: bool,
+    /// Wait before the switch.
+    pub auto_promotion_delay: Option<SignedDuration>,
+    /// How long the old version stays after the switch.
+    pub scale_down_delay: SignedDuration,
+    /// The manifest says how long the old version stays.
+    pub scale_down_delay_set: bool,
+    /// Old versions that may wait at the same time.
+    pub scale_down_limit: Option<i32>,
+    /// How long the preview stays after an abort; none means for ever.
+    pub abort_delay: Option<SignedDuration>,
+    /// Analysis before the switch.
+    pub pre_analysis: Option<RolloutAnalysis>,
+    /// Analysis after the switch.
+    pub post_analysis: Option<RolloutAnalysis>,
+}
+
+impl CheckedSpec {
+    /// The canary, when that is the strategy.
+    pub fn canary(&self) -> Option<&Canary> {
+        match &self.strategy {
+            CheckedStrategy::Canary(canary) => Some(canary),
+            CheckedStrategy::BlueGreen(_) => None,
+        }
+    }
+
+    /// The blue-green rules, when that is the strategy.
+    pub fn blue_green(&self) -> Option<&BlueGreen> {
+        match &self.strategy {
+            CheckedStrategy::Canary(_) => None,
+            CheckedStrategy::BlueGreen(rules) => Some(rules),
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SetWeight(weight) => write!(f, "setWeight: {weight}"),
+            Self::Pause(None) => f.write_str("pause"),
+            Self::Pause(Some(duration)) => {
+                write!(f, "pause: {}", reconcile_core::kube_types::GoDuration::from_secs(duration.as_secs()))
+            }
+            Self::Analysis(_) => f.write_str("analysis"),
+        }
+    }
+}
