@@ -24,10 +24,8 @@ pub(crate) struct Port {
 impl Port {
     /// Finds a free port.
     pub(crate) fn claim() -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!(
-            "argo-lite-bed-ports-{}",
-            crate::isolated::user()
-        ));
+        let dir =
+            std::env::temp_dir().join(format!("argo-lite-bed-ports-{}", crate::isolated::user()));
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)

@@ -94,10 +94,15 @@ impl Deployed {
 /// The binary of an operator below cargo's target folder.
 pub fn binary(which: Which, profile: &str) -> Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace.join("target"), PathBuf::from);
     let path = target.join(profile).join(which.name());
     if !path.exists() {
-        bail!("{} is not built: cargo build -p {} first", path.display(), which.name());
+        bail!(
+            "{} is not built: cargo build -p {} first",
+            path.display(),
+            which.name()
+        );
     }
     Ok(path)
 }
@@ -115,7 +120,13 @@ pub async fn prepare(bed: &Bed, which: Which, binary: &Path, setup: &Setup) -> R
     let cluster = bed.cluster()?;
     let namespace = which.namespace();
     let values: Vec<&str> = setup.values.iter().map(String::as_str).collect();
-    let objects = charts::template(&charts::path(which.name()), which.name(), namespace, &values).await?;
+    let objects = charts::template(
+        &charts::path(which.name()),
+        which.name(),
+        namespace,
+        &values,
+    )
+    .await?;
     if !setup.installed {
         let own = serde_json::json!({
             "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace }
@@ -124,7 +135,9 @@ pub async fn prepare(bed: &Bed, which: Which, binary: &Path, setup: &Setup) -> R
         charts::install(cluster, namespace, &objects).await?;
     }
     let (account, chart_args) = workload(&objects)?;
-    let kubeconfig = cluster.service_account_kubeconfig(namespace, &account).await?;
+    let kubeconfig = cluster
+        .service_account_kubeconfig(namespace, &account)
+        .await?;
     let mut args = without_ports(chart_args, which.port_flags());
     let mut addresses = Vec::new();
     for flag in which.port_flags() {
@@ -137,14 +150,20 @@ pub async fn prepare(bed: &Bed, which: Which, binary: &Path, setup: &Setup) -> R
         Some(replica) => format!("{}-{replica}", which.name()),
         None => which.name().to_owned(),
     };
-    let mut program =
-        Program::new(log, binary).clean_env().args(args).env("KUBECONFIG", kubeconfig.as_os_str());
+    let mut program = Program::new(log, binary)
+        .clean_env()
+        .args(args)
+        .env("KUBECONFIG", kubeconfig.as_os_str());
     for (key, value) in &setup.env {
         program = program.env(key, value);
     }
     let health = format!("{}/readyz", addresses[0]);
     let operator = Operator::new(bed, program, Some(health))?;
-    Ok(Deployed { operator, which, addresses })
+    Ok(Deployed {
+        operator,
+        which,
+        addresses,
+    })
 }
 
 /// Service account and arguments of the chart's Deployment.
@@ -154,10 +173,17 @@ fn workload(objects: &[Value]) -> Result<(String, Vec<String>)> {
         .find(|object| object["kind"] == "Deployment")
         .context("the chart has no Deployment")?;
     let pod = &deployment["spec"]["template"]["spec"];
-    let account =
-        pod["serviceAccountName"].as_str().context("the Deployment names no service account")?;
-    let args = pod["containers"][0]["args"].as_array().context("the container has no arguments")?;
-    let args = args.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let account = pod["serviceAccountName"]
+        .as_str()
+        .context("the Deployment names no service account")?;
+    let args = pod["containers"][0]["args"]
+        .as_array()
+        .context("the container has no arguments")?;
+    let args = args
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
     Ok((account.to_owned(), args))
 }
 
@@ -185,8 +211,18 @@ mod tests {
 
     #[test]
     fn port_flags_are_left_out_in_both_spellings() {
-        let args = ["controller", "--port=1", "--metrics-port", "2", "--loglevel", "info"];
-        let kept = without_ports(args.map(str::to_owned).to_vec(), &["--port", "--metrics-port"]);
+        let args = [
+            "controller",
+            "--port=1",
+            "--metrics-port",
+            "2",
+            "--loglevel",
+            "info",
+        ];
+        let kept = without_ports(
+            args.map(str::to_owned).to_vec(),
+            &["--port", "--metrics-port"],
+        );
         assert_eq!(kept, ["controller", "--loglevel", "info"]);
     }
 }

@@ -75,34 +75,76 @@ fn a_good_version_is_promoted_and_a_bad_one_is_rolled_back() -> Result<()> {
     if !isolated::test("a_good_version_is_promoted_and_a_bad_one_is_rolled_back")? {
         return Ok(());
     }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let options = Options { nats: false, git: false, ..Options::default() };
-        let scene = Scene::set(options, &[Which::Rollouts]).await?;
-        let prometheus = scene.bed.prometheus()?.url.clone();
-        scene.apply("default", &shop(&prometheus, "shop:v1")).await?;
-        scene.until("Rollout", "default", "shop", "Healthy on v1", healthy_on("shop:v1")).await?;
-        let load = Load::start(scene.bed.client()?, "default", "shop", 40)?;
-        scene.apply("default", &shop(&prometheus, "shop:v2")).await?;
-        scene.until("Rollout", "default", "shop", "Healthy on v2", healthy_on("shop:v2")).await?;
-        scene.apply("default", &shop(&prometheus, "shop:bad-v3")).await?;
-        let aborted = scene
-            .until("Rollout", "default", "shop", "aborted", |ro| {
-                ro["status"]["phase"] == "Degraded" && ro["status"]["updatedReplicas"].as_u64().unwrap_or(0) == 0
-            })
-            .await?;
-        let message = aborted["status"]["message"].as_str().unwrap_or_default();
-        assert!(message.contains("success-rate") && message.contains("Failed"), "{message}");
-        drop(load.take());
-        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-        let tally = load.take();
-        assert!(tally.good("v2") > 20 && tally.failed() == 0, "the stable version does not serve: {tally:?}");
-        Ok(())
-    })
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let options = Options {
+                nats: false,
+                git: false,
+                ..Options::default()
+            };
+            let scene = Scene::set(options, &[Which::Rollouts]).await?;
+            let prometheus = scene.bed.prometheus()?.url.clone();
+            scene
+                .apply("default", &shop(&prometheus, "shop:v1"))
+                .await?;
+            scene
+                .until(
+                    "Rollout",
+                    "default",
+                    "shop",
+                    "Healthy on v1",
+                    healthy_on("shop:v1"),
+                )
+                .await?;
+            let load = Load::start(scene.bed.client()?, "default", "shop", 40)?;
+            scene
+                .apply("default", &shop(&prometheus, "shop:v2"))
+                .await?;
+            scene
+                .until(
+                    "Rollout",
+                    "default",
+                    "shop",
+                    "Healthy on v2",
+                    healthy_on("shop:v2"),
+                )
+                .await?;
+            scene
+                .apply("default", &shop(&prometheus, "shop:bad-v3"))
+                .await?;
+            let aborted = scene
+                .until("Rollout", "default", "shop", "aborted", |ro| {
+                    ro["status"]["phase"] == "Degraded"
+                        && ro["status"]["updatedReplicas"].as_u64().unwrap_or(0) == 0
+                })
+                .await?;
+            let message = aborted["status"]["message"].as_str().unwrap_or_default();
+            assert!(
+                message.contains("success-rate") && message.contains("Failed"),
+                "{message}"
+            );
+            drop(load.take());
+            tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+            let tally = load.take();
+            assert!(
+                tally.good("v2") > 20 && tally.failed() == 0,
+                "the stable version does not serve: {tally:?}"
+            );
+            Ok(())
+        })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prometheus_that_is_down_is_an_error_not_a_verdict() -> Result<()> {
-    let options = Options { nats: false, git: false, sample: false, prometheus: false, ..Options::default() };
+    let options = Options {
+        nats: false,
+        git: false,
+        sample: false,
+        prometheus: false,
+        ..Options::default()
+    };
     let scene = Scene::set(options, &[Which::Rollouts]).await?;
     let run = r"
 apiVersion: argoproj.io/v1alpha1
@@ -115,9 +157,16 @@ spec:
       provider: {prometheus: {address: 'http://127.0.0.1:9', query: up}}
 ";
     scene.apply("default", run).await?;
-    let ended = scene.until("AnalysisRun", "default", "down", "Error", |run| run["status"]["phase"] == "Error").await?;
+    let ended = scene
+        .until("AnalysisRun", "default", "down", "Error", |run| {
+            run["status"]["phase"] == "Error"
+        })
+        .await?;
     let metric = &ended["status"]["metricResults"][0];
     assert_eq!(metric["phase"], "Error");
-    assert_eq!(metric["error"], 2, "one error is allowed, the second ends the run");
+    assert_eq!(
+        metric["error"], 2,
+        "one error is allowed, the second ends the run"
+    );
     Ok(())
 }

@@ -41,7 +41,9 @@ async fn every_chart_passes_helm_lint_with_all_its_values() -> Result<()> {
             if let Some(path) = &path {
                 args.extend(["--values", path]);
             }
-            charts::helm(&args).await.with_context(|| format!("{} with {path:?}", which.name()))?;
+            charts::helm(&args)
+                .await
+                .with_context(|| format!("{} with {path:?}", which.name()))?;
         }
     }
     Ok(())
@@ -55,11 +57,23 @@ async fn the_crds_are_kept_on_uninstall_and_can_be_left_out() -> Result<()> {
         let crds: Vec<&Value> = objects.iter().filter(is_crd).collect();
         assert!(!crds.is_empty(), "{} brings no CRDs", which.name());
         for crd in crds {
-            assert_eq!(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep", "{}", crd["metadata"]["name"]);
+            assert_eq!(
+                crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep",
+                "{}",
+                crd["metadata"]["name"]
+            );
         }
-        let flag = if which == Which::Rollouts { "installCRDs=false" } else { "crds.install=false" };
+        let flag = if which == Which::Rollouts {
+            "installCRDs=false"
+        } else {
+            "crds.install=false"
+        };
         let without = charts::template(&charts::path(which.name()), "x", "x", &[flag]).await?;
-        assert!(!without.iter().any(|object| is_crd(&object)), "{}", which.name());
+        assert!(
+            !without.iter().any(|object| is_crd(&object)),
+            "{}",
+            which.name()
+        );
     }
     Ok(())
 }
@@ -82,15 +96,29 @@ async fn every_chart_installs_on_its_own_under_pod_security_restricted() -> Resu
             objects.sort_by_key(|object| object["kind"] != "CustomResourceDefinition");
             for object in &objects {
                 let what = format!("{} {}", object["kind"], object["metadata"]["name"]);
-                cluster.apply_one(&namespace, object).await.with_context(|| format!("{}: {what}", which.name()))?;
+                cluster
+                    .apply_one(&namespace, object)
+                    .await
+                    .with_context(|| format!("{}: {what}", which.name()))?;
             }
-            let deployment = objects.iter().find(|object| object["kind"] == "Deployment").context("a Deployment")?;
+            let deployment = objects
+                .iter()
+                .find(|object| object["kind"] == "Deployment")
+                .context("a Deployment")?;
             let name = deployment["metadata"]["name"].as_str().context("a name")?;
             let replicas = deployment["spec"]["replicas"].clone();
             let api = cluster.api("apps/v1", "Deployment", &namespace).await?;
-            wait_for(&api, name, "all replicas available", Duration::from_secs(60), |object| {
-                object.is_some_and(|object| object.data["status"]["availableReplicas"] == replicas)
-            })
+            wait_for(
+                &api,
+                name,
+                "all replicas available",
+                Duration::from_secs(60),
+                |object| {
+                    object.is_some_and(|object| {
+                        object.data["status"]["availableReplicas"] == replicas
+                    })
+                },
+            )
             .await?;
         }
     }

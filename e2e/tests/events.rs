@@ -21,9 +21,17 @@ use tokio::sync::Notify;
 const NS: &str = "default";
 
 async fn scene() -> Result<Scene> {
-    let options = Options { prometheus: false, git: false, sample: false, ..Options::default() };
+    let options = Options {
+        prometheus: false,
+        git: false,
+        sample: false,
+        ..Options::default()
+    };
     let scene = Scene::set(options, &[Which::Events]).await?;
-    let bus = format!("apiVersion: argoproj.io/v1alpha1\nkind: EventBus\nmetadata: {{name: default}}\nspec: {{jetstreamExotic: {{url: '{}'}}}}\n", scene.bed.nats()?.url);
+    let bus = format!(
+        "apiVersion: argoproj.io/v1alpha1\nkind: EventBus\nmetadata: {{name: default}}\nspec: {{jetstreamExotic: {{url: '{}'}}}}\n",
+        scene.bed.nats()?.url
+    );
     scene.apply(NS, &bus).await?;
     Ok(scene)
 }
@@ -41,13 +49,18 @@ impl Sink {
     async fn start(&self) -> Result<String> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}/", listener.local_addr()?);
-        let router = Router::new().route("/", post(receive)).with_state(self.clone());
+        let router = Router::new()
+            .route("/", post(receive))
+            .with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(url)
     }
 
     fn bodies(&self) -> Vec<Value> {
-        self.bodies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.bodies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     async fn until(&self, count: usize) -> Result<Vec<Value>> {
@@ -77,7 +90,10 @@ async fn receive(State(sink): State<Sink>, axum::Json(body): axum::Json<Value>) 
             return StatusCode::INTERNAL_SERVER_ERROR;
         }
     }
-    sink.bodies.lock().unwrap_or_else(PoisonError::into_inner).push(body);
+    sink.bodies
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(body);
     sink.changed.notify_waiters();
     StatusCode::OK
 }
@@ -98,7 +114,9 @@ spec:
 
 async fn deployed(scene: &Scene, kind: &str, name: &str) -> Result<()> {
     scene
-        .until(kind, NS, name, "Deployed", |object| condition(object, "Deployed").as_deref() == Some("True"))
+        .until(kind, NS, name, "Deployed", |object| {
+            condition(object, "Deployed").as_deref() == Some("True")
+        })
         .await?;
     Ok(())
 }
@@ -151,9 +169,18 @@ spec:
         .await?;
     deployed(&scene, "EventSource", "hook").await?;
     deployed(&scene, "Sensor", "call").await?;
-    assert_eq!(send(port, "/order", &json!({"id": "small", "amount": 5})).await?, 200);
-    assert_eq!(send(port, "/order", &json!({"id": "large", "amount": 50})).await?, 200);
-    assert_eq!(sink.until(1).await?, [json!({"order": {"id": "large", "amount": 50}})]);
+    assert_eq!(
+        send(port, "/order", &json!({"id": "small", "amount": 5})).await?,
+        200
+    );
+    assert_eq!(
+        send(port, "/order", &json!({"id": "large", "amount": 50})).await?,
+        200
+    );
+    assert_eq!(
+        sink.until(1).await?,
+        [json!({"order": {"id": "large", "amount": 50}})]
+    );
     assert_eq!(send(port, "/nothing", &json!({})).await?, 404);
     Ok(())
 }
@@ -259,7 +286,8 @@ subjects: [{kind: ServiceAccount, name: allowed, namespace: default}]
     deployed(&scene, "Sensor", "allowed").await?;
     deployed(&scene, "Sensor", "denied").await?;
     send(port, "/order", &json!({"id": "7"})).await?;
-    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> = kube::Api::namespaced(scene.bed.client()?, NS);
+    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
+        kube::Api::namespaced(scene.bed.client()?, NS);
     let begin = std::time::Instant::now();
     let created = loop {
         let all = maps.list(&Default::default()).await?;
@@ -320,16 +348,29 @@ spec:
     let context = async_nats::jetstream::new(client);
     let begin = std::time::Instant::now();
     loop {
-        let mut names = context.stream_by_subject("dlq.retry.call").await.into_iter();
+        let mut names = context
+            .stream_by_subject("dlq.retry.call")
+            .await
+            .into_iter();
         if let Some(name) = names.next() {
             let stream = context.get_stream(name).await?;
-            if let Ok(parked) = stream.get_last_raw_message_by_subject("dlq.retry.call").await {
+            if let Ok(parked) = stream
+                .get_last_raw_message_by_subject("dlq.retry.call")
+                .await
+            {
                 let event: Value = serde_json::from_slice(&parked.payload)?;
-                assert!(event.to_string().len() > 2, "a parked event must carry its content");
+                assert!(
+                    event.to_string().len() > 2,
+                    "a parked event must carry its content"
+                );
                 break;
             }
         }
-        anyhow::ensure!(begin.elapsed() < scene::PATIENCE, "nothing was parked\n{}", scene.logs());
+        anyhow::ensure!(
+            begin.elapsed() < scene::PATIENCE,
+            "nothing was parked\n{}",
+            scene.logs()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(sink.bodies().len(), 1);
@@ -370,7 +411,11 @@ spec:
         .await?;
     deployed(&scene, "Sensor", "clock").await?;
     sink.until(3).await?;
-    scene.operator(Which::Events)?.operator.kill_and_restart().await?;
+    scene
+        .operator(Which::Events)?
+        .operator
+        .kill_and_restart()
+        .await?;
     let before = sink.bodies().len();
     let bodies = sink.until(before + 3).await?;
     let mut times: Vec<String> = bodies.iter().map(|body| body["at"].to_string()).collect();

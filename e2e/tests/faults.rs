@@ -12,19 +12,28 @@ use kube::api::ListParams;
 use scene::{Scene, application, config_map, job, synced_and_healthy};
 use serde_json::{Value, json};
 
-const AUTOMATED: &str = "{automated: {prune: true, selfHeal: true}, syncOptions: [CreateNamespace=true]}";
+const AUTOMATED: &str =
+    "{automated: {prune: true, selfHeal: true}, syncOptions: [CreateNamespace=true]}";
 /// How often each binary is killed.
 const ROUNDS: u64 = 4;
 
 fn options() -> Options {
-    Options { prometheus: false, sample: false, ..Options::default() }
+    Options {
+        prometheus: false,
+        sample: false,
+        ..Options::default()
+    }
 }
 
 /// Short leases, so that a test need not wait long for a successor.
 fn quick_lease() -> Vec<String> {
-    ["--leader-election-lease-duration=4s", "--leader-election-renew-deadline=3s", "--leader-election-retry-period=500ms"]
-        .map(str::to_owned)
-        .to_vec()
+    [
+        "--leader-election-lease-duration=4s",
+        "--leader-election-renew-deadline=3s",
+        "--leader-election-retry-period=500ms",
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 /// Random moments between nothing and `longest`; the seed is printed, so that a failure can be told apart from luck.
@@ -32,7 +41,9 @@ struct Moments(u64);
 
 impl Moments {
     fn new() -> Self {
-        let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.subsec_nanos().into());
+        let seed = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(1, |since| since.subsec_nanos().into());
         tracing::info!(seed, "moments");
         Self(seed | 1)
     }
@@ -70,29 +81,94 @@ fn promoted(image: String) -> impl Fn(&Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rollouts_killed_at_any_moment_ends_where_it_would_have_ended() -> Result<()> {
-    let mut scene = Scene::set(Options { nats: false, git: false, ..options() }, &[]).await?;
-    scene.add(Which::Rollouts, &Setup { args: quick_lease(), ..Setup::default() }).await?;
+    let mut scene = Scene::set(
+        Options {
+            nats: false,
+            git: false,
+            ..options()
+        },
+        &[],
+    )
+    .await?;
+    scene
+        .add(
+            Which::Rollouts,
+            &Setup {
+                args: quick_lease(),
+                ..Setup::default()
+            },
+        )
+        .await?;
     let mut moments = Moments::new();
     scene.apply("default", ROLLOUT).await?;
-    scene.until("Rollout", "default", "web", "Healthy", promoted("web:v0".into())).await?;
+    scene
+        .until(
+            "Rollout",
+            "default",
+            "web",
+            "Healthy",
+            promoted("web:v0".into()),
+        )
+        .await?;
     for round in 1..=ROUNDS {
         let image = format!("web:v{round}");
-        scene.apply("default", &ROLLOUT.replace("web:v0", &image)).await?;
+        scene
+            .apply("default", &ROLLOUT.replace("web:v0", &image))
+            .await?;
         moments.pass(Duration::from_secs(3)).await;
-        scene.operator(Which::Rollouts)?.operator.kill_and_restart().await?;
-        scene.until("Rollout", "default", "web", &format!("promoted to {image}"), promoted(image.clone())).await?;
+        scene
+            .operator(Which::Rollouts)?
+            .operator
+            .kill_and_restart()
+            .await?;
+        scene
+            .until(
+                "Rollout",
+                "default",
+                "web",
+                &format!("promoted to {image}"),
+                promoted(image.clone()),
+            )
+            .await?;
     }
-    let sets = scene.api("apps/v1", "ReplicaSet", "default").await?.list(&ListParams::default()).await?;
-    assert_eq!(sets.items.len() as u64, ROUNDS + 1, "a ReplicaSet was made twice");
-    let running: i64 = sets.items.iter().filter_map(|set| set.data["spec"]["replicas"].as_i64()).sum();
+    let sets = scene
+        .api("apps/v1", "ReplicaSet", "default")
+        .await?
+        .list(&ListParams::default())
+        .await?;
+    assert_eq!(
+        sets.items.len() as u64,
+        ROUNDS + 1,
+        "a ReplicaSet was made twice"
+    );
+    let running: i64 = sets
+        .items
+        .iter()
+        .filter_map(|set| set.data["spec"]["replicas"].as_i64())
+        .sum();
     assert_eq!(running, 4);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn argo_cd_lite_killed_at_any_moment_runs_no_hook_twice() -> Result<()> {
-    let mut scene = Scene::set(Options { nats: false, ..options() }, &[]).await?;
-    scene.add(Which::ArgoCdLite, &Setup { args: quick_lease(), ..Setup::default() }).await?;
+    let mut scene = Scene::set(
+        Options {
+            nats: false,
+            ..options()
+        },
+        &[],
+    )
+    .await?;
+    scene
+        .add(
+            Which::ArgoCdLite,
+            &Setup {
+                args: quick_lease(),
+                ..Setup::default()
+            },
+        )
+        .await?;
     let mut moments = Moments::new();
     for round in 1..=ROUNDS {
         let name = format!("round-{round}");
@@ -100,27 +176,78 @@ async fn argo_cd_lite_killed_at_any_moment_runs_no_hook_twice() -> Result<()> {
         repository
             .commit(
                 &[
-                    ("app/0.yaml", &job("generateName: before-", "argocd.argoproj.io/hook: PreSync", "[sleep, '1']")),
+                    (
+                        "app/0.yaml",
+                        &job(
+                            "generateName: before-",
+                            "argocd.argoproj.io/hook: PreSync",
+                            "[sleep, '1']",
+                        ),
+                    ),
                     ("app/1.yaml", &config_map("a", "1", "")),
-                    ("app/2.yaml", &job("name: middle", "argocd.argoproj.io/sync-wave: '1'", "[sleep, '1']")),
-                    ("app/3.yaml", &config_map("b", "1", "argocd.argoproj.io/sync-wave: '2'")),
-                    ("app/4.yaml", &job("generateName: after-", "argocd.argoproj.io/hook: PostSync", "['true']")),
+                    (
+                        "app/2.yaml",
+                        &job(
+                            "name: middle",
+                            "argocd.argoproj.io/sync-wave: '1'",
+                            "[sleep, '1']",
+                        ),
+                    ),
+                    (
+                        "app/3.yaml",
+                        &config_map("b", "1", "argocd.argoproj.io/sync-wave: '2'"),
+                    ),
+                    (
+                        "app/4.yaml",
+                        &job(
+                            "generateName: after-",
+                            "argocd.argoproj.io/hook: PostSync",
+                            "['true']",
+                        ),
+                    ),
                 ],
                 "files",
             )
             .await?;
-        scene.apply("argocd", &application(&name, &repository.url, "app", &name, AUTOMATED)).await?;
-        moments.pass(Duration::from_secs(4)).await;
-        scene.operator(Which::ArgoCdLite)?.operator.kill_and_restart().await?;
         scene
-            .until("Application", "argocd", &name, "Synced, Healthy, Succeeded", |app| {
-                synced_and_healthy(app) && app["status"]["operationState"]["phase"] == "Succeeded"
-            })
+            .apply(
+                "argocd",
+                &application(&name, &repository.url, "app", &name, AUTOMATED),
+            )
             .await?;
-        let jobs = scene.api("batch/v1", "Job", &name).await?.list(&ListParams::default()).await?;
+        moments.pass(Duration::from_secs(4)).await;
+        scene
+            .operator(Which::ArgoCdLite)?
+            .operator
+            .kill_and_restart()
+            .await?;
+        scene
+            .until(
+                "Application",
+                "argocd",
+                &name,
+                "Synced, Healthy, Succeeded",
+                |app| {
+                    synced_and_healthy(app)
+                        && app["status"]["operationState"]["phase"] == "Succeeded"
+                },
+            )
+            .await?;
+        let jobs = scene
+            .api("batch/v1", "Job", &name)
+            .await?
+            .list(&ListParams::default())
+            .await?;
         for hook in ["before-", "after-"] {
-            let names = jobs.items.iter().filter_map(|job| job.metadata.name.as_deref());
-            assert_eq!(names.filter(|name| name.starts_with(hook)).count(), 1, "{name}: hook {hook} ran twice");
+            let names = jobs
+                .items
+                .iter()
+                .filter_map(|job| job.metadata.name.as_deref());
+            assert_eq!(
+                names.filter(|name| name.starts_with(hook)).count(),
+                1,
+                "{name}: hook {hook} ran twice"
+            );
         }
     }
     Ok(())
@@ -188,11 +315,18 @@ async fn deliver(port: u16, id: &str) -> Result<bool> {
             .post(format!("http://127.0.0.1:{port}/order"))
             .json(&json!({"id": id}))
             .timeout(Duration::from_secs(10));
-        if request.send().await.is_ok_and(|answer| answer.status().is_success()) {
+        if request
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+        {
             return Ok(first);
         }
         first = false;
-        ensure!(begin.elapsed() < scene::PATIENCE, "event {id} was not accepted");
+        ensure!(
+            begin.elapsed() < scene::PATIENCE,
+            "event {id} was not accepted"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -201,15 +335,28 @@ async fn deliver(port: u16, id: &str) -> Result<bool> {
 async fn made(scene: &Scene, count: usize) -> Result<Vec<String>> {
     let begin = Instant::now();
     loop {
-        let maps = scene.api("v1", "ConfigMap", "default").await?.list(&ListParams::default()).await?;
-        let mut ids: Vec<String> = maps.items.iter().filter_map(|map| map.data["data"]["id"].as_str().map(str::to_owned)).collect();
+        let maps = scene
+            .api("v1", "ConfigMap", "default")
+            .await?
+            .list(&ListParams::default())
+            .await?;
+        let mut ids: Vec<String> = maps
+            .items
+            .iter()
+            .filter_map(|map| map.data["data"]["id"].as_str().map(str::to_owned))
+            .collect();
         ids.sort();
         let mut different = ids.clone();
         different.dedup();
         if different.len() >= count {
             return Ok(ids);
         }
-        ensure!(begin.elapsed() < scene::PATIENCE, "only {} of {count}: {different:?}\n{}", different.len(), scene.logs());
+        ensure!(
+            begin.elapsed() < scene::PATIENCE,
+            "only {} of {count}: {different:?}\n{}",
+            different.len(),
+            scene.logs()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -217,7 +364,9 @@ async fn made(scene: &Scene, count: usize) -> Result<Vec<String>> {
 async fn ready(scene: &Scene) -> Result<()> {
     for (kind, name) in [("EventSource", "hook"), ("Sensor", "maker")] {
         scene
-            .until(kind, "default", name, "Deployed", |object| condition(object, "Deployed").as_deref() == Some("True"))
+            .until(kind, "default", name, "Deployed", |object| {
+                condition(object, "Deployed").as_deref() == Some("True")
+            })
             .await?;
     }
     Ok(())
@@ -226,10 +375,27 @@ async fn ready(scene: &Scene) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_killed_at_any_moment_loses_nothing_and_triggers_nothing_twice() -> Result<()> {
     e2e::init_tls();
-    let mut scene = Scene::set(Options { git: false, ..options() }, &[]).await?;
-    scene.add(Which::Events, &Setup { args: quick_lease(), ..Setup::default() }).await?;
+    let mut scene = Scene::set(
+        Options {
+            git: false,
+            ..options()
+        },
+        &[],
+    )
+    .await?;
+    scene
+        .add(
+            Which::Events,
+            &Setup {
+                args: quick_lease(),
+                ..Setup::default()
+            },
+        )
+        .await?;
     let port = scene.bed.free_port()?;
-    scene.apply("default", &pipeline(&scene.bed.nats()?.url, port)).await?;
+    scene
+        .apply("default", &pipeline(&scene.bed.nats()?.url, port))
+        .await?;
     ready(&scene).await?;
     let mut moments = Moments::new();
     let mut sent = 0;
@@ -237,7 +403,11 @@ async fn events_killed_at_any_moment_loses_nothing_and_triggers_nothing_twice() 
     for _ in 0..ROUNDS {
         let kill = async {
             moments.pass(Duration::from_millis(500)).await;
-            scene.operator(Which::Events)?.operator.kill_and_restart().await
+            scene
+                .operator(Which::Events)?
+                .operator
+                .kill_and_restart()
+                .await
         };
         let send = async {
             let mut again = 0;
@@ -256,16 +426,29 @@ async fn events_killed_at_any_moment_loses_nothing_and_triggers_nothing_twice() 
     let ids = made(&scene, sent).await?;
     // A call whose answer was lost in the crash is sent again by its sender: that is a second event, and the only
     // reason for a second ConfigMap.
-    ensure!(ids.len() <= sent + repeated, "{} ConfigMaps for {sent} events, {repeated} of them sent again", ids.len());
+    ensure!(
+        ids.len() <= sent + repeated,
+        "{} ConfigMaps for {sent} events, {repeated} of them sent again",
+        ids.len()
+    );
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bus_that_restarts_loses_no_accepted_event() -> Result<()> {
     e2e::init_tls();
-    let scene = Scene::set(Options { git: false, ..options() }, &[Which::Events]).await?;
+    let scene = Scene::set(
+        Options {
+            git: false,
+            ..options()
+        },
+        &[Which::Events],
+    )
+    .await?;
     let port = scene.bed.free_port()?;
-    scene.apply("default", &pipeline(&scene.bed.nats()?.url, port)).await?;
+    scene
+        .apply("default", &pipeline(&scene.bed.nats()?.url, port))
+        .await?;
     ready(&scene).await?;
     for number in 0..20 {
         deliver(port, &number.to_string()).await?;
@@ -283,25 +466,78 @@ async fn an_api_server_that_restarts_interrupts_nothing() -> Result<()> {
     e2e::init_tls();
     let scene = Scene::set(options(), &Which::ALL).await?;
     let port = scene.bed.free_port()?;
-    scene.apply("default", &pipeline(&scene.bed.nats()?.url, port)).await?;
+    scene
+        .apply("default", &pipeline(&scene.bed.nats()?.url, port))
+        .await?;
     ready(&scene).await?;
     scene.apply("default", ROLLOUT).await?;
     let repository = scene.bed.git()?.repository("restart").await?;
-    repository.commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first").await?;
-    scene.apply("argocd", &application("restart", &repository.url, "app", "restart", AUTOMATED)).await?;
-    scene.until("Application", "argocd", "restart", "Synced", synced_and_healthy).await?;
-    scene.until("Rollout", "default", "web", "Healthy", promoted("web:v0".into())).await?;
-    scene.apply("default", &ROLLOUT.replace("web:v0", "web:v1")).await?;
+    repository
+        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
+        .await?;
+    scene
+        .apply(
+            "argocd",
+            &application("restart", &repository.url, "app", "restart", AUTOMATED),
+        )
+        .await?;
+    scene
+        .until(
+            "Application",
+            "argocd",
+            "restart",
+            "Synced",
+            synced_and_healthy,
+        )
+        .await?;
+    scene
+        .until(
+            "Rollout",
+            "default",
+            "web",
+            "Healthy",
+            promoted("web:v0".into()),
+        )
+        .await?;
+    scene
+        .apply("default", &ROLLOUT.replace("web:v0", "web:v1"))
+        .await?;
     scene.bed.control_plane()?.restart_apiserver().await?;
     deliver(port, "after").await?;
-    scene.until("Rollout", "default", "web", "promoted to v1", promoted("web:v1".into())).await?;
+    scene
+        .until(
+            "Rollout",
+            "default",
+            "web",
+            "promoted to v1",
+            promoted("web:v1".into()),
+        )
+        .await?;
     made(&scene, 1).await?;
-    repository.commit(&[("app/a.yaml", &config_map("a", "2", ""))], "second").await?;
+    repository
+        .commit(&[("app/a.yaml", &config_map("a", "2", ""))], "second")
+        .await?;
     let refresh = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
-    scene.patch("Application", "argocd", "restart", refresh).await?;
-    scene.until_any("v1", "ConfigMap", "restart", "a", "the second commit", |map| map["data"]["value"] == "2").await?;
+    scene
+        .patch("Application", "argocd", "restart", refresh)
+        .await?;
+    scene
+        .until_any(
+            "v1",
+            "ConfigMap",
+            "restart",
+            "a",
+            "the second commit",
+            |map| map["data"]["value"] == "2",
+        )
+        .await?;
     for deployed in &scene.operators {
-        deployed.operator.part.check().await.with_context(|| format!("{} has ended", deployed.which.name()))?;
+        deployed
+            .operator
+            .part
+            .check()
+            .await
+            .with_context(|| format!("{} has ended", deployed.which.name()))?;
     }
     Ok(())
 }
@@ -312,26 +548,66 @@ async fn a_standby_takes_over_when_the_leader_is_killed() -> Result<()> {
     let mut scene = Scene::set(options(), &[]).await?;
     for which in Which::ALL {
         for replica in 1..=2 {
-            let setup = Setup { args: quick_lease(), replica: Some(replica), installed: replica > 1, ..Setup::default() };
+            let setup = Setup {
+                args: quick_lease(),
+                replica: Some(replica),
+                installed: replica > 1,
+                ..Setup::default()
+            };
             scene.add(which, &setup).await?;
         }
     }
     let port = scene.bed.free_port()?;
-    scene.apply("default", &pipeline(&scene.bed.nats()?.url, port)).await?;
+    scene
+        .apply("default", &pipeline(&scene.bed.nats()?.url, port))
+        .await?;
     ready(&scene).await?;
     scene.apply("default", ROLLOUT).await?;
-    scene.until("Rollout", "default", "web", "Healthy", promoted("web:v0".into())).await?;
+    scene
+        .until(
+            "Rollout",
+            "default",
+            "web",
+            "Healthy",
+            promoted("web:v0".into()),
+        )
+        .await?;
     // The first replica of each was started first and leads.
     for deployed in scene.operators.iter().step_by(2) {
         deployed.operator.part.kill().await?;
     }
     deliver(port, "after").await?;
     made(&scene, 1).await?;
-    scene.apply("default", &ROLLOUT.replace("web:v0", "web:v1")).await?;
-    scene.until("Rollout", "default", "web", "promoted by the standby", promoted("web:v1".into())).await?;
+    scene
+        .apply("default", &ROLLOUT.replace("web:v0", "web:v1"))
+        .await?;
+    scene
+        .until(
+            "Rollout",
+            "default",
+            "web",
+            "promoted by the standby",
+            promoted("web:v1".into()),
+        )
+        .await?;
     let repository = scene.bed.git()?.repository("standby").await?;
-    repository.commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first").await?;
-    scene.apply("argocd", &application("standby", &repository.url, "app", "standby", AUTOMATED)).await?;
-    scene.until("Application", "argocd", "standby", "Synced by the standby", synced_and_healthy).await?;
+    repository
+        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
+        .await?;
+    scene
+        .apply(
+            "argocd",
+            &application("standby", &repository.url, "app", "standby", AUTOMATED),
+        )
+        .await?;
+    scene
+        .until(
+            "Application",
+            "argocd",
+            "standby",
+            "Synced by the standby",
+            synced_and_healthy,
+        )
+        .await?;
     Ok(())
 }

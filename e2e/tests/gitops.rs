@@ -9,11 +9,17 @@ use e2e::stack::Which;
 use scene::{Scene, application, config_map, job, synced_and_healthy};
 use serde_json::{Value, json};
 
-const AUTOMATED: &str = "{automated: {prune: true, selfHeal: true}, syncOptions: [CreateNamespace=true]}";
+const AUTOMATED: &str =
+    "{automated: {prune: true, selfHeal: true}, syncOptions: [CreateNamespace=true]}";
 const MANUAL: &str = "{syncOptions: [CreateNamespace=true]}";
 
 fn options() -> Options {
-    Options { nats: false, prometheus: false, sample: false, ..Options::default() }
+    Options {
+        nats: false,
+        prometheus: false,
+        sample: false,
+        ..Options::default()
+    }
 }
 
 async fn scene() -> Result<Scene> {
@@ -22,7 +28,10 @@ async fn scene() -> Result<Scene> {
 
 async fn value(scene: &Scene, namespace: &str, name: &str) -> Result<Option<Value>> {
     let api = scene.api("v1", "ConfigMap", namespace).await?;
-    Ok(api.get_opt(name).await?.map(|map| map.data["data"]["value"].clone()))
+    Ok(api
+        .get_opt(name)
+        .await?
+        .map(|map| map.data["data"]["value"].clone()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,42 +41,118 @@ async fn a_new_application_runs_its_hook_and_applies_its_waves_in_order() -> Res
     let commit = repository
         .commit(
             &[
-                ("app/0-job.yaml", &job("generateName: before-", "argocd.argoproj.io/hook: PreSync", "[sleep, '1']")),
-                ("app/1.yaml", &config_map("first", "1", "argocd.argoproj.io/sync-wave: '-1'")),
+                (
+                    "app/0-job.yaml",
+                    &job(
+                        "generateName: before-",
+                        "argocd.argoproj.io/hook: PreSync",
+                        "[sleep, '1']",
+                    ),
+                ),
+                (
+                    "app/1.yaml",
+                    &config_map("first", "1", "argocd.argoproj.io/sync-wave: '-1'"),
+                ),
                 ("app/2.yaml", &config_map("second", "2", "")),
-                ("app/3.yaml", &job("name: middle", "argocd.argoproj.io/sync-wave: '1'", "[sleep, '1']")),
-                ("app/4.yaml", &config_map("last", "4", "argocd.argoproj.io/sync-wave: '2'")),
-                ("app/5.yaml", &job("name: after", "argocd.argoproj.io/hook: PostSync", "['true']")),
+                (
+                    "app/3.yaml",
+                    &job(
+                        "name: middle",
+                        "argocd.argoproj.io/sync-wave: '1'",
+                        "[sleep, '1']",
+                    ),
+                ),
+                (
+                    "app/4.yaml",
+                    &config_map("last", "4", "argocd.argoproj.io/sync-wave: '2'"),
+                ),
+                (
+                    "app/5.yaml",
+                    &job(
+                        "name: after",
+                        "argocd.argoproj.io/hook: PostSync",
+                        "['true']",
+                    ),
+                ),
             ],
             "waves",
         )
         .await?;
-    scene.apply("argocd", &application("waves", &repository.url, "app", "waves", AUTOMATED)).await?;
+    scene
+        .apply(
+            "argocd",
+            &application("waves", &repository.url, "app", "waves", AUTOMATED),
+        )
+        .await?;
     let done = scene
-        .until("Application", "argocd", "waves", "Synced and Healthy", |app| {
-            synced_and_healthy(app) && app["status"]["operationState"]["phase"] == "Succeeded"
-        })
+        .until(
+            "Application",
+            "argocd",
+            "waves",
+            "Synced and Healthy",
+            |app| {
+                synced_and_healthy(app) && app["status"]["operationState"]["phase"] == "Succeeded"
+            },
+        )
         .await?;
     assert_eq!(done["status"]["sync"]["revision"], json!(commit));
     assert_eq!(done["status"]["history"][0]["id"], 0);
     assert_eq!(done["status"]["history"][0]["revision"], json!(commit));
     assert_eq!(done["status"]["sourceType"], "Directory");
-    assert_eq!(done["status"]["operationState"]["operation"]["initiatedBy"]["automated"], true);
+    assert_eq!(
+        done["status"]["operationState"]["operation"]["initiatedBy"]["automated"],
+        true
+    );
 
     let created = |object: &kube::api::DynamicObject| {
-        object.metadata.creation_timestamp.as_ref().map(|time| time.0).context("a creation time")
+        object
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map(|time| time.0)
+            .context("a creation time")
     };
     let maps = scene.api("v1", "ConfigMap", "waves").await?;
     let jobs = scene.api("batch/v1", "Job", "waves").await?;
     let finished = |job: &kube::api::DynamicObject| {
-        job.data["status"]["completionTime"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok()).context("a completion time")
+        job.data["status"]["completionTime"]
+            .as_str()
+            .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+            .context("a completion time")
     };
     let all = jobs.list(&kube::api::ListParams::default()).await?;
-    let before = all.iter().find(|job| job.metadata.name.as_deref().unwrap_or_default().starts_with("before-")).context("the PreSync Job")?;
-    assert!(finished(before)? <= created(&maps.get("first").await?)?, "applied before the PreSync hook ended");
-    assert!(finished(&jobs.get("middle").await?)? <= created(&maps.get("last").await?)?, "wave 2 began before wave 1 was healthy");
-    assert!(created(&maps.get("last").await?)? <= created(&jobs.get("after").await?)?, "PostSync ran before the last wave");
-    let hooks = all.iter().filter(|job| job.metadata.name.as_deref().unwrap_or_default().starts_with("before-")).count();
+    let before = all
+        .iter()
+        .find(|job| {
+            job.metadata
+                .name
+                .as_deref()
+                .unwrap_or_default()
+                .starts_with("before-")
+        })
+        .context("the PreSync Job")?;
+    assert!(
+        finished(before)? <= created(&maps.get("first").await?)?,
+        "applied before the PreSync hook ended"
+    );
+    assert!(
+        finished(&jobs.get("middle").await?)? <= created(&maps.get("last").await?)?,
+        "wave 2 began before wave 1 was healthy"
+    );
+    assert!(
+        created(&maps.get("last").await?)? <= created(&jobs.get("after").await?)?,
+        "PostSync ran before the last wave"
+    );
+    let hooks = all
+        .iter()
+        .filter(|job| {
+            job.metadata
+                .name
+                .as_deref()
+                .unwrap_or_default()
+                .starts_with("before-")
+        })
+        .count();
     assert_eq!(hooks, 1, "the PreSync hook ran more than once");
     Ok(())
 }
@@ -76,22 +161,60 @@ async fn a_new_application_runs_its_hook_and_applies_its_waves_in_order() -> Res
 async fn a_push_is_synced_by_webhook_and_what_left_git_is_pruned() -> Result<()> {
     let mut scene = Scene::set(options(), &[]).await?;
     // A poll once an hour: only the webhook can bring the change in time.
-    let setup = e2e::stack::Setup { args: vec!["--app-resync=3600".into()], ..Default::default() };
+    let setup = e2e::stack::Setup {
+        args: vec!["--app-resync=3600".into()],
+        ..Default::default()
+    };
     scene.add(Which::ArgoCdLite, &setup).await?;
     let repository = scene.bed.git()?.repository("push").await?;
     repository
-        .commit(&[("app/a.yaml", &config_map("a", "1", "")), ("app/b.yaml", &config_map("b", "1", ""))], "first")
+        .commit(
+            &[
+                ("app/a.yaml", &config_map("a", "1", "")),
+                ("app/b.yaml", &config_map("b", "1", "")),
+            ],
+            "first",
+        )
         .await?;
-    scene.apply("argocd", &application("push", &repository.url, "app", "push", AUTOMATED)).await?;
-    scene.until("Application", "argocd", "push", "Synced", synced_and_healthy).await?;
-    let webhook = format!("{}/api/webhook", scene.operator(Which::ArgoCdLite)?.addresses[1]);
-    scene.bed.git()?.add_webhook(Webhook { url: webhook, secret: None }).await;
-    repository.remove("app/b.yaml").await?;
-    let commit = repository.commit(&[("app/a.yaml", &config_map("a", "2", ""))], "second").await?;
     scene
-        .until("Application", "argocd", "push", "Synced to the second commit", |app| {
-            synced_and_healthy(app) && app["status"]["sync"]["revision"] == json!(commit)
+        .apply(
+            "argocd",
+            &application("push", &repository.url, "app", "push", AUTOMATED),
+        )
+        .await?;
+    scene
+        .until(
+            "Application",
+            "argocd",
+            "push",
+            "Synced",
+            synced_and_healthy,
+        )
+        .await?;
+    let webhook = format!(
+        "{}/api/webhook",
+        scene.operator(Which::ArgoCdLite)?.addresses[1]
+    );
+    scene
+        .bed
+        .git()?
+        .add_webhook(Webhook {
+            url: webhook,
+            secret: None,
         })
+        .await;
+    repository.remove("app/b.yaml").await?;
+    let commit = repository
+        .commit(&[("app/a.yaml", &config_map("a", "2", ""))], "second")
+        .await?;
+    scene
+        .until(
+            "Application",
+            "argocd",
+            "push",
+            "Synced to the second commit",
+            |app| synced_and_healthy(app) && app["status"]["sync"]["revision"] == json!(commit),
+        )
         .await?;
     scene.until_gone("v1", "ConfigMap", "push", "b").await?;
     assert_eq!(value(&scene, "push", "a").await?, Some(json!("2")));
@@ -102,16 +225,38 @@ async fn a_push_is_synced_by_webhook_and_what_left_git_is_pruned() -> Result<()>
 async fn a_hand_made_change_is_healed_and_a_deleted_object_comes_back() -> Result<()> {
     let scene = scene().await?;
     let repository = scene.bed.git()?.repository("heal").await?;
-    repository.commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first").await?;
-    scene.apply("argocd", &application("heal", &repository.url, "app", "heal", AUTOMATED)).await?;
-    scene.until("Application", "argocd", "heal", "Synced", synced_and_healthy).await?;
+    repository
+        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
+        .await?;
+    scene
+        .apply(
+            "argocd",
+            &application("heal", &repository.url, "app", "heal", AUTOMATED),
+        )
+        .await?;
+    scene
+        .until(
+            "Application",
+            "argocd",
+            "heal",
+            "Synced",
+            synced_and_healthy,
+        )
+        .await?;
     let maps = scene.api("v1", "ConfigMap", "heal").await?;
     let patch = kube::api::Patch::Merge(json!({"data": {"value": "edited"}}));
     maps.patch("a", &Default::default(), &patch).await?;
-    scene.until_any("v1", "ConfigMap", "heal", "a", "healed", |map| map["data"]["value"] == "1").await?;
+    scene
+        .until_any("v1", "ConfigMap", "heal", "a", "healed", |map| {
+            map["data"]["value"] == "1"
+        })
+        .await?;
     let uid = maps.get("a").await?.metadata.uid;
     maps.delete("a", &Default::default()).await?;
-    e2e::cluster::wait_for(&maps, "a", "back", scene::PATIENCE, |map| map.is_some_and(|map| map.metadata.uid != uid)).await?;
+    e2e::cluster::wait_for(&maps, "a", "back", scene::PATIENCE, |map| {
+        map.is_some_and(|map| map.metadata.uid != uid)
+    })
+    .await?;
     Ok(())
 }
 
@@ -119,34 +264,88 @@ async fn a_hand_made_change_is_healed_and_a_deleted_object_comes_back() -> Resul
 async fn a_manual_application_waits_for_an_operation_and_refreshes_on_request() -> Result<()> {
     let scene = scene().await?;
     let repository = scene.bed.git()?.repository("manual").await?;
-    let first = repository.commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first").await?;
-    scene.apply("argocd", &application("manual", &repository.url, "app", "manual", MANUAL)).await?;
+    let first = repository
+        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
+        .await?;
     scene
-        .until("Application", "argocd", "manual", "OutOfSync and Missing", |app| {
-            app["status"]["sync"]["status"] == "OutOfSync" && app["status"]["health"]["status"] == "Missing"
-        })
+        .apply(
+            "argocd",
+            &application("manual", &repository.url, "app", "manual", MANUAL),
+        )
+        .await?;
+    scene
+        .until(
+            "Application",
+            "argocd",
+            "manual",
+            "OutOfSync and Missing",
+            |app| {
+                app["status"]["sync"]["status"] == "OutOfSync"
+                    && app["status"]["health"]["status"] == "Missing"
+            },
+        )
         .await?;
     let operation = json!({"operation": {"initiatedBy": {"username": "alice"}, "sync": {"revision": first, "syncOptions": ["CreateNamespace=true"]}}});
-    scene.patch("Application", "argocd", "manual", operation).await?;
+    scene
+        .patch("Application", "argocd", "manual", operation)
+        .await?;
     let done = scene
-        .until("Application", "argocd", "manual", "operation Succeeded", |app| {
-            app["status"]["operationState"]["phase"] == "Succeeded" && app.get("operation").is_none_or(Value::is_null) && synced_and_healthy(app)
-        })
+        .until(
+            "Application",
+            "argocd",
+            "manual",
+            "operation Succeeded",
+            |app| {
+                app["status"]["operationState"]["phase"] == "Succeeded"
+                    && app.get("operation").is_none_or(Value::is_null)
+                    && synced_and_healthy(app)
+            },
+        )
         .await?;
     let result = &done["status"]["operationState"]["syncResult"]["resources"][0];
-    assert_eq!((&result["name"], &result["status"]), (&json!("a"), &json!("Synced")));
-    assert_eq!(done["status"]["history"][0]["initiatedBy"]["username"], "alice");
+    assert_eq!(
+        (&result["name"], &result["status"]),
+        (&json!("a"), &json!("Synced"))
+    );
+    assert_eq!(
+        done["status"]["history"][0]["initiatedBy"]["username"],
+        "alice"
+    );
 
-    repository.commit(&[("app/a.yaml", &config_map("a", "2", ""))], "second").await?;
+    repository
+        .commit(&[("app/a.yaml", &config_map("a", "2", ""))], "second")
+        .await?;
     let refresh = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
-    scene.patch("Application", "argocd", "manual", refresh).await?;
-    scene.until("Application", "argocd", "manual", "OutOfSync", |app| app["status"]["sync"]["status"] == "OutOfSync").await?;
+    scene
+        .patch("Application", "argocd", "manual", refresh)
+        .await?;
+    scene
+        .until("Application", "argocd", "manual", "OutOfSync", |app| {
+            app["status"]["sync"]["status"] == "OutOfSync"
+        })
+        .await?;
     let api = scene.api(scene::ARGO, "Application", "argocd").await?;
-    e2e::cluster::wait_for(&api, "manual", "without the annotation", scene::PATIENCE, |app| {
-        app.is_some_and(|app| !app.metadata.annotations.clone().unwrap_or_default().contains_key("argocd.argoproj.io/refresh"))
-    })
+    e2e::cluster::wait_for(
+        &api,
+        "manual",
+        "without the annotation",
+        scene::PATIENCE,
+        |app| {
+            app.is_some_and(|app| {
+                !app.metadata
+                    .annotations
+                    .clone()
+                    .unwrap_or_default()
+                    .contains_key("argocd.argoproj.io/refresh")
+            })
+        },
+    )
     .await?;
-    assert_eq!(value(&scene, "manual", "a").await?, Some(json!("1")), "a manual application must not sync by itself");
+    assert_eq!(
+        value(&scene, "manual", "a").await?,
+        Some(json!("1")),
+        "a manual application must not sync by itself"
+    );
     Ok(())
 }
 
@@ -157,23 +356,65 @@ async fn a_failed_hook_fails_the_sync_and_runs_the_syncfail_hook() -> Result<()>
     repository
         .commit(
             &[
-                ("app/0.yaml", &job("name: before", "argocd.argoproj.io/hook: PreSync", "['false']")),
+                (
+                    "app/0.yaml",
+                    &job(
+                        "name: before",
+                        "argocd.argoproj.io/hook: PreSync",
+                        "['false']",
+                    ),
+                ),
                 ("app/1.yaml", &config_map("a", "1", "")),
-                ("app/2.yaml", &config_map("alarm", "1", "argocd.argoproj.io/hook: SyncFail")),
+                (
+                    "app/2.yaml",
+                    &config_map("alarm", "1", "argocd.argoproj.io/hook: SyncFail"),
+                ),
             ],
             "fails",
         )
         .await?;
     let policy = "{syncOptions: [CreateNamespace=true]}";
-    scene.apply("argocd", &application("fails", &repository.url, "app", "fails", policy)).await?;
-    scene.until("Application", "argocd", "fails", "OutOfSync", |app| app["status"]["sync"]["status"] == "OutOfSync").await?;
-    scene.patch("Application", "argocd", "fails", json!({"operation": {"sync": {"syncOptions": ["CreateNamespace=true"]}}})).await?;
-    let done = scene
-        .until("Application", "argocd", "fails", "operation Failed", |app| app["status"]["operationState"]["phase"] == "Failed")
+    scene
+        .apply(
+            "argocd",
+            &application("fails", &repository.url, "app", "fails", policy),
+        )
         .await?;
-    scene.until_any("v1", "ConfigMap", "fails", "alarm", "created", |_| true).await?;
-    assert_eq!(value(&scene, "fails", "a").await?, None, "applied although the PreSync hook failed");
-    assert!(done["status"]["operationState"]["message"].as_str().is_some_and(|text| !text.is_empty()));
+    scene
+        .until("Application", "argocd", "fails", "OutOfSync", |app| {
+            app["status"]["sync"]["status"] == "OutOfSync"
+        })
+        .await?;
+    scene
+        .patch(
+            "Application",
+            "argocd",
+            "fails",
+            json!({"operation": {"sync": {"syncOptions": ["CreateNamespace=true"]}}}),
+        )
+        .await?;
+    let done = scene
+        .until(
+            "Application",
+            "argocd",
+            "fails",
+            "operation Failed",
+            |app| app["status"]["operationState"]["phase"] == "Failed",
+        )
+        .await?;
+    scene
+        .until_any("v1", "ConfigMap", "fails", "alarm", "created", |_| true)
+        .await?;
+    assert_eq!(
+        value(&scene, "fails", "a").await?,
+        None,
+        "applied although the PreSync hook failed"
+    );
+    assert!(
+        done["status"]["operationState"]["message"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    );
     Ok(())
 }
 
@@ -181,12 +422,29 @@ async fn a_failed_hook_fails_the_sync_and_runs_the_syncfail_hook() -> Result<()>
 async fn deleting_an_application_deletes_what_it_deployed() -> Result<()> {
     let scene = scene().await?;
     let repository = scene.bed.git()?.repository("gone").await?;
-    repository.commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first").await?;
-    scene.apply("argocd", &application("gone", &repository.url, "app", "gone", AUTOMATED)).await?;
-    scene.until("Application", "argocd", "gone", "Synced", synced_and_healthy).await?;
+    repository
+        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
+        .await?;
+    scene
+        .apply(
+            "argocd",
+            &application("gone", &repository.url, "app", "gone", AUTOMATED),
+        )
+        .await?;
+    scene
+        .until(
+            "Application",
+            "argocd",
+            "gone",
+            "Synced",
+            synced_and_healthy,
+        )
+        .await?;
     let api = scene.api(scene::ARGO, "Application", "argocd").await?;
     api.delete("gone", &Default::default()).await?;
-    scene.until_gone(scene::ARGO, "Application", "argocd", "gone").await?;
+    scene
+        .until_gone(scene::ARGO, "Application", "argocd", "gone")
+        .await?;
     assert_eq!(value(&scene, "gone", "a").await?, None);
     Ok(())
 }
@@ -196,24 +454,67 @@ async fn a_git_server_that_is_down_is_told_and_nothing_is_pruned() -> Result<()>
     let scene = scene().await?;
     let git = scene.bed.git()?;
     let repository = git.repository("down").await?;
-    repository.commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first").await?;
-    scene.apply("argocd", &application("down", &repository.url, "app", "down", AUTOMATED)).await?;
-    scene.until("Application", "argocd", "down", "Synced", synced_and_healthy).await?;
+    repository
+        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
+        .await?;
+    scene
+        .apply(
+            "argocd",
+            &application("down", &repository.url, "app", "down", AUTOMATED),
+        )
+        .await?;
+    scene
+        .until(
+            "Application",
+            "argocd",
+            "down",
+            "Synced",
+            synced_and_healthy,
+        )
+        .await?;
     git.stop().await?;
     let refresh = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "hard"}}});
-    scene.patch("Application", "argocd", "down", refresh.clone()).await?;
+    scene
+        .patch("Application", "argocd", "down", refresh.clone())
+        .await?;
     let api = scene.api(scene::ARGO, "Application", "argocd").await?;
     e2e::cluster::wait_for(&api, "down", "refreshed", scene::PATIENCE, |app| {
-        app.is_some_and(|app| !app.metadata.annotations.clone().unwrap_or_default().contains_key("argocd.argoproj.io/refresh"))
+        app.is_some_and(|app| {
+            !app.metadata
+                .annotations
+                .clone()
+                .unwrap_or_default()
+                .contains_key("argocd.argoproj.io/refresh")
+        })
     })
     .await?;
-    assert_eq!(value(&scene, "down", "a").await?, Some(json!("1")), "pruned although Git could not be read");
-    repository.write("app/a.yaml", &config_map("a", "2", "")).await?;
+    assert_eq!(
+        value(&scene, "down", "a").await?,
+        Some(json!("1")),
+        "pruned although Git could not be read"
+    );
+    repository
+        .write("app/a.yaml", &config_map("a", "2", ""))
+        .await?;
     repository.commit_only("second").await?;
     git.start().await?;
     repository.push().await?;
-    scene.patch("Application", "argocd", "down", refresh).await?;
-    scene.until_any("v1", "ConfigMap", "down", "a", "the second commit", |map| map["data"]["value"] == "2").await?;
-    scene.until("Application", "argocd", "down", "Synced again", synced_and_healthy).await?;
+    scene
+        .patch("Application", "argocd", "down", refresh)
+        .await?;
+    scene
+        .until_any("v1", "ConfigMap", "down", "a", "the second commit", |map| {
+            map["data"]["value"] == "2"
+        })
+        .await?;
+    scene
+        .until(
+            "Application",
+            "argocd",
+            "down",
+            "Synced again",
+            synced_and_healthy,
+        )
+        .await?;
     Ok(())
 }

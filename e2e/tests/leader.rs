@@ -43,14 +43,22 @@ fn run_for(client: &Client, lease: &str, identity: &str) -> Candidate {
     let elector = Elector::new(client.clone(), config, fence.clone(), clock, sender);
     let stop = CancellationToken::new();
     let task = tokio::spawn(elector.run(stop.clone(), std::future::ready(())));
-    Candidate { leads, stop, task, fence }
+    Candidate {
+        leads,
+        stop,
+        task,
+        fence,
+    }
 }
 
 /// A Lease as a Go controller leaves it: created by another field manager, with a holder that is not us.
 async fn foreign(client: &Client, name: &str, renewed: jiff::Timestamp) -> Result<Api<Lease>> {
     let api: Api<Lease> = Api::namespaced(client.clone(), "default");
     let lease = Lease {
-        metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(name.into()),
+            ..ObjectMeta::default()
+        },
         spec: Some(LeaseSpec {
             holder_identity: Some("go-controller_1".into()),
             lease_duration_seconds: Some(4),
@@ -60,8 +68,10 @@ async fn foreign(client: &Client, name: &str, renewed: jiff::Timestamp) -> Resul
             ..LeaseSpec::default()
         }),
     };
-    let params =
-        PostParams { field_manager: Some("rollouts-controller".into()), ..PostParams::default() };
+    let params = PostParams {
+        field_manager: Some("rollouts-controller".into()),
+        ..PostParams::default()
+    };
     api.create(&params, &lease).await?;
     Ok(api)
 }
@@ -78,8 +88,14 @@ async fn a_dead_holder_is_taken_over_after_its_duration_and_not_before() -> Resu
     let begin = Instant::now();
     let mut candidate = run_for(&client, "dead", "ours");
     assert!(!candidate.fence.is_open());
-    tokio::time::timeout(DURATION * 5, candidate.leads.wait_for(|leads| *leads)).await.context("taking over")??;
-    assert!(begin.elapsed() >= DURATION, "taken over after {:?}", begin.elapsed());
+    tokio::time::timeout(DURATION * 5, candidate.leads.wait_for(|leads| *leads))
+        .await
+        .context("taking over")??;
+    assert!(
+        begin.elapsed() >= DURATION,
+        "taken over after {:?}",
+        begin.elapsed()
+    );
     assert!(candidate.fence.is_open());
     let spec = api.get("dead").await?.spec.context("a spec")?;
     assert_eq!(spec.holder_identity.as_deref(), Some("ours"));
@@ -98,7 +114,11 @@ async fn a_live_holder_whose_clock_is_behind_is_left_alone() -> Result<()> {
     while begin.elapsed() < DURATION * 2 {
         let mut lease = api.get("slow").await?;
         let spec = lease.spec.as_mut().context("a spec")?;
-        assert_eq!(spec.holder_identity.as_deref(), Some("go-controller_1"), "the live holder was robbed");
+        assert_eq!(
+            spec.holder_identity.as_deref(),
+            Some("go-controller_1"),
+            "the live holder was robbed"
+        );
         spec.renew_time = Some(MicroTime(jiff::Timestamp::now() - slow));
         api.replace("slow", &PostParams::default(), &lease).await?;
         assert!(!*candidate.leads.borrow());
@@ -116,7 +136,10 @@ async fn a_stopped_leader_gives_the_lease_back_at_once() -> Result<()> {
     let mut second = run_for(&client, "handover", "second");
     first.stop.cancel();
     first.task.await??;
-    assert!(!first.fence.is_open(), "a released lease must close the fence");
+    assert!(
+        !first.fence.is_open(),
+        "a released lease must close the fence"
+    );
     let begin = Instant::now();
     second.leads.wait_for(|leads| *leads).await?;
     assert!(begin.elapsed() < DURATION, "the lease was not released");
@@ -131,9 +154,18 @@ async fn a_leader_that_cannot_renew_stops_writing_before_others_may_take_over() 
     leader.leads.wait_for(|leads| *leads).await?;
     bed.control_plane()?.apiserver.kill().await?;
     let begin = Instant::now();
-    let outcome = tokio::time::timeout(DURATION * 3, leader.task).await.context("losing the lease")??;
-    assert!(outcome.is_err(), "the loss of the lease must end the election with an error");
-    assert!(begin.elapsed() < DURATION, "noticed only after {:?}", begin.elapsed());
+    let outcome = tokio::time::timeout(DURATION * 3, leader.task)
+        .await
+        .context("losing the lease")??;
+    assert!(
+        outcome.is_err(),
+        "the loss of the lease must end the election with an error"
+    );
+    assert!(
+        begin.elapsed() < DURATION,
+        "noticed only after {:?}",
+        begin.elapsed()
+    );
     assert!(!leader.fence.is_open());
     Ok(())
 }

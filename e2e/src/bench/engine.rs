@@ -42,12 +42,25 @@ impl FromStr for Engine {
 
     /// `NAME=COMMAND`.
     fn from_str(text: &str) -> Result<Self> {
-        let (name, command) =
-            text.split_once('=').ok_or_else(|| anyhow!("an engine is NAME=COMMAND"))?;
-        ensure!(!name.trim().is_empty(), "an engine needs a name before the =");
-        ensure!(name != OURS, "the name {OURS} is taken by the project's own operators");
-        ensure!(!command.trim().is_empty(), "an engine needs a command after the =");
-        Ok(Self::Foreign { name: name.trim().to_owned(), command: command.to_owned() })
+        let (name, command) = text
+            .split_once('=')
+            .ok_or_else(|| anyhow!("an engine is NAME=COMMAND"))?;
+        ensure!(
+            !name.trim().is_empty(),
+            "an engine needs a name before the ="
+        );
+        ensure!(
+            name != OURS,
+            "the name {OURS} is taken by the project's own operators"
+        );
+        ensure!(
+            !command.trim().is_empty(),
+            "an engine needs a command after the ="
+        );
+        Ok(Self::Foreign {
+            name: name.trim().to_owned(),
+            command: command.to_owned(),
+        })
     }
 }
 
@@ -57,7 +70,9 @@ mod tests {
 
     #[test]
     fn a_command_may_contain_equal_signs() {
-        let engine: Engine = "other=exec other --metrics-port=1 --flag=a=b".parse().unwrap();
+        let engine: Engine = "other=exec other --metrics-port=1 --flag=a=b"
+            .parse()
+            .unwrap();
         assert_eq!(
             engine,
             Engine::Foreign {

@@ -45,13 +45,20 @@ const GOALS: [Goal; 15] = [
 ];
 
 const fn goal(case: &'static str, objects: u64, measure: Measure, limit: f64) -> Goal {
-    Goal { case, objects, measure, limit }
+    Goal {
+        case,
+        objects,
+        measure,
+        limit,
+    }
 }
 
 /// The goal of a measurement for one measure. None when there is none, or when the load was of another size.
 pub(super) fn of(measurement: &Measurement, measure: Measure) -> Option<Goal> {
     GOALS.into_iter().find(|goal| {
-        goal.case == measurement.case && goal.objects == measurement.objects && goal.measure == measure
+        goal.case == measurement.case
+            && goal.objects == measurement.objects
+            && goal.measure == measure
     })
 }
 
@@ -87,8 +94,16 @@ const EARLIER: [Earlier; 7] = [
         cpu_seconds: Some(169.0),
         ..NOTHING
     },
-    Earlier { case: "waves-10", seconds: Some(13.0), ..NOTHING },
-    Earlier { case: "waves-600", seconds: Some(269.0), ..NOTHING },
+    Earlier {
+        case: "waves-10",
+        seconds: Some(13.0),
+        ..NOTHING
+    },
+    Earlier {
+        case: "waves-600",
+        seconds: Some(269.0),
+        ..NOTHING
+    },
     Earlier {
         case: "rollouts-deploy",
         seconds: Some(62.0),

@@ -49,13 +49,29 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_occurred() {
         let latency = Latency::of((1..=200).map(Duration::from_millis)).unwrap();
-        assert_eq!(latency, Latency { p50: 100.0, p90: 180.0, p99: 198.0, max: 200.0 });
+        assert_eq!(
+            latency,
+            Latency {
+                p50: 100.0,
+                p90: 180.0,
+                p99: 198.0,
+                max: 200.0
+            }
+        );
     }
 
     #[test]
     fn few_values_are_enough_and_none_give_none() {
         let one = Latency::of([Duration::from_micros(1500)]).unwrap();
-        assert_eq!(one, Latency { p50: 1.5, p90: 1.5, p99: 1.5, max: 1.5 });
+        assert_eq!(
+            one,
+            Latency {
+                p50: 1.5,
+                p90: 1.5,
+                p99: 1.5,
+                max: 1.5
+            }
+        );
         assert_eq!(Latency::of([]), None);
     }
 }

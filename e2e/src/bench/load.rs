@@ -21,7 +21,9 @@ pub(crate) async fn create(api: &Api<DynamicObject>, objects: Vec<Value>) -> Res
         .map(|object| async move {
             let object: DynamicObject = serde_json::from_value(object)?;
             let sent = Instant::now();
-            api.create(&PostParams::default(), &object).await.context("creating the load")?;
+            api.create(&PostParams::default(), &object)
+                .await
+                .context("creating the load")?;
             Ok((object.name_any(), sent))
         })
         .buffer_unordered(AT_ONCE)
@@ -30,7 +32,11 @@ pub(crate) async fn create(api: &Api<DynamicObject>, objects: Vec<Value>) -> Res
 }
 
 /// Sends the same merge patch to all of them.
-pub(crate) async fn patch(api: &Api<DynamicObject>, names: &[String], body: &Value) -> Result<Sent> {
+pub(crate) async fn patch(
+    api: &Api<DynamicObject>,
+    names: &[String],
+    body: &Value,
+) -> Result<Sent> {
     stream::iter(names)
         .map(|name| async move {
             let sent = Instant::now();

@@ -44,27 +44,48 @@ pub(crate) fn facts() -> Result<Machine> {
 
 /// `release` or `debug`: how this program was built, and so the operators it takes.
 pub(crate) fn profile() -> &'static str {
-    if cfg!(debug_assertions) { "debug" } else { "release" }
+    if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    }
 }
 
 /// The commit of the working tree; a `+` says that it has changes that were not committed.
 pub(crate) async fn commit() -> String {
     let git = |args: &'static [&'static str]| async move {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let output = Command::new("git").args(args).current_dir(dir).output().await.ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        let output = Command::new("git")
+            .args(args)
+            .current_dir(dir)
+            .output()
+            .await
+            .ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]).await else {
         return "unknown".to_owned();
     };
     let changes = git(&["status", "--porcelain", "--", "../crates", "src"]).await;
-    if changes.is_some_and(|changes| !changes.is_empty()) { format!("{commit}+") } else { commit }
+    if changes.is_some_and(|changes| !changes.is_empty()) {
+        format!("{commit}+")
+    } else {
+        commit
+    }
 }
 
 /// Versions of the real parts, as they say themselves.
 pub(crate) async fn versions(binaries: &Binaries) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
-    for tool in [Tool::KubeApiserver, Tool::Etcd, Tool::Kwok, Tool::NatsServer] {
+    for tool in [
+        Tool::KubeApiserver,
+        Tool::Etcd,
+        Tool::Kwok,
+        Tool::NatsServer,
+    ] {
         if let Ok(path) = binaries.path(tool) {
             versions.insert(tool.name().to_owned(), version(path).await);
         }
@@ -85,7 +106,11 @@ fn first_version(text: &str) -> Option<String> {
         let bare = word.strip_prefix('v').unwrap_or(word);
         bare.starts_with(|first: char| first.is_ascii_digit())
     };
-    text.lines().next()?.split_whitespace().find(begins).map(str::to_owned)
+    text.lines()
+        .next()?
+        .split_whitespace()
+        .find(begins)
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -94,9 +119,18 @@ mod tests {
 
     #[test]
     fn versions_are_found_in_what_programs_print() {
-        assert_eq!(first_version("etcd Version: 3.6.5\nGit SHA: x").as_deref(), Some("3.6.5"));
-        assert_eq!(first_version("Kubernetes v1.36.3").as_deref(), Some("v1.36.3"));
-        assert_eq!(first_version("nats-server: v2.12.1").as_deref(), Some("v2.12.1"));
+        assert_eq!(
+            first_version("etcd Version: 3.6.5\nGit SHA: x").as_deref(),
+            Some("3.6.5")
+        );
+        assert_eq!(
+            first_version("Kubernetes v1.36.3").as_deref(),
+            Some("v1.36.3")
+        );
+        assert_eq!(
+            first_version("nats-server: v2.12.1").as_deref(),
+            Some("v2.12.1")
+        );
         assert_eq!(first_version(""), None);
     }
 

@@ -81,18 +81,32 @@ pub async fn run(plan: &Plan) -> Result<()> {
     for scenario in &plan.scenarios {
         let mut measurements = Vec::new();
         for engine in &plan.engines {
-            tracing::info!(scenario = scenario.name(), engine = engine.name(), "starting");
+            tracing::info!(
+                scenario = scenario.name(),
+                engine = engine.name(),
+                "starting"
+            );
             match measure(plan, *scenario, engine).await {
                 Ok(found) => measurements.extend(found),
                 Err(error) => {
-                    tracing::error!(scenario = scenario.name(), engine = engine.name(), "{error:#}");
-                    failures.push(format!("{} with {}: {error:#}", scenario.name(), engine.name()));
+                    tracing::error!(
+                        scenario = scenario.name(),
+                        engine = engine.name(),
+                        "{error:#}"
+                    );
+                    failures.push(format!(
+                        "{} with {}: {error:#}",
+                        scenario.name(),
+                        engine.name()
+                    ));
                 }
             }
         }
         if !measurements.is_empty() {
             let run = Run {
-                date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
+                date: jiff::Timestamp::now()
+                    .strftime("%Y-%m-%d %H:%M UTC")
+                    .to_string(),
                 command: plan.command.clone(),
                 commit: machine::commit().await,
                 profile: machine::profile().to_owned(),
@@ -129,7 +143,11 @@ async fn measure(plan: &Plan, scenario: Scenario, engine: &Engine) -> Result<Vec
     if plan.keep {
         tracing::info!(dir = %bed.dir().display(), "the bed's folder");
     }
-    let session = Session { bed: &bed, engine, plan };
+    let session = Session {
+        bed: &bed,
+        engine,
+        plan,
+    };
     let outcome = scenario.run(&session).await;
     bed.down();
     outcome

@@ -65,11 +65,24 @@ Another engine under the same load: `make bench ENGINE='NAME=COMMAND'`. The comm
 fn summary(page: &mut String, book: &Book) {
     let mut lines = String::new();
     for scenario in Scenario::ALL {
-        let Some(run) = book.runs.get(scenario.name()) else { continue };
-        let measures = [Measure::Seconds, Measure::P99Millis, Measure::PeakMib, Measure::IdleMib];
-        for measurement in run.measurements.iter().filter(|found| found.engine == super::engine::OURS) {
+        let Some(run) = book.runs.get(scenario.name()) else {
+            continue;
+        };
+        let measures = [
+            Measure::Seconds,
+            Measure::P99Millis,
+            Measure::PeakMib,
+            Measure::IdleMib,
+        ];
+        for measurement in run
+            .measurements
+            .iter()
+            .filter(|found| found.engine == super::engine::OURS)
+        {
             for measure in measures {
-                let Some(goal) = goals::of(measurement, measure) else { continue };
+                let Some(goal) = goals::of(measurement, measure) else {
+                    continue;
+                };
                 let (name, value) = figure(measurement, measure);
                 let unit = unit(measure);
                 let reached = measurement.complete() && value <= goal.limit;
@@ -95,7 +108,9 @@ fn figure(measurement: &Measurement, measure: Measure) -> (&'static str, f64) {
         Measure::IdleMib => ("idle RSS", mib(measurement.idle.rss_kib)),
         Measure::PeakMib => ("peak RSS", mib(measurement.peak.rss_kib)),
         Measure::P99Millis => {
-            let p99 = measurement.latency.map_or(f64::INFINITY, |latency| latency.p99);
+            let p99 = measurement
+                .latency
+                .map_or(f64::INFINITY, |latency| latency.p99);
             ("p99 of each event", p99)
         }
     }
@@ -119,17 +134,27 @@ fn section(page: &mut String, scenario: Scenario, run: &Run) {
         }
     }
     for case in cases {
-        let found: Vec<&Measurement> =
-            run.measurements.iter().filter(|measurement| measurement.case == case).collect();
+        let found: Vec<&Measurement> = run
+            .measurements
+            .iter()
+            .filter(|measurement| measurement.case == case)
+            .collect();
         table(page, case, &found);
     }
 }
 
 fn facts(page: &mut String, run: &Run) {
     let machine = &run.machine;
-    let versions: Vec<String> =
-        run.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    let _ = writeln!(page, "- {}, commit `{}`, {} build", run.date, run.commit, run.profile);
+    let versions: Vec<String> = run
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    let _ = writeln!(
+        page,
+        "- {}, commit `{}`, {} build",
+        run.date, run.commit, run.profile
+    );
     let _ = writeln!(
         page,
         "- {} cores ({}), {} MiB memory, Linux {}",
@@ -146,13 +171,26 @@ fn table(page: &mut String, case: &str, found: &[&Measurement]) {
     let Some(first) = found.first() else { return };
     let earlier = goals::earlier(case);
     let _ = writeln!(page, "### {}: {}\n", case, first.title);
-    let engines: Vec<&str> = found.iter().map(|measurement| measurement.engine.as_str()).collect();
-    let _ = writeln!(page, "| | {} | goal | original, earlier |", engines.join(" | "));
+    let engines: Vec<&str> = found
+        .iter()
+        .map(|measurement| measurement.engine.as_str())
+        .collect();
+    let _ = writeln!(
+        page,
+        "| | {} | goal | original, earlier |",
+        engines.join(" | ")
+    );
     let _ = writeln!(page, "|---|{}---|---|", "---|".repeat(engines.len()));
     for row in rows(found, earlier) {
         if row.cells.iter().any(|cell| !cell.is_empty()) {
-            let _ =
-                writeln!(page, "| {} | {} | {} | {} |", row.name, row.cells.join(" | "), row.goal, row.earlier);
+            let _ = writeln!(
+                page,
+                "| {} | {} | {} | {} |",
+                row.name,
+                row.cells.join(" | "),
+                row.goal,
+                row.earlier
+            );
         }
     }
     page.push('\n');
@@ -161,7 +199,8 @@ fn table(page: &mut String, case: &str, found: &[&Measurement]) {
 
 fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
     let each = |cell: &dyn Fn(&Measurement) -> String| found.iter().map(|one| cell(one)).collect();
-    let then = |text: &dyn Fn(Earlier) -> Option<String>| earlier.and_then(text).unwrap_or_default();
+    let then =
+        |text: &dyn Fn(Earlier) -> Option<String>| earlier.and_then(text).unwrap_or_default();
     let goal = |measure| limit(found, measure);
     vec![
         Row {
@@ -218,39 +257,62 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
             goal: String::new(),
             earlier: then(&|past| past.stream.map(str::to_owned)),
         },
-        Row { name: "lost, doubled", cells: each(&losses), goal: String::new(), earlier: String::new() },
+        Row {
+            name: "lost, doubled",
+            cells: each(&losses),
+            goal: String::new(),
+            earlier: String::new(),
+        },
     ]
 }
 
 fn limit(found: &[&Measurement], measure: Measure) -> String {
     let goal = found.first().and_then(|one| goals::of(one, measure));
-    let what = if measure == Measure::P99Millis { "p99 " } else { "" };
-    goal.map(|goal| format!("{what}≤ {} {}", goal.limit, unit(measure))).unwrap_or_default()
+    let what = if measure == Measure::P99Millis {
+        "p99 "
+    } else {
+        ""
+    };
+    goal.map(|goal| format!("{what}≤ {} {}", goal.limit, unit(measure)))
+        .unwrap_or_default()
 }
 
 fn time(one: &Measurement) -> String {
     if one.complete() {
         format!("{:.1} s", one.seconds)
     } else {
-        format!("**not done**: {} of {} after {:.0} s", one.done, one.objects, one.seconds)
+        format!(
+            "**not done**: {} of {} after {:.0} s",
+            one.done, one.objects, one.seconds
+        )
     }
 }
 
 fn memory(memory: Memory) -> String {
-    format!("{:.1} / {:.1} MiB", mib(memory.rss_kib), mib(memory.pss_kib))
+    format!(
+        "{:.1} / {:.1} MiB",
+        mib(memory.rss_kib),
+        mib(memory.pss_kib)
+    )
 }
 
 fn requests(one: &Measurement) -> String {
-    one.requests_per_object().map_or_else(|| "not counted".to_owned(), |each| format!("{each:.2}"))
+    one.requests_per_object()
+        .map_or_else(|| "not counted".to_owned(), |each| format!("{each:.2}"))
 }
 
 fn latency(one: &Measurement) -> String {
-    let Some(latency) = one.latency else { return String::new() };
+    let Some(latency) = one.latency else {
+        return String::new();
+    };
     if one.objects == 1 {
         // The time to done says it already.
         return String::new();
     }
-    format!("{:.1} / {:.1} / {:.1} ms (max {:.1})", latency.p50, latency.p90, latency.p99, latency.max)
+    format!(
+        "{:.1} / {:.1} / {:.1} ms (max {:.1})",
+        latency.p50, latency.p90, latency.p99, latency.max
+    )
 }
 
 fn throughput(one: &Measurement) -> String {
@@ -265,7 +327,11 @@ fn throughput(one: &Measurement) -> String {
 fn losses(one: &Measurement) -> String {
     one.stream.as_ref().map_or_else(String::new, |stream| {
         let refused = stream.sent - stream.accepted;
-        let refused = if refused > 0 { format!(" ({refused} refused)") } else { String::new() };
+        let refused = if refused > 0 {
+            format!(" ({refused} refused)")
+        } else {
+            String::new()
+        };
         format!("{} lost, {} doubled{refused}", stream.lost, stream.doubled)
     })
 }
@@ -273,14 +339,18 @@ fn losses(one: &Measurement) -> String {
 /// Which requests an engine sent, by verb and resource.
 fn breakdown(page: &mut String, found: &[&Measurement]) {
     for one in found {
-        let Some(requests) = &one.requests else { continue };
+        let Some(requests) = &one.requests else {
+            continue;
+        };
         if requests.total() == 0 {
             continue;
         }
         let mut sorted: Vec<(&String, &u64)> = requests.0.iter().collect();
         sorted.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-        let list: Vec<String> =
-            sorted.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let list: Vec<String> = sorted
+            .iter()
+            .map(|(what, count)| format!("{count} {what}"))
+            .collect();
         let _ = writeln!(page, "Requests of {}: {}.\n", one.engine, list.join(", "));
     }
 }
@@ -298,7 +368,10 @@ mod tests {
     use super::*;
 
     fn measurement(engine: &str, seconds: f64, peak_mib: u64) -> Measurement {
-        let memory = |mib| Memory { rss_kib: mib * 1024, pss_kib: mib * 1024 };
+        let memory = |mib| Memory {
+            rss_kib: mib * 1024,
+            pss_kib: mib * 1024,
+        };
         Measurement {
             case: "gitops".to_owned(),
             title: "1000 Applications".to_owned(),
@@ -310,9 +383,17 @@ mod tests {
             peak: memory(peak_mib),
             after: memory(20),
             cpu_seconds: 12.5,
-            requests: Some(Requests(BTreeMap::from([("patch configmaps".to_owned(), 3000)]))),
+            requests: Some(Requests(BTreeMap::from([(
+                "patch configmaps".to_owned(),
+                3000,
+            )]))),
             apiserver_requests: 4000,
-            latency: Some(Latency { p50: 1.0, p90: 2.0, p99: 3.0, max: 4.0 }),
+            latency: Some(Latency {
+                p50: 1.0,
+                p90: 2.0,
+                p99: 3.0,
+                max: 4.0,
+            }),
             stream: None,
         }
     }
@@ -323,11 +404,18 @@ mod tests {
             command: "bench".to_owned(),
             commit: "abc".to_owned(),
             profile: "release".to_owned(),
-            machine: Machine { cores: 2, cpu: "x".to_owned(), memory_mib: 1, kernel: "6".to_owned() },
+            machine: Machine {
+                cores: 2,
+                cpu: "x".to_owned(),
+                memory_mib: 1,
+                kernel: "6".to_owned(),
+            },
             versions: BTreeMap::new(),
             measurements,
         };
-        Book { runs: BTreeMap::from([("gitops".to_owned(), run)]) }
+        Book {
+            runs: BTreeMap::from([("gitops".to_owned(), run)]),
+        }
     }
 
     #[test]
@@ -336,9 +424,18 @@ mod tests {
             measurement("argo-lite", 30.0, 60),
             measurement("other", 90.0, 400),
         ]));
-        assert!(page.contains("| | argo-lite | other | goal | original, earlier |"), "{page}");
-        assert!(page.contains("| time to done | 30.0 s | 90.0 s | ≤ 60 s | 177 s |"), "{page}");
-        assert!(page.contains("| requests per object | 3.00 | 3.00 |"), "{page}");
+        assert!(
+            page.contains("| | argo-lite | other | goal | original, earlier |"),
+            "{page}"
+        );
+        assert!(
+            page.contains("| time to done | 30.0 s | 90.0 s | ≤ 60 s | 177 s |"),
+            "{page}"
+        );
+        assert!(
+            page.contains("| requests per object | 3.00 | 3.00 |"),
+            "{page}"
+        );
         assert!(page.contains("3000 patch configmaps"), "{page}");
     }
 
@@ -348,8 +445,14 @@ mod tests {
             measurement("argo-lite", 61.0, 60),
             measurement("other", 90.0, 400),
         ]));
-        assert!(page.contains("| gitops | time to done | 61.0 s | 60 s | **missed** |"), "{page}");
-        assert!(page.contains("| gitops | peak RSS | 60.0 MiB | 80 MiB | reached |"), "{page}");
+        assert!(
+            page.contains("| gitops | time to done | 61.0 s | 60 s | **missed** |"),
+            "{page}"
+        );
+        assert!(
+            page.contains("| gitops | peak RSS | 60.0 MiB | 80 MiB | reached |"),
+            "{page}"
+        );
         assert!(!page.contains("400.0 MiB | 80"), "{page}");
     }
 
@@ -358,7 +461,10 @@ mod tests {
         let mut slow = measurement("argo-lite", 300.0, 60);
         slow.done = 812;
         let page = render(&book(vec![slow]));
-        assert!(page.contains("**not done**: 812 of 1000 after 300 s"), "{page}");
+        assert!(
+            page.contains("**not done**: 812 of 1000 after 300 s"),
+            "{page}"
+        );
         assert!(!page.contains("| reached |\n| gitops | time"), "{page}");
         assert!(!page.contains("## rollouts"), "{page}");
     }

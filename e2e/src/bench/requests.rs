@@ -47,13 +47,21 @@ impl Requests {
     fn read(text: &str, counters: &[&str]) -> Option<Self> {
         let mut found = None;
         for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let Some((name, rest)) = line.split_once('{') else { continue };
+            let Some((name, rest)) = line.split_once('{') else {
+                continue;
+            };
             if !counters.contains(&name) {
                 continue;
             }
-            let Some((labels, value)) = rest.rsplit_once("} ") else { continue };
+            let Some((labels, value)) = rest.rsplit_once("} ") else {
+                continue;
+            };
             let labels = labels_of(labels);
-            let verb = labels.get("verb").or(labels.get("method")).copied().unwrap_or("request");
+            let verb = labels
+                .get("verb")
+                .or(labels.get("method"))
+                .copied()
+                .unwrap_or("request");
             let verb = verb.to_ascii_lowercase();
             // A watch is one long request; its number says nothing about the load.
             if verb == "watch" || verb == "connect" {
@@ -70,18 +78,27 @@ impl Requests {
                 key.push_str(subresource);
             }
             let count = count_of(value);
-            *found.get_or_insert_with(Self::default).0.entry(key.trim().to_owned()).or_default() +=
-                count;
+            *found
+                .get_or_insert_with(Self::default)
+                .0
+                .entry(key.trim().to_owned())
+                .or_default() += count;
         }
         found
     }
 }
 
 /// Counters are printed as floating point numbers, large ones as `1e+06`.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of requests")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of requests"
+)]
 fn count_of(text: &str) -> u64 {
-    text.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).unwrap_or(0.0)
-        as u64
+    text.split_whitespace()
+        .next()
+        .and_then(|number| number.parse::<f64>().ok())
+        .unwrap_or(0.0) as u64
 }
 
 fn labels_of(text: &str) -> BTreeMap<&str, &str> {
@@ -95,7 +112,12 @@ fn labels_of(text: &str) -> BTreeMap<&str, &str> {
 pub(crate) async fn of_engine(urls: &[String]) -> Option<Requests> {
     let mut sum: Option<Requests> = None;
     for url in urls {
-        let answer = reqwest::Client::new().get(url).timeout(SCRAPE).send().await.ok()?;
+        let answer = reqwest::Client::new()
+            .get(url)
+            .timeout(SCRAPE)
+            .send()
+            .await
+            .ok()?;
         let text = answer.text().await.ok()?;
         if let Some(found) = Requests::read(&text, &CLIENT_COUNTERS) {
             sum.get_or_insert_with(Requests::default).add(&found);
@@ -107,7 +129,10 @@ pub(crate) async fn of_engine(urls: &[String]) -> Option<Requests> {
 /// Everything the API server was asked so far, by anybody.
 pub(crate) async fn of_apiserver(client: &Client) -> Result<Requests> {
     let request = http::Request::get("/metrics").body(Vec::new())?;
-    let text = client.request_text(request).await.context("the API server's metrics")?;
+    let text = client
+        .request_text(request)
+        .await
+        .context("the API server's metrics")?;
     Requests::read(&text, &[SERVER_COUNTER]).context("the API server counts no requests")
 }
 
@@ -126,15 +151,24 @@ apiserver_request_total{code=\"201\",dry_run=\"\",subresource=\"binding\",resour
     #[test]
     fn counters_are_summed_over_codes_and_without_watches() {
         let requests = Requests::read(PAGE, &CLIENT_COUNTERS).unwrap();
-        assert_eq!(requests.0, BTreeMap::from([("patch rollouts/status".to_owned(), 13)]));
+        assert_eq!(
+            requests.0,
+            BTreeMap::from([("patch rollouts/status".to_owned(), 13)])
+        );
         let server = Requests::read(PAGE, &[SERVER_COUNTER]).unwrap();
-        assert_eq!(server.0, BTreeMap::from([("post pods/binding".to_owned(), 1500)]));
+        assert_eq!(
+            server.0,
+            BTreeMap::from([("post pods/binding".to_owned(), 1500)])
+        );
         assert_eq!(Requests::read(PAGE, &["other"]), None);
     }
 
     #[test]
     fn only_growth_counts() {
-        let before = Requests(BTreeMap::from([("get a".to_owned(), 5), ("get b".to_owned(), 2)]));
+        let before = Requests(BTreeMap::from([
+            ("get a".to_owned(), 5),
+            ("get b".to_owned(), 2),
+        ]));
         let after = Requests(BTreeMap::from([
             ("get a".to_owned(), 7),
             ("get b".to_owned(), 2),

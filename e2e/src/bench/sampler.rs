@@ -67,8 +67,15 @@ impl Reading {
 /// CPU seconds of children that ended and were waited for: fields 16 and 17 of `/proc/PID/stat`.
 fn ended_children(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let Some((_, rest)) = stat.rsplit_once(')') else { return 0.0 };
-    let ticks: u32 = rest.split_whitespace().skip(13).take(2).flat_map(str::parse::<u32>).sum();
+    let Some((_, rest)) = stat.rsplit_once(')') else {
+        return 0.0;
+    };
+    let ticks: u32 = rest
+        .split_whitespace()
+        .skip(13)
+        .take(2)
+        .flat_map(str::parse::<u32>)
+        .sum();
     f64::from(ticks) / TICKS_PER_SECOND
 }
 
@@ -76,10 +83,16 @@ fn descendants(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
     let mut open = vec![pid];
     while let Some(pid) = open.pop() {
-        let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+            continue;
+        };
         for thread in threads.flatten() {
             let children = std::fs::read_to_string(thread.path().join("children"));
-            for child in children.unwrap_or_default().split_whitespace().flat_map(str::parse) {
+            for child in children
+                .unwrap_or_default()
+                .split_whitespace()
+                .flat_map(str::parse)
+            {
                 found.push(child);
                 open.push(child);
             }
@@ -115,31 +128,44 @@ impl Sampler {
         let started = Reading::of(pids)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (until, watched) = (Arc::clone(&stop), pids.to_vec());
-        let thread = std::thread::Builder::new().name("sampler".to_owned()).spawn(move || {
-            let mut peak = Memory::default();
-            while !until.load(Ordering::Relaxed) {
-                if let Ok(reading) = Reading::of(&watched) {
-                    peak.rss_kib = peak.rss_kib.max(reading.memory.rss_kib);
-                    peak.pss_kib = peak.pss_kib.max(reading.memory.pss_kib);
+        let thread = std::thread::Builder::new()
+            .name("sampler".to_owned())
+            .spawn(move || {
+                let mut peak = Memory::default();
+                while !until.load(Ordering::Relaxed) {
+                    if let Ok(reading) = Reading::of(&watched) {
+                        peak.rss_kib = peak.rss_kib.max(reading.memory.rss_kib);
+                        peak.pss_kib = peak.pss_kib.max(reading.memory.pss_kib);
+                    }
+                    std::thread::sleep(EVERY);
                 }
-                std::thread::sleep(EVERY);
-            }
-            peak
-        })?;
-        Ok(Self { pids: pids.to_vec(), started, stop, thread })
+                peak
+            })?;
+        Ok(Self {
+            pids: pids.to_vec(),
+            started,
+            stop,
+            thread,
+        })
     }
 
     /// Ends. An error when the engine is gone.
     pub(crate) fn finish(self) -> Result<Series> {
         self.stop.store(true, Ordering::Relaxed);
-        let mut peak = self.thread.join().map_err(|_| anyhow!("the sampler's thread ended"))?;
+        let mut peak = self
+            .thread
+            .join()
+            .map_err(|_| anyhow!("the sampler's thread ended"))?;
         let ended = Reading::of(&self.pids)?;
         let mut high_water = 0;
         for pid in &self.pids {
             high_water += Usage::of(*pid)?.peak_rss_kib;
         }
         peak.rss_kib = peak.rss_kib.max(high_water);
-        Ok(Series { peak, cpu_seconds: ended.cpu_seconds - self.started.cpu_seconds })
+        Ok(Series {
+            peak,
+            cpu_seconds: ended.cpu_seconds - self.started.cpu_seconds,
+        })
     }
 }
 
@@ -190,6 +216,9 @@ mod tests {
             let _ = Command::new("kill").arg(pid.to_string()).status();
         }
         child.wait().unwrap();
-        assert!(Reading::of(&[child.id()]).is_err(), "a process that is gone is an error");
+        assert!(
+            Reading::of(&[child.id()]).is_err(),
+            "a process that is gone is an error"
+        );
     }
 }

@@ -44,7 +44,10 @@ impl Subject {
         let binary = stack::binary(wanted.which, machine::profile())?;
         let deployed = stack::deploy(bed, wanted.which, &binary, &Setup::default()).await?;
         let metrics = vec![deployed.metrics()];
-        Ok(Self { operator: deployed.operator, metrics })
+        Ok(Self {
+            operator: deployed.operator,
+            metrics,
+        })
     }
 
     async fn foreign(bed: &Bed, name: &str, command: &str, wanted: &Wanted<'_>) -> Result<Self> {
@@ -55,14 +58,20 @@ impl Subject {
         if wanted.crds.is_empty() {
             let chart = charts::path(wanted.which.name());
             let objects = charts::template(&chart, wanted.which.name(), namespace, &[]).await?;
-            for crd in objects.iter().filter(|object| object["kind"] == "CustomResourceDefinition") {
+            for crd in objects
+                .iter()
+                .filter(|object| object["kind"] == "CustomResourceDefinition")
+            {
                 cluster.apply_one(namespace, crd).await?;
             }
         }
         for path in wanted.crds {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("reading {}", path.display()))?;
-            cluster.apply(namespace, &text).await.with_context(|| path.display().to_string())?;
+            cluster
+                .apply(namespace, &text)
+                .await
+                .with_context(|| path.display().to_string())?;
         }
         let metrics_port = bed.free_port()?;
         let mut program = Program::new(name, "/bin/sh")
@@ -74,7 +83,10 @@ impl Subject {
         }
         let operator = Operator::new(bed, program, None)?;
         operator.start().await?;
-        Ok(Self { operator, metrics: vec![format!("http://127.0.0.1:{metrics_port}/metrics")] })
+        Ok(Self {
+            operator,
+            metrics: vec![format!("http://127.0.0.1:{metrics_port}/metrics")],
+        })
     }
 
     /// An error that shows the end of the log when a process has ended.
@@ -99,6 +111,12 @@ impl Subject {
     }
 
     async fn pids(&self) -> Result<Vec<u32>> {
-        Ok(vec![self.operator.part.pid().await.context("the engine has ended")?])
+        Ok(vec![
+            self.operator
+                .part
+                .pid()
+                .await
+                .context("the engine has ended")?,
+        ])
     }
 }

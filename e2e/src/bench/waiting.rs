@@ -55,7 +55,9 @@ where
     S: Clone + Default + DeserializeOwned + Debug + Send + 'static,
 {
     let mut at: HashMap<String, Instant> = HashMap::with_capacity(expected);
-    let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+    let mut events = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .boxed();
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end = start + deadline;
@@ -84,7 +86,10 @@ where
             }
         }
         if at.len() >= expected {
-            return Ok(Reached { took: start.elapsed(), at });
+            return Ok(Reached {
+                took: start.elapsed(),
+                at,
+            });
         }
     }
 }

@@ -99,7 +99,10 @@ fn quoted(word: String) -> String {
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,kube_client=off,e2e=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let plan = Cli::parse().plan();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

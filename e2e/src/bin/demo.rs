@@ -39,5 +39,8 @@ fn prepare() -> anyhow::Result<()> {
 }
 
 fn play(keep: bool) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(demo::run(keep))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(demo::run(keep))
 }

@@ -17,19 +17,36 @@ use crate::load::Load;
 const PATIENCE: Duration = Duration::from_secs(60);
 const ARGO: &str = "argoproj.io/v1alpha1";
 
-async fn api(stage: &Stage, version: &str, kind: &str, namespace: &str) -> Result<Api<DynamicObject>> {
+async fn api(
+    stage: &Stage,
+    version: &str,
+    kind: &str,
+    namespace: &str,
+) -> Result<Api<DynamicObject>> {
     stage.bed.cluster()?.api(version, kind, namespace).await
 }
 
 /// Connects pushes to the Application: bus, source, sensor.
 pub(super) async fn connect(stage: &mut Stage, port: u16) -> Result<()> {
-    stage.narrator.chapter("Events: a push will refresh the Application");
+    stage
+        .narrator
+        .chapter("Events: a push will refresh the Application");
     let nats = stage.bed.nats()?.url.clone();
-    stage.bed.cluster()?.apply("argo-events", &manifests::pipeline(&nats, port)).await?;
-    for (kind, name) in [("EventBus", "default"), ("EventSource", "git"), ("Sensor", "refresh")] {
+    stage
+        .bed
+        .cluster()?
+        .apply("argo-events", &manifests::pipeline(&nats, port))
+        .await?;
+    for (kind, name) in [
+        ("EventBus", "default"),
+        ("EventSource", "git"),
+        ("Sensor", "refresh"),
+    ] {
         let api = api(stage, ARGO, kind, "argo-events").await?;
         wait_for(&api, name, "Deployed", PATIENCE, |object| {
-            object.is_some_and(|object| condition(&object.data, "Deployed").as_deref() == Some("True"))
+            object.is_some_and(|object| {
+                condition(&object.data, "Deployed").as_deref() == Some("True")
+            })
         })
         .await
         .with_context(|| format!("{kind} {name}"))?;
@@ -45,10 +62,16 @@ pub(super) async fn first_sync(stage: &mut Stage) -> Result<()> {
     let files = [
         ("deploy/migrate.yaml", manifests::MIGRATION.to_owned()),
         ("deploy/settings.yaml", manifests::SETTINGS.to_owned()),
-        ("deploy/service.yaml", manifests::service(&prometheus, SAMPLE_PORT)),
+        (
+            "deploy/service.yaml",
+            manifests::service(&prometheus, SAMPLE_PORT),
+        ),
         ("deploy/rollout.yaml", manifests::rollout("v1", SAMPLE_PORT)),
     ];
-    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, text)| (*path, text.as_str()))
+        .collect();
     let commit = stage.repository.commit(&files, "the shop").await?;
     let application = manifests::application(&stage.repository.url);
     stage.bed.cluster()?.apply("argocd", &application).await?;
@@ -62,24 +85,43 @@ pub(super) async fn first_sync(stage: &mut Stage) -> Result<()> {
     .await?;
     if rollouts.get_opt("shop").await?.is_some() {
         // Not necessarily wrong: the job ended a moment before this look.
-        stage.narrator.mark("PreSync Job migrate has succeeded; the waves are under way");
+        stage
+            .narrator
+            .mark("PreSync Job migrate has succeeded; the waves are under way");
     } else {
-        stage.narrator.mark("PreSync Job migrate has succeeded; nothing else was applied before");
+        stage
+            .narrator
+            .mark("PreSync Job migrate has succeeded; nothing else was applied before");
     }
-    wait_for(&rollouts, "shop", "applied", PATIENCE, |rollout| rollout.is_some()).await?;
-    stage.narrator.mark("waves 0, 1 and 2 applied: settings, service and analysis, rollout");
-    let synced = wait_for(&applications, "shop", "Synced and Healthy", PATIENCE, |object| {
-        object.is_some_and(|object| {
-            let status = &object.data["status"];
-            status["sync"]["status"] == "Synced"
-                && status["sync"]["revision"] == commit.as_str()
-                && status["health"]["status"] == "Healthy"
-                && status["operationState"]["phase"] == "Succeeded"
-        })
+    wait_for(&rollouts, "shop", "applied", PATIENCE, |rollout| {
+        rollout.is_some()
     })
     .await?;
-    let resources = synced.and_then(|object| object.data["status"]["resources"].as_array().map(Vec::len));
-    stage.narrator.mark(&format!("Application is Synced and Healthy ({} resources)", resources.unwrap_or(0)));
+    stage
+        .narrator
+        .mark("waves 0, 1 and 2 applied: settings, service and analysis, rollout");
+    let synced = wait_for(
+        &applications,
+        "shop",
+        "Synced and Healthy",
+        PATIENCE,
+        |object| {
+            object.is_some_and(|object| {
+                let status = &object.data["status"];
+                status["sync"]["status"] == "Synced"
+                    && status["sync"]["revision"] == commit.as_str()
+                    && status["health"]["status"] == "Healthy"
+                    && status["operationState"]["phase"] == "Succeeded"
+            })
+        },
+    )
+    .await?;
+    let resources =
+        synced.and_then(|object| object.data["status"]["resources"].as_array().map(Vec::len));
+    stage.narrator.mark(&format!(
+        "Application is Synced and Healthy ({} resources)",
+        resources.unwrap_or(0)
+    ));
     Ok(())
 }
 
@@ -87,48 +129,87 @@ pub(super) async fn first_sync(stage: &mut Stage) -> Result<()> {
 async fn release(stage: &mut Stage, version: &str, follower: &Follower) -> Result<Instant> {
     let rollout = manifests::rollout(version, SAMPLE_PORT);
     let pushed = Instant::now();
-    let commit = stage.repository.commit(&[("deploy/rollout.yaml", &rollout)], &format!("release {version}")).await?;
-    stage.narrator.begin(&format!("git push: release {version} ({})", &commit[..7.min(commit.len())]));
+    let commit = stage
+        .repository
+        .commit(
+            &[("deploy/rollout.yaml", &rollout)],
+            &format!("release {version}"),
+        )
+        .await?;
+    stage.narrator.begin(&format!(
+        "git push: release {version} ({})",
+        &commit[..7.min(commit.len())]
+    ));
     let image = format!("shop/web:{version}");
-    let (at, _) =
-        follower.until(pushed, &format!("image {image}"), PATIENCE, |state| state.image == image).await?;
-    stage.narrator.mark_at(at, "push -> EventSource -> JetStream -> Sensor -> Application refreshed and synced");
+    let (at, _) = follower
+        .until(pushed, &format!("image {image}"), PATIENCE, |state| {
+            state.image == image
+        })
+        .await?;
+    stage.narrator.mark_at(
+        at,
+        "push -> EventSource -> JetStream -> Sensor -> Application refreshed and synced",
+    );
     Ok(pushed)
 }
 
 /// Chapter 2: a good release is promoted.
 pub(super) async fn promotion(stage: &mut Stage, follower: &Follower) -> Result<()> {
-    stage.narrator.chapter("2. A commit with a new image is pushed");
+    stage
+        .narrator
+        .chapter("2. A commit with a new image is pushed");
     let pushed = release(stage, "v2", follower).await?;
     let is_new = |state: &super::follow::State| state.image.ends_with(":v2") && state.observed;
     let (at, _) = follower
-        .until(pushed, "20 %", PATIENCE, |state| is_new(state) && state.weight == 20 && state.updated >= 1)
+        .until(pushed, "20 %", PATIENCE, |state| {
+            is_new(state) && state.weight == 20 && state.updated >= 1
+        })
         .await?;
     stage.narrator.mark_at(at, "20 %: one of five pods runs v2");
     let (at, state) = follower
-        .until(pushed, "a running analysis", PATIENCE, |state| is_new(state) && state.analysis.is_some())
+        .until(pushed, "a running analysis", PATIENCE, |state| {
+            is_new(state) && state.analysis.is_some()
+        })
         .await?;
     let name = state.analysis.map(|(name, _)| name).unwrap_or_default();
-    stage.narrator.mark_at(at, &format!("analysis {name} asks Prometheus for the success rate"));
-    let (at, _) = follower.until(pushed, "60 %", PATIENCE, |state| is_new(state) && state.weight == 60).await?;
+    stage.narrator.mark_at(
+        at,
+        &format!("analysis {name} asks Prometheus for the success rate"),
+    );
+    let (at, _) = follower
+        .until(pushed, "60 %", PATIENCE, |state| {
+            is_new(state) && state.weight == 60
+        })
+        .await?;
     let runs = api(stage, ARGO, "AnalysisRun", manifests::NAMESPACE).await?;
-    stage.narrator.mark_at(at, &format!("analysis successful{}: 60 %", measured(&runs, &name).await));
+    stage.narrator.mark_at(
+        at,
+        &format!("analysis successful{}: 60 %", measured(&runs, &name).await),
+    );
     let (at, _) = follower
         .until(pushed, "Healthy at 100 %", PATIENCE, |state| {
             is_new(state) && state.weight == 100 && state.phase == "Healthy"
         })
         .await?;
-    stage.narrator.mark_at(at, "100 %: v2 is promoted, the Rollout is Healthy");
+    stage
+        .narrator
+        .mark_at(at, "100 %: v2 is promoted, the Rollout is Healthy");
     Ok(())
 }
 
 /// The values that an analysis measured, for the story.
 async fn measured(runs: &Api<DynamicObject>, name: &str) -> String {
-    let Ok(Some(run)) = runs.get_opt(name).await else { return String::new() };
-    let Some(measurements) = run.data["status"]["metricResults"][0]["measurements"].as_array() else {
+    let Ok(Some(run)) = runs.get_opt(name).await else {
         return String::new();
     };
-    let values: Vec<&str> = measurements.iter().filter_map(|one| one["value"].as_str()).collect();
+    let Some(measurements) = run.data["status"]["metricResults"][0]["measurements"].as_array()
+    else {
+        return String::new();
+    };
+    let values: Vec<&str> = measurements
+        .iter()
+        .filter_map(|one| one["value"].as_str())
+        .collect();
     format!(" (measured {})", values.join(" "))
 }
 
@@ -144,19 +225,36 @@ pub(super) async fn rollback(stage: &mut Stage, follower: &Follower, load: &Load
         })
         .await?;
     let name = state.analysis.map(|(name, _)| name).unwrap_or_default();
-    stage.narrator.mark_at(at, &format!("20 %: one pod runs bad-v3, analysis {name} begins"));
+    stage.narrator.mark_at(
+        at,
+        &format!("20 %: one pod runs bad-v3, analysis {name} begins"),
+    );
     let (at, state) = follower
-        .until(pushed, "an abort", PATIENCE, |state| is_bad(state) && state.phase == "Degraded" && state.aborted)
+        .until(pushed, "an abort", PATIENCE, |state| {
+            is_bad(state) && state.phase == "Degraded" && state.aborted
+        })
         .await?;
     let runs = api(stage, ARGO, "AnalysisRun", manifests::NAMESPACE).await?;
-    stage.narrator.mark_at(at, &format!("analysis failed{}: aborted", measured(&runs, &name).await));
+    stage.narrator.mark_at(
+        at,
+        &format!("analysis failed{}: aborted", measured(&runs, &name).await),
+    );
     stage.narrator.say(&format!("reason: {}", state.message));
     let (at, _) = follower
-        .until(at, "no pod of the bad version", PATIENCE, |state| is_bad(state) && state.updated == 0)
+        .until(at, "no pod of the bad version", PATIENCE, |state| {
+            is_bad(state) && state.updated == 0
+        })
         .await?;
-    stage.narrator.mark_at(at, "the bad pod is gone, v2 serves alone");
+    stage
+        .narrator
+        .mark_at(at, "the bad pod is gone, v2 serves alone");
     let during = load.take();
-    let bad = during.answers.iter().filter(|((version, _), _)| version.contains("bad")).map(|(_, n)| n).sum::<u64>();
+    let bad = during
+        .answers
+        .iter()
+        .filter(|((version, _), _)| version.contains("bad"))
+        .map(|(_, n)| n)
+        .sum::<u64>();
     stage.narrator.say(&format!(
         "meanwhile {} requests: {} good answers from v2, {bad} answers from the bad pod",
         during.sent,
@@ -178,7 +276,10 @@ async fn serves(stage: &Stage, load: &Load) -> Result<()> {
     if tally.failed() > 0 || tally.good("v2") < REQUESTS / 2 {
         bail!("the stable version does not serve as it should: {tally:?}");
     }
-    stage.narrator.say(&format!("now {} requests: all answered by v2, no error", tally.good("v2")));
+    stage.narrator.say(&format!(
+        "now {} requests: all answered by v2, no error",
+        tally.good("v2")
+    ));
     Ok(())
 }
 
@@ -187,8 +288,11 @@ pub(super) async fn healing(stage: &mut Stage) -> Result<()> {
     stage.narrator.chapter("4. Somebody edits a live object");
     let maps = api(stage, "v1", "ConfigMap", manifests::NAMESPACE).await?;
     let patch = Patch::Merge(json!({ "data": { "currency": "XXX" } }));
-    maps.patch("settings", &PatchParams::default(), &patch).await?;
-    stage.narrator.begin("kubectl patch configmap settings: currency EUR -> XXX");
+    maps.patch("settings", &PatchParams::default(), &patch)
+        .await?;
+    stage
+        .narrator
+        .begin("kubectl patch configmap settings: currency EUR -> XXX");
     wait_for(&maps, "settings", "the value of Git", PATIENCE, |map| {
         map.is_some_and(|map| map.data["data"]["currency"] == "EUR")
     })

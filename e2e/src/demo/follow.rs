@@ -63,7 +63,10 @@ impl Follower {
                 }
             }
         });
-        Self { seen, _watch: AbortOnDropHandle::new(watch) }
+        Self {
+            seen,
+            _watch: AbortOnDropHandle::new(watch),
+        }
     }
 
     /// The first state since `from` that `reached` accepts, with the time at which it was seen.
@@ -80,8 +83,15 @@ impl Follower {
                 tokio::pin!(changed);
                 changed.as_mut().enable();
                 let found = {
-                    let states = self.seen.states.lock().unwrap_or_else(PoisonError::into_inner);
-                    states.iter().find(|(at, state)| *at >= from && reached(state)).cloned()
+                    let states = self
+                        .seen
+                        .states
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner);
+                    states
+                        .iter()
+                        .find(|(at, state)| *at >= from && reached(state))
+                        .cloned()
                 };
                 if let Some(found) = found {
                     return found;
@@ -92,8 +102,15 @@ impl Follower {
         match tokio::time::timeout(deadline, search).await {
             Ok(found) => Ok(found),
             Err(_) => {
-                let states = self.seen.states.lock().unwrap_or_else(PoisonError::into_inner);
-                bail!("the Rollout did not reach {what} within {deadline:?}; it is {:#?}", states.last().map(|(_, state)| state))
+                let states = self
+                    .seen
+                    .states
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                bail!(
+                    "the Rollout did not reach {what} within {deadline:?}; it is {:#?}",
+                    states.last().map(|(_, state)| state)
+                )
             }
         }
     }
@@ -115,13 +132,20 @@ impl State {
     fn of(object: &DynamicObject) -> Self {
         let (spec, status) = (&object.data["spec"], &object.data["status"]);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let steps = spec["strategy"]["canary"]["steps"].as_array().cloned().unwrap_or_default();
+        let steps = spec["strategy"]["canary"]["steps"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         let index = status["currentStepIndex"].as_u64().unwrap_or(0);
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let weight = if index >= steps.len() {
             100
         } else {
-            steps[..=index].iter().rev().find_map(|step| step["setWeight"].as_u64()).unwrap_or(0)
+            steps[..=index]
+                .iter()
+                .rev()
+                .find_map(|step| step["setWeight"].as_u64())
+                .unwrap_or(0)
         };
         let analysis = &status["canary"]["currentStepAnalysisRunStatus"];
         let generation = object.metadata.generation.unwrap_or_default().to_string();
@@ -131,7 +155,9 @@ impl State {
             message: text(&status["message"]),
             weight,
             updated: status["updatedReplicas"].as_u64().unwrap_or(0),
-            analysis: analysis["name"].as_str().map(|name| (name.to_owned(), text(&analysis["status"]))),
+            analysis: analysis["name"]
+                .as_str()
+                .map(|name| (name.to_owned(), text(&analysis["status"]))),
             observed: status["observedGeneration"].as_str() == Some(generation.as_str()),
             aborted: status["abort"].as_bool().unwrap_or(false),
         }

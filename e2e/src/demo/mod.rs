@@ -53,8 +53,10 @@ pub async fn run(keep: bool) -> Result<()> {
 /// Starts the bed and the operators and connects them.
 async fn set(mut narrator: Narrator) -> Result<Stage> {
     narrator.chapter("The stage: a control plane, a bus, a metrics store and a Git server");
-    let options =
-        Options { ready_after: Duration::from_millis(800), ..Options::default() };
+    let options = Options {
+        ready_after: Duration::from_millis(800),
+        ..Options::default()
+    };
     let bed = Bed::up(options).await.context("starting the bed")?;
     narrator.say("etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, nats-server, Prometheus and git answer");
     let mut operators = Vec::new();
@@ -65,9 +67,17 @@ async fn set(mut narrator: Narrator) -> Result<Stage> {
             Which::ArgoCdLite => vec!["--app-resync=3600".to_owned()],
             Which::Events | Which::Rollouts => Vec::new(),
         };
-        let deployed = stack::deploy(&bed, which, &binary, &Setup { args, ..Setup::default() })
-            .await
-            .with_context(|| format!("starting {}", which.name()))?;
+        let deployed = stack::deploy(
+            &bed,
+            which,
+            &binary,
+            &Setup {
+                args,
+                ..Setup::default()
+            },
+        )
+        .await
+        .with_context(|| format!("starting {}", which.name()))?;
         let memory = deployed.resident_kib().await.unwrap_or_default();
         narrator.say(&format!(
             "{} is ready with the rights of its chart ({:.1} MiB)",
@@ -77,7 +87,12 @@ async fn set(mut narrator: Narrator) -> Result<Stage> {
         operators.push(deployed);
     }
     let repository = bed.git()?.repository("shop").await?;
-    Ok(Stage { bed, narrator, operators, repository })
+    Ok(Stage {
+        bed,
+        narrator,
+        operators,
+        repository,
+    })
 }
 
 async fn play(stage: &mut Stage) -> Result<()> {
@@ -86,7 +101,10 @@ async fn play(stage: &mut Stage) -> Result<()> {
     stage
         .bed
         .git()?
-        .add_webhook(Webhook { url: format!("http://127.0.0.1:{hook}/push"), secret: None })
+        .add_webhook(Webhook {
+            url: format!("http://127.0.0.1:{hook}/push"),
+            secret: None,
+        })
         .await;
     chapters::first_sync(stage).await?;
     let load = Load::start(stage.bed.client()?, manifests::NAMESPACE, "shop", LOAD)?;
@@ -97,7 +115,12 @@ async fn play(stage: &mut Stage) -> Result<()> {
     stage.narrator.timeline();
     let mut memory = Vec::new();
     for deployed in &stage.operators {
-        let usage = deployed.operator.part.usage().await.context("an operator has ended")?;
+        let usage = deployed
+            .operator
+            .part
+            .usage()
+            .await
+            .context("an operator has ended")?;
         memory.push((deployed.which.name(), usage));
     }
     stage.narrator.memory(&memory);

@@ -29,11 +29,19 @@ pub(super) fn mib(kib: u64) -> f64 {
 
 impl Narrator {
     pub(super) fn new() -> Self {
-        Self { begin: Instant::now(), colours: std::io::stdout().is_terminal(), events: Vec::new() }
+        Self {
+            begin: Instant::now(),
+            colours: std::io::stdout().is_terminal(),
+            events: Vec::new(),
+        }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn line(&self, text: &str) {
@@ -44,7 +52,10 @@ impl Narrator {
     }
 
     fn stamp(&self) -> String {
-        self.paint("2", &format!("{:7.1} s", self.begin.elapsed().as_secs_f64()))
+        self.paint(
+            "2",
+            &format!("{:7.1} s", self.begin.elapsed().as_secs_f64()),
+        )
     }
 
     /// A headline.
@@ -61,13 +72,21 @@ impl Narrator {
     /// A step that has happened and belongs on the timeline.
     pub(super) fn mark(&mut self, text: &str) {
         self.say(&self.paint("32", text));
-        self.events.push(Event { at: self.begin.elapsed(), text: text.to_owned(), begins: false });
+        self.events.push(Event {
+            at: self.begin.elapsed(),
+            text: text.to_owned(),
+            begins: false,
+        });
     }
 
     /// As [`Narrator::mark`], for the cause of what follows: durations are counted from here.
     pub(super) fn begin(&mut self, text: &str) {
         self.say(&self.paint("36", text));
-        self.events.push(Event { at: self.begin.elapsed(), text: text.to_owned(), begins: true });
+        self.events.push(Event {
+            at: self.begin.elapsed(),
+            text: text.to_owned(),
+            begins: true,
+        });
     }
 
     /// As [`Narrator::mark`], for something that was seen earlier than it is told.
@@ -75,13 +94,21 @@ impl Narrator {
         let at = at.saturating_duration_since(self.begin);
         let stamp = self.paint("2", &format!("{:7.1} s", at.as_secs_f64()));
         self.line(&format!("{stamp}  {}", self.paint("32", text)));
-        self.events.push(Event { at, text: text.to_owned(), begins: false });
+        self.events.push(Event {
+            at,
+            text: text.to_owned(),
+            begins: false,
+        });
     }
 
     /// Why the story did not go on.
     pub(super) fn failure(&self, error: &anyhow::Error) {
         self.line("");
-        self.line(&format!("{}  {}", self.stamp(), self.paint("31", &format!("did not happen: {error:#}"))));
+        self.line(&format!(
+            "{}  {}",
+            self.stamp(),
+            self.paint("31", &format!("did not happen: {error:#}"))
+        ));
     }
 
     /// All marks, with the time since the cause and since the mark before.
@@ -93,7 +120,11 @@ impl Narrator {
         let mut before = Duration::ZERO;
         for event in &self.events {
             if event.begins {
-                self.line(&format!("{:6.1} s                             {}", event.at.as_secs_f64(), event.text));
+                self.line(&format!(
+                    "{:6.1} s                             {}",
+                    event.at.as_secs_f64(),
+                    event.text
+                ));
                 cause = event.at;
             } else {
                 let since_cause = event.at.saturating_sub(cause).as_secs_f64();
@@ -121,7 +152,10 @@ impl Narrator {
             ));
         }
         self.line("");
-        self.line(&self.paint("32", &format!("Done in {:.0} s.", self.begin.elapsed().as_secs_f64())));
+        self.line(&self.paint(
+            "32",
+            &format!("Done in {:.0} s.", self.begin.elapsed().as_secs_f64()),
+        ));
     }
 
     /// What to try on a stage that is left running.
@@ -129,7 +163,10 @@ impl Narrator {
         self.line("");
         self.line(&self.paint("1", "Still running; Ctrl-C ends it. In another terminal:"));
         // Loopback of the story's own network namespace is reached by joining it.
-        let enter = format!("  nsenter --preserve-credentials -U -n -t {} bash", std::process::id());
+        let enter = format!(
+            "  nsenter --preserve-credentials -U -n -t {} bash",
+            std::process::id()
+        );
         self.line(&enter);
         for (key, value) in bed.env() {
             self.line(&format!("  export {key}={value}"));

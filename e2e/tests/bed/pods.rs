@@ -54,8 +54,16 @@ async fn pods_live_as_told() -> Result<()> {
             &json!({"bed/ready-after": "3s"}),
             &container("shop:1", &[]),
         ),
-        pod("broken", &json!({}), &container("shop:1", &["/bad-command"])),
-        pod("no-image", &json!({}), &container("shop:does-not-exist", &[])),
+        pod(
+            "broken",
+            &json!({}),
+            &container("shop:1", &["/bad-command"]),
+        ),
+        pod(
+            "no-image",
+            &json!({}),
+            &container("shop:does-not-exist", &[]),
+        ),
         pod("invalid-image", &json!({}), &container("Shop:1", &[])),
         pod(
             "stuck",

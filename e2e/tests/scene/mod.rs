@@ -26,7 +26,10 @@ impl Scene {
     /// A bed with these parts and operators, debug builds.
     pub async fn set(options: Options, which: &[Which]) -> Result<Self> {
         let bed = Bed::up(options).await?;
-        let mut scene = Self { bed, operators: Vec::new() };
+        let mut scene = Self {
+            bed,
+            operators: Vec::new(),
+        };
         for which in which {
             scene.add(*which, &Setup::default()).await?;
         }
@@ -36,17 +39,26 @@ impl Scene {
     /// Starts one more operator, or one more replica.
     pub async fn add(&mut self, which: Which, setup: &Setup) -> Result<()> {
         let binary = stack::binary(which, "debug")?;
-        self.operators.push(stack::deploy(&self.bed, which, &binary, setup).await?);
+        self.operators
+            .push(stack::deploy(&self.bed, which, &binary, setup).await?);
         Ok(())
     }
 
     /// The operator's process.
     pub fn operator(&self, which: Which) -> Result<&Deployed> {
-        self.operators.iter().find(|one| one.which == which).context("no such operator in the scene")
+        self.operators
+            .iter()
+            .find(|one| one.which == which)
+            .context("no such operator in the scene")
     }
 
     /// An Api of a kind.
-    pub async fn api(&self, version: &str, kind: &str, namespace: &str) -> Result<Api<DynamicObject>> {
+    pub async fn api(
+        &self,
+        version: &str,
+        kind: &str,
+        namespace: &str,
+    ) -> Result<Api<DynamicObject>> {
         self.bed.cluster()?.api(version, kind, namespace).await
     }
 
@@ -64,7 +76,8 @@ impl Scene {
         what: &str,
         reached: impl FnMut(&Value) -> bool,
     ) -> Result<Value> {
-        self.until_any(ARGO, kind, namespace, name, what, reached).await
+        self.until_any(ARGO, kind, namespace, name, what, reached)
+            .await
     }
 
     /// As [`Scene::until`] for any kind.
@@ -90,7 +103,13 @@ impl Scene {
     }
 
     /// Waits until an object is gone.
-    pub async fn until_gone(&self, version: &str, kind: &str, namespace: &str, name: &str) -> Result<()> {
+    pub async fn until_gone(
+        &self,
+        version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<()> {
         let api = self.api(version, kind, namespace).await?;
         wait_for(&api, name, "gone", PATIENCE, |object| object.is_none())
             .await
@@ -101,21 +120,33 @@ impl Scene {
     /// Merge patch of an object of an Argo kind.
     pub async fn patch(&self, kind: &str, namespace: &str, name: &str, patch: Value) -> Result<()> {
         let api = self.api(ARGO, kind, namespace).await?;
-        api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await?;
         Ok(())
     }
 
     /// Merge patch of the status of an object of an Argo kind, as the kubectl plugin does.
-    pub async fn patch_status(&self, kind: &str, namespace: &str, name: &str, patch: Value) -> Result<()> {
+    pub async fn patch_status(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        patch: Value,
+    ) -> Result<()> {
         let api = self.api(ARGO, kind, namespace).await?;
-        api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await?;
         Ok(())
     }
 
     /// The ends of the operators' logs.
     pub fn logs(&self) -> String {
         let ends = self.operators.iter().map(|one| {
-            format!("--- {}\n{}", one.operator.part.log().display(), one.operator.part.tail())
+            format!(
+                "--- {}\n{}",
+                one.operator.part.log().display(),
+                one.operator.part.tail()
+            )
         });
         ends.collect::<Vec<_>>().join("\n")
     }
@@ -128,7 +159,13 @@ pub fn synced_and_healthy(application: &Value) -> bool {
 }
 
 /// An Application that follows `path` of a repository.
-pub fn application(name: &str, repository: &str, path: &str, namespace: &str, policy: &str) -> String {
+pub fn application(
+    name: &str,
+    repository: &str,
+    path: &str,
+    namespace: &str,
+    policy: &str,
+) -> String {
     format!(
         r"
 apiVersion: argoproj.io/v1alpha1

@@ -116,7 +116,11 @@ impl Follower {
     }
 }
 
-fn push_line(lines: &mut Vec<u8>, value: &Value) {
-    lines.extend_from_slice(value.to_string().as_bytes());
-    lines.push(b'\n');
+/// Writes one event with its type first, as the API server does: readers decode the object as they come to it.
+fn push_line(lines: &mut Vec<u8>, event: &Value) {
+    let line = format!(
+        "{{\"type\":{},\"object\":{}}}\n",
+        event["type"], event["object"]
+    );
+    lines.extend_from_slice(line.as_bytes());
 }

@@ -69,10 +69,17 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
     let (subject, idle) = session.subject(Scenario::Events, env).await?;
     let nats = &session.bed.nats()?.url;
     for object in pipeline(nats, port, &sink.url) {
-        session.bed.cluster()?.apply_one(Which::Events.namespace(), &object).await?;
+        session
+            .bed
+            .cluster()?
+            .apply_one(Which::Events.namespace(), &object)
+            .await?;
     }
     let sender = Sender {
-        http: reqwest::Client::builder().timeout(ANSWER).pool_max_idle_per_host(AT_ONCE).build()?,
+        http: reqwest::Client::builder()
+            .timeout(ANSWER)
+            .pool_max_idle_per_host(AT_ONCE)
+            .build()?,
         webhook: format!("http://127.0.0.1:{port}/bench"),
         sink,
     };
@@ -86,7 +93,9 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
         objects: count,
         own_requests: 0,
     };
-    let steady = session.case(&subject, idle, case, at_rate(&sender, rate, count)).await?;
+    let steady = session
+        .case(&subject, idle, case, at_rate(&sender, rate, count))
+        .await?;
 
     let count = session.plan.count.unwrap_or(COUNT);
     let case = Case {
@@ -95,7 +104,9 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
         objects: count,
         own_requests: 0,
     };
-    let full = session.case(&subject, idle, case, at_full_speed(&sender, count)).await?;
+    let full = session
+        .case(&subject, idle, case, at_full_speed(&sender, count))
+        .await?;
     Ok(vec![steady, full])
 }
 
@@ -158,7 +169,15 @@ async fn at_full_speed(sender: &Sender, count: usize) -> Result<Outcome> {
 
 async fn outcome(sink: &Sink, start: Instant, sending: Duration) -> Outcome {
     sink.until_done(QUIET, SETTLE).await;
-    let Count { sent, accepted, arrived, lost, doubled, delays, last } = sink.count();
+    let Count {
+        sent,
+        accepted,
+        arrived,
+        lost,
+        doubled,
+        delays,
+        last,
+    } = sink.count();
     let took = last.map_or(sending, |last| last.saturating_duration_since(start));
     Outcome {
         done: delays.len(),
@@ -179,7 +198,11 @@ async fn outcome(sink: &Sink, start: Instant, sending: Duration) -> Outcome {
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn per_second(count: u64, took: Duration) -> f64 {
     let seconds = took.as_secs_f64();
-    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+    if seconds > 0.0 {
+        count as f64 / seconds
+    } else {
+        0.0
+    }
 }
 
 /// Bus, source and sensor.

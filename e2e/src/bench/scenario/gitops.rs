@@ -59,13 +59,26 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
     for index in 0..count {
         let name = name(index);
         let manifest = config_map(&name, &json!({}));
-        repository.write(&format!("apps/{name}/configmap.json"), &manifest.to_string()).await?;
+        repository
+            .write(
+                &format!("apps/{name}/configmap.json"),
+                &manifest.to_string(),
+            )
+            .await?;
     }
-    repository.commit(&[], "one ConfigMap for every application").await?;
+    repository
+        .commit(&[], "one ConfigMap for every application")
+        .await?;
     let (subject, idle) = session.subject(Scenario::Gitops, vec![]).await?;
     prepare(session).await?;
     let applications = (0..count)
-        .map(|index| application(&name(index), &repository.url, &format!("apps/{}", name(index))))
+        .map(|index| {
+            application(
+                &name(index),
+                &repository.url,
+                &format!("apps/{}", name(index)),
+            )
+        })
         .collect();
     let case = Case {
         id: "gitops",
@@ -77,7 +90,10 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
     let measurement = session.case(&subject, idle, case, load).await?;
     if measurement.complete() {
         let found = config_maps(session).await?;
-        ensure!(found == as_u64(count), "{count} Applications are Synced, but {found} ConfigMaps exist");
+        ensure!(
+            found == as_u64(count),
+            "{count} Applications are Synced, but {found} ConfigMaps exist"
+        );
     }
     Ok(vec![measurement])
 }
@@ -139,12 +155,21 @@ pub(super) async fn converge(
 ) -> Result<Outcome> {
     let (namespace, client) = (Which::ArgoCdLite.namespace(), session.bed.client()?);
     let cluster = session.bed.cluster()?;
-    let api = cluster.api("argoproj.io/v1alpha1", "Application", namespace).await?;
+    let api = cluster
+        .api("argoproj.io/v1alpha1", "Application", namespace)
+        .await?;
     let before = api.list_metadata(&ListParams::default()).await?.items.len();
     let expected = before + applications.len();
     let watched = statuses::<Status>(client, namespace, "Application", "applications");
     let start = Instant::now();
-    let wait = until_all(watched, expected, start, session.plan.deadline, subject, converged);
+    let wait = until_all(
+        watched,
+        expected,
+        start,
+        session.plan.deadline,
+        subject,
+        converged,
+    );
     let (sent, mut reached): (load::Sent, Reached) =
         tokio::try_join!(load::create(&api, applications), wait)?;
     // Those of an earlier case are not this one's.
@@ -155,9 +180,16 @@ pub(super) async fn converge(
 /// ConfigMaps in the target namespace, without the one that every namespace has.
 pub(super) async fn config_maps(session: &Session<'_>) -> Result<u64> {
     let api: Api<ConfigMap> = Api::namespaced(session.bed.client()?, TARGET);
-    let list = api.list_metadata(&ListParams::default()).await.context("counting ConfigMaps")?;
+    let list = api
+        .list_metadata(&ListParams::default())
+        .await
+        .context("counting ConfigMaps")?;
     let own = list.items.iter().filter(|object| {
-        object.metadata.name.as_deref().is_some_and(|name| name != "kube-root-ca.crt")
+        object
+            .metadata
+            .name
+            .as_deref()
+            .is_some_and(|name| name != "kube-root-ca.crt")
     });
     Ok(as_u64(own.count()))
 }

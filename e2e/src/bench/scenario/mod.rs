@@ -118,7 +118,11 @@ impl Session<'_> {
         scenario: Scenario,
         env: Vec<(String, String)>,
     ) -> Result<(Subject, Memory)> {
-        let wanted = Wanted { which: scenario.which(), crds: &self.plan.crds, env };
+        let wanted = Wanted {
+            which: scenario.which(),
+            crds: &self.plan.crds,
+            env,
+        };
         let subject = Subject::start(self.bed, self.engine, &wanted)
             .await
             .with_context(|| format!("starting {}", self.engine.name()))?;

@@ -39,7 +39,8 @@ fn healthy(rollout: &Seen<Status>) -> bool {
             && status.available_replicas >= 1
             && !status.stable.is_empty()
             && status.stable == status.current_pod_hash
-            && rollout.metadata.generation.unwrap_or_default().to_string() == status.observed_generation
+            && rollout.metadata.generation.unwrap_or_default().to_string()
+                == status.observed_generation
     })
 }
 
@@ -50,7 +51,8 @@ fn stable(rollout: &Seen<Status>) -> &str {
 pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
     let count = session.plan.count.unwrap_or(COUNT);
     let (subject, idle) = session.subject(Scenario::Rollouts, vec![]).await?;
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     session.bed.cluster()?.apply_one("", &namespace).await?;
     let deployed = deploy(session, &subject, idle, count).await?;
     if !deployed.complete() {
@@ -68,7 +70,9 @@ async fn deploy(
     count: usize,
 ) -> Result<Measurement> {
     let cluster = session.bed.cluster()?;
-    let api = cluster.api("argoproj.io/v1alpha1", "Rollout", NAMESPACE).await?;
+    let api = cluster
+        .api("argoproj.io/v1alpha1", "Rollout", NAMESPACE)
+        .await?;
     let watched = statuses::<Status>(cluster.client(), NAMESPACE, "Rollout", "rollouts");
     let rollouts = (0..count).map(|index| rollout(&name(index))).collect();
     let case = Case {
@@ -79,7 +83,14 @@ async fn deploy(
     };
     let load = async {
         let start = Instant::now();
-        let wait = until_all(watched, count, start, session.plan.deadline, subject, healthy);
+        let wait = until_all(
+            watched,
+            count,
+            start,
+            session.plan.deadline,
+            subject,
+            healthy,
+        );
         let (sent, reached) = tokio::try_join!(load::create(&api, rollouts), wait)?;
         Ok(Outcome::of(&reached, &sent, start))
     };
@@ -93,7 +104,9 @@ async fn update(
     count: usize,
 ) -> Result<Measurement> {
     let cluster = session.bed.cluster()?;
-    let api = cluster.api("argoproj.io/v1alpha1", "Rollout", NAMESPACE).await?;
+    let api = cluster
+        .api("argoproj.io/v1alpha1", "Rollout", NAMESPACE)
+        .await?;
     let watched = statuses::<Status>(cluster.client(), NAMESPACE, "Rollout", "rollouts");
     let list = watched.list(&ListParams::default()).await?;
     let old: HashMap<String, String> = list
@@ -102,10 +115,13 @@ async fn update(
         .map(|rollout| (rollout.name_any(), stable(rollout).to_owned()))
         .collect();
     let names: Vec<String> = (0..count).map(name).collect();
-    let change = json!({"spec": {"template": {"metadata": {"annotations": {"bench/version": "2"}}}}});
+    let change =
+        json!({"spec": {"template": {"metadata": {"annotations": {"bench/version": "2"}}}}});
     let case = Case {
         id: "rollouts-update",
-        title: format!("{count} Rollouts updated through setWeight 50 and a pause of 2 s: all Healthy"),
+        title: format!(
+            "{count} Rollouts updated through setWeight 50 and a pause of 2 s: all Healthy"
+        ),
         objects: count,
         own_requests: count,
     };
@@ -115,7 +131,14 @@ async fn update(
             let before = old.get(&rollout.name_any()).map_or("", String::as_str);
             healthy(rollout) && stable(rollout) != before
         };
-        let wait = until_all(watched, count, start, session.plan.deadline, subject, promoted);
+        let wait = until_all(
+            watched,
+            count,
+            start,
+            session.plan.deadline,
+            subject,
+            promoted,
+        );
         let (sent, reached) = tokio::try_join!(load::patch(&api, &names, &change), wait)?;
         Ok(Outcome::of(&reached, &sent, start))
     };

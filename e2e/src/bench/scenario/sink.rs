@@ -74,14 +74,22 @@ impl Sink {
         let url = format!("http://{}/", listener.local_addr()?);
         let ledger = Arc::<Mutex<Ledger>>::default();
         let (arrivals, _) = watch::channel(0);
-        let shared = Shared { ledger: Arc::clone(&ledger), arrivals: arrivals.clone() };
+        let shared = Shared {
+            ledger: Arc::clone(&ledger),
+            arrivals: arrivals.clone(),
+        };
         let app = Router::new().route("/", post(arrive)).with_state(shared);
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, app).await {
                 tracing::error!(%error, "the sink ended");
             }
         });
-        Ok(Self { url, ledger, arrivals, _server: AbortOnDropHandle::new(server) })
+        Ok(Self {
+            url,
+            ledger,
+            arrivals,
+            _server: AbortOnDropHandle::new(server),
+        })
     }
 
     /// Begins a load of `count` events; ids are `LOAD-0`, `LOAD-1`, and so on.
@@ -115,7 +123,10 @@ impl Sink {
         loop {
             let missing = {
                 let ledger = self.lock();
-                ledger.records.iter().any(|record| record.accepted && record.arrived.is_none())
+                ledger
+                    .records
+                    .iter()
+                    .any(|record| record.accepted && record.arrived.is_none())
             };
             let patience = if missing { quiet } else { settle };
             match tokio::time::timeout(patience, arrivals.changed()).await {
@@ -140,9 +151,9 @@ impl Sink {
         let number = |wanted: fn(&Record) -> bool| {
             super::as_u64(records.iter().filter(|record| wanted(record)).count())
         };
-        let delays = records.iter().filter_map(|record| {
-            Some(record.arrived?.saturating_duration_since(record.sent?))
-        });
+        let delays = records
+            .iter()
+            .filter_map(|record| Some(record.arrived?.saturating_duration_since(record.sent?)));
         Count {
             sent: number(|record| record.sent.is_some()),
             accepted: number(|record| record.accepted),
@@ -192,7 +203,12 @@ mod tests {
     async fn send(sink: &Sink, id: &str) {
         crate::init_tls();
         let body = serde_json::json!({ "id": id }).to_string();
-        let answer = reqwest::Client::new().post(&sink.url).body(body).send().await.unwrap();
+        let answer = reqwest::Client::new()
+            .post(&sink.url)
+            .body(body)
+            .send()
+            .await
+            .unwrap();
         assert!(answer.status().is_success());
     }
 
@@ -208,7 +224,8 @@ mod tests {
         send(&sink, "a-1").await;
         send(&sink, "a-1").await;
         send(&sink, "earlier-2").await;
-        sink.until_done(Duration::from_millis(50), Duration::from_millis(10)).await;
+        sink.until_done(Duration::from_millis(50), Duration::from_millis(10))
+            .await;
         let count = sink.count();
         assert_eq!((count.sent, count.accepted, count.arrived), (3, 3, 2));
         assert_eq!((count.lost, count.doubled, count.delays.len()), (1, 1, 2));

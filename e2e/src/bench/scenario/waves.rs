@@ -19,13 +19,17 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
         for wave in 0..WAVES {
             let annotations = json!({"argocd.argoproj.io/sync-wave": wave.to_string()});
             let documents: Vec<String> = (0..size)
-                .map(|index| config_map(&format!("of-{size}-{wave}-{index:04}"), &annotations).to_string())
+                .map(|index| {
+                    config_map(&format!("of-{size}-{wave}-{index:04}"), &annotations).to_string()
+                })
                 .collect();
             let file = format!("waves-{size}/wave-{wave}.yaml");
             repository.write(&file, &documents.join("\n---\n")).await?;
         }
     }
-    repository.commit(&[], "two applications in five waves").await?;
+    repository
+        .commit(&[], "two applications in five waves")
+        .await?;
     let (subject, idle) = session.subject(Scenario::Waves, vec![]).await?;
     prepare(session).await?;
     let mut measurements = Vec::new();
@@ -34,16 +38,25 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
         let name = format!("waves-{size}");
         let case = Case {
             id,
-            title: format!("one Application, {WAVES} waves of {size} ConfigMaps: Synced and Healthy"),
+            title: format!(
+                "one Application, {WAVES} waves of {size} ConfigMaps: Synced and Healthy"
+            ),
             objects: 1,
             own_requests: 1,
         };
-        let load = converge(session, &subject, vec![application(&name, &repository.url, &name)]);
+        let load = converge(
+            session,
+            &subject,
+            vec![application(&name, &repository.url, &name)],
+        );
         let measurement = session.case(&subject, idle, case, load).await?;
         expected += as_u64(WAVES * size);
         if measurement.complete() {
             let found = config_maps(session).await?;
-            ensure!(found == expected, "the Application is Synced, but {found} of {expected} ConfigMaps exist");
+            ensure!(
+                found == expected,
+                "the Application is Synced, but {found} of {expected} ConfigMaps exist"
+            );
         }
         measurements.push(measurement);
     }
