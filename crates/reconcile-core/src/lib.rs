@@ -9,6 +9,7 @@
 //!   conditions status conditions with honest transition times
 //!   kube_types Go durations, quantities, int-or-percent, selectors, names
 //!   yaml       YAML with the scalar rules of Go, and a writer with a stable order
+//!   crd        CustomResourceDefinitions from compact tables or from types
 //!   fields     the support ledger: which fields are honoured, and what is said about the others
 //!   testkit    (feature) fake API server, simulation loop, transcripts
 //! ```
@@ -21,6 +22,7 @@ pub mod args;
 pub mod client;
 pub mod clock;
 pub mod conditions;
+pub mod crd;
 pub mod fields;
 pub mod kube_types;
 pub mod lease;
