@@ -7,6 +7,7 @@ use reconcile_core::{
     reconcile::{Driver, DriverConfig, Queue},
     watch::{Change, Guarded, Index, Watch, WatchConfig},
 };
+use serde_json::{json, value::to_raw_value};
 
 use super::{AnalysisRuns, RunView, Shared, build::INSTANCE_ID_LABEL, metrics};
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
@@ -122,11 +123,19 @@ fn watch_runs(
     let gone_views = shared.runs.clone();
     // The view is taken while converting, not on change: the driver's own status write is already in
     // `roots` when its watch event arrives, so that event is no change there but is one for the owner.
+    let kept = roots.clone();
     let convert = move |mut root: Root<AnalysisRun>| {
         if let Some(annotations) = &mut root.metadata.annotations {
             annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
         }
-        if let Some(change) = views.written(&root.metadata, RunView::of(&root)) {
+        let view = RunView::of(&root);
+        if view.is_completed() {
+            retire(&mut root);
+            // The driver has put the whole object there when it wrote the verdict, and an equal version
+            // does not replace it.
+            drop(kept.dropped(&view.key));
+        }
+        if let Some(change) = views.written(&root.metadata, view) {
             heard(change);
         }
         Some(root)
@@ -147,6 +156,18 @@ fn watch_runs(
             }
             queue.add(change.key);
         })
+}
+
+/// Leaves of a completed run only what its time to live needs. Rollouts keep ten completed runs each,
+/// so they are most of all runs.
+fn retire(root: &mut Root<AnalysisRun>) {
+    let ttl = root.spec_value().get("ttlStrategy").cloned();
+    let status = root.status_value();
+    let status = json!({ "phase": status["phase"], "completedAt": status["completedAt"] });
+    root.spec = to_raw_value(&json!({ "ttlStrategy": ttl })).ok();
+    root.status = to_raw_value(&status).ok();
+    root.metadata.annotations = None;
+    root.metadata.owner_references = None;
 }
 
 fn watch_templates<K: Kind>(

@@ -109,9 +109,26 @@ impl World {
             .expect("it must happen")
     }
 
+    /// The status of a run once it is completed; runs may end in any order.
     async fn completed(&mut self, name: &str) -> Value {
-        self.until(name, RunView::is_completed).await;
-        self.api.get("analysisruns", "ns", name).expect("a run")["status"].clone()
+        let wait = async {
+            loop {
+                let run = self.api.get("analysisruns", "ns", name).expect("a run");
+                let phase = AnalysisPhase::from(
+                    run["status"]["phase"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned(),
+                );
+                if phase.is_completed() {
+                    return run["status"].clone();
+                }
+                self.changes.recv().await.expect("the controller lives");
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .expect("it must happen")
     }
 
     async fn asked(&self, times: usize) {
@@ -176,6 +193,7 @@ async fn a_malformed_run_says_why_and_others_go_on() {
         "bad",
         json!({ "metrics": [{ "name": "m", "count": [], "provider": {} }] }),
     ));
+    world.api.put(&run("worse", json!("no object at all")));
     world
         .api
         .put(&run("other", one_metric("result[0] >= 0.95")));
@@ -187,6 +205,7 @@ async fn a_malformed_run_says_why_and_others_go_on() {
             .expect("a message")
             .starts_with("Analysis spec invalid: spec.metrics[0].count")
     );
+    assert_eq!(world.completed("worse").await["phase"], "Error");
     assert_eq!(world.completed("other").await["phase"], "Failed");
 }
 
