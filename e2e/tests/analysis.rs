@@ -1,5 +1,7 @@
 //! Analysis against a real Prometheus, with real traffic: the sample application answers for every simulated pod.
 
+#![allow(clippy::too_many_lines, reason = "a scenario reads from top to bottom, with its manifests")]
+
 mod scene;
 
 use anyhow::Result;

@@ -1,5 +1,7 @@
 //! argo-cd-lite on a real control plane and a real Git server.
 
+#![allow(clippy::too_many_lines, reason = "a scenario reads from top to bottom, with its manifests")]
+
 mod scene;
 
 use anyhow::{Context as _, Result};

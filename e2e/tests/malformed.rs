@@ -3,6 +3,8 @@
 //! The CRDs are installed without schemas here, so that the API server lets everything through: the operators must
 //! cope with what upstream's Events CRDs, which have no schemas, let through anyway.
 
+#![allow(clippy::too_many_lines, reason = "a scenario reads from top to bottom, with its manifests")]
+
 mod scene;
 
 use anyhow::Result;

@@ -1,5 +1,7 @@
 //! rollouts on a real control plane; the ReplicaSet controller is Kubernetes' own.
 
+#![allow(clippy::too_many_lines, reason = "a scenario reads from top to bottom, with its manifests")]
+
 mod scene;
 
 use anyhow::{Context as _, Result};

@@ -99,20 +99,16 @@ impl Follower {
                 changed.await;
             }
         };
-        match tokio::time::timeout(deadline, search).await {
-            Ok(found) => Ok(found),
-            Err(_) => {
-                let states = self
-                    .seen
-                    .states
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                bail!(
-                    "the Rollout did not reach {what} within {deadline:?}; it is {:#?}",
-                    states.last().map(|(_, state)| state)
-                )
-            }
+        if let Ok(found) = tokio::time::timeout(deadline, search).await {
+            return Ok(found);
         }
+        let states = self
+            .seen
+            .states
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let last = states.last().map(|(_, state)| state);
+        bail!("the Rollout did not reach {what} within {deadline:?}; it is {last:#?}")
     }
 }
 

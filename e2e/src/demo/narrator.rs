@@ -44,7 +44,7 @@ impl Narrator {
         }
     }
 
-    fn line(&self, text: &str) {
+    fn line(text: &str) {
         let mut out = std::io::stdout().lock();
         // Nothing sensible is left to do when the terminal is gone.
         drop(writeln!(out, "{text}"));
@@ -60,13 +60,13 @@ impl Narrator {
 
     /// A headline.
     pub(super) fn chapter(&mut self, text: &str) {
-        self.line("");
-        self.line(&self.paint("1", text));
+        Self::line("");
+        Self::line(&self.paint("1", text));
     }
 
     /// A step that has happened.
     pub(super) fn say(&self, text: &str) {
-        self.line(&format!("{}  {text}", self.stamp()));
+        Self::line(&format!("{}  {text}", self.stamp()));
     }
 
     /// A step that has happened and belongs on the timeline.
@@ -93,7 +93,7 @@ impl Narrator {
     pub(super) fn mark_at(&mut self, at: Instant, text: &str) {
         let at = at.saturating_duration_since(self.begin);
         let stamp = self.paint("2", &format!("{:7.1} s", at.as_secs_f64()));
-        self.line(&format!("{stamp}  {}", self.paint("32", text)));
+        Self::line(&format!("{stamp}  {}", self.paint("32", text)));
         self.events.push(Event {
             at,
             text: text.to_owned(),
@@ -103,8 +103,8 @@ impl Narrator {
 
     /// Why the story did not go on.
     pub(super) fn failure(&self, error: &anyhow::Error) {
-        self.line("");
-        self.line(&format!(
+        Self::line("");
+        Self::line(&format!(
             "{}  {}",
             self.stamp(),
             self.paint("31", &format!("did not happen: {error:#}"))
@@ -113,14 +113,14 @@ impl Narrator {
 
     /// All marks, with the time since the cause and since the mark before.
     pub(super) fn timeline(&self) {
-        self.line("");
-        self.line(&self.paint("1", "Timeline"));
-        self.line("      at   since cause   since before");
+        Self::line("");
+        Self::line(&self.paint("1", "Timeline"));
+        Self::line("      at   since cause   since before");
         let mut cause = Duration::ZERO;
         let mut before = Duration::ZERO;
         for event in &self.events {
             if event.begins {
-                self.line(&format!(
+                Self::line(&format!(
                     "{:6.1} s                             {}",
                     event.at.as_secs_f64(),
                     event.text
@@ -129,7 +129,7 @@ impl Narrator {
             } else {
                 let since_cause = event.at.saturating_sub(cause).as_secs_f64();
                 let since_before = event.at.saturating_sub(before).as_secs_f64();
-                self.line(&format!(
+                Self::line(&format!(
                     "{:6.1} s    {since_cause:8.2} s     {since_before:8.2} s   {}",
                     event.at.as_secs_f64(),
                     event.text
@@ -141,18 +141,18 @@ impl Narrator {
 
     /// Memory and CPU of each binary.
     pub(super) fn memory(&self, rows: &[(&str, Usage)]) {
-        self.line("");
-        self.line(&self.paint("1", "Each binary now"));
+        Self::line("");
+        Self::line(&self.paint("1", "Each binary now"));
         for (name, usage) in rows {
-            self.line(&format!(
+            Self::line(&format!(
                 "  {name:<14} {:6.1} MiB resident ({:.1} MiB at most), {:.2} s of CPU",
                 mib(usage.rss_kib),
                 mib(usage.peak_rss_kib),
                 usage.cpu_seconds
             ));
         }
-        self.line("");
-        self.line(&self.paint(
+        Self::line("");
+        Self::line(&self.paint(
             "32",
             &format!("Done in {:.0} s.", self.begin.elapsed().as_secs_f64()),
         ));
@@ -160,20 +160,20 @@ impl Narrator {
 
     /// What to try on a stage that is left running.
     pub(super) fn commands(&self, bed: &Bed, repository: &str) {
-        self.line("");
-        self.line(&self.paint("1", "Still running; Ctrl-C ends it. In another terminal:"));
+        Self::line("");
+        Self::line(&self.paint("1", "Still running; Ctrl-C ends it. In another terminal:"));
         // Loopback of the story's own network namespace is reached by joining it.
         let enter = format!(
             "  nsenter --preserve-credentials -U -n -t {} bash",
             std::process::id()
         );
-        self.line(&enter);
+        Self::line(&enter);
         for (key, value) in bed.env() {
-            self.line(&format!("  export {key}={value}"));
+            Self::line(&format!("  export {key}={value}"));
         }
-        self.line("  kubectl -n argocd get applications.argoproj.io");
-        self.line("  kubectl -n shop get rollouts.argoproj.io,analysisruns.argoproj.io -o wide");
-        self.line("  kubectl -n shop get events --sort-by=.metadata.creationTimestamp");
-        self.line(&format!("  git clone {repository}"));
+        Self::line("  kubectl -n argocd get applications.argoproj.io");
+        Self::line("  kubectl -n shop get rollouts.argoproj.io,analysisruns.argoproj.io -o wide");
+        Self::line("  kubectl -n shop get events --sort-by=.metadata.creationTimestamp");
+        Self::line(&format!("  git clone {repository}"));
     }
 }

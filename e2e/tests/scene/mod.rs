@@ -1,5 +1,9 @@
 //! What several end-to-end tests need: a bed with operators on it, and sentences about objects.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of it"
+)]
 
 use std::time::Duration;
 
@@ -14,7 +18,7 @@ use serde_json::Value;
 /// API version of all kinds of the project.
 pub const ARGO: &str = "argoproj.io/v1alpha1";
 /// Longest wait for something that normally takes a second or two; the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A bed with operators on it.
 pub struct Scene {

@@ -263,7 +263,7 @@ impl<C: Controller> Driver<C> {
     }
 
     async fn read_again(&self, key: &ObjectKey) -> Result<Option<Arc<Root<C::Kind>>>, kube::Error> {
-        let request = Request::new(self.url(key))
+        let request = Request::new(Self::url(key))
             .get(&key.name, &kube::api::GetParams::default())
             .map_err(kube::Error::BuildRequest)?;
         match self.client.request::<Root<C::Kind>>(request).await {
@@ -286,7 +286,7 @@ impl<C: Controller> Driver<C> {
         self.roots.get(&key).unwrap_or_else(|| Arc::new(root))
     }
 
-    fn url(&self, key: &ObjectKey) -> String {
+    fn url(key: &ObjectKey) -> String {
         let namespace = (!key.namespace.is_empty()).then_some(key.namespace.as_str());
         Root::<C::Kind>::url_path(&(), namespace)
     }
@@ -308,7 +308,7 @@ impl<C: Controller> Driver<C> {
             }
         };
         let plan = C::plan(&observed, now);
-        self.log(root, &plan);
+        Self::log(root, &plan);
         let mut done = Vec::with_capacity(plan.actions.len());
         let mut failure = None;
         for (index, action) in plan.actions.iter().enumerate() {
@@ -339,7 +339,7 @@ impl<C: Controller> Driver<C> {
         })
     }
 
-    fn log(&self, root: &Root<C::Kind>, plan: &Plan<C::Action>) {
+    fn log(root: &Root<C::Kind>, plan: &Plan<C::Action>) {
         let quiet = plan.actions.is_empty();
         for note in &plan.notes {
             if quiet {
@@ -414,7 +414,7 @@ impl<C: Controller> Driver<C> {
         }
         let key = root.key();
         let (params, merge) = (PatchParams::default(), Patch::Merge(&body));
-        let request = Request::new(self.url(&key));
+        let request = Request::new(Self::url(&key));
         let request = match patch.target {
             Target::Main => request.patch(&key.name, &params, &merge),
             Target::Status => request.patch_subresource("status", &key.name, &params, &merge),
