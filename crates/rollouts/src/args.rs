@@ -35,7 +35,7 @@ pub struct ControllerArgs {
     #[arg(long)]
     pub namespaced: bool,
     /// The namespace of `--namespaced`; the controller's own when absent.
-    #[arg(long, short = 'n', value_name = "NAMESPACE")]
+    #[arg(id = "work_namespace", long = "namespace", short = 'n', value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// Handle only objects with this value of the label argo-rollouts.argoproj.io/controller-instance-id.
     #[arg(long = "instance-id", default_value = "", value_name = "ID")]
