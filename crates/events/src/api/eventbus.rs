@@ -1,0 +1,77 @@
+//! EventBus.
+
+use reconcile_core::object::Kind;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{KeySelector, TlsConfig};
+
+/// The kind EventBus; its plural is `eventbus`.
+#[derive(Clone, Copy, Debug)]
+pub enum EventBus {}
+
+impl Kind for EventBus {
+    const KIND: &'static str = "EventBus";
+    const PLURAL: &'static str = "eventbus";
+    type Scope = kube::core::NamespaceResourceScope;
+    type Spec = EventBusSpec;
+    type Status = EventBusStatus;
+}
+
+/// `spec` of an EventBus: exactly one of its members.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EventBusSpec {
+    /// A JetStream that exists already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jetstream_exotic: Option<JetStreamConfig>,
+    /// A JetStream that the controller would deploy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::fields::any")]
+    pub jetstream: Option<Value>,
+    /// NATS Streaming.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::fields::any")]
+    pub nats: Option<Value>,
+    /// Kafka.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::fields::any")]
+    pub kafka: Option<Value>,
+}
+
+/// How to reach a JetStream. Also the form of `status.config.jetstream`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JetStreamConfig {
+    /// One or several URLs, separated by commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Secret whose value is YAML with `username` and `password`, or with `token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_secret: Option<KeySelector>,
+    /// YAML with settings of the stream; used when the stream is created, never to change it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_config: Option<String>,
+    /// TLS settings; without them TLS is used when the server asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
+}
+
+/// `status` of an EventBus.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EventBusStatus {
+    /// What sources and sensors connect to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<BusConfig>,
+}
+
+/// `status.config` of an EventBus.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BusConfig {
+    /// A JetStream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jetstream: Option<JetStreamConfig>,
+}

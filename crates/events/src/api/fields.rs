@@ -1,0 +1,199 @@
+//! The support ledger of the three kinds, and schema pieces that the types share.
+
+use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// Any JSON value: upstream's CRDs leave these parts open too.
+pub(super) fn any(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
+}
+
+/// A map of any JSON values.
+pub(super) fn any_map(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}
+
+/// A list of any JSON values.
+pub(super) fn any_list(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": { "x-kubernetes-preserve-unknown-fields": true },
+    })
+}
+
+/// EventBus.
+pub const EVENT_BUS: Ledger = Ledger { kind: "EventBus", tables: &[BUS] };
+/// EventSource.
+pub const EVENT_SOURCE: Ledger = Ledger { kind: "EventSource", tables: &[SOURCE, SOURCE_TYPES] };
+/// Sensor.
+pub const SENSOR: Ledger = Ledger { kind: "Sensor", tables: &[SENSOR_SPEC, TEMPLATE, TRIGGERS, DLQ] };
+
+/// All ledgers of this crate.
+pub const LEDGERS: &[Ledger] = &[EVENT_BUS, EVENT_SOURCE, SENSOR];
+
+const NO_POD: &str = "events run in the shared data plane; there is no pod of its own";
+
+const BUS: &[Field] = &[
+    supported("spec.jetstreamExotic.url"),
+    supported_note("spec.jetstreamExotic.accessSecret.**", "YAML with username and password, or token"),
+    supported_note("spec.jetstreamExotic.streamConfig", "maxMsgs maxAge maxBytes replicas duplicates retention discard; at creation of the stream"),
+    supported("spec.jetstreamExotic.tls.caCertSecret.**"),
+    supported("spec.jetstreamExotic.tls.clientCertSecret.**"),
+    supported("spec.jetstreamExotic.tls.clientKeySecret.**"),
+    supported("spec.jetstreamExotic.tls.insecureSkipVerify"),
+    planned("spec.jetstream.**", "deploying a bus; use jetstreamExotic"),
+    planned("spec.nats.**", "NATS Streaming; use jetstreamExotic"),
+    planned("spec.kafka.**", "Kafka as a bus; use jetstreamExotic"),
+];
+
+const SOURCE: &[Field] = &[
+    supported("spec.eventBusName"),
+    supported("spec.service.ports.**"),
+    supported("spec.service.clusterIP"),
+    supported("spec.service.metadata.**"),
+    supported_note("spec.replicas", "the shared data plane serves any number"),
+    supported("spec.revisionHistoryLimit"),
+    reported("spec.template.**", NO_POD),
+    supported("spec.webhook.{*}.endpoint"),
+    supported("spec.webhook.{*}.method"),
+    supported_note("spec.webhook.{*}.port", "listeners are shared by all event sources"),
+    supported_note("spec.webhook.{*}.url", "informative"),
+    reported("spec.webhook.{*}.serverCertSecret.**", "listeners with TLS"),
+    reported("spec.webhook.{*}.serverKeySecret.**", "listeners with TLS"),
+    supported("spec.webhook.{*}.metadata.**"),
+    supported("spec.webhook.{*}.authSecret.**"),
+    supported("spec.webhook.{*}.maxPayloadSize"),
+    supported("spec.webhook.{*}.filter.expression"),
+    supported_note("spec.calendar.{*}.schedule", "five fields"),
+    supported("spec.calendar.{*}.interval"),
+    supported("spec.calendar.{*}.exclusionDates[]"),
+    supported("spec.calendar.{*}.timezone"),
+    supported("spec.calendar.{*}.metadata.**"),
+    supported("spec.calendar.{*}.persistence.catchup.**"),
+    supported_note("spec.calendar.{*}.persistence.configMap.**", "the last tick is kept on the bus instead"),
+    supported("spec.calendar.{*}.filter.expression"),
+];
+
+const TYPE: &str = "this type of event source";
+
+const SOURCE_TYPES: &[Field] = &[
+    planned("spec.amqp.**", TYPE),
+    planned("spec.azureEventsHub.**", TYPE),
+    planned("spec.azureQueueStorage.**", TYPE),
+    planned("spec.azureServiceBus.**", TYPE),
+    planned("spec.bitbucket.**", TYPE),
+    planned("spec.bitbucketserver.**", TYPE),
+    planned("spec.emitter.**", TYPE),
+    planned("spec.file.**", TYPE),
+    planned("spec.generic.**", TYPE),
+    planned("spec.gerrit.**", TYPE),
+    planned("spec.github.**", TYPE),
+    planned("spec.gitlab.**", TYPE),
+    planned("spec.hdfs.**", TYPE),
+    planned("spec.kafka.**", TYPE),
+    planned("spec.minio.**", TYPE),
+    planned("spec.mns.**", TYPE),
+    planned("spec.mqtt.**", TYPE),
+    planned("spec.nats.**", TYPE),
+    planned("spec.nsq.**", TYPE),
+    planned("spec.pubSub.**", TYPE),
+    planned("spec.pulsar.**", TYPE),
+    planned("spec.redis.**", TYPE),
+    planned("spec.redisStream.**", TYPE),
+    planned("spec.resource.**", TYPE),
+    planned("spec.sftp.**", TYPE),
+    planned("spec.slack.**", TYPE),
+    planned("spec.sns.**", TYPE),
+    planned("spec.sqs.**", TYPE),
+    planned("spec.storageGrid.**", TYPE),
+    planned("spec.stripe.**", TYPE),
+];
+
+/// Keys of an EventSource's `spec` that are source types this crate does not serve.
+pub fn unserved_source_types() -> impl Iterator<Item = &'static str> {
+    SOURCE_TYPES.iter().filter_map(|field| field.path.strip_prefix("spec.")?.strip_suffix(".**"))
+}
+
+const SENSOR_SPEC: &[Field] = &[
+    supported("spec.eventBusName"),
+    supported_note("spec.replicas", "the shared data plane serves any number"),
+    supported("spec.revisionHistoryLimit"),
+    reported("spec.errorOnFailedRound", "without effect upstream too"),
+    reported("spec.loggingFields.**", "extra fields in the log"),
+    supported("spec.dependencies[].name"),
+    supported("spec.dependencies[].eventSourceName"),
+    supported("spec.dependencies[].eventName"),
+    supported("spec.dependencies[].filtersLogicalOperator"),
+    supported("spec.dependencies[].filters.time.**"),
+    supported("spec.dependencies[].filters.context.**"),
+    supported("spec.dependencies[].filters.data[].**"),
+    supported("spec.dependencies[].filters.exprs[].**"),
+    supported("spec.dependencies[].filters.dataLogicalOperator"),
+    supported("spec.dependencies[].filters.exprLogicalOperator"),
+    planned("spec.dependencies[].filters.script", "Lua; the triggers of the dependency do not run"),
+    planned("spec.dependencies[].transform.**", "jq and Lua; the triggers of the dependency do not run"),
+    supported("spec.triggers[].atLeastOnce"),
+    supported("spec.triggers[].parameters[].**"),
+    supported("spec.triggers[].policy.status.**"),
+    supported("spec.triggers[].policy.k8s.**"),
+    supported("spec.triggers[].retryStrategy.**"),
+    supported("spec.triggers[].rateLimit.**"),
+    supported("spec.dependencies[].filters.data[].value[]"),
+];
+
+const TEMPLATE: &[Field] = &[
+    supported("spec.template.serviceAccountName"),
+    reported("spec.template.**", NO_POD),
+];
+
+const TRIGGERS: &[Field] = &[
+    supported("spec.triggers[].template.name"),
+    supported("spec.triggers[].template.conditions"),
+    planned("spec.triggers[].template.conditionsReset[].**", "forgetting saved events at a time"),
+    supported("spec.triggers[].template.http.**"),
+    reported("spec.triggers[].template.http.tls.clientCertSecret.**", "client certificates"),
+    reported("spec.triggers[].template.http.tls.clientKeySecret.**", "client certificates"),
+    supported("spec.triggers[].template.log.**"),
+    supported("spec.triggers[].template.k8s.operation"),
+    supported("spec.triggers[].template.k8s.parameters[].**"),
+    supported("spec.triggers[].template.k8s.patchStrategy"),
+    supported("spec.triggers[].template.k8s.liveObject"),
+    supported("spec.triggers[].template.k8s.source.resource.**"),
+    supported("spec.triggers[].template.k8s.source.inline"),
+    supported("spec.triggers[].template.k8s.source.configmap.**"),
+    planned("spec.triggers[].template.k8s.source.s3.**", "objects from S3"),
+    planned("spec.triggers[].template.k8s.source.git.**", "objects from Git"),
+    planned("spec.triggers[].template.k8s.source.url.**", "objects from a URL"),
+    reported("spec.triggers[].template.k8s.source.file.**", NO_POD),
+    planned("spec.triggers[].template.argoWorkflow.**", "this type of trigger"),
+    planned("spec.triggers[].template.awsLambda.**", "this type of trigger"),
+    planned("spec.triggers[].template.azureEventHubs.**", "this type of trigger"),
+    planned("spec.triggers[].template.azureServiceBus.**", "this type of trigger"),
+    planned("spec.triggers[].template.custom.**", "this type of trigger"),
+    planned("spec.triggers[].template.email.**", "this type of trigger"),
+    planned("spec.triggers[].template.kafka.**", "this type of trigger"),
+    planned("spec.triggers[].template.nats.**", "this type of trigger"),
+    planned("spec.triggers[].template.openWhisk.**", "this type of trigger"),
+    planned("spec.triggers[].template.pulsar.**", "this type of trigger"),
+    planned("spec.triggers[].template.slack.**", "this type of trigger"),
+];
+
+const DLQ: &[Field] = &[supported_note(
+    "spec.triggers[].dlqTrigger.**",
+    "runs with its own tries when those of the trigger are spent",
+)];
+
+/// Keys of a trigger's template that are trigger types this crate does not serve.
+pub const UNSERVED_TRIGGERS: &[&str] = &[
+    "argoWorkflow",
+    "awsLambda",
+    "azureEventHubs",
+    "azureServiceBus",
+    "custom",
+    "email",
+    "kafka",
+    "nats",
+    "openWhisk",
+    "pulsar",
+    "slack",
+];

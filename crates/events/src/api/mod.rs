@@ -1,0 +1,62 @@
+//! The kinds as users write them: every field optional, unknown values kept.
+//!
+//! The installed CRDs check nothing, so these types only decode; what is required and what fits
+//! together is checked by the `validate` step of each controller.
+
+pub mod eventbus;
+pub mod eventsource;
+pub mod fields;
+pub mod sensor;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use eventbus::EventBus;
+pub use eventsource::EventSource;
+pub use sensor::Sensor;
+
+/// A key of a Secret or ConfigMap in the namespace of the object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct KeySelector {
+    /// Name of the Secret or ConfigMap.
+    pub name: String,
+    /// The key inside it.
+    pub key: String,
+    /// An absent Secret or key is not an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optional: Option<bool>,
+}
+
+/// A value that is read from a Secret or ConfigMap.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ValueFrom {
+    /// From a Secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeySelector>,
+    /// From a ConfigMap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeySelector>,
+}
+
+/// TLS settings of a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TlsConfig {
+    /// Certificate authority to trust, PEM.
+    #[serde(rename = "caCertSecret", skip_serializing_if = "Option::is_none")]
+    pub ca_cert_secret: Option<KeySelector>,
+    /// Client certificate, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert_secret: Option<KeySelector>,
+    /// Key of the client certificate, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key_secret: Option<KeySelector>,
+    /// Accept any certificate of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure_skip_verify: Option<bool>,
+}
+
+/// The name of the bus that an object uses when it names none.
+pub const DEFAULT_BUS: &str = "default";

@@ -1,0 +1,416 @@
+//! Sensor.
+
+use std::collections::BTreeMap;
+
+use reconcile_core::object::Kind;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{KeySelector, TlsConfig, ValueFrom};
+
+/// The kind Sensor.
+#[derive(Clone, Copy, Debug)]
+pub enum Sensor {}
+
+impl Kind for Sensor {
+    const KIND: &'static str = "Sensor";
+    const PLURAL: &'static str = "sensors";
+    type Scope = kube::core::NamespaceResourceScope;
+    type Spec = SensorSpec;
+    type Status = Value;
+}
+
+/// `spec` of a Sensor. Dependencies and triggers are kept as JSON, so that one malformed trigger does
+/// not take the others along.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SensorSpec {
+    /// The bus; `default` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_bus_name: Option<String>,
+    /// The events that the sensor waits for.
+    #[schemars(schema_with = "super::fields::any_list")]
+    pub dependencies: Vec<Value>,
+    /// What it does.
+    #[schemars(schema_with = "super::fields::any_list")]
+    pub triggers: Vec<Value>,
+    /// Pod settings; only the service account has a meaning here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::fields::any")]
+    pub template: Option<Value>,
+    /// Everything else.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub other: BTreeMap<String, Value>,
+}
+
+/// One event that the sensor waits for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Dependency {
+    /// Name, used in conditions and parameters.
+    pub name: String,
+    /// Name of the EventSource.
+    pub event_source_name: String,
+    /// Name of the event inside it.
+    pub event_name: String,
+    /// Which events count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Filters>,
+    /// How the kinds of filters are combined: `and` (default) or `or`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filters_logical_operator: Option<String>,
+    /// A change of the event before the filters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::fields::any")]
+    pub transform: Option<Value>,
+}
+
+/// Filters of a dependency.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Filters {
+    /// By time of day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeFilter>,
+    /// By exact context attributes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextFilter>,
+    /// By values in the payload.
+    pub data: Vec<DataFilter>,
+    /// By expressions over values of the payload.
+    pub exprs: Vec<ExprFilter>,
+    /// `and` (default) or `or`, among the data filters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_logical_operator: Option<String>,
+    /// `and` (default) or `or`, among the expressions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expr_logical_operator: Option<String>,
+    /// A Lua script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+}
+
+/// A window of the day.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TimeFilter {
+    /// `HH:MM:SS`, inclusive.
+    pub start: String,
+    /// `HH:MM:SS`, exclusive; earlier than `start` means the next day.
+    pub stop: String,
+    /// IANA name; UTC when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+}
+
+/// Attributes that must be equal when they are not empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ContextFilter {
+    /// Type of the event.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// Subject of the event.
+    pub subject: String,
+    /// Source of the event.
+    pub source: String,
+    /// Media type of the payload.
+    pub datacontenttype: String,
+}
+
+/// A condition on one value of the payload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DataFilter {
+    /// gjson path.
+    pub path: String,
+    /// `bool`, `number` or `string`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// Any of these.
+    pub value: Vec<String>,
+    /// `>=`, `>`, `=`, `!=`, `<` or `<=`.
+    pub comparator: String,
+    /// Go template whose output is compared instead of the value.
+    pub template: String,
+}
+
+/// A boolean expression over named values of the payload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExprFilter {
+    /// The expression.
+    pub expr: String,
+    /// The values it speaks of.
+    pub fields: Vec<PayloadField>,
+}
+
+/// A named value of the payload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PayloadField {
+    /// gjson path.
+    pub path: String,
+    /// Name in the expression.
+    pub name: String,
+}
+
+/// One action of a sensor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Trigger {
+    /// What is done.
+    #[schemars(schema_with = "super::fields::any")]
+    pub template: Value,
+    /// Patches of the template.
+    pub parameters: Vec<Parameter>,
+    /// When the action counts as successful.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// Tries of a failing action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_strategy: Option<Backoff>,
+    /// Most actions per unit of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// Keep the order and act at least once.
+    pub at_least_once: bool,
+    /// What is done when all tries failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::fields::any")]
+    pub dlq_trigger: Option<Value>,
+}
+
+/// `template` of a trigger, after its parameters were applied.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TriggerTemplate {
+    /// Name of the trigger.
+    pub name: String,
+    /// Boolean expression over dependency names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<String>,
+    /// When saved events are forgotten.
+    #[schemars(schema_with = "super::fields::any_list")]
+    pub conditions_reset: Vec<Value>,
+    /// Act on a Kubernetes object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k8s: Option<K8sTrigger>,
+    /// Call a URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpTrigger>,
+    /// Write the event to the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogTrigger>,
+    /// The trigger types that are only reported.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub other: BTreeMap<String, Value>,
+}
+
+/// Acts on a Kubernetes object.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct K8sTrigger {
+    /// Where the object comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<ArtifactSource>,
+    /// `create` (default), `update`, `patch` or `delete`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// Patches of the object.
+    pub parameters: Vec<Parameter>,
+    /// Media type of the patch; merge patch when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_strategy: Option<String>,
+    /// For `update`: start from the live object.
+    pub live_object: bool,
+}
+
+/// Where an object comes from. The first one given is used, in the order of the fields.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ArtifactSource {
+    /// YAML or JSON text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inline: Option<String>,
+    /// A key of a ConfigMap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configmap: Option<KeySelector>,
+    /// The object itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::fields::any")]
+    pub resource: Option<Value>,
+    /// Sources that are only reported.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub other: BTreeMap<String, Value>,
+}
+
+/// Calls a URL.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HttpTrigger {
+    /// The URL.
+    pub url: String,
+    /// The body, built from the events.
+    pub payload: Vec<Parameter>,
+    /// TLS settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
+    /// POST when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Patches of this trigger.
+    pub parameters: Vec<Parameter>,
+    /// Seconds; 60 when absent or 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<i64>,
+    /// Basic authentication.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic_auth: Option<BasicAuth>,
+    /// Headers.
+    pub headers: BTreeMap<String, String>,
+    /// Headers from Secrets or ConfigMaps.
+    pub secure_headers: Vec<SecureHeader>,
+    /// Headers from the events.
+    pub dynamic_headers: Vec<Parameter>,
+}
+
+/// User and password from Secrets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct BasicAuth {
+    /// The user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<KeySelector>,
+    /// The password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<KeySelector>,
+}
+
+/// A header whose value is secret.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecureHeader {
+    /// Name of the header.
+    pub name: String,
+    /// Its value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<ValueFrom>,
+}
+
+/// Writes the event to the log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LogTrigger {
+    /// Without effect across events, as upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval_seconds: Option<i64>,
+}
+
+/// Takes a value from an event and puts it somewhere.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Parameter {
+    /// Where the value comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src: Option<ParameterSource>,
+    /// sjson path.
+    pub dest: String,
+    /// `overwrite` (default), `append` or `prepend`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ParameterSource {
+    /// The event.
+    pub dependency_name: String,
+    /// gjson path in the context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_key: Option<String>,
+    /// Go template over the context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_template: Option<String>,
+    /// gjson path in the payload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_key: Option<String>,
+    /// Go template over the payload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_template: Option<String>,
+    /// The value when nothing else gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Keep the JSON type instead of making a string.
+    pub use_raw_data: bool,
+}
+
+/// When an action counts as successful.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Policy {
+    /// By HTTP status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusPolicy>,
+    /// By labels of the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k8s: Option<K8sPolicy>,
+}
+
+/// Success by HTTP status.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StatusPolicy {
+    /// The statuses that mean success.
+    pub allow: Vec<i64>,
+}
+
+/// Success by labels of the object.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct K8sPolicy {
+    /// Labels that must be there.
+    pub labels: BTreeMap<String, String>,
+    /// Pauses between looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+    /// Running out of looks is a failure.
+    pub error_on_backoff_timeout: bool,
+}
+
+/// A back-off. Numbers may be written as text.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Backoff {
+    /// First pause: Go duration, or nanoseconds as a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::fields::any")]
+    pub duration: Option<Value>,
+    /// Each pause is this times the one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::fields::any")]
+    pub factor: Option<Value>,
+    /// Part of the pause that is added at random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::fields::any")]
+    pub jitter: Option<Value>,
+    /// Number of tries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<i64>,
+}
+
+/// Most actions per unit of time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RateLimit {
+    /// `Second` (default), `Minute` or `Hour`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Actions per unit.
+    pub requests_per_unit: i64,
+}

@@ -1,0 +1,166 @@
+//! Settings of a connection, checked.
+
+use std::collections::BTreeMap;
+
+use reconcile_core::kube_types::GoDuration;
+use serde_json::Value;
+
+/// Everything needed to connect. Two equal values mean the same connection.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BusConfig {
+    /// Server URLs.
+    pub urls: Vec<String>,
+    /// Who we are.
+    pub auth: Auth,
+    /// TLS; `None` uses it when the server asks for it.
+    pub tls: Option<TlsSettings>,
+    /// Used when the stream is created.
+    pub stream: StreamSettings,
+}
+
+impl std::fmt::Debug for BusConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the credentials.
+        f.debug_struct("BusConfig").field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
+
+/// Credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// None.
+    None,
+    /// User and password.
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: String,
+    },
+    /// A token.
+    Token(String),
+}
+
+/// TLS, as PEM.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Authorities to trust; the system's when absent.
+    pub ca: Option<String>,
+    /// Client certificate and key.
+    pub client: Option<(String, String)>,
+    /// Accept any certificate.
+    pub insecure: bool,
+}
+
+/// Settings of the stream that this program makes use of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// Most messages; -1 for no limit.
+    pub max_msgs: i64,
+    /// Most bytes; -1 for no limit.
+    pub max_bytes: i64,
+    /// Age after which messages are dropped, ns; 0 for never.
+    pub max_age: i64,
+    /// Copies of each message.
+    pub replicas: usize,
+    /// Window in which a message id is remembered, ns.
+    pub duplicates: i64,
+    /// 0 limits, 1 interest, 2 work queue.
+    pub retention: i64,
+    /// 0 drops old messages when full, 1 refuses new ones.
+    pub discard: i64,
+}
+
+/// Upstream's controller default: a week.
+const MAX_AGE_SECONDS: i64 = 7 * 24 * 3600;
+/// Upstream's controller default: five minutes.
+const DUPLICATES_SECONDS: i64 = 300;
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            max_msgs: -1,
+            max_bytes: -1,
+            max_age: GoDuration::from_secs(MAX_AGE_SECONDS).as_nanos(),
+            replicas: 1,
+            duplicates: GoDuration::from_secs(DUPLICATES_SECONDS).as_nanos(),
+            retention: 0,
+            discard: 0,
+        }
+    }
+}
+
+impl StreamSettings {
+    /// Reads `streamConfig`, already parsed. Upstream writes the keys in lower case too, so their case
+    /// does not matter.
+    pub fn parse(config: &Value) -> Result<Self, String> {
+        let mut settings = Self::default();
+        let Value::Object(members) = config else {
+            return if config.is_null() { Ok(settings) } else { Err("must be a map in YAML".into()) };
+        };
+        let members: BTreeMap<String, &Value> =
+            members.iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
+        let number = |key: &str, default: i64| match members.get(key) {
+            None => Ok(default),
+            Some(value) => integer(value).ok_or_else(|| format!("{key}: must be a whole number")),
+        };
+        let span = |key: &str, default: i64| match members.get(key) {
+            None => Ok(default),
+            Some(Value::String(text)) => text
+                .parse::<GoDuration>()
+                .map(GoDuration::as_nanos)
+                .map_err(|error| format!("{key}: {error}")),
+            Some(value) => integer(value).ok_or_else(|| format!("{key}: must be a duration")),
+        };
+        settings.max_msgs = number("maxmsgs", settings.max_msgs)?;
+        settings.max_bytes = number("maxbytes", settings.max_bytes)?;
+        settings.max_age = span("maxage", settings.max_age)?;
+        settings.duplicates = span("duplicates", settings.duplicates)?;
+        settings.retention = number("retention", settings.retention)?;
+        settings.discard = number("discard", settings.discard)?;
+        let replicas = number("replicas", 1)?;
+        settings.replicas = usize::try_from(replicas).unwrap_or(1).max(1);
+        if !(0..=2).contains(&settings.retention) {
+            return Err("retention: must be 0 (limits), 1 (interest) or 2 (work queue)".into());
+        }
+        if !(0..=1).contains(&settings.discard) {
+            return Err("discard: must be 0 (old) or 1 (new)".into());
+        }
+        Ok(settings)
+    }
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_are_read_in_any_case() {
+        let parsed = StreamSettings::parse(&json!({
+            "maxMsgs": 10, "maxage": "72h", "MAXBYTES": "1000", "replicas": 3, "duplicates": "60s",
+        }))
+        .expect("valid");
+        assert_eq!(parsed.max_msgs, 10);
+        assert_eq!(parsed.max_age, GoDuration::from_secs(72 * 3600).as_nanos());
+        assert_eq!(parsed.max_bytes, 1000);
+        assert_eq!(parsed.replicas, 3);
+        assert_eq!(parsed.duplicates, 60_000_000_000);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_key() {
+        assert_eq!(StreamSettings::parse(&Value::Null), Ok(StreamSettings::default()));
+        assert!(StreamSettings::parse(&json!({"maxAge": "1 week"})).unwrap_err().starts_with("maxage"));
+        assert!(StreamSettings::parse(&json!({"retention": 7})).is_err());
+        assert!(StreamSettings::parse(&json!([])).is_err());
+    }
+}

@@ -1,0 +1,291 @@
+//! One connection to a JetStream, and whether it can be used.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{Client, ConnectOptions, Event, jetstream};
+use parking_lot::Mutex;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Auth, BusConfig, BusError, TlsSettings};
+
+/// Pause between tries to connect; the server is usually next door.
+const RECONNECT: Duration = Duration::from_millis(500);
+/// A server that does not answer the greeting within this time is treated as away.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// Deadline of one request to the JetStream API.
+pub(super) const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+/// Messages that may wait for their acknowledgement by the server; more would only use memory.
+const MAX_IN_FLIGHT: usize = 4096;
+/// How often the streams are looked at, so that a deleted one comes back without a publish.
+const CHECK: Duration = Duration::from_secs(30);
+/// Pause after the streams could not be made.
+const SETUP_PAUSE: Duration = Duration::from_secs(2);
+/// News of the connection that may wait; only the last one matters.
+const HEARD: usize = 64;
+/// Quiet connections are probed this often; a dead peer is noticed after two silent ones.
+const PING: Duration = Duration::from_secs(10);
+
+/// Whether the bus can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusState {
+    /// Not connected, and why.
+    Away(String),
+    /// Connected, streams present.
+    Ready {
+        /// When the stream of events was created, ns since the epoch: sequence numbers of another stream
+        /// mean nothing.
+        stream: i128,
+    },
+}
+
+/// A connection that is kept until [`Bus::close`].
+pub struct Bus {
+    /// The settings.
+    pub config: BusConfig,
+    pub(super) client: Client,
+    pub(crate) context: jetstream::Context,
+    state: watch::Sender<BusState>,
+    check: Notify,
+    stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bus").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Bus {
+    /// Starts to connect and returns at once; `changed` is called whenever the state changes.
+    pub async fn start(
+        name: &str,
+        config: BusConfig,
+        changed: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, BusError> {
+        let (events, mut incoming) = tokio::sync::mpsc::channel(HEARD);
+        let options = options(name, &config)?.event_callback(move |event| {
+            drop(events.try_send(event));
+            async {}
+        });
+        let client = options
+            .connect(config.urls.clone())
+            .await
+            .map_err(|error| BusError::Connect(error.to_string()))?;
+        let context = jetstream::context::ContextBuilder::new()
+            .timeout(REQUEST_DEADLINE)
+            .ack_timeout(REQUEST_DEADLINE)
+            .max_ack_inflight(MAX_IN_FLIGHT)
+            .backpressure_on_inflight(true)
+            .build(client.clone());
+        let (state, _) = watch::channel(BusState::Away("connecting".into()));
+        let bus = Arc::new(Self {
+            config,
+            client,
+            context,
+            state,
+            check: Notify::new(),
+            stop: CancellationToken::new(),
+        });
+        let reason = Arc::new(Mutex::new(String::new()));
+        tokio::spawn({
+            let (bus, reason) = (Arc::downgrade(&bus), reason.clone());
+            async move {
+                while let Some(event) = incoming.recv().await {
+                    let Some(bus) = bus.upgrade() else { return };
+                    bus.heard(&event, &reason);
+                }
+            }
+        });
+        tokio::spawn({
+            let bus = bus.clone();
+            async move {
+                tokio::select! {
+                    () = bus.stop.cancelled() => {}
+                    () = bus.keep(&reason, &changed) => {}
+                }
+            }
+        });
+        Ok(bus)
+    }
+
+    fn heard(&self, event: &Event, reason: &Mutex<String>) {
+        match event {
+            Event::ServerError(error) => *reason.lock() = error.to_string(),
+            Event::ClientError(error) => *reason.lock() = error.to_string(),
+            Event::SlowConsumer(subscription) => {
+                tracing::warn!(subscription, "a consumer does not keep up");
+            }
+            _ => {}
+        }
+        self.check.notify_one();
+    }
+
+    /// Follows the connection and keeps the streams in place.
+    async fn keep(&self, reason: &Mutex<String>, changed: &(impl Fn() + Send + Sync)) {
+        loop {
+            let connected = matches!(
+                self.client.connection_state(),
+                async_nats::connection::State::Connected
+            );
+            let (next, pause) = if connected {
+                match self.set_up().await {
+                    Ok(stream) => (BusState::Ready { stream }, CHECK),
+                    Err(error) => (BusState::Away(error.to_string()), SETUP_PAUSE),
+                }
+            } else {
+                let why = reason.lock().clone();
+                let text = if why.is_empty() { "not connected".to_owned() } else { why };
+                (BusState::Away(text), RECONNECT)
+            };
+            let differs = self.state.send_if_modified(|state| {
+                let differs = *state != next;
+                *state = next.clone();
+                differs
+            });
+            if differs {
+                match &next {
+                    BusState::Ready { .. } => tracing::info!(urls = ?self.config.urls, "bus ready"),
+                    BusState::Away(why) => tracing::warn!(urls = ?self.config.urls, why, "bus away"),
+                }
+                changed();
+            }
+            tokio::select! {
+                () = self.check.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Looks at the streams now, because something suggests that one is missing.
+    pub fn check(&self) {
+        self.check.notify_one();
+    }
+
+    /// The state, with changes.
+    pub fn state(&self) -> watch::Receiver<BusState> {
+        self.state.subscribe()
+    }
+
+    /// Waits until the bus can be used; gives the identity of the stream.
+    pub async fn ready(&self) -> i128 {
+        let mut state = self.state.subscribe();
+        loop {
+            if let BusState::Ready { stream } = *state.borrow_and_update() {
+                return stream;
+            }
+            if state.changed().await.is_err() {
+                // The sender lives as long as `self`.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Sends what is buffered, for example acknowledgements, within a deadline.
+    pub async fn flush(&self) {
+        if tokio::time::timeout(REQUEST_DEADLINE, self.client.flush()).await.is_err() {
+            tracing::debug!("the bus did not take the last messages in time");
+        }
+    }
+
+    /// Ends the connection.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        if let Err(error) = self.client.drain().await {
+            tracing::debug!(%error, "draining the bus connection");
+        }
+    }
+}
+
+fn options(name: &str, config: &BusConfig) -> Result<ConnectOptions, BusError> {
+    let mut options = ConnectOptions::new()
+        .name(name)
+        .retry_on_initial_connect()
+        .connection_timeout(CONNECT_DEADLINE)
+        .request_timeout(Some(REQUEST_DEADLINE))
+        .ping_interval(PING)
+        .reconnect_delay_callback(|_| RECONNECT);
+    options = match &config.auth {
+        Auth::None => options,
+        Auth::Basic { username, password } => {
+            options.user_and_password(username.clone(), password.clone())
+        }
+        Auth::Token(token) => options.token(token.clone()),
+    };
+    if let Some(tls) = &config.tls {
+        options = options.require_tls(true);
+        if let Some(config) = tls_config(tls)? {
+            options = options.tls_client_config(config);
+        }
+    }
+    Ok(options)
+}
+
+/// The rustls configuration, or `None` when the library's own (system roots) is right.
+fn tls_config(tls: &TlsSettings) -> Result<Option<rustls::ClientConfig>, BusError> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| BusError::Tls(format!("{what}: {error}"));
+    let builder = rustls::ClientConfig::builder();
+    let builder = if tls.insecure {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate))
+    } else if let Some(ca) = &tls.ca {
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+            let certificate = certificate.map_err(|error| failed("caCertSecret", &error))?;
+            roots.add(certificate).map_err(|error| failed("caCertSecret", &error))?;
+        }
+        builder.with_root_certificates(roots)
+    } else if tls.client.is_some() {
+        return Err(BusError::Tls("a client certificate needs caCertSecret beside it".into()));
+    } else {
+        return Ok(None);
+    };
+    let Some((certificate, key)) = &tls.client else {
+        return Ok(Some(builder.with_no_client_auth()));
+    };
+    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| failed("clientCertSecret", &error))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+        .map_err(|error| failed("clientKeySecret", &error))?;
+    builder.with_client_auth_cert(chain, key).map(Some).map_err(|error| failed("clientCertSecret", &error))
+}
+
+/// Accepts any certificate: `insecureSkipVerify`.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}

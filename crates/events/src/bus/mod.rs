@@ -1,0 +1,67 @@
+//! The bus: a JetStream with upstream's names, so that objects can be moved one by one.
+//!
+//! ```text
+//!   stream `default`        subjects default.<event source>.<event>, message id = event id
+//!   durable consumers       group-<FNV-1a 32 of sensor-trigger-dependency>
+//!   KV bucket <sensor>      saved events of triggers that wait for several dependencies
+//!   stream `dlq`            subjects dlq.<sensor>.<trigger>: what spent its tries
+//! ```
+//!
+//! One connection per EventBus, kept for ever: it comes back by itself after the server was away, and what
+//! is missing on the server is made again.
+
+mod config;
+mod connection;
+mod jetstream;
+mod pool;
+
+pub use config::{Auth, BusConfig, StreamSettings, TlsSettings};
+pub use connection::{Bus, BusState};
+pub use jetstream::{ACK_WAIT, Attached, BusError, MAX_HELD};
+pub(crate) use jetstream::{delivery, erase, read, write};
+pub use pool::BusPool;
+
+use reconcile_core::kube_types::names::fnv1a_32;
+
+/// The stream of all events.
+pub const STREAM: &str = "default";
+/// The stream of what spent its tries.
+pub const DEAD_LETTERS: &str = "dlq";
+
+/// The durable consumer of one dependency of one trigger.
+pub fn durable(sensor: &str, trigger: &str, dependency: &str) -> String {
+    format!("group-{}", fnv1a_32(format!("{sensor}-{trigger}-{dependency}").as_bytes()))
+}
+
+/// The subject for what spent its tries; characters that a subject cannot hold are replaced.
+pub fn dead_letter_subject(sensor: &str, trigger: &str) -> String {
+    format!("{DEAD_LETTERS}.{}.{}", token(sensor), token(trigger))
+}
+
+/// The KV bucket of a sensor; a bucket name has no dots.
+pub fn bucket(sensor: &str) -> String {
+    sensor.replace('.', "_")
+}
+
+/// True when `name` can be one token of a subject.
+pub fn is_token(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c == '.' || c.is_whitespace() || c == '>')
+}
+
+fn token(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_on_the_wire() {
+        // FNV-1a 32 of "sensor-trigger-dep".
+        assert_eq!(durable("sensor", "trigger", "dep"), format!("group-{}", fnv1a_32(b"sensor-trigger-dep")));
+        assert_eq!(fnv1a_32(b""), 2_166_136_261);
+        assert_eq!(dead_letter_subject("a.b", "my trigger"), "dlq.a_b.my_trigger");
+        assert!(is_token("push") && is_token("*") && !is_token("a.b") && !is_token(""));
+    }
+}

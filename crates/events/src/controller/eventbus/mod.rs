@@ -1,0 +1,62 @@
+//! EventBus: keeps a connection to the JetStream that it names, and says whether it can be used.
+
+mod apply;
+mod observe;
+pub mod plan;
+pub mod status;
+pub mod validate;
+
+use jiff::Timestamp;
+use reconcile_core::{
+    object::{ObjectKey, Root},
+    reconcile::{Controller, Done, Plan, Report},
+};
+
+pub use observe::{Credentials, Observed};
+pub use plan::Action;
+
+use super::{ReconcileError, Shared};
+use crate::api::EventBus;
+
+/// The controller of EventBuses.
+pub struct EventBusController {
+    /// What the controllers share.
+    pub shared: Shared,
+}
+
+impl Controller for EventBusController {
+    type Kind = EventBus;
+    type Observed = Observed;
+    type Action = Action;
+    type Applied = ();
+    type Error = ReconcileError;
+
+    const NAME: &'static str = "eventbus-controller";
+
+    async fn observe(&self, root: &Root<EventBus>) -> Result<Observed, ReconcileError> {
+        Ok(self.look(root).await)
+    }
+
+    fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
+        plan::plan(observed, now)
+    }
+
+    async fn apply(&self, observed: &Observed, action: &Action) -> Result<(), ReconcileError> {
+        self.carry_out(observed, action).await
+    }
+
+    fn report(
+        observed: &Observed,
+        plan: &Plan<Action>,
+        done: &[Done<Action, (), ReconcileError>],
+        now: Timestamp,
+    ) -> Report {
+        let failure = done.iter().find_map(|done| done.result.as_ref().err());
+        status::report(observed, plan, failure.map(ToString::to_string).as_deref(), now)
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        self.shared.pool.remove(key);
+        self.shared.bus_changed(key);
+    }
+}

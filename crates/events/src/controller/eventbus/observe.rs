@@ -1,0 +1,86 @@
+//! What is known about an EventBus.
+
+use reconcile_core::{
+    fields::Finding,
+    object::{FieldError, Root},
+};
+use serde_json::Value;
+
+use super::{EventBusController, validate};
+use crate::{
+    api::{EventBus, KeySelector},
+    bus::{Auth, BusConfig, BusState, TlsSettings},
+    controller::shared::Marks,
+};
+
+/// Settings with secrets, or why they are not there.
+pub type Credentials = Result<BusConfig, String>;
+
+/// What a plan is made from.
+pub struct Observed {
+    /// Metadata.
+    pub marks: Marks,
+    /// The status as it stands.
+    pub status: Value,
+    /// The checked spec.
+    pub spec: Result<validate::CheckedBus, FieldError>,
+    /// Fields without effect.
+    pub findings: Vec<Finding>,
+    /// Settings to connect with; absent when the spec is not valid.
+    pub credentials: Option<Credentials>,
+    /// The connection that exists: its settings and state.
+    pub connection: Option<(BusConfig, BusState)>,
+    /// Who uses the bus.
+    pub users: Vec<String>,
+}
+
+impl EventBusController {
+    pub(super) async fn look(&self, root: &Root<EventBus>) -> Observed {
+        let marks = Marks::of(root);
+        let value = root.spec_value();
+        let spec = validate::check(&value);
+        let credentials = match &spec {
+            Ok(spec) if !marks.deleting => Some(self.credentials(&marks.key.namespace, spec).await),
+            _ => None,
+        };
+        let connection = self.shared.pool.get(&marks.key);
+        Observed {
+            status: root.status_value(),
+            findings: validate::findings(&value),
+            spec,
+            credentials,
+            connection: connection.map(|bus| (bus.config.clone(), bus.state().borrow().clone())),
+            users: if marks.deleting { self.shared.users(&marks.key) } else { Vec::new() },
+            marks,
+        }
+    }
+
+    async fn credentials(&self, namespace: &str, spec: &validate::CheckedBus) -> Credentials {
+        let auth = match self.secret(namespace, spec.raw.access_secret.as_ref()).await? {
+            None => Auth::None,
+            Some(text) => validate::auth(&text),
+        };
+        let tls = match &spec.raw.tls {
+            None => None,
+            Some(tls) => {
+                let certificate = self.secret(namespace, tls.client_cert_secret.as_ref()).await?;
+                let key = self.secret(namespace, tls.client_key_secret.as_ref()).await?;
+                Some(TlsSettings {
+                    ca: self.secret(namespace, tls.ca_cert_secret.as_ref()).await?,
+                    client: certificate.zip(key),
+                    insecure: tls.insecure_skip_verify == Some(true),
+                })
+            }
+        };
+        Ok(BusConfig { urls: spec.urls.clone(), auth, tls, stream: spec.stream.clone() })
+    }
+
+    async fn secret(&self, namespace: &str, key: Option<&KeySelector>) -> Result<Option<String>, String> {
+        match key {
+            None => Ok(None),
+            Some(key) => {
+                self.shared.secrets.secret(namespace, key).await.map_err(|error| error.to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What an EventBus may ask for.
+
+use reconcile_core::{fields::Finding, object::FieldError};
+use serde_json::Value;
+
+use crate::{
+    api::{
+        eventbus::{EventBusSpec, JetStreamConfig},
+        fields::EVENT_BUS,
+    },
+    bus::StreamSettings,
+    sensor::checked::decode,
+};
+
+/// An EventBus with everything checked; its secrets are not read yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedBus {
+    /// Server URLs.
+    pub urls: Vec<String>,
+    /// What the manifest says.
+    pub raw: JetStreamConfig,
+    /// Settings for a new stream.
+    pub stream: StreamSettings,
+}
+
+/// Checks a `spec`.
+pub fn check(spec: &Value) -> Result<CheckedBus, FieldError> {
+    let parsed: EventBusSpec = decode("spec", spec)?;
+    let deployed = [("jetstream", &parsed.jetstream), ("nats", &parsed.nats), ("kafka", &parsed.kafka)];
+    if let Some((name, _)) = deployed.iter().find(|(_, variant)| variant.is_some()) {
+        let message = "not supported yet; use jetstreamExotic";
+        return Err(FieldError::new(format!("spec.{name}"), message));
+    }
+    let Some(raw) = parsed.jetstream_exotic else {
+        return Err(FieldError::new("spec.jetstreamExotic", "must not be empty"));
+    };
+    let text = raw.url.as_deref().unwrap_or_default();
+    let urls: Vec<String> =
+        text.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+    let at = |field: &str, message: String| FieldError::new(format!("spec.jetstreamExotic.{field}"), message);
+    if urls.is_empty() {
+        return Err(at("url", "must not be empty".into()));
+    }
+    for url in &urls {
+        if let Err(error) = url.parse::<async_nats::ServerAddr>() {
+            return Err(at("url", format!("{url:?}: {error}")));
+        }
+    }
+    if let Some(secret) = &raw.access_secret
+        && (secret.name.is_empty() || secret.key.is_empty())
+    {
+        return Err(at("accessSecret", "needs a name and a key".into()));
+    }
+    let config = raw.stream_config.as_deref().unwrap_or_default();
+    let config = reconcile_core::yaml::value(config).map_err(|error| at("streamConfig", error.to_string()))?;
+    let stream = StreamSettings::parse(&config).map_err(|error| at("streamConfig", error))?;
+    if let Some(tls) = &raw.tls
+        && tls.client_cert_secret.is_some() != tls.client_key_secret.is_some()
+    {
+        return Err(at("tls", "clientCertSecret and clientKeySecret belong together".into()));
+    }
+    Ok(CheckedBus { urls, raw, stream })
+}
+
+/// Fields without effect.
+pub fn findings(spec: &Value) -> Vec<Finding> {
+    EVENT_BUS.findings(spec, "spec")
+}
+
+/// Reads the value of `accessSecret`: YAML with user and password, or with a token. Anything else is a
+/// token.
+pub fn auth(text: &str) -> crate::bus::Auth {
+    use crate::bus::Auth;
+    let value = reconcile_core::yaml::value(text).unwrap_or(Value::Null);
+    let member = |name: &str| match value.get(name) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    match (member("username"), member("password"), member("token")) {
+        (Some(username), password, _) => {
+            Auth::Basic { username, password: password.unwrap_or_default() }
+        }
+        (None, _, Some(token)) => Auth::Token(token),
+        (None, _, None) => Auth::Token(text.trim().to_owned()),
+    }
+}

@@ -1,0 +1,83 @@
+//! EventSource: keeps its events served by the data plane, and its Service leading there.
+
+mod apply;
+mod observe;
+pub mod plan;
+pub mod service;
+pub mod status;
+pub mod validate;
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use reconcile_core::{
+    object::{ObjectKey, Root},
+    reconcile::{Controller, Done, Plan, Report},
+};
+
+pub use observe::Observed;
+pub use plan::Action;
+
+use super::{ReconcileError, Shared};
+use crate::{api::EventSource, worker::SourceHealth};
+
+/// The controller of EventSources.
+pub struct EventSourceController {
+    /// What the controllers share.
+    pub shared: Shared,
+    /// Address under which other pods reach this process; `None` when there is no such address.
+    pub address: Option<IpAddr>,
+    /// Services as they were last applied, so that an unchanged one costs no request.
+    pub services: Arc<Mutex<HashMap<ObjectKey, Option<service::Wanted>>>>,
+}
+
+/// What an action brought.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Applied {
+    /// Nothing to tell.
+    Nothing,
+    /// The source runs.
+    Running(SourceHealth),
+}
+
+impl Controller for EventSourceController {
+    type Kind = EventSource;
+    type Observed = Observed;
+    type Action = Action;
+    type Applied = Applied;
+    type Error = ReconcileError;
+
+    const NAME: &'static str = "eventsource-controller";
+
+    async fn observe(&self, root: &Root<EventSource>) -> Result<Observed, ReconcileError> {
+        Ok(self.look(root).await)
+    }
+
+    fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
+        plan::plan(observed, now)
+    }
+
+    async fn apply(&self, observed: &Observed, action: &Action) -> Result<Applied, ReconcileError> {
+        self.carry_out(observed, action).await
+    }
+
+    fn report(
+        observed: &Observed,
+        plan: &Plan<Action>,
+        done: &[Done<Action, Applied, ReconcileError>],
+        now: Timestamp,
+    ) -> Report {
+        let failure = done.iter().find_map(|done| done.result.as_ref().err());
+        let health = done.iter().find_map(|done| match &done.result {
+            Ok(Applied::Running(health)) => Some(health),
+            _ => None,
+        });
+        status::report(observed, plan, health, failure.map(ToString::to_string).as_deref(), now)
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        self.shared.plane.stop_source(key);
+        self.services.lock().remove(key);
+    }
+}

@@ -1,0 +1,92 @@
+//! What is known about an EventSource.
+
+use std::sync::Arc;
+
+use reconcile_core::{
+    fields::Finding,
+    object::{FieldError, ObjectKey, Root},
+};
+use serde_json::{Value, json};
+
+use super::{EventSourceController, service, validate};
+use crate::{
+    api::EventSource,
+    bus::BusState,
+    controller::shared::Marks,
+    source::CheckedSource,
+};
+
+/// What a plan is made from.
+pub struct Observed {
+    /// Metadata.
+    pub marks: Marks,
+    /// The status as it stands.
+    pub status: Value,
+    /// The checked spec.
+    pub spec: Result<validate::CheckedSpec, FieldError>,
+    /// Fields without effect.
+    pub findings: Vec<Finding>,
+    /// What should run, with secrets read; events whose secret is missing are left out.
+    pub source: Arc<CheckedSource>,
+    /// Secrets that cannot be read.
+    pub missing: Vec<String>,
+    /// The state of the bus; `None` when there is no such EventBus.
+    pub bus: Option<BusState>,
+    /// The Service that should be there.
+    pub service: Option<service::Wanted>,
+    /// The Service is as it should be already.
+    pub service_done: bool,
+    /// There is no address that other pods could reach.
+    pub unreachable: bool,
+}
+
+impl EventSourceController {
+    pub(super) async fn look(&self, root: &Root<EventSource>) -> Observed {
+        let marks = Marks::of(root);
+        let value = root.spec_value();
+        let spec = validate::check(&marks.key.name, &value);
+        let mut missing = Vec::new();
+        let mut source = CheckedSource {
+            key: marks.key.clone(),
+            uid: marks.uid.clone(),
+            webhooks: Vec::new(),
+            calendars: Vec::new(),
+        };
+        let mut bus = None;
+        let mut wanted = None;
+        if let Ok(spec) = &spec {
+            for (webhook, secret) in &spec.webhooks {
+                let mut webhook = webhook.clone();
+                if let Some(key) = secret {
+                    match self.shared.secrets.secret(&marks.key.namespace, key).await {
+                        Ok(token) => webhook.token = token,
+                        Err(error) => {
+                            missing.push(format!("spec.webhook.{}.authSecret: {error}", webhook.event));
+                            continue;
+                        }
+                    }
+                }
+                source.webhooks.push(webhook);
+            }
+            source.calendars.clone_from(&spec.calendars);
+            let key = ObjectKey::new(marks.key.namespace.clone(), spec.bus.clone());
+            bus = self.shared.pool.get(&key).map(|bus| bus.state().borrow().clone());
+            let owner = json!(root.controller_reference());
+            let service = spec.service.as_ref();
+            wanted = service.map(|service| service::wanted(&marks.key, &owner, service, self.address));
+        }
+        let service_done = self.services.lock().get(&marks.key).is_some_and(|done| *done == wanted);
+        Observed {
+            status: root.status_value(),
+            findings: validate::findings(&value),
+            spec,
+            source: Arc::new(source),
+            missing,
+            bus,
+            unreachable: wanted.as_ref().is_some_and(|wanted| wanted.endpoints.is_none()),
+            service: wanted,
+            service_done,
+            marks,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What to do about an EventSource.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use reconcile_core::reconcile::Plan;
+
+use super::Observed;
+
+/// Upstream's finalizer. It is never added here, because a deleted source has nothing to wait for; an
+/// object that upstream has marked must be let go, though.
+pub const FINALIZER: &str = "eventsource-controller";
+/// Secrets are read again this often, because they are not watched.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+/// So soon while something is in the way, such as a port that is taken.
+const LOOK_SOON: SignedDuration = SignedDuration::from_secs(10);
+
+/// One effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Let deletion go on.
+    RemoveFinalizer,
+    /// Serve what the spec asks for.
+    Run,
+    /// Serve nothing.
+    Stop,
+    /// Make the Service what it should be; remove it when none is asked for.
+    Service,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RemoveFinalizer => write!(f, "remove finalizer {FINALIZER}"),
+            Self::Run => f.write_str("serve the events"),
+            Self::Stop => f.write_str("stop serving"),
+            Self::Service => f.write_str("apply the Service"),
+        }
+    }
+}
+
+/// Decides.
+pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
+    let mut plan = Plan::new();
+    if observed.marks.deleting {
+        plan.act(Action::Stop);
+        if observed.marks.has(FINALIZER) {
+            plan.act(Action::RemoveFinalizer);
+        }
+        plan.note("deleted");
+        return plan;
+    }
+    let Ok(spec) = &observed.spec else {
+        plan.act(Action::Stop);
+        plan.note("the spec cannot be used");
+        return plan;
+    };
+    if observed.bus.is_some() {
+        plan.act(Action::Run);
+        plan.note(format!(
+            "{} webhooks, {} schedules",
+            observed.source.webhooks.len(),
+            observed.source.calendars.len()
+        ));
+    } else {
+        plan.act(Action::Stop);
+        plan.note(format!("waits for EventBus {}", spec.bus));
+    }
+    if !observed.service_done {
+        plan.act(Action::Service);
+        plan.note(if observed.service.is_some() { "the Service is not applied yet" } else { "no Service is asked for" });
+    }
+    let again = |after| now.saturating_add(after).unwrap_or(now);
+    if !observed.missing.is_empty() {
+        plan.wake_at(again(LOOK_SOON));
+    }
+    if spec.webhooks.iter().any(|(_, secret)| secret.is_some()) {
+        plan.wake_at(again(LOOK_AGAIN));
+    }
+    plan
+}

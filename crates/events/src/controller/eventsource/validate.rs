@@ -1,0 +1,199 @@
+//! What an EventSource may ask for. Each event is checked by itself; what one has wrong does not stop the
+//! others.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use jiff::{SignedDuration, tz::TimeZone};
+use reconcile_core::{
+    fields::Finding,
+    kube_types::GoDuration,
+    object::FieldError,
+};
+use serde_json::Value;
+
+use crate::{
+    api::{
+        DEFAULT_BUS, KeySelector,
+        eventsource::{CalendarEvent, EventSourceSpec, PortText, ServiceSpec, SourceFilter, WebhookEvent},
+        fields::{EVENT_SOURCE, unserved_source_types},
+    },
+    bus,
+    sensor::checked::decode,
+    source::{
+        Calendar, EventFilter, Webhook,
+        calendar::{Cron, Rhythm, excluded_days},
+        webhook::MAX_BODY,
+    },
+};
+
+/// No webhook takes a larger body: JetStream's own limit is 64 MiB at most.
+const MOST_BODY: i64 = 64 * 1024 * 1024;
+
+/// An EventSource with everything checked; its secrets are not read yet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CheckedSpec {
+    /// Name of the EventBus.
+    pub bus: String,
+    /// The Service that is asked for.
+    pub service: Option<ServiceSpec>,
+    /// HTTP endpoints, with the secret that holds their token.
+    pub webhooks: Vec<(Webhook, Option<KeySelector>)>,
+    /// Schedules.
+    pub calendars: Vec<Calendar>,
+    /// What is wrong, per event.
+    pub problems: Vec<String>,
+    /// What is not served yet.
+    pub unsupported: Vec<String>,
+}
+
+/// Fields without effect, besides whole types of event sources.
+pub fn findings(spec: &Value) -> Vec<Finding> {
+    let mut all = EVENT_SOURCE.findings(spec, "spec");
+    let types: Vec<String> = unserved_source_types().map(|name| format!("spec.{name}")).collect();
+    // Said by `SourcesProvided` already.
+    all.retain(|finding| !types.iter().any(|name| finding.path.starts_with(name)));
+    all
+}
+
+/// Checks a `spec`. An error means that nothing of it can run.
+pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
+    let raw: EventSourceSpec = decode("spec", spec)?;
+    let mut checked = CheckedSpec {
+        bus: raw.event_bus_name.filter(|name| !name.is_empty()).unwrap_or_else(|| DEFAULT_BUS.to_owned()),
+        service: raw.service,
+        ..CheckedSpec::default()
+    };
+    if !bus::is_token(name) {
+        let message = format!("{name:?} cannot be used on the bus: no dots");
+        return Err(FieldError::new("metadata.name", message));
+    }
+    for kind in unserved_source_types() {
+        if raw.other.get(kind).is_some_and(|events| events.as_object().is_none_or(|all| !all.is_empty())) {
+            checked.unsupported.push(format!("spec.{kind}"));
+        }
+    }
+    for (event, value) in &raw.webhook {
+        match check_webhook(event, value) {
+            Ok(webhook) => checked.webhooks.push(webhook),
+            Err(problem) => checked.problems.push(problem.to_string()),
+        }
+    }
+    for (event, value) in &raw.calendar {
+        let twice = checked.webhooks.iter().any(|(webhook, _)| webhook.event == *event);
+        match check_calendar(event, value) {
+            Ok(_) if twice => {
+                checked.problems.push(format!("spec.calendar.{event}: the name is used by a webhook too"));
+            }
+            Ok(calendar) => checked.calendars.push(calendar),
+            Err(problem) => checked.problems.push(problem.to_string()),
+        }
+    }
+    let nothing = checked.webhooks.is_empty() && checked.calendars.is_empty();
+    if nothing && checked.problems.is_empty() && checked.unsupported.is_empty() {
+        checked.problems.push("spec: no event source is given".to_owned());
+    }
+    Ok(checked)
+}
+
+fn check_name(path: &str, event: &str) -> Result<(), FieldError> {
+    if bus::is_token(event) && event != "*" {
+        return Ok(());
+    }
+    Err(FieldError::new(path, "the name of an event has no dots and no spaces"))
+}
+
+fn check_filter(path: &str, filter: Option<&SourceFilter>) -> Result<Option<EventFilter>, FieldError> {
+    match filter {
+        None => Ok(None),
+        Some(filter) => EventFilter::parse(&filter.expression)
+            .map_err(|error| FieldError::new(format!("{path}.filter.expression"), error)),
+    }
+}
+
+fn check_webhook(event: &str, value: &Value) -> Result<(Webhook, Option<KeySelector>), FieldError> {
+    let path = format!("spec.webhook.{event}");
+    check_name(&path, event)?;
+    let raw: WebhookEvent = decode(&path, value)?;
+    let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
+    let port = match &raw.port {
+        PortText::Text(text) => text.trim().parse().ok(),
+        PortText::Number(number) => u16::try_from(*number).ok(),
+    };
+    let port = port.filter(|port| *port > 0).ok_or_else(|| at("port", "must be a port number".into()))?;
+    if raw.endpoint.is_empty() {
+        return Err(at("endpoint", "must not be empty".into()));
+    }
+    if raw.server_cert_secret.is_some() || raw.server_key_secret.is_some() {
+        return Err(at("serverCertSecret", "listeners with TLS are not supported yet".into()));
+    }
+    let method = match raw.method.to_uppercase().as_str() {
+        "" | "POST" => Method::POST,
+        "GET" => Method::GET,
+        _ => return Err(at("method", format!("{:?} is not GET or POST", raw.method))),
+    };
+    let max_body = match raw.max_payload_size {
+        None | Some(0) => MAX_BODY,
+        Some(size) if (1..=MOST_BODY).contains(&size) => usize::try_from(size).unwrap_or(MAX_BODY),
+        Some(size) => return Err(at("maxPayloadSize", format!("{size} is not between 1 and {MOST_BODY}"))),
+    };
+    if raw.auth_secret.as_ref().is_some_and(|secret| secret.name.is_empty() || secret.key.is_empty()) {
+        return Err(at("authSecret", "needs a name and a key".into()));
+    }
+    let webhook = Webhook {
+        event: event.to_owned(),
+        port,
+        endpoint: if raw.endpoint.starts_with('/') { raw.endpoint } else { format!("/{}", raw.endpoint) },
+        method,
+        token: None,
+        max_body,
+        metadata: raw.metadata.unwrap_or_default(),
+        filter: check_filter(&path, raw.filter.as_ref())?,
+    };
+    Ok((webhook, raw.auth_secret))
+}
+
+fn check_calendar(event: &str, value: &Value) -> Result<Calendar, FieldError> {
+    let path = format!("spec.calendar.{event}");
+    check_name(&path, event)?;
+    let raw: CalendarEvent = decode(&path, value)?;
+    let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let rhythm = match (given(&raw.schedule), given(&raw.interval)) {
+        (Some(schedule), _) => {
+            Rhythm::Cron(Cron::parse(&schedule).map_err(|error| at("schedule", error))?)
+        }
+        (None, Some(interval)) => {
+            let interval = interval.parse::<GoDuration>().map_err(|error| at("interval", error.to_string()))?;
+            if interval.as_nanos() < GoDuration::from_secs(1).as_nanos() / 10 {
+                return Err(at("interval", "must be at least 100ms".into()));
+            }
+            Rhythm::Every(interval.to_signed())
+        }
+        (None, None) => return Err(at("schedule", "needs schedule or interval".into())),
+    };
+    let zone = match given(&raw.timezone) {
+        None => TimeZone::UTC,
+        Some(name) => TimeZone::get(&name).map_err(|_| at("timezone", format!("{name:?} is not a time zone")))?,
+    };
+    let catchup = raw.persistence.as_ref().and_then(|persistence| persistence.catchup.as_ref());
+    let catch_up = match catchup.filter(|catchup| catchup.enabled) {
+        None => None,
+        Some(catchup) => Some(match given(&catchup.max_duration) {
+            None => SignedDuration::MAX,
+            Some(text) => text
+                .parse::<GoDuration>()
+                .map_err(|error| at("persistence.catchup.maxDuration", error.to_string()))?
+                .to_signed(),
+        }),
+    };
+    Ok(Calendar {
+        event: event.to_owned(),
+        rhythm,
+        excluded: excluded_days(&raw.exclusion_dates),
+        zone,
+        metadata: raw.metadata.unwrap_or_else(BTreeMap::new),
+        filter: check_filter(&path, raw.filter.as_ref())?,
+        catch_up,
+    })
+}

@@ -1,0 +1,72 @@
+//! Sensor: keeps its triggers running in the data plane.
+
+mod observe;
+pub mod plan;
+pub mod status;
+
+use jiff::Timestamp;
+use reconcile_core::{
+    object::{ObjectKey, Root},
+    reconcile::{Controller, Done, Plan, Report},
+};
+
+pub use observe::Observed;
+pub use plan::Action;
+
+use super::{ReconcileError, Shared};
+use crate::{api::Sensor, worker::SensorHealth};
+
+/// The controller of Sensors.
+pub struct SensorController {
+    /// What the controllers share.
+    pub shared: Shared,
+}
+
+impl Controller for SensorController {
+    type Kind = Sensor;
+    type Observed = Observed;
+    type Action = Action;
+    type Applied = SensorHealth;
+    type Error = ReconcileError;
+
+    const NAME: &'static str = "sensor-controller";
+
+    async fn observe(&self, root: &Root<Sensor>) -> Result<Observed, ReconcileError> {
+        Ok(self.look(root))
+    }
+
+    fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
+        plan::plan(observed, now)
+    }
+
+    async fn apply(&self, observed: &Observed, action: &Action) -> Result<SensorHealth, ReconcileError> {
+        let key = &observed.marks.key;
+        match (action, &observed.spec) {
+            (Action::RemoveFinalizer, _) => {
+                self.shared.set_finalizer::<Sensor>(&observed.marks, plan::FINALIZER, false).await?;
+            }
+            (Action::Run, Ok((sensor, _))) => {
+                if let Some(bus) = self.shared.pool.get(&observed.bus_key) {
+                    self.shared.plane.ensure_sensor(sensor, &bus);
+                }
+            }
+            (Action::Pause, _) | (Action::Run, Err(_)) => self.shared.plane.pause_sensor(key),
+        }
+        Ok(self.shared.plane.sensor_health(key).unwrap_or_default())
+    }
+
+    fn report(
+        observed: &Observed,
+        plan: &Plan<Action>,
+        done: &[Done<Action, SensorHealth, ReconcileError>],
+        now: Timestamp,
+    ) -> Report {
+        let failure = done.iter().find_map(|done| done.result.as_ref().err());
+        let health = done.iter().find_map(|done| done.result.as_ref().ok());
+        status::report(observed, plan, health, failure.map(ToString::to_string).as_deref(), now)
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        self.shared.plane.remove_sensor(key);
+    }
+}

@@ -1,0 +1,149 @@
+//! What the three controllers share: indexes, queues, connections, the data plane.
+
+use kube::{Client, api::ApiResource};
+use reconcile_core::{
+    apply::{add_finalizer, remove_finalizer, resource_of},
+    object::{Kind, ObjectKey, Root},
+    reconcile::Queue,
+    watch::Index,
+};
+use serde::Deserialize;
+
+use super::ReconcileError;
+use crate::{
+    api::{DEFAULT_BUS, EventBus, EventSource, Sensor},
+    bus::BusPool,
+    trigger::secrets::Secrets,
+    worker::DataPlane,
+};
+
+/// Who writes, for the API server's field ownership.
+pub const MANAGER: &str = "argo-events";
+
+/// Shared by the controllers. Cloning shares everything.
+#[derive(Clone)]
+pub struct Shared {
+    /// The client of this process.
+    pub client: Client,
+    /// EventBuses.
+    pub buses: Index<Root<EventBus>>,
+    /// EventSources, tagged by the bus that they use.
+    pub sources: Index<Root<EventSource>>,
+    /// Sensors, tagged by the bus that they use.
+    pub sensors: Index<Root<Sensor>>,
+    /// EventBuses that want a pass.
+    pub bus_queue: Queue,
+    /// EventSources that want a pass.
+    pub source_queue: Queue,
+    /// Sensors that want a pass.
+    pub sensor_queue: Queue,
+    /// Connections.
+    pub pool: BusPool,
+    /// Secrets and ConfigMaps.
+    pub secrets: Secrets,
+    /// What runs.
+    pub plane: DataPlane,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Uses {
+    event_bus_name: Option<String>,
+}
+
+/// An index of a kind that uses a bus, tagged by the bus.
+pub fn index_by_bus<K: Kind>() -> Index<Root<K>> {
+    Index::new(|root: &Root<K>| vec![bus_of(root).to_string()])
+}
+
+/// The bus that an object uses; the default one when its spec cannot be read.
+pub fn bus_of<K: Kind>(root: &Root<K>) -> ObjectKey {
+    let uses: Uses = root
+        .spec
+        .as_deref()
+        .and_then(|spec| serde_json::from_str(spec.get()).ok())
+        .unwrap_or_default();
+    let name = uses.event_bus_name.filter(|name| !name.is_empty());
+    ObjectKey::new(root.key().namespace, name.unwrap_or_else(|| DEFAULT_BUS.to_owned()))
+}
+
+impl Shared {
+    /// Names of the EventSources and Sensors that use a bus.
+    pub fn users(&self, bus: &ObjectKey) -> Vec<String> {
+        let tag = bus.to_string();
+        let sources = self.sources.tagged(&tag);
+        let sensors = self.sensors.tagged(&tag);
+        let sources = sources.iter().map(|(key, _)| format!("EventSource {}", key.name));
+        sources.chain(sensors.iter().map(|(key, _)| format!("Sensor {}", key.name))).collect()
+    }
+
+    /// Something about a bus changed: it and everything that uses it wants a pass.
+    pub fn bus_changed(&self, bus: &ObjectKey) {
+        self.bus_queue.add(bus.clone());
+        let tag = bus.to_string();
+        for (key, _) in self.sources.tagged(&tag) {
+            self.source_queue.add(key);
+        }
+        for (key, _) in self.sensors.tagged(&tag) {
+            self.sensor_queue.add(key);
+        }
+    }
+
+    /// Adds or removes a finalizer.
+    pub(super) async fn set_finalizer<K: Kind>(
+        &self,
+        root: &Marks,
+        finalizer: &str,
+        present: bool,
+    ) -> Result<(), ReconcileError> {
+        let resource = resource::<K>();
+        let (key, version) = (&root.key, root.version.as_str());
+        if present {
+            add_finalizer(&self.client, &resource, key, &root.finalizers, version, finalizer, MANAGER).await?;
+        } else {
+            remove_finalizer(&self.client, &resource, key, &root.finalizers, version, finalizer, MANAGER).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a plan needs to know of an object's metadata.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// uid.
+    pub uid: String,
+    /// Generation.
+    pub generation: i64,
+    /// resourceVersion.
+    pub version: String,
+    /// Finalizers.
+    pub finalizers: Vec<String>,
+    /// Deletion was requested.
+    pub deleting: bool,
+}
+
+impl Marks {
+    /// Reads them from an object.
+    pub fn of<K: Kind>(root: &Root<K>) -> Self {
+        Self {
+            key: root.key(),
+            uid: root.uid().to_owned(),
+            generation: root.generation(),
+            version: root.metadata.resource_version.clone().unwrap_or_default(),
+            finalizers: root.metadata.finalizers.clone().unwrap_or_default(),
+            deleting: root.is_deleting(),
+        }
+    }
+
+    /// True when the object carries the finalizer.
+    pub fn has(&self, finalizer: &str) -> bool {
+        self.finalizers.iter().any(|name| name == finalizer)
+    }
+}
+
+fn resource<K: Kind>() -> ApiResource {
+    let gvk = kube::core::GroupVersionKind::gvk(K::GROUP, K::VERSION, K::KIND);
+    resource_of(&gvk, K::PLURAL)
+}

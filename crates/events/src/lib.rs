@@ -1,0 +1,25 @@
+//! EventBus, EventSource and Sensor, served by one process.
+//!
+//! ```text
+//!   EventSource ─► source ─► CloudEvent ─► bus (JetStream) ─► sensor: filters ─► conditions ─► trigger
+//!                   │                                           │
+//!        listeners, schedules                       worker: tasks, acknowledgements, retries
+//!
+//!   controller   observe, plan, apply, report for each kind; starts, changes and stops the tasks
+//!   api          the kinds as users write them, and the support ledger
+//! ```
+//!
+//! Watches EventBuses, EventSources and Sensors. Writes their status, the Service and EndpointSlice of
+//! an EventSource, and what triggers ask for, as the service account of the Sensor.
+
+pub mod api;
+pub mod args;
+pub mod bus;
+pub mod controller;
+pub mod event;
+pub mod metrics;
+pub mod run;
+pub mod sensor;
+pub mod source;
+pub mod trigger;
+pub mod worker;

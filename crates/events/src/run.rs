@@ -1,0 +1,163 @@
+//! `events controller`: puts the parts together.
+
+use std::collections::HashMap;
+
+use kube::Api;
+use reconcile_core::{
+    lease::LeaseLost,
+    object::Root,
+    operator::{Identity, Operator, StartError},
+    reconcile::{Driver, DriverConfig, Queue},
+    watch::{Guarded, Index},
+};
+use thiserror::Error;
+
+use crate::{
+    api::{EventBus, EventSource, Sensor},
+    args::ControllerArgs,
+    bus::BusPool,
+    controller::{
+        Shared,
+        eventbus::EventBusController,
+        eventsource::EventSourceController,
+        sensor::SensorController,
+        shared::index_by_bus,
+    },
+    metrics::Metrics,
+    source::Listeners,
+    trigger::{Executor, http::HttpClients, identity::Identities, secrets::Secrets},
+    worker::{DataPlane, Parts},
+};
+
+/// The process could not start, or had to end.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// Not started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A metric could not be registered.
+    #[error("cannot register a metric: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Another process leads.
+    #[error(transparent)]
+    Lease(#[from] LeaseLost),
+}
+
+/// Runs until SIGTERM or until leadership is lost.
+pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
+    let ControllerArgs {
+        kube,
+        log: _,
+        mut leader,
+        namespaced,
+        managed_namespace,
+        own_namespace,
+        metrics_port,
+        health_port,
+        advertise_address,
+        klog_level: _,
+    } = args;
+    leader.namespace = leader.namespace.or(own_namespace);
+    let identity = Identity {
+        name: "events",
+        lease: "argo-events-controller".to_owned(),
+        ports: vec![metrics_port, health_port],
+    };
+    let operator = Operator::start(identity, &kube, &leader).await?;
+    let metrics = Metrics::register(&operator.registry)?;
+    let secrets = Secrets::new(operator.client.clone());
+    let (bus_queue, source_queue, sensor_queue) = (Queue::new(), Queue::new(), Queue::new());
+    let plane = DataPlane::new(Parts {
+        executor: Executor {
+            http: HttpClients::default(),
+            identities: Identities::new(
+                operator.client.clone(),
+                operator.config.clone(),
+                operator.fence().clone(),
+                operator.requests.clone(),
+            ),
+            secrets: secrets.clone(),
+            fence: operator.fence().clone(),
+        },
+        listeners: Listeners::new([metrics_port, health_port]),
+        metrics,
+        clock: operator.clock.clone(),
+        events: operator.events.clone(),
+        sensor_queue: sensor_queue.clone(),
+    });
+    let shared = Shared {
+        client: operator.client.clone(),
+        buses: Index::default(),
+        sources: index_by_bus(),
+        sensors: index_by_bus(),
+        bus_queue,
+        source_queue,
+        sensor_queue,
+        pool: BusPool::default(),
+        secrets,
+        plane: plane.clone(),
+    };
+    let scope = namespaced.then(|| managed_namespace.unwrap_or_else(|| operator.namespace.clone()));
+    run_controllers(&operator, shared, scope.as_deref(), advertise_address);
+    let stop = operator.shutdown.clone();
+    operator.spawn_drained(async move {
+        stop.cancelled().await;
+        plane.stop().await;
+    });
+    operator.run().await?;
+    Ok(())
+}
+
+fn run_controllers(
+    operator: &Operator,
+    shared: Shared,
+    scope: Option<&str>,
+    address: Option<std::net::IpAddr>,
+) {
+    let config = DriverConfig::default;
+    let buses = Driver::with_queue(
+        EventBusController { shared: shared.clone() },
+        operator,
+        config(),
+        shared.bus_queue.clone(),
+        shared.buses.clone(),
+    );
+    let sources = Driver::with_queue(
+        EventSourceController {
+            shared: shared.clone(),
+            address,
+            services: std::sync::Arc::new(parking_lot::Mutex::new(HashMap::new())),
+        },
+        operator,
+        config(),
+        shared.source_queue.clone(),
+        shared.sources.clone(),
+    );
+    let sensors = Driver::with_queue(
+        SensorController { shared: shared.clone() },
+        operator,
+        config(),
+        shared.sensor_queue.clone(),
+        shared.sensors.clone(),
+    );
+    let ready = |name: &str| operator.readiness.register(name);
+    let watch = buses.watch_roots(api::<EventBus>(operator, scope)).ready(ready("eventbus"));
+    operator.spawn("watch of EventBuses", watch.run());
+    let watch = sources.watch_roots(api::<EventSource>(operator, scope)).ready(ready("eventsources"));
+    operator.spawn("watch of EventSources", watch.run());
+    let watch = sensors.watch_roots(api::<Sensor>(operator, scope)).ready(ready("sensors"));
+    operator.spawn("watch of Sensors", watch.run());
+    operator.spawn_drained(buses.run());
+    operator.spawn_drained(sources.run());
+    operator.spawn_drained(sensors.run());
+}
+
+fn api<K>(operator: &Operator, scope: Option<&str>) -> Api<Guarded<Root<K>>>
+where
+    K: reconcile_core::object::Kind<Scope = kube::core::NamespaceResourceScope>,
+{
+    match scope {
+        Some(namespace) => Api::namespaced(operator.client.clone(), namespace),
+        None => Api::all(operator.client.clone()),
+    }
+}

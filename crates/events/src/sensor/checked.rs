@@ -1,0 +1,311 @@
+//! A Sensor with everything checked. What one dependency or trigger has wrong stops the triggers that
+//! need it, and no others.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use expressions::conditions::Condition;
+use reconcile_core::object::{FieldError, ObjectKey, parse_at};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    dependency::Dependency,
+    filter::Filters,
+    rate_limit::Spacing,
+    retry::Retry,
+};
+use crate::{
+    api::{
+        DEFAULT_BUS,
+        sensor::{self, Parameter, SensorSpec, Trigger},
+    },
+    bus,
+    trigger::{Action, Success, decode_template},
+};
+
+/// A Sensor that can run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedSensor {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its uid, part of the identity of each firing.
+    pub uid: String,
+    /// Name of its EventBus.
+    pub bus: String,
+    /// The service account that its triggers act as.
+    pub service_account: String,
+    /// The triggers that can run.
+    pub triggers: Vec<Arc<CheckedTrigger>>,
+}
+
+/// A trigger that can run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedTrigger {
+    /// Name.
+    pub name: String,
+    /// The dependencies that its condition names.
+    pub dependencies: Vec<Dependency>,
+    /// When it fires.
+    pub condition: Condition,
+    /// What it does.
+    pub task: Task,
+    /// Tries.
+    pub retry: Retry,
+    /// Least time between two actions.
+    pub spacing: Option<Spacing>,
+    /// One action at a time, in the order of the events.
+    pub at_least_once: bool,
+    /// What is done when all tries failed.
+    pub last_resort: Option<(Task, Retry)>,
+}
+
+/// An action before its parameters are applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// The template as JSON, which parameters may patch.
+    pub template: Value,
+    /// Patches of the template.
+    pub parameters: Vec<Parameter>,
+    /// The template decoded, when nothing patches it.
+    pub fixed: Option<Arc<Action>>,
+    /// When the action counts as successful.
+    pub success: Success,
+}
+
+impl CheckedTrigger {
+    /// True when each event is acted on by itself.
+    pub fn is_alone(&self) -> bool {
+        !self.condition.requires_and_logic()
+    }
+}
+
+/// What is wrong with a Sensor, in words that name the field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems {
+    /// About dependencies.
+    pub dependencies: Vec<String>,
+    /// About triggers.
+    pub triggers: Vec<String>,
+}
+
+/// Checks a `spec`. An error means that nothing of it can run.
+pub fn check(key: &ObjectKey, uid: &str, spec: &Value) -> Result<(CheckedSensor, Problems), FieldError> {
+    let spec: SensorSpec = decode("spec", spec)?;
+    let mut problems = Problems::default();
+    if !bus::is_token(&key.name) {
+        problems.triggers.push(format!("metadata.name: {:?} cannot be used on the bus", key.name));
+    }
+    let dependencies = check_dependencies(&spec, &mut problems);
+    let triggers = check_triggers(&spec, &dependencies, &mut problems);
+    let account = spec.template.as_ref().and_then(|template| template.get("serviceAccountName"));
+    let account = account.and_then(Value::as_str).filter(|name| !name.is_empty());
+    let bus = spec.event_bus_name.filter(|name| !name.is_empty());
+    let sensor = CheckedSensor {
+        key: key.clone(),
+        uid: uid.to_owned(),
+        bus: bus.unwrap_or_else(|| DEFAULT_BUS.to_owned()),
+        service_account: account.unwrap_or("default").to_owned(),
+        triggers: if bus::is_token(&key.name) { triggers } else { Vec::new() },
+    };
+    Ok((sensor, problems))
+}
+
+/// Decodes a part of a manifest, with nulls as absent, which is how Go reads them.
+pub fn decode<T: DeserializeOwned>(path: &str, value: &Value) -> Result<T, FieldError> {
+    parse_at(path, &without_nulls(value).to_string())
+}
+
+/// Drops null members. Embedded resources stay as they are: a null in a patch means deletion.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| {
+                let kept = if key == "resource" { value.clone() } else { without_nulls(value) };
+                (key.clone(), kept)
+            })
+            .collect(),
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
+}
+
+/// By name; a dependency with a problem is there without a value, so that a condition that names it gets
+/// the right message.
+type Dependencies = BTreeMap<String, Option<Dependency>>;
+
+fn check_dependencies(spec: &SensorSpec, problems: &mut Problems) -> Dependencies {
+    let mut all = Dependencies::new();
+    if spec.dependencies.is_empty() {
+        problems.dependencies.push("spec.dependencies: at least one is needed".into());
+    }
+    for (index, value) in spec.dependencies.iter().enumerate() {
+        let path = format!("spec.dependencies[{index}]");
+        let name = value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if all.contains_key(&name) && !name.is_empty() {
+            problems.dependencies.push(format!("{path}.name: {name:?} is used twice"));
+            continue;
+        }
+        let checked = check_dependency(&path, value);
+        if let Err(problem) = &checked {
+            problems.dependencies.push(problem.to_string());
+        }
+        if !name.is_empty() {
+            all.insert(name, checked.ok());
+        }
+    }
+    all
+}
+
+fn check_dependency(path: &str, value: &Value) -> Result<Dependency, FieldError> {
+    let raw: sensor::Dependency = decode(path, value)?;
+    if raw.name.is_empty() {
+        return Err(FieldError::new(format!("{path}.name"), "must not be empty"));
+    }
+    for (field, name) in [("eventSourceName", &raw.event_source_name), ("eventName", &raw.event_name)] {
+        if !bus::is_token(name) {
+            let message = if name.is_empty() {
+                "must not be empty".to_owned()
+            } else {
+                format!("{name:?} cannot be used on the bus: no dots, no spaces")
+            };
+            return Err(FieldError::new(format!("{path}.{field}"), message));
+        }
+    }
+    if raw.transform.is_some() {
+        return Err(FieldError::new(format!("{path}.transform"), "not supported yet"));
+    }
+    let operator = raw.filters_logical_operator.as_deref();
+    let filters = raw
+        .filters
+        .as_ref()
+        .map(|filters| Filters::check(&format!("{path}.filters"), filters, operator))
+        .transpose()?;
+    Ok(Dependency {
+        name: raw.name,
+        source: raw.event_source_name,
+        event: raw.event_name,
+        filters: filters.map(Arc::new),
+    })
+}
+
+fn check_triggers(
+    spec: &SensorSpec,
+    dependencies: &Dependencies,
+    problems: &mut Problems,
+) -> Vec<Arc<CheckedTrigger>> {
+    let mut triggers: Vec<Arc<CheckedTrigger>> = Vec::new();
+    if spec.triggers.is_empty() {
+        problems.triggers.push("spec.triggers: at least one is needed".into());
+    }
+    for (index, value) in spec.triggers.iter().enumerate() {
+        let path = format!("spec.triggers[{index}]");
+        match check_trigger(&path, value, dependencies) {
+            Ok(trigger) if triggers.iter().any(|other| other.name == trigger.name) => {
+                let name = &trigger.name;
+                problems.triggers.push(format!("{path}.template.name: {name:?} is used twice"));
+            }
+            Ok(trigger) => triggers.push(Arc::new(trigger)),
+            Err(problem) => problems.triggers.push(problem.to_string()),
+        }
+    }
+    triggers
+}
+
+fn check_trigger(
+    path: &str,
+    value: &Value,
+    dependencies: &Dependencies,
+) -> Result<CheckedTrigger, FieldError> {
+    let raw: Trigger = decode(path, value)?;
+    let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
+    let name = raw.template.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if name.is_empty() {
+        return Err(at("template.name", "must not be empty".into()));
+    }
+    if raw.template.get("conditionsReset").is_some_and(|reset| reset.as_array().is_some_and(|all| !all.is_empty())) {
+        return Err(at("template.conditionsReset", "not supported yet; the trigger does not run".into()));
+    }
+    let text = raw.template.get("conditions").and_then(Value::as_str).unwrap_or_default();
+    let condition = if text.trim().is_empty() {
+        Condition::all_of(dependencies.keys().map(String::as_str))
+            .ok_or_else(|| at("template.conditions", "there are no dependencies".into()))?
+    } else {
+        Condition::parse(text).map_err(|error| at("template.conditions", error.to_string()))?
+    };
+    condition
+        .check_names(|name| dependencies.contains_key(name))
+        .map_err(|error| at("template.conditions", error.to_string()))?;
+    let mut used = Vec::new();
+    for name in condition.names() {
+        match dependencies.get(name).and_then(Option::as_ref) {
+            Some(dependency) => used.push(dependency.clone()),
+            None => {
+                let message = format!("waits for dependency {name:?}, which has a problem");
+                return Err(at("template.conditions", message));
+            }
+        }
+    }
+    let task = check_task(path, &raw)?;
+    let last_resort = match &raw.dlq_trigger {
+        None => None,
+        Some(value) => {
+            let path = format!("{path}.dlqTrigger");
+            let raw: Trigger = decode(&path, value)?;
+            Some((check_task(&path, &raw)?, check_retry(&path, &raw)?))
+        }
+    };
+    let spacing = raw.rate_limit.as_ref().map(Spacing::parse).transpose();
+    Ok(CheckedTrigger {
+        name,
+        dependencies: used,
+        condition,
+        task,
+        retry: check_retry(path, &raw)?,
+        spacing: spacing.map_err(|error| at("rateLimit", error))?.flatten(),
+        at_least_once: raw.at_least_once,
+        last_resort,
+    })
+}
+
+fn check_retry(path: &str, raw: &Trigger) -> Result<Retry, FieldError> {
+    match &raw.retry_strategy {
+        None => Ok(Retry::default()),
+        Some(strategy) => Retry::parse(strategy)
+            .map_err(|error| FieldError::new(format!("{path}.retryStrategy"), error)),
+    }
+}
+
+fn check_task(path: &str, raw: &Trigger) -> Result<Task, FieldError> {
+    check_parameters(&format!("{path}.parameters"), &raw.parameters)?;
+    // Decoded even when parameters will change it: what is missing from the start is better said now.
+    let action = decode_template(&format!("{path}.template"), &raw.template)?;
+    check_parameters(&format!("{path}.template.{}.parameters", action.kind()), action.parameters())?;
+    Ok(Task {
+        template: raw.template.clone(),
+        fixed: raw.parameters.is_empty().then(|| Arc::new(action)),
+        parameters: raw.parameters.clone(),
+        success: Success::parse(raw.policy.as_ref())
+            .map_err(|error| FieldError::new(format!("{path}.policy"), error))?,
+    })
+}
+
+fn check_parameters(path: &str, parameters: &[Parameter]) -> Result<(), FieldError> {
+    for (index, parameter) in parameters.iter().enumerate() {
+        let source = parameter.src.as_ref();
+        if source.is_none_or(|source| source.dependency_name.is_empty()) {
+            let path = format!("{path}[{index}].src.dependencyName");
+            return Err(FieldError::new(path, "must not be empty"));
+        }
+        if parameter.dest.is_empty() {
+            return Err(FieldError::new(format!("{path}[{index}].dest"), "must not be empty"));
+        }
+        let operation = parameter.operation.as_deref().unwrap_or_default();
+        if !["", "overwrite", "append", "prepend"].contains(&operation) {
+            let message = format!("{operation:?} is not overwrite, append or prepend");
+            return Err(FieldError::new(format!("{path}[{index}].operation"), message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! Conditions on single values of the payload.
+
+use std::sync::Arc;
+
+use reconcile_core::object::FieldError;
+use regex::Regex;
+use serde_json::Value;
+
+use crate::{
+    api::sensor,
+    sensor::language::{self, Found},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparator {
+    GreaterOrEqual,
+    Greater,
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+}
+
+#[derive(Clone, Debug)]
+enum Wanted {
+    Bool(Vec<bool>),
+    Number(Vec<f64>),
+    /// Matched anywhere in the text, as upstream does.
+    Text(Vec<Arc<Regex>>),
+}
+
+/// A checked data filter.
+#[derive(Clone, Debug)]
+pub(super) struct DataFilter {
+    path: String,
+    template: String,
+    comparator: Comparator,
+    wanted: Wanted,
+    raw: sensor::DataFilter,
+}
+
+impl PartialEq for DataFilter {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw == other.raw
+    }
+}
+
+impl DataFilter {
+    pub(super) fn check(path: &str, raw: &sensor::DataFilter) -> Result<Self, FieldError> {
+        let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
+        if raw.path.is_empty() {
+            return Err(at("path", "must not be empty".into()));
+        }
+        if raw.value.is_empty() {
+            return Err(at("value", "must not be empty".into()));
+        }
+        let comparator = match raw.comparator.as_str() {
+            "" | "=" => Comparator::Equal,
+            "!=" => Comparator::NotEqual,
+            ">=" => Comparator::GreaterOrEqual,
+            ">" => Comparator::Greater,
+            "<" => Comparator::Less,
+            "<=" => Comparator::LessOrEqual,
+            other => return Err(at("comparator", format!("{other:?} is not >=, >, =, !=, < or <="))),
+        };
+        let numbered = raw.value.iter().enumerate();
+        // A template makes a text of every value.
+        let kind = if raw.template.is_empty() { raw.type_.as_str() } else { "string" };
+        let wanted = match kind {
+            "bool" => Wanted::Bool(
+                numbered
+                    .map(|(index, text)| {
+                        parse_bool(text)
+                            .ok_or_else(|| at(&format!("value[{index}]"), format!("{text:?} is not a bool")))
+                    })
+                    .collect::<Result<_, _>>()?,
+            ),
+            "number" => Wanted::Number(
+                numbered
+                    .map(|(index, text)| {
+                        text.trim().parse().map_err(|_| {
+                            at(&format!("value[{index}]"), format!("{text:?} is not a number"))
+                        })
+                    })
+                    .collect::<Result<_, _>>()?,
+            ),
+            "string" => Wanted::Text(
+                numbered
+                    .map(|(index, text)| {
+                        Regex::new(text)
+                            .map(Arc::new)
+                            .map_err(|error| at(&format!("value[{index}]"), error.to_string()))
+                    })
+                    .collect::<Result<_, _>>()?,
+            ),
+            other => return Err(at("type", format!("{other:?} is not bool, number or string"))),
+        };
+        Ok(Self {
+            path: raw.path.clone(),
+            template: raw.template.clone(),
+            comparator,
+            wanted,
+            raw: raw.clone(),
+        })
+    }
+
+    pub(super) fn admit(&self, json: &str) -> Result<(), String> {
+        let path = &self.path;
+        let Some(found) = language::get(json, path) else {
+            return Err(format!("data: nothing at {path:?}"));
+        };
+        let text = if self.template.is_empty() {
+            found.text.clone()
+        } else {
+            language::template(&self.template, &Value::String(found.text.clone()))
+                .map_err(|error| format!("data: {path}: template: {error}"))?
+        };
+        if self.matches(&found, &text)? { Ok(()) } else { Err(format!("data: {path} is {text:?}")) }
+    }
+
+    fn matches(&self, found: &Found, text: &str) -> Result<bool, String> {
+        match &self.wanted {
+            Wanted::Bool(wanted) => {
+                let value = match &found.value {
+                    Value::Bool(value) => *value,
+                    _ => parse_bool(text).ok_or_else(|| format!("data: {} is not a bool", self.path))?,
+                };
+                Ok(wanted.contains(&value))
+            }
+            Wanted::Number(wanted) => {
+                let value: f64 = text
+                    .trim()
+                    .parse()
+                    .map_err(|_| format!("data: {} is not a number", self.path))?;
+                Ok(wanted.iter().any(|wanted| self.comparator.holds(value, *wanted)))
+            }
+            Wanted::Text(wanted) => match self.comparator {
+                // With several values one that does not match is enough.
+                Comparator::NotEqual => Ok(wanted.iter().any(|regex| !regex.is_match(text))),
+                Comparator::Equal => Ok(wanted.iter().any(|regex| regex.is_match(text))),
+                _ => Ok(false),
+            },
+        }
+    }
+}
+
+impl Comparator {
+    #[expect(clippy::float_cmp, reason = "the manifest asks for exactly this comparison")]
+    fn holds(self, value: f64, wanted: f64) -> bool {
+        match self {
+            Self::GreaterOrEqual => value >= wanted,
+            Self::Greater => value > wanted,
+            Self::Equal => value == wanted,
+            Self::NotEqual => value != wanted,
+            Self::Less => value < wanted,
+            Self::LessOrEqual => value <= wanted,
+        }
+    }
+}
+
+/// The spellings that Go's `strconv.ParseBool` takes.
+fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,172 @@
+//! Parameters: values taken from events and put into a template, a resource or a payload.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::language;
+use crate::{
+    api::sensor::{Parameter, ParameterSource},
+    event::CloudEvent,
+};
+
+/// The events of one firing, by dependency.
+pub type Events = BTreeMap<String, CloudEvent>;
+
+/// A parameter that has no value or no place.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("parameter {index} ({dest:?}): {reason}")]
+pub struct ParameterError {
+    /// Position in the list.
+    pub index: usize,
+    /// Where it should go.
+    pub dest: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// A value for a parameter: text, or JSON that keeps its type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Resolved {
+    /// A string.
+    Text(String),
+    /// JSON of any other type, because `useRawData` asked for it.
+    Raw(Value),
+}
+
+impl Resolved {
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => text.into(),
+            Self::Raw(value) => value.to_string().into(),
+        }
+    }
+
+    fn into_value(self) -> Value {
+        match self {
+            Self::Text(text) => Value::String(text),
+            Self::Raw(value) => value,
+        }
+    }
+}
+
+/// Applies parameters to a JSON document.
+pub fn apply(document: Value, parameters: &[Parameter], events: &Events) -> Result<Value, ParameterError> {
+    let mut document = document;
+    for (index, parameter) in parameters.iter().enumerate() {
+        let failed = |reason: String| ParameterError { index, dest: parameter.dest.clone(), reason };
+        let Some(value) = resolve_parameter(parameter, events).map_err(failed)? else {
+            continue;
+        };
+        let value = match parameter.operation.as_deref() {
+            None | Some("" | "overwrite") => value.into_value(),
+            Some(operation @ ("append" | "prepend")) => {
+                let current = language::get(&document.to_string(), &parameter.dest)
+                    .map(|found| found.text)
+                    .unwrap_or_default();
+                let text = value.text();
+                Value::String(if operation == "append" {
+                    format!("{current}{text}")
+                } else {
+                    format!("{text}{current}")
+                })
+            }
+            Some(other) => return Err(failed(format!("unknown operation {other:?}"))),
+        };
+        document = language::set(&document, &parameter.dest, &value).map_err(failed)?;
+    }
+    Ok(document)
+}
+
+/// Builds a payload from nothing. A parameter without a destination becomes the whole body.
+pub fn payload(parameters: &[Parameter], events: &Events) -> Result<Vec<u8>, ParameterError> {
+    let whole = parameters.iter().enumerate().find(|(_, parameter)| parameter.dest.is_empty());
+    if let Some((index, parameter)) = whole {
+        let failed = |reason: String| ParameterError { index, dest: String::new(), reason };
+        return Ok(match resolve_parameter(parameter, events).map_err(failed)? {
+            Some(value) => value.text().into_owned().into_bytes(),
+            None => Vec::new(),
+        });
+    }
+    let document = apply(Value::Object(serde_json::Map::new()), parameters, events)?;
+    Ok(document.to_string().into_bytes())
+}
+
+/// The text of a parameter that is used by itself, as dynamic headers are. `None` when the dependency has
+/// no event.
+pub fn text(index: usize, parameter: &Parameter, events: &Events) -> Result<Option<String>, ParameterError> {
+    let failed = |reason: String| ParameterError { index, dest: parameter.dest.clone(), reason };
+    let value = resolve_parameter(parameter, events).map_err(failed)?;
+    Ok(value.map(|value| value.text().into_owned()))
+}
+
+fn resolve_parameter(parameter: &Parameter, events: &Events) -> Result<Option<Resolved>, String> {
+    let Some(source) = &parameter.src else {
+        return Err("has no src".to_owned());
+    };
+    resolve(source, events)
+}
+
+/// The value of a source; `None` when its dependency has no event and it names no default.
+pub fn resolve(source: &ParameterSource, events: &Events) -> Result<Option<Resolved>, String> {
+    let default = || source.value.clone().map(Resolved::Text);
+    let Some(event) = events.get(&source.dependency_name) else {
+        return Ok(default());
+    };
+    let given = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.is_empty());
+    let (about, template, key) = if given(&source.data_template) || given(&source.data_key) {
+        ("data", source.data_template.as_deref(), source.data_key.as_deref())
+    } else if given(&source.context_template) || given(&source.context_key) {
+        ("context", source.context_template.as_deref(), source.context_key.as_deref())
+    } else {
+        return Ok(Some(default().unwrap_or_else(|| Resolved::Text(event.whole().to_string()))));
+    };
+    let json = if about == "data" { data_as_json(event) } else { Ok(Cow::Owned(event.context().to_string())) };
+    let attempt = json.and_then(|json| from_json(&json, template, key, source.use_raw_data));
+    match (attempt, default()) {
+        (Ok(value), _) => Ok(Some(value)),
+        (Err(_), Some(value)) => Ok(Some(value)),
+        (Err(reason), None) => Err(format!("{about} of {}: {reason}", source.dependency_name)),
+    }
+}
+
+fn from_json(json: &str, template: Option<&str>, key: Option<&str>, raw: bool) -> Result<Resolved, String> {
+    let mut reason = String::from("neither key nor template");
+    if let Some(template) = template.filter(|template| !template.is_empty()) {
+        match rendered(template, json) {
+            Ok(text) => return Ok(Resolved::Text(text)),
+            Err(error) => reason = error,
+        }
+    }
+    let Some(key) = key.filter(|key| !key.is_empty()) else {
+        return Err(reason);
+    };
+    match language::get(json, key) {
+        None => Err(format!("nothing at {key:?}")),
+        Some(found) if raw && !found.value.is_string() => Ok(Resolved::Raw(found.value)),
+        Some(found) => Ok(Resolved::Text(found.text)),
+    }
+}
+
+fn rendered(template: &str, json: &str) -> Result<String, String> {
+    let input = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    let text = language::template(template, &input)?;
+    // Nothing to show for: an absent value prints like this.
+    if text.is_empty() || text == "<no value>" {
+        return Err("the template gives nothing".to_owned());
+    }
+    Ok(text)
+}
+
+/// The payload as JSON text; YAML is converted.
+pub fn data_as_json(event: &CloudEvent) -> Result<Cow<'_, str>, String> {
+    let text = std::str::from_utf8(&event.data).map_err(|_| "the payload is not text".to_owned())?;
+    if serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok() {
+        return Ok(text.into());
+    }
+    if event.datacontenttype.contains("yaml") {
+        return reconcile_core::yaml::value(text).map_err(|error| error.to_string()).map(|value| Cow::Owned(value.to_string()));
+    }
+    Err("the payload is not JSON".to_owned())
+}

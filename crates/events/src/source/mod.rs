@@ -1,0 +1,28 @@
+//! Event sources: what turns the outside world into events on the bus.
+
+pub mod calendar;
+pub mod emitter;
+pub mod filter;
+pub mod listener;
+pub mod webhook;
+
+use reconcile_core::object::ObjectKey;
+
+pub use calendar::Calendar;
+pub use emitter::{EmitError, Emitter};
+pub use filter::EventFilter;
+pub use listener::Listeners;
+pub use webhook::Webhook;
+
+/// An EventSource with everything checked and every secret read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedSource {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its uid, part of deterministic event ids.
+    pub uid: String,
+    /// HTTP endpoints.
+    pub webhooks: Vec<Webhook>,
+    /// Schedules.
+    pub calendars: Vec<Calendar>,
+}

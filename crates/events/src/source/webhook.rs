@@ -1,0 +1,202 @@
+//! One HTTP endpoint: from request to payload.
+//!
+//! The answers are part of the contract with callers: 200 only after the bus stored the event; 400 for a
+//! wrong method or body, 401 for a wrong token, 500 when the bus did not take it.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Emitter, EventFilter, emitter};
+
+/// Largest body when the manifest gives no limit; upstream's default.
+pub const MAX_BODY: usize = 1024 * 1024;
+const MASKED: &str = "*** Masked Auth Secret ***";
+
+/// An endpoint with everything checked.
+#[derive(Clone, PartialEq)]
+pub struct Webhook {
+    /// Name of the event.
+    pub event: String,
+    /// Port of the listener.
+    pub port: u16,
+    /// Path, with a leading slash.
+    pub endpoint: String,
+    /// The accepted method.
+    pub method: Method,
+    /// The token that requests must carry.
+    pub token: Option<String>,
+    /// Largest body in bytes.
+    pub max_body: usize,
+    /// Copied into each event.
+    pub metadata: BTreeMap<String, String>,
+    /// Which requests become events.
+    pub filter: Option<EventFilter>,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}:{}", self.method, self.port, self.endpoint)
+    }
+}
+
+/// Status and text of an answer.
+pub type Answer = (StatusCode, &'static str);
+
+#[derive(Serialize)]
+struct Payload<'p> {
+    header: BTreeMap<String, Vec<String>>,
+    body: &'p RawValue,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'p BTreeMap<String, String>,
+}
+
+impl Webhook {
+    /// Serves one request to the endpoint, whose method is right.
+    pub async fn serve(&self, request: Request<Body>, emitter: &Emitter) -> Answer {
+        let (head, body) = request.into_parts();
+        if let Some(token) = &self.token
+            && !authorised(&head.headers, token)
+        {
+            return (StatusCode::UNAUTHORIZED, "token verification failed");
+        }
+        let body = if head.method == Method::GET {
+            pairs_as_json(head.uri.query().unwrap_or_default())
+        } else {
+            let Ok(body) = axum::body::to_bytes(body, self.max_body).await else {
+                return (StatusCode::BAD_REQUEST, "the request body cannot be read or is too large");
+            };
+            if is_form(&head.headers) {
+                pairs_as_json(&String::from_utf8_lossy(&body))
+            } else {
+                body
+            }
+        };
+        let Ok(body) = emitter::raw_json(&body) else {
+            return (StatusCode::BAD_REQUEST, "the request body is not JSON");
+        };
+        let payload = emitter::payload(&Payload {
+            header: headers(&head.headers),
+            body,
+            metadata: &self.metadata,
+        });
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        match emitter.emit(&self.event, "webhook", id, payload, self.filter.as_ref()).await {
+            // What a filter refuses is no failure of the caller.
+            Ok(_) | Err(super::EmitError::Filter(_)) => (StatusCode::OK, "success"),
+            Err(super::EmitError::Bus(_)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "failed to record event")
+            }
+        }
+    }
+}
+
+/// Compares without leaving early, so that the time taken tells nothing about the token.
+fn authorised(headers: &HeaderMap, token: &str) -> bool {
+    let given = headers
+        .get(http::header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    let (given, token) = (given.as_bytes(), token.as_bytes());
+    given.len() == token.len()
+        && given.iter().zip(token).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.trim_start().starts_with("application/x-www-form-urlencoded"))
+}
+
+/// Headers as Go's `http.Header` in JSON: canonical names, lists of values, no Host.
+fn headers(map: &HeaderMap) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in map {
+        if name == http::header::HOST {
+            continue;
+        }
+        let values = all.entry(canonical(name.as_str())).or_default();
+        if name == http::header::AUTHORIZATION {
+            // The secret must not travel with the event.
+            *values = vec![MASKED.to_owned()];
+        } else {
+            values.push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+        }
+    }
+    all
+}
+
+fn canonical(name: &str) -> String {
+    let mut upper = true;
+    name.chars()
+        .map(|c| {
+            let c = if upper { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+            upper = c == '-';
+            c
+        })
+        .collect()
+}
+
+/// `a=1&a=2&b=x` as `{"a":["1","2"],"b":["x"]}`.
+fn pairs_as_json(text: &str) -> Bytes {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        all.entry(decode(key)).or_default().push(decode(value));
+    }
+    emitter::payload(&all)
+}
+
+/// Undoes the percent and plus encoding of forms; what is not valid stays as it is.
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = || {
+            let digits = std::str::from_utf8(bytes.get(at + 1..at + 3)?).ok()?;
+            u8::from_str_radix(digits, 16).ok()
+        };
+        match bytes[at] {
+            b'+' => out.push(b' '),
+            b'%' if hex().is_some() => {
+                out.extend(hex());
+                at += 2;
+            }
+            other => out.push(other),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_and_queries_become_maps_of_lists() {
+        assert_eq!(pairs_as_json("a=1&a=2&b=x+y%21&c&d=100%"), r#"{"a":["1","2"],"b":["x y!"],"c":[""],"d":["100%"]}"#);
+        assert_eq!(pairs_as_json(""), "{}");
+    }
+
+    #[test]
+    fn headers_are_canonical_and_the_token_is_masked() {
+        let mut map = HeaderMap::new();
+        map.insert("x-git-hub", "a".parse().expect("value"));
+        map.append("x-git-hub", "b".parse().expect("value"));
+        map.insert("authorization", "Bearer s3cret".parse().expect("value"));
+        map.insert("host", "h".parse().expect("value"));
+        let json = serde_json::to_string(&headers(&map)).expect("JSON");
+        assert_eq!(json, r#"{"Authorization":["*** Masked Auth Secret ***"],"X-Git-Hub":["a","b"]}"#);
+        assert!(authorised(&map, "s3cret"));
+        assert!(!authorised(&map, "s3cre"));
+        assert!(!authorised(&map, "s3creT"));
+    }
+}

@@ -1,0 +1,209 @@
+//! Triggers: what is done when the condition of a sensor holds.
+
+pub mod http;
+pub mod identity;
+pub mod k8s_object;
+pub mod log;
+pub mod secrets;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use reconcile_core::{
+    client::Fence,
+    object::{FieldError, ObjectKey},
+};
+use serde_json::Value;
+use thiserror::Error;
+
+use self::{http::HttpClients, identity::Identities, secrets::Secrets};
+use crate::{
+    api::{
+        fields::UNSERVED_TRIGGERS,
+        sensor::{HttpTrigger, K8sTrigger, LogTrigger, Parameter, Policy, TriggerTemplate},
+    },
+    sensor::{
+        checked::{Task, decode},
+        parameter::{self, Events, ParameterError},
+        retry::Retry,
+    },
+};
+
+/// What a trigger does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Acts on a Kubernetes object.
+    K8s(Box<K8sTrigger>),
+    /// Calls a URL.
+    Http(Box<HttpTrigger>),
+    /// Writes to the log.
+    Log(LogTrigger),
+}
+
+impl Action {
+    /// The key of the template.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::K8s(_) => "k8s",
+            Self::Http(_) => "http",
+            Self::Log(_) => "log",
+        }
+    }
+
+    /// Patches of the action itself.
+    pub fn parameters(&self) -> &[Parameter] {
+        match self {
+            Self::K8s(action) => &action.parameters,
+            Self::Http(action) => &action.parameters,
+            Self::Log(_) => &[],
+        }
+    }
+}
+
+/// When an action counts as successful.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Success {
+    /// HTTP statuses; every status when empty.
+    pub statuses: Vec<u16>,
+    /// Labels that the object must get.
+    pub labels: Option<LabelPolicy>,
+}
+
+/// Labels that an object must get for its trigger to be successful.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelPolicy {
+    /// The labels.
+    pub labels: BTreeMap<String, String>,
+    /// Looks and pauses.
+    pub looks: Retry,
+    /// Running out of looks is a failure.
+    pub required: bool,
+}
+
+impl Success {
+    /// Checks a policy; the error names the field.
+    pub fn parse(policy: Option<&Policy>) -> Result<Self, String> {
+        let Some(policy) = policy else { return Ok(Self::default()) };
+        let mut success = Self::default();
+        for status in policy.status.iter().flat_map(|policy| &policy.allow) {
+            let status = u16::try_from(*status).ok().filter(|status| (100..600).contains(status));
+            success.statuses.push(status.ok_or("status.allow: not an HTTP status")?);
+        }
+        if let Some(k8s) = policy.k8s.as_ref().filter(|k8s| !k8s.labels.is_empty()) {
+            let looks = match &k8s.backoff {
+                None => Retry { steps: 5, ..Retry::default() },
+                Some(backoff) => Retry::parse(backoff).map_err(|error| format!("k8s.backoff.{error}"))?,
+            };
+            success.labels = Some(LabelPolicy {
+                labels: k8s.labels.clone(),
+                looks,
+                required: k8s.error_on_backoff_timeout,
+            });
+        }
+        Ok(success)
+    }
+}
+
+/// Decodes a template; the error names the field below `path`.
+pub fn decode_template(path: &str, template: &Value) -> Result<Action, FieldError> {
+    let template: TriggerTemplate = decode(path, template)?;
+    if let Some(name) = UNSERVED_TRIGGERS.iter().find(|name| template.other.contains_key(**name)) {
+        return Err(FieldError::new(format!("{path}.{name}"), "this type of trigger is not supported yet"));
+    }
+    match (template.k8s, template.http, template.log) {
+        (Some(k8s), None, None) => {
+            k8s_object::check(&format!("{path}.k8s"), &k8s)?;
+            Ok(Action::K8s(Box::new(k8s)))
+        }
+        (None, Some(action), None) => {
+            http::check(&format!("{path}.http"), &action)?;
+            Ok(Action::Http(Box::new(action)))
+        }
+        (None, None, Some(log)) => Ok(Action::Log(log)),
+        (None, None, None) => Err(FieldError::new(path, "names no type of trigger")),
+        _ => Err(FieldError::new(path, "names more than one type of trigger")),
+    }
+}
+
+/// One decided firing.
+#[derive(Clone, Debug)]
+pub struct Firing {
+    /// The same for every try of the same set of events, also after a crash.
+    pub id: String,
+    /// The Sensor.
+    pub sensor: ObjectKey,
+    /// Name of the trigger.
+    pub trigger: String,
+    /// Service account to act as.
+    pub service_account: String,
+    /// The events, by dependency.
+    pub events: Events,
+    /// When the action begins.
+    pub now: Timestamp,
+}
+
+/// An action that failed.
+#[derive(Debug, Error)]
+pub enum TriggerError {
+    /// A parameter has no value.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// The template is not valid after its parameters were applied.
+    #[error(transparent)]
+    Template(#[from] FieldError),
+    /// A Secret or ConfigMap cannot be read.
+    #[error(transparent)]
+    Secret(#[from] secrets::SecretError),
+    /// Another process leads: nothing was done, and nothing may be.
+    #[error("not the leader")]
+    NotLeading,
+    /// The action was refused or did not reach its target.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Carries out actions. Cloning shares connections and caches.
+#[derive(Clone)]
+pub struct Executor {
+    /// HTTP connections.
+    pub http: HttpClients,
+    /// Clients that act as service accounts.
+    pub identities: Identities,
+    /// Secrets and ConfigMaps.
+    pub secrets: Secrets,
+    /// Closed when another process leads.
+    pub fence: Fence,
+}
+
+/// No action may take longer: every call inside has a deadline of its own.
+const ACTION_DEADLINE: Duration = Duration::from_secs(600);
+
+impl Executor {
+    /// Applies the parameters and does it.
+    pub async fn run(&self, task: &Task, firing: &Firing) -> Result<(), TriggerError> {
+        if !self.fence.is_open() {
+            return Err(TriggerError::NotLeading);
+        }
+        let action = match &task.fixed {
+            Some(action) => action.clone(),
+            None => {
+                let template = parameter::apply(task.template.clone(), &task.parameters, &firing.events)?;
+                Arc::new(decode_template("template", &template)?)
+            }
+        };
+        let done = async {
+            match action.as_ref() {
+                Action::K8s(action) => self.act_on_object(action, &task.success, firing).await,
+                Action::Http(action) => self.call(action, &task.success, firing).await,
+                Action::Log(_) => {
+                    log::write(firing);
+                    Ok(())
+                }
+            }
+        };
+        match tokio::time::timeout(ACTION_DEADLINE, done).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(TriggerError::Failed("the action did not end in time".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The data plane: the tasks that run EventSources and Sensors in this process.
+//!
+//! ```text
+//!   controllers ──► DataPlane::ensure_source / ensure_sensor      (only while this process leads)
+//!                     EventSource: routes of the shared listeners, one task per schedule
+//!                     Sensor:      one task per trigger, with durable consumers on the bus
+//!   DataPlane ──► queue of the controller, whenever the health of a Sensor changes
+//! ```
+//!
+//! A change of a manifest only touches the tasks that it concerns. Durable consumers stay, so no event is
+//! lost while a trigger is exchanged; what was begun is finished first.
+
+mod schedule;
+mod sensors;
+mod sources;
+mod trigger;
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+use reconcile_core::{apply::EventSink, clock::Clock, object::ObjectKey, reconcile::Queue};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{metrics::Metrics, source::Listeners, trigger::Executor};
+
+pub use sensors::SensorHealth;
+pub use sources::SourceHealth;
+
+/// What the tasks need. Cloning shares everything.
+#[derive(Clone)]
+pub struct DataPlane(Arc<Inner>);
+
+struct Inner {
+    executor: Executor,
+    listeners: Listeners,
+    metrics: Metrics,
+    clock: Clock,
+    events: EventSink,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    sensor_queue: Queue,
+    sources: Mutex<HashMap<ObjectKey, sources::Running>>,
+    sensors: Mutex<HashMap<ObjectKey, sensors::Running>>,
+}
+
+/// What a data plane is made of.
+pub struct Parts {
+    /// Carries out triggers.
+    pub executor: Executor,
+    /// HTTP listeners.
+    pub listeners: Listeners,
+    /// Counters.
+    pub metrics: Metrics,
+    /// The clock.
+    pub clock: Clock,
+    /// Kubernetes Events.
+    pub events: EventSink,
+    /// Told when the health of a Sensor changes.
+    pub sensor_queue: Queue,
+}
+
+impl DataPlane {
+    /// A data plane that runs nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { executor, listeners, metrics, clock, events, sensor_queue } = parts;
+        Self(Arc::new(Inner {
+            executor,
+            listeners,
+            metrics,
+            clock,
+            events,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            sensor_queue,
+            sources: Mutex::default(),
+            sensors: Mutex::default(),
+        }))
+    }
+
+    /// Stops everything: no new requests and messages, what was begun is finished, what was not goes back
+    /// to the bus at once.
+    pub async fn stop(&self) {
+        self.0.stop.cancel();
+        let sources: Vec<ObjectKey> = self.0.sources.lock().keys().cloned().collect();
+        for key in sources {
+            self.0.listeners.remove(&key);
+        }
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        let buses: Vec<_> = {
+            let sensors = self.0.sensors.lock();
+            sensors.values().map(|running| running.bus.clone()).collect()
+        };
+        for bus in buses {
+            bus.flush().await;
+        }
+    }
+}

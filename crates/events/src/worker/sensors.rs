@@ -1,0 +1,171 @@
+//! Sensors of the data plane.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use reconcile_core::object::ObjectKey;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{DataPlane, trigger};
+use crate::{
+    bus::{self, Bus},
+    sensor::{CheckedSensor, CheckedTrigger},
+};
+
+/// A Sensor that runs.
+pub(super) struct Running {
+    spec: Arc<CheckedSensor>,
+    pub(super) bus: Arc<Bus>,
+    triggers: BTreeMap<String, RunningTrigger>,
+}
+
+struct RunningTrigger {
+    spec: Arc<CheckedTrigger>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    health: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+}
+
+/// How a Sensor is doing: what is wrong, per trigger and dependency.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SensorHealth {
+    /// `trigger/dependency` with the reason why no events arrive.
+    pub detached: BTreeMap<String, String>,
+}
+
+impl DataPlane {
+    /// Runs a Sensor with these settings; exchanges only the triggers that changed.
+    pub fn ensure_sensor(&self, spec: &Arc<CheckedSensor>, bus: &Arc<Bus>) {
+        let mut sensors = self.0.sensors.lock();
+        let old = sensors.remove(&spec.key);
+        let same = |running: &Running| {
+            Arc::ptr_eq(&running.bus, bus)
+                && running.spec.uid == spec.uid
+                && running.spec.service_account == spec.service_account
+        };
+        let keep_triggers = old.as_ref().is_some_and(same);
+        let old_bus = old.as_ref().map(|running| running.bus.clone());
+        let mut before = old.map(|running| running.triggers).unwrap_or_default();
+        let mut triggers = BTreeMap::new();
+        for trigger in &spec.triggers {
+            let previous = before.remove(&trigger.name);
+            let running = match previous {
+                Some(running) if keep_triggers && running.spec == *trigger => running,
+                previous => self.start_trigger(spec, trigger, bus, previous),
+            };
+            triggers.insert(trigger.name.clone(), running);
+        }
+        for (_, removed) in before {
+            if let Some(bus) = &old_bus {
+                self.remove_trigger(&spec.key, removed, bus.clone());
+            }
+        }
+        sensors.insert(spec.key.clone(), Running { spec: spec.clone(), bus: bus.clone(), triggers });
+    }
+
+    fn start_trigger(
+        &self,
+        sensor: &Arc<CheckedSensor>,
+        spec: &Arc<CheckedTrigger>,
+        bus: &Arc<Bus>,
+        previous: Option<RunningTrigger>,
+    ) -> RunningTrigger {
+        let labels = [sensor.key.namespace.as_str(), sensor.key.name.as_str(), spec.name.as_str()];
+        self.0.metrics.trigger_at_zero(&labels);
+        let stop = self.0.stop.child_token();
+        let waiting = spec.dependencies.iter();
+        let waiting = waiting.map(|dependency| (dependency.name.clone(), Some("connecting".to_owned())));
+        let health = Arc::new(Mutex::new(waiting.collect::<BTreeMap<_, _>>()));
+        let context = trigger::Context {
+            sensor: sensor.clone(),
+            trigger: spec.clone(),
+            bus: bus.clone(),
+            executor: self.0.executor.clone(),
+            metrics: self.0.metrics.clone(),
+            clock: self.0.clock.clone(),
+            events: self.0.events.clone(),
+            stop: stop.clone(),
+            health: trigger::Health { state: health.clone(), queue: self.0.sensor_queue.clone(), key: sensor.key.clone() },
+        };
+        let names: BTreeSet<String> = spec.dependencies.iter().map(|d| d.name.clone()).collect();
+        let task = self.0.tasks.spawn(async move {
+            // The predecessor finishes what it began before the successor takes the same consumers.
+            if let Some(previous) = previous {
+                previous.stop.cancel();
+                drop(previous.task.await);
+                for dependency in &previous.spec.dependencies {
+                    if !names.contains(&dependency.name) {
+                        forget(&context.bus, &context.sensor.key.name, &previous.spec.name, &dependency.name).await;
+                    }
+                }
+            }
+            trigger::run(context).await;
+        });
+        RunningTrigger { spec: spec.clone(), stop, task, health }
+    }
+
+    fn remove_trigger(&self, sensor: &ObjectKey, removed: RunningTrigger, bus: Arc<Bus>) {
+        self.0.metrics.drop_trigger(&[&sensor.namespace, &sensor.name, &removed.spec.name]);
+        removed.stop.cancel();
+        let sensor = sensor.name.clone();
+        self.0.tasks.spawn(async move {
+            drop(removed.task.await);
+            for dependency in &removed.spec.dependencies {
+                forget(&bus, &sensor, &removed.spec.name, &dependency.name).await;
+            }
+        });
+    }
+
+    /// Stops a Sensor that was deleted, and removes its consumers and saved events from the bus.
+    pub fn remove_sensor(&self, key: &ObjectKey) {
+        let Some(running) = self.0.sensors.lock().remove(key) else { return };
+        let bus = running.bus;
+        let waits = running.triggers.values().any(|trigger| !trigger.spec.is_alone());
+        for (_, trigger) in running.triggers {
+            self.remove_trigger(key, trigger, bus.clone());
+        }
+        if waits {
+            let bucket = bus::bucket(&key.name);
+            self.0.tasks.spawn(async move {
+                if let Err(error) = bus.drop_bucket(&bucket).await {
+                    tracing::warn!(%error, "saved events of a deleted sensor stay on the bus");
+                }
+            });
+        }
+    }
+
+    /// Stops the tasks of a Sensor that cannot run at present; its consumers keep what comes meanwhile.
+    pub fn pause_sensor(&self, key: &ObjectKey) {
+        let Some(running) = self.0.sensors.lock().remove(key) else { return };
+        for (_, trigger) in running.triggers {
+            trigger.stop.cancel();
+        }
+    }
+
+    /// How a Sensor is doing; `None` when it does not run.
+    pub fn sensor_health(&self, key: &ObjectKey) -> Option<SensorHealth> {
+        let sensors = self.0.sensors.lock();
+        let running = sensors.get(key)?;
+        let mut health = SensorHealth::default();
+        for (name, trigger) in &running.triggers {
+            for (dependency, problem) in trigger.health.lock().iter() {
+                if let Some(reason) = problem {
+                    health.detached.insert(format!("{name}/{dependency}"), reason.clone());
+                }
+            }
+        }
+        Some(health)
+    }
+}
+
+/// Removes what the bus keeps for a dependency of a trigger.
+async fn forget(bus: &Bus, sensor: &str, trigger: &str, dependency: &str) {
+    let consumer = bus::durable(sensor, trigger, dependency);
+    if let Err(error) = bus.detach(&consumer).await {
+        tracing::warn!(sensor, trigger, dependency, %error, "a consumer that is not needed stays on the bus");
+    }
+}

@@ -1,0 +1,181 @@
+//! Messages of one dependency, for as long as the trigger runs: attach, pull, attach again.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_nats::jetstream::{AckKind, message::Acker};
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+use super::Context;
+use crate::bus::{self, ACK_WAIT, MAX_HELD, delivery};
+
+/// Messages on their way from the bus to the task; the bus itself bounds what is outstanding.
+const ON_THE_WAY: usize = 64;
+/// A quiet pull is confirmed by the server this often, so that a dead one is noticed.
+const IDLE_HEARTBEAT: Duration = Duration::from_secs(5);
+/// Life of one pull request.
+const PULL: Duration = Duration::from_secs(30);
+/// Silent heartbeats in a row after which the consumer is looked up again.
+const SILENCE: u32 = 3;
+/// Pause after a consumer could not be attached.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Messages in hand are announced as in progress this often.
+pub(super) const BEAT: Duration = Duration::from_millis(ACK_WAIT.as_millis() as u64 / 3);
+
+/// What comes from the bus.
+pub(super) enum Incoming {
+    /// The consumer of a dependency is in place; everything up to `delivered` was handed out before.
+    Attached { dependency: usize, stream: i128, delivered: u64 },
+    /// A message.
+    Message(Held),
+}
+
+/// A message in the hands of this process.
+pub(super) struct Held {
+    pub(super) dependency: usize,
+    pub(super) stream: i128,
+    pub(super) sequence: u64,
+    pub(super) consumer_sequence: u64,
+    /// Number of this delivery, from 1.
+    pub(super) count: u32,
+    pub(super) stored: i64,
+    pub(super) body: Bytes,
+    pub(super) acker: Arc<Acker>,
+}
+
+/// Answers a message. A lost answer only leads to another delivery, which is recognised.
+pub(super) async fn answer(acker: &Acker, kind: AckKind) {
+    if let Err(error) = acker.ack_with(kind).await {
+        tracing::debug!(%error, "a message could not be answered");
+    }
+}
+
+/// Starts pulling for all dependencies; ends when the receiver is dropped or the trigger is stopped.
+pub(super) fn start(context: &Context) -> mpsc::Receiver<Incoming> {
+    let (sender, receiver) = mpsc::channel(ON_THE_WAY);
+    for index in 0..context.trigger.dependencies.len() {
+        let (context, sender) = (context.clone(), sender.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = context.stop.cancelled() => {}
+                () = sender.closed() => {}
+                () = pull_for_ever(&context, index, &sender) => {}
+            }
+        });
+    }
+    receiver
+}
+
+async fn pull_for_ever(context: &Context, index: usize, sender: &mpsc::Sender<Incoming>) {
+    let dependency = &context.trigger.dependencies[index];
+    let mut told = String::new();
+    loop {
+        if tokio::time::timeout(PAUSE, context.bus.ready()).await.is_err() {
+            context.health.set(&dependency.name, Some("the bus is away".to_owned()));
+            context.bus.ready().await;
+        }
+        match pull(context, index, sender).await {
+            Ok(()) => return,
+            Err(reason) => {
+                context.health.set(&dependency.name, Some(reason.clone()));
+                if told != reason {
+                    tracing::warn!(
+                        sensor = %context.sensor.key,
+                        trigger = %context.trigger.name,
+                        dependency = %dependency.name,
+                        reason,
+                        "no events arrive; attaching again"
+                    );
+                    told = reason;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Pulls until something is wrong; `Ok` when nobody listens any more.
+async fn pull(context: &Context, index: usize, sender: &mpsc::Sender<Incoming>) -> Result<(), String> {
+    let dependency = &context.trigger.dependencies[index];
+    let durable = bus::durable(&context.sensor.key.name, &context.trigger.name, &dependency.name);
+    let attached = context
+        .bus
+        .attach(&durable, &dependency.subject())
+        .await
+        .map_err(|error| error.to_string())?;
+    let batch = usize::try_from(MAX_HELD).unwrap_or(1);
+    let mut messages = attached
+        .consumer
+        .stream()
+        .max_messages_per_batch(batch)
+        .expires(PULL)
+        .heartbeat(IDLE_HEARTBEAT)
+        .messages()
+        .await
+        .map_err(|error| error.to_string())?;
+    let delivered = attached.consumer.cached_info().delivered.stream_sequence;
+    let stream = attached.stream;
+    if sender.send(Incoming::Attached { dependency: index, stream, delivered }).await.is_err() {
+        return Ok(());
+    }
+    context.health.set(&dependency.name, None);
+    let mut silent = 0;
+    while let Some(message) = messages.next().await {
+        let message = match message {
+            Ok(message) => message,
+            Err(error) => {
+                use async_nats::jetstream::consumer::pull::MessagesErrorKind::MissingHeartbeat;
+                silent += 1;
+                if error.kind() == MissingHeartbeat && silent < SILENCE {
+                    // The library asks again by itself after the server was away.
+                    continue;
+                }
+                return Err(error.to_string());
+            }
+        };
+        silent = 0;
+        let Some(place) = delivery(&message) else { continue };
+        let (message, acker) = message.split();
+        let held = Held {
+            dependency: index,
+            stream,
+            sequence: place.sequence,
+            consumer_sequence: place.consumer_sequence,
+            count: place.count,
+            stored: place.stored,
+            body: message.payload,
+            acker: Arc::new(acker),
+        };
+        if sender.send(Incoming::Message(held)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Err("the subscription ended".to_owned())
+}
+
+/// The messages in hand, by place, with the latest way to answer each.
+#[derive(Default)]
+pub(super) struct InHand(BTreeMap<(u64, usize), Arc<Acker>>);
+
+impl InHand {
+    /// Takes a delivery; false when the same message is in hand already, which then gets the newer way
+    /// to be answered.
+    pub(super) fn take(&mut self, held: &Held) -> bool {
+        self.0.insert((held.sequence, held.dependency), held.acker.clone()).is_none()
+    }
+
+    /// Answers a message and lets go of it.
+    pub(super) async fn answer(&mut self, place: (u64, usize), kind: AckKind) {
+        if let Some(acker) = self.0.remove(&place) {
+            answer(&acker, kind).await;
+        }
+    }
+
+    /// Tells the server that all messages are being worked on.
+    pub(super) async fn beat(&self) {
+        for acker in self.0.values() {
+            answer(acker, AckKind::Progress).await;
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What a trigger that waits for several dependencies remembers, in the KV bucket of its sensor.
+//!
+//! ```text
+//!   <trigger>/Expression     the condition that the saved events belong to
+//!   <trigger>/<dependency>   the saved event, in upstream's form
+//!   <trigger>/_ledger        which sets fired (crate::sensor::state)
+//! ```
+//!
+//! Kept in memory too; every write is checked against the revision that is known here, so that a second
+//! writer is noticed instead of overwritten.
+
+use std::collections::BTreeMap;
+
+use async_nats::jetstream::kv;
+use bytes::Bytes;
+
+use super::{Context, attempt::as_value, intake::Held};
+use crate::{
+    bus::{self, BusError, erase, read, write},
+    event::CloudEvent,
+    sensor::{
+        parameter::Events,
+        state::{Ledger, Saved, Step},
+    },
+};
+
+struct SavedEvent {
+    sequence: u64,
+    revision: u64,
+    event: CloudEvent,
+}
+
+/// The state of one trigger.
+pub(super) struct Memory {
+    store: kv::Store,
+    trigger: String,
+    ledger: Ledger,
+    revision: u64,
+    saved: BTreeMap<String, SavedEvent>,
+}
+
+impl Memory {
+    /// Reads the state; what belongs to another condition or stream is dropped.
+    pub(super) async fn load(context: &Context, stream: i128) -> Result<Self, BusError> {
+        let store = context.bus.bucket(&bus::bucket(&context.sensor.key.name)).await?;
+        let trigger = context.trigger.name.clone();
+        let mut memory =
+            Self { store, trigger, ledger: Ledger::default(), revision: 0, saved: BTreeMap::new() };
+        let fresh = memory.check_expression(context).await?;
+        if let Some((value, revision)) = read(&memory.store, &memory.key("_ledger")).await? {
+            memory.ledger = serde_json::from_slice(&value).unwrap_or_default();
+            memory.revision = revision;
+        }
+        memory.ledger = std::mem::take(&mut memory.ledger).for_stream(stream);
+        for dependency in &context.trigger.dependencies {
+            let key = memory.key(&dependency.name);
+            if fresh {
+                erase(&memory.store, &key).await?;
+                continue;
+            }
+            let Some((value, revision)) = read(&memory.store, &key).await? else { continue };
+            let saved = serde_json::from_slice::<Saved>(&value).ok().and_then(|saved| {
+                let event = CloudEvent::decode(saved.event.to_string().as_bytes()).ok()?;
+                Some(SavedEvent { sequence: saved.stream_seq, revision, event })
+            });
+            match saved {
+                Some(saved) => drop(memory.saved.insert(dependency.name.clone(), saved)),
+                None => erase(&memory.store, &key).await?,
+            }
+        }
+        Ok(memory)
+    }
+
+    /// True when the saved events belong to another condition.
+    async fn check_expression(&self, context: &Context) -> Result<bool, BusError> {
+        let key = self.key("Expression");
+        let text = context.trigger.condition.text();
+        match read(&self.store, &key).await? {
+            Some((value, _)) if value == text.as_bytes() => Ok(false),
+            Some((_, revision)) => {
+                write(&self.store, &key, Bytes::copy_from_slice(text.as_bytes()), revision).await?;
+                Ok(true)
+            }
+            None => {
+                write(&self.store, &key, Bytes::copy_from_slice(text.as_bytes()), 0).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}/{name}", self.trigger)
+    }
+
+    /// What to do with an event.
+    pub(super) fn step(&self, context: &Context, dependency: &str, sequence: u64) -> Step {
+        let saved = self.saved.iter().map(|(name, saved)| (name.clone(), saved.sequence)).collect();
+        self.ledger.step(&context.trigger.condition, &saved, dependency, sequence)
+    }
+
+    /// Saves an event under its dependency.
+    pub(super) async fn save(&mut self, dependency: &str, held: &Held, event: CloudEvent) -> Result<(), BusError> {
+        let saved = Saved {
+            stream_seq: held.sequence,
+            consumer_seq: held.consumer_sequence,
+            timestamp: held.stored,
+            event: as_value(&event),
+        };
+        let value = serde_json::to_vec(&saved).expect("an event is always JSON");
+        let known = self.saved.get(dependency).map_or(0, |saved| saved.revision);
+        let revision = write(&self.store, &self.key(dependency), value.into(), known).await?;
+        self.saved.insert(dependency.to_owned(), SavedEvent { sequence: held.sequence, revision, event });
+        Ok(())
+    }
+
+    /// Decides a set: from now on it fires, and nothing of it counts for another set.
+    pub(super) async fn begin(&mut self, set: BTreeMap<String, u64>) -> Result<(), BusError> {
+        self.write_ledger(self.ledger.begin(set)).await
+    }
+
+    /// The set has fired: forgets it.
+    pub(super) async fn end(&mut self, set: &BTreeMap<String, u64>) -> Result<(), BusError> {
+        if self.ledger.firing.is_some() {
+            self.write_ledger(self.ledger.end()).await?;
+        }
+        for (name, sequence) in set {
+            if self.saved.get(name).is_some_and(|saved| saved.sequence <= *sequence) {
+                erase(&self.store, &self.key(name)).await?;
+                self.saved.remove(name);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_ledger(&mut self, next: Ledger) -> Result<(), BusError> {
+        let value = serde_json::to_vec(&next).expect("numbers and names are always JSON");
+        self.revision = write(&self.store, &self.key("_ledger"), value.into(), self.revision).await?;
+        self.ledger = next;
+        Ok(())
+    }
+
+    /// The set whose action has not ended, from before a restart.
+    pub(super) fn unfinished(&self) -> Option<BTreeMap<String, u64>> {
+        self.ledger.firing.clone()
+    }
+
+    /// The events of a set: saved ones, and the rest from the stream.
+    pub(super) async fn events(
+        &self,
+        context: &Context,
+        set: &BTreeMap<String, u64>,
+    ) -> Result<Events, BusError> {
+        let mut events = Events::new();
+        for (name, sequence) in set {
+            if let Some(saved) = self.saved.get(name).filter(|saved| saved.sequence == *sequence) {
+                events.insert(name.clone(), saved.event.clone());
+                continue;
+            }
+            let body = context.bus.message(*sequence).await?;
+            match body.and_then(|body| CloudEvent::decode(&body).ok()) {
+                Some(event) => drop(events.insert(name.clone(), event)),
+                None => tracing::error!(
+                    sensor = %context.sensor.key, trigger = %self.trigger, dependency = name, sequence,
+                    "an event of an unfinished set is not on the bus any more"
+                ),
+            }
+        }
+        Ok(events)
+    }
+}

@@ -1,0 +1,91 @@
+//! One trigger of one Sensor: messages in, actions out, every message acknowledged after its outcome.
+
+mod alone;
+mod attempt;
+mod intake;
+mod joined;
+mod memory;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use parking_lot::Mutex;
+use reconcile_core::{apply::EventSink, clock::Clock, object::ObjectKey, reconcile::Queue};
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bus::Bus,
+    metrics::Metrics,
+    sensor::{CheckedSensor, CheckedTrigger, parameter::Events},
+    trigger::{Executor, Firing},
+};
+
+/// What the task of a trigger needs.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) sensor: Arc<CheckedSensor>,
+    pub(super) trigger: Arc<CheckedTrigger>,
+    pub(super) bus: Arc<Bus>,
+    pub(super) executor: Executor,
+    pub(super) metrics: Metrics,
+    pub(super) clock: Clock,
+    pub(super) events: EventSink,
+    pub(super) stop: CancellationToken,
+    pub(super) health: Health,
+}
+
+/// Whether events arrive, per dependency; tells the controller when that changes.
+#[derive(Clone)]
+pub(super) struct Health {
+    pub(super) state: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+    pub(super) queue: Queue,
+    pub(super) key: ObjectKey,
+}
+
+impl Health {
+    fn set(&self, dependency: &str, problem: Option<String>) {
+        let mut state = self.state.lock();
+        let before = state.insert(dependency.to_owned(), problem.clone());
+        drop(state);
+        if before != Some(problem) {
+            self.queue.add(self.key.clone());
+        }
+    }
+}
+
+impl Context {
+    /// The firing for a set of events; `set` is the sequence per dependency, in the stream created at
+    /// `stream`.
+    fn firing(&self, stream: i128, set: &BTreeMap<String, u64>, events: Events) -> Firing {
+        let mut hash = Sha256::new();
+        hash.update(format!("{}/{}/{stream}", self.sensor.uid, self.trigger.name));
+        for (name, sequence) in set {
+            hash.update(format!("/{name}={sequence}"));
+        }
+        Firing {
+            // Half of the hash is plenty, and short enough to read.
+            id: hex::encode(&hash.finalize()[..16]),
+            sensor: self.sensor.key.clone(),
+            trigger: self.trigger.name.clone(),
+            service_account: self.sensor.service_account.clone(),
+            events,
+            now: self.clock.now(),
+        }
+    }
+
+    fn labels(&self) -> [&str; 3] {
+        [&self.sensor.key.namespace, &self.sensor.key.name, &self.trigger.name]
+    }
+}
+
+/// Runs the trigger until it is stopped.
+pub(super) async fn run(context: Context) {
+    let name = format!("{}/{}", context.sensor.key, context.trigger.name);
+    tracing::info!(trigger = %name, condition = context.trigger.condition.text(), "trigger starts");
+    if context.trigger.is_alone() {
+        alone::run(context).await;
+    } else {
+        joined::run(context).await;
+    }
+    tracing::info!(trigger = %name, "trigger stopped");
+}
