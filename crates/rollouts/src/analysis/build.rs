@@ -1,6 +1,6 @@
 //! From the templates that a Rollout names to the AnalysisRun that is created. Pure: a plan may call it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use reconcile_core::object::ObjectKey;
@@ -379,9 +379,9 @@ fn joined<T: Clone>(
 }
 
 fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), &'a str> {
-    let mut seen = HashMap::new();
+    let mut seen = HashSet::new();
     for name in names {
-        if seen.insert(name, ()).is_some() {
+        if !seen.insert(name) {
             return Err(name);
         }
     }

@@ -124,7 +124,7 @@ pub struct ObservedRun {
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunAction {
     /// Start a measurement.
-    Measure(Launch),
+    Measure(Box<Launch>),
     /// Delete the run.
     Delete,
 }
@@ -176,7 +176,7 @@ impl Controller for AnalysisRuns {
         let decision = decide(&observed.situation, now);
         let mut plan = Plan::new();
         for launch in decision.launches {
-            plan.act(RunAction::Measure(launch));
+            plan.act(RunAction::Measure(Box::new(launch)));
         }
         if decision.delete {
             plan.act(RunAction::Delete);

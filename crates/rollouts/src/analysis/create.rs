@@ -25,13 +25,19 @@ const MOST_NAMES: u32 = 100;
 pub enum CreateError {
     /// The API server refused or did not answer.
     #[error(transparent)]
-    Api(#[from] ApplyError),
+    Api(Box<ApplyError>),
     /// The object is not what the API server expects; a defect of this program.
     #[error("the run {0} has no valid form: {1}")]
     Form(ObjectKey, String),
     /// Every name that was tried is taken.
     #[error("{MOST_NAMES} runs with the name {0} exist already")]
     NoName(ObjectKey),
+}
+
+impl From<ApplyError> for CreateError {
+    fn from(error: ApplyError) -> Self {
+        Self::Api(Box::new(error))
+    }
 }
 
 impl Classify for CreateError {

@@ -46,7 +46,7 @@ impl AnalysisConfig {
 pub fn start(
     operator: &Operator,
     shared: &Shared,
-    config: AnalysisConfig,
+    mut config: AnalysisConfig,
     on_run: impl Fn(Change<RunView>) + Clone + Send + Sync + 'static,
     on_template: impl Fn(ObjectKey) + Clone + Send + Sync + 'static,
 ) -> Result<(), prometheus::Error> {
@@ -56,7 +56,7 @@ pub fn start(
         operator.client.clone(),
         operator.clock.clone(),
         queue.clone(),
-        config.prometheus_address.clone(),
+        config.prometheus_address.take(),
     );
     let driver_config = DriverConfig {
         workers: config.workers,

@@ -16,21 +16,12 @@ use crate::api::analysis::{
 const MOST_TEMPLATES: usize = 256;
 
 /// All templates that the process may see, as last read. Cloning is cheap.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Templates {
-    /// AnalysisTemplates by namespace and name.
+    /// `AnalysisTemplate`s by namespace and name.
     pub namespaced: Index<Root<AnalysisTemplate>>,
-    /// ClusterAnalysisTemplates by name; stays empty where the process is confined to a namespace.
+    /// `ClusterAnalysisTemplate`s by name; stays empty where the process is confined to a namespace.
     pub cluster: Index<Root<ClusterAnalysisTemplate>>,
-}
-
-impl Default for Templates {
-    fn default() -> Self {
-        Self {
-            namespaced: Index::default(),
-            cluster: Index::default(),
-        }
-    }
 }
 
 /// A reference that leads nowhere.
@@ -82,9 +73,9 @@ impl Templates {
             let spec = self.find(namespace, &next)?;
             open.extend(spec.templates.iter().rev().cloned());
             if next.cluster_scope {
-                cluster.push(spec)
+                cluster.push(spec);
             } else {
-                namespaced.push(spec)
+                namespaced.push(spec);
             }
         }
         namespaced.append(&mut cluster);

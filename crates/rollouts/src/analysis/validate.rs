@@ -239,12 +239,12 @@ fn apply_rules<R>(
     apply: impl Fn(&mut CheckedMetric, &R),
 ) -> Result<(), InvalidRun> {
     for (index, rule) in rules.iter().enumerate() {
-        let matcher = Regex::new(pattern(rule)).ok();
+        let wanted = Regex::new(pattern(rule)).ok();
         let mut matched = false;
         for metric in metrics.iter_mut() {
-            if matcher
+            if wanted
                 .as_ref()
-                .is_some_and(|matcher| matcher.is_match(&metric.name))
+                .is_some_and(|regex| regex.is_match(&metric.name))
             {
                 apply(metric, rule);
                 matched = true;

@@ -154,8 +154,9 @@ fn conclude(metric: &CheckedMetric, result: &mut MetricResult, run: &mut Verdict
                 metric.name, result.phase
             );
             if !result.message.is_empty() {
-                run.message
-                    .push_str(&format!(": \"Error Message: {}\"", result.message));
+                run.message.push_str(": \"Error Message: ");
+                run.message.push_str(&result.message);
+                run.message.push('"');
             }
         }
     }

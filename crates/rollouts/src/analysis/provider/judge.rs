@@ -26,7 +26,7 @@ pub(super) fn judge(
     let failure = met(&metric.failure_condition)?;
     Ok(match (success, failure) {
         (_, Some(true)) | (Some(false), None) => AnalysisPhase::Failed,
-        (None | Some(true), None) | (None | Some(true), Some(false)) => AnalysisPhase::Successful,
+        (None | Some(true), None | Some(false)) => AnalysisPhase::Successful,
         (Some(false), Some(false)) => AnalysisPhase::Inconclusive,
     })
 }

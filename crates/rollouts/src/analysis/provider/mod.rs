@@ -111,12 +111,9 @@ impl Providers {
         let (result, metadata) = self.read(&metric).await;
         let judged = result.and_then(|reading| {
             let phase = judge::judge(&reading.value, &metric, self.clock.now());
-            phase
-                .map(|phase| (phase, reading.text.clone(), reading.metadata.clone()))
-                .or_else(
-                    // The value is worth showing although the condition could not be applied to it.
-                    |reason| Err(format!("{reason} (value {})", reading.text)),
-                )
+            // The value is worth showing although the condition could not be applied to it.
+            let phase = phase.map_err(|reason| format!("{reason} (value {})", reading.text))?;
+            Ok((phase, reading.text, reading.metadata))
         });
         let judged = judged.map_err(|reason| resolved.redact(reason));
         let metadata = metadata

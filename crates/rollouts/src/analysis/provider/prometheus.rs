@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use prometheus_http_query::{
     Client,
-    response::{Data, PromqlResult},
+    response::{Data, PromqlResult, RangeVector, Sample},
 };
 use reconcile_core::kube_types::GoDuration;
 use reqwest::{StatusCode, header::HeaderMap};
@@ -22,7 +22,7 @@ use crate::api::analysis::{BasicAuth, Prometheus, RangeQuery};
 /// Time that a query may take where the metric says nothing.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest time that a metric may ask for; a longer one is cut, so that no measurement hangs for ever.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);
 /// An answer of more bytes is refused: a verdict needs few numbers, and memory must not follow a query.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 /// A server that does not accept a connection within this time is down.
@@ -136,10 +136,13 @@ impl PrometheusProvider {
         };
         let status = response.status();
         let body = read_body(response).await?;
-        serde_json::from_slice(&body).map_err(|_| match status.is_success() {
-            true => "the server's answer is not one of Prometheus, or of a type that has no number"
-                .to_owned(),
-            false => format!("the server answered {status}: {}", excerpt(&body)),
+        serde_json::from_slice(&body).map_err(|_| {
+            if status.is_success() {
+                "the server's answer is not one of Prometheus, or of a type that has no number"
+                    .to_owned()
+            } else {
+                format!("the server answered {status}: {}", excerpt(&body))
+            }
         })
     }
 
@@ -234,8 +237,8 @@ fn reading(data: &Data) -> Reading {
         Data::Matrix(series) => list(
             series
                 .iter()
-                .flat_map(|one| one.samples())
-                .map(|sample| sample.value())
+                .flat_map(RangeVector::samples)
+                .map(Sample::value)
                 .collect(),
         ),
     };

@@ -1,5 +1,10 @@
 //! The Prometheus provider against a real HTTP server, and what measurements show of Secrets.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "objects are written where they are used, and handed over"
+)]
+
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
@@ -17,6 +22,9 @@ use serde_json::{Value, json};
 
 use super::{MeasureOutcome, Order, Providers, judge::judge};
 use crate::api::analysis::{AnalysisPhase, Argument, Measurement, Metric};
+
+/// Makes an answer.
+type Make = fn() -> Response;
 
 /// A request as the server saw it.
 #[derive(Clone, Debug)]
@@ -136,7 +144,6 @@ async fn answers_become_numbers_and_verdicts() {
             json!([{ "metric": {}, "values": [[1, "1"], [2, "2.5"]] }, { "metric": {}, "values": [[1, "4"]] }]),
         )
     };
-    type Make = fn() -> Response;
     let cases: Vec<(Make, &str, &str, AnalysisPhase)> = vec![
         (
             || data("scalar", json!([1, "0.95"])),
@@ -481,6 +488,7 @@ async fn measurements_beyond_the_limit_wait_for_their_turn() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn conditions_combine_as_documented() {
     let now = "2026-01-01T00:00:00Z".parse().expect("a time");
     let one = AnalysisValue::Floats(vec![0.5]);

@@ -302,7 +302,7 @@ async fn a_taken_name_gets_a_counter_unless_the_run_is_the_same() {
         "another owner"
     );
     api.edit("analysisruns", "ns", "web-5d8-2-1", |run| {
-        run["status"] = json!({ "phase": "Failed" })
+        run["status"] = json!({ "phase": "Failed" });
     });
     assert_eq!(
         names(new_run(one_metric("a"), "r1")).await,

@@ -1,5 +1,10 @@
 //! Tests of analysis: rules, templates, and whole runs against a scripted metric server.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "objects are written where they are used, and handed over"
+)]
+
 mod build;
 mod controller;
 mod fields;

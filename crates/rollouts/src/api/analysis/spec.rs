@@ -260,7 +260,7 @@ pub struct Prometheus {
     /// URL of the server; the controller's environment is asked when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// The query in PromQL.
+    /// The query in `PromQL`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
     /// Seconds that the query may take; 30 when absent.
