@@ -5,7 +5,9 @@ pub mod conditions;
 pub mod expr;
 pub mod gjson;
 pub mod go_text;
+pub mod gotemplate;
 pub mod govaluate;
 pub mod sjson;
+pub mod sprig;
 
 pub use expr::analysis;

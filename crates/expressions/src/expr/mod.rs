@@ -37,6 +37,7 @@ pub use types::Type;
 pub use value::Value;
 
 use error::Fault;
+pub(crate) use operators::nanos_between;
 pub(crate) use parser::compile_pattern;
 
 /// Longer expressions are refused; the longest seen in the wild has some hundred bytes.

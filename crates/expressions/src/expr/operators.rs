@@ -127,7 +127,7 @@ fn arithmetic(operator: Binary, left: Value, right: Value) -> Outcome {
 }
 
 /// `a - b`, held to what a Go duration can say.
-pub(super) fn nanos_between(a: &jiff::Timestamp, b: &jiff::Timestamp) -> i64 {
+pub(crate) fn nanos_between(a: &jiff::Timestamp, b: &jiff::Timestamp) -> i64 {
     let nanos = a.as_nanosecond() - b.as_nanosecond();
     i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
 }
