@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::filter::Filters;
 use crate::event::{CloudEvent, subject};
 
@@ -34,10 +36,10 @@ impl Dependency {
     }
 
     /// Applies the filters.
-    pub fn judge(&self, event: &CloudEvent) -> Verdict {
+    pub fn judge(&self, event: &CloudEvent, now: Timestamp) -> Verdict {
         match &self.filters {
             None => Verdict::Accepted,
-            Some(filters) => match filters.admit(event) {
+            Some(filters) => match filters.admit(event, now) {
                 Ok(()) => Verdict::Accepted,
                 Err(reason) => Verdict::Discarded(reason),
             },

@@ -1,7 +1,10 @@
 //! The languages that Sensors use inside texts: paths into JSON, templates, expressions.
 
-use expressions::{gjson, sjson};
-use serde_json::Value;
+use std::{collections::BTreeMap, sync::Arc};
+
+use expressions::{gjson, gotemplate, govaluate, sjson};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 /// A value found by a path.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,27 +27,68 @@ pub fn set(document: &Value, path: &str, value: &Value) -> Result<Value, String>
     serde_json::from_str(&text).map_err(|error| error.to_string())
 }
 
-/// Renders a Go template with the sprig functions; `input` is `.Input`.
-pub fn template(text: &str, input: &Value) -> Result<String, String> {
-    let _ = (text, input);
-    Err("templates are not supported yet".to_owned())
+/// A Go template with the sprig functions.
+#[derive(Clone)]
+pub struct Template {
+    text: String,
+    parsed: Arc<gotemplate::Template>,
+}
+
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl std::fmt::Debug for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
+}
+
+impl Template {
+    /// Parses a template.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let parsed = gotemplate::Template::parse(text).map_err(|error| error.to_string())?;
+        Ok(Self { text: text.to_owned(), parsed: Arc::new(parsed) })
+    }
+
+    /// Renders it; `input` is `.Input`, and `now` what its clock shows.
+    pub fn render(&self, input: &Value, now: Timestamp) -> Result<String, String> {
+        self.parsed.render_at(&json!({ "Input": input }), now).map_err(|error| error.to_string())
+    }
 }
 
 /// A boolean expression over named values.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct Expression {
     text: String,
+    parsed: Arc<govaluate::Expression>,
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl std::fmt::Debug for Expression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
 }
 
 impl Expression {
     /// Parses an expression.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Ok(Self { text: text.to_owned() })
+        let parsed = govaluate::Expression::parse(text).map_err(|error| error.to_string())?;
+        Ok(Self { text: text.to_owned(), parsed: Arc::new(parsed) })
     }
 
     /// Evaluates it; anything but a bool is an error.
     pub fn holds(&self, values: &[(String, Value)]) -> Result<bool, String> {
-        let _ = values;
-        Err(format!("{} is not supported yet", self.text))
+        let values: BTreeMap<String, govaluate::Value> =
+            values.iter().map(|(name, value)| (name.clone(), value.into())).collect();
+        self.parsed.evaluate_bool(&values).map_err(|error| error.to_string())
     }
 }

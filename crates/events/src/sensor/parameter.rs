@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -13,6 +14,15 @@ use crate::{
 
 /// The events of one firing, by dependency.
 pub type Events = BTreeMap<String, CloudEvent>;
+
+/// What values are taken from.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'i> {
+    /// The events.
+    pub events: &'i Events,
+    /// What the clock of templates shows.
+    pub now: Timestamp,
+}
 
 /// A parameter that has no value or no place.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -52,11 +62,11 @@ impl Resolved {
 }
 
 /// Applies parameters to a JSON document.
-pub fn apply(document: Value, parameters: &[Parameter], events: &Events) -> Result<Value, ParameterError> {
+pub fn apply(document: Value, parameters: &[Parameter], inputs: Inputs<'_>) -> Result<Value, ParameterError> {
     let mut document = document;
     for (index, parameter) in parameters.iter().enumerate() {
         let failed = |reason: String| ParameterError { index, dest: parameter.dest.clone(), reason };
-        let Some(value) = resolve_parameter(parameter, events).map_err(failed)? else {
+        let Some(value) = resolve_parameter(parameter, inputs).map_err(failed)? else {
             continue;
         };
         let value = match parameter.operation.as_deref() {
@@ -80,38 +90,38 @@ pub fn apply(document: Value, parameters: &[Parameter], events: &Events) -> Resu
 }
 
 /// Builds a payload from nothing. A parameter without a destination becomes the whole body.
-pub fn payload(parameters: &[Parameter], events: &Events) -> Result<Vec<u8>, ParameterError> {
+pub fn payload(parameters: &[Parameter], inputs: Inputs<'_>) -> Result<Vec<u8>, ParameterError> {
     let whole = parameters.iter().enumerate().find(|(_, parameter)| parameter.dest.is_empty());
     if let Some((index, parameter)) = whole {
         let failed = |reason: String| ParameterError { index, dest: String::new(), reason };
-        return Ok(match resolve_parameter(parameter, events).map_err(failed)? {
+        return Ok(match resolve_parameter(parameter, inputs).map_err(failed)? {
             Some(value) => value.text().into_owned().into_bytes(),
             None => Vec::new(),
         });
     }
-    let document = apply(Value::Object(serde_json::Map::new()), parameters, events)?;
+    let document = apply(Value::Object(serde_json::Map::new()), parameters, inputs)?;
     Ok(document.to_string().into_bytes())
 }
 
 /// The text of a parameter that is used by itself, as dynamic headers are. `None` when the dependency has
 /// no event.
-pub fn text(index: usize, parameter: &Parameter, events: &Events) -> Result<Option<String>, ParameterError> {
+pub fn text(index: usize, parameter: &Parameter, inputs: Inputs<'_>) -> Result<Option<String>, ParameterError> {
     let failed = |reason: String| ParameterError { index, dest: parameter.dest.clone(), reason };
-    let value = resolve_parameter(parameter, events).map_err(failed)?;
+    let value = resolve_parameter(parameter, inputs).map_err(failed)?;
     Ok(value.map(|value| value.text().into_owned()))
 }
 
-fn resolve_parameter(parameter: &Parameter, events: &Events) -> Result<Option<Resolved>, String> {
+fn resolve_parameter(parameter: &Parameter, inputs: Inputs<'_>) -> Result<Option<Resolved>, String> {
     let Some(source) = &parameter.src else {
         return Err("has no src".to_owned());
     };
-    resolve(source, events)
+    resolve(source, inputs)
 }
 
 /// The value of a source; `None` when its dependency has no event and it names no default.
-pub fn resolve(source: &ParameterSource, events: &Events) -> Result<Option<Resolved>, String> {
+pub fn resolve(source: &ParameterSource, inputs: Inputs<'_>) -> Result<Option<Resolved>, String> {
     let default = || source.value.clone().map(Resolved::Text);
-    let Some(event) = events.get(&source.dependency_name) else {
+    let Some(event) = inputs.events.get(&source.dependency_name) else {
         return Ok(default());
     };
     let given = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.is_empty());
@@ -123,7 +133,7 @@ pub fn resolve(source: &ParameterSource, events: &Events) -> Result<Option<Resol
         return Ok(Some(default().unwrap_or_else(|| Resolved::Text(event.whole().to_string()))));
     };
     let json = if about == "data" { data_as_json(event) } else { Ok(Cow::Owned(event.context().to_string())) };
-    let attempt = json.and_then(|json| from_json(&json, template, key, source.use_raw_data));
+    let attempt = json.and_then(|json| from_json(&json, template, key, source.use_raw_data, inputs.now));
     match (attempt, default()) {
         (Ok(value), _) => Ok(Some(value)),
         (Err(_), Some(value)) => Ok(Some(value)),
@@ -131,10 +141,10 @@ pub fn resolve(source: &ParameterSource, events: &Events) -> Result<Option<Resol
     }
 }
 
-fn from_json(json: &str, template: Option<&str>, key: Option<&str>, raw: bool) -> Result<Resolved, String> {
+fn from_json(json: &str, template: Option<&str>, key: Option<&str>, raw: bool, now: Timestamp) -> Result<Resolved, String> {
     let mut reason = String::from("neither key nor template");
     if let Some(template) = template.filter(|template| !template.is_empty()) {
-        match rendered(template, json) {
+        match rendered(template, json, now) {
             Ok(text) => return Ok(Resolved::Text(text)),
             Err(error) => reason = error,
         }
@@ -149,9 +159,9 @@ fn from_json(json: &str, template: Option<&str>, key: Option<&str>, raw: bool) -
     }
 }
 
-fn rendered(template: &str, json: &str) -> Result<String, String> {
+fn rendered(template: &str, json: &str, now: Timestamp) -> Result<String, String> {
     let input = serde_json::from_str(json).map_err(|error| error.to_string())?;
-    let text = language::template(template, &input)?;
+    let text = language::Template::parse(template)?.render(&input, now)?;
     // Nothing to show for: an absent value prints like this.
     if text.is_empty() || text == "<no value>" {
         return Err("the template gives nothing".to_owned());

@@ -107,7 +107,7 @@ impl Executor {
             action
         } else {
             let document = serde_json::to_value(action).unwrap_or(Value::Null);
-            let document = parameter::apply(document, &action.parameters, &firing.events)?;
+            let document = parameter::apply(document, &action.parameters, firing.inputs())?;
             patched = decode::<HttpTrigger>("http", &document)?;
             &patched
         };
@@ -132,7 +132,7 @@ impl Executor {
             request = request.basic_auth(user.unwrap_or_default(), password);
         }
         if !action.payload.is_empty() {
-            request = request.body(parameter::payload(&action.payload, &firing.events)?);
+            request = request.body(parameter::payload(&action.payload, firing.inputs())?);
         }
         let answer = request.send().await.map_err(|error| failed(explain(&error)))?;
         let status = answer.status().as_u16();
@@ -172,7 +172,7 @@ impl Executor {
             }
         }
         for (index, parameter) in action.dynamic_headers.iter().enumerate() {
-            if let Some(text) = parameter::text(index, parameter, &firing.events)? {
+            if let Some(text) = parameter::text(index, parameter, firing.inputs())? {
                 headers.insert(header_name(&parameter.dest)?, value(&parameter.dest, &text)?);
             }
         }

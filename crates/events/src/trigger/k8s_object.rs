@@ -131,13 +131,13 @@ impl Executor {
         let mut object = self.source(action, namespace).await?;
         let live_first = action.live_object && action.operation.as_deref() == Some("update");
         if !live_first {
-            object = parameter::apply(object, &action.parameters, &firing.events)?;
+            object = parameter::apply(object, &action.parameters, firing.inputs())?;
         }
         let target = self.target(&client, &object, namespace).await?;
         if live_first {
             let live = target.get().await?;
             let live = live.and_then(|live| serde_json::to_value(live).ok()).unwrap_or(object);
-            object = parameter::apply(live, &action.parameters, &firing.events)?;
+            object = parameter::apply(live, &action.parameters, firing.inputs())?;
         }
         let outcome = match action.operation.as_deref() {
             None | Some("" | "create") => target.create(object, firing).await,

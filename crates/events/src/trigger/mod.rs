@@ -24,7 +24,7 @@ use crate::{
     },
     sensor::{
         checked::{Task, decode},
-        parameter::{self, Events, ParameterError},
+        parameter::{self, Events, Inputs, ParameterError},
         retry::Retry,
     },
 };
@@ -142,6 +142,13 @@ pub struct Firing {
     pub now: Timestamp,
 }
 
+impl Firing {
+    /// What parameters take their values from.
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs { events: &self.events, now: self.now }
+    }
+}
+
 /// An action that failed.
 #[derive(Debug, Error)]
 pub enum TriggerError {
@@ -187,7 +194,7 @@ impl Executor {
         let action = match &task.fixed {
             Some(action) => action.clone(),
             None => {
-                let template = parameter::apply(task.template.clone(), &task.parameters, &firing.events)?;
+                let template = parameter::apply(task.template.clone(), &task.parameters, firing.inputs())?;
                 Arc::new(decode_template("template", &template)?)
             }
         };

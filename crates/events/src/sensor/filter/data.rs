@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use reconcile_core::object::FieldError;
 use regex::Regex;
 use serde_json::Value;
 
 use crate::{
     api::sensor,
-    sensor::language::{self, Found},
+    sensor::language::{self, Found, Template},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ enum Wanted {
 #[derive(Clone, Debug)]
 pub(super) struct DataFilter {
     path: String,
-    template: String,
+    template: Option<Template>,
     comparator: Comparator,
     wanted: Wanted,
     raw: sensor::DataFilter,
@@ -63,6 +64,8 @@ impl DataFilter {
             "<=" => Comparator::LessOrEqual,
             other => return Err(at("comparator", format!("{other:?} is not >=, >, =, !=, < or <="))),
         };
+        let template = (!raw.template.is_empty()).then(|| Template::parse(&raw.template)).transpose();
+        let template = template.map_err(|error| at("template", error))?;
         let numbered = raw.value.iter().enumerate();
         // A template makes a text of every value.
         let kind = if raw.template.is_empty() { raw.type_.as_str() } else { "string" };
@@ -97,23 +100,23 @@ impl DataFilter {
         };
         Ok(Self {
             path: raw.path.clone(),
-            template: raw.template.clone(),
+            template,
             comparator,
             wanted,
             raw: raw.clone(),
         })
     }
 
-    pub(super) fn admit(&self, json: &str) -> Result<(), String> {
+    pub(super) fn admit(&self, json: &str, now: Timestamp) -> Result<(), String> {
         let path = &self.path;
         let Some(found) = language::get(json, path) else {
             return Err(format!("data: nothing at {path:?}"));
         };
-        let text = if self.template.is_empty() {
-            found.text.clone()
-        } else {
-            language::template(&self.template, &Value::String(found.text.clone()))
-                .map_err(|error| format!("data: {path}: template: {error}"))?
+        let text = match &self.template {
+            None => found.text.clone(),
+            Some(template) => template
+                .render(&Value::String(found.text.clone()), now)
+                .map_err(|error| format!("data: {path}: template: {error}"))?,
         };
         if self.matches(&found, &text)? { Ok(()) } else { Err(format!("data: {path} is {text:?}")) }
     }

@@ -8,6 +8,7 @@ mod data;
 mod expr;
 mod time;
 
+use jiff::Timestamp;
 use reconcile_core::object::FieldError;
 
 use self::{data::DataFilter, expr::ExprFilter, time::TimeWindow};
@@ -99,7 +100,7 @@ impl Filters {
     }
 
     /// Whether the event counts; the error says why not.
-    pub fn admit(&self, event: &CloudEvent) -> Result<(), String> {
+    pub fn admit(&self, event: &CloudEvent, now: Timestamp) -> Result<(), String> {
         // Events without payload pass the filters that look at it.
         let json = if event.data.is_empty() { None } else { Some(data_as_json(event)) };
         let exprs = (!self.exprs.is_empty()).then(|| match &json {
@@ -110,7 +111,7 @@ impl Filters {
         let data = (!self.data.is_empty()).then(|| match &json {
             None => Ok(()),
             Some(Err(reason)) => Err(reason.clone()),
-            Some(Ok(json)) => self.data_logic.join(self.data.iter().map(|filter| filter.admit(json))),
+            Some(Ok(json)) => self.data_logic.join(self.data.iter().map(|filter| filter.admit(json, now))),
         });
         let context = self.context.as_ref().map(|filter| context::admit(filter, event));
         let time = self.time.as_ref().map(|window| window.admit(event));

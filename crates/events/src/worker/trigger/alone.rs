@@ -118,7 +118,7 @@ async fn judge_and_act(context: &Context, held: &Held) -> Outcome {
             return if parked { Outcome::Done } else { Outcome::Again(DEAD_LETTER_PAUSE) };
         }
     };
-    if let Verdict::Discarded(reason) = dependency.judge(&event) {
+    if let Verdict::Discarded(reason) = dependency.judge(&event, context.clock.now()) {
         tracing::debug!(sensor = %context.sensor.key, dependency = %dependency.name, event = %event.id, reason, "event discarded");
         return Outcome::Done;
     }

@@ -221,7 +221,7 @@ impl Lane {
                 return Ok(());
             }
         };
-        if let Verdict::Discarded(reason) = dependency.judge(&event) {
+        if let Verdict::Discarded(reason) = dependency.judge(&event, context.clock.now()) {
             tracing::debug!(sensor = %context.sensor.key, dependency = %dependency.name, event = %event.id, reason, "event discarded");
             self.let_go(place).await;
             return Ok(());
