@@ -9,4 +9,6 @@ mod write;
 
 pub use events::EventSink;
 pub use finalizer::{add_finalizer, remove_finalizer};
-pub use write::{ApplyError, Deleted, create, delete, get, merge_patch, resource_of, server_side};
+pub use write::{
+    ApplyError, Deleted, create, delete, get, merge_patch, replace, resource_of, server_side,
+};

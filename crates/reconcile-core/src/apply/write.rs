@@ -106,6 +106,27 @@ pub async fn create(
         .map_err(|error| ApplyError::new("create", &resource.kind, key, error))
 }
 
+/// Replaces an object by `object`, which must carry the resourceVersion that it was read at.
+pub async fn replace(
+    client: &Client,
+    resource: &ApiResource,
+    key: &ObjectKey,
+    object: &Value,
+    manager: &str,
+) -> Result<DynamicObject, ApplyError> {
+    let failed = |error| ApplyError::new("replace", &resource.kind, key, error);
+    let params = PostParams {
+        field_manager: Some(manager.to_owned()),
+        ..PostParams::default()
+    };
+    let object: DynamicObject = serde_json::from_value(object.clone())
+        .map_err(|error| failed(kube::Error::SerdeError(error)))?;
+    api(client, resource, key)
+        .replace(&key.name, &params, &object)
+        .await
+        .map_err(failed)
+}
+
 /// Server-side apply. With `force`, fields that others own are taken over; with `dry_run` nothing is
 /// written and the answer is what would be.
 pub async fn server_side(

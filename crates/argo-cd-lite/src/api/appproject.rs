@@ -1,0 +1,77 @@
+//! `AppProject`: what the applications of a project may do.
+
+use kube::core::NamespaceResourceScope;
+use reconcile_core::object::Kind;
+use serde::{Deserialize, Serialize};
+
+/// Marker of the kind `AppProject`.
+#[derive(Clone, Copy, Debug)]
+pub struct AppProject;
+
+impl Kind for AppProject {
+    const KIND: &'static str = "AppProject";
+    const PLURAL: &'static str = "appprojects";
+    type Scope = NamespaceResourceScope;
+    type Spec = AppProjectSpec;
+    type Status = ProjectStatus;
+}
+
+/// The status is written by the API server of upstream only (tokens of roles).
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ProjectStatus {}
+
+/// The limits of a project.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AppProjectSpec {
+    /// Globs of repositories; `!` denies.
+    pub source_repos: Vec<String>,
+    /// Clusters and namespaces; `!` denies.
+    pub destinations: Vec<ProjectDestination>,
+    /// Cluster-scoped kinds that are allowed; none when empty.
+    pub cluster_resource_whitelist: Vec<ClusterResourceItem>,
+    /// Cluster-scoped kinds that are refused.
+    pub cluster_resource_blacklist: Vec<ClusterResourceItem>,
+    /// Namespaced kinds that are allowed; all when absent, none when an empty list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace_resource_whitelist: Option<Vec<GroupKindItem>>,
+    /// Namespaced kinds that are refused.
+    pub namespace_resource_blacklist: Vec<GroupKindItem>,
+    /// Globs of namespaces outside the control plane whose Applications may use the project.
+    pub source_namespaces: Vec<String>,
+}
+
+/// A cluster and a namespace, both globs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ProjectDestination {
+    /// URL of the API server.
+    pub server: String,
+    /// Symbolic name of the cluster.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+}
+
+/// A kind of namespaced objects; both members are globs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct GroupKindItem {
+    /// Group.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+}
+
+/// A kind of cluster-scoped objects; all members are globs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ClusterResourceItem {
+    /// Group.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+    /// Name; empty means any.
+    pub name: String,
+}

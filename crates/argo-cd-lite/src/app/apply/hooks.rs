@@ -1,0 +1,107 @@
+//! Hooks that have ended, and objects that go.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::api::PropagationPolicy;
+use reconcile_core::apply::{Deleted, delete, get, remove_finalizer};
+
+use super::super::{Context, ObserveError};
+use crate::{
+    api::{FIELD_MANAGER, HOOK_FINALIZER},
+    cluster::{Live, ResourceId},
+    sync::plan::HookObject,
+};
+
+/// Writes at the same time.
+const WRITES: usize = 16;
+
+type Now = (ResourceId, Option<Arc<Live>>);
+
+/// Takes the finalizer off hooks, and deletes those that are to go.
+pub(super) async fn settle(context: &Context, hooks: &[HookObject]) -> Result<Vec<Now>, ObserveError> {
+    // By position: the compiler cannot prove a stream of references to be Send.
+    stream::iter(0..hooks.len())
+        .map(|at| settle_one(context, &hooks[at]))
+        .buffer_unordered(WRITES)
+        .try_collect()
+        .await
+}
+
+async fn settle_one(context: &Context, hook: &HookObject) -> Result<Now, ObserveError> {
+    let gone = |context: &Context| {
+        context.live.deleted(&hook.id, &hook.uid);
+        Ok((hook.id.clone(), None))
+    };
+    let Some(served) = context.discovery.preferred(&hook.id.kind) else {
+        return gone(context);
+    };
+    let key = hook.id.key();
+    if hook.finalizer {
+        let Some(object) = get(&context.client, &served.resource, &key).await? else {
+            return gone(context);
+        };
+        if object.metadata.uid.as_deref() != Some(hook.uid.as_str()) {
+            return Ok((hook.id.clone(), context.live.written(&hook.id.kind, &object)));
+        }
+        let present = object.metadata.finalizers.clone().unwrap_or_default();
+        let version = object.metadata.resource_version.clone().unwrap_or_default();
+        let being_deleted = object.metadata.deletion_timestamp.is_some();
+        if present.iter().any(|name| name == HOOK_FINALIZER) {
+            let written = remove_finalizer(
+                &context.client, &served.resource, &key, &present, &version, HOOK_FINALIZER, FIELD_MANAGER,
+            )
+            .await?;
+            match written {
+                None => return gone(context),
+                Some(_) if being_deleted && present.len() == 1 => return gone(context),
+                Some(object) => drop(context.live.written(&hook.id.kind, &object)),
+            }
+        }
+    }
+    if hook.delete {
+        // Background: the next hook of this name has another uid, so old dependents are no trouble.
+        let deleted =
+            delete(&context.client, &served.resource, &key, Some(&hook.uid), PropagationPolicy::Background).await?;
+        if deleted == Deleted::Gone {
+            return gone(context);
+        }
+    }
+    Ok((hook.id.clone(), context.live.get(&hook.id)))
+}
+
+/// Deletes objects of an application that is being deleted.
+pub(super) async fn delete_all(
+    context: &Context,
+    objects: &[(ResourceId, String)],
+    foreground: bool,
+) -> Result<Vec<Now>, ObserveError> {
+    let propagation =
+        || if foreground { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
+    stream::iter(0..objects.len())
+        .map(|at| delete_one(context, &objects[at].0, &objects[at].1, propagation()))
+        .buffer_unordered(WRITES)
+        .try_collect()
+        .await
+}
+
+async fn delete_one(
+    context: &Context,
+    id: &ResourceId,
+    uid: &str,
+    propagation: PropagationPolicy,
+) -> Result<Now, ObserveError> {
+    let Some(served) = context.discovery.preferred(&id.kind) else {
+        return Ok((id.clone(), None));
+    };
+    match delete(&context.client, &served.resource, &id.key(), Some(uid), propagation).await {
+        Ok(Deleted::Gone) => {
+            context.live.deleted(id, uid);
+            Ok((id.clone(), None))
+        }
+        Ok(Deleted::Pending) => Ok((id.clone(), context.live.get(id))),
+        // Another object of that name has taken its place.
+        Err(error) if error.code() == Some(409) => Ok((id.clone(), context.live.get(id))),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,44 @@
+//! The destination namespace.
+
+use kube::core::GroupVersionKind;
+use reconcile_core::{
+    apply::{resource_of, server_side},
+    object::ObjectKey,
+};
+use serde_json::json;
+
+use super::super::{Context, ObserveError};
+use crate::api::{FIELD_MANAGER, ManagedNamespaceMetadata, Phase, ResourceResult};
+
+/// Creates the namespace, or gives it labels and annotations. It is not tracked: it outlives the
+/// application.
+pub(super) async fn ensure(
+    context: &Context,
+    name: &str,
+    metadata: Option<&ManagedNamespaceMetadata>,
+) -> Result<ResourceResult, ObserveError> {
+    let resource = resource_of(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
+    let mut wanted = json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": { "name": name },
+    });
+    if let Some(metadata) = metadata {
+        wanted["metadata"]["labels"] = json!(metadata.labels);
+        wanted["metadata"]["annotations"] = json!(metadata.annotations);
+    }
+    let existed = context.memory.knows_namespace(name);
+    server_side(&context.client, &resource, &ObjectKey::new("", name), &wanted, FIELD_MANAGER, true, false)
+        .await?;
+    context.memory.set_namespace(name, true);
+    Ok(ResourceResult {
+        version: "v1".to_owned(),
+        kind: "Namespace".to_owned(),
+        name: name.to_owned(),
+        status: "Synced".to_owned(),
+        message: format!("namespace/{name} {}", if existed { "configured" } else { "created" }),
+        hook_phase: Some(Phase::Succeeded),
+        sync_phase: "PreSync".to_owned(),
+        ..ResourceResult::default()
+    })
+}

@@ -1,0 +1,246 @@
+//! Applying one object.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::api::{DynamicObject, PropagationPolicy};
+use reconcile_core::{
+    apply::{ApplyError, Deleted, create, delete, get, server_side},
+    reconcile::{Classify, ErrorClass},
+};
+use serde_json::{Value, json};
+
+use super::super::{Context, ObserveError};
+use crate::{
+    api::{ANNOTATION_OPERATION, FIELD_MANAGER, HOOK_FINALIZER},
+    cluster::{Live, ResourceId, Served},
+    diff::{IgnoreRules, keep_live},
+    render::Target,
+    sync::plan::Task,
+};
+
+/// How objects are applied in this sync.
+pub(super) struct Mode {
+    pub(super) replace: bool,
+    pub(super) force: bool,
+    pub(super) respect_ignored: bool,
+    pub(super) propagation: PropagationPolicy,
+}
+
+/// Time that a forced replacement waits for the old object to go.
+const GONE: Duration = Duration::from_secs(30);
+/// Time that a definition gets to be established; upstream's is 3 s.
+const ESTABLISHED: Duration = Duration::from_secs(3);
+/// Pause between two looks while waiting.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The object as kubectl names it, for example `deployment.apps/web`.
+pub(super) fn title(id: &ResourceId) -> String {
+    let kind = id.kind.kind.to_lowercase();
+    match id.kind.group.as_ref() {
+        "" => format!("{kind}/{}", id.name),
+        group => format!("{kind}.{group}/{}", id.name),
+    }
+}
+
+/// The manifest of a task. Hooks get their final name, the finalizer that keeps their result readable,
+/// and the mark of the operation.
+pub(super) fn manifest(task: &Task, target: &Target, operation: &str) -> Value {
+    let mut manifest = target.value();
+    if !task.is_hook() {
+        return manifest;
+    }
+    let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return manifest;
+    };
+    metadata.remove("generateName");
+    metadata.insert("name".to_owned(), json!(&*task.id.name));
+    let finalizers = metadata.entry("finalizers").or_insert_with(|| json!([]));
+    if let Some(finalizers) = finalizers.as_array_mut()
+        && !finalizers.iter().any(|name| name == HOOK_FINALIZER)
+    {
+        finalizers.push(json!(HOOK_FINALIZER));
+    }
+    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+    if annotations.is_object() {
+        annotations[ANNOTATION_OPERATION] = json!(operation);
+        if target.generate_name.is_some()
+            && let Some(tracking) = annotations.get(crate::api::ANNOTATION_TRACKING_ID).and_then(Value::as_str)
+        {
+            // Stamped when the name was not known yet.
+            let stamped = format!("{tracking}{}", task.id.name);
+            annotations[crate::api::ANNOTATION_TRACKING_ID] = json!(stamped);
+        }
+    }
+    manifest
+}
+
+/// The text of a refusal by the API server; other failures are errors of the pass.
+pub(super) fn refusal(error: ApplyError) -> Result<String, ObserveError> {
+    match (error.class(), error.code()) {
+        (ErrorClass::Fenced, _) | (_, None) => Err(error.into()),
+        _ => Ok(error.reason),
+    }
+}
+
+async fn served(context: &Context, task: &Task) -> Result<Option<Arc<Served>>, ObserveError> {
+    if let Some(served) = context.discovery.version(&task.id.kind, &task.version) {
+        return Ok(Some(served));
+    }
+    context.discovery.refresh(false).await?;
+    Ok(context.discovery.version(&task.id.kind, &task.version))
+}
+
+fn unserved(task: &Task) -> String {
+    format!(
+        "the cluster does not serve {} in version {}; is its definition installed?",
+        task.id.kind, task.version
+    )
+}
+
+/// Tries without effect. The inner error is a refusal.
+pub(super) async fn rehearse(
+    context: &Context,
+    task: &Task,
+    manifest: &Value,
+) -> Result<Result<String, String>, ObserveError> {
+    let Some(served) = served(context, task).await? else { return Ok(Err(unserved(task))) };
+    let tried =
+        server_side(&context.client, &served.resource, &task.id.key(), manifest, FIELD_MANAGER, true, true).await;
+    match tried {
+        Ok(_) => {
+            let verb = if task.live.is_some() { "configured" } else { "created" };
+            Ok(Ok(format!("{} {verb}", title(&task.id))))
+        }
+        Err(error) => refusal(error).map(Err),
+    }
+}
+
+/// Applies. Gives the object as it is now and a message; the inner error is a refusal.
+#[expect(clippy::type_complexity, reason = "two levels of failure, used in one place")]
+pub(super) async fn apply(
+    context: &Context,
+    task: &Task,
+    mut manifest: Value,
+    mode: &Mode,
+    rules: &IgnoreRules,
+) -> Result<Result<(Option<Arc<Live>>, String), String>, ObserveError> {
+    let Some(served) = served(context, task).await? else { return Ok(Err(unserved(task))) };
+    let own = &task.marks.options;
+    let replace = (mode.replace || own.has("Replace=true")) && !own.has("Replace=false");
+    let force = mode.force || own.has("Force=true");
+    let pointers = rules.pointers(&task.id);
+    let mut current = None;
+    if task.live.is_some() && (replace || (mode.respect_ignored && !pointers.is_empty())) {
+        current = get(&context.client, &served.resource, &task.id.key()).await?;
+    }
+    if mode.respect_ignored
+        && let Some(current) = &current
+        && let Ok(live) = serde_json::to_value(current)
+    {
+        for pointer in &pointers {
+            keep_live(&mut manifest, &live, pointer);
+        }
+    }
+    let written = if task.is_hook() || (!replace && !force) {
+        server_side(&context.client, &served.resource, &task.id.key(), &manifest, FIELD_MANAGER, true, false).await
+    } else {
+        replace_object(context, task, &served, &manifest, current.as_ref(), force).await
+    };
+    match written {
+        Ok(object) => {
+            let live = context
+                .live
+                .written(&task.id.kind, &object)
+                .unwrap_or_else(|| Arc::new(live_of(&served, &object)));
+            let verb = match &task.live {
+                None => "created",
+                Some(before) if before.uid != live.uid => "replaced",
+                Some(before) if before.hash == live.hash => "unchanged",
+                Some(_) => "configured",
+            };
+            Ok(Ok((Some(live), format!("{} {verb}", title(&task.id)))))
+        }
+        Err(error) => {
+            if error.code() == Some(404) {
+                // Most likely the namespace has gone since it was seen.
+                context.memory.set_namespace(&task.id.namespace, false);
+            }
+            refusal(error).map(Err)
+        }
+    }
+}
+
+fn live_of(served: &Served, object: &DynamicObject) -> Live {
+    let resource = &served.resource;
+    Live::of(&resource.group, &resource.version, &resource.kind, object)
+}
+
+/// `Replace`: the whole object becomes what Git says. With `force`, by deleting it first; definitions
+/// and namespaces are never deleted for that.
+async fn replace_object(
+    context: &Context,
+    task: &Task,
+    served: &Served,
+    manifest: &Value,
+    current: Option<&DynamicObject>,
+    force: bool,
+) -> Result<DynamicObject, ApplyError> {
+    let key = task.id.key();
+    let precious = matches!(task.id.kind.kind.as_ref(), "CustomResourceDefinition" | "Namespace");
+    if force && !precious && let Some(live) = &task.live {
+        let deleted =
+            delete(&context.client, &served.resource, &key, Some(&live.uid), PropagationPolicy::Foreground).await?;
+        if deleted == Deleted::Pending {
+            await_gone(context, served, &task.id, &live.uid).await?;
+        }
+        context.live.deleted(&task.id, &live.uid);
+    } else if let Some(current) = current {
+        let mut whole = manifest.clone();
+        if let Some(metadata) = whole.get_mut("metadata") {
+            metadata["resourceVersion"] = json!(current.metadata.resource_version);
+        }
+        return reconcile_core::apply::replace(&context.client, &served.resource, &key, &whole, FIELD_MANAGER).await;
+    } else if task.live.is_some() {
+        return server_side(&context.client, &served.resource, &key, manifest, FIELD_MANAGER, true, false).await;
+    }
+    let object: DynamicObject =
+        serde_json::from_value(manifest.clone()).unwrap_or_else(|_| DynamicObject::new(&key.name, &served.resource));
+    create(&context.client, &served.resource, &key, &object, FIELD_MANAGER).await
+}
+
+async fn await_gone(
+    context: &Context,
+    served: &Served,
+    id: &ResourceId,
+    uid: &str,
+) -> Result<(), ApplyError> {
+    let looks = GONE.as_millis() / LOOK.as_millis();
+    for _ in 0..looks {
+        match get(&context.client, &served.resource, &id.key()).await? {
+            Some(object) if object.metadata.uid.as_deref() == Some(uid) => tokio::time::sleep(LOOK).await,
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a definition is established; one that is late is no error here, its objects will tell.
+pub(super) async fn await_established(context: &Context, id: &ResourceId) -> Result<(), ObserveError> {
+    let Some(served) = context.discovery.preferred(&id.kind) else { return Ok(()) };
+    let looks = ESTABLISHED.as_millis() / LOOK.as_millis();
+    for _ in 0..looks {
+        let found = get(&context.client, &served.resource, &id.key()).await?;
+        let conditions = found.as_ref().and_then(|object| object.data.pointer("/status/conditions")?.as_array());
+        let established = conditions.is_some_and(|conditions| {
+            conditions.iter().any(|condition| {
+                condition.get("type").and_then(Value::as_str) == Some("Established")
+                    && condition.get("status").and_then(Value::as_str) == Some("True")
+            })
+        });
+        if established {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}

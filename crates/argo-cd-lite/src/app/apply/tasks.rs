@@ -1,0 +1,277 @@
+//! Tasks of a sync, group after group.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::SignedDuration;
+use kube::api::PropagationPolicy;
+use reconcile_core::apply::{Deleted, delete};
+
+use super::{
+    super::{Context, Observed, ObserveError, plan::Run},
+    Outcome, Tasks,
+    object::{self, Mode},
+};
+use crate::{
+    api::Phase,
+    diff::IgnoreRules,
+    health,
+    render::TargetSet,
+    sync::plan::{Task, TaskKind},
+};
+
+/// Writes of one application at the same time; more would only queue in the API server, whose
+/// fairness would then slow down everybody else.
+const WRITES: usize = 24;
+/// Time for controllers to see a change of an object whose status does not tell how fresh it is.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Carries out a step of a sync.
+pub(super) async fn run(context: &Context, observed: &Observed, run: &Run) -> Result<Tasks, ObserveError> {
+    let source = if run.own_source { observed.sync_source.as_ref() } else { Some(&observed.source) };
+    let Some((_, set)) = source.and_then(|source| source.ready()) else {
+        return Ok(Tasks::default());
+    };
+    let work = Work {
+        context,
+        observed,
+        run,
+        set,
+        rules: IgnoreRules::new(&observed.spec.ignore_differences),
+        mode: mode(run),
+    };
+    let mut tasks = Tasks { dry_run: run.dry_run, ..Tasks::default() };
+    let rehearsed = work.rehearse().await?;
+    if rehearsed.iter().any(failed) || run.dry_run {
+        tasks.refused = rehearsed.iter().any(failed);
+        tasks.outcomes = rehearsed;
+        if run.dry_run {
+            let phase = if tasks.refused { Phase::Failed } else { Phase::Succeeded };
+            context.metrics.synced(&observed.key, observed.spec.project_name(), phase, true);
+        } else {
+            tasks.outcomes.retain(failed);
+        }
+        return Ok(tasks);
+    }
+    for group in &run.groups {
+        // By position: the compiler cannot prove a stream of references to be Send.
+        let outcomes: Vec<Outcome> = stream::iter(0..group.len())
+            .map(|at| work.carry_out(&group[at]))
+            .buffer_unordered(WRITES)
+            .try_collect()
+            .await?;
+        let stop = outcomes.iter().any(failed);
+        tasks.outcomes.extend(outcomes);
+        if stop {
+            break;
+        }
+        work.await_definitions(group).await?;
+    }
+    tasks.outcomes.sort_by(|a, b| a.id.cmp(&b.id));
+    work.note_settling(&tasks.outcomes);
+    if run.last {
+        let phase = if tasks.outcomes.iter().any(failed) { Phase::Failed } else { Phase::Succeeded };
+        context.metrics.synced(&observed.key, observed.spec.project_name(), phase, false);
+    }
+    Ok(tasks)
+}
+
+fn mode(run: &Run) -> Mode {
+    Mode {
+        replace: run.options.has("Replace=true"),
+        force: run.force || run.options.has("Force=true"),
+        respect_ignored: run.options.has("RespectIgnoreDifferences=true"),
+        propagation: match run.options.value("PrunePropagationPolicy") {
+            Some("background") => PropagationPolicy::Background,
+            Some("orphan") => PropagationPolicy::Orphan,
+            _ => PropagationPolicy::Foreground,
+        },
+    }
+}
+
+fn failed(outcome: &Outcome) -> bool {
+    outcome.row.hook_phase.is_some_and(Phase::unsuccessful)
+}
+
+struct Work<'a> {
+    context: &'a Context,
+    observed: &'a Observed,
+    run: &'a Run,
+    set: &'a Arc<TargetSet>,
+    rules: IgnoreRules,
+    mode: Mode,
+}
+
+impl Work<'_> {
+    /// Tries the tasks without effect. What cannot be tried because something that this sync brings is
+    /// not there yet counts as fine.
+    async fn rehearse(&self) -> Result<Vec<Outcome>, ObserveError> {
+        let coming: HashSet<&str> = self
+            .set
+            .targets
+            .iter()
+            .filter(|target| target.id.kind.is("", "Namespace") && !self.observed.live.contains_key(&target.id))
+            .map(|target| target.id.name.as_ref())
+            .collect();
+        let missing = self.observed.create_namespace.then_some(self.observed.spec.destination.namespace.as_str());
+        let possible = |task: &Task| {
+            let namespace = task.id.namespace.as_ref();
+            task.is_delete()
+                || (!coming.contains(namespace)
+                    && missing != Some(namespace)
+                    && !self.observed.unserved.contains(&task.id.kind))
+        };
+        let tasks = &self.run.rehearse;
+        let chosen: Vec<usize> = (0..tasks.len()).filter(|at| possible(&tasks[*at])).collect();
+        stream::iter(chosen)
+            .map(|at| self.rehearse_one(&tasks[at]))
+            .buffer_unordered(WRITES)
+            .try_collect()
+            .await
+    }
+
+    async fn rehearse_one(&self, task: &Task) -> Result<Outcome, ObserveError> {
+        let mut row = task.new_row();
+        let what = match task.target() {
+            None if matches!(task.kind, TaskKind::Prune) => Ok("pruned".to_owned()),
+            None => Ok("ignored (requires pruning)".to_owned()),
+            Some(index) => {
+                let manifest = object::manifest(task, &self.set.targets[index], &self.run.operation);
+                object::rehearse(self.context, task, &manifest).await?
+            }
+        };
+        match what {
+            Ok(message) => {
+                "Synced".clone_into(&mut row.status);
+                row.message = format!("{message} (dry run)");
+                row.hook_phase = Some(Phase::Succeeded);
+            }
+            Err(reason) => fail(&mut row, reason),
+        }
+        Ok(Outcome { id: task.id.clone(), row, live: None, same: false })
+    }
+
+    async fn carry_out(&self, task: &Task) -> Result<Outcome, ObserveError> {
+        match task.kind {
+            TaskKind::Keep(_) => {
+                let mut row = task.new_row();
+                "Synced".clone_into(&mut row.status);
+                row.message = format!("{} unchanged", object::title(&task.id));
+                row.hook_phase = Some(Phase::Succeeded);
+                Ok(Outcome { id: task.id.clone(), row, live: None, same: true })
+            }
+            TaskKind::SkipPrune(why) => {
+                let mut row = task.new_row();
+                "PruneSkipped".clone_into(&mut row.status);
+                why.clone_into(&mut row.message);
+                row.hook_phase = Some(Phase::Succeeded);
+                Ok(Outcome { id: task.id.clone(), row, live: None, same: false })
+            }
+            TaskKind::Prune => self.prune(task).await,
+            TaskKind::Apply(index) | TaskKind::Hook(index) => self.apply(task, index).await,
+        }
+    }
+
+    async fn apply(&self, task: &Task, index: usize) -> Result<Outcome, ObserveError> {
+        let target = &self.set.targets[index];
+        let mut row = task.new_row();
+        let manifest = object::manifest(task, target, &self.run.operation);
+        let applied = object::apply(self.context, task, manifest, &self.mode, &self.rules).await?;
+        let (live, message) = match applied {
+            Ok(applied) => applied,
+            Err(reason) => {
+                fail(&mut row, reason);
+                return Ok(Outcome { id: task.id.clone(), row, live: None, same: false });
+            }
+        };
+        row.message = message;
+        row.images = target.images.iter().map(ToString::to_string).collect();
+        if !task.is_hook() {
+            "Synced".clone_into(&mut row.status);
+            if let Some(live) = &live {
+                self.context.differ.applied(target, live, &self.rules);
+            }
+        }
+        Ok(Outcome { id: task.id.clone(), row, live: live.map(Some), same: !task.is_hook() })
+    }
+
+    async fn prune(&self, task: &Task) -> Result<Outcome, ObserveError> {
+        let mut row = task.new_row();
+        let Some(live) = &task.live else {
+            row.hook_phase = Some(Phase::Succeeded);
+            return Ok(Outcome { id: task.id.clone(), row, live: Some(None), same: false });
+        };
+        "Pruned".clone_into(&mut row.status);
+        "pruned".clone_into(&mut row.message);
+        if live.deleting {
+            return Ok(Outcome { id: task.id.clone(), row, live: None, same: false });
+        }
+        let Some(served) = self.context.discovery.preferred(&task.id.kind) else {
+            fail(&mut row, format!("the cluster does not serve kind {} any more", task.id.kind));
+            return Ok(Outcome { id: task.id.clone(), row, live: None, same: false });
+        };
+        let deleted = delete(
+            &self.context.client,
+            &served.resource,
+            &task.id.key(),
+            Some(&live.uid),
+            self.mode.propagation.clone(),
+        )
+        .await;
+        let live = match deleted {
+            Ok(Deleted::Gone) => {
+                self.context.live.deleted(&task.id, &live.uid);
+                row.hook_phase = Some(Phase::Succeeded);
+                Some(None)
+            }
+            Ok(Deleted::Pending) => None,
+            Err(error) => {
+                fail(&mut row, object::refusal(error)?);
+                None
+            }
+        };
+        Ok(Outcome { id: task.id.clone(), row, live, same: false })
+    }
+
+    /// Objects of a new kind can only follow when the API server serves it.
+    async fn await_definitions(&self, group: &[Task]) -> Result<(), ObserveError> {
+        let definitions: Vec<&Task> = group
+            .iter()
+            .filter(|task| &*task.id.kind.kind == "CustomResourceDefinition" && task.target().is_some())
+            .collect();
+        if definitions.is_empty() {
+            return Ok(());
+        }
+        for task in definitions {
+            object::await_established(self.context, &task.id).await?;
+        }
+        self.context.discovery.refresh(true).await?;
+        Ok(())
+    }
+
+    fn note_settling(&self, outcomes: &[Outcome]) {
+        let needs_time = |outcome: &&Outcome| {
+            let kind = &outcome.id.kind;
+            outcome.row.message.ends_with("configured")
+                && health::has_rule(&kind.group, &kind.kind)
+                && !health::is_generation_aware(&kind.group, &kind.kind)
+        };
+        let delay = match self.context.settings.wave_delay {
+            Some(delay) => delay,
+            // A new object has no status yet, and kinds that count generations tell how fresh theirs is.
+            None if outcomes.iter().any(|outcome| needs_time(&outcome)) => SETTLE,
+            None => Duration::ZERO,
+        };
+        let until = (!delay.is_zero() && !self.run.last).then(|| {
+            let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::ZERO);
+            self.context.clock.now().saturating_add(delay).unwrap_or(jiff::Timestamp::MAX)
+        });
+        self.context.memory.set_settle(&self.observed.key, until);
+    }
+}
+
+fn fail(row: &mut crate::api::ResourceResult, reason: String) {
+    "SyncFailed".clone_into(&mut row.status);
+    row.message = reason;
+    row.hook_phase = Some(Phase::Failed);
+}

@@ -1,0 +1,56 @@
+//! What is remembered of applications between passes; losing it costs time, never correctness.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use reconcile_core::object::ObjectKey;
+
+#[derive(Default)]
+struct State {
+    settle: HashMap<ObjectKey, Timestamp>,
+    namespaces: HashSet<String>,
+}
+
+/// Notes about applications. Cloning shares them.
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<State>>);
+
+impl Memory {
+    /// Until when the objects of the application's last wave must be given time.
+    pub fn settle_until(&self, app: &ObjectKey) -> Option<Timestamp> {
+        self.0.lock().settle.get(app).copied()
+    }
+
+    /// Notes when a wave's objects have had their time; `None` when no time is needed.
+    pub fn set_settle(&self, app: &ObjectKey, until: Option<Timestamp>) {
+        let mut state = self.0.lock();
+        match until {
+            Some(until) => drop(state.settle.insert(app.clone(), until)),
+            None => drop(state.settle.remove(app)),
+        }
+    }
+
+    /// True when the namespace was seen.
+    pub fn knows_namespace(&self, name: &str) -> bool {
+        self.0.lock().namespaces.contains(name)
+    }
+
+    /// Notes that a namespace is there, or that it seems not to be.
+    pub fn set_namespace(&self, name: &str, exists: bool) {
+        let mut state = self.0.lock();
+        if exists {
+            state.namespaces.insert(name.to_owned());
+        } else {
+            state.namespaces.remove(name);
+        }
+    }
+
+    /// Drops the notes about an application.
+    pub fn forget(&self, app: &ObjectKey) {
+        self.0.lock().settle.remove(app);
+    }
+}

@@ -1,0 +1,85 @@
+//! The controller of Applications: observe, validate, plan, apply, report.
+
+mod apply;
+mod context;
+mod memory;
+mod observe;
+mod observed;
+pub mod plan;
+mod status;
+mod validate;
+
+pub use context::{Context, Settings};
+pub use memory::Memory;
+pub use observe::ObserveError;
+pub use observed::{Observed, Problem, Refresh, SourceState};
+
+use jiff::Timestamp;
+use reconcile_core::{
+    object::{ObjectKey, Root},
+    reconcile::{Controller, Done, Plan, Report},
+};
+
+use crate::api::Application;
+use plan::Action;
+
+/// The controller; one for all Applications.
+pub struct Applications {
+    context: Context,
+}
+
+impl Applications {
+    /// A controller that acts through `context`.
+    pub fn new(context: Context) -> Self {
+        Self { context }
+    }
+}
+
+impl Controller for Applications {
+    type Kind = Application;
+    type Observed = Observed;
+    type Action = Action;
+    type Applied = apply::Applied;
+    type Error = ObserveError;
+
+    const NAME: &'static str = "argocd-application-controller";
+
+    async fn observe(&self, root: &Root<Application>) -> Result<Observed, ObserveError> {
+        observe::observe(&self.context, root).await
+    }
+
+    fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
+        plan::plan(observed, now)
+    }
+
+    async fn apply(
+        &self,
+        observed: &Observed,
+        action: &Action,
+    ) -> Result<apply::Applied, ObserveError> {
+        apply::apply(&self.context, observed, action).await
+    }
+
+    fn report(
+        observed: &Observed,
+        _plan: &Plan<Action>,
+        done: &[Done<Action, apply::Applied, ObserveError>],
+        now: Timestamp,
+    ) -> Report {
+        let applied: Vec<&apply::Applied> =
+            done.iter().filter_map(|done| done.result.as_ref().ok()).collect();
+        let complete = done.iter().all(|done| done.result.is_ok());
+        status::report(observed, &applied, complete, now)
+    }
+
+    fn reject(root: &Root<Application>, error: &ObserveError, now: Timestamp) -> Report {
+        status::reject(root, error, now)
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        self.context.forget(key);
+    }
+}
+
+#[cfg(test)]
+mod tests;

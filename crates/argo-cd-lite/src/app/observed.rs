@@ -1,0 +1,152 @@
+//! Everything that a plan for one Application may look at.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use reconcile_core::object::ObjectKey;
+use serde_json::Value;
+
+use crate::{
+    api::{ApplicationSpec, ApplicationStatus, Operation},
+    cluster::{GroupKind, Live, ResourceId},
+    render::TargetSet,
+};
+
+/// A request to look again, from the refresh annotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// Ask Git again.
+    Normal,
+    /// Ask Git again and trust nothing that was rendered or compared before.
+    Hard,
+}
+
+/// A condition to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// One of upstream's condition types.
+    pub type_: &'static str,
+    /// In words.
+    pub message: String,
+    /// Stops automated syncs.
+    pub blocks: bool,
+}
+
+impl Problem {
+    /// The spec cannot be acted on.
+    pub fn invalid_spec(message: impl Into<String>) -> Self {
+        Self { type_: "InvalidSpecError", message: message.into(), blocks: true }
+    }
+
+    /// Git and cluster cannot be compared.
+    pub fn comparison(message: impl Into<String>) -> Self {
+        Self { type_: "ComparisonError", message: message.into(), blocks: true }
+    }
+
+    /// Something to know that stops nothing.
+    pub fn remark(type_: &'static str, message: impl Into<String>) -> Self {
+        Self { type_, message: message.into(), blocks: false }
+    }
+}
+
+/// What Git says.
+#[derive(Clone, Debug)]
+pub enum SourceState {
+    /// The targets at a commit.
+    Ready {
+        /// The commit.
+        commit: String,
+        /// The targets.
+        set: Arc<TargetSet>,
+    },
+    /// They cannot be told.
+    Failed {
+        /// Why.
+        message: String,
+        /// It may pass: keep the status of before and say nothing yet.
+        grace: bool,
+    },
+    /// The spec is wrong, so nobody asked.
+    NotAsked,
+}
+
+impl SourceState {
+    /// Commit and targets, when they are known.
+    pub fn ready(&self) -> Option<(&str, &Arc<TargetSet>)> {
+        match self {
+            Self::Ready { commit, set } => Some((commit, set)),
+            _ => None,
+        }
+    }
+}
+
+/// Everything that a plan may look at.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Name under which objects are tracked.
+    pub instance: String,
+    /// Namespace of the control plane.
+    pub control_plane: String,
+    /// The spec, as far as it could be read.
+    pub spec: ApplicationSpec,
+    /// The status, as far as it could be read.
+    pub status: ApplicationStatus,
+    /// The status as it is stored.
+    pub old_status: Value,
+    /// The request, if there is one, or what is wrong with it.
+    pub operation: Option<Result<Operation, String>>,
+    /// Deletion was requested.
+    pub deleting: bool,
+    /// Finalizers as stored.
+    pub finalizers: Vec<String>,
+    /// `skip-reconcile` is on: do nothing at all.
+    pub skip: bool,
+    /// The refresh annotation.
+    pub refresh: Option<Refresh>,
+    /// What Git says at the target revision.
+    pub source: SourceState,
+    /// What Git says at the revision of the operation in work, when that is another one.
+    pub sync_source: Option<SourceState>,
+    /// Live objects that are tracked or aimed at.
+    pub live: HashMap<ResourceId, Arc<Live>>,
+    /// All live objects are known: only then may anything be deleted.
+    pub live_complete: bool,
+    /// Targets whose live object needs no change.
+    pub same: HashSet<ResourceId>,
+    /// Targets that may not be applied, and why.
+    pub refused: BTreeMap<ResourceId, String>,
+    /// Kinds that the cluster does not serve.
+    pub unserved: HashSet<GroupKind>,
+    /// What is wrong with the spec, the project or the repository.
+    pub problems: Vec<Problem>,
+    /// The destination namespace has to be created first.
+    pub create_namespace: bool,
+    /// Until when the objects of the last wave must be given time.
+    pub settle_until: Option<Timestamp>,
+}
+
+impl Observed {
+    /// Tracked objects that `set` does not describe and that are ours to delete: they say of themselves
+    /// who they are, and no other object owns them.
+    pub fn extras(&self, set: &TargetSet) -> Vec<(ResourceId, Arc<Live>)> {
+        let described: HashSet<&ResourceId> = set.targets.iter().map(|target| &target.id).collect();
+        let mut extras: Vec<(ResourceId, Arc<Live>)> = self
+            .live
+            .iter()
+            .filter(|(id, live)| {
+                !described.contains(id)
+                    && !live.owned
+                    && live.belongs_to(&self.instance)
+                    && live.tracking.as_ref().is_some_and(|tracking| tracking.describes(id))
+            })
+            .map(|(id, live)| (id.clone(), live.clone()))
+            .collect();
+        extras.sort_by(|a, b| a.0.cmp(&b.0));
+        extras
+    }
+}

@@ -1,0 +1,129 @@
+//! Does an application sync by itself now?
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::compare::Comparison;
+use crate::{
+    api::{InitiatedBy, Operation, Phase, ResourceRef, RetryStrategy, SyncOperation},
+    app::{Observed, Problem},
+};
+
+/// Retries of an automated sync when the application says nothing.
+const DEFAULT_RETRIES: i64 = 5;
+/// First delay of self-healing, after the first attempt.
+const HEAL_FIRST: f64 = 2.0;
+/// Factor between delays of self-healing.
+const HEAL_FACTOR: f64 = 3.0;
+/// Longest delay of self-healing.
+const HEAL_LONGEST: f64 = 300.0;
+/// Calm after which the count of attempts starts anew, in seconds: a little more than the longest delay.
+const HEAL_CALM: i64 = 330;
+
+/// What automation says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Nothing to do, and why.
+    No(&'static str),
+    /// Not before this time.
+    Later(Timestamp),
+    /// It will not, and a person should know.
+    Refuse(Problem),
+    /// Sync.
+    Sync(Box<Operation>),
+}
+
+/// Decides whether to start an operation.
+pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> Verdict {
+    let Some(policy) = observed.spec.automated() else { return Verdict::No("automated sync is off") };
+    let Some((commit, _)) = observed.source.ready() else { return Verdict::No("the target state is unknown") };
+    if comparison.sync != "OutOfSync" {
+        return Verdict::No("nothing is out of sync");
+    }
+    let (prune, heal) = (policy.prune.unwrap_or(false), policy.self_heal.unwrap_or(false));
+    let mut changed = comparison.rows.iter().filter(|row| row.status == "OutOfSync");
+    if !prune && changed.clone().all(|row| row.requires_pruning) {
+        return Verdict::No("only prunes are due, and automated pruning is off");
+    }
+    let all_go = comparison.rows.iter().filter(|row| !row.hook).all(|row| row.requires_pruning);
+    if prune && !policy.allow_empty.unwrap_or(false) && changed.next().is_some() && all_go {
+        return Verdict::Refuse(Problem::remark(
+            "SyncError",
+            format!("Skipping sync attempt to {commit}: auto-sync will wipe out all resources"),
+        ));
+    }
+    let mut sync = SyncOperation {
+        revision: commit.to_owned(),
+        prune,
+        sync_options: observed.spec.sync_policy.as_ref().map(|policy| policy.sync_options.clone()).unwrap_or_default(),
+        ..SyncOperation::default()
+    };
+    match attempted(observed, commit) {
+        None => {}
+        Some((Phase::Succeeded, ..)) if !heal => {
+            return Verdict::No("this revision was synced already, and self-healing is off");
+        }
+        Some((Phase::Succeeded, finished, attempts)) => {
+            let attempts = if now.as_second() - finished.as_second() > HEAL_CALM { 0 } else { attempts };
+            let due = heal_due(finished, attempts);
+            if now < due {
+                return Verdict::Later(due);
+            }
+            sync.auto_heal_attempts_count = attempts + 1;
+            sync.resources = out_of_sync(comparison, prune);
+        }
+        Some(_) => {
+            let message = observed.status.operation_state.as_ref().map(|state| state.message.as_str()).unwrap_or_default();
+            return Verdict::Refuse(Problem::remark(
+                "SyncError",
+                format!("Failed last sync attempt to {commit}: {message}"),
+            ));
+        }
+    }
+    let retry = observed
+        .spec
+        .sync_policy
+        .as_ref()
+        .and_then(|policy| policy.retry.clone())
+        .unwrap_or(RetryStrategy { limit: DEFAULT_RETRIES, ..RetryStrategy::default() });
+    Verdict::Sync(Box::new(Operation {
+        sync: Some(sync),
+        initiated_by: InitiatedBy { automated: true, ..InitiatedBy::default() },
+        retry,
+        ..Operation::default()
+    }))
+}
+
+/// Phase, end and self-heal attempts of the last operation, when it was about this commit and source.
+fn attempted(observed: &Observed, commit: &str) -> Option<(Phase, Timestamp, i64)> {
+    let state = observed.status.operation_state.as_ref()?;
+    let result = state.sync_result.as_ref()?;
+    let sync = state.operation.sync.as_ref()?;
+    let same = result.revision == commit && result.source == observed.spec.source && !sync.dry_run;
+    let finished = state.finished_at.or(state.started_at)?.timestamp();
+    (same && state.phase.completed()).then_some((state.phase, finished, sync.auto_heal_attempts_count))
+}
+
+fn heal_due(finished: Timestamp, attempts: i64) -> Timestamp {
+    if attempts <= 0 {
+        return finished;
+    }
+    let exponent = i32::try_from(attempts - 1).unwrap_or(i32::MAX).min(16);
+    let delay = (HEAL_FIRST * HEAL_FACTOR.powi(exponent)).min(HEAL_LONGEST);
+    let delay = SignedDuration::try_from_secs_f64(delay).unwrap_or(SignedDuration::ZERO);
+    finished.checked_add(delay).unwrap_or(finished)
+}
+
+/// The objects of a self-heal: what is out of sync, and with pruning also what should go.
+fn out_of_sync(comparison: &Comparison, prune: bool) -> Vec<ResourceRef> {
+    comparison
+        .rows
+        .iter()
+        .filter(|row| row.status == "OutOfSync" && (prune || !row.requires_pruning))
+        .map(|row| ResourceRef {
+            group: row.group.clone(),
+            kind: row.kind.clone(),
+            name: row.name.clone(),
+            namespace: row.namespace.clone(),
+        })
+        .collect()
+}

@@ -1,0 +1,233 @@
+//! Git against cluster: sync status, health, and a row per object.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use crate::{
+    api::ResourceStatus,
+    app::{Observed, Problem, SourceState},
+    cluster::{Live, ResourceId},
+    health::{Code, Health, Member, aggregate},
+    render::TargetSet,
+};
+
+/// The outcome of a comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// `Synced`, `OutOfSync` or `Unknown`.
+    pub sync: &'static str,
+    /// Health of the whole.
+    pub health: Health,
+    /// A row per object, in a stable order.
+    pub rows: Vec<ResourceStatus>,
+    /// Images of live objects.
+    pub images: Vec<String>,
+    /// What a person should know about the objects.
+    pub problems: Vec<Problem>,
+}
+
+/// Live objects as observed, with what this pass has done to them.
+pub struct View<'a> {
+    observed: &'a Observed,
+    changed: HashMap<ResourceId, Option<Arc<Live>>>,
+    applied: HashSet<ResourceId>,
+}
+
+impl<'a> View<'a> {
+    /// As observed.
+    pub fn new(observed: &'a Observed) -> Self {
+        Self { observed, changed: HashMap::new(), applied: HashSet::new() }
+    }
+
+    /// The object is now like this, and what was applied is what Git says.
+    pub fn apply(&mut self, id: &ResourceId, live: Option<Arc<Live>>, same: bool) {
+        if same {
+            self.applied.insert(id.clone());
+        }
+        self.changed.insert(id.clone(), live);
+    }
+
+    fn live(&self, id: &ResourceId) -> Option<&Arc<Live>> {
+        match self.changed.get(id) {
+            Some(changed) => changed.as_ref(),
+            None => self.observed.live.get(id),
+        }
+    }
+
+    fn same(&self, id: &ResourceId) -> bool {
+        self.applied.contains(id) || self.observed.same.contains(id)
+    }
+
+    /// All live objects of the application that are not in `described`.
+    fn others(&self, described: &HashSet<&ResourceId>) -> Vec<(&ResourceId, &Arc<Live>)> {
+        let known = self.observed.live.keys().filter(|id| !self.changed.contains_key(*id));
+        let mut others: Vec<(&ResourceId, &Arc<Live>)> = known
+            .chain(self.changed.keys())
+            .filter(|id| !described.contains(id))
+            .filter_map(|id| Some((id, self.live(id)?)))
+            .filter(|(_, live)| !live.owned && live.belongs_to(&self.observed.instance))
+            .collect();
+        others.sort_by(|a, b| a.0.cmp(b.0));
+        others
+    }
+}
+
+/// Compares.
+pub fn compare(view: &View<'_>) -> Comparison {
+    let mut tally = Tally::default();
+    let empty = TargetSet::default();
+    let set = match &view.observed.source {
+        SourceState::Ready { set, .. } => set.as_ref(),
+        SourceState::Failed { .. } | SourceState::NotAsked => &empty,
+    };
+    let known = view.observed.source.ready().is_some() && view.observed.live_complete;
+    let mut described: HashSet<&ResourceId> = HashSet::new();
+    for target in &set.targets {
+        described.insert(&target.id);
+        if target.marks.is_hook() {
+            continue;
+        }
+        let live = view.live(&target.id);
+        let same = live.is_some() && target.generate_name.is_none() && view.same(&target.id);
+        tally.row(&target.id, &target.version, i64::from(target.marks.wave), if same { "Synced" } else { "OutOfSync" }, false);
+        tally.out_of_sync |= !same;
+        if !target.marks.ignore_health {
+            tally.member(&target.id, live, view.observed);
+        }
+        shared(view.observed, &target.id, live, &mut tally.problems);
+    }
+    for (id, live) in view.others(&described) {
+        let marks = live.marks();
+        if marks.is_hook() {
+            tally.hook(id, live);
+            continue;
+        }
+        let own = live.tracking.as_ref().is_some_and(|tracking| tracking.describes(id));
+        // A copy made by another controller is shown, and otherwise left alone.
+        let status = match (known, own) {
+            (false, _) => "Unknown",
+            (true, true) => "OutOfSync",
+            (true, false) => "",
+        };
+        tally.row(id, &live.version, i64::from(marks.wave), status, known && own);
+        tally.out_of_sync |= known && own && !marks.ignore_extraneous;
+        if own && !marks.ignore_health {
+            tally.member(id, Some(live), view.observed);
+        }
+    }
+    tally.finish(view, set, known)
+}
+
+/// Somebody else tracks an object that Git describes here.
+fn shared(observed: &Observed, id: &ResourceId, live: Option<&Arc<Live>>, problems: &mut Vec<Problem>) {
+    let Some(tracking) = live.and_then(|live| live.tracking.as_ref()) else { return };
+    if tracking.instance != observed.instance && tracking.describes(id) {
+        problems.push(Problem::remark(
+            "SharedResourceWarning",
+            format!("{id} is part of applications {} and {}", observed.instance, tracking.instance),
+        ));
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    rows: Vec<ResourceStatus>,
+    out_of_sync: bool,
+    healths: Vec<(ResourceId, bool, Option<Health>)>,
+    problems: Vec<Problem>,
+}
+
+impl Tally {
+    fn row(&mut self, id: &ResourceId, version: &str, wave: i64, status: &str, pruning: bool) {
+        self.rows.push(ResourceStatus {
+            group: id.kind.group.to_string(),
+            version: version.to_owned(),
+            kind: id.kind.kind.to_string(),
+            namespace: id.namespace.to_string(),
+            name: id.name.to_string(),
+            status: status.to_owned(),
+            sync_wave: wave,
+            requires_pruning: pruning,
+            ..ResourceStatus::default()
+        });
+    }
+
+    fn hook(&mut self, id: &ResourceId, live: &Live) {
+        self.row(id, &live.version, i64::from(live.marks().wave), "", false);
+        if let Some(row) = self.rows.last_mut() {
+            row.hook = true;
+        }
+    }
+
+    fn member(&mut self, id: &ResourceId, live: Option<&Arc<Live>>, observed: &Observed) {
+        // An application that describes itself does not wait for itself.
+        let itself = id.kind.is("argoproj.io", "Application")
+            && *id.name == observed.key.name
+            && *id.namespace == observed.key.namespace;
+        if !itself {
+            let health = live.and_then(|live| live.health.clone());
+            self.healths.push((id.clone(), live.is_some(), health));
+        }
+    }
+
+    fn finish(mut self, view: &View<'_>, set: &TargetSet, known: bool) -> Comparison {
+        self.rows.sort_by(|a, b| {
+            (&a.group, &a.kind, &a.namespace, &a.name, &a.version)
+                .cmp(&(&b.group, &b.kind, &b.namespace, &b.name, &b.version))
+        });
+        let members: Vec<Member<'_>> = self
+            .healths
+            .iter()
+            .map(|(id, live, health)| Member {
+                kind: &id.kind.kind,
+                namespace: &id.namespace,
+                name: &id.name,
+                live: *live,
+                health: health.as_ref(),
+                is_application: id.kind.is("argoproj.io", "Application"),
+            })
+            .collect();
+        let health = match &view.observed.source {
+            // Nothing is known of what should be there, and nothing is there.
+            SourceState::NotAsked | SourceState::Failed { .. } if members.is_empty() => Health::of(Code::Healthy),
+            _ => aggregate(&members),
+        };
+        let sync = match (known, self.out_of_sync) {
+            (false, _) => "Unknown",
+            (true, true) => "OutOfSync",
+            (true, false) => "Synced",
+        };
+        for id in &set.repeated {
+            self.problems.push(Problem::remark(
+                "RepeatedResourceWarning",
+                format!("Resource {id} appeared more than once among application resources."),
+            ));
+        }
+        for id in &set.excluded {
+            self.problems.push(Problem::remark(
+                "ExcludedResourceWarning",
+                format!("Resource {id} is of a kind that is never managed"),
+            ));
+        }
+        if !set.unsupported.is_empty() {
+            self.problems.push(Problem::remark(
+                "InvalidSpecError",
+                format!("not supported yet: {}", set.unsupported.join(", ")),
+            ));
+        }
+        Comparison { sync, health, rows: self.rows, images: images(view), problems: self.problems }
+    }
+}
+
+fn images(view: &View<'_>) -> Vec<String> {
+    let unchanged = view.observed.live.iter().filter(|(id, _)| !view.changed.contains_key(*id));
+    let images: BTreeSet<&str> = unchanged
+        .map(|(_, live)| live)
+        .chain(view.changed.values().flatten())
+        .filter(|live| live.belongs_to(&view.observed.instance))
+        .flat_map(|live| live.images.iter().map(AsRef::as_ref))
+        .collect();
+    images.into_iter().map(str::to_owned).collect()
+}

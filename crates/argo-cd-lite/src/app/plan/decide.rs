@@ -1,0 +1,448 @@
+//! The decision of a pass: compare, then take the operation one step further.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    Action, Run, automated,
+    compare::{Comparison, View, compare},
+    retry,
+};
+use crate::{
+    api::{
+        Operation, OperationState, Phase, ResourceResult, SyncOperation, SyncResult, SyncStrategy, Time,
+    },
+    app::{Observed, Problem, SourceState, observe},
+    cluster::{Live, ResourceId},
+    render::TargetSet,
+    sync::{
+        SyncOptions,
+        plan::{Advance, BuildInput, Step, Task, TaskKind, advance, build, join_reasons, terminate},
+    },
+};
+
+/// What a pass does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Git against cluster, as observed.
+    pub comparison: Comparison,
+    /// The operation.
+    pub course: Course,
+    /// Conditions beyond those of the comparison.
+    pub problems: Vec<Problem>,
+    /// When to look again.
+    pub wake: Option<Timestamp>,
+    /// Why.
+    pub notes: Vec<String>,
+}
+
+/// How the operation goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Course {
+    /// No operation.
+    Idle,
+    /// Write the start down before anything is done, then go on.
+    Begin(Box<OperationState>),
+    /// The state has changed without any effect, or waits.
+    Hold(Box<OperationState>),
+    /// Effects; what they bring is added to the state.
+    Act {
+        /// The state before the effects.
+        state: Box<OperationState>,
+        /// The effects.
+        actions: Vec<Action>,
+        /// The operation began in this pass.
+        fresh: bool,
+        /// Success of the effects ends the operation.
+        last: bool,
+    },
+    /// The operation has ended.
+    End(Box<OperationState>, bool),
+}
+
+/// Decides.
+pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
+    let comparison = compare(&View::new(observed));
+    let mut decision = Decision {
+        comparison,
+        course: Course::Idle,
+        problems: Vec::new(),
+        wake: None,
+        notes: Vec::new(),
+    };
+    decision.course = course(observed, now, &mut decision);
+    decision
+}
+
+fn course(observed: &Observed, now: Timestamp, decision: &mut Decision) -> Course {
+    let running = observed.status.operation_state.clone().filter(|state| !state.phase.completed());
+    if let Some(state) = running {
+        return resume(observed, state, now, decision);
+    }
+    let operation = match &observed.operation {
+        Some(Ok(operation)) => operation.clone(),
+        Some(Err(message)) => {
+            let mut state = begin(Operation::default(), now);
+            end(&mut state, Phase::Error, &format!("the operation cannot be carried out: {message}"), now);
+            return Course::End(Box::new(state), true);
+        }
+        None => {
+            if observed.problems.iter().any(|problem| problem.blocks) {
+                return Course::Idle;
+            }
+            match automated::decide(observed, &decision.comparison, now) {
+                automated::Verdict::Sync(operation) => *operation,
+                automated::Verdict::No(why) => {
+                    decision.notes.push(format!("no automated sync: {why}"));
+                    return Course::Idle;
+                }
+                automated::Verdict::Later(at) => {
+                    decision.wake = Some(at);
+                    decision.notes.push(format!("self-healing waits until {at:.0}"));
+                    return Course::Idle;
+                }
+                automated::Verdict::Refuse(problem) => {
+                    decision.problems.push(problem);
+                    return Course::Idle;
+                }
+            }
+        }
+    };
+    let state = begin(operation, now);
+    step(observed, state, true, now, decision)
+}
+
+/// A state at its start.
+fn begin(operation: Operation, now: Timestamp) -> OperationState {
+    OperationState {
+        operation,
+        phase: Phase::Running,
+        started_at: Some(Time::new(now)),
+        ..OperationState::default()
+    }
+}
+
+/// Ends an operation, or lets it wait for a retry.
+pub fn end(state: &mut OperationState, phase: Phase, message: &str, now: Timestamp) {
+    state.finished_at = Some(Time::new(now));
+    message.clone_into(&mut state.message);
+    state.phase = phase;
+    let retry = &state.operation.retry;
+    if !phase.unsuccessful() || !retry::allowed(retry, state.retry_count) {
+        return;
+    }
+    match retry::due(retry, now, state.retry_count) {
+        Ok(at) => {
+            state.phase = Phase::Running;
+            state.retry_count += 1;
+            state.message = format!("{message}. Retrying attempt #{} at {}.", state.retry_count, kitchen(at));
+        }
+        Err(error) => {
+            state.message = format!("{message}. The retry cannot be planned: {error}");
+        }
+    }
+}
+
+/// A time as upstream prints it in the message, for example `3:04PM`.
+fn kitchen(at: Timestamp) -> String {
+    at.strftime("%-I:%M%p").to_string()
+}
+
+fn resume(
+    observed: &Observed,
+    mut state: OperationState,
+    now: Timestamp,
+    decision: &mut Decision,
+) -> Course {
+    if state.phase == Phase::Terminating {
+        return stop(observed, state, now);
+    }
+    if let Some(finished) = state.finished_at {
+        // Between two tries.
+        let number = (state.retry_count - 1).max(0);
+        match retry::due(&state.operation.retry, finished.timestamp(), number) {
+            Ok(at) if now < at => {
+                decision.wake = Some(at);
+                return Course::Idle;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                state.phase = Phase::Failed;
+                state.message = error;
+                return Course::End(Box::new(state), false);
+            }
+        }
+        state.finished_at = None;
+        state.sync_result = None;
+        if state.operation.retry.refresh == Some(true)
+            && let Some(sync) = &mut state.operation.sync
+        {
+            sync.revision.clear();
+        }
+        return Course::Begin(Box::new(state));
+    }
+    step(observed, state, false, now, decision)
+}
+
+fn stop(observed: &Observed, mut state: OperationState, now: Timestamp) -> Course {
+    let ended = tasks_of(observed, &state).map(|sync| terminate(&sync.tasks, results(&state)));
+    let (message, actions) = match ended {
+        Ok(Advance { results, step: Step::Finish { message, delete, .. }, .. }) => {
+            set_results(&mut state, results);
+            (message, delete)
+        }
+        _ => ("Operation terminated".to_owned(), Vec::new()),
+    };
+    // A terminated operation is not tried again.
+    state.phase = Phase::Failed;
+    state.message = message;
+    state.finished_at = Some(Time::new(now));
+    let mut effects = Vec::new();
+    if !actions.is_empty() {
+        effects.push(Action::Hooks(actions));
+    }
+    effects.push(Action::Conclude(Phase::Failed, false));
+    Course::Act { state: Box::new(state), actions: effects, fresh: false, last: false }
+}
+
+/// Results so far.
+pub fn results(state: &OperationState) -> &[ResourceResult] {
+    state.sync_result.as_ref().map(|result| result.resources.as_slice()).unwrap_or_default()
+}
+
+/// Replaces the results.
+pub fn set_results(state: &mut OperationState, results: Vec<ResourceResult>) {
+    state.sync_result.get_or_insert_with(SyncResult::default).resources = results;
+}
+
+/// The tasks of the operation, and what they were built from.
+struct Sync {
+    tasks: Vec<Task>,
+    commit: String,
+    own_source: bool,
+    options: SyncOptions,
+}
+
+fn tasks_of(observed: &Observed, state: &OperationState) -> Result<Sync, (String, bool)> {
+    let sync = state.operation.sync.clone().unwrap_or_default();
+    let own_source = observed.sync_source.is_some();
+    let source = observed.sync_source.as_ref().unwrap_or(&observed.source);
+    let (commit, set): (&str, &Arc<TargetSet>) = match source {
+        SourceState::Ready { commit, set } => (commit, set),
+        SourceState::Failed { message, grace } => return Err((message.clone(), *grace)),
+        SourceState::NotAsked => {
+            let reasons: Vec<&str> =
+                observed.problems.iter().filter(|problem| problem.blocks).map(|problem| problem.message.as_str()).collect();
+            return Err((reasons.join("; "), false));
+        }
+    };
+    let options = observe::sync_options(observed);
+    let extras = if observed.live_complete { observed.extras(set) } else { Vec::new() };
+    let extras: Vec<(ResourceId, Arc<Live>)> =
+        extras.into_iter().filter(|(_, live)| !live.marks().is_hook()).collect();
+    let input = BuildInput {
+        targets: set,
+        live: &|id| observed.live.get(id).cloned(),
+        extras: &extras,
+        sync: &sync,
+        options: &options,
+        revision: commit,
+        started: state.started_at.unwrap_or(Time::new(Timestamp::UNIX_EPOCH)),
+        in_sync: &|id| !own_source && observed.same.contains(id),
+    };
+    Ok(Sync { tasks: build(&input), commit: commit.to_owned(), own_source, options })
+}
+
+/// Takes the operation one step further.
+fn step(
+    observed: &Observed,
+    mut state: OperationState,
+    fresh: bool,
+    now: Timestamp,
+    decision: &mut Decision,
+) -> Course {
+    let Some(request) = state.operation.sync.clone() else {
+        end(&mut state, Phase::Failed, "Invalid operation request: no operation specified", now);
+        return Course::End(Box::new(state), fresh);
+    };
+    let sync = match tasks_of(observed, &state) {
+        Ok(sync) => sync,
+        Err((message, true)) => {
+            decision.notes.push(format!("the operation waits for the repository: {message}"));
+            return Course::Idle;
+        }
+        Err((message, false)) => {
+            end(&mut state, Phase::Error, &message, now);
+            return Course::End(Box::new(state), fresh);
+        }
+    };
+    describe(&mut state, observed, &request, &sync.commit);
+    if let Some(course) = refuse(observed, &mut state, &sync, fresh, now) {
+        return course;
+    }
+    if request.dry_run {
+        return act(state, fresh, rehearsal(&request, sync));
+    }
+    let mark = operation_mark(&state);
+    let decided = advance(&sync.tasks, results(&state), &mark);
+    let staged = sync.tasks.iter().any(Task::is_hook) || !is_one_stage(&sync.tasks);
+    if fresh && staged {
+        // Hooks must find their operation written down after a crash, or they would run twice.
+        decision.notes.push("the operation begins".to_owned());
+        return Course::Begin(Box::new(state));
+    }
+    set_results(&mut state, decided.results);
+    let mut actions = Vec::new();
+    if !decided.release.is_empty() {
+        actions.push(Action::Hooks(decided.release));
+    }
+    match decided.step {
+        Step::Wait(message) => {
+            decision.notes.push(message.clone());
+            state.message = message;
+            if actions.is_empty() {
+                return Course::Hold(Box::new(state));
+            }
+            Course::Act { state: Box::new(state), actions, fresh, last: false }
+        }
+        Step::Replace(hooks) => {
+            decision.notes.push("earlier hooks are deleted before they run again".to_owned());
+            actions.push(Action::Hooks(hooks));
+            Course::Act { state: Box::new(state), actions, fresh, last: false }
+        }
+        Step::Run { message, rehearse, groups, last } => {
+            if let Some(at) = observed.settle_until.filter(|at| *at > now) {
+                decision.wake = Some(at);
+                decision.notes.push("the last wave is given time to settle".to_owned());
+                return Course::Hold(Box::new(state));
+            }
+            state.message = message;
+            let first = results(&state).is_empty();
+            actions.extend(namespace_action(observed, &sync.options, first));
+            let run = Run {
+                rehearse,
+                dry_run: false,
+                groups,
+                last,
+                options: sync.options,
+                force: is_forced(&request),
+                operation: mark,
+                own_source: sync.own_source,
+            };
+            actions.push(Action::Run(Box::new(run)));
+            Course::Act { state: Box::new(state), actions, fresh, last }
+        }
+        Step::Finish { phase, message, delete } => {
+            if !delete.is_empty() {
+                actions.push(Action::Hooks(delete));
+            }
+            actions.push(Action::Conclude(phase, false));
+            end(&mut state, phase, &message, now);
+            Course::Act { state: Box::new(state), actions, fresh, last: false }
+        }
+    }
+}
+
+fn act(state: OperationState, fresh: bool, action: Action) -> Course {
+    Course::Act { state: Box::new(state), actions: vec![action], fresh, last: true }
+}
+
+fn rehearsal(request: &SyncOperation, sync: Sync) -> Action {
+    Action::Run(Box::new(Run {
+        rehearse: sync.tasks,
+        dry_run: true,
+        groups: Vec::new(),
+        last: true,
+        options: sync.options,
+        force: is_forced(request),
+        operation: String::new(),
+        own_source: sync.own_source,
+    }))
+}
+
+fn is_forced(request: &SyncOperation) -> bool {
+    request.sync_strategy.is_some_and(|SyncStrategy { apply, hook }| {
+        hook.or(apply).is_some_and(|strategy| strategy.force)
+    })
+}
+
+fn is_one_stage(tasks: &[Task]) -> bool {
+    tasks.windows(2).all(|pair| pair[0].stage() == pair[1].stage())
+}
+
+/// Marks the hooks of one try of one operation.
+pub fn operation_mark(state: &OperationState) -> String {
+    let started = state.started_at.map(Time::seconds).unwrap_or_default();
+    format!("{started}-{}", state.retry_count)
+}
+
+/// Notes commit and source in the result, once.
+fn describe(state: &mut OperationState, observed: &Observed, request: &SyncOperation, commit: &str) {
+    let managed = observed.spec.sync_policy.as_ref().and_then(|policy| policy.managed_namespace_metadata.clone());
+    let result = state.sync_result.get_or_insert_with(SyncResult::default);
+    commit.clone_into(&mut result.revision);
+    result.source = request.source.clone().or_else(|| observed.spec.source.clone());
+    result.managed_namespace_metadata = managed;
+}
+
+/// Ends an operation that contains tasks that must not, or cannot, be carried out.
+fn refuse(
+    observed: &Observed,
+    state: &mut OperationState,
+    sync: &Sync,
+    fresh: bool,
+    now: Timestamp,
+) -> Option<Course> {
+    if !results(state).is_empty() {
+        return None;
+    }
+    let mut rows = Vec::new();
+    let brings: Vec<(&str, &str)> = match observed.sync_source.as_ref().unwrap_or(&observed.source).ready() {
+        Some((_, set)) => set
+            .targets
+            .iter()
+            .filter_map(|target| target.defines.as_ref())
+            .map(|(group, kind)| (group.as_ref(), kind.as_ref()))
+            .collect(),
+        None => Vec::new(),
+    };
+    for task in sync.tasks.iter().filter(|task| !matches!(task.kind, TaskKind::SkipPrune(_))) {
+        let reason = if let Some(reason) = observed.refused.get(&task.id) {
+            reason.clone()
+        } else if observed.unserved.contains(&task.id.kind)
+            && !brings.contains(&(task.id.kind.group.as_ref(), task.id.kind.kind.as_ref()))
+            && !task.marks.options.has("SkipDryRunOnMissingResource=true")
+            && !sync.options.has("SkipDryRunOnMissingResource=true")
+        {
+            format!("the cluster does not serve kind {}; is its definition installed?", task.id.kind)
+        } else {
+            continue;
+        };
+        rows.push(ResourceResult {
+            status: "SyncFailed".to_owned(),
+            hook_phase: Some(Phase::Failed),
+            message: reason,
+            ..task.new_row()
+        });
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    let reasons = rows.iter().map(|row| row.message.as_str()).collect();
+    let message = join_reasons("one or more synchronization tasks are not valid", reasons);
+    set_results(state, rows);
+    end(state, Phase::Failed, &message, now);
+    Some(Course::End(Box::new(state.clone()), fresh))
+}
+
+fn namespace_action(observed: &Observed, options: &SyncOptions, first: bool) -> Option<Action> {
+    let name = observed.spec.destination.namespace.clone();
+    if name.is_empty() || !options.has("CreateNamespace=true") {
+        return None;
+    }
+    let metadata =
+        observed.spec.sync_policy.as_ref().and_then(|policy| policy.managed_namespace_metadata.clone());
+    (observed.create_namespace || (first && metadata.is_some()))
+        .then_some(Action::EnsureNamespace { name, metadata })
+}

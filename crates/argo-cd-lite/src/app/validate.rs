@@ -1,0 +1,139 @@
+//! Is the spec one that can be acted on? Everything that is asked for and not supported is named.
+
+use reconcile_core::fields::{self, Field};
+use serde_json::Value;
+
+use super::Problem;
+use crate::{
+    api::{
+        ApplicationDestination, ApplicationSource, ApplicationSpec, IN_CLUSTER_NAME, IN_CLUSTER_SERVER,
+        fields::{APP_PROJECT, APPLICATION},
+    },
+    project::Project,
+    sync::SyncOptions,
+};
+
+/// Everything that is wrong with a spec or asked for and not supported.
+pub(super) fn problems(raw: &Value, spec: &ApplicationSpec, project: Option<&Project>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    unsupported_fields(raw, &mut problems);
+    if raw.get("sources").and_then(Value::as_array).is_none_or(Vec::is_empty) {
+        source(spec.source.as_ref(), &mut problems);
+    }
+    destination(&spec.destination, &mut problems);
+    options(spec, &mut problems);
+    match project {
+        None => problems.push(Problem::invalid_spec(format!(
+            "Application referencing project {} which does not exist",
+            spec.project_name()
+        ))),
+        Some(project) => permissions(spec, project, &mut problems),
+    }
+    problems
+}
+
+fn unsupported_fields(raw: &Value, problems: &mut Vec<Problem>) {
+    if let Some(list) = unsupported(raw, "spec", APPLICATION) {
+        problems.push(Problem::invalid_spec(format!("not supported yet: {list}")));
+    }
+}
+
+/// The fields below `root` that we would not honour, as one text.
+pub(super) fn unsupported(raw: &Value, root: &str, table: &[Field]) -> Option<String> {
+    let found = fields::findings(raw, root, table);
+    let names: Vec<String> = found.iter().map(ToString::to_string).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+fn source(source: Option<&ApplicationSource>, problems: &mut Vec<Problem>) {
+    let Some(source) = source else {
+        problems.push(Problem::invalid_spec("spec.source is required"));
+        return;
+    };
+    if source.repo_url.trim().is_empty() {
+        problems.push(Problem::invalid_spec("spec.source.repoURL is required"));
+    } else if !["http://", "https://", "file://"].iter().any(|scheme| source.repo_url.starts_with(scheme)) {
+        problems.push(Problem::invalid_spec(format!(
+            "spec.source.repoURL {:?} is not supported yet: use http, https or file",
+            source.repo_url.split('@').next_back().unwrap_or_default()
+        )));
+    }
+    let elsewhere = ["chart", "ref"].iter().any(|field| source.other.contains_key(*field));
+    if source.path.is_empty() && !elsewhere {
+        problems.push(Problem::invalid_spec("spec.source.path is required"));
+    }
+    if source.path.starts_with('/') {
+        problems.push(Problem::invalid_spec("spec.source.path must be relative to the repository"));
+    }
+}
+
+fn destination(destination: &ApplicationDestination, problems: &mut Vec<Problem>) {
+    let ApplicationDestination { server, name, .. } = destination;
+    match (server.as_str(), name.as_str()) {
+        ("", "") => problems.push(Problem::invalid_spec(
+            "spec.destination needs server or name",
+        )),
+        ("", IN_CLUSTER_NAME) => {}
+        (server, "") if server.trim_end_matches('/') == IN_CLUSTER_SERVER => {}
+        ("", other) | (other, "") => problems.push(Problem::invalid_spec(format!(
+            "spec.destination {other:?} is not supported yet: only the cluster that the controller runs in, {IN_CLUSTER_SERVER} or {IN_CLUSTER_NAME}"
+        ))),
+        _ => problems.push(Problem::invalid_spec(
+            "spec.destination must not have both server and name",
+        )),
+    }
+}
+
+fn options(spec: &ApplicationSpec, problems: &mut Vec<Problem>) {
+    let Some(policy) = &spec.sync_policy else { return };
+    let options = SyncOptions::from_list(policy.sync_options.iter().map(String::as_str));
+    let unsupported = options.unsupported();
+    if !unsupported.is_empty() {
+        problems.push(Problem::invalid_spec(format!(
+            "spec.syncPolicy.syncOptions not supported yet: {}",
+            unsupported.join(", ")
+        )));
+    }
+    for rule in &spec.ignore_differences {
+        if let Some(bad) = rule.json_pointers.iter().find(|pointer| !pointer.starts_with('/')) {
+            problems.push(Problem::invalid_spec(format!(
+                "spec.ignoreDifferences: {bad:?} is not a JSON pointer, which begins with /"
+            )));
+        }
+    }
+}
+
+fn permissions(spec: &ApplicationSpec, project: &Project, problems: &mut Vec<Problem>) {
+    if let Some(source) = &spec.source
+        && !project.permits_source(source)
+    {
+        problems.push(Problem::invalid_spec(format!(
+            "application repo {} is not permitted in project '{}'",
+            source.repo_url, project.name
+        )));
+    }
+    if !project.permits_destination(&spec.destination) {
+        problems.push(Problem::invalid_spec(format!(
+            "application destination server and namespace '{}' do not match any of the allowed destinations in project '{}'",
+            spec.destination.namespace, project.name
+        )));
+    }
+}
+
+/// What a project asks for and does not get. It stops the project's applications, because to ignore a
+/// limit would be worse than to stand still; only the list of orphaned objects limits nothing.
+pub(super) fn project_problems(name: &str, raw: &Value) -> Vec<Problem> {
+    let mut raw = raw.clone();
+    let orphaned = raw.as_object_mut().and_then(|spec| spec.remove("orphanedResources"));
+    let mut problems = Vec::new();
+    if orphaned.is_some_and(|value| !value.is_null()) {
+        problems.push(Problem::remark(
+            "OrphanedResourceWarning",
+            format!("project {name}: spec.orphanedResources is not supported yet; orphaned objects are not listed"),
+        ));
+    }
+    if let Some(list) = unsupported(&raw, "spec", APP_PROJECT) {
+        problems.push(Problem::invalid_spec(format!("project {name}: not supported yet: {list}")));
+    }
+    problems
+}

@@ -1,0 +1,158 @@
+//! Which kinds the API server serves, and where.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use kube::{
+    Client,
+    api::ApiResource,
+    core::{GroupVersionKind, discovery::v2::APIGroupDiscoveryList},
+};
+use parking_lot::RwLock;
+use reconcile_core::{
+    clock::Clock,
+    reconcile::{Classify, ErrorClass, classify_kube},
+};
+use thiserror::Error;
+
+use super::GroupKind;
+use crate::render::Scope;
+
+/// Seconds within which discovery is not repeated for a kind that is still missing; an application that
+/// waits for a kind looks again by itself.
+const FRESH: i64 = 3;
+
+/// Discovery failed.
+#[derive(Debug, Error)]
+#[error("cannot ask the API server for its kinds")]
+pub struct DiscoveryError(#[from] kube::Error);
+
+impl Classify for DiscoveryError {
+    fn class(&self) -> ErrorClass {
+        classify_kube(&self.0)
+    }
+}
+
+/// One version of a kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Names for URLs.
+    pub resource: ApiResource,
+    /// Whether objects live in namespaces.
+    pub namespaced: bool,
+}
+
+type Kinds = HashMap<GroupKind, Vec<Arc<Served>>>;
+
+/// The kinds that the API server serves. Cloning shares them.
+#[derive(Clone)]
+pub struct Discovery(Arc<Shared>);
+
+struct Shared {
+    client: Client,
+    clock: Clock,
+    kinds: RwLock<Arc<Kinds>>,
+    /// Counts changes of the kinds.
+    changes: AtomicU64,
+    gate: tokio::sync::Mutex<Option<Timestamp>>,
+}
+
+impl Discovery {
+    /// Knows nothing until [`Discovery::refresh`].
+    pub fn new(client: Client, clock: Clock) -> Self {
+        Self(Arc::new(Shared {
+            client,
+            clock,
+            kinds: RwLock::default(),
+            changes: AtomicU64::new(0),
+            gate: tokio::sync::Mutex::new(None),
+        }))
+    }
+
+    /// Counts changes; equal numbers mean equal kinds.
+    pub fn generation(&self) -> u64 {
+        self.0.changes.load(Ordering::SeqCst)
+    }
+
+    /// The exact version of a kind.
+    pub fn version(&self, kind: &GroupKind, version: &str) -> Option<Arc<Served>> {
+        let kinds = self.0.kinds.read().clone();
+        kinds.get(kind)?.iter().find(|served| served.resource.version == version).cloned()
+    }
+
+    /// The version of a kind that the server likes best.
+    pub fn preferred(&self, kind: &GroupKind) -> Option<Arc<Served>> {
+        self.0.kinds.read().get(kind)?.first().cloned()
+    }
+
+    /// Where objects of a kind live.
+    pub fn scope(&self, group: &str, kind: &str) -> Scope {
+        match self.preferred(&GroupKind::new(group, kind)) {
+            None => Scope::Unserved,
+            Some(served) if served.namespaced => Scope::Namespaced,
+            Some(_) => Scope::Cluster,
+        }
+    }
+
+    /// Makes sure that discovery was asked at least once.
+    pub async fn ensure(&self) -> Result<(), DiscoveryError> {
+        if self.generation() > 0 { Ok(()) } else { self.refresh(true).await }
+    }
+
+    /// Asks again, unless somebody just did and `force` is false.
+    pub async fn refresh(&self, force: bool) -> Result<(), DiscoveryError> {
+        let asked = self.0.clock.now();
+        let mut last = self.0.gate.lock().await;
+        let fresh = last.is_some_and(|at| {
+            if force { at >= asked } else { asked.as_second() - at.as_second() < FRESH }
+        });
+        if fresh {
+            return Ok(());
+        }
+        let began = self.0.clock.now();
+        let mut kinds = Kinds::new();
+        read(&self.0.client.list_core_api_versions_aggregated().await?, &mut kinds);
+        read(&self.0.client.list_api_groups_aggregated().await?, &mut kinds);
+        *last = Some(began);
+        let mut known = self.0.kinds.write();
+        // A group whose server is away is listed as stale or not at all; what is known of it stays, so
+        // that its objects are not taken for objects of an unknown kind.
+        if **known != kinds {
+            *known = Arc::new(kinds);
+            self.0.changes.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+fn read(list: &APIGroupDiscoveryList, kinds: &mut Kinds) {
+    for group in &list.items {
+        let name = group.metadata.as_ref().and_then(|meta| meta.name.as_deref()).unwrap_or_default();
+        for version in &group.versions {
+            let Some(number) = &version.version else { continue };
+            for resource in &version.resources {
+                let (Some(plural), Some(kind)) = (&resource.resource, &resource.response_kind) else {
+                    continue;
+                };
+                let usable = ["list", "watch"]
+                    .iter()
+                    .all(|verb| resource.verbs.iter().any(|known| known == verb));
+                let Some(kind) = kind.kind.as_deref().filter(|kind| usable && !kind.is_empty()) else {
+                    continue;
+                };
+                let gvk = GroupVersionKind::gvk(name, number, kind);
+                let served = Served {
+                    resource: ApiResource::from_gvk_with_plural(&gvk, plural),
+                    namespaced: resource.scope.as_deref() == Some("Namespaced"),
+                };
+                kinds.entry(GroupKind::new(name, kind)).or_default().push(Arc::new(served));
+            }
+        }
+    }
+}

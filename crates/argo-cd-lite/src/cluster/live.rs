@@ -1,0 +1,119 @@
+//! The few values that are kept of a live object.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::Hasher,
+    io,
+    sync::Arc,
+};
+
+use kube::api::{DynamicObject, ObjectMeta};
+use serde_json::Value;
+
+use super::Tracking;
+use crate::{
+    api::{ANNOTATION_OPERATION, ANNOTATION_TRACKING_ID, HOOK_FINALIZER},
+    health::{self, Health},
+    sync::Marks,
+};
+
+/// A live object as the planner sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    /// The object's uid.
+    pub uid: Arc<str>,
+    /// Version that it was read at, without the group.
+    pub version: Arc<str>,
+    /// Who it belongs to, when it says so.
+    pub tracking: Option<Box<Tracking>>,
+    /// It belongs to another object, so it is never extra.
+    pub owned: bool,
+    /// Deletion was requested.
+    pub deleting: bool,
+    /// It carries the hook finalizer.
+    pub hook_finalizer: bool,
+    /// Health; `None` for kinds without a rule.
+    pub health: Option<Health>,
+    /// Hash of everything but the status and what the server counts.
+    pub hash: u64,
+    /// What its annotations say; `None` when nothing.
+    pub marks: Option<Box<Marks>>,
+    /// The operation that created this hook.
+    pub operation: Option<Box<str>>,
+    /// Images of its containers.
+    pub images: Vec<Box<str>>,
+}
+
+impl Live {
+    /// Reduces an object to what is kept.
+    pub fn of(group: &str, version: &str, kind: &str, object: &DynamicObject) -> Self {
+        let metadata = &object.metadata;
+        let annotation =
+            |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
+        let marks = metadata.annotations.as_ref().map(Marks::read).unwrap_or_default();
+        Self {
+            uid: metadata.uid.as_deref().unwrap_or_default().into(),
+            version: version.into(),
+            tracking: annotation(ANNOTATION_TRACKING_ID)
+                .and_then(|text| Tracking::parse(text))
+                .map(Box::new),
+            owned: metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty()),
+            deleting: metadata.deletion_timestamp.is_some(),
+            hook_finalizer: metadata
+                .finalizers
+                .as_ref()
+                .is_some_and(|names| names.iter().any(|name| name == HOOK_FINALIZER)),
+            health: health::assess(group, version, kind, metadata, &object.data),
+            hash: live_hash(metadata, &object.data),
+            marks: (!marks.is_plain()).then(|| Box::new(marks)),
+            operation: annotation(ANNOTATION_OPERATION).map(|text| text.as_str().into()),
+            images: crate::render::images(&object.data),
+        }
+    }
+
+    /// What the annotations say.
+    pub fn marks(&self) -> Marks {
+        self.marks.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// True when the object was tracked under this instance name.
+    pub fn belongs_to(&self, instance: &str) -> bool {
+        self.tracking.as_ref().is_some_and(|tracking| tracking.instance == instance)
+    }
+}
+
+/// Hash of what a comparison looks at. The status and the counters of the server are left out, so that
+/// a busy controller's heartbeat is no news.
+fn live_hash(metadata: &ObjectMeta, data: &Value) -> u64 {
+    let mut sink = HashWriter(DefaultHasher::new());
+    let parts = (&metadata.labels, &metadata.annotations, &metadata.finalizers, &metadata.owner_references);
+    // Writing to a hasher cannot fail, and neither can the serialisation of these types.
+    drop(serde_json::to_writer(&mut sink, &parts));
+    if let Some(fields) = data.as_object() {
+        for (name, value) in fields.iter().filter(|(name, _)| *name != "status") {
+            sink.0.write(name.as_bytes());
+            drop(serde_json::to_writer(&mut sink, value));
+        }
+    }
+    sink.0.finish()
+}
+
+/// Hash of a JSON value; equal values give equal hashes within one process.
+pub fn content_hash(value: &Value) -> u64 {
+    let mut sink = HashWriter(DefaultHasher::new());
+    drop(serde_json::to_writer(&mut sink, value));
+    sink.0.finish()
+}
+
+struct HashWriter(DefaultHasher);
+
+impl io::Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

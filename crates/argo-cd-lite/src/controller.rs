@@ -1,0 +1,290 @@
+//! From the command line to a running controller.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use parking_lot::RwLock;
+use reconcile_core::{
+    apply::{create, get, resource_of},
+    object::{Kind, ObjectKey, Root},
+    operator::{Identity, Operator},
+    reconcile::{Driver, DriverConfig, Queue},
+    telemetry,
+    watch::{Guarded, Index, Watch, WatchConfig},
+};
+
+use crate::{
+    api::{AppProject, Application, DEFAULT_NAMESPACE, FIELD_MANAGER},
+    app::{Applications, Context, Memory, Settings},
+    args::ControllerArgs,
+    cluster::{Discovery, LiveIndex, LiveIndexConfig},
+    diff::{Differ, VerdictCache},
+    metrics::{AppInfo, AppMetrics, GitMetrics},
+    project::{DEFAULT_PROJECT, default_spec},
+    render::RenderCache,
+    repo::{Credentials, HubConfig, RepoHub, RepositorySecret},
+    server::{self, WebhookSecrets},
+};
+
+/// Name of the Lease; upstream's controllers shard instead of electing, so there is none to share.
+const LEASE: &str = "argo-cd-lite-controller";
+/// The Secret that holds the webhook secrets.
+const SETTINGS_SECRET: &str = "argocd-secret";
+
+/// Runs the controller until it is told to stop.
+pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
+    let ControllerArgs {
+        kube,
+        mut leader,
+        namespace,
+        application_namespaces,
+        app_resync,
+        app_resync_jitter,
+        repo_error_grace_period_seconds,
+        status_processors,
+        operation_processors: _,
+        sync_wave_delay,
+        log_level,
+        log_format,
+        metrics_port,
+        port,
+        cache_dir,
+        other,
+    } = args;
+    telemetry::init(&log_level, log_format)?;
+    if !other.is_empty() {
+        tracing::warn!(flags = other.join(" "), "flags without meaning here are ignored");
+    }
+    let control_plane = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    leader.namespace.get_or_insert_with(|| control_plane.clone());
+    let identity =
+        Identity { name: "argo-cd-lite", lease: LEASE.to_owned(), ports: vec![metrics_port] };
+    let operator = Operator::start(identity, &kube, &leader).await?;
+    let settings = Settings {
+        control_plane,
+        application_namespaces,
+        wave_delay: sync_wave_delay,
+        repo_grace: repo_error_grace_period_seconds,
+    };
+    let hub = HubConfig {
+        folder: cache_dir.unwrap_or_else(|| std::env::temp_dir().join("argo-cd-lite")),
+        poll: app_resync,
+        jitter: app_resync_jitter,
+    };
+    let parts = Parts::new(&operator, settings, hub)?;
+    parts.start(operator, status_processors, port).await
+}
+
+/// The parts of the controller before they run.
+struct Parts {
+    context: Context,
+    credentials: Credentials,
+    secrets: WebhookSecrets,
+    queue: Queue,
+    roots: Index<Root<Application>>,
+}
+
+impl Parts {
+    fn new(operator: &Operator, settings: Settings, hub: HubConfig) -> anyhow::Result<Self> {
+        let queue = Queue::new();
+        let roots: Index<Root<Application>> = Index::default();
+        let credentials = Credentials::default();
+        let wake = |queue: &Queue| {
+            let queue = queue.clone();
+            move |app: ObjectKey| queue.add(app)
+        };
+        let repos = RepoHub::new(
+            hub,
+            credentials.clone(),
+            operator.clock.clone(),
+            GitMetrics::register(&operator.registry)?,
+            wake(&queue),
+        );
+        let discovery = Discovery::new(operator.client.clone(), operator.clock.clone());
+        let live = LiveIndex::new(LiveIndexConfig {
+            client: operator.client.clone(),
+            discovery: discovery.clone(),
+            control_plane: settings.control_plane.clone(),
+            changed: Box::new(wake(&queue)),
+        });
+        operator.registry.register(Box::new(AppInfo::new(roots.clone())?))?;
+        let context = Context {
+            client: operator.client.clone(),
+            clock: operator.clock.clone(),
+            settings,
+            repos,
+            rendered: RenderCache::default(),
+            discovery,
+            live,
+            differ: Differ::new(operator.client.clone(), VerdictCache::default()),
+            projects: Index::default(),
+            memory: Memory::default(),
+            metrics: AppMetrics::register(&operator.registry)?,
+        };
+        Ok(Self { context, credentials, secrets: Arc::new(RwLock::default()), queue, roots })
+    }
+
+    async fn start(self, operator: Operator, workers: usize, port: u16) -> anyhow::Result<()> {
+        let Self { context, credentials, secrets, queue, roots } = self;
+        let control_plane = context.settings.control_plane.clone();
+        let config = DriverConfig { workers, ..DriverConfig::default() };
+        let driver = Driver::with_queue(
+            Applications::new(context.clone()),
+            &operator,
+            config,
+            queue.clone(),
+            roots.clone(),
+        );
+        let apps: Api<Guarded<Root<Application>>> =
+            if context.settings.application_namespaces.is_empty() {
+                Api::namespaced(operator.client.clone(), &control_plane)
+            } else {
+                Api::all(operator.client.clone())
+            };
+        let ready = operator.readiness.register("applications");
+        operator.spawn("applications", driver.watch_roots(apps).ready(ready).run());
+        watch_projects(&operator, &context, &roots, &queue);
+        watch_secrets(&operator, &control_plane, credentials, secrets.clone());
+        let poll = context.repos.clone();
+        operator.spawn("poll", async move { poll.poll().await });
+        let webhook =
+            server::serve(port, context.repos.clone(), secrets, context.metrics.webhooks().clone()).await?;
+        operator.spawn("webhook", webhook);
+        let readiness = operator.readiness.clone();
+        let leader = operator.leader();
+        let passes = {
+            let context = context.clone();
+            let shutdown = operator.shutdown.clone();
+            async move {
+                // A pass that does not know the projects would call every Application invalid.
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = readiness.wait() => {}
+                }
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = ensure_default_project(&context, leader) => {}
+                }
+                driver.run().await;
+            }
+        };
+        operator.spawn_drained(passes);
+        operator.run().await?;
+        Ok(())
+    }
+}
+
+fn watch_projects(
+    operator: &Operator,
+    context: &Context,
+    roots: &Index<Root<Application>>,
+    queue: &Queue,
+) {
+    let api: Api<Guarded<Root<AppProject>>> =
+        Api::namespaced(operator.client.clone(), &context.settings.control_plane);
+    let (roots, queue) = (roots.clone(), queue.clone());
+    let watch = Watch::named(AppProject::PLURAL, api, context.projects.clone(), Some).on_change(
+        move |change: reconcile_core::watch::Change<Root<AppProject>>| {
+            let name = change.key.name;
+            roots.each(|key, root| {
+                if root.parse_spec().is_ok_and(|spec| spec.project_name() == name) {
+                    queue.add(key.clone());
+                }
+            });
+        },
+    );
+    let ready = operator.readiness.register("projects");
+    operator.spawn("projects", watch.ready(ready).run());
+}
+
+fn watch_secrets(
+    operator: &Operator,
+    control_plane: &str,
+    credentials: Credentials,
+    secrets: WebhookSecrets,
+) {
+    let api: Api<Guarded<Secret>> = Api::namespaced(operator.client.clone(), control_plane);
+    // The values go to where they are used; the index only tells what changed.
+    let repositories: Index<Option<RepositorySecret>> = Index::default();
+    let watch = Watch::new(api.clone(), repositories, |secret: Secret| {
+        let labels = secret.metadata.labels.unwrap_or_default();
+        Some(RepositorySecret::read(&labels, &secret.data.unwrap_or_default()))
+    })
+    .config(WatchConfig {
+        labels: Some("argocd.argoproj.io/secret-type in (repository, repo-creds)".to_owned()),
+        fields: None,
+    })
+    .on_change(move |change| {
+        let secret = change.new.and_then(|secret| secret.as_ref().clone());
+        credentials.set(&change.key.name, secret);
+    });
+    operator.spawn("repository secrets", watch.ready(operator.readiness.register("repository secrets")).run());
+    let settings = Watch::new(api, Index::default(), |secret: Secret| Some(secret.data.unwrap_or_default()))
+        .config(WatchConfig {
+            labels: None,
+            fields: Some(format!("metadata.name={SETTINGS_SECRET}")),
+        })
+        .on_change(move |change| {
+            let data = change.new.map(|data| data.as_ref().clone()).unwrap_or_default();
+            let text = |bytes: k8s_openapi::ByteString| String::from_utf8_lossy(&bytes.0).trim().to_owned();
+            *secrets.write() = data
+                .into_iter()
+                .filter(|(key, _)| key.starts_with("webhook."))
+                .map(|(key, value)| (key, text(value)))
+                .collect();
+        });
+    operator.spawn("settings", settings.ready(operator.readiness.register("settings")).run());
+}
+
+/// The project `default` always exists; like upstream we make it when it is missing. It is tried again
+/// until it is there, because without it most Applications are invalid.
+async fn ensure_default_project(context: &Context, mut leader: tokio::sync::watch::Receiver<bool>) {
+    if leader.wait_for(|leads| *leads).await.is_err() {
+        return;
+    }
+    let pauses = futures::stream::iter([1, 1, 2, 3, 5, 8, 15]);
+    let mut pauses = Box::pin(pauses);
+    while let Err(error) = create_default_project(context).await {
+        tracing::warn!(%error, "cannot make sure that the project default exists");
+        let Some(pause) = pauses.next().await else { return };
+        tokio::time::sleep(std::time::Duration::from_secs(pause)).await;
+    }
+}
+
+async fn create_default_project(context: &Context) -> Result<(), reconcile_core::apply::ApplyError> {
+    let gvk = kube::core::GroupVersionKind::gvk(AppProject::GROUP, AppProject::VERSION, AppProject::KIND);
+    let resource = resource_of(&gvk, AppProject::PLURAL);
+    let key = ObjectKey::new(&*context.settings.control_plane, DEFAULT_PROJECT);
+    if get(&context.client, &resource, &key).await?.is_some() {
+        return Ok(());
+    }
+    let mut project = kube::api::DynamicObject::new(DEFAULT_PROJECT, &resource).within(&key.namespace);
+    let mut spec = serde_json::to_value(default_spec()).unwrap_or_default();
+    if let Some(fields) = spec.as_object_mut() {
+        fields.retain(|_, value| value.as_array().is_none_or(|list| !list.is_empty()));
+        for item in fields.get_mut("destinations").and_then(|list| list.as_array_mut()).into_iter().flatten() {
+            if let Some(item) = item.as_object_mut() {
+                item.retain(|_, value| value != "");
+            }
+        }
+        for item in fields.get_mut("clusterResourceWhitelist").and_then(|list| list.as_array_mut()).into_iter().flatten() {
+            if let Some(item) = item.as_object_mut() {
+                item.retain(|_, value| value != "");
+            }
+        }
+    }
+    project.data = serde_json::json!({ "spec": spec });
+    match create(&context.client, &resource, &key, &project, FIELD_MANAGER).await {
+        Err(error) if error.code() == Some(409) => Ok(()),
+        other => other.map(|object| {
+            if let Ok(root) = serde_json::to_value(&object)
+                && let Ok(root) = Root::<AppProject>::from_value(&root)
+            {
+                let meta = root.metadata.clone();
+                drop(context.projects.written(&meta, root));
+            }
+        }),
+    }
+}

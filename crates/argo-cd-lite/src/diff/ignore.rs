@@ -1,0 +1,93 @@
+//! `ignoreDifferences`: fields whose difference does not count.
+
+use serde_json::Value;
+
+use crate::{
+    api::IgnoreDifference,
+    cluster::{ResourceId, content_hash},
+    glob,
+};
+
+/// The rules of one application.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IgnoreRules(Vec<IgnoreDifference>);
+
+impl IgnoreRules {
+    /// The rules of a spec.
+    pub fn new(rules: &[IgnoreDifference]) -> Self {
+        Self(rules.to_vec())
+    }
+
+    /// JSON pointers that apply to an object. Group and kind are globs; name and namespace are exact, and
+    /// an empty one fits all.
+    pub fn pointers(&self, id: &ResourceId) -> Vec<&str> {
+        self.0
+            .iter()
+            .filter(|rule| {
+                glob::matches(&rule.group, &id.kind.group, &[])
+                    && glob::matches(&rule.kind, &id.kind.kind, &[])
+                    && (rule.name.is_empty() || *rule.name == *id.name)
+                    && (rule.namespace.is_empty() || *rule.namespace == *id.namespace)
+            })
+            .flat_map(|rule| rule.json_pointers.iter().map(String::as_str))
+            .collect()
+    }
+
+    /// A number that changes when the rules for an object do; 0 without rules.
+    pub fn hash(&self, id: &ResourceId) -> u64 {
+        let pointers = self.pointers(id);
+        if pointers.is_empty() {
+            return 0;
+        }
+        content_hash(&Value::from(pointers))
+    }
+}
+
+/// Removes what `pointer` leads to; a path that is not there is fine.
+pub(super) fn remove(value: &mut Value, pointer: &str) {
+    let Some((parent, last)) = pointer.rsplit_once('/') else { return };
+    let last = last.replace("~1", "/").replace("~0", "~");
+    match value.pointer_mut(parent) {
+        Some(Value::Object(fields)) => drop(fields.remove(&last)),
+        Some(Value::Array(items)) => {
+            if let Ok(index) = last.parse::<usize>()
+                && index < items.len()
+            {
+                items.remove(index);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Copies what `pointer` leads to in `live` into `target`, so that applying does not change it.
+pub fn keep_live(target: &mut Value, live: &Value, pointer: &str) {
+    let Some(value) = live.pointer(pointer) else { return };
+    if pointer.starts_with("/status") {
+        return;
+    }
+    let mut at = target;
+    let mut parts = pointer.split('/').skip(1).peekable();
+    while let Some(part) = parts.next() {
+        let key = part.replace("~1", "/").replace("~0", "~");
+        let next = match at {
+            Value::Object(fields) if parts.peek().is_none() => {
+                fields.insert(key, value.clone());
+                return;
+            }
+            Value::Object(fields) => {
+                fields.entry(key).or_insert_with(|| Value::Object(serde_json::Map::new()))
+            }
+            Value::Array(items) => match key.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+                Some(item) if parts.peek().is_none() => {
+                    *item = value.clone();
+                    return;
+                }
+                Some(item) => item,
+                None => return,
+            },
+            _ => return,
+        };
+        at = next;
+    }
+}

@@ -1,0 +1,20 @@
+//! Is the live object what Git says? Two stages: a cheap look at the structure, then, only when that is
+//! not clean, one server-side dry-run, whose verdict is kept per state of both sides.
+//!
+//! ```text
+//!   desired ⊆ live, nothing of ours beyond desired ──► same
+//!   otherwise ──► dry-run apply ──► answer == live ? same : differs
+//! ```
+
+mod cache;
+mod ignore;
+mod server_side;
+mod structure;
+
+pub use cache::{Verdict, VerdictCache};
+pub use ignore::{IgnoreRules, keep_live};
+pub use server_side::{DiffError, Differ};
+pub use structure::{equal_outcome, looks_same};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! The second stage: what would the server make of it?
+
+use kube::{Client, api::ApiResource};
+use reconcile_core::{
+    apply::{ApplyError, get, server_side},
+    reconcile::{Classify, ErrorClass},
+};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{IgnoreRules, Verdict, VerdictCache, equal_outcome, looks_same};
+use crate::{
+    api::FIELD_MANAGER,
+    cluster::{Live, ResourceId},
+    render::Target,
+};
+
+/// A comparison that could not be made.
+#[derive(Debug, Error)]
+pub enum DiffError {
+    /// The live object could not be read, or the server could not be asked.
+    #[error(transparent)]
+    Api(#[from] ApplyError),
+}
+
+impl Classify for DiffError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Api(error) => error.class(),
+        }
+    }
+}
+
+/// Compares targets with live objects. Cloning shares the verdicts.
+#[derive(Clone)]
+pub struct Differ {
+    client: Client,
+    verdicts: VerdictCache,
+}
+
+impl Differ {
+    /// Without any verdict yet.
+    pub fn new(client: Client, verdicts: VerdictCache) -> Self {
+        Self { client, verdicts }
+    }
+
+    /// The verdicts.
+    pub fn verdicts(&self) -> &VerdictCache {
+        &self.verdicts
+    }
+
+    /// True when the live object needs no change.
+    pub async fn same(
+        &self,
+        target: &Target,
+        live: &Live,
+        resource: &ApiResource,
+        rules: &IgnoreRules,
+    ) -> Result<bool, DiffError> {
+        let desired = desired_hash(target, rules);
+        if let Some(same) = self.verdicts.get(&target.id, live.hash, desired) {
+            return Ok(same);
+        }
+        let same = self.ask(target, resource, rules).await?;
+        self.verdicts.put(&target.id, Verdict { live: live.hash, desired, same });
+        Ok(same)
+    }
+
+    /// The target was just applied with this result: the two agree by construction.
+    pub fn applied(&self, target: &Target, live: &Live, rules: &IgnoreRules) {
+        let desired = desired_hash(target, rules);
+        self.verdicts.put(&target.id, Verdict { live: live.hash, desired, same: true });
+    }
+
+    async fn ask(
+        &self,
+        target: &Target,
+        resource: &ApiResource,
+        rules: &IgnoreRules,
+    ) -> Result<bool, DiffError> {
+        let key = target.id.key();
+        let Some(live) = get(&self.client, resource, &key).await? else { return Ok(false) };
+        let Ok(live) = serde_json::to_value(&live) else { return Ok(false) };
+        let pointers = rules.pointers(&target.id);
+        let desired = target.value();
+        if looks_same(&desired, &live, &pointers) {
+            return Ok(true);
+        }
+        tracing::debug!(object = %target.id, "asking the server what applying would change");
+        let predicted =
+            match server_side(&self.client, resource, &key, &desired, FIELD_MANAGER, true, true).await {
+                Ok(predicted) => predicted,
+                // Refused: applying will be refused too, and says why.
+                Err(error) if matches!(error.class(), ErrorClass::Invalid) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            };
+        let predicted = serde_json::to_value(&predicted).unwrap_or(Value::Null);
+        Ok(equal_outcome(&predicted, &live, &pointers))
+    }
+}
+
+fn desired_hash(target: &Target, rules: &IgnoreRules) -> u64 {
+    target.hash ^ rules.hash(&target.id).rotate_left(1)
+}
+
+/// The id of a target, for callers that only hold the target.
+impl AsRef<ResourceId> for Target {
+    fn as_ref(&self) -> &ResourceId {
+        &self.id
+    }
+}

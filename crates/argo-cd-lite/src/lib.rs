@@ -1,0 +1,37 @@
+//! Keeps a cluster as Git says: `Application` and `AppProject` of `argoproj.io/v1alpha1`.
+//!
+//! ```text
+//!  repo      poll / webhook ─► refs ─► commit ─► tree id ─► files ─┐
+//!  render                                                          ├─► targets ─┐
+//!  cluster   watches of the kinds in use ─► small live values ─────┘            ├─► diff ─► sync status
+//!  health                                   health of each ◄────────────────────┘        │
+//!  sync      phases ─► waves ─► hooks ─► prunes: one step per pass ◄─────────────────────┘
+//!  app       the controller that joins them: observe ─► plan ─► apply ─► report
+//! ```
+//!
+//! Watches: Applications, AppProjects, repository Secrets, and every kind that an Application holds.
+//! Writes: those objects by server-side apply as `argocd-controller`, and the Applications' status by
+//! merge patches (the kind has no status subresource).
+//!
+//! - [`api`] the kinds, in upstream's words; [`api::fields`] what is supported of them
+//! - [`args`], [`controller`] from command line to running controller
+//! - [`repo`], [`render`] Git and manifests
+//! - [`cluster`], [`diff`], [`health`] the live side
+//! - [`sync`] the engine, pure; [`app`] the controller
+//! - [`project`] what a project allows; [`glob`] its patterns
+//! - [`server`] the webhook; [`metrics`] counters
+
+pub mod api;
+pub mod app;
+pub mod args;
+pub mod cluster;
+pub mod controller;
+pub mod diff;
+pub mod glob;
+pub mod health;
+pub mod metrics;
+pub mod project;
+pub mod render;
+pub mod repo;
+pub mod server;
+pub mod sync;

@@ -1,0 +1,180 @@
+//! Metrics with upstream's names.
+
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+use reconcile_core::{
+    object::{ObjectKey, Root},
+    watch::Index,
+};
+
+use crate::api::{Application, IN_CLUSTER_SERVER, Phase};
+
+/// Counters of Git requests.
+#[derive(Clone, Debug)]
+pub struct GitMetrics {
+    requests: IntCounterVec,
+    list_failures: IntCounterVec,
+    fetch_failures: IntCounterVec,
+}
+
+impl GitMetrics {
+    /// Registers the counters.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        Ok(Self {
+            requests: counter("argocd_git_request_total", "Requests to Git servers.", &["repo", "request_type"])?,
+            list_failures: counter("argocd_git_lsremote_fail_total", "Failed lists of refs.", &["repo"])?,
+            fetch_failures: counter("argocd_git_fetch_fail_total", "Failed fetches.", &["repo"])?,
+        })
+    }
+
+    /// Refs were listed.
+    pub fn listed(&self, url: &str, fine: bool) {
+        let repo = crate::repo::normalize(url);
+        self.requests.with_label_values(&[repo.as_str(), "ls-remote"]).inc();
+        if !fine {
+            self.list_failures.with_label_values(&[repo.as_str()]).inc();
+        }
+    }
+
+    /// A commit was fetched.
+    pub fn fetched(&self, url: &str, fine: bool) {
+        let repo = crate::repo::normalize(url);
+        self.requests.with_label_values(&[repo.as_str(), "fetch"]).inc();
+        if !fine {
+            self.fetch_failures.with_label_values(&[repo.as_str()]).inc();
+        }
+    }
+}
+
+/// Counters of syncs and passes.
+#[derive(Clone, Debug)]
+pub struct AppMetrics {
+    syncs: IntCounterVec,
+    reconcile: HistogramVec,
+    webhooks: IntGauge,
+}
+
+impl AppMetrics {
+    /// Registers the counters.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let syncs = IntCounterVec::new(
+            Opts::new("argocd_app_sync_total", "Number of application syncs."),
+            &["namespace", "name", "project", "dest_server", "phase", "dry_run"],
+        )?;
+        // One series for all applications: a histogram per application would cost more than it tells.
+        let reconcile = HistogramVec::new(
+            HistogramOpts::new("argocd_app_reconcile", "Seconds per pass over an application.")
+                .buckets(vec![0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]),
+            &["namespace", "dest_server"],
+        )?;
+        let webhooks = IntGauge::new(
+            "argocd_lite_webhook_queue_depth",
+            "Webhook requests that wait to be looked at.",
+        )?;
+        registry.register(Box::new(syncs.clone()))?;
+        registry.register(Box::new(reconcile.clone()))?;
+        registry.register(Box::new(webhooks.clone()))?;
+        Ok(Self { syncs, reconcile, webhooks })
+    }
+
+    /// A sync has ended.
+    pub fn synced(&self, app: &ObjectKey, project: &str, phase: Phase, dry_run: bool) {
+        let dry_run = if dry_run { "true" } else { "false" };
+        self.syncs
+            .with_label_values(&[
+                app.namespace.as_str(),
+                app.name.as_str(),
+                project,
+                IN_CLUSTER_SERVER,
+                phase.word(),
+                dry_run,
+            ])
+            .inc();
+    }
+
+    /// A pass took this long.
+    pub fn reconciled(&self, namespace: &str, seconds: f64) {
+        self.reconcile.with_label_values(&[namespace, IN_CLUSTER_SERVER]).observe(seconds);
+    }
+
+    /// Requests that wait.
+    pub fn webhooks(&self) -> &IntGauge {
+        &self.webhooks
+    }
+}
+
+const INFO_LABELS: &[&str] = &[
+    "namespace", "name", "project", "autosync_enabled", "repo", "dest_server", "dest_namespace",
+    "sync_status", "health_status", "operation",
+];
+
+/// `argocd_app_info`, read from the Applications at each scrape.
+pub struct AppInfo {
+    roots: Index<Root<Application>>,
+    desc: Desc,
+}
+
+impl AppInfo {
+    /// A collector over `roots`.
+    pub fn new(roots: Index<Root<Application>>) -> Result<Self, prometheus::Error> {
+        let labels = INFO_LABELS.iter().map(ToString::to_string).collect();
+        let desc = Desc::new(
+            "argocd_app_info".to_owned(),
+            "Information about application.".to_owned(),
+            labels,
+            std::collections::HashMap::new(),
+        )?;
+        Ok(Self { roots, desc })
+    }
+}
+
+impl Collector for AppInfo {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.desc]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Ok(gauge) = prometheus::IntGaugeVec::new(
+            Opts::new("argocd_app_info", "Information about application."),
+            INFO_LABELS,
+        ) else {
+            return Vec::new();
+        };
+        self.roots.each(|key, root| {
+            let spec = root.parse_spec().unwrap_or_default();
+            let status = root.parse_status().unwrap_or_default();
+            let sync = status.sync.map(|sync| sync.status).unwrap_or_else(|| "Unknown".to_owned());
+            let health = status.health.map(|health| health.status).unwrap_or_else(|| "Unknown".to_owned());
+            let operation = match (root.is_deleting(), root.operation.is_some()) {
+                (true, _) => "delete",
+                (_, true) => "sync",
+                _ => "",
+            };
+            let repo = spec.source.as_ref().map(|source| crate::repo::normalize(&source.repo_url)).unwrap_or_default();
+            let auto = if spec.automated().is_some() { "true" } else { "false" };
+            gauge
+                .with_label_values(&[
+                    key.namespace.as_str(),
+                    key.name.as_str(),
+                    spec.project_name(),
+                    auto,
+                    repo.as_str(),
+                    IN_CLUSTER_SERVER,
+                    spec.destination.namespace.as_str(),
+                    sync.as_str(),
+                    health.as_str(),
+                    operation,
+                ])
+                .set(1);
+        });
+        gauge.collect()
+    }
+}

@@ -1,0 +1,187 @@
+//! What an AppProject allows; pure functions of its spec.
+
+use crate::{
+    api::{
+        AppProjectSpec, ApplicationDestination, ApplicationSource, ClusterResourceItem, GroupKindItem,
+        IN_CLUSTER_NAME, IN_CLUSTER_SERVER, ProjectDestination,
+    },
+    cluster::ResourceId,
+    glob,
+    repo::normalize,
+};
+
+/// Name of the project that always exists.
+pub const DEFAULT_PROJECT: &str = "default";
+
+/// The spec of the project `default` as it is created when it is missing: everything is allowed.
+pub fn default_spec() -> AppProjectSpec {
+    AppProjectSpec {
+        source_repos: vec!["*".to_owned()],
+        destinations: vec![ProjectDestination {
+            server: "*".to_owned(),
+            namespace: "*".to_owned(),
+            ..ProjectDestination::default()
+        }],
+        cluster_resource_whitelist: vec![ClusterResourceItem {
+            group: "*".to_owned(),
+            kind: "*".to_owned(),
+            name: String::new(),
+        }],
+        ..AppProjectSpec::default()
+    }
+}
+
+/// The limits of one project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// Name.
+    pub name: String,
+    /// Limits.
+    pub spec: AppProjectSpec,
+}
+
+impl Project {
+    /// True when applications may take manifests from this source. A `!` pattern that fits refuses.
+    pub fn permits_source(&self, source: &ApplicationSource) -> bool {
+        let url = normalize(&source.repo_url);
+        let mut allowed = false;
+        for pattern in &self.spec.source_repos {
+            if let Some(denied) = pattern.strip_prefix('!') {
+                if glob::matches(&normalize(denied), &url, &['/']) {
+                    return false;
+                }
+            } else if pattern == "*" || glob::matches(&normalize(pattern), &url, &['/']) {
+                allowed = true;
+            }
+        }
+        allowed
+    }
+
+    /// True when objects may go to this cluster and namespace.
+    pub fn permits_destination(&self, destination: &ApplicationDestination) -> bool {
+        let mut allowed = false;
+        for item in &self.spec.destinations {
+            let server_denied = item.server.strip_prefix('!');
+            let namespace_denied = item.namespace.strip_prefix('!');
+            if let Some(pattern) = server_denied {
+                if glob::matches(pattern, IN_CLUSTER_SERVER, &[])
+                    && fits(&item.namespace, &destination.namespace)
+                {
+                    return false;
+                }
+                continue;
+            }
+            let cluster_fits = if item.server.is_empty() {
+                fits(&item.name, IN_CLUSTER_NAME)
+            } else {
+                fits(&item.server, IN_CLUSTER_SERVER)
+            };
+            if let Some(pattern) = namespace_denied {
+                if cluster_fits && fits(pattern, &destination.namespace) {
+                    return false;
+                }
+                continue;
+            }
+            allowed |= cluster_fits && fits(&item.namespace, &destination.namespace);
+        }
+        allowed
+    }
+
+    /// True when applications may manage this object.
+    pub fn permits_object(&self, id: &ResourceId, namespaced: bool) -> bool {
+        if namespaced {
+            let listed = |list: &[GroupKindItem]| {
+                list.iter().any(|item| fits(&item.group, &id.kind.group) && fits(&item.kind, &id.kind.kind))
+            };
+            if listed(&self.spec.namespace_resource_blacklist) {
+                return false;
+            }
+            // An absent list allows all; an empty one allows none.
+            return self.spec.namespace_resource_whitelist.as_deref().is_none_or(listed)
+                && self.permits_destination(&ApplicationDestination {
+                    server: IN_CLUSTER_SERVER.to_owned(),
+                    namespace: id.namespace.to_string(),
+                    ..ApplicationDestination::default()
+                });
+        }
+        let listed = |list: &[ClusterResourceItem]| {
+            list.iter().any(|item| {
+                fits(&item.group, &id.kind.group)
+                    && fits(&item.kind, &id.kind.kind)
+                    && (item.name.is_empty() || fits(&item.name, &id.name))
+            })
+        };
+        !listed(&self.spec.cluster_resource_blacklist) && listed(&self.spec.cluster_resource_whitelist)
+    }
+
+    /// True when Applications of `namespace` may name this project.
+    pub fn permits_namespace(&self, namespace: &str, control_plane: &str) -> bool {
+        namespace == control_plane
+            || self.spec.source_namespaces.iter().any(|pattern| glob::matches(pattern, namespace, &[]))
+    }
+}
+
+fn fits(pattern: &str, text: &str) -> bool {
+    pattern == "*" || glob::matches(pattern, text, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(spec: AppProjectSpec) -> Project {
+        Project { name: "p".into(), spec }
+    }
+
+    fn source(url: &str) -> ApplicationSource {
+        ApplicationSource { repo_url: url.into(), ..ApplicationSource::default() }
+    }
+
+    #[test]
+    fn the_default_project_allows_everything() {
+        let project = project(default_spec());
+        assert!(project.permits_source(&source("https://git/a")));
+        assert!(project.permits_object(&ResourceId::new("", "ConfigMap", "x", "y"), true));
+        assert!(project.permits_object(&ResourceId::new("", "Namespace", "", "y"), false));
+        assert!(!project.permits_namespace("other", "argocd"));
+    }
+
+    #[test]
+    fn a_denied_repository_wins_over_an_allowed_one() {
+        let spec = AppProjectSpec {
+            source_repos: vec!["*".into(), "!https://git/secret*".into()],
+            ..default_spec()
+        };
+        assert!(project(spec.clone()).permits_source(&source("https://git/a.git")));
+        assert!(!project(spec).permits_source(&source("https://git/secret.git")));
+    }
+
+    #[test]
+    fn absent_and_empty_lists_of_kinds_differ() {
+        let id = ResourceId::new("", "ConfigMap", "x", "y");
+        let mut spec = default_spec();
+        assert!(project(spec.clone()).permits_object(&id, true));
+        spec.namespace_resource_whitelist = Some(Vec::new());
+        assert!(!project(spec.clone()).permits_object(&id, true));
+        spec.cluster_resource_whitelist.clear();
+        assert!(!project(spec).permits_object(&ResourceId::new("", "Namespace", "", "y"), false));
+    }
+
+    #[test]
+    fn namespaces_are_limited_and_denied() {
+        let item = |namespace: &str| ProjectDestination {
+            server: "*".into(),
+            namespace: namespace.into(),
+            ..ProjectDestination::default()
+        };
+        let spec = AppProjectSpec { destinations: vec![item("team-*"), item("!team-x")], ..default_spec() };
+        let to = |namespace: &str| ApplicationDestination {
+            server: IN_CLUSTER_SERVER.into(),
+            namespace: namespace.into(),
+            ..ApplicationDestination::default()
+        };
+        assert!(project(spec.clone()).permits_destination(&to("team-a")));
+        assert!(!project(spec.clone()).permits_destination(&to("team-x")));
+        assert!(!project(spec).permits_destination(&to("kube-system")));
+    }
+}

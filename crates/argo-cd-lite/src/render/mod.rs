@@ -1,0 +1,21 @@
+//! From files to target objects.
+//!
+//! ```text
+//!   files ──► documents ──► objects ──► targets (namespace filled in, ownership stamped, marks read, hash)
+//! ```
+
+mod cache;
+mod directory;
+mod document;
+mod target;
+
+pub use cache::{RenderCache, RenderKey};
+pub use directory::{DirectoryFilter, RenderError, objects};
+pub use target::{Placement, Scope, Target, TargetSet, build};
+pub(crate) use target::images;
+
+/// Combined size of the manifests of one application; upstream's default.
+pub const MAX_MANIFEST_BYTES: usize = 10 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

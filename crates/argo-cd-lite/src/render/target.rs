@@ -1,0 +1,265 @@
+//! Objects as they shall be in the cluster.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value};
+
+use crate::{
+    cluster::{ResourceId, content_hash, stamp},
+    sync::Marks,
+};
+
+/// Whether objects of a kind live in namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// They do.
+    Namespaced,
+    /// They do not.
+    Cluster,
+    /// The cluster does not serve the kind.
+    Unserved,
+}
+
+/// Where the objects of an application go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Instance name of the application.
+    pub instance: String,
+    /// Namespace of objects that name none.
+    pub namespace: String,
+}
+
+/// One object that Git describes.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What identifies it; the name of an object with `generateName` is empty.
+    pub id: ResourceId,
+    /// API version without the group.
+    pub version: Arc<str>,
+    /// The manifest as compact JSON, ownership stamped.
+    pub manifest: Box<str>,
+    /// Hash of the manifest.
+    pub hash: u64,
+    /// What its annotations say.
+    pub marks: Marks,
+    /// Prefix of the name, for objects that are named when they are created.
+    pub generate_name: Option<Box<str>>,
+    /// Group and kind that this CustomResourceDefinition brings.
+    pub defines: Option<(Box<str>, Box<str>)>,
+    /// Images of the containers that it describes.
+    pub images: Vec<Box<str>>,
+}
+
+impl Target {
+    /// The manifest as a value.
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.manifest).unwrap_or(Value::Null)
+    }
+
+    /// `group/version` as `apiVersion` has it.
+    pub fn api_version(&self) -> String {
+        match &*self.id.kind.group {
+            "" => self.version.to_string(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+}
+
+/// Everything that one application wants at one commit.
+#[derive(Clone, Debug, Default)]
+pub struct TargetSet {
+    /// The objects, in the order of the files.
+    pub targets: Vec<Target>,
+    /// Objects that were described more than once; the last description wins.
+    pub repeated: Vec<ResourceId>,
+    /// Objects of kinds that are never managed.
+    pub excluded: Vec<ResourceId>,
+    /// What is asked for on single objects and not supported.
+    pub unsupported: Vec<String>,
+    /// Bytes of memory, roughly.
+    pub size: usize,
+}
+
+/// Fixed cost of a target beside its manifest, for the cache's budget.
+const TARGET_OVERHEAD: usize = 400;
+
+/// Turns objects into targets. `scope` tells where a kind lives.
+pub fn build(
+    objects: Vec<(String, Value)>,
+    placement: &Placement,
+    scope: impl Fn(&str, &str) -> Scope,
+) -> TargetSet {
+    let defined = defined_scopes(&objects);
+    let mut set = TargetSet::default();
+    let mut at: HashMap<ResourceId, usize> = HashMap::new();
+    for (_, object) in objects {
+        let Some(target) = target(object, placement, &defined, &scope) else { continue };
+        if is_excluded(&target.id) {
+            set.excluded.push(target.id);
+            continue;
+        }
+        note_unsupported(&target, &mut set.unsupported);
+        set.size += target.manifest.len() + TARGET_OVERHEAD;
+        // Objects that are named at creation never repeat each other.
+        if target.generate_name.is_some() {
+            set.targets.push(target);
+            continue;
+        }
+        match at.get(&target.id) {
+            Some(index) => {
+                set.repeated.push(target.id.clone());
+                set.targets[*index] = target;
+            }
+            None => {
+                at.insert(target.id.clone(), set.targets.len());
+                set.targets.push(target);
+            }
+        }
+    }
+    set.unsupported.sort();
+    set.unsupported.dedup();
+    set
+}
+
+fn note_unsupported(target: &Target, notes: &mut Vec<String>) {
+    for option in target.marks.options.unsupported() {
+        notes.push(format!("sync option {option} on {}", target.id));
+    }
+    if target.marks.hook.as_ref().is_some_and(|hook| hook.at_deletion) {
+        notes.push(format!("PreDelete and PostDelete hooks ({})", target.id));
+    }
+}
+
+/// Scopes of the kinds whose definitions are among the objects themselves.
+fn defined_scopes(objects: &[(String, Value)]) -> HashMap<(String, String), Scope> {
+    objects
+        .iter()
+        .filter_map(|(_, object)| {
+            let (group, kind) = defines(object)?;
+            let scope = match object.pointer("/spec/scope").and_then(Value::as_str)? {
+                "Cluster" => Scope::Cluster,
+                _ => Scope::Namespaced,
+            };
+            Some(((group.into(), kind.into()), scope))
+        })
+        .collect()
+}
+
+fn defines(object: &Value) -> Option<(Box<str>, Box<str>)> {
+    if object.get("kind")?.as_str()? != "CustomResourceDefinition" {
+        return None;
+    }
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(Box::from);
+    Some((text("/spec/group")?, text("/spec/names/kind")?))
+}
+
+fn target(
+    mut object: Value,
+    placement: &Placement,
+    defined: &HashMap<(String, String), Scope>,
+    scope: &impl Fn(&str, &str) -> Scope,
+) -> Option<Target> {
+    let api_version = object.get("apiVersion")?.as_str()?.to_owned();
+    let kind = object.get("kind")?.as_str()?.to_owned();
+    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
+    let lives = match scope(group, &kind) {
+        Scope::Unserved => {
+            defined.get(&(group.to_owned(), kind.clone())).copied().unwrap_or(Scope::Unserved)
+        }
+        known => known,
+    };
+    let metadata = object.get_mut("metadata")?.as_object_mut()?;
+    clean(metadata);
+    let own = metadata.get("namespace").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let namespace = match lives {
+        Scope::Cluster => String::new(),
+        _ if own.is_empty() => placement.namespace.clone(),
+        _ => own,
+    };
+    if namespace.is_empty() {
+        metadata.remove("namespace");
+    } else {
+        metadata.insert("namespace".to_owned(), namespace.clone().into());
+    }
+    let text = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (name, prefix) = (text("name"), text("generateName"));
+    let marks = Marks::read(&annotations(metadata));
+    let id = ResourceId::new(group, &kind, namespace, name.clone());
+    if group.is_empty() && kind == "Secret" {
+        fold_secret(&mut object);
+    }
+    stamp(&mut object, &placement.instance, &id, &placement.namespace);
+    Some(Target {
+        version: version.into(),
+        hash: content_hash(&object),
+        defines: defines(&object),
+        images: images(&object),
+        manifest: object.to_string().into(),
+        generate_name: (name.is_empty() && !prefix.is_empty()).then(|| prefix.into()),
+        marks,
+        id,
+    })
+}
+
+/// Drops what only the API server may write; it stands in manifests that were exported from a cluster.
+fn clean(metadata: &mut Map<String, Value>) {
+    for field in ["creationTimestamp", "managedFields", "resourceVersion", "uid", "generation", "selfLink"] {
+        metadata.remove(field);
+    }
+}
+
+/// Annotations as text; values of other types are skipped here and refused by the API server.
+fn annotations(metadata: &Map<String, Value>) -> BTreeMap<String, String> {
+    let Some(Value::Object(annotations)) = metadata.get("annotations") else {
+        return BTreeMap::new();
+    };
+    annotations
+        .iter()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+/// `stringData` wins over `data`; the API server never gives `stringData` back, so it is folded here.
+fn fold_secret(secret: &mut Value) {
+    let Some(fields) = secret.as_object_mut() else { return };
+    let Some(Value::Object(plain)) = fields.remove("stringData") else { return };
+    let data = fields.entry("data").or_insert_with(|| Value::Object(Map::new()));
+    if !data.is_object() {
+        *data = Value::Object(Map::new());
+    }
+    for (key, value) in plain {
+        let text = match value {
+            Value::String(text) => text,
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        data[key] = STANDARD.encode(text).into();
+    }
+}
+
+/// Kinds that no application may manage: they are the cluster's own traffic.
+fn is_excluded(id: &ResourceId) -> bool {
+    let (group, kind) = (id.kind.group.as_ref(), id.kind.kind.as_ref());
+    matches!((group, kind), ("" | "events.k8s.io", "Event") | ("coordination.k8s.io", "Lease"))
+        || group == "metrics.k8s.io"
+}
+
+/// Images of a pod or of anything with a pod template.
+pub(crate) fn images(object: &Value) -> Vec<Box<str>> {
+    const PODS: &[&str] =
+        &["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
+    let mut found: Vec<Box<str>> = PODS
+        .iter()
+        .filter_map(|pointer| object.pointer(pointer))
+        .flat_map(|pod| ["initContainers", "containers"].into_iter().filter_map(|list| pod.get(list)?.as_array()))
+        .flatten()
+        .filter_map(|container| container.get("image")?.as_str().map(Box::from))
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}

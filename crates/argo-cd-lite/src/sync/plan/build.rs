@@ -1,0 +1,149 @@
+//! From targets and live objects to tasks.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{Task, TaskKind, order};
+use crate::{
+    api::{ResourceRef, SyncOperation, Time},
+    cluster::{Live, ResourceId},
+    render::{Target, TargetSet},
+    sync::{SyncOptions, SyncPhase},
+};
+
+/// What tasks are built from.
+pub struct BuildInput<'a> {
+    /// What Git describes.
+    pub targets: &'a TargetSet,
+    /// Live objects that are tracked or aimed at.
+    pub live: &'a dyn Fn(&ResourceId) -> Option<Arc<Live>>,
+    /// Tracked objects that Git does not describe and that may be pruned.
+    pub extras: &'a [(ResourceId, Arc<Live>)],
+    /// The request.
+    pub sync: &'a SyncOperation,
+    /// Options of the application and of the request.
+    pub options: &'a SyncOptions,
+    /// Commit, for the names of generated hooks.
+    pub revision: &'a str,
+    /// Start of the operation, for the same.
+    pub started: Time,
+    /// True when the object of this target needs no change.
+    pub in_sync: &'a dyn Fn(&ResourceId) -> bool,
+}
+
+/// Builds the tasks of a sync, in order.
+pub fn build(input: &BuildInput<'_>) -> Vec<Task> {
+    let partial = !input.sync.resources.is_empty();
+    let apply_only =
+        input.sync.sync_strategy.is_some_and(|strategy| strategy.apply.is_some() && strategy.hook.is_none());
+    let mut tasks = Vec::new();
+    for (index, target) in input.targets.targets.iter().enumerate() {
+        match &target.marks.hook {
+            Some(hook) if hook.skip || partial || apply_only => {}
+            Some(hook) => {
+                for phase in &hook.phases {
+                    tasks.push(hook_task(input, index, target, *phase));
+                }
+            }
+            None if is_asked_for(input, &target.id) => tasks.push(plain_task(input, index, target)),
+            None => {}
+        }
+    }
+    for (id, live) in input.extras {
+        if is_asked_for(input, id) {
+            tasks.push(prune_task(input, id, live));
+        }
+    }
+    let last = input.options.has("PruneLast=true");
+    order::reverse_prunes(&mut tasks, |task| {
+        task.is_delete() && (last || task.marks.options.has("PruneLast=true"))
+    });
+    order::lift(&mut tasks, |index| {
+        let (group, kind) = input.targets.targets.get(index)?.defines.as_ref()?;
+        Some((group.to_string(), kind.to_string()))
+    });
+    order::sort(&mut tasks);
+    drop_repeated(&mut tasks);
+    tasks
+}
+
+/// True when the request names no objects, or this one.
+fn is_asked_for(input: &BuildInput<'_>, id: &ResourceId) -> bool {
+    let fits = |wanted: &ResourceRef| {
+        *wanted.group == *id.kind.group
+            && *wanted.kind == *id.kind.kind
+            && *wanted.name == *id.name
+            && (wanted.namespace.is_empty() || *wanted.namespace == *id.namespace)
+    };
+    input.sync.resources.is_empty() || input.sync.resources.iter().any(fits)
+}
+
+fn hook_task(input: &BuildInput<'_>, index: usize, target: &Target, phase: SyncPhase) -> Task {
+    let id = match &target.generate_name {
+        None => target.id.clone(),
+        Some(prefix) => ResourceId {
+            name: hook_name(prefix, input.revision, phase, input.started).into(),
+            ..target.id.clone()
+        },
+    };
+    Task {
+        live: (input.live)(&id),
+        version: target.version.clone(),
+        kind: TaskKind::Hook(index),
+        phase,
+        wave: target.marks.wave,
+        marks: target.marks.clone(),
+        id,
+    }
+}
+
+/// The name of a hook with `generateName`: the same for one operation, whatever happens in between.
+pub fn hook_name(prefix: &str, revision: &str, phase: SyncPhase, started: Time) -> String {
+    let short: String = revision.chars().take(7).collect();
+    format!("{prefix}{short}-{}-{}", phase.word().to_lowercase(), started.seconds())
+}
+
+fn plain_task(input: &BuildInput<'_>, index: usize, target: &Target) -> Task {
+    let live = (input.live)(&target.id);
+    let only_different = input.options.has("ApplyOutOfSyncOnly=true");
+    let keep = only_different && live.is_some() && (input.in_sync)(&target.id);
+    Task {
+        id: target.id.clone(),
+        version: target.version.clone(),
+        kind: if keep { TaskKind::Keep(index) } else { TaskKind::Apply(index) },
+        phase: SyncPhase::Sync,
+        wave: target.marks.wave,
+        marks: target.marks.clone(),
+        live,
+    }
+}
+
+fn prune_task(input: &BuildInput<'_>, id: &ResourceId, live: &Arc<Live>) -> Task {
+    let marks = live.marks();
+    let kept = marks.options.has("Prune=false") || input.options.has("Prune=false");
+    let confirm = marks.options.has("Prune=confirm") || input.options.has("Prune=confirm");
+    let kind = if !input.sync.prune {
+        TaskKind::SkipPrune("ignored (requires pruning)")
+    } else if kept {
+        TaskKind::SkipPrune("ignored (no prune)")
+    } else if confirm {
+        // Confirmation is not supported yet, so nothing that asks for it may go.
+        TaskKind::SkipPrune("ignored (requires confirmation, which is not supported yet)")
+    } else {
+        TaskKind::Prune
+    };
+    Task {
+        id: id.clone(),
+        version: live.version.clone(),
+        kind,
+        phase: SyncPhase::Sync,
+        wave: marks.wave,
+        marks,
+        live: Some(live.clone()),
+    }
+}
+
+/// One result row per object and phase; a second task for the same row would never be told apart.
+fn drop_repeated(tasks: &mut Vec<Task>) {
+    let mut seen: HashSet<(ResourceId, SyncPhase)> = HashSet::new();
+    tasks.retain(|task| seen.insert((task.id.clone(), task.phase)));
+}
