@@ -7,7 +7,8 @@ pub mod gjson;
 pub mod go_text;
 pub mod gotemplate;
 pub mod govaluate;
+pub mod jsonpath;
 pub mod sjson;
 pub mod sprig;
 
-pub use expr::analysis;
+pub use expr::{analysis, filter};

@@ -283,6 +283,14 @@ impl Machine<'_> {
         } = &callee.node
             && let Node::Literal(Value::Str(method)) = &property.node
         {
+            if let Node::Ident(space) = &base.node
+                && self.host.is_namespace(space)
+            {
+                return Err(Fault::run(
+                    expr.at,
+                    format!("{space} has no function `{method}`"),
+                ));
+            }
             let base = self.eval(base)?;
             if *optional && matches!(base, Value::Nil) {
                 return Err(Fault::short_circuit(expr.at));

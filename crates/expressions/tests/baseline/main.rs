@@ -7,6 +7,7 @@
 mod expr;
 mod gjson;
 mod govaluate;
+mod jsonpath;
 mod sprig;
 
 use serde_json::Value as Json;

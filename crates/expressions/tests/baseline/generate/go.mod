@@ -1,6 +1,6 @@
 module baseline
 
-go 1.24
+go 1.24.0
 
 require (
 	github.com/Knetic/govaluate v3.0.0+incompatible
@@ -8,6 +8,7 @@ require (
 	github.com/expr-lang/expr v1.17.8
 	github.com/tidwall/gjson v1.20.1
 	github.com/tidwall/sjson v1.2.7
+	k8s.io/client-go v0.34.1
 )
 
 require (
