@@ -16,17 +16,24 @@ demo: ## From commit to promoted on a real control plane, told on the terminal (
 	$(CARGO) build --release $(BUILD_OPERATORS) -p e2e --bins
 	KEEP=$(KEEP) target/release/demo
 
+# One selection of packages and targets, so that nothing is compiled twice.
+TESTS := --workspace --lib --bins --tests
+E2E := $(patsubst e2e/tests/%.rs,--test %,$(wildcard e2e/tests/*.rs))
+
 .PHONY: test
-test: unit e2e ## All tests: unit, simulation, and end-to-end on a real control plane
+test: ## All tests: unit, simulation, fake API, and end-to-end on a real control plane
+	$(CARGO) test $(TESTS) --no-run
+	target/debug/bed build
+	$(CARGO) test $(TESTS) --no-fail-fast -- --test-threads=1
 
 .PHONY: unit
-unit: ## Unit, simulation and fake-API tests; minutes, no control plane
-	$(CARGO) test --workspace --exclude e2e
+unit: ## Unit, simulation and fake-API tests; no control plane
+	$(CARGO) test --workspace --exclude e2e --lib --bins --tests
 
 .PHONY: e2e
-e2e: ## End-to-end tests on etcd, kube-apiserver, NATS, Prometheus and git
-	$(CARGO) build $(BUILD_OPERATORS)
-	$(CARGO) test -p e2e -- --test-threads=1
+e2e: ## End-to-end tests only; one of them with ONLY=name
+	$(CARGO) test $(TESTS) --no-run
+	$(CARGO) test --workspace $(E2E) --no-fail-fast -- --test-threads=1 $(ONLY)
 
 .PHONY: check
 check: fmt-check lint unit generated tidy deny ## What to run before a commit
@@ -72,4 +79,4 @@ docs: ## Write the generated pages: compatibility tables
 
 .PHONY: charts
 charts: ## Lint and render the charts
-	$(CARGO) test -p e2e --test charts
+	$(CARGO) test --workspace --test charts -- --test-threads=1

@@ -1,6 +1,9 @@
 //! Analysis against a real Prometheus, with real traffic: the sample application answers for every simulated pod.
 
-#![allow(clippy::too_many_lines, reason = "a scenario reads from top to bottom, with its manifests")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a scenario reads from top to bottom, with its manifests"
+)]
 
 mod scene;
 

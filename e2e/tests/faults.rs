@@ -1,6 +1,9 @@
 //! Faults: processes killed at any moment, standbys that take over, a control plane and a bus that come back.
 
-#![allow(clippy::too_many_lines, reason = "a scenario reads from top to bottom, with its manifests")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a scenario reads from top to bottom, with its manifests"
+)]
 
 mod scene;
 

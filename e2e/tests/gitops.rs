@@ -1,6 +1,9 @@
 //! argo-cd-lite on a real control plane and a real Git server.
 
-#![allow(clippy::too_many_lines, reason = "a scenario reads from top to bottom, with its manifests")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a scenario reads from top to bottom, with its manifests"
+)]
 
 mod scene;
 

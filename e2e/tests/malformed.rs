@@ -3,7 +3,10 @@
 //! The CRDs are installed without schemas here, so that the API server lets everything through: the operators must
 //! cope with what upstream's Events CRDs, which have no schemas, let through anyway.
 
-#![allow(clippy::too_many_lines, reason = "a scenario reads from top to bottom, with its manifests")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a scenario reads from top to bottom, with its manifests"
+)]
 
 mod scene;
 
@@ -29,7 +32,7 @@ const KINDS: [(&str, &str, &str, bool); 10] = [
         "Cluster",
         false,
     ),
-    ("AnalysisRun", "analysisruns", "Namespaced", true),
+    ("AnalysisRun", "analysisruns", "Namespaced", false),
 ];
 
 /// CRDs that say nothing about the form of an object, as somebody else's installation may have left them.
@@ -156,7 +159,7 @@ spec:
     for (name, words) in [
         ("types", &["steps[0].setWeight"][..]),
         ("absurd", &["setWeight"]),
-        ("both", &["blueGreen"]),
+        ("both", &["Multiple Strategies"]),
         ("unknown", &["nowhere"]),
         ("routed", &["trafficRouting"]),
     ] {

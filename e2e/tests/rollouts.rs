@@ -1,6 +1,9 @@
 //! rollouts on a real control plane; the ReplicaSet controller is Kubernetes' own.
 
-#![allow(clippy::too_many_lines, reason = "a scenario reads from top to bottom, with its manifests")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a scenario reads from top to bottom, with its manifests"
+)]
 
 mod scene;
 

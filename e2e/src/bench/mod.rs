@@ -47,7 +47,7 @@ pub struct Plan {
     pub count: Option<usize>,
     /// Events per second at the fixed rate.
     pub rate: u32,
-    /// Manifests applied before a foreign engine starts, instead of our charts' CRDs.
+    /// Manifests applied before an engine starts; foreign engines then get no CRDs of our charts.
     pub crds: Vec<PathBuf>,
     /// Longest time one load may take.
     pub deadline: Duration,

@@ -18,7 +18,7 @@ use crate::stack::{self, Setup, Which};
 pub(crate) struct Wanted<'a> {
     /// Our operator for the scenario; its chart gives the CRDs also to foreign engines.
     pub(crate) which: Which,
-    /// Manifests instead of the chart's CRDs, for foreign engines.
+    /// Manifests applied first; a foreign engine then gets no CRDs of the chart.
     pub(crate) crds: &'a [std::path::PathBuf],
     /// More environment, such as the port on which a webhook should listen.
     pub(crate) env: Vec<(String, String)>,
@@ -34,6 +34,12 @@ pub(crate) struct Subject {
 impl Subject {
     /// Starts an engine on a bed. Ours is ready when this returns; of a foreign one only its process is started.
     pub(crate) async fn start(bed: &Bed, engine: &Engine, wanted: &Wanted<'_>) -> Result<Self> {
+        for path in wanted.crds {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("reading {}", path.display()))?;
+            let applied = bed.cluster()?.apply(wanted.which.namespace(), &text).await;
+            applied.with_context(|| path.display().to_string())?;
+        }
         match engine {
             Engine::Ours => Self::ours(bed, wanted).await,
             Engine::Foreign { name, command } => Self::foreign(bed, name, command, wanted).await,

@@ -30,7 +30,7 @@ struct Cli {
     /// Leaves the project's own operators out.
     #[arg(long)]
     without_ours: bool,
-    /// Manifests to apply before a foreign engine starts, instead of the CRDs of our charts.
+    /// Manifests to apply first, such as the CRDs that a foreign engine needs in place of those of our charts.
     #[arg(long, value_name = "FILE")]
     crds: Vec<PathBuf>,
     /// Seconds that one load may take.
