@@ -10,14 +10,23 @@ const NO_HYDRATOR: &str = "manifests are not written back to Git";
 pub const APPLICATION: &[Field] = &[
     supported("spec.destination.name"),
     supported("spec.destination.namespace"),
-    supported_note("spec.destination.server", "the cluster this process runs against"),
+    supported_note(
+        "spec.destination.server",
+        "the cluster this process runs against",
+    ),
     supported("spec.ignoreDifferences[].group"),
     supported("spec.ignoreDifferences[].kind"),
     supported("spec.ignoreDifferences[].name"),
     supported("spec.ignoreDifferences[].namespace"),
     supported("spec.ignoreDifferences[].jsonPointers"),
-    planned("spec.ignoreDifferences[].jqPathExpressions", "use jsonPointers"),
-    planned("spec.ignoreDifferences[].managedFieldsManagers", "use jsonPointers"),
+    planned(
+        "spec.ignoreDifferences[].jqPathExpressions",
+        "use jsonPointers",
+    ),
+    planned(
+        "spec.ignoreDifferences[].managedFieldsManagers",
+        "use jsonPointers",
+    ),
     supported("spec.info[].name"),
     supported("spec.info[].value"),
     supported("spec.project"),
@@ -26,7 +35,10 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.source.path"),
     supported("spec.source.targetRevision"),
     supported("spec.source.tagPrefix"),
-    supported_note("spec.source.name", "without effect on a single source, as upstream"),
+    supported_note(
+        "spec.source.name",
+        "without effect on a single source, as upstream",
+    ),
     supported("spec.source.directory.recurse"),
     supported("spec.source.directory.include"),
     supported("spec.source.directory.exclude"),
@@ -50,7 +62,10 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.syncPolicy.retry.backoff.duration"),
     supported("spec.syncPolicy.retry.backoff.factor"),
     supported("spec.syncPolicy.retry.backoff.maxDuration"),
-    supported_note("spec.syncPolicy.syncOptions", "see the table of sync options"),
+    supported_note(
+        "spec.syncPolicy.syncOptions",
+        "see the table of sync options",
+    ),
     supported("operation.info[].name"),
     supported("operation.info[].value"),
     supported("operation.initiatedBy.automated"),
@@ -93,22 +108,37 @@ pub const APP_PROJECT: &[Field] = &[
     supported("spec.destinations"),
     supported("spec.sourceRepos"),
     supported("spec.sourceNamespaces"),
-    supported_note("spec.roles.**", "rights of API users; without effect on the controller"),
+    supported_note(
+        "spec.roles.**",
+        "rights of API users; without effect on the controller",
+    ),
     supported_note(
         "spec.permitOnlyProjectScopedClusters",
         "there is one cluster, and it belongs to no project",
     ),
-    planned("spec.destinationServiceAccounts", "syncs run with the controller's own rights"),
-    planned("spec.orphanedResources.**", "orphaned objects are not listed"),
+    planned(
+        "spec.destinationServiceAccounts",
+        "syncs run with the controller's own rights",
+    ),
+    planned(
+        "spec.orphanedResources.**",
+        "orphaned objects are not listed",
+    ),
     planned("spec.signatureKeys", "signatures are not checked"),
     planned("spec.sourceIntegrity.**", "signatures are not checked"),
     planned("spec.syncWindows", "sync windows are not kept"),
 ];
 
 /// The ledger of Application.
-pub const APPLICATION_LEDGER: Ledger = Ledger { kind: "Application", tables: &[APPLICATION] };
+pub const APPLICATION_LEDGER: Ledger = Ledger {
+    kind: "Application",
+    tables: &[APPLICATION],
+};
 /// The ledger of AppProject.
-pub const APP_PROJECT_LEDGER: Ledger = Ledger { kind: "AppProject", tables: &[APP_PROJECT] };
+pub const APP_PROJECT_LEDGER: Ledger = Ledger {
+    kind: "AppProject",
+    tables: &[APP_PROJECT],
+};
 
 /// All ledgers of this crate.
 pub const LEDGERS: &[Ledger] = &[APPLICATION_LEDGER, APP_PROJECT_LEDGER];

@@ -59,10 +59,15 @@ const LISTS: &[(&str, &str, ListMark)] = &[
     ),
 ];
 
-/// Defaults that the API server needs, because a key of a list must always have a value.
+/// Defaults of the API: a key of a list must always have a value, and references may have an empty
+/// name for historical reasons. A field with a default is not required.
 const DEFAULTS: &[(&str, &str, &str)] = &[
     ("ContainerPort", "protocol", "TCP"),
     ("LocalObjectReference", "name", ""),
+    ("ConfigMapEnvSource", "name", ""),
+    ("SecretEnvSource", "name", ""),
+    ("ConfigMapKeySelector", "name", ""),
+    ("SecretKeySelector", "name", ""),
 ];
 
 /// Objects that are replaced whole.

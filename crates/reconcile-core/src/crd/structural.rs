@@ -81,8 +81,9 @@ impl Rewriter<'_> {
                     .filter(|format| FORMATS.contains(format))
                     .map(|_| value.clone()),
                 "enum" => Some(without_null(value)),
-                "required" | "pattern" | "minimum" | "maximum" | "minLength" | "maxLength"
-                | "minItems" | "maxItems" | "default" => Some(value.clone()),
+                "required" => required(value, name),
+                "pattern" | "minimum" | "maximum" | "minLength" | "maxLength" | "minItems"
+                | "maxItems" | "default" => Some(value.clone()),
                 "items" => Some(self.rewrite(value, "", depth + 1)),
                 "additionalProperties" => match value {
                     Value::Object(_) => Some(self.rewrite(value, "", depth + 1)),
@@ -215,6 +216,17 @@ fn single_type(value: &Value) -> Value {
             .unwrap_or(json!("object")),
         None => value.clone(),
     }
+}
+
+/// Fields with a default are not required.
+fn required(value: &Value, name: &str) -> Option<Value> {
+    let needed = |field: &&Value| {
+        field
+            .as_str()
+            .is_none_or(|field| marks::default_of(name, field).is_none())
+    };
+    let list: Vec<Value> = value.as_array()?.iter().filter(needed).cloned().collect();
+    (!list.is_empty()).then(|| list.into())
 }
 
 fn without_null(value: &Value) -> Value {

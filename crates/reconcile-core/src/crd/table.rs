@@ -17,8 +17,8 @@
 //! ```
 //!
 //! Types: `string int32 int64 integer number bool time int-or-string object`, `any` (a value of any
-//! form), `object-any`, `list-any`; then `core.X` for Kubernetes' own types and names of the table
-//! of types.
+//! form), `object-any`, `list-any`; then `core.X` for Kubernetes' own types (`core.X immutable` for one
+//! that must not change) and names of the table of types.
 
 use std::collections::BTreeMap;
 
@@ -190,8 +190,16 @@ impl Table<'_> {
         let Some(text) = kind.as_str() else {
             return self.object(kind, path, depth);
         };
-        if let Some(name) = text.strip_prefix("core.") {
-            return core_type(name).ok_or_else(|| error(format!("no core type {name:?}")));
+        if let Some(text) = text.strip_prefix("core.") {
+            let (name, option) = text.split_once(' ').unwrap_or((text, ""));
+            let mut schema =
+                core_type(name).ok_or_else(|| error(format!("no core type {name:?}")))?;
+            if option == "immutable" {
+                let message = format!("{path} is immutable");
+                schema["x-kubernetes-validations"] =
+                    json!([{"message": message, "rule": "self == oldSelf"}]);
+            }
+            return Ok(schema);
         }
         if let Some(fields) = self.types.0.get(text) {
             return self.object(fields, path, depth);

@@ -1,0 +1,79 @@
+//! Chores of this repository, as `cargo xtask COMMAND`.
+//!
+//! ```text
+//!   crds    schemas/*.yaml ─► charts/*/templates/crds/*.yaml
+//!   docs    schemas/*.yaml + the operators' support ledgers ─► docs/compatibility.md
+//!   tidy    what compilers and lints do not see: pure plans, sizes, names
+//! ```
+//!
+//! With `--check`, `crds` and `docs` write nothing and fail when a file is not up to date.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+pub mod crds;
+pub mod docs;
+pub mod kinds;
+pub mod output;
+pub mod tidy;
+
+/// Chores of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write the charts' CustomResourceDefinitions from the tables of the kinds.
+    Crds {
+        /// Only say whether the files are up to date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the generated pages.
+    Docs {
+        /// Only say whether the files are up to date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check what compilers and lints do not see.
+    Tidy,
+}
+
+/// Runs one command; what is wrong goes to standard error, one line each.
+pub fn run(cli: &Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Crds { check } => crds::run(&root(), check),
+        Command::Docs { check } => docs::run(&root(), check),
+        Command::Tidy => tidy::run(&root()),
+    };
+    let complaints = match result {
+        Ok(complaints) => complaints,
+        Err(error) => vec![format!("{error:#}")],
+    };
+    let mut out = std::io::stderr().lock();
+    for complaint in &complaints {
+        // Nobody is left to be told when standard error is gone.
+        let _ = writeln!(out, "{complaint}");
+    }
+    if complaints.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
