@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod conditions;
+pub mod cron;
 pub mod expr;
 pub mod gjson;
 pub mod go_text;

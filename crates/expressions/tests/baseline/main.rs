@@ -4,6 +4,7 @@
 //! A difference that is meant is listed in the test of its language with the reason; a listed
 //! difference that no longer exists fails too.
 
+mod cron;
 mod expr;
 mod gjson;
 mod govaluate;
