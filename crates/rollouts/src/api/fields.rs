@@ -2,7 +2,7 @@
 //! [`crate::api::analysis_fields`].
 
 use reconcile_core::fields::{
-    Field, Ledger, Level, Finding, message, planned, reported, supported, supported_note,
+    Field, Finding, Ledger, Level, message, planned, reported, supported, supported_note,
 };
 use serde_json::Value;
 
@@ -41,17 +41,35 @@ const CANARY_FIELDS: &[Field] = &[
     planned("spec.strategy.canary.steps[].plugin.**", STOPS),
     planned("spec.strategy.canary.trafficRouting.**", STOPS),
     planned("spec.strategy.canary.pingPong.**", STOPS),
-    supported_note("spec.strategy.canary.maxSurge", "any text is a percentage, as upstream"),
-    supported_note("spec.strategy.canary.maxUnavailable", "any text is a percentage, as upstream"),
+    supported_note(
+        "spec.strategy.canary.maxSurge",
+        "any text is a percentage, as upstream",
+    ),
+    supported_note(
+        "spec.strategy.canary.maxUnavailable",
+        "any text is a percentage, as upstream",
+    ),
     supported("spec.strategy.canary.analysis.**"),
     planned("spec.strategy.canary.antiAffinity.**", LATER),
     planned("spec.strategy.canary.canaryMetadata.**", LATER),
     planned("spec.strategy.canary.stableMetadata.**", LATER),
-    reported("spec.strategy.canary.scaleDownDelaySeconds", "has an effect with trafficRouting only"),
-    reported("spec.strategy.canary.scaleDownDelayRevisionLimit", "has an effect with trafficRouting only"),
-    reported("spec.strategy.canary.abortScaleDownDelaySeconds", "has an effect with trafficRouting only"),
+    reported(
+        "spec.strategy.canary.scaleDownDelaySeconds",
+        "has an effect with trafficRouting only",
+    ),
+    reported(
+        "spec.strategy.canary.scaleDownDelayRevisionLimit",
+        "has an effect with trafficRouting only",
+    ),
+    reported(
+        "spec.strategy.canary.abortScaleDownDelaySeconds",
+        "has an effect with trafficRouting only",
+    ),
     planned("spec.strategy.canary.dynamicStableScale", STOPS),
-    reported("spec.strategy.canary.minPodsPerReplicaSet", "has an effect with trafficRouting only"),
+    reported(
+        "spec.strategy.canary.minPodsPerReplicaSet",
+        "has an effect with trafficRouting only",
+    ),
     supported("spec.strategy.canary.replicaProgressThreshold.type"),
     supported("spec.strategy.canary.replicaProgressThreshold.value"),
 ];
@@ -62,8 +80,14 @@ const BLUE_GREEN_FIELDS: &[Field] = &[
     supported("spec.strategy.blueGreen.previewReplicaCount"),
     supported("spec.strategy.blueGreen.autoPromotionEnabled"),
     supported("spec.strategy.blueGreen.autoPromotionSeconds"),
-    planned("spec.strategy.blueGreen.maxUnavailable", "has an effect on restarts only, which are not supported yet"),
-    supported_note("spec.strategy.blueGreen.scaleDownDelaySeconds", "0 scales down at once; upstream never does"),
+    planned(
+        "spec.strategy.blueGreen.maxUnavailable",
+        "has an effect on restarts only, which are not supported yet",
+    ),
+    supported_note(
+        "spec.strategy.blueGreen.scaleDownDelaySeconds",
+        "0 scales down at once; upstream never does",
+    ),
     supported("spec.strategy.blueGreen.scaleDownDelayRevisionLimit"),
     supported("spec.strategy.blueGreen.prePromotionAnalysis.**"),
     supported("spec.strategy.blueGreen.postPromotionAnalysis.**"),
@@ -74,8 +98,10 @@ const BLUE_GREEN_FIELDS: &[Field] = &[
 ];
 
 /// The tables of Rollout.
-pub const ROLLOUT: Ledger =
-    Ledger { kind: "Rollout", tables: &[ROLLOUT_FIELDS, CANARY_FIELDS, BLUE_GREEN_FIELDS] };
+pub const ROLLOUT: Ledger = Ledger {
+    kind: "Rollout",
+    tables: &[ROLLOUT_FIELDS, CANARY_FIELDS, BLUE_GREEN_FIELDS],
+};
 
 /// The tables of all kinds of this binary.
 pub const LEDGERS: &[Ledger] = &[
@@ -116,6 +142,11 @@ mod tests {
     fn ignored_fields_are_named() {
         let spec = json!({"restartAt": "2026-01-01T00:00:00Z", "strategy": {"canary": {"antiAffinity": {"x": {}}, "typo": 1}}});
         let text = unsupported(&spec);
-        assert!(text.contains("spec.restartAt") && text.contains("canary.antiAffinity") && text.contains("canary.typo"), "{text}");
+        assert!(
+            text.contains("spec.restartAt")
+                && text.contains("canary.antiAffinity")
+                && text.contains("canary.typo"),
+            "{text}"
+        );
     }
 }

@@ -25,7 +25,10 @@ use crate::{
     },
     api::{
         analysis::RolloutAnalysis,
-        rollout::{DESIRED_REPLICAS, HASH_LABEL, INSTANCE_ID, MANAGED_BY, REVISION, REVISION_HISTORY, RunStatus},
+        rollout::{
+            DESIRED_REPLICAS, HASH_LABEL, INSTANCE_ID, MANAGED_BY, REVISION, REVISION_HISTORY,
+            RunStatus,
+        },
     },
 };
 
@@ -73,13 +76,26 @@ impl Hands {
             Action::Change(change) => self.change(&key(&change.name), change).await?,
             Action::Delete { name, uid } => self.delete_set(&key(name), uid).await?,
             Action::Switch { service, to, .. } => self.switch(seen, &key(service), to).await?,
-            Action::StartRun { run_type, hash, revision } => {
+            Action::StartRun {
+                run_type,
+                hash,
+                revision,
+            } => {
                 return self.start_run(seen, *run_type, hash, *revision).await;
             }
-            Action::TerminateRun(run) => analysis::terminate_run(&self.client, &key(&run.name)).await?,
+            Action::TerminateRun(run) => {
+                analysis::terminate_run(&self.client, &key(&run.name)).await?
+            }
             Action::DeleteRun(run) => {
                 let resource = resource("argoproj.io", "v1alpha1", "AnalysisRun", "analysisruns");
-                apply::delete(&self.client, &resource, &key(&run.name), None, PropagationPolicy::Background).await?;
+                apply::delete(
+                    &self.client,
+                    &resource,
+                    &key(&run.name),
+                    None,
+                    PropagationPolicy::Background,
+                )
+                .await?;
             }
         }
         Ok(Applied::Done)
@@ -92,7 +108,9 @@ impl Hands {
     }
 
     fn remember_set(&self, object: DynamicObject) {
-        let root = serde_json::to_value(object).ok().and_then(|value| Root::<ReplicaSetKind>::from_value(&value).ok());
+        let root = serde_json::to_value(object)
+            .ok()
+            .and_then(|value| Root::<ReplicaSetKind>::from_value(&value).ok());
         if let Some(root) = root
             && let Some(view) = set_view(&root)
         {
@@ -100,9 +118,15 @@ impl Hands {
         }
     }
 
-    async fn adopt(&self, seen: &Observed, key: &ObjectKey, version: &str) -> Result<(), ApplyError> {
+    async fn adopt(
+        &self,
+        seen: &Observed,
+        key: &ObjectKey,
+        version: &str,
+    ) -> Result<(), ApplyError> {
         let owner = seen.root.controller_reference();
-        let body = json!({ "metadata": { "resourceVersion": version, "ownerReferences": [owner] } });
+        let body =
+            json!({ "metadata": { "resourceVersion": version, "ownerReferences": [owner] } });
         self.patch_set(key, &body).await
     }
 
@@ -131,7 +155,10 @@ impl Hands {
     }
 
     async fn create(&self, seen: &Observed, set: &NewSet) -> Result<Applied, RolloutError> {
-        let key = ObjectKey::new(seen.root.metadata.namespace.clone().unwrap_or_default(), &set.name);
+        let key = ObjectKey::new(
+            seen.root.metadata.namespace.clone().unwrap_or_default(),
+            &set.name,
+        );
         let bug = |error: serde_json::Error| RolloutError::Bug(error.to_string());
         let object: DynamicObject = serde_json::from_value(new_set(seen, set)).map_err(bug)?;
         match apply::create(&self.client, &replica_sets(), &key, &object, MANAGER).await {
@@ -140,34 +167,62 @@ impl Hands {
                 Ok(Applied::Done)
             }
             Err(error) if error.code() == Some(409) => self.found(seen, &key, error).await,
-            Err(source) => Err(RolloutError::CreateSet { name: set.name.clone(), source }),
+            Err(source) => Err(RolloutError::CreateSet {
+                name: set.name.clone(),
+                source,
+            }),
         }
     }
 
     /// The name is taken: by an earlier attempt of ours, whose answer was lost, or by somebody else.
-    async fn found(&self, seen: &Observed, key: &ObjectKey, error: ApplyError) -> Result<Applied, RolloutError> {
+    async fn found(
+        &self,
+        seen: &Observed,
+        key: &ObjectKey,
+        error: ApplyError,
+    ) -> Result<Applied, RolloutError> {
         let existing = apply::get(&self.client, &replica_sets(), key).await?;
         let root = existing
             .and_then(|object| serde_json::to_value(object).ok())
             .and_then(|value| Root::<ReplicaSetKind>::from_value(&value).ok());
-        let Some((root, view)) = root.and_then(|root| set_view(&root).map(|view| (root, view))) else {
+        let Some((root, view)) = root.and_then(|root| set_view(&root).map(|view| (root, view)))
+        else {
             return Err(error.into());
         };
-        let ours = view.owner.as_ref().is_some_and(|owner| owner.uid == seen.root.uid());
+        let ours = view
+            .owner
+            .as_ref()
+            .is_some_and(|owner| owner.uid == seen.root.uid());
         let same = view.template == seen.spec.compared.digest;
         drop(self.sources.sets.written(&root.metadata, view));
-        Ok(if ours && same { Applied::Done } else { Applied::Collision })
+        Ok(if ours && same {
+            Applied::Done
+        } else {
+            Applied::Collision
+        })
     }
 
     async fn delete_set(&self, key: &ObjectKey, uid: &str) -> Result<(), ApplyError> {
-        let gone = apply::delete(&self.client, &replica_sets(), key, Some(uid), PropagationPolicy::Background).await?;
+        let gone = apply::delete(
+            &self.client,
+            &replica_sets(),
+            key,
+            Some(uid),
+            PropagationPolicy::Background,
+        )
+        .await?;
         if gone == apply::Deleted::Gone {
             drop(self.sources.sets.deleted(key, uid));
         }
         Ok(())
     }
 
-    async fn switch(&self, seen: &Observed, key: &ObjectKey, hash: &str) -> Result<(), RolloutError> {
+    async fn switch(
+        &self,
+        seen: &Observed,
+        key: &ObjectKey,
+        hash: &str,
+    ) -> Result<(), RolloutError> {
         let owner = seen.root.metadata.name.as_deref().unwrap_or_default();
         let body = json!({
             "metadata": { "annotations": { MANAGED_BY: owner } },
@@ -175,7 +230,9 @@ impl Hands {
         });
         let resource = resource("", "v1", "Service", "services");
         let object = apply::merge_patch(&self.client, &resource, key, &body, MANAGER).await?;
-        let root = serde_json::to_value(object).ok().and_then(|value| Root::<ServiceKind>::from_value(&value).ok());
+        let root = serde_json::to_value(object)
+            .ok()
+            .and_then(|value| Root::<ServiceKind>::from_value(&value).ok());
         if let Some(root) = root
             && let Some(view) = service_view(&root)
         {
@@ -193,9 +250,16 @@ impl Hands {
     ) -> Result<Applied, RolloutError> {
         let key = seen.root.key();
         let Some(analysis) = wanted_analysis(seen, run_type) else {
-            return Err(RolloutError::Bug(format!("no {} analysis is asked for", run_type.label())));
+            return Err(RolloutError::Bug(format!(
+                "no {} analysis is asked for",
+                run_type.label()
+            )));
         };
-        let templates = self.sources.analysis.templates.resolve(&key.namespace, &analysis.templates)?;
+        let templates = self
+            .sources
+            .analysis
+            .templates
+            .resolve(&key.namespace, &analysis.templates)?;
         let rollout = serde_json::to_value(&seen.root).unwrap_or_default();
         let sources = ArgumentSources {
             stable_hash: &seen.status.stable_rs,
@@ -255,13 +319,20 @@ fn replica_sets() -> ApiResource {
 fn new_set(seen: &Observed, set: &NewSet) -> Value {
     let meta = &seen.root.metadata;
     let mut template = seen.spec.template.clone();
-    let mut labels = template.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
+    let mut labels = template
+        .pointer("/metadata/labels")
+        .cloned()
+        .unwrap_or_else(|| json!({}));
     labels[HASH_LABEL] = set.hash.clone().into();
     if !template["metadata"].is_object() {
         template["metadata"] = json!({});
     }
     template["metadata"]["labels"] = labels.clone();
-    if let Some(instance) = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE_ID)) {
+    if let Some(instance) = meta
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(INSTANCE_ID))
+    {
         labels[INSTANCE_ID] = instance.clone().into();
     }
     let mut selector = json!(seen.spec.selector);
@@ -277,7 +348,10 @@ fn new_set(seen: &Observed, set: &NewSet) -> Value {
         .map(|(key, value)| (key.clone(), Value::String(value.clone())))
         .collect();
     annotations.insert(REVISION.to_owned(), set.revision.to_string().into());
-    annotations.insert(DESIRED_REPLICAS.to_owned(), seen.spec.replicas.to_string().into());
+    annotations.insert(
+        DESIRED_REPLICAS.to_owned(),
+        seen.spec.replicas.to_string().into(),
+    );
     json!({
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",

@@ -7,7 +7,7 @@ use reconcile_core::{
 };
 use thiserror::Error;
 
-use crate::analysis::{CreateError, build::BuildError, TemplateError};
+use crate::analysis::{CreateError, TemplateError, build::BuildError};
 
 /// A pass failed.
 #[derive(Debug, Error)]

@@ -103,9 +103,14 @@ pub(crate) fn set_view(root: &Root<ReplicaSetKind>) -> Option<ReplicaSetView> {
         owner,
         deleting: root.is_deleting(),
         revision: number(root, REVISION).unwrap_or_default(),
-        revision_history: root.annotation(REVISION_HISTORY).unwrap_or_default().to_owned(),
+        revision_history: root
+            .annotation(REVISION_HISTORY)
+            .unwrap_or_default()
+            .to_owned(),
         desired: number(root, DESIRED_REPLICAS),
-        deadline: root.annotation(SCALE_DOWN_DEADLINE).and_then(|text| text.parse().ok()),
+        deadline: root
+            .annotation(SCALE_DOWN_DEADLINE)
+            .and_then(|text| text.parse().ok()),
         template: template_digest(&spec.template),
         replicas: spec.replicas.unwrap_or(1),
         min_ready: spec.min_ready_seconds,
@@ -121,8 +126,16 @@ fn number<N: std::str::FromStr>(root: &Root<ReplicaSetKind>, annotation: &str) -
 }
 
 fn owner_of(meta: &ObjectMeta) -> Option<SetOwner> {
-    let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
-    Some(SetOwner { kind: owner.kind.clone(), name: owner.name.clone(), uid: owner.uid.clone() })
+    let owner = meta
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true))?;
+    Some(SetOwner {
+        kind: owner.kind.clone(),
+        name: owner.name.clone(),
+        uid: owner.uid.clone(),
+    })
 }
 
 /// The view of a Service; none when it does not have the form of one.

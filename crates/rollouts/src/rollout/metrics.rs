@@ -24,16 +24,27 @@ pub(super) struct PassNumbers {
 }
 
 /// Registers all numbers. Those about objects are read from the index when they are asked for.
-pub(super) fn register(registry: &Registry, sources: &Sources) -> Result<PassNumbers, prometheus::Error> {
+pub(super) fn register(
+    registry: &Registry,
+    sources: &Sources,
+) -> Result<PassNumbers, prometheus::Error> {
     let labels = ["namespace", "name"];
-    let options = HistogramOpts::new("rollout_reconcile", "Seconds that a pass over a Rollout took.")
-        .buckets(PASS_SECONDS.to_vec());
+    let options = HistogramOpts::new(
+        "rollout_reconcile",
+        "Seconds that a pass over a Rollout took.",
+    )
+    .buckets(PASS_SECONDS.to_vec());
     let seconds = HistogramVec::new(options, &labels)?;
-    let options = Opts::new("rollout_reconcile_error", "Passes over a Rollout that failed.");
+    let options = Opts::new(
+        "rollout_reconcile_error",
+        "Passes over a Rollout that failed.",
+    );
     let errors = IntCounterVec::new(options, &labels)?;
     registry.register(Box::new(seconds.clone()))?;
     registry.register(Box::new(errors.clone()))?;
-    registry.register(Box::new(RolloutNumbers { roots: sources.roots.clone() }))?;
+    registry.register(Box::new(RolloutNumbers {
+        roots: sources.roots.clone(),
+    }))?;
     let about = Opts::new("argo_rollouts_controller_info", "The running controller.")
         .const_label("version", env!("CARGO_PKG_VERSION"));
     let info = prometheus::Gauge::with_opts(about)?;
@@ -85,12 +96,24 @@ impl Gauges {
     fn new() -> Option<Self> {
         let key = ["name", "namespace"];
         let replicas = |what: &str| {
-            gauge(&format!("rollout_info_replicas_{what}"), &format!("Pods of the Rollout that are {what}."), &key)
+            gauge(
+                &format!("rollout_info_replicas_{what}"),
+                &format!("Pods of the Rollout that are {what}."),
+                &key,
+            )
         };
         let info = ["name", "namespace", "strategy", "traffic_router", "phase"];
         Some(Self {
-            info: gauge("rollout_info", "Rollouts with their strategy and phase.", &info)?,
-            phase: gauge("rollout_phase", "1 for the phase that the Rollout is in.", &["name", "namespace", "strategy", "phase"])?,
+            info: gauge(
+                "rollout_info",
+                "Rollouts with their strategy and phase.",
+                &info,
+            )?,
+            phase: gauge(
+                "rollout_phase",
+                "1 for the phase that the Rollout is in.",
+                &["name", "namespace", "strategy", "phase"],
+            )?,
             available: replicas("available")?,
             unavailable: replicas("unavailable")?,
             desired: replicas("desired")?,
@@ -103,24 +126,45 @@ impl Gauges {
         let labels = [key.name.as_str(), key.namespace.as_str()];
         let spec: SpecNumbers = parsed(root.spec.as_deref());
         let status: StatusNumbers = parsed(root.status.as_deref());
-        let strategy = if spec.strategy.blue_green.is_some() { "blueGreen" } else { "canary" };
+        let strategy = if spec.strategy.blue_green.is_some() {
+            "blueGreen"
+        } else {
+            "canary"
+        };
         let desired = spec.replicas.unwrap_or(1);
-        let phase = if status.phase.is_empty() { "Progressing" } else { status.phase.as_str() };
-        self.info.with_label_values(&[labels[0], labels[1], strategy, "", phase]).set(1.0);
+        let phase = if status.phase.is_empty() {
+            "Progressing"
+        } else {
+            status.phase.as_str()
+        };
+        self.info
+            .with_label_values(&[labels[0], labels[1], strategy, "", phase])
+            .set(1.0);
         for each in PHASES {
             let now = f64::from(u8::from(each == phase));
-            self.phase.with_label_values(&[labels[0], labels[1], strategy, each]).set(now);
+            self.phase
+                .with_label_values(&[labels[0], labels[1], strategy, each])
+                .set(now);
         }
-        self.available.with_label_values(&labels).set(f64::from(status.available_replicas));
+        self.available
+            .with_label_values(&labels)
+            .set(f64::from(status.available_replicas));
         let missing = desired - status.available_replicas;
-        self.unavailable.with_label_values(&labels).set(f64::from(missing));
-        self.desired.with_label_values(&labels).set(f64::from(desired));
-        self.updated.with_label_values(&labels).set(f64::from(status.updated_replicas));
+        self.unavailable
+            .with_label_values(&labels)
+            .set(f64::from(missing));
+        self.desired
+            .with_label_values(&labels)
+            .set(f64::from(desired));
+        self.updated
+            .with_label_values(&labels)
+            .set(f64::from(status.updated_replicas));
     }
 }
 
 fn parsed<T: Default + for<'de> Deserialize<'de>>(raw: Option<&serde_json::value::RawValue>) -> T {
-    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default()
 }
 
 impl Collector for RolloutNumbers {
@@ -134,7 +178,14 @@ impl Collector for RolloutNumbers {
             return Vec::new();
         };
         self.roots.each(|_, root| gauges.add(root));
-        let Gauges { info, phase, available, unavailable, desired, updated } = gauges;
+        let Gauges {
+            info,
+            phase,
+            available,
+            unavailable,
+            desired,
+            updated,
+        } = gauges;
         [info, phase, available, unavailable, desired, updated]
             .iter()
             .flat_map(Collector::collect)

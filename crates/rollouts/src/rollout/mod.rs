@@ -67,7 +67,12 @@ impl Controller for Rollouts {
         self.hands.apply(observed, action).await
     }
 
-    fn report(observed: &Observed, plan: &Plan<Action>, done: &status::Outcomes, now: Timestamp) -> Report {
+    fn report(
+        observed: &Observed,
+        plan: &Plan<Action>,
+        done: &status::Outcomes,
+        now: Timestamp,
+    ) -> Report {
         if observed.root.is_deleting() {
             return Report::default();
         }
@@ -83,3 +88,6 @@ impl Controller for Rollouts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,11 @@ impl Default for Sources {
             roots: Index::new(references),
             sets: Index::new(|set: &ReplicaSetView| {
                 // Without an owner the namespace is not in the value; orphans are few, so one tag does.
-                vec![set.owner.as_ref().map_or_else(|| ORPHAN.to_owned(), |owner| owner.uid.clone())]
+                vec![
+                    set.owner
+                        .as_ref()
+                        .map_or_else(|| ORPHAN.to_owned(), |owner| owner.uid.clone()),
+                ]
             }),
             services: Index::default(),
             analysis: Shared::default(),
@@ -117,7 +121,12 @@ fn references(root: &Rollout) -> Vec<String> {
     let names: Names = serde_json::from_str(spec.get()).unwrap_or_default();
     let canary = names.strategy.canary.unwrap_or_default();
     let rules = names.strategy.blue_green.unwrap_or_default();
-    let services = [canary.canary_service, canary.stable_service, rules.active_service, rules.preview_service];
+    let services = [
+        canary.canary_service,
+        canary.stable_service,
+        rules.active_service,
+        rules.preview_service,
+    ];
     let analyses = canary
         .steps
         .into_iter()
@@ -125,17 +134,27 @@ fn references(root: &Rollout) -> Vec<String> {
         .chain(canary.analysis)
         .chain(rules.pre_promotion_analysis)
         .chain(rules.post_promotion_analysis);
-    let mut tags: Vec<String> =
-        services.into_iter().flatten().map(|name| service_tag(namespace, &name)).collect();
+    let mut tags: Vec<String> = services
+        .into_iter()
+        .flatten()
+        .map(|name| service_tag(namespace, &name))
+        .collect();
     for template in analyses.flat_map(|analysis| analysis.templates) {
-        let namespace = if template.cluster_scope { "" } else { namespace };
+        let namespace = if template.cluster_scope {
+            ""
+        } else {
+            namespace
+        };
         tags.push(template_tag(namespace, &template.template_name));
     }
     tags
 }
 
 /// Reads everything that a plan may look at.
-pub(crate) fn observe(sources: &Sources, root: &Root<RolloutKind>) -> Result<Observed, RolloutError> {
+pub(crate) fn observe(
+    sources: &Sources,
+    root: &Root<RolloutKind>,
+) -> Result<Observed, RolloutError> {
     let key = root.key();
     let spec = validate::check(root.parse_spec()?)?;
     let status = root.parse_status()?;
@@ -160,7 +179,13 @@ pub(crate) fn observe(sources: &Sources, root: &Root<RolloutKind>) -> Result<Obs
             .map(|(_, set)| set)
             .collect()
     };
-    let runs = sources.analysis.runs.tagged(root.uid()).into_iter().map(|(_, run)| run).collect();
+    let runs = sources
+        .analysis
+        .runs
+        .tagged(root.uid())
+        .into_iter()
+        .map(|(_, run)| run)
+        .collect();
     Ok(Observed {
         root: root.clone(),
         unsupported: fields::unsupported(&root.spec_value()),
@@ -191,7 +216,12 @@ fn services(
         .collect(),
         CheckedStrategy::BlueGreen(rules) => {
             let mut named = vec![("spec.strategy.blueGreen.activeService", &rules.active)];
-            named.extend(rules.preview.as_ref().map(|name| ("spec.strategy.blueGreen.previewService", name)));
+            named.extend(
+                rules
+                    .preview
+                    .as_ref()
+                    .map(|name| ("spec.strategy.blueGreen.previewService", name)),
+            );
             named
         }
     };
@@ -202,9 +232,14 @@ fn services(
             return Err(FieldError::new(path, message));
         };
         if let Some(other) = view.managed_by.as_ref().filter(|other| **other != key.name)
-            && sources.roots.get(&ObjectKey::new(&key.namespace, other)).is_some()
+            && sources
+                .roots
+                .get(&ObjectKey::new(&key.namespace, other))
+                .is_some()
         {
-            let message = format!("Invalid value: \"{name}\": Service \"{name}\" is managed by another Rollout ({other})");
+            let message = format!(
+                "Invalid value: \"{name}\": Service \"{name}\" is managed by another Rollout ({other})"
+            );
             return Err(FieldError::new(path, message));
         }
         found.insert(name.clone(), view);
@@ -220,24 +255,43 @@ fn templates(sources: &Sources, namespace: &str, spec: &CheckedSpec) -> Result<(
             .iter()
             .enumerate()
             .filter_map(|(index, step)| match step {
-                Step::Analysis(analysis) => {
-                    Some((format!("spec.strategy.canary.steps[{index}].analysis"), analysis))
-                }
+                Step::Analysis(analysis) => Some((
+                    format!("spec.strategy.canary.steps[{index}].analysis"),
+                    analysis,
+                )),
                 _ => None,
             })
-            .chain(canary.analysis.iter().map(|(analysis, _)| ("spec.strategy.canary.analysis".to_owned(), analysis)))
+            .chain(
+                canary
+                    .analysis
+                    .iter()
+                    .map(|(analysis, _)| ("spec.strategy.canary.analysis".to_owned(), analysis)),
+            )
             .collect(),
         CheckedStrategy::BlueGreen(rules) => [
-            ("spec.strategy.blueGreen.prePromotionAnalysis", &rules.pre_analysis),
-            ("spec.strategy.blueGreen.postPromotionAnalysis", &rules.post_analysis),
+            (
+                "spec.strategy.blueGreen.prePromotionAnalysis",
+                &rules.pre_analysis,
+            ),
+            (
+                "spec.strategy.blueGreen.postPromotionAnalysis",
+                &rules.post_analysis,
+            ),
         ]
         .into_iter()
         .filter_map(|(path, analysis)| Some((path.to_owned(), analysis.as_ref()?)))
         .collect(),
     };
     for (path, analysis) in named {
-        if let Err(error) = sources.analysis.templates.resolve(namespace, &analysis.templates) {
-            return Err(FieldError::new(format!("{path}.templates"), format!("Invalid value: {error}")));
+        if let Err(error) = sources
+            .analysis
+            .templates
+            .resolve(namespace, &analysis.templates)
+        {
+            return Err(FieldError::new(
+                format!("{path}.templates"),
+                format!("Invalid value: {error}"),
+            ));
         }
     }
     Ok(())

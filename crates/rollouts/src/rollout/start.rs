@@ -62,16 +62,27 @@ pub fn start(operator: &Operator, config: RolloutConfig) -> Result<(), prometheu
         &sources.analysis,
         config.analysis.clone(),
         move |change: Change<RunView>| queue_run_owner(&owners, &change),
-        move |key: ObjectKey| queue_tagged(&users.0, &users.1, &template_tag(&key.namespace, &key.name)),
+        move |key: ObjectKey| {
+            queue_tagged(&users.0, &users.1, &template_tag(&key.namespace, &key.name))
+        },
     )?;
     let labels = instance_selector(&config.instance_id);
     let roots = driver
         .watch_roots(api(operator, &config))
-        .config(WatchConfig { labels: Some(labels), fields: None })
+        .config(WatchConfig {
+            labels: Some(labels),
+            fields: None,
+        })
         .ready(operator.readiness.register("rollouts"));
     operator.spawn("watch of rollouts", roots.run());
-    operator.spawn("watch of replicasets", watch_sets(operator, &config, &sources, &queue).run());
-    operator.spawn("watch of services", watch_services(operator, &config, &sources, &queue).run());
+    operator.spawn(
+        "watch of replicasets",
+        watch_sets(operator, &config, &sources, &queue).run(),
+    );
+    operator.spawn(
+        "watch of services",
+        watch_services(operator, &config, &sources, &queue).run(),
+    );
     let readiness = operator.readiness.clone();
     operator.spawn_drained(async move {
         // A plan from half-filled indexes would create ReplicaSets that exist already.
@@ -108,11 +119,19 @@ fn watch_sets(
 ) -> Watch<Root<ReplicaSetKind>, ReplicaSetView> {
     let (queue, roots) = (queue.clone(), sources.roots.clone());
     let convert = |root: Root<ReplicaSetKind>| set_view(&root);
-    Watch::named(ReplicaSetKind::PLURAL, api::<ReplicaSetKind>(operator, config), sources.sets.clone(), convert)
-        // Only sets with the hash label can belong to a Rollout.
-        .config(WatchConfig { labels: Some(HASH_LABEL.to_owned()), fields: None })
-        .ready(operator.readiness.register(ReplicaSetKind::PLURAL))
-        .on_change(move |change| queue_set_owner(&queue, &roots, &change))
+    Watch::named(
+        ReplicaSetKind::PLURAL,
+        api::<ReplicaSetKind>(operator, config),
+        sources.sets.clone(),
+        convert,
+    )
+    // Only sets with the hash label can belong to a Rollout.
+    .config(WatchConfig {
+        labels: Some(HASH_LABEL.to_owned()),
+        fields: None,
+    })
+    .ready(operator.readiness.register(ReplicaSetKind::PLURAL))
+    .on_change(move |change| queue_set_owner(&queue, &roots, &change))
 }
 
 fn watch_services(
@@ -123,12 +142,17 @@ fn watch_services(
 ) -> Watch<Root<ServiceKind>, super::world::ServiceView> {
     let (queue, roots) = (queue.clone(), sources.roots.clone());
     let convert = |root: Root<ServiceKind>| service_view(&root);
-    Watch::named(ServiceKind::PLURAL, api::<ServiceKind>(operator, config), sources.services.clone(), convert)
-        .ready(operator.readiness.register(ServiceKind::PLURAL))
-        .on_change(move |change| {
-            let key = &change.key;
-            queue_tagged(&queue, &roots, &service_tag(&key.namespace, &key.name));
-        })
+    Watch::named(
+        ServiceKind::PLURAL,
+        api::<ServiceKind>(operator, config),
+        sources.services.clone(),
+        convert,
+    )
+    .ready(operator.readiness.register(ServiceKind::PLURAL))
+    .on_change(move |change| {
+        let key = &change.key;
+        queue_tagged(&queue, &roots, &service_tag(&key.namespace, &key.name));
+    })
 }
 
 fn queue_tagged(queue: &Queue, roots: &Index<Rollout>, tag: &str) {

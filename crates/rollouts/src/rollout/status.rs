@@ -23,11 +23,19 @@ use crate::{
 pub(crate) type Outcomes = [Done<Action, Applied, RolloutError>];
 
 /// The report of a pass.
-pub(crate) fn report(seen: &Observed, plan: &Plan<Action>, done: &Outcomes, now: Timestamp) -> Report {
+pub(crate) fn report(
+    seen: &Observed,
+    plan: &Plan<Action>,
+    done: &Outcomes,
+    now: Timestamp,
+) -> Report {
     if let Some(error) = done.iter().find_map(|done| done.result.as_ref().err()) {
         return failed(seen, error, now);
     }
-    if done.iter().any(|done| matches!(done.result, Ok(Applied::Collision))) {
+    if done
+        .iter()
+        .any(|done| matches!(done.result, Ok(Applied::Collision)))
+    {
         return collided(seen);
     }
     let mut decision = plan::decide(seen, now);
@@ -42,7 +50,11 @@ pub(crate) fn report(seen: &Observed, plan: &Plan<Action>, done: &Outcomes, now:
     if let Some(body) = main_patch(&decision) {
         // What the generation counts changed, so the status must be written for the new one.
         report.again = decision.write_replicas;
-        report.patches.push(RootPatch { target: Target::Main, body, guarded: false });
+        report.patches.push(RootPatch {
+            target: Target::Main,
+            body,
+            guarded: false,
+        });
     }
     report.status(&seen.raw_status, &value(&decision.status));
     for event in decision.events {
@@ -80,7 +92,10 @@ fn remember(status: &mut RolloutStatus, run_type: RunType, run: RunStatus) {
 fn collided(seen: &Observed) -> Report {
     let mut status = seen.status.clone();
     status.collision_count = Some(status.collision_count.unwrap_or_default() + 1);
-    let mut report = Report { again: true, ..Report::default() };
+    let mut report = Report {
+        again: true,
+        ..Report::default()
+    };
     report.status(&seen.raw_status, &value(&status));
     report
 }
@@ -96,7 +111,11 @@ fn failed(seen: &Observed, error: &RolloutError, now: Timestamp) -> Report {
                 .is_some_and(|old| old.reason == reason::CREATE_ERROR && old.message == text);
             if !known {
                 report.event(EventNote::warning(reason::CREATE_ERROR, text.clone()));
-                conditions::put(&mut status, (kind::PROGRESSING, "False", reason::CREATE_ERROR, text), &Time(now));
+                conditions::put(
+                    &mut status,
+                    (kind::PROGRESSING, "False", reason::CREATE_ERROR, text),
+                    &Time(now),
+                );
             }
         }
         RolloutError::Analysis(_) | RolloutError::Template(_) => {
@@ -113,10 +132,15 @@ pub(crate) fn rejected(root: &Rollout, message: &str, now: Timestamp) -> Report 
     let mut status = root.parse_status().unwrap_or_default();
     let name = root.metadata.name.as_deref().unwrap_or_default();
     let text = format!("The Rollout \"{name}\" is invalid: {message}");
-    let known = conditions::find(&status, kind::INVALID_SPEC).is_some_and(|old| old.message == text);
+    let known =
+        conditions::find(&status, kind::INVALID_SPEC).is_some_and(|old| old.message == text);
     let mut report = Report::default();
     if !known {
-        conditions::put(&mut status, (kind::INVALID_SPEC, "True", kind::INVALID_SPEC, text.clone()), &Time(now));
+        conditions::put(
+            &mut status,
+            (kind::INVALID_SPEC, "True", kind::INVALID_SPEC, text.clone()),
+            &Time(now),
+        );
         report.event(EventNote::warning(kind::INVALID_SPEC, text.clone()));
     }
     status.observed_generation = root.generation().to_string();

@@ -15,9 +15,7 @@ use super::{
     },
     world::{BlueGreen, Canary, CheckedSpec, CheckedStrategy, Step, Threshold},
 };
-use crate::api::rollout::{
-    BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, RolloutSpec,
-};
+use crate::api::rollout::{BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, RolloutSpec};
 
 const DEFAULT_HISTORY: i32 = 10;
 const DEFAULT_DEADLINE: i32 = 600;
@@ -39,7 +37,10 @@ pub fn check(spec: RolloutSpec) -> Checked<CheckedSpec> {
         return wrong("spec.workloadRef", NOT_YET);
     }
     let Some(selector) = spec.selector else {
-        return wrong("spec.selector", "Required value: Rollout has missing field '.spec.selector'");
+        return wrong(
+            "spec.selector",
+            "Required value: Rollout has missing field '.spec.selector'",
+        );
     };
     check_template(&spec.template, &selector)?;
     let replicas = spec.replicas.unwrap_or(1);
@@ -56,15 +57,22 @@ pub fn check(spec: RolloutSpec) -> Checked<CheckedSpec> {
     let history = spec.revision_history_limit.unwrap_or(DEFAULT_HISTORY);
     not_negative("spec.revisionHistoryLimit", history)?;
     let runs = spec.analysis.unwrap_or_default();
-    let limit = |given: Option<i32>| usize::try_from(given.unwrap_or(DEFAULT_RUNS)).unwrap_or_default();
+    let limit =
+        |given: Option<i32>| usize::try_from(given.unwrap_or(DEFAULT_RUNS)).unwrap_or_default();
     let strategy = match (spec.strategy.canary, spec.strategy.blue_green) {
         (Some(canary), None) => CheckedStrategy::Canary(check_canary(canary, replicas)?),
         (None, Some(rules)) => CheckedStrategy::BlueGreen(check_blue_green(rules)?),
         (None, None) => {
-            return wrong("spec.strategy", "Required value: Rollout has missing field '.spec.strategy.canary' or '.spec.strategy.blueGreen'");
+            return wrong(
+                "spec.strategy",
+                "Required value: Rollout has missing field '.spec.strategy.canary' or '.spec.strategy.blueGreen'",
+            );
         }
         (Some(_), Some(_)) => {
-            return wrong("spec.strategy", "Invalid value: Multiple Strategies can not be listed");
+            return wrong(
+                "spec.strategy",
+                "Invalid value: Multiple Strategies can not be listed",
+            );
         }
     };
     Ok(CheckedSpec {
@@ -91,22 +99,35 @@ fn seconds(number: i32) -> SignedDuration {
 
 fn not_negative(path: &str, number: i32) -> Checked<()> {
     if number < 0 {
-        return wrong(path, format!("Invalid value: {number}: must be greater than or equal to 0"));
+        return wrong(
+            path,
+            format!("Invalid value: {number}: must be greater than or equal to 0"),
+        );
     }
     Ok(())
 }
 
-fn check_template(template: &Value, selector: &reconcile_core::kube_types::LabelSelector) -> Checked<()> {
+fn check_template(
+    template: &Value,
+    selector: &reconcile_core::kube_types::LabelSelector,
+) -> Checked<()> {
     let checked = Selector::try_from(selector)
         .map_err(|error| FieldError::new("spec.selector", format!("Invalid value: {error}")))?;
     if checked.is_everything() {
-        return wrong("spec.selector", "Invalid value: empty selector is invalid for deployment");
+        return wrong(
+            "spec.selector",
+            "Invalid value: empty selector is invalid for deployment",
+        );
     }
     if !template.is_object() {
         return wrong("spec.template", "Required value: a pod template is needed");
     }
     let label = |key: &str| {
-        template.pointer("/metadata/labels").and_then(Value::as_object)?.get(key).and_then(Value::as_str)
+        template
+            .pointer("/metadata/labels")
+            .and_then(Value::as_object)?
+            .get(key)
+            .and_then(Value::as_str)
     };
     if !checked.matches_with(label) {
         return wrong(
@@ -114,7 +135,9 @@ fn check_template(template: &Value, selector: &reconcile_core::kube_types::Label
             "Invalid value: `selector` does not match template `labels`",
         );
     }
-    let containers = template.pointer("/spec/containers").and_then(Value::as_array);
+    let containers = template
+        .pointer("/spec/containers")
+        .and_then(Value::as_array);
     if containers.is_none_or(Vec::is_empty) {
         return wrong("spec.template.spec.containers", "Required value");
     }
@@ -131,14 +154,19 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         return wrong(format!("{AT}.{name}"), NOT_YET);
     }
     if canary.dynamic_stable_scale == Some(true) {
-        return wrong(format!("{AT}.dynamicStableScale"), "Invalid value: true: Canary dynamicStableScale can only be used with traffic routing");
+        return wrong(
+            format!("{AT}.dynamicStableScale"),
+            "Invalid value: true: Canary dynamicStableScale can only be used with traffic routing",
+        );
     }
     let same = canary.canary_service.is_some() && canary.canary_service == canary.stable_service;
     if same {
         let name = canary.stable_service.unwrap_or_default();
         return wrong(
             format!("{AT}.stableService"),
-            format!("Invalid value: \"{name}\": This rollout uses the same service for the stable and canary services, but two different services are required."),
+            format!(
+                "Invalid value: \"{name}\": This rollout uses the same service for the stable and canary services, but two different services are required."
+            ),
         );
     }
     let steps = canary
@@ -155,18 +183,27 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
     if is_zero(surge) && is_zero(unavailable) {
         return wrong(
             format!("{AT}.maxUnavailable"),
-            format!("Invalid value: \"{unavailable}\": MaxSurge and MaxUnavailable both can not be zero"),
+            format!(
+                "Invalid value: \"{unavailable}\": MaxSurge and MaxUnavailable both can not be zero"
+            ),
         );
     }
     let (surge, unavailable) = replicas::bounds(count, surge, unavailable);
     let threshold = match canary.replica_progress_threshold {
         None => Threshold::All,
-        Some(threshold) if threshold.kind == "Percent" && (1..=100).contains(&threshold.value) => Threshold::Percent(threshold.value),
-        Some(threshold) if threshold.kind == "Pods" && threshold.value > 0 => Threshold::Pods(threshold.value),
+        Some(threshold) if threshold.kind == "Percent" && (1..=100).contains(&threshold.value) => {
+            Threshold::Percent(threshold.value)
+        }
+        Some(threshold) if threshold.kind == "Pods" && threshold.value > 0 => {
+            Threshold::Pods(threshold.value)
+        }
         Some(threshold) => {
             return wrong(
                 format!("{AT}.replicaProgressThreshold"),
-                format!("Invalid value: {} {}: use Percent from 1 to 100 or a number of Pods", threshold.kind, threshold.value),
+                format!(
+                    "Invalid value: {} {}: use Percent from 1 to 100 or a number of Pods",
+                    threshold.kind, threshold.value
+                ),
             );
         }
     };
@@ -178,9 +215,12 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         surge,
         unavailable,
         threshold,
-        analysis: canary
-            .analysis
-            .map(|background| (background.analysis, background.starting_step.unwrap_or_default())),
+        analysis: canary.analysis.map(|background| {
+            (
+                background.analysis,
+                background.starting_step.unwrap_or_default(),
+            )
+        }),
     })
 }
 
@@ -188,13 +228,17 @@ fn check_share(path: &str, share: &IntOrString) -> Checked<()> {
     use reconcile_core::kube_types::int_or_percent::Round;
     match share.resolve(100, Round::Up) {
         Ok(number) if number >= 0 => Ok(()),
-        Ok(_) => wrong(path, format!("Invalid value: {share}: must be greater than or equal to 0")),
+        Ok(_) => wrong(
+            path,
+            format!("Invalid value: {share}: must be greater than or equal to 0"),
+        ),
         Err(error) => wrong(path, format!("Invalid value: \"{share}\": {error}")),
     }
 }
 
 fn is_zero(share: &IntOrString) -> bool {
-    matches!(share, IntOrString::Int(0)) || matches!(share, IntOrString::String(text) if text.trim_end_matches('%') == "0")
+    matches!(share, IntOrString::Int(0))
+        || matches!(share, IntOrString::String(text) if text.trim_end_matches('%') == "0")
 }
 
 fn check_step(at: &str, step: &CanaryStep) -> Checked<Step> {
@@ -214,12 +258,17 @@ fn check_step(at: &str, step: &CanaryStep) -> Checked<Step> {
             format!("{at}.setWeight"),
             format!("Invalid value: {weight}: SetWeight needs to be between 0 and 100"),
         ),
-        (None, Some(pause), None) => check_pause(&format!("{at}.pause.duration"), pause).map(Step::Pause),
+        (None, Some(pause), None) => {
+            check_pause(&format!("{at}.pause.duration"), pause).map(Step::Pause)
+        }
         (None, None, Some(analysis)) if analysis.templates.is_empty() => {
             wrong(format!("{at}.analysis.templates"), "Required value")
         }
         (None, None, Some(analysis)) => Ok(Step::Analysis(analysis.clone())),
-        _ => wrong(at, "Invalid value: Step must have one of the following set: experiment, setWeight, setCanaryScale or pause"),
+        _ => wrong(
+            at,
+            "Invalid value: Step must have one of the following set: experiment, setWeight, setCanaryScale or pause",
+        ),
     }
 }
 
@@ -236,8 +285,16 @@ fn check_pause(at: &str, pause: &PauseStep) -> Checked<Option<SignedDuration>> {
     };
     match length {
         Some(length) if length >= SignedDuration::ZERO => Ok(Some(length)),
-        Some(_) => wrong(at, format!("Invalid value: {duration}: Duration needs to be greater than 0")),
-        None => wrong(at, format!("Invalid value: \"{duration}\": not a number of seconds or a duration such as 5m")),
+        Some(_) => wrong(
+            at,
+            format!("Invalid value: {duration}: Duration needs to be greater than 0"),
+        ),
+        None => wrong(
+            at,
+            format!(
+                "Invalid value: \"{duration}\": not a number of seconds or a duration such as 5m"
+            ),
+        ),
     }
 }
 
@@ -250,25 +307,39 @@ fn check_blue_green(rules: BlueGreenStrategy) -> Checked<BlueGreen> {
     if preview.as_ref() == Some(&rules.active_service) {
         return wrong(
             format!("{AT}.activeService"),
-            format!("Invalid value: \"{}\": This rollout uses the same service for the active and preview services, but two different services are required.", rules.active_service),
+            format!(
+                "Invalid value: \"{}\": This rollout uses the same service for the active and preview services, but two different services are required.",
+                rules.active_service
+            ),
         );
     }
     for (name, number) in [
         ("previewReplicaCount", rules.preview_replica_count),
         ("autoPromotionSeconds", rules.auto_promotion_seconds),
         ("scaleDownDelaySeconds", rules.scale_down_delay_seconds),
-        ("scaleDownDelayRevisionLimit", rules.scale_down_delay_revision_limit),
-        ("abortScaleDownDelaySeconds", rules.abort_scale_down_delay_seconds),
+        (
+            "scaleDownDelayRevisionLimit",
+            rules.scale_down_delay_revision_limit,
+        ),
+        (
+            "abortScaleDownDelaySeconds",
+            rules.abort_scale_down_delay_seconds,
+        ),
     ] {
         not_negative(&format!("{AT}.{name}"), number.unwrap_or_default())?;
     }
-    let abort_delay = rules.abort_scale_down_delay_seconds.unwrap_or(DEFAULT_DELAY);
+    let abort_delay = rules
+        .abort_scale_down_delay_seconds
+        .unwrap_or(DEFAULT_DELAY);
     Ok(BlueGreen {
         active: rules.active_service,
         preview,
         preview_replicas: rules.preview_replica_count,
         auto_promotion: rules.auto_promotion_enabled.unwrap_or(true),
-        auto_promotion_delay: rules.auto_promotion_seconds.filter(|number| *number > 0).map(seconds),
+        auto_promotion_delay: rules
+            .auto_promotion_seconds
+            .filter(|number| *number > 0)
+            .map(seconds),
         scale_down_delay: seconds(rules.scale_down_delay_seconds.unwrap_or(DEFAULT_DELAY)),
         scale_down_delay_set: rules.scale_down_delay_seconds.is_some(),
         scale_down_limit: rules.scale_down_delay_revision_limit,

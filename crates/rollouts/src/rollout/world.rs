@@ -239,7 +239,11 @@ impl std::fmt::Display for Step {
             Self::SetWeight(weight) => write!(f, "setWeight: {weight}"),
             Self::Pause(None) => f.write_str("pause"),
             Self::Pause(Some(duration)) => {
-                write!(f, "pause: {}", reconcile_core::kube_types::GoDuration::from_secs(duration.as_secs()))
+                write!(
+                    f,
+                    "pause: {}",
+                    reconcile_core::kube_types::GoDuration::from_secs(duration.as_secs())
+                )
             }
             Self::Analysis(_) => f.write_str("analysis"),
         }

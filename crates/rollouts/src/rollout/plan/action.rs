@@ -99,14 +99,24 @@ impl fmt::Display for Action {
             Self::Adopt { name, .. } => write!(f, "adopt ReplicaSet {name}"),
             Self::Release { name, .. } => write!(f, "release ReplicaSet {name}"),
             Self::Create(set) => {
-                write!(f, "create ReplicaSet {} with {} pods as revision {}", set.name, set.replicas, set.revision)
+                write!(
+                    f,
+                    "create ReplicaSet {} with {} pods as revision {}",
+                    set.name, set.replicas, set.revision
+                )
             }
             Self::Change(change) => write_change(f, change),
             Self::Delete { name, .. } => write!(f, "delete ReplicaSet {name}"),
             Self::Switch { service, from, to } => {
-                write!(f, "switch Service {service} from {} to {to}", from.as_deref().unwrap_or("everything"))
+                write!(
+                    f,
+                    "switch Service {service} from {} to {to}",
+                    from.as_deref().unwrap_or("everything")
+                )
             }
-            Self::StartRun { run_type, hash, .. } => write!(f, "start {} analysis of {hash}", run_type.label()),
+            Self::StartRun { run_type, hash, .. } => {
+                write!(f, "start {} analysis of {hash}", run_type.label())
+            }
             Self::TerminateRun(run) => write!(f, "terminate AnalysisRun {}", run.name),
             Self::DeleteRun(run) => write!(f, "delete AnalysisRun {}", run.name),
         }
@@ -115,7 +125,11 @@ impl fmt::Display for Action {
 
 fn write_change(f: &mut fmt::Formatter<'_>, change: &SetChange) -> fmt::Result {
     match change.replicas {
-        Some(to) => write!(f, "scale ReplicaSet {} from {} to {to}", change.name, change.from)?,
+        Some(to) => write!(
+            f,
+            "scale ReplicaSet {} from {} to {to}",
+            change.name, change.from
+        )?,
         None => write!(f, "annotate ReplicaSet {}", change.name)?,
     }
     for (key, value) in &change.annotations {

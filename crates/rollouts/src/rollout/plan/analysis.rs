@@ -2,9 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{action::{Action, RunRef}, canary, revision, work::Work};
+use super::{
+    action::{Action, RunRef},
+    canary, revision,
+    work::Work,
+};
 use crate::{
-    analysis::{RunView, build::{POD_HASH_LABEL, RunType}},
+    analysis::{
+        RunView,
+        build::{POD_HASH_LABEL, RunType},
+    },
     api::{
         analysis::AnalysisPhase,
         rollout::{PauseReason, RunStatus},
@@ -30,7 +37,11 @@ pub(super) fn canary(work: &mut Work<'_>, canary: &Canary) {
     }
     match canary::current(work, canary) {
         Some((index, Step::Analysis(_))) => {
-            require(work, RunType::Step(index), "Step-based analysis phase error/failed");
+            require(
+                work,
+                RunType::Step(index),
+                "Step-based analysis phase error/failed",
+            );
         }
         _ => discard(work, RunType::Step(0)),
     }
@@ -38,7 +49,11 @@ pub(super) fn canary(work: &mut Work<'_>, canary: &Canary) {
     match &canary.analysis {
         Some((_, starting_step)) if !work.is_stable() => {
             if index >= *starting_step {
-                require(work, RunType::Background, "Background analysis phase error/failed");
+                require(
+                    work,
+                    RunType::Background,
+                    "Background analysis phase error/failed",
+                );
             }
         }
         _ => discard(work, RunType::Background),
@@ -47,20 +62,39 @@ pub(super) fn canary(work: &mut Work<'_>, canary: &Canary) {
 }
 
 /// Runs of a blue-green update: the one before the switch, and the one after it.
-pub(super) fn blue_green(work: &mut Work<'_>, rules: &BlueGreen, saturated: bool, active_hash: &str) {
+pub(super) fn blue_green(
+    work: &mut Work<'_>,
+    rules: &BlueGreen,
+    saturated: bool,
+    active_hash: &str,
+) {
     if is_off(work) {
         return stop_all(work);
     }
     let switched = active_hash == work.newest_hash();
     if rules.pre_analysis.is_some() && !switched && !work.is_stable() {
-        if saturated || work.status.blue_green.pre_promotion_analysis_run_status.is_some() {
-            require(work, RunType::PrePromotion, "Pre-promotion analysis phase error/failed");
+        if saturated
+            || work
+                .status
+                .blue_green
+                .pre_promotion_analysis_run_status
+                .is_some()
+        {
+            require(
+                work,
+                RunType::PrePromotion,
+                "Pre-promotion analysis phase error/failed",
+            );
         }
     } else {
         finish(work, RunType::PrePromotion);
     }
     if rules.post_analysis.is_some() && switched && !work.is_stable() {
-        require(work, RunType::PostPromotion, "Post-promotion analysis phase error/failed");
+        require(
+            work,
+            RunType::PostPromotion,
+            "Post-promotion analysis phase error/failed",
+        );
     } else {
         finish(work, RunType::PostPromotion);
     }
@@ -69,7 +103,9 @@ pub(super) fn blue_green(work: &mut Work<'_>, rules: &BlueGreen, saturated: bool
 
 /// True when the run has ended well.
 pub(super) fn succeeded(work: &mut Work<'_>, run_type: RunType) -> bool {
-    slot(work, run_type).as_ref().is_some_and(|run| run.status == AnalysisPhase::Successful.as_str())
+    slot(work, run_type)
+        .as_ref()
+        .is_some_and(|run| run.status == AnalysisPhase::Successful.as_str())
 }
 
 /// True when the run of the current step has ended well.
@@ -153,13 +189,22 @@ fn finish(work: &mut Work<'_>, run_type: RunType) {
 
 fn stop_all(work: &mut Work<'_>) {
     // A run that was planned in an earlier round of this pass is not wanted any more.
-    work.runs.retain(|action| !matches!(action, Action::StartRun { .. }));
-    for run_type in
-        [RunType::Step(0), RunType::Background, RunType::PrePromotion, RunType::PostPromotion]
-    {
+    work.runs
+        .retain(|action| !matches!(action, Action::StartRun { .. }));
+    for run_type in [
+        RunType::Step(0),
+        RunType::Background,
+        RunType::PrePromotion,
+        RunType::PostPromotion,
+    ] {
         refresh(work, run_type);
     }
-    let names: Vec<String> = work.seen.runs.iter().map(|run| run.key.name.clone()).collect();
+    let names: Vec<String> = work
+        .seen
+        .runs
+        .iter()
+        .map(|run| run.key.name.clone())
+        .collect();
     for name in names {
         work.terminate(&name);
     }
@@ -213,7 +258,9 @@ pub(super) fn collect_old(work: &mut Work<'_>) {
         let Some(hash) = run.labels.get(POD_HASH_LABEL) else {
             continue;
         };
-        let lives = work.by_hash(hash).is_some_and(|index| !work.sets[index].view.deleting);
+        let lives = work
+            .by_hash(hash)
+            .is_some_and(|index| !work.sets[index].view.deleting);
         let keep = if !lives {
             false
         } else if run.phase == AnalysisPhase::Successful {
@@ -224,7 +271,9 @@ pub(super) fn collect_old(work: &mut Work<'_>) {
             bad <= work.seen.spec.unsuccessful_runs
         };
         if !keep {
-            work.runs.push(Action::DeleteRun(RunRef { name: run.key.name.clone() }));
+            work.runs.push(Action::DeleteRun(RunRef {
+                name: run.key.name.clone(),
+            }));
         }
     }
 }

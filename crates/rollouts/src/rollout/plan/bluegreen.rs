@@ -4,16 +4,13 @@ use super::{
     analysis, revision, service,
     work::{Work, after},
 };
-use crate::{
-    analysis::build::RunType,
-    api::rollout::PauseReason,
-    rollout::world::BlueGreen,
-};
+use crate::{analysis::build::RunType, api::rollout::PauseReason, rollout::world::BlueGreen};
 
 /// One round: preview, sizes, pause, switch, analysis, and what follows. The caller repeats it until
 /// nothing changes.
 pub(super) fn round(work: &mut Work<'_>, rules: &BlueGreen) {
-    if work.status.current_pod_hash.is_empty() || work.status.current_pod_hash != work.newest_hash() {
+    if work.status.current_pod_hash.is_empty() || work.status.current_pod_hash != work.newest_hash()
+    {
         super::reset_common(work);
         work.status.current_step_index = None;
         work.status.current_step_hash.clear();
@@ -42,7 +39,10 @@ pub(super) fn round(work: &mut Work<'_>, rules: &BlueGreen) {
 
 /// The hash that the active Service selects; empty when it selects none.
 pub(super) fn active_hash(work: &Work<'_>, rules: &BlueGreen) -> String {
-    work.services.get(&rules.active).and_then(|view| view.hash.clone()).unwrap_or_default()
+    work.services
+        .get(&rules.active)
+        .and_then(|view| view.hash.clone())
+        .unwrap_or_default()
 }
 
 /// No pause and no analysis: there is nothing to compare with, or the version was judged before.
@@ -88,7 +88,9 @@ fn scale(work: &mut Work<'_>, rules: &BlueGreen) {
     let replicas = newest_replicas(work, rules);
     work.scale(newest, replicas);
     let current = work.new_set().view.hash == active_hash(work, rules) || work.is_stable();
-    let expired = work.sets[newest].deadline.is_some_and(|deadline| deadline <= work.now);
+    let expired = work.sets[newest]
+        .deadline
+        .is_some_and(|deadline| deadline <= work.now);
     if current || expired {
         // Until the switch the deadline stays: it says that the version needs no new judgement.
         work.sets[newest].deadline = None;
@@ -151,7 +153,9 @@ fn pause(work: &mut Work<'_>, rules: &BlueGreen, fast: bool, ready: bool) {
     {
         // As a person would promote: the wait is over, the switch is still to come.
         work.note("autoPromotionSeconds have passed");
-        work.status.pause_conditions.retain(|condition| condition.reason != PauseReason::BlueGreenPause);
+        work.status
+            .pause_conditions
+            .retain(|condition| condition.reason != PauseReason::BlueGreenPause);
         work.resumed = true;
     }
 }
@@ -203,7 +207,10 @@ fn finish(work: &mut Work<'_>, rules: &BlueGreen) {
         work.clear_pauses();
     }
     let selected = |work: &Work<'_>, name: &str| {
-        work.services.get(name).and_then(|view| view.hash.clone()).unwrap_or_default()
+        work.services
+            .get(name)
+            .and_then(|view| view.hash.clone())
+            .unwrap_or_default()
     };
     work.status.blue_green.active_selector = selected(work, &rules.active);
     if let Some(preview) = &rules.preview {
@@ -243,7 +250,10 @@ fn shrink_older(work: &mut Work<'_>, rules: &BlueGreen) {
     if is_verifying(work, rules) && !rules.scale_down_delay_set {
         return;
     }
-    let mut older: Vec<usize> = work.older().filter(|index| work.sets[*index].replicas > 0).collect();
+    let mut older: Vec<usize> = work
+        .older()
+        .filter(|index| work.sets[*index].replicas > 0)
+        .collect();
     older.sort_by_key(|index| std::cmp::Reverse(work.sets[*index].revision));
     let limit = rules.scale_down_limit.unwrap_or(i32::MAX);
     let mut waiting = 0;
@@ -267,13 +277,23 @@ fn shrink_older(work: &mut Work<'_>, rules: &BlueGreen) {
 /// The old version may be needed again at any moment.
 fn is_verifying(work: &Work<'_>, rules: &BlueGreen) -> bool {
     let running = rules.post_analysis.is_some() && !work.is_stable();
-    running || work.pause_condition(&PauseReason::InconclusiveAnalysisRun).is_some()
+    running
+        || work
+            .pause_condition(&PauseReason::InconclusiveAnalysisRun)
+            .is_some()
 }
 
 fn is_referenced(work: &Work<'_>, index: usize) -> bool {
     let hash = &work.sets[index].view.hash;
     let status = &work.status;
-    [&status.blue_green.active_selector, &status.blue_green.preview_selector, &status.stable_rs]
-        .contains(&hash)
-        || work.services.values().any(|view| view.hash.as_ref() == Some(hash))
+    [
+        &status.blue_green.active_selector,
+        &status.blue_green.preview_selector,
+        &status.stable_rs,
+    ]
+    .contains(&hash)
+        || work
+            .services
+            .values()
+            .any(|view| view.hash.as_ref() == Some(hash))
 }

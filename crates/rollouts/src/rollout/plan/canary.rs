@@ -49,7 +49,9 @@ pub(super) fn current<'c>(work: &Work<'_>, canary: &'c Canary) -> Option<(i32, &
 fn is_changed(work: &Work<'_>, canary: &Canary) -> bool {
     let hash = work.newest_hash();
     let template = !work.status.current_pod_hash.is_empty() && work.status.current_pod_hash != hash;
-    work.status.current_pod_hash.is_empty() || template || work.status.current_step_hash != canary.step_hash
+    work.status.current_pod_hash.is_empty()
+        || template
+        || work.status.current_step_hash != canary.step_hash
 }
 
 fn restart(work: &mut Work<'_>, canary: &Canary) {
@@ -64,7 +66,7 @@ fn restart(work: &mut Work<'_>, canary: &Canary) {
         return;
     } else if work.is_stable() {
         "Rollback to stable"
-    } else if revision::is_within_window(work) && work.new_set().replicas > 0 {
+    } else if revision::is_within_window(work) {
         "Rollback within window"
     } else {
         work.note("the update starts at its first step");
@@ -109,15 +111,26 @@ fn situation(work: &Work<'_>, canary: &Canary) -> Situation {
         canary: work.new_set().pods(),
         stable: stable.map(|stable| work.sets[stable].pods()),
         older: work.older().map(|index| work.sets[index].replicas).sum(),
+        leaving: work
+            .sets
+            .iter()
+            .map(|set| (set.view.replicas - set.replicas).max(0))
+            .sum(),
     }
 }
 
 fn scale(work: &mut Work<'_>, canary: &Canary) {
     let situation = situation(work, canary);
-    let Split { canary: new, stable: old } = replicas::bounded(&situation);
+    let Split {
+        canary: new,
+        stable: old,
+    } = replicas::bounded(&situation);
     let stable = work.stable().filter(|stable| *stable != work.new);
     if new != work.new_set().replicas || old != situation.stable.map_or(0, |pods| pods.wanted) {
-        work.note(format!("weight {}: {new} new and {old} stable pods", situation.weight));
+        work.note(format!(
+            "weight {}: {new} new and {old} stable pods",
+            situation.weight
+        ));
     }
     if let Some(stable) = stable {
         work.scale(stable, old);
@@ -132,8 +145,10 @@ fn scale(work: &mut Work<'_>, canary: &Canary) {
 /// Older versions go first of all: their unhealthy pods at once, the others as availability allows, the
 /// newest revision first.
 fn shrink_older(work: &mut Work<'_>, canary: &Canary) {
-    let mut older: Vec<usize> =
-        work.older().filter(|index| work.sets[*index].replicas > 0).collect();
+    let mut older: Vec<usize> = work
+        .older()
+        .filter(|index| work.sets[*index].replicas > 0)
+        .collect();
     if older.is_empty() {
         return;
     }
@@ -163,7 +178,11 @@ fn pause(work: &mut Work<'_>, canary: &Canary) {
     let Some((_, Step::Pause(_))) = current(work, canary) else {
         return;
     };
-    if work.pause_condition(&PauseReason::CanaryPauseStep).is_none() && !work.resumed {
+    if work
+        .pause_condition(&PauseReason::CanaryPauseStep)
+        .is_none()
+        && !work.resumed
+    {
         work.add_pause(PauseReason::CanaryPauseStep);
     }
 }
@@ -183,8 +202,11 @@ fn advance(work: &mut Work<'_>, canary: &Canary) {
     } else if work.aborted() {
         work.clear_pauses();
         if !canary.steps.is_empty() {
-            work.status.current_step_index =
-                Some(if work.is_stable() { step_count(canary) } else { 0 });
+            work.status.current_step_index = Some(if work.is_stable() {
+                step_count(canary)
+            } else {
+                0
+            });
         }
     } else if let Some((index, step)) = current(work, canary)
         && is_complete(work, canary, step)
@@ -196,7 +218,8 @@ fn advance(work: &mut Work<'_>, canary: &Canary) {
         work.resumed = false;
         let text = format!("Rollout step {number}/{total} completed ({step})");
         work.note(text.clone());
-        work.events.push(EventNote::normal("RolloutStepCompleted", text));
+        work.events
+            .push(EventNote::normal("RolloutStepCompleted", text));
     }
     // Whatever a resumption was about has been acted on in this round.
     if work.status.pause_conditions.is_empty() {
@@ -235,8 +258,9 @@ fn is_complete(work: &mut Work<'_>, canary: &Canary, step: &Step) -> bool {
         Step::SetWeight(_) => is_balanced(work, canary),
         Step::Pause(duration) => {
             work.resumed
-                || duration
-                    .is_some_and(|duration| work.has_lasted(&PauseReason::CanaryPauseStep, duration))
+                || duration.is_some_and(|duration| {
+                    work.has_lasted(&PauseReason::CanaryPauseStep, duration)
+                })
         }
         Step::Analysis(_) => analysis::step_succeeded(work),
     }
@@ -257,7 +281,8 @@ fn is_balanced(work: &Work<'_>, canary: &Canary) -> bool {
             return false;
         }
     }
-    work.older().all(|index| work.sets[index].view.available == 0)
+    work.older()
+        .all(|index| work.sets[index].view.available == 0)
 }
 
 fn is_reached(threshold: Threshold, wanted: i32, pods: Pods) -> bool {

@@ -54,9 +54,13 @@ pub(crate) fn set(status: &mut RolloutStatus, new: (&str, &str, &str, String), n
 /// As [`set`], but writes although status and reason are the same.
 pub(crate) fn put(status: &mut RolloutStatus, new: (&str, &str, &str, String), now: &Time) {
     let (kind, value, reason, message) = new;
-    let old = status.conditions.iter_mut().find(|condition| condition.kind == kind);
+    let old = status
+        .conditions
+        .iter_mut()
+        .find(|condition| condition.kind == kind);
     let unchanged = old.as_ref().filter(|old| old.status == value);
-    let transition = unchanged.map_or_else(|| Some(now.clone()), |old| old.last_transition_time.clone());
+    let transition =
+        unchanged.map_or_else(|| Some(now.clone()), |old| old.last_transition_time.clone());
     let new = RolloutCondition {
         last_transition_time: transition,
         last_update_time: Some(now.clone()),
@@ -78,7 +82,10 @@ pub(crate) fn remove(status: &mut RolloutStatus, kind: &str) {
 
 /// The condition of a type.
 pub(crate) fn find<'s>(status: &'s RolloutStatus, kind: &str) -> Option<&'s RolloutCondition> {
-    status.conditions.iter().find(|condition| condition.kind == kind)
+    status
+        .conditions
+        .iter()
+        .find(|condition| condition.kind == kind)
 }
 
 fn reason_of<'s>(status: &'s RolloutStatus, kind: &str) -> &'s str {
@@ -107,7 +114,11 @@ fn completed(work: &mut Work<'_>) {
     let done = !work.is_paused() && work.is_stable();
     if done {
         let text = "RolloutCompleted".to_owned();
-        set(&mut work.status, (kind::COMPLETED, "True", "RolloutCompleted", text), &now);
+        set(
+            &mut work.status,
+            (kind::COMPLETED, "True", "RolloutCompleted", text),
+            &now,
+        );
     } else if find(&work.status, kind::COMPLETED).is_some() {
         if is_true(&work.status, kind::COMPLETED) {
             let (revision, hash) = (work.new_set().revision, work.newest_hash());
@@ -117,7 +128,11 @@ fn completed(work: &mut Work<'_>) {
             ));
         }
         let text = "RolloutCompleted".to_owned();
-        set(&mut work.status, (kind::COMPLETED, "False", "RolloutCompleted", text), &now);
+        set(
+            &mut work.status,
+            (kind::COMPLETED, "False", "RolloutCompleted", text),
+            &now,
+        );
     }
 }
 
@@ -125,10 +140,18 @@ fn healthy(work: &mut Work<'_>) {
     let now = work.time();
     if !work.is_paused() && is_healthy(work) {
         let text = "Rollout is healthy".to_owned();
-        set(&mut work.status, (kind::HEALTHY, "True", "RolloutHealthy", text), &now);
+        set(
+            &mut work.status,
+            (kind::HEALTHY, "True", "RolloutHealthy", text),
+            &now,
+        );
     } else if find(&work.status, kind::HEALTHY).is_some() {
         let text = "Rollout is not healthy".to_owned();
-        set(&mut work.status, (kind::HEALTHY, "False", "RolloutHealthy", text), &now);
+        set(
+            &mut work.status,
+            (kind::HEALTHY, "False", "RolloutHealthy", text),
+            &now,
+        );
     }
 }
 
@@ -159,8 +182,13 @@ fn paused(work: &mut Work<'_>) {
     let was_aborted = old == reason::ABORTED;
     if !work.aborted() && was_aborted {
         let text = "Retrying Rollout after abort".to_owned();
-        work.events.push(EventNote::normal(reason::RETRY, text.clone()));
-        set(&mut work.status, (kind::PROGRESSING, "Unknown", reason::RETRY, text), &now);
+        work.events
+            .push(EventNote::normal(reason::RETRY, text.clone()));
+        set(
+            &mut work.status,
+            (kind::PROGRESSING, "Unknown", reason::RETRY, text),
+            &now,
+        );
     } else if !work.aborted() && pausing != (old == reason::PAUSED) {
         let (reason, text) = if pausing {
             (reason::PAUSED, "Rollout is paused")
@@ -169,17 +197,29 @@ fn paused(work: &mut Work<'_>) {
         };
         // A Rollout without any condition yet was not paused before, so it is not resumed either.
         if pausing || !old.is_empty() && old == reason::PAUSED {
-            let why = work.status.pause_conditions.first().map(|condition| condition.reason.as_str().to_owned());
+            let why = work
+                .status
+                .pause_conditions
+                .first()
+                .map(|condition| condition.reason.as_str().to_owned());
             let note = why.map_or_else(|| text.to_owned(), |why| format!("{text} ({why})"));
             work.events.push(EventNote::normal(reason, note));
-            set(&mut work.status, (kind::PROGRESSING, "Unknown", reason, text.to_owned()), &now);
+            set(
+                &mut work.status,
+                (kind::PROGRESSING, "Unknown", reason, text.to_owned()),
+                &now,
+            );
         }
     }
     let known = find(&work.status, kind::PAUSED).is_some();
     if pausing || known {
         let value = if pausing { "True" } else { "False" };
         let text = "Rollout is paused".to_owned();
-        set(&mut work.status, (kind::PAUSED, value, reason::PAUSED, text), &now);
+        set(
+            &mut work.status,
+            (kind::PAUSED, value, reason::PAUSED, text),
+            &now,
+        );
     }
 }
 
@@ -196,20 +236,37 @@ fn progressing(work: &mut Work<'_>) {
     let known = find(&work.status, kind::PROGRESSING).is_some();
     if is_healthy(work) {
         let text = format!("ReplicaSet \"{name}\" has successfully progressed.");
-        return set(&mut work.status, (kind::PROGRESSING, "True", reason::NEW_AVAILABLE, text), &now);
+        return set(
+            &mut work.status,
+            (kind::PROGRESSING, "True", reason::NEW_AVAILABLE, text),
+            &now,
+        );
     }
     if new_here {
         let text = format!("Created new replica set \"{name}\"");
-        return put(&mut work.status, (kind::PROGRESSING, "True", reason::CREATED, text), &now);
+        return put(
+            &mut work.status,
+            (kind::PROGRESSING, "True", reason::CREATED, text),
+            &now,
+        );
     }
     if !known {
         let text = format!("Found new replica set \"{name}\"");
-        return put(&mut work.status, (kind::PROGRESSING, "True", reason::FOUND, text), &now);
+        return put(
+            &mut work.status,
+            (kind::PROGRESSING, "True", reason::FOUND, text),
+            &now,
+        );
     }
     let was_done = reason_of(&work.status, kind::PROGRESSING) == reason::NEW_AVAILABLE;
     if made_progress(work) || was_done {
         let new = if work.is_stable() {
-            (kind::PROGRESSING, "True", reason::NOT_AVAILABLE, NOT_AVAILABLE.to_owned())
+            (
+                kind::PROGRESSING,
+                "True",
+                reason::NOT_AVAILABLE,
+                NOT_AVAILABLE.to_owned(),
+            )
         } else {
             let text = format!("ReplicaSet \"{name}\" is progressing.");
             (kind::PROGRESSING, "True", reason::UPDATED, text)
@@ -223,12 +280,20 @@ fn aborted(work: &mut Work<'_>, now: &Time) {
     if reason_of(&work.status, kind::PROGRESSING) == reason::ABORTED {
         return;
     }
-    let mut text = format!("Rollout aborted update to revision {}", work.new_set().revision);
+    let mut text = format!(
+        "Rollout aborted update to revision {}",
+        work.new_set().revision
+    );
     if let Some(message) = &work.abort_message {
         text = format!("{text}: {message}");
     }
-    work.events.push(EventNote::warning(reason::ABORTED, text.clone()));
-    set(&mut work.status, (kind::PROGRESSING, "False", reason::ABORTED, text), now);
+    work.events
+        .push(EventNote::warning(reason::ABORTED, text.clone()));
+    set(
+        &mut work.status,
+        (kind::PROGRESSING, "False", reason::ABORTED, text),
+        now,
+    );
 }
 
 /// Something moved in the right direction since the status was last written.
@@ -256,9 +321,13 @@ fn deadline(work: &mut Work<'_>, name: &str, now: &Time) {
             super::canary::current(work, canary),
             Some((_, Step::Pause(_) | Step::Analysis(_)))
         ),
-        CheckedStrategy::BlueGreen(rules) => rules.pre_analysis.is_some() || rules.post_analysis.is_some(),
+        CheckedStrategy::BlueGreen(rules) => {
+            rules.pre_analysis.is_some() || rules.post_analysis.is_some()
+        }
     };
-    let draining = work.older().any(|index| work.sets[index].deadline.is_some());
+    let draining = work
+        .older()
+        .any(|index| work.sets[index].deadline.is_some());
     let Some(condition) = find(&work.status, kind::PROGRESSING) else {
         return;
     };
@@ -273,8 +342,13 @@ fn deadline(work: &mut Work<'_>, name: &str, now: &Time) {
         return work.wake_at(after(end, SignedDuration::from_secs(1)));
     }
     let text = format!("ReplicaSet \"{name}\" has timed out progressing.");
-    work.events.push(EventNote::warning(reason::TIMED_OUT, text.clone()));
-    set(&mut work.status, (kind::PROGRESSING, "False", reason::TIMED_OUT, text.clone()), now);
+    work.events
+        .push(EventNote::warning(reason::TIMED_OUT, text.clone()));
+    set(
+        &mut work.status,
+        (kind::PROGRESSING, "False", reason::TIMED_OUT, text.clone()),
+        now,
+    );
 }
 
 /// The deadline has passed and the manifest asks to give up then.
@@ -299,9 +373,16 @@ fn available(work: &mut Work<'_>) {
             .by_hash(&work.status.blue_green.active_selector)
             .is_some_and(|index| work.sets[index].view.available >= wanted),
     };
-    let (value, text) =
-        if enough { ("True", "Rollout has minimum availability") } else { ("False", NOT_AVAILABLE) };
-    set(&mut work.status, (kind::AVAILABLE, value, "AvailableReason", text.to_owned()), &now);
+    let (value, text) = if enough {
+        ("True", "Rollout has minimum availability")
+    } else {
+        ("False", NOT_AVAILABLE)
+    };
+    set(
+        &mut work.status,
+        (kind::AVAILABLE, value, "AvailableReason", text.to_owned()),
+        &now,
+    );
 }
 
 fn failure(work: &mut Work<'_>) {
@@ -310,7 +391,11 @@ fn failure(work: &mut Work<'_>) {
     let failure = newest.or_else(|| work.sets.iter().find_map(|set| set.view.failure.clone()));
     match failure {
         Some((reason, message)) => {
-            set(&mut work.status, (kind::REPLICA_FAILURE, "True", &reason, message), &now);
+            set(
+                &mut work.status,
+                (kind::REPLICA_FAILURE, "True", &reason, message),
+                &now,
+            );
         }
         None => remove(&mut work.status, kind::REPLICA_FAILURE),
     }
@@ -324,6 +409,10 @@ fn unsupported(work: &mut Work<'_>) {
     }
     let same = find(&work.status, kind::UNSUPPORTED).is_some_and(|old| old.message == *text);
     if !same {
-        put(&mut work.status, (kind::UNSUPPORTED, "True", "NotSupported", text.clone()), &now);
+        put(
+            &mut work.status,
+            (kind::UNSUPPORTED, "True", "NotSupported", text.clone()),
+            &now,
+        );
     }
 }

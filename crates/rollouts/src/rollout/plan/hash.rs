@@ -25,7 +25,11 @@ impl ComparedTemplate {
     /// Brings `template` into comparable form.
     pub fn new(template: &Value) -> Self {
         let text = template::comparable(template).to_string();
-        Self { digest: digest(&text), hash: fnv1a_32(text.as_bytes()), text }
+        Self {
+            digest: digest(&text),
+            hash: fnv1a_32(text.as_bytes()),
+            text,
+        }
     }
 
     /// The hash used in the name and labels of the ReplicaSet; another collision count gives another

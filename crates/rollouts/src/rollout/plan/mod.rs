@@ -10,8 +10,8 @@ mod bluegreen;
 mod canary;
 pub(crate) mod conditions;
 pub mod hash;
-pub(crate) mod phase;
 mod pause;
+pub(crate) mod phase;
 pub mod replicas;
 mod revision;
 mod service;
@@ -84,7 +84,11 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
 }
 
 fn rounds(work: &mut Work<'_>) {
-    let steps = work.seen.spec.canary().map_or(0, |canary| canary.steps.len());
+    let steps = work
+        .seen
+        .spec
+        .canary()
+        .map_or(0, |canary| canary.steps.len());
     for _ in 0..steps + EXTRA_ROUNDS {
         let before = (work.status.clone(), sizes(work), work.services.clone());
         match &work.seen.spec.strategy {
@@ -98,7 +102,10 @@ fn rounds(work: &mut Work<'_>) {
 }
 
 fn sizes(work: &Work<'_>) -> Vec<(i32, Option<Timestamp>)> {
-    work.sets.iter().map(|set| (set.replicas, set.deadline)).collect()
+    work.sets
+        .iter()
+        .map(|set| (set.replicas, set.deadline))
+        .collect()
 }
 
 /// A person took back an abort: the update begins anew, and so does its analysis.
@@ -141,9 +148,7 @@ fn promote(work: &mut Work<'_>, why: &str) {
     let (hash, revision) = (work.newest_hash(), work.new_set().revision);
     let text = format!("Rollout completed update to revision {revision} ({hash}): {why}");
     work.note(text.clone());
-    work.events.push(EventNote::normal("RolloutCompleted", text));
+    work.events
+        .push(EventNote::normal("RolloutCompleted", text));
     work.status.stable_rs = hash;
 }
-
-#[cfg(test)]
-mod tests;

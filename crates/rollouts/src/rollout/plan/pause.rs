@@ -10,7 +10,10 @@ use crate::api::rollout::{PauseCondition, PauseReason};
 impl Work<'_> {
     /// The pause condition with this reason.
     pub(super) fn pause_condition(&self, reason: &PauseReason) -> Option<&PauseCondition> {
-        self.status.pause_conditions.iter().find(|condition| condition.reason == *reason)
+        self.status
+            .pause_conditions
+            .iter()
+            .find(|condition| condition.reason == *reason)
     }
 
     /// Pauses for `reason`, unless that is so already.
@@ -19,14 +22,18 @@ impl Work<'_> {
             self.note(format!("pausing: {}", reason.as_str()));
             // Rounded up, so that the pause is never shorter than asked for.
             let start_time = Time(next_second(self.now));
-            self.status.pause_conditions.push(PauseCondition { reason, start_time });
+            self.status
+                .pause_conditions
+                .push(PauseCondition { reason, start_time });
         }
         self.status.controller_pause = true;
     }
 
     /// Ends the pause for `reason`.
     pub(super) fn remove_pause(&mut self, reason: &PauseReason) {
-        self.status.pause_conditions.retain(|condition| condition.reason != *reason);
+        self.status
+            .pause_conditions
+            .retain(|condition| condition.reason != *reason);
         self.status.controller_pause = !self.status.pause_conditions.is_empty();
     }
 
@@ -55,7 +62,9 @@ impl Work<'_> {
     /// Nothing may move: a person paused the Rollout, or an analysis gave no verdict.
     pub(super) fn is_halted(&self) -> bool {
         self.seen.spec.paused
-            || self.pause_condition(&PauseReason::InconclusiveAnalysisRun).is_some()
+            || self
+                .pause_condition(&PauseReason::InconclusiveAnalysisRun)
+                .is_some()
     }
 
     /// Somebody or something has paused the Rollout.

@@ -28,12 +28,14 @@ pub(crate) struct Wanted {
 /// Phase and message of a status.
 pub(crate) fn phase(wanted: Wanted, status: &RolloutStatus) -> (&'static str, String) {
     if let Some(invalid) = find(status, kind::INVALID_SPEC) {
-        return (DEGRADED, format!("{}: {}", kind::INVALID_SPEC, invalid.message));
+        return (
+            DEGRADED,
+            format!("{}: {}", kind::INVALID_SPEC, invalid.message),
+        );
     }
-    let failed = status
-        .conditions
-        .iter()
-        .find(|condition| [reason::ABORTED, reason::TIMED_OUT].contains(&condition.reason.as_str()));
+    let failed = status.conditions.iter().find(|condition| {
+        [reason::ABORTED, reason::TIMED_OUT].contains(&condition.reason.as_str())
+    });
     if let Some(failed) = failed {
         return (DEGRADED, format!("{}: {}", failed.reason, failed.message));
     }
@@ -75,5 +77,9 @@ fn waiting_for(wanted: Wanted, status: &RolloutStatus) -> &'static str {
     if status.replicas > status.updated_replicas {
         return "old replicas are pending termination";
     }
-    if stable { "" } else { "waiting for all steps to complete" }
+    if stable {
+        ""
+    } else {
+        "waiting for all steps to complete"
+    }
 }

@@ -15,8 +15,14 @@ pub const DEFAULT_SHARE: &str = "25%";
 /// upstream reads it; surge rounds up, unavailable down, and when both come to nothing one pod may be
 /// unavailable.
 pub fn bounds(replicas: i32, surge: &IntOrString, unavailable: &IntOrString) -> (i32, i32) {
-    let surge = surge.resolve(replicas, Round::Up).unwrap_or_default().max(0);
-    let unavailable = unavailable.resolve(replicas, Round::Down).unwrap_or_default().max(0);
+    let surge = surge
+        .resolve(replicas, Round::Up)
+        .unwrap_or_default()
+        .max(0);
+    let unavailable = unavailable
+        .resolve(replicas, Round::Down)
+        .unwrap_or_default()
+        .max(0);
     if surge == 0 && unavailable == 0 {
         return (0, 1);
     }
@@ -47,7 +53,9 @@ pub fn approximate(replicas: i32, weight: i32, surge: i32) -> Split {
     let ceil = floor + i64::from(rest > 0);
     let whole = weight == 0 || weight == FULL_WEIGHT;
     let zero_allowed = whole || (replicas == 1 && surge == 0);
-    let (count, tie) = (i64::from(replicas), |total: i64| (total * i64::from(weight)).rem_euclid(full) * 2 == full);
+    let (count, tie) = (i64::from(replicas), |total: i64| {
+        (total * i64::from(weight)).rem_euclid(full) * 2 == full
+    });
     let mut options = Vec::with_capacity(4);
     if ceil < count || zero_allowed {
         options.push((ceil, count));
@@ -62,7 +70,8 @@ pub fn approximate(replicas: i32, weight: i32, surge: i32) -> Split {
         }
     }
     // |canary / total - weight / 100| compared as whole numbers: cross-multiplied by the totals.
-    let distance = |(canary, total): (i64, i64)| ((canary * full - i64::from(weight) * total).abs(), total);
+    let distance =
+        |(canary, total): (i64, i64)| ((canary * full - i64::from(weight) * total).abs(), total);
     let mut best: Option<(i64, i64)> = None;
     for option in options {
         let closer = best.is_none_or(|best| {
@@ -75,7 +84,10 @@ pub fn approximate(replicas: i32, weight: i32, surge: i32) -> Split {
     }
     let (canary, total) = best.unwrap_or((0, count));
     let pods = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
-    Split { canary: pods(canary), stable: pods(total - canary) }
+    Split {
+        canary: pods(canary),
+        stable: pods(total - canary),
+    }
 }
 
 /// A ReplicaSet as the arithmetic sees it.
@@ -111,6 +123,9 @@ pub struct Situation {
     pub stable: Option<Pods>,
     /// Sum of `spec.replicas` of all other ReplicaSets.
     pub older: i32,
+    /// Pods that this pass takes away. They make no room yet: effects that grow a version come before
+    /// those that shrink one, and the process may end in between.
+    pub leaving: i32,
 }
 
 /// The counts of this pass: as far towards the weight as the bounds allow.
@@ -122,27 +137,40 @@ pub fn bounded(now: &Situation) -> Split {
     let mut goal = approximate(now.replicas, now.weight, now.surge);
     let stable = now.stable.unwrap_or_default();
     if now.stable.is_none() {
-        goal = Split { canary: now.replicas, stable: 0 };
+        goal = Split {
+            canary: now.replicas,
+            stable: 0,
+        };
     }
     let most = now.replicas + now.surge;
     let least = now.replicas - now.unavailable;
-    let mut budget = (most - now.canary.wanted - stable.wanted - now.older).max(0);
+    let mut budget = (most - now.canary.wanted - stable.wanted - now.older - now.leaving).max(0);
     let mut grow = |from: i32, to: i32| {
         let step = (to - from).clamp(0, budget);
         budget -= step;
         from + step
     };
-    let mut split = Split { canary: 0, stable: grow(stable.wanted, goal.stable) };
+    let mut split = Split {
+        canary: 0,
+        stable: grow(stable.wanted, goal.stable),
+    };
     split.canary = grow(now.canary.wanted, goal.canary);
     if now.older > 0 {
         return split;
     }
     if now.stable.is_none() {
-        return Split { canary: shrink_alone(now, split.canary, least), stable: 0 };
+        return Split {
+            canary: shrink_alone(now, split.canary, least),
+            stable: 0,
+        };
     }
     // What is drained counts with all its pods: its unavailable ones go first anyway.
     let growing = goal.canary >= now.canary.wanted;
-    let (kept, drained) = if growing { (now.canary, stable) } else { (stable, now.canary) };
+    let (kept, drained) = if growing {
+        (now.canary, stable)
+    } else {
+        (stable, now.canary)
+    };
     let spare = kept.steady() + drained.wanted - least;
     if spare > 0 {
         if growing {
@@ -151,11 +179,15 @@ pub fn bounded(now: &Situation) -> Split {
             split.canary = shrink(now.canary.wanted, goal.canary, spare, split.canary);
         }
     }
-    clamp(split, growing, most, least)
+    clamp(split, now, growing)
 }
 
 fn shrink(from: i32, to: i32, spare: i32, planned: i32) -> i32 {
-    if from > to { (from - spare).max(to) } else { planned }
+    if from > to {
+        (from - spare).max(to)
+    } else {
+        planned
+    }
 }
 
 /// Only one version is left: its extra pods go as soon as the others hold the promise.
@@ -163,17 +195,35 @@ fn shrink_alone(now: &Situation, planned: i32, least: i32) -> i32 {
     if now.canary.wanted <= now.replicas {
         return planned;
     }
-    shrink(now.canary.wanted, now.replicas, now.canary.wanted - least, planned)
+    shrink(
+        now.canary.wanted,
+        now.replicas,
+        now.canary.wanted - least,
+        planned,
+    )
 }
 
-/// The last word: never more than `most`, and then never fewer than `least`. It matters when `replicas`
-/// was lowered in the middle of an update.
-fn clamp(mut split: Split, growing: bool, most: i32, least: i32) -> Split {
+/// The last word: never more than `replicas + surge`, and then never fewer than `replicas - unavailable`.
+/// It matters when `replicas` was lowered in the middle of an update. Pods that are not available go
+/// first.
+fn clamp(mut split: Split, now: &Situation, growing: bool) -> Split {
     let Split { canary, stable } = &mut split;
-    let (kept, drained) = if growing { (canary, stable) } else { (stable, canary) };
-    let over = (*kept + *drained - most).max(0);
-    *kept = (*kept - over).max(0);
-    let under = (least - *kept - *drained).max(0);
+    let stable_ready = now.stable.unwrap_or_default().available;
+    let (kept, kept_ready, drained, drained_ready) = if growing {
+        (canary, now.canary.available, stable, stable_ready)
+    } else {
+        (stable, stable_ready, canary, now.canary.available)
+    };
+    let mut over = (*kept + *drained - now.replicas - now.surge).max(0);
+    let mut take = |from: &mut i32, at_most: i32| {
+        let step = at_most.min(over).max(0);
+        *from -= step;
+        over -= step;
+    };
+    take(drained, *drained - drained_ready);
+    take(kept, *kept - kept_ready);
+    take(kept, *kept);
+    let under = (now.replicas - now.unavailable - *kept - *drained).max(0);
     *drained += under;
     split
 }

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use reconcile_core::reconcile::EventNote;
 
 use super::work::{Set, Work};
-use crate::{
-    api::rollout::REVISION,
-    rollout::world::ReplicaSetView,
-};
+use crate::{api::rollout::REVISION, rollout::world::ReplicaSetView};
 
 /// Finds the ReplicaSet of the newest template, or plans a new one. Its hash is sought first, then any
 /// set with an equal template, so that sets of another controller are taken over without a redeployment.
@@ -21,13 +18,25 @@ pub(super) fn find_newest(work: &mut Work<'_>) {
         .iter()
         .filter(live)
         .find(|set| set.view.hash == hash && set.view.template == spec.compared.digest)
-        .or_else(|| work.sets.iter().filter(live).find(|set| set.view.template == spec.compared.digest))
+        .or_else(|| {
+            work.sets
+                .iter()
+                .filter(live)
+                .find(|set| set.view.template == spec.compared.digest)
+        })
         .map(|set| set.view.name.clone());
     if let Some(name) = found {
-        work.new = work.sets.iter().position(|set| set.view.name == name).unwrap_or_default();
+        work.new = work
+            .sets
+            .iter()
+            .position(|set| set.view.name == name)
+            .unwrap_or_default();
         return;
     }
-    let name = format!("{}-{hash}", work.seen.root.metadata.name.as_deref().unwrap_or_default());
+    let name = format!(
+        "{}-{hash}",
+        work.seen.root.metadata.name.as_deref().unwrap_or_default()
+    );
     work.note(format!("the template is new: ReplicaSet {name}"));
     work.events.push(EventNote::normal(
         "NewReplicaSetCreated",
@@ -47,8 +56,15 @@ pub(super) fn find_newest(work: &mut Work<'_>) {
 
 /// Gives the newest set the highest revision; a revision is only ever raised. Returns it.
 pub(super) fn raise(work: &mut Work<'_>) -> i64 {
-    let others = work.sets.iter().enumerate().filter(|(index, _)| *index != work.new);
-    let highest = others.map(|(_, set)| set.revision).max().unwrap_or_default();
+    let others = work
+        .sets
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index != work.new);
+    let highest = others
+        .map(|(_, set)| set.revision)
+        .max()
+        .unwrap_or_default();
     let set = &mut work.sets[work.new];
     if set.revision <= highest {
         let old = set.revision;
@@ -77,7 +93,10 @@ pub(super) fn annotated(work: &Work<'_>) -> Option<i64> {
 
 /// Deletes the oldest ReplicaSets without pods beyond the limit.
 pub(super) fn collect_old(work: &mut Work<'_>) {
-    let mut old: Vec<usize> = work.older().filter(|index| !work.sets[*index].view.deleting).collect();
+    let mut old: Vec<usize> = work
+        .older()
+        .filter(|index| !work.sets[*index].view.deleting)
+        .collect();
     old.sort_by_key(|index| (work.sets[*index].revision, work.sets[*index].view.created));
     let surplus = old.len().saturating_sub(work.seen.spec.history_limit);
     for index in old.into_iter().take(surplus) {
@@ -97,7 +116,8 @@ pub(super) fn is_within_window(work: &Work<'_>) -> bool {
     let (Some(window), Some(stable)) = (work.seen.spec.rollback_window, work.stable()) else {
         return false;
     };
-    let (Some(target), Some(stable)) = (work.new_set().view.created, work.sets[stable].view.created)
+    let (Some(target), Some(stable)) =
+        (work.new_set().view.created, work.sets[stable].view.created)
     else {
         return false;
     };

@@ -50,6 +50,10 @@ pub(super) fn switch(work: &mut Work<'_>, service: &str, hash: &str) {
         .find(|action| matches!(action, Action::Switch { service: name, .. } if name == service));
     match replaced {
         Some(Action::Switch { to: old, .. }) => *old = to,
-        _ => work.switches.push(Action::Switch { service: service.to_owned(), from, to }),
+        _ => work.switches.push(Action::Switch {
+            service: service.to_owned(),
+            from,
+            to,
+        }),
     }
 }

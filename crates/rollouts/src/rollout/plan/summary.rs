@@ -1,17 +1,17 @@
 //! The counted part of the status, and the phase.
 
-use super::{
-    phase::Wanted,
-    work::Work,
-};
+use super::{phase::Wanted, work::Work};
 use crate::rollout::world::CheckedStrategy;
 use reconcile_core::kube_types::Selector;
 
 /// Counts pods and copies what clients read.
 pub(super) fn count(work: &mut Work<'_>) {
     let total = |of: fn(&super::work::Set) -> i32| work.sets.iter().map(of).sum::<i32>();
-    let (replicas, ready, available) =
-        (total(|set| set.view.current), total(|set| set.view.ready), total(|set| set.view.available));
+    let (replicas, ready, available) = (
+        total(|set| set.view.current),
+        total(|set| set.view.ready),
+        total(|set| set.view.available),
+    );
     let newest = work.new_set();
     let (hash, updated) = (newest.view.hash.clone(), newest.view.current);
     let rules = work.seen.spec.blue_green();
@@ -31,9 +31,14 @@ pub(super) fn count(work: &mut Work<'_>) {
         status.ready_replicas = active.ready;
         status.available_replicas = active.available;
         status.hpa_replicas = active.current;
-        selector.match_labels.insert(crate::api::rollout::HASH_LABEL.to_owned(), active.hash.clone());
+        selector.match_labels.insert(
+            crate::api::rollout::HASH_LABEL.to_owned(),
+            active.hash.clone(),
+        );
     }
-    status.selector = Selector::try_from(&selector).map(|selector| selector.to_string()).unwrap_or_default();
+    status.selector = Selector::try_from(&selector)
+        .map(|selector| selector.to_string())
+        .unwrap_or_default();
     status.observed_generation = work.seen.root.generation().to_string();
 }
 
@@ -44,7 +49,9 @@ pub(super) fn state(work: &mut Work<'_>) {
         replicas: spec.replicas,
         paused: spec.paused,
         blue_green: matches!(spec.strategy, CheckedStrategy::BlueGreen(_)),
-        verifies: spec.blue_green().is_some_and(|rules| rules.post_analysis.is_some()),
+        verifies: spec
+            .blue_green()
+            .is_some_and(|rules| rules.post_analysis.is_some()),
     };
     let (phase, message) = super::phase::phase(wanted, &work.status);
     work.status.phase = phase.to_owned();

@@ -12,19 +12,42 @@ use crate::api::rollout::HASH_LABEL;
 
 /// Objects that mean the same empty as absent. Others, such as `emptyDir`, mean something when empty.
 const EMPTY_IS_ABSENT: [&str; 12] = [
-    "resources", "securityContext", "labels", "annotations", "affinity", "nodeSelector", "requests",
-    "limits", "metadata", "nodeAffinity", "podAffinity", "podAntiAffinity",
+    "resources",
+    "securityContext",
+    "labels",
+    "annotations",
+    "affinity",
+    "nodeSelector",
+    "requests",
+    "limits",
+    "metadata",
+    "nodeAffinity",
+    "podAffinity",
+    "podAntiAffinity",
 ];
 /// Switches whose default is off and that the API server drops when they are off.
-const OFF_IS_ABSENT: [&str; 7] =
-    ["hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly"];
+const OFF_IS_ABSENT: [&str; 7] = [
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "stdin",
+    "stdinOnce",
+    "tty",
+    "readOnly",
+];
 
 /// The comparable form of `template`.
 pub(super) fn comparable(template: &Value) -> Value {
     let mut template = template.clone();
     prune("", &mut template);
     if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
-        for name in ["creationTimestamp", "name", "generateName", "namespace", "managedFields"] {
+        for name in [
+            "creationTimestamp",
+            "name",
+            "generateName",
+            "namespace",
+            "managedFields",
+        ] {
             metadata.remove(name);
         }
         if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
@@ -53,8 +76,13 @@ fn prune(key: &str, value: &mut Value) {
                 prune(name, member);
             }
             // Names chosen by users are kept even when their value is empty.
-            let names_are_data = matches!(key, "labels" | "annotations" | "nodeSelector" | "matchLabels");
-            members.retain(|name, member| names_are_data && !member.is_null() || !is_nothing(name, member));
+            let names_are_data = matches!(
+                key,
+                "labels" | "annotations" | "nodeSelector" | "matchLabels"
+            );
+            members.retain(|name, member| {
+                names_are_data && !member.is_null() || !is_nothing(name, member)
+            });
         }
         Value::Array(items) => items.iter_mut().for_each(|item| prune("", item)),
         _ => {}
@@ -76,7 +104,10 @@ fn fill(object: &mut Map<String, Value>, name: &str, default: Value) {
     object.entry(name).or_insert(default);
 }
 
-fn each<'v>(object: &'v mut Map<String, Value>, name: &str) -> impl Iterator<Item = &'v mut Map<String, Value>> + use<'v> {
+fn each<'v>(
+    object: &'v mut Map<String, Value>,
+    name: &str,
+) -> impl Iterator<Item = &'v mut Map<String, Value>> + use<'v> {
     object
         .get_mut(name)
         .and_then(Value::as_array_mut)
@@ -85,7 +116,10 @@ fn each<'v>(object: &'v mut Map<String, Value>, name: &str) -> impl Iterator<Ite
         .filter_map(Value::as_object_mut)
 }
 
-fn member<'v>(object: &'v mut Map<String, Value>, name: &str) -> Option<&'v mut Map<String, Value>> {
+fn member<'v>(
+    object: &'v mut Map<String, Value>,
+    name: &str,
+) -> Option<&'v mut Map<String, Value>> {
     object.get_mut(name).and_then(Value::as_object_mut)
 }
 
@@ -110,9 +144,18 @@ fn pod_spec(spec: &mut Map<String, Value>) {
 }
 
 fn fill_container(container: &mut Map<String, Value>, host_network: bool) {
-    fill(container, "terminationMessagePath", json!("/dev/termination-log"));
+    fill(
+        container,
+        "terminationMessagePath",
+        json!("/dev/termination-log"),
+    );
     fill(container, "terminationMessagePolicy", json!("File"));
-    let policy = pull_policy(container.get("image").and_then(Value::as_str).unwrap_or_default());
+    let policy = pull_policy(
+        container
+            .get("image")
+            .and_then(Value::as_str)
+            .unwrap_or_default(),
+    );
     fill(container, "imagePullPolicy", json!(policy));
     for port in each(container, "ports") {
         fill(port, "protocol", json!("TCP"));
@@ -161,7 +204,11 @@ fn fill_resources(resources: &mut Map<String, Value>) {
             quantities(amounts);
         }
     }
-    let limits = resources.get("limits").and_then(Value::as_object).cloned().unwrap_or_default();
+    let limits = resources
+        .get("limits")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
     if limits.is_empty() {
         return;
     }
@@ -241,7 +288,8 @@ fn volume(volume: &mut Map<String, Value>) {
             }
         }
     }
-    if let Some(claim) = member(volume, "ephemeral").and_then(|source| member(source, "volumeClaimTemplate"))
+    if let Some(claim) =
+        member(volume, "ephemeral").and_then(|source| member(source, "volumeClaimTemplate"))
         && let Some(spec) = member(claim, "spec")
     {
         fill(spec, "volumeMode", json!("Filesystem"));

@@ -9,7 +9,9 @@ use reconcile_core::reconcile::EventNote;
 use super::action::{Action, NewSet, RunRef, SetChange};
 use crate::{
     analysis::build::RunType,
-    api::rollout::{RolloutStatus, SCALE_DOWN_DEADLINE, DESIRED_REPLICAS, REVISION, REVISION_HISTORY},
+    api::rollout::{
+        DESIRED_REPLICAS, REVISION, REVISION_HISTORY, RolloutStatus, SCALE_DOWN_DEADLINE,
+    },
     rollout::world::{Observed, ReplicaSetView, ServiceView},
 };
 
@@ -39,7 +41,10 @@ impl Set {
     }
 
     pub(super) fn pods(&self) -> super::replicas::Pods {
-        super::replicas::Pods { wanted: self.replicas, available: self.view.available }
+        super::replicas::Pods {
+            wanted: self.replicas,
+            available: self.view.available,
+        }
     }
 
     /// True when it is still to be created.
@@ -73,11 +78,20 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     pub(super) fn new(seen: &'a Observed, now: Timestamp) -> Self {
-        let mut sets: Vec<Set> =
-            seen.sets.iter().chain(&seen.orphans).cloned().map(Set::new).collect();
+        let mut sets: Vec<Set> = seen
+            .sets
+            .iter()
+            .chain(&seen.orphans)
+            .cloned()
+            .map(Set::new)
+            .collect();
         sets.sort_by(|a, b| (a.view.created, &a.view.name).cmp(&(b.view.created, &b.view.name)));
         let status = seen.status.clone();
-        let services = seen.services.iter().map(|(name, view)| (name.clone(), (**view).clone())).collect();
+        let services = seen
+            .services
+            .iter()
+            .map(|(name, view)| (name.clone(), (**view).clone()))
+            .collect();
         Self {
             seen,
             now,
@@ -110,7 +124,9 @@ impl<'a> Work<'a> {
         if hash.is_empty() {
             return None;
         }
-        self.sets.iter().position(|set| set.view.hash == hash && !set.deleted)
+        self.sets
+            .iter()
+            .position(|set| set.view.hash == hash && !set.deleted)
     }
 
     /// Sets that are neither the newest nor the stable one.
@@ -189,7 +205,9 @@ impl<'a> Work<'a> {
         let running = self
             .run(name)
             .is_some_and(|run| !run.is_completed() && !run.terminate && !run.deleting);
-        let action = Action::TerminateRun(RunRef { name: name.to_owned() });
+        let action = Action::TerminateRun(RunRef {
+            name: name.to_owned(),
+        });
         if running && !self.runs.contains(&action) {
             self.runs.push(action);
         }
@@ -199,10 +217,16 @@ impl<'a> Work<'a> {
     pub(super) fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         for set in &self.seen.orphans {
-            actions.push(Action::Adopt { name: set.name.clone(), version: set.version.clone() });
+            actions.push(Action::Adopt {
+                name: set.name.clone(),
+                version: set.version.clone(),
+            });
         }
         for set in &self.seen.strays {
-            actions.push(Action::Release { name: set.name.clone(), uid: set.uid.clone() });
+            actions.push(Action::Release {
+                name: set.name.clone(),
+                uid: set.uid.clone(),
+            });
         }
         let mut shrinking = Vec::new();
         for set in self.sets.iter().filter(|set| !set.deleted) {
@@ -215,16 +239,26 @@ impl<'a> Work<'a> {
                 }));
             } else if let Some(change) = self.change(set) {
                 let shrinks = change.replicas.is_some_and(|to| to < set.view.replicas);
-                if shrinks { &mut shrinking } else { &mut actions }.push(Action::Change(change));
+                if shrinks {
+                    &mut shrinking
+                } else {
+                    &mut actions
+                }
+                .push(Action::Change(change));
             }
         }
         actions.extend(self.switches.iter().cloned());
         actions.extend(self.runs.iter().cloned());
         actions.append(&mut shrinking);
-        actions.extend(self.sets.iter().filter(|set| set.deleted).map(|set| Action::Delete {
-            name: set.view.name.clone(),
-            uid: set.view.uid.clone(),
-        }));
+        actions.extend(
+            self.sets
+                .iter()
+                .filter(|set| set.deleted)
+                .map(|set| Action::Delete {
+                    name: set.view.name.clone(),
+                    uid: set.view.uid.clone(),
+                }),
+        );
         actions
     }
 
@@ -238,19 +272,32 @@ impl<'a> Work<'a> {
             annotations.insert(REVISION_HISTORY, Some(set.history.clone()));
         }
         if set.desired != view.desired {
-            annotations.insert(DESIRED_REPLICAS, set.desired.map(|number| number.to_string()));
+            annotations.insert(
+                DESIRED_REPLICAS,
+                set.desired.map(|number| number.to_string()),
+            );
         }
         if set.deadline != view.deadline {
-            annotations.insert(SCALE_DOWN_DEADLINE, set.deadline.map(|at| whole_second(at).to_string()));
+            annotations.insert(
+                SCALE_DOWN_DEADLINE,
+                set.deadline.map(|at| whole_second(at).to_string()),
+            );
         }
         let replicas = (set.replicas != view.replicas).then_some(set.replicas);
         let is_newest = std::ptr::eq(set, self.new_set());
-        let min_ready =
-            (is_newest && view.min_ready != self.seen.spec.min_ready).then_some(self.seen.spec.min_ready);
+        let min_ready = (is_newest && view.min_ready != self.seen.spec.min_ready)
+            .then_some(self.seen.spec.min_ready);
         if annotations.is_empty() && replicas.is_none() && min_ready.is_none() {
             return None;
         }
-        Some(SetChange { name: view.name.clone(), uid: view.uid.clone(), from: view.replicas, replicas, annotations, min_ready })
+        Some(SetChange {
+            name: view.name.clone(),
+            uid: view.uid.clone(),
+            from: view.replicas,
+            replicas,
+            annotations,
+            min_ready,
+        })
     }
 
     /// Events about what the pass does to the ReplicaSets.
@@ -259,7 +306,11 @@ impl<'a> Work<'a> {
             .iter()
             .filter(|set| !set.deleted && set.replicas != set.view.replicas)
             .map(|set| {
-                let direction = if set.replicas > set.view.replicas { "up" } else { "down" };
+                let direction = if set.replicas > set.view.replicas {
+                    "up"
+                } else {
+                    "down"
+                };
                 EventNote::normal(
                     "ScalingReplicaSet",
                     format!(
@@ -280,7 +331,13 @@ pub(super) fn whole_second(at: Timestamp) -> Timestamp {
 /// The next whole second, for waits that must not be cut short by the precision of the API.
 pub(super) fn next_second(at: Timestamp) -> Timestamp {
     let whole = whole_second(at);
-    if whole == at { at } else { whole.saturating_add(SignedDuration::from_secs(1)).unwrap_or(at) }
+    if whole == at {
+        at
+    } else {
+        whole
+            .saturating_add(SignedDuration::from_secs(1))
+            .unwrap_or(at)
+    }
 }
 
 /// `at` plus `by`; the far end of time when that is beyond it.

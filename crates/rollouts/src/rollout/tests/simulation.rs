@@ -1,0 +1,242 @@
+//! The planner against peers that act in any order, at any speed, while the controller is killed now and
+//! then. What must always hold is checked after every effect.
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::json;
+
+use super::cluster::Cluster;
+use crate::{api::analysis::AnalysisPhase, rollout::plan::replicas::bounds};
+use reconcile_core::kube_types::IntOrString;
+
+const SEEDS: u64 = 80;
+/// Turns in which anything may happen; after them the world is left alone to come to rest.
+const TURNS: usize = 250;
+
+struct Promise {
+    most: i32,
+    least: i32,
+}
+
+fn available_that_stays(cluster: &Cluster) -> i32 {
+    cluster
+        .sets
+        .values()
+        .map(|set| set.available.min(set.replicas))
+        .sum()
+}
+
+fn wanted(cluster: &Cluster) -> i32 {
+    cluster.sets.values().map(|set| set.replicas).sum()
+}
+
+fn check(cluster: &Cluster, promise: &Promise, before: (i32, i32), seed: u64) {
+    let (wanted_before, stays_before) = before;
+    let (now, stays) = (wanted(cluster), available_that_stays(cluster));
+    assert!(
+        now <= promise.most.max(wanted_before),
+        "seed {seed}: {now} pods wanted\n{}",
+        cluster.log
+    );
+    assert!(
+        stays >= promise.least.min(stays_before),
+        "seed {seed}: only {stays} available pods stay, {} promised\n{}",
+        promise.least,
+        cluster.log
+    );
+}
+
+/// A random thing happens.
+fn turn(cluster: &mut Cluster, random: &mut StdRng, promise: &Promise, seed: u64) {
+    let names: Vec<String> = cluster.sets.keys().cloned().collect();
+    let pick = |random: &mut StdRng| {
+        (!names.is_empty()).then(|| names[random.random_range(0..names.len())].clone())
+    };
+    match random.random_range(0..100) {
+        0..30 => {
+            if let Some(name) = pick(random) {
+                cluster.make_or_remove_pod(&name);
+            }
+        }
+        30..50 => {
+            if let Some(name) = pick(random) {
+                cluster.make_ready(&name);
+            }
+        }
+        50..65 => {
+            if let Some(name) = pick(random) {
+                cluster.count(&name);
+            }
+        }
+        65..90 => {
+            let before = (wanted(cluster), available_that_stays(cluster));
+            let crash = random.random_bool(0.1).then(|| random.random_range(0..4));
+            cluster.pass(crash);
+            check(cluster, promise, before, seed);
+        }
+        90..94 => cluster.advance(random.random_range(1..20)),
+        94..96 => cluster.patch_status(&json!({"pauseConditions": null})),
+        96..97 => cluster.patch_status(&json!({"abort": true})),
+        97..98 => cluster.patch_status(&json!({"abort": false})),
+        98..99 => {
+            let version = random.random_range(1..5);
+            cluster.set_image(&format!("v{version}"));
+        }
+        _ => {
+            let open: Vec<String> = cluster
+                .runs
+                .iter()
+                .filter(|(_, run)| !run.is_completed())
+                .map(|(name, _)| name.clone())
+                .collect();
+            if let Some(name) = open.first() {
+                let phase = match random.random_range(0..4) {
+                    0 => AnalysisPhase::Failed,
+                    1 => AnalysisPhase::Inconclusive,
+                    _ => AnalysisPhase::Successful,
+                };
+                cluster.end_run(name, phase, "simulated");
+            }
+        }
+    }
+}
+
+/// People and peers do what is needed for the newest version to win.
+fn bring_to_rest(cluster: &mut Cluster, seed: u64) {
+    const MOST: usize = 60;
+    cluster.hanging.clear();
+    for pods in cluster.pods.values_mut() {
+        pods.iter_mut().for_each(|pod| pod.hangs = false);
+    }
+    for _ in 0..MOST {
+        cluster.run();
+        if cluster.status().phase == "Healthy" {
+            return;
+        }
+        cluster.advance(40);
+        if cluster.status().abort {
+            cluster.patch_status(&json!({"abort": false}));
+        }
+        cluster.patch_status(&json!({"pauseConditions": null}));
+        let open: Vec<String> = cluster
+            .runs
+            .iter()
+            .filter(|(_, run)| !run.is_completed())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in open {
+            cluster.end_run(&name, AnalysisPhase::Successful, "");
+        }
+    }
+    panic!(
+        "seed {seed}: no rest, phase {} ({})\n{}",
+        cluster.status().phase,
+        cluster.status().message,
+        cluster.log
+    );
+}
+
+#[test]
+fn a_canary_keeps_its_promises_whatever_happens() {
+    for seed in 0..SEEDS {
+        let mut random = StdRng::seed_from_u64(seed);
+        let replicas = random.random_range(1..12);
+        let surge: i32 = random.random_range(0..4);
+        let unavailable = random.random_range(0..3);
+        let unavailable = if surge == 0 && unavailable == 0 {
+            1
+        } else {
+            unavailable
+        };
+        let (surge, unavailable) = bounds(
+            replicas,
+            &IntOrString::Int(surge),
+            &IntOrString::Int(unavailable),
+        );
+        let steps = json!([
+            {"setWeight": random.random_range(0..40)}, {"pause": {"duration": 10}},
+            {"analysis": {"templates": [{"templateName": "check"}]}},
+            {"setWeight": random.random_range(40..100)}, {"pause": {}}
+        ]);
+        let strategy =
+            json!({"canary": {"steps": steps, "maxSurge": surge, "maxUnavailable": unavailable}});
+        let mut cluster = Cluster::new(replicas, &strategy);
+        cluster.run();
+        if random.random_bool(0.3) {
+            cluster.hanging.push("v3".to_owned());
+        }
+        let promise = Promise {
+            most: replicas + surge,
+            least: replicas - unavailable,
+        };
+        for _ in 0..TURNS {
+            turn(&mut cluster, &mut random, &promise, seed);
+        }
+        bring_to_rest(&mut cluster, seed);
+        assert_eq!(wanted(&cluster), replicas, "seed {seed}");
+        assert_eq!(
+            cluster.status().stable_rs,
+            cluster.status().current_pod_hash
+        );
+    }
+}
+
+#[test]
+fn the_active_service_always_has_its_pods() {
+    for seed in 0..SEEDS {
+        let mut random = StdRng::seed_from_u64(seed);
+        let replicas = random.random_range(1..6);
+        let mut strategy = json!({"blueGreen": {
+            "activeService": "main", "previewService": "next",
+            "autoPromotionEnabled": random.random_bool(0.5), "scaleDownDelaySeconds": 5, "abortScaleDownDelaySeconds": 5,
+        }});
+        if random.random_bool(0.5) {
+            strategy["blueGreen"]["previewReplicaCount"] = 1.into();
+        }
+        for part in ["prePromotionAnalysis", "postPromotionAnalysis"] {
+            if random.random_bool(0.4) {
+                strategy["blueGreen"][part] = json!({"templates": [{"templateName": "check"}]});
+            }
+        }
+        let mut cluster = Cluster::new(replicas, &strategy).with_services(&["main", "next"]);
+        cluster.run();
+        if random.random_bool(0.3) {
+            cluster.hanging.push("v3".to_owned());
+        }
+        let promise = Promise {
+            most: i32::MAX,
+            least: 0,
+        };
+        for _ in 0..TURNS {
+            let before = cluster.services["main"].hash.clone();
+            turn(&mut cluster, &mut random, &promise, seed);
+            let active = cluster.services["main"]
+                .hash
+                .clone()
+                .expect("the Service was pointed somewhere");
+            let set = cluster.sets.values().find(|set| set.hash == active);
+            let set = set.unwrap_or_else(|| {
+                panic!("seed {seed}: the active version is gone\n{}", cluster.log)
+            });
+            assert_eq!(
+                set.replicas, replicas,
+                "seed {seed}: the active version shrank\n{}",
+                cluster.log
+            );
+            if before.as_ref() != Some(&active) {
+                assert_eq!(
+                    set.available, replicas,
+                    "seed {seed}: switched to pods that are not there\n{}",
+                    cluster.log
+                );
+            }
+        }
+        bring_to_rest(&mut cluster, seed);
+        cluster.advance(60);
+        cluster.run();
+        assert_eq!(
+            wanted(&cluster),
+            replicas,
+            "seed {seed}: old versions are gone"
+        );
+    }
+}
