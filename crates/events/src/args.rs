@@ -40,7 +40,12 @@ pub struct ControllerArgs {
     #[arg(long, value_name = "NAMESPACE")]
     pub managed_namespace: Option<String>,
     /// Namespace of this process, for its lease.
-    #[arg(long = "own-namespace", env = "NAMESPACE", value_name = "NAMESPACE", hide = true)]
+    #[arg(
+        long = "own-namespace",
+        env = "NAMESPACE",
+        value_name = "NAMESPACE",
+        hide = true
+    )]
     pub own_namespace: Option<String>,
     /// Port of /metrics.
     #[arg(long, default_value_t = 7777)]
@@ -58,7 +63,9 @@ pub struct ControllerArgs {
 
 /// Splits off flags that this program does not know, which upstream's manifests may carry: they are
 /// named in a warning instead of stopping the start.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Cli, Vec<String>), clap::Error> {
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<(Cli, Vec<String>), clap::Error> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut unknown = Vec::new();
     loop {
@@ -68,19 +75,29 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Cli, Vec<
         };
         let flag = match error.get(clap::error::ContextKind::InvalidArg) {
             Some(clap::error::ContextValue::String(flag))
-                if error.kind() == clap::error::ErrorKind::UnknownArgument && flag.starts_with("--") =>
+                if error.kind() == clap::error::ErrorKind::UnknownArgument
+                    && flag.starts_with("--") =>
             {
                 flag.split('=').next().unwrap_or(flag).to_owned()
             }
             _ => return Err(error),
         };
         let is_flag = |argument: &OsString| {
-            argument.to_str().is_some_and(|text| text == flag || text.starts_with(&format!("{flag}=")))
+            argument
+                .to_str()
+                .is_some_and(|text| text == flag || text.starts_with(&format!("{flag}=")))
         };
-        let Some(at) = arguments.iter().position(is_flag) else { return Err(error) };
+        let Some(at) = arguments.iter().position(is_flag) else {
+            return Err(error);
+        };
         let separate = arguments[at].to_str() == Some(flag.as_str());
         arguments.remove(at);
-        if separate && arguments.get(at).and_then(|next| next.to_str()).is_some_and(|next| !next.starts_with('-')) {
+        if separate
+            && arguments
+                .get(at)
+                .and_then(|next| next.to_str())
+                .is_some_and(|next| !next.starts_with('-'))
+        {
             arguments.remove(at);
         }
         unknown.push(flag);

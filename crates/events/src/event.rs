@@ -74,7 +74,14 @@ struct In {
 
 impl CloudEvent {
     /// An event with a JSON payload.
-    pub fn new(id: String, source: &str, type_: &str, subject: &str, now: Timestamp, data: Bytes) -> Self {
+    pub fn new(
+        id: String,
+        source: &str,
+        type_: &str,
+        subject: &str,
+        now: Timestamp,
+        data: Bytes,
+    ) -> Self {
         Self {
             id,
             source: source.to_owned(),
@@ -98,7 +105,9 @@ impl CloudEvent {
             time: &self.time,
             data_base64: STANDARD.encode(&self.data),
         };
-        serde_json::to_vec(&out).expect("a struct of strings is always JSON").into()
+        serde_json::to_vec(&out)
+            .expect("a struct of strings is always JSON")
+            .into()
     }
 
     /// Reads a message body.
@@ -168,7 +177,14 @@ mod tests {
     #[test]
     fn an_event_survives_the_wire() {
         let now = "2026-01-02T03:04:05.678Z".parse().expect("a time");
-        let event = CloudEvent::new("7".into(), "src", "webhook", "push", now, r#"{"a":1}"#.into());
+        let event = CloudEvent::new(
+            "7".into(),
+            "src",
+            "webhook",
+            "push",
+            now,
+            r#"{"a":1}"#.into(),
+        );
         let body = event.encode();
         assert_eq!(
             std::str::from_utf8(&body).expect("UTF-8"),
@@ -181,7 +197,8 @@ mod tests {
     fn plain_data_is_accepted_too() {
         let event = CloudEvent::decode(br#"{"id":"1","source":"s","type":"t","data":{"x":[1]}}"#);
         assert_eq!(event.expect("an event").data, r#"{"x":[1]}"#);
-        let text = br#"{"id":"1","source":"s","type":"t","datacontenttype":"text/plain","data":"hi"}"#;
+        let text =
+            br#"{"id":"1","source":"s","type":"t","datacontenttype":"text/plain","data":"hi"}"#;
         assert_eq!(CloudEvent::decode(text).expect("an event").data, "hi");
     }
 

@@ -6,7 +6,12 @@ use events::args::{Cli, Command, parse};
 use reconcile_core::{operator::block_on, telemetry};
 
 fn main() -> ExitCode {
-    let (Cli { command: Command::Controller(args) }, unknown) = match parse(std::env::args_os()) {
+    let (
+        Cli {
+            command: Command::Controller(args),
+        },
+        unknown,
+    ) = match parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(error) => error.exit(),
     };

@@ -40,7 +40,8 @@ impl Metrics {
     /// Registers all metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
-            let counter = IntCounterVec::new(Opts::new(format!("argo_events_{name}"), help), labels)?;
+            let counter =
+                IntCounterVec::new(Opts::new(format!("argo_events_{name}"), help), labels)?;
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
@@ -61,7 +62,11 @@ impl Metrics {
         Ok(Self {
             running,
             sent: counter("events_sent_total", "Events stored by the bus.", SOURCE)?,
-            sent_failed: counter("events_sent_failed_total", "Events that the bus did not take.", SOURCE)?,
+            sent_failed: counter(
+                "events_sent_failed_total",
+                "Events that the bus did not take.",
+                SOURCE,
+            )?,
             processing_failed: counter(
                 "events_processing_failed_total",
                 "Inputs that did not become an event.",
@@ -72,14 +77,22 @@ impl Metrics {
                 "Time from input to stored event.",
                 SOURCE,
             )?,
-            triggered: counter("action_triggered_total", "Actions that were successful.", TRIGGER)?,
+            triggered: counter(
+                "action_triggered_total",
+                "Actions that were successful.",
+                TRIGGER,
+            )?,
             failed: counter("action_failed_total", "Actions that failed.", TRIGGER)?,
             retries_failed: counter(
                 "action_retries_failed_total",
                 "Actions that failed after all tries.",
                 TRIGGER,
             )?,
-            action: summary("action_duration_milliseconds", "Time that an action took.", TRIGGER)?,
+            action: summary(
+                "action_duration_milliseconds",
+                "Time that an action took.",
+                TRIGGER,
+            )?,
         })
     }
 
@@ -115,7 +128,10 @@ impl Metrics {
 }
 
 fn build_info(registry: &Registry) -> Result<(), prometheus::Error> {
-    let info = IntGaugeVec::new(Opts::new("build_info", "The version of this program."), &["version"])?;
+    let info = IntGaugeVec::new(
+        Opts::new("build_info", "The version of this program."),
+        &["version"],
+    )?;
     info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     registry.register(Box::new(info))
 }
@@ -132,7 +148,12 @@ impl SummaryVec {
     fn new(name: &str, help: &str, labels: &[&'static str]) -> Result<Self, prometheus::Error> {
         let names = labels.iter().map(|label| (*label).to_owned()).collect();
         Ok(Self {
-            desc: Desc::new(name.to_owned(), help.to_owned(), names, std::collections::HashMap::new())?,
+            desc: Desc::new(
+                name.to_owned(),
+                help.to_owned(),
+                names,
+                std::collections::HashMap::new(),
+            )?,
             labels: labels.into(),
             values: Arc::default(),
         })
@@ -149,7 +170,9 @@ impl SummaryVec {
     }
 
     fn remove(&self, labels: &[&str]) {
-        self.values.lock().retain(|key, _| key.iter().zip(labels).any(|(a, b)| a != b));
+        self.values
+            .lock()
+            .retain(|key, _| key.iter().zip(labels).any(|(a, b)| a != b));
     }
 }
 
@@ -158,7 +181,10 @@ impl Collector for SummaryVec {
         vec![&self.desc]
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "sums of milliseconds stay far below 2^53")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "sums of milliseconds stay far below 2^53"
+    )]
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let values = self.values.lock();
         if values.is_empty() {
@@ -204,13 +230,26 @@ mod tests {
     fn a_summary_prints_sum_and_count() {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).expect("fresh registry");
-        metrics.action.observe(&["ns", "sensor", "trigger"], Duration::from_micros(3999));
-        metrics.action.observe(&["ns", "sensor", "trigger"], Duration::from_millis(4));
+        metrics
+            .action
+            .observe(&["ns", "sensor", "trigger"], Duration::from_micros(3999));
+        metrics
+            .action
+            .observe(&["ns", "sensor", "trigger"], Duration::from_millis(4));
         metrics.trigger_at_zero(&["ns", "sensor", "trigger"]);
-        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("text");
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&registry.gather())
+            .expect("text");
         let labels = r#"{namespace="ns",sensor_name="sensor",trigger_name="trigger"}"#;
-        assert!(text.contains(&format!("argo_events_action_duration_milliseconds_sum{labels} 7")), "{text}");
-        assert!(text.contains(&format!("argo_events_action_duration_milliseconds_count{labels} 2")));
+        assert!(
+            text.contains(&format!(
+                "argo_events_action_duration_milliseconds_sum{labels} 7"
+            )),
+            "{text}"
+        );
+        assert!(text.contains(&format!(
+            "argo_events_action_duration_milliseconds_count{labels} 2"
+        )));
         assert!(text.contains(&format!("argo_events_action_failed_total{labels} 0")));
     }
 }

@@ -17,11 +17,8 @@ use crate::{
     args::ControllerArgs,
     bus::BusPool,
     controller::{
-        Shared,
-        eventbus::EventBusController,
-        eventsource::EventSourceController,
-        sensor::SensorController,
-        shared::index_by_bus,
+        Shared, eventbus::EventBusController, eventsource::EventSourceController,
+        sensor::SensorController, shared::index_by_bus,
     },
     metrics::Metrics,
     source::Listeners,
@@ -116,7 +113,9 @@ fn run_controllers(
 ) {
     let config = DriverConfig::default;
     let buses = Driver::with_queue(
-        EventBusController { shared: shared.clone() },
+        EventBusController {
+            shared: shared.clone(),
+        },
         operator,
         config(),
         shared.bus_queue.clone(),
@@ -134,18 +133,26 @@ fn run_controllers(
         shared.sources.clone(),
     );
     let sensors = Driver::with_queue(
-        SensorController { shared: shared.clone() },
+        SensorController {
+            shared: shared.clone(),
+        },
         operator,
         config(),
         shared.sensor_queue.clone(),
         shared.sensors.clone(),
     );
     let ready = |name: &str| operator.readiness.register(name);
-    let watch = buses.watch_roots(api::<EventBus>(operator, scope)).ready(ready("eventbus"));
+    let watch = buses
+        .watch_roots(api::<EventBus>(operator, scope))
+        .ready(ready("eventbus"));
     operator.spawn("watch of EventBuses", watch.run());
-    let watch = sources.watch_roots(api::<EventSource>(operator, scope)).ready(ready("eventsources"));
+    let watch = sources
+        .watch_roots(api::<EventSource>(operator, scope))
+        .ready(ready("eventsources"));
     operator.spawn("watch of EventSources", watch.run());
-    let watch = sensors.watch_roots(api::<Sensor>(operator, scope)).ready(ready("sensors"));
+    let watch = sensors
+        .watch_roots(api::<Sensor>(operator, scope))
+        .ready(ready("sensors"));
     operator.spawn("watch of Sensors", watch.run());
     operator.spawn_drained(buses.run());
     operator.spawn_drained(sources.run());

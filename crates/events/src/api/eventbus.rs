@@ -1,7 +1,6 @@
 //! EventBus.
 
 use reconcile_core::object::Kind;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,7 +19,7 @@ impl Kind for EventBus {
 }
 
 /// `spec` of an EventBus: exactly one of its members.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EventBusSpec {
     /// A JetStream that exists already.
@@ -28,20 +27,17 @@ pub struct EventBusSpec {
     pub jetstream_exotic: Option<JetStreamConfig>,
     /// A JetStream that the controller would deploy.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::fields::any")]
     pub jetstream: Option<Value>,
     /// NATS Streaming.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::fields::any")]
     pub nats: Option<Value>,
     /// Kafka.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::fields::any")]
     pub kafka: Option<Value>,
 }
 
 /// How to reach a JetStream. Also the form of `status.config.jetstream`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JetStreamConfig {
     /// One or several URLs, separated by commas.
@@ -59,7 +55,7 @@ pub struct JetStreamConfig {
 }
 
 /// `status` of an EventBus.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EventBusStatus {
     /// What sources and sensors connect to.
@@ -68,7 +64,7 @@ pub struct EventBusStatus {
 }
 
 /// `status.config` of an EventBus.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BusConfig {
     /// A JetStream.

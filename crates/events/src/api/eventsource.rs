@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use reconcile_core::object::Kind;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,7 +22,7 @@ impl Kind for EventSource {
 
 /// `spec` of an EventSource. Each event is kept as JSON, so that one malformed event does not take the
 /// others of the same object along.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EventSourceSpec {
     /// The bus; `default` when absent.
@@ -34,24 +33,20 @@ pub struct EventSourceSpec {
     pub service: Option<ServiceSpec>,
     /// HTTP endpoints, by event name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "super::fields::any_map")]
     pub webhook: BTreeMap<String, Value>,
     /// Schedules, by event name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "super::fields::any_map")]
     pub calendar: BTreeMap<String, Value>,
     /// Everything else: pod settings and the source types that are only reported.
     #[serde(flatten)]
-    #[schemars(skip)]
     pub other: BTreeMap<String, Value>,
 }
 
 /// `spec.service`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceSpec {
     /// Ports of the Service, in the form of the core kind.
-    #[schemars(schema_with = "super::fields::any_list")]
     pub ports: Vec<k8s_openapi::api::core::v1::ServicePort>,
     /// `None` for a headless Service.
     #[serde(rename = "clusterIP", skip_serializing_if = "Option::is_none")]
@@ -62,7 +57,7 @@ pub struct ServiceSpec {
 }
 
 /// Labels and annotations.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceMetadata {
     /// Labels.
@@ -72,7 +67,7 @@ pub struct ServiceMetadata {
 }
 
 /// One HTTP endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WebhookEvent {
     /// Path, for example `/push`.
@@ -104,7 +99,7 @@ pub struct WebhookEvent {
 }
 
 /// A port that is written as text, and often as a number.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PortText {
     /// As upstream spells it.
@@ -120,7 +115,7 @@ impl Default for PortText {
 }
 
 /// A filter of an event source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SourceFilter {
     /// An expr expression over the payload that must be true.
@@ -128,7 +123,7 @@ pub struct SourceFilter {
 }
 
 /// One schedule.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CalendarEvent {
     /// Five-field cron expression; wins over `interval`.
@@ -154,7 +149,7 @@ pub struct CalendarEvent {
 }
 
 /// `persistence` of a schedule.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Persistence {
     /// Replay of missed ticks.
@@ -162,12 +157,11 @@ pub struct Persistence {
     pub catchup: Option<Catchup>,
     /// Where upstream keeps the last tick. Here it is kept on the bus.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::fields::any")]
     pub config_map: Option<Value>,
 }
 
 /// Replay of missed ticks.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Catchup {
     /// Replay at all.

@@ -1,32 +1,22 @@
-//! The support ledger of the three kinds, and schema pieces that the types share.
+//! The support ledger of the three kinds.
 
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
-use schemars::{Schema, SchemaGenerator, json_schema};
-
-/// Any JSON value: upstream's CRDs leave these parts open too.
-pub(super) fn any(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
-}
-
-/// A map of any JSON values.
-pub(super) fn any_map(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
-}
-
-/// A list of any JSON values.
-pub(super) fn any_list(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array",
-        "items": { "x-kubernetes-preserve-unknown-fields": true },
-    })
-}
 
 /// EventBus.
-pub const EVENT_BUS: Ledger = Ledger { kind: "EventBus", tables: &[BUS] };
+pub const EVENT_BUS: Ledger = Ledger {
+    kind: "EventBus",
+    tables: &[BUS],
+};
 /// EventSource.
-pub const EVENT_SOURCE: Ledger = Ledger { kind: "EventSource", tables: &[SOURCE, SOURCE_TYPES] };
+pub const EVENT_SOURCE: Ledger = Ledger {
+    kind: "EventSource",
+    tables: &[SOURCE, SOURCE_TYPES],
+};
 /// Sensor.
-pub const SENSOR: Ledger = Ledger { kind: "Sensor", tables: &[SENSOR_SPEC, TEMPLATE, TRIGGERS, DLQ] };
+pub const SENSOR: Ledger = Ledger {
+    kind: "Sensor",
+    tables: &[SENSOR_SPEC, TEMPLATE, TRIGGERS, DLQ],
+};
 
 /// All ledgers of this crate.
 pub const LEDGERS: &[Ledger] = &[EVENT_BUS, EVENT_SOURCE, SENSOR];
@@ -35,8 +25,14 @@ const NO_POD: &str = "events run in the shared data plane; there is no pod of it
 
 const BUS: &[Field] = &[
     supported("spec.jetstreamExotic.url"),
-    supported_note("spec.jetstreamExotic.accessSecret.**", "YAML with username and password, or token"),
-    supported_note("spec.jetstreamExotic.streamConfig", "maxMsgs maxAge maxBytes replicas duplicates retention discard; at creation of the stream"),
+    supported_note(
+        "spec.jetstreamExotic.accessSecret.**",
+        "YAML with username and password, or token",
+    ),
+    supported_note(
+        "spec.jetstreamExotic.streamConfig",
+        "maxMsgs maxAge maxBytes replicas duplicates retention discard; at creation of the stream",
+    ),
     supported("spec.jetstreamExotic.tls.caCertSecret.**"),
     supported("spec.jetstreamExotic.tls.clientCertSecret.**"),
     supported("spec.jetstreamExotic.tls.clientKeySecret.**"),
@@ -56,7 +52,10 @@ const SOURCE: &[Field] = &[
     reported("spec.template.**", NO_POD),
     supported("spec.webhook.{*}.endpoint"),
     supported("spec.webhook.{*}.method"),
-    supported_note("spec.webhook.{*}.port", "listeners are shared by all event sources"),
+    supported_note(
+        "spec.webhook.{*}.port",
+        "listeners are shared by all event sources",
+    ),
     supported_note("spec.webhook.{*}.url", "informative"),
     reported("spec.webhook.{*}.serverCertSecret.**", "listeners with TLS"),
     reported("spec.webhook.{*}.serverKeySecret.**", "listeners with TLS"),
@@ -70,7 +69,10 @@ const SOURCE: &[Field] = &[
     supported("spec.calendar.{*}.timezone"),
     supported("spec.calendar.{*}.metadata.**"),
     supported("spec.calendar.{*}.persistence.catchup.**"),
-    supported_note("spec.calendar.{*}.persistence.configMap.**", "the last tick is kept on the bus instead"),
+    supported_note(
+        "spec.calendar.{*}.persistence.configMap.**",
+        "the last tick is kept on the bus instead",
+    ),
     supported("spec.calendar.{*}.filter.expression"),
 ];
 
@@ -111,7 +113,9 @@ const SOURCE_TYPES: &[Field] = &[
 
 /// Keys of an EventSource's `spec` that are source types this crate does not serve.
 pub fn unserved_source_types() -> impl Iterator<Item = &'static str> {
-    SOURCE_TYPES.iter().filter_map(|field| field.path.strip_prefix("spec.")?.strip_suffix(".**"))
+    SOURCE_TYPES
+        .iter()
+        .filter_map(|field| field.path.strip_prefix("spec.")?.strip_suffix(".**"))
 }
 
 const SENSOR_SPEC: &[Field] = &[
@@ -130,8 +134,14 @@ const SENSOR_SPEC: &[Field] = &[
     supported("spec.dependencies[].filters.exprs[].**"),
     supported("spec.dependencies[].filters.dataLogicalOperator"),
     supported("spec.dependencies[].filters.exprLogicalOperator"),
-    planned("spec.dependencies[].filters.script", "Lua; the triggers of the dependency do not run"),
-    planned("spec.dependencies[].transform.**", "jq and Lua; the triggers of the dependency do not run"),
+    planned(
+        "spec.dependencies[].filters.script",
+        "Lua; the triggers of the dependency do not run",
+    ),
+    planned(
+        "spec.dependencies[].transform.**",
+        "jq and Lua; the triggers of the dependency do not run",
+    ),
     supported("spec.triggers[].atLeastOnce"),
     supported("spec.triggers[].parameters[].**"),
     supported("spec.triggers[].policy.status.**"),
@@ -149,10 +159,19 @@ const TEMPLATE: &[Field] = &[
 const TRIGGERS: &[Field] = &[
     supported("spec.triggers[].template.name"),
     supported("spec.triggers[].template.conditions"),
-    planned("spec.triggers[].template.conditionsReset[].**", "forgetting saved events at a time"),
+    planned(
+        "spec.triggers[].template.conditionsReset[].**",
+        "forgetting saved events at a time",
+    ),
     supported("spec.triggers[].template.http.**"),
-    reported("spec.triggers[].template.http.tls.clientCertSecret.**", "client certificates"),
-    reported("spec.triggers[].template.http.tls.clientKeySecret.**", "client certificates"),
+    reported(
+        "spec.triggers[].template.http.tls.clientCertSecret.**",
+        "client certificates",
+    ),
+    reported(
+        "spec.triggers[].template.http.tls.clientKeySecret.**",
+        "client certificates",
+    ),
     supported("spec.triggers[].template.log.**"),
     supported("spec.triggers[].template.k8s.operation"),
     supported("spec.triggers[].template.k8s.parameters[].**"),
@@ -161,19 +180,43 @@ const TRIGGERS: &[Field] = &[
     supported("spec.triggers[].template.k8s.source.resource.**"),
     supported("spec.triggers[].template.k8s.source.inline"),
     supported("spec.triggers[].template.k8s.source.configmap.**"),
-    planned("spec.triggers[].template.k8s.source.s3.**", "objects from S3"),
-    planned("spec.triggers[].template.k8s.source.git.**", "objects from Git"),
-    planned("spec.triggers[].template.k8s.source.url.**", "objects from a URL"),
+    planned(
+        "spec.triggers[].template.k8s.source.s3.**",
+        "objects from S3",
+    ),
+    planned(
+        "spec.triggers[].template.k8s.source.git.**",
+        "objects from Git",
+    ),
+    planned(
+        "spec.triggers[].template.k8s.source.url.**",
+        "objects from a URL",
+    ),
     reported("spec.triggers[].template.k8s.source.file.**", NO_POD),
-    planned("spec.triggers[].template.argoWorkflow.**", "this type of trigger"),
-    planned("spec.triggers[].template.awsLambda.**", "this type of trigger"),
-    planned("spec.triggers[].template.azureEventHubs.**", "this type of trigger"),
-    planned("spec.triggers[].template.azureServiceBus.**", "this type of trigger"),
+    planned(
+        "spec.triggers[].template.argoWorkflow.**",
+        "this type of trigger",
+    ),
+    planned(
+        "spec.triggers[].template.awsLambda.**",
+        "this type of trigger",
+    ),
+    planned(
+        "spec.triggers[].template.azureEventHubs.**",
+        "this type of trigger",
+    ),
+    planned(
+        "spec.triggers[].template.azureServiceBus.**",
+        "this type of trigger",
+    ),
     planned("spec.triggers[].template.custom.**", "this type of trigger"),
     planned("spec.triggers[].template.email.**", "this type of trigger"),
     planned("spec.triggers[].template.kafka.**", "this type of trigger"),
     planned("spec.triggers[].template.nats.**", "this type of trigger"),
-    planned("spec.triggers[].template.openWhisk.**", "this type of trigger"),
+    planned(
+        "spec.triggers[].template.openWhisk.**",
+        "this type of trigger",
+    ),
     planned("spec.triggers[].template.pulsar.**", "this type of trigger"),
     planned("spec.triggers[].template.slack.**", "this type of trigger"),
 ];

@@ -8,7 +8,6 @@ pub mod eventsource;
 pub mod fields;
 pub mod sensor;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use eventbus::EventBus;
@@ -16,7 +15,7 @@ pub use eventsource::EventSource;
 pub use sensor::Sensor;
 
 /// A key of a Secret or ConfigMap in the namespace of the object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KeySelector {
     /// Name of the Secret or ConfigMap.
@@ -29,7 +28,7 @@ pub struct KeySelector {
 }
 
 /// A value that is read from a Secret or ConfigMap.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ValueFrom {
     /// From a Secret.
@@ -41,7 +40,7 @@ pub struct ValueFrom {
 }
 
 /// TLS settings of a client.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TlsConfig {
     /// Certificate authority to trust, PEM.

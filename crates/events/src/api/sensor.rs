@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use reconcile_core::object::Kind;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,30 +22,26 @@ impl Kind for Sensor {
 
 /// `spec` of a Sensor. Dependencies and triggers are kept as JSON, so that one malformed trigger does
 /// not take the others along.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SensorSpec {
     /// The bus; `default` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_bus_name: Option<String>,
     /// The events that the sensor waits for.
-    #[schemars(schema_with = "super::fields::any_list")]
     pub dependencies: Vec<Value>,
     /// What it does.
-    #[schemars(schema_with = "super::fields::any_list")]
     pub triggers: Vec<Value>,
     /// Pod settings; only the service account has a meaning here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::fields::any")]
     pub template: Option<Value>,
     /// Everything else.
     #[serde(flatten)]
-    #[schemars(skip)]
     pub other: BTreeMap<String, Value>,
 }
 
 /// One event that the sensor waits for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Dependency {
     /// Name, used in conditions and parameters.
@@ -63,12 +58,11 @@ pub struct Dependency {
     pub filters_logical_operator: Option<String>,
     /// A change of the event before the filters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::fields::any")]
     pub transform: Option<Value>,
 }
 
 /// Filters of a dependency.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Filters {
     /// By time of day.
@@ -93,7 +87,7 @@ pub struct Filters {
 }
 
 /// A window of the day.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TimeFilter {
     /// `HH:MM:SS`, inclusive.
@@ -106,7 +100,7 @@ pub struct TimeFilter {
 }
 
 /// Attributes that must be equal when they are not empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ContextFilter {
     /// Type of the event.
@@ -121,7 +115,7 @@ pub struct ContextFilter {
 }
 
 /// A condition on one value of the payload.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DataFilter {
     /// gjson path.
@@ -138,7 +132,7 @@ pub struct DataFilter {
 }
 
 /// A boolean expression over named values of the payload.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExprFilter {
     /// The expression.
@@ -148,7 +142,7 @@ pub struct ExprFilter {
 }
 
 /// A named value of the payload.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PayloadField {
     /// gjson path.
@@ -158,11 +152,10 @@ pub struct PayloadField {
 }
 
 /// One action of a sensor.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Trigger {
     /// What is done.
-    #[schemars(schema_with = "super::fields::any")]
     pub template: Value,
     /// Patches of the template.
     pub parameters: Vec<Parameter>,
@@ -179,12 +172,11 @@ pub struct Trigger {
     pub at_least_once: bool,
     /// What is done when all tries failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::fields::any")]
     pub dlq_trigger: Option<Value>,
 }
 
 /// `template` of a trigger, after its parameters were applied.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TriggerTemplate {
     /// Name of the trigger.
@@ -193,7 +185,6 @@ pub struct TriggerTemplate {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conditions: Option<String>,
     /// When saved events are forgotten.
-    #[schemars(schema_with = "super::fields::any_list")]
     pub conditions_reset: Vec<Value>,
     /// Act on a Kubernetes object.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -206,12 +197,11 @@ pub struct TriggerTemplate {
     pub log: Option<LogTrigger>,
     /// The trigger types that are only reported.
     #[serde(flatten)]
-    #[schemars(skip)]
     pub other: BTreeMap<String, Value>,
 }
 
 /// Acts on a Kubernetes object.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct K8sTrigger {
     /// Where the object comes from.
@@ -230,7 +220,7 @@ pub struct K8sTrigger {
 }
 
 /// Where an object comes from. The first one given is used, in the order of the fields.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ArtifactSource {
     /// YAML or JSON text.
@@ -241,16 +231,14 @@ pub struct ArtifactSource {
     pub configmap: Option<KeySelector>,
     /// The object itself.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::fields::any")]
     pub resource: Option<Value>,
     /// Sources that are only reported.
     #[serde(flatten)]
-    #[schemars(skip)]
     pub other: BTreeMap<String, Value>,
 }
 
 /// Calls a URL.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpTrigger {
     /// The URL.
@@ -280,7 +268,7 @@ pub struct HttpTrigger {
 }
 
 /// User and password from Secrets.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BasicAuth {
     /// The user.
@@ -292,7 +280,7 @@ pub struct BasicAuth {
 }
 
 /// A header whose value is secret.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SecureHeader {
     /// Name of the header.
@@ -303,7 +291,7 @@ pub struct SecureHeader {
 }
 
 /// Writes the event to the log.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LogTrigger {
     /// Without effect across events, as upstream.
@@ -312,7 +300,7 @@ pub struct LogTrigger {
 }
 
 /// Takes a value from an event and puts it somewhere.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Parameter {
     /// Where the value comes from.
@@ -326,7 +314,7 @@ pub struct Parameter {
 }
 
 /// Where a value comes from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ParameterSource {
     /// The event.
@@ -351,7 +339,7 @@ pub struct ParameterSource {
 }
 
 /// When an action counts as successful.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
     /// By HTTP status.
@@ -363,7 +351,7 @@ pub struct Policy {
 }
 
 /// Success by HTTP status.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatusPolicy {
     /// The statuses that mean success.
@@ -371,7 +359,7 @@ pub struct StatusPolicy {
 }
 
 /// Success by labels of the object.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct K8sPolicy {
     /// Labels that must be there.
@@ -384,20 +372,17 @@ pub struct K8sPolicy {
 }
 
 /// A back-off. Numbers may be written as text.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Backoff {
     /// First pause: Go duration, or nanoseconds as a number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::fields::any")]
     pub duration: Option<Value>,
     /// Each pause is this times the one before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::fields::any")]
     pub factor: Option<Value>,
     /// Part of the pause that is added at random.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::fields::any")]
     pub jitter: Option<Value>,
     /// Number of tries.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -405,7 +390,7 @@ pub struct Backoff {
 }
 
 /// Most actions per unit of time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RateLimit {
     /// `Second` (default), `Minute` or `Hour`.

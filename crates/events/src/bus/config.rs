@@ -21,7 +21,9 @@ pub struct BusConfig {
 impl std::fmt::Debug for BusConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Without the credentials.
-        f.debug_struct("BusConfig").field("urls", &self.urls).finish_non_exhaustive()
+        f.debug_struct("BusConfig")
+            .field("urls", &self.urls)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,10 +98,16 @@ impl StreamSettings {
     pub fn parse(config: &Value) -> Result<Self, String> {
         let mut settings = Self::default();
         let Value::Object(members) = config else {
-            return if config.is_null() { Ok(settings) } else { Err("must be a map in YAML".into()) };
+            return if config.is_null() {
+                Ok(settings)
+            } else {
+                Err("must be a map in YAML".into())
+            };
         };
-        let members: BTreeMap<String, &Value> =
-            members.iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
+        let members: BTreeMap<String, &Value> = members
+            .iter()
+            .map(|(key, value)| (key.to_lowercase(), value))
+            .collect();
         let number = |key: &str, default: i64| match members.get(key) {
             None => Ok(default),
             Some(value) => integer(value).ok_or_else(|| format!("{key}: must be a whole number")),
@@ -158,8 +166,15 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_the_key() {
-        assert_eq!(StreamSettings::parse(&Value::Null), Ok(StreamSettings::default()));
-        assert!(StreamSettings::parse(&json!({"maxAge": "1 week"})).unwrap_err().starts_with("maxage"));
+        assert_eq!(
+            StreamSettings::parse(&Value::Null),
+            Ok(StreamSettings::default())
+        );
+        assert!(
+            StreamSettings::parse(&json!({"maxAge": "1 week"}))
+                .unwrap_err()
+                .starts_with("maxage")
+        );
         assert!(StreamSettings::parse(&json!({"retention": 7})).is_err());
         assert!(StreamSettings::parse(&json!([])).is_err());
     }

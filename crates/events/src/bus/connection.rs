@@ -53,7 +53,9 @@ pub struct Bus {
 
 impl std::fmt::Debug for Bus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bus").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Bus")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -136,7 +138,11 @@ impl Bus {
                 }
             } else {
                 let why = reason.lock().clone();
-                let text = if why.is_empty() { "not connected".to_owned() } else { why };
+                let text = if why.is_empty() {
+                    "not connected".to_owned()
+                } else {
+                    why
+                };
                 (BusState::Away(text), RECONNECT)
             };
             let differs = self.state.send_if_modified(|state| {
@@ -147,7 +153,9 @@ impl Bus {
             if differs {
                 match &next {
                     BusState::Ready { .. } => tracing::info!(urls = ?self.config.urls, "bus ready"),
-                    BusState::Away(why) => tracing::warn!(urls = ?self.config.urls, why, "bus away"),
+                    BusState::Away(why) => {
+                        tracing::warn!(urls = ?self.config.urls, why, "bus away")
+                    }
                 }
                 changed();
             }
@@ -184,7 +192,10 @@ impl Bus {
 
     /// Sends what is buffered, for example acknowledgements, within a deadline.
     pub async fn flush(&self) {
-        if tokio::time::timeout(REQUEST_DEADLINE, self.client.flush()).await.is_err() {
+        if tokio::time::timeout(REQUEST_DEADLINE, self.client.flush())
+            .await
+            .is_err()
+        {
             tracing::debug!("the bus did not take the last messages in time");
         }
     }
@@ -224,19 +235,26 @@ fn options(name: &str, config: &BusConfig) -> Result<ConnectOptions, BusError> {
 
 /// The rustls configuration, or `None` when the library's own (system roots) is right.
 fn tls_config(tls: &TlsSettings) -> Result<Option<rustls::ClientConfig>, BusError> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| BusError::Tls(format!("{what}: {error}"));
+    let failed =
+        |what: &str, error: &dyn std::fmt::Display| BusError::Tls(format!("{what}: {error}"));
     let builder = rustls::ClientConfig::builder();
     let builder = if tls.insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
     } else if let Some(ca) = &tls.ca {
         let mut roots = rustls::RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
             let certificate = certificate.map_err(|error| failed("caCertSecret", &error))?;
-            roots.add(certificate).map_err(|error| failed("caCertSecret", &error))?;
+            roots
+                .add(certificate)
+                .map_err(|error| failed("caCertSecret", &error))?;
         }
         builder.with_root_certificates(roots)
     } else if tls.client.is_some() {
-        return Err(BusError::Tls("a client certificate needs caCertSecret beside it".into()));
+        return Err(BusError::Tls(
+            "a client certificate needs caCertSecret beside it".into(),
+        ));
     } else {
         return Ok(None);
     };
@@ -248,7 +266,10 @@ fn tls_config(tls: &TlsSettings) -> Result<Option<rustls::ClientConfig>, BusErro
         .map_err(|error| failed("clientCertSecret", &error))?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
         .map_err(|error| failed("clientKeySecret", &error))?;
-    builder.with_client_auth_cert(chain, key).map(Some).map_err(|error| failed("clientCertSecret", &error))
+    builder
+        .with_client_auth_cert(chain, key)
+        .map(Some)
+        .map_err(|error| failed("clientCertSecret", &error))
 }
 
 /// Accepts any certificate: `insecureSkipVerify`.
@@ -286,6 +307,8 @@ impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -65,7 +65,10 @@ pub enum BusError {
 
 fn request(what: impl Into<String>) -> impl FnOnce(&dyn std::fmt::Display) -> BusError {
     let what = what.into();
-    move |error| BusError::Request { what, reason: error.to_string() }
+    move |error| BusError::Request {
+        what,
+        reason: error.to_string(),
+    }
 }
 
 /// A consumer that is in place.
@@ -80,8 +83,11 @@ impl Bus {
     /// Makes the streams where they are missing; never changes an existing one. Gives the identity of
     /// the stream of events.
     pub(super) async fn set_up(&self) -> Result<i128, BusError> {
-        let created = self.ensure_stream(stream_config(&self.config.stream)).await?;
-        self.ensure_stream(dead_letter_config(&self.config.stream)).await?;
+        let created = self
+            .ensure_stream(stream_config(&self.config.stream))
+            .await?;
+        self.ensure_stream(dead_letter_config(&self.config.stream))
+            .await?;
         Ok(created)
     }
 
@@ -123,10 +129,16 @@ impl Bus {
         let deadline = Instant::now() + PUBLISH_DEADLINE;
         let mut last = String::from("the bus is away");
         for attempt in 0..PUBLISH_TRIES {
-            if tokio::time::timeout_at(deadline, self.ready()).await.is_err() {
+            if tokio::time::timeout_at(deadline, self.ready())
+                .await
+                .is_err()
+            {
                 break;
             }
-            match self.publish_once(subject, headers.clone(), body.clone()).await {
+            match self
+                .publish_once(subject, headers.clone(), body.clone())
+                .await
+            {
                 Ok(()) => return Ok(()),
                 Err(Failed { reason, hopeless }) => {
                     last = reason;
@@ -146,8 +158,15 @@ impl Bus {
         Err(BusError::Publish(last))
     }
 
-    async fn publish_once(&self, subject: &str, headers: HeaderMap, body: Bytes) -> Result<(), Failed> {
-        let sent = self.context.publish_with_headers(subject.to_owned(), headers, body);
+    async fn publish_once(
+        &self,
+        subject: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(), Failed> {
+        let sent = self
+            .context
+            .publish_with_headers(subject.to_owned(), headers, body);
         let acknowledged = async { sent.await?.await };
         match tokio::time::timeout(PUBLISH_TRY, acknowledged).await {
             Ok(Ok(_)) => Ok(()),
@@ -156,9 +175,15 @@ impl Bus {
                     self.check();
                 }
                 let hopeless = error.kind() == PublishErrorKind::MaxPayloadExceeded;
-                Err(Failed { reason: error.to_string(), hopeless })
+                Err(Failed {
+                    reason: error.to_string(),
+                    hopeless,
+                })
             }
-            Err(_) => Err(Failed { reason: "no answer in time".into(), hopeless: false }),
+            Err(_) => Err(Failed {
+                reason: "no answer in time".into(),
+                hopeless: false,
+            }),
         }
     }
 
@@ -175,7 +200,11 @@ impl Bus {
         let wanted = pull::Config {
             durable_name: Some(name.to_owned()),
             // A work queue only admits consumers of everything that waits.
-            deliver_policy: if work_queue { DeliverPolicy::All } else { DeliverPolicy::New },
+            deliver_policy: if work_queue {
+                DeliverPolicy::All
+            } else {
+                DeliverPolicy::New
+            },
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
             max_deliver: -1,
@@ -188,18 +217,33 @@ impl Bus {
             .await
             .map_err(|error| what()(&error))?;
         if consumer.cached_info().config.filter_subject == subject {
-            return Ok(Attached { consumer, stream: created });
+            return Ok(Attached {
+                consumer,
+                stream: created,
+            });
         }
-        stream.delete_consumer(name).await.map_err(|error| what()(&error))?;
-        let consumer = stream.create_consumer(wanted).await.map_err(|error| what()(&error))?;
-        Ok(Attached { consumer, stream: created })
+        stream
+            .delete_consumer(name)
+            .await
+            .map_err(|error| what()(&error))?;
+        let consumer = stream
+            .create_consumer(wanted)
+            .await
+            .map_err(|error| what()(&error))?;
+        Ok(Attached {
+            consumer,
+            stream: created,
+        })
     }
 
     /// Removes a durable consumer; an absent one is fine.
     pub async fn detach(&self, name: &str) -> Result<(), BusError> {
         let what = || request(format!("delete consumer {name}"));
-        let stream =
-            self.context.get_stream_no_info(STREAM).await.map_err(|error| what()(&error))?;
+        let stream = self
+            .context
+            .get_stream_no_info(STREAM)
+            .await
+            .map_err(|error| what()(&error))?;
         match stream.delete_consumer(name).await {
             Ok(_) => Ok(()),
             Err(error) if error.to_string().contains("not found") => Ok(()),
@@ -210,8 +254,11 @@ impl Bus {
     /// The body of the message with this sequence number; `None` when it is gone.
     pub async fn message(&self, sequence: u64) -> Result<Option<Bytes>, BusError> {
         let what = || request(format!("message {sequence}"));
-        let stream =
-            self.context.get_stream_no_info(STREAM).await.map_err(|error| what()(&error))?;
+        let stream = self
+            .context
+            .get_stream_no_info(STREAM)
+            .await
+            .map_err(|error| what()(&error))?;
         match stream.get_raw_message(sequence).await {
             Ok(message) => Ok(Some(message.payload)),
             Err(error) if error.to_string().contains("no message found") => Ok(None),
@@ -267,7 +314,11 @@ fn stream_config(settings: &StreamSettings) -> Config {
             2 => RetentionPolicy::WorkQueue,
             _ => RetentionPolicy::Limits,
         },
-        discard: if settings.discard == 1 { DiscardPolicy::New } else { DiscardPolicy::Old },
+        discard: if settings.discard == 1 {
+            DiscardPolicy::New
+        } else {
+            DiscardPolicy::Old
+        },
         ..Config::default()
     }
 }
@@ -290,10 +341,7 @@ fn nanos(span: i64) -> Duration {
 }
 
 /// Reads a key: value and revision.
-pub(crate) async fn read(
-    store: &kv::Store,
-    key: &str,
-) -> Result<Option<(Bytes, u64)>, BusError> {
+pub(crate) async fn read(store: &kv::Store, key: &str) -> Result<Option<(Bytes, u64)>, BusError> {
     let entry = tokio::time::timeout(REQUEST_DEADLINE, store.entry(key))
         .await
         .map_err(|late| request(format!("read {key}"))(&late))?
@@ -327,9 +375,14 @@ pub(crate) async fn write(
     .map_err(|late| request(format!("write {key}"))(&late))?;
     outcome.map_err(|(taken, reason)| {
         if taken {
-            BusError::Revision { key: key.to_owned() }
+            BusError::Revision {
+                key: key.to_owned(),
+            }
         } else {
-            BusError::Request { what: format!("write {key}"), reason }
+            BusError::Request {
+                what: format!("write {key}"),
+                reason,
+            }
         }
     })
 }

@@ -30,7 +30,10 @@ pub const DEAD_LETTERS: &str = "dlq";
 
 /// The durable consumer of one dependency of one trigger.
 pub fn durable(sensor: &str, trigger: &str, dependency: &str) -> String {
-    format!("group-{}", fnv1a_32(format!("{sensor}-{trigger}-{dependency}").as_bytes()))
+    format!(
+        "group-{}",
+        fnv1a_32(format!("{sensor}-{trigger}-{dependency}").as_bytes())
+    )
 }
 
 /// The subject for what spent its tries; characters that a subject cannot hold are replaced.
@@ -49,7 +52,15 @@ pub fn is_token(name: &str) -> bool {
 }
 
 fn token(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect()
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -59,9 +70,15 @@ mod tests {
     #[test]
     fn names_on_the_wire() {
         // FNV-1a 32 of "sensor-trigger-dep".
-        assert_eq!(durable("sensor", "trigger", "dep"), format!("group-{}", fnv1a_32(b"sensor-trigger-dep")));
+        assert_eq!(
+            durable("sensor", "trigger", "dep"),
+            format!("group-{}", fnv1a_32(b"sensor-trigger-dep"))
+        );
         assert_eq!(fnv1a_32(b""), 2_166_136_261);
-        assert_eq!(dead_letter_subject("a.b", "my trigger"), "dlq.a_b.my_trigger");
+        assert_eq!(
+            dead_letter_subject("a.b", "my trigger"),
+            "dlq.a_b.my_trigger"
+        );
         assert!(is_token("push") && is_token("*") && !is_token("a.b") && !is_token(""));
     }
 }

@@ -22,7 +22,12 @@ pub fn fails(kind: &str, reason: &str, message: impl Into<String>) -> Condition 
 
 /// A condition that nobody can tell yet.
 pub fn unknown(kind: &str, reason: &str, message: impl Into<String>) -> Condition {
-    Condition::new(kind, reconcile_core::conditions::ConditionStatus::Unknown, reason, message)
+    Condition::new(
+        kind,
+        reconcile_core::conditions::ConditionStatus::Unknown,
+        reason,
+        message,
+    )
 }
 
 /// The condition about fields without effect; none when there are no such fields.
@@ -44,7 +49,11 @@ pub fn status(
     let mut conditions: Vec<Condition> = status
         .get("conditions")
         .and_then(Value::as_array)
-        .map(|all| all.iter().filter_map(|one| serde_json::from_value(one.clone()).ok()).collect())
+        .map(|all| {
+            all.iter()
+                .filter_map(|one| serde_json::from_value(one.clone()).ok())
+                .collect()
+        })
         .unwrap_or_default();
     let owned: Vec<&str> = owned.iter().copied().chain([UNSUPPORTED]).collect();
     merge(&mut conditions, &owned, wanted, Times::Transition, now);

@@ -64,7 +64,10 @@ pub fn bus_of<K: Kind>(root: &Root<K>) -> ObjectKey {
         .and_then(|spec| serde_json::from_str(spec.get()).ok())
         .unwrap_or_default();
     let name = uses.event_bus_name.filter(|name| !name.is_empty());
-    ObjectKey::new(root.key().namespace, name.unwrap_or_else(|| DEFAULT_BUS.to_owned()))
+    ObjectKey::new(
+        root.key().namespace,
+        name.unwrap_or_else(|| DEFAULT_BUS.to_owned()),
+    )
 }
 
 impl Shared {
@@ -73,8 +76,16 @@ impl Shared {
         let tag = bus.to_string();
         let sources = self.sources.tagged(&tag);
         let sensors = self.sensors.tagged(&tag);
-        let sources = sources.iter().map(|(key, _)| format!("EventSource {}", key.name));
-        sources.chain(sensors.iter().map(|(key, _)| format!("Sensor {}", key.name))).collect()
+        let sources = sources
+            .iter()
+            .map(|(key, _)| format!("EventSource {}", key.name));
+        sources
+            .chain(
+                sensors
+                    .iter()
+                    .map(|(key, _)| format!("Sensor {}", key.name)),
+            )
+            .collect()
     }
 
     /// Something about a bus changed: it and everything that uses it wants a pass.
@@ -99,9 +110,27 @@ impl Shared {
         let resource = resource::<K>();
         let (key, version) = (&root.key, root.version.as_str());
         if present {
-            add_finalizer(&self.client, &resource, key, &root.finalizers, version, finalizer, MANAGER).await?;
+            add_finalizer(
+                &self.client,
+                &resource,
+                key,
+                &root.finalizers,
+                version,
+                finalizer,
+                MANAGER,
+            )
+            .await?;
         } else {
-            remove_finalizer(&self.client, &resource, key, &root.finalizers, version, finalizer, MANAGER).await?;
+            remove_finalizer(
+                &self.client,
+                &resource,
+                key,
+                &root.finalizers,
+                version,
+                finalizer,
+                MANAGER,
+            )
+            .await?;
         }
         Ok(())
     }

@@ -8,12 +8,7 @@ use reconcile_core::object::{FieldError, ObjectKey, parse_at};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{
-    dependency::Dependency,
-    filter::Filters,
-    rate_limit::Spacing,
-    retry::Retry,
-};
+use super::{dependency::Dependency, filter::Filters, rate_limit::Spacing, retry::Retry};
 use crate::{
     api::{
         DEFAULT_BUS,
@@ -89,23 +84,39 @@ pub struct Problems {
 }
 
 /// Checks a `spec`. An error means that nothing of it can run.
-pub fn check(key: &ObjectKey, uid: &str, spec: &Value) -> Result<(CheckedSensor, Problems), FieldError> {
+pub fn check(
+    key: &ObjectKey,
+    uid: &str,
+    spec: &Value,
+) -> Result<(CheckedSensor, Problems), FieldError> {
     let spec: SensorSpec = decode("spec", spec)?;
     let mut problems = Problems::default();
     if !bus::is_token(&key.name) {
-        problems.triggers.push(format!("metadata.name: {:?} cannot be used on the bus", key.name));
+        problems.triggers.push(format!(
+            "metadata.name: {:?} cannot be used on the bus",
+            key.name
+        ));
     }
     let dependencies = check_dependencies(&spec, &mut problems);
     let triggers = check_triggers(&spec, &dependencies, &mut problems);
-    let account = spec.template.as_ref().and_then(|template| template.get("serviceAccountName"));
-    let account = account.and_then(Value::as_str).filter(|name| !name.is_empty());
+    let account = spec
+        .template
+        .as_ref()
+        .and_then(|template| template.get("serviceAccountName"));
+    let account = account
+        .and_then(Value::as_str)
+        .filter(|name| !name.is_empty());
     let bus = spec.event_bus_name.filter(|name| !name.is_empty());
     let sensor = CheckedSensor {
         key: key.clone(),
         uid: uid.to_owned(),
         bus: bus.unwrap_or_else(|| DEFAULT_BUS.to_owned()),
         service_account: account.unwrap_or("default").to_owned(),
-        triggers: if bus::is_token(&key.name) { triggers } else { Vec::new() },
+        triggers: if bus::is_token(&key.name) {
+            triggers
+        } else {
+            Vec::new()
+        },
     };
     Ok((sensor, problems))
 }
@@ -122,7 +133,11 @@ fn without_nulls(value: &Value) -> Value {
             .iter()
             .filter(|(_, value)| !value.is_null())
             .map(|(key, value)| {
-                let kept = if key == "resource" { value.clone() } else { without_nulls(value) };
+                let kept = if key == "resource" {
+                    value.clone()
+                } else {
+                    without_nulls(value)
+                };
                 (key.clone(), kept)
             })
             .collect(),
@@ -138,13 +153,21 @@ type Dependencies = BTreeMap<String, Option<Dependency>>;
 fn check_dependencies(spec: &SensorSpec, problems: &mut Problems) -> Dependencies {
     let mut all = Dependencies::new();
     if spec.dependencies.is_empty() {
-        problems.dependencies.push("spec.dependencies: at least one is needed".into());
+        problems
+            .dependencies
+            .push("spec.dependencies: at least one is needed".into());
     }
     for (index, value) in spec.dependencies.iter().enumerate() {
         let path = format!("spec.dependencies[{index}]");
-        let name = value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let name = value
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         if all.contains_key(&name) && !name.is_empty() {
-            problems.dependencies.push(format!("{path}.name: {name:?} is used twice"));
+            problems
+                .dependencies
+                .push(format!("{path}.name: {name:?} is used twice"));
             continue;
         }
         let checked = check_dependency(&path, value);
@@ -163,7 +186,10 @@ fn check_dependency(path: &str, value: &Value) -> Result<Dependency, FieldError>
     if raw.name.is_empty() {
         return Err(FieldError::new(format!("{path}.name"), "must not be empty"));
     }
-    for (field, name) in [("eventSourceName", &raw.event_source_name), ("eventName", &raw.event_name)] {
+    for (field, name) in [
+        ("eventSourceName", &raw.event_source_name),
+        ("eventName", &raw.event_name),
+    ] {
         if !bus::is_token(name) {
             let message = if name.is_empty() {
                 "must not be empty".to_owned()
@@ -174,7 +200,10 @@ fn check_dependency(path: &str, value: &Value) -> Result<Dependency, FieldError>
         }
     }
     if raw.transform.is_some() {
-        return Err(FieldError::new(format!("{path}.transform"), "not supported yet"));
+        return Err(FieldError::new(
+            format!("{path}.transform"),
+            "not supported yet",
+        ));
     }
     let operator = raw.filters_logical_operator.as_deref();
     let filters = raw
@@ -197,14 +226,18 @@ fn check_triggers(
 ) -> Vec<Arc<CheckedTrigger>> {
     let mut triggers: Vec<Arc<CheckedTrigger>> = Vec::new();
     if spec.triggers.is_empty() {
-        problems.triggers.push("spec.triggers: at least one is needed".into());
+        problems
+            .triggers
+            .push("spec.triggers: at least one is needed".into());
     }
     for (index, value) in spec.triggers.iter().enumerate() {
         let path = format!("spec.triggers[{index}]");
         match check_trigger(&path, value, dependencies) {
             Ok(trigger) if triggers.iter().any(|other| other.name == trigger.name) => {
                 let name = &trigger.name;
-                problems.triggers.push(format!("{path}.template.name: {name:?} is used twice"));
+                problems
+                    .triggers
+                    .push(format!("{path}.template.name: {name:?} is used twice"));
             }
             Ok(trigger) => triggers.push(Arc::new(trigger)),
             Err(problem) => problems.triggers.push(problem.to_string()),
@@ -220,14 +253,30 @@ fn check_trigger(
 ) -> Result<CheckedTrigger, FieldError> {
     let raw: Trigger = decode(path, value)?;
     let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
-    let name = raw.template.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = raw
+        .template
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     if name.is_empty() {
         return Err(at("template.name", "must not be empty".into()));
     }
-    if raw.template.get("conditionsReset").is_some_and(|reset| reset.as_array().is_some_and(|all| !all.is_empty())) {
-        return Err(at("template.conditionsReset", "not supported yet; the trigger does not run".into()));
+    if raw
+        .template
+        .get("conditionsReset")
+        .is_some_and(|reset| reset.as_array().is_some_and(|all| !all.is_empty()))
+    {
+        return Err(at(
+            "template.conditionsReset",
+            "not supported yet; the trigger does not run".into(),
+        ));
     }
-    let text = raw.template.get("conditions").and_then(Value::as_str).unwrap_or_default();
+    let text = raw
+        .template
+        .get("conditions")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let condition = if text.trim().is_empty() {
         Condition::all_of(dependencies.keys().map(String::as_str))
             .ok_or_else(|| at("template.conditions", "there are no dependencies".into()))?
@@ -281,7 +330,10 @@ fn check_task(path: &str, raw: &Trigger) -> Result<Task, FieldError> {
     check_parameters(&format!("{path}.parameters"), &raw.parameters)?;
     // Decoded even when parameters will change it: what is missing from the start is better said now.
     let action = decode_template(&format!("{path}.template"), &raw.template)?;
-    check_parameters(&format!("{path}.template.{}.parameters", action.kind()), action.parameters())?;
+    check_parameters(
+        &format!("{path}.template.{}.parameters", action.kind()),
+        action.parameters(),
+    )?;
     Ok(Task {
         template: raw.template.clone(),
         fixed: raw.parameters.is_empty().then(|| Arc::new(action)),
@@ -299,12 +351,18 @@ fn check_parameters(path: &str, parameters: &[Parameter]) -> Result<(), FieldErr
             return Err(FieldError::new(path, "must not be empty"));
         }
         if parameter.dest.is_empty() {
-            return Err(FieldError::new(format!("{path}[{index}].dest"), "must not be empty"));
+            return Err(FieldError::new(
+                format!("{path}[{index}].dest"),
+                "must not be empty",
+            ));
         }
         let operation = parameter.operation.as_deref().unwrap_or_default();
         if !["", "overwrite", "append", "prepend"].contains(&operation) {
             let message = format!("{operation:?} is not overwrite, append or prepend");
-            return Err(FieldError::new(format!("{path}[{index}].operation"), message));
+            return Err(FieldError::new(
+                format!("{path}[{index}].operation"),
+                message,
+            ));
         }
     }
     Ok(())

@@ -18,7 +18,10 @@ pub struct Found {
 /// The value at a gjson path; `None` when there is none.
 pub fn get(json: &str, path: &str) -> Option<Found> {
     let found = gjson::get(json, path)?;
-    Some(Found { value: found.to_json(), text: found.text() })
+    Some(Found {
+        value: found.to_json(),
+        text: found.text(),
+    })
 }
 
 /// Sets the value at an sjson path, making what is missing on the way.
@@ -50,12 +53,17 @@ impl Template {
     /// Parses a template.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parsed = gotemplate::Template::parse(text).map_err(|error| error.to_string())?;
-        Ok(Self { text: text.to_owned(), parsed: Arc::new(parsed) })
+        Ok(Self {
+            text: text.to_owned(),
+            parsed: Arc::new(parsed),
+        })
     }
 
     /// Renders it; `input` is `.Input`, and `now` what its clock shows.
     pub fn render(&self, input: &Value, now: Timestamp) -> Result<String, String> {
-        self.parsed.render_at(&json!({ "Input": input }), now).map_err(|error| error.to_string())
+        self.parsed
+            .render_at(&json!({ "Input": input }), now)
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -82,13 +90,20 @@ impl Expression {
     /// Parses an expression.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parsed = govaluate::Expression::parse(text).map_err(|error| error.to_string())?;
-        Ok(Self { text: text.to_owned(), parsed: Arc::new(parsed) })
+        Ok(Self {
+            text: text.to_owned(),
+            parsed: Arc::new(parsed),
+        })
     }
 
     /// Evaluates it; anything but a bool is an error.
     pub fn holds(&self, values: &[(String, Value)]) -> Result<bool, String> {
-        let values: BTreeMap<String, govaluate::Value> =
-            values.iter().map(|(name, value)| (name.clone(), value.into())).collect();
-        self.parsed.evaluate_bool(&values).map_err(|error| error.to_string())
+        let values: BTreeMap<String, govaluate::Value> = values
+            .iter()
+            .map(|(name, value)| (name.clone(), value.into()))
+            .collect();
+        self.parsed
+            .evaluate_bool(&values)
+            .map_err(|error| error.to_string())
     }
 }

@@ -62,10 +62,18 @@ impl Resolved {
 }
 
 /// Applies parameters to a JSON document.
-pub fn apply(document: Value, parameters: &[Parameter], inputs: Inputs<'_>) -> Result<Value, ParameterError> {
+pub fn apply(
+    document: Value,
+    parameters: &[Parameter],
+    inputs: Inputs<'_>,
+) -> Result<Value, ParameterError> {
     let mut document = document;
     for (index, parameter) in parameters.iter().enumerate() {
-        let failed = |reason: String| ParameterError { index, dest: parameter.dest.clone(), reason };
+        let failed = |reason: String| ParameterError {
+            index,
+            dest: parameter.dest.clone(),
+            reason,
+        };
         let Some(value) = resolve_parameter(parameter, inputs).map_err(failed)? else {
             continue;
         };
@@ -91,13 +99,22 @@ pub fn apply(document: Value, parameters: &[Parameter], inputs: Inputs<'_>) -> R
 
 /// Builds a payload from nothing. A parameter without a destination becomes the whole body.
 pub fn payload(parameters: &[Parameter], inputs: Inputs<'_>) -> Result<Vec<u8>, ParameterError> {
-    let whole = parameters.iter().enumerate().find(|(_, parameter)| parameter.dest.is_empty());
+    let whole = parameters
+        .iter()
+        .enumerate()
+        .find(|(_, parameter)| parameter.dest.is_empty());
     if let Some((index, parameter)) = whole {
-        let failed = |reason: String| ParameterError { index, dest: String::new(), reason };
-        return Ok(match resolve_parameter(parameter, inputs).map_err(failed)? {
-            Some(value) => value.text().into_owned().into_bytes(),
-            None => Vec::new(),
-        });
+        let failed = |reason: String| ParameterError {
+            index,
+            dest: String::new(),
+            reason,
+        };
+        return Ok(
+            match resolve_parameter(parameter, inputs).map_err(failed)? {
+                Some(value) => value.text().into_owned().into_bytes(),
+                None => Vec::new(),
+            },
+        );
     }
     let document = apply(Value::Object(serde_json::Map::new()), parameters, inputs)?;
     Ok(document.to_string().into_bytes())
@@ -105,13 +122,24 @@ pub fn payload(parameters: &[Parameter], inputs: Inputs<'_>) -> Result<Vec<u8>, 
 
 /// The text of a parameter that is used by itself, as dynamic headers are. `None` when the dependency has
 /// no event.
-pub fn text(index: usize, parameter: &Parameter, inputs: Inputs<'_>) -> Result<Option<String>, ParameterError> {
-    let failed = |reason: String| ParameterError { index, dest: parameter.dest.clone(), reason };
+pub fn text(
+    index: usize,
+    parameter: &Parameter,
+    inputs: Inputs<'_>,
+) -> Result<Option<String>, ParameterError> {
+    let failed = |reason: String| ParameterError {
+        index,
+        dest: parameter.dest.clone(),
+        reason,
+    };
     let value = resolve_parameter(parameter, inputs).map_err(failed)?;
     Ok(value.map(|value| value.text().into_owned()))
 }
 
-fn resolve_parameter(parameter: &Parameter, inputs: Inputs<'_>) -> Result<Option<Resolved>, String> {
+fn resolve_parameter(
+    parameter: &Parameter,
+    inputs: Inputs<'_>,
+) -> Result<Option<Resolved>, String> {
     let Some(source) = &parameter.src else {
         return Err("has no src".to_owned());
     };
@@ -126,14 +154,29 @@ pub fn resolve(source: &ParameterSource, inputs: Inputs<'_>) -> Result<Option<Re
     };
     let given = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.is_empty());
     let (about, template, key) = if given(&source.data_template) || given(&source.data_key) {
-        ("data", source.data_template.as_deref(), source.data_key.as_deref())
+        (
+            "data",
+            source.data_template.as_deref(),
+            source.data_key.as_deref(),
+        )
     } else if given(&source.context_template) || given(&source.context_key) {
-        ("context", source.context_template.as_deref(), source.context_key.as_deref())
+        (
+            "context",
+            source.context_template.as_deref(),
+            source.context_key.as_deref(),
+        )
     } else {
-        return Ok(Some(default().unwrap_or_else(|| Resolved::Text(event.whole().to_string()))));
+        return Ok(Some(
+            default().unwrap_or_else(|| Resolved::Text(event.whole().to_string())),
+        ));
     };
-    let json = if about == "data" { data_as_json(event) } else { Ok(Cow::Owned(event.context().to_string())) };
-    let attempt = json.and_then(|json| from_json(&json, template, key, source.use_raw_data, inputs.now));
+    let json = if about == "data" {
+        data_as_json(event)
+    } else {
+        Ok(Cow::Owned(event.context().to_string()))
+    };
+    let attempt =
+        json.and_then(|json| from_json(&json, template, key, source.use_raw_data, inputs.now));
     match (attempt, default()) {
         (Ok(value), _) => Ok(Some(value)),
         (Err(_), Some(value)) => Ok(Some(value)),
@@ -141,7 +184,13 @@ pub fn resolve(source: &ParameterSource, inputs: Inputs<'_>) -> Result<Option<Re
     }
 }
 
-fn from_json(json: &str, template: Option<&str>, key: Option<&str>, raw: bool, now: Timestamp) -> Result<Resolved, String> {
+fn from_json(
+    json: &str,
+    template: Option<&str>,
+    key: Option<&str>,
+    raw: bool,
+    now: Timestamp,
+) -> Result<Resolved, String> {
     let mut reason = String::from("neither key nor template");
     if let Some(template) = template.filter(|template| !template.is_empty()) {
         match rendered(template, json, now) {
@@ -171,12 +220,15 @@ fn rendered(template: &str, json: &str, now: Timestamp) -> Result<String, String
 
 /// The payload as JSON text; YAML is converted.
 pub fn data_as_json(event: &CloudEvent) -> Result<Cow<'_, str>, String> {
-    let text = std::str::from_utf8(&event.data).map_err(|_| "the payload is not text".to_owned())?;
+    let text =
+        std::str::from_utf8(&event.data).map_err(|_| "the payload is not text".to_owned())?;
     if serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok() {
         return Ok(text.into());
     }
     if event.datacontenttype.contains("yaml") {
-        return reconcile_core::yaml::value(text).map_err(|error| error.to_string()).map(|value| Cow::Owned(value.to_string()));
+        return reconcile_core::yaml::value(text)
+            .map_err(|error| error.to_string())
+            .map(|value| Cow::Owned(value.to_string()));
     }
     Err("the payload is not JSON".to_owned())
 }

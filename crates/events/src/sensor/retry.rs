@@ -30,7 +30,12 @@ pub struct Retry {
 impl Default for Retry {
     /// One try: what a manifest without a strategy gets.
     fn default() -> Self {
-        Self { steps: 1, pause: DEFAULT_PAUSE, factor: 1.0, jitter: 0.0 }
+        Self {
+            steps: 1,
+            pause: DEFAULT_PAUSE,
+            factor: 1.0,
+            jitter: 0.0,
+        }
     }
 }
 
@@ -39,7 +44,9 @@ impl Retry {
     pub fn parse(backoff: &Backoff) -> Result<Self, String> {
         let steps = match backoff.steps {
             None | Some(0) => DEFAULT_STEPS,
-            Some(steps) => u32::try_from(steps).map_err(|_| "steps: must not be negative".to_owned())?,
+            Some(steps) => {
+                u32::try_from(steps).map_err(|_| "steps: must not be negative".to_owned())?
+            }
         };
         Ok(Self {
             steps,
@@ -56,8 +63,13 @@ impl Retry {
             return None;
         }
         let doublings = i32::try_from(tried.saturating_sub(1)).unwrap_or(i32::MAX);
-        let seconds = self.pause.as_secs_f64() * self.factor.powi(doublings) * (1.0 + self.jitter * chance);
-        let seconds = if seconds.is_finite() { seconds.clamp(0.0, LONGEST.as_secs_f64()) } else { LONGEST.as_secs_f64() };
+        let seconds =
+            self.pause.as_secs_f64() * self.factor.powi(doublings) * (1.0 + self.jitter * chance);
+        let seconds = if seconds.is_finite() {
+            seconds.clamp(0.0, LONGEST.as_secs_f64())
+        } else {
+            LONGEST.as_secs_f64()
+        };
         Some(Duration::from_secs_f64(seconds))
     }
 }

@@ -50,7 +50,14 @@ impl Ledger {
     #[must_use]
     pub fn for_stream(self, stream: i128) -> Self {
         let stream = stream.to_string();
-        if self.stream == stream { self } else { Self { stream, ..Self::default() } }
+        if self.stream == stream {
+            self
+        } else {
+            Self {
+                stream,
+                ..Self::default()
+            }
+        }
     }
 
     /// Decides about the event `sequence` of `dependency`, given the saved ones.
@@ -74,12 +81,24 @@ impl Ledger {
             .map(|(name, sequence)| (name.clone(), *sequence))
             .collect();
         set.insert(dependency.to_owned(), sequence);
-        if condition.holds(|name| set.contains_key(name)) { Step::Fire(set) } else { Step::Save }
+        if condition.holds(|name| set.contains_key(name)) {
+            Step::Fire(set)
+        } else {
+            Step::Save
+        }
     }
 
     /// True when the event is part of a set that fired or fires.
     pub fn is_consumed(&self, dependency: &str, sequence: u64) -> bool {
-        self.consumed.get(dependency).is_some_and(|consumed| sequence <= *consumed)
+        self.consumed
+            .get(dependency)
+            .is_some_and(|consumed| sequence <= *consumed)
+    }
+
+    /// True when a saved event belongs to a set that has fired: a crash came before it was deleted.
+    pub fn is_leftover(&self, dependency: &str, sequence: u64) -> bool {
+        let firing = self.firing.as_ref().is_some_and(|set| set.get(dependency) == Some(&sequence));
+        self.is_consumed(dependency, sequence) && !firing
     }
 
     /// The ledger from the moment the set is decided.
@@ -97,7 +116,10 @@ impl Ledger {
     /// The ledger after the action ended.
     #[must_use]
     pub fn end(&self) -> Self {
-        Self { firing: None, ..self.clone() }
+        Self {
+            firing: None,
+            ..self.clone()
+        }
     }
 }
 

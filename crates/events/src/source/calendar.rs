@@ -49,7 +49,9 @@ pub struct Cron {
 impl Cron {
     /// Parses five fields; descriptors such as `@daily` are refused, as upstream does.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let cron = Self { text: text.trim().to_owned() };
+        let cron = Self {
+            text: text.trim().to_owned(),
+        };
         Err(format!("{} is not supported yet", cron.text))
     }
 
@@ -63,7 +65,9 @@ impl Calendar {
     /// The rhythm as text: ticks of another rhythm say nothing about this one.
     pub fn rhythm_text(&self) -> String {
         match &self.rhythm {
-            Rhythm::Cron(cron) => format!("{} {}", cron.text, self.zone.iana_name().unwrap_or("UTC")),
+            Rhythm::Cron(cron) => {
+                format!("{} {}", cron.text, self.zone.iana_name().unwrap_or("UTC"))
+            }
             Rhythm::Every(interval) => format!("every {interval:#}"),
         }
     }
@@ -76,7 +80,10 @@ impl Calendar {
                 Rhythm::Cron(cron) => cron.next_after(at, &self.zone)?,
                 Rhythm::Every(interval) => at.checked_add(*interval).ok()?,
             };
-            if !self.excluded.contains(&at.to_zoned(self.zone.clone()).date()) {
+            if !self
+                .excluded
+                .contains(&at.to_zoned(self.zone.clone()).date())
+            {
                 return Some(at);
             }
         }
@@ -104,14 +111,17 @@ impl Calendar {
                 }
                 let whole = behind.as_nanos() / interval.as_nanos();
                 let skipped = i64::try_from(whole * interval.as_nanos()).unwrap_or(0);
-                last.saturating_add(SignedDuration::from_nanos(skipped)).unwrap_or(last)
+                last.saturating_add(SignedDuration::from_nanos(skipped))
+                    .unwrap_or(last)
             }
         }
     }
 
     /// The tick as Go prints a time.
     pub fn event_time(&self, tick: Timestamp) -> String {
-        tick.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.f %z %Z").to_string()
+        tick.to_zoned(self.zone.clone())
+            .strftime("%Y-%m-%d %H:%M:%S%.f %z %Z")
+            .to_string()
     }
 }
 
@@ -151,9 +161,15 @@ mod tests {
         let last = time("2026-01-01T00:00:03Z");
         let from = calendar.resume_from(last, time("2026-01-01T01:00:00Z"));
         assert_eq!(from, time("2026-01-01T00:58:53Z"));
-        assert_eq!(calendar.next_after(from), Some(time("2026-01-01T00:59:03Z")));
+        assert_eq!(
+            calendar.next_after(from),
+            Some(time("2026-01-01T00:59:03Z"))
+        );
         // A short pause skips nothing.
-        assert_eq!(calendar.resume_from(last, time("2026-01-01T00:00:40Z")), last);
+        assert_eq!(
+            calendar.resume_from(last, time("2026-01-01T00:00:40Z")),
+            last
+        );
     }
 
     #[test]
@@ -183,9 +199,18 @@ mod tests {
     #[test]
     fn the_event_time_is_printed_as_go_does() {
         let mut calendar = every(1);
-        assert_eq!(calendar.event_time(time("2026-01-02T03:04:05Z")), "2026-01-02 03:04:05 +0000 UTC");
-        assert_eq!(calendar.event_time(time("2026-01-02T03:04:05.25Z")), "2026-01-02 03:04:05.25 +0000 UTC");
+        assert_eq!(
+            calendar.event_time(time("2026-01-02T03:04:05Z")),
+            "2026-01-02 03:04:05 +0000 UTC"
+        );
+        assert_eq!(
+            calendar.event_time(time("2026-01-02T03:04:05.25Z")),
+            "2026-01-02 03:04:05.25 +0000 UTC"
+        );
         calendar.zone = TimeZone::get("America/New_York").expect("a zone");
-        assert_eq!(calendar.event_time(time("2026-01-02T03:04:05Z")), "2026-01-01 22:04:05 -0500 EST");
+        assert_eq!(
+            calendar.event_time(time("2026-01-02T03:04:05Z")),
+            "2026-01-01 22:04:05 -0500 EST"
+        );
     }
 }

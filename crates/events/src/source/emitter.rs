@@ -61,11 +61,14 @@ impl Emitter {
         let labels = [self.key.namespace.as_str(), self.key.name.as_str(), name];
         let started = Instant::now();
         if let Some(filter) = filter {
-            match filter.admits(&payload) {
+            match filter.admits(&payload, self.clock.now()) {
                 Ok(true) => {}
                 Ok(false) => return Ok(Emitted::FilteredOut),
                 Err(reason) => {
-                    self.metrics.processing_failed.with_label_values(&labels).inc();
+                    self.metrics
+                        .processing_failed
+                        .with_label_values(&labels)
+                        .inc();
                     tracing::warn!(eventsource = %self.key, event = name, reason, "event dropped: its filter failed");
                     return Err(EmitError::Filter(reason));
                 }
@@ -91,7 +94,9 @@ impl Emitter {
 
 /// JSON text from a serialisable value, as a payload.
 pub(super) fn payload(value: &impl serde::Serialize) -> Bytes {
-    serde_json::to_vec(value).expect("payloads have string keys only").into()
+    serde_json::to_vec(value)
+        .expect("payloads have string keys only")
+        .into()
 }
 
 /// Checks that `text` is one JSON value, and keeps it as it is.

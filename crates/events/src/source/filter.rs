@@ -1,11 +1,27 @@
 //! The filter of an event: an expression over the payload.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
+use expressions::expr::filter::Filter;
+use jiff::Timestamp;
 
 /// A parsed `filter.expression`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct EventFilter {
     text: String,
+    parsed: Arc<Filter>,
+}
+
+impl PartialEq for EventFilter {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl std::fmt::Debug for EventFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
 }
 
 impl EventFilter {
@@ -14,12 +30,18 @@ impl EventFilter {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        Err("filter expressions are not supported yet".to_owned())
+        let parsed = Filter::parse(text).map_err(|error| error.to_string())?;
+        Ok(Some(Self {
+            text: text.to_owned(),
+            parsed: Arc::new(parsed),
+        }))
     }
 
-    /// Whether the payload becomes an event.
-    pub fn admits(&self, payload: &Bytes) -> Result<bool, String> {
-        let _ = payload;
-        Err(self.text.clone())
+    /// Whether the payload, a JSON object, becomes an event.
+    pub fn admits(&self, payload: &[u8], now: Timestamp) -> Result<bool, String> {
+        let payload = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+        self.parsed
+            .accepts(&payload, Some(now))
+            .map_err(|error| error.to_string())
     }
 }

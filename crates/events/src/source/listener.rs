@@ -55,12 +55,20 @@ pub struct Refused {
 impl Listeners {
     /// Listeners that never take one of the `reserved` ports, which serve metrics and probes.
     pub fn new(reserved: impl IntoIterator<Item = u16>) -> Self {
-        Self { ports: Arc::default(), reserved: Arc::new(reserved.into_iter().collect()) }
+        Self {
+            ports: Arc::default(),
+            reserved: Arc::new(reserved.into_iter().collect()),
+        }
     }
 
     /// Gives `owner` exactly these endpoints; what it had before is dropped. An endpoint that another
     /// owner has already is refused, and so is one on a port that cannot be opened.
-    pub fn set(&self, owner: &ObjectKey, webhooks: &[Webhook], emitter: &Arc<Emitter>) -> Vec<Refused> {
+    pub fn set(
+        &self,
+        owner: &ObjectKey,
+        webhooks: &[Webhook],
+        emitter: &Arc<Emitter>,
+    ) -> Vec<Refused> {
         let mut ports = self.ports.lock();
         let mut refused = Vec::new();
         let mut wanted: HashMap<u16, Vec<Route>> = HashMap::new();
@@ -71,7 +79,10 @@ impl Listeners {
                     webhook: Arc::new(webhook.clone()),
                     emitter: emitter.clone(),
                 }),
-                Err(reason) => refused.push(Refused { event: webhook.event.clone(), reason }),
+                Err(reason) => refused.push(Refused {
+                    event: webhook.event.clone(),
+                    reason,
+                }),
             }
         }
         ports.retain(|number, port| {
@@ -101,7 +112,9 @@ impl Listeners {
             return Ok(());
         }
         if self.reserved.contains(&number) {
-            return Err(format!("port {number} serves metrics or probes of the controller"));
+            return Err(format!(
+                "port {number} serves metrics or probes of the controller"
+            ));
         }
         let listener = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, number))
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
@@ -109,7 +122,9 @@ impl Listeners {
             .map_err(|error| format!("cannot listen on port {number}: {error}"))?;
         let routes = Arc::new(Routes::default());
         let stop = CancellationToken::new();
-        let app = axum::Router::new().fallback(serve).with_state(routes.clone());
+        let app = axum::Router::new()
+            .fallback(serve)
+            .with_state(routes.clone());
         let stopped = stop.clone();
         tokio::spawn(async move {
             use axum::serve::ListenerExt;
@@ -135,7 +150,9 @@ impl Routes {
         }
         for route in wanted {
             let routes = paths.entry(route.webhook.endpoint.clone()).or_default();
-            let holder = routes.iter().find(|other| other.webhook.method == route.webhook.method);
+            let holder = routes
+                .iter()
+                .find(|other| other.webhook.method == route.webhook.method);
             if let Some(holder) = holder {
                 refused.push(Refused {
                     event: route.webhook.event.clone(),
@@ -163,7 +180,11 @@ async fn serve(State(routes): State<Arc<Routes>>, request: Request<Body>) -> Res
         return (StatusCode::OK, "OK").into_response();
     }
     match routes.find(path, request.method()) {
-        Ok(route) => route.webhook.serve(request, &route.emitter).await.into_response(),
+        Ok(route) => route
+            .webhook
+            .serve(request, &route.emitter)
+            .await
+            .into_response(),
         Err(StatusCode::NOT_FOUND) => {
             (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
         }

@@ -68,7 +68,10 @@ impl Webhook {
             pairs_as_json(head.uri.query().unwrap_or_default())
         } else {
             let Ok(body) = axum::body::to_bytes(body, self.max_body).await else {
-                return (StatusCode::BAD_REQUEST, "the request body cannot be read or is too large");
+                return (
+                    StatusCode::BAD_REQUEST,
+                    "the request body cannot be read or is too large",
+                );
             };
             if is_form(&head.headers) {
                 pairs_as_json(&String::from_utf8_lossy(&body))
@@ -85,7 +88,10 @@ impl Webhook {
             metadata: &self.metadata,
         });
         let id = uuid::Uuid::new_v4().simple().to_string();
-        match emitter.emit(&self.event, "webhook", id, payload, self.filter.as_ref()).await {
+        match emitter
+            .emit(&self.event, "webhook", id, payload, self.filter.as_ref())
+            .await
+        {
             // What a filter refuses is no failure of the caller.
             Ok(_) | Err(super::EmitError::Filter(_)) => (StatusCode::OK, "success"),
             Err(super::EmitError::Bus(_)) => {
@@ -104,14 +110,22 @@ fn authorised(headers: &HeaderMap, token: &str) -> bool {
         .unwrap_or_default();
     let (given, token) = (given.as_bytes(), token.as_bytes());
     given.len() == token.len()
-        && given.iter().zip(token).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+        && given
+            .iter()
+            .zip(token)
+            .fold(0, |differs, (a, b)| differs | (a ^ b))
+            == 0
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
     headers
         .get(http::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.trim_start().starts_with("application/x-www-form-urlencoded"))
+        .is_some_and(|value| {
+            value
+                .trim_start()
+                .starts_with("application/x-www-form-urlencoded")
+        })
 }
 
 /// Headers as Go's `http.Header` in JSON: canonical names, lists of values, no Host.
@@ -136,7 +150,11 @@ fn canonical(name: &str) -> String {
     let mut upper = true;
     name.chars()
         .map(|c| {
-            let c = if upper { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+            let c = if upper {
+                c.to_ascii_uppercase()
+            } else {
+                c.to_ascii_lowercase()
+            };
             upper = c == '-';
             c
         })
@@ -182,7 +200,10 @@ mod tests {
 
     #[test]
     fn forms_and_queries_become_maps_of_lists() {
-        assert_eq!(pairs_as_json("a=1&a=2&b=x+y%21&c&d=100%"), r#"{"a":["1","2"],"b":["x y!"],"c":[""],"d":["100%"]}"#);
+        assert_eq!(
+            pairs_as_json("a=1&a=2&b=x+y%21&c&d=100%"),
+            r#"{"a":["1","2"],"b":["x y!"],"c":[""],"d":["100%"]}"#
+        );
         assert_eq!(pairs_as_json(""), "{}");
     }
 
@@ -194,7 +215,10 @@ mod tests {
         map.insert("authorization", "Bearer s3cret".parse().expect("value"));
         map.insert("host", "h".parse().expect("value"));
         let json = serde_json::to_string(&headers(&map)).expect("JSON");
-        assert_eq!(json, r#"{"Authorization":["*** Masked Auth Secret ***"],"X-Git-Hub":["a","b"]}"#);
+        assert_eq!(
+            json,
+            r#"{"Authorization":["*** Masked Auth Secret ***"],"X-Git-Hub":["a","b"]}"#
+        );
         assert!(authorised(&map, "s3cret"));
         assert!(!authorised(&map, "s3cre"));
         assert!(!authorised(&map, "s3creT"));

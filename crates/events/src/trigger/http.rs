@@ -64,7 +64,12 @@ impl HttpClients {
 
 /// Checks what can be checked before parameters are applied.
 pub(super) fn check(path: &str, action: &HttpTrigger) -> Result<(), FieldError> {
-    let patched = |field: &str| action.parameters.iter().any(|parameter| parameter.dest == field);
+    let patched = |field: &str| {
+        action
+            .parameters
+            .iter()
+            .any(|parameter| parameter.dest == field)
+    };
     if action.url.is_empty() && !patched("url") {
         return Err(FieldError::new(format!("{path}.url"), "must not be empty"));
     }
@@ -72,7 +77,10 @@ pub(super) fn check(path: &str, action: &HttpTrigger) -> Result<(), FieldError> 
         let url = Url::parse(&action.url);
         let url = url.map_err(|error| FieldError::new(format!("{path}.url"), error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(FieldError::new(format!("{path}.url"), "must be http or https"));
+            return Err(FieldError::new(
+                format!("{path}.url"),
+                "must be http or https",
+            ));
         }
     }
     method(action).map_err(|error| FieldError::new(format!("{path}.method"), error))?;
@@ -112,9 +120,16 @@ impl Executor {
             &patched
         };
         let failed = TriggerError::Failed;
-        let client = self.http.get(self.tls(action.tls.as_ref(), firing).await?).map_err(failed)?;
-        let timeout = action.timeout.and_then(|seconds| u64::try_from(seconds).ok());
-        let timeout = timeout.filter(|seconds| *seconds > 0).map_or(TIMEOUT, Duration::from_secs);
+        let client = self
+            .http
+            .get(self.tls(action.tls.as_ref(), firing).await?)
+            .map_err(failed)?;
+        let timeout = action
+            .timeout
+            .and_then(|seconds| u64::try_from(seconds).ok());
+        let timeout = timeout
+            .filter(|seconds| *seconds > 0)
+            .map_or(TIMEOUT, Duration::from_secs);
         let mut request = client
             .request(method(action).map_err(failed)?, &action.url)
             .timeout(timeout)
@@ -134,38 +149,62 @@ impl Executor {
         if !action.payload.is_empty() {
             request = request.body(parameter::payload(&action.payload, firing.inputs())?);
         }
-        let answer = request.send().await.map_err(|error| failed(explain(&error)))?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| failed(explain(&error)))?;
         let status = answer.status().as_u16();
         drain(answer).await;
         if success.statuses.is_empty() || success.statuses.contains(&status) {
             tracing::debug!(sensor = %firing.sensor, trigger = %firing.trigger, status, "called {}", action.url);
             Ok(())
         } else {
-            Err(failed(format!("{} answered {status}, which the policy does not allow", action.url)))
+            Err(failed(format!(
+                "{} answered {status}, which the policy does not allow",
+                action.url
+            )))
         }
     }
 
     async fn tls(&self, tls: Option<&TlsConfig>, firing: &Firing) -> Result<Tls, TriggerError> {
-        let Some(tls) = tls else { return Ok(Tls::default()) };
+        let Some(tls) = tls else {
+            return Ok(Tls::default());
+        };
         let ca = match &tls.ca_cert_secret {
             Some(key) => self.secrets.secret(&firing.sensor.namespace, key).await?,
             None => None,
         };
-        Ok(Tls { ca, insecure: tls.insecure_skip_verify == Some(true) })
+        Ok(Tls {
+            ca,
+            insecure: tls.insecure_skip_verify == Some(true),
+        })
     }
 
-    async fn headers(&self, action: &HttpTrigger, firing: &Firing) -> Result<HeaderMap, TriggerError> {
+    async fn headers(
+        &self,
+        action: &HttpTrigger,
+        firing: &Firing,
+    ) -> Result<HeaderMap, TriggerError> {
         let mut headers = HeaderMap::new();
         if !action.payload.is_empty() {
-            headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(
+                http::header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
         }
         headers.insert(IDEMPOTENCY, value("Idempotency-Key", &firing.id)?);
         for (name, text) in &action.headers {
             headers.insert(header_name(name)?, value(name, text)?);
         }
         for header in &action.secure_headers {
-            let Some(from) = &header.value_from else { continue };
-            if let Some(text) = self.secrets.value_from(&firing.sensor.namespace, from).await? {
+            let Some(from) = &header.value_from else {
+                continue;
+            };
+            if let Some(text) = self
+                .secrets
+                .value_from(&firing.sensor.namespace, from)
+                .await?
+            {
                 let mut secret = value(&header.name, &text)?;
                 secret.set_sensitive(true);
                 headers.insert(header_name(&header.name)?, secret);
@@ -173,7 +212,10 @@ impl Executor {
         }
         for (index, parameter) in action.dynamic_headers.iter().enumerate() {
             if let Some(text) = parameter::text(index, parameter, firing.inputs())? {
-                headers.insert(header_name(&parameter.dest)?, value(&parameter.dest, &text)?);
+                headers.insert(
+                    header_name(&parameter.dest)?,
+                    value(&parameter.dest, &text)?,
+                );
             }
         }
         Ok(headers)
@@ -181,7 +223,8 @@ impl Executor {
 }
 
 fn header_name(name: &str) -> Result<HeaderName, TriggerError> {
-    name.parse().map_err(|_| TriggerError::Failed(format!("{name:?} cannot be the name of a header")))
+    name.parse()
+        .map_err(|_| TriggerError::Failed(format!("{name:?} cannot be the name of a header")))
 }
 
 fn value(name: &str, text: &str) -> Result<HeaderValue, TriggerError> {

@@ -6,11 +6,7 @@ use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
     core::v1::ServiceAccount,
 };
-use kube::{
-    Api, Client, Config,
-    api::PostParams,
-    config::AuthInfo,
-};
+use kube::{Api, Client, Config, api::PostParams, config::AuthInfo};
 use reconcile_core::client::{self, Fence, RequestMetrics};
 use tokio::{sync::Mutex, time::Instant};
 
@@ -35,7 +31,14 @@ pub struct Identities {
 impl Identities {
     /// Asks for tokens with `own`, and connects as `config` says.
     pub fn new(own: Client, config: Config, fence: Fence, metrics: RequestMetrics) -> Self {
-        Self { own, config, fence, metrics, clients: Arc::default(), discovered: Discovered::default() }
+        Self {
+            own,
+            config,
+            fence,
+            metrics,
+            clients: Arc::default(),
+            discovered: Discovered::default(),
+        }
     }
 
     /// A client that acts as the service account.
@@ -53,7 +56,10 @@ impl Identities {
             .await
             .map_err(|error| format!("acting as service account {namespace}/{account}: {error}"))?;
         let mut config = self.config.clone();
-        config.auth_info = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
+        config.auth_info = AuthInfo {
+            token: Some(token.into()),
+            ..AuthInfo::default()
+        };
         namespace.clone_into(&mut config.default_namespace);
         let client = client::connect(config, self.fence.clone(), self.metrics.clone())
             .map_err(|error| error.to_string())?;
@@ -63,7 +69,10 @@ impl Identities {
 
     /// Forgets a client whose token was refused, for example because the account was made anew.
     pub async fn forget(&self, namespace: &str, account: &str) {
-        self.clients.lock().await.remove(&(namespace.to_owned(), account.to_owned()));
+        self.clients
+            .lock()
+            .await
+            .remove(&(namespace.to_owned(), account.to_owned()));
     }
 
     async fn token(&self, namespace: &str, account: &str) -> Result<String, kube::Error> {
@@ -75,7 +84,12 @@ impl Identities {
             ..TokenRequest::default()
         };
         let accounts: Api<ServiceAccount> = Api::namespaced(self.own.clone(), namespace);
-        let answer = accounts.create_token_request(account, &PostParams::default(), &request).await?;
-        Ok(answer.status.and_then(|status| status.token).unwrap_or_default())
+        let answer = accounts
+            .create_token_request(account, &PostParams::default(), &request)
+            .await?;
+        Ok(answer
+            .status
+            .and_then(|status| status.token)
+            .unwrap_or_default())
     }
 }

@@ -17,10 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Executor, Firing, Success, TriggerError};
-use crate::{
-    api::sensor::K8sTrigger,
-    sensor::parameter,
-};
+use crate::{api::sensor::K8sTrigger, sensor::parameter};
 
 /// Who writes, for the API server's field ownership.
 const MANAGER: &str = "argo-events";
@@ -38,26 +35,43 @@ pub(super) fn check(path: &str, action: &K8sTrigger) -> Result<(), FieldError> {
     let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
     let operation = action.operation.as_deref().unwrap_or_default();
     if !["", "create", "update", "patch", "delete"].contains(&operation) {
-        return Err(at("operation", format!("{operation:?} is not create, update, patch or delete")));
+        return Err(at(
+            "operation",
+            format!("{operation:?} is not create, update, patch or delete"),
+        ));
     }
     let strategy = action.patch_strategy.as_deref().unwrap_or_default();
     if patch_kind(strategy).is_none() {
-        return Err(at("patchStrategy", format!("{strategy:?} is not a known type of patch")));
+        return Err(at(
+            "patchStrategy",
+            format!("{strategy:?} is not a known type of patch"),
+        ));
     }
     let Some(source) = &action.source else {
         return Err(at("source", "must not be empty".into()));
     };
-    if let Some(name) = ["s3", "file", "url", "git"].iter().find(|name| source.other.contains_key(**name)) {
+    if let Some(name) = ["s3", "file", "url", "git"]
+        .iter()
+        .find(|name| source.other.contains_key(**name))
+    {
         return Err(at(&format!("source.{name}"), "not supported yet".into()));
     }
     match (&source.inline, &source.configmap, &source.resource) {
-        (Some(text), ..) => parse(text).map(drop).map_err(|error| at("source.inline", error)),
+        (Some(text), ..) => parse(text)
+            .map(drop)
+            .map_err(|error| at("source.inline", error)),
         (None, Some(_), _) => Ok(()),
         (None, None, Some(resource)) => {
             for field in ["apiVersion", "kind"] {
-                let patched = action.parameters.iter().any(|parameter| parameter.dest == field);
+                let patched = action
+                    .parameters
+                    .iter()
+                    .any(|parameter| parameter.dest == field);
                 if !patched && !resource.get(field).is_some_and(Value::is_string) {
-                    return Err(at(&format!("source.resource.{field}"), "must not be empty".into()));
+                    return Err(at(
+                        &format!("source.resource.{field}"),
+                        "must not be empty".into(),
+                    ));
                 }
             }
             Ok(())
@@ -68,7 +82,11 @@ pub(super) fn check(path: &str, action: &K8sTrigger) -> Result<(), FieldError> {
 
 fn parse(text: &str) -> Result<Value, String> {
     let value = reconcile_core::yaml::value(text).map_err(|error| error.to_string())?;
-    if value.is_object() { Ok(value) } else { Err("is not one object".to_owned()) }
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err("is not one object".to_owned())
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -94,7 +112,11 @@ fn patch_kind(strategy: &str) -> Option<PatchKind> {
 pub struct Discovered(Arc<Mutex<BTreeMap<String, (Instant, ApiResource, bool)>>>);
 
 impl Discovered {
-    async fn find(&self, client: &Client, gvk: &GroupVersionKind) -> Result<(ApiResource, bool), kube::Error> {
+    async fn find(
+        &self,
+        client: &Client,
+        gvk: &GroupVersionKind,
+    ) -> Result<(ApiResource, bool), kube::Error> {
         let id = format!("{}/{}/{}", gvk.group, gvk.version, gvk.kind);
         if let Some((at, resource, namespaced)) = self.0.lock().get(&id)
             && at.elapsed() < DISCOVERED
@@ -103,7 +125,9 @@ impl Discovered {
         }
         let (resource, capabilities) = discovery::pinned_kind(client, gvk).await?;
         let namespaced = capabilities.scope == Scope::Namespaced;
-        self.0.lock().insert(id, (Instant::now(), resource.clone(), namespaced));
+        self.0
+            .lock()
+            .insert(id, (Instant::now(), resource.clone(), namespaced));
         Ok((resource, namespaced))
     }
 }
@@ -136,7 +160,9 @@ impl Executor {
         let target = self.target(&client, &object, namespace).await?;
         if live_first {
             let live = target.get().await?;
-            let live = live.and_then(|live| serde_json::to_value(live).ok()).unwrap_or(object);
+            let live = live
+                .and_then(|live| serde_json::to_value(live).ok())
+                .unwrap_or(object);
             object = parameter::apply(live, &action.parameters, firing.inputs())?;
         }
         let outcome = match action.operation.as_deref() {
@@ -153,7 +179,9 @@ impl Executor {
             Ok(written) => written,
             Err(error) => {
                 if error.to_string().contains("Unauthorized") {
-                    self.identities.forget(namespace, &firing.service_account).await;
+                    self.identities
+                        .forget(namespace, &firing.service_account)
+                        .await;
                 }
                 return Err(error);
             }
@@ -169,17 +197,33 @@ impl Executor {
             return Err(TriggerError::Failed("no source".to_owned()));
         };
         if let Some(text) = &source.inline {
-            return parse(text).map_err(|error| TriggerError::Failed(format!("source.inline: {error}")));
+            return parse(text)
+                .map_err(|error| TriggerError::Failed(format!("source.inline: {error}")));
         }
         if let Some(key) = &source.configmap {
-            let text = self.secrets.config(namespace, key).await?.unwrap_or_default();
-            return parse(&text).map_err(|error| TriggerError::Failed(format!("source.configmap: {error}")));
+            let text = self
+                .secrets
+                .config(namespace, key)
+                .await?
+                .unwrap_or_default();
+            return parse(&text)
+                .map_err(|error| TriggerError::Failed(format!("source.configmap: {error}")));
         }
         Ok(source.resource.clone().unwrap_or(Value::Null))
     }
 
-    async fn target(&self, client: &Client, object: &Value, namespace: &str) -> Result<Target, TriggerError> {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    async fn target(
+        &self,
+        client: &Client,
+        object: &Value,
+        namespace: &str,
+    ) -> Result<Target, TriggerError> {
+        let text = |pointer: &str| {
+            object
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let (version, kind) = (text("/apiVersion"), text("/kind"));
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         let gvk = GroupVersionKind::gvk(group, version, kind);
@@ -194,7 +238,14 @@ impl Executor {
             Api::all_with(client.clone(), &resource)
         };
         let name = text("/metadata/name").to_owned();
-        let what = format!("{kind} {namespace}/{}", if name.is_empty() { text("/metadata/generateName") } else { &name });
+        let what = format!(
+            "{kind} {namespace}/{}",
+            if name.is_empty() {
+                text("/metadata/generateName")
+            } else {
+                &name
+            }
+        );
         Ok(Target { api, name, what })
     }
 }
@@ -206,26 +257,40 @@ impl Target {
 
     fn named(&self) -> Result<(), TriggerError> {
         if self.name.is_empty() {
-            return Err(TriggerError::Failed(format!("{}: metadata.name must not be empty", self.what)));
+            return Err(TriggerError::Failed(format!(
+                "{}: metadata.name must not be empty",
+                self.what
+            )));
         }
         Ok(())
     }
 
     async fn get(&self) -> Result<Option<DynamicObject>, TriggerError> {
         self.named()?;
-        self.api.get_opt(&self.name).await.map_err(|error| self.failed("get", &error))
+        self.api
+            .get_opt(&self.name)
+            .await
+            .map_err(|error| self.failed("get", &error))
     }
 
     /// Creates the object; gives its name. One that this very firing created before is fine.
     async fn create(&self, object: Value, firing: &Firing) -> Result<Option<String>, TriggerError> {
-        let prefix = object.pointer("/metadata/generateName").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let prefix = object
+            .pointer("/metadata/generateName")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         let generated = self.name.is_empty() && !prefix.is_empty();
         if !generated {
             self.named()?;
         }
         let mut object = marked(object, firing)?;
         for attempt in 0..NAMES {
-            let name = if generated { derived_name(&prefix, &firing.id, attempt) } else { self.name.clone() };
+            let name = if generated {
+                derived_name(&prefix, &firing.id, attempt)
+            } else {
+                self.name.clone()
+            };
             object.metadata.name = Some(name.clone());
             match self.api.create(&params(), &object).await {
                 Ok(_) => return Ok(Some(name)),
@@ -240,11 +305,18 @@ impl Target {
                 Err(error) => return Err(self.failed("create", &error)),
             }
         }
-        Err(TriggerError::Failed(format!("create {}: no free name", self.what)))
+        Err(TriggerError::Failed(format!(
+            "create {}: no free name",
+            self.what
+        )))
     }
 
     async fn is_ours(&self, name: &str, firing: &Firing) -> Result<bool, TriggerError> {
-        let live = self.api.get_opt(name).await.map_err(|error| self.failed("get", &error))?;
+        let live = self
+            .api
+            .get_opt(name)
+            .await
+            .map_err(|error| self.failed("get", &error))?;
         let id = live.and_then(|live| live.metadata.annotations?.remove(FIRING));
         Ok(id.as_deref() == Some(firing.id.as_str()))
     }
@@ -269,23 +341,50 @@ impl Target {
     }
 
     /// Patches the object; creates it when there is none.
-    async fn patch(&self, object: Value, strategy: &str, firing: &Firing) -> Result<Option<String>, TriggerError> {
+    async fn patch(
+        &self,
+        object: Value,
+        strategy: &str,
+        firing: &Firing,
+    ) -> Result<Option<String>, TriggerError> {
         self.named()?;
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let kind = patch_kind(strategy).unwrap_or(PatchKind::Merge);
         let outcome = match kind {
-            PatchKind::Merge => self.api.patch(&self.name, &params, &Patch::Merge(&object)).await,
-            PatchKind::Strategic => self.api.patch(&self.name, &params, &Patch::Strategic(&object)).await,
-            PatchKind::Apply => self.api.patch(&self.name, &params.clone().force(), &Patch::Apply(&object)).await,
+            PatchKind::Merge => {
+                self.api
+                    .patch(&self.name, &params, &Patch::Merge(&object))
+                    .await
+            }
+            PatchKind::Strategic => {
+                self.api
+                    .patch(&self.name, &params, &Patch::Strategic(&object))
+                    .await
+            }
+            PatchKind::Apply => {
+                self.api
+                    .patch(&self.name, &params.clone().force(), &Patch::Apply(&object))
+                    .await
+            }
             PatchKind::Json => {
-                let operations = serde_json::from_value(object.get("patch").cloned().unwrap_or(object.clone()))
-                    .map_err(|error| TriggerError::Failed(format!("patch {}: {error}", self.what)))?;
-                self.api.patch(&self.name, &params, &Patch::Json::<()>(operations)).await
+                let operations =
+                    serde_json::from_value(object.get("patch").cloned().unwrap_or(object.clone()))
+                        .map_err(|error| {
+                            TriggerError::Failed(format!("patch {}: {error}", self.what))
+                        })?;
+                self.api
+                    .patch(&self.name, &params, &Patch::Json::<()>(operations))
+                    .await
             }
         };
         match outcome {
             Ok(_) => Ok(Some(self.name.clone())),
-            Err(kube::Error::Api(status)) if status.code == 404 => self.create(object, firing).await,
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                self.create(object, firing).await
+            }
             Err(error) => Err(self.failed("patch", &error)),
         }
     }
@@ -299,19 +398,36 @@ impl Target {
         }
     }
 
-    async fn wait_for_labels(&self, name: &str, policy: &super::LabelPolicy) -> Result<(), TriggerError> {
+    async fn wait_for_labels(
+        &self,
+        name: &str,
+        policy: &super::LabelPolicy,
+    ) -> Result<(), TriggerError> {
         let mut looks = 0;
         loop {
             looks += 1;
-            let live = self.api.get_opt(name).await.map_err(|error| self.failed("get", &error))?;
-            let labels = live.and_then(|live| live.metadata.labels).unwrap_or_default();
-            if policy.labels.iter().all(|(key, value)| labels.get(key) == Some(value)) {
+            let live = self
+                .api
+                .get_opt(name)
+                .await
+                .map_err(|error| self.failed("get", &error))?;
+            let labels = live
+                .and_then(|live| live.metadata.labels)
+                .unwrap_or_default();
+            if policy
+                .labels
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+            {
                 return Ok(());
             }
             match policy.looks.after(looks, 0.5) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None if policy.required => {
-                    return Err(TriggerError::Failed(format!("{}: did not get the labels of the policy", self.what)));
+                    return Err(TriggerError::Failed(format!(
+                        "{}: did not get the labels of the policy",
+                        self.what
+                    )));
                 }
                 None => return Ok(()),
             }
@@ -321,7 +437,13 @@ impl Target {
 
 /// Adds upstream's labels and the identity of the firing.
 fn marked(mut object: Value, firing: &Firing) -> Result<DynamicObject, TriggerError> {
-    let label = |text: &str| if names::is_label_value(text) { text.to_owned() } else { names::truncate(text, names::LABEL_MAX) };
+    let label = |text: &str| {
+        if names::is_label_value(text) {
+            text.to_owned()
+        } else {
+            names::truncate(text, names::LABEL_MAX)
+        }
+    };
     let marks = json!({
         "metadata": {
             "labels": {
@@ -333,7 +455,8 @@ fn marked(mut object: Value, firing: &Firing) -> Result<DynamicObject, TriggerEr
         }
     });
     merge(&mut object, &marks);
-    serde_json::from_value(object).map_err(|error| TriggerError::Failed(format!("not an object: {error}")))
+    serde_json::from_value(object)
+        .map_err(|error| TriggerError::Failed(format!("not an object: {error}")))
 }
 
 /// Members of `over` win; objects are merged, everything else is replaced.
@@ -351,11 +474,17 @@ fn merge(base: &mut Value, over: &Value) {
 fn derived_name(prefix: &str, id: &str, attempt: u32) -> String {
     let number = names::fnv1a_64(format!("{id}/{attempt}").as_bytes());
     let suffix = names::random_suffix(number, SUFFIX);
-    format!("{}{suffix}", names::truncate(prefix, names::LABEL_MAX - SUFFIX))
+    format!(
+        "{}{suffix}",
+        names::truncate(prefix, names::LABEL_MAX - SUFFIX)
+    )
 }
 
 fn params() -> PostParams {
-    PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }
+    PostParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PostParams::default()
+    }
 }
 
 fn is_taken(status: &Status) -> bool {

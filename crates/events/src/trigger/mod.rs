@@ -83,16 +83,27 @@ pub struct LabelPolicy {
 impl Success {
     /// Checks a policy; the error names the field.
     pub fn parse(policy: Option<&Policy>) -> Result<Self, String> {
-        let Some(policy) = policy else { return Ok(Self::default()) };
+        let Some(policy) = policy else {
+            return Ok(Self::default());
+        };
         let mut success = Self::default();
         for status in policy.status.iter().flat_map(|policy| &policy.allow) {
-            let status = u16::try_from(*status).ok().filter(|status| (100..600).contains(status));
-            success.statuses.push(status.ok_or("status.allow: not an HTTP status")?);
+            let status = u16::try_from(*status)
+                .ok()
+                .filter(|status| (100..600).contains(status));
+            success
+                .statuses
+                .push(status.ok_or("status.allow: not an HTTP status")?);
         }
         if let Some(k8s) = policy.k8s.as_ref().filter(|k8s| !k8s.labels.is_empty()) {
             let looks = match &k8s.backoff {
-                None => Retry { steps: 5, ..Retry::default() },
-                Some(backoff) => Retry::parse(backoff).map_err(|error| format!("k8s.backoff.{error}"))?,
+                None => Retry {
+                    steps: 5,
+                    ..Retry::default()
+                },
+                Some(backoff) => {
+                    Retry::parse(backoff).map_err(|error| format!("k8s.backoff.{error}"))?
+                }
             };
             success.labels = Some(LabelPolicy {
                 labels: k8s.labels.clone(),
@@ -107,8 +118,14 @@ impl Success {
 /// Decodes a template; the error names the field below `path`.
 pub fn decode_template(path: &str, template: &Value) -> Result<Action, FieldError> {
     let template: TriggerTemplate = decode(path, template)?;
-    if let Some(name) = UNSERVED_TRIGGERS.iter().find(|name| template.other.contains_key(**name)) {
-        return Err(FieldError::new(format!("{path}.{name}"), "this type of trigger is not supported yet"));
+    if let Some(name) = UNSERVED_TRIGGERS
+        .iter()
+        .find(|name| template.other.contains_key(**name))
+    {
+        return Err(FieldError::new(
+            format!("{path}.{name}"),
+            "this type of trigger is not supported yet",
+        ));
     }
     match (template.k8s, template.http, template.log) {
         (Some(k8s), None, None) => {
@@ -145,7 +162,10 @@ pub struct Firing {
 impl Firing {
     /// What parameters take their values from.
     pub fn inputs(&self) -> Inputs<'_> {
-        Inputs { events: &self.events, now: self.now }
+        Inputs {
+            events: &self.events,
+            now: self.now,
+        }
     }
 }
 
@@ -194,7 +214,8 @@ impl Executor {
         let action = match &task.fixed {
             Some(action) => action.clone(),
             None => {
-                let template = parameter::apply(task.template.clone(), &task.parameters, firing.inputs())?;
+                let template =
+                    parameter::apply(task.template.clone(), &task.parameters, firing.inputs())?;
                 Arc::new(decode_template("template", &template)?)
             }
         };
@@ -210,7 +231,9 @@ impl Executor {
         };
         match tokio::time::timeout(ACTION_DEADLINE, done).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(TriggerError::Failed("the action did not end in time".to_owned())),
+            Err(_) => Err(TriggerError::Failed(
+                "the action did not end in time".to_owned(),
+            )),
         }
     }
 }

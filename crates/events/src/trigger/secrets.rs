@@ -3,7 +3,11 @@
 //! Upstream mounts them into the pod, so the service account of a Sensor needs no rights on them; neither
 //! does it here. Values are kept for a short time, as a mounted file would be.
 
-use std::{collections::{BTreeMap, HashMap}, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
@@ -47,21 +51,36 @@ pub struct Secrets {
 impl Secrets {
     /// Reads with `client`.
     pub fn new(client: Client) -> Self {
-        Self { client, cache: Arc::default() }
+        Self {
+            client,
+            cache: Arc::default(),
+        }
     }
 
     /// The value of a Secret's key, without a newline at its end. `None` for an absent optional one.
-    pub async fn secret(&self, namespace: &str, key: &KeySelector) -> Result<Option<String>, SecretError> {
+    pub async fn secret(
+        &self,
+        namespace: &str,
+        key: &KeySelector,
+    ) -> Result<Option<String>, SecretError> {
         self.value(Kind::Secret, namespace, key).await
     }
 
     /// The value of a ConfigMap's key. `None` for an absent optional one.
-    pub async fn config(&self, namespace: &str, key: &KeySelector) -> Result<Option<String>, SecretError> {
+    pub async fn config(
+        &self,
+        namespace: &str,
+        key: &KeySelector,
+    ) -> Result<Option<String>, SecretError> {
         self.value(Kind::ConfigMap, namespace, key).await
     }
 
     /// As [`Secrets::secret`] or [`Secrets::config`].
-    pub async fn value_from(&self, namespace: &str, from: &ValueFrom) -> Result<Option<String>, SecretError> {
+    pub async fn value_from(
+        &self,
+        namespace: &str,
+        from: &ValueFrom,
+    ) -> Result<Option<String>, SecretError> {
         match (&from.secret_key_ref, &from.config_map_key_ref) {
             (Some(key), _) => self.secret(namespace, key).await,
             (None, Some(key)) => self.config(namespace, key).await,
@@ -89,7 +108,12 @@ impl Secrets {
         }
     }
 
-    async fn data(&self, kind: Kind, namespace: &str, name: &str) -> Result<Option<Data>, SecretError> {
+    async fn data(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Data>, SecretError> {
         let id = (kind, namespace.to_owned(), name.to_owned());
         if let Some((read, data)) = self.cache.lock().get(&id)
             && read.elapsed() < FRESH
@@ -107,7 +131,9 @@ impl Secrets {
                 .map(|found| found.map(|map| map.data.unwrap_or_default())),
         };
         let data = data.map_err(|failed| error(kind, namespace, name, failed.to_string()))?;
-        let Some(data) = data.map(Arc::new) else { return Ok(None) };
+        let Some(data) = data.map(Arc::new) else {
+            return Ok(None);
+        };
         let mut cache = self.cache.lock();
         if cache.len() >= MOST {
             cache.clear();

@@ -62,7 +62,14 @@ pub struct Parts {
 impl DataPlane {
     /// A data plane that runs nothing yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { executor, listeners, metrics, clock, events, sensor_queue } = parts;
+        let Parts {
+            executor,
+            listeners,
+            metrics,
+            clock,
+            events,
+            sensor_queue,
+        } = parts;
         Self(Arc::new(Inner {
             executor,
             listeners,
@@ -89,7 +96,10 @@ impl DataPlane {
         self.0.tasks.wait().await;
         let buses: Vec<_> = {
             let sensors = self.0.sensors.lock();
-            sensors.values().map(|running| running.bus.clone()).collect()
+            sensors
+                .values()
+                .map(|running| running.bus.clone())
+                .collect()
         };
         for bus in buses {
             bus.flush().await;

@@ -69,11 +69,21 @@ async fn follow(uid: &str, calendar: &Calendar, emitter: &Emitter) -> Result<(),
             continue;
         }
         if calendar.is_due(tick, now) {
-            let payload = Payload { event_time: calendar.event_time(tick), metadata: &calendar.metadata };
+            let payload = Payload {
+                event_time: calendar.event_time(tick),
+                metadata: &calendar.metadata,
+            };
             let payload = serde_json::to_vec(&payload).expect("strings are always JSON");
             let id = tick_id(uid, calendar, tick);
-            let emitted =
-                emitter.emit(&calendar.event, "calendar", id, payload.into(), calendar.filter.as_ref()).await;
+            let emitted = emitter
+                .emit(
+                    &calendar.event,
+                    "calendar",
+                    id,
+                    payload.into(),
+                    calendar.filter.as_ref(),
+                )
+                .await;
             if let Err(EmitError::Bus(error)) = emitted {
                 // The tick stays the next one.
                 return Err(error);
@@ -107,7 +117,10 @@ async fn remember(
     at: Timestamp,
     revision: u64,
 ) -> Result<u64, BusError> {
-    let last = LastTick { rhythm: calendar.rhythm_text(), at };
+    let last = LastTick {
+        rhythm: calendar.rhythm_text(),
+        at,
+    };
     let value = serde_json::to_vec(&last).expect("strings are always JSON");
     write(store, key, Bytes::from(value), revision).await
 }

@@ -64,7 +64,14 @@ impl DataPlane {
                 self.remove_trigger(&spec.key, removed, bus.clone());
             }
         }
-        sensors.insert(spec.key.clone(), Running { spec: spec.clone(), bus: bus.clone(), triggers });
+        sensors.insert(
+            spec.key.clone(),
+            Running {
+                spec: spec.clone(),
+                bus: bus.clone(),
+                triggers,
+            },
+        );
     }
 
     fn start_trigger(
@@ -74,11 +81,16 @@ impl DataPlane {
         bus: &Arc<Bus>,
         previous: Option<RunningTrigger>,
     ) -> RunningTrigger {
-        let labels = [sensor.key.namespace.as_str(), sensor.key.name.as_str(), spec.name.as_str()];
+        let labels = [
+            sensor.key.namespace.as_str(),
+            sensor.key.name.as_str(),
+            spec.name.as_str(),
+        ];
         self.0.metrics.trigger_at_zero(&labels);
         let stop = self.0.stop.child_token();
         let waiting = spec.dependencies.iter();
-        let waiting = waiting.map(|dependency| (dependency.name.clone(), Some("connecting".to_owned())));
+        let waiting =
+            waiting.map(|dependency| (dependency.name.clone(), Some("connecting".to_owned())));
         let health = Arc::new(Mutex::new(waiting.collect::<BTreeMap<_, _>>()));
         let context = trigger::Context {
             sensor: sensor.clone(),
@@ -89,7 +101,11 @@ impl DataPlane {
             clock: self.0.clock.clone(),
             events: self.0.events.clone(),
             stop: stop.clone(),
-            health: trigger::Health { state: health.clone(), queue: self.0.sensor_queue.clone(), key: sensor.key.clone() },
+            health: trigger::Health {
+                state: health.clone(),
+                queue: self.0.sensor_queue.clone(),
+                key: sensor.key.clone(),
+            },
         };
         let names: BTreeSet<String> = spec.dependencies.iter().map(|d| d.name.clone()).collect();
         let task = self.0.tasks.spawn(async move {
@@ -99,17 +115,30 @@ impl DataPlane {
                 drop(previous.task.await);
                 for dependency in &previous.spec.dependencies {
                     if !names.contains(&dependency.name) {
-                        forget(&context.bus, &context.sensor.key.name, &previous.spec.name, &dependency.name).await;
+                        forget(
+                            &context.bus,
+                            &context.sensor.key.name,
+                            &previous.spec.name,
+                            &dependency.name,
+                        )
+                        .await;
                     }
                 }
             }
             trigger::run(context).await;
         });
-        RunningTrigger { spec: spec.clone(), stop, task, health }
+        RunningTrigger {
+            spec: spec.clone(),
+            stop,
+            task,
+            health,
+        }
     }
 
     fn remove_trigger(&self, sensor: &ObjectKey, removed: RunningTrigger, bus: Arc<Bus>) {
-        self.0.metrics.drop_trigger(&[&sensor.namespace, &sensor.name, &removed.spec.name]);
+        self.0
+            .metrics
+            .drop_trigger(&[&sensor.namespace, &sensor.name, &removed.spec.name]);
         removed.stop.cancel();
         let sensor = sensor.name.clone();
         self.0.tasks.spawn(async move {
@@ -122,9 +151,14 @@ impl DataPlane {
 
     /// Stops a Sensor that was deleted, and removes its consumers and saved events from the bus.
     pub fn remove_sensor(&self, key: &ObjectKey) {
-        let Some(running) = self.0.sensors.lock().remove(key) else { return };
+        let Some(running) = self.0.sensors.lock().remove(key) else {
+            return;
+        };
         let bus = running.bus;
-        let waits = running.triggers.values().any(|trigger| !trigger.spec.is_alone());
+        let waits = running
+            .triggers
+            .values()
+            .any(|trigger| !trigger.spec.is_alone());
         for (_, trigger) in running.triggers {
             self.remove_trigger(key, trigger, bus.clone());
         }
@@ -140,7 +174,9 @@ impl DataPlane {
 
     /// Stops the tasks of a Sensor that cannot run at present; its consumers keep what comes meanwhile.
     pub fn pause_sensor(&self, key: &ObjectKey) {
-        let Some(running) = self.0.sensors.lock().remove(key) else { return };
+        let Some(running) = self.0.sensors.lock().remove(key) else {
+            return;
+        };
         for (_, trigger) in running.triggers {
             trigger.stop.cancel();
         }
@@ -154,7 +190,9 @@ impl DataPlane {
         for (name, trigger) in &running.triggers {
             for (dependency, problem) in trigger.health.lock().iter() {
                 if let Some(reason) = problem {
-                    health.detached.insert(format!("{name}/{dependency}"), reason.clone());
+                    health
+                        .detached
+                        .insert(format!("{name}/{dependency}"), reason.clone());
                 }
             }
         }

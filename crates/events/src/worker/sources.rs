@@ -46,7 +46,9 @@ impl DataPlane {
             metrics: self.0.metrics.clone(),
         });
         let refused = self.0.listeners.set(&spec.key, &spec.webhooks, &emitter);
-        let same_bus = old.as_ref().is_some_and(|running| Arc::ptr_eq(&running.bus, bus));
+        let same_bus = old
+            .as_ref()
+            .is_some_and(|running| Arc::ptr_eq(&running.bus, bus));
         let mut before = old.map(|running| running.schedules).unwrap_or_default();
         let mut schedules = BTreeMap::new();
         for calendar in &spec.calendars {
@@ -75,8 +77,15 @@ impl DataPlane {
             stop.cancel();
         }
         self.count(spec);
-        let health = SourceHealth { refused: refused.clone() };
-        let running = Running { spec: spec.clone(), bus: bus.clone(), refused, schedules };
+        let health = SourceHealth {
+            refused: refused.clone(),
+        };
+        let running = Running {
+            spec: spec.clone(),
+            bus: bus.clone(),
+            refused,
+            schedules,
+        };
         sources.insert(spec.key.clone(), running);
         health
     }
@@ -86,7 +95,9 @@ impl DataPlane {
         let names = names.chain(spec.calendars.iter().map(|calendar| &calendar.event));
         let mut count = 0;
         for name in names {
-            self.0.metrics.source_at_zero(&[&spec.key.namespace, &spec.key.name, name]);
+            self.0
+                .metrics
+                .source_at_zero(&[&spec.key.namespace, &spec.key.name, name]);
             count += 1;
         }
         let labels = [spec.key.namespace.as_str(), spec.key.name.as_str()];
@@ -96,17 +107,23 @@ impl DataPlane {
     /// Stops an EventSource.
     pub fn stop_source(&self, key: &ObjectKey) {
         self.0.listeners.remove(key);
-        let Some(running) = self.0.sources.lock().remove(key) else { return };
+        let Some(running) = self.0.sources.lock().remove(key) else {
+            return;
+        };
         for (_, stop) in running.schedules.values() {
             stop.cancel();
         }
         let labels = [key.namespace.as_str(), key.name.as_str()];
         drop(self.0.metrics.running.remove_label_values(&labels));
         for webhook in &running.spec.webhooks {
-            self.0.metrics.drop_source(&[&key.namespace, &key.name, &webhook.event]);
+            self.0
+                .metrics
+                .drop_source(&[&key.namespace, &key.name, &webhook.event]);
         }
         for calendar in &running.spec.calendars {
-            self.0.metrics.drop_source(&[&key.namespace, &key.name, &calendar.event]);
+            self.0
+                .metrics
+                .drop_source(&[&key.namespace, &key.name, &calendar.event]);
         }
     }
 }

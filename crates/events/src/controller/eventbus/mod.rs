@@ -52,7 +52,12 @@ impl Controller for EventBusController {
         now: Timestamp,
     ) -> Report {
         let failure = done.iter().find_map(|done| done.result.as_ref().err());
-        status::report(observed, plan, failure.map(ToString::to_string).as_deref(), now)
+        status::report(
+            observed,
+            plan,
+            failure.map(ToString::to_string).as_deref(),
+            now,
+        )
     }
 
     fn forget(&self, key: &ObjectKey) {

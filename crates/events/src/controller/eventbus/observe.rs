@@ -50,21 +50,32 @@ impl EventBusController {
             spec,
             credentials,
             connection: connection.map(|bus| (bus.config.clone(), bus.state().borrow().clone())),
-            users: if marks.deleting { self.shared.users(&marks.key) } else { Vec::new() },
+            users: if marks.deleting {
+                self.shared.users(&marks.key)
+            } else {
+                Vec::new()
+            },
             marks,
         }
     }
 
     async fn credentials(&self, namespace: &str, spec: &validate::CheckedBus) -> Credentials {
-        let auth = match self.secret(namespace, spec.raw.access_secret.as_ref()).await? {
+        let auth = match self
+            .secret(namespace, spec.raw.access_secret.as_ref())
+            .await?
+        {
             None => Auth::None,
             Some(text) => validate::auth(&text),
         };
         let tls = match &spec.raw.tls {
             None => None,
             Some(tls) => {
-                let certificate = self.secret(namespace, tls.client_cert_secret.as_ref()).await?;
-                let key = self.secret(namespace, tls.client_key_secret.as_ref()).await?;
+                let certificate = self
+                    .secret(namespace, tls.client_cert_secret.as_ref())
+                    .await?;
+                let key = self
+                    .secret(namespace, tls.client_key_secret.as_ref())
+                    .await?;
                 Some(TlsSettings {
                     ca: self.secret(namespace, tls.ca_cert_secret.as_ref()).await?,
                     client: certificate.zip(key),
@@ -72,15 +83,27 @@ impl EventBusController {
                 })
             }
         };
-        Ok(BusConfig { urls: spec.urls.clone(), auth, tls, stream: spec.stream.clone() })
+        Ok(BusConfig {
+            urls: spec.urls.clone(),
+            auth,
+            tls,
+            stream: spec.stream.clone(),
+        })
     }
 
-    async fn secret(&self, namespace: &str, key: Option<&KeySelector>) -> Result<Option<String>, String> {
+    async fn secret(
+        &self,
+        namespace: &str,
+        key: Option<&KeySelector>,
+    ) -> Result<Option<String>, String> {
         match key {
             None => Ok(None),
-            Some(key) => {
-                self.shared.secrets.secret(namespace, key).await.map_err(|error| error.to_string())
-            }
+            Some(key) => self
+                .shared
+                .secrets
+                .secret(namespace, key)
+                .await
+                .map_err(|error| error.to_string()),
         }
     }
 }

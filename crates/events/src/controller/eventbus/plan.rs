@@ -45,7 +45,10 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     let soon = now.saturating_add(LOOK_SOON).unwrap_or(now);
     if observed.marks.deleting {
         if !observed.users.is_empty() {
-            plan.note(format!("deletion waits: used by {}", observed.users.join(", ")));
+            plan.note(format!(
+                "deletion waits: used by {}",
+                observed.users.join(", ")
+            ));
             plan.wake_at(soon);
         } else {
             if observed.connection.is_some() {
@@ -81,6 +84,10 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
         }
     }
     let ready = matches!(&observed.connection, Some((_, BusState::Ready { .. })));
-    plan.wake_at(if ready { now.saturating_add(LOOK_AGAIN).unwrap_or(now) } else { soon });
+    plan.wake_at(if ready {
+        now.saturating_add(LOOK_AGAIN).unwrap_or(now)
+    } else {
+        soon
+    });
     plan
 }

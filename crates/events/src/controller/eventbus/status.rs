@@ -11,7 +11,12 @@ const CONFIGURED: &str = "Configured";
 const DEPLOYED: &str = "Deployed";
 
 /// The report of a pass; `failure` is what went wrong in it.
-pub fn report(observed: &Observed, plan: &Plan<Action>, failure: Option<&str>, now: Timestamp) -> Report {
+pub fn report(
+    observed: &Observed,
+    plan: &Plan<Action>,
+    failure: Option<&str>,
+    now: Timestamp,
+) -> Report {
     let mut report = Report::default();
     let finalized = plan.actions.contains(&Action::RemoveFinalizer) && failure.is_none();
     if finalized {
@@ -20,7 +25,11 @@ pub fn report(observed: &Observed, plan: &Plan<Action>, failure: Option<&str>, n
     }
     let mut wanted = match (&observed.spec, &observed.credentials) {
         (Err(error), _) => {
-            let reason = if error.message.contains("not supported") { "NotSupportedYet" } else { "InvalidSpec" };
+            let reason = if error.message.contains("not supported") {
+                "NotSupportedYet"
+            } else {
+                "InvalidSpec"
+            };
             vec![
                 conditions::fails(CONFIGURED, reason, error.to_string()),
                 conditions::fails(DEPLOYED, reason, "the spec cannot be used"),
@@ -39,8 +48,13 @@ pub fn report(observed: &Observed, plan: &Plan<Action>, failure: Option<&str>, n
     }
     wanted.extend(conditions::unsupported(&observed.findings));
     let owned = [CONFIGURED, DEPLOYED];
-    let mut status =
-        conditions::status(&observed.status, wanted, &owned, observed.marks.generation, now);
+    let mut status = conditions::status(
+        &observed.status,
+        wanted,
+        &owned,
+        observed.marks.generation,
+        now,
+    );
     if let Ok(spec) = &observed.spec {
         status.insert("config".to_owned(), json!({ "jetstream": spec.raw }));
     }
@@ -54,7 +68,9 @@ fn deployed(observed: &Observed, failure: Option<&str>) -> reconcile_core::condi
     }
     match &observed.connection {
         Some((_, BusState::Ready { .. })) => conditions::holds(DEPLOYED),
-        Some((_, BusState::Away(reason))) => conditions::fails(DEPLOYED, "NotConnected", reason.clone()),
+        Some((_, BusState::Away(reason))) => {
+            conditions::fails(DEPLOYED, "NotConnected", reason.clone())
+        }
         None => conditions::unknown(DEPLOYED, "Connecting", "connecting"),
     }
 }

@@ -26,7 +26,11 @@ pub struct CheckedBus {
 /// Checks a `spec`.
 pub fn check(spec: &Value) -> Result<CheckedBus, FieldError> {
     let parsed: EventBusSpec = decode("spec", spec)?;
-    let deployed = [("jetstream", &parsed.jetstream), ("nats", &parsed.nats), ("kafka", &parsed.kafka)];
+    let deployed = [
+        ("jetstream", &parsed.jetstream),
+        ("nats", &parsed.nats),
+        ("kafka", &parsed.kafka),
+    ];
     if let Some((name, _)) = deployed.iter().find(|(_, variant)| variant.is_some()) {
         let message = "not supported yet; use jetstreamExotic";
         return Err(FieldError::new(format!("spec.{name}"), message));
@@ -35,9 +39,15 @@ pub fn check(spec: &Value) -> Result<CheckedBus, FieldError> {
         return Err(FieldError::new("spec.jetstreamExotic", "must not be empty"));
     };
     let text = raw.url.as_deref().unwrap_or_default();
-    let urls: Vec<String> =
-        text.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
-    let at = |field: &str, message: String| FieldError::new(format!("spec.jetstreamExotic.{field}"), message);
+    let urls: Vec<String> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|url| !url.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let at = |field: &str, message: String| {
+        FieldError::new(format!("spec.jetstreamExotic.{field}"), message)
+    };
     if urls.is_empty() {
         return Err(at("url", "must not be empty".into()));
     }
@@ -52,12 +62,16 @@ pub fn check(spec: &Value) -> Result<CheckedBus, FieldError> {
         return Err(at("accessSecret", "needs a name and a key".into()));
     }
     let config = raw.stream_config.as_deref().unwrap_or_default();
-    let config = reconcile_core::yaml::value(config).map_err(|error| at("streamConfig", error.to_string()))?;
+    let config = reconcile_core::yaml::value(config)
+        .map_err(|error| at("streamConfig", error.to_string()))?;
     let stream = StreamSettings::parse(&config).map_err(|error| at("streamConfig", error))?;
     if let Some(tls) = &raw.tls
         && tls.client_cert_secret.is_some() != tls.client_key_secret.is_some()
     {
-        return Err(at("tls", "clientCertSecret and clientKeySecret belong together".into()));
+        return Err(at(
+            "tls",
+            "clientCertSecret and clientKeySecret belong together".into(),
+        ));
     }
     Ok(CheckedBus { urls, raw, stream })
 }
@@ -78,9 +92,10 @@ pub fn auth(text: &str) -> crate::bus::Auth {
         _ => None,
     };
     match (member("username"), member("password"), member("token")) {
-        (Some(username), password, _) => {
-            Auth::Basic { username, password: password.unwrap_or_default() }
-        }
+        (Some(username), password, _) => Auth::Basic {
+            username,
+            password: password.unwrap_or_default(),
+        },
         (None, _, Some(token)) => Auth::Token(token),
         (None, _, None) => Auth::Token(text.trim().to_owned()),
     }

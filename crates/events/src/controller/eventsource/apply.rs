@@ -17,15 +17,28 @@ use crate::{
 };
 
 impl EventSourceController {
-    pub(super) async fn carry_out(&self, observed: &Observed, action: &Action) -> Result<Applied, ReconcileError> {
+    pub(super) async fn carry_out(
+        &self,
+        observed: &Observed,
+        action: &Action,
+    ) -> Result<Applied, ReconcileError> {
         let key = &observed.marks.key;
         match action {
             Action::RemoveFinalizer => {
-                self.shared.set_finalizer::<EventSource>(&observed.marks, FINALIZER, false).await?;
+                self.shared
+                    .set_finalizer::<EventSource>(&observed.marks, FINALIZER, false)
+                    .await?;
             }
             Action::Run => {
-                let name = observed.spec.as_ref().map(|spec| spec.bus.clone()).unwrap_or_default();
-                let bus = self.shared.pool.get(&ObjectKey::new(key.namespace.clone(), name));
+                let name = observed
+                    .spec
+                    .as_ref()
+                    .map(|spec| spec.bus.clone())
+                    .unwrap_or_default();
+                let bus = self
+                    .shared
+                    .pool
+                    .get(&ObjectKey::new(key.namespace.clone(), name));
                 if let Some(bus) = bus {
                     let health = self.shared.plane.ensure_source(&observed.source, &bus);
                     return Ok(Applied::Running(health));
@@ -37,18 +50,36 @@ impl EventSourceController {
                     Some(wanted) => self.apply_service(key, wanted).await?,
                     None => self.remove_service(key, &observed.marks.uid).await?,
                 }
-                self.services.lock().insert(key.clone(), observed.service.clone());
+                self.services
+                    .lock()
+                    .insert(key.clone(), observed.service.clone());
             }
         }
         Ok(Applied::Nothing)
     }
 
-    async fn apply_service(&self, source: &ObjectKey, wanted: &service::Wanted) -> Result<(), ReconcileError> {
+    async fn apply_service(
+        &self,
+        source: &ObjectKey,
+        wanted: &service::Wanted,
+    ) -> Result<(), ReconcileError> {
         let client = &self.shared.client;
         let key = ObjectKey::new(source.namespace.clone(), service::name_of(&source.name));
-        let live =
-            server_side(client, &services(), &key, &wanted.service, MANAGER, true, false).await?;
-        if live.data.pointer("/spec/selector").is_some_and(|selector| !selector.is_null()) {
+        let live = server_side(
+            client,
+            &services(),
+            &key,
+            &wanted.service,
+            MANAGER,
+            true,
+            false,
+        )
+        .await?;
+        if live
+            .data
+            .pointer("/spec/selector")
+            .is_some_and(|selector| !selector.is_null())
+        {
             // Left by upstream, whose pods are not there any more: endpoints would be computed from it.
             let patch = json!({ "spec": { "selector": null } });
             merge_patch(client, &services(), &key, &patch, MANAGER).await?;
@@ -64,13 +95,29 @@ impl EventSourceController {
     async fn remove_service(&self, source: &ObjectKey, uid: &str) -> Result<(), ReconcileError> {
         let client = &self.shared.client;
         let key = ObjectKey::new(source.namespace.clone(), service::name_of(&source.name));
-        let Some(live) = get(client, &services(), &key).await? else { return Ok(()) };
+        let Some(live) = get(client, &services(), &key).await? else {
+            return Ok(());
+        };
         let owners = live.metadata.owner_references.unwrap_or_default();
         if owners.iter().any(|owner| owner.uid == uid) {
             let uid = live.metadata.uid.as_deref();
-            delete(client, &services(), &key, uid, PropagationPolicy::Background).await?;
+            delete(
+                client,
+                &services(),
+                &key,
+                uid,
+                PropagationPolicy::Background,
+            )
+            .await?;
             let slice = ObjectKey::new(source.namespace.clone(), format!("{}-events", key.name));
-            delete(client, &slices(), &slice, None, PropagationPolicy::Background).await?;
+            delete(
+                client,
+                &slices(),
+                &slice,
+                None,
+                PropagationPolicy::Background,
+            )
+            .await?;
         }
         Ok(())
     }
@@ -81,5 +128,8 @@ fn services() -> ApiResource {
 }
 
 fn slices() -> ApiResource {
-    resource_of(&GroupVersionKind::gvk("discovery.k8s.io", "v1", "EndpointSlice"), "endpointslices")
+    resource_of(
+        &GroupVersionKind::gvk("discovery.k8s.io", "v1", "EndpointSlice"),
+        "endpointslices",
+    )
 }

@@ -73,7 +73,13 @@ impl Controller for EventSourceController {
             Ok(Applied::Running(health)) => Some(health),
             _ => None,
         });
-        status::report(observed, plan, health, failure.map(ToString::to_string).as_deref(), now)
+        status::report(
+            observed,
+            plan,
+            health,
+            failure.map(ToString::to_string).as_deref(),
+            now,
+        )
     }
 
     fn forget(&self, key: &ObjectKey) {

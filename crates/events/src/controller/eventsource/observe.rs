@@ -9,12 +9,7 @@ use reconcile_core::{
 use serde_json::{Value, json};
 
 use super::{EventSourceController, service, validate};
-use crate::{
-    api::EventSource,
-    bus::BusState,
-    controller::shared::Marks,
-    source::CheckedSource,
-};
+use crate::{api::EventSource, bus::BusState, controller::shared::Marks, source::CheckedSource};
 
 /// What a plan is made from.
 pub struct Observed {
@@ -61,7 +56,10 @@ impl EventSourceController {
                     match self.shared.secrets.secret(&marks.key.namespace, key).await {
                         Ok(token) => webhook.token = token,
                         Err(error) => {
-                            missing.push(format!("spec.webhook.{}.authSecret: {error}", webhook.event));
+                            missing.push(format!(
+                                "spec.webhook.{}.authSecret: {error}",
+                                webhook.event
+                            ));
                             continue;
                         }
                     }
@@ -70,12 +68,21 @@ impl EventSourceController {
             }
             source.calendars.clone_from(&spec.calendars);
             let key = ObjectKey::new(marks.key.namespace.clone(), spec.bus.clone());
-            bus = self.shared.pool.get(&key).map(|bus| bus.state().borrow().clone());
+            bus = self
+                .shared
+                .pool
+                .get(&key)
+                .map(|bus| bus.state().borrow().clone());
             let owner = json!(root.controller_reference());
             let service = spec.service.as_ref();
-            wanted = service.map(|service| service::wanted(&marks.key, &owner, service, self.address));
+            wanted =
+                service.map(|service| service::wanted(&marks.key, &owner, service, self.address));
         }
-        let service_done = self.services.lock().get(&marks.key).is_some_and(|done| *done == wanted);
+        let service_done = self
+            .services
+            .lock()
+            .get(&marks.key)
+            .is_some_and(|done| *done == wanted);
         Observed {
             status: root.status_value(),
             findings: validate::findings(&value),
@@ -83,7 +90,9 @@ impl EventSourceController {
             source: Arc::new(source),
             missing,
             bus,
-            unreachable: wanted.as_ref().is_some_and(|wanted| wanted.endpoints.is_none()),
+            unreachable: wanted
+                .as_ref()
+                .is_some_and(|wanted| wanted.endpoints.is_none()),
             service: wanted,
             service_done,
             marks,

@@ -68,7 +68,11 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     }
     if !observed.service_done {
         plan.act(Action::Service);
-        plan.note(if observed.service.is_some() { "the Service is not applied yet" } else { "no Service is asked for" });
+        plan.note(if observed.service.is_some() {
+            "the Service is not applied yet"
+        } else {
+            "no Service is asked for"
+        });
     }
     let again = |after| now.saturating_add(after).unwrap_or(now);
     if !observed.missing.is_empty() {

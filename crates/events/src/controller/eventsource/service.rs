@@ -26,7 +26,12 @@ pub fn name_of(source: &str) -> String {
 }
 
 /// The objects for a `spec.service`.
-pub fn wanted(source: &ObjectKey, owner: &Value, spec: &ServiceSpec, address: Option<IpAddr>) -> Wanted {
+pub fn wanted(
+    source: &ObjectKey,
+    owner: &Value,
+    spec: &ServiceSpec,
+    address: Option<IpAddr>,
+) -> Wanted {
     let name = name_of(&source.name);
     let metadata = spec.metadata.clone().unwrap_or_default();
     let mut labels = metadata.labels;

@@ -35,7 +35,13 @@ pub fn report(
     };
     wanted.extend(conditions::unsupported(&observed.findings));
     let owned = [SOURCES, DEPLOYED];
-    let status = conditions::status(&observed.status, wanted, &owned, observed.marks.generation, now);
+    let status = conditions::status(
+        &observed.status,
+        wanted,
+        &owned,
+        observed.marks.generation,
+        now,
+    );
     report.status(&observed.status, &Value::Object(status));
     report
 }
@@ -43,12 +49,19 @@ pub fn report(
 fn sources(spec: &CheckedSpec) -> Condition {
     let mut parts = spec.problems.clone();
     if !spec.unsupported.is_empty() {
-        parts.push(format!("not supported yet: {}; the other events are served", spec.unsupported.join(", ")));
+        parts.push(format!(
+            "not supported yet: {}; the other events are served",
+            spec.unsupported.join(", ")
+        ));
     }
     if parts.is_empty() {
         return conditions::holds(SOURCES);
     }
-    let reason = if spec.problems.is_empty() { "NotSupportedYet" } else { "InvalidEventSource" };
+    let reason = if spec.problems.is_empty() {
+        "NotSupportedYet"
+    } else {
+        "InvalidEventSource"
+    };
     conditions::fails(SOURCES, reason, parts.join("; "))
 }
 
@@ -75,20 +88,29 @@ fn deployed(
     if let Some(failure) = failure {
         return conditions::fails(DEPLOYED, "Failed", failure);
     }
-    let refused = health.map(|health| health.refused.as_slice()).unwrap_or_default();
+    let refused = health
+        .map(|health| health.refused.as_slice())
+        .unwrap_or_default();
     if !refused.is_empty() {
-        let parts: Vec<String> =
-            refused.iter().map(|refused| format!("{}: {}", refused.event, refused.reason)).collect();
+        let parts: Vec<String> = refused
+            .iter()
+            .map(|refused| format!("{}: {}", refused.event, refused.reason))
+            .collect();
         return conditions::fails(DEPLOYED, "NotServed", parts.join("; "));
     }
     if spec.webhooks.is_empty() && spec.calendars.is_empty() {
-        return conditions::fails(DEPLOYED, "NothingToServe", "no event of this object can be served");
+        return conditions::fails(
+            DEPLOYED,
+            "NothingToServe",
+            "no event of this object can be served",
+        );
     }
     let mut condition = conditions::holds(DEPLOYED);
     if observed.unreachable {
-        condition.message = "the Service leads nowhere: the controller has no address that pods can reach \
+        condition.message =
+            "the Service leads nowhere: the controller has no address that pods can reach \
                              (POD_IP or --advertise-address)"
-            .to_owned();
+                .to_owned();
     }
     condition
 }

@@ -5,17 +5,15 @@ use std::collections::BTreeMap;
 
 use http::Method;
 use jiff::{SignedDuration, tz::TimeZone};
-use reconcile_core::{
-    fields::Finding,
-    kube_types::GoDuration,
-    object::FieldError,
-};
+use reconcile_core::{fields::Finding, kube_types::GoDuration, object::FieldError};
 use serde_json::Value;
 
 use crate::{
     api::{
         DEFAULT_BUS, KeySelector,
-        eventsource::{CalendarEvent, EventSourceSpec, PortText, ServiceSpec, SourceFilter, WebhookEvent},
+        eventsource::{
+            CalendarEvent, EventSourceSpec, PortText, ServiceSpec, SourceFilter, WebhookEvent,
+        },
         fields::{EVENT_SOURCE, unserved_source_types},
     },
     bus,
@@ -50,7 +48,9 @@ pub struct CheckedSpec {
 /// Fields without effect, besides whole types of event sources.
 pub fn findings(spec: &Value) -> Vec<Finding> {
     let mut all = EVENT_SOURCE.findings(spec, "spec");
-    let types: Vec<String> = unserved_source_types().map(|name| format!("spec.{name}")).collect();
+    let types: Vec<String> = unserved_source_types()
+        .map(|name| format!("spec.{name}"))
+        .collect();
     // Said by `SourcesProvided` already.
     all.retain(|finding| !types.iter().any(|name| finding.path.starts_with(name)));
     all
@@ -60,7 +60,10 @@ pub fn findings(spec: &Value) -> Vec<Finding> {
 pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
     let raw: EventSourceSpec = decode("spec", spec)?;
     let mut checked = CheckedSpec {
-        bus: raw.event_bus_name.filter(|name| !name.is_empty()).unwrap_or_else(|| DEFAULT_BUS.to_owned()),
+        bus: raw
+            .event_bus_name
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| DEFAULT_BUS.to_owned()),
         service: raw.service,
         ..CheckedSpec::default()
     };
@@ -69,7 +72,11 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
         return Err(FieldError::new("metadata.name", message));
     }
     for kind in unserved_source_types() {
-        if raw.other.get(kind).is_some_and(|events| events.as_object().is_none_or(|all| !all.is_empty())) {
+        if raw
+            .other
+            .get(kind)
+            .is_some_and(|events| events.as_object().is_none_or(|all| !all.is_empty()))
+        {
             checked.unsupported.push(format!("spec.{kind}"));
         }
     }
@@ -80,10 +87,15 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
         }
     }
     for (event, value) in &raw.calendar {
-        let twice = checked.webhooks.iter().any(|(webhook, _)| webhook.event == *event);
+        let twice = checked
+            .webhooks
+            .iter()
+            .any(|(webhook, _)| webhook.event == *event);
         match check_calendar(event, value) {
             Ok(_) if twice => {
-                checked.problems.push(format!("spec.calendar.{event}: the name is used by a webhook too"));
+                checked.problems.push(format!(
+                    "spec.calendar.{event}: the name is used by a webhook too"
+                ));
             }
             Ok(calendar) => checked.calendars.push(calendar),
             Err(problem) => checked.problems.push(problem.to_string()),
@@ -91,7 +103,9 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
     }
     let nothing = checked.webhooks.is_empty() && checked.calendars.is_empty();
     if nothing && checked.problems.is_empty() && checked.unsupported.is_empty() {
-        checked.problems.push("spec: no event source is given".to_owned());
+        checked
+            .problems
+            .push("spec: no event source is given".to_owned());
     }
     Ok(checked)
 }
@@ -100,10 +114,16 @@ fn check_name(path: &str, event: &str) -> Result<(), FieldError> {
     if bus::is_token(event) && event != "*" {
         return Ok(());
     }
-    Err(FieldError::new(path, "the name of an event has no dots and no spaces"))
+    Err(FieldError::new(
+        path,
+        "the name of an event has no dots and no spaces",
+    ))
 }
 
-fn check_filter(path: &str, filter: Option<&SourceFilter>) -> Result<Option<EventFilter>, FieldError> {
+fn check_filter(
+    path: &str,
+    filter: Option<&SourceFilter>,
+) -> Result<Option<EventFilter>, FieldError> {
     match filter {
         None => Ok(None),
         Some(filter) => EventFilter::parse(&filter.expression)
@@ -120,12 +140,17 @@ fn check_webhook(event: &str, value: &Value) -> Result<(Webhook, Option<KeySelec
         PortText::Text(text) => text.trim().parse().ok(),
         PortText::Number(number) => u16::try_from(*number).ok(),
     };
-    let port = port.filter(|port| *port > 0).ok_or_else(|| at("port", "must be a port number".into()))?;
+    let port = port
+        .filter(|port| *port > 0)
+        .ok_or_else(|| at("port", "must be a port number".into()))?;
     if raw.endpoint.is_empty() {
         return Err(at("endpoint", "must not be empty".into()));
     }
     if raw.server_cert_secret.is_some() || raw.server_key_secret.is_some() {
-        return Err(at("serverCertSecret", "listeners with TLS are not supported yet".into()));
+        return Err(at(
+            "serverCertSecret",
+            "listeners with TLS are not supported yet".into(),
+        ));
     }
     let method = match raw.method.to_uppercase().as_str() {
         "" | "POST" => Method::POST,
@@ -135,15 +160,28 @@ fn check_webhook(event: &str, value: &Value) -> Result<(Webhook, Option<KeySelec
     let max_body = match raw.max_payload_size {
         None | Some(0) => MAX_BODY,
         Some(size) if (1..=MOST_BODY).contains(&size) => usize::try_from(size).unwrap_or(MAX_BODY),
-        Some(size) => return Err(at("maxPayloadSize", format!("{size} is not between 1 and {MOST_BODY}"))),
+        Some(size) => {
+            return Err(at(
+                "maxPayloadSize",
+                format!("{size} is not between 1 and {MOST_BODY}"),
+            ));
+        }
     };
-    if raw.auth_secret.as_ref().is_some_and(|secret| secret.name.is_empty() || secret.key.is_empty()) {
+    if raw
+        .auth_secret
+        .as_ref()
+        .is_some_and(|secret| secret.name.is_empty() || secret.key.is_empty())
+    {
         return Err(at("authSecret", "needs a name and a key".into()));
     }
     let webhook = Webhook {
         event: event.to_owned(),
         port,
-        endpoint: if raw.endpoint.starts_with('/') { raw.endpoint } else { format!("/{}", raw.endpoint) },
+        endpoint: if raw.endpoint.starts_with('/') {
+            raw.endpoint
+        } else {
+            format!("/{}", raw.endpoint)
+        },
         method,
         token: None,
         max_body,
@@ -164,7 +202,9 @@ fn check_calendar(event: &str, value: &Value) -> Result<Calendar, FieldError> {
             Rhythm::Cron(Cron::parse(&schedule).map_err(|error| at("schedule", error))?)
         }
         (None, Some(interval)) => {
-            let interval = interval.parse::<GoDuration>().map_err(|error| at("interval", error.to_string()))?;
+            let interval = interval
+                .parse::<GoDuration>()
+                .map_err(|error| at("interval", error.to_string()))?;
             if interval.as_nanos() < GoDuration::from_secs(1).as_nanos() / 10 {
                 return Err(at("interval", "must be at least 100ms".into()));
             }
@@ -174,9 +214,13 @@ fn check_calendar(event: &str, value: &Value) -> Result<Calendar, FieldError> {
     };
     let zone = match given(&raw.timezone) {
         None => TimeZone::UTC,
-        Some(name) => TimeZone::get(&name).map_err(|_| at("timezone", format!("{name:?} is not a time zone")))?,
+        Some(name) => TimeZone::get(&name)
+            .map_err(|_| at("timezone", format!("{name:?} is not a time zone")))?,
     };
-    let catchup = raw.persistence.as_ref().and_then(|persistence| persistence.catchup.as_ref());
+    let catchup = raw
+        .persistence
+        .as_ref()
+        .and_then(|persistence| persistence.catchup.as_ref());
     let catch_up = match catchup.filter(|catchup| catchup.enabled) {
         None => None,
         Some(catchup) => Some(match given(&catchup.max_duration) {

@@ -39,11 +39,17 @@ impl Controller for SensorController {
         plan::plan(observed, now)
     }
 
-    async fn apply(&self, observed: &Observed, action: &Action) -> Result<SensorHealth, ReconcileError> {
+    async fn apply(
+        &self,
+        observed: &Observed,
+        action: &Action,
+    ) -> Result<SensorHealth, ReconcileError> {
         let key = &observed.marks.key;
         match (action, &observed.spec) {
             (Action::RemoveFinalizer, _) => {
-                self.shared.set_finalizer::<Sensor>(&observed.marks, plan::FINALIZER, false).await?;
+                self.shared
+                    .set_finalizer::<Sensor>(&observed.marks, plan::FINALIZER, false)
+                    .await?;
             }
             (Action::Run, Ok((sensor, _))) => {
                 if let Some(bus) = self.shared.pool.get(&observed.bus_key) {
@@ -63,7 +69,13 @@ impl Controller for SensorController {
     ) -> Report {
         let failure = done.iter().find_map(|done| done.result.as_ref().err());
         let health = done.iter().find_map(|done| done.result.as_ref().ok());
-        status::report(observed, plan, health, failure.map(ToString::to_string).as_deref(), now)
+        status::report(
+            observed,
+            plan,
+            health,
+            failure.map(ToString::to_string).as_deref(),
+            now,
+        )
     }
 
     fn forget(&self, key: &ObjectKey) {

@@ -13,7 +13,10 @@ use crate::{
     api::{Sensor, fields::SENSOR},
     bus::BusState,
     controller::shared::{Marks, bus_of},
-    sensor::{CheckedSensor, checked::{Problems, check}},
+    sensor::{
+        CheckedSensor,
+        checked::{Problems, check},
+    },
 };
 
 /// What a plan is made from.
@@ -42,7 +45,11 @@ impl SensorController {
             status: root.status_value(),
             findings: SENSOR.findings(&value, "spec"),
             spec: checked.map(|(sensor, problems)| (Arc::new(sensor), problems)),
-            bus: self.shared.pool.get(&bus_key).map(|bus| bus.state().borrow().clone()),
+            bus: self
+                .shared
+                .pool
+                .get(&bus_key)
+                .map(|bus| bus.state().borrow().clone()),
             bus_key,
             marks,
         }

@@ -42,7 +42,13 @@ pub fn report(
     };
     wanted.extend(conditions::unsupported(&observed.findings));
     let owned = [DEPENDENCIES, TRIGGERS, DEPLOYED];
-    let status = conditions::status(&observed.status, wanted, &owned, observed.marks.generation, now);
+    let status = conditions::status(
+        &observed.status,
+        wanted,
+        &owned,
+        observed.marks.generation,
+        now,
+    );
     report.status(&observed.status, &Value::Object(status));
     report
 }
@@ -51,8 +57,18 @@ fn provided(kind: &str, reason: &str, problems: &[String]) -> Condition {
     if problems.is_empty() {
         return conditions::holds(kind);
     }
-    let unsupported = problems.iter().all(|problem| problem.contains("not supported yet"));
-    conditions::fails(kind, if unsupported { "NotSupportedYet" } else { reason }, problems.join("; "))
+    let unsupported = problems
+        .iter()
+        .all(|problem| problem.contains("not supported yet"));
+    conditions::fails(
+        kind,
+        if unsupported {
+            "NotSupportedYet"
+        } else {
+            reason
+        },
+        problems.join("; "),
+    )
 }
 
 fn deployed(
@@ -68,7 +84,11 @@ fn deployed(
             return conditions::fails(DEPLOYED, "NoEventBus", message);
         }
         Some(BusState::Away(reason)) => {
-            return conditions::fails(DEPLOYED, "EventBusNotReady", format!("EventBus {bus}: {reason}"));
+            return conditions::fails(
+                DEPLOYED,
+                "EventBusNotReady",
+                format!("EventBus {bus}: {reason}"),
+            );
         }
         Some(BusState::Ready { .. }) => {}
     }
@@ -76,14 +96,22 @@ fn deployed(
         return conditions::fails(DEPLOYED, "Failed", failure);
     }
     if sensor.triggers.is_empty() {
-        return conditions::fails(DEPLOYED, "NothingToRun", "no trigger of this object can run");
+        return conditions::fails(
+            DEPLOYED,
+            "NothingToRun",
+            "no trigger of this object can run",
+        );
     }
-    let detached = health.map(|health| &health.detached).filter(|detached| !detached.is_empty());
+    let detached = health
+        .map(|health| &health.detached)
+        .filter(|detached| !detached.is_empty());
     match detached {
         None => conditions::holds(DEPLOYED),
         Some(detached) => {
-            let parts: Vec<String> =
-                detached.iter().map(|(place, reason)| format!("{place}: {reason}")).collect();
+            let parts: Vec<String> = detached
+                .iter()
+                .map(|(place, reason)| format!("{place}: {reason}"))
+                .collect();
             conditions::fails(DEPLOYED, "NoEvents", parts.join("; "))
         }
     }

@@ -7,7 +7,11 @@ pub(super) fn admit(filter: &ContextFilter, event: &CloudEvent) -> Result<(), St
         ("type", &filter.type_, &event.type_),
         ("subject", &filter.subject, &event.subject),
         ("source", &filter.source, &event.source),
-        ("datacontenttype", &filter.datacontenttype, &event.datacontenttype),
+        (
+            "datacontenttype",
+            &filter.datacontenttype,
+            &event.datacontenttype,
+        ),
     ];
     for (name, wanted, actual) in pairs {
         if !wanted.is_empty() && wanted != actual {

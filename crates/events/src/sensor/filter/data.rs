@@ -62,19 +62,34 @@ impl DataFilter {
             ">" => Comparator::Greater,
             "<" => Comparator::Less,
             "<=" => Comparator::LessOrEqual,
-            other => return Err(at("comparator", format!("{other:?} is not >=, >, =, !=, < or <="))),
+            other => {
+                return Err(at(
+                    "comparator",
+                    format!("{other:?} is not >=, >, =, !=, < or <="),
+                ));
+            }
         };
-        let template = (!raw.template.is_empty()).then(|| Template::parse(&raw.template)).transpose();
+        let template = (!raw.template.is_empty())
+            .then(|| Template::parse(&raw.template))
+            .transpose();
         let template = template.map_err(|error| at("template", error))?;
         let numbered = raw.value.iter().enumerate();
         // A template makes a text of every value.
-        let kind = if raw.template.is_empty() { raw.type_.as_str() } else { "string" };
+        let kind = if raw.template.is_empty() {
+            raw.type_.as_str()
+        } else {
+            "string"
+        };
         let wanted = match kind {
             "bool" => Wanted::Bool(
                 numbered
                     .map(|(index, text)| {
-                        parse_bool(text)
-                            .ok_or_else(|| at(&format!("value[{index}]"), format!("{text:?} is not a bool")))
+                        parse_bool(text).ok_or_else(|| {
+                            at(
+                                &format!("value[{index}]"),
+                                format!("{text:?} is not a bool"),
+                            )
+                        })
                     })
                     .collect::<Result<_, _>>()?,
             ),
@@ -82,7 +97,10 @@ impl DataFilter {
                 numbered
                     .map(|(index, text)| {
                         text.trim().parse().map_err(|_| {
-                            at(&format!("value[{index}]"), format!("{text:?} is not a number"))
+                            at(
+                                &format!("value[{index}]"),
+                                format!("{text:?} is not a number"),
+                            )
                         })
                     })
                     .collect::<Result<_, _>>()?,
@@ -96,7 +114,12 @@ impl DataFilter {
                     })
                     .collect::<Result<_, _>>()?,
             ),
-            other => return Err(at("type", format!("{other:?} is not bool, number or string"))),
+            other => {
+                return Err(at(
+                    "type",
+                    format!("{other:?} is not bool, number or string"),
+                ));
+            }
         };
         Ok(Self {
             path: raw.path.clone(),
@@ -118,7 +141,11 @@ impl DataFilter {
                 .render(&Value::String(found.text.clone()), now)
                 .map_err(|error| format!("data: {path}: template: {error}"))?,
         };
-        if self.matches(&found, &text)? { Ok(()) } else { Err(format!("data: {path} is {text:?}")) }
+        if self.matches(&found, &text)? {
+            Ok(())
+        } else {
+            Err(format!("data: {path} is {text:?}"))
+        }
     }
 
     fn matches(&self, found: &Found, text: &str) -> Result<bool, String> {
@@ -126,7 +153,8 @@ impl DataFilter {
             Wanted::Bool(wanted) => {
                 let value = match &found.value {
                     Value::Bool(value) => *value,
-                    _ => parse_bool(text).ok_or_else(|| format!("data: {} is not a bool", self.path))?,
+                    _ => parse_bool(text)
+                        .ok_or_else(|| format!("data: {} is not a bool", self.path))?,
                 };
                 Ok(wanted.contains(&value))
             }
@@ -135,7 +163,9 @@ impl DataFilter {
                     .trim()
                     .parse()
                     .map_err(|_| format!("data: {} is not a number", self.path))?;
-                Ok(wanted.iter().any(|wanted| self.comparator.holds(value, *wanted)))
+                Ok(wanted
+                    .iter()
+                    .any(|wanted| self.comparator.holds(value, *wanted)))
             }
             Wanted::Text(wanted) => match self.comparator {
                 // With several values one that does not match is enough.
@@ -148,7 +178,10 @@ impl DataFilter {
 }
 
 impl Comparator {
-    #[expect(clippy::float_cmp, reason = "the manifest asks for exactly this comparison")]
+    #[expect(
+        clippy::float_cmp,
+        reason = "the manifest asks for exactly this comparison"
+    )]
     fn holds(self, value: f64, wanted: f64) -> bool {
         match self {
             Self::GreaterOrEqual => value >= wanted,

@@ -25,7 +25,11 @@ impl ExprFilter {
         }
         let expression = Expression::parse(&raw.expr)
             .map_err(|error| FieldError::new(format!("{path}.expr"), error))?;
-        Ok(Self { text: raw.expr.clone(), expression, fields: raw.fields.clone() })
+        Ok(Self {
+            text: raw.expr.clone(),
+            expression,
+            fields: raw.fields.clone(),
+        })
     }
 
     pub(super) fn admit(&self, json: &str) -> Result<(), String> {

@@ -33,7 +33,10 @@ impl Logic {
         match text {
             None | Some("" | "and") => Ok(Self::And),
             Some("or") => Ok(Self::Or),
-            Some(other) => Err(FieldError::new(path, format!("{other:?} is not `and` or `or`"))),
+            Some(other) => Err(FieldError::new(
+                path,
+                format!("{other:?} is not `and` or `or`"),
+            )),
         }
     }
 
@@ -50,7 +53,11 @@ impl Logic {
                 (Self::Or, Err(reason)) => refusals.push(reason),
             }
         }
-        if some && self == Self::Or { Err(refusals.join("; ")) } else { Ok(()) }
+        if some && self == Self::Or {
+            Err(refusals.join("; "))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -68,9 +75,20 @@ pub struct Filters {
 
 impl Filters {
     /// Checks filters; the error names the field below `path`.
-    pub fn check(path: &str, raw: &sensor::Filters, operator: Option<&str>) -> Result<Self, FieldError> {
-        if raw.script.as_deref().is_some_and(|script| !script.is_empty()) {
-            return Err(FieldError::new(format!("{path}.script"), "not supported yet"));
+    pub fn check(
+        path: &str,
+        raw: &sensor::Filters,
+        operator: Option<&str>,
+    ) -> Result<Self, FieldError> {
+        if raw
+            .script
+            .as_deref()
+            .is_some_and(|script| !script.is_empty())
+        {
+            return Err(FieldError::new(
+                format!("{path}.script"),
+                "not supported yet",
+            ));
         }
         let exprs = raw.exprs.iter().enumerate();
         let data = raw.data.iter().enumerate();
@@ -102,19 +120,31 @@ impl Filters {
     /// Whether the event counts; the error says why not.
     pub fn admit(&self, event: &CloudEvent, now: Timestamp) -> Result<(), String> {
         // Events without payload pass the filters that look at it.
-        let json = if event.data.is_empty() { None } else { Some(data_as_json(event)) };
+        let json = if event.data.is_empty() {
+            None
+        } else {
+            Some(data_as_json(event))
+        };
         let exprs = (!self.exprs.is_empty()).then(|| match &json {
             None => Ok(()),
             Some(Err(reason)) => Err(reason.clone()),
-            Some(Ok(json)) => self.expr_logic.join(self.exprs.iter().map(|filter| filter.admit(json))),
+            Some(Ok(json)) => self
+                .expr_logic
+                .join(self.exprs.iter().map(|filter| filter.admit(json))),
         });
         let data = (!self.data.is_empty()).then(|| match &json {
             None => Ok(()),
             Some(Err(reason)) => Err(reason.clone()),
-            Some(Ok(json)) => self.data_logic.join(self.data.iter().map(|filter| filter.admit(json, now))),
+            Some(Ok(json)) => self
+                .data_logic
+                .join(self.data.iter().map(|filter| filter.admit(json, now))),
         });
-        let context = self.context.as_ref().map(|filter| context::admit(filter, event));
+        let context = self
+            .context
+            .as_ref()
+            .map(|filter| context::admit(filter, event));
         let time = self.time.as_ref().map(|window| window.admit(event));
-        self.logic.join([exprs, data, context, time].into_iter().flatten())
+        self.logic
+            .join([exprs, data, context, time].into_iter().flatten())
     }
 }

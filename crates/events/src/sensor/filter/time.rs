@@ -17,30 +17,47 @@ impl TimeWindow {
     pub(super) fn check(path: &str, raw: &TimeFilter) -> Result<Self, FieldError> {
         let clock = |field: &str, text: &str| {
             Time::strptime("%H:%M:%S", text).map_err(|_| {
-                FieldError::new(format!("{path}.{field}"), format!("{text:?} is not HH:MM:SS"))
+                FieldError::new(
+                    format!("{path}.{field}"),
+                    format!("{text:?} is not HH:MM:SS"),
+                )
             })
         };
         let (start, stop) = (clock("start", &raw.start)?, clock("stop", &raw.stop)?);
         if start == stop {
-            return Err(FieldError::new(format!("{path}.stop"), "must differ from start"));
+            return Err(FieldError::new(
+                format!("{path}.stop"),
+                "must differ from start",
+            ));
         }
         let zone = match raw.timezone.as_deref() {
             None | Some("") => TimeZone::UTC,
             Some(name) => TimeZone::get(name).map_err(|_| {
-                FieldError::new(format!("{path}.timezone"), format!("{name:?} is not a time zone"))
+                FieldError::new(
+                    format!("{path}.timezone"),
+                    format!("{name:?} is not a time zone"),
+                )
             })?,
         };
         Ok(Self { start, stop, zone })
     }
 
     pub(super) fn admit(&self, event: &CloudEvent) -> Result<(), String> {
-        let at = event.timestamp().ok_or("the event has no time")?.to_zoned(self.zone.clone()).time();
+        let at = event
+            .timestamp()
+            .ok_or("the event has no time")?
+            .to_zoned(self.zone.clone())
+            .time();
         let inside = if self.start < self.stop {
             at >= self.start && at < self.stop
         } else {
             // Over midnight.
             at >= self.start || at < self.stop
         };
-        if inside { Ok(()) } else { Err(format!("{at} is outside {} to {}", self.start, self.stop)) }
+        if inside {
+            Ok(())
+        } else {
+            Err(format!("{at} is outside {} to {}", self.start, self.stop))
+        }
     }
 }

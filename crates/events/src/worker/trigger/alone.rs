@@ -38,11 +38,17 @@ pub(super) async fn run(context: Context) {
     let mut running: JoinSet<(Place, Outcome)> = JoinSet::new();
     let mut done = Remembered::default();
     let mut beat = tokio::time::interval(BEAT);
-    let limit = if context.trigger.at_least_once { 1 } else { AT_ONCE };
+    let limit = if context.trigger.at_least_once {
+        1
+    } else {
+        AT_ONCE
+    };
     let mut next_allowed = Instant::now();
     loop {
         while running.len() < limit && Instant::now() >= next_allowed {
-            let Some(held) = waiting.pop_front() else { break };
+            let Some(held) = waiting.pop_front() else {
+                break;
+            };
             if let Some(spacing) = context.trigger.spacing {
                 next_allowed = Instant::now() + spacing.0;
             }
@@ -72,7 +78,9 @@ pub(super) async fn run(context: Context) {
     }
     // What was not begun goes back at once; what was begun is finished.
     for held in waiting {
-        in_hand.answer((held.sequence, held.dependency), AckKind::Nak(None)).await;
+        in_hand
+            .answer((held.sequence, held.dependency), AckKind::Nak(None))
+            .await;
     }
     while !running.is_empty() {
         tokio::select! {
@@ -92,7 +100,9 @@ async fn finish(
             done.insert(place);
             in_hand.answer(place, AckKind::Ack).await;
         }
-        Ok((place, Outcome::Again(pause))) => in_hand.answer(place, AckKind::Nak(Some(pause))).await,
+        Ok((place, Outcome::Again(pause))) => {
+            in_hand.answer(place, AckKind::Nak(Some(pause))).await
+        }
         Ok((place, Outcome::Leave)) => in_hand.answer(place, AckKind::Nak(None)).await,
         Err(panicked) => {
             // The message stays in hand and is delivered again after a restart.
@@ -114,8 +124,14 @@ async fn judge_and_act(context: &Context, held: &Held) -> Outcome {
         Err(error) => {
             let firing = context.firing(held.stream, &set, Events::new());
             tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, %error, "message parked");
-            let parked = context.park(&firing, 0, &error.to_string(), held.body.clone()).await;
-            return if parked { Outcome::Done } else { Outcome::Again(DEAD_LETTER_PAUSE) };
+            let parked = context
+                .park(&firing, 0, &error.to_string(), held.body.clone())
+                .await;
+            return if parked {
+                Outcome::Done
+            } else {
+                Outcome::Again(DEAD_LETTER_PAUSE)
+            };
         }
     };
     if let Verdict::Discarded(reason) = dependency.judge(&event, context.clock.now()) {
@@ -129,7 +145,10 @@ async fn judge_and_act(context: &Context, held: &Held) -> Outcome {
         Tried::Again(pause) => Outcome::Again(pause),
         Tried::NotLeading => Outcome::Leave,
         Tried::Spent(reason) => {
-            if context.bury(&firing, held.count, &reason, held.body.clone()).await {
+            if context
+                .bury(&firing, held.count, &reason, held.body.clone())
+                .await
+            {
                 Outcome::Done
             } else {
                 Outcome::Again(DEAD_LETTER_PAUSE)
@@ -150,7 +169,10 @@ impl Remembered {
     /// Sequences of another stream are other messages.
     fn for_stream(&mut self, stream: i128) {
         if self.stream != stream {
-            *self = Self { stream, ..Self::default() };
+            *self = Self {
+                stream,
+                ..Self::default()
+            };
         }
     }
 

@@ -59,8 +59,17 @@ impl Context {
 
     /// All tries of the trigger are spent: runs the last resort, and parks the events when there is none
     /// or it failed too. False when the events could not be parked now.
-    pub(super) async fn bury(&self, firing: &Firing, tries: u32, reason: &str, body: Bytes) -> bool {
-        self.metrics.retries_failed.with_label_values(&self.labels()).inc();
+    pub(super) async fn bury(
+        &self,
+        firing: &Firing,
+        tries: u32,
+        reason: &str,
+        body: Bytes,
+    ) -> bool {
+        self.metrics
+            .retries_failed
+            .with_label_values(&self.labels())
+            .inc();
         let mut reason = reason.to_owned();
         if let Some((task, retry)) = &self.trigger.last_resort {
             match self.last_resort(task, retry, firing).await {
@@ -77,7 +86,11 @@ impl Context {
             ..ObjectReference::default()
         };
         let note = format!("trigger {}: {reason}", firing.trigger);
-        self.events.emit("sensor-controller", about, EventNote::warning("TriggerFailed", note));
+        self.events.emit(
+            "sensor-controller",
+            about,
+            EventNote::warning("TriggerFailed", note),
+        );
         self.park(firing, tries, &reason, body).await
     }
 
@@ -96,14 +109,23 @@ impl Context {
     }
 
     /// Publishes what could not be acted on to the dead letters. False when that was not possible.
-    pub(super) async fn park(&self, firing: &Firing, tries: u32, reason: &str, body: Bytes) -> bool {
+    pub(super) async fn park(
+        &self,
+        firing: &Firing,
+        tries: u32,
+        reason: &str,
+        body: Bytes,
+    ) -> bool {
         let subject = dead_letter_subject(&firing.sensor.name, &firing.trigger);
         let mut headers = HeaderMap::new();
         headers.insert("Sensor", firing.sensor.to_string().as_str());
         headers.insert("Trigger", one_line(&firing.trigger).as_str());
         headers.insert("Reason", one_line(reason).as_str());
         headers.insert("Tries", tries.to_string().as_str());
-        let outcome = self.bus.publish_with(&subject, &firing.id, body, headers).await;
+        let outcome = self
+            .bus
+            .publish_with(&subject, &firing.id, body, headers)
+            .await;
         if let Err(error) = &outcome {
             tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, %error, "cannot park a failed event; keeping it");
         }
@@ -113,7 +135,9 @@ impl Context {
 
 /// Headers hold one line.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// The body of a dead letter for several events: each under its dependency.

@@ -26,7 +26,11 @@ pub(super) const BEAT: Duration = Duration::from_millis(ACK_WAIT.as_millis() as 
 /// What comes from the bus.
 pub(super) enum Incoming {
     /// The consumer of a dependency is in place; everything up to `delivered` was handed out before.
-    Attached { dependency: usize, stream: i128, delivered: u64 },
+    Attached {
+        dependency: usize,
+        stream: i128,
+        delivered: u64,
+    },
     /// A message.
     Message(Held),
 }
@@ -71,8 +75,13 @@ async fn pull_for_ever(context: &Context, index: usize, sender: &mpsc::Sender<In
     let dependency = &context.trigger.dependencies[index];
     let mut told = String::new();
     loop {
-        if tokio::time::timeout(PAUSE, context.bus.ready()).await.is_err() {
-            context.health.set(&dependency.name, Some("the bus is away".to_owned()));
+        if tokio::time::timeout(PAUSE, context.bus.ready())
+            .await
+            .is_err()
+        {
+            context
+                .health
+                .set(&dependency.name, Some("the bus is away".to_owned()));
             context.bus.ready().await;
         }
         match pull(context, index, sender).await {
@@ -96,9 +105,17 @@ async fn pull_for_ever(context: &Context, index: usize, sender: &mpsc::Sender<In
 }
 
 /// Pulls until something is wrong; `Ok` when nobody listens any more.
-async fn pull(context: &Context, index: usize, sender: &mpsc::Sender<Incoming>) -> Result<(), String> {
+async fn pull(
+    context: &Context,
+    index: usize,
+    sender: &mpsc::Sender<Incoming>,
+) -> Result<(), String> {
     let dependency = &context.trigger.dependencies[index];
-    let durable = bus::durable(&context.sensor.key.name, &context.trigger.name, &dependency.name);
+    let durable = bus::durable(
+        &context.sensor.key.name,
+        &context.trigger.name,
+        &dependency.name,
+    );
     let attached = context
         .bus
         .attach(&durable, &dependency.subject())
@@ -116,7 +133,15 @@ async fn pull(context: &Context, index: usize, sender: &mpsc::Sender<Incoming>) 
         .map_err(|error| error.to_string())?;
     let delivered = attached.consumer.cached_info().delivered.stream_sequence;
     let stream = attached.stream;
-    if sender.send(Incoming::Attached { dependency: index, stream, delivered }).await.is_err() {
+    if sender
+        .send(Incoming::Attached {
+            dependency: index,
+            stream,
+            delivered,
+        })
+        .await
+        .is_err()
+    {
         return Ok(());
     }
     context.health.set(&dependency.name, None);
@@ -135,7 +160,9 @@ async fn pull(context: &Context, index: usize, sender: &mpsc::Sender<Incoming>) 
             }
         };
         silent = 0;
-        let Some(place) = delivery(&message) else { continue };
+        let Some(place) = delivery(&message) else {
+            continue;
+        };
         let (message, acker) = message.split();
         let held = Held {
             dependency: index,
@@ -162,7 +189,9 @@ impl InHand {
     /// Takes a delivery; false when the same message is in hand already, which then gets the newer way
     /// to be answered.
     pub(super) fn take(&mut self, held: &Held) -> bool {
-        self.0.insert((held.sequence, held.dependency), held.acker.clone()).is_none()
+        self.0
+            .insert((held.sequence, held.dependency), held.acker.clone())
+            .is_none()
     }
 
     /// Answers a message and lets go of it.

@@ -114,7 +114,11 @@ enum Pause {
 impl Lane {
     fn take(&mut self, message: Incoming) {
         match message {
-            Incoming::Attached { dependency, stream, delivered } => {
+            Incoming::Attached {
+                dependency,
+                stream,
+                delivered,
+            } => {
                 if self.stream != Some(stream) {
                     // Sequences of another stream are other messages.
                     self.stream = Some(stream);
@@ -149,11 +153,16 @@ impl Lane {
     }
 
     /// Does the next thing that can be done.
-    async fn advance(&mut self, incoming: &mut mpsc::Receiver<Incoming>) -> Result<Pause, BusError> {
+    async fn advance(
+        &mut self,
+        incoming: &mut mpsc::Receiver<Incoming>,
+    ) -> Result<Pause, BusError> {
         while let Ok(message) = incoming.try_recv() {
             self.take(message);
         }
-        let Some(stream) = self.stream else { return Ok(Pause::Idle) };
+        let Some(stream) = self.stream else {
+            return Ok(Pause::Idle);
+        };
         if let Some(running) = &self.running {
             if !running.task.is_finished() {
                 return Ok(Pause::Idle);
@@ -190,9 +199,17 @@ impl Lane {
                 continue;
             }
             let name = &self.context.trigger.dependencies[other].name;
-            let durable = bus::durable(&self.context.sensor.key.name, &self.context.trigger.name, name);
-            let consumer =
-                self.context.bus.context.get_consumer_from_stream::<pull::Config, _, _>(durable, STREAM).await;
+            let durable = bus::durable(
+                &self.context.sensor.key.name,
+                &self.context.trigger.name,
+                name,
+            );
+            let consumer = self
+                .context
+                .bus
+                .context
+                .get_consumer_from_stream::<pull::Config, _, _>(durable, STREAM)
+                .await;
             let Ok(consumer) = consumer else { return false };
             let info = consumer.cached_info();
             if info.num_pending > 0 || info.delivered.stream_sequence > seen.last {
@@ -204,8 +221,12 @@ impl Lane {
     }
 
     async fn process(&mut self, place: Place) -> Result<(), BusError> {
-        let Some(memory) = &mut self.memory else { return Ok(()) };
-        let Some(held) = self.queue.get(&place) else { return Ok(()) };
+        let Some(memory) = &mut self.memory else {
+            return Ok(());
+        };
+        let Some(held) = self.queue.get(&place) else {
+            return Ok(());
+        };
         let context = &self.context;
         let dependency = &context.trigger.dependencies[held.dependency];
         let event = match CloudEvent::decode(&held.body) {
@@ -254,7 +275,9 @@ impl Lane {
 
     /// Fires a set whose action a restart interrupted.
     async fn resume(&mut self, set: BTreeMap<String, u64>, stream: i128) -> Result<(), BusError> {
-        let Some(memory) = &self.memory else { return Ok(()) };
+        let Some(memory) = &self.memory else {
+            return Ok(());
+        };
         let events = memory.events(&self.context, &set).await?;
         let firing = self.context.firing(stream, &set, events);
         tracing::info!(sensor = %firing.sensor, trigger = %firing.trigger, firing = firing.id, "an interrupted action is taken up again");
@@ -274,15 +297,26 @@ impl Lane {
                 true
             })
         });
-        self.running = Some(Running { set, place, task, ended });
+        self.running = Some(Running {
+            set,
+            place,
+            task,
+            ended,
+        });
     }
 
     /// Looks whether the action has ended, and records that.
     async fn settle(&mut self) -> Result<Pause, BusError> {
-        if self.running.as_ref().is_some_and(|running| !running.task.is_finished()) {
+        if self
+            .running
+            .as_ref()
+            .is_some_and(|running| !running.task.is_finished())
+        {
             return Ok(Pause::Order);
         }
-        let Some(running) = self.running.take() else { return Ok(Pause::None) };
+        let Some(running) = self.running.take() else {
+            return Ok(Pause::None);
+        };
         if !running.task.await.unwrap_or(true) {
             // Stopping, or not the leader: the ledger says what is owed.
             self.memory = None;

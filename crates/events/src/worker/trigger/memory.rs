@@ -42,10 +42,18 @@ pub(super) struct Memory {
 impl Memory {
     /// Reads the state; what belongs to another condition or stream is dropped.
     pub(super) async fn load(context: &Context, stream: i128) -> Result<Self, BusError> {
-        let store = context.bus.bucket(&bus::bucket(&context.sensor.key.name)).await?;
+        let store = context
+            .bus
+            .bucket(&bus::bucket(&context.sensor.key.name))
+            .await?;
         let trigger = context.trigger.name.clone();
-        let mut memory =
-            Self { store, trigger, ledger: Ledger::default(), revision: 0, saved: BTreeMap::new() };
+        let mut memory = Self {
+            store,
+            trigger,
+            ledger: Ledger::default(),
+            revision: 0,
+            saved: BTreeMap::new(),
+        };
         let fresh = memory.check_expression(context).await?;
         if let Some((value, revision)) = read(&memory.store, &memory.key("_ledger")).await? {
             memory.ledger = serde_json::from_slice(&value).unwrap_or_default();
@@ -58,14 +66,24 @@ impl Memory {
                 erase(&memory.store, &key).await?;
                 continue;
             }
-            let Some((value, revision)) = read(&memory.store, &key).await? else { continue };
-            let saved = serde_json::from_slice::<Saved>(&value).ok().and_then(|saved| {
-                let event = CloudEvent::decode(saved.event.to_string().as_bytes()).ok()?;
-                Some(SavedEvent { sequence: saved.stream_seq, revision, event })
-            });
+            let Some((value, revision)) = read(&memory.store, &key).await? else {
+                continue;
+            };
+            let saved = serde_json::from_slice::<Saved>(&value)
+                .ok()
+                .and_then(|saved| {
+                    let event = CloudEvent::decode(saved.event.to_string().as_bytes()).ok()?;
+                    Some(SavedEvent {
+                        sequence: saved.stream_seq,
+                        revision,
+                        event,
+                    })
+                });
             match saved {
-                Some(saved) => drop(memory.saved.insert(dependency.name.clone(), saved)),
-                None => erase(&memory.store, &key).await?,
+                Some(saved) if !memory.ledger.is_leftover(&dependency.name, saved.sequence) => {
+                    memory.saved.insert(dependency.name.clone(), saved);
+                }
+                _ => erase(&memory.store, &key).await?,
             }
         }
         Ok(memory)
@@ -78,11 +96,23 @@ impl Memory {
         match read(&self.store, &key).await? {
             Some((value, _)) if value == text.as_bytes() => Ok(false),
             Some((_, revision)) => {
-                write(&self.store, &key, Bytes::copy_from_slice(text.as_bytes()), revision).await?;
+                write(
+                    &self.store,
+                    &key,
+                    Bytes::copy_from_slice(text.as_bytes()),
+                    revision,
+                )
+                .await?;
                 Ok(true)
             }
             None => {
-                write(&self.store, &key, Bytes::copy_from_slice(text.as_bytes()), 0).await?;
+                write(
+                    &self.store,
+                    &key,
+                    Bytes::copy_from_slice(text.as_bytes()),
+                    0,
+                )
+                .await?;
                 Ok(false)
             }
         }
@@ -94,12 +124,22 @@ impl Memory {
 
     /// What to do with an event.
     pub(super) fn step(&self, context: &Context, dependency: &str, sequence: u64) -> Step {
-        let saved = self.saved.iter().map(|(name, saved)| (name.clone(), saved.sequence)).collect();
-        self.ledger.step(&context.trigger.condition, &saved, dependency, sequence)
+        let saved = self
+            .saved
+            .iter()
+            .map(|(name, saved)| (name.clone(), saved.sequence))
+            .collect();
+        self.ledger
+            .step(&context.trigger.condition, &saved, dependency, sequence)
     }
 
     /// Saves an event under its dependency.
-    pub(super) async fn save(&mut self, dependency: &str, held: &Held, event: CloudEvent) -> Result<(), BusError> {
+    pub(super) async fn save(
+        &mut self,
+        dependency: &str,
+        held: &Held,
+        event: CloudEvent,
+    ) -> Result<(), BusError> {
         let saved = Saved {
             stream_seq: held.sequence,
             consumer_seq: held.consumer_sequence,
@@ -109,7 +149,14 @@ impl Memory {
         let value = serde_json::to_vec(&saved).expect("an event is always JSON");
         let known = self.saved.get(dependency).map_or(0, |saved| saved.revision);
         let revision = write(&self.store, &self.key(dependency), value.into(), known).await?;
-        self.saved.insert(dependency.to_owned(), SavedEvent { sequence: held.sequence, revision, event });
+        self.saved.insert(
+            dependency.to_owned(),
+            SavedEvent {
+                sequence: held.sequence,
+                revision,
+                event,
+            },
+        );
         Ok(())
     }
 
@@ -124,7 +171,11 @@ impl Memory {
             self.write_ledger(self.ledger.end()).await?;
         }
         for (name, sequence) in set {
-            if self.saved.get(name).is_some_and(|saved| saved.sequence <= *sequence) {
+            if self
+                .saved
+                .get(name)
+                .is_some_and(|saved| saved.sequence <= *sequence)
+            {
                 erase(&self.store, &self.key(name)).await?;
                 self.saved.remove(name);
             }
@@ -134,7 +185,13 @@ impl Memory {
 
     async fn write_ledger(&mut self, next: Ledger) -> Result<(), BusError> {
         let value = serde_json::to_vec(&next).expect("numbers and names are always JSON");
-        self.revision = write(&self.store, &self.key("_ledger"), value.into(), self.revision).await?;
+        self.revision = write(
+            &self.store,
+            &self.key("_ledger"),
+            value.into(),
+            self.revision,
+        )
+        .await?;
         self.ledger = next;
         Ok(())
     }
@@ -152,7 +209,11 @@ impl Memory {
     ) -> Result<Events, BusError> {
         let mut events = Events::new();
         for (name, sequence) in set {
-            if let Some(saved) = self.saved.get(name).filter(|saved| saved.sequence == *sequence) {
+            if let Some(saved) = self
+                .saved
+                .get(name)
+                .filter(|saved| saved.sequence == *sequence)
+            {
                 events.insert(name.clone(), saved.event.clone());
                 continue;
             }

@@ -58,7 +58,10 @@ impl Context {
     /// `stream`.
     fn firing(&self, stream: i128, set: &BTreeMap<String, u64>, events: Events) -> Firing {
         let mut hash = Sha256::new();
-        hash.update(format!("{}/{}/{stream}", self.sensor.uid, self.trigger.name));
+        hash.update(format!(
+            "{}/{}/{stream}",
+            self.sensor.uid, self.trigger.name
+        ));
         for (name, sequence) in set {
             hash.update(format!("/{name}={sequence}"));
         }
@@ -74,7 +77,11 @@ impl Context {
     }
 
     fn labels(&self) -> [&str; 3] {
-        [&self.sensor.key.namespace, &self.sensor.key.name, &self.trigger.name]
+        [
+            &self.sensor.key.namespace,
+            &self.sensor.key.name,
+            &self.trigger.name,
+        ]
     }
 }
 

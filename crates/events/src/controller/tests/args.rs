@@ -1,0 +1,27 @@
+use std::ffi::OsString;
+
+use crate::args::{Cli, Command, parse};
+
+fn parsed(arguments: &[&str]) -> (Cli, Vec<String>) {
+    let all = std::iter::once("events").chain(arguments.iter().copied()).map(OsString::from);
+    parse(all).expect("accepted")
+}
+
+#[test]
+fn upstream_flags_are_accepted() {
+    let (Cli { command: Command::Controller(args) }, unknown) = parsed(&[
+        "controller", "--namespaced", "--managed-namespace", "a", "--leader-election=false",
+        "--metrics-port", "1", "--health-port=2", "--log-level", "debug", "--klog-level", "3",
+    ]);
+    assert!(args.namespaced && !args.leader.enabled);
+    assert_eq!(args.managed_namespace.as_deref(), Some("a"));
+    assert_eq!((args.metrics_port, args.health_port), (1, 2));
+    assert!(unknown.is_empty());
+}
+
+#[test]
+fn flags_that_nobody_knows_are_named_and_do_not_stop_the_start() {
+    let (_, unknown) = parsed(&["controller", "--eventsource-image", "x", "--fancy=1", "--alone"]);
+    assert_eq!(unknown, ["--eventsource-image", "--fancy", "--alone"]);
+    assert!(parse(["events", "sensor"].map(OsString::from)).is_err());
+}

@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use reconcile_core::object::ObjectKey;
+use serde_json::{Value, json};
+
+use super::{conditions, marks, now};
+use crate::{
+    api::fields::SENSOR,
+    bus::BusState,
+    controller::sensor::{Action, Observed, plan::plan, status::report},
+    sensor::checked::check,
+    worker::SensorHealth,
+};
+
+fn observed(spec: &Value) -> Observed {
+    let checked = check(&ObjectKey::new("ns", "s"), "uid-1", spec);
+    Observed {
+        marks: marks("s"),
+        status: Value::Null,
+        findings: SENSOR.findings(spec, "spec"),
+        spec: checked.map(|(sensor, problems)| (Arc::new(sensor), problems)),
+        bus_key: ObjectKey::new("ns", "default"),
+        bus: Some(BusState::Ready { stream: 1 }),
+    }
+}
+
+fn told(observed: &Observed, detached: &[(&str, &str)]) -> String {
+    let detached = detached.iter().map(|(place, why)| ((*place).to_owned(), (*why).to_owned())).collect();
+    let health = SensorHealth { detached };
+    conditions(&report(observed, &plan(observed, now()), Some(&health), None, now()))
+}
+
+fn good() -> Value {
+    json!({
+        "dependencies": [{"name": "a", "eventSourceName": "src", "eventName": "e"}],
+        "triggers": [{"template": {"name": "t", "log": {}}}],
+    })
+}
+
+#[test]
+fn a_good_sensor_runs() {
+    let sensor = observed(&good());
+    assert_eq!(plan(&sensor, now()).actions, [Action::Run]);
+    assert_eq!(told(&sensor, &[]), "DependenciesProvided=True\nDeployed=True\nTriggersProvided=True");
+    assert_eq!(
+        told(&sensor, &[("t/a", "the bus is away")]).lines().nth(1),
+        Some("Deployed=False NoEvents t/a: the bus is away")
+    );
+}
+
+#[test]
+fn fields_without_effect_are_named() {
+    let mut spec = good();
+    spec["template"] = json!({"serviceAccountName": "x", "container": {"image": "y"}});
+    spec["loggingFields"] = json!({"a": "b"});
+    spec["replicas"] = json!(2);
+    spec["triggers"][0]["unheardOf"] = json!(1);
+    let told = told(&observed(&spec), &[]);
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn triggers_of_other_types_are_named_and_the_rest_runs() {
+    let mut spec = good();
+    spec["triggers"] = json!([
+        {"template": {"name": "t", "log": {}}},
+        {"template": {"name": "w", "argoWorkflow": {"operation": "submit"}}},
+    ]);
+    let sensor = observed(&spec);
+    assert_eq!(plan(&sensor, now()).actions, [Action::Run]);
+    insta::assert_snapshot!(told(&sensor, &[]));
+}
+
+#[test]
+fn an_unreadable_spec_stops_the_sensor_and_says_where() {
+    let sensor = observed(&json!({"dependencies": 5}));
+    assert_eq!(plan(&sensor, now()).actions, [Action::Pause]);
+    assert!(told(&sensor, &[]).starts_with("DependenciesProvided=False InvalidSpec spec.dependencies: "));
+}
+
+#[test]
+fn a_second_report_of_the_same_says_nothing() {
+    let mut sensor = observed(&good());
+    let plan = plan(&sensor, now());
+    let first = report(&sensor, &plan, Some(&SensorHealth::default()), None, now());
+    sensor.status = first.patches[0].body["status"].clone();
+    let later = "2026-01-02T04:00:00Z".parse().expect("a time");
+    assert!(report(&sensor, &plan, Some(&SensorHealth::default()), None, later).patches.is_empty());
+}

@@ -1,0 +1,138 @@
+//! What is said about Sensors that cannot run as they are.
+
+use reconcile_core::object::ObjectKey;
+use serde_json::{Value, json};
+
+use crate::sensor::checked::{CheckedSensor, Problems, check};
+
+fn checked(spec: &Value) -> (CheckedSensor, Problems) {
+    check(&ObjectKey::new("ns", "sensor"), "uid", spec).expect("decodes")
+}
+
+fn dependency(name: &str) -> Value {
+    json!({"name": name, "eventSourceName": "src", "eventName": name})
+}
+
+fn trigger(name: &str) -> Value {
+    json!({"template": {"name": name, "log": {}}})
+}
+
+#[test]
+fn a_plain_sensor_waits_for_all_dependencies_as_the_default_account() {
+    let (sensor, problems) = checked(&json!({
+        "dependencies": [dependency("a"), dependency("b")],
+        "triggers": [trigger("t")],
+    }));
+    assert_eq!(problems, Problems::default());
+    assert_eq!(sensor.service_account, "default");
+    assert_eq!(sensor.bus, "default");
+    assert!(!sensor.triggers[0].is_alone());
+    assert_eq!(sensor.triggers[0].dependencies.len(), 2);
+    assert_eq!(
+        sensor.triggers[0].dependencies[0].subject(),
+        "default.src.a"
+    );
+}
+
+#[test]
+fn a_trigger_only_listens_to_what_its_condition_names() {
+    let mut wanted = trigger("t");
+    wanted["template"]["conditions"] = json!("a || b");
+    let (sensor, problems) = checked(&json!({
+        "dependencies": [dependency("a"), dependency("b"), dependency("c")],
+        "triggers": [wanted],
+    }));
+    assert_eq!(problems, Problems::default());
+    assert!(sensor.triggers[0].is_alone());
+    let names: Vec<_> = sensor.triggers[0]
+        .dependencies
+        .iter()
+        .map(|d| d.name.as_str())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[test]
+fn one_bad_part_does_not_stop_the_others() {
+    let mut kafka = trigger("to-kafka");
+    kafka["template"] = json!({"name": "to-kafka", "kafka": {"url": "x"}});
+    let mut unknown = trigger("unknown");
+    unknown["template"]["conditions"] = json!("a && nobody");
+    let mut on_bad = trigger("on-bad");
+    on_bad["template"]["conditions"] = json!("scripted");
+    let mut good = trigger("good");
+    good["template"]["conditions"] = json!("a");
+    let mut scripted = dependency("scripted");
+    scripted["filters"] = json!({"script": "return true"});
+    let mut wrong = dependency("wrong");
+    wrong["eventName"] = json!("has.dot");
+    let (sensor, problems) = checked(&json!({
+        "dependencies": [dependency("a"), scripted, wrong, dependency("a"), {"name": 3}],
+        "triggers": [
+            kafka, unknown, on_bad, good, trigger("good"),
+            {"template": {"name": "http", "http": {"url": "ftp://x"}}},
+            {"template": {"name": "k8s", "k8s": {"operation": "create", "source": {"resource": {"kind": "Pod"}}}}},
+            {"template": {"name": "params", "http": {"url": "http://x", "parameters": [{"dest": "url"}]}}},
+            {"template": {"name": "two", "log": {}, "http": {"url": "http://x"}}},
+            {"template": {"name": "none"}},
+            {"template": {"log": {}}},
+            "nonsense",
+        ],
+    }));
+    let names: Vec<_> = sensor
+        .triggers
+        .iter()
+        .map(|trigger| trigger.name.as_str())
+        .collect();
+    assert_eq!(names, ["good"]);
+    insta::assert_snapshot!(format!(
+        "{}\n--\n{}",
+        problems.dependencies.join("\n"),
+        problems.triggers.join("\n")
+    ));
+}
+
+#[test]
+fn a_sensor_of_another_form_is_refused_with_the_path() {
+    let key = ObjectKey::new("ns", "sensor");
+    let error = check(&key, "uid", &json!({"dependencies": "all"})).expect_err("refused");
+    assert!(
+        error.to_string().starts_with("spec.dependencies: "),
+        "{error}"
+    );
+    let (_, problems) = checked(&json!({}));
+    assert_eq!(
+        problems.dependencies,
+        ["spec.dependencies: at least one is needed"]
+    );
+    assert_eq!(problems.triggers, ["spec.triggers: at least one is needed"]);
+}
+
+#[test]
+fn nulls_are_absent_except_inside_embedded_resources() {
+    let (sensor, problems) = checked(&json!({
+        "dependencies": [{"name": "a", "eventSourceName": "s", "eventName": "e", "filters": null}],
+        "triggers": [{
+            "retryStrategy": null,
+            "template": {"name": "t", "http": null, "k8s": {
+                "operation": "patch",
+                "source": {"resource": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"gone": null}}},
+            }},
+        }],
+    }));
+    assert_eq!(problems, Problems::default());
+    let action = sensor.triggers[0]
+        .task
+        .fixed
+        .clone()
+        .expect("nothing patches it");
+    let crate::trigger::Action::K8s(action) = action.as_ref() else {
+        panic!("a k8s trigger")
+    };
+    let source = action
+        .source
+        .as_ref()
+        .and_then(|source| source.resource.as_ref())
+        .expect("resource");
+    assert_eq!(source["data"], json!({"gone": null}));
+}

@@ -1,0 +1,186 @@
+use serde_json::{Value, json};
+
+use super::{event, now};
+use crate::{api::sensor, event::CloudEvent, sensor::filter::Filters};
+
+fn filters(value: Value, operator: Option<&str>) -> Filters {
+    let raw: sensor::Filters = serde_json::from_value(value).expect("filters");
+    Filters::check("spec.dependencies[0].filters", &raw, operator).expect("valid filters")
+}
+
+fn admits(value: Value, event: &CloudEvent) -> bool {
+    filters(value, None).admit(event, now()).is_ok()
+}
+
+fn data(path: &str, kind: &str, comparator: &str, values: &[&str]) -> Value {
+    json!({"data": [{"path": path, "type": kind, "comparator": comparator, "value": values}]})
+}
+
+#[test]
+fn data_filters_compare_by_type() {
+    let event = event(r#"{"n": 7, "s": "release/1.2", "b": true, "t": "12.5"}"#);
+    let cases = [
+        (data("n", "number", ">=", &["7"]), true),
+        (data("n", "number", ">", &["7"]), false),
+        (data("n", "number", "<", &["3", "8"]), true),
+        (data("n", "number", "!=", &["7"]), false),
+        (data("n", "number", "", &["7.0"]), true),
+        (data("t", "number", "=", &["12.5"]), true),
+        (data("s", "number", "=", &["1"]), false),
+        (data("b", "bool", "", &["true"]), true),
+        (data("b", "bool", "!=", &["true"]), true),
+        (data("b", "bool", "", &["false"]), false),
+        // Regular expressions match anywhere in the text.
+        (data("s", "string", "", &["1.2"]), true),
+        (data("s", "string", "", &["^1.2"]), false),
+        (data("s", "string", "!=", &["1.2"]), false),
+        (data("s", "string", "!=", &["1.2", "nothing"]), true),
+        (data("s", "string", ">", &["a"]), false),
+        (data("absent", "string", "", &["x"]), false),
+    ];
+    for (filter, expected) in cases {
+        assert_eq!(admits(filter.clone(), &event), expected, "{filter}");
+    }
+}
+
+#[test]
+fn a_template_makes_a_text_of_the_value() {
+    let event = event(r#"{"n": 7, "s": "Hello"}"#);
+    let filter = json!({"data": [
+        {"path": "s", "type": "number", "value": ["^HELLO$"], "template": "{{ .Input | upper }}"}
+    ]});
+    assert!(admits(filter, &event));
+}
+
+#[test]
+fn data_filters_are_joined_by_their_operator() {
+    let event = event(r#"{"a": 1}"#);
+    let both = json!([
+        {"path": "a", "type": "number", "value": ["1"]},
+        {"path": "a", "type": "number", "value": ["2"]},
+    ]);
+    assert!(!admits(json!({"data": both}), &event));
+    assert!(admits(
+        json!({"data": both, "dataLogicalOperator": "or"}),
+        &event
+    ));
+}
+
+#[test]
+fn expressions_speak_of_named_values() {
+    let event = event(r#"{"n": 7, "s": "x"}"#);
+    let expr = |text: &str, fields: Value| json!({"exprs": [{"expr": text, "fields": fields}]});
+    let n = json!([{"path": "n", "name": "n"}]);
+    assert!(admits(expr("n > 6 && n < 8", n.clone()), &event));
+    assert!(!admits(expr("n == 8", n.clone()), &event));
+    assert!(admits(
+        expr("s == \"x\"", json!([{"path": "s", "name": "s"}])),
+        &event
+    ));
+    // Without values it is skipped; with a value that is not there it refuses.
+    assert!(admits(expr("n == 8", json!([])), &event));
+    assert!(!admits(
+        expr("m == 8", json!([{"path": "m", "name": "m"}])),
+        &event
+    ));
+}
+
+#[test]
+fn the_context_must_match_exactly_where_it_is_given() {
+    let event = event("{}");
+    assert!(admits(
+        json!({"context": {"source": "src", "type": ""}}),
+        &event
+    ));
+    assert!(!admits(json!({"context": {"source": "sr"}}), &event));
+    assert!(!admits(json!({"context": {"subject": "pull"}}), &event));
+}
+
+#[test]
+fn the_time_window_includes_its_start_and_may_wrap() {
+    let at = |time: &str| CloudEvent {
+        time: time.into(),
+        ..event("{}")
+    };
+    let window = json!({"time": {"start": "03:04:05", "stop": "04:00:00"}});
+    assert!(admits(window.clone(), &at("2026-01-02T03:04:05Z")));
+    assert!(!admits(window.clone(), &at("2026-01-02T03:04:04Z")));
+    assert!(!admits(window, &at("2026-01-02T04:00:00Z")));
+    let night = json!({"time": {"start": "22:00:00", "stop": "06:00:00"}});
+    assert!(admits(night.clone(), &at("2026-01-02T23:00:00Z")));
+    assert!(admits(night.clone(), &at("2026-01-02T05:59:59Z")));
+    assert!(!admits(night, &at("2026-01-02T12:00:00Z")));
+    let there =
+        json!({"time": {"start": "08:00:00", "stop": "09:00:00", "timezone": "Asia/Tokyo"}});
+    assert!(admits(there, &at("2026-01-01T23:30:00Z")));
+}
+
+#[test]
+fn the_kinds_of_filters_are_joined_by_the_operator_of_the_dependency() {
+    let event = event(r#"{"a": 1}"#);
+    let raw = json!({
+        "data": [{"path": "a", "type": "number", "value": ["2"]}],
+        "context": {"source": "src"},
+    });
+    assert!(filters(raw.clone(), None).admit(&event, now()).is_err());
+    assert!(filters(raw, Some("or")).admit(&event, now()).is_ok());
+    // An operator without filters admits everything.
+    assert!(filters(json!({}), Some("or")).admit(&event, now()).is_ok());
+}
+
+#[test]
+fn events_without_payload_pass_what_looks_at_payloads() {
+    let event = CloudEvent {
+        data: bytes::Bytes::new(),
+        ..event("")
+    };
+    assert!(admits(data("a", "number", "", &["1"]), &event));
+    assert!(!admits(json!({"context": {"source": "other"}}), &event));
+}
+
+#[test]
+fn a_payload_that_is_no_json_is_refused_with_the_reason() {
+    let refusal = filters(data("a", "string", "", &["x"]), None).admit(&event("hello"), now());
+    assert_eq!(refusal, Err("the payload is not JSON".to_owned()));
+    let yaml = CloudEvent {
+        datacontenttype: "application/yaml".into(),
+        ..event("a: x\n")
+    };
+    assert!(admits(data("a", "string", "", &["x"]), &yaml));
+}
+
+#[test]
+fn what_is_wrong_with_a_filter_is_said_with_its_path() {
+    let check = |value: Value| {
+        let raw: sensor::Filters = serde_json::from_value(value).expect("filters");
+        Filters::check("f", &raw, None)
+            .expect_err("refused")
+            .to_string()
+    };
+    assert!(
+        check(json!({"data": [{"path": "a", "type": "number", "value": ["x"]}]}))
+            .starts_with("f.data[0].value[0]: ")
+    );
+    assert!(
+        check(json!({"data": [{"path": "a", "type": "date", "value": ["x"]}]}))
+            .starts_with("f.data[0].type: ")
+    );
+    assert!(
+        check(json!({"data": [{"path": "a", "type": "string", "value": ["("]}]}))
+            .starts_with("f.data[0].value[0]: ")
+    );
+    assert!(
+        check(json!({"data": [{"path": "a", "type": "string", "value": []}]}))
+            .starts_with("f.data[0].value: ")
+    );
+    assert!(
+        check(json!({"exprs": [{"expr": "a ==", "fields": []}]})).starts_with("f.exprs[0].expr: ")
+    );
+    assert!(check(json!({"time": {"start": "1", "stop": "2"}})).starts_with("f.time.start: "));
+    assert!(
+        check(json!({"time": {"start": "01:00:00", "stop": "01:00:00"}}))
+            .starts_with("f.time.stop: ")
+    );
+    assert!(check(json!({"dataLogicalOperator": "xor"})).starts_with("f.dataLogicalOperator: "));
+    assert!(check(json!({"script": "return true"})).starts_with("f.script: "));
+}
