@@ -35,10 +35,24 @@ pub struct ControllerArgs {
     #[command(flatten)]
     pub leader: LeaderArgs,
     /// Namespace of the control plane: projects, settings and Applications.
-    #[arg(long, short = 'n', env = "ARGOCD_NAMESPACE", value_name = "NAMESPACE")]
+    #[arg(
+        id = "control-plane",
+        long = "namespace",
+        short = 'n',
+        env = "ARGOCD_NAMESPACE",
+        value_name = "NAMESPACE"
+    )]
     pub namespace: Option<String>,
+    /// Namespace of the pod; the control plane is there unless --namespace says otherwise.
+    #[arg(long, env = "POD_NAMESPACE", hide = true)]
+    pub pod_namespace: Option<String>,
     /// Globs of other namespaces whose Applications are looked after.
-    #[arg(long, env = "ARGOCD_APPLICATION_NAMESPACES", value_delimiter = ',', value_name = "GLOBS")]
+    #[arg(
+        long,
+        env = "ARGOCD_APPLICATION_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "GLOBS"
+    )]
     pub application_namespaces: Vec<String>,
     /// Seconds between two polls of a repository; 0 turns the poll off.
     #[arg(long, env = "ARGOCD_RECONCILIATION_TIMEOUT", default_value = "120", value_parser = seconds, value_name = "SECONDS")]
@@ -50,26 +64,58 @@ pub struct ControllerArgs {
     #[arg(long, env = "ARGOCD_REPO_ERROR_GRACE_PERIOD_SECONDS", default_value = "180", value_parser = seconds, value_name = "SECONDS")]
     pub repo_error_grace_period_seconds: Duration,
     /// Applications that are looked at at the same time.
-    #[arg(long, env = "ARGOCD_APPLICATION_CONTROLLER_STATUS_PROCESSORS", default_value_t = 20, value_name = "NUMBER")]
+    #[arg(
+        long,
+        env = "ARGOCD_APPLICATION_CONTROLLER_STATUS_PROCESSORS",
+        default_value_t = 20,
+        value_name = "NUMBER"
+    )]
     pub status_processors: usize,
     /// Accepted; syncs run within the passes of --status-processors.
-    #[arg(long, env = "ARGOCD_APPLICATION_CONTROLLER_OPERATION_PROCESSORS", default_value_t = 10, value_name = "NUMBER")]
+    #[arg(
+        long,
+        env = "ARGOCD_APPLICATION_CONTROLLER_OPERATION_PROCESSORS",
+        default_value_t = 10,
+        value_name = "NUMBER"
+    )]
     pub operation_processors: usize,
     /// Pause after each wave. When absent, the pause is left out wherever the status of the objects
     /// proves that it is fresh.
     #[arg(long, env = "ARGOCD_SYNC_WAVE_DELAY", value_parser = seconds, value_name = "SECONDS")]
     pub sync_wave_delay: Option<Duration>,
     /// Lowest level that is logged.
-    #[arg(long = "loglevel", visible_alias = "log-level", env = "ARGOCD_APPLICATION_CONTROLLER_LOGLEVEL", default_value = "info", value_name = "LEVEL")]
+    #[arg(
+        long = "loglevel",
+        visible_alias = "log-level",
+        env = "ARGOCD_APPLICATION_CONTROLLER_LOGLEVEL",
+        default_value = "info",
+        value_name = "LEVEL"
+    )]
     pub log_level: String,
     /// Form of the log: text or json.
-    #[arg(long = "logformat", visible_alias = "log-format", env = "ARGOCD_APPLICATION_CONTROLLER_LOGFORMAT", default_value = "text", value_name = "FORMAT")]
+    #[arg(
+        long = "logformat",
+        visible_alias = "log-format",
+        env = "ARGOCD_APPLICATION_CONTROLLER_LOGFORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
     pub log_format: LogFormat,
     /// Port of metrics and probes.
-    #[arg(long, env = "ARGOCD_APPLICATION_CONTROLLER_METRICS_PORT", default_value_t = 8082, value_name = "PORT")]
+    #[arg(
+        long,
+        env = "ARGOCD_APPLICATION_CONTROLLER_METRICS_PORT",
+        default_value_t = 8082,
+        value_name = "PORT"
+    )]
     pub metrics_port: u16,
     /// Port of the webhook; 0 takes a free one.
-    #[arg(long, env = "ARGOCD_SERVER_PORT", default_value_t = 8080, value_name = "PORT")]
+    #[arg(
+        long,
+        env = "ARGOCD_SERVER_PORT",
+        default_value_t = 8080,
+        value_name = "PORT"
+    )]
     pub port: u16,
     /// Folder of the Git stores; a folder below the one for temporary files when absent.
     #[arg(long, env = "ARGOCD_LITE_CACHE", value_name = "FOLDER")]
@@ -81,7 +127,9 @@ pub struct ControllerArgs {
 
 /// Seconds as a bare number, or a Go duration.
 fn seconds(text: &str) -> Result<Duration, String> {
-    GoDuration::parse_or_seconds(text).map(GoDuration::to_std).map_err(|error| error.to_string())
+    GoDuration::parse_or_seconds(text)
+        .map(GoDuration::to_std)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -90,13 +138,20 @@ mod tests {
 
     fn parse(flags: &[&str]) -> ControllerArgs {
         let line = ["argo-cd-lite", "controller"].iter().chain(flags).copied();
-        let Command::Controller(args) = Cli::try_parse_from(line).expect("flags that parse").command;
+        let Command::Controller(args) =
+            Cli::try_parse_from(line).expect("flags that parse").command;
         *args
     }
 
     #[test]
     fn numbers_are_seconds_and_durations_are_understood() {
-        let args = parse(&["--app-resync", "30", "--app-resync-jitter=1m", "--sync-wave-delay", "2"]);
+        let args = parse(&[
+            "--app-resync",
+            "30",
+            "--app-resync-jitter=1m",
+            "--sync-wave-delay",
+            "2",
+        ]);
         assert_eq!(args.app_resync, Duration::from_secs(30));
         assert_eq!(args.app_resync_jitter, Duration::from_secs(60));
         assert_eq!(args.sync_wave_delay, Some(Duration::from_secs(2)));
@@ -104,7 +159,13 @@ mod tests {
 
     #[test]
     fn flags_of_upstream_without_meaning_here_are_accepted() {
-        let args = parse(&["--port", "0", "--repo-server", "argocd-repo-server:8081", "--redis=x"]);
+        let args = parse(&[
+            "--port",
+            "0",
+            "--repo-server",
+            "argocd-repo-server:8081",
+            "--redis=x",
+        ]);
         assert_eq!(args.port, 0);
         assert!(!args.other.is_empty());
     }

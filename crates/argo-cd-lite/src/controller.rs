@@ -39,6 +39,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         kube,
         mut leader,
         namespace,
+        pod_namespace,
         application_namespaces,
         app_resync,
         app_resync_jitter,
@@ -55,12 +56,22 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     } = args;
     telemetry::init(&log_level, log_format)?;
     if !other.is_empty() {
-        tracing::warn!(flags = other.join(" "), "flags without meaning here are ignored");
+        tracing::warn!(
+            flags = other.join(" "),
+            "flags without meaning here are ignored"
+        );
     }
-    let control_plane = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-    leader.namespace.get_or_insert_with(|| control_plane.clone());
-    let identity =
-        Identity { name: "argo-cd-lite", lease: LEASE.to_owned(), ports: vec![metrics_port] };
+    let control_plane = namespace
+        .or(pod_namespace)
+        .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    leader
+        .namespace
+        .get_or_insert_with(|| control_plane.clone());
+    let identity = Identity {
+        name: "argo-cd-lite",
+        lease: LEASE.to_owned(),
+        ports: vec![metrics_port],
+    };
     let operator = Operator::start(identity, &kube, &leader).await?;
     let settings = Settings {
         control_plane,
@@ -109,7 +120,9 @@ impl Parts {
             control_plane: settings.control_plane.clone(),
             changed: Box::new(wake(&queue)),
         });
-        operator.registry.register(Box::new(AppInfo::new(roots.clone())?))?;
+        operator
+            .registry
+            .register(Box::new(AppInfo::new(roots.clone())?))?;
         let context = Context {
             client: operator.client.clone(),
             clock: operator.clock.clone(),
@@ -123,13 +136,28 @@ impl Parts {
             memory: Memory::default(),
             metrics: AppMetrics::register(&operator.registry)?,
         };
-        Ok(Self { context, credentials, secrets: Arc::new(RwLock::default()), queue, roots })
+        Ok(Self {
+            context,
+            credentials,
+            secrets: Arc::new(RwLock::default()),
+            queue,
+            roots,
+        })
     }
 
     async fn start(self, operator: Operator, workers: usize, port: u16) -> anyhow::Result<()> {
-        let Self { context, credentials, secrets, queue, roots } = self;
+        let Self {
+            context,
+            credentials,
+            secrets,
+            queue,
+            roots,
+        } = self;
         let control_plane = context.settings.control_plane.clone();
-        let config = DriverConfig { workers, ..DriverConfig::default() };
+        let config = DriverConfig {
+            workers,
+            ..DriverConfig::default()
+        };
         let driver = Driver::with_queue(
             Applications::new(context.clone()),
             &operator,
@@ -149,8 +177,13 @@ impl Parts {
         watch_secrets(&operator, &control_plane, credentials, secrets.clone());
         let poll = context.repos.clone();
         operator.spawn("poll", async move { poll.poll().await });
-        let webhook =
-            server::serve(port, context.repos.clone(), secrets, context.metrics.webhooks().clone()).await?;
+        let webhook = server::serve(
+            port,
+            context.repos.clone(),
+            secrets,
+            context.metrics.webhooks().clone(),
+        )
+        .await?;
         operator.spawn("webhook", webhook);
         let readiness = operator.readiness.clone();
         let leader = operator.leader();
@@ -189,7 +222,10 @@ fn watch_projects(
         move |change: reconcile_core::watch::Change<Root<AppProject>>| {
             let name = change.key.name;
             roots.each(|key, root| {
-                if root.parse_spec().is_ok_and(|spec| spec.project_name() == name) {
+                if root
+                    .parse_spec()
+                    .is_ok_and(|spec| spec.project_name() == name)
+                {
                     queue.add(key.clone());
                 }
             });
@@ -210,7 +246,10 @@ fn watch_secrets(
     let repositories: Index<Option<RepositorySecret>> = Index::default();
     let watch = Watch::new(api.clone(), repositories, |secret: Secret| {
         let labels = secret.metadata.labels.unwrap_or_default();
-        Some(RepositorySecret::read(&labels, &secret.data.unwrap_or_default()))
+        Some(RepositorySecret::read(
+            &labels,
+            &secret.data.unwrap_or_default(),
+        ))
     })
     .config(WatchConfig {
         labels: Some("argocd.argoproj.io/secret-type in (repository, repo-creds)".to_owned()),
@@ -220,22 +259,38 @@ fn watch_secrets(
         let secret = change.new.and_then(|secret| secret.as_ref().clone());
         credentials.set(&change.key.name, secret);
     });
-    operator.spawn("repository secrets", watch.ready(operator.readiness.register("repository secrets")).run());
-    let settings = Watch::new(api, Index::default(), |secret: Secret| Some(secret.data.unwrap_or_default()))
-        .config(WatchConfig {
-            labels: None,
-            fields: Some(format!("metadata.name={SETTINGS_SECRET}")),
-        })
-        .on_change(move |change| {
-            let data = change.new.map(|data| data.as_ref().clone()).unwrap_or_default();
-            let text = |bytes: k8s_openapi::ByteString| String::from_utf8_lossy(&bytes.0).trim().to_owned();
-            *secrets.write() = data
-                .into_iter()
-                .filter(|(key, _)| key.starts_with("webhook."))
-                .map(|(key, value)| (key, text(value)))
-                .collect();
-        });
-    operator.spawn("settings", settings.ready(operator.readiness.register("settings")).run());
+    operator.spawn(
+        "repository secrets",
+        watch
+            .ready(operator.readiness.register("repository secrets"))
+            .run(),
+    );
+    let settings = Watch::new(api, Index::default(), |secret: Secret| {
+        Some(secret.data.unwrap_or_default())
+    })
+    .config(WatchConfig {
+        labels: None,
+        fields: Some(format!("metadata.name={SETTINGS_SECRET}")),
+    })
+    .on_change(move |change| {
+        let data = change
+            .new
+            .map(|data| data.as_ref().clone())
+            .unwrap_or_default();
+        let text =
+            |bytes: k8s_openapi::ByteString| String::from_utf8_lossy(&bytes.0).trim().to_owned();
+        *secrets.write() = data
+            .into_iter()
+            .filter(|(key, _)| key.starts_with("webhook."))
+            .map(|(key, value)| (key, text(value)))
+            .collect();
+    });
+    operator.spawn(
+        "settings",
+        settings
+            .ready(operator.readiness.register("settings"))
+            .run(),
+    );
 }
 
 /// The project `default` always exists; like upstream we make it when it is missing. It is tried again
@@ -248,28 +303,44 @@ async fn ensure_default_project(context: &Context, mut leader: tokio::sync::watc
     let mut pauses = Box::pin(pauses);
     while let Err(error) = create_default_project(context).await {
         tracing::warn!(%error, "cannot make sure that the project default exists");
-        let Some(pause) = pauses.next().await else { return };
+        let Some(pause) = pauses.next().await else {
+            return;
+        };
         tokio::time::sleep(std::time::Duration::from_secs(pause)).await;
     }
 }
 
-async fn create_default_project(context: &Context) -> Result<(), reconcile_core::apply::ApplyError> {
-    let gvk = kube::core::GroupVersionKind::gvk(AppProject::GROUP, AppProject::VERSION, AppProject::KIND);
+async fn create_default_project(
+    context: &Context,
+) -> Result<(), reconcile_core::apply::ApplyError> {
+    let gvk =
+        kube::core::GroupVersionKind::gvk(AppProject::GROUP, AppProject::VERSION, AppProject::KIND);
     let resource = resource_of(&gvk, AppProject::PLURAL);
     let key = ObjectKey::new(&*context.settings.control_plane, DEFAULT_PROJECT);
     if get(&context.client, &resource, &key).await?.is_some() {
         return Ok(());
     }
-    let mut project = kube::api::DynamicObject::new(DEFAULT_PROJECT, &resource).within(&key.namespace);
+    let mut project =
+        kube::api::DynamicObject::new(DEFAULT_PROJECT, &resource).within(&key.namespace);
     let mut spec = serde_json::to_value(default_spec()).unwrap_or_default();
     if let Some(fields) = spec.as_object_mut() {
         fields.retain(|_, value| value.as_array().is_none_or(|list| !list.is_empty()));
-        for item in fields.get_mut("destinations").and_then(|list| list.as_array_mut()).into_iter().flatten() {
+        for item in fields
+            .get_mut("destinations")
+            .and_then(|list| list.as_array_mut())
+            .into_iter()
+            .flatten()
+        {
             if let Some(item) = item.as_object_mut() {
                 item.retain(|_, value| value != "");
             }
         }
-        for item in fields.get_mut("clusterResourceWhitelist").and_then(|list| list.as_array_mut()).into_iter().flatten() {
+        for item in fields
+            .get_mut("clusterResourceWhitelist")
+            .and_then(|list| list.as_array_mut())
+            .into_iter()
+            .flatten()
+        {
             if let Some(item) = item.as_object_mut() {
                 item.retain(|_, value| value != "");
             }

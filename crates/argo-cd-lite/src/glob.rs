@@ -12,7 +12,10 @@ const MAX_STEPS: usize = 100_000;
 pub fn matches(pattern: &str, text: &str, separators: &[char]) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
-    let mut matcher = Matcher { separators, steps: 0 };
+    let mut matcher = Matcher {
+        separators,
+        steps: 0,
+    };
     matcher.matches(&pattern, &text)
 }
 
@@ -27,13 +30,18 @@ impl Matcher<'_> {
         if self.steps > MAX_STEPS {
             return false;
         }
-        let Some(first) = pattern.first() else { return text.is_empty() };
+        let Some(first) = pattern.first() else {
+            return text.is_empty();
+        };
         match first {
             '*' if pattern.get(1) == Some(&'*') => {
                 (0..=text.len()).any(|taken| self.matches(&pattern[2..], &text[taken..]))
             }
             '*' => {
-                let run = text.iter().take_while(|c| !self.separators.contains(c)).count();
+                let run = text
+                    .iter()
+                    .take_while(|c| !self.separators.contains(c))
+                    .count();
                 (0..=run).any(|taken| self.matches(&pattern[1..], &text[taken..]))
             }
             '?' => {
@@ -53,8 +61,12 @@ impl Matcher<'_> {
     }
 
     fn set(&mut self, pattern: &[char], text: &[char]) -> bool {
-        let Some(end) = pattern.iter().position(|c| *c == ']') else { return false };
-        let Some(candidate) = text.first() else { return false };
+        let Some(end) = pattern.iter().position(|c| *c == ']') else {
+            return false;
+        };
+        let Some(candidate) = text.first() else {
+            return false;
+        };
         let mut set = &pattern[1..end];
         let negated = set.first() == Some(&'!');
         if negated {

@@ -29,8 +29,16 @@ impl GitMetrics {
             Ok::<_, prometheus::Error>(counter)
         };
         Ok(Self {
-            requests: counter("argocd_git_request_total", "Requests to Git servers.", &["repo", "request_type"])?,
-            list_failures: counter("argocd_git_lsremote_fail_total", "Failed lists of refs.", &["repo"])?,
+            requests: counter(
+                "argocd_git_request_total",
+                "Requests to Git servers.",
+                &["repo", "request_type"],
+            )?,
+            list_failures: counter(
+                "argocd_git_lsremote_fail_total",
+                "Failed lists of refs.",
+                &["repo"],
+            )?,
             fetch_failures: counter("argocd_git_fetch_fail_total", "Failed fetches.", &["repo"])?,
         })
     }
@@ -38,7 +46,9 @@ impl GitMetrics {
     /// Refs were listed.
     pub fn listed(&self, url: &str, fine: bool) {
         let repo = crate::repo::normalize(url);
-        self.requests.with_label_values(&[repo.as_str(), "ls-remote"]).inc();
+        self.requests
+            .with_label_values(&[repo.as_str(), "ls-remote"])
+            .inc();
         if !fine {
             self.list_failures.with_label_values(&[repo.as_str()]).inc();
         }
@@ -47,9 +57,13 @@ impl GitMetrics {
     /// A commit was fetched.
     pub fn fetched(&self, url: &str, fine: bool) {
         let repo = crate::repo::normalize(url);
-        self.requests.with_label_values(&[repo.as_str(), "fetch"]).inc();
+        self.requests
+            .with_label_values(&[repo.as_str(), "fetch"])
+            .inc();
         if !fine {
-            self.fetch_failures.with_label_values(&[repo.as_str()]).inc();
+            self.fetch_failures
+                .with_label_values(&[repo.as_str()])
+                .inc();
         }
     }
 }
@@ -67,12 +81,22 @@ impl AppMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let syncs = IntCounterVec::new(
             Opts::new("argocd_app_sync_total", "Number of application syncs."),
-            &["namespace", "name", "project", "dest_server", "phase", "dry_run"],
+            &[
+                "namespace",
+                "name",
+                "project",
+                "dest_server",
+                "phase",
+                "dry_run",
+            ],
         )?;
         // One series for all applications: a histogram per application would cost more than it tells.
         let reconcile = HistogramVec::new(
-            HistogramOpts::new("argocd_app_reconcile", "Seconds per pass over an application.")
-                .buckets(vec![0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]),
+            HistogramOpts::new(
+                "argocd_app_reconcile",
+                "Seconds per pass over an application.",
+            )
+            .buckets(vec![0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]),
             &["namespace", "dest_server"],
         )?;
         let webhooks = IntGauge::new(
@@ -82,7 +106,11 @@ impl AppMetrics {
         registry.register(Box::new(syncs.clone()))?;
         registry.register(Box::new(reconcile.clone()))?;
         registry.register(Box::new(webhooks.clone()))?;
-        Ok(Self { syncs, reconcile, webhooks })
+        Ok(Self {
+            syncs,
+            reconcile,
+            webhooks,
+        })
     }
 
     /// A sync has ended.
@@ -102,7 +130,9 @@ impl AppMetrics {
 
     /// A pass took this long.
     pub fn reconciled(&self, namespace: &str, seconds: f64) {
-        self.reconcile.with_label_values(&[namespace, IN_CLUSTER_SERVER]).observe(seconds);
+        self.reconcile
+            .with_label_values(&[namespace, IN_CLUSTER_SERVER])
+            .observe(seconds);
     }
 
     /// Requests that wait.
@@ -112,8 +142,16 @@ impl AppMetrics {
 }
 
 const INFO_LABELS: &[&str] = &[
-    "namespace", "name", "project", "autosync_enabled", "repo", "dest_server", "dest_namespace",
-    "sync_status", "health_status", "operation",
+    "namespace",
+    "name",
+    "project",
+    "autosync_enabled",
+    "repo",
+    "dest_server",
+    "dest_namespace",
+    "sync_status",
+    "health_status",
+    "operation",
 ];
 
 /// `argocd_app_info`, read from the Applications at each scrape.
@@ -151,15 +189,29 @@ impl Collector for AppInfo {
         self.roots.each(|key, root| {
             let spec = root.parse_spec().unwrap_or_default();
             let status = root.parse_status().unwrap_or_default();
-            let sync = status.sync.map(|sync| sync.status).unwrap_or_else(|| "Unknown".to_owned());
-            let health = status.health.map(|health| health.status).unwrap_or_else(|| "Unknown".to_owned());
+            let sync = status
+                .sync
+                .map(|sync| sync.status)
+                .unwrap_or_else(|| "Unknown".to_owned());
+            let health = status
+                .health
+                .map(|health| health.status)
+                .unwrap_or_else(|| "Unknown".to_owned());
             let operation = match (root.is_deleting(), root.operation.is_some()) {
                 (true, _) => "delete",
                 (_, true) => "sync",
                 _ => "",
             };
-            let repo = spec.source.as_ref().map(|source| crate::repo::normalize(&source.repo_url)).unwrap_or_default();
-            let auto = if spec.automated().is_some() { "true" } else { "false" };
+            let repo = spec
+                .source
+                .as_ref()
+                .map(|source| crate::repo::normalize(&source.repo_url))
+                .unwrap_or_default();
+            let auto = if spec.automated().is_some() {
+                "true"
+            } else {
+                "false"
+            };
             gauge
                 .with_label_values(&[
                     key.namespace.as_str(),

@@ -2,8 +2,8 @@
 
 use crate::{
     api::{
-        AppProjectSpec, ApplicationDestination, ApplicationSource, ClusterResourceItem, GroupKindItem,
-        IN_CLUSTER_NAME, IN_CLUSTER_SERVER, ProjectDestination,
+        AppProjectSpec, ApplicationDestination, ApplicationSource, ClusterResourceItem,
+        GroupKindItem, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, ProjectDestination,
     },
     cluster::ResourceId,
     glob,
@@ -91,13 +91,19 @@ impl Project {
     pub fn permits_object(&self, id: &ResourceId, namespaced: bool) -> bool {
         if namespaced {
             let listed = |list: &[GroupKindItem]| {
-                list.iter().any(|item| fits(&item.group, &id.kind.group) && fits(&item.kind, &id.kind.kind))
+                list.iter().any(|item| {
+                    fits(&item.group, &id.kind.group) && fits(&item.kind, &id.kind.kind)
+                })
             };
             if listed(&self.spec.namespace_resource_blacklist) {
                 return false;
             }
             // An absent list allows all; an empty one allows none.
-            return self.spec.namespace_resource_whitelist.as_deref().is_none_or(listed)
+            return self
+                .spec
+                .namespace_resource_whitelist
+                .as_deref()
+                .is_none_or(listed)
                 && self.permits_destination(&ApplicationDestination {
                     server: IN_CLUSTER_SERVER.to_owned(),
                     namespace: id.namespace.to_string(),
@@ -111,13 +117,18 @@ impl Project {
                     && (item.name.is_empty() || fits(&item.name, &id.name))
             })
         };
-        !listed(&self.spec.cluster_resource_blacklist) && listed(&self.spec.cluster_resource_whitelist)
+        !listed(&self.spec.cluster_resource_blacklist)
+            && listed(&self.spec.cluster_resource_whitelist)
     }
 
     /// True when Applications of `namespace` may name this project.
     pub fn permits_namespace(&self, namespace: &str, control_plane: &str) -> bool {
         namespace == control_plane
-            || self.spec.source_namespaces.iter().any(|pattern| glob::matches(pattern, namespace, &[]))
+            || self
+                .spec
+                .source_namespaces
+                .iter()
+                .any(|pattern| glob::matches(pattern, namespace, &[]))
     }
 }
 
@@ -130,11 +141,17 @@ mod tests {
     use super::*;
 
     fn project(spec: AppProjectSpec) -> Project {
-        Project { name: "p".into(), spec }
+        Project {
+            name: "p".into(),
+            spec,
+        }
     }
 
     fn source(url: &str) -> ApplicationSource {
-        ApplicationSource { repo_url: url.into(), ..ApplicationSource::default() }
+        ApplicationSource {
+            repo_url: url.into(),
+            ..ApplicationSource::default()
+        }
     }
 
     #[test]
@@ -174,7 +191,10 @@ mod tests {
             namespace: namespace.into(),
             ..ProjectDestination::default()
         };
-        let spec = AppProjectSpec { destinations: vec![item("team-*"), item("!team-x")], ..default_spec() };
+        let spec = AppProjectSpec {
+            destinations: vec![item("team-*"), item("!team-x")],
+            ..default_spec()
+        };
         let to = |namespace: &str| ApplicationDestination {
             server: IN_CLUSTER_SERVER.into(),
             namespace: namespace.into(),

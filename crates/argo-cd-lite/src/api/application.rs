@@ -94,7 +94,10 @@ pub struct DirectorySource {
     pub jsonnet: Option<serde_json::Value>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -230,7 +233,11 @@ pub struct Info {
 impl ApplicationSpec {
     /// Name of the project, `default` when the field is empty.
     pub fn project_name(&self) -> &str {
-        if self.project.is_empty() { "default" } else { &self.project }
+        if self.project.is_empty() {
+            "default"
+        } else {
+            &self.project
+        }
     }
 
     /// The automated policy, when it is on.
@@ -242,6 +249,7 @@ impl ApplicationSpec {
     /// Entries of the history to keep; upstream's default is 10.
     pub fn history_limit(&self) -> usize {
         const DEFAULT: usize = 10;
-        self.revision_history_limit.map_or(DEFAULT, |limit| usize::try_from(limit).unwrap_or(0))
+        self.revision_history_limit
+            .map_or(DEFAULT, |limit| usize::try_from(limit).unwrap_or(0))
     }
 }

@@ -129,16 +129,14 @@ pub const APP_PROJECT: &[Field] = &[
     planned("spec.syncWindows", "sync windows are not kept"),
 ];
 
-/// The ledger of Application.
-pub const APPLICATION_LEDGER: Ledger = Ledger {
-    kind: "Application",
-    tables: &[APPLICATION],
-};
-/// The ledger of AppProject.
-pub const APP_PROJECT_LEDGER: Ledger = Ledger {
-    kind: "AppProject",
-    tables: &[APP_PROJECT],
-};
-
-/// All ledgers of this crate.
-pub const LEDGERS: &[Ledger] = &[APPLICATION_LEDGER, APP_PROJECT_LEDGER];
+/// The ledgers of the kinds that this operator reads.
+pub const LEDGERS: &[Ledger] = &[
+    Ledger {
+        kind: "Application",
+        tables: &[APPLICATION],
+    },
+    Ledger {
+        kind: "AppProject",
+        tables: &[APP_PROJECT],
+    },
+];

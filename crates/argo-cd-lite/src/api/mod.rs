@@ -9,11 +9,12 @@ mod time;
 
 pub use application::{
     Application, ApplicationDestination, ApplicationSource, ApplicationSpec, AutomatedPolicy,
-    DirectorySource, IgnoreDifference, Info, ManagedNamespaceMetadata, RetryBackoff,
-    RetryStrategy, SyncPolicy,
+    DirectorySource, IgnoreDifference, Info, ManagedNamespaceMetadata, RetryBackoff, RetryStrategy,
+    SyncPolicy,
 };
 pub use appproject::{
-    AppProject, AppProjectSpec, ClusterResourceItem, GroupKindItem, ProjectDestination, ProjectStatus,
+    AppProject, AppProjectSpec, ClusterResourceItem, GroupKindItem, ProjectDestination,
+    ProjectStatus,
 };
 pub use operation::{
     InitiatedBy, Operation, OperationState, Phase, ResourceRef, ResourceResult, StrategyApply,

@@ -64,7 +64,10 @@ pub struct SyncOperation {
     pub other: BTreeMap<String, Value>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 fn is_zero(value: &i64) -> bool {
     *value == 0
 }
@@ -209,20 +212,18 @@ pub struct SyncResult {
     pub managed_namespace_metadata: Option<ManagedNamespaceMetadata>,
 }
 
-/// Result of one task.
+/// Result of one task. Group, version and namespace are written even when empty: upstream's schema
+/// requires them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourceResult {
     /// Group; empty for the core group.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub group: String,
     /// Version.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub version: String,
     /// Kind.
     pub kind: String,
     /// Namespace; empty for cluster-scoped objects.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
     /// Name.
     pub name: String,

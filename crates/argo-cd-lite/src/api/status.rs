@@ -131,7 +131,10 @@ pub struct ResourceStatus {
     pub requires_deletion_confirmation: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 fn is_zero(value: &i64) -> bool {
     *value == 0
 }

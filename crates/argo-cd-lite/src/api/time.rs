@@ -41,6 +41,8 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse::<Timestamp>().map(Self::new).map_err(D::Error::custom)
+        text.parse::<Timestamp>()
+            .map(Self::new)
+            .map_err(D::Error::custom)
     }
 }

@@ -45,7 +45,17 @@ impl Controller for Applications {
     const NAME: &'static str = "argocd-application-controller";
 
     async fn observe(&self, root: &Root<Application>) -> Result<Observed, ObserveError> {
-        observe::observe(&self.context, root).await
+        let started = self.context.clock.now();
+        let observed = observe::observe(&self.context, root).await;
+        let took = self
+            .context
+            .clock
+            .now()
+            .duration_since(started)
+            .as_secs_f64();
+        let namespace = root.metadata.namespace.as_deref().unwrap_or_default();
+        self.context.metrics.reconciled(namespace, took);
+        observed
     }
 
     fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
@@ -66,8 +76,10 @@ impl Controller for Applications {
         done: &[Done<Action, apply::Applied, ObserveError>],
         now: Timestamp,
     ) -> Report {
-        let applied: Vec<&apply::Applied> =
-            done.iter().filter_map(|done| done.result.as_ref().ok()).collect();
+        let applied: Vec<&apply::Applied> = done
+            .iter()
+            .filter_map(|done| done.result.as_ref().ok())
+            .collect();
         let complete = done.iter().all(|done| done.result.is_ok());
         status::report(observed, &applied, complete, now)
     }

@@ -7,24 +7,28 @@ use std::{
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
+use kube::core::GroupVersionKind;
 use reconcile_core::{
     apply::{ApplyError, get, resource_of},
     object::{FieldError, ObjectKey, Root},
     reconcile::{Classify, ErrorClass},
 };
-use kube::core::GroupVersionKind;
 use thiserror::Error;
 
 use super::{Context, Observed, Problem, Refresh, SourceState, validate};
 use crate::{
     api::{
-        ANNOTATION_REFRESH, ANNOTATION_SKIP_RECONCILE, Application, ApplicationSource, ApplicationSpec,
-        Operation, OperationState, fields::APPLICATION,
+        ANNOTATION_REFRESH, ANNOTATION_SKIP_RECONCILE, Application, ApplicationSource,
+        ApplicationSpec, Operation, OperationState, fields::APPLICATION,
     },
     cluster::{DiscoveryError, GroupKind, Live, LiveError, ResourceId, instance_name},
     diff::{DiffError, IgnoreRules},
+    glob,
     project::Project,
-    render::{DirectoryFilter, MAX_MANIFEST_BYTES, Placement, RenderError, RenderKey, Scope, TargetSet, build, objects},
+    render::{
+        DirectoryFilter, MAX_MANIFEST_BYTES, Placement, RenderError, RenderKey, Scope, TargetSet,
+        build, objects,
+    },
     repo::{RepoError, Resolved},
     sync::SyncOptions,
 };
@@ -65,7 +69,10 @@ impl Classify for ObserveError {
 }
 
 /// Reads everything that a plan for `root` needs.
-pub(super) async fn observe(context: &Context, root: &Root<Application>) -> Result<Observed, ObserveError> {
+pub(super) async fn observe(
+    context: &Context,
+    root: &Root<Application>,
+) -> Result<Observed, ObserveError> {
     let now = context.clock.now();
     let mut observed = begin(context, root);
     if observed.skip {
@@ -106,14 +113,30 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
     let status = root.parse_status();
     let mut problems = Vec::new();
     if let Err(error) = &status {
-        problems.push(Problem::remark("UnknownError", format!("the stored status cannot be read: {error}")));
+        problems.push(Problem::remark(
+            "UnknownError",
+            format!("the stored status cannot be read: {error}"),
+        ));
     }
-    let skip = root.annotation(ANNOTATION_SKIP_RECONCILE).is_some_and(|text| {
-        // The words that Go takes for true.
-        matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True")
-    });
+    let switched_off = root
+        .annotation(ANNOTATION_SKIP_RECONCILE)
+        .is_some_and(|text| {
+            // The words that Go takes for true.
+            matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True")
+        });
+    let settings = &context.settings;
+    let elsewhere = key.namespace != settings.control_plane
+        && !settings
+            .application_namespaces
+            .iter()
+            .any(|pattern| glob::matches(pattern, &key.namespace, &[]));
+    let skip = switched_off || elsewhere;
     let refresh = root.annotation(ANNOTATION_REFRESH).map(|text| {
-        if text == "hard" { Refresh::Hard } else { Refresh::Normal }
+        if text == "hard" {
+            Refresh::Hard
+        } else {
+            Refresh::Normal
+        }
     });
     Observed {
         instance: instance_name(&key, &context.settings.control_plane),
@@ -143,8 +166,11 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
 fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Observed) {
     let name = observed.spec.project_name().to_owned();
     let project = project_of(context, &name);
-    let mut problems =
-        validate::problems(&root.spec_value(), &observed.spec, project.as_ref().map(|(project, _)| project));
+    let mut problems = validate::problems(
+        &root.spec_value(),
+        &observed.spec,
+        project.as_ref().map(|(project, _)| project),
+    );
     if let Some((project, unsupported)) = &project {
         problems.extend(unsupported.iter().cloned());
         if !project.permits_namespace(&observed.key.namespace, &observed.control_plane) {
@@ -158,7 +184,9 @@ fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Obs
 }
 
 fn project_of(context: &Context, name: &str) -> Option<(Project, Vec<Problem>)> {
-    let root = context.projects.get(&ObjectKey::new(&*context.settings.control_plane, name))?;
+    let root = context
+        .projects
+        .get(&ObjectKey::new(&*context.settings.control_plane, name))?;
     let mut problems = validate::project_problems(name, &root.spec_value());
     let spec = match root.parse_spec() {
         Ok(spec) => spec,
@@ -167,12 +195,22 @@ fn project_of(context: &Context, name: &str) -> Option<(Project, Vec<Problem>)> 
             crate::api::AppProjectSpec::default()
         }
     };
-    Some((Project { name: name.to_owned(), spec }, problems))
+    Some((
+        Project {
+            name: name.to_owned(),
+            spec,
+        },
+        problems,
+    ))
 }
 
 /// The operation in work: the stored one while it has not ended, else the request.
 pub(super) fn current_operation(observed: &Observed) -> Option<&Operation> {
-    let running = observed.status.operation_state.as_ref().filter(|state| !state.phase.completed());
+    let running = observed
+        .status
+        .operation_state
+        .as_ref()
+        .filter(|state| !state.phase.completed());
     running
         .map(|state: &OperationState| &state.operation)
         .or_else(|| observed.operation.as_ref()?.as_ref().ok())
@@ -183,12 +221,21 @@ async fn read_git(
     observed: &mut Observed,
     fresh: Option<Timestamp>,
 ) -> Result<(), ObserveError> {
-    let Some(source) = observed.spec.source.clone() else { return Ok(()) };
-    context.repos.follow(&observed.key, &source.repo_url, &source.target_revision, &source.tag_prefix);
+    let Some(source) = observed.spec.source.clone() else {
+        return Ok(());
+    };
+    context.repos.follow(
+        &observed.key,
+        &source.repo_url,
+        &source.target_revision,
+        &source.tag_prefix,
+    );
     let hard = observed.refresh == Some(Refresh::Hard);
     observed.source = render(context, observed, &source, None, fresh, hard).await;
     // The operation may be pinned to another commit, or bring a source of its own.
-    let Some(operation) = current_operation(observed) else { return Ok(()) };
+    let Some(operation) = current_operation(observed) else {
+        return Ok(());
+    };
     let sync = operation.sync.clone().unwrap_or_default();
     let pinned = observed
         .status
@@ -200,7 +247,10 @@ async fn read_git(
         .filter(|revision| !revision.is_empty());
     let revision = pinned.unwrap_or(sync.revision);
     let own_source = sync.source.clone().filter(|own| *own != source);
-    let at_target = observed.source.ready().is_some_and(|(commit, _)| commit == revision);
+    let at_target = observed
+        .source
+        .ready()
+        .is_some_and(|(commit, _)| commit == revision);
     if own_source.is_none() && (revision.is_empty() || at_target) {
         return Ok(());
     }
@@ -226,10 +276,15 @@ async fn render(
             let now = context.clock.now();
             let since = failure.since.unwrap_or(now);
             let age = now.as_second().saturating_sub(since.as_second());
-            let within = age < i64::try_from(context.settings.repo_grace.as_secs()).unwrap_or(i64::MAX);
+            let within =
+                age < i64::try_from(context.settings.repo_grace.as_secs()).unwrap_or(i64::MAX);
             // Grace only keeps a status that there already is.
-            let grace = failure.transient && within && observed.status.sync.is_some() && fresh.is_none();
-            SourceState::Failed { message: failure.message, grace }
+            let grace =
+                failure.transient && within && observed.status.sync.is_some() && fresh.is_none();
+            SourceState::Failed {
+                message: failure.message,
+                grace,
+            }
         }
     }
 }
@@ -270,13 +325,28 @@ async fn try_render(
 ) -> Result<SourceState, Failure> {
     let url = source.repo_url.as_str();
     let at = if let Some(commit) = revision.filter(|text| text.len() == 40) {
-        Resolved { commit: commit.to_owned(), reference: None }
+        Resolved {
+            commit: commit.to_owned(),
+            reference: None,
+        }
     } else {
         let listed = context.repos.refs(url, fresh).await?;
         if let Some((error, since)) = &listed.failing {
-            let age = context.clock.now().as_second().saturating_sub(since.as_second());
+            let age = context
+                .clock
+                .now()
+                .as_second()
+                .saturating_sub(since.as_second());
             // The cluster is still kept as the last known commit says; but a person should know.
-            if fresh.is_some() || age >= context.settings.repo_grace.as_secs().try_into().unwrap_or(i64::MAX) {
+            if fresh.is_some()
+                || age
+                    >= context
+                        .settings
+                        .repo_grace
+                        .as_secs()
+                        .try_into()
+                        .unwrap_or(i64::MAX)
+            {
                 observed.problems.push(Problem::remark(
                     "ComparisonError",
                     format!("the repository cannot be asked for news since {since:.0}: {error}"),
@@ -284,36 +354,56 @@ async fn try_render(
             }
         }
         let revision = revision.unwrap_or(&source.target_revision);
-        context.repos.resolve(url, &listed.refs, revision, &source.tag_prefix).await?
+        context
+            .repos
+            .resolve(url, &listed.refs, revision, &source.tag_prefix)
+            .await?
     };
     let folder = context.repos.folder_id(url, &at, &source.path).await?;
     let placement = Placement {
         instance: observed.instance.clone(),
         namespace: observed.spec.destination.namespace.clone(),
     };
-    let key =
-        RenderKey::new(folder, source.directory.clone(), &placement, context.discovery.generation());
+    let key = RenderKey::new(
+        folder,
+        source.directory.clone(),
+        &placement,
+        context.discovery.generation(),
+    );
     if hard {
         context.rendered.remove(&key);
     } else if let Some(set) = context.rendered.get(&key) {
-        return Ok(SourceState::Ready { commit: at.commit, set });
+        return Ok(SourceState::Ready {
+            commit: at.commit,
+            set,
+        });
     }
     let filter = DirectoryFilter::new(source.directory.as_ref());
     let wanted = filter.clone();
     let files = context
         .repos
-        .files(url, &at.commit, &source.path, filter.recurse(), MAX_MANIFEST_BYTES, move |path| {
-            wanted.wants(path)
-        })
+        .files(
+            url,
+            &at.commit,
+            &source.path,
+            filter.recurse(),
+            MAX_MANIFEST_BYTES,
+            move |path| wanted.wants(path),
+        )
         .await?;
     let objects = objects(&files.files, &filter, source.directory.is_some())?;
-    let set = build(objects, &placement, |group, kind| context.discovery.scope(group, kind));
+    let set = build(objects, &placement, |group, kind| {
+        context.discovery.scope(group, kind)
+    });
     tracing::debug!(application = %observed.key, commit = %at.commit, objects = set.targets.len(), "rendered");
     let set = Arc::new(set);
     if !files.leaves_folder {
         context.rendered.put(key, set.clone());
     }
-    Ok(SourceState::Ready { commit: at.commit, set })
+    Ok(SourceState::Ready {
+        commit: at.commit,
+        set,
+    })
 }
 
 /// Reads the live objects and compares the targets with them.
@@ -347,7 +437,11 @@ async fn find_unserved(
     kinds: &HashSet<GroupKind>,
 ) -> Result<(), ObserveError> {
     let missing = || -> HashSet<GroupKind> {
-        kinds.iter().filter(|kind| context.discovery.preferred(kind).is_none()).cloned().collect()
+        kinds
+            .iter()
+            .filter(|kind| context.discovery.preferred(kind).is_none())
+            .cloned()
+            .collect()
     };
     observed.unserved = missing();
     if !observed.unserved.is_empty() {
@@ -365,14 +459,29 @@ async fn live_of(
 ) -> Result<(), ObserveError> {
     let mut kinds = kinds.clone();
     kinds.extend(
-        observed.status.resources.iter().map(|row| GroupKind::new(row.group.as_str(), row.kind.as_str())),
+        observed
+            .status
+            .resources
+            .iter()
+            .map(|row| GroupKind::new(row.group.as_str(), row.kind.as_str())),
     );
-    let results = observed.status.operation_state.as_ref().and_then(|state| state.sync_result.as_ref());
-    for row in results.map(|result| result.resources.as_slice()).unwrap_or_default() {
+    let results = observed
+        .status
+        .operation_state
+        .as_ref()
+        .and_then(|state| state.sync_result.as_ref());
+    for row in results
+        .map(|result| result.resources.as_slice())
+        .unwrap_or_default()
+    {
         kinds.insert(GroupKind::new(row.group.as_str(), row.kind.as_str()));
     }
     context.live.ensure(&kinds).await?;
-    observed.live = context.live.of_instance(&observed.instance).into_iter().collect();
+    observed.live = context
+        .live
+        .of_instance(&observed.instance)
+        .into_iter()
+        .collect();
     observed.live_complete = true;
     Ok(())
 }
@@ -406,10 +515,16 @@ async fn aim(
 
 fn check_permissions(context: &Context, observed: &mut Observed, set: &TargetSet) {
     let name = observed.spec.project_name().to_owned();
-    let Some((project, _)) = project_of(context, &name) else { return };
+    let Some((project, _)) = project_of(context, &name) else {
+        return;
+    };
     for target in &set.targets {
-        let scope = context.discovery.scope(&target.id.kind.group, &target.id.kind.kind);
-        if scope != Scope::Unserved && !project.permits_object(&target.id, scope == Scope::Namespaced) {
+        let scope = context
+            .discovery
+            .scope(&target.id.kind.group, &target.id.kind.kind);
+        if scope != Scope::Unserved
+            && !project.permits_object(&target.id, scope == Scope::Namespaced)
+        {
             observed.refused.insert(
                 target.id.clone(),
                 format!("{} is not permitted in project {name}", target.id),
@@ -440,8 +555,14 @@ async fn same(
                     .discovery
                     .version(&target.id.kind, &target.version)
                     .or_else(|| context.discovery.preferred(&target.id.kind));
-                let Some(served) = served else { return Ok((at, false)) };
-                context.differ.same(target, &live, &served.resource, rules).await.map(|same| (at, same))
+                let Some(served) = served else {
+                    return Ok((at, false));
+                };
+                context
+                    .differ
+                    .same(target, &live, &served.resource, rules)
+                    .await
+                    .map(|same| (at, same))
             }
         })
         .buffer_unordered(COMPARISONS);
@@ -456,10 +577,16 @@ async fn same(
 }
 
 /// True when a sync would have to create the destination namespace.
-async fn namespace_is_missing(context: &Context, observed: &Observed) -> Result<bool, ObserveError> {
+async fn namespace_is_missing(
+    context: &Context,
+    observed: &Observed,
+) -> Result<bool, ObserveError> {
     let name = observed.spec.destination.namespace.as_str();
     let options = sync_options(observed);
-    if name.is_empty() || !options.has("CreateNamespace=true") || context.memory.knows_namespace(name) {
+    if name.is_empty()
+        || !options.has("CreateNamespace=true")
+        || context.memory.knows_namespace(name)
+    {
         return Ok(false);
     }
     let resource = resource_of(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
@@ -473,7 +600,12 @@ pub(super) fn sync_options(observed: &Observed) -> SyncOptions {
     let operation = current_operation(observed).and_then(|operation| operation.sync.as_ref());
     let list: &[String] = match operation {
         Some(sync) if !sync.sync_options.is_empty() => &sync.sync_options,
-        _ => observed.spec.sync_policy.as_ref().map(|policy| policy.sync_options.as_slice()).unwrap_or_default(),
+        _ => observed
+            .spec
+            .sync_policy
+            .as_ref()
+            .map(|policy| policy.sync_options.as_slice())
+            .unwrap_or_default(),
     };
     SyncOptions::from_list(list.iter().map(String::as_str))
 }

@@ -38,17 +38,29 @@ pub struct Problem {
 impl Problem {
     /// The spec cannot be acted on.
     pub fn invalid_spec(message: impl Into<String>) -> Self {
-        Self { type_: "InvalidSpecError", message: message.into(), blocks: true }
+        Self {
+            type_: "InvalidSpecError",
+            message: message.into(),
+            blocks: true,
+        }
     }
 
     /// Git and cluster cannot be compared.
     pub fn comparison(message: impl Into<String>) -> Self {
-        Self { type_: "ComparisonError", message: message.into(), blocks: true }
+        Self {
+            type_: "ComparisonError",
+            message: message.into(),
+            blocks: true,
+        }
     }
 
     /// Something to know that stops nothing.
     pub fn remark(type_: &'static str, message: impl Into<String>) -> Self {
-        Self { type_, message: message.into(), blocks: false }
+        Self {
+            type_,
+            message: message.into(),
+            blocks: false,
+        }
     }
 }
 
@@ -142,7 +154,10 @@ impl Observed {
                 !described.contains(id)
                     && !live.owned
                     && live.belongs_to(&self.instance)
-                    && live.tracking.as_ref().is_some_and(|tracking| tracking.describes(id))
+                    && live
+                        .tracking
+                        .as_ref()
+                        .is_some_and(|tracking| tracking.describes(id))
             })
             .map(|(id, live)| (id.clone(), live.clone()))
             .collect();

@@ -8,7 +8,7 @@ use reconcile_core::{
 use serde_json::{Value, json};
 
 use super::{
-    Observed, ObserveError, Problem, Refresh, SourceState,
+    ObserveError, Observed, Problem, Refresh, SourceState,
     apply::{Applied, Tasks},
     plan::{
         Action,
@@ -61,14 +61,20 @@ fn report_deletion(observed: &Observed, applied: &[&Applied], complete: bool) ->
     let mut report = Report::default();
     match remains(observed) {
         Remains::Nothing => {
-            let left: Vec<&String> =
-                observed.finalizers.iter().filter(|name| !is_resources_finalizer(name)).collect();
+            let left: Vec<&String> = observed
+                .finalizers
+                .iter()
+                .filter(|name| !is_resources_finalizer(name))
+                .collect();
             report.patches.push(RootPatch {
                 target: Target::Main,
                 body: json!({ "metadata": { "finalizers": left } }),
                 guarded: true,
             });
-            report.event(EventNote::normal("ResourceDeleted", "the objects of the application are gone"));
+            report.event(EventNote::normal(
+                "ResourceDeleted",
+                "the objects of the application are gone",
+            ));
         }
         Remains::Wave(left) => {
             // Objects without finalizers are gone at once; then the next wave need not wait for news.
@@ -99,13 +105,23 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Takes the operation's course into the status; gives the comparison after the effects.
-    fn operation(&mut self, decision: &Decision, applied: &[&Applied], complete: bool) -> Option<Comparison> {
+    fn operation(
+        &mut self,
+        decision: &Decision,
+        applied: &[&Applied],
+        complete: bool,
+    ) -> Option<Comparison> {
         let (state, again) = match &decision.course {
             Course::Idle => return None,
             Course::Begin(state) => {
-                self.started(state);
+                // A retry is no new start.
+                if state.retry_count == 0 {
+                    self.started(state);
+                }
                 // The request stays until the end, so that clients can see and end the operation.
-                self.operation = serde_json::to_value(&state.operation).ok();
+                if self.observed.operation.is_none() {
+                    self.operation = serde_json::to_value(&state.operation).ok();
+                }
                 ((**state).clone(), true)
             }
             Course::Hold(state) => ((**state).clone(), false),
@@ -115,7 +131,12 @@ impl Writer<'_> {
                 }
                 ((**state).clone(), false)
             }
-            Course::Act { state, actions, fresh, last } => {
+            Course::Act {
+                state,
+                actions,
+                fresh,
+                last,
+            } => {
                 if !complete {
                     // Tried again from the state of before; everything is safe to repeat.
                     return None;
@@ -124,13 +145,18 @@ impl Writer<'_> {
                     self.started(state);
                 }
                 let mut state = (**state).clone();
-                let concluded = actions.iter().any(|action| matches!(action, Action::Conclude(..)));
+                let concluded = actions
+                    .iter()
+                    .any(|action| matches!(action, Action::Conclude(..)));
                 let again = self.effects(&mut state, applied, *last) && !concluded;
                 (state, again)
             }
         };
-        self.report.again |= again;
-        if state.phase.completed() {
+        // While a retry is due, the next pass plans when to wake.
+        let retries = !state.phase.completed() && state.finished_at.is_some();
+        self.report.again |= again || retries;
+        let ended = state.phase.completed();
+        if ended {
             self.ended(&state);
         }
         self.status.operation_state = Some(state);
@@ -153,7 +179,11 @@ impl Writer<'_> {
                 _ => {}
             }
         }
-        Some(compare(&view))
+        let comparison = compare(&view);
+        // The commit may have moved on during the operation.
+        self.report.again |=
+            ended && comparison.sync == "OutOfSync" && self.observed.spec.automated().is_some();
+        Some(comparison)
     }
 
     /// Adds what the effects brought to the operation's result. True when another pass should follow at
@@ -192,11 +222,21 @@ impl Writer<'_> {
             let message = join_reasons("one or more objects failed to apply (dry run)", reasons);
             end(state, Phase::Failed, &message, self.now);
         } else if tasks.dry_run {
-            end(state, Phase::Succeeded, "successfully synced (dry run)", self.now);
+            end(
+                state,
+                Phase::Succeeded,
+                "successfully synced (dry run)",
+                self.now,
+            );
         } else if !last {
             return true;
         } else if reasons.is_empty() {
-            end(state, Phase::Succeeded, "successfully synced (all tasks run)", self.now);
+            end(
+                state,
+                Phase::Succeeded,
+                "successfully synced (all tasks run)",
+                self.now,
+            );
         } else {
             let message = join_reasons("one or more objects failed to apply", reasons);
             end(state, Phase::Failed, &message, self.now);
@@ -206,7 +246,11 @@ impl Writer<'_> {
 
     fn started(&mut self, state: &OperationState) {
         let sync = state.operation.sync.clone().unwrap_or_default();
-        let revision = if sync.revision.is_empty() { "the target revision" } else { &sync.revision };
+        let revision = if sync.revision.is_empty() {
+            "the target revision"
+        } else {
+            &sync.revision
+        };
         let by = &state.operation.initiated_by;
         let note = if by.automated {
             format!("Initiated automated sync to '{revision}'")
@@ -215,7 +259,8 @@ impl Writer<'_> {
         } else {
             format!("{} initiated sync to '{revision}'", by.username)
         };
-        self.report.event(EventNote::normal("OperationStarted", note));
+        self.report
+            .event(EventNote::normal("OperationStarted", note));
     }
 
     /// An operation has ended: history, Event, and the request goes away.
@@ -224,7 +269,11 @@ impl Writer<'_> {
         let sync = state.operation.sync.clone().unwrap_or_default();
         let result = state.sync_result.clone().unwrap_or_default();
         let partial = !sync.resources.is_empty();
-        let what = if partial { "Partial sync operation" } else { "Sync operation" };
+        let what = if partial {
+            "Partial sync operation"
+        } else {
+            "Sync operation"
+        };
         if state.phase == Phase::Succeeded {
             self.report.event(EventNote::normal(
                 "OperationCompleted",
@@ -265,10 +314,20 @@ impl Writer<'_> {
             // A short absence of the repository is not worth a change of the status.
             return;
         }
-        let before = self.status.sync.as_ref().map(|sync| sync.status.clone()).unwrap_or_default();
+        let before = self
+            .status
+            .sync
+            .as_ref()
+            .map(|sync| sync.status.clone())
+            .unwrap_or_default();
         let revision = match &observed.source {
             SourceState::Ready { commit, .. } => commit.clone(),
-            _ => self.status.sync.as_ref().map(|sync| sync.revision.clone()).unwrap_or_default(),
+            _ => self
+                .status
+                .sync
+                .as_ref()
+                .map(|sync| sync.revision.clone())
+                .unwrap_or_default(),
         };
         self.status.sync = Some(SyncStatus {
             status: comparison.sync.to_owned(),
@@ -288,12 +347,21 @@ impl Writer<'_> {
         self.health(comparison);
         self.status.resources.clone_from(&comparison.rows);
         "appTree".clone_into(&mut self.status.resource_health_source);
-        self.status.controller_namespace.clone_from(&observed.control_plane);
+        self.status
+            .controller_namespace
+            .clone_from(&observed.control_plane);
         if matches!(observed.source, SourceState::Ready { .. }) {
             "Directory".clone_into(&mut self.status.source_type);
-            let links = self.status.summary.take().map(|summary| summary.external_urls).unwrap_or_default();
-            self.status.summary =
-                Some(Summary { images: comparison.images.clone(), external_urls: links });
+            let links = self
+                .status
+                .summary
+                .take()
+                .map(|summary| summary.external_urls)
+                .unwrap_or_default();
+            self.status.summary = Some(Summary {
+                images: comparison.images.clone(),
+                external_urls: links,
+            });
         }
     }
 
@@ -323,7 +391,10 @@ impl Writer<'_> {
         problems.extend(comparison.problems.iter().cloned());
         problems.extend(decision.problems.iter().cloned());
         match &self.observed.source {
-            SourceState::Failed { message, grace: false } => problems.push(Problem::comparison(message.clone())),
+            SourceState::Failed {
+                message,
+                grace: false,
+            } => problems.push(Problem::comparison(message.clone())),
             SourceState::Failed { grace: true, .. } => return,
             _ => {}
         }
@@ -359,7 +430,10 @@ impl Writer<'_> {
                 json!({ "annotations": { ANNOTATION_REFRESH: Value::Null } }),
             );
             if self.observed.refresh == Some(Refresh::Hard) {
-                self.report.event(EventNote::normal("StatusRefreshed", "refreshed without any cache"));
+                self.report.event(EventNote::normal(
+                    "StatusRefreshed",
+                    "refreshed without any cache",
+                ));
             }
         }
         if !body.is_empty() {
@@ -377,7 +451,10 @@ impl Writer<'_> {
 fn conditions(old: &[Condition], problems: &[Problem], now: Timestamp) -> Vec<Condition> {
     let mut new: Vec<Condition> = Vec::new();
     for problem in problems {
-        if new.iter().any(|known| known.type_ == problem.type_ && known.message == problem.message) {
+        if new
+            .iter()
+            .any(|known| known.type_ == problem.type_ && known.message == problem.message)
+        {
             continue;
         }
         let since = old
@@ -398,13 +475,19 @@ fn conditions(old: &[Condition], problems: &[Problem], now: Timestamp) -> Vec<Co
 /// go, then the results that tell nothing but success.
 fn shorten(status: &mut ApplicationStatus) {
     const FEW: usize = 500;
-    let Some(result) = status.operation_state.as_mut().and_then(|state| state.sync_result.as_mut()) else {
+    let Some(result) = status
+        .operation_state
+        .as_mut()
+        .and_then(|state| state.sync_result.as_mut())
+    else {
         return;
     };
     if result.resources.len() < FEW {
         return;
     }
-    let size = |rows: &[crate::api::ResourceResult]| serde_json::to_string(rows).map_or(0, |text| text.len());
+    let size = |rows: &[crate::api::ResourceResult]| {
+        serde_json::to_string(rows).map_or(0, |text| text.len())
+    };
     let listed = serde_json::to_string(&status.resources).map_or(0, |text| text.len());
     if listed + size(&result.resources) <= BUDGET {
         return;
@@ -426,7 +509,9 @@ pub(super) fn reject(root: &Root<Application>, error: &ObserveError, now: Timest
         other => Problem::comparison(describe(other)),
     };
     let mut report = Report::default();
-    let Ok(old) = root.parse_status() else { return report };
+    let Ok(old) = root.parse_status() else {
+        return report;
+    };
     let mut new = old.clone();
     new.conditions = conditions(&old.conditions, &[problem], now);
     if matches!(error, ObserveError::Spec(_)) {
@@ -434,7 +519,10 @@ pub(super) fn reject(root: &Root<Application>, error: &ObserveError, now: Timest
         "Unknown".clone_into(&mut sync.status);
         new.sync = Some(sync);
         if new.health.is_none() {
-            new.health = Some(HealthStatus { status: "Unknown".to_owned(), ..HealthStatus::default() });
+            new.health = Some(HealthStatus {
+                status: "Unknown".to_owned(),
+                ..HealthStatus::default()
+            });
         }
     }
     let old = match root.status_value() {

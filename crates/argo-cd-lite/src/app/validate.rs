@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::Problem;
 use crate::{
     api::{
-        ApplicationDestination, ApplicationSource, ApplicationSpec, IN_CLUSTER_NAME, IN_CLUSTER_SERVER,
+        ApplicationDestination, ApplicationSource, ApplicationSpec, IN_CLUSTER_NAME,
+        IN_CLUSTER_SERVER,
         fields::{APP_PROJECT, APPLICATION},
     },
     project::Project,
@@ -14,10 +15,18 @@ use crate::{
 };
 
 /// Everything that is wrong with a spec or asked for and not supported.
-pub(super) fn problems(raw: &Value, spec: &ApplicationSpec, project: Option<&Project>) -> Vec<Problem> {
+pub(super) fn problems(
+    raw: &Value,
+    spec: &ApplicationSpec,
+    project: Option<&Project>,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     unsupported_fields(raw, &mut problems);
-    if raw.get("sources").and_then(Value::as_array).is_none_or(Vec::is_empty) {
+    if raw
+        .get("sources")
+        .and_then(Value::as_array)
+        .is_none_or(Vec::is_empty)
+    {
         source(spec.source.as_ref(), &mut problems);
     }
     destination(&spec.destination, &mut problems);
@@ -52,18 +61,25 @@ fn source(source: Option<&ApplicationSource>, problems: &mut Vec<Problem>) {
     };
     if source.repo_url.trim().is_empty() {
         problems.push(Problem::invalid_spec("spec.source.repoURL is required"));
-    } else if !["http://", "https://", "file://"].iter().any(|scheme| source.repo_url.starts_with(scheme)) {
+    } else if !["http://", "https://", "file://"]
+        .iter()
+        .any(|scheme| source.repo_url.starts_with(scheme))
+    {
         problems.push(Problem::invalid_spec(format!(
             "spec.source.repoURL {:?} is not supported yet: use http, https or file",
             source.repo_url.split('@').next_back().unwrap_or_default()
         )));
     }
-    let elsewhere = ["chart", "ref"].iter().any(|field| source.other.contains_key(*field));
+    let elsewhere = ["chart", "ref"]
+        .iter()
+        .any(|field| source.other.contains_key(*field));
     if source.path.is_empty() && !elsewhere {
         problems.push(Problem::invalid_spec("spec.source.path is required"));
     }
     if source.path.starts_with('/') {
-        problems.push(Problem::invalid_spec("spec.source.path must be relative to the repository"));
+        problems.push(Problem::invalid_spec(
+            "spec.source.path must be relative to the repository",
+        ));
     }
 }
 
@@ -85,7 +101,9 @@ fn destination(destination: &ApplicationDestination, problems: &mut Vec<Problem>
 }
 
 fn options(spec: &ApplicationSpec, problems: &mut Vec<Problem>) {
-    let Some(policy) = &spec.sync_policy else { return };
+    let Some(policy) = &spec.sync_policy else {
+        return;
+    };
     let options = SyncOptions::from_list(policy.sync_options.iter().map(String::as_str));
     let unsupported = options.unsupported();
     if !unsupported.is_empty() {
@@ -95,7 +113,11 @@ fn options(spec: &ApplicationSpec, problems: &mut Vec<Problem>) {
         )));
     }
     for rule in &spec.ignore_differences {
-        if let Some(bad) = rule.json_pointers.iter().find(|pointer| !pointer.starts_with('/')) {
+        if let Some(bad) = rule
+            .json_pointers
+            .iter()
+            .find(|pointer| !pointer.starts_with('/'))
+        {
             problems.push(Problem::invalid_spec(format!(
                 "spec.ignoreDifferences: {bad:?} is not a JSON pointer, which begins with /"
             )));
@@ -124,7 +146,9 @@ fn permissions(spec: &ApplicationSpec, project: &Project, problems: &mut Vec<Pro
 /// limit would be worse than to stand still; only the list of orphaned objects limits nothing.
 pub(super) fn project_problems(name: &str, raw: &Value) -> Vec<Problem> {
     let mut raw = raw.clone();
-    let orphaned = raw.as_object_mut().and_then(|spec| spec.remove("orphanedResources"));
+    let orphaned = raw
+        .as_object_mut()
+        .and_then(|spec| spec.remove("orphanedResources"));
     let mut problems = Vec::new();
     if orphaned.is_some_and(|value| !value.is_null()) {
         problems.push(Problem::remark(
@@ -133,7 +157,9 @@ pub(super) fn project_problems(name: &str, raw: &Value) -> Vec<Problem> {
         ));
     }
     if let Some(list) = unsupported(&raw, "spec", APP_PROJECT) {
-        problems.push(Problem::invalid_spec(format!("project {name}: not supported yet: {list}")));
+        problems.push(Problem::invalid_spec(format!(
+            "project {name}: not supported yet: {list}"
+        )));
     }
     problems
 }

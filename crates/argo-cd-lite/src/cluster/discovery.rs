@@ -83,7 +83,11 @@ impl Discovery {
     /// The exact version of a kind.
     pub fn version(&self, kind: &GroupKind, version: &str) -> Option<Arc<Served>> {
         let kinds = self.0.kinds.read().clone();
-        kinds.get(kind)?.iter().find(|served| served.resource.version == version).cloned()
+        kinds
+            .get(kind)?
+            .iter()
+            .find(|served| served.resource.version == version)
+            .cloned()
     }
 
     /// The version of a kind that the server likes best.
@@ -102,7 +106,11 @@ impl Discovery {
 
     /// Makes sure that discovery was asked at least once.
     pub async fn ensure(&self) -> Result<(), DiscoveryError> {
-        if self.generation() > 0 { Ok(()) } else { self.refresh(true).await }
+        if self.generation() > 0 {
+            Ok(())
+        } else {
+            self.refresh(true).await
+        }
     }
 
     /// Asks again, unless somebody just did and `force` is false.
@@ -110,15 +118,25 @@ impl Discovery {
         let asked = self.0.clock.now();
         let mut last = self.0.gate.lock().await;
         let fresh = last.is_some_and(|at| {
-            if force { at >= asked } else { asked.as_second() - at.as_second() < FRESH }
+            if force {
+                at >= asked
+            } else {
+                asked.as_second() - at.as_second() < FRESH
+            }
         });
         if fresh {
             return Ok(());
         }
         let began = self.0.clock.now();
         let mut kinds = Kinds::new();
-        read(&self.0.client.list_core_api_versions_aggregated().await?, &mut kinds);
-        read(&self.0.client.list_api_groups_aggregated().await?, &mut kinds);
+        read(
+            &self.0.client.list_core_api_versions_aggregated().await?,
+            &mut kinds,
+        );
+        read(
+            &self.0.client.list_api_groups_aggregated().await?,
+            &mut kinds,
+        );
         *last = Some(began);
         let mut known = self.0.kinds.write();
         // A group whose server is away is listed as stale or not at all; what is known of it stays, so
@@ -133,17 +151,28 @@ impl Discovery {
 
 fn read(list: &APIGroupDiscoveryList, kinds: &mut Kinds) {
     for group in &list.items {
-        let name = group.metadata.as_ref().and_then(|meta| meta.name.as_deref()).unwrap_or_default();
+        let name = group
+            .metadata
+            .as_ref()
+            .and_then(|meta| meta.name.as_deref())
+            .unwrap_or_default();
         for version in &group.versions {
-            let Some(number) = &version.version else { continue };
+            let Some(number) = &version.version else {
+                continue;
+            };
             for resource in &version.resources {
-                let (Some(plural), Some(kind)) = (&resource.resource, &resource.response_kind) else {
+                let (Some(plural), Some(kind)) = (&resource.resource, &resource.response_kind)
+                else {
                     continue;
                 };
                 let usable = ["list", "watch"]
                     .iter()
                     .all(|verb| resource.verbs.iter().any(|known| known == verb));
-                let Some(kind) = kind.kind.as_deref().filter(|kind| usable && !kind.is_empty()) else {
+                let Some(kind) = kind
+                    .kind
+                    .as_deref()
+                    .filter(|kind| usable && !kind.is_empty())
+                else {
                     continue;
                 };
                 let gvk = GroupVersionKind::gvk(name, number, kind);
@@ -151,7 +180,10 @@ fn read(list: &APIGroupDiscoveryList, kinds: &mut Kinds) {
                     resource: ApiResource::from_gvk_with_plural(&gvk, plural),
                     namespaced: resource.scope.as_deref() == Some("Namespaced"),
                 };
-                kinds.entry(GroupKind::new(name, kind)).or_default().push(Arc::new(served));
+                kinds
+                    .entry(GroupKind::new(name, kind))
+                    .or_default()
+                    .push(Arc::new(served));
             }
         }
     }

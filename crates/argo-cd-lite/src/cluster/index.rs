@@ -91,15 +91,24 @@ impl Drop for KindWatch {
 impl LiveIndex {
     /// An index without any watch.
     pub fn new(config: LiveIndexConfig) -> Self {
-        Self(Arc::new(LiveShared { config, kinds: RwLock::default(), aims: Mutex::default() }))
+        Self(Arc::new(LiveShared {
+            config,
+            kinds: RwLock::default(),
+            aims: Mutex::default(),
+        }))
     }
 
     /// Opens the watches of `kinds` and waits for their first lists. Kinds that the cluster does not
     /// serve have no objects and are left out.
     pub async fn ensure(&self, kinds: &HashSet<GroupKind>) -> Result<(), LiveError> {
         for kind in kinds {
-            let Some(watch) = self.open(kind) else { continue };
-            if tokio::time::timeout(FIRST_LIST, watch.readiness.wait()).await.is_err() {
+            let Some(watch) = self.open(kind) else {
+                continue;
+            };
+            if tokio::time::timeout(FIRST_LIST, watch.readiness.wait())
+                .await
+                .is_err()
+            {
                 return Err(LiveError::NotListed(kind.clone()));
             }
         }
@@ -112,12 +121,21 @@ impl LiveIndex {
         }
         let served = self.0.config.discovery.preferred(kind)?;
         let mut kinds = self.0.kinds.write();
-        Some(kinds.entry(kind.clone()).or_insert_with(|| Arc::new(self.start(kind, served))).clone())
+        Some(
+            kinds
+                .entry(kind.clone())
+                .or_insert_with(|| Arc::new(self.start(kind, served)))
+                .clone(),
+        )
     }
 
     fn start(&self, kind: &GroupKind, served: Arc<Served>) -> KindWatch {
         let index = Index::new(|live: &Live| {
-            live.tracking.as_ref().map(|tracking| tracking.instance.clone()).into_iter().collect()
+            live.tracking
+                .as_ref()
+                .map(|tracking| tracking.instance.clone())
+                .into_iter()
+                .collect()
         });
         let readiness = Readiness::default();
         let ready = readiness.register("first list");
@@ -130,7 +148,9 @@ impl LiveIndex {
             move |object: DynamicObject| {
                 let live = Live::of(&kind.group, &version, &kind.kind, &object);
                 let kept = live.tracking.is_some()
-                    || aimed.read().contains_key(&ObjectKey::of_meta(&object.metadata));
+                    || aimed
+                        .read()
+                        .contains_key(&ObjectKey::of_meta(&object.metadata));
                 kept.then_some(live)
             }
         };
@@ -146,13 +166,24 @@ impl LiveIndex {
             .ready(ready);
         tracing::info!(%kind, "watching");
         let task = tokio::spawn(watch.run()).abort_handle();
-        KindWatch { served, index, readiness, aimed, task }
+        KindWatch {
+            served,
+            index,
+            readiness,
+            aimed,
+            task,
+        }
     }
 
     /// Says that `app` aims at `ids`, so that they are kept although they may not be tracked yet. With
     /// `look`, objects that were not aimed at before and that are not known are read one by one; without
     /// it they count as missing until they are applied.
-    pub async fn aim(&self, app: &ObjectKey, ids: Vec<ResourceId>, look: bool) -> Result<(), LiveError> {
+    pub async fn aim(
+        &self,
+        app: &ObjectKey,
+        ids: Vec<ResourceId>,
+        look: bool,
+    ) -> Result<(), LiveError> {
         let known = {
             let mut aims = self.0.aims.lock();
             if aims.get(app).is_some_and(|known| *known == ids) {
@@ -167,7 +198,9 @@ impl LiveIndex {
         }
         let mut unseen = Vec::new();
         for id in new.difference(&old) {
-            let Some(watch) = self.open(&id.kind) else { continue };
+            let Some(watch) = self.open(&id.kind) else {
+                continue;
+            };
             let key = id.key();
             let was_listed = watch.readiness.missing().is_empty();
             watch.aimed.write().insert(key.clone(), app.clone());
@@ -185,21 +218,33 @@ impl LiveIndex {
             })
             .buffer_unordered(READS);
         while let Some((watch, found)) = reads.next().await {
-            if let Some(object) = found? {
-                watch.keep(&object);
+            match found {
+                Ok(Some(object)) => drop(watch.keep(&object)),
+                Ok(None) => {}
+                Err(error) => {
+                    // Looked at again by the next pass.
+                    self.0.aims.lock().remove(app);
+                    return Err(error.into());
+                }
             }
         }
         Ok(())
     }
 
     fn release(&self, app: &ObjectKey, id: &ResourceId) {
-        let Some(watch) = self.0.kinds.read().get(&id.kind).cloned() else { return };
+        let Some(watch) = self.0.kinds.read().get(&id.kind).cloned() else {
+            return;
+        };
         let key = id.key();
         let mut aimed = watch.aimed.write();
         if aimed.get(&key) == Some(app) {
             aimed.remove(&key);
             drop(aimed);
-            if watch.index.get(&key).is_some_and(|live| live.tracking.is_none()) {
+            if watch
+                .index
+                .get(&key)
+                .is_some_and(|live| live.tracking.is_none())
+            {
                 drop(watch.index.dropped(&key));
             }
         }
@@ -255,7 +300,9 @@ impl KindWatch {
         let live = Live::of(&resource.group, &resource.version, &resource.kind, object);
         // An own write is no news to the application that made it.
         drop(self.index.written(&object.metadata, live.clone()));
-        self.index.get(&ObjectKey::of_meta(&object.metadata)).unwrap_or_else(|| Arc::new(live))
+        self.index
+            .get(&ObjectKey::of_meta(&object.metadata))
+            .unwrap_or_else(|| Arc::new(live))
     }
 }
 

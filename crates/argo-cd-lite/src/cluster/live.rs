@@ -1,11 +1,6 @@
 //! The few values that are kept of a live object.
 
-use std::{
-    collections::hash_map::DefaultHasher,
-    hash::Hasher,
-    io,
-    sync::Arc,
-};
+use std::{collections::hash_map::DefaultHasher, hash::Hasher, io, sync::Arc};
 
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::Value;
@@ -48,16 +43,27 @@ impl Live {
     /// Reduces an object to what is kept.
     pub fn of(group: &str, version: &str, kind: &str, object: &DynamicObject) -> Self {
         let metadata = &object.metadata;
-        let annotation =
-            |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
-        let marks = metadata.annotations.as_ref().map(Marks::read).unwrap_or_default();
+        let annotation = |key: &str| {
+            metadata
+                .annotations
+                .as_ref()
+                .and_then(|annotations| annotations.get(key))
+        };
+        let marks = metadata
+            .annotations
+            .as_ref()
+            .map(Marks::read)
+            .unwrap_or_default();
         Self {
             uid: metadata.uid.as_deref().unwrap_or_default().into(),
             version: version.into(),
             tracking: annotation(ANNOTATION_TRACKING_ID)
                 .and_then(|text| Tracking::parse(text))
                 .map(Box::new),
-            owned: metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty()),
+            owned: metadata
+                .owner_references
+                .as_ref()
+                .is_some_and(|owners| !owners.is_empty()),
             deleting: metadata.deletion_timestamp.is_some(),
             hook_finalizer: metadata
                 .finalizers
@@ -78,7 +84,9 @@ impl Live {
 
     /// True when the object was tracked under this instance name.
     pub fn belongs_to(&self, instance: &str) -> bool {
-        self.tracking.as_ref().is_some_and(|tracking| tracking.instance == instance)
+        self.tracking
+            .as_ref()
+            .is_some_and(|tracking| tracking.instance == instance)
     }
 }
 
@@ -86,7 +94,12 @@ impl Live {
 /// a busy controller's heartbeat is no news.
 fn live_hash(metadata: &ObjectMeta, data: &Value) -> u64 {
     let mut sink = HashWriter(DefaultHasher::new());
-    let parts = (&metadata.labels, &metadata.annotations, &metadata.finalizers, &metadata.owner_references);
+    let parts = (
+        &metadata.labels,
+        &metadata.annotations,
+        &metadata.finalizers,
+        &metadata.owner_references,
+    );
     // Writing to a hasher cannot fail, and neither can the serialisation of these types.
     drop(serde_json::to_writer(&mut sink, &parts));
     if let Some(fields) = data.as_object() {

@@ -14,7 +14,10 @@ pub struct GroupKind {
 impl GroupKind {
     /// From its two parts.
     pub fn new(group: impl Into<Arc<str>>, kind: impl Into<Arc<str>>) -> Self {
-        Self { group: group.into(), kind: kind.into() }
+        Self {
+            group: group.into(),
+            kind: kind.into(),
+        }
     }
 
     /// True for `group` and `kind`.
@@ -52,7 +55,11 @@ impl ResourceId {
         namespace: impl Into<Arc<str>>,
         name: impl Into<Arc<str>>,
     ) -> Self {
-        Self { kind: GroupKind::new(group, kind), namespace: namespace.into(), name: name.into() }
+        Self {
+            kind: GroupKind::new(group, kind),
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 
     /// Namespace and name as the API client wants them.

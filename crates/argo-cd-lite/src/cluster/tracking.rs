@@ -53,9 +53,15 @@ impl Tracking {
 
 /// The annotation for `id` as an object of `instance`.
 pub fn tracking_id(instance: &str, id: &ResourceId, destination_namespace: &str) -> String {
-    let namespace =
-        if id.namespace.is_empty() { destination_namespace } else { id.namespace.as_ref() };
-    format!("{instance}:{}/{}:{namespace}/{}", id.kind.group, id.kind.kind, id.name)
+    let namespace = if id.namespace.is_empty() {
+        destination_namespace
+    } else {
+        id.namespace.as_ref()
+    };
+    format!(
+        "{instance}:{}/{}:{namespace}/{}",
+        id.kind.group, id.kind.kind, id.name
+    )
 }
 
 /// The name under which an application's objects are tracked.

@@ -45,7 +45,9 @@ impl IgnoreRules {
 
 /// Removes what `pointer` leads to; a path that is not there is fine.
 pub(super) fn remove(value: &mut Value, pointer: &str) {
-    let Some((parent, last)) = pointer.rsplit_once('/') else { return };
+    let Some((parent, last)) = pointer.rsplit_once('/') else {
+        return;
+    };
     let last = last.replace("~1", "/").replace("~0", "~");
     match value.pointer_mut(parent) {
         Some(Value::Object(fields)) => drop(fields.remove(&last)),
@@ -62,7 +64,9 @@ pub(super) fn remove(value: &mut Value, pointer: &str) {
 
 /// Copies what `pointer` leads to in `live` into `target`, so that applying does not change it.
 pub fn keep_live(target: &mut Value, live: &Value, pointer: &str) {
-    let Some(value) = live.pointer(pointer) else { return };
+    let Some(value) = live.pointer(pointer) else {
+        return;
+    };
     if pointer.starts_with("/status") {
         return;
     }
@@ -75,10 +79,14 @@ pub fn keep_live(target: &mut Value, live: &Value, pointer: &str) {
                 fields.insert(key, value.clone());
                 return;
             }
-            Value::Object(fields) => {
-                fields.entry(key).or_insert_with(|| Value::Object(serde_json::Map::new()))
-            }
-            Value::Array(items) => match key.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+            Value::Object(fields) => fields
+                .entry(key)
+                .or_insert_with(|| Value::Object(serde_json::Map::new())),
+            Value::Array(items) => match key
+                .parse::<usize>()
+                .ok()
+                .and_then(|index| items.get_mut(index))
+            {
                 Some(item) if parts.peek().is_none() => {
                     *item = value.clone();
                     return;

@@ -14,7 +14,7 @@ mod structure;
 pub use cache::{Verdict, VerdictCache};
 pub use ignore::{IgnoreRules, keep_live};
 pub use server_side::{DiffError, Differ};
-pub use structure::{equal_outcome, looks_same};
+pub use structure::{equal_outcome, has_legacy_manager, leftover, looks_same, take_over};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use reconcile_core::{
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{IgnoreRules, Verdict, VerdictCache, equal_outcome, looks_same};
+use super::{IgnoreRules, Verdict, VerdictCache, equal_outcome, leftover, looks_same};
 use crate::{
     api::FIELD_MANAGER,
     cluster::{Live, ResourceId},
@@ -62,14 +62,28 @@ impl Differ {
             return Ok(same);
         }
         let same = self.ask(target, resource, rules).await?;
-        self.verdicts.put(&target.id, Verdict { live: live.hash, desired, same });
+        self.verdicts.put(
+            &target.id,
+            Verdict {
+                live: live.hash,
+                desired,
+                same,
+            },
+        );
         Ok(same)
     }
 
     /// The target was just applied with this result: the two agree by construction.
     pub fn applied(&self, target: &Target, live: &Live, rules: &IgnoreRules) {
         let desired = desired_hash(target, rules);
-        self.verdicts.put(&target.id, Verdict { live: live.hash, desired, same: true });
+        self.verdicts.put(
+            &target.id,
+            Verdict {
+                live: live.hash,
+                desired,
+                same: true,
+            },
+        );
     }
 
     async fn ask(
@@ -79,21 +93,37 @@ impl Differ {
         rules: &IgnoreRules,
     ) -> Result<bool, DiffError> {
         let key = target.id.key();
-        let Some(live) = get(&self.client, resource, &key).await? else { return Ok(false) };
-        let Ok(live) = serde_json::to_value(&live) else { return Ok(false) };
+        let Some(live) = get(&self.client, resource, &key).await? else {
+            return Ok(false);
+        };
+        let Ok(live) = serde_json::to_value(&live) else {
+            return Ok(false);
+        };
         let pointers = rules.pointers(&target.id);
         let desired = target.value();
         if looks_same(&desired, &live, &pointers) {
             return Ok(true);
         }
+        if leftover(&desired, &live) {
+            return Ok(false);
+        }
         tracing::debug!(object = %target.id, "asking the server what applying would change");
-        let predicted =
-            match server_side(&self.client, resource, &key, &desired, FIELD_MANAGER, true, true).await {
-                Ok(predicted) => predicted,
-                // Refused: applying will be refused too, and says why.
-                Err(error) if matches!(error.class(), ErrorClass::Invalid) => return Ok(false),
-                Err(error) => return Err(error.into()),
-            };
+        let predicted = match server_side(
+            &self.client,
+            resource,
+            &key,
+            &desired,
+            FIELD_MANAGER,
+            true,
+            true,
+        )
+        .await
+        {
+            Ok(predicted) => predicted,
+            // Refused: applying will be refused too, and says why.
+            Err(error) if matches!(error.class(), ErrorClass::Invalid) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
         let predicted = serde_json::to_value(&predicted).unwrap_or(Value::Null);
         Ok(equal_outcome(&predicted, &live, &pointers))
     }

@@ -5,6 +5,11 @@ use serde_json::{Map, Value};
 use super::ignore;
 use crate::api::FIELD_MANAGER;
 
+/// Managers that wrote for us before server-side apply did.
+const LEGACY_MANAGERS: &[&str] = &[FIELD_MANAGER, "kubectl-client-side-apply"];
+/// Where client-side apply keeps what it applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// True when it is certain that applying `desired` would change nothing: every field that it names has
 /// that value, and no field that we own is missing from it. False means: ask the server.
 pub fn looks_same(desired: &Value, live: &Value, pointers: &[&str]) -> bool {
@@ -22,41 +27,120 @@ pub fn looks_same(desired: &Value, live: &Value, pointers: &[&str]) -> bool {
     is_within(&desired, live) && nothing_beyond(owned, &desired)
 }
 
-/// The fields that we own by server-side apply, as `managedFields` lists them.
+/// The fields that we own by server-side apply, as `managedFields` lists them. `None` while fields that
+/// a client-side tool wrote for us (kubectl, upstream) have not been taken over.
 fn owned_fields(live: &Value) -> Option<&Value> {
-    let entries = live.pointer("/metadata/managedFields")?.as_array()?;
-    let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let ours = |entry: &&Value| {
-        text(entry, "manager") == FIELD_MANAGER
-            && text(entry, "operation") == "Apply"
-            && text(entry, "subresource").is_empty()
-    };
-    // Fields that another client-side tool wrote for us (kubectl, upstream) need a migration first.
-    let legacy = entries.iter().any(|entry| {
-        text(entry, "operation") == "Update"
-            && (text(entry, "manager") == FIELD_MANAGER
-                || text(entry, "manager") == "kubectl-client-side-apply")
-            && text(entry, "subresource").is_empty()
-    });
-    if legacy {
+    if has_legacy_manager(live) {
         return None;
     }
-    entries.iter().find(ours)?.get("fieldsV1")
+    managers(live)
+        .find(|entry| is_manager(entry, FIELD_MANAGER, "Apply"))?
+        .get("fieldsV1")
+}
+
+fn managers(live: &Value) -> impl Iterator<Item = &Value> {
+    live.pointer("/metadata/managedFields")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
+
+fn is_manager(entry: &Value, name: &str, operation: &str) -> bool {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
+    text("manager") == name && text("operation") == operation && text("subresource").is_empty()
+}
+
+fn is_legacy(entry: &Value) -> bool {
+    LEGACY_MANAGERS
+        .iter()
+        .any(|name| is_manager(entry, name, "Update"))
+}
+
+/// True when fields were written for us by client-side apply.
+pub fn has_legacy_manager(live: &Value) -> bool {
+    managers(live).any(is_legacy)
+}
+
+/// `managedFields` with what client-side apply wrote for us as ours, so that the next apply removes what
+/// is not wanted any more. `None` when there is nothing to take over.
+pub fn take_over(live: &Value) -> Option<Value> {
+    let entries: Vec<Value> = managers(live).cloned().collect();
+    let (legacy, mut rest): (Vec<Value>, Vec<Value>) = entries.into_iter().partition(is_legacy);
+    let first = legacy.first()?.clone();
+    let at = rest
+        .iter()
+        .position(|entry| is_manager(entry, FIELD_MANAGER, "Apply"));
+    let at = at.unwrap_or_else(|| {
+        let mut entry = first;
+        entry["manager"] = FIELD_MANAGER.into();
+        entry["operation"] = "Apply".into();
+        entry["fieldsV1"] = Value::Object(Map::new());
+        rest.push(entry);
+        rest.len() - 1
+    });
+    for entry in &legacy {
+        if let Some(fields) = entry.get("fieldsV1") {
+            unite(&mut rest[at]["fieldsV1"], fields);
+        }
+    }
+    Some(Value::Array(rest))
+}
+
+fn unite(into: &mut Value, from: &Value) {
+    let Some(from) = from.as_object() else { return };
+    if !into.is_object() {
+        *into = Value::Object(Map::new());
+    }
+    for (key, value) in from {
+        unite(&mut into[key.as_str()], value);
+        if into[key.as_str()].is_null() {
+            into[key.as_str()] = Value::Object(Map::new());
+        }
+    }
+}
+
+/// True when client-side apply once wrote a field that is still there and that nobody wants any more.
+/// The dry-run cannot see it, because the field belongs to the other manager.
+pub fn leftover(desired: &Value, live: &Value) -> bool {
+    let applied = live
+        .pointer("/metadata/annotations")
+        .and_then(|annotations| annotations.get(LAST_APPLIED)?.as_str())
+        .and_then(|text| serde_json::from_str::<Value>(text).ok());
+    applied.is_some_and(|applied| has_legacy_manager(live) && left(&applied, desired, live))
+}
+
+fn left(applied: &Value, desired: &Value, live: &Value) -> bool {
+    let (Some(applied), Some(desired), Some(live)) =
+        (applied.as_object(), desired.as_object(), live.as_object())
+    else {
+        return false;
+    };
+    applied
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .any(|(key, value)| match (desired.get(key), live.get(key)) {
+            (_, None) => false,
+            (None, Some(_)) => key != "status",
+            (Some(desired), Some(live)) => left(value, desired, live),
+        })
 }
 
 /// Every value that `desired` names stands in `live`. Lists must agree in length and order; where they
 /// do not, the server decides.
 fn is_within(desired: &Value, live: &Value) -> bool {
     match (desired, live) {
-        (Value::Object(desired), Value::Object(live)) => desired.iter().all(|(key, value)| {
-            match live.get(key) {
+        (Value::Object(desired), Value::Object(live)) => {
+            desired.iter().all(|(key, value)| match live.get(key) {
                 Some(found) => is_within(value, found),
                 None => value.is_null(),
-            }
-        }),
+            })
+        }
         (Value::Array(desired), Value::Array(live)) => {
             desired.len() == live.len()
-                && desired.iter().zip(live).all(|(desired, live)| is_within(desired, live))
+                && desired
+                    .iter()
+                    .zip(live)
+                    .all(|(desired, live)| is_within(desired, live))
         }
         (Value::Number(desired), Value::Number(live)) => desired.as_f64() == live.as_f64(),
         (desired, live) => desired == live,
@@ -65,7 +149,9 @@ fn is_within(desired: &Value, live: &Value) -> bool {
 
 /// Every field in a `fieldsV1` tree is one that `desired` names.
 fn nothing_beyond(owned: &Value, desired: &Value) -> bool {
-    let Some(fields) = owned.as_object() else { return true };
+    let Some(fields) = owned.as_object() else {
+        return true;
+    };
     fields.iter().all(|(key, below)| {
         if key == "." {
             return true;
@@ -74,7 +160,10 @@ fn nothing_beyond(owned: &Value, desired: &Value) -> bool {
             Some(("f:", name)) => desired.get(name),
             Some(("k:", keys)) => item_with(desired, keys),
             Some(("v:", value)) => item_equal(desired, value),
-            Some(("i:", index)) => index.parse::<usize>().ok().and_then(|index| desired.get(index)),
+            Some(("i:", index)) => index
+                .parse::<usize>()
+                .ok()
+                .and_then(|index| desired.get(index)),
             _ => None,
         };
         found.is_some_and(|found| nothing_beyond(below, found))
@@ -105,7 +194,14 @@ pub fn equal_outcome(predicted: &Value, live: &Value, pointers: &[&str]) -> bool
             fields.remove("status");
         }
         if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
-            for counted in ["managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"] {
+            for counted in [
+                "managedFields",
+                "resourceVersion",
+                "generation",
+                "creationTimestamp",
+                "uid",
+                "selfLink",
+            ] {
                 metadata.remove(counted);
             }
         }
@@ -122,7 +218,11 @@ pub fn equal_outcome(predicted: &Value, live: &Value, pointers: &[&str]) -> bool
 fn prune_empty(value: &mut Value) {
     if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
         for field in ["annotations", "labels"] {
-            if metadata.get(field).and_then(Value::as_object).is_some_and(Map::is_empty) {
+            if metadata
+                .get(field)
+                .and_then(Value::as_object)
+                .is_some_and(Map::is_empty)
+            {
                 metadata.remove(field);
             }
         }

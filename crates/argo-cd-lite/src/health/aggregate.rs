@@ -31,7 +31,9 @@ pub fn aggregate(members: &[Member<'_>]) -> Health {
     let mut worst = Code::Healthy;
     let mut causes: Vec<&Member<'_>> = Vec::new();
     for member in members.iter().filter(|member| member.live) {
-        let Some(health) = member.health else { continue };
+        let Some(health) = member.health else {
+            continue;
+        };
         if member.is_application && matches!(health.code, Code::Missing | Code::Unknown) {
             continue;
         }

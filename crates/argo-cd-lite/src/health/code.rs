@@ -52,12 +52,18 @@ impl Health {
     /// A code with its reason; an empty text is no reason.
     pub fn new(code: Code, message: impl AsRef<str>) -> Self {
         let message = message.as_ref();
-        Self { code, message: (!message.is_empty()).then(|| message.into()) }
+        Self {
+            code,
+            message: (!message.is_empty()).then(|| message.into()),
+        }
     }
 
     /// A code that needs no reason.
     pub fn of(code: Code) -> Self {
-        Self { code, message: None }
+        Self {
+            code,
+            message: None,
+        }
     }
 
     /// The reason, empty when there is none.

@@ -70,7 +70,15 @@ pub(super) fn api_service(body: &Value) -> Health {
     let Some(condition) = available else {
         return Health::new(Code::Progressing, "Waiting to be processed");
     };
-    let why = format!("{}: {}", text(condition, &["reason"]), text(condition, &["message"]));
-    let code = if text(condition, &["status"]) == "True" { Code::Healthy } else { Code::Progressing };
+    let why = format!(
+        "{}: {}",
+        text(condition, &["reason"]),
+        text(condition, &["message"])
+    );
+    let code = if text(condition, &["status"]) == "True" {
+        Code::Healthy
+    } else {
+        Code::Progressing
+    };
     Health::new(code, why)
 }

@@ -21,7 +21,10 @@ pub(super) fn workflow(body: &Value) -> Health {
 /// can be believed.
 pub(super) fn rollout(generation: i64, body: &Value) -> Health {
     let observed = at(body, &["status", "observedGeneration"]);
-    let observed = observed.as_str().map(str::to_owned).or_else(|| observed.as_i64().map(|n| n.to_string()));
+    let observed = observed
+        .as_str()
+        .map(str::to_owned)
+        .or_else(|| observed.as_i64().map(|n| n.to_string()));
     if observed != Some(generation.to_string()) {
         return Health::new(
             Code::Progressing,

@@ -67,7 +67,10 @@ fn container_failure(container: &Value) -> Option<String> {
     }
     let code = int(ended, &["exitCode"]);
     (code != 0).then(|| {
-        format!("container {:?} failed with exit code {code}", text(container, &["name"]))
+        format!(
+            "container {:?} failed with exit code {code}",
+            text(container, &["name"])
+        )
     })
 }
 
@@ -81,14 +84,23 @@ fn running(metadata: &ObjectMeta, body: &Value, restarts: &str, message: &str) -
     if restarts != "Always" && !treated_as_service {
         return Health::new(Code::Progressing, message);
     }
-    let ready = list(body, &["status", "conditions"]).iter().any(|condition| {
-        text(condition, &["type"]) == "Ready" && text(condition, &["status"]) == "True"
-    });
+    let ready = list(body, &["status", "conditions"])
+        .iter()
+        .any(|condition| {
+            text(condition, &["type"]) == "Ready" && text(condition, &["status"]) == "True"
+        });
     if ready {
         return Health::new(Code::Healthy, message);
     }
     let crashed = list(body, &["status", "containerStatuses"])
         .iter()
         .any(|container| at(container, &["lastState", "terminated"]).is_object());
-    Health::new(if crashed { Code::Degraded } else { Code::Progressing }, message)
+    Health::new(
+        if crashed {
+            Code::Degraded
+        } else {
+            Code::Progressing
+        },
+        message,
+    )
 }

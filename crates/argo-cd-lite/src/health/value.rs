@@ -4,7 +4,8 @@ use serde_json::Value;
 
 /// The value at `path`.
 pub(super) fn at<'a>(value: &'a Value, path: &[&str]) -> &'a Value {
-    path.iter().fold(value, |value, name| value.get(name).unwrap_or(&Value::Null))
+    path.iter()
+        .fold(value, |value, name| value.get(name).unwrap_or(&Value::Null))
 }
 
 /// The number at `path`, 0 when absent as in Go.

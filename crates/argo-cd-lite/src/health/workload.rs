@@ -17,10 +17,12 @@ pub(super) fn deployment(name: &str, generation: i64, body: &Value) -> Health {
             "Waiting for rollout to finish: observed deployment generation less than desired generation",
         );
     }
-    let too_late = list(body, &["status", "conditions"]).iter().any(|condition| {
-        text(condition, &["type"]) == "Progressing"
-            && text(condition, &["reason"]) == "ProgressDeadlineExceeded"
-    });
+    let too_late = list(body, &["status", "conditions"])
+        .iter()
+        .any(|condition| {
+            text(condition, &["type"]) == "Progressing"
+                && text(condition, &["reason"]) == "ProgressDeadlineExceeded"
+        });
     if too_late {
         return Health::new(
             Code::Degraded,
@@ -34,18 +36,22 @@ pub(super) fn deployment(name: &str, generation: i64, body: &Value) -> Health {
         Some(wanted) if updated < wanted => waiting(format!(
             "{updated} out of {wanted} new replicas have been updated"
         )),
-        _ if total > updated => {
-            waiting(format!("{} old replicas are pending termination", total - updated))
-        }
-        _ if available < updated => {
-            waiting(format!("{available} of {updated} updated replicas are available"))
-        }
+        _ if total > updated => waiting(format!(
+            "{} old replicas are pending termination",
+            total - updated
+        )),
+        _ if available < updated => waiting(format!(
+            "{available} of {updated} updated replicas are available"
+        )),
         _ => Health::of(Code::Healthy),
     }
 }
 
 fn waiting(what: impl std::fmt::Display) -> Health {
-    Health::new(Code::Progressing, format!("Waiting for rollout to finish: {what}..."))
+    Health::new(
+        Code::Progressing,
+        format!("Waiting for rollout to finish: {what}..."),
+    )
 }
 
 pub(super) fn stateful_set(generation: i64, body: &Value) -> Health {
@@ -93,7 +99,9 @@ pub(super) fn stateful_set(generation: i64, body: &Value) -> Health {
     if next != text(body, &["status", "currentRevision"]) {
         return Health::new(
             Code::Progressing,
-            format!("waiting for statefulset rolling update to complete {updated} pods at revision {next}..."),
+            format!(
+                "waiting for statefulset rolling update to complete {updated} pods at revision {next}..."
+            ),
         );
     }
     let current = int(body, &["status", "currentReplicas"]);
@@ -122,13 +130,17 @@ pub(super) fn daemon_set(name: &str, generation: i64, body: &Value) -> Health {
     if updated < wanted {
         return Health::new(
             Code::Progressing,
-            format!("Waiting for daemon set {name:?} rollout to finish: {updated} out of {wanted} new pods have been updated..."),
+            format!(
+                "Waiting for daemon set {name:?} rollout to finish: {updated} out of {wanted} new pods have been updated..."
+            ),
         );
     }
     if available < wanted {
         return Health::new(
             Code::Progressing,
-            format!("Waiting for daemon set {name:?} rollout to finish: {available} of {wanted} updated pods are available..."),
+            format!(
+                "Waiting for daemon set {name:?} rollout to finish: {available} of {wanted} updated pods are available..."
+            ),
         );
     }
     Health::of(Code::Healthy)
@@ -141,17 +153,19 @@ pub(super) fn replica_set(generation: i64, body: &Value) -> Health {
             "Waiting for rollout to finish: observed replica set generation less then desired generation",
         );
     }
-    let failure = list(body, &["status", "conditions"]).iter().find(|condition| {
-        text(condition, &["type"]) == "ReplicaFailure" && text(condition, &["status"]) == "True"
-    });
+    let failure = list(body, &["status", "conditions"])
+        .iter()
+        .find(|condition| {
+            text(condition, &["type"]) == "ReplicaFailure" && text(condition, &["status"]) == "True"
+        });
     if let Some(condition) = failure {
         return Health::new(Code::Degraded, text(condition, &["message"]));
     }
     let available = int(body, &["status", "availableReplicas"]);
     match at(body, &["spec", "replicas"]).as_i64() {
-        Some(wanted) if available < wanted => {
-            waiting(format!("{available} out of {wanted} new replicas are available"))
-        }
+        Some(wanted) if available < wanted => waiting(format!(
+            "{available} out of {wanted} new replicas are available"
+        )),
         _ => Health::of(Code::Healthy),
     }
 }

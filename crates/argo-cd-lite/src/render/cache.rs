@@ -101,8 +101,11 @@ impl RenderCache {
 
 impl State {
     fn evict(&mut self) {
-        let mut by_age: Vec<(u64, RenderKey)> =
-            self.entries.iter().map(|(key, entry)| (entry.used, key.clone())).collect();
+        let mut by_age: Vec<(u64, RenderKey)> = self
+            .entries
+            .iter()
+            .map(|(key, entry)| (entry.used, key.clone()))
+            .collect();
         by_age.sort_by_key(|(used, _)| *used);
         for (_, key) in by_age {
             if self.size <= AFTER_EVICTION {

@@ -44,7 +44,9 @@ const TOOLS: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomizati
 impl DirectoryFilter {
     /// The filter of a source.
     pub fn new(directory: Option<&DirectorySource>) -> Self {
-        Self { directory: directory.cloned().unwrap_or_default() }
+        Self {
+            directory: directory.cloned().unwrap_or_default(),
+        }
     }
 
     /// True when sub-folders are read too.
@@ -64,7 +66,9 @@ impl DirectoryFilter {
         if !self.directory.disable_extension_filter && !EXTENSIONS.contains(&extension) {
             return false;
         }
-        let DirectorySource { include, exclude, .. } = &self.directory;
+        let DirectorySource {
+            include, exclude, ..
+        } = &self.directory;
         if !exclude.is_empty() && glob::matches(exclude, path, &[]) {
             return false;
         }
@@ -77,7 +81,8 @@ fn is_tool(path: &str) -> bool {
 }
 
 fn is_jsonnet(path: &str) -> bool {
-    path.rsplit_once('.').is_some_and(|(_, extension)| extension == "jsonnet")
+    path.rsplit_once('.')
+        .is_some_and(|(_, extension)| extension == "jsonnet")
 }
 
 /// The objects of a folder's files, each with the path of its file. `explicit` tells that the source
@@ -103,8 +108,11 @@ pub fn objects(
         if !filter.is_manifest(&file.path) {
             continue;
         }
-        let objects = document::parse(&file.path, &file.content)
-            .map_err(|reason| RenderError::File { path: file.path.clone(), reason })?;
+        let objects =
+            document::parse(&file.path, &file.content).map_err(|reason| RenderError::File {
+                path: file.path.clone(),
+                reason,
+            })?;
         for object in objects {
             require(&file.path, &object)?;
             found.push((file.path.clone(), object));
@@ -114,8 +122,15 @@ pub fn objects(
 }
 
 fn require(path: &str, object: &Value) -> Result<(), RenderError> {
-    let missing = |field| RenderError::Incomplete { path: path.to_owned(), field };
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let missing = |field| RenderError::Incomplete {
+        path: path.to_owned(),
+        field,
+    };
+    let text = |value: Option<&Value>| {
+        value
+            .and_then(Value::as_str)
+            .is_some_and(|text| !text.is_empty())
+    };
     if !text(object.get("apiVersion")) {
         return Err(missing("apiVersion"));
     }

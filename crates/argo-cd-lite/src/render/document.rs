@@ -26,8 +26,9 @@ pub(super) fn parse(path: &str, content: &[u8]) -> Result<Vec<Value>, String> {
         Err(error) => {
             // Templates and values files live beside manifests; only what looks like a manifest is an
             // error.
-            let like_a_manifest =
-                ["apiVersion:", "kind:", "metadata:"].iter().all(|word| text.contains(word));
+            let like_a_manifest = ["apiVersion:", "kind:", "metadata:"]
+                .iter()
+                .all(|word| text.contains(word));
             return if like_a_manifest || some_document_is_fine(&text) {
                 Err(error.to_string())
             } else {
@@ -36,7 +37,10 @@ pub(super) fn parse(path: &str, content: &[u8]) -> Result<Vec<Value>, String> {
         }
     };
     for document in documents {
-        if document.as_object().is_some_and(|object| !object.is_empty()) {
+        if document
+            .as_object()
+            .is_some_and(|object| !object.is_empty())
+        {
             flatten(document, &mut objects);
         } else if !document.is_null() && !document.is_object() {
             return Err("a document is not an object".to_owned());
@@ -46,7 +50,8 @@ pub(super) fn parse(path: &str, content: &[u8]) -> Result<Vec<Value>, String> {
 }
 
 fn has_skip_mark(text: &str) -> bool {
-    text.lines().any(|line| line.trim_start().starts_with('#') && line.contains(SKIP_MARK))
+    text.lines()
+        .any(|line| line.trim_start().starts_with('#') && line.contains(SKIP_MARK))
 }
 
 fn some_document_is_fine(text: &str) -> bool {
@@ -56,9 +61,14 @@ fn some_document_is_fine(text: &str) -> bool {
 
 /// Lists are taken apart; an empty one is nothing.
 fn flatten(object: Value, into: &mut Vec<Value>) {
-    let is_list = object.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+    let is_list = object
+        .get("kind")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| kind.ends_with("List"));
     match object {
-        Value::Object(mut fields) if is_list && fields.get("items").is_some_and(Value::is_array) => {
+        Value::Object(mut fields)
+            if is_list && fields.get("items").is_some_and(Value::is_array) =>
+        {
             if let Some(Value::Array(items)) = fields.remove("items") {
                 for item in items {
                     flatten(item, into);
@@ -72,7 +82,10 @@ fn flatten(object: Value, into: &mut Vec<Value>) {
 /// UTF-8, or UTF-16 with a byte order mark.
 fn decode(content: &[u8]) -> Result<String, String> {
     let wide = |to: fn([u8; 2]) -> u16, bytes: &[u8]| {
-        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| to([pair[0], pair[1]])).collect();
+        let units: Vec<u16> = bytes
+            .chunks_exact(2)
+            .map(|pair| to([pair[0], pair[1]]))
+            .collect();
         String::from_utf16(&units).map_err(|error| error.to_string())
     };
     match content {

@@ -11,8 +11,8 @@ mod target;
 
 pub use cache::{RenderCache, RenderKey};
 pub use directory::{DirectoryFilter, RenderError, objects};
-pub use target::{Placement, Scope, Target, TargetSet, build};
 pub(crate) use target::images;
+pub use target::{Placement, Scope, Target, TargetSet, build};
 
 /// Combined size of the manifests of one application; upstream's default.
 pub const MAX_MANIFEST_BYTES: usize = 10 * 1024 * 1024;

@@ -97,7 +97,9 @@ pub fn build(
     let mut set = TargetSet::default();
     let mut at: HashMap<ResourceId, usize> = HashMap::new();
     for (_, object) in objects {
-        let Some(target) = target(object, placement, &defined, &scope) else { continue };
+        let Some(target) = target(object, placement, &defined, &scope) else {
+            continue;
+        };
         if is_excluded(&target.id) {
             set.excluded.push(target.id);
             continue;
@@ -129,7 +131,12 @@ fn note_unsupported(target: &Target, notes: &mut Vec<String>) {
     for option in target.marks.options.unsupported() {
         notes.push(format!("sync option {option} on {}", target.id));
     }
-    if target.marks.hook.as_ref().is_some_and(|hook| hook.at_deletion) {
+    if target
+        .marks
+        .hook
+        .as_ref()
+        .is_some_and(|hook| hook.at_deletion)
+    {
         notes.push(format!("PreDelete and PostDelete hooks ({})", target.id));
     }
 }
@@ -153,7 +160,12 @@ fn defines(object: &Value) -> Option<(Box<str>, Box<str>)> {
     if object.get("kind")?.as_str()? != "CustomResourceDefinition" {
         return None;
     }
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(Box::from);
+    let text = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .map(Box::from)
+    };
     Some((text("/spec/group")?, text("/spec/names/kind")?))
 }
 
@@ -167,14 +179,19 @@ fn target(
     let kind = object.get("kind")?.as_str()?.to_owned();
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
     let lives = match scope(group, &kind) {
-        Scope::Unserved => {
-            defined.get(&(group.to_owned(), kind.clone())).copied().unwrap_or(Scope::Unserved)
-        }
+        Scope::Unserved => defined
+            .get(&(group.to_owned(), kind.clone()))
+            .copied()
+            .unwrap_or(Scope::Unserved),
         known => known,
     };
     let metadata = object.get_mut("metadata")?.as_object_mut()?;
     clean(metadata);
-    let own = metadata.get("namespace").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let own = metadata
+        .get("namespace")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let namespace = match lives {
         Scope::Cluster => String::new(),
         _ if own.is_empty() => placement.namespace.clone(),
@@ -185,7 +202,13 @@ fn target(
     } else {
         metadata.insert("namespace".to_owned(), namespace.clone().into());
     }
-    let text = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |key: &str| {
+        metadata
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let (name, prefix) = (text("name"), text("generateName"));
     let marks = Marks::read(&annotations(metadata));
     let id = ResourceId::new(group, &kind, namespace, name.clone());
@@ -207,7 +230,14 @@ fn target(
 
 /// Drops what only the API server may write; it stands in manifests that were exported from a cluster.
 fn clean(metadata: &mut Map<String, Value>) {
-    for field in ["creationTimestamp", "managedFields", "resourceVersion", "uid", "generation", "selfLink"] {
+    for field in [
+        "creationTimestamp",
+        "managedFields",
+        "resourceVersion",
+        "uid",
+        "generation",
+        "selfLink",
+    ] {
         metadata.remove(field);
     }
 }
@@ -225,9 +255,15 @@ fn annotations(metadata: &Map<String, Value>) -> BTreeMap<String, String> {
 
 /// `stringData` wins over `data`; the API server never gives `stringData` back, so it is folded here.
 fn fold_secret(secret: &mut Value) {
-    let Some(fields) = secret.as_object_mut() else { return };
-    let Some(Value::Object(plain)) = fields.remove("stringData") else { return };
-    let data = fields.entry("data").or_insert_with(|| Value::Object(Map::new()));
+    let Some(fields) = secret.as_object_mut() else {
+        return;
+    };
+    let Some(Value::Object(plain)) = fields.remove("stringData") else {
+        return;
+    };
+    let data = fields
+        .entry("data")
+        .or_insert_with(|| Value::Object(Map::new()));
     if !data.is_object() {
         *data = Value::Object(Map::new());
     }
@@ -244,18 +280,27 @@ fn fold_secret(secret: &mut Value) {
 /// Kinds that no application may manage: they are the cluster's own traffic.
 fn is_excluded(id: &ResourceId) -> bool {
     let (group, kind) = (id.kind.group.as_ref(), id.kind.kind.as_ref());
-    matches!((group, kind), ("" | "events.k8s.io", "Event") | ("coordination.k8s.io", "Lease"))
-        || group == "metrics.k8s.io"
+    matches!(
+        (group, kind),
+        ("" | "events.k8s.io", "Event") | ("coordination.k8s.io", "Lease")
+    ) || group == "metrics.k8s.io"
 }
 
 /// Images of a pod or of anything with a pod template.
 pub(crate) fn images(object: &Value) -> Vec<Box<str>> {
-    const PODS: &[&str] =
-        &["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
+    const PODS: &[&str] = &[
+        "/spec/template/spec",
+        "/spec/jobTemplate/spec/template/spec",
+        "/spec",
+    ];
     let mut found: Vec<Box<str>> = PODS
         .iter()
         .filter_map(|pointer| object.pointer(pointer))
-        .flat_map(|pod| ["initContainers", "containers"].into_iter().filter_map(|list| pod.get(list)?.as_array()))
+        .flat_map(|pod| {
+            ["initContainers", "containers"]
+                .into_iter()
+                .filter_map(|list| pod.get(list)?.as_array())
+        })
         .flatten()
         .filter_map(|container| container.get("image")?.as_str().map(Box::from))
         .collect();

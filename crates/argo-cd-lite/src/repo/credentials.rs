@@ -42,27 +42,44 @@ pub struct RepositorySecret {
 
 /// Members of repository Secrets that change how the repository is read and that we do not act on.
 const UNSUPPORTED: &[&str] = &[
-    "sshPrivateKey", "bearerToken", "githubAppID", "githubAppInstallationID", "githubAppPrivateKey",
-    "tlsClientCertData", "tlsClientCertKey", "gcpServiceAccountKey", "proxy", "azureServicePrincipalClientId",
-    "azureServicePrincipalClientID", "useAzureWorkloadIdentity",
+    "sshPrivateKey",
+    "bearerToken",
+    "githubAppID",
+    "githubAppInstallationID",
+    "githubAppPrivateKey",
+    "tlsClientCertData",
+    "tlsClientCertKey",
+    "gcpServiceAccountKey",
+    "proxy",
+    "azureServicePrincipalClientId",
+    "azureServicePrincipalClientID",
+    "useAzureWorkloadIdentity",
 ];
 
 impl RepositorySecret {
     /// Reads a Secret's data; `None` when it is not one about Git repositories.
-    pub fn read(labels: &BTreeMap<String, String>, data: &BTreeMap<String, ByteString>) -> Option<Self> {
+    pub fn read(
+        labels: &BTreeMap<String, String>,
+        data: &BTreeMap<String, ByteString>,
+    ) -> Option<Self> {
         let template = match labels.get(SECRET_TYPE_LABEL).map(String::as_str) {
             Some("repository") => false,
             Some("repo-creds") => true,
             _ => return None,
         };
         let text = |key: &str| {
-            data.get(key).map(|value| String::from_utf8_lossy(&value.0).into_owned()).unwrap_or_default()
+            data.get(key)
+                .map(|value| String::from_utf8_lossy(&value.0).into_owned())
+                .unwrap_or_default()
         };
         if !matches!(text("type").as_str(), "" | "git") {
             return None;
         }
-        let given: Vec<String> =
-            UNSUPPORTED.iter().filter(|key| data.contains_key(**key)).map(ToString::to_string).collect();
+        let given: Vec<String> = UNSUPPORTED
+            .iter()
+            .filter(|key| data.contains_key(**key))
+            .map(ToString::to_string)
+            .collect();
         Some(Self {
             url: normalize(&text("url")),
             template,
@@ -95,7 +112,9 @@ impl Credentials {
     pub fn find(&self, url: &str) -> Option<RepositorySecret> {
         let url = normalize(url);
         let secrets = self.0.read();
-        let own = secrets.values().find(|secret| !secret.template && secret.url == url);
+        let own = secrets
+            .values()
+            .find(|secret| !secret.template && secret.url == url);
         if let Some(own) = own
             && (!own.credential.password.is_empty() || !own.unsupported.is_empty())
         {

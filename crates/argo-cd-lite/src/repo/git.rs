@@ -60,7 +60,9 @@ fn remote(error: &(dyn std::error::Error + 'static)) -> GitError {
         source = inner.source();
     }
     // One line: the text ends in a condition.
-    GitError::Remote(redact(&text.split_whitespace().collect::<Vec<_>>().join(" ")))
+    GitError::Remote(redact(
+        &text.split_whitespace().collect::<Vec<_>>().join(" "),
+    ))
 }
 
 /// A file of the source folder.
@@ -94,7 +96,10 @@ impl Store {
             gix::open::Options::isolated()
                 .with(gix::sec::Trust::Full)
                 // Small deltas of folders; the default cache would cost more memory than it saves.
-                .config_overrides(["core.deltaBaseCacheLimit=1m", "gitoxide.objects.cacheLimit=0"])
+                .config_overrides([
+                    "core.deltaBaseCacheLimit=1m",
+                    "gitoxide.objects.cacheLimit=0",
+                ])
         };
         let repository = match ThreadSafeRepository::open_opts(path, options()) {
             Ok(repository) => repository,
@@ -104,14 +109,26 @@ impl Store {
                 ThreadSafeRepository::open_opts(path, options()).map_err(|error| store(&error))?
             }
         };
-        Ok(Self { url: url.to_owned(), repository })
+        Ok(Self {
+            url: url.to_owned(),
+            repository,
+        })
     }
 
     /// Asks the remote for its refs.
     pub fn list_refs(&self, credential: Option<&Credential>) -> Result<RefList, GitError> {
         let repository = self.local(credential)?;
-        let remote_ = self.remote(&repository, &["HEAD", "refs/heads/*", "refs/tags/*"])?;
-        let connection = remote_.connect(Direction::Fetch).map_err(|error| remote(&error))?;
+        let remote_ = self.remote(
+            &repository,
+            &[
+                "HEAD",
+                "refs/heads/*:refs/mirror/heads/*",
+                "refs/tags/*:refs/mirror/tags/*",
+            ],
+        )?;
+        let connection = remote_
+            .connect(Direction::Fetch)
+            .map_err(|error| remote(&error))?;
         let connection = connection.with_credentials(answer(credential.cloned()));
         let (map, _) = connection
             .ref_map(Discard, gix::remote::ref_map::Options::default())
@@ -119,9 +136,20 @@ impl Store {
         let mut list = RefList::default();
         for reference in &map.remote_refs {
             let (name, commit) = match reference {
-                Ref::Peeled { full_ref_name, object, .. }
-                | Ref::Direct { full_ref_name, object }
-                | Ref::Symbolic { full_ref_name, object, .. } => (full_ref_name, object),
+                Ref::Peeled {
+                    full_ref_name,
+                    object,
+                    ..
+                }
+                | Ref::Direct {
+                    full_ref_name,
+                    object,
+                }
+                | Ref::Symbolic {
+                    full_ref_name,
+                    object,
+                    ..
+                } => (full_ref_name, object),
                 Ref::Unborn { .. } => continue,
             };
             if name == "HEAD" {
@@ -143,7 +171,11 @@ impl Store {
     pub fn expand(&self, prefix: &str) -> Option<String> {
         let repository = self.repository.to_thread_local();
         let id = repository.rev_parse_single(BStr::new(prefix)).ok()?;
-        id.object().ok()?.peel_to_commit().ok().map(|commit| commit.id.to_string())
+        id.object()
+            .ok()?
+            .peel_to_commit()
+            .ok()
+            .map(|commit| commit.id.to_string())
     }
 
     /// Fetches `source`, a full ref name or a commit, without history, or with all of it when `deep`.
@@ -155,7 +187,9 @@ impl Store {
         interrupt: &AtomicBool,
     ) -> Result<(), GitError> {
         let mut repository = self.local(credential)?;
-        repository.committer_or_set_generic_fallback().map_err(|error| store(&error))?;
+        repository
+            .committer_or_set_generic_fallback()
+            .map_err(|error| store(&error))?;
         // A ref of our own per source keeps objects reachable and lets the next fetch send only the rest.
         let spec = match source.strip_prefix("refs/") {
             Some(_) if source.contains('*') => format!("+{source}:refs/mirror/{}", &source[5..]),
@@ -163,7 +197,9 @@ impl Store {
             None => format!("+{source}:refs/mirror/commits/{source}"),
         };
         let remote_ = self.remote(&repository, &[spec.as_str()])?;
-        let connection = remote_.connect(Direction::Fetch).map_err(|error| remote(&error))?;
+        let connection = remote_
+            .connect(Direction::Fetch)
+            .map_err(|error| remote(&error))?;
         let connection = connection.with_credentials(answer(credential.cloned()));
         let depth = if deep {
             Shallow::undo()
@@ -216,7 +252,9 @@ impl Store {
         let mut repository = self.repository.to_thread_local();
         if credential.is_some_and(|credential| credential.insecure) {
             let mut config = repository.config_snapshot_mut();
-            config.set_raw_value("http.sslVerify", "false").map_err(|error| store(&error))?;
+            config
+                .set_raw_value("http.sslVerify", "false")
+                .map_err(|error| store(&error))?;
         }
         Ok(repository)
     }
@@ -245,11 +283,18 @@ fn clear(path: &Path) -> Result<(), GitError> {
 
 fn answer(
     credential: Option<Credential>,
-) -> impl FnMut(gix::credentials::helper::Action) -> gix::Result<Option<gix::credentials::protocol::Outcome>> {
+) -> impl FnMut(
+    gix::credentials::helper::Action,
+) -> gix::Result<Option<gix::credentials::protocol::Outcome>> {
     use gix::credentials::helper::Action;
     move |action| {
-        let Action::Get(context) = action else { return Ok(None) };
-        let Some(credential) = credential.clone().filter(|known| !known.password.is_empty()) else {
+        let Action::Get(context) = action else {
+            return Ok(None);
+        };
+        let Some(credential) = credential
+            .clone()
+            .filter(|known| !known.password.is_empty())
+        else {
             return Ok(None);
         };
         Ok(Some(gix::credentials::protocol::Outcome {
@@ -269,15 +314,28 @@ fn tree_of<'r>(repository: &'r gix::Repository, commit: &str) -> Result<gix::Tre
     object.peel_to_tree().map_err(|error| store(&error))
 }
 
-fn folder<'r>(repository: &'r gix::Repository, commit: &str, path: &str) -> Result<gix::Tree<'r>, GitError> {
+fn folder<'r>(
+    repository: &'r gix::Repository,
+    commit: &str,
+    path: &str,
+) -> Result<gix::Tree<'r>, GitError> {
     let root = tree_of(repository, commit)?;
     let path = clean(path)?;
     if path.as_os_str().is_empty() {
         return Ok(root);
     }
-    let missing = || GitError::NoPath { path: path.display().to_string() };
-    let entry = root.lookup_entry_by_path(&path).map_err(|error| store(&error))?.ok_or_else(missing)?;
-    entry.object().map_err(|error| store(&error))?.try_into_tree().map_err(|_| missing())
+    let missing = || GitError::NoPath {
+        path: path.display().to_string(),
+    };
+    let entry = root
+        .lookup_entry_by_path(&path)
+        .map_err(|error| store(&error))?
+        .ok_or_else(missing)?;
+    entry
+        .object()
+        .map_err(|error| store(&error))?
+        .try_into_tree()
+        .map_err(|_| missing())
 }
 
 /// `path` without `.`; one that climbs out of the repository is refused.
@@ -311,7 +369,9 @@ impl Walk<'_, '_> {
         }
         for entry in tree.iter() {
             let entry = entry.map_err(|error| store(&error))?;
-            let Ok(name) = entry.filename().to_str() else { continue };
+            let Ok(name) = entry.filename().to_str() else {
+                continue;
+            };
             let path = format!("{prefix}{name}");
             match entry.mode().kind() {
                 EntryKind::Tree if self.recurse => {
@@ -356,7 +416,10 @@ impl Walk<'_, '_> {
             let joined = at.parent().unwrap_or(Path::new("")).join(&target);
             let joined = joined.to_string_lossy().into_owned();
             at = clean(&joined).map_err(|_| GitError::Escapes(path.to_owned()))?;
-            let entry = self.root.lookup_entry_by_path(&at).map_err(|error| store(&error))?;
+            let entry = self
+                .root
+                .lookup_entry_by_path(&at)
+                .map_err(|error| store(&error))?;
             let Some(entry) = entry else { return Ok(None) };
             let object = entry.object().map_err(|error| store(&error))?;
             match entry.mode().kind() {

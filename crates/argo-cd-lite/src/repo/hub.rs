@@ -66,7 +66,10 @@ pub enum RepoError {
 impl RepoError {
     /// True when trying again later may help without any change of the Application.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Git(GitError::Remote(_) | GitError::Store(_)) | Self::Late(_) | Self::Stopped(_))
+        matches!(
+            self,
+            Self::Git(GitError::Remote(_) | GitError::Store(_)) | Self::Late(_) | Self::Stopped(_)
+        )
     }
 }
 
@@ -160,7 +163,11 @@ impl RepoHub {
     /// Repositories that somebody follows.
     pub(super) fn all(&self) -> Vec<Arc<Repo>> {
         let repos = self.0.repos.lock();
-        repos.values().filter(|repo| !repo.uses.lock().is_empty()).cloned().collect()
+        repos
+            .values()
+            .filter(|repo| !repo.uses.lock().is_empty())
+            .cloned()
+            .collect()
     }
 
     fn repo(&self, url: &str) -> Arc<Repo> {
@@ -175,7 +182,10 @@ impl RepoHub {
                     gate: tokio::sync::Mutex::default(),
                     uses: Mutex::default(),
                     // Its first application lists the refs; the poll comes an interval later.
-                    due: Mutex::new(Some(super::poll::later(self.0.clock.now(), self.0.config.poll))),
+                    due: Mutex::new(Some(super::poll::later(
+                        self.0.clock.now(),
+                        self.0.config.poll,
+                    ))),
                 })
             })
             .clone()
@@ -184,7 +194,10 @@ impl RepoHub {
     /// Notes that `app` follows `revision` of `url`, so that a poll can wake it; it then follows nothing
     /// else.
     pub fn follow(&self, app: &ObjectKey, url: &str, revision: &str, tag_prefix: &str) {
-        let wanted = Use { revision: revision.to_owned(), tag_prefix: tag_prefix.to_owned() };
+        let wanted = Use {
+            revision: revision.to_owned(),
+            tag_prefix: tag_prefix.to_owned(),
+        };
         let repo = self.repo(url);
         if repo.uses.lock().get(app) == Some(&wanted) {
             return;
@@ -239,7 +252,9 @@ impl RepoHub {
                     state.failing_since = None;
                     state.asked = Some(asked);
                     let changed = state.refs.as_deref() != Some(&list);
-                    changed.then(|| state.refs.replace(Arc::new(list))).flatten()
+                    changed
+                        .then(|| state.refs.replace(Arc::new(list)))
+                        .flatten()
                 }
                 Err(error) => {
                     tracing::warn!(repository = %super::url::redact(&repo.url), %error, "cannot list refs");
@@ -256,15 +271,13 @@ impl RepoHub {
         self.answer(repo)
     }
 
-    fn known(
-        &self,
-        repo: &Repo,
-        fresh: Option<Timestamp>,
-    ) -> Option<Result<Snapshot, RepoError>> {
+    fn known(&self, repo: &Repo, fresh: Option<Timestamp>) -> Option<Result<Snapshot, RepoError>> {
         let now = self.0.clock.now();
         let usable = {
             let state = repo.state.read();
-            let listed = state.asked.is_some_and(|asked| fresh.is_none_or(|fresh| asked >= fresh));
+            let listed = state
+                .asked
+                .is_some_and(|asked| fresh.is_none_or(|fresh| asked >= fresh));
             let failed = state.failed.as_ref().is_some_and(|(_, at)| {
                 now.as_second() - at.as_second() < FAILURE_LASTS
                     && fresh.is_none_or(|fresh| *at >= fresh)
@@ -292,9 +305,15 @@ impl RepoHub {
 
     /// Wakes the applications whose revision moved between `old` and the refs of now.
     fn tell(&self, repo: &Repo, old: &RefList) {
-        let Some(new) = repo.state.read().refs.clone() else { return };
-        let uses: Vec<(ObjectKey, Use)> =
-            repo.uses.lock().iter().map(|(key, use_)| (key.clone(), use_.clone())).collect();
+        let Some(new) = repo.state.read().refs.clone() else {
+            return;
+        };
+        let uses: Vec<(ObjectKey, Use)> = repo
+            .uses
+            .lock()
+            .iter()
+            .map(|(key, use_)| (key.clone(), use_.clone()))
+            .collect();
         for (app, use_) in uses {
             let before = resolve(old, &use_.revision, &use_.tag_prefix).ok();
             if resolve(&new, &use_.revision, &use_.tag_prefix).ok() != before {
@@ -344,11 +363,19 @@ impl RepoHub {
             found = self.blocking(LIST_DEADLINE, find).await?;
         }
         let commit = found.ok_or_else(|| RevisionError::Short(short.to_owned()))?;
-        Ok(Resolved { commit, reference: None })
+        Ok(Resolved {
+            commit,
+            reference: None,
+        })
     }
 
     /// Makes sure that the commit is in the store and gives the id of the folder `path`.
-    pub async fn folder_id(&self, url: &str, at: &Resolved, path: &str) -> Result<String, RepoError> {
+    pub async fn folder_id(
+        &self,
+        url: &str,
+        at: &Resolved,
+        path: &str,
+    ) -> Result<String, RepoError> {
         let repo = self.repo(url);
         let store = self.store(&repo).await?;
         self.ensure(&repo, &store, at).await?;
@@ -371,11 +398,18 @@ impl RepoHub {
         let store = self.store(&repo).await?;
         let (commit, path) = (commit.to_owned(), path.to_owned());
         Ok(self
-            .blocking(LIST_DEADLINE, move || store.files(&commit, &path, recurse, limit, &wanted))
+            .blocking(LIST_DEADLINE, move || {
+                store.files(&commit, &path, recurse, limit, &wanted)
+            })
             .await??)
     }
 
-    async fn ensure(&self, repo: &Arc<Repo>, store: &Arc<Store>, at: &Resolved) -> Result<(), RepoError> {
+    async fn ensure(
+        &self,
+        repo: &Arc<Repo>,
+        store: &Arc<Store>,
+        at: &Resolved,
+    ) -> Result<(), RepoError> {
         if store.has(&at.commit) {
             return Ok(());
         }
@@ -415,14 +449,18 @@ impl RepoHub {
         if fetched.is_err() {
             interrupt.store(true, Ordering::SeqCst);
         }
-        self.0.metrics.fetched(&repo.url, matches!(fetched, Ok(Ok(()))));
+        self.0
+            .metrics
+            .fetched(&repo.url, matches!(fetched, Ok(Ok(()))));
         Ok(fetched??)
     }
 
     async fn list(&self, repo: &Arc<Repo>) -> Result<RefList, RepoError> {
         let store = self.store(repo).await?;
         let credential = self.credential(&repo.url)?;
-        Ok(self.blocking(LIST_DEADLINE, move || store.list_refs(credential.as_ref())).await??)
+        Ok(self
+            .blocking(LIST_DEADLINE, move || store.list_refs(credential.as_ref()))
+            .await??)
     }
 
     fn credential(&self, url: &str) -> Result<Option<super::Credential>, RepoError> {
@@ -439,7 +477,9 @@ impl RepoHub {
             let name = hex::encode(&Sha256::digest(normalize(&repo.url).as_bytes())[..12]);
             let path = self.0.config.folder.join(format!("{name}.git"));
             let url = repo.url.clone();
-            let store = self.blocking(LIST_DEADLINE, move || Store::open(&path, &url)).await??;
+            let store = self
+                .blocking(LIST_DEADLINE, move || Store::open(&path, &url))
+                .await??;
             Ok::<_, RepoError>(Arc::new(store))
         };
         Ok(repo.store.get_or_try_init(|| open).await?.clone())

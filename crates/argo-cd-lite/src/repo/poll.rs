@@ -5,11 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use rand::Rng;
 
-use super::{
-    RepoHub,
-    hub::Repo,
-    url::host_and_path,
-};
+use super::{RepoHub, hub::Repo, url::host_and_path};
 
 /// Time between two polls of a repository whose server does not answer; short, because its applications
 /// wait for it.
@@ -33,7 +29,9 @@ impl RepoHub {
                     due => self.start(repo, due.is_none(), now),
                 }
             }
-            let _ = tokio::time::timeout(next.max(Duration::from_millis(10)), self.wake().notified()).await;
+            let _ =
+                tokio::time::timeout(next.max(Duration::from_millis(10)), self.wake().notified())
+                    .await;
         }
     }
 
@@ -60,7 +58,12 @@ impl RepoHub {
             return Duration::from_secs(365 * 24 * 3600);
         }
         let jitter = config.jitter.as_millis().try_into().unwrap_or(u64::MAX);
-        config.poll + Duration::from_millis(if jitter == 0 { 0 } else { rand::rng().random_range(0..jitter) })
+        config.poll
+            + Duration::from_millis(if jitter == 0 {
+                0
+            } else {
+                rand::rng().random_range(0..jitter)
+            })
     }
 
     /// Asks for a poll now of every repository that is one of `urls`; gives how many there are.
@@ -81,5 +84,6 @@ impl RepoHub {
 }
 
 pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
-    at.saturating_add(SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX)).unwrap_or(at)
+    at.saturating_add(SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX))
+        .unwrap_or(at)
 }

@@ -40,19 +40,38 @@ pub enum RevisionError {
 
 /// Finds the commit. Order: full SHA, `HEAD`, version constraint over tags, branch or tag or full ref,
 /// short SHA.
-pub fn resolve(refs: &RefList, revision: &str, tag_prefix: &str) -> Result<Resolved, RevisionError> {
+pub fn resolve(
+    refs: &RefList,
+    revision: &str,
+    tag_prefix: &str,
+) -> Result<Resolved, RevisionError> {
     if is_hex(revision) && revision.len() == 40 {
-        let reference =
-            refs.refs.iter().find(|(_, commit)| *commit == revision).map(|(name, _)| name.clone());
-        return Ok(Resolved { commit: revision.to_lowercase(), reference });
+        let reference = refs
+            .refs
+            .iter()
+            .find(|(_, commit)| *commit == revision)
+            .map(|(name, _)| name.clone());
+        return Ok(Resolved {
+            commit: revision.to_lowercase(),
+            reference,
+        });
     }
     if revision.is_empty() || revision == "HEAD" {
-        let commit = refs.head.clone().ok_or_else(|| RevisionError::Unknown("HEAD".to_owned()))?;
-        return Ok(Resolved { commit, reference: Some("HEAD".to_owned()) });
+        let commit = refs
+            .head
+            .clone()
+            .ok_or_else(|| RevisionError::Unknown("HEAD".to_owned()))?;
+        return Ok(Resolved {
+            commit,
+            reference: Some("HEAD".to_owned()),
+        });
     }
     if let Some(constraint) = Constraint::parse(revision) {
         let prefix = format!("refs/tags/{tag_prefix}");
-        let tags = refs.refs.keys().filter_map(|name| name.strip_prefix(&prefix));
+        let tags = refs
+            .refs
+            .keys()
+            .filter_map(|name| name.strip_prefix(&prefix));
         if let Some(tag) = constraint.highest(tags) {
             return by_name(refs, &format!("{prefix}{tag}"))
                 .ok_or_else(|| RevisionError::NoVersion(revision.to_owned()));
@@ -65,23 +84,36 @@ pub fn resolve(refs: &RefList, revision: &str, tag_prefix: &str) -> Result<Resol
         return Ok(found);
     }
     if is_hex(revision) && revision.len() >= 7 {
-        let tip = refs.refs.iter().find(|(_, commit)| commit.starts_with(&revision.to_lowercase()));
+        let tip = refs
+            .refs
+            .iter()
+            .find(|(_, commit)| commit.starts_with(&revision.to_lowercase()));
         return tip
-            .map(|(name, commit)| Resolved { commit: commit.clone(), reference: Some(name.clone()) })
+            .map(|(name, commit)| Resolved {
+                commit: commit.clone(),
+                reference: Some(name.clone()),
+            })
             .ok_or_else(|| RevisionError::Short(revision.to_owned()));
     }
     Err(RevisionError::Unknown(revision.to_owned()))
 }
 
 fn named(refs: &RefList, revision: &str) -> Option<Resolved> {
-    [revision.to_owned(), format!("refs/heads/{revision}"), format!("refs/tags/{revision}")]
-        .iter()
-        .find_map(|name| by_name(refs, name))
+    [
+        revision.to_owned(),
+        format!("refs/heads/{revision}"),
+        format!("refs/tags/{revision}"),
+    ]
+    .iter()
+    .find_map(|name| by_name(refs, name))
 }
 
 fn by_name(refs: &RefList, name: &str) -> Option<Resolved> {
     let commit = refs.refs.get(name)?;
-    Some(Resolved { commit: commit.clone(), reference: Some(name.to_owned()) })
+    Some(Resolved {
+        commit: commit.clone(),
+        reference: Some(name.to_owned()),
+    })
 }
 
 fn is_hex(text: &str) -> bool {

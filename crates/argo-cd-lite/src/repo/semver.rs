@@ -20,16 +20,21 @@ impl Version {
             *slot = part.parse().ok()?;
             count += 1;
         }
-        (count == numbers.split('.').count()).then(|| Self { numbers: parsed, pre: pre.to_owned() })
+        (count == numbers.split('.').count()).then(|| Self {
+            numbers: parsed,
+            pre: pre.to_owned(),
+        })
     }
 
     /// Precedence of semver 2: a pre-release comes before its release.
     fn order(&self, other: &Self) -> Ordering {
-        self.numbers.cmp(&other.numbers).then_with(|| match (self.pre.is_empty(), other.pre.is_empty()) {
-            (true, true) => Ordering::Equal,
-            (true, false) => Ordering::Greater,
-            (false, true) => Ordering::Less,
-            (false, false) => order_pre(&self.pre, &other.pre),
+        self.numbers.cmp(&other.numbers).then_with(|| {
+            match (self.pre.is_empty(), other.pre.is_empty()) {
+                (true, true) => Ordering::Equal,
+                (true, false) => Ordering::Greater,
+                (false, true) => Ordering::Less,
+                (false, false) => order_pre(&self.pre, &other.pre),
+            }
         })
     }
 }
@@ -78,13 +83,21 @@ impl Constraint {
             return None;
         }
         let looks_like = text.contains(['*', '>', '<', '=', '^', '~', '|'])
-            || text.split(['.', ' ', ',']).any(|part| part.eq_ignore_ascii_case("x"))
+            || text
+                .split(['.', ' ', ','])
+                .any(|part| part.eq_ignore_ascii_case("x"))
             || Version::parse(text).is_some();
         if !looks_like {
             return None;
         }
-        let alternatives = text.split("||").map(parse_all).collect::<Option<Vec<_>>>()?;
-        Some(Self { alternatives, pre_releases: text.contains('-') })
+        let alternatives = text
+            .split("||")
+            .map(parse_all)
+            .collect::<Option<Vec<_>>>()?;
+        Some(Self {
+            alternatives,
+            pre_releases: text.contains('-'),
+        })
     }
 
     /// The tag with the highest version that fits.
@@ -97,7 +110,10 @@ impl Constraint {
 
     fn allows(&self, version: &Version) -> bool {
         (self.pre_releases || version.pre.is_empty())
-            && self.alternatives.iter().any(|bounds| bounds.iter().all(|bound| bound.allows(version)))
+            && self
+                .alternatives
+                .iter()
+                .any(|bounds| bounds.iter().all(|bound| bound.allows(version)))
     }
 }
 
@@ -144,7 +160,12 @@ fn parse_one(word: &str, bounds: &mut Vec<Bound>) -> Option<()> {
         "<=" | "=<" => bounds.push(Bound::Compare(Ordering::Less, true, low)),
         "!=" => bounds.push(Bound::Not(low)),
         "^" => {
-            let moving = low.numbers.iter().take(given).position(|n| *n > 0).unwrap_or(given.saturating_sub(1));
+            let moving = low
+                .numbers
+                .iter()
+                .take(given)
+                .position(|n| *n > 0)
+                .unwrap_or(given.saturating_sub(1));
             bounds.push(below(next(&low, moving)));
             bounds.push(at_least(low));
         }
@@ -168,9 +189,18 @@ fn parse_one(word: &str, bounds: &mut Vec<Bound>) -> Option<()> {
 fn wildcard(text: &str) -> Option<(Version, usize)> {
     let is_wild = |part: &str| matches!(part, "*" | "x" | "X");
     let text = text.strip_prefix('v').unwrap_or(text);
-    let given = text.split('-').next()?.split('.').take_while(|part| !is_wild(part)).count();
+    let given = text
+        .split('-')
+        .next()?
+        .split('.')
+        .take_while(|part| !is_wild(part))
+        .count();
     let digits: Vec<&str> = text.split('.').take_while(|part| !is_wild(part)).collect();
-    let version = if digits.is_empty() { "0".to_owned() } else { digits.join(".") };
+    let version = if digits.is_empty() {
+        "0".to_owned()
+    } else {
+        digits.join(".")
+    };
     Some((Version::parse(&version)?, given.min(3)))
 }
 
@@ -179,7 +209,10 @@ fn next(version: &Version, at: usize) -> Version {
     let mut numbers = [0; 3];
     numbers[..=at].copy_from_slice(&version.numbers[..=at]);
     numbers[at] = numbers[at].saturating_add(1);
-    Version { numbers, pre: String::new() }
+    Version {
+        numbers,
+        pre: String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -187,7 +220,16 @@ mod tests {
     use super::Constraint;
 
     fn highest(constraint: &str) -> Option<&'static str> {
-        let tags = ["v1.0.0", "v1.2.3", "v1.3.0", "v2.0.0", "v2.1.0-rc.1", "latest", "v0.3.1", "v0.3.4"];
+        let tags = [
+            "v1.0.0",
+            "v1.2.3",
+            "v1.3.0",
+            "v2.0.0",
+            "v2.1.0-rc.1",
+            "latest",
+            "v0.3.1",
+            "v0.3.4",
+        ];
         Constraint::parse(constraint)?.highest(tags.into_iter())
     }
 
@@ -213,7 +255,14 @@ mod tests {
 
     #[test]
     fn names_of_branches_and_tags_are_no_constraints() {
-        for text in ["main", "v1.2.3", "1.2.3", "release-1.x-branch", "feature/x", "HEAD"] {
+        for text in [
+            "main",
+            "v1.2.3",
+            "1.2.3",
+            "release-1.x-branch",
+            "feature/x",
+            "HEAD",
+        ] {
             assert!(Constraint::parse(text).is_none(), "{text}");
         }
     }

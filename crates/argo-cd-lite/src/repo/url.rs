@@ -6,7 +6,10 @@ pub fn normalize(url: &str) -> String {
     let url = url.trim();
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest.to_owned()),
-        None => match url.split_once('@').and_then(|(_, rest)| rest.split_once(':')) {
+        None => match url
+            .split_once('@')
+            .and_then(|(_, rest)| rest.split_once(':'))
+        {
             Some((host, path)) => ("ssh".to_owned(), format!("{host}/{path}")),
             None => return url.trim_end_matches('/').to_owned(),
         },
@@ -15,7 +18,11 @@ pub fn normalize(url: &str) -> String {
         Some((authority, path)) => (authority, format!("/{path}")),
         None => (rest.as_str(), String::new()),
     };
-    let host = authority.rsplit('@').next().unwrap_or(authority).to_ascii_lowercase();
+    let host = authority
+        .rsplit('@')
+        .next()
+        .unwrap_or(authority)
+        .to_ascii_lowercase();
     let path = path.trim_end_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
     format!("{scheme}://{host}{path}")
@@ -24,7 +31,9 @@ pub fn normalize(url: &str) -> String {
 /// Host and path only, by which the payload of a webhook is matched whatever the scheme is.
 pub(super) fn host_and_path(url: &str) -> String {
     let normal = normalize(url);
-    normal.split_once("://").map_or(normal.clone(), |(_, rest)| rest.to_lowercase())
+    normal
+        .split_once("://")
+        .map_or(normal.clone(), |(_, rest)| rest.to_lowercase())
 }
 
 /// `text` without user and password in any URL it quotes; errors of transports like to repeat them.
@@ -50,12 +59,17 @@ mod tests {
     #[test]
     fn spellings_of_one_repository_are_equal() {
         let plain = normalize("https://git.example.com/a/b");
-        for other in
-            ["https://Git.example.com/a/b.git", "https://u:p@git.example.com/a/b/", " https://git.example.com/a/b"]
-        {
+        for other in [
+            "https://Git.example.com/a/b.git",
+            "https://u:p@git.example.com/a/b/",
+            " https://git.example.com/a/b",
+        ] {
             assert_eq!(normalize(other), plain, "{other}");
         }
-        assert_eq!(normalize("git@git.example.com:a/b.git"), "ssh://git.example.com/a/b");
+        assert_eq!(
+            normalize("git@git.example.com:a/b.git"),
+            "ssh://git.example.com/a/b"
+        );
         assert_eq!(normalize("file:///tmp/a.git"), "file:///tmp/a");
     }
 

@@ -28,7 +28,9 @@ impl Provider {
             ("x-gitlab-event", Self::GitLab),
             ("x-github-event", Self::GitHub),
         ];
-        kinds.into_iter().find_map(|(name, provider)| Some((provider, header(name)?)))
+        kinds
+            .into_iter()
+            .find_map(|(name, provider)| Some((provider, header(name)?)))
     }
 
     fn secret_key(self) -> &'static str {
@@ -48,25 +50,35 @@ pub fn verify(
     header: impl Fn(&str) -> Option<String>,
     body: &[u8],
 ) -> bool {
-    let Some(secret) = secrets.get(provider.secret_key()).filter(|secret| !secret.is_empty()) else {
+    let Some(secret) = secrets
+        .get(provider.secret_key())
+        .filter(|secret| !secret.is_empty())
+    else {
         return true;
     };
     let signed = |hex_text: Option<String>| {
-        let Some(signature) = hex_text.and_then(|text| hex::decode(text).ok()) else { return false };
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return false };
+        let Some(signature) = hex_text.and_then(|text| hex::decode(text).ok()) else {
+            return false;
+        };
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+            return false;
+        };
         mac.update(body);
         // Compares in constant time.
         mac.verify_slice(&signature).is_ok()
     };
     match provider {
         Provider::GitHub => signed(
-            header("x-hub-signature-256").and_then(|text| text.strip_prefix("sha256=").map(str::to_owned)),
+            header("x-hub-signature-256")
+                .and_then(|text| text.strip_prefix("sha256=").map(str::to_owned)),
         ),
         Provider::Gogs => {
             signed(header("x-gitea-signature").or_else(|| header("x-gogs-signature")))
         }
         Provider::GitLab => {
-            let Some(token) = header("x-gitlab-token") else { return false };
+            let Some(token) = header("x-gitlab-token") else {
+                return false;
+            };
             let digest = |text: &str| {
                 let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
                 mac.update(text.as_bytes());

@@ -41,7 +41,11 @@ pub async fn serve(
     let listener = TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], port))).await?;
     tracing::info!(bound = %listener.local_addr()?, "serving /api/webhook");
     let (queue, requests) = mpsc::channel(QUEUE);
-    let router = router(Shared { secrets, queue, depth: depth.clone() });
+    let router = router(Shared {
+        secrets,
+        queue,
+        depth: depth.clone(),
+    });
     Ok(async move {
         let served = async move {
             if let Err(error) = axum::serve(listener, router).await {
@@ -81,7 +85,10 @@ async fn receive(
         return (StatusCode::BAD_REQUEST, "Unknown webhook event");
     };
     if !verify(provider, &shared.secrets.read(), header, &body) {
-        return (StatusCode::UNAUTHORIZED, "the signature does not match the secret");
+        return (
+            StatusCode::UNAUTHORIZED,
+            "the signature does not match the secret",
+        );
     }
     if event == "ping" {
         return (StatusCode::OK, "pong");
@@ -98,7 +105,10 @@ async fn receive(
         Ok(()) => (StatusCode::OK, "ok"),
         Err(_) => {
             shared.depth.dec();
-            (StatusCode::SERVICE_UNAVAILABLE, "Queue is full, discarding webhook payload")
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Queue is full, discarding webhook payload",
+            )
         }
     }
 }

@@ -121,20 +121,35 @@ impl Marks {
 }
 
 fn list(text: &str) -> Vec<&str> {
-    text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .collect()
 }
 
 /// The wave: our annotation, else Helm's weight, else 0. A value that is no number counts as absent.
 fn wave(annotations: &BTreeMap<String, String>) -> i32 {
-    let number = |key: &str| annotations.get(key).and_then(|text| text.parse::<i32>().ok());
-    number(api::ANNOTATION_SYNC_WAVE).or_else(|| number(HELM_WEIGHT)).unwrap_or_default()
+    let number = |key: &str| {
+        annotations
+            .get(key)
+            .and_then(|text| text.parse::<i32>().ok())
+    };
+    number(api::ANNOTATION_SYNC_WAVE)
+        .or_else(|| number(HELM_WEIGHT))
+        .unwrap_or_default()
 }
 
 fn hook(annotations: &BTreeMap<String, String>) -> Option<Hook> {
-    let own = annotations.get(api::ANNOTATION_HOOK).map(|text| list(text)).unwrap_or_default();
+    let own = annotations
+        .get(api::ANNOTATION_HOOK)
+        .map(|text| list(text))
+        .unwrap_or_default();
     let mut hook = Hook::default();
     if own.is_empty() {
-        let helm = annotations.get(HELM_HOOK).map(|text| list(text)).unwrap_or_default();
+        let helm = annotations
+            .get(HELM_HOOK)
+            .map(|text| list(text))
+            .unwrap_or_default();
         // A Helm hook that installs a CRD is a plain object.
         if helm.is_empty() || helm.contains(&"crd-install") {
             return None;

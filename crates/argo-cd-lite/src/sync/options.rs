@@ -6,16 +6,37 @@ pub struct SyncOptions(Vec<Box<str>>);
 
 /// Options that have an effect for a whole application.
 const FOR_APPLICATIONS: &[&str] = &[
-    "Prune=false", "Prune=true", "Delete=false", "Delete=true", "PruneLast=true", "PruneLast=false",
-    "PrunePropagationPolicy=foreground", "PrunePropagationPolicy=background",
-    "PrunePropagationPolicy=orphan", "Replace=true", "Replace=false", "Force=true", "Force=false",
-    "ServerSideApply=true", "ServerSideApply=false", "CreateNamespace=true", "CreateNamespace=false",
-    "ApplyOutOfSyncOnly=true", "ApplyOutOfSyncOnly=false", "Validate=false", "Validate=true",
-    "SkipDryRunOnMissingResource=true", "SkipDryRunOnMissingResource=false",
-    "RespectIgnoreDifferences=true", "RespectIgnoreDifferences=false",
-    "FailOnSharedResource=true", "FailOnSharedResource=false",
-    "ClientSideApplyMigration=true", "ClientSideApplyMigration=false",
-    "SkipSchemaValidation=true", "SkipSchemaValidation=false",
+    "Prune=false",
+    "Prune=true",
+    "Delete=false",
+    "Delete=true",
+    "PruneLast=true",
+    "PruneLast=false",
+    "PrunePropagationPolicy=foreground",
+    "PrunePropagationPolicy=background",
+    "PrunePropagationPolicy=orphan",
+    "Replace=true",
+    "Replace=false",
+    "Force=true",
+    "Force=false",
+    "ServerSideApply=true",
+    "ServerSideApply=false",
+    "CreateNamespace=true",
+    "CreateNamespace=false",
+    "ApplyOutOfSyncOnly=true",
+    "ApplyOutOfSyncOnly=false",
+    "Validate=false",
+    "Validate=true",
+    "SkipDryRunOnMissingResource=true",
+    "SkipDryRunOnMissingResource=false",
+    "RespectIgnoreDifferences=true",
+    "RespectIgnoreDifferences=false",
+    "FailOnSharedResource=true",
+    "FailOnSharedResource=false",
+    "ClientSideApplyMigration=true",
+    "ClientSideApplyMigration=false",
+    "SkipSchemaValidation=true",
+    "SkipSchemaValidation=false",
 ];
 
 impl SyncOptions {
@@ -52,7 +73,9 @@ impl SyncOptions {
 
     /// Value of a `Name=value` option.
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.0.iter().find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
+        self.0
+            .iter()
+            .find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
     }
 
     /// Options that we would not honour, as they were written.

@@ -19,7 +19,10 @@ const WRITES: usize = 16;
 type Now = (ResourceId, Option<Arc<Live>>);
 
 /// Takes the finalizer off hooks, and deletes those that are to go.
-pub(super) async fn settle(context: &Context, hooks: &[HookObject]) -> Result<Vec<Now>, ObserveError> {
+pub(super) async fn settle(
+    context: &Context,
+    hooks: &[HookObject],
+) -> Result<Vec<Now>, ObserveError> {
     // By position: the compiler cannot prove a stream of references to be Send.
     stream::iter(0..hooks.len())
         .map(|at| settle_one(context, &hooks[at]))
@@ -42,14 +45,23 @@ async fn settle_one(context: &Context, hook: &HookObject) -> Result<Now, Observe
             return gone(context);
         };
         if object.metadata.uid.as_deref() != Some(hook.uid.as_str()) {
-            return Ok((hook.id.clone(), context.live.written(&hook.id.kind, &object)));
+            return Ok((
+                hook.id.clone(),
+                context.live.written(&hook.id.kind, &object),
+            ));
         }
         let present = object.metadata.finalizers.clone().unwrap_or_default();
         let version = object.metadata.resource_version.clone().unwrap_or_default();
         let being_deleted = object.metadata.deletion_timestamp.is_some();
         if present.iter().any(|name| name == HOOK_FINALIZER) {
             let written = remove_finalizer(
-                &context.client, &served.resource, &key, &present, &version, HOOK_FINALIZER, FIELD_MANAGER,
+                &context.client,
+                &served.resource,
+                &key,
+                &present,
+                &version,
+                HOOK_FINALIZER,
+                FIELD_MANAGER,
             )
             .await?;
             match written {
@@ -61,8 +73,14 @@ async fn settle_one(context: &Context, hook: &HookObject) -> Result<Now, Observe
     }
     if hook.delete {
         // Background: the next hook of this name has another uid, so old dependents are no trouble.
-        let deleted =
-            delete(&context.client, &served.resource, &key, Some(&hook.uid), PropagationPolicy::Background).await?;
+        let deleted = delete(
+            &context.client,
+            &served.resource,
+            &key,
+            Some(&hook.uid),
+            PropagationPolicy::Background,
+        )
+        .await?;
         if deleted == Deleted::Gone {
             return gone(context);
         }
@@ -76,8 +94,13 @@ pub(super) async fn delete_all(
     objects: &[(ResourceId, String)],
     foreground: bool,
 ) -> Result<Vec<Now>, ObserveError> {
-    let propagation =
-        || if foreground { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
+    let propagation = || {
+        if foreground {
+            PropagationPolicy::Foreground
+        } else {
+            PropagationPolicy::Background
+        }
+    };
     stream::iter(0..objects.len())
         .map(|at| delete_one(context, &objects[at].0, &objects[at].1, propagation()))
         .buffer_unordered(WRITES)
@@ -94,7 +117,15 @@ async fn delete_one(
     let Some(served) = context.discovery.preferred(&id.kind) else {
         return Ok((id.clone(), None));
     };
-    match delete(&context.client, &served.resource, &id.key(), Some(uid), propagation).await {
+    match delete(
+        &context.client,
+        &served.resource,
+        &id.key(),
+        Some(uid),
+        propagation,
+    )
+    .await
+    {
         Ok(Deleted::Gone) => {
             context.live.deleted(id, uid);
             Ok((id.clone(), None))

@@ -7,7 +7,7 @@ mod tasks;
 
 use std::sync::Arc;
 
-use super::{Context, Observed, ObserveError, plan::Action};
+use super::{Context, ObserveError, Observed, plan::Action};
 use crate::{
     api::ResourceResult,
     cluster::{Live, ResourceId},
@@ -58,17 +58,27 @@ pub(super) async fn apply(
 ) -> Result<Applied, ObserveError> {
     match action {
         Action::EnsureNamespace { name, metadata } => {
-            namespace::ensure(context, name, metadata.as_ref()).await.map(Applied::Namespace)
+            namespace::ensure(context, name, metadata.as_ref())
+                .await
+                .map(Applied::Namespace)
         }
         Action::Run(run) => tasks::run(context, observed, run).await.map(Applied::Tasks),
         Action::Hooks(list) => hooks::settle(context, list).await.map(Applied::Objects),
         Action::Conclude(phase, dry_run) => {
-            context.metrics.synced(&observed.key, observed.spec.project_name(), *phase, *dry_run);
+            context.metrics.synced(
+                &observed.key,
+                observed.spec.project_name(),
+                *phase,
+                *dry_run,
+            );
             context.memory.set_settle(&observed.key, None);
             Ok(Applied::Done)
         }
-        Action::Delete { objects, foreground } => {
-            hooks::delete_all(context, objects, *foreground).await.map(Applied::Objects)
-        }
+        Action::Delete {
+            objects,
+            foreground,
+        } => hooks::delete_all(context, objects, *foreground)
+            .await
+            .map(Applied::Objects),
     }
 }

@@ -28,15 +28,26 @@ pub(super) async fn ensure(
         wanted["metadata"]["annotations"] = json!(metadata.annotations);
     }
     let existed = context.memory.knows_namespace(name);
-    server_side(&context.client, &resource, &ObjectKey::new("", name), &wanted, FIELD_MANAGER, true, false)
-        .await?;
+    server_side(
+        &context.client,
+        &resource,
+        &ObjectKey::new("", name),
+        &wanted,
+        FIELD_MANAGER,
+        true,
+        false,
+    )
+    .await?;
     context.memory.set_namespace(name, true);
     Ok(ResourceResult {
         version: "v1".to_owned(),
         kind: "Namespace".to_owned(),
         name: name.to_owned(),
         status: "Synced".to_owned(),
-        message: format!("namespace/{name} {}", if existed { "configured" } else { "created" }),
+        message: format!(
+            "namespace/{name} {}",
+            if existed { "configured" } else { "created" }
+        ),
         hook_phase: Some(Phase::Succeeded),
         sync_phase: "PreSync".to_owned(),
         ..ResourceResult::default()

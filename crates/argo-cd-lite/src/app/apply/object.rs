@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kube::api::{DynamicObject, PropagationPolicy};
 use reconcile_core::{
-    apply::{ApplyError, Deleted, create, delete, get, server_side},
+    apply::{ApplyError, Deleted, create, delete, get, merge_patch, server_side},
     reconcile::{Classify, ErrorClass},
 };
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::super::{Context, ObserveError};
 use crate::{
     api::{ANNOTATION_OPERATION, FIELD_MANAGER, HOOK_FINALIZER},
     cluster::{Live, ResourceId, Served},
-    diff::{IgnoreRules, keep_live},
+    diff::{IgnoreRules, keep_live, take_over},
     render::Target,
     sync::plan::Task,
 };
@@ -23,6 +23,8 @@ pub(super) struct Mode {
     pub(super) replace: bool,
     pub(super) force: bool,
     pub(super) respect_ignored: bool,
+    /// Take over fields that client-side apply wrote.
+    pub(super) take_over: bool,
     pub(super) propagation: PropagationPolicy,
 }
 
@@ -64,7 +66,9 @@ pub(super) fn manifest(task: &Task, target: &Target, operation: &str) -> Value {
     if annotations.is_object() {
         annotations[ANNOTATION_OPERATION] = json!(operation);
         if target.generate_name.is_some()
-            && let Some(tracking) = annotations.get(crate::api::ANNOTATION_TRACKING_ID).and_then(Value::as_str)
+            && let Some(tracking) = annotations
+                .get(crate::api::ANNOTATION_TRACKING_ID)
+                .and_then(Value::as_str)
         {
             // Stamped when the name was not known yet.
             let stamped = format!("{tracking}{}", task.id.name);
@@ -103,12 +107,26 @@ pub(super) async fn rehearse(
     task: &Task,
     manifest: &Value,
 ) -> Result<Result<String, String>, ObserveError> {
-    let Some(served) = served(context, task).await? else { return Ok(Err(unserved(task))) };
-    let tried =
-        server_side(&context.client, &served.resource, &task.id.key(), manifest, FIELD_MANAGER, true, true).await;
+    let Some(served) = served(context, task).await? else {
+        return Ok(Err(unserved(task)));
+    };
+    let tried = server_side(
+        &context.client,
+        &served.resource,
+        &task.id.key(),
+        manifest,
+        FIELD_MANAGER,
+        true,
+        true,
+    )
+    .await;
     match tried {
         Ok(_) => {
-            let verb = if task.live.is_some() { "configured" } else { "created" };
+            let verb = if task.live.is_some() {
+                "configured"
+            } else {
+                "created"
+            };
             Ok(Ok(format!("{} {verb}", title(&task.id))))
         }
         Err(error) => refusal(error).map(Err),
@@ -116,7 +134,10 @@ pub(super) async fn rehearse(
 }
 
 /// Applies. Gives the object as it is now and a message; the inner error is a refusal.
-#[expect(clippy::type_complexity, reason = "two levels of failure, used in one place")]
+#[expect(
+    clippy::type_complexity,
+    reason = "two levels of failure, used in one place"
+)]
 pub(super) async fn apply(
     context: &Context,
     task: &Task,
@@ -124,7 +145,9 @@ pub(super) async fn apply(
     mode: &Mode,
     rules: &IgnoreRules,
 ) -> Result<Result<(Option<Arc<Live>>, String), String>, ObserveError> {
-    let Some(served) = served(context, task).await? else { return Ok(Err(unserved(task))) };
+    let Some(served) = served(context, task).await? else {
+        return Ok(Err(unserved(task)));
+    };
     let own = &task.marks.options;
     let replace = (mode.replace || own.has("Replace=true")) && !own.has("Replace=false");
     let force = mode.force || own.has("Force=true");
@@ -142,7 +165,8 @@ pub(super) async fn apply(
         }
     }
     let written = if task.is_hook() || (!replace && !force) {
-        server_side(&context.client, &served.resource, &task.id.key(), &manifest, FIELD_MANAGER, true, false).await
+        let migrate = mode.take_over && task.live.is_some();
+        apply_and_take_over(context, &served, &task.id, &manifest, migrate).await
     } else {
         replace_object(context, task, &served, &manifest, current.as_ref(), force).await
     };
@@ -170,6 +194,61 @@ pub(super) async fn apply(
     }
 }
 
+/// Applies; then, when the object still has fields that client-side apply wrote for us, takes them over
+/// and applies again, so that what is not wanted any more goes.
+async fn apply_and_take_over(
+    context: &Context,
+    served: &Served,
+    id: &ResourceId,
+    manifest: &Value,
+    migrate: bool,
+) -> Result<DynamicObject, ApplyError> {
+    let key = id.key();
+    let apply = || {
+        server_side(
+            &context.client,
+            &served.resource,
+            &key,
+            manifest,
+            FIELD_MANAGER,
+            true,
+            false,
+        )
+    };
+    let object = apply().await?;
+    let managers = migrate
+        .then(|| {
+            serde_json::to_value(&object)
+                .ok()
+                .as_ref()
+                .and_then(take_over)
+        })
+        .flatten();
+    let Some(managers) = managers else {
+        return Ok(object);
+    };
+    let patch = json!({ "metadata": {
+        "managedFields": managers,
+        "resourceVersion": object.metadata.resource_version,
+        "annotations": { "kubectl.kubernetes.io/last-applied-configuration": Value::Null },
+    } });
+    tracing::info!(object = %id, "taking over fields of client-side apply");
+    match merge_patch(
+        &context.client,
+        &served.resource,
+        &key,
+        &patch,
+        FIELD_MANAGER,
+    )
+    .await
+    {
+        // Somebody else writes to it at the same time; the next sync takes over.
+        Err(error) if error.code() == Some(409) => return Ok(object),
+        other => drop(other?),
+    }
+    apply().await
+}
+
 fn live_of(served: &Served, object: &DynamicObject) -> Live {
     let resource = &served.resource;
     Live::of(&resource.group, &resource.version, &resource.kind, object)
@@ -186,10 +265,22 @@ async fn replace_object(
     force: bool,
 ) -> Result<DynamicObject, ApplyError> {
     let key = task.id.key();
-    let precious = matches!(task.id.kind.kind.as_ref(), "CustomResourceDefinition" | "Namespace");
-    if force && !precious && let Some(live) = &task.live {
-        let deleted =
-            delete(&context.client, &served.resource, &key, Some(&live.uid), PropagationPolicy::Foreground).await?;
+    let precious = matches!(
+        task.id.kind.kind.as_ref(),
+        "CustomResourceDefinition" | "Namespace"
+    );
+    if force
+        && !precious
+        && let Some(live) = &task.live
+    {
+        let deleted = delete(
+            &context.client,
+            &served.resource,
+            &key,
+            Some(&live.uid),
+            PropagationPolicy::Foreground,
+        )
+        .await?;
         if deleted == Deleted::Pending {
             await_gone(context, served, &task.id, &live.uid).await?;
         }
@@ -199,13 +290,36 @@ async fn replace_object(
         if let Some(metadata) = whole.get_mut("metadata") {
             metadata["resourceVersion"] = json!(current.metadata.resource_version);
         }
-        return reconcile_core::apply::replace(&context.client, &served.resource, &key, &whole, FIELD_MANAGER).await;
+        return reconcile_core::apply::replace(
+            &context.client,
+            &served.resource,
+            &key,
+            &whole,
+            FIELD_MANAGER,
+        )
+        .await;
     } else if task.live.is_some() {
-        return server_side(&context.client, &served.resource, &key, manifest, FIELD_MANAGER, true, false).await;
+        return server_side(
+            &context.client,
+            &served.resource,
+            &key,
+            manifest,
+            FIELD_MANAGER,
+            true,
+            false,
+        )
+        .await;
     }
-    let object: DynamicObject =
-        serde_json::from_value(manifest.clone()).unwrap_or_else(|_| DynamicObject::new(&key.name, &served.resource));
-    create(&context.client, &served.resource, &key, &object, FIELD_MANAGER).await
+    let object: DynamicObject = serde_json::from_value(manifest.clone())
+        .unwrap_or_else(|_| DynamicObject::new(&key.name, &served.resource));
+    create(
+        &context.client,
+        &served.resource,
+        &key,
+        &object,
+        FIELD_MANAGER,
+    )
+    .await
 }
 
 async fn await_gone(
@@ -217,7 +331,9 @@ async fn await_gone(
     let looks = GONE.as_millis() / LOOK.as_millis();
     for _ in 0..looks {
         match get(&context.client, &served.resource, &id.key()).await? {
-            Some(object) if object.metadata.uid.as_deref() == Some(uid) => tokio::time::sleep(LOOK).await,
+            Some(object) if object.metadata.uid.as_deref() == Some(uid) => {
+                tokio::time::sleep(LOOK).await
+            }
             _ => return Ok(()),
         }
     }
@@ -225,12 +341,19 @@ async fn await_gone(
 }
 
 /// Waits until a definition is established; one that is late is no error here, its objects will tell.
-pub(super) async fn await_established(context: &Context, id: &ResourceId) -> Result<(), ObserveError> {
-    let Some(served) = context.discovery.preferred(&id.kind) else { return Ok(()) };
+pub(super) async fn await_established(
+    context: &Context,
+    id: &ResourceId,
+) -> Result<(), ObserveError> {
+    let Some(served) = context.discovery.preferred(&id.kind) else {
+        return Ok(());
+    };
     let looks = ESTABLISHED.as_millis() / LOOK.as_millis();
     for _ in 0..looks {
         let found = get(&context.client, &served.resource, &id.key()).await?;
-        let conditions = found.as_ref().and_then(|object| object.data.pointer("/status/conditions")?.as_array());
+        let conditions = found
+            .as_ref()
+            .and_then(|object| object.data.pointer("/status/conditions")?.as_array());
         let established = conditions.is_some_and(|conditions| {
             conditions.iter().any(|condition| {
                 condition.get("type").and_then(Value::as_str) == Some("Established")

@@ -8,7 +8,7 @@ use kube::api::PropagationPolicy;
 use reconcile_core::apply::{Deleted, delete};
 
 use super::{
-    super::{Context, Observed, ObserveError, plan::Run},
+    super::{Context, ObserveError, Observed, plan::Run},
     Outcome, Tasks,
     object::{self, Mode},
 };
@@ -27,8 +27,16 @@ const WRITES: usize = 24;
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Carries out a step of a sync.
-pub(super) async fn run(context: &Context, observed: &Observed, run: &Run) -> Result<Tasks, ObserveError> {
-    let source = if run.own_source { observed.sync_source.as_ref() } else { Some(&observed.source) };
+pub(super) async fn run(
+    context: &Context,
+    observed: &Observed,
+    run: &Run,
+) -> Result<Tasks, ObserveError> {
+    let source = if run.own_source {
+        observed.sync_source.as_ref()
+    } else {
+        Some(&observed.source)
+    };
     let Some((_, set)) = source.and_then(|source| source.ready()) else {
         return Ok(Tasks::default());
     };
@@ -40,14 +48,23 @@ pub(super) async fn run(context: &Context, observed: &Observed, run: &Run) -> Re
         rules: IgnoreRules::new(&observed.spec.ignore_differences),
         mode: mode(run),
     };
-    let mut tasks = Tasks { dry_run: run.dry_run, ..Tasks::default() };
+    let mut tasks = Tasks {
+        dry_run: run.dry_run,
+        ..Tasks::default()
+    };
     let rehearsed = work.rehearse().await?;
     if rehearsed.iter().any(failed) || run.dry_run {
         tasks.refused = rehearsed.iter().any(failed);
         tasks.outcomes = rehearsed;
         if run.dry_run {
-            let phase = if tasks.refused { Phase::Failed } else { Phase::Succeeded };
-            context.metrics.synced(&observed.key, observed.spec.project_name(), phase, true);
+            let phase = if tasks.refused {
+                Phase::Failed
+            } else {
+                Phase::Succeeded
+            };
+            context
+                .metrics
+                .synced(&observed.key, observed.spec.project_name(), phase, true);
         } else {
             tasks.outcomes.retain(failed);
         }
@@ -70,8 +87,14 @@ pub(super) async fn run(context: &Context, observed: &Observed, run: &Run) -> Re
     tasks.outcomes.sort_by(|a, b| a.id.cmp(&b.id));
     work.note_settling(&tasks.outcomes);
     if run.last {
-        let phase = if tasks.outcomes.iter().any(failed) { Phase::Failed } else { Phase::Succeeded };
-        context.metrics.synced(&observed.key, observed.spec.project_name(), phase, false);
+        let phase = if tasks.outcomes.iter().any(failed) {
+            Phase::Failed
+        } else {
+            Phase::Succeeded
+        };
+        context
+            .metrics
+            .synced(&observed.key, observed.spec.project_name(), phase, false);
     }
     Ok(tasks)
 }
@@ -81,6 +104,7 @@ fn mode(run: &Run) -> Mode {
         replace: run.options.has("Replace=true"),
         force: run.force || run.options.has("Force=true"),
         respect_ignored: run.options.has("RespectIgnoreDifferences=true"),
+        take_over: !run.options.has("ClientSideApplyMigration=false"),
         propagation: match run.options.value("PrunePropagationPolicy") {
             Some("background") => PropagationPolicy::Background,
             Some("orphan") => PropagationPolicy::Orphan,
@@ -110,10 +134,15 @@ impl Work<'_> {
             .set
             .targets
             .iter()
-            .filter(|target| target.id.kind.is("", "Namespace") && !self.observed.live.contains_key(&target.id))
+            .filter(|target| {
+                target.id.kind.is("", "Namespace") && !self.observed.live.contains_key(&target.id)
+            })
             .map(|target| target.id.name.as_ref())
             .collect();
-        let missing = self.observed.create_namespace.then_some(self.observed.spec.destination.namespace.as_str());
+        let missing = self
+            .observed
+            .create_namespace
+            .then_some(self.observed.spec.destination.namespace.as_str());
         let possible = |task: &Task| {
             let namespace = task.id.namespace.as_ref();
             task.is_delete()
@@ -122,7 +151,9 @@ impl Work<'_> {
                     && !self.observed.unserved.contains(&task.id.kind))
         };
         let tasks = &self.run.rehearse;
-        let chosen: Vec<usize> = (0..tasks.len()).filter(|at| possible(&tasks[*at])).collect();
+        let chosen: Vec<usize> = (0..tasks.len())
+            .filter(|at| possible(&tasks[*at]))
+            .collect();
         stream::iter(chosen)
             .map(|at| self.rehearse_one(&tasks[at]))
             .buffer_unordered(WRITES)
@@ -136,7 +167,8 @@ impl Work<'_> {
             None if matches!(task.kind, TaskKind::Prune) => Ok("pruned".to_owned()),
             None => Ok("ignored (requires pruning)".to_owned()),
             Some(index) => {
-                let manifest = object::manifest(task, &self.set.targets[index], &self.run.operation);
+                let manifest =
+                    object::manifest(task, &self.set.targets[index], &self.run.operation);
                 object::rehearse(self.context, task, &manifest).await?
             }
         };
@@ -148,7 +180,12 @@ impl Work<'_> {
             }
             Err(reason) => fail(&mut row, reason),
         }
-        Ok(Outcome { id: task.id.clone(), row, live: None, same: false })
+        Ok(Outcome {
+            id: task.id.clone(),
+            row,
+            live: None,
+            same: false,
+        })
     }
 
     async fn carry_out(&self, task: &Task) -> Result<Outcome, ObserveError> {
@@ -158,14 +195,24 @@ impl Work<'_> {
                 "Synced".clone_into(&mut row.status);
                 row.message = format!("{} unchanged", object::title(&task.id));
                 row.hook_phase = Some(Phase::Succeeded);
-                Ok(Outcome { id: task.id.clone(), row, live: None, same: true })
+                Ok(Outcome {
+                    id: task.id.clone(),
+                    row,
+                    live: None,
+                    same: true,
+                })
             }
             TaskKind::SkipPrune(why) => {
                 let mut row = task.new_row();
                 "PruneSkipped".clone_into(&mut row.status);
                 why.clone_into(&mut row.message);
                 row.hook_phase = Some(Phase::Succeeded);
-                Ok(Outcome { id: task.id.clone(), row, live: None, same: false })
+                Ok(Outcome {
+                    id: task.id.clone(),
+                    row,
+                    live: None,
+                    same: false,
+                })
             }
             TaskKind::Prune => self.prune(task).await,
             TaskKind::Apply(index) | TaskKind::Hook(index) => self.apply(task, index).await,
@@ -181,7 +228,12 @@ impl Work<'_> {
             Ok(applied) => applied,
             Err(reason) => {
                 fail(&mut row, reason);
-                return Ok(Outcome { id: task.id.clone(), row, live: None, same: false });
+                return Ok(Outcome {
+                    id: task.id.clone(),
+                    row,
+                    live: None,
+                    same: false,
+                });
             }
         };
         row.message = message;
@@ -192,23 +244,46 @@ impl Work<'_> {
                 self.context.differ.applied(target, live, &self.rules);
             }
         }
-        Ok(Outcome { id: task.id.clone(), row, live: live.map(Some), same: !task.is_hook() })
+        Ok(Outcome {
+            id: task.id.clone(),
+            row,
+            live: live.map(Some),
+            same: !task.is_hook(),
+        })
     }
 
     async fn prune(&self, task: &Task) -> Result<Outcome, ObserveError> {
         let mut row = task.new_row();
         let Some(live) = &task.live else {
             row.hook_phase = Some(Phase::Succeeded);
-            return Ok(Outcome { id: task.id.clone(), row, live: Some(None), same: false });
+            return Ok(Outcome {
+                id: task.id.clone(),
+                row,
+                live: Some(None),
+                same: false,
+            });
         };
         "Pruned".clone_into(&mut row.status);
         "pruned".clone_into(&mut row.message);
         if live.deleting {
-            return Ok(Outcome { id: task.id.clone(), row, live: None, same: false });
+            return Ok(Outcome {
+                id: task.id.clone(),
+                row,
+                live: None,
+                same: false,
+            });
         }
         let Some(served) = self.context.discovery.preferred(&task.id.kind) else {
-            fail(&mut row, format!("the cluster does not serve kind {} any more", task.id.kind));
-            return Ok(Outcome { id: task.id.clone(), row, live: None, same: false });
+            fail(
+                &mut row,
+                format!("the cluster does not serve kind {} any more", task.id.kind),
+            );
+            return Ok(Outcome {
+                id: task.id.clone(),
+                row,
+                live: None,
+                same: false,
+            });
         };
         let deleted = delete(
             &self.context.client,
@@ -230,14 +305,21 @@ impl Work<'_> {
                 None
             }
         };
-        Ok(Outcome { id: task.id.clone(), row, live, same: false })
+        Ok(Outcome {
+            id: task.id.clone(),
+            row,
+            live,
+            same: false,
+        })
     }
 
     /// Objects of a new kind can only follow when the API server serves it.
     async fn await_definitions(&self, group: &[Task]) -> Result<(), ObserveError> {
         let definitions: Vec<&Task> = group
             .iter()
-            .filter(|task| &*task.id.kind.kind == "CustomResourceDefinition" && task.target().is_some())
+            .filter(|task| {
+                &*task.id.kind.kind == "CustomResourceDefinition" && task.target().is_some()
+            })
             .collect();
         if definitions.is_empty() {
             return Ok(());
@@ -264,7 +346,11 @@ impl Work<'_> {
         };
         let until = (!delay.is_zero() && !self.run.last).then(|| {
             let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::ZERO);
-            self.context.clock.now().saturating_add(delay).unwrap_or(jiff::Timestamp::MAX)
+            self.context
+                .clock
+                .now()
+                .saturating_add(delay)
+                .unwrap_or(jiff::Timestamp::MAX)
         });
         self.context.memory.set_settle(&self.observed.key, until);
     }

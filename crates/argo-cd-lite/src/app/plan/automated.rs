@@ -34,17 +34,31 @@ pub enum Verdict {
 
 /// Decides whether to start an operation.
 pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> Verdict {
-    let Some(policy) = observed.spec.automated() else { return Verdict::No("automated sync is off") };
-    let Some((commit, _)) = observed.source.ready() else { return Verdict::No("the target state is unknown") };
+    let Some(policy) = observed.spec.automated() else {
+        return Verdict::No("automated sync is off");
+    };
+    let Some((commit, _)) = observed.source.ready() else {
+        return Verdict::No("the target state is unknown");
+    };
     if comparison.sync != "OutOfSync" {
         return Verdict::No("nothing is out of sync");
     }
-    let (prune, heal) = (policy.prune.unwrap_or(false), policy.self_heal.unwrap_or(false));
-    let mut changed = comparison.rows.iter().filter(|row| row.status == "OutOfSync");
+    let (prune, heal) = (
+        policy.prune.unwrap_or(false),
+        policy.self_heal.unwrap_or(false),
+    );
+    let mut changed = comparison
+        .rows
+        .iter()
+        .filter(|row| row.status == "OutOfSync");
     if !prune && changed.clone().all(|row| row.requires_pruning) {
         return Verdict::No("only prunes are due, and automated pruning is off");
     }
-    let all_go = comparison.rows.iter().filter(|row| !row.hook).all(|row| row.requires_pruning);
+    let all_go = comparison
+        .rows
+        .iter()
+        .filter(|row| !row.hook)
+        .all(|row| row.requires_pruning);
     if prune && !policy.allow_empty.unwrap_or(false) && changed.next().is_some() && all_go {
         return Verdict::Refuse(Problem::remark(
             "SyncError",
@@ -54,7 +68,12 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> V
     let mut sync = SyncOperation {
         revision: commit.to_owned(),
         prune,
-        sync_options: observed.spec.sync_policy.as_ref().map(|policy| policy.sync_options.clone()).unwrap_or_default(),
+        sync_options: observed
+            .spec
+            .sync_policy
+            .as_ref()
+            .map(|policy| policy.sync_options.clone())
+            .unwrap_or_default(),
         ..SyncOperation::default()
     };
     match attempted(observed, commit) {
@@ -63,7 +82,11 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> V
             return Verdict::No("this revision was synced already, and self-healing is off");
         }
         Some((Phase::Succeeded, finished, attempts)) => {
-            let attempts = if now.as_second() - finished.as_second() > HEAL_CALM { 0 } else { attempts };
+            let attempts = if now.as_second() - finished.as_second() > HEAL_CALM {
+                0
+            } else {
+                attempts
+            };
             let due = heal_due(finished, attempts);
             if now < due {
                 return Verdict::Later(due);
@@ -72,7 +95,12 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> V
             sync.resources = out_of_sync(comparison, prune);
         }
         Some(_) => {
-            let message = observed.status.operation_state.as_ref().map(|state| state.message.as_str()).unwrap_or_default();
+            let message = observed
+                .status
+                .operation_state
+                .as_ref()
+                .map(|state| state.message.as_str())
+                .unwrap_or_default();
             return Verdict::Refuse(Problem::remark(
                 "SyncError",
                 format!("Failed last sync attempt to {commit}: {message}"),
@@ -84,10 +112,16 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> V
         .sync_policy
         .as_ref()
         .and_then(|policy| policy.retry.clone())
-        .unwrap_or(RetryStrategy { limit: DEFAULT_RETRIES, ..RetryStrategy::default() });
+        .unwrap_or(RetryStrategy {
+            limit: DEFAULT_RETRIES,
+            ..RetryStrategy::default()
+        });
     Verdict::Sync(Box::new(Operation {
         sync: Some(sync),
-        initiated_by: InitiatedBy { automated: true, ..InitiatedBy::default() },
+        initiated_by: InitiatedBy {
+            automated: true,
+            ..InitiatedBy::default()
+        },
         retry,
         ..Operation::default()
     }))
@@ -100,7 +134,11 @@ fn attempted(observed: &Observed, commit: &str) -> Option<(Phase, Timestamp, i64
     let sync = state.operation.sync.as_ref()?;
     let same = result.revision == commit && result.source == observed.spec.source && !sync.dry_run;
     let finished = state.finished_at.or(state.started_at)?.timestamp();
-    (same && state.phase.completed()).then_some((state.phase, finished, sync.auto_heal_attempts_count))
+    (same && state.phase.completed()).then_some((
+        state.phase,
+        finished,
+        sync.auto_heal_attempts_count,
+    ))
 }
 
 fn heal_due(finished: Timestamp, attempts: i64) -> Timestamp {

@@ -38,7 +38,11 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// As observed.
     pub fn new(observed: &'a Observed) -> Self {
-        Self { observed, changed: HashMap::new(), applied: HashSet::new() }
+        Self {
+            observed,
+            changed: HashMap::new(),
+            applied: HashSet::new(),
+        }
     }
 
     /// The object is now like this, and what was applied is what Git says.
@@ -62,7 +66,11 @@ impl<'a> View<'a> {
 
     /// All live objects of the application that are not in `described`.
     fn others(&self, described: &HashSet<&ResourceId>) -> Vec<(&ResourceId, &Arc<Live>)> {
-        let known = self.observed.live.keys().filter(|id| !self.changed.contains_key(*id));
+        let known = self
+            .observed
+            .live
+            .keys()
+            .filter(|id| !self.changed.contains_key(*id));
         let mut others: Vec<(&ResourceId, &Arc<Live>)> = known
             .chain(self.changed.keys())
             .filter(|id| !described.contains(id))
@@ -91,7 +99,13 @@ pub fn compare(view: &View<'_>) -> Comparison {
         }
         let live = view.live(&target.id);
         let same = live.is_some() && target.generate_name.is_none() && view.same(&target.id);
-        tally.row(&target.id, &target.version, i64::from(target.marks.wave), if same { "Synced" } else { "OutOfSync" }, false);
+        tally.row(
+            &target.id,
+            &target.version,
+            i64::from(target.marks.wave),
+            if same { "Synced" } else { "OutOfSync" },
+            false,
+        );
         tally.out_of_sync |= !same;
         if !target.marks.ignore_health {
             tally.member(&target.id, live, view.observed);
@@ -104,14 +118,23 @@ pub fn compare(view: &View<'_>) -> Comparison {
             tally.hook(id, live);
             continue;
         }
-        let own = live.tracking.as_ref().is_some_and(|tracking| tracking.describes(id));
+        let own = live
+            .tracking
+            .as_ref()
+            .is_some_and(|tracking| tracking.describes(id));
         // A copy made by another controller is shown, and otherwise left alone.
         let status = match (known, own) {
             (false, _) => "Unknown",
             (true, true) => "OutOfSync",
             (true, false) => "",
         };
-        tally.row(id, &live.version, i64::from(marks.wave), status, known && own);
+        tally.row(
+            id,
+            &live.version,
+            i64::from(marks.wave),
+            status,
+            known && own,
+        );
         tally.out_of_sync |= known && own && !marks.ignore_extraneous;
         if own && !marks.ignore_health {
             tally.member(id, Some(live), view.observed);
@@ -121,12 +144,22 @@ pub fn compare(view: &View<'_>) -> Comparison {
 }
 
 /// Somebody else tracks an object that Git describes here.
-fn shared(observed: &Observed, id: &ResourceId, live: Option<&Arc<Live>>, problems: &mut Vec<Problem>) {
-    let Some(tracking) = live.and_then(|live| live.tracking.as_ref()) else { return };
+fn shared(
+    observed: &Observed,
+    id: &ResourceId,
+    live: Option<&Arc<Live>>,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(tracking) = live.and_then(|live| live.tracking.as_ref()) else {
+        return;
+    };
     if tracking.instance != observed.instance && tracking.describes(id) {
         problems.push(Problem::remark(
             "SharedResourceWarning",
-            format!("{id} is part of applications {} and {}", observed.instance, tracking.instance),
+            format!(
+                "{id} is part of applications {} and {}",
+                observed.instance, tracking.instance
+            ),
         ));
     }
 }
@@ -174,8 +207,13 @@ impl Tally {
 
     fn finish(mut self, view: &View<'_>, set: &TargetSet, known: bool) -> Comparison {
         self.rows.sort_by(|a, b| {
-            (&a.group, &a.kind, &a.namespace, &a.name, &a.version)
-                .cmp(&(&b.group, &b.kind, &b.namespace, &b.name, &b.version))
+            (&a.group, &a.kind, &a.namespace, &a.name, &a.version).cmp(&(
+                &b.group,
+                &b.kind,
+                &b.namespace,
+                &b.name,
+                &b.version,
+            ))
         });
         let members: Vec<Member<'_>> = self
             .healths
@@ -191,7 +229,9 @@ impl Tally {
             .collect();
         let health = match &view.observed.source {
             // Nothing is known of what should be there, and nothing is there.
-            SourceState::NotAsked | SourceState::Failed { .. } if members.is_empty() => Health::of(Code::Healthy),
+            SourceState::NotAsked | SourceState::Failed { .. } if members.is_empty() => {
+                Health::of(Code::Healthy)
+            }
             _ => aggregate(&members),
         };
         let sync = match (known, self.out_of_sync) {
@@ -217,12 +257,22 @@ impl Tally {
                 format!("not supported yet: {}", set.unsupported.join(", ")),
             ));
         }
-        Comparison { sync, health, rows: self.rows, images: images(view), problems: self.problems }
+        Comparison {
+            sync,
+            health,
+            rows: self.rows,
+            images: images(view),
+            problems: self.problems,
+        }
     }
 }
 
 fn images(view: &View<'_>) -> Vec<String> {
-    let unchanged = view.observed.live.iter().filter(|(id, _)| !view.changed.contains_key(*id));
+    let unchanged = view
+        .observed
+        .live
+        .iter()
+        .filter(|(id, _)| !view.changed.contains_key(*id));
     let images: BTreeSet<&str> = unchanged
         .map(|(_, live)| live)
         .chain(view.changed.values().flatten())

@@ -11,14 +11,17 @@ use super::{
 };
 use crate::{
     api::{
-        Operation, OperationState, Phase, ResourceResult, SyncOperation, SyncResult, SyncStrategy, Time,
+        Operation, OperationState, Phase, ResourceResult, SyncOperation, SyncResult, SyncStrategy,
+        Time,
     },
     app::{Observed, Problem, SourceState, observe},
     cluster::{Live, ResourceId},
     render::TargetSet,
     sync::{
         SyncOptions,
-        plan::{Advance, BuildInput, Step, Task, TaskKind, advance, build, join_reasons, terminate},
+        plan::{
+            Advance, BuildInput, Step, Task, TaskKind, advance, build, join_reasons, terminate,
+        },
     },
 };
 
@@ -76,7 +79,11 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
 }
 
 fn course(observed: &Observed, now: Timestamp, decision: &mut Decision) -> Course {
-    let running = observed.status.operation_state.clone().filter(|state| !state.phase.completed());
+    let running = observed
+        .status
+        .operation_state
+        .clone()
+        .filter(|state| !state.phase.completed());
     if let Some(state) = running {
         return resume(observed, state, now, decision);
     }
@@ -84,7 +91,12 @@ fn course(observed: &Observed, now: Timestamp, decision: &mut Decision) -> Cours
         Some(Ok(operation)) => operation.clone(),
         Some(Err(message)) => {
             let mut state = begin(Operation::default(), now);
-            end(&mut state, Phase::Error, &format!("the operation cannot be carried out: {message}"), now);
+            end(
+                &mut state,
+                Phase::Error,
+                &format!("the operation cannot be carried out: {message}"),
+                now,
+            );
             return Course::End(Box::new(state), true);
         }
         None => {
@@ -99,7 +111,9 @@ fn course(observed: &Observed, now: Timestamp, decision: &mut Decision) -> Cours
                 }
                 automated::Verdict::Later(at) => {
                     decision.wake = Some(at);
-                    decision.notes.push(format!("self-healing waits until {at:.0}"));
+                    decision
+                        .notes
+                        .push(format!("self-healing waits until {at:.0}"));
                     return Course::Idle;
                 }
                 automated::Verdict::Refuse(problem) => {
@@ -136,7 +150,11 @@ pub fn end(state: &mut OperationState, phase: Phase, message: &str, now: Timesta
         Ok(at) => {
             state.phase = Phase::Running;
             state.retry_count += 1;
-            state.message = format!("{message}. Retrying attempt #{} at {}.", state.retry_count, kitchen(at));
+            state.message = format!(
+                "{message}. Retrying attempt #{} at {}.",
+                state.retry_count,
+                kitchen(at)
+            );
         }
         Err(error) => {
             state.message = format!("{message}. The retry cannot be planned: {error}");
@@ -188,7 +206,13 @@ fn resume(
 fn stop(observed: &Observed, mut state: OperationState, now: Timestamp) -> Course {
     let ended = tasks_of(observed, &state).map(|sync| terminate(&sync.tasks, results(&state)));
     let (message, actions) = match ended {
-        Ok(Advance { results, step: Step::Finish { message, delete, .. }, .. }) => {
+        Ok(Advance {
+            results,
+            step: Step::Finish {
+                message, delete, ..
+            },
+            ..
+        }) => {
             set_results(&mut state, results);
             (message, delete)
         }
@@ -203,17 +227,29 @@ fn stop(observed: &Observed, mut state: OperationState, now: Timestamp) -> Cours
         effects.push(Action::Hooks(actions));
     }
     effects.push(Action::Conclude(Phase::Failed, false));
-    Course::Act { state: Box::new(state), actions: effects, fresh: false, last: false }
+    Course::Act {
+        state: Box::new(state),
+        actions: effects,
+        fresh: false,
+        last: false,
+    }
 }
 
 /// Results so far.
 pub fn results(state: &OperationState) -> &[ResourceResult] {
-    state.sync_result.as_ref().map(|result| result.resources.as_slice()).unwrap_or_default()
+    state
+        .sync_result
+        .as_ref()
+        .map(|result| result.resources.as_slice())
+        .unwrap_or_default()
 }
 
 /// Replaces the results.
 pub fn set_results(state: &mut OperationState, results: Vec<ResourceResult>) {
-    state.sync_result.get_or_insert_with(SyncResult::default).resources = results;
+    state
+        .sync_result
+        .get_or_insert_with(SyncResult::default)
+        .resources = results;
 }
 
 /// The tasks of the operation, and what they were built from.
@@ -232,15 +268,25 @@ fn tasks_of(observed: &Observed, state: &OperationState) -> Result<Sync, (String
         SourceState::Ready { commit, set } => (commit, set),
         SourceState::Failed { message, grace } => return Err((message.clone(), *grace)),
         SourceState::NotAsked => {
-            let reasons: Vec<&str> =
-                observed.problems.iter().filter(|problem| problem.blocks).map(|problem| problem.message.as_str()).collect();
+            let reasons: Vec<&str> = observed
+                .problems
+                .iter()
+                .filter(|problem| problem.blocks)
+                .map(|problem| problem.message.as_str())
+                .collect();
             return Err((reasons.join("; "), false));
         }
     };
     let options = observe::sync_options(observed);
-    let extras = if observed.live_complete { observed.extras(set) } else { Vec::new() };
-    let extras: Vec<(ResourceId, Arc<Live>)> =
-        extras.into_iter().filter(|(_, live)| !live.marks().is_hook()).collect();
+    let extras = if observed.live_complete {
+        observed.extras(set)
+    } else {
+        Vec::new()
+    };
+    let extras: Vec<(ResourceId, Arc<Live>)> = extras
+        .into_iter()
+        .filter(|(_, live)| !live.marks().is_hook())
+        .collect();
     let input = BuildInput {
         targets: set,
         live: &|id| observed.live.get(id).cloned(),
@@ -251,7 +297,12 @@ fn tasks_of(observed: &Observed, state: &OperationState) -> Result<Sync, (String
         started: state.started_at.unwrap_or(Time::new(Timestamp::UNIX_EPOCH)),
         in_sync: &|id| !own_source && observed.same.contains(id),
     };
-    Ok(Sync { tasks: build(&input), commit: commit.to_owned(), own_source, options })
+    Ok(Sync {
+        tasks: build(&input),
+        commit: commit.to_owned(),
+        own_source,
+        options,
+    })
 }
 
 /// Takes the operation one step further.
@@ -263,13 +314,20 @@ fn step(
     decision: &mut Decision,
 ) -> Course {
     let Some(request) = state.operation.sync.clone() else {
-        end(&mut state, Phase::Failed, "Invalid operation request: no operation specified", now);
+        end(
+            &mut state,
+            Phase::Failed,
+            "Invalid operation request: no operation specified",
+            now,
+        );
         return Course::End(Box::new(state), fresh);
     };
     let sync = match tasks_of(observed, &state) {
         Ok(sync) => sync,
         Err((message, true)) => {
-            decision.notes.push(format!("the operation waits for the repository: {message}"));
+            decision
+                .notes
+                .push(format!("the operation waits for the repository: {message}"));
             return Course::Idle;
         }
         Err((message, false)) => {
@@ -304,17 +362,36 @@ fn step(
             if actions.is_empty() {
                 return Course::Hold(Box::new(state));
             }
-            Course::Act { state: Box::new(state), actions, fresh, last: false }
+            Course::Act {
+                state: Box::new(state),
+                actions,
+                fresh,
+                last: false,
+            }
         }
         Step::Replace(hooks) => {
-            decision.notes.push("earlier hooks are deleted before they run again".to_owned());
+            decision
+                .notes
+                .push("earlier hooks are deleted before they run again".to_owned());
             actions.push(Action::Hooks(hooks));
-            Course::Act { state: Box::new(state), actions, fresh, last: false }
+            Course::Act {
+                state: Box::new(state),
+                actions,
+                fresh,
+                last: false,
+            }
         }
-        Step::Run { message, rehearse, groups, last } => {
+        Step::Run {
+            message,
+            rehearse,
+            groups,
+            last,
+        } => {
             if let Some(at) = observed.settle_until.filter(|at| *at > now) {
                 decision.wake = Some(at);
-                decision.notes.push("the last wave is given time to settle".to_owned());
+                decision
+                    .notes
+                    .push("the last wave is given time to settle".to_owned());
                 return Course::Hold(Box::new(state));
             }
             state.message = message;
@@ -331,21 +408,40 @@ fn step(
                 own_source: sync.own_source,
             };
             actions.push(Action::Run(Box::new(run)));
-            Course::Act { state: Box::new(state), actions, fresh, last }
+            Course::Act {
+                state: Box::new(state),
+                actions,
+                fresh,
+                last,
+            }
         }
-        Step::Finish { phase, message, delete } => {
+        Step::Finish {
+            phase,
+            message,
+            delete,
+        } => {
             if !delete.is_empty() {
                 actions.push(Action::Hooks(delete));
             }
             actions.push(Action::Conclude(phase, false));
             end(&mut state, phase, &message, now);
-            Course::Act { state: Box::new(state), actions, fresh, last: false }
+            Course::Act {
+                state: Box::new(state),
+                actions,
+                fresh,
+                last: false,
+            }
         }
     }
 }
 
 fn act(state: OperationState, fresh: bool, action: Action) -> Course {
-    Course::Act { state: Box::new(state), actions: vec![action], fresh, last: true }
+    Course::Act {
+        state: Box::new(state),
+        actions: vec![action],
+        fresh,
+        last: true,
+    }
 }
 
 fn rehearsal(request: &SyncOperation, sync: Sync) -> Action {
@@ -362,13 +458,17 @@ fn rehearsal(request: &SyncOperation, sync: Sync) -> Action {
 }
 
 fn is_forced(request: &SyncOperation) -> bool {
-    request.sync_strategy.is_some_and(|SyncStrategy { apply, hook }| {
-        hook.or(apply).is_some_and(|strategy| strategy.force)
-    })
+    request
+        .sync_strategy
+        .is_some_and(|SyncStrategy { apply, hook }| {
+            hook.or(apply).is_some_and(|strategy| strategy.force)
+        })
 }
 
 fn is_one_stage(tasks: &[Task]) -> bool {
-    tasks.windows(2).all(|pair| pair[0].stage() == pair[1].stage())
+    tasks
+        .windows(2)
+        .all(|pair| pair[0].stage() == pair[1].stage())
 }
 
 /// Marks the hooks of one try of one operation.
@@ -378,11 +478,23 @@ pub fn operation_mark(state: &OperationState) -> String {
 }
 
 /// Notes commit and source in the result, once.
-fn describe(state: &mut OperationState, observed: &Observed, request: &SyncOperation, commit: &str) {
-    let managed = observed.spec.sync_policy.as_ref().and_then(|policy| policy.managed_namespace_metadata.clone());
+fn describe(
+    state: &mut OperationState,
+    observed: &Observed,
+    request: &SyncOperation,
+    commit: &str,
+) {
+    let managed = observed
+        .spec
+        .sync_policy
+        .as_ref()
+        .and_then(|policy| policy.managed_namespace_metadata.clone());
     let result = state.sync_result.get_or_insert_with(SyncResult::default);
     commit.clone_into(&mut result.revision);
-    result.source = request.source.clone().or_else(|| observed.spec.source.clone());
+    result.source = request
+        .source
+        .clone()
+        .or_else(|| observed.spec.source.clone());
     result.managed_namespace_metadata = managed;
 }
 
@@ -398,7 +510,12 @@ fn refuse(
         return None;
     }
     let mut rows = Vec::new();
-    let brings: Vec<(&str, &str)> = match observed.sync_source.as_ref().unwrap_or(&observed.source).ready() {
+    let brings: Vec<(&str, &str)> = match observed
+        .sync_source
+        .as_ref()
+        .unwrap_or(&observed.source)
+        .ready()
+    {
         Some((_, set)) => set
             .targets
             .iter()
@@ -407,7 +524,11 @@ fn refuse(
             .collect(),
         None => Vec::new(),
     };
-    for task in sync.tasks.iter().filter(|task| !matches!(task.kind, TaskKind::SkipPrune(_))) {
+    for task in sync
+        .tasks
+        .iter()
+        .filter(|task| !matches!(task.kind, TaskKind::SkipPrune(_)))
+    {
         let reason = if let Some(reason) = observed.refused.get(&task.id) {
             reason.clone()
         } else if observed.unserved.contains(&task.id.kind)
@@ -415,7 +536,10 @@ fn refuse(
             && !task.marks.options.has("SkipDryRunOnMissingResource=true")
             && !sync.options.has("SkipDryRunOnMissingResource=true")
         {
-            format!("the cluster does not serve kind {}; is its definition installed?", task.id.kind)
+            format!(
+                "the cluster does not serve kind {}; is its definition installed?",
+                task.id.kind
+            )
         } else {
             continue;
         };
@@ -441,8 +565,11 @@ fn namespace_action(observed: &Observed, options: &SyncOptions, first: bool) -> 
     if name.is_empty() || !options.has("CreateNamespace=true") {
         return None;
     }
-    let metadata =
-        observed.spec.sync_policy.as_ref().and_then(|policy| policy.managed_namespace_metadata.clone());
+    let metadata = observed
+        .spec
+        .sync_policy
+        .as_ref()
+        .and_then(|policy| policy.managed_namespace_metadata.clone());
     (observed.create_namespace || (first && metadata.is_some()))
         .then_some(Action::EnsureNamespace { name, metadata })
 }

@@ -25,17 +25,26 @@ pub enum Remains {
 /// True for the finalizers that make the objects go with the application.
 pub fn is_resources_finalizer(name: &str) -> bool {
     name == RESOURCES_FINALIZER
-        || name.strip_prefix(RESOURCES_FINALIZER).is_some_and(|rest| matches!(rest, "/foreground" | "/background"))
+        || name
+            .strip_prefix(RESOURCES_FINALIZER)
+            .is_some_and(|rest| matches!(rest, "/foreground" | "/background"))
 }
 
 /// True when objects are deleted without waiting for their dependents.
 pub fn is_background(observed: &Observed) -> bool {
-    observed.finalizers.iter().any(|name| name.strip_prefix(RESOURCES_FINALIZER) == Some("/background"))
+    observed
+        .finalizers
+        .iter()
+        .any(|name| name.strip_prefix(RESOURCES_FINALIZER) == Some("/background"))
 }
 
 /// What is left of an application that is being deleted.
 pub fn remains(observed: &Observed) -> Remains {
-    if !observed.finalizers.iter().any(|name| is_resources_finalizer(name)) {
+    if !observed
+        .finalizers
+        .iter()
+        .any(|name| is_resources_finalizer(name))
+    {
         return Remains::NotOurs;
     }
     let mut left: Vec<(ResourceId, Arc<Live>)> = observed
@@ -67,9 +76,13 @@ fn wave(live: &Live) -> i32 {
 /// spared, because other objects of the kind would go with them.
 fn is_deleted_with(observed: &Observed, id: &ResourceId, live: &Live) -> bool {
     let marks = live.marks();
-    let kept = marks.keep || marks.options.has("Delete=false") || marks.options.has("Delete=confirm");
+    let kept =
+        marks.keep || marks.options.has("Delete=false") || marks.options.has("Delete=confirm");
     live.belongs_to(&observed.instance)
-        && live.tracking.as_ref().is_some_and(|tracking| tracking.describes(id))
+        && live
+            .tracking
+            .as_ref()
+            .is_some_and(|tracking| tracking.describes(id))
         && !live.owned
         && !kept
         && &*id.kind.kind != "CustomResourceDefinition"
@@ -89,9 +102,15 @@ pub(super) fn plan(observed: &Observed, plan: &mut Plan<Action>) {
                 .filter(|(_, live)| !live.deleting)
                 .map(|(id, live)| (id.clone(), live.uid.to_string()))
                 .collect();
-            plan.note(format!("deletion: {} objects of this wave are left", left.len()));
+            plan.note(format!(
+                "deletion: {} objects of this wave are left",
+                left.len()
+            ));
             if !objects.is_empty() {
-                plan.act(Action::Delete { objects, foreground: !is_background(observed) });
+                plan.act(Action::Delete {
+                    objects,
+                    foreground: !is_background(observed),
+                });
             }
             let hooks: Vec<_> = left
                 .iter()

@@ -8,7 +8,7 @@ pub mod retry;
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reconcile_core::reconcile::Plan;
 
 use super::Observed;
@@ -21,6 +21,9 @@ use crate::{
     },
 };
 use decide::{Course, decide};
+
+/// Pause before looking again for a kind that the cluster does not serve.
+const UNSERVED_RETRY: SignedDuration = SignedDuration::from_secs(10);
 
 /// One effect.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,10 +79,20 @@ impl fmt::Display for Action {
                 if !run.rehearse.is_empty() {
                     write!(f, "rehearse {} tasks; ", run.rehearse.len())?;
                 }
-                let tasks: Vec<String> = run.groups.iter().flatten().take(8).map(ToString::to_string).collect();
+                let tasks: Vec<String> = run
+                    .groups
+                    .iter()
+                    .flatten()
+                    .take(8)
+                    .map(ToString::to_string)
+                    .collect();
                 let count: usize = run.groups.iter().map(Vec::len).sum();
                 write!(f, "run {count} tasks: {}", tasks.join(", "))?;
-                if count > tasks.len() { f.write_str(", …") } else { Ok(()) }
+                if count > tasks.len() {
+                    f.write_str(", …")
+                } else {
+                    Ok(())
+                }
             }
             Self::Hooks(hooks) => {
                 let hooks: Vec<String> = hooks.iter().map(ToString::to_string).collect();
@@ -87,7 +100,11 @@ impl fmt::Display for Action {
             }
             Self::Conclude(phase, _) => write!(f, "conclude {}", phase.word()),
             Self::Delete { objects, .. } => {
-                let names: Vec<String> = objects.iter().take(8).map(|(id, _)| id.to_string()).collect();
+                let names: Vec<String> = objects
+                    .iter()
+                    .take(8)
+                    .map(|(id, _)| id.to_string())
+                    .collect();
                 write!(f, "delete {} objects: {}", objects.len(), names.join(", "))
             }
         }
@@ -111,6 +128,10 @@ pub(super) fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     }
     if let Some(at) = decision.wake {
         plan.wake_at(at);
+    }
+    if !observed.unserved.is_empty() {
+        // Nothing tells when a kind appears.
+        plan.wake_at(now.saturating_add(UNSERVED_RETRY).unwrap_or(now));
     }
     if let Course::Act { actions, .. } = decision.course {
         for action in actions {

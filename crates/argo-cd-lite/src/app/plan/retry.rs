@@ -31,7 +31,9 @@ pub fn due(retry: &RetryStrategy, finished: Timestamp, number: i64) -> Result<Ti
     #[expect(clippy::cast_precision_loss, reason = "factors are small numbers")]
     let delay = (first * (factor as f64).powi(exponent)).min(longest);
     let delay = SignedDuration::try_from_secs_f64(delay).map_err(|error| error.to_string())?;
-    finished.checked_add(delay).map_err(|error| error.to_string())
+    finished
+        .checked_add(delay)
+        .map_err(|error| error.to_string())
 }
 
 fn seconds(text: &str, default: f64) -> Result<f64, String> {

@@ -33,8 +33,10 @@ pub struct BuildInput<'a> {
 /// Builds the tasks of a sync, in order.
 pub fn build(input: &BuildInput<'_>) -> Vec<Task> {
     let partial = !input.sync.resources.is_empty();
-    let apply_only =
-        input.sync.sync_strategy.is_some_and(|strategy| strategy.apply.is_some() && strategy.hook.is_none());
+    let apply_only = input
+        .sync
+        .sync_strategy
+        .is_some_and(|strategy| strategy.apply.is_some() && strategy.hook.is_none());
     let mut tasks = Vec::new();
     for (index, target) in input.targets.targets.iter().enumerate() {
         match &target.marks.hook {
@@ -99,7 +101,11 @@ fn hook_task(input: &BuildInput<'_>, index: usize, target: &Target, phase: SyncP
 /// The name of a hook with `generateName`: the same for one operation, whatever happens in between.
 pub fn hook_name(prefix: &str, revision: &str, phase: SyncPhase, started: Time) -> String {
     let short: String = revision.chars().take(7).collect();
-    format!("{prefix}{short}-{}-{}", phase.word().to_lowercase(), started.seconds())
+    format!(
+        "{prefix}{short}-{}-{}",
+        phase.word().to_lowercase(),
+        started.seconds()
+    )
 }
 
 fn plain_task(input: &BuildInput<'_>, index: usize, target: &Target) -> Task {
@@ -109,7 +115,11 @@ fn plain_task(input: &BuildInput<'_>, index: usize, target: &Target) -> Task {
     Task {
         id: target.id.clone(),
         version: target.version.clone(),
-        kind: if keep { TaskKind::Keep(index) } else { TaskKind::Apply(index) },
+        kind: if keep {
+            TaskKind::Keep(index)
+        } else {
+            TaskKind::Apply(index)
+        },
         phase: SyncPhase::Sync,
         wave: target.marks.wave,
         marks: target.marks.clone(),

@@ -92,7 +92,11 @@ pub fn advance(tasks: &[Task], results: &[ResourceResult], operation: &str) -> A
         operation,
     };
     let step = engine.step();
-    Advance { results: engine.results, release: engine.release, step }
+    Advance {
+        results: engine.results,
+        release: engine.release,
+        step,
+    }
 }
 
 /// Decides how to end a sync that somebody wants to end: running hooks are deleted.
@@ -101,7 +105,9 @@ pub fn terminate(tasks: &[Task], results: &[ResourceResult]) -> Advance {
     let mut results = results.to_vec();
     let mut delete = Vec::new();
     for (task, row) in tasks.iter().zip(rows).filter(|(task, _)| task.is_hook()) {
-        let Some(row) = row.and_then(|row| results.get_mut(row)) else { continue };
+        let Some(row) = row.and_then(|row| results.get_mut(row)) else {
+            continue;
+        };
         if row.hook_phase == Some(Phase::Running) {
             row.hook_phase = Some(Phase::Failed);
             "Terminated".clone_into(&mut row.message);
@@ -113,7 +119,11 @@ pub fn terminate(tasks: &[Task], results: &[ResourceResult]) -> Advance {
         message: "Operation terminated".to_owned(),
         delete,
     };
-    Advance { results, release: Vec::new(), step }
+    Advance {
+        results,
+        release: Vec::new(),
+        step,
+    }
 }
 
 type RowKey<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
@@ -124,8 +134,13 @@ fn rows_of(tasks: &[Task], results: &[ResourceResult]) -> Vec<Option<usize>> {
         .iter()
         .enumerate()
         .map(|(at, row)| {
-            let key: RowKey<'_> =
-                (&row.group, &row.kind, &row.namespace, &row.name, &row.sync_phase);
+            let key: RowKey<'_> = (
+                &row.group,
+                &row.kind,
+                &row.namespace,
+                &row.name,
+                &row.sync_phase,
+            );
             (key, at)
         })
         .collect();
@@ -133,8 +148,13 @@ fn rows_of(tasks: &[Task], results: &[ResourceResult]) -> Vec<Option<usize>> {
         .iter()
         .map(|task| {
             let id = &task.id;
-            let key: RowKey<'_> =
-                (&id.kind.group, &id.kind.kind, &id.namespace, &id.name, task.phase.word());
+            let key: RowKey<'_> = (
+                &id.kind.group,
+                &id.kind.kind,
+                &id.namespace,
+                &id.name,
+                task.phase.word(),
+            );
             known.get(&key).copied()
         })
         .collect()
@@ -174,7 +194,11 @@ impl<'a> Engine<'a> {
             return replace;
         }
         let rehearse = if self.results.is_empty() && pending.len() > 1 {
-            pending.iter().filter(|task| !task.is_delete()).map(|task| (*task).clone()).collect()
+            pending
+                .iter()
+                .filter(|task| !task.is_delete())
+                .map(|task| (*task).clone())
+                .collect()
         } else {
             Vec::new()
         };
@@ -187,13 +211,20 @@ impl<'a> Engine<'a> {
     }
 
     fn pending(&self, among: &[usize]) -> Vec<&'a Task> {
-        among.iter().filter(|at| self.rows[**at].is_none()).map(|at| &self.tasks[*at]).collect()
+        among
+            .iter()
+            .filter(|at| self.rows[**at].is_none())
+            .map(|at| &self.tasks[*at])
+            .collect()
     }
 
     /// Hooks that this operation created, but whose creation was not written down before a restart.
     fn adopt(&mut self) {
         for (at, task) in self.tasks.iter().enumerate() {
-            let ours = task.live.as_ref().is_some_and(|live| live.operation.as_deref() == Some(self.operation));
+            let ours = task
+                .live
+                .as_ref()
+                .is_some_and(|live| live.operation.as_deref() == Some(self.operation));
             if task.is_hook() && self.rows[at].is_none() && ours {
                 self.rows[at] = Some(self.results.len());
                 self.results.push(task.new_row());
@@ -204,18 +235,24 @@ impl<'a> Engine<'a> {
     /// Turns the health of live objects into results of the tasks that wait for it.
     fn learn(&mut self) {
         for (task, row) in self.tasks.iter().zip(&self.rows) {
-            let Some(row) = row.and_then(|row| self.results.get_mut(row)) else { continue };
+            let Some(row) = row.and_then(|row| self.results.get_mut(row)) else {
+                continue;
+            };
             if row.hook_phase == Some(Phase::Running) {
                 settle::settle(task, row);
             }
             if row.hook_phase != Some(Phase::Running) {
-                self.release.extend(task.hook_object(false).filter(|hook| hook.finalizer));
+                self.release
+                    .extend(task.hook_object(false).filter(|hook| hook.finalizer));
             }
         }
     }
 
     fn is_multi_step(&self) -> bool {
-        let mut stages = self.tasks.iter().filter(|task| task.phase != SyncPhase::SyncFail);
+        let mut stages = self
+            .tasks
+            .iter()
+            .filter(|task| task.phase != SyncPhase::SyncFail);
         let first = stages.next().map(Task::stage);
         stages.any(|task| Some(task.stage()) != first) || self.tasks.iter().any(Task::is_hook)
     }
@@ -225,11 +262,13 @@ impl<'a> Engine<'a> {
     }
 
     fn is_running(&self, at: usize) -> bool {
-        self.row(at).is_some_and(|row| row.hook_phase == Some(Phase::Running))
+        self.row(at)
+            .is_some_and(|row| row.hook_phase == Some(Phase::Running))
     }
 
     fn failed(&self, at: usize) -> bool {
-        self.row(at).is_some_and(|row| row.hook_phase.is_some_and(Phase::unsuccessful))
+        self.row(at)
+            .is_some_and(|row| row.hook_phase.is_some_and(Phase::unsuccessful))
     }
 
     /// Objects that earlier syncs left of the hooks that are due now.
@@ -238,7 +277,9 @@ impl<'a> Engine<'a> {
             .iter()
             .filter(|task| task.deletes(DeletePolicy::BeforeHookCreation))
             .filter(|task| {
-                task.live.as_ref().is_some_and(|live| live.operation.as_deref() != Some(self.operation))
+                task.live
+                    .as_ref()
+                    .is_some_and(|live| live.operation.as_deref() != Some(self.operation))
             })
             .filter_map(|task| task.hook_object(true))
             .collect();
@@ -306,7 +347,11 @@ impl<'a> Engine<'a> {
 }
 
 fn same_stage<'a>(tasks: &[&'a Task], first: &Task) -> Vec<&'a Task> {
-    tasks.iter().copied().filter(|task| task.stage() == first.stage()).collect()
+    tasks
+        .iter()
+        .copied()
+        .filter(|task| task.stage() == first.stage())
+        .collect()
 }
 
 /// A message with its reasons, of which only the first few are spelled out.
@@ -321,7 +366,11 @@ pub fn join_reasons(what: &str, mut reasons: Vec<&str>) -> String {
 }
 
 fn wait_message(first: &Task, more: usize) -> String {
-    let what = if first.is_hook() { "completion of hook" } else { "healthy state of" };
+    let what = if first.is_hook() {
+        "completion of hook"
+    } else {
+        "healthy state of"
+    };
     let name = match (&*first.id.kind.group, &*first.id.kind.kind) {
         ("", kind) => format!("{kind}/{}", first.id.name),
         (group, kind) => format!("{group}/{kind}/{}", first.id.name),

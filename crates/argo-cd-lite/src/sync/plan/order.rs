@@ -4,17 +4,49 @@ use super::Task;
 
 /// Kinds in the order in which they are applied; others come after all of these.
 const KINDS: &[&str] = &[
-    "Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PodSecurityPolicy", "PodDisruptionBudget",
-    "ServiceAccount", "Secret", "SecretList", "ConfigMap", "StorageClass", "PersistentVolume",
-    "PersistentVolumeClaim", "CustomResourceDefinition", "ClusterRole", "ClusterRoleList",
-    "ClusterRoleBinding", "ClusterRoleBindingList", "Role", "RoleList", "RoleBinding", "RoleBindingList",
-    "Service", "DaemonSet", "Pod", "ReplicationController", "ReplicaSet", "Deployment",
-    "HorizontalPodAutoscaler", "StatefulSet", "Job", "CronJob", "IngressClass", "Ingress", "APIService",
+    "Namespace",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+    "PodSecurityPolicy",
+    "PodDisruptionBudget",
+    "ServiceAccount",
+    "Secret",
+    "SecretList",
+    "ConfigMap",
+    "StorageClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleList",
+    "ClusterRoleBinding",
+    "ClusterRoleBindingList",
+    "Role",
+    "RoleList",
+    "RoleBinding",
+    "RoleBindingList",
+    "Service",
+    "DaemonSet",
+    "Pod",
+    "ReplicationController",
+    "ReplicaSet",
+    "Deployment",
+    "HorizontalPodAutoscaler",
+    "StatefulSet",
+    "Job",
+    "CronJob",
+    "IngressClass",
+    "Ingress",
+    "APIService",
 ];
 
 /// Position of a kind; kinds without a place come last.
 pub fn kind_rank(kind: &str) -> usize {
-    KINDS.iter().position(|known| *known == kind).unwrap_or(KINDS.len())
+    KINDS
+        .iter()
+        .position(|known| *known == kind)
+        .unwrap_or(KINDS.len())
 }
 
 /// Sorts tasks: phase, wave, prunes first, kind, name.
@@ -34,12 +66,22 @@ pub(super) fn sort(tasks: &mut [Task]) {
 /// phase and wave of those.
 pub(super) fn lift(tasks: &mut [Task], defines: impl Fn(usize) -> Option<(String, String)>) {
     for at in 0..tasks.len() {
-        let Some(index) = tasks[at].target() else { continue };
+        let Some(index) = tasks[at].target() else {
+            continue;
+        };
         let earliest = if tasks[at].id.kind.is("", "Namespace") {
             let name = tasks[at].id.name.clone();
-            tasks.iter().filter(|task| task.id.namespace == name && !task.is_delete()).map(Task::stage).min()
+            tasks
+                .iter()
+                .filter(|task| task.id.namespace == name && !task.is_delete())
+                .map(Task::stage)
+                .min()
         } else if let Some((group, kind)) = defines(index) {
-            tasks.iter().filter(|task| task.id.kind.is(&group, &kind) && !task.is_delete()).map(Task::stage).min()
+            tasks
+                .iter()
+                .filter(|task| task.id.kind.is(&group, &kind) && !task.is_delete())
+                .map(Task::stage)
+                .min()
         } else {
             None
         };
@@ -54,8 +96,11 @@ pub(super) fn lift(tasks: &mut [Task], defines: impl Fn(usize) -> Option<(String
 /// Prunes go in the reverse order of waves: the first wave of the prunes swaps with the last one, and so
 /// on. With `last` they come after every wave of the sync.
 pub(super) fn reverse_prunes(tasks: &mut [Task], prune_last: impl Fn(&Task) -> bool) {
-    let mut waves: Vec<i32> =
-        tasks.iter().filter(|task| task.is_delete()).map(|task| task.wave).collect();
+    let mut waves: Vec<i32> = tasks
+        .iter()
+        .filter(|task| task.is_delete())
+        .map(|task| task.wave)
+        .collect();
     waves.sort_unstable();
     waves.dedup();
     for task in tasks.iter_mut().filter(|task| task.is_delete()) {
@@ -80,10 +125,13 @@ pub(super) fn reverse_prunes(tasks: &mut [Task], prune_last: impl Fn(&Task) -> b
 pub(super) fn groups(wave: &[&Task]) -> Vec<Vec<Task>> {
     let mut groups: Vec<Vec<Task>> = Vec::new();
     for task in wave {
-        let same = groups.last().and_then(|group| group.first()).is_some_and(|first: &Task| {
-            first.is_delete() == task.is_delete()
-                && (task.is_delete() || first.id.kind.kind == task.id.kind.kind)
-        });
+        let same = groups
+            .last()
+            .and_then(|group| group.first())
+            .is_some_and(|first: &Task| {
+                first.is_delete() == task.is_delete()
+                    && (task.is_delete() || first.id.kind.kind == task.id.kind.kind)
+            });
         if same && let Some(group) = groups.last_mut() {
             group.push((*task).clone());
         } else {

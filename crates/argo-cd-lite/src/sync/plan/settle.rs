@@ -18,7 +18,11 @@ pub(super) fn settle(task: &Task, row: &mut ResourceResult) {
         return;
     };
     let phase = phase_of(live.health.as_ref().map(|health| health.code));
-    let text = live.health.as_ref().map(crate::health::Health::text).unwrap_or_default();
+    let text = live
+        .health
+        .as_ref()
+        .map(crate::health::Health::text)
+        .unwrap_or_default();
     if task.is_hook() {
         row.hook_phase = Some(phase);
         if !text.is_empty() {

@@ -83,7 +83,11 @@ impl Task {
             kind: self.id.kind.kind.to_string(),
             namespace: self.id.namespace.to_string(),
             name: self.id.name.to_string(),
-            hook_type: if self.is_hook() { self.phase.word().to_owned() } else { String::new() },
+            hook_type: if self.is_hook() {
+                self.phase.word().to_owned()
+            } else {
+                String::new()
+            },
             sync_phase: self.phase.word().to_owned(),
             hook_phase: Some(Phase::Running),
             ..ResourceResult::default()
@@ -103,7 +107,12 @@ impl Task {
 
     /// True when this is a hook that is deleted at `end`.
     pub fn deletes(&self, end: DeletePolicy) -> bool {
-        self.is_hook() && self.marks.hook.as_ref().is_some_and(|hook| hook.delete.contains(&end))
+        self.is_hook()
+            && self
+                .marks
+                .hook
+                .as_ref()
+                .is_some_and(|hook| hook.delete.contains(&end))
     }
 }
 
@@ -116,6 +125,12 @@ impl fmt::Display for Task {
             TaskKind::Prune => "prune",
             TaskKind::SkipPrune(_) => "do not prune",
         };
-        write!(f, "{verb} {} ({} wave {})", self.id, self.phase.word(), self.wave)
+        write!(
+            f,
+            "{verb} {} ({} wave {})",
+            self.id,
+            self.phase.word(),
+            self.wave
+        )
     }
 }
