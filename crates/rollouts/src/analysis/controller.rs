@@ -65,8 +65,14 @@ impl AnalysisRuns {
         }
         let order = Order {
             namespace: key.namespace.clone(),
+            run_name: key.name.clone(),
+            run_uid: uid.clone(),
             metric: metric.clone(),
             arguments: observed.spec.args.clone(),
+            number: launch.number,
+            retention: launch.retention,
+            open: launch.resume.clone(),
+            terminate: launch.terminate,
         };
         let ticket = Ticket {
             mailbox: self.mailbox.clone(),

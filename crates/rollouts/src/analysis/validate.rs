@@ -171,26 +171,15 @@ fn rules(index: usize, metric: &Metric) -> Result<CheckedMetric, String> {
     let success_limit = number(metric.consecutive_success_limit.as_ref()).unwrap_or(0);
     let interval = duration("interval", metric.interval.as_deref())?;
     let initial_delay = duration("startDelay", metric.initial_delay.as_deref())?;
-    if count > 0 && count < failure_limit {
-        return Err("count must be >= failureLimit".to_owned());
-    }
-    if count > 0 && count < inconclusive_limit {
-        return Err("count must be >= inconclusiveLimit".to_owned());
-    }
+    limits_make_sense(
+        count,
+        failure_limit,
+        inconclusive_limit,
+        error_limit,
+        success_limit,
+    )?;
     if count > 1 && interval.is_none() {
         return Err("interval must be specified when count > 1".to_owned());
-    }
-    let too_small = [
-        ("failureLimit", failure_limit, -1),
-        ("inconclusiveLimit", inconclusive_limit, 0),
-        ("consecutiveErrorLimit", error_limit, 0),
-        ("consecutiveSuccessLimit", success_limit, 0),
-    ];
-    if let Some((name, _, least)) = too_small
-        .into_iter()
-        .find(|(_, value, least)| value < least)
-    {
-        return Err(format!("{name} must be >= {least}"));
     }
     Ok(CheckedMetric {
         index,
@@ -209,6 +198,41 @@ fn rules(index: usize, metric: &Metric) -> Result<CheckedMetric, String> {
         dry_run: false,
         retention: DEFAULT_RETENTION,
     })
+}
+
+/// Whether the limits fit each other, in the order and words of upstream.
+fn limits_make_sense(
+    count: i32,
+    failure: i32,
+    inconclusive: i32,
+    error: i32,
+    success: i32,
+) -> Result<(), String> {
+    let problem = if success < 0 {
+        "consecutiveSuccessLimit must be >= 0"
+    } else if failure < -1 {
+        "failureLimit must be >= 0, or -1 to be disabled"
+    } else if success == 0 && failure == -1 {
+        "failureLimit and consecutiveSuccessLimit cannot both be disabled"
+    } else if inconclusive < 0 {
+        "inconclusiveLimit must be >= 0"
+    } else if error < 0 {
+        "consecutiveErrorLimit must be >= 0"
+    } else if count > 0
+        && failure >= 0
+        && i64::from(count) < i64::from(failure) + i64::from(success)
+    {
+        return Err(format!(
+            "count ({count}) must be >= failureLimit + consecutiveSuccessLimit ({failure} + {success}) if both >= 0"
+        ));
+    } else if count > 0 && failure < 0 && count < success {
+        "count must be >= consecutiveSuccessLimit"
+    } else if count > 0 && count < inconclusive {
+        "count must be >= inconclusiveLimit"
+    } else {
+        return Ok(());
+    };
+    Err(problem.to_owned())
 }
 
 /// The number in a field that takes a number or a text; a text that is no number counts as 0, as in Go.

@@ -61,6 +61,10 @@ pub enum MeasureOutcome {
 pub struct Launch {
     /// Position of the metric in the spec.
     pub index: usize,
+    /// The how manieth measurement of the metric it is, from 1.
+    pub number: i32,
+    /// Measurements of the metric that are kept, and with them what they left behind.
+    pub retention: usize,
     /// Name of the metric.
     pub metric: String,
     /// The measurement to go on with, for one that takes several steps.
@@ -205,10 +209,10 @@ fn end(decision: &mut Decision, phase: AnalysisPhase, message: String, now: Time
 /// Deletes a completed run when its time to live is over.
 fn retire(ttl: Option<&TtlStrategy>, now: Timestamp, decision: &mut Decision) {
     let Some(ttl) = ttl else { return };
-    let own = if decision.status.phase == AnalysisPhase::Successful {
-        ttl.seconds_after_success
-    } else {
-        ttl.seconds_after_failure
+    let own = match decision.status.phase {
+        AnalysisPhase::Successful => ttl.seconds_after_success,
+        AnalysisPhase::Failed => ttl.seconds_after_failure,
+        _ => None,
     };
     let Some(seconds) = own.or(ttl.seconds_after_completion) else {
         return;

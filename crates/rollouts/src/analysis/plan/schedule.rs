@@ -38,6 +38,8 @@ pub(super) fn due(
             launches.push(Launch {
                 index: metric.index,
                 metric: metric.name.clone(),
+                number: number(status, metric),
+                retention: metric.retention,
                 terminate: terminating && open.is_some(),
                 resume: open,
             });
@@ -77,6 +79,13 @@ fn open_measurement(
         .last()
         .filter(|last| last.finished_at.is_none())
         .cloned()
+}
+
+/// The how manieth measurement comes next, or is open.
+fn number(status: &AnalysisRunStatus, metric: &CheckedMetric) -> i32 {
+    result_of(status, metric)
+        .map_or(0, |result| result.count.saturating_add(result.error))
+        .saturating_add(1)
 }
 
 /// When the metric is to be measured next; `None` when it is complete.

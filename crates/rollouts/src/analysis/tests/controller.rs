@@ -265,6 +265,43 @@ async fn a_run_whose_time_to_live_is_over_is_deleted() {
         .expect("the run is deleted");
 }
 
+#[tokio::test]
+async fn a_job_is_followed_to_its_end_over_several_passes() {
+    let mut world = World::new(kinds(), "1").await;
+    let pod = json!({ "spec": { "restartPolicy": "Never", "containers": [{ "name": "c", "image": "i" }] } });
+    let job = json!({ "spec": { "template": pod } });
+    let spec = json!({ "metrics": [{ "name": "smoke", "provider": { "job": job } }] });
+    world.api.put(&run("r", spec));
+    world
+        .until("r", |run| {
+            run.metrics
+                .iter()
+                .any(|metric| metric.phase == AnalysisPhase::Running)
+        })
+        .await;
+    let jobs = world.api.list("jobs");
+    assert_eq!(jobs.len(), 1);
+    let name = jobs[0]["metadata"]["name"]
+        .as_str()
+        .expect("a name")
+        .to_owned();
+    world.api.edit("jobs", "ns", &name, |job| {
+        job["status"] = json!({ "conditions": [{ "type": "Complete", "status": "True" }] });
+    });
+    let status = world.completed("r").await;
+    assert_eq!(status["phase"], "Successful");
+    assert_eq!(
+        status["metricResults"][0]["measurements"][0]["metadata"]["job-name"],
+        name
+    );
+    assert_eq!(
+        status["metricResults"][0]["measurements"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+}
+
 fn new_run(spec: Value, owner: &str) -> NewRun {
     let name = crate::analysis::build::run_name("web", "5d8", "2", RunType::Step(1));
     let owner_reference = json!({

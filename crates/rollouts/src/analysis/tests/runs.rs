@@ -187,7 +187,7 @@ fn a_streak_of_successes_ends_the_metric_early() {
 #[test]
 fn a_streak_that_never_comes_is_inconclusive_or_failed_by_the_failure_limit() {
     for (limit, phase) in [
-        (5, AnalysisPhase::Inconclusive),
+        (3, AnalysisPhase::Inconclusive),
         (-1, AnalysisPhase::Failed),
     ] {
         let spec = json!({ "metrics": [metric("m", json!({

@@ -49,8 +49,9 @@ fn counts_are_numbers_texts_or_arguments() {
         json!("{{args.n}}"),
         json!("{{ args.n }}"),
     ] {
-        let mut spec =
-            with(json!({ "count": count, "interval": "{{args.pause}}", "failureLimit": -1 }));
+        let mut spec = with(
+            json!({ "count": count, "interval": "{{args.pause}}", "failureLimit": -1, "consecutiveSuccessLimit": 1 }),
+        );
         spec["args"] =
             json!([{ "name": "n", "value": "3" }, { "name": "pause", "value": "1m30s" }]);
         let metric = checked(spec).expect("valid").remove(0);
@@ -81,7 +82,7 @@ fn impossible_rules_are_named() {
         ),
         (
             with(json!({ "count": 1, "failureLimit": 2 })),
-            "metrics[0]: count must be >= failureLimit",
+            "metrics[0]: count (1) must be >= failureLimit + consecutiveSuccessLimit (2 + 0) if both >= 0",
         ),
         (
             with(json!({ "count": 1, "inconclusiveLimit": 2 })),
@@ -89,7 +90,15 @@ fn impossible_rules_are_named() {
         ),
         (
             with(json!({ "failureLimit": -2 })),
-            "metrics[0]: failureLimit must be >= -1",
+            "metrics[0]: failureLimit must be >= 0, or -1 to be disabled",
+        ),
+        (
+            with(json!({ "failureLimit": -1 })),
+            "metrics[0]: failureLimit and consecutiveSuccessLimit cannot both be disabled",
+        ),
+        (
+            with(json!({ "count": 1, "failureLimit": -1, "consecutiveSuccessLimit": 2 })),
+            "metrics[0]: count must be >= consecutiveSuccessLimit",
         ),
         (
             with(json!({ "inconclusiveLimit": -1 })),
@@ -112,7 +121,7 @@ fn impossible_rules_are_named() {
             "metrics[0]: no provider specified",
         ),
         (
-            json!({ "metrics": [{ "name": "m", "provider": { "prometheus": {}, "web": {} } }] }),
+            json!({ "metrics": [{ "name": "m", "provider": { "prometheus": {}, "web": { "url": "http://x" } } }] }),
             "metrics[0]: multiple providers specified",
         ),
         (
@@ -137,13 +146,15 @@ fn impossible_rules_are_named() {
 
 #[test]
 fn what_is_not_supported_is_named_with_its_metric() {
-    let oauth = json!({ "prometheus": { "authentication": { "oauth2": { "clientId": "x" } } } });
-    let sigv4 = json!({ "prometheus": { "authentication": { "sigv4": { "region": "x" } } } });
+    let address = "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/w";
+    let signed = json!({ "sigv4": { "region": "eu-west-1" } });
+    let sigv4 = json!({ "prometheus": { "address": address, "authentication": signed } });
+    let web = json!({ "web": { "url": "http://x", "authentication": signed } });
     for (provider, what) in [
         (json!({ "kayenta": {} }), "provider kayenta"),
         (json!({ "plugin": { "acme/x": {} } }), "provider plugin"),
-        (oauth, "prometheus authentication with oauth2"),
         (sigv4, "prometheus authentication with sigv4"),
+        (web, "web authentication with sigv4"),
     ] {
         let spec = json!({ "metrics": [{ "name": "m", "provider": provider }] });
         assert_eq!(

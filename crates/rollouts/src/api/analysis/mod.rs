@@ -1,7 +1,7 @@
 //! `AnalysisTemplate`, `ClusterAnalysisTemplate` and `AnalysisRun` as users write them, and what a Rollout
 //! says about the runs that it wants.
 //!
-//! Every field of upstream is present. A provider other than Prometheus is kept as the JSON that the user
+//! Every field of upstream is present. A provider that is not supported is kept as the JSON that the user
 //! wrote, so that nothing of it is lost on the way from a template to a run.
 
 mod request;
@@ -17,8 +17,8 @@ pub use request::{
 };
 pub use spec::{
     AnalysisRunSpec, AnalysisTemplateSpec, Argument, Authentication, BasicAuth, DryRun, FieldRef,
-    Header, MeasurementRetention, Metric, OAuth2, Prometheus, Provider, RangeQuery, SecretKeyRef,
-    SigV4, TemplateRef, TtlStrategy, ValueFrom,
+    Header, Job, JobMetadata, MeasurementRetention, Metric, OAuth2, Prometheus, Provider,
+    RangeQuery, SecretKeyRef, SigV4, TemplateRef, TtlStrategy, ValueFrom, Web,
 };
 pub use status::{AnalysisPhase, AnalysisRunStatus, Measurement, MetricResult, RunSummary};
 

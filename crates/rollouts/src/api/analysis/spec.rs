@@ -1,5 +1,7 @@
 //! Specs of templates and runs.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -57,7 +59,7 @@ pub struct TtlStrategy {
     /// For every run that the other two say nothing about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds_after_completion: Option<i32>,
-    /// For a run that was not successful.
+    /// For a run that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds_after_failure: Option<i32>,
     /// For a successful run.
@@ -184,12 +186,10 @@ pub struct Provider {
     pub prometheus: Option<Prometheus>,
     /// A Kubernetes Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "open_object")]
-    pub job: Option<Value>,
+    pub job: Option<Job>,
     /// An HTTP call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "open_object")]
-    pub web: Option<Value>,
+    pub web: Option<Web>,
     /// A Wavefront query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "open_object")]
@@ -232,8 +232,6 @@ impl Provider {
     /// The names of the members that are set, as they are spelled in a manifest.
     pub fn names(&self) -> Vec<&'static str> {
         let others = [
-            ("job", &self.job),
-            ("web", &self.web),
             ("wavefront", &self.wavefront),
             ("kayenta", &self.kayenta),
             ("datadog", &self.datadog),
@@ -244,12 +242,16 @@ impl Provider {
             ("skywalking", &self.skywalking),
             ("plugin", &self.plugin),
         ];
-        let prometheus = self.prometheus.as_ref().map(|_| "prometheus");
+        let own = [
+            self.prometheus.as_ref().map(|_| "prometheus"),
+            self.job.as_ref().map(|_| "job"),
+            self.web.as_ref().map(|_| "web"),
+        ];
         let others = others
             .into_iter()
             .filter(|(_, value)| value.is_some())
             .map(|(name, _)| name);
-        prometheus.into_iter().chain(others).collect()
+        own.into_iter().flatten().chain(others).collect()
     }
 }
 
@@ -278,6 +280,61 @@ pub struct Prometheus {
     /// Ask for a range instead of a moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range_query: Option<RangeQuery>,
+}
+
+/// An HTTP call whose answer is the value.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Web {
+    /// `GET` (when absent), `POST` or `PUT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// URL to call.
+    pub url: String,
+    /// Extra request headers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    /// Body of a `POST` or `PUT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Body of a `POST` or `PUT` as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "open_object")]
+    pub json_body: Option<Value>,
+    /// Seconds that the call may take; 10 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<i64>,
+    /// `JSONPath` of the value in the answer; the whole answer when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_path: Option<String>,
+    /// Accept any server certificate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
+    /// How to log in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Authentication>,
+}
+
+/// A Kubernetes Job whose end is the verdict.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub struct Job {
+    /// Labels and annotations for the Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JobMetadata>,
+    /// Spec of the Job, taken over as it is.
+    #[schemars(schema_with = "open_object")]
+    pub spec: Value,
+}
+
+/// Labels and annotations for a Job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct JobMetadata {
+    /// Labels to add.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations to add.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// The range of a Prometheus range query.

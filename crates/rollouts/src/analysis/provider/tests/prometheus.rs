@@ -1,140 +1,19 @@
-//! The Prometheus provider against a real HTTP server, and what measurements show of Secrets.
-
-#![allow(
-    clippy::needless_pass_by_value,
-    reason = "objects are written where they are used, and handed over"
-)]
-
-use std::{net::SocketAddr, sync::Arc};
+//! Prometheus.
 
 use axum::{
-    Router,
-    body::Bytes,
-    extract::{Path, State},
-    http::{HeaderMap, Method, StatusCode},
+    http::{Method, StatusCode},
     response::{IntoResponse, Response},
-    routing::{any, get},
 };
-use expressions::analysis::AnalysisValue;
-use parking_lot::Mutex;
-use reconcile_core::{clock::Clock, operator::install_tls};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{MeasureOutcome, Order, Providers, judge::judge};
-use crate::api::analysis::{AnalysisPhase, Argument, Measurement, Metric};
+use super::{
+    super::{AT_ONCE, MeasureOutcome},
+    data, measure, order, providers, serve, taken, vector,
+};
+use crate::api::analysis::AnalysisPhase;
 
 /// Makes an answer.
 type Make = fn() -> Response;
-
-/// A request as the server saw it.
-#[derive(Clone, Debug)]
-struct Seen {
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    body: String,
-}
-
-type Answer = dyn Fn(&Seen) -> Response + Send + Sync;
-
-#[derive(Clone)]
-struct Served {
-    seen: Arc<Mutex<Vec<Seen>>>,
-    answer: Arc<Answer>,
-}
-
-async fn serve(answer: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> (SocketAddr, Served) {
-    let served = Served {
-        seen: Arc::default(),
-        answer: Arc::new(answer),
-    };
-    let router = Router::new()
-        .route("/api/v1/namespaces/ns/secrets/{name}", get(secret))
-        .fallback(any(query))
-        .with_state(served.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (address, served)
-}
-
-async fn query(
-    State(served): State<Served>,
-    method: Method,
-    uri: axum::http::Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let body = String::from_utf8_lossy(&body).into_owned();
-    let seen = Seen {
-        method,
-        path: uri.to_string(),
-        headers,
-        body,
-    };
-    served.seen.lock().push(seen.clone());
-    (served.answer)(&seen)
-}
-
-async fn secret(Path(name): Path<String>) -> Response {
-    if name != "login" {
-        let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404, "message": "gone" });
-        return (StatusCode::NOT_FOUND, axum::Json(status)).into_response();
-    }
-    // "hunter2" in base64.
-    axum::Json(json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "data": { "password": "aHVudGVyMg==" } }))
-        .into_response()
-}
-
-fn data(result_type: &str, result: Value) -> Response {
-    let body =
-        json!({ "status": "success", "data": { "resultType": result_type, "result": result } });
-    axum::Json(body).into_response()
-}
-
-fn vector(values: &[&str]) -> Response {
-    let series: Vec<Value> = values
-        .iter()
-        .map(|value| json!({ "metric": {}, "value": [1_700_000_000.5, value] }))
-        .collect();
-    data("vector", series.into())
-}
-
-fn order(prometheus: Value, rules: Value, arguments: Value) -> Order {
-    let mut metric = json!({ "name": "m", "provider": { "prometheus": prometheus } });
-    for (key, value) in rules.as_object().expect("rules") {
-        metric[key] = value.clone();
-    }
-    Order {
-        namespace: "ns".into(),
-        metric: serde_json::from_value(metric).expect("a metric"),
-        arguments: serde_json::from_value::<Vec<Argument>>(arguments).expect("arguments"),
-    }
-}
-
-fn providers(api_server: SocketAddr, prometheus: Option<String>) -> Providers {
-    install_tls();
-    let config = kube::Config::new(format!("http://{api_server}").parse().expect("a URI"));
-    let client = kube::Client::try_from(config).expect("a client");
-    Providers::new(client, Clock::system(), prometheus)
-}
-
-async fn measure(address: SocketAddr, order: &Order) -> Measurement {
-    taken(
-        providers(address, Some(format!("http://{address}")))
-            .measure(order)
-            .await,
-    )
-}
-
-fn taken(outcome: MeasureOutcome) -> Measurement {
-    match outcome {
-        MeasureOutcome::Taken { measurement, .. } => measurement,
-        MeasureOutcome::Unresolved(reason) => unreachable!("unresolved: {reason}"),
-    }
-}
 
 #[tokio::test]
 async fn answers_become_numbers_and_verdicts() {
@@ -476,7 +355,7 @@ async fn measurements_beyond_the_limit_wait_for_their_turn() {
     let providers = providers(address, Some(format!("http://{address}")));
     let all_permits = providers
         .permits
-        .acquire_many(super::AT_ONCE.try_into().expect("small"))
+        .acquire_many(AT_ONCE.try_into().expect("small"))
         .await;
     let order = order(json!({ "query": "q" }), json!({}), json!([]));
     let waiting = providers.measure(&order);
@@ -485,96 +364,4 @@ async fn measurements_beyond_the_limit_wait_for_their_turn() {
     assert!(served.seen.lock().is_empty());
     drop(all_permits);
     assert_eq!(taken(waiting.await).phase, AnalysisPhase::Successful);
-}
-
-#[test]
-#[expect(clippy::too_many_lines, reason = "a table")]
-fn conditions_combine_as_documented() {
-    let now = "2026-01-01T00:00:00Z".parse().expect("a time");
-    let one = AnalysisValue::Floats(vec![0.5]);
-    for (success, failure, verdict) in [
-        (None, None, Some("Successful")),
-        (Some("result[0] < 1"), None, Some("Successful")),
-        (Some("result[0] > 1"), None, Some("Failed")),
-        (None, Some("result[0] < 1"), Some("Failed")),
-        (None, Some("result[0] > 1"), Some("Successful")),
-        (Some("result[0] < 1"), Some("result[0] < 1"), Some("Failed")),
-        (
-            Some("result[0] < 1"),
-            Some("result[0] > 1"),
-            Some("Successful"),
-        ),
-        (
-            Some("result[0] > 1"),
-            Some("result[0] > 1"),
-            Some("Inconclusive"),
-        ),
-        (Some("result[0] > 1"), Some("result[0] < 1"), Some("Failed")),
-        (Some(""), Some(""), Some("Successful")),
-        // A list is no number, a number is no verdict, an index may be out of range, a name unknown.
-        (Some("result > 1"), None, None),
-        (Some("result[0]"), None, None),
-        (Some("result[1] > 0"), None, None),
-        (Some("results[0] > 0"), None, None),
-        (Some("result[0] >"), None, None),
-        // Expressions seen in the wild.
-        (Some("all(result, # < 1)"), None, Some("Successful")),
-        (Some("any(result, {# > 1})"), None, Some("Failed")),
-        (Some("0.5 in result"), None, Some("Successful")),
-        (
-            Some("max(result) <= 0.5 && min(result) >= 0.5"),
-            None,
-            Some("Successful"),
-        ),
-        (
-            Some("len(result) > 0 and asInt(result[0]) == 0"),
-            None,
-            Some("Successful"),
-        ),
-        (Some("default(result, 0) != nil"), None, Some("Successful")),
-        (
-            Some("isNaN(result[0]) || result[0] > 0.95"),
-            None,
-            Some("Failed"),
-        ),
-        (
-            Some("isInf(result[0]) or isNil(result)"),
-            None,
-            Some("Failed"),
-        ),
-        (
-            Some("filter(result, # > 0.1)[0] == 0.5"),
-            None,
-            Some("Successful"),
-        ),
-        (
-            Some("sum(result) / len(result) == mean(result)"),
-            None,
-            Some("Successful"),
-        ),
-        (
-            Some("(result[0] ?? 1) < 1 ? true : false"),
-            None,
-            Some("Successful"),
-        ),
-        (
-            Some("result | count(# == 0.5) == 1"),
-            None,
-            Some("Successful"),
-        ),
-        (Some("not (result[0] > 1)"), None, Some("Successful")),
-        (Some("now().Year() == 2026"), None, Some("Successful")),
-    ] {
-        let metric = Metric {
-            success_condition: success.map(str::to_owned),
-            failure_condition: failure.map(str::to_owned),
-            ..Metric::default()
-        };
-        let found = judge(&one, &metric, now).map(|phase| phase.to_string());
-        assert_eq!(
-            found.as_deref().ok(),
-            verdict,
-            "{success:?} {failure:?}: {found:?}"
-        );
-    }
 }

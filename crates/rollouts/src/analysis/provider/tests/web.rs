@@ -1,0 +1,211 @@
+//! Any HTTP endpoint.
+
+use axum::{
+    http::{Method, StatusCode},
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+
+use super::{Order, measure, order_of, providers, serve};
+use crate::api::analysis::{AnalysisPhase, Measurement};
+
+fn web(address: std::net::SocketAddr, spec: Value, condition: &str) -> Order {
+    let mut web = json!({ "url": format!("http://{address}/check") });
+    for (key, value) in spec.as_object().expect("an object") {
+        web[key] = value.clone();
+    }
+    let arguments = json!([
+        { "name": "password", "valueFrom": { "secretKeyRef": { "name": "login", "key": "password" } } },
+    ]);
+    order_of(
+        json!({ "web": web }),
+        json!({ "successCondition": condition }),
+        arguments,
+    )
+}
+
+async fn answered(body: &'static str, spec: Value, condition: &str) -> Measurement {
+    let (address, _) = serve(move |_| body.into_response()).await;
+    measure(address, &web(address, spec, condition)).await
+}
+
+#[tokio::test]
+async fn the_value_is_the_answer_or_a_part_of_it() {
+    let whole = "{\"data\": {\"ok\": true, \"rate\": [0.5, 2]}}";
+    for (body, path, condition, value, phase) in [
+        (
+            whole,
+            "{$.data.ok}",
+            "result",
+            "true",
+            AnalysisPhase::Successful,
+        ),
+        (
+            whole,
+            "{$.data.rate[1]}",
+            "result > 1",
+            "2",
+            AnalysisPhase::Successful,
+        ),
+        (
+            whole,
+            "{$.data}",
+            "result.rate[0] == 0.5 && result['ok']",
+            "{\"ok\":true,\"rate\":[0.5,2]}",
+            AnalysisPhase::Successful,
+        ),
+        (
+            whole,
+            "",
+            "result.data.rate[0] > 1",
+            "{\"data\":{\"ok\":true,\"rate\":[0.5,2]}}",
+            AnalysisPhase::Failed,
+        ),
+        (
+            "3",
+            "",
+            "asInt(result) == 3",
+            "3",
+            AnalysisPhase::Successful,
+        ),
+        (
+            "pong",
+            "",
+            "result == 'pong'",
+            "pong",
+            AnalysisPhase::Successful,
+        ),
+        (
+            "pong",
+            "{$.a}",
+            "result != 'pong'",
+            "pong",
+            AnalysisPhase::Failed,
+        ),
+    ] {
+        let measurement = answered(body, json!({ "jsonPath": path }), condition).await;
+        let found = (measurement.value.as_str(), &measurement.phase);
+        assert_eq!(
+            found,
+            (value, &phase),
+            "{path} {condition}: {}",
+            measurement.message
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_the_value_or_a_bad_status_is_an_error() {
+    let missing = answered("{}", json!({ "jsonPath": "{$.data}" }), "true").await;
+    assert_eq!(missing.phase, AnalysisPhase::Error);
+    assert!(
+        missing
+            .message
+            .starts_with("Could not find JSONPath in body:"),
+        "{}",
+        missing.message
+    );
+    let (address, _) = serve(|_| StatusCode::NOT_FOUND.into_response()).await;
+    let refused = measure(address, &web(address, json!({}), "true")).await;
+    assert_eq!(refused.message, "received non 2xx response code: 404");
+}
+
+#[tokio::test]
+async fn bodies_headers_and_logins_are_sent() {
+    let (address, served) = serve(|_| "{}".into_response()).await;
+    let json_body = json!({
+        "method": "POST",
+        "jsonBody": { "key": "{{args.password}}", "n": 1 },
+        "headers": [{ "key": "X-One", "value": "1" }],
+        "authentication": { "basicAuth": { "username": "me", "password": "{{args.password}}" } },
+    });
+    assert_eq!(
+        measure(address, &web(address, json_body, "true"))
+            .await
+            .message,
+        ""
+    );
+    let seen = served.seen.lock().pop().expect("a request");
+    assert_eq!((seen.method, seen.path.as_str()), (Method::POST, "/check"));
+    assert_eq!(seen.body, "{\"key\":\"hunter2\",\"n\":1}");
+    assert_eq!(seen.headers["content-type"], "application/json");
+    assert_eq!(seen.headers["x-one"], "1");
+    assert_eq!(seen.headers["authorization"], "Basic bWU6aHVudGVyMg==");
+    measure(
+        address,
+        &web(address, json!({ "method": "PUT", "body": "text" }), "true"),
+    )
+    .await;
+    assert_eq!(served.seen.lock().pop().expect("a request").body, "text");
+}
+
+#[tokio::test]
+async fn impossible_calls_say_why() {
+    for (spec, message) in [
+        (
+            json!({ "method": "PATCH" }),
+            "the method \"PATCH\" is none of GET, POST and PUT",
+        ),
+        (
+            json!({ "body": "x" }),
+            "body and jsonBody need the method POST or PUT",
+        ),
+        (
+            json!({ "method": "PUT", "body": "x", "jsonBody": {} }),
+            "use either body or jsonBody; a call has one of them",
+        ),
+        (
+            json!({ "headers": [{ "key": "a b", "value": "1" }] }),
+            "the header \"a b\" is not valid",
+        ),
+        (
+            json!({ "url": "no url" }),
+            "the url \"no url\": relative URL without a base",
+        ),
+    ] {
+        let measurement = answered("{}", spec, "true").await;
+        assert_eq!(
+            (measurement.phase, measurement.message.as_str()),
+            (AnalysisPhase::Error, message)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_with_client_credentials() {
+    let (address, served) = serve(|seen| match seen.path.as_str() {
+        "/token" => "{\"access_token\": \"t0ken\", \"token_type\": \"Bearer\"}".into_response(),
+        _ => "{}".into_response(),
+    })
+    .await;
+    let oauth2 = |secret: &str| {
+        json!({ "authentication": { "oauth2": {
+            "tokenUrl": format!("http://{address}/token"), "clientId": "id", "clientSecret": secret, "scopes": ["a", "b"],
+        } } })
+    };
+    let measurement = measure(address, &web(address, oauth2("{{args.password}}"), "true")).await;
+    assert_eq!(measurement.message, "");
+    let seen = served.seen.lock().clone();
+    assert_eq!(seen[0].body, "grant_type=client_credentials&scope=a+b");
+    assert_eq!(seen[0].headers["authorization"], "Basic aWQ6aHVudGVyMg==");
+    assert_eq!(seen[1].headers["authorization"], "Bearer t0ken");
+    let measurement = measure(address, &web(address, oauth2(""), "true")).await;
+    assert_eq!(
+        measurement.message,
+        "missing mandatory parameter in metric for OAuth2 setup"
+    );
+
+    // The same login in front of Prometheus.
+    let mut prometheus = oauth2("{{args.password}}");
+    prometheus["query"] = "up".into();
+    let mut order = web(address, json!({}), "true");
+    order.metric.provider =
+        serde_json::from_value(json!({ "prometheus": prometheus })).expect("a provider");
+    providers(address, Some(format!("http://{address}")))
+        .measure(&order)
+        .await;
+    assert_eq!(
+        served.seen.lock().last().expect("a request").headers["authorization"],
+        "Bearer t0ken"
+    );
+}
