@@ -15,9 +15,9 @@ RUN test -n "${BIN}" || (echo "say which binary: --build-arg BIN=argo-cd-lite|ev
 WORKDIR /src
 # Dependencies alone first: a layer that changes only with Cargo.lock.
 COPY --from=plan /src/recipe.json recipe.json
-RUN cargo chef cook --release --package "${BIN}" --recipe-path recipe.json
+RUN cargo chef cook --profile dist --package "${BIN}" --recipe-path recipe.json
 COPY . .
-RUN cargo build --release --locked --package "${BIN}" --bin "${BIN}" && cp "target/release/${BIN}" /operator
+RUN cargo build --profile dist --locked --package "${BIN}" --bin "${BIN}" && cp "target/dist/${BIN}" /operator
 
 # glibc and certificates, no shell. The numeric user is the one that the charts name.
 FROM gcr.io/distroless/cc-debian12:nonroot
