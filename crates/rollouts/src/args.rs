@@ -31,20 +31,33 @@ pub struct ControllerArgs {
     /// Leader election.
     #[command(flatten)]
     pub leader: LeaderArgs,
-    /// Work in one namespace only; ClusterAnalysisTemplates are not available then.
+    /// Work in one namespace only; cluster-wide analysis templates are not available then.
     #[arg(long)]
     pub namespaced: bool,
     /// The namespace of `--namespaced`; the controller's own when absent.
-    #[arg(id = "work_namespace", long = "namespace", short = 'n', value_name = "NAMESPACE")]
+    #[arg(
+        id = "work_namespace",
+        long = "namespace",
+        short = 'n',
+        value_name = "NAMESPACE"
+    )]
     pub namespace: Option<String>,
-    /// Handle only objects with this value of the label argo-rollouts.argoproj.io/controller-instance-id.
+    /// Handle only objects with this value of the label `argo-rollouts.argoproj.io/controller-instance-id`.
     #[arg(long = "instance-id", default_value = "", value_name = "ID")]
     pub instance_id: String,
     /// Port of the metrics.
-    #[arg(long = "metricsPort", visible_alias = "metricsport", default_value_t = 8090)]
+    #[arg(
+        long = "metricsPort",
+        visible_alias = "metricsport",
+        default_value_t = 8090
+    )]
     pub metrics_port: u16,
     /// Port of the probes.
-    #[arg(long = "healthzPort", visible_alias = "healthzport", default_value_t = 8080)]
+    #[arg(
+        long = "healthzPort",
+        visible_alias = "healthzport",
+        default_value_t = 8080
+    )]
     pub healthz_port: u16,
     /// Passes over Rollouts at the same time.
     #[arg(long = "rollout-threads", default_value_t = 16)]
@@ -98,11 +111,15 @@ const UPSTREAM_ONLY: [(&str, bool); 24] = [
 /// Takes out flags that only upstream knows, so that its manifests start this program as they are. Gives
 /// the arguments that are left and the flags that were dropped. Flags of neither are dropped too when
 /// they carry their value with `=`; any other unknown flag is left for the parser to refuse.
-pub fn without_upstream_only(arguments: impl IntoIterator<Item = String>) -> (Vec<String>, Vec<String>) {
+pub fn without_upstream_only(
+    arguments: impl IntoIterator<Item = String>,
+) -> (Vec<String>, Vec<String>) {
     let (mut kept, mut dropped) = (Vec::new(), Vec::new());
     let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
-        let (name, inline) = argument.split_once('=').map_or((argument.as_str(), false), |(name, _)| (name, true));
+        let (name, inline) = argument
+            .split_once('=')
+            .map_or((argument.as_str(), false), |(name, _)| (name, true));
         let Some((_, takes_value)) = UPSTREAM_ONLY.iter().find(|(known, _)| *known == name) else {
             kept.push(argument);
             continue;
@@ -130,8 +147,18 @@ mod tests {
     fn flags_of_upstream_are_understood() {
         let given = "rollouts controller --loglevel debug --klogLevel 2 --instance-id x --qps 40 --alb-ingress-classes=a --metricsPort 0 --leader-elect=false --traefik-version v3";
         let (kept, dropped) = without_upstream_only(given.split(' ').map(str::to_owned));
-        assert_eq!(dropped, ["--klogLevel", "--alb-ingress-classes", "--traefik-version"]);
+        assert_eq!(
+            dropped,
+            ["--klogLevel", "--alb-ingress-classes", "--traefik-version"]
+        );
         let Command::Controller(args) = Cli::parse_from(kept).command;
-        assert_eq!((args.instance_id.as_str(), args.metrics_port, args.leader.enabled), ("x", 0, false));
+        assert_eq!(
+            (
+                args.instance_id.as_str(),
+                args.metrics_port,
+                args.leader.enabled
+            ),
+            ("x", 0, false)
+        );
     }
 }

@@ -30,11 +30,21 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         qps: _,
         burst: _,
     } = args;
-    let lease = if instance_id.is_empty() { LEASE.to_owned() } else { format!("{LEASE}-{instance_id}") };
+    let lease = if instance_id.is_empty() {
+        LEASE.to_owned()
+    } else {
+        format!("{LEASE}-{instance_id}")
+    };
     let mut ports = vec![metrics_port, healthz_port];
     ports.dedup();
-    let identity = Identity { name: "rollouts", lease, ports };
-    let operator = Operator::start(identity, &kube, &leader).await.context("starting")?;
+    let identity = Identity {
+        name: "rollouts",
+        lease,
+        ports,
+    };
+    let operator = Operator::start(identity, &kube, &leader)
+        .await
+        .context("starting")?;
     let namespace = namespaced.then(|| namespace.unwrap_or_else(|| operator.namespace.clone()));
     let analysis = AnalysisConfig {
         namespace: namespace.clone(),
@@ -42,8 +52,13 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         workers: analysis_threads,
         prometheus_address,
     };
-    let config = RolloutConfig { namespace, instance_id, workers: rollout_threads, analysis };
-    rollout::start(&operator, config).context("registering metrics")?;
+    let config = RolloutConfig {
+        namespace,
+        instance_id,
+        workers: rollout_threads,
+        analysis,
+    };
+    rollout::start(&operator, &config).context("registering metrics")?;
     operator.run().await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! [`crate::api::analysis_fields`].
 
 use reconcile_core::fields::{
-    Field, Finding, Ledger, Level, message, planned, reported, supported, supported_note,
+    Field, Ledger, message, planned, reported, supported, supported_note,
 };
 use serde_json::Value;
 
@@ -32,6 +32,7 @@ const CANARY_FIELDS: &[Field] = &[
     supported("spec.strategy.canary.canaryService"),
     supported("spec.strategy.canary.stableService"),
     supported("spec.strategy.canary.steps[].setWeight"),
+    supported("spec.strategy.canary.steps[].pause"),
     supported("spec.strategy.canary.steps[].pause.duration"),
     supported("spec.strategy.canary.steps[].analysis.**"),
     planned("spec.strategy.canary.steps[].setCanaryScale.**", STOPS),
@@ -113,13 +114,7 @@ pub const LEDGERS: &[Ledger] = &[
 
 /// The fields of a spec that have no effect, as a sentence for a condition; empty when there are none.
 pub fn unsupported(spec: &Value) -> String {
-    let findings: Vec<Finding> = ROLLOUT
-        .findings(spec, "spec")
-        .into_iter()
-        // An empty wait and an empty template part are values, not unknown fields.
-        .filter(|finding| finding.level != Level::Unknown || !finding.path.ends_with(".pause"))
-        .collect();
-    message(&findings)
+    message(&ROLLOUT.findings(spec, "spec"))
 }
 
 #[cfg(test)]

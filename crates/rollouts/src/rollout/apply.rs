@@ -84,7 +84,7 @@ impl Hands {
                 return self.start_run(seen, *run_type, hash, *revision).await;
             }
             Action::TerminateRun(run) => {
-                analysis::terminate_run(&self.client, &key(&run.name)).await?
+                analysis::terminate_run(&self.client, &key(&run.name)).await?;
             }
             Action::DeleteRun(run) => {
                 let resource = resource("argoproj.io", "v1alpha1", "AnalysisRun", "analysisruns");
@@ -169,7 +169,7 @@ impl Hands {
             Err(error) if error.code() == Some(409) => self.found(seen, &key, error).await,
             Err(source) => Err(RolloutError::CreateSet {
                 name: set.name.clone(),
-                source,
+                source: Box::new(source),
             }),
         }
     }

@@ -17,7 +17,7 @@ pub enum RolloutError {
     Invalid(#[from] FieldError),
     /// The API server refused or did not answer.
     #[error(transparent)]
-    Api(#[from] ApplyError),
+    Api(Box<ApplyError>),
     /// The ReplicaSet of the newest template could not be created.
     #[error("Failed to create new replica set {name:?}: {source}")]
     CreateSet {
@@ -25,7 +25,7 @@ pub enum RolloutError {
         name: String,
         /// Why.
         #[source]
-        source: ApplyError,
+        source: Box<ApplyError>,
     },
     /// The analysis could not be put together.
     #[error("{0}")]
@@ -35,7 +35,7 @@ pub enum RolloutError {
     Template(#[from] TemplateError),
     /// An AnalysisRun could not be created.
     #[error(transparent)]
-    Run(#[from] CreateError),
+    Run(Box<CreateError>),
     /// The program asked for something impossible.
     #[error("{0}")]
     Bug(String),
@@ -54,5 +54,17 @@ impl Classify for RolloutError {
             Self::Run(error) => error.class(),
             Self::Bug(_) => ErrorClass::Bug,
         }
+    }
+}
+
+impl From<ApplyError> for RolloutError {
+    fn from(error: ApplyError) -> Self {
+        Self::Api(Box::new(error))
+    }
+}
+
+impl From<CreateError> for RolloutError {
+    fn from(error: CreateError) -> Self {
+        Self::Run(Box::new(error))
     }
 }

@@ -35,7 +35,7 @@ pub struct RolloutConfig {
 
 /// Starts the watches and the controllers of Rollouts and AnalysisRuns. Fails only when a metric cannot
 /// be registered.
-pub fn start(operator: &Operator, config: RolloutConfig) -> Result<(), prometheus::Error> {
+pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), prometheus::Error> {
     let sources = Sources::default();
     let queue = Queue::new();
     let numbers = metrics::register(&operator.registry, &sources)?;
@@ -63,12 +63,12 @@ pub fn start(operator: &Operator, config: RolloutConfig) -> Result<(), prometheu
         config.analysis.clone(),
         move |change: Change<RunView>| queue_run_owner(&owners, &change),
         move |key: ObjectKey| {
-            queue_tagged(&users.0, &users.1, &template_tag(&key.namespace, &key.name))
+            queue_tagged(&users.0, &users.1, &template_tag(&key.namespace, &key.name));
         },
     )?;
     let labels = instance_selector(&config.instance_id);
     let roots = driver
-        .watch_roots(api(operator, &config))
+        .watch_roots(api(operator, config))
         .config(WatchConfig {
             labels: Some(labels),
             fields: None,
@@ -77,11 +77,11 @@ pub fn start(operator: &Operator, config: RolloutConfig) -> Result<(), prometheu
     operator.spawn("watch of rollouts", roots.run());
     operator.spawn(
         "watch of replicasets",
-        watch_sets(operator, &config, &sources, &queue).run(),
+        watch_sets(operator, config, &sources, &queue).run(),
     );
     operator.spawn(
         "watch of services",
-        watch_services(operator, &config, &sources, &queue).run(),
+        watch_services(operator, config, &sources, &queue).run(),
     );
     let readiness = operator.readiness.clone();
     operator.spawn_drained(async move {

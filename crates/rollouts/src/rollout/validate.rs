@@ -15,7 +15,7 @@ use super::{
     },
     world::{BlueGreen, Canary, CheckedSpec, CheckedStrategy, Step, Threshold},
 };
-use crate::api::rollout::{BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, RolloutSpec};
+use crate::api::rollout::{BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, ProgressThreshold, RolloutSpec};
 
 const DEFAULT_HISTORY: i32 = 10;
 const DEFAULT_DEADLINE: i32 = 600;
@@ -189,24 +189,7 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         );
     }
     let (surge, unavailable) = replicas::bounds(count, surge, unavailable);
-    let threshold = match canary.replica_progress_threshold {
-        None => Threshold::All,
-        Some(threshold) if threshold.kind == "Percent" && (1..=100).contains(&threshold.value) => {
-            Threshold::Percent(threshold.value)
-        }
-        Some(threshold) if threshold.kind == "Pods" && threshold.value > 0 => {
-            Threshold::Pods(threshold.value)
-        }
-        Some(threshold) => {
-            return wrong(
-                format!("{AT}.replicaProgressThreshold"),
-                format!(
-                    "Invalid value: {} {}: use Percent from 1 to 100 or a number of Pods",
-                    threshold.kind, threshold.value
-                ),
-            );
-        }
-    };
+    let threshold = check_threshold(&format!("{AT}.replicaProgressThreshold"), canary.replica_progress_threshold)?;
     Ok(Canary {
         step_hash: step_hash(&canary.steps),
         canary_service: canary.canary_service.filter(|name| !name.is_empty()),
@@ -222,6 +205,17 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
             )
         }),
     })
+}
+
+fn check_threshold(at: &str, threshold: Option<ProgressThreshold>) -> Checked<Threshold> {
+    let Some(ProgressThreshold { kind, value }) = threshold else {
+        return Ok(Threshold::All);
+    };
+    match kind.as_str() {
+        "Percent" if (1..=100).contains(&value) => Ok(Threshold::Percent(value)),
+        "Pods" if value > 0 => Ok(Threshold::Pods(value)),
+        _ => wrong(at, format!("Invalid value: {kind} {value}: use Percent from 1 to 100 or a number of Pods")),
+    }
 }
 
 fn check_share(path: &str, share: &IntOrString) -> Checked<()> {

@@ -91,14 +91,12 @@ pub(super) fn weight(work: &Work<'_>, canary: &Canary) -> i32 {
         return FULL_WEIGHT;
     };
     let until = usize::try_from(index).unwrap_or_default();
-    let weights = canary.steps.iter().take(until + 1).rev();
-    weights
-        .filter_map(|step| match step {
-            Step::SetWeight(weight) => Some(*weight),
-            _ => None,
-        })
-        .next()
-        .unwrap_or_default()
+    let mut weights = canary.steps.iter().take(until + 1).rev();
+    let last = weights.find_map(|step| match step {
+        Step::SetWeight(weight) => Some(*weight),
+        _ => None,
+    });
+    last.unwrap_or_default()
 }
 
 fn situation(work: &Work<'_>, canary: &Canary) -> Situation {

@@ -353,12 +353,12 @@ impl Cluster {
                     set.revision = value
                         .as_ref()
                         .and_then(|text| text.parse().ok())
-                        .unwrap_or_default()
+                        .unwrap_or_default();
                 }
                 REVISION_HISTORY => set.revision_history = value.clone().unwrap_or_default(),
                 DESIRED_REPLICAS => set.desired = value.as_ref().and_then(|text| text.parse().ok()),
                 SCALE_DOWN_DEADLINE => {
-                    set.deadline = value.as_ref().and_then(|text| text.parse().ok())
+                    set.deadline = value.as_ref().and_then(|text| text.parse().ok());
                 }
                 other => panic!("unexpected annotation {other}"),
             }
@@ -413,16 +413,13 @@ impl Cluster {
             .get(name)
             .is_some_and(|image| self.hanging.contains(image));
         let pods = self.pods.entry(name.to_owned()).or_default();
-        if pods.len() < wanted {
-            pods.push(Pod {
-                ready: false,
-                hangs,
-            });
-        } else if pods.len() > wanted {
-            let unready = pods.iter().position(|pod| !pod.ready).unwrap_or(0);
-            pods.remove(unready);
-        } else {
-            return false;
+        match pods.len().cmp(&wanted) {
+            std::cmp::Ordering::Less => pods.push(Pod { ready: false, hangs }),
+            std::cmp::Ordering::Greater => {
+                let unready = pods.iter().position(|pod| !pod.ready).unwrap_or(0);
+                pods.remove(unready);
+            }
+            std::cmp::Ordering::Equal => return false,
         }
         true
     }

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "tables of literals read better without references")]
+
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, template};
@@ -23,6 +25,7 @@ fn canary(steps: Value) -> Value {
     spec(json!({"canary": {"steps": steps}}))
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 #[test]
 fn a_wrong_spec_is_told_by_field() {
     let table = [

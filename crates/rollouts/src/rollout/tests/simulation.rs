@@ -105,7 +105,9 @@ fn bring_to_rest(cluster: &mut Cluster, seed: u64) {
     const MOST: usize = 60;
     cluster.hanging.clear();
     for pods in cluster.pods.values_mut() {
-        pods.iter_mut().for_each(|pod| pod.hangs = false);
+        for pod in pods {
+            pod.hangs = false;
+        }
     }
     for _ in 0..MOST {
         cluster.run();
