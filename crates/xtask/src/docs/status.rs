@@ -1,0 +1,116 @@
+//! Which status fields the operators write. The other side of the contract: dashboards, scripts and
+//! other controllers read them. (The ledgers of the operators speak about what users write.)
+
+use reconcile_core::fields::{Field, planned, reported, supported, supported_note};
+
+const COPY: &str = "a copy of what was asked for";
+const ROUTING: &str = "needs traffic routing";
+const OTHER_WRITERS: &str = "kept when somebody else wrote it";
+
+const APPLICATION: &[Field] = &[
+    supported("status.conditions"),
+    supported("status.controllerNamespace"),
+    supported("status.health"),
+    supported("status.history[].deployStartedAt"),
+    supported("status.history[].deployedAt"),
+    supported("status.history[].id"),
+    supported("status.history[].initiatedBy"),
+    supported("status.history[].revision"),
+    planned("status.history[].revisions", ""),
+    supported_note("status.history[].source.**", COPY),
+    planned("status.history[].sources.**", ""),
+    reported("status.observedAt", "upstream does not write it any more"),
+    supported("status.operationState.finishedAt"),
+    supported("status.operationState.message"),
+    supported_note("status.operationState.operation.**", COPY),
+    supported("status.operationState.phase"),
+    supported("status.operationState.retryCount"),
+    supported("status.operationState.startedAt"),
+    supported("status.operationState.syncResult.managedNamespaceMetadata.**"),
+    supported("status.operationState.syncResult.resources"),
+    supported("status.operationState.syncResult.revision"),
+    planned("status.operationState.syncResult.revisions", ""),
+    supported_note("status.operationState.syncResult.source.**", COPY),
+    planned("status.operationState.syncResult.sources.**", ""),
+    supported("status.reconciledAt"),
+    supported("status.resourceHealthSource"),
+    supported("status.resources.**"),
+    reported("status.sourceHydrator.**", "manifests are not written back to Git"),
+    supported("status.sourceType"),
+    planned("status.sourceTypes", ""),
+    supported("status.summary.externalURLs"),
+    supported("status.summary.images"),
+    planned("status.summary.isAppOfApps", ""),
+    supported("status.sync.comparedTo.destination"),
+    supported("status.sync.comparedTo.ignoreDifferences"),
+    supported_note("status.sync.comparedTo.source.**", COPY),
+    planned("status.sync.comparedTo.sources.**", ""),
+    supported("status.sync.revision"),
+    planned("status.sync.revisions", ""),
+    supported("status.sync.status"),
+];
+
+const APP_PROJECT: &[Field] = &[planned("status.jwtTokensByRole.**", "tokens of roles")];
+
+const CONDITIONS: &[Field] = &[supported("status.conditions")];
+
+const EVENT_BUS: &[Field] = &[supported("status.conditions"), supported("status.config.**")];
+
+const ROLLOUT: &[Field] = &[
+    supported("status.HPAReplicas"),
+    supported("status.abort"),
+    supported("status.abortedAt"),
+    planned("status.alb.**", ROUTING),
+    planned("status.albs.**", ROUTING),
+    supported("status.availableReplicas"),
+    supported("status.blueGreen"),
+    supported("status.canary.currentBackgroundAnalysisRunStatus"),
+    planned("status.canary.currentExperiment", "needs Experiments"),
+    supported("status.canary.currentStepAnalysisRunStatus"),
+    planned("status.canary.stablePingPong", ROUTING),
+    planned("status.canary.stepPluginStatuses.**", "needs step plugins"),
+    planned("status.canary.weights.**", ROUTING),
+    supported("status.collisionCount"),
+    supported("status.conditions"),
+    supported("status.controllerPause"),
+    supported("status.currentPodHash"),
+    supported("status.currentStepHash"),
+    supported("status.currentStepIndex"),
+    planned("status.duration.**", OTHER_WRITERS),
+    supported("status.message"),
+    supported("status.observedGeneration"),
+    supported("status.pauseConditions"),
+    supported("status.phase"),
+    supported("status.promoteFull"),
+    supported("status.readyReplicas"),
+    supported("status.replicas"),
+    planned("status.restartedAt", "needs spec.restartAt"),
+    supported("status.selector"),
+    supported("status.stableRS"),
+    supported("status.updatedReplicas"),
+    planned("status.workloadObservedGeneration", "needs spec.workloadRef"),
+];
+
+const ANALYSIS_RUN: &[Field] = &[
+    supported("status.completedAt"),
+    supported("status.dryRunSummary"),
+    supported("status.message"),
+    supported("status.metricResults"),
+    supported("status.phase"),
+    supported("status.runSummary"),
+    supported("status.startedAt"),
+];
+
+/// Rows for `status` of a kind.
+pub(super) fn fields(kind: &str) -> impl Iterator<Item = &'static Field> + use<> {
+    let table = match kind {
+        "Application" => APPLICATION,
+        "AppProject" => APP_PROJECT,
+        "EventBus" => EVENT_BUS,
+        "EventSource" | "Sensor" => CONDITIONS,
+        "Rollout" => ROLLOUT,
+        "AnalysisRun" => ANALYSIS_RUN,
+        _ => &[],
+    };
+    table.iter()
+}
