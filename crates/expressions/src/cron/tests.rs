@@ -90,6 +90,7 @@ fn the_last_moment_is_found_too() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn no_text_panics(text in "[0-9*/,?a-z@ -]{0,24}", zone in "[A-Za-z/]{0,8}") {
         let _ = Schedule::parse_with(&text, &zone, Descriptors::Allowed);

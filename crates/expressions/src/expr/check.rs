@@ -48,7 +48,7 @@ impl Checker<'_> {
             }
             Node::Binary(operator, left, right) => {
                 let (left, right) = (self.visit(left)?, self.visit(right)?);
-                binary(expr, *operator, left, right)
+                binary(expr, *operator, &left, &right)
             }
             Node::Matches { left, right, .. } => {
                 let (left, right) = (self.visit(left)?, self.visit(right)?);
@@ -270,8 +270,7 @@ impl Checker<'_> {
             "map" => predicate.list(),
             "count" | "findIndex" | "findLastIndex" => Type::Int,
             "find" | "findLast" => array.element(),
-            "sum" if args.len() > 1 => predicate,
-            "sum" => array.element(),
+            "sum" if args.len() == 1 => array.element(),
             "groupBy" => Type::Groups,
             "sortBy" => array,
             _ => predicate,
@@ -352,39 +351,39 @@ fn unary(expr: &Expr, operator: Unary, operand: Type) -> Checked {
     }
 }
 
-fn binary(expr: &Expr, operator: Binary, left: Type, right: Type) -> Checked {
+fn binary(expr: &Expr, operator: Binary, left: &Type, right: &Type) -> Checked {
     use Type::{Bool, Duration, Float, Int, Str, Time, Unknown};
     let numbers = left.is_number() && right.is_number();
-    let same = |kind: &Type| left == *kind && right == *kind;
-    let maybe = |kinds: &[Type]| left.maybe(&right, kinds);
+    let same = |kind: &Type| left == kind && right == kind;
+    let maybe = |kinds: &[Type]| left.maybe(right, kinds);
     let promoted = || {
-        if left == Int && right == Int {
+        if *left == Int && *right == Int {
             Int
         } else {
             Float
         }
     };
     let result = match operator {
-        Binary::Equal | Binary::NotEqual => left.comparable(&right).then_some(Bool),
+        Binary::Equal | Binary::NotEqual => left.comparable(right).then_some(Bool),
         Binary::Or | Binary::And => (same(&Bool) || maybe(&[Bool])).then_some(Bool),
         Binary::Less | Binary::LessEqual | Binary::Greater | Binary::GreaterEqual => {
             let ordered = numbers || same(&Str) || same(&Time) || same(&Duration);
             (ordered || maybe(&[Float, Str, Time, Duration])).then_some(Bool)
         }
-        Binary::Add => match (&left, &right) {
+        Binary::Add => match (left, right) {
             _ if numbers => Some(promoted()),
             (Str, Str) => Some(Str),
             (Time, Duration) | (Duration, Time) => Some(Time),
             (Duration, Duration) => Some(Duration),
             _ => maybe(&[Float, Str, Time, Duration]).then_some(Unknown),
         },
-        Binary::Subtract => match (&left, &right) {
+        Binary::Subtract => match (left, right) {
             _ if numbers => Some(promoted()),
             (Time, Time) | (Duration, Duration) => Some(Duration),
             (Time, Duration) => Some(Time),
             _ => maybe(&[Float, Time, Duration]).then_some(Unknown),
         },
-        Binary::Multiply => match (&left, &right) {
+        Binary::Multiply => match (left, right) {
             _ if numbers => Some(promoted()),
             (Duration, Duration | Int | Float) | (Int | Float, Duration) => Some(Duration),
             _ => maybe(&[Float, Duration]).then_some(Unknown),
@@ -392,30 +391,30 @@ fn binary(expr: &Expr, operator: Binary, left: Type, right: Type) -> Checked {
         Binary::Divide | Binary::Power => (numbers || maybe(&[Float])).then_some(Float),
         Binary::Modulo => {
             let fits = |t: &Type| *t == Int || t.is_unknown();
-            (fits(&left) && fits(&right)).then_some(Int)
+            (fits(left) && fits(right)).then_some(Int)
         }
         Binary::Range => {
             let fits = |t: &Type| *t == Int || t.is_unknown();
-            (fits(&left) && fits(&right)).then(|| Int.list())
+            (fits(left) && fits(right)).then(|| Int.list())
         }
         Binary::Contains | Binary::StartsWith | Binary::EndsWith => {
             (same(&Str) || maybe(&[Str])).then_some(Bool)
         }
-        Binary::In => match &right {
+        Binary::In => match right {
             Type::Map => matches!(left, Str | Unknown).then_some(Bool),
             Type::Groups => Some(Bool),
             list if list.is_list() => left.comparable(&list.element()).then_some(Bool),
             Str => left.is_unknown().then_some(Bool),
             other => other.is_unknown().then_some(Bool),
         },
-        Binary::Coalesce => Some(match (&left, &right) {
+        Binary::Coalesce => Some(match (left, right) {
             (Type::Nil, _) => right.clone(),
             (_, Type::Nil) => left.clone(),
             _ if left == right => left.clone(),
             _ => Unknown,
         }),
     };
-    result.ok_or_else(|| mismatch(expr, operator.symbol(), &left, &right))
+    result.ok_or_else(|| mismatch(expr, operator.symbol(), left, right))
 }
 
 /// Checks the number and the types of arguments against a parameter list such as `"s|n"`.

@@ -71,15 +71,7 @@ impl Machine<'_> {
                 left,
                 right,
                 pattern,
-            } => {
-                let left = self.eval(left)?;
-                if let (Value::Nil, _) = (&left, ()) {
-                    return Ok(Value::Bool(false));
-                }
-                let right = self.eval(right)?;
-                operators::matches(&left, &right, pattern.as_ref())
-                    .map_err(|r| Fault::run(expr.at, r))
-            }
+            } => self.matches(expr, left, right, pattern.as_ref()),
             Node::Chain(inner) => match self.eval(inner) {
                 Err(fault) if fault.short_circuit => Ok(Value::Nil),
                 other => other,
@@ -124,6 +116,22 @@ impl Machine<'_> {
             }
             Node::Map(pairs) => self.map(expr, pairs),
         }
+    }
+
+    fn matches(
+        &mut self,
+        expr: &Expr,
+        left: &Child,
+        right: &Child,
+        pattern: Option<&regex::Regex>,
+    ) -> Evaluated {
+        let left = self.eval(left)?;
+        if matches!(left, Value::Nil) {
+            return Ok(Value::Bool(false));
+        }
+        let right = self.eval(right)?;
+        self.steps += work(&left);
+        operators::matches(&left, &right, pattern).map_err(|r| Fault::run(expr.at, r))
     }
 
     /// Counts what a new value takes, so that no expression can exhaust the memory.
@@ -197,13 +205,14 @@ impl Machine<'_> {
             _ => {}
         }
         let second = self.eval(right)?;
+        self.steps += work(&first) + work(&second);
         if operator == Binary::Range {
             let size =
                 operators::range_size(&first, &second).map_err(|r| Fault::run(expr.at, r))?;
             self.charge(expr, size)?;
         }
         let value =
-            operators::binary(operator, first, second).map_err(|r| Fault::run(expr.at, r))?;
+            operators::binary(operator, &first, &second).map_err(|r| Fault::run(expr.at, r))?;
         if let (Binary::Add, Value::Str(text)) = (operator, &value) {
             self.charge(expr, text.len())?;
         }
@@ -310,6 +319,7 @@ impl Machine<'_> {
             return self.predicate_builtin(expr, predicate.name, args);
         }
         let args = self.args(args)?;
+        self.steps += args.iter().map(work).sum::<usize>();
         if let Some(builtin) = builtins::find(name) {
             let params = builtins::Params::parse(builtin.params);
             if args.len() < params.min || params.max.is_some_and(|max| args.len() > max) {
@@ -400,39 +410,42 @@ impl Machine<'_> {
             ("find" | "findIndex" | "findLast" | "findLastIndex", Some(body)) => {
                 self.finding(name, &items, body)
             }
-            ("sum", body) => {
-                let mut total = Value::Int(0);
-                for (index, item) in items.iter().enumerate() {
-                    let value = match body {
-                        Some(body) => self.test(body, item, index, None)?,
-                        None => item.clone(),
-                    };
-                    total = operators::binary(super::ast::Binary::Add, total, value)
-                        .map_err(|r| Fault::run(expr.at, r))?;
-                }
-                Ok(total)
-            }
-            ("groupBy", Some(body)) => {
-                let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
-                for (index, item) in items.iter().enumerate() {
-                    let key = self.test(body, item, index, None)?;
-                    // Finding the group is a walk of its own, so it counts as steps.
-                    self.steps += groups.len();
-                    match groups.iter_mut().find(|(k, _)| k.equals(&key)) {
-                        Some((_, members)) => members.push(item.clone()),
-                        None => groups.push((key, vec![item.clone()])),
-                    }
-                }
-                let groups = groups
-                    .into_iter()
-                    .map(|(k, v)| (k, Value::list(v)))
-                    .collect();
-                self.charged(expr, Value::Groups(groups))
-            }
+            ("sum", body) => self.sum(expr, &items, body),
+            ("groupBy", Some(body)) => self.group_by(expr, &items, body),
             ("sortBy", Some(body)) => self.sort_by(expr, &items, body, args.get(2)),
             ("reduce", Some(body)) => self.reduce(expr, &items, body, args.get(2)),
             _ => Err(Fault::run(expr.at, format!("{name} needs a predicate"))),
         }
+    }
+
+    fn sum(&mut self, expr: &Expr, items: &[Value], body: Option<&Child>) -> Evaluated {
+        let mut total = Value::Int(0);
+        for (index, item) in items.iter().enumerate() {
+            let value = match body {
+                Some(body) => self.test(body, item, index, None)?,
+                None => item.clone(),
+            };
+            total = operators::binary(super::ast::Binary::Add, &total, &value)
+                .map_err(|r| Fault::run(expr.at, r))?;
+        }
+        Ok(total)
+    }
+
+    fn group_by(&mut self, expr: &Expr, items: &[Value], body: &Child) -> Evaluated {
+        let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let key = self.test(body, item, index, None)?;
+            // Finding the group is a walk of its own, so it counts as steps.
+            self.steps += groups.len();
+            match groups.iter_mut().find(|(known, _)| known.equals(&key)) {
+                Some((_, members)) => members.push(item.clone()),
+                None => groups.push((key, vec![item.clone()])),
+            }
+        }
+        let groups = groups
+            .into_iter()
+            .map(|(key, members)| (key, Value::list(members)));
+        self.charged(expr, Value::Groups(groups.collect()))
     }
 
     fn counting(&mut self, name: &str, items: &[Value], body: &Child) -> Evaluated {
@@ -530,6 +543,18 @@ fn not_bool(expr: &Expr, value: &Value) -> Fault {
 
 fn int(count: usize) -> Value {
     Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// Steps that walking over a value counts as.
+fn work(value: &Value) -> usize {
+    /// Elements that can be compared in the time of one step.
+    const PER_STEP: usize = 16;
+    match value {
+        Value::Str(_) | Value::Bytes(_) | Value::List(_) | Value::Map(_) | Value::Groups(_) => {
+            weight(value, MAX_SIZE) / PER_STEP
+        }
+        _ => 0,
+    }
 }
 
 /// Elements and bytes reachable from a value; stops counting at `limit`.

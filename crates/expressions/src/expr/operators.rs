@@ -32,39 +32,39 @@ fn undefined(operator: Binary, left: &Value, right: &Value) -> String {
 }
 
 /// Every operator but the short-circuiting ones, which never come here with both sides known.
-pub(super) fn binary(operator: Binary, left: Value, right: Value) -> Outcome {
+pub(super) fn binary(operator: Binary, left: &Value, right: &Value) -> Outcome {
     match operator {
-        Binary::Equal => Ok(Value::Bool(left.equals(&right))),
-        Binary::NotEqual => Ok(Value::Bool(!left.equals(&right))),
+        Binary::Equal => Ok(Value::Bool(left.equals(right))),
+        Binary::NotEqual => Ok(Value::Bool(!left.equals(right))),
         Binary::Less | Binary::LessEqual | Binary::Greater | Binary::GreaterEqual => {
-            compare(operator, &left, &right)
+            compare(operator, left, right)
         }
         Binary::Add | Binary::Subtract | Binary::Multiply => arithmetic(operator, left, right),
         Binary::Divide | Binary::Power => match (left.as_float(), right.as_float()) {
             (Some(a), Some(b)) if operator == Binary::Divide => Ok(Value::Float(a / b)),
             (Some(a), Some(b)) => Ok(Value::Float(a.powf(b))),
-            _ => Err(undefined(operator, &left, &right)),
+            _ => Err(undefined(operator, left, right)),
         },
-        Binary::Modulo => match (&left, &right) {
+        Binary::Modulo => match (left, right) {
             (Value::Int(_), Value::Int(0)) => Err("integer divide by zero".to_owned()),
             (Value::Int(a), Value::Int(b)) => Ok(Value::Int(a.wrapping_rem(*b))),
-            _ => Err(undefined(operator, &left, &right)),
+            _ => Err(undefined(operator, left, right)),
         },
-        Binary::Range => match (&left, &right) {
+        Binary::Range => match (left, right) {
             (Value::Int(a), Value::Int(b)) => Ok(Value::list((*a..=*b).map(Value::Int).collect())),
-            _ => Err(undefined(operator, &left, &right)),
+            _ => Err(undefined(operator, left, right)),
         },
-        Binary::Contains | Binary::StartsWith | Binary::EndsWith => match (&left, &right) {
+        Binary::Contains | Binary::StartsWith | Binary::EndsWith => match (left, right) {
             (Value::Str(text), Value::Str(part)) => Ok(Value::Bool(match operator {
                 Binary::Contains => text.contains(&**part),
                 Binary::StartsWith => text.starts_with(&**part),
                 _ => text.ends_with(&**part),
             })),
             (Value::Nil, _) | (_, Value::Nil) => Ok(Value::Bool(false)),
-            _ => Err(undefined(operator, &left, &right)),
+            _ => Err(undefined(operator, left, right)),
         },
-        Binary::In => is_in(&left, &right).map(Value::Bool),
-        Binary::And | Binary::Or | Binary::Coalesce => Err(undefined(operator, &left, &right)),
+        Binary::In => is_in(left, right).map(Value::Bool),
+        Binary::And | Binary::Or | Binary::Coalesce => Err(undefined(operator, left, right)),
     }
 }
 
@@ -84,9 +84,9 @@ fn compare(operator: Binary, left: &Value, right: &Value) -> Outcome {
     }))
 }
 
-fn arithmetic(operator: Binary, left: Value, right: Value) -> Outcome {
+fn arithmetic(operator: Binary, left: &Value, right: &Value) -> Outcome {
     use Value::{Duration, Float, Int, Str, Time};
-    let undefined = || undefined(operator, &left, &right);
+    let undefined = || undefined(operator, left, right);
     let ints = |a: i64, b: i64| match operator {
         Binary::Add => a.wrapping_add(b),
         Binary::Subtract => a.wrapping_sub(b),
@@ -97,7 +97,7 @@ fn arithmetic(operator: Binary, left: Value, right: Value) -> Outcome {
         Binary::Subtract => a - b,
         _ => a * b,
     };
-    match (&left, &right) {
+    match (left, right) {
         (Int(a), Int(b)) => Ok(Int(ints(*a, *b))),
         (Int(a), Float(b)) => Ok(Float(floats(int_to_float(*a), *b))),
         (Float(a), Int(b)) => Ok(Float(floats(*a, int_to_float(*b)))),

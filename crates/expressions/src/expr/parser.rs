@@ -10,9 +10,13 @@ use super::error::Fault;
 use super::token::{Kind, Token, is_word, tokenize};
 use super::value::Value;
 
+/// Parentheses, brackets and signs may be nested this deep: the parser recurses through several
+/// functions for each of them.
+const MAX_NESTING: usize = 100;
+
 /// Trees higher than this are refused. Every walk over a tree recurses, and a debug build spends
-/// a few KiB of a 2 MiB thread stack per level.
-const MAX_HEIGHT: usize = 100;
+/// a few KiB of a 2 MiB thread stack per level. A chain `a || b || c` is as high as it has parts.
+const MAX_HEIGHT: usize = 250;
 
 /// Go's own bound on the number of nodes.
 const MAX_NODES: usize = 10_000;
@@ -182,7 +186,7 @@ impl Parser {
 
     fn expression(&mut self, precedence: u16) -> Result<Child, Fault> {
         self.nesting += 1;
-        if self.nesting > MAX_HEIGHT {
+        if self.nesting > MAX_NESTING {
             return Err(Self::too_deep(self.current().at));
         }
         let result = self.expression_inner(precedence);
@@ -314,7 +318,7 @@ impl Parser {
         let value = self.expression(0)?;
         self.expect(Kind::Operator, ";")?;
         self.nesting += 1;
-        if self.nesting > MAX_HEIGHT {
+        if self.nesting > MAX_NESTING {
             return Err(Self::too_deep(name.at));
         }
         let body = self.sequence()?;

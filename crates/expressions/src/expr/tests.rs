@@ -52,6 +52,23 @@ fn now_needs_a_clock() {
 }
 
 #[test]
+fn long_chains_and_lists_are_fine() {
+    let value = AnalysisValue::Float(1.0);
+    assert!(evaluate(&vec!["result == 1"; 240].join(" && "), &value).unwrap());
+    let list: Vec<String> = (0..2_000).map(|n| n.to_string()).collect();
+    assert!(evaluate(&format!("result in [{}]", list.join(", ")), &value).unwrap());
+    assert!(evaluate(&format!("{}true{}", "(".repeat(45), ")".repeat(45)), &value).unwrap());
+}
+
+/// Lists of which each holds the one before twice, compared at the end.
+fn doubling_lists(levels: usize) -> String {
+    let lists: Vec<String> = (1..=levels)
+        .map(|level| format!("let z{level} = [z{0}, z{0}];", level - 1))
+        .collect();
+    format!("let z0 = [1, 1]; {} z{levels} == z{levels}", lists.concat())
+}
+
+#[test]
 fn costs_are_bounded() {
     for expensive in [
         "all(1..100000000, # > 0)".to_owned(),
@@ -62,19 +79,10 @@ fn costs_are_bounded() {
         "[".repeat(5_000),
         "a".repeat(20_000),
         format!("{}1{}", "(1<".repeat(30), "<2)".repeat(30)),
-        format!(
-            "let a = [1, 1]; {} z20 == z20",
-            (0..=20)
-                .map(|i| {
-                    let before = if i == 0 {
-                        "a".to_owned()
-                    } else {
-                        format!("z{}", i - 1)
-                    };
-                    format!("let z{i} = [{before}, {before}];")
-                })
-                .collect::<String>()
-        ),
+        doubling_lists(20),
+        "let l = 1..100000; all(l, # in l)".to_owned(),
+        "let l = 1..100000; any(1..1000, l == map(l, # + 1))".to_owned(),
+        "let s = repeat(\"a\", 1000000); all(1..10000, s matches \"b$\" or true)".to_owned(),
         "repeat(repeat(\"abc\", 1000000), 1000000)".to_owned(),
         "\"a\" matches \"((a{1000}){1000}){1000}\"".to_owned(),
     ] {

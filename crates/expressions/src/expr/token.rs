@@ -117,7 +117,7 @@ impl Scanner<'_> {
     }
 
     fn step(&mut self) -> Result<bool, Fault> {
-        self.accept_while(|c| c.is_whitespace());
+        self.accept_while(char::is_whitespace);
         let start = self.at;
         let Some(c) = self.peek() else {
             self.emit(Kind::End, start);

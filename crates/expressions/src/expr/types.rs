@@ -107,10 +107,12 @@ impl Type {
     /// Whether a value of this type may be handed over where `wanted` is asked for.
     pub(super) fn assignable(&self, wanted: &Self) -> bool {
         match (self, wanted) {
-            (_, Self::Unknown) | (Self::Unknown, _) => true,
-            (Self::Int, Self::Float) => true,
             (Self::List(a), Self::List(b)) => a.assignable(b),
-            (Self::Bytes, Self::List(_)) | (Self::Groups, Self::Map) => true,
+            (_, Self::Unknown)
+            | (Self::Unknown, _)
+            | (Self::Int, Self::Float)
+            | (Self::Bytes, Self::List(_))
+            | (Self::Groups, Self::Map) => true,
             (a, b) => a == b,
         }
     }

@@ -39,6 +39,30 @@ pub enum Kind {
     Array,
 }
 
+/// Bytes that one lookup may read and write, counted at each step: pipes and multipaths could
+/// read and copy a large document again and again.
+const MAX_WORK: usize = 64 << 20;
+
+/// What is left of a lookup's bounds.
+#[derive(Debug)]
+struct Work {
+    left: usize,
+    /// Set when the bounds were met: a part that was not found then says nothing.
+    exhausted: bool,
+}
+
+impl Work {
+    fn spend(&mut self, bytes: usize) -> Option<()> {
+        let Some(left) = self.left.checked_sub(bytes) else {
+            self.exhausted = true;
+            self.left = 0;
+            return None;
+        };
+        self.left = left;
+        Some(())
+    }
+}
+
 /// A value that a path has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found<'j> {
@@ -124,13 +148,17 @@ fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r')
 }
 
-/// Looks `path` up in `json`. `None` when there is nothing at that place, or when `json` is no
-/// JSON (the Go library is undefined there).
+/// Looks `path` up in `json`. `None` when there is nothing at that place, when `json` is no JSON
+/// (the Go library is undefined there), or when the lookup takes too much work.
 pub fn get<'j>(json: &'j str, path: &str) -> Option<Found<'j>> {
     if path.len() > MAX_PATH || serde_json::from_str::<serde::de::IgnoredAny>(json).is_err() {
         return None;
     }
-    path::walk(Found::borrowed(json), path, 0)
+    let mut work = Work {
+        left: MAX_WORK,
+        exhausted: false,
+    };
+    path::walk(Found::borrowed(json), path, 0, &mut work).filter(|_| !work.exhausted)
 }
 
 /// Looks `path` up in a decoded value. Objects come out with sorted keys.

@@ -35,8 +35,8 @@ pub(super) fn apply<'j, 'p>(
         Some(_) => Some(rest),
     };
     let result = match name {
-        "this" => Some(found.clone()),
-        "valid" => Some(found.clone()),
+        // Everything that is looked into is valid.
+        "this" | "valid" => Some(found.clone()),
         "ugly" => Some(Found::owned(layout(found.raw(), 0))),
         "pretty" => Some(Found::owned(layout(found.raw(), 2) + "\n")),
         "reverse" => Some(reverse(found)),

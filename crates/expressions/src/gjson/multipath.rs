@@ -1,7 +1,7 @@
 //! Multipaths `[a,b]` and `{a,"name":b}`, and literals `!...`.
 
-use super::Found;
 use super::path::{balanced, walk};
+use super::{Found, Work};
 use crate::go_text::json;
 
 /// Selects several paths at once; `None` when the brackets do not fit together, so that they are
@@ -10,10 +10,11 @@ pub(super) fn select<'j, 'p>(
     found: &Found<'j>,
     path: &'p str,
     depth: usize,
+    work: &mut Work,
 ) -> Option<(Found<'j>, Option<&'p str>)> {
     let end = balanced(path)?;
     let is_object = path.starts_with('{');
-    let rest = match path[end..].as_bytes().first() {
+    let rest = match path.as_bytes().get(end) {
         None => None,
         Some(b'.' | b'|') => Some(&path[end + 1..]),
         Some(_) => return None,
@@ -21,7 +22,7 @@ pub(super) fn select<'j, 'p>(
     let mut out = String::from(if is_object { "{" } else { "[" });
     for selector in split(&path[1..end - 1]) {
         let (name, selector) = named(selector);
-        let Some(value) = walk(found.clone(), selector, depth) else {
+        let Some(value) = walk(found.clone(), selector, depth, work) else {
             continue;
         };
         if out.len() > 1 {
@@ -35,6 +36,7 @@ pub(super) fn select<'j, 'p>(
             out.push(':');
         }
         out.push_str(value.raw());
+        work.spend(value.raw().len())?;
     }
     out.push(if is_object { '}' } else { ']' });
     Some((Found::owned(out), rest))

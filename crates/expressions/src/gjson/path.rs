@@ -1,6 +1,6 @@
 //! Walks along a path.
 
-use super::{Found, Kind, MAX_DEPTH, elements, members, modifiers, multipath, query};
+use super::{Found, Kind, MAX_DEPTH, Work, elements, members, modifiers, multipath, query};
 
 /// What stands after a component.
 pub(super) enum Next<'p> {
@@ -12,7 +12,12 @@ pub(super) enum Next<'p> {
 }
 
 /// Follows `path` from `from`.
-pub(super) fn walk<'j>(from: Found<'j>, path: &str, depth: usize) -> Option<Found<'j>> {
+pub(super) fn walk<'j>(
+    from: Found<'j>,
+    path: &str,
+    depth: usize,
+    work: &mut Work,
+) -> Option<Found<'j>> {
     let mut found = from;
     let mut path = path;
     let mut steps = depth;
@@ -22,7 +27,8 @@ pub(super) fn walk<'j>(from: Found<'j>, path: &str, depth: usize) -> Option<Foun
         if steps > MAX_DEPTH {
             return None;
         }
-        let (value, rest) = step(&found, path, steps, after_dot)?;
+        work.spend(found.raw().len())?;
+        let (value, rest) = step(&found, path, steps, after_dot, work)?;
         match rest {
             None => return Some(value),
             Some(rest) => {
@@ -42,6 +48,7 @@ fn step<'j, 'p>(
     path: &'p str,
     depth: usize,
     after_dot: bool,
+    work: &mut Work,
 ) -> Option<(Found<'j>, Option<&'p str>)> {
     match path.as_bytes().first() {
         Some(b'@') => {
@@ -50,7 +57,7 @@ fn step<'j, 'p>(
             }
         }
         Some(b'[' | b'{') => {
-            if let Some(selected) = multipath::select(found, path, depth) {
+            if let Some(selected) = multipath::select(found, path, depth, work) {
                 return Some(selected);
             }
         }
@@ -69,7 +76,7 @@ fn step<'j, 'p>(
                 .find(|(key, _)| component.matches(key))?;
             Some((reborrow(found, raw), component.rest()))
         }
-        Kind::Array => array_step(found, path, depth),
+        Kind::Array => array_step(found, path, depth, work),
         _ => None,
     }
 }
@@ -89,10 +96,11 @@ fn array_step<'j, 'p>(
     found: &Found<'j>,
     path: &'p str,
     depth: usize,
+    work: &mut Work,
 ) -> Option<(Found<'j>, Option<&'p str>)> {
     let items = elements(found.raw())?;
     if path.starts_with("#(") || path.starts_with("#[") {
-        return query_step(found, &items, path, depth);
+        return query_step(found, &items, path, depth, work);
     }
     if let Some(after) = path.strip_prefix('#') {
         return match after.as_bytes().first() {
@@ -100,7 +108,7 @@ fn array_step<'j, 'p>(
             Some(b'|') => Some((Found::owned(items.len().to_string()), Some(&after[1..]))),
             Some(b'.') => {
                 let (inner, rest) = split_pipe(&after[1..]);
-                Some((Found::owned(collect(&items, inner, depth)), rest))
+                Some((Found::owned(collect(&items, inner, depth, work)?), rest))
             }
             _ => None,
         };
@@ -116,10 +124,10 @@ fn array_step<'j, 'p>(
 }
 
 /// `[..]` with what `path` finds in each item that has it.
-fn collect(items: &[&str], path: &str, depth: usize) -> String {
+fn collect(items: &[&str], path: &str, depth: usize, work: &mut Work) -> Option<String> {
     let mut out = String::from("[");
     for item in items {
-        if let Some(found) = walk(Found::borrowed(item), path, depth) {
+        if let Some(found) = walk(Found::borrowed(item), path, depth, work) {
             if out.len() > 1 {
                 out.push(',');
             }
@@ -127,7 +135,8 @@ fn collect(items: &[&str], path: &str, depth: usize) -> String {
         }
     }
     out.push(']');
-    out
+    work.spend(out.len())?;
+    Some(out)
 }
 
 fn query_step<'j, 'p>(
@@ -135,6 +144,7 @@ fn query_step<'j, 'p>(
     items: &[&str],
     path: &'p str,
     depth: usize,
+    work: &mut Work,
 ) -> Option<(Found<'j>, Option<&'p str>)> {
     let end = balanced(&path[1..])? + 1;
     let query = query::Query::parse(&path[2..end - 1]);
@@ -149,7 +159,7 @@ fn query_step<'j, 'p>(
         Some(b'|') => Next::Pipe(&after[1..]),
         Some(_) => return None,
     };
-    let mut matching = items.iter().filter(|item| query.matches(item, depth));
+    let mut matching = items.iter().filter(|item| query.matches(item, depth, work));
     if !all {
         let first = matching.next()?;
         let rest = match next {
@@ -162,7 +172,7 @@ fn query_step<'j, 'p>(
     Some(match next {
         Next::Dot(rest) => {
             let (inner, rest) = split_pipe(rest);
-            (Found::owned(collect(&matching, inner, depth)), rest)
+            (Found::owned(collect(&matching, inner, depth, work)?), rest)
         }
         Next::End => (Found::owned(format!("[{}]", matching.join(","))), None),
         Next::Pipe(rest) => (

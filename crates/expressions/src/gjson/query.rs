@@ -1,6 +1,6 @@
 //! Queries on arrays: the inside of `#(...)`.
 
-use super::{Found, Kind, path};
+use super::{Found, Kind, Work, path};
 
 /// A parsed query: a path in each element, and what its value must be.
 pub(super) struct Query<'p> {
@@ -46,12 +46,12 @@ impl<'p> Query<'p> {
         }
     }
 
-    pub(super) fn matches(&self, item: &str, depth: usize) -> bool {
+    pub(super) fn matches(&self, item: &str, depth: usize, work: &mut Work) -> bool {
         let item = Found::borrowed(item);
         let found = if self.path.is_empty() {
             Some(item)
         } else if matches!(item.kind(), Kind::Object | Kind::Array) {
-            path::walk(item, self.path, depth)
+            path::walk(item, self.path, depth, work)
         } else {
             None
         };

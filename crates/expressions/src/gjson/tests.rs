@@ -27,6 +27,14 @@ fn text_that_is_no_json_has_nothing() {
     assert!(get("[[1]]", &"#(".repeat(2_000)).is_none());
 }
 
+#[test]
+fn costs_are_bounded() {
+    let large = format!("[\"{}\"]", "a".repeat(1 << 20));
+    assert!(get(&large, &format!("[{}@this]", "@this,".repeat(500))).is_none());
+    assert!(get("[1]", "[@this,@this]|".repeat(40).trim_end_matches('|')).is_none());
+    assert_eq!(get(&large, "[@this.0,0].#").unwrap().raw(), "2");
+}
+
 proptest! {
     #[test]
     fn no_path_panics(path in "[ab0é.|#()@\\[\\]{}\"\\\\*?!=<~,:]{0,24}") {

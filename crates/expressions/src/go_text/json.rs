@@ -106,10 +106,10 @@ pub fn write_text(out: &mut String, text: &str, escape_html: bool) {
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
             '<' | '>' | '&' if escape_html => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                super::escape(out, "\\u", 4, c);
             }
-            '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c if u32::from(c) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '\u{2028}' | '\u{2029}' => super::escape(out, "\\u", 4, c),
+            c if u32::from(c) < 0x20 => super::escape(out, "\\u", 4, c),
             c => out.push(c),
         }
     }

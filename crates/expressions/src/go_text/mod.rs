@@ -7,6 +7,8 @@ pub mod duration;
 pub mod json;
 pub mod time;
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -55,7 +57,7 @@ pub fn json_number(value: f64) -> Option<serde_json::Value> {
 pub fn float_to_int(value: f64) -> i64 {
     /// 2^63, the first float that does not fit.
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if value.is_nan() || value >= LIMIT || value < -LIMIT {
+    if value.is_nan() || !(-LIMIT..LIMIT).contains(&value) {
         i64::MIN
     } else {
         value as i64
@@ -92,16 +94,23 @@ pub fn quote(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\u{b}' => out.push_str("\\v"),
             c if u32::from(c) < 0x20 || c == '\u{7f}' => {
-                out.push_str(&format!("\\x{:02x}", u32::from(c)));
+                escape(&mut out, "\\x", 2, c);
             }
             c if c.is_control() || c == '\u{feff}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                escape(&mut out, "\\u", 4, c);
             }
             c => out.push(c),
         }
     }
     out.push('"');
     out
+}
+
+/// Appends `prefix` and the code of `c` in hexadecimal digits.
+fn escape(out: &mut String, prefix: &str, width: usize, c: char) {
+    out.push_str(prefix);
+    // Writing to a string cannot fail.
+    let _ = write!(out, "{:0width$x}", u32::from(c));
 }
 
 /// Go's `strconv.ParseInt(text, 10, 64)`: an optional sign and digits, nothing else.

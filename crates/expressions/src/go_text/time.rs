@@ -373,9 +373,8 @@ fn read<'t>(
         Piece::DayPadded => digits(&mut reading.day, text.trim_start_matches(' '), 1, 2),
         Piece::DayZero => digits(&mut reading.day, text, 2, 2),
         Piece::YearDay => digits(reading.year_day.insert(0), text, 3, 3),
-        Piece::Hour24 => digits(&mut reading.hour, text, 2, 2),
         Piece::Hour12 => digits(&mut reading.hour, text, 1, 2),
-        Piece::Hour12Zero => digits(&mut reading.hour, text, 2, 2),
+        Piece::Hour24 | Piece::Hour12Zero => digits(&mut reading.hour, text, 2, 2),
         Piece::Minute => digits(&mut reading.minute, text, 1, 2),
         Piece::MinuteZero => digits(&mut reading.minute, text, 2, 2),
         Piece::Second | Piece::SecondZero => {

@@ -52,15 +52,15 @@ fn print(name: &str, args: &[Value]) -> Result<Value, String> {
     let text = match name {
         "html" => {
             sprig::charge(text.len() * 5)?;
-            gotmpl::html_escape(&text).to_string()
+            gotmpl::html_escape(&text)
         }
         "js" => {
             sprig::charge(text.len() * 5)?;
-            gotmpl::js_escape(&text).to_string()
+            gotmpl::js_escape(&text)
         }
         "urlquery" => {
             sprig::charge(text.len() * 2)?;
-            gotmpl::url_encode(&text).to_string()
+            gotmpl::url_encode(&text)
         }
         _ => text,
     };
@@ -93,10 +93,10 @@ fn printf(args: &[Value]) -> Result<Value, String> {
     sprig::charge(printf_size(&format, size)?)?;
     values.insert(0, Value::String(format.into()));
     let names: Vec<String> = (0..values.len()).map(|index| format!("a{index}")).collect();
-    let call: String = names.iter().map(|name| format!(" .{name}")).collect();
+    let call: Vec<String> = names.iter().map(|name| format!(" .{name}")).collect();
     let data = names.into_iter().map(Arc::from).zip(values).collect();
     gotmpl::Template::new("printf")
-        .parse(&format!("{{{{printf{call}}}}}"))
+        .parse(&format!("{{{{printf{}}}}}", call.concat()))
         .and_then(|template| template.execute_to_string(&Value::Map(Arc::new(data))))
         .map(|text| Value::String(text.into()))
         .map_err(|error| error.to_string())

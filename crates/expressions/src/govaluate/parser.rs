@@ -5,8 +5,14 @@ use regex::Regex;
 use super::lexer::{Kind, Token, tokenize};
 use super::{Fault, Value};
 
-/// Trees higher than this are refused, so that walking one never overflows the stack.
-const MAX_HEIGHT: usize = 100;
+/// Parentheses and signs may be nested this deep.
+const MAX_NESTING: usize = 100;
+
+/// Trees higher than this are refused, so that walking one never overflows the stack. A list of
+/// `in (1, 2, 3)` is as high as it has elements.
+const MAX_HEIGHT: usize = 500;
+
+const TOO_DEEP: &str = "expression is nested too deeply or has too many parts";
 
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -120,7 +126,7 @@ impl Parser {
 
     fn expression(&mut self, level: usize) -> Result<Node, Fault> {
         self.nesting += 1;
-        if self.nesting > MAX_HEIGHT {
+        if self.nesting > MAX_NESTING {
             let at = self.current().at;
             return Err(Fault::new(
                 at,
@@ -171,8 +177,8 @@ impl Parser {
             Kind::Symbol(symbol @ ("-" | "!" | "~")) => {
                 self.advance();
                 self.nesting += 1;
-                if self.nesting > MAX_HEIGHT {
-                    return Err(Fault::new(at, "too many signs"));
+                if self.nesting > MAX_NESTING {
+                    return Err(Fault::new(at, TOO_DEEP));
                 }
                 let operand = self.operand()?;
                 self.nesting -= 1;

@@ -68,6 +68,17 @@ fn variables_are_listed_once() {
 }
 
 #[test]
+fn long_lists_and_chains_are_fine() {
+    let numbers: Vec<String> = (0..450).map(|n| n.to_string()).collect();
+    assert_eq!(
+        run(&format!("n in ({})", numbers.join(","))),
+        Ok(Value::Bool(true))
+    );
+    assert_eq!(run(&vec!["b"; 450].join(" && ")), Ok(Value::Bool(true)));
+    assert!(run(&format!("{}1{}", "(".repeat(90), ")".repeat(90))).is_ok());
+}
+
+#[test]
 fn costs_are_bounded() {
     for text in [
         "(".repeat(5_000),

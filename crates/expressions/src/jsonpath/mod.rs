@@ -1,4 +1,4 @@
-//! The JSONPath of Kubernetes (`k8s.io/client-go/util/jsonpath`), as far as manifests use it.
+//! The `JSONPath` of Kubernetes (`k8s.io/client-go/util/jsonpath`), as far as manifests use it.
 //!
 //! One expression, with or without braces: `{$.a.b[0]['k.x'][*]}`, `.spec.containers[0].image`,
 //! `{.items[?(@.name=="x")].v}`. Supported: fields (`\.` escapes a dot), quoted keys, indexes

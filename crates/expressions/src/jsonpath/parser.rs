@@ -287,9 +287,9 @@ impl Parser<'_> {
                     .find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '+' | '_')))
                     .unwrap_or(self.rest().len());
                 let word = &self.rest()[..length];
-                let literal = match serde_json::from_str(word) {
-                    Ok(literal @ (Value::Bool(_) | Value::Number(_))) => literal,
-                    _ => return Err(self.unexpected("a path, a string, a number or a bool")),
+                let Ok(literal @ (Value::Bool(_) | Value::Number(_))) = serde_json::from_str(word)
+                else {
+                    return Err(self.unexpected("a path, a string, a number or a bool"));
                 };
                 self.at += length;
                 Ok(Operand::Literal(literal))

@@ -135,6 +135,10 @@ fn adler32(bytes: &[u8]) -> u32 {
 }
 
 /// SHA-1, for fingerprints only.
+#[expect(
+    clippy::many_single_char_names,
+    reason = "the standard calls its words so"
+)]
 fn sha1(bytes: &[u8]) -> [u8; 20] {
     let mut state = [
         0x6745_2301_u32,

@@ -10,16 +10,12 @@ fn moments(schedule: &Schedule, start: Timestamp) -> Json {
     let mut moments = Vec::new();
     let mut at = start;
     while moments.len() < 4 {
-        match schedule.next_after(at) {
-            Some(next) => {
-                moments.push(next.to_string());
-                at = next;
-            }
-            None => {
-                moments.push("never".to_owned());
-                break;
-            }
-        }
+        let Some(next) = schedule.next_after(at) else {
+            moments.push("never".to_owned());
+            break;
+        };
+        moments.push(next.to_string());
+        at = next;
     }
     json!(moments)
 }

@@ -7,6 +7,7 @@
 mod cron;
 mod expr;
 mod gjson;
+mod glob;
 mod govaluate;
 mod jsonpath;
 mod sprig;

@@ -53,26 +53,32 @@ fn date(args: &[Value]) -> Outcome {
 
 /// Result type of a method, or why there is none.
 pub(crate) fn method_type(base: &Type, method: &str, args: usize) -> Result<Type, String> {
-    let (wanted, result) = match (base, method) {
-        (Type::Duration, "Hours" | "Minutes" | "Seconds") => (0, Type::Float),
-        (Type::Duration, "Milliseconds" | "Microseconds" | "Nanoseconds") => (0, Type::Int),
-        (Type::Duration, "String") | (Type::Time | Type::Zone, "String") => (0, Type::Str),
-        (Type::Duration, "Abs") => (0, Type::Duration),
-        (Type::Duration, "Round" | "Truncate") => (1, Type::Duration),
-        (
-            Type::Time,
+    let found = match base {
+        Type::Duration => match method {
+            "Hours" | "Minutes" | "Seconds" => Some((0, Type::Float)),
+            "Milliseconds" | "Microseconds" | "Nanoseconds" => Some((0, Type::Int)),
+            "String" => Some((0, Type::Str)),
+            "Abs" => Some((0, Type::Duration)),
+            "Round" | "Truncate" => Some((1, Type::Duration)),
+            _ => None,
+        },
+        Type::Time => match method {
             "Year" | "Month" | "Day" | "Weekday" | "Hour" | "Minute" | "Second" | "Nanosecond"
-            | "YearDay" | "Unix" | "UnixMilli" | "UnixMicro" | "UnixNano",
-        ) => (0, Type::Int),
-        (Type::Time, "UTC") => (0, Type::Time),
-        (Type::Time, "IsZero") => (0, Type::Bool),
-        (Type::Time, "Format") => (1, Type::Str),
-        (Type::Time, "Add" | "In") => (1, Type::Time),
-        (Type::Time, "AddDate") => (3, Type::Time),
-        (Type::Time, "Sub") => (1, Type::Duration),
-        (Type::Time, "Before" | "After" | "Equal") => (1, Type::Bool),
-        _ => return Err(format!("type {base} has no method `{method}`")),
+            | "YearDay" | "Unix" | "UnixMilli" | "UnixMicro" | "UnixNano" => Some((0, Type::Int)),
+            "UTC" => Some((0, Type::Time)),
+            "IsZero" => Some((0, Type::Bool)),
+            "String" => Some((0, Type::Str)),
+            "Format" => Some((1, Type::Str)),
+            "Add" | "In" => Some((1, Type::Time)),
+            "AddDate" => Some((3, Type::Time)),
+            "Sub" => Some((1, Type::Duration)),
+            "Before" | "After" | "Equal" => Some((1, Type::Bool)),
+            _ => None,
+        },
+        Type::Zone if method == "String" => Some((0, Type::Str)),
+        _ => None,
     };
+    let (wanted, result) = found.ok_or_else(|| format!("type {base} has no method `{method}`"))?;
     if wanted == args {
         Ok(result)
     } else {
