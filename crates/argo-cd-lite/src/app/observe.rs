@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::core::GroupVersionKind;
 use reconcile_core::{
     apply::{ApplyError, get, resource_of},
@@ -35,6 +35,9 @@ use crate::{
 
 /// Comparisons of one application that run at the same time.
 const COMPARISONS: usize = 16;
+
+/// Refs of this age are as good as new; it bounds the polls when many applications arrive at once.
+const RECENT: SignedDuration = SignedDuration::from_secs(3);
 
 /// Reading or writing failed.
 #[derive(Debug, Error)]
@@ -87,11 +90,28 @@ pub(super) async fn observe(
     validate_spec(context, root, &mut observed);
     let blocked = observed.problems.iter().any(|problem| problem.blocks);
     if !blocked {
-        let fresh = observed.refresh.map(|_| now);
+        let fresh = freshness(&observed, now);
         read_git(context, &mut observed, fresh).await?;
     }
     compare(context, &mut observed).await?;
     Ok(observed)
+}
+
+/// How old the refs of the repository may be: a request for a refresh or a sync wants them from now on; a
+/// new application or another source wants them recent; otherwise the poll keeps them.
+fn freshness(observed: &Observed, now: Timestamp) -> Option<Timestamp> {
+    let asked = observed.operation.is_some()
+        && observed
+            .status
+            .operation_state
+            .as_ref()
+            .is_none_or(|state| state.phase.completed());
+    if observed.refresh.is_some() || asked {
+        return Some(now);
+    }
+    let compared = observed.status.sync.as_ref().map(|sync| &sync.compared_to);
+    let known = compared.is_some_and(|compared| compared.source == observed.spec.source);
+    (!known).then(|| now.saturating_sub(RECENT).unwrap_or(now))
 }
 
 /// What the object itself tells, without reading anything else.
@@ -279,8 +299,10 @@ async fn render(
             let within =
                 age < i64::try_from(context.settings.repo_grace.as_secs()).unwrap_or(i64::MAX);
             // Grace only keeps a status that there already is.
-            let grace =
-                failure.transient && within && observed.status.sync.is_some() && fresh.is_none();
+            let grace = failure.transient
+                && within
+                && observed.status.sync.is_some()
+                && observed.refresh.is_none();
             SourceState::Failed {
                 message: failure.message,
                 grace,
@@ -338,7 +360,7 @@ async fn try_render(
                 .as_second()
                 .saturating_sub(since.as_second());
             // The cluster is still kept as the last known commit says; but a person should know.
-            if fresh.is_some()
+            if observed.refresh.is_some()
                 || age
                     >= context
                         .settings

@@ -1,1 +1,117 @@
-//! Tests.
+//! Ownership of objects.
+
+use super::*;
+use reconcile_core::object::ObjectKey;
+use serde_json::json;
+
+#[test]
+fn a_tracking_id_names_application_kind_and_object() {
+    let cases = [
+        (
+            ResourceId::new("", "ConfigMap", "ns", "n"),
+            "app:/ConfigMap:ns/n",
+        ),
+        (
+            ResourceId::new("apps", "Deployment", "ns", "web"),
+            "app:apps/Deployment:ns/web",
+        ),
+        // Cluster-scoped objects carry the destination namespace.
+        (
+            ResourceId::new("", "Namespace", "", "x"),
+            "app:/Namespace:dest/x",
+        ),
+    ];
+    for (id, expected) in cases {
+        let text = tracking_id("app", &id, "dest");
+        assert_eq!(text, expected);
+        let parsed = Tracking::parse(&text).expect("a tracking id");
+        assert_eq!(parsed.instance, "app");
+        assert!(parsed.describes(&id), "{text}");
+    }
+}
+
+#[test]
+fn names_with_colons_survive() {
+    let id = ResourceId::new(
+        "rbac.authorization.k8s.io",
+        "ClusterRole",
+        "",
+        "system:admin:x",
+    );
+    let text = tracking_id("app", &id, "d");
+    assert!(
+        Tracking::parse(&text)
+            .expect("a tracking id")
+            .describes(&id)
+    );
+}
+
+#[test]
+fn a_copied_annotation_does_not_describe_the_copy() {
+    let text = "app:apps/Deployment:ns/web";
+    let tracking = Tracking::parse(text).expect("a tracking id");
+    for copy in [
+        ResourceId::new("apps", "ReplicaSet", "ns", "web"),
+        ResourceId::new("apps", "Deployment", "ns", "web-2"),
+        ResourceId::new("apps", "Deployment", "other", "web"),
+        ResourceId::new("extensions", "Deployment", "ns", "web"),
+    ] {
+        assert!(!tracking.describes(&copy), "{copy}");
+    }
+}
+
+#[test]
+fn other_texts_are_no_tracking_ids() {
+    for text in ["", "app", "app:x", "app:ConfigMap:ns/n", "app:/ConfigMap:n"] {
+        assert_eq!(Tracking::parse(text), None, "{text}");
+    }
+}
+
+#[test]
+fn applications_of_other_namespaces_carry_theirs() {
+    let own = ObjectKey::new("argocd", "a");
+    let other = ObjectKey::new("team", "a");
+    assert_eq!(instance_name(&own, "argocd"), "a");
+    assert_eq!(instance_name(&other, "argocd"), "team_a");
+    assert_eq!(instance_owner("a", "argocd"), own);
+    assert_eq!(instance_owner("team_a", "argocd"), other);
+}
+
+#[test]
+fn definitions_of_kinds_are_never_stamped() {
+    let id = ResourceId::new("apiextensions.k8s.io", "CustomResourceDefinition", "", "x");
+    let mut manifest = json!({"metadata": {"name": "x"}});
+    stamp(&mut manifest, "app", &id, "d");
+    assert_eq!(manifest, json!({"metadata": {"name": "x"}}));
+}
+
+#[test]
+fn only_what_counts_changes_the_hash_of_a_live_object() {
+    let object = |change: serde_json::Value| {
+        let mut object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "n", "uid": "u", "resourceVersion": "1", "generation": 1},
+            "spec": {"replicas": 1},
+        });
+        object
+            .as_object_mut()
+            .expect("an object")
+            .extend(change.as_object().expect("an object").clone());
+        let object: kube::api::DynamicObject =
+            serde_json::from_value(object).expect("a dynamic object");
+        Live::of("apps", "v1", "Deployment", &object).hash
+    };
+    let plain = object(json!({}));
+    assert_eq!(plain, object(json!({"status": {"replicas": 7}})));
+    assert_eq!(
+        plain,
+        object(
+            json!({"metadata": {"name": "n", "uid": "u", "resourceVersion": "9", "generation": 4}})
+        )
+    );
+    assert_ne!(plain, object(json!({"spec": {"replicas": 2}})));
+    assert_ne!(
+        plain,
+        object(json!({"metadata": {"name": "n", "labels": {"a": "b"}}}))
+    );
+}

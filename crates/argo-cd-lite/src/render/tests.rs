@@ -1,1 +1,214 @@
-//! Tests.
+//! Files to targets.
+
+use serde_json::json;
+
+use super::*;
+use crate::{api::DirectorySource, repo::SourceFile};
+
+fn file(path: &str, content: &str) -> SourceFile {
+    SourceFile {
+        path: path.into(),
+        content: content.as_bytes().to_vec(),
+    }
+}
+
+fn names(
+    files: &[SourceFile],
+    directory: Option<DirectorySource>,
+) -> Result<Vec<String>, RenderError> {
+    let filter = DirectoryFilter::new(directory.as_ref());
+    let found = objects(files, &filter, directory.is_some())?;
+    Ok(found
+        .iter()
+        .map(|(_, object)| {
+            object["metadata"]["name"]
+                .as_str()
+                .unwrap_or("?")
+                .to_owned()
+        })
+        .collect())
+}
+
+fn config_map(name: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n")
+}
+
+#[test]
+fn documents_lists_and_json_become_objects() {
+    let list = format!(
+        "---\n{}---\n\n---\nnull\n---\napiVersion: v1\nkind: List\nitems:\n- {}\n",
+        config_map("a"),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "b"}})
+    );
+    let files = [
+        file("a.yaml", &list),
+        file(
+            "c.json",
+            &json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "c"}}).to_string(),
+        ),
+        file("README.md", "# no manifest"),
+        file(
+            "skip.yaml",
+            &format!("# +argocd:skip-file-rendering\n{}", config_map("d")),
+        ),
+        file("empty-list.yml", "apiVersion: v1\nkind: List\nitems: []\n"),
+    ];
+    assert_eq!(names(&files, None).expect("objects"), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_broken_file_is_an_error_only_when_it_looks_like_a_manifest() {
+    let broken = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: [}\n";
+    let error = names(&[file("b.yaml", broken)], None).expect_err("a broken manifest");
+    assert!(error.to_string().contains("b.yaml"), "{error}");
+    let template = "a: {{ .Values.x }}\n";
+    assert!(
+        names(&[file("t.yaml", template)], None)
+            .expect("nothing")
+            .is_empty()
+    );
+    let half = format!("{}---\n{{{{ bad", config_map("a"));
+    assert!(names(&[file("h.yaml", &half)], None).is_err());
+}
+
+#[test]
+fn include_and_exclude_choose_and_exclude_wins() {
+    let files = [
+        file("a.yaml", &config_map("a")),
+        file("sub/b.yaml", &config_map("b")),
+    ];
+    let directory = |include: &str, exclude: &str| {
+        Some(DirectorySource {
+            include: include.into(),
+            exclude: exclude.into(),
+            ..DirectorySource::default()
+        })
+    };
+    assert_eq!(
+        names(&files, directory("sub/*", "")).expect("objects"),
+        ["b"]
+    );
+    assert_eq!(
+        names(&files, directory("*", "*b*")).expect("objects"),
+        ["a"]
+    );
+    assert_eq!(
+        names(&files, directory("", "{a,x}.yaml")).expect("objects"),
+        ["b"]
+    );
+}
+
+#[test]
+fn sources_of_other_tools_are_refused_not_ignored() {
+    for tool in ["kustomization.yaml", "Chart.yaml", "x.jsonnet"] {
+        let error = names(&[file(tool, "a: b\n")], None).expect_err("a tool");
+        assert!(matches!(error, RenderError::Tool(_)), "{tool}");
+    }
+}
+
+#[test]
+fn objects_without_a_kind_or_name_are_named_in_the_error() {
+    let cases = [
+        ("kind: X\nmetadata: {name: a}\n", "apiVersion"),
+        ("apiVersion: v1\nmetadata: {name: a}\n", "kind"),
+        ("apiVersion: v1\nkind: X\nmetadata: {}\n", "metadata.name"),
+    ];
+    for (text, field) in cases {
+        let error = names(&[file("a.yaml", text)], None).expect_err("incomplete");
+        assert!(error.to_string().ends_with(field), "{error}");
+    }
+}
+
+fn set(objects: Vec<serde_json::Value>) -> TargetSet {
+    let placement = Placement {
+        instance: "app".into(),
+        namespace: "dest".into(),
+    };
+    let objects = objects
+        .into_iter()
+        .map(|object| ("f".to_owned(), object))
+        .collect();
+    build(objects, &placement, |_, kind| match kind {
+        "Namespace" | "CustomResourceDefinition" => Scope::Cluster,
+        "Widget" => Scope::Unserved,
+        _ => Scope::Namespaced,
+    })
+}
+
+#[test]
+fn targets_get_namespace_and_owner() {
+    let set = set(vec![
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "uid": "x", "creationTimestamp": null}}),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "namespace": "wrong"}}),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "own"}, "data": {"a": "b2xk"}, "stringData": {"a": "new", "b": "x"}}),
+    ]);
+    insta::assert_snapshot!(
+        set.targets.iter().map(|target| target.manifest.to_string()).collect::<Vec<_>>().join("\n"),
+        @r#"
+    {"apiVersion":"v1","kind":"ConfigMap","metadata":{"annotations":{"argocd.argoproj.io/tracking-id":"app:/ConfigMap:dest/a"},"name":"a","namespace":"dest"}}
+    {"apiVersion":"v1","kind":"Namespace","metadata":{"annotations":{"argocd.argoproj.io/tracking-id":"app:/Namespace:dest/n"},"name":"n"}}
+    {"apiVersion":"v1","data":{"a":"bmV3","b":"eA=="},"kind":"Secret","metadata":{"annotations":{"argocd.argoproj.io/tracking-id":"app:/Secret:own/s"},"name":"s","namespace":"own"}}
+    "#
+    );
+}
+
+#[test]
+fn the_last_of_repeated_objects_wins_and_traffic_is_never_managed() {
+    let map = |value: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": value}});
+    let set = set(vec![
+        map("1"),
+        map("2"),
+        json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}}),
+        json!({"apiVersion": "v1", "kind": "Job", "metadata": {"generateName": "j-"}}),
+        json!({"apiVersion": "v1", "kind": "Job", "metadata": {"generateName": "j-"}}),
+    ]);
+    assert_eq!(set.targets.len(), 3);
+    assert!(set.targets[0].manifest.contains("\"k\":\"2\""));
+    assert_eq!((set.repeated.len(), set.excluded.len()), (1, 1));
+}
+
+#[test]
+fn a_kind_that_comes_with_the_same_commit_has_the_scope_of_its_definition() {
+    let set = set(vec![
+        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "widgets.x.io"},
+            "spec": {"group": "x.io", "scope": "Cluster", "names": {"kind": "Widget"}}}),
+        json!({"apiVersion": "x.io/v1", "kind": "Widget", "metadata": {"name": "w"}}),
+    ]);
+    assert_eq!(&*set.targets[1].id.namespace, "");
+    assert!(set.targets[0].defines.is_some());
+}
+
+#[test]
+fn what_objects_ask_for_and_do_not_get_is_listed() {
+    let object = |annotations: serde_json::Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "annotations": annotations}});
+    let set = set(vec![object(json!({
+        "argocd.argoproj.io/sync-options": "Prune=confirm",
+        "argocd.argoproj.io/hook": "PreDelete",
+    }))]);
+    assert_eq!(set.unsupported.len(), 2, "{:?}", set.unsupported);
+}
+
+#[test]
+fn the_cache_keeps_to_its_budget() {
+    let cache = RenderCache::default();
+    let key = |name: String| {
+        RenderKey::new(
+            name,
+            None,
+            &Placement {
+                instance: "a".into(),
+                namespace: "n".into(),
+            },
+            1,
+        )
+    };
+    for number in 0..40 {
+        let set = TargetSet {
+            size: 1024 * 1024,
+            ..TargetSet::default()
+        };
+        cache.put(key(number.to_string()), std::sync::Arc::new(set));
+    }
+    assert!(cache.get(&key("39".into())).is_some());
+    assert!(cache.get(&key("0".into())).is_none());
+}

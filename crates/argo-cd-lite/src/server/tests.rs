@@ -1,1 +1,108 @@
-//! Tests.
+//! Payloads and their proofs.
+
+use std::collections::BTreeMap;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::json;
+use sha2::Sha256;
+
+use super::*;
+
+fn headers<'a>(pairs: &'a [(&'a str, String)]) -> impl Fn(&str) -> Option<String> + Copy + 'a {
+    move |name| {
+        pairs
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.clone())
+    }
+}
+
+fn sign(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key length");
+    mac.update(body);
+    hex::encode(mac.finalize().into_bytes())
+}
+
+#[test]
+fn senders_are_told_by_their_headers() {
+    let of = |name: &'static str| {
+        Provider::of(headers(&[(name, "push".to_owned())])).map(|(provider, _)| provider)
+    };
+    assert_eq!(of("x-github-event"), Some(Provider::GitHub));
+    assert_eq!(of("x-gitlab-event"), Some(Provider::GitLab));
+    assert_eq!(of("x-gogs-event"), Some(Provider::Gogs));
+    assert_eq!(of("x-other"), None);
+}
+
+#[test]
+fn a_secret_asks_for_a_proof() {
+    let secrets: BTreeMap<String, String> = ["github", "gitlab", "gogs"]
+        .iter()
+        .map(|name| (format!("webhook.{name}.secret"), "s3cret".to_owned()))
+        .collect();
+    let body = b"{}";
+    let good = sign("s3cret", body);
+    let cases = [
+        (
+            Provider::GitHub,
+            "x-hub-signature-256",
+            format!("sha256={good}"),
+            true,
+        ),
+        (
+            Provider::GitHub,
+            "x-hub-signature-256",
+            format!("sha256={}", sign("other", body)),
+            false,
+        ),
+        (Provider::GitHub, "x-hub-signature-256", good.clone(), false),
+        (Provider::Gogs, "x-gogs-signature", good.clone(), true),
+        (Provider::Gogs, "x-gogs-signature", "zz".to_owned(), false),
+        (
+            Provider::GitLab,
+            "x-gitlab-token",
+            "s3cret".to_owned(),
+            true,
+        ),
+        (
+            Provider::GitLab,
+            "x-gitlab-token",
+            "wrong".to_owned(),
+            false,
+        ),
+        (Provider::GitLab, "x-other", String::new(), false),
+    ];
+    for (provider, name, value, expected) in cases {
+        let pairs = [(name, value)];
+        assert_eq!(
+            verify(provider, &secrets, headers(&pairs), body),
+            expected,
+            "{provider:?} {pairs:?}"
+        );
+    }
+    assert!(
+        verify(Provider::GitHub, &BTreeMap::new(), headers(&[]), body),
+        "no secret, no proof"
+    );
+}
+
+#[test]
+fn any_payload_gives_a_list_of_repositories() {
+    let cases = [
+        (
+            json!({"repository": {"html_url": "https://h/a", "clone_url": "https://h/a.git"}}),
+            2,
+        ),
+        (
+            json!({"project": {"git_http_url": "https://h/a.git", "web_url": ""}}),
+            1,
+        ),
+        (json!({"repository": "text"}), 0),
+        (json!({"repository": {"html_url": 5}}), 0),
+        (json!([1, null]), 0),
+        (json!(null), 0),
+    ];
+    for (payload, count) in cases {
+        assert_eq!(repositories(&payload).len(), count, "{payload}");
+    }
+}

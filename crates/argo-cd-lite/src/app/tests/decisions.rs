@@ -1,0 +1,268 @@
+//! When a sync starts, and with what.
+
+use super::*;
+use crate::app::plan::{
+    Action,
+    decide::{Course, decide},
+    plan,
+};
+
+fn actions(observed: &Observed) -> Vec<String> {
+    plan(observed, now())
+        .actions
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+fn automated(policy: Value) -> Value {
+    json!({ "automated": policy })
+}
+
+/// The state after a successful sync of `COMMIT`.
+fn synced(observed: Observed, attempts: i64, finished: &str) -> Observed {
+    let source = serde_json::to_value(&observed.spec.source).expect("a source");
+    let status = json!({
+        "operationState": {
+            "phase": "Succeeded", "startedAt": finished, "finishedAt": finished,
+            "operation": {"sync": {"revision": COMMIT, "autoHealAttemptsCount": attempts}},
+            "syncResult": {"revision": COMMIT, "source": source},
+        },
+    });
+    with_status(observed, &status)
+}
+
+#[test]
+fn nothing_happens_without_being_asked() {
+    assert!(actions(&observed(json!({}), &["a"], &[])).is_empty());
+    assert!(actions(&observed(automated(json!({"enabled": false})), &["a"], &[])).is_empty());
+    assert!(actions(&observed(automated(json!({})), &["a"], &["a"])).is_empty());
+}
+
+#[test]
+fn an_automated_application_applies_what_is_missing() {
+    assert_eq!(
+        actions(&observed(automated(json!({})), &["a"], &[])),
+        ["run 1 tasks: apply ConfigMap ns/a (Sync wave 0)"]
+    );
+}
+
+#[test]
+fn prunes_need_the_policy() {
+    let only_prunes = |policy: Value| actions(&observed(automated(policy), &["a"], &["a", "old"]));
+    assert!(only_prunes(json!({})).is_empty());
+    let pruned = only_prunes(json!({"prune": true}));
+    assert!(pruned[0].contains("prune ConfigMap ns/old"), "{pruned:?}");
+}
+
+#[test]
+fn a_commit_that_empties_everything_is_refused_unless_allowed() {
+    let refused = observed(automated(json!({"prune": true})), &[], &["a", "b"]);
+    assert!(actions(&refused).is_empty());
+    let decision = decide(&refused, now());
+    assert_eq!(decision.problems[0].type_, "SyncError");
+    let allowed = observed(
+        automated(json!({"prune": true, "allowEmpty": true})),
+        &[],
+        &["a", "b"],
+    );
+    assert_eq!(actions(&allowed).len(), 1);
+}
+
+#[test]
+fn nothing_is_pruned_from_incomplete_inputs() {
+    let mut unknown = observed(automated(json!({"prune": true})), &["a"], &["a", "old"]);
+    unknown.live_complete = false;
+    assert!(actions(&unknown).is_empty());
+    let mut failed = observed(automated(json!({"prune": true})), &["a"], &["a", "old"]);
+    failed.source = SourceState::Failed {
+        message: "broken".into(),
+        grace: false,
+    };
+    assert!(actions(&failed).is_empty());
+    failed.operation = operation(json!({"sync": {"prune": true}}));
+    let decision = decide(&failed, now());
+    assert!(
+        matches!(decision.course, Course::End(..)),
+        "{:?}",
+        decision.course
+    );
+}
+
+#[test]
+fn copies_and_owned_objects_are_never_pruned() {
+    let mut observed = observed(
+        automated(json!({"prune": true, "allowEmpty": true})),
+        &[],
+        &[],
+    );
+    let mut copy = Live::clone(&live("original"));
+    copy.tracking = live("other").tracking.clone();
+    observed.live.insert(id("original"), Arc::new(copy));
+    let mut owned = Live::clone(&live("owned"));
+    owned.owned = true;
+    observed.live.insert(id("owned"), Arc::new(owned));
+    assert!(actions(&observed).is_empty());
+}
+
+#[test]
+fn a_drift_is_healed_only_when_asked_and_with_growing_delays() {
+    let drifted = |policy: Value| {
+        let mut observed = observed(automated(policy), &["a", "b"], &["a", "b"]);
+        observed.same.remove(&id("a"));
+        observed
+    };
+    assert!(actions(&synced(drifted(json!({})), 0, "2026-01-01T00:00:00Z")).is_empty());
+    let heal = || drifted(json!({"selfHeal": true}));
+    // The first attempt comes at once and touches only what drifted.
+    assert_eq!(
+        actions(&synced(heal(), 0, "2026-01-01T00:00:00Z")),
+        ["run 1 tasks: apply ConfigMap ns/a (Sync wave 0)"]
+    );
+    for (attempts, seconds) in [(1, 2), (2, 6), (3, 18), (9, 300)] {
+        let waiting = synced(heal(), attempts, "2026-01-01T00:00:00Z");
+        let plan = plan(&waiting, now());
+        assert!(plan.actions.is_empty());
+        let wake = plan.wake.expect("a wake-up").as_second() - now().as_second();
+        assert_eq!(wake, seconds, "after {attempts} attempts");
+    }
+    assert_eq!(
+        actions(&synced(heal(), 9, "2025-12-31T23:54:00Z")).len(),
+        1,
+        "calm resets the count"
+    );
+}
+
+#[test]
+fn a_failed_revision_is_not_tried_again_and_says_so() {
+    let mut failed = synced(
+        observed(automated(json!({"selfHeal": true})), &["a"], &[]),
+        0,
+        "2026-01-01T00:00:00Z",
+    );
+    if let Some(state) = &mut failed.status.operation_state {
+        state.phase = crate::api::Phase::Failed;
+        state.message = "boom".into();
+    }
+    let decision = decide(&failed, now());
+    assert_eq!(decision.course, Course::Idle);
+    assert!(
+        decision.problems[0].message.ends_with("boom"),
+        "{:?}",
+        decision.problems
+    );
+    failed.source = SourceState::Ready {
+        commit: "2".repeat(40),
+        set: set(&["a"]),
+    };
+    assert_eq!(actions(&failed).len(), 1, "a new commit is tried");
+}
+
+#[test]
+fn hooks_begin_by_writing_the_operation_down() {
+    let mut observed = observed(automated(json!({})), &[], &[]);
+    observed.source = SourceState::Ready {
+        commit: COMMIT.into(),
+        set: manifests(vec![
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "pre", "annotations": {"argocd.argoproj.io/hook": "PreSync"}}}),
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}),
+        ]),
+    };
+    assert!(actions(&observed).is_empty());
+    assert!(matches!(decide(&observed, now()).course, Course::Begin(_)));
+}
+
+#[test]
+fn an_impossible_task_ends_the_operation_before_anything_is_done() {
+    let mut refused = observed(json!({}), &["a", "b"], &[]);
+    refused.operation = operation(json!({"sync": {}}));
+    refused.refused.insert(id("b"), "not permitted".into());
+    let decision = decide(&refused, now());
+    let Course::End(state, true) = decision.course else {
+        panic!("{:?}", decision.course)
+    };
+    assert!(
+        state.message.ends_with("reason: not permitted"),
+        "{}",
+        state.message
+    );
+}
+
+#[test]
+fn retries_wait_and_then_start_anew() {
+    let status = |finished: &str| {
+        json!({"operationState": {
+            "phase": "Running", "startedAt": "2025-12-31T23:00:00Z", "finishedAt": finished, "retryCount": 2,
+            "operation": {"sync": {"revision": COMMIT}, "retry": {"limit": 3, "backoff": {"duration": "10s", "factor": 2}}},
+            "syncResult": {"revision": COMMIT, "resources": []},
+        }})
+    };
+    let waiting = with_status(
+        observed(json!({}), &["a"], &[]),
+        &status("2026-01-01T00:00:00Z"),
+    );
+    let plan = plan(&waiting, now());
+    assert_eq!(
+        plan.wake.map(|at| at.as_second() - now().as_second()),
+        Some(20)
+    );
+    let due = with_status(
+        observed(json!({}), &["a"], &[]),
+        &status("2025-12-31T23:59:00Z"),
+    );
+    let Course::Begin(state) = decide(&due, now()).course else {
+        panic!("not due")
+    };
+    assert_eq!(
+        (state.finished_at, state.sync_result, state.retry_count),
+        (None, None, 2)
+    );
+}
+
+#[test]
+fn deletion_takes_the_highest_wave_first_and_spares_what_asks_for_it() {
+    let mut observed = observed(json!({}), &[], &["a", "b"]);
+    observed.deleting = true;
+    assert!(
+        actions(&observed).is_empty(),
+        "without the finalizer the objects stay"
+    );
+    observed.finalizers = vec![crate::api::RESOURCES_FINALIZER.into()];
+    let mut late = Live::clone(&live("late"));
+    late.marks = Some(Box::new(crate::sync::Marks {
+        wave: 3,
+        ..Default::default()
+    }));
+    observed.live.insert(id("late"), Arc::new(late));
+    let mut kept = Live::clone(&live("kept"));
+    let options = crate::sync::SyncOptions::from_annotation("Delete=false");
+    kept.marks = Some(Box::new(crate::sync::Marks {
+        options,
+        wave: 9,
+        ..Default::default()
+    }));
+    observed.live.insert(id("kept"), Arc::new(kept));
+    assert_eq!(actions(&observed), ["delete 1 objects: ConfigMap ns/late"]);
+    observed.live.remove(&id("late"));
+    assert_eq!(
+        actions(&observed),
+        ["delete 2 objects: ConfigMap ns/a, ConfigMap ns/b"]
+    );
+    observed.live_complete = false;
+    assert!(
+        actions(&observed).is_empty(),
+        "nothing is deleted from incomplete inputs"
+    );
+}
+
+#[test]
+fn the_destination_namespace_is_made_when_asked() {
+    let mut observed = observed(
+        json!({"automated": {}, "syncOptions": ["CreateNamespace=true"]}),
+        &["a"],
+        &[],
+    );
+    observed.create_namespace = true;
+    let plan = plan(&observed, now());
+    assert!(matches!(plan.actions[0], Action::EnsureNamespace { .. }));
+}

@@ -1,0 +1,120 @@
+//! Decisions and reports of a pass, without any API server.
+
+mod decisions;
+mod reports;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use reconcile_core::object::ObjectKey;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    api::{ApplicationSpec, ApplicationStatus, Operation},
+    cluster::{Live, ResourceId},
+    render::{Placement, Scope, TargetSet, build},
+};
+
+pub(super) const COMMIT: &str = "1111111111111111111111111111111111111111";
+
+pub(super) fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().expect("a time")
+}
+
+/// Targets: ConfigMaps of these names.
+pub(super) fn set(names: &[&str]) -> Arc<TargetSet> {
+    manifests(
+        names
+            .iter()
+            .map(
+                |name| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}),
+            )
+            .collect(),
+    )
+}
+
+pub(super) fn manifests(manifests: Vec<Value>) -> Arc<TargetSet> {
+    let placement = Placement {
+        instance: "app".into(),
+        namespace: "ns".into(),
+    };
+    let objects = manifests
+        .into_iter()
+        .map(|object| ("f".to_owned(), object))
+        .collect();
+    Arc::new(build(objects, &placement, |_, _| Scope::Namespaced))
+}
+
+pub(super) fn id(name: &str) -> ResourceId {
+    ResourceId::new("", "ConfigMap", "ns", name)
+}
+
+/// A live ConfigMap of the application.
+pub(super) fn live(name: &str) -> Arc<Live> {
+    let object = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "ns", "uid": format!("uid-{name}"),
+            "annotations": {"argocd.argoproj.io/tracking-id": format!("app:/ConfigMap:ns/{name}")}},
+    });
+    let object: kube::api::DynamicObject = serde_json::from_value(object).expect("an object");
+    Arc::new(Live::of("", "v1", "ConfigMap", &object))
+}
+
+/// An application with this spec beyond source and destination, compared with `git`.
+pub(super) fn observed(policy: Value, git: &[&str], found: &[&str]) -> Observed {
+    let spec: ApplicationSpec = serde_json::from_value(json!({
+        "project": "default",
+        "source": {"repoURL": "https://git/repo", "path": "app", "targetRevision": "main"},
+        "destination": {"name": "in-cluster", "namespace": "ns"},
+        "syncPolicy": policy,
+    }))
+    .expect("a spec");
+    Observed {
+        key: ObjectKey::new("argocd", "app"),
+        instance: "app".into(),
+        control_plane: "argocd".into(),
+        spec,
+        status: ApplicationStatus::default(),
+        old_status: Value::Null,
+        operation: None,
+        deleting: false,
+        finalizers: Vec::new(),
+        skip: false,
+        refresh: None,
+        source: SourceState::Ready {
+            commit: COMMIT.into(),
+            set: set(git),
+        },
+        sync_source: None,
+        live: found
+            .iter()
+            .map(|name| (id(name), live(name)))
+            .collect::<HashMap<_, _>>(),
+        live_complete: true,
+        same: git
+            .iter()
+            .filter(|name| found.contains(name))
+            .map(|name| id(name))
+            .collect::<HashSet<_>>(),
+        refused: BTreeMap::new(),
+        unserved: HashSet::new(),
+        problems: Vec::new(),
+        create_namespace: false,
+        settle_until: None,
+    }
+}
+
+/// The same application after its status was written.
+pub(super) fn with_status(mut observed: Observed, status: &Value) -> Observed {
+    observed.status = serde_json::from_value(status.clone()).expect("a status");
+    observed.old_status = status.clone();
+    observed
+}
+
+pub(super) fn operation(body: Value) -> Option<Result<Operation, String>> {
+    Some(Ok(serde_json::from_value(body).expect("an operation")))
+}

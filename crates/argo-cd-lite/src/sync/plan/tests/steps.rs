@@ -1,0 +1,312 @@
+//! Order, hooks, prunes and failures.
+
+use super::*;
+
+fn sync() -> SyncOperation {
+    SyncOperation {
+        prune: true,
+        ..SyncOperation::default()
+    }
+}
+
+#[test]
+fn tasks_run_by_phase_wave_kind_and_name() {
+    let set = targets(&[
+        ("Service", "b", &[]),
+        ("ConfigMap", "z", &[]),
+        ("ConfigMap", "a", &[]),
+        ("Job", "post", &[("hook", "PostSync")]),
+        ("Job", "pre-", &[("hook", "PreSync"), ("sync-wave", "5")]),
+        ("Widget", "w", &[]),
+        ("ConfigMap", "first", &[("sync-wave", "-1")]),
+        ("ConfigMap", "skipped", &[("hook", "Skip")]),
+        ("ConfigMap", "never", &[("hook", "Unknown")]),
+        ("Namespace", "ns", &[]),
+    ]);
+    insta::assert_snapshot!(order(&tasks(&set, &LiveMap::new(), &sync(), &[])).join("\n"), @"
+    apply Namespace ns (PreSync wave 5)
+    run hook batch/Job ns/pre-0123456-presync-0 (PreSync wave 5)
+    apply ConfigMap ns/first (Sync wave -1)
+    apply ConfigMap ns/a (Sync wave 0)
+    apply ConfigMap ns/z (Sync wave 0)
+    apply Service ns/b (Sync wave 0)
+    apply Widget ns/w (Sync wave 0)
+    run hook batch/Job ns/post (PostSync wave 0)
+    ");
+}
+
+#[test]
+fn a_hook_may_run_in_several_phases_and_partial_syncs_run_none() {
+    let set = targets(&[
+        ("Job", "both", &[("hook", "PreSync, PostSync")]),
+        ("ConfigMap", "a", &[]),
+    ]);
+    assert_eq!(tasks(&set, &LiveMap::new(), &sync(), &[]).len(), 3);
+    let partial = SyncOperation {
+        resources: vec![crate::api::ResourceRef {
+            kind: "ConfigMap".into(),
+            name: "a".into(),
+            ..Default::default()
+        }],
+        ..sync()
+    };
+    assert_eq!(
+        order(&tasks(&set, &LiveMap::new(), &partial, &[])),
+        ["apply ConfigMap ns/a (Sync wave 0)"]
+    );
+    let apply = SyncOperation {
+        sync_strategy: Some(crate::api::SyncStrategy {
+            apply: Some(Default::default()),
+            hook: None,
+        }),
+        ..sync()
+    };
+    assert_eq!(tasks(&set, &LiveMap::new(), &apply, &[]).len(), 1);
+}
+
+fn extras(waves: &[(&str, i32)], option: &str) -> LiveMap {
+    waves
+        .iter()
+        .map(|(name, wave)| {
+            let id = ResourceId::new("", "ConfigMap", "ns", *name);
+            let marks = Marks {
+                wave: *wave,
+                options: SyncOptions::from_annotation(option),
+                ..Marks::default()
+            };
+            (id.clone(), live(&id, None, None, marks))
+        })
+        .collect()
+}
+
+#[test]
+fn prunes_go_in_reverse_waves() {
+    let set = targets(&[("ConfigMap", "new", &[])]);
+    let found = extras(&[("old0", 0), ("old1", 1), ("old5", 5)], "");
+    assert_eq!(
+        order(&tasks(&set, &found, &sync(), &[])),
+        [
+            "prune ConfigMap ns/old5 (Sync wave 0)",
+            "apply ConfigMap ns/new (Sync wave 0)",
+            "prune ConfigMap ns/old1 (Sync wave 1)",
+            "prune ConfigMap ns/old0 (Sync wave 5)",
+        ]
+    );
+    let last = order(&tasks(&set, &found, &sync(), &["PruneLast=true"]));
+    assert_eq!(last[0], "apply ConfigMap ns/new (Sync wave 0)");
+    assert!(
+        last[1..].iter().all(|task| task.ends_with("(Sync wave 1)")),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn what_must_not_be_pruned_is_not() {
+    let set = targets(&[]);
+    let kinds = |found: &LiveMap, sync: &SyncOperation| -> Vec<TaskKind> {
+        tasks(&set, found, sync, &[])
+            .iter()
+            .map(|task| task.kind)
+            .collect()
+    };
+    let plain = extras(&[("a", 0)], "");
+    assert_eq!(kinds(&plain, &sync()), [TaskKind::Prune]);
+    let off = SyncOperation::default();
+    assert!(matches!(kinds(&plain, &off)[..], [TaskKind::SkipPrune(_)]));
+    for option in ["Prune=false", "Prune=confirm"] {
+        assert!(
+            matches!(
+                kinds(&extras(&[("a", 0)], option), &sync())[..],
+                [TaskKind::SkipPrune(_)]
+            ),
+            "{option}"
+        );
+    }
+}
+
+/// Runs a sync to its end with objects that have this health as soon as they exist.
+fn run(set: &TargetSet, health: impl Fn(&Task) -> Option<Code>) -> (Vec<String>, Phase, String) {
+    let (mut found, mut results, mut log) = (LiveMap::new(), Vec::new(), Vec::new());
+    for _ in 0..50 {
+        let tasks = tasks(set, &found, &sync(), &[]);
+        let advance = advance(&tasks, &results, OPERATION);
+        results = advance.results;
+        match advance.step {
+            Step::Wait(message) => panic!("waits for ever: {message}"),
+            Step::Replace(hooks) => hooks.iter().for_each(|hook| drop(found.remove(&hook.id))),
+            Step::Run { groups, last, .. } => {
+                for task in groups.into_iter().flatten() {
+                    log.push(task.id.name.to_string());
+                    let operation = task.is_hook().then_some(OPERATION);
+                    found.insert(
+                        task.id.clone(),
+                        live(&task.id, health(&task), operation, task.marks.clone()),
+                    );
+                    results.push(task.new_row());
+                }
+                if last {
+                    return (log, Phase::Succeeded, String::new());
+                }
+            }
+            Step::Finish {
+                phase,
+                message,
+                delete,
+            } => {
+                log.extend(delete.iter().map(ToString::to_string));
+                return (log, phase, message);
+            }
+        }
+    }
+    panic!("no end: {log:?}");
+}
+
+#[test]
+fn one_wave_without_hooks_ends_with_its_apply_whatever_its_health() {
+    let set = targets(&[("Deployment", "a", &[]), ("ConfigMap", "b", &[])]);
+    let (log, phase, _) = run(&set, |_| Some(Code::Degraded));
+    assert_eq!((log.len(), phase), (2, Phase::Succeeded));
+}
+
+#[test]
+fn a_degraded_object_fails_a_sync_of_several_waves() {
+    let set = targets(&[
+        ("Deployment", "a", &[]),
+        ("ConfigMap", "b", &[("sync-wave", "1")]),
+        (
+            "Job",
+            "clean",
+            &[("hook", "SyncFail"), ("hook-delete-policy", "HookFailed")],
+        ),
+        ("Job", "post", &[("hook", "PostSync")]),
+    ]);
+    let (log, phase, message) = run(&set, |task| {
+        Some(if &*task.id.name == "a" {
+            Code::Degraded
+        } else {
+            Code::Healthy
+        })
+    });
+    assert_eq!(log, ["a", "clean", "delete batch/Job ns/clean"]);
+    assert_eq!(phase, Phase::Failed);
+    assert!(
+        message.starts_with("one or more synchronization tasks completed unsuccessfully"),
+        "{message}"
+    );
+}
+
+#[test]
+fn delete_policies_look_at_the_end_of_the_whole_sync() {
+    let set = targets(&[
+        (
+            "Job",
+            "gone",
+            &[("hook", "PreSync"), ("hook-delete-policy", "HookSucceeded")],
+        ),
+        (
+            "Job",
+            "kept",
+            &[("hook", "PreSync"), ("hook-delete-policy", "HookFailed")],
+        ),
+        ("ConfigMap", "b", &[]),
+    ]);
+    let (log, phase, _) = run(&set, |_| Some(Code::Healthy));
+    assert_eq!(phase, Phase::Succeeded);
+    assert_eq!(log, ["gone", "kept", "b", "delete batch/Job ns/gone"]);
+}
+
+#[test]
+fn hooks_of_an_earlier_operation_are_deleted_first_and_own_ones_are_adopted() {
+    let set = targets(&[
+        ("Job", "pre", &[("hook", "PreSync")]),
+        ("ConfigMap", "b", &[]),
+    ]);
+    let id = ResourceId::new("batch", "Job", "ns", "pre");
+    let with = |operation: &str| {
+        LiveMap::from([(
+            id.clone(),
+            live(&id, Some(Code::Healthy), Some(operation), Marks::default()),
+        )])
+    };
+    let old = tasks(&set, &with("earlier"), &sync(), &[]);
+    assert!(matches!(
+        advance(&old, &[], OPERATION).step,
+        Step::Replace(_)
+    ));
+    let own = tasks(&set, &with(OPERATION), &sync(), &[]);
+    let decided = advance(&own, &[], OPERATION);
+    assert_eq!(decided.results[0].hook_phase, Some(Phase::Succeeded));
+    assert_eq!(decided.release.len(), 1, "its finalizer goes");
+    assert!(
+        matches!(decided.step, Step::Run { .. }),
+        "it is not run again"
+    );
+}
+
+#[test]
+fn a_running_object_that_vanishes_fails_the_sync() {
+    let set = targets(&[
+        ("Job", "pre", &[("hook", "PreSync")]),
+        ("ConfigMap", "b", &[]),
+    ]);
+    let tasks = tasks(&set, &LiveMap::new(), &sync(), &[]);
+    let row = tasks[0].new_row();
+    let decided = advance(&tasks, &[row], OPERATION);
+    assert!(
+        decided.results[0]
+            .message
+            .contains("is missing, it might have been deleted")
+    );
+    assert!(matches!(
+        decided.step,
+        Step::Finish {
+            phase: Phase::Failed,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn termination_deletes_running_hooks() {
+    let set = targets(&[("Job", "pre", &[("hook", "PreSync")])]);
+    let id = ResourceId::new("batch", "Job", "ns", "pre");
+    let found = LiveMap::from([(
+        id.clone(),
+        live(
+            &id,
+            Some(Code::Progressing),
+            Some(OPERATION),
+            Marks::default(),
+        ),
+    )]);
+    let tasks = tasks(&set, &found, &sync(), &[]);
+    let ended = terminate(&tasks, &[tasks[0].new_row()]);
+    let Step::Finish {
+        phase,
+        message,
+        delete,
+    } = ended.step
+    else {
+        panic!("no end")
+    };
+    assert_eq!(
+        (phase, message.as_str(), delete.len()),
+        (Phase::Failed, "Operation terminated", 1)
+    );
+}
+
+#[test]
+fn everything_is_rehearsed_once_before_the_first_wave() {
+    let set = targets(&[
+        ("ConfigMap", "a", &[]),
+        ("ConfigMap", "b", &[("sync-wave", "1")]),
+    ]);
+    let tasks = tasks(&set, &LiveMap::new(), &sync(), &[]);
+    let Step::Run {
+        rehearse, groups, ..
+    } = advance(&tasks, &[], OPERATION).step
+    else {
+        panic!("runs")
+    };
+    assert_eq!((rehearse.len(), groups.len()), (2, 1));
+}
