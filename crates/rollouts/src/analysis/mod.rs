@@ -27,15 +27,18 @@
 //!   [`Shared::runs`] by [`Shared::remember`], so that the next pass sees it.
 //! - [`terminate_run`] asks a run to end.
 
+mod apply;
 pub mod build;
 mod controller;
 mod create;
 mod field_path;
 mod mailbox;
 mod metrics;
+mod observe;
 pub mod plan;
 mod provider;
 mod start;
+mod status;
 mod templates;
 mod validate;
 mod view;

@@ -37,9 +37,10 @@ const LONGEST_NAME: usize = 63;
 /// Longest pause between two looks at a Job. The pause grows with the square root of the Job's age: a
 /// short Job is seen to end at once, a long one costs little.
 const LONGEST_PAUSE: i64 = 30;
-/// Reasons of a waiting container that no waiting heals.
+/// Reasons of a waiting container that no waiting heals. A first failed pull is none of them: registries
+/// have bad moments.
 const HOPELESS: &[&str] = &[
-    "ErrImagePull",
+    "ErrImageNeverPull",
     "ImagePullBackOff",
     "InvalidImageName",
     "CreateContainerConfigError",

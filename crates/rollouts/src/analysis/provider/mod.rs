@@ -239,6 +239,18 @@ impl Providers {
         (read, provider.metadata())
     }
 
+    /// What is recorded when this program itself failed to measure.
+    pub(super) fn broken(&self, order: &Order) -> MeasureOutcome {
+        let now = Time(self.clock.now());
+        let begun = Measurement {
+            started_at: Some(now),
+            ..Measurement::default()
+        };
+        let open = order.open.clone().unwrap_or(begun);
+        let reason = "the measurement ended in a fault of the controller; its log says more";
+        taken(self.failed(open, reason.to_owned()), BTreeMap::new())
+    }
+
     fn failed(&self, measurement: Measurement, reason: String) -> Measurement {
         Measurement {
             phase: AnalysisPhase::Error,

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 
 use crate::{
     analysis::{
-        controller::{observe, report},
         mailbox::Mailbox,
+        observe::observe,
         plan::{MeasureOutcome, decide},
+        status::report,
     },
     api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement},
 };

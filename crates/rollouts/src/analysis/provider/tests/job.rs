@@ -53,7 +53,7 @@ impl World {
 
     fn ends(&self, condition: Value) {
         self.api.edit("jobs", "ns", "u1.m.1", |job| {
-            job["status"] = json!({ "conditions": [condition] })
+            job["status"] = json!({ "conditions": [condition] });
         });
     }
 }

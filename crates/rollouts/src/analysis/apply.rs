@@ -1,0 +1,135 @@
+//! The effects of a pass: measurements that start, runs that are deleted.
+
+use std::{fmt, panic::AssertUnwindSafe};
+
+use futures::FutureExt;
+use kube::{Client, api::PropagationPolicy, core::GroupVersionKind};
+use reconcile_core::{
+    apply::{self, ApplyError},
+    object::{Kind, ObjectKey},
+    reconcile::{Classify, ErrorClass, Queue},
+};
+use thiserror::Error;
+
+use super::{
+    mailbox::Mailbox,
+    observe::ObservedRun,
+    plan::{Launch, MeasureOutcome},
+    provider::{Order, Providers},
+};
+use crate::api::analysis::AnalysisRun;
+
+/// One effect of a pass.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunAction {
+    /// Start a measurement.
+    Measure(Box<Launch>),
+    /// Delete the run.
+    Delete,
+}
+
+impl fmt::Display for RunAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Measure(launch) => launch.fmt(f),
+            Self::Delete => f.write_str("delete the run"),
+        }
+    }
+}
+
+/// What can go wrong in a pass.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The run could not be deleted.
+    #[error(transparent)]
+    Api(#[from] ApplyError),
+}
+
+impl Classify for RunError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Api(error) => error.class(),
+        }
+    }
+}
+
+/// Carries out actions.
+pub(super) struct Hands {
+    pub(super) client: Client,
+    pub(super) queue: Queue,
+    pub(super) mailbox: Mailbox,
+    pub(super) providers: Providers,
+}
+
+impl Hands {
+    /// Starts a measurement beside the passes. Its end queues the run.
+    pub(super) fn launch(&self, observed: &ObservedRun, launch: &Launch) {
+        let Some(metric) = observed.spec.metrics.get(launch.index) else {
+            return;
+        };
+        let (key, uid) = (&observed.key, &observed.uid);
+        let status = &observed.situation.status;
+        if !self.mailbox.begin(key, uid, &launch.metric, status) {
+            return;
+        }
+        let order = Order {
+            namespace: key.namespace.clone(),
+            run_name: key.name.clone(),
+            run_uid: uid.clone(),
+            metric: metric.clone(),
+            arguments: observed.spec.args.clone(),
+            number: launch.number,
+            retention: launch.retention,
+            open: launch.resume.clone(),
+            terminate: launch.terminate,
+        };
+        let ticket = Ticket {
+            mailbox: self.mailbox.clone(),
+            queue: self.queue.clone(),
+            key: key.clone(),
+            uid: uid.clone(),
+            metric: launch.metric.clone(),
+            outcome: None,
+        };
+        let providers = self.providers.clone();
+        tokio::spawn(async move {
+            let mut ticket = ticket;
+            let measured = AssertUnwindSafe(providers.measure(&order))
+                .catch_unwind()
+                .await;
+            // A fault in a provider counts as an error of the metric, with its retries and its limit.
+            ticket.outcome = Some(measured.unwrap_or_else(|_| providers.broken(&order)));
+        });
+    }
+
+    /// Deletes the run.
+    pub(super) async fn delete(&self, observed: &ObservedRun) -> Result<(), ApplyError> {
+        let kind =
+            GroupVersionKind::gvk(AnalysisRun::GROUP, AnalysisRun::VERSION, AnalysisRun::KIND);
+        let resource = apply::resource_of(&kind, AnalysisRun::PLURAL);
+        let uid = Some(observed.uid.as_str());
+        let how = PropagationPolicy::Background;
+        apply::delete(&self.client, &resource, &observed.key, uid, how)
+            .await
+            .map(drop)
+    }
+}
+
+/// Hands in what came of a measurement when it is dropped, so that one that is cancelled is not waited
+/// for.
+struct Ticket {
+    mailbox: Mailbox,
+    queue: Queue,
+    key: ObjectKey,
+    uid: String,
+    metric: String,
+    outcome: Option<MeasureOutcome>,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.mailbox
+            .deliver(&self.key, &self.uid, &self.metric, self.outcome.take());
+        self.queue.add(self.key.clone());
+    }
+}
