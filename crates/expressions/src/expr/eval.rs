@@ -15,7 +15,7 @@ const MAX_STEPS: usize = 1_000_000;
 
 /// Elements and bytes that all values made by one evaluation may have together, shared parts
 /// counted as often as they are reached: comparing or printing such a value walks all of them.
-const MAX_SIZE: usize = 5_000_000;
+const MAX_SIZE: usize = 2_000_000;
 
 /// Go's bound on the copies that `repeat` makes.
 const MAX_REPEAT: usize = 1_000_000;

@@ -25,8 +25,11 @@ use jiff::Timestamp;
 use args::Args;
 pub(crate) use args::{from_json, go_string, type_name};
 
-/// Bytes and elements that all values made by the functions of one rendering may have together.
+/// Bytes that all values made by the functions of one rendering may have together.
 const MAX_SIZE: usize = 32_000_000;
+
+/// Bytes that one element of a list or dictionary counts as, beside its text.
+const ELEMENT_SIZE: usize = 32;
 
 /// Nesting that lists and dictionaries may reach.
 const MAX_DEPTH: usize = 64;
@@ -118,7 +121,7 @@ pub(crate) fn charge_value(value: &Value) -> Result<(), String> {
     let mut size = 0_usize;
     let mut pending = vec![(value, 0)];
     while let Some((value, depth)) = pending.pop() {
-        size += 1;
+        size += ELEMENT_SIZE;
         if depth > MAX_DEPTH {
             return Err(format!("values are nested deeper than {MAX_DEPTH} levels"));
         }

@@ -3,7 +3,7 @@
 use gotmpl::Value;
 
 use super::args::{Args, Outcome, go_string, list, text};
-use super::{ANY, Function, charge, function};
+use super::{ANY, ELEMENT_SIZE, Function, charge, function};
 use crate::go_text::{float_to_int, parse_float};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -179,7 +179,11 @@ fn steps(start: i64, stop: i64, step: i64) -> Result<Vec<Value>, String> {
         return Ok(Vec::new());
     }
     let count = (i128::from(stop) - i128::from(start)).abs() / i128::from(step).abs() + 1;
-    charge(usize::try_from(count).unwrap_or(usize::MAX))?;
+    charge(
+        usize::try_from(count)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(ELEMENT_SIZE),
+    )?;
     let mut numbers = Vec::new();
     let mut at = start;
     while if downwards { at > stop } else { at < stop } {
