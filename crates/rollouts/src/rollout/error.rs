@@ -46,11 +46,8 @@ impl Classify for RolloutError {
         match self {
             Self::Invalid(_) | Self::Analysis(_) | Self::Template(_) => ErrorClass::Invalid,
             Self::Api(error) => error.class(),
-            // A quota or an admission webhook may let it through later.
-            Self::CreateSet { source, .. } => match source.class() {
-                ErrorClass::Invalid => ErrorClass::Transient,
-                other => other,
-            },
+            // What the API server calls invalid stays so; a quota may let it through later.
+            Self::CreateSet { source, .. } => source.class(),
             Self::Run(error) => error.class(),
             Self::Bug(_) => ErrorClass::Bug,
         }

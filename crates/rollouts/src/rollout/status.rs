@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use reconcile_core::reconcile::{Done, EventNote, Plan, Report, RootPatch, Target};
+use reconcile_core::reconcile::{Classify, Done, ErrorClass, EventNote, Plan, Report, RootPatch, Target};
 use serde_json::{Value, json};
 
 use super::{
@@ -105,6 +105,11 @@ fn failed(seen: &Observed, error: &RolloutError, now: Timestamp) -> Report {
     let mut status = seen.status.clone();
     let mut report = Report::default();
     match error {
+        RolloutError::CreateSet { source, .. } if error.class() == ErrorClass::Invalid => {
+            // The pod template is not one that the API server accepts.
+            let reason = source.reason.split_once(" is invalid: ").map_or(source.reason.as_str(), |(_, rest)| rest);
+            return rejected(&seen.root, reason, now);
+        }
         RolloutError::CreateSet { .. } => {
             let text = error.to_string();
             let known = conditions::find(&status, kind::PROGRESSING)
@@ -123,6 +128,10 @@ fn failed(seen: &Observed, error: &RolloutError, now: Timestamp) -> Report {
         }
         _ => return report,
     }
+    status.observed_generation = seen.root.generation().to_string();
+    let (phase, message) = plan::phase_of(&seen.spec, &status);
+    phase.clone_into(&mut status.phase);
+    status.message = message;
     report.status(&seen.raw_status, &value(&status));
     report
 }

@@ -19,6 +19,7 @@ mod summary;
 mod template;
 mod work;
 
+pub(crate) use summary::phase_of;
 pub use action::{Action, NewSet, RunRef, SetChange};
 
 use jiff::Timestamp;

@@ -1,7 +1,10 @@
 //! The counted part of the status, and the phase.
 
 use super::{phase::Wanted, work::Work};
-use crate::rollout::world::CheckedStrategy;
+use crate::{
+    api::rollout::RolloutStatus,
+    rollout::world::{CheckedSpec, CheckedStrategy},
+};
 use reconcile_core::kube_types::Selector;
 
 /// Counts pods and copies what clients read.
@@ -44,16 +47,18 @@ pub(super) fn count(work: &mut Work<'_>) {
 
 /// Phase and message, from everything else.
 pub(super) fn state(work: &mut Work<'_>) {
-    let spec = &work.seen.spec;
+    let (phase, message) = phase_of(&work.seen.spec, &work.status);
+    phase.clone_into(&mut work.status.phase);
+    work.status.message = message;
+}
+
+/// Phase and message of a status under a spec.
+pub(crate) fn phase_of(spec: &CheckedSpec, status: &RolloutStatus) -> (&'static str, String) {
     let wanted = Wanted {
         replicas: spec.replicas,
         paused: spec.paused,
         blue_green: matches!(spec.strategy, CheckedStrategy::BlueGreen(_)),
-        verifies: spec
-            .blue_green()
-            .is_some_and(|rules| rules.post_analysis.is_some()),
+        verifies: spec.blue_green().is_some_and(|rules| rules.post_analysis.is_some()),
     };
-    let (phase, message) = super::phase::phase(wanted, &work.status);
-    work.status.phase = phase.to_owned();
-    work.status.message = message;
+    super::phase::phase(wanted, status)
 }

@@ -1,6 +1,7 @@
 //! The controller without a cluster: rules as tables, a simulated world, transcripts.
 
 mod cluster;
+mod fake_api;
 mod hashes;
 mod replicas;
 mod rules;
