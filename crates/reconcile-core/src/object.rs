@@ -4,7 +4,7 @@
 //! wrong type becomes a message that names the field, instead of an object that silently drops out of
 //! a watch. The text form is also the smallest one to keep.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 
 use kube::{Resource, ResourceExt, api::ObjectMeta};
 use serde::{Deserialize, Serialize, de::DeserializeOwned, ser::SerializeMap};
@@ -121,9 +121,36 @@ pub struct Root<K> {
     kind: PhantomData<fn() -> K>,
 }
 
+/// Drops `metadata.managedFields` from the JSON text of an object, before anything is built of it: read as a tree of
+/// values they take more memory and time than the rest of most objects, and nobody here reads them. `None` when there
+/// are none, or when the text is not an object; then it is read as it is.
+pub(crate) fn without_managed_fields(object: &str) -> Option<String> {
+    object.contains(MANAGED_FIELDS).then_some(())?;
+    let mut parts: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(object).ok()?;
+    let metadata = metadata_without(parts.get("metadata")?.get())?;
+    let metadata = RawValue::from_string(metadata).ok()?;
+    parts.insert(Cow::Borrowed("metadata"), &metadata);
+    serde_json::to_string(&parts).ok()
+}
+
+const MANAGED_FIELDS: &str = "\"managedFields\"";
+
+fn metadata_without(metadata: &str) -> Option<String> {
+    metadata.contains(MANAGED_FIELDS).then_some(())?;
+    let mut parts: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(metadata).ok()?;
+    parts.remove("managedFields")?;
+    serde_json::to_string(&parts).ok()
+}
+
+fn slim_metadata<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    let slim = metadata_without(raw.get());
+    serde_json::from_str(slim.as_deref().unwrap_or(raw.get())).map_err(serde::de::Error::custom)
+}
+
 #[derive(Deserialize)]
 struct Fields {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "slim_metadata")]
     metadata: ObjectMeta,
     spec: Option<Box<RawValue>>,
     status: Option<Box<RawValue>>,
@@ -131,6 +158,24 @@ struct Fields {
 }
 
 impl<K: Kind> Root<K> {
+    /// Drops what nobody reads and memory that is only reserved: managed fields, kubectl's copy of the whole object, empty
+    /// maps, spare room of lists. A root is kept as long as its object lives.
+    pub fn slim(&mut self) {
+        let meta = &mut self.metadata;
+        meta.managed_fields = None;
+        if let Some(annotations) = &mut meta.annotations {
+            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+        // An emptied map keeps its memory.
+        meta.annotations = meta.annotations.take().filter(|map| !map.is_empty());
+        if let Some(owners) = &mut meta.owner_references {
+            owners.shrink_to_fit();
+        }
+        if let Some(finalizers) = &mut meta.finalizers {
+            finalizers.shrink_to_fit();
+        }
+    }
+
     /// Builds a root from a whole object given as JSON, as tests and offline commands do.
     pub fn from_value(object: &Value) -> Result<Self, FieldError> {
         parse_at::<Fields>("object", &object.to_string()).map(Self::from)

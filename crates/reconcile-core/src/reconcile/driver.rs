@@ -30,8 +30,6 @@ use crate::{
 const DEFAULT_WORKERS: usize = 16;
 /// A pass that takes longer is stuck: every call inside has a deadline of its own.
 const PASS_DEADLINE: Duration = Duration::from_secs(300);
-/// kubectl's copy of the whole object in an annotation; nobody here reads it.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Delay after a failure that only a new version of the program can mend.
 const BUG_DELAY: Duration = Duration::from_secs(300);
 
@@ -114,10 +112,7 @@ impl<C: Controller> Driver<C> {
             api,
             self.roots.clone(),
             |mut root: Root<C::Kind>| {
-                if let Some(annotations) = &mut root.metadata.annotations {
-                    // kubectl's copy of the whole object; nobody here reads it.
-                    annotations.remove(LAST_APPLIED);
-                }
+                root.slim();
                 Some(root)
             },
         )
@@ -275,10 +270,7 @@ impl<C: Controller> Driver<C> {
 
     fn remember(&self, mut root: Root<C::Kind>) -> Arc<Root<C::Kind>> {
         // As the watch keeps it; the watch event of this write does not replace an equal version.
-        root.metadata.managed_fields = None;
-        if let Some(annotations) = &mut root.metadata.annotations {
-            annotations.remove(LAST_APPLIED);
-        }
+        root.slim();
         let meta = root.metadata.clone();
         let key = ObjectKey::of_meta(&meta);
         // An own write is no reason for another pass by itself; `write` looks for foreign changes.

@@ -31,7 +31,9 @@ struct MetadataOnly {
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(Self(crate::object::parse_at("object", raw.get()).map_err(
+        let slim = crate::object::without_managed_fields(raw.get());
+        let text = slim.as_deref().unwrap_or(raw.get());
+        Ok(Self(crate::object::parse_at("object", text).map_err(
             |error| {
                 let metadata = serde_json::from_str::<MetadataOnly>(raw.get())
                     .map(|object| object.metadata)

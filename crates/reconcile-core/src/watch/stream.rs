@@ -142,7 +142,8 @@ where
         config.field_selector.clone_from(&self.config.fields);
         let stream = watcher(self.api.clone(), config).modify(|object| {
             // Nobody here reads managed fields, and they are often half of an object.
-            object.managed_fields_mut().clear();
+            // Not emptied but dropped: an emptied list keeps its memory.
+            object.meta_mut().managed_fields = None;
         });
         let mut stream = std::pin::pin!(stream);
         let mut failures_in_a_row = 0_u32;
