@@ -66,6 +66,8 @@ pub(super) fn of(measurement: &Measurement, measure: Measure) -> Option<Goal> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Earlier {
     case: &'static str,
+    /// Objects of the load it was measured with.
+    objects: u64,
     pub(super) seconds: Option<f64>,
     pub(super) idle: Option<&'static str>,
     pub(super) peak: Option<&'static str>,
@@ -77,6 +79,7 @@ pub(super) struct Earlier {
 
 const NOTHING: Earlier = Earlier {
     case: "",
+    objects: 0,
     seconds: None,
     idle: None,
     peak: None,
@@ -89,6 +92,7 @@ const NOTHING: Earlier = Earlier {
 const EARLIER: [Earlier; 7] = [
     Earlier {
         case: "gitops",
+        objects: 1000,
         seconds: Some(177.0),
         peak: Some("560 MiB PSS"),
         cpu_seconds: Some(169.0),
@@ -106,6 +110,7 @@ const EARLIER: [Earlier; 7] = [
     },
     Earlier {
         case: "rollouts-deploy",
+        objects: 500,
         seconds: Some(62.0),
         idle: Some("72 MB RSS"),
         peak: Some("123 MB RSS"),
@@ -115,6 +120,7 @@ const EARLIER: [Earlier; 7] = [
     },
     Earlier {
         case: "rollouts-update",
+        objects: 500,
         seconds: Some(131.0),
         idle: Some("72 MB RSS"),
         peak: Some("140 MB RSS"),
@@ -124,19 +130,23 @@ const EARLIER: [Earlier; 7] = [
     },
     Earlier {
         case: "events-rate",
+        objects: 900,
         idle: Some("77 + 79 MiB RSS (source, sensor)"),
         latency: Some("2.3 / 4.4 / 9"),
         ..NOTHING
     },
     Earlier {
         case: "events-full",
+        objects: 20_000,
         peak: Some("800 MiB RSS (sensor)"),
-        stream: Some("237 to 593 calls/s, 15 to 44 % of them lost"),
+        stream: Some("237 to 593 calls/s from a backlog, 15 to 44 % of them lost"),
         ..NOTHING
     },
 ];
 
-/// What the original needed for a case.
-pub(super) fn earlier(case: &str) -> Option<Earlier> {
-    EARLIER.into_iter().find(|earlier| earlier.case == case)
+/// What the original needed for the same load. None when it was not measured with it.
+pub(super) fn earlier(measurement: &Measurement) -> Option<Earlier> {
+    EARLIER
+        .into_iter()
+        .find(|earlier| earlier.case == measurement.case && earlier.objects == measurement.objects)
 }

@@ -169,7 +169,7 @@ fn facts(page: &mut String, run: &Run) {
 
 fn table(page: &mut String, case: &str, found: &[&Measurement]) {
     let Some(first) = found.first() else { return };
-    let earlier = goals::earlier(case);
+    let earlier = goals::earlier(first);
     let _ = writeln!(page, "### {}: {}\n", case, first.title);
     let engines: Vec<&str> = found
         .iter()
