@@ -30,7 +30,7 @@ spec:
   args: [{{name: hash}}]
   metrics:
     - name: success-rate
-      initialDelay: 4s
+      initialDelay: 8s
       interval: 2s
       count: 3
       failureLimit: 1
@@ -58,7 +58,7 @@ spec:
             templates: [{{templateName: success-rate}}]
             args: [{{name: hash, valueFrom: {{podTemplateHashValue: Latest}}}}]
   template:
-    metadata: {{labels: {{app: shop}}}}
+    metadata: {{labels: {{app: shop}}, annotations: {{prometheus.io/scrape: 'true'}}}}
     spec:
       containers:
         - {{name: shop, image: '{image}', ports: [{{containerPort: {SAMPLE_PORT}}}]}}

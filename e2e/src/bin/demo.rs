@@ -21,7 +21,8 @@ fn main() -> ExitCode {
 /// the addresses of simulated pods.
 fn prepare() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
+        // While the API server starts it answers with errors, which the client's own log would show.
+        .with_env_filter("warn,kube_client=off,kube_runtime=off")
         .with_writer(std::io::stderr)
         .without_time()
         .init();

@@ -260,7 +260,45 @@ pub(super) async fn rollback(stage: &mut Stage, follower: &Follower, load: &Load
         during.sent,
         during.good("v2")
     ));
-    serves(stage, load).await
+    serves(stage, load).await?;
+    revert(stage).await
+}
+
+/// The commit is taken back, and the Application is whole again.
+async fn revert(stage: &mut Stage) -> Result<()> {
+    stage
+        .repository
+        .git(&["revert", "--no-edit", "HEAD"])
+        .await?;
+    let commit = stage
+        .repository
+        .git(&["rev-parse", "HEAD"])
+        .await?
+        .trim()
+        .to_owned();
+    stage.repository.push().await?;
+    stage.narrator.begin("git revert; git push");
+    let applications = api(stage, ARGO, "Application", "argocd").await?;
+    wait_for(
+        &applications,
+        "shop",
+        "Synced and Healthy after the revert",
+        PATIENCE,
+        |object| {
+            object.is_some_and(|object| {
+                let status = &object.data["status"];
+                status["sync"]["status"] == "Synced"
+                    && status["sync"]["revision"] == commit.as_str()
+                    && status["health"]["status"] == "Healthy"
+                    && status["operationState"]["phase"] == "Succeeded"
+            })
+        },
+    )
+    .await?;
+    stage
+        .narrator
+        .mark("v2 is the version of Git again; the Application is Synced and Healthy");
+    Ok(())
 }
 
 /// The stable version alone answers, without errors.

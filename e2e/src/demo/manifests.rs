@@ -29,6 +29,8 @@ spec:
       selfHeal: true
     syncOptions:
       - CreateNamespace=true
+    retry:
+      limit: 0
 "
     )
 }
@@ -198,7 +200,7 @@ spec:
     - name: hash
   metrics:
     - name: success-rate
-      initialDelay: 4s
+      initialDelay: 8s
       interval: 2s
       count: 4
       failureLimit: 1
@@ -249,6 +251,8 @@ spec:
     metadata:
       labels:
         app: shop
+      annotations:
+        prometheus.io/scrape: "true"
     spec:
       containers:
         - name: shop
