@@ -80,6 +80,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         metrics,
         clock: operator.clock.clone(),
         events: operator.events.clone(),
+        source_queue: source_queue.clone(),
         sensor_queue: sensor_queue.clone(),
     });
     let shared = Shared {

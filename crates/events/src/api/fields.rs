@@ -159,10 +159,7 @@ const TEMPLATE: &[Field] = &[
 const TRIGGERS: &[Field] = &[
     supported("spec.triggers[].template.name"),
     supported("spec.triggers[].template.conditions"),
-    planned(
-        "spec.triggers[].template.conditionsReset[].**",
-        "forgetting saved events at a time",
-    ),
+    supported("spec.triggers[].template.conditionsReset[].byTime.**"),
     supported("spec.triggers[].template.http.**"),
     reported(
         "spec.triggers[].template.http.tls.clientCertSecret.**",

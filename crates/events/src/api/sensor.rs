@@ -185,7 +185,7 @@ pub struct TriggerTemplate {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conditions: Option<String>,
     /// When saved events are forgotten.
-    pub conditions_reset: Vec<Value>,
+    pub conditions_reset: Vec<ConditionsReset>,
     /// Act on a Kubernetes object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub k8s: Option<K8sTrigger>,
@@ -198,6 +198,26 @@ pub struct TriggerTemplate {
     /// The trigger types that are only reported.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
+}
+
+/// When saved events are forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ConditionsReset {
+    /// At times of a schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_time: Option<ResetTime>,
+}
+
+/// Times at which saved events are forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResetTime {
+    /// Five-field cron expression.
+    pub cron: String,
+    /// IANA name; UTC when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
 }
 
 /// Acts on a Kubernetes object.

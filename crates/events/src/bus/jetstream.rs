@@ -71,6 +71,16 @@ fn request(what: impl Into<String>) -> impl FnOnce(&dyn std::fmt::Display) -> Bu
     }
 }
 
+/// A message read from the stream.
+pub struct StoredMessage {
+    /// Sequence number.
+    pub sequence: u64,
+    /// When the server stored it, seconds since the epoch.
+    pub stored: i64,
+    /// The body.
+    pub body: Bytes,
+}
+
 /// A consumer that is in place.
 pub struct Attached {
     /// The consumer.
@@ -264,6 +274,37 @@ impl Bus {
             Err(error) if error.to_string().contains("no message found") => Ok(None),
             Err(error) => Err(what()(&error)),
         }
+    }
+
+    /// The messages of a subject from sequence `first` to `last`, in order.
+    pub async fn messages_between(
+        &self,
+        subject: &str,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<StoredMessage>, BusError> {
+        let what = || request(format!("messages {first} to {last} of {subject}"));
+        let stream =
+            self.context.get_stream_no_info(STREAM).await.map_err(|error| what()(&error))?;
+        let mut found = Vec::new();
+        let mut next = first;
+        while next <= last {
+            let message = stream.raw_message_builder().next_by_subject(subject).sequence(next).send().await;
+            match message {
+                Ok(message) if message.sequence <= last => {
+                    next = message.sequence + 1;
+                    found.push(StoredMessage {
+                        sequence: message.sequence,
+                        stored: message.time.unix_timestamp(),
+                        body: message.payload,
+                    });
+                }
+                Ok(_) => break,
+                Err(error) if error.to_string().contains("no message found") => break,
+                Err(error) => return Err(what()(&error)),
+            }
+        }
+        Ok(found)
     }
 
     /// The KV bucket `name`, made where it is missing.

@@ -17,7 +17,7 @@ mod pool;
 
 pub use config::{Auth, BusConfig, StreamSettings, TlsSettings};
 pub use connection::{Bus, BusState};
-pub use jetstream::{ACK_WAIT, Attached, BusError, MAX_HELD};
+pub use jetstream::{ACK_WAIT, Attached, BusError, MAX_HELD, StoredMessage};
 pub(crate) use jetstream::{delivery, erase, read, write};
 pub use pool::BusPool;
 

@@ -12,9 +12,10 @@ use super::{dependency::Dependency, filter::Filters, rate_limit::Spacing, retry:
 use crate::{
     api::{
         DEFAULT_BUS,
-        sensor::{self, Parameter, SensorSpec, Trigger},
+        sensor::{self, ConditionsReset, Parameter, SensorSpec, Trigger},
     },
     bus,
+    source::calendar::Cron,
     trigger::{Action, Success, decode_template},
 };
 
@@ -42,6 +43,8 @@ pub struct CheckedTrigger {
     pub dependencies: Vec<Dependency>,
     /// When it fires.
     pub condition: Condition,
+    /// When its saved events are forgotten.
+    pub resets: Vec<Cron>,
     /// What it does.
     pub task: Task,
     /// Tries.
@@ -262,16 +265,6 @@ fn check_trigger(
     if name.is_empty() {
         return Err(at("template.name", "must not be empty".into()));
     }
-    if raw
-        .template
-        .get("conditionsReset")
-        .is_some_and(|reset| reset.as_array().is_some_and(|all| !all.is_empty()))
-    {
-        return Err(at(
-            "template.conditionsReset",
-            "not supported yet; the trigger does not run".into(),
-        ));
-    }
     let text = raw
         .template
         .get("conditions")
@@ -297,6 +290,7 @@ fn check_trigger(
         }
     }
     let task = check_task(path, &raw)?;
+    let resets = check_resets(path, &raw)?;
     let last_resort = match &raw.dlq_trigger {
         None => None,
         Some(value) => {
@@ -310,12 +304,30 @@ fn check_trigger(
         name,
         dependencies: used,
         condition,
+        resets,
         task,
         retry: check_retry(path, &raw)?,
         spacing: spacing.map_err(|error| at("rateLimit", error))?.flatten(),
         at_least_once: raw.at_least_once,
         last_resort,
     })
+}
+
+fn check_resets(path: &str, raw: &Trigger) -> Result<Vec<Cron>, FieldError> {
+    let path = format!("{path}.template.conditionsReset");
+    let all = raw.template.get("conditionsReset").cloned().unwrap_or(Value::Array(Vec::new()));
+    let all: Vec<ConditionsReset> = decode(&path, &all)?;
+    let mut resets = Vec::with_capacity(all.len());
+    for (index, reset) in all.iter().enumerate() {
+        let path = format!("{path}[{index}].byTime");
+        let Some(time) = &reset.by_time else {
+            return Err(FieldError::new(path, "must not be empty"));
+        };
+        let zone = time.timezone.as_deref().unwrap_or_default();
+        let cron = Cron::parse(&time.cron, zone);
+        resets.push(cron.map_err(|error| FieldError::new(format!("{path}.cron"), error))?);
+    }
+    Ok(resets)
 }
 
 fn check_retry(path: &str, raw: &Trigger) -> Result<Retry, FieldError> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use expressions::cron::Schedule;
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 use super::EventFilter;
@@ -40,24 +41,41 @@ pub enum Rhythm {
     Every(SignedDuration),
 }
 
-/// A parsed cron expression of five fields.
-#[derive(Clone, Debug, PartialEq)]
+/// A parsed cron expression of five fields, in its zone.
+#[derive(Clone)]
 pub struct Cron {
     text: String,
+    schedule: Schedule,
+}
+
+impl PartialEq for Cron {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl std::fmt::Debug for Cron {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl Cron {
-    /// Parses five fields; descriptors such as `@daily` are refused, as upstream does.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let cron = Self {
-            text: text.trim().to_owned(),
-        };
-        Err(format!("{} is not supported yet", cron.text))
+    /// Parses five fields; descriptors such as `@daily` are refused, as upstream does. `zone` is an IANA
+    /// name, empty for UTC.
+    pub fn parse(text: &str, zone: &str) -> Result<Self, String> {
+        let schedule = Schedule::parse(text.trim(), zone).map_err(|error| error.to_string())?;
+        Ok(Self { text: format!("{} {zone}", text.trim()), schedule })
     }
 
-    fn next_after(&self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        let _ = (at, zone);
-        None
+    /// The first tick after `at`.
+    pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
+        self.schedule.next_after(at)
+    }
+
+    /// The last tick before `at`.
+    pub fn previous_before(&self, at: Timestamp) -> Option<Timestamp> {
+        self.schedule.previous_before(at)
     }
 }
 
@@ -77,7 +95,7 @@ impl Calendar {
         let mut at = last;
         for _ in 0..MOST_EXCLUDED {
             at = match &self.rhythm {
-                Rhythm::Cron(cron) => cron.next_after(at, &self.zone)?,
+                Rhythm::Cron(cron) => cron.next_after(at)?,
                 Rhythm::Every(interval) => at.checked_add(*interval).ok()?,
             };
             if !self
@@ -194,6 +212,16 @@ mod tests {
             calendar.next_after(time("2025-12-31T23:00:00Z")),
             Some(time("2026-01-03T00:00:00Z"))
         );
+    }
+
+    #[test]
+    fn cron_ticks_follow_the_zone_and_descriptors_are_refused() {
+        let mut calendar = every(1);
+        calendar.rhythm = Rhythm::Cron(Cron::parse("30 9 * * 1-5", "Europe/Berlin").expect("a schedule"));
+        let friday = time("2026-01-02T09:00:00Z");
+        assert_eq!(calendar.next_after(friday), Some(time("2026-01-05T08:30:00Z")));
+        assert!(Cron::parse("@daily", "").is_err());
+        assert!(Cron::parse("* * *", "").is_err());
     }
 
     #[test]

@@ -38,6 +38,14 @@ struct Tls {
 }
 
 impl HttpClients {
+    /// Builds the client for the usual settings ahead of the first call: reading the system's
+    /// certificates takes tens of milliseconds.
+    pub fn warm(&self) {
+        if let Err(error) = self.get(Tls::default()) {
+            tracing::warn!(error, "cannot build the HTTP client");
+        }
+    }
+
     fn get(&self, tls: Tls) -> Result<Client, String> {
         let mut clients = self.0.lock();
         if let Some(client) = clients.get(&tls) {

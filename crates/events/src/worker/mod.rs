@@ -38,6 +38,7 @@ struct Inner {
     events: EventSink,
     tasks: TaskTracker,
     stop: CancellationToken,
+    source_queue: Queue,
     sensor_queue: Queue,
     sources: Mutex<HashMap<ObjectKey, sources::Running>>,
     sensors: Mutex<HashMap<ObjectKey, sensors::Running>>,
@@ -55,6 +56,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Kubernetes Events.
     pub events: EventSink,
+    /// Told when an endpoint that was refused should be tried again.
+    pub source_queue: Queue,
     /// Told when the health of a Sensor changes.
     pub sensor_queue: Queue,
 }
@@ -68,6 +71,7 @@ impl DataPlane {
             metrics,
             clock,
             events,
+            source_queue,
             sensor_queue,
         } = parts;
         Self(Arc::new(Inner {
@@ -78,6 +82,7 @@ impl DataPlane {
             events,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            source_queue,
             sensor_queue,
             sources: Mutex::default(),
             sensors: Mutex::default(),

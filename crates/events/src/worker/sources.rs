@@ -1,6 +1,6 @@
 //! EventSources of the data plane.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use reconcile_core::object::ObjectKey;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +10,9 @@ use crate::{
     bus::Bus,
     source::{Calendar, CheckedSource, Emitter, listener::Refused},
 };
+
+/// An endpoint that was refused is tried again after this time: the port or path may be free then.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
 
 /// An EventSource that runs.
 pub(super) struct Running {
@@ -75,6 +78,9 @@ impl DataPlane {
         }
         for (_, stop) in before.values() {
             stop.cancel();
+        }
+        if !refused.is_empty() {
+            self.0.source_queue.add_after(spec.key.clone(), TRY_AGAIN);
         }
         self.count(spec);
         let health = SourceHealth {

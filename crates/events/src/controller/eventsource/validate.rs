@@ -199,7 +199,8 @@ fn check_calendar(event: &str, value: &Value) -> Result<Calendar, FieldError> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     let rhythm = match (given(&raw.schedule), given(&raw.interval)) {
         (Some(schedule), _) => {
-            Rhythm::Cron(Cron::parse(&schedule).map_err(|error| at("schedule", error))?)
+            let zone = given(&raw.timezone).unwrap_or_default();
+            Rhythm::Cron(Cron::parse(&schedule, &zone).map_err(|error| at("schedule", error))?)
         }
         (None, Some(interval)) => {
             let interval = interval

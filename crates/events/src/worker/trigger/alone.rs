@@ -67,7 +67,9 @@ pub(super) async fn run(context: Context) {
                 Some(Incoming::Message(held)) => {
                     let place = (held.sequence, held.dependency);
                     if done.contains(place) {
-                        intake::answer(&held.acker, AckKind::Ack).await;
+                        if let Some(acker) = &held.acker {
+                            intake::answer(acker, AckKind::Ack).await;
+                        }
                     } else if in_hand.take(&held) {
                         waiting.push_back(held);
                     }

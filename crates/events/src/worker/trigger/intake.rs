@@ -45,7 +45,9 @@ pub(super) struct Held {
     pub(super) count: u32,
     pub(super) stored: i64,
     pub(super) body: Bytes,
-    pub(super) acker: Arc<Acker>,
+    /// How to answer it. None for a message that a predecessor had in its hands: the bus delivers it
+    /// again later, and it is answered then.
+    pub(super) acker: Option<Arc<Acker>>,
 }
 
 /// Answers a message. A lost answer only leads to another delivery, which is recognised.
@@ -105,6 +107,9 @@ async fn pull_for_ever(context: &Context, index: usize, sender: &mpsc::Sender<In
 }
 
 /// Pulls until something is wrong; `Ok` when nobody listens any more.
+///
+/// A predecessor that died had messages in its hands. The bus delivers those again only after a while,
+/// and newer ones meanwhile; where order matters they are read from the stream first.
 async fn pull(
     context: &Context,
     index: usize,
@@ -131,8 +136,16 @@ async fn pull(
         .messages()
         .await
         .map_err(|error| error.to_string())?;
-    let delivered = attached.consumer.cached_info().delivered.stream_sequence;
     let stream = attached.stream;
+    let info = attached.consumer.cached_info();
+    let delivered = info.delivered.stream_sequence;
+    let mut unanswered = Vec::new();
+    if !context.trigger.is_alone() && info.num_ack_pending > 0 {
+        let first = info.ack_floor.stream_sequence + 1;
+        let subject = dependency.subject();
+        let between = context.bus.messages_between(&subject, first, delivered).await;
+        unanswered = between.map_err(|error| error.to_string())?;
+    }
     if sender
         .send(Incoming::Attached {
             dependency: index,
@@ -143,6 +156,21 @@ async fn pull(
         .is_err()
     {
         return Ok(());
+    }
+    for message in unanswered {
+        let held = Held {
+            dependency: index,
+            stream,
+            sequence: message.sequence,
+            consumer_sequence: 0,
+            count: 1,
+            stored: message.stored,
+            body: message.body,
+            acker: None,
+        };
+        if sender.send(Incoming::Message(held)).await.is_err() {
+            return Ok(());
+        }
     }
     context.health.set(&dependency.name, None);
     let mut silent = 0;
@@ -172,7 +200,7 @@ async fn pull(
             count: place.count,
             stored: place.stored,
             body: message.payload,
-            acker: Arc::new(acker),
+            acker: Some(Arc::new(acker)),
         };
         if sender.send(Incoming::Message(held)).await.is_err() {
             return Ok(());
@@ -183,7 +211,7 @@ async fn pull(
 
 /// The messages in hand, by place, with the latest way to answer each.
 #[derive(Default)]
-pub(super) struct InHand(BTreeMap<(u64, usize), Arc<Acker>>);
+pub(super) struct InHand(BTreeMap<(u64, usize), Option<Arc<Acker>>>);
 
 impl InHand {
     /// Takes a delivery; false when the same message is in hand already, which then gets the newer way
@@ -196,14 +224,14 @@ impl InHand {
 
     /// Answers a message and lets go of it.
     pub(super) async fn answer(&mut self, place: (u64, usize), kind: AckKind) {
-        if let Some(acker) = self.0.remove(&place) {
+        if let Some(Some(acker)) = self.0.remove(&place) {
             answer(&acker, kind).await;
         }
     }
 
     /// Tells the server that all messages are being worked on.
     pub(super) async fn beat(&self) {
-        for acker in self.0.values() {
+        for acker in self.0.values().flatten() {
             answer(acker, AckKind::Progress).await;
         }
     }

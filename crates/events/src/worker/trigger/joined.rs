@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{AckKind, consumer::pull};
+use jiff::Timestamp;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinHandle,
@@ -60,6 +61,8 @@ struct Lane {
     seen: Vec<Seen>,
     running: Option<Running>,
     head_since: Instant,
+    /// When the saved events are forgotten next.
+    next_reset: Option<Timestamp>,
 }
 
 pub(super) async fn run(context: Context) {
@@ -73,6 +76,7 @@ pub(super) async fn run(context: Context) {
         seen: vec![Seen::default(); context.trigger.dependencies.len()],
         running: None,
         head_since: Instant::now(),
+        next_reset: None,
         context,
     };
     let mut beat = tokio::time::interval(BEAT);
@@ -173,11 +177,16 @@ impl Lane {
             let memory = Memory::load(&self.context, stream).await?;
             let unfinished = memory.unfinished();
             self.memory = Some(memory);
+            // What a reset should have removed while nobody was here.
+            let now = self.context.clock.now();
+            let last = self.context.trigger.resets.iter().filter_map(|cron| cron.previous_before(now)).max();
+            self.next_reset = last.or_else(|| self.reset_after(now));
             if let Some(set) = unfinished {
                 self.resume(set, stream).await?;
                 return Ok(Pause::None);
             }
         }
+        self.reset().await?;
         let Some(place) = self.queue.first_key_value().map(|(place, _)| *place) else {
             self.head_since = Instant::now();
             return Ok(Pause::Idle);
@@ -188,6 +197,21 @@ impl Lane {
         self.head_since = Instant::now();
         self.process(place).await?;
         Ok(Pause::None)
+    }
+
+    fn reset_after(&self, now: Timestamp) -> Option<Timestamp> {
+        self.context.trigger.resets.iter().filter_map(|cron| cron.next_after(now)).min()
+    }
+
+    /// Forgets the saved events when the time for that has come.
+    async fn reset(&mut self) -> Result<(), BusError> {
+        let now = self.context.clock.now();
+        let (Some(tick), Some(memory)) = (self.next_reset, &mut self.memory) else { return Ok(()) };
+        if now >= tick {
+            memory.forget_before(tick).await?;
+            self.next_reset = self.reset_after(now);
+        }
+        Ok(())
     }
 
     /// True when no event of another dependency that is older than `place` can still come.

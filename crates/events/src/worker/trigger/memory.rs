@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use async_nats::jetstream::kv;
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::{Context, attempt::as_value, intake::Held};
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
 
 struct SavedEvent {
     sequence: u64,
+    /// When the bus stored it, seconds since the epoch.
+    stored: i64,
     revision: u64,
     event: CloudEvent,
 }
@@ -54,12 +57,18 @@ impl Memory {
             revision: 0,
             saved: BTreeMap::new(),
         };
-        let fresh = memory.check_expression(context).await?;
+        let mut fresh = memory.check_expression(context).await?;
         if let Some((value, revision)) = read(&memory.store, &memory.key("_ledger")).await? {
             memory.ledger = serde_json::from_slice(&value).unwrap_or_default();
             memory.revision = revision;
         }
+        let known = memory.ledger.stream.clone();
         memory.ledger = std::mem::take(&mut memory.ledger).for_stream(stream);
+        if known != memory.ledger.stream {
+            // Saved events without a ledger are upstream's, and still good.
+            fresh |= !known.is_empty();
+            memory.write_ledger(memory.ledger.clone()).await?;
+        }
         for dependency in &context.trigger.dependencies {
             let key = memory.key(&dependency.name);
             if fresh {
@@ -75,6 +84,7 @@ impl Memory {
                     let event = CloudEvent::decode(saved.event.to_string().as_bytes()).ok()?;
                     Some(SavedEvent {
                         sequence: saved.stream_seq,
+                        stored: saved.timestamp,
                         revision,
                         event,
                     })
@@ -153,10 +163,22 @@ impl Memory {
             dependency.to_owned(),
             SavedEvent {
                 sequence: held.sequence,
+                stored: held.stored,
                 revision,
                 event,
             },
         );
+        Ok(())
+    }
+
+    /// Forgets the saved events that are older than `tick`.
+    pub(super) async fn forget_before(&mut self, tick: Timestamp) -> Result<(), BusError> {
+        let old = self.saved.iter().filter(|(_, saved)| saved.stored < tick.as_second());
+        let old: Vec<String> = old.map(|(name, _)| name.clone()).collect();
+        for name in old {
+            erase(&self.store, &self.key(&name)).await?;
+            self.saved.remove(&name);
+        }
         Ok(())
     }
 

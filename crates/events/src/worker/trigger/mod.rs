@@ -89,6 +89,7 @@ impl Context {
 pub(super) async fn run(context: Context) {
     let name = format!("{}/{}", context.sensor.key, context.trigger.name);
     tracing::info!(trigger = %name, condition = context.trigger.condition.text(), "trigger starts");
+    context.executor.http.warm();
     if context.trigger.is_alone() {
         alone::run(context).await;
     } else {
