@@ -9,7 +9,7 @@
 //!  app       the controller that joins them: observe ─► plan ─► apply ─► report
 //! ```
 //!
-//! Watches: Applications, AppProjects, repository Secrets, and every kind that an Application holds.
+//! Watches: Applications, `AppProject`s, repository Secrets, and every kind that an Application holds.
 //! Writes: those objects by server-side apply as `argocd-controller`, and the Applications' status by
 //! merge patches (the kind has no status subresource).
 //!

@@ -191,12 +191,10 @@ impl Collector for AppInfo {
             let status = root.parse_status().unwrap_or_default();
             let sync = status
                 .sync
-                .map(|sync| sync.status)
-                .unwrap_or_else(|| "Unknown".to_owned());
+                .map_or_else(|| "Unknown".to_owned(), |sync| sync.status);
             let health = status
                 .health
-                .map(|health| health.status)
-                .unwrap_or_else(|| "Unknown".to_owned());
+                .map_or_else(|| "Unknown".to_owned(), |health| health.status);
             let operation = match (root.is_deleting(), root.operation.is_some()) {
                 (true, _) => "delete",
                 (_, true) => "sync",

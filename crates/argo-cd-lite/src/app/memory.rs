@@ -12,6 +12,7 @@ use reconcile_core::object::ObjectKey;
 #[derive(Default)]
 struct State {
     settle: HashMap<ObjectKey, Timestamp>,
+    failing: HashMap<ObjectKey, Timestamp>,
     namespaces: HashSet<String>,
 }
 
@@ -34,6 +35,16 @@ impl Memory {
         }
     }
 
+    /// Notes that the repository fails at `now`; gives since when it does.
+    pub fn repository_fails(&self, app: &ObjectKey, now: Timestamp) -> Timestamp {
+        *self.0.lock().failing.entry(app.clone()).or_insert(now)
+    }
+
+    /// Notes that the repository could be read.
+    pub fn repository_works(&self, app: &ObjectKey) {
+        self.0.lock().failing.remove(app);
+    }
+
     /// True when the namespace was seen.
     pub fn knows_namespace(&self, name: &str) -> bool {
         self.0.lock().namespaces.contains(name)
@@ -51,6 +62,8 @@ impl Memory {
 
     /// Drops the notes about an application.
     pub fn forget(&self, app: &ObjectKey) {
-        self.0.lock().settle.remove(app);
+        let mut state = self.0.lock();
+        state.settle.remove(app);
+        state.failing.remove(app);
     }
 }

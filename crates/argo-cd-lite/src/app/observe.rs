@@ -251,7 +251,13 @@ async fn read_git(
         &source.tag_prefix,
     );
     let hard = observed.refresh == Some(Refresh::Hard);
-    observed.source = render(context, observed, &source, None, fresh, hard).await;
+    let wanted = Wanted {
+        source: &source,
+        revision: None,
+        fresh,
+        hard,
+    };
+    observed.source = render(context, observed, &wanted).await;
     // The operation may be pinned to another commit, or bring a source of its own.
     let Some(operation) = current_operation(observed) else {
         return Ok(());
@@ -276,45 +282,59 @@ async fn read_git(
     }
     let source = own_source.unwrap_or(source);
     let revision = (!revision.is_empty()).then_some(revision);
-    observed.sync_source =
-        Some(render(context, observed, &source, revision.as_deref(), None, hard).await);
+    let wanted = Wanted {
+        source: &source,
+        revision: revision.as_deref(),
+        fresh: None,
+        hard,
+    };
+    observed.sync_source = Some(render(context, observed, &wanted).await);
     Ok(())
 }
 
-/// The targets of `source` at `revision`, or at its own target revision.
-async fn render(
-    context: &Context,
-    observed: &mut Observed,
-    source: &ApplicationSource,
-    revision: Option<&str>,
+/// A source to render.
+struct Wanted<'a> {
+    source: &'a ApplicationSource,
+    /// A revision other than the source's own target revision.
+    revision: Option<&'a str>,
+    /// How old the refs may be.
     fresh: Option<Timestamp>,
+    /// Trust nothing that was rendered before.
     hard: bool,
-) -> SourceState {
-    match try_render(context, observed, source, revision, fresh, hard).await {
-        Ok(state) => state,
-        Err(failure) => {
-            let now = context.clock.now();
-            let since = failure.since.unwrap_or(now);
-            let age = now.as_second().saturating_sub(since.as_second());
-            let within =
-                age < i64::try_from(context.settings.repo_grace.as_secs()).unwrap_or(i64::MAX);
-            // Grace only keeps a status that there already is.
-            let grace = failure.transient
-                && within
-                && observed.status.sync.is_some()
-                && observed.refresh.is_none();
-            SourceState::Failed {
-                message: failure.message,
-                grace,
-            }
+}
+
+/// The targets of a source.
+async fn render(context: &Context, observed: &mut Observed, wanted: &Wanted<'_>) -> SourceState {
+    let failure = match try_render(context, observed, wanted).await {
+        Ok(state) => {
+            context.memory.repository_works(&observed.key);
+            return state;
         }
+        Err(failure) => failure,
+    };
+    let now = context.clock.now();
+    let lasts =
+        failure.transient && lasted(context, context.memory.repository_fails(&observed.key, now));
+    SourceState::Failed {
+        message: failure.message,
+        transient: failure.transient,
+        // Grace only keeps a status that there already is, and nobody asked for news.
+        grace: failure.transient
+            && !lasts
+            && observed.status.sync.is_some()
+            && observed.refresh.is_none(),
     }
+}
+
+/// True when something has failed since `since` for so long that it must be said.
+fn lasted(context: &Context, since: Timestamp) -> bool {
+    let age = context.clock.now().duration_since(since);
+    age >= SignedDuration::try_from(context.settings.repo_grace).unwrap_or(SignedDuration::MAX)
 }
 
 struct Failure {
     message: String,
     transient: bool,
-    since: Option<Timestamp>,
 }
 
 impl From<RepoError> for Failure {
@@ -322,7 +342,6 @@ impl From<RepoError> for Failure {
         Self {
             transient: error.is_transient(),
             message: format!("Failed to load target state: {error}"),
-            since: None,
         }
     }
 }
@@ -332,100 +351,82 @@ impl From<RenderError> for Failure {
         Self {
             transient: false,
             message: format!("Failed to load target state: failed to generate manifest: {error}"),
-            since: None,
         }
     }
+}
+
+/// The commit of a source.
+async fn find_commit(
+    context: &Context,
+    observed: &mut Observed,
+    wanted: &Wanted<'_>,
+) -> Result<Resolved, Failure> {
+    let url = wanted.source.repo_url.as_str();
+    if let Some(commit) = wanted.revision.filter(|text| text.len() == 40) {
+        return Ok(Resolved {
+            commit: commit.to_owned(),
+            reference: None,
+        });
+    }
+    let listed = context.repos.refs(url, wanted.fresh).await?;
+    if let Some((error, since)) = &listed.failing
+        && (observed.refresh.is_some() || lasted(context, *since))
+    {
+        // The cluster is still kept as the last known commit says; but a person should know.
+        observed.problems.push(Problem::remark(
+            "ComparisonError",
+            format!("the repository cannot be asked for news since {since:.0}: {error}"),
+        ));
+    }
+    let revision = wanted.revision.unwrap_or(&wanted.source.target_revision);
+    let prefix = &wanted.source.tag_prefix;
+    Ok(context
+        .repos
+        .resolve(url, &listed.refs, revision, prefix)
+        .await?)
 }
 
 async fn try_render(
     context: &Context,
     observed: &mut Observed,
-    source: &ApplicationSource,
-    revision: Option<&str>,
-    fresh: Option<Timestamp>,
-    hard: bool,
+    wanted: &Wanted<'_>,
 ) -> Result<SourceState, Failure> {
-    let url = source.repo_url.as_str();
-    let at = if let Some(commit) = revision.filter(|text| text.len() == 40) {
-        Resolved {
-            commit: commit.to_owned(),
-            reference: None,
-        }
-    } else {
-        let listed = context.repos.refs(url, fresh).await?;
-        if let Some((error, since)) = &listed.failing {
-            let age = context
-                .clock
-                .now()
-                .as_second()
-                .saturating_sub(since.as_second());
-            // The cluster is still kept as the last known commit says; but a person should know.
-            if observed.refresh.is_some()
-                || age
-                    >= context
-                        .settings
-                        .repo_grace
-                        .as_secs()
-                        .try_into()
-                        .unwrap_or(i64::MAX)
-            {
-                observed.problems.push(Problem::remark(
-                    "ComparisonError",
-                    format!("the repository cannot be asked for news since {since:.0}: {error}"),
-                ));
-            }
-        }
-        let revision = revision.unwrap_or(&source.target_revision);
-        context
-            .repos
-            .resolve(url, &listed.refs, revision, &source.tag_prefix)
-            .await?
-    };
-    let folder = context.repos.folder_id(url, &at, &source.path).await?;
+    let source = wanted.source;
+    let at = find_commit(context, observed, wanted).await?;
+    let repos = &context.repos;
+    let folder = repos.folder_id(&source.repo_url, &at, &source.path).await?;
     let placement = Placement {
         instance: observed.instance.clone(),
         namespace: observed.spec.destination.namespace.clone(),
     };
-    let key = RenderKey::new(
-        folder,
-        source.directory.clone(),
-        &placement,
-        context.discovery.generation(),
-    );
-    if hard {
+    let kinds = context.discovery.generation();
+    let key = RenderKey::new(folder, source.directory.clone(), &placement, kinds);
+    let commit = at.commit;
+    if wanted.hard {
         context.rendered.remove(&key);
     } else if let Some(set) = context.rendered.get(&key) {
-        return Ok(SourceState::Ready {
-            commit: at.commit,
-            set,
-        });
+        return Ok(SourceState::Ready { commit, set });
     }
     let filter = DirectoryFilter::new(source.directory.as_ref());
-    let wanted = filter.clone();
-    let files = context
-        .repos
+    let wants = filter.clone();
+    let files = repos
         .files(
-            url,
-            &at.commit,
+            &source.repo_url,
+            &commit,
             &source.path,
             filter.recurse(),
             MAX_MANIFEST_BYTES,
-            move |path| wanted.wants(path),
+            move |path| wants.wants(path),
         )
         .await?;
     let objects = objects(&files.files, &filter, source.directory.is_some())?;
-    let set = build(objects, &placement, |group, kind| {
-        context.discovery.scope(group, kind)
-    });
-    tracing::debug!(application = %observed.key, commit = %at.commit, objects = set.targets.len(), "rendered");
-    let set = Arc::new(set);
+    let scope = |group: &str, kind: &str| context.discovery.scope(group, kind);
+    let set = Arc::new(build(objects, &placement, scope));
+    tracing::debug!(application = %observed.key, %commit, objects = set.targets.len(), "rendered");
     if !files.leaves_folder {
         context.rendered.put(key, set.clone());
     }
-    Ok(SourceState::Ready {
-        commit: at.commit,
-        set,
-    })
+    Ok(SourceState::Ready { commit, set })
 }
 
 /// Reads the live objects and compares the targets with them.

@@ -78,7 +78,9 @@ pub enum SourceState {
     Failed {
         /// Why.
         message: String,
-        /// It may pass: keep the status of before and say nothing yet.
+        /// It may pass by itself.
+        transient: bool,
+        /// It has not lasted long: keep the status of before and say nothing yet.
         grace: bool,
     },
     /// The spec is wrong, so nobody asked.
@@ -97,6 +99,10 @@ impl SourceState {
 
 /// Everything that a plan may look at.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not a state"
+)]
 pub struct Observed {
     /// Namespace and name.
     pub key: ObjectKey,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     ObserveError, Observed, Problem, Refresh, SourceState,
-    apply::{Applied, Tasks},
+    apply::{After, Applied, Tasks},
     plan::{
         Action,
         compare::{Comparison, View, compare},
@@ -165,9 +165,11 @@ impl Writer<'_> {
             match applied {
                 Applied::Tasks(tasks) if !tasks.dry_run => {
                     for outcome in &tasks.outcomes {
-                        if let Some(live) = &outcome.live {
-                            let same = outcome.same && self.observed.sync_source.is_none();
-                            view.apply(&outcome.id, live.clone(), same);
+                        let same = outcome.same && self.observed.sync_source.is_none();
+                        match &outcome.after {
+                            After::Unknown => {}
+                            After::Gone => view.apply(&outcome.id, None, false),
+                            After::Is(live) => view.apply(&outcome.id, Some(live.clone()), same),
                         }
                     }
                 }
@@ -193,7 +195,7 @@ impl Writer<'_> {
         let mut rows = results(state).to_vec();
         for applied in applied {
             match applied {
-                Applied::Namespace(row) => rows.push(row.clone()),
+                Applied::Namespace(row) => rows.push((**row).clone()),
                 Applied::Objects(objects) => {
                     // Released or deleted hooks: what is gone already need not be waited for.
                     again |= objects.iter().any(|(_, live)| live.is_none());
@@ -394,6 +396,7 @@ impl Writer<'_> {
             SourceState::Failed {
                 message,
                 grace: false,
+                ..
             } => problems.push(Problem::comparison(message.clone())),
             SourceState::Failed { grace: true, .. } => return,
             _ => {}

@@ -1,4 +1,8 @@
 //! The cheap look and the outcome of a dry-run.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "json!() literals read better in place"
+)]
 
 use serde_json::{Value, json};
 

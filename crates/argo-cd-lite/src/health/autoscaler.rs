@@ -1,4 +1,4 @@
-//! HorizontalPodAutoscaler, whose `v1` form keeps its conditions in an annotation.
+//! `HorizontalPodAutoscaler`, whose `v1` form keeps its conditions in an annotation.
 
 use kube::api::ObjectMeta;
 use serde_json::Value;

@@ -8,14 +8,14 @@ use super::*;
 fn health(kind: &str, body: &Value) -> Option<(Code, String)> {
     let (api, kind) = kind.rsplit_once('/').unwrap_or(("v1", kind));
     let (group, version) = api.rsplit_once('/').unwrap_or(("", api));
-    let metadata: ObjectMeta = body
-        .get("metadata")
-        .map(|metadata| serde_json::from_value(metadata.clone()).expect("metadata"))
-        .unwrap_or_else(|| ObjectMeta {
+    let metadata: ObjectMeta = body.get("metadata").map_or_else(
+        || ObjectMeta {
             name: Some("x".into()),
             generation: Some(1),
             ..ObjectMeta::default()
-        });
+        },
+        |metadata| serde_json::from_value(metadata.clone()).expect("metadata"),
+    );
     assess(group, version, kind, &metadata, body)
         .map(|health| (health.code, health.text().to_owned()))
 }

@@ -13,7 +13,10 @@ pub(super) fn parse(path: &str, content: &[u8]) -> Result<Vec<Value>, String> {
         return Ok(Vec::new());
     }
     let mut objects = Vec::new();
-    if path.ends_with(".json") {
+    if path
+        .rsplit_once('.')
+        .is_some_and(|(_, kind)| kind == "json")
+    {
         let object: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         if !object.is_object() {
             return Err("a JSON file must hold exactly one object".to_owned());

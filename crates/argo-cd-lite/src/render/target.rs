@@ -111,15 +111,12 @@ pub fn build(
             set.targets.push(target);
             continue;
         }
-        match at.get(&target.id) {
-            Some(index) => {
-                set.repeated.push(target.id.clone());
-                set.targets[*index] = target;
-            }
-            None => {
-                at.insert(target.id.clone(), set.targets.len());
-                set.targets.push(target);
-            }
+        if let Some(index) = at.get(&target.id) {
+            set.repeated.push(target.id.clone());
+            set.targets[*index] = target;
+        } else {
+            at.insert(target.id.clone(), set.targets.len());
+            set.targets.push(target);
         }
     }
     set.unsupported.sort();

@@ -1,4 +1,8 @@
 //! Files to targets.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "json!() literals read better in place"
+)]
 
 use serde_json::json;
 

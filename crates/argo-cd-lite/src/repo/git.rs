@@ -13,6 +13,7 @@ use gix::{
     protocol::handshake::Ref,
     remote::{Direction, fetch::Shallow},
 };
+use parking_lot::RwLock;
 use thiserror::Error;
 
 use super::{Credential, RefList, url::redact};
@@ -83,36 +84,42 @@ pub struct CommitFiles {
     pub leaves_folder: bool,
 }
 
+/// Packs after which a store is made anew. Each fetch leaves one, each open pack costs address space and
+/// a slot of the object database, and without history there is nothing worth keeping but the newest.
+const MAX_PACKS: usize = 24;
+
 /// A bare repository on disk that follows one remote.
 pub struct Store {
     url: String,
-    repository: ThreadSafeRepository,
+    path: PathBuf,
+    repository: RwLock<ThreadSafeRepository>,
 }
 
 impl Store {
     /// Opens the store at `path`, or makes it.
     pub fn open(path: &Path, url: &str) -> Result<Self, GitError> {
-        let options = || {
-            gix::open::Options::isolated()
-                .with(gix::sec::Trust::Full)
-                // Small deltas of folders; the default cache would cost more memory than it saves.
-                .config_overrides([
-                    "core.deltaBaseCacheLimit=1m",
-                    "gitoxide.objects.cacheLimit=0",
-                ])
-        };
-        let repository = match ThreadSafeRepository::open_opts(path, options()) {
-            Ok(repository) => repository,
-            Err(_) => {
-                clear(path)?;
-                gix::init_bare(path).map_err(|error| store(&error))?;
-                ThreadSafeRepository::open_opts(path, options()).map_err(|error| store(&error))?
-            }
+        let repository = match open_bare(path) {
+            Ok(repository) if packs(path) < MAX_PACKS => repository,
+            _ => create(path)?,
         };
         Ok(Self {
             url: url.to_owned(),
-            repository,
+            path: path.to_owned(),
+            repository: RwLock::new(repository),
         })
+    }
+
+    /// Makes the store anew when it has become worn. Readers that are at work keep what they have open.
+    fn renew(&self) -> Result<(), GitError> {
+        if packs(&self.path) >= MAX_PACKS {
+            tracing::debug!(path = %self.path.display(), "the store is made anew");
+            *self.repository.write() = create(&self.path)?;
+        }
+        Ok(())
+    }
+
+    fn open_repository(&self) -> gix::Repository {
+        self.repository.read().to_thread_local()
     }
 
     /// Asks the remote for its refs.
@@ -163,13 +170,13 @@ impl Store {
 
     /// True when the commit and its tree are here.
     pub fn has(&self, commit: &str) -> bool {
-        let repository = self.repository.to_thread_local();
+        let repository = self.open_repository();
         tree_of(&repository, commit).is_ok()
     }
 
     /// The full id of the only commit here that begins with `prefix`.
     pub fn expand(&self, prefix: &str) -> Option<String> {
-        let repository = self.repository.to_thread_local();
+        let repository = self.open_repository();
         let id = repository.rev_parse_single(BStr::new(prefix)).ok()?;
         id.object()
             .ok()?
@@ -186,6 +193,7 @@ impl Store {
         credential: Option<&Credential>,
         interrupt: &AtomicBool,
     ) -> Result<(), GitError> {
+        self.renew()?;
         let mut repository = self.local(credential)?;
         repository
             .committer_or_set_generic_fallback()
@@ -217,7 +225,7 @@ impl Store {
 
     /// Id of the folder `path` at `commit`.
     pub fn folder_id(&self, commit: &str, path: &str) -> Result<String, GitError> {
-        let repository = self.repository.to_thread_local();
+        let repository = self.open_repository();
         folder(&repository, commit, path).map(|tree| tree.id.to_string())
     }
 
@@ -231,7 +239,7 @@ impl Store {
         limit: usize,
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<CommitFiles, GitError> {
-        let repository = self.repository.to_thread_local();
+        let repository = self.open_repository();
         let tree = folder(&repository, commit, path)?;
         let root = tree_of(&repository, commit)?;
         let mut walk = Walk {
@@ -249,7 +257,7 @@ impl Store {
     }
 
     fn local(&self, credential: Option<&Credential>) -> Result<gix::Repository, GitError> {
-        let mut repository = self.repository.to_thread_local();
+        let mut repository = self.open_repository();
         if credential.is_some_and(|credential| credential.insecure) {
             let mut config = repository.config_snapshot_mut();
             config
@@ -271,6 +279,33 @@ impl Store {
             .with_refspecs(specs.iter().copied(), Direction::Fetch)
             .map_err(|error| remote(&error))
     }
+}
+
+fn open_bare(path: &Path) -> Result<ThreadSafeRepository, GitError> {
+    let options = gix::open::Options::isolated()
+        .with(gix::sec::Trust::Full)
+        // Small deltas of folders; the default cache would cost more memory than it saves.
+        .config_overrides([
+            "core.deltaBaseCacheLimit=1m",
+            "gitoxide.objects.cacheLimit=0",
+        ]);
+    ThreadSafeRepository::open_opts(path, options).map_err(|error| store(&error))
+}
+
+fn create(path: &Path) -> Result<ThreadSafeRepository, GitError> {
+    clear(path)?;
+    gix::init_bare(path).map_err(|error| store(&error))?;
+    open_bare(path)
+}
+
+fn packs(path: &Path) -> usize {
+    let entries = std::fs::read_dir(path.join("objects/pack"));
+    entries.map_or(0, |entries| {
+        entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().extension().is_some_and(|kind| kind == "pack"))
+            .count()
+    })
 }
 
 /// A store that another version or a crash left unusable is made anew; it is only a cache.
@@ -344,8 +379,11 @@ fn clean(path: &str) -> Result<PathBuf, GitError> {
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." if parts.pop().is_none() => return Err(GitError::Escapes(path.to_owned())),
-            ".." => {}
+            ".." => {
+                if parts.pop().is_none() {
+                    return Err(GitError::Escapes(path.to_owned()));
+                }
+            }
             part => parts.push(part),
         }
     }

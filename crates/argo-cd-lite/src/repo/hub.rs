@@ -104,13 +104,24 @@ pub(super) struct Repo {
     store: OnceCell<Arc<Store>>,
     state: RwLock<State>,
     /// One conversation with the server at a time; others wait for its result.
-    gate: tokio::sync::Mutex<()>,
+    /// It is held until the conversation really ends, even when nobody waits for it any more: a server
+    /// that never answers must not occupy one thread after another.
+    gate: Arc<tokio::sync::Mutex<()>>,
     uses: Mutex<HashMap<ObjectKey, Use>>,
     /// When the poll is due; `None` asks for one at once.
     pub(super) due: Mutex<Option<Timestamp>>,
 }
 
 type Moved = dyn Fn(ObjectKey) + Send + Sync;
+
+type Turn = tokio::sync::OwnedMutexGuard<()>;
+
+/// The right to talk to a repository's server. Late when the conversation before does not end.
+async fn turn(repo: &Repo, deadline: Duration) -> Result<Turn, RepoError> {
+    tokio::time::timeout(deadline, repo.gate.clone().lock_owned())
+        .await
+        .map_err(|_| RepoError::Late(deadline))
+}
 
 /// All repositories in use. Cloning shares them.
 #[derive(Clone)]
@@ -179,7 +190,7 @@ impl RepoHub {
                     url: url.trim().to_owned(),
                     store: OnceCell::new(),
                     state: RwLock::default(),
-                    gate: tokio::sync::Mutex::default(),
+                    gate: Arc::default(),
                     uses: Mutex::default(),
                     // Its first application lists the refs; the poll comes an interval later.
                     due: Mutex::new(Some(super::poll::later(
@@ -236,13 +247,13 @@ impl RepoHub {
         if let Some(known) = self.known(repo, fresh) {
             return known;
         }
-        let _turn = repo.gate.lock().await;
+        let turn = turn(repo, LIST_DEADLINE).await?;
         // Whoever had the gate before may have done the work.
         if let Some(known) = self.known(repo, fresh) {
             return known;
         }
         let asked = self.0.clock.now();
-        let listed = self.list(repo).await;
+        let (listed, turn) = self.list(repo, turn).await;
         self.0.metrics.listed(&repo.url, listed.is_ok());
         let old = {
             let mut state = repo.state.write();
@@ -265,6 +276,7 @@ impl RepoHub {
                 }
             }
         };
+        drop(turn);
         if let Some(old) = old {
             self.tell(repo, &old);
         }
@@ -358,8 +370,11 @@ impl RepoHub {
         };
         let mut found = self.blocking(LIST_DEADLINE, find.clone()).await?;
         if found.is_none() {
-            let _turn = repo.gate.lock().await;
-            self.fetch(&repo, &store, "refs/heads/*", true).await?;
+            let turn = turn(&repo, FETCH_DEADLINE).await?;
+            drop(
+                self.fetch(&repo, &store, "refs/heads/*", true, turn)
+                    .await?,
+            );
             found = self.blocking(LIST_DEADLINE, find).await?;
         }
         let commit = found.ok_or_else(|| RevisionError::Short(short.to_owned()))?;
@@ -413,17 +428,18 @@ impl RepoHub {
         if store.has(&at.commit) {
             return Ok(());
         }
-        let _turn = repo.gate.lock().await;
+        let mut turn = turn(repo, FETCH_DEADLINE).await?;
         if store.has(&at.commit) {
             return Ok(());
         }
         // The ref may have moved on since it was listed; then the commit itself is asked for.
         if let Some(reference) = at.reference.as_deref().filter(|name| *name != "HEAD") {
-            self.fetch(repo, store, reference, false).await?;
+            turn = self.fetch(repo, store, reference, false, turn).await?;
         }
         if !store.has(&at.commit) {
-            self.fetch(repo, store, &at.commit, false).await?;
+            turn = self.fetch(repo, store, &at.commit, false, turn).await?;
         }
+        drop(turn);
         if store.has(&at.commit) {
             return Ok(());
         }
@@ -436,31 +452,47 @@ impl RepoHub {
         store: &Arc<Store>,
         source: &str,
         deep: bool,
-    ) -> Result<(), RepoError> {
+        turn: Turn,
+    ) -> Result<Turn, RepoError> {
         let credential = self.credential(&repo.url)?;
         let (store, source) = (store.clone(), source.to_owned());
         let interrupt = Arc::new(AtomicBool::new(false));
         let flag = interrupt.clone();
         let fetched = self
             .blocking(FETCH_DEADLINE, move || {
-                store.fetch(&source, deep, credential.as_ref(), &flag)
+                (store.fetch(&source, deep, credential.as_ref(), &flag), turn)
             })
             .await;
         if fetched.is_err() {
             interrupt.store(true, Ordering::SeqCst);
         }
-        self.0
-            .metrics
-            .fetched(&repo.url, matches!(fetched, Ok(Ok(()))));
-        Ok(fetched??)
+        let fine = matches!(fetched, Ok((Ok(()), _)));
+        self.0.metrics.fetched(&repo.url, fine);
+        let (result, turn) = fetched?;
+        result?;
+        Ok(turn)
     }
 
-    async fn list(&self, repo: &Arc<Repo>) -> Result<RefList, RepoError> {
-        let store = self.store(repo).await?;
-        let credential = self.credential(&repo.url)?;
-        Ok(self
-            .blocking(LIST_DEADLINE, move || store.list_refs(credential.as_ref()))
-            .await??)
+    async fn list(
+        &self,
+        repo: &Arc<Repo>,
+        turn: Turn,
+    ) -> (Result<RefList, RepoError>, Option<Turn>) {
+        let ready = match self.store(repo).await {
+            Ok(store) => self
+                .credential(&repo.url)
+                .map(|credential| (store, credential)),
+            Err(error) => Err(error),
+        };
+        let (store, credential) = match ready {
+            Ok(ready) => ready,
+            Err(error) => return (Err(error), Some(turn)),
+        };
+        let call = move || (store.list_refs(credential.as_ref()), turn);
+        match self.blocking(LIST_DEADLINE, call).await {
+            Ok((list, turn)) => (list.map_err(RepoError::from), Some(turn)),
+            Err(error) => (Err(error), None),
+        }
     }
 
     fn credential(&self, url: &str) -> Result<Option<super::Credential>, RepoError> {

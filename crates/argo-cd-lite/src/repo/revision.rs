@@ -61,9 +61,15 @@ pub fn resolve(
             .head
             .clone()
             .ok_or_else(|| RevisionError::Unknown("HEAD".to_owned()))?;
+        // A branch can be fetched from any server; a bare commit only from those that allow it.
+        let branch = refs
+            .refs
+            .iter()
+            .find(|(name, tip)| **tip == commit && name.starts_with("refs/heads/"))
+            .map(|(name, _)| name.clone());
         return Ok(Resolved {
             commit,
-            reference: Some("HEAD".to_owned()),
+            reference: branch,
         });
     }
     if let Some(constraint) = Constraint::parse(revision) {

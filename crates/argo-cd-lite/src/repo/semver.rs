@@ -170,7 +170,7 @@ fn parse_one(word: &str, bounds: &mut Vec<Bound>) -> Option<()> {
             bounds.push(at_least(low));
         }
         "~" | "~>" => {
-            bounds.push(below(next(&low, if given == 1 { 0 } else { 1 })));
+            bounds.push(below(next(&low, usize::from(given != 1))));
             bounds.push(at_least(low));
         }
         "" | "=" if given == 3 => bounds.push(Bound::Exactly(low)),

@@ -301,3 +301,25 @@ fn credentials_are_found_by_url_and_by_prefix() {
     assert_eq!(password("https://elsewhere/x"), None);
     assert!(!format!("{:?}", credentials.find("https://git/org/x")).contains("password: \""));
 }
+
+#[tokio::test]
+async fn a_store_lives_through_more_commits_than_it_keeps_packs() {
+    let origin = Origin::new();
+    let stores = tempfile::tempdir().expect("a folder");
+    let (hub, _) = hub(stores.path());
+    let url = origin.url();
+    for number in 0..40 {
+        let commit = origin
+            .write("app/a.yaml", &number.to_string())
+            .commit("next");
+        let refs = hub
+            .refs(&url, Some(Clock::system().now()))
+            .await
+            .expect("refs")
+            .refs;
+        let at = resolve(&refs, "main", "").expect("main");
+        assert_eq!(at.commit, commit);
+        let files = read(&hub, &url, &at, "app").await.expect("files");
+        assert_eq!(files[0].1, number.to_string());
+    }
+}

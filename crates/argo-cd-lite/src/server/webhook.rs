@@ -101,14 +101,12 @@ async fn receive(
         return (StatusCode::BAD_REQUEST, "the payload names no repository");
     }
     shared.depth.inc();
-    match shared.queue.try_send(urls) {
-        Ok(()) => (StatusCode::OK, "ok"),
-        Err(_) => {
-            shared.depth.dec();
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Queue is full, discarding webhook payload",
-            )
-        }
+    if shared.queue.try_send(urls).is_ok() {
+        return (StatusCode::OK, "ok");
     }
+    shared.depth.dec();
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Queue is full, discarding webhook payload",
+    )
 }

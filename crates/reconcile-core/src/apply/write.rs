@@ -144,8 +144,19 @@ pub async fn server_side(
         dry_run,
         ..PatchParams::default()
     };
+    apply_with(client, resource, key, object, &params).await
+}
+
+/// Server-side apply with all parameters, for callers that care about field validation.
+pub async fn apply_with(
+    client: &Client,
+    resource: &ApiResource,
+    key: &ObjectKey,
+    object: &Value,
+    params: &PatchParams,
+) -> Result<DynamicObject, ApplyError> {
     api(client, resource, key)
-        .patch(&key.name, &params, &Patch::Apply(object))
+        .patch(&key.name, params, &Patch::Apply(object))
         .await
         .map_err(|error| ApplyError::new("apply", &resource.kind, key, error))
 }

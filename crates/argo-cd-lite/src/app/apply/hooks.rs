@@ -32,17 +32,17 @@ pub(super) async fn settle(
 }
 
 async fn settle_one(context: &Context, hook: &HookObject) -> Result<Now, ObserveError> {
-    let gone = |context: &Context| {
+    let gone = || {
         context.live.deleted(&hook.id, &hook.uid);
-        Ok((hook.id.clone(), None))
+        (hook.id.clone(), None)
     };
     let Some(served) = context.discovery.preferred(&hook.id.kind) else {
-        return gone(context);
+        return Ok(gone());
     };
     let key = hook.id.key();
     if hook.finalizer {
         let Some(object) = get(&context.client, &served.resource, &key).await? else {
-            return gone(context);
+            return Ok(gone());
         };
         if object.metadata.uid.as_deref() != Some(hook.uid.as_str()) {
             return Ok((
@@ -65,8 +65,8 @@ async fn settle_one(context: &Context, hook: &HookObject) -> Result<Now, Observe
             )
             .await?;
             match written {
-                None => return gone(context),
-                Some(_) if being_deleted && present.len() == 1 => return gone(context),
+                None => return Ok(gone()),
+                Some(_) if being_deleted && present.len() == 1 => return Ok(gone()),
                 Some(object) => drop(context.live.written(&hook.id.kind, &object)),
             }
         }
@@ -82,7 +82,7 @@ async fn settle_one(context: &Context, hook: &HookObject) -> Result<Now, Observe
         )
         .await?;
         if deleted == Deleted::Gone {
-            return gone(context);
+            return Ok(gone());
         }
     }
     Ok((hook.id.clone(), context.live.get(&hook.id)))

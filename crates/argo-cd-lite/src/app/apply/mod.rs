@@ -21,7 +21,7 @@ pub enum Applied {
     /// Objects as they are now; `None` for those that are gone.
     Objects(Vec<(ResourceId, Option<Arc<Live>>)>),
     /// Result of a namespace.
-    Namespace(ResourceResult),
+    Namespace(Box<ResourceResult>),
     /// Nothing to tell.
     Done,
 }
@@ -44,10 +44,21 @@ pub struct Outcome {
     pub id: ResourceId,
     /// The row for the operation's result.
     pub row: ResourceResult,
-    /// The object as it is now, when that is known.
-    pub live: Option<Option<Arc<Live>>>,
+    /// The object as it is now.
+    pub after: After,
     /// The object is now what Git says.
     pub same: bool,
+}
+
+/// What is known of an object after a task.
+#[derive(Clone, Debug)]
+pub enum After {
+    /// Nothing new.
+    Unknown,
+    /// It is not there any more.
+    Gone,
+    /// It is like this.
+    Is(Arc<Live>),
 }
 
 /// Carries out one action.
@@ -60,7 +71,7 @@ pub(super) async fn apply(
         Action::EnsureNamespace { name, metadata } => {
             namespace::ensure(context, name, metadata.as_ref())
                 .await
-                .map(Applied::Namespace)
+                .map(|row| Applied::Namespace(Box::new(row)))
         }
         Action::Run(run) => tasks::run(context, observed, run).await.map(Applied::Tasks),
         Action::Hooks(list) => hooks::settle(context, list).await.map(Applied::Objects),

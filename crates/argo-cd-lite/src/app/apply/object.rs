@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::api::{DynamicObject, PropagationPolicy};
+use kube::api::{DynamicObject, PatchParams, PropagationPolicy, ValidationDirective};
 use reconcile_core::{
-    apply::{ApplyError, Deleted, create, delete, get, merge_patch, server_side},
+    apply::{ApplyError, Deleted, apply_with, create, delete, get, merge_patch},
     reconcile::{Classify, ErrorClass},
 };
 use serde_json::{Value, json};
@@ -19,10 +19,16 @@ use crate::{
 };
 
 /// How objects are applied in this sync.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a sync option of its own"
+)]
 pub(super) struct Mode {
     pub(super) replace: bool,
     pub(super) force: bool,
     pub(super) respect_ignored: bool,
+    /// Refuse unknown fields.
+    pub(super) validate: bool,
     /// Take over fields that client-side apply wrote.
     pub(super) take_over: bool,
     pub(super) propagation: PropagationPolicy,
@@ -79,6 +85,10 @@ pub(super) fn manifest(task: &Task, target: &Target, operation: &str) -> Value {
 }
 
 /// The text of a refusal by the API server; other failures are errors of the pass.
+#[expect(
+    clippy::result_large_err,
+    reason = "the error of the pass, which is moved once"
+)]
 pub(super) fn refusal(error: ApplyError) -> Result<String, ObserveError> {
     match (error.class(), error.code()) {
         (ErrorClass::Fenced, _) | (_, None) => Err(error.into()),
@@ -101,23 +111,43 @@ fn unserved(task: &Task) -> String {
     )
 }
 
+/// Force, because what Git says wins; unknown fields are refused unless validation is off.
+fn parameters(validate: bool) -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        force: true,
+        field_validation: Some(if validate {
+            ValidationDirective::Strict
+        } else {
+            ValidationDirective::Ignore
+        }),
+        ..PatchParams::default()
+    }
+}
+
+/// True unless the application or the object says `Validate=false`.
+pub(super) fn validates(mode: &Mode, task: &Task) -> bool {
+    mode.validate && !task.marks.options.has("Validate=false")
+}
+
 /// Tries without effect. The inner error is a refusal.
 pub(super) async fn rehearse(
     context: &Context,
     task: &Task,
     manifest: &Value,
+    validate: bool,
 ) -> Result<Result<String, String>, ObserveError> {
     let Some(served) = served(context, task).await? else {
         return Ok(Err(unserved(task)));
     };
-    let tried = server_side(
+    let mut params = parameters(validate);
+    params.dry_run = true;
+    let tried = apply_with(
         &context.client,
         &served.resource,
         &task.id.key(),
         manifest,
-        FIELD_MANAGER,
-        true,
-        true,
+        &params,
     )
     .await;
     match tried {
@@ -134,10 +164,6 @@ pub(super) async fn rehearse(
 }
 
 /// Applies. Gives the object as it is now and a message; the inner error is a refusal.
-#[expect(
-    clippy::type_complexity,
-    reason = "two levels of failure, used in one place"
-)]
 pub(super) async fn apply(
     context: &Context,
     task: &Task,
@@ -164,9 +190,18 @@ pub(super) async fn apply(
             keep_live(&mut manifest, &live, pointer);
         }
     }
-    let written = if task.is_hook() || (!replace && !force) {
+    let written = if task.is_hook() || !replace {
         let migrate = mode.take_over && task.live.is_some();
-        apply_and_take_over(context, &served, &task.id, &manifest, migrate).await
+        let validate = validates(mode, task);
+        let applied =
+            apply_and_take_over(context, &served, &task.id, &manifest, migrate, validate).await;
+        match applied {
+            // Forced: what cannot be changed is made anew.
+            Err(error) if force && !task.is_hook() && error.code() == Some(422) => {
+                replace_object(context, task, &served, &manifest, None, true).await
+            }
+            other => other,
+        }
     } else {
         replace_object(context, task, &served, &manifest, current.as_ref(), force).await
     };
@@ -202,19 +237,11 @@ async fn apply_and_take_over(
     id: &ResourceId,
     manifest: &Value,
     migrate: bool,
+    validate: bool,
 ) -> Result<DynamicObject, ApplyError> {
     let key = id.key();
-    let apply = || {
-        server_side(
-            &context.client,
-            &served.resource,
-            &key,
-            manifest,
-            FIELD_MANAGER,
-            true,
-            false,
-        )
-    };
+    let params = parameters(validate);
+    let apply = || apply_with(&context.client, &served.resource, &key, manifest, &params);
     let object = apply().await?;
     let managers = migrate
         .then(|| {
@@ -299,16 +326,8 @@ async fn replace_object(
         )
         .await;
     } else if task.live.is_some() {
-        return server_side(
-            &context.client,
-            &served.resource,
-            &key,
-            manifest,
-            FIELD_MANAGER,
-            true,
-            false,
-        )
-        .await;
+        let params = parameters(true);
+        return apply_with(&context.client, &served.resource, &key, manifest, &params).await;
     }
     let object: DynamicObject = serde_json::from_value(manifest.clone())
         .unwrap_or_else(|_| DynamicObject::new(&key.name, &served.resource));
@@ -332,7 +351,7 @@ async fn await_gone(
     for _ in 0..looks {
         match get(&context.client, &served.resource, &id.key()).await? {
             Some(object) if object.metadata.uid.as_deref() == Some(uid) => {
-                tokio::time::sleep(LOOK).await
+                tokio::time::sleep(LOOK).await;
             }
             _ => return Ok(()),
         }

@@ -9,7 +9,7 @@ use reconcile_core::apply::{Deleted, delete};
 
 use super::{
     super::{Context, ObserveError, Observed, plan::Run},
-    Outcome, Tasks,
+    After, Outcome, Tasks,
     object::{self, Mode},
 };
 use crate::{
@@ -104,6 +104,7 @@ fn mode(run: &Run) -> Mode {
         replace: run.options.has("Replace=true"),
         force: run.force || run.options.has("Force=true"),
         respect_ignored: run.options.has("RespectIgnoreDifferences=true"),
+        validate: !run.options.has("Validate=false"),
         take_over: !run.options.has("ClientSideApplyMigration=false"),
         propagation: match run.options.value("PrunePropagationPolicy") {
             Some("background") => PropagationPolicy::Background,
@@ -169,7 +170,10 @@ impl Work<'_> {
             Some(index) => {
                 let manifest =
                     object::manifest(task, &self.set.targets[index], &self.run.operation);
-                object::rehearse(self.context, task, &manifest).await?
+                {
+                    let validate = object::validates(&self.mode, task);
+                    object::rehearse(self.context, task, &manifest, validate).await?
+                }
             }
         };
         match what {
@@ -183,7 +187,7 @@ impl Work<'_> {
         Ok(Outcome {
             id: task.id.clone(),
             row,
-            live: None,
+            after: After::Unknown,
             same: false,
         })
     }
@@ -198,7 +202,7 @@ impl Work<'_> {
                 Ok(Outcome {
                     id: task.id.clone(),
                     row,
-                    live: None,
+                    after: After::Unknown,
                     same: true,
                 })
             }
@@ -210,7 +214,7 @@ impl Work<'_> {
                 Ok(Outcome {
                     id: task.id.clone(),
                     row,
-                    live: None,
+                    after: After::Unknown,
                     same: false,
                 })
             }
@@ -231,7 +235,7 @@ impl Work<'_> {
                 return Ok(Outcome {
                     id: task.id.clone(),
                     row,
-                    live: None,
+                    after: After::Unknown,
                     same: false,
                 });
             }
@@ -247,7 +251,7 @@ impl Work<'_> {
         Ok(Outcome {
             id: task.id.clone(),
             row,
-            live: live.map(Some),
+            after: live.map_or(After::Unknown, After::Is),
             same: !task.is_hook(),
         })
     }
@@ -259,7 +263,7 @@ impl Work<'_> {
             return Ok(Outcome {
                 id: task.id.clone(),
                 row,
-                live: Some(None),
+                after: After::Gone,
                 same: false,
             });
         };
@@ -269,7 +273,7 @@ impl Work<'_> {
             return Ok(Outcome {
                 id: task.id.clone(),
                 row,
-                live: None,
+                after: After::Unknown,
                 same: false,
             });
         }
@@ -281,7 +285,7 @@ impl Work<'_> {
             return Ok(Outcome {
                 id: task.id.clone(),
                 row,
-                live: None,
+                after: After::Unknown,
                 same: false,
             });
         };
@@ -293,22 +297,22 @@ impl Work<'_> {
             self.mode.propagation.clone(),
         )
         .await;
-        let live = match deleted {
+        let after = match deleted {
             Ok(Deleted::Gone) => {
                 self.context.live.deleted(&task.id, &live.uid);
                 row.hook_phase = Some(Phase::Succeeded);
-                Some(None)
+                After::Gone
             }
-            Ok(Deleted::Pending) => None,
+            Ok(Deleted::Pending) => After::Unknown,
             Err(error) => {
                 fail(&mut row, object::refusal(error)?);
-                None
+                After::Unknown
             }
         };
         Ok(Outcome {
             id: task.id.clone(),
             row,
-            live,
+            after,
             same: false,
         })
     }

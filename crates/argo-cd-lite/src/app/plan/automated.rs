@@ -65,66 +65,63 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> V
             format!("Skipping sync attempt to {commit}: auto-sync will wipe out all resources"),
         ));
     }
-    let mut sync = SyncOperation {
-        revision: commit.to_owned(),
-        prune,
-        sync_options: observed
-            .spec
-            .sync_policy
-            .as_ref()
-            .map(|policy| policy.sync_options.clone())
-            .unwrap_or_default(),
-        ..SyncOperation::default()
-    };
     match attempted(observed, commit) {
-        None => {}
+        None => Verdict::Sync(Box::new(request(observed, commit, prune, 0, Vec::new()))),
         Some((Phase::Succeeded, ..)) if !heal => {
-            return Verdict::No("this revision was synced already, and self-healing is off");
+            Verdict::No("this revision was synced already, and self-healing is off")
         }
         Some((Phase::Succeeded, finished, attempts)) => {
-            let attempts = if now.as_second() - finished.as_second() > HEAL_CALM {
-                0
-            } else {
-                attempts
-            };
+            let calm = now.as_second() - finished.as_second() > HEAL_CALM;
+            let attempts = if calm { 0 } else { attempts };
             let due = heal_due(finished, attempts);
             if now < due {
                 return Verdict::Later(due);
             }
-            sync.auto_heal_attempts_count = attempts + 1;
-            sync.resources = out_of_sync(comparison, prune);
+            let resources = out_of_sync(comparison, prune);
+            let operation = request(observed, commit, prune, attempts + 1, resources);
+            Verdict::Sync(Box::new(operation))
         }
         Some(_) => {
-            let message = observed
-                .status
-                .operation_state
-                .as_ref()
+            let state = observed.status.operation_state.as_ref();
+            let message = state
                 .map(|state| state.message.as_str())
                 .unwrap_or_default();
-            return Verdict::Refuse(Problem::remark(
+            Verdict::Refuse(Problem::remark(
                 "SyncError",
                 format!("Failed last sync attempt to {commit}: {message}"),
-            ));
+            ))
         }
     }
-    let retry = observed
-        .spec
-        .sync_policy
-        .as_ref()
-        .and_then(|policy| policy.retry.clone())
-        .unwrap_or(RetryStrategy {
-            limit: DEFAULT_RETRIES,
-            ..RetryStrategy::default()
-        });
-    Verdict::Sync(Box::new(Operation {
-        sync: Some(sync),
+}
+
+/// The operation to start.
+fn request(
+    observed: &Observed,
+    commit: &str,
+    prune: bool,
+    attempts: i64,
+    resources: Vec<ResourceRef>,
+) -> Operation {
+    let policy = observed.spec.sync_policy.clone().unwrap_or_default();
+    Operation {
+        sync: Some(SyncOperation {
+            revision: commit.to_owned(),
+            prune,
+            sync_options: policy.sync_options,
+            auto_heal_attempts_count: attempts,
+            resources,
+            ..SyncOperation::default()
+        }),
         initiated_by: InitiatedBy {
             automated: true,
             ..InitiatedBy::default()
         },
-        retry,
+        retry: policy.retry.unwrap_or(RetryStrategy {
+            limit: DEFAULT_RETRIES,
+            ..RetryStrategy::default()
+        }),
         ..Operation::default()
-    }))
+    }
 }
 
 /// Phase, end and self-heal attempts of the last operation, when it was about this commit and source.

@@ -20,7 +20,8 @@ use crate::{
     sync::{
         SyncOptions,
         plan::{
-            Advance, BuildInput, Step, Task, TaskKind, advance, build, join_reasons, terminate,
+            Advance, BuildInput, RunStep, Step, Task, TaskKind, advance, build, join_reasons,
+            terminate,
         },
     },
 };
@@ -266,7 +267,7 @@ fn tasks_of(observed: &Observed, state: &OperationState) -> Result<Sync, (String
     let source = observed.sync_source.as_ref().unwrap_or(&observed.source);
     let (commit, set): (&str, &Arc<TargetSet>) = match source {
         SourceState::Ready { commit, set } => (commit, set),
-        SourceState::Failed { message, grace } => return Err((message.clone(), *grace)),
+        SourceState::Failed { message, grace, .. } => return Err((message.clone(), *grace)),
         SourceState::NotAsked => {
             let reasons: Vec<&str> = observed
                 .problems
@@ -306,6 +307,7 @@ fn tasks_of(observed: &Observed, state: &OperationState) -> Result<Sync, (String
 }
 
 /// Takes the operation one step further.
+#[expect(clippy::too_many_lines, reason = "one step told from top to bottom")]
 fn step(
     observed: &Observed,
     mut state: OperationState,
@@ -340,21 +342,27 @@ fn step(
         return course;
     }
     if request.dry_run {
-        return act(state, fresh, rehearsal(&request, sync));
+        return Course::Act {
+            actions: vec![rehearsal(&request, sync)],
+            state: Box::new(state),
+            fresh,
+            last: true,
+        };
     }
-    let mark = operation_mark(&state);
-    let decided = advance(&sync.tasks, results(&state), &mark);
     let staged = sync.tasks.iter().any(Task::is_hook) || !is_one_stage(&sync.tasks);
     if fresh && staged {
         // Hooks must find their operation written down after a crash, or they would run twice.
         decision.notes.push("the operation begins".to_owned());
         return Course::Begin(Box::new(state));
     }
+    let mark = operation_mark(&state);
+    let decided = advance(&sync.tasks, results(&state), &mark);
     set_results(&mut state, decided.results);
     let mut actions = Vec::new();
     if !decided.release.is_empty() {
         actions.push(Action::Hooks(decided.release));
     }
+    let mut last = false;
     match decided.step {
         Step::Wait(message) => {
             decision.notes.push(message.clone());
@@ -362,58 +370,24 @@ fn step(
             if actions.is_empty() {
                 return Course::Hold(Box::new(state));
             }
-            Course::Act {
-                state: Box::new(state),
-                actions,
-                fresh,
-                last: false,
-            }
         }
         Step::Replace(hooks) => {
-            decision
-                .notes
-                .push("earlier hooks are deleted before they run again".to_owned());
+            let note = "earlier hooks are deleted before they run again";
+            decision.notes.push(note.to_owned());
             actions.push(Action::Hooks(hooks));
-            Course::Act {
-                state: Box::new(state),
-                actions,
-                fresh,
-                last: false,
-            }
         }
-        Step::Run {
-            message,
-            rehearse,
-            groups,
-            last,
-        } => {
+        Step::Run(step) => {
             if let Some(at) = observed.settle_until.filter(|at| *at > now) {
                 decision.wake = Some(at);
-                decision
-                    .notes
-                    .push("the last wave is given time to settle".to_owned());
+                let note = "the last wave is given time to settle";
+                decision.notes.push(note.to_owned());
                 return Course::Hold(Box::new(state));
             }
-            state.message = message;
+            state.message.clone_from(&step.message);
             let first = results(&state).is_empty();
             actions.extend(namespace_action(observed, &sync.options, first));
-            let run = Run {
-                rehearse,
-                dry_run: false,
-                groups,
-                last,
-                options: sync.options,
-                force: is_forced(&request),
-                operation: mark,
-                own_source: sync.own_source,
-            };
-            actions.push(Action::Run(Box::new(run)));
-            Course::Act {
-                state: Box::new(state),
-                actions,
-                fresh,
-                last,
-            }
+            last = step.last;
+            actions.push(Action::Run(Box::new(run(step, &request, sync, mark))));
         }
         Step::Finish {
             phase,
@@ -425,22 +399,26 @@ fn step(
             }
             actions.push(Action::Conclude(phase, false));
             end(&mut state, phase, &message, now);
-            Course::Act {
-                state: Box::new(state),
-                actions,
-                fresh,
-                last: false,
-            }
         }
+    }
+    Course::Act {
+        state: Box::new(state),
+        actions,
+        fresh,
+        last,
     }
 }
 
-fn act(state: OperationState, fresh: bool, action: Action) -> Course {
-    Course::Act {
-        state: Box::new(state),
-        actions: vec![action],
-        fresh,
-        last: true,
+fn run(step: RunStep, request: &SyncOperation, sync: Sync, operation: String) -> Run {
+    Run {
+        rehearse: step.rehearse,
+        dry_run: false,
+        groups: step.groups,
+        last: step.last,
+        options: sync.options,
+        force: is_forced(request),
+        operation,
+        own_source: sync.own_source,
     }
 }
 

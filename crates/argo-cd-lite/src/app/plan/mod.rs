@@ -11,7 +11,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::reconcile::Plan;
 
-use super::Observed;
+use super::{Observed, SourceState};
 use crate::{
     api::{ManagedNamespaceMetadata, Phase},
     cluster::ResourceId,
@@ -22,8 +22,9 @@ use crate::{
 };
 use decide::{Course, decide};
 
-/// Pause before looking again for a kind that the cluster does not serve.
-const UNSERVED_RETRY: SignedDuration = SignedDuration::from_secs(10);
+/// Pause before looking again for what nothing tells about: a kind that the cluster does not serve, a
+/// repository that cannot be fetched.
+const UNTOLD_RETRY: SignedDuration = SignedDuration::from_secs(10);
 
 /// One effect.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +53,10 @@ pub enum Action {
 
 /// Tasks to carry out.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent properties, not a state"
+)]
 pub struct Run {
     /// To be tried without effect before anything else.
     pub rehearse: Vec<Task>,
@@ -131,7 +136,17 @@ pub(super) fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     }
     if !observed.unserved.is_empty() {
         // Nothing tells when a kind appears.
-        plan.wake_at(now.saturating_add(UNSERVED_RETRY).unwrap_or(now));
+        plan.wake_at(now.saturating_add(UNTOLD_RETRY).unwrap_or(now));
+    }
+    if matches!(
+        observed.source,
+        SourceState::Failed {
+            transient: true,
+            ..
+        }
+    ) {
+        // A fetch that failed is not repeated by the poll of refs.
+        plan.wake_at(now.saturating_add(UNTOLD_RETRY).unwrap_or(now));
     }
     if let Course::Act { actions, .. } = decision.course {
         for action in actions {

@@ -1,4 +1,8 @@
 //! When a sync starts, and with what.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "json!() literals read better in place"
+)]
 
 use super::*;
 use crate::app::plan::{
@@ -77,6 +81,7 @@ fn nothing_is_pruned_from_incomplete_inputs() {
     let mut failed = observed(automated(json!({"prune": true})), &["a"], &["a", "old"]);
     failed.source = SourceState::Failed {
         message: "broken".into(),
+        transient: false,
         grace: false,
     };
     assert!(actions(&failed).is_empty());

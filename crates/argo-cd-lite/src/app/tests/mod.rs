@@ -1,4 +1,8 @@
 //! Decisions and reports of a pass, without any API server.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "json!() literals read better in place"
+)]
 
 mod decisions;
 mod reports;
@@ -115,6 +119,7 @@ pub(super) fn with_status(mut observed: Observed, status: &Value) -> Observed {
     observed
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the field has it")]
 pub(super) fn operation(body: Value) -> Option<Result<Operation, String>> {
     Some(Ok(serde_json::from_value(body).expect("an operation")))
 }

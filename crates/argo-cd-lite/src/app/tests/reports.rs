@@ -5,7 +5,7 @@ use crate::{
     api::Phase,
     app::plan::{Action, plan},
     app::{
-        apply::{Applied, Outcome, Tasks},
+        apply::{After, Applied, Outcome, Tasks},
         status::{reject, report},
     },
 };
@@ -24,7 +24,7 @@ fn carry_out(observed: &Observed) -> Vec<Applied> {
                     Outcome {
                         id: task.id.clone(),
                         row,
-                        live: Some(Some(live(&task.id.name))),
+                        after: After::Is(live(&task.id.name)),
                         same: true,
                     }
                 });
@@ -119,8 +119,8 @@ fn history_is_kept_to_its_limit_and_partial_syncs_are_none() {
         deployed_at: crate::api::Time::new(now()),
         deploy_started_at: None,
         source: None,
-        initiated_by: Default::default(),
-        other: Default::default(),
+        initiated_by: crate::api::InitiatedBy::default(),
+        other: BTreeMap::default(),
     }];
     asked.old_status = serde_json::to_value(&asked.status).expect("a status");
     asked.operation = operation(json!({"sync": {}}));
@@ -141,6 +141,7 @@ fn a_condition_keeps_its_time_while_it_says_the_same() {
     let mut broken = observed(json!({}), &["a"], &["a"]);
     broken.source = SourceState::Failed {
         message: "no such path".into(),
+        transient: false,
         grace: false,
     };
     let (body, ..) = patch(&broken);
@@ -163,6 +164,7 @@ fn a_short_absence_of_the_repository_changes_nothing() {
     let mut away = with_status(observed, &body["status"]);
     away.source = SourceState::Failed {
         message: "connection refused".into(),
+        transient: false,
         grace: true,
     };
     assert_eq!(patch(&away).0, Value::Null);
@@ -196,7 +198,7 @@ fn a_failed_apply_fails_the_operation_and_plans_a_retry() {
         tasks.outcomes[0].row.hook_phase = Some(Phase::Failed);
         tasks.outcomes[0].row.status = "SyncFailed".into();
         tasks.outcomes[0].row.message = "refused".into();
-        tasks.outcomes[0].live = None;
+        tasks.outcomes[0].after = After::Unknown;
         tasks.outcomes[0].same = false;
     }
     let report = report(&asked, &applied.iter().collect::<Vec<_>>(), true, now());

@@ -28,17 +28,8 @@ pub enum Step {
     Wait(String),
     /// Delete what earlier syncs left of hooks that are due, then look again.
     Replace(Vec<HookObject>),
-    /// Carry out these tasks, group after group; all tasks of a group at the same time.
-    Run {
-        /// The message meanwhile.
-        message: String,
-        /// Try everything without effect first and stop when anything is refused.
-        rehearse: Vec<Task>,
-        /// The tasks.
-        groups: Vec<Vec<Task>>,
-        /// Nothing is left to wait for afterwards: success ends the operation.
-        last: bool,
-    },
+    /// Carry out tasks.
+    Run(RunStep),
     /// The operation has ended.
     Finish {
         /// How.
@@ -48,6 +39,19 @@ pub enum Step {
         /// Hooks whose policy asks for deletion at this end.
         delete: Vec<HookObject>,
     },
+}
+
+/// Tasks to carry out, group after group; all tasks of a group at the same time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunStep {
+    /// The message meanwhile.
+    pub message: String,
+    /// Try everything without effect first and stop when anything is refused.
+    pub rehearse: Vec<Task>,
+    /// The tasks.
+    pub groups: Vec<Vec<Task>>,
+    /// Nothing is left to wait for afterwards: success ends the operation.
+    pub last: bool,
 }
 
 /// A hook's live object.
@@ -202,12 +206,12 @@ impl<'a> Engine<'a> {
         } else {
             Vec::new()
         };
-        Step::Run {
+        Step::Run(RunStep {
             message: "one or more tasks are running".to_owned(),
             rehearse,
             groups: order::groups(&wave),
             last: !multi_step,
-        }
+        })
     }
 
     fn pending(&self, among: &[usize]) -> Vec<&'a Task> {
@@ -303,11 +307,13 @@ impl<'a> Engine<'a> {
         let pending = self.pending(failing);
         if let Some(first) = pending.first() {
             let wave = same_stage(&pending, first);
-            return self.leftovers(&wave).unwrap_or_else(|| Step::Run {
-                message,
-                rehearse: Vec::new(),
-                groups: order::groups(&wave),
-                last: false,
+            return self.leftovers(&wave).unwrap_or_else(|| {
+                Step::Run(RunStep {
+                    message,
+                    rehearse: Vec::new(),
+                    groups: order::groups(&wave),
+                    last: false,
+                })
             });
         }
         Step::Finish {

@@ -107,12 +107,12 @@ fn controller(world: &mut World, random: &mut Random) -> Act {
         }
         Step::Wait(message) => message,
         Step::Replace(hooks) => {
-            hooks
-                .iter()
-                .for_each(|hook| drop(world.live.remove(&hook.id)));
+            for hook in &hooks {
+                world.live.remove(&hook.id);
+            }
             "replace".to_owned()
         }
-        Step::Run { groups, last, .. } => {
+        Step::Run(RunStep { groups, last, .. }) => {
             let mut names = Vec::new();
             for task in groups.into_iter().flatten() {
                 check_order(world, &tasks, &task);

@@ -56,7 +56,7 @@ fn a_hook_may_run_in_several_phases_and_partial_syncs_run_none() {
     );
     let apply = SyncOperation {
         sync_strategy: Some(crate::api::SyncStrategy {
-            apply: Some(Default::default()),
+            apply: Some(crate::api::StrategyApply::default()),
             hook: None,
         }),
         ..sync()
@@ -134,7 +134,7 @@ fn run(set: &TargetSet, health: impl Fn(&Task) -> Option<Code>) -> (Vec<String>,
         match advance.step {
             Step::Wait(message) => panic!("waits for ever: {message}"),
             Step::Replace(hooks) => hooks.iter().for_each(|hook| drop(found.remove(&hook.id))),
-            Step::Run { groups, last, .. } => {
+            Step::Run(RunStep { groups, last, .. }) => {
                 for task in groups.into_iter().flatten() {
                     log.push(task.id.name.to_string());
                     let operation = task.is_hook().then_some(OPERATION);
@@ -237,10 +237,7 @@ fn hooks_of_an_earlier_operation_are_deleted_first_and_own_ones_are_adopted() {
     let decided = advance(&own, &[], OPERATION);
     assert_eq!(decided.results[0].hook_phase, Some(Phase::Succeeded));
     assert_eq!(decided.release.len(), 1, "its finalizer goes");
-    assert!(
-        matches!(decided.step, Step::Run { .. }),
-        "it is not run again"
-    );
+    assert!(matches!(decided.step, Step::Run(_)), "it is not run again");
 }
 
 #[test]
@@ -302,9 +299,9 @@ fn everything_is_rehearsed_once_before_the_first_wave() {
         ("ConfigMap", "b", &[("sync-wave", "1")]),
     ]);
     let tasks = tasks(&set, &LiveMap::new(), &sync(), &[]);
-    let Step::Run {
+    let Step::Run(RunStep {
         rehearse, groups, ..
-    } = advance(&tasks, &[], OPERATION).step
+    }) = advance(&tasks, &[], OPERATION).step
     else {
         panic!("runs")
     };
