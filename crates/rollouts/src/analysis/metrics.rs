@@ -6,9 +6,10 @@ use prometheus::{
     core::{Collector, Desc},
     proto::MetricFamily,
 };
+use reconcile_core::object::{FieldError, ObjectKey};
 
 use super::{RunView, Shared};
-use crate::api::analysis::AnalysisPhase;
+use crate::api::analysis::{AnalysisPhase, AnalysisTemplateSpec};
 
 /// Upper bounds of the buckets for the time of a pass, in seconds.
 const PASS_SECONDS: &[f64] = &[0.01, 0.15, 0.25, 0.5, 1.0];
@@ -63,6 +64,7 @@ struct ObjectNumbers {
     metric_type: GaugeVec,
     metric_phase: GaugeVec,
     template_info: GaugeVec,
+    template_metric_info: GaugeVec,
     scrape: Mutex<()>,
 }
 
@@ -97,17 +99,23 @@ impl ObjectNumbers {
                 "AnalysisTemplates and, without namespace, ClusterAnalysisTemplates.",
                 &["namespace", "name"],
             )?,
+            template_metric_info: gauge(
+                "analysis_template_metric_info",
+                "Metrics of templates with their provider.",
+                &["namespace", "name", "metric", "type"],
+            )?,
             scrape: Mutex::new(()),
         })
     }
 
-    fn all(&self) -> [&GaugeVec; 5] {
+    fn all(&self) -> [&GaugeVec; 6] {
         [
             &self.run_info,
             &self.run_phase,
             &self.metric_type,
             &self.metric_phase,
             &self.template_info,
+            &self.template_metric_info,
         ]
     }
 
@@ -136,6 +144,21 @@ impl ObjectNumbers {
     }
 }
 
+impl ObjectNumbers {
+    fn add_template(&self, key: &ObjectKey, spec: &Result<AnalysisTemplateSpec, FieldError>) {
+        let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
+        self.template_info
+            .with_label_values(&[namespace, name])
+            .set(1.0);
+        for metric in spec.iter().flat_map(|spec| &spec.metrics) {
+            let provider = metric.provider.names().first().copied().unwrap_or_default();
+            self.template_metric_info
+                .with_label_values(&[namespace, name, metric.name.as_str(), provider])
+                .set(1.0);
+        }
+    }
+}
+
 impl Collector for ObjectNumbers {
     fn desc(&self) -> Vec<&Desc> {
         self.all().into_iter().flat_map(Collector::desc).collect()
@@ -144,16 +167,13 @@ impl Collector for ObjectNumbers {
     fn collect(&self) -> Vec<MetricFamily> {
         let _one_at_a_time = self.scrape.lock();
         self.shared.runs.each(|_, run| self.add_run(run));
-        self.shared.templates.namespaced.each(|key, _| {
-            self.template_info
-                .with_label_values(&[key.namespace.as_str(), key.name.as_str()])
-                .set(1.0);
-        });
-        self.shared.templates.cluster.each(|key, _| {
-            self.template_info
-                .with_label_values(&["", key.name.as_str()])
-                .set(1.0);
-        });
+        let templates = &self.shared.templates;
+        templates
+            .namespaced
+            .each(|key, root| self.add_template(key, &root.parse_spec()));
+        templates
+            .cluster
+            .each(|key, root| self.add_template(key, &root.parse_spec()));
         let mut families: Vec<MetricFamily> = self
             .all()
             .into_iter()

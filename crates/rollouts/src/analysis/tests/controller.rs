@@ -36,6 +36,7 @@ struct World {
     api: FakeApi,
     operator: Operator,
     changes: mpsc::UnboundedReceiver<RunView>,
+    templates: mpsc::UnboundedReceiver<ObjectKey>,
     asked: Arc<AtomicUsize>,
     gate: watch::Sender<bool>,
 }
@@ -85,14 +86,25 @@ impl World {
                 drop(sender.send(RunView::clone(&run)));
             }
         };
-        start(&operator, &shared, config, tell, |_| {}).expect("metrics register once");
+        let (sender, templates) = mpsc::unbounded_channel();
+        let heard = move |key| drop(sender.send(key));
+        start(&operator, &shared, config, tell, heard).expect("metrics register once");
         Self {
             api,
             operator,
             changes,
+            templates,
             asked,
             gate,
         }
+    }
+
+    async fn until_template(&mut self, name: &str) {
+        let heard = tokio::time::timeout(PATIENCE, self.templates.recv()).await;
+        assert_eq!(
+            heard.expect("it must happen"),
+            Some(ObjectKey::new("ns", name))
+        );
     }
 
     async fn until(&mut self, name: &str, what: impl Fn(&RunView) -> bool) -> RunView {
@@ -157,6 +169,12 @@ fn one_metric(condition: &str) -> Value {
 #[tokio::test]
 async fn a_run_is_measured_and_completed() {
     let mut world = World::new(kinds(), "0.97").await;
+    world.api.put(&json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
+        "metadata": { "name": "t", "namespace": "ns" },
+        "spec": { "metrics": [{ "name": "m", "provider": { "web": { "url": "http://x" } } }] },
+    }));
+    world.until_template("t").await;
     world.api.put(&run("good", one_metric("result[0] >= 0.95")));
     let status = world.completed("good").await;
     assert_eq!(status["phase"], "Successful");
@@ -180,6 +198,8 @@ async fn a_run_is_measured_and_completed() {
         "analysis_run_phase{name=\"good\",namespace=\"ns\",phase=\"Failed\"} 0",
         "analysis_run_metric_phase{metric=\"m\",name=\"good\",namespace=\"ns\",phase=\"Successful\",type=\"prometheus\"} 1",
         "analysis_run_metric_type{metric=\"m\",name=\"good\",namespace=\"ns\",type=\"prometheus\"} 1",
+        "analysis_template_info{name=\"t\",namespace=\"ns\"} 1",
+        "analysis_template_metric_info{metric=\"m\",name=\"t\",namespace=\"ns\",type=\"web\"} 1",
         "analysis_run_reconcile_count{name=\"good\",namespace=\"ns\"}",
     ] {
         assert!(text.contains(line), "{line} is missing:\n{text}");
