@@ -9,7 +9,7 @@
 //!   api          the kinds as users write them, and the support ledger
 //! ```
 //!
-//! Watches EventBuses, EventSources and Sensors. Writes their status, the Service and EndpointSlice of
+//! Watches `EventBuses`, EventSources and Sensors. Writes their status, the Service and EndpointSlice of
 //! an EventSource, and what triggers ask for, as the service account of the Sensor.
 
 pub mod api;

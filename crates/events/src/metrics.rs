@@ -136,12 +136,15 @@ fn build_info(registry: &Registry) -> Result<(), prometheus::Error> {
     registry.register(Box::new(info))
 }
 
+/// Sum and count by label values.
+type Sums = BTreeMap<Vec<String>, (u64, u64)>;
+
 /// A summary without quantiles: whole milliseconds, sum and count. The metrics library has no summaries.
 #[derive(Clone)]
 pub struct SummaryVec {
     desc: Desc,
     labels: Arc<[&'static str]>,
-    values: Arc<Mutex<BTreeMap<Vec<String>, (u64, u64)>>>,
+    values: Arc<Mutex<Sums>>,
 }
 
 impl SummaryVec {

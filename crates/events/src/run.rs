@@ -96,7 +96,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         plane: plane.clone(),
     };
     let scope = namespaced.then(|| managed_namespace.unwrap_or_else(|| operator.namespace.clone()));
-    run_controllers(&operator, shared, scope.as_deref(), advertise_address);
+    run_controllers(&operator, &shared, scope.as_deref(), advertise_address);
     let stop = operator.shutdown.clone();
     operator.spawn_drained(async move {
         stop.cancelled().await;
@@ -108,7 +108,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
 
 fn run_controllers(
     operator: &Operator,
-    shared: Shared,
+    shared: &Shared,
     scope: Option<&str>,
     address: Option<std::net::IpAddr>,
 ) {

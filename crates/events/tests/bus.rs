@@ -8,11 +8,15 @@ use events::bus::{BusState, DEAD_LETTERS};
 use futures::StreamExt;
 use serde_json::json;
 
-use support::{Nats, PATIENCE, Receiver, attached, dependency, http_trigger, plane, publish, sensor, until};
+use support::{
+    Nats, PATIENCE, Receiver, attached, dependency, http_trigger, plane, publish, sensor, until,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_is_acted_on_once() {
-    let Some(nats) = Nats::start().await else { return };
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
     let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
     let spec = json!({"dependencies": [dependency("a")], "triggers": [http_trigger("t", &receiver.url, &["a"])]});
     plane.ensure_sensor(&sensor("s", &spec), &bus);
@@ -26,14 +30,21 @@ async fn each_event_is_acted_on_once() {
     }
     receiver.wait_for(200).await;
     plane.stop().await;
-    let seen: BTreeSet<u64> = receiver.calls.lock().iter().filter_map(|call| call.body["a"].as_u64()).collect();
+    let seen: BTreeSet<u64> = receiver
+        .calls
+        .lock()
+        .iter()
+        .filter_map(|call| call.body["a"].as_u64())
+        .collect();
     assert_eq!(seen.len(), 200);
     assert_eq!(receiver.count(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tries_are_spent_and_then_the_event_is_parked() {
-    let Some(nats) = Nats::start().await else { return };
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
     let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
     *receiver.answer.lock() = 503;
     let mut trigger = http_trigger("t", &receiver.url, &["a"]);
@@ -43,8 +54,13 @@ async fn tries_are_spent_and_then_the_event_is_parked() {
     plane.ensure_sensor(&sensor("s", &spec), &bus);
     attached(&plane, "s").await;
     publish(&bus, "a", 7).await;
-    let client = async_nats::connect(nats.config().urls[0].as_str()).await.expect("connected");
-    let stream = async_nats::jetstream::new(client).get_stream(DEAD_LETTERS).await.expect("a stream");
+    let client = async_nats::connect(nats.config().urls[0].as_str())
+        .await
+        .expect("connected");
+    let stream = async_nats::jetstream::new(client)
+        .get_stream(DEAD_LETTERS)
+        .await
+        .expect("a stream");
     let mut letters = stream
         .create_consumer(async_nats::jetstream::consumer::pull::Config::default())
         .await
@@ -52,15 +68,36 @@ async fn tries_are_spent_and_then_the_event_is_parked() {
         .messages()
         .await
         .expect("messages");
-    let letter = tokio::time::timeout(PATIENCE, letters.next()).await.expect("in time").expect("one").expect("good");
+    let letter = tokio::time::timeout(PATIENCE, letters.next())
+        .await
+        .expect("in time")
+        .expect("one")
+        .expect("good");
     assert_eq!(letter.subject.as_str(), "dlq.s.t");
     let headers = letter.headers.clone().expect("headers");
-    assert_eq!(headers.get("Tries").map(|value| value.as_str().to_owned()), Some("3".to_owned()));
-    assert!(headers.get("Reason").is_some_and(|value| value.as_str().contains("answered 503")));
-    assert_eq!(events::event::CloudEvent::decode(&letter.payload).expect("the event").data, r#"{"n":7}"#);
+    assert_eq!(
+        headers.get("Tries").map(|value| value.as_str().to_owned()),
+        Some("3".to_owned())
+    );
+    assert!(
+        headers
+            .get("Reason")
+            .is_some_and(|value| value.as_str().contains("answered 503"))
+    );
+    assert_eq!(
+        events::event::CloudEvent::decode(&letter.payload)
+            .expect("the event")
+            .data,
+        r#"{"n":7}"#
+    );
     assert_eq!(receiver.count(), 3);
     // All tries carry the same identity.
-    let keys: BTreeSet<String> = receiver.calls.lock().iter().map(|call| call.key.clone()).collect();
+    let keys: BTreeSet<String> = receiver
+        .calls
+        .lock()
+        .iter()
+        .map(|call| call.key.clone())
+        .collect();
     assert_eq!(keys.len(), 1);
     // Nothing is left behind, and later events are not held up.
     *receiver.answer.lock() = 200;
@@ -71,7 +108,9 @@ async fn tries_are_spent_and_then_the_event_is_parked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_resort_runs_instead_of_parking() {
-    let Some(nats) = Nats::start().await else { return };
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
     let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
     let mut trigger = http_trigger("t", "http://127.0.0.1:1/", &["a"]);
     trigger["atLeastOnce"] = json!(true);
@@ -87,7 +126,9 @@ async fn the_last_resort_runs_instead_of_parking() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_the_manifest_loses_no_event() {
-    let Some(nats) = Nats::start().await else { return };
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
     let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
     let spec = |path: &str| {
         let url = format!("{}/{path}", receiver.url);
@@ -104,14 +145,19 @@ async fn a_change_of_the_manifest_loses_no_event() {
     receiver.wait_for(300).await;
     plane.stop().await;
     let calls = receiver.calls.lock();
-    let seen: BTreeSet<u64> = calls.iter().filter_map(|call| call.body["a"].as_u64()).collect();
+    let seen: BTreeSet<u64> = calls
+        .iter()
+        .filter_map(|call| call.body["a"].as_u64())
+        .collect();
     assert_eq!((seen.len(), calls.len()), (300, 300));
     assert_eq!(calls.last().map(|call| call.path.as_str()), Some("/v270"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sets_fire_in_the_order_of_the_stream() {
-    let Some(nats) = Nats::start().await else { return };
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
     let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
     let trigger = http_trigger("t", &receiver.url, &["a", "b"]);
     let spec = json!({"dependencies": [dependency("a"), dependency("b")], "triggers": [trigger]});
@@ -124,7 +170,12 @@ async fn sets_fire_in_the_order_of_the_stream() {
     }
     receiver.wait_for(100).await;
     plane.stop().await;
-    let pairs: Vec<_> = receiver.calls.lock().iter().map(|call| (call.body["a"].as_u64(), call.body["b"].as_u64())).collect();
+    let pairs: Vec<_> = receiver
+        .calls
+        .lock()
+        .iter()
+        .map(|call| (call.body["a"].as_u64(), call.body["b"].as_u64()))
+        .collect();
     let expected: Vec<_> = (0..100).map(|n| (Some(n), Some(n))).collect();
     assert_eq!(pairs, expected);
 }
@@ -132,7 +183,9 @@ async fn sets_fire_in_the_order_of_the_stream() {
 #[test]
 fn a_killed_process_fires_each_set_with_one_identity() {
     let check = tokio::runtime::Runtime::new().expect("a runtime");
-    let Some(nats) = check.block_on(Nats::start()) else { return };
+    let Some(nats) = check.block_on(Nats::start()) else {
+        return;
+    };
     let receiver = check.block_on(Receiver::start());
     let trigger = http_trigger("t", &receiver.url, &["a", "b"]);
     let spec = json!({"dependencies": [dependency("a"), dependency("b")], "triggers": [trigger]});
@@ -156,7 +209,15 @@ fn a_killed_process_fires_each_set_with_one_identity() {
                 let before = receiver.count();
                 receiver.wait_for(before + 3).await;
             } else {
-                let keys = || receiver.calls.lock().iter().map(|call| call.key.clone()).collect::<BTreeSet<_>>().len();
+                let keys = || {
+                    receiver
+                        .calls
+                        .lock()
+                        .iter()
+                        .map(|call| call.key.clone())
+                        .collect::<BTreeSet<_>>()
+                        .len()
+                };
                 until("all sets fired", || async { keys() >= 40 }).await;
                 plane.stop().await;
             }
@@ -166,7 +227,11 @@ fn a_killed_process_fires_each_set_with_one_identity() {
     let calls = receiver.calls.lock();
     let mut sets = BTreeSet::new();
     for call in calls.iter() {
-        sets.insert((call.key.clone(), call.body["a"].as_u64(), call.body["b"].as_u64()));
+        sets.insert((
+            call.key.clone(),
+            call.body["a"].as_u64(),
+            call.body["b"].as_u64(),
+        ));
     }
     let pairs: BTreeSet<_> = sets.iter().map(|(_, a, b)| (*a, *b)).collect();
     // Each identity stands for one set, each set is a pair of events that belong together.
@@ -177,7 +242,9 @@ fn a_killed_process_fires_each_set_with_one_identity() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_away_loses_nothing_and_doubles_nothing() {
-    let Some(mut nats) = Nats::start().await else { return };
+    let Some(mut nats) = Nats::start().await else {
+        return;
+    };
     let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
     let spec = json!({"dependencies": [dependency("a")], "triggers": [http_trigger("t", &receiver.url, &["a"])]});
     plane.ensure_sensor(&sensor("s", &spec), &bus);
@@ -187,10 +254,13 @@ async fn a_server_that_goes_away_loses_nothing_and_doubles_nothing() {
     }
     nats.down();
     let mut state = bus.state();
-    tokio::time::timeout(PATIENCE, state.wait_for(|state| matches!(state, BusState::Away(_))))
-        .await
-        .expect("noticed")
-        .expect("the bus lives");
+    tokio::time::timeout(
+        PATIENCE,
+        state.wait_for(|state| matches!(state, BusState::Away(_))),
+    )
+    .await
+    .expect("noticed")
+    .expect("the bus lives");
     let waiting = tokio::spawn({
         let bus = bus.clone();
         async move {
@@ -204,13 +274,18 @@ async fn a_server_that_goes_away_loses_nothing_and_doubles_nothing() {
     receiver.wait_for(100).await;
     plane.stop().await;
     let calls = receiver.calls.lock();
-    let seen: BTreeSet<u64> = calls.iter().filter_map(|call| call.body["a"].as_u64()).collect();
+    let seen: BTreeSet<u64> = calls
+        .iter()
+        .filter_map(|call| call.body["a"].as_u64())
+        .collect();
     assert_eq!((seen.len(), calls.len()), (100, 100));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_sensor_leaves_nothing_on_the_bus() {
-    let Some(nats) = Nats::start().await else { return };
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
     let (bus, plane) = (nats.bus().await, plane());
     let trigger = http_trigger("t", "http://127.0.0.1:1/", &["a", "b"]);
     let spec = json!({"dependencies": [dependency("a"), dependency("b")], "triggers": [trigger]});
@@ -218,7 +293,9 @@ async fn a_deleted_sensor_leaves_nothing_on_the_bus() {
     plane.ensure_sensor(&sensor, &bus);
     attached(&plane, "s").await;
     publish(&bus, "a", 1).await;
-    let client = async_nats::connect(nats.config().urls[0].as_str()).await.expect("connected");
+    let client = async_nats::connect(nats.config().urls[0].as_str())
+        .await
+        .expect("connected");
     let context = async_nats::jetstream::new(client);
     until("the event is saved", || async {
         match context.get_key_value("s").await {
@@ -228,10 +305,16 @@ async fn a_deleted_sensor_leaves_nothing_on_the_bus() {
     })
     .await;
     plane.remove_sensor(&sensor.key);
-    until("the bucket is gone", || async { context.get_key_value("s").await.is_err() }).await;
+    until("the bucket is gone", || async {
+        context.get_key_value("s").await.is_err()
+    })
+    .await;
     until("the consumers are gone", || async {
         let mut stream = context.get_stream("default").await.expect("a stream");
-        stream.info().await.is_ok_and(|info| info.state.consumer_count == 0)
+        stream
+            .info()
+            .await
+            .is_ok_and(|info| info.state.consumer_count == 0)
     })
     .await;
 }

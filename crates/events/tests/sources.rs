@@ -30,12 +30,25 @@ fn webhook(event: &str, port: u16, method: &str) -> Webhook {
 }
 
 fn source(name: &str, webhooks: Vec<Webhook>, calendars: Vec<Calendar>) -> Arc<CheckedSource> {
-    Arc::new(CheckedSource { key: ObjectKey::new("ns", name), uid: format!("uid-{name}"), webhooks, calendars })
+    Arc::new(CheckedSource {
+        key: ObjectKey::new("ns", name),
+        uid: format!("uid-{name}"),
+        webhooks,
+        calendars,
+    })
 }
 
-async fn events_on(nats: &Nats, subject: &str) -> impl futures::Stream<Item = CloudEvent> + Unpin + use<> {
-    let client = async_nats::connect(nats.config().urls[0].as_str()).await.expect("connected");
-    let stream = client.subscribe(subject.to_owned()).await.expect("subscribed");
+async fn events_on(
+    nats: &Nats,
+    subject: &str,
+) -> impl futures::Stream<Item = CloudEvent> + Unpin + use<> {
+    let client = async_nats::connect(nats.config().urls[0].as_str())
+        .await
+        .expect("connected");
+    let stream = client
+        .subscribe(subject.to_owned())
+        .await
+        .expect("subscribed");
     client.flush().await.expect("flushed");
     Box::pin(stream.map(|message| CloudEvent::decode(&message.payload).expect("an event")))
 }
@@ -54,90 +67,192 @@ async fn post(port: u16, body: &str, token: Option<&str>) -> (u16, String) {
 }
 
 fn run(plane: &DataPlane, bus: &Arc<Bus>, source: &Arc<CheckedSource>) -> Vec<String> {
-    plane.ensure_source(source, bus).refused.into_iter().map(|refused| refused.reason).collect()
+    plane
+        .ensure_source(source, bus)
+        .refused
+        .into_iter()
+        .map(|refused| refused.reason)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one server, one listener, every row of the contract")]
 async fn the_answers_of_a_webhook() {
-    let Some(mut nats) = Nats::start().await else { return };
+    let Some(mut nats) = Nats::start().await else {
+        return;
+    };
     let (bus, plane, port) = (nats.bus().await, plane(), free_port());
     let mut secured = webhook("secured", port, "POST");
     secured.endpoint = "/secured".into();
     secured.token = Some("s3cret".into());
     let mut filtered = webhook("push", port, "POST");
     filtered.filter = EventFilter::parse("body.n != 13").expect("parses");
-    let refused = run(&plane, &bus, &source("src", vec![filtered, webhook("get", port, "GET"), secured], vec![]));
+    let refused = run(
+        &plane,
+        &bus,
+        &source(
+            "src",
+            vec![filtered, webhook("get", port, "GET"), secured],
+            vec![],
+        ),
+    );
     assert!(refused.is_empty(), "{refused:?}");
     let mut pushed = events_on(&nats, "default.src.push").await;
     let mut got = events_on(&nats, "default.src.get").await;
 
-    assert_eq!(post(port, r#"{"n":1}"#, None).await, (200, "success".into()));
-    let event = tokio::time::timeout(PATIENCE, pushed.next()).await.expect("in time").expect("an event");
-    assert_eq!((event.source.as_str(), event.subject.as_str(), event.type_.as_str()), ("src", "push", "webhook"));
+    assert_eq!(
+        post(port, r#"{"n":1}"#, None).await,
+        (200, "success".into())
+    );
+    let event = tokio::time::timeout(PATIENCE, pushed.next())
+        .await
+        .expect("in time")
+        .expect("an event");
+    assert_eq!(
+        (
+            event.source.as_str(),
+            event.subject.as_str(),
+            event.type_.as_str()
+        ),
+        ("src", "push", "webhook")
+    );
     let payload: serde_json::Value = serde_json::from_slice(&event.data).expect("JSON");
     assert_eq!(payload["body"]["n"], 1);
     assert_eq!(payload["header"]["Content-Type"][0], "application/json");
     assert_eq!(event.id.len(), 32);
 
     assert_eq!(post(port, "nonsense", None).await.0, 400);
-    assert_eq!(post(port, &format!("\"{}\"", "x".repeat(200)), None).await.0, 400);
+    assert_eq!(
+        post(port, &format!("\"{}\"", "x".repeat(200)), None)
+            .await
+            .0,
+        400
+    );
     let base = format!("http://127.0.0.1:{port}");
-    let status = async |request: reqwest::RequestBuilder| request.send().await.expect("an answer").status().as_u16();
+    let status = async |request: reqwest::RequestBuilder| {
+        request.send().await.expect("an answer").status().as_u16()
+    };
     let client = reqwest::Client::new();
     assert_eq!(status(client.get(format!("{base}/nowhere"))).await, 404);
     assert_eq!(status(client.put(format!("{base}/push"))).await, 400);
     assert_eq!(status(client.get(format!("{base}/health"))).await, 200);
-    assert_eq!(status(client.post(format!("{base}/secured")).body("1")).await, 401);
-    assert_eq!(status(client.post(format!("{base}/secured")).bearer_auth("wrong!").body("1")).await, 401);
-    assert_eq!(status(client.post(format!("{base}/secured")).bearer_auth("s3cret").body("1")).await, 200);
+    assert_eq!(
+        status(client.post(format!("{base}/secured")).body("1")).await,
+        401
+    );
+    assert_eq!(
+        status(
+            client
+                .post(format!("{base}/secured"))
+                .bearer_auth("wrong!")
+                .body("1")
+        )
+        .await,
+        401
+    );
+    assert_eq!(
+        status(
+            client
+                .post(format!("{base}/secured"))
+                .bearer_auth("s3cret")
+                .body("1")
+        )
+        .await,
+        200
+    );
     // GET and POST of one path are two events.
-    assert_eq!(status(client.get(format!("{base}/push?a=1&a=2"))).await, 200);
-    let event = tokio::time::timeout(PATIENCE, got.next()).await.expect("in time").expect("an event");
+    assert_eq!(
+        status(client.get(format!("{base}/push?a=1&a=2"))).await,
+        200
+    );
+    let event = tokio::time::timeout(PATIENCE, got.next())
+        .await
+        .expect("in time")
+        .expect("an event");
     let payload: serde_json::Value = serde_json::from_slice(&event.data).expect("JSON");
     assert_eq!(payload["body"], serde_json::json!({"a": ["1", "2"]}));
 
     // What the filter refuses is no failure, and no event.
     assert_eq!(post(port, r#"{"n":13}"#, None).await.0, 200);
     assert_eq!(post(port, r#"{"n":14}"#, None).await.0, 200);
-    let event = tokio::time::timeout(PATIENCE, pushed.next()).await.expect("in time").expect("an event");
+    let event = tokio::time::timeout(PATIENCE, pushed.next())
+        .await
+        .expect("in time")
+        .expect("an event");
     assert!(String::from_utf8_lossy(&event.data).contains("14"));
 
     nats.down();
-    assert_eq!(post(port, r#"{"n":2}"#, None).await, (500, "failed to record event".into()));
+    assert_eq!(
+        post(port, r#"{"n":2}"#, None).await,
+        (500, "failed to record event".into())
+    );
     nats.up().await;
-    until("the webhook works again", || async { post(port, r#"{"n":3}"#, None).await.0 == 200 }).await;
+    until("the webhook works again", || async {
+        post(port, r#"{"n":3}"#, None).await.0 == 200
+    })
+    .await;
     plane.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sources_share_ports_and_the_second_of_an_endpoint_is_told() {
-    let Some(nats) = Nats::start().await else { return };
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
     let (bus, plane, port) = (nats.bus().await, plane(), free_port());
     let first = source("first", vec![webhook("a", port, "POST")], vec![]);
     assert!(run(&plane, &bus, &first).is_empty());
-    let clash = source("second", vec![webhook("a", port, "POST"), webhook("b", port, "GET")], vec![]);
-    assert_eq!(run(&plane, &bus, &clash), [format!("POST {port}:/push is served by ns/first already")]);
+    let clash = source(
+        "second",
+        vec![webhook("a", port, "POST"), webhook("b", port, "GET")],
+        vec![],
+    );
+    assert_eq!(
+        run(&plane, &bus, &clash),
+        [format!("POST {port}:/push is served by ns/first already")]
+    );
     // The other endpoint is served, and the first one goes over when its owner lets go.
     let client = reqwest::Client::new();
-    let answer = client.get(format!("http://127.0.0.1:{port}/push")).send().await.expect("an answer");
+    let answer = client
+        .get(format!("http://127.0.0.1:{port}/push"))
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(answer.status().as_u16(), 200);
     plane.stop_source(&first.key);
     assert!(run(&plane, &bus, &clash).is_empty());
     let mut events = events_on(&nats, "default.second.a").await;
     assert_eq!(post(port, "1", None).await.0, 200);
-    assert!(tokio::time::timeout(PATIENCE, events.next()).await.expect("in time").is_some());
+    assert!(
+        tokio::time::timeout(PATIENCE, events.next())
+            .await
+            .expect("in time")
+            .is_some()
+    );
     // A port that somebody else has.
     let taken = std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
-    let taken = taken.local_addr().map(|address| (address.port(), taken)).expect("bound");
-    let refused = run(&plane, &bus, &source("third", vec![webhook("a", taken.0, "POST")], vec![]));
-    assert!(refused[0].starts_with(&format!("cannot listen on port {}", taken.0)), "{refused:?}");
+    let taken = taken
+        .local_addr()
+        .map(|address| (address.port(), taken))
+        .expect("bound");
+    let refused = run(
+        &plane,
+        &bus,
+        &source("third", vec![webhook("a", taken.0, "POST")], vec![]),
+    );
+    assert!(
+        refused[0].starts_with(&format!("cannot listen on port {}", taken.0)),
+        "{refused:?}"
+    );
     plane.stop().await;
 }
 
 #[test]
 fn ticks_are_neither_lost_nor_doubled_over_a_crash() {
     let check = tokio::runtime::Runtime::new().expect("a runtime");
-    let Some(nats) = check.block_on(Nats::start()) else { return };
+    let Some(nats) = check.block_on(Nats::start()) else {
+        return;
+    };
     let calendar = Calendar {
         event: "tick".into(),
         rhythm: Rhythm::Every(SignedDuration::from_millis(200)),
@@ -153,7 +268,10 @@ fn ticks_are_neither_lost_nor_doubled_over_a_crash() {
         process.block_on(async {
             let (bus, plane) = (nats.bus().await, plane());
             assert!(run(&plane, &bus, &source).is_empty());
-            until("ticks", || async { stored(&nats).await.len() as u64 >= ticks }).await;
+            until("ticks", || async {
+                stored(&nats).await.len() as u64 >= ticks
+            })
+            .await;
             if !crash {
                 plane.stop().await;
             }
@@ -170,18 +288,27 @@ fn ticks_are_neither_lost_nor_doubled_over_a_crash() {
         .map(|event| {
             let payload: serde_json::Value = serde_json::from_slice(&event.data).expect("JSON");
             assert_eq!(payload["metadata"]["k"], "v");
-            let text = payload["eventTime"].as_str().expect("text").replace(" +0000 UTC", "Z");
+            let text = payload["eventTime"]
+                .as_str()
+                .expect("text")
+                .replace(" +0000 UTC", "Z");
             text.parse().expect("a time")
         })
         .collect();
     for pair in times.windows(2) {
-        assert_eq!(pair[1].duration_since(pair[0]), SignedDuration::from_millis(200), "{times:?}");
+        assert_eq!(
+            pair[1].duration_since(pair[0]),
+            SignedDuration::from_millis(200),
+            "{times:?}"
+        );
     }
 }
 
 /// All events in the stream.
 async fn stored(nats: &Nats) -> Vec<CloudEvent> {
-    let client = async_nats::connect(nats.config().urls[0].as_str()).await.expect("connected");
+    let client = async_nats::connect(nats.config().urls[0].as_str())
+        .await
+        .expect("connected");
     let context = async_nats::jetstream::new(client);
     let stream = context.get_stream("default").await.expect("a stream");
     let state = stream.cached_info().state.clone();

@@ -154,7 +154,7 @@ impl Bus {
                 match &next {
                     BusState::Ready { .. } => tracing::info!(urls = ?self.config.urls, "bus ready"),
                     BusState::Away(why) => {
-                        tracing::warn!(urls = ?self.config.urls, why, "bus away")
+                        tracing::warn!(urls = ?self.config.urls, why, "bus away");
                     }
                 }
                 changed();

@@ -284,12 +284,20 @@ impl Bus {
         last: u64,
     ) -> Result<Vec<StoredMessage>, BusError> {
         let what = || request(format!("messages {first} to {last} of {subject}"));
-        let stream =
-            self.context.get_stream_no_info(STREAM).await.map_err(|error| what()(&error))?;
+        let stream = self
+            .context
+            .get_stream_no_info(STREAM)
+            .await
+            .map_err(|error| what()(&error))?;
         let mut found = Vec::new();
         let mut next = first;
         while next <= last {
-            let message = stream.raw_message_builder().next_by_subject(subject).sequence(next).send().await;
+            let message = stream
+                .raw_message_builder()
+                .next_by_subject(subject)
+                .sequence(next)
+                .send()
+                .await;
             match message {
                 Ok(message) if message.sequence <= last => {
                     next = message.sequence + 1;

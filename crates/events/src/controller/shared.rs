@@ -25,13 +25,13 @@ pub const MANAGER: &str = "argo-events";
 pub struct Shared {
     /// The client of this process.
     pub client: Client,
-    /// EventBuses.
+    /// The buses.
     pub buses: Index<Root<EventBus>>,
     /// EventSources, tagged by the bus that they use.
     pub sources: Index<Root<EventSource>>,
     /// Sensors, tagged by the bus that they use.
     pub sensors: Index<Root<Sensor>>,
-    /// EventBuses that want a pass.
+    /// Buses that want a pass.
     pub bus_queue: Queue,
     /// EventSources that want a pass.
     pub source_queue: Queue,

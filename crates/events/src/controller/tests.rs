@@ -27,13 +27,24 @@ fn marks(name: &str) -> Marks {
 
 /// The conditions of a report, one line each.
 fn conditions(report: &Report) -> String {
-    let Some(patch) = report.patches.first() else { return "no patch".to_owned() };
-    let conditions = patch.body["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let Some(patch) = report.patches.first() else {
+        return "no patch".to_owned();
+    };
+    let conditions = patch.body["status"]["conditions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let text = |one: &Value, field: &str| one[field].as_str().unwrap_or_default().to_owned();
     let lines: Vec<String> = conditions
         .iter()
         .map(|one| {
-            let line = format!("{}={} {} {}", text(one, "type"), text(one, "status"), text(one, "reason"), text(one, "message"));
+            let line = format!(
+                "{}={} {} {}",
+                text(one, "type"),
+                text(one, "status"),
+                text(one, "reason"),
+                text(one, "message")
+            );
             line.trim_end().to_owned()
         })
         .collect();

@@ -281,13 +281,11 @@ fn check_trigger(
         .map_err(|error| at("template.conditions", error.to_string()))?;
     let mut used = Vec::new();
     for name in condition.names() {
-        match dependencies.get(name).and_then(Option::as_ref) {
-            Some(dependency) => used.push(dependency.clone()),
-            None => {
-                let message = format!("waits for dependency {name:?}, which has a problem");
-                return Err(at("template.conditions", message));
-            }
-        }
+        let Some(dependency) = dependencies.get(name).and_then(Option::as_ref) else {
+            let message = format!("waits for dependency {name:?}, which has a problem");
+            return Err(at("template.conditions", message));
+        };
+        used.push(dependency.clone());
     }
     let task = check_task(path, &raw)?;
     let resets = check_resets(path, &raw)?;
@@ -315,7 +313,11 @@ fn check_trigger(
 
 fn check_resets(path: &str, raw: &Trigger) -> Result<Vec<Cron>, FieldError> {
     let path = format!("{path}.template.conditionsReset");
-    let all = raw.template.get("conditionsReset").cloned().unwrap_or(Value::Array(Vec::new()));
+    let all = raw
+        .template
+        .get("conditionsReset")
+        .cloned()
+        .unwrap_or(Value::Array(Vec::new()));
     let all: Vec<ConditionsReset> = decode(&path, &all)?;
     let mut resets = Vec::with_capacity(all.len());
     for (index, reset) in all.iter().enumerate() {

@@ -178,8 +178,7 @@ pub fn resolve(source: &ParameterSource, inputs: Inputs<'_>) -> Result<Option<Re
     let attempt =
         json.and_then(|json| from_json(&json, template, key, source.use_raw_data, inputs.now));
     match (attempt, default()) {
-        (Ok(value), _) => Ok(Some(value)),
-        (Err(_), Some(value)) => Ok(Some(value)),
+        (Ok(value), _) | (Err(_), Some(value)) => Ok(Some(value)),
         (Err(reason), None) => Err(format!("{about} of {}: {reason}", source.dependency_name)),
     }
 }

@@ -97,7 +97,10 @@ impl Ledger {
 
     /// True when a saved event belongs to a set that has fired: a crash came before it was deleted.
     pub fn is_leftover(&self, dependency: &str, sequence: u64) -> bool {
-        let firing = self.firing.as_ref().is_some_and(|set| set.get(dependency) == Some(&sequence));
+        let firing = self
+            .firing
+            .as_ref()
+            .is_some_and(|set| set.get(dependency) == Some(&sequence));
         self.is_consumed(dependency, sequence) && !firing
     }
 

@@ -65,7 +65,10 @@ impl Cron {
     /// name, empty for UTC.
     pub fn parse(text: &str, zone: &str) -> Result<Self, String> {
         let schedule = Schedule::parse(text.trim(), zone).map_err(|error| error.to_string())?;
-        Ok(Self { text: format!("{} {zone}", text.trim()), schedule })
+        Ok(Self {
+            text: format!("{} {zone}", text.trim()),
+            schedule,
+        })
     }
 
     /// The first tick after `at`.
@@ -217,9 +220,13 @@ mod tests {
     #[test]
     fn cron_ticks_follow_the_zone_and_descriptors_are_refused() {
         let mut calendar = every(1);
-        calendar.rhythm = Rhythm::Cron(Cron::parse("30 9 * * 1-5", "Europe/Berlin").expect("a schedule"));
+        calendar.rhythm =
+            Rhythm::Cron(Cron::parse("30 9 * * 1-5", "Europe/Berlin").expect("a schedule"));
         let friday = time("2026-01-02T09:00:00Z");
-        assert_eq!(calendar.next_after(friday), Some(time("2026-01-05T08:30:00Z")));
+        assert_eq!(
+            calendar.next_after(friday),
+            Some(time("2026-01-05T08:30:00Z"))
+        );
         assert!(Cron::parse("@daily", "").is_err());
         assert!(Cron::parse("* * *", "").is_err());
     }

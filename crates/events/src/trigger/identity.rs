@@ -17,6 +17,9 @@ const TOKEN_SECONDS: i64 = 3600;
 /// A token is replaced after this time, long before it ends.
 const RENEW: Duration = Duration::from_secs(2700);
 
+/// By namespace and account: when it was made, and the client.
+type Clients = HashMap<(String, String), (Instant, Client)>;
+
 /// Gives clients by service account. Cloning shares them.
 #[derive(Clone)]
 pub struct Identities {
@@ -24,7 +27,7 @@ pub struct Identities {
     config: Config,
     fence: Fence,
     metrics: RequestMetrics,
-    clients: Arc<Mutex<HashMap<(String, String), (Instant, Client)>>>,
+    clients: Arc<Mutex<Clients>>,
     pub(super) discovered: Discovered,
 }
 

@@ -109,7 +109,10 @@ fn patch_kind(strategy: &str) -> Option<PatchKind> {
 
 /// Resources by kind, as the server names them.
 #[derive(Clone, Default)]
-pub struct Discovered(Arc<Mutex<BTreeMap<String, (Instant, ApiResource, bool)>>>);
+pub struct Discovered(Arc<Mutex<Answers>>);
+
+/// By kind: when it was asked for, the resource, and whether it has namespaces.
+type Answers = BTreeMap<String, (Instant, ApiResource, bool)>;
 
 impl Discovered {
     async fn find(

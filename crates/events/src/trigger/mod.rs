@@ -211,13 +211,12 @@ impl Executor {
         if !self.fence.is_open() {
             return Err(TriggerError::NotLeading);
         }
-        let action = match &task.fixed {
-            Some(action) => action.clone(),
-            None => {
-                let template =
-                    parameter::apply(task.template.clone(), &task.parameters, firing.inputs())?;
-                Arc::new(decode_template("template", &template)?)
-            }
+        let action = if let Some(action) = &task.fixed {
+            action.clone()
+        } else {
+            let template =
+                parameter::apply(task.template.clone(), &task.parameters, firing.inputs())?;
+            Arc::new(decode_template("template", &template)?)
         };
         let done = async {
             match action.as_ref() {

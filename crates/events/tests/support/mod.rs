@@ -21,7 +21,11 @@ use events::{
 use kube::Client;
 use parking_lot::Mutex;
 use reconcile_core::{
-    clock::Clock, object::ObjectKey, operator::{Operator, install_tls}, reconcile::Queue, testkit::FakeApi,
+    clock::Clock,
+    object::ObjectKey,
+    operator::{Operator, install_tls},
+    reconcile::Queue,
+    testkit::FakeApi,
 };
 use serde_json::{Value, json};
 
@@ -46,7 +50,11 @@ impl Nats {
             }
             return None;
         }
-        let mut nats = Self { child: None, folder: tempfile::tempdir().expect("a folder"), port: free_port() };
+        let mut nats = Self {
+            child: None,
+            folder: tempfile::tempdir().expect("a folder"),
+            port: free_port(),
+        };
         nats.up().await;
         Some(nats)
     }
@@ -55,7 +63,14 @@ impl Nats {
     pub(crate) async fn up(&mut self) {
         let binary = binary().expect("looked up before");
         let child = Command::new(binary)
-            .args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "--jetstream", "--store_dir"])
+            .args([
+                "-a",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+                "--jetstream",
+                "--store_dir",
+            ])
             .arg(self.folder.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -64,7 +79,9 @@ impl Nats {
         self.child = Some(child);
         let port = self.port;
         until("the server listens", || async move {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+            tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_ok()
         })
         .await;
     }
@@ -89,8 +106,12 @@ impl Nats {
 
     /// A connection that is ready.
     pub(crate) async fn bus(&self) -> Arc<Bus> {
-        let bus = Bus::start("test", self.config(), || {}).await.expect("settings are good");
-        tokio::time::timeout(PATIENCE, bus.ready()).await.expect("the bus is ready");
+        let bus = Bus::start("test", self.config(), || {})
+            .await
+            .expect("settings are good");
+        tokio::time::timeout(PATIENCE, bus.ready())
+            .await
+            .expect("the bus is ready");
         bus
     }
 }
@@ -114,7 +135,10 @@ fn binary() -> Option<PathBuf> {
             folders.push(entry.path().join("bin"));
         }
     }
-    folders.into_iter().map(|folder| folder.join("nats-server")).find(|file| file.is_file())
+    folders
+        .into_iter()
+        .map(|folder| folder.join("nats-server"))
+        .find(|file| file.is_file())
 }
 
 /// A port that was free a moment ago.
@@ -152,7 +176,9 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let receiver = Self {
             calls: Arc::default(),
@@ -160,7 +186,9 @@ impl Receiver {
             delay: Arc::default(),
             url,
         };
-        let app = axum::Router::new().fallback(received).with_state(receiver.clone());
+        let app = axum::Router::new()
+            .fallback(received)
+            .with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         receiver
     }
@@ -170,14 +198,25 @@ impl Receiver {
     }
 
     pub(crate) async fn wait_for(&self, count: usize) {
-        until(&format!("{count} calls"), || async { self.count() >= count }).await;
+        until(&format!("{count} calls"), || async {
+            self.count() >= count
+        })
+        .await;
     }
 }
 
-async fn received(State(receiver): State<Receiver>, uri: axum::http::Uri, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn received(
+    State(receiver): State<Receiver>,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
     let delay = *receiver.delay.lock();
     tokio::time::sleep(delay).await;
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
+    let key = headers
+        .get("idempotency-key")
+        .and_then(|key| key.to_str().ok())
+        .unwrap_or_default();
     receiver.calls.lock().push(Call {
         path: uri.path().to_owned(),
         key: key.to_owned(),
@@ -243,7 +282,9 @@ pub(crate) fn http_trigger(name: &str, url: &str, dependencies: &[&str]) -> Valu
 pub(crate) async fn attached(plane: &DataPlane, name: &str) {
     let key = ObjectKey::new("ns", name);
     until("the sensor is attached", || async {
-        plane.sensor_health(&key).is_some_and(|health| health.detached.is_empty())
+        plane
+            .sensor_health(&key)
+            .is_some_and(|health| health.detached.is_empty())
     })
     .await;
 }
@@ -252,6 +293,19 @@ pub(crate) async fn attached(plane: &DataPlane, name: &str) {
 pub(crate) async fn publish(bus: &Bus, name: &str, n: u64) {
     let now = Clock::system().now();
     let body = format!("{{\"n\":{n}}}");
-    let event = events::event::CloudEvent::new(format!("{name}-{n}"), "src", "test", name, now, body.into());
-    bus.publish(&events::event::subject("src", name), &event.id, event.encode()).await.expect("stored");
+    let event = events::event::CloudEvent::new(
+        format!("{name}-{n}"),
+        "src",
+        "test",
+        name,
+        now,
+        body.into(),
+    );
+    bus.publish(
+        &events::event::subject("src", name),
+        &event.id,
+        event.encode(),
+    )
+    .await
+    .expect("stored");
 }

@@ -26,7 +26,7 @@ impl EventBusController {
                 let changed = move || shared.bus_changed(&key);
                 self.shared
                     .pool
-                    .ensure(&marks.key, config.clone(), changed)
+                    .ensure(&marks.key, config.as_ref().clone(), changed)
                     .await?;
                 self.shared.bus_changed(&marks.key);
                 Ok(())

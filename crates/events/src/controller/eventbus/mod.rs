@@ -18,7 +18,7 @@ pub use plan::Action;
 use super::{ReconcileError, Shared};
 use crate::api::EventBus;
 
-/// The controller of EventBuses.
+/// The controller of `EventBuses`.
 pub struct EventBusController {
     /// What the controllers share.
     pub shared: Shared,

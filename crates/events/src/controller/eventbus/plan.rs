@@ -23,7 +23,7 @@ pub enum Action {
     /// Let deletion go on.
     RemoveFinalizer,
     /// Connect, or exchange the connection for one with these settings.
-    Connect(BusConfig),
+    Connect(Box<BusConfig>),
     /// Drop the connection.
     Disconnect,
 }
@@ -44,13 +44,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     let mut plan = Plan::new();
     let soon = now.saturating_add(LOOK_SOON).unwrap_or(now);
     if observed.marks.deleting {
-        if !observed.users.is_empty() {
-            plan.note(format!(
-                "deletion waits: used by {}",
-                observed.users.join(", ")
-            ));
-            plan.wake_at(soon);
-        } else {
+        if observed.users.is_empty() {
             if observed.connection.is_some() {
                 plan.act(Action::Disconnect);
             }
@@ -58,6 +52,12 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
                 plan.act(Action::RemoveFinalizer);
             }
             plan.note("nobody uses the bus: deletion may go on");
+        } else {
+            plan.note(format!(
+                "deletion waits: used by {}",
+                observed.users.join(", ")
+            ));
+            plan.wake_at(soon);
         }
         return plan;
     }
@@ -75,11 +75,11 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     match &observed.connection {
         Some((current, _)) if current == config => plan.note("connected with these settings"),
         Some(_) => {
-            plan.act(Action::Connect(config.clone()));
+            plan.act(Action::Connect(Box::new(config.clone())));
             plan.note("the settings changed");
         }
         None => {
-            plan.act(Action::Connect(config.clone()));
+            plan.act(Action::Connect(Box::new(config.clone())));
             plan.note("no connection yet");
         }
     }

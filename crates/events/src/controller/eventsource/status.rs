@@ -107,10 +107,10 @@ fn deployed(
     }
     let mut condition = conditions::holds(DEPLOYED);
     if observed.unreachable {
-        condition.message =
-            "the Service leads nowhere: the controller has no address that pods can reach \
-                             (POD_IP or --advertise-address)"
-                .to_owned();
+        condition.message.push_str(
+            "the Service leads nowhere: the controller has no address that pods can reach (POD_IP or \
+             --advertise-address)",
+        );
     }
     condition
 }

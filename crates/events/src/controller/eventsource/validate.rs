@@ -1,8 +1,6 @@
 //! What an EventSource may ask for. Each event is checked by itself; what one has wrong does not stop the
 //! others.
 
-use std::collections::BTreeMap;
-
 use http::Method;
 use jiff::{SignedDuration, tz::TimeZone};
 use reconcile_core::{fields::Finding, kube_types::GoDuration, object::FieldError};
@@ -237,7 +235,7 @@ fn check_calendar(event: &str, value: &Value) -> Result<Calendar, FieldError> {
         rhythm,
         excluded: excluded_days(&raw.exclusion_dates),
         zone,
-        metadata: raw.metadata.unwrap_or_else(BTreeMap::new),
+        metadata: raw.metadata.unwrap_or_default(),
         filter: check_filter(&path, raw.filter.as_ref())?,
         catch_up,
     })

@@ -3,15 +3,32 @@ use std::ffi::OsString;
 use crate::args::{Cli, Command, parse};
 
 fn parsed(arguments: &[&str]) -> (Cli, Vec<String>) {
-    let all = std::iter::once("events").chain(arguments.iter().copied()).map(OsString::from);
+    let all = std::iter::once("events")
+        .chain(arguments.iter().copied())
+        .map(OsString::from);
     parse(all).expect("accepted")
 }
 
 #[test]
 fn upstream_flags_are_accepted() {
-    let (Cli { command: Command::Controller(args) }, unknown) = parsed(&[
-        "controller", "--namespaced", "--managed-namespace", "a", "--leader-election=false",
-        "--metrics-port", "1", "--health-port=2", "--log-level", "debug", "--klog-level", "3",
+    let (
+        Cli {
+            command: Command::Controller(args),
+        },
+        unknown,
+    ) = parsed(&[
+        "controller",
+        "--namespaced",
+        "--managed-namespace",
+        "a",
+        "--leader-election=false",
+        "--metrics-port",
+        "1",
+        "--health-port=2",
+        "--log-level",
+        "debug",
+        "--klog-level",
+        "3",
     ]);
     assert!(args.namespaced && !args.leader.enabled);
     assert_eq!(args.managed_namespace.as_deref(), Some("a"));
@@ -21,7 +38,13 @@ fn upstream_flags_are_accepted() {
 
 #[test]
 fn flags_that_nobody_knows_are_named_and_do_not_stop_the_start() {
-    let (_, unknown) = parsed(&["controller", "--eventsource-image", "x", "--fancy=1", "--alone"]);
+    let (_, unknown) = parsed(&[
+        "controller",
+        "--eventsource-image",
+        "x",
+        "--fancy=1",
+        "--alone",
+    ]);
     assert_eq!(unknown, ["--eventsource-image", "--fancy", "--alone"]);
     assert!(parse(["events", "sensor"].map(OsString::from)).is_err());
 }

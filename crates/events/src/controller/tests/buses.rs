@@ -14,7 +14,12 @@ use crate::{
 fn observed(spec: &Value) -> Observed {
     let checked = validate::check(spec);
     let credentials = checked.as_ref().ok().map(|bus| {
-        Ok(BusConfig { urls: bus.urls.clone(), auth: Auth::None, tls: None, stream: bus.stream.clone() })
+        Ok(BusConfig {
+            urls: bus.urls.clone(),
+            auth: Auth::None,
+            tls: None,
+            stream: bus.stream.clone(),
+        })
     });
     Observed {
         marks: marks("default"),
@@ -39,17 +44,33 @@ fn told(observed: &Observed) -> String {
 fn a_bus_is_connected_to_and_says_so_once_it_is_ready() {
     let mut bus = observed(&exotic());
     let connect = plan(&bus, now());
-    assert!(matches!(connect.actions.as_slice(), [Action::AddFinalizer, Action::Connect(_)]));
-    assert_eq!(told(&bus), "Configured=True\nDeployed=Unknown Connecting connecting");
-    let config = bus.credentials.clone().expect("settings").expect("credentials");
+    assert!(matches!(
+        connect.actions.as_slice(),
+        [Action::AddFinalizer, Action::Connect(_)]
+    ));
+    assert_eq!(
+        told(&bus),
+        "Configured=True\nDeployed=Unknown Connecting connecting"
+    );
+    let config = bus
+        .credentials
+        .clone()
+        .expect("settings")
+        .expect("credentials");
     bus.marks.finalizers = vec![FINALIZER.to_owned()];
     bus.connection = Some((config.clone(), BusState::Away("connection refused".into())));
     assert!(plan(&bus, now()).actions.is_empty());
-    assert_eq!(told(&bus), "Configured=True\nDeployed=False NotConnected connection refused");
+    assert_eq!(
+        told(&bus),
+        "Configured=True\nDeployed=False NotConnected connection refused"
+    );
     bus.connection = Some((config, BusState::Ready { stream: 1 }));
     assert_eq!(told(&bus), "Configured=True\nDeployed=True");
     let status = &report(&bus, &plan(&bus, now()), None, now()).patches[0].body["status"];
-    assert_eq!(status["config"], json!({"jetstream": {"url": "nats://bus:4222"}}));
+    assert_eq!(
+        status["config"],
+        json!({"jetstream": {"url": "nats://bus:4222"}})
+    );
     assert_eq!(status["observedGeneration"], 3);
 }
 
@@ -57,10 +78,17 @@ fn a_bus_is_connected_to_and_says_so_once_it_is_ready() {
 fn other_settings_exchange_the_connection_and_a_missing_secret_keeps_it() {
     let mut bus = observed(&exotic());
     bus.marks.finalizers = vec![FINALIZER.to_owned()];
-    let mut other = bus.credentials.clone().expect("settings").expect("credentials");
+    let mut other = bus
+        .credentials
+        .clone()
+        .expect("settings")
+        .expect("credentials");
     other.urls = vec!["nats://old:4222".into()];
     bus.connection = Some((other, BusState::Ready { stream: 1 }));
-    assert!(matches!(plan(&bus, now()).actions.as_slice(), [Action::Connect(_)]));
+    assert!(matches!(
+        plan(&bus, now()).actions.as_slice(),
+        [Action::Connect(_)]
+    ));
     bus.credentials = Some(Err("Secret ns/s: does not exist".into()));
     assert!(plan(&bus, now()).actions.is_empty());
     assert!(told(&bus).starts_with("Configured=False SecretMissing Secret ns/s: does not exist"));
@@ -81,7 +109,13 @@ fn deletion_waits_for_the_users_of_a_bus() {
 
 #[test]
 fn what_cannot_be_served_is_said_with_the_field() {
-    let said = |spec: Value| told(&observed(&spec)).lines().next().unwrap_or_default().to_owned();
+    let said = |spec: Value| {
+        told(&observed(&spec))
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     assert_eq!(
         said(json!({"jetstream": {"version": "latest"}})),
         "Configured=False NotSupportedYet spec.jetstream: not supported yet; use jetstreamExotic"
@@ -90,9 +124,15 @@ fn what_cannot_be_served_is_said_with_the_field() {
         said(json!({"nats": {"native": {}}})),
         "Configured=False NotSupportedYet spec.nats: not supported yet; use jetstreamExotic"
     );
-    assert_eq!(said(json!({})), "Configured=False InvalidSpec spec.jetstreamExotic: must not be empty");
+    assert_eq!(
+        said(json!({})),
+        "Configured=False InvalidSpec spec.jetstreamExotic: must not be empty"
+    );
     assert!(said(json!({"jetstreamExotic": {"url": 3}})).contains("spec.jetstreamExotic.url: "));
-    assert!(said(json!({"jetstreamExotic": {"url": "nats://a b"}})).contains("spec.jetstreamExotic.url: "));
+    assert!(
+        said(json!({"jetstreamExotic": {"url": "nats://a b"}}))
+            .contains("spec.jetstreamExotic.url: ")
+    );
     assert!(
         said(json!({"jetstreamExotic": {"url": "nats://a", "streamConfig": "maxAge: soon"}}))
             .contains("spec.jetstreamExotic.streamConfig: maxage")
@@ -102,11 +142,22 @@ fn what_cannot_be_served_is_said_with_the_field() {
 #[test]
 fn secrets_hold_user_and_password_or_a_token() {
     let is = |text: &str, expected: Auth| assert!(validate::auth(text) == expected, "{text}");
-    let basic = |username: &str, password: &str| Auth::Basic { username: username.into(), password: password.into() };
+    let basic = |username: &str, password: &str| Auth::Basic {
+        username: username.into(),
+        password: password.into(),
+    };
     is("username: u\npassword: p\n", basic("u", "p"));
     is("username: u\npassword: 123456\n", basic("u", "123456"));
     is("token: t\n", Auth::Token("t".into()));
     is("plain\n", Auth::Token("plain".into()));
-    let debug = format!("{:?}", BusConfig { urls: vec!["u".into()], auth: basic("u", "hush"), tls: None, stream: StreamSettings::default() });
+    let debug = format!(
+        "{:?}",
+        BusConfig {
+            urls: vec!["u".into()],
+            auth: basic("u", "hush"),
+            tls: None,
+            stream: StreamSettings::default()
+        }
+    );
     assert!(!debug.contains("hush"), "{debug}");
 }

@@ -25,9 +25,18 @@ fn observed(spec: &Value) -> Observed {
 }
 
 fn told(observed: &Observed, detached: &[(&str, &str)]) -> String {
-    let detached = detached.iter().map(|(place, why)| ((*place).to_owned(), (*why).to_owned())).collect();
+    let detached = detached
+        .iter()
+        .map(|(place, why)| ((*place).to_owned(), (*why).to_owned()))
+        .collect();
     let health = SensorHealth { detached };
-    conditions(&report(observed, &plan(observed, now()), Some(&health), None, now()))
+    conditions(&report(
+        observed,
+        &plan(observed, now()),
+        Some(&health),
+        None,
+        now(),
+    ))
 }
 
 fn good() -> Value {
@@ -41,7 +50,10 @@ fn good() -> Value {
 fn a_good_sensor_runs() {
     let sensor = observed(&good());
     assert_eq!(plan(&sensor, now()).actions, [Action::Run]);
-    assert_eq!(told(&sensor, &[]), "DependenciesProvided=True\nDeployed=True\nTriggersProvided=True");
+    assert_eq!(
+        told(&sensor, &[]),
+        "DependenciesProvided=True\nDeployed=True\nTriggersProvided=True"
+    );
     assert_eq!(
         told(&sensor, &[("t/a", "the bus is away")]).lines().nth(1),
         Some("Deployed=False NoEvents t/a: the bus is away")
@@ -75,7 +87,10 @@ fn triggers_of_other_types_are_named_and_the_rest_runs() {
 fn an_unreadable_spec_stops_the_sensor_and_says_where() {
     let sensor = observed(&json!({"dependencies": 5}));
     assert_eq!(plan(&sensor, now()).actions, [Action::Pause]);
-    assert!(told(&sensor, &[]).starts_with("DependenciesProvided=False InvalidSpec spec.dependencies: "));
+    assert!(
+        told(&sensor, &[])
+            .starts_with("DependenciesProvided=False InvalidSpec spec.dependencies: ")
+    );
 }
 
 #[test]
@@ -85,5 +100,9 @@ fn a_second_report_of_the_same_says_nothing() {
     let first = report(&sensor, &plan, Some(&SensorHealth::default()), None, now());
     sensor.status = first.patches[0].body["status"].clone();
     let later = "2026-01-02T04:00:00Z".parse().expect("a time");
-    assert!(report(&sensor, &plan, Some(&SensorHealth::default()), None, later).patches.is_empty());
+    assert!(
+        report(&sensor, &plan, Some(&SensorHealth::default()), None, later)
+            .patches
+            .is_empty()
+    );
 }

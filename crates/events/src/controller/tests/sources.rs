@@ -26,8 +26,14 @@ fn observed(spec: &Value) -> Observed {
         source: Arc::new(CheckedSource {
             key: ObjectKey::new("ns", "src"),
             uid: "uid-1".into(),
-            webhooks: checked.iter().flat_map(|spec| spec.webhooks.iter().map(|(webhook, _)| webhook.clone())).collect(),
-            calendars: checked.iter().flat_map(|spec| spec.calendars.clone()).collect(),
+            webhooks: checked
+                .iter()
+                .flat_map(|spec| spec.webhooks.iter().map(|(webhook, _)| webhook.clone()))
+                .collect(),
+            calendars: checked
+                .iter()
+                .flat_map(|spec| spec.calendars.clone())
+                .collect(),
         }),
         spec: checked,
         missing: Vec::new(),
@@ -40,7 +46,13 @@ fn observed(spec: &Value) -> Observed {
 
 fn told(observed: &Observed, refused: Vec<Refused>) -> String {
     let health = SourceHealth { refused };
-    conditions(&report(observed, &plan(observed, now()), Some(&health), None, now()))
+    conditions(&report(
+        observed,
+        &plan(observed, now()),
+        Some(&health),
+        None,
+        now(),
+    ))
 }
 
 fn hook() -> Value {
@@ -51,7 +63,10 @@ fn hook() -> Value {
 fn a_good_source_is_served() {
     let source = observed(&json!({"webhook": {"push": hook()}}));
     assert_eq!(plan(&source, now()).actions, [Action::Run]);
-    assert_eq!(told(&source, Vec::new()), "Deployed=True\nSourcesProvided=True");
+    assert_eq!(
+        told(&source, Vec::new()),
+        "Deployed=True\nSourcesProvided=True"
+    );
     assert_eq!(source.source.webhooks[0].endpoint, "/push");
     assert_eq!(source.source.webhooks[0].max_body, 1024 * 1024);
 }
@@ -86,18 +101,38 @@ fn one_bad_event_and_unserved_types_do_not_stop_the_others() {
 #[test]
 fn deployed_tells_the_truth() {
     let mut source = observed(&json!({"webhook": {"push": hook()}}));
-    let first = |source: &Observed, refused| told(source, refused).lines().next().unwrap_or_default().to_owned();
-    let refused = vec![Refused { event: "push".into(), reason: "cannot listen on port 80: permission denied".into() }];
-    assert_eq!(first(&source, refused), "Deployed=False NotServed push: cannot listen on port 80: permission denied");
+    let first = |source: &Observed, refused| {
+        told(source, refused)
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let refused = vec![Refused {
+        event: "push".into(),
+        reason: "cannot listen on port 80: permission denied".into(),
+    }];
+    assert_eq!(
+        first(&source, refused),
+        "Deployed=False NotServed push: cannot listen on port 80: permission denied"
+    );
     source.missing = vec!["spec.webhook.push.authSecret: Secret ns/a: does not exist".into()];
-    assert!(first(&source, Vec::new()).starts_with("Deployed=False SecretMissing spec.webhook.push"));
+    assert!(
+        first(&source, Vec::new()).starts_with("Deployed=False SecretMissing spec.webhook.push")
+    );
     source.bus = Some(BusState::Away("not connected".into()));
-    assert_eq!(first(&source, Vec::new()), "Deployed=False EventBusNotReady EventBus default: not connected");
+    assert_eq!(
+        first(&source, Vec::new()),
+        "Deployed=False EventBusNotReady EventBus default: not connected"
+    );
     // What runs goes on while the bus is away.
     assert_eq!(plan(&source, now()).actions, [Action::Run]);
     source.bus = None;
     assert_eq!(plan(&source, now()).actions, [Action::Stop]);
-    assert!(first(&source, Vec::new()).starts_with("Deployed=False NoEventBus EventBus default does not exist"));
+    assert!(
+        first(&source, Vec::new())
+            .starts_with("Deployed=False NoEventBus EventBus default does not exist")
+    );
 }
 
 #[test]
@@ -106,15 +141,24 @@ fn an_object_that_upstream_has_marked_is_let_go() {
     source.marks.deleting = true;
     assert_eq!(plan(&source, now()).actions, [Action::Stop]);
     source.marks.finalizers = vec![FINALIZER.to_owned()];
-    assert_eq!(plan(&source, now()).actions, [Action::Stop, Action::RemoveFinalizer]);
+    assert_eq!(
+        plan(&source, now()).actions,
+        [Action::Stop, Action::RemoveFinalizer]
+    );
 }
 
 #[test]
 fn the_service_leads_to_this_process() {
-    let spec = json!({"ports": [{"port": 80, "targetPort": 12000, "name": "http"}], "clusterIP": "None"});
+    let spec =
+        json!({"ports": [{"port": 80, "targetPort": 12000, "name": "http"}], "clusterIP": "None"});
     let spec = serde_json::from_value(spec).expect("a service");
     let key = ObjectKey::new("ns", "src");
-    let wanted = service::wanted(&key, &json!({"uid": "uid-1"}), &spec, "10.0.0.7".parse().ok());
+    let wanted = service::wanted(
+        &key,
+        &json!({"uid": "uid-1"}),
+        &spec,
+        "10.0.0.7".parse().ok(),
+    );
     insta::assert_json_snapshot!([wanted.service, wanted.endpoints.expect("an address")]);
     let nowhere = service::wanted(&key, &json!({}), &spec, "127.0.0.1".parse().ok());
     assert_eq!(nowhere.endpoints, None);

@@ -46,6 +46,60 @@ impl PartialEq for DataFilter {
     }
 }
 
+impl Wanted {
+    fn check(path: &str, raw: &sensor::DataFilter) -> Result<Self, FieldError> {
+        let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
+        let numbered = raw.value.iter().enumerate();
+        // A template makes a text of every value.
+        let kind = if raw.template.is_empty() {
+            raw.type_.as_str()
+        } else {
+            "string"
+        };
+        Ok(match kind {
+            "bool" => Self::Bool(
+                numbered
+                    .map(|(index, text)| {
+                        parse_bool(text).ok_or_else(|| {
+                            at(
+                                &format!("value[{index}]"),
+                                format!("{text:?} is not a bool"),
+                            )
+                        })
+                    })
+                    .collect::<Result<_, _>>()?,
+            ),
+            "number" => Self::Number(
+                numbered
+                    .map(|(index, text)| {
+                        text.trim().parse().map_err(|_| {
+                            at(
+                                &format!("value[{index}]"),
+                                format!("{text:?} is not a number"),
+                            )
+                        })
+                    })
+                    .collect::<Result<_, _>>()?,
+            ),
+            "string" => Self::Text(
+                numbered
+                    .map(|(index, text)| {
+                        Regex::new(text)
+                            .map(Arc::new)
+                            .map_err(|error| at(&format!("value[{index}]"), error.to_string()))
+                    })
+                    .collect::<Result<_, _>>()?,
+            ),
+            other => {
+                return Err(at(
+                    "type",
+                    format!("{other:?} is not bool, number or string"),
+                ));
+            }
+        })
+    }
+}
+
 impl DataFilter {
     pub(super) fn check(path: &str, raw: &sensor::DataFilter) -> Result<Self, FieldError> {
         let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
@@ -73,54 +127,7 @@ impl DataFilter {
             .then(|| Template::parse(&raw.template))
             .transpose();
         let template = template.map_err(|error| at("template", error))?;
-        let numbered = raw.value.iter().enumerate();
-        // A template makes a text of every value.
-        let kind = if raw.template.is_empty() {
-            raw.type_.as_str()
-        } else {
-            "string"
-        };
-        let wanted = match kind {
-            "bool" => Wanted::Bool(
-                numbered
-                    .map(|(index, text)| {
-                        parse_bool(text).ok_or_else(|| {
-                            at(
-                                &format!("value[{index}]"),
-                                format!("{text:?} is not a bool"),
-                            )
-                        })
-                    })
-                    .collect::<Result<_, _>>()?,
-            ),
-            "number" => Wanted::Number(
-                numbered
-                    .map(|(index, text)| {
-                        text.trim().parse().map_err(|_| {
-                            at(
-                                &format!("value[{index}]"),
-                                format!("{text:?} is not a number"),
-                            )
-                        })
-                    })
-                    .collect::<Result<_, _>>()?,
-            ),
-            "string" => Wanted::Text(
-                numbered
-                    .map(|(index, text)| {
-                        Regex::new(text)
-                            .map(Arc::new)
-                            .map_err(|error| at(&format!("value[{index}]"), error.to_string()))
-                    })
-                    .collect::<Result<_, _>>()?,
-            ),
-            other => {
-                return Err(at(
-                    "type",
-                    format!("{other:?} is not bool, number or string"),
-                ));
-            }
-        };
+        let wanted = Wanted::check(path, raw)?;
         Ok(Self {
             path: raw.path.clone(),
             template,

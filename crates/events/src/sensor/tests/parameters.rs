@@ -25,6 +25,10 @@ fn apply(document: Value, list: Value) -> Result<Value, String> {
     parameter::apply(document, &parameters(list), inputs).map_err(|error| error.to_string())
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "reads better where it is called"
+)]
 fn one(src: Value) -> Result<Value, String> {
     apply(json!({}), json!([{"src": src, "dest": "x"}])).map(|document| document["x"].clone())
 }

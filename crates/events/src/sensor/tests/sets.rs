@@ -93,16 +93,26 @@ impl Process<'_> {
                 .get(name)
                 .is_some_and(|saved| saved <= sequence)
             {
-                self.effect(|durable| drop(durable.saved.remove(name)))?;
+                self.effect(|durable| {
+                    durable.saved.remove(name);
+                })?;
             }
         }
         Ok(())
     }
 
     fn run(&mut self) -> Result<(), Crash> {
-        let leftover: Vec<String> = self.durable.saved.iter().filter(|(name, at)| self.durable.ledger.is_leftover(name, **at)).map(|(name, _)| name.clone()).collect();
+        let leftover: Vec<String> = self
+            .durable
+            .saved
+            .iter()
+            .filter(|(name, at)| self.durable.ledger.is_leftover(name, **at))
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in leftover {
-            self.effect(|durable| drop(durable.saved.remove(&name)))?;
+            self.effect(|durable| {
+                durable.saved.remove(&name);
+            })?;
         }
         if let Some(unfinished) = self.durable.ledger.firing.clone() {
             self.fire(&unfinished)?;
@@ -116,7 +126,9 @@ impl Process<'_> {
                 Step::Done => {}
                 Step::Save => {
                     let name = name.clone();
-                    self.effect(|durable| drop(durable.saved.insert(name, sequence)))?;
+                    self.effect(|durable| {
+                        durable.saved.insert(name, sequence);
+                    })?;
                 }
                 Step::Fire(set) => {
                     let begun = self.durable.ledger.begin(set.clone());
@@ -124,7 +136,9 @@ impl Process<'_> {
                     self.fire(&set)?;
                 }
             }
-            self.effect(|durable| drop(durable.open.remove(&(sequence, name))))?;
+            self.effect(|durable| {
+                durable.open.remove(&(sequence, name));
+            })?;
         }
         Ok(())
     }

@@ -103,7 +103,7 @@ async fn finish(
             in_hand.answer(place, AckKind::Ack).await;
         }
         Ok((place, Outcome::Again(pause))) => {
-            in_hand.answer(place, AckKind::Nak(Some(pause))).await
+            in_hand.answer(place, AckKind::Nak(Some(pause))).await;
         }
         Ok((place, Outcome::Leave)) => in_hand.answer(place, AckKind::Nak(None)).await,
         Err(panicked) => {

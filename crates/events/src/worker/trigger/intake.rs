@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_nats::jetstream::{AckKind, message::Acker};
+use async_nats::jetstream::{AckKind, consumer::pull, message::Acker};
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ const SILENCE: u32 = 3;
 /// Pause after a consumer could not be attached.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Messages in hand are announced as in progress this often.
-pub(super) const BEAT: Duration = Duration::from_millis(ACK_WAIT.as_millis() as u64 / 3);
+pub(super) const BEAT: Duration = Duration::from_secs(ACK_WAIT.as_secs() / 3);
 
 /// What comes from the bus.
 pub(super) enum Incoming {
@@ -86,7 +86,7 @@ async fn pull_for_ever(context: &Context, index: usize, sender: &mpsc::Sender<In
                 .set(&dependency.name, Some("the bus is away".to_owned()));
             context.bus.ready().await;
         }
-        match pull(context, index, sender).await {
+        match attach_and_pull(context, index, sender).await {
             Ok(()) => return,
             Err(reason) => {
                 context.health.set(&dependency.name, Some(reason.clone()));
@@ -110,7 +110,7 @@ async fn pull_for_ever(context: &Context, index: usize, sender: &mpsc::Sender<In
 ///
 /// A predecessor that died had messages in its hands. The bus delivers those again only after a while,
 /// and newer ones meanwhile; where order matters they are read from the stream first.
-async fn pull(
+async fn attach_and_pull(
     context: &Context,
     index: usize,
     sender: &mpsc::Sender<Incoming>,
@@ -127,7 +127,7 @@ async fn pull(
         .await
         .map_err(|error| error.to_string())?;
     let batch = usize::try_from(MAX_HELD).unwrap_or(1);
-    let mut messages = attached
+    let messages = attached
         .consumer
         .stream()
         .max_messages_per_batch(batch)
@@ -143,7 +143,10 @@ async fn pull(
     if !context.trigger.is_alone() && info.num_ack_pending > 0 {
         let first = info.ack_floor.stream_sequence + 1;
         let subject = dependency.subject();
-        let between = context.bus.messages_between(&subject, first, delivered).await;
+        let between = context
+            .bus
+            .messages_between(&subject, first, delivered)
+            .await;
         unanswered = between.map_err(|error| error.to_string())?;
     }
     if sender
@@ -173,14 +176,23 @@ async fn pull(
         }
     }
     context.health.set(&dependency.name, None);
+    forward(index, stream, messages, sender).await
+}
+
+/// Hands messages on until something is wrong; `Ok` when nobody listens any more.
+async fn forward(
+    dependency: usize,
+    stream: i128,
+    mut messages: pull::Stream,
+    sender: &mpsc::Sender<Incoming>,
+) -> Result<(), String> {
     let mut silent = 0;
     while let Some(message) = messages.next().await {
         let message = match message {
             Ok(message) => message,
             Err(error) => {
-                use async_nats::jetstream::consumer::pull::MessagesErrorKind::MissingHeartbeat;
                 silent += 1;
-                if error.kind() == MissingHeartbeat && silent < SILENCE {
+                if error.kind() == pull::MessagesErrorKind::MissingHeartbeat && silent < SILENCE {
                     // The library asks again by itself after the server was away.
                     continue;
                 }
@@ -193,7 +205,7 @@ async fn pull(
         };
         let (message, acker) = message.split();
         let held = Held {
-            dependency: index,
+            dependency,
             stream,
             sequence: place.sequence,
             consumer_sequence: place.consumer_sequence,

@@ -179,7 +179,13 @@ impl Lane {
             self.memory = Some(memory);
             // What a reset should have removed while nobody was here.
             let now = self.context.clock.now();
-            let last = self.context.trigger.resets.iter().filter_map(|cron| cron.previous_before(now)).max();
+            let last = self
+                .context
+                .trigger
+                .resets
+                .iter()
+                .filter_map(|cron| cron.previous_before(now))
+                .max();
             self.next_reset = last.or_else(|| self.reset_after(now));
             if let Some(set) = unfinished {
                 self.resume(set, stream).await?;
@@ -200,13 +206,20 @@ impl Lane {
     }
 
     fn reset_after(&self, now: Timestamp) -> Option<Timestamp> {
-        self.context.trigger.resets.iter().filter_map(|cron| cron.next_after(now)).min()
+        self.context
+            .trigger
+            .resets
+            .iter()
+            .filter_map(|cron| cron.next_after(now))
+            .min()
     }
 
     /// Forgets the saved events when the time for that has come.
     async fn reset(&mut self) -> Result<(), BusError> {
         let now = self.context.clock.now();
-        let (Some(tick), Some(memory)) = (self.next_reset, &mut self.memory) else { return Ok(()) };
+        let (Some(tick), Some(memory)) = (self.next_reset, &mut self.memory) else {
+            return Ok(());
+        };
         if now >= tick {
             memory.forget_before(tick).await?;
             self.next_reset = self.reset_after(now);

@@ -173,7 +173,10 @@ impl Memory {
 
     /// Forgets the saved events that are older than `tick`.
     pub(super) async fn forget_before(&mut self, tick: Timestamp) -> Result<(), BusError> {
-        let old = self.saved.iter().filter(|(_, saved)| saved.stored < tick.as_second());
+        let old = self
+            .saved
+            .iter()
+            .filter(|(_, saved)| saved.stored < tick.as_second());
         let old: Vec<String> = old.map(|(name, _)| name.clone()).collect();
         for name in old {
             erase(&self.store, &self.key(&name)).await?;
@@ -240,12 +243,13 @@ impl Memory {
                 continue;
             }
             let body = context.bus.message(*sequence).await?;
-            match body.and_then(|body| CloudEvent::decode(&body).ok()) {
-                Some(event) => drop(events.insert(name.clone(), event)),
-                None => tracing::error!(
+            if let Some(event) = body.and_then(|body| CloudEvent::decode(&body).ok()) {
+                events.insert(name.clone(), event);
+            } else {
+                tracing::error!(
                     sensor = %context.sensor.key, trigger = %self.trigger, dependency = name, sequence,
                     "an event of an unfinished set is not on the bus any more"
-                ),
+                );
             }
         }
         Ok(events)
