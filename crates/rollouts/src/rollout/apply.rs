@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Field manager of writes.
-const MANAGER: &str = "rollouts-controller";
+pub(super) const MANAGER: &str = "rollouts-controller";
 /// Annotations of a Rollout that are not about its ReplicaSets.
 const NOT_COPIED: [&str; 5] = [
     "kubectl.kubernetes.io/last-applied-configuration",
@@ -307,7 +307,7 @@ fn wanted_analysis(seen: &Observed, run_type: RunType) -> Option<&RolloutAnalysi
     }
 }
 
-fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+pub(super) fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
     apply::resource_of(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 

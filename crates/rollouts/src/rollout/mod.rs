@@ -14,6 +14,7 @@ mod kinds;
 mod metrics;
 mod observe;
 pub mod plan;
+mod release;
 mod start;
 mod status;
 mod validate;

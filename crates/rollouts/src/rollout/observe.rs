@@ -112,7 +112,7 @@ struct BlueGreenNames {
 }
 
 /// What a Rollout names: tags under which it is found when one of these changes.
-fn references(root: &Rollout) -> Vec<String> {
+pub(crate) fn references(root: &Rollout) -> Vec<String> {
     let namespace = root.metadata.namespace.as_deref().unwrap_or_default();
     let Some(spec) = &root.spec else {
         return Vec::new();

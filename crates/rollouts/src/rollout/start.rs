@@ -12,7 +12,9 @@ use super::{
     Hands, Rollouts, Sources,
     kinds::{ReplicaSetKind, ServiceKind, service_view, set_view},
     metrics,
-    observe::{service_tag, template_tag},
+    observe::{references, service_tag, template_tag},
+    plan::conditions::kind,
+    release::{Release, queue_services_of},
     world::ReplicaSetView,
 };
 use crate::{
@@ -64,6 +66,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
         move |change: Change<RunView>| queue_run_owner(&owners, &change),
         move |key: ObjectKey| {
             queue_tagged(&users.0, &users.1, &template_tag(&key.namespace, &key.name));
+            queue_invalid(&users.0, &users.1);
         },
     )?;
     let labels = instance_selector(&config.instance_id);
@@ -83,13 +86,46 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
         "watch of services",
         watch_services(operator, config, &sources, &queue).run(),
     );
-    let readiness = operator.readiness.clone();
+    give_back_services(operator, &sources);
+    let (readiness, shutdown) = (operator.readiness.clone(), operator.shutdown.clone());
     operator.spawn_drained(async move {
         // A plan from half-filled indexes would create ReplicaSets that exist already.
-        readiness.wait().await;
-        driver.run().await;
+        tokio::select! {
+            () = readiness.wait() => driver.run().await,
+            () = shutdown.cancelled() => {}
+        }
     });
     Ok(())
+}
+
+/// Services that were switched and that no Rollout names any more are given back.
+fn give_back_services(operator: &Operator, sources: &Sources) {
+    let queue = Queue::new();
+    let (switched, forsaken, services) = (queue.clone(), queue.clone(), sources.services.clone());
+    sources.services.on_change(move |change| {
+        if change.new.is_some_and(|view| view.managed_by.is_some()) {
+            switched.add(change.key);
+        }
+    });
+    sources.roots.on_change(move |change| {
+        let Some(old) = &change.old else {
+            return;
+        };
+        let dropped = change.new.as_ref().is_none_or(|new| {
+            new.generation() != old.generation() && references(new) != references(old)
+        });
+        if dropped {
+            queue_services_of(&forsaken, &services, &change.key);
+        }
+    });
+    let release = Release {
+        client: operator.client.clone(),
+        sources: sources.clone(),
+        queue,
+        readiness: operator.readiness.clone(),
+        leader: operator.leader(),
+    };
+    operator.spawn("giving back of services", release.run());
 }
 
 /// The label selector that tells the objects of one instance from those of others.
@@ -159,6 +195,19 @@ fn queue_tagged(queue: &Queue, roots: &Index<Rollout>, tag: &str) {
     for (key, _) in roots.tagged(tag) {
         queue.add(key);
     }
+}
+
+/// A template that another template names was missing, perhaps.
+fn queue_invalid(queue: &Queue, roots: &Index<Rollout>) {
+    roots.each(|key, root| {
+        if root
+            .status
+            .as_ref()
+            .is_some_and(|status| status.get().contains(kind::INVALID_SPEC))
+        {
+            queue.add(key.clone());
+        }
+    });
 }
 
 fn queue_set_owner(queue: &Queue, roots: &Index<Rollout>, change: &Change<ReplicaSetView>) {

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use reconcile_core::reconcile::{Classify, Done, ErrorClass, EventNote, Plan, Report, RootPatch, Target};
+use reconcile_core::reconcile::{
+    Classify, Done, ErrorClass, EventNote, Plan, Report, RootPatch, Target,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -107,7 +109,10 @@ fn failed(seen: &Observed, error: &RolloutError, now: Timestamp) -> Report {
     match error {
         RolloutError::CreateSet { source, .. } if error.class() == ErrorClass::Invalid => {
             // The pod template is not one that the API server accepts.
-            let reason = source.reason.split_once(" is invalid: ").map_or(source.reason.as_str(), |(_, rest)| rest);
+            let reason = source
+                .reason
+                .split_once(" is invalid: ")
+                .map_or(source.reason.as_str(), |(_, rest)| rest);
             return rejected(&seen.root, reason, now);
         }
         RolloutError::CreateSet { .. } => {

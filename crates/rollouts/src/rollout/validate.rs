@@ -15,7 +15,9 @@ use super::{
     },
     world::{BlueGreen, Canary, CheckedSpec, CheckedStrategy, Step, Threshold},
 };
-use crate::api::rollout::{BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, ProgressThreshold, RolloutSpec};
+use crate::api::rollout::{
+    BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, ProgressThreshold, RolloutSpec,
+};
 
 const DEFAULT_HISTORY: i32 = 10;
 const DEFAULT_DEADLINE: i32 = 600;
@@ -189,7 +191,10 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         );
     }
     let (surge, unavailable) = replicas::bounds(count, surge, unavailable);
-    let threshold = check_threshold(&format!("{AT}.replicaProgressThreshold"), canary.replica_progress_threshold)?;
+    let threshold = check_threshold(
+        &format!("{AT}.replicaProgressThreshold"),
+        canary.replica_progress_threshold,
+    )?;
     Ok(Canary {
         step_hash: step_hash(&canary.steps),
         canary_service: canary.canary_service.filter(|name| !name.is_empty()),
@@ -214,7 +219,10 @@ fn check_threshold(at: &str, threshold: Option<ProgressThreshold>) -> Checked<Th
     match kind.as_str() {
         "Percent" if (1..=100).contains(&value) => Ok(Threshold::Percent(value)),
         "Pods" if value > 0 => Ok(Threshold::Pods(value)),
-        _ => wrong(at, format!("Invalid value: {kind} {value}: use Percent from 1 to 100 or a number of Pods")),
+        _ => wrong(
+            at,
+            format!("Invalid value: {kind} {value}: use Percent from 1 to 100 or a number of Pods"),
+        ),
     }
 }
 

@@ -19,7 +19,10 @@ pub struct RolloutStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aborted_at: Option<Time>,
     /// Why the controller waits for a person.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_default"
+    )]
     pub pause_conditions: Vec<PauseCondition>,
     /// The controller has paused. Set without [`RolloutStatus::pause_conditions`] it means that a person resumed.
     #[serde(skip_serializing_if = "is_false")]
@@ -61,7 +64,10 @@ pub struct RolloutStatus {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub observed_generation: String,
     /// Conditions.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_default"
+    )]
     pub conditions: Vec<RolloutCondition>,
     /// Canary only.
     #[serde(deserialize_with = "null_as_default")]
@@ -233,12 +239,18 @@ pub struct RunStatus {
     pub message: String,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_false(value: &bool) -> bool {
     !value
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_zero(value: &i32) -> bool {
     *value == 0
 }

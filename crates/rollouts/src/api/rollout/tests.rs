@@ -64,6 +64,7 @@ fn status_keeps_unknown_fields_and_reads_nulls() {
 #[test]
 fn an_unknown_pause_reason_is_kept() {
     let condition: PauseCondition =
-        serde_json::from_value(json!({"reason": "Later", "startTime": "2026-01-01T00:00:00Z"})).expect("a condition");
+        serde_json::from_value(json!({"reason": "Later", "startTime": "2026-01-01T00:00:00Z"}))
+            .expect("a condition");
     assert_eq!(condition.reason.as_str(), "Later");
 }

@@ -6,7 +6,10 @@ use reconcile_core::reconcile::EventNote;
 
 use super::work::{Work, after};
 use crate::{
-    api::rollout::{RolloutCondition, RolloutStatus},
+    api::{
+        analysis::AnalysisPhase,
+        rollout::{RolloutCondition, RolloutStatus},
+    },
     rollout::world::{CheckedStrategy, Step},
 };
 
@@ -321,8 +324,15 @@ fn deadline(work: &mut Work<'_>, name: &str, now: &Time) {
             super::canary::current(work, canary),
             Some((_, Step::Pause(_) | Step::Analysis(_)))
         ),
-        CheckedStrategy::BlueGreen(rules) => {
-            rules.pre_analysis.is_some() || rules.post_analysis.is_some()
+        CheckedStrategy::BlueGreen(_) => {
+            let status = &work.status.blue_green;
+            let runs = [
+                &status.pre_promotion_analysis_run_status,
+                &status.post_promotion_analysis_run_status,
+            ];
+            runs.into_iter()
+                .flatten()
+                .any(|run| !AnalysisPhase::from(run.status.clone()).is_completed())
         }
     };
     let draining = work

@@ -19,8 +19,8 @@ mod summary;
 mod template;
 mod work;
 
-pub(crate) use summary::phase_of;
 pub use action::{Action, NewSet, RunRef, SetChange};
+pub(crate) use summary::phase_of;
 
 use jiff::Timestamp;
 use reconcile_core::reconcile::{EventNote, Plan};

@@ -414,7 +414,10 @@ impl Cluster {
             .is_some_and(|image| self.hanging.contains(image));
         let pods = self.pods.entry(name.to_owned()).or_default();
         match pods.len().cmp(&wanted) {
-            std::cmp::Ordering::Less => pods.push(Pod { ready: false, hangs }),
+            std::cmp::Ordering::Less => pods.push(Pod {
+                ready: false,
+                hangs,
+            }),
             std::cmp::Ordering::Greater => {
                 let unready = pods.iter().position(|pod| !pod.ready).unwrap_or(0);
                 pods.remove(unready);

@@ -23,7 +23,11 @@ fn server() -> FakeApi {
         .with_kind(kind("Rollout", "rollouts"))
         .with_kind(kind("AnalysisRun", "analysisruns").without_status())
         .with_kind(kind("AnalysisTemplate", "analysistemplates").without_status())
-        .with_kind(kind("ClusterAnalysisTemplate", "clusteranalysistemplates").cluster_scoped().without_status())
+        .with_kind(
+            kind("ClusterAnalysisTemplate", "clusteranalysistemplates")
+                .cluster_scoped()
+                .without_status(),
+        )
 }
 
 fn rollout(strategy: &Value) -> Value {
@@ -46,7 +50,10 @@ fn peers(api: &FakeApi) {
     for set in api.list("replicasets") {
         let wanted = set["spec"]["replicas"].clone();
         if set["status"]["availableReplicas"] != wanted || set["status"]["replicas"] != wanted {
-            let name = set["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let name = set["metadata"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
             api.edit("replicasets", NAMESPACE, &name, |set| {
                 set["status"] = json!({"replicas": wanted, "readyReplicas": wanted, "availableReplicas": wanted});
             });
@@ -66,7 +73,11 @@ async fn until(api: &FakeApi, what: &str, reached: impl Fn(&Value) -> bool) {
         }
     };
     if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-        panic!("not {what}: {:#}\n{}", get(api)["status"], api.writes().join("\n"));
+        panic!(
+            "not {what}: {:#}\n{}",
+            get(api)["status"],
+            api.writes().join("\n")
+        );
     }
 }
 
@@ -79,7 +90,10 @@ fn is_healthy(rollout: &Value) -> bool {
 
 /// Writes apart from Events, which are told beside the work.
 fn writes(api: &FakeApi) -> Vec<String> {
-    api.writes().into_iter().filter(|line| !line.contains(" events")).collect()
+    api.writes()
+        .into_iter()
+        .filter(|line| !line.contains(" events"))
+        .collect()
 }
 
 fn update(api: &FakeApi, image: &str) {
@@ -91,21 +105,35 @@ fn update(api: &FakeApi, image: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deployment_and_an_update_take_few_writes() {
     let api = server();
-    api.put(&rollout(&json!({"canary": {"steps": [{"setWeight": 50}, {"pause": {"duration": 1}}]}})));
+    api.put(&rollout(
+        &json!({"canary": {"steps": [{"setWeight": 50}, {"pause": {"duration": 1}}]}}),
+    ));
     let operator = controller(&api);
     until(&api, "deployed", is_healthy).await;
     // ReplicaSet, revision, and one status for each thing that peers did.
     assert!(writes(&api).len() <= 5, "{:#?}", writes(&api));
     let set = api.list("replicasets").remove(0);
     assert_eq!(set["metadata"]["ownerReferences"][0]["controller"], true);
-    assert_eq!(set["metadata"]["annotations"]["rollout.argoproj.io/revision"], "1");
-    assert_eq!(set["spec"]["selector"]["matchLabels"]["rollouts-pod-template-hash"], get(&api)["status"]["stableRS"]);
+    assert_eq!(
+        set["metadata"]["annotations"]["rollout.argoproj.io/revision"],
+        "1"
+    );
+    assert_eq!(
+        set["spec"]["selector"]["matchLabels"]["rollouts-pod-template-hash"],
+        get(&api)["status"]["stableRS"]
+    );
     api.clear_requests();
     update(&api, "v2");
-    until(&api, "paused", |rollout| rollout["status"]["phase"] == "Paused").await;
+    until(&api, "paused", |rollout| {
+        rollout["status"]["phase"] == "Paused"
+    })
+    .await;
     until(&api, "updated", is_healthy).await;
     assert!(writes(&api).len() <= 14, "{:#?}", writes(&api));
-    assert_eq!(get(&api)["metadata"]["annotations"]["rollout.argoproj.io/revision"], "2");
+    assert_eq!(
+        get(&api)["metadata"]["annotations"]["rollout.argoproj.io/revision"],
+        "2"
+    );
     operator.shutdown.cancel();
 }
 
@@ -113,22 +141,34 @@ async fn a_deployment_and_an_update_take_few_writes() {
 async fn lost_answers_and_conflicts_do_not_double_anything() {
     let api = server();
     api.put(&json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "main", "namespace": NAMESPACE}, "spec": {"selector": {"app": "web"}}}));
-    api.put(&rollout(&json!({"blueGreen": {"activeService": "main", "scaleDownDelaySeconds": 1}})));
+    api.put(&rollout(
+        &json!({"blueGreen": {"activeService": "main", "scaleDownDelaySeconds": 1}}),
+    ));
     api.fail(Fault::lose_answer("create", "replicasets").times(1));
     api.fail(Fault::lose_answer("patch", "services").times(1));
     api.fail(Fault::status("patch", "rollouts/status", 409, "Conflict").times(2));
     api.fail(Fault::status("patch", "rollouts", 500, "InternalError").times(1));
     let operator = controller(&api);
     until(&api, "deployed", is_healthy).await;
-    assert_eq!(api.list("replicasets").len(), 1, "one template, one ReplicaSet");
+    assert_eq!(
+        api.list("replicasets").len(),
+        1,
+        "one template, one ReplicaSet"
+    );
     api.fail(Fault::lose_answer("create", "replicasets").times(2));
     api.fail(Fault::lose_answer("patch", "replicasets").times(2));
     update(&api, "v2");
     until(&api, "updated", is_healthy).await;
     let active = get(&api)["status"]["currentPodHash"].clone();
     let service = api.get("services", NAMESPACE, "main").expect("the Service");
-    assert_eq!(service["spec"]["selector"], json!({"app": "web", "rollouts-pod-template-hash": active}));
-    until(&api, "drained", |rollout| rollout["status"]["replicas"] == 2).await;
+    assert_eq!(
+        service["spec"]["selector"],
+        json!({"app": "web", "rollouts-pod-template-hash": active})
+    );
+    until(&api, "drained", |rollout| {
+        rollout["status"]["replicas"] == 2
+    })
+    .await;
     assert_eq!(api.list("replicasets").len(), 2);
     operator.shutdown.cancel();
 }
@@ -139,12 +179,62 @@ async fn a_template_that_the_server_refuses_is_an_invalid_spec() {
     api.put(&rollout(&json!({"canary": {}})));
     api.fail(Fault::status("create", "replicasets", 422, "Invalid").times(1));
     let operator = controller(&api);
-    until(&api, "refused", |rollout| rollout["status"]["phase"] == "Degraded").await;
+    until(&api, "refused", |rollout| {
+        rollout["status"]["phase"] == "Degraded"
+    })
+    .await;
     assert_eq!(get(&api)["status"]["observedGeneration"], "1");
     // A better template heals it.
     update(&api, "v2");
     until(&api, "healed", is_healthy).await;
-    assert!(get(&api)["status"]["conditions"].as_array().expect("conditions").iter().all(|condition| condition["type"] != "InvalidSpec"));
+    assert!(
+        get(&api)["status"]["conditions"]
+            .as_array()
+            .expect("conditions")
+            .iter()
+            .all(|condition| condition["type"] != "InvalidSpec")
+    );
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_is_given_back_when_its_rollout_goes() {
+    let api = server();
+    let selector =
+        || api.get("services", NAMESPACE, "main").expect("the Service")["spec"]["selector"].clone();
+    for name in ["main", "other"] {
+        api.put(&json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": {"selector": {"app": "web"}}}));
+    }
+    api.put(&rollout(&json!({"blueGreen": {"activeService": "main"}})));
+    let operator = controller(&api);
+    until(&api, "deployed", is_healthy).await;
+    assert!(selector()["rollouts-pod-template-hash"].is_string());
+    api.edit("rollouts", NAMESPACE, "web", |rollout| {
+        rollout["spec"]["strategy"]["blueGreen"]["activeService"] = "other".into();
+    });
+    until(&api, "given back", |_| selector() == json!({"app": "web"})).await;
+    let other = || {
+        api.get("services", NAMESPACE, "other")
+            .expect("the Service")
+    };
+    until(&api, "switched", |_| {
+        other()["spec"]["selector"]["rollouts-pod-template-hash"].is_string()
+    })
+    .await;
+    api.delete("rollouts", NAMESPACE, "web");
+    let gone = async {
+        while other()["spec"]["selector"] != json!({"app": "web"}) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone)
+        .await
+        .expect("the Service is given back");
+    assert!(
+        other()["metadata"]["annotations"]
+            .as_object()
+            .is_none_or(serde_json::Map::is_empty)
+    );
     operator.shutdown.cancel();
 }
 
@@ -153,7 +243,10 @@ async fn a_missing_service_that_appears_wakes_the_rollout() {
     let api = server();
     api.put(&rollout(&json!({"blueGreen": {"activeService": "main"}})));
     let operator = controller(&api);
-    until(&api, "refused", |rollout| rollout["status"]["phase"] == "Degraded").await;
+    until(&api, "refused", |rollout| {
+        rollout["status"]["phase"] == "Degraded"
+    })
+    .await;
     api.put(&json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "main", "namespace": NAMESPACE}, "spec": {}}));
     until(&api, "healed", is_healthy).await;
     operator.shutdown.cancel();

@@ -1,4 +1,7 @@
-#![expect(clippy::needless_pass_by_value, reason = "tables of literals read better without references")]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "tables of literals read better without references"
+)]
 
 use serde_json::{Value, json};
 

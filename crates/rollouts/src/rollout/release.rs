@@ -1,0 +1,102 @@
+//! Gives Services back: a Service that a Rollout switched and that no Rollout names any more loses the
+//! selector key and the annotation, so that it selects what its owner wrote.
+
+use std::time::Duration;
+
+use kube::Client;
+use reconcile_core::{
+    admin::Readiness,
+    apply::{self, ApplyError},
+    object::{ObjectKey, Root},
+    reconcile::Queue,
+    watch::Index,
+};
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::{
+    apply::{MANAGER, resource},
+    observe::{self, Sources},
+};
+use crate::api::rollout::{HASH_LABEL, MANAGED_BY, Rollout};
+
+/// Pause before a Service that could not be given back is looked at again.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// What the task works with.
+pub(super) struct Release {
+    pub(super) client: Client,
+    pub(super) sources: Sources,
+    pub(super) queue: Queue,
+    pub(super) readiness: Readiness,
+    pub(super) leader: watch::Receiver<bool>,
+}
+
+impl Release {
+    /// Looks at the queued Services, for ever.
+    pub(super) async fn run(mut self) {
+        // From half-filled indexes every Service would look forsaken.
+        self.readiness.wait().await;
+        while self.leader.wait_for(|leads| *leads).await.is_ok() {
+            let key = self.queue.next().await;
+            if let Err(error) = self.look_at(&key).await {
+                tracing::warn!(service = %key, %error, "cannot give the Service back; trying again");
+                self.queue.add_after(key.clone(), RETRY);
+            }
+            self.queue.finish(&key);
+        }
+    }
+
+    async fn look_at(&self, key: &ObjectKey) -> Result<(), ApplyError> {
+        let Some(owner) = self
+            .sources
+            .services
+            .get(key)
+            .and_then(|view| view.managed_by.clone())
+        else {
+            return Ok(());
+        };
+        let owner = ObjectKey::new(&key.namespace, owner);
+        let known = self.sources.roots.get(&owner);
+        if known.is_some_and(|root| names(&root, key)) {
+            return Ok(());
+        }
+        // The index holds the Rollouts of this instance only, so the API server has the last word.
+        let kind = resource("argoproj.io", "v1alpha1", "Rollout", "rollouts");
+        if let Some(object) = apply::get(&self.client, &kind, &owner).await? {
+            let root = serde_json::to_value(object)
+                .ok()
+                .and_then(|value| Root::from_value(&value).ok());
+            if root.is_none_or(|root| names(&root, key)) {
+                return Ok(());
+            }
+        }
+        tracing::info!(service = %key, rollout = %owner, "no Rollout names the Service any more; giving it back");
+        let body = json!({
+            "metadata": { "annotations": { MANAGED_BY: null } },
+            "spec": { "selector": { HASH_LABEL: null } },
+        });
+        let service = resource("", "v1", "Service", "services");
+        match apply::merge_patch(&self.client, &service, key, &body, MANAGER).await {
+            Err(error) if error.code() != Some(404) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn names(root: &Rollout, service: &ObjectKey) -> bool {
+    observe::references(root).contains(&observe::service_tag(&service.namespace, &service.name))
+}
+
+/// Queues the Services that a Rollout switched, when it changed or went.
+pub(super) fn queue_services_of(
+    queue: &Queue,
+    services: &Index<super::world::ServiceView>,
+    rollout: &ObjectKey,
+) {
+    services.each(|key, view| {
+        if key.namespace == rollout.namespace && view.managed_by.as_ref() == Some(&rollout.name) {
+            queue.add(key.clone());
+        }
+    });
+}
