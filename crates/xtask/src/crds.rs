@@ -1,6 +1,6 @@
 //! `cargo xtask crds`: the charts' CustomResourceDefinitions.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use anyhow::Result;
 use reconcile_core::yaml;
@@ -56,9 +56,11 @@ fn template(kind: &Kind) -> Result<String> {
     );
     let mut wanted = format!(".Values.{}", switches.keep);
     if let Some(more) = switches.annotations {
-        annotations.push_str(&format!(
+        // Writing to a text cannot fail.
+        let _ = write!(
+            annotations,
             "    {{{{- with .Values.{more} }}}}\n    {{{{- toYaml . | nindent 4 }}}}\n    {{{{- end }}}}\n"
-        ));
+        );
         wanted = format!("or {wanted} .Values.{more}");
     }
     let metadata = format!("metadata:\n  {{{{- if {wanted} }}}}\n{annotations}  {{{{- end }}}}\n");

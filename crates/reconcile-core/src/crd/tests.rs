@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::{Column, Definition, Scope, Table, Types, compare, core_type, structural};
 
-fn schema_of(fields: Value, types: Value) -> Value {
-    let types = Types::new(&types);
+fn schema_of(fields: &Value, types: &Value) -> Value {
+    let types = Types::new(types);
     Table {
-        fields: &fields,
+        fields,
         types: &types,
     }
     .schema()
@@ -18,7 +18,7 @@ fn schema_of(fields: Value, types: Value) -> Value {
 #[test]
 fn a_table_becomes_a_structural_schema() {
     let schema = schema_of(
-        json!({"spec!": {
+        &json!({"spec!": {
             "replicas": "int32",
             "steps[]": {"setWeight!": "int32", "more": "Named"},
             "queries{}": "string",
@@ -28,7 +28,7 @@ fn a_table_becomes_a_structural_schema() {
             "when": "time",
             "share": "int-or-string",
         }}),
-        json!({"Named": {"values[set]": "string"}}),
+        &json!({"Named": {"values[set]": "string"}}),
     );
     assert_eq!(schema["required"], json!(["spec"]));
     let spec = &schema["properties"]["spec"]["properties"];
@@ -265,8 +265,7 @@ fn comparing_finds_what_ours_lacks_and_not_what_it_has_more() {
     let small = json!({"spec!": {"a": "int32", "b[]": {"c": "string"}}});
     let large =
         json!({"spec!": {"a": "int32", "b[]": {"c": "string", "d!": "string"}, "e": "bool"}});
-    let object =
-        |fields: &Value| definition(schema_of(fields.clone(), json!({}))).to_value(&json!({}));
+    let object = |fields: &Value| definition(schema_of(fields, &json!({}))).to_value(&json!({}));
     assert_eq!(compare(&object(&small), &object(&small)), vec![]);
     let lines = |ours: &Value, other: &Value| -> Vec<String> {
         compare(ours, other)

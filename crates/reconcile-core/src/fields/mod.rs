@@ -19,7 +19,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
@@ -173,7 +173,8 @@ pub fn message(findings: &[Finding]) -> String {
     }
     let rest = findings.len().saturating_sub(MESSAGE_FINDINGS);
     if rest > 0 {
-        text.push_str(&format!(" and {rest} more"));
+        // Writing to a text cannot fail.
+        let _ = write!(text, " and {rest} more");
     }
     text
 }

@@ -1,5 +1,7 @@
 //! Matches a value against the patterns of a table while walking it once.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::{Field, Finding, Level};
@@ -60,13 +62,10 @@ fn visit(value: &Value, path: &mut String, candidates: &[Candidate<'_>], out: &m
                 });
             }
         }
-        Some(_) if below => {
+        Some(_) | None if below => {
             descend(value, path, candidates, out);
         }
         Some(_) => {}
-        None if below => {
-            descend(value, path, candidates, out);
-        }
         None => out.push(Finding {
             path: path.clone(),
             level: Level::Unknown,
@@ -116,7 +115,8 @@ fn descend(
         Value::Array(list) => {
             let inner = step_index(candidates);
             for (index, child) in list.iter().enumerate() {
-                path.push_str(&format!("[{index}]"));
+                // Writing to a text cannot fail.
+                let _ = write!(path, "[{index}]");
                 visit(child, path, &inner, out);
                 path.truncate(length);
             }

@@ -1,6 +1,10 @@
 //! Go's `time.Duration`: signed nanoseconds with the grammar of `time.ParseDuration`.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    str::FromStr,
+    time::Duration,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -141,7 +145,8 @@ fn quote(text: &str) -> String {
         match byte {
             b'"' | b'\\' => quoted.extend(['\\', char::from(byte)]),
             b' '..=b'~' => quoted.push(char::from(byte)),
-            _ => quoted.push_str(&format!("\\x{byte:02x}")),
+            // Writing to a text cannot fail.
+            _ => drop(write!(quoted, "\\x{byte:02x}")),
         }
     }
     quoted.push('"');

@@ -59,8 +59,8 @@ pub(super) fn leaves(object: &Value) -> BTreeMap<Path, Value> {
             "f:deletionTimestamp",
         ];
         let identity = second.is_some_and(|name| served.contains(&name) || more.contains(&name));
-        !matches!(first, Some("f:apiVersion" | "f:kind"))
-            && !(first == Some("f:metadata") && identity)
+        let typed = matches!(first, Some("f:apiVersion" | "f:kind"));
+        !typed && (first != Some("f:metadata") || !identity)
     });
     found
 }

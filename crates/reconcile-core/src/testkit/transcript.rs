@@ -25,6 +25,7 @@ impl Transcript {
     }
 
     /// The last `count` lines, for the message of a failure.
+    #[must_use]
     pub fn tail(&self, count: usize) -> Self {
         let from = self.lines.len().saturating_sub(count);
         Self {

@@ -226,7 +226,7 @@ fn merge(entries: &mut Map<String, Value>, value: Value) -> Result<(), String> {
     Ok(())
 }
 
-fn tag_of<'t>(style: ScalarStyle, tag: Option<&'t granit_parser::Tag>) -> Tag<'t> {
+fn tag_of(style: ScalarStyle, tag: Option<&granit_parser::Tag>) -> Tag<'_> {
     let Some(tag) = tag else {
         return if style == ScalarStyle::Plain {
             Tag::Plain

@@ -66,7 +66,7 @@ fn write_list(out: &mut String, list: &[Value], depth: usize, mut inline: bool) 
         out.push_str("- ");
         match value {
             Value::Object(inner) if !inner.is_empty() => {
-                write_map(out, inner, depth + INDENT, true)
+                write_map(out, inner, depth + INDENT, true);
             }
             Value::Array(inner) if !inner.is_empty() => {
                 write_list(out, inner, depth + INDENT, true);

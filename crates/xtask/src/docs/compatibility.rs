@@ -43,10 +43,17 @@ pub(super) fn page(kinds: &[Kind]) -> String {
     let mut out = String::from(INTRODUCTION);
     let mut shared = Shared::new();
     let mut sections = String::new();
-    let _ = writeln!(out, "| kind | supported | reported | planned |\n|---|---|---|---|");
+    let _ = writeln!(
+        out,
+        "| kind | supported | reported | planned |\n|---|---|---|---|"
+    );
     for kind in kinds {
         let rows = rows(kind, &mut shared);
-        let count = |level| rows.iter().filter(|(_, verdict)| verdict.level == level).count();
+        let count = |level| {
+            rows.iter()
+                .filter(|(_, verdict)| verdict.level == level)
+                .count()
+        };
         let _ = writeln!(
             out,
             "| [{}](#{}) | {} | {} | {} |",
@@ -56,7 +63,11 @@ pub(super) fn page(kinds: &[Kind]) -> String {
             count(Level::Reported),
             count(Level::Planned),
         );
-        let _ = writeln!(sections, "\n## {}\n\n| field | | |\n|---|---|---|", kind.name);
+        let _ = writeln!(
+            sections,
+            "\n## {}\n\n| field | | |\n|---|---|---|",
+            kind.name
+        );
         for (path, verdict) in rows {
             write_row(&mut sections, &path, verdict);
         }
@@ -104,9 +115,14 @@ fn rows(kind: &Kind, shared: &mut Shared) -> Vec<(String, Verdict)> {
     let mut at = 0;
     while at < all.len() {
         let row = &all[at];
-        let length = 1 + all[at + 1..].iter().take_while(|other| below(other, row)).count();
-        let leaves: Vec<&Row> =
-            all[at..at + length].iter().filter(|row| !row.has_children).collect();
+        let length = 1 + all[at + 1..]
+            .iter()
+            .take_while(|other| below(other, row))
+            .count();
+        let leaves: Vec<&Row> = all[at..at + length]
+            .iter()
+            .filter(|row| !row.has_children)
+            .collect();
         let own = judge(row);
         let copied = own.level == Level::Supported && row.path.starts_with("status.");
         let uniform = leaves.iter().all(|leaf| judge(leaf) == own);
@@ -133,7 +149,9 @@ fn rows(kind: &Kind, shared: &mut Shared) -> Vec<(String, Verdict)> {
 
 /// Lists the type of the first of `rows`, with those that it names in turn.
 fn share(rows: &[Row], shared: &mut Shared) {
-    let Some((top, rest)) = rows.split_first() else { return };
+    let Some((top, rest)) = rows.split_first() else {
+        return;
+    };
     if shared.contains_key(&top.kind) {
         return;
     }
@@ -142,7 +160,10 @@ fn share(rows: &[Row], shared: &mut Shared) {
     let mut at = 0;
     while at < rest.len() {
         let row = &rest[at];
-        let length = 1 + rest[at + 1..].iter().take_while(|other| below(other, row)).count();
+        let length = 1 + rest[at + 1..]
+            .iter()
+            .take_while(|other| below(other, row))
+            .count();
         if is_named(row) {
             fields.push((short(&row.path, &top.path), format!("*{}*", row.kind)));
             share(&rest[at..at + length], shared);
@@ -164,18 +185,29 @@ fn is_named(row: &Row) -> bool {
 
 fn judge(row: &Row, ledger: &[&'static Field], known: bool) -> Verdict {
     if !known {
-        return Verdict { level: Level::Planned, note: NOT_READ };
+        return Verdict {
+            level: Level::Planned,
+            note: NOT_READ,
+        };
     }
-    verdict(&row.path, ledger).unwrap_or(Verdict { level: Level::Planned, note: "" })
+    verdict(&row.path, ledger).unwrap_or(Verdict {
+        level: Level::Planned,
+        note: "",
+    })
 }
 
 fn below(row: &Row, parent: &Row) -> bool {
-    row.path.strip_prefix(base(&parent.path)).is_some_and(|rest| rest.starts_with(['.', '[']))
+    row.path
+        .strip_prefix(base(&parent.path))
+        .is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
 /// The path below the type it belongs to.
 fn short(path: &str, parent: &str) -> String {
-    path.strip_prefix(parent).unwrap_or(path).trim_start_matches('.').to_owned()
+    path.strip_prefix(parent)
+        .unwrap_or(path)
+        .trim_start_matches('.')
+        .to_owned()
 }
 
 /// Fields of the kinds about which no ledger says anything.
@@ -183,10 +215,16 @@ fn short(path: &str, parent: &str) -> String {
 pub(super) fn without_verdict(kinds: &[Kind]) -> Vec<String> {
     let mut missing = Vec::new();
     for kind in kinds {
-        let Some(ledger) = kind.ledger() else { continue };
+        let Some(ledger) = kind.ledger() else {
+            continue;
+        };
         let fields: Vec<&'static Field> =
             ledger.fields().chain(status::fields(&kind.name)).collect();
-        let leaves = kind.table().rows().into_iter().filter(|row| !row.has_children);
+        let leaves = kind
+            .table()
+            .rows()
+            .into_iter()
+            .filter(|row| !row.has_children);
         let silent = leaves.filter(|row| verdict(&row.path, &fields).is_none());
         missing.extend(silent.map(|row| format!("{} {}", kind.name, row.path)));
     }
@@ -199,17 +237,23 @@ pub(super) fn without_field(kinds: &[Kind]) -> Vec<String> {
     let mut stray = Vec::new();
     for kind in kinds {
         let rows = kind.table().rows();
-        let Some(ledger) = kind.ledger() else { continue };
+        let Some(ledger) = kind.ledger() else {
+            continue;
+        };
         for field in ledger.fields().chain(status::fields(&kind.name)) {
             let path = base(field.path);
             let open = |row: &&Row| {
                 row.path.ends_with(".**")
-                    && path.strip_prefix(base(&row.path)).is_some_and(|rest| rest.starts_with(['.', '[']))
+                    && path
+                        .strip_prefix(base(&row.path))
+                        .is_some_and(|rest| rest.starts_with(['.', '[']))
             };
             let same = |row: &&Row| {
                 let full = base(&row.path);
                 full == path
-                    || full.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']))
+                    || full
+                        .strip_prefix(path)
+                        .is_some_and(|rest| rest.starts_with(['.', '[']))
             };
             if !rows.iter().any(|row| same(&row) || open(&row)) {
                 stray.push(format!("{} {}", kind.name, field.path));

@@ -17,15 +17,22 @@ pub(super) fn verdict(path: &str, fields: &[&'static Field]) -> Option<Verdict> 
         let own = base(field.path);
         path == own || is_below(path, own)
     };
-    let nearest = fields.iter().filter(speaks).max_by_key(|field| base(field.path).len());
-    if let Some(field) = nearest {
-        return Some(Verdict { level: field.level, note: field.note });
-    }
-    let below = |field: &&Field| is_below(base(field.path), path) && field.level == Level::Supported;
-    fields
+    let nearest = fields
         .iter()
-        .any(|field| below(field))
-        .then_some(Verdict { level: Level::Supported, note: "in part" })
+        .filter(speaks)
+        .max_by_key(|field| base(field.path).len());
+    if let Some(field) = nearest {
+        return Some(Verdict {
+            level: field.level,
+            note: field.note,
+        });
+    }
+    let below =
+        |field: &&Field| is_below(base(field.path), path) && field.level == Level::Supported;
+    fields.iter().any(below).then_some(Verdict {
+        level: Level::Supported,
+        note: "in part",
+    })
 }
 
 /// The path without the mark of a subtree.
@@ -34,5 +41,6 @@ pub(super) fn base(path: &str) -> &str {
 }
 
 fn is_below(path: &str, parent: &str) -> bool {
-    path.strip_prefix(parent).is_some_and(|rest| rest.starts_with(['.', '[']))
+    path.strip_prefix(parent)
+        .is_some_and(|rest| rest.starts_with(['.', '[']))
 }

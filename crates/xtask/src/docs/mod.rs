@@ -21,7 +21,10 @@ const CHARTS: [&str; 3] = ["argo-cd-lite", "events", "rollouts"];
 pub fn run(root: &Path, check: bool) -> Result<Vec<String>> {
     let kinds = kinds::all()?;
     let mut files = BTreeMap::new();
-    files.insert("docs/compatibility.md".to_owned(), compatibility::page(&kinds));
+    files.insert(
+        "docs/compatibility.md".to_owned(),
+        compatibility::page(&kinds),
+    );
     for chart in CHARTS {
         let name = format!("charts/{chart}/README.md");
         files.insert(name, values::readme(root, chart)?);

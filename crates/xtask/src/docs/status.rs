@@ -35,7 +35,10 @@ const APPLICATION: &[Field] = &[
     supported("status.reconciledAt"),
     supported("status.resourceHealthSource"),
     supported("status.resources.**"),
-    reported("status.sourceHydrator.**", "manifests are not written back to Git"),
+    reported(
+        "status.sourceHydrator.**",
+        "manifests are not written back to Git",
+    ),
     supported("status.sourceType"),
     planned("status.sourceTypes", ""),
     supported("status.summary.externalURLs"),
@@ -54,7 +57,10 @@ const APP_PROJECT: &[Field] = &[planned("status.jwtTokensByRole.**", "tokens of 
 
 const CONDITIONS: &[Field] = &[supported("status.conditions")];
 
-const EVENT_BUS: &[Field] = &[supported("status.conditions"), supported("status.config.**")];
+const EVENT_BUS: &[Field] = &[
+    supported("status.conditions"),
+    supported("status.config.**"),
+];
 
 const ROLLOUT: &[Field] = &[
     supported("status.HPAReplicas"),
@@ -88,7 +94,10 @@ const ROLLOUT: &[Field] = &[
     supported("status.selector"),
     supported("status.stableRS"),
     supported("status.updatedReplicas"),
-    planned("status.workloadObservedGeneration", "needs spec.workloadRef"),
+    planned(
+        "status.workloadObservedGeneration",
+        "needs spec.workloadRef",
+    ),
 ];
 
 const ANALYSIS_RUN: &[Field] = &[

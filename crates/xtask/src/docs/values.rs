@@ -11,14 +11,19 @@ const END: &str = "<!-- end of values -->\n";
 pub(super) fn readme(root: &Path, chart: &str) -> Result<String> {
     let path = root.join("charts").join(chart);
     let read = |name: &str| {
-        fs::read_to_string(path.join(name)).with_context(|| format!("reading charts/{chart}/{name}"))
+        fs::read_to_string(path.join(name))
+            .with_context(|| format!("reading charts/{chart}/{name}"))
     };
     let text = read("README.md")?;
     let (Some(begin), Some(end)) = (text.find(BEGIN), text.find(END)) else {
         bail!("charts/{chart}/README.md has no marks for the table of values");
     };
     let table = table(&read("values.yaml")?);
-    Ok(format!("{}{table}{}", &text[..begin + BEGIN.len()], &text[end..]))
+    Ok(format!(
+        "{}{table}{}",
+        &text[..begin + BEGIN.len()],
+        &text[end..]
+    ))
 }
 
 /// One line per value: a key with a default on its own line. A comment directly above a key is its
@@ -31,7 +36,10 @@ fn table(values: &str) -> String {
         let text = line.trim_start();
         let depth = line.len() - text.len();
         if let Some(said) = text.strip_prefix('#') {
-            comment = [comment.as_str(), said.trim()].join(" ").trim().to_owned();
+            if !comment.is_empty() {
+                comment.push(' ');
+            }
+            comment.push_str(said.trim());
             continue;
         }
         let Some((key, default)) = text.split_once(':').filter(|_| !text.starts_with('-')) else {
@@ -55,14 +63,18 @@ fn table(values: &str) -> String {
 }
 
 fn dotted(path: &[(usize, String)]) -> String {
-    path.iter().map(|(_, key)| key.as_str()).collect::<Vec<_>>().join(".")
+    path.iter()
+        .map(|(_, key)| key.as_str())
+        .collect::<Vec<_>>()
+        .join(".")
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn values_carry_their_comments() {
-        let values = "a: 1\n# What b is.\nb:\n  # first\n  # second\n  c: \"\"\n  d:\n    - x\ne: {}\n";
+        let values =
+            "a: 1\n# What b is.\nb:\n  # first\n  # second\n  c: \"\"\n  d:\n    - x\ne: {}\n";
         assert_eq!(
             super::table(values),
             "| value | default | |\n|---|---|---|\n| `a` | `1` |  |\n| `b` | | What b is. |\n\

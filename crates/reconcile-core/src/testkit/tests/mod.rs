@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-fn config_map(name: &str, data: Value) -> ConfigMap {
+fn config_map(name: &str, data: &Value) -> ConfigMap {
     serde_json::from_value(json!({"metadata": {"name": name}, "data": data})).expect("a ConfigMap")
 }
 

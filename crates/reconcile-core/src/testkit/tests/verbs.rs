@@ -15,7 +15,7 @@ async fn versions_grow_and_stale_updates_conflict() {
     let server = FakeApi::new();
     let api = config_maps(server.client());
     let created = api
-        .create(&PostParams::default(), &config_map("a", json!({"k": "1"})))
+        .create(&PostParams::default(), &config_map("a", &json!({"k": "1"})))
         .await
         .expect("created");
     assert!(created.uid().is_some() && created.metadata.creation_timestamp.is_some());
@@ -54,7 +54,7 @@ async fn names_are_generated_and_lists_are_paged_and_selected() {
     let server = FakeApi::new();
     let api = config_maps(server.client());
     for n in 0..5 {
-        let mut object = config_map("", json!({}));
+        let mut object = config_map("", &json!({}));
         object.metadata.name = None;
         object.metadata.generate_name = Some("x-".to_owned());
         object.metadata.labels = Some([("n".to_owned(), n.to_string())].into());
@@ -122,7 +122,7 @@ async fn finalizers_hold_and_owners_take_dependents_along() {
         1
     );
     server.edit("deployments", "test", "web", |object| {
-        object["metadata"]["finalizers"] = json!([])
+        object["metadata"]["finalizers"] = json!([]);
     });
     // Clearing the last finalizer by a write finishes the deletion.
     let api: Api<k8s_openapi::api::apps::v1::Deployment> = Api::namespaced(server.client(), "test");
@@ -142,7 +142,7 @@ async fn deletes_respect_preconditions_and_propagation() {
     let server = FakeApi::new();
     let api = config_maps(server.client());
     let made = api
-        .create(&PostParams::default(), &config_map("a", json!({})))
+        .create(&PostParams::default(), &config_map("a", &json!({})))
         .await
         .expect("created");
     let wrong = DeleteParams {
@@ -182,7 +182,7 @@ async fn dry_runs_change_nothing() {
         dry_run: true,
         ..PostParams::default()
     };
-    api.create(&dry, &config_map("a", json!({})))
+    api.create(&dry, &config_map("a", &json!({})))
         .await
         .expect("would be created");
     assert!(server.list("configmaps").is_empty());
@@ -195,7 +195,7 @@ async fn faults_come_as_ordered_and_requests_are_logged() {
     let api = config_maps(server.client());
     server.fail(Fault::status("create", "configmaps", 429, "TooManyRequests").times(2));
     server.fail(Fault::lose_answer("delete", "configmaps"));
-    let object = config_map("a", json!({}));
+    let object = config_map("a", &json!({}));
     for expected in [429, 429] {
         let error = api
             .create(&PostParams::default(), &object)

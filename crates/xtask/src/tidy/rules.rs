@@ -1,0 +1,122 @@
+//! The rules.
+
+use super::source::Source;
+
+/// Hard limit on the lines of a file; most have 100 to 400.
+const LONGEST_FILE: usize = 800;
+
+/// Names that say nothing about what is inside.
+const EMPTY_NAMES: [&str; 5] = [
+    "utils.rs",
+    "util.rs",
+    "helpers.rs",
+    "helper.rs",
+    "common.rs",
+];
+
+/// What a planner must not name: everything that acts, waits, or differs from run to run.
+const IMPURE: [(&str, &str); 12] = [
+    ("kube::Client", "a client"),
+    ("kube::Api", "a client"),
+    ("Client", "a client"),
+    ("tokio", "the runtime"),
+    ("reqwest", "the network"),
+    ("async_nats", "the network"),
+    ("await", "waiting"),
+    ("Clock", "a clock"),
+    ("Timestamp::now", "a clock"),
+    ("Instant", "a clock"),
+    ("std::env", "the environment"),
+    ("rand", "chance"),
+];
+
+/// Kinds that only their own operator may name.
+const KINDS: [&str; 10] = [
+    "Application",
+    "AppProject",
+    "ApplicationSet",
+    "EventSource",
+    "EventBus",
+    "Sensor",
+    "Rollout",
+    "AnalysisRun",
+    "AnalysisTemplate",
+    "Experiment",
+];
+
+const OPERATORS: [&str; 3] = ["argo-cd-lite", "events", "rollouts"];
+
+/// Complaints about one file.
+pub(super) fn file(source: &Source<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let path = source.path;
+    let lines = source.text.lines().count();
+    if lines > LONGEST_FILE {
+        found.push(format!("{path}: {lines} lines, more than {LONGEST_FILE}"));
+    }
+    if EMPTY_NAMES.contains(&source.file_name()) {
+        found.push(format!("{path}: name the file after what is in it"));
+    }
+    if !source.is_test() && !source.text.starts_with("//!") {
+        found.push(format!("{path}: no module documentation at the top"));
+    }
+    if source.is_plan() {
+        for (word, what) in IMPURE {
+            for line in source.lines_with(word) {
+                found.push(format!(
+                    "{path}:{line}: a planner must not name {what} ({word})"
+                ));
+            }
+        }
+    }
+    if source.is_program() && !path.starts_with("crates/xtask/") {
+        found.extend(environment(source));
+    }
+    if path.starts_with("crates/reconcile-core/src/") && !source.is_test() {
+        for kind in KINDS {
+            for line in source.lines_with(kind) {
+                found.push(format!(
+                    "{path}:{line}: the core must not name a kind ({kind})"
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// The environment is read by the parser of arguments, the time by the clock.
+fn environment(source: &Source<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let path = source.path;
+    let may_read = matches!(source.file_name(), "args.rs" | "main.rs");
+    for word in ["env::var", "env::var_os", "env::vars"] {
+        for line in source.lines_with(word).filter(|_| !may_read) {
+            found.push(format!(
+                "{path}:{line}: only args.rs reads the environment ({word})"
+            ));
+        }
+    }
+    for word in ["std::time::Instant", "SystemTime::now"] {
+        for line in source.lines_with(word) {
+            found.push(format!(
+                "{path}:{line}: use the clock or tokio's Instant, which tests can stop ({word})"
+            ));
+        }
+    }
+    found
+}
+
+/// Complaints about the dependencies of one crate.
+pub(super) fn manifest(path: &str, crate_name: &str, text: &str) -> Vec<String> {
+    let depends = |name: &str| {
+        text.lines().any(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.trim_start().starts_with(['.', '=']))
+        })
+    };
+    OPERATORS
+        .iter()
+        .filter(|other| **other != crate_name && depends(other))
+        .map(|other| format!("{path}: must not depend on the operator {other}"))
+        .collect()
+}
