@@ -83,7 +83,7 @@ pub(super) async fn observe(
     }
     context.discovery.ensure().await?;
     if observed.deleting {
-        live_of(context, &mut observed, &HashSet::new()).await?;
+        observe_deletion(context, root, &mut observed).await?;
         return Ok(observed);
     }
     observed.spec = root.parse_spec()?;
@@ -95,6 +95,25 @@ pub(super) async fn observe(
     }
     compare(context, &mut observed).await?;
     Ok(observed)
+}
+
+/// What the end of an application needs to know: its live objects, of every kind that it may have.
+async fn observe_deletion(
+    context: &Context,
+    root: &Root<Application>,
+    observed: &mut Observed,
+) -> Result<(), ObserveError> {
+    let mut kinds: HashSet<GroupKind> = HashSet::new();
+    // A spec or a repository that cannot be read must not hold up the deletion.
+    observed.spec = root.parse_spec().unwrap_or_default();
+    if observed.status.resources.is_empty() {
+        // It may have been synced without a note of it; then only Git knows the kinds.
+        read_git(context, observed, None).await?;
+        if let Some((_, set)) = observed.source.ready() {
+            kinds.extend(set.targets.iter().map(|target| target.id.kind.clone()));
+        }
+    }
+    live_of(context, observed, &kinds).await
 }
 
 /// How old the refs of the repository may be: a request for a refresh or a sync wants them from now on; a

@@ -534,6 +534,14 @@ pub(super) fn reject(root: &Root<Application>, error: &ObserveError, now: Timest
     };
     let new = serde_json::to_value(&new).unwrap_or(Value::Null);
     report.status_at(Target::Main, &old, &new);
+    if root.annotation(ANNOTATION_REFRESH).is_some() {
+        // Whoever asked waits for this to go.
+        report.patches.push(RootPatch {
+            target: Target::Main,
+            body: json!({ "metadata": { "annotations": { ANNOTATION_REFRESH: Value::Null } } }),
+            guarded: false,
+        });
+    }
     report
 }
 

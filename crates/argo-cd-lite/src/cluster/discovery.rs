@@ -13,6 +13,7 @@ use kube::{
     Client,
     api::ApiResource,
     core::{GroupVersionKind, discovery::v2::APIGroupDiscoveryList},
+    discovery::{Scope as KubeScope, verbs},
 };
 use parking_lot::RwLock;
 use reconcile_core::{
@@ -137,6 +138,10 @@ impl Discovery {
             &self.0.client.list_api_groups_aggregated().await?,
             &mut kinds,
         );
+        if kinds.is_empty() {
+            // Servers before 1.27 answer with another form, which has no such items.
+            read_each(&self.0.client, &mut kinds).await?;
+        }
         *last = Some(began);
         let mut known = self.0.kinds.write();
         // A group whose server is away is listed as stale or not at all; what is known of it stays, so
@@ -147,6 +152,30 @@ impl Discovery {
         }
         Ok(())
     }
+}
+
+async fn read_each(client: &Client, kinds: &mut Kinds) -> Result<(), kube::Error> {
+    let discovery = kube::discovery::Discovery::new(client.clone())
+        .run()
+        .await?;
+    for group in discovery.groups() {
+        for version in group.versions() {
+            for (resource, capabilities) in group.versioned_resources(version) {
+                let usable = [verbs::LIST, verbs::WATCH]
+                    .iter()
+                    .all(|verb| capabilities.supports_operation(verb));
+                if usable {
+                    let kind = GroupKind::new(resource.group.as_str(), resource.kind.as_str());
+                    let served = Served {
+                        resource,
+                        namespaced: capabilities.scope == KubeScope::Namespaced,
+                    };
+                    kinds.entry(kind).or_default().push(Arc::new(served));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read(list: &APIGroupDiscoveryList, kinds: &mut Kinds) {

@@ -121,12 +121,19 @@ impl Differ {
         {
             Ok(predicted) => predicted,
             // Refused: applying will be refused too, and says why.
-            Err(error) if matches!(error.class(), ErrorClass::Invalid) => return Ok(false),
+            Err(error) if is_refused(&error) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
         let predicted = serde_json::to_value(&predicted).unwrap_or(Value::Null);
         Ok(equal_outcome(&predicted, &live, &pointers))
     }
+}
+
+/// True when the manifest itself is at fault. The API server answers 500 to fields that a built-in kind
+/// does not have, which says so only in its text.
+fn is_refused(error: &ApplyError) -> bool {
+    error.class() == ErrorClass::Invalid
+        || (error.code() == Some(500) && error.reason.contains("typed patch object"))
 }
 
 fn desired_hash(target: &Target, rules: &IgnoreRules) -> u64 {

@@ -35,8 +35,6 @@ const FOR_APPLICATIONS: &[&str] = &[
     "FailOnSharedResource=false",
     "ClientSideApplyMigration=true",
     "ClientSideApplyMigration=false",
-    "SkipSchemaValidation=true",
-    "SkipSchemaValidation=false",
 ];
 
 impl SyncOptions {

@@ -338,6 +338,10 @@ fn step(
         }
     };
     describe(&mut state, observed, &request, &sync.commit);
+    let shared = &decision.comparison.problems;
+    if let Some(course) = refuse_shared(shared, &mut state, &sync, fresh, now) {
+        return course;
+    }
     if let Some(course) = refuse(observed, &mut state, &sync, fresh, now) {
         return course;
     }
@@ -474,6 +478,30 @@ fn describe(
         .clone()
         .or_else(|| observed.spec.source.clone());
     result.managed_namespace_metadata = managed;
+}
+
+/// Ends an operation that would take objects from another application, when that is not wanted.
+fn refuse_shared(
+    problems: &[Problem],
+    state: &mut OperationState,
+    sync: &Sync,
+    fresh: bool,
+    now: Timestamp,
+) -> Option<Course> {
+    if !sync.options.has("FailOnSharedResource=true") {
+        return None;
+    }
+    let shared: Vec<&str> = problems
+        .iter()
+        .filter(|problem| problem.type_ == "SharedResourceWarning")
+        .map(|problem| problem.message.as_str())
+        .collect();
+    if shared.is_empty() {
+        return None;
+    }
+    let message = join_reasons("Shared resource found", shared);
+    end(state, Phase::Failed, &message, now);
+    Some(Course::End(Box::new(state.clone()), fresh))
 }
 
 /// Ends an operation that contains tasks that must not, or cannot, be carried out.

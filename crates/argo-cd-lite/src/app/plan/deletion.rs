@@ -9,6 +9,7 @@ use crate::{
     api::RESOURCES_FINALIZER,
     app::Observed,
     cluster::{Live, ResourceId},
+    sync::SyncOptions,
 };
 
 /// What is left to do before the application may go.
@@ -76,8 +77,7 @@ fn wave(live: &Live) -> i32 {
 /// spared, because other objects of the kind would go with them.
 fn is_deleted_with(observed: &Observed, id: &ResourceId, live: &Live) -> bool {
     let marks = live.marks();
-    let kept =
-        marks.keep || marks.options.has("Delete=false") || marks.options.has("Delete=confirm");
+    let kept = marks.keep || keeps(&marks.options) || keeps(&options_of(observed));
     live.belongs_to(&observed.instance)
         && live
             .tracking
@@ -86,6 +86,17 @@ fn is_deleted_with(observed: &Observed, id: &ResourceId, live: &Live) -> bool {
         && !live.owned
         && !kept
         && &*id.kind.kind != "CustomResourceDefinition"
+}
+
+/// `Delete=confirm` is not supported yet; what asks for it stays.
+fn keeps(options: &SyncOptions) -> bool {
+    options.has("Delete=false") || options.has("Delete=confirm")
+}
+
+fn options_of(observed: &Observed) -> SyncOptions {
+    let policy = observed.spec.sync_policy.as_ref();
+    let options = policy.map(|policy| policy.sync_options.as_slice());
+    SyncOptions::from_list(options.unwrap_or_default().iter().map(String::as_str))
 }
 
 /// Plans a pass over an application that is being deleted.

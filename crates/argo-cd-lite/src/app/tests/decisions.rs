@@ -261,6 +261,35 @@ fn deletion_takes_the_highest_wave_first_and_spares_what_asks_for_it() {
 }
 
 #[test]
+fn an_application_that_keeps_its_objects_deletes_none() {
+    let policy = json!({"syncOptions": ["Delete=false"]});
+    let mut observed = observed(policy, &[], &["a"]);
+    observed.deleting = true;
+    observed.finalizers = vec![crate::api::RESOURCES_FINALIZER.into()];
+    assert!(actions(&observed).is_empty());
+}
+
+#[test]
+fn objects_of_another_application_are_not_taken_when_that_is_refused() {
+    let policy = json!({"automated": {}, "syncOptions": ["FailOnSharedResource=true"]});
+    let mut shared = observed(policy, &["a"], &[]);
+    let mut theirs = Live::clone(&live("a"));
+    if let Some(tracking) = &mut theirs.tracking {
+        tracking.instance = "other".into();
+    }
+    shared.live.insert(id("a"), Arc::new(theirs));
+    let decision = decide(&shared, now());
+    let Course::End(state, _) = decision.course else {
+        panic!("{:?}", decision.course)
+    };
+    assert!(
+        state.message.starts_with("Shared resource found"),
+        "{}",
+        state.message
+    );
+}
+
+#[test]
 fn the_destination_namespace_is_made_when_asked() {
     let mut observed = observed(
         json!({"automated": {}, "syncOptions": ["CreateNamespace=true"]}),
