@@ -233,6 +233,9 @@ impl Checker<'_> {
             ));
         };
         check_arguments(expr, name, builtin.params, args, &types)?;
+        if name == "get" {
+            return get(expr, &types[0], &types[1]);
+        }
         Ok(builtins::return_type(builtin, &types))
     }
 
@@ -326,6 +329,24 @@ impl Checker<'_> {
             .filter(|t| *t != Type::Nil)
             .unwrap_or(Type::Unknown)
             .list())
+    }
+}
+
+/// `get(base, key)` forgives a missing key, but not a base or a key of the wrong type.
+fn get(expr: &Expr, base: &Type, key: &Type) -> Checked {
+    let fits = match base {
+        Type::Unknown | Type::Groups => true,
+        Type::Map => matches!(key, Type::Str | Type::Unknown),
+        list if list.is_list() => matches!(key, Type::Int | Type::Unknown),
+        _ => false,
+    };
+    if fits {
+        Ok(base.element())
+    } else {
+        Err(Fault::compile(
+            expr.at,
+            format!("get does not take {base} with a key of {key}"),
+        ))
     }
 }
 

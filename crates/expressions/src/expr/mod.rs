@@ -9,6 +9,10 @@
 //! with a [`Host`] of one's own is the general form. Everything is bounded: the length and the
 //! depth of an expression, the steps of one evaluation, the size of what it makes.
 //!
+//! This is an implementation of our own because the crate `expr-lang` 2.1 panics on map literals
+//! with variables, reads the name `notes` as `not es`, knows no types before it runs (so that
+//! `1 == "a"` is false instead of an error), and has no bounds.
+//!
 //! Differences from Go, on purpose: maps are walked in the order of their keys (Go: random), and
 //! integers of all widths are one kind.
 

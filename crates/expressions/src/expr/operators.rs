@@ -50,8 +50,8 @@ pub(super) fn binary(operator: Binary, left: &Value, right: &Value) -> Outcome {
             (Value::Int(a), Value::Int(b)) => Ok(Value::Int(a.wrapping_rem(*b))),
             _ => Err(undefined(operator, left, right)),
         },
-        Binary::Range => match (left, right) {
-            (Value::Int(a), Value::Int(b)) => Ok(Value::list((*a..=*b).map(Value::Int).collect())),
+        Binary::Range => match (left.as_int(), right.as_int()) {
+            (Some(a), Some(b)) => Ok(Value::list((a..=b).map(Value::Int).collect())),
             _ => Err(undefined(operator, left, right)),
         },
         Binary::Contains | Binary::StartsWith | Binary::EndsWith => match (left, right) {
@@ -140,9 +140,9 @@ pub(super) fn shift(time: &jiff::Zoned, nanos: i64) -> Outcome {
 
 /// How many elements `a..b` has.
 pub(super) fn range_size(left: &Value, right: &Value) -> Result<usize, String> {
-    match (left, right) {
-        (Value::Int(a), Value::Int(b)) => {
-            let size = (i128::from(*b) - i128::from(*a) + 1).max(0);
+    match (left.as_int(), right.as_int()) {
+        (Some(a), Some(b)) => {
+            let size = (i128::from(b) - i128::from(a) + 1).max(0);
             Ok(usize::try_from(size).unwrap_or(usize::MAX))
         }
         _ => Err(undefined(Binary::Range, left, right)),

@@ -165,7 +165,9 @@ fn keys(found: &Found<'_>) -> Option<Found<'static>> {
             let count = elements(found.raw())?.len();
             Some(Found::owned(format!("[{}]", vec!["null"; count].join(","))))
         }
-        _ => Some(Found::owned("[]".to_owned())),
+        // A value without keys counts as one element, nothing at all as none.
+        _ if found.raw().is_empty() => Some(Found::owned("[]".to_owned())),
+        _ => Some(Found::owned("[null]".to_owned())),
     }
 }
 

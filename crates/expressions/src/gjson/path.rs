@@ -28,9 +28,16 @@ pub(super) fn walk<'j>(
             return None;
         }
         work.spend(found.raw().len())?;
-        let (value, rest) = step(&found, path, steps, after_dot, work)?;
+        let Some((value, rest)) = step(&found, path, steps, after_dot, work) else {
+            // A pipe right after what is missing looks at nothing, and may still make something
+            // of it: `missing.{a,b}` is `{}`.
+            path = after_pipe(found.kind(), path)?;
+            found = Found::owned(String::new());
+            after_dot = false;
+            continue;
+        };
         match rest {
-            None => return Some(value),
+            None => return Some(value).filter(|value| !value.raw().is_empty()),
             Some(rest) => {
                 // The rest is the end of the path, so the byte before it is the separator.
                 let separator = path.len() - rest.len();
@@ -68,14 +75,7 @@ fn step<'j, 'p>(
         _ => {}
     }
     match found.kind() {
-        Kind::Object => {
-            let component = Component::parse(path);
-            let members = members(found.raw())?;
-            let (_, raw) = members
-                .into_iter()
-                .find(|(key, _)| component.matches(key))?;
-            Some((reborrow(found, raw), component.rest()))
-        }
+        Kind::Object => object_step(found, path, depth, work),
         Kind::Array => array_step(found, path, depth, work),
         _ => None,
     }
@@ -90,6 +90,33 @@ fn reborrow<'j>(found: &Found<'j>, part: &str) -> Found<'j> {
         }
     }
     Found::owned(part.trim_matches(super::is_space).to_owned())
+}
+
+fn object_step<'j, 'p>(
+    found: &Found<'j>,
+    path: &'p str,
+    depth: usize,
+    work: &mut Work,
+) -> Option<(Found<'j>, Option<&'p str>)> {
+    let component = Component::parse(path);
+    let members = members(found.raw())?;
+    let mut matching = members
+        .into_iter()
+        .filter(|(key, _)| component.matches(key));
+    match component.next {
+        // A key with wildcards stands for the first one that has what follows.
+        Next::Dot(rest) if component.has_wildcard && !rest.starts_with(['@', '[', '{']) => {
+            let (inner, rest) = split_pipe(rest);
+            matching.find_map(|(_, raw)| {
+                let value = walk(reborrow(found, raw), inner, depth, work)?;
+                Some((value, rest))
+            })
+        }
+        _ => {
+            let (_, raw) = matching.next()?;
+            Some((reborrow(found, raw), component.rest()))
+        }
+    }
 }
 
 fn array_step<'j, 'p>(
@@ -180,6 +207,35 @@ fn query_step<'j, 'p>(
             Some(rest),
         ),
     })
+}
+
+/// What follows the first component when that ends with a pipe: `|`, or a dot before a modifier
+/// or a multipath. Nothing has no components.
+fn after_pipe(kind: Kind, path: &str) -> Option<&str> {
+    let is_pipe = |rest: &str| rest.starts_with(['@', '[', '{']);
+    match kind {
+        Kind::Object => match Component::parse(path).next {
+            Next::Pipe(rest) => Some(rest),
+            Next::Dot(rest) if is_pipe(rest) => Some(rest),
+            _ => None,
+        },
+        Kind::Array => {
+            let bytes = path.as_bytes();
+            let mut at = 0;
+            while at < bytes.len() {
+                match bytes[at] {
+                    b'\\' => at += 1,
+                    b'|' => return Some(&path[at + 1..]),
+                    b'.' => return Some(&path[at + 1..]).filter(|rest| is_pipe(rest)),
+                    b'(' | b'[' | b'{' | b'"' => at += balanced(&path[at..])? - 1,
+                    _ => {}
+                }
+                at += 1;
+            }
+            None
+        }
+        _ => None,
+    }
 }
 
 /// Splits at the first pipe that stands outside of brackets and strings.

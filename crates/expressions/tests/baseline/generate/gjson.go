@@ -59,6 +59,7 @@ var gjsonGroups = []struct {
 		"", ".", "body.", ".body", "body..ref", "body.commits.", "#", "body.commits.#.", "body.commits.#(", "body.commits.#(n", "|", "body.@ugly", "body.commits.#(n==1)#.author|0.name", "body.commits.1.files.0", "body.commits.#(n=20).author.name", "body.commits.#(id==c2).n", "body.commits.#( n > 2 ).id",
 	}},
 	{`[1,"two",{"three":3},[4,[5]],null,false]`, []string{"0", "1", "2.three", "3.1.0", "4", "5", "6", "#", "#.three", "@flatten", `@flatten:{"deep":true}`, "@reverse", "@this.0", "three", "#(>=1)", "#(==false)", "#(==null)", "-1", "@keys"}},
+	{`{"a":{"x":1},"b":[{"n":"p"},{"n":"q"}],"c":{"x":2,"y":{"z":3}}}`, []string{"*.0.n", "?.#", "*.#(n==\"q\").n", "?.y.z", "*.x", "*.missing", "*|0", "missing.{x,y}", "missing|[x]", "missing.deep.{x}", "a.missing|@keys", "a.x.@keys", "a.x.@values", "*.y|z"}},
 	{`"text"`, []string{"@this", "0", "a", "@tostr", "#"}},
 	{`{"json":"{\"a\":[1,2]}","bad":"{"}`, []string{"json.@fromstr.a.1", "bad.@fromstr", "json.@fromstr"}},
 	{`{ "a" : [ 1 , { "b" : "c" } ] , "a" : 2 }`, []string{"a", "a.0", "a.1.b", "a.1"}},

@@ -1,0 +1,95 @@
+//! Literals: arrays, maps, numbers and patterns.
+
+use regex::Regex;
+
+use super::super::ast::{Child, Node};
+use super::super::error::Fault;
+use super::super::token::{Kind, Token};
+use super::super::value::Value;
+use super::Parser;
+
+impl Parser {
+    pub(super) fn list(&mut self) -> Result<Child, Fault> {
+        let at = self.advance().at;
+        let mut items = Vec::new();
+        while !self.at_bracket("]") {
+            if !items.is_empty() {
+                self.expect(Kind::Operator, ",")?;
+                if self.at_bracket("]") {
+                    break;
+                }
+            }
+            items.push(self.expression(0)?);
+        }
+        self.expect(Kind::Bracket, "]")?;
+        self.node(at, Node::List(items))
+    }
+
+    pub(super) fn map(&mut self) -> Result<Child, Fault> {
+        let at = self.advance().at;
+        let mut pairs = Vec::new();
+        while !self.at_bracket("}") {
+            if !pairs.is_empty() {
+                self.expect(Kind::Operator, ",")?;
+                if self.at_bracket("}") {
+                    break;
+                }
+            }
+            let token = self.current().clone();
+            let key = match token.kind {
+                Kind::Number | Kind::Text | Kind::Ident => {
+                    self.advance();
+                    self.node(token.at, Node::Literal(Value::text(token.text)))?
+                }
+                Kind::Bracket if token.text == "(" => self.expression(0)?,
+                _ => {
+                    let found = token.describe();
+                    return Err(Fault::compile(
+                        token.at,
+                        format!(
+                            "a map key must be a name, a number, a string or in parentheses, found {found}"
+                        ),
+                    ));
+                }
+            };
+            self.expect(Kind::Operator, ":")?;
+            pairs.push((key, self.expression(0)?));
+        }
+        self.expect(Kind::Bracket, "}")?;
+        self.node(at, Node::Map(pairs))
+    }
+}
+
+pub(super) fn number(token: &Token) -> Result<Value, Fault> {
+    let text = token.text.replace('_', "").to_ascii_lowercase();
+    let bad = || Fault::compile(token.at, format!("bad number `{}`", token.text));
+    let radix = |digits: &str, radix| i64::from_str_radix(digits, radix).map(Value::Int);
+    if let Some(digits) = text.strip_prefix("0x") {
+        return radix(digits, 16).map_err(|_| bad());
+    }
+    if text.contains(['.', 'e']) {
+        let value: f64 = text.parse().map_err(|_| bad())?;
+        return if value.is_finite() {
+            Ok(Value::Float(value))
+        } else {
+            Err(bad())
+        };
+    }
+    if let Some(digits) = text.strip_prefix("0b") {
+        return radix(digits, 2).map_err(|_| bad());
+    }
+    if let Some(digits) = text.strip_prefix("0o") {
+        return radix(digits, 8).map_err(|_| bad());
+    }
+    radix(&text, 10).map_err(|_| bad())
+}
+
+/// Compiled patterns larger than this are refused (a bounded repeat can grow without limit).
+const MAX_PATTERN_BYTES: usize = 1 << 20;
+
+pub(crate) fn compile_pattern(text: &str) -> Result<Regex, String> {
+    regex::RegexBuilder::new(text)
+        .size_limit(MAX_PATTERN_BYTES)
+        .build()
+        .map_err(|_| format!("`{text}` is no regular expression"))
+}
