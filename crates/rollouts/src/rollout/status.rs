@@ -143,12 +143,17 @@ fn failed(seen: &Observed, error: &RolloutError, now: Timestamp) -> Report {
 
 /// The manifest is wrong: a condition says so, and nothing else moves.
 pub(crate) fn rejected(root: &Rollout, message: &str, now: Timestamp) -> Report {
-    let mut status = root.parse_status().unwrap_or_default();
+    let parsed = root.parse_status();
     let name = root.metadata.name.as_deref().unwrap_or_default();
     let text = format!("The Rollout \"{name}\" is invalid: {message}");
+    let mut report = Report::default();
+    let Ok(mut status) = parsed else {
+        // What cannot be read must not be written over: it says which version is the stable one.
+        report.event(EventNote::warning(kind::INVALID_SPEC, text));
+        return report;
+    };
     let known =
         conditions::find(&status, kind::INVALID_SPEC).is_some_and(|old| old.message == text);
-    let mut report = Report::default();
     if !known {
         conditions::put(
             &mut status,

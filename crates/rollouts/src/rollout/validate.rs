@@ -48,6 +48,15 @@ pub fn check(spec: RolloutSpec) -> Checked<CheckedSpec> {
     let replicas = spec.replicas.unwrap_or(1);
     let min_ready = spec.min_ready_seconds.unwrap_or_default();
     not_negative("spec.replicas", replicas)?;
+    if replicas > replicas::MOST_PODS {
+        return wrong(
+            "spec.replicas",
+            format!(
+                "Invalid value: {replicas}: must be at most {}",
+                replicas::MOST_PODS
+            ),
+        );
+    }
     not_negative("spec.minReadySeconds", min_ready)?;
     let deadline = spec.progress_deadline_seconds.unwrap_or(DEFAULT_DEADLINE);
     if deadline <= min_ready {

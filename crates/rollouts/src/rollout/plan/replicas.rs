@@ -8,6 +8,8 @@ use reconcile_core::kube_types::{IntOrString, int_or_percent::Round};
 
 /// All traffic.
 pub const FULL_WEIGHT: i32 = 100;
+/// More pods than any cluster runs; a bound that keeps sums far from the limits of their type.
+pub const MOST_PODS: i32 = 10_000_000;
 /// What upstream takes when the manifest is silent.
 pub const DEFAULT_SHARE: &str = "25%";
 
@@ -18,7 +20,7 @@ pub fn bounds(replicas: i32, surge: &IntOrString, unavailable: &IntOrString) -> 
     let surge = surge
         .resolve(replicas, Round::Up)
         .unwrap_or_default()
-        .max(0);
+        .clamp(0, MOST_PODS);
     let unavailable = unavailable
         .resolve(replicas, Round::Down)
         .unwrap_or_default()

@@ -33,6 +33,10 @@ fn canary(steps: Value) -> Value {
 fn a_wrong_spec_is_told_by_field() {
     let table = [
         (
+            json!({"replicas": i32::MAX, "selector": {"matchLabels": {"app": "web"}}, "template": template("v1"), "strategy": {"canary": {}}}),
+            "spec.replicas",
+        ),
+        (
             canary(json!([{"setWeight": 101}])),
             "spec.strategy.canary.steps[0].setWeight",
         ),
@@ -161,6 +165,16 @@ fn a_missing_service_is_an_invalid_spec_and_heals() {
             .iter()
             .all(|condition| condition.kind != kind::INVALID_SPEC)
     );
+}
+
+#[test]
+fn a_status_that_cannot_be_read_is_not_written_over() {
+    let mut cluster = Cluster::new(1, &json!({"canary": {}}));
+    cluster.run();
+    cluster.root["status"]["currentStepIndex"] = "many".into();
+    let before = cluster.root["status"].clone();
+    assert_eq!(cluster.pass(None), (0, 0));
+    assert_eq!(cluster.root["status"], before);
 }
 
 #[test]
