@@ -19,4 +19,4 @@ pub use revision::{RefList, Resolved, RevisionError, resolve};
 pub use url::normalize;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -31,31 +31,37 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-struct Origin {
+/// A repository made with the git program.
+pub(crate) struct Origin {
     folder: tempfile::TempDir,
 }
 
 impl Origin {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         git(folder.path(), &["init", "-q"]);
         Self { folder }
     }
 
-    fn write(&self, path: &str, content: &str) -> &Self {
+    pub(crate) fn write(&self, path: &str, content: &str) -> &Self {
         let path = self.folder.path().join(path);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         std::fs::write(path, content).expect("a file");
         self
     }
 
-    fn commit(&self, message: &str) -> String {
+    pub(crate) fn remove(&self, path: &str) -> &Self {
+        std::fs::remove_file(self.folder.path().join(path)).expect("a file");
+        self
+    }
+
+    pub(crate) fn commit(&self, message: &str) -> String {
         git(self.folder.path(), &["add", "-A"]);
         git(self.folder.path(), &["commit", "-q", "-m", message]);
         git(self.folder.path(), &["rev-parse", "HEAD"])
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("file://{}", self.folder.path().display())
     }
 }

@@ -84,8 +84,23 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         poll: app_resync,
         jitter: app_resync_jitter,
     };
-    let parts = Parts::new(&operator, settings, hub)?;
-    parts.start(operator, status_processors, port).await
+    start(&operator, settings, hub, status_processors, port).await?;
+    operator.run().await?;
+    Ok(())
+}
+
+/// Starts watches, polls, the webhook on `port` and the controller with `workers` passes at the same time.
+/// All of it stops with the operator.
+pub async fn start(
+    operator: &Operator,
+    settings: Settings,
+    hub: HubConfig,
+    workers: usize,
+    port: u16,
+) -> anyhow::Result<()> {
+    Parts::new(operator, settings, hub)?
+        .start(operator, workers, port)
+        .await
 }
 
 /// The parts of the controller before they run.
@@ -145,7 +160,7 @@ impl Parts {
         })
     }
 
-    async fn start(self, operator: Operator, workers: usize, port: u16) -> anyhow::Result<()> {
+    async fn start(self, operator: &Operator, workers: usize, port: u16) -> anyhow::Result<()> {
         let Self {
             context,
             credentials,
@@ -160,7 +175,7 @@ impl Parts {
         };
         let driver = Driver::with_queue(
             Applications::new(context.clone()),
-            &operator,
+            operator,
             config,
             queue.clone(),
             roots.clone(),
@@ -173,8 +188,8 @@ impl Parts {
             };
         let ready = operator.readiness.register("applications");
         operator.spawn("applications", driver.watch_roots(apps).ready(ready).run());
-        watch_projects(&operator, &context, &roots, &queue);
-        watch_secrets(&operator, &control_plane, credentials, secrets.clone());
+        watch_projects(operator, &context, &roots, &queue);
+        watch_secrets(operator, &control_plane, credentials, secrets.clone());
         let poll = context.repos.clone();
         operator.spawn("poll", async move { poll.poll().await });
         let webhook = server::serve(
@@ -204,7 +219,6 @@ impl Parts {
             }
         };
         operator.spawn_drained(passes);
-        operator.run().await?;
         Ok(())
     }
 }
@@ -359,3 +373,6 @@ async fn create_default_project(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,337 @@
+//! The whole controller against an API server in memory and a real Git repository: what it writes, and
+//! what it does when it is stopped or when answers are lost.
+
+use std::time::Duration;
+
+use reconcile_core::{
+    clock::Clock,
+    operator::{Operator, install_tls},
+    testkit::{FakeApi, FakeKind, Fault},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::start;
+use crate::{app::Settings, repo::HubConfig, repo::tests::Origin};
+
+/// Longest wait for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+const NAMESPACE: &str = "argocd";
+
+struct Bed {
+    api: FakeApi,
+    origin: Origin,
+    stores: TempDir,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let kind = |kind: &str, plural: &str| {
+            FakeKind::new("argoproj.io", "v1alpha1", kind, plural).without_status()
+        };
+        let api = FakeApi::new()
+            .with_kind(kind("Application", "applications"))
+            .with_kind(kind("AppProject", "appprojects"));
+        Self {
+            api,
+            origin: Origin::new(),
+            stores: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    /// A running controller; cancel its `shutdown` to stop it.
+    async fn controller(&self) -> Operator {
+        install_tls();
+        let operator = Operator::detached(self.api.client(), Clock::system());
+        let settings = Settings {
+            control_plane: NAMESPACE.into(),
+            application_namespaces: Vec::new(),
+            wave_delay: None,
+            repo_grace: Duration::from_secs(180),
+        };
+        let hub = HubConfig {
+            folder: self.stores.path().to_owned(),
+            poll: Duration::from_secs(3600),
+            jitter: Duration::ZERO,
+        };
+        start(&operator, settings, hub, 4, 0)
+            .await
+            .expect("a controller");
+        operator
+    }
+
+    fn application(&self, policy: &Value) {
+        self.api.put(&json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+            "metadata": {"name": "app", "namespace": NAMESPACE},
+            "spec": {
+                "project": "default",
+                "source": {"repoURL": self.origin.url(), "path": "app", "targetRevision": "main"},
+                "destination": {"name": "in-cluster", "namespace": "ns"},
+                "syncPolicy": policy,
+            },
+        }));
+    }
+
+    fn app(&self) -> Value {
+        self.api
+            .get("applications", NAMESPACE, "app")
+            .unwrap_or_default()
+    }
+
+    fn refresh(&self) {
+        self.api.edit("applications", NAMESPACE, "app", |app| {
+            app["metadata"]["annotations"] = json!({"argocd.argoproj.io/refresh": "normal"});
+        });
+    }
+
+    async fn until(&self, what: &str, reached: impl Fn(&Self) -> bool) {
+        let wait = async {
+            while !reached(self) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let reached = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(
+            reached.is_ok(),
+            "not {what}: {:#}\n{}",
+            self.app(),
+            self.writes().join("\n")
+        );
+    }
+
+    async fn until_synced(&self, revision: &str) {
+        self.until("synced", |bed| {
+            let status = &bed.app()["status"];
+            status["sync"]["status"] == "Synced"
+                && status["sync"]["revision"] == revision
+                && status["operationState"]["phase"] == "Succeeded"
+        })
+        .await;
+    }
+
+    /// Writes apart from Events, which are told beside the work.
+    fn writes(&self) -> Vec<String> {
+        self.api
+            .writes()
+            .into_iter()
+            .filter(|line| !line.contains(" events"))
+            .collect()
+    }
+
+    /// The Job controller: the Job has ended well.
+    fn complete(&self, name: &str) {
+        self.api.edit("jobs", "ns", name, |job| {
+            job["status"] = json!({"conditions": [{"type": "Complete", "status": "True", "message": "done"}]});
+        });
+    }
+
+    fn writes_of(&self, plural: &str) -> usize {
+        self.writes()
+            .iter()
+            .filter(|line| line.contains(plural))
+            .count()
+    }
+}
+
+fn config_map(name: &str, value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: \"{value}\"}}\n"
+    )
+}
+
+const HOOK: &str = "
+apiVersion: batch/v1
+kind: Job
+metadata: {name: pre, annotations: {argocd.argoproj.io/hook: PreSync}}
+spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_application_takes_two_writes_and_a_known_one_none() {
+    let bed = Bed::new();
+    let commit = bed
+        .origin
+        .write("app/a.yaml", &config_map("a", "1"))
+        .commit("1");
+    bed.application(&json!({"automated": {"prune": true, "selfHeal": true}}));
+    let operator = bed.controller().await;
+    bed.until_synced(&commit).await;
+    // The project `default` comes first; then one apply and one patch of the Application.
+    assert_eq!(bed.writes().len(), 3, "{:#?}", bed.writes());
+    assert_eq!(
+        bed.app()["status"]["history"][0]["revision"],
+        commit.as_str()
+    );
+    operator.shutdown.cancel();
+    bed.api.clear_requests();
+    let operator = bed.controller().await;
+    bed.refresh();
+    bed.until("refreshed", |bed| {
+        bed.app()["metadata"]["annotations"]
+            .get("argocd.argoproj.io/refresh")
+            .is_none()
+    })
+    .await;
+    let dry_runs = bed
+        .api
+        .requests()
+        .iter()
+        .filter(|request| request.query.contains_key("dryRun"))
+        .count();
+    assert_eq!(
+        (bed.writes_of("configmaps"), dry_runs),
+        (0, 0),
+        "{:#?}",
+        bed.writes()
+    );
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_are_followed_drift_is_healed_and_leftovers_are_pruned() {
+    let bed = Bed::new();
+    bed.origin
+        .write("app/a.yaml", &config_map("a", "1"))
+        .write("app/b.yaml", &config_map("b", "1"));
+    let first = bed.origin.commit("1");
+    bed.application(&json!({"automated": {"prune": true, "selfHeal": true}}));
+    let operator = bed.controller().await;
+    bed.until_synced(&first).await;
+    bed.api.edit("configmaps", "ns", "a", |map| {
+        map["data"]["a"] = "by hand".into();
+    });
+    bed.until("healed", |bed| {
+        bed.api
+            .get("configmaps", "ns", "a")
+            .is_some_and(|map| map["data"]["a"] == "1")
+    })
+    .await;
+    bed.origin
+        .write("app/a.yaml", &config_map("a", "2"))
+        .remove("app/b.yaml");
+    let second = bed.origin.commit("2");
+    bed.refresh();
+    bed.until_synced(&second).await;
+    assert_eq!(bed.api.get("configmaps", "ns", "b"), None, "pruned");
+    assert_eq!(
+        bed.api.get("configmaps", "ns", "a").expect("kept")["data"]["a"],
+        "2"
+    );
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_in_the_middle_continues_and_runs_no_hook_twice() {
+    let bed = Bed::new();
+    let commit = bed
+        .origin
+        .write("app/a.yaml", &config_map("a", "1"))
+        .write("app/hook.yaml", HOOK)
+        .commit("1");
+    bed.application(&json!({"automated": {}}));
+    let operator = bed.controller().await;
+    bed.until("running its hook", |bed| {
+        bed.api.get("jobs", "ns", "pre").is_some()
+    })
+    .await;
+    let uid = bed.api.get("jobs", "ns", "pre").expect("the hook")["metadata"]["uid"].clone();
+    operator.shutdown.cancel();
+    drop(operator);
+    assert_eq!(
+        bed.api.get("configmaps", "ns", "a"),
+        None,
+        "it waits for the hook"
+    );
+    let operator = bed.controller().await;
+    bed.complete("pre");
+    bed.until_synced(&commit).await;
+    let job = bed.api.get("jobs", "ns", "pre").expect("the hook");
+    assert_eq!(job["metadata"]["uid"], uid, "the same Job");
+    let finalizers = job["metadata"]["finalizers"].as_array().map_or(0, Vec::len);
+    assert_eq!(finalizers, 0, "released");
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_runs_no_hook_twice() {
+    let bed = Bed::new();
+    let commit = bed
+        .origin
+        .write("app/a.yaml", &config_map("a", "1"))
+        .write("app/hook.yaml", HOOK)
+        .commit("1");
+    bed.api.fail(Fault::lose_answer("patch", "jobs").times(2));
+    bed.application(&json!({"automated": {}}));
+    let operator = bed.controller().await;
+    bed.until("running its hook", |bed| {
+        bed.app()["status"]["operationState"]["syncResult"]["resources"][0]["hookPhase"]
+            == "Running"
+    })
+    .await;
+    let uid = bed.api.get("jobs", "ns", "pre").expect("the hook")["metadata"]["uid"].clone();
+    bed.complete("pre");
+    bed.until_synced(&commit).await;
+    assert_eq!(
+        bed.api.get("jobs", "ns", "pre").expect("the hook")["metadata"]["uid"],
+        uid
+    );
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_takes_its_objects_along() {
+    let bed = Bed::new();
+    let commit = bed
+        .origin
+        .write("app/a.yaml", &config_map("a", "1"))
+        .commit("1");
+    bed.application(&json!({"automated": {}}));
+    bed.api.edit("applications", NAMESPACE, "app", |app| {
+        app["metadata"]["finalizers"] = json!([crate::api::RESOURCES_FINALIZER]);
+    });
+    let operator = bed.controller().await;
+    bed.until_synced(&commit).await;
+    bed.api.put(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": "ns"}}));
+    bed.api.delete("applications", NAMESPACE, "app");
+    bed.until("gone", |bed| {
+        bed.api.get("applications", NAMESPACE, "app").is_none()
+    })
+    .await;
+    assert_eq!(bed.api.get("configmaps", "ns", "a"), None);
+    assert!(
+        bed.api.get("configmaps", "ns", "other").is_some(),
+        "not its own"
+    );
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_pruned_while_live_objects_cannot_be_listed() {
+    let bed = Bed::new();
+    bed.origin
+        .write("app/a.yaml", &config_map("a", "1"))
+        .write("app/b.yaml", &config_map("b", "1"));
+    let first = bed.origin.commit("1");
+    bed.application(&json!({"automated": {"prune": true}}));
+    let operator = bed.controller().await;
+    bed.until_synced(&first).await;
+    operator.shutdown.cancel();
+    bed.origin.remove("app/b.yaml");
+    let second = bed.origin.commit("2");
+    bed.api
+        .fail(Fault::status("list", "configmaps", 403, "Forbidden").times(3));
+    bed.api
+        .fail(Fault::status("watch", "configmaps", 403, "Forbidden").times(3));
+    bed.api.clear_requests();
+    let operator = bed.controller().await;
+    bed.until_synced(&second).await;
+    let requests = bed.api.requests();
+    let pruned = requests
+        .iter()
+        .position(|request| request.verb == "delete" && request.resource == "configmaps")
+        .expect("pruned in the end");
+    let refused = requests.iter().rposition(|request| request.code == 403);
+    assert!(refused.expect("faults") < pruned, "{:#?}", bed.writes());
+    operator.shutdown.cancel();
+}
