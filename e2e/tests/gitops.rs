@@ -307,7 +307,13 @@ async fn a_manual_application_waits_for_an_operation_and_refreshes_on_request() 
             },
         )
         .await?;
-    let result = &done["status"]["operationState"]["syncResult"]["resources"][0];
+    let results = done["status"]["operationState"]["syncResult"]["resources"]
+        .as_array()
+        .context("results")?;
+    let result = results
+        .iter()
+        .find(|result| result["kind"] == "ConfigMap")
+        .context("the ConfigMap's result")?;
     assert_eq!(
         (&result["name"], &result["status"]),
         (&json!("a"), &json!("Synced"))

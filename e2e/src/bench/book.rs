@@ -60,6 +60,9 @@ pub struct Measurement {
     pub after: Memory,
     /// CPU seconds during the load.
     pub cpu_seconds: f64,
+    /// CPU seconds of the bed's own processes (API server, etcd, controller manager and so on) during the load.
+    #[serde(default)]
+    pub bed_cpu_seconds: f64,
     /// Requests by the engine's own count, without watches. None when it exports no count.
     pub requests: Option<Requests>,
     /// Requests of everybody (controller manager, scheduler and kwok included), without watches and the load's own.

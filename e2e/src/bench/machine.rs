@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::tools::{Binaries, Tool};
 
 /// The machine, from `/proc`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// Logical processors.
     pub cores: usize,
@@ -20,6 +20,13 @@ pub struct Machine {
     pub memory_mib: u64,
     /// Kernel release.
     pub kernel: String,
+    /// Load average over the minute before; above zero other work shared the machine.
+    #[serde(default)]
+    pub load_average: f64,
+    /// Nice value of this program's scheduling group, which the bed and the engines share; below zero they were
+    /// preferred to other work.
+    #[serde(default)]
+    pub nice: i32,
 }
 
 /// This machine.
@@ -39,6 +46,15 @@ pub(crate) fn facts() -> Result<Machine> {
         cpu: value(&cpuinfo, "model name").unwrap_or_else(|| "unknown".to_owned()),
         memory_mib: memory_kib / 1024,
         kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+        load_average: read("/proc/loadavg")?
+            .split_whitespace()
+            .next()
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_default(),
+        nice: read("/proc/self/autogroup")
+            .ok()
+            .and_then(|text| text.split_whitespace().last()?.parse().ok())
+            .unwrap_or_default(),
     })
 }
 

@@ -79,6 +79,7 @@ pub async fn run(plan: &Plan) -> Result<()> {
     let versions = machine::versions(&binaries).await;
     let mut failures = Vec::new();
     for scenario in &plan.scenarios {
+        let machine = machine::facts()?;
         let mut measurements = Vec::new();
         for engine in &plan.engines {
             tracing::info!(
@@ -110,7 +111,7 @@ pub async fn run(plan: &Plan) -> Result<()> {
                 command: plan.command.clone(),
                 commit: machine::commit().await,
                 profile: machine::profile().to_owned(),
-                machine: machine::facts()?,
+                machine,
                 versions: versions.clone(),
                 measurements,
             };

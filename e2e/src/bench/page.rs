@@ -53,6 +53,7 @@ run them: the chart's arguments, the token of its service account and exactly it
 | peak | resident: the larger of the kernel's high-water mark and the sum over the process tree every 100 ms; PSS: the largest of those samples |
 | after | when memory has settled after the load |
 | CPU | user and system seconds of the process tree during the load |
+| CPU of the control plane | the same for API server, etcd, controller manager, scheduler, kwok and nats-server: on few cores this, and not the engine, bounds the time |
 | requests per object | sent by the engine to the API server by its own count, watches left out |
 | all clients per object | requests that the API server counted from everybody (controller manager, scheduler, kwok), without the load's own |
 | each object | from the request that made or changed the object to its state; for events from the webhook request to the arrival at the trigger's target |
@@ -145,6 +146,10 @@ fn section(page: &mut String, scenario: Scenario, run: &Run) {
 
 fn facts(page: &mut String, run: &Run) {
     let machine = &run.machine;
+    let preferred = match machine.nice {
+        nice if nice < 0 => format!(", bed and engine preferred to other work (nice {nice})"),
+        _ => String::new(),
+    };
     let versions: Vec<String> = run
         .versions
         .iter()
@@ -157,8 +162,8 @@ fn facts(page: &mut String, run: &Run) {
     );
     let _ = writeln!(
         page,
-        "- {} cores ({}), {} MiB memory, Linux {}",
-        machine.cores, machine.cpu, machine.memory_mib, machine.kernel
+        "- {} cores ({}), {} MiB memory, Linux {}; load average before the run {:.1}{}",
+        machine.cores, machine.cpu, machine.memory_mib, machine.kernel, machine.load_average, preferred
     );
     let _ = writeln!(page, "- {}", versions.join(", "));
     let _ = writeln!(page, "- `{}`\n", run.command);
@@ -232,6 +237,12 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
             cells: each(&|one| format!("{:.2} s", one.cpu_seconds)),
             goal: String::new(),
             earlier: then(&|past| past.cpu_seconds.map(|seconds| format!("{seconds} s"))),
+        },
+        Row {
+            name: "CPU of the control plane",
+            cells: each(&|one| format!("{:.1} s", one.bed_cpu_seconds)),
+            goal: String::new(),
+            earlier: String::new(),
         },
         Row {
             name: "requests per object",
@@ -383,6 +394,7 @@ mod tests {
             peak: memory(peak_mib),
             after: memory(20),
             cpu_seconds: 12.5,
+            bed_cpu_seconds: 30.0,
             requests: Some(Requests(BTreeMap::from([(
                 "patch configmaps".to_owned(),
                 3000,
@@ -409,6 +421,8 @@ mod tests {
                 cpu: "x".to_owned(),
                 memory_mib: 1,
                 kernel: "6".to_owned(),
+                load_average: 0.5,
+                nice: 0,
             },
             versions: BTreeMap::new(),
             measurements,

@@ -142,9 +142,11 @@ impl Session<'_> {
         let client = self.bed.client()?;
         let own_before = subject.requests().await;
         let server_before = requests::of_apiserver(&client).await?;
+        let bed_before = self.bed_cpu().await;
         let sampler = subject.sample().await?;
         let outcome = load.await.with_context(|| case.title.clone())?;
         let series = sampler.finish()?;
+        let bed_cpu_seconds = self.bed_cpu().await - bed_before;
         let server_after = requests::of_apiserver(&client).await?;
         let own_after = subject.requests().await;
         let after = subject.settled().await?.memory;
@@ -164,6 +166,7 @@ impl Session<'_> {
             peak: series.peak,
             after,
             cpu_seconds: series.cpu_seconds,
+            bed_cpu_seconds,
             requests,
             apiserver_requests: everybody.saturating_sub(as_u64(case.own_requests)),
             latency: outcome.latency,
@@ -171,6 +174,15 @@ impl Session<'_> {
         };
         announce(&measurement);
         Ok(measurement)
+    }
+
+    /// CPU seconds of the bed's processes so far.
+    async fn bed_cpu(&self) -> f64 {
+        let mut seconds = 0.0;
+        for part in self.bed.parts() {
+            seconds += part.usage().await.map_or(0.0, |usage| usage.cpu_seconds);
+        }
+        seconds
     }
 }
 
