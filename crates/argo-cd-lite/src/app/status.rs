@@ -406,19 +406,24 @@ impl Writer<'_> {
 
     fn finish(mut self) -> Report {
         shorten(&mut self.status);
-        let new = serde_json::to_value(&self.status).unwrap_or(Value::Null);
-        let old = match &self.observed.old_status {
-            Value::Null => json!({}),
-            old => old.clone(),
-        };
         let mut body = serde_json::Map::new();
         let asked = self.observed.refresh.is_some();
-        let diff = merge_diff(&old, &new);
-        if diff.is_some() || asked {
-            // The time of the comparison alone is no reason to write.
-            self.status.reconciled_at = Some(Time::new(self.now));
+        let diff = {
+            // The status of a large application is some MiB as a tree, so no copy lives longer than needed.
             let new = serde_json::to_value(&self.status).unwrap_or(Value::Null);
-            if let Some(diff) = merge_diff(&old, &new) {
+            match &self.observed.old_status {
+                Value::Null => merge_diff(&json!({}), &new),
+                old => merge_diff(old, &new),
+            }
+        };
+        // The time of the comparison alone is no reason to write.
+        if diff.is_some() || asked {
+            let mut diff = diff.unwrap_or_else(|| json!({}));
+            let at = Time::new(self.now).to_string();
+            if self.observed.old_status["reconciledAt"] != at.as_str() {
+                diff["reconciledAt"] = at.into();
+            }
+            if diff.as_object().is_some_and(|fields| !fields.is_empty()) {
                 body.insert("status".to_owned(), diff);
             }
         }

@@ -5,6 +5,7 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use gix::{
     ObjectId, ThreadSafeRepository,
     bstr::{BStr, ByteSlice},
@@ -59,6 +60,10 @@ fn remote(error: &(dyn std::error::Error + 'static)) -> GitError {
             text = format!("{text}: {inner_text}");
         }
         source = inner.source();
+    }
+    if text.contains("No credentials were returned") {
+        // The transport's own words speak of a credential helper that nobody here has.
+        return GitError::Remote("authentication required".to_owned());
     }
     // One line: the text ends in a condition.
     GitError::Remote(redact(
@@ -258,12 +263,28 @@ impl Store {
 
     fn local(&self, credential: Option<&Credential>) -> Result<gix::Repository, GitError> {
         let mut repository = self.open_repository();
-        if credential.is_some_and(|credential| credential.insecure) {
-            let mut config = repository.config_snapshot_mut();
+        let Some(credential) = credential else {
+            return Ok(repository);
+        };
+        let mut config = repository.config_snapshot_mut();
+        let mut set = |key: &str, value: &str| {
             config
-                .set_raw_value("http.sslVerify", "false")
-                .map_err(|error| store(&error))?;
+                .set_raw_value(key, value)
+                .map(drop)
+                .map_err(|error| store(&error))
+        };
+        if credential.insecure {
+            set("http.sslVerify", "false")?;
         }
+        // The transport hands credentials only to https. A server in the cluster may speak plain http, as
+        // upstream allows; then they go in a header, and no redirect may carry them elsewhere.
+        if self.url.starts_with("http://") && !credential.password.is_empty() {
+            let pair = format!("{}:{}", credential.username, credential.password);
+            let header = format!("Authorization: Basic {}", STANDARD.encode(pair));
+            set("http.extraHeader", &header)?;
+            set("http.followRedirects", "false")?;
+        }
+        config.commit().map_err(|error| store(&error))?;
         Ok(repository)
     }
 
