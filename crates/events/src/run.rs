@@ -54,7 +54,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         advertise_address,
         klog_level: _,
     } = args;
-    leader.namespace = leader.namespace.or(own_namespace);
+    leader.namespace = leader.namespace.or_else(|| own_namespace.clone());
     let identity = Identity {
         name: "events",
         lease: "argo-events-controller".to_owned(),
@@ -95,7 +95,11 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         secrets,
         plane: plane.clone(),
     };
-    let scope = namespaced.then(|| managed_namespace.unwrap_or_else(|| operator.namespace.clone()));
+    let scope = namespaced.then(|| {
+        managed_namespace
+            .or(own_namespace)
+            .unwrap_or_else(|| operator.namespace.clone())
+    });
     run_controllers(&operator, &shared, scope.as_deref(), advertise_address);
     let stop = operator.shutdown.clone();
     operator.spawn_drained(async move {

@@ -19,7 +19,10 @@ use parking_lot::{Mutex, RwLock};
 use reconcile_core::object::ObjectKey;
 use tokio_util::sync::CancellationToken;
 
-use super::{Emitter, Webhook};
+use super::{
+    Emitter, ServerCertificate, Webhook,
+    doors::{Doors, Greeting},
+};
 
 /// All listeners of this process. Cloning shares them.
 #[derive(Clone, Default)]
@@ -30,6 +33,8 @@ pub struct Listeners {
 
 struct Port {
     routes: Arc<Routes>,
+    tls: Option<ServerCertificate>,
+    greeting: Greeting,
     stop: CancellationToken,
 }
 
@@ -73,7 +78,7 @@ impl Listeners {
         let mut refused = Vec::new();
         let mut wanted: HashMap<u16, Vec<Route>> = HashMap::new();
         for webhook in webhooks {
-            match self.open(&mut ports, webhook.port) {
+            match self.open(&mut ports, owner, webhook) {
                 Ok(()) => wanted.entry(webhook.port).or_default().push(Route {
                     owner: owner.clone(),
                     webhook: Arc::new(webhook.clone()),
@@ -107,10 +112,22 @@ impl Listeners {
         });
     }
 
-    fn open(&self, ports: &mut HashMap<u16, Port>, number: u16) -> Result<(), String> {
-        if ports.contains_key(&number) {
-            return Ok(());
+    /// Makes sure that the port of an endpoint is open, with its certificate.
+    fn open(
+        &self,
+        ports: &mut HashMap<u16, Port>,
+        owner: &ObjectKey,
+        webhook: &Webhook,
+    ) -> Result<(), String> {
+        let number = webhook.port;
+        if let Some(port) = ports.get_mut(&number) {
+            return port.greet(owner, webhook);
         }
+        let acceptor = webhook
+            .tls
+            .as_ref()
+            .map(ServerCertificate::acceptor)
+            .transpose()?;
         if self.reserved.contains(&number) {
             return Err(format!(
                 "port {number} serves metrics or probes of the controller"
@@ -126,22 +143,64 @@ impl Listeners {
             .fallback(serve)
             .with_state(routes.clone());
         let stopped = stop.clone();
+        let greeting = Greeting::new(RwLock::new(acceptor));
+        let doors = Doors::open(listener, greeting.clone(), stop.clone())
+            .map_err(|error| format!("cannot listen on port {number}: {error}"))?;
         tokio::spawn(async move {
-            use axum::serve::ListenerExt;
-            let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-            let server = axum::serve(listener, app)
+            let server = axum::serve(doors, app)
                 .with_graceful_shutdown(async move { stopped.cancelled().await });
             if let Err(error) = server.await {
                 tracing::error!(port = number, %error, "listener ended");
             }
         });
         tracing::info!(port = number, "listening for webhooks");
-        ports.insert(number, Port { routes, stop });
+        let tls = webhook.tls.clone();
+        ports.insert(
+            number,
+            Port {
+                routes,
+                tls,
+                greeting,
+                stop,
+            },
+        );
+        Ok(())
+    }
+}
+
+impl Port {
+    /// Gives the port the certificate of an endpoint, unless others are served with another one.
+    fn greet(&mut self, owner: &ObjectKey, webhook: &Webhook) -> Result<(), String> {
+        if self.tls == webhook.tls {
+            return Ok(());
+        }
+        if let Some(other) = self.routes.other_owner(owner) {
+            return Err(format!(
+                "port {} is used by {other} without TLS or with another certificate",
+                webhook.port
+            ));
+        }
+        let acceptor = webhook
+            .tls
+            .as_ref()
+            .map(ServerCertificate::acceptor)
+            .transpose()?;
+        *self.greeting.write() = acceptor;
+        self.tls.clone_from(&webhook.tls);
         Ok(())
     }
 }
 
 impl Routes {
+    fn other_owner(&self, owner: &ObjectKey) -> Option<ObjectKey> {
+        let paths = self.0.read();
+        paths
+            .values()
+            .flatten()
+            .find(|route| route.owner != *owner)
+            .map(|route| route.owner.clone())
+    }
+
     /// Replaces the routes of `owner`; gives the number of routes that are left on the port.
     fn exchange(&self, owner: &ObjectKey, wanted: Vec<Route>, refused: &mut Vec<Refused>) -> usize {
         let mut paths = self.0.write();

@@ -1,6 +1,7 @@
 //! Event sources: what turns the outside world into events on the bus.
 
 pub mod calendar;
+mod doors;
 pub mod emitter;
 pub mod filter;
 pub mod listener;
@@ -9,6 +10,7 @@ pub mod webhook;
 use reconcile_core::object::ObjectKey;
 
 pub use calendar::Calendar;
+pub use doors::ServerCertificate;
 pub use emitter::{EmitError, Emitter};
 pub use filter::EventFilter;
 pub use listener::Listeners;

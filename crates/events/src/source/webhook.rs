@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Emitter, EventFilter, emitter};
+use super::{Emitter, EventFilter, ServerCertificate, emitter};
 
 /// Largest body when the manifest gives no limit; upstream's default.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -30,6 +30,8 @@ pub struct Webhook {
     pub method: Method,
     /// The token that requests must carry.
     pub token: Option<String>,
+    /// Certificate of the listener; plain HTTP without.
+    pub tls: Option<ServerCertificate>,
     /// Largest body in bytes.
     pub max_body: usize,
     /// Copied into each event.

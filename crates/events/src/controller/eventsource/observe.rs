@@ -9,7 +9,13 @@ use reconcile_core::{
 use serde_json::{Value, json};
 
 use super::{EventSourceController, service, validate};
-use crate::{api::EventSource, bus::BusState, controller::shared::Marks, source::CheckedSource};
+use crate::{
+    api::EventSource,
+    bus::BusState,
+    controller::shared::Marks,
+    source::{CheckedSource, ServerCertificate, Webhook},
+    trigger::secrets::SecretError,
+};
 
 /// What a plan is made from.
 pub struct Observed {
@@ -50,21 +56,14 @@ impl EventSourceController {
         let mut bus = None;
         let mut wanted = None;
         if let Ok(spec) = &spec {
-            for (webhook, secret) in &spec.webhooks {
-                let mut webhook = webhook.clone();
-                if let Some(key) = secret {
-                    match self.shared.secrets.secret(&marks.key.namespace, key).await {
-                        Ok(token) => webhook.token = token,
-                        Err(error) => {
-                            missing.push(format!(
-                                "spec.webhook.{}.authSecret: {error}",
-                                webhook.event
-                            ));
-                            continue;
-                        }
-                    }
+            for (webhook, secrets) in &spec.webhooks {
+                match self
+                    .with_secrets(&marks.key.namespace, webhook, secrets)
+                    .await
+                {
+                    Ok(webhook) => source.webhooks.push(webhook),
+                    Err(error) => missing.push(format!("spec.webhook.{}: {error}", webhook.event)),
                 }
-                source.webhooks.push(webhook);
             }
             source.calendars.clone_from(&spec.calendars);
             let key = ObjectKey::new(marks.key.namespace.clone(), spec.bus.clone());
@@ -85,7 +84,12 @@ impl EventSourceController {
             .is_some_and(|done| *done == wanted);
         Observed {
             status: root.status_value(),
-            findings: validate::findings(&value),
+            // What is ignored does not matter where nothing runs.
+            findings: if spec.is_ok() {
+                validate::findings(&value)
+            } else {
+                Vec::new()
+            },
             spec,
             source: Arc::new(source),
             missing,
@@ -97,5 +101,25 @@ impl EventSourceController {
             service_done,
             marks,
         }
+    }
+
+    async fn with_secrets(
+        &self,
+        namespace: &str,
+        webhook: &Webhook,
+        secrets: &validate::WebhookSecrets,
+    ) -> Result<Webhook, SecretError> {
+        let mut webhook = webhook.clone();
+        if let Some(key) = &secrets.token {
+            webhook.token = self.shared.secrets.secret(namespace, key).await?;
+        }
+        if let Some((chain, key)) = &secrets.certificate {
+            let chain = self.shared.secrets.secret(namespace, chain).await?;
+            let key = self.shared.secrets.secret(namespace, key).await?;
+            webhook.tls = chain
+                .zip(key)
+                .map(|(chain, key)| ServerCertificate { chain, key });
+        }
+        Ok(webhook)
     }
 }

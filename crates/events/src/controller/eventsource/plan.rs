@@ -78,7 +78,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     if !observed.missing.is_empty() {
         plan.wake_at(again(LOOK_SOON));
     }
-    if spec.webhooks.iter().any(|(_, secret)| secret.is_some()) {
+    if spec.webhooks.iter().any(|(_, secrets)| !secrets.is_empty()) {
         plan.wake_at(again(LOOK_AGAIN));
     }
     plan

@@ -26,6 +26,22 @@ use crate::{
 /// No webhook takes a larger body: JetStream's own limit is 64 MiB at most.
 const MOST_BODY: i64 = 64 * 1024 * 1024;
 
+/// Secrets of an HTTP endpoint.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WebhookSecrets {
+    /// The token that requests must carry.
+    pub token: Option<KeySelector>,
+    /// Certificate chain and key.
+    pub certificate: Option<(KeySelector, KeySelector)>,
+}
+
+impl WebhookSecrets {
+    /// True when there is nothing to read.
+    pub fn is_empty(&self) -> bool {
+        self.token.is_none() && self.certificate.is_none()
+    }
+}
+
 /// An EventSource with everything checked; its secrets are not read yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CheckedSpec {
@@ -33,8 +49,8 @@ pub struct CheckedSpec {
     pub bus: String,
     /// The Service that is asked for.
     pub service: Option<ServiceSpec>,
-    /// HTTP endpoints, with the secret that holds their token.
-    pub webhooks: Vec<(Webhook, Option<KeySelector>)>,
+    /// HTTP endpoints, with the secrets that they need.
+    pub webhooks: Vec<(Webhook, WebhookSecrets)>,
     /// Schedules.
     pub calendars: Vec<Calendar>,
     /// What is wrong, per event.
@@ -129,7 +145,7 @@ fn check_filter(
     }
 }
 
-fn check_webhook(event: &str, value: &Value) -> Result<(Webhook, Option<KeySelector>), FieldError> {
+fn check_webhook(event: &str, value: &Value) -> Result<(Webhook, WebhookSecrets), FieldError> {
     let path = format!("spec.webhook.{event}");
     check_name(&path, event)?;
     let raw: WebhookEvent = decode(&path, value)?;
@@ -144,11 +160,9 @@ fn check_webhook(event: &str, value: &Value) -> Result<(Webhook, Option<KeySelec
     if raw.endpoint.is_empty() {
         return Err(at("endpoint", "must not be empty".into()));
     }
-    if raw.server_cert_secret.is_some() || raw.server_key_secret.is_some() {
-        return Err(at(
-            "serverCertSecret",
-            "listeners with TLS are not supported yet".into(),
-        ));
+    if raw.server_cert_secret.is_some() != raw.server_key_secret.is_some() {
+        let message = "serverCertSecret and serverKeySecret belong together";
+        return Err(at("serverCertSecret", message.into()));
     }
     let method = match raw.method.to_uppercase().as_str() {
         "" | "POST" => Method::POST,
@@ -182,11 +196,16 @@ fn check_webhook(event: &str, value: &Value) -> Result<(Webhook, Option<KeySelec
         },
         method,
         token: None,
+        tls: None,
         max_body,
         metadata: raw.metadata.unwrap_or_default(),
         filter: check_filter(&path, raw.filter.as_ref())?,
     };
-    Ok((webhook, raw.auth_secret))
+    let secrets = WebhookSecrets {
+        token: raw.auth_secret,
+        certificate: raw.server_cert_secret.zip(raw.server_key_secret),
+    };
+    Ok((webhook, secrets))
 }
 
 fn check_calendar(event: &str, value: &Value) -> Result<Calendar, FieldError> {

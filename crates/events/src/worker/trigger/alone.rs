@@ -8,7 +8,7 @@ use tokio::{task::JoinSet, time::Instant};
 use super::{
     Context,
     attempt::{DEAD_LETTER_PAUSE, Tried},
-    intake::{self, BEAT, Held, InHand, Incoming},
+    intake::{self, Held, InHand, Incoming},
 };
 use crate::{
     event::CloudEvent,
@@ -37,7 +37,7 @@ pub(super) async fn run(context: Context) {
     let mut waiting: VecDeque<Held> = VecDeque::new();
     let mut running: JoinSet<(Place, Outcome)> = JoinSet::new();
     let mut done = Remembered::default();
-    let mut beat = tokio::time::interval(BEAT);
+    let mut beat = intake::beats();
     let limit = if context.trigger.at_least_once {
         1
     } else {
@@ -57,7 +57,7 @@ pub(super) async fn run(context: Context) {
         let held_back = !waiting.is_empty() && running.len() < limit;
         tokio::select! {
             () = context.stop.cancelled() => break,
-            _ = beat.tick() => in_hand.beat().await,
+            _ = beat.tick(), if !in_hand.is_empty() => in_hand.beat().await,
             Some(ended) = running.join_next(), if !running.is_empty() => {
                 finish(ended, &mut in_hand, &mut done).await;
             }

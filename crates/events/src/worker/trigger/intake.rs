@@ -13,15 +13,22 @@ use crate::bus::{self, ACK_WAIT, MAX_HELD, delivery};
 /// Messages on their way from the bus to the task; the bus itself bounds what is outstanding.
 const ON_THE_WAY: usize = 64;
 /// A quiet pull is confirmed by the server this often, so that a dead one is noticed.
-const IDLE_HEARTBEAT: Duration = Duration::from_secs(5);
+const IDLE_HEARTBEAT: Duration = Duration::from_secs(10);
 /// Life of one pull request.
-const PULL: Duration = Duration::from_secs(30);
+const PULL: Duration = Duration::from_secs(60);
 /// Silent heartbeats in a row after which the consumer is looked up again.
-const SILENCE: u32 = 3;
+const SILENCE: u32 = 2;
 /// Pause after a consumer could not be attached.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Messages in hand are announced as in progress this often.
 pub(super) const BEAT: Duration = Duration::from_secs(ACK_WAIT.as_secs() / 3);
+
+/// The clock of the announcements. Beats that were not needed are not made up for.
+pub(super) fn beats() -> tokio::time::Interval {
+    let mut beats = tokio::time::interval(BEAT);
+    beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    beats
+}
 
 /// What comes from the bus.
 pub(super) enum Incoming {
@@ -226,6 +233,11 @@ async fn forward(
 pub(super) struct InHand(BTreeMap<(u64, usize), Option<Arc<Acker>>>);
 
 impl InHand {
+    /// True when there is nothing to announce.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes a delivery; false when the same message is in hand already, which then gets the newer way
     /// to be answered.
     pub(super) fn take(&mut self, held: &Held) -> bool {

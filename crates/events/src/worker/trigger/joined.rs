@@ -79,7 +79,7 @@ pub(super) async fn run(context: Context) {
         next_reset: None,
         context,
     };
-    let mut beat = tokio::time::interval(BEAT);
+    let mut beat = intake::beats();
     while !stop.is_cancelled() {
         let pause = match lane.advance(&mut incoming).await {
             Ok(Pause::None) => continue,
@@ -94,7 +94,7 @@ pub(super) async fn run(context: Context) {
         };
         tokio::select! {
             () = stop.cancelled() => {}
-            _ = beat.tick() => lane.in_hand.beat().await,
+            _ = beat.tick(), if !lane.in_hand.is_empty() => lane.in_hand.beat().await,
             message = incoming.recv() => match message {
                 None => break,
                 Some(message) => lane.take(message),
