@@ -423,10 +423,35 @@ spec:
         .await?;
     let before = sink.bodies().len();
     let bodies = sink.until(before + 3).await?;
+    // The bus drops a tick that is published again, so each is there once.
+    let mut stream = async_nats::jetstream::new(async_nats::connect(&scene.bed.nats()?.url).await?)
+        .get_stream("default")
+        .await?;
+    let last = stream.info().await?.state.last_sequence;
+    let mut ticks = Vec::new();
+    for sequence in 1..=last {
+        let event: Value =
+            serde_json::from_slice(&stream.get_raw_message(sequence).await?.payload)?;
+        ticks.push(event["id"].to_string());
+    }
+    let published = ticks.len();
+    ticks.sort();
+    ticks.dedup();
+    assert_eq!(ticks.len(), published, "a tick was published twice");
+    // A call that was under way when the process was killed is made again: nobody knows whether it arrived.
     let mut times: Vec<String> = bodies.iter().map(|body| body["at"].to_string()).collect();
-    let all = times.len();
+    let calls = times.len();
     times.sort();
     times.dedup();
-    assert_eq!(times.len(), all, "a tick was delivered twice");
+    assert!(
+        calls - times.len() <= 1,
+        "{} calls were made twice",
+        calls - times.len()
+    );
+    assert!(
+        times.len() >= published.saturating_sub(1),
+        "{} of {published} ticks led to a call",
+        times.len()
+    );
     Ok(())
 }

@@ -14,6 +14,9 @@ pub use super::sampler::Memory;
 /// The latest run of every scenario.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Book {
+    /// What the reader should know besides, such as other work on the machine.
+    #[serde(default)]
+    pub remark: String,
     /// By the scenario's name.
     pub runs: BTreeMap<String, Run>,
 }

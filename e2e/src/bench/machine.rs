@@ -23,10 +23,9 @@ pub struct Machine {
     /// Load average over the minute before; above zero other work shared the machine.
     #[serde(default)]
     pub load_average: f64,
-    /// Nice value of this program's scheduling group, which the bed and the engines share; below zero they were
-    /// preferred to other work.
+    /// How the scheduler was told to prefer bed, engine and load to other work; empty when it was not.
     #[serde(default)]
-    pub nice: i32,
+    pub preferred: String,
 }
 
 /// This machine.
@@ -51,11 +50,32 @@ pub(crate) fn facts() -> Result<Machine> {
             .next()
             .and_then(|number| number.parse().ok())
             .unwrap_or_default(),
-        nice: read("/proc/self/autogroup")
-            .ok()
-            .and_then(|text| text.split_whitespace().last()?.parse().ok())
-            .unwrap_or_default(),
+        preferred: preferred(),
     })
+}
+
+/// Real-time policy or a negative nice value of this program, which everything that it starts inherits.
+fn preferred() -> String {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Counted after the name, which may hold spaces: nice is field 19, the policy field 41.
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .map(|(_, rest)| rest.split_whitespace().collect())
+        .unwrap_or_default();
+    let number = |position: usize| {
+        fields
+            .get(position)
+            .and_then(|text| text.parse::<i32>().ok())
+    };
+    if matches!(number(38), Some(1 | 2)) {
+        return "real-time priority".to_owned();
+    }
+    let group = std::fs::read_to_string("/proc/self/autogroup").ok();
+    let group = group.and_then(|text| text.split_whitespace().last()?.parse::<i32>().ok());
+    match group.or(number(16)) {
+        Some(nice) if nice < 0 => format!("nice {nice}"),
+        _ => String::new(),
+    }
 }
 
 /// `release` or `debug`: how this program was built, and so the operators it takes.

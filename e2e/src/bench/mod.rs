@@ -39,7 +39,7 @@ use scenario::{Scenario, Session};
 /// What one call of the bench measures.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What to measure, in this order.
+    /// What to measure, in this order; nothing writes only the page.
     pub scenarios: Vec<Scenario>,
     /// Whom to measure, one after another under the same load.
     pub engines: Vec<Engine>,
@@ -59,11 +59,21 @@ pub struct Plan {
     pub json: PathBuf,
     /// The command line, to be printed on the page.
     pub command: String,
+    /// Replaces the remark on the page.
+    pub remark: Option<String>,
 }
 
 /// Runs the plan. After every scenario the JSON and the page are written, so that a later failure loses nothing.
 /// An engine that fails is noted, and the others go on; the error at the end names the failures.
 pub async fn run(plan: &Plan) -> Result<()> {
+    if let Some(remark) = &plan.remark {
+        let mut book = Book::read(&plan.json)?;
+        book.remark.clone_from(remark);
+        book.write(&plan.json)?;
+    }
+    if plan.scenarios.is_empty() {
+        return write_page(plan, &Book::read(&plan.json)?);
+    }
     let binaries = tokio::task::spawn_blocking(|| {
         tools::ensure(&[
             Tool::KubeApiserver,
@@ -126,7 +136,11 @@ fn keep(plan: &Plan, scenario: Scenario, run: Run) -> Result<()> {
     let mut book = Book::read(&plan.json)?;
     book.runs.insert(scenario.name().to_owned(), run);
     book.write(&plan.json)?;
-    std::fs::write(&plan.page, page::render(&book))
+    write_page(plan, &book)
+}
+
+fn write_page(plan: &Plan, book: &Book) -> Result<()> {
+    std::fs::write(&plan.page, page::render(book))
         .with_context(|| format!("writing {}", plan.page.display()))
 }
 

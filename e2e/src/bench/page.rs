@@ -19,6 +19,9 @@ struct Row {
 /// The whole page.
 pub(super) fn render(book: &Book) -> String {
     let mut page = String::from(INTRODUCTION);
+    if !book.remark.is_empty() {
+        let _ = writeln!(page, "{}\n", book.remark);
+    }
     summary(&mut page, book);
     for scenario in Scenario::ALL {
         if let Some(run) = book.runs.get(scenario.name()) {
@@ -146,9 +149,10 @@ fn section(page: &mut String, scenario: Scenario, run: &Run) {
 
 fn facts(page: &mut String, run: &Run) {
     let machine = &run.machine;
-    let preferred = match machine.nice {
-        nice if nice < 0 => format!(", bed and engine preferred to other work (nice {nice})"),
-        _ => String::new(),
+    let preferred = if machine.preferred.is_empty() {
+        String::new()
+    } else {
+        format!(", preferred to other work by {}", machine.preferred)
     };
     let versions: Vec<String> = run
         .versions
@@ -163,7 +167,12 @@ fn facts(page: &mut String, run: &Run) {
     let _ = writeln!(
         page,
         "- {} cores ({}), {} MiB memory, Linux {}; load average before the run {:.1}{}",
-        machine.cores, machine.cpu, machine.memory_mib, machine.kernel, machine.load_average, preferred
+        machine.cores,
+        machine.cpu,
+        machine.memory_mib,
+        machine.kernel,
+        machine.load_average,
+        preferred
     );
     let _ = writeln!(page, "- {}", versions.join(", "));
     let _ = writeln!(page, "- `{}`\n", run.command);
@@ -422,12 +431,13 @@ mod tests {
                 memory_mib: 1,
                 kernel: "6".to_owned(),
                 load_average: 0.5,
-                nice: 0,
+                preferred: String::new(),
             },
             versions: BTreeMap::new(),
             measurements,
         };
         Book {
+            remark: String::new(),
             runs: BTreeMap::from([("gitops".to_owned(), run)]),
         }
     }

@@ -36,6 +36,12 @@ struct Cli {
     /// Seconds that one load may take.
     #[arg(long, default_value_t = 600)]
     deadline: u64,
+    /// Measures nothing and writes the page from the JSON.
+    #[arg(long)]
+    page_only: bool,
+    /// A remark for the page, such as what else the machine was doing.
+    #[arg(long, value_name = "TEXT")]
+    remark: Option<String>,
     /// Leaves the folders of the beds behind, with the logs of all processes.
     #[arg(long)]
     keep: bool,
@@ -58,6 +64,9 @@ enum Choice {
 
 impl Cli {
     fn scenarios(&self) -> Vec<Scenario> {
+        if self.page_only {
+            return Vec::new();
+        }
         let chosen = |scenario: &Scenario| {
             self.scenario.iter().any(|choice| match choice {
                 Choice::All => true,
@@ -82,6 +91,7 @@ impl Cli {
             keep: self.keep,
             page: self.out,
             json: self.json,
+            remark: self.remark,
             command: std::env::args().map(quoted).collect::<Vec<_>>().join(" "),
         }
     }
