@@ -59,7 +59,8 @@ impl Context {
     /// Drops everything that is kept for an application.
     pub fn forget(&self, app: &ObjectKey) {
         self.repos.forget(app);
-        self.live.forget(app);
+        let aims = self.live.forget(app);
+        self.differ.verdicts().forget(&aims);
         self.memory.forget(app);
     }
 }

@@ -250,12 +250,13 @@ impl LiveIndex {
         }
     }
 
-    /// The application is gone: it aims at nothing.
-    pub fn forget(&self, app: &ObjectKey) {
+    /// The application is gone: it aims at nothing. Gives what it aimed at.
+    pub fn forget(&self, app: &ObjectKey) -> Vec<ResourceId> {
         let old = self.0.aims.lock().remove(app).unwrap_or_default();
-        for id in old {
-            self.release(app, &id);
+        for id in &old {
+            self.release(app, id);
         }
+        old
     }
 
     /// One live object.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use parking_lot::RwLock;
 use reconcile_core::{
@@ -30,6 +30,8 @@ use crate::{
 
 /// Name of the Lease; upstream's controllers shard instead of electing, so there is none to share.
 const LEASE: &str = "argo-cd-lite-controller";
+/// The ConfigMap that holds upstream's settings.
+const SETTINGS_MAP: &str = "argocd-cm";
 /// The Secret that holds the webhook secrets.
 const SETTINGS_SECRET: &str = "argocd-secret";
 
@@ -190,6 +192,7 @@ impl Parts {
         operator.spawn("applications", driver.watch_roots(apps).ready(ready).run());
         watch_projects(operator, &context, &roots, &queue);
         watch_secrets(operator, &control_plane, credentials, secrets.clone());
+        watch_settings(operator, &control_plane);
         let poll = context.repos.clone();
         operator.spawn("poll", async move { poll.poll().await });
         let webhook = server::serve(
@@ -305,6 +308,33 @@ fn watch_secrets(
             .ready(operator.readiness.register("settings"))
             .run(),
     );
+}
+
+/// Says which settings of upstream's ConfigMap have no effect here, so that nobody relies on them.
+fn watch_settings(operator: &Operator, control_plane: &str) {
+    let api: Api<Guarded<ConfigMap>> = Api::namespaced(operator.client.clone(), control_plane);
+    let watch = Watch::new(api, Index::default(), |map: ConfigMap| {
+        Some(
+            map.data
+                .unwrap_or_default()
+                .into_keys()
+                .collect::<Vec<String>>(),
+        )
+    })
+    .config(WatchConfig {
+        labels: None,
+        fields: Some(format!("metadata.name={SETTINGS_MAP}")),
+    })
+    .on_change(|change| {
+        let keys = change.new.map(|keys| keys.join(", ")).unwrap_or_default();
+        if !keys.is_empty() {
+            tracing::warn!(
+                keys,
+                "settings in {SETTINGS_MAP} are not supported yet and have no effect"
+            );
+        }
+    });
+    operator.spawn("settings map", watch.run());
 }
 
 /// The project `default` always exists; like upstream we make it when it is missing. It is tried again

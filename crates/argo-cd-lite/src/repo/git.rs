@@ -40,7 +40,7 @@ pub enum GitError {
         path: String,
     },
     /// A symbolic link leads out of the repository.
-    #[error("{0}: leads outside of the repository")]
+    #[error("the path {0} leads outside of the repository")]
     Escapes(String),
     /// The files are too large altogether.
     #[error("the manifests are larger than {0} bytes altogether")]

@@ -7,7 +7,10 @@ use reconcile_core::{
 };
 use serde_json::json;
 
-use super::super::{Context, ObserveError};
+use super::{
+    super::{Context, ObserveError},
+    object,
+};
 use crate::api::{FIELD_MANAGER, ManagedNamespaceMetadata, Phase, ResourceResult};
 
 /// Creates the namespace, or gives it labels and annotations. It is not tracked: it outlives the
@@ -28,7 +31,7 @@ pub(super) async fn ensure(
         wanted["metadata"]["annotations"] = json!(metadata.annotations);
     }
     let existed = context.memory.knows_namespace(name);
-    server_side(
+    let applied = server_side(
         &context.client,
         &resource,
         &ObjectKey::new("", name),
@@ -37,19 +40,25 @@ pub(super) async fn ensure(
         true,
         false,
     )
-    .await?;
-    context.memory.set_namespace(name, true);
-    Ok(ResourceResult {
+    .await;
+    let mut row = ResourceResult {
         version: "v1".to_owned(),
         kind: "Namespace".to_owned(),
         name: name.to_owned(),
-        status: "Synced".to_owned(),
-        message: format!(
-            "namespace/{name} {}",
-            if existed { "configured" } else { "created" }
-        ),
-        hook_phase: Some(Phase::Succeeded),
         sync_phase: "PreSync".to_owned(),
         ..ResourceResult::default()
-    })
+    };
+    if let Err(error) = applied {
+        // The objects that need it will be refused, too; here stands why.
+        row.message = object::refusal(error)?;
+        "SyncFailed".clone_into(&mut row.status);
+        row.hook_phase = Some(Phase::Failed);
+        return Ok(row);
+    }
+    context.memory.set_namespace(name, true);
+    let verb = if existed { "configured" } else { "created" };
+    row.message = format!("namespace/{name} {verb}");
+    "Synced".clone_into(&mut row.status);
+    row.hook_phase = Some(Phase::Succeeded);
+    Ok(row)
 }
