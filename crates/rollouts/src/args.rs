@@ -17,6 +17,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the controller of Rollouts and AnalysisRuns.
     Controller(Box<ControllerArgs>),
+    /// Print what the controller would do next and why, from files; needs no cluster.
+    Plan(crate::offline::PlanArgs),
 }
 
 /// Flags of `rollouts controller`.
@@ -151,7 +153,9 @@ mod tests {
             dropped,
             ["--klogLevel", "--alb-ingress-classes", "--traefik-version"]
         );
-        let Command::Controller(args) = Cli::parse_from(kept).command;
+        let Command::Controller(args) = Cli::parse_from(kept).command else {
+            panic!("another command");
+        };
         assert_eq!(
             (
                 args.instance_id.as_str(),

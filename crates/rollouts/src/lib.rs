@@ -12,9 +12,11 @@
 //! - [`rollout`]: the controller of Rollouts; its `plan` is a pure function.
 //! - [`analysis`]: the controller of AnalysisRuns and the building of runs from templates.
 //! - [`args`], [`controller`]: the command line and the process.
+//! - [`offline`]: the planner on files.
 
 pub mod analysis;
 pub mod api;
 pub mod args;
 pub mod controller;
+pub mod offline;
 pub mod rollout;

@@ -1,21 +1,24 @@
 //! The `rollouts` program.
 
-use std::process::ExitCode;
-
 use clap::Parser;
-use reconcile_core::{operator::block_on, telemetry};
+use reconcile_core::{clock::Clock, operator::block_on, telemetry};
 use rollouts::{
     args::{Cli, Command, without_upstream_only},
-    controller,
+    controller, offline,
 };
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> anyhow::Result<()> {
     let (arguments, dropped) = without_upstream_only(std::env::args());
-    let Command::Controller(args) = Cli::parse_from(arguments).command;
-    telemetry::init(&args.log.level, args.log.format)?;
-    for flag in dropped {
-        tracing::warn!(flag, "flag accepted and without effect");
+    match Cli::parse_from(arguments).command {
+        Command::Controller(args) => {
+            telemetry::init(&args.log.level, args.log.format)?;
+            for flag in dropped {
+                tracing::warn!(flag, "flag accepted and without effect");
+            }
+            block_on(controller::run(*args))?
+        }
+        Command::Plan(args) => {
+            offline::run(&args, Clock::system().now(), &mut std::io::stdout().lock())
+        }
     }
-    block_on(controller::run(*args))??;
-    Ok(ExitCode::SUCCESS)
 }

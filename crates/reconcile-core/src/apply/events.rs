@@ -7,7 +7,7 @@ use std::{
     collections::{HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -26,6 +26,7 @@ use kube::{
     api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
 use parking_lot::Mutex;
+use prometheus::IntCounterVec;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -33,8 +34,8 @@ use crate::{
     reconcile::{EventNote, EventType},
 };
 
-/// Events that may wait to be written: some for each object of a mid-sized cluster.
-const WAITING: usize = 1024;
+/// Events that may wait to be written: a change of 500 objects at once makes some for each; 4 MiB when all are long.
+const WAITING: usize = 4096;
 /// Events written at the same time; more would compete with the work itself.
 const WRITERS: usize = 4;
 /// Events remembered for counting repetitions; about 100 bytes each.
@@ -46,6 +47,7 @@ pub struct EventSink {
     sender: mpsc::Sender<Item>,
     clock: Clock,
     dropped: Arc<AtomicU64>,
+    counter: Arc<OnceLock<IntCounterVec>>,
 }
 
 #[derive(Debug)]
@@ -68,8 +70,15 @@ impl EventSink {
             sender,
             clock,
             dropped: Arc::default(),
+            counter: Arc::default(),
         };
         (sink, write_all(client, instance, receiver))
+    }
+
+    /// Counts Events from now on, labelled with their type (`Normal`, `Warning`) and reason. The first
+    /// counter stays.
+    pub fn count_in(&self, counter: IntCounterVec) {
+        drop(self.counter.set(counter));
     }
 
     /// Queues an Event about `about`, reported by the controller `reporter`.
@@ -81,6 +90,13 @@ impl EventSink {
             reason = %event.reason,
             "{}", event.note
         );
+        if let Some(counter) = self.counter.get() {
+            let kind = match event.type_ {
+                EventType::Normal => "Normal",
+                EventType::Warning => "Warning",
+            };
+            counter.with_label_values(&[kind, event.reason.as_str()]).inc();
+        }
         if self
             .sender
             .try_send(Item {

@@ -21,6 +21,8 @@ pub(super) struct PassNumbers {
     pub(super) seconds: HistogramVec,
     /// Failed passes.
     pub(super) errors: IntCounterVec,
+    /// Events by type and reason.
+    pub(super) events: IntCounterVec,
 }
 
 /// Registers all numbers. Those about objects are read from the index when they are asked for.
@@ -45,12 +47,22 @@ pub(super) fn register(
     registry.register(Box::new(RolloutNumbers {
         roots: sources.roots.clone(),
     }))?;
+    let options = Opts::new(
+        "rollout_events_total",
+        "Events about Rollouts and AnalysisRuns.",
+    );
+    let events = IntCounterVec::new(options, &["type", "reason"])?;
+    registry.register(Box::new(events.clone()))?;
     let about = Opts::new("argo_rollouts_controller_info", "The running controller.")
         .const_label("version", env!("CARGO_PKG_VERSION"));
     let info = prometheus::Gauge::with_opts(about)?;
     info.set(1.0);
     registry.register(Box::new(info))?;
-    Ok(PassNumbers { seconds, errors })
+    Ok(PassNumbers {
+        seconds,
+        errors,
+        events,
+    })
 }
 
 struct RolloutNumbers {

@@ -13,6 +13,7 @@ mod error;
 mod kinds;
 mod metrics;
 mod observe;
+pub(crate) mod offline;
 pub mod plan;
 mod release;
 mod start;

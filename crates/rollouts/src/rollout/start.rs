@@ -41,6 +41,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     let sources = Sources::default();
     let queue = Queue::new();
     let numbers = metrics::register(&operator.registry, &sources)?;
+    operator.events.count_in(numbers.events);
     let hands = Hands {
         client: operator.client.clone(),
         sources: sources.clone(),

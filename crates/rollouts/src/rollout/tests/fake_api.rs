@@ -72,20 +72,23 @@ async fn until(api: &FakeApi, what: &str, reached: impl Fn(&Value) -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-        panic!(
-            "not {what}: {:#}\n{}",
-            get(api)["status"],
-            api.writes().join("\n")
-        );
-    }
+    let in_time = tokio::time::timeout(PATIENCE, wait).await.is_ok();
+    assert!(
+        in_time,
+        "not {what}: {:#}\n{}",
+        get(api)["status"],
+        api.writes().join("\n")
+    );
 }
 
 fn is_healthy(rollout: &Value) -> bool {
-    let status = &rollout["status"];
+    let (status, generation) = (
+        &rollout["status"],
+        rollout["metadata"]["generation"].to_string(),
+    );
     status["phase"] == "Healthy"
         && status["stableRS"] == status["currentPodHash"]
-        && status["observedGeneration"] == rollout["metadata"]["generation"].to_string()
+        && status["observedGeneration"].as_str() == Some(generation.as_str())
 }
 
 /// Writes apart from Events, which are told beside the work.

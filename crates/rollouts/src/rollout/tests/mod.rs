@@ -3,6 +3,7 @@
 mod cluster;
 mod fake_api;
 mod hashes;
+mod offline;
 mod replicas;
 mod rules;
 mod simulation;

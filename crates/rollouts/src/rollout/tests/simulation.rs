@@ -92,7 +92,7 @@ fn turn(cluster: &mut Cluster, random: &mut StdRng, promise: &Promise, seed: u64
         94..96 => cluster.patch_status(&json!({"pauseConditions": null})),
         96..97 => cluster.patch_status(&json!({"abort": true})),
         97..98 => cluster.patch_status(&json!({"abort": false})),
-        98..99 => {
+        98 => {
             let version = random.random_range(1..5);
             cluster.set_image(&format!("v{version}"));
         }

@@ -1,0 +1,169 @@
+//! The planner on a snapshot that was read from files.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use reconcile_core::object::{Kind, ObjectKey, Root};
+use serde_json::{Value, json};
+
+use super::{
+    Sources,
+    kinds::{ReplicaSetKind, ServiceKind, service_view, set_view},
+    observe::{observe, references, service_tag, template_tag},
+    plan::{Decision, decide},
+    world::ServiceView,
+};
+use crate::{
+    api::rollout::{Rollout, RolloutKind},
+    offline::{add_analysis, index_meta},
+};
+
+/// Objects around Rollouts, as they were at one moment.
+#[derive(Clone, Default)]
+pub(crate) struct Snapshot {
+    sources: Sources,
+}
+
+impl Snapshot {
+    /// Adds an object; kinds that no plan looks at are skipped.
+    pub(crate) fn add(&mut self, object: &Value) -> anyhow::Result<()> {
+        match object["kind"].as_str().unwrap_or_default() {
+            "ReplicaSet" => {
+                let root: Root<ReplicaSetKind> = Root::from_value(object)?;
+                if let Some(view) = set_view(&root) {
+                    drop(
+                        self.sources
+                            .sets
+                            .written(&index_meta(&root.key(), root.uid()), view),
+                    );
+                }
+            }
+            "Service" => {
+                let root: Root<ServiceKind> = Root::from_value(object)?;
+                if let Some(view) = service_view(&root) {
+                    drop(
+                        self.sources
+                            .services
+                            .written(&index_meta(&root.key(), root.uid()), view),
+                    );
+                }
+            }
+            _ => drop(add_analysis(&self.sources, object)?),
+        }
+        Ok(())
+    }
+
+    /// The uid by which the ReplicaSets of a Rollout know it.
+    pub(crate) fn owner_uid(&self, rollout: &ObjectKey) -> Option<String> {
+        let mut found = None;
+        self.sources.sets.each(|key, set| {
+            let owner = set.owner.as_ref().filter(|owner| {
+                key.namespace == rollout.namespace
+                    && owner.kind == RolloutKind::KIND
+                    && owner.name == rollout.name
+            });
+            if let Some(owner) = owner {
+                found = Some(owner.uid.clone());
+            }
+        });
+        found
+    }
+
+    /// What the controller would do with `root`, and why.
+    pub(crate) fn explain(&self, root: &Rollout, now: Timestamp) -> String {
+        let mut text = format!("Rollout {}\n", root.key());
+        for what in self.assume(root) {
+            let _ = writeln!(text, "  assumed to exist: {what}");
+        }
+        let seen = match observe(&self.sources, root) {
+            Ok(seen) => seen,
+            Err(error) => {
+                let _ = writeln!(text, "  refused: {error}");
+                return text;
+            }
+        };
+        let _ = writeln!(
+            text,
+            "  is:   {}",
+            state(&seen.status.phase, &seen.status.message)
+        );
+        let Decision {
+            plan,
+            status,
+            events,
+            ..
+        } = decide(&seen, now);
+        if plan.actions.is_empty() {
+            let _ = writeln!(text, "  nothing to do");
+        }
+        for action in &plan.actions {
+            let _ = writeln!(text, "  - {action}");
+        }
+        for note in &plan.notes {
+            let _ = writeln!(text, "    because: {note}");
+        }
+        for event in events {
+            let _ = writeln!(text, "  Event {}: {}", event.reason, event.note);
+        }
+        if let Some(wake) = plan.wake {
+            let _ = writeln!(text, "  looks again at {wake}");
+        }
+        let step = status
+            .current_step_index
+            .map(|index| format!(", step {index}"))
+            .unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  then: {}{step}",
+            state(&status.phase, &status.message)
+        );
+        text
+    }
+
+    /// Services and templates that the Rollout names and that are not in the files.
+    fn assume(&self, root: &Rollout) -> Vec<String> {
+        let namespace = root.key().namespace;
+        let mut assumed = Vec::new();
+        for tag in references(root) {
+            let mut parts = tag.splitn(3, '/');
+            let (Some(kind), Some(place), Some(name)) = (parts.next(), parts.next(), parts.next())
+            else {
+                continue;
+            };
+            let key = ObjectKey::new(place, name);
+            if tag == service_tag(&namespace, name) && self.sources.services.get(&key).is_none() {
+                drop(
+                    self.sources
+                        .services
+                        .written(&index_meta(&key, &tag), ServiceView::default()),
+                );
+                assumed.push(format!("Service {name}"));
+            }
+            let analysis = &self.sources.analysis.templates;
+            let known =
+                analysis.namespaced.get(&key).is_some() || analysis.cluster.get(&key).is_some();
+            if kind == "template" && !known {
+                let kind = if tag == template_tag("", name) {
+                    "ClusterAnalysisTemplate"
+                } else {
+                    "AnalysisTemplate"
+                };
+                let object = json!({
+                    "kind": kind, "metadata": {"name": name, "namespace": place, "uid": tag}, "spec": {}
+                });
+                if add_analysis(&self.sources, &object).is_ok() {
+                    assumed.push(format!("{kind} {name}"));
+                }
+            }
+        }
+        assumed
+    }
+}
+
+fn state(phase: &str, message: &str) -> String {
+    match (phase, message) {
+        ("", _) => "not seen by a controller yet".to_owned(),
+        (phase, "") => phase.to_owned(),
+        (phase, message) => format!("{phase} ({message})"),
+    }
+}
