@@ -1,6 +1,6 @@
 //! The command line, in upstream's spelling.
 
-use std::{ffi::OsString, net::IpAddr};
+use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 use reconcile_core::args::{KubeArgs, LeaderArgs, LogArgs};
@@ -55,7 +55,7 @@ pub struct ControllerArgs {
     pub health_port: u16,
     /// Address under which pods reach the listeners of event sources; Services lead there.
     #[arg(long, env = "POD_IP", value_name = "IP")]
-    pub advertise_address: Option<IpAddr>,
+    pub advertise_address: Option<String>,
     /// Accepted for compatibility; the Kubernetes client logs with everything else.
     #[arg(long = "klog-level", hide = true)]
     pub klog_level: Option<String>,

@@ -61,7 +61,37 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         ports: vec![metrics_port, health_port],
     };
     let operator = Operator::start(identity, &kube, &leader).await?;
-    let metrics = Metrics::register(&operator.registry)?;
+    let shared = parts(&operator, [metrics_port, health_port])?;
+    let plane = shared.plane.clone();
+    let address = advertise_address
+        .filter(|text| !text.is_empty())
+        .and_then(|text| {
+            let parsed = text.parse().ok();
+            if parsed.is_none() {
+                tracing::warn!(
+                    text,
+                    "not an IP address; Services of event sources lead nowhere"
+                );
+            }
+            parsed
+        });
+    let scope = namespaced.then(|| {
+        managed_namespace
+            .or(own_namespace)
+            .unwrap_or_else(|| operator.namespace.clone())
+    });
+    run_controllers(&operator, &shared, scope.as_deref(), address);
+    let stop = operator.shutdown.clone();
+    operator.spawn_drained(async move {
+        stop.cancelled().await;
+        plane.stop().await;
+    });
+    operator.run().await?;
+    Ok(())
+}
+
+/// Indexes, connections and the data plane. `reserved` ports are those of the admin server.
+fn parts(operator: &Operator, reserved: [u16; 2]) -> Result<Shared, prometheus::Error> {
     let secrets = Secrets::new(operator.client.clone());
     let (bus_queue, source_queue, sensor_queue) = (Queue::new(), Queue::new(), Queue::new());
     let plane = DataPlane::new(Parts {
@@ -76,14 +106,14 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
             secrets: secrets.clone(),
             fence: operator.fence().clone(),
         },
-        listeners: Listeners::new([metrics_port, health_port]),
-        metrics,
+        listeners: Listeners::new(reserved),
+        metrics: Metrics::register(&operator.registry)?,
         clock: operator.clock.clone(),
         events: operator.events.clone(),
         source_queue: source_queue.clone(),
         sensor_queue: sensor_queue.clone(),
     });
-    let shared = Shared {
+    Ok(Shared {
         client: operator.client.clone(),
         buses: Index::default(),
         sources: index_by_bus(),
@@ -93,21 +123,8 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         sensor_queue,
         pool: BusPool::default(),
         secrets,
-        plane: plane.clone(),
-    };
-    let scope = namespaced.then(|| {
-        managed_namespace
-            .or(own_namespace)
-            .unwrap_or_else(|| operator.namespace.clone())
-    });
-    run_controllers(&operator, &shared, scope.as_deref(), advertise_address);
-    let stop = operator.shutdown.clone();
-    operator.spawn_drained(async move {
-        stop.cancelled().await;
-        plane.stop().await;
-    });
-    operator.run().await?;
-    Ok(())
+        plane,
+    })
 }
 
 fn run_controllers(

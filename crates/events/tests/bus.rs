@@ -154,6 +154,44 @@ async fn a_change_of_the_manifest_loses_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broken_trigger_catches_up_once_it_is_mended() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
+    let good = json!({"dependencies": [dependency("a")], "triggers": [http_trigger("t", &receiver.url, &["a"])]});
+    let mut broken = good.clone();
+    broken["triggers"][0]["template"]["http"]["url"] = json!("ftp://nowhere");
+    plane.ensure_sensor(&sensor("s", &good), &bus);
+    attached(&plane, "s").await;
+    publish(&bus, "a", 1).await;
+    receiver.wait_for(1).await;
+    let key = reconcile_core::object::ObjectKey::new("ns", "s");
+    let (half, problems) = events::sensor::checked::check(&key, "uid-1", &broken).expect("decodes");
+    assert_eq!((half.triggers.len(), problems.triggers.len()), (0, 1));
+    plane.ensure_sensor(&std::sync::Arc::new(half), &bus);
+    publish(&bus, "a", 2).await;
+    plane.pause_sensor(&key);
+    publish(&bus, "a", 3).await;
+    plane.ensure_sensor(&sensor("s", &good), &bus);
+    receiver.wait_for(3).await;
+    // Deleted and made anew: what came between is gone, what comes after is acted on.
+    plane.remove_sensor(&key);
+    plane.ensure_sensor(&sensor("s", &good), &bus);
+    attached(&plane, "s").await;
+    publish(&bus, "a", 4).await;
+    receiver.wait_for(4).await;
+    plane.stop().await;
+    let seen: Vec<_> = receiver
+        .calls
+        .lock()
+        .iter()
+        .filter_map(|call| call.body["a"].as_u64())
+        .collect();
+    assert_eq!(seen, [1, 2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sets_fire_in_the_order_of_the_stream() {
     let Some(nats) = Nats::start().await else {
         return;

@@ -1,7 +1,10 @@
 //! A Sensor with everything checked. What one dependency or trigger has wrong stops the triggers that
 //! need it, and no others.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use expressions::conditions::Condition;
 use reconcile_core::object::{FieldError, ObjectKey, parse_at};
@@ -32,6 +35,8 @@ pub struct CheckedSensor {
     pub service_account: String,
     /// The triggers that can run.
     pub triggers: Vec<Arc<CheckedTrigger>>,
+    /// Names of all triggers in the manifest, also of those that cannot run.
+    pub named: BTreeSet<String>,
 }
 
 /// A trigger that can run.
@@ -109,10 +114,16 @@ pub fn check(
     let account = account
         .and_then(Value::as_str)
         .filter(|name| !name.is_empty());
+    let named = spec
+        .triggers
+        .iter()
+        .filter_map(|trigger| trigger.pointer("/template/name")?.as_str());
+    let named = named.map(str::to_owned).collect();
     let bus = spec.event_bus_name.filter(|name| !name.is_empty());
     let sensor = CheckedSensor {
         key: key.clone(),
         uid: uid.to_owned(),
+        named,
         bus: bus.unwrap_or_else(|| DEFAULT_BUS.to_owned()),
         service_account: account.unwrap_or("default").to_owned(),
         triggers: if bus::is_token(&key.name) {

@@ -42,6 +42,7 @@ struct Inner {
     sensor_queue: Queue,
     sources: Mutex<HashMap<ObjectKey, sources::Running>>,
     sensors: Mutex<HashMap<ObjectKey, sensors::Running>>,
+    kept: Mutex<HashMap<ObjectKey, sensors::Kept>>,
 }
 
 /// What a data plane is made of.
@@ -86,6 +87,7 @@ impl DataPlane {
             sensor_queue,
             sources: Mutex::default(),
             sensors: Mutex::default(),
+            kept: Mutex::default(),
         }))
     }
 

@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 use reconcile_core::object::ObjectKey;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{DataPlane, trigger};
 use crate::{
@@ -37,10 +37,51 @@ pub struct SensorHealth {
     pub detached: BTreeMap<String, String>,
 }
 
+/// What the bus keeps for a Sensor, from its first run until it is deleted.
+pub(super) struct Kept {
+    bus: Arc<Bus>,
+    /// Trigger and dependency of each durable consumer.
+    places: BTreeSet<(String, String)>,
+    /// There may be saved events.
+    bucket: bool,
+    /// Tasks that were stopped and may still be finishing what they began. Nobody else may take their
+    /// consumers before.
+    leaving: TaskTracker,
+}
+
+impl Kept {
+    fn new(bus: &Arc<Bus>) -> Self {
+        let leaving = TaskTracker::new();
+        leaving.close();
+        Self {
+            bus: bus.clone(),
+            places: BTreeSet::new(),
+            bucket: false,
+            leaving,
+        }
+    }
+
+    /// Adds to the tasks that are leaving.
+    fn leave(&mut self, last: impl Future<Output = ()> + Send + 'static) {
+        let (before, next) = (self.leaving.clone(), TaskTracker::new());
+        next.spawn(async move {
+            before.wait().await;
+            last.await;
+        });
+        next.close();
+        self.leaving = next;
+    }
+}
+
 impl DataPlane {
-    /// Runs a Sensor with these settings; exchanges only the triggers that changed.
+    /// Runs a Sensor with these settings; exchanges only the triggers that changed. A trigger that is in
+    /// the manifest but not valid is paused: its consumers keep what comes until it is mended.
     pub fn ensure_sensor(&self, spec: &Arc<CheckedSensor>, bus: &Arc<Bus>) {
         let mut sensors = self.0.sensors.lock();
+        let mut kept = self.0.kept.lock();
+        let kept = kept
+            .entry(spec.key.clone())
+            .or_insert_with(|| Kept::new(bus));
         let old = sensors.remove(&spec.key);
         let same = |running: &Running| {
             Arc::ptr_eq(&running.bus, bus)
@@ -48,30 +89,31 @@ impl DataPlane {
                 && running.spec.service_account == spec.service_account
         };
         let keep_triggers = old.as_ref().is_some_and(same);
-        let old_bus = old.as_ref().map(|running| running.bus.clone());
         let mut before = old.map(|running| running.triggers).unwrap_or_default();
         let mut triggers = BTreeMap::new();
         for trigger in &spec.triggers {
             let previous = before.remove(&trigger.name);
             let running = match previous {
                 Some(running) if keep_triggers && running.spec == *trigger => running,
-                previous => self.start_trigger(spec, trigger, bus, previous),
+                previous => self.start_trigger(spec, trigger, bus, previous, kept),
             };
             triggers.insert(trigger.name.clone(), running);
         }
-        for (_, removed) in before {
-            if let Some(bus) = &old_bus {
-                self.remove_trigger(&spec.key, removed, bus.clone());
+        for (name, left) in before {
+            left.stop.cancel();
+            if spec.named.contains(&name) {
+                kept.leave(async move { drop(left.task.await) });
+            } else {
+                self.remove_trigger(&spec.key, left, kept);
             }
         }
-        sensors.insert(
-            spec.key.clone(),
-            Running {
-                spec: spec.clone(),
-                bus: bus.clone(),
-                triggers,
-            },
-        );
+        kept.bus = bus.clone();
+        let running = Running {
+            spec: spec.clone(),
+            bus: bus.clone(),
+            triggers,
+        };
+        sensors.insert(spec.key.clone(), running);
     }
 
     fn start_trigger(
@@ -80,7 +122,14 @@ impl DataPlane {
         spec: &Arc<CheckedTrigger>,
         bus: &Arc<Bus>,
         previous: Option<RunningTrigger>,
+        kept: &mut Kept,
     ) -> RunningTrigger {
+        for dependency in &spec.dependencies {
+            kept.places
+                .insert((spec.name.clone(), dependency.name.clone()));
+        }
+        kept.bucket |= !spec.is_alone();
+        let leaving = kept.leaving.clone();
         let labels = [
             sensor.key.namespace.as_str(),
             sensor.key.name.as_str(),
@@ -110,6 +159,7 @@ impl DataPlane {
         let names: BTreeSet<String> = spec.dependencies.iter().map(|d| d.name.clone()).collect();
         let task = self.0.tasks.spawn(async move {
             // The predecessor finishes what it began before the successor takes the same consumers.
+            leaving.wait().await;
             if let Some(previous) = previous {
                 previous.stop.cancel();
                 drop(previous.task.await);
@@ -135,41 +185,48 @@ impl DataPlane {
         }
     }
 
-    fn remove_trigger(&self, sensor: &ObjectKey, removed: RunningTrigger, bus: Arc<Bus>) {
+    /// Removes what the bus keeps for a trigger that is not in the manifest any more.
+    fn remove_trigger(&self, sensor: &ObjectKey, removed: RunningTrigger, kept: &mut Kept) {
+        let trigger = removed.spec.name.clone();
         self.0
             .metrics
-            .drop_trigger(&[&sensor.namespace, &sensor.name, &removed.spec.name]);
+            .drop_trigger(&[&sensor.namespace, &sensor.name, &trigger]);
         removed.stop.cancel();
-        let sensor = sensor.name.clone();
-        self.0.tasks.spawn(async move {
+        kept.places.retain(|(name, _)| *name != trigger);
+        let (bus, sensor) = (kept.bus.clone(), sensor.name.clone());
+        kept.leave(async move {
             drop(removed.task.await);
             for dependency in &removed.spec.dependencies {
-                forget(&bus, &sensor, &removed.spec.name, &dependency.name).await;
+                forget(&bus, &sensor, &trigger, &dependency.name).await;
             }
         });
     }
 
     /// Stops a Sensor that was deleted, and removes its consumers and saved events from the bus.
     pub fn remove_sensor(&self, key: &ObjectKey) {
-        let Some(running) = self.0.sensors.lock().remove(key) else {
-            return;
-        };
-        let bus = running.bus;
-        let waits = running
-            .triggers
-            .values()
-            .any(|trigger| !trigger.spec.is_alone());
-        for (_, trigger) in running.triggers {
-            self.remove_trigger(key, trigger, bus.clone());
+        self.pause_sensor(key);
+        let mut all = self.0.kept.lock();
+        // Those that were deleted earlier and have nothing left to do.
+        all.retain(|_, kept| !kept.places.is_empty() || !kept.leaving.is_empty());
+        let Some(kept) = all.get_mut(key) else { return };
+        let places = std::mem::take(&mut kept.places);
+        for (trigger, _) in &places {
+            self.0
+                .metrics
+                .drop_trigger(&[&key.namespace, &key.name, trigger]);
         }
-        if waits {
-            let bucket = bus::bucket(&key.name);
-            self.0.tasks.spawn(async move {
-                if let Err(error) = bus.drop_bucket(&bucket).await {
-                    tracing::warn!(%error, "saved events of a deleted sensor stay on the bus");
-                }
-            });
-        }
+        let bucket = std::mem::take(&mut kept.bucket).then(|| bus::bucket(&key.name));
+        let (bus, sensor) = (kept.bus.clone(), key.name.clone());
+        kept.leave(async move {
+            for (trigger, dependency) in &places {
+                forget(&bus, &sensor, trigger, dependency).await;
+            }
+            if let Some(bucket) = bucket
+                && let Err(error) = bus.drop_bucket(&bucket).await
+            {
+                tracing::warn!(%error, "saved events of a deleted sensor stay on the bus");
+            }
+        });
     }
 
     /// Stops the tasks of a Sensor that cannot run at present; its consumers keep what comes meanwhile.
@@ -177,8 +234,13 @@ impl DataPlane {
         let Some(running) = self.0.sensors.lock().remove(key) else {
             return;
         };
+        let mut all = self.0.kept.lock();
+        let kept = all
+            .entry(key.clone())
+            .or_insert_with(|| Kept::new(&running.bus));
         for (_, trigger) in running.triggers {
             trigger.stop.cancel();
+            kept.leave(async move { drop(trigger.task.await) });
         }
     }
 

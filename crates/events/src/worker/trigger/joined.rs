@@ -63,6 +63,8 @@ struct Lane {
     head_since: Instant,
     /// When the saved events are forgotten next.
     next_reset: Option<Timestamp>,
+    /// The last complaint, so that a server that is away fills no log.
+    told: String,
 }
 
 pub(super) async fn run(context: Context) {
@@ -77,6 +79,7 @@ pub(super) async fn run(context: Context) {
         running: None,
         head_since: Instant::now(),
         next_reset: None,
+        told: String::new(),
         context,
     };
     let mut beat = intake::beats();
@@ -87,7 +90,7 @@ pub(super) async fn run(context: Context) {
             // Woken by a message or the end of the action.
             Ok(Pause::Idle) => BEAT,
             Err(error) => {
-                tracing::warn!(sensor = %lane.context.sensor.key, trigger = %lane.context.trigger.name, %error, "cannot go on; reading the saved events again");
+                lane.complain(&error.to_string());
                 lane.memory = None;
                 PAUSE
             }
@@ -116,6 +119,18 @@ enum Pause {
 }
 
 impl Lane {
+    fn complain(&mut self, error: &str) {
+        if self.told != error {
+            tracing::warn!(
+                sensor = %self.context.sensor.key,
+                trigger = %self.context.trigger.name,
+                error,
+                "cannot go on; reading the saved events again"
+            );
+            error.clone_into(&mut self.told);
+        }
+    }
+
     fn take(&mut self, message: Incoming) {
         match message {
             Incoming::Attached {
