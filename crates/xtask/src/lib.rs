@@ -3,6 +3,7 @@
 //! ```text
 //!   crds    schemas/*.yaml ─► charts/*/templates/crds/*.yaml
 //!   docs    schemas/*.yaml + the operators' support ledgers ─► docs/compatibility.md
+//!           command lines ─► docs/flags.md; values.yaml ─► charts/*/README.md
 //!   tidy    what compilers and lints do not see: pure plans, sizes, names
 //! ```
 //!
@@ -54,6 +55,9 @@ pub enum Command {
 pub fn run(cli: &Cli) -> ExitCode {
     let result = match cli.command {
         Command::Crds { check } => crds::run(&root(), check),
+        Command::Docs { .. } if !cfg!(feature = "operators") => Ok(vec![
+            "docs need the operators: leave out --no-default-features".to_owned(),
+        ]),
         Command::Docs { check } => docs::run(&root(), check),
         Command::Tidy => tidy::run(&root()),
     };

@@ -187,6 +187,15 @@ impl FakeApi {
         stored
     }
 
+    /// Puts in all objects of a YAML stream, see [`FakeApi::put`].
+    ///
+    /// # Panics
+    /// When the text is not YAML, or an object cannot be put in.
+    pub fn put_yaml(&self, text: &str) -> Vec<Value> {
+        let objects = crate::yaml::values(text).expect("the manifests are YAML");
+        objects.iter().map(|object| self.put(object)).collect()
+    }
+
     /// Changes an object in place as somebody else would; the version moves, the generation too
     /// when anything but metadata and status changed.
     ///

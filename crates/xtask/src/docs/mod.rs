@@ -1,6 +1,7 @@
 //! `cargo xtask docs`: the generated pages.
 
 mod compatibility;
+mod flags;
 mod levels;
 mod status;
 mod values;
@@ -17,7 +18,7 @@ use crate::{kinds, output};
 /// Charts with a table of values in their README.
 const CHARTS: [&str; 3] = ["argo-cd-lite", "events", "rollouts"];
 
-/// Writes or checks `docs/compatibility.md` and the tables of values in the charts' READMEs.
+/// Writes or checks `docs/compatibility.md`, `docs/flags.md` and the tables of values in the charts' READMEs.
 pub fn run(root: &Path, check: bool) -> Result<Vec<String>> {
     let kinds = kinds::all()?;
     let mut files = BTreeMap::new();
@@ -25,6 +26,7 @@ pub fn run(root: &Path, check: bool) -> Result<Vec<String>> {
         "docs/compatibility.md".to_owned(),
         compatibility::page(&kinds),
     );
+    files.insert("docs/flags.md".to_owned(), flags::page());
     for chart in CHARTS {
         let name = format!("charts/{chart}/README.md");
         files.insert(name, values::readme(root, chart)?);

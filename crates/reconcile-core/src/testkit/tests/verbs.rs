@@ -251,3 +251,15 @@ async fn discovery_knows_the_kinds() {
     );
     assert_eq!(code(&api.get("a").await.expect_err("not served")), 404);
 }
+
+#[tokio::test]
+async fn manifests_can_be_put_in_as_they_are_written() {
+    let server = FakeApi::new();
+    let put = server.put_yaml(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: b\n  namespace: a\n",
+    );
+    assert_eq!(put.len(), 2);
+    assert!(
+        server.get("namespaces", "", "a").is_some() && server.get("secrets", "a", "b").is_some()
+    );
+}
