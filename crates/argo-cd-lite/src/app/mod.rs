@@ -2,10 +2,12 @@
 
 mod apply;
 mod context;
+mod live_state;
 mod memory;
 mod observe;
 mod observed;
 pub mod plan;
+mod source;
 mod status;
 mod validate;
 

@@ -13,6 +13,7 @@ use crate::{
     api::{ApplicationSpec, ApplicationStatus, Operation},
     cluster::{GroupKind, Live, ResourceId},
     render::TargetSet,
+    sync::SyncOptions,
 };
 
 /// A request to look again, from the refresh annotation.
@@ -149,6 +150,26 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// The operation in work: the stored one while it has not ended, else the request.
+    pub fn current_operation(&self) -> Option<&Operation> {
+        let state = self.status.operation_state.as_ref();
+        state
+            .filter(|state| !state.phase.completed())
+            .map(|state| &state.operation)
+            .or_else(|| self.operation.as_ref()?.as_ref().ok())
+    }
+
+    /// Options of the operation in work, or of the application while there is none.
+    pub fn sync_options(&self) -> SyncOptions {
+        let operation = self.current_operation();
+        let policy = self.spec.sync_policy.as_ref();
+        let list = match operation.and_then(|operation| operation.sync.as_ref()) {
+            Some(sync) if !sync.sync_options.is_empty() => Some(&sync.sync_options),
+            _ => policy.map(|policy| &policy.sync_options),
+        };
+        SyncOptions::from_list(list.into_iter().flatten().map(String::as_str))
+    }
+
     /// Tracked objects that `set` does not describe and that are ours to delete: they say of themselves
     /// who they are, and no other object owns them.
     pub fn extras(&self, set: &TargetSet) -> Vec<(ResourceId, Arc<Live>)> {

@@ -1,28 +1,23 @@
 //! The decision of a pass: compare, then take the operation one step further.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::{
     Action, Run, automated,
     compare::{Comparison, View, compare},
+    refusal::{refuse, refuse_shared},
     retry,
+    tasks::{Sync, tasks_of},
 };
 use crate::{
     api::{
         Operation, OperationState, Phase, ResourceResult, SyncOperation, SyncResult, SyncStrategy,
         Time,
     },
-    app::{Observed, Problem, SourceState, observe},
-    cluster::{Live, ResourceId},
-    render::TargetSet,
+    app::{Observed, Problem},
     sync::{
         SyncOptions,
-        plan::{
-            Advance, BuildInput, RunStep, Step, Task, TaskKind, advance, build, join_reasons,
-            terminate,
-        },
+        plan::{Advance, RunStep, Step, Task, advance, terminate},
     },
 };
 
@@ -253,59 +248,6 @@ pub fn set_results(state: &mut OperationState, results: Vec<ResourceResult>) {
         .resources = results;
 }
 
-/// The tasks of the operation, and what they were built from.
-struct Sync {
-    tasks: Vec<Task>,
-    commit: String,
-    own_source: bool,
-    options: SyncOptions,
-}
-
-fn tasks_of(observed: &Observed, state: &OperationState) -> Result<Sync, (String, bool)> {
-    let sync = state.operation.sync.clone().unwrap_or_default();
-    let own_source = observed.sync_source.is_some();
-    let source = observed.sync_source.as_ref().unwrap_or(&observed.source);
-    let (commit, set): (&str, &Arc<TargetSet>) = match source {
-        SourceState::Ready { commit, set } => (commit, set),
-        SourceState::Failed { message, grace, .. } => return Err((message.clone(), *grace)),
-        SourceState::NotAsked => {
-            let reasons: Vec<&str> = observed
-                .problems
-                .iter()
-                .filter(|problem| problem.blocks)
-                .map(|problem| problem.message.as_str())
-                .collect();
-            return Err((reasons.join("; "), false));
-        }
-    };
-    let options = observe::sync_options(observed);
-    let extras = if observed.live_complete {
-        observed.extras(set)
-    } else {
-        Vec::new()
-    };
-    let extras: Vec<(ResourceId, Arc<Live>)> = extras
-        .into_iter()
-        .filter(|(_, live)| !live.marks().is_hook())
-        .collect();
-    let input = BuildInput {
-        targets: set,
-        live: &|id| observed.live.get(id).cloned(),
-        extras: &extras,
-        sync: &sync,
-        options: &options,
-        revision: commit,
-        started: state.started_at.unwrap_or(Time::new(Timestamp::UNIX_EPOCH)),
-        in_sync: &|id| !own_source && observed.same.contains(id),
-    };
-    Ok(Sync {
-        tasks: build(&input),
-        commit: commit.to_owned(),
-        own_source,
-        options,
-    })
-}
-
 /// Takes the operation one step further.
 #[expect(clippy::too_many_lines, reason = "one step told from top to bottom")]
 fn step(
@@ -478,92 +420,6 @@ fn describe(
         .clone()
         .or_else(|| observed.spec.source.clone());
     result.managed_namespace_metadata = managed;
-}
-
-/// Ends an operation that would take objects from another application, when that is not wanted.
-fn refuse_shared(
-    problems: &[Problem],
-    state: &mut OperationState,
-    sync: &Sync,
-    fresh: bool,
-    now: Timestamp,
-) -> Option<Course> {
-    if !sync.options.has("FailOnSharedResource=true") {
-        return None;
-    }
-    let shared: Vec<&str> = problems
-        .iter()
-        .filter(|problem| problem.type_ == "SharedResourceWarning")
-        .map(|problem| problem.message.as_str())
-        .collect();
-    if shared.is_empty() {
-        return None;
-    }
-    let message = join_reasons("Shared resource found", shared);
-    end(state, Phase::Failed, &message, now);
-    Some(Course::End(Box::new(state.clone()), fresh))
-}
-
-/// Ends an operation that contains tasks that must not, or cannot, be carried out.
-fn refuse(
-    observed: &Observed,
-    state: &mut OperationState,
-    sync: &Sync,
-    fresh: bool,
-    now: Timestamp,
-) -> Option<Course> {
-    if !results(state).is_empty() {
-        return None;
-    }
-    let mut rows = Vec::new();
-    let brings: Vec<(&str, &str)> = match observed
-        .sync_source
-        .as_ref()
-        .unwrap_or(&observed.source)
-        .ready()
-    {
-        Some((_, set)) => set
-            .targets
-            .iter()
-            .filter_map(|target| target.defines.as_ref())
-            .map(|(group, kind)| (group.as_ref(), kind.as_ref()))
-            .collect(),
-        None => Vec::new(),
-    };
-    for task in sync
-        .tasks
-        .iter()
-        .filter(|task| !matches!(task.kind, TaskKind::SkipPrune(_)))
-    {
-        let reason = if let Some(reason) = observed.refused.get(&task.id) {
-            reason.clone()
-        } else if observed.unserved.contains(&task.id.kind)
-            && !brings.contains(&(task.id.kind.group.as_ref(), task.id.kind.kind.as_ref()))
-            && !task.marks.options.has("SkipDryRunOnMissingResource=true")
-            && !sync.options.has("SkipDryRunOnMissingResource=true")
-        {
-            format!(
-                "the cluster does not serve kind {}; is its definition installed?",
-                task.id.kind
-            )
-        } else {
-            continue;
-        };
-        rows.push(ResourceResult {
-            status: "SyncFailed".to_owned(),
-            hook_phase: Some(Phase::Failed),
-            message: reason,
-            ..task.new_row()
-        });
-    }
-    if rows.is_empty() {
-        return None;
-    }
-    let reasons = rows.iter().map(|row| row.message.as_str()).collect();
-    let message = join_reasons("one or more synchronization tasks are not valid", reasons);
-    set_results(state, rows);
-    end(state, Phase::Failed, &message, now);
-    Some(Course::End(Box::new(state.clone()), fresh))
 }
 
 fn namespace_action(observed: &Observed, options: &SyncOptions, first: bool) -> Option<Action> {

@@ -4,7 +4,9 @@ pub mod automated;
 pub mod compare;
 pub mod decide;
 pub mod deletion;
+mod refusal;
 pub mod retry;
+mod tasks;
 
 use std::fmt;
 

@@ -1,14 +1,18 @@
 //! What the Application is told: one merge patch per pass, and Events for what changed.
 
+mod conditions;
+mod rejection;
+
+pub(super) use rejection::reject;
+
 use jiff::Timestamp;
-use reconcile_core::{
-    object::Root,
-    reconcile::{EventNote, Report, RootPatch, Target, merge_diff},
-};
+use reconcile_core::reconcile::{EventNote, Report, RootPatch, Target, merge_diff};
 use serde_json::{Value, json};
 
+use conditions::{conditions, shorten};
+
 use super::{
-    ObserveError, Observed, Problem, Refresh, SourceState,
+    Observed, Problem, Refresh, SourceState,
     apply::{After, Applied, Tasks},
     plan::{
         Action,
@@ -19,14 +23,11 @@ use super::{
 };
 use crate::{
     api::{
-        ANNOTATION_REFRESH, Application, ApplicationStatus, ComparedTo, Condition, HealthStatus,
-        HistoryEntry, OperationState, Phase, Summary, SyncStatus, Time,
+        ANNOTATION_REFRESH, ApplicationStatus, ComparedTo, HealthStatus, HistoryEntry,
+        OperationState, Phase, Summary, SyncStatus, Time,
     },
     sync::plan::join_reasons,
 };
-
-/// A status larger than this is shortened: etcd refuses objects of 1.5 MiB, and the spec needs room too.
-const BUDGET: usize = 1_100_000;
 
 /// The report of a pass. `complete` is false when an action failed, which will be tried again.
 pub(super) fn report(
@@ -453,112 +454,4 @@ impl Writer<'_> {
         }
         self.report
     }
-}
-
-/// The conditions to be; one that said the same before keeps its time.
-fn conditions(old: &[Condition], problems: &[Problem], now: Timestamp) -> Vec<Condition> {
-    let mut new: Vec<Condition> = Vec::new();
-    for problem in problems {
-        if new
-            .iter()
-            .any(|known| known.type_ == problem.type_ && known.message == problem.message)
-        {
-            continue;
-        }
-        let since = old
-            .iter()
-            .find(|known| known.type_ == problem.type_ && known.message == problem.message)
-            .and_then(|known| known.last_transition_time);
-        new.push(Condition {
-            type_: problem.type_.to_owned(),
-            message: problem.message.clone(),
-            last_transition_time: Some(since.unwrap_or(Time::new(now))),
-        });
-    }
-    new.sort_by(|a, b| (&a.type_, &a.message).cmp(&(&b.type_, &b.message)));
-    new
-}
-
-/// Keeps a status of thousands of objects below what etcd takes: first the messages of single results
-/// go, then the results that tell nothing but success.
-fn shorten(status: &mut ApplicationStatus) {
-    const FEW: usize = 500;
-    let Some(result) = status
-        .operation_state
-        .as_mut()
-        .and_then(|state| state.sync_result.as_mut())
-    else {
-        return;
-    };
-    if result.resources.len() < FEW {
-        return;
-    }
-    let size = |rows: &[crate::api::ResourceResult]| {
-        serde_json::to_string(rows).map_or(0, |text| text.len())
-    };
-    let listed = serde_json::to_string(&status.resources).map_or(0, |text| text.len());
-    if listed + size(&result.resources) <= BUDGET {
-        return;
-    }
-    for row in &mut result.resources {
-        if !row.hook_phase.is_some_and(Phase::unsuccessful) {
-            row.message.clear();
-            row.images.clear();
-        }
-    }
-}
-
-/// The report of a pass that could not read what it needs.
-pub(super) fn reject(root: &Root<Application>, error: &ObserveError, now: Timestamp) -> Report {
-    let problem = match error {
-        ObserveError::Spec(error) => Problem::invalid_spec(error.to_string()),
-        // The API server was away for a moment: the next pass will tell.
-        ObserveError::Api(error) if error.code().is_none() => return Report::default(),
-        other => Problem::comparison(describe(other)),
-    };
-    let mut report = Report::default();
-    let Ok(old) = root.parse_status() else {
-        return report;
-    };
-    let mut new = old.clone();
-    new.conditions = conditions(&old.conditions, &[problem], now);
-    if matches!(error, ObserveError::Spec(_)) {
-        let mut sync = old.sync.clone().unwrap_or_default();
-        "Unknown".clone_into(&mut sync.status);
-        new.sync = Some(sync);
-        if new.health.is_none() {
-            new.health = Some(HealthStatus {
-                status: "Unknown".to_owned(),
-                ..HealthStatus::default()
-            });
-        }
-    }
-    let old = match root.status_value() {
-        Value::Null => json!({}),
-        old => old,
-    };
-    let new = serde_json::to_value(&new).unwrap_or(Value::Null);
-    report.status_at(Target::Main, &old, &new);
-    if root.annotation(ANNOTATION_REFRESH).is_some() {
-        // Whoever asked waits for this to go.
-        report.patches.push(RootPatch {
-            target: Target::Main,
-            body: json!({ "metadata": { "annotations": { ANNOTATION_REFRESH: Value::Null } } }),
-            guarded: false,
-        });
-    }
-    report
-}
-
-fn describe(error: &ObserveError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    text
 }

@@ -1,0 +1,212 @@
+//! The live side of an Application: its objects, and whether they are what Git says.
+
+use std::{collections::HashSet, sync::Arc};
+
+use futures::{StreamExt, stream};
+use kube::core::GroupVersionKind;
+use reconcile_core::{
+    apply::{get, resource_of},
+    object::ObjectKey,
+};
+
+use super::{Context, ObserveError, Observed, observe::project_of};
+use crate::{
+    cluster::{GroupKind, Live, ResourceId},
+    diff::IgnoreRules,
+    render::{Scope, TargetSet},
+};
+
+/// Comparisons of one application that run at the same time.
+const COMPARISONS: usize = 16;
+
+/// Reads the live objects and compares the targets with them.
+pub(super) async fn compare(
+    context: &Context,
+    observed: &mut Observed,
+) -> Result<(), ObserveError> {
+    let sets: Vec<Arc<TargetSet>> = [Some(&observed.source), observed.sync_source.as_ref()]
+        .into_iter()
+        .flatten()
+        .filter_map(|source| source.ready().map(|(_, set)| set.clone()))
+        .collect();
+    let mut kinds: HashSet<GroupKind> = HashSet::new();
+    for set in &sets {
+        kinds.extend(set.targets.iter().map(|target| target.id.kind.clone()));
+    }
+    find_unserved(context, observed, &kinds).await?;
+    live_of(context, observed, &kinds).await?;
+    aim(context, observed, &sets).await?;
+    for set in &sets {
+        check_permissions(context, observed, set);
+    }
+    if let Some((_, set)) = observed.source.ready() {
+        let set = set.clone();
+        observed.same = same(context, observed, &set).await?;
+    }
+    observed.create_namespace = namespace_is_missing(context, observed).await?;
+    Ok(())
+}
+
+async fn find_unserved(
+    context: &Context,
+    observed: &mut Observed,
+    kinds: &HashSet<GroupKind>,
+) -> Result<(), ObserveError> {
+    let missing = || -> HashSet<GroupKind> {
+        kinds
+            .iter()
+            .filter(|kind| context.discovery.preferred(kind).is_none())
+            .cloned()
+            .collect()
+    };
+    observed.unserved = missing();
+    if !observed.unserved.is_empty() {
+        context.discovery.refresh(false).await?;
+        observed.unserved = missing();
+    }
+    Ok(())
+}
+
+/// Reads the live objects of `kinds` and of every kind that the status tells of.
+pub(super) async fn live_of(
+    context: &Context,
+    observed: &mut Observed,
+    kinds: &HashSet<GroupKind>,
+) -> Result<(), ObserveError> {
+    let mut kinds = kinds.clone();
+    kinds.extend(
+        observed
+            .status
+            .resources
+            .iter()
+            .map(|row| GroupKind::new(row.group.as_str(), row.kind.as_str())),
+    );
+    let results = observed
+        .status
+        .operation_state
+        .as_ref()
+        .and_then(|state| state.sync_result.as_ref());
+    for row in results
+        .map(|result| result.resources.as_slice())
+        .unwrap_or_default()
+    {
+        kinds.insert(GroupKind::new(row.group.as_str(), row.kind.as_str()));
+    }
+    context.live.ensure(&kinds).await?;
+    observed.live = context
+        .live
+        .of_instance(&observed.instance)
+        .into_iter()
+        .collect();
+    observed.live_complete = true;
+    Ok(())
+}
+
+/// Makes sure that untracked objects at the places of targets are seen.
+async fn aim(
+    context: &Context,
+    observed: &mut Observed,
+    sets: &[Arc<TargetSet>],
+) -> Result<(), ObserveError> {
+    let mut ids: Vec<ResourceId> = sets
+        .iter()
+        .flat_map(|set| &set.targets)
+        .filter(|target| target.generate_name.is_none())
+        .map(|target| target.id.clone())
+        .collect();
+    ids.sort();
+    ids.dedup();
+    // A new application that syncs by itself will apply everything in this very pass, whatever is there.
+    let look = observed.spec.automated().is_none() || observed.status.sync.is_some();
+    context.live.aim(&observed.key, ids.clone(), look).await?;
+    for id in ids {
+        if !observed.live.contains_key(&id)
+            && let Some(live) = context.live.get(&id)
+        {
+            observed.live.insert(id, live);
+        }
+    }
+    Ok(())
+}
+
+fn check_permissions(context: &Context, observed: &mut Observed, set: &TargetSet) {
+    let name = observed.spec.project_name().to_owned();
+    let Some((project, _)) = project_of(context, &name) else {
+        return;
+    };
+    for target in &set.targets {
+        let scope = context
+            .discovery
+            .scope(&target.id.kind.group, &target.id.kind.kind);
+        if scope != Scope::Unserved
+            && !project.permits_object(&target.id, scope == Scope::Namespaced)
+        {
+            observed.refused.insert(
+                target.id.clone(),
+                format!("{} is not permitted in project {name}", target.id),
+            );
+        }
+    }
+}
+
+async fn same(
+    context: &Context,
+    observed: &Observed,
+    set: &TargetSet,
+) -> Result<HashSet<ResourceId>, ObserveError> {
+    let rules = IgnoreRules::new(&observed.spec.ignore_differences);
+    let pairs: Vec<(usize, Arc<Live>)> = set
+        .targets
+        .iter()
+        .enumerate()
+        .filter(|(_, target)| !target.marks.is_hook() && target.generate_name.is_none())
+        .filter_map(|(at, target)| Some((at, observed.live.get(&target.id)?.clone())))
+        .collect();
+    let mut verdicts = stream::iter(pairs)
+        .map(|(at, live)| {
+            let rules = &rules;
+            async move {
+                let target = &set.targets[at];
+                let served = context
+                    .discovery
+                    .version(&target.id.kind, &target.version)
+                    .or_else(|| context.discovery.preferred(&target.id.kind));
+                let Some(served) = served else {
+                    return Ok((at, false));
+                };
+                context
+                    .differ
+                    .same(target, &live, &served.resource, rules)
+                    .await
+                    .map(|same| (at, same))
+            }
+        })
+        .buffer_unordered(COMPARISONS);
+    let mut same = HashSet::new();
+    while let Some(verdict) = verdicts.next().await {
+        let (at, is_same) = verdict?;
+        if is_same {
+            same.insert(set.targets[at].id.clone());
+        }
+    }
+    Ok(same)
+}
+
+/// True when a sync would have to create the destination namespace.
+async fn namespace_is_missing(
+    context: &Context,
+    observed: &Observed,
+) -> Result<bool, ObserveError> {
+    let name = observed.spec.destination.namespace.as_str();
+    let options = observed.sync_options();
+    if name.is_empty()
+        || !options.has("CreateNamespace=true")
+        || context.memory.knows_namespace(name)
+    {
+        return Ok(false);
+    }
+    let resource = resource_of(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
+    let found = get(&context.client, &resource, &ObjectKey::new("", name)).await?;
+    context.memory.set_namespace(name, found.is_some());
+    Ok(found.is_none())
+}

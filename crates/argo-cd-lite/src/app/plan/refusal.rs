@@ -1,0 +1,99 @@
+//! Operations that must not, or cannot, be carried out.
+
+use jiff::Timestamp;
+
+use super::{
+    decide::{Course, end, results, set_results},
+    tasks::Sync,
+};
+use crate::{
+    api::{OperationState, Phase, ResourceResult},
+    app::{Observed, Problem},
+    sync::plan::{TaskKind, join_reasons},
+};
+
+/// Ends an operation that would take objects from another application, when that is not wanted.
+pub(super) fn refuse_shared(
+    problems: &[Problem],
+    state: &mut OperationState,
+    sync: &Sync,
+    fresh: bool,
+    now: Timestamp,
+) -> Option<Course> {
+    if !sync.options.has("FailOnSharedResource=true") {
+        return None;
+    }
+    let shared: Vec<&str> = problems
+        .iter()
+        .filter(|problem| problem.type_ == "SharedResourceWarning")
+        .map(|problem| problem.message.as_str())
+        .collect();
+    if shared.is_empty() {
+        return None;
+    }
+    let message = join_reasons("Shared resource found", shared);
+    end(state, Phase::Failed, &message, now);
+    Some(Course::End(Box::new(state.clone()), fresh))
+}
+
+/// Ends an operation that contains tasks that must not, or cannot, be carried out.
+pub(super) fn refuse(
+    observed: &Observed,
+    state: &mut OperationState,
+    sync: &Sync,
+    fresh: bool,
+    now: Timestamp,
+) -> Option<Course> {
+    if !results(state).is_empty() {
+        return None;
+    }
+    let mut rows = Vec::new();
+    let brings: Vec<(&str, &str)> = match observed
+        .sync_source
+        .as_ref()
+        .unwrap_or(&observed.source)
+        .ready()
+    {
+        Some((_, set)) => set
+            .targets
+            .iter()
+            .filter_map(|target| target.defines.as_ref())
+            .map(|(group, kind)| (group.as_ref(), kind.as_ref()))
+            .collect(),
+        None => Vec::new(),
+    };
+    for task in sync
+        .tasks
+        .iter()
+        .filter(|task| !matches!(task.kind, TaskKind::SkipPrune(_)))
+    {
+        let reason = if let Some(reason) = observed.refused.get(&task.id) {
+            reason.clone()
+        } else if observed.unserved.contains(&task.id.kind)
+            && !brings.contains(&(task.id.kind.group.as_ref(), task.id.kind.kind.as_ref()))
+            && !task.marks.options.has("SkipDryRunOnMissingResource=true")
+            && !sync.options.has("SkipDryRunOnMissingResource=true")
+        {
+            format!(
+                "the cluster does not serve kind {}; is its definition installed?",
+                task.id.kind
+            )
+        } else {
+            continue;
+        };
+        rows.push(ResourceResult {
+            status: "SyncFailed".to_owned(),
+            hook_phase: Some(Phase::Failed),
+            message: reason,
+            ..task.new_row()
+        });
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    let reasons = rows.iter().map(|row| row.message.as_str()).collect();
+    let message = join_reasons("one or more synchronization tasks are not valid", reasons);
+    set_results(state, rows);
+    end(state, Phase::Failed, &message, now);
+    Some(Course::End(Box::new(state.clone()), fresh))
+}

@@ -1,0 +1,73 @@
+//! The tasks of the operation in work.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{OperationState, Time},
+    app::{Observed, SourceState},
+    cluster::{Live, ResourceId},
+    render::TargetSet,
+    sync::{
+        SyncOptions,
+        plan::{BuildInput, Task, build},
+    },
+};
+
+/// The tasks of the operation, and what they were built from.
+pub(super) struct Sync {
+    pub(super) tasks: Vec<Task>,
+    pub(super) commit: String,
+    pub(super) own_source: bool,
+    pub(super) options: SyncOptions,
+}
+
+/// The tasks, or why there are none and whether that may pass by itself.
+pub(super) fn tasks_of(
+    observed: &Observed,
+    state: &OperationState,
+) -> Result<Sync, (String, bool)> {
+    let sync = state.operation.sync.clone().unwrap_or_default();
+    let own_source = observed.sync_source.is_some();
+    let source = observed.sync_source.as_ref().unwrap_or(&observed.source);
+    let (commit, set): (&str, &Arc<TargetSet>) = match source {
+        SourceState::Ready { commit, set } => (commit, set),
+        SourceState::Failed { message, grace, .. } => return Err((message.clone(), *grace)),
+        SourceState::NotAsked => {
+            let reasons: Vec<&str> = observed
+                .problems
+                .iter()
+                .filter(|problem| problem.blocks)
+                .map(|problem| problem.message.as_str())
+                .collect();
+            return Err((reasons.join("; "), false));
+        }
+    };
+    let options = observed.sync_options();
+    let extras = if observed.live_complete {
+        observed.extras(set)
+    } else {
+        Vec::new()
+    };
+    let extras: Vec<(ResourceId, Arc<Live>)> = extras
+        .into_iter()
+        .filter(|(_, live)| !live.marks().is_hook())
+        .collect();
+    let input = BuildInput {
+        targets: set,
+        live: &|id| observed.live.get(id).cloned(),
+        extras: &extras,
+        sync: &sync,
+        options: &options,
+        revision: commit,
+        started: state.started_at.unwrap_or(Time::new(Timestamp::UNIX_EPOCH)),
+        in_sync: &|id| !own_source && observed.same.contains(id),
+    };
+    Ok(Sync {
+        tasks: build(&input),
+        commit: commit.to_owned(),
+        own_source,
+        options,
+    })
+}

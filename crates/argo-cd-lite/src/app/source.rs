@@ -1,0 +1,208 @@
+//! The Git side of an Application: which commit, which targets.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Context, ObserveError, Observed, Problem, Refresh, SourceState};
+use crate::{
+    api::ApplicationSource,
+    render::{
+        DirectoryFilter, MAX_MANIFEST_BYTES, Placement, RenderError, RenderKey, build, objects,
+    },
+    repo::{RepoError, Resolved},
+};
+
+/// Reads what Git says at the target revision, and at that of the operation in work.
+pub(super) async fn read_git(
+    context: &Context,
+    observed: &mut Observed,
+    fresh: Option<Timestamp>,
+) -> Result<(), ObserveError> {
+    let Some(source) = observed.spec.source.clone() else {
+        return Ok(());
+    };
+    context.repos.follow(
+        &observed.key,
+        &source.repo_url,
+        &source.target_revision,
+        &source.tag_prefix,
+    );
+    let hard = observed.refresh == Some(Refresh::Hard);
+    let wanted = Wanted {
+        source: &source,
+        revision: None,
+        fresh,
+        hard,
+    };
+    observed.source = render(context, observed, &wanted).await;
+    // The operation may be pinned to another commit, or bring a source of its own.
+    let Some(operation) = observed.current_operation() else {
+        return Ok(());
+    };
+    let sync = operation.sync.clone().unwrap_or_default();
+    let pinned = observed
+        .status
+        .operation_state
+        .as_ref()
+        .filter(|state| !state.phase.completed())
+        .and_then(|state| state.sync_result.as_ref())
+        .map(|result| result.revision.clone())
+        .filter(|revision| !revision.is_empty());
+    let revision = pinned.unwrap_or(sync.revision);
+    let own_source = sync.source.clone().filter(|own| *own != source);
+    let at_target = observed
+        .source
+        .ready()
+        .is_some_and(|(commit, _)| commit == revision);
+    if own_source.is_none() && (revision.is_empty() || at_target) {
+        return Ok(());
+    }
+    let source = own_source.unwrap_or(source);
+    let revision = (!revision.is_empty()).then_some(revision);
+    let wanted = Wanted {
+        source: &source,
+        revision: revision.as_deref(),
+        fresh: None,
+        hard,
+    };
+    observed.sync_source = Some(render(context, observed, &wanted).await);
+    Ok(())
+}
+
+/// A source to render.
+struct Wanted<'a> {
+    source: &'a ApplicationSource,
+    /// A revision other than the source's own target revision.
+    revision: Option<&'a str>,
+    /// How old the refs may be.
+    fresh: Option<Timestamp>,
+    /// Trust nothing that was rendered before.
+    hard: bool,
+}
+
+/// The targets of a source.
+async fn render(context: &Context, observed: &mut Observed, wanted: &Wanted<'_>) -> SourceState {
+    let failure = match try_render(context, observed, wanted).await {
+        Ok(state) => {
+            context.memory.repository_works(&observed.key);
+            return state;
+        }
+        Err(failure) => failure,
+    };
+    let now = context.clock.now();
+    let lasts =
+        failure.transient && lasted(context, context.memory.repository_fails(&observed.key, now));
+    SourceState::Failed {
+        message: failure.message,
+        transient: failure.transient,
+        // Grace only keeps a status that there already is, and nobody asked for news.
+        grace: failure.transient
+            && !lasts
+            && observed.status.sync.is_some()
+            && observed.refresh.is_none(),
+    }
+}
+
+/// True when something has failed since `since` for so long that it must be said.
+fn lasted(context: &Context, since: Timestamp) -> bool {
+    let age = context.clock.now().duration_since(since);
+    age >= SignedDuration::try_from(context.settings.repo_grace).unwrap_or(SignedDuration::MAX)
+}
+
+struct Failure {
+    message: String,
+    transient: bool,
+}
+
+impl From<RepoError> for Failure {
+    fn from(error: RepoError) -> Self {
+        Self {
+            transient: error.is_transient(),
+            message: format!("Failed to load target state: {error}"),
+        }
+    }
+}
+
+impl From<RenderError> for Failure {
+    fn from(error: RenderError) -> Self {
+        Self {
+            transient: false,
+            message: format!("Failed to load target state: failed to generate manifest: {error}"),
+        }
+    }
+}
+
+/// The commit of a source.
+async fn find_commit(
+    context: &Context,
+    observed: &mut Observed,
+    wanted: &Wanted<'_>,
+) -> Result<Resolved, Failure> {
+    let url = wanted.source.repo_url.as_str();
+    if let Some(commit) = wanted.revision.filter(|text| text.len() == 40) {
+        return Ok(Resolved {
+            commit: commit.to_owned(),
+            reference: None,
+        });
+    }
+    let listed = context.repos.refs(url, wanted.fresh).await?;
+    if let Some((error, since)) = &listed.failing
+        && (observed.refresh.is_some() || lasted(context, *since))
+    {
+        // The cluster is still kept as the last known commit says; but a person should know.
+        observed.problems.push(Problem::remark(
+            "ComparisonError",
+            format!("the repository cannot be asked for news since {since:.0}: {error}"),
+        ));
+    }
+    let revision = wanted.revision.unwrap_or(&wanted.source.target_revision);
+    let prefix = &wanted.source.tag_prefix;
+    Ok(context
+        .repos
+        .resolve(url, &listed.refs, revision, prefix)
+        .await?)
+}
+
+async fn try_render(
+    context: &Context,
+    observed: &mut Observed,
+    wanted: &Wanted<'_>,
+) -> Result<SourceState, Failure> {
+    let source = wanted.source;
+    let at = find_commit(context, observed, wanted).await?;
+    let repos = &context.repos;
+    let folder = repos.folder_id(&source.repo_url, &at, &source.path).await?;
+    let placement = Placement {
+        instance: observed.instance.clone(),
+        namespace: observed.spec.destination.namespace.clone(),
+    };
+    let kinds = context.discovery.generation();
+    let key = RenderKey::new(folder, source.directory.clone(), &placement, kinds);
+    let commit = at.commit;
+    if wanted.hard {
+        context.rendered.remove(&key);
+    } else if let Some(set) = context.rendered.get(&key) {
+        return Ok(SourceState::Ready { commit, set });
+    }
+    let filter = DirectoryFilter::new(source.directory.as_ref());
+    let wants = filter.clone();
+    let files = repos
+        .files(
+            &source.repo_url,
+            &commit,
+            &source.path,
+            filter.recurse(),
+            MAX_MANIFEST_BYTES,
+            move |path| wants.wants(path),
+        )
+        .await?;
+    let objects = objects(&files.files, &filter, source.directory.is_some())?;
+    let scope = |group: &str, kind: &str| context.discovery.scope(group, kind);
+    let set = Arc::new(build(objects, &placement, scope));
+    tracing::debug!(application = %observed.key, %commit, objects = set.targets.len(), "rendered");
+    if !files.leaves_folder {
+        context.rendered.put(key, set.clone());
+    }
+    Ok(SourceState::Ready { commit, set })
+}

@@ -1,0 +1,73 @@
+//! What the Application is told when it could not be looked at.
+
+use jiff::Timestamp;
+use reconcile_core::{
+    object::Root,
+    reconcile::{Report, RootPatch, Target},
+};
+use serde_json::{Value, json};
+
+use super::conditions::conditions;
+use crate::{
+    api::{ANNOTATION_REFRESH, Application, HealthStatus},
+    app::{ObserveError, Problem},
+};
+
+/// The report of a pass that could not read what it needs.
+pub(in crate::app) fn reject(
+    root: &Root<Application>,
+    error: &ObserveError,
+    now: Timestamp,
+) -> Report {
+    let problem = match error {
+        ObserveError::Spec(error) => Problem::invalid_spec(error.to_string()),
+        // The API server was away for a moment: the next pass will tell.
+        ObserveError::Api(error) if error.code().is_none() => return Report::default(),
+        other => Problem::comparison(describe(other)),
+    };
+    let mut report = Report::default();
+    let Ok(old) = root.parse_status() else {
+        return report;
+    };
+    let mut new = old.clone();
+    new.conditions = conditions(&old.conditions, &[problem], now);
+    if matches!(error, ObserveError::Spec(_)) {
+        let mut sync = old.sync.clone().unwrap_or_default();
+        "Unknown".clone_into(&mut sync.status);
+        new.sync = Some(sync);
+        if new.health.is_none() {
+            new.health = Some(HealthStatus {
+                status: "Unknown".to_owned(),
+                ..HealthStatus::default()
+            });
+        }
+    }
+    let old = match root.status_value() {
+        Value::Null => json!({}),
+        old => old,
+    };
+    let new = serde_json::to_value(&new).unwrap_or(Value::Null);
+    report.status_at(Target::Main, &old, &new);
+    if root.annotation(ANNOTATION_REFRESH).is_some() {
+        // Whoever asked waits for this to go.
+        report.patches.push(RootPatch {
+            target: Target::Main,
+            body: json!({ "metadata": { "annotations": { ANNOTATION_REFRESH: Value::Null } } }),
+            guarded: false,
+        });
+    }
+    report
+}
+
+fn describe(error: &ObserveError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}
