@@ -31,13 +31,25 @@ fn missing(types: &Value, definition: &Value, path: &str, out: &mut Vec<String>)
 
 fn check<T: JsonSchema>(kind: &str, part: &str) {
     let kinds = kinds::all().expect("the tables are good");
-    let kind = kinds.iter().find(|known| known.name == kind).expect("a kind of ours");
+    let kind = kinds
+        .iter()
+        .find(|known| known.name == kind)
+        .expect("a kind of ours");
     let schema = kind.definition().expect("a definition").schema;
     let mut out = Vec::new();
     let types = structural(&schema_for!(T).to_value());
-    assert!(types["properties"].is_object(), "{} {part} has fields", kind.name);
+    assert!(
+        types["properties"].is_object(),
+        "{} {part} has fields",
+        kind.name
+    );
     missing(&types, &schema["properties"][part], part, &mut out);
-    assert!(out.is_empty(), "{} would lose {}", kind.name, out.join(", "));
+    assert!(
+        out.is_empty(),
+        "{} would lose {}",
+        kind.name,
+        out.join(", ")
+    );
 }
 
 #[test]
