@@ -111,12 +111,6 @@ impl Calendar {
         None
     }
 
-    /// Whether a tick that should have been at `tick` is still worth an event at `now`.
-    pub fn is_due(&self, tick: Timestamp, now: Timestamp) -> bool {
-        let patience = self.catch_up.unwrap_or(RESTART).max(RESTART);
-        now.duration_since(tick) <= patience
-    }
-
     /// The last tick that is too old to be made up for is skipped over in one step: gives the time from
     /// which ticks are looked for, given the last one.
     pub fn resume_from(&self, last: Timestamp, now: Timestamp) -> Timestamp {
@@ -194,13 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn missed_ticks_are_due_over_a_restart_and_further_back_with_catchup() {
+    fn missed_ticks_are_made_up_for_over_a_restart_and_further_back_with_catchup() {
         let mut calendar = every(10);
+        let last = time("2026-01-01T00:00:00Z");
         let now = time("2026-01-01T01:00:00Z");
-        assert!(calendar.is_due(time("2026-01-01T00:59:00Z"), now));
-        assert!(!calendar.is_due(time("2026-01-01T00:58:59Z"), now));
-        calendar.catch_up = Some(SignedDuration::from_secs(3600));
-        assert!(calendar.is_due(time("2026-01-01T00:00:00Z"), now));
+        let first = |calendar: &Calendar| calendar.next_after(calendar.resume_from(last, now));
+        assert_eq!(first(&calendar), Some(time("2026-01-01T00:59:10Z")));
+        calendar.catch_up = Some(SignedDuration::from_mins(30));
+        assert_eq!(first(&calendar), Some(time("2026-01-01T00:30:10Z")));
+        calendar.catch_up = Some(SignedDuration::MAX);
+        assert_eq!(first(&calendar), Some(time("2026-01-01T00:00:10Z")));
+        calendar.rhythm = Rhythm::Cron(Cron::parse("*/15 * * * *", "").expect("a schedule"));
+        assert_eq!(first(&calendar), Some(time("2026-01-01T00:15:00Z")));
+        calendar.catch_up = None;
+        assert_eq!(first(&calendar), Some(now));
     }
 
     #[test]

@@ -53,10 +53,12 @@ pub(super) async fn run(uid: String, calendar: Calendar, emitter: Arc<Emitter>) 
 async fn follow(uid: &str, calendar: &Calendar, emitter: &Emitter) -> Result<(), BusError> {
     let store = emitter.bus.bucket(BUCKET).await?;
     let key = format!("{}/{}", emitter.key.name, calendar.event);
-    let (mut last, mut revision) = last_tick(&store, &key, calendar, emitter.clock.now()).await?;
+    let begin = emitter.clock.now();
+    let (last, mut revision) = last_tick(&store, &key, calendar, begin).await?;
+    // Only here: a process that runs but is slow makes up for every tick.
+    let mut last = calendar.resume_from(last, begin);
     loop {
         let now = emitter.clock.now();
-        last = calendar.resume_from(last, now);
         let Some(tick) = calendar.next_after(last) else {
             tracing::warn!(eventsource = %emitter.key, event = %calendar.event, "the schedule has no further ticks");
             std::future::pending::<()>().await;
@@ -68,26 +70,24 @@ async fn follow(uid: &str, calendar: &Calendar, emitter: &Emitter) -> Result<(),
             tokio::time::sleep(wait.min(LONGEST_SLEEP)).await;
             continue;
         }
-        if calendar.is_due(tick, now) {
-            let payload = Payload {
-                event_time: calendar.event_time(tick),
-                metadata: &calendar.metadata,
-            };
-            let payload = serde_json::to_vec(&payload).expect("strings are always JSON");
-            let id = tick_id(uid, calendar, tick);
-            let emitted = emitter
-                .emit(
-                    &calendar.event,
-                    "calendar",
-                    id,
-                    payload.into(),
-                    calendar.filter.as_ref(),
-                )
-                .await;
-            if let Err(EmitError::Bus(error)) = emitted {
-                // The tick stays the next one.
-                return Err(error);
-            }
+        let payload = Payload {
+            event_time: calendar.event_time(tick),
+            metadata: &calendar.metadata,
+        };
+        let payload = serde_json::to_vec(&payload).expect("strings are always JSON");
+        let id = tick_id(uid, calendar, tick);
+        let emitted = emitter
+            .emit(
+                &calendar.event,
+                "calendar",
+                id,
+                payload.into(),
+                calendar.filter.as_ref(),
+            )
+            .await;
+        if let Err(EmitError::Bus(error)) = emitted {
+            // The tick stays the next one.
+            return Err(error);
         }
         last = tick;
         revision = remember(&store, &key, calendar, last, revision).await?;
