@@ -78,6 +78,7 @@ spec:
 fn promoted(image: String) -> impl Fn(&Value) -> bool {
     move |ro| {
         ro["spec"]["template"]["spec"]["containers"][0]["image"] == image
+            && scene::observed(ro)
             && ro["status"]["phase"] == "Healthy"
             && ro["status"]["stableRS"] == ro["status"]["currentPodHash"]
             && ro["status"]["updatedReplicas"] == 4

@@ -184,7 +184,8 @@ spec:
         .await?;
     scene
         .until("Rollout", "default", "good", "Healthy on v2", |ro| {
-            ro["status"]["phase"] == "Healthy"
+            scene::observed(ro)
+                && ro["status"]["phase"] == "Healthy"
                 && ro["status"]["currentStepIndex"] == 2
                 && ro["status"]["updatedReplicas"] == 2
         })

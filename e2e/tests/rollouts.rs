@@ -48,8 +48,7 @@ spec:
 }
 
 fn healthy(rollout: &Value) -> bool {
-    let generation = &rollout["status"]["observedGeneration"];
-    rollout["status"]["phase"] == "Healthy" && generation.is_string()
+    scene::observed(rollout) && rollout["status"]["phase"] == "Healthy"
 }
 
 fn runs(image: &'static str) -> impl Fn(&Value) -> bool {

@@ -301,24 +301,27 @@ async fn revert(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// The stable version alone answers, without errors.
+/// The stable version alone answers, without errors: a stretch of requests in which nothing else happened. Requests
+/// that were under way when the bad pod went may still end badly, so a first stretch may fail.
 async fn serves(stage: &Stage, load: &Load) -> Result<()> {
     const REQUESTS: u64 = 60;
-    drop(load.take());
     let begin = Instant::now();
+    drop(load.take());
     let mut tally = load.tally();
-    while tally.sent < REQUESTS && begin.elapsed() < PATIENCE {
+    while begin.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(100)).await;
         tally = load.tally();
+        if tally.failed() > 0 {
+            drop(load.take());
+        } else if tally.good("v2") >= REQUESTS {
+            stage.narrator.say(&format!(
+                "now {} requests: all answered by v2, no error",
+                tally.good("v2")
+            ));
+            return Ok(());
+        }
     }
-    if tally.failed() > 0 || tally.good("v2") < REQUESTS / 2 {
-        bail!("the stable version does not serve as it should: {tally:?}");
-    }
-    stage.narrator.say(&format!(
-        "now {} requests: all answered by v2, no error",
-        tally.good("v2")
-    ));
-    Ok(())
+    bail!("the stable version does not serve as it should: {tally:?}")
 }
 
 /// Chapter 4: a live object is edited by hand and healed.

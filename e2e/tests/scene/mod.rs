@@ -96,12 +96,12 @@ impl Scene {
     ) -> Result<Value> {
         let api = self.api(version, kind, namespace).await?;
         let found = wait_for(&api, name, what, PATIENCE, |object| {
-            object.is_some_and(|object| reached(&object.data))
+            object.is_some_and(|object| reached(&whole(object)))
         })
         .await
         .with_context(|| format!("{kind} {namespace}/{name}: {what}"));
         match found {
-            Ok(found) => Ok(found.context("the object is there")?.data),
+            Ok(found) => Ok(whole(&found.context("the object is there")?)),
             Err(error) => Err(error.context(self.logs())),
         }
     }
@@ -154,6 +154,19 @@ impl Scene {
         });
         ends.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// The object with its metadata as one JSON value.
+fn whole(object: &DynamicObject) -> Value {
+    let mut value = object.data.clone();
+    value["metadata"] = serde_json::to_value(&object.metadata).unwrap_or_default();
+    value
+}
+
+/// True when the status of a Rollout speaks of its newest spec (its observedGeneration is a text).
+pub fn observed(rollout: &Value) -> bool {
+    rollout["status"]["observedGeneration"].as_str()
+        == Some(rollout["metadata"]["generation"].to_string().as_str())
 }
 
 /// True for an Application that is Synced and Healthy with its operation done.
