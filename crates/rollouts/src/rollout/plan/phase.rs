@@ -21,8 +21,6 @@ pub(crate) struct Wanted {
     pub(crate) paused: bool,
     /// Blue-green instead of canary.
     pub(crate) blue_green: bool,
-    /// Blue-green with an analysis after the switch.
-    pub(crate) verifies: bool,
 }
 
 /// Phase and message of a status.
@@ -66,11 +64,7 @@ fn waiting_for(wanted: Wanted, status: &RolloutStatus) -> &'static str {
             return "active service cutover pending";
         }
         if !stable {
-            return if wanted.verifies {
-                "waiting for post-promotion verification to complete"
-            } else {
-                "waiting for analysis to complete"
-            };
+            return "waiting for analysis to complete";
         }
         return "";
     }

@@ -58,9 +58,6 @@ pub(crate) fn phase_of(spec: &CheckedSpec, status: &RolloutStatus) -> (&'static 
         replicas: spec.replicas,
         paused: spec.paused,
         blue_green: matches!(spec.strategy, CheckedStrategy::BlueGreen(_)),
-        verifies: spec
-            .blue_green()
-            .is_some_and(|rules| rules.post_analysis.is_some()),
     };
     super::phase::phase(wanted, status)
 }
