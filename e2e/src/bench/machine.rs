@@ -20,9 +20,8 @@ pub struct Machine {
     pub memory_mib: u64,
     /// Kernel release.
     pub kernel: String,
-    /// Load average over the minute before; above zero other work shared the machine.
-    #[serde(default)]
-    pub load_average: f64,
+    /// Load average over the minute before; far above zero means that other work shared the machine.
+    pub load_average: Option<f64>,
     /// How the scheduler was told to prefer bed, engine and load to other work; empty when it was not.
     #[serde(default)]
     pub preferred: String,
@@ -48,8 +47,7 @@ pub(crate) fn facts() -> Result<Machine> {
         load_average: read("/proc/loadavg")?
             .split_whitespace()
             .next()
-            .and_then(|number| number.parse().ok())
-            .unwrap_or_default(),
+            .and_then(|number| number.parse().ok()),
         preferred: preferred(),
     })
 }
@@ -78,13 +76,24 @@ fn preferred() -> String {
     }
 }
 
-/// `release` or `debug`: how this program was built, and so the operators it takes.
-pub(crate) fn profile() -> &'static str {
+/// `release` or `debug`: how this program was built; unless told otherwise it takes operators of the same kind.
+pub fn profile() -> &'static str {
     if cfg!(debug_assertions) {
         "debug"
     } else {
         "release"
     }
+}
+
+/// Date and time in UTC, to the minute.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the real time is what a page of results tells"
+)]
+pub(crate) fn date() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%d %H:%M UTC")
+        .to_string()
 }
 
 /// The commit of the working tree; a `+` says that it has changes that were not committed.

@@ -16,7 +16,7 @@ pub mod engine;
 mod goals;
 mod latency;
 mod load;
-mod machine;
+pub mod machine;
 mod page;
 mod requests;
 mod sampler;
@@ -43,6 +43,8 @@ pub struct Plan {
     pub scenarios: Vec<Scenario>,
     /// Whom to measure, one after another under the same load.
     pub engines: Vec<Engine>,
+    /// Cargo's profile of our binaries: the folder below `target`.
+    pub profile: String,
     /// Objects instead of the scenario's own number.
     pub count: Option<usize>,
     /// Events per second at the fixed rate.
@@ -115,12 +117,10 @@ pub async fn run(plan: &Plan) -> Result<()> {
         }
         if !measurements.is_empty() {
             let run = Run {
-                date: jiff::Timestamp::now()
-                    .strftime("%Y-%m-%d %H:%M UTC")
-                    .to_string(),
+                date: machine::date(),
                 command: plan.command.clone(),
                 commit: machine::commit().await,
-                profile: machine::profile().to_owned(),
+                profile: plan.profile.clone(),
                 machine,
                 versions: versions.clone(),
                 measurements,

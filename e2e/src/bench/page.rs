@@ -149,6 +149,10 @@ fn section(page: &mut String, scenario: Scenario, run: &Run) {
 
 fn facts(page: &mut String, run: &Run) {
     let machine = &run.machine;
+    let load = machine
+        .load_average
+        .map(|load| format!("; load average before the run {load:.1}"))
+        .unwrap_or_default();
     let preferred = if machine.preferred.is_empty() {
         String::new()
     } else {
@@ -166,17 +170,12 @@ fn facts(page: &mut String, run: &Run) {
     );
     let _ = writeln!(
         page,
-        "- {} cores ({}), {} MiB memory, Linux {}; load average before the run {:.1}{}",
-        machine.cores,
-        machine.cpu,
-        machine.memory_mib,
-        machine.kernel,
-        machine.load_average,
-        preferred
+        "- {} cores ({}), {} MiB memory, Linux {}{}{}",
+        machine.cores, machine.cpu, machine.memory_mib, machine.kernel, load, preferred
     );
     let _ = writeln!(page, "- {}", versions.join(", "));
     let _ = writeln!(page, "- `{}`\n", run.command);
-    if run.profile != "release" {
+    if run.profile == "debug" {
         page.push_str("**A debug build: these numbers say nothing about a release.**\n\n");
     }
 }
@@ -216,73 +215,55 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
     let then =
         |text: &dyn Fn(Earlier) -> Option<String>| earlier.and_then(text).unwrap_or_default();
     let goal = |measure| limit(found, measure);
+    let plain = |name, cells| Row {
+        name,
+        cells,
+        goal: String::new(),
+        earlier: String::new(),
+    };
     vec![
         Row {
-            name: "time to done",
-            cells: each(&time),
             goal: goal(Measure::Seconds),
             earlier: then(&|past| past.seconds.map(|seconds| format!("{seconds} s"))),
+            ..plain("time to done", each(&time))
         },
         Row {
-            name: "idle RSS / PSS",
-            cells: each(&|one| memory(one.idle)),
             goal: goal(Measure::IdleMib),
             earlier: then(&|past| past.idle.map(str::to_owned)),
+            ..plain("idle RSS / PSS", each(&|one| memory(one.idle)))
         },
         Row {
-            name: "peak RSS / PSS",
-            cells: each(&|one| memory(one.peak)),
             goal: goal(Measure::PeakMib),
             earlier: then(&|past| past.peak.map(str::to_owned)),
+            ..plain("peak RSS / PSS", each(&|one| memory(one.peak)))
         },
+        plain("after RSS / PSS", each(&|one| memory(one.after))),
         Row {
-            name: "after RSS / PSS",
-            cells: each(&|one| memory(one.after)),
-            goal: String::new(),
-            earlier: String::new(),
-        },
-        Row {
-            name: "CPU",
-            cells: each(&|one| format!("{:.2} s", one.cpu_seconds)),
-            goal: String::new(),
             earlier: then(&|past| past.cpu_seconds.map(|seconds| format!("{seconds} s"))),
+            ..plain("CPU", each(&|one| format!("{:.2} s", one.cpu_seconds)))
         },
+        plain(
+            "CPU of the control plane",
+            each(&|one| format!("{:.1} s", one.bed_cpu_seconds)),
+        ),
         Row {
-            name: "CPU of the control plane",
-            cells: each(&|one| format!("{:.1} s", one.bed_cpu_seconds)),
-            goal: String::new(),
-            earlier: String::new(),
-        },
-        Row {
-            name: "requests per object",
-            cells: each(&requests),
-            goal: String::new(),
             earlier: then(&|past| past.requests.map(str::to_owned)),
+            ..plain("requests per object", each(&requests))
         },
+        plain(
+            "all clients per object",
+            each(&|one| format!("{:.2}", one.apiserver_requests_per_object())),
+        ),
         Row {
-            name: "all clients per object",
-            cells: each(&|one| format!("{:.2}", one.apiserver_requests_per_object())),
-            goal: String::new(),
-            earlier: String::new(),
-        },
-        Row {
-            name: "each object p50 / p90 / p99",
-            cells: each(&latency),
             goal: goal(Measure::P99Millis),
             earlier: then(&|past| past.latency.map(|text| format!("{text} ms"))),
+            ..plain("each object p50 / p90 / p99", each(&latency))
         },
         Row {
-            name: "throughput",
-            cells: each(&throughput),
-            goal: String::new(),
             earlier: then(&|past| past.stream.map(str::to_owned)),
+            ..plain("throughput", each(&throughput))
         },
-        Row {
-            name: "lost, doubled",
-            cells: each(&losses),
-            goal: String::new(),
-            earlier: String::new(),
-        },
+        plain("lost, doubled", each(&losses)),
     ]
 }
 
@@ -430,7 +411,7 @@ mod tests {
                 cpu: "x".to_owned(),
                 memory_mib: 1,
                 kernel: "6".to_owned(),
-                load_average: 0.5,
+                load_average: Some(0.5),
                 preferred: String::new(),
             },
             versions: BTreeMap::new(),

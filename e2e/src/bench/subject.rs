@@ -4,7 +4,6 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::engine::Engine;
-use super::machine;
 use super::requests::{self, Requests};
 use super::sampler::{self, Reading, Sampler};
 use crate::bed::Bed;
@@ -18,6 +17,8 @@ use crate::stack::{self, Setup, Which};
 pub(crate) struct Wanted<'a> {
     /// Our operator for the scenario; its chart gives the CRDs also to foreign engines.
     pub(crate) which: Which,
+    /// Cargo's profile of our binary.
+    pub(crate) profile: &'a str,
     /// Manifests applied first; a foreign engine then gets no CRDs of the chart.
     pub(crate) crds: &'a [std::path::PathBuf],
     /// More environment, such as the port on which a webhook should listen.
@@ -47,7 +48,7 @@ impl Subject {
     }
 
     async fn ours(bed: &Bed, wanted: &Wanted<'_>) -> Result<Self> {
-        let binary = stack::binary(wanted.which, machine::profile())?;
+        let binary = stack::binary(wanted.which, wanted.profile)?;
         let deployed = stack::deploy(bed, wanted.which, &binary, &Setup::default()).await?;
         let metrics = vec![deployed.metrics()];
         Ok(Self {

@@ -66,10 +66,10 @@ where
             event = events.try_next() => match event {
                 Ok(Some(watcher::Event::Apply(object) | watcher::Event::InitApply(object))) => {
                     let name = object.name_any();
-                    if !reached(&object) {
+                    if reached(&object) {
+                        at.entry(name).or_insert_with(Instant::now);
+                    } else {
                         at.remove(&name);
-                    } else if !at.contains_key(&name) {
-                        at.insert(name, Instant::now());
                     }
                 }
                 Ok(Some(watcher::Event::Delete(object))) => drop(at.remove(&object.name_any())),

@@ -27,6 +27,9 @@ struct Cli {
     /// `NATS_URL`, `GIT_URL`, `NAMESPACE`, `METRICS_PORT`, `WEBHOOK_PORT` and `SINK_URL` in its environment.
     #[arg(long, value_name = "NAME=COMMAND")]
     engine: Vec<Engine>,
+    /// Cargo's profile of our binaries; `dist` are those of the images. By default as this program was built.
+    #[arg(long, value_name = "NAME", default_value = bench::machine::profile())]
+    profile: String,
     /// Leaves the project's own operators out.
     #[arg(long)]
     without_ours: bool,
@@ -83,6 +86,7 @@ impl Cli {
         let ours = (!self.without_ours).then_some(Engine::Ours);
         Plan {
             scenarios: self.scenarios(),
+            profile: self.profile,
             engines: ours.into_iter().chain(self.engine).collect(),
             count: self.count,
             rate: self.rate,

@@ -120,6 +120,7 @@ impl Session<'_> {
     ) -> Result<(Subject, Memory)> {
         let wanted = Wanted {
             which: scenario.which(),
+            profile: &self.plan.profile,
             crds: &self.plan.crds,
             env,
         };
