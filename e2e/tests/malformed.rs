@@ -306,7 +306,7 @@ async fn argo_cd_lite_names_the_field_and_other_applications_go_on_without_our_s
         ("nopath", &["path"]),
         ("nobranch", &["nowhere"]),
         ("nofolder", &["nowhere"]),
-        ("escape", &["path"]),
+        ("escape", &["outside of the repository"]),
         ("broken", &["a.yaml"]),
         ("helm", &["helm"]),
         ("noproject", &["nowhere"]),

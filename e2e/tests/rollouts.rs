@@ -163,7 +163,7 @@ async fn an_aborted_canary_returns_to_stable_and_a_retry_starts_again() -> Resul
         "{}",
         aborted["status"]["message"]
     );
-    assert!(aborted["status"]["abortedAt"].is_string());
+    assert!(aborted["status"]["abortedAt"].is_string(), "{aborted:#}");
     scene
         .until_any(
             "argoproj.io/v1alpha1",

@@ -5,6 +5,11 @@
 //! changes, a list after the server has forgotten us, a list in pages, and the deletion of everything. Each figure has a
 //! ceiling; one that is above it fails the bench.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a phase of the bench reads from top to bottom"
+)]
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::Write as _;

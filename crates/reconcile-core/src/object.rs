@@ -142,7 +142,9 @@ fn metadata_without(metadata: &str) -> Option<String> {
     serde_json::to_string(&parts).ok()
 }
 
-fn slim_metadata<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+fn slim_metadata<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<ObjectMeta, D::Error> {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     let slim = metadata_without(raw.get());
     serde_json::from_str(slim.as_deref().unwrap_or(raw.get())).map_err(serde::de::Error::custom)

@@ -296,8 +296,7 @@ fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
 /// The pod's name, which the kubelet sets as host name.
 fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_else(|_| "unknown".to_owned())
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
 }
 
 async fn stop_signal() {

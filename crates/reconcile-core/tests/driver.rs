@@ -280,7 +280,7 @@ async fn a_change_by_somebody_else_is_put_right() {
     .await;
     room.rest().await;
     room.api.edit("configmaps", "room", "a", |map| {
-        map["data"]["colour"] = json!("blue")
+        map["data"]["colour"] = json!("blue");
     });
     room.until("red again", |room| {
         room.get("configmaps", "a")["data"]["colour"] == "red"
@@ -305,7 +305,7 @@ async fn a_wrong_field_is_told_on_the_object_and_others_go_on() {
     let error = room.get("lamps", "bad")["status"]["error"].to_string();
     assert!(error.contains("spec.colour"), "{error}");
     room.api.edit("lamps", "room", "bad", |lamp| {
-        lamp["spec"]["colour"] = json!("green")
+        lamp["spec"]["colour"] = json!("green");
     });
     room.until("mended", |room| {
         room.get("lamps", "bad")["status"]["shows"] == "green"
@@ -350,14 +350,14 @@ async fn a_spec_change_that_hides_in_the_answer_to_a_status_write_is_not_lost() 
     room.api
         .fail(Fault::delay("patch", "lamps/status", Duration::from_millis(200)).times(1));
     room.api.edit("lamps", "room", "a", |lamp| {
-        lamp["spec"]["colour"] = json!("blue")
+        lamp["spec"]["colour"] = json!("blue");
     });
     room.until("blue", |room| {
         room.get("configmaps", "a")["data"]["colour"] == "blue"
     })
     .await;
     room.api.edit("lamps", "room", "a", |lamp| {
-        lamp["spec"]["colour"] = json!("green")
+        lamp["spec"]["colour"] = json!("green");
     });
     room.until("green", |room| {
         room.get("lamps", "a")["status"]["shows"] == "green"

@@ -32,9 +32,9 @@ pub(super) async fn connect(stage: &mut Stage, port: u16) -> Result<()> {
         .narrator
         .chapter("Events: a push will refresh the Application");
     let nats = stage.bed.nats()?.url.clone();
-    stage
-        .bed
-        .cluster()?
+    let cluster = stage.bed.cluster()?;
+    cluster.apply("argo-events", manifests::RIGHTS).await?;
+    cluster
         .apply("argo-events", &manifests::pipeline(&nats, port))
         .await?;
     for (kind, name) in [

@@ -35,10 +35,8 @@ spec:
     )
 }
 
-/// Bus, source, sensor, and the account that the trigger acts with.
-pub(super) fn pipeline(nats: &str, port: u16) -> String {
-    format!(
-        r"
+/// The account that the trigger acts with: it may refresh Applications, and nothing else.
+pub(super) const RIGHTS: &str = r"
 apiVersion: v1
 kind: Namespace
 metadata:
@@ -73,7 +71,12 @@ subjects:
   - kind: ServiceAccount
     name: refresh
     namespace: argo-events
----
+";
+
+/// Bus, source and sensor.
+pub(super) fn pipeline(nats: &str, port: u16) -> String {
+    format!(
+        r"
 apiVersion: argoproj.io/v1alpha1
 kind: EventBus
 metadata:

@@ -95,7 +95,9 @@ impl EventSink {
                 EventType::Normal => "Normal",
                 EventType::Warning => "Warning",
             };
-            counter.with_label_values(&[kind, event.reason.as_str()]).inc();
+            counter
+                .with_label_values(&[kind, event.reason.as_str()])
+                .inc();
         }
         if self
             .sender

@@ -180,7 +180,7 @@ where
         match event {
             watcher::Event::Init => self.index.begin_list(),
             watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
-                self.applied(object)
+                self.applied(object);
             }
             watcher::Event::Delete(object) => {
                 let meta = object.meta();

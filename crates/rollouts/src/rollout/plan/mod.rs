@@ -65,6 +65,7 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
         summary::count(&mut work);
         conditions::update(&mut work);
     }
+    work.stamp_abort();
     revision::collect_old(&mut work);
     analysis::collect_old(&mut work);
     summary::state(&mut work);

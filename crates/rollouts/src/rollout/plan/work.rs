@@ -185,7 +185,12 @@ impl<'a> Work<'a> {
             self.status.abort = true;
             self.abort_message = Some(message);
         }
-        if self.status.aborted_at.is_none() {
+        self.stamp_abort();
+    }
+
+    /// Notes when the update was given up: a person's abort comes without a time, and a later retry is known by it.
+    pub(super) fn stamp_abort(&mut self) {
+        if self.status.abort && self.status.aborted_at.is_none() {
             self.status.aborted_at = Some(self.time());
         }
     }
