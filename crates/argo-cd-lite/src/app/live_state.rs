@@ -86,12 +86,12 @@ pub(super) async fn live_of(
         .operation_state
         .as_ref()
         .and_then(|state| state.sync_result.as_ref());
-    for row in results
-        .map(|result| result.resources.as_slice())
-        .unwrap_or_default()
-    {
-        kinds.insert(GroupKind::new(row.group.as_str(), row.kind.as_str()));
-    }
+    // Plain objects have a row in the status already; hooks may have none yet.
+    let hooks = results
+        .into_iter()
+        .flat_map(|result| &result.resources)
+        .filter(|row| !row.hook_type.is_empty());
+    kinds.extend(hooks.map(|row| GroupKind::new(row.group.as_str(), row.kind.as_str())));
     context.live.ensure(&kinds).await?;
     observed.live = context
         .live
