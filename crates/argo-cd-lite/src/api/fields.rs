@@ -64,7 +64,7 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.syncPolicy.retry.backoff.maxDuration"),
     supported_note(
         "spec.syncPolicy.syncOptions",
-        "see the table of sync options",
+        "all but Prune=confirm and Delete=confirm; objects are always applied server-side",
     ),
     supported("operation.info[].name"),
     supported("operation.info[].value"),
