@@ -7,7 +7,8 @@
 
 mod scene;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::Options;
@@ -33,9 +34,9 @@ fn options() -> Options {
 /// Short leases, so that a test need not wait long for a successor.
 fn quick_lease() -> Vec<String> {
     [
-        "--leader-election-lease-duration=4s",
-        "--leader-election-renew-deadline=3s",
-        "--leader-election-retry-period=500ms",
+        "--leader-election-lease-duration=8s",
+        "--leader-election-renew-deadline=6s",
+        "--leader-election-retry-period=1s",
     ]
     .map(str::to_owned)
     .to_vec()
@@ -46,9 +47,7 @@ struct Moments(u64);
 
 impl Moments {
     fn new() -> Self {
-        let seed = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(1, |since| since.subsec_nanos().into());
+        let seed = RandomState::new().build_hasher().finish();
         tracing::info!(seed, "moments");
         Self(seed | 1)
     }

@@ -260,30 +260,30 @@ fn resource_of(path: &str) -> (String, bool) {
 mod tests {
     use super::*;
 
-    fn call(method: Method, uri: &str) -> (&'static str, String, bool) {
-        let call = Call::of(&method, &uri.parse().expect("a URI"));
+    fn call(method: &Method, uri: &str) -> (&'static str, String, bool) {
+        let call = Call::of(method, &uri.parse().expect("a URI"));
         (call.verb, call.resource, call.writes)
     }
 
     #[test]
     fn requests_are_named_by_verb_and_resource() {
         let pods = "/api/v1/namespaces/a/pods";
-        assert_eq!(call(Method::GET, pods), ("list", "pods".into(), false));
+        assert_eq!(call(&Method::GET, pods), ("list", "pods".into(), false));
         assert_eq!(
-            call(Method::GET, "/api/v1/pods?watch=true"),
+            call(&Method::GET, "/api/v1/pods?watch=true"),
             ("watch", "pods".into(), false)
         );
         let status = "/apis/argoproj.io/v1alpha1/namespaces/a/rollouts/r/status";
         assert_eq!(
-            call(Method::PATCH, status),
+            call(&Method::PATCH, status),
             ("patch", "rollouts/status".into(), true)
         );
         assert_eq!(
-            call(Method::POST, "/api/v1/namespaces"),
+            call(&Method::POST, "/api/v1/namespaces"),
             ("create", "namespaces".into(), true)
         );
         assert_eq!(
-            call(Method::DELETE, "/api/v1/namespaces/a"),
+            call(&Method::DELETE, "/api/v1/namespaces/a"),
             ("delete", "namespaces".into(), true)
         );
     }
@@ -291,11 +291,17 @@ mod tests {
     #[test]
     fn questions_and_dry_runs_are_not_writes() {
         let review = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-        assert!(!call(Method::POST, review).2);
-        assert!(!call(Method::POST, "/api/v1/namespaces/a/serviceaccounts/s/token").2);
+        assert!(!call(&Method::POST, review).2);
         assert!(
             !call(
-                Method::PATCH,
+                &Method::POST,
+                "/api/v1/namespaces/a/serviceaccounts/s/token"
+            )
+            .2
+        );
+        assert!(
+            !call(
+                &Method::PATCH,
                 "/api/v1/namespaces/a/configmaps/c?dryRun=All&force=true"
             )
             .2

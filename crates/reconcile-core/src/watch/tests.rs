@@ -2,6 +2,8 @@
 
 use kube::api::ObjectMeta;
 
+use k8s_openapi::api::core::v1::ConfigMap;
+
 use super::{Guarded, Index};
 use crate::object::ObjectKey;
 
@@ -85,7 +87,6 @@ fn values_are_found_by_tag_until_they_lose_it() {
 #[test]
 fn an_undecodable_object_keeps_its_metadata_and_names_the_field() {
     let text = r#"{"metadata":{"name":"bad","namespace":"ns"},"data":{"a":{"nested":1}}}"#;
-    type ConfigMap = k8s_openapi::api::core::v1::ConfigMap;
     let object: Guarded<ConfigMap> = serde_json::from_str(text).expect("guarded decoding succeeds");
     let bad = object.0.expect_err("the value is no string");
     assert_eq!(ObjectKey::of_meta(&bad.metadata), key("bad"));
@@ -96,7 +97,6 @@ fn an_undecodable_object_keeps_its_metadata_and_names_the_field() {
 fn managed_fields_are_dropped_at_the_door_and_nothing_else() {
     let text = r#"{"kind":"ConfigMap","metadata":{"name":"a","managedFields":[{"manager":"m","fieldsV1":{"f:data":{}}}],
         "labels":{"k":"\"managedFields\""}},"data":{"k\u0041":"{\"metadata\":{\"managedFields\":1}}"}}"#;
-    type ConfigMap = k8s_openapi::api::core::v1::ConfigMap;
     let whole: ConfigMap = serde_json::from_str(text).expect("the text is a ConfigMap");
     let object: Guarded<ConfigMap> = serde_json::from_str(text).expect("guarded decoding succeeds");
     let object = object.0.expect("it is a ConfigMap");
