@@ -84,7 +84,7 @@ async fn bed() -> Result<Bed> {
 async fn a_dead_holder_is_taken_over_after_its_duration_and_not_before() -> Result<()> {
     let bed = bed().await?;
     let client = bed.client()?;
-    let api = foreign(&client, "dead", jiff::Timestamp::now()).await?;
+    let api = foreign(&client, "dead", Clock::system().now()).await?;
     let begin = Instant::now();
     let mut candidate = run_for(&client, "dead", "ours");
     assert!(!candidate.fence.is_open());
@@ -108,7 +108,7 @@ async fn a_live_holder_whose_clock_is_behind_is_left_alone() -> Result<()> {
     let bed = bed().await?;
     let client = bed.client()?;
     let slow = jiff::SignedDuration::from_secs(60);
-    let api = foreign(&client, "slow", jiff::Timestamp::now() - slow).await?;
+    let api = foreign(&client, "slow", Clock::system().now() - slow).await?;
     let candidate = run_for(&client, "slow", "ours");
     let begin = Instant::now();
     while begin.elapsed() < DURATION * 2 {
@@ -119,7 +119,7 @@ async fn a_live_holder_whose_clock_is_behind_is_left_alone() -> Result<()> {
             Some("go-controller_1"),
             "the live holder was robbed"
         );
-        spec.renew_time = Some(MicroTime(jiff::Timestamp::now() - slow));
+        spec.renew_time = Some(MicroTime(Clock::system().now() - slow));
         api.replace("slow", &PostParams::default(), &lease).await?;
         assert!(!*candidate.leads.borrow());
         tokio::time::sleep(Duration::from_millis(500)).await;
