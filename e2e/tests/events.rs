@@ -295,7 +295,7 @@ subjects: [{kind: ServiceAccount, name: allowed, namespace: default}]
         kube::Api::namespaced(scene.bed.client()?, NS);
     let begin = std::time::Instant::now();
     let created = loop {
-        let all = maps.list(&Default::default()).await?;
+        let all = maps.list(&kube::api::ListParams::default()).await?;
         let made: BTreeMap<String, String> = all
             .items
             .into_iter()
