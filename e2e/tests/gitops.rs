@@ -250,14 +250,16 @@ async fn a_hand_made_change_is_healed_and_a_deleted_object_comes_back() -> Resul
         .await?;
     let maps = scene.api("v1", "ConfigMap", "heal").await?;
     let patch = kube::api::Patch::Merge(json!({"data": {"value": "edited"}}));
-    maps.patch("a", &Default::default(), &patch).await?;
+    maps.patch("a", &kube::api::PatchParams::default(), &patch)
+        .await?;
     scene
         .until_any("v1", "ConfigMap", "heal", "a", "healed", |map| {
             map["data"]["value"] == "1"
         })
         .await?;
     let uid = maps.get("a").await?.metadata.uid;
-    maps.delete("a", &Default::default()).await?;
+    maps.delete("a", &kube::api::DeleteParams::default())
+        .await?;
     e2e::cluster::wait_for(&maps, "a", "back", scene::PATIENCE, |map| {
         map.is_some_and(|map| map.metadata.uid != uid)
     })
@@ -452,7 +454,8 @@ async fn deleting_an_application_deletes_what_it_deployed() -> Result<()> {
         )
         .await?;
     let api = scene.api(scene::ARGO, "Application", "argocd").await?;
-    api.delete("gone", &Default::default()).await?;
+    api.delete("gone", &kube::api::DeleteParams::default())
+        .await?;
     scene
         .until_gone(scene::ARGO, "Application", "argocd", "gone")
         .await?;
