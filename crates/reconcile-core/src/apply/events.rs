@@ -26,7 +26,6 @@ use kube::{
     api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
 use parking_lot::Mutex;
-use prometheus::IntCounterVec;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -42,13 +41,16 @@ const WRITERS: usize = 4;
 const REMEMBERED: usize = 1024;
 
 /// Where passes put Events. Cloning is cheap.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct EventSink {
     sender: mpsc::Sender<Item>,
     clock: Clock,
     dropped: Arc<AtomicU64>,
-    counter: Arc<OnceLock<IntCounterVec>>,
+    counter: Arc<OnceLock<Count>>,
 }
+
+/// Told of each Event.
+type Count = Box<dyn Fn(&ObjectReference, &EventNote) + Send + Sync>;
 
 #[derive(Debug)]
 struct Item {
@@ -75,10 +77,9 @@ impl EventSink {
         (sink, write_all(client, instance, receiver))
     }
 
-    /// Counts Events from now on, labelled with their type (`Normal`, `Warning`) and reason. The first
-    /// counter stays.
-    pub fn count_in(&self, counter: IntCounterVec) {
-        drop(self.counter.set(counter));
+    /// Tells `count` of each Event from now on; it must not block. The first one stays.
+    pub fn count_with(&self, count: impl Fn(&ObjectReference, &EventNote) + Send + Sync + 'static) {
+        drop(self.counter.set(Box::new(count)));
     }
 
     /// Queues an Event about `about`, reported by the controller `reporter`.
@@ -90,14 +91,8 @@ impl EventSink {
             reason = %event.reason,
             "{}", event.note
         );
-        if let Some(counter) = self.counter.get() {
-            let kind = match event.type_ {
-                EventType::Normal => "Normal",
-                EventType::Warning => "Warning",
-            };
-            counter
-                .with_label_values(&[kind, event.reason.as_str()])
-                .inc();
+        if let Some(count) = self.counter.get() {
+            count(&about, &event);
         }
         if self
             .sender

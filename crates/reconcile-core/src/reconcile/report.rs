@@ -53,6 +53,16 @@ pub enum EventType {
     Warning,
 }
 
+impl EventType {
+    /// As Kubernetes spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
 impl EventNote {
     /// An informational Event.
     pub fn normal(reason: impl Into<String>, note: impl Into<String>) -> Self {

@@ -92,7 +92,7 @@ impl ObjectNumbers {
             metric_phase: gauge(
                 "analysis_run_metric_phase",
                 "1 for the phase that the metric of an AnalysisRun is in.",
-                &["namespace", "name", "metric", "type", "phase"],
+                &["namespace", "name", "metric", "type", "dry_run", "phase"],
             )?,
             template_info: gauge(
                 "analysis_template_info",
@@ -134,10 +134,11 @@ impl ObjectNumbers {
         for metric in &run.metrics {
             let labels = [namespace, name, metric.name.as_str(), metric.provider];
             self.metric_type.with_label_values(&labels).set(1.0);
+            let dry_run = if metric.dry_run { "true" } else { "false" };
             for phase in PHASES {
                 let [namespace, name, metric_name, provider] = labels;
                 self.metric_phase
-                    .with_label_values(&[namespace, name, metric_name, provider, phase])
+                    .with_label_values(&[namespace, name, metric_name, provider, dry_run, phase])
                     .set(is(phase, &metric.phase));
             }
         }
@@ -151,7 +152,7 @@ impl ObjectNumbers {
             .with_label_values(&[namespace, name])
             .set(1.0);
         for metric in spec.iter().flat_map(|spec| &spec.metrics) {
-            let provider = metric.provider.names().first().copied().unwrap_or_default();
+            let provider = metric.provider.label();
             self.template_metric_info
                 .with_label_values(&[namespace, name, metric.name.as_str(), provider])
                 .set(1.0);

@@ -71,8 +71,10 @@ pub struct RunOwner {
 pub struct MetricView {
     /// Name of the metric.
     pub name: String,
-    /// Provider as it is spelled in a manifest.
+    /// Provider as upstream's numbers name it.
     pub provider: &'static str,
+    /// True when the metric has no influence on the verdict; known from its first measurement on.
+    pub dry_run: bool,
     /// Where the metric stands; unset before its first measurement.
     pub phase: AnalysisPhase,
 }
@@ -91,15 +93,17 @@ impl RunView {
         let metrics = spec
             .metrics
             .iter()
-            .map(|metric| MetricView {
-                name: metric.name.clone(),
-                provider: metric.provider.names().first().copied().unwrap_or_default(),
-                phase: status
-                    .metric_results
-                    .iter()
-                    .find(|result| result.name == metric.name)
-                    .map(|result| result.phase.clone())
-                    .unwrap_or_default(),
+            .map(|metric| {
+                let mut results = status.metric_results.iter();
+                let result = results.find(|result| result.name == metric.name);
+                MetricView {
+                    name: metric.name.clone(),
+                    provider: metric.provider.label(),
+                    dry_run: result.is_some_and(|result| result.dry_run),
+                    phase: result
+                        .map(|result| result.phase.clone())
+                        .unwrap_or_default(),
+                }
             })
             .collect();
         Self {

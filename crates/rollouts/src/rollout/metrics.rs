@@ -1,19 +1,36 @@
 //! Numbers about Rollouts under upstream's names.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
-use reconcile_core::watch::Index;
+use reconcile_core::{
+    object::{Kind, ObjectKey},
+    reconcile::EventNote,
+    watch::Index,
+};
 use serde::Deserialize;
 
-use super::Sources;
-use crate::api::rollout::Rollout;
+use super::{
+    Sources,
+    plan::conditions::{kind, reason},
+};
+use crate::api::rollout::{Rollout, RolloutCondition, RolloutKind};
 
 /// Upper bounds of the buckets for the time of a pass, in seconds.
 const PASS_SECONDS: &[f64] = &[0.01, 0.15, 0.25, 0.5, 1.0];
-const PHASES: [&str; 4] = ["Healthy", "Degraded", "Progressing", "Paused"];
+/// The phases of the old number `rollout_phase`, which are not those of `status.phase`.
+const OLD_PHASES: [&str; 7] = [
+    "Completed",
+    "Progressing",
+    "Paused",
+    "Timeout",
+    "Error",
+    "InvalidSpec",
+    "Abort",
+];
 
 /// What the driver counts.
 pub(super) struct PassNumbers {
@@ -21,8 +38,45 @@ pub(super) struct PassNumbers {
     pub(super) seconds: HistogramVec,
     /// Failed passes.
     pub(super) errors: IntCounterVec,
-    /// Events by type and reason.
-    pub(super) events: IntCounterVec,
+    /// Events.
+    pub(super) events: EventNumbers,
+}
+
+/// Events about each Rollout by type and reason. Cloning shares them.
+#[derive(Clone)]
+pub(super) struct EventNumbers(IntCounterVec);
+
+impl EventNumbers {
+    /// Counts an Event, when it is about a Rollout.
+    pub(super) fn count(&self, about: &ObjectReference, event: &EventNote) {
+        if about.kind.as_deref() != Some(RolloutKind::KIND) {
+            return;
+        }
+        let [namespace, name] =
+            [&about.namespace, &about.name].map(|part| part.as_deref().unwrap_or_default());
+        self.0
+            .with_label_values(&[namespace, name, event.type_.name(), &event.reason])
+            .inc();
+    }
+
+    /// Drops the numbers of a Rollout that is gone; kept, they would grow with every name ever used.
+    pub(super) fn forget(&self, key: &ObjectKey) {
+        for family in self.0.collect() {
+            for metric in family.get_metric() {
+                let label = |name: &str| {
+                    let mut labels = metric.get_label().iter();
+                    labels
+                        .find(|label| label.name() == name)
+                        .map_or("", |label| label.value())
+                };
+                let labels = ["namespace", "name", "type", "reason"].map(label);
+                if labels[..2] == [key.namespace.as_str(), key.name.as_str()] {
+                    // It was there a moment ago; gone is what is wanted.
+                    drop(self.0.remove_label_values(&labels));
+                }
+            }
+        }
+    }
 }
 
 /// Registers all numbers. Those about objects are read from the index when they are asked for.
@@ -47,11 +101,8 @@ pub(super) fn register(
     registry.register(Box::new(RolloutNumbers {
         roots: sources.roots.clone(),
     }))?;
-    let options = Opts::new(
-        "rollout_events_total",
-        "Events about Rollouts and AnalysisRuns.",
-    );
-    let events = IntCounterVec::new(options, &["type", "reason"])?;
+    let options = Opts::new("rollout_events_total", "Events about Rollouts.");
+    let events = IntCounterVec::new(options, &["namespace", "name", "type", "reason"])?;
     registry.register(Box::new(events.clone()))?;
     let about = Opts::new("argo_rollouts_controller_info", "The running controller.")
         .const_label("version", env!("CARGO_PKG_VERSION"));
@@ -61,7 +112,7 @@ pub(super) fn register(
     Ok(PassNumbers {
         seconds,
         errors,
-        events,
+        events: EventNumbers(events),
     })
 }
 
@@ -88,6 +139,25 @@ struct StatusNumbers {
     phase: String,
     available_replicas: i32,
     updated_replicas: i32,
+    conditions: Vec<RolloutCondition>,
+}
+
+impl StatusNumbers {
+    /// The phase as clients of upstream's oldest number know it.
+    fn old_phase(&self) -> &'static str {
+        let find = |kind: &str| self.conditions.iter().find(|known| known.kind == kind);
+        if find(kind::INVALID_SPEC).is_some() {
+            return "InvalidSpec";
+        }
+        match find(kind::PROGRESSING).map(|progressing| progressing.reason.as_str()) {
+            Some(reason::NEW_AVAILABLE) => "Completed",
+            Some(reason::PAUSED) => "Paused",
+            Some(reason::CREATE_ERROR) => "Error",
+            Some(reason::TIMED_OUT) => "Timeout",
+            Some(reason::ABORTED) => "Abort",
+            _ => "Progressing",
+        }
+    }
 }
 
 struct Gauges {
@@ -123,7 +193,7 @@ impl Gauges {
             )?,
             phase: gauge(
                 "rollout_phase",
-                "1 for the phase that the Rollout is in.",
+                "1 for the phase that the Rollout is in; rollout_info has the phase of the status.",
                 &["name", "namespace", "strategy", "phase"],
             )?,
             available: replicas("available")?,
@@ -152,8 +222,9 @@ impl Gauges {
         self.info
             .with_label_values(&[labels[0], labels[1], strategy, "", phase])
             .set(1.0);
-        for each in PHASES {
-            let now = f64::from(u8::from(each == phase));
+        let old_phase = status.old_phase();
+        for each in OLD_PHASES {
+            let now = f64::from(u8::from(each == old_phase));
             self.phase
                 .with_label_values(&[labels[0], labels[1], strategy, each])
                 .set(now);

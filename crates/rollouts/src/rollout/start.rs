@@ -41,7 +41,15 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     let sources = Sources::default();
     let queue = Queue::new();
     let numbers = metrics::register(&operator.registry, &sources)?;
-    operator.events.count_in(numbers.events);
+    let (counted, dropped) = (numbers.events.clone(), numbers.events);
+    operator
+        .events
+        .count_with(move |about, event| counted.count(about, event));
+    sources.roots.on_change(move |change| {
+        if change.new.is_none() {
+            dropped.forget(&change.key);
+        }
+    });
     let hands = Hands {
         client: operator.client.clone(),
         sources: sources.clone(),
@@ -130,7 +138,7 @@ fn give_back_services(operator: &Operator, sources: &Sources) {
 }
 
 /// The label selector that tells the objects of one instance from those of others.
-fn instance_selector(instance_id: &str) -> String {
+pub(crate) fn instance_selector(instance_id: &str) -> String {
     if instance_id.is_empty() {
         format!("!{INSTANCE_ID}")
     } else {

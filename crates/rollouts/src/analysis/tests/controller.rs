@@ -196,10 +196,10 @@ async fn a_run_is_measured_and_completed() {
     for line in [
         "analysis_run_info{name=\"good\",namespace=\"ns\",phase=\"Successful\"} 1",
         "analysis_run_phase{name=\"good\",namespace=\"ns\",phase=\"Failed\"} 0",
-        "analysis_run_metric_phase{metric=\"m\",name=\"good\",namespace=\"ns\",phase=\"Successful\",type=\"prometheus\"} 1",
-        "analysis_run_metric_type{metric=\"m\",name=\"good\",namespace=\"ns\",type=\"prometheus\"} 1",
+        "analysis_run_metric_phase{dry_run=\"false\",metric=\"m\",name=\"good\",namespace=\"ns\",phase=\"Successful\",type=\"Prometheus\"} 1",
+        "analysis_run_metric_type{metric=\"m\",name=\"good\",namespace=\"ns\",type=\"Prometheus\"} 1",
         "analysis_template_info{name=\"t\",namespace=\"ns\"} 1",
-        "analysis_template_metric_info{metric=\"m\",name=\"t\",namespace=\"ns\",type=\"web\"} 1",
+        "analysis_template_metric_info{metric=\"m\",name=\"t\",namespace=\"ns\",type=\"WebMetric\"} 1",
         "analysis_run_reconcile_count{name=\"good\",namespace=\"ns\"}",
     ] {
         assert!(text.contains(line), "{line} is missing:\n{text}");

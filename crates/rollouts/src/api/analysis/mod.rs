@@ -4,6 +4,7 @@
 //! Every field of upstream is present. A provider that is not supported is kept as the JSON that the user
 //! wrote, so that nothing of it is lost on the way from a template to a run.
 
+mod provider;
 mod request;
 mod spec;
 mod status;
@@ -12,13 +13,16 @@ use reconcile_core::object::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use provider::{
+    Authentication, BasicAuth, Header, Job, JobMetadata, OAuth2, Prometheus, Provider, RangeQuery,
+    SigV4, Web,
+};
 pub use request::{
     LATEST_HASH, RolloutAnalysis, RunArgument, RunMetadata, RunValueFrom, STABLE_HASH,
 };
 pub use spec::{
-    AnalysisRunSpec, AnalysisTemplateSpec, Argument, Authentication, BasicAuth, DryRun, FieldRef,
-    Header, Job, JobMetadata, MeasurementRetention, Metric, OAuth2, Prometheus, Provider,
-    RangeQuery, SecretKeyRef, SigV4, TemplateRef, TtlStrategy, ValueFrom, Web,
+    AnalysisRunSpec, AnalysisTemplateSpec, Argument, DryRun, FieldRef, MeasurementRetention,
+    Metric, SecretKeyRef, TemplateRef, TtlStrategy, ValueFrom,
 };
 pub use status::{AnalysisPhase, AnalysisRunStatus, Measurement, MetricResult, RunSummary};
 

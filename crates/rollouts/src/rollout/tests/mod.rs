@@ -3,6 +3,7 @@
 mod cluster;
 mod fake_api;
 mod hashes;
+mod numbers;
 mod offline;
 mod replicas;
 mod rules;
