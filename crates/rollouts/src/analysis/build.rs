@@ -174,7 +174,7 @@ pub struct RunRequest<'a> {
     pub run_type: RunType,
     /// The controller's `--instance-id`; empty for none.
     pub instance_id: &'a str,
-    /// `spec.selector.matchLabels` of the Rollout, which a step's run carries too.
+    /// `spec.selector.matchLabels` of the Rollout, which the run carries too.
     pub selector_labels: &'a BTreeMap<String, String>,
     /// The part of the Rollout's spec that asks for the analysis.
     pub analysis: &'a RolloutAnalysis,
@@ -204,24 +204,7 @@ pub fn run_name(rollout: &str, pod_hash: &str, revision: &str, run_type: RunType
 
 /// Builds the run that a Rollout asks for.
 pub fn build_run(request: RunRequest<'_>) -> Result<NewRun, BuildError> {
-    let analysis = request.analysis;
-    let template = flatten(request.templates)?;
-    let spec = AnalysisRunSpec {
-        metrics: template.metrics,
-        args: merge_arguments(&request.arguments, template.args)?,
-        dry_run: joined(&analysis.dry_run, template.dry_run, |rule| {
-            &rule.metric_name
-        })
-        .map_err(BuildError::DuplicateDryRun)?,
-        measurement_retention: joined(
-            &analysis.measurement_retention,
-            template.measurement_retention,
-            |rule| &rule.metric_name,
-        )
-        .map_err(BuildError::DuplicateRetention)?,
-        terminate: false,
-        ttl_strategy: None,
-    };
+    let spec = spec_of(request.analysis, request.templates, &request.arguments)?;
     let name = run_name(
         request.rollout,
         request.pod_hash,
@@ -248,10 +231,52 @@ pub fn build_run(request: RunRequest<'_>) -> Result<NewRun, BuildError> {
     })
 }
 
+/// Whether a run can be built for `analysis`, before there is a reason to build one: the values that the
+/// Rollout gives are not looked at, only whether it gives them.
+pub fn check(
+    analysis: &RolloutAnalysis,
+    templates: &[AnalysisTemplateSpec],
+) -> Result<(), BuildError> {
+    let given: Vec<Argument> = analysis
+        .args
+        .iter()
+        .filter(|argument| argument.value.is_some() || argument.value_from.is_some())
+        .map(|argument| Argument {
+            name: argument.name.clone(),
+            value: Some(String::new()),
+            value_from: None,
+        })
+        .collect();
+    spec_of(analysis, templates, &given).map(drop)
+}
+
+fn spec_of(
+    analysis: &RolloutAnalysis,
+    templates: &[AnalysisTemplateSpec],
+    arguments: &[Argument],
+) -> Result<AnalysisRunSpec, BuildError> {
+    let template = flatten(templates)?;
+    let dry_run = joined(&analysis.dry_run, template.dry_run, |rule| {
+        &rule.metric_name
+    });
+    let retention = joined(
+        &analysis.measurement_retention,
+        template.measurement_retention,
+        |rule| &rule.metric_name,
+    );
+    Ok(AnalysisRunSpec {
+        metrics: template.metrics,
+        args: merge_arguments(arguments, template.args)?,
+        dry_run: dry_run.map_err(BuildError::DuplicateDryRun)?,
+        measurement_retention: retention.map_err(BuildError::DuplicateRetention)?,
+        terminate: false,
+        ttl_strategy: None,
+    })
+}
+
 fn labels(request: &RunRequest<'_>) -> BTreeMap<String, String> {
-    let mut labels = BTreeMap::new();
+    let mut labels = request.selector_labels.clone();
     if let RunType::Step(index) = request.run_type {
-        labels.extend(request.selector_labels.clone());
         labels.insert(STEP_INDEX_LABEL.to_owned(), index.to_string());
     }
     labels.insert(POD_HASH_LABEL.to_owned(), request.pod_hash.to_owned());

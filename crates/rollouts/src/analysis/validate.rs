@@ -58,6 +58,8 @@ pub struct CheckedMetric {
     pub dry_run: bool,
     /// Measurements that are kept, at least one.
     pub retention: usize,
+    /// True when a measurement leaves something behind that must be ended: a Job.
+    pub lasting: bool,
 }
 
 /// Why a run cannot be carried out at all.
@@ -197,6 +199,7 @@ fn rules(index: usize, metric: &Metric) -> Result<CheckedMetric, String> {
         success_limit: (success_limit > 0).then_some(success_limit),
         dry_run: false,
         retention: DEFAULT_RETENTION,
+        lasting: metric.provider.job.is_some(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! The verdict of a metric and of the whole run.
 
+use std::collections::HashSet;
+
 use reconcile_core::reconcile::EventNote;
 
 use crate::{
@@ -31,11 +33,26 @@ pub(super) fn assess(
     status: &mut AnalysisRunStatus,
     checked: &Checked,
     asked: bool,
+    in_flight: &HashSet<String>,
     events: &mut Vec<EventNote>,
 ) -> Verdict {
     loop {
         let terminating = is_terminating(status, asked);
         let verdict = assess_once(status, checked, asked, terminating, events);
+        // A Job that is just being made must be ended before the run is, as one that is there already.
+        let making = checked
+            .metrics
+            .iter()
+            .any(|metric| metric.lasting && in_flight.contains(&metric.name));
+        let open = making || has_open_measurement(status);
+        let verdict = if terminating && open && verdict.phase.is_completed() {
+            Verdict {
+                phase: AnalysisPhase::Running,
+                message: String::new(),
+            }
+        } else {
+            verdict
+        };
         if is_terminating(status, asked) == terminating {
             return verdict;
         }
@@ -87,13 +104,6 @@ fn assess_once(
     if terminating && run.phase == AnalysisPhase::Unset {
         run.phase = AnalysisPhase::Successful;
     } else if !terminating && open {
-        run = Verdict {
-            phase: AnalysisPhase::Running,
-            message: String::new(),
-        };
-    }
-    // A measurement that takes several steps must be ended before the run is.
-    if terminating && run.phase.is_completed() && has_open_measurement(status) {
         run = Verdict {
             phase: AnalysisPhase::Running,
             message: String::new(),

@@ -159,6 +159,7 @@ fn go_on(situation: &Situation, now: Timestamp, decision: &mut Decision) {
         &mut decision.status,
         checked,
         situation.terminate,
+        &situation.in_flight,
         &mut decision.events,
     );
     if verdict.phase.is_completed() {

@@ -7,6 +7,7 @@
 
 mod build;
 mod controller;
+mod ends;
 mod fields;
 mod mailbox;
 mod runs;

@@ -1,18 +1,15 @@
-//! Whole runs: limits, intervals, errors, ends.
+//! Whole runs: limits, intervals, errors. How runs end otherwise is in [`super::ends`].
 
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::simulation::{World, script};
-use crate::{
-    analysis::plan::MeasureOutcome,
-    api::analysis::{AnalysisPhase, AnalysisRunStatus},
-};
+use crate::api::analysis::{AnalysisPhase, AnalysisRunStatus};
 
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-fn metric(name: &str, rules: Value) -> Value {
+pub(super) fn metric(name: &str, rules: Value) -> Value {
     let mut metric = json!({
         "name": name,
         "provider": { "prometheus": { "address": "http://prometheus", "query": "up" } },
@@ -23,7 +20,7 @@ fn metric(name: &str, rules: Value) -> Value {
     metric
 }
 
-fn run(spec: Value, patterns: &str) -> World {
+pub(super) fn run(spec: Value, patterns: &str) -> World {
     let mut world = World::new(spec, script(patterns));
     world.run_for(HOUR);
     world
@@ -163,19 +160,6 @@ fn terminate_ends_an_endless_run_with_what_was_measured() {
 }
 
 #[test]
-fn terminate_before_the_first_measurement_is_a_success() {
-    let spec =
-        json!({ "terminate": true, "metrics": [metric("m", json!({ "initialDelay": "1h" }))] });
-    let world = run(spec, "m=f");
-    let status = world.status();
-    assert_eq!(
-        (status.phase, status.message.as_str()),
-        (AnalysisPhase::Successful, "Run Terminated")
-    );
-    assert!(status.metric_results.is_empty());
-}
-
-#[test]
 fn a_streak_of_successes_ends_the_metric_early() {
     let spec = json!({ "metrics": [metric("m", json!({
         "interval": "10s", "count": 10, "failureLimit": 5, "consecutiveSuccessLimit": 3
@@ -224,117 +208,6 @@ fn ten_measurements_are_kept_or_as_many_as_a_rule_says() {
         (result.count, result.measurements.len())
     };
     assert_eq!((kept("few"), kept("many")), ((30, 10), (30, 25)));
-}
-
-#[test]
-fn a_run_is_deleted_when_its_time_to_live_is_over() {
-    for (ttl, pattern, seconds) in [
-        (json!({ "secondsAfterCompletion": 60 }), "m=s", 60),
-        (
-            json!({ "secondsAfterCompletion": 60, "secondsAfterSuccess": 30 }),
-            "m=s",
-            30,
-        ),
-        (
-            json!({ "secondsAfterCompletion": 60, "secondsAfterFailure": 5 }),
-            "m=f",
-            5,
-        ),
-        (json!({ "secondsAfterFailure": 5 }), "m=f", 5),
-    ] {
-        let spec = json!({ "metrics": [metric("m", json!({}))], "ttlStrategy": ttl });
-        let mut world = World::new(spec, script(pattern));
-        let start = world.now;
-        world.run_for(HOUR);
-        assert!(world.deleted, "{ttl}");
-        assert_eq!(world.now.duration_since(start).as_secs(), seconds, "{ttl}");
-    }
-    let spec =
-        json!({ "metrics": [metric("m", json!({}))], "ttlStrategy": { "secondsAfterFailure": 5 } });
-    assert!(!run(spec, "m=s").deleted);
-}
-
-#[test]
-fn a_run_that_cannot_be_carried_out_says_why() {
-    for (spec, message) in [
-        (
-            json!({ "metrics": [] }),
-            "Analysis spec invalid: no metrics specified",
-        ),
-        (json!({}), "Analysis spec invalid: no metrics specified"),
-        (
-            json!({ "metrics": "none" }),
-            "Analysis spec invalid: spec.metrics: invalid type: string \"none\", expected a sequence",
-        ),
-        (
-            json!({ "metrics": [metric("m", json!({ "failureCondition": "result > {{args.most}}" }))] }),
-            "Unable to resolve metric arguments: failed to resolve {{args.most}}",
-        ),
-        (
-            json!({ "metrics": [{ "name": "m", "provider": { "datadog": { "query": "x" } } }] }),
-            "metric \"m\": provider datadog is not supported yet",
-        ),
-    ] {
-        let world = run(spec, "m=s");
-        let status = world.status();
-        assert_eq!(
-            (status.phase, status.message.as_str()),
-            (AnalysisPhase::Error, message)
-        );
-        assert!(status.completed_at.is_some());
-        assert!(
-            world.log.contains(&format!(
-                "Event AnalysisRunError: Analysis Completed. Result: Error. {message}"
-            )),
-            "{}",
-            world.log
-        );
-    }
-}
-
-#[test]
-fn a_secret_that_is_missing_ends_the_run_in_an_error() {
-    let spec = json!({ "metrics": [metric("m", json!({}))] });
-    let reason = "secrets \"token\" not found";
-    let mut world = World::new(
-        spec,
-        Box::new(move |_, _| MeasureOutcome::Unresolved(reason.to_owned())),
-    );
-    world.run_for(HOUR);
-    assert_eq!(
-        world.status().message,
-        format!("Unable to resolve metric arguments: {reason}")
-    );
-}
-
-#[test]
-fn a_status_of_a_wrong_form_is_replaced_by_an_error() {
-    let mut world = World::new(
-        json!({ "metrics": [metric("m", json!({}))] }),
-        script("m=s"),
-    );
-    world.write_status(json!({ "phase": "Running", "metricResults": "many" }));
-    world.run_for(HOUR);
-    let status = world.status();
-    assert_eq!(status.phase, AnalysisPhase::Error);
-    assert!(
-        status
-            .message
-            .starts_with("Analysis spec invalid: status.metricResults:"),
-        "{}",
-        status.message
-    );
-}
-
-#[test]
-fn a_completed_run_is_left_alone() {
-    let spec = json!({ "metrics": [metric("m", json!({ "interval": "1s" }))] });
-    let mut world = World::new(spec, script("m=f"));
-    let old = json!({ "phase": "Successful", "completedAt": "2026-01-01T11:00:00Z", "future": { "field": 1 } });
-    world.write_status(old.clone());
-    world.run_for(HOUR);
-    assert_eq!(world.root().status_value(), old);
-    assert_eq!(world.passes, 1);
 }
 
 #[test]
