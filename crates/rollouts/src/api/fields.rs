@@ -19,7 +19,10 @@ const ROLLOUT_FIELDS: &[Field] = &[
     planned("spec.workloadRef.**", STOPS),
     supported("spec.minReadySeconds"),
     supported("spec.revisionHistoryLimit"),
-    supported("spec.paused"),
+    supported_note(
+        "spec.paused",
+        "the number of pods follows spec.replicas meanwhile",
+    ),
     supported("spec.progressDeadlineSeconds"),
     supported("spec.progressDeadlineAbort"),
     planned("spec.restartAt", LATER),
@@ -80,7 +83,10 @@ const BLUE_GREEN_FIELDS: &[Field] = &[
     supported("spec.strategy.blueGreen.previewService"),
     supported("spec.strategy.blueGreen.previewReplicaCount"),
     supported("spec.strategy.blueGreen.autoPromotionEnabled"),
-    supported("spec.strategy.blueGreen.autoPromotionSeconds"),
+    supported_note(
+        "spec.strategy.blueGreen.autoPromotionSeconds",
+        "without effect when autoPromotionEnabled is false, as upstream",
+    ),
     planned(
         "spec.strategy.blueGreen.maxUnavailable",
         "has an effect on restarts only, which are not supported yet",

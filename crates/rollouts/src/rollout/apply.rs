@@ -15,7 +15,7 @@ use super::{
     error::RolloutError,
     kinds::{ReplicaSetKind, ServiceKind, service_view, set_view},
     observe::Sources,
-    plan::{Action, NewSet, SetChange},
+    plan::{Action, NewSet, SetChange, copied_annotations},
     world::{CheckedStrategy, Observed, Step},
 };
 use crate::{
@@ -25,23 +25,12 @@ use crate::{
     },
     api::{
         analysis::RolloutAnalysis,
-        rollout::{
-            DESIRED_REPLICAS, HASH_LABEL, INSTANCE_ID, MANAGED_BY, REVISION, REVISION_HISTORY,
-            RunStatus,
-        },
+        rollout::{DESIRED_REPLICAS, HASH_LABEL, INSTANCE_ID, MANAGED_BY, REVISION, RunStatus},
     },
 };
 
 /// Field manager of writes.
 pub(super) const MANAGER: &str = "rollouts-controller";
-/// Annotations of a Rollout that are not about its ReplicaSets.
-const NOT_COPIED: [&str; 5] = [
-    "kubectl.kubernetes.io/last-applied-configuration",
-    REVISION,
-    REVISION_HISTORY,
-    DESIRED_REPLICAS,
-    "notified.notifications.argoproj.io",
-];
 
 /// What an action brought.
 #[derive(Clone, Debug)]
@@ -340,11 +329,7 @@ fn new_set(seen: &Observed, set: &NewSet) -> Value {
         selector["matchLabels"] = json!({});
     }
     selector["matchLabels"][HASH_LABEL] = set.hash.clone().into();
-    let mut annotations: Map<String, Value> = meta
-        .annotations
-        .iter()
-        .flatten()
-        .filter(|(key, _)| !NOT_COPIED.contains(&key.as_str()))
+    let mut annotations: Map<String, Value> = copied_annotations(&seen.root)
         .map(|(key, value)| (key.clone(), Value::String(value.clone())))
         .collect();
     annotations.insert(REVISION.to_owned(), set.revision.to_string().into());

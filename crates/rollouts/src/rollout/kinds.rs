@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use kube::api::ObjectMeta;
-use reconcile_core::object::{Kind, Root};
+use reconcile_core::{
+    kube_types::names::fnv1a_32,
+    object::{Kind, Root},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -111,6 +114,12 @@ pub(crate) fn set_view(root: &Root<ReplicaSetKind>) -> Option<ReplicaSetView> {
         deadline: root
             .annotation(SCALE_DOWN_DEADLINE)
             .and_then(|text| text.parse().ok()),
+        annotations: meta
+            .annotations
+            .iter()
+            .flatten()
+            .map(|(key, value)| annotation_mark(key, value))
+            .collect(),
         template: template_digest(&spec.template),
         replicas: spec.replicas.unwrap_or(1),
         min_ready: spec.min_ready_seconds,
@@ -119,6 +128,11 @@ pub(crate) fn set_view(root: &Root<ReplicaSetKind>) -> Option<ReplicaSetView> {
         available: status.available_replicas,
         failure: failure.map(|condition| (condition.reason, condition.message)),
     })
+}
+
+/// Stands for an annotation and its value; the texts themselves may be long and are not needed.
+pub(crate) fn annotation_mark(key: &str, value: &str) -> u32 {
+    fnv1a_32(format!("{key}\0{value}").as_bytes())
 }
 
 fn number<N: std::str::FromStr>(root: &Root<ReplicaSetKind>, annotation: &str) -> Option<N> {

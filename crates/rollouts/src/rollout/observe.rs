@@ -15,7 +15,7 @@ use super::{
     world::{CheckedSpec, CheckedStrategy, Observed, ReplicaSetView, ServiceView, Step},
 };
 use crate::{
-    analysis::Shared,
+    analysis::{Shared, build},
     api::{
         analysis::{RolloutAnalysis, TemplateRef},
         fields,
@@ -247,7 +247,7 @@ fn services(
     Ok(found)
 }
 
-/// All templates must exist before anything moves.
+/// All templates must exist and fit together before anything moves.
 fn templates(sources: &Sources, namespace: &str, spec: &CheckedSpec) -> Result<(), FieldError> {
     let named: Vec<(String, &RolloutAnalysis)> = match &spec.strategy {
         CheckedStrategy::Canary(canary) => canary
@@ -283,16 +283,17 @@ fn templates(sources: &Sources, namespace: &str, spec: &CheckedSpec) -> Result<(
         .collect(),
     };
     for (path, analysis) in named {
-        if let Err(error) = sources
-            .analysis
-            .templates
-            .resolve(namespace, &analysis.templates)
-        {
-            return Err(FieldError::new(
+        let wrong = |error: &dyn std::fmt::Display| {
+            FieldError::new(
                 format!("{path}.templates"),
                 format!("Invalid value: {error}"),
-            ));
-        }
+            )
+        };
+        let found = &sources.analysis.templates;
+        let templates = found
+            .resolve(namespace, &analysis.templates)
+            .map_err(|error| wrong(&error))?;
+        build::check(analysis, &templates).map_err(|error| wrong(&error))?;
     }
     Ok(())
 }

@@ -208,16 +208,18 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         step_hash: step_hash(&canary.steps),
         canary_service: canary.canary_service.filter(|name| !name.is_empty()),
         stable_service: canary.stable_service.filter(|name| !name.is_empty()),
-        steps,
         surge,
         unavailable,
         threshold,
-        analysis: canary.analysis.map(|background| {
-            (
-                background.analysis,
-                background.starting_step.unwrap_or_default(),
-            )
-        }),
+        // Without templates there is nothing to judge by; without steps there is no step to wait for.
+        analysis: canary
+            .analysis
+            .filter(|background| !background.analysis.templates.is_empty())
+            .map(|background| {
+                let first = background.starting_step.filter(|_| !steps.is_empty());
+                (background.analysis, first.unwrap_or_default())
+            }),
+        steps,
     })
 }
 
@@ -342,14 +344,16 @@ fn check_blue_green(rules: BlueGreenStrategy) -> Checked<BlueGreen> {
     let abort_delay = rules
         .abort_scale_down_delay_seconds
         .unwrap_or(DEFAULT_DELAY);
+    let auto_promotion = rules.auto_promotion_enabled.unwrap_or(true);
     Ok(BlueGreen {
         active: rules.active_service,
         preview,
         preview_replicas: rules.preview_replica_count,
-        auto_promotion: rules.auto_promotion_enabled.unwrap_or(true),
+        auto_promotion,
+        // Who asks for a person waits for one, however long that takes.
         auto_promotion_delay: rules
             .auto_promotion_seconds
-            .filter(|number| *number > 0)
+            .filter(|number| auto_promotion && *number > 0)
             .map(seconds),
         scale_down_delay: seconds(rules.scale_down_delay_seconds.unwrap_or(DEFAULT_DELAY)),
         scale_down_delay_set: rules.scale_down_delay_seconds.is_some(),

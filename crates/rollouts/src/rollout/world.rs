@@ -64,6 +64,8 @@ pub struct ReplicaSetView {
     pub revision_history: String,
     /// `spec.replicas` of the Rollout when it was last scaled.
     pub desired: Option<i32>,
+    /// Marks of its annotations, see [`super::kinds::annotation_mark`].
+    pub annotations: Vec<u32>,
     /// When it should be scaled to nothing.
     pub deadline: Option<Timestamp>,
     /// Identity of its template.
@@ -199,7 +201,7 @@ pub struct BlueGreen {
     pub preview_replicas: Option<i32>,
     /// Switch without a person.
     pub auto_promotion: bool,
-    /// Wait before the switch.
+    /// Wait before a switch without a person.
     pub auto_promotion_delay: Option<SignedDuration>,
     /// How long the old version stays after the switch.
     pub scale_down_delay: SignedDuration,

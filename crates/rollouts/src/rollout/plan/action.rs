@@ -1,6 +1,6 @@
 //! The effects a plan may ask for.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use crate::analysis::build::RunType;
 
@@ -88,7 +88,7 @@ pub struct SetChange {
     /// Pods that it should have.
     pub replicas: Option<i32>,
     /// Annotations to set, or to remove.
-    pub annotations: BTreeMap<&'static str, Option<String>>,
+    pub annotations: BTreeMap<Cow<'static, str>, Option<String>>,
     /// `minReadySeconds`.
     pub min_ready: Option<i32>,
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use reconcile_core::reconcile::EventNote;
+
 use super::{
     action::{Action, RunRef},
     canary, revision,
@@ -10,7 +12,7 @@ use super::{
 use crate::{
     analysis::{
         RunView,
-        build::{POD_HASH_LABEL, RunType},
+        build::{POD_HASH_LABEL, RunType, STEP_INDEX_LABEL},
     },
     api::{
         analysis::AnalysisPhase,
@@ -37,6 +39,10 @@ pub(super) fn canary(work: &mut Work<'_>, canary: &Canary) {
     }
     match canary::current(work, canary) {
         Some((index, Step::Analysis(_))) => {
+            if is_of_another_step(work, index) {
+                // A person promoted past an analysis to the next one.
+                discard(work, RunType::Step(index));
+            }
             require(
                 work,
                 RunType::Step(index),
@@ -101,6 +107,15 @@ pub(super) fn blue_green(
     stop_others(work);
 }
 
+/// True when the run that the status names was made for another step.
+fn is_of_another_step(work: &Work<'_>, index: i32) -> bool {
+    let named = work.status.canary.current_step_analysis_run_status.as_ref();
+    named
+        .and_then(|run| work.run(&run.name))
+        .and_then(|view| view.labels.get(STEP_INDEX_LABEL))
+        .is_some_and(|step| *step != index.to_string())
+}
+
 /// True when the run has ended well.
 pub(super) fn succeeded(work: &mut Work<'_>, run_type: RunType) -> bool {
     slot(work, run_type)
@@ -118,9 +133,29 @@ pub(super) fn step_succeeded(work: &mut Work<'_>) -> bool {
 fn is_off(work: &Work<'_>) -> bool {
     work.aborted()
         || work.status.promote_full
-        || work.status.stable_rs.is_empty()
+        || work.stable().is_none()
         || work.new_set().deadline.is_some()
         || revision::is_within_window(work)
+}
+
+/// As [`refresh`], and tells when the run has come to another phase.
+fn follow(work: &mut Work<'_>, run_type: RunType) -> Option<Arc<RunView>> {
+    let old = slot(work, run_type).as_ref()?.status.clone();
+    let view = refresh(work, run_type)?;
+    let phase = &view.phase;
+    if *phase != AnalysisPhase::Unset && phase.as_str() != old {
+        let text = format!(
+            "{} Analysis Run '{}' Status New: '{phase}' Previous: '{old}'",
+            run_type.label(),
+            view.key.name
+        );
+        let reason = format!("AnalysisRun{phase}");
+        work.events.push(match phase {
+            AnalysisPhase::Failed | AnalysisPhase::Error => EventNote::warning(reason, text),
+            _ => EventNote::normal(reason, text),
+        });
+    }
+    Some(view)
 }
 
 /// Brings what the status says about the run up to date.
@@ -137,7 +172,7 @@ fn refresh(work: &mut Work<'_>, run_type: RunType) -> Option<Arc<RunView>> {
 }
 
 fn require(work: &mut Work<'_>, run_type: RunType, blame: &str) {
-    let current = refresh(work, run_type);
+    let current = follow(work, run_type);
     let again = current
         .as_ref()
         .is_some_and(|run| run.phase == AnalysisPhase::Inconclusive && work.resumed);
@@ -182,7 +217,7 @@ fn discard(work: &mut Work<'_>, run_type: RunType) {
 
 /// Ends the run but keeps its verdict in the status.
 fn finish(work: &mut Work<'_>, run_type: RunType) {
-    if let Some(run) = refresh(work, run_type) {
+    if let Some(run) = follow(work, run_type) {
         work.terminate(&run.key.name);
     }
 }

@@ -1,4 +1,5 @@
-//! The blue-green strategy, one round of it.
+//! The blue-green strategy, one round of it. A pause by a person holds back the Services and the step to
+//! the switch; the number of pods follows the manifest all the same, because an autoscaler may change it.
 
 use super::{
     analysis, revision, service,
@@ -21,9 +22,7 @@ pub(super) fn round(work: &mut Work<'_>, rules: &BlueGreen) {
         service::switch(work, preview, &hash);
     }
     let fast = is_fast(work, rules);
-    if !paused {
-        scale(work, rules);
-    }
+    scale(work, rules);
     let saturated = is_saturated(work);
     let ready = saturated || is_preview_ready(work, rules);
     analysis::blue_green(work, rules, ready, &active_hash(work, rules));
@@ -32,9 +31,7 @@ pub(super) fn round(work: &mut Work<'_>, rules: &BlueGreen) {
         switch_active(work, rules, fast, saturated);
     }
     finish(work, rules);
-    if !paused {
-        shrink_older(work, rules);
-    }
+    shrink_older(work, rules);
 }
 
 /// The hash that the active Service selects; empty when it selects none.
@@ -85,8 +82,13 @@ fn scale(work: &mut Work<'_>, rules: &BlueGreen) {
     if work.aborted() && !work.is_stable() {
         return shrink_preview(work, rules);
     }
-    let replicas = newest_replicas(work, rules);
-    work.scale(newest, replicas);
+    // Created paused, a Rollout waits with its first pods too.
+    let first = work.stable().is_none_or(|stable| stable == newest);
+    let waits = first && work.seen.spec.paused && work.sets[newest].replicas == 0;
+    if !waits {
+        let replicas = newest_replicas(work, rules);
+        work.scale(newest, replicas);
+    }
     let current = work.new_set().view.hash == active_hash(work, rules) || work.is_stable();
     let expired = work.sets[newest]
         .deadline
@@ -169,7 +171,9 @@ fn pause_is_over(work: &Work<'_>, rules: &BlueGreen) -> bool {
 fn switch_active(work: &mut Work<'_>, rules: &BlueGreen, fast: bool, saturated: bool) {
     if work.aborted() {
         let stable = work.status.stable_rs.clone();
-        if !stable.is_empty() && active_hash(work, rules) != stable {
+        // An older version has its pods; a first one that was given up may have none yet.
+        let serves = !work.is_stable() || saturated;
+        if !stable.is_empty() && serves && active_hash(work, rules) != stable {
             service::switch(work, &rules.active, &stable);
         }
         return;
@@ -223,6 +227,9 @@ fn finish(work: &mut Work<'_>, rules: &BlueGreen) {
 }
 
 fn may_promote(work: &mut Work<'_>, rules: &BlueGreen) -> Option<String> {
+    if work.stable().is_none() {
+        return Some(super::INITIAL.to_owned());
+    }
     if work.status.blue_green.active_selector != work.newest_hash() || work.is_halted() {
         return None;
     }
@@ -235,10 +242,8 @@ fn may_promote(work: &mut Work<'_>, rules: &BlueGreen) -> Option<String> {
     if work.aborted() {
         return None;
     }
-    let needs_verdict = rules.post_analysis.is_some()
-        && !work.status.stable_rs.is_empty()
-        && !work.is_stable()
-        && work.new_set().deadline.is_none();
+    let needs_verdict =
+        rules.post_analysis.is_some() && !work.is_stable() && work.new_set().deadline.is_none();
     if needs_verdict && !analysis::succeeded(work, RunType::PostPromotion) {
         return None;
     }
@@ -247,7 +252,12 @@ fn may_promote(work: &mut Work<'_>, rules: &BlueGreen) -> Option<String> {
 
 /// Old versions wait for a while after the switch, so that one can go back at once.
 fn shrink_older(work: &mut Work<'_>, rules: &BlueGreen) {
-    if is_verifying(work, rules) && !rules.scale_down_delay_set {
+    let undecided = work
+        .pause_condition(&PauseReason::InconclusiveAnalysisRun)
+        .is_some();
+    // The old version may be needed again at any moment.
+    let verifying = rules.post_analysis.is_some() && !work.is_stable();
+    if undecided || verifying && !rules.scale_down_delay_set {
         return;
     }
     let mut older: Vec<usize> = work
@@ -272,15 +282,6 @@ fn shrink_older(work: &mut Work<'_>, rules: &BlueGreen) {
             work.wake_at(deadline);
         }
     }
-}
-
-/// The old version may be needed again at any moment.
-fn is_verifying(work: &Work<'_>, rules: &BlueGreen) -> bool {
-    let running = rules.post_analysis.is_some() && !work.is_stable();
-    running
-        || work
-            .pause_condition(&PauseReason::InconclusiveAnalysisRun)
-            .is_some()
 }
 
 fn is_referenced(work: &Work<'_>, index: usize) -> bool {

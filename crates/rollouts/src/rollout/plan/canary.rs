@@ -23,11 +23,25 @@ pub(super) fn round(work: &mut Work<'_>, canary: &Canary) {
     analysis::canary(work, canary);
     if work.is_halted() {
         work.note("halted");
+        if is_resized(work) {
+            scale(work, canary);
+        }
     } else {
         scale(work, canary);
         pause(work, canary);
     }
     advance(work, canary);
+}
+
+/// Somebody, an autoscaler perhaps, changed `spec.replicas` since the pods were last counted out. That is
+/// followed although the update is halted; a version that has no pods yet gets none.
+fn is_resized(work: &Work<'_>) -> bool {
+    let wanted = work.seen.spec.replicas;
+    [Some(work.new), work.stable()]
+        .into_iter()
+        .flatten()
+        .map(|index| &work.sets[index])
+        .any(|set| set.replicas > 0 && set.desired.is_some_and(|desired| desired != wanted))
 }
 
 fn step_count(canary: &Canary) -> i32 {
@@ -59,15 +73,15 @@ fn restart(work: &mut Work<'_>, canary: &Canary) {
     super::reset_common(work);
     work.status.current_step_hash.clone_from(&canary.step_hash);
     work.status.current_step_index = (!canary.steps.is_empty()).then_some(0);
-    let skip = if work.status.stable_rs.is_empty() {
+    let skip = if work.stable().is_none() {
         // Nothing is stable yet, so there is nothing to compare with.
         work.note("first version: no steps");
         work.status.current_step_index = all_done(canary);
         return;
     } else if work.is_stable() {
-        "Rollback to stable"
+        "Rollback to stable ReplicaSets"
     } else if revision::is_within_window(work) {
-        "Rollback within window"
+        "Rollback to active ReplicaSets within RollbackWindow"
     } else {
         work.note("the update starts at its first step");
         return;
@@ -84,7 +98,8 @@ pub(super) fn weight(work: &Work<'_>, canary: &Canary) -> i32 {
     if work.status.promote_full || work.is_stable() || work.stable().is_none() {
         return FULL_WEIGHT;
     }
-    if work.aborted() {
+    let not_begun = work.is_halted() && work.new_set().replicas == 0;
+    if work.aborted() || not_begun {
         return 0;
     }
     let Some((index, _)) = current(work, canary) else {
@@ -187,7 +202,7 @@ fn pause(work: &mut Work<'_>, canary: &Canary) {
 
 /// What the state reached means for the step.
 fn advance(work: &mut Work<'_>, canary: &Canary) {
-    if work.status.promote_full {
+    if work.status.promote_full || revision::is_within_window(work) {
         work.clear_pauses();
         work.clear_abort();
         work.status.current_step_index = all_done(canary);
@@ -227,6 +242,9 @@ fn advance(work: &mut Work<'_>, canary: &Canary) {
 }
 
 fn may_promote(work: &Work<'_>, canary: &Canary) -> Option<String> {
+    if work.stable().is_none() {
+        return Some(super::INITIAL.to_owned());
+    }
     if work.aborted() || work.is_halted() {
         return None;
     }
@@ -234,9 +252,6 @@ fn may_promote(work: &Work<'_>, canary: &Canary) -> Option<String> {
     let pods = work.new_set().pods();
     if work.new_set().is_new() || pods.wanted != replicas || pods.available != replicas {
         return None;
-    }
-    if work.status.stable_rs.is_empty() {
-        return Some("Initial deploy".to_owned());
     }
     if work.status.promote_full {
         return Some("Full promotion requested".to_owned());
@@ -299,8 +314,9 @@ fn services(work: &mut Work<'_>, canary: &Canary) {
     if let (Some(name), Some(stable)) = (&canary.stable_service, stable) {
         super::service::point(work, name, stable);
     }
+    // After an abort the new version has no pods, so its Service leads to the stable ones.
+    let shown = stable.filter(|_| work.aborted()).unwrap_or(work.new);
     if let Some(name) = &canary.canary_service {
-        let newest = work.new;
-        super::service::point(work, name, newest);
+        super::service::point(work, name, shown);
     }
 }

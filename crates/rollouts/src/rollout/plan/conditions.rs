@@ -1,16 +1,12 @@
 //! Conditions, with the reasons, messages and times that clients of upstream know.
 
-use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use reconcile_core::reconcile::EventNote;
 
-use super::work::{Work, after};
+use super::{progress, work::Work};
 use crate::{
-    api::{
-        analysis::AnalysisPhase,
-        rollout::{RolloutCondition, RolloutStatus},
-    },
-    rollout::world::{CheckedStrategy, Step},
+    api::rollout::{RolloutCondition, RolloutStatus},
+    rollout::world::CheckedStrategy,
 };
 
 /// Condition types.
@@ -39,9 +35,10 @@ pub(crate) mod reason {
     pub(crate) const CREATED: &str = "NewReplicaSetCreated";
     pub(crate) const FOUND: &str = "FoundNewReplicaSet";
     pub(crate) const CREATE_ERROR: &str = "ReplicaSetCreateError";
+    pub(crate) const COMPLETED: &str = "RolloutCompleted";
 }
 
-const NOT_AVAILABLE: &str = "Rollout does not have minimum availability";
+pub(super) const NOT_AVAILABLE: &str = "Rollout does not have minimum availability";
 
 /// Sets a condition as upstream does: nothing happens when status and reason are the same; the transition
 /// time changes only with the status.
@@ -91,11 +88,11 @@ pub(crate) fn find<'s>(status: &'s RolloutStatus, kind: &str) -> Option<&'s Roll
         .find(|condition| condition.kind == kind)
 }
 
-fn reason_of<'s>(status: &'s RolloutStatus, kind: &str) -> &'s str {
+pub(super) fn reason_of<'s>(status: &'s RolloutStatus, kind: &str) -> &'s str {
     find(status, kind).map_or("", |condition| condition.reason.as_str())
 }
 
-fn is_true(status: &RolloutStatus, kind: &str) -> bool {
+pub(super) fn is_true(status: &RolloutStatus, kind: &str) -> bool {
     find(status, kind).is_some_and(|condition| condition.status == "True")
 }
 
@@ -106,37 +103,31 @@ pub(super) fn update(work: &mut Work<'_>) {
     completed(work);
     healthy(work);
     paused(work);
-    progressing(work);
+    progress::update(work);
     available(work);
     failure(work);
     unsupported(work);
 }
 
+/// The newest version is the stable one. A pause does not change that.
 fn completed(work: &mut Work<'_>) {
     let now = work.time();
-    let done = !work.is_paused() && work.is_stable();
-    if done {
-        let text = "RolloutCompleted".to_owned();
-        set(
-            &mut work.status,
-            (kind::COMPLETED, "True", "RolloutCompleted", text),
-            &now,
-        );
-    } else if find(&work.status, kind::COMPLETED).is_some() {
-        if is_true(&work.status, kind::COMPLETED) {
-            let (revision, hash) = (work.new_set().revision, work.newest_hash());
-            work.events.push(EventNote::normal(
-                "RolloutNotCompleted",
-                format!("Rollout not completed, started update to revision {revision} ({hash})"),
-            ));
-        }
-        let text = "RolloutCompleted".to_owned();
-        set(
-            &mut work.status,
-            (kind::COMPLETED, "False", "RolloutCompleted", text),
-            &now,
-        );
+    let was = is_true(&work.status, kind::COMPLETED);
+    let done = work.is_stable();
+    if was && !done {
+        let (revision, hash) = (work.new_set().revision, work.newest_hash());
+        work.events.push(EventNote::normal(
+            "RolloutNotCompleted",
+            format!("Rollout not completed, started update to revision {revision} ({hash})"),
+        ));
     }
+    let value = if done { "True" } else { "False" };
+    let text = reason::COMPLETED.to_owned();
+    set(
+        &mut work.status,
+        (kind::COMPLETED, value, reason::COMPLETED, text),
+        &now,
+    );
 }
 
 fn healthy(work: &mut Work<'_>) {
@@ -198,21 +189,17 @@ fn paused(work: &mut Work<'_>) {
         } else {
             (reason::RESUMED, "Rollout is resumed")
         };
-        // A Rollout without any condition yet was not paused before, so it is not resumed either.
-        if pausing || !old.is_empty() && old == reason::PAUSED {
-            let why = work
-                .status
-                .pause_conditions
-                .first()
-                .map(|condition| condition.reason.as_str().to_owned());
-            let note = why.map_or_else(|| text.to_owned(), |why| format!("{text} ({why})"));
-            work.events.push(EventNote::normal(reason, note));
-            set(
-                &mut work.status,
-                (kind::PROGRESSING, "Unknown", reason, text.to_owned()),
-                &now,
-            );
-        }
+        tell_pause(work, reason, text);
+        set(
+            &mut work.status,
+            (kind::PROGRESSING, "Unknown", reason, text.to_owned()),
+            &now,
+        );
+    } else if is_another_pause(work) {
+        // One pause ended and the next began in the same pass.
+        work.events
+            .push(EventNote::normal(reason::RESUMED, "Rollout is resumed"));
+        tell_pause(work, reason::PAUSED, "Rollout is paused");
     }
     let known = find(&work.status, kind::PAUSED).is_some();
     if pausing || known {
@@ -226,158 +213,29 @@ fn paused(work: &mut Work<'_>) {
     }
 }
 
-fn progressing(work: &mut Work<'_>) {
-    let now = work.time();
-    let name = work.new_set().view.name.clone();
-    if work.aborted() {
-        return aborted(work, &now);
-    }
-    if work.is_paused() {
-        return;
-    }
-    let new_here = work.new_set().is_new();
-    let known = find(&work.status, kind::PROGRESSING).is_some();
-    if is_healthy(work) {
-        let text = format!("ReplicaSet \"{name}\" has successfully progressed.");
-        return set(
-            &mut work.status,
-            (kind::PROGRESSING, "True", reason::NEW_AVAILABLE, text),
-            &now,
-        );
-    }
-    if new_here {
-        let text = format!("Created new replica set \"{name}\"");
-        return put(
-            &mut work.status,
-            (kind::PROGRESSING, "True", reason::CREATED, text),
-            &now,
-        );
-    }
-    if !known {
-        let text = format!("Found new replica set \"{name}\"");
-        return put(
-            &mut work.status,
-            (kind::PROGRESSING, "True", reason::FOUND, text),
-            &now,
-        );
-    }
-    let was_done = reason_of(&work.status, kind::PROGRESSING) == reason::NEW_AVAILABLE;
-    if made_progress(work) || was_done {
-        let new = if work.is_stable() {
-            (
-                kind::PROGRESSING,
-                "True",
-                reason::NOT_AVAILABLE,
-                NOT_AVAILABLE.to_owned(),
-            )
-        } else {
-            let text = format!("ReplicaSet \"{name}\" is progressing.");
-            (kind::PROGRESSING, "True", reason::UPDATED, text)
-        };
-        return put(&mut work.status, new, &now);
-    }
-    deadline(work, &name, &now);
+fn tell_pause(work: &mut Work<'_>, reason: &str, text: &str) {
+    let why = work.status.pause_conditions.first();
+    let note = why.map_or_else(
+        || text.to_owned(),
+        |why| format!("{text} ({})", why.reason.as_str()),
+    );
+    work.events.push(EventNote::normal(reason, note));
 }
 
-fn aborted(work: &mut Work<'_>, now: &Time) {
-    if reason_of(&work.status, kind::PROGRESSING) == reason::ABORTED {
-        return;
-    }
-    let mut text = format!(
-        "Rollout aborted update to revision {}",
-        work.new_set().revision
-    );
-    if let Some(message) = &work.abort_message {
-        text = format!("{text}: {message}");
-    }
-    work.events
-        .push(EventNote::warning(reason::ABORTED, text.clone()));
-    set(
-        &mut work.status,
-        (kind::PROGRESSING, "False", reason::ABORTED, text),
-        now,
-    );
-}
-
-/// Something moved in the right direction since the status was last written.
-fn made_progress(work: &Work<'_>) -> bool {
+fn is_another_pause(work: &Work<'_>) -> bool {
     let (old, new) = (&work.seen.status, &work.status);
-    let of_strategy = if work.seen.spec.blue_green().is_some() {
-        old.blue_green.active_selector != new.blue_green.active_selector
-            || old.blue_green.preview_selector != new.blue_green.preview_selector
-    } else {
-        old.stable_rs != new.stable_rs
-            || old.current_step_index != new.current_step_index
-            || old.current_step_hash != new.current_step_hash
-    };
-    of_strategy
-        || old.updated_replicas != new.updated_replicas
-        || new.replicas - new.updated_replicas < old.replicas - old.updated_replicas
-        || new.ready_replicas > old.ready_replicas
-        || new.available_replicas > old.available_replicas
-}
-
-/// No progress for too long. Waits that are meant to be long do not count.
-fn deadline(work: &mut Work<'_>, name: &str, now: &Time) {
-    let waits = match &work.seen.spec.strategy {
-        CheckedStrategy::Canary(canary) => matches!(
-            super::canary::current(work, canary),
-            Some((_, Step::Pause(_) | Step::Analysis(_)))
-        ),
-        CheckedStrategy::BlueGreen(_) => {
-            let status = &work.status.blue_green;
-            let runs = [
-                &status.pre_promotion_analysis_run_status,
-                &status.post_promotion_analysis_run_status,
-            ];
-            runs.into_iter()
-                .flatten()
-                .any(|run| !AnalysisPhase::from(run.status.clone()).is_completed())
-        }
-    };
-    let draining = work
-        .older()
-        .any(|index| work.sets[index].deadline.is_some());
-    let Some(condition) = find(&work.status, kind::PROGRESSING) else {
-        return;
-    };
-    if waits || draining || condition.reason == reason::TIMED_OUT {
-        return;
+    match (new.pause_conditions.first(), old.controller_pause) {
+        (Some(now), true) => !old.pause_conditions.contains(now),
+        _ => false,
     }
-    let Some(from) = condition.last_update_time.as_ref().map(|time| time.0) else {
-        return;
-    };
-    let end = after(from, work.seen.spec.deadline);
-    if work.now <= end {
-        return work.wake_at(after(end, SignedDuration::from_secs(1)));
-    }
-    let text = format!("ReplicaSet \"{name}\" has timed out progressing.");
-    work.events
-        .push(EventNote::warning(reason::TIMED_OUT, text.clone()));
-    set(
-        &mut work.status,
-        (kind::PROGRESSING, "False", reason::TIMED_OUT, text.clone()),
-        now,
-    );
-}
-
-/// The deadline has passed and the manifest asks to give up then.
-pub(super) fn abort_if_late(work: &mut Work<'_>) -> bool {
-    let late = reason_of(&work.status, kind::PROGRESSING) == reason::TIMED_OUT;
-    if late && work.seen.spec.deadline_abort && !work.aborted() && !work.is_stable() {
-        let name = work.new_set().view.name.clone();
-        work.abort(format!("ReplicaSet \"{name}\" has timed out progressing."));
-        return true;
-    }
-    false
 }
 
 fn available(work: &mut Work<'_>) {
     let (now, wanted) = (work.time(), work.seen.spec.replicas);
     let enough = match &work.seen.spec.strategy {
-        CheckedStrategy::Canary(canary) => {
+        CheckedStrategy::Canary(_) => {
             let available: i32 = work.sets.iter().map(|set| set.view.available).sum();
-            available >= wanted - canary.unavailable
+            available >= wanted
         }
         CheckedStrategy::BlueGreen(_) => work
             .by_hash(&work.status.blue_green.active_selector)

@@ -58,14 +58,31 @@ fn digest(text: &str) -> TemplateDigest {
     TemplateDigest(short)
 }
 
-/// The hash of the steps. Equal to upstream's for steps of weights and pauses, so that a Rollout in the
-/// middle of an update can change controllers.
+/// The hash of the steps. Equal to upstream's, so that a Rollout in the middle of an update can change
+/// controllers.
 pub fn step_hash(steps: &[CanaryStep]) -> String {
-    // Go writes a missing list as null.
+    // Go writes a missing list as null, and these characters so that they are harmless in HTML.
     let text = if steps.is_empty() {
         "null".to_owned()
     } else {
-        serde_json::to_string(steps).unwrap_or_default()
+        let steps: Vec<CanaryStep> = steps.iter().map(as_go_writes).collect();
+        serde_json::to_string(&steps)
+            .unwrap_or_default()
+            .replace('<', "\\u003c")
+            .replace('>', "\\u003e")
+            .replace('&', "\\u0026")
     };
     safe_encode(&fnv1a_32(text.as_bytes()).to_string())
+}
+
+/// A member that is no pointer is written although it is empty; an empty text is not written.
+fn as_go_writes(step: &CanaryStep) -> CanaryStep {
+    let mut step = step.clone();
+    if let Some(analysis) = &mut step.analysis {
+        analysis.analysis_run_metadata.get_or_insert_default();
+        for argument in &mut analysis.args {
+            argument.value.take_if(|value| value.is_empty());
+        }
+    }
+    step
 }

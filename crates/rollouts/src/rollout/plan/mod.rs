@@ -12,6 +12,7 @@ pub(crate) mod conditions;
 pub mod hash;
 mod pause;
 pub(crate) mod phase;
+mod progress;
 pub mod replicas;
 mod revision;
 mod service;
@@ -21,6 +22,7 @@ mod work;
 
 pub use action::{Action, NewSet, RunRef, SetChange};
 pub(crate) use summary::phase_of;
+pub(crate) use work::copied_annotations;
 
 use jiff::Timestamp;
 use reconcile_core::reconcile::{EventNote, Plan};
@@ -33,6 +35,9 @@ use crate::{
 
 /// More rounds than any pass needs: each advances a step or ends the pass.
 const EXTRA_ROUNDS: usize = 8;
+
+/// Why a version is promoted that has no stable one before it.
+const INITIAL: &str = "Initial deploy";
 
 /// What a pass decides.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +65,7 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
     rounds(&mut work);
     summary::count(&mut work);
     conditions::update(&mut work);
-    if conditions::abort_if_late(&mut work) {
+    if progress::abort_if_late(&mut work) {
         rounds(&mut work);
         summary::count(&mut work);
         conditions::update(&mut work);
@@ -147,10 +152,12 @@ fn promote(work: &mut Work<'_>, why: &str) {
     if work.is_stable() {
         return;
     }
+    work.clear_pauses();
+    work.clear_abort();
     let (hash, revision) = (work.newest_hash(), work.new_set().revision);
     let text = format!("Rollout completed update to revision {revision} ({hash}): {why}");
     work.note(text.clone());
     work.events
-        .push(EventNote::normal("RolloutCompleted", text));
+        .push(EventNote::normal(conditions::reason::COMPLETED, text));
     work.status.stable_rs = hash;
 }

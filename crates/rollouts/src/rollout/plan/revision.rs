@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use reconcile_core::reconcile::EventNote;
 
-use super::work::{Set, Work};
+use super::{
+    conditions,
+    work::{Set, Work},
+};
 use crate::{api::rollout::REVISION, rollout::world::ReplicaSetView};
 
 /// Finds the ReplicaSet of the newest template, or plans a new one. Its hash is sought first, then any
@@ -38,10 +41,6 @@ pub(super) fn find_newest(work: &mut Work<'_>) {
         work.seen.root.metadata.name.as_deref().unwrap_or_default()
     );
     work.note(format!("the template is new: ReplicaSet {name}"));
-    work.events.push(EventNote::normal(
-        "NewReplicaSetCreated",
-        format!("Created new replica set '{name}'"),
-    ));
     let view = ReplicaSetView {
         name,
         hash,
@@ -77,6 +76,11 @@ pub(super) fn raise(work: &mut Work<'_>) -> i64 {
         }
     }
     let revision = set.revision;
+    if set.is_new() {
+        let text = format!("Created ReplicaSet {} (revision {revision})", set.view.name);
+        work.events
+            .push(EventNote::normal(conditions::reason::CREATED, text));
+    }
     if annotated(work) != Some(revision) {
         work.events.push(EventNote::normal(
             "RolloutUpdated",

@@ -10,10 +10,28 @@ use super::action::{Action, NewSet, RunRef, SetChange};
 use crate::{
     analysis::build::RunType,
     api::rollout::{
-        DESIRED_REPLICAS, REVISION, REVISION_HISTORY, RolloutStatus, SCALE_DOWN_DEADLINE,
+        DESIRED_REPLICAS, REVISION, REVISION_HISTORY, Rollout, RolloutStatus, SCALE_DOWN_DEADLINE,
     },
-    rollout::world::{Observed, ReplicaSetView, ServiceView},
+    rollout::{
+        kinds::annotation_mark,
+        world::{Observed, ReplicaSetView, ServiceView},
+    },
 };
+
+/// Annotations of a Rollout that are not about its ReplicaSets.
+const NOT_COPIED: [&str; 5] = [
+    "kubectl.kubernetes.io/last-applied-configuration",
+    REVISION,
+    REVISION_HISTORY,
+    DESIRED_REPLICAS,
+    "notified.notifications.argoproj.io",
+];
+
+/// The annotations that the newest ReplicaSet takes over from its Rollout.
+pub(crate) fn copied_annotations(root: &Rollout) -> impl Iterator<Item = (&String, &String)> {
+    let all = root.metadata.annotations.iter().flatten();
+    all.filter(|(key, _)| !NOT_COPIED.contains(&key.as_str()))
+}
 
 /// A ReplicaSet as it is and as it will be.
 #[derive(Clone, Debug)]
@@ -271,25 +289,31 @@ impl<'a> Work<'a> {
         let view = &set.view;
         let mut annotations = BTreeMap::new();
         if set.revision != view.revision {
-            annotations.insert(REVISION, Some(set.revision.to_string()));
+            annotations.insert(REVISION.into(), Some(set.revision.to_string()));
         }
         if set.history != view.revision_history {
-            annotations.insert(REVISION_HISTORY, Some(set.history.clone()));
+            annotations.insert(REVISION_HISTORY.into(), Some(set.history.clone()));
         }
         if set.desired != view.desired {
             annotations.insert(
-                DESIRED_REPLICAS,
+                DESIRED_REPLICAS.into(),
                 set.desired.map(|number| number.to_string()),
             );
         }
         if set.deadline != view.deadline {
             annotations.insert(
-                SCALE_DOWN_DEADLINE,
+                SCALE_DOWN_DEADLINE.into(),
                 set.deadline.map(|at| whole_second(at).to_string()),
             );
         }
         let replicas = (set.replicas != view.replicas).then_some(set.replicas);
         let is_newest = std::ptr::eq(set, self.new_set());
+        if is_newest {
+            let missing = copied_annotations(&self.seen.root)
+                .filter(|(key, value)| !view.annotations.contains(&annotation_mark(key, value)));
+            annotations
+                .extend(missing.map(|(key, value)| (key.clone().into(), Some(value.clone()))));
+        }
         let min_ready = (is_newest && view.min_ready != self.seen.spec.min_ready)
             .then_some(self.seen.spec.min_ready);
         if annotations.is_empty() && replicas.is_none() && min_ready.is_none() {

@@ -114,3 +114,30 @@ fn the_hash_of_steps_sees_every_step() {
     let different: std::collections::BTreeSet<_> = all.iter().collect();
     assert_eq!(different.len(), all.len(), "{all:?}");
 }
+
+#[test]
+fn the_hash_of_steps_is_upstreams() {
+    use reconcile_core::kube_types::names::{fnv1a_32, safe_encode};
+    // What Go writes for these steps: an object for the run's metadata even when there is none.
+    let table = [
+        (
+            json!([{"setWeight": 20}, {"pause": {"duration": "1m"}}, {"pause": {}}]),
+            r#"[{"setWeight":20},{"pause":{"duration":"1m"}},{"pause":{}}]"#,
+        ),
+        (
+            json!([{"analysis": {
+                "args": [{"name": "a", "value": "<b>"}, {"name": "c", "valueFrom": {"podTemplateHashValue": "Latest"}}],
+                "templates": [{"templateName": "t", "clusterScope": true}, {"clusterScope": false, "templateName": "u"}]
+            }}]),
+            r#"[{"analysis":{"templates":[{"templateName":"t","clusterScope":true},{"templateName":"u"}],"args":[{"name":"a","value":"\u003cb\u003e"},{"name":"c","valueFrom":{"podTemplateHashValue":"Latest"}}],"analysisRunMetadata":{}}}]"#,
+        ),
+    ];
+    for (steps, text) in table {
+        let steps: Vec<CanaryStep> = serde_json::from_value(steps).expect("steps");
+        assert_eq!(
+            step_hash(&steps),
+            safe_encode(&fnv1a_32(text.as_bytes()).to_string()),
+            "{text}"
+        );
+    }
+}

@@ -1,133 +1,7 @@
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "tables of literals read better without references"
-)]
+use serde_json::json;
 
-use serde_json::{Value, json};
-
-use super::cluster::{Cluster, template};
-use crate::{
-    api::rollout::RolloutSpec,
-    rollout::{
-        check,
-        plan::conditions::{kind, reason},
-        world::Step,
-    },
-};
-
-fn spec(strategy: Value) -> Value {
-    json!({"selector": {"matchLabels": {"app": "web"}}, "template": template("v1"), "strategy": strategy})
-}
-
-fn refusal(spec: Value) -> String {
-    let typed: RolloutSpec = serde_json::from_value(spec).expect("a spec");
-    check(typed).expect_err("the spec is wrong").to_string()
-}
-
-fn canary(steps: Value) -> Value {
-    spec(json!({"canary": {"steps": steps}}))
-}
-
-#[expect(clippy::too_many_lines, reason = "one table")]
-#[test]
-fn a_wrong_spec_is_told_by_field() {
-    let table = [
-        (
-            json!({"replicas": i32::MAX, "selector": {"matchLabels": {"app": "web"}}, "template": template("v1"), "strategy": {"canary": {}}}),
-            "spec.replicas",
-        ),
-        (
-            canary(json!([{"setWeight": 101}])),
-            "spec.strategy.canary.steps[0].setWeight",
-        ),
-        (
-            canary(json!([{"setWeight": 1, "pause": {}}])),
-            "spec.strategy.canary.steps[0]",
-        ),
-        (canary(json!([{}])), "spec.strategy.canary.steps[0]"),
-        (
-            canary(json!([{"pause": {"duration": "soon"}}])),
-            "spec.strategy.canary.steps[0].pause.duration",
-        ),
-        (
-            canary(json!([{"pause": {"duration": -1}}])),
-            "spec.strategy.canary.steps[0].pause.duration",
-        ),
-        (
-            canary(json!([{"setWeight": 5}, {"experiment": {"templates": []}}])),
-            "spec.strategy.canary.steps[1].experiment: not supported yet",
-        ),
-        (
-            canary(json!([{"setCanaryScale": {"weight": 5}}])),
-            "spec.strategy.canary.steps[0].setCanaryScale: not supported yet",
-        ),
-        (
-            spec(json!({"canary": {"trafficRouting": {"nginx": {}}}})),
-            "spec.strategy.canary.trafficRouting: not supported yet",
-        ),
-        (
-            spec(json!({"canary": {"maxSurge": 0, "maxUnavailable": "0%"}})),
-            "spec.strategy.canary.maxUnavailable",
-        ),
-        (
-            spec(json!({"canary": {"maxSurge": "many"}})),
-            "spec.strategy.canary.maxSurge",
-        ),
-        (
-            spec(json!({"canary": {"canaryService": "s", "stableService": "s"}})),
-            "spec.strategy.canary.stableService",
-        ),
-        (
-            spec(json!({"blueGreen": {}})),
-            "spec.strategy.blueGreen.activeService",
-        ),
-        (
-            spec(json!({"blueGreen": {"activeService": "s", "previewService": "s"}})),
-            "spec.strategy.blueGreen.activeService",
-        ),
-        (spec(json!({})), "spec.strategy"),
-        (
-            spec(json!({"canary": {}, "blueGreen": {"activeService": "s"}})),
-            "spec.strategy",
-        ),
-        (
-            json!({"workloadRef": {"name": "d"}, "strategy": {"canary": {}}}),
-            "spec.workloadRef: not supported yet",
-        ),
-        (
-            json!({"selector": {"matchLabels": {"app": "other"}}, "template": template("v1"), "strategy": {"canary": {}}}),
-            "spec.template.metadata.labels",
-        ),
-        (
-            json!({"template": template("v1"), "strategy": {"canary": {}}}),
-            "spec.selector",
-        ),
-    ];
-    for (spec, path) in table {
-        let text = refusal(spec);
-        assert!(text.starts_with(path), "{text} should be about {path}");
-    }
-}
-
-#[test]
-fn pauses_are_numbers_texts_and_durations() {
-    let typed: RolloutSpec = serde_json::from_value(canary(json!([
-        {"pause": {"duration": 10}}, {"pause": {"duration": "10"}}, {"pause": {"duration": "5m"}}, {"pause": {"duration": "1h30m"}}, {"pause": {}}
-    ])))
-    .expect("a spec");
-    let checked = check(typed).expect("a valid spec");
-    let seconds: Vec<Option<i64>> = checked
-        .canary()
-        .expect("a canary")
-        .steps
-        .iter()
-        .map(|step| match step {
-            Step::Pause(duration) => duration.map(|duration| duration.as_secs()),
-            other => panic!("{other} is no pause"),
-        })
-        .collect();
-    assert_eq!(seconds, [Some(10), Some(10), Some(300), Some(5400), None]);
-}
+use super::cluster::Cluster;
+use crate::rollout::plan::conditions::{kind, reason};
 
 fn condition<'c>(
     status: &'c crate::api::rollout::RolloutStatus,
@@ -138,57 +12,6 @@ fn condition<'c>(
         .iter()
         .find(|condition| condition.kind == kind)
         .unwrap_or_else(|| panic!("no condition {kind}"))
-}
-
-#[test]
-fn a_missing_service_is_an_invalid_spec_and_heals() {
-    let mut cluster = Cluster::new(1, &json!({"blueGreen": {"activeService": "main"}}));
-    cluster.run();
-    let status = cluster.status();
-    assert_eq!(status.phase, "Degraded");
-    assert!(
-        status.message.contains("service \"main\" not found"),
-        "{}",
-        status.message
-    );
-    assert!(
-        cluster.sets.is_empty(),
-        "nothing is created from an invalid manifest"
-    );
-    let mut cluster = cluster.with_services(&["main"]);
-    cluster.run();
-    assert_eq!(cluster.status().phase, "Healthy");
-    assert!(
-        cluster
-            .status()
-            .conditions
-            .iter()
-            .all(|condition| condition.kind != kind::INVALID_SPEC)
-    );
-}
-
-#[test]
-fn a_status_that_cannot_be_read_is_not_written_over() {
-    let mut cluster = Cluster::new(1, &json!({"canary": {}}));
-    cluster.run();
-    cluster.root["status"]["currentStepIndex"] = "many".into();
-    let before = cluster.root["status"].clone();
-    assert_eq!(cluster.pass(None), (0, 0));
-    assert_eq!(cluster.root["status"], before);
-}
-
-#[test]
-fn a_service_of_another_rollout_is_refused_only_while_that_rollout_exists() {
-    let mut cluster =
-        Cluster::new(1, &json!({"blueGreen": {"activeService": "main"}})).with_services(&["main"]);
-    cluster
-        .services
-        .get_mut("main")
-        .expect("the Service")
-        .managed_by = Some("gone".to_owned());
-    cluster.run();
-    assert_eq!(cluster.status().phase, "Healthy");
-    assert_eq!(cluster.services["main"].managed_by.as_deref(), Some("web"));
 }
 
 #[test]
@@ -313,21 +136,6 @@ fn a_pause_stops_the_clock_of_the_deadline() {
 }
 
 #[test]
-fn spec_paused_halts_everything() {
-    let mut cluster = Cluster::new(2, &json!({"canary": {}}));
-    cluster.run();
-    cluster.edit(|spec| spec["paused"] = true.into());
-    cluster.set_image("v2");
-    cluster.run();
-    assert_eq!(cluster.status().message, "manually paused");
-    assert_eq!(cluster.sizes()["v2"], 0);
-    cluster.edit(|spec| spec["paused"] = false.into());
-    cluster.run();
-    assert_eq!(cluster.status().phase, "Healthy");
-    assert_eq!(cluster.sizes()["v2"], 2);
-}
-
-#[test]
 fn old_replica_sets_go_beyond_the_limit() {
     let mut cluster = Cluster::new(1, &json!({"canary": {}}));
     cluster.edit(|spec| spec["revisionHistoryLimit"] = 2.into());
@@ -341,54 +149,6 @@ fn old_replica_sets_go_beyond_the_limit() {
 }
 
 #[test]
-fn undo_reuses_the_old_set_under_a_new_revision() {
-    let mut cluster = Cluster::new(1, &json!({"canary": {}}));
-    cluster.run();
-    cluster.set_image("v2");
-    cluster.run();
-    cluster.set_image("v1");
-    cluster.run();
-    assert_eq!(cluster.sets.len(), 2);
-    let first = cluster.set_of("v1");
-    assert_eq!(
-        (
-            first.revision,
-            first.revision_history.as_str(),
-            first.replicas
-        ),
-        (3, "1", 1)
-    );
-    assert_eq!(
-        cluster.root["metadata"]["annotations"]["rollout.argoproj.io/revision"],
-        "3"
-    );
-}
-
-#[test]
-fn going_back_within_the_window_skips_the_steps() {
-    let steps = json!([{"setWeight": 20}, {"pause": {}}]);
-    for (window, finished) in [(None, false), (Some(1), true)] {
-        let mut cluster = Cluster::new(2, &json!({"canary": {"steps": steps.clone()}}));
-        if let Some(revisions) = window {
-            cluster.edit(|spec| spec["rollbackWindow"] = json!({"revisions": revisions}));
-        }
-        cluster.run();
-        cluster.set_image("v2");
-        cluster.run();
-        cluster.patch_status(&json!({"promoteFull": true}));
-        cluster.run();
-        assert_eq!(cluster.status().phase, "Healthy");
-        cluster.set_image("v1");
-        cluster.run();
-        assert_eq!(
-            cluster.status().phase == "Healthy",
-            finished,
-            "window {window:?}"
-        );
-    }
-}
-
-#[test]
 fn canary_services_follow_their_versions() {
     let strategy = json!({"canary": {"canaryService": "new", "stableService": "old", "steps": [{"setWeight": 50}, {"pause": {}}]}});
     let mut cluster = Cluster::new(2, &strategy).with_services(&["new", "old"]);
@@ -398,7 +158,16 @@ fn canary_services_follow_their_versions() {
     let hash = |image: &str| Some(cluster.set_of(image).hash.clone());
     assert_eq!(cluster.services["old"].hash, hash("v1"));
     assert_eq!(cluster.services["new"].hash, hash("v2"));
-    let second = hash("v2");
+    let (first, second) = (hash("v1"), hash("v2"));
+    cluster.patch_status(&json!({"abort": true}));
+    cluster.run();
+    assert_eq!(
+        cluster.services["new"].hash, first,
+        "an aborted version has no pods to show"
+    );
+    cluster.patch_status(&json!({"abort": false}));
+    cluster.run();
+    assert_eq!(cluster.services["new"].hash, second);
     cluster.patch_status(&json!({"pauseConditions": null}));
     cluster.run();
     assert_eq!(cluster.services["old"].hash, second);
@@ -418,4 +187,96 @@ fn fields_without_effect_are_named_in_a_condition() {
             .contains("spec.strategy.canary.antiAffinity")
     );
     assert_eq!(status.phase, "Healthy");
+}
+
+#[test]
+fn the_first_version_is_stable_from_the_start_and_never_aborted() {
+    let mut cluster = Cluster::new(
+        2,
+        &json!({"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}),
+    );
+    cluster.edit(|spec| spec["progressDeadlineSeconds"] = 60.into());
+    cluster.edit(|spec| spec["progressDeadlineAbort"] = true.into());
+    cluster.hanging.push("v1".into());
+    cluster.run();
+    let status = cluster.status();
+    assert_eq!(status.stable_rs, status.current_pod_hash);
+    assert_eq!(condition(&status, kind::COMPLETED).status, "True");
+    assert_eq!(condition(&status, kind::AVAILABLE).status, "False");
+    assert_eq!(
+        (status.phase.as_str(), status.message.as_str()),
+        (
+            "Progressing",
+            "updated replicas are still becoming available"
+        )
+    );
+    assert_eq!(
+        condition(&status, kind::PROGRESSING).reason,
+        reason::UPDATED
+    );
+    cluster.advance(70);
+    cluster.run();
+    assert_eq!(
+        condition(&cluster.status(), kind::PROGRESSING).reason,
+        reason::TIMED_OUT
+    );
+    assert!(!cluster.status().abort);
+    assert_eq!(cluster.sizes()["v1"], 2);
+    // What replaces it takes the steps.
+    cluster.set_image("v2");
+    cluster.run();
+    assert_eq!(cluster.status().message, "CanaryPauseStep");
+}
+
+#[test]
+fn a_complete_rollout_that_loses_pods_says_so() {
+    let mut cluster = Cluster::new(2, &json!({"canary": {"maxUnavailable": 1}}));
+    cluster.run();
+    for pods in cluster.pods.values_mut() {
+        pods[0].ready = false;
+        pods[0].hangs = true;
+    }
+    cluster.run();
+    let status = cluster.status();
+    assert_eq!(
+        condition(&status, kind::PROGRESSING).reason,
+        reason::NOT_AVAILABLE
+    );
+    assert_eq!(condition(&status, kind::HEALTHY).status, "False");
+    // Half of the pods is what maxUnavailable allows an update, not what availability means.
+    assert_eq!(condition(&status, kind::AVAILABLE).status, "False");
+    assert_eq!(condition(&status, kind::COMPLETED).status, "True");
+}
+
+#[test]
+fn a_background_analysis_without_templates_is_none() {
+    let strategy = json!({"canary": {"analysis": {"templates": []}, "steps": [{"setWeight": 50}]}});
+    let mut cluster = Cluster::new(2, &strategy);
+    cluster.run();
+    cluster.set_image("v2");
+    cluster.run();
+    assert!(cluster.runs.is_empty());
+    assert_eq!(cluster.status().phase, "Healthy");
+}
+
+#[test]
+fn annotations_of_the_rollout_reach_its_newest_set() {
+    let mut cluster = Cluster::new(1, &json!({"canary": {}}));
+    cluster.root["metadata"]["annotations"] = json!({"team": "a"});
+    cluster.run();
+    assert!(!cluster.log.contains("annotate"), "{}", cluster.log);
+    cluster.set_image("v2");
+    cluster.run();
+    cluster.root["metadata"]["annotations"]["team"] = "b".into();
+    cluster.run();
+    let name = cluster.set_of("v2").name.clone();
+    let line = format!("controller: annotate ReplicaSet {name}, team=b");
+    assert_eq!(cluster.log.matches(&line).count(), 1, "{}", cluster.log);
+    assert_eq!(
+        cluster.log.matches("annotate").count(),
+        1,
+        "{}",
+        cluster.log
+    );
+    assert_eq!(cluster.set_of("v2").revision_history, "");
 }

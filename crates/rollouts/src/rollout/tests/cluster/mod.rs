@@ -1,4 +1,8 @@
-//! A world in memory: the API server's objects, and peers that act on them when asked to.
+//! A world in memory: the API server's objects, people who change them, and passes of the controller.
+//! What its actions do is in [`effects`], what other controllers do in [`peers`].
+
+mod effects;
+mod peers;
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -10,32 +14,23 @@ use reconcile_core::{
 };
 use serde_json::{Value, json};
 
+use self::peers::Pod;
 use crate::{
-    analysis::{RunOwner, RunView, build::run_name},
+    analysis::RunView,
     api::{
         analysis::AnalysisPhase,
-        rollout::{
-            DESIRED_REPLICAS, HASH_LABEL, REVISION, REVISION_HISTORY, Rollout, RolloutStatus,
-            RunStatus, SCALE_DOWN_DEADLINE,
-        },
+        rollout::{Rollout, RolloutStatus},
     },
     rollout::{
-        Applied, RolloutError, Sources, observe,
-        plan::{Action, NewSet, SetChange, decide, hash::template_digest},
+        RolloutError, Sources, observe,
+        plan::decide,
         status,
-        world::{Observed, ReplicaSetView, ServiceView, SetOwner},
+        world::{Observed, ReplicaSetView, ServiceView},
     },
 };
 
 pub(super) const UID: &str = "u-rollout";
 const NAMESPACE: &str = "ns";
-
-/// A pod of the simulation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pod {
-    pub(super) ready: bool,
-    pub(super) hangs: bool,
-}
 
 /// The world.
 pub(super) struct Cluster {
@@ -154,16 +149,14 @@ impl Cluster {
                     .written(&meta(name, &run.uid), run.clone()),
             );
         }
-        for template in ["check", "watch"] {
-            let object = json!({"metadata": {"name": template, "namespace": NAMESPACE}, "spec": {"metrics": []}});
+        let needy = json!([{"name": "must"}]);
+        for (template, args) in [("check", json!([])), ("watch", json!([])), ("needy", needy)] {
+            let object = json!({
+                "metadata": {"name": template, "namespace": NAMESPACE}, "spec": {"metrics": [], "args": args}
+            });
             let root = Root::from_value(&object).expect("a template");
-            drop(
-                sources
-                    .analysis
-                    .templates
-                    .namespaced
-                    .written(&meta(template, template), root),
-            );
+            let templates = &sources.analysis.templates.namespaced;
+            drop(templates.written(&meta(template, template), root));
         }
         sources
     }
@@ -259,215 +252,12 @@ impl Cluster {
         panic!("the controller does not come to rest:\n{}", self.log);
     }
 
-    fn apply(&mut self, action: &Action) -> Applied {
-        match action {
-            Action::Adopt { name, .. } => {
-                self.set(name).owner = Some(owner());
-            }
-            Action::Release { name, .. } => self.set(name).owner = None,
-            Action::Create(set) => return self.create(set),
-            Action::Change(change) => self.change(change),
-            Action::Delete { name, .. } => {
-                self.sets.remove(name);
-                assert!(
-                    self.pods.remove(name).is_none_or(|pods| pods.is_empty()),
-                    "a set with pods was deleted"
-                );
-            }
-            Action::Switch { service, to, .. } => {
-                let service = self.services.get_mut(service).expect("a Service");
-                service.hash = Some(to.clone());
-                service.managed_by = Some("web".to_owned());
-            }
-            Action::StartRun {
-                run_type,
-                hash,
-                revision,
-            } => {
-                return self.start_run(
-                    &run_name("web", hash, &revision.to_string(), *run_type),
-                    hash,
-                );
-            }
-            Action::TerminateRun(run) => {
-                let run = self.runs.get_mut(&run.name).expect("a run");
-                run.terminate = true;
-                run.phase = AnalysisPhase::Successful;
-            }
-            Action::DeleteRun(run) => drop(self.runs.remove(&run.name)),
-        }
-        Applied::Done
-    }
-
-    fn set(&mut self, name: &str) -> &mut ReplicaSetView {
-        self.sets.get_mut(name).expect("the set exists")
-    }
-
-    fn create(&mut self, set: &NewSet) -> Applied {
-        let owned = self
-            .sets
-            .get(&set.name)
-            .map(|set| set.owner == Some(owner()));
-        match owned {
-            Some(true) => return Applied::Done,
-            Some(false) => return Applied::Collision,
-            None => {}
-        }
-        self.counter += 1;
-        let template = &self.root["spec"]["template"];
-        let image = template["spec"]["containers"][0]["image"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        self.images.insert(set.name.clone(), image);
-        let labels = [("app", "web"), (HASH_LABEL, set.hash.as_str())];
-        let view = ReplicaSetView {
-            name: set.name.clone(),
-            uid: format!("u-{}", self.counter),
-            created: Some(
-                self.now
-                    + SignedDuration::from_millis(i64::try_from(self.counter).unwrap_or_default()),
-            ),
-            labels: labels
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
-            owner: Some(owner()),
-            hash: set.hash.clone(),
-            revision: set.revision,
-            desired: Some(self.replicas()),
-            template: template_digest(template),
-            replicas: set.replicas,
-            ..ReplicaSetView::default()
-        };
-        self.sets.insert(set.name.clone(), view);
-        Applied::Done
-    }
-
-    fn change(&mut self, change: &SetChange) {
-        let set = self.set(&change.name);
-        set.replicas = change.replicas.unwrap_or(set.replicas);
-        set.min_ready = change.min_ready.unwrap_or(set.min_ready);
-        for (key, value) in &change.annotations {
-            match *key {
-                REVISION => {
-                    set.revision = value
-                        .as_ref()
-                        .and_then(|text| text.parse().ok())
-                        .unwrap_or_default();
-                }
-                REVISION_HISTORY => set.revision_history = value.clone().unwrap_or_default(),
-                DESIRED_REPLICAS => set.desired = value.as_ref().and_then(|text| text.parse().ok()),
-                SCALE_DOWN_DEADLINE => {
-                    set.deadline = value.as_ref().and_then(|text| text.parse().ok());
-                }
-                other => panic!("unexpected annotation {other}"),
-            }
-        }
-    }
-
-    fn start_run(&mut self, name: &str, hash: &str) -> Applied {
-        let mut free = name.to_owned();
-        let mut number = 0;
-        while let Some(run) = self.runs.get(&free) {
-            if !run.is_completed() {
-                return started(&free, run.phase.as_str());
-            }
-            number += 1;
-            free = format!("{name}.{number}");
-        }
-        self.counter += 1;
-        let view = RunView {
-            key: reconcile_core::object::ObjectKey::new(NAMESPACE, &free),
-            uid: format!("u-{}", self.counter),
-            version: self.counter.to_string(),
-            owner: Some(RunOwner {
-                kind: "Rollout".into(),
-                name: "web".into(),
-                uid: UID.into(),
-            }),
-            labels: [(HASH_LABEL.to_owned(), hash.to_owned())].into(),
-            created: Some(self.now),
-            deleting: false,
-            phase: AnalysisPhase::Running,
-            message: String::new(),
-            terminate: false,
-            metrics: Vec::new(),
-        };
-        self.runs.insert(free.clone(), view);
-        started(&free, "Running")
-    }
-
     /// An AnalysisRun ends.
     pub(super) fn end_run(&mut self, name: &str, phase: AnalysisPhase, message: &str) {
         self.say(&format!("analysis: {name} {}", phase.as_str()));
         let run = self.runs.get_mut(name).expect("the run exists");
         run.phase = phase;
         message.clone_into(&mut run.message);
-    }
-
-    /// The ReplicaSet controller makes or removes one pod of a set; unready pods go first.
-    pub(super) fn make_or_remove_pod(&mut self, name: &str) -> bool {
-        let wanted = usize::try_from(self.sets[name].replicas).unwrap_or_default();
-        let hangs = self
-            .images
-            .get(name)
-            .is_some_and(|image| self.hanging.contains(image));
-        let pods = self.pods.entry(name.to_owned()).or_default();
-        match pods.len().cmp(&wanted) {
-            std::cmp::Ordering::Less => pods.push(Pod {
-                ready: false,
-                hangs,
-            }),
-            std::cmp::Ordering::Greater => {
-                let unready = pods.iter().position(|pod| !pod.ready).unwrap_or(0);
-                pods.remove(unready);
-            }
-            std::cmp::Ordering::Equal => return false,
-        }
-        true
-    }
-
-    /// The kubelet makes one pod of a set ready.
-    pub(super) fn make_ready(&mut self, name: &str) -> bool {
-        let pod = self
-            .pods
-            .get_mut(name)
-            .and_then(|pods| pods.iter_mut().find(|pod| !pod.ready && !pod.hangs));
-        pod.map(|pod| pod.ready = true).is_some()
-    }
-
-    /// The ReplicaSet controller writes the status of a set.
-    pub(super) fn count(&mut self, name: &str) {
-        let pods = self.pods.get(name).cloned().unwrap_or_default();
-        let ready = pods.iter().filter(|pod| pod.ready).count();
-        let set = self.set(name);
-        set.current = i32::try_from(pods.len()).unwrap_or_default();
-        set.ready = i32::try_from(ready).unwrap_or_default();
-        set.available = set.ready;
-    }
-
-    /// All peers act until they have nothing left to do.
-    pub(super) fn peers(&mut self) {
-        let names: Vec<String> = self.sets.keys().cloned().collect();
-        for name in names {
-            while self.make_or_remove_pod(&name) {}
-            while self.make_ready(&name) {}
-            self.count(&name);
-        }
-    }
-
-    /// The controller and its peers take turns until nothing moves.
-    pub(super) fn run(&mut self) {
-        const MOST: usize = 100;
-        for _ in 0..MOST {
-            self.settle();
-            let before = (self.sets.clone(), self.pods.clone());
-            self.peers();
-            if before == (self.sets.clone(), self.pods.clone()) {
-                return;
-            }
-        }
-        panic!("the world does not come to rest:\n{}", self.log);
     }
 
     pub(super) fn advance(&mut self, seconds: i64) {
@@ -488,22 +278,6 @@ impl Cluster {
             .find(|(_, known)| *known == image)
             .map(|(name, _)| name);
         &self.sets[name.expect("an image that was deployed")]
-    }
-}
-
-fn started(name: &str, phase: &str) -> Applied {
-    Applied::Started(RunStatus {
-        name: name.to_owned(),
-        status: phase.to_owned(),
-        message: String::new(),
-    })
-}
-
-fn owner() -> SetOwner {
-    SetOwner {
-        kind: "Rollout".into(),
-        name: "web".into(),
-        uid: UID.into(),
     }
 }
 

@@ -1,0 +1,191 @@
+//! What the actions of a pass do to the world.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use super::{Cluster, NAMESPACE, UID};
+use crate::{
+    analysis::{
+        RunOwner, RunView,
+        build::{RunType, STEP_INDEX_LABEL, run_name},
+    },
+    api::{
+        analysis::AnalysisPhase,
+        rollout::{
+            DESIRED_REPLICAS, HASH_LABEL, REVISION, REVISION_HISTORY, RunStatus,
+            SCALE_DOWN_DEADLINE,
+        },
+    },
+    rollout::{
+        Applied,
+        kinds::annotation_mark,
+        plan::{Action, NewSet, SetChange, copied_annotations, hash::template_digest},
+        world::{ReplicaSetView, SetOwner},
+    },
+};
+
+impl Cluster {
+    pub(super) fn apply(&mut self, action: &Action) -> Applied {
+        match action {
+            Action::Adopt { name, .. } => {
+                self.set(name).owner = Some(owner());
+            }
+            Action::Release { name, .. } => self.set(name).owner = None,
+            Action::Create(set) => return self.create(set),
+            Action::Change(change) => self.change(change),
+            Action::Delete { name, .. } => {
+                self.sets.remove(name);
+                assert!(
+                    self.pods.remove(name).is_none_or(|pods| pods.is_empty()),
+                    "a set with pods was deleted"
+                );
+            }
+            Action::Switch { service, to, .. } => {
+                let service = self.services.get_mut(service).expect("a Service");
+                service.hash = Some(to.clone());
+                service.managed_by = Some("web".to_owned());
+            }
+            Action::StartRun {
+                run_type,
+                hash,
+                revision,
+            } => {
+                let name = run_name("web", hash, &revision.to_string(), *run_type);
+                return self.start_run(&name, hash, *run_type);
+            }
+            Action::TerminateRun(run) => {
+                let run = self.runs.get_mut(&run.name).expect("a run");
+                run.terminate = true;
+                run.phase = AnalysisPhase::Successful;
+            }
+            Action::DeleteRun(run) => drop(self.runs.remove(&run.name)),
+        }
+        Applied::Done
+    }
+
+    pub(super) fn set(&mut self, name: &str) -> &mut ReplicaSetView {
+        self.sets.get_mut(name).expect("the set exists")
+    }
+
+    fn create(&mut self, set: &NewSet) -> Applied {
+        let owned = self
+            .sets
+            .get(&set.name)
+            .map(|set| set.owner == Some(owner()));
+        match owned {
+            Some(true) => return Applied::Done,
+            Some(false) => return Applied::Collision,
+            None => {}
+        }
+        self.counter += 1;
+        let template = &self.root["spec"]["template"];
+        let image = template["spec"]["containers"][0]["image"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        self.images.insert(set.name.clone(), image);
+        let annotations = copied_annotations(&self.root())
+            .map(|(key, value)| annotation_mark(key, value))
+            .collect();
+        let labels = [("app", "web"), (HASH_LABEL, set.hash.as_str())];
+        let view = ReplicaSetView {
+            name: set.name.clone(),
+            uid: format!("u-{}", self.counter),
+            created: Some(
+                self.now
+                    + SignedDuration::from_millis(i64::try_from(self.counter).unwrap_or_default()),
+            ),
+            labels: labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            owner: Some(owner()),
+            hash: set.hash.clone(),
+            revision: set.revision,
+            desired: Some(self.replicas()),
+            template: template_digest(template),
+            annotations,
+            replicas: set.replicas,
+            ..ReplicaSetView::default()
+        };
+        self.sets.insert(set.name.clone(), view);
+        Applied::Done
+    }
+
+    fn change(&mut self, change: &SetChange) {
+        let set = self.set(&change.name);
+        set.replicas = change.replicas.unwrap_or(set.replicas);
+        set.min_ready = change.min_ready.unwrap_or(set.min_ready);
+        for (key, value) in &change.annotations {
+            match key.as_ref() {
+                REVISION => {
+                    set.revision = value
+                        .as_ref()
+                        .and_then(|text| text.parse().ok())
+                        .unwrap_or_default();
+                }
+                REVISION_HISTORY => set.revision_history = value.clone().unwrap_or_default(),
+                DESIRED_REPLICAS => set.desired = value.as_ref().and_then(|text| text.parse().ok()),
+                SCALE_DOWN_DEADLINE => {
+                    set.deadline = value.as_ref().and_then(|text| text.parse().ok());
+                }
+                other => {
+                    let value = value.as_deref().unwrap_or_default();
+                    set.annotations.push(annotation_mark(other, value));
+                }
+            }
+        }
+    }
+
+    fn start_run(&mut self, name: &str, hash: &str, run_type: RunType) -> Applied {
+        let mut free = name.to_owned();
+        let mut number = 0;
+        while let Some(run) = self.runs.get(&free) {
+            if !run.is_completed() {
+                return started(&free, run.phase.as_str());
+            }
+            number += 1;
+            free = format!("{name}.{number}");
+        }
+        self.counter += 1;
+        let mut labels = BTreeMap::from([(HASH_LABEL.to_owned(), hash.to_owned())]);
+        if let RunType::Step(index) = run_type {
+            labels.insert(STEP_INDEX_LABEL.to_owned(), index.to_string());
+        }
+        let view = RunView {
+            key: reconcile_core::object::ObjectKey::new(NAMESPACE, &free),
+            uid: format!("u-{}", self.counter),
+            version: self.counter.to_string(),
+            owner: Some(RunOwner {
+                kind: "Rollout".into(),
+                name: "web".into(),
+                uid: UID.into(),
+            }),
+            labels,
+            created: Some(self.now),
+            deleting: false,
+            phase: AnalysisPhase::Running,
+            message: String::new(),
+            terminate: false,
+            metrics: Vec::new(),
+        };
+        self.runs.insert(free.clone(), view);
+        started(&free, "Running")
+    }
+}
+
+fn started(name: &str, phase: &str) -> Applied {
+    Applied::Started(RunStatus {
+        name: name.to_owned(),
+        status: phase.to_owned(),
+        message: String::new(),
+    })
+}
+
+fn owner() -> SetOwner {
+    SetOwner {
+        kind: "Rollout".into(),
+        name: "web".into(),
+        uid: UID.into(),
+    }
+}
