@@ -46,7 +46,7 @@ pub fn assess(
         ("autoscaling", _, "HorizontalPodAutoscaler") => autoscaler::autoscaler(metadata, body),
         ("apiregistration.k8s.io", _, "APIService") => core::api_service(body),
         ("argoproj.io", _, "Workflow") => custom::workflow(body),
-        ("argoproj.io", _, "Rollout") => custom::rollout(generation, body),
+        ("argoproj.io", _, "Rollout") => custom::rollout(metadata, body),
         _ => return None,
     })
 }
