@@ -77,7 +77,7 @@ impl RepositorySecret {
         }
         let given: Vec<String> = UNSUPPORTED
             .iter()
-            .filter(|key| data.contains_key(**key))
+            .filter(|key| data.get(**key).is_some_and(|value| !value.0.is_empty()))
             .map(ToString::to_string)
             .collect();
         Some(Self {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -58,6 +58,9 @@ pub enum RepoError {
     /// The credentials ask for something that we do not do.
     #[error("credentials with {0} are not supported yet")]
     Credentials(String),
+    /// The URL leads to a store of ours.
+    #[error("the repository is in the folder of the controller's own stores")]
+    Own,
     /// A task was lost.
     #[error("the Git task stopped: {0}")]
     Stopped(String),
@@ -121,6 +124,19 @@ async fn turn(repo: &Repo, deadline: Duration) -> Result<Turn, RepoError> {
     tokio::time::timeout(deadline, repo.gate.clone().lock_owned())
         .await
         .map_err(|_| RepoError::Late(deadline))
+}
+
+/// Our own stores are no repositories to read from: they hold what was fetched with the credentials of
+/// others.
+fn refuse_stores(url: &str, folder: &Path) -> Result<(), RepoError> {
+    let Some(path) = url.strip_prefix("file://") else {
+        return Ok(());
+    };
+    let inside = match (Path::new(path).canonicalize(), folder.canonicalize()) {
+        (Ok(path), Ok(folder)) => path.starts_with(folder),
+        _ => false,
+    };
+    if inside { Err(RepoError::Own) } else { Ok(()) }
 }
 
 /// All repositories in use. Cloning shares them.
@@ -507,11 +523,15 @@ impl RepoHub {
     async fn store(&self, repo: &Arc<Repo>) -> Result<Arc<Store>, RepoError> {
         let open = async {
             let name = hex::encode(&Sha256::digest(normalize(&repo.url).as_bytes())[..12]);
-            let path = self.0.config.folder.join(format!("{name}.git"));
+            let folder = self.0.config.folder.clone();
             let url = repo.url.clone();
-            let store = self
-                .blocking(LIST_DEADLINE, move || Store::open(&path, &url))
-                .await??;
+            let open = move || {
+                let path = folder.join(format!("{name}.git"));
+                let store = Store::open(&path, &url)?;
+                refuse_stores(&url, &folder)?;
+                Ok::<_, RepoError>(store)
+            };
+            let store = self.blocking(LIST_DEADLINE, open).await??;
             Ok::<_, RepoError>(Arc::new(store))
         };
         Ok(repo.store.get_or_try_init(|| open).await?.clone())
