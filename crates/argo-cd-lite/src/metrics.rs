@@ -1,5 +1,7 @@
 //! Metrics with upstream's names.
 
+use std::collections::HashMap;
+
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
     core::{Collector, Desc},
@@ -128,6 +130,23 @@ impl AppMetrics {
             .inc();
     }
 
+    /// The application is gone, and with it its series.
+    pub fn forget(&self, app: &ObjectKey) {
+        for family in self.syncs.collect() {
+            for metric in family.get_metric() {
+                let labels: HashMap<&str, &str> = metric
+                    .get_label()
+                    .iter()
+                    .map(|label| (label.name(), label.value()))
+                    .collect();
+                let of = |name: &str| labels.get(name).copied();
+                if of("namespace") == Some(&app.namespace) && of("name") == Some(&app.name) {
+                    drop(self.syncs.remove(&labels));
+                }
+            }
+        }
+    }
+
     /// A pass took this long.
     pub fn reconciled(&self, namespace: &str, seconds: f64) {
         self.reconcile
@@ -168,7 +187,7 @@ impl AppInfo {
             "argocd_app_info".to_owned(),
             "Information about application.".to_owned(),
             labels,
-            std::collections::HashMap::new(),
+            HashMap::new(),
         )?;
         Ok(Self { roots, desc })
     }
@@ -226,5 +245,35 @@ impl Collector for AppInfo {
                 .set(1);
         });
         gauge.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_series_of_an_application_go_with_it() {
+        let registry = Registry::new();
+        let metrics = AppMetrics::register(&registry).expect("metrics");
+        let (gone, stays) = (ObjectKey::new("argocd", "a"), ObjectKey::new("argocd", "b"));
+        for app in [&gone, &stays] {
+            metrics.synced(app, "default", Phase::Succeeded, false);
+            metrics.synced(app, "default", Phase::Failed, true);
+        }
+        metrics.forget(&gone);
+        let families = registry.gather();
+        let syncs = families
+            .iter()
+            .find(|family| family.name() == "argocd_app_sync_total")
+            .expect("the counter");
+        let names: Vec<&str> = syncs
+            .get_metric()
+            .iter()
+            .flat_map(prometheus::proto::Metric::get_label)
+            .filter(|label| label.name() == "name")
+            .map(prometheus::proto::LabelPair::value)
+            .collect();
+        assert_eq!(names, ["b", "b"]);
     }
 }

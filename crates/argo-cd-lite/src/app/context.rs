@@ -62,5 +62,6 @@ impl Context {
         let aims = self.live.forget(app);
         self.differ.verdicts().forget(&aims);
         self.memory.forget(app);
+        self.metrics.forget(app);
     }
 }
