@@ -129,25 +129,21 @@ impl Discovery {
             return Ok(());
         }
         let began = self.0.clock.now();
+        let known = self.0.kinds.read().clone();
         let mut kinds = Kinds::new();
-        read(
-            &self.0.client.list_core_api_versions_aggregated().await?,
-            &mut kinds,
-        );
-        read(
-            &self.0.client.list_api_groups_aggregated().await?,
-            &mut kinds,
-        );
+        for list in [
+            self.0.client.list_core_api_versions_aggregated().await?,
+            self.0.client.list_api_groups_aggregated().await?,
+        ] {
+            read(&list, &known, &mut kinds);
+        }
         if kinds.is_empty() {
             // Servers before 1.27 answer with another form, which has no such items.
             read_each(&self.0.client, &mut kinds).await?;
         }
         *last = Some(began);
-        let mut known = self.0.kinds.write();
-        // A group whose server is away is listed as stale or not at all; what is known of it stays, so
-        // that its objects are not taken for objects of an unknown kind.
-        if **known != kinds {
-            *known = Arc::new(kinds);
+        if *known != kinds {
+            *self.0.kinds.write() = Arc::new(kinds);
             self.0.changes.fetch_add(1, Ordering::SeqCst);
         }
         Ok(())
@@ -178,7 +174,10 @@ async fn read_each(client: &Client, kinds: &mut Kinds) -> Result<(), kube::Error
     Ok(())
 }
 
-fn read(list: &APIGroupDiscoveryList, kinds: &mut Kinds) {
+/// Adds the kinds of a discovery document. A version whose own server is away is listed as stale and
+/// without kinds; what was known of it stays, so that its objects are not taken for objects of an unknown
+/// kind.
+fn read(list: &APIGroupDiscoveryList, known: &Kinds, kinds: &mut Kinds) {
     for group in &list.items {
         let name = group
             .metadata
@@ -189,6 +188,13 @@ fn read(list: &APIGroupDiscoveryList, kinds: &mut Kinds) {
             let Some(number) = &version.version else {
                 continue;
             };
+            if version.resources.is_empty() && version.freshness.as_deref() == Some("Stale") {
+                for (kind, served) in known.iter().filter(|(kind, _)| &*kind.group == name) {
+                    let same = |served: &&Arc<Served>| served.resource.version == *number;
+                    let served = served.iter().filter(same).cloned();
+                    kinds.entry(kind.clone()).or_default().extend(served);
+                }
+            }
             for resource in &version.resources {
                 let (Some(plural), Some(kind)) = (&resource.resource, &resource.response_kind)
                 else {
@@ -215,5 +221,41 @@ fn read(list: &APIGroupDiscoveryList, kinds: &mut Kinds) {
                     .push(Arc::new(served));
             }
         }
+    }
+    kinds.retain(|_, served| !served.is_empty());
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(freshness: &str, resources: &serde_json::Value) -> APIGroupDiscoveryList {
+        serde_json::from_value(json!({
+            "metadata": {},
+            "items": [{
+                "metadata": {"name": "things.example.com"},
+                "versions": [{"version": "v1", "freshness": freshness, "resources": resources}],
+            }],
+        }))
+        .expect("a discovery document")
+    }
+
+    #[test]
+    fn kinds_of_a_server_that_is_away_stay_and_removed_ones_go() {
+        let resources = json!([{
+            "resource": "things", "scope": "Cluster", "singularResource": "thing", "verbs": ["list", "watch"],
+            "responseKind": {"group": "things.example.com", "version": "v1", "kind": "Thing"},
+        }]);
+        let read_after = |known: &Kinds, list: &APIGroupDiscoveryList| {
+            let mut kinds = Kinds::new();
+            read(list, known, &mut kinds);
+            kinds
+        };
+        let known = read_after(&Kinds::new(), &document("Current", &resources));
+        assert_eq!(known.len(), 1);
+        assert_eq!(read_after(&known, &document("Stale", &json!([]))), known);
+        assert!(read_after(&known, &document("Current", &json!([]))).is_empty());
     }
 }

@@ -11,7 +11,10 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
-use kube::{Api, Client, api::DynamicObject};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, ObjectMeta},
+};
 use parking_lot::{Mutex, RwLock};
 use reconcile_core::{
     admin::Readiness,
@@ -34,7 +37,9 @@ const READS: usize = 16;
 #[derive(Debug, Error)]
 pub enum LiveError {
     /// The first list did not end in time.
-    #[error("the objects of kind {0} could not be listed in time")]
+    #[error(
+        "the objects of kind {0} could not be listed in time; may the controller list and watch them?"
+    )]
     NotListed(GroupKind),
     /// A single object could not be read.
     #[error(transparent)]
@@ -77,9 +82,46 @@ struct KindWatch {
     served: Arc<Served>,
     index: Index<Live>,
     readiness: Readiness,
-    /// Objects that an application aims at, and which one.
-    aimed: Arc<RwLock<HashMap<ObjectKey, ObjectKey>>>,
+    aimed: Arc<Aimed>,
     task: AbortHandle,
+}
+
+/// Objects that applications aim at, and which ones. Several may aim at one object: definitions of kinds
+/// are brought by many.
+#[derive(Default)]
+struct Aimed(RwLock<HashMap<ObjectKey, Vec<ObjectKey>>>);
+
+impl Aimed {
+    fn has(&self, object: &ObjectKey) -> bool {
+        self.0.read().contains_key(object)
+    }
+
+    fn by(&self, object: &ObjectKey) -> Vec<ObjectKey> {
+        self.0.read().get(object).cloned().unwrap_or_default()
+    }
+
+    fn add(&self, object: &ObjectKey, app: &ObjectKey) {
+        let mut aimed = self.0.write();
+        match aimed.get_mut(object) {
+            None => drop(aimed.insert(object.clone(), vec![app.clone()])),
+            Some(apps) if apps.contains(app) => {}
+            Some(apps) => apps.push(app.clone()),
+        }
+    }
+
+    /// `app` does not aim at the object any more. True when nobody does.
+    fn remove(&self, object: &ObjectKey, app: &ObjectKey) -> bool {
+        let mut aimed = self.0.write();
+        let Some(apps) = aimed.get_mut(object) else {
+            return true;
+        };
+        apps.retain(|known| known != app);
+        let none = apps.is_empty();
+        if none {
+            aimed.remove(object);
+        }
+        none
+    }
 }
 
 impl Drop for KindWatch {
@@ -101,10 +143,12 @@ impl LiveIndex {
     /// Opens the watches of `kinds` and waits for their first lists. Kinds that the cluster does not
     /// serve have no objects and are left out.
     pub async fn ensure(&self, kinds: &HashSet<GroupKind>) -> Result<(), LiveError> {
-        for kind in kinds {
-            let Some(watch) = self.open(kind) else {
-                continue;
-            };
+        // All of them begin to list before the first one is waited for.
+        let opened: Vec<_> = kinds
+            .iter()
+            .filter_map(|kind| Some((kind, self.open(kind)?)))
+            .collect();
+        for (kind, watch) in opened {
             if tokio::time::timeout(FIRST_LIST, watch.readiness.wait())
                 .await
                 .is_err()
@@ -116,20 +160,28 @@ impl LiveIndex {
     }
 
     fn open(&self, kind: &GroupKind) -> Option<Arc<KindWatch>> {
-        if let Some(known) = self.0.kinds.read().get(kind) {
+        let served = self.0.config.discovery.preferred(kind);
+        let fits = |known: &KindWatch| {
+            served
+                .as_ref()
+                .is_none_or(|served| served.resource == known.served.resource)
+        };
+        if let Some(known) = self.0.kinds.read().get(kind).filter(|known| fits(known)) {
             return Some(known.clone());
         }
-        let served = self.0.config.discovery.preferred(kind)?;
         let mut kinds = self.0.kinds.write();
-        Some(
-            kinds
-                .entry(kind.clone())
-                .or_insert_with(|| Arc::new(self.start(kind, served)))
-                .clone(),
-        )
+        let aimed = match kinds.get(kind) {
+            Some(known) if fits(known) => return Some(known.clone()),
+            // The server likes another version now; the one of before may not be served any more.
+            Some(known) => known.aimed.clone(),
+            None => Arc::default(),
+        };
+        let watch = Arc::new(self.start(kind, served?, aimed));
+        kinds.insert(kind.clone(), watch.clone());
+        Some(watch)
     }
 
-    fn start(&self, kind: &GroupKind, served: Arc<Served>) -> KindWatch {
+    fn start(&self, kind: &GroupKind, served: Arc<Served>, aimed: Arc<Aimed>) -> KindWatch {
         let index = Index::new(|live: &Live| {
             live.tracking
                 .as_ref()
@@ -139,7 +191,6 @@ impl LiveIndex {
         });
         let readiness = Readiness::default();
         let ready = readiness.register("first list");
-        let aimed: Arc<RwLock<HashMap<ObjectKey, ObjectKey>>> = Arc::default();
         let api: Api<Guarded<DynamicObject>> =
             Api::all_with(self.0.config.client.clone(), &served.resource);
         let convert = {
@@ -147,10 +198,8 @@ impl LiveIndex {
                 (aimed.clone(), kind.clone(), served.resource.version.clone());
             move |object: DynamicObject| {
                 let live = Live::of(&kind.group, &version, &kind.kind, &object);
-                let kept = live.tracking.is_some()
-                    || aimed
-                        .read()
-                        .contains_key(&ObjectKey::of_meta(&object.metadata));
+                let kept =
+                    live.tracking.is_some() || aimed.has(&ObjectKey::of_meta(&object.metadata));
                 kept.then_some(live)
             }
         };
@@ -164,7 +213,7 @@ impl LiveIndex {
                 }
             })
             .ready(ready);
-        tracing::info!(%kind, "watching");
+        tracing::info!(%kind, version = served.resource.version, "watching");
         let task = tokio::spawn(watch.run()).abort_handle();
         KindWatch {
             served,
@@ -177,25 +226,27 @@ impl LiveIndex {
 
     /// Says that `app` aims at `ids`, so that they are kept although they may not be tracked yet. With
     /// `look`, objects that were not aimed at before and that are not known are read one by one; without
-    /// it they count as missing until they are applied.
+    /// it they count as missing until they are applied. Gives what nobody aims at any more.
     pub async fn aim(
         &self,
         app: &ObjectKey,
         ids: Vec<ResourceId>,
         look: bool,
-    ) -> Result<(), LiveError> {
+    ) -> Result<Vec<ResourceId>, LiveError> {
         let known = {
             let mut aims = self.0.aims.lock();
             if aims.get(app).is_some_and(|known| *known == ids) {
-                return Ok(());
+                return Ok(Vec::new());
             }
             aims.insert(app.clone(), ids.clone()).unwrap_or_default()
         };
         let (old, new): (HashSet<&ResourceId>, HashSet<&ResourceId>) =
             (known.iter().collect(), ids.iter().collect());
-        for gone in old.difference(&new) {
-            self.release(app, gone);
-        }
+        let released: Vec<ResourceId> = old
+            .difference(&new)
+            .filter(|id| self.release(app, id))
+            .map(|id| (*id).clone())
+            .collect();
         let mut unseen = Vec::new();
         for id in new.difference(&old) {
             let Some(watch) = self.open(&id.kind) else {
@@ -203,13 +254,13 @@ impl LiveIndex {
             };
             let key = id.key();
             let was_listed = watch.readiness.missing().is_empty();
-            watch.aimed.write().insert(key.clone(), app.clone());
+            watch.aimed.add(&key, app);
             if was_listed && watch.index.get(&key).is_none() {
                 unseen.push((watch, key));
             }
         }
         if !look {
-            return Ok(());
+            return Ok(released);
         }
         let mut reads = stream::iter(unseen)
             .map(|(watch, key)| async move {
@@ -228,34 +279,31 @@ impl LiveIndex {
                 }
             }
         }
-        Ok(())
+        Ok(released)
     }
 
-    fn release(&self, app: &ObjectKey, id: &ResourceId) {
+    /// `app` does not aim at the object any more. True when nobody does.
+    fn release(&self, app: &ObjectKey, id: &ResourceId) -> bool {
         let Some(watch) = self.0.kinds.read().get(&id.kind).cloned() else {
-            return;
+            return true;
         };
         let key = id.key();
-        let mut aimed = watch.aimed.write();
-        if aimed.get(&key) == Some(app) {
-            aimed.remove(&key);
-            drop(aimed);
-            if watch
+        let nobody = watch.aimed.remove(&key, app);
+        if nobody
+            && watch
                 .index
                 .get(&key)
                 .is_some_and(|live| live.tracking.is_none())
-            {
-                drop(watch.index.dropped(&key));
-            }
+        {
+            drop(watch.index.dropped(&key));
         }
+        nobody
     }
 
-    /// The application is gone: it aims at nothing. Gives what it aimed at.
+    /// The application is gone: it aims at nothing. Gives what nobody aims at any more.
     pub fn forget(&self, app: &ObjectKey) -> Vec<ResourceId> {
-        let old = self.0.aims.lock().remove(app).unwrap_or_default();
-        for id in &old {
-            self.release(app, id);
-        }
+        let mut old = self.0.aims.lock().remove(app).unwrap_or_default();
+        old.retain(|id| self.release(app, id));
         old
     }
 
@@ -287,6 +335,28 @@ impl LiveIndex {
         Some(watch.keep(object))
     }
 
+    /// The deletion of an object was accepted and something holds it back. Gives the object as it is from
+    /// now on, so that nobody takes it for a lasting one before the watch tells.
+    pub fn going(&self, id: &ResourceId, uid: &str) -> Option<Arc<Live>> {
+        let watch = self.0.kinds.read().get(&id.kind).cloned()?;
+        let key = id.key();
+        let stored = watch.index.stored(&key)?;
+        if stored.uid.as_ref() != uid {
+            return Some(stored.value);
+        }
+        let mut live = stored.value.as_ref().clone();
+        live.deleting = true;
+        let meta = ObjectMeta {
+            namespace: Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+            name: Some(key.name.clone()),
+            uid: Some(uid.to_owned()),
+            resource_version: Some(stored.version.to_string()),
+            ..ObjectMeta::default()
+        };
+        drop(watch.index.written(&meta, live));
+        watch.index.get(&key)
+    }
+
     /// An object was deleted and nothing holds it back.
     pub fn deleted(&self, id: &ResourceId, uid: &str) {
         if let Some(watch) = self.0.kinds.read().get(&id.kind).cloned() {
@@ -310,14 +380,14 @@ impl KindWatch {
 impl LiveShared {
     /// Tells the applications that a change concerns: the ones it is or was tracked by, and the one that
     /// aims at it.
-    fn tell(&self, aimed: &RwLock<HashMap<ObjectKey, ObjectKey>>, change: &Change<Live>) {
+    fn tell(&self, aimed: &Aimed, change: &Change<Live>) {
         let mut apps: Vec<ObjectKey> = [&change.old, &change.new]
             .into_iter()
             .flatten()
             .filter_map(|live| live.tracking.as_ref())
             .map(|tracking| instance_owner(&tracking.instance, &self.config.control_plane))
             .collect();
-        apps.extend(aimed.read().get(&change.key).cloned());
+        apps.extend(aimed.by(&change.key));
         apps.sort();
         apps.dedup();
         for app in apps {

@@ -1,8 +1,12 @@
 //! Ownership of objects.
 
-use super::*;
-use reconcile_core::object::ObjectKey;
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use reconcile_core::{clock::Clock, object::ObjectKey, operator::install_tls, testkit::FakeApi};
 use serde_json::json;
+
+use super::*;
 
 #[test]
 fn a_tracking_id_names_application_kind_and_object() {
@@ -114,4 +118,74 @@ fn only_what_counts_changes_the_hash_of_a_live_object() {
         plain,
         object(json!({"metadata": {"name": "n", "labels": {"a": "b"}}}))
     );
+}
+
+/// An index over `api`, and the applications that it told.
+async fn index(api: &FakeApi) -> (LiveIndex, Arc<Mutex<Vec<ObjectKey>>>) {
+    install_tls();
+    let discovery = Discovery::new(api.client(), Clock::system());
+    discovery.ensure().await.expect("kinds");
+    let told: Arc<Mutex<Vec<ObjectKey>>> = Arc::default();
+    let changed = told.clone();
+    let index = LiveIndex::new(LiveIndexConfig {
+        client: api.client(),
+        discovery,
+        control_plane: "argocd".into(),
+        changed: Box::new(move |app| changed.lock().push(app)),
+    });
+    (index, told)
+}
+
+#[tokio::test]
+async fn an_object_that_two_applications_aim_at_stays_known_when_one_leaves() {
+    let api = FakeApi::new();
+    api.put(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared", "namespace": "ns"}}));
+    let (index, told) = index(&api).await;
+    let id = ResourceId::new("", "ConfigMap", "ns", "shared");
+    let kinds = HashSet::from([id.kind.clone()]);
+    index.ensure(&kinds).await.expect("a list");
+    let (one, two) = (
+        ObjectKey::new("argocd", "one"),
+        ObjectKey::new("argocd", "two"),
+    );
+    for app in [&one, &two] {
+        index
+            .aim(app, vec![id.clone()], true)
+            .await
+            .expect("looked at");
+    }
+    assert_eq!(index.forget(&two), [], "somebody still aims at it");
+    assert!(index.get(&id).is_some());
+    told.lock().clear();
+    api.edit("configmaps", "ns", "shared", |map| {
+        map["data"] = json!({"a": "b"});
+    });
+    let told_one = async {
+        while !told.lock().contains(&one) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(10), told_one).await;
+    assert!(heard.is_ok(), "the one that stays hears of changes");
+    assert!(!told.lock().contains(&two));
+    assert_eq!(index.forget(&one), std::slice::from_ref(&id));
+    assert!(index.get(&id).is_none(), "not kept for nobody");
+}
+
+#[tokio::test]
+async fn an_object_whose_deletion_was_accepted_counts_as_going_at_once() {
+    let api = FakeApi::new();
+    api.put(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "ns",
+        "annotations": {"argocd.argoproj.io/tracking-id": "app:/ConfigMap:ns/a"}}}));
+    let (index, _) = index(&api).await;
+    let id = ResourceId::new("", "ConfigMap", "ns", "a");
+    index
+        .ensure(&HashSet::from([id.kind.clone()]))
+        .await
+        .expect("a list");
+    let uid = index.get(&id).expect("an object").uid.clone();
+    assert!(index.going(&id, &uid).expect("an object").deleting);
+    assert!(index.get(&id).expect("an object").deleting);
+    let other = index.going(&id, "another").expect("an object");
+    assert!(other.deleting, "it is only looked at");
 }
