@@ -4,9 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use reconcile_core::{
-    args::{KubeArgs, LeaderArgs},
+    args::{KubeArgs, LeaderArgs, LogArgs},
     kube_types::GoDuration,
-    telemetry::LogFormat,
 };
 
 /// The command line.
@@ -27,6 +26,10 @@ pub enum Command {
 
 /// Flags of the controller.
 #[derive(Args, Clone, Debug)]
+#[command(
+    mut_arg("level", |arg| arg.env("ARGOCD_APPLICATION_CONTROLLER_LOGLEVEL")),
+    mut_arg("format", |arg| arg.env("ARGOCD_APPLICATION_CONTROLLER_LOGFORMAT"))
+)]
 pub struct ControllerArgs {
     /// The connection to the API server.
     #[command(flatten)]
@@ -83,24 +86,9 @@ pub struct ControllerArgs {
     /// proves that it is fresh.
     #[arg(long, env = "ARGOCD_SYNC_WAVE_DELAY", value_parser = seconds, value_name = "SECONDS")]
     pub sync_wave_delay: Option<Duration>,
-    /// Lowest level that is logged.
-    #[arg(
-        long = "loglevel",
-        visible_alias = "log-level",
-        env = "ARGOCD_APPLICATION_CONTROLLER_LOGLEVEL",
-        default_value = "info",
-        value_name = "LEVEL"
-    )]
-    pub log_level: String,
-    /// Form of the log: text or json.
-    #[arg(
-        long = "logformat",
-        visible_alias = "log-format",
-        env = "ARGOCD_APPLICATION_CONTROLLER_LOGFORMAT",
-        default_value = "text",
-        value_name = "FORMAT"
-    )]
-    pub log_format: LogFormat,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
     /// Port of metrics and probes.
     #[arg(
         long,
@@ -134,6 +122,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     fn parse(flags: &[&str]) -> ControllerArgs {
@@ -155,6 +145,27 @@ mod tests {
         assert_eq!(args.app_resync, Duration::from_secs(30));
         assert_eq!(args.app_resync_jitter, Duration::from_secs(60));
         assert_eq!(args.sync_wave_delay, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn the_log_is_set_by_the_names_of_upstream() {
+        let args = parse(&["--loglevel", "debug", "--logformat=json"]);
+        assert_eq!(args.log.level, "debug");
+        assert_eq!(args.log.format, reconcile_core::telemetry::LogFormat::Json);
+        let mut command = Cli::command();
+        command.build();
+        let controller = command.find_subcommand("controller").expect("the command");
+        let of = |id: &str| {
+            let arg = controller.get_arguments().find(|arg| arg.get_id() == id);
+            arg.and_then(clap::Arg::get_env)
+        };
+        assert_eq!(
+            (of("level"), of("format")),
+            (
+                Some("ARGOCD_APPLICATION_CONTROLLER_LOGLEVEL".as_ref()),
+                Some("ARGOCD_APPLICATION_CONTROLLER_LOGFORMAT".as_ref())
+            )
+        );
     }
 
     #[test]

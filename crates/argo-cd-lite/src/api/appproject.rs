@@ -26,19 +26,25 @@ pub struct ProjectStatus {}
 #[serde(rename_all = "camelCase", default)]
 pub struct AppProjectSpec {
     /// Globs of repositories; `!` denies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub source_repos: Vec<String>,
     /// Clusters and namespaces; `!` denies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<ProjectDestination>,
     /// Cluster-scoped kinds that are allowed; none when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cluster_resource_whitelist: Vec<ClusterResourceItem>,
     /// Cluster-scoped kinds that are refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cluster_resource_blacklist: Vec<ClusterResourceItem>,
     /// Namespaced kinds that are allowed; all when absent, none when an empty list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace_resource_whitelist: Option<Vec<GroupKindItem>>,
     /// Namespaced kinds that are refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub namespace_resource_blacklist: Vec<GroupKindItem>,
     /// Globs of namespaces outside the control plane whose Applications may use the project.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub source_namespaces: Vec<String>,
 }
 
@@ -47,10 +53,13 @@ pub struct AppProjectSpec {
 #[serde(default)]
 pub struct ProjectDestination {
     /// URL of the API server.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub server: String,
     /// Symbolic name of the cluster.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Namespace.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
 }
 
@@ -73,5 +82,6 @@ pub struct ClusterResourceItem {
     /// Kind.
     pub kind: String,
     /// Name; empty means any.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
 }

@@ -1,8 +1,7 @@
 //! From the command line to a running controller.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use parking_lot::RwLock;
@@ -30,6 +29,10 @@ use crate::{
 
 /// Name of the Lease; upstream's controllers shard instead of electing, so there is none to share.
 const LEASE: &str = "argo-cd-lite-controller";
+/// First pause after the project `default` could not be made.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// The ConfigMap that holds upstream's settings.
 const SETTINGS_MAP: &str = "argocd-cm";
 /// The Secret that holds the webhook secrets.
@@ -49,14 +52,13 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         status_processors,
         operation_processors: _,
         sync_wave_delay,
-        log_level,
-        log_format,
+        log,
         metrics_port,
         port,
         cache_dir,
         other,
     } = args;
-    telemetry::init(&log_level, log_format)?;
+    telemetry::init(&log.level, log.format)?;
     if !other.is_empty() {
         tracing::warn!(
             flags = other.join(" "),
@@ -214,11 +216,25 @@ impl Parts {
                     () = shutdown.cancelled() => return,
                     () = readiness.wait() => {}
                 }
+                let (trying, tried) = tokio::sync::oneshot::channel();
+                let project = async {
+                    ensure_default_project(&context, leader, trying).await;
+                    std::future::pending::<()>().await;
+                };
+                let passes = async {
+                    // The sender is dropped after the first try, or with success.
+                    let stopped = tokio::select! {
+                        () = shutdown.cancelled() => true,
+                        _ = tried => false,
+                    };
+                    if !stopped {
+                        driver.run().await;
+                    }
+                };
                 tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    () = ensure_default_project(&context, leader) => {}
+                    () = passes => {}
+                    () = project => {}
                 }
-                driver.run().await;
             }
         };
         operator.spawn_drained(passes);
@@ -337,20 +353,24 @@ fn watch_settings(operator: &Operator, control_plane: &str) {
     operator.spawn("settings map", watch.run());
 }
 
-/// The project `default` always exists; like upstream we make it when it is missing. It is tried again
-/// until it is there, because without it most Applications are invalid.
-async fn ensure_default_project(context: &Context, mut leader: tokio::sync::watch::Receiver<bool>) {
+/// The project `default` always exists; like upstream we make it when it is missing, and try until it is
+/// there, because without it most Applications are invalid. Others need not wait for it longer than for
+/// the first try, whose end `tried` tells.
+async fn ensure_default_project(
+    context: &Context,
+    mut leader: tokio::sync::watch::Receiver<bool>,
+    tried: tokio::sync::oneshot::Sender<()>,
+) {
     if leader.wait_for(|leads| *leads).await.is_err() {
         return;
     }
-    let pauses = futures::stream::iter([1, 1, 2, 3, 5, 8, 15]);
-    let mut pauses = Box::pin(pauses);
+    let mut tried = Some(tried);
+    let mut pause = FIRST_PAUSE;
     while let Err(error) = create_default_project(context).await {
         tracing::warn!(%error, "cannot make sure that the project default exists");
-        let Some(pause) = pauses.next().await else {
-            return;
-        };
-        tokio::time::sleep(std::time::Duration::from_secs(pause)).await;
+        drop(tried.take());
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -366,30 +386,7 @@ async fn create_default_project(
     }
     let mut project =
         kube::api::DynamicObject::new(DEFAULT_PROJECT, &resource).within(&key.namespace);
-    let mut spec = serde_json::to_value(default_spec()).unwrap_or_default();
-    if let Some(fields) = spec.as_object_mut() {
-        fields.retain(|_, value| value.as_array().is_none_or(|list| !list.is_empty()));
-        for item in fields
-            .get_mut("destinations")
-            .and_then(|list| list.as_array_mut())
-            .into_iter()
-            .flatten()
-        {
-            if let Some(item) = item.as_object_mut() {
-                item.retain(|_, value| value != "");
-            }
-        }
-        for item in fields
-            .get_mut("clusterResourceWhitelist")
-            .and_then(|list| list.as_array_mut())
-            .into_iter()
-            .flatten()
-        {
-            if let Some(item) = item.as_object_mut() {
-                item.retain(|_, value| value != "");
-            }
-        }
-    }
+    let spec = serde_json::to_value(default_spec()).unwrap_or_default();
     project.data = serde_json::json!({ "spec": spec });
     match create(&context.client, &resource, &key, &project, FIELD_MANAGER).await {
         Err(error) if error.code() == Some(409) => Ok(()),
