@@ -9,7 +9,7 @@ use reconcile_core::{
     object::ObjectKey,
 };
 
-use super::{Context, ObserveError, Observed, observe::project_of};
+use super::{Context, ObserveError, Observed, Problem, Refresh, observe::project_of};
 use crate::{
     cluster::{GroupKind, Live, ResourceId},
     diff::IgnoreRules,
@@ -98,8 +98,21 @@ pub(super) async fn live_of(
         .of_instance(&observed.instance)
         .into_iter()
         .collect();
+    keep_permitted(context, observed);
     observed.live_complete = true;
     Ok(())
+}
+
+/// Leaves out live objects that the project does not permit: they are neither compared nor deleted, whoever
+/// put the application's name on them. A project that cannot be read permits as much as none.
+fn keep_permitted(context: &Context, observed: &mut Observed) {
+    let project = project_of(context, observed.spec.project_name())
+        .filter(|(_, problems)| !problems.iter().any(|problem| problem.blocks));
+    if let Some((project, _)) = project {
+        observed
+            .live
+            .retain(|id, _| project.permits_object(id, !id.namespace.is_empty()));
+    }
 }
 
 /// Makes sure that untracked objects at the places of targets are seen.
@@ -118,7 +131,11 @@ async fn aim(
     ids.dedup();
     // A new application that syncs by itself will apply everything in this very pass, whatever is there.
     let look = observed.spec.automated().is_none() || observed.status.sync.is_some();
-    context.live.aim(&observed.key, ids.clone(), look).await?;
+    let released = context.live.aim(&observed.key, ids.clone(), look).await?;
+    context.differ.verdicts().forget(&released);
+    if observed.refresh == Some(Refresh::Hard) {
+        context.differ.verdicts().forget(&ids);
+    }
     for id in ids {
         if !observed.live.contains_key(&id)
             && let Some(live) = context.live.get(&id)
@@ -126,6 +143,7 @@ async fn aim(
             observed.live.insert(id, live);
         }
     }
+    keep_permitted(context, observed);
     Ok(())
 }
 
@@ -138,7 +156,16 @@ fn check_permissions(context: &Context, observed: &mut Observed, set: &TargetSet
         let scope = context
             .discovery
             .scope(&target.id.kind.group, &target.id.kind.kind);
-        if scope != Scope::Unserved
+        if scope == Scope::Namespaced && target.id.namespace.is_empty() {
+            let reason = format!(
+                "Namespace for {} {} is missing.",
+                target.id.name, target.id.kind
+            );
+            observed
+                .problems
+                .push(Problem::remark("InvalidSpecError", reason.clone()));
+            observed.refused.insert(target.id.clone(), reason);
+        } else if scope != Scope::Unserved
             && !project.permits_object(&target.id, scope == Scope::Namespaced)
         {
             observed.refused.insert(

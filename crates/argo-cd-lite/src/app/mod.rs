@@ -82,8 +82,11 @@ impl Controller for Applications {
             .iter()
             .filter_map(|done| done.result.as_ref().ok())
             .collect();
-        let complete = done.iter().all(|done| done.result.is_ok());
-        status::report(observed, &applied, complete, now)
+        let failure = done
+            .iter()
+            .find_map(|done| done.result.as_ref().err())
+            .map(status::describe);
+        status::report(observed, &applied, failure.as_deref(), now)
     }
 
     fn reject(root: &Root<Application>, error: &ObserveError, now: Timestamp) -> Report {

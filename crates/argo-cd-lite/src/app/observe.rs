@@ -173,7 +173,7 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
         control_plane: context.settings.control_plane.clone(),
         spec: ApplicationSpec::default(),
         status: status.unwrap_or_default(),
-        old_status: root.status_value(),
+        old_status: root.status.clone(),
         operation,
         deleting: root.is_deleting(),
         finalizers: root.metadata.finalizers.clone().unwrap_or_default(),

@@ -7,10 +7,10 @@ use std::{
 
 use jiff::Timestamp;
 use reconcile_core::object::ObjectKey;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::{
-    api::{ApplicationSpec, ApplicationStatus, Operation},
+    api::{ApplicationSpec, ApplicationStatus, ManagedNamespaceMetadata, Operation, SyncResult},
     cluster::{GroupKind, Live, ResourceId},
     render::TargetSet,
     sync::SyncOptions,
@@ -115,8 +115,8 @@ pub struct Observed {
     pub spec: ApplicationSpec,
     /// The status, as far as it could be read.
     pub status: ApplicationStatus,
-    /// The status as it is stored.
-    pub old_status: Value,
+    /// The status as it is stored; as text, because a tree of a large one takes many times its size.
+    pub old_status: Option<Box<RawValue>>,
     /// The request, if there is one, or what is wrong with it.
     pub operation: Option<Result<Operation, String>>,
     /// Deletion was requested.
@@ -170,6 +170,27 @@ impl Observed {
         SyncOptions::from_list(list.into_iter().flatten().map(String::as_str))
     }
 
+    /// True for the destination namespace while the application keeps its labels and annotations. Git need
+    /// not describe it, and it is never pruned.
+    pub fn is_managed_namespace(&self, id: &ResourceId) -> bool {
+        self.managed_namespace_metadata().is_some()
+            && id.kind.is("", "Namespace")
+            && *id.name == *self.spec.destination.namespace
+    }
+
+    /// What the destination namespace should carry.
+    pub fn managed_namespace_metadata(&self) -> Option<&ManagedNamespaceMetadata> {
+        let policy = self.spec.sync_policy.as_ref()?;
+        policy.managed_namespace_metadata.as_ref()
+    }
+
+    /// True when the sync with this result gave the namespace something else than the spec says now.
+    pub fn namespace_metadata_changed(&self, result: Option<&SyncResult>) -> bool {
+        let wanted = self.managed_namespace_metadata();
+        wanted.is_some()
+            && result.is_some_and(|result| result.managed_namespace_metadata.as_ref() != wanted)
+    }
+
     /// Tracked objects that `set` does not describe and that are ours to delete: they say of themselves
     /// who they are, and no other object owns them.
     pub fn extras(&self, set: &TargetSet) -> Vec<(ResourceId, Arc<Live>)> {
@@ -180,6 +201,7 @@ impl Observed {
             .filter(|(id, live)| {
                 !described.contains(id)
                     && !live.owned
+                    && !self.is_managed_namespace(id)
                     && live.belongs_to(&self.instance)
                     && live
                         .tracking

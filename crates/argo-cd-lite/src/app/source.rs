@@ -7,9 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Context, ObserveError, Observed, Problem, Refresh, SourceState};
 use crate::{
     api::ApplicationSource,
-    render::{
-        DirectoryFilter, MAX_MANIFEST_BYTES, Placement, RenderError, RenderKey, build, objects,
-    },
+    render::{DirectoryFilter, MAX_MANIFEST_BYTES, Placement, RenderError, RenderKey},
     repo::{RepoError, Resolved},
 };
 
@@ -197,9 +195,10 @@ async fn try_render(
             move |path| wants.wants(path),
         )
         .await?;
-    let objects = objects(&files.files, &filter, source.directory.is_some())?;
+    let explicit = source.directory.is_some();
     let scope = |group: &str, kind: &str| context.discovery.scope(group, kind);
-    let set = Arc::new(build(objects, &placement, scope));
+    let set = crate::render::render(files.files, &filter, explicit, &placement, scope)?;
+    let set = Arc::new(set);
     tracing::debug!(application = %observed.key, %commit, objects = set.targets.len(), "rendered");
     if !files.leaves_folder {
         context.rendered.put(key, set.clone());

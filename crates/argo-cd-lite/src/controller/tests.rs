@@ -39,6 +39,21 @@ impl Bed {
         }
     }
 
+    /// A bed whose repository holds these files, and their commit.
+    fn with(files: &[(&str, &str)]) -> (Self, String) {
+        let bed = Self::new();
+        let commit = bed.push(files);
+        (bed, commit)
+    }
+
+    /// Commits these files.
+    fn push(&self, files: &[(&str, &str)]) -> String {
+        for (path, content) in files {
+            self.origin.write(path, content);
+        }
+        self.origin.commit("files")
+    }
+
     /// A running controller; cancel its `shutdown` to stop it.
     async fn controller(&self) -> Operator {
         install_tls();
@@ -149,11 +164,7 @@ spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_application_takes_two_writes_and_a_known_one_none() {
-    let bed = Bed::new();
-    let commit = bed
-        .origin
-        .write("app/a.yaml", &config_map("a", "1"))
-        .commit("1");
+    let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
     bed.application(&json!({"automated": {"prune": true, "selfHeal": true}}));
     let operator = bed.controller().await;
     bed.until_synced(&commit).await;
@@ -190,11 +201,10 @@ async fn a_new_application_takes_two_writes_and_a_known_one_none() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commits_are_followed_drift_is_healed_and_leftovers_are_pruned() {
-    let bed = Bed::new();
-    bed.origin
-        .write("app/a.yaml", &config_map("a", "1"))
-        .write("app/b.yaml", &config_map("b", "1"));
-    let first = bed.origin.commit("1");
+    let (bed, first) = Bed::with(&[
+        ("app/a.yaml", &config_map("a", "1")),
+        ("app/b.yaml", &config_map("b", "1")),
+    ]);
     bed.application(&json!({"automated": {"prune": true, "selfHeal": true}}));
     let operator = bed.controller().await;
     bed.until_synced(&first).await;
@@ -207,10 +217,8 @@ async fn commits_are_followed_drift_is_healed_and_leftovers_are_pruned() {
             .is_some_and(|map| map["data"]["a"] == "1")
     })
     .await;
-    bed.origin
-        .write("app/a.yaml", &config_map("a", "2"))
-        .remove("app/b.yaml");
-    let second = bed.origin.commit("2");
+    bed.origin.remove("app/b.yaml");
+    let second = bed.push(&[("app/a.yaml", &config_map("a", "2"))]);
     bed.refresh();
     bed.until_synced(&second).await;
     assert_eq!(bed.api.get("configmaps", "ns", "b"), None, "pruned");
@@ -223,12 +231,8 @@ async fn commits_are_followed_drift_is_healed_and_leftovers_are_pruned() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_in_the_middle_continues_and_runs_no_hook_twice() {
-    let bed = Bed::new();
-    let commit = bed
-        .origin
-        .write("app/a.yaml", &config_map("a", "1"))
-        .write("app/hook.yaml", HOOK)
-        .commit("1");
+    let map = config_map("a", "1");
+    let (bed, commit) = Bed::with(&[("app/a.yaml", &map), ("app/hook.yaml", HOOK)]);
     bed.application(&json!({"automated": {}}));
     let operator = bed.controller().await;
     bed.until("running its hook", |bed| {
@@ -255,12 +259,8 @@ async fn a_restart_in_the_middle_continues_and_runs_no_hook_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_answer_runs_no_hook_twice() {
-    let bed = Bed::new();
-    let commit = bed
-        .origin
-        .write("app/a.yaml", &config_map("a", "1"))
-        .write("app/hook.yaml", HOOK)
-        .commit("1");
+    let map = config_map("a", "1");
+    let (bed, commit) = Bed::with(&[("app/a.yaml", &map), ("app/hook.yaml", HOOK)]);
     bed.api.fail(Fault::lose_answer("patch", "jobs").times(2));
     bed.application(&json!({"automated": {}}));
     let operator = bed.controller().await;
@@ -281,11 +281,7 @@ async fn a_lost_answer_runs_no_hook_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_application_takes_its_objects_along() {
-    let bed = Bed::new();
-    let commit = bed
-        .origin
-        .write("app/a.yaml", &config_map("a", "1"))
-        .commit("1");
+    let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
     bed.application(&json!({"automated": {}}));
     bed.api.edit("applications", NAMESPACE, "app", |app| {
         app["metadata"]["finalizers"] = json!([crate::api::RESOURCES_FINALIZER]);
@@ -308,17 +304,16 @@ async fn an_application_takes_its_objects_along() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_pruned_while_live_objects_cannot_be_listed() {
-    let bed = Bed::new();
-    bed.origin
-        .write("app/a.yaml", &config_map("a", "1"))
-        .write("app/b.yaml", &config_map("b", "1"));
-    let first = bed.origin.commit("1");
+    let (bed, first) = Bed::with(&[
+        ("app/a.yaml", &config_map("a", "1")),
+        ("app/b.yaml", &config_map("b", "1")),
+    ]);
     bed.application(&json!({"automated": {"prune": true}}));
     let operator = bed.controller().await;
     bed.until_synced(&first).await;
     operator.shutdown.cancel();
     bed.origin.remove("app/b.yaml");
-    let second = bed.origin.commit("2");
+    let second = bed.push(&[]);
     bed.api
         .fail(Fault::status("list", "configmaps", 403, "Forbidden").times(3));
     bed.api
@@ -333,5 +328,52 @@ async fn nothing_is_pruned_while_live_objects_cannot_be_listed() {
         .expect("pruned in the end");
     let refused = requests.iter().rposition(|request| request.code == 403);
     assert!(refused.expect("faults") < pruned, "{:#?}", bed.writes());
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_project_does_not_permit_is_never_pruned() {
+    let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
+    bed.api.put(&json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
+        "metadata": {"name": "default", "namespace": NAMESPACE},
+        "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "ns"}]},
+    }));
+    for namespace in ["ns", "elsewhere"] {
+        let tracking = format!("app:/ConfigMap:{namespace}/old");
+        bed.api.put(
+            &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
+                "name": "old", "namespace": namespace,
+                "annotations": {"argocd.argoproj.io/tracking-id": tracking},
+            }}),
+        );
+    }
+    bed.application(&json!({"automated": {"prune": true}}));
+    let operator = bed.controller().await;
+    bed.until_synced(&commit).await;
+    assert_eq!(bed.api.get("configmaps", "ns", "old"), None, "pruned");
+    assert!(bed.api.get("configmaps", "elsewhere", "old").is_some());
+    let rows = bed.app()["status"]["resources"].clone();
+    assert_eq!(rows.as_array().map(Vec::len), Some(1), "{rows}");
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_default_project_is_made_also_after_failures() {
+    let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
+    bed.api
+        .fail(Fault::status("create", "appprojects", 500, "away").times(1));
+    bed.application(&json!({"automated": {}}));
+    let operator = bed.controller().await;
+    bed.until_synced(&commit).await;
+    let project = bed.api.get("appprojects", NAMESPACE, "default");
+    assert_eq!(
+        project.expect("the project")["spec"],
+        json!({
+            "sourceRepos": ["*"],
+            "destinations": [{"server": "*", "namespace": "*"}],
+            "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+        })
+    );
     operator.shutdown.cancel();
 }

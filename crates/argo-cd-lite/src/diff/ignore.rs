@@ -62,14 +62,16 @@ pub(super) fn remove(value: &mut Value, pointer: &str) {
     }
 }
 
-/// Copies what `pointer` leads to in `live` into `target`, so that applying does not change it.
+/// Copies what `pointer` leads to in `live` into `target`, so that applying does not change it. What is not
+/// there is not applied either.
 pub fn keep_live(target: &mut Value, live: &Value, pointer: &str) {
-    let Some(value) = live.pointer(pointer) else {
-        return;
-    };
     if pointer.starts_with("/status") {
         return;
     }
+    let Some(value) = live.pointer(pointer) else {
+        remove(target, pointer);
+        return;
+    };
     let mut at = target;
     let mut parts = pointer.split('/').skip(1).peekable();
     while let Some(part) = parts.next() {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use thiserror::Error;
 
-use super::document;
+use super::{Placement, Scope, TargetSet, document, target::TargetBuilder};
 use crate::{api::DirectorySource, glob, repo::SourceFile};
 
 /// Manifests that cannot be turned into objects.
@@ -54,8 +54,7 @@ impl DirectoryFilter {
         self.directory.recurse
     }
 
-    /// True for files whose content is needed. `explicit` tells that the source says `directory`, so
-    /// that files of other tools have no meaning.
+    /// True for files whose content is needed, and for those that make the folder the source of another tool.
     pub fn wants(&self, path: &str) -> bool {
         is_tool(path) || is_jsonnet(path) || self.is_manifest(path)
     }
@@ -85,40 +84,70 @@ fn is_jsonnet(path: &str) -> bool {
         .is_some_and(|(_, extension)| extension == "jsonnet")
 }
 
-/// The objects of a folder's files, each with the path of its file. `explicit` tells that the source
-/// says `directory: {...}`, which settles the type of the source.
-pub fn objects(
+/// The targets of a folder's files. `explicit` tells that the source says `directory: {...}`, which
+/// settles the type of the source. Files and objects are dropped one after another: as trees, the objects
+/// of a large application take many times the memory of their text.
+pub fn render(
+    files: Vec<SourceFile>,
+    filter: &DirectoryFilter,
+    explicit: bool,
+    placement: &Placement,
+    scope: impl Fn(&str, &str) -> Scope,
+) -> Result<TargetSet, RenderError> {
+    refuse_tools(&files, filter, explicit)?;
+    let mut builder = TargetBuilder::new(placement, scope);
+    let manifests = || files.iter().filter(|file| filter.is_manifest(&file.path));
+    for file in
+        manifests().filter(|file| may_define_kinds(&file.content) && !is_jsonnet(&file.path))
+    {
+        objects(file)?
+            .iter()
+            .for_each(|object| builder.define(object));
+    }
+    for file in files {
+        if filter.is_manifest(&file.path) && !is_jsonnet(&file.path) {
+            for object in objects(&file)? {
+                builder.add(object);
+            }
+        }
+    }
+    Ok(builder.finish())
+}
+
+fn refuse_tools(
     files: &[SourceFile],
     filter: &DirectoryFilter,
     explicit: bool,
-) -> Result<Vec<(String, Value)>, RenderError> {
-    if !explicit && let Some(tool) = files.iter().find(|file| is_tool(&file.path)) {
-        return Err(RenderError::Tool(tool.path.clone()));
+) -> Result<(), RenderError> {
+    let exclude = &filter.directory.exclude;
+    let refused = files.iter().map(|file| &file.path).find(|path| {
+        let excluded = !exclude.is_empty() && glob::matches(exclude, path, &[]);
+        (!explicit && is_tool(path)) || (is_jsonnet(path) && !excluded)
+    });
+    match refused {
+        Some(path) => Err(RenderError::Tool(path.clone())),
+        None => Ok(()),
     }
-    let mut found = Vec::new();
-    for file in files {
-        if is_jsonnet(&file.path) {
-            if filter.directory.exclude.is_empty()
-                || !glob::matches(&filter.directory.exclude, &file.path, &[])
-            {
-                return Err(RenderError::Tool(file.path.clone()));
-            }
-            continue;
-        }
-        if !filter.is_manifest(&file.path) {
-            continue;
-        }
-        let objects =
-            document::parse(&file.path, &file.content).map_err(|reason| RenderError::File {
-                path: file.path.clone(),
-                reason,
-            })?;
-        for object in objects {
-            require(&file.path, &object)?;
-            found.push((file.path.clone(), object));
-        }
+}
+
+/// False when it is certain that the file holds no definition of a kind. UTF-16 is not looked into.
+fn may_define_kinds(content: &[u8]) -> bool {
+    const WORD: &[u8] = b"CustomResourceDefinition";
+    content.starts_with(&[0xff])
+        || content.starts_with(&[0xfe])
+        || content.windows(WORD.len()).any(|part| part == WORD)
+}
+
+fn objects(file: &SourceFile) -> Result<Vec<Value>, RenderError> {
+    let objects =
+        document::parse(&file.path, &file.content).map_err(|reason| RenderError::File {
+            path: file.path.clone(),
+            reason,
+        })?;
+    for object in &objects {
+        require(&file.path, object)?;
     }
-    Ok(found)
+    Ok(objects)
 }
 
 fn require(path: &str, object: &Value) -> Result<(), RenderError> {

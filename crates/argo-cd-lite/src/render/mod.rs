@@ -10,9 +10,11 @@ mod document;
 mod target;
 
 pub use cache::{RenderCache, RenderKey};
-pub use directory::{DirectoryFilter, RenderError, objects};
+pub use directory::{DirectoryFilter, RenderError, render};
+#[cfg(test)]
+pub(crate) use target::build;
 pub(crate) use target::images;
-pub use target::{Placement, Scope, Target, TargetSet, build};
+pub use target::{Placement, Scope, Target, TargetSet};
 
 /// Combined size of the manifests of one application; upstream's default.
 pub const MAX_MANIFEST_BYTES: usize = 10 * 1024 * 1024;

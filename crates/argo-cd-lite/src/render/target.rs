@@ -87,41 +87,88 @@ pub struct TargetSet {
 /// Fixed cost of a target beside its manifest, for the cache's budget.
 const TARGET_OVERHEAD: usize = 400;
 
-/// Turns objects into targets. `scope` tells where a kind lives.
-pub fn build(
-    objects: Vec<(String, Value)>,
-    placement: &Placement,
-    scope: impl Fn(&str, &str) -> Scope,
-) -> TargetSet {
-    let defined = defined_scopes(&objects);
-    let mut set = TargetSet::default();
-    let mut at: HashMap<ResourceId, usize> = HashMap::new();
-    for (_, object) in objects {
-        let Some(target) = target(object, placement, &defined, &scope) else {
-            continue;
+/// Turns objects into targets, one after another. `scope` tells where a kind lives.
+pub(super) struct TargetBuilder<'a, F> {
+    placement: &'a Placement,
+    scope: F,
+    /// Scopes of the kinds whose definitions are among the objects themselves.
+    defined: HashMap<(String, String), Scope>,
+    at: HashMap<ResourceId, usize>,
+    set: TargetSet,
+}
+
+impl<'a, F: Fn(&str, &str) -> Scope> TargetBuilder<'a, F> {
+    pub(super) fn new(placement: &'a Placement, scope: F) -> Self {
+        Self {
+            placement,
+            scope,
+            defined: HashMap::new(),
+            at: HashMap::new(),
+            set: TargetSet::default(),
+        }
+    }
+
+    /// Notes the kind that `object` defines, when it does; before its first object is added.
+    pub(super) fn define(&mut self, object: &Value) {
+        if let Some((group, kind)) = defines(object)
+            && let Some(scope) = object.pointer("/spec/scope").and_then(Value::as_str)
+        {
+            let scope = match scope {
+                "Cluster" => Scope::Cluster,
+                _ => Scope::Namespaced,
+            };
+            self.defined.insert((group.into(), kind.into()), scope);
+        }
+    }
+
+    pub(super) fn add(&mut self, object: Value) {
+        let Some(target) = target(object, self.placement, &self.defined, &self.scope) else {
+            return;
         };
+        let set = &mut self.set;
         if is_excluded(&target.id) {
             set.excluded.push(target.id);
-            continue;
+            return;
         }
         note_unsupported(&target, &mut set.unsupported);
         set.size += target.manifest.len() + TARGET_OVERHEAD;
         // Objects that are named at creation never repeat each other.
         if target.generate_name.is_some() {
             set.targets.push(target);
-            continue;
+            return;
         }
-        if let Some(index) = at.get(&target.id) {
+        if let Some(index) = self.at.get(&target.id) {
             set.repeated.push(target.id.clone());
             set.targets[*index] = target;
         } else {
-            at.insert(target.id.clone(), set.targets.len());
+            self.at.insert(target.id.clone(), set.targets.len());
             set.targets.push(target);
         }
     }
-    set.unsupported.sort();
-    set.unsupported.dedup();
-    set
+
+    pub(super) fn finish(mut self) -> TargetSet {
+        self.set.unsupported.sort();
+        self.set.unsupported.dedup();
+        self.set.targets.shrink_to_fit();
+        self.set
+    }
+}
+
+/// The targets of objects that are there already, as tests have them.
+#[cfg(test)]
+pub(crate) fn build(
+    objects: Vec<Value>,
+    placement: &Placement,
+    scope: impl Fn(&str, &str) -> Scope,
+) -> TargetSet {
+    let mut builder = TargetBuilder::new(placement, scope);
+    for object in &objects {
+        builder.define(object);
+    }
+    for object in objects {
+        builder.add(object);
+    }
+    builder.finish()
 }
 
 fn note_unsupported(target: &Target, notes: &mut Vec<String>) {
@@ -136,21 +183,6 @@ fn note_unsupported(target: &Target, notes: &mut Vec<String>) {
     {
         notes.push(format!("PreDelete and PostDelete hooks ({})", target.id));
     }
-}
-
-/// Scopes of the kinds whose definitions are among the objects themselves.
-fn defined_scopes(objects: &[(String, Value)]) -> HashMap<(String, String), Scope> {
-    objects
-        .iter()
-        .filter_map(|(_, object)| {
-            let (group, kind) = defines(object)?;
-            let scope = match object.pointer("/spec/scope").and_then(Value::as_str)? {
-                "Cluster" => Scope::Cluster,
-                _ => Scope::Namespaced,
-            };
-            Some(((group.into(), kind.into()), scope))
-        })
-        .collect()
 }
 
 fn defines(object: &Value) -> Option<(Box<str>, Box<str>)> {

@@ -21,15 +21,27 @@ fn names(
     directory: Option<DirectorySource>,
 ) -> Result<Vec<String>, RenderError> {
     let filter = DirectoryFilter::new(directory.as_ref());
-    let found = objects(files, &filter, directory.is_some())?;
-    Ok(found
+    let placement = Placement {
+        instance: "app".into(),
+        namespace: "dest".into(),
+    };
+    let set = render(
+        files.to_vec(),
+        &filter,
+        directory.is_some(),
+        &placement,
+        |_, kind| {
+            if kind == "Thing" {
+                Scope::Unserved
+            } else {
+                Scope::Namespaced
+            }
+        },
+    )?;
+    Ok(set
+        .targets
         .iter()
-        .map(|(_, object)| {
-            object["metadata"]["name"]
-                .as_str()
-                .unwrap_or("?")
-                .to_owned()
-        })
+        .map(|target| target.id.name.to_string())
         .collect())
 }
 
@@ -128,10 +140,6 @@ fn set(objects: Vec<serde_json::Value>) -> TargetSet {
         instance: "app".into(),
         namespace: "dest".into(),
     };
-    let objects = objects
-        .into_iter()
-        .map(|object| ("f".to_owned(), object))
-        .collect();
     build(objects, &placement, |_, kind| match kind {
         "Namespace" | "CustomResourceDefinition" => Scope::Cluster,
         "Widget" => Scope::Unserved,

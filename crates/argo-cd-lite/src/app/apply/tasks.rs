@@ -194,18 +194,6 @@ impl Work<'_> {
 
     async fn carry_out(&self, task: &Task) -> Result<Outcome, ObserveError> {
         match task.kind {
-            TaskKind::Keep(_) => {
-                let mut row = task.new_row();
-                "Synced".clone_into(&mut row.status);
-                row.message = format!("{} unchanged", object::title(&task.id));
-                row.hook_phase = Some(Phase::Succeeded);
-                Ok(Outcome {
-                    id: task.id.clone(),
-                    row,
-                    after: After::Unknown,
-                    same: true,
-                })
-            }
             TaskKind::SkipPrune(why) => {
                 let mut row = task.new_row();
                 "PruneSkipped".clone_into(&mut row.status);
@@ -258,63 +246,56 @@ impl Work<'_> {
 
     async fn prune(&self, task: &Task) -> Result<Outcome, ObserveError> {
         let mut row = task.new_row();
-        let Some(live) = &task.live else {
-            row.hook_phase = Some(Phase::Succeeded);
-            return Ok(Outcome {
-                id: task.id.clone(),
-                row,
-                after: After::Gone,
-                same: false,
-            });
-        };
         "Pruned".clone_into(&mut row.status);
         "pruned".clone_into(&mut row.message);
-        if live.deleting {
-            return Ok(Outcome {
-                id: task.id.clone(),
-                row,
-                after: After::Unknown,
-                same: false,
-            });
+        row.hook_phase = Some(Phase::Succeeded);
+        let mut after = After::Gone;
+        if let Some(live) = &task.live {
+            after = After::Unknown;
+            if !live.deleting {
+                match self.delete(task, &live.uid).await? {
+                    Ok(now) => after = now,
+                    Err(reason) => fail(&mut row, reason),
+                }
+            }
         }
-        let Some(served) = self.context.discovery.preferred(&task.id.kind) else {
-            fail(
-                &mut row,
-                format!("the cluster does not serve kind {} any more", task.id.kind),
-            );
-            return Ok(Outcome {
-                id: task.id.clone(),
-                row,
-                after: After::Unknown,
-                same: false,
-            });
-        };
-        let deleted = delete(
-            &self.context.client,
-            &served.resource,
-            &task.id.key(),
-            Some(&live.uid),
-            self.mode.propagation.clone(),
-        )
-        .await;
-        let after = match deleted {
-            Ok(Deleted::Gone) => {
-                self.context.live.deleted(&task.id, &live.uid);
-                row.hook_phase = Some(Phase::Succeeded);
-                After::Gone
-            }
-            Ok(Deleted::Pending) => After::Unknown,
-            Err(error) => {
-                fail(&mut row, object::refusal(error)?);
-                After::Unknown
-            }
-        };
         Ok(Outcome {
             id: task.id.clone(),
             row,
             after,
             same: false,
         })
+    }
+
+    /// Deletes the object of a task. The inner error is a refusal.
+    async fn delete(&self, task: &Task, uid: &str) -> Result<Result<After, String>, ObserveError> {
+        let Some(served) = self.context.discovery.preferred(&task.id.kind) else {
+            return Ok(Err(format!(
+                "the cluster does not serve kind {} any more",
+                task.id.kind
+            )));
+        };
+        let deleted = delete(
+            &self.context.client,
+            &served.resource,
+            &task.id.key(),
+            Some(uid),
+            self.mode.propagation.clone(),
+        )
+        .await;
+        match deleted {
+            Ok(Deleted::Gone) => {
+                self.context.live.deleted(&task.id, uid);
+                Ok(Ok(After::Gone))
+            }
+            // The next wave waits until it is gone, also before the watch tells of it.
+            Ok(Deleted::Pending) => Ok(Ok(self
+                .context
+                .live
+                .going(&task.id, uid)
+                .map_or(After::Unknown, After::Is))),
+            Err(error) => object::refusal(error).map(Err),
+        }
     }
 
     /// Objects of a new kind can only follow when the API server serves it.

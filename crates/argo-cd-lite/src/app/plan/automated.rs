@@ -51,7 +51,8 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> V
         .rows
         .iter()
         .filter(|row| row.status == "OutOfSync");
-    if !prune && changed.clone().all(|row| row.requires_pruning) {
+    let prunes = changed.clone().any(|row| row.requires_pruning);
+    if !prune && prunes && changed.clone().all(|row| row.requires_pruning) {
         return Verdict::No("only prunes are due, and automated pruning is off");
     }
     let all_go = comparison
@@ -88,7 +89,7 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> V
                 .unwrap_or_default();
             Verdict::Refuse(Problem::remark(
                 "SyncError",
-                format!("Failed last sync attempt to {commit}: {message}"),
+                format!("Failed last sync attempt to [{commit}]: {message}"),
             ))
         }
     }

@@ -1,16 +1,16 @@
 //! Git against cluster: sync status, health, and a row per object.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use crate::{
-    api::ResourceStatus,
+    api::{ResourceStatus, SyncResult},
     app::{Observed, Problem, SourceState},
     cluster::{Live, ResourceId},
     health::{Code, Health, Member, aggregate},
-    render::TargetSet,
+    render::{Target, TargetSet},
 };
 
 /// The outcome of a comparison.
@@ -33,6 +33,7 @@ pub struct View<'a> {
     observed: &'a Observed,
     changed: HashMap<ResourceId, Option<Arc<Live>>>,
     applied: HashSet<ResourceId>,
+    namespace_differs: bool,
 }
 
 impl<'a> View<'a> {
@@ -42,7 +43,19 @@ impl<'a> View<'a> {
             observed,
             changed: HashMap::new(),
             applied: HashSet::new(),
+            namespace_differs: observed.namespace_metadata_changed(
+                observed
+                    .status
+                    .operation_state
+                    .as_ref()
+                    .and_then(|state| state.sync_result.as_ref()),
+            ),
         }
+    }
+
+    /// The operation has come to this result.
+    pub fn synced(&mut self, result: Option<&SyncResult>) {
+        self.namespace_differs = self.observed.namespace_metadata_changed(result);
     }
 
     /// The object is now like this, and what was applied is what Git says.
@@ -92,55 +105,85 @@ pub fn compare(view: &View<'_>) -> Comparison {
     };
     let known = view.observed.source.ready().is_some() && view.observed.live_complete;
     let mut described: HashSet<&ResourceId> = HashSet::new();
+    let mut hooks: HashMap<&ResourceId, i32> = HashMap::new();
     for target in &set.targets {
-        described.insert(&target.id);
         if target.marks.is_hook() {
+            hooks.insert(&target.id, target.marks.wave);
             continue;
         }
-        let live = view.live(&target.id);
-        let same = live.is_some() && target.generate_name.is_none() && view.same(&target.id);
-        tally.row(
-            &target.id,
-            &target.version,
-            i64::from(target.marks.wave),
-            if same { "Synced" } else { "OutOfSync" },
-            false,
-        );
-        tally.out_of_sync |= !same;
-        if !target.marks.ignore_health {
-            tally.member(&target.id, live, view.observed);
-        }
-        shared(view.observed, &target.id, live, &mut tally.problems);
+        described.insert(&target.id);
+        described_object(view, target, &mut tally);
     }
     for (id, live) in view.others(&described) {
         let marks = live.marks();
-        if marks.is_hook() {
-            tally.hook(id, live);
-            continue;
-        }
         let own = live
             .tracking
             .as_ref()
             .is_some_and(|tracking| tracking.describes(id));
+        let version = live.version.as_ref();
+        if marks.is_hook() || hooks.contains_key(id) {
+            let wave = hooks.get(id).copied().unwrap_or(marks.wave);
+            tally.rows.push(ResourceStatus {
+                hook: true,
+                requires_pruning: own,
+                ..row(id, version, wave, "")
+            });
+            continue;
+        }
+        if view.observed.is_managed_namespace(id) {
+            tally.rows.push(row(id, version, 0, "Synced"));
+            continue;
+        }
         // A copy made by another controller is shown, and otherwise left alone.
         let status = match (known, own) {
             (false, _) => "Unknown",
             (true, true) => "OutOfSync",
             (true, false) => "",
         };
-        tally.row(
-            id,
-            &live.version,
-            i64::from(marks.wave),
-            status,
-            known && own,
-        );
+        tally.rows.push(ResourceStatus {
+            requires_pruning: known && own,
+            ..row(id, version, 0, status)
+        });
         tally.out_of_sync |= known && own && !marks.ignore_extraneous;
         if own && !marks.ignore_health {
             tally.member(id, Some(live), view.observed);
         }
     }
+    tally.out_of_sync |= view.namespace_differs;
     tally.finish(view, set, known)
+}
+
+/// An object that Git describes.
+fn described_object(view: &View<'_>, target: &Target, tally: &mut Tally) {
+    let observed = view.observed;
+    let live = view.live(&target.id);
+    let same = live.is_some() && target.generate_name.is_none() && view.same(&target.id);
+    let status = match same {
+        true => "Synced",
+        false if observed.refused.contains_key(&target.id) => "Unknown",
+        false => "OutOfSync",
+    };
+    tally
+        .rows
+        .push(row(&target.id, &target.version, target.marks.wave, status));
+    tally.out_of_sync |= !same;
+    if !target.marks.ignore_health {
+        tally.member(&target.id, live, observed);
+    }
+    shared(observed, &target.id, live, &mut tally.problems);
+}
+
+fn row(id: &ResourceId, version: &str, wave: i32, status: &str) -> ResourceStatus {
+    ResourceStatus {
+        group: id.kind.group.to_string(),
+        version: version.to_owned(),
+        kind: id.kind.kind.to_string(),
+        namespace: id.namespace.to_string(),
+        name: id.name.to_string(),
+        status: status.to_owned(),
+        sync_wave: i64::from(wave),
+        ..ResourceStatus::default()
+    }
 }
 
 /// Somebody else tracks an object that Git describes here.
@@ -157,8 +200,11 @@ fn shared(
         problems.push(Problem::remark(
             "SharedResourceWarning",
             format!(
-                "{id} is part of applications {} and {}",
-                observed.instance, tracking.instance
+                "{}/{} is part of applications {} and {}",
+                id.kind.kind,
+                id.name,
+                observed.key,
+                tracking.instance.replace('_', "/")
             ),
         ));
     }
@@ -173,27 +219,6 @@ struct Tally {
 }
 
 impl Tally {
-    fn row(&mut self, id: &ResourceId, version: &str, wave: i64, status: &str, pruning: bool) {
-        self.rows.push(ResourceStatus {
-            group: id.kind.group.to_string(),
-            version: version.to_owned(),
-            kind: id.kind.kind.to_string(),
-            namespace: id.namespace.to_string(),
-            name: id.name.to_string(),
-            status: status.to_owned(),
-            sync_wave: wave,
-            requires_pruning: pruning,
-            ..ResourceStatus::default()
-        });
-    }
-
-    fn hook(&mut self, id: &ResourceId, live: &Live) {
-        self.row(id, &live.version, i64::from(live.marks().wave), "", false);
-        if let Some(row) = self.rows.last_mut() {
-            row.hook = true;
-        }
-    }
-
     fn member(&mut self, id: &ResourceId, live: Option<&Arc<Live>>, observed: &Observed) {
         // An application that describes itself does not wait for itself.
         let itself = id.kind.is("argoproj.io", "Application")
@@ -239,16 +264,39 @@ impl Tally {
             (true, true) => "OutOfSync",
             (true, false) => "Synced",
         };
+        self.warn(set);
+        Comparison {
+            sync,
+            health,
+            rows: self.rows,
+            images: images(view),
+            problems: self.problems,
+        }
+    }
+
+    /// What a person should know of the targets themselves.
+    fn warn(&mut self, set: &TargetSet) {
+        let mut times: BTreeMap<&ResourceId, usize> = BTreeMap::new();
         for id in &set.repeated {
+            *times.entry(id).or_insert(1) += 1;
+        }
+        for (id, times) in times {
+            let (group, kind) = (&id.kind.group, &id.kind.kind);
             self.problems.push(Problem::remark(
                 "RepeatedResourceWarning",
-                format!("Resource {id} appeared more than once among application resources."),
+                format!(
+                    "Resource {group}/{kind}/{}/{} appeared {times} times among application resources.",
+                    id.namespace, id.name
+                ),
             ));
         }
         for id in &set.excluded {
             self.problems.push(Problem::remark(
                 "ExcludedResourceWarning",
-                format!("Resource {id} is of a kind that is never managed"),
+                format!(
+                    "Resource {}/{} {} is excluded in the settings",
+                    id.kind.group, id.kind.kind, id.name
+                ),
             ));
         }
         if !set.unsupported.is_empty() {
@@ -256,13 +304,6 @@ impl Tally {
                 "InvalidSpecError",
                 format!("not supported yet: {}", set.unsupported.join(", ")),
             ));
-        }
-        Comparison {
-            sync,
-            health,
-            rows: self.rows,
-            images: images(view),
-            problems: self.problems,
         }
     }
 }

@@ -7,18 +7,13 @@ use super::{
     compare::{Comparison, View, compare},
     refusal::{refuse, refuse_shared},
     retry,
+    state::{begin, describe, end, operation_mark, results, set_results},
     tasks::{Sync, tasks_of},
 };
 use crate::{
-    api::{
-        Operation, OperationState, Phase, ResourceResult, SyncOperation, SyncResult, SyncStrategy,
-        Time,
-    },
+    api::{Operation, OperationState, Phase, SyncOperation, SyncStrategy, Time},
     app::{Observed, Problem},
-    sync::{
-        SyncOptions,
-        plan::{Advance, RunStep, Step, Task, advance, terminate},
-    },
+    sync::plan::{RunStep, Step, Task, advance, deletion_message, terminate},
 };
 
 /// What a pass does.
@@ -123,46 +118,6 @@ fn course(observed: &Observed, now: Timestamp, decision: &mut Decision) -> Cours
     step(observed, state, true, now, decision)
 }
 
-/// A state at its start.
-fn begin(operation: Operation, now: Timestamp) -> OperationState {
-    OperationState {
-        operation,
-        phase: Phase::Running,
-        started_at: Some(Time::new(now)),
-        ..OperationState::default()
-    }
-}
-
-/// Ends an operation, or lets it wait for a retry.
-pub fn end(state: &mut OperationState, phase: Phase, message: &str, now: Timestamp) {
-    state.finished_at = Some(Time::new(now));
-    message.clone_into(&mut state.message);
-    state.phase = phase;
-    let retry = &state.operation.retry;
-    if !phase.unsuccessful() || !retry::allowed(retry, state.retry_count) {
-        return;
-    }
-    match retry::due(retry, now, state.retry_count) {
-        Ok(at) => {
-            state.phase = Phase::Running;
-            state.retry_count += 1;
-            state.message = format!(
-                "{message}. Retrying attempt #{} at {}.",
-                state.retry_count,
-                kitchen(at)
-            );
-        }
-        Err(error) => {
-            state.message = format!("{message}. The retry cannot be planned: {error}");
-        }
-    }
-}
-
-/// A time as upstream prints it in the message, for example `3:04PM`.
-fn kitchen(at: Timestamp) -> String {
-    at.strftime("%-I:%M%p").to_string()
-}
-
 fn resume(
     observed: &Observed,
     mut state: OperationState,
@@ -187,6 +142,7 @@ fn resume(
                 return Course::End(Box::new(state), false);
             }
         }
+        state.message = format!("Retrying operation. Attempt #{}", state.retry_count);
         state.finished_at = None;
         state.sync_result = None;
         if state.operation.retry.refresh == Some(true)
@@ -200,28 +156,33 @@ fn resume(
 }
 
 fn stop(observed: &Observed, mut state: OperationState, now: Timestamp) -> Course {
-    let ended = tasks_of(observed, &state).map(|sync| terminate(&sync.tasks, results(&state)));
-    let (message, actions) = match ended {
-        Ok(Advance {
-            results,
-            step: Step::Finish {
-                message, delete, ..
-            },
+    let mut effects = Vec::new();
+    let mut message = "Operation terminated".to_owned();
+    if let Ok(sync) = tasks_of(observed, &state) {
+        let ended = terminate(&sync.tasks, results(&state), &operation_mark(&state));
+        set_results(&mut state, ended.results);
+        let mut hooks = ended.release;
+        if let Step::Finish {
+            message: text,
+            delete,
             ..
-        }) => {
-            set_results(&mut state, results);
-            (message, delete)
+        } = ended.step
+        {
+            message = text;
+            hooks.retain(|hook| !delete.iter().any(|gone| gone.id == hook.id));
+            hooks.extend(delete);
         }
-        _ => ("Operation terminated".to_owned(), Vec::new()),
-    };
+        if !hooks.is_empty() {
+            effects.push(Action::Hooks(hooks));
+        }
+    }
+    if state.retry_count > 0 {
+        message = format!("{message} (retried {} times).", state.retry_count);
+    }
     // A terminated operation is not tried again.
     state.phase = Phase::Failed;
     state.message = message;
     state.finished_at = Some(Time::new(now));
-    let mut effects = Vec::new();
-    if !actions.is_empty() {
-        effects.push(Action::Hooks(actions));
-    }
     effects.push(Action::Conclude(Phase::Failed, false));
     Course::Act {
         state: Box::new(state),
@@ -229,23 +190,6 @@ fn stop(observed: &Observed, mut state: OperationState, now: Timestamp) -> Cours
         fresh: false,
         last: false,
     }
-}
-
-/// Results so far.
-pub fn results(state: &OperationState) -> &[ResourceResult] {
-    state
-        .sync_result
-        .as_ref()
-        .map(|result| result.resources.as_slice())
-        .unwrap_or_default()
-}
-
-/// Replaces the results.
-pub fn set_results(state: &mut OperationState, results: Vec<ResourceResult>) {
-    state
-        .sync_result
-        .get_or_insert_with(SyncResult::default)
-        .resources = results;
 }
 
 /// Takes the operation one step further.
@@ -320,6 +264,7 @@ fn step(
         Step::Replace(hooks) => {
             let note = "earlier hooks are deleted before they run again";
             decision.notes.push(note.to_owned());
+            state.message = deletion_message(&hooks);
             actions.push(Action::Hooks(hooks));
         }
         Step::Run(step) => {
@@ -331,7 +276,7 @@ fn step(
             }
             state.message.clone_from(&step.message);
             let first = results(&state).is_empty();
-            actions.extend(namespace_action(observed, &sync.options, first));
+            actions.extend(namespace_action(observed, &sync, first));
             last = step.last;
             actions.push(Action::Run(Box::new(run(step, &request, sync, mark))));
         }
@@ -385,7 +330,7 @@ fn is_forced(request: &SyncOperation) -> bool {
     request
         .sync_strategy
         .is_some_and(|SyncStrategy { apply, hook }| {
-            hook.or(apply).is_some_and(|strategy| strategy.force)
+            apply.or(hook).is_some_and(|strategy| strategy.force)
         })
 }
 
@@ -395,43 +340,17 @@ fn is_one_stage(tasks: &[Task]) -> bool {
         .all(|pair| pair[0].stage() == pair[1].stage())
 }
 
-/// Marks the hooks of one try of one operation.
-pub fn operation_mark(state: &OperationState) -> String {
-    let started = state.started_at.map(Time::seconds).unwrap_or_default();
-    format!("{started}-{}", state.retry_count)
-}
-
-/// Notes commit and source in the result, once.
-fn describe(
-    state: &mut OperationState,
-    observed: &Observed,
-    request: &SyncOperation,
-    commit: &str,
-) {
-    let managed = observed
-        .spec
-        .sync_policy
-        .as_ref()
-        .and_then(|policy| policy.managed_namespace_metadata.clone());
-    let result = state.sync_result.get_or_insert_with(SyncResult::default);
-    commit.clone_into(&mut result.revision);
-    result.source = request
-        .source
-        .clone()
-        .or_else(|| observed.spec.source.clone());
-    result.managed_namespace_metadata = managed;
-}
-
-fn namespace_action(observed: &Observed, options: &SyncOptions, first: bool) -> Option<Action> {
+fn namespace_action(observed: &Observed, sync: &Sync, first: bool) -> Option<Action> {
     let name = observed.spec.destination.namespace.clone();
-    if name.is_empty() || !options.has("CreateNamespace=true") {
+    // A namespace that Git describes is applied as Git describes it.
+    let described = sync
+        .tasks
+        .iter()
+        .any(|task| task.id.kind.is("", "Namespace") && *task.id.name == *name);
+    if name.is_empty() || described || !sync.options.has("CreateNamespace=true") {
         return None;
     }
-    let metadata = observed
-        .spec
-        .sync_policy
-        .as_ref()
-        .and_then(|policy| policy.managed_namespace_metadata.clone());
+    let metadata = observed.managed_namespace_metadata().cloned();
     (observed.create_namespace || (first && metadata.is_some()))
         .then_some(Action::EnsureNamespace { name, metadata })
 }

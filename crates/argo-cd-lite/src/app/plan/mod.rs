@@ -6,6 +6,7 @@ pub mod decide;
 pub mod deletion;
 mod refusal;
 pub mod retry;
+pub mod state;
 mod tasks;
 
 use std::fmt;

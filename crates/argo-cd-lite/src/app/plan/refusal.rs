@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    decide::{Course, end, results, set_results},
+    decide::Course,
+    state::{end, results, set_results},
     tasks::Sync,
 };
 use crate::{

@@ -33,15 +33,17 @@ pub(super) fn tasks_of(
     let source = observed.sync_source.as_ref().unwrap_or(&observed.source);
     let (commit, set): (&str, &Arc<TargetSet>) = match source {
         SourceState::Ready { commit, set } => (commit, set),
-        SourceState::Failed { message, grace, .. } => return Err((message.clone(), *grace)),
+        SourceState::Failed { message, grace, .. } => {
+            return Err((format!("ComparisonError: {message}"), *grace));
+        }
         SourceState::NotAsked => {
-            let reasons: Vec<&str> = observed
+            let reasons: Vec<String> = observed
                 .problems
                 .iter()
                 .filter(|problem| problem.blocks)
-                .map(|problem| problem.message.as_str())
+                .map(|problem| format!("{}: {}", problem.type_, problem.message))
                 .collect();
-            return Err((reasons.join("; "), false));
+            return Err((reasons.join(";"), false));
         }
     };
     let options = observed.sync_options();

@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 
 use super::conditions::conditions;
 use crate::{
-    api::{ANNOTATION_REFRESH, Application, HealthStatus},
+    api::{ANNOTATION_REFRESH, Application, HealthStatus, Time},
     app::{ObserveError, Problem},
+    cluster::LiveError,
+    diff::DiffError,
 };
 
 /// The report of a pass that could not read what it needs.
@@ -22,7 +24,13 @@ pub(in crate::app) fn reject(
     let problem = match error {
         ObserveError::Spec(error) => Problem::invalid_spec(error.to_string()),
         // The API server was away for a moment: the next pass will tell.
-        ObserveError::Api(error) if error.code().is_none() => return Report::default(),
+        ObserveError::Api(error)
+        | ObserveError::Diff(DiffError::Api(error))
+        | ObserveError::Live(LiveError::Read(error))
+            if error.code().is_none() =>
+        {
+            return Report::default();
+        }
         other => Problem::comparison(describe(other)),
     };
     let mut report = Report::default();
@@ -35,10 +43,15 @@ pub(in crate::app) fn reject(
         let mut sync = old.sync.clone().unwrap_or_default();
         "Unknown".clone_into(&mut sync.status);
         new.sync = Some(sync);
-        if new.health.is_none() {
+        if new
+            .health
+            .as_ref()
+            .is_none_or(|health| health.status != "Unknown")
+        {
             new.health = Some(HealthStatus {
                 status: "Unknown".to_owned(),
-                ..HealthStatus::default()
+                message: String::new(),
+                last_transition_time: Some(Time::new(now)),
             });
         }
     }
@@ -52,14 +65,15 @@ pub(in crate::app) fn reject(
         // Whoever asked waits for this to go.
         report.patches.push(RootPatch {
             target: Target::Main,
-            body: json!({ "metadata": { "annotations": { ANNOTATION_REFRESH: Value::Null } } }),
+            body: json!({ "metadata": super::refresh_is_done() }),
             guarded: false,
         });
     }
     report
 }
 
-fn describe(error: &ObserveError) -> String {
+/// An error with its causes, each said once.
+pub(in crate::app) fn describe(error: &ObserveError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {

@@ -151,10 +151,9 @@ fn a_failed_revision_is_not_tried_again_and_says_so() {
     }
     let decision = decide(&failed, now());
     assert_eq!(decision.course, Course::Idle);
-    assert!(
-        decision.problems[0].message.ends_with("boom"),
-        "{:?}",
-        decision.problems
+    assert_eq!(
+        decision.problems[0].message,
+        format!("Failed last sync attempt to [{COMMIT}]: boom")
     );
     failed.source = SourceState::Ready {
         commit: "2".repeat(40),
@@ -218,6 +217,7 @@ fn retries_wait_and_then_start_anew() {
     let Course::Begin(state) = decide(&due, now()).course else {
         panic!("not due")
     };
+    assert_eq!(state.message, "Retrying operation. Attempt #2");
     assert_eq!(
         (state.finished_at, state.sync_result, state.retry_count),
         (None, None, 2)
@@ -286,6 +286,66 @@ fn objects_of_another_application_are_not_taken_when_that_is_refused() {
         state.message.starts_with("Shared resource found"),
         "{}",
         state.message
+    );
+}
+
+#[test]
+fn a_namespace_whose_labels_the_application_keeps_is_never_pruned() {
+    let policy = json!({
+        "automated": {"prune": true, "allowEmpty": true},
+        "syncOptions": ["CreateNamespace=true"],
+        "managedNamespaceMetadata": {"labels": {"team": "a"}},
+    });
+    let mut observed = observed(policy, &["a"], &["a"]);
+    let namespace = ResourceId::new("", "Namespace", "", "ns");
+    let mut found = Live::clone(&live("ns"));
+    found.tracking = crate::cluster::Tracking::parse("app:/Namespace:ns/ns").map(Box::new);
+    observed.live.insert(namespace, Arc::new(found));
+    assert!(actions(&observed).is_empty(), "{:?}", actions(&observed));
+    let rows = decide(&observed, now()).comparison.rows;
+    assert!(rows.iter().all(|row| !row.requires_pruning), "{rows:?}");
+}
+
+#[test]
+fn other_labels_for_the_namespace_put_the_application_out_of_sync() {
+    let with = |metadata: Value| json!({"syncOptions": ["CreateNamespace=true"], "managedNamespaceMetadata": metadata});
+    let state = |metadata: Value| {
+        json!({"operationState": {
+            "phase": "Succeeded", "operation": {"sync": {}},
+            "syncResult": {"revision": COMMIT, "managedNamespaceMetadata": metadata},
+        }})
+    };
+    let sync = |wanted: Value, last: Value| {
+        let observed = with_status(observed(with(wanted), &["a"], &["a"]), &state(last));
+        decide(&observed, now()).comparison.sync
+    };
+    let (a, b) = (
+        json!({"labels": {"team": "a"}}),
+        json!({"labels": {"team": "b"}}),
+    );
+    assert_eq!(sync(a.clone(), a.clone()), "Synced");
+    assert_eq!(sync(b, a), "OutOfSync");
+}
+
+#[test]
+fn hooks_in_the_cluster_are_listed_and_have_no_sync_status() {
+    let mut observed = observed(json!({}), &["a"], &["a"]);
+    let hook = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "h", "annotations": {
+        "argocd.argoproj.io/hook": "PreSync", "argocd.argoproj.io/sync-wave": "3",
+    }}});
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    observed.source = SourceState::Ready {
+        commit: COMMIT.into(),
+        set: manifests(vec![map, hook]),
+    };
+    observed.live.insert(id("h"), live("h"));
+    let comparison = decide(&observed, now()).comparison;
+    assert_eq!(comparison.sync, "Synced");
+    let row = comparison.rows.iter().find(|row| row.name == "h");
+    let row = row.expect("a row of the hook");
+    assert!(
+        row.hook && row.status.is_empty() && row.sync_wave == 3,
+        "{row:?}"
     );
 }
 

@@ -46,11 +46,7 @@ pub(super) fn manifests(manifests: Vec<Value>) -> Arc<TargetSet> {
         instance: "app".into(),
         namespace: "ns".into(),
     };
-    let objects = manifests
-        .into_iter()
-        .map(|object| ("f".to_owned(), object))
-        .collect();
-    Arc::new(build(objects, &placement, |_, _| Scope::Namespaced))
+    Arc::new(build(manifests, &placement, |_, _| Scope::Namespaced))
 }
 
 pub(super) fn id(name: &str) -> ResourceId {
@@ -83,7 +79,7 @@ pub(super) fn observed(policy: Value, git: &[&str], found: &[&str]) -> Observed 
         control_plane: "argocd".into(),
         spec,
         status: ApplicationStatus::default(),
-        old_status: Value::Null,
+        old_status: None,
         operation: None,
         deleting: false,
         finalizers: Vec::new(),
@@ -115,7 +111,7 @@ pub(super) fn observed(policy: Value, git: &[&str], found: &[&str]) -> Observed 
 /// The same application after its status was written.
 pub(super) fn with_status(mut observed: Observed, status: &Value) -> Observed {
     observed.status = serde_json::from_value(status.clone()).expect("a status");
-    observed.old_status = status.clone();
+    observed.old_status = serde_json::value::to_raw_value(status).ok();
     observed
 }
 

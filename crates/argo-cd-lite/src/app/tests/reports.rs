@@ -40,7 +40,7 @@ fn carry_out(observed: &Observed) -> Vec<Applied> {
 
 fn patch(observed: &Observed) -> (Value, Vec<String>, bool) {
     let applied = carry_out(observed);
-    let report = report(observed, &applied.iter().collect::<Vec<_>>(), true, now());
+    let report = report(observed, &applied.iter().collect::<Vec<_>>(), None, now());
     let events = report
         .events
         .iter()
@@ -82,10 +82,15 @@ fn a_refresh_is_answered_even_when_nothing_changed() {
     let (body, _, _) = patch(&observed);
     let mut asked = with_status(observed, &body["status"]);
     asked.refresh = Some(Refresh::Normal);
+    let report = report(&asked, &[], None, now());
+    assert!(
+        report.patches[0].guarded,
+        "a newer request must not be lost"
+    );
     let (body, _, _) = patch(&asked);
     assert_eq!(
         body["metadata"]["annotations"],
-        json!({"argocd.argoproj.io/refresh": null})
+        json!({"argocd.argoproj.io/refresh": null, "argocd.argoproj.io/refresh-timestamp": null})
     );
     assert_eq!(
         body["status"],
@@ -122,7 +127,7 @@ fn history_is_kept_to_its_limit_and_partial_syncs_are_none() {
         initiated_by: crate::api::InitiatedBy::default(),
         other: BTreeMap::default(),
     }];
-    asked.old_status = serde_json::to_value(&asked.status).expect("a status");
+    asked.old_status = serde_json::value::to_raw_value(&asked.status).ok();
     asked.operation = operation(json!({"sync": {}}));
     let (body, ..) = patch(&asked);
     let history = body["status"]["history"]
@@ -153,8 +158,93 @@ fn a_condition_keeps_its_time_while_it_says_the_same() {
     );
     let again = with_status(broken, &body["status"]);
     let later = now() + jiff::SignedDuration::from_secs(60);
-    let report = report(&again, &[], true, later);
+    let report = report(&again, &[], None, later);
     assert!(report.patches.is_empty(), "{:?}", report.patches);
+}
+
+#[test]
+fn an_invalid_spec_makes_everything_unknown_and_forgets_nothing() {
+    let observed = observed(json!({}), &["a"], &["a"]);
+    let (body, ..) = patch(&observed);
+    let mut invalid = with_status(observed, &body["status"]);
+    invalid.source = SourceState::NotAsked;
+    invalid.problems = vec![Problem::invalid_spec("spec.source is required")];
+    let (body, ..) = patch(&invalid);
+    let status = &body["status"];
+    assert_eq!(
+        (&status["sync"], status["health"]["status"].as_str()),
+        (&json!({"status": "Unknown"}), Some("Unknown"))
+    );
+    assert_eq!(status.get("resources"), None, "the rows stay");
+}
+
+#[test]
+fn an_effect_that_fails_is_told() {
+    let failure = Some("patch ConfigMap ns/a: refused");
+    let asked = observed(json!({"automated": {}}), &["a"], &[]);
+    let told = |report: &reconcile_core::reconcile::Report| {
+        let condition = &report.patches[0].body["status"]["conditions"][0];
+        format!("{}: {}", condition["type"], condition["message"])
+    };
+    assert_eq!(
+        told(&report(&asked, &[], failure, now())),
+        "\"SyncError\": \"patch ConfigMap ns/a: refused\""
+    );
+    let mut going = observed(json!({}), &[], &["a"]);
+    going.deleting = true;
+    going.finalizers = vec![crate::api::RESOURCES_FINALIZER.into()];
+    assert_eq!(
+        told(&report(&going, &[], failure, now())),
+        "\"DeletionError\": \"patch ConfigMap ns/a: refused\""
+    );
+}
+
+#[test]
+fn a_namespace_that_cannot_be_made_fails_the_operation() {
+    let mut asked = observed(
+        json!({"syncOptions": ["CreateNamespace=true"]}),
+        &["a"],
+        &[],
+    );
+    asked.operation = operation(json!({"sync": {}}));
+    asked.create_namespace = true;
+    let row = crate::api::ResourceResult {
+        kind: "Namespace".into(),
+        hook_phase: Some(Phase::Failed),
+        message: "forbidden".into(),
+        ..Default::default()
+    };
+    let mut applied = vec![Applied::Namespace(Box::new(row))];
+    applied.extend(carry_out(&asked).into_iter().skip(1));
+    let report = report(&asked, &applied.iter().collect::<Vec<_>>(), None, now());
+    let state = &report.patches[0].body["status"]["operationState"];
+    assert_eq!(
+        (state["phase"].as_str(), state["message"].as_str()),
+        (
+            Some("Failed"),
+            Some("the namespace failed to apply, reason: forbidden")
+        )
+    );
+}
+
+#[test]
+fn the_end_of_the_last_retry_says_how_many_there_were() {
+    let mut asked = observed(json!({}), &["a"], &[]);
+    asked.status = serde_json::from_value(json!({"operationState": {
+        "phase": "Running", "startedAt": "2025-12-31T23:00:00Z", "retryCount": 2,
+        "operation": {"sync": {"revision": COMMIT}, "retry": {"limit": 2}},
+    }}))
+    .expect("a status");
+    asked.refused.insert(id("a"), "not permitted".into());
+    let (body, ..) = patch(&asked);
+    let state = &body["status"]["operationState"];
+    assert_eq!(state["phase"], "Failed");
+    assert!(
+        state["message"]
+            .as_str()
+            .is_some_and(|text| text.ends_with("not permitted (retried 2 times).")),
+        "{state}"
+    );
 }
 
 #[test]
@@ -201,7 +291,7 @@ fn a_failed_apply_fails_the_operation_and_plans_a_retry() {
         tasks.outcomes[0].after = After::Unknown;
         tasks.outcomes[0].same = false;
     }
-    let report = report(&asked, &applied.iter().collect::<Vec<_>>(), true, now());
+    let report = report(&asked, &applied.iter().collect::<Vec<_>>(), None, now());
     let state = &report.patches[0].body["status"]["operationState"];
     assert_eq!(state["phase"], "Running");
     assert_eq!(state["retryCount"], 1);
@@ -215,6 +305,6 @@ fn a_failed_apply_fails_the_operation_and_plans_a_retry() {
 #[test]
 fn an_interrupted_pass_notes_nothing() {
     let observed = observed(json!({"automated": {}}), &["a"], &[]);
-    let report = report(&observed, &[], false, now());
+    let report = report(&observed, &[], Some("patch ConfigMap ns/a: refused"), now());
     assert_eq!(report.patches[0].body["status"].get("operationState"), None);
 }

@@ -36,7 +36,7 @@ pub fn build(input: &BuildInput<'_>) -> Vec<Task> {
     let apply_only = input
         .sync
         .sync_strategy
-        .is_some_and(|strategy| strategy.apply.is_some() && strategy.hook.is_none());
+        .is_some_and(|strategy| strategy.apply.is_some());
     let mut tasks = Vec::new();
     for (index, target) in input.targets.targets.iter().enumerate() {
         match &target.marks.hook {
@@ -46,7 +46,9 @@ pub fn build(input: &BuildInput<'_>) -> Vec<Task> {
                     tasks.push(hook_task(input, index, target, *phase));
                 }
             }
-            None if is_asked_for(input, &target.id) => tasks.push(plain_task(input, index, target)),
+            None if is_asked_for(input, &target.id) && !is_left_alone(input, &target.id) => {
+                tasks.push(plain_task(input, index, target));
+            }
             None => {}
         }
     }
@@ -109,22 +111,22 @@ pub fn hook_name(prefix: &str, revision: &str, phase: SyncPhase, started: Time) 
 }
 
 fn plain_task(input: &BuildInput<'_>, index: usize, target: &Target) -> Task {
-    let live = (input.live)(&target.id);
-    let only_different = input.options.has("ApplyOutOfSyncOnly=true");
-    let keep = only_different && live.is_some() && (input.in_sync)(&target.id);
     Task {
         id: target.id.clone(),
         version: target.version.clone(),
-        kind: if keep {
-            TaskKind::Keep(index)
-        } else {
-            TaskKind::Apply(index)
-        },
+        kind: TaskKind::Apply(index),
         phase: SyncPhase::Sync,
         wave: target.marks.wave,
         marks: target.marks.clone(),
-        live,
+        live: (input.live)(&target.id),
     }
+}
+
+/// True when only what differs was asked for, and this object does not.
+fn is_left_alone(input: &BuildInput<'_>, id: &ResourceId) -> bool {
+    input.options.has("ApplyOutOfSyncOnly=true")
+        && (input.in_sync)(id)
+        && (input.live)(id).is_some()
 }
 
 fn prune_task(input: &BuildInput<'_>, id: &ResourceId, live: &Arc<Live>) -> Task {

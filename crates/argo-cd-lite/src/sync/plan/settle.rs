@@ -1,39 +1,38 @@
 //! Has a task that was carried out reached its goal?
 
 use super::{Task, phase_of};
-use crate::api::{Phase, ResourceResult};
+use crate::{
+    api::{Phase, ResourceResult},
+    health::{Code, Health},
+};
 
 /// Updates the row of a running task from the live object.
 pub(super) fn settle(task: &Task, row: &mut ResourceResult) {
-    if task.is_delete() {
-        // A prune is done when the object is gone.
-        if task.live.is_none() {
-            row.hook_phase = Some(Phase::Succeeded);
-        }
-        return;
-    }
     let Some(live) = &task.live else {
         row.hook_phase = Some(Phase::Error);
-        row.message = format!("{} is missing, it might have been deleted", task.id);
+        "SyncFailed".clone_into(&mut row.status);
+        let (group, kind) = (&task.id.kind.group, &task.id.kind.kind);
+        row.message = format!(
+            "Resource {group}/{kind}/{} is missing, it might have been deleted",
+            task.id.name
+        );
         return;
     };
-    let phase = phase_of(live.health.as_ref().map(|health| health.code));
-    let text = live
-        .health
-        .as_ref()
-        .map(crate::health::Health::text)
-        .unwrap_or_default();
-    if task.is_hook() {
-        row.hook_phase = Some(phase);
-        if !text.is_empty() {
-            text.clone_into(&mut row.message);
-        }
+    let code = live.health.as_ref().map(|health| health.code);
+    let text = live.health.as_ref().map(Health::text).unwrap_or_default();
+    // A hook whose result cannot be told must not be waited for.
+    let phase = if task.is_hook() && code == Some(Code::Unknown) {
+        Phase::Failed
+    } else {
+        phase_of(code)
+    };
+    if !task.is_hook() && !phase.completed() {
         return;
     }
-    if phase.completed() {
-        row.hook_phase = Some(phase);
-        if phase == Phase::Failed && !text.is_empty() {
-            text.clone_into(&mut row.message);
-        }
+    row.hook_phase = Some(phase);
+    if code.is_none() && task.is_hook() {
+        row.message = format!("{} created", task.id.name);
+    } else if !text.is_empty() {
+        text.clone_into(&mut row.message);
     }
 }

@@ -15,8 +15,6 @@ pub enum TaskKind {
     Apply(usize),
     /// Apply the target with this index as a hook.
     Hook(usize),
-    /// Leave the object as it is: it is in sync and only objects that are not were asked for.
-    Keep(usize),
     /// Delete the object.
     Prune,
     /// The object should go, but pruning is off for it; say so.
@@ -61,7 +59,7 @@ impl Task {
     /// Index of the target.
     pub fn target(&self) -> Option<usize> {
         match self.kind {
-            TaskKind::Apply(index) | TaskKind::Hook(index) | TaskKind::Keep(index) => Some(index),
+            TaskKind::Apply(index) | TaskKind::Hook(index) => Some(index),
             TaskKind::Prune | TaskKind::SkipPrune(_) => None,
         }
     }
@@ -121,7 +119,6 @@ impl fmt::Display for Task {
         let verb = match self.kind {
             TaskKind::Apply(_) => "apply",
             TaskKind::Hook(_) => "run hook",
-            TaskKind::Keep(_) => "keep",
             TaskKind::Prune => "prune",
             TaskKind::SkipPrune(_) => "do not prune",
         };

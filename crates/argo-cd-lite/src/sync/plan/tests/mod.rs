@@ -13,7 +13,7 @@ use crate::{
     cluster::{Live, Tracking},
     health::Health,
     render::{Placement, Scope, TargetSet, build as build_targets},
-    sync::{Marks, SyncOptions},
+    sync::{Marks, SyncOptions, SyncPhase},
 };
 
 /// Mark of the operation in these tests.
@@ -33,8 +33,7 @@ pub(super) fn targets(objects: &[Object<'_>]) -> TargetSet {
                 .iter()
                 .map(|(key, value)| (format!("argocd.argoproj.io/{key}"), *value))
                 .collect();
-            let manifest = json!({"apiVersion": api, "kind": kind, "metadata": {key: name, "annotations": annotations}});
-            ("f".to_owned(), manifest)
+            json!({"apiVersion": api, "kind": kind, "metadata": {key: name, "annotations": annotations}})
         })
         .collect();
     let placement = Placement {

@@ -169,6 +169,136 @@ fn one_wave_without_hooks_ends_with_its_apply_whatever_its_health() {
 }
 
 #[test]
+fn the_last_wave_ends_the_sync_once_it_is_applied() {
+    let set = targets(&[
+        ("ConfigMap", "first", &[("sync-wave", "-1")]),
+        ("Deployment", "stuck", &[]),
+        (
+            "Job",
+            "pre",
+            &[("hook", "PreSync"), ("hook-delete-policy", "HookSucceeded")],
+        ),
+        ("Job", "alarm", &[("hook", "SyncFail")]),
+    ]);
+    for code in [Code::Progressing, Code::Degraded] {
+        let (log, phase, message) = run(&set, |task| {
+            (&*task.id.name == "stuck" || task.is_hook()).then_some(if task.is_hook() {
+                Code::Healthy
+            } else {
+                code
+            })
+        });
+        assert_eq!(log, ["pre", "first", "stuck", "delete batch/Job ns/pre"]);
+        assert_eq!(
+            (phase, message.as_str()),
+            (Phase::Succeeded, "successfully synced (no more tasks)")
+        );
+    }
+}
+
+#[test]
+fn objects_beside_a_hook_of_the_only_stage_are_not_waited_for() {
+    let set = targets(&[
+        ("Deployment", "slow", &[]),
+        ("Job", "beside", &[("hook", "Sync")]),
+    ]);
+    let (log, phase, _) = run(&set, |task| {
+        Some(if task.is_hook() {
+            Code::Healthy
+        } else {
+            Code::Progressing
+        })
+    });
+    assert_eq!((log.len(), phase), (2, Phase::Succeeded));
+}
+
+#[test]
+fn a_hook_whose_result_cannot_be_told_fails_the_sync() {
+    let set = targets(&[("Job", "pre", &[("hook", "PreSync")])]);
+    let (_, phase, _) = run(&set, |_| Some(Code::Unknown));
+    assert_eq!(phase, Phase::Failed);
+}
+
+#[test]
+fn the_next_wave_waits_for_pruned_objects_to_go() {
+    let set = targets(&[("ConfigMap", "new", &[("sync-wave", "1")])]);
+    let mut found = extras(&[("old", 0)], "");
+    let planned = tasks(&set, &found, &sync(), &[]);
+    let mut row = planned[0].new_row();
+    row.status = "Pruned".into();
+    row.hook_phase = Some(Phase::Succeeded);
+    for live in found.values_mut() {
+        let mut going = Live::clone(live);
+        going.deleting = true;
+        *live = Arc::new(going);
+    }
+    let waiting = tasks(&set, &found, &sync(), &[]);
+    assert_eq!(
+        advance(&waiting, std::slice::from_ref(&row), OPERATION).step,
+        Step::Wait("waiting for deletion of /ConfigMap/old".into())
+    );
+    let gone = tasks(&set, &LiveMap::new(), &sync(), &[]);
+    assert!(matches!(
+        advance(&gone, &[row], OPERATION).step,
+        Step::Run(_)
+    ));
+}
+
+#[test]
+fn what_is_waited_for_is_named_hooks_first() {
+    let set = targets(&[
+        ("Deployment", "a", &[]),
+        ("Job", "hook", &[("hook", "Sync")]),
+        ("ConfigMap", "later", &[("sync-wave", "1")]),
+    ]);
+    let found: LiveMap = set
+        .targets
+        .iter()
+        .map(|target| {
+            let operation = target.marks.is_hook().then_some(OPERATION);
+            let marks = target.marks.clone();
+            (
+                target.id.clone(),
+                live(&target.id, Some(Code::Progressing), operation, marks),
+            )
+        })
+        .collect();
+    let tasks = tasks(&set, &found, &sync(), &[]);
+    let rows: Vec<ResourceResult> = tasks[..2].iter().map(Task::new_row).collect();
+    assert_eq!(
+        advance(&tasks, &rows, OPERATION).step,
+        Step::Wait("waiting for completion of hook batch/Job/hook and 1 more resources".into())
+    );
+}
+
+#[test]
+fn only_what_differs_is_applied_when_that_is_asked_for() {
+    let set = targets(&[("ConfigMap", "same", &[]), ("ConfigMap", "other", &[])]);
+    let found: LiveMap = set
+        .targets
+        .iter()
+        .map(|target| {
+            (
+                target.id.clone(),
+                live(&target.id, None, None, Marks::default()),
+            )
+        })
+        .collect();
+    let options = SyncOptions::from_list(["ApplyOutOfSyncOnly=true"]);
+    let tasks = build(&BuildInput {
+        targets: &set,
+        live: &|id| found.get(id).cloned(),
+        extras: &[],
+        sync: &sync(),
+        options: &options,
+        revision: "0123456789",
+        started: Time::new(jiff::Timestamp::UNIX_EPOCH),
+        in_sync: &|id| &*id.name == "same",
+    });
+    assert_eq!(order(&tasks), ["apply ConfigMap ns/other (Sync wave 0)"]);
+}
+
+#[test]
 fn a_degraded_object_fails_a_sync_of_several_waves() {
     let set = targets(&[
         ("Deployment", "a", &[]),
@@ -277,7 +407,7 @@ fn termination_deletes_running_hooks() {
         ),
     )]);
     let tasks = tasks(&set, &found, &sync(), &[]);
-    let ended = terminate(&tasks, &[tasks[0].new_row()]);
+    let ended = terminate(&tasks, &[tasks[0].new_row()], OPERATION);
     let Step::Finish {
         phase,
         message,
@@ -289,6 +419,46 @@ fn termination_deletes_running_hooks() {
     assert_eq!(
         (phase, message.as_str(), delete.len()),
         (Phase::Failed, "Operation terminated", 1)
+    );
+}
+
+#[test]
+fn termination_knows_hooks_that_were_not_written_down_and_those_that_have_ended() {
+    let set = targets(&[
+        ("Job", "done", &[("hook", "PreSync")]),
+        ("Job", "runs", &[("hook", "PreSync")]),
+    ]);
+    let found: LiveMap = set
+        .targets
+        .iter()
+        .map(|target| {
+            let code = if &*target.id.name == "done" {
+                Code::Healthy
+            } else {
+                Code::Progressing
+            };
+            let object = live(
+                &target.id,
+                Some(code),
+                Some(OPERATION),
+                target.marks.clone(),
+            );
+            (target.id.clone(), object)
+        })
+        .collect();
+    let tasks = tasks(&set, &found, &sync(), &[]);
+    let ended = terminate(&tasks, &[], OPERATION);
+    let phases: Vec<_> = ended.results.iter().map(|row| row.hook_phase).collect();
+    assert_eq!(phases, [Some(Phase::Succeeded), Some(Phase::Failed)]);
+    let Step::Finish { delete, .. } = ended.step else {
+        panic!("no end")
+    };
+    let names = |hooks: &[HookObject]| -> Vec<String> {
+        hooks.iter().map(|hook| hook.id.name.to_string()).collect()
+    };
+    assert_eq!(
+        (names(&ended.release), names(&delete)),
+        (vec!["done".to_owned()], vec!["runs".to_owned()])
     );
 }
 

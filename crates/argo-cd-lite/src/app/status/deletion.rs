@@ -1,0 +1,74 @@
+//! What an Application is told that is being deleted.
+
+use jiff::Timestamp;
+use reconcile_core::reconcile::{EventNote, Report, RootPatch, Target};
+use serde_json::json;
+
+use super::conditions::conditions;
+use crate::app::{
+    Observed, Problem,
+    apply::Applied,
+    plan::deletion::{Remains, is_resources_finalizer, remains},
+};
+
+/// Condition that says why the objects do not go.
+const FAILED: &str = "DeletionError";
+
+/// The report of a pass over an application that is being deleted: its finalizer goes when nothing is left.
+pub(super) fn report(
+    observed: &Observed,
+    applied: &[&Applied],
+    failure: Option<&str>,
+    now: Timestamp,
+) -> Report {
+    let mut report = Report::default();
+    if let Some(failure) = failure {
+        tell(observed, failure, now, &mut report);
+    }
+    match remains(observed) {
+        Remains::Nothing => {
+            let left: Vec<&String> = observed
+                .finalizers
+                .iter()
+                .filter(|name| !is_resources_finalizer(name))
+                .collect();
+            report.patches.push(RootPatch {
+                target: Target::Main,
+                body: json!({ "metadata": { "finalizers": left } }),
+                guarded: true,
+            });
+            report.event(EventNote::normal(
+                "ResourceDeleted",
+                "the objects of the application are gone",
+            ));
+        }
+        Remains::Wave(left) => {
+            // Objects without finalizers are gone at once; then the next wave need not wait for news.
+            let gone = applied
+                .iter()
+                .filter_map(|applied| match applied {
+                    Applied::Objects(objects) => Some(objects),
+                    _ => None,
+                })
+                .flatten()
+                .filter(|(_, live)| live.is_none())
+                .count();
+            report.again = failure.is_none() && gone >= left.len();
+        }
+        Remains::NotOurs => {}
+    }
+    report
+}
+
+/// Notes the failure beside the other conditions.
+fn tell(observed: &Observed, failure: &str, now: Timestamp, report: &mut Report) {
+    let old = &observed.status.conditions;
+    let problem = Problem::remark(FAILED, failure);
+    let mut new = conditions(old, &[problem], now);
+    new.extend(old.iter().filter(|known| known.type_ != FAILED).cloned());
+    report.status_at(
+        Target::Main,
+        &json!({ "conditions": old }),
+        &json!({ "conditions": new }),
+    );
+}

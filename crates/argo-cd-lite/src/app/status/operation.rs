@@ -1,0 +1,241 @@
+//! The operation in the status: its start, what its effects brought, its end.
+
+use reconcile_core::reconcile::EventNote;
+use serde_json::Value;
+
+use super::Writer;
+use crate::{
+    api::{HistoryEntry, OperationState, Phase, Time},
+    app::{
+        apply::{After, Applied, Tasks},
+        plan::{
+            Action,
+            compare::{Comparison, View, compare},
+            decide::{Course, Decision},
+            state::{end, results, set_results},
+        },
+    },
+    sync::plan::join_reasons,
+};
+
+impl Writer<'_> {
+    /// Takes the operation's course into the status; gives the comparison after the effects.
+    pub(super) fn operation(
+        &mut self,
+        decision: &Decision,
+        applied: &[&Applied],
+        complete: bool,
+    ) -> Option<Comparison> {
+        let (state, again) = match &decision.course {
+            Course::Idle => return None,
+            Course::Begin(state) => {
+                // A retry is no new start.
+                if state.retry_count == 0 {
+                    self.started(state);
+                }
+                // The request stays until the end, so that clients can see and end the operation.
+                if self.observed.operation.is_none() {
+                    self.operation = serde_json::to_value(&state.operation).ok();
+                }
+                ((**state).clone(), true)
+            }
+            Course::Hold(state) => ((**state).clone(), false),
+            Course::End(state, fresh) => {
+                if *fresh {
+                    self.started(state);
+                }
+                ((**state).clone(), false)
+            }
+            Course::Act {
+                state,
+                actions,
+                fresh,
+                last,
+            } => {
+                if !complete {
+                    // Tried again from the state of before; everything is safe to repeat.
+                    return None;
+                }
+                if *fresh {
+                    self.started(state);
+                }
+                let mut state = (**state).clone();
+                let concluded = actions
+                    .iter()
+                    .any(|action| matches!(action, Action::Conclude(..)));
+                let again = self.effects(&mut state, applied, *last) && !concluded;
+                (state, again)
+            }
+        };
+        // While a retry is due, the next pass plans when to wake.
+        let retries = !state.phase.completed() && state.finished_at.is_some();
+        self.report.again |= again || retries;
+        let ended = state.phase.completed();
+        if ended {
+            self.ended(&state);
+        }
+        let mut view = View::new(self.observed);
+        view.synced(state.sync_result.as_ref());
+        self.status.operation_state = Some(state);
+        for applied in applied {
+            match applied {
+                Applied::Tasks(tasks) if !tasks.dry_run => {
+                    for outcome in &tasks.outcomes {
+                        let same = outcome.same && self.observed.sync_source.is_none();
+                        match &outcome.after {
+                            After::Unknown => {}
+                            After::Gone => view.apply(&outcome.id, None, false),
+                            After::Is(live) => view.apply(&outcome.id, Some(live.clone()), same),
+                        }
+                    }
+                }
+                Applied::Objects(objects) => {
+                    for (id, live) in objects {
+                        view.apply(id, live.clone(), false);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let comparison = compare(&view);
+        // The commit may have moved on during the operation.
+        self.report.again |=
+            ended && comparison.sync == "OutOfSync" && self.observed.spec.automated().is_some();
+        Some(comparison)
+    }
+
+    /// Adds what the effects brought to the operation's result. True when another pass should follow at
+    /// once.
+    fn effects(&mut self, state: &mut OperationState, applied: &[&Applied], last: bool) -> bool {
+        let mut again = false;
+        let mut rows = results(state).to_vec();
+        let mut failed_namespace = None;
+        for applied in applied {
+            match applied {
+                Applied::Namespace(row) => {
+                    if row.hook_phase == Some(Phase::Failed) {
+                        failed_namespace = Some(row.message.as_str());
+                    }
+                    rows.push((**row).clone());
+                }
+                Applied::Objects(objects) => {
+                    // Released or deleted hooks: what is gone already need not be waited for.
+                    again |= objects.iter().any(|(_, live)| live.is_none());
+                }
+                Applied::Tasks(tasks) => {
+                    rows.extend(tasks.outcomes.iter().map(|outcome| outcome.row.clone()));
+                    if failed_namespace.is_none() {
+                        set_results(state, rows.clone());
+                        again |= self.tasks(state, tasks, last);
+                    }
+                }
+                Applied::Done => {}
+            }
+        }
+        set_results(state, rows);
+        if let Some(reason) = failed_namespace {
+            let message = join_reasons("the namespace failed to apply", vec![reason]);
+            end(state, Phase::Failed, &message, self.now);
+            return false;
+        }
+        again
+    }
+
+    fn tasks(&mut self, state: &mut OperationState, tasks: &Tasks, last: bool) -> bool {
+        let mut reasons: Vec<&str> = Vec::new();
+        for outcome in &tasks.outcomes {
+            let bad = outcome.row.hook_phase.is_some_and(Phase::unsuccessful);
+            if bad && !reasons.contains(&outcome.row.message.as_str()) {
+                reasons.push(&outcome.row.message);
+            }
+        }
+        if tasks.refused {
+            let message = join_reasons("one or more objects failed to apply (dry run)", reasons);
+            end(state, Phase::Failed, &message, self.now);
+        } else if tasks.dry_run {
+            end(
+                state,
+                Phase::Succeeded,
+                "successfully synced (dry run)",
+                self.now,
+            );
+        } else if !last {
+            return true;
+        } else if reasons.is_empty() {
+            end(
+                state,
+                Phase::Succeeded,
+                "successfully synced (all tasks run)",
+                self.now,
+            );
+        } else {
+            let message = join_reasons("one or more objects failed to apply", reasons);
+            end(state, Phase::Failed, &message, self.now);
+        }
+        false
+    }
+
+    fn started(&mut self, state: &OperationState) {
+        let sync = state.operation.sync.clone().unwrap_or_default();
+        let revision = if sync.revision.is_empty() {
+            "the target revision"
+        } else {
+            &sync.revision
+        };
+        let by = &state.operation.initiated_by;
+        let note = if by.automated {
+            format!("Initiated automated sync to '{revision}'")
+        } else if by.username.is_empty() {
+            format!("Initiated sync to '{revision}'")
+        } else {
+            format!("{} initiated sync to '{revision}'", by.username)
+        };
+        self.report
+            .event(EventNote::normal("OperationStarted", note));
+    }
+
+    /// An operation has ended: history, Event, and the request goes away.
+    fn ended(&mut self, state: &OperationState) {
+        self.operation = Some(Value::Null);
+        let sync = state.operation.sync.clone().unwrap_or_default();
+        let result = state.sync_result.clone().unwrap_or_default();
+        let partial = !sync.resources.is_empty();
+        let what = if partial {
+            "Partial sync operation"
+        } else {
+            "Sync operation"
+        };
+        if state.phase == Phase::Succeeded {
+            self.report.event(EventNote::normal(
+                "OperationCompleted",
+                format!("{what} to {} succeeded", result.revision),
+            ));
+            if !partial && !sync.dry_run {
+                self.history(state);
+            }
+        } else {
+            self.report.event(EventNote::warning(
+                "OperationCompleted",
+                format!("{what} to {} failed: {}", result.revision, state.message),
+            ));
+        }
+    }
+
+    fn history(&mut self, state: &OperationState) {
+        let result = state.sync_result.clone().unwrap_or_default();
+        let history = &mut self.status.history;
+        let id = history.last().map_or(0, |entry| entry.id + 1);
+        history.push(HistoryEntry {
+            id,
+            revision: result.revision,
+            deployed_at: state.finished_at.unwrap_or(Time::new(self.now)),
+            deploy_started_at: state.started_at,
+            source: result.source,
+            initiated_by: state.operation.initiated_by.clone(),
+            other: std::collections::BTreeMap::new(),
+        });
+        let limit = self.observed.spec.history_limit();
+        let surplus = history.len().saturating_sub(limit);
+        history.drain(..surplus);
+    }
+}
