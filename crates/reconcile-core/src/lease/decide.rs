@@ -15,6 +15,33 @@ pub struct Timing {
     pub retry_period: Duration,
 }
 
+impl Timing {
+    /// Says what is wrong with the durations, if anything: a holder must give up before others may take over, and
+    /// must have tried more than once by then.
+    pub fn check(&self) -> Result<(), String> {
+        let Self {
+            lease_duration,
+            renew_deadline,
+            retry_period,
+        } = *self;
+        if lease_duration <= renew_deadline {
+            return Err(format!(
+                "the lease duration ({lease_duration:?}) must be longer than the renew deadline ({renew_deadline:?})"
+            ));
+        }
+        // client-go's factor, by which its tries are spread.
+        if renew_deadline <= retry_period.mul_f64(1.2) {
+            return Err(format!(
+                "the renew deadline ({renew_deadline:?}) must be longer than 1.2 times the retry period ({retry_period:?})"
+            ));
+        }
+        if retry_period.is_zero() {
+            return Err("the retry period must not be zero".to_owned());
+        }
+        Ok(())
+    }
+}
+
 impl Default for Timing {
     fn default() -> Self {
         Self {
@@ -43,7 +70,7 @@ pub struct LeaseRecord {
 pub struct Observed {
     /// The record.
     pub record: LeaseRecord,
-    /// Local time at which the record was first seen unchanged since.
+    /// When the record was first seen in this form, on the steady clock of this process.
     pub since: Timestamp,
 }
 
@@ -63,7 +90,8 @@ pub enum Decision {
     Wait,
 }
 
-/// Decides for the candidate `me` at local time `now`.
+/// Decides for the candidate `me` at `now`, a time of the steady clock: moving the time of day must not make a live
+/// holder look dead.
 ///
 /// A foreign holder counts as alive until its record has not changed for the duration that the record
 /// itself asks for, measured with the local clock from when the change was seen. Clocks of other machines
@@ -108,6 +136,24 @@ mod tests {
         Observed {
             record,
             since: at(since),
+        }
+    }
+
+    #[test]
+    fn durations_that_would_allow_two_leaders_are_refused() {
+        assert_eq!(Timing::default().check(), Ok(()));
+        let timing = |lease, renew, retry| Timing {
+            lease_duration: Duration::from_secs(lease),
+            renew_deadline: Duration::from_secs(renew),
+            retry_period: Duration::from_secs(retry),
+        };
+        for (wrong, word) in [
+            (timing(10, 10, 2), "lease duration"),
+            (timing(15, 10, 9), "renew deadline"),
+            (timing(15, 10, 0), "retry period"),
+        ] {
+            let told = wrong.check().expect_err("refused");
+            assert!(told.contains(word), "{told}");
         }
     }
 

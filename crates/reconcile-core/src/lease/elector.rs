@@ -16,7 +16,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Decision, LeaseRecord, Observed, Timing, decide};
-use crate::{client::Fence, clock::Clock};
+use crate::{
+    client::Fence,
+    clock::{Clock, Reading},
+    reconcile::words,
+};
 
 /// Which lease to run for.
 #[derive(Clone, Debug)]
@@ -50,6 +54,18 @@ pub struct Elector {
     leads: watch::Sender<bool>,
     seen: Option<Observed>,
     version: Option<String>,
+    /// The moment before the last renewal that the server confirmed was sent.
+    renewed: Option<Reading>,
+}
+
+/// What a look at the lease, and a write if one was due, brought.
+enum Look {
+    /// It is ours.
+    Ours,
+    /// Somebody else holds it.
+    Theirs,
+    /// Somebody else wrote it between look and write; the next look shows what.
+    Changed,
 }
 
 impl Elector {
@@ -70,6 +86,7 @@ impl Elector {
             leads,
             seen: None,
             version: None,
+            renewed: None,
         }
     }
 
@@ -84,10 +101,14 @@ impl Elector {
             lost = self.campaign() => Err(lost),
         };
         if outcome.is_ok() {
-            // Work in flight ends before the lease goes to somebody else; keep it alive meanwhile.
-            tokio::select! {
-                () = drained => {}
-                lost = self.campaign() => tracing::warn!(%lost, "while stopping"),
+            if self.leads() {
+                // Work in flight ends before the lease goes to somebody else; keep it alive meanwhile.
+                tokio::select! {
+                    () = drained => {}
+                    lost = self.campaign() => tracing::warn!(%lost, "while stopping"),
+                }
+            } else {
+                drained.await;
             }
             self.release().await;
         }
@@ -95,41 +116,60 @@ impl Elector {
         outcome
     }
 
+    fn leads(&self) -> bool {
+        *self.leads.borrow()
+    }
+
+    /// How long the next try may take: what is left of the renew deadline to a leader, all of it to a candidate.
+    fn patience(&self) -> Duration {
+        let deadline = self.config.timing.renew_deadline;
+        let passed = self
+            .renewed
+            .filter(|_| self.leads())
+            .map(|at| self.clock.steady().duration_since(at.steady))
+            .and_then(|passed| Duration::try_from(passed).ok());
+        deadline.saturating_sub(passed.unwrap_or_default())
+    }
+
     /// Takes and renews for ever; returns only when leadership was lost.
     async fn campaign(&mut self) -> LeaseLost {
-        let mut renewed: Option<Timestamp> = None;
         loop {
-            let before = self.clock.now();
-            let attempt = tokio::time::timeout(self.config.timing.renew_deadline, self.attempt());
+            let before = self.clock.read();
+            let attempt = tokio::time::timeout(self.patience(), self.attempt());
             let outcome = match attempt.await {
-                Ok(Ok(holds)) => Ok(holds),
-                Ok(Err(error)) => Err(error.to_string()),
+                Ok(Ok(look)) => Ok(look),
+                Ok(Err(error)) => Err(words(&error)),
                 Err(_) => Err("the API server did not answer in time".to_owned()),
             };
-            let leads = *self.leads.borrow();
             match outcome {
-                Ok(true) => {
-                    renewed = Some(before);
-                    self.fence
-                        .extend(before + signed(self.config.timing.renew_deadline));
-                    if !leads {
-                        tracing::info!(lease = %self.config.name, identity = %self.config.identity, "became the leader");
-                        self.leads.send_replace(true);
-                    }
+                Ok(Look::Ours) => self.ours_since(before),
+                Ok(Look::Theirs) if self.leads() => {
+                    return self.lost("another replica holds it");
                 }
-                Ok(false) if leads => return self.lost("another replica holds it"),
-                Ok(false) => {}
+                Ok(Look::Theirs | Look::Changed) => {}
                 Err(reason) => {
                     tracing::warn!(lease = %self.config.name, %reason, "cannot renew or take the lease");
-                    let deadline = signed(self.config.timing.renew_deadline);
-                    let late =
-                        renewed.is_some_and(|at| self.clock.now().duration_since(at) >= deadline);
-                    if leads && late {
+                    // Not after another pause: others may take it soon.
+                    if self.patience().is_zero() {
                         return self.lost(&reason);
                     }
                 }
             }
-            tokio::time::sleep(self.config.timing.retry_period).await;
+            let pause = self.config.timing.retry_period.min(self.patience());
+            tokio::time::sleep(pause).await;
+            if self.patience().is_zero() {
+                return self.lost("it could not be renewed in time");
+            }
+        }
+    }
+
+    fn ours_since(&mut self, before: Reading) {
+        self.renewed = Some(before);
+        let deadline = SignedDuration::try_from(self.config.timing.renew_deadline);
+        self.fence.extend(before, deadline.unwrap_or_default());
+        if !self.leads() {
+            tracing::info!(lease = %self.config.name, identity = %self.config.identity, "became the leader");
+            self.leads.send_replace(true);
         }
     }
 
@@ -143,47 +183,42 @@ impl Elector {
         }
     }
 
-    /// One look and, if due, one write. True when the lease is ours afterwards.
-    async fn attempt(&mut self) -> Result<bool, kube::Error> {
+    /// One look and, if due, one write.
+    async fn attempt(&mut self) -> Result<Look, kube::Error> {
         let found = self.api.get_opt(&self.config.name).await?;
-        let now = self.clock.now();
-        self.observe(found.as_ref(), now);
-        let decision = decide(self.seen.as_ref(), &self.config.identity, now);
-        let acquired = found
-            .as_ref()
-            .and_then(|lease| lease.spec.as_ref())
-            .and_then(|spec| spec.acquire_time.clone());
-        let written = match decision {
-            Decision::Wait => return Ok(false),
+        let now = self.clock.read();
+        self.observe(found.as_ref(), now.steady);
+        let params = PostParams::default();
+        let written = match decide(self.seen.as_ref(), &self.config.identity, now.steady) {
+            Decision::Wait => return Ok(Look::Theirs),
             Decision::Create => {
-                let lease = self.lease(now, MicroTime(now), 0, None);
-                self.api.create(&PostParams::default(), &lease).await
+                let lease = self.lease(now.wall, MicroTime(now.wall), 0);
+                self.api.create(&params, &lease).await
             }
             Decision::Take { transitions } => {
-                let version = self.version.clone();
-                let lease = self.lease(now, MicroTime(now), transitions, version);
-                self.api
-                    .replace(&self.config.name, &PostParams::default(), &lease)
-                    .await
+                let lease = self.lease(now.wall, MicroTime(now.wall), transitions);
+                self.api.replace(&self.config.name, &params, &lease).await
             }
             Decision::Renew => {
-                let transitions = self.seen.as_ref().map_or(0, |seen| seen.record.transitions);
-                let acquired = acquired.unwrap_or(MicroTime(now));
-                let lease = self.lease(now, acquired, transitions, self.version.clone());
-                self.api
-                    .replace(&self.config.name, &PostParams::default(), &lease)
-                    .await
+                let acquired = found
+                    .and_then(|lease| lease.spec?.acquire_time)
+                    .unwrap_or(MicroTime(now.wall));
+                let lease = self.lease(now.wall, acquired, self.transitions());
+                self.api.replace(&self.config.name, &params, &lease).await
             }
         };
         match written {
             Ok(lease) => {
-                self.observe(Some(&lease), now);
-                Ok(true)
+                self.observe(Some(&lease), now.steady);
+                Ok(Look::Ours)
             }
-            // Somebody else was faster; the next look shows who.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Look::Changed),
             Err(error) => Err(error),
         }
+    }
+
+    fn transitions(&self) -> i32 {
+        self.seen.as_ref().map_or(0, |seen| seen.record.transitions)
     }
 
     fn observe(&mut self, lease: Option<&Lease>, now: Timestamp) {
@@ -205,24 +240,25 @@ impl Elector {
         }
     }
 
-    fn lease(
-        &self,
-        now: Timestamp,
-        acquired: MicroTime,
-        transitions: i32,
-        version: Option<String>,
-    ) -> Lease {
-        let seconds = self.config.timing.lease_duration.as_secs();
+    /// The lease as ours, guarded by the version that was last seen.
+    fn lease(&self, now: Timestamp, acquired: MicroTime, transitions: i32) -> Lease {
+        // Rounded up: nobody may take it before the duration that this process counts with.
+        let seconds = self.config.timing.lease_duration.as_secs_f64().ceil();
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "saturates, and a lease lasts seconds"
+        )]
+        let seconds = seconds as i32;
         Lease {
             metadata: ObjectMeta {
                 name: Some(self.config.name.clone()),
                 namespace: Some(self.config.namespace.clone()),
-                resource_version: version,
+                resource_version: self.version.clone(),
                 ..ObjectMeta::default()
             },
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.config.identity.clone()),
-                lease_duration_seconds: Some(i32::try_from(seconds).unwrap_or(i32::MAX)),
+                lease_duration_seconds: Some(seconds),
                 acquire_time: Some(acquired),
                 renew_time: Some(MicroTime(now)),
                 lease_transitions: Some(transitions),
@@ -234,29 +270,38 @@ impl Elector {
     /// Gives the lease back, so that a standby takes over at once.
     async fn release(&mut self) {
         const PATIENCE: Duration = Duration::from_secs(3);
-        if !*self.leads.borrow() {
-            return;
-        }
         self.leads.send_replace(false);
         self.fence.close();
-        let now = self.clock.now();
-        let transitions = self.seen.as_ref().map_or(0, |seen| seen.record.transitions);
-        let mut lease = self.lease(now, MicroTime(now), transitions, self.version.clone());
+        match tokio::time::timeout(PATIENCE, self.give_back()).await {
+            Ok(Ok(true)) => tracing::info!(lease = %self.config.name, "released the lease"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => tracing::warn!(error = words(&error), "cannot release the lease"),
+            Err(_) => tracing::warn!("cannot release the lease in time"),
+        }
+    }
+
+    /// False when it is not ours. It is read anew, because the stop may have cut off a write whose answer was not
+    /// seen.
+    async fn give_back(&mut self) -> Result<bool, kube::Error> {
+        let found = self.api.get_opt(&self.config.name).await?;
+        let now = self.clock.read();
+        self.observe(found.as_ref(), now.steady);
+        let holder = self.seen.as_ref().map(|seen| seen.record.holder.as_str());
+        if holder != Some(self.config.identity.as_str()) {
+            return Ok(false);
+        }
+        let mut lease = self.lease(now.wall, MicroTime(now.wall), self.transitions());
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = Some(String::new());
             // The API server demands a positive duration; client-go writes one second too.
             spec.lease_duration_seconds = Some(1);
         }
         let params = PostParams::default();
-        let release = self.api.replace(&self.config.name, &params, &lease);
-        match tokio::time::timeout(PATIENCE, release).await {
-            Ok(Ok(_)) => tracing::info!(lease = %self.config.name, "released the lease"),
-            Ok(Err(error)) => tracing::warn!(%error, "cannot release the lease"),
-            Err(_) => tracing::warn!("cannot release the lease in time"),
-        }
+        self.api.replace(&self.config.name, &params, &lease).await?;
+        Ok(true)
     }
 }
 
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
-}
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -6,7 +6,9 @@
 //! was tried.
 //!
 //! [`decide`] is pure; [`Elector`] is the loop around it. The [`crate::client::Fence`] is extended only
-//! by a renewal that the server confirmed, counted from the moment before it was sent.
+//! by a renewal that the server confirmed, counted from the moment before it was sent. A leader gives up at its renew
+//! deadline, whatever request is under way then, and the process ends; so what it had sent is dropped before
+//! anybody else may take over.
 
 mod decide;
 mod elector;

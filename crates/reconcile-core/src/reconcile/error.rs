@@ -1,6 +1,8 @@
 //! What kind of failure an error is, because that decides the retry.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
+
+use kube::core::Status;
 
 /// The class of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,38 @@ pub fn classify_kube(error: &kube::Error) -> ErrorClass {
         400 | 405 | 413 | 415 | 422 => ErrorClass::Invalid,
         // Forbidden and not found heal when somebody grants the right or creates the object.
         _ => ErrorClass::Transient,
+    }
+}
+
+/// The error and its sources as one line, in which nothing is said twice: many errors repeat their source, and the
+/// client prints an answer of the API server once for people and once as a dump.
+pub fn words(error: &(dyn Error + 'static)) -> String {
+    let mut text = own_words(error);
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let (printed, words) = (inner.to_string(), own_words(inner));
+        if text.contains(&printed) {
+            text = text.replace(&printed, &words);
+        } else if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
+fn own_words(error: &(dyn Error + 'static)) -> String {
+    let status = match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => Some(&**status),
+        _ => error
+            .downcast_ref::<Box<Status>>()
+            .map(|status| &**status)
+            .or_else(|| error.downcast_ref()),
+    };
+    match status {
+        Some(status) if status.message.is_empty() => format!("{} {}", status.code, status.reason),
+        Some(status) => status.message.clone(),
+        None => error.to_string(),
     }
 }
 

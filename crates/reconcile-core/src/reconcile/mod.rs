@@ -18,7 +18,7 @@ mod report;
 
 pub use backoff::Backoff;
 pub use driver::{Driver, DriverConfig};
-pub use error::{Classify, ErrorClass, classify_kube};
+pub use error::{Classify, ErrorClass, classify_kube, words};
 pub use plan::{Note, Plan};
 pub use queue::Queue;
 pub use report::{EventNote, EventType, Report, RootPatch, Target, merge_diff};
@@ -40,7 +40,7 @@ pub trait Controller: Send + Sync + 'static {
     /// What carrying out an action brought, for the report.
     type Applied: Send + Sync;
     /// What can go wrong in observe or apply.
-    type Error: std::error::Error + Classify + Send + Sync;
+    type Error: std::error::Error + Classify + Send + Sync + 'static;
 
     /// Lower-case name of the controller for logs, metrics and the Event reporter.
     const NAME: &'static str;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Backoff, Queue, merge_diff};
-use crate::object::ObjectKey;
+use super::{Backoff, Queue, merge_diff, words};
+use crate::{apply, object::ObjectKey, testkit::FakeApi};
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey::new("ns", name)
@@ -91,4 +91,21 @@ fn a_merge_patch_holds_only_what_changed() {
     json_patch::merge(&mut patched, &patch);
     assert_eq!(patched, new);
     assert_eq!(merge_diff(&old, &old), None);
+}
+
+#[tokio::test]
+async fn an_error_of_the_api_server_is_told_once_and_without_a_dump() {
+    let pods = apply::resource_of(&kube::core::GroupVersionKind::gvk("", "v1", "Pod"), "pods");
+    let client = FakeApi::new().client();
+    let error = apply::merge_patch(&client, &pods, &key("gone"), &json!({}), "test")
+        .await
+        .expect_err("there is none");
+    assert_eq!(words(&error), "patch Pod ns/gone: pods \"gone\" not found");
+    let kube = error.source;
+    assert_eq!(words(&kube), "pods \"gone\" not found");
+    let watch = kube::runtime::watcher::Error::WatchStartFailed(kube);
+    assert_eq!(
+        words(&watch),
+        "failed to start watching object: pods \"gone\" not found"
+    );
 }
