@@ -2,8 +2,8 @@
 //!
 //! A controller that has just written an object must not plan from an older copy of it. Therefore every
 //! answer of a write goes into the index too ([`Index::written`], [`Index::deleted`]), and an event that
-//! is older than what is stored is dropped. resourceVersions of one kind are ordered numbers
-//! (KEP-5504).
+//! is older than what is known is dropped. resourceVersions of one kind are ordered numbers
+//! (KEP-5504), across all objects of the kind.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -39,7 +39,9 @@ pub struct Stored<T> {
     /// The value.
     pub value: Arc<T>,
     /// Number of the list during or after which the value was last confirmed.
-    epoch: u64,
+    epoch: u32,
+    /// The watch has told of the object in that list or after it, not only an own write.
+    told: bool,
 }
 
 impl<T> Clone for Change<T> {
@@ -65,9 +67,17 @@ pub struct Index<T> {
 struct State<T> {
     objects: HashMap<ObjectKey, Stored<T>>,
     tagged: HashMap<String, HashSet<ObjectKey>>,
-    gone: HashSet<String>,
-    gone_order: VecDeque<String>,
-    epoch: u64,
+    /// Up to which version the state of an object that went is old news, by uid.
+    gone: HashMap<Arc<str>, u64>,
+    gone_order: VecDeque<Arc<str>>,
+    epoch: u32,
+}
+
+/// Who tells of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Teller {
+    Watch,
+    OwnWrite,
 }
 
 impl<T> Clone for Index<T> {
@@ -94,7 +104,7 @@ impl<T: PartialEq> Index<T> {
             state: Arc::new(RwLock::new(State {
                 objects: HashMap::new(),
                 tagged: HashMap::new(),
-                gone: HashSet::new(),
+                gone: HashMap::new(),
                 gone_order: VecDeque::new(),
                 epoch: 0,
             })),
@@ -172,28 +182,40 @@ impl<T: PartialEq> Index<T> {
         self.len() == 0
     }
 
-    /// Takes a value from a watch event or from the answer to a write. Older states than the stored one
-    /// are dropped. Gives the change when the value is another one, after telling the listeners.
+    /// Takes a value from the answer to a write. A state older than the stored one is dropped. Gives the change when
+    /// the value is another one, after telling the listeners.
     pub fn written(&self, meta: &ObjectMeta, value: T) -> Option<Change<T>> {
-        self.tell(self.store(meta, value))
+        self.tell(self.put(meta, value, Teller::OwnWrite))
     }
 
     /// As [`Index::written`] without telling the listeners, for a caller that looks at the answer itself.
     pub(crate) fn store(&self, meta: &ObjectMeta, value: T) -> Option<Change<T>> {
+        self.put(meta, value, Teller::OwnWrite)
+    }
+
+    /// Takes a value from an event of the watch.
+    pub(crate) fn seen(&self, meta: &ObjectMeta, value: T) -> Option<Change<T>> {
+        self.tell(self.put(meta, value, Teller::Watch))
+    }
+
+    fn put(&self, meta: &ObjectMeta, value: T, teller: Teller) -> Option<Change<T>> {
         let key = ObjectKey::of_meta(meta);
         let version = version_of(meta);
         let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
         let mut state = self.state.write();
         let epoch = state.epoch;
-        if state.gone.contains(uid.as_ref()) {
+        if state.is_old_news(&uid, version) {
             return None;
         }
+        let mut told = teller == Teller::Watch;
         if let Some(stored) = state.objects.get_mut(&key) {
             let same_object = stored.uid == uid;
             if same_object {
-                stored.epoch = epoch;
+                told |= stored.told && stored.epoch == epoch;
+                (stored.epoch, stored.told) = (epoch, told);
             }
-            if same_object && stored.version > version && version != 0 {
+            // Also of another object: a late event about one that went before the stored one was made.
+            if stored.version > version && version != 0 {
                 return None;
             }
             if same_object && *stored.value == value {
@@ -202,44 +224,77 @@ impl<T: PartialEq> Index<T> {
             }
         }
         let value = Arc::new(value);
-        let old = state
-            .objects
-            .insert(
-                key.clone(),
-                Stored {
-                    uid,
-                    version,
-                    value: value.clone(),
-                    epoch,
-                },
-            )
-            .map(|stored| stored.value);
+        let stored = Stored {
+            uid: uid.clone(),
+            version,
+            value: value.clone(),
+            epoch,
+            told,
+        };
+        let old = state.objects.insert(key.clone(), stored);
         if let Some(old) = &old {
-            state.untag(&key, (self.tags)(old));
+            state.untag(&key, (self.tags)(&old.value));
+            if old.uid != uid {
+                state.bury(&old.uid, version);
+            }
         }
         state.tag(&key, (self.tags)(&value));
         Some(Change {
             key,
-            old,
+            old: old.map(|stored| stored.value),
             new: Some(value),
         })
     }
 
     /// Takes the deletion of an object; a later event about the same uid is dropped.
     pub fn deleted(&self, key: &ObjectKey, uid: &str) -> Option<Change<T>> {
-        self.tell(self.remove(key, uid))
+        self.tell(self.remove(key, uid, u64::MAX))
     }
 
-    fn remove(&self, key: &ObjectKey, uid: &str) -> Option<Change<T>> {
+    /// Takes the news that the object of `meta` went: it was deleted, or it left the selection of the watch, to which
+    /// it may come back with a later version.
+    pub fn went(&self, meta: &ObjectMeta) -> Option<Change<T>> {
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        let version = match version_of(meta) {
+            0 => u64::MAX,
+            version => version,
+        };
+        self.tell(self.remove(&ObjectKey::of_meta(meta), uid, version))
+    }
+
+    /// Takes the news that the object of `meta` is of no interest in this state. Somebody may take an interest in
+    /// just this state later, and then reads it by itself; so only older states are old news, and of an object that
+    /// is not here nothing is remembered at all, or all objects of the cluster would be.
+    pub(crate) fn left_out(&self, meta: &ObjectMeta) -> Option<Change<T>> {
+        let (key, version) = (ObjectKey::of_meta(meta), version_of(meta));
+        let change = {
+            let mut state = self.state.write();
+            let stored = state.objects.get(&key)?;
+            if stored.version > version && version != 0 {
+                return None;
+            }
+            if meta.uid.as_deref() == Some(stored.uid.as_ref()) {
+                let uid = stored.uid.clone();
+                state.bury(&uid, version.saturating_sub(1));
+            }
+            self.take(&mut state, &key)
+        };
+        self.tell(change)
+    }
+
+    fn remove(&self, key: &ObjectKey, uid: &str, version: u64) -> Option<Change<T>> {
         let mut state = self.state.write();
-        if !uid.is_empty() {
-            state.bury(uid);
-        }
+        state.bury(uid, version);
         match state.objects.get(key) {
-            Some(stored) if uid.is_empty() || stored.uid.as_ref() == uid => {}
-            _ => return None,
+            Some(stored) if !uid.is_empty() && stored.uid.as_ref() != uid => return None,
+            Some(stored) if stored.version > version => return None,
+            _ => {}
         }
-        let old = state.objects.remove(key).map(|stored| stored.value)?;
+        self.take(&mut state, key)
+    }
+
+    fn take(&self, state: &mut State<T>, key: &ObjectKey) -> Option<Change<T>> {
+        let old = state.objects.remove(key)?.value;
         state.untag(key, (self.tags)(&old));
         Some(Change {
             key: key.clone(),
@@ -248,51 +303,60 @@ impl<T: PartialEq> Index<T> {
         })
     }
 
-    /// Removes a value whose object lives on but is of no interest any more.
+    /// Removes a value whose object lives on but is of no interest any more. The listeners are not told.
     pub fn dropped(&self, key: &ObjectKey) -> Option<Change<T>> {
+        self.take(&mut self.state.write(), key)
+    }
+
+    /// Confirms that the object of `meta` exists although nothing new is known of it.
+    pub(crate) fn confirm(&self, meta: &ObjectMeta) {
         let mut state = self.state.write();
-        let old = state.objects.remove(key).map(|stored| stored.value)?;
-        state.untag(key, (self.tags)(&old));
-        Some(Change {
-            key: key.clone(),
-            old: Some(old),
-            new: None,
-        })
+        let epoch = state.epoch;
+        if let Some(stored) = state.objects.get_mut(&ObjectKey::of_meta(meta))
+            && meta.uid.as_deref() == Some(stored.uid.as_ref())
+        {
+            (stored.epoch, stored.told) = (epoch, true);
+        }
     }
 
     /// A list begins: what it does not confirm is gone when it ends.
     pub(crate) fn begin_list(&self) {
-        self.state.write().epoch += 1;
+        let mut state = self.state.write();
+        state.epoch = state.epoch.wrapping_add(1);
     }
 
     /// The list has ended: removes what it did not contain. Values written by this process since it
-    /// began count as confirmed.
+    /// began count as confirmed; see [`Index::unsure`].
     pub(crate) fn end_list(&self) -> Vec<Change<T>> {
-        let mut changes = Vec::new();
-        {
+        let changes: Vec<_> = {
             let mut state = self.state.write();
             let epoch = state.epoch;
             let stale: Vec<ObjectKey> = state
                 .objects
                 .iter()
-                .filter(|(_, stored)| stored.epoch < epoch)
+                .filter(|(_, stored)| stored.epoch != epoch)
                 .map(|(key, _)| key.clone())
                 .collect();
-            for key in stale {
-                if let Some(stored) = state.objects.remove(&key) {
-                    state.untag(&key, (self.tags)(&stored.value));
-                    changes.push(Change {
-                        key,
-                        old: Some(stored.value),
-                        new: None,
-                    });
-                }
-            }
-        }
+            stale
+                .iter()
+                .filter_map(|key| self.take(&mut state, key))
+                .collect()
+        };
         for change in &changes {
             self.tell(Some(change.clone()));
         }
         changes
+    }
+
+    /// Values that this process wrote while the current list was read and that neither the list nor an event after it
+    /// has told of. Perhaps the list is older than the write, perhaps somebody deleted the object before the list was
+    /// made; in the second case no event will ever tell.
+    pub(crate) fn unsure(&self) -> Vec<(ObjectKey, Arc<str>)> {
+        let state = self.state.read();
+        let unsure = state.objects.iter().filter(|(_, stored)| !stored.told);
+        unsure
+            .map(|(key, stored)| (key.clone(), stored.uid.clone()))
+            .collect()
     }
 }
 
@@ -314,15 +378,27 @@ impl<T> State<T> {
         }
     }
 
-    fn bury(&mut self, uid: &str) {
-        if self.gone.insert(uid.to_owned()) {
-            self.gone_order.push_back(uid.to_owned());
-            if self.gone_order.len() > TOMBSTONES
-                && let Some(oldest) = self.gone_order.pop_front()
-            {
-                self.gone.remove(&oldest);
-            }
+    /// Remembers that what is said of `uid` up to `version` is old news.
+    fn bury(&mut self, uid: &str, version: u64) {
+        if uid.is_empty() {
+            return;
         }
+        if let Some(known) = self.gone.get_mut(uid) {
+            *known = version.max(*known);
+            return;
+        }
+        let uid: Arc<str> = uid.into();
+        self.gone.insert(uid.clone(), version);
+        self.gone_order.push_back(uid);
+        if self.gone_order.len() > TOMBSTONES
+            && let Some(oldest) = self.gone_order.pop_front()
+        {
+            self.gone.remove(&oldest);
+        }
+    }
+
+    fn is_old_news(&self, uid: &str, version: u64) -> bool {
+        self.gone.get(uid).is_some_and(|known| version <= *known)
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod guard;
 mod index;
+mod pauses;
 mod stream;
 
 pub use guard::{Guarded, Undecodable};

@@ -2,25 +2,25 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use kube::{
     Api, Resource,
+    api::{GetParams, Request},
     runtime::{WatchStreamExt, watcher},
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::{Change, Guarded, Index, Undecodable};
-use crate::{admin::Ready, object::ObjectKey};
+use super::{Change, Guarded, Index, Undecodable, pauses::Pauses};
+use crate::{admin::Ready, object::ObjectKey, reconcile::words};
 
 /// Objects per page where the server cannot stream a list; small, because a page is held in memory.
 const PAGE: u32 = 100;
-/// First pause after a failed list or watch.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Longest pause after failures; an API server that comes back is seen within this time.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A failure after so long a time of quiet starts the back-off anew.
-const CALM: Duration = Duration::from_secs(30);
+/// A streamed list that is not complete after this time never will be: servers that do not know of streamed lists
+/// send the objects and then no mark of their end.
+const STREAMED_LIST: Duration = Duration::from_secs(60);
+/// Time that the watch has to tell of an own write before it is looked for; events take milliseconds.
+const ECHO: Duration = Duration::from_secs(5);
 
 /// Which objects to watch.
 #[derive(Clone, Debug, Default)]
@@ -115,65 +115,130 @@ where
 
     /// Watches for ever; ends only when the future is dropped.
     pub async fn run(self) {
+        let mut pauses = Pauses::default();
         let mut streamed = true;
-        let mut pause = FIRST_PAUSE;
         loop {
-            let started = Instant::now();
-            let listed = self.follow(streamed).await;
-            if started.elapsed() > CALM {
-                pause = FIRST_PAUSE;
+            match self.follow(streamed, &mut pauses).await {
+                Stopped::Refused => {
+                    tracing::info!(resource = %self.what, "the API server does not stream lists; reading pages");
+                    streamed = false;
+                }
+                Stopped::Ended => tokio::time::sleep(pauses.after_failure()).await,
             }
-            if let Stopped::Refused = listed {
-                tracing::info!(kind = %self.what, "the API server does not stream lists; reading pages");
-                streamed = false;
-                continue;
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn follow(&self, streamed: bool) -> Stopped {
+    fn stream(
+        &self,
+        streamed: bool,
+    ) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + use<K, T> {
         let mut config = watcher::Config::default().page_size(PAGE);
         if streamed {
             config = config.streaming_lists();
         }
         config.label_selector.clone_from(&self.config.labels);
         config.field_selector.clone_from(&self.config.fields);
-        let stream = watcher(self.api.clone(), config).modify(|object| {
+        watcher(self.api.clone(), config).modify(|object| {
             // Nobody here reads managed fields, and they are often half of an object.
             // Not emptied but dropped: an emptied list keeps its memory.
             object.meta_mut().managed_fields = None;
-        });
-        let mut stream = std::pin::pin!(stream);
-        let mut failures_in_a_row = 0_u32;
-        while let Some(event) = stream.next().await {
+        })
+    }
+
+    /// Lists and watches until only a new beginning helps.
+    async fn follow(&self, streamed: bool, pauses: &mut Pauses) -> Stopped {
+        let mut stream = std::pin::pin!(self.stream(streamed));
+        // By when the list must be complete, and when to look for own writes that the watch has not told of.
+        let mut listed = Some(Instant::now() + STREAMED_LIST).filter(|_| streamed);
+        let mut look: Option<Instant> = None;
+        loop {
+            let event = tokio::select! {
+                event = stream.next() => event,
+                () = reached(listed) => return Stopped::Refused,
+                () = reached(look) => {
+                    look = self.look_for_unsure().await;
+                    continue;
+                }
+            };
             match event {
-                Ok(event) => {
-                    failures_in_a_row = 0;
-                    self.take(event);
-                }
-                Err(watcher::Error::WatchStartFailed(kube::Error::Api(status)))
-                    if streamed
-                        && matches!(status.code, 400 | 403 | 422)
-                        && status_is_streaming(&status) =>
-                {
-                    return Stopped::Refused;
-                }
-                Err(error) => {
-                    failures_in_a_row += 1;
-                    // One line for the first failure; the repetition would only fill the log.
-                    if failures_in_a_row == 1 {
-                        tracing::warn!(kind = %self.what, %error, "watch failed; trying again");
+                None => return Stopped::Ended,
+                Some(Ok(event)) => {
+                    if let watcher::Event::InitDone = &event {
+                        listed = None;
+                        look = Some(Instant::now() + ECHO);
                     }
-                    let pause = FIRST_PAUSE
-                        .saturating_mul(1 << failures_in_a_row.min(6))
-                        .min(LONGEST_PAUSE);
-                    tokio::time::sleep(pause).await;
+                    self.take(event);
+                    if pauses.recovered() {
+                        tracing::info!(resource = %self.what, "the watch goes on");
+                    }
+                }
+                Some(Err(error)) => match self.failed(&error, streamed, pauses).await {
+                    Some(stopped) => return stopped,
+                    // What fails is another matter than what never ends.
+                    None => listed = listed.map(|_| Instant::now() + STREAMED_LIST),
+                },
+            }
+        }
+    }
+
+    /// Waits before the next try, or says that this watch is of no use any more.
+    async fn failed(
+        &self,
+        error: &watcher::Error,
+        streamed: bool,
+        pauses: &mut Pauses,
+    ) -> Option<Stopped> {
+        if let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error {
+            if streamed && is_refusal_to_stream(status) {
+                return Some(Stopped::Refused);
+            }
+            // The history is gone. As an event of a watch kube's watcher knows what to do, as an answer it does not.
+            if status.code == 410 {
+                return Some(Stopped::Ended);
+            }
+        }
+        // One line for the first failure; the repetition would only fill the log.
+        if pauses.is_first_failure() {
+            tracing::warn!(resource = %self.what, error = words(error), "watch failed; trying again");
+        }
+        tokio::time::sleep(pauses.after_failure()).await;
+        None
+    }
+
+    /// Reads the objects that this process wrote while the list was made and that nothing told of since: somebody may
+    /// have deleted them before the list was made, and then no event says so. Gives the time of another try.
+    async fn look_for_unsure(&self) -> Option<Instant> {
+        for (key, uid) in self.index.unsure() {
+            match self.get(&key).await {
+                Ok(Some(object)) if object.meta().uid.as_deref() == Some(&*uid) => {
+                    self.applied(object);
+                }
+                Ok(_) => drop(self.index.deleted(&key, &uid)),
+                Err(error) => {
+                    tracing::debug!(resource = %self.what, object = %key, error = words(&error), "cannot look for an own write");
+                    return Some(Instant::now() + ECHO);
                 }
             }
         }
-        Stopped::Ended
+        None
+    }
+
+    async fn get(&self, key: &ObjectKey) -> Result<Option<Guarded<K>>, kube::Error> {
+        let url = match self.api.resource_url().rsplit_once('/') {
+            // The watch is of all namespaces.
+            Some((head, plural)) if !key.namespace.is_empty() && !head.contains("/namespaces/") => {
+                format!("{head}/namespaces/{}/{plural}", key.namespace)
+            }
+            _ => self.api.resource_url().to_owned(),
+        };
+        let request = Request::new(url)
+            .get(&key.name, &GetParams::default())
+            .map_err(kube::Error::BuildRequest)?;
+        match self.api.clone().into_client().request(request).await {
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn take(&self, event: watcher::Event<Guarded<K>>) {
@@ -182,11 +247,7 @@ where
             watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
                 self.applied(object);
             }
-            watcher::Event::Delete(object) => {
-                let meta = object.meta();
-                let uid = meta.uid.clone().unwrap_or_default();
-                drop(self.index.deleted(&ObjectKey::of_meta(meta), &uid));
-            }
+            watcher::Event::Delete(object) => drop(self.index.went(object.meta())),
             watcher::Event::InitDone => {
                 drop(self.index.end_list());
                 if let Some(ready) = &self.ready {
@@ -200,19 +261,21 @@ where
         match object.0 {
             Err(bad) => {
                 tracing::warn!(
-                    kind = %self.what,
+                    resource = %self.what,
                     object = %ObjectKey::of_meta(&bad.metadata),
                     error = %bad.message,
                     "object skipped: it cannot be decoded"
                 );
+                // It is there; a list that holds it must not count it as gone.
+                self.index.confirm(&bad.metadata);
                 (self.undecodable)(bad);
             }
             Ok(object) => {
                 let meta = object.meta().clone();
                 match (self.convert)(object) {
-                    Some(value) => drop(self.index.written(&meta, value)),
+                    Some(value) => drop(self.index.seen(&meta, value)),
                     // Left out: also when it was in before, as after a change of labels.
-                    None => drop(self.index.dropped(&ObjectKey::of_meta(&meta))),
+                    None => drop(self.index.left_out(&meta)),
                 }
             }
         }
@@ -220,10 +283,23 @@ where
 }
 
 enum Stopped {
+    /// The server does not stream lists.
     Refused,
+    /// The watch has to begin anew.
     Ended,
 }
 
-fn status_is_streaming(status: &kube::core::Status) -> bool {
-    status.code != 403 || status.message.contains("sendInitialEvents")
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn is_refusal_to_stream(status: &kube::core::Status) -> bool {
+    match status.code {
+        400 | 422 => true,
+        403 => status.message.contains("sendInitialEvents"),
+        _ => false,
+    }
 }
