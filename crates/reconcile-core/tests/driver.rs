@@ -24,6 +24,7 @@ use reconcile_core::{
     operator::Operator,
     reconcile::{
         Classify, Controller, Done, Driver, DriverConfig, ErrorClass, EventNote, Plan, Report,
+        RootPatch, Target,
     },
     testkit::{FakeApi, FakeKind, Fault},
     watch::{Guarded, Index, Watch},
@@ -166,6 +167,18 @@ impl Controller for Lamps {
             }
         }
         report.status(&seen.status, &status);
+        if seen.colour == "gold" && !report.patches.is_empty() {
+            let body = json!({"metadata": {"annotations": {"worth": "much"}}});
+            report.patches.insert(
+                0,
+                RootPatch {
+                    target: Target::Main,
+                    body,
+                    guarded: true,
+                },
+            );
+            report.patches[1].guarded = true;
+        }
         report
     }
 
@@ -410,4 +423,35 @@ async fn a_stop_ends_the_pass_in_flight() {
         api.get("lamps", "room", "a").unwrap_or_default()["status"]["shows"],
         "red"
     );
+}
+
+#[tokio::test]
+async fn nothing_is_planned_before_all_parts_are_ready() {
+    let room = Room::new();
+    let ready = room.operator.readiness.register("a part that is late");
+    room.api.put(&lamp("a", &json!({"colour": "red"})));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(room.passes.load(Ordering::SeqCst), 0);
+    ready.set();
+    room.until("red", |room| {
+        room.get("lamps", "a")["status"]["shows"] == "red"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn guarded_patches_of_one_report_do_not_stand_in_each_others_way() {
+    let room = Room::new();
+    room.api.put(&lamp("a", &json!({"colour": "gold"})));
+    room.until("gold", |room| {
+        room.get("lamps", "a")["status"]["shows"] == "gold"
+    })
+    .await;
+    assert_eq!(
+        room.get("lamps", "a")["metadata"]["annotations"]["worth"],
+        "much"
+    );
+    let conflicts = room.api.requests();
+    let conflicts = conflicts.iter().filter(|request| request.code == 409);
+    assert_eq!(conflicts.count(), 0);
 }

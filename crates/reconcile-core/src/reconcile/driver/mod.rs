@@ -1,0 +1,214 @@
+//! Runs a controller: hands out objects, carries a pass from observe to report, decides the retry.
+
+mod pass;
+mod write;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{Client, api::Api};
+use prometheus::{HistogramVec, IntCounterVec};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Backoff, Controller, Queue};
+use crate::{
+    admin::Readiness,
+    apply::EventSink,
+    clock::Clock,
+    object::{Kind, ObjectKey, Root},
+    operator::Operator,
+    watch::{Guarded, Index, Watch},
+};
+use pass::Next;
+
+/// Passes of one controller that run at the same time; they mostly wait for the API server.
+const DEFAULT_WORKERS: usize = 16;
+/// A pass that takes longer is stuck: every call inside has a deadline of its own.
+const PASS_DEADLINE: Duration = Duration::from_secs(300);
+/// Delay after a failure that only a new version of the program can mend.
+const BUG_DELAY: Duration = Duration::from_secs(300);
+
+/// How to run a controller.
+#[derive(Clone, Debug, Default)]
+pub struct DriverConfig {
+    /// Passes at the same time; 0 means the default of 16.
+    pub workers: usize,
+    /// Seconds per pass, labelled `namespace` and `name`.
+    pub seconds: Option<HistogramVec>,
+    /// Failed passes, labelled `namespace` and `name`.
+    pub errors: Option<IntCounterVec>,
+}
+
+/// Runs one [`Controller`]. Cheap to share; all clones drive the same queue.
+pub struct Driver<C: Controller> {
+    controller: Arc<C>,
+    roots: Index<Root<C::Kind>>,
+    queue: Queue,
+    backoff: Backoff,
+    client: Client,
+    clock: Clock,
+    events: EventSink,
+    readiness: Readiness,
+    leader: watch::Receiver<bool>,
+    shutdown: CancellationToken,
+    config: DriverConfig,
+}
+
+impl<C: Controller> Driver<C> {
+    /// A driver for `controller` with the operator's client, clock and leadership.
+    pub fn new(controller: C, operator: &Operator, config: DriverConfig) -> Arc<Self> {
+        Self::with_queue(controller, operator, config, Queue::new(), Index::default())
+    }
+
+    /// As [`Driver::new`] with a queue and an index that the controller already shares with others.
+    pub fn with_queue(
+        controller: C,
+        operator: &Operator,
+        config: DriverConfig,
+        queue: Queue,
+        roots: Index<Root<C::Kind>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            controller: Arc::new(controller),
+            roots,
+            queue,
+            backoff: Backoff::default(),
+            client: operator.client.clone(),
+            clock: operator.clock.clone(),
+            events: operator.events.clone(),
+            readiness: operator.readiness.clone(),
+            leader: operator.leader(),
+            shutdown: operator.shutdown.clone(),
+            config,
+        })
+    }
+
+    /// The root objects, as last read or written.
+    pub fn roots(&self) -> &Index<Root<C::Kind>> {
+        &self.roots
+    }
+
+    /// The queue, for watches of other kinds that concern a root object.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The controller.
+    pub fn controller(&self) -> &Arc<C> {
+        &self.controller
+    }
+
+    /// The watch of the root objects; every change queues a pass.
+    pub fn watch_roots(
+        &self,
+        api: Api<Guarded<Root<C::Kind>>>,
+    ) -> Watch<Root<C::Kind>, Root<C::Kind>> {
+        let queue = self.queue.clone();
+        Watch::named(
+            C::Kind::PLURAL,
+            api,
+            self.roots.clone(),
+            |mut root: Root<C::Kind>| {
+                root.slim();
+                Some(root)
+            },
+        )
+        .on_change(move |change| queue.add(change.key))
+    }
+
+    /// Hands out objects from the moment on that all parts of the operator are ready: a plan from half-filled indexes
+    /// would make what exists already and miss what is referred to. After shutdown waits for the passes in work.
+    pub async fn run(self: Arc<Self>) {
+        tokio::select! {
+            () = self.readiness.wait() => {}
+            () = self.shutdown.cancelled() => return,
+        }
+        let workers = if self.config.workers == 0 {
+            DEFAULT_WORKERS
+        } else {
+            self.config.workers
+        };
+        let permits = Arc::new(Semaphore::new(workers));
+        let passes = TaskTracker::new();
+        let mut leader = self.leader.clone();
+        loop {
+            let next = async {
+                leader.wait_for(|leads| *leads).await.ok()?;
+                let permit = permits.clone().acquire_owned().await.ok()?;
+                Some((self.queue.next().await, permit))
+            };
+            let next = tokio::select! {
+                () = self.shutdown.cancelled() => None,
+                next = next => next,
+            };
+            let Some((key, permit)) = next else { break };
+            let driver = self.clone();
+            passes.spawn(async move {
+                driver.supervise(&key).await;
+                driver.queue.finish(&key);
+                drop(permit);
+            });
+        }
+        passes.close();
+        passes.wait().await;
+    }
+
+    /// Runs a pass in a task of its own, so that neither a panic nor a stuck call takes others along.
+    async fn supervise(self: &Arc<Self>, key: &ObjectKey) {
+        let started = Instant::now();
+        let pass = tokio::spawn({
+            let (driver, key) = (self.clone(), key.clone());
+            async move { driver.pass(&key).await }
+        });
+        let abort = pass.abort_handle();
+        let next = match tokio::time::timeout(PASS_DEADLINE, pass).await {
+            Ok(Ok(next)) => next,
+            Ok(Err(panicked)) => {
+                tracing::error!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = %panicked, "the pass panicked; this is a bug");
+                Next::After(BUG_DELAY, true)
+            }
+            Err(_) => {
+                abort.abort();
+                tracing::error!(controller = C::NAME, kind = C::Kind::KIND, object = %key, "the pass did not end in time");
+                Next::After(self.backoff.failed(key), true)
+            }
+        };
+        let labels = [key.namespace.as_str(), key.name.as_str()];
+        if let Some(seconds) = &self.config.seconds {
+            seconds
+                .with_label_values(&labels)
+                .observe(started.elapsed().as_secs_f64());
+        }
+        match next {
+            Next::Idle => {}
+            Next::Gone => self.drop_metrics(&labels),
+            Next::At(at) => self
+                .queue
+                .add_after(key.clone(), until(at, self.clock.now())),
+            Next::After(delay, failed) => {
+                if let (true, Some(errors)) = (failed, &self.config.errors) {
+                    errors.with_label_values(&labels).inc();
+                }
+                self.queue.add_after(key.clone(), delay);
+            }
+        }
+    }
+
+    fn drop_metrics(&self, labels: &[&str]) {
+        // An absent series is fine: the object may never have had a pass.
+        if let Some(seconds) = &self.config.seconds {
+            drop(seconds.remove_label_values(labels));
+        }
+        if let Some(errors) = &self.config.errors {
+            drop(errors.remove_label_values(labels));
+        }
+    }
+}
+
+fn until(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or_default()
+}

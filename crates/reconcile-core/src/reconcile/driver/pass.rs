@@ -1,0 +1,173 @@
+//! One pass over one object: observe, plan, apply, report, and what follows from a failure.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::api::{GetParams, Request};
+
+use super::{BUG_DELAY, Driver};
+use crate::{
+    object::{Kind, ObjectKey, Root},
+    reconcile::{Classify, Controller, Done, ErrorClass, Plan, words},
+};
+
+/// What happens to the object after the pass.
+#[derive(Debug)]
+pub(super) enum Next {
+    Idle,
+    Gone,
+    At(Timestamp),
+    /// Delay, and whether the pass counts as failed.
+    After(Duration, bool),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    class: ErrorClass,
+    text: String,
+}
+
+impl Failure {
+    pub(super) fn of<E: std::error::Error + Classify + 'static>(error: &E) -> Self {
+        Self {
+            class: error.class(),
+            text: words(error),
+        }
+    }
+
+    /// What was being done.
+    pub(super) fn during(mut self, action: &impl std::fmt::Display) -> Self {
+        self.text = format!("{action}: {}", self.text);
+        self
+    }
+}
+
+impl<C: Controller> Driver<C> {
+    pub(super) async fn pass(&self, key: &ObjectKey) -> Next {
+        let Some(mut root) = self.roots.get(key) else {
+            self.controller.forget(key);
+            self.backoff.succeeded(key);
+            self.queue.forget(key);
+            return Next::Gone;
+        };
+        let mut retried = false;
+        loop {
+            let failure = match self.once(&root, retried).await {
+                Ok(next) => {
+                    self.backoff.succeeded(key);
+                    return next;
+                }
+                Err(failure) => failure,
+            };
+            if failure.class == ErrorClass::Conflict && !retried {
+                retried = true;
+                match self.read_again(key).await {
+                    Ok(Some(fresh)) => {
+                        root = fresh;
+                        continue;
+                    }
+                    Ok(None) => return Next::Idle,
+                    Err(error) => {
+                        tracing::warn!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = words(&error), "cannot read the object again");
+                    }
+                }
+            }
+            return self.after_failure(key, &failure);
+        }
+    }
+
+    fn after_failure(&self, key: &ObjectKey, failure: &Failure) -> Next {
+        let text = &failure.text;
+        match failure.class {
+            ErrorClass::Invalid => {
+                tracing::warn!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = %text, "the object asks for something impossible; waiting for a change");
+                // Some inputs are wrong only until something else appears, so look again now and then.
+                Next::After(BUG_DELAY, true)
+            }
+            ErrorClass::Fenced => Next::After(Duration::from_secs(1), false),
+            ErrorClass::RetryAfter(delay) => Next::After(delay, true),
+            ErrorClass::Bug => {
+                tracing::error!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = %text, "this is a bug");
+                Next::After(BUG_DELAY, true)
+            }
+            ErrorClass::Conflict | ErrorClass::Transient => {
+                let delay = self.backoff.failed(key);
+                tracing::warn!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = %text, ?delay, "pass failed; trying again");
+                Next::After(delay, true)
+            }
+        }
+    }
+
+    async fn read_again(&self, key: &ObjectKey) -> Result<Option<Arc<Root<C::Kind>>>, kube::Error> {
+        let request = Request::new(Self::url(key))
+            .get(&key.name, &GetParams::default())
+            .map_err(kube::Error::BuildRequest)?;
+        match self.client.request::<Root<C::Kind>>(request).await {
+            Ok(root) => Ok(Some(self.remember(root))),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn once(&self, root: &Arc<Root<C::Kind>>, retried: bool) -> Result<Next, Failure> {
+        let now = self.clock.now();
+        let observed = match self.controller.observe(root).await {
+            Ok(observed) => observed,
+            Err(error) => {
+                let failure = Failure::of(&error);
+                if matches!(
+                    failure.class,
+                    ErrorClass::Invalid | ErrorClass::Bug | ErrorClass::Transient
+                ) {
+                    let report = C::reject(root, &error, now);
+                    self.write(root, &report).await?;
+                }
+                return Err(failure);
+            }
+        };
+        let plan = C::plan(&observed, now);
+        Self::log(root, &plan);
+        let mut done = Vec::with_capacity(plan.actions.len());
+        let mut failure = None;
+        for (index, action) in plan.actions.iter().enumerate() {
+            let result = self.controller.apply(&observed, action).await;
+            if let Err(error) = &result {
+                failure = Some(Failure::of(error).during(action));
+            }
+            done.push(Done::new(index, result));
+            if failure.is_some() {
+                break;
+            }
+        }
+        if let Some(failure) = &failure
+            && (failure.class == ErrorClass::Fenced
+                || (failure.class == ErrorClass::Conflict && !retried))
+        {
+            return Err(failure.clone());
+        }
+        let report = C::report(&observed, &plan, &done, now);
+        self.write(root, &report).await?;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        Ok(match (report.again, plan.wake) {
+            (true, _) => Next::At(now),
+            (false, Some(at)) => Next::At(at),
+            (false, None) => Next::Idle,
+        })
+    }
+
+    fn log(root: &Root<C::Kind>, plan: &Plan<C::Action>) {
+        let quiet = plan.actions.is_empty();
+        for note in &plan.notes {
+            if quiet {
+                tracing::debug!(controller = C::NAME, kind = C::Kind::KIND, object = %root.key(), "{note}");
+            } else {
+                tracing::info!(controller = C::NAME, kind = C::Kind::KIND, object = %root.key(), "{note}");
+            }
+        }
+        for action in &plan.actions {
+            tracing::debug!(controller = C::NAME, kind = C::Kind::KIND, object = %root.key(), "{action}");
+        }
+    }
+}
