@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use kube::Api;
 use reconcile_core::{
-    lease::LeaseLost,
     object::Root,
-    operator::{Identity, Operator, StartError},
+    operator::{EndError, Identity, Operator, StartError},
     reconcile::{Driver, DriverConfig, Queue},
     watch::{Guarded, Index},
 };
@@ -35,9 +34,9 @@ pub enum RunError {
     /// A metric could not be registered.
     #[error("cannot register a metric: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// Another process leads.
+    /// Another process leads, or a part of this one ended.
     #[error(transparent)]
-    Lease(#[from] LeaseLost),
+    End(#[from] EndError),
 }
 
 /// Runs until SIGTERM or until leadership is lost.

@@ -1,15 +1,18 @@
 //! Command-line flags that all operators share, in upstream's spelling.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{ArgAction, Args};
+use clap::{
+    ArgAction, Args, Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
-use crate::{lease::Timing, telemetry::LogFormat};
+use crate::{kube_types::GoDuration, lease::Timing, telemetry::LogFormat};
 
 /// Flags for the connection to the API server.
 #[derive(Args, Clone, Debug, Default)]
 pub struct KubeArgs {
-    /// Path of a kubeconfig; in a pod the service account is used when absent.
+    /// Path of a kubeconfig, or a list of them as for kubectl; in a pod the service account is used when absent.
     #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig; its current one when absent.
@@ -77,6 +80,98 @@ impl LeaderArgs {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
-    Duration::try_from(duration).map_err(|_| "a duration must not be negative".to_owned())
+    let duration = GoDuration::from_str(text).map_err(|error| error.to_string())?;
+    if duration < GoDuration::ZERO {
+        return Err("a duration must not be negative".to_owned());
+    }
+    Ok(duration.to_std())
+}
+
+/// Parses the command line of `C`. Flags that it does not know are taken out, with the value that follows them, and
+/// named in the second part: manifests of the originals carry flags that have no meaning here, and those must be told
+/// in a warning instead of stopping the start.
+pub fn parse<C: Parser>(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<(C, Vec<String>), clap::Error> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut unknown = Vec::new();
+    loop {
+        let error = match C::try_parse_from(&arguments) {
+            Ok(parsed) => return Ok((parsed, unknown)),
+            Err(error) => error,
+        };
+        let Some((at, flag)) = unknown_flag(&error, &arguments) else {
+            return Err(error);
+        };
+        let inline = arguments[at].to_string_lossy() != flag;
+        arguments.remove(at);
+        let is_value = |next: &OsString| !next.to_string_lossy().starts_with('-');
+        if !inline && arguments.get(at).is_some_and(is_value) {
+            arguments.remove(at);
+        }
+        unknown.push(flag);
+    }
+}
+
+/// The flag that the parser stumbled over, and where it stands.
+fn unknown_flag(error: &clap::Error, arguments: &[OsString]) -> Option<(usize, String)> {
+    let Some(ContextValue::String(told)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    if error.kind() != ErrorKind::UnknownArgument || !told.starts_with("--") {
+        return None;
+    }
+    let flag = told.split('=').next().unwrap_or(told).to_owned();
+    let at = arguments.iter().position(|argument| {
+        let text = argument.to_string_lossy();
+        text.strip_prefix(flag.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    })?;
+    Some((at, flag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        leader: LeaderArgs,
+        #[command(flatten)]
+        log: LogArgs,
+        #[arg(long)]
+        namespaced: bool,
+    }
+
+    fn parsed(line: &str) -> Result<(Program, Vec<String>), clap::Error> {
+        parse(
+            ["program"]
+                .into_iter()
+                .chain(line.split(' '))
+                .map(OsString::from),
+        )
+    }
+
+    #[test]
+    fn unknown_flags_are_named_and_take_no_known_one_along() {
+        let line = "--redis=x --loglevel debug --repo-server host:1 --dex --namespaced";
+        let (program, unknown) = parsed(line).expect("a start");
+        assert_eq!(unknown, ["--redis", "--repo-server", "--dex"]);
+        assert_eq!(program.log.level, "debug");
+        assert!(program.namespaced);
+    }
+
+    #[test]
+    fn durations_are_those_of_go_and_a_wrong_value_is_refused() {
+        let (program, _) = parsed("--leader-election-lease-duration 1m0.5s --leader-elect=false")
+            .expect("a start");
+        assert_eq!(program.leader.lease_duration, Duration::from_millis(60_500));
+        assert!(!program.leader.enabled);
+        for wrong in ["15", "-1s", "1 s", "1 minute"] {
+            let line = format!("--leader-election-retry-period={wrong}");
+            let error = parse::<Program>(["program".into(), line.into()]).expect_err("refused");
+            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{wrong}");
+        }
+    }
 }

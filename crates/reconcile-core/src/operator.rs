@@ -2,17 +2,20 @@
 //!
 //! ```text
 //!   args ─► log ─► client ─► admin server ─► watches warm up ─► lease ─► controllers
-//!   SIGTERM ─► no new passes ─► passes in flight end ─► lease released ─► exit
+//!   SIGTERM ─► no new passes ─► passes in flight end ─► Events written ─► lease released ─► exit
 //! ```
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    panic::AssertUnwindSafe,
+    path::Path,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use futures::FutureExt;
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use prometheus::Registry;
 use thiserror::Error;
@@ -20,7 +23,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admin::{self, AdminError, Readiness},
+    admin::{self, AdminError, Readiness, Ready},
     apply::EventSink,
     args::{KubeArgs, LeaderArgs},
     client::{self, Fence, RequestMetrics},
@@ -30,6 +33,11 @@ use crate::{
 
 /// Time that passes in flight get after SIGTERM; under the 30 s that Kubernetes grants a pod.
 const DRAIN: Duration = Duration::from_secs(20);
+/// Time that the Events of the last passes get to be written.
+const FLUSH: Duration = Duration::from_secs(2);
+/// Time that is left to threads after the end, such as one that reads from a Git server: enough to finish a file, and
+/// short, because a process that lost its lease must be gone before another one leads.
+const LAST_THREADS: Duration = Duration::from_secs(1);
 
 /// What tells one operator from another at start.
 #[derive(Clone, Debug)]
@@ -67,11 +75,18 @@ pub struct Operator {
     elector: Option<Elector>,
     tasks: TaskTracker,
     name: &'static str,
+    /// Set when the parts of the operator are known; until then nobody can say whether all of them are ready.
+    begun: Ready,
+    /// The part that ended although it should not.
+    broken: Arc<OnceLock<&'static str>>,
 }
 
 /// The operator could not be started.
 #[derive(Debug, Error)]
 pub enum StartError {
+    /// The durations of the election do not go together.
+    #[error("leader election: {0}")]
+    Election(String),
     /// No usable connection settings.
     #[error("cannot find the API server: {0}")]
     Config(String),
@@ -84,6 +99,17 @@ pub enum StartError {
     /// A metric could not be registered.
     #[error("cannot register a metric: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+/// The process ended although nobody asked for it.
+#[derive(Debug, Error)]
+pub enum EndError {
+    /// Another process may lead now.
+    #[error(transparent)]
+    Lease(#[from] LeaseLost),
+    /// A part of the process ended or panicked.
+    #[error("a part of the process ended: {0}")]
+    Broken(&'static str),
 }
 
 /// Installs the one TLS provider of the process. Several libraries bring one along, and rustls refuses
@@ -102,7 +128,9 @@ pub fn block_on<T>(main: impl Future<Output = T>) -> std::io::Result<T> {
         .max_blocking_threads(BLOCKING)
         .enable_all()
         .build()?;
-    Ok(runtime.block_on(main))
+    let outcome = runtime.block_on(main);
+    runtime.shutdown_timeout(LAST_THREADS);
+    Ok(outcome)
 }
 
 impl Operator {
@@ -113,6 +141,12 @@ impl Operator {
         leader: &LeaderArgs,
     ) -> Result<Self, StartError> {
         install_tls();
+        // From the beginning: the first process of a container is not stopped by a signal that it does not listen for.
+        let shutdown = CancellationToken::new();
+        tokio::spawn(cancel_on_signal(shutdown.clone()));
+        if leader.enabled {
+            leader.timing().check().map_err(StartError::Election)?;
+        }
         let clock = Clock::system();
         let config = kube_config(kube).await?;
         let registry = Registry::new();
@@ -138,25 +172,18 @@ impl Operator {
                 timing: leader.timing(),
             };
             // The election itself must be able to write while the fence is closed.
-            let unfenced =
-                client::connect(config.clone(), Fence::open(clock.clone()), requests.clone())?;
-            Some(Elector::new(
-                unfenced,
-                lease,
-                fence.clone(),
-                clock.clone(),
-                leads.clone(),
-            ))
+            let open = Fence::open(clock.clone());
+            let unfenced = client::connect(config.clone(), open, requests.clone())?;
+            let (fence, clock) = (fence.clone(), clock.clone());
+            Some(Elector::new(unfenced, lease, fence, clock, leads.clone()))
         } else {
             None
         };
         let readiness = Readiness::default();
-        let shutdown = CancellationToken::new();
+        let begun = readiness.register("start");
         let tasks = TaskTracker::new();
         for port in &identity.ports {
-            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), *port);
-            let (bound, server) =
-                admin::serve(address, registry.clone(), readiness.clone()).await?;
+            let (bound, server) = admin::serve(*port, registry.clone(), readiness.clone()).await?;
             tracing::info!(%bound, "serving /metrics, /healthz and /readyz");
             // Not tracked: probes are answered until the very end.
             tokio::spawn(server);
@@ -178,6 +205,8 @@ impl Operator {
             elector,
             tasks,
             name: identity.name,
+            begun,
+            broken: Arc::default(),
         })
     }
 
@@ -204,6 +233,8 @@ impl Operator {
             elector: None,
             tasks: TaskTracker::new(),
             name: "test",
+            begun: Ready::default(),
+            broken: Arc::default(),
         }
     }
 
@@ -217,16 +248,19 @@ impl Operator {
         &self.fence
     }
 
-    /// Runs a watch or server beside the controllers; it is dropped at shutdown. When it ends by itself,
+    /// Runs a watch or server beside the controllers; it is dropped at shutdown. When it ends by itself or panics,
     /// the process stops, because a missing part must not go unnoticed.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
+        let broken = self.broken.clone();
         tokio::spawn(async move {
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = task => {
+                _ = AssertUnwindSafe(task).catch_unwind() => {
                     if !shutdown.is_cancelled() {
                         tracing::error!(task = name, "a part of the process ended; stopping");
+                        // The first one to break is the reason.
+                        broken.get_or_init(|| name);
                         shutdown.cancel();
                     }
                 }
@@ -235,26 +269,31 @@ impl Operator {
     }
 
     /// Runs work that must end by itself after shutdown before the lease is released, such as
-    /// [`crate::reconcile::Driver::run`].
+    /// [`crate::reconcile::Driver::run`]. When it panics, the process stops.
     pub fn spawn_drained(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+        let shutdown = self.shutdown.clone();
+        let broken = self.broken.clone();
+        self.tasks.spawn(async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                broken.get_or_init(|| "controller");
+                shutdown.cancel();
+            }
+        });
     }
 
-    /// Waits for SIGTERM or Ctrl-C, drains, releases the lease. An error means that leadership was lost.
-    pub async fn run(mut self) -> Result<(), LeaseLost> {
-        let stop = self.shutdown.clone();
-        tokio::spawn(async move {
-            stop_signal().await;
-            tracing::info!("stopping: no new work, ending what is in flight");
-            stop.cancel();
-        });
+    /// Waits for SIGTERM or Ctrl-C, drains, releases the lease.
+    pub async fn run(mut self) -> Result<(), EndError> {
         tracing::info!(operator = self.name, "started");
+        self.begun.set();
         self.tasks.close();
         let drained = {
-            let tasks = self.tasks.clone();
+            let (tasks, events) = (self.tasks.clone(), self.events.clone());
             async move {
                 if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
                     tracing::warn!("work in flight did not end in time");
+                }
+                if tokio::time::timeout(FLUSH, events.flush()).await.is_err() {
+                    tracing::warn!("Events were not written in time");
                 }
             }
         };
@@ -262,9 +301,12 @@ impl Operator {
             None => {
                 self.shutdown.cancelled().await;
                 drained.await;
-                Ok(())
             }
-            Some(elector) => elector.run(self.shutdown.clone(), drained).await,
+            Some(elector) => elector.run(self.shutdown.clone(), drained).await?,
+        }
+        match self.broken.get() {
+            Some(part) => Err(EndError::Broken(part)),
+            None => Ok(()),
         }
     }
 }
@@ -276,9 +318,9 @@ async fn kube_config(args: &KubeArgs) -> Result<Config, StartError> {
     };
     let failed = |error: &dyn std::error::Error| StartError::Config(error.to_string());
     match &args.kubeconfig {
-        Some(path) if !path.as_os_str().is_empty() => {
-            let file = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
-            Config::from_custom_kubeconfig(file, &options)
+        Some(paths) if !paths.as_os_str().is_empty() => {
+            let merged = read_kubeconfigs(paths).map_err(|error| failed(&error))?;
+            Config::from_custom_kubeconfig(merged, &options)
                 .await
                 .map_err(|error| failed(&error))
         }
@@ -289,6 +331,18 @@ async fn kube_config(args: &KubeArgs) -> Result<Config, StartError> {
     }
 }
 
+/// One kubeconfig, or several as kubectl merges them: in a list, files that do not exist are left out.
+fn read_kubeconfigs(paths: &Path) -> Result<Kubeconfig, KubeconfigError> {
+    let all: Vec<_> = std::env::split_paths(paths)
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    all.iter()
+        .filter(|path| all.len() == 1 || path.exists())
+        .try_fold(Kubeconfig::default(), |merged, path| {
+            merged.merge(Kubeconfig::read_from(path)?)
+        })
+}
+
 fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
     registry.register(Box::new(crate::admin::ProcessCollector::new()?))
 }
@@ -297,6 +351,12 @@ fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
 fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+async fn cancel_on_signal(shutdown: CancellationToken) {
+    stop_signal().await;
+    tracing::info!("stopping: no new work, ending what is in flight");
+    shutdown.cancel();
 }
 
 async fn stop_signal() {

@@ -10,6 +10,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::StreamExt;
@@ -26,17 +27,26 @@ use kube::{
     api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     clock::Clock,
-    reconcile::{EventNote, EventType},
+    object::ObjectKey,
+    reconcile::{ErrorClass, EventNote, classify_kube, words},
 };
 
 /// Events that may wait to be written: a change of 500 objects at once makes some for each; 4 MiB when all are long.
 const WAITING: usize = 4096;
 /// Events written at the same time; more would compete with the work itself.
 const WRITERS: usize = 4;
+/// Pauses between tries while the API server is away: together longer than a restart of it takes.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+/// Longest name of an object.
+const LONGEST_NAME: usize = 253;
 /// Events remembered for counting repetitions; about 100 bytes each.
 const REMEMBERED: usize = 1024;
 
@@ -46,6 +56,8 @@ pub struct EventSink {
     sender: mpsc::Sender<Item>,
     clock: Clock,
     dropped: Arc<AtomicU64>,
+    /// Events that are queued or being written.
+    waiting: Arc<watch::Sender<usize>>,
     counter: Arc<OnceLock<Count>>,
 }
 
@@ -72,9 +84,17 @@ impl EventSink {
             sender,
             clock,
             dropped: Arc::default(),
+            waiting: Arc::default(),
             counter: Arc::default(),
         };
-        (sink, write_all(client, instance, receiver))
+        let writer = Writer {
+            client,
+            instance,
+            recent: Mutex::default(),
+            failed: AtomicU64::new(0),
+        };
+        let waiting = sink.waiting.clone();
+        (sink, writer.run(receiver, waiting))
     }
 
     /// Tells `count` of each Event from now on; it must not block. The first one stays.
@@ -86,101 +106,122 @@ impl EventSink {
     pub fn emit(&self, reporter: &'static str, about: ObjectReference, event: EventNote) {
         tracing::info!(
             controller = reporter,
-            object = %about.name.as_deref().unwrap_or_default(),
-            namespace = %about.namespace.as_deref().unwrap_or_default(),
+            kind = about.kind.as_deref().unwrap_or("object"),
+            object = %key_of(&about),
             reason = %event.reason,
             "{}", event.note
         );
         if let Some(count) = self.counter.get() {
             count(&about, &event);
         }
-        if self
-            .sender
-            .try_send(Item {
-                reporter,
-                about,
-                event,
-                at: self.clock.now(),
-            })
-            .is_err()
-        {
+        let item = Item {
+            reporter,
+            about,
+            event,
+            at: self.clock.now(),
+        };
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        if self.sender.try_send(item).is_err() {
+            self.waiting.send_modify(|waiting| *waiting -= 1);
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             if dropped.is_power_of_two() {
                 tracing::warn!(dropped, "Events dropped: the API server does not keep up");
             }
         }
     }
+
+    /// Waits until every Event that was queued so far is written, or given up.
+    pub async fn flush(&self) {
+        let mut waiting = self.waiting.subscribe();
+        // The sender is held by this sink, so the wait cannot be cut off.
+        drop(waiting.wait_for(|waiting| *waiting == 0).await);
+    }
 }
 
-async fn write_all(client: Client, instance: String, mut receiver: mpsc::Receiver<Item>) {
-    let recent = Mutex::new(Recent::default());
-    let (recent, client, instance) = (&recent, &client, instance.as_str());
-    futures::stream::poll_fn(move |context| receiver.poll_recv(context))
-        .for_each_concurrent(WRITERS, |item| async move {
-            if let Err(error) = write(client, instance, recent, item).await {
-                tracing::debug!(%error, "cannot write an Event");
+fn key_of(about: &ObjectReference) -> ObjectKey {
+    ObjectKey::new(
+        about.namespace.as_deref().unwrap_or_default(),
+        about.name.as_deref().unwrap_or_default(),
+    )
+}
+
+/// Writes Events one after the other, a few at the same time.
+struct Writer {
+    client: Client,
+    instance: String,
+    recent: Mutex<Recent>,
+    failed: AtomicU64,
+}
+
+impl Writer {
+    async fn run(self, mut receiver: mpsc::Receiver<Item>, waiting: Arc<watch::Sender<usize>>) {
+        let (writer, waiting) = (&self, &waiting);
+        futures::stream::poll_fn(move |context| receiver.poll_recv(context))
+            .for_each_concurrent(WRITERS, |item| async move {
+                writer.write(&item).await;
+                waiting.send_modify(|waiting| *waiting -= 1);
+            })
+            .await;
+    }
+
+    /// Writes an Event. An API server that is away for a moment, as at its restart, is waited for.
+    async fn write(&self, item: &Item) {
+        let mut pauses = PAUSES.into_iter();
+        while let Err(error) = self.attempt(item).await {
+            if classify_kube(&error) == ErrorClass::Fenced {
+                return;
             }
-        })
-        .await;
-}
-
-async fn write(
-    client: &Client,
-    instance: &str,
-    recent: &Mutex<Recent>,
-    item: Item,
-) -> Result<(), kube::Error> {
-    let namespace = item
-        .about
-        .namespace
-        .clone()
-        .unwrap_or_else(|| "default".to_owned());
-    let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
-    let fingerprint = item.fingerprint();
-    let now = MicroTime(item.at);
-    let again = recent.lock().seen_again(fingerprint);
-    if let Some((name, count)) = again {
-        let series = EventSeries {
-            count,
-            last_observed_time: now.clone(),
-        };
-        let patch = serde_json::json!({ "series": series });
-        match api
-            .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
-            .await
-        {
-            // Events expire after an hour; then a new one is due.
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            outcome => return outcome.map(drop),
+            let worth_it = !matches!(&error, kube::Error::Api(status) if status.code < 500);
+            let Some(pause) = pauses.next().filter(|_| worth_it) else {
+                let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
+                if failed.is_power_of_two() {
+                    tracing::warn!(failed, error = words(&error), "cannot write an Event");
+                }
+                return;
+            };
+            tokio::time::sleep(pause).await;
         }
     }
-    let about_name = item.about.name.as_deref().unwrap_or(item.reporter);
-    let name = format!("{about_name}.{:x}", item.at.as_nanosecond());
-    let event = Event {
-        action: Some(item.event.reason.clone()),
-        event_time: Some(now),
-        metadata: ObjectMeta {
-            name: Some(name.clone()),
-            namespace: Some(namespace),
-            ..ObjectMeta::default()
-        },
-        note: Some(shorten(item.event.note)),
-        reason: Some(item.event.reason),
-        regarding: Some(item.about),
-        reporting_controller: Some(item.reporter.to_owned()),
-        reporting_instance: Some(instance.to_owned()),
-        type_: Some(
-            match item.event.type_ {
-                EventType::Normal => "Normal",
-                EventType::Warning => "Warning",
+
+    async fn attempt(&self, item: &Item) -> Result<(), kube::Error> {
+        let namespace = match item.about.namespace.as_deref() {
+            Some(namespace) if !namespace.is_empty() => namespace,
+            _ => "default",
+        };
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let fingerprint = item.fingerprint();
+        let now = MicroTime(item.at);
+        let again = self.recent.lock().seen_again(fingerprint);
+        if let Some((name, count)) = again {
+            let series = EventSeries {
+                count,
+                last_observed_time: now,
+            };
+            let patch = serde_json::json!({ "series": series });
+            match api
+                .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
+                .await
+            {
+                // Events expire after an hour; then a new one is due.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Ok(_) => {
+                    self.recent.lock().counted(fingerprint, count);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
             }
-            .to_owned(),
-        ),
-        ..Event::default()
-    };
-    api.create(&PostParams::default(), &event).await?;
-    recent.lock().remember(fingerprint, name);
-    Ok(())
+        }
+        let event = item.event(namespace, &self.instance);
+        let name = event.metadata.name.clone().unwrap_or_default();
+        match api.create(&PostParams::default(), &event).await {
+            Ok(_) => {}
+            // Written by a try whose answer was lost.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => return Err(error),
+        }
+        self.recent.lock().remember(fingerprint, name);
+        Ok(())
+    }
 }
 
 impl Item {
@@ -190,6 +231,29 @@ impl Item {
         (self.reporter, &self.about.uid, &self.about.name).hash(&mut hasher);
         (&self.event.reason, &self.event.note).hash(&mut hasher);
         hasher.finish()
+    }
+
+    fn event(&self, namespace: &str, instance: &str) -> Event {
+        let about = self.about.name.as_deref().unwrap_or(self.reporter);
+        let suffix = format!(".{:x}", self.at.as_nanosecond());
+        let room = LONGEST_NAME - suffix.len();
+        let about = about.get(..room).unwrap_or(about);
+        Event {
+            action: Some(self.event.reason.clone()),
+            event_time: Some(MicroTime(self.at)),
+            metadata: ObjectMeta {
+                name: Some(format!("{}{suffix}", about.trim_end_matches(['-', '.']))),
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            note: Some(shorten(&self.event.note)),
+            reason: Some(self.event.reason.clone()),
+            regarding: Some(self.about.clone()),
+            reporting_controller: Some(self.reporter.to_owned()),
+            reporting_instance: Some(instance.to_owned()),
+            type_: Some(self.event.type_.name().to_owned()),
+            ..Event::default()
+        }
     }
 }
 
@@ -203,10 +267,16 @@ struct Recent {
 }
 
 impl Recent {
-    fn seen_again(&mut self, fingerprint: u64) -> Option<(String, i32)> {
-        let (name, count) = self.names.get_mut(&fingerprint)?;
-        *count = count.saturating_add(1);
-        Some((name.clone(), *count))
+    /// The Event that says the same, and how often it will have been said then.
+    fn seen_again(&self, fingerprint: u64) -> Option<(String, i32)> {
+        let (name, count) = self.names.get(&fingerprint)?;
+        Some((name.clone(), count.saturating_add(1)))
+    }
+
+    fn counted(&mut self, fingerprint: u64, now: i32) {
+        if let Some((_, count)) = self.names.get_mut(&fingerprint) {
+            *count = now.max(*count);
+        }
     }
 
     fn remember(&mut self, fingerprint: u64, name: String) {
@@ -222,14 +292,14 @@ impl Recent {
 }
 
 /// The API server refuses notes of more than 1 KiB.
-fn shorten(note: String) -> String {
+fn shorten(note: &str) -> String {
     const LONGEST: usize = 1000;
     if note.len() <= LONGEST {
-        return note;
+        return note.to_owned();
     }
-    let cut = (0..=LONGEST)
-        .rev()
-        .find(|at| note.is_char_boundary(*at))
-        .unwrap_or(0);
-    format!("{}…", &note[..cut])
+    format!("{}…", &note[..note.floor_char_boundary(LONGEST)])
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
