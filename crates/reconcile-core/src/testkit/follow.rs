@@ -8,6 +8,15 @@ use super::{
     verbs::{Answer, Filter, failure, shown},
 };
 
+/// What the server makes of a request for a streamed list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Streaming {
+    #[default]
+    Served,
+    Refused,
+    Ignored,
+}
+
 /// A watch that is being served.
 pub(super) struct Follower {
     call: Call,
@@ -22,10 +31,11 @@ pub(super) struct Follower {
 
 impl Follower {
     /// The answer to a watch request; an error when its version is too old or not known.
-    pub(super) fn start(store: &Store, call: &Call, streaming: bool) -> Result<Self, Answer> {
+    pub(super) fn start(store: &Store, call: &Call, streaming: Streaming) -> Result<Self, Answer> {
         let filter = Filter::of(call)?;
-        let marked = call.parameter("sendInitialEvents") == "true";
-        if marked && !streaming {
+        let wanted = call.parameter("sendInitialEvents") == "true";
+        let marked = wanted && streaming == Streaming::Served;
+        if wanted && streaming == Streaming::Refused {
             let message = "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
             return Err(failure(422, "Invalid", message));
         }

@@ -7,11 +7,13 @@
 //! - [`Simulation`]: named actors in seeded random order over one world, with invariants after each
 //!   step and a bound on the number of steps.
 //! - [`Transcript`]: what happened, one line per step, for golden files.
+//! - [`check_command_line`]: what the built binary of every operator must do.
 //!
 //! Nothing here is built into a binary.
 
 mod api;
 mod call;
+mod command_line;
 mod fault;
 mod follow;
 mod kinds;
@@ -26,6 +28,7 @@ mod verbs;
 mod tests;
 
 pub use api::{FakeApi, Logged};
+pub use command_line::check_command_line;
 pub use fault::Fault;
 pub use kinds::FakeKind;
 pub use simulation::{Act, Failure, Finished, Random, Simulation};
