@@ -46,9 +46,16 @@ struct Builder<'p> {
     nodes: usize,
     line: usize,
     stack: Vec<Frame>,
-    /// Value and size of every anchored node that is complete.
-    anchors: HashMap<usize, (Value, usize)>,
+    /// Value and extent of every anchored node that is complete.
+    anchors: HashMap<usize, (Value, Extent)>,
     done: Vec<Value>,
+}
+
+/// How much an alias repeats.
+#[derive(Clone, Copy)]
+struct Extent {
+    nodes: usize,
+    depth: usize,
 }
 
 /// All documents of one piece of a stream: usually one.
@@ -108,12 +115,14 @@ impl Builder<'_> {
                 };
                 if anchor > 0 {
                     let value = meaning.clone().into_value()?;
-                    self.anchors.insert(anchor, (value, 1));
+                    let extent = Extent::of(&value);
+                    self.anchors.insert(anchor, (value, extent));
                 }
                 self.place(Node::Scalar(meaning, merge))?;
             }
             Event::SequenceStart(_, anchor, _) => {
                 self.count(1)?;
+                self.check_depth(1)?;
                 self.stack.push(Frame::List {
                     items: Vec::new(),
                     anchor,
@@ -121,6 +130,7 @@ impl Builder<'_> {
             }
             Event::MappingStart(_, anchor, _) => {
                 self.count(1)?;
+                self.check_depth(1)?;
                 self.stack.push(Frame::Map {
                     entries: Map::new(),
                     key: None,
@@ -129,12 +139,13 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
             Event::Alias(target) => {
-                let (value, size) = self
+                let (value, extent) = self
                     .anchors
                     .get(&target)
                     .cloned()
                     .ok_or("an anchor's value contains itself")?;
-                self.count(size)?;
+                self.count(extent.nodes)?;
+                self.check_depth(extent.depth)?;
                 self.place(Node::Value(value))?;
             }
             _ => {}
@@ -153,6 +164,15 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// Checks that something of this depth may stand here.
+    fn check_depth(&self, depth: usize) -> Result<(), String> {
+        let limit = self.limits.depth;
+        if self.stack.len() + depth > limit {
+            return Err(format!("the document is more than {limit} levels deep"));
+        }
+        Ok(())
+    }
+
     fn close(&mut self) -> Result<(), String> {
         let (value, anchor) = match self.stack.pop() {
             Some(Frame::List { items, anchor }) => (Value::Array(items), anchor),
@@ -162,8 +182,8 @@ impl Builder<'_> {
             None => return Ok(()),
         };
         if anchor > 0 {
-            let size = size_of(&value);
-            self.anchors.insert(anchor, (value.clone(), size));
+            let extent = Extent::of(&value);
+            self.anchors.insert(anchor, (value.clone(), extent));
         }
         self.place(Node::Value(value))
     }
@@ -242,11 +262,17 @@ fn tag_of(style: ScalarStyle, tag: Option<&granit_parser::Tag>) -> Tag<'_> {
     }
 }
 
-/// The number of nodes, to account for what an alias repeats.
-fn size_of(value: &Value) -> usize {
-    match value {
-        Value::Array(list) => 1 + list.iter().map(size_of).sum::<usize>(),
-        Value::Object(map) => 1 + map.values().map(size_of).sum::<usize>(),
-        _ => 1,
+impl Extent {
+    fn of(value: &Value) -> Self {
+        let empty = Self { nodes: 1, depth: 1 };
+        let with = |sum: Self, inner: Self| Self {
+            nodes: sum.nodes + inner.nodes,
+            depth: sum.depth.max(inner.depth + 1),
+        };
+        match value {
+            Value::Array(list) => list.iter().map(Self::of).fold(empty, with),
+            Value::Object(map) => map.values().map(Self::of).fold(empty, with),
+            _ => Self { nodes: 1, depth: 0 },
+        }
     }
 }

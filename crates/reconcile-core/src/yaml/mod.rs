@@ -32,15 +32,19 @@ pub struct Limits {
     pub bytes: usize,
     /// Most nodes of one document, those that aliases repeat included.
     pub nodes: usize,
+    /// Most collections inside of each other, those that aliases repeat included: values are walked by functions that
+    /// call themselves, and a stack that is too small for it ends the process.
+    pub depth: usize,
 }
 
 impl Default for Limits {
     /// 32 MiB holds the largest bundles of CRDs many times over; a million nodes is about a hundred
-    /// megabytes of values.
+    /// megabytes of values; the schemas of CRDs are some 60 deep.
     fn default() -> Self {
         Self {
             bytes: 32 << 20,
             nodes: 1_000_000,
+            depth: 500,
         }
     }
 }

@@ -117,6 +117,13 @@ fn a_small_text_cannot_become_a_large_value() {
     assert!(error.message.contains("more than 1000000 nodes"), "{error}");
     let deep = "[".repeat(5000);
     assert!(documents(&deep).is_err());
+    let nested = |inner: &str| format!("{}{inner}{}", "[".repeat(100), "]".repeat(100));
+    let levels = (1..60).map(|n| format!("a{n}: &a{n} {}\n", nested(&format!("*a{}", n - 1))));
+    let deep: String = std::iter::once(format!("a0: &a0 {}\n", nested("x")))
+        .chain(levels)
+        .collect();
+    let error = documents(&deep).expect_err("deeper than any stack");
+    assert!(error.message.contains("500 levels deep"), "{error}");
     let limits = Limits {
         bytes: 10,
         ..Limits::default()
