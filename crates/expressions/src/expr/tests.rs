@@ -84,6 +84,12 @@ fn costs_are_bounded() {
         "let l = 1..100000; any(1..1000, l == map(l, # + 1))".to_owned(),
         "let s = repeat(\"a\", 1000000); all(1..10000, s matches \"b$\" or true)".to_owned(),
         "repeat(repeat(\"abc\", 1000000), 1000000)".to_owned(),
+        "let s = repeat(\"a\", 900000); len(replace(s, \"a\", s)) > 0".to_owned(),
+        "let s = repeat(\"a\", 600000); len(join(split(s, \"\"), s)) > 0".to_owned(),
+        format!(
+            "let l = 1..900000; len(concat(l{})) > 0",
+            ", l".repeat(2000)
+        ),
         "\"a\" matches \"((a{1000}){1000}){1000}\"".to_owned(),
     ] {
         assert!(

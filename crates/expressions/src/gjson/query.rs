@@ -1,6 +1,6 @@
 //! Queries on arrays: the inside of `#(...)`.
 
-use super::{Found, Kind, Work, path};
+use super::{Found, Kind, Work, component, path};
 
 /// A parsed query: a path in each element, and what its value must be.
 pub(super) struct Query<'p> {
@@ -98,8 +98,8 @@ impl<'p> Query<'p> {
                     "<=" => *text <= *wanted,
                     ">" => *text > *wanted,
                     ">=" => *text >= *wanted,
-                    "%" => path::matches_pattern(wanted, &text),
-                    "!%" => !path::matches_pattern(wanted, &text),
+                    "%" => component::matches_pattern(wanted, &text),
+                    "!%" => !component::matches_pattern(wanted, &text),
                     _ => false,
                 }
             }

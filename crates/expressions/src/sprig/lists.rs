@@ -4,7 +4,7 @@ use gotmpl::Value;
 
 use super::args::{Args, Outcome, go_string, is_empty, list, strings, texts};
 use super::numbers::to_int;
-use super::{ANY, Function, function};
+use super::{ANY, ELEMENT_SIZE, Function, charge, function};
 
 /// Comparing every element with every other one is refused beyond this many.
 const MAX_COMPARED: usize = 5_000;
@@ -146,7 +146,9 @@ fn slice(args: &Args<'_>) -> Outcome {
 fn concat(args: &Args<'_>) -> Outcome {
     let mut all = Vec::new();
     for index in 0..args.len() {
-        all.extend_from_slice(args.list(index)?);
+        let items = args.list(index)?;
+        charge(items.len().saturating_mul(ELEMENT_SIZE))?;
+        all.extend_from_slice(items);
     }
     Ok(list(all))
 }

@@ -6,6 +6,7 @@
 //! are immutable, so the dictionary they were given stays as it was.
 
 mod args;
+mod cases;
 mod dates;
 mod dicts;
 mod encoding;

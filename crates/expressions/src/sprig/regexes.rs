@@ -4,7 +4,7 @@ use gotmpl::Value;
 use regex::{NoExpand, Regex};
 
 use super::args::{Args, Outcome, text, texts};
-use super::{Function, charge, function};
+use super::{ELEMENT_SIZE, Function, charge, function};
 use crate::expr::compile_pattern;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -48,13 +48,13 @@ fn limit(args: &Args<'_>) -> Result<usize, String> {
 }
 
 fn find_all(args: &Args<'_>) -> Outcome {
-    let found = pattern(args)?;
-    Ok(texts(
-        found
-            .find_iter(args.str(1)?)
-            .take(limit(args)?)
-            .map(|m| m.as_str()),
-    ))
+    let pattern = pattern(args)?;
+    let mut found = Vec::new();
+    for one in pattern.find_iter(args.str(1)?).take(limit(args)?) {
+        charge(ELEMENT_SIZE)?;
+        found.push(one.as_str());
+    }
+    Ok(texts(found))
 }
 
 fn replace(args: &Args<'_>) -> Outcome {
@@ -88,6 +88,7 @@ fn split(args: &Args<'_>) -> Outcome {
         if parts.len() + 1 == limit {
             break;
         }
+        charge(ELEMENT_SIZE)?;
         to = found.start();
         if found.end() != 0 {
             parts.push(&subject[from..to]);

@@ -3,7 +3,8 @@
 use gotmpl::Value;
 
 use super::args::{Args, Outcome, go_string, strings, text, texts};
-use super::{ANY, Function, charge, function};
+use super::cases::{pascal, swap_case, title, untitle, words};
+use super::{ANY, ELEMENT_SIZE, Function, charge, function};
 use crate::go_text;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -86,16 +87,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("toString", 1, 1, |a| Ok(text(go_string(a.any(0))))),
     function("toStrings", 1, 1, |a| Ok(texts(strings(a.any(0))))),
     function("splitList", 2, 2, |a| {
-        Ok(texts(split(a.str(1)?, a.str(0)?, -1)))
+        Ok(texts(split(a.str(1)?, a.str(0)?, -1)?))
     }),
     function("split", 2, 2, |a| {
-        Ok(numbered(split(a.str(1)?, a.str(0)?, -1)))
+        Ok(numbered(split(a.str(1)?, a.str(0)?, -1)?))
     }),
     function("splitn", 3, 3, |a| {
-        Ok(numbered(split(a.str(2)?, a.str(0)?, a.int(1)?)))
+        Ok(numbered(split(a.str(2)?, a.str(0)?, a.int(1)?)?))
     }),
     function("join", 2, 2, |a| {
-        Ok(text(strings(a.any(1)).join(a.str(0)?)))
+        let (glue, parts) = (a.str(0)?, strings(a.any(1)));
+        charge(parts.len().saturating_mul(glue.len()))?;
+        Ok(text(parts.join(glue)))
     }),
     function("base", 1, 1, |a| Ok(text(base(a.str(0)?)))),
     function("dir", 1, 1, |a| Ok(text(dir(a.str(0)?)))),
@@ -246,125 +249,21 @@ fn indent(args: &Args<'_>) -> Result<String, String> {
     ))
 }
 
-/// Upper case for the first letter of each word; letters, digits and `_` make words.
-fn title(subject: &str) -> String {
-    let mut previous = ' ';
-    let mut out = String::with_capacity(subject.len());
-    for c in subject.chars() {
-        let separated = if previous.is_ascii() {
-            !(previous.is_ascii_alphanumeric() || previous == '_')
-        } else {
-            previous.is_whitespace()
-        };
-        if separated {
-            out.extend(c.to_uppercase());
-        } else {
-            out.push(c);
-        }
-        previous = c;
-    }
-    out
-}
-
-fn untitle(subject: &str) -> String {
-    let mut previous = ' ';
-    let mut out = String::with_capacity(subject.len());
-    for c in subject.chars() {
-        if previous.is_whitespace() {
-            out.extend(c.to_lowercase());
-        } else {
-            out.push(c);
-        }
-        previous = c;
-    }
-    out
-}
-
-fn swap_case(subject: &str) -> String {
-    let mut out = String::with_capacity(subject.len());
-    for c in subject.chars() {
-        if c.is_uppercase() {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-    }
-    out
-}
-
-fn is_connector(c: char) -> bool {
-    c == '-' || c == '_' || c.is_whitespace()
-}
-
-/// `snakecase` and `kebabcase`: words in lower case, joined by `connector`. A word starts at a
-/// capital after a small letter, at the last capital of several before a small letter, and where
-/// digits start.
-fn words(subject: &str, connector: char) -> String {
-    let chars: Vec<char> = subject.chars().collect();
-    let mut out = String::with_capacity(subject.len() + 8);
-    for (at, c) in chars.iter().enumerate() {
-        if is_connector(*c) {
-            out.push(connector);
-            continue;
-        }
-        let before = at.checked_sub(1).map(|i| chars[i]);
-        let next = chars.get(at + 1);
-        let starts_word = before.is_some_and(|before| {
-            (c.is_uppercase() && before.is_lowercase())
-                || (c.is_uppercase()
-                    && before.is_uppercase()
-                    && next.is_some_and(|next| next.is_lowercase()))
-                || (c.is_uppercase() && before.is_numeric())
-                || (c.is_numeric()
-                    && before.is_alphabetic()
-                    && chars[at..]
-                        .iter()
-                        .find(|c| !c.is_numeric())
-                        .is_some_and(|c| c.is_lowercase()))
-        });
-        if starts_word {
-            out.push(connector);
-        }
-        out.extend(c.to_lowercase());
-    }
-    out
-}
-
-/// `camelcase`: words joined with a capital at the start of each.
-fn pascal(subject: &str) -> String {
-    let mut out = String::with_capacity(subject.len());
-    let mut at_start = true;
-    let mut in_capitals = false;
-    for c in subject.chars() {
-        if is_connector(c) {
-            at_start = true;
-            continue;
-        }
-        if at_start {
-            in_capitals = c.is_uppercase();
-            out.extend(c.to_uppercase());
-            at_start = false;
-        } else if in_capitals && c.is_uppercase() {
-            out.extend(c.to_lowercase());
-        } else {
-            in_capitals = false;
-            out.push(c);
-        }
-    }
-    out
-}
-
 /// Go's `strings.SplitN`.
-fn split(subject: &str, separator: &str, limit: i64) -> Vec<String> {
+fn split(subject: &str, separator: &str, limit: i64) -> Result<Vec<String>, String> {
     if limit == 0 {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let most = if separator.is_empty() {
+        subject.chars().count()
+    } else {
+        subject.matches(separator).count() + 1
+    };
+    charge(most.min(limit).saturating_mul(ELEMENT_SIZE))?;
     if !separator.is_empty() {
-        return subject
-            .splitn(limit, separator)
-            .map(str::to_owned)
-            .collect();
+        let parts = subject.splitn(limit, separator);
+        return Ok(parts.map(str::to_owned).collect());
     }
     let mut parts: Vec<String> = Vec::new();
     for (at, c) in subject.char_indices() {
@@ -374,7 +273,7 @@ fn split(subject: &str, separator: &str, limit: i64) -> Vec<String> {
         }
         parts.push(c.to_string());
     }
-    parts
+    Ok(parts)
 }
 
 /// The map `_0`, `_1`, ... that `split` gives.

@@ -1,5 +1,6 @@
 //! The functions of the language itself.
 
+mod growth;
 mod lists;
 mod numbers;
 mod strings;
@@ -11,6 +12,7 @@ use super::types::Type;
 use super::value::Value;
 use crate::go_text;
 
+pub(super) use growth::growth;
 pub(super) use lists::{is_descending, sort_keyed};
 pub(super) use times::{call_method, method_type};
 

@@ -19,9 +19,6 @@ const MAX_STEPS: usize = 1_000_000;
 /// counted as often as they are reached: comparing or printing such a value walks all of them.
 const MAX_SIZE: usize = 2_000_000;
 
-/// Go's bound on the copies that `repeat` makes.
-const MAX_REPEAT: usize = 1_000_000;
-
 pub(super) type Evaluated = Result<Value, Fault>;
 
 /// Evaluates `tree` in the surroundings of `host`.
@@ -331,19 +328,9 @@ impl Machine<'_> {
                 ));
             }
         }
-        if name == "repeat"
-            && let (Some(text), Some(count)) = (args[0].as_str(), args[1].as_int())
-        {
-            // Charged before the text is made: the product may be huge.
-            let count = usize::try_from(count).unwrap_or(0);
-            if count > MAX_REPEAT {
-                return Err(Fault::run(
-                    expr.at,
-                    format!("repeat makes at most {MAX_REPEAT} copies"),
-                ));
-            }
-            self.charge(expr, text.len().saturating_mul(count).max(count))?;
-        }
+        // Charged before the value is made: it may be huge.
+        let growth = builtins::growth(name, &args).map_err(|r| Fault::run(expr.at, r))?;
+        self.charge(expr, growth)?;
         let value =
             builtins::call(name, &args, self.host.now()).map_err(|r| Fault::run(expr.at, r))?;
         self.charged(expr, value)

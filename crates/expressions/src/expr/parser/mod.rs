@@ -1,7 +1,9 @@
 //! Builds the tree of an expression: precedence climbing over the token list.
 
 mod calls;
+mod control;
 mod literals;
+mod operators;
 mod postfix;
 
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use super::error::Fault;
 use super::token::{Kind, Token, tokenize};
 use super::value::Value;
 pub(crate) use literals::compile_pattern;
+use operators::{Infix, NOT, SIGN, infix};
 
 /// Parentheses, brackets and signs may be nested this deep: the parser recurses through several
 /// functions for each of them.
@@ -22,11 +25,6 @@ const MAX_HEIGHT: usize = 250;
 
 /// Go's own bound on the number of nodes.
 const MAX_NODES: usize = 10_000;
-
-/// Precedence of `|`, the loosest operator.
-const PIPE: u16 = 0;
-const NOT: u16 = 50;
-const SIGN: u16 = 90;
 
 /// Parses the whole of `source`.
 pub(super) fn parse(source: &str) -> Result<Child, Fault> {
@@ -44,45 +42,6 @@ pub(super) fn parse(source: &str) -> Result<Child, Fault> {
         return Err(parser.unexpected());
     }
     Ok(tree)
-}
-
-enum Infix {
-    Plain(Binary),
-    Matches,
-    Pipe,
-}
-
-/// Operator, precedence, and whether it groups to the right.
-fn infix(token: &Token) -> Option<(Infix, u16, bool)> {
-    if token.kind != Kind::Operator {
-        return None;
-    }
-    let (binary, precedence) = match token.text.as_str() {
-        "|" => return Some((Infix::Pipe, PIPE, false)),
-        "matches" => return Some((Infix::Matches, 20, false)),
-        "or" | "||" => (Binary::Or, 10),
-        "and" | "&&" => (Binary::And, 15),
-        "==" => (Binary::Equal, 20),
-        "!=" => (Binary::NotEqual, 20),
-        "<" => (Binary::Less, 20),
-        ">" => (Binary::Greater, 20),
-        ">=" => (Binary::GreaterEqual, 20),
-        "<=" => (Binary::LessEqual, 20),
-        "in" => (Binary::In, 20),
-        "contains" => (Binary::Contains, 20),
-        "startsWith" => (Binary::StartsWith, 20),
-        "endsWith" => (Binary::EndsWith, 20),
-        ".." => (Binary::Range, 25),
-        "+" => (Binary::Add, 30),
-        "-" => (Binary::Subtract, 30),
-        "*" => (Binary::Multiply, 60),
-        "/" => (Binary::Divide, 60),
-        "%" => (Binary::Modulo, 60),
-        "**" | "^" => return Some((Infix::Plain(Binary::Power), 100, true)),
-        "??" => (Binary::Coalesce, 500),
-        _ => return None,
-    };
-    Some((Infix::Plain(binary), precedence, false))
 }
 
 struct Parser {
@@ -311,77 +270,6 @@ impl Parser {
                 _ => return whole.ok_or_else(|| self.unexpected()),
             }
         }
-    }
-
-    fn declaration(&mut self) -> Result<Child, Fault> {
-        self.advance();
-        let name = self.expect_ident()?;
-        self.expect(Kind::Operator, "=")?;
-        let value = self.expression(0)?;
-        self.expect(Kind::Operator, ";")?;
-        self.nesting += 1;
-        if self.nesting > MAX_NESTING {
-            return Err(Self::too_deep(name.at));
-        }
-        let body = self.sequence()?;
-        self.nesting -= 1;
-        self.node(
-            name.at,
-            Node::Let {
-                name: name.text,
-                value,
-                body,
-            },
-        )
-    }
-
-    fn if_else(&mut self) -> Result<Child, Fault> {
-        let at = self.advance().at;
-        let condition = self.expression(0)?;
-        self.expect(Kind::Bracket, "{")?;
-        let then = self.sequence()?;
-        self.expect(Kind::Bracket, "}")?;
-        self.expect(Kind::Operator, "else")?;
-        let otherwise = if self.at_operator("if") {
-            self.expression(0)?
-        } else {
-            self.expect(Kind::Bracket, "{")?;
-            let otherwise = self.sequence()?;
-            self.expect(Kind::Bracket, "}")?;
-            otherwise
-        };
-        self.node(
-            at,
-            Node::Conditional {
-                condition,
-                then,
-                otherwise,
-            },
-        )
-    }
-
-    fn ternary(&mut self, subject: Child) -> Result<Child, Fault> {
-        let mut node = subject;
-        while self.at_operator("?") {
-            let at = self.advance().at;
-            let (then, otherwise) = if self.at_operator(":") {
-                self.advance();
-                (node.clone(), self.expression(0)?)
-            } else {
-                let then = self.expression(0)?;
-                self.expect(Kind::Operator, ":")?;
-                (then, self.expression(0)?)
-            };
-            node = self.node(
-                at,
-                Node::Conditional {
-                    condition: node,
-                    then,
-                    otherwise,
-                },
-            )?;
-        }
-        Ok(node)
     }
 
     fn primary(&mut self) -> Result<Child, Fault> {
