@@ -3,6 +3,7 @@
 //! - planners are pure: no client, no clock, no await, no environment, no randomness;
 //! - only argument parsing reads the environment, and nothing measures with a clock that tests
 //!   cannot stop;
+//! - nothing watches but through the one constructor;
 //! - files are short, named by their domain, and say at the top what they are for;
 //! - the core names no kind of an operator, and operators do not depend on each other.
 

@@ -44,6 +44,9 @@ const KINDS: [&str; 10] = [
     "Experiment",
 ];
 
+/// The one file that may use the bare watcher of kube.
+const WATCHES: &str = "crates/reconcile-core/src/watch/stream.rs";
+
 const OPERATORS: [&str; 3] = ["argo-cd-lite", "events", "rollouts"];
 
 /// Complaints about one file.
@@ -71,6 +74,13 @@ pub(super) fn file(source: &Source<'_>) -> Vec<String> {
     }
     if source.is_program() && !path.starts_with("crates/xtask/") {
         found.extend(environment(source));
+        if path != WATCHES {
+            for line in source.lines_with("watcher") {
+                found.push(format!(
+                    "{path}:{line}: use reconcile_core::watch::Watch, which guards, backs off and prunes (watcher)"
+                ));
+            }
+        }
     }
     if path.starts_with("crates/reconcile-core/src/") && !source.is_test() {
         for kind in KINDS {

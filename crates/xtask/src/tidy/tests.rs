@@ -67,6 +67,15 @@ fn environment_and_kinds_stay_in_their_place() {
 }
 
 #[test]
+fn there_is_one_constructor_of_watches() {
+    let bare = "//! W.\nlet stream = watcher(api, config);\n";
+    assert_eq!(complaints("crates/events/src/a.rs", bare).len(), 1);
+    assert_eq!(complaints("crates/events/src/tests.rs", bare), [""; 0]);
+    let constructor = "crates/reconcile-core/src/watch/stream.rs";
+    assert_eq!(complaints(constructor, bare), [""; 0]);
+}
+
+#[test]
 fn operators_stand_alone() {
     let text = "[dependencies]\nreconcile-core.workspace = true\nevents = { workspace = true }\n";
     assert_eq!(
