@@ -144,15 +144,11 @@ fn watch_runs(
         .config(config.watch())
         .ready(operator.readiness.register(AnalysisRun::PLURAL))
         .on_change(move |change| {
-            if change.new.is_none() {
-                let uid = change
-                    .old
-                    .as_ref()
-                    .map(|old| old.uid().to_owned())
-                    .unwrap_or_default();
-                if let Some(gone) = gone_views.deleted(&change.key, &uid) {
-                    on_run(gone);
-                }
+            // It may only have left the selection, and come back.
+            if let (Some(old), None) = (&change.old, &change.new)
+                && let Some(gone) = gone_views.went(&old.metadata)
+            {
+                on_run(gone);
             }
             queue.add(change.key);
         })
