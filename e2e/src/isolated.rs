@@ -89,13 +89,18 @@ pub fn test(name: &str) -> Result<bool> {
     if inside() {
         return Ok(true);
     }
-    let status = unshare()
+    let output = unshare()
         .arg(std::env::current_exe()?)
         .args(["--exact", name, "--nocapture", "--include-ignored"])
-        .status()
+        .output()
         .context("unshare (util-linux) is needed for an isolated bed")?;
-    if !status.success() {
-        bail!("{name} failed inside its network namespace ({status})");
+    if !output.status.success() {
+        bail!(
+            "{name} failed inside its network namespace ({}):\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
     Ok(false)
 }

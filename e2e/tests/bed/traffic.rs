@@ -9,6 +9,8 @@ use e2e::{Bed, Options, isolated};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_mins(1);
+/// Requests by whose shares the versions are told apart.
+const REQUESTS: u64 = 200;
 
 fn deployment(name: &str, image: &str, replicas: u32) -> String {
     format!(
@@ -26,6 +28,15 @@ spec:
     spec: {{containers: [{{name: shop, image: '{image}'}}]}}
 ---"
     )
+}
+
+/// The part of errors of a version in Prometheus' answer.
+fn errors(answer: &Value, version: &str) -> Option<f64> {
+    let series = answer["data"]["result"].as_array()?;
+    let found = series
+        .iter()
+        .find(|one| one["metric"]["version"] == version)?;
+    found["value"][1].as_str()?.parse().ok()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,18 +73,12 @@ spec: {selector: {app: shop}, ports: [{port: 80, targetPort: 8080}]}
                  / sum by (version) (rate(http_requests_total[5s]))";
     let url = format!("{}/api/v1/query", bed.prometheus()?.url);
     let http = reqwest::Client::new();
+    let mut last = Value::Null;
     let wait = async {
         loop {
             let request = http.get(&url).query(&[("query", ratio)]).timeout(SOON);
-            let answer: Value = request.send().await?.json().await?;
-            let errors = |version: &str| {
-                let series = answer["data"]["result"].as_array()?;
-                let found = series
-                    .iter()
-                    .find(|one| one["metric"]["version"] == version)?;
-                found["value"][1].as_str()?.parse::<f64>().ok()
-            };
-            if let (Some(good), Some(bad)) = (errors("1.0"), errors("2.0-bad"))
+            last = request.send().await?.json().await?;
+            if let (Some(good), Some(bad)) = (errors(&last, "1.0"), errors(&last, "2.0-bad"))
                 && good < 0.01
                 && bad > 0.4
                 && bad < 0.6
@@ -83,13 +88,23 @@ spec: {selector: {app: shop}, ports: [{port: 80, targetPort: 8080}]}
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    if tokio::time::timeout(SOON, wait).await.is_err() {
-        bail!(
-            "Prometheus does not see the errors; the load saw {:?}",
+    match tokio::time::timeout(SOON, wait).await {
+        Ok(seen) => seen?,
+        Err(_) => bail!(
+            "Prometheus does not see the errors: it answers {last}; its targets are {}; the load saw {:?}",
+            std::fs::read_to_string(&bed.prometheus()?.targets)?,
             load.tally()
-        );
+        ),
     }
-    // Each of the four pods gets the same number of requests.
+    // Each of the four pods gets the same number of requests. The first ones may have gone to fewer pods: a pod is ready
+    // a moment before it is an endpoint.
+    drop(load.take());
+    let enough = async {
+        while load.tally().answers.values().sum::<u64>() < REQUESTS {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON, enough).await?;
     let tally = load.tally();
     let percent = tally.of("2.0-bad") * 100 / (tally.of("1.0") + tally.of("2.0-bad"));
     assert!((20..30).contains(&percent), "{percent} %: {tally:?}");
