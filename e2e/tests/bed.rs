@@ -6,6 +6,8 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "bed/current.rs"]
+mod current;
 #[path = "bed/faults.rs"]
 mod faults;
 #[path = "bed/lifetime.rs"]

@@ -13,11 +13,11 @@ mod scene;
 use anyhow::Result;
 use e2e::Options;
 use e2e::stack::{Setup, Which};
-use scene::{ARGO, Scene, application, config_map, synced_and_healthy};
+use scene::{ARGO, Scene, application, config_map};
 use serde_json::{Value, json};
 
 /// The kinds with their plurals and whether they have the status subresource.
-const KINDS: [(&str, &str, &str, bool); 10] = [
+const KINDS: [(&str, &str, &str, bool); 11] = [
     ("Application", "applications", "Namespaced", false),
     ("AppProject", "appprojects", "Namespaced", false),
     ("ApplicationSet", "applicationsets", "Namespaced", true),
@@ -33,6 +33,7 @@ const KINDS: [(&str, &str, &str, bool); 10] = [
         false,
     ),
     ("AnalysisRun", "analysisruns", "Namespaced", false),
+    ("Experiment", "experiments", "Namespaced", true),
 ];
 
 /// CRDs that say nothing about the form of an object, as somebody else's installation may have left them.
@@ -85,15 +86,32 @@ async fn on_foreign_crds(options: Options, which: Which) -> Result<Scene> {
     Ok(scene)
 }
 
-fn says(object: &Value, words: &[&str]) -> bool {
-    let conditions = object["status"]["conditions"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    conditions.iter().any(|condition| {
-        let message = condition["message"].as_str().unwrap_or_default();
-        words.iter().all(|word| message.contains(word))
-    })
+/// Waits until a condition of an object contains these words.
+async fn until_says(
+    scene: &Scene,
+    kind: &str,
+    namespace: &str,
+    name: &str,
+    words: &[&str],
+) -> Result<()> {
+    let says = |object: &Value| {
+        let conditions = object["status"]["conditions"].as_array();
+        conditions.into_iter().flatten().any(|condition| {
+            let message = condition["message"].as_str().unwrap_or_default();
+            words.iter().all(|word| message.contains(word))
+        })
+    };
+    let what = format!("a condition with {words:?}");
+    scene.until(kind, namespace, name, &what, says).await?;
+    Ok(())
+}
+
+/// An object of a kind that is not served yet is told so.
+async fn until_told_unserved(scene: &Scene, kind: &str, namespace: &str) -> Result<()> {
+    let object =
+        format!("apiVersion: {ARGO}\nkind: {kind}\nmetadata: {{name: later}}\nspec: {{}}\n");
+    scene.apply(namespace, &object).await?;
+    until_says(scene, kind, namespace, "later", &["not supported yet"]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,60 +136,60 @@ spec:
     metadata: {labels: {app: good}}
     spec: {containers: [{name: web, image: 'web:v1'}]}
 ";
-    let bad = |name: &str, from: &str, to: &str| good.replace("good", name).replace(from, to);
-    scene
-        .apply("default", &bad("types", "setWeight: 50", "setWeight: half"))
-        .await?;
-    scene
-        .apply("default", &bad("absurd", "setWeight: 50", "setWeight: 500"))
-        .await?;
-    scene
-        .apply(
-            "default",
-            &bad(
-                "both",
-                "{canary: {steps: [{setWeight: 50}, {pause: {duration: 1s}}]}}",
-                "{canary: {}, blueGreen: {activeService: x}}",
-            ),
-        )
-        .await?;
-    scene
-        .apply(
-            "default",
-            &bad(
-                "unknown",
-                "{canary: {",
-                "{canary: {canaryService: nowhere, stableService: nowhere-else, ",
-            ),
-        )
-        .await?;
-    scene
-        .apply(
-            "default",
-            &bad(
-                "routed",
-                "{canary: {",
-                "{canary: {trafficRouting: {nginx: {stableIngress: x}}, ",
-            ),
-        )
-        .await?;
+    let steps = "{canary: {steps: [{setWeight: 50}, {pause: {duration: 1s}}]}}";
+    for kind in ["AnalysisTemplate", "ClusterAnalysisTemplate"] {
+        let template = format!(
+            "apiVersion: {ARGO}\nkind: {kind}\nmetadata: {{name: types}}\nspec: {{metrics: [{{name: a, count: [], provider: {{prometheus: {{query: up}}}}}}]}}\n"
+        );
+        scene.apply("default", &template).await?;
+    }
+    let pause = "{pause: {duration: 1s}}";
+    let bad: [(&str, &str, &str, &[&str]); 7] = [
+        (
+            "template",
+            pause,
+            "{analysis: {templates: [{templateName: types}]}}",
+            &["AnalysisTemplate 'types'", "metrics[0].count"],
+        ),
+        (
+            "cluster-template",
+            pause,
+            "{analysis: {templates: [{templateName: types, clusterScope: true}]}}",
+            &["ClusterAnalysisTemplate 'types'", "metrics[0].count"],
+        ),
+        (
+            "types",
+            "setWeight: 50",
+            "setWeight: half",
+            &["steps[0].setWeight"],
+        ),
+        ("absurd", "setWeight: 50", "setWeight: 500", &["setWeight"]),
+        (
+            "both",
+            steps,
+            "{canary: {}, blueGreen: {activeService: x}}",
+            &["Multiple Strategies"],
+        ),
+        (
+            "unknown",
+            "{canary: {",
+            "{canary: {canaryService: nowhere, stableService: nowhere-else, ",
+            &["nowhere"],
+        ),
+        (
+            "routed",
+            "{canary: {",
+            "{canary: {trafficRouting: {nginx: {stableIngress: x}}, ",
+            &["trafficRouting"],
+        ),
+    ];
+    for (name, from, to, _) in bad {
+        let manifest = good.replace("good", name).replace(from, to);
+        scene.apply("default", &manifest).await?;
+    }
     scene.apply("default", good).await?;
-    for (name, words) in [
-        ("types", &["steps[0].setWeight"][..]),
-        ("absurd", &["setWeight"]),
-        ("both", &["Multiple Strategies"]),
-        ("unknown", &["nowhere"]),
-        ("routed", &["trafficRouting"]),
-    ] {
-        scene
-            .until(
-                "Rollout",
-                "default",
-                name,
-                &format!("a condition with {words:?}"),
-                |ro| says(ro, words),
-            )
-            .await?;
+    for (name, _, _, words) in bad {
+        until_says(&scene, "Rollout", "default", name, words).await?;
     }
     scene
         .until("Rollout", "default", "good", "Healthy", |ro| {
@@ -226,7 +244,7 @@ spec:
             )
             .await?;
     }
-    Ok(())
+    until_told_unserved(&scene, "Experiment", "default").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,79 +276,59 @@ async fn argo_cd_lite_names_the_field_and_other_applications_go_on_without_our_s
         .await?;
     let policy = "{automated: {prune: true, selfHeal: true}, syncOptions: [CreateNamespace=true]}";
     let good = application("good", &repository.url, "app", "good", policy);
-    let bad = |name: &str, from: &str, to: &str| {
-        good.replace("name: good", &format!("name: {name}"))
+    let project = format!(
+        "apiVersion: {ARGO}\nkind: AppProject\nmetadata: {{name: types}}\nspec: {{sourceRepos: 7}}\n"
+    );
+    scene.apply("argocd", &project).await?;
+    let bad: [(&str, &str, &str, &[&str]); 9] = [
+        ("types", "project: default", "project: [1]", &["project"]),
+        (
+            "bad-project",
+            "project: default",
+            "project: types",
+            &["sourceRepos"],
+        ),
+        ("nopath", ", path: app", "", &["path"]),
+        (
+            "nobranch",
+            "targetRevision: main",
+            "targetRevision: nowhere",
+            &["nowhere"],
+        ),
+        ("nofolder", "path: app", "path: nowhere", &["nowhere"]),
+        (
+            "escape",
+            "path: app",
+            "path: ../..",
+            &["outside of the repository"],
+        ),
+        ("broken", "path: app", "path: broken", &["a.yaml"]),
+        (
+            "helm",
+            "path: app",
+            "path: app, helm: {releaseName: x}",
+            &["helm"],
+        ),
+        (
+            "noproject",
+            "project: default",
+            "project: nowhere",
+            &["nowhere"],
+        ),
+    ];
+    for (name, from, to, _) in bad {
+        let manifest = good
+            .replace("name: good", &format!("name: {name}"))
             .replace("namespace: good", &format!("namespace: {name}"))
-            .replace(from, to)
-    };
-    scene
-        .apply("argocd", &bad("types", "project: default", "project: [1]"))
-        .await?;
-    scene
-        .apply("argocd", &bad("nopath", ", path: app", ""))
-        .await?;
-    scene
-        .apply(
-            "argocd",
-            &bad(
-                "nobranch",
-                "targetRevision: main",
-                "targetRevision: nowhere",
-            ),
-        )
-        .await?;
-    scene
-        .apply("argocd", &bad("nofolder", "path: app", "path: nowhere"))
-        .await?;
-    scene
-        .apply("argocd", &bad("escape", "path: app", "path: ../.."))
-        .await?;
-    scene
-        .apply("argocd", &bad("broken", "path: app", "path: broken"))
-        .await?;
-    scene
-        .apply(
-            "argocd",
-            &bad("helm", "path: app", "path: app, helm: {releaseName: x}"),
-        )
-        .await?;
-    scene
-        .apply(
-            "argocd",
-            &bad("noproject", "project: default", "project: nowhere"),
-        )
-        .await?;
-    scene.apply("argocd", &good).await?;
-    for (name, words) in [
-        ("types", &["project"][..]),
-        ("nopath", &["path"]),
-        ("nobranch", &["nowhere"]),
-        ("nofolder", &["nowhere"]),
-        ("escape", &["outside of the repository"]),
-        ("broken", &["a.yaml"]),
-        ("helm", &["helm"]),
-        ("noproject", &["nowhere"]),
-    ] {
-        scene
-            .until(
-                "Application",
-                "argocd",
-                name,
-                &format!("a condition with {words:?}"),
-                |app| says(app, words),
-            )
-            .await?;
+            .replace(from, to);
+        scene.apply("argocd", &manifest).await?;
     }
-    scene
-        .until(
-            "Application",
-            "argocd",
-            "good",
-            "Synced",
-            synced_and_healthy,
-        )
-        .await?;
-    Ok(())
+    scene.apply("argocd", &good).await?;
+    for (name, _, _, words) in bad {
+        until_says(&scene, "Application", "argocd", name, words).await?;
+    }
+    scene.until_synced("good").await?;
+    until_told_unserved(&scene, "ApplicationSet", "argocd").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -347,142 +345,80 @@ async fn events_names_the_field_and_other_sources_go_on_without_our_schema() -> 
     let object = |kind: &str, name: &str, spec: &str| {
         format!("apiVersion: {ARGO}\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n")
     };
-    scene
-        .apply(
-            "default",
-            &object(
-                "EventBus",
-                "default",
-                &format!("{{jetstreamExotic: {{url: '{nats}'}}}}"),
-            ),
-        )
-        .await?;
-    scene
-        .apply(
-            "default",
-            &object("EventBus", "kafka", "{kafka: {url: 'x:9092'}}"),
-        )
-        .await?;
-    scene
-        .apply(
-            "default",
-            &object("EventBus", "types", "{jetstreamExotic: {url: 7}}"),
-        )
-        .await?;
-    scene
-        .apply(
-            "default",
-            &object(
-                "EventSource",
-                "types",
-                "{webhook: {a: {port: [], endpoint: /a}}}",
-            ),
-        )
-        .await?;
-    scene
-        .apply(
-            "default",
-            &object(
-                "EventSource",
-                "cron",
-                "{calendar: {a: {schedule: '99 * * * *'}}}",
-            ),
-        )
-        .await?;
-    scene
-        .apply(
-            "default",
-            &object(
-                "EventSource",
-                "kafka",
-                "{kafka: {a: {url: 'x:9092', topic: t}}}",
-            ),
-        )
-        .await?;
-    scene
-        .apply(
-            "default",
-            &object(
-                "EventSource",
-                "good",
-                &format!("{{webhook: {{a: {{port: '{port}', endpoint: /a, method: POST}}}}}}"),
-            ),
-        )
-        .await?;
     let sensor = |dependency: &str, trigger: &str| {
         format!(
             "{{dependencies: [{{name: a, eventSourceName: good, eventName: a{dependency}}}], triggers: [{{template: {{name: t, {trigger}}}}}]}}"
         )
     };
-    scene
-        .apply(
+    for (kind, name, spec) in [
+        (
+            "EventBus",
             "default",
-            &object(
-                "Sensor",
-                "types",
-                &sensor(
-                    ", filters: {data: [{path: body.x, type: number, value: 7}]}",
-                    "log: {}",
-                ),
-            ),
-        )
-        .await?;
-    scene
-        .apply(
-            "default",
-            &object(
-                "Sensor",
-                "names",
-                &sensor("", "conditions: 'a && nowhere', log: {}"),
-            ),
-        )
-        .await?;
-    scene
-        .apply(
-            "default",
-            &object("Sensor", "slack", &sensor("", "slack: {channel: x}")),
-        )
-        .await?;
-    scene
-        .apply(
-            "default",
-            &object("Sensor", "empty", "{dependencies: [], triggers: []}"),
-        )
-        .await?;
-    scene
-        .apply("default", &object("Sensor", "good", &sensor("", "log: {}")))
-        .await?;
-    for (kind, name, words) in [
-        ("EventBus", "kafka", &["kafka"][..]),
-        ("EventBus", "types", &["url"]),
-        ("EventSource", "types", &["webhook.a.port"]),
-        ("EventSource", "cron", &["99"]),
-        ("EventSource", "kafka", &["kafka"]),
-        ("Sensor", "types", &["value"]),
-        ("Sensor", "names", &["nowhere"]),
-        ("Sensor", "slack", &["slack"]),
-        ("Sensor", "empty", &["dependenc"]),
+            format!("{{jetstreamExotic: {{url: '{nats}'}}}}"),
+        ),
+        (
+            "EventSource",
+            "good",
+            format!("{{webhook: {{a: {{port: '{port}', endpoint: /a, method: POST}}}}}}"),
+        ),
+        ("Sensor", "good", sensor("", "log: {}")),
     ] {
-        scene
-            .until(
-                kind,
-                "default",
-                name,
-                &format!("a condition with {words:?}"),
-                |object| says(object, words),
-            )
-            .await?;
+        scene.apply("default", &object(kind, name, &spec)).await?;
+    }
+    let number = ", filters: {data: [{path: body.x, type: number, value: 7}]}";
+    let bad: [(&str, &str, &str, &[&str]); 9] = [
+        ("EventBus", "kafka", "{kafka: {url: 'x:9092'}}", &["kafka"]),
+        ("EventBus", "types", "{jetstreamExotic: {url: 7}}", &["url"]),
+        (
+            "EventSource",
+            "types",
+            "{webhook: {a: {port: [], endpoint: /a}}}",
+            &["webhook.a.port"],
+        ),
+        (
+            "EventSource",
+            "cron",
+            "{calendar: {a: {schedule: '99 * * * *'}}}",
+            &["99"],
+        ),
+        (
+            "EventSource",
+            "kafka",
+            "{kafka: {a: {url: 'x:9092', topic: t}}}",
+            &["kafka"],
+        ),
+        ("Sensor", "types", &sensor(number, "log: {}"), &["value"]),
+        (
+            "Sensor",
+            "names",
+            &sensor("", "conditions: 'a && nowhere', log: {}"),
+            &["nowhere"],
+        ),
+        (
+            "Sensor",
+            "slack",
+            &sensor("", "slack: {channel: x}"),
+            &["slack"],
+        ),
+        (
+            "Sensor",
+            "empty",
+            "{dependencies: [], triggers: []}",
+            &["dependenc"],
+        ),
+    ];
+    for (kind, name, spec, _) in bad {
+        scene.apply("default", &object(kind, name, spec)).await?;
+    }
+    for (kind, name, _, words) in bad {
+        until_says(&scene, kind, "default", name, words).await?;
     }
     for (kind, name) in [
         ("EventBus", "default"),
         ("EventSource", "good"),
         ("Sensor", "good"),
     ] {
-        scene
-            .until(kind, "default", name, "Deployed", |object| {
-                e2e::cluster::condition(object, "Deployed").as_deref() == Some("True")
-            })
-            .await?;
+        scene.until_deployed(kind, "default", name).await?;
     }
     Ok(())
 }
