@@ -9,12 +9,12 @@ BUILD_OPERATORS := $(addprefix -p ,$(OPERATORS))
 
 .PHONY: help
 help: ## Print the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## From commit to promoted on a real control plane, told on the terminal (KEEP=1 leaves it running)
+demo: ## From commit to promoted on a real control plane, told on the terminal (KEEP=1 leaves it running, KILL=1 kills each binary once)
 	$(CARGO) build --release $(BUILD_OPERATORS) -p e2e --bins
-	KEEP=$(KEEP) target/release/demo
+	KEEP=$(KEEP) KILL=$(KILL) target/release/demo
 
 # One selection of packages and targets, so that nothing is compiled twice.
 TESTS := --workspace --lib --bins --tests
@@ -60,9 +60,14 @@ tidy: ## Repository checks: purity of plans, file sizes, names
 	$(CARGO) xtask tidy
 
 .PHONY: deny
-deny: ## Licences, advisories, duplicates and sources of dependencies
+deny: ## Licences, duplicates and sources of dependencies
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
+
+.PHONY: advisories
+advisories: ## Known vulnerabilities of dependencies (asks the RustSec database)
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny check advisories
 
 .PHONY: bench
 bench: ## Measure speed and memory on the bed; writes docs/benchmarks.md (ENGINE='NAME=COMMAND' adds a rival)
@@ -70,7 +75,7 @@ bench: ## Measure speed and memory on the bed; writes docs/benchmarks.md (ENGINE
 	target/release/bench $(if $(ENGINE),--engine '$(ENGINE)') $(BENCH_ARGS)
 
 .PHONY: crds
-crds: ## Write the charts' CRDs from the Rust types
+crds: ## Write the charts' CRDs from the tables of the kinds
 	$(CARGO) xtask crds
 
 .PHONY: docs
