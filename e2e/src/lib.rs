@@ -16,6 +16,7 @@
 pub mod bed;
 pub mod bench;
 mod certificates;
+pub mod chance;
 pub mod charts;
 pub mod cluster;
 mod control_plane;

@@ -91,6 +91,18 @@ impl Deployed {
     }
 }
 
+/// Arguments for a short lease, so that a story with kills need not wait long for a successor. Long enough for the
+/// pauses of a busy machine.
+pub fn quick_lease() -> Vec<String> {
+    [
+        "--leader-election-lease-duration=8s",
+        "--leader-election-renew-deadline=6s",
+        "--leader-election-retry-period=1s",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
 /// The binary of an operator below cargo's target folder.
 pub fn binary(which: Which, profile: &str) -> Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

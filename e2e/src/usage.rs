@@ -41,6 +41,12 @@ impl Usage {
     }
 }
 
+/// KiB as MiB, for people.
+#[expect(clippy::cast_precision_loss, reason = "KiB far below 2^52")]
+pub fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
 fn field(text: &str, name: &str) -> u64 {
     text.lines()
         .find_map(|line| line.strip_prefix(name))

@@ -17,7 +17,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use e2e::Options;
-use e2e::cluster::condition;
 use e2e::stack::Which;
 use scene::Scene;
 use serde_json::{Value, json};
@@ -117,15 +116,6 @@ spec:
     )
 }
 
-async fn deployed(scene: &Scene, kind: &str, name: &str) -> Result<()> {
-    scene
-        .until(kind, NS, name, "Deployed", |object| {
-            condition(object, "Deployed").as_deref() == Some("True")
-        })
-        .await?;
-    Ok(())
-}
-
 async fn send(port: u16, path: &str, body: &Value) -> Result<reqwest::StatusCode> {
     e2e::init_tls();
     let answer = reqwest::Client::new()
@@ -172,8 +162,8 @@ spec:
             ),
         )
         .await?;
-    deployed(&scene, "EventSource", "hook").await?;
-    deployed(&scene, "Sensor", "call").await?;
+    scene.until_deployed("EventSource", NS, "hook").await?;
+    scene.until_deployed("Sensor", NS, "call").await?;
     assert_eq!(
         send(port, "/order", &json!({"id": "small", "amount": 5})).await?,
         200
@@ -223,8 +213,8 @@ spec:
             ),
         )
         .await?;
-    deployed(&scene, "EventSource", "hook").await?;
-    deployed(&scene, "Sensor", "both").await?;
+    scene.until_deployed("EventSource", NS, "hook").await?;
+    scene.until_deployed("Sensor", NS, "both").await?;
     for round in ["1", "2"] {
         send(port, "/order", &json!({"id": round})).await?;
         send(port, "/payment", &json!({"id": round})).await?;
@@ -287,9 +277,9 @@ subjects: [{kind: ServiceAccount, name: allowed, namespace: default}]
 ",
         )
         .await?;
-    deployed(&scene, "EventSource", "hook").await?;
-    deployed(&scene, "Sensor", "allowed").await?;
-    deployed(&scene, "Sensor", "denied").await?;
+    scene.until_deployed("EventSource", NS, "hook").await?;
+    scene.until_deployed("Sensor", NS, "allowed").await?;
+    scene.until_deployed("Sensor", NS, "denied").await?;
     send(port, "/order", &json!({"id": "7"})).await?;
     let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
         kube::Api::namespaced(scene.bed.client()?, NS);
@@ -341,8 +331,8 @@ spec:
             ),
         )
         .await?;
-    deployed(&scene, "EventSource", "hook").await?;
-    deployed(&scene, "Sensor", "retry").await?;
+    scene.until_deployed("EventSource", NS, "hook").await?;
+    scene.until_deployed("Sensor", NS, "retry").await?;
     *sink.failures.lock().unwrap_or_else(PoisonError::into_inner) = 2;
     send(port, "/order", &json!({"id": "third time"})).await?;
     assert_eq!(sink.until(1).await?, [json!({"id": "third time"})]);
@@ -414,7 +404,7 @@ spec:
             ),
         )
         .await?;
-    deployed(&scene, "Sensor", "clock").await?;
+    scene.until_deployed("Sensor", NS, "clock").await?;
     sink.until(3).await?;
     scene
         .operator(Which::Events)?

@@ -7,15 +7,14 @@
 
 mod scene;
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::Options;
-use e2e::cluster::condition;
-use e2e::stack::{Setup, Which};
+use e2e::chance::Moments;
+use e2e::stack::{Setup, Which, quick_lease};
 use kube::api::ListParams;
-use scene::{Scene, application, config_map, job, synced_and_healthy};
+use scene::{Scene, config_map, job, synced_and_healthy};
 use serde_json::{Value, json};
 
 const AUTOMATED: &str =
@@ -31,34 +30,15 @@ fn options() -> Options {
     }
 }
 
-/// Short leases, so that a test need not wait long for a successor.
-fn quick_lease() -> Vec<String> {
-    [
-        "--leader-election-lease-duration=8s",
-        "--leader-election-renew-deadline=6s",
-        "--leader-election-retry-period=1s",
-    ]
-    .map(str::to_owned)
-    .to_vec()
-}
-
-/// Random moments between nothing and `longest`; the seed is printed, so that a failure can be told apart from luck.
-struct Moments(u64);
-
-impl Moments {
-    fn new() -> Self {
-        let seed = RandomState::new().build_hasher().finish();
-        tracing::info!(seed, "moments");
-        Self(seed | 1)
-    }
-
-    async fn pass(&mut self, longest: Duration) {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        let part = u32::try_from(self.0 % 1000).unwrap_or(0);
-        tokio::time::sleep(longest * part / 1000).await;
-    }
+/// A bed with one operator, whose successor need not wait long for the lease.
+async fn quick(options: Options, which: Which) -> Result<Scene> {
+    let mut scene = Scene::set(options, &[]).await?;
+    let setup = Setup {
+        args: quick_lease(),
+        ..Setup::default()
+    };
+    scene.add(which, &setup).await?;
+    Ok(scene)
 }
 
 const ROLLOUT: &str = r"
@@ -74,47 +54,36 @@ spec:
     spec: {containers: [{name: web, image: 'web:v0'}]}
 ";
 
-fn promoted(image: String) -> impl Fn(&Value) -> bool {
-    move |ro| {
+/// Waits until the Rollout runs `image` alone.
+async fn until_promoted(scene: &Scene, image: &str) -> Result<()> {
+    let what = format!("promoted to {image}");
+    let promoted = |ro: &Value| {
         ro["spec"]["template"]["spec"]["containers"][0]["image"] == image
             && scene::observed(ro)
             && ro["status"]["phase"] == "Healthy"
             && ro["status"]["stableRS"] == ro["status"]["currentPodHash"]
             && ro["status"]["updatedReplicas"] == 4
-    }
+    };
+    scene
+        .until("Rollout", "default", "web", &what, promoted)
+        .await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rollouts_killed_at_any_moment_ends_where_it_would_have_ended() -> Result<()> {
-    let mut scene = Scene::set(
+    let scene = quick(
         Options {
             nats: false,
             git: false,
             ..options()
         },
-        &[],
+        Which::Rollouts,
     )
     .await?;
-    scene
-        .add(
-            Which::Rollouts,
-            &Setup {
-                args: quick_lease(),
-                ..Setup::default()
-            },
-        )
-        .await?;
     let mut moments = Moments::new();
     scene.apply("default", ROLLOUT).await?;
-    scene
-        .until(
-            "Rollout",
-            "default",
-            "web",
-            "Healthy",
-            promoted("web:v0".into()),
-        )
-        .await?;
+    until_promoted(&scene, "web:v0").await?;
     for round in 1..=ROUNDS {
         let image = format!("web:v{round}");
         scene
@@ -126,15 +95,7 @@ async fn rollouts_killed_at_any_moment_ends_where_it_would_have_ended() -> Resul
             .operator
             .kill_and_restart()
             .await?;
-        scene
-            .until(
-                "Rollout",
-                "default",
-                "web",
-                &format!("promoted to {image}"),
-                promoted(image.clone()),
-            )
-            .await?;
+        until_promoted(&scene, &image).await?;
     }
     let sets = scene
         .api("apps/v1", "ReplicaSet", "default")
@@ -157,29 +118,21 @@ async fn rollouts_killed_at_any_moment_ends_where_it_would_have_ended() -> Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn argo_cd_lite_killed_at_any_moment_runs_no_hook_twice() -> Result<()> {
-    let mut scene = Scene::set(
+    let scene = quick(
         Options {
             nats: false,
             ..options()
         },
-        &[],
+        Which::ArgoCdLite,
     )
     .await?;
-    scene
-        .add(
-            Which::ArgoCdLite,
-            &Setup {
-                args: quick_lease(),
-                ..Setup::default()
-            },
-        )
-        .await?;
     let mut moments = Moments::new();
     for round in 1..=ROUNDS {
         let name = format!("round-{round}");
-        let repository = scene.bed.git()?.repository(&name).await?;
-        repository
-            .commit(
+        scene
+            .follow(
+                &name,
+                AUTOMATED,
                 &[
                     (
                         "app/0.yaml",
@@ -211,13 +164,6 @@ async fn argo_cd_lite_killed_at_any_moment_runs_no_hook_twice() -> Result<()> {
                         ),
                     ),
                 ],
-                "files",
-            )
-            .await?;
-        scene
-            .apply(
-                "argocd",
-                &application(&name, &repository.url, "app", &name, AUTOMATED),
             )
             .await?;
         moments.pass(Duration::from_secs(4)).await;
@@ -227,16 +173,9 @@ async fn argo_cd_lite_killed_at_any_moment_runs_no_hook_twice() -> Result<()> {
             .kill_and_restart()
             .await?;
         scene
-            .until(
-                "Application",
-                "argocd",
-                &name,
-                "Synced, Healthy, Succeeded",
-                |app| {
-                    synced_and_healthy(app)
-                        && app["status"]["operationState"]["phase"] == "Succeeded"
-                },
-            )
+            .until_application(&name, "Synced, Healthy, Succeeded", |app| {
+                synced_and_healthy(app) && app["status"]["operationState"]["phase"] == "Succeeded"
+            })
             .await?;
         let jobs = scene
             .api("batch/v1", "Job", &name)
@@ -368,11 +307,7 @@ async fn made(scene: &Scene, count: usize) -> Result<Vec<String>> {
 
 async fn ready(scene: &Scene) -> Result<()> {
     for (kind, name) in [("EventSource", "hook"), ("Sensor", "maker")] {
-        scene
-            .until(kind, "default", name, "Deployed", |object| {
-                condition(object, "Deployed").as_deref() == Some("True")
-            })
-            .await?;
+        scene.until_deployed(kind, "default", name).await?;
     }
     Ok(())
 }
@@ -380,23 +315,14 @@ async fn ready(scene: &Scene) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_killed_at_any_moment_loses_nothing_and_triggers_nothing_twice() -> Result<()> {
     e2e::init_tls();
-    let mut scene = Scene::set(
+    let scene = quick(
         Options {
             git: false,
             ..options()
         },
-        &[],
+        Which::Events,
     )
     .await?;
-    scene
-        .add(
-            Which::Events,
-            &Setup {
-                args: quick_lease(),
-                ..Setup::default()
-            },
-        )
-        .await?;
     let port = scene.bed.free_port()?;
     scene
         .apply("default", &pipeline(&scene.bed.nats()?.url, port))
@@ -476,56 +402,26 @@ async fn an_api_server_that_restarts_interrupts_nothing() -> Result<()> {
         .await?;
     ready(&scene).await?;
     scene.apply("default", ROLLOUT).await?;
-    let repository = scene.bed.git()?.repository("restart").await?;
-    repository
-        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
-        .await?;
-    scene
-        .apply(
-            "argocd",
-            &application("restart", &repository.url, "app", "restart", AUTOMATED),
-        )
-        .await?;
-    scene
-        .until(
-            "Application",
-            "argocd",
+    let (repository, _) = scene
+        .follow(
             "restart",
-            "Synced",
-            synced_and_healthy,
+            AUTOMATED,
+            &[("app/a.yaml", &config_map("a", "1", ""))],
         )
         .await?;
-    scene
-        .until(
-            "Rollout",
-            "default",
-            "web",
-            "Healthy",
-            promoted("web:v0".into()),
-        )
-        .await?;
+    scene.until_synced("restart").await?;
+    until_promoted(&scene, "web:v0").await?;
     scene
         .apply("default", &ROLLOUT.replace("web:v0", "web:v1"))
         .await?;
     scene.bed.control_plane()?.restart_apiserver().await?;
     deliver(port, "after").await?;
-    scene
-        .until(
-            "Rollout",
-            "default",
-            "web",
-            "promoted to v1",
-            promoted("web:v1".into()),
-        )
-        .await?;
+    until_promoted(&scene, "web:v1").await?;
     made(&scene, 1).await?;
     repository
         .commit(&[("app/a.yaml", &config_map("a", "2", ""))], "second")
         .await?;
-    let refresh = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
-    scene
-        .patch("Application", "argocd", "restart", refresh)
-        .await?;
+    scene.refresh("restart", "normal").await?;
     scene
         .until_any(
             "v1",
@@ -568,15 +464,7 @@ async fn a_standby_takes_over_when_the_leader_is_killed() -> Result<()> {
         .await?;
     ready(&scene).await?;
     scene.apply("default", ROLLOUT).await?;
-    scene
-        .until(
-            "Rollout",
-            "default",
-            "web",
-            "Healthy",
-            promoted("web:v0".into()),
-        )
-        .await?;
+    until_promoted(&scene, "web:v0").await?;
     // The first replica of each was started first and leads.
     for deployed in scene.operators.iter().step_by(2) {
         deployed.operator.part.kill().await?;
@@ -586,33 +474,14 @@ async fn a_standby_takes_over_when_the_leader_is_killed() -> Result<()> {
     scene
         .apply("default", &ROLLOUT.replace("web:v0", "web:v1"))
         .await?;
+    until_promoted(&scene, "web:v1").await?;
     scene
-        .until(
-            "Rollout",
-            "default",
-            "web",
-            "promoted by the standby",
-            promoted("web:v1".into()),
-        )
-        .await?;
-    let repository = scene.bed.git()?.repository("standby").await?;
-    repository
-        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
-        .await?;
-    scene
-        .apply(
-            "argocd",
-            &application("standby", &repository.url, "app", "standby", AUTOMATED),
-        )
-        .await?;
-    scene
-        .until(
-            "Application",
-            "argocd",
+        .follow(
             "standby",
-            "Synced by the standby",
-            synced_and_healthy,
+            AUTOMATED,
+            &[("app/a.yaml", &config_map("a", "1", ""))],
         )
         .await?;
+    scene.until_synced("standby").await?;
     Ok(())
 }

@@ -10,8 +10,8 @@ mod scene;
 use anyhow::{Context as _, Result};
 use e2e::Options;
 use e2e::git::Webhook;
-use e2e::stack::Which;
-use scene::{Scene, application, config_map, job, synced_and_healthy};
+use e2e::stack::{Setup, Which};
+use scene::{Scene, config_map, job, synced_and_healthy};
 use serde_json::{Value, json};
 
 const AUTOMATED: &str =
@@ -31,6 +31,16 @@ async fn scene() -> Result<Scene> {
     Scene::set(options(), &[Which::ArgoCdLite]).await
 }
 
+async fn with_args(args: &[&str]) -> Result<Scene> {
+    let mut scene = Scene::set(options(), &[]).await?;
+    let setup = Setup {
+        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        ..Setup::default()
+    };
+    scene.add(Which::ArgoCdLite, &setup).await?;
+    Ok(scene)
+}
+
 async fn value(scene: &Scene, namespace: &str, name: &str) -> Result<Option<Value>> {
     let api = scene.api("v1", "ConfigMap", namespace).await?;
     Ok(api
@@ -42,9 +52,10 @@ async fn value(scene: &Scene, namespace: &str, name: &str) -> Result<Option<Valu
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_application_runs_its_hook_and_applies_its_waves_in_order() -> Result<()> {
     let scene = scene().await?;
-    let repository = scene.bed.git()?.repository("waves").await?;
-    let commit = repository
-        .commit(
+    let (_, commit) = scene
+        .follow(
+            "waves",
+            AUTOMATED,
             &[
                 (
                     "app/0-job.yaml",
@@ -80,25 +91,12 @@ async fn a_new_application_runs_its_hook_and_applies_its_waves_in_order() -> Res
                     ),
                 ),
             ],
-            "waves",
-        )
-        .await?;
-    scene
-        .apply(
-            "argocd",
-            &application("waves", &repository.url, "app", "waves", AUTOMATED),
         )
         .await?;
     let done = scene
-        .until(
-            "Application",
-            "argocd",
-            "waves",
-            "Synced and Healthy",
-            |app| {
-                synced_and_healthy(app) && app["status"]["operationState"]["phase"] == "Succeeded"
-            },
-        )
+        .until_application("waves", "Synced and Healthy", |app| {
+            synced_and_healthy(app) && app["status"]["operationState"]["phase"] == "Succeeded"
+        })
         .await?;
     assert_eq!(done["status"]["sync"]["revision"], json!(commit));
     assert_eq!(done["status"]["history"][0]["id"], 0);
@@ -164,38 +162,19 @@ async fn a_new_application_runs_its_hook_and_applies_its_waves_in_order() -> Res
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_is_synced_by_webhook_and_what_left_git_is_pruned() -> Result<()> {
-    let mut scene = Scene::set(options(), &[]).await?;
     // A poll once an hour: only the webhook can bring the change in time.
-    let setup = e2e::stack::Setup {
-        args: vec!["--app-resync=3600".into()],
-        ..Default::default()
-    };
-    scene.add(Which::ArgoCdLite, &setup).await?;
-    let repository = scene.bed.git()?.repository("push").await?;
-    repository
-        .commit(
+    let scene = with_args(&["--app-resync=3600"]).await?;
+    let (repository, _) = scene
+        .follow(
+            "push",
+            AUTOMATED,
             &[
                 ("app/a.yaml", &config_map("a", "1", "")),
                 ("app/b.yaml", &config_map("b", "1", "")),
             ],
-            "first",
         )
         .await?;
-    scene
-        .apply(
-            "argocd",
-            &application("push", &repository.url, "app", "push", AUTOMATED),
-        )
-        .await?;
-    scene
-        .until(
-            "Application",
-            "argocd",
-            "push",
-            "Synced",
-            synced_and_healthy,
-        )
-        .await?;
+    scene.until_synced("push").await?;
     let webhook = format!(
         "{}/api/webhook",
         scene.operator(Which::ArgoCdLite)?.addresses[1]
@@ -213,13 +192,9 @@ async fn a_push_is_synced_by_webhook_and_what_left_git_is_pruned() -> Result<()>
         .commit(&[("app/a.yaml", &config_map("a", "2", ""))], "second")
         .await?;
     scene
-        .until(
-            "Application",
-            "argocd",
-            "push",
-            "Synced to the second commit",
-            |app| synced_and_healthy(app) && app["status"]["sync"]["revision"] == json!(commit),
-        )
+        .until_application("push", "Synced to the second commit", |app| {
+            synced_and_healthy(app) && app["status"]["sync"]["revision"] == json!(commit)
+        })
         .await?;
     scene.until_gone("v1", "ConfigMap", "push", "b").await?;
     assert_eq!(value(&scene, "push", "a").await?, Some(json!("2")));
@@ -229,25 +204,14 @@ async fn a_push_is_synced_by_webhook_and_what_left_git_is_pruned() -> Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hand_made_change_is_healed_and_a_deleted_object_comes_back() -> Result<()> {
     let scene = scene().await?;
-    let repository = scene.bed.git()?.repository("heal").await?;
-    repository
-        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
-        .await?;
     scene
-        .apply(
-            "argocd",
-            &application("heal", &repository.url, "app", "heal", AUTOMATED),
-        )
-        .await?;
-    scene
-        .until(
-            "Application",
-            "argocd",
+        .follow(
             "heal",
-            "Synced",
-            synced_and_healthy,
+            AUTOMATED,
+            &[("app/a.yaml", &config_map("a", "1", ""))],
         )
         .await?;
+    scene.until_synced("heal").await?;
     let maps = scene.api("v1", "ConfigMap", "heal").await?;
     let patch = kube::api::Patch::Merge(json!({"data": {"value": "edited"}}));
     maps.patch("a", &kube::api::PatchParams::default(), &patch)
@@ -270,44 +234,29 @@ async fn a_hand_made_change_is_healed_and_a_deleted_object_comes_back() -> Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manual_application_waits_for_an_operation_and_refreshes_on_request() -> Result<()> {
     let scene = scene().await?;
-    let repository = scene.bed.git()?.repository("manual").await?;
-    let first = repository
-        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
-        .await?;
-    scene
-        .apply(
-            "argocd",
-            &application("manual", &repository.url, "app", "manual", MANUAL),
-        )
-        .await?;
-    scene
-        .until(
-            "Application",
-            "argocd",
+    let (repository, first) = scene
+        .follow(
             "manual",
-            "OutOfSync and Missing",
-            |app| {
-                app["status"]["sync"]["status"] == "OutOfSync"
-                    && app["status"]["health"]["status"] == "Missing"
-            },
+            MANUAL,
+            &[("app/a.yaml", &config_map("a", "1", ""))],
         )
+        .await?;
+    scene
+        .until_application("manual", "OutOfSync and Missing", |app| {
+            app["status"]["sync"]["status"] == "OutOfSync"
+                && app["status"]["health"]["status"] == "Missing"
+        })
         .await?;
     let operation = json!({"operation": {"initiatedBy": {"username": "alice"}, "sync": {"revision": first, "syncOptions": ["CreateNamespace=true"]}}});
     scene
         .patch("Application", "argocd", "manual", operation)
         .await?;
     let done = scene
-        .until(
-            "Application",
-            "argocd",
-            "manual",
-            "operation Succeeded",
-            |app| {
-                app["status"]["operationState"]["phase"] == "Succeeded"
-                    && app.get("operation").is_none_or(Value::is_null)
-                    && synced_and_healthy(app)
-            },
-        )
+        .until_application("manual", "operation Succeeded", |app| {
+            app["status"]["operationState"]["phase"] == "Succeeded"
+                && app.get("operation").is_none_or(Value::is_null)
+                && synced_and_healthy(app)
+        })
         .await?;
     let results = done["status"]["operationState"]["syncResult"]["resources"]
         .as_array()
@@ -328,32 +277,13 @@ async fn a_manual_application_waits_for_an_operation_and_refreshes_on_request() 
     repository
         .commit(&[("app/a.yaml", &config_map("a", "2", ""))], "second")
         .await?;
-    let refresh = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
+    scene.refresh("manual", "normal").await?;
     scene
-        .patch("Application", "argocd", "manual", refresh)
-        .await?;
-    scene
-        .until("Application", "argocd", "manual", "OutOfSync", |app| {
+        .until_application("manual", "OutOfSync", |app| {
             app["status"]["sync"]["status"] == "OutOfSync"
         })
         .await?;
-    let api = scene.api(scene::ARGO, "Application", "argocd").await?;
-    e2e::cluster::wait_for(
-        &api,
-        "manual",
-        "without the annotation",
-        scene::PATIENCE,
-        |app| {
-            app.is_some_and(|app| {
-                !app.metadata
-                    .annotations
-                    .clone()
-                    .unwrap_or_default()
-                    .contains_key("argocd.argoproj.io/refresh")
-            })
-        },
-    )
-    .await?;
+    scene.until_refreshed("manual").await?;
     assert_eq!(
         value(&scene, "manual", "a").await?,
         Some(json!("1")),
@@ -365,9 +295,11 @@ async fn a_manual_application_waits_for_an_operation_and_refreshes_on_request() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_hook_fails_the_sync_and_runs_the_syncfail_hook() -> Result<()> {
     let scene = scene().await?;
-    let repository = scene.bed.git()?.repository("fails").await?;
-    repository
-        .commit(
+    let policy = "{syncOptions: [CreateNamespace=true]}";
+    scene
+        .follow(
+            "fails",
+            policy,
             &[
                 (
                     "app/0.yaml",
@@ -383,18 +315,10 @@ async fn a_failed_hook_fails_the_sync_and_runs_the_syncfail_hook() -> Result<()>
                     &config_map("alarm", "1", "argocd.argoproj.io/hook: SyncFail"),
                 ),
             ],
-            "fails",
-        )
-        .await?;
-    let policy = "{syncOptions: [CreateNamespace=true]}";
-    scene
-        .apply(
-            "argocd",
-            &application("fails", &repository.url, "app", "fails", policy),
         )
         .await?;
     scene
-        .until("Application", "argocd", "fails", "OutOfSync", |app| {
+        .until_application("fails", "OutOfSync", |app| {
             app["status"]["sync"]["status"] == "OutOfSync"
         })
         .await?;
@@ -407,13 +331,9 @@ async fn a_failed_hook_fails_the_sync_and_runs_the_syncfail_hook() -> Result<()>
         )
         .await?;
     let done = scene
-        .until(
-            "Application",
-            "argocd",
-            "fails",
-            "operation Failed",
-            |app| app["status"]["operationState"]["phase"] == "Failed",
-        )
+        .until_application("fails", "operation Failed", |app| {
+            app["status"]["operationState"]["phase"] == "Failed"
+        })
         .await?;
     scene
         .until_any("v1", "ConfigMap", "fails", "alarm", "created", |_| true)
@@ -434,25 +354,14 @@ async fn a_failed_hook_fails_the_sync_and_runs_the_syncfail_hook() -> Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn deleting_an_application_deletes_what_it_deployed() -> Result<()> {
     let scene = scene().await?;
-    let repository = scene.bed.git()?.repository("gone").await?;
-    repository
-        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
-        .await?;
     scene
-        .apply(
-            "argocd",
-            &application("gone", &repository.url, "app", "gone", AUTOMATED),
-        )
-        .await?;
-    scene
-        .until(
-            "Application",
-            "argocd",
+        .follow(
             "gone",
-            "Synced",
-            synced_and_healthy,
+            AUTOMATED,
+            &[("app/a.yaml", &config_map("a", "1", ""))],
         )
         .await?;
+    scene.until_synced("gone").await?;
     let api = scene.api(scene::ARGO, "Application", "argocd").await?;
     api.delete("gone", &kube::api::DeleteParams::default())
         .await?;
@@ -465,43 +374,24 @@ async fn deleting_an_application_deletes_what_it_deployed() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_git_server_that_is_down_is_told_and_nothing_is_pruned() -> Result<()> {
-    let scene = scene().await?;
+    // Without the three minutes for which a failing repository is not told.
+    let scene = with_args(&["--repo-error-grace-period-seconds=0"]).await?;
     let git = scene.bed.git()?;
-    let repository = git.repository("down").await?;
-    repository
-        .commit(&[("app/a.yaml", &config_map("a", "1", ""))], "first")
-        .await?;
-    scene
-        .apply(
-            "argocd",
-            &application("down", &repository.url, "app", "down", AUTOMATED),
-        )
-        .await?;
-    scene
-        .until(
-            "Application",
-            "argocd",
+    let (repository, _) = scene
+        .follow(
             "down",
-            "Synced",
-            synced_and_healthy,
+            AUTOMATED,
+            &[("app/a.yaml", &config_map("a", "1", ""))],
         )
         .await?;
+    scene.until_synced("down").await?;
     git.stop().await?;
-    let refresh = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "hard"}}});
-    scene
-        .patch("Application", "argocd", "down", refresh.clone())
-        .await?;
-    let api = scene.api(scene::ARGO, "Application", "argocd").await?;
-    e2e::cluster::wait_for(&api, "down", "refreshed", scene::PATIENCE, |app| {
-        app.is_some_and(|app| {
-            !app.metadata
-                .annotations
-                .clone()
-                .unwrap_or_default()
-                .contains_key("argocd.argoproj.io/refresh")
-        })
-    })
-    .await?;
+    scene.refresh("down", "hard").await?;
+    let told = scene.until_refreshed("down").await?;
+    let condition = told["status"]["conditions"]
+        .as_array()
+        .and_then(|all| all.iter().find(|one| one["type"] == "ComparisonError"));
+    assert!(condition.is_some(), "{told:#}");
     assert_eq!(
         value(&scene, "down", "a").await?,
         Some(json!("1")),
@@ -513,22 +403,12 @@ async fn a_git_server_that_is_down_is_told_and_nothing_is_pruned() -> Result<()>
     repository.commit_only("second").await?;
     git.start().await?;
     repository.push().await?;
-    scene
-        .patch("Application", "argocd", "down", refresh)
-        .await?;
+    scene.refresh("down", "hard").await?;
     scene
         .until_any("v1", "ConfigMap", "down", "a", "the second commit", |map| {
             map["data"]["value"] == "2"
         })
         .await?;
-    scene
-        .until(
-            "Application",
-            "argocd",
-            "down",
-            "Synced again",
-            synced_and_healthy,
-        )
-        .await?;
+    scene.until_synced("down").await?;
     Ok(())
 }

@@ -100,11 +100,13 @@ const EARLIER: [Earlier; 7] = [
     },
     Earlier {
         case: "waves-10",
+        objects: 1,
         seconds: Some(13.0),
         ..NOTHING
     },
     Earlier {
         case: "waves-600",
+        objects: 1,
         seconds: Some(269.0),
         ..NOTHING
     },

@@ -72,14 +72,6 @@ impl Subject {
                 cluster.apply_one(namespace, crd).await?;
             }
         }
-        for path in wanted.crds {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("reading {}", path.display()))?;
-            cluster
-                .apply(namespace, &text)
-                .await
-                .with_context(|| path.display().to_string())?;
-        }
         let metrics_port = bed.free_port()?;
         let mut program = Program::new(name, "/bin/sh")
             .args(["-c", command])

@@ -2,19 +2,28 @@
 
 use std::process::ExitCode;
 
+use e2e::demo::Telling;
 use e2e::stack::Which;
 use e2e::tools::Tool;
 use e2e::{Options, demo, isolated, stack, tools};
 
 fn main() -> ExitCode {
-    let keep = std::env::var("KEEP").is_ok_and(|value| !value.is_empty() && value != "0");
-    match prepare().and_then(|()| play(keep)) {
+    let telling = Telling {
+        profile: "release",
+        keep: is_set("KEEP"),
+        kills: is_set("KILL"),
+    };
+    match prepare().and_then(|()| play(telling)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| !value.is_empty() && value != "0")
 }
 
 /// Builds what is missing while there is a network, then goes on in a network of its own, in which requests reach
@@ -39,9 +48,9 @@ fn prepare() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn play(keep: bool) -> anyhow::Result<()> {
+fn play(telling: Telling) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
-        .block_on(demo::run(keep))
+        .block_on(demo::run(telling))
 }

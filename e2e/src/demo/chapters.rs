@@ -100,28 +100,36 @@ pub(super) async fn first_sync(stage: &mut Stage) -> Result<()> {
     stage
         .narrator
         .mark("waves 0, 1 and 2 applied: settings, service and analysis, rollout");
-    let synced = wait_for(
-        &applications,
-        "shop",
-        "Synced and Healthy",
-        PATIENCE,
-        |object| {
-            object.is_some_and(|object| {
-                let status = &object.data["status"];
-                status["sync"]["status"] == "Synced"
-                    && status["sync"]["revision"] == commit.as_str()
-                    && status["health"]["status"] == "Healthy"
-                    && status["operationState"]["phase"] == "Succeeded"
-            })
-        },
-    )
-    .await?;
-    let resources =
-        synced.and_then(|object| object.data["status"]["resources"].as_array().map(Vec::len));
+    let synced = in_order(&applications, &commit).await?;
+    let resources = synced.data["status"]["resources"].as_array().map(Vec::len);
     stage.narrator.mark(&format!(
         "Application is Synced and Healthy ({} resources)",
         resources.unwrap_or(0)
     ));
+    Ok(())
+}
+
+/// Waits until the Application is Synced to a commit, Healthy, and done with its operation.
+async fn in_order(applications: &Api<DynamicObject>, commit: &str) -> Result<DynamicObject> {
+    let reached = |object: &DynamicObject| {
+        let status = &object.data["status"];
+        status["sync"]["status"] == "Synced"
+            && status["sync"]["revision"] == commit
+            && status["health"]["status"] == "Healthy"
+            && status["operationState"]["phase"] == "Succeeded"
+    };
+    let what = format!("Synced to {commit} and Healthy");
+    let found = wait_for(applications, "shop", &what, PATIENCE, |object| {
+        object.is_some_and(reached)
+    });
+    found.await?.context("the Application is there")
+}
+
+/// Returns when the Application is in order at the newest commit.
+pub(super) async fn settled(stage: &Stage) -> Result<()> {
+    let commit = stage.repository.git(&["rev-parse", "HEAD"]).await?;
+    let applications = api(stage, ARGO, "Application", "argocd").await?;
+    in_order(&applications, commit.trim()).await?;
     Ok(())
 }
 
@@ -279,22 +287,7 @@ async fn revert(stage: &mut Stage) -> Result<()> {
     stage.repository.push().await?;
     stage.narrator.begin("git revert; git push");
     let applications = api(stage, ARGO, "Application", "argocd").await?;
-    wait_for(
-        &applications,
-        "shop",
-        "Synced and Healthy after the revert",
-        PATIENCE,
-        |object| {
-            object.is_some_and(|object| {
-                let status = &object.data["status"];
-                status["sync"]["status"] == "Synced"
-                    && status["sync"]["revision"] == commit.as_str()
-                    && status["health"]["status"] == "Healthy"
-                    && status["operationState"]["phase"] == "Succeeded"
-            })
-        },
-    )
-    .await?;
+    in_order(&applications, &commit).await?;
     stage
         .narrator
         .mark("v2 is the version of Git again; the Application is Synced and Healthy");
@@ -344,7 +337,7 @@ pub(super) async fn healing(stage: &mut Stage) -> Result<()> {
 
 /// The ends of the operators' logs, after a failure.
 pub(super) fn show_logs(stage: &Stage) {
-    for deployed in &stage.operators {
+    for deployed in stage.operators.iter() {
         stage.narrator.say(&format!(
             "the end of {}:\n{}",
             deployed.operator.part.log().display(),

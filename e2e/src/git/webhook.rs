@@ -16,8 +16,11 @@ use super::repository::git;
 
 /// One delivery may take this long; then it is tried again.
 const DELIVERY: Duration = Duration::from_secs(5);
-/// Tries of one delivery: a receiver that is being restarted gets the event too.
-const TRIES: u32 = 5;
+/// Tries of one delivery, half a minute in all: a receiver that was killed, and may only go on when its old lease has
+/// run out, gets the event too.
+const TRIES: u32 = 9;
+/// Longest pause between two tries; the first is a fifth of a second, and each is twice as long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Most commits named in one payload, as GitHub does.
 const COMMITS: &str = "--max-count=2048";
 
@@ -163,7 +166,8 @@ async fn deliver(webhook: Webhook, body: Vec<u8>) {
             Ok(()) => return,
             Err(error) => tracing::warn!(url = webhook.url, attempt, "webhook: {error:#}"),
         }
-        tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
+        let pause = Duration::from_millis(200) * 2_u32.pow(attempt);
+        tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
     }
 }
 

@@ -8,15 +8,18 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use e2e::cluster::wait_for;
+use e2e::cluster::{condition, wait_for};
+use e2e::git::Repository;
 use e2e::stack::{self, Deployed, Setup, Which};
 use e2e::{Bed, Options};
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// API version of all kinds of the project.
 pub const ARGO: &str = "argoproj.io/v1alpha1";
+/// Asks for a refresh of an Application.
+const REFRESH: &str = "argocd.argoproj.io/refresh";
 /// Longest wait for something that normally takes a second or two; the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -69,6 +72,61 @@ impl Scene {
     /// Applies YAML.
     pub async fn apply(&self, namespace: &str, yaml: &str) -> Result<Vec<DynamicObject>> {
         self.bed.cluster()?.apply(namespace, yaml).await
+    }
+
+    /// A repository with these files, and an Application of the same name that brings its folder `app` into a namespace
+    /// of the same name. The repository, and the commit.
+    pub async fn follow(
+        &self,
+        name: &str,
+        policy: &str,
+        files: &[(&str, &str)],
+    ) -> Result<(Repository, String)> {
+        let repository = self.bed.git()?.repository(name).await?;
+        let commit = repository.commit(files, "first").await?;
+        let manifest = application(name, &repository.url, "app", name, policy);
+        self.apply("argocd", &manifest).await?;
+        Ok((repository, commit))
+    }
+
+    /// As [`Scene::until`] for an Application.
+    pub async fn until_application(
+        &self,
+        name: &str,
+        what: &str,
+        reached: impl FnMut(&Value) -> bool,
+    ) -> Result<Value> {
+        self.until("Application", "argocd", name, what, reached)
+            .await
+    }
+
+    /// Waits until an Application is Synced and Healthy.
+    pub async fn until_synced(&self, name: &str) -> Result<Value> {
+        self.until_application(name, "Synced and Healthy", synced_and_healthy)
+            .await
+    }
+
+    /// Asks for a refresh (`normal`, `hard`) of an Application.
+    pub async fn refresh(&self, name: &str, how: &str) -> Result<()> {
+        let patch = json!({"metadata": {"annotations": {REFRESH: how}}});
+        self.patch("Application", "argocd", name, patch).await
+    }
+
+    /// Waits until the refresh that was asked for is done.
+    pub async fn until_refreshed(&self, name: &str) -> Result<Value> {
+        self.until_application(name, "refreshed", |app| {
+            app["metadata"]["annotations"].get(REFRESH).is_none()
+        })
+        .await
+    }
+
+    /// Waits until an EventBus, EventSource or Sensor is Deployed.
+    pub async fn until_deployed(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
+        self.until(kind, namespace, name, "Deployed", |object| {
+            condition(object, "Deployed").as_deref() == Some("True")
+        })
+        .await?;
+        Ok(())
     }
 
     /// Waits until an object of an Argo kind fulfils `reached`; its JSON then (spec, status ...).

@@ -1,12 +1,13 @@
 //! The Markdown page: one table per case, engines side by side, goals beside the results.
 
+mod cells;
+
 use std::fmt::Write as _;
 
-use super::book::{Book, Measurement, Memory, Run};
+use super::book::{Book, Measurement, Run};
 use super::goals::{self, Earlier, Measure};
 use super::scenario::Scenario;
-
-const KIB_PER_MIB: f64 = 1024.0;
+use crate::usage::mib;
 
 /// Where the engines' results and the goal stand in a row.
 struct Row {
@@ -225,19 +226,19 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
         Row {
             goal: goal(Measure::Seconds),
             earlier: then(&|past| past.seconds.map(|seconds| format!("{seconds} s"))),
-            ..plain("time to done", each(&time))
+            ..plain("time to done", each(&cells::time))
         },
         Row {
             goal: goal(Measure::IdleMib),
             earlier: then(&|past| past.idle.map(str::to_owned)),
-            ..plain("idle RSS / PSS", each(&|one| memory(one.idle)))
+            ..plain("idle RSS / PSS", each(&|one| cells::memory(one.idle)))
         },
         Row {
             goal: goal(Measure::PeakMib),
             earlier: then(&|past| past.peak.map(str::to_owned)),
-            ..plain("peak RSS / PSS", each(&|one| memory(one.peak)))
+            ..plain("peak RSS / PSS", each(&|one| cells::memory(one.peak)))
         },
-        plain("after RSS / PSS", each(&|one| memory(one.after))),
+        plain("after RSS / PSS", each(&|one| cells::memory(one.after))),
         Row {
             earlier: then(&|past| past.cpu_seconds.map(|seconds| format!("{seconds} s"))),
             ..plain("CPU", each(&|one| format!("{:.2} s", one.cpu_seconds)))
@@ -248,7 +249,7 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
         ),
         Row {
             earlier: then(&|past| past.requests.map(str::to_owned)),
-            ..plain("requests per object", each(&requests))
+            ..plain("requests per object", each(&cells::requests))
         },
         plain(
             "all clients per object",
@@ -257,13 +258,13 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
         Row {
             goal: goal(Measure::P99Millis),
             earlier: then(&|past| past.latency.map(|text| format!("{text} ms"))),
-            ..plain("each object p50 / p90 / p99", each(&latency))
+            ..plain("each object p50 / p90 / p99", each(&cells::latency))
         },
         Row {
             earlier: then(&|past| past.stream.map(str::to_owned)),
-            ..plain("throughput", each(&throughput))
+            ..plain("throughput", each(&cells::throughput))
         },
-        plain("lost, doubled", each(&losses)),
+        plain("lost, doubled", each(&cells::losses)),
     ]
 }
 
@@ -276,65 +277,6 @@ fn limit(found: &[&Measurement], measure: Measure) -> String {
     };
     goal.map(|goal| format!("{what}≤ {} {}", goal.limit, unit(measure)))
         .unwrap_or_default()
-}
-
-fn time(one: &Measurement) -> String {
-    if one.complete() {
-        format!("{:.1} s", one.seconds)
-    } else {
-        format!(
-            "**not done**: {} of {} after {:.0} s",
-            one.done, one.objects, one.seconds
-        )
-    }
-}
-
-fn memory(memory: Memory) -> String {
-    format!(
-        "{:.1} / {:.1} MiB",
-        mib(memory.rss_kib),
-        mib(memory.pss_kib)
-    )
-}
-
-fn requests(one: &Measurement) -> String {
-    one.requests_per_object()
-        .map_or_else(|| "not counted".to_owned(), |each| format!("{each:.2}"))
-}
-
-fn latency(one: &Measurement) -> String {
-    let Some(latency) = one.latency else {
-        return String::new();
-    };
-    if one.objects == 1 {
-        // The time to done says it already.
-        return String::new();
-    }
-    format!(
-        "{:.1} / {:.1} / {:.1} ms (max {:.1})",
-        latency.p50, latency.p90, latency.p99, latency.max
-    )
-}
-
-fn throughput(one: &Measurement) -> String {
-    one.stream.as_ref().map_or_else(String::new, |stream| {
-        format!(
-            "{:.0}/s accepted, {:.0}/s arrived",
-            stream.accepted_per_second, stream.arrived_per_second
-        )
-    })
-}
-
-fn losses(one: &Measurement) -> String {
-    one.stream.as_ref().map_or_else(String::new, |stream| {
-        let refused = stream.sent - stream.accepted;
-        let refused = if refused > 0 {
-            format!(" ({refused} refused)")
-        } else {
-            String::new()
-        };
-        format!("{} lost, {} doubled{refused}", stream.lost, stream.doubled)
-    })
 }
 
 /// Which requests an engine sent, by verb and resource.
@@ -356,129 +298,5 @@ fn breakdown(page: &mut String, found: &[&Measurement]) {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "KiB far below 2^52")]
-fn mib(kib: u64) -> f64 {
-    kib as f64 / KIB_PER_MIB
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::super::book::{Latency, Machine, Requests};
-    use super::*;
-
-    fn measurement(engine: &str, seconds: f64, peak_mib: u64) -> Measurement {
-        let memory = |mib| Memory {
-            rss_kib: mib * 1024,
-            pss_kib: mib * 1024,
-        };
-        Measurement {
-            case: "gitops".to_owned(),
-            title: "1000 Applications".to_owned(),
-            engine: engine.to_owned(),
-            objects: 1000,
-            done: 1000,
-            seconds,
-            idle: memory(10),
-            peak: memory(peak_mib),
-            after: memory(20),
-            cpu_seconds: 12.5,
-            bed_cpu_seconds: 30.0,
-            requests: Some(Requests(BTreeMap::from([(
-                "patch configmaps".to_owned(),
-                3000,
-            )]))),
-            apiserver_requests: 4000,
-            latency: Some(Latency {
-                p50: 1.0,
-                p90: 2.0,
-                p99: 3.0,
-                max: 4.0,
-            }),
-            stream: None,
-        }
-    }
-
-    fn book(measurements: Vec<Measurement>) -> Book {
-        let run = Run {
-            date: "2026-01-01 00:00 UTC".to_owned(),
-            command: "bench".to_owned(),
-            commit: "abc".to_owned(),
-            profile: "release".to_owned(),
-            machine: Machine {
-                cores: 2,
-                cpu: "x".to_owned(),
-                memory_mib: 1,
-                kernel: "6".to_owned(),
-                load_average: Some(0.5),
-                preferred: String::new(),
-            },
-            versions: BTreeMap::new(),
-            measurements,
-        };
-        Book {
-            remark: String::new(),
-            runs: BTreeMap::from([("gitops".to_owned(), run)]),
-        }
-    }
-
-    #[test]
-    fn engines_stand_side_by_side_with_goal_and_earlier_figure() {
-        let page = render(&book(vec![
-            measurement("argo-lite", 30.0, 60),
-            measurement("other", 90.0, 400),
-        ]));
-        assert!(
-            page.contains("| | argo-lite | other | goal | original, earlier |"),
-            "{page}"
-        );
-        assert!(
-            page.contains("| time to done | 30.0 s | 90.0 s | ≤ 60 s | 177 s |"),
-            "{page}"
-        );
-        assert!(
-            page.contains("| requests per object | 3.00 | 3.00 |"),
-            "{page}"
-        );
-        assert!(page.contains("3000 patch configmaps"), "{page}");
-    }
-
-    #[test]
-    fn only_our_own_results_are_judged_and_a_miss_is_said() {
-        let page = render(&book(vec![
-            measurement("argo-lite", 61.0, 60),
-            measurement("other", 90.0, 400),
-        ]));
-        assert!(
-            page.contains("| gitops | time to done | 61.0 s | 60 s | **missed** |"),
-            "{page}"
-        );
-        assert!(
-            page.contains("| gitops | peak RSS | 60.0 MiB | 80 MiB | reached |"),
-            "{page}"
-        );
-        assert!(!page.contains("400.0 MiB | 80"), "{page}");
-    }
-
-    #[test]
-    fn what_is_not_done_or_not_run_is_not_dressed_up() {
-        let mut slow = measurement("argo-lite", 300.0, 60);
-        slow.done = 812;
-        let page = render(&book(vec![slow]));
-        assert!(
-            page.contains("**not done**: 812 of 1000 after 300 s"),
-            "{page}"
-        );
-        assert!(!page.contains("| reached |\n| gitops | time"), "{page}");
-        assert!(!page.contains("## rollouts"), "{page}");
-    }
-
-    #[test]
-    fn a_load_of_another_size_is_not_judged() {
-        let mut small = measurement("argo-lite", 3.0, 60);
-        (small.objects, small.done) = (50, 50);
-        let page = render(&book(vec![small]));
-        assert!(!page.contains("## Goals"), "{page}");
-    }
-}
+mod tests;

@@ -1,0 +1,118 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::bench::book::{Latency, Machine, Memory, Requests};
+
+fn measurement(engine: &str, seconds: f64, peak_mib: u64) -> Measurement {
+    let memory = |mib| Memory {
+        rss_kib: mib * 1024,
+        pss_kib: mib * 1024,
+    };
+    Measurement {
+        case: "gitops".to_owned(),
+        title: "1000 Applications".to_owned(),
+        engine: engine.to_owned(),
+        objects: 1000,
+        done: 1000,
+        seconds,
+        idle: memory(10),
+        peak: memory(peak_mib),
+        after: memory(20),
+        cpu_seconds: 12.5,
+        bed_cpu_seconds: 30.0,
+        requests: Some(Requests(BTreeMap::from([(
+            "patch configmaps".to_owned(),
+            3000,
+        )]))),
+        apiserver_requests: 4000,
+        latency: Some(Latency {
+            p50: 1.0,
+            p90: 2.0,
+            p99: 3.0,
+            max: 4.0,
+        }),
+        stream: None,
+    }
+}
+
+fn book(measurements: Vec<Measurement>) -> Book {
+    let run = Run {
+        date: "2026-01-01 00:00 UTC".to_owned(),
+        command: "bench".to_owned(),
+        commit: "abc".to_owned(),
+        profile: "release".to_owned(),
+        machine: Machine {
+            cores: 2,
+            cpu: "x".to_owned(),
+            memory_mib: 1,
+            kernel: "6".to_owned(),
+            load_average: Some(0.5),
+            preferred: String::new(),
+        },
+        versions: BTreeMap::new(),
+        measurements,
+    };
+    Book {
+        remark: String::new(),
+        runs: BTreeMap::from([("gitops".to_owned(), run)]),
+    }
+}
+
+#[test]
+fn engines_stand_side_by_side_with_goal_and_earlier_figure() {
+    let page = render(&book(vec![
+        measurement("argo-lite", 30.0, 60),
+        measurement("other", 90.0, 400),
+    ]));
+    assert!(
+        page.contains("| | argo-lite | other | goal | original, earlier |"),
+        "{page}"
+    );
+    assert!(
+        page.contains("| time to done | 30.0 s | 90.0 s | ≤ 60 s | 177 s |"),
+        "{page}"
+    );
+    assert!(
+        page.contains("| requests per object | 3.00 | 3.00 |"),
+        "{page}"
+    );
+    assert!(page.contains("3000 patch configmaps"), "{page}");
+}
+
+#[test]
+fn only_our_own_results_are_judged_and_a_miss_is_said() {
+    let page = render(&book(vec![
+        measurement("argo-lite", 61.0, 60),
+        measurement("other", 90.0, 400),
+    ]));
+    assert!(
+        page.contains("| gitops | time to done | 61.0 s | 60 s | **missed** |"),
+        "{page}"
+    );
+    assert!(
+        page.contains("| gitops | peak RSS | 60.0 MiB | 80 MiB | reached |"),
+        "{page}"
+    );
+    assert!(!page.contains("400.0 MiB | 80"), "{page}");
+}
+
+#[test]
+fn what_is_not_done_or_not_run_is_not_dressed_up() {
+    let mut slow = measurement("argo-lite", 300.0, 60);
+    slow.done = 812;
+    let page = render(&book(vec![slow]));
+    assert!(
+        page.contains("**not done**: 812 of 1000 after 300 s"),
+        "{page}"
+    );
+    assert!(!page.contains("| reached |\n| gitops | time"), "{page}");
+    assert!(!page.contains("## rollouts"), "{page}");
+}
+
+#[test]
+fn a_load_of_another_size_is_not_judged() {
+    let mut small = measurement("argo-lite", 3.0, 60);
+    (small.objects, small.done) = (50, 50);
+    let page = render(&book(vec![small]));
+    assert!(!page.contains("## Goals"), "{page}");
+}
