@@ -18,11 +18,13 @@
 //! - [`repo`], [`render`] Git and manifests
 //! - [`cluster`], [`diff`], [`health`] the live side
 //! - [`sync`] the engine, pure; [`app`] the controller
+//! - [`applicationset`] not served yet; each ApplicationSet is told so
 //! - [`project`] what a project allows; [`glob`] its patterns
 //! - [`server`] the webhook; [`metrics`] counters
 
 pub mod api;
 pub mod app;
+pub mod applicationset;
 pub mod args;
 pub mod cluster;
 pub mod controller;

@@ -11,6 +11,7 @@
 //!   yaml       YAML with the scalar rules of Go, and a writer with a stable order
 //!   crd        CustomResourceDefinitions from compact tables or from types
 //!   fields     the support ledger: which fields are honoured, and what is said about the others
+//!   unserved   kinds that are not served yet: each object is told so
 //!   testkit    (feature) fake API server, simulation loop, transcripts
 //! ```
 //!
@@ -32,5 +33,6 @@ pub mod reconcile;
 pub mod telemetry;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
+pub mod unserved;
 pub mod watch;
 pub mod yaml;

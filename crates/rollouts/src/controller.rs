@@ -6,6 +6,7 @@ use reconcile_core::operator::{Identity, Operator};
 use crate::{
     analysis::AnalysisConfig,
     args::ControllerArgs,
+    experiment,
     rollout::{self, RolloutConfig},
 };
 
@@ -59,6 +60,8 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         analysis,
     };
     rollout::start(&operator, &config).context("registering metrics")?;
+    let labels = rollout::instance_selector(&config.instance_id);
+    experiment::start(&operator, config.namespace.as_deref(), labels);
     operator.run().await?;
     Ok(())
 }

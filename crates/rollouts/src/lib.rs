@@ -11,6 +11,7 @@
 //! - [`api`]: the kinds as Rust types, and which of their fields are supported.
 //! - [`rollout`]: the controller of Rollouts; its `plan` is a pure function.
 //! - [`analysis`]: the controller of AnalysisRuns and the building of runs from templates.
+//! - [`experiment`]: not served yet; each Experiment is told so.
 //! - [`args`], [`controller`]: the command line and the process.
 //! - [`offline`]: the planner on files.
 
@@ -18,5 +19,6 @@ pub mod analysis;
 pub mod api;
 pub mod args;
 pub mod controller;
+pub mod experiment;
 pub mod offline;
 pub mod rollout;

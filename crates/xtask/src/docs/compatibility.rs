@@ -33,7 +33,7 @@ A type named in the last column has its fields listed once, under *Shared types*
 ";
 
 /// Note of kinds that no operator reads yet.
-const NOT_READ: &str = "the kind is not acted on yet";
+const NOT_READ: &str = "the kind is not acted on yet; a condition on each object says so";
 
 /// Fields of the named types that are listed once, with their types.
 type Shared = BTreeMap<String, Vec<(String, String)>>;

@@ -1,0 +1,34 @@
+//! ApplicationSets are not served yet; each one is told so, unless another controller serves it.
+
+use reconcile_core::{
+    conditions::Times,
+    object::Kind,
+    operator::Operator,
+    unserved::{self, Unserved},
+    watch::WatchConfig,
+};
+use serde_json::Value;
+
+/// Marker of the kind `ApplicationSet`.
+#[derive(Clone, Copy, Debug)]
+pub struct ApplicationSet;
+
+impl Kind for ApplicationSet {
+    const KIND: &'static str = "ApplicationSet";
+    const PLURAL: &'static str = "applicationsets";
+    type Scope = kube::core::NamespaceResourceScope;
+    type Spec = Value;
+    type Status = Value;
+}
+
+impl Unserved for ApplicationSet {
+    const CONDITION: &'static str = "ErrorOccurred";
+    const TIMES: Times = Times::Transition;
+    const MESSAGE: &'static str = "ApplicationSets are not supported yet: no Applications are made from this one; \
+         argocd-applicationset-controller can run beside this program and serve it";
+}
+
+/// Starts to tell the ApplicationSets of the control plane's namespace.
+pub fn start(operator: &Operator, control_plane: &str) {
+    unserved::tell::<ApplicationSet>(operator, Some(control_plane), WatchConfig::default());
+}

@@ -1,0 +1,190 @@
+//! Kinds that users may have and that the operator does not serve yet: each object is told so, once.
+//!
+//! An object that somebody has said something about is left alone: another program may serve the kind, for example
+//! the one that was there before.
+
+use std::{convert::Infallible, marker::PhantomData};
+
+use jiff::Timestamp;
+use kube::{Api, core::NamespaceResourceScope};
+use serde_json::{Value, json};
+
+use crate::{
+    conditions::{self, Condition, Times},
+    object::{Kind, Root},
+    operator::Operator,
+    reconcile::{
+        Classify, Controller, Done, Driver, DriverConfig, ErrorClass, EventNote, Plan, Queue,
+        Report,
+    },
+    watch::{Guarded, Index, Watch, WatchConfig},
+};
+
+/// Reason of the condition and of the Event.
+pub const REASON: &str = "NotSupported";
+
+/// A kind that is not served yet.
+pub trait Unserved: Kind<Scope = NamespaceResourceScope> {
+    /// Type of the condition in which the originals tell errors of this kind.
+    const CONDITION: &'static str;
+    /// Which times the kind's conditions have.
+    const TIMES: Times;
+    /// What a user should know: what is missing, and what to do meanwhile.
+    const MESSAGE: &'static str;
+}
+
+/// Starts to tell objects of `K` that nobody serves them: those of one namespace, or all. Neither readiness nor
+/// anything else depends on this: the kind may not even be installed.
+pub fn tell<K: Unserved>(operator: &Operator, namespace: Option<&str>, config: WatchConfig) {
+    let api: Api<Guarded<Root<K>>> = match namespace {
+        Some(namespace) => Api::namespaced(operator.client.clone(), namespace),
+        None => Api::all(operator.client.clone()),
+    };
+    let (queue, roots) = (Queue::new(), Index::default());
+    let driver = Driver::with_queue(
+        Teller::<K>(PhantomData),
+        operator,
+        DriverConfig::default(),
+        queue.clone(),
+        roots.clone(),
+    );
+    // The spec is not kept: nobody reads it.
+    let watch = Watch::named(K::PLURAL, api, roots, |mut root: Root<K>| {
+        root.slim();
+        root.spec = None;
+        Some(root)
+    });
+    let watch = watch
+        .config(config)
+        .on_change(move |change| queue.add(change.key));
+    operator.spawn("watch of a kind that is not served", watch.run());
+    operator.spawn_drained(driver.run());
+}
+
+/// The controller of a kind that is not served.
+struct Teller<K>(PhantomData<fn() -> K>);
+
+/// What is known of an object: its status, and whether it is on its way out.
+struct Observed {
+    status: Value,
+    deleting: bool,
+}
+
+impl Observed {
+    /// True when nobody has said anything about the object.
+    fn is_untold(&self) -> bool {
+        let said = self
+            .status
+            .as_object()
+            .is_some_and(|status| !status.is_empty());
+        !said && !self.deleting
+    }
+}
+
+// There is nothing to do for such an object but to tell it, and nothing that can fail.
+impl Classify for Infallible {
+    fn class(&self) -> ErrorClass {
+        match *self {}
+    }
+}
+
+impl<K: Unserved> Controller for Teller<K> {
+    type Kind = K;
+    type Observed = Observed;
+    type Action = Infallible;
+    type Applied = Infallible;
+    type Error = Infallible;
+
+    const NAME: &'static str = K::PLURAL;
+
+    async fn observe(&self, root: &Root<K>) -> Result<Observed, Infallible> {
+        Ok(Observed {
+            status: root.status_value(),
+            deleting: root.is_deleting(),
+        })
+    }
+
+    fn plan(observed: &Observed, _: Timestamp) -> Plan<Infallible> {
+        let mut plan = Plan::new();
+        plan.note(if observed.is_untold() {
+            "nobody serves this kind; the object is told so"
+        } else {
+            "somebody has written a status: left alone"
+        });
+        plan
+    }
+
+    async fn apply(&self, _: &Observed, action: &Infallible) -> Result<Infallible, Infallible> {
+        match *action {}
+    }
+
+    fn report(
+        observed: &Observed,
+        _: &Plan<Infallible>,
+        _: &[Done<Infallible, Infallible, Infallible>],
+        now: Timestamp,
+    ) -> Report {
+        let mut report = Report::default();
+        if observed.is_untold() {
+            let condition = Condition::new(K::CONDITION, true, REASON, K::MESSAGE);
+            let mut all = Vec::new();
+            conditions::set(&mut all, condition, K::TIMES, now);
+            report.status(&observed.status, &json!({ "conditions": all }));
+            report.event(EventNote::warning(REASON, K::MESSAGE));
+        }
+        report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Gadget;
+
+    impl Kind for Gadget {
+        const KIND: &'static str = "Gadget";
+        const PLURAL: &'static str = "gadgets";
+        type Scope = NamespaceResourceScope;
+        type Spec = Value;
+        type Status = Value;
+    }
+
+    impl Unserved for Gadget {
+        const CONDITION: &'static str = "ErrorOccurred";
+        const TIMES: Times = Times::Transition;
+        const MESSAGE: &'static str = "gadgets are not supported yet";
+    }
+
+    fn report(status: Value, deleting: bool) -> Report {
+        let observed = Observed { status, deleting };
+        let now = "2026-01-02T03:04:05Z".parse().expect("a time");
+        let plan = Teller::<Gadget>::plan(&observed, now);
+        Teller::<Gadget>::report(&observed, &plan, &[], now)
+    }
+
+    #[test]
+    fn an_object_without_a_status_is_told_once() {
+        let told = report(Value::Null, false);
+        let condition = &told.patches[0].body["status"]["conditions"][0];
+        assert_eq!(
+            *condition,
+            json!({
+                "type": "ErrorOccurred", "status": "True", "reason": "NotSupported",
+                "message": "gadgets are not supported yet", "lastTransitionTime": "2026-01-02T03:04:05Z",
+            })
+        );
+        assert_eq!(told.events.len(), 1);
+        let after = told.patches[0].body["status"].clone();
+        assert_eq!(report(after, false), Report::default());
+    }
+
+    #[test]
+    fn what_somebody_else_serves_or_deletes_is_left_alone() {
+        assert_eq!(
+            report(json!({"phase": "Running"}), false),
+            Report::default()
+        );
+        assert_eq!(report(Value::Null, true), Report::default());
+    }
+}
