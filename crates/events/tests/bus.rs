@@ -1,78 +1,47 @@
-//! Sensors on a real nats-server: acknowledgements, retries, dead letters, sets, crashes.
+//! Sensors on a real nats-server: acknowledgements, order, retries, dead letters, sets, crashes.
 
 mod support;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use events::bus::{BusState, DEAD_LETTERS};
-use futures::StreamExt;
+use events::{bus::BusState, event::CloudEvent};
+use reconcile_core::clock::Clock;
 use serde_json::json;
 
 use support::{
-    Nats, PATIENCE, Receiver, attached, dependency, http_trigger, plane, publish, sensor, until,
+    Nats, PATIENCE, Receiver, Stage, attached, http_trigger, plane, publish, sensor, until,
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_is_acted_on_once() {
-    let Some(nats) = Nats::start().await else {
+    let Some(stage) = Stage::start().await else {
         return;
     };
-    let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
-    let spec = json!({"dependencies": [dependency("a")], "triggers": [http_trigger("t", &receiver.url, &["a"])]});
-    plane.ensure_sensor(&sensor("s", &spec), &bus);
-    attached(&plane, "s").await;
+    stage.run(&stage.spec(&["a"])).await;
     for n in 0..200 {
-        publish(&bus, "a", n).await;
+        stage.publish("a", n).await;
         // The same id again: the bus drops it.
         if n % 10 == 0 {
-            publish(&bus, "a", n).await;
+            stage.publish("a", n).await;
         }
     }
-    receiver.wait_for(200).await;
-    plane.stop().await;
-    let seen: BTreeSet<u64> = receiver
-        .calls
-        .lock()
-        .iter()
-        .filter_map(|call| call.body["a"].as_u64())
-        .collect();
-    assert_eq!(seen.len(), 200);
-    assert_eq!(receiver.count(), 200);
+    stage.receiver.wait_for(200).await;
+    stage.plane.stop().await;
+    assert_eq!(stage.receiver.sorted("a"), Vec::from_iter(0..200));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tries_are_spent_and_then_the_event_is_parked() {
-    let Some(nats) = Nats::start().await else {
+    let Some(stage) = Stage::start().await else {
         return;
     };
-    let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
-    *receiver.answer.lock() = 503;
-    let mut trigger = http_trigger("t", &receiver.url, &["a"]);
-    trigger["policy"] = json!({"status": {"allow": [200]}});
-    trigger["retryStrategy"] = json!({"steps": 3, "duration": "50ms", "jitter": 0});
-    let spec = json!({"dependencies": [dependency("a")], "triggers": [trigger]});
-    plane.ensure_sensor(&sensor("s", &spec), &bus);
-    attached(&plane, "s").await;
-    publish(&bus, "a", 7).await;
-    let client = async_nats::connect(nats.config().urls[0].as_str())
-        .await
-        .expect("connected");
-    let stream = async_nats::jetstream::new(client)
-        .get_stream(DEAD_LETTERS)
-        .await
-        .expect("a stream");
-    let mut letters = stream
-        .create_consumer(async_nats::jetstream::consumer::pull::Config::default())
-        .await
-        .expect("a consumer")
-        .messages()
-        .await
-        .expect("messages");
-    let letter = tokio::time::timeout(PATIENCE, letters.next())
-        .await
-        .expect("in time")
-        .expect("one")
-        .expect("good");
+    *stage.receiver.answer.lock() = 503;
+    let mut spec = stage.spec(&["a"]);
+    spec["triggers"][0]["policy"] = json!({"status": {"allow": [200]}});
+    spec["triggers"][0]["retryStrategy"] = json!({"steps": 3, "duration": "50ms", "jitter": 0});
+    stage.run(&spec).await;
+    stage.publish("a", 7).await;
+    let letter = stage.letter().await;
     assert_eq!(letter.subject.as_str(), "dlq.s.t");
     let headers = letter.headers.clone().expect("headers");
     assert_eq!(
@@ -85,14 +54,13 @@ async fn tries_are_spent_and_then_the_event_is_parked() {
             .is_some_and(|value| value.as_str().contains("answered 503"))
     );
     assert_eq!(
-        events::event::CloudEvent::decode(&letter.payload)
-            .expect("the event")
-            .data,
+        CloudEvent::decode(&letter.payload).expect("the event").data,
         r#"{"n":7}"#
     );
-    assert_eq!(receiver.count(), 3);
+    assert_eq!(stage.receiver.count(), 3);
     // All tries carry the same identity.
-    let keys: BTreeSet<String> = receiver
+    let keys: BTreeSet<String> = stage
+        .receiver
         .calls
         .lock()
         .iter()
@@ -100,115 +68,166 @@ async fn tries_are_spent_and_then_the_event_is_parked() {
         .collect();
     assert_eq!(keys.len(), 1);
     // Nothing is left behind, and later events are not held up.
-    *receiver.answer.lock() = 200;
-    publish(&bus, "a", 8).await;
-    receiver.wait_for(4).await;
-    plane.stop().await;
+    *stage.receiver.answer.lock() = 200;
+    stage.publish("a", 8).await;
+    stage.receiver.wait_for(4).await;
+    stage.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_would_be_too_large_is_parked_without_its_payload() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    let mut spec = stage.spec(&["a"]);
+    spec["triggers"][0]["template"]["http"]["url"] = json!("http://127.0.0.1:1/");
+    stage.run(&spec).await;
+    // As large as the server takes, to within a hundred bytes: no room for the headers of a letter.
+    let now = Clock::system().now();
+    let event = |size: usize| {
+        let data = format!("{{\"n\":\"{}\"}}", "x".repeat(size));
+        CloudEvent::new("large".into(), "src", "test", "a", now, data.into())
+    };
+    let fixed = event(0).encode().len();
+    let event = event((1024 * 1024 - 100 - fixed) / 4 * 3);
+    stage
+        .bus
+        .publish("default.src.a", &event.id, event.encode())
+        .await
+        .expect("stored");
+    let letter = stage.letter().await;
+    let headers = letter.headers.clone().expect("headers");
+    assert!(headers.get("Payload").is_some() && headers.get("Reason").is_some());
+    let body: serde_json::Value = serde_json::from_slice(&letter.payload).expect("JSON");
+    assert_eq!(body["a"]["id"], "large");
+    stage.plane.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_resort_runs_instead_of_parking() {
-    let Some(nats) = Nats::start().await else {
+    let Some(stage) = Stage::start().await else {
         return;
     };
-    let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
-    let mut trigger = http_trigger("t", "http://127.0.0.1:1/", &["a"]);
+    let mut spec = stage.spec(&["a"]);
+    let trigger = &mut spec["triggers"][0];
+    trigger["template"]["http"]["url"] = json!("http://127.0.0.1:1/");
     trigger["atLeastOnce"] = json!(true);
-    trigger["dlqTrigger"] = http_trigger("last", &format!("{}/last", receiver.url), &["a"]);
-    let spec = json!({"dependencies": [dependency("a")], "triggers": [trigger]});
-    plane.ensure_sensor(&sensor("s", &spec), &bus);
-    attached(&plane, "s").await;
-    publish(&bus, "a", 1).await;
-    receiver.wait_for(1).await;
-    assert_eq!(receiver.calls.lock()[0].path, "/last");
-    plane.stop().await;
+    trigger["dlqTrigger"] = http_trigger("last", &format!("{}/last", stage.receiver.url), &["a"]);
+    stage.run(&spec).await;
+    stage.publish("a", 1).await;
+    stage.receiver.wait_for(1).await;
+    assert_eq!(stage.receiver.calls.lock()[0].path, "/last");
+    stage.plane.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_the_manifest_loses_no_event() {
-    let Some(nats) = Nats::start().await else {
+async fn at_least_once_keeps_the_order_also_over_failures_and_changes() {
+    let Some(stage) = Stage::start().await else {
         return;
     };
-    let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
     let spec = |path: &str| {
-        let url = format!("{}/{path}", receiver.url);
-        json!({"dependencies": [dependency("a")], "triggers": [http_trigger("t", &url, &["a"])]})
+        let mut spec = stage.spec(&["a"]);
+        let trigger = &mut spec["triggers"][0];
+        trigger["template"]["http"]["url"] = json!(format!("{}/{path}", stage.receiver.url));
+        trigger["atLeastOnce"] = json!(true);
+        trigger["policy"] = json!({"status": {"allow": [200]}});
+        trigger["retryStrategy"] = json!({"steps": 5, "duration": "30ms", "jitter": 0});
+        spec
     };
-    plane.ensure_sensor(&sensor("s", &spec("before")), &bus);
-    attached(&plane, "s").await;
-    for n in 0..300 {
-        publish(&bus, "a", n).await;
-        if n % 60 == 30 {
-            plane.ensure_sensor(&sensor("s", &spec(&format!("v{n}"))), &bus);
+    stage.run(&spec("before")).await;
+    *stage.receiver.failures.lock() = 2;
+    for n in 0..60 {
+        stage.publish("a", n).await;
+        if n % 20 == 10 {
+            stage.ensure(&spec(&format!("v{n}")));
         }
     }
-    receiver.wait_for(300).await;
-    plane.stop().await;
-    let calls = receiver.calls.lock();
-    let seen: BTreeSet<u64> = calls
-        .iter()
-        .filter_map(|call| call.body["a"].as_u64())
-        .collect();
-    assert_eq!((seen.len(), calls.len()), (300, 300));
-    assert_eq!(calls.last().map(|call| call.path.as_str()), Some("/v270"));
+    until("all events", || async {
+        stage.receiver.numbers("a").contains(&59)
+    })
+    .await;
+    stage.plane.stop().await;
+    let mut seen = stage.receiver.numbers("a");
+    assert_eq!(seen[..3], [0, 0, 0], "two failures and a success");
+    // A change interrupts the pause between two tries; the event is tried anew.
+    seen.dedup();
+    assert_eq!(seen, Vec::from_iter(0..60));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_trigger_catches_up_once_it_is_mended() {
-    let Some(nats) = Nats::start().await else {
+async fn a_rate_limit_spaces_actions_and_not_what_filters_refuse() {
+    let Some(stage) = Stage::start().await else {
         return;
     };
-    let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
-    let good = json!({"dependencies": [dependency("a")], "triggers": [http_trigger("t", &receiver.url, &["a"])]});
-    let mut broken = good.clone();
-    broken["triggers"][0]["template"]["http"]["url"] = json!("ftp://nowhere");
-    plane.ensure_sensor(&sensor("s", &good), &bus);
-    attached(&plane, "s").await;
-    publish(&bus, "a", 1).await;
-    receiver.wait_for(1).await;
-    let key = reconcile_core::object::ObjectKey::new("ns", "s");
-    let (half, problems) = events::sensor::checked::check(&key, "uid-1", &broken).expect("decodes");
-    assert_eq!((half.triggers.len(), problems.triggers.len()), (0, 1));
-    plane.ensure_sensor(&std::sync::Arc::new(half), &bus);
-    publish(&bus, "a", 2).await;
-    plane.pause_sensor(&key);
-    publish(&bus, "a", 3).await;
-    plane.ensure_sensor(&sensor("s", &good), &bus);
-    receiver.wait_for(3).await;
-    // Deleted and made anew: what came between is gone, what comes after is acted on.
-    plane.remove_sensor(&key);
-    plane.ensure_sensor(&sensor("s", &good), &bus);
-    attached(&plane, "s").await;
-    publish(&bus, "a", 4).await;
-    receiver.wait_for(4).await;
-    plane.stop().await;
-    let seen: Vec<_> = receiver
-        .calls
-        .lock()
-        .iter()
-        .filter_map(|call| call.body["a"].as_u64())
-        .collect();
-    assert_eq!(seen, [1, 2, 3, 4]);
+    let mut spec = stage.spec(&["a"]);
+    spec["dependencies"][0]["filters"] =
+        json!({"data": [{"path": "n", "type": "number", "comparator": ">=", "value": ["100"]}]});
+    let mut limited = spec.clone();
+    limited["triggers"][0]["rateLimit"] = json!({"unit": "Hour", "requestsPerUnit": 1});
+    stage.run(&limited).await;
+    for n in 0..=101 {
+        stage.publish("a", n).await;
+    }
+    // 100 or 101 takes the turn of this hour, and 0 to 99 take none.
+    stage.receiver.wait_for(1).await;
+    let first = stage.receiver.numbers("a");
+    // The other one goes on untouched when the manifest changes: all its tries are left.
+    *stage.receiver.answer.lock() = 503;
+    spec["triggers"][0]["policy"] = json!({"status": {"allow": [200]}});
+    spec["triggers"][0]["retryStrategy"] = json!({"steps": 3, "duration": "20ms", "jitter": 0});
+    stage.ensure(&spec);
+    let letter = stage.letter().await;
+    assert_eq!(
+        letter
+            .headers
+            .as_ref()
+            .and_then(|all| all.get("Tries"))
+            .map(|tries| tries.as_str()),
+        Some("3")
+    );
+    stage.plane.stop().await;
+    let second = 201 - first[0];
+    assert_eq!(
+        stage.receiver.numbers("a"),
+        [first[0], second, second, second]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_limit_spaces_sets() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    let mut spec = stage.spec(&["a", "b"]);
+    spec["triggers"][0]["rateLimit"] = json!({"unit": "Second", "requestsPerUnit": 2});
+    stage.run(&spec).await;
+    for n in 0..4 {
+        stage.publish("a", n).await;
+        stage.publish("b", n).await;
+    }
+    stage.receiver.wait_for(4).await;
+    stage.plane.stop().await;
+    let calls = stage.receiver.calls.lock();
+    // Three gaps of half a second; how late a single call is depends on the machine.
+    let took = calls[3].at.duration_since(calls[0].at);
+    assert!(took >= Duration::from_millis(1200), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sets_fire_in_the_order_of_the_stream() {
-    let Some(nats) = Nats::start().await else {
+    let Some(stage) = Stage::start().await else {
         return;
     };
-    let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
-    let trigger = http_trigger("t", &receiver.url, &["a", "b"]);
-    let spec = json!({"dependencies": [dependency("a"), dependency("b")], "triggers": [trigger]});
-    plane.ensure_sensor(&sensor("s", &spec), &bus);
-    attached(&plane, "s").await;
+    stage.run(&stage.spec(&["a", "b"])).await;
     // Without order across the two subjects some a would overtake its b.
     for n in 0..100 {
-        publish(&bus, "a", n).await;
-        publish(&bus, "b", n).await;
+        stage.publish("a", n).await;
+        stage.publish("b", n).await;
     }
-    receiver.wait_for(100).await;
-    plane.stop().await;
-    let pairs: Vec<_> = receiver
+    stage.receiver.wait_for(100).await;
+    stage.plane.stop().await;
+    let pairs: Vec<_> = stage
+        .receiver
         .calls
         .lock()
         .iter()
@@ -225,9 +244,7 @@ fn a_killed_process_fires_each_set_with_one_identity() {
         return;
     };
     let receiver = check.block_on(Receiver::start());
-    let trigger = http_trigger("t", &receiver.url, &["a", "b"]);
-    let spec = json!({"dependencies": [dependency("a"), dependency("b")], "triggers": [trigger]});
-    let sensor = sensor("s", &spec);
+    let sensor = sensor("s", &support::spec(&receiver.url, &["a", "b"]));
     let publisher = check.block_on(nats.bus());
     let mut sent = 0;
     for round in 0..4 {
@@ -280,18 +297,15 @@ fn a_killed_process_fires_each_set_with_one_identity() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_away_loses_nothing_and_doubles_nothing() {
-    let Some(mut nats) = Nats::start().await else {
+    let Some(mut stage) = Stage::start().await else {
         return;
     };
-    let (bus, receiver, plane) = (nats.bus().await, Receiver::start().await, plane());
-    let spec = json!({"dependencies": [dependency("a")], "triggers": [http_trigger("t", &receiver.url, &["a"])]});
-    plane.ensure_sensor(&sensor("s", &spec), &bus);
-    attached(&plane, "s").await;
+    stage.run(&stage.spec(&["a"])).await;
     for n in 0..50 {
-        publish(&bus, "a", n).await;
+        stage.publish("a", n).await;
     }
-    nats.down();
-    let mut state = bus.state();
+    stage.nats.down();
+    let mut state = stage.bus.state();
     tokio::time::timeout(
         PATIENCE,
         state.wait_for(|state| matches!(state, BusState::Away(_))),
@@ -300,59 +314,16 @@ async fn a_server_that_goes_away_loses_nothing_and_doubles_nothing() {
     .expect("noticed")
     .expect("the bus lives");
     let waiting = tokio::spawn({
-        let bus = bus.clone();
+        let bus = stage.bus.clone();
         async move {
             for n in 50..100 {
                 publish(&bus, "a", n).await;
             }
         }
     });
-    nats.up().await;
+    stage.nats.up().await;
     waiting.await.expect("published");
-    receiver.wait_for(100).await;
-    plane.stop().await;
-    let calls = receiver.calls.lock();
-    let seen: BTreeSet<u64> = calls
-        .iter()
-        .filter_map(|call| call.body["a"].as_u64())
-        .collect();
-    assert_eq!((seen.len(), calls.len()), (100, 100));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_sensor_leaves_nothing_on_the_bus() {
-    let Some(nats) = Nats::start().await else {
-        return;
-    };
-    let (bus, plane) = (nats.bus().await, plane());
-    let trigger = http_trigger("t", "http://127.0.0.1:1/", &["a", "b"]);
-    let spec = json!({"dependencies": [dependency("a"), dependency("b")], "triggers": [trigger]});
-    let sensor = sensor("s", &spec);
-    plane.ensure_sensor(&sensor, &bus);
-    attached(&plane, "s").await;
-    publish(&bus, "a", 1).await;
-    let client = async_nats::connect(nats.config().urls[0].as_str())
-        .await
-        .expect("connected");
-    let context = async_nats::jetstream::new(client);
-    until("the event is saved", || async {
-        match context.get_key_value("s").await {
-            Ok(bucket) => matches!(bucket.get("t/a").await, Ok(Some(_))),
-            Err(_) => false,
-        }
-    })
-    .await;
-    plane.remove_sensor(&sensor.key);
-    until("the bucket is gone", || async {
-        context.get_key_value("s").await.is_err()
-    })
-    .await;
-    until("the consumers are gone", || async {
-        let mut stream = context.get_stream("default").await.expect("a stream");
-        stream
-            .info()
-            .await
-            .is_ok_and(|info| info.state.consumer_count == 0)
-    })
-    .await;
+    stage.receiver.wait_for(100).await;
+    stage.plane.stop().await;
+    assert_eq!(stage.receiver.sorted("a"), Vec::from_iter(0..100));
 }

@@ -14,7 +14,7 @@ use futures::StreamExt;
 use jiff::{SignedDuration, tz::TimeZone};
 use reconcile_core::object::ObjectKey;
 
-use support::{Nats, PATIENCE, free_port, plane, until};
+use support::{Nats, PATIENCE, Stage, free_port, plane, until};
 
 fn webhook(event: &str, port: u16, method: &str) -> Webhook {
     Webhook {
@@ -27,6 +27,18 @@ fn webhook(event: &str, port: u16, method: &str) -> Webhook {
         max_body: 100,
         metadata: BTreeMap::new(),
         filter: None,
+    }
+}
+
+fn calendar(event: &str) -> Calendar {
+    Calendar {
+        event: event.to_owned(),
+        rhythm: Rhythm::Every(SignedDuration::from_millis(200)),
+        excluded: std::collections::BTreeSet::new(),
+        zone: TimeZone::UTC,
+        metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+        filter: None,
+        catch_up: None,
     }
 }
 
@@ -301,16 +313,7 @@ fn ticks_are_neither_lost_nor_doubled_over_a_crash() {
     let Some(nats) = check.block_on(Nats::start()) else {
         return;
     };
-    let calendar = Calendar {
-        event: "tick".into(),
-        rhythm: Rhythm::Every(SignedDuration::from_millis(200)),
-        excluded: std::collections::BTreeSet::new(),
-        zone: TimeZone::UTC,
-        metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
-        filter: None,
-        catch_up: None,
-    };
-    let source = source("src", vec![], vec![calendar]);
+    let source = source("src", vec![], vec![calendar("tick")]);
     let process = |crash: bool, ticks: u64| {
         let process = tokio::runtime::Runtime::new().expect("a runtime");
         process.block_on(async {
@@ -347,6 +350,31 @@ fn ticks_are_neither_lost_nor_doubled_over_a_crash() {
             "{times:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schedules_of_two_namespaces_remember_their_ticks_apart() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    for namespace in ["one", "two"] {
+        let mut source = (*source("src", vec![], vec![calendar("tick:1")])).clone();
+        source.key = ObjectKey::new(namespace, "src");
+        source.uid = namespace.to_owned();
+        assert!(run(&stage.plane, &stage.bus, &Arc::new(source)).is_empty());
+    }
+    let context = stage.jetstream().await;
+    for key in ["one/src/tick=3A1", "two/src/tick=3A1"] {
+        until(key, || async {
+            match context.get_key_value("_ticks").await {
+                Ok(bucket) => matches!(bucket.get(key).await, Ok(Some(_))),
+                Err(_) => false,
+            }
+        })
+        .await;
+    }
+    until("ticks", || async { count(&stage.nats).await >= 4 }).await;
+    stage.plane.stop().await;
 }
 
 /// Number of events in the stream.

@@ -12,14 +12,20 @@
 
 mod config;
 mod connection;
-mod jetstream;
+mod consumers;
+mod error;
 mod pool;
+mod publish;
+mod records;
+mod streams;
 
 pub use config::{Auth, BusConfig, StreamSettings, TlsSettings};
 pub use connection::{Bus, BusState};
-pub use jetstream::{ACK_WAIT, Attached, BusError, MAX_HELD, StoredMessage};
-pub(crate) use jetstream::{delivery, erase, read, write};
+pub(crate) use consumers::delivery;
+pub use consumers::{ACK_WAIT, Attached, MAX_HELD, StoredMessage};
+pub use error::BusError;
 pub use pool::BusPool;
+pub(crate) use records::{erase, key, read, write};
 
 use reconcile_core::kube_types::names::fnv1a_32;
 

@@ -1,9 +1,10 @@
 //! The connections of this process: one per EventBus.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use reconcile_core::object::ObjectKey;
+use tokio::time::Instant;
 
 use super::{Bus, BusConfig, BusError};
 
@@ -50,12 +51,22 @@ impl BusPool {
     }
 }
 
-/// Those who still use the old connection move over in their own passes, in far less than this.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(30);
+/// Those who still use the old connection move over in their own passes, in less than this.
+const GRACE: Duration = Duration::from_secs(30);
+/// What they began is finished first and acknowledged on the old connection; no action takes longer.
+const LONGEST: Duration = Duration::from_secs(900);
+/// The connection's own task, and the one that waits.
+const OWN: usize = 2;
 
 fn close_later(bus: Arc<Bus>) {
     tokio::spawn(async move {
-        tokio::time::sleep(GRACE).await;
+        let deadline = Instant::now() + LONGEST;
+        loop {
+            tokio::time::sleep(GRACE).await;
+            if Arc::strong_count(&bus) <= OWN || Instant::now() >= deadline {
+                break;
+            }
+        }
         bus.close().await;
     });
 }

@@ -15,7 +15,8 @@ use super::{dependency::Dependency, filter::Filters, rate_limit::Spacing, retry:
 use crate::{
     api::{
         DEFAULT_BUS,
-        sensor::{self, ConditionsReset, Parameter, SensorSpec, Trigger},
+        sensor::{self, SensorSpec},
+        trigger::{ConditionsReset, Parameter, Trigger},
     },
     bus,
     source::calendar::Cron,
@@ -79,6 +80,11 @@ impl CheckedTrigger {
     /// True when each event is acted on by itself.
     pub fn is_alone(&self) -> bool {
         !self.condition.requires_and_logic()
+    }
+
+    /// True when events are taken one after the other, in the order of the stream.
+    pub fn is_ordered(&self) -> bool {
+        self.at_least_once || !self.is_alone()
     }
 }
 

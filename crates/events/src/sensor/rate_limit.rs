@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::api::sensor::RateLimit;
+use tokio::time::Instant;
+
+use crate::api::trigger::RateLimit;
 
 /// The least time between two actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +26,31 @@ impl Spacing {
             Err(_) => Err("requestsPerUnit: must not be negative".to_owned()),
         }
     }
+}
 
-    /// How long to wait when the last action began `since` ago.
-    pub fn wait(self, since: Duration) -> Duration {
-        self.0.saturating_sub(since)
+/// The turns of a trigger's actions.
+#[derive(Debug)]
+pub struct Pace {
+    spacing: Option<Spacing>,
+    next: Option<Instant>,
+}
+
+impl Pace {
+    /// Turns with this spacing; without one every action may begin at once.
+    pub fn new(spacing: Option<Spacing>) -> Self {
+        Self {
+            spacing,
+            next: None,
+        }
+    }
+
+    /// Takes the next turn: says when its action may begin.
+    pub fn take(&mut self, now: Instant) -> Instant {
+        let Some(spacing) = self.spacing else {
+            return now;
+        };
+        let turn = self.next.map_or(now, |next| next.max(now));
+        self.next = Some(turn + spacing.0);
+        turn
     }
 }

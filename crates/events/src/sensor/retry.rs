@@ -5,7 +5,7 @@ use std::time::Duration;
 use reconcile_core::kube_types::GoDuration;
 use serde_json::Value;
 
-use crate::api::sensor::Backoff;
+use crate::api::trigger::Backoff;
 
 /// Tries when a strategy is given without a number, as upstream.
 const DEFAULT_STEPS: u32 = 5;

@@ -18,6 +18,7 @@
 use std::collections::BTreeMap;
 
 use expressions::conditions::Condition;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What is written before an action starts and after it has ended.
@@ -135,9 +136,9 @@ pub struct Saved {
     /// Sequence number of the delivery.
     #[serde(default)]
     pub consumer_seq: u64,
-    /// When it was stored, seconds since the epoch.
+    /// When the bus stored it.
     #[serde(default)]
-    pub timestamp: i64,
+    pub timestamp: Timestamp,
     /// The event.
     pub event: serde_json::Value,
 }

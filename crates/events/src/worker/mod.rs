@@ -10,6 +10,7 @@
 //! A change of a manifest only touches the tasks that it concerns. Durable consumers stay, so no event is
 //! lost while a trigger is exchanged; what was begun is finished first.
 
+mod health;
 mod schedule;
 mod sensors;
 mod sources;
@@ -23,7 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{metrics::Metrics, source::Listeners, trigger::Executor};
 
-pub use sensors::SensorHealth;
+pub use sensors::{CONNECTING, SensorHealth};
 pub use sources::SourceHealth;
 
 /// What the tasks need. Cloning shares everything.

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::health::Health;
 use crate::{
-    bus::{BusError, read, write},
+    bus::{self, BusError, read, write},
     source::{Calendar, EmitError, Emitter},
 };
 
@@ -39,28 +40,40 @@ struct Payload<'p> {
     metadata: &'p BTreeMap<String, String>,
 }
 
-/// Runs the schedule until it is dropped.
-pub(super) async fn run(uid: String, calendar: Calendar, emitter: Arc<Emitter>) {
+/// Runs the schedule until it is dropped; `health` hears what is in its way.
+pub(super) async fn run(uid: String, calendar: Calendar, emitter: Arc<Emitter>, health: Health) {
     loop {
         emitter.bus.ready().await;
-        if let Err(error) = follow(&uid, &calendar, &emitter).await {
+        if let Err(error) = follow(&uid, &calendar, &emitter, &health).await {
             tracing::warn!(eventsource = %emitter.key, event = %calendar.event, %error, "schedule interrupted");
+            health.set(&calendar.event, Some(error.to_string()));
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn follow(uid: &str, calendar: &Calendar, emitter: &Emitter) -> Result<(), BusError> {
+async fn follow(
+    uid: &str,
+    calendar: &Calendar,
+    emitter: &Emitter,
+    health: &Health,
+) -> Result<(), BusError> {
     let store = emitter.bus.bucket(BUCKET).await?;
-    let key = format!("{}/{}", emitter.key.name, calendar.event);
+    // With the namespace, because one server may be the bus of several.
+    let key = bus::key(&[&emitter.key.namespace, &emitter.key.name, &calendar.event]);
     let begin = emitter.clock.now();
     let (last, mut revision) = last_tick(&store, &key, calendar, begin).await?;
+    health.set(&calendar.event, None);
     // Only here: a process that runs but is slow makes up for every tick.
     let mut last = calendar.resume_from(last, begin);
     loop {
         let now = emitter.clock.now();
         let Some(tick) = calendar.next_after(last) else {
             tracing::warn!(eventsource = %emitter.key, event = %calendar.event, "the schedule has no further ticks");
+            health.set(
+                &calendar.event,
+                Some("the schedule has no further ticks".to_owned()),
+            );
             std::future::pending::<()>().await;
             return Ok(());
         };

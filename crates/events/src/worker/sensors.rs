@@ -10,11 +10,14 @@ use reconcile_core::object::ObjectKey;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{DataPlane, trigger};
+use super::{DataPlane, health::Health, trigger};
 use crate::{
     bus::{self, Bus},
-    sensor::{CheckedSensor, CheckedTrigger},
+    sensor::{CheckedSensor, CheckedTrigger, rate_limit::Pace},
 };
+
+/// What is said of a dependency until its events arrive for the first time.
+pub const CONNECTING: &str = "connecting";
 
 /// A Sensor that runs.
 pub(super) struct Running {
@@ -27,13 +30,14 @@ struct RunningTrigger {
     spec: Arc<CheckedTrigger>,
     stop: CancellationToken,
     task: JoinHandle<()>,
-    health: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+    health: Health,
 }
 
-/// How a Sensor is doing: what is wrong, per trigger and dependency.
+/// How a Sensor is doing: what is wrong, per part of a trigger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SensorHealth {
-    /// `trigger/dependency` with the reason why no events arrive.
+    /// `trigger/dependency` with the reason why no events arrive, or `trigger/saved events` with the reason
+    /// why nothing can be done with them.
     pub detached: BTreeMap<String, String>,
 }
 
@@ -137,10 +141,10 @@ impl DataPlane {
         ];
         self.0.metrics.trigger_at_zero(&labels);
         let stop = self.0.stop.child_token();
-        let waiting = spec.dependencies.iter();
-        let waiting =
-            waiting.map(|dependency| (dependency.name.clone(), Some("connecting".to_owned())));
-        let health = Arc::new(Mutex::new(waiting.collect::<BTreeMap<_, _>>()));
+        let health = Health::new(self.0.sensor_queue.clone(), sensor.key.clone());
+        for dependency in &spec.dependencies {
+            health.set(&dependency.name, Some(CONNECTING.to_owned()));
+        }
         let context = trigger::Context {
             sensor: sensor.clone(),
             trigger: spec.clone(),
@@ -150,11 +154,8 @@ impl DataPlane {
             clock: self.0.clock.clone(),
             events: self.0.events.clone(),
             stop: stop.clone(),
-            health: trigger::Health {
-                state: health.clone(),
-                queue: self.0.sensor_queue.clone(),
-                key: sensor.key.clone(),
-            },
+            health: health.clone(),
+            pace: Arc::new(Mutex::new(Pace::new(spec.spacing))),
         };
         let names: BTreeSet<String> = spec.dependencies.iter().map(|d| d.name.clone()).collect();
         let task = self.0.tasks.spawn(async move {
@@ -175,7 +176,7 @@ impl DataPlane {
                     }
                 }
             }
-            trigger::run(context).await;
+            Box::pin(trigger::run(context)).await;
         });
         RunningTrigger {
             spec: spec.clone(),
@@ -207,7 +208,7 @@ impl DataPlane {
         self.pause_sensor(key);
         let mut all = self.0.kept.lock();
         // Those that were deleted earlier and have nothing left to do.
-        all.retain(|_, kept| !kept.places.is_empty() || !kept.leaving.is_empty());
+        all.retain(|_, kept| !kept.places.is_empty() || kept.bucket || !kept.leaving.is_empty());
         let Some(kept) = all.get_mut(key) else { return };
         let places = std::mem::take(&mut kept.places);
         for (trigger, _) in &places {
@@ -250,12 +251,8 @@ impl DataPlane {
         let running = sensors.get(key)?;
         let mut health = SensorHealth::default();
         for (name, trigger) in &running.triggers {
-            for (dependency, problem) in trigger.health.lock().iter() {
-                if let Some(reason) = problem {
-                    health
-                        .detached
-                        .insert(format!("{name}/{dependency}"), reason.clone());
-                }
+            for (part, reason) in trigger.health.problems() {
+                health.detached.insert(format!("{name}/{part}"), reason);
             }
         }
         Some(health)

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use reconcile_core::object::ObjectKey;
 use tokio_util::sync::CancellationToken;
 
-use super::{DataPlane, schedule};
+use super::{DataPlane, health::Health, schedule};
 use crate::{
     bus::Bus,
     source::{Calendar, CheckedSource, Emitter, listener::Refused},
@@ -19,7 +19,24 @@ pub(super) struct Running {
     spec: Arc<CheckedSource>,
     bus: Arc<Bus>,
     refused: Vec<Refused>,
-    schedules: BTreeMap<String, (Calendar, CancellationToken)>,
+    /// What is in the way of the schedules, by event.
+    health: Health,
+    schedules: Schedules,
+}
+
+/// The schedules that run, by event.
+type Schedules = BTreeMap<String, (Calendar, CancellationToken)>;
+
+impl Running {
+    fn health(&self) -> SourceHealth {
+        let mut interrupted = self.health.problems();
+        // A schedule that was stopped may have had a last word.
+        interrupted.retain(|event, _| self.schedules.contains_key(event));
+        SourceHealth {
+            refused: self.refused.clone(),
+            interrupted,
+        }
+    }
 }
 
 /// How an EventSource is doing.
@@ -27,20 +44,21 @@ pub(super) struct Running {
 pub struct SourceHealth {
     /// Endpoints that are not served.
     pub refused: Vec<Refused>,
+    /// Schedules that cannot go on, by event, and why.
+    pub interrupted: BTreeMap<String, String>,
 }
 
 impl DataPlane {
     /// Runs an EventSource with these settings; changes a running one in place.
     pub fn ensure_source(&self, spec: &Arc<CheckedSource>, bus: &Arc<Bus>) -> SourceHealth {
         let mut sources = self.0.sources.lock();
-        let old = sources.remove(&spec.key);
+        let old = sources.get_mut(&spec.key);
         if let Some(running) = &old
             && running.spec == *spec
             && Arc::ptr_eq(&running.bus, bus)
             && running.refused.is_empty()
         {
-            sources.extend(old.map(|running| (spec.key.clone(), running)));
-            return SourceHealth::default();
+            return running.health();
         }
         let emitter = Arc::new(Emitter {
             key: spec.key.clone(),
@@ -49,87 +67,122 @@ impl DataPlane {
             metrics: self.0.metrics.clone(),
         });
         let refused = self.0.listeners.set(&spec.key, &spec.webhooks, &emitter);
-        let same_bus = old
-            .as_ref()
-            .is_some_and(|running| Arc::ptr_eq(&running.bus, bus));
-        let mut before = old.map(|running| running.schedules).unwrap_or_default();
-        let mut schedules = BTreeMap::new();
-        for calendar in &spec.calendars {
-            let kept = before.remove(&calendar.event).filter(|(old, stop)| {
-                let keep = same_bus && old == calendar;
-                if !keep {
-                    stop.cancel();
-                }
-                keep
-            });
-            let running = kept.unwrap_or_else(|| {
-                let stop = self.0.stop.child_token();
-                let task = schedule::run(spec.uid.clone(), calendar.clone(), emitter.clone());
-                let stopped = stop.clone();
-                self.0.tasks.spawn(async move {
-                    tokio::select! {
-                        () = stopped.cancelled() => {}
-                        () = task => {}
-                    }
-                });
-                (calendar.clone(), stop)
-            });
-            schedules.insert(calendar.event.clone(), running);
-        }
-        for (_, stop) in before.values() {
-            stop.cancel();
-        }
         if !refused.is_empty() {
             self.0.source_queue.add_after(spec.key.clone(), TRY_AGAIN);
         }
-        self.count(spec);
-        let health = SourceHealth {
-            refused: refused.clone(),
+        let (health, before) = match old {
+            None => (
+                Health::new(self.0.source_queue.clone(), spec.key.clone()),
+                Schedules::new(),
+            ),
+            Some(running) => {
+                let gone = |name: &&str| spec.events().all(|event| event != *name);
+                self.drop_metrics(&spec.key, running.spec.events().filter(gone));
+                let mut before = std::mem::take(&mut running.schedules);
+                if !Arc::ptr_eq(&running.bus, bus) {
+                    // Each holds the bus that it was begun with.
+                    stop_all(&mut before);
+                }
+                (running.health.clone(), before)
+            }
         };
+        let schedules = self.exchange(spec, &emitter, &health, before);
+        self.count(spec);
         let running = Running {
             spec: spec.clone(),
             bus: bus.clone(),
             refused,
+            health,
             schedules,
         };
+        let told = running.health();
         sources.insert(spec.key.clone(), running);
-        health
+        told
+    }
+
+    /// Goes over from the schedules `before` to those of `spec`; the same ones just go on.
+    fn exchange(
+        &self,
+        spec: &CheckedSource,
+        emitter: &Arc<Emitter>,
+        health: &Health,
+        mut before: Schedules,
+    ) -> Schedules {
+        let mut schedules = Schedules::new();
+        for calendar in &spec.calendars {
+            let running = match before.remove(&calendar.event) {
+                Some(running) if running.0 == *calendar => running,
+                other => {
+                    if let Some((_, stop)) = other {
+                        stop.cancel();
+                    }
+                    health.set(&calendar.event, None);
+                    (
+                        calendar.clone(),
+                        self.start_schedule(spec, calendar, emitter, health),
+                    )
+                }
+            };
+            schedules.insert(calendar.event.clone(), running);
+        }
+        stop_all(&mut before);
+        schedules
+    }
+
+    fn start_schedule(
+        &self,
+        spec: &CheckedSource,
+        calendar: &Calendar,
+        emitter: &Arc<Emitter>,
+        health: &Health,
+    ) -> CancellationToken {
+        let stop = self.0.stop.child_token();
+        let task = schedule::run(
+            spec.uid.clone(),
+            calendar.clone(),
+            emitter.clone(),
+            health.clone(),
+        );
+        self.0
+            .tasks
+            .spawn(stop.clone().run_until_cancelled_owned(task));
+        stop
     }
 
     fn count(&self, spec: &CheckedSource) {
-        let names = spec.webhooks.iter().map(|webhook| &webhook.event);
-        let names = names.chain(spec.calendars.iter().map(|calendar| &calendar.event));
+        let (namespace, name) = (spec.key.namespace.as_str(), spec.key.name.as_str());
         let mut count = 0;
-        for name in names {
-            self.0
-                .metrics
-                .source_at_zero(&[&spec.key.namespace, &spec.key.name, name]);
+        for event in spec.events() {
+            self.0.metrics.source_at_zero(&[namespace, name, event]);
             count += 1;
         }
-        let labels = [spec.key.namespace.as_str(), spec.key.name.as_str()];
+        let labels = [namespace, name];
         self.0.metrics.running.with_label_values(&labels).set(count);
+    }
+
+    fn drop_metrics<'e>(&self, key: &ObjectKey, events: impl Iterator<Item = &'e str>) {
+        for event in events {
+            self.0
+                .metrics
+                .drop_source(&[&key.namespace, &key.name, event]);
+        }
     }
 
     /// Stops an EventSource.
     pub fn stop_source(&self, key: &ObjectKey) {
         self.0.listeners.remove(key);
-        let Some(running) = self.0.sources.lock().remove(key) else {
+        let Some(mut running) = self.0.sources.lock().remove(key) else {
             return;
         };
-        for (_, stop) in running.schedules.values() {
-            stop.cancel();
-        }
+        stop_all(&mut running.schedules);
         let labels = [key.namespace.as_str(), key.name.as_str()];
         drop(self.0.metrics.running.remove_label_values(&labels));
-        for webhook in &running.spec.webhooks {
-            self.0
-                .metrics
-                .drop_source(&[&key.namespace, &key.name, &webhook.event]);
-        }
-        for calendar in &running.spec.calendars {
-            self.0
-                .metrics
-                .drop_source(&[&key.namespace, &key.name, &calendar.event]);
-        }
+        self.drop_metrics(key, running.spec.events());
+    }
+}
+
+fn stop_all(schedules: &mut Schedules) {
+    for (_, (_, stop)) in std::mem::take(schedules) {
+        stop.cancel();
     }
 }

@@ -2,10 +2,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
-    api::sensor::{Backoff, RateLimit},
-    sensor::{rate_limit::Spacing, retry::Retry},
+    api::trigger::{Backoff, RateLimit},
+    sensor::{
+        rate_limit::{Pace, Spacing},
+        retry::Retry,
+    },
 };
 
 fn retry(value: Value) -> Result<Retry, String> {
@@ -90,12 +94,21 @@ fn limits_space_actions_evenly() {
     );
     assert_eq!(spacing("Second", 0), Ok(None));
     assert!(spacing("Day", 1).is_err() && spacing("Second", -1).is_err());
-    let spacing = Spacing(Duration::from_millis(100));
-    assert_eq!(
-        spacing.wait(Duration::from_millis(30)),
-        Duration::from_millis(70)
-    );
-    assert_eq!(spacing.wait(Duration::from_secs(30)), Duration::ZERO);
+}
+
+#[test]
+fn turns_are_spaced_also_after_a_quiet_time() {
+    let start = Instant::now();
+    let at = |millis: u64| start + Duration::from_millis(millis);
+    let mut pace = Pace::new(Some(Spacing(Duration::from_millis(100))));
+    assert_eq!(pace.take(at(0)), at(0));
+    assert_eq!(pace.take(at(30)), at(100));
+    assert_eq!(pace.take(at(31)), at(200));
+    // No burst makes up for the quiet time.
+    assert_eq!(pace.take(at(5000)), at(5000));
+    assert_eq!(pace.take(at(5000)), at(5100));
+    let mut free = Pace::new(None);
+    assert_eq!((free.take(at(0)), free.take(at(0))), (at(0), at(0)));
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use expressions::conditions::Condition;
 use proptest::prelude::*;
 
-use crate::sensor::state::{Ledger, Step};
+use crate::sensor::state::{Ledger, Saved, Step};
 
 fn condition(text: &str) -> Condition {
     Condition::parse(text).expect("a condition")
@@ -188,4 +188,15 @@ proptest! {
         }
         prop_assert!(rough.open.is_empty() && rough.ledger.firing.is_none());
     }
+}
+
+#[test]
+fn saved_events_have_the_form_of_upstream() {
+    let text = r#"{"StreamSeq":5,"ConsumerSeq":2,"Timestamp":"2026-01-02T04:04:05.123456789+01:00","Event":{"id":"7"}}"#;
+    let saved: Saved = serde_json::from_str(text).expect("upstream's form");
+    assert_eq!((saved.stream_seq, saved.consumer_seq), (5, 2));
+    assert_eq!(
+        serde_json::to_string(&saved).expect("JSON"),
+        r#"{"StreamSeq":5,"ConsumerSeq":2,"Timestamp":"2026-01-02T03:04:05.123456789Z","Event":{"id":"7"}}"#
+    );
 }

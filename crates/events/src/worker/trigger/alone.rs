@@ -1,14 +1,19 @@
 //! Triggers that act on each event by itself.
+//!
+//! With `atLeastOnce` events are taken one after the other, and an event that fails is tried again before
+//! the next one begins. Otherwise many actions run at the same time, in no order, and a failed event goes
+//! back to the bus until its next try.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use async_nats::jetstream::AckKind;
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::Interval};
 
 use super::{
     Context,
-    attempt::{DEAD_LETTER_PAUSE, Tried},
-    intake::{self, Held, InHand, Incoming},
+    attempt::Tried,
+    intake::{self, Held, InHand, Incoming, Place},
+    past::Past,
 };
 use crate::{
     event::CloudEvent,
@@ -17,123 +22,137 @@ use crate::{
 
 /// Actions of one trigger at the same time. Upstream has no bound, and runs out of sockets.
 const AT_ONCE: usize = 64;
-/// Messages that are remembered as done, in case the server did not hear of it; a few times what can be
-/// outstanding.
-const REMEMBERED: usize = 1024;
-
-type Place = (u64, usize);
 
 /// What to tell the bus about a message.
 enum Outcome {
     Done,
+    /// Failed; comes again after the pause.
     Again(std::time::Duration),
-    /// Left to the next leader.
+    /// Nothing was done, or not to its end: left to the successor or the next leader.
     Leave,
+}
+
+type Ended = Result<(Place, Outcome), tokio::task::JoinError>;
+
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<Held>,
+    in_hand: InHand,
+    running: JoinSet<(Place, Outcome)>,
+    /// Messages that go back to the bus when this lane ends.
+    left: Vec<Place>,
+    past: Past,
 }
 
 pub(super) async fn run(context: Context) {
     let mut incoming = intake::start(&context);
-    let mut in_hand = InHand::default();
-    let mut waiting: VecDeque<Held> = VecDeque::new();
-    let mut running: JoinSet<(Place, Outcome)> = JoinSet::new();
-    let mut done = Remembered::default();
+    let mut lane = Lane::default();
     let mut beat = intake::beats();
     let limit = if context.trigger.at_least_once {
         1
     } else {
         AT_ONCE
     };
-    let mut next_allowed = Instant::now();
     loop {
-        while running.len() < limit && Instant::now() >= next_allowed {
-            let Some(held) = waiting.pop_front() else {
-                break;
-            };
-            if let Some(spacing) = context.trigger.spacing {
-                next_allowed = Instant::now() + spacing.0;
-            }
-            running.spawn(handle(context.clone(), held));
-        }
-        let held_back = !waiting.is_empty() && running.len() < limit;
+        lane.begin(&context, limit);
         tokio::select! {
             () = context.stop.cancelled() => break,
-            _ = beat.tick(), if !in_hand.is_empty() => in_hand.beat().await,
-            Some(ended) = running.join_next(), if !running.is_empty() => {
-                finish(ended, &mut in_hand, &mut done).await;
-            }
+            _ = beat.tick(), if !lane.in_hand.is_empty() => lane.in_hand.beat().await,
+            Some(ended) = lane.running.join_next(), if !lane.running.is_empty() => lane.finish(ended).await,
             message = incoming.recv() => match message {
                 None => break,
-                Some(Incoming::Attached { stream, .. }) => done.for_stream(stream),
-                Some(Incoming::Message(held)) => {
-                    let place = (held.sequence, held.dependency);
-                    if done.contains(place) {
-                        if let Some(acker) = &held.acker {
-                            intake::answer(acker, AckKind::Ack).await;
-                        }
-                    } else if in_hand.take(&held) {
-                        waiting.push_back(held);
-                    }
-                }
+                Some(message) => lane.take(message).await,
             },
-            () = tokio::time::sleep_until(next_allowed), if held_back => {}
         }
     }
-    // What was not begun goes back at once; what was begun is finished.
-    for held in waiting {
-        in_hand
-            .answer((held.sequence, held.dependency), AckKind::Nak(None))
-            .await;
+    lane.wind_up(incoming, beat).await;
+}
+
+impl Lane {
+    /// Begins what may run.
+    fn begin(&mut self, context: &Context, limit: usize) {
+        while self.running.len() < limit
+            && let Some(held) = self.waiting.pop_front()
+        {
+            let tried = self.past.next_try(held.place());
+            self.running.spawn(handle(context.clone(), held, tried));
+        }
     }
-    while !running.is_empty() {
-        tokio::select! {
-            _ = beat.tick() => in_hand.beat().await,
-            Some(ended) = running.join_next() => finish(ended, &mut in_hand, &mut done).await,
+
+    async fn take(&mut self, message: Incoming) {
+        match message {
+            Incoming::Attached { stream, .. } => self.past.for_stream(stream),
+            Incoming::Message(held) => {
+                if self.past.is_done(held.place()) {
+                    if let Some(acker) = &held.acker {
+                        intake::answer(acker, AckKind::Ack).await;
+                    }
+                } else if self.in_hand.take(&held) {
+                    self.waiting.push_back(held);
+                }
+            }
+        }
+    }
+
+    async fn finish(&mut self, ended: Ended) {
+        match ended {
+            Ok((place, Outcome::Done)) => {
+                self.past.done(place);
+                self.in_hand.answer(place, AckKind::Ack).await;
+            }
+            Ok((place, Outcome::Again(pause))) => {
+                self.past.failed(place);
+                self.in_hand.answer(place, AckKind::Nak(Some(pause))).await;
+            }
+            Ok((place, Outcome::Leave)) => self.left.push(place),
+            Err(panicked) => {
+                // The message stays in hand and is delivered again after a restart.
+                tracing::error!(error = %panicked, "an action panicked; this is a bug");
+            }
+        }
+    }
+
+    /// Stopping: what was begun is finished; what was not goes back when nothing can come any more.
+    async fn wind_up(mut self, mut incoming: mpsc::Receiver<Incoming>, mut beat: Interval) {
+        let mut pulling = true;
+        while pulling || !self.running.is_empty() {
+            tokio::select! {
+                _ = beat.tick() => self.in_hand.beat().await,
+                Some(ended) = self.running.join_next(), if !self.running.is_empty() => self.finish(ended).await,
+                message = incoming.recv(), if pulling => match message {
+                    Some(message) => self.take(message).await,
+                    None => pulling = false,
+                },
+            }
+            if !pulling {
+                self.give_back().await;
+            }
+        }
+    }
+
+    async fn give_back(&mut self) {
+        let waiting = self.waiting.drain(..).map(|held| held.place());
+        self.left.extend(waiting);
+        for place in self.left.drain(..) {
+            self.in_hand.answer(place, AckKind::Nak(None)).await;
         }
     }
 }
 
-async fn finish(
-    ended: Result<(Place, Outcome), tokio::task::JoinError>,
-    in_hand: &mut InHand,
-    done: &mut Remembered,
-) {
-    match ended {
-        Ok((place, Outcome::Done)) => {
-            done.insert(place);
-            in_hand.answer(place, AckKind::Ack).await;
-        }
-        Ok((place, Outcome::Again(pause))) => {
-            in_hand.answer(place, AckKind::Nak(Some(pause))).await;
-        }
-        Ok((place, Outcome::Leave)) => in_hand.answer(place, AckKind::Nak(None)).await,
-        Err(panicked) => {
-            // The message stays in hand and is delivered again after a restart.
-            tracing::error!(error = %panicked, "an action panicked; this is a bug");
-        }
-    }
+async fn handle(context: Context, held: Held, tried: u32) -> (Place, Outcome) {
+    (held.place(), judge_and_act(&context, &held, tried).await)
 }
 
-async fn handle(context: Context, held: Held) -> (Place, Outcome) {
-    let place = (held.sequence, held.dependency);
-    (place, judge_and_act(&context, &held).await)
-}
-
-async fn judge_and_act(context: &Context, held: &Held) -> Outcome {
+async fn judge_and_act(context: &Context, held: &Held, tried: u32) -> Outcome {
     let dependency = &context.trigger.dependencies[held.dependency];
     let set = BTreeMap::from([(dependency.name.clone(), held.sequence)]);
+    let done_if = |done| if done { Outcome::Done } else { Outcome::Leave };
     let event = match CloudEvent::decode(&held.body) {
         Ok(event) => event,
         Err(error) => {
             let firing = context.firing(held.stream, &set, Events::new());
-            tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, %error, "message parked");
-            let parked = context
-                .park(&firing, 0, &error.to_string(), held.body.clone())
-                .await;
-            return if parked {
-                Outcome::Done
-            } else {
-                Outcome::Again(DEAD_LETTER_PAUSE)
-            };
+            let reason = error.to_string();
+            return done_if(context.park(&firing, 0, &reason, held.body.clone()).await);
         }
     };
     if let Verdict::Discarded(reason) = dependency.judge(&event, context.clock.now()) {
@@ -142,54 +161,20 @@ async fn judge_and_act(context: &Context, held: &Held) -> Outcome {
     }
     let events = Events::from([(dependency.name.clone(), event)]);
     let firing = context.firing(held.stream, &set, events);
-    match context.attempt(&firing, held.count).await {
+    if context.trigger.at_least_once {
+        return done_if(context.act(&firing, held.body.clone()).await);
+    }
+    if tried == 1 && !context.turn().await {
+        return Outcome::Leave;
+    }
+    match context.attempt(&firing, tried).await {
         Tried::Succeeded => Outcome::Done,
         Tried::Again(pause) => Outcome::Again(pause),
         Tried::NotLeading => Outcome::Leave,
-        Tried::Spent(reason) => {
-            if context
-                .bury(&firing, held.count, &reason, held.body.clone())
-                .await
-            {
-                Outcome::Done
-            } else {
-                Outcome::Again(DEAD_LETTER_PAUSE)
-            }
-        }
-    }
-}
-
-/// The last messages that are done.
-#[derive(Default)]
-struct Remembered {
-    stream: i128,
-    places: HashSet<Place>,
-    order: VecDeque<Place>,
-}
-
-impl Remembered {
-    /// Sequences of another stream are other messages.
-    fn for_stream(&mut self, stream: i128) {
-        if self.stream != stream {
-            *self = Self {
-                stream,
-                ..Self::default()
-            };
-        }
-    }
-
-    fn contains(&self, place: Place) -> bool {
-        self.places.contains(&place)
-    }
-
-    fn insert(&mut self, place: Place) {
-        if self.places.insert(place) {
-            self.order.push_back(place);
-            if self.order.len() > REMEMBERED
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.places.remove(&oldest);
-            }
-        }
+        Tried::Spent(reason) => done_if(
+            context
+                .bury(&firing, tried, &reason, held.body.clone())
+                .await,
+        ),
     }
 }

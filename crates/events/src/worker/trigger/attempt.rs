@@ -18,7 +18,11 @@ use crate::{
 };
 
 /// Pause after a dead letter could not be published; the message is kept until it can.
-pub(super) const DEAD_LETTER_PAUSE: Duration = Duration::from_secs(5);
+const DEAD_LETTER_PAUSE: Duration = Duration::from_secs(5);
+/// Characters of one header of a dead letter.
+const LONGEST_HEADER: usize = 1024;
+/// Room for all headers of a dead letter: three long ones of up to four bytes a character, and the rest.
+const LETTER_HEADERS: usize = 16 * 1024;
 
 /// How one try ended.
 pub(super) enum Tried {
@@ -57,8 +61,46 @@ impl Context {
         }
     }
 
+    /// All tries of the action, one after the other. False when it was interrupted and is still owed.
+    pub(super) async fn act(&self, firing: &Firing, body: Bytes) -> bool {
+        if !self.turn().await {
+            return false;
+        }
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let pause = match self.attempt(firing, tried).await {
+                Tried::Succeeded => return true,
+                Tried::NotLeading => return false,
+                Tried::Again(pause) => pause,
+                Tried::Spent(reason) => return self.bury(firing, tried, &reason, body).await,
+            };
+            if !self.pause(pause).await {
+                return false;
+            }
+        }
+    }
+
+    /// Waits until the rate limit lets an action begin. False when the trigger is stopped before.
+    pub(super) async fn turn(&self) -> bool {
+        let turn = self.pace.lock().take(Instant::now());
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(turn) => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+
+    /// Waits. False when the trigger is stopped meanwhile.
+    async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+
     /// All tries of the trigger are spent: runs the last resort, and parks the events when there is none
-    /// or it failed too. False when the events could not be parked now.
+    /// or it failed too. False when the trigger is stopped before that is done.
     pub(super) async fn bury(
         &self,
         firing: &Firing,
@@ -73,8 +115,9 @@ impl Context {
         let mut reason = reason.to_owned();
         if let Some((task, retry)) = &self.trigger.last_resort {
             match self.last_resort(task, retry, firing).await {
-                Ok(()) => return true,
-                Err(error) => reason = format!("{reason}; dlqTrigger: {error}"),
+                Some(Ok(())) => return true,
+                Some(Err(error)) => reason = format!("{reason}; dlqTrigger: {error}"),
+                None => return false,
             }
         }
         let about = ObjectReference {
@@ -94,21 +137,30 @@ impl Context {
         self.park(firing, tries, &reason, body).await
     }
 
-    async fn last_resort(&self, task: &Task, retry: &Retry, firing: &Firing) -> Result<(), String> {
+    /// `None` when the trigger is stopped before the tries are spent, or another process leads.
+    async fn last_resort(
+        &self,
+        task: &Task,
+        retry: &Retry,
+        firing: &Firing,
+    ) -> Option<Result<(), String>> {
         let mut tried = 0;
         loop {
             tried += 1;
-            match self.executor.run(task, firing).await {
-                Ok(()) => return Ok(()),
-                Err(error) => match retry.after(tried, rand::random()) {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return Err(error.to_string()),
-                },
+            let error = match self.executor.run(task, firing).await {
+                Ok(()) => return Some(Ok(())),
+                Err(TriggerError::NotLeading) => return None,
+                Err(error) => error.to_string(),
+            };
+            match retry.after(tried, rand::random()) {
+                Some(pause) => self.pause(pause).await.then_some(())?,
+                None => return Some(Err(error)),
             }
         }
     }
 
-    /// Publishes what could not be acted on to the dead letters. False when that was not possible.
+    /// Publishes what could not be acted on to the dead letters, however long that takes. False when the
+    /// trigger is stopped before.
     pub(super) async fn park(
         &self,
         firing: &Firing,
@@ -117,25 +169,54 @@ impl Context {
         body: Bytes,
     ) -> bool {
         let subject = dead_letter_subject(&firing.sensor.name, &firing.trigger);
+        let (body, complete) = letter(firing, body, self.bus.largest_message());
         let mut headers = HeaderMap::new();
         headers.insert("Sensor", firing.sensor.to_string().as_str());
         headers.insert("Trigger", one_line(&firing.trigger).as_str());
         headers.insert("Reason", one_line(reason).as_str());
         headers.insert("Tries", tries.to_string().as_str());
-        let outcome = self
-            .bus
-            .publish_with(&subject, &firing.id, body, headers)
-            .await;
-        if let Err(error) = &outcome {
-            tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, %error, "cannot park a failed event; keeping it");
+        if !complete {
+            headers.insert("Payload", "left out: too large");
         }
-        outcome.is_ok()
+        loop {
+            let outcome = self
+                .bus
+                .publish_with(&subject, &firing.id, body.clone(), headers.clone())
+                .await;
+            match outcome {
+                Ok(()) => {
+                    tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, reason, "event parked");
+                    return true;
+                }
+                Err(error) => {
+                    tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, %error, "cannot park a failed event; keeping it");
+                }
+            }
+            if !self.pause(DEAD_LETTER_PAUSE).await {
+                return false;
+            }
+        }
     }
 }
 
-/// Headers hold one line.
+/// The body of a dead letter, and whether it is complete: a letter carries more headers than the message
+/// it stands for, and several events together can be larger than any message.
+fn letter(firing: &Firing, body: Bytes, largest: usize) -> (Bytes, bool) {
+    if body.len() + LETTER_HEADERS <= largest {
+        return (body, true);
+    }
+    let contexts: Map<String, Value> = firing
+        .events
+        .iter()
+        .map(|(name, event)| (name.clone(), event.context()))
+        .collect();
+    (Value::Object(contexts).to_string().into(), false)
+}
+
+/// Headers hold one line, and not a long one.
 fn one_line(text: &str) -> String {
     text.chars()
+        .take(LONGEST_HEADER)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
 }
@@ -153,4 +234,53 @@ pub(super) fn bundle(firing: &Firing) -> Bytes {
 /// An event as JSON, in the form that it has on the bus.
 pub(super) fn as_value(event: &CloudEvent) -> Value {
     serde_json::from_slice(&event.encode()).unwrap_or(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sensor::parameter::Events;
+
+    fn firing(data: &str) -> Firing {
+        let now = "2026-01-02T03:04:05Z".parse().expect("a time");
+        let event = CloudEvent::new(
+            "7".into(),
+            "src",
+            "webhook",
+            "push",
+            now,
+            data.to_owned().into(),
+        );
+        Firing {
+            id: "f".into(),
+            sensor: reconcile_core::object::ObjectKey::new("ns", "s"),
+            trigger: "t".into(),
+            service_account: "default".into(),
+            events: Events::from([("a".to_owned(), event)]),
+            now,
+        }
+    }
+
+    #[test]
+    fn a_letter_that_would_be_too_large_keeps_what_identifies_its_events() {
+        let firing = firing(&"x".repeat(100_000));
+        let body = bundle(&firing);
+        assert_eq!(
+            letter(&firing, body.clone(), 1024 * 1024),
+            (body.clone(), true)
+        );
+        let (short, complete) = letter(&firing, body, 64 * 1024);
+        assert!(!complete && short.len() < 1024);
+        let short: Value = serde_json::from_slice(&short).expect("JSON");
+        assert_eq!(
+            (&short["a"]["id"], &short["a"]["source"]),
+            (&"7".into(), &"src".into())
+        );
+    }
+
+    #[test]
+    fn headers_are_one_line_of_bounded_length() {
+        assert_eq!(one_line("a\r\nb"), "a  b");
+        assert_eq!(one_line(&"x".repeat(9999)).len(), LONGEST_HEADER);
+    }
 }

@@ -1,14 +1,22 @@
 //! Messages of one dependency, for as long as the trigger runs: attach, pull, attach again.
+//!
+//! A pull that was begun is ended before its trigger is: a request that creates a consumer must not reach
+//! the server after that consumer was removed or taken over by a successor.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
-use async_nats::jetstream::{AckKind, consumer::pull, message::Acker};
+use async_nats::jetstream::{self, AckKind, consumer::pull, message::Acker};
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::Context;
-use crate::bus::{self, ACK_WAIT, MAX_HELD, delivery};
+use crate::bus::{ACK_WAIT, Attached, MAX_HELD, delivery};
 
 /// Messages on their way from the bus to the task; the bus itself bounds what is outstanding.
 const ON_THE_WAY: usize = 64;
@@ -48,13 +56,20 @@ pub(super) struct Held {
     pub(super) stream: i128,
     pub(super) sequence: u64,
     pub(super) consumer_sequence: u64,
-    /// Number of this delivery, from 1.
-    pub(super) count: u32,
-    pub(super) stored: i64,
+    pub(super) stored: Timestamp,
     pub(super) body: Bytes,
     /// How to answer it. None for a message that a predecessor had in its hands: the bus delivers it
     /// again later, and it is answered then.
     pub(super) acker: Option<Arc<Acker>>,
+}
+
+/// Where a message stands: its sequence in the stream, and the dependency that it came for.
+pub(super) type Place = (u64, usize);
+
+impl Held {
+    pub(super) fn place(&self) -> Place {
+        (self.sequence, self.dependency)
+    }
 }
 
 /// Answers a message. A lost answer only leads to another delivery, which is recognised.
@@ -64,173 +79,212 @@ pub(super) async fn answer(acker: &Acker, kind: AckKind) {
     }
 }
 
-/// Starts pulling for all dependencies; ends when the receiver is dropped or the trigger is stopped.
+/// Starts pulling for all dependencies, until the receiver is dropped or the trigger is stopped. The
+/// channel is closed when all pulls have ended.
 pub(super) fn start(context: &Context) -> mpsc::Receiver<Incoming> {
     let (sender, receiver) = mpsc::channel(ON_THE_WAY);
-    for index in 0..context.trigger.dependencies.len() {
-        let (context, sender) = (context.clone(), sender.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = context.stop.cancelled() => {}
-                () = sender.closed() => {}
-                () = pull_for_ever(&context, index, &sender) => {}
-            }
-        });
+    for dependency in 0..context.trigger.dependencies.len() {
+        let pull = Pull {
+            context: context.clone(),
+            dependency,
+            sender: sender.clone(),
+        };
+        tokio::spawn(pull.run());
     }
     receiver
 }
 
-async fn pull_for_ever(context: &Context, index: usize, sender: &mpsc::Sender<Incoming>) {
-    let dependency = &context.trigger.dependencies[index];
-    let mut told = String::new();
-    loop {
-        if tokio::time::timeout(PAUSE, context.bus.ready())
-            .await
-            .is_err()
-        {
-            context
-                .health
-                .set(&dependency.name, Some("the bus is away".to_owned()));
-            context.bus.ready().await;
-        }
-        match attach_and_pull(context, index, sender).await {
-            Ok(()) => return,
-            Err(reason) => {
-                context.health.set(&dependency.name, Some(reason.clone()));
-                if told != reason {
-                    tracing::warn!(
-                        sensor = %context.sensor.key,
-                        trigger = %context.trigger.name,
-                        dependency = %dependency.name,
-                        reason,
-                        "no events arrive; attaching again"
-                    );
-                    told = reason;
-                }
-                tokio::time::sleep(PAUSE).await;
+/// The messages of one dependency on their way to the task of the trigger.
+struct Pull {
+    context: Context,
+    dependency: usize,
+    sender: mpsc::Sender<Incoming>,
+}
+
+impl Pull {
+    async fn run(self) {
+        let dependency = &self.context.trigger.dependencies[self.dependency];
+        let mut told = String::new();
+        loop {
+            tokio::select! {
+                () = self.over() => return,
+                () = self.bus_ready() => {}
+            }
+            let Err(reason) = self.attach_and_pull().await else {
+                return;
+            };
+            self.tell(Some(reason.clone()));
+            if told != reason {
+                tracing::warn!(
+                    sensor = %self.context.sensor.key,
+                    trigger = %self.context.trigger.name,
+                    dependency = %dependency.name,
+                    reason,
+                    "no events arrive; attaching again"
+                );
+                told = reason;
+            }
+            tokio::select! {
+                () = self.over() => return,
+                () = tokio::time::sleep(PAUSE) => {}
             }
         }
     }
-}
 
-/// Pulls until something is wrong; `Ok` when nobody listens any more.
-///
-/// A predecessor that died had messages in its hands. The bus delivers those again only after a while,
-/// and newer ones meanwhile; where order matters they are read from the stream first.
-async fn attach_and_pull(
-    context: &Context,
-    index: usize,
-    sender: &mpsc::Sender<Incoming>,
-) -> Result<(), String> {
-    let dependency = &context.trigger.dependencies[index];
-    let durable = bus::durable(
-        &context.sensor.key.name,
-        &context.trigger.name,
-        &dependency.name,
-    );
-    let attached = context
-        .bus
-        .attach(&durable, &dependency.subject())
-        .await
-        .map_err(|error| error.to_string())?;
-    let batch = usize::try_from(MAX_HELD).unwrap_or(1);
-    let messages = attached
-        .consumer
-        .stream()
-        .max_messages_per_batch(batch)
-        .expires(PULL)
-        .heartbeat(IDLE_HEARTBEAT)
-        .messages()
-        .await
-        .map_err(|error| error.to_string())?;
-    let stream = attached.stream;
-    let info = attached.consumer.cached_info();
-    let delivered = info.delivered.stream_sequence;
-    let mut unanswered = Vec::new();
-    if !context.trigger.is_alone() && info.num_ack_pending > 0 {
-        let first = info.ack_floor.stream_sequence + 1;
-        let subject = dependency.subject();
-        let between = context
-            .bus
-            .messages_between(&subject, first, delivered)
-            .await;
-        unanswered = between.map_err(|error| error.to_string())?;
+    /// Waits until nobody wants messages any more.
+    async fn over(&self) {
+        tokio::select! {
+            () = self.context.stop.cancelled() => {}
+            () = self.sender.closed() => {}
+        }
     }
-    if sender
-        .send(Incoming::Attached {
+
+    fn tell(&self, problem: Option<String>) {
+        let dependency = &self.context.trigger.dependencies[self.dependency];
+        self.context.health.set(&dependency.name, problem);
+    }
+
+    async fn bus_ready(&self) {
+        let bus = &self.context.bus;
+        if tokio::time::timeout(PAUSE, bus.ready()).await.is_err() {
+            self.tell(Some("the bus is away".to_owned()));
+            bus.ready().await;
+        }
+    }
+
+    /// Attaches and pulls until something is wrong; `Ok` when nobody wants messages any more.
+    async fn attach_and_pull(&self) -> Result<(), String> {
+        let dependency = &self.context.trigger.dependencies[self.dependency];
+        let durable = self.context.durable(self.dependency);
+        // Never given up half-way, see above; its requests have deadlines.
+        let attached = self
+            .context
+            .bus
+            .attach(&durable, &dependency.subject())
+            .await
+            .map_err(|error| error.to_string())?;
+        let stream = attached.stream;
+        let messages = tokio::select! {
+            () = self.over() => return Ok(()),
+            begun = self.begin(attached) => begun?,
+        };
+        self.tell(None);
+        self.forward(stream, messages).await
+    }
+
+    /// Begins to pull.
+    ///
+    /// A predecessor that died had messages in its hands. The bus delivers those again only after a while,
+    /// and newer ones meanwhile; where order matters they are read from the stream first.
+    async fn begin(&self, attached: Attached) -> Result<pull::Stream, String> {
+        let (context, index) = (&self.context, self.dependency);
+        let batch = usize::try_from(MAX_HELD).unwrap_or(1);
+        let messages = attached
+            .consumer
+            .stream()
+            .max_messages_per_batch(batch)
+            .expires(PULL)
+            .heartbeat(IDLE_HEARTBEAT)
+            .messages()
+            .await
+            .map_err(|error| error.to_string())?;
+        let stream = attached.stream;
+        let info = attached.consumer.cached_info();
+        let delivered = info.delivered.stream_sequence;
+        let mut unanswered = Vec::new();
+        if context.trigger.is_ordered() && info.num_ack_pending > 0 {
+            let first = info.ack_floor.stream_sequence + 1;
+            let subject = context.trigger.dependencies[index].subject();
+            let between = context
+                .bus
+                .messages_between(&subject, first, delivered)
+                .await;
+            unanswered = between.map_err(|error| error.to_string())?;
+        }
+        self.send(Incoming::Attached {
             dependency: index,
             stream,
             delivered,
         })
-        .await
-        .is_err()
-    {
-        return Ok(());
-    }
-    for message in unanswered {
-        let held = Held {
-            dependency: index,
-            stream,
-            sequence: message.sequence,
-            consumer_sequence: 0,
-            count: 1,
-            stored: message.stored,
-            body: message.body,
-            acker: None,
-        };
-        if sender.send(Incoming::Message(held)).await.is_err() {
-            return Ok(());
+        .await;
+        for message in unanswered {
+            self.send(Incoming::Message(Held {
+                dependency: index,
+                stream,
+                sequence: message.sequence,
+                consumer_sequence: 0,
+                stored: message.stored,
+                body: message.body,
+                acker: None,
+            }))
+            .await;
         }
+        Ok(messages)
     }
-    context.health.set(&dependency.name, None);
-    forward(index, stream, messages, sender).await
-}
 
-/// Hands messages on until something is wrong; `Ok` when nobody listens any more.
-async fn forward(
-    dependency: usize,
-    stream: i128,
-    mut messages: pull::Stream,
-    sender: &mpsc::Sender<Incoming>,
-) -> Result<(), String> {
-    let mut silent = 0;
-    while let Some(message) = messages.next().await {
-        let message = match message {
-            Ok(message) => message,
-            Err(error) => {
-                silent += 1;
-                if error.kind() == pull::MessagesErrorKind::MissingHeartbeat && silent < SILENCE {
-                    // The library asks again by itself after the server was away.
-                    continue;
+    /// Hands something on. That nobody takes it any more is noticed by [`Pull::over`].
+    async fn send(&self, incoming: Incoming) {
+        drop(self.sender.send(incoming).await);
+    }
+
+    /// Hands messages on until something is wrong; `Ok` when nobody wants them any more.
+    async fn forward(&self, stream: i128, mut messages: pull::Stream) -> Result<(), String> {
+        let mut silent = 0;
+        loop {
+            let message = tokio::select! {
+                () = self.over() => break,
+                message = messages.next() => message,
+            };
+            match message {
+                None => return Err("the subscription ended".to_owned()),
+                Some(Ok(message)) => {
+                    silent = 0;
+                    self.hand_on(stream, message).await;
                 }
-                return Err(error.to_string());
+                Some(Err(error)) => {
+                    silent += 1;
+                    let quiet = error.kind() == pull::MessagesErrorKind::MissingHeartbeat;
+                    // The library asks again by itself after the server was away.
+                    if !quiet || silent >= SILENCE {
+                        return Err(error.to_string());
+                    }
+                }
             }
-        };
-        silent = 0;
+        }
+        // What came already is handed on too, so that it can be given back. The subscription ends first:
+        // nothing that is given back may come here again.
+        let mut rest = Vec::new();
+        while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+            rest.push(message);
+        }
+        drop(messages);
+        for message in rest {
+            self.hand_on(stream, message).await;
+        }
+        Ok(())
+    }
+
+    async fn hand_on(&self, stream: i128, message: jetstream::Message) {
         let Some(place) = delivery(&message) else {
-            continue;
+            return;
         };
         let (message, acker) = message.split();
-        let held = Held {
-            dependency,
+        self.send(Incoming::Message(Held {
+            dependency: self.dependency,
             stream,
             sequence: place.sequence,
             consumer_sequence: place.consumer_sequence,
-            count: place.count,
             stored: place.stored,
             body: message.payload,
             acker: Some(Arc::new(acker)),
-        };
-        if sender.send(Incoming::Message(held)).await.is_err() {
-            return Ok(());
-        }
+        }))
+        .await;
     }
-    Err("the subscription ended".to_owned())
 }
 
 /// The messages in hand, by place, with the latest way to answer each.
 #[derive(Default)]
-pub(super) struct InHand(BTreeMap<(u64, usize), Option<Arc<Acker>>>);
+pub(super) struct InHand(BTreeMap<Place, Option<Arc<Acker>>>);
 
 impl InHand {
     /// True when there is nothing to announce.
@@ -241,13 +295,22 @@ impl InHand {
     /// Takes a delivery; false when the same message is in hand already, which then gets the newer way
     /// to be answered.
     pub(super) fn take(&mut self, held: &Held) -> bool {
-        self.0
-            .insert((held.sequence, held.dependency), held.acker.clone())
-            .is_none()
+        match self.0.entry(held.place()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(held.acker.clone());
+                true
+            }
+            Entry::Occupied(mut known) => {
+                if held.acker.is_some() {
+                    known.insert(held.acker.clone());
+                }
+                false
+            }
+        }
     }
 
     /// Answers a message and lets go of it.
-    pub(super) async fn answer(&mut self, place: (u64, usize), kind: AckKind) {
+    pub(super) async fn answer(&mut self, place: Place, kind: AckKind) {
         if let Some(Some(acker)) = self.0.remove(&place) {
             answer(&acker, kind).await;
         }

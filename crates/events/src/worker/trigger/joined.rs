@@ -1,24 +1,25 @@
 //! Triggers that wait for several dependencies. Events are taken in the order of the stream, across the
 //! subjects of all dependencies; sets fire one after the other, each exactly once.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use async_nats::jetstream::{AckKind, consumer::pull};
+use async_nats::jetstream::AckKind;
 use jiff::Timestamp;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::mpsc,
     task::JoinHandle,
-    time::Instant,
+    time::{Instant, Interval},
 };
 
 use super::{
     Context,
-    attempt::{DEAD_LETTER_PAUSE, Tried, bundle},
-    intake::{self, BEAT, Held, InHand, Incoming},
+    attempt::bundle,
+    intake::{self, BEAT, Held, InHand, Incoming, Place},
     memory::Memory,
+    order::Order,
 };
 use crate::{
-    bus::{self, BusError, STREAM},
+    bus::BusError,
     event::CloudEvent,
     sensor::{dependency::Verdict, parameter::Events, state::Step},
     trigger::Firing,
@@ -28,19 +29,10 @@ use crate::{
 const ORDER_PATIENCE: Duration = Duration::from_secs(1);
 /// Pause before the order is looked at again.
 const ORDER_PAUSE: Duration = Duration::from_millis(2);
+/// What the saved events are called where a Sensor is told what is wrong.
+const SAVED: &str = "saved events";
 /// Pause after the bus could not do what was needed.
 const PAUSE: Duration = Duration::from_secs(1);
-
-type Place = (u64, usize);
-
-/// How far the events of one dependency are known.
-#[derive(Clone, Copy, Default)]
-struct Seen {
-    /// The highest sequence that was delivered.
-    last: u64,
-    /// Up to here nothing is missing, by the word of the server.
-    confirmed: u64,
-}
 
 /// A set that fires.
 struct Running {
@@ -48,8 +40,8 @@ struct Running {
     /// The message that completed the set; none after a restart.
     place: Option<Place>,
     task: JoinHandle<bool>,
-    /// Told when the task is about to end.
-    ended: Arc<Notify>,
+    /// How the action ended: false when it is still owed.
+    fired: Option<bool>,
 }
 
 struct Lane {
@@ -58,7 +50,7 @@ struct Lane {
     memory: Option<Memory>,
     queue: BTreeMap<Place, Held>,
     in_hand: InHand,
-    seen: Vec<Seen>,
+    order: Order,
     running: Option<Running>,
     head_since: Instant,
     /// When the saved events are forgotten next.
@@ -75,7 +67,7 @@ pub(super) async fn run(context: Context) {
         memory: None,
         queue: BTreeMap::new(),
         in_hand: InHand::default(),
-        seen: vec![Seen::default(); context.trigger.dependencies.len()],
+        order: Order::of(context.trigger.dependencies.len()),
         running: None,
         head_since: Instant::now(),
         next_reset: None,
@@ -84,13 +76,14 @@ pub(super) async fn run(context: Context) {
     };
     let mut beat = intake::beats();
     while !stop.is_cancelled() {
-        let pause = match lane.advance(&mut incoming).await {
+        let advanced = lane.advance(&mut incoming).await;
+        lane.tell(advanced.as_ref().err());
+        let pause = match advanced {
             Ok(Pause::None) => continue,
             Ok(Pause::Order) => ORDER_PAUSE,
             // Woken by a message or the end of the action.
             Ok(Pause::Idle) => BEAT,
-            Err(error) => {
-                lane.complain(&error.to_string());
+            Err(_) => {
                 lane.memory = None;
                 PAUSE
             }
@@ -106,7 +99,7 @@ pub(super) async fn run(context: Context) {
             () = tokio::time::sleep(pause) => {}
         }
     }
-    lane.wind_up(&mut beat).await;
+    lane.wind_up(incoming, &mut beat).await;
 }
 
 enum Pause {
@@ -119,16 +112,23 @@ enum Pause {
 }
 
 impl Lane {
-    fn complain(&mut self, error: &str) {
-        if self.told != error {
-            tracing::warn!(
-                sensor = %self.context.sensor.key,
-                trigger = %self.context.trigger.name,
-                error,
-                "cannot go on; reading the saved events again"
-            );
-            error.clone_into(&mut self.told);
+    /// Says what is in the way, once; and that it is gone, once something was done again.
+    fn tell(&mut self, error: Option<&BusError>) {
+        let error = error.map(ToString::to_string);
+        match &error {
+            Some(error) if self.told != *error => {
+                tracing::warn!(
+                    sensor = %self.context.sensor.key,
+                    trigger = %self.context.trigger.name,
+                    error,
+                    "cannot go on; reading the saved events again"
+                );
+            }
+            None if self.told.is_empty() || !self.queue.is_empty() => return,
+            _ => {}
         }
+        self.told = error.clone().unwrap_or_default();
+        self.context.health.set(SAVED, error);
     }
 
     fn take(&mut self, message: Incoming) {
@@ -144,31 +144,36 @@ impl Lane {
                     self.memory = None;
                     self.queue.clear();
                     self.in_hand = InHand::default();
-                    self.seen.fill(Seen::default());
+                    self.order.clear();
                 }
-                let seen = &mut self.seen[dependency];
-                seen.last = seen.last.max(delivered);
+                self.order.delivered(dependency, delivered);
             }
             Incoming::Message(held) => {
                 if self.stream != Some(held.stream) {
                     return;
                 }
-                let seen = &mut self.seen[held.dependency];
-                seen.last = seen.last.max(held.sequence);
+                self.order.delivered(held.dependency, held.sequence);
                 if self.in_hand.take(&held) {
-                    self.queue.insert((held.sequence, held.dependency), held);
+                    self.queue.insert(held.place(), held);
                 }
             }
         }
     }
 
-    /// Waits for the action that runs; never ends when there is none.
+    /// Waits for the end of the action that runs; never ends when there is none.
     async fn action(&mut self) {
-        match &mut self.running {
-            // The result is read by `settle`.
-            Some(running) => running.ended.notified().await,
-            None => std::future::pending().await,
-        }
+        let Some(running) = self
+            .running
+            .as_mut()
+            .filter(|running| running.fired.is_none())
+        else {
+            return std::future::pending().await;
+        };
+        let ended = (&mut running.task).await;
+        running.fired = Some(ended.unwrap_or_else(|panicked| {
+            tracing::error!(error = %panicked, "an action panicked; this is a bug");
+            true
+        }));
     }
 
     /// Does the next thing that can be done.
@@ -182,11 +187,8 @@ impl Lane {
         let Some(stream) = self.stream else {
             return Ok(Pause::Idle);
         };
-        if let Some(running) = &self.running {
-            if !running.task.is_finished() {
-                return Ok(Pause::Idle);
-            }
-            return self.settle().await;
+        if self.running.is_some() {
+            return Ok(self.settle().await);
         }
         if self.memory.is_none() {
             let memory = Memory::load(&self.context, stream).await?;
@@ -212,7 +214,8 @@ impl Lane {
             self.head_since = Instant::now();
             return Ok(Pause::Idle);
         };
-        if !self.is_next(place).await && self.head_since.elapsed() < ORDER_PATIENCE {
+        let next = self.order.is_next(&self.context, place).await;
+        if !next && self.head_since.elapsed() < ORDER_PATIENCE {
             return Ok(Pause::Order);
         }
         self.head_since = Instant::now();
@@ -242,36 +245,6 @@ impl Lane {
         Ok(())
     }
 
-    /// True when no event of another dependency that is older than `place` can still come.
-    async fn is_next(&mut self, place: Place) -> bool {
-        let (sequence, dependency) = place;
-        for other in 0..self.seen.len() {
-            let seen = self.seen[other];
-            if other == dependency || seen.last >= sequence || seen.confirmed >= sequence {
-                continue;
-            }
-            let name = &self.context.trigger.dependencies[other].name;
-            let durable = bus::durable(
-                &self.context.sensor.key.name,
-                &self.context.trigger.name,
-                name,
-            );
-            let consumer = self
-                .context
-                .bus
-                .context
-                .get_consumer_from_stream::<pull::Config, _, _>(durable, STREAM)
-                .await;
-            let Ok(consumer) = consumer else { return false };
-            let info = consumer.cached_info();
-            if info.num_pending > 0 || info.delivered.stream_sequence > seen.last {
-                return false;
-            }
-            self.seen[other].confirmed = sequence;
-        }
-        true
-    }
-
     async fn process(&mut self, place: Place) -> Result<(), BusError> {
         let Some(memory) = &mut self.memory else {
             return Ok(());
@@ -287,10 +260,10 @@ impl Lane {
                 let set = BTreeMap::from([(dependency.name.clone(), held.sequence)]);
                 let firing = context.firing(held.stream, &set, Events::new());
                 let reason = error.to_string();
-                if !context.park(&firing, 0, &reason, held.body.clone()).await {
-                    return Err(BusError::Publish(reason));
+                // Otherwise it is stopping.
+                if context.park(&firing, 0, &reason, held.body.clone()).await {
+                    self.let_go(place).await;
                 }
-                self.let_go(place).await;
                 return Ok(());
             }
         };
@@ -338,47 +311,34 @@ impl Lane {
     }
 
     fn start(&mut self, firing: Firing, set: BTreeMap<String, u64>, place: Option<Place>) {
-        let ended = Arc::new(Notify::new());
-        let (context, end) = (self.context.clone(), ended.clone());
+        let context = self.context.clone();
         let task = tokio::spawn(async move {
-            // In a task of its own, so that a panic does not take the notice along.
-            let fired = tokio::spawn(act(context, firing)).await;
-            end.notify_one();
-            fired.unwrap_or_else(|panicked| {
-                tracing::error!(error = %panicked, "an action panicked; this is a bug");
-                true
-            })
+            let body = bundle(&firing);
+            context.act(&firing, body).await
         });
         self.running = Some(Running {
             set,
             place,
             task,
-            ended,
+            fired: None,
         });
     }
 
-    /// Looks whether the action has ended, and records that.
-    async fn settle(&mut self) -> Result<Pause, BusError> {
-        if self
-            .running
-            .as_ref()
-            .is_some_and(|running| !running.task.is_finished())
-        {
-            return Ok(Pause::Order);
-        }
-        let Some(running) = self.running.take() else {
-            return Ok(Pause::None);
+    /// Records that the action has ended, if it has.
+    async fn settle(&mut self) -> Pause {
+        let Some(running) = self.running.take_if(|running| running.fired.is_some()) else {
+            return Pause::Idle;
         };
-        if !running.task.await.unwrap_or(true) {
+        if running.fired == Some(false) {
             // Stopping, or not the leader: the ledger says what is owed.
             self.memory = None;
-            return Ok(Pause::Order);
+            return Pause::Order;
         }
         self.record(&running.set).await;
         if let Some(place) = running.place {
             self.in_hand.answer(place, AckKind::Ack).await;
         }
-        Ok(Pause::None)
+        Pause::None
     }
 
     /// Writes that the set has fired, however long that takes: the action must not be repeated.
@@ -401,47 +361,25 @@ impl Lane {
         }
     }
 
-    /// Stopping: finishes what was begun, gives back the rest.
-    async fn wind_up(&mut self, beat: &mut tokio::time::Interval) {
-        let places: Vec<Place> = self.queue.keys().copied().collect();
-        for place in places {
-            self.in_hand.answer(place, AckKind::Nak(None)).await;
-        }
-        while self.running.is_some() {
+    /// Stopping: finishes what was begun, and gives back the rest when nothing can come any more.
+    async fn wind_up(&mut self, mut incoming: mpsc::Receiver<Incoming>, beat: &mut Interval) {
+        let mut pulling = true;
+        while pulling || self.running.is_some() {
             tokio::select! {
                 _ = beat.tick() => self.in_hand.beat().await,
                 () = self.action() => {
-                    if let Err(error) = self.settle().await {
-                        tracing::debug!(%error, "while stopping");
-                    }
+                    self.settle().await;
+                }
+                message = incoming.recv(), if pulling => match message {
+                    Some(message) => self.take(message),
+                    None => pulling = false,
+                },
+            }
+            if !pulling {
+                while let Some((place, _)) = self.queue.pop_first() {
+                    self.in_hand.answer(place, AckKind::Nak(None)).await;
                 }
             }
-        }
-    }
-}
-
-/// All tries of an action, one after the other. False when it was interrupted and is still owed.
-async fn act(context: Context, firing: Firing) -> bool {
-    let mut tried = 0;
-    loop {
-        tried += 1;
-        let pause = match context.attempt(&firing, tried).await {
-            Tried::Succeeded => return true,
-            Tried::NotLeading => return false,
-            Tried::Again(pause) => pause,
-            Tried::Spent(reason) => {
-                while !context.bury(&firing, tried, &reason, bundle(&firing)).await {
-                    tokio::select! {
-                        () = context.stop.cancelled() => return false,
-                        () = tokio::time::sleep(DEAD_LETTER_PAUSE) => {}
-                    }
-                }
-                return true;
-            }
-        };
-        tokio::select! {
-            () = context.stop.cancelled() => return false,
-            () = tokio::time::sleep(pause) => {}
         }
     }
 }

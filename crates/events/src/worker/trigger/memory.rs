@@ -6,6 +6,8 @@
 //!   <trigger>/_ledger        which sets fired (crate::sensor::state)
 //! ```
 //!
+//! Names that a key cannot hold are encoded ([`crate::bus`]).
+//!
 //! Kept in memory too; every write is checked against the revision that is known here, so that a second
 //! writer is noticed instead of overwritten.
 
@@ -27,8 +29,8 @@ use crate::{
 
 struct SavedEvent {
     sequence: u64,
-    /// When the bus stored it, seconds since the epoch.
-    stored: i64,
+    /// When the bus stored it.
+    stored: Timestamp,
     revision: u64,
     event: CloudEvent,
 }
@@ -57,11 +59,13 @@ impl Memory {
             revision: 0,
             saved: BTreeMap::new(),
         };
-        let mut fresh = memory.check_expression(context).await?;
+        let other_condition = memory.check_expression(context).await?;
         if let Some((value, revision)) = read(&memory.store, &memory.key("_ledger")).await? {
             memory.ledger = serde_json::from_slice(&value).unwrap_or_default();
             memory.revision = revision;
         }
+        // Without a ledger it was written by upstream, which spells the same condition in another way.
+        let mut fresh = other_condition && memory.revision > 0;
         let known = memory.ledger.stream.clone();
         memory.ledger = std::mem::take(&mut memory.ledger).for_stream(stream);
         if known != memory.ledger.stream {
@@ -99,7 +103,7 @@ impl Memory {
         Ok(memory)
     }
 
-    /// True when the saved events belong to another condition.
+    /// True when the saved events belong to a condition with another text.
     async fn check_expression(&self, context: &Context) -> Result<bool, BusError> {
         let key = self.key("Expression");
         let text = context.trigger.condition.text();
@@ -129,7 +133,7 @@ impl Memory {
     }
 
     fn key(&self, name: &str) -> String {
-        format!("{}/{name}", self.trigger)
+        bus::key(&[&self.trigger, name])
     }
 
     /// What to do with an event.
@@ -173,10 +177,7 @@ impl Memory {
 
     /// Forgets the saved events that are older than `tick`.
     pub(super) async fn forget_before(&mut self, tick: Timestamp) -> Result<(), BusError> {
-        let old = self
-            .saved
-            .iter()
-            .filter(|(_, saved)| saved.stored < tick.as_second());
+        let old = self.saved.iter().filter(|(_, saved)| saved.stored < tick);
         let old: Vec<String> = old.map(|(name, _)| name.clone()).collect();
         for name in old {
             erase(&self.store, &self.key(&name)).await?;

@@ -5,18 +5,21 @@ mod attempt;
 mod intake;
 mod joined;
 mod memory;
+mod order;
+mod past;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
-use reconcile_core::{apply::EventSink, clock::Clock, object::ObjectKey, reconcile::Queue};
+use reconcile_core::{apply::EventSink, clock::Clock};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::health::Health;
 use crate::{
-    bus::Bus,
+    bus::{self, Bus},
     metrics::Metrics,
-    sensor::{CheckedSensor, CheckedTrigger, parameter::Events},
+    sensor::{CheckedSensor, CheckedTrigger, parameter::Events, rate_limit::Pace},
     trigger::{Executor, Firing},
 };
 
@@ -31,26 +34,9 @@ pub(super) struct Context {
     pub(super) clock: Clock,
     pub(super) events: EventSink,
     pub(super) stop: CancellationToken,
+    /// Why no events arrive, by dependency.
     pub(super) health: Health,
-}
-
-/// Whether events arrive, per dependency; tells the controller when that changes.
-#[derive(Clone)]
-pub(super) struct Health {
-    pub(super) state: Arc<Mutex<BTreeMap<String, Option<String>>>>,
-    pub(super) queue: Queue,
-    pub(super) key: ObjectKey,
-}
-
-impl Health {
-    fn set(&self, dependency: &str, problem: Option<String>) {
-        let mut state = self.state.lock();
-        let before = state.insert(dependency.to_owned(), problem.clone());
-        drop(state);
-        if before != Some(problem) {
-            self.queue.add(self.key.clone());
-        }
-    }
+    pub(super) pace: Arc<Mutex<Pace>>,
 }
 
 impl Context {
@@ -74,6 +60,15 @@ impl Context {
             events,
             now: self.clock.now(),
         }
+    }
+
+    /// Name of the durable consumer of a dependency.
+    fn durable(&self, dependency: usize) -> String {
+        bus::durable(
+            &self.sensor.key.name,
+            &self.trigger.name,
+            &self.trigger.dependencies[dependency].name,
+        )
     }
 
     fn labels(&self) -> [&str; 3] {

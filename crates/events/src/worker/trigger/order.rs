@@ -1,0 +1,58 @@
+//! The order of events across the subjects of a trigger's dependencies: an event may be taken when no
+//! older one of another dependency can still come.
+
+use async_nats::jetstream::consumer::pull;
+
+use super::{Context, intake::Place};
+use crate::bus::STREAM;
+
+/// How far the events of one dependency are known.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// The highest sequence that was delivered.
+    last: u64,
+    /// Up to here nothing is missing, by the word of the server.
+    confirmed: u64,
+}
+
+pub(super) struct Order(Vec<Seen>);
+
+impl Order {
+    /// Nothing is known yet of so many dependencies.
+    pub(super) fn of(dependencies: usize) -> Self {
+        Self(vec![Seen::default(); dependencies])
+    }
+
+    /// Sequences of another stream are other messages.
+    pub(super) fn clear(&mut self) {
+        self.0.fill(Seen::default());
+    }
+
+    /// Everything of the dependency up to `sequence` was delivered.
+    pub(super) fn delivered(&mut self, dependency: usize, sequence: u64) {
+        let seen = &mut self.0[dependency];
+        seen.last = seen.last.max(sequence);
+    }
+
+    /// True when no event of another dependency that is older than `place` can still come.
+    pub(super) async fn is_next(&mut self, context: &Context, place: Place) -> bool {
+        let (sequence, dependency) = place;
+        for (other, seen) in self.0.iter_mut().enumerate() {
+            if other == dependency || seen.last >= sequence || seen.confirmed >= sequence {
+                continue;
+            }
+            let consumer = context
+                .bus
+                .context
+                .get_consumer_from_stream::<pull::Config, _, _>(context.durable(other), STREAM)
+                .await;
+            let Ok(consumer) = consumer else { return false };
+            let info = consumer.cached_info();
+            if info.num_pending > 0 || info.delivered.stream_sequence > seen.last {
+                return false;
+            }
+            seen.confirmed = sequence;
+        }
+        true
+    }
+}

@@ -1,0 +1,216 @@
+//! Sensors that change, break, come and go, on a real nats-server.
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use events::{event::CloudEvent, sensor::checked::check};
+use reconcile_core::{clock::Clock, object::ObjectKey};
+use serde_json::json;
+
+use support::{Stage, sensor, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_manifest_loses_no_event() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    let spec = |path: &str| {
+        let mut spec = stage.spec(&["a"]);
+        spec["triggers"][0]["template"]["http"]["url"] =
+            json!(format!("{}/{path}", stage.receiver.url));
+        spec
+    };
+    stage.run(&spec("before")).await;
+    for n in 0..300 {
+        stage.publish("a", n).await;
+        if n % 60 == 30 {
+            stage.ensure(&spec(&format!("v{n}")));
+        }
+    }
+    stage.receiver.wait_for(300).await;
+    stage.plane.stop().await;
+    assert_eq!(stage.receiver.sorted("a"), Vec::from_iter(0..300));
+    // A predecessor has finished before its successor begins, so the paths come in order.
+    let calls = stage.receiver.calls.lock();
+    let mut paths: Vec<&str> = calls.iter().map(|call| call.path.as_str()).collect();
+    assert_eq!(paths.last(), Some(&"/v270"));
+    paths.dedup();
+    assert_eq!(paths.len(), BTreeSet::from_iter(&paths).len(), "{paths:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_trigger_catches_up_once_it_is_mended() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    let (plane, receiver) = (&stage.plane, &stage.receiver);
+    let good = stage.spec(&["a"]);
+    let mut broken = good.clone();
+    broken["triggers"][0]["template"]["http"]["url"] = json!("ftp://nowhere");
+    stage.run(&good).await;
+    stage.publish("a", 1).await;
+    receiver.wait_for(1).await;
+    let key = ObjectKey::new("ns", "s");
+    let (half, problems) = check(&key, "uid-1", &broken).expect("decodes");
+    assert_eq!((half.triggers.len(), problems.triggers.len()), (0, 1));
+    plane.ensure_sensor(&Arc::new(half), &stage.bus);
+    stage.publish("a", 2).await;
+    plane.pause_sensor(&key);
+    stage.publish("a", 3).await;
+    stage.ensure(&good);
+    receiver.wait_for(3).await;
+    assert_eq!(receiver.sorted("a"), [1, 2, 3]);
+    // Deleted and made anew: what came between is gone, what comes after is acted on.
+    plane.remove_sensor(&key);
+    stage.consumers(0).await;
+    stage.publish("a", 100).await;
+    stage.run(&good).await;
+    stage.publish("a", 4).await;
+    receiver.wait_for(4).await;
+    plane.stop().await;
+    assert_eq!(receiver.sorted("a"), [1, 2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sensor_that_is_made_anew_at_once_acts_on_what_comes_after() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    let spec = stage.spec(&["a"]);
+    stage.run(&spec).await;
+    let mut seen = Vec::new();
+    for n in 0..20 {
+        stage.plane.remove_sensor(&ObjectKey::new("ns", "s"));
+        stage.run(&spec).await;
+        stage.publish("a", n).await;
+        // An event that is not acted on yet goes with its sensor.
+        stage.receiver.wait_for(seen.len() + 1).await;
+        seen.push(n);
+    }
+    stage.plane.stop().await;
+    assert_eq!(stage.receiver.numbers("a"), seen);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sensor_that_is_deleted_while_it_attaches_leaves_no_consumer() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    let spec = stage.spec(&["a"]);
+    for n in 0..60 {
+        let sensor = sensor(&format!("s{n}"), &spec);
+        stage.plane.ensure_sensor(&sensor, &stage.bus);
+        tokio::time::sleep(Duration::from_micros(50 * n)).await;
+        stage.plane.remove_sensor(&sensor.key);
+    }
+    // Whatever was under way has ended with its task.
+    stage.plane.stop().await;
+    stage.consumers(0).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    stage.consumers(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_no_key_can_hold_work_too() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    let mut spec = stage.spec(&["a", "b"]);
+    spec["triggers"][0]["template"]["name"] = json!("größer & besser");
+    stage.run(&spec).await;
+    stage.publish("a", 1).await;
+    stage.publish("b", 1).await;
+    stage.receiver.wait_for(1).await;
+    stage.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn saved_events_that_cannot_be_read_are_told() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    // Somebody else's stream has the subjects of the bucket.
+    let context = stage.jetstream().await;
+    let blocker = async_nats::jetstream::stream::Config {
+        name: "blocker".into(),
+        subjects: vec!["$KV.s.>".into()],
+        ..Default::default()
+    };
+    context.create_stream(blocker).await.expect("a stream");
+    stage.ensure(&stage.spec(&["a", "b"]));
+    let problems = || {
+        let health = stage.plane.sensor_health(&ObjectKey::new("ns", "s"));
+        health.map(|health| health.detached).unwrap_or_default()
+    };
+    until("the problem is told", || async {
+        problems().contains_key("t/saved events")
+    })
+    .await;
+    context.delete_stream("blocker").await.expect("deleted");
+    until("the problem is gone", || async {
+        problems() == BTreeMap::new()
+    })
+    .await;
+    stage.publish("a", 1).await;
+    stage.publish("b", 1).await;
+    stage.receiver.wait_for(1).await;
+    stage.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_sensor_leaves_nothing_on_the_bus() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    stage.run(&stage.spec(&["a", "b"])).await;
+    stage.publish("a", 1).await;
+    let context = stage.jetstream().await;
+    until("the event is saved", || async {
+        match context.get_key_value("s").await {
+            Ok(bucket) => matches!(bucket.get("t/a").await, Ok(Some(_))),
+            Err(_) => false,
+        }
+    })
+    .await;
+    stage.plane.remove_sensor(&ObjectKey::new("ns", "s"));
+    until("the bucket is gone", || async {
+        context.get_key_value("s").await.is_err()
+    })
+    .await;
+    stage.consumers(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_upstream_has_saved_counts() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    let bucket = async_nats::jetstream::kv::Config {
+        bucket: "s".into(),
+        history: 1,
+        ..Default::default()
+    };
+    let store = stage.jetstream().await.create_key_value(bucket).await;
+    let store = store.expect("a bucket");
+    let now = Clock::system().now();
+    let event = CloudEvent::new("7".into(), "src", "test", "a", now, r#"{"n":7}"#.into());
+    let event: serde_json::Value = serde_json::from_slice(&event.encode()).expect("JSON");
+    let saved =
+        json!({"StreamSeq": 0, "ConsumerSeq": 1, "Timestamp": now.to_string(), "Event": event});
+    for (key, value) in [
+        ("t/Expression", "(a && b)".to_owned()),
+        ("t/a", saved.to_string()),
+    ] {
+        store.put(key, value.into()).await.expect("put");
+    }
+    stage.run(&stage.spec(&["a", "b"])).await;
+    stage.publish("b", 8).await;
+    stage.receiver.wait_for(1).await;
+    stage.plane.stop().await;
+    assert_eq!(stage.receiver.calls.lock()[0].body, json!({"a": 7, "b": 8}));
+}
