@@ -15,7 +15,7 @@ use reconcile_core::{
 pub use observe::{Credentials, Observed};
 pub use plan::Action;
 
-use super::{ReconcileError, Shared};
+use super::{ReconcileError, Shared, conditions};
 use crate::api::EventBus;
 
 /// The controller of `EventBuses`.
@@ -51,13 +51,8 @@ impl Controller for EventBusController {
         done: &[Done<Action, (), ReconcileError>],
         now: Timestamp,
     ) -> Report {
-        let failure = done.iter().find_map(|done| done.result.as_ref().err());
-        status::report(
-            observed,
-            plan,
-            failure.map(ToString::to_string).as_deref(),
-            now,
-        )
+        let failure = conditions::failure(done);
+        status::report(observed, plan, failure.as_deref(), now)
     }
 
     fn forget(&self, key: &ObjectKey) {

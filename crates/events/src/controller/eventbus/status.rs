@@ -1,11 +1,17 @@
 //! What an EventBus is told.
 
 use jiff::Timestamp;
-use reconcile_core::reconcile::{Plan, Report};
-use serde_json::{Value, json};
+use reconcile_core::{
+    conditions::Condition,
+    reconcile::{Plan, Report},
+};
+use serde_json::{Map, json};
 
 use super::{Action, Observed};
-use crate::{bus::BusState, controller::conditions};
+use crate::{
+    bus::BusState,
+    controller::conditions::{self, Subject},
+};
 
 const CONFIGURED: &str = "Configured";
 const DEPLOYED: &str = "Deployed";
@@ -17,11 +23,9 @@ pub fn report(
     failure: Option<&str>,
     now: Timestamp,
 ) -> Report {
-    let mut report = Report::default();
-    let finalized = plan.actions.contains(&Action::RemoveFinalizer) && failure.is_none();
-    if finalized {
+    if plan.actions.contains(&Action::RemoveFinalizer) && failure.is_none() {
         // The object may be gone.
-        return report;
+        return Report::default();
     }
     let mut wanted = match (&observed.spec, &observed.credentials) {
         (Err(error), _) => {
@@ -46,28 +50,31 @@ pub fn report(
         wanted.retain(|condition| condition.kind != DEPLOYED);
         wanted.push(conditions::fails(DEPLOYED, "InUse", message));
     }
-    wanted.extend(conditions::unsupported(&observed.findings));
-    let owned = [CONFIGURED, DEPLOYED];
-    let mut status = conditions::status(
-        &observed.status,
-        wanted,
-        &owned,
-        observed.marks.generation,
-        now,
-    );
+    let mut members = Map::new();
     if let Ok(spec) = &observed.spec {
-        status.insert("config".to_owned(), json!({ "jetstream": spec.raw }));
+        members.insert("config".to_owned(), json!({ "jetstream": spec.raw }));
     }
-    report.status(&observed.status, &Value::Object(status));
-    report
+    let subject = Subject {
+        marks: &observed.marks,
+        status: &observed.status,
+        findings: &observed.findings,
+        owned: &[CONFIGURED, DEPLOYED],
+    };
+    subject.report(wanted, members, now)
 }
 
-fn deployed(observed: &Observed, failure: Option<&str>) -> reconcile_core::conditions::Condition {
+fn deployed(observed: &Observed, failure: Option<&str>) -> Condition {
     if let Some(failure) = failure {
         return conditions::fails(DEPLOYED, "ConnectFailed", failure);
     }
     match &observed.connection {
-        Some((_, BusState::Ready { .. })) => conditions::holds(DEPLOYED),
+        // Upstream's reason.
+        Some((_, BusState::Ready { .. })) => Condition::new(
+            DEPLOYED,
+            true,
+            "Skipped",
+            "connected; nothing is deployed for a bus that exists already",
+        ),
         Some((_, BusState::Away(reason))) => {
             conditions::fails(DEPLOYED, "NotConnected", reason.clone())
         }

@@ -19,7 +19,7 @@ use reconcile_core::{
 pub use observe::Observed;
 pub use plan::Action;
 
-use super::{ReconcileError, Shared};
+use super::{ReconcileError, Shared, conditions};
 use crate::{api::EventSource, worker::SourceHealth};
 
 /// The controller of EventSources.
@@ -68,18 +68,12 @@ impl Controller for EventSourceController {
         done: &[Done<Action, Applied, ReconcileError>],
         now: Timestamp,
     ) -> Report {
-        let failure = done.iter().find_map(|done| done.result.as_ref().err());
+        let failure = conditions::failure(done);
         let health = done.iter().find_map(|done| match &done.result {
             Ok(Applied::Running(health)) => Some(health),
             _ => None,
         });
-        status::report(
-            observed,
-            plan,
-            health,
-            failure.map(ToString::to_string).as_deref(),
-            now,
-        )
+        status::report(observed, plan, health, failure.as_deref(), now)
     }
 
     fn forget(&self, key: &ObjectKey) {

@@ -110,15 +110,17 @@ impl EventSourceController {
         secrets: &validate::WebhookSecrets,
     ) -> Result<Webhook, SecretError> {
         let mut webhook = webhook.clone();
+        // Never served without what was asked for, not even when it is marked as optional: an endpoint
+        // would be open to everybody.
+        let stored = &self.shared.secrets;
         if let Some(key) = &secrets.token {
-            webhook.token = self.shared.secrets.secret(namespace, key).await?;
+            webhook.token = Some(stored.needed_secret(namespace, key).await?);
         }
         if let Some((chain, key)) = &secrets.certificate {
-            let chain = self.shared.secrets.secret(namespace, chain).await?;
-            let key = self.shared.secrets.secret(namespace, key).await?;
-            webhook.tls = chain
-                .zip(key)
-                .map(|(chain, key)| ServerCertificate { chain, key });
+            webhook.tls = Some(ServerCertificate {
+                chain: stored.needed_secret(namespace, chain).await?,
+                key: stored.needed_secret(namespace, key).await?,
+            });
         }
         Ok(webhook)
     }

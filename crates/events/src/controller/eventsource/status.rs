@@ -5,10 +5,13 @@ use reconcile_core::{
     conditions::Condition,
     reconcile::{Plan, Report},
 };
-use serde_json::Value;
+use serde_json::Map;
 
 use super::{Action, Observed, validate::CheckedSpec};
-use crate::{bus::BusState, controller::conditions, worker::SourceHealth};
+use crate::{
+    controller::conditions::{self, Subject},
+    worker::SourceHealth,
+};
 
 const SOURCES: &str = "SourcesProvided";
 const DEPLOYED: &str = "Deployed";
@@ -21,29 +24,24 @@ pub fn report(
     failure: Option<&str>,
     now: Timestamp,
 ) -> Report {
-    let mut report = Report::default();
     if plan.actions.contains(&Action::RemoveFinalizer) {
         // The object may be gone.
-        return report;
+        return Report::default();
     }
-    let mut wanted = match &observed.spec {
+    let wanted = match &observed.spec {
         Err(error) => vec![
             conditions::fails(SOURCES, "InvalidSpec", error.to_string()),
             conditions::fails(DEPLOYED, "InvalidSpec", "the spec cannot be used"),
         ],
         Ok(spec) => vec![sources(spec), deployed(observed, spec, health, failure)],
     };
-    wanted.extend(conditions::unsupported(&observed.findings));
-    let owned = [SOURCES, DEPLOYED];
-    let status = conditions::status(
-        &observed.status,
-        wanted,
-        &owned,
-        observed.marks.generation,
-        now,
-    );
-    report.status(&observed.status, &Value::Object(status));
-    report
+    let subject = Subject {
+        marks: &observed.marks,
+        status: &observed.status,
+        findings: &observed.findings,
+        owned: &[SOURCES, DEPLOYED],
+    };
+    subject.report(wanted, Map::new(), now)
 }
 
 fn sources(spec: &CheckedSpec) -> Condition {
@@ -71,16 +69,8 @@ fn deployed(
     health: Option<&SourceHealth>,
     failure: Option<&str>,
 ) -> Condition {
-    match &observed.bus {
-        None => {
-            let message = format!("EventBus {} does not exist or is not configured", spec.bus);
-            return conditions::fails(DEPLOYED, "NoEventBus", message);
-        }
-        Some(BusState::Away(reason)) => {
-            let message = format!("EventBus {}: {reason}", spec.bus);
-            return conditions::fails(DEPLOYED, "EventBusNotReady", message);
-        }
-        Some(BusState::Ready { .. }) => {}
+    if let Some(trouble) = conditions::bus_trouble(DEPLOYED, &spec.bus, observed.bus.as_ref()) {
+        return trouble;
     }
     if !observed.missing.is_empty() {
         return conditions::fails(DEPLOYED, "SecretMissing", observed.missing.join("; "));
@@ -88,14 +78,14 @@ fn deployed(
     if let Some(failure) = failure {
         return conditions::fails(DEPLOYED, "Failed", failure);
     }
-    let refused = health
-        .map(|health| health.refused.as_slice())
-        .unwrap_or_default();
-    if !refused.is_empty() {
-        let parts: Vec<String> = refused
-            .iter()
-            .map(|refused| format!("{}: {}", refused.event, refused.reason))
-            .collect();
+    let mut parts = Vec::new();
+    if let Some(health) = health {
+        let refused = health.refused.iter();
+        parts.extend(refused.map(|refused| format!("{}: {}", refused.event, refused.reason)));
+        let interrupted = health.interrupted.iter();
+        parts.extend(interrupted.map(|(event, reason)| format!("{event}: {reason}")));
+    }
+    if !parts.is_empty() {
         return conditions::fails(DEPLOYED, "NotServed", parts.join("; "));
     }
     if spec.webhooks.is_empty() && spec.calendars.is_empty() {

@@ -13,7 +13,7 @@ use reconcile_core::{
 pub use observe::Observed;
 pub use plan::Action;
 
-use super::{ReconcileError, Shared};
+use super::{ReconcileError, Shared, conditions};
 use crate::{api::Sensor, worker::SensorHealth};
 
 /// The controller of Sensors.
@@ -67,15 +67,9 @@ impl Controller for SensorController {
         done: &[Done<Action, SensorHealth, ReconcileError>],
         now: Timestamp,
     ) -> Report {
-        let failure = done.iter().find_map(|done| done.result.as_ref().err());
+        let failure = conditions::failure(done);
         let health = done.iter().find_map(|done| done.result.as_ref().ok());
-        status::report(
-            observed,
-            plan,
-            health,
-            failure.map(ToString::to_string).as_deref(),
-            now,
-        )
+        status::report(observed, plan, health, failure.as_deref(), now)
     }
 
     fn forget(&self, key: &ObjectKey) {

@@ -5,10 +5,14 @@ use reconcile_core::{
     conditions::Condition,
     reconcile::{Plan, Report},
 };
-use serde_json::Value;
+use serde_json::Map;
 
 use super::{Action, Observed};
-use crate::{bus::BusState, controller::conditions, sensor::CheckedSensor, worker::SensorHealth};
+use crate::{
+    controller::conditions::{self, Subject},
+    sensor::CheckedSensor,
+    worker::{CONNECTING, SensorHealth},
+};
 
 const DEPENDENCIES: &str = "DependenciesProvided";
 const TRIGGERS: &str = "TriggersProvided";
@@ -22,12 +26,11 @@ pub fn report(
     failure: Option<&str>,
     now: Timestamp,
 ) -> Report {
-    let mut report = Report::default();
     if plan.actions.contains(&Action::RemoveFinalizer) {
         // The object may be gone.
-        return report;
+        return Report::default();
     }
-    let mut wanted = match &observed.spec {
+    let wanted = match &observed.spec {
         Err(error) => {
             let text = error.to_string();
             [DEPENDENCIES, TRIGGERS, DEPLOYED]
@@ -35,22 +38,18 @@ pub fn report(
                 .to_vec()
         }
         Ok((sensor, problems)) => vec![
-            provided(DEPENDENCIES, "InvalidDependency", &problems.dependencies),
-            provided(TRIGGERS, "InvalidTrigger", &problems.triggers),
+            provided(DEPENDENCIES, "InvalidDependencies", &problems.dependencies),
+            provided(TRIGGERS, "InvalidTriggers", &problems.triggers),
             deployed(observed, sensor, health, failure),
         ],
     };
-    wanted.extend(conditions::unsupported(&observed.findings));
-    let owned = [DEPENDENCIES, TRIGGERS, DEPLOYED];
-    let status = conditions::status(
-        &observed.status,
-        wanted,
-        &owned,
-        observed.marks.generation,
-        now,
-    );
-    report.status(&observed.status, &Value::Object(status));
-    report
+    let subject = Subject {
+        marks: &observed.marks,
+        status: &observed.status,
+        findings: &observed.findings,
+        owned: &[DEPENDENCIES, TRIGGERS, DEPLOYED],
+    };
+    subject.report(wanted, Map::new(), now)
 }
 
 fn provided(kind: &str, reason: &str, problems: &[String]) -> Condition {
@@ -78,19 +77,8 @@ fn deployed(
     failure: Option<&str>,
 ) -> Condition {
     let bus = &observed.bus_key.name;
-    match &observed.bus {
-        None => {
-            let message = format!("EventBus {bus} does not exist or is not configured");
-            return conditions::fails(DEPLOYED, "NoEventBus", message);
-        }
-        Some(BusState::Away(reason)) => {
-            return conditions::fails(
-                DEPLOYED,
-                "EventBusNotReady",
-                format!("EventBus {bus}: {reason}"),
-            );
-        }
-        Some(BusState::Ready { .. }) => {}
+    if let Some(trouble) = conditions::bus_trouble(DEPLOYED, bus, observed.bus.as_ref()) {
+        return trouble;
     }
     if let Some(failure) = failure {
         return conditions::fails(DEPLOYED, "Failed", failure);
@@ -112,6 +100,10 @@ fn deployed(
                 .iter()
                 .map(|(place, reason)| format!("{place}: {reason}"))
                 .collect();
+            if detached.values().all(|reason| reason == CONNECTING) {
+                // As after every change of a trigger, which is no failure.
+                return conditions::unknown(DEPLOYED, "Connecting", parts.join("; "));
+            }
             conditions::fails(DEPLOYED, "NoEvents", parts.join("; "))
         }
     }

@@ -65,7 +65,10 @@ fn a_bus_is_connected_to_and_says_so_once_it_is_ready() {
         "Configured=True\nDeployed=False NotConnected connection refused"
     );
     bus.connection = Some((config, BusState::Ready { stream: 1 }));
-    assert_eq!(told(&bus), "Configured=True\nDeployed=True");
+    assert_eq!(
+        told(&bus),
+        "Configured=True\nDeployed=True Skipped connected; nothing is deployed for a bus that exists already"
+    );
     let status = &report(&bus, &plan(&bus, now()), None, now()).patches[0].body["status"];
     assert_eq!(
         status["config"],

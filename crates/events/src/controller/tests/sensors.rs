@@ -58,6 +58,11 @@ fn a_good_sensor_runs() {
         told(&sensor, &[("t/a", "the bus is away")]).lines().nth(1),
         Some("Deployed=False NoEvents t/a: the bus is away")
     );
+    // A trigger that was changed a moment ago has not failed.
+    assert_eq!(
+        told(&sensor, &[("t/a", "connecting")]).lines().nth(1),
+        Some("Deployed=Unknown Connecting t/a: connecting")
+    );
 }
 
 #[test]

@@ -45,7 +45,10 @@ fn observed(spec: &Value) -> Observed {
 }
 
 fn told(observed: &Observed, refused: Vec<Refused>) -> String {
-    let health = SourceHealth { refused };
+    let health = SourceHealth {
+        refused,
+        ..SourceHealth::default()
+    };
     conditions(&report(
         observed,
         &plan(observed, now()),
@@ -131,7 +134,7 @@ fn deployed_tells_the_truth() {
     assert_eq!(plan(&source, now()).actions, [Action::Stop]);
     assert!(
         first(&source, Vec::new())
-            .starts_with("Deployed=False NoEventBus EventBus default does not exist")
+            .starts_with("Deployed=False EventBusNotFound EventBus default does not exist")
     );
 }
 
@@ -162,4 +165,19 @@ fn the_service_leads_to_this_process() {
     insta::assert_json_snapshot!([wanted.service, wanted.endpoints.expect("an address")]);
     let nowhere = service::wanted(&key, &json!({}), &spec, "127.0.0.1".parse().ok());
     assert_eq!(nowhere.endpoints, None);
+}
+
+#[test]
+fn a_schedule_that_cannot_go_on_is_named() {
+    let source = observed(&json!({"calendar": {"tick": {"interval": "10s"}}}));
+    let mut health = SourceHealth::default();
+    health.interrupted.insert(
+        "tick".into(),
+        "bucket _ticks: maximum number of streams reached".into(),
+    );
+    let report = report(&source, &plan(&source, now()), Some(&health), None, now());
+    assert_eq!(
+        conditions(&report).lines().next(),
+        Some("Deployed=False NotServed tick: bucket _ticks: maximum number of streams reached")
+    );
 }
