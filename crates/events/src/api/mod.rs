@@ -7,6 +7,7 @@ pub mod eventbus;
 pub mod eventsource;
 pub mod fields;
 pub mod sensor;
+pub mod trigger;
 
 use serde::{Deserialize, Serialize};
 

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use parking_lot::Mutex;
 use reconcile_core::object::FieldError;
@@ -10,7 +11,10 @@ use serde_json::Value;
 
 use super::{Executor, Firing, Success, TriggerError};
 use crate::{
-    api::{TlsConfig, sensor::HttpTrigger},
+    api::{
+        TlsConfig,
+        trigger::{BasicAuth, HttpTrigger},
+    },
     sensor::{checked::decode, parameter},
 };
 
@@ -98,6 +102,24 @@ pub(super) fn check(path: &str, action: &HttpTrigger) -> Result<(), FieldError> 
             return Err(FieldError::new(path, "needs a name and valueFrom"));
         }
     }
+    let lists = [
+        ("payload", &action.payload),
+        ("dynamicHeaders", &action.dynamic_headers),
+    ];
+    for (list, parameters) in lists {
+        for (index, parameter) in parameters.iter().enumerate() {
+            let path = format!("{path}.{list}[{index}]");
+            let source = parameter.src.as_ref();
+            if source.is_none_or(|source| source.dependency_name.is_empty()) {
+                let path = format!("{path}.src.dependencyName");
+                return Err(FieldError::new(path, "must not be empty"));
+            }
+            // Without a destination a value becomes the body.
+            if list == "dynamicHeaders" && parameter.dest.is_empty() {
+                return Err(FieldError::new(format!("{path}.dest"), "must not be empty"));
+            }
+        }
+    }
     Ok(())
 }
 
@@ -142,18 +164,6 @@ impl Executor {
             .request(method(action).map_err(failed)?, &action.url)
             .timeout(timeout)
             .headers(self.headers(action, firing).await?);
-        if let Some(auth) = &action.basic_auth {
-            let namespace = &firing.sensor.namespace;
-            let user = match &auth.username {
-                Some(key) => self.secrets.secret(namespace, key).await?,
-                None => None,
-            };
-            let password = match &auth.password {
-                Some(key) => self.secrets.secret(namespace, key).await?,
-                None => None,
-            };
-            request = request.basic_auth(user.unwrap_or_default(), password);
-        }
         if !action.payload.is_empty() {
             request = request.body(parameter::payload(&action.payload, firing.inputs())?);
         }
@@ -188,6 +198,27 @@ impl Executor {
         })
     }
 
+    async fn basic_auth(
+        &self,
+        auth: &BasicAuth,
+        firing: &Firing,
+    ) -> Result<HeaderValue, TriggerError> {
+        let namespace = &firing.sensor.namespace;
+        let mut parts = Vec::new();
+        for key in [&auth.username, &auth.password] {
+            let part = match key {
+                Some(key) => self.secrets.secret(namespace, key).await?,
+                None => None,
+            };
+            parts.push(part.unwrap_or_default());
+        }
+        let text = format!("Basic {}", STANDARD.encode(parts.join(":")));
+        let mut secret = value("Authorization", &text)?;
+        secret.set_sensitive(true);
+        Ok(secret)
+    }
+
+    /// The headers of a call; where two say the same, the later one of upstream's order wins.
     async fn headers(
         &self,
         action: &HttpTrigger,
@@ -201,8 +232,19 @@ impl Executor {
             );
         }
         headers.insert(IDEMPOTENCY, value("Idempotency-Key", &firing.id)?);
+        if let Some(host) = action.host.as_deref().filter(|host| !host.is_empty()) {
+            headers.insert(http::header::HOST, value("Host", host)?);
+        }
         for (name, text) in &action.headers {
             headers.insert(header_name(name)?, value(name, text)?);
+        }
+        for (index, parameter) in action.dynamic_headers.iter().enumerate() {
+            if let Some(text) = parameter::text(index, parameter, firing.inputs())? {
+                headers.insert(
+                    header_name(&parameter.dest)?,
+                    value(&parameter.dest, &text)?,
+                );
+            }
         }
         for header in &action.secure_headers {
             let Some(from) = &header.value_from else {
@@ -218,13 +260,11 @@ impl Executor {
                 headers.insert(header_name(&header.name)?, secret);
             }
         }
-        for (index, parameter) in action.dynamic_headers.iter().enumerate() {
-            if let Some(text) = parameter::text(index, parameter, firing.inputs())? {
-                headers.insert(
-                    header_name(&parameter.dest)?,
-                    value(&parameter.dest, &text)?,
-                );
-            }
+        if let Some(auth) = &action.basic_auth {
+            headers.insert(
+                http::header::AUTHORIZATION,
+                self.basic_auth(auth, firing).await?,
+            );
         }
         Ok(headers)
     }

@@ -10,14 +10,15 @@ use kube::{Api, Client, Config, api::PostParams, config::AuthInfo};
 use reconcile_core::client::{self, Fence, RequestMetrics};
 use tokio::{sync::Mutex, time::Instant};
 
-use super::k8s_object::Discovered;
+use super::{TriggerError, k8s::Discovered};
 
-/// Life of a token, in seconds. The API server gives no shorter ones than ten minutes.
+/// Life of a token that is asked for, in seconds. The API server may grant less, though never less than
+/// ten minutes.
 const TOKEN_SECONDS: i64 = 3600;
-/// A token is replaced after this time, long before it ends.
-const RENEW: Duration = Duration::from_secs(2700);
+/// The shortest life that is granted.
+const SHORTEST_SECONDS: i64 = 600;
 
-/// By namespace and account: when it was made, and the client.
+/// By namespace and account: until when it is used, and the client.
 type Clients = HashMap<(String, String), (Instant, Client)>;
 
 /// Gives clients by service account. Cloning shares them.
@@ -45,19 +46,17 @@ impl Identities {
     }
 
     /// A client that acts as the service account.
-    pub async fn client(&self, namespace: &str, account: &str) -> Result<Client, String> {
+    pub async fn client(&self, namespace: &str, account: &str) -> Result<Client, TriggerError> {
         let id = (namespace.to_owned(), account.to_owned());
         // Held over the request, so that many triggers at once ask for one token.
         let mut clients = self.clients.lock().await;
-        if let Some((made, client)) = clients.get(&id)
-            && made.elapsed() < RENEW
+        if let Some((until, client)) = clients.get(&id)
+            && Instant::now() < *until
         {
             return Ok(client.clone());
         }
-        let token = self
-            .token(namespace, account)
-            .await
-            .map_err(|error| format!("acting as service account {namespace}/{account}: {error}"))?;
+        let asked = Instant::now();
+        let (token, granted) = self.token(namespace, account).await?;
         let mut config = self.config.clone();
         config.auth_info = AuthInfo {
             token: Some(token.into()),
@@ -65,8 +64,10 @@ impl Identities {
         };
         namespace.clone_into(&mut config.default_namespace);
         let client = client::connect(config, self.fence.clone(), self.metrics.clone())
-            .map_err(|error| error.to_string())?;
-        clients.insert(id, (Instant::now(), client.clone()));
+            .map_err(|error| TriggerError::Failed(error.to_string()))?;
+        // Accounts that nobody acts as any more leave with their tokens.
+        clients.retain(|_, (until, _)| asked < *until);
+        clients.insert(id, (asked + renew_after(granted), client.clone()));
         Ok(client)
     }
 
@@ -78,7 +79,13 @@ impl Identities {
             .remove(&(namespace.to_owned(), account.to_owned()));
     }
 
-    async fn token(&self, namespace: &str, account: &str) -> Result<String, kube::Error> {
+    /// A token, and the seconds that it is granted for.
+    async fn token(
+        &self,
+        namespace: &str,
+        account: &str,
+    ) -> Result<(String, Option<i64>), TriggerError> {
+        let what = || format!("acting as service account {namespace}/{account}");
         let request = TokenRequest {
             spec: Some(TokenRequestSpec {
                 expiration_seconds: Some(TOKEN_SECONDS),
@@ -89,10 +96,36 @@ impl Identities {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.own.clone(), namespace);
         let answer = accounts
             .create_token_request(account, &PostParams::default(), &request)
-            .await?;
-        Ok(answer
-            .status
-            .and_then(|status| status.token)
-            .unwrap_or_default())
+            .await
+            .map_err(|error| TriggerError::api(what(), error))?;
+        let token = answer.status.and_then(|status| status.token);
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return Err(TriggerError::Failed(format!(
+                "{}: no token was given",
+                what()
+            )));
+        };
+        Ok((token, answer.spec.and_then(|spec| spec.expiration_seconds)))
+    }
+}
+
+/// A token is replaced when three quarters of its life are over, long before it ends. Its life is what the
+/// server granted, which does not depend on anybody's clock.
+fn renew_after(granted: Option<i64>) -> Duration {
+    let seconds = granted.unwrap_or(SHORTEST_SECONDS).max(SHORTEST_SECONDS);
+    Duration::from_secs(seconds.unsigned_abs()).mul_f64(0.75)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_before_the_life_that_was_granted_ends() {
+        assert_eq!(renew_after(Some(3600)), Duration::from_secs(2700));
+        // A server with a shorter limit.
+        assert_eq!(renew_after(Some(600)), Duration::from_secs(450));
+        assert_eq!(renew_after(None), Duration::from_secs(450));
+        assert_eq!(renew_after(Some(-1)), Duration::from_secs(450));
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod http;
 pub mod identity;
-pub mod k8s_object;
+pub mod k8s;
 pub mod log;
 pub mod secrets;
 
@@ -20,7 +20,7 @@ use self::{http::HttpClients, identity::Identities, secrets::Secrets};
 use crate::{
     api::{
         fields::UNSERVED_TRIGGERS,
-        sensor::{HttpTrigger, K8sTrigger, LogTrigger, Parameter, Policy, TriggerTemplate},
+        trigger::{HttpTrigger, K8sTrigger, LogTrigger, Parameter, Policy, TriggerTemplate},
     },
     sensor::{
         checked::{Task, decode},
@@ -129,7 +129,7 @@ pub fn decode_template(path: &str, template: &Value) -> Result<Action, FieldErro
     }
     match (template.k8s, template.http, template.log) {
         (Some(k8s), None, None) => {
-            k8s_object::check(&format!("{path}.k8s"), &k8s)?;
+            k8s::check(&format!("{path}.k8s"), &k8s)?;
             Ok(Action::K8s(Box::new(k8s)))
         }
         (None, Some(action), None) => {
@@ -184,9 +184,44 @@ pub enum TriggerError {
     /// Another process leads: nothing was done, and nothing may be.
     #[error("not the leader")]
     NotLeading,
+    /// The API server refused or did not answer.
+    #[error("{what}: {}", words(.error))]
+    Api {
+        /// What was tried.
+        what: String,
+        /// Its answer.
+        error: Box<kube::Error>,
+    },
     /// The action was refused or did not reach its target.
     #[error("{0}")]
     Failed(String),
+}
+
+impl TriggerError {
+    fn api(what: impl Into<String>, error: kube::Error) -> Self {
+        Self::Api {
+            what: what.into(),
+            error: Box::new(error),
+        }
+    }
+
+    /// The HTTP status of the API server's refusal.
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Api { error, .. } => match error.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.reason),
+        other => other.to_string(),
+    }
 }
 
 /// Carries out actions. Cloning shares connections and caches.
@@ -228,11 +263,17 @@ impl Executor {
                 }
             }
         };
-        match tokio::time::timeout(ACTION_DEADLINE, done).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(TriggerError::Failed(
-                "the action did not end in time".to_owned(),
-            )),
+        let outcome = tokio::time::timeout(ACTION_DEADLINE, done)
+            .await
+            .unwrap_or_else(|_| {
+                Err(TriggerError::Failed(
+                    "the action did not end in time".to_owned(),
+                ))
+            });
+        if outcome.is_err() && !self.fence.is_open() {
+            // Its requests may have been held back: not a failure, but the next leader's work.
+            return Err(TriggerError::NotLeading);
         }
+        outcome
     }
 }

@@ -66,6 +66,28 @@ impl Secrets {
         self.value(Kind::Secret, namespace, key).await
     }
 
+    /// As [`Secrets::secret`] for a value that nothing can do without: `optional` makes no difference.
+    pub async fn needed_secret(
+        &self,
+        namespace: &str,
+        key: &KeySelector,
+    ) -> Result<String, SecretError> {
+        let needed = KeySelector {
+            optional: None,
+            ..key.clone()
+        };
+        let value = self.secret(namespace, &needed).await?;
+        let absent = || {
+            error(
+                Kind::Secret,
+                namespace,
+                &key.name,
+                "does not exist".to_owned(),
+            )
+        };
+        value.ok_or_else(absent)
+    }
+
     /// The value of a ConfigMap's key. `None` for an absent optional one.
     pub async fn config(
         &self,
@@ -94,7 +116,15 @@ impl Secrets {
         namespace: &str,
         key: &KeySelector,
     ) -> Result<Option<String>, SecretError> {
-        let data = self.data(kind, namespace, &key.name).await?;
+        let mut data = self.data(kind, namespace, &key.name).await?;
+        if data
+            .as_ref()
+            .is_some_and(|data| !data.contains_key(&key.key))
+        {
+            // A key that was added a moment ago.
+            self.forget(kind, namespace, &key.name);
+            data = self.data(kind, namespace, &key.name).await?;
+        }
         match data.as_deref().and_then(|data| data.get(&key.key)) {
             Some(value) => Ok(Some(value.strip_suffix('\n').unwrap_or(value).to_owned())),
             None if key.optional == Some(true) => Ok(None),
@@ -106,6 +136,11 @@ impl Secrets {
                 Err(error(kind, namespace, &key.name, reason))
             }
         }
+    }
+
+    fn forget(&self, kind: Kind, namespace: &str, name: &str) {
+        let id = (kind, namespace.to_owned(), name.to_owned());
+        self.cache.lock().remove(&id);
     }
 
     async fn data(
@@ -161,5 +196,47 @@ fn error(kind: Kind, namespace: &str, name: &str, reason: String) -> SecretError
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reconcile_core::testkit::FakeApi;
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(name: &str) -> KeySelector {
+        KeySelector {
+            name: "s".into(),
+            key: name.into(),
+            optional: Some(true),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_needed_is_never_optional() {
+        let api = FakeApi::new();
+        let secrets = Secrets::new(api.client());
+        assert_eq!(secrets.secret("ns", &key("a")).await.expect("absent"), None);
+        let error = secrets.needed_secret("ns", &key("a")).await;
+        assert_eq!(
+            error.expect_err("needed").to_string(),
+            "Secret ns/s: does not exist"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_added_is_seen_at_once() {
+        let api = FakeApi::new();
+        let secrets = Secrets::new(api.client());
+        let secret = |data: serde_json::Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "ns"}, "data": data});
+        api.put(&secret(json!({"a": "eA=="})));
+        let read = async |name: &str| secrets.secret("ns", &key(name)).await.expect("read");
+        assert_eq!(read("a").await.as_deref(), Some("x"));
+        assert_eq!(read("b").await, None);
+        api.put(&secret(json!({"a": "eA==", "b": "eQo="})));
+        // Without the newline at its end.
+        assert_eq!(read("b").await.as_deref(), Some("y"));
     }
 }

@@ -1,0 +1,168 @@
+//! The operations, against a cluster in memory.
+
+use kube::Client;
+use reconcile_core::{
+    clock::Clock,
+    object::ObjectKey,
+    operator::Operator,
+    testkit::{FakeApi, Fault},
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    event::CloudEvent,
+    sensor::parameter::Events,
+    trigger::{http::HttpClients, identity::Identities, secrets::Secrets},
+};
+
+fn executor(client: &Client) -> Executor {
+    let operator = Operator::detached(client.clone(), Clock::system());
+    Executor {
+        http: HttpClients::default(),
+        identities: Identities::new(
+            client.clone(),
+            operator.config.clone(),
+            operator.fence().clone(),
+            operator.requests.clone(),
+        ),
+        secrets: Secrets::new(client.clone()),
+        fence: operator.fence().clone(),
+    }
+}
+
+fn firing(id: &str) -> Firing {
+    let now = "2026-01-02T03:04:05Z".parse().expect("a time");
+    let event = CloudEvent::new(
+        "7".into(),
+        "src",
+        "webhook",
+        "a",
+        now,
+        r#"{"n":"x"}"#.into(),
+    );
+    Firing {
+        id: id.into(),
+        sensor: ObjectKey::new("ns", "s"),
+        trigger: "t".into(),
+        service_account: "default".into(),
+        events: Events::from([("a".to_owned(), event)]),
+        now,
+    }
+}
+
+/// An action on the ConfigMap `m` that appends the event to `data.seen`.
+fn action(operation: &str, live: bool) -> K8sTrigger {
+    let action = json!({
+        "operation": operation,
+        "liveObject": live,
+        "source": {"resource": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}},
+        "parameters": [{
+            "src": {"dependencyName": "a", "dataKey": "n"}, "dest": "data.seen", "operation": "append",
+        }],
+    });
+    serde_json::from_value(action).expect("a trigger")
+}
+
+async fn write(api: &FakeApi, action: &K8sTrigger, id: &str) -> Result<Option<String>, String> {
+    let client = api.client();
+    executor(&client)
+        .write(&client, action, &firing(id))
+        .await
+        .map(|(_, name)| name)
+        .map_err(|error| error.to_string())
+}
+
+fn map(api: &FakeApi) -> Value {
+    api.get("configmaps", "ns", "m").expect("the object")
+}
+
+fn live(api: &FakeApi) {
+    api.put(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "m", "namespace": "ns"}, "data": {"seen": "", "kept": "y"},
+    }));
+}
+
+#[tokio::test]
+async fn an_update_goes_on_from_what_others_wrote_meanwhile() {
+    let api = FakeApi::new();
+    live(&api);
+    api.fail(Fault::status("update", "configmaps", 409, "Conflict").times(3));
+    write(&api, &action("update", true), "1")
+        .await
+        .expect("updated");
+    assert_eq!(map(&api)["data"], json!({"seen": "x", "kept": "y"}));
+    let at_once = (0..8).map(|n| {
+        let api = &api;
+        async move { write(api, &action("update", true), &n.to_string()).await }
+    });
+    for outcome in futures::future::join_all(at_once).await {
+        outcome.expect("updated");
+    }
+    assert_eq!(map(&api)["data"]["seen"], "xxxxxxxxx");
+    // Other refusals are told.
+    api.fail(Fault::status("update", "configmaps", 403, "Forbidden"));
+    let error = write(&api, &action("update", true), "9").await;
+    assert!(
+        error
+            .expect_err("refused")
+            .starts_with("update ConfigMap ns/m: ")
+    );
+}
+
+#[tokio::test]
+async fn a_live_object_that_is_not_there_is_not_made_up() {
+    let api = FakeApi::new();
+    let error = write(&api, &action("update", true), "1").await;
+    assert_eq!(error, Err("ConfigMap ns/m does not exist".to_owned()));
+    assert!(api.list("configmaps").is_empty());
+    // Without liveObject the resource is complete, and is created as upstream does.
+    for operation in ["update", "patch"] {
+        let api = FakeApi::new();
+        write(&api, &action(operation, false), "1")
+            .await
+            .expect("created");
+        assert_eq!(map(&api)["data"]["seen"], "x");
+        assert_eq!(
+            map(&api)["metadata"]["labels"]["events.argoproj.io/sensor"],
+            "s"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_firing_creates_once_whatever_becomes_of_the_answer() {
+    let api = FakeApi::new();
+    let mut generated = action("create", false);
+    generated.source = serde_json::from_value(json!({"resource": {
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "m-"},
+    }}))
+    .expect("a source");
+    for action in [action("", false), generated] {
+        let before = api.list("configmaps").len();
+        api.fail(Fault::lose_answer("create", "configmaps"));
+        write(&api, &action, "1").await.expect_err("no answer");
+        let name = write(&api, &action, "1")
+            .await
+            .expect("recognised")
+            .expect("a name");
+        assert!(name.starts_with('m'), "{name}");
+        assert_eq!(api.list("configmaps").len(), before + 1);
+    }
+    // Somebody else's object of that name.
+    let error = write(&api, &action("create", false), "2")
+        .await
+        .expect_err("taken");
+    assert!(error.starts_with("create ConfigMap ns/m: "), "{error}");
+}
+
+#[tokio::test]
+async fn deleting_what_is_gone_is_fine() {
+    let api = FakeApi::new();
+    live(&api);
+    for _ in 0..2 {
+        assert_eq!(write(&api, &action("delete", false), "1").await, Ok(None));
+        assert!(api.list("configmaps").is_empty());
+    }
+}
