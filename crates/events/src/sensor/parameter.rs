@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::language;
 use crate::{
-    api::sensor::{Parameter, ParameterSource},
+    api::trigger::{Parameter, ParameterSource},
     event::CloudEvent,
 };
 
@@ -80,15 +80,17 @@ pub fn apply(
         let value = match parameter.operation.as_deref() {
             None | Some("" | "overwrite") => value.into_value(),
             Some(operation @ ("append" | "prepend")) => {
-                let current = language::get(&document.to_string(), &parameter.dest)
-                    .map(|found| found.text)
-                    .unwrap_or_default();
-                let text = value.text();
-                Value::String(if operation == "append" {
-                    format!("{current}{text}")
-                } else {
-                    format!("{text}{current}")
-                })
+                match language::get(&document.to_string(), &parameter.dest) {
+                    None => value.into_value(),
+                    Some(current) => {
+                        let (current, text) = (current.text, value.text());
+                        Value::String(if operation == "append" {
+                            format!("{current}{text}")
+                        } else {
+                            format!("{text}{current}")
+                        })
+                    }
+                }
             }
             Some(other) => return Err(failed(format!("unknown operation {other:?}"))),
         };
@@ -97,27 +99,29 @@ pub fn apply(
     Ok(document)
 }
 
-/// Builds a payload from nothing. A parameter without a destination becomes the whole body.
+/// Builds a payload from nothing. The first parameter without a destination that has a value becomes the
+/// whole body.
 pub fn payload(parameters: &[Parameter], inputs: Inputs<'_>) -> Result<Vec<u8>, ParameterError> {
-    let whole = parameters
+    let (whole, placed): (Vec<_>, Vec<_>) = parameters
         .iter()
         .enumerate()
-        .find(|(_, parameter)| parameter.dest.is_empty());
-    if let Some((index, parameter)) = whole {
-        let failed = |reason: String| ParameterError {
-            index,
-            dest: String::new(),
-            reason,
-        };
-        return Ok(
-            match resolve_parameter(parameter, inputs).map_err(failed)? {
-                Some(value) => value.text().into_owned().into_bytes(),
-                None => Vec::new(),
-            },
-        );
+        .partition(|(_, parameter)| parameter.dest.is_empty());
+    let bodies = !whole.is_empty() && placed.is_empty();
+    for (index, parameter) in whole {
+        if let Some(body) = text(index, parameter, inputs)? {
+            return Ok(body.into_bytes());
+        }
     }
-    let document = apply(Value::Object(serde_json::Map::new()), parameters, inputs)?;
-    Ok(document.to_string().into_bytes())
+    if bodies {
+        // None of the dependencies has an event.
+        return Ok(Vec::new());
+    }
+    let empty = Value::Object(serde_json::Map::new());
+    let placed: Vec<Parameter> = placed
+        .into_iter()
+        .map(|(_, parameter)| parameter.clone())
+        .collect();
+    Ok(apply(empty, &placed, inputs)?.to_string().into_bytes())
 }
 
 /// The text of a parameter that is used by itself, as dynamic headers are. `None` when the dependency has
@@ -203,6 +207,7 @@ fn from_json(
     match language::get(json, key) {
         None => Err(format!("nothing at {key:?}")),
         Some(found) if raw && !found.value.is_string() => Ok(Resolved::Raw(found.value)),
+        Some(found) if found.value.is_null() => Ok(Resolved::Text("null".to_owned())),
         Some(found) => Ok(Resolved::Text(found.text)),
     }
 }

@@ -50,13 +50,7 @@ impl Wanted {
     fn check(path: &str, raw: &sensor::DataFilter) -> Result<Self, FieldError> {
         let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
         let numbered = raw.value.iter().enumerate();
-        // A template makes a text of every value.
-        let kind = if raw.template.is_empty() {
-            raw.type_.as_str()
-        } else {
-            "string"
-        };
-        Ok(match kind {
+        Ok(match raw.type_.as_str() {
             "bool" => Self::Bool(
                 numbered
                     .map(|(index, text)| {
@@ -142,45 +136,67 @@ impl DataFilter {
         let Some(found) = language::get(json, path) else {
             return Err(format!("data: nothing at {path:?}"));
         };
-        let text = match &self.template {
-            None => found.text.clone(),
-            Some(template) => template
-                .render(&Value::String(found.text.clone()), now)
-                .map_err(|error| format!("data: {path}: template: {error}"))?,
+        let found = match &self.template {
+            None => found,
+            Some(template) => {
+                let failed = |error: String| format!("data: {path}: template: {error}");
+                let text = template
+                    .render(&Value::String(found.text), now)
+                    .map_err(failed)?;
+                // Nothing to compare: an absent value prints like this.
+                if text.is_empty() || text == "<no value>" {
+                    return Err(failed("gives nothing".to_owned()));
+                }
+                Found {
+                    value: Value::String(text.clone()),
+                    text,
+                }
+            }
         };
-        if self.matches(&found, &text)? {
+        if self.matches(&found) {
             Ok(())
         } else {
-            Err(format!("data: {path} is {text:?}"))
+            Err(format!("data: {path} is {:?}", found.text))
         }
     }
 
-    fn matches(&self, found: &Found, text: &str) -> Result<bool, String> {
+    fn matches(&self, found: &Found) -> bool {
         match &self.wanted {
-            Wanted::Bool(wanted) => {
-                let value = match &found.value {
-                    Value::Bool(value) => *value,
-                    _ => parse_bool(text)
-                        .ok_or_else(|| format!("data: {} is not a bool", self.path))?,
-                };
-                Ok(wanted.contains(&value))
-            }
+            Wanted::Bool(wanted) => wanted.contains(&as_bool(&found.value)),
             Wanted::Number(wanted) => {
-                let value: f64 = text
-                    .trim()
-                    .parse()
-                    .map_err(|_| format!("data: {} is not a number", self.path))?;
-                Ok(wanted
+                let value = as_number(&found.value);
+                wanted
                     .iter()
-                    .any(|wanted| self.comparator.holds(value, *wanted)))
+                    .any(|wanted| self.comparator.holds(value, *wanted))
             }
             Wanted::Text(wanted) => match self.comparator {
                 // With several values one that does not match is enough.
-                Comparator::NotEqual => Ok(wanted.iter().any(|regex| !regex.is_match(text))),
-                Comparator::Equal => Ok(wanted.iter().any(|regex| regex.is_match(text))),
-                _ => Ok(false),
+                Comparator::NotEqual => wanted.iter().any(|regex| !regex.is_match(&found.text)),
+                Comparator::Equal => wanted.iter().any(|regex| regex.is_match(&found.text)),
+                _ => false,
             },
         }
+    }
+}
+
+/// The value as a bool, as upstream's library reads any value: texts by their word, numbers unless zero,
+/// everything else as false.
+fn as_bool(value: &Value) -> bool {
+    match value {
+        Value::Bool(value) => *value,
+        Value::String(text) => parse_bool(&text.to_lowercase()).unwrap_or(false),
+        Value::Number(number) => number.as_f64().is_some_and(|number| number != 0.0),
+        _ => false,
+    }
+}
+
+/// The value as a number, as upstream's library reads any value: true is one, what is no number is zero.
+fn as_number(value: &Value) -> f64 {
+    match value {
+        Value::Number(number) => number.as_f64().unwrap_or_default(),
+        Value::String(text) => text.parse().unwrap_or_default(),
+        Value::Bool(true) => 1.0,
+        _ => 0.0,
     }
 }
 

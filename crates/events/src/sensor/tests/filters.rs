@@ -44,12 +44,41 @@ fn data_filters_compare_by_type() {
 }
 
 #[test]
-fn a_template_makes_a_text_of_the_value() {
+fn a_template_makes_a_text_that_is_compared_by_type() {
     let event = event(r#"{"n": 7, "s": "Hello"}"#);
-    let filter = json!({"data": [
-        {"path": "s", "type": "number", "value": ["^HELLO$"], "template": "{{ .Input | upper }}"}
-    ]});
-    assert!(admits(filter, &event));
+    let filter = |kind: &str, comparator: &str, value: &str, template: &str| {
+        json!({"data": [{
+            "path": "s", "type": kind, "comparator": comparator, "value": [value], "template": template,
+        }]})
+    };
+    let upper = "{{ .Input | upper }}";
+    assert!(admits(filter("string", "", "^HELLO$", upper), &event));
+    assert!(!admits(filter("number", "", "1", upper), &event));
+    let length = "{{ len .Input }}";
+    assert!(admits(filter("number", ">", "4", length), &event));
+    assert!(!admits(filter("number", ">", "5", length), &event));
+    let known = "{{ has .Input (list \"Hello\") }}";
+    assert!(admits(filter("bool", "", "true", known), &event));
+    // A template that gives nothing refuses, whatever the comparator.
+    let nothing = "{{ if false }}x{{ end }}";
+    assert!(!admits(filter("string", "!=", "x", nothing), &event));
+}
+
+#[test]
+fn values_of_other_types_are_read_as_upstream_reads_them() {
+    let event = event(r#"{"yes": true, "word": "True", "two": 2, "nil": null, "o": {}, "s": "x"}"#);
+    let cases = [
+        (data("yes", "number", "=", &["1"]), true),
+        (data("s", "number", "<", &["1"]), true),
+        (data("nil", "number", "=", &["0"]), true),
+        (data("o", "number", ">", &["0"]), false),
+        (data("word", "bool", "", &["true"]), true),
+        (data("two", "bool", "", &["true"]), true),
+        (data("s", "bool", "", &["false"]), true),
+    ];
+    for (filter, expected) in cases {
+        assert_eq!(admits(filter.clone(), &event), expected, "{filter}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::{event, now};
 use crate::{
-    api::sensor::Parameter,
+    api::trigger::Parameter,
     sensor::parameter::{self, Events, Inputs},
 };
 
@@ -44,6 +44,7 @@ fn values_are_strings_unless_raw_data_is_asked_for() {
     assert_eq!(one(dep("body.o", false)), Ok(json!(r#"{"k": [1, 2]}"#)));
     assert_eq!(one(dep("body.o", true)), Ok(json!({"k": [1, 2]})));
     assert_eq!(one(dep("body.nil", true)), Ok(Value::Null));
+    assert_eq!(one(dep("body.nil", false)), Ok(json!("null")));
 }
 
 #[test]
@@ -150,4 +151,34 @@ fn a_payload_is_built_from_nothing_or_is_one_value_as_it_is() {
         serde_json::from_slice::<Value>(&body).expect("JSON")["n"],
         7
     );
+}
+
+#[test]
+fn the_body_is_the_first_one_that_has_an_event() {
+    let events = events();
+    let inputs = Inputs {
+        events: &events,
+        now: now(),
+    };
+    // As a trigger with `other || dep` needs it.
+    let src = |dependency: &str| json!({"dependencyName": dependency, "dataKey": "body.s"});
+    let either =
+        parameters(json!([{"src": src("other"), "dest": ""}, {"src": src("dep"), "dest": ""}]));
+    assert_eq!(
+        parameter::payload(&either, inputs).expect("payload"),
+        b"text"
+    );
+    let neither = parameters(json!([{"src": src("other"), "dest": ""}]));
+    assert_eq!(parameter::payload(&neither, inputs).expect("payload"), b"");
+}
+
+#[test]
+fn raw_data_keeps_its_type_where_there_is_nothing_to_append_to() {
+    let src = json!({"dependencyName": "dep", "dataKey": "body.n", "useRawData": true});
+    let put = |dest: &str| {
+        let list = json!([{"src": src, "dest": dest, "operation": "append"}]);
+        apply(json!({"s": "v"}), list).expect("applied")
+    };
+    assert_eq!(put("new"), json!({"s": "v", "new": 7}));
+    assert_eq!(put("s"), json!({"s": "v7"}));
 }
