@@ -48,6 +48,15 @@ pub enum Emitted {
 }
 
 impl Emitter {
+    /// Counts an input that cannot become an event.
+    pub fn refused(&self, name: &str) {
+        let labels = [self.key.namespace.as_str(), self.key.name.as_str(), name];
+        self.metrics
+            .processing_failed
+            .with_label_values(&labels)
+            .inc();
+    }
+
     /// Publishes `payload` (JSON) as event `name`, unless `filter` refuses it. Returns when the bus has
     /// stored it. Two calls with the same `id` store one event.
     pub async fn emit(
@@ -65,10 +74,7 @@ impl Emitter {
                 Ok(true) => {}
                 Ok(false) => return Ok(Emitted::FilteredOut),
                 Err(reason) => {
-                    self.metrics
-                        .processing_failed
-                        .with_label_values(&labels)
-                        .inc();
+                    self.refused(name);
                     tracing::warn!(eventsource = %self.key, event = name, reason, "event dropped: its filter failed");
                     return Err(EmitError::Filter(reason));
                 }

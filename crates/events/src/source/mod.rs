@@ -28,3 +28,15 @@ pub struct CheckedSource {
     /// Schedules.
     pub calendars: Vec<Calendar>,
 }
+
+impl CheckedSource {
+    /// The names of all events.
+    pub fn events(&self) -> impl Iterator<Item = &str> {
+        let webhooks = self.webhooks.iter().map(|webhook| webhook.event.as_str());
+        webhooks.chain(
+            self.calendars
+                .iter()
+                .map(|calendar| calendar.event.as_str()),
+        )
+    }
+}

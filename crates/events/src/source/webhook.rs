@@ -3,7 +3,7 @@
 //! The answers are part of the contract with callers: 200 only after the bus stored the event; 400 for a
 //! wrong method or body, 401 for a wrong token, 500 when the bus did not take it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -15,6 +15,8 @@ use super::{Emitter, EventFilter, ServerCertificate, emitter};
 
 /// Largest body when the manifest gives no limit; upstream's default.
 pub const MAX_BODY: usize = 1024 * 1024;
+/// A caller that takes longer to send a body holds a connection for nothing.
+const BODY_DEADLINE: Duration = Duration::from_secs(60);
 const MASKED: &str = "*** Masked Auth Secret ***";
 
 /// An endpoint with everything checked.
@@ -69,19 +71,19 @@ impl Webhook {
         let body = if head.method == Method::GET {
             pairs_as_json(head.uri.query().unwrap_or_default())
         } else {
-            let Ok(body) = axum::body::to_bytes(body, self.max_body).await else {
-                return (
-                    StatusCode::BAD_REQUEST,
-                    "the request body cannot be read or is too large",
-                );
-            };
-            if is_form(&head.headers) {
-                pairs_as_json(&String::from_utf8_lossy(&body))
-            } else {
-                body
+            match self.body(body).await {
+                Ok(body) if is_form(&head.headers) => {
+                    pairs_as_json(&String::from_utf8_lossy(&body))
+                }
+                Ok(body) => body,
+                Err(answer) => {
+                    emitter.refused(&self.event);
+                    return answer;
+                }
             }
         };
         let Ok(body) = emitter::raw_json(&body) else {
+            emitter.refused(&self.event);
             return (StatusCode::BAD_REQUEST, "the request body is not JSON");
         };
         let payload = emitter::payload(&Payload {
@@ -103,6 +105,22 @@ impl Webhook {
     }
 }
 
+impl Webhook {
+    async fn body(&self, body: Body) -> Result<Bytes, Answer> {
+        match tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, self.max_body)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(_)) => Err((
+                StatusCode::BAD_REQUEST,
+                "the request body cannot be read or is too large",
+            )),
+            Err(_) => Err((
+                StatusCode::REQUEST_TIMEOUT,
+                "the request body took too long",
+            )),
+        }
+    }
+}
+
 /// Compares without leaving early, so that the time taken tells nothing about the token.
 fn authorised(headers: &HeaderMap, token: &str) -> bool {
     let given = headers
@@ -111,7 +129,8 @@ fn authorised(headers: &HeaderMap, token: &str) -> bool {
         .and_then(|value| value.strip_prefix("Bearer "))
         .unwrap_or_default();
     let (given, token) = (given.as_bytes(), token.as_bytes());
-    given.len() == token.len()
+    !token.is_empty()
+        && given.len() == token.len()
         && given
             .iter()
             .zip(token)
@@ -224,5 +243,8 @@ mod tests {
         assert!(authorised(&map, "s3cret"));
         assert!(!authorised(&map, "s3cre"));
         assert!(!authorised(&map, "s3creT"));
+        // An empty secret admits nobody.
+        map.remove("authorization");
+        assert!(!authorised(&map, ""));
     }
 }
