@@ -108,9 +108,6 @@ pub struct ControllerArgs {
     /// Folder of the Git stores; a folder below the one for temporary files when absent.
     #[arg(long, env = "ARGOCD_LITE_CACHE", value_name = "FOLDER")]
     pub cache_dir: Option<PathBuf>,
-    /// Flags of upstream that have no meaning here.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub other: Vec<String>,
 }
 
 /// Seconds as a bare number, or a Go duration.
@@ -169,15 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_upstream_without_meaning_here_are_accepted() {
-        let args = parse(&[
-            "--port",
-            "0",
-            "--repo-server",
-            "argocd-repo-server:8081",
-            "--redis=x",
-        ]);
+    fn flags_of_upstream_without_meaning_here_are_told_and_hide_no_other() {
+        let line =
+            "argo-cd-lite controller --repo-server argocd-repo-server:8081 --redis=x --port 0";
+        let words = line.split(' ').map(std::ffi::OsString::from);
+        let (cli, unknown) =
+            reconcile_core::args::parse::<Cli>(words, "controller").expect("a start");
+        let Command::Controller(args) = cli.command;
         assert_eq!(args.port, 0);
-        assert!(!args.other.is_empty());
+        assert_eq!(unknown, ["--repo-server", "--redis"]);
     }
 }

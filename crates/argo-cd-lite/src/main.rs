@@ -1,14 +1,21 @@
 //! `argo-cd-lite`: keeps a cluster as Git says.
 
-use clap::Parser;
-
-use argo_cd_lite::args::{Cli, Command};
+use argo_cd_lite::{
+    args::{Cli, Command},
+    controller,
+};
+use reconcile_core::{args::parse, operator::block_on, telemetry};
 
 fn main() -> anyhow::Result<()> {
-    let Cli { command } = Cli::parse();
+    let (Cli { command }, unknown) =
+        parse(std::env::args_os(), "controller").unwrap_or_else(|error| error.exit());
     match command {
         Command::Controller(args) => {
-            reconcile_core::operator::block_on(argo_cd_lite::controller::run(*args))?
+            telemetry::init(&args.log.level, args.log.format)?;
+            for flag in unknown {
+                tracing::warn!(flag, "flag accepted and without effect");
+            }
+            block_on(controller::run(*args))?
         }
     }
 }

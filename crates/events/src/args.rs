@@ -1,7 +1,5 @@
 //! The command line, in upstream's spelling.
 
-use std::ffi::OsString;
-
 use clap::{Args, Parser, Subcommand};
 use reconcile_core::args::{KubeArgs, LeaderArgs, LogArgs};
 
@@ -59,47 +57,4 @@ pub struct ControllerArgs {
     /// Accepted for compatibility; the Kubernetes client logs with everything else.
     #[arg(long = "klog-level", hide = true)]
     pub klog_level: Option<String>,
-}
-
-/// Splits off flags that this program does not know, which upstream's manifests may carry: they are
-/// named in a warning instead of stopping the start.
-pub fn parse(
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<(Cli, Vec<String>), clap::Error> {
-    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut unknown = Vec::new();
-    loop {
-        let error = match Cli::try_parse_from(&arguments) {
-            Ok(cli) => return Ok((cli, unknown)),
-            Err(error) => error,
-        };
-        let flag = match error.get(clap::error::ContextKind::InvalidArg) {
-            Some(clap::error::ContextValue::String(flag))
-                if error.kind() == clap::error::ErrorKind::UnknownArgument
-                    && flag.starts_with("--") =>
-            {
-                flag.split('=').next().unwrap_or(flag).to_owned()
-            }
-            _ => return Err(error),
-        };
-        let is_flag = |argument: &OsString| {
-            argument
-                .to_str()
-                .is_some_and(|text| text == flag || text.starts_with(&format!("{flag}=")))
-        };
-        let Some(at) = arguments.iter().position(is_flag) else {
-            return Err(error);
-        };
-        let separate = arguments[at].to_str() == Some(flag.as_str());
-        arguments.remove(at);
-        if separate
-            && arguments
-                .get(at)
-                .and_then(|next| next.to_str())
-                .is_some_and(|next| !next.starts_with('-'))
-        {
-            arguments.remove(at);
-        }
-        unknown.push(flag);
-    }
 }

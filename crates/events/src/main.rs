@@ -1,9 +1,12 @@
 //! The `events` binary.
 
-use std::process::ExitCode;
+use std::{
+    io::{Write as _, stderr},
+    process::ExitCode,
+};
 
-use events::args::{Cli, Command, parse};
-use reconcile_core::{operator::block_on, telemetry};
+use events::args::{Cli, Command};
+use reconcile_core::{args::parse, operator::block_on, telemetry};
 
 fn main() -> ExitCode {
     let (
@@ -11,16 +14,17 @@ fn main() -> ExitCode {
             command: Command::Controller(args),
         },
         unknown,
-    ) = match parse(std::env::args_os()) {
+    ) = match parse(std::env::args_os(), "controller") {
         Ok(parsed) => parsed,
         Err(error) => error.exit(),
     };
-    if telemetry::init(&args.log.level, args.log.format).is_err() {
-        // The log is what failed, so there is nowhere to say so.
+    if let Err(error) = telemetry::init(&args.log.level, args.log.format) {
+        // The log is what failed. Nobody is left to be told when standard error is gone too.
+        let _ = writeln!(stderr(), "{error}");
         return ExitCode::from(2);
     }
     for flag in unknown {
-        tracing::warn!(flag, "unknown flag ignored");
+        tracing::warn!(flag, "flag accepted and without effect");
     }
     match block_on(events::run::controller(args)) {
         Ok(Ok(())) => ExitCode::SUCCESS,

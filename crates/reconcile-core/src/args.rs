@@ -87,14 +87,18 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(duration.to_std())
 }
 
-/// Parses the command line of `C`. Flags that it does not know are taken out, with the value that follows them, and
-/// named in the second part: manifests of the originals carry flags that have no meaning here, and those must be told
-/// in a warning instead of stopping the start.
+/// Parses the command line of `C`. For the command `forgiving`, flags that it does not know are taken out, with the
+/// value that follows them, and named in the second part: manifests of the originals carry flags that have no meaning
+/// here, and those must be told in a warning instead of stopping the start.
 pub fn parse<C: Parser>(
     arguments: impl IntoIterator<Item = OsString>,
+    forgiving: &str,
 ) -> Result<(C, Vec<String>), clap::Error> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut unknown = Vec::new();
+    if arguments.get(1).is_none_or(|command| command != forgiving) {
+        return C::try_parse_from(&arguments).map(|parsed| (parsed, unknown));
+    }
     loop {
         let error = match C::try_parse_from(&arguments) {
             Ok(parsed) => return Ok((parsed, unknown)),
@@ -135,7 +139,13 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Parser)]
-    struct Program {
+    enum Program {
+        Controller(Flags),
+        Plan { file: String },
+    }
+
+    #[derive(Debug, Args)]
+    struct Flags {
         #[command(flatten)]
         leader: LeaderArgs,
         #[command(flatten)]
@@ -145,33 +155,43 @@ mod tests {
     }
 
     fn parsed(line: &str) -> Result<(Program, Vec<String>), clap::Error> {
-        parse(
-            ["program"]
-                .into_iter()
-                .chain(line.split(' '))
-                .map(OsString::from),
-        )
+        let words = ["program"].into_iter().chain(line.split(' '));
+        parse(words.map(OsString::from), "controller")
+    }
+
+    fn flags(line: &str) -> (Flags, Vec<String>) {
+        match parsed(&format!("controller {line}")) {
+            Ok((Program::Controller(flags), unknown)) => (flags, unknown),
+            other => unreachable!("{other:?}"),
+        }
     }
 
     #[test]
     fn unknown_flags_are_named_and_take_no_known_one_along() {
         let line = "--redis=x --loglevel debug --repo-server host:1 --dex --namespaced";
-        let (program, unknown) = parsed(line).expect("a start");
+        let (flags, unknown) = flags(line);
         assert_eq!(unknown, ["--redis", "--repo-server", "--dex"]);
-        assert_eq!(program.log.level, "debug");
-        assert!(program.namespaced);
+        assert_eq!(flags.log.level, "debug");
+        assert!(flags.namespaced);
     }
 
     #[test]
-    fn durations_are_those_of_go_and_a_wrong_value_is_refused() {
-        let (program, _) = parsed("--leader-election-lease-duration 1m0.5s --leader-elect=false")
-            .expect("a start");
-        assert_eq!(program.leader.lease_duration, Duration::from_millis(60_500));
-        assert!(!program.leader.enabled);
+    fn a_wrong_value_and_a_flag_of_another_command_are_refused() {
+        let error = parsed("controller --logformat=xml").expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::ValueValidation);
+        let error = parsed("plan --redis=x file").expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::UnknownArgument);
+        let planned = parsed("plan file").expect("a file").0;
+        assert!(matches!(planned, Program::Plan { file } if file == "file"));
+    }
+
+    #[test]
+    fn durations_are_those_of_go() {
+        let (flags, _) = flags("--leader-election-lease-duration 1m0.5s --leader-elect=false");
+        assert_eq!(flags.leader.lease_duration, Duration::from_millis(60_500));
+        assert!(!flags.leader.enabled);
         for wrong in ["15", "-1s", "1 s", "1 minute"] {
-            let line = format!("--leader-election-retry-period={wrong}");
-            let error = parse::<Program>(["program".into(), line.into()]).expect_err("refused");
-            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{wrong}");
+            assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -81,59 +81,6 @@ pub struct ControllerArgs {
     pub burst: Option<u32>,
 }
 
-/// Flags of upstream's controller that have no meaning here; the second member says whether a value
-/// follows.
-const UPSTREAM_ONLY: [(&str, bool); 24] = [
-    ("--rollout-resync", true),
-    ("--klog-level", true),
-    ("--klogLevel", true),
-    ("--kloglevel", true),
-    ("--service-threads", true),
-    ("--ingress-threads", true),
-    ("--ephemeral-metadata-threads", true),
-    ("--targetgroupbinding-version", true),
-    ("--istio-api-version", true),
-    ("--ambassador-api-version", true),
-    ("--traefik-api-group", true),
-    ("--traefik-version", true),
-    ("--traefik-api-version", true),
-    ("--apisix-api-version", true),
-    ("--appmesh-crd-version", true),
-    ("--traffic-split-api-version", true),
-    ("--alb-ingress-classes", true),
-    ("--nginx-ingress-classes", true),
-    ("--aws-verify-target-group", false),
-    ("--alb-verify-weight", false),
-    ("--print-version", false),
-    ("--self-service-notification-enabled", false),
-    ("--controllers", true),
-    ("--enable-pprof", false),
-];
-
-/// Takes out flags that only upstream knows, so that its manifests start this program as they are. Gives
-/// the arguments that are left and the flags that were dropped. Flags of neither are dropped too when
-/// they carry their value with `=`; any other unknown flag is left for the parser to refuse.
-pub fn without_upstream_only(
-    arguments: impl IntoIterator<Item = String>,
-) -> (Vec<String>, Vec<String>) {
-    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
-    let mut arguments = arguments.into_iter().peekable();
-    while let Some(argument) = arguments.next() {
-        let (name, inline) = argument
-            .split_once('=')
-            .map_or((argument.as_str(), false), |(name, _)| (name, true));
-        let Some((_, takes_value)) = UPSTREAM_ONLY.iter().find(|(known, _)| *known == name) else {
-            kept.push(argument);
-            continue;
-        };
-        dropped.push(name.to_owned());
-        if *takes_value && !inline {
-            drop(arguments.next_if(|next| !next.starts_with("--")));
-        }
-    }
-    (kept, dropped)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -148,12 +95,14 @@ mod tests {
     #[test]
     fn flags_of_upstream_are_understood() {
         let given = "rollouts controller --loglevel debug --klogLevel 2 --instance-id x --qps 40 --alb-ingress-classes=a --metricsPort 0 --leader-elect=false --traefik-version v3";
-        let (kept, dropped) = without_upstream_only(given.split(' ').map(str::to_owned));
+        let words = given.split(' ').map(std::ffi::OsString::from);
+        let (cli, dropped) =
+            reconcile_core::args::parse::<Cli>(words, "controller").expect("a start");
         assert_eq!(
             dropped,
             ["--klogLevel", "--alb-ingress-classes", "--traefik-version"]
         );
-        let Command::Controller(args) = Cli::parse_from(kept).command else {
+        let Command::Controller(args) = cli.command else {
             panic!("another command");
         };
         assert_eq!(

@@ -1,18 +1,18 @@
 //! The `rollouts` program.
 
-use clap::Parser;
-use reconcile_core::{clock::Clock, operator::block_on, telemetry};
+use reconcile_core::{args::parse, clock::Clock, operator::block_on, telemetry};
 use rollouts::{
-    args::{Cli, Command, without_upstream_only},
+    args::{Cli, Command},
     controller, offline,
 };
 
 fn main() -> anyhow::Result<()> {
-    let (arguments, dropped) = without_upstream_only(std::env::args());
-    match Cli::parse_from(arguments).command {
+    let (Cli { command }, unknown) =
+        parse(std::env::args_os(), "controller").unwrap_or_else(|error| error.exit());
+    match command {
         Command::Controller(args) => {
             telemetry::init(&args.log.level, args.log.format)?;
-            for flag in dropped {
+            for flag in unknown {
                 tracing::warn!(flag, "flag accepted and without effect");
             }
             block_on(controller::run(*args))?

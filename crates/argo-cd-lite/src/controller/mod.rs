@@ -10,13 +10,13 @@ use reconcile_core::{
     object::{Kind, ObjectKey, Root},
     operator::{Identity, Operator},
     reconcile::{Driver, DriverConfig, Queue},
-    telemetry,
     watch::{Guarded, Index, Watch, WatchConfig},
 };
 
 use crate::{
     api::{AppProject, Application, DEFAULT_NAMESPACE, FIELD_MANAGER},
     app::{Applications, Context, Memory, Settings},
+    applicationset,
     args::ControllerArgs,
     cluster::{Discovery, LiveIndex, LiveIndexConfig},
     diff::{Differ, VerdictCache},
@@ -52,19 +52,11 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         status_processors,
         operation_processors: _,
         sync_wave_delay,
-        log,
+        log: _,
         metrics_port,
         port,
         cache_dir,
-        other,
     } = args;
-    telemetry::init(&log.level, log.format)?;
-    if !other.is_empty() {
-        tracing::warn!(
-            flags = other.join(" "),
-            "flags without meaning here are ignored"
-        );
-    }
     let control_plane = namespace
         .or(pod_namespace)
         .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
@@ -195,6 +187,7 @@ impl Parts {
         watch_projects(operator, &context, &roots, &queue);
         watch_secrets(operator, &control_plane, credentials, secrets.clone());
         watch_settings(operator, &control_plane);
+        applicationset::start(operator, &control_plane);
         let poll = context.repos.clone();
         operator.spawn("poll", async move { poll.poll().await });
         let webhook = server::serve(

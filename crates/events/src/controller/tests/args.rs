@@ -1,12 +1,14 @@
 use std::ffi::OsString;
 
-use crate::args::{Cli, Command, parse};
+use reconcile_core::args::parse;
+
+use crate::args::{Cli, Command};
 
 fn parsed(arguments: &[&str]) -> (Cli, Vec<String>) {
     let all = std::iter::once("events")
         .chain(arguments.iter().copied())
         .map(OsString::from);
-    parse(all).expect("accepted")
+    parse(all, "controller").expect("accepted")
 }
 
 #[test]
@@ -46,5 +48,6 @@ fn flags_that_nobody_knows_are_named_and_do_not_stop_the_start() {
         "--alone",
     ]);
     assert_eq!(unknown, ["--eventsource-image", "--fancy", "--alone"]);
-    assert!(parse(["events", "sensor"].map(OsString::from)).is_err());
+    let other = ["events", "sensor"].map(OsString::from);
+    assert!(parse::<Cli>(other, "controller").is_err());
 }
