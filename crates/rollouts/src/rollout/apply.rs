@@ -163,7 +163,8 @@ impl Hands {
         }
     }
 
-    /// The name is taken: by an earlier attempt of ours, whose answer was lost, or by somebody else.
+    /// The name is taken: by an earlier attempt of ours, whose answer was lost, or by somebody else. Ours
+    /// is known by its owner; its template need not be the one that was sent, see `plan::revision`.
     async fn found(
         &self,
         seen: &Observed,
@@ -182,9 +183,8 @@ impl Hands {
             .owner
             .as_ref()
             .is_some_and(|owner| owner.uid == seen.root.uid());
-        let same = view.template == seen.spec.compared.digest;
         drop(self.sources.sets.written(&root.metadata, view));
-        Ok(if ours && same {
+        Ok(if ours {
             Applied::Done
         } else {
             Applied::Collision

@@ -10,30 +10,25 @@ use super::{
 };
 use crate::{api::rollout::REVISION, rollout::world::ReplicaSetView};
 
-/// Finds the ReplicaSet of the newest template, or plans a new one. Its hash is sought first, then any
-/// set with an equal template, so that sets of another controller are taken over without a redeployment.
+/// Finds the ReplicaSet of the newest template, or plans a new one.
+///
+/// A set with an equal template is wanted, best under its hash; so sets of another controller are taken
+/// over without a redeployment. Otherwise the hash of an own set is enough: a webhook may have changed the
+/// template on its way in, or the API server may know a default that is not known here, and taking such a
+/// set for a stranger would make another one in each pass.
 pub(super) fn find_newest(work: &mut Work<'_>) {
     let spec = &work.seen.spec;
     let hash = spec.compared.pod_hash(work.status.collision_count);
-    let live = |set: &&Set| !set.view.deleting;
-    let found = work
-        .sets
-        .iter()
-        .filter(live)
-        .find(|set| set.view.hash == hash && set.view.template == spec.compared.digest)
-        .or_else(|| {
-            work.sets
-                .iter()
-                .filter(live)
-                .find(|set| set.view.template == spec.compared.digest)
-        })
-        .map(|set| set.view.name.clone());
-    if let Some(name) = found {
-        work.new = work
-            .sets
-            .iter()
-            .position(|set| set.view.name == name)
-            .unwrap_or_default();
+    let live = |fits: &dyn Fn(&ReplicaSetView) -> bool| {
+        let mut sets = work.sets.iter();
+        sets.position(|set| !set.view.deleting && fits(&set.view))
+    };
+    let equal = |set: &ReplicaSetView| set.template == spec.compared.digest;
+    let found = live(&|set| set.hash == hash && equal(set))
+        .or_else(|| live(&equal))
+        .or_else(|| live(&|set| set.hash == hash && set.owner.is_some()));
+    if let Some(index) = found {
+        work.new = index;
         return;
     }
     let name = format!(

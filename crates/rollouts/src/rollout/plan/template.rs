@@ -36,6 +36,9 @@ const OFF_IS_ABSENT: [&str; 7] = [
     "readOnly",
 ];
 
+/// Numbers that the API server drops when they are zero.
+const ZERO_IS_ABSENT: [&str; 3] = ["hostPort", "initialDelaySeconds", "partition"];
+
 /// The comparable form of `template`.
 pub(super) fn comparable(template: &Value) -> Value {
     let mut template = template.clone();
@@ -96,7 +99,7 @@ fn is_nothing(name: &str, value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.is_empty() && EMPTY_IS_ABSENT.contains(&name),
         Value::Bool(on) => !on && OFF_IS_ABSENT.contains(&name),
-        Value::Number(_) => false,
+        Value::Number(number) => number.as_i64() == Some(0) && ZERO_IS_ABSENT.contains(&name),
     }
 }
 
@@ -180,10 +183,6 @@ fn fill_container(container: &mut Map<String, Value>, host_network: bool) {
             fill(probe, "successThreshold", json!(1));
             fill(probe, "failureThreshold", json!(3));
             handler(probe);
-            // Upstream's default of no delay is written or not, depending on the path it took.
-            if probe.get("initialDelaySeconds") == Some(&json!(0)) {
-                probe.remove("initialDelaySeconds");
-            }
         }
     }
     if let Some(lifecycle) = member(container, "lifecycle") {
@@ -221,24 +220,29 @@ fn fill_resources(resources: &mut Map<String, Value>) {
 }
 
 fn quantities(amounts: &mut Map<String, Value>) {
-    for amount in amounts.values_mut() {
-        let text = match &amount {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            _ => continue,
-        };
-        if let Some(canonical) = Quantity::canonical(&text) {
-            *amount = Value::String(canonical);
-        }
+    amounts.values_mut().for_each(canonical);
+}
+
+fn quantity(object: &mut Map<String, Value>, name: &str) {
+    if let Some(amount) = object.get_mut(name) {
+        canonical(amount);
+    }
+}
+
+fn canonical(amount: &mut Value) {
+    let text = match &amount {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return,
+    };
+    if let Some(canonical) = Quantity::canonical(&text) {
+        *amount = Value::String(canonical);
     }
 }
 
 fn resource_divisor(reference: &mut Map<String, Value>) {
     fill(reference, "divisor", json!("0"));
-    if let Some(Value::Number(number)) = reference.get("divisor") {
-        let text = number.to_string();
-        reference.insert("divisor".into(), Value::String(text));
-    }
+    quantity(reference, "divisor");
 }
 
 /// Images without a tag or with the tag `latest` are pulled each time.
@@ -260,6 +264,31 @@ fn handler(handler: &mut Map<String, Value>) {
     }
 }
 
+/// What the API server fills into volumes of rarer kinds.
+const SOURCE_DEFAULTS: [(&str, &[(&str, &str)]); 4] = [
+    ("iscsi", &[("iscsiInterface", "default")]),
+    (
+        "rbd",
+        &[
+            ("pool", "rbd"),
+            ("user", "admin"),
+            ("keyring", "/etc/ceph/keyring"),
+        ],
+    ),
+    (
+        "azureDisk",
+        &[
+            ("cachingMode", "ReadWrite"),
+            ("fsType", "ext4"),
+            ("kind", "Shared"),
+        ],
+    ),
+    (
+        "scaleIO",
+        &[("storageMode", "ThinProvisioned"), ("fsType", "xfs")],
+    ),
+];
+
 fn volume(volume: &mut Map<String, Value>) {
     let mode = json!(0o644);
     for source in ["secret", "configMap"] {
@@ -271,11 +300,15 @@ fn volume(volume: &mut Map<String, Value>) {
         fill(source, "defaultMode", mode.clone());
         downward(source);
     }
-    if let Some(source) = member(volume, "emptyDir")
-        && let Some(Value::String(text)) = source.get("sizeLimit").cloned()
-        && let Some(canonical) = Quantity::canonical(&text)
-    {
-        source.insert("sizeLimit".into(), Value::String(canonical));
+    if let Some(source) = member(volume, "emptyDir") {
+        quantity(source, "sizeLimit");
+    }
+    for (source, defaults) in SOURCE_DEFAULTS {
+        if let Some(source) = member(volume, source) {
+            for (name, default) in defaults {
+                fill(source, name, json!(default));
+            }
+        }
     }
     if let Some(source) = member(volume, "projected") {
         fill(source, "defaultMode", mode);
@@ -293,6 +326,13 @@ fn volume(volume: &mut Map<String, Value>) {
         && let Some(spec) = member(claim, "spec")
     {
         fill(spec, "volumeMode", json!("Filesystem"));
+        if let Some(resources) = member(spec, "resources") {
+            for part in ["limits", "requests"] {
+                if let Some(amounts) = member(resources, part) {
+                    quantities(amounts);
+                }
+            }
+        }
     }
     // A volume without a source is an empty directory.
     if volume.len() == 1 {

@@ -12,7 +12,7 @@ fn written() -> Value {
             "serviceAccountName": "sa",
             "containers": [{
                 "name": "c", "image": "registry:5000/app",
-                "ports": [{"containerPort": 80}],
+                "ports": [{"containerPort": 80, "hostPort": 0}],
                 "env": [{"name": "E", "value": ""}, {"name": "N", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
                 "resources": {"limits": {"cpu": 0.5, "memory": "1024Mi"}},
                 "readinessProbe": {"httpGet": {"port": 80}},
@@ -20,7 +20,10 @@ fn written() -> Value {
             }],
             "volumes": [
                 {"name": "a", "emptyDir": {}}, {"name": "b"}, {"name": "s", "secret": {"secretName": "x"}},
-                {"name": "p", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}
+                {"name": "p", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
+                {"name": "e", "ephemeral": {"volumeClaimTemplate": {"spec": {"resources": {"requests": {"storage": "1024Mi"}}}}}},
+                {"name": "r", "rbd": {"monitors": ["m"], "image": "i"}},
+                {"name": "d", "downwardAPI": {"items": [{"path": "x", "resourceFieldRef": {"resource": "limits.memory", "divisor": "1024Ki"}}]}}
             ]
         }
     })
@@ -45,7 +48,10 @@ fn stored() -> Value {
             }],
             "volumes": [
                 {"name": "a", "emptyDir": {}}, {"name": "b", "emptyDir": {}}, {"name": "s", "secret": {"secretName": "x", "defaultMode": 420}},
-                {"name": "p", "projected": {"defaultMode": 420, "sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}}]}}
+                {"name": "p", "projected": {"defaultMode": 420, "sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}}]}},
+                {"name": "e", "ephemeral": {"volumeClaimTemplate": {"metadata": {"creationTimestamp": null}, "spec": {"resources": {"requests": {"storage": "1Gi"}}, "volumeMode": "Filesystem"}}}},
+                {"name": "r", "rbd": {"monitors": ["m"], "image": "i", "pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"}},
+                {"name": "d", "downwardAPI": {"defaultMode": 420, "items": [{"path": "x", "resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}}]}}
             ]
         }
     })

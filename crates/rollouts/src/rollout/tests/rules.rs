@@ -280,3 +280,19 @@ fn annotations_of_the_rollout_reach_its_newest_set() {
     );
     assert_eq!(cluster.set_of("v2").revision_history, "");
 }
+
+#[test]
+fn a_set_that_a_webhook_changed_is_still_the_own_one() {
+    let mut cluster = Cluster::new(2, &json!({"canary": {}}));
+    cluster.mutating = true;
+    cluster.run();
+    cluster.set_image("v2");
+    cluster.run();
+    assert_eq!(cluster.sets.len(), 2, "{}", cluster.log);
+    assert_eq!(cluster.status().phase, "Healthy");
+    cluster.set_image("v1");
+    cluster.run();
+    assert_eq!(cluster.sets.len(), 2, "{}", cluster.log);
+    assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (2, 0));
+    assert_eq!(cluster.status().collision_count, None);
+}

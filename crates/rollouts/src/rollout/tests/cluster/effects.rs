@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use serde_json::json;
 
 use super::{Cluster, NAMESPACE, UID};
 use crate::{
@@ -79,12 +80,15 @@ impl Cluster {
             None => {}
         }
         self.counter += 1;
-        let template = &self.root["spec"]["template"];
+        let mut template = self.root["spec"]["template"].clone();
         let image = template["spec"]["containers"][0]["image"]
             .as_str()
             .unwrap_or_default()
             .to_owned();
         self.images.insert(set.name.clone(), image);
+        if self.mutating {
+            template["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+        }
         let annotations = copied_annotations(&self.root())
             .map(|(key, value)| annotation_mark(key, value))
             .collect();
@@ -103,7 +107,7 @@ impl Cluster {
             hash: set.hash.clone(),
             revision: set.revision,
             desired: Some(self.replicas()),
-            template: template_digest(template),
+            template: template_digest(&template),
             annotations,
             replicas: set.replicas,
             ..ReplicaSetView::default()

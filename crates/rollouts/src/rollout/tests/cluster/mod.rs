@@ -42,6 +42,8 @@ pub(super) struct Cluster {
     pub(super) runs: BTreeMap<String, RunView>,
     /// Images whose pods never become ready.
     pub(super) hanging: Vec<String>,
+    /// A webhook changes the templates of new ReplicaSets.
+    pub(super) mutating: bool,
     pub(super) wake: Option<Timestamp>,
     pub(super) log: String,
     /// Every call to `pass`, for bounds.
@@ -75,6 +77,7 @@ impl Cluster {
             services: BTreeMap::new(),
             runs: BTreeMap::new(),
             hanging: Vec::new(),
+            mutating: false,
             wake: None,
             log: String::new(),
             passes: 0,
