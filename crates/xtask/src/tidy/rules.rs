@@ -75,7 +75,7 @@ pub(super) fn file(source: &Source<'_>) -> Vec<String> {
     if source.is_program() && !path.starts_with("crates/xtask/") {
         found.extend(environment(source));
         if path != WATCHES {
-            for line in source.lines_with("watcher") {
+            for line in source.lines_that_call("watcher") {
                 found.push(format!(
                     "{path}:{line}: use reconcile_core::watch::Watch, which guards, backs off and prunes (watcher)"
                 ));

@@ -56,6 +56,22 @@ impl<'t> Source<'t> {
             .filter(move |(_, line)| has_word(line, word))
             .map(|(number, _)| *number)
     }
+
+    /// Lines of code that call `function`.
+    pub(super) fn lines_that_call(&self, function: &str) -> impl Iterator<Item = usize> {
+        self.code
+            .iter()
+            .filter(move |(_, line)| calls(line, function))
+            .map(|(number, _)| *number)
+    }
+}
+
+fn calls(line: &str, function: &str) -> bool {
+    line.match_indices(function).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        let own_word = before.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+        own_word && line[at + function.len()..].starts_with('(')
+    })
 }
 
 fn without_comment(line: &str) -> &str {
