@@ -8,12 +8,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Auth, BusConfig, BusError, TlsSettings};
+use super::{Auth, BusConfig, BusError, TlsSettings, probe::Probe};
 
 /// Pause between tries to connect; the server is usually next door.
 const RECONNECT: Duration = Duration::from_millis(500);
 /// A server that does not answer the greeting within this time is treated as away.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// Deadline of one request to the JetStream API.
 pub(super) const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 /// Messages that may wait for their acknowledgement by the server; more would only use memory.
@@ -67,10 +67,13 @@ impl Bus {
         changed: impl Fn() + Send + Sync + 'static,
     ) -> Result<Arc<Self>, BusError> {
         let (events, mut incoming) = tokio::sync::mpsc::channel(HEARD);
-        let options = options(name, &config)?.event_callback(move |event| {
-            drop(events.try_send(event));
-            async {}
-        });
+        let options = options(name, &config)?
+            .retry_on_initial_connect()
+            .reconnect_delay_callback(|_| RECONNECT)
+            .event_callback(move |event| {
+                drop(events.try_send(event));
+                async {}
+            });
         let client = options
             .connect(config.urls.clone())
             .await
@@ -91,6 +94,7 @@ impl Bus {
             stop: CancellationToken::new(),
         });
         let reason = Arc::new(Mutex::new(String::new()));
+        let mut probe = Probe::default();
         tokio::spawn({
             let (bus, reason) = (Arc::downgrade(&bus), reason.clone());
             async move {
@@ -105,7 +109,7 @@ impl Bus {
             async move {
                 tokio::select! {
                     () = bus.stop.cancelled() => {}
-                    () = bus.keep(&reason, &changed) => {}
+                    () = bus.keep(&reason, &mut probe, &changed) => {}
                 }
             }
         });
@@ -125,25 +129,30 @@ impl Bus {
     }
 
     /// Follows the connection and keeps the streams in place.
-    async fn keep(&self, reason: &Mutex<String>, changed: &(impl Fn() + Send + Sync)) {
+    async fn keep(
+        self: &Arc<Self>,
+        reason: &Mutex<String>,
+        probe: &mut Probe,
+        changed: &(impl Fn() + Send + Sync),
+    ) {
         loop {
             let connected = matches!(
                 self.client.connection_state(),
                 async_nats::connection::State::Connected
             );
             let (next, pause) = if connected {
+                probe.connected();
                 match self.set_up().await {
                     Ok(stream) => (BusState::Ready { stream }, CHECK),
                     Err(error) => (BusState::Away(error.to_string()), SETUP_PAUSE),
                 }
             } else {
-                let why = reason.lock().clone();
-                let text = if why.is_empty() {
-                    "not connected".to_owned()
-                } else {
-                    why
-                };
-                (BusState::Away(text), RECONNECT)
+                let told = reason.lock().clone();
+                let why = [probe.ask(self), told]
+                    .into_iter()
+                    .find(|why| !why.is_empty());
+                let why = why.unwrap_or_else(|| "not connected".to_owned());
+                (BusState::Away(why), RECONNECT)
             };
             let differs = self.state.send_if_modified(|state| {
                 let differs = *state != next;
@@ -209,14 +218,12 @@ impl Bus {
     }
 }
 
-fn options(name: &str, config: &BusConfig) -> Result<ConnectOptions, BusError> {
+pub(super) fn options(name: &str, config: &BusConfig) -> Result<ConnectOptions, BusError> {
     let mut options = ConnectOptions::new()
         .name(name)
-        .retry_on_initial_connect()
         .connection_timeout(CONNECT_DEADLINE)
         .request_timeout(Some(REQUEST_DEADLINE))
-        .ping_interval(PING)
-        .reconnect_delay_callback(|_| RECONNECT);
+        .ping_interval(PING);
     options = match &config.auth {
         Auth::None => options,
         Auth::Basic { username, password } => {

@@ -15,6 +15,7 @@ mod connection;
 mod consumers;
 mod error;
 mod pool;
+mod probe;
 mod publish;
 mod records;
 mod streams;

@@ -33,8 +33,29 @@ impl Nats {
             folder: tempfile::tempdir().expect("a folder"),
             port: free_port(),
         };
+        std::fs::write(nats.file("nats.conf"), "").expect("written");
         nats.up().await;
         Some(nats)
+    }
+
+    /// Starts a server with more settings, which may name [`Nats::file`]s of these contents.
+    pub(crate) async fn start_with(
+        files: &[(&str, &str)],
+        settings: impl FnOnce(&Self) -> String,
+    ) -> Option<Self> {
+        let mut nats = Self::start().await?;
+        nats.down();
+        for (name, text) in files {
+            std::fs::write(nats.file(name), text).expect("written");
+        }
+        std::fs::write(nats.file("nats.conf"), settings(&nats)).expect("written");
+        nats.up().await;
+        Some(nats)
+    }
+
+    /// Path of a file in the server's folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Starts the server again.
@@ -50,6 +71,8 @@ impl Nats {
                 "--store_dir",
             ])
             .arg(self.folder.path())
+            .arg("-c")
+            .arg(self.file("nats.conf"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -1,0 +1,69 @@
+//! Why there is no connection. While the client library tries again by itself it only tells the kind of
+//! failure, such as "IO error"; a try of our own says what exactly is wrong.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{
+    Bus,
+    connection::{CONNECT_DEADLINE, options},
+};
+
+/// A connection that is away for less is not worth a try.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Pause between two tries.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Looks for the reason while a bus is away.
+#[derive(Default)]
+pub(super) struct Probe {
+    /// When to try next; none while the bus is connected.
+    next: Option<Instant>,
+    found: Arc<Mutex<String>>,
+}
+
+impl Probe {
+    /// The bus is connected.
+    pub(super) fn connected(&mut self) {
+        // What a try under way still finds is about the past.
+        *self = Self::default();
+    }
+
+    /// What is known of the reason, empty when that is nothing. Tries in the background when it is time,
+    /// and has the bus look again when something was found.
+    pub(super) fn ask(&mut self, bus: &Arc<Bus>) -> String {
+        let now = Instant::now();
+        let next = self.next.get_or_insert(now + PATIENCE);
+        if now >= *next {
+            *next = now + AGAIN;
+            tokio::spawn(find(Arc::downgrade(bus), self.found.clone()));
+        }
+        self.found.lock().clone()
+    }
+}
+
+async fn find(bus: Weak<Bus>, found: Arc<Mutex<String>>) {
+    let Some(config) = bus.upgrade().map(|bus| bus.config.clone()) else {
+        return;
+    };
+    let Ok(options) = options("probe", &config) else {
+        return;
+    };
+    let options = options.reconnect_delay_callback(|_| Duration::ZERO);
+    let tried = tokio::time::timeout(2 * CONNECT_DEADLINE, options.connect(config.urls)).await;
+    let reason = match tried {
+        // It works again; the bus will notice.
+        Ok(Ok(_)) => String::new(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the server does not answer".to_owned(),
+    };
+    *found.lock() = reason;
+    if let Some(bus) = bus.upgrade() {
+        bus.check();
+    }
+}

@@ -1,0 +1,161 @@
+//! Connections to servers that ask who we are, or speak TLS; the stream that is made.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy};
+use events::bus::{Auth, Bus, BusConfig, BusState, StreamSettings, TlsSettings};
+use serde_json::json;
+
+use support::{Nats, PATIENCE};
+
+/// A bus that begins to connect.
+async fn bus(config: BusConfig) -> Arc<Bus> {
+    reconcile_core::operator::install_tls();
+    Bus::start("test", config, || {})
+        .await
+        .expect("settings are good")
+}
+
+async fn ready(config: BusConfig) {
+    tokio::time::timeout(PATIENCE, bus(config).await.ready())
+        .await
+        .expect("ready in time");
+}
+
+/// Waits until the bus says why it is away, in words that hold `part`.
+async fn away(config: BusConfig, part: &str) {
+    let bus = bus(config).await;
+    let state = bus.state();
+    let said = || match &*state.borrow() {
+        BusState::Away(why) => why.to_lowercase(),
+        BusState::Ready { .. } => String::new(),
+    };
+    let told = tokio::time::timeout(PATIENCE, async {
+        while !said().contains(part) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(told.await.is_ok(), "{:?} and not {part}", said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_we_are_is_told_and_a_refusal_is_reported() {
+    let settings = |_: &Nats| "authorization { user: u, password: p }".to_owned();
+    let Some(nats) = Nats::start_with(&[], settings).await else {
+        return;
+    };
+    let with = |auth: Auth| BusConfig {
+        auth,
+        ..nats.config()
+    };
+    let basic = |password: &str| Auth::Basic {
+        username: "u".into(),
+        password: password.into(),
+    };
+    ready(with(basic("p"))).await;
+    away(with(basic("wrong")), "authorization").await;
+    away(with(Auth::None), "authorization").await;
+    let settings = |_: &Nats| "authorization { token: t }".to_owned();
+    let Some(nats) = Nats::start_with(&[], settings).await else {
+        return;
+    };
+    let with = |token: &str| BusConfig {
+        auth: Auth::Token(token.into()),
+        ..nats.config()
+    };
+    ready(with("t")).await;
+    away(with("wrong"), "authorization").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_used_with_the_authority_that_is_given_and_a_stranger_is_refused() {
+    let names = ["127.0.0.1".to_owned()];
+    let server = rcgen::generate_simple_self_signed(names.clone()).expect("a certificate");
+    let client = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let (ca, key) = (server.cert.pem(), server.signing_key.serialize_pem());
+    let files = [("cert.pem", ca.as_str()), ("key.pem", key.as_str())];
+    let settings = |nats: &Nats| {
+        let (cert, key) = (nats.file("cert.pem"), nats.file("key.pem"));
+        format!("tls {{ cert_file: {cert:?}, key_file: {key:?} }}")
+    };
+    let Some(nats) = Nats::start_with(&files, settings).await else {
+        return;
+    };
+    let with = |tls: Option<TlsSettings>| BusConfig {
+        tls,
+        ..nats.config()
+    };
+    ready(with(Some(TlsSettings {
+        ca: Some(ca.clone()),
+        ..TlsSettings::default()
+    })))
+    .await;
+    ready(with(Some(TlsSettings {
+        insecure: true,
+        ..TlsSettings::default()
+    })))
+    .await;
+    // The server asks for TLS by itself; what it shows is not trusted then.
+    for tls in [
+        None,
+        Some(TlsSettings {
+            ca: Some(client.cert.pem()),
+            ..TlsSettings::default()
+        }),
+    ] {
+        away(with(tls), "certificate").await;
+    }
+    let broken = with(Some(TlsSettings {
+        ca: Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".into()),
+        ..TlsSettings::default()
+    }));
+    let error = Bus::start("test", broken, || {})
+        .await
+        .expect_err("refused");
+    assert!(
+        error.to_string().starts_with("tls: caCertSecret: "),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_is_told_as_such() {
+    let config = BusConfig {
+        urls: vec![format!("nats://127.0.0.1:{}", support::free_port())],
+        auth: Auth::None,
+        tls: None,
+        stream: StreamSettings::default(),
+    };
+    away(config, "refused").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_is_made_as_the_manifest_says_and_never_changed() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    let with = |config: serde_json::Value| BusConfig {
+        stream: StreamSettings::parse(&config).expect("settings"),
+        ..nats.config()
+    };
+    let first = json!({
+        "maxMsgs": 10, "maxage": "72h", "maxBytes": 4096, "duplicates": "60s", "retention": 1, "discard": 1,
+    });
+    ready(with(first)).await;
+    ready(with(json!({"maxMsgs": 99}))).await;
+    let client = async_nats::connect(nats.config().urls[0].as_str())
+        .await
+        .expect("connected");
+    let stream = async_nats::jetstream::new(client)
+        .get_stream("default")
+        .await;
+    let config = stream.expect("a stream").cached_info().config.clone();
+    assert_eq!(config.subjects, ["default.*.*"]);
+    assert_eq!((config.max_messages, config.max_bytes), (10, 4096));
+    assert_eq!(config.max_age, Duration::from_secs(72 * 3600));
+    assert_eq!(config.duplicate_window, Duration::from_secs(60));
+    assert_eq!(config.retention, RetentionPolicy::Interest);
+    assert_eq!(config.discard, DiscardPolicy::New);
+}
