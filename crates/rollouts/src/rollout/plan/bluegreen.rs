@@ -13,8 +13,6 @@ pub(super) fn round(work: &mut Work<'_>, rules: &BlueGreen) {
     if work.status.current_pod_hash.is_empty() || work.status.current_pod_hash != work.newest_hash()
     {
         super::reset_common(work);
-        work.status.current_step_index = None;
-        work.status.current_step_hash.clear();
     }
     let paused = work.seen.spec.paused;
     if let (Some(preview), false) = (&rules.preview, paused) {

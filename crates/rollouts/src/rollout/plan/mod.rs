@@ -29,7 +29,7 @@ use reconcile_core::reconcile::{EventNote, Plan};
 
 use self::work::Work;
 use crate::{
-    api::rollout::RolloutStatus,
+    api::rollout::{BlueGreenStatus, CanaryStatus, PauseReason, RolloutStatus},
     rollout::world::{CheckedStrategy, Observed},
 };
 
@@ -59,6 +59,7 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
     let mut work = Work::new(seen, now);
     revision::find_newest(&mut work);
     let revision = revision::raise(&mut work);
+    forget_other_strategy(&mut work);
     if work.retrying {
         retry(&mut work);
     }
@@ -87,6 +88,37 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
         revision: (annotated != Some(revision)).then_some(revision),
         write_replicas: seen.spec.replicas_unset,
         events,
+    }
+}
+
+/// What the other strategy left in the status says nothing any more; kept, it would hold back old
+/// ReplicaSets and runs that nobody needs, and a pause that nothing ends.
+fn forget_other_strategy(work: &mut Work<'_>) {
+    let pause = match &work.seen.spec.strategy {
+        CheckedStrategy::Canary(_) => {
+            let other = std::mem::take(&mut work.status.blue_green.other);
+            work.status.blue_green = BlueGreenStatus {
+                other,
+                ..BlueGreenStatus::default()
+            };
+            PauseReason::BlueGreenPause
+        }
+        CheckedStrategy::BlueGreen(rules) => {
+            let other = std::mem::take(&mut work.status.canary.other);
+            work.status.canary = CanaryStatus {
+                other,
+                ..CanaryStatus::default()
+            };
+            work.status.current_step_index = None;
+            work.status.current_step_hash.clear();
+            if rules.preview.is_none() {
+                work.status.blue_green.preview_selector.clear();
+            }
+            PauseReason::CanaryPauseStep
+        }
+    };
+    if work.pause_condition(&pause).is_some() {
+        work.remove_pause(&pause);
     }
 }
 

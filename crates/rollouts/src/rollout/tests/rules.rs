@@ -296,3 +296,44 @@ fn a_set_that_a_webhook_changed_is_still_the_own_one() {
     assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (2, 0));
     assert_eq!(cluster.status().collision_count, None);
 }
+
+#[test]
+fn another_strategy_starts_without_what_the_first_one_left() {
+    let canary = json!({"canary": {
+        "analysis": {"templates": [{"templateName": "watch"}]}, "steps": [{"setWeight": 50}, {"pause": {}}]
+    }});
+    let blue_green = json!({"blueGreen": {"activeService": "main", "scaleDownDelaySeconds": 5}});
+    let mut cluster = Cluster::new(2, &canary).with_services(&["main", "next"]);
+    cluster.run();
+    cluster.set_image("v2");
+    cluster.run();
+    let run = cluster.runs.keys().next().cloned().expect("a run");
+    cluster.edit(|spec| spec["strategy"] = blue_green.clone());
+    cluster.run();
+    let status = cluster.status();
+    assert_eq!(status.phase, "Healthy", "{}", cluster.log);
+    assert_eq!(
+        (status.current_step_index, status.current_step_hash.as_str()),
+        (None, "")
+    );
+    assert!(cluster.runs[&run].terminate);
+    cluster.edit(|spec| spec["strategy"] = canary.clone());
+    cluster.run();
+    assert_eq!(cluster.status().blue_green.active_selector, "");
+    assert_eq!(cluster.status().phase, "Healthy");
+}
+
+#[test]
+fn a_preview_service_that_is_given_up_holds_no_pods() {
+    let rules = |preview: Option<&str>| json!({"blueGreen": {"activeService": "main", "previewService": preview, "scaleDownDelaySeconds": 5}});
+    let mut cluster = Cluster::new(1, &rules(Some("next"))).with_services(&["main", "next"]);
+    cluster.run();
+    cluster.edit(|spec| spec["strategy"] = rules(None));
+    cluster.run();
+    cluster.set_image("v2");
+    cluster.run();
+    cluster.advance(6);
+    cluster.run();
+    assert_eq!(cluster.status().blue_green.preview_selector, "");
+    assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (0, 1));
+}
