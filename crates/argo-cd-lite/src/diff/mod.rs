@@ -8,13 +8,15 @@
 
 mod cache;
 mod ignore;
+mod outcome;
 mod server_side;
 mod structure;
 
 pub use cache::{Verdict, VerdictCache};
 pub use ignore::{IgnoreRules, keep_live};
+pub use outcome::equal_outcome;
 pub use server_side::{DiffError, Differ};
-pub use structure::{equal_outcome, has_legacy_manager, leftover, looks_same, take_over};
+pub use structure::{has_legacy_manager, leftover, looks_same, take_over};
 
 #[cfg(test)]
 mod tests;

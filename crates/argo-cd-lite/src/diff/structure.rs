@@ -38,14 +38,14 @@ fn owned_fields(live: &Value) -> Option<&Value> {
         .get("fieldsV1")
 }
 
-fn managers(live: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn managers(live: &Value) -> impl Iterator<Item = &Value> {
     live.pointer("/metadata/managedFields")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
 }
 
-fn is_manager(entry: &Value, name: &str, operation: &str) -> bool {
+pub(super) fn is_manager(entry: &Value, name: &str, operation: &str) -> bool {
     let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
     text("manager") == name && text("operation") == operation && text("subresource").is_empty()
 }
@@ -170,7 +170,7 @@ fn nothing_beyond(owned: &Value, desired: &Value) -> bool {
     })
 }
 
-fn item_with<'v>(list: &'v Value, keys: &str) -> Option<&'v Value> {
+pub(super) fn item_with<'v>(list: &'v Value, keys: &str) -> Option<&'v Value> {
     let keys: Map<String, Value> = serde_json::from_str(keys).ok()?;
     list.as_array()?.iter().find(|item| {
         keys.iter().all(|(key, value)| match item.get(key) {
@@ -184,47 +184,4 @@ fn item_with<'v>(list: &'v Value, keys: &str) -> Option<&'v Value> {
 fn item_equal<'v>(list: &'v Value, value: &str) -> Option<&'v Value> {
     let value: Value = serde_json::from_str(value).ok()?;
     list.as_array()?.iter().find(|item| **item == value)
-}
-
-/// True when the answer of a dry-run equals the live object in everything that counts.
-pub fn equal_outcome(predicted: &Value, live: &Value, pointers: &[&str]) -> bool {
-    let reduce = |value: &Value| {
-        let mut value = value.clone();
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("status");
-        }
-        if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
-            for counted in [
-                "managedFields",
-                "resourceVersion",
-                "generation",
-                "creationTimestamp",
-                "uid",
-                "selfLink",
-            ] {
-                metadata.remove(counted);
-            }
-        }
-        for pointer in pointers {
-            ignore::remove(&mut value, pointer);
-        }
-        prune_empty(&mut value);
-        value
-    };
-    reduce(predicted) == reduce(live)
-}
-
-/// Empty maps left over from a removal, such as `annotations: {}`, are no difference.
-fn prune_empty(value: &mut Value) {
-    if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
-        for field in ["annotations", "labels"] {
-            if metadata
-                .get(field)
-                .and_then(Value::as_object)
-                .is_some_and(Map::is_empty)
-            {
-                metadata.remove(field);
-            }
-        }
-    }
 }

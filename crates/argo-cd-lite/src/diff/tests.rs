@@ -92,6 +92,87 @@ fn counters_and_status_are_no_difference() {
 }
 
 #[test]
+fn what_a_webhook_writes_at_each_dry_run_is_no_difference() {
+    let answer = |fields: Value, rest: Value| {
+        let mut answer = rest;
+        answer["metadata"]["managedFields"] =
+            json!([{"manager": "argocd-controller", "operation": "Apply", "fieldsV1": fields}]);
+        answer
+    };
+    let fields = json!({
+        "f:metadata": {
+            "f:labels": {"f:ours": {}},
+            "f:finalizers": {".": {}, "v:\"ours\"": {}},
+        },
+        "f:spec": {
+            "f:replicas": {},
+            "f:selector": {},
+            "f:containers": {"k:{\"name\":\"a\"}": {".": {}, "f:image": {}, "f:name": {}}},
+        },
+    });
+    let live = json!({
+        "metadata": {
+            "labels": {"ours": "1", "seen": "10:00"},
+            "finalizers": ["ours", "theirs"],
+        },
+        "spec": {
+            "replicas": 1, "selector": {"x": "y"},
+            "containers": [{"name": "a", "image": "i"}, {"name": "sidecar", "image": "s1"}],
+        },
+    });
+    let changed = |pointer: &str, value: Value| {
+        let mut predicted = live.clone();
+        match predicted.pointer_mut(pointer) {
+            Some(place) => *place = value,
+            None => panic!("no {pointer}"),
+        }
+        answer(fields.clone(), predicted)
+    };
+    for (pointer, value) in [
+        ("/metadata/labels/seen", json!("10:01")),
+        (
+            "/metadata/labels",
+            json!({"ours": "1", "seen": "10:00", "more": "x"}),
+        ),
+        ("/spec/containers/1/image", json!("s2")),
+        ("/metadata/finalizers", json!(["ours", "theirs", "more"])),
+        (
+            "/spec/containers",
+            json!([{"name": "a", "image": "i"}, {"name": "sidecar", "image": "s1"}, {"name": "other"}]),
+        ),
+    ] {
+        assert!(
+            equal_outcome(&changed(pointer, value), &live, &[]),
+            "{pointer}"
+        );
+    }
+    for (pointer, value) in [
+        ("/metadata/labels/ours", json!("2")),
+        ("/metadata/labels", json!({"ours": "1"})),
+        ("/spec/replicas", json!(2)),
+        ("/spec/selector/x", json!("z")),
+        ("/spec/containers/0/image", json!("other")),
+        ("/spec/containers", json!([{"name": "a", "image": "i"}])),
+        (
+            "/spec/containers",
+            json!([{"name": "a", "image": "i"}, {"name": "other"}]),
+        ),
+        ("/metadata/finalizers", json!(["theirs"])),
+    ] {
+        assert!(
+            !equal_outcome(&changed(pointer, value), &live, &[]),
+            "{pointer}"
+        );
+    }
+    let mut without = live.clone();
+    without["spec"]["containers"] = json!([{"name": "sidecar", "image": "s1"}]);
+    assert!(
+        !equal_outcome(&answer(fields, live.clone()), &without, &[]),
+        "an item of ours that is missing"
+    );
+}
+
+#[test]
 fn rules_choose_objects_by_glob_and_name() {
     let rule = |group: &str, kind: &str, name: &str| IgnoreDifference {
         group: group.into(),

@@ -86,7 +86,7 @@ fn apply(store: &mut Store, call: &Call, kind: &FakeKind, wanted: &Value) -> Ans
         let mut owners = Owners::default();
         owners.applied(&manager, &Value::Null, wanted);
         if call.is_dry_run() {
-            return (201, object);
+            return (201, with_owners(object, &owners));
         }
         return (201, store.commit(&id, object, owners));
     };
@@ -188,7 +188,7 @@ fn write(
         set_meta(&mut next, "generation", json!(generation));
     }
     if call.is_dry_run() {
-        return (200, shown(next, call));
+        return (200, shown(with_owners(next, &owners), call));
     }
     if *before == next {
         // A write that changes nothing makes no new version and no event, but may change owners.
@@ -211,4 +211,15 @@ fn desired(object: &Value) -> Map<String, Value> {
     map.remove("metadata");
     map.remove("status");
     map
+}
+
+/// What a dry run answers tells whose the fields would be.
+fn with_owners(mut object: Value, owners: &Owners) -> Value {
+    let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
+    set_meta(
+        &mut object,
+        "managedFields",
+        owners.managed_fields(&api_version),
+    );
+    object
 }
