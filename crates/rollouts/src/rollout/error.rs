@@ -41,6 +41,22 @@ pub enum RolloutError {
     Bug(String),
 }
 
+impl RolloutError {
+    /// True when the API server said no in a way that a person has to mend: a missing right, a webhook, a
+    /// quota. What heals by itself, as a conflict, an overload or an outage, is none of it.
+    pub fn is_refusal(&self) -> bool {
+        let code = match self {
+            Self::Api(source) | Self::CreateSet { source, .. } => source.code(),
+            Self::Run(run) => match &**run {
+                CreateError::Api(source) => source.code(),
+                CreateError::Form(..) | CreateError::NoName(_) => return true,
+            },
+            Self::Invalid(_) | Self::Analysis(_) | Self::Template(_) | Self::Bug(_) => None,
+        };
+        code.is_some_and(|code| (400..500).contains(&code) && !matches!(code, 404 | 409 | 429))
+    }
+}
+
 impl Classify for RolloutError {
     fn class(&self) -> ErrorClass {
         match self {

@@ -131,7 +131,13 @@ fn failed(seen: &Observed, error: &RolloutError, now: Timestamp) -> Report {
         RolloutError::Analysis(_) | RolloutError::Template(_) => {
             return rejected(&seen.root, &error.to_string(), now);
         }
-        _ => return report,
+        _ => {
+            if error.is_refusal() {
+                // Upstream leaves this to its log, which who owns the Rollout seldom sees.
+                report.event(EventNote::warning("ReconcileError", error.to_string()));
+            }
+            return report;
+        }
     }
     status.observed_generation = seen.root.generation().to_string();
     let (phase, message) = plan::phase_of(&seen.spec, &status);
