@@ -6,8 +6,11 @@
 //! ```
 
 use std::{
+    error::Error,
+    io::{self, Write as _},
     panic::AssertUnwindSafe,
     path::Path,
+    process::ExitCode,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -18,17 +21,18 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use prometheus::Registry;
-use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admin::{self, AdminError, Readiness, Ready},
     apply::EventSink,
-    args::{KubeArgs, LeaderArgs},
+    args::{KubeArgs, LeaderArgs, LogArgs},
     client::{self, Fence, RequestMetrics},
     clock::Clock,
     lease::{Elector, LeaseConfig, LeaseLost},
+    reconcile::words,
+    telemetry,
 };
 
 /// Time that passes in flight get after SIGTERM; under the 30 s that Kubernetes grants a pod.
@@ -82,7 +86,7 @@ pub struct Operator {
 }
 
 /// The operator could not be started.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The durations of the election do not go together.
     #[error("leader election: {0}")]
@@ -102,7 +106,7 @@ pub enum StartError {
 }
 
 /// The process ended although nobody asked for it.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum EndError {
     /// Another process may lead now.
     #[error(transparent)]
@@ -120,7 +124,7 @@ pub fn install_tls() {
 
 /// Runs `main` on a runtime sized for an operator: two workers, because the work is waiting, and few
 /// blocking threads, because each has a stack.
-pub fn block_on<T>(main: impl Future<Output = T>) -> std::io::Result<T> {
+fn block_on<T>(main: impl Future<Output = T>) -> std::io::Result<T> {
     const WORKERS: usize = 2;
     const BLOCKING: usize = 8;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -131,6 +135,33 @@ pub fn block_on<T>(main: impl Future<Output = T>) -> std::io::Result<T> {
     let outcome = runtime.block_on(main);
     runtime.shutdown_timeout(LAST_THREADS);
     Ok(outcome)
+}
+
+/// The frame of every `main`: the log, a word on each flag that was ignored, the runtime, and an end that says why.
+pub fn run<E: Into<Box<dyn Error + Send + Sync>>>(
+    log: &LogArgs,
+    ignored: &[String],
+    main: impl Future<Output = Result<(), E>>,
+) -> ExitCode {
+    if let Err(error) = telemetry::init(&log.level, log.format) {
+        // The log is what failed. Nobody is left to be told when standard error is gone too.
+        let _ = writeln!(io::stderr(), "{error}");
+        return ExitCode::from(2);
+    }
+    for flag in ignored {
+        tracing::warn!(flag, "flag accepted and without effect");
+    }
+    let ended = match block_on(main) {
+        Ok(ended) => ended.map_err(Into::into),
+        Err(error) => Err(error.into()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = words(&*error), "stopped");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 impl Operator {

@@ -1,24 +1,26 @@
 //! The `rollouts` program.
 
-use reconcile_core::{args::parse, clock::Clock, operator::block_on, telemetry};
+use std::process::ExitCode;
+
+use reconcile_core::{args::parse, clock::Clock, operator};
 use rollouts::{
     args::{Cli, Command},
     controller, offline,
 };
 
-fn main() -> anyhow::Result<()> {
-    let (Cli { command }, unknown) =
+fn main() -> anyhow::Result<ExitCode> {
+    let (Cli { command }, ignored) =
         parse(std::env::args_os(), "controller").unwrap_or_else(|error| error.exit());
     match command {
-        Command::Controller(args) => {
-            telemetry::init(&args.log.level, args.log.format)?;
-            for flag in unknown {
-                tracing::warn!(flag, "flag accepted and without effect");
-            }
-            block_on(controller::run(*args))?
-        }
+        Command::Controller(args) => Ok(operator::run(
+            &args.log.clone(),
+            &ignored,
+            controller::run(*args),
+        )),
         Command::Plan(args) => {
-            offline::run(&args, Clock::system().now(), &mut std::io::stdout().lock())
+            let now = Clock::system().now();
+            offline::run(&args, now, &mut std::io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }
