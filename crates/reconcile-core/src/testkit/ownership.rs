@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 pub(super) type Path = Vec<String>;
 
 /// Paths by (manager, operation).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Owners(BTreeMap<(String, &'static str), BTreeSet<Path>>);
 
 /// The key by which the elements of a list are told apart, by the name of the list.

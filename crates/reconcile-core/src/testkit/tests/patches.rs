@@ -149,3 +149,23 @@ async fn apply_merges_containers_removes_what_is_no_longer_sent_and_sees_conflic
         .collect();
     assert_eq!(managers, ["one", "two"]);
 }
+
+#[tokio::test]
+async fn an_apply_that_only_shares_ownership_is_a_new_version_once() {
+    let (server, api) = server();
+    let wanted = deployment(&json!([]));
+    let version = |of: &Deployment| of.metadata.resource_version.clone();
+    let mut seen = Vec::new();
+    for manager in ["one", "one", "two", "two"] {
+        let applied = api
+            .patch("web", &PatchParams::apply(manager), &Patch::Apply(&wanted))
+            .await
+            .expect("applied");
+        seen.push(version(&applied));
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_ne!(seen[1], seen[2], "managedFields changed");
+    assert_eq!(seen[2], seen[3]);
+    let managers = &live(&server)["metadata"]["managedFields"];
+    assert_eq!(managers.as_array().map(Vec::len), Some(2), "{managers}");
+}

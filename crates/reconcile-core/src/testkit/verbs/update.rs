@@ -8,7 +8,7 @@ use crate::testkit::{
     kinds::FakeKind,
     ownership::Owners,
     patch,
-    store::{Id, Store, finalizers, set_meta},
+    store::{Id, Store, Stored, finalizers, set_meta},
 };
 
 pub(super) fn update(store: &mut Store, call: &Call, kind: &FakeKind) -> Answer {
@@ -190,11 +190,9 @@ fn write(
     if call.is_dry_run() {
         return (200, shown(with_owners(next, &owners), call));
     }
-    if *before == next {
-        // A write that changes nothing makes no new version and no event, but may change owners.
-        if let Some(stored) = store.objects.get_mut(id) {
-            stored.owners = owners;
-        }
+    let known = |stored: &Stored| stored.owners == owners;
+    if *before == next && store.objects.get(id).is_some_and(known) {
+        // A write that changes nothing, not even who owns what, makes no new version and no event.
         return (200, shown(next, call));
     }
     let next = store.commit(id, next, owners);
