@@ -21,7 +21,7 @@ use crate::{
     },
     metrics::Metrics,
     source::Listeners,
-    trigger::{Executor, http::HttpClients, identity::Identities, secrets::Secrets},
+    trigger::{Executor, secrets::Secrets},
     worker::{DataPlane, Parts},
 };
 
@@ -94,17 +94,7 @@ fn parts(operator: &Operator, reserved: [u16; 2]) -> Result<Shared, prometheus::
     let secrets = Secrets::new(operator.client.clone());
     let (bus_queue, source_queue, sensor_queue) = (Queue::new(), Queue::new(), Queue::new());
     let plane = DataPlane::new(Parts {
-        executor: Executor {
-            http: HttpClients::default(),
-            identities: Identities::new(
-                operator.client.clone(),
-                operator.config.clone(),
-                operator.fence().clone(),
-                operator.requests.clone(),
-            ),
-            secrets: secrets.clone(),
-            fence: operator.fence().clone(),
-        },
+        executor: Executor::new(operator, secrets.clone()),
         listeners: Listeners::new(reserved),
         metrics: Metrics::register(&operator.registry)?,
         clock: operator.clock.clone(),

@@ -27,7 +27,7 @@ async fn each_event_is_acted_on_once() {
     }
     stage.receiver.wait_for(200).await;
     stage.plane.stop().await;
-    assert_eq!(stage.receiver.sorted("a"), Vec::from_iter(0..200));
+    assert_eq!(stage.receiver.sorted("a"), (0..200).collect::<Vec<u64>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +151,7 @@ async fn at_least_once_keeps_the_order_also_over_failures_and_changes() {
     assert_eq!(seen[..3], [0, 0, 0], "two failures and a success");
     // A change interrupts the pause between two tries; the event is tried anew.
     seen.dedup();
-    assert_eq!(seen, Vec::from_iter(0..60));
+    assert_eq!(seen, (0..60).collect::<Vec<u64>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,7 +182,7 @@ async fn a_rate_limit_spaces_actions_and_not_what_filters_refuse() {
             .headers
             .as_ref()
             .and_then(|all| all.get("Tries"))
-            .map(|tries| tries.as_str()),
+            .map(async_nats::HeaderValue::as_str),
         Some("3")
     );
     stage.plane.stop().await;
@@ -325,5 +325,5 @@ async fn a_server_that_goes_away_loses_nothing_and_doubles_nothing() {
     waiting.await.expect("published");
     stage.receiver.wait_for(100).await;
     stage.plane.stop().await;
-    assert_eq!(stage.receiver.sorted("a"), Vec::from_iter(0..100));
+    assert_eq!(stage.receiver.sorted("a"), (0..100).collect::<Vec<u64>>());
 }

@@ -34,13 +34,14 @@ async fn a_change_of_the_manifest_loses_no_event() {
     }
     stage.receiver.wait_for(300).await;
     stage.plane.stop().await;
-    assert_eq!(stage.receiver.sorted("a"), Vec::from_iter(0..300));
+    assert_eq!(stage.receiver.sorted("a"), (0..300).collect::<Vec<u64>>());
     // A predecessor has finished before its successor begins, so the paths come in order.
     let calls = stage.receiver.calls.lock();
     let mut paths: Vec<&str> = calls.iter().map(|call| call.path.as_str()).collect();
     assert_eq!(paths.last(), Some(&"/v270"));
     paths.dedup();
-    assert_eq!(paths.len(), BTreeSet::from_iter(&paths).len(), "{paths:?}");
+    let distinct: BTreeSet<_> = paths.iter().collect();
+    assert_eq!(paths.len(), distinct.len(), "{paths:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,12 @@
-//! `status.conditions` of the three kinds: sorted by type, as upstream writes them.
+//! Conditions of the three kinds.
 
-use jiff::Timestamp;
 use reconcile_core::{
-    conditions::{Condition, ConditionStatus, Times, merge},
+    conditions::{Condition, ConditionStatus},
     fields::{Finding, message},
-    reconcile::{Done, Report},
+    reconcile::Done,
 };
-use serde_json::{Map, Value, json};
 
-use super::{ReconcileError, shared::Marks};
+use super::ReconcileError;
 use crate::bus::BusState;
 
 /// Present, and true, when a manifest sets fields that have no effect here.
@@ -30,7 +28,7 @@ pub fn unknown(kind: &str, reason: &str, message: impl Into<String>) -> Conditio
 }
 
 /// The condition about fields without effect; none when there are no such fields.
-fn unsupported(findings: &[Finding]) -> Option<Condition> {
+pub(super) fn unsupported(findings: &[Finding]) -> Option<Condition> {
     (!findings.is_empty())
         .then(|| Condition::new(UNSUPPORTED, true, "NotSupportedYet", message(findings)))
 }
@@ -55,50 +53,4 @@ pub fn failure<A, R>(done: &[Done<A, R, ReconcileError>]) -> Option<String> {
     done.iter()
         .find_map(|done| done.result.as_ref().err())
         .map(ToString::to_string)
-}
-
-/// An object that is told something.
-pub struct Subject<'s> {
-    /// Its metadata.
-    pub marks: &'s Marks,
-    /// Its status as it stands.
-    pub status: &'s Value,
-    /// Fields without effect.
-    pub findings: &'s [Finding],
-    /// The conditions that are ours; those of others stay.
-    pub owned: &'s [&'s str],
-}
-
-impl Subject<'_> {
-    /// The report that tells it these conditions, sorted by type, and `members` of the status.
-    pub fn report(
-        &self,
-        mut wanted: Vec<Condition>,
-        members: Map<String, Value>,
-        now: Timestamp,
-    ) -> Report {
-        wanted.extend(unsupported(self.findings));
-        let mut status = self.status.as_object().cloned().unwrap_or_default();
-        let mut conditions: Vec<Condition> = status
-            .get("conditions")
-            .and_then(Value::as_array)
-            .map(|all| {
-                all.iter()
-                    .filter_map(|one| serde_json::from_value(one.clone()).ok())
-                    .collect()
-            })
-            .unwrap_or_default();
-        let owned: Vec<&str> = self.owned.iter().copied().chain([UNSUPPORTED]).collect();
-        merge(&mut conditions, &owned, wanted, Times::Transition, now);
-        conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
-        status.insert("conditions".to_owned(), json!(conditions));
-        status.insert(
-            "observedGeneration".to_owned(),
-            json!(self.marks.generation),
-        );
-        status.extend(members);
-        let mut report = Report::default();
-        report.status(self.status, &Value::Object(status));
-        report
-    }
 }

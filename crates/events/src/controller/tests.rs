@@ -5,23 +5,27 @@ mod buses;
 mod sensors;
 mod sources;
 
-use reconcile_core::{object::ObjectKey, reconcile::Report};
+use reconcile_core::{fields::Finding, object::ObjectKey, reconcile::Report};
 use serde_json::Value;
 
-use super::shared::Marks;
+use super::{About, shared::Marks};
 
 fn now() -> jiff::Timestamp {
     "2026-01-02T03:04:05Z".parse().expect("a time")
 }
 
-fn marks(name: &str) -> Marks {
-    Marks {
-        key: ObjectKey::new("ns", name),
-        uid: "uid-1".into(),
-        generation: 3,
-        version: "7".into(),
-        finalizers: Vec::new(),
-        deleting: false,
+fn about(name: &str, findings: Vec<Finding>) -> About {
+    About {
+        marks: Marks {
+            key: ObjectKey::new("ns", name),
+            uid: "uid-1".into(),
+            generation: 3,
+            version: "7".into(),
+            finalizers: Vec::new(),
+            deleting: false,
+        },
+        status: Value::Null,
+        findings,
     }
 }
 

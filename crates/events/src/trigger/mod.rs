@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use reconcile_core::{
     client::Fence,
     object::{FieldError, ObjectKey},
+    operator::Operator,
 };
 use serde_json::Value;
 use thiserror::Error;
@@ -241,6 +242,22 @@ pub struct Executor {
 const ACTION_DEADLINE: Duration = Duration::from_secs(600);
 
 impl Executor {
+    /// Acts with the connection of this process, and reads with `secrets`.
+    pub fn new(operator: &Operator, secrets: Secrets) -> Self {
+        let fence = operator.fence().clone();
+        Self {
+            http: HttpClients::default(),
+            identities: Identities::new(
+                operator.client.clone(),
+                operator.config.clone(),
+                fence.clone(),
+                operator.requests.clone(),
+            ),
+            secrets,
+            fence,
+        }
+    }
+
     /// Applies the parameters and does it.
     pub async fn run(&self, task: &Task, firing: &Firing) -> Result<(), TriggerError> {
         if !self.fence.is_open() {

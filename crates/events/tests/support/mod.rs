@@ -12,7 +12,7 @@ use events::{
     metrics::Metrics,
     sensor::{CheckedSensor, checked::check},
     source::Listeners,
-    trigger::{Executor, http::HttpClients, identity::Identities, secrets::Secrets},
+    trigger::{Executor, secrets::Secrets},
     worker::{DataPlane, Parts},
 };
 use reconcile_core::{
@@ -57,17 +57,7 @@ pub(crate) fn plane() -> DataPlane {
     let clock = Clock::system();
     let operator = Operator::detached(client.clone(), clock.clone());
     DataPlane::new(Parts {
-        executor: Executor {
-            http: HttpClients::default(),
-            identities: Identities::new(
-                client.clone(),
-                operator.config.clone(),
-                operator.fence().clone(),
-                operator.requests.clone(),
-            ),
-            secrets: Secrets::new(client),
-            fence: operator.fence().clone(),
-        },
+        executor: Executor::new(&operator, Secrets::new(client)),
         listeners: Listeners::new([]),
         metrics: Metrics::register(&operator.registry).expect("a fresh registry"),
         clock,

@@ -9,7 +9,7 @@ impl EventBusController {
         observed: &Observed,
         action: &Action,
     ) -> Result<(), ReconcileError> {
-        let marks = &observed.marks;
+        let marks = &observed.about.marks;
         match action {
             Action::AddFinalizer => {
                 self.shared

@@ -1,16 +1,12 @@
 //! What is known about an EventBus.
 
-use reconcile_core::{
-    fields::Finding,
-    object::{FieldError, Root},
-};
-use serde_json::Value;
+use reconcile_core::object::{FieldError, Root};
 
 use super::{EventBusController, validate};
 use crate::{
     api::{EventBus, KeySelector},
     bus::{Auth, BusConfig, BusState, TlsSettings},
-    controller::shared::Marks,
+    controller::About,
 };
 
 /// Settings with secrets, or why they are not there.
@@ -18,14 +14,10 @@ pub type Credentials = Result<BusConfig, String>;
 
 /// What a plan is made from.
 pub struct Observed {
-    /// Metadata.
-    pub marks: Marks,
-    /// The status as it stands.
-    pub status: Value,
+    /// Metadata, status, fields without effect.
+    pub about: About,
     /// The checked spec.
     pub spec: Result<validate::CheckedBus, FieldError>,
-    /// Fields without effect.
-    pub findings: Vec<Finding>,
     /// Settings to connect with; absent when the spec is not valid.
     pub credentials: Option<Credentials>,
     /// The connection that exists: its settings and state.
@@ -36,22 +28,16 @@ pub struct Observed {
 
 impl EventBusController {
     pub(super) async fn look(&self, root: &Root<EventBus>) -> Observed {
-        let marks = Marks::of(root);
         let value = root.spec_value();
         let spec = validate::check(&value);
+        let about = About::of(root, spec.is_ok(), || validate::findings(&value));
+        let marks = &about.marks;
         let credentials = match &spec {
             Ok(spec) if !marks.deleting => Some(self.credentials(&marks.key.namespace, spec).await),
             _ => None,
         };
         let connection = self.shared.pool.get(&marks.key);
         Observed {
-            status: root.status_value(),
-            // What is ignored does not matter where nothing runs.
-            findings: if spec.is_ok() {
-                validate::findings(&value)
-            } else {
-                Vec::new()
-            },
             spec,
             credentials,
             connection: connection.map(|bus| (bus.config.clone(), bus.state().borrow().clone())),
@@ -60,7 +46,7 @@ impl EventBusController {
             } else {
                 Vec::new()
             },
-            marks,
+            about,
         }
     }
 

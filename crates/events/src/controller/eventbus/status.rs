@@ -8,10 +8,7 @@ use reconcile_core::{
 use serde_json::{Map, json};
 
 use super::{Action, Observed};
-use crate::{
-    bus::BusState,
-    controller::conditions::{self, Subject},
-};
+use crate::{bus::BusState, controller::conditions};
 
 const CONFIGURED: &str = "Configured";
 const DEPLOYED: &str = "Deployed";
@@ -45,7 +42,7 @@ pub fn report(
         ],
         (Ok(_), _) => vec![conditions::holds(CONFIGURED), deployed(observed, failure)],
     };
-    if observed.marks.deleting && !observed.users.is_empty() {
+    if observed.about.marks.deleting && !observed.users.is_empty() {
         let message = format!("deletion waits: used by {}", observed.users.join(", "));
         wanted.retain(|condition| condition.kind != DEPLOYED);
         wanted.push(conditions::fails(DEPLOYED, "InUse", message));
@@ -54,13 +51,9 @@ pub fn report(
     if let Ok(spec) = &observed.spec {
         members.insert("config".to_owned(), json!({ "jetstream": spec.raw }));
     }
-    let subject = Subject {
-        marks: &observed.marks,
-        status: &observed.status,
-        findings: &observed.findings,
-        owned: &[CONFIGURED, DEPLOYED],
-    };
-    subject.report(wanted, members, now)
+    observed
+        .about
+        .report(&[CONFIGURED, DEPLOYED], wanted, members, now)
 }
 
 fn deployed(observed: &Observed, failure: Option<&str>) -> Condition {

@@ -22,11 +22,11 @@ impl EventSourceController {
         observed: &Observed,
         action: &Action,
     ) -> Result<Applied, ReconcileError> {
-        let key = &observed.marks.key;
+        let key = &observed.about.marks.key;
         match action {
             Action::RemoveFinalizer => {
                 self.shared
-                    .set_finalizer::<EventSource>(&observed.marks, FINALIZER, false)
+                    .set_finalizer::<EventSource>(&observed.about.marks, FINALIZER, false)
                     .await?;
             }
             Action::Run => {
@@ -48,7 +48,7 @@ impl EventSourceController {
             Action::Service => {
                 match &observed.service {
                     Some(wanted) => self.apply_service(key, wanted).await?,
-                    None => self.remove_service(key, &observed.marks.uid).await?,
+                    None => self.remove_service(key, &observed.about.marks.uid).await?,
                 }
                 self.services
                     .lock()

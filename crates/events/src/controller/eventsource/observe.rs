@@ -2,31 +2,24 @@
 
 use std::sync::Arc;
 
-use reconcile_core::{
-    fields::Finding,
-    object::{FieldError, ObjectKey, Root},
-};
-use serde_json::{Value, json};
+use reconcile_core::object::{FieldError, ObjectKey, Root};
+use serde_json::json;
 
 use super::{EventSourceController, service, validate};
 use crate::{
     api::EventSource,
     bus::BusState,
-    controller::shared::Marks,
+    controller::About,
     source::{CheckedSource, ServerCertificate, Webhook},
     trigger::secrets::SecretError,
 };
 
 /// What a plan is made from.
 pub struct Observed {
-    /// Metadata.
-    pub marks: Marks,
-    /// The status as it stands.
-    pub status: Value,
+    /// Metadata, status, fields without effect.
+    pub about: About,
     /// The checked spec.
     pub spec: Result<validate::CheckedSpec, FieldError>,
-    /// Fields without effect.
-    pub findings: Vec<Finding>,
     /// What should run, with secrets read; events whose secret is missing are left out.
     pub source: Arc<CheckedSource>,
     /// Secrets that cannot be read.
@@ -43,9 +36,10 @@ pub struct Observed {
 
 impl EventSourceController {
     pub(super) async fn look(&self, root: &Root<EventSource>) -> Observed {
-        let marks = Marks::of(root);
         let value = root.spec_value();
-        let spec = validate::check(&marks.key.name, &value);
+        let spec = validate::check(&root.key().name, &value);
+        let about = About::of(root, spec.is_ok(), || validate::findings(&value));
+        let marks = &about.marks;
         let mut missing = Vec::new();
         let mut source = CheckedSource {
             key: marks.key.clone(),
@@ -83,13 +77,6 @@ impl EventSourceController {
             .get(&marks.key)
             .is_some_and(|done| *done == wanted);
         Observed {
-            status: root.status_value(),
-            // What is ignored does not matter where nothing runs.
-            findings: if spec.is_ok() {
-                validate::findings(&value)
-            } else {
-                Vec::new()
-            },
             spec,
             source: Arc::new(source),
             missing,
@@ -99,7 +86,7 @@ impl EventSourceController {
                 .is_some_and(|wanted| wanted.endpoints.is_none()),
             service: wanted,
             service_done,
-            marks,
+            about,
         }
     }
 

@@ -42,9 +42,9 @@ impl fmt::Display for Action {
 /// Decides.
 pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     let mut plan = Plan::new();
-    if observed.marks.deleting {
+    if observed.about.marks.deleting {
         plan.act(Action::Stop);
-        if observed.marks.has(FINALIZER) {
+        if observed.about.marks.has(FINALIZER) {
             plan.act(Action::RemoveFinalizer);
         }
         plan.note("deleted");

@@ -8,10 +8,7 @@ use reconcile_core::{
 use serde_json::Map;
 
 use super::{Action, Observed, validate::CheckedSpec};
-use crate::{
-    controller::conditions::{self, Subject},
-    worker::SourceHealth,
-};
+use crate::{controller::conditions, worker::SourceHealth};
 
 const SOURCES: &str = "SourcesProvided";
 const DEPLOYED: &str = "Deployed";
@@ -35,13 +32,9 @@ pub fn report(
         ],
         Ok(spec) => vec![sources(spec), deployed(observed, spec, health, failure)],
     };
-    let subject = Subject {
-        marks: &observed.marks,
-        status: &observed.status,
-        findings: &observed.findings,
-        owned: &[SOURCES, DEPLOYED],
-    };
-    subject.report(wanted, Map::new(), now)
+    observed
+        .about
+        .report(&[SOURCES, DEPLOYED], wanted, Map::new(), now)
 }
 
 fn sources(spec: &CheckedSpec) -> Condition {

@@ -44,11 +44,11 @@ impl Controller for SensorController {
         observed: &Observed,
         action: &Action,
     ) -> Result<SensorHealth, ReconcileError> {
-        let key = &observed.marks.key;
+        let key = &observed.about.marks.key;
         match (action, &observed.spec) {
             (Action::RemoveFinalizer, _) => {
                 self.shared
-                    .set_finalizer::<Sensor>(&observed.marks, plan::FINALIZER, false)
+                    .set_finalizer::<Sensor>(&observed.about.marks, plan::FINALIZER, false)
                     .await?;
             }
             (Action::Run, Ok((sensor, _))) => {

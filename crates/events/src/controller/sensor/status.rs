@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use super::{Action, Observed};
 use crate::{
-    controller::conditions::{self, Subject},
+    controller::conditions,
     sensor::CheckedSensor,
     worker::{CONNECTING, SensorHealth},
 };
@@ -43,13 +43,9 @@ pub fn report(
             deployed(observed, sensor, health, failure),
         ],
     };
-    let subject = Subject {
-        marks: &observed.marks,
-        status: &observed.status,
-        findings: &observed.findings,
-        owned: &[DEPENDENCIES, TRIGGERS, DEPLOYED],
-    };
-    subject.report(wanted, Map::new(), now)
+    observed
+        .about
+        .report(&[DEPENDENCIES, TRIGGERS, DEPLOYED], wanted, Map::new(), now)
 }
 
 fn provided(kind: &str, reason: &str, problems: &[String]) -> Condition {

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{conditions, marks, now};
+use super::{about, conditions, now};
 use crate::{
     bus::{Auth, BusConfig, BusState, StreamSettings},
     controller::eventbus::{
@@ -22,9 +22,7 @@ fn observed(spec: &Value) -> Observed {
         })
     });
     Observed {
-        marks: marks("default"),
-        status: Value::Null,
-        findings: validate::findings(spec),
+        about: about("default", validate::findings(spec)),
         spec: checked,
         credentials,
         connection: None,
@@ -57,7 +55,7 @@ fn a_bus_is_connected_to_and_says_so_once_it_is_ready() {
         .clone()
         .expect("settings")
         .expect("credentials");
-    bus.marks.finalizers = vec![FINALIZER.to_owned()];
+    bus.about.marks.finalizers = vec![FINALIZER.to_owned()];
     bus.connection = Some((config.clone(), BusState::Away("connection refused".into())));
     assert!(plan(&bus, now()).actions.is_empty());
     assert_eq!(
@@ -80,7 +78,7 @@ fn a_bus_is_connected_to_and_says_so_once_it_is_ready() {
 #[test]
 fn other_settings_exchange_the_connection_and_a_missing_secret_keeps_it() {
     let mut bus = observed(&exotic());
-    bus.marks.finalizers = vec![FINALIZER.to_owned()];
+    bus.about.marks.finalizers = vec![FINALIZER.to_owned()];
     let mut other = bus
         .credentials
         .clone()
@@ -100,8 +98,8 @@ fn other_settings_exchange_the_connection_and_a_missing_secret_keeps_it() {
 #[test]
 fn deletion_waits_for_the_users_of_a_bus() {
     let mut bus = observed(&exotic());
-    bus.marks.deleting = true;
-    bus.marks.finalizers = vec![FINALIZER.to_owned()];
+    bus.about.marks.deleting = true;
+    bus.about.marks.finalizers = vec![FINALIZER.to_owned()];
     bus.users = vec!["Sensor s".into()];
     assert!(plan(&bus, now()).actions.is_empty());
     assert!(told(&bus).contains("Deployed=False InUse deletion waits: used by Sensor s"));

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
 
-use super::{conditions, marks, now};
+use super::{about, conditions, now};
 use crate::{
     bus::BusState,
     controller::eventsource::{
@@ -20,9 +20,7 @@ use crate::{
 fn observed(spec: &Value) -> Observed {
     let checked = validate::check("src", spec);
     Observed {
-        marks: marks("src"),
-        status: Value::Null,
-        findings: validate::findings(spec),
+        about: about("src", validate::findings(spec)),
         source: Arc::new(CheckedSource {
             key: ObjectKey::new("ns", "src"),
             uid: "uid-1".into(),
@@ -141,9 +139,9 @@ fn deployed_tells_the_truth() {
 #[test]
 fn an_object_that_upstream_has_marked_is_let_go() {
     let mut source = observed(&json!({"webhook": {"push": hook()}}));
-    source.marks.deleting = true;
+    source.about.marks.deleting = true;
     assert_eq!(plan(&source, now()).actions, [Action::Stop]);
-    source.marks.finalizers = vec![FINALIZER.to_owned()];
+    source.about.marks.finalizers = vec![FINALIZER.to_owned()];
     assert_eq!(
         plan(&source, now()).actions,
         [Action::Stop, Action::RemoveFinalizer]

@@ -10,25 +10,11 @@ use reconcile_core::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    event::CloudEvent,
-    sensor::parameter::Events,
-    trigger::{http::HttpClients, identity::Identities, secrets::Secrets},
-};
+use crate::{event::CloudEvent, sensor::parameter::Events, trigger::secrets::Secrets};
 
 fn executor(client: &Client) -> Executor {
     let operator = Operator::detached(client.clone(), Clock::system());
-    Executor {
-        http: HttpClients::default(),
-        identities: Identities::new(
-            client.clone(),
-            operator.config.clone(),
-            operator.fence().clone(),
-            operator.requests.clone(),
-        ),
-        secrets: Secrets::new(client.clone()),
-        fence: operator.fence().clone(),
-    }
+    Executor::new(&operator, Secrets::new(client.clone()))
 }
 
 fn firing(id: &str) -> Firing {

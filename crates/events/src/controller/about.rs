@@ -1,0 +1,71 @@
+//! What the three kinds have in common: metadata, status, fields without effect, and how they are told.
+
+use jiff::Timestamp;
+use reconcile_core::{
+    conditions::{Condition, Times, merge},
+    fields::Finding,
+    object::{Kind, Root},
+    reconcile::Report,
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    conditions::{UNSUPPORTED, unsupported},
+    shared::Marks,
+};
+
+/// The part of what was observed that does not depend on the kind.
+pub struct About {
+    /// Metadata.
+    pub marks: Marks,
+    /// The status as it stands.
+    pub status: Value,
+    /// Fields without effect.
+    pub findings: Vec<Finding>,
+}
+
+impl About {
+    /// Reads it from an object. What is ignored does not matter where nothing runs, so fields without effect
+    /// are looked for with `find` only when the spec is `usable`.
+    pub fn of<K: Kind>(root: &Root<K>, usable: bool, find: impl FnOnce() -> Vec<Finding>) -> Self {
+        Self {
+            marks: Marks::of(root),
+            status: root.status_value(),
+            findings: if usable { find() } else { Vec::new() },
+        }
+    }
+
+    /// The report that tells the object these conditions, sorted by type, and `members` of its status. The
+    /// conditions of others, and other members, stay; `owned` are ours.
+    pub fn report(
+        &self,
+        owned: &[&str],
+        mut wanted: Vec<Condition>,
+        members: Map<String, Value>,
+        now: Timestamp,
+    ) -> Report {
+        wanted.extend(unsupported(&self.findings));
+        let mut status = self.status.as_object().cloned().unwrap_or_default();
+        let mut conditions: Vec<Condition> = status
+            .get("conditions")
+            .and_then(Value::as_array)
+            .map(|all| {
+                all.iter()
+                    .filter_map(|one| serde_json::from_value(one.clone()).ok())
+                    .collect()
+            })
+            .unwrap_or_default();
+        let owned: Vec<&str> = owned.iter().copied().chain([UNSUPPORTED]).collect();
+        merge(&mut conditions, &owned, wanted, Times::Transition, now);
+        conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
+        status.insert("conditions".to_owned(), json!(conditions));
+        status.insert(
+            "observedGeneration".to_owned(),
+            json!(self.marks.generation),
+        );
+        status.extend(members);
+        let mut report = Report::default();
+        report.status(&self.status, &Value::Object(status));
+        report
+    }
+}
