@@ -107,16 +107,28 @@ impl Hands {
         }
     }
 
+    /// Takes a ReplicaSet over. The Rollout is read once more before: when somebody deletes it and wants to
+    /// keep its pods, its ReplicaSets become orphans, and the news of that may come first. Adopted then, they
+    /// would go with it.
     async fn adopt(
         &self,
         seen: &Observed,
         key: &ObjectKey,
         version: &str,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), RolloutError> {
+        let kind = resource("argoproj.io", "v1alpha1", "Rollout", "rollouts");
+        let now = apply::get(&self.client, &kind, &seen.root.key()).await?;
+        let stays = now.is_some_and(|now| {
+            now.metadata.uid.as_deref() == Some(seen.root.uid())
+                && now.metadata.deletion_timestamp.is_none()
+        });
+        if !stays {
+            return Err(RolloutError::Going);
+        }
         let owner = seen.root.controller_reference();
         let body =
             json!({ "metadata": { "resourceVersion": version, "ownerReferences": [owner] } });
-        self.patch_set(key, &body).await
+        Ok(self.patch_set(key, &body).await?)
     }
 
     async fn release(&self, key: &ObjectKey, uid: &str) -> Result<(), ApplyError> {

@@ -36,6 +36,9 @@ pub enum RolloutError {
     /// An AnalysisRun could not be created.
     #[error(transparent)]
     Run(Box<CreateError>),
+    /// The Rollout is deleted, or another one has its name.
+    #[error("the Rollout is going")]
+    Going,
     /// The program asked for something impossible.
     #[error("{0}")]
     Bug(String),
@@ -51,7 +54,11 @@ impl RolloutError {
                 CreateError::Api(source) => source.code(),
                 CreateError::Form(..) | CreateError::NoName(_) => return true,
             },
-            Self::Invalid(_) | Self::Analysis(_) | Self::Template(_) | Self::Bug(_) => None,
+            Self::Invalid(_)
+            | Self::Analysis(_)
+            | Self::Template(_)
+            | Self::Going
+            | Self::Bug(_) => None,
         };
         code.is_some_and(|code| (400..500).contains(&code) && !matches!(code, 404 | 409 | 429))
     }
@@ -65,6 +72,8 @@ impl Classify for RolloutError {
             // What the API server calls invalid stays so; a quota may let it through later.
             Self::CreateSet { source, .. } => source.class(),
             Self::Run(error) => error.class(),
+            // What was seen is old: it is read and planned again.
+            Self::Going => ErrorClass::Conflict,
             Self::Bug(_) => ErrorClass::Bug,
         }
     }

@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use reconcile_core::{
     clock::Clock,
+    object::Root,
     operator::{Operator, install_tls},
+    reconcile::{Classify, ErrorClass},
     testkit::{FakeApi, FakeKind, Fault},
 };
 use serde_json::{Value, json};
 
 use super::cluster::template;
-use crate::rollout::{RolloutConfig, start};
+use crate::rollout::{
+    Hands, RolloutConfig, Sources, observe, plan::Action, start, world::Observed,
+};
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -278,4 +282,48 @@ async fn a_refusal_of_the_server_is_told_on_the_rollout() {
         "{event:#}"
     );
     operator.shutdown.cancel();
+}
+
+/// What a pass sees of the Rollout as it is in `api` now, with no ReplicaSets.
+fn seen(api: &FakeApi, sources: &Sources) -> Observed {
+    let root = Root::from_value(&get(api)).expect("a Rollout");
+    observe::observe(sources, &root).expect("a valid one")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_that_is_going_takes_no_orphans_along() {
+    install_tls();
+    let api = server();
+    api.put(&rollout(&json!({"canary": {}})));
+    let sources = Sources::default();
+    let hands = Hands {
+        client: api.client(),
+        sources: sources.clone(),
+        instance_id: String::new(),
+    };
+    let seen = seen(&api, &sources);
+    let orphan = |name: &str| {
+        let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": {}});
+        let version = api.put(&set)["metadata"]["resourceVersion"].clone();
+        Action::Adopt {
+            name: name.to_owned(),
+            version: version.as_str().expect("a version").to_owned(),
+        }
+    };
+    let owners = |name: &str| {
+        let set = api.get("replicasets", NAMESPACE, name).expect("the set");
+        set["metadata"]["ownerReferences"].clone()
+    };
+    let first = orphan("first");
+    hands.apply(&seen, &first).await.expect("it is taken over");
+    assert_eq!(owners("first")[0]["name"], "web");
+    // Somebody deletes the Rollout and keeps its pods; the pass has not heard of it.
+    api.edit("rollouts", NAMESPACE, "web", |rollout| {
+        rollout["metadata"]["finalizers"] = json!(["orphan"]);
+        rollout["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    });
+    let second = orphan("second");
+    let error = hands.apply(&seen, &second).await.expect_err("too late");
+    assert_eq!(error.class(), ErrorClass::Conflict);
+    assert_eq!(owners("second"), Value::Null);
 }
