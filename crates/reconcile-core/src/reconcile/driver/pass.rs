@@ -146,11 +146,14 @@ impl<C: Controller> Driver<C> {
             return Err(failure.clone());
         }
         let report = C::report(&observed, &plan, &done, now);
+        let wake = plan.wake;
+        // What was seen of a large object is not kept while its new status is sent.
+        drop((observed, plan, done));
         self.write(root, &report).await?;
         if let Some(failure) = failure {
             return Err(failure);
         }
-        Ok(match (report.again, plan.wake) {
+        Ok(match (report.again, wake) {
             (true, _) => Next::At(now),
             (false, Some(at)) => Next::At(at),
             (false, None) => Next::Idle,

@@ -1,6 +1,12 @@
 //! Writing of a report, and what its answers say.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt,
+    hash::{DefaultHasher, Hasher},
+    sync::Arc,
+};
 
 use kube::{
     Resource,
@@ -16,28 +22,27 @@ use crate::{
 
 impl<C: Controller> Driver<C> {
     pub(super) async fn write(&self, root: &Root<C::Kind>, report: &Report) -> Result<(), Failure> {
-        let mut expected = Watched::of(root);
-        let mut version = root.metadata.resource_version.clone();
+        let mut before = Cow::Borrowed(root);
         // What a guarded patch is guarded by: the version that was observed, or that of an own write on top of it.
-        let mut guard = version.clone();
+        let mut guard = root.metadata.resource_version.clone();
         for patch in &report.patches {
             match self.patch(root, patch, guard.as_deref()).await {
                 Ok(written) => {
-                    expected.patch(&patch.body);
-                    let found = Watched::of(&written);
-                    let now = written.metadata.resource_version.clone();
-                    let before = std::mem::replace(&mut version, now);
-                    drop(self.remember(written));
+                    let version = &written.metadata.resource_version;
                     // An unchanged version means that the server made nothing of the patch, as when the
                     // schema drops a field: no reason to try again.
-                    if found == expected || version == before {
-                        guard.clone_from(&version);
+                    if *version == before.metadata.resource_version
+                        || Watched::of(&written).digest()
+                            == Watched::of(&before).patched(&patch.body).digest()
+                    {
+                        guard.clone_from(version);
                     } else {
                         // Somebody else wrote meanwhile. The event of that write is older than this
                         // answer and will be dropped, so the pass it calls for is asked for here.
                         self.queue.add(root.key());
-                        expected = found;
                     }
+                    before = Cow::Owned(written.clone());
+                    drop(self.remember(written));
                 }
                 Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
                 Err(error) => {
@@ -58,12 +63,12 @@ impl<C: Controller> Driver<C> {
         patch: &RootPatch,
         guard: Option<&str>,
     ) -> Result<Root<C::Kind>, kube::Error> {
-        let mut body = patch.body.clone();
+        let mut body = Cow::Borrowed(&patch.body);
         if let (true, Some(version)) = (patch.guarded, guard) {
-            body["metadata"]["resourceVersion"] = version.into();
+            body.to_mut()["metadata"]["resourceVersion"] = version.into();
         }
         let key = root.key();
-        let (params, merge) = (PatchParams::default(), Patch::Merge(&body));
+        let (params, merge) = (PatchParams::default(), Patch::Merge(&*body));
         let request = Request::new(Self::url(&key));
         let request = match patch.target {
             Target::Main => request.patch(&key.name, &params, &merge),
@@ -91,8 +96,8 @@ impl<C: Controller> Driver<C> {
     }
 }
 
-/// The parts of a root object whose change calls for a pass.
-#[derive(PartialEq)]
+/// The parts of a root object whose change calls for a pass. They are compared by digest, so that of the
+/// states of a large object only one is a tree at a time.
 struct Watched(Value);
 
 impl Watched {
@@ -113,20 +118,52 @@ impl Watched {
         }))
     }
 
-    fn patch(&mut self, body: &Value) {
-        let mut body = body.clone();
-        if let Some(metadata) = body
-            .get_mut("metadata")
-            .and_then(|meta| meta.as_object_mut())
-        {
+    fn patched(mut self, body: &Value) -> Self {
+        json_patch::merge(&mut self.0, body);
+        if let Some(Value::Object(metadata)) = self.0.get_mut("metadata") {
             metadata.remove("resourceVersion");
         }
-        json_patch::merge(&mut self.0, &body);
         for part in ["spec", "status", "operation"] {
             // A removed part reads as null.
             if self.0.get(part).is_none() {
                 self.0[part] = Value::Null;
             }
         }
+        self
+    }
+
+    fn digest(self) -> u64 {
+        let mut digest = Digest(DefaultHasher::new());
+        // A hasher takes everything.
+        let _ = fmt::write(&mut digest, format_args!("{}", self.0));
+        digest.0.finish()
+    }
+}
+
+/// Hashes a text while it is written.
+struct Digest(DefaultHasher);
+
+impl fmt::Write for Digest {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.0.write(part.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_do_not_depend_on_the_order_of_members() {
+        let state = |text: &str| {
+            let value = serde_json::from_str(text).expect("JSON");
+            Watched(value)
+        };
+        let wanted = state(r#"{"metadata": {}, "spec": {"a": 1, "b": [2]}}"#);
+        let patch = json!({"metadata": {"resourceVersion": "7"}, "spec": {"a": 1}});
+        let patched = state(r#"{"spec": {"b": [2]}, "metadata": {}}"#).patched(&patch);
+        assert_eq!(wanted.patched(&json!({})).digest(), patched.digest());
+        assert_ne!(state("{}").digest(), state(r#"{"spec": null}"#).digest());
     }
 }
