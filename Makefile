@@ -36,7 +36,7 @@ e2e: ## End-to-end tests only; one of them with ONLY=name
 	$(CARGO) test --workspace $(E2E) --no-fail-fast -- --test-threads=1 $(ONLY)
 
 .PHONY: check
-check: fmt-check lint unit generated tidy deny ## What to run before a commit
+check: fmt-check lint unit heap generated tidy deny ## What to run before a commit
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -49,6 +49,10 @@ fmt-check:
 .PHONY: lint
 lint: ## Clippy with warnings denied
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+.PHONY: heap
+heap: ## Heap that the watch path needs, against its ceilings
+	$(CARGO) test -p reconcile-core --features testkit --bench watch_memory
 
 .PHONY: generated
 generated:
