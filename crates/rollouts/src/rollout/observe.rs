@@ -111,14 +111,16 @@ struct BlueGreenNames {
     post_promotion_analysis: Option<AnalysisNames>,
 }
 
-/// What a Rollout names: tags under which it is found when one of these changes.
+/// What a Rollout names: tags under which it is found when one of these changes. Nothing when it cannot be
+/// read, which is told to the user elsewhere.
 pub(crate) fn references(root: &Rollout) -> Vec<String> {
+    readable_references(root).unwrap_or_default()
+}
+
+/// As [`references`], but none when the spec has a form that names cannot be read from.
+pub(crate) fn readable_references(root: &Rollout) -> Option<Vec<String>> {
     let namespace = root.metadata.namespace.as_deref().unwrap_or_default();
-    let Some(spec) = &root.spec else {
-        return Vec::new();
-    };
-    // A malformed spec names nothing; it is told to the user elsewhere.
-    let names: Names = serde_json::from_str(spec.get()).unwrap_or_default();
+    let names: Names = serde_json::from_str(root.spec.as_ref()?.get()).ok()?;
     let canary = names.strategy.canary.unwrap_or_default();
     let rules = names.strategy.blue_green.unwrap_or_default();
     let services = [
@@ -147,7 +149,7 @@ pub(crate) fn references(root: &Rollout) -> Vec<String> {
         };
         tags.push(template_tag(namespace, &template.template_name));
     }
-    tags
+    Some(tags)
 }
 
 /// Reads everything that a plan may look at.

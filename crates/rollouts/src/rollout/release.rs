@@ -84,8 +84,11 @@ impl Release {
     }
 }
 
+/// True when the Rollout names the Service, and when that cannot be told: traffic must not move because of
+/// a typing mistake.
 fn names(root: &Rollout, service: &ObjectKey) -> bool {
-    observe::references(root).contains(&observe::service_tag(&service.namespace, &service.name))
+    let tag = observe::service_tag(&service.namespace, &service.name);
+    observe::readable_references(root).is_none_or(|tags| tags.contains(&tag))
 }
 
 /// Queues the Services that a Rollout switched, when it changed or went.

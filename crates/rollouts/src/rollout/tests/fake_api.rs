@@ -246,6 +246,30 @@ async fn a_service_is_given_back_when_its_rollout_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_is_kept_while_its_rollout_cannot_be_read() {
+    /// Long enough for the task that gives Services back to have looked.
+    const A_WHILE: Duration = Duration::from_millis(300);
+    let api = server();
+    api.put(&json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "main", "namespace": NAMESPACE}, "spec": {"selector": {"app": "web"}}}));
+    api.put(&rollout(&json!({"blueGreen": {"activeService": "main"}})));
+    let operator = controller(&api);
+    until(&api, "deployed", is_healthy).await;
+    let selector =
+        || api.get("services", NAMESPACE, "main").expect("the Service")["spec"]["selector"].clone();
+    let before = selector();
+    api.edit("rollouts", NAMESPACE, "web", |rollout| {
+        rollout["spec"]["strategy"]["blueGreen"]["activeService"] = json!(["main"]);
+    });
+    until(&api, "refused", |rollout| {
+        rollout["status"]["phase"] == "Degraded"
+    })
+    .await;
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(selector(), before);
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_service_that_appears_wakes_the_rollout() {
     let api = server();
     api.put(&rollout(&json!({"blueGreen": {"activeService": "main"}})));
