@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     object::ObjectKey,
-    reconcile::{Classify, ErrorClass, classify_kube},
+    reconcile::{Classify, ErrorClass, classify_kube, words},
 };
 
 /// A write or read that failed, with what it was for.
@@ -35,15 +35,11 @@ pub struct ApplyError {
 
 impl ApplyError {
     fn new(verb: &'static str, kind: &str, key: &ObjectKey, source: kube::Error) -> Self {
-        let reason = match &source {
-            kube::Error::Api(status) => status.message.clone(),
-            other => other.to_string(),
-        };
         Self {
             verb,
             kind: kind.to_owned(),
             key: key.clone(),
-            reason,
+            reason: words(&source),
             source,
         }
     }
