@@ -12,7 +12,7 @@ use events::{event::CloudEvent, sensor::checked::check};
 use reconcile_core::{clock::Clock, object::ObjectKey};
 use serde_json::json;
 
-use support::{Stage, sensor, until};
+use support::{PATIENCE, Stage, sensor, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_the_manifest_loses_no_event() {
@@ -114,6 +114,33 @@ async fn a_sensor_that_is_deleted_while_it_attaches_leaves_no_consumer() {
     stage.consumers(0).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     stage.consumers(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_at_the_moment_when_a_set_has_fired_holds_nothing_up() {
+    let Some(stage) = Stage::start().await else {
+        return;
+    };
+    let mut fired = 1..;
+    for n in 0..40 {
+        let mut spec = stage.spec(&["a", "b"]);
+        spec["triggers"][0]["template"]["http"]["url"] =
+            json!(format!("{}/v{n}", stage.receiver.url));
+        stage.run(&spec).await;
+        stage.publish("a", n).await;
+        stage.publish("b", n).await;
+        stage
+            .receiver
+            .wait_for(fired.next().unwrap_or_default())
+            .await;
+        // The action ends in this very moment, at another place relative to the change each time.
+        tokio::time::sleep(Duration::from_micros(40 * n)).await;
+    }
+    tokio::time::timeout(PATIENCE, stage.plane.stop())
+        .await
+        .expect("stopped");
+    assert_eq!(stage.receiver.numbers("a"), (0..40).collect::<Vec<u64>>());
+    assert_eq!(stage.receiver.numbers("b"), (0..40).collect::<Vec<u64>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]

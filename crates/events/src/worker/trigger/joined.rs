@@ -160,20 +160,18 @@ impl Lane {
         }
     }
 
-    /// Waits for the end of the action that runs; never ends when there is none.
+    /// Waits until the action that runs has ended; never ends when there is none.
     async fn action(&mut self) {
-        let Some(running) = self
-            .running
-            .as_mut()
-            .filter(|running| running.fired.is_none())
-        else {
+        let Some(running) = &mut self.running else {
             return std::future::pending().await;
         };
-        let ended = (&mut running.task).await;
-        running.fired = Some(ended.unwrap_or_else(|panicked| {
-            tracing::error!(error = %panicked, "an action panicked; this is a bug");
-            true
-        }));
+        if running.fired.is_none() {
+            let ended = (&mut running.task).await;
+            running.fired = Some(ended.unwrap_or_else(|panicked| {
+                tracing::error!(error = %panicked, "an action panicked; this is a bug");
+                true
+            }));
+        }
     }
 
     /// Does the next thing that can be done.
