@@ -142,12 +142,15 @@ const SENSOR_SPEC: &[Field] = &[
         "spec.dependencies[].transform.**",
         "jq and Lua; the triggers of the dependency do not run",
     ),
-    supported("spec.triggers[].atLeastOnce"),
+    supported_note(
+        "spec.triggers[].atLeastOnce",
+        "one event after the other, in order; without it many actions run at once; acknowledged after the outcome in both cases",
+    ),
     supported("spec.triggers[].parameters[].**"),
     supported("spec.triggers[].policy.status.**"),
     supported("spec.triggers[].policy.k8s.**"),
     supported("spec.triggers[].retryStrategy.**"),
-    supported("spec.triggers[].rateLimit.**"),
+    supported_note("spec.triggers[].rateLimit.**", "evenly spaced, no bursts"),
     supported("spec.dependencies[].filters.data[].value[]"),
 ];
 
@@ -220,7 +223,7 @@ const TRIGGERS: &[Field] = &[
 
 const DLQ: &[Field] = &[supported_note(
     "spec.triggers[].dlqTrigger.**",
-    "runs with its own tries when those of the trigger are spent",
+    "runs with its own tries when those of the trigger are spent; what fails there too, or without one, goes to the dead letters",
 )];
 
 /// Keys of a trigger's template that are trigger types this crate does not serve.
