@@ -1,4 +1,4 @@
-//! ApplicationSets are not served yet; each one is told so, unless another controller serves it.
+//! `ApplicationSet`s are not served yet; each one is told so, unless another controller serves it.
 
 use reconcile_core::{
     conditions::Times,
@@ -28,7 +28,7 @@ impl Unserved for ApplicationSet {
          argocd-applicationset-controller can run beside this program and serve it";
 }
 
-/// Starts to tell the ApplicationSets of the control plane's namespace.
+/// Starts to tell the `ApplicationSet`s of the control plane's namespace.
 pub fn start(operator: &Operator, control_plane: &str) {
     unserved::tell::<ApplicationSet>(operator, Some(control_plane), WatchConfig::default());
 }

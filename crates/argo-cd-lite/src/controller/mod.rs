@@ -6,12 +6,15 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use parking_lot::RwLock;
 use reconcile_core::{
+    admin::Readiness,
     apply::{create, get, resource_of},
     object::{Kind, ObjectKey, Root},
     operator::{Identity, Operator},
     reconcile::{Driver, DriverConfig, Queue},
     watch::{Guarded, Index, Watch, WatchConfig},
 };
+
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{AppProject, Application, DEFAULT_NAMESPACE, FIELD_MANAGER},
@@ -198,40 +201,49 @@ impl Parts {
         )
         .await?;
         operator.spawn("webhook", webhook);
-        let readiness = operator.readiness.clone();
-        let leader = operator.leader();
-        let passes = {
-            let context = context.clone();
-            let shutdown = operator.shutdown.clone();
-            async move {
-                // A pass that does not know the projects would call every Application invalid.
-                tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    () = readiness.wait() => {}
-                }
-                let (trying, tried) = tokio::sync::oneshot::channel();
-                let project = async {
-                    ensure_default_project(&context, leader, trying).await;
-                    std::future::pending::<()>().await;
-                };
-                let passes = async {
-                    // The sender is dropped after the first try, or with success.
-                    let stopped = tokio::select! {
-                        () = shutdown.cancelled() => true,
-                        _ = tried => false,
-                    };
-                    if !stopped {
-                        driver.run().await;
-                    }
-                };
-                tokio::select! {
-                    () = passes => {}
-                    () = project => {}
-                }
-            }
-        };
+        let passes = run_passes(
+            context,
+            driver,
+            operator.readiness.clone(),
+            operator.leader(),
+            operator.shutdown.clone(),
+        );
         operator.spawn_drained(passes);
         Ok(())
+    }
+}
+
+/// Runs the passes once everything that they look at is known.
+async fn run_passes(
+    context: Context,
+    driver: Arc<Driver<Applications>>,
+    readiness: Readiness,
+    leader: tokio::sync::watch::Receiver<bool>,
+    shutdown: CancellationToken,
+) {
+    // A pass that does not know the projects would call every Application invalid.
+    tokio::select! {
+        () = shutdown.cancelled() => return,
+        () = readiness.wait() => {}
+    }
+    let (trying, tried) = tokio::sync::oneshot::channel();
+    let project = async {
+        ensure_default_project(&context, leader, trying).await;
+        std::future::pending::<()>().await;
+    };
+    let passes = async {
+        // The sender is dropped after the first try, or with success.
+        let stopped = tokio::select! {
+            () = shutdown.cancelled() => true,
+            _ = tried => false,
+        };
+        if !stopped {
+            driver.run().await;
+        }
+    };
+    tokio::select! {
+        () = passes => {}
+        () = project => {}
     }
 }
 

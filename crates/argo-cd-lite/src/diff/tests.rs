@@ -91,14 +91,22 @@ fn counters_and_status_are_no_difference() {
     ));
 }
 
-#[test]
-fn what_a_webhook_writes_at_each_dry_run_is_no_difference() {
-    let answer = |fields: Value, rest: Value| {
-        let mut answer = rest;
-        answer["metadata"]["managedFields"] =
-            json!([{"manager": "argocd-controller", "operation": "Apply", "fieldsV1": fields}]);
-        answer
-    };
+/// A live object with fields of ours and of others.
+fn shared_object() -> Value {
+    json!({
+        "metadata": {
+            "labels": {"ours": "1", "seen": "10:00"},
+            "finalizers": ["ours", "theirs"],
+        },
+        "spec": {
+            "replicas": 1, "selector": {"x": "y"},
+            "containers": [{"name": "a", "image": "i"}, {"name": "sidecar", "image": "s1"}],
+        },
+    })
+}
+
+/// What a dry-run answers: `object`, with the fields that are ours.
+fn answer(mut object: Value) -> Value {
     let fields = json!({
         "f:metadata": {
             "f:labels": {"f:ours": {}},
@@ -110,45 +118,44 @@ fn what_a_webhook_writes_at_each_dry_run_is_no_difference() {
             "f:containers": {"k:{\"name\":\"a\"}": {".": {}, "f:image": {}, "f:name": {}}},
         },
     });
-    let live = json!({
-        "metadata": {
-            "labels": {"ours": "1", "seen": "10:00"},
-            "finalizers": ["ours", "theirs"],
-        },
-        "spec": {
-            "replicas": 1, "selector": {"x": "y"},
-            "containers": [{"name": "a", "image": "i"}, {"name": "sidecar", "image": "s1"}],
-        },
-    });
-    let changed = |pointer: &str, value: Value| {
-        let mut predicted = live.clone();
-        match predicted.pointer_mut(pointer) {
-            Some(place) => *place = value,
-            None => panic!("no {pointer}"),
-        }
-        answer(fields.clone(), predicted)
-    };
+    object["metadata"]["managedFields"] =
+        json!([{"manager": "argocd-controller", "operation": "Apply", "fieldsV1": fields}]);
+    object
+}
+
+/// True when an answer that has `value` at `pointer` is no difference.
+fn is_no_difference(pointer: &str, value: &Value) -> bool {
+    let mut predicted = shared_object();
+    let place = predicted.pointer_mut(pointer).expect("a place");
+    *place = value.clone();
+    equal_outcome(&answer(predicted), &shared_object(), &[])
+}
+
+#[test]
+fn what_a_webhook_writes_at_each_dry_run_is_no_difference() {
+    let more =
+        json!([{"name": "a", "image": "i"}, {"name": "sidecar", "image": "s1"}, {"name": "other"}]);
     for (pointer, value) in [
         ("/metadata/labels/seen", json!("10:01")),
         (
             "/metadata/labels",
             json!({"ours": "1", "seen": "10:00", "more": "x"}),
         ),
-        ("/spec/containers/1/image", json!("s2")),
         ("/metadata/finalizers", json!(["ours", "theirs", "more"])),
-        (
-            "/spec/containers",
-            json!([{"name": "a", "image": "i"}, {"name": "sidecar", "image": "s1"}, {"name": "other"}]),
-        ),
+        ("/spec/containers/1/image", json!("s2")),
+        ("/spec/containers", more),
     ] {
-        assert!(
-            equal_outcome(&changed(pointer, value), &live, &[]),
-            "{pointer}"
-        );
+        assert!(is_no_difference(pointer, &value), "{pointer}: {value}");
     }
+}
+
+#[test]
+fn what_is_ours_in_the_answer_and_what_goes_counts() {
     for (pointer, value) in [
         ("/metadata/labels/ours", json!("2")),
         ("/metadata/labels", json!({"ours": "1"})),
+        ("/metadata/finalizers", json!(["theirs"])),
+        ("/metadata/finalizers", json!(["ours", "other"])),
         ("/spec/replicas", json!(2)),
         ("/spec/selector/x", json!("z")),
         ("/spec/containers/0/image", json!("other")),
@@ -157,17 +164,13 @@ fn what_a_webhook_writes_at_each_dry_run_is_no_difference() {
             "/spec/containers",
             json!([{"name": "a", "image": "i"}, {"name": "other"}]),
         ),
-        ("/metadata/finalizers", json!(["theirs"])),
     ] {
-        assert!(
-            !equal_outcome(&changed(pointer, value), &live, &[]),
-            "{pointer}"
-        );
+        assert!(!is_no_difference(pointer, &value), "{pointer}: {value}");
     }
-    let mut without = live.clone();
+    let mut without = shared_object();
     without["spec"]["containers"] = json!([{"name": "sidecar", "image": "s1"}]);
     assert!(
-        !equal_outcome(&answer(fields, live.clone()), &without, &[]),
+        !equal_outcome(&answer(shared_object()), &without, &[]),
         "an item of ours that is missing"
     );
 }

@@ -74,9 +74,18 @@ impl Writer<'_> {
         if ended {
             self.ended(&state);
         }
+        let comparison = self.compare_after(&state, applied);
+        self.status.operation_state = Some(state);
+        // The commit may have moved on during the operation.
+        self.report.again |=
+            ended && comparison.sync == "OutOfSync" && self.observed.spec.automated().is_some();
+        Some(comparison)
+    }
+
+    /// Git against cluster as the effects have left it.
+    fn compare_after(&self, state: &OperationState, applied: &[&Applied]) -> Comparison {
         let mut view = View::new(self.observed);
         view.synced(state.sync_result.as_ref());
-        self.status.operation_state = Some(state);
         for applied in applied {
             match applied {
                 Applied::Tasks(tasks) if !tasks.dry_run => {
@@ -97,11 +106,7 @@ impl Writer<'_> {
                 _ => {}
             }
         }
-        let comparison = compare(&view);
-        // The commit may have moved on during the operation.
-        self.report.again |=
-            ended && comparison.sync == "OutOfSync" && self.observed.spec.automated().is_some();
-        Some(comparison)
+        compare(&view)
     }
 
     /// Adds what the effects brought to the operation's result. True when another pass should follow at
