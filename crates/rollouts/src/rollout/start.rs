@@ -96,14 +96,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
         watch_services(operator, config, &sources, &queue).run(),
     );
     give_back_services(operator, &sources);
-    let (readiness, shutdown) = (operator.readiness.clone(), operator.shutdown.clone());
-    operator.spawn_drained(async move {
-        // A plan from half-filled indexes would create ReplicaSets that exist already.
-        tokio::select! {
-            () = readiness.wait() => driver.run().await,
-            () = shutdown.cancelled() => {}
-        }
-    });
+    operator.spawn_drained(driver.run());
     Ok(())
 }
 
