@@ -50,13 +50,7 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     fn eval(&mut self, expr: &Expr) -> Evaluated {
-        self.steps += 1;
-        if self.steps > MAX_STEPS {
-            return Err(Fault::run(
-                expr.at,
-                format!("expression takes more than {MAX_STEPS} steps"),
-            ));
-        }
+        self.spend(expr, 1)?;
         match &expr.node {
             Node::Literal(value) => Ok(value.clone()),
             Node::Ident(name) => Ok(self.ident(name)),
@@ -129,8 +123,18 @@ impl Machine<'_> {
             return Ok(Value::Bool(false));
         }
         let right = self.eval(right)?;
-        self.steps += work(&left);
+        self.spend(expr, work(&left))?;
         operators::matches(&left, &right, pattern).map_err(|r| Fault::run(expr.at, r))
+    }
+
+    /// Counts steps, so that no expression takes for ever.
+    fn spend(&mut self, expr: &Expr, steps: usize) -> Result<(), Fault> {
+        self.steps = self.steps.saturating_add(steps);
+        if self.steps > MAX_STEPS {
+            let reason = format!("expression takes more than {MAX_STEPS} steps");
+            return Err(Fault::run(expr.at, reason));
+        }
+        Ok(())
     }
 
     /// Counts what a new value takes, so that no expression can exhaust the memory.
@@ -204,7 +208,7 @@ impl Machine<'_> {
             _ => {}
         }
         let second = self.eval(right)?;
-        self.steps += work(&first) + work(&second);
+        self.spend(expr, work(&first) + work(&second))?;
         if operator == Binary::Range {
             let size =
                 operators::range_size(&first, &second).map_err(|r| Fault::run(expr.at, r))?;
@@ -318,7 +322,9 @@ impl Machine<'_> {
             return self.predicate_builtin(expr, predicate.name, args);
         }
         let args = self.args(args)?;
-        self.steps += args.iter().map(work).sum::<usize>();
+        for arg in &args {
+            self.spend(expr, work(arg))?;
+        }
         if let Some(builtin) = builtins::find(name) {
             let params = builtins::Params::parse(builtin.params);
             if args.len() < params.min || params.max.is_some_and(|max| args.len() > max) {
