@@ -1,45 +1,37 @@
 //! From the command line to a running controller.
 
-use std::{sync::Arc, time::Duration};
+mod default_project;
+mod watches;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use std::sync::Arc;
+
 use kube::Api;
 use parking_lot::RwLock;
 use reconcile_core::{
     admin::Readiness,
-    apply::{create, get, resource_of},
-    object::{Kind, ObjectKey, Root},
+    object::{ObjectKey, Root},
     operator::{Identity, Operator},
     reconcile::{Driver, DriverConfig, Queue},
-    watch::{Guarded, Index, Watch, WatchConfig},
+    watch::{Guarded, Index},
 };
-
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{AppProject, Application, DEFAULT_NAMESPACE, FIELD_MANAGER},
+    api::{Application, DEFAULT_NAMESPACE},
     app::{Applications, Context, Memory, Settings},
     applicationset,
     args::ControllerArgs,
     cluster::{Discovery, LiveIndex, LiveIndexConfig},
     diff::{Differ, VerdictCache},
     metrics::{AppInfo, AppMetrics, GitMetrics},
-    project::{DEFAULT_PROJECT, default_spec},
     render::RenderCache,
-    repo::{Credentials, HubConfig, RepoHub, RepositorySecret},
+    repo::{Credentials, HubConfig, RepoHub},
     server::{self, WebhookSecrets},
 };
+use watches::{watch_projects, watch_secrets, watch_settings};
 
 /// Name of the Lease; upstream's controllers shard instead of electing, so there is none to share.
 const LEASE: &str = "argo-cd-lite-controller";
-/// First pause after the project `default` could not be made.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// The ConfigMap that holds upstream's settings.
-const SETTINGS_MAP: &str = "argocd-cm";
-/// The Secret that holds the webhook secrets.
-const SETTINGS_SECRET: &str = "argocd-secret";
 
 /// Runs the controller until it is told to stop.
 pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
@@ -228,7 +220,7 @@ async fn run_passes(
     }
     let (trying, tried) = tokio::sync::oneshot::channel();
     let project = async {
-        ensure_default_project(&context, leader, trying).await;
+        default_project::ensure(&context, leader, trying).await;
         std::future::pending::<()>().await;
     };
     let passes = async {
@@ -244,165 +236,6 @@ async fn run_passes(
     tokio::select! {
         () = passes => {}
         () = project => {}
-    }
-}
-
-fn watch_projects(
-    operator: &Operator,
-    context: &Context,
-    roots: &Index<Root<Application>>,
-    queue: &Queue,
-) {
-    let api: Api<Guarded<Root<AppProject>>> =
-        Api::namespaced(operator.client.clone(), &context.settings.control_plane);
-    let (roots, queue) = (roots.clone(), queue.clone());
-    let watch = Watch::named(AppProject::PLURAL, api, context.projects.clone(), Some).on_change(
-        move |change: reconcile_core::watch::Change<Root<AppProject>>| {
-            let name = change.key.name;
-            roots.each(|key, root| {
-                if root
-                    .parse_spec()
-                    .is_ok_and(|spec| spec.project_name() == name)
-                {
-                    queue.add(key.clone());
-                }
-            });
-        },
-    );
-    let ready = operator.readiness.register("projects");
-    operator.spawn("projects", watch.ready(ready).run());
-}
-
-fn watch_secrets(
-    operator: &Operator,
-    control_plane: &str,
-    credentials: Credentials,
-    secrets: WebhookSecrets,
-) {
-    let api: Api<Guarded<Secret>> = Api::namespaced(operator.client.clone(), control_plane);
-    // The values go to where they are used; the index only tells what changed.
-    let repositories: Index<Option<RepositorySecret>> = Index::default();
-    let watch = Watch::new(api.clone(), repositories, |secret: Secret| {
-        let labels = secret.metadata.labels.unwrap_or_default();
-        Some(RepositorySecret::read(
-            &labels,
-            &secret.data.unwrap_or_default(),
-        ))
-    })
-    .config(WatchConfig {
-        labels: Some("argocd.argoproj.io/secret-type in (repository, repo-creds)".to_owned()),
-        fields: None,
-    })
-    .on_change(move |change| {
-        let secret = change.new.and_then(|secret| secret.as_ref().clone());
-        credentials.set(&change.key.name, secret);
-    });
-    operator.spawn(
-        "repository secrets",
-        watch
-            .ready(operator.readiness.register("repository secrets"))
-            .run(),
-    );
-    let settings = Watch::new(api, Index::default(), |secret: Secret| {
-        Some(secret.data.unwrap_or_default())
-    })
-    .config(WatchConfig {
-        labels: None,
-        fields: Some(format!("metadata.name={SETTINGS_SECRET}")),
-    })
-    .on_change(move |change| {
-        let data = change
-            .new
-            .map(|data| data.as_ref().clone())
-            .unwrap_or_default();
-        let text =
-            |bytes: k8s_openapi::ByteString| String::from_utf8_lossy(&bytes.0).trim().to_owned();
-        *secrets.write() = data
-            .into_iter()
-            .filter(|(key, _)| key.starts_with("webhook."))
-            .map(|(key, value)| (key, text(value)))
-            .collect();
-    });
-    operator.spawn(
-        "settings",
-        settings
-            .ready(operator.readiness.register("settings"))
-            .run(),
-    );
-}
-
-/// Says which settings of upstream's ConfigMap have no effect here, so that nobody relies on them.
-fn watch_settings(operator: &Operator, control_plane: &str) {
-    let api: Api<Guarded<ConfigMap>> = Api::namespaced(operator.client.clone(), control_plane);
-    let watch = Watch::new(api, Index::default(), |map: ConfigMap| {
-        Some(
-            map.data
-                .unwrap_or_default()
-                .into_keys()
-                .collect::<Vec<String>>(),
-        )
-    })
-    .config(WatchConfig {
-        labels: None,
-        fields: Some(format!("metadata.name={SETTINGS_MAP}")),
-    })
-    .on_change(|change| {
-        let keys = change.new.map(|keys| keys.join(", ")).unwrap_or_default();
-        if !keys.is_empty() {
-            tracing::warn!(
-                keys,
-                "settings in {SETTINGS_MAP} are not supported yet and have no effect"
-            );
-        }
-    });
-    operator.spawn("settings map", watch.run());
-}
-
-/// The project `default` always exists; like upstream we make it when it is missing, and try until it is
-/// there, because without it most Applications are invalid. Others need not wait for it longer than for
-/// the first try, whose end `tried` tells.
-async fn ensure_default_project(
-    context: &Context,
-    mut leader: tokio::sync::watch::Receiver<bool>,
-    tried: tokio::sync::oneshot::Sender<()>,
-) {
-    if leader.wait_for(|leads| *leads).await.is_err() {
-        return;
-    }
-    let mut tried = Some(tried);
-    let mut pause = FIRST_PAUSE;
-    while let Err(error) = create_default_project(context).await {
-        tracing::warn!(%error, "cannot make sure that the project default exists");
-        drop(tried.take());
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-async fn create_default_project(
-    context: &Context,
-) -> Result<(), reconcile_core::apply::ApplyError> {
-    let gvk =
-        kube::core::GroupVersionKind::gvk(AppProject::GROUP, AppProject::VERSION, AppProject::KIND);
-    let resource = resource_of(&gvk, AppProject::PLURAL);
-    let key = ObjectKey::new(&*context.settings.control_plane, DEFAULT_PROJECT);
-    if get(&context.client, &resource, &key).await?.is_some() {
-        return Ok(());
-    }
-    let mut project =
-        kube::api::DynamicObject::new(DEFAULT_PROJECT, &resource).within(&key.namespace);
-    let spec = serde_json::to_value(default_spec()).unwrap_or_default();
-    project.data = serde_json::json!({ "spec": spec });
-    match create(&context.client, &resource, &key, &project, FIELD_MANAGER).await {
-        Err(error) if error.code() == Some(409) => Ok(()),
-        other => other.map(|object| {
-            if let Ok(root) = serde_json::to_value(&object)
-                && let Ok(root) = Root::<AppProject>::from_value(&root)
-            {
-                let meta = root.metadata.clone();
-                drop(context.projects.written(&meta, root));
-            }
-        }),
     }
 }
 

@@ -10,6 +10,7 @@ mod hub;
 mod poll;
 mod revision;
 mod semver;
+mod transfer;
 mod url;
 
 pub use credentials::{Credential, Credentials, RepositorySecret};
