@@ -117,6 +117,9 @@ impl Controller for Lamps {
 
     fn plan(seen: &Seen, _: Timestamp) -> Plan<Paint> {
         let mut plan = Plan::new();
+        if seen.colour == "restless" {
+            plan.wake_at(Timestamp::UNIX_EPOCH);
+        }
         if seen.shown.as_deref() == Some(&seen.colour) {
             plan.note("shows the wanted colour");
         } else {
@@ -454,4 +457,18 @@ async fn guarded_patches_of_one_report_do_not_stand_in_each_others_way() {
     let conflicts = room.api.requests();
     let conflicts = conflicts.iter().filter(|request| request.code == 409);
     assert_eq!(conflicts.count(), 0);
+}
+
+#[tokio::test]
+async fn a_plan_that_is_always_late_does_not_take_a_whole_core() {
+    let room = Room::new();
+    room.api.put(&lamp("a", &json!({"colour": "restless"})));
+    room.until("shown", |room| {
+        room.get("lamps", "a")["status"]["shows"] == "restless"
+    })
+    .await;
+    let before = room.passes.load(Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let passes = room.passes.load(Ordering::SeqCst) - before;
+    assert!((2..=31).contains(&passes), "{passes} passes in 300 ms");
 }

@@ -29,6 +29,8 @@ use pass::Next;
 const DEFAULT_WORKERS: usize = 16;
 /// A pass that takes longer is stuck: every call inside has a deadline of its own.
 const PASS_DEADLINE: Duration = Duration::from_secs(300);
+/// A plan that wants to be woken at a time that has passed, again and again, must not take a whole core.
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 /// Delay after a failure that only a new version of the program can mend.
 const BUG_DELAY: Duration = Duration::from_secs(300);
 
@@ -186,9 +188,11 @@ impl<C: Controller> Driver<C> {
         match next {
             Next::Idle => {}
             Next::Gone => self.drop_metrics(&labels),
-            Next::At(at) => self
-                .queue
-                .add_after(key.clone(), until(at, self.clock.now())),
+            Next::Again => self.queue.add(key.clone()),
+            Next::At(at) => {
+                let delay = until(at, self.clock.now()).max(SHORTEST_WAIT);
+                self.queue.add_after(key.clone(), delay);
+            }
             Next::After(delay, failed) => {
                 if let (true, Some(errors)) = (failed, &self.config.errors) {
                     errors.with_label_values(&labels).inc();

@@ -16,6 +16,8 @@ use crate::{
 pub(super) enum Next {
     Idle,
     Gone,
+    /// Another pass at once.
+    Again,
     At(Timestamp),
     /// Delay, and whether the pass counts as failed.
     After(Duration, bool),
@@ -85,7 +87,8 @@ impl<C: Controller> Driver<C> {
                 Next::After(BUG_DELAY, true)
             }
             ErrorClass::Fenced => Next::After(Duration::from_secs(1), false),
-            ErrorClass::RetryAfter(delay) => Next::After(delay, true),
+            // Whoever asked for more is asked again before.
+            ErrorClass::RetryAfter(delay) => Next::After(delay.min(BUG_DELAY), true),
             ErrorClass::Bug => {
                 tracing::error!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = %text, "this is a bug");
                 Next::After(BUG_DELAY, true)
@@ -154,7 +157,7 @@ impl<C: Controller> Driver<C> {
             return Err(failure);
         }
         Ok(match (report.again, wake) {
-            (true, _) => Next::At(now),
+            (true, _) => Next::Again,
             (false, Some(at)) => Next::At(at),
             (false, None) => Next::Idle,
         })
