@@ -191,6 +191,7 @@ impl Operator {
         let client = client::connect(config.clone(), fence.clone(), requests.clone())?;
         let namespace = config.default_namespace.clone();
         let (leads, _) = watch::channel(!leader.enabled);
+        // A container that is restarted in its pod has the same name and goes on at once: its predecessor is dead.
         let holder = format!("{}_{}", host_name(), std::process::id());
         let elector = if leader.enabled {
             let lease = LeaseConfig {
