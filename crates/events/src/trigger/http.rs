@@ -300,3 +300,59 @@ async fn drain(mut answer: reqwest::Response) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reconcile_core::{clock::Clock, object::ObjectKey, operator::Operator, testkit::FakeApi};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{event::CloudEvent, sensor::parameter::Events, trigger::secrets::Secrets};
+
+    #[tokio::test]
+    async fn secret_headers_win_over_those_of_events_and_those_over_plain_ones() {
+        let api = FakeApi::new();
+        api.put(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "ns"},
+            "data": {"user": "dQ==", "word": "cHc=", "header": "c2VjcmV0"},
+        }));
+        let operator = Operator::detached(api.client(), Clock::system());
+        let executor = Executor::new(&operator, Secrets::new(api.client()));
+        let now = "2026-01-02T03:04:05Z".parse().expect("a time");
+        let data = r#"{"v":"event"}"#;
+        let event = CloudEvent::new("7".into(), "src", "webhook", "a", now, data.into());
+        let firing = Firing {
+            id: "f".into(),
+            sensor: ObjectKey::new("ns", "sensor"),
+            trigger: "t".into(),
+            service_account: "default".into(),
+            events: Events::from([("a".to_owned(), event)]),
+            now,
+        };
+        let from_event =
+            |dest: &str| json!({"src": {"dependencyName": "a", "dataKey": "v"}, "dest": dest});
+        let secret = |key: &str| json!({"name": "s", "key": key});
+        let action = json!({
+            "url": "http://there/", "host": "elsewhere",
+            "headers": {"A": "plain", "B": "plain", "C": "plain", "Authorization": "plain"},
+            "dynamicHeaders": [from_event("B"), from_event("C")],
+            "secureHeaders": [{"name": "C", "valueFrom": {"secretKeyRef": secret("header")}}],
+            "basicAuth": {"username": secret("user"), "password": secret("word")},
+        });
+        let action: HttpTrigger = serde_json::from_value(action).expect("a trigger");
+        let headers = executor.headers(&action, &firing).await.expect("headers");
+        let all: Vec<_> = ["a", "b", "c", "host", "authorization", "idempotency-key"]
+            .iter()
+            .map(|name| headers.get_all(*name).iter().collect::<Vec<_>>())
+            .collect();
+        let expected = [
+            "plain",
+            "event",
+            "secret",
+            "elsewhere",
+            "Basic dTpwdw==",
+            "f",
+        ];
+        assert_eq!(all, expected.map(|value| vec![value]));
+    }
+}

@@ -136,3 +136,27 @@ fn nulls_are_absent_except_inside_embedded_resources() {
         .expect("resource");
     assert_eq!(source["data"], json!({"gone": null}));
 }
+
+#[test]
+fn values_without_a_dependency_are_named() {
+    let http = |extra: (&str, Value)| {
+        let mut template = json!({"name": "t", "http": {"url": "http://x"}});
+        template["http"][extra.0] = extra.1;
+        let (_, problems) = checked(&json!({
+            "dependencies": [dependency("a")], "triggers": [{"template": template}],
+        }));
+        problems.triggers
+    };
+    let none: Vec<String> = Vec::new();
+    let whole = json!([{"src": {"dependencyName": "a"}, "dest": ""}]);
+    assert_eq!(http(("payload", whole)), none);
+    assert_eq!(
+        http(("payload", json!([{"dest": "x"}]))),
+        ["spec.triggers[0].template.http.payload[0].src.dependencyName: must not be empty"]
+    );
+    let nameless = json!([{"src": {"dependencyName": "a"}}]);
+    assert_eq!(
+        http(("dynamicHeaders", nameless)),
+        ["spec.triggers[0].template.http.dynamicHeaders[0].dest: must not be empty"]
+    );
+}
