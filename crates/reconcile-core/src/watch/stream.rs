@@ -153,6 +153,8 @@ where
         let mut look: Option<Instant> = None;
         loop {
             let event = tokio::select! {
+                // Events first: no timer is touched while they come one after the other.
+                biased;
                 event = stream.next() => event,
                 () = reached(listed) => return Stopped::Refused,
                 () = reached(look) => {
