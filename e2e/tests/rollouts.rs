@@ -285,3 +285,74 @@ async fn a_rollout_that_cannot_start_exceeds_its_deadline_and_keeps_the_stable_p
     assert_eq!(replicas(&scene, "web:v1").await?, 3);
     Ok(())
 }
+
+/// A pod template with most of what the API server fills in defaults for or writes in another form.
+const RICH: &str = r"
+      serviceAccountName: default
+      hostNetwork: false
+      topologySpreadConstraints:
+        - {maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: taken}}}
+      initContainers:
+        - {name: first, image: 'web@sha256:0000000000000000000000000000000000000000000000000000000000000000', restartPolicy: Always}
+      containers:
+        - name: web
+          image: web
+          ports: [{containerPort: 80, hostPort: 0}]
+          env:
+            - {name: EMPTY, value: ''}
+            - {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+            - {name: MEMORY, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1024Ki}}}
+            - {name: KEY, valueFrom: {secretKeyRef: {name: s, key: k, optional: false}}}
+          resources: {limits: {cpu: '0.5', memory: 1024Mi}}
+          readinessProbe: {httpGet: {port: 80}, initialDelaySeconds: 0}
+          livenessProbe: {grpc: {port: 90}}
+          startupProbe: {exec: {command: ['true']}}
+          lifecycle: {preStop: {httpGet: {port: 80}}, postStart: {exec: {command: ['true']}}}
+          securityContext: {runAsNonRoot: true, capabilities: {drop: [ALL]}}
+          volumeMounts: [{name: empty, mountPath: /e, readOnly: false}]
+          stdin: false
+      volumes:
+        - {name: empty, emptyDir: {sizeLimit: 1024Mi}}
+        - {name: none}
+        - {name: secret, secret: {secretName: s}}
+        - {name: config, configMap: {name: c, items: [{key: k, path: p}]}}
+        - {name: host, hostPath: {path: /tmp}}
+        - {name: down, downwardAPI: {items: [{path: p, fieldRef: {fieldPath: metadata.labels}}]}}
+        - {name: all, projected: {sources: [{serviceAccountToken: {path: t}}, {configMap: {name: c}}, {downwardAPI: {items: [{path: q, fieldRef: {fieldPath: metadata.name}}]}}]}}
+        - {name: claim, persistentVolumeClaim: {claimName: c}}
+        - {name: own, ephemeral: {volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1024Mi}}}}}}
+        - {name: iscsi, iscsi: {targetPortal: '10.0.0.1', iqn: 'iqn.2001-04.com.example:a', lun: 0}}
+        - {name: nfs, nfs: {server: nas, path: /p}}
+        - {name: csi, csi: {driver: d.example.com}}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_of_another_controller_is_taken_over_whatever_the_server_filled_in() -> Result<()> {
+    let scene = scene().await?;
+    let labels = "{app: taken, rollouts-pod-template-hash: foreign}";
+    scene
+        .apply(NS, &format!("apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {{name: taken-foreign, labels: {labels}}}\nspec:\n  replicas: 0\n  selector: {{matchLabels: {labels}}}\n  template:\n    metadata: {{labels: {labels}}}\n    spec:{RICH}"))
+        .await?;
+    scene
+        .apply(NS, &format!("apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {{name: taken}}\nspec:\n  replicas: 0\n  selector: {{matchLabels: {{app: taken}}}}\n  strategy: {{canary: {{}}}}\n  template:\n    metadata: {{labels: {{app: taken}}}}\n    spec:{RICH}"))
+        .await?;
+    let done = scene
+        .until("Rollout", NS, "taken", "Healthy", healthy)
+        .await?;
+    assert_eq!(done["status"]["stableRS"], "foreign", "{done:#}");
+    let sets = scene.api("apps/v1", "ReplicaSet", NS).await?;
+    let all = sets.list(&ListParams::default()).await?.items;
+    let ours: Vec<_> = all
+        .iter()
+        .filter(|set| {
+            set.metadata
+                .name
+                .as_deref()
+                .is_some_and(|name| name.starts_with("taken"))
+        })
+        .collect();
+    assert_eq!(ours.len(), 1, "nothing is deployed anew: {ours:#?}");
+    let owner = ours[0].metadata.owner_references.iter().flatten().next();
+    assert_eq!(owner.map(|owner| owner.kind.as_str()), Some("Rollout"));
+    Ok(())
+}
