@@ -33,6 +33,7 @@ mod controller;
 mod create;
 mod field_path;
 mod mailbox;
+mod merge;
 mod metrics;
 mod observe;
 pub mod plan;

@@ -6,8 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
 use crate::{
-    analysis::build::{
-        ArgumentSources, BuildError, RunRequest, RunType, arguments, build_run, flatten, run_name,
+    analysis::{
+        build::{ArgumentSources, BuildError, RunRequest, RunType, arguments, build_run, run_name},
+        merge::flatten,
     },
     api::analysis::{AnalysisTemplateSpec, RolloutAnalysis},
 };
