@@ -35,21 +35,22 @@ pub(super) fn update(work: &mut Work<'_>) {
     }
     if new_here {
         let text = format!("Created new replica set \"{name}\"");
-        return put(
-            &mut work.status,
-            (kind::PROGRESSING, "True", reason::CREATED, text),
-            &now,
-        );
-    }
-    if !known {
+        let created = (kind::PROGRESSING, "True", reason::CREATED, text);
+        put(&mut work.status, created, &now);
+    } else if !known {
         let text = format!("Found new replica set \"{name}\"");
-        return put(
-            &mut work.status,
-            (kind::PROGRESSING, "True", reason::FOUND, text),
-            &now,
-        );
+        let found = (kind::PROGRESSING, "True", reason::FOUND, text);
+        put(&mut work.status, found, &now);
+    } else {
+        moved(work, &name, &now);
     }
-    // What was complete has lost pods: the clock of the deadline starts again.
+    // Also after progress: nothing else wakes a Rollout whose pods never come up.
+    deadline(work, &name, &now);
+}
+
+/// Starts the clock of the deadline again when something moved.
+fn moved(work: &mut Work<'_>, name: &str, now: &Time) {
+    // What was complete has lost pods.
     let has_lost = reason_of(&work.status, kind::PROGRESSING) == reason::NEW_AVAILABLE
         || is_true(&work.seen.status, kind::HEALTHY);
     if made_progress(work) || has_lost {
@@ -64,9 +65,8 @@ pub(super) fn update(work: &mut Work<'_>) {
             let text = format!("ReplicaSet \"{name}\" is progressing.");
             (kind::PROGRESSING, "True", reason::UPDATED, text)
         };
-        return put(&mut work.status, new, &now);
+        put(&mut work.status, new, now);
     }
-    deadline(work, &name, &now);
 }
 
 fn aborted(work: &mut Work<'_>, now: &Time) {

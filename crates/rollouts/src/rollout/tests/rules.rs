@@ -115,6 +115,20 @@ fn the_deadline_makes_the_rollout_degraded_and_may_abort_it() {
 }
 
 #[test]
+fn every_pass_of_an_update_leaves_a_wake_up_for_the_deadline() {
+    let mut cluster = Cluster::new(2, &json!({"canary": {"maxSurge": 1}}));
+    cluster.run();
+    cluster.hanging.push("v2".into());
+    cluster.set_image("v2");
+    for pass in 0..5 {
+        // The last event may be the one that brings progress, and no other follows.
+        cluster.pass(None);
+        assert!(cluster.wake.is_some(), "pass {pass}: {}", cluster.log);
+        cluster.peers();
+    }
+}
+
+#[test]
 fn a_pause_stops_the_clock_of_the_deadline() {
     let mut cluster = Cluster::new(
         2,
