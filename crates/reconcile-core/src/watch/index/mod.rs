@@ -5,18 +5,15 @@
 //! is older than what is known is dropped. resourceVersions of one kind are ordered numbers
 //! (KEP-5504), across all objects of the kind.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
-};
+mod state;
+
+use std::sync::Arc;
 
 use kube::api::ObjectMeta;
 use parking_lot::RwLock;
 
 use crate::object::ObjectKey;
-
-/// Gone objects remembered per index so that late events do not bring them back; older ones fall out.
-const TOMBSTONES: usize = 4096;
+use state::State;
 
 /// What changed: the value before and after; `None` where there is none.
 #[derive(Debug)]
@@ -64,15 +61,6 @@ pub struct Index<T> {
     listeners: Arc<RwLock<Vec<Listener<T>>>>,
 }
 
-struct State<T> {
-    objects: HashMap<ObjectKey, Stored<T>>,
-    tagged: HashMap<String, HashSet<ObjectKey>>,
-    /// Up to which version the state of an object that went is old news, by uid.
-    gone: HashMap<Arc<str>, u64>,
-    gone_order: VecDeque<Arc<str>>,
-    epoch: u32,
-}
-
 /// Who tells of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Teller {
@@ -101,13 +89,7 @@ impl<T: PartialEq> Index<T> {
     /// example the uid of its owner.
     pub fn new(tags: impl Fn(&T) -> Vec<String> + Send + Sync + 'static) -> Self {
         Self {
-            state: Arc::new(RwLock::new(State {
-                objects: HashMap::new(),
-                tagged: HashMap::new(),
-                gone: HashMap::new(),
-                gone_order: VecDeque::new(),
-                epoch: 0,
-            })),
+            state: Arc::new(RwLock::new(State::default())),
             tags: Arc::new(tags),
             listeners: Arc::default(),
         }
@@ -357,48 +339,6 @@ impl<T: PartialEq> Index<T> {
         unsure
             .map(|(key, stored)| (key.clone(), stored.uid.clone()))
             .collect()
-    }
-}
-
-impl<T> State<T> {
-    fn tag(&mut self, key: &ObjectKey, tags: Vec<String>) {
-        for tag in tags {
-            self.tagged.entry(tag).or_default().insert(key.clone());
-        }
-    }
-
-    fn untag(&mut self, key: &ObjectKey, tags: Vec<String>) {
-        for tag in tags {
-            if let Some(keys) = self.tagged.get_mut(&tag) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    self.tagged.remove(&tag);
-                }
-            }
-        }
-    }
-
-    /// Remembers that what is said of `uid` up to `version` is old news.
-    fn bury(&mut self, uid: &str, version: u64) {
-        if uid.is_empty() {
-            return;
-        }
-        if let Some(known) = self.gone.get_mut(uid) {
-            *known = version.max(*known);
-            return;
-        }
-        let uid: Arc<str> = uid.into();
-        self.gone.insert(uid.clone(), version);
-        self.gone_order.push_back(uid);
-        if self.gone_order.len() > TOMBSTONES
-            && let Some(oldest) = self.gone_order.pop_front()
-        {
-            self.gone.remove(&oldest);
-        }
-    }
-
-    fn is_old_news(&self, uid: &str, version: u64) -> bool {
-        self.gone.get(uid).is_some_and(|known| version <= *known)
     }
 }
 

@@ -5,21 +5,20 @@
 //!   SIGTERM ─► no new passes ─► passes in flight end ─► Events written ─► lease released ─► exit
 //! ```
 
+mod kubeconfig;
+mod signal;
+
 use std::{
     error::Error,
     io::{self, Write as _},
     panic::AssertUnwindSafe,
-    path::Path,
     process::ExitCode,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use futures::FutureExt;
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
-};
+use kube::{Client, Config};
 use prometheus::Registry;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -174,12 +173,12 @@ impl Operator {
         install_tls();
         // From the beginning: the first process of a container is not stopped by a signal that it does not listen for.
         let shutdown = CancellationToken::new();
-        tokio::spawn(cancel_on_signal(shutdown.clone()));
+        tokio::spawn(signal::cancel_on_stop(shutdown.clone()));
         if leader.enabled {
             leader.timing().check().map_err(StartError::Election)?;
         }
         let clock = Clock::system();
-        let config = kube_config(kube).await?;
+        let config = kubeconfig::load(kube).await?;
         let registry = Registry::new();
         let requests = RequestMetrics::register(&registry)?;
         register_process(&registry)?;
@@ -343,38 +342,6 @@ impl Operator {
     }
 }
 
-async fn kube_config(args: &KubeArgs) -> Result<Config, StartError> {
-    let options = KubeConfigOptions {
-        context: args.context.clone(),
-        ..KubeConfigOptions::default()
-    };
-    let failed = |error: &dyn std::error::Error| StartError::Config(error.to_string());
-    match &args.kubeconfig {
-        Some(paths) if !paths.as_os_str().is_empty() => {
-            let merged = read_kubeconfigs(paths).map_err(|error| failed(&error))?;
-            Config::from_custom_kubeconfig(merged, &options)
-                .await
-                .map_err(|error| failed(&error))
-        }
-        _ if args.context.is_some() => Config::from_kubeconfig(&options)
-            .await
-            .map_err(|error| failed(&error)),
-        _ => Config::infer().await.map_err(|error| failed(&error)),
-    }
-}
-
-/// One kubeconfig, or several as kubectl merges them: in a list, files that do not exist are left out.
-fn read_kubeconfigs(paths: &Path) -> Result<Kubeconfig, KubeconfigError> {
-    let all: Vec<_> = std::env::split_paths(paths)
-        .filter(|path| !path.as_os_str().is_empty())
-        .collect();
-    all.iter()
-        .filter(|path| all.len() == 1 || path.exists())
-        .try_fold(Kubeconfig::default(), |merged, path| {
-            merged.merge(Kubeconfig::read_from(path)?)
-        })
-}
-
 fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
     registry.register(Box::new(crate::admin::ProcessCollector::new()?))
 }
@@ -383,25 +350,4 @@ fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
 fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
-}
-
-async fn cancel_on_signal(shutdown: CancellationToken) {
-    stop_signal().await;
-    tracing::info!("stopping: no new work, ending what is in flight");
-    shutdown.cancel();
-}
-
-async fn stop_signal() {
-    let mut terminate =
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(signal) => signal,
-            Err(error) => {
-                tracing::error!(%error, "cannot listen for SIGTERM");
-                return std::future::pending().await;
-            }
-        };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
 }
