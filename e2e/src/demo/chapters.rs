@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::json;
@@ -79,33 +79,43 @@ pub(super) async fn first_sync(stage: &mut Stage) -> Result<()> {
     let applications = api(stage, ARGO, "Application", "argocd").await?;
     let jobs = api(stage, "batch/v1", "Job", manifests::NAMESPACE).await?;
     let rollouts = api(stage, ARGO, "Rollout", manifests::NAMESPACE).await?;
-    wait_for(&jobs, "migrate", "Complete", PATIENCE, |job| {
+    let job = wait_for(&jobs, "migrate", "Complete", PATIENCE, |job| {
         job.is_some_and(|job| condition(&job.data, "Complete").as_deref() == Some("True"))
     })
-    .await?;
-    if rollouts.get_opt("shop").await?.is_some() {
-        // Not necessarily wrong: the job ended a moment before this look.
-        stage
-            .narrator
-            .mark("PreSync Job migrate has succeeded; the waves are under way");
-    } else {
-        stage
-            .narrator
-            .mark("PreSync Job migrate has succeeded; nothing else was applied before");
-    }
+    .await?
+    .context("the Job is there")?;
+    stage.narrator.mark("PreSync Job migrate has succeeded");
     wait_for(&rollouts, "shop", "applied", PATIENCE, |rollout| {
         rollout.is_some()
     })
     .await?;
+    let settings = api(stage, "v1", "ConfigMap", manifests::NAMESPACE).await?;
+    applied_after(&settings.get("settings").await?, &job)?;
     stage
         .narrator
-        .mark("waves 0, 1 and 2 applied: settings, service and analysis, rollout");
+        .mark("then waves 0, 1 and 2: settings, service and analysis, rollout");
     let synced = in_order(&applications, &commit).await?;
     let resources = synced.data["status"]["resources"].as_array().map(Vec::len);
     stage.narrator.mark(&format!(
         "Application is Synced and Healthy ({} resources)",
         resources.unwrap_or(0)
     ));
+    Ok(())
+}
+
+/// An error when an object was made before a Job had ended.
+fn applied_after(object: &DynamicObject, job: &DynamicObject) -> Result<()> {
+    let ended = job.data["status"]["completionTime"]
+        .as_str()
+        .context("a completed Job says when")?;
+    let ended: jiff::Timestamp = ended.parse().context("the Job's completionTime")?;
+    let made = object.metadata.creation_timestamp.as_ref();
+    let made = made.context("an object says when it was made")?.0;
+    ensure!(
+        ended <= made,
+        "{} was applied at {made}, before the PreSync Job ended at {ended}",
+        object.metadata.name.as_deref().unwrap_or_default()
+    );
     Ok(())
 }
 
