@@ -1,12 +1,12 @@
 //! The charts: linted, rendered with every set of values, and applied to a real API server whose namespaces enforce
 //! PodSecurity `restricted`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use e2e::cluster::wait_for;
-use e2e::stack::Which;
+use e2e::stack::{self, Setup, Which};
 use e2e::{Bed, Options, charts};
 use serde_json::{Value, json};
 
@@ -78,6 +78,235 @@ async fn the_crds_are_kept_on_uninstall_and_can_be_left_out() -> Result<()> {
     Ok(())
 }
 
+/// What a chart renders, of its long CRDs the metadata only.
+async fn rendered(which: Which, values: Option<&PathBuf>) -> Result<Value> {
+    let mut objects = render(which, "x", values).await?;
+    for object in &mut objects {
+        if object["kind"] == "CustomResourceDefinition" {
+            object["spec"].take();
+        }
+    }
+    Ok(Value::Array(objects))
+}
+
+/// Whether every part of `wanted` is in `found`.
+fn covers(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(key, value)| found.get(key).is_some_and(|found| covers(found, value))),
+        // Annotations are texts whatever they were as values; arguments and images have values inside.
+        (Value::String(found), Value::String(_) | Value::Number(_)) => {
+            let wanted = wanted.as_str().map_or(wanted.to_string(), str::to_owned);
+            found.contains(&wanted)
+        }
+        _ => found == wanted,
+    }
+}
+
+/// Whether a value is somewhere in what was rendered.
+fn shows(rendered: &Value, wanted: &Value) -> bool {
+    covers(rendered, wanted)
+        || match rendered {
+            Value::Array(items) => items.iter().any(|item| shows(item, wanted)),
+            Value::Object(fields) => fields.values().any(|field| shows(field, wanted)),
+            _ => false,
+        }
+}
+
+/// Pointers to all values: scalars, and lists as a whole.
+fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value.as_object() {
+        Some(fields) if !fields.is_empty() => {
+            for (key, value) in fields {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                leaves(value, &format!("{at}/{key}"), found);
+            }
+        }
+        _ => found.push(at.to_owned()),
+    }
+}
+
+fn read_yaml(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path)?;
+    let documents = e2e::cluster::documents(&text)?;
+    documents.into_iter().next().context("an empty file")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_values_file_of_argo_helm_carries_over() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for which in Which::ALL {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/values/{}.yaml", which.name()));
+        let values = read_yaml(&path)?;
+        let without = rendered(which, None).await?;
+        let with = rendered(which, Some(&path)).await?;
+        let mut all = Vec::new();
+        leaves(&values, "", &mut all);
+        for at in all {
+            let what = format!("{} of {}", at, which.name());
+            match values.pointer(&at).context("a value")? {
+                // A switch is not seen itself: what is rendered is not the same without it.
+                Value::Bool(switch) => {
+                    let mut others = values.clone();
+                    *others.pointer_mut(&at).context("a value")? = Value::Bool(!switch);
+                    let path = folder.path().join("values.json");
+                    std::fs::write(&path, others.to_string())?;
+                    let differs = rendered(which, Some(&path)).await? != with;
+                    assert!(differs, "{what} changes nothing");
+                }
+                Value::Array(items) => {
+                    for item in items {
+                        assert!(shows(&with, item), "{what}: {item} is not rendered");
+                        assert!(!shows(&without, item), "{what}: {item} is the default");
+                    }
+                }
+                value => {
+                    assert!(shows(&with, value), "{what}: {value} is not rendered");
+                    assert!(!shows(&without, value), "{what}: {value} is the default");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_the_controller_counts_more_than_the_one_of_all() -> Result<()> {
+    let image = async |which: Which, values: &[&str]| -> Result<String> {
+        let objects = charts::template(&charts::path(which.name()), "x", "x", values).await?;
+        let deployment = objects
+            .iter()
+            .find(|object| object["kind"] == "Deployment")
+            .context("a Deployment")?;
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        Ok(format!(
+            "{} {}",
+            container["image"].as_str().context("an image")?,
+            container["imagePullPolicy"].as_str().context("a policy")?
+        ))
+    };
+    for which in [Which::ArgoCdLite, Which::Events] {
+        let of_all = ["global.image.repository=r/all", "global.image.tag=v1"];
+        assert_eq!(image(which, &of_all).await?, "r/all:v1 IfNotPresent");
+        let own = [
+            of_all[0],
+            of_all[1],
+            "controller.image.repository=r/own",
+            "controller.image.tag=v2",
+            "controller.image.imagePullPolicy=Always",
+        ];
+        assert_eq!(image(which, &own).await?, "r/own:v2 Always");
+    }
+    let whole = [
+        "controller.image.registry=r",
+        "controller.image.repository=own",
+        "controller.image.tag=v2",
+    ];
+    assert_eq!(
+        image(Which::Rollouts, &whole).await?,
+        "r/own:v2 IfNotPresent"
+    );
+    let no_registry = ["controller.image.registry=", whole[1], whole[2]];
+    assert_eq!(
+        image(Which::Rollouts, &no_registry).await?,
+        "own:v2 IfNotPresent"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_can_allow_none_or_all() -> Result<()> {
+    for which in Which::ALL {
+        for (value, field) in [("maxUnavailable", "maxUnavailable"), ("x", "minAvailable")] {
+            let set = format!("controller.pdb.{value}=0");
+            let values = ["controller.pdb.enabled=true", &set];
+            let objects = charts::template(&charts::path(which.name()), "x", "x", &values).await?;
+            let budget = objects
+                .iter()
+                .find(|object| object["kind"] == "PodDisruptionBudget")
+                .context("a budget")?;
+            assert_eq!(budget["spec"][field], 0, "{}: {set}", which.name());
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_rights_in_the_whole_cluster_are_asked_for_where_nobody_gives_them() -> Result<()> {
+    let cases: [(Which, &[&str]); 5] = [
+        (
+            Which::ArgoCdLite,
+            &["createClusterRoles=false", "createAggregateRoles=false"],
+        ),
+        (
+            Which::Events,
+            &[
+                "controller.rbac.enabled=false",
+                "createAggregateRoles=false",
+            ],
+        ),
+        (Which::Events, &["controller.rbac.namespaced=true"]),
+        (
+            Which::Rollouts,
+            &[
+                "controller.createClusterRole=false",
+                "createClusterAggregateRoles=false",
+            ],
+        ),
+        (
+            Which::Rollouts,
+            &["clusterInstall=false", "createClusterAggregateRoles=false"],
+        ),
+    ];
+    for (which, values) in cases {
+        let objects = charts::template(&charts::path(which.name()), "x", "x", values).await?;
+        let wide = objects.iter().find(|object| {
+            object["kind"] == "ClusterRole" || object["kind"] == "ClusterRoleBinding"
+        });
+        assert_eq!(wide, None, "{} with {values:?}", which.name());
+    }
+    Ok(())
+}
+
+/// The values of a schema that are not objects with fields of their own.
+fn described(schema: &Value, at: &str, found: &mut Vec<String>) {
+    match schema["properties"].as_object() {
+        Some(fields) => {
+            for (key, schema) in fields {
+                described(schema, &format!("{at}/{key}"), found);
+            }
+        }
+        None => found.push(at.to_owned()),
+    }
+}
+
+#[test]
+fn every_value_has_a_type_and_every_typed_value_a_default() -> Result<()> {
+    for which in Which::ALL {
+        let chart = charts::path(which.name());
+        let values = read_yaml(&chart.join("values.yaml"))?;
+        let schema = std::fs::read(chart.join("values.schema.json"))?;
+        let schema = serde_json::from_slice(&schema)?;
+        let (mut there, mut typed) = (Vec::new(), Vec::new());
+        leaves(&values, "", &mut there);
+        described(&schema, "", &mut typed);
+        for at in &there {
+            let known = typed
+                .iter()
+                .any(|typed| at == typed || at.starts_with(&format!("{typed}/")));
+            assert!(known, "{}: {at} has no type", which.name());
+        }
+        for at in &typed {
+            // Of a probe that is not set, the API server's default counts.
+            let set = values.pointer(at).is_some() || at.ends_with("Probe/successThreshold");
+            assert!(set, "{}: {at} is not in values.yaml", which.name());
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_chart_installs_on_its_own_under_pod_security_restricted() -> Result<()> {
     let bed = Bed::up(Options::cluster_only()).await?;
@@ -122,5 +351,31 @@ async fn every_chart_installs_on_its_own_under_pod_security_restricted() -> Resu
             .await?;
         }
     }
+    Ok(())
+}
+
+/// Readiness needs every list that the operator keeps, and a first look at its own kinds.
+#[tokio::test(flavor = "multi_thread")]
+async fn argo_cd_lite_starts_with_the_rights_of_its_own_namespace_alone() -> Result<()> {
+    let bed = Bed::up(Options::cluster_only()).await?;
+    let which = Which::ArgoCdLite;
+    let setup = Setup {
+        values: vec!["createClusterRoles=false".into()],
+        ..Setup::default()
+    };
+    let binary = stack::binary(which, "debug")?;
+    let _deployed = stack::deploy(&bed, which, &binary, &setup).await?;
+    let projects = bed
+        .cluster()?
+        .api("argoproj.io/v1alpha1", "AppProject", which.namespace())
+        .await?;
+    wait_for(
+        &projects,
+        "default",
+        "created by the operator",
+        Duration::from_secs(60),
+        |object| object.is_some(),
+    )
+    .await?;
     Ok(())
 }

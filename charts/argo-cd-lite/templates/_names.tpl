@@ -18,11 +18,17 @@
 {{- end -}}
 
 {{- define "argo-cd-lite.serviceAccountName" -}}
-{{- if .Values.serviceAccount.create -}}
-{{- default (include "argo-cd-lite.fullname" .) .Values.serviceAccount.name -}}
+{{- if .Values.controller.serviceAccount.create -}}
+{{- default (include "argo-cd-lite.fullname" .) .Values.controller.serviceAccount.name -}}
 {{- else -}}
-{{- default "default" .Values.serviceAccount.name -}}
+{{- default "default" .Values.controller.serviceAccount.name -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The controller's image; what it leaves empty is taken from global.image. */}}
+{{- define "argo-cd-lite.image" -}}
+{{- $tag := default .Values.global.image.tag .Values.controller.image.tag -}}
+{{- default .Values.global.image.repository .Values.controller.image.repository }}:{{ default .Chart.AppVersion $tag -}}
 {{- end -}}
 
 {{- define "argo-cd-lite.selectorLabels" -}}
@@ -37,4 +43,48 @@ app.kubernetes.io/part-of: argo-cd-lite
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") }}
+{{- with include "argo-cd-lite.strings" (list .Values.global.additionalLabels) }}
+{{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* A list of maps as one map of texts; of two values of a key the later one counts. Numbers and booleans are quoted. */}}
+{{- define "argo-cd-lite.strings" -}}
+{{- $all := dict -}}
+{{- range . -}}
+{{- range $key, $value := . -}}
+{{- $_ := set $all $key (toString $value) -}}
+{{- end -}}
+{{- end -}}
+{{- if $all -}}
+{{- toYaml $all -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Constraints that name no pods mean those of this chart. */}}
+{{- define "argo-cd-lite.topologySpreadConstraints" -}}
+{{- $pods := dict "matchLabels" (include "argo-cd-lite.selectorLabels" .root | fromYaml) -}}
+{{- $all := list -}}
+{{- range .constraints -}}
+{{- $all = append $all (merge (deepCopy .) (dict "labelSelector" $pods)) -}}
+{{- end -}}
+{{- toYaml $all -}}
+{{- end -}}
+
+{{/* What configs says to this operator, by flag. */}}
+{{- define "argo-cd-lite.settings" -}}
+{{- $params := default dict .Values.configs.params -}}
+{{- $cm := default dict .Values.configs.cm -}}
+{{- $flags := dict
+  "application-namespaces" (index $params "application.namespaces")
+  "app-resync" (index $cm "timeout.reconciliation")
+  "app-resync-jitter" (index $cm "timeout.reconciliation.jitter")
+  "status-processors" (index $params "controller.status.processors")
+  "operation-processors" (index $params "controller.operation.processors")
+-}}
+{{- range $flag, $value := $flags -}}
+{{- if not (has (toString $value) (list "" "<nil>")) }}
+{{ $flag }}: {{ toString $value | quote }}
+{{- end -}}
+{{- end -}}
 {{- end -}}

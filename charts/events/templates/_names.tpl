@@ -18,11 +18,17 @@
 {{- end -}}
 
 {{- define "events.serviceAccountName" -}}
-{{- if .Values.serviceAccount.create -}}
-{{- default (include "events.fullname" .) .Values.serviceAccount.name -}}
+{{- if .Values.controller.serviceAccount.create -}}
+{{- default (include "events.fullname" .) .Values.controller.serviceAccount.name -}}
 {{- else -}}
-{{- default "default" .Values.serviceAccount.name -}}
+{{- default "default" .Values.controller.serviceAccount.name -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The controller's image; what it leaves empty is taken from global.image. */}}
+{{- define "events.image" -}}
+{{- $tag := default .Values.global.image.tag .Values.controller.image.tag -}}
+{{- default .Values.global.image.repository .Values.controller.image.repository }}:{{ default .Chart.AppVersion $tag -}}
 {{- end -}}
 
 {{- define "events.selectorLabels" -}}
@@ -37,4 +43,30 @@ app.kubernetes.io/part-of: events
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") }}
+{{- with include "events.strings" (list .Values.global.additionalLabels) }}
+{{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* A list of maps as one map of texts; of two values of a key the later one counts. Numbers and booleans are quoted. */}}
+{{- define "events.strings" -}}
+{{- $all := dict -}}
+{{- range . -}}
+{{- range $key, $value := . -}}
+{{- $_ := set $all $key (toString $value) -}}
+{{- end -}}
+{{- end -}}
+{{- if $all -}}
+{{- toYaml $all -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Constraints that name no pods mean those of this chart. */}}
+{{- define "events.topologySpreadConstraints" -}}
+{{- $pods := dict "matchLabels" (include "events.selectorLabels" .root | fromYaml) -}}
+{{- $all := list -}}
+{{- range .constraints -}}
+{{- $all = append $all (merge (deepCopy .) (dict "labelSelector" $pods)) -}}
+{{- end -}}
+{{- toYaml $all -}}
 {{- end -}}

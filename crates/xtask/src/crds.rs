@@ -1,6 +1,6 @@
 //! `cargo xtask crds`: the charts' CustomResourceDefinitions.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 use reconcile_core::yaml;
@@ -15,23 +15,25 @@ use crate::{
 struct Switches {
     install: &'static str,
     keep: &'static str,
-    annotations: Option<&'static str>,
+    annotations: &'static str,
+    /// Labels beside our own.
+    labels: Option<&'static str>,
 }
 
 fn switches(chart: &str) -> Switches {
     if chart == "rollouts" {
-        Switches {
+        return Switches {
             install: "installCRDs",
             keep: "keepCRDs",
-            annotations: None,
-        }
-    } else {
-        let annotations = Some("crds.annotations");
-        Switches {
-            install: "crds.install",
-            keep: "crds.keep",
-            annotations,
-        }
+            annotations: "crdAnnotations",
+            labels: None,
+        };
+    }
+    Switches {
+        install: "crds.install",
+        keep: "crds.keep",
+        annotations: "crds.annotations",
+        labels: (chart == "argo-cd-lite").then_some("crds.additionalLabels"),
     }
 }
 
@@ -47,26 +49,32 @@ pub fn run(root: &Path, check: bool) -> Result<Vec<String>> {
 
 /// The definition inside of the chart's switches.
 fn template(kind: &Kind) -> Result<String> {
-    let switches = switches(kind.chart);
+    let Switches {
+        install,
+        keep,
+        annotations,
+        labels,
+    } = switches(kind.chart);
     let object = kind.definition()?.to_value(&json!({}));
     let text = yaml::to_string(&object);
-    let mut annotations = format!(
-        "  annotations:\n    {{{{- if .Values.{} }}}}\n    helm.sh/resource-policy: keep\n    {{{{- end }}}}\n",
-        switches.keep
+    let metadata = format!(
+        "metadata:\n  {{{{- if or .Values.{keep} .Values.{annotations} }}}}\n  annotations:\n    \
+         {{{{- if .Values.{keep} }}}}\n    helm.sh/resource-policy: keep\n    {{{{- end }}}}\n{}  {{{{- end }}}}\n",
+        texts(kind.chart, annotations)
     );
-    let mut wanted = format!(".Values.{}", switches.keep);
-    if let Some(more) = switches.annotations {
-        // Writing to a text cannot fail.
-        let _ = write!(
-            annotations,
-            "    {{{{- with .Values.{more} }}}}\n    {{{{- toYaml . | nindent 4 }}}}\n    {{{{- end }}}}\n"
-        );
-        wanted = format!("or {wanted} .Values.{more}");
+    let mut text = text.replacen("metadata:\n", &metadata, 1);
+    if let Some(labels) = labels {
+        let labels = format!("  labels:\n{}", texts(kind.chart, labels));
+        text = text.replacen("  labels:\n", &labels, 1);
     }
-    let metadata = format!("metadata:\n  {{{{- if {wanted} }}}}\n{annotations}  {{{{- end }}}}\n");
-    let text = text.replacen("metadata:\n", &metadata, 1);
     Ok(format!(
-        "# Written by `cargo xtask crds` from crates/xtask/schemas.\n{{{{- if .Values.{} }}}}\n{text}{{{{- end }}}}\n",
-        switches.install
+        "# Written by `cargo xtask crds` from crates/xtask/schemas.\n{{{{- if .Values.{install} }}}}\n{text}{{{{- end }}}}\n"
     ))
+}
+
+/// The lines that add the texts of a value to annotations or labels.
+fn texts(chart: &str, value: &str) -> String {
+    format!(
+        "    {{{{- with include \"{chart}.strings\" (list .Values.{value}) }}}}\n    {{{{- . | nindent 4 }}}}\n    {{{{- end }}}}\n"
+    )
 }
