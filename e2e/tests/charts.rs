@@ -360,7 +360,11 @@ async fn argo_cd_lite_starts_with_the_rights_of_its_own_namespace_alone() -> Res
     let bed = Bed::up(Options::cluster_only()).await?;
     let which = Which::ArgoCdLite;
     let setup = Setup {
-        values: vec!["createClusterRoles=false".into()],
+        values: vec![
+            "createClusterRoles=false".into(),
+            // Stands beside the chart's own --loglevel.
+            "controller.extraArgs={--loglevel=debug}".into(),
+        ],
         ..Setup::default()
     };
     let binary = stack::binary(which, "debug")?;

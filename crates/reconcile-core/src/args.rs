@@ -97,10 +97,10 @@ pub fn parse<C: Parser>(
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut unknown = Vec::new();
     if arguments.get(1).is_none_or(|command| command != forgiving) {
-        return C::try_parse_from(&arguments).map(|parsed| (parsed, unknown));
+        return last_counts(&arguments).map(|parsed| (parsed, unknown));
     }
     loop {
-        let error = match C::try_parse_from(&arguments) {
+        let error = match last_counts(&arguments) {
             Ok(parsed) => return Ok((parsed, unknown)),
             Err(error) => error,
         };
@@ -115,6 +115,14 @@ pub fn parse<C: Parser>(
         }
         unknown.push(flag);
     }
+}
+
+/// Parses a command line in which a flag may stand twice, as with the originals: charts and manifests put the flags of
+/// a user after their own.
+fn last_counts<C: Parser>(arguments: &[OsString]) -> Result<C, clap::Error> {
+    let mut command = C::command().args_override_self(true);
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// The flag that the parser stumbled over, and where it stands.
@@ -152,6 +160,8 @@ mod tests {
         log: LogArgs,
         #[arg(long)]
         namespaced: bool,
+        #[arg(long)]
+        name: Vec<String>,
     }
 
     fn parsed(line: &str) -> Result<(Program, Vec<String>), clap::Error> {
@@ -173,6 +183,17 @@ mod tests {
         assert_eq!(unknown, ["--redis", "--repo-server", "--dex"]);
         assert_eq!(flags.log.level, "debug");
         assert!(flags.namespaced);
+    }
+
+    #[test]
+    fn of_a_flag_that_stands_twice_the_last_counts_and_lists_grow() {
+        let line = "--loglevel=info --namespaced --name a --loglevel=debug --namespaced --name b --leader-elect \
+                    --leader-elect=false";
+        let (flags, unknown) = flags(line);
+        assert_eq!(unknown, [] as [&str; 0]);
+        assert_eq!(flags.log.level, "debug");
+        assert!(flags.namespaced && !flags.leader.enabled);
+        assert_eq!(flags.name, ["a", "b"]);
     }
 
     #[test]
