@@ -1,13 +1,16 @@
 //! The charts: linted, rendered with every set of values, and applied to a real API server whose namespaces enforce
 //! PodSecurity `restricted`.
 
+mod scene;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use e2e::cluster::wait_for;
-use e2e::stack::{self, Setup, Which};
+use e2e::stack::{Setup, Which};
 use e2e::{Bed, Options, charts};
+use scene::{Scene, config_map};
 use serde_json::{Value, json};
 
 /// A chart with its values files: none, and each of `ci/`.
@@ -354,32 +357,32 @@ async fn every_chart_installs_on_its_own_under_pod_security_restricted() -> Resu
     Ok(())
 }
 
-/// Readiness needs every list that the operator keeps, and a first look at its own kinds.
+/// Beside the rules for its syncs, the operator has only what the chart gives it in its own namespace.
 #[tokio::test(flavor = "multi_thread")]
-async fn argo_cd_lite_starts_with_the_rights_of_its_own_namespace_alone() -> Result<()> {
-    let bed = Bed::up(Options::cluster_only()).await?;
-    let which = Which::ArgoCdLite;
+async fn argo_cd_lite_syncs_with_no_more_than_the_rules_for_what_it_syncs() -> Result<()> {
+    let options = Options {
+        nats: false,
+        prometheus: false,
+        sample: false,
+        ..Options::default()
+    };
+    let mut scene = Scene::set(options, &[]).await?;
+    let values = [
+        "controller.clusterRoleRules.enabled=true",
+        "controller.clusterRoleRules.rules[0].apiGroups[0]=",
+        "controller.clusterRoleRules.rules[0].resources={configmaps,namespaces}",
+        "controller.clusterRoleRules.rules[0].verbs={create,delete,get,list,patch,watch}",
+        // Stands beside the chart's own --loglevel.
+        "controller.extraArgs={--loglevel=debug}",
+    ];
     let setup = Setup {
-        values: vec![
-            "createClusterRoles=false".into(),
-            // Stands beside the chart's own --loglevel.
-            "controller.extraArgs={--loglevel=debug}".into(),
-        ],
+        values: values.map(str::to_owned).to_vec(),
         ..Setup::default()
     };
-    let binary = stack::binary(which, "debug")?;
-    let _deployed = stack::deploy(&bed, which, &binary, &setup).await?;
-    let projects = bed
-        .cluster()?
-        .api("argoproj.io/v1alpha1", "AppProject", which.namespace())
-        .await?;
-    wait_for(
-        &projects,
-        "default",
-        "created by the operator",
-        Duration::from_secs(60),
-        |object| object.is_some(),
-    )
-    .await?;
+    scene.add(Which::ArgoCdLite, &setup).await?;
+    let policy = "{automated: {prune: true, selfHeal: true}, syncOptions: [CreateNamespace=true]}";
+    let files = [("app/map.yaml", &*config_map("narrow", "1", ""))];
+    scene.follow("narrow", policy, &files).await?;
+    scene.until_synced("narrow").await?;
     Ok(())
 }
