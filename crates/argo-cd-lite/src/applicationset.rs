@@ -2,26 +2,16 @@
 
 use reconcile_core::{
     conditions::Times,
-    object::Kind,
     operator::Operator,
     unserved::{self, Unserved},
     watch::WatchConfig,
 };
-use serde_json::Value;
 
-/// Marker of the kind `ApplicationSet`.
-#[derive(Clone, Copy, Debug)]
-pub struct ApplicationSet;
-
-impl Kind for ApplicationSet {
-    const KIND: &'static str = "ApplicationSet";
-    const PLURAL: &'static str = "applicationsets";
-    type Scope = kube::core::NamespaceResourceScope;
-    type Spec = Value;
-    type Status = Value;
-}
+struct ApplicationSet;
 
 impl Unserved for ApplicationSet {
+    const KIND: &'static str = "ApplicationSet";
+    const PLURAL: &'static str = "applicationsets";
     const CONDITION: &'static str = "ErrorOccurred";
     const TIMES: Times = Times::Transition;
     const MESSAGE: &'static str = "ApplicationSets are not supported yet: no Applications are made from this one; \

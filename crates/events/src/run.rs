@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use kube::Api;
 use reconcile_core::{
-    object::Root,
     operator::{EndError, Identity, Operator, StartError},
     reconcile::{Driver, DriverConfig, Queue},
-    watch::{Guarded, Index},
+    watch::Index,
 };
 use thiserror::Error;
 
@@ -154,28 +152,18 @@ fn run_controllers(
     );
     let ready = |name: &str| operator.readiness.register(name);
     let watch = buses
-        .watch_roots(api::<EventBus>(operator, scope))
+        .watch_roots(operator.api::<EventBus>(scope))
         .ready(ready("eventbus"));
     operator.spawn("watch of EventBuses", watch.run());
     let watch = sources
-        .watch_roots(api::<EventSource>(operator, scope))
+        .watch_roots(operator.api::<EventSource>(scope))
         .ready(ready("eventsources"));
     operator.spawn("watch of EventSources", watch.run());
     let watch = sensors
-        .watch_roots(api::<Sensor>(operator, scope))
+        .watch_roots(operator.api::<Sensor>(scope))
         .ready(ready("sensors"));
     operator.spawn("watch of Sensors", watch.run());
     operator.spawn_drained(buses.run());
     operator.spawn_drained(sources.run());
     operator.spawn_drained(sensors.run());
-}
-
-fn api<K>(operator: &Operator, scope: Option<&str>) -> Api<Guarded<Root<K>>>
-where
-    K: reconcile_core::object::Kind<Scope = kube::core::NamespaceResourceScope>,
-{
-    match scope {
-        Some(namespace) => Api::namespaced(operator.client.clone(), namespace),
-        None => Api::all(operator.client.clone()),
-    }
 }

@@ -133,6 +133,8 @@ pub(crate) fn without_managed_fields(object: &str) -> Option<String> {
     serde_json::to_string(&parts).ok()
 }
 
+/// kubectl's copy of the whole object, an annotation.
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const MANAGED_FIELDS: &str = "\"managedFields\"";
 
 fn metadata_without(metadata: &str) -> Option<String> {
@@ -166,7 +168,7 @@ impl<K: Kind> Root<K> {
         let meta = &mut self.metadata;
         meta.managed_fields = None;
         if let Some(annotations) = &mut meta.annotations {
-            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+            annotations.remove(LAST_APPLIED);
         }
         // An emptied map keeps its memory.
         meta.annotations = meta.annotations.take().filter(|map| !map.is_empty());

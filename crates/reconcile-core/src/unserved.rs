@@ -6,7 +6,7 @@
 use std::{convert::Infallible, marker::PhantomData};
 
 use jiff::Timestamp;
-use kube::{Api, core::NamespaceResourceScope};
+use kube::core::NamespaceResourceScope;
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,14 +17,18 @@ use crate::{
         Classify, Controller, Done, Driver, DriverConfig, ErrorClass, EventNote, Plan, Queue,
         Report,
     },
-    watch::{Guarded, Index, Watch, WatchConfig},
+    watch::{Index, Watch, WatchConfig},
 };
 
 /// Reason of the condition and of the Event.
 pub const REASON: &str = "NotSupported";
 
-/// A kind that is not served yet.
-pub trait Unserved: Kind<Scope = NamespaceResourceScope> {
+/// A kind of `argoproj.io/v1alpha1` that is not served yet.
+pub trait Unserved: Send + Sync + 'static {
+    /// As [`Kind::KIND`].
+    const KIND: &'static str;
+    /// As [`Kind::PLURAL`].
+    const PLURAL: &'static str;
     /// Type of the condition in which the originals tell errors of this kind.
     const CONDITION: &'static str;
     /// Which times the kind's conditions have.
@@ -33,23 +37,31 @@ pub trait Unserved: Kind<Scope = NamespaceResourceScope> {
     const MESSAGE: &'static str;
 }
 
-/// Starts to tell objects of `K` that nobody serves them: those of one namespace, or all. Neither readiness nor
+/// An object whose spec and status nobody here reads.
+struct Unread<U>(PhantomData<fn() -> U>);
+
+impl<U: Unserved> Kind for Unread<U> {
+    const KIND: &'static str = U::KIND;
+    const PLURAL: &'static str = U::PLURAL;
+    type Scope = NamespaceResourceScope;
+    type Spec = Value;
+    type Status = Value;
+}
+
+/// Starts to tell objects of `U` that nobody serves them: those of one namespace, or all. Neither readiness nor
 /// anything else depends on this: the kind may not even be installed.
-pub fn tell<K: Unserved>(operator: &Operator, namespace: Option<&str>, config: WatchConfig) {
-    let api: Api<Guarded<Root<K>>> = match namespace {
-        Some(namespace) => Api::namespaced(operator.client.clone(), namespace),
-        None => Api::all(operator.client.clone()),
-    };
+pub fn tell<U: Unserved>(operator: &Operator, namespace: Option<&str>, config: WatchConfig) {
     let (queue, roots) = (Queue::new(), Index::default());
     let driver = Driver::with_queue(
-        Teller::<K>(PhantomData),
+        Teller::<U>(PhantomData),
         operator,
         DriverConfig::default(),
         queue.clone(),
         roots.clone(),
     );
     // The spec is not kept: nobody reads it.
-    let watch = Watch::named(K::PLURAL, api, roots, |mut root: Root<K>| {
+    let api = operator.api(namespace);
+    let watch = Watch::named(U::PLURAL, api, roots, |mut root: Root<Unread<U>>| {
         root.slim();
         root.spec = None;
         Some(root)
@@ -62,7 +74,7 @@ pub fn tell<K: Unserved>(operator: &Operator, namespace: Option<&str>, config: W
 }
 
 /// The controller of a kind that is not served.
-struct Teller<K>(PhantomData<fn() -> K>);
+struct Teller<U>(PhantomData<fn() -> U>);
 
 /// What is known of an object: its status, and whether it is on its way out.
 struct Observed {
@@ -88,16 +100,16 @@ impl Classify for Infallible {
     }
 }
 
-impl<K: Unserved> Controller for Teller<K> {
-    type Kind = K;
+impl<U: Unserved> Controller for Teller<U> {
+    type Kind = Unread<U>;
     type Observed = Observed;
     type Action = Infallible;
     type Applied = Infallible;
     type Error = Infallible;
 
-    const NAME: &'static str = K::PLURAL;
+    const NAME: &'static str = U::PLURAL;
 
-    async fn observe(&self, root: &Root<K>) -> Result<Observed, Infallible> {
+    async fn observe(&self, root: &Root<Unread<U>>) -> Result<Observed, Infallible> {
         Ok(Observed {
             status: root.status_value(),
             deleting: root.is_deleting(),
@@ -126,11 +138,11 @@ impl<K: Unserved> Controller for Teller<K> {
     ) -> Report {
         let mut report = Report::default();
         if observed.is_untold() {
-            let condition = Condition::new(K::CONDITION, true, REASON, K::MESSAGE);
+            let condition = Condition::new(U::CONDITION, true, REASON, U::MESSAGE);
             let mut all = Vec::new();
-            conditions::set(&mut all, condition, K::TIMES, now);
+            conditions::set(&mut all, condition, U::TIMES, now);
             report.status(&observed.status, &json!({ "conditions": all }));
-            report.event(EventNote::warning(REASON, K::MESSAGE));
+            report.event(EventNote::warning(REASON, U::MESSAGE));
         }
         report
     }
@@ -142,15 +154,9 @@ mod tests {
 
     struct Gadget;
 
-    impl Kind for Gadget {
+    impl Unserved for Gadget {
         const KIND: &'static str = "Gadget";
         const PLURAL: &'static str = "gadgets";
-        type Scope = NamespaceResourceScope;
-        type Spec = Value;
-        type Status = Value;
-    }
-
-    impl Unserved for Gadget {
         const CONDITION: &'static str = "ErrorOccurred";
         const TIMES: Times = Times::Transition;
         const MESSAGE: &'static str = "gadgets are not supported yet";

@@ -60,8 +60,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         analysis,
     };
     rollout::start(&operator, &config).context("registering metrics")?;
-    let labels = rollout::instance_selector(&config.instance_id);
-    experiment::start(&operator, config.namespace.as_deref(), labels);
+    experiment::start(&operator, config.namespace.as_deref(), &config.instance_id);
     operator.run().await?;
     Ok(())
 }

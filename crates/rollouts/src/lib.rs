@@ -20,5 +20,6 @@ pub mod api;
 pub mod args;
 pub mod controller;
 pub mod experiment;
+mod instance;
 pub mod offline;
 pub mod rollout;

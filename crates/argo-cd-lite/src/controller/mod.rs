@@ -5,14 +5,13 @@ mod watches;
 
 use std::sync::Arc;
 
-use kube::Api;
 use parking_lot::RwLock;
 use reconcile_core::{
     admin::Readiness,
     object::{ObjectKey, Root},
     operator::{Identity, Operator},
     reconcile::{Driver, DriverConfig, Queue},
-    watch::{Guarded, Index},
+    watch::Index,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -171,12 +170,8 @@ impl Parts {
             queue.clone(),
             roots.clone(),
         );
-        let apps: Api<Guarded<Root<Application>>> =
-            if context.settings.application_namespaces.is_empty() {
-                Api::namespaced(operator.client.clone(), &control_plane)
-            } else {
-                Api::all(operator.client.clone())
-            };
+        let elsewhere = !context.settings.application_namespaces.is_empty();
+        let apps = operator.api((!elsewhere).then_some(control_plane.as_str()));
         let ready = operator.readiness.register("applications");
         operator.spawn("applications", driver.watch_roots(apps).ready(ready).run());
         watch_projects(operator, &context, &roots, &queue);

@@ -18,7 +18,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use kube::{Client, Config};
+use kube::{Api, Client, Config, core::NamespaceResourceScope};
 use prometheus::Registry;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,8 +30,10 @@ use crate::{
     client::{self, Fence, RequestMetrics},
     clock::Clock,
     lease::{Elector, LeaseConfig, LeaseLost},
+    object::{Kind, Root},
     reconcile::words,
     telemetry,
+    watch::Guarded,
 };
 
 /// Time that passes in flight get after SIGTERM; under the 30 s that Kubernetes grants a pod.
@@ -277,6 +279,17 @@ impl Operator {
     /// The fence, for writers other than the client.
     pub fn fence(&self) -> &Fence {
         &self.fence
+    }
+
+    /// The objects of a kind in one namespace, or in all of them.
+    pub fn api<K>(&self, namespace: Option<&str>) -> Api<Guarded<Root<K>>>
+    where
+        K: Kind<Scope = NamespaceResourceScope>,
+    {
+        match namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
     }
 
     /// Runs a watch or server beside the controllers; it is dropped at shutdown. When it ends by itself or panics,

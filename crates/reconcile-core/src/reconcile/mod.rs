@@ -21,7 +21,7 @@ pub use driver::{Driver, DriverConfig};
 pub use error::{Classify, ErrorClass, classify_kube, words};
 pub use plan::{Note, Plan};
 pub use queue::Queue;
-pub use report::{EventNote, EventType, Report, RootPatch, Target, merge_diff};
+pub use report::{EventNote, EventType, Report, RootPatch, Target, into_merge_diff, merge_diff};
 
 use std::{fmt, future::Future};
 

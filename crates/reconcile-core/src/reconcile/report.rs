@@ -111,24 +111,33 @@ pub fn merge_diff(old: &Value, new: &Value) -> Option<Value> {
     if old == new {
         return None;
     }
-    let (Value::Object(before), Value::Object(after)) = (old, new) else {
-        return Some(new.clone());
+    into_merge_diff(old, new.clone())
+}
+
+/// As [`merge_diff`], made of the parts of `new`: a status of thousands of objects is not copied.
+pub fn into_merge_diff(old: &Value, new: Value) -> Option<Value> {
+    if *old == new {
+        return None;
+    }
+    let Value::Object(before) = old else {
+        return Some(new);
+    };
+    let after = match new {
+        Value::Object(after) => after,
+        other => return Some(other),
     };
     let mut patch = Map::new();
-    for (key, value) in after {
-        match before.get(key) {
-            None => {
-                patch.insert(key.clone(), value.clone());
-            }
-            Some(previous) => {
-                if let Some(diff) = merge_diff(previous, value) {
-                    patch.insert(key.clone(), diff);
-                }
-            }
-        }
-    }
     for key in before.keys().filter(|key| !after.contains_key(*key)) {
         patch.insert(key.clone(), Value::Null);
     }
-    (!patch.is_empty()).then_some(Value::Object(patch))
+    for (key, value) in after {
+        let changed = match before.get(&key) {
+            Some(previous) => into_merge_diff(previous, value),
+            None => Some(value),
+        };
+        if let Some(changed) = changed {
+            patch.insert(key, changed);
+        }
+    }
+    Some(Value::Object(patch))
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Backoff, Queue, merge_diff, words};
+use super::{Backoff, Queue, into_merge_diff, merge_diff, words};
 use crate::{apply, object::ObjectKey, testkit::FakeApi};
 
 fn key(name: &str) -> ObjectKey {
@@ -91,6 +91,36 @@ fn a_merge_patch_holds_only_what_changed() {
     json_patch::merge(&mut patched, &patch);
     assert_eq!(patched, new);
     assert_eq!(merge_diff(&old, &old), None);
+}
+
+#[test]
+fn a_patch_leads_from_each_state_to_each_other() {
+    let states = [
+        json!({}),
+        json!({"a": 1, "b": {"c": [1, 2], "d": {}}}),
+        json!({"a": 1, "b": {"c": [1, 3], "d": {"e": 2}}}),
+        json!({"b": "text"}),
+        json!([1]),
+    ];
+    for old in &states {
+        for new in &states {
+            let patch = into_merge_diff(old, new.clone());
+            assert_eq!(patch, merge_diff(old, new));
+            assert_eq!(patch.is_none(), old == new);
+            if let Some(patch) = patch {
+                let mut patched = old.clone();
+                json_patch::merge(&mut patched, &patch);
+                assert_eq!(patched, *new);
+            }
+        }
+    }
+    // A member that is null cannot be had by a merge patch, and is asked for all the same.
+    let null = json!({"b": {"d": {"e": null}}});
+    assert_eq!(merge_diff(&json!({"b": {"d": {}}}), &null), Some(null));
+    assert_eq!(
+        merge_diff(&Value::Null, &json!({"a": 1})),
+        Some(json!({"a": 1}))
+    );
 }
 
 #[tokio::test]

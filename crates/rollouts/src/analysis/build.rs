@@ -11,21 +11,18 @@ use super::{
     field_path::{FieldPathError, field_value},
     merge::{flatten, joined, merge_arguments},
 };
-use crate::api::analysis::{
-    AnalysisRunSpec, AnalysisTemplateSpec, Argument, LATEST_HASH, RolloutAnalysis, RunArgument,
-    STABLE_HASH,
+use crate::api::{
+    analysis::{
+        AnalysisRunSpec, AnalysisTemplateSpec, Argument, LATEST_HASH, RolloutAnalysis, RunArgument,
+        STABLE_HASH,
+    },
+    rollout::{HASH_LABEL, INSTANCE_ID, REVISION},
 };
 
-/// Label with the pod template hash that a run judges.
-pub const POD_HASH_LABEL: &str = "rollouts-pod-template-hash";
 /// Label that says what a run is for.
 pub const ROLLOUT_TYPE_LABEL: &str = "rollout-type";
 /// Label with the index of the canary step that a run belongs to.
 pub const STEP_INDEX_LABEL: &str = "step-index";
-/// Label that binds an object to one of several controllers.
-pub const INSTANCE_ID_LABEL: &str = "argo-rollouts.argoproj.io/controller-instance-id";
-/// Annotation with the revision of the Rollout that a run judges.
-pub const REVISION_ANNOTATION: &str = "rollout.argoproj.io/revision";
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -282,13 +279,13 @@ fn labels(request: &RunRequest<'_>) -> BTreeMap<String, String> {
     if let RunType::Step(index) = request.run_type {
         labels.insert(STEP_INDEX_LABEL.to_owned(), index.to_string());
     }
-    labels.insert(POD_HASH_LABEL.to_owned(), request.pod_hash.to_owned());
+    labels.insert(HASH_LABEL.to_owned(), request.pod_hash.to_owned());
     labels.insert(
         ROLLOUT_TYPE_LABEL.to_owned(),
         request.run_type.label().to_owned(),
     );
     if !request.instance_id.is_empty() {
-        labels.insert(INSTANCE_ID_LABEL.to_owned(), request.instance_id.to_owned());
+        labels.insert(INSTANCE_ID.to_owned(), request.instance_id.to_owned());
     }
     // The user's own labels must not hide those that the controller finds its runs by.
     for (key, value) in request
@@ -311,7 +308,7 @@ fn annotations(request: &RunRequest<'_>) -> BTreeMap<String, String> {
     let mut annotations: BTreeMap<String, String> = own
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    annotations.insert(REVISION_ANNOTATION.to_owned(), request.revision.to_owned());
+    annotations.insert(REVISION.to_owned(), request.revision.to_owned());
     annotations
 }
 

@@ -9,8 +9,11 @@ use reconcile_core::{
 };
 use serde_json::{json, value::to_raw_value};
 
-use super::{AnalysisRuns, RunView, Shared, build::INSTANCE_ID_LABEL, metrics};
-use crate::api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
+use super::{AnalysisRuns, RunView, Shared, metrics};
+use crate::{
+    api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate},
+    instance,
+};
 
 /// What the command line says about analysis.
 #[derive(Clone, Debug, Default)]
@@ -24,20 +27,6 @@ pub struct AnalysisConfig {
     pub workers: usize,
     /// Address of Prometheus for metrics that name none (`ARGO_ROLLOUTS_PROMETHEUS_ADDRESS`).
     pub prometheus_address: Option<String>,
-}
-
-impl AnalysisConfig {
-    fn watch(&self) -> WatchConfig {
-        let labels = if self.instance_id.is_empty() {
-            format!("!{INSTANCE_ID_LABEL}")
-        } else {
-            format!("{INSTANCE_ID_LABEL}={}", self.instance_id)
-        };
-        WatchConfig {
-            labels: Some(labels),
-            fields: None,
-        }
-    }
 }
 
 /// Starts the watches of runs and templates and the AnalysisRun controller. `on_run` hears of every
@@ -77,9 +66,9 @@ pub fn start(
         "watch of analysistemplates",
         watch_templates::<AnalysisTemplate>(
             operator,
-            api(operator, &config),
+            operator.api(config.namespace.as_deref()),
             shared.templates.namespaced.clone(),
-            config.watch(),
+            instance::objects(&config.instance_id),
             on_template.clone(),
         )
         .run(),
@@ -91,7 +80,7 @@ pub fn start(
                 operator,
                 Api::all(operator.client.clone()),
                 shared.templates.cluster.clone(),
-                config.watch(),
+                instance::objects(&config.instance_id),
                 on_template,
             )
             .run(),
@@ -99,16 +88,6 @@ pub fn start(
     }
     operator.spawn_drained(driver.run());
     Ok(())
-}
-
-fn api<K: Kind<Scope = kube::core::NamespaceResourceScope>>(
-    operator: &Operator,
-    config: &AnalysisConfig,
-) -> Api<Guarded<Root<K>>> {
-    match &config.namespace {
-        Some(namespace) => Api::namespaced(operator.client.clone(), namespace),
-        None => Api::all(operator.client.clone()),
-    }
 }
 
 fn watch_runs(
@@ -125,9 +104,7 @@ fn watch_runs(
     // `roots` when its watch event arrives, so that event is no change there but is one for the owner.
     let kept = roots.clone();
     let convert = move |mut root: Root<AnalysisRun>| {
-        if let Some(annotations) = &mut root.metadata.annotations {
-            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-        }
+        root.slim();
         let view = RunView::of(&root);
         if view.is_completed() {
             retire(&mut root);
@@ -140,18 +117,23 @@ fn watch_runs(
         }
         Some(root)
     };
-    Watch::named(AnalysisRun::PLURAL, api(operator, config), roots, convert)
-        .config(config.watch())
-        .ready(operator.readiness.register(AnalysisRun::PLURAL))
-        .on_change(move |change| {
-            // It may only have left the selection, and come back.
-            if let (Some(old), None) = (&change.old, &change.new)
-                && let Some(gone) = gone_views.went(&old.metadata)
-            {
-                on_run(gone);
-            }
-            queue.add(change.key);
-        })
+    Watch::named(
+        AnalysisRun::PLURAL,
+        operator.api(config.namespace.as_deref()),
+        roots,
+        convert,
+    )
+    .config(instance::objects(&config.instance_id))
+    .ready(operator.readiness.register(AnalysisRun::PLURAL))
+    .on_change(move |change| {
+        // It may only have left the selection, and come back.
+        if let (Some(old), None) = (&change.old, &change.new)
+            && let Some(gone) = gone_views.went(&old.metadata)
+        {
+            on_run(gone);
+        }
+        queue.add(change.key);
+    })
 }
 
 /// Leaves of a completed run only what its time to live needs. Rollouts keep ten completed runs each,
@@ -174,9 +156,7 @@ fn watch_templates<K: Kind>(
     on_template: impl Fn(ObjectKey) + Send + Sync + 'static,
 ) -> Watch<Root<K>, Root<K>> {
     let convert = |mut root: Root<K>| {
-        if let Some(annotations) = &mut root.metadata.annotations {
-            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-        }
+        root.slim();
         root.status = None;
         Some(root)
     };

@@ -24,7 +24,6 @@ pub mod world;
 pub use apply::{Applied, Hands};
 pub use error::RolloutError;
 pub use observe::Sources;
-pub(crate) use start::instance_selector;
 pub use start::{RolloutConfig, start};
 pub use validate::check;
 

@@ -1,11 +1,10 @@
 //! Wires the Rollout controller into the process.
 
-use kube::Api;
 use reconcile_core::{
     object::{Kind, ObjectKey, Root},
     operator::Operator,
     reconcile::{Driver, DriverConfig, Queue},
-    watch::{Change, Guarded, Index, Watch, WatchConfig},
+    watch::{Change, Index, Watch, WatchConfig},
 };
 
 use super::{
@@ -19,7 +18,8 @@ use super::{
 };
 use crate::{
     analysis::{self, AnalysisConfig, RunView},
-    api::rollout::{HASH_LABEL, INSTANCE_ID, Rollout, RolloutKind},
+    api::rollout::{HASH_LABEL, Rollout, RolloutKind},
+    instance,
 };
 
 /// What the command line says.
@@ -78,13 +78,9 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
             queue_invalid(&users.0, &users.1);
         },
     )?;
-    let labels = instance_selector(&config.instance_id);
     let roots = driver
-        .watch_roots(api(operator, config))
-        .config(WatchConfig {
-            labels: Some(labels),
-            fields: None,
-        })
+        .watch_roots(operator.api(config.namespace.as_deref()))
+        .config(instance::objects(&config.instance_id))
         .ready(operator.readiness.register("rollouts"));
     operator.spawn("watch of rollouts", roots.run());
     operator.spawn(
@@ -130,25 +126,6 @@ fn give_back_services(operator: &Operator, sources: &Sources) {
     operator.spawn("giving back of services", release.run());
 }
 
-/// The label selector that tells the objects of one instance from those of others.
-pub(crate) fn instance_selector(instance_id: &str) -> String {
-    if instance_id.is_empty() {
-        format!("!{INSTANCE_ID}")
-    } else {
-        format!("{INSTANCE_ID}={instance_id}")
-    }
-}
-
-fn api<K: Kind<Scope = kube::core::NamespaceResourceScope>>(
-    operator: &Operator,
-    config: &RolloutConfig,
-) -> Api<Guarded<Root<K>>> {
-    match &config.namespace {
-        Some(namespace) => Api::namespaced(operator.client.clone(), namespace),
-        None => Api::all(operator.client.clone()),
-    }
-}
-
 fn watch_sets(
     operator: &Operator,
     config: &RolloutConfig,
@@ -159,7 +136,7 @@ fn watch_sets(
     let convert = |root: Root<ReplicaSetKind>| set_view(&root);
     Watch::named(
         ReplicaSetKind::PLURAL,
-        api::<ReplicaSetKind>(operator, config),
+        operator.api(config.namespace.as_deref()),
         sources.sets.clone(),
         convert,
     )
@@ -182,7 +159,7 @@ fn watch_services(
     let convert = |root: Root<ServiceKind>| service_view(&root);
     Watch::named(
         ServiceKind::PLURAL,
-        api::<ServiceKind>(operator, config),
+        operator.api(config.namespace.as_deref()),
         sources.services.clone(),
         convert,
     )

@@ -3,17 +3,15 @@
 mod conditions;
 mod deletion;
 mod operation;
-mod patch;
 mod rejection;
 
 pub(super) use rejection::{describe, reject};
 
 use jiff::Timestamp;
-use reconcile_core::reconcile::{EventNote, Report, RootPatch, Target};
+use reconcile_core::reconcile::{EventNote, Report, RootPatch, Target, into_merge_diff};
 use serde_json::{Value, json, value::RawValue};
 
 use conditions::{conditions, shorten};
-use patch::into_patch;
 
 use super::{
     Observed, Problem, Refresh, SourceState,
@@ -174,7 +172,7 @@ impl Writer<'_> {
                 old => old,
             };
             let at_is_new = old["reconciledAt"] != at.as_str();
-            (into_patch(&old, new), at_is_new)
+            (into_merge_diff(&old, new), at_is_new)
         };
         // The time of the comparison alone is no reason to write.
         if diff.is_some() || asked {

@@ -5,7 +5,6 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
     core::Status,
 };
-use reconcile_core::reconcile::merge_diff;
 use serde_json::Value;
 
 use super::marks::{FIRING, derived_name, marked, merge};
@@ -166,7 +165,7 @@ impl Target {
         let before = serde_json::to_value(live).unwrap_or(Value::Null);
         let mut merged = before.clone();
         merge(&mut merged, object);
-        if merge_diff(&before, &merged).is_none() {
+        if before == merged {
             return Ok(Some(self.name.clone()));
         }
         let merged: DynamicObject = serde_json::from_value(merged)

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{Driver, pass::Failure};
 use crate::{
-    object::{Kind, ObjectKey, Root},
+    object::{Kind, LAST_APPLIED, ObjectKey, Root},
     reconcile::{Controller, Report, RootPatch, Target},
 };
 
@@ -106,7 +106,7 @@ impl Watched {
         Self(json!({
             "metadata": {
                 "annotations": meta.annotations.iter().flatten()
-                    .filter(|(key, _)| *key != "kubectl.kubernetes.io/last-applied-configuration")
+                    .filter(|(key, _)| *key != LAST_APPLIED)
                     .collect::<BTreeMap<_, _>>(),
                 "labels": meta.labels.iter().flatten().collect::<BTreeMap<_, _>>(),
                 "finalizers": meta.finalizers.iter().flatten().collect::<Vec<_>>(),

@@ -12,11 +12,11 @@ use super::{
 use crate::{
     analysis::{
         RunView,
-        build::{POD_HASH_LABEL, RunType, STEP_INDEX_LABEL},
+        build::{RunType, STEP_INDEX_LABEL},
     },
     api::{
         analysis::AnalysisPhase,
-        rollout::{PauseReason, RunStatus},
+        rollout::{HASH_LABEL, PauseReason, RunStatus},
     },
     rollout::world::{BlueGreen, Canary, Step},
 };
@@ -290,7 +290,7 @@ pub(super) fn collect_old(work: &mut Work<'_>) {
     runs.sort_by_key(|run| std::cmp::Reverse(run.created));
     let (mut good, mut bad) = (0, 0);
     for run in runs {
-        let Some(hash) = run.labels.get(POD_HASH_LABEL) else {
+        let Some(hash) = run.labels.get(HASH_LABEL) else {
             continue;
         };
         let lives = work
