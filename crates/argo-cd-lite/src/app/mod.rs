@@ -19,7 +19,7 @@ pub use observed::{Observed, Problem, Refresh, SourceState};
 use jiff::Timestamp;
 use reconcile_core::{
     object::{ObjectKey, Root},
-    reconcile::{Controller, Done, Plan, Report},
+    reconcile::{Controller, Done, Plan, Report, words},
 };
 
 use crate::api::Application;
@@ -85,7 +85,7 @@ impl Controller for Applications {
         let failure = done
             .iter()
             .find_map(|done| done.result.as_ref().err())
-            .map(status::describe);
+            .map(|error| words(error));
         status::report(observed, &applied, failure.as_deref(), now)
     }
 

@@ -5,7 +5,7 @@ mod deletion;
 mod operation;
 mod rejection;
 
-pub(super) use rejection::{describe, reject};
+pub(super) use rejection::reject;
 
 use jiff::Timestamp;
 use reconcile_core::reconcile::{EventNote, Report, RootPatch, Target, into_merge_diff};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use reconcile_core::{
     object::Root,
-    reconcile::{Report, RootPatch, Target},
+    reconcile::{Report, RootPatch, Target, words},
 };
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub(in crate::app) fn reject(
         {
             return Report::default();
         }
-        other => Problem::comparison(describe(other)),
+        other => Problem::comparison(words(other)),
     };
     let mut report = Report::default();
     let Ok(old) = root.parse_status() else {
@@ -70,18 +70,4 @@ pub(in crate::app) fn reject(
         });
     }
     report
-}
-
-/// An error with its causes, each said once.
-pub(in crate::app) fn describe(error: &ObserveError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    text
 }

@@ -1,8 +1,9 @@
 //! What the providers that speak HTTP share: connections, headers, logins, bounded answers.
 
-use std::{error::Error, fmt::Write, time::Duration};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use reconcile_core::reconcile::words;
 use reqwest::{
     Client, Response,
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
@@ -46,7 +47,7 @@ impl HttpClients {
             .tls_danger_accept_invalid_certs(insecure)
             .user_agent(concat!("rollouts/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| chain(&error))?;
+            .map_err(|error| words(&error))?;
         Ok(kept.insert(client).clone())
     }
 }
@@ -141,7 +142,7 @@ pub(super) async fn log_in(
             .form(&form)
             .send()
             .await;
-        let response = sent.map_err(|error| chain(&error))?;
+        let response = sent.map_err(|error| words(&error))?;
         let status = response.status();
         let body = read_body(response).await?;
         serde_json::from_slice::<Token>(&body)
@@ -165,7 +166,7 @@ pub(super) async fn log_in(
 /// The body of an answer, unless it is too large.
 pub(super) async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| words(&error))? {
         if body.len() + chunk.len() > LARGEST_ANSWER {
             return Err(format!("the answer is larger than {LARGEST_ANSWER} bytes"));
         }
@@ -182,18 +183,4 @@ pub(super) fn excerpt(body: &[u8]) -> String {
         .take(LONGEST)
         .collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// An error with its causes: the outermost one alone never says what happened.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            let _ = write!(text, ": {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }

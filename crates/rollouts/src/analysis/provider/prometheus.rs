@@ -11,13 +11,13 @@ use prometheus_http_query::{
     Client,
     response::{Data, PromqlResult, RangeVector, Sample},
 };
-use reconcile_core::kube_types::GoDuration;
+use reconcile_core::{kube_types::GoDuration, reconcile::words};
 use reqwest::{StatusCode, header::HeaderMap};
 use serde::Deserialize;
 
 use super::{
     MetricProvider, Reading,
-    http::{HttpClients, chain, excerpt, headers, log_in, oauth2, read_body, timeout},
+    http::{HttpClients, excerpt, headers, log_in, oauth2, read_body, timeout},
 };
 use crate::api::analysis::{OAuth2, Prometheus, RangeQuery};
 
@@ -71,7 +71,7 @@ impl PrometheusProvider {
         }
         let http = clients.client(spec.insecure)?;
         Ok(Self {
-            client: Client::from(http.clone(), address).map_err(|error| chain(&error))?,
+            client: Client::from(http.clone(), address).map_err(|error| words(&error))?,
             http,
             token: oauth2(spec.authentication.as_ref()).cloned(),
             headers: headers(&spec.headers, spec.authentication.as_ref())?,
@@ -138,7 +138,7 @@ impl PrometheusProvider {
                 builder.get_raw().await
             }
         };
-        sent.map_err(|error| chain(&error))
+        sent.map_err(|error| words(&error))
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use expressions::{analysis::AnalysisValue, jsonpath::JsonPath};
 use jiff::Timestamp;
+use reconcile_core::reconcile::words;
 use reqwest::{
     Client, Method, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderValue},
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     MetricProvider, Reading,
-    http::{HttpClients, chain, headers, log_in, oauth2, read_body, timeout},
+    http::{HttpClients, headers, log_in, oauth2, read_body, timeout},
 };
 use crate::api::analysis::{OAuth2, Web};
 
@@ -92,7 +93,7 @@ impl WebProvider {
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
-        let response = request.send().await.map_err(|error| chain(&error))?;
+        let response = request.send().await.map_err(|error| words(&error))?;
         if !response.status().is_success() {
             return Err(format!(
                 "received non 2xx response code: {}",
