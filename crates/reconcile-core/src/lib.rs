@@ -5,6 +5,7 @@
 //!   watch      the one way to watch a kind; indexes of small values with read-your-writes
 //!   reconcile  observe ─► plan ─► apply ─► report, and the driver that runs it
 //!   client     the gate of all requests: leader fence, deadline, counters
+//!   listen     HTTP listeners that no client can exhaust
 //!   apply      the few ways to write
 //!   conditions status conditions with honest transition times
 //!   kube_types Go durations, quantities, int-or-percent, selectors, names
@@ -27,6 +28,7 @@ pub mod crd;
 pub mod fields;
 pub mod kube_types;
 pub mod lease;
+pub mod listen;
 pub mod object;
 pub mod operator;
 pub mod reconcile;

@@ -1,0 +1,67 @@
+//! HTTP listeners that no client can exhaust.
+//!
+//! ```text
+//!   accept ─► slot of the port and of the budget ─► TLS handshake ─► header ─► body ─► handler ─► response
+//!              │ at the bound: close the connection     └──────── each with a deadline ────────┘
+//!              │ that has waited longest for its client    body bytes count against port and budget;
+//!              └ none waits: 503 and close                 503 when they are used up
+//! ```
+//!
+//! A process has one [`Budget`] for all ports that foreign clients reach. It is sized from the descriptor limit and
+//! leaves the rest to the API server, the bus and the probes, which the admin server answers from a budget of its
+//! own. [`serve`] never fails: when the process runs out of descriptors it waits and accepts again.
+//!
+//! To serve a port with TLS, give the [`Server`] a [`TlsMode`]. The certificate can change while the port stays open,
+//! because each connection reads it when it is accepted.
+
+mod body;
+mod budget;
+mod connection;
+mod descriptors;
+mod serve;
+mod tls;
+
+pub use budget::{Budget, Limits};
+pub use descriptors::raise_limit;
+pub use serve::{Server, serve};
+pub use tls::TlsMode;
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+/// A port could not be opened.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    /// The address that was asked for.
+    pub address: SocketAddr,
+    /// Why it failed.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Listens on `port` of `address`. Without an address it listens on all addresses of both IP families with one
+/// socket, as Go does; on a machine without IPv6 on those of IPv4. Port 0 takes a free one.
+pub async fn bind(address: Option<IpAddr>, port: u16) -> Result<TcpListener, BindError> {
+    let failed = |address: SocketAddr| move |source| BindError { address, source };
+    if let Some(address) = address {
+        let address = SocketAddr::new(address, port);
+        return TcpListener::bind(address).await.map_err(failed(address));
+    }
+    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    match TcpListener::bind(both).await {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind(ipv4).await.map_err(failed(ipv4))
+        }
+        outcome => outcome.map_err(failed(both)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
