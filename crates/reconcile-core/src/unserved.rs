@@ -104,6 +104,7 @@ impl<U: Unserved> Controller for Teller<U> {
     type Kind = Unread<U>;
     type Observed = Observed;
     type Action = Infallible;
+    type Decision = Plan<Infallible>;
     type Applied = Infallible;
     type Error = Infallible;
 
@@ -133,7 +134,7 @@ impl<U: Unserved> Controller for Teller<U> {
     fn report(
         observed: &Observed,
         _: &Plan<Infallible>,
-        _: &[Done<Infallible, Infallible, Infallible>],
+        _: &[Done<Infallible, Infallible>],
         now: Timestamp,
     ) -> Report {
         let mut report = Report::default();

@@ -97,6 +97,7 @@ impl Controller for Lamps {
     type Kind = LampKind;
     type Observed = Seen;
     type Action = Paint;
+    type Decision = Plan<Paint>;
     type Applied = String;
     type Error = LampError;
     const NAME: &'static str = "lamp";
@@ -152,7 +153,7 @@ impl Controller for Lamps {
     fn report(
         seen: &Seen,
         _: &Plan<Paint>,
-        done: &[Done<Paint, String, LampError>],
+        done: &[Done<String, LampError>],
         _: Timestamp,
     ) -> Report {
         let mut report = Report::default();

@@ -19,11 +19,11 @@ pub use observed::{Observed, Problem, Refresh, SourceState};
 use jiff::Timestamp;
 use reconcile_core::{
     object::{ObjectKey, Root},
-    reconcile::{Controller, Done, Plan, Report, words},
+    reconcile::{Controller, Done, Report, words},
 };
 
 use crate::api::Application;
-use plan::Action;
+use plan::{Action, Decision};
 
 /// The controller; one for all Applications.
 pub struct Applications {
@@ -41,6 +41,7 @@ impl Controller for Applications {
     type Kind = Application;
     type Observed = Observed;
     type Action = Action;
+    type Decision = Decision;
     type Applied = apply::Applied;
     type Error = ObserveError;
 
@@ -60,7 +61,7 @@ impl Controller for Applications {
         observed
     }
 
-    fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
+    fn plan(observed: &Observed, now: Timestamp) -> Decision {
         plan::plan(observed, now)
     }
 
@@ -74,8 +75,8 @@ impl Controller for Applications {
 
     fn report(
         observed: &Observed,
-        _plan: &Plan<Action>,
-        done: &[Done<Action, apply::Applied, ObserveError>],
+        decision: &Decision,
+        done: &[Done<apply::Applied, ObserveError>],
         now: Timestamp,
     ) -> Report {
         let applied: Vec<&apply::Applied> = done
@@ -86,7 +87,11 @@ impl Controller for Applications {
             .iter()
             .find_map(|done| done.result.as_ref().err())
             .map(|error| words(error));
-        status::report(observed, &applied, failure.as_deref(), now)
+        let outcome = status::Outcome {
+            applied: &applied,
+            failure: failure.as_deref(),
+        };
+        status::report(observed, decision, &outcome, now)
     }
 
     fn reject(root: &Root<Application>, error: &ObserveError, now: Timestamp) -> Report {

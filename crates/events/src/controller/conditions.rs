@@ -49,7 +49,7 @@ pub fn bus_trouble(kind: &str, name: &str, state: Option<&BusState>) -> Option<C
 }
 
 /// The first failure of a pass, in words.
-pub fn failure<A, R>(done: &[Done<A, R, ReconcileError>]) -> Option<String> {
+pub fn failure<R>(done: &[Done<R, ReconcileError>]) -> Option<String> {
     done.iter()
         .find_map(|done| done.result.as_ref().err())
         .map(ToString::to_string)

@@ -37,6 +37,8 @@ pub trait Controller: Send + Sync + 'static {
     type Observed: Send + Sync;
     /// One effect, as printable data.
     type Action: fmt::Debug + fmt::Display + Send + Sync;
+    /// What a pass decided: the plan, and whatever else the report needs to know of the decision.
+    type Decision: AsRef<Plan<Self::Action>> + Send + Sync;
     /// What carrying out an action brought, for the report.
     type Applied: Send + Sync;
     /// What can go wrong in observe or apply.
@@ -51,8 +53,8 @@ pub trait Controller: Send + Sync + 'static {
         root: &Root<Self::Kind>,
     ) -> impl Future<Output = Result<Self::Observed, Self::Error>> + Send;
 
-    /// Decides; a plain function of its arguments.
-    fn plan(observed: &Self::Observed, now: Timestamp) -> Plan<Self::Action>;
+    /// Decides, once a pass; a plain function of its arguments.
+    fn plan(observed: &Self::Observed, now: Timestamp) -> Self::Decision;
 
     /// Carries out one action. Actions run in the order of the plan; after the first failure the rest of
     /// the plan is dropped, because later actions may rely on earlier ones.
@@ -62,11 +64,12 @@ pub trait Controller: Send + Sync + 'static {
         action: &Self::Action,
     ) -> impl Future<Output = Result<Self::Applied, Self::Error>> + Send;
 
-    /// Says what the root object should be told, from what was really applied; a plain function.
+    /// Computes what is written to the root object, from the decision and what was really applied; a plain
+    /// function.
     fn report(
         observed: &Self::Observed,
-        plan: &Plan<Self::Action>,
-        done: &[Done<Self::Action, Self::Applied, Self::Error>],
+        decision: &Self::Decision,
+        done: &[Done<Self::Applied, Self::Error>],
         now: Timestamp,
     ) -> Report;
 
@@ -83,29 +86,18 @@ pub trait Controller: Send + Sync + 'static {
     }
 }
 
-/// One action of the plan with its outcome. Actions that were not reached are not listed.
+/// The outcome of one action of the plan. Actions that were not reached have none.
 #[derive(Debug)]
-pub struct Done<A, R, E> {
+pub struct Done<R, E> {
     /// Position of the action in [`Plan::actions`].
     pub index: usize,
-    /// The action's printed form.
-    pub action: std::marker::PhantomData<fn() -> A>,
-    /// What it brought.
+    /// The result of [`Controller::apply`].
     pub result: Result<R, E>,
 }
 
-impl<A, R, E> Done<A, R, E> {
-    /// The outcome of the action at `index`.
-    pub fn new(index: usize, result: Result<R, E>) -> Self {
-        Self {
-            index,
-            action: std::marker::PhantomData,
-            result,
-        }
-    }
-
+impl<R, E> Done<R, E> {
     /// The action of `plan` that this is the outcome of.
-    pub fn action<'p>(&self, plan: &'p Plan<A>) -> Option<&'p A> {
+    pub fn action<'p, A>(&self, plan: &'p Plan<A>) -> Option<&'p A> {
         plan.actions.get(self.index)
     }
 }

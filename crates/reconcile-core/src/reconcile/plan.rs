@@ -57,6 +57,13 @@ impl<A> Plan<A> {
     }
 }
 
+/// A controller whose report needs no more than the plan uses the plan as its decision.
+impl<A> AsRef<Self> for Plan<A> {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl<A: fmt::Display> fmt::Display for Plan<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for action in &self.actions {

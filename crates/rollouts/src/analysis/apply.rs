@@ -1,6 +1,6 @@
 //! The effects of a pass: measurements that start, runs that are deleted.
 
-use std::{fmt, panic::AssertUnwindSafe};
+use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 use kube::{Client, api::PropagationPolicy, core::GroupVersionKind};
@@ -18,24 +18,6 @@ use super::{
     provider::{Order, Providers},
 };
 use crate::api::analysis::AnalysisRun;
-
-/// One effect of a pass.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RunAction {
-    /// Start a measurement.
-    Measure(Box<Launch>),
-    /// Delete the run.
-    Delete,
-}
-
-impl fmt::Display for RunAction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Measure(launch) => launch.fmt(f),
-            Self::Delete => f.write_str("delete the run"),
-        }
-    }
-}
 
 /// What can go wrong in a pass.
 #[derive(Debug, Error)]

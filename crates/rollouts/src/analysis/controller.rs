@@ -5,14 +5,14 @@ use kube::Client;
 use reconcile_core::{
     clock::Clock,
     object::{ObjectKey, Root},
-    reconcile::{Controller, Done, Plan, Queue, Report},
+    reconcile::{Controller, Done, Queue, Report},
 };
 
 use super::{
-    apply::{Hands, RunAction, RunError},
+    apply::{Hands, RunError},
     mailbox::Mailbox,
     observe::{ObservedRun, observe},
-    plan::decide,
+    plan::{Decision, RunAction, decide},
     provider::Providers,
     status::report,
 };
@@ -49,6 +49,7 @@ impl Controller for AnalysisRuns {
     type Kind = AnalysisRun;
     type Observed = ObservedRun;
     type Action = RunAction;
+    type Decision = Decision;
     type Applied = ();
     type Error = RunError;
 
@@ -66,22 +67,8 @@ impl Controller for AnalysisRuns {
         Ok(observed)
     }
 
-    fn plan(observed: &ObservedRun, now: Timestamp) -> Plan<RunAction> {
-        let decision = decide(&observed.situation, now);
-        let mut plan = Plan::new();
-        for launch in decision.launches {
-            plan.act(RunAction::Measure(Box::new(launch)));
-        }
-        if decision.delete {
-            plan.act(RunAction::Delete);
-        }
-        if let Some(wake) = decision.wake {
-            plan.wake_at(wake);
-        }
-        for note in decision.notes {
-            plan.note(note);
-        }
-        plan
+    fn plan(observed: &ObservedRun, now: Timestamp) -> Decision {
+        decide(&observed.situation, now)
     }
 
     async fn apply(&self, observed: &ObservedRun, action: &RunAction) -> Result<(), RunError> {
@@ -94,11 +81,11 @@ impl Controller for AnalysisRuns {
 
     fn report(
         observed: &ObservedRun,
-        _: &Plan<RunAction>,
-        _: &[Done<RunAction, (), RunError>],
-        now: Timestamp,
+        decision: &Decision,
+        _: &[Done<(), RunError>],
+        _: Timestamp,
     ) -> Report {
-        report(observed, &decide(&observed.situation, now))
+        report(observed, decision)
     }
 
     fn forget(&self, key: &ObjectKey) {

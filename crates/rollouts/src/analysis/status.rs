@@ -8,7 +8,7 @@ use super::{observe::ObservedRun, plan::Decision};
 /// no status subresource for runs.
 pub(super) fn report(observed: &ObservedRun, decision: &Decision) -> Report {
     let mut report = Report::default();
-    if observed.situation.deleting || decision.delete {
+    if observed.situation.deleting || decision.deletes() {
         return report;
     }
     let status = serde_json::to_value(&decision.status).unwrap_or_default();

@@ -28,9 +28,12 @@ pub use start::{RolloutConfig, start};
 pub use validate::check;
 
 use jiff::Timestamp;
-use reconcile_core::reconcile::{Controller, Plan, Report};
+use reconcile_core::reconcile::{Controller, Report};
 
-use self::{plan::Action, world::Observed};
+use self::{
+    plan::{Action, Decision},
+    world::Observed,
+};
 use crate::api::rollout::{Rollout, RolloutKind};
 
 /// The controller of Rollouts.
@@ -49,6 +52,7 @@ impl Controller for Rollouts {
     type Kind = RolloutKind;
     type Observed = Observed;
     type Action = Action;
+    type Decision = Decision;
     type Applied = Applied;
     type Error = RolloutError;
 
@@ -58,11 +62,11 @@ impl Controller for Rollouts {
         observe::observe(&self.hands.sources, root)
     }
 
-    fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
+    fn plan(observed: &Observed, now: Timestamp) -> Decision {
         if observed.root.is_deleting() {
-            return Plan::new();
+            return Decision::default();
         }
-        plan::decide(observed, now).plan
+        plan::decide(observed, now)
     }
 
     async fn apply(&self, observed: &Observed, action: &Action) -> Result<Applied, RolloutError> {
@@ -71,14 +75,14 @@ impl Controller for Rollouts {
 
     fn report(
         observed: &Observed,
-        plan: &Plan<Action>,
+        decision: &Decision,
         done: &status::Outcomes,
         now: Timestamp,
     ) -> Report {
         if observed.root.is_deleting() {
             return Report::default();
         }
-        status::report(observed, plan, done, now)
+        status::report(observed, decision, done, now)
     }
 
     fn reject(root: &Rollout, error: &RolloutError, now: Timestamp) -> Report {

@@ -2,9 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use reconcile_core::reconcile::{
-    Classify, Done, ErrorClass, EventNote, Plan, Report, RootPatch, Target,
-};
+use reconcile_core::reconcile::{Classify, Done, ErrorClass, EventNote, Report, RootPatch, Target};
 use serde_json::{Value, json};
 
 use super::{
@@ -22,12 +20,12 @@ use crate::{
 };
 
 /// Outcome of the actions of a pass.
-pub(crate) type Outcomes = [Done<Action, Applied, RolloutError>];
+pub(crate) type Outcomes = [Done<Applied, RolloutError>];
 
 /// The report of a pass.
 pub(crate) fn report(
     seen: &Observed,
-    plan: &Plan<Action>,
+    decision: &Decision,
     done: &Outcomes,
     now: Timestamp,
 ) -> Report {
@@ -40,16 +38,16 @@ pub(crate) fn report(
     {
         return collided(seen);
     }
-    let mut decision = plan::decide(seen, now);
+    let mut status = decision.status.clone();
     for outcome in done {
         if let (Some(Action::StartRun { run_type, .. }), Ok(Applied::Started(run))) =
-            (outcome.action(plan), &outcome.result)
+            (outcome.action(&decision.plan), &outcome.result)
         {
-            remember(&mut decision.status, *run_type, run.clone());
+            remember(&mut status, *run_type, run.clone());
         }
     }
     let mut report = Report::default();
-    if let Some(body) = main_patch(&decision) {
+    if let Some(body) = main_patch(decision) {
         // What the generation counts changed, so the status must be written for the new one.
         report.again = decision.write_replicas;
         report.patches.push(RootPatch {
@@ -58,9 +56,9 @@ pub(crate) fn report(
             guarded: false,
         });
     }
-    report.status(&seen.raw_status, &value(&decision.status));
-    for event in decision.events {
-        report.event(event);
+    report.status(&seen.raw_status, &value(&status));
+    for event in &decision.events {
+        report.event(event.clone());
     }
     report
 }

@@ -1,6 +1,7 @@
 //! The decision of a pass: compare, then take the operation one step further.
 
 use jiff::Timestamp;
+use reconcile_core::reconcile::Plan;
 
 use super::{
     Action, Run, automated,
@@ -16,19 +17,17 @@ use crate::{
     sync::plan::{RunStep, Step, Task, advance, deletion_message, terminate},
 };
 
-/// What a pass does.
+/// What a pass over an Application does that is not being deleted.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
+pub struct SyncDecision {
+    /// Effects of the operation, next wake-up, reasons.
+    pub plan: Plan<Action>,
     /// Git against cluster, as observed.
     pub comparison: Comparison,
     /// The operation.
     pub course: Course,
     /// Conditions beyond those of the comparison.
     pub problems: Vec<Problem>,
-    /// When to look again.
-    pub wake: Option<Timestamp>,
-    /// Why.
-    pub notes: Vec<String>,
 }
 
 /// How the operation goes on.
@@ -40,12 +39,10 @@ pub enum Course {
     Begin(Box<OperationState>),
     /// The state has changed without any effect, or waits.
     Hold(Box<OperationState>),
-    /// Effects; what they bring is added to the state.
+    /// The plan has effects; what they bring is added to the state.
     Act {
         /// The state before the effects.
         state: Box<OperationState>,
-        /// The effects.
-        actions: Vec<Action>,
         /// The operation began in this pass.
         fresh: bool,
         /// Success of the effects ends the operation.
@@ -56,20 +53,19 @@ pub enum Course {
 }
 
 /// Decides.
-pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
+pub fn decide(observed: &Observed, now: Timestamp) -> SyncDecision {
     let comparison = compare(&View::new(observed));
-    let mut decision = Decision {
+    let mut decision = SyncDecision {
+        plan: Plan::new(),
         comparison,
         course: Course::Idle,
         problems: Vec::new(),
-        wake: None,
-        notes: Vec::new(),
     };
     decision.course = course(observed, now, &mut decision);
     decision
 }
 
-fn course(observed: &Observed, now: Timestamp, decision: &mut Decision) -> Course {
+fn course(observed: &Observed, now: Timestamp, decision: &mut SyncDecision) -> Course {
     let running = observed
         .status
         .operation_state
@@ -97,14 +93,14 @@ fn course(observed: &Observed, now: Timestamp, decision: &mut Decision) -> Cours
             match automated::decide(observed, &decision.comparison, now) {
                 automated::Verdict::Sync(operation) => *operation,
                 automated::Verdict::No(why) => {
-                    decision.notes.push(format!("no automated sync: {why}"));
+                    decision.plan.note(format!("no automated sync: {why}"));
                     return Course::Idle;
                 }
                 automated::Verdict::Later(at) => {
-                    decision.wake = Some(at);
+                    decision.plan.wake = Some(at);
                     decision
-                        .notes
-                        .push(format!("self-healing waits until {at:.0}"));
+                        .plan
+                        .note(format!("self-healing waits until {at:.0}"));
                     return Course::Idle;
                 }
                 automated::Verdict::Refuse(problem) => {
@@ -122,17 +118,17 @@ fn resume(
     observed: &Observed,
     mut state: OperationState,
     now: Timestamp,
-    decision: &mut Decision,
+    decision: &mut SyncDecision,
 ) -> Course {
     if state.phase == Phase::Terminating {
-        return stop(observed, state, now);
+        return stop(observed, state, now, decision);
     }
     if let Some(finished) = state.finished_at {
         // Between two tries.
         let number = (state.retry_count - 1).max(0);
         match retry::due(&state.operation.retry, finished.timestamp(), number) {
             Ok(at) if now < at => {
-                decision.wake = Some(at);
+                decision.plan.wake = Some(at);
                 return Course::Idle;
             }
             Ok(_) => {}
@@ -155,8 +151,12 @@ fn resume(
     step(observed, state, false, now, decision)
 }
 
-fn stop(observed: &Observed, mut state: OperationState, now: Timestamp) -> Course {
-    let mut effects = Vec::new();
+fn stop(
+    observed: &Observed,
+    mut state: OperationState,
+    now: Timestamp,
+    decision: &mut SyncDecision,
+) -> Course {
     let mut message = "Operation terminated".to_owned();
     if let Ok(sync) = tasks_of(observed, &state) {
         let ended = terminate(&sync.tasks, results(&state), &operation_mark(&state));
@@ -173,7 +173,7 @@ fn stop(observed: &Observed, mut state: OperationState, now: Timestamp) -> Cours
             hooks.extend(delete);
         }
         if !hooks.is_empty() {
-            effects.push(Action::Hooks(hooks));
+            decision.plan.act(Action::Hooks(hooks));
         }
     }
     if state.retry_count > 0 {
@@ -183,10 +183,9 @@ fn stop(observed: &Observed, mut state: OperationState, now: Timestamp) -> Cours
     state.phase = Phase::Failed;
     state.message = message;
     state.finished_at = Some(Time::new(now));
-    effects.push(Action::Conclude(Phase::Failed, false));
+    decision.plan.act(Action::Conclude(Phase::Failed, false));
     Course::Act {
         state: Box::new(state),
-        actions: effects,
         fresh: false,
         last: false,
     }
@@ -199,7 +198,7 @@ fn step(
     mut state: OperationState,
     fresh: bool,
     now: Timestamp,
-    decision: &mut Decision,
+    decision: &mut SyncDecision,
 ) -> Course {
     let Some(request) = state.operation.sync.clone() else {
         end(
@@ -214,8 +213,8 @@ fn step(
         Ok(sync) => sync,
         Err((message, true)) => {
             decision
-                .notes
-                .push(format!("the operation waits for the repository: {message}"));
+                .plan
+                .note(format!("the operation waits for the repository: {message}"));
             return Course::Idle;
         }
         Err((message, false)) => {
@@ -232,8 +231,8 @@ fn step(
         return course;
     }
     if request.dry_run {
+        decision.plan.act(rehearsal(&request, sync));
         return Course::Act {
-            actions: vec![rehearsal(&request, sync)],
             state: Box::new(state),
             fresh,
             last: true,
@@ -242,43 +241,47 @@ fn step(
     let staged = sync.tasks.iter().any(Task::is_hook) || !is_one_stage(&sync.tasks);
     if fresh && staged {
         // Hooks must find their operation written down after a crash, or they would run twice.
-        decision.notes.push("the operation begins".to_owned());
+        decision.plan.note("the operation begins");
         return Course::Begin(Box::new(state));
     }
     let mark = operation_mark(&state);
     let decided = advance(&sync.tasks, results(&state), &mark);
     set_results(&mut state, decided.results);
-    let mut actions = Vec::new();
     if !decided.release.is_empty() {
-        actions.push(Action::Hooks(decided.release));
+        decision.plan.act(Action::Hooks(decided.release));
     }
     let mut last = false;
     match decided.step {
         Step::Wait(message) => {
-            decision.notes.push(message.clone());
+            decision.plan.note(message.clone());
             state.message = message;
-            if actions.is_empty() {
+            if decision.plan.actions.is_empty() {
                 return Course::Hold(Box::new(state));
             }
         }
         Step::Replace(hooks) => {
             let note = "earlier hooks are deleted before they run again";
-            decision.notes.push(note.to_owned());
+            decision.plan.note(note);
             state.message = deletion_message(&hooks);
-            actions.push(Action::Hooks(hooks));
+            decision.plan.act(Action::Hooks(hooks));
         }
         Step::Run(step) => {
             if let Some(at) = observed.settle_until.filter(|at| *at > now) {
-                decision.wake = Some(at);
+                decision.plan.wake = Some(at);
                 let note = "the last wave is given time to settle";
-                decision.notes.push(note.to_owned());
+                decision.plan.note(note);
                 return Course::Hold(Box::new(state));
             }
             state.message.clone_from(&step.message);
             let first = results(&state).is_empty();
-            actions.extend(namespace_action(observed, &sync, first));
+            decision
+                .plan
+                .actions
+                .extend(namespace_action(observed, &sync, first));
             last = step.last;
-            actions.push(Action::Run(Box::new(run(step, &request, sync, mark))));
+            decision
+                .plan
+                .act(Action::Run(Box::new(run(step, &request, sync, mark))));
         }
         Step::Finish {
             phase,
@@ -286,15 +289,14 @@ fn step(
             delete,
         } => {
             if !delete.is_empty() {
-                actions.push(Action::Hooks(delete));
+                decision.plan.act(Action::Hooks(delete));
             }
-            actions.push(Action::Conclude(phase, false));
+            decision.plan.act(Action::Conclude(phase, false));
             end(&mut state, phase, &message, now);
         }
     }
     Course::Act {
         state: Box::new(state),
-        actions,
         fresh,
         last,
     }

@@ -100,8 +100,9 @@ fn options_of(observed: &Observed) -> SyncOptions {
 }
 
 /// Plans a pass over an application that is being deleted.
-pub(super) fn plan(observed: &Observed, plan: &mut Plan<Action>) {
-    match remains(observed) {
+pub(super) fn plan(observed: &Observed, remains: &Remains) -> Plan<Action> {
+    let mut plan = Plan::new();
+    match remains {
         Remains::NotOurs => plan.note("deletion: the objects stay"),
         Remains::Nothing => plan.note("deletion: no object is left"),
         Remains::Wave(_) if !observed.live_complete => {
@@ -138,4 +139,5 @@ pub(super) fn plan(observed: &Observed, plan: &mut Plan<Action>) {
             }
         }
     }
+    plan
 }

@@ -23,7 +23,8 @@ use crate::{
         plan::{HookObject, Task},
     },
 };
-use decide::{Course, decide};
+use decide::{SyncDecision, decide};
+use deletion::{Remains, remains};
 
 /// Pause before looking again for what nothing tells about: a kind that the cluster does not serve, a
 /// repository that cannot be fetched.
@@ -119,42 +120,55 @@ impl fmt::Display for Action {
     }
 }
 
-/// Plans a pass.
-pub(super) fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
-    let mut plan = Plan::new();
+/// What a pass decides.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// The Application asks not to be reconciled.
+    Skip(Plan<Action>),
+    /// The Application is being deleted.
+    Delete {
+        /// Effects, next wake-up, reasons.
+        plan: Plan<Action>,
+        /// What is left to delete.
+        remains: Remains,
+    },
+    /// Git was compared with the cluster.
+    Sync(Box<SyncDecision>),
+}
+
+impl AsRef<Plan<Action>> for Decision {
+    fn as_ref(&self) -> &Plan<Action> {
+        match self {
+            Self::Skip(plan) | Self::Delete { plan, .. } => plan,
+            Self::Sync(decision) => &decision.plan,
+        }
+    }
+}
+
+/// Decides about a pass.
+pub(super) fn plan(observed: &Observed, now: Timestamp) -> Decision {
     if observed.skip {
+        let mut plan = Plan::new();
         plan.note("reconciliation is switched off by annotation");
-        return plan;
+        return Decision::Skip(plan);
     }
     if observed.deleting {
-        deletion::plan(observed, &mut plan);
-        return plan;
+        let remains = remains(observed);
+        let plan = deletion::plan(observed, &remains);
+        return Decision::Delete { plan, remains };
     }
-    let decision = decide(observed, now);
-    for note in &decision.notes {
-        plan.note(note.clone());
-    }
-    if let Some(at) = decision.wake {
-        plan.wake_at(at);
-    }
-    if !observed.unserved.is_empty() {
-        // Nothing tells when a kind appears.
-        plan.wake_at(now.saturating_add(UNTOLD_RETRY).unwrap_or(now));
-    }
-    if matches!(
+    let mut decision = decide(observed, now);
+    let fetch_failed = matches!(
         observed.source,
         SourceState::Failed {
             transient: true,
             ..
         }
-    ) {
-        // A fetch that failed is not repeated by the poll of refs.
-        plan.wake_at(now.saturating_add(UNTOLD_RETRY).unwrap_or(now));
+    );
+    // Nothing tells when a kind appears, and a fetch that failed is not repeated by the poll of refs.
+    if fetch_failed || !observed.unserved.is_empty() {
+        let at = now.saturating_add(UNTOLD_RETRY).unwrap_or(now);
+        decision.plan.wake_at(at);
     }
-    if let Course::Act { actions, .. } = decision.course {
-        for action in actions {
-            plan.act(action);
-        }
-    }
-    plan
+    Decision::Sync(Box::new(decision))
 }

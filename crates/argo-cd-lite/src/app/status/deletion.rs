@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use reconcile_core::reconcile::{EventNote, Report, RootPatch, Target};
 use serde_json::json;
 
-use super::conditions::conditions;
+use super::{Outcome, conditions::conditions};
 use crate::app::{
     Observed, Problem,
     apply::Applied,
-    plan::deletion::{Remains, is_resources_finalizer, remains},
+    plan::deletion::{Remains, is_resources_finalizer},
 };
 
 /// Condition that says why the objects do not go.
@@ -17,15 +17,15 @@ const FAILED: &str = "DeletionError";
 /// The report of a pass over an application that is being deleted: its finalizer goes when nothing is left.
 pub(super) fn report(
     observed: &Observed,
-    applied: &[&Applied],
-    failure: Option<&str>,
+    remains: &Remains,
+    outcome: &Outcome<'_>,
     now: Timestamp,
 ) -> Report {
     let mut report = Report::default();
-    if let Some(failure) = failure {
+    if let Some(failure) = outcome.failure {
         tell(observed, failure, now, &mut report);
     }
-    match remains(observed) {
+    match remains {
         Remains::Nothing => {
             let left: Vec<&String> = observed
                 .finalizers
@@ -44,7 +44,8 @@ pub(super) fn report(
         }
         Remains::Wave(left) => {
             // Objects without finalizers are gone at once; then the next wave need not wait for news.
-            let gone = applied
+            let gone = outcome
+                .applied
                 .iter()
                 .filter_map(|applied| match applied {
                     Applied::Objects(objects) => Some(objects),
@@ -53,7 +54,7 @@ pub(super) fn report(
                 .flatten()
                 .filter(|(_, live)| live.is_none())
                 .count();
-            report.again = failure.is_none() && gone >= left.len();
+            report.again = outcome.failure.is_none() && gone >= left.len();
         }
         Remains::NotOurs => {}
     }

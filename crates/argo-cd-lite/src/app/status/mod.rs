@@ -16,10 +16,7 @@ use conditions::{conditions, shorten};
 use super::{
     Observed, Problem, Refresh, SourceState,
     apply::Applied,
-    plan::{
-        compare::Comparison,
-        decide::{Decision, decide},
-    },
+    plan::{Decision, compare::Comparison, decide::SyncDecision},
 };
 use crate::{
     api::{
@@ -29,20 +26,28 @@ use crate::{
     health::{Code, Health},
 };
 
-/// The report of a pass. `failure` tells of an effect that failed and will be tried again.
+/// The results of the effects of a pass.
+pub(super) struct Outcome<'a> {
+    /// Results of the effects that succeeded.
+    pub(super) applied: &'a [&'a Applied],
+    /// Why an effect failed, which ends the pass; it is tried again.
+    pub(super) failure: Option<&'a str>,
+}
+
+/// The report of a pass.
 pub(super) fn report(
     observed: &Observed,
-    applied: &[&Applied],
-    failure: Option<&str>,
+    decision: &Decision,
+    outcome: &Outcome<'_>,
     now: Timestamp,
 ) -> Report {
-    if observed.skip {
-        return Report::default();
-    }
-    if observed.deleting {
-        return deletion::report(observed, applied, failure, now);
-    }
-    let decision = decide(observed, now);
+    let decision = match decision {
+        Decision::Skip(_) => return Report::default(),
+        Decision::Delete { remains, .. } => {
+            return deletion::report(observed, remains, outcome, now);
+        }
+        Decision::Sync(decision) => decision,
+    };
     let mut writer = Writer {
         observed,
         status: observed.status.clone(),
@@ -50,10 +55,10 @@ pub(super) fn report(
         operation: None,
         now,
     };
-    let comparison = writer.operation(&decision, applied, failure.is_none());
+    let comparison = writer.operation(decision, outcome);
     let comparison = comparison.unwrap_or_else(|| decision.comparison.clone());
     writer.comparison(&comparison);
-    writer.conditions(&decision, &comparison, failure);
+    writer.conditions(decision, &comparison, outcome.failure);
     writer.finish()
 }
 
@@ -142,7 +147,12 @@ impl Writer<'_> {
         });
     }
 
-    fn conditions(&mut self, decision: &Decision, comparison: &Comparison, failure: Option<&str>) {
+    fn conditions(
+        &mut self,
+        decision: &SyncDecision,
+        comparison: &Comparison,
+        failure: Option<&str>,
+    ) {
         let mut problems: Vec<Problem> = self.observed.problems.clone();
         problems.extend(comparison.problems.iter().cloned());
         problems.extend(decision.problems.iter().cloned());

@@ -3,7 +3,7 @@
 use reconcile_core::reconcile::EventNote;
 use serde_json::Value;
 
-use super::Writer;
+use super::{Outcome, Writer};
 use crate::{
     api::{HistoryEntry, OperationState, Phase, Time},
     app::{
@@ -11,7 +11,7 @@ use crate::{
         plan::{
             Action,
             compare::{Comparison, View, compare},
-            decide::{Course, Decision},
+            decide::{Course, SyncDecision},
             state::{end, results, set_results},
         },
     },
@@ -22,9 +22,8 @@ impl Writer<'_> {
     /// Takes the operation's course into the status; gives the comparison after the effects.
     pub(super) fn operation(
         &mut self,
-        decision: &Decision,
-        applied: &[&Applied],
-        complete: bool,
+        decision: &SyncDecision,
+        outcome: &Outcome<'_>,
     ) -> Option<Comparison> {
         let (state, again) = match &decision.course {
             Course::Idle => return None,
@@ -46,13 +45,8 @@ impl Writer<'_> {
                 }
                 ((**state).clone(), false)
             }
-            Course::Act {
-                state,
-                actions,
-                fresh,
-                last,
-            } => {
-                if !complete {
+            Course::Act { state, fresh, last } => {
+                if outcome.failure.is_some() {
                     // Tried again from the state of before; everything is safe to repeat.
                     return None;
                 }
@@ -60,10 +54,12 @@ impl Writer<'_> {
                     self.started(state);
                 }
                 let mut state = (**state).clone();
-                let concluded = actions
+                let concluded = decision
+                    .plan
+                    .actions
                     .iter()
                     .any(|action| matches!(action, Action::Conclude(..)));
-                let again = self.effects(&mut state, applied, *last) && !concluded;
+                let again = self.effects(&mut state, outcome.applied, *last) && !concluded;
                 (state, again)
             }
         };
@@ -74,7 +70,7 @@ impl Writer<'_> {
         if ended {
             self.ended(&state);
         }
-        let comparison = self.compare_after(&state, applied);
+        let comparison = self.compare_after(&state, outcome.applied);
         self.status.operation_state = Some(state);
         // The commit may have moved on during the operation.
         self.report.again |=

@@ -13,6 +13,7 @@ use crate::app::plan::{
 
 fn actions(observed: &Observed) -> Vec<String> {
     plan(observed, now())
+        .as_ref()
         .actions
         .iter()
         .map(ToString::to_string)
@@ -126,7 +127,8 @@ fn a_drift_is_healed_only_when_asked_and_with_growing_delays() {
     );
     for (attempts, seconds) in [(1, 2), (2, 6), (3, 18), (9, 300)] {
         let waiting = synced(heal(), attempts, "2026-01-01T00:00:00Z");
-        let plan = plan(&waiting, now());
+        let decision = plan(&waiting, now());
+        let plan = decision.as_ref();
         assert!(plan.actions.is_empty());
         let wake = plan.wake.expect("a wake-up").as_second() - now().as_second();
         assert_eq!(wake, seconds, "after {attempts} attempts");
@@ -205,9 +207,12 @@ fn retries_wait_and_then_start_anew() {
         observed(json!({}), &["a"], &[]),
         &status("2026-01-01T00:00:00Z"),
     );
-    let plan = plan(&waiting, now());
+    let decision = plan(&waiting, now());
     assert_eq!(
-        plan.wake.map(|at| at.as_second() - now().as_second()),
+        decision
+            .as_ref()
+            .wake
+            .map(|at| at.as_second() - now().as_second()),
         Some(20)
     );
     let due = with_status(
@@ -357,6 +362,9 @@ fn the_destination_namespace_is_made_when_asked() {
         &[],
     );
     observed.create_namespace = true;
-    let plan = plan(&observed, now());
-    assert!(matches!(plan.actions[0], Action::EnsureNamespace { .. }));
+    let decision = plan(&observed, now());
+    assert!(matches!(
+        decision.as_ref().actions[0],
+        Action::EnsureNamespace { .. }
+    ));
 }

@@ -6,13 +6,25 @@ use crate::{
     app::plan::{Action, plan},
     app::{
         apply::{After, Applied, Outcome, Tasks},
-        status::{reject, report},
+        status::{self, reject},
     },
 };
+
+/// The report of a pass over what was observed, with these results of its effects.
+fn report(
+    observed: &Observed,
+    applied: &[&Applied],
+    failure: Option<&str>,
+    now: Timestamp,
+) -> reconcile_core::reconcile::Report {
+    let outcome = status::Outcome { applied, failure };
+    status::report(observed, &plan(observed, now), &outcome, now)
+}
 
 /// Carries out the planned tasks as a cluster would that takes everything.
 fn carry_out(observed: &Observed) -> Vec<Applied> {
     plan(observed, now())
+        .as_ref()
         .actions
         .iter()
         .map(|action| match action {

@@ -28,6 +28,7 @@ impl Controller for EventBusController {
     type Kind = EventBus;
     type Observed = Observed;
     type Action = Action;
+    type Decision = Plan<Action>;
     type Applied = ();
     type Error = ReconcileError;
 
@@ -48,7 +49,7 @@ impl Controller for EventBusController {
     fn report(
         observed: &Observed,
         plan: &Plan<Action>,
-        done: &[Done<Action, (), ReconcileError>],
+        done: &[Done<(), ReconcileError>],
         now: Timestamp,
     ) -> Report {
         let failure = conditions::failure(done);

@@ -45,6 +45,7 @@ impl Controller for EventSourceController {
     type Kind = EventSource;
     type Observed = Observed;
     type Action = Action;
+    type Decision = Plan<Action>;
     type Applied = Applied;
     type Error = ReconcileError;
 
@@ -65,7 +66,7 @@ impl Controller for EventSourceController {
     fn report(
         observed: &Observed,
         plan: &Plan<Action>,
-        done: &[Done<Action, Applied, ReconcileError>],
+        done: &[Done<Applied, ReconcileError>],
         now: Timestamp,
     ) -> Report {
         let failure = conditions::failure(done);

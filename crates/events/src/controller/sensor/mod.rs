@@ -26,6 +26,7 @@ impl Controller for SensorController {
     type Kind = Sensor;
     type Observed = Observed;
     type Action = Action;
+    type Decision = Plan<Action>;
     type Applied = SensorHealth;
     type Error = ReconcileError;
 
@@ -64,7 +65,7 @@ impl Controller for SensorController {
     fn report(
         observed: &Observed,
         plan: &Plan<Action>,
-        done: &[Done<Action, SensorHealth, ReconcileError>],
+        done: &[Done<SensorHealth, ReconcileError>],
         now: Timestamp,
     ) -> Report {
         let failure = conditions::failure(done);

@@ -128,8 +128,9 @@ impl<C: Controller> Driver<C> {
                 return Err(failure);
             }
         };
-        let plan = C::plan(&observed, now);
-        Self::log(root, &plan);
+        let decision = C::plan(&observed, now);
+        let plan = decision.as_ref();
+        Self::log(root, plan);
         let mut done = Vec::with_capacity(plan.actions.len());
         let mut failure = None;
         for (index, action) in plan.actions.iter().enumerate() {
@@ -137,7 +138,7 @@ impl<C: Controller> Driver<C> {
             if let Err(error) = &result {
                 failure = Some(Failure::of(error).during(action));
             }
-            done.push(Done::new(index, result));
+            done.push(Done { index, result });
             if failure.is_some() {
                 break;
             }
@@ -148,10 +149,10 @@ impl<C: Controller> Driver<C> {
         {
             return Err(failure.clone());
         }
-        let report = C::report(&observed, &plan, &done, now);
+        let report = C::report(&observed, &decision, &done, now);
         let wake = plan.wake;
         // What was seen of a large object is not kept while its new status is sent.
-        drop((observed, plan, done));
+        drop((observed, decision, done));
         self.write(root, &report).await?;
         if let Some(failure) = failure {
             return Err(failure);

@@ -9,7 +9,7 @@ use std::{collections::HashSet, fmt};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::reconcile::{EventNote, Plan};
 
 use super::validate::{Checked, InvalidRun};
 use crate::api::analysis::{AnalysisPhase, AnalysisRunStatus, Measurement, TtlStrategy};
@@ -84,21 +84,54 @@ impl fmt::Display for Launch {
     }
 }
 
+/// One effect of a pass.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunAction {
+    /// Start a measurement.
+    Measure(Box<Launch>),
+    /// Delete the run.
+    Delete,
+}
+
+impl fmt::Display for RunAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Measure(launch) => launch.fmt(f),
+            Self::Delete => f.write_str("delete the run"),
+        }
+    }
+}
+
 /// What follows from a [`Situation`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
+    /// Measurements to start, or the deletion of the run; the next wake-up; reasons.
+    pub plan: Plan<RunAction>,
     /// The status that is true now.
     pub status: AnalysisRunStatus,
-    /// Measurements to start.
-    pub launches: Vec<Launch>,
-    /// Delete the run: its time to live is over.
-    pub delete: bool,
-    /// When to look again although nothing happened.
-    pub wake: Option<Timestamp>,
     /// Kubernetes Events to emit once the status is written.
     pub events: Vec<EventNote>,
-    /// Why, in words.
-    pub notes: Vec<String>,
+}
+
+impl Decision {
+    /// The measurements to start.
+    pub fn launches(&self) -> impl Iterator<Item = &Launch> {
+        self.plan.actions.iter().filter_map(|action| match action {
+            RunAction::Measure(launch) => Some(&**launch),
+            RunAction::Delete => None,
+        })
+    }
+
+    /// True when the run is to be deleted, because its time to live is over.
+    pub fn deletes(&self) -> bool {
+        self.plan.actions.contains(&RunAction::Delete)
+    }
+}
+
+impl AsRef<Plan<RunAction>> for Decision {
+    fn as_ref(&self) -> &Plan<RunAction> {
+        &self.plan
+    }
 }
 
 /// Decides. `now` is the time of the pass.
@@ -145,7 +178,7 @@ fn go_on(situation: &Situation, now: Timestamp, decision: &mut Decision) {
                     metadata,
                 );
                 let (metric, phase) = (&delivery.metric, &measurement.phase);
-                decision.notes.push(match measurement.message.as_str() {
+                decision.plan.note(match measurement.message.as_str() {
                     "" => format!(
                         "metric \"{metric}\" measured {phase}: {}",
                         measurement.value
@@ -172,22 +205,23 @@ fn go_on(situation: &Situation, now: Timestamp, decision: &mut Decision) {
     }
     let terminating = assess::is_terminating(&decision.status, situation.terminate);
     let busy = &situation.in_flight;
-    decision.launches = schedule::due(&decision.status, checked, terminating, busy, now);
-    let launched: HashSet<&str> = decision
-        .launches
+    let launches = schedule::due(&decision.status, checked, terminating, busy, now);
+    let launched: HashSet<&str> = launches
         .iter()
         .map(|launch| launch.metric.as_str())
         .collect();
-    decision.wake = schedule::next(&decision.status, checked, |name| {
+    decision.plan.wake = schedule::next(&decision.status, checked, |name| {
         busy.contains(name) || launched.contains(name)
     });
+    let launches = launches.into_iter().map(Box::new);
+    decision.plan.actions = launches.map(RunAction::Measure).collect();
     record::trim(&mut decision.status, checked);
 }
 
 /// Ends the run with its verdict and tells about it.
 fn end(decision: &mut Decision, phase: AnalysisPhase, message: String, now: Timestamp) {
     let text = format!("Analysis Completed. Result: {phase}");
-    decision.notes.push(if message.is_empty() {
+    decision.plan.note(if message.is_empty() {
         text.clone()
     } else {
         format!("{text}: {message}")
@@ -204,7 +238,7 @@ fn end(decision: &mut Decision, phase: AnalysisPhase, message: String, now: Time
     decision.status.phase = phase;
     decision.status.message = message;
     decision.status.completed_at = Some(Time(now));
-    decision.launches.clear();
+    decision.plan.actions.clear();
 }
 
 /// Deletes a completed run when its time to live is over.
@@ -223,12 +257,12 @@ fn retire(ttl: Option<&TtlStrategy>, now: Timestamp, decision: &mut Decision) {
     };
     let expires = later(completed.0, SignedDuration::from_secs(i64::from(seconds)));
     if now >= expires {
-        decision.delete = true;
-        decision.notes.push(format!(
+        decision.plan.act(RunAction::Delete);
+        decision.plan.note(format!(
             "time to live of {seconds} s after completion is over"
         ));
     } else {
-        decision.wake = Some(expires);
+        decision.plan.wake = Some(expires);
     }
 }
 

@@ -168,5 +168,9 @@ fn a_job_that_is_just_being_made_is_ended_before_its_run() {
     });
     let ending = decide(&situation, now);
     assert_eq!(ending.status.phase, AnalysisPhase::Running);
-    assert!(ending.launches[0].terminate, "{:?}", ending.launches);
+    assert!(
+        ending.launches().all(|launch| launch.terminate),
+        "{:?}",
+        ending.plan
+    );
 }

@@ -145,7 +145,7 @@ impl World {
         observed.situation.delivered = contents.delivered;
         observed.situation.in_flight = contents.in_flight;
         let decision = decide(&observed.situation, self.now);
-        for launch in &decision.launches {
+        for launch in decision.launches() {
             let begun = self
                 .mailbox
                 .begin(&key, "u1", &launch.metric, &observed.situation.status);
@@ -165,22 +165,20 @@ impl World {
             json_merge(&mut object, &patch.body);
             self.status = Some(object["status"].clone());
         }
-        for note in decision
-            .notes
-            .iter()
-            .filter(|note| note.starts_with("metric"))
-        {
-            let note = note.clone();
-            self.say(&note);
+        for note in &decision.plan.notes {
+            if note.0.starts_with("metric") {
+                self.say(&note.0);
+            }
         }
         for event in &report.events {
             let text = format!("Event {}: {}", event.reason, event.note);
             self.say(&text);
         }
-        self.deleted |= decision.delete;
-        self.wake = decision.wake;
-        let idle =
-            self.flying.is_empty() && decision.wake.is_none() && decision.launches.is_empty();
+        self.deleted |= decision.deletes();
+        self.wake = decision.plan.wake;
+        let idle = self.flying.is_empty()
+            && decision.plan.wake.is_none()
+            && decision.launches().next().is_none();
         assert!(
             !idle || decision.status.phase.is_completed(),
             "nothing would ever wake the run:\n{}",

@@ -54,6 +54,12 @@ pub struct Decision {
     pub events: Vec<EventNote>,
 }
 
+impl AsRef<Plan<Action>> for Decision {
+    fn as_ref(&self) -> &Plan<Action> {
+        &self.plan
+    }
+}
+
 /// Decides.
 pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
     let mut work = Work::new(seen, now);

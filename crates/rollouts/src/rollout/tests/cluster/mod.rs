@@ -179,7 +179,8 @@ impl Cluster {
                 return (0, self.write(&report));
             }
         };
-        let plan = decide(&seen, self.now).plan;
+        let decision = decide(&seen, self.now);
+        let plan = &decision.plan;
         let mut done = Vec::new();
         for (index, action) in plan.actions.iter().enumerate() {
             if crash_after == Some(index) {
@@ -188,13 +189,16 @@ impl Cluster {
             }
             self.say(&format!("controller: {action}"));
             let applied = self.apply(action);
-            done.push(Done::new(index, Ok(applied)));
+            done.push(Done {
+                index,
+                result: Ok(applied),
+            });
         }
         if crash_after.is_some_and(|limit| limit >= plan.actions.len()) {
             self.say("controller: killed before the status");
             return (done.len(), 0);
         }
-        let report = status::report(&seen, &plan, &done, self.now);
+        let report = status::report(&seen, &decision, &done, self.now);
         for event in &report.events {
             self.say(&format!("event: {}: {}", event.reason, event.note));
         }
