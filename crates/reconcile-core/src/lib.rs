@@ -4,6 +4,8 @@
 //!   operator   args, log, client, admin server, election, drain: from command line to clean stop
 //!   watch      the one way to watch a kind; indexes of small values with read-your-writes
 //!   reconcile  observe ─► plan ─► apply ─► report, and the driver that runs it
+//!   error      classes of errors, which decide the retry; errors as one line of text
+//!   event      Kubernetes Events as data
 //!   client     the gate of all requests: leader fence, deadline, counters
 //!   listen     HTTP listeners that no client can exhaust
 //!   apply      the few ways to write
@@ -25,6 +27,8 @@ pub mod client;
 pub mod clock;
 pub mod conditions;
 pub mod crd;
+pub mod error;
+pub mod event;
 pub mod fields;
 pub mod kube_types;
 pub mod lease;

@@ -19,7 +19,7 @@ pub use observed::{Observed, Problem, Refresh, SourceState};
 use jiff::Timestamp;
 use reconcile_core::{
     object::{ObjectKey, Root},
-    reconcile::{Controller, Done, Report, words},
+    reconcile::{Controller, Done, Report, error_chain},
 };
 
 use crate::api::Application;
@@ -86,7 +86,7 @@ impl Controller for Applications {
         let failure = done
             .iter()
             .find_map(|done| done.result.as_ref().err())
-            .map(|error| words(error));
+            .map(|error| error_chain(error));
         let outcome = status::Outcome {
             applied: &applied,
             failure: failure.as_deref(),

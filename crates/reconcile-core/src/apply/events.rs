@@ -31,8 +31,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     clock::Clock,
+    error::{ErrorClass, classify_kube, error_chain},
+    event::EventNote,
     object::ObjectKey,
-    reconcile::{ErrorClass, EventNote, classify_kube, words},
 };
 
 /// Events that may wait to be written: a change of 500 objects at once makes some for each; 4 MiB when all are long.
@@ -175,7 +176,7 @@ impl Writer {
             let Some(pause) = pauses.next().filter(|_| worth_it) else {
                 let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
                 if failed.is_power_of_two() {
-                    tracing::warn!(failed, error = words(&error), "cannot write an Event");
+                    tracing::warn!(failed, error = error_chain(&error), "cannot write an Event");
                 }
                 return;
             };

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::EventSink;
 use crate::{
     clock::Clock,
-    reconcile::EventNote,
+    event::EventNote,
     testkit::{FakeApi, Fault},
 };
 

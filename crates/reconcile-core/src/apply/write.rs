@@ -12,8 +12,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
+    error::{Classify, ErrorClass, classify_kube, error_chain},
     object::ObjectKey,
-    reconcile::{Classify, ErrorClass, classify_kube, words},
 };
 
 /// A write or read that failed, with what it was for.
@@ -39,7 +39,7 @@ impl ApplyError {
             verb,
             kind: kind.to_owned(),
             key: key.clone(),
-            reason: words(&source),
+            reason: error_chain(&source),
             source,
         }
     }

@@ -19,7 +19,7 @@ use super::{Decision, LeaseRecord, Observed, Timing, decide};
 use crate::{
     client::Fence,
     clock::{Clock, Reading},
-    reconcile::words,
+    error::error_chain,
 };
 
 /// Which lease to run for.
@@ -138,7 +138,7 @@ impl Elector {
             let attempt = tokio::time::timeout(self.patience(), self.attempt());
             let outcome = match attempt.await {
                 Ok(Ok(look)) => Ok(look),
-                Ok(Err(error)) => Err(words(&error)),
+                Ok(Err(error)) => Err(error_chain(&error)),
                 Err(_) => Err("the API server did not answer in time".to_owned()),
             };
             match outcome {
@@ -275,7 +275,9 @@ impl Elector {
         match tokio::time::timeout(PATIENCE, self.give_back()).await {
             Ok(Ok(true)) => tracing::info!(lease = %self.config.name, "released the lease"),
             Ok(Ok(false)) => {}
-            Ok(Err(error)) => tracing::warn!(error = words(&error), "cannot release the lease"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = error_chain(&error), "cannot release the lease")
+            }
             Err(_) => tracing::warn!("cannot release the lease in time"),
         }
     }

@@ -29,9 +29,9 @@ use crate::{
     args::{KubeArgs, LeaderArgs, LogArgs},
     client::{self, Fence, RequestMetrics},
     clock::Clock,
+    error::error_chain,
     lease::{Elector, LeaseConfig, LeaseLost},
     object::{Kind, Root},
-    reconcile::words,
     telemetry,
     watch::Guarded,
 };
@@ -159,7 +159,7 @@ pub fn run<E: Into<Box<dyn Error + Send + Sync>>>(
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = words(&*error), "stopped");
+            tracing::error!(error = error_chain(&*error), "stopped");
             ExitCode::FAILURE
         }
     }

@@ -11,21 +11,24 @@
 
 mod backoff;
 mod driver;
-mod error;
 mod plan;
 mod queue;
 mod report;
 
 pub use backoff::Backoff;
 pub use driver::{Driver, DriverConfig};
-pub use error::{Classify, ErrorClass, classify_kube, words};
 pub use plan::{Note, Plan};
 pub use queue::Queue;
-pub use report::{EventNote, EventType, Report, RootPatch, Target, into_merge_diff, merge_diff};
+pub use report::{Report, RootPatch, Target, into_merge_diff, merge_diff};
 
 use std::{fmt, future::Future};
 
 use jiff::Timestamp;
+
+pub use crate::{
+    error::{Classify, ErrorClass, classify_kube, error_chain},
+    event::{EventNote, EventType},
+};
 
 use crate::object::{Kind, ObjectKey, Root};
 

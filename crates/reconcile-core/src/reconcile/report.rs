@@ -1,8 +1,10 @@
-//! What a pass tells the world: patches of the root object and Events.
+//! The output of a pass: patches of the root object and Events.
 
 use serde_json::{Map, Value};
 
-/// What the root object and its readers should be told after a pass.
+use crate::event::EventNote;
+
+/// What is written after a pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// Merge patches of the root object, written in order; empty ones are skipped.
@@ -31,56 +33,6 @@ pub enum Target {
     Main,
     /// The `status` subresource.
     Status,
-}
-
-/// A Kubernetes Event about the root object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventNote {
-    /// Normal or Warning.
-    pub type_: EventType,
-    /// Reason in upper camel case, as upstream spells it.
-    pub reason: String,
-    /// The message.
-    pub note: String,
-}
-
-/// Severity of an Event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventType {
-    /// Information.
-    Normal,
-    /// Something a person should look at.
-    Warning,
-}
-
-impl EventType {
-    /// As Kubernetes spells it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Normal => "Normal",
-            Self::Warning => "Warning",
-        }
-    }
-}
-
-impl EventNote {
-    /// An informational Event.
-    pub fn normal(reason: impl Into<String>, note: impl Into<String>) -> Self {
-        Self {
-            type_: EventType::Normal,
-            reason: reason.into(),
-            note: note.into(),
-        }
-    }
-
-    /// An Event that a person should look at.
-    pub fn warning(reason: impl Into<String>, note: impl Into<String>) -> Self {
-        Self {
-            type_: EventType::Warning,
-            reason: reason.into(),
-            note: note.into(),
-        }
-    }
 }
 
 impl Report {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Backoff, Queue, into_merge_diff, merge_diff, words};
+use super::{Backoff, Queue, error_chain, into_merge_diff, merge_diff};
 use crate::{apply, object::ObjectKey, testkit::FakeApi};
 
 fn key(name: &str) -> ObjectKey {
@@ -130,12 +130,15 @@ async fn an_error_of_the_api_server_is_told_once_and_without_a_dump() {
     let error = apply::merge_patch(&client, &pods, &key("gone"), &json!({}), "test")
         .await
         .expect_err("there is none");
-    assert_eq!(words(&error), "patch Pod ns/gone: pods \"gone\" not found");
+    assert_eq!(
+        error_chain(&error),
+        "patch Pod ns/gone: pods \"gone\" not found"
+    );
     let kube = error.source;
-    assert_eq!(words(&kube), "pods \"gone\" not found");
+    assert_eq!(error_chain(&kube), "pods \"gone\" not found");
     let watch = kube::runtime::watcher::Error::WatchStartFailed(kube);
     assert_eq!(
-        words(&watch),
+        error_chain(&watch),
         "failed to start watching object: pods \"gone\" not found"
     );
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::{Change, Guarded, Index, Undecodable, pauses::Pauses};
-use crate::{admin::Ready, object::ObjectKey, reconcile::words};
+use crate::{admin::Ready, error::error_chain, object::ObjectKey};
 
 /// Objects per page where the server cannot stream a list; small, because a page is held in memory.
 const PAGE: u32 = 100;
@@ -201,7 +201,7 @@ where
         }
         // One line for the first failure; the repetition would only fill the log.
         if pauses.is_first_failure() {
-            tracing::warn!(resource = %self.what, error = words(error), "watch failed; trying again");
+            tracing::warn!(resource = %self.what, error = error_chain(error), "watch failed; trying again");
         }
         tokio::time::sleep(pauses.after_failure()).await;
         None
@@ -217,7 +217,7 @@ where
                 }
                 Ok(_) => drop(self.index.deleted(&key, &uid)),
                 Err(error) => {
-                    tracing::debug!(resource = %self.what, object = %key, error = words(&error), "cannot look for an own write");
+                    tracing::debug!(resource = %self.what, object = %key, error = error_chain(&error), "cannot look for an own write");
                     return Some(Instant::now() + ECHO);
                 }
             }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use reconcile_core::{
     object::Root,
-    reconcile::{Report, RootPatch, Target, words},
+    reconcile::{Report, RootPatch, Target, error_chain},
 };
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub(in crate::app) fn reject(
         {
             return Report::default();
         }
-        other => Problem::comparison(words(other)),
+        other => Problem::comparison(error_chain(other)),
     };
     let mut report = Report::default();
     let Ok(old) = root.parse_status() else {

@@ -8,7 +8,7 @@ use kube::api::{GetParams, Request};
 use super::{BUG_DELAY, Driver};
 use crate::{
     object::{Kind, ObjectKey, Root},
-    reconcile::{Classify, Controller, Done, ErrorClass, Plan, words},
+    reconcile::{Classify, Controller, Done, ErrorClass, Plan, error_chain},
 };
 
 /// What happens to the object after the pass.
@@ -33,7 +33,7 @@ impl Failure {
     pub(super) fn of<E: std::error::Error + Classify + 'static>(error: &E) -> Self {
         Self {
             class: error.class(),
-            text: words(error),
+            text: error_chain(error),
         }
     }
 
@@ -70,7 +70,7 @@ impl<C: Controller> Driver<C> {
                     }
                     Ok(None) => return Next::Idle,
                     Err(error) => {
-                        tracing::warn!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = words(&error), "cannot read the object again");
+                        tracing::warn!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = error_chain(&error), "cannot read the object again");
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use reconcile_core::reconcile::words;
+use reconcile_core::reconcile::error_chain;
 use reqwest::{
     Client, Response,
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
@@ -47,7 +47,7 @@ impl HttpClients {
             .tls_danger_accept_invalid_certs(insecure)
             .user_agent(concat!("rollouts/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| words(&error))?;
+            .map_err(|error| error_chain(&error))?;
         Ok(kept.insert(client).clone())
     }
 }
@@ -142,7 +142,7 @@ pub(super) async fn log_in(
             .form(&form)
             .send()
             .await;
-        let response = sent.map_err(|error| words(&error))?;
+        let response = sent.map_err(|error| error_chain(&error))?;
         let status = response.status();
         let body = read_body(response).await?;
         serde_json::from_slice::<Token>(&body)
@@ -166,7 +166,11 @@ pub(super) async fn log_in(
 /// The body of an answer, unless it is too large.
 pub(super) async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| words(&error))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| error_chain(&error))?
+    {
         if body.len() + chunk.len() > LARGEST_ANSWER {
             return Err(format!("the answer is larger than {LARGEST_ANSWER} bytes"));
         }

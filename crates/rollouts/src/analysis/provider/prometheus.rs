@@ -11,7 +11,7 @@ use prometheus_http_query::{
     Client,
     response::{Data, PromqlResult, RangeVector, Sample},
 };
-use reconcile_core::{kube_types::GoDuration, reconcile::words};
+use reconcile_core::{kube_types::GoDuration, reconcile::error_chain};
 use reqwest::{StatusCode, header::HeaderMap};
 use serde::Deserialize;
 
@@ -71,7 +71,7 @@ impl PrometheusProvider {
         }
         let http = clients.client(spec.insecure)?;
         Ok(Self {
-            client: Client::from(http.clone(), address).map_err(|error| words(&error))?,
+            client: Client::from(http.clone(), address).map_err(|error| error_chain(&error))?,
             http,
             token: oauth2(spec.authentication.as_ref()).cloned(),
             headers: headers(&spec.headers, spec.authentication.as_ref())?,
@@ -138,7 +138,7 @@ impl PrometheusProvider {
                 builder.get_raw().await
             }
         };
-        sent.map_err(|error| words(&error))
+        sent.map_err(|error| error_chain(&error))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use expressions::{analysis::AnalysisValue, jsonpath::JsonPath};
 use jiff::Timestamp;
-use reconcile_core::reconcile::words;
+use reconcile_core::reconcile::error_chain;
 use reqwest::{
     Client, Method, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderValue},
@@ -93,7 +93,7 @@ impl WebProvider {
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
-        let response = request.send().await.map_err(|error| words(&error))?;
+        let response = request.send().await.map_err(|error| error_chain(&error))?;
         if !response.status().is_success() {
             return Err(format!(
                 "received non 2xx response code: {}",

@@ -1,4 +1,4 @@
-//! What kind of failure an error is, because that decides the retry.
+//! Classes of errors, which decide the retry, and their text.
 
 use std::{error::Error, time::Duration};
 
@@ -56,22 +56,22 @@ pub fn classify_kube(error: &kube::Error) -> ErrorClass {
 
 /// The error and its sources as one line, in which nothing is said twice: many errors repeat their source, and the
 /// client prints an answer of the API server once for people and once as a dump.
-pub fn words(error: &(dyn Error + 'static)) -> String {
-    let mut text = own_words(error);
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = own_text(error);
     let mut source = error.source();
     while let Some(inner) = source {
-        let (printed, words) = (inner.to_string(), own_words(inner));
+        let (printed, own) = (inner.to_string(), own_text(inner));
         if text.contains(&printed) {
-            text = text.replace(&printed, &words);
-        } else if !text.contains(&words) {
-            text = format!("{text}: {words}");
+            text = text.replace(&printed, &own);
+        } else if !text.contains(&own) {
+            text = format!("{text}: {own}");
         }
         source = inner.source();
     }
     text
 }
 
-fn own_words(error: &(dyn Error + 'static)) -> String {
+fn own_text(error: &(dyn Error + 'static)) -> String {
     let status = match error.downcast_ref::<kube::Error>() {
         Some(kube::Error::Api(status)) => Some(&**status),
         _ => error
