@@ -19,7 +19,7 @@
 //! - [`cluster`], [`diff`], [`health`] the live side
 //! - [`sync`] the engine, pure; [`app`] the controller
 //! - [`applicationset`] not served yet; each ApplicationSet is told so
-//! - [`project`] what a project allows; [`glob`] its patterns
+//! - [`project`] what a project allows
 //! - [`server`] the webhook; [`metrics`] counters
 
 pub mod api;
@@ -29,7 +29,6 @@ pub mod args;
 pub mod cluster;
 pub mod controller;
 pub mod diff;
-pub mod glob;
 pub mod health;
 pub mod metrics;
 pub mod project;

@@ -1,12 +1,13 @@
 //! What an AppProject allows; pure functions of its spec.
 
+use expressions::glob;
+
 use crate::{
     api::{
         AppProjectSpec, ApplicationDestination, ApplicationSource, ClusterResourceItem,
         GroupKindItem, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, ProjectDestination,
     },
     cluster::ResourceId,
-    glob,
     repo::normalize,
 };
 
@@ -47,10 +48,10 @@ impl Project {
         let mut allowed = false;
         for pattern in &self.spec.source_repos {
             if let Some(denied) = pattern.strip_prefix('!') {
-                if glob::matches(&normalize(denied), &url, &['/']) {
+                if glob::answer(&normalize(denied), &url, &['/']).denies() {
                     return false;
                 }
-            } else if pattern == "*" || glob::matches(&normalize(pattern), &url, &['/']) {
+            } else if pattern == "*" || glob::answer(&normalize(pattern), &url, &['/']).allows() {
                 allowed = true;
             }
         }
@@ -64,20 +65,21 @@ impl Project {
             let server_denied = item.server.strip_prefix('!');
             let namespace_denied = item.namespace.strip_prefix('!');
             if let Some(pattern) = server_denied {
-                if glob::matches(pattern, IN_CLUSTER_SERVER, &[])
-                    && fits(&item.namespace, &destination.namespace)
+                if hits(pattern, IN_CLUSTER_SERVER) && hits(&item.namespace, &destination.namespace)
                 {
                     return false;
                 }
                 continue;
             }
-            let cluster_fits = if item.server.is_empty() {
-                fits(&item.name, IN_CLUSTER_NAME)
+            let (pattern, cluster) = if item.server.is_empty() {
+                (&item.name, IN_CLUSTER_NAME)
             } else {
-                fits(&item.server, IN_CLUSTER_SERVER)
+                (&item.server, IN_CLUSTER_SERVER)
             };
+            let cluster_fits = fits(pattern, cluster);
+            let cluster_hit = hits(pattern, cluster);
             if let Some(pattern) = namespace_denied {
-                if cluster_fits && fits(pattern, &destination.namespace) {
+                if cluster_hit && hits(pattern, &destination.namespace) {
                     return false;
                 }
                 continue;
@@ -90,12 +92,12 @@ impl Project {
     /// True when applications may manage this object.
     pub fn permits_object(&self, id: &ResourceId, namespaced: bool) -> bool {
         if namespaced {
-            let listed = |list: &[GroupKindItem]| {
+            let listed = |list: &[GroupKindItem], covers: fn(&str, &str) -> bool| {
                 list.iter().any(|item| {
-                    fits(&item.group, &id.kind.group) && fits(&item.kind, &id.kind.kind)
+                    covers(&item.group, &id.kind.group) && covers(&item.kind, &id.kind.kind)
                 })
             };
-            if listed(&self.spec.namespace_resource_blacklist) {
+            if listed(&self.spec.namespace_resource_blacklist, hits) {
                 return false;
             }
             // An absent list allows all; an empty one allows none.
@@ -103,22 +105,22 @@ impl Project {
                 .spec
                 .namespace_resource_whitelist
                 .as_deref()
-                .is_none_or(listed)
+                .is_none_or(|list| listed(list, fits))
                 && self.permits_destination(&ApplicationDestination {
                     server: IN_CLUSTER_SERVER.to_owned(),
                     namespace: id.namespace.to_string(),
                     ..ApplicationDestination::default()
                 });
         }
-        let listed = |list: &[ClusterResourceItem]| {
+        let listed = |list: &[ClusterResourceItem], covers: fn(&str, &str) -> bool| {
             list.iter().any(|item| {
-                fits(&item.group, &id.kind.group)
-                    && fits(&item.kind, &id.kind.kind)
-                    && (item.name.is_empty() || fits(&item.name, &id.name))
+                covers(&item.group, &id.kind.group)
+                    && covers(&item.kind, &id.kind.kind)
+                    && (item.name.is_empty() || covers(&item.name, &id.name))
             })
         };
-        !listed(&self.spec.cluster_resource_blacklist)
-            && listed(&self.spec.cluster_resource_whitelist)
+        !listed(&self.spec.cluster_resource_blacklist, hits)
+            && listed(&self.spec.cluster_resource_whitelist, fits)
     }
 
     /// True when Applications of `namespace` may name this project.
@@ -128,12 +130,18 @@ impl Project {
                 .spec
                 .source_namespaces
                 .iter()
-                .any(|pattern| glob::matches(pattern, namespace, &[]))
+                .any(|pattern| fits(pattern, namespace))
     }
 }
 
+/// Whether an allow rule covers the text.
 fn fits(pattern: &str, text: &str) -> bool {
-    pattern == "*" || glob::matches(pattern, text, &[])
+    pattern == "*" || glob::answer(pattern, text, &[]).allows()
+}
+
+/// Whether a deny rule covers the text. It does where its pattern cannot be evaluated.
+fn hits(pattern: &str, text: &str) -> bool {
+    pattern == "*" || glob::answer(pattern, text, &[]).denies()
 }
 
 #[cfg(test)]
@@ -203,5 +211,30 @@ mod tests {
         assert!(project(spec.clone()).permits_destination(&to("team-a")));
         assert!(!project(spec.clone()).permits_destination(&to("team-x")));
         assert!(!project(spec).permits_destination(&to("kube-system")));
+    }
+
+    #[test]
+    fn a_deny_rule_that_cannot_be_evaluated_denies() {
+        for broken in ["{a".to_owned(), "*a".repeat(15_000)] {
+            let spec = AppProjectSpec {
+                source_repos: vec!["*".into(), format!("!{broken}")],
+                ..default_spec()
+            };
+            assert!(!project(spec).permits_source(&source("https://git/a")));
+            let spec = AppProjectSpec {
+                source_repos: vec![broken.clone()],
+                ..default_spec()
+            };
+            assert!(!project(spec).permits_source(&source("https://git/a")));
+            let spec = AppProjectSpec {
+                namespace_resource_blacklist: vec![GroupKindItem {
+                    group: String::new(),
+                    kind: broken,
+                }],
+                ..default_spec()
+            };
+            let id = ResourceId::new("", "ConfigMap", "x", "y");
+            assert!(!project(spec).permits_object(&id, true));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use expressions::glob;
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::{
     apply::ApplyError,
@@ -23,7 +24,6 @@ use crate::{
     },
     cluster::{DiscoveryError, GroupKind, LiveError, instance_name},
     diff::DiffError,
-    glob,
     project::Project,
 };
 
@@ -159,7 +159,7 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
         && !settings
             .application_namespaces
             .iter()
-            .any(|pattern| glob::matches(pattern, &key.namespace, &[]));
+            .any(|pattern| glob::answer(pattern, &key.namespace, &[]).allows());
     let skip = switched_off || elsewhere;
     let refresh = root.annotation(ANNOTATION_REFRESH).map(|text| {
         if text == "hard" {

@@ -1,11 +1,11 @@
 //! `ignoreDifferences`: fields whose difference does not count.
 
+use expressions::glob;
 use serde_json::Value;
 
 use crate::{
     api::IgnoreDifference,
     cluster::{ResourceId, content_hash},
-    glob,
 };
 
 /// The rules of one application.
@@ -24,8 +24,8 @@ impl IgnoreRules {
         self.0
             .iter()
             .filter(|rule| {
-                glob::matches(&rule.group, &id.kind.group, &[])
-                    && glob::matches(&rule.kind, &id.kind.kind, &[])
+                glob::answer(&rule.group, &id.kind.group, &[]).allows()
+                    && glob::answer(&rule.kind, &id.kind.kind, &[]).allows()
                     && (rule.name.is_empty() || *rule.name == *id.name)
                     && (rule.namespace.is_empty() || *rule.namespace == *id.namespace)
             })

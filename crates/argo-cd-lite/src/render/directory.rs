@@ -1,10 +1,11 @@
 //! A folder of plain manifests: which files count, and what they hold.
 
+use expressions::glob::{Answer, Glob, GlobError};
 use serde_json::Value;
 use thiserror::Error;
 
 use super::{Placement, Scope, TargetSet, document, target::TargetBuilder};
-use crate::{api::DirectorySource, glob, repo::SourceFile};
+use crate::{api::DirectorySource, repo::SourceFile};
 
 /// Manifests that cannot be turned into objects.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -25,6 +26,15 @@ pub enum RenderError {
         /// The field that is missing.
         field: &'static str,
     },
+    /// A pattern of the source is malformed or too costly. Taking it for a mismatch would leave out
+    /// files, and what leaves the targets is pruned.
+    #[error("spec.source.directory.{field}: {error}")]
+    Pattern {
+        /// `include` or `exclude`.
+        field: &'static str,
+        /// What is wrong with it.
+        error: GlobError,
+    },
     /// The source is of a type that is not rendered yet.
     #[error("the source folder holds {0}: this source type is not supported yet")]
     Tool(String),
@@ -34,6 +44,9 @@ pub enum RenderError {
 #[derive(Clone, Debug)]
 pub struct DirectoryFilter {
     directory: DirectorySource,
+    /// The patterns, compiled; none where the field is empty.
+    include: Option<Result<Glob, GlobError>>,
+    exclude: Option<Result<Glob, GlobError>>,
 }
 
 /// Extensions of manifests.
@@ -44,8 +57,12 @@ const TOOLS: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomizati
 impl DirectoryFilter {
     /// The filter of a source.
     pub fn new(directory: Option<&DirectorySource>) -> Self {
+        let directory = directory.cloned().unwrap_or_default();
+        let compile = |pattern: &str| (!pattern.is_empty()).then(|| Glob::new(pattern, &[]));
         Self {
-            directory: directory.cloned().unwrap_or_default(),
+            include: compile(&directory.include),
+            exclude: compile(&directory.exclude),
+            directory,
         }
     }
 
@@ -65,14 +82,32 @@ impl DirectoryFilter {
         if !self.directory.disable_extension_filter && !EXTENSIONS.contains(&extension) {
             return false;
         }
-        let DirectorySource {
-            include, exclude, ..
-        } = &self.directory;
-        if !exclude.is_empty() && glob::matches(exclude, path, &[]) {
-            return false;
-        }
-        include.is_empty() || glob::matches(include, path, &[])
+        // A file about which a pattern is undecided stays, so that `render` refuses the source.
+        !self.is_excluded(path)
+            && !matches!(answer(self.include.as_ref(), path), Some(Answer::NoMatch))
     }
+
+    fn is_excluded(&self, path: &str) -> bool {
+        answer(self.exclude.as_ref(), path).is_some_and(|answer| answer.allows())
+    }
+
+    /// Fails when a pattern has no answer for a file.
+    fn check(&self, path: &str) -> Result<(), RenderError> {
+        for (field, pattern) in [("include", &self.include), ("exclude", &self.exclude)] {
+            if let Some(Answer::Undecided(error)) = answer(pattern.as_ref(), path) {
+                return Err(RenderError::Pattern { field, error });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a pattern says about a path; `None` without a pattern.
+fn answer(pattern: Option<&Result<Glob, GlobError>>, path: &str) -> Option<Answer> {
+    Some(match pattern? {
+        Ok(glob) => glob.answer(path),
+        Err(error) => Answer::Undecided(error.clone()),
+    })
 }
 
 fn is_tool(path: &str) -> bool {
@@ -94,6 +129,7 @@ pub fn render(
     placement: &Placement,
     scope: impl Fn(&str, &str) -> Scope,
 ) -> Result<TargetSet, RenderError> {
+    files.iter().try_for_each(|file| filter.check(&file.path))?;
     refuse_tools(&files, filter, explicit)?;
     let mut builder = TargetBuilder::new(placement, scope);
     let manifests = || files.iter().filter(|file| filter.is_manifest(&file.path));
@@ -119,10 +155,8 @@ fn refuse_tools(
     filter: &DirectoryFilter,
     explicit: bool,
 ) -> Result<(), RenderError> {
-    let exclude = &filter.directory.exclude;
     let refused = files.iter().map(|file| &file.path).find(|path| {
-        let excluded = !exclude.is_empty() && glob::matches(exclude, path, &[]);
-        (!explicit && is_tool(path)) || (is_jsonnet(path) && !excluded)
+        (!explicit && is_tool(path)) || (is_jsonnet(path) && !filter.is_excluded(path))
     });
     match refused {
         Some(path) => Err(RenderError::Tool(path.clone())),

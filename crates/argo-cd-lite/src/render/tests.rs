@@ -224,3 +224,23 @@ fn the_cache_keeps_to_its_budget() {
     assert!(cache.get(&key("39".into())).is_some());
     assert!(cache.get(&key("0".into())).is_none());
 }
+
+#[test]
+fn a_pattern_without_an_answer_refuses_the_source() {
+    let files = [file("a.yaml", &config_map("a"))];
+    let hostile = "*a".repeat(15_000);
+    for pattern in ["{a", &hostile] {
+        let include = DirectorySource {
+            include: pattern.to_owned(),
+            ..DirectorySource::default()
+        };
+        let exclude = DirectorySource {
+            exclude: pattern.to_owned(),
+            ..DirectorySource::default()
+        };
+        for directory in [include, exclude] {
+            let error = names(&files, Some(directory)).unwrap_err();
+            assert!(matches!(error, RenderError::Pattern { .. }), "{error}");
+        }
+    }
+}

@@ -18,7 +18,7 @@ fn patterns_match_what_go_matches() {
         comparison.case(
             &format!("{} on {}", text("pattern"), text("text")),
             case.get("value"),
-            ours.map(|glob| json!(glob.matches(text("text"))))
+            ours.map(|glob| json!(glob.answer(text("text")).allows()))
                 .map_err(|error| error.to_string()),
         );
     }
