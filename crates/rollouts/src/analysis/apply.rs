@@ -15,7 +15,7 @@ use super::{
     mailbox::Mailbox,
     observe::ObservedRun,
     plan::{Launch, MeasureOutcome},
-    provider::{Order, Providers},
+    provider::{MeasurementRequest, Providers},
 };
 use crate::api::analysis::AnalysisRun;
 
@@ -54,7 +54,7 @@ impl Hands {
         if !self.mailbox.begin(key, uid, &launch.metric, status) {
             return;
         }
-        let order = Order {
+        let request = MeasurementRequest {
             namespace: key.namespace.clone(),
             run_name: key.name.clone(),
             run_uid: uid.clone(),
@@ -76,11 +76,11 @@ impl Hands {
         let providers = self.providers.clone();
         tokio::spawn(async move {
             let mut ticket = ticket;
-            let measured = AssertUnwindSafe(providers.measure(&order))
+            let measured = AssertUnwindSafe(providers.measure(&request))
                 .catch_unwind()
                 .await;
             // A fault in a provider counts as an error of the metric, with its retries and its limit.
-            ticket.outcome = Some(measured.unwrap_or_else(|_| providers.broken(&order)));
+            ticket.outcome = Some(measured.unwrap_or_else(|_| providers.broken(&request)));
         });
     }
 

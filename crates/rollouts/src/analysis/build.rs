@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use expressions::arguments::substitute_args;
+use k8s_openapi::apimachinery::pkg::{apis::meta::v1::OwnerReference, util::intstr::IntOrString};
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -13,8 +14,8 @@ use super::{
 };
 use crate::api::{
     analysis::{
-        AnalysisRunSpec, AnalysisTemplateSpec, Argument, LATEST_HASH, RolloutAnalysis, RunArgument,
-        STABLE_HASH,
+        AnalysisRunSpec, AnalysisTemplateSpec, Argument, LATEST_HASH, Metric, RolloutAnalysis,
+        RunArgument, STABLE_HASH,
     },
     rollout::{HASH_LABEL, INSTANCE_ID, REVISION},
 };
@@ -23,6 +24,15 @@ use crate::api::{
 pub const ROLLOUT_TYPE_LABEL: &str = "rollout-type";
 /// Label with the index of the canary step that a run belongs to.
 pub const STEP_INDEX_LABEL: &str = "step-index";
+
+/// How the runs of an analysis come to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Something waits for the verdict.
+    ByItself,
+    /// They are terminated when the update ends.
+    WithTheUpdate,
+}
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,6 +89,9 @@ pub enum BuildError {
     /// Nobody gives the argument a value.
     #[error("args.{0} was not resolved")]
     Unresolved(String),
+    /// Nothing ends the metric.
+    #[error("metric '{0}' has an interval and no count, so it never ends; set count")]
+    Endless(String),
     /// Two dry-run rules are the same.
     #[error("two Dry-Run metric rules have the same name '{0}'")]
     DuplicateDryRun(String),
@@ -236,6 +249,7 @@ pub fn build_run(request: RunRequest<'_>) -> Result<NewRun, BuildError> {
 pub fn check(
     analysis: &RolloutAnalysis,
     templates: &[AnalysisTemplateSpec],
+    ends: Ends,
 ) -> Result<(), BuildError> {
     let given: Vec<Argument> = analysis
         .args
@@ -243,11 +257,42 @@ pub fn check(
         .filter(|argument| argument.value.is_some() || argument.value_from.is_some())
         .map(|argument| Argument {
             name: argument.name.clone(),
-            value: Some(String::new()),
+            value: Some(argument.value.clone().unwrap_or_default()),
             value_from: None,
         })
         .collect();
-    spec_of(analysis, templates, &given).map(drop)
+    let spec = spec_of(analysis, templates, &given)?;
+    let known = |name: &str| {
+        let mut all = analysis.args.iter();
+        let given = all.find(|argument| argument.name == name);
+        match given {
+            Some(argument) if argument.value.is_none() => None,
+            _ => spec
+                .args
+                .iter()
+                .find(|argument| argument.name == name)
+                .and_then(|argument| argument.value.as_deref()),
+        }
+    };
+    let endless = |metric: &&Metric| ends == Ends::ByItself && is_endless(metric, &known);
+    match spec.metrics.iter().find(endless) {
+        Some(metric) => Err(BuildError::Endless(metric.name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// True when a metric is measured until its run is terminated: it has an interval and no count.
+fn is_endless<'v>(metric: &Metric, known: &impl Fn(&str) -> Option<&'v str>) -> bool {
+    if metric.interval.as_deref().unwrap_or_default().is_empty() {
+        return false;
+    }
+    match &metric.count {
+        None => true,
+        Some(IntOrString::Int(count)) => *count <= 0,
+        // A count from an argument whose value is not known yet gets the benefit of the doubt.
+        Some(IntOrString::String(text)) => substitute_args(text, known)
+            .is_ok_and(|text| text.parse::<i32>().unwrap_or_default() <= 0),
+    }
 }
 
 fn spec_of(

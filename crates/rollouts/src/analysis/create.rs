@@ -87,7 +87,12 @@ fn is_ours(run: &NewRun, existing: &Root<AnalysisRun>) -> bool {
     let same_spec = existing
         .parse_spec()
         .is_ok_and(|spec| same_analysis(&spec, &run.spec));
-    same_owner && same_spec && !view.phase.is_completed() && !view.deleting
+    same_owner
+        && same_spec
+        && !view.phase.is_completed()
+        && !view.deleting
+        // What was asked to end gives no judgement any more.
+        && !view.terminate
 }
 
 fn root_of(key: &ObjectKey, object: &DynamicObject) -> Result<Root<AnalysisRun>, CreateError> {

@@ -13,7 +13,7 @@ use reconcile_core::{kube_types::GoDuration, object::parse_at};
 use regex::Regex;
 use thiserror::Error;
 
-use super::provider;
+use super::provider::{self, ErrorKind};
 use crate::api::analysis::{AnalysisRunSpec, Argument, Metric};
 
 /// Measurements of a metric that are kept where no rule says otherwise.
@@ -101,12 +101,13 @@ pub(super) fn check(spec: &AnalysisRunSpec) -> Result<Checked, InvalidRun> {
             [_] => {}
             _ => return Err(at("multiple providers specified".to_owned())),
         }
-        if let Some(what) = provider::unsupported(&metric.provider) {
-            return Err(InvalidRun::Unsupported {
-                metric: metric.name,
-                what,
-            });
-        }
+        provider::check(&metric.provider).map_err(|error| match error.kind {
+            ErrorKind::Unsupported => InvalidRun::Unsupported {
+                metric: metric.name.clone(),
+                what: error.message,
+            },
+            _ => at(error.message),
+        })?;
     }
     apply_rules(
         "dryRun",
@@ -199,7 +200,7 @@ fn rules(index: usize, metric: &Metric) -> Result<CheckedMetric, String> {
         success_limit: (success_limit > 0).then_some(success_limit),
         dry_run: false,
         retention: DEFAULT_RETENTION,
-        lasting: metric.provider.job.is_some(),
+        lasting: provider::is_lasting(&metric.provider),
     })
 }
 

@@ -60,7 +60,7 @@ impl Hands {
         let key = |name: &str| ObjectKey::new(namespace, name);
         match action {
             Action::Adopt { name, version } => self.adopt(seen, &key(name), version).await?,
-            Action::Release { name, uid } => self.release(&key(name), uid).await?,
+            Action::Release { name, uid } => self.release(seen, &key(name), uid).await?,
             Action::Create(set) => return self.create(seen, set).await,
             Action::Change(change) => self.change(&key(&change.name), change).await?,
             Action::Delete { name, uid } => self.delete_set(&key(name), uid).await?,
@@ -123,17 +123,44 @@ impl Hands {
                 && now.metadata.deletion_timestamp.is_none()
         });
         if !stays {
-            return Err(RolloutError::Going);
+            return Err(RolloutError::Stale);
         }
-        let owner = seen.root.controller_reference();
-        let body =
-            json!({ "metadata": { "resourceVersion": version, "ownerReferences": [owner] } });
+        let Some(set) = apply::get(&self.client, &replica_sets(), key).await? else {
+            return Err(RolloutError::Stale);
+        };
+        let own = seen.root.controller_reference();
+        let mut owners = set.metadata.owner_references.unwrap_or_default();
+        let controlled = owners
+            .iter()
+            .any(|owner| owner.controller == Some(true) && owner.uid != own.uid);
+        if controlled || set.metadata.resource_version.as_deref() != Some(version) {
+            return Err(RolloutError::Stale);
+        }
+        owners.retain(|owner| owner.uid != own.uid);
+        owners.push(own);
+        let body = json!({ "metadata": { "resourceVersion": version, "ownerReferences": owners } });
         Ok(self.patch_set(key, &body).await?)
     }
 
-    async fn release(&self, key: &ObjectKey, uid: &str) -> Result<(), ApplyError> {
-        let body = json!({ "metadata": { "uid": uid, "ownerReferences": null } });
-        self.patch_set(key, &body).await
+    /// Removes the owner reference of the Rollout from a ReplicaSet; other owners stay.
+    async fn release(
+        &self,
+        seen: &Observed,
+        key: &ObjectKey,
+        uid: &str,
+    ) -> Result<(), RolloutError> {
+        let set = apply::get(&self.client, &replica_sets(), key).await?;
+        let Some(set) = set.filter(|set| set.metadata.uid.as_deref() == Some(uid)) else {
+            return Err(RolloutError::Stale);
+        };
+        let mut owners = set.metadata.owner_references.unwrap_or_default();
+        owners.retain(|owner| owner.uid != seen.root.uid());
+        let body = json!({ "metadata": {
+            "uid": uid,
+            "resourceVersion": set.metadata.resource_version,
+            "ownerReferences": owners,
+        } });
+        Ok(self.patch_set(key, &body).await?)
     }
 
     async fn change(&self, key: &ObjectKey, change: &SetChange) -> Result<(), ApplyError> {

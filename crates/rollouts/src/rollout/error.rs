@@ -36,9 +36,9 @@ pub enum RolloutError {
     /// An AnalysisRun could not be created.
     #[error(transparent)]
     Run(Box<CreateError>),
-    /// The Rollout is deleted, or another one has its name.
-    #[error("the Rollout is going")]
-    Going,
+    /// The Rollout or a ReplicaSet changed since the pass read it.
+    #[error("the object changed since it was read")]
+    Stale,
     /// The program asked for something impossible.
     #[error("{0}")]
     Bug(String),
@@ -57,7 +57,7 @@ impl RolloutError {
             Self::Invalid(_)
             | Self::Analysis(_)
             | Self::Template(_)
-            | Self::Going
+            | Self::Stale
             | Self::Bug(_) => None,
         };
         code.is_some_and(|code| (400..500).contains(&code) && !matches!(code, 404 | 409 | 429))
@@ -73,7 +73,7 @@ impl Classify for RolloutError {
             Self::CreateSet { source, .. } => source.class(),
             Self::Run(error) => error.class(),
             // What was seen is old: it is read and planned again.
-            Self::Going => ErrorClass::Conflict,
+            Self::Stale => ErrorClass::Conflict,
             Self::Bug(_) => ErrorClass::Bug,
         }
     }

@@ -158,5 +158,11 @@ pub(crate) fn service_view(root: &Root<ServiceKind>) -> Option<ServiceView> {
     Some(ServiceView {
         hash: spec.selector.get(HASH_LABEL).cloned(),
         managed_by: root.annotation(MANAGED_BY).map(str::to_owned),
+        selector: spec
+            .selector
+            .into_iter()
+            .filter(|(key, _)| key != HASH_LABEL)
+            .map(|(key, value)| (key.into(), value.into()))
+            .collect(),
     })
 }

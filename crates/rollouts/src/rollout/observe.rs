@@ -8,6 +8,7 @@ use reconcile_core::{
     watch::Index,
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     error::RolloutError,
@@ -244,13 +245,34 @@ fn services(
             );
             return Err(FieldError::new(path, message));
         }
+        if let Some((key, value)) = unmatched(&view, &spec.template) {
+            let message = format!(
+                "Invalid value: \"{name}\": Service \"{name}\" selects {key}={value}, a label that spec.template.metadata.labels does not have"
+            );
+            return Err(FieldError::new(path, message));
+        }
         found.insert(name.clone(), view);
     }
     Ok(found)
 }
 
+/// A label that a Service selects and the pods do not have.
+fn unmatched<'v>(view: &'v ServiceView, template: &Value) -> Option<(&'v str, &'v str)> {
+    let labels = template.pointer("/metadata/labels");
+    let has = |key: &str, value: &str| {
+        let label = labels.and_then(|labels| labels.get(key));
+        label.and_then(Value::as_str) == Some(value)
+    };
+    view.selector
+        .iter()
+        .map(|(key, value)| (&**key, &**value))
+        .find(|(key, value)| !has(key, value))
+}
+
 /// All templates must exist and fit together before anything moves.
 fn templates(sources: &Sources, namespace: &str, spec: &CheckedSpec) -> Result<(), FieldError> {
+    // What runs beside the steps is ended with them; every other analysis must come to an end by itself.
+    let background = "spec.strategy.canary.analysis";
     let named: Vec<(String, &RolloutAnalysis)> = match &spec.strategy {
         CheckedStrategy::Canary(canary) => canary
             .steps
@@ -267,7 +289,7 @@ fn templates(sources: &Sources, namespace: &str, spec: &CheckedSpec) -> Result<(
                 canary
                     .analysis
                     .iter()
-                    .map(|(analysis, _)| ("spec.strategy.canary.analysis".to_owned(), analysis)),
+                    .map(|(analysis, _)| (background.to_owned(), analysis)),
             )
             .collect(),
         CheckedStrategy::BlueGreen(rules) => [
@@ -295,7 +317,12 @@ fn templates(sources: &Sources, namespace: &str, spec: &CheckedSpec) -> Result<(
         let templates = found
             .resolve(namespace, &analysis.templates)
             .map_err(|error| wrong(&error))?;
-        build::check(analysis, &templates).map_err(|error| wrong(&error))?;
+        let ends = if path == background {
+            build::Ends::WithTheUpdate
+        } else {
+            build::Ends::ByItself
+        };
+        build::check(analysis, &templates, ends).map_err(|error| wrong(&error))?;
     }
     Ok(())
 }

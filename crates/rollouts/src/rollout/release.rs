@@ -71,12 +71,23 @@ impl Release {
                 return Ok(());
             }
         }
-        tracing::info!(service = %key, rollout = %owner, "no Rollout names the Service any more; giving it back");
+        let service = resource("", "v1", "Service", "services");
+        let Some(now) = apply::get(&self.client, &service, key).await? else {
+            return Ok(());
+        };
+        let managed_by = now.metadata.annotations.as_ref();
+        if managed_by.and_then(|all| all.get(MANAGED_BY)) != Some(&owner.name) {
+            return Ok(());
+        }
+        tracing::info!(service = %key, rollout = %owner, "no Rollout names the Service; removing the pod template hash from its selector");
+        // Guarded: a Rollout may take the Service over at this moment.
         let body = json!({
-            "metadata": { "annotations": { MANAGED_BY: null } },
+            "metadata": {
+                "resourceVersion": now.metadata.resource_version,
+                "annotations": { MANAGED_BY: null },
+            },
             "spec": { "selector": { HASH_LABEL: null } },
         });
-        let service = resource("", "v1", "Service", "services");
         match apply::merge_patch(&self.client, &service, key, &body, MANAGER).await {
             Err(error) if error.code() != Some(404) => Err(error),
             _ => Ok(()),

@@ -53,7 +53,8 @@ pub(crate) fn report(
         report.patches.push(RootPatch {
             target: Target::Main,
             body,
-            guarded: false,
+            // A scale that arrived since the Rollout was read must not be overwritten.
+            guarded: decision.write_replicas,
         });
     }
     report.status(&seen.raw_status, &value(&status));

@@ -72,7 +72,7 @@ pub fn check(spec: RolloutSpec) -> Checked<CheckedSpec> {
         |given: Option<i32>| usize::try_from(given.unwrap_or(DEFAULT_RUNS)).unwrap_or_default();
     let strategy = match (spec.strategy.canary, spec.strategy.blue_green) {
         (Some(canary), None) => CheckedStrategy::Canary(check_canary(canary, replicas)?),
-        (None, Some(rules)) => CheckedStrategy::BlueGreen(check_blue_green(rules)?),
+        (None, Some(rules)) => CheckedStrategy::BlueGreen(check_blue_green(rules, history)?),
         (None, None) => {
             return wrong(
                 "spec.strategy",
@@ -168,6 +168,14 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         return wrong(
             format!("{AT}.dynamicStableScale"),
             "Invalid value: true: Canary dynamicStableScale can only be used with traffic routing",
+        );
+    }
+    if let Some(seconds) = canary.scale_down_delay_seconds {
+        return wrong(
+            format!("{AT}.scaleDownDelaySeconds"),
+            format!(
+                "Invalid value: {seconds}: Canary scaleDownDelaySeconds can only be used with traffic routing"
+            ),
         );
     }
     let same = canary.canary_service.is_some() && canary.canary_service == canary.stable_service;
@@ -311,7 +319,7 @@ fn check_pause(at: &str, pause: &PauseStep) -> Checked<Option<SignedDuration>> {
     }
 }
 
-fn check_blue_green(rules: BlueGreenStrategy) -> Checked<BlueGreen> {
+fn check_blue_green(rules: BlueGreenStrategy, history: i32) -> Checked<BlueGreen> {
     const AT: &str = "spec.strategy.blueGreen";
     if rules.active_service.is_empty() {
         return wrong(format!("{AT}.activeService"), "Required value");
@@ -340,6 +348,15 @@ fn check_blue_green(rules: BlueGreenStrategy) -> Checked<BlueGreen> {
         ),
     ] {
         not_negative(&format!("{AT}.{name}"), number.unwrap_or_default())?;
+    }
+    if let Some(limit) = rules
+        .scale_down_delay_revision_limit
+        .filter(|limit| *limit > history)
+    {
+        return wrong(
+            format!("{AT}.scaleDownDelayRevisionLimit"),
+            format!("Invalid value: {limit}: must not exceed revisionHistoryLimit ({history})"),
+        );
     }
     let abort_delay = rules
         .abort_scale_down_delay_seconds

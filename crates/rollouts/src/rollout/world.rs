@@ -102,6 +102,8 @@ pub struct ServiceView {
     pub hash: Option<String>,
     /// The Rollout that switches it.
     pub managed_by: Option<String>,
+    /// Its selector without the pod template hash.
+    pub selector: Box<[(Box<str>, Box<str>)]>,
 }
 
 /// `Rollout.spec` with defaults filled in and everything checked.

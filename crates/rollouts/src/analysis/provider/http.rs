@@ -1,15 +1,18 @@
 //! What the providers that speak HTTP share: connections, headers, logins, bounded answers.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use parking_lot::Mutex;
-use reconcile_core::reconcile::error_chain;
+use reconcile_core::error::error_chain;
 use reqwest::{
-    Client, Response,
+    Client, Response, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
+    redirect,
 };
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::{ProviderError, redaction::Redactor};
 use crate::api::analysis::{Authentication, BasicAuth, Header, OAuth2};
 
 /// An answer of more bytes is refused: a verdict needs few numbers, and memory must not follow a query.
@@ -23,32 +26,95 @@ const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time that a metric may ask for; a longer one is cut, so that no measurement hangs for ever.
 const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// HTTP clients, made when first needed: most installations use one of them or none.
-#[derive(Debug, Default)]
-pub(super) struct HttpClients {
-    verified: Mutex<Option<Client>>,
-    unverified: Mutex<Option<Client>>,
+/// Redirects that are followed for one request.
+const MOST_REDIRECTS: usize = 10;
+
+/// How a client behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ClientOptions {
+    /// Accept any server certificate.
+    pub(super) insecure: bool,
+    /// Where redirects may lead.
+    pub(super) redirects: Redirects,
 }
 
-impl HttpClients {
-    /// The client that checks server certificates, or the one that does not.
-    pub(super) fn client(&self, insecure: bool) -> Result<Client, String> {
-        let mut kept = if insecure {
-            self.unverified.lock()
+/// Where redirects may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Redirects {
+    /// Anywhere: the request holds nothing but its URL.
+    Anywhere,
+    /// To the same host and port, or from http to https on the same host: the request holds headers, a
+    /// login or a body that are meant for this server only.
+    SameServer,
+}
+
+impl Redirects {
+    /// [`Redirects::SameServer`] for a request with something to protect.
+    pub(super) fn for_request(has_private_parts: bool) -> Self {
+        if has_private_parts {
+            Self::SameServer
         } else {
-            self.verified.lock()
-        };
-        if let Some(client) = kept.as_ref() {
+            Self::Anywhere
+        }
+    }
+
+    fn policy(self) -> redirect::Policy {
+        match self {
+            Self::Anywhere => redirect::Policy::limited(MOST_REDIRECTS),
+            Self::SameServer => redirect::Policy::custom(|attempt| {
+                let from = attempt.previous().last();
+                if from.is_none_or(|from| !is_same_server(from, attempt.url())) {
+                    let host = attempt.url().host_str().unwrap_or_default().to_owned();
+                    attempt.error(format!(
+                        "redirect to another server ({host}); its headers and body stay here"
+                    ))
+                } else if attempt.previous().len() > MOST_REDIRECTS {
+                    attempt.error("too many redirects")
+                } else {
+                    attempt.follow()
+                }
+            }),
+        }
+    }
+}
+
+fn is_same_server(from: &Url, to: &Url) -> bool {
+    let same_port = from.port_or_known_default() == to.port_or_known_default();
+    let upgrade = from.scheme() == "http"
+        && to.scheme() == "https"
+        && from.port().is_none()
+        && to.port().is_none();
+    from.host() == to.host() && (upgrade || (from.scheme() == to.scheme() && same_port))
+}
+
+/// HTTP clients, made when first needed: most installations use one of them or none.
+#[derive(Debug, Default)]
+pub(super) struct HttpClients(Mutex<HashMap<ClientOptions, Client>>);
+
+impl HttpClients {
+    /// The client with these options.
+    pub(super) fn client(&self, options: ClientOptions) -> Result<Client, ProviderError> {
+        let mut clients = self.0.lock();
+        if let Some(client) = clients.get(&options) {
             return Ok(client.clone());
         }
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .tls_danger_accept_invalid_certs(insecure)
+            .tls_danger_accept_invalid_certs(options.insecure)
+            .redirect(options.redirects.policy())
+            // The URL may hold a key.
+            .referer(false)
+            // Nothing is inflated, so the cap on answers counts what a server sends.
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
             .user_agent(concat!("rollouts/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| error_chain(&error))?;
-        Ok(kept.insert(client).clone())
+            .map_err(|error| ProviderError::invalid(error_chain(&error)))?;
+        clients.insert(options, client.clone());
+        Ok(client)
     }
 }
 
@@ -67,14 +133,20 @@ pub(super) fn timeout(seconds: Option<i64>, default: Duration) -> Option<Duratio
 pub(super) fn headers(
     wanted: &[Header],
     authentication: Option<&Authentication>,
-) -> Result<HeaderMap, String> {
+) -> Result<HeaderMap, ProviderError> {
     let mut headers = HeaderMap::new();
     for header in wanted {
         let name = HeaderName::try_from(header.key.as_str());
         let value = HeaderValue::try_from(header.value.as_str());
         match (name, value) {
-            (Ok(name), Ok(value)) => drop(headers.insert(name, value)),
-            _ => return Err(format!("the header {:?} is not valid", header.key)),
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+            _ => {
+                let message = format!("header {:?} is not valid", header.key);
+                return Err(ProviderError::invalid(message));
+            }
         }
     }
     if let Some(BasicAuth { username, password }) =
@@ -89,102 +161,124 @@ pub(super) fn headers(
     Ok(headers)
 }
 
-fn basic(name: &str, password: &str) -> Result<HeaderValue, String> {
+fn basic(name: &str, password: &str) -> Result<HeaderValue, ProviderError> {
     let pair = expressions::go_text::base64_standard(format!("{name}:{password}").as_bytes());
     secret_header(&format!("Basic {pair}"))
 }
 
-fn secret_header(text: &str) -> Result<HeaderValue, String> {
+fn secret_header(text: &str) -> Result<HeaderValue, ProviderError> {
     let mut value = HeaderValue::try_from(text)
-        .map_err(|_| "the credentials are not valid in a header".to_owned())?;
+        .map_err(|_| ProviderError::invalid("the credentials are not valid in a header"))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// The part of `authentication` that asks for a token, if any.
-pub(super) fn oauth2(authentication: Option<&Authentication>) -> Option<&OAuth2> {
-    let oauth2 = authentication?.oauth2.as_ref()?;
-    oauth2
-        .token_url
-        .as_deref()
-        .is_some_and(|url| !url.is_empty())
-        .then_some(oauth2)
+/// Client credentials of OAuth 2 that a metric asks for.
+#[derive(Debug)]
+pub(super) struct TokenLogin {
+    url: String,
+    id: String,
+    secret: SecretString,
+    scopes: String,
 }
 
 #[derive(Deserialize)]
 struct Token {
-    access_token: String,
+    access_token: SecretString,
 }
 
-/// Gets a token by client credentials and puts it into `headers`.
-pub(super) async fn log_in(
-    client: &Client,
-    oauth2: &OAuth2,
-    headers: &mut HeaderMap,
-) -> Result<(), String> {
-    let filled = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
-    let (Some(url), Some(id), Some(secret)) = (
-        filled(&oauth2.token_url),
-        filled(&oauth2.client_id),
-        filled(&oauth2.client_secret),
-    ) else {
-        return Err("missing mandatory parameter in metric for OAuth2 setup".to_owned());
-    };
-    let scopes = oauth2.scopes.join(" ");
-    let mut form = vec![("grant_type", "client_credentials")];
-    if !scopes.is_empty() {
-        form.push(("scope", &scopes));
+impl TokenLogin {
+    /// The login of a metric; none when it asks for none.
+    pub(super) fn new(
+        authentication: Option<&Authentication>,
+    ) -> Result<Option<Self>, ProviderError> {
+        let Some(oauth2) = authentication.and_then(|how| how.oauth2.as_ref()) else {
+            return Ok(None);
+        };
+        let filled = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
+        let OAuth2 {
+            token_url,
+            client_id,
+            client_secret,
+            scopes,
+        } = oauth2;
+        let Some(url) = filled(token_url) else {
+            return Ok(None);
+        };
+        let (Some(id), Some(secret)) = (filled(client_id), filled(client_secret)) else {
+            return Err(ProviderError::invalid(
+                "missing mandatory parameter in metric for OAuth2 setup",
+            ));
+        };
+        Ok(Some(Self {
+            url,
+            id,
+            secret: SecretString::from(secret),
+            scopes: scopes.join(" "),
+        }))
     }
-    let ask = async {
+
+    /// Gets a token and puts it into `headers`; `redactor` learns it.
+    pub(super) async fn log_in(
+        &self,
+        client: &Client,
+        redactor: &Redactor,
+        headers: &mut HeaderMap,
+    ) -> Result<(), ProviderError> {
+        let token = tokio::time::timeout(TOKEN_TIMEOUT, self.ask(client)).await;
+        let token = token.map_err(|_| {
+            ProviderError::unavailable(format!(
+                "the token server did not answer within {} s",
+                TOKEN_TIMEOUT.as_secs()
+            ))
+        })??;
+        let token = token.access_token.expose_secret();
+        redactor.add(token);
+        headers.insert(AUTHORIZATION, secret_header(&format!("Bearer {token}"))?);
+        Ok(())
+    }
+
+    async fn ask(&self, client: &Client) -> Result<Token, ProviderError> {
+        let mut form = vec![("grant_type", "client_credentials")];
+        if !self.scopes.is_empty() {
+            form.push(("scope", &self.scopes));
+        }
         let sent = client
-            .post(url)
-            .header(AUTHORIZATION, basic(&id, &secret)?)
+            .post(&self.url)
+            .header(AUTHORIZATION, basic(&self.id, self.secret.expose_secret())?)
             .form(&form)
             .send()
             .await;
-        let response = sent.map_err(|error| error_chain(&error))?;
-        let status = response.status();
+        let response = sent.map_err(|error| ProviderError::unavailable(error_chain(&error)))?;
+        let (status, headers) = (response.status(), response.headers().clone());
         let body = read_body(response).await?;
-        serde_json::from_slice::<Token>(&body)
-            .map_err(|_| format!("the token server answered {status}: {}", excerpt(&body)))
-    };
-    let token = tokio::time::timeout(TOKEN_TIMEOUT, ask)
-        .await
-        .map_err(|_| {
-            format!(
-                "the token server did not answer within {} s",
-                TOKEN_TIMEOUT.as_secs()
-            )
-        })??;
-    headers.insert(
-        AUTHORIZATION,
-        secret_header(&format!("Bearer {}", token.access_token))?,
-    );
-    Ok(())
+        serde_json::from_slice::<Token>(&body).map_err(|_| {
+            let message = format!("the token server answered {status}: {}", excerpt(&body));
+            ProviderError::status(status, &headers, message)
+        })
+    }
 }
 
 /// The body of an answer, unless it is too large.
-pub(super) async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| error_chain(&error))?
-    {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
-            return Err(format!("the answer is larger than {LARGEST_ANSWER} bytes"));
-        }
-        body.extend_from_slice(&chunk);
+pub(super) async fn read_body(mut response: Response) -> Result<Vec<u8>, ProviderError> {
+    let too_large =
+        || ProviderError::answer(format!("the answer is larger than {LARGEST_ANSWER} bytes"));
+    let announced = response.content_length().unwrap_or_default();
+    if usize::try_from(announced).is_ok_and(|length| length > LARGEST_ANSWER) {
+        return Err(too_large());
     }
-    Ok(body)
+    let mut body = Vec::new();
+    loop {
+        let chunk = response.chunk().await;
+        match chunk.map_err(|error| ProviderError::unavailable(error_chain(&error)))? {
+            None => return Ok(body),
+            Some(chunk) if body.len() + chunk.len() > LARGEST_ANSWER => return Err(too_large()),
+            Some(chunk) => body.extend_from_slice(&chunk),
+        }
+    }
 }
 
-/// The beginning of a body, for a message.
+/// A body as text, for a message. Messages are shortened after they are redacted.
 pub(super) fn excerpt(body: &[u8]) -> String {
-    const LONGEST: usize = 200;
-    let text: String = String::from_utf8_lossy(body)
-        .chars()
-        .take(LONGEST)
-        .collect();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    String::from_utf8_lossy(body).into_owned()
 }

@@ -15,10 +15,18 @@ use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, PostParams, PropagationPolicy},
 };
+use reconcile_core::error::error_chain;
 use serde_json::json;
 
-use super::Order;
-use crate::api::analysis::{AnalysisPhase, Job, Measurement};
+use super::{MeasurementRequest, Measures, ProviderError, Registration};
+use crate::api::analysis::{AnalysisPhase, Job, Measurement, Metric};
+
+/// Jobs as metrics.
+pub(super) const REGISTRATION: Registration = Registration {
+    name: "job",
+    check: |_| Ok(()),
+    measures: Measures::WithJob,
+};
 
 /// Label of a Job with the uid of its run.
 const UID_LABEL: &str = "analysisrun.argoproj.io/uid";
@@ -46,52 +54,58 @@ const HOPELESS: &[&str] = &[
     "CreateContainerConfigError",
 ];
 
-/// Makes the Job of a measurement that begins at `now`.
+/// Creates the Job of the measurement `begun`. `metric` has its arguments filled in.
 pub(super) async fn begin(
     client: &Client,
-    order: &Order,
-    metric: &str,
-    job: &Job,
-    now: Timestamp,
-) -> Result<Measurement, String> {
-    let name = job_name(&order.run_uid, metric, order.number);
-    let wanted = object(order, metric, job, &name)?;
-    let api: Api<KubeJob> = Api::namespaced(client.clone(), &order.namespace);
+    request: &MeasurementRequest,
+    metric: &Metric,
+    begun: Measurement,
+) -> Result<Measurement, ProviderError> {
+    let Some(job) = &metric.provider.job else {
+        return Err(ProviderError::invalid("the metric has no provider.job"));
+    };
+    let metric = metric.name.as_str();
+    let name = job_name(&request.run_uid, metric, request.number);
+    let wanted = object(request, metric, job, &name)?;
+    let api: Api<KubeJob> = Api::namespaced(client.clone(), &request.namespace);
     match api.create(&PostParams::default(), &wanted).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.code == 409 => {
             // Made before and the answer was lost, or the process ended before the status was written.
-            let existing = api.get(&name).await.map_err(|error| sentence(&error))?;
+            let existing = api.get(&name).await.map_err(|error| failed(&error))?;
             let owners = existing.metadata.owner_references.iter().flatten();
-            if !owners.into_iter().any(|owner| owner.uid == order.run_uid) {
-                return Err(status.message);
+            if !owners.into_iter().any(|owner| owner.uid == request.run_uid) {
+                return Err(ProviderError::invalid(&status.message));
             }
         }
-        Err(error) => return Err(sentence(&error)),
+        Err(error) => return Err(failed(&error)),
     }
-    forget_old(client, order, metric).await;
+    forget_old(client, request, metric).await;
+    let now = begun
+        .started_at
+        .as_ref()
+        .map_or(Timestamp::MIN, |time| time.0);
     Ok(Measurement {
         phase: AnalysisPhase::Running,
-        started_at: Some(Time(now)),
         metadata: BTreeMap::from([
             (JOB_NAME.to_owned(), name),
-            (JOB_NAMESPACE.to_owned(), order.namespace.clone()),
+            (JOB_NAMESPACE.to_owned(), request.namespace.clone()),
         ]),
         resume_at: Some(Time(next_look(now, now))),
-        ..Measurement::default()
+        ..begun
     })
 }
 
 /// Looks at the Job of an open measurement.
 pub(super) async fn look(
     client: &Client,
-    order: &Order,
+    request: &MeasurementRequest,
     open: &Measurement,
     now: Timestamp,
-) -> Result<Measurement, String> {
-    let (namespace, name) = place(order, open)?;
+) -> Result<Measurement, ProviderError> {
+    let (namespace, name) = place(request, open)?;
     let api: Api<KubeJob> = Api::namespaced(client.clone(), &namespace);
-    let job = api.get(&name).await.map_err(|error| sentence(&error))?;
+    let job = api.get(&name).await.map_err(|error| failed(&error))?;
     let mut next = open.clone();
     for condition in job
         .status
@@ -129,14 +143,15 @@ pub(super) async fn look(
 /// Ends an open measurement and its Job.
 pub(super) async fn end(
     client: &Client,
-    order: &Order,
+    request: &MeasurementRequest,
     open: &Measurement,
     now: Timestamp,
-) -> Result<Measurement, String> {
-    let (namespace, name) = place(order, open)?;
+) -> Result<Measurement, ProviderError> {
+    let (namespace, name) = place(request, open)?;
     delete(client, &namespace, &name).await?;
     Ok(Measurement {
-        phase: AnalysisPhase::Successful,
+        // A Job that was cut short has proved nothing.
+        phase: AnalysisPhase::Inconclusive,
         message: "Metric Terminated".to_owned(),
         finished_at: Some(Time(now)),
         resume_at: None,
@@ -144,14 +159,19 @@ pub(super) async fn end(
     })
 }
 
-fn object(order: &Order, metric: &str, job: &Job, name: &str) -> Result<KubeJob, String> {
+fn object(
+    request: &MeasurementRequest,
+    metric: &str,
+    job: &Job,
+    name: &str,
+) -> Result<KubeJob, ProviderError> {
     let mut meta = job.metadata.clone().unwrap_or_default();
     meta.labels
-        .insert(UID_LABEL.to_owned(), order.run_uid.clone());
+        .insert(UID_LABEL.to_owned(), request.run_uid.clone());
     meta.annotations
-        .insert(RUN_ANNOTATION.to_owned(), order.run_name.clone());
+        .insert(RUN_ANNOTATION.to_owned(), request.run_name.clone());
     meta.annotations
-        .insert(NAMESPACE_ANNOTATION.to_owned(), order.namespace.clone());
+        .insert(NAMESPACE_ANNOTATION.to_owned(), request.namespace.clone());
     meta.annotations
         .insert(METRIC_ANNOTATION.to_owned(), metric.to_owned());
     let object = json!({
@@ -159,21 +179,22 @@ fn object(order: &Order, metric: &str, job: &Job, name: &str) -> Result<KubeJob,
         "kind": "Job",
         "metadata": {
             "name": name,
-            "namespace": order.namespace,
+            "namespace": request.namespace,
             "labels": meta.labels,
             "annotations": meta.annotations,
             "ownerReferences": [{
                 "apiVersion": "argoproj.io/v1alpha1",
                 "kind": "AnalysisRun",
-                "name": order.run_name,
-                "uid": order.run_uid,
+                "name": request.run_name,
+                "uid": request.run_uid,
                 "controller": true,
                 "blockOwnerDeletion": true,
             }],
         },
         "spec": job.spec,
     });
-    serde_json::from_value(object).map_err(|error| format!("provider.job.spec: {error}"))
+    serde_json::from_value(object)
+        .map_err(|error| ProviderError::invalid(format!("provider.job.spec: {error}")))
 }
 
 /// `<uid>.<metric>.<number>`, with the metric's name cut and made fit for a name.
@@ -197,12 +218,18 @@ fn job_name(uid: &str, metric: &str, number: i32) -> String {
     }
 }
 
-fn place(order: &Order, open: &Measurement) -> Result<(String, String), String> {
+fn place(
+    request: &MeasurementRequest,
+    open: &Measurement,
+) -> Result<(String, String), ProviderError> {
     let name = open
         .metadata
         .get(JOB_NAME)
-        .ok_or("job metadata reference missing")?;
-    let namespace = open.metadata.get(JOB_NAMESPACE).unwrap_or(&order.namespace);
+        .ok_or_else(|| ProviderError::invalid("job metadata reference missing"))?;
+    let namespace = open
+        .metadata
+        .get(JOB_NAMESPACE)
+        .unwrap_or(&request.namespace);
     Ok((namespace.clone(), name.clone()))
 }
 
@@ -247,24 +274,24 @@ async fn hopeless(client: &Client, namespace: &str, job: &str) -> Option<String>
 }
 
 /// Deletes the Job of the measurement that is no longer kept.
-async fn forget_old(client: &Client, order: &Order, metric: &str) {
-    let kept = i32::try_from(order.retention).unwrap_or(i32::MAX);
-    let oldest = order.number.saturating_sub(kept);
+async fn forget_old(client: &Client, request: &MeasurementRequest, metric: &str) {
+    let kept = i32::try_from(request.retention).unwrap_or(i32::MAX);
+    let oldest = request.number.saturating_sub(kept);
     if oldest < 1 {
         return;
     }
-    let name = job_name(&order.run_uid, metric, oldest);
-    if let Err(error) = delete(client, &order.namespace, &name).await {
+    let name = job_name(&request.run_uid, metric, oldest);
+    if let Err(error) = delete(client, &request.namespace, &name).await {
         // It goes with its run at the latest.
         tracing::debug!(
-            error,
+            %error,
             job = name,
             "cannot delete the Job of an old measurement"
         );
     }
 }
 
-async fn delete(client: &Client, namespace: &str, name: &str) -> Result<(), String> {
+async fn delete(client: &Client, namespace: &str, name: &str) -> Result<(), ProviderError> {
     let api: Api<KubeJob> = Api::namespaced(client.clone(), namespace);
     let how = DeleteParams {
         propagation_policy: Some(PropagationPolicy::Foreground),
@@ -273,14 +300,17 @@ async fn delete(client: &Client, namespace: &str, name: &str) -> Result<(), Stri
     match api.delete(name, &how).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(sentence(&error)),
+        Err(error) => Err(failed(&error)),
     }
 }
 
-fn sentence(error: &kube::Error) -> String {
+fn failed(error: &kube::Error) -> ProviderError {
     match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
+        kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
+            ProviderError::invalid(&status.message)
+        }
+        kube::Error::Api(status) => ProviderError::unavailable(&status.message),
+        other => ProviderError::unavailable(error_chain(other)),
     }
 }
 

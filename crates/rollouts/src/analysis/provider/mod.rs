@@ -1,43 +1,70 @@
 //! Where values come from: one file per provider, and the way from a value to a measurement.
 //!
-//! To add a provider: its typed spec in [`crate::api::analysis`], a file here that implements
-//! [`MetricProvider`], and an arm in [`unsupported`] and [`Providers::read`].
+//! To add a provider: its typed spec in [`crate::api::analysis`], a file here with a [`Registration`], and a
+//! line in [`REGISTRY`].
 
+mod error;
 mod http;
 mod job;
 mod judge;
+mod limits;
+mod measure;
 mod prometheus;
+mod redaction;
 mod secrets;
 mod web;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use expressions::analysis::AnalysisValue;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::Client;
-use reconcile_core::clock::Clock;
-use tokio::sync::Semaphore;
 
-use self::{
-    http::HttpClients,
-    prometheus::PrometheusProvider,
-    secrets::{Resolved, SecretError},
-    web::WebProvider,
+pub(super) use self::{
+    error::{ErrorKind, ProviderError},
+    measure::{MeasurementRequest, Providers},
 };
-use super::{plan::MeasureOutcome, validate::fill_in};
-use crate::api::analysis::{AnalysisPhase, Argument, Measurement, Metric, Provider};
+use self::{http::HttpClients, redaction::Redactor};
+use crate::api::analysis::Provider;
 
-/// Measurements at the same time: far more than a healthy metric server needs, and few enough that one
-/// that hangs costs little memory.
-const AT_ONCE: usize = 64;
-/// A measurement that takes longer than its provider's own deadline and this is given up.
-const GRACE: Duration = Duration::from_secs(15);
-/// Characters of a measurement's message that are kept; a server may answer a bad query with a book.
-const LONGEST_MESSAGE: usize = 1024;
-/// Characters of a measurement's value that are kept. A run holds ten measurements per metric, and an
-/// object may have 1.5 MiB; the verdict is made from the whole value.
-const LONGEST_VALUE: usize = 8192;
+/// All providers that this version has.
+const REGISTRY: &[Registration] = &[
+    prometheus::REGISTRATION,
+    web::REGISTRATION,
+    job::REGISTRATION,
+];
+
+/// How a provider takes part.
+pub(super) struct Registration {
+    /// Its key under `provider`.
+    name: &'static str,
+    /// Checks the configuration before anything is measured. Values of Secrets are stand-ins here.
+    check: fn(&Provider) -> Result<(), ProviderError>,
+    /// How it measures.
+    measures: Measures,
+}
+
+/// How a provider measures.
+enum Measures {
+    /// One reading gives the value.
+    AtOnce(OpenProvider),
+    /// A Job runs until it gives the verdict; the measurement takes several steps.
+    WithJob,
+}
+
+/// Makes the provider for the configuration of one metric.
+type OpenProvider =
+    fn(&Environment<'_>, &Provider) -> Result<Box<dyn MetricProvider>, ProviderError>;
+
+/// What providers share.
+struct Environment<'a> {
+    /// HTTP connections.
+    http: &'a HttpClients,
+    /// Takes the secrets that a provider learns while it measures, for example tokens.
+    redactor: &'a Arc<Redactor>,
+    /// Address of Prometheus for metrics that name none.
+    prometheus_address: Option<&'a str>,
+}
 
 /// What a provider found.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,229 +78,37 @@ struct Reading {
 }
 
 /// A source of values.
-trait MetricProvider {
-    /// Reads one value; the error is a sentence for the measurement's message. Must end in time: each
-    /// call inside has a deadline.
-    fn read(&self, now: Timestamp) -> impl Future<Output = Result<Reading, String>> + Send;
+trait MetricProvider: Send + Sync {
+    /// Reads one value. Must end in time: each call inside has a deadline. Texts may hold secrets; the
+    /// caller redacts them.
+    fn read(&self, now: Timestamp) -> BoxFuture<'_, Result<Reading, ProviderError>>;
 
     /// Time that one reading may take.
     fn timeout(&self) -> Duration;
 
     /// What the status says about the metric, for example the query after substitution.
-    fn metadata(&self) -> BTreeMap<String, String>;
-}
-
-/// What a provider asks for that this version does not do; `None` when it can be measured.
-pub(super) fn unsupported(provider: &Provider) -> Option<String> {
-    if let Some(prometheus) = &provider.prometheus {
-        return prometheus::unsupported(prometheus).map(str::to_owned);
-    }
-    if let Some(web) = &provider.web {
-        let sigv4 = web.authentication.as_ref().is_some_and(|how| {
-            how.sigv4
-                .as_ref()
-                .is_some_and(|sigv4| sigv4.region.is_some())
-        });
-        return sigv4.then(|| "web authentication with sigv4".to_owned());
-    }
-    if provider.job.is_some() {
-        return None;
-    }
-    provider
-        .names()
-        .first()
-        .map(|name| format!("provider {name}"))
-}
-
-/// A measurement to take.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Order {
-    /// Namespace of the run, whose Secrets arguments may refer to.
-    pub(super) namespace: String,
-    /// Name of the run.
-    pub(super) run_name: String,
-    /// Uid of the run.
-    pub(super) run_uid: String,
-    /// The metric before substitution.
-    pub(super) metric: Metric,
-    /// The run's arguments.
-    pub(super) arguments: Vec<Argument>,
-    /// The how manieth measurement of the metric it is, from 1.
-    pub(super) number: i32,
-    /// Measurements of the metric that are kept.
-    pub(super) retention: usize,
-    /// The measurement to go on with.
-    pub(super) open: Option<Measurement>,
-    /// End the open measurement instead of going on.
-    pub(super) terminate: bool,
-}
-
-/// Takes measurements. Cloning shares connections and the limit.
-#[derive(Clone)]
-pub(super) struct Providers {
-    client: Client,
-    clock: Clock,
-    http: Arc<HttpClients>,
-    prometheus_address: Option<Arc<str>>,
-    permits: Arc<Semaphore>,
-}
-
-impl Providers {
-    /// `prometheus_address` is used by metrics that name none.
-    pub(super) fn new(client: Client, clock: Clock, prometheus_address: Option<String>) -> Self {
-        Self {
-            client,
-            clock,
-            http: Arc::default(),
-            prometheus_address: prometheus_address.map(Into::into),
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
-        }
-    }
-
-    /// Takes a measurement, or the next step of one.
-    pub(super) async fn measure(&self, order: &Order) -> MeasureOutcome {
-        // Waiting for a permit is not part of the measurement: its clock starts after.
-        let _permit = self.permits.acquire().await;
-        let started = self.clock.now();
-        if let Some(open) = &order.open {
-            let next = if order.terminate {
-                job::end(&self.client, order, open, started).await
-            } else {
-                job::look(&self.client, order, open, started).await
-            };
-            let measurement = next.unwrap_or_else(|reason| self.failed(open.clone(), reason));
-            return taken(measurement, BTreeMap::new());
-        }
-        let begun = Measurement {
-            started_at: Some(Time(started)),
-            ..Measurement::default()
-        };
-        let resolved = match secrets::resolve(&self.client, order).await {
-            Ok(resolved) => resolved,
-            Err(SecretError::Missing(reason)) => return MeasureOutcome::Unresolved(reason),
-            Err(SecretError::Unavailable(reason)) => {
-                return taken(self.failed(begun, reason), BTreeMap::new());
-            }
-        };
-        let metric = match fill_in(&order.metric, &resolved.arguments) {
-            Ok(metric) => metric,
-            Err(reason) => return MeasureOutcome::Unresolved(resolved.redact(reason)),
-        };
-        self.first_step(order, &metric, &resolved, begun).await
-    }
-
-    async fn first_step(
-        &self,
-        order: &Order,
-        metric: &Metric,
-        resolved: &Resolved,
-        begun: Measurement,
-    ) -> MeasureOutcome {
-        if let Some(job) = &metric.provider.job {
-            let now = begun
-                .started_at
-                .as_ref()
-                .map_or_else(|| self.clock.now(), |time| time.0);
-            let made = job::begin(&self.client, order, &metric.name, job, now).await;
-            let measurement =
-                made.unwrap_or_else(|reason| self.failed(begun, resolved.redact(reason)));
-            return taken(measurement, BTreeMap::new());
-        }
-        let (result, metadata) = self.read(&metric.provider).await;
-        let judged = result.and_then(|reading| {
-            let phase = judge::judge(&reading.value, metric, self.clock.now());
-            // The value is worth showing although the condition could not be applied to it.
-            let phase = phase.map_err(|reason| {
-                format!(
-                    "{reason} (value {})",
-                    shortened(reading.text.clone(), LONGEST_MESSAGE)
-                )
-            })?;
-            Ok((phase, reading))
-        });
-        let measurement = match judged {
-            Err(reason) => self.failed(begun, resolved.redact(reason)),
-            Ok((phase, reading)) => Measurement {
-                phase,
-                value: shortened(reading.text, LONGEST_VALUE),
-                metadata: reading.metadata,
-                finished_at: Some(Time(self.clock.now())),
-                ..begun
-            },
-        };
-        let metadata = metadata
-            .into_iter()
-            .map(|(key, text)| (key, resolved.redact(text)))
-            .collect();
-        taken(measurement, metadata)
-    }
-
-    async fn read(&self, spec: &Provider) -> (Result<Reading, String>, BTreeMap<String, String>) {
-        if let Some(prometheus) = &spec.prometheus {
-            let address = self.prometheus_address.as_deref();
-            self.read_from(PrometheusProvider::new(&self.http, prometheus, address))
-                .await
-        } else if let Some(web) = &spec.web {
-            self.read_from(WebProvider::new(&self.http, web)).await
-        } else {
-            let name = spec.names().first().copied().unwrap_or("(none)");
-            (
-                Err(format!("provider {name} is not supported yet")),
-                BTreeMap::new(),
-            )
-        }
-    }
-
-    async fn read_from(
-        &self,
-        provider: Result<impl MetricProvider, String>,
-    ) -> (Result<Reading, String>, BTreeMap<String, String>) {
-        let provider = match provider {
-            Ok(provider) => provider,
-            Err(reason) => return (Err(reason), BTreeMap::new()),
-        };
-        let deadline = provider.timeout() + GRACE;
-        let read = tokio::time::timeout(deadline, provider.read(self.clock.now())).await;
-        let read =
-            read.unwrap_or_else(|_| Err(format!("no answer within {} s", deadline.as_secs())));
-        (read, provider.metadata())
-    }
-
-    /// What is recorded when this program itself failed to measure.
-    pub(super) fn broken(&self, order: &Order) -> MeasureOutcome {
-        let now = Time(self.clock.now());
-        let begun = Measurement {
-            started_at: Some(now),
-            ..Measurement::default()
-        };
-        let open = order.open.clone().unwrap_or(begun);
-        let reason = "the measurement ended in a fault of the controller; its log says more";
-        taken(self.failed(open, reason.to_owned()), BTreeMap::new())
-    }
-
-    fn failed(&self, measurement: Measurement, reason: String) -> Measurement {
-        Measurement {
-            phase: AnalysisPhase::Error,
-            message: shortened(reason, LONGEST_MESSAGE),
-            finished_at: Some(Time(self.clock.now())),
-            resume_at: None,
-            ..measurement
-        }
+    fn metadata(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
 }
 
-fn taken(measurement: Measurement, metadata: BTreeMap<String, String>) -> MeasureOutcome {
-    MeasureOutcome::Taken {
-        measurement,
-        metadata,
-    }
+/// The registration of the provider that a metric names.
+fn registration(provider: &Provider) -> Result<&'static Registration, ProviderError> {
+    let name = provider.names().first().copied().unwrap_or("(none)");
+    let mut all = REGISTRY.iter();
+    all.find(|registration| registration.name == name)
+        .ok_or_else(|| ProviderError::unsupported(format!("provider {name}")))
 }
 
-fn shortened(text: String, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
-        None => text,
-        Some((end, _)) => format!("{}...", &text[..end]),
-    }
+/// Checks the configuration of a provider before anything is measured.
+pub(super) fn check(provider: &Provider) -> Result<(), ProviderError> {
+    (registration(provider)?.check)(provider)
+}
+
+/// True when a measurement leaves an object behind that must be ended with it.
+pub(super) fn is_lasting(provider: &Provider) -> bool {
+    registration(provider)
+        .is_ok_and(|registration| matches!(registration.measures, Measures::WithJob))
 }
 
 #[cfg(test)]

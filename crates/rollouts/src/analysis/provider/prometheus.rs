@@ -1,6 +1,6 @@
 //! Prometheus: instant and range queries.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use expressions::{
     analysis::AnalysisValue,
@@ -15,11 +15,26 @@ use reconcile_core::{kube_types::GoDuration, reconcile::error_chain};
 use reqwest::{StatusCode, header::HeaderMap};
 use serde::Deserialize;
 
+use futures::{FutureExt, future::BoxFuture};
+
 use super::{
-    MetricProvider, Reading,
-    http::{HttpClients, excerpt, headers, log_in, oauth2, read_body, timeout},
+    Environment, Measures, MetricProvider, ProviderError, Reading, Registration,
+    http::{ClientOptions, Redirects, TokenLogin, excerpt, headers, read_body, timeout},
+    redaction::Redactor,
 };
-use crate::api::analysis::{OAuth2, Prometheus, RangeQuery};
+use crate::api::analysis::{Prometheus, Provider, RangeQuery};
+
+/// Prometheus queries as metrics.
+pub(super) const REGISTRATION: Registration = Registration {
+    name: "prometheus",
+    check,
+    measures: Measures::AtOnce(|environment, provider| {
+        let spec = provider.prometheus.as_ref();
+        let spec =
+            spec.ok_or_else(|| ProviderError::invalid("the metric has no provider.prometheus"))?;
+        Ok(Box::new(PrometheusProvider::new(environment, spec)?))
+    }),
+};
 
 /// Time that a query may take where the metric says nothing.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,9 +43,14 @@ const RESOLVED_QUERY: &str = "ResolvedPrometheusQuery";
 /// Addresses of Amazon's Prometheus contain this; only for them upstream signs requests.
 const AMAZON: &str = "aps-workspaces";
 
-/// What a metric asks for that this version does not do.
-pub(super) fn unsupported(spec: &Prometheus) -> Option<&'static str> {
-    let sigv4 = spec.authentication.as_ref()?.sigv4.as_ref()?;
+fn check(provider: &Provider) -> Result<(), ProviderError> {
+    let Some(spec) = &provider.prometheus else {
+        return Ok(());
+    };
+    let authentication = spec.authentication.as_ref();
+    let Some(sigv4) = authentication.and_then(|how| how.sigv4.as_ref()) else {
+        return Ok(());
+    };
     let asks = [&sigv4.region, &sigv4.profile, &sigv4.role_arn]
         .into_iter()
         .any(|field| field.as_deref().is_some_and(|text| !text.is_empty()));
@@ -38,14 +58,20 @@ pub(super) fn unsupported(spec: &Prometheus) -> Option<&'static str> {
         .address
         .as_deref()
         .is_some_and(|address| address.contains(AMAZON));
-    (asks && amazon).then_some("prometheus authentication with sigv4")
+    if asks && amazon {
+        return Err(ProviderError::unsupported(
+            "prometheus authentication with sigv4",
+        ));
+    }
+    Ok(())
 }
 
 /// A query to one server.
-pub(super) struct PrometheusProvider {
+struct PrometheusProvider {
     http: reqwest::Client,
     client: Client,
-    token: Option<OAuth2>,
+    token: Option<TokenLogin>,
+    redactor: Arc<Redactor>,
     headers: HeaderMap,
     query: String,
     range: Option<RangeQuery>,
@@ -53,39 +79,43 @@ pub(super) struct PrometheusProvider {
 }
 
 impl PrometheusProvider {
-    /// The provider for a metric; `default_address` is used when it names none.
-    pub(super) fn new(
-        clients: &HttpClients,
-        spec: &Prometheus,
-        default_address: Option<&str>,
-    ) -> Result<Self, String> {
-        let own = spec
-            .address
-            .as_deref()
-            .filter(|address| !address.is_empty());
+    fn new(environment: &Environment<'_>, spec: &Prometheus) -> Result<Self, ProviderError> {
+        let filled = |address: &&str| !address.is_empty();
+        let own = spec.address.as_deref().filter(filled);
         let address = own
-            .or(default_address.filter(|address| !address.is_empty()))
-            .ok_or("prometheus address is not configured")?;
+            .or(environment.prometheus_address.filter(filled))
+            .ok_or_else(|| ProviderError::invalid("prometheus address is not configured"))?;
         if !address.starts_with("http://") && !address.starts_with("https://") {
-            return Err(format!("prometheus address is not a URL: {address}"));
+            let message = format!("prometheus address is not a URL: {address}");
+            return Err(ProviderError::invalid(message));
         }
-        let http = clients.client(spec.insecure)?;
+        let headers = headers(&spec.headers, spec.authentication.as_ref())?;
+        let token = TokenLogin::new(spec.authentication.as_ref())?;
+        let http = environment.http.client(ClientOptions {
+            insecure: spec.insecure,
+            redirects: Redirects::for_request(token.is_some() || !headers.is_empty()),
+        })?;
         Ok(Self {
-            client: Client::from(http.clone(), address).map_err(|error| error_chain(&error))?,
+            client: Client::from(http.clone(), address)
+                .map_err(|error| ProviderError::invalid(error_chain(&error)))?,
             http,
-            token: oauth2(spec.authentication.as_ref()).cloned(),
-            headers: headers(&spec.headers, spec.authentication.as_ref())?,
+            token,
+            redactor: Arc::clone(environment.redactor),
+            headers,
             query: spec.query.clone().unwrap_or_default(),
             range: spec.range_query.clone(),
-            timeout: timeout(spec.timeout, DEFAULT_TIMEOUT)
-                .ok_or("prometheus timeout should not be negative")?,
+            timeout: timeout(spec.timeout, DEFAULT_TIMEOUT).ok_or_else(|| {
+                ProviderError::invalid("prometheus timeout should not be negative")
+            })?,
         })
     }
 
-    async fn ask(&self, now: Timestamp) -> Result<Answer, String> {
+    async fn ask(&self, now: Timestamp) -> Result<Answer, ProviderError> {
         let mut headers = self.headers.clone();
         if let Some(token) = &self.token {
-            log_in(&self.http, token, &mut headers).await?;
+            token
+                .log_in(&self.http, &self.redactor, &mut headers)
+                .await?;
         }
         let first = self.send(now, &headers, true).await?;
         // Some proxies in front of Prometheus only let GET pass.
@@ -98,14 +128,16 @@ impl PrometheusProvider {
         } else {
             first
         };
-        let status = response.status();
+        let (status, answered) = (response.status(), response.headers().clone());
         let body = read_body(response).await?;
         serde_json::from_slice(&body).map_err(|_| {
             if status.is_success() {
-                "the server's answer is not one of Prometheus, or of a type that has no number"
-                    .to_owned()
+                ProviderError::answer(
+                    "the server's answer is not one of Prometheus, or of a type that has no number",
+                )
             } else {
-                format!("the server answered {status}: {}", excerpt(&body))
+                let message = format!("the server answered {status}: {}", excerpt(&body));
+                ProviderError::status(status, &answered, message)
             }
         })
     }
@@ -115,9 +147,9 @@ impl PrometheusProvider {
         now: Timestamp,
         headers: &HeaderMap,
         post: bool,
-    ) -> Result<reqwest::Response, String> {
+    ) -> Result<reqwest::Response, ProviderError> {
         let sent = if let Some(range) = &self.range {
-            let (start, end, step) = bounds(range, now)?;
+            let (start, end, step) = bounds(range, now).map_err(ProviderError::invalid)?;
             let mut builder = self.client.query_range(&self.query, start, end, step);
             for (name, value) in headers {
                 builder = builder.header(name.clone(), value.clone());
@@ -138,35 +170,23 @@ impl PrometheusProvider {
                 builder.get_raw().await
             }
         };
-        sent.map_err(|error| error_chain(&error))
+        sent.map_err(|error| ProviderError::unavailable(error_chain(&error)))
     }
 }
 
 impl MetricProvider for PrometheusProvider {
-    async fn read(&self, now: Timestamp) -> Result<Reading, String> {
-        let answer = tokio::time::timeout(self.timeout, self.ask(now))
-            .await
-            .map_err(|_| {
-                format!(
+    fn read(&self, now: Timestamp) -> BoxFuture<'_, Result<Reading, ProviderError>> {
+        async move {
+            let answer = tokio::time::timeout(self.timeout, self.ask(now)).await;
+            let answer = answer.map_err(|_| {
+                ProviderError::unavailable(format!(
                     "Prometheus did not answer within {} s",
                     self.timeout.as_secs()
-                )
+                ))
             })??;
-        let Some(data) = answer.data.filter(|_| answer.status == "success") else {
-            return Err(format!("{}: {}", answer.error_type, answer.error));
-        };
-        let mut reading = reading(data.data());
-        if !answer.warnings.is_empty() {
-            let quoted: Vec<String> = answer
-                .warnings
-                .iter()
-                .map(|warning| format!("\"{warning}\""))
-                .collect();
-            reading
-                .metadata
-                .insert("warnings".to_owned(), quoted.join(", "));
+            answer.reading()
         }
-        Ok(reading)
+        .boxed()
     }
 
     fn timeout(&self) -> Duration {
@@ -193,6 +213,26 @@ struct Answer {
     error: String,
     #[serde(default)]
     warnings: Vec<String>,
+}
+
+impl Answer {
+    fn reading(self) -> Result<Reading, ProviderError> {
+        let Some(data) = self.data.filter(|_| self.status == "success") else {
+            let message = format!("{}: {}", self.error_type, self.error);
+            return Err(ProviderError::answer(message));
+        };
+        let mut reading = reading(data.data());
+        if !self.warnings.is_empty() {
+            let quoted: Vec<String> = self
+                .warnings
+                .iter()
+                .map(|warning| format!("\"{warning}\""))
+                .collect();
+            let metadata = &mut reading.metadata;
+            metadata.insert("warnings".to_owned(), quoted.join(", "));
+        }
+        Ok(reading)
+    }
 }
 
 /// A scalar is one number, a vector or matrix is the list of all its numbers.

@@ -2,47 +2,39 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
+use secrecy::{ExposeSecret, SecretString};
 
-use super::Order;
+use super::redaction::Redactor;
 use crate::api::analysis::{Argument, SecretKeyRef};
 
-/// What stands where a secret value stood.
-const REDACTED: &str = "*****";
+/// Arguments with all their values, secret ones included. Not printable for that reason.
+pub(super) struct ResolvedArguments(Vec<Argument>);
 
-/// Arguments with all their values.
-#[derive(Debug)]
-pub(super) struct Resolved {
-    /// The arguments.
-    pub(super) arguments: Vec<Argument>,
-    secrets: Vec<String>,
-}
-
-/// A Secret's value could not be had.
+/// A Secret's value cannot be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SecretError {
-    /// It does not exist: the run cannot go on.
+    /// It does not exist: the run cannot continue.
     Missing(String),
     /// The API server did not give it now.
     Unavailable(String),
 }
 
-impl Resolved {
-    /// `text` without secret values.
-    pub(super) fn redact(&self, mut text: String) -> String {
-        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
-            text = text.replace(secret.as_str(), REDACTED);
-        }
-        text
+impl ResolvedArguments {
+    /// The arguments, to be filled into a metric.
+    pub(super) fn expose(&self) -> &[Argument] {
+        &self.0
     }
 }
 
-/// Reads the Secrets that the arguments of `order` refer to.
-pub(super) async fn resolve(client: &Client, order: &Order) -> Result<Resolved, SecretError> {
-    let mut resolved = Resolved {
-        arguments: Vec::new(),
-        secrets: Vec::new(),
-    };
-    for argument in &order.arguments {
+/// Reads the Secrets that `arguments` refer to and adds their values to `redactor`.
+pub(super) async fn resolve(
+    client: &Client,
+    namespace: &str,
+    arguments: &[Argument],
+    redactor: &Redactor,
+) -> Result<ResolvedArguments, SecretError> {
+    let mut resolved = Vec::with_capacity(arguments.len());
+    for argument in arguments {
         let from = argument
             .value_from
             .as_ref()
@@ -50,33 +42,39 @@ pub(super) async fn resolve(client: &Client, order: &Order) -> Result<Resolved, 
         let value = match from {
             None => argument.value.clone(),
             Some(from) => {
-                let value = read(client, &order.namespace, from).await?;
-                resolved.secrets.push(value.clone());
-                Some(value)
+                let value = read(client, namespace, from).await?;
+                redactor.add(value.expose_secret());
+                Some(value.expose_secret().to_owned())
             }
         };
-        let name = argument.name.clone();
-        resolved.arguments.push(Argument {
-            name,
+        resolved.push(Argument {
+            name: argument.name.clone(),
             value,
             value_from: None,
         });
     }
-    // A value that contains another one goes first, so that nothing of it remains.
-    resolved
-        .secrets
-        .sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    Ok(resolved)
+    Ok(ResolvedArguments(resolved))
+}
+
+/// True when an argument takes its value from a Secret.
+pub(super) fn has_secrets(arguments: &[Argument]) -> bool {
+    let mut sources = arguments
+        .iter()
+        .filter_map(|argument| argument.value_from.as_ref());
+    sources.any(|from| from.secret_key_ref.is_some())
 }
 
 async fn read(
     client: &Client,
     namespace: &str,
     from: &SecretKeyRef,
-) -> Result<String, SecretError> {
+) -> Result<SecretString, SecretError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = api.get_opt(&from.name).await.map_err(|error| {
-        SecretError::Unavailable(format!("cannot read secret '{}': {error}", from.name))
+        SecretError::Unavailable(format!(
+            "cannot read Secret {namespace}/{}: {error}",
+            from.name
+        ))
     })?;
     let Some(secret) = secret else {
         return Err(SecretError::Missing(format!(
@@ -91,5 +89,7 @@ async fn read(
         );
         return Err(SecretError::Missing(message));
     };
-    Ok(String::from_utf8_lossy(&bytes.0).into_owned())
+    Ok(SecretString::from(
+        String::from_utf8_lossy(&bytes.0).into_owned(),
+    ))
 }

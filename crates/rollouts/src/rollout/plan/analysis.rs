@@ -6,13 +6,13 @@ use reconcile_core::reconcile::EventNote;
 
 use super::{
     action::{Action, RunRef},
-    canary, revision,
+    facts,
     work::Work,
 };
 use crate::{
     analysis::{
         RunView,
-        build::{RunType, STEP_INDEX_LABEL},
+        build::{ROLLOUT_TYPE_LABEL, RunType, STEP_INDEX_LABEL},
     },
     api::{
         analysis::AnalysisPhase,
@@ -34,10 +34,10 @@ fn slot<'s>(work: &'s mut Work<'_>, run_type: RunType) -> &'s mut Option<RunStat
 
 /// Runs of a canary: the one of the step, and the one beside the steps.
 pub(super) fn canary(work: &mut Work<'_>, canary: &Canary) {
-    if is_off(work) {
+    if facts::is_analysis_off(work) {
         return stop_all(work);
     }
-    match canary::current(work, canary) {
+    match facts::current_step(work, canary) {
         Some((index, Step::Analysis(_))) => {
             if is_of_another_step(work, index) {
                 // A person promoted past an analysis to the next one.
@@ -64,7 +64,6 @@ pub(super) fn canary(work: &mut Work<'_>, canary: &Canary) {
         }
         _ => discard(work, RunType::Background),
     }
-    stop_others(work);
 }
 
 /// Runs of a blue-green update: the one before the switch, and the one after it.
@@ -74,7 +73,7 @@ pub(super) fn blue_green(
     saturated: bool,
     active_hash: &str,
 ) {
-    if is_off(work) {
+    if facts::is_analysis_off(work) {
         return stop_all(work);
     }
     let switched = active_hash == work.newest_hash();
@@ -104,7 +103,6 @@ pub(super) fn blue_green(
     } else {
         finish(work, RunType::PostPromotion);
     }
-    stop_others(work);
 }
 
 /// True when the run that the status names was made for another step.
@@ -126,16 +124,6 @@ pub(super) fn succeeded(work: &mut Work<'_>, run_type: RunType) -> bool {
 /// True when the run of the current step has ended well.
 pub(super) fn step_succeeded(work: &mut Work<'_>) -> bool {
     succeeded(work, RunType::Step(0))
-}
-
-/// Nothing is judged on the first deployment, after an abort or a full promotion, and on the way back to
-/// a version that was judged before.
-fn is_off(work: &Work<'_>) -> bool {
-    work.aborted()
-        || work.status.promote_full
-        || work.stable().is_none()
-        || work.new_set().deadline.is_some()
-        || revision::is_within_window(work)
 }
 
 /// As [`refresh`], and tells when the run has come to another phase.
@@ -226,6 +214,7 @@ fn stop_all(work: &mut Work<'_>) {
     // A run that was planned in an earlier round of this pass is not wanted any more.
     work.runs
         .retain(|action| !matches!(action, Action::StartRun { .. }));
+    work.started.clear();
     for run_type in [
         RunType::Step(0),
         RunType::Background,
@@ -245,22 +234,34 @@ fn stop_all(work: &mut Work<'_>) {
     }
 }
 
-/// Ends runs that belong to former steps or revisions.
-fn stop_others(work: &mut Work<'_>) {
+/// Ends runs that belong to former steps or revisions. Called once, after the last round: a run that was
+/// created just before a crash is not in the status yet, and is found again when it is started.
+pub(super) fn stop_unneeded(work: &mut Work<'_>) {
     let current = current_names(work);
     let others: Vec<String> = work
         .seen
         .runs
         .iter()
+        .filter(|run| !current.contains(&run.key.name) && !is_about_to_start(work, run))
         .map(|run| run.key.name.clone())
-        .filter(|name| !current.contains(name))
         .collect();
-    // A run that was made just before a crash is found again by its name when it is started.
-    if work.started.is_empty() {
-        for name in others {
-            work.terminate(&name);
-        }
+    for name in others {
+        work.terminate(&name);
     }
+}
+
+/// True when the run is one that this pass starts.
+fn is_about_to_start(work: &Work<'_>, run: &RunView) -> bool {
+    let label = |name: &str| run.labels.get(name).map(String::as_str);
+    let hash = work.newest_hash();
+    work.started.iter().any(|run_type| {
+        let step = match run_type {
+            RunType::Step(index) => label(STEP_INDEX_LABEL) == Some(index.to_string().as_str()),
+            _ => true,
+        };
+        step && label(ROLLOUT_TYPE_LABEL) == Some(run_type.label())
+            && label(HASH_LABEL) == Some(hash.as_str())
+    })
 }
 
 fn current_names(work: &Work<'_>) -> Vec<String> {

@@ -2,7 +2,7 @@
 //! the switch; the number of pods follows the manifest all the same, because an autoscaler may change it.
 
 use super::{
-    analysis, revision, service,
+    analysis, facts, service, transitions,
     work::{Work, after},
 };
 use crate::{analysis::build::RunType, api::rollout::PauseReason, rollout::world::BlueGreen};
@@ -12,8 +12,9 @@ use crate::{analysis::build::RunType, api::rollout::PauseReason, rollout::world:
 pub(super) fn round(work: &mut Work<'_>, rules: &BlueGreen) {
     if work.status.current_pod_hash.is_empty() || work.status.current_pod_hash != work.newest_hash()
     {
-        super::reset_common(work);
+        transitions::reset(work);
     }
+    restore_active(work, rules);
     let paused = work.seen.spec.paused;
     if let (Some(preview), false) = (&rules.preview, paused) {
         let hash = work.newest_hash();
@@ -42,14 +43,27 @@ pub(super) fn active_hash(work: &Work<'_>, rules: &BlueGreen) -> String {
 
 /// No pause and no analysis: there is nothing to compare with, or the version was judged before.
 fn is_fast(work: &Work<'_>, rules: &BlueGreen) -> bool {
-    let active = active_hash(work, rules);
-    let new = work.new_set();
-    active.is_empty()
-        || active == new.view.hash
+    work.stable().is_none()
+        || active_hash(work, rules) == work.new_set().view.hash
+        || facts::shortcut(work).is_some()
         || work.is_stable()
-        || work.status.promote_full
-        || new.deadline.is_some_and(|deadline| deadline > work.now)
-        || revision::is_within_window(work)
+}
+
+/// An active Service that lost its hash, because it was replaced or renamed or because the strategy
+/// changed in mid-update, selects every pod. It gets the stable hash back; that is no promotion.
+fn restore_active(work: &mut Work<'_>, rules: &BlueGreen) {
+    let Some(stable) = work.stable() else {
+        return;
+    };
+    let lost = work
+        .services
+        .get(&rules.active)
+        .is_some_and(|view| view.hash.as_ref().is_none_or(String::is_empty));
+    if lost && work.sets[stable].view.available > 0 {
+        work.note("the active Service has lost its hash; it gets the stable one back");
+        let hash = work.status.stable_rs.clone();
+        service::switch(work, &rules.active, &hash);
+    }
 }
 
 /// The newest set has all its pods, and all of them are available.
@@ -91,8 +105,9 @@ fn scale(work: &mut Work<'_>, rules: &BlueGreen) {
     let expired = work.sets[newest]
         .deadline
         .is_some_and(|deadline| deadline <= work.now);
-    if current || expired {
-        // Until the switch the deadline stays: it says that the version needs no new judgement.
+    if current || expired || !facts::is_fast_rollback(work) {
+        // Until the switch the deadline of a rollback stays: it says that the version needs no new
+        // judgement.
         work.sets[newest].deadline = None;
     }
 }
@@ -201,7 +216,7 @@ fn check_point(work: &mut Work<'_>, rules: &BlueGreen) {
 }
 
 fn finish(work: &mut Work<'_>, rules: &BlueGreen) {
-    if work.status.promote_full || revision::is_within_window(work) {
+    if work.status.promote_full || facts::is_within_window(work) {
         work.clear_pauses();
         work.clear_abort();
     }
@@ -219,29 +234,25 @@ fn finish(work: &mut Work<'_>, rules: &BlueGreen) {
         work.status.blue_green.preview_selector = selected(work, preview);
     }
     if let Some(reason) = may_promote(work, rules) {
-        super::promote(work, &reason);
+        transitions::promote(work, &reason);
         work.status.blue_green.scale_up_preview_check_point = false;
     }
 }
 
 fn may_promote(work: &mut Work<'_>, rules: &BlueGreen) -> Option<String> {
     if work.stable().is_none() {
-        return Some(super::INITIAL.to_owned());
+        return Some(transitions::INITIAL.to_owned());
     }
     if work.status.blue_green.active_selector != work.newest_hash() || work.is_halted() {
         return None;
     }
-    if work.status.promote_full {
-        return Some("Full promotion requested".to_owned());
-    }
-    if revision::is_within_window(work) {
-        return Some("Rollback within window".to_owned());
+    if let Some(reason) = facts::shortcut(work) {
+        return Some(reason.to_owned());
     }
     if work.aborted() {
         return None;
     }
-    let needs_verdict =
-        rules.post_analysis.is_some() && !work.is_stable() && work.new_set().deadline.is_none();
+    let needs_verdict = rules.post_analysis.is_some() && !work.is_stable();
     if needs_verdict && !analysis::succeeded(work, RunType::PostPromotion) {
         return None;
     }

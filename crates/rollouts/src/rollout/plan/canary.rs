@@ -1,11 +1,12 @@
 //! The canary strategy without traffic routing, one round of it.
 
+use jiff::SignedDuration;
 use reconcile_core::reconcile::EventNote;
 
 use super::{
-    analysis, replicas,
+    analysis, facts, replicas,
     replicas::{FULL_WEIGHT, Pods, Situation, Split},
-    revision,
+    transitions,
     work::Work,
 };
 use crate::{
@@ -25,6 +26,7 @@ pub(super) fn round(work: &mut Work<'_>, canary: &Canary) {
         work.note("halted");
         if is_resized(work) {
             scale(work, canary);
+            keep_resizing(work, canary);
         }
     } else {
         scale(work, canary);
@@ -44,19 +46,27 @@ fn is_resized(work: &Work<'_>) -> bool {
         .any(|set| set.replicas > 0 && set.desired.is_some_and(|desired| desired != wanted))
 }
 
+/// Remembers that the new size is not reached yet, where the bounds did not allow all of it at once: a
+/// ReplicaSet is annotated with the size that it was counted out for.
+fn keep_resizing(work: &mut Work<'_>, canary: &Canary) {
+    let situation = situation(work, canary);
+    let goal = replicas::goal(&situation);
+    let stable = situation.stable.map_or(0, |pods| pods.wanted);
+    if (situation.canary.wanted, stable) == (goal.canary, goal.stable) {
+        return;
+    }
+    for index in [Some(work.new), work.stable()].into_iter().flatten() {
+        let set = &mut work.sets[index];
+        set.desired = set.view.desired;
+    }
+}
+
 fn step_count(canary: &Canary) -> i32 {
     i32::try_from(canary.steps.len()).unwrap_or(i32::MAX)
 }
 
 fn all_done(canary: &Canary) -> Option<i32> {
     (!canary.steps.is_empty()).then(|| step_count(canary))
-}
-
-/// The step in work and its index.
-pub(super) fn current<'c>(work: &Work<'_>, canary: &'c Canary) -> Option<(i32, &'c Step)> {
-    let index = work.status.current_step_index.unwrap_or_default();
-    let step = canary.steps.get(usize::try_from(index).ok()?)?;
-    Some((index, step))
 }
 
 /// A new template or other steps: the update begins anew.
@@ -70,7 +80,7 @@ fn is_changed(work: &Work<'_>, canary: &Canary) -> bool {
 
 fn restart(work: &mut Work<'_>, canary: &Canary) {
     let first = work.status.current_pod_hash.is_empty();
-    super::reset_common(work);
+    transitions::reset(work);
     work.status.current_step_hash.clone_from(&canary.step_hash);
     work.status.current_step_index = (!canary.steps.is_empty()).then_some(0);
     let skip = if work.stable().is_none() {
@@ -80,7 +90,7 @@ fn restart(work: &mut Work<'_>, canary: &Canary) {
         return;
     } else if work.is_stable() {
         "Rollback to stable ReplicaSets"
-    } else if revision::is_within_window(work) {
+    } else if facts::is_within_window(work) {
         "Rollback to active ReplicaSets within RollbackWindow"
     } else {
         work.note("the update starts at its first step");
@@ -102,7 +112,7 @@ pub(super) fn weight(work: &Work<'_>, canary: &Canary) -> i32 {
     if work.aborted() || not_begun {
         return 0;
     }
-    let Some((index, _)) = current(work, canary) else {
+    let Some((index, _)) = facts::current_step(work, canary) else {
         return FULL_WEIGHT;
     };
     let until = usize::try_from(index).unwrap_or_default();
@@ -188,9 +198,12 @@ fn pause(work: &mut Work<'_>, canary: &Canary) {
     if work.aborted() || work.is_stable() {
         return;
     }
-    let Some((_, Step::Pause(_))) = current(work, canary) else {
+    let Some((_, Step::Pause(duration))) = facts::current_step(work, canary) else {
         return;
     };
+    if *duration == Some(SignedDuration::ZERO) {
+        return;
+    }
     if work
         .pause_condition(&PauseReason::CanaryPauseStep)
         .is_none()
@@ -202,7 +215,7 @@ fn pause(work: &mut Work<'_>, canary: &Canary) {
 
 /// What the state reached means for the step.
 fn advance(work: &mut Work<'_>, canary: &Canary) {
-    if work.status.promote_full || revision::is_within_window(work) {
+    if work.status.promote_full || facts::is_within_window(work) {
         work.clear_pauses();
         work.clear_abort();
         work.status.current_step_index = all_done(canary);
@@ -211,7 +224,7 @@ fn advance(work: &mut Work<'_>, canary: &Canary) {
         if !work.is_stable() {
             work.status.current_step_index = all_done(canary);
         }
-        super::promote(work, &reason);
+        transitions::promote(work, &reason);
     } else if work.aborted() {
         work.clear_pauses();
         if !canary.steps.is_empty() {
@@ -221,7 +234,7 @@ fn advance(work: &mut Work<'_>, canary: &Canary) {
                 0
             });
         }
-    } else if let Some((index, step)) = current(work, canary)
+    } else if let Some((index, step)) = facts::current_step(work, canary)
         && is_complete(work, canary, step)
     {
         let (number, total) = (index + 1, step_count(canary));
@@ -243,7 +256,7 @@ fn advance(work: &mut Work<'_>, canary: &Canary) {
 
 fn may_promote(work: &Work<'_>, canary: &Canary) -> Option<String> {
     if work.stable().is_none() {
-        return Some(super::INITIAL.to_owned());
+        return Some(transitions::INITIAL.to_owned());
     }
     if work.aborted() || work.is_halted() {
         return None;
@@ -256,10 +269,10 @@ fn may_promote(work: &Work<'_>, canary: &Canary) -> Option<String> {
     if work.status.promote_full {
         return Some("Full promotion requested".to_owned());
     }
-    if revision::is_within_window(work) {
+    if facts::is_within_window(work) {
         return Some("Rollback within window".to_owned());
     }
-    let done = current(work, canary).is_none();
+    let done = facts::current_step(work, canary).is_none();
     done.then(|| format!("Completed all {} canary steps", canary.steps.len()))
 }
 
@@ -271,6 +284,7 @@ fn is_complete(work: &mut Work<'_>, canary: &Canary, step: &Step) -> bool {
         Step::SetWeight(_) => is_balanced(work, canary),
         Step::Pause(duration) => {
             work.resumed
+                || *duration == Some(SignedDuration::ZERO)
                 || duration.is_some_and(|duration| {
                     work.has_lasted(&PauseReason::CanaryPauseStep, duration)
                 })

@@ -9,6 +9,7 @@ mod analysis;
 mod bluegreen;
 mod canary;
 pub(crate) mod conditions;
+mod facts;
 pub mod hash;
 mod pause;
 pub(crate) mod phase;
@@ -16,8 +17,10 @@ mod progress;
 pub mod replicas;
 mod revision;
 mod service;
+mod status_conditions;
 mod summary;
 mod template;
+mod transitions;
 mod work;
 
 pub use action::{Action, NewSet, RunRef, SetChange};
@@ -35,9 +38,6 @@ use crate::{
 
 /// More rounds than any pass needs: each advances a step or ends the pass.
 const EXTRA_ROUNDS: usize = 8;
-
-/// Why a version is promoted that has no stable one before it.
-const INITIAL: &str = "Initial deploy";
 
 /// What a pass decides.
 #[derive(Clone, Debug, Default)]
@@ -64,19 +64,25 @@ impl AsRef<Plan<Action>> for Decision {
 pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
     let mut work = Work::new(seen, now);
     revision::find_newest(&mut work);
+    work.deadline_at_start = work.new_set().deadline;
     let revision = revision::raise(&mut work);
     forget_other_strategy(&mut work);
     if work.retrying {
-        retry(&mut work);
+        transitions::retry(&mut work);
+    }
+    if work.is_stable() {
+        // Nothing is under way, so there is nothing to wait for, whoever wrote these.
+        work.clear_pauses();
     }
     rounds(&mut work);
     summary::count(&mut work);
-    conditions::update(&mut work);
+    status_conditions::update(&mut work);
     if progress::abort_if_late(&mut work) {
         rounds(&mut work);
         summary::count(&mut work);
-        conditions::update(&mut work);
+        status_conditions::update(&mut work);
     }
+    analysis::stop_unneeded(&mut work);
     work.stamp_abort();
     revision::collect_old(&mut work);
     analysis::collect_old(&mut work);
@@ -151,51 +157,4 @@ fn sizes(work: &Work<'_>) -> Vec<(i32, Option<Timestamp>)> {
         .iter()
         .map(|set| (set.replicas, set.deadline))
         .collect()
-}
-
-/// A person took back an abort: the update begins anew, and so does its analysis.
-fn retry(work: &mut Work<'_>) {
-    work.note("retrying after an abort");
-    work.status.aborted_at = None;
-    forget_runs(work);
-    let newest = work.new;
-    // The deadline stems from the abort; it does not say that the version needs no judgement.
-    work.sets[newest].deadline = None;
-}
-
-/// What a new template or other steps do to the status of either strategy.
-fn reset_common(work: &mut Work<'_>) {
-    work.clear_pauses();
-    if !work.status.current_pod_hash.is_empty() {
-        work.clear_abort();
-        work.status.promote_full = false;
-    }
-    work.status.current_pod_hash = work.newest_hash();
-    work.status.blue_green.scale_up_preview_check_point = false;
-    work.status.canary.step_plugin_statuses = None;
-    forget_runs(work);
-}
-
-fn forget_runs(work: &mut Work<'_>) {
-    let status = &mut work.status;
-    status.canary.current_step_analysis_run_status = None;
-    status.canary.current_background_analysis_run_status = None;
-    status.blue_green.pre_promotion_analysis_run_status = None;
-    status.blue_green.post_promotion_analysis_run_status = None;
-}
-
-/// The newest version is the stable one from now on.
-fn promote(work: &mut Work<'_>, why: &str) {
-    work.status.promote_full = false;
-    if work.is_stable() {
-        return;
-    }
-    work.clear_pauses();
-    work.clear_abort();
-    let (hash, revision) = (work.newest_hash(), work.new_set().revision);
-    let text = format!("Rollout completed update to revision {revision} ({hash}): {why}");
-    work.note(text.clone());
-    work.events
-        .push(EventNote::normal(conditions::reason::COMPLETED, text));
-    work.status.stable_rs = hash;
 }

@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use reconcile_core::reconcile::EventNote;
 
 use super::{
-    conditions::{NOT_AVAILABLE, find, is_healthy, is_true, kind, put, reason, reason_of, set},
+    conditions::{NOT_AVAILABLE, find, is_true, kind, put, reason, reason_of, set},
+    facts,
     work::{Work, after},
 };
 use crate::{
@@ -20,12 +21,12 @@ pub(super) fn update(work: &mut Work<'_>) {
     if work.aborted() {
         return aborted(work, &now);
     }
-    if work.is_paused() {
+    if work.is_paused() && !(work.is_stable() && facts::is_healthy(work)) {
         return;
     }
     let new_here = work.new_set().is_new();
     let known = find(&work.status, kind::PROGRESSING).is_some();
-    if is_healthy(work) {
+    if facts::is_healthy(work) {
         let text = format!("ReplicaSet \"{name}\" has successfully progressed.");
         return set(
             &mut work.status,
@@ -111,7 +112,7 @@ fn made_progress(work: &Work<'_>) -> bool {
 fn deadline(work: &mut Work<'_>, name: &str, now: &Time) {
     let waits = match &work.seen.spec.strategy {
         CheckedStrategy::Canary(canary) => matches!(
-            super::canary::current(work, canary),
+            facts::current_step(work, canary),
             Some((_, Step::Pause(_) | Step::Analysis(_)))
         ),
         CheckedStrategy::BlueGreen(_) => {

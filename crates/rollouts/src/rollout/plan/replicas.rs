@@ -130,20 +130,25 @@ pub struct Situation {
     pub leaving: i32,
 }
 
+/// The counts that the weight asks for in the end.
+pub fn goal(now: &Situation) -> Split {
+    if now.stable.is_none() {
+        return Split {
+            canary: now.replicas,
+            stable: 0,
+        };
+    }
+    approximate(now.replicas, now.weight, now.surge)
+}
+
 /// The counts of this pass: as far towards the weight as the bounds allow.
 ///
 /// What goes up comes first, the stable version before the canary. While older versions have pods nothing
 /// else shrinks. Of the two versions only the one that the weight takes pods from shrinks, and only by
 /// what the availability of the other leaves over.
 pub fn bounded(now: &Situation) -> Split {
-    let mut goal = approximate(now.replicas, now.weight, now.surge);
+    let goal = goal(now);
     let stable = now.stable.unwrap_or_default();
-    if now.stable.is_none() {
-        goal = Split {
-            canary: now.replicas,
-            stable: 0,
-        };
-    }
     let most = now.replicas + now.surge;
     let least = now.replicas - now.unavailable;
     let mut budget = (most - now.canary.wanted - stable.wanted - now.older - now.leaving).max(0);

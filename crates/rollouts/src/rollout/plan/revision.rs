@@ -108,26 +108,3 @@ pub(super) fn collect_old(work: &mut Work<'_>) {
         }
     }
 }
-
-/// True when the newest template is one of the last revisions before the stable one, as
-/// `rollbackWindow` counts them: by the time of creation.
-pub(super) fn is_within_window(work: &Work<'_>) -> bool {
-    let (Some(window), Some(stable)) = (work.seen.spec.rollback_window, work.stable()) else {
-        return false;
-    };
-    let (Some(target), Some(stable)) =
-        (work.new_set().view.created, work.sets[stable].view.created)
-    else {
-        return false;
-    };
-    if target >= stable {
-        return false;
-    }
-    let between = work
-        .sets
-        .iter()
-        .filter_map(|set| set.view.created)
-        .filter(|created| target < *created && *created < stable)
-        .count();
-    i32::try_from(between).is_ok_and(|between| between < window)
-}

@@ -92,6 +92,8 @@ pub(super) struct Work<'a> {
     pub(super) retrying: bool,
     /// A person resumed, and nothing has acted on it yet.
     pub(super) resumed: bool,
+    /// When the newest set was to be scaled down, as the pass found it.
+    pub(super) deadline_at_start: Option<Timestamp>,
 }
 
 impl<'a> Work<'a> {
@@ -126,6 +128,7 @@ impl<'a> Work<'a> {
             notes: Vec::new(),
             wake: None,
             abort_message: None,
+            deadline_at_start: None,
         }
     }
 

@@ -335,7 +335,9 @@ async fn a_rollout_that_is_going_takes_no_orphans_along() {
         }
     };
     let owners = |name: &str| {
-        let set = api.get("replicasets", NAMESPACE, name).expect("the set");
+        let set = api
+            .get("replicasets", NAMESPACE, name)
+            .expect("the ReplicaSet");
         set["metadata"]["ownerReferences"].clone()
     };
     let first = orphan("first");
@@ -350,4 +352,48 @@ async fn a_rollout_that_is_going_takes_no_orphans_along() {
     let error = hands.apply(&seen, &second).await.expect_err("too late");
     assert_eq!(error.class(), ErrorClass::Conflict);
     assert_eq!(owners("second"), Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn foreign_owners_of_a_replica_set_stay() {
+    install_tls();
+    let api = server();
+    api.put(&rollout(&json!({"canary": {}})));
+    let sources = Sources::default();
+    let hands = Hands {
+        client: api.client(),
+        sources: sources.clone(),
+        instance_id: String::new(),
+    };
+    let seen = seen(&api, &sources);
+    let foreign = json!({"apiVersion": "example.com/v1", "kind": "Backup", "name": "nightly", "uid": "u-backup"});
+    let set = api.put(&json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {"name": "web-1", "namespace": NAMESPACE, "ownerReferences": [foreign]}, "spec": {}
+    }));
+    let text = |field: &str| {
+        let value = &set["metadata"][field];
+        value.as_str().expect("a text").to_owned()
+    };
+    let owners = || {
+        let set = api.get("replicasets", NAMESPACE, "web-1");
+        set.expect("the ReplicaSet")["metadata"]["ownerReferences"].clone()
+    };
+    let adopt = Action::Adopt {
+        name: "web-1".to_owned(),
+        version: text("resourceVersion"),
+    };
+    hands.apply(&seen, &adopt).await.expect("it is adopted");
+    let adopted = owners();
+    assert_eq!(adopted[0], foreign);
+    assert_eq!(
+        (&adopted[1]["name"], &adopted[1]["controller"]),
+        (&json!("web"), &json!(true))
+    );
+    let release = Action::Release {
+        name: "web-1".to_owned(),
+        uid: text("uid"),
+    };
+    hands.apply(&seen, &release).await.expect("it is released");
+    assert_eq!(owners(), json!([foreign]));
 }

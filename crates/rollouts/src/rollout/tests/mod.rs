@@ -3,6 +3,7 @@
 mod cluster;
 mod fake_api;
 mod hashes;
+mod judgement;
 mod numbers;
 mod offline;
 mod refusals;

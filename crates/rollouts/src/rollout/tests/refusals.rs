@@ -76,6 +76,15 @@ fn a_wrong_spec_is_told_by_field() {
             "spec.strategy.canary.stableService",
         ),
         (
+            spec(json!({"canary": {"scaleDownDelaySeconds": 30}})),
+            "spec.strategy.canary.scaleDownDelaySeconds",
+        ),
+        (
+            json!({"revisionHistoryLimit": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template("v1"),
+                "strategy": {"blueGreen": {"activeService": "s", "scaleDownDelayRevisionLimit": 3}}}),
+            "spec.strategy.blueGreen.scaleDownDelayRevisionLimit",
+        ),
+        (
             spec(json!({"blueGreen": {}})),
             "spec.strategy.blueGreen.activeService",
         ),
@@ -190,6 +199,46 @@ fn an_analysis_that_cannot_be_built_is_refused_before_anything_moves() {
     );
     assert!(cluster.sets.is_empty());
     cluster.edit(|spec| spec["strategy"] = analysis(json!([{"name": "must", "value": "x"}])));
+    cluster.run();
+    assert_eq!(cluster.status().phase, "Healthy");
+}
+
+#[test]
+fn a_service_that_selects_other_pods_is_refused() {
+    let mut cluster =
+        Cluster::new(1, &json!({"blueGreen": {"activeService": "main"}})).with_services(&["main"]);
+    let select = |cluster: &mut Cluster, app: &str| {
+        let service = cluster.services.get_mut("main").expect("the Service");
+        service.selector = [("app".into(), app.into())].into();
+    };
+    select(&mut cluster, "other");
+    cluster.run();
+    let text = cluster.status().message;
+    assert!(
+        text.contains("activeService: Invalid value: \"main\": Service \"main\" selects app=other"),
+        "{text}"
+    );
+    assert!(cluster.sets.is_empty());
+    select(&mut cluster, "web");
+    cluster.run();
+    assert_eq!(cluster.status().phase, "Healthy");
+}
+
+#[test]
+fn an_analysis_that_never_ends_is_refused_where_something_waits_for_it() {
+    let named = json!({"templates": [{"templateName": "endless"}]});
+    let step = json!({"canary": {"steps": [{"setWeight": 50}, {"analysis": named}]}});
+    let mut cluster = Cluster::new(1, &step);
+    cluster.run();
+    let text = cluster.status().message;
+    assert!(
+        text.contains(
+            "steps[1].analysis.templates: Invalid value: metric 'm' has an interval and no count"
+        ),
+        "{text}"
+    );
+    let beside = json!({"canary": {"analysis": named, "steps": [{"setWeight": 50}]}});
+    cluster.edit(|spec| spec["strategy"] = beside);
     cluster.run();
     assert_eq!(cluster.status().phase, "Healthy");
 }

@@ -28,6 +28,19 @@ fn an_absent_number_of_replicas_becomes_one() {
 }
 
 #[test]
+fn a_scale_that_arrives_while_one_is_the_default_is_kept() {
+    let mut cluster = Cluster::new(1, &json!({"canary": {}}));
+    cluster.root["spec"]
+        .as_object_mut()
+        .expect("a spec")
+        .remove("replicas");
+    cluster.interloper = Some(|spec| spec["replicas"] = 7.into());
+    cluster.run();
+    assert_eq!(cluster.root["spec"]["replicas"], 7, "{}", cluster.log);
+    assert_eq!(cluster.sizes()["v1"], 7);
+}
+
+#[test]
 fn a_healthy_rollout_costs_nothing() {
     let mut cluster = Cluster::new(3, &json!({"canary": {"steps": [{"setWeight": 50}]}}));
     cluster.run();

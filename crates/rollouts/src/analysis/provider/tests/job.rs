@@ -4,7 +4,7 @@ use reconcile_core::{clock::Clock, testkit::FakeApi};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Order, Providers},
+    super::{MeasurementRequest, Providers},
     order_of, taken,
 };
 use crate::api::analysis::{AnalysisPhase, Measurement};
@@ -12,7 +12,7 @@ use crate::api::analysis::{AnalysisPhase, Measurement};
 struct World {
     api: FakeApi,
     providers: Providers,
-    order: Order,
+    order: MeasurementRequest,
 }
 
 fn world(number: i32) -> World {
@@ -25,7 +25,7 @@ fn world(number: i32) -> World {
         } } },
     });
     let arguments = json!([{ "name": "image", "value": "check:1" }]);
-    let order = Order {
+    let order = MeasurementRequest {
         run_name: "run".into(),
         run_uid: "u1".into(),
         number,
@@ -110,7 +110,7 @@ async fn ending_the_measurement_deletes_the_job() {
     let ended = world.step(Some(begun.clone()), true).await;
     assert_eq!(
         (ended.phase, ended.message.as_str()),
-        (AnalysisPhase::Successful, "Metric Terminated")
+        (AnalysisPhase::Inconclusive, "Metric Terminated")
     );
     assert!(
         world
@@ -120,7 +120,7 @@ async fn ending_the_measurement_deletes_the_job() {
             .any(|request| request.verb == "delete" && request.name == "u1.m.1")
     );
     let gone = world.step(Some(begun), true).await;
-    assert_eq!(gone.phase, AnalysisPhase::Successful);
+    assert_eq!(gone.phase, AnalysisPhase::Inconclusive);
 }
 
 #[tokio::test]
@@ -182,4 +182,29 @@ async fn the_job_of_a_measurement_that_is_no_longer_kept_is_deleted() {
         .map(|request| request.name)
         .collect();
     assert_eq!(deleted, ["u1.m.3"]);
+}
+
+#[tokio::test]
+async fn the_message_of_a_job_shows_no_secret() {
+    let mut world = world(1);
+    world.api.put(&json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "login", "namespace": "ns" },
+        "data": { "password": "aHVudGVyMg==" },
+    }));
+    let begun = world.step(None, false).await;
+    world.order.arguments = serde_json::from_value(json!([
+        { "name": "image", "valueFrom": { "secretKeyRef": { "name": "login", "key": "password" } } },
+    ]))
+    .expect("arguments");
+    world.ends(json!({ "type": "Failed", "status": "True", "message": "cannot pull hunter2:1" }));
+    let ended = world.step(Some(begun.clone()), false).await;
+    assert_eq!(ended.message, "cannot pull *****:1");
+    world.api.delete("secrets", "ns", "login");
+    let ended = world.step(Some(begun), false).await;
+    assert_eq!(ended.phase, AnalysisPhase::Failed);
+    assert!(
+        ended.message.starts_with("message withheld"),
+        "{}",
+        ended.message
+    );
 }

@@ -24,8 +24,11 @@ use parking_lot::Mutex;
 use reconcile_core::{clock::Clock, operator::install_tls};
 use serde_json::{Value, json};
 
-use super::{MeasureOutcome, Order, Providers};
-use crate::api::analysis::{Argument, Measurement};
+use super::{MeasurementRequest, Providers};
+use crate::{
+    analysis::plan::MeasureOutcome,
+    api::analysis::{Argument, Measurement},
+};
 
 /// A request as the server saw it.
 #[derive(Clone, Debug)]
@@ -103,20 +106,20 @@ fn vector(values: &[&str]) -> Response {
     data("vector", series.into())
 }
 
-fn order(prometheus: Value, rules: Value, arguments: Value) -> Order {
+fn order(prometheus: Value, rules: Value, arguments: Value) -> MeasurementRequest {
     order_of(json!({ "prometheus": prometheus }), rules, arguments)
 }
 
-fn order_of(provider: Value, rules: Value, arguments: Value) -> Order {
+fn order_of(provider: Value, rules: Value, arguments: Value) -> MeasurementRequest {
     let mut metric = json!({ "name": "m", "provider": provider });
     for (key, value) in rules.as_object().expect("rules") {
         metric[key] = value.clone();
     }
-    Order {
+    MeasurementRequest {
         namespace: "ns".into(),
         metric: serde_json::from_value(metric).expect("a metric"),
         arguments: serde_json::from_value::<Vec<Argument>>(arguments).expect("arguments"),
-        ..Order::default()
+        ..MeasurementRequest::default()
     }
 }
 
@@ -127,7 +130,7 @@ fn providers(api_server: SocketAddr, prometheus: Option<String>) -> Providers {
     Providers::new(client, Clock::system(), prometheus)
 }
 
-async fn measure(address: SocketAddr, order: &Order) -> Measurement {
+async fn measure(address: SocketAddr, order: &MeasurementRequest) -> Measurement {
     taken(
         providers(address, Some(format!("http://{address}")))
             .measure(order)

@@ -6,11 +6,8 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{
-    super::{AT_ONCE, MeasureOutcome},
-    data, measure, order, providers, serve, taken, vector,
-};
-use crate::api::analysis::AnalysisPhase;
+use super::{data, measure, order, providers, serve, taken, vector};
+use crate::{analysis::plan::MeasureOutcome, api::analysis::AnalysisPhase};
 
 /// Makes an answer.
 type Make = fn() -> Response;
@@ -347,21 +344,4 @@ async fn an_endless_answer_is_refused() {
         "{}",
         measurement.message
     );
-}
-
-#[tokio::test]
-async fn measurements_beyond_the_limit_wait_for_their_turn() {
-    let (address, served) = serve(|_| vector(&["1"])).await;
-    let providers = providers(address, Some(format!("http://{address}")));
-    let all_permits = providers
-        .permits
-        .acquire_many(AT_ONCE.try_into().expect("small"))
-        .await;
-    let order = order(json!({ "query": "q" }), json!({}), json!([]));
-    let waiting = providers.measure(&order);
-    tokio::pin!(waiting);
-    assert!(futures::poll!(waiting.as_mut()).is_pending());
-    assert!(served.seen.lock().is_empty());
-    drop(all_permits);
-    assert_eq!(taken(waiting.await).phase, AnalysisPhase::Successful);
 }

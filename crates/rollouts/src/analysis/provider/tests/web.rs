@@ -6,10 +6,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Order, measure, order_of, providers, serve};
+use super::{MeasurementRequest, measure, order_of, providers, serve};
 use crate::api::analysis::{AnalysisPhase, Measurement};
 
-fn web(address: std::net::SocketAddr, spec: Value, condition: &str) -> Order {
+fn web(address: std::net::SocketAddr, spec: Value, condition: &str) -> MeasurementRequest {
     let mut web = json!({ "url": format!("http://{address}/check") });
     for (key, value) in spec.as_object().expect("an object") {
         web[key] = value.clone();
@@ -144,7 +144,7 @@ async fn impossible_calls_say_why() {
     for (spec, message) in [
         (
             json!({ "method": "PATCH" }),
-            "the method \"PATCH\" is none of GET, POST and PUT",
+            "method \"PATCH\": use GET, POST or PUT",
         ),
         (
             json!({ "body": "x" }),
@@ -152,15 +152,15 @@ async fn impossible_calls_say_why() {
         ),
         (
             json!({ "method": "PUT", "body": "x", "jsonBody": {} }),
-            "use either body or jsonBody; a call has one of them",
+            "use either body or jsonBody, not both",
         ),
         (
             json!({ "headers": [{ "key": "a b", "value": "1" }] }),
-            "the header \"a b\" is not valid",
+            "header \"a b\" is not valid",
         ),
         (
             json!({ "url": "no url" }),
-            "the url \"no url\": relative URL without a base",
+            "url \"no url\": relative URL without a base",
         ),
     ] {
         let measurement = answered("{}", spec, "true").await;
@@ -208,4 +208,75 @@ async fn a_token_is_fetched_with_client_credentials() {
         served.seen.lock().last().expect("a request").headers["authorization"],
         "Bearer t0ken"
     );
+}
+
+#[tokio::test]
+async fn an_endpoint_that_echoes_its_input_publishes_no_secret() {
+    let (address, _) = serve(|seen| {
+        let header = |name: &str| {
+            let value = seen.headers.get(name);
+            value
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let login = header("authorization");
+        axum::Json(
+            json!({ "path": seen.path, "key": header("x-key"), "login": login, "body": seen.body }),
+        )
+        .into_response()
+    })
+    .await;
+    let spec = json!({
+        "url": format!("http://{address}/check?key={{{{args.password}}}}"),
+        "method": "POST",
+        "body": "{\"k\":\"{{args.password}}\"}",
+        "headers": [{ "key": "X-Key", "value": "{{args.password}}" }],
+        "authentication": { "basicAuth": { "username": "me", "password": "{{args.password}}" } },
+    });
+    for condition in ["true", "result.missing.field > 1"] {
+        let measurement = measure(address, &web(address, spec.clone(), condition)).await;
+        let shown = serde_json::to_string(&measurement).expect("JSON");
+        assert!(shown.contains("*****"), "{shown}");
+        for secret in ["hunter2", "aHVudGVyMg", "bWU6aHVudGVyMg"] {
+            assert!(!shown.contains(secret), "{secret} in {shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_takes_headers_and_body_to_no_other_server() {
+    let (thief, stolen) = serve(|_| "{}".into_response()).await;
+    let (address, _) = serve(move |seen| match seen.path.as_str() {
+        "/check" => (
+            StatusCode::TEMPORARY_REDIRECT,
+            [("location", "/moved".to_owned())],
+        )
+            .into_response(),
+        _ => (
+            StatusCode::TEMPORARY_REDIRECT,
+            [("location", format!("http://{thief}/"))],
+        )
+            .into_response(),
+    })
+    .await;
+    let spec = json!({ "headers": [{ "key": "X-Key", "value": "{{args.password}}" }] });
+    let measurement = measure(address, &web(address, spec, "true")).await;
+    assert_eq!(measurement.phase, AnalysisPhase::Error);
+    assert!(
+        measurement.message.contains("redirect to another server"),
+        "{}",
+        measurement.message
+    );
+    assert!(stolen.seen.lock().is_empty());
+    // A request without anything to protect may be sent on.
+    let measurement = measure(address, &web(address, json!({}), "true")).await;
+    assert_eq!(
+        measurement.phase,
+        AnalysisPhase::Successful,
+        "{}",
+        measurement.message
+    );
+    let seen = stolen.seen.lock().pop().expect("a request");
+    assert!(seen.headers.get("referer").is_none());
 }

@@ -9,7 +9,7 @@ use super::{Cluster, NAMESPACE, UID};
 use crate::{
     analysis::{
         RunOwner, RunView,
-        build::{RunType, STEP_INDEX_LABEL, run_name},
+        build::{ROLLOUT_TYPE_LABEL, RunType, STEP_INDEX_LABEL, run_name},
     },
     api::{
         analysis::AnalysisPhase,
@@ -58,7 +58,6 @@ impl Cluster {
             Action::TerminateRun(run) => {
                 let run = self.runs.get_mut(&run.name).expect("a run");
                 run.terminate = true;
-                run.phase = AnalysisPhase::Successful;
             }
             Action::DeleteRun(run) => drop(self.runs.remove(&run.name)),
         }
@@ -145,14 +144,17 @@ impl Cluster {
         let mut free = name.to_owned();
         let mut number = 0;
         while let Some(run) = self.runs.get(&free) {
-            if !run.is_completed() {
+            if !run.is_completed() && !run.terminate {
                 return started(&free, run.phase.as_str());
             }
             number += 1;
             free = format!("{name}.{number}");
         }
         self.counter += 1;
-        let mut labels = BTreeMap::from([(HASH_LABEL.to_owned(), hash.to_owned())]);
+        let mut labels = BTreeMap::from([
+            (HASH_LABEL.to_owned(), hash.to_owned()),
+            (ROLLOUT_TYPE_LABEL.to_owned(), run_type.label().to_owned()),
+        ]);
         if let RunType::Step(index) = run_type {
             labels.insert(STEP_INDEX_LABEL.to_owned(), index.to_string());
         }

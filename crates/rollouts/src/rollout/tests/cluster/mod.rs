@@ -44,6 +44,8 @@ pub(super) struct Cluster {
     pub(super) hanging: Vec<String>,
     /// A webhook changes the templates of new ReplicaSets.
     pub(super) mutating: bool,
+    /// Somebody changes the Rollout between the read of the next pass and its report.
+    pub(super) interloper: Option<fn(&mut Value)>,
     pub(super) wake: Option<Timestamp>,
     pub(super) log: String,
     /// Every call to `pass`, for bounds.
@@ -78,6 +80,7 @@ impl Cluster {
             runs: BTreeMap::new(),
             hanging: Vec::new(),
             mutating: false,
+            interloper: None,
             wake: None,
             log: String::new(),
             passes: 0,
@@ -153,9 +156,16 @@ impl Cluster {
             );
         }
         let needy = json!([{"name": "must"}]);
-        for (template, args) in [("check", json!([])), ("watch", json!([])), ("needy", needy)] {
+        let endless =
+            json!([{"name": "m", "interval": "5s", "provider": {"web": {"url": "http://x/"}}}]);
+        for (template, args, metrics) in [
+            ("check", json!([]), json!([])),
+            ("watch", json!([]), json!([])),
+            ("needy", needy, json!([])),
+            ("endless", json!([]), endless),
+        ] {
             let object = json!({
-                "metadata": {"name": template, "namespace": NAMESPACE}, "spec": {"metrics": [], "args": args}
+                "metadata": {"name": template, "namespace": NAMESPACE}, "spec": {"metrics": metrics, "args": args}
             });
             let root = Root::from_value(&object).expect("a template");
             let templates = &sources.analysis.templates.namespaced;
@@ -199,6 +209,14 @@ impl Cluster {
             return (done.len(), 0);
         }
         let report = status::report(&seen, &decision, &done, self.now);
+        if let Some(change) = self.interloper.take() {
+            self.edit(change);
+            if report.patches.iter().any(|patch| patch.guarded) {
+                self.say("controller: conflict");
+                self.wake = Some(self.now);
+                return (done.len(), 1);
+            }
+        }
         for event in &report.events {
             self.say(&format!("event: {}: {}", event.reason, event.note));
         }

@@ -1,0 +1,95 @@
+//! Predicates about an update that several parts of the plan share. Read-only.
+
+use super::work::Work;
+use crate::rollout::world::{Canary, CheckedStrategy, Step};
+
+/// The current canary step and its index; none when all steps are done.
+pub(super) fn current_step<'c>(work: &Work<'_>, canary: &'c Canary) -> Option<(i32, &'c Step)> {
+    let index = work.status.current_step_index.unwrap_or_default();
+    let step = canary.steps.get(usize::try_from(index).ok()?)?;
+    Some((index, step))
+}
+
+/// True when the newest template is one of the last revisions before the stable one, as
+/// `rollbackWindow` counts them: by the time of creation.
+pub(super) fn is_within_window(work: &Work<'_>) -> bool {
+    let Some(window) = work.seen.spec.rollback_window else {
+        return false;
+    };
+    let Some((target, stable)) = rollback_times(work) else {
+        return false;
+    };
+    let between = work
+        .sets
+        .iter()
+        .filter_map(|set| set.view.created)
+        .filter(|created| target < *created && *created < stable)
+        .count();
+    i32::try_from(between).is_ok_and(|between| between < window)
+}
+
+/// True when the update goes back to a version that needs no new judgement: the stable one, one within
+/// the rollback window, or with blue-green one OLDER than the stable version whose pods still wait for
+/// their scale-down. A newer version with such a deadline failed or was never approved; it is judged again.
+pub(super) fn is_fast_rollback(work: &Work<'_>) -> bool {
+    if work.is_stable() {
+        return true;
+    }
+    if rollback_times(work).is_none() {
+        return false;
+    }
+    let kept = work.seen.spec.blue_green().is_some()
+        && work
+            .deadline_at_start
+            .is_some_and(|deadline| deadline > work.now);
+    kept || is_within_window(work)
+}
+
+/// When the newest and the stable ReplicaSet were created, if the newest is the older one.
+fn rollback_times(work: &Work<'_>) -> Option<(jiff::Timestamp, jiff::Timestamp)> {
+    let target = work.new_set().view.created?;
+    let stable = work.sets[work.stable()?].view.created?;
+    (target < stable).then_some((target, stable))
+}
+
+/// Why a version without steps and judgement left is promoted; none when it has to go the whole way.
+pub(super) fn shortcut(work: &Work<'_>) -> Option<&'static str> {
+    if work.status.promote_full {
+        Some("Full promotion requested")
+    } else if is_within_window(work) {
+        Some("Rollback within window")
+    } else if is_fast_rollback(work) && !work.is_stable() {
+        Some("Fast rollback")
+    } else {
+        None
+    }
+}
+
+/// Nothing is judged on the first deployment, after an abort or a full promotion, and on the way back to
+/// a version that was judged before.
+pub(super) fn is_analysis_off(work: &Work<'_>) -> bool {
+    work.aborted()
+        || work.status.promote_full
+        || work.stable().is_none()
+        || (is_fast_rollback(work) && !work.is_stable())
+}
+
+/// All pods are of the newest version and available, and nothing is left to do.
+pub(super) fn is_healthy(work: &Work<'_>) -> bool {
+    let (status, wanted) = (&work.status, work.seen.spec.replicas);
+    let done = match &work.seen.spec.strategy {
+        CheckedStrategy::Canary(canary) => {
+            let steps = i32::try_from(canary.steps.len()).unwrap_or(i32::MAX);
+            status.current_step_index.is_none_or(|index| index == steps)
+                && work.is_stable()
+                && status.replicas == wanted
+        }
+        CheckedStrategy::BlueGreen(rules) => {
+            let hash = &status.current_pod_hash;
+            status.blue_green.active_selector == *hash
+                && (rules.preview.is_none() || status.blue_green.preview_selector == *hash)
+                && work.is_stable()
+        }
+    };
+    done && status.updated_replicas == wanted && status.available_replicas == wanted
+}
