@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
@@ -146,7 +145,7 @@ fn key_of(about: &ObjectReference) -> ObjectKey {
     )
 }
 
-/// Writes Events one after the other, a few at the same time.
+/// Writes Events, a few at the same time.
 struct Writer {
     client: Client,
     instance: String,
@@ -155,14 +154,30 @@ struct Writer {
 }
 
 impl Writer {
+    /// Events about one object go through one lane, so that they are written in the order in which they
+    /// happened.
     async fn run(self, mut receiver: mpsc::Receiver<Item>, waiting: Arc<watch::Sender<usize>>) {
-        let (writer, waiting) = (&self, &waiting);
-        futures::stream::poll_fn(move |context| receiver.poll_recv(context))
-            .for_each_concurrent(WRITERS, |item| async move {
-                writer.write(&item).await;
-                waiting.send_modify(|waiting| *waiting -= 1);
+        let (lanes, writers): (Vec<_>, Vec<_>) = (0..WRITERS)
+            .map(|_| {
+                let (sender, receiver) = mpsc::channel(1);
+                (sender, self.lane(receiver, &waiting))
             })
-            .await;
+            .unzip();
+        let route = async move {
+            while let Some(item) = receiver.recv().await {
+                if lanes[item.lane()].send(item).await.is_err() {
+                    return;
+                }
+            }
+        };
+        futures::join!(route, futures::future::join_all(writers));
+    }
+
+    async fn lane(&self, mut receiver: mpsc::Receiver<Item>, waiting: &watch::Sender<usize>) {
+        while let Some(item) = receiver.recv().await {
+            self.write(&item).await;
+            waiting.send_modify(|waiting| *waiting -= 1);
+        }
     }
 
     /// Writes an Event. An API server that is away for a moment, as at its restart, is waited for.
@@ -227,6 +242,12 @@ impl Writer {
 
 impl Item {
     /// Equal for Events that say the same about the same object.
+    fn lane(&self) -> usize {
+        let mut hasher = DefaultHasher::new();
+        (&self.about.namespace, &self.about.name).hash(&mut hasher);
+        usize::try_from(hasher.finish() % WRITERS as u64).unwrap_or_default()
+    }
+
     fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.reporter, &self.about.uid, &self.about.name).hash(&mut hasher);

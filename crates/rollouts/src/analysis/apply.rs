@@ -12,8 +12,8 @@ use reconcile_core::{
 use thiserror::Error;
 
 use super::{
-    mailbox::Mailbox,
     observe::ObservedRun,
+    pending::PendingMeasurements,
     plan::{Launch, MeasureOutcome},
     provider::{MeasurementRequest, Providers},
 };
@@ -36,14 +36,14 @@ impl Classify for RunError {
 }
 
 /// Carries out actions.
-pub(super) struct Hands {
+pub(super) struct Effects {
     pub(super) client: Client,
     pub(super) queue: Queue,
-    pub(super) mailbox: Mailbox,
+    pub(super) pending: PendingMeasurements,
     pub(super) providers: Providers,
 }
 
-impl Hands {
+impl Effects {
     /// Starts a measurement beside the passes. Its end queues the run.
     pub(super) fn launch(&self, observed: &ObservedRun, launch: &Launch) {
         let Some(metric) = observed.spec.metrics.get(launch.index) else {
@@ -51,7 +51,7 @@ impl Hands {
         };
         let (key, uid) = (&observed.key, &observed.uid);
         let status = &observed.situation.status;
-        if !self.mailbox.begin(key, uid, &launch.metric, status) {
+        if !self.pending.begin(key, uid, &launch.metric, status) {
             return;
         }
         let request = MeasurementRequest {
@@ -65,8 +65,8 @@ impl Hands {
             open: launch.resume.clone(),
             terminate: launch.terminate,
         };
-        let ticket = Ticket {
-            mailbox: self.mailbox.clone(),
+        let measurement = PendingMeasurement {
+            pending: self.pending.clone(),
             queue: self.queue.clone(),
             key: key.clone(),
             uid: uid.clone(),
@@ -75,12 +75,12 @@ impl Hands {
         };
         let providers = self.providers.clone();
         tokio::spawn(async move {
-            let mut ticket = ticket;
+            let mut measurement = measurement;
             let measured = AssertUnwindSafe(providers.measure(&request))
                 .catch_unwind()
                 .await;
             // A fault in a provider counts as an error of the metric, with its retries and its limit.
-            ticket.outcome = Some(measured.unwrap_or_else(|_| providers.broken(&request)));
+            measurement.outcome = Some(measured.unwrap_or_else(|_| providers.broken(&request)));
         });
     }
 
@@ -97,10 +97,10 @@ impl Hands {
     }
 }
 
-/// Hands in what came of a measurement when it is dropped, so that one that is cancelled is not waited
+/// Effects in what came of a measurement when it is dropped, so that one that is cancelled is not waited
 /// for.
-struct Ticket {
-    mailbox: Mailbox,
+struct PendingMeasurement {
+    pending: PendingMeasurements,
     queue: Queue,
     key: ObjectKey,
     uid: String,
@@ -108,9 +108,9 @@ struct Ticket {
     outcome: Option<MeasureOutcome>,
 }
 
-impl Drop for Ticket {
+impl Drop for PendingMeasurement {
     fn drop(&mut self) {
-        self.mailbox
+        self.pending
             .deliver(&self.key, &self.uid, &self.metric, self.outcome.take());
         self.queue.add(self.key.clone());
     }

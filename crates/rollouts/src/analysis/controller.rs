@@ -9,9 +9,9 @@ use reconcile_core::{
 };
 
 use super::{
-    apply::{Hands, RunError},
-    mailbox::Mailbox,
+    apply::{Effects, RunError},
     observe::{ObservedRun, observe},
+    pending::PendingMeasurements,
     plan::{Decision, RunAction, decide},
     provider::Providers,
     status::report,
@@ -20,7 +20,7 @@ use crate::api::analysis::AnalysisRun;
 
 /// The controller of AnalysisRuns.
 pub struct AnalysisRuns {
-    hands: Hands,
+    effects: Effects,
 }
 
 impl AnalysisRuns {
@@ -33,12 +33,12 @@ impl AnalysisRuns {
         prometheus_address: Option<String>,
     ) -> Self {
         let providers = Providers::new(client.clone(), clock, prometheus_address);
-        let mailbox = Mailbox::default();
+        let pending = PendingMeasurements::default();
         Self {
-            hands: Hands {
+            effects: Effects {
                 client,
                 queue,
-                mailbox,
+                pending,
                 providers,
             },
         }
@@ -59,8 +59,8 @@ impl Controller for AnalysisRuns {
         let mut observed = observe(root);
         let status = &observed.situation.status;
         let contents = self
-            .hands
-            .mailbox
+            .effects
+            .pending
             .look(&observed.key, &observed.uid, status);
         observed.situation.delivered = contents.delivered;
         observed.situation.in_flight = contents.in_flight;
@@ -73,8 +73,8 @@ impl Controller for AnalysisRuns {
 
     async fn apply(&self, observed: &ObservedRun, action: &RunAction) -> Result<(), RunError> {
         match action {
-            RunAction::Measure(launch) => self.hands.launch(observed, launch),
-            RunAction::Delete => self.hands.delete(observed).await?,
+            RunAction::Measure(launch) => self.effects.launch(observed, launch),
+            RunAction::Delete => self.effects.delete(observed).await?,
         }
         Ok(())
     }
@@ -89,6 +89,6 @@ impl Controller for AnalysisRuns {
     }
 
     fn forget(&self, key: &ObjectKey) {
-        self.hands.mailbox.forget(key);
+        self.effects.pending.forget(key);
     }
 }

@@ -8,14 +8,14 @@ use prometheus::{
 };
 use reconcile_core::object::{FieldError, ObjectKey};
 
-use super::{RunView, Shared};
+use super::{AnalysisIndexes, RunView};
 use crate::api::analysis::{AnalysisPhase, AnalysisTemplateSpec};
 
 /// Upper bounds of the buckets for the time of a pass, in seconds.
 const PASS_SECONDS: &[f64] = &[0.01, 0.15, 0.25, 0.5, 1.0];
 
 /// What the driver counts.
-pub(super) struct PassNumbers {
+pub(super) struct PassMetrics {
     /// Seconds per pass.
     pub(super) seconds: HistogramVec,
     /// Failed passes.
@@ -25,8 +25,8 @@ pub(super) struct PassNumbers {
 /// Registers all numbers. Those about objects are taken from the indexes when they are asked for.
 pub(super) fn register(
     registry: &Registry,
-    shared: &Shared,
-) -> Result<PassNumbers, prometheus::Error> {
+    shared: &AnalysisIndexes,
+) -> Result<PassMetrics, prometheus::Error> {
     let labels = ["namespace", "name"];
     let options = HistogramOpts::new(
         "analysis_run_reconcile",
@@ -42,7 +42,7 @@ pub(super) fn register(
     registry.register(Box::new(seconds.clone()))?;
     registry.register(Box::new(errors.clone()))?;
     registry.register(Box::new(ObjectNumbers::new(shared)?))?;
-    Ok(PassNumbers { seconds, errors })
+    Ok(PassMetrics { seconds, errors })
 }
 
 /// The phases that are told apart.
@@ -58,7 +58,7 @@ const PHASES: &[&str] = &[
 /// Numbers about the objects that exist. The series are made for each scrape and dropped after it: kept,
 /// they would outlive their objects and take more memory than the index.
 struct ObjectNumbers {
-    shared: Shared,
+    shared: AnalysisIndexes,
     run_info: GaugeVec,
     run_phase: GaugeVec,
     metric_type: GaugeVec,
@@ -69,7 +69,7 @@ struct ObjectNumbers {
 }
 
 impl ObjectNumbers {
-    fn new(shared: &Shared) -> Result<Self, prometheus::Error> {
+    fn new(shared: &AnalysisIndexes) -> Result<Self, prometheus::Error> {
         let gauge =
             |name: &str, help: &str, labels: &[&str]| GaugeVec::new(Opts::new(name, help), labels);
         Ok(Self {

@@ -9,7 +9,7 @@ use reconcile_core::{
 };
 use serde_json::{json, value::to_raw_value};
 
-use super::{AnalysisRuns, RunView, Shared, metrics};
+use super::{AnalysisIndexes, AnalysisRuns, RunView, metrics};
 use crate::{
     api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate},
     instance,
@@ -34,7 +34,7 @@ pub struct AnalysisConfig {
 /// have no namespace); both must not block. Fails only when a metric cannot be registered.
 pub fn start(
     operator: &Operator,
-    shared: &Shared,
+    shared: &AnalysisIndexes,
     mut config: AnalysisConfig,
     on_run: impl Fn(Change<RunView>) + Clone + Send + Sync + 'static,
     on_template: impl Fn(ObjectKey) + Clone + Send + Sync + 'static,
@@ -92,7 +92,7 @@ pub fn start(
 
 fn watch_runs(
     operator: &Operator,
-    shared: &Shared,
+    shared: &AnalysisIndexes,
     config: &AnalysisConfig,
     queue: Queue,
     roots: Index<Root<AnalysisRun>>,

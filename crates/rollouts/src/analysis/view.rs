@@ -133,14 +133,14 @@ impl RunView {
 
 /// What the AnalysisRun controller and the Rollout controller share. Cloning is cheap.
 #[derive(Clone)]
-pub struct Shared {
+pub struct AnalysisIndexes {
     /// All runs, tagged with the uid of their owner.
     pub runs: Index<RunView>,
     /// All templates.
     pub templates: Templates,
 }
 
-impl Default for Shared {
+impl Default for AnalysisIndexes {
     fn default() -> Self {
         Self {
             runs: Index::new(|run: &RunView| {
@@ -151,7 +151,7 @@ impl Default for Shared {
     }
 }
 
-impl Shared {
+impl AnalysisIndexes {
     /// Takes the answer of a create, so that the next pass of the owner sees the run before its watch
     /// event arrives.
     pub fn remember(&self, view: RunView) {

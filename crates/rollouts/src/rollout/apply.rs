@@ -13,10 +13,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     error::RolloutError,
-    kinds::{ReplicaSetKind, ServiceKind, service_view, set_view},
+    kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
     observe::Sources,
-    plan::{Action, NewSet, SetChange, copied_annotations},
-    world::{CheckedStrategy, Observed, Step},
+    observed::{CheckedStrategy, Observed, Step},
+    plan::{Action, NewReplicaSet, ReplicaSetChange, copied_annotations},
 };
 use crate::{
     analysis::{
@@ -44,7 +44,7 @@ pub enum Applied {
 }
 
 /// Carries out actions.
-pub struct Hands {
+pub struct Effects {
     /// The fenced client.
     pub client: Client,
     /// The indexes.
@@ -53,24 +53,33 @@ pub struct Hands {
     pub instance_id: String,
 }
 
-impl Hands {
+impl Effects {
     /// Carries out one action.
-    pub async fn apply(&self, seen: &Observed, action: &Action) -> Result<Applied, RolloutError> {
-        let namespace = seen.root.metadata.namespace.as_deref().unwrap_or_default();
+    pub async fn apply(
+        &self,
+        observed: &Observed,
+        action: &Action,
+    ) -> Result<Applied, RolloutError> {
+        let namespace = observed
+            .root
+            .metadata
+            .namespace
+            .as_deref()
+            .unwrap_or_default();
         let key = |name: &str| ObjectKey::new(namespace, name);
         match action {
-            Action::Adopt { name, version } => self.adopt(seen, &key(name), version).await?,
-            Action::Release { name, uid } => self.release(seen, &key(name), uid).await?,
-            Action::Create(set) => return self.create(seen, set).await,
+            Action::Adopt { name, version } => self.adopt(observed, &key(name), version).await?,
+            Action::Release { name, uid } => self.release(observed, &key(name), uid).await?,
+            Action::Create(set) => return self.create(observed, set).await,
             Action::Change(change) => self.change(&key(&change.name), change).await?,
-            Action::Delete { name, uid } => self.delete_set(&key(name), uid).await?,
-            Action::Switch { service, to, .. } => self.switch(seen, &key(service), to).await?,
+            Action::Delete { name, uid } => self.delete_replica_set(&key(name), uid).await?,
+            Action::Switch { service, to, .. } => self.switch(observed, &key(service), to).await?,
             Action::StartRun {
                 run_type,
                 hash,
                 revision,
             } => {
-                return self.start_run(seen, *run_type, hash, *revision).await;
+                return self.start_run(observed, *run_type, hash, *revision).await;
             }
             Action::TerminateRun(run) => {
                 analysis::terminate_run(&self.client, &key(&run.name)).await?;
@@ -90,20 +99,20 @@ impl Hands {
         Ok(Applied::Done)
     }
 
-    async fn patch_set(&self, key: &ObjectKey, body: &Value) -> Result<(), ApplyError> {
+    async fn patch_replica_set(&self, key: &ObjectKey, body: &Value) -> Result<(), ApplyError> {
         let object = apply::merge_patch(&self.client, &replica_sets(), key, body, MANAGER).await?;
-        self.remember_set(object);
+        self.remember_replica_set(object);
         Ok(())
     }
 
-    fn remember_set(&self, object: DynamicObject) {
+    fn remember_replica_set(&self, object: DynamicObject) {
         let root = serde_json::to_value(object)
             .ok()
             .and_then(|value| Root::<ReplicaSetKind>::from_value(&value).ok());
         if let Some(root) = root
-            && let Some(view) = set_view(&root)
+            && let Some(view) = replica_set_view(&root)
         {
-            drop(self.sources.sets.written(&root.metadata, view));
+            drop(self.sources.replica_sets.written(&root.metadata, view));
         }
     }
 
@@ -112,14 +121,14 @@ impl Hands {
     /// would go with it.
     async fn adopt(
         &self,
-        seen: &Observed,
+        observed: &Observed,
         key: &ObjectKey,
         version: &str,
     ) -> Result<(), RolloutError> {
         let kind = resource("argoproj.io", "v1alpha1", "Rollout", "rollouts");
-        let now = apply::get(&self.client, &kind, &seen.root.key()).await?;
+        let now = apply::get(&self.client, &kind, &observed.root.key()).await?;
         let stays = now.is_some_and(|now| {
-            now.metadata.uid.as_deref() == Some(seen.root.uid())
+            now.metadata.uid.as_deref() == Some(observed.root.uid())
                 && now.metadata.deletion_timestamp.is_none()
         });
         if !stays {
@@ -128,7 +137,7 @@ impl Hands {
         let Some(set) = apply::get(&self.client, &replica_sets(), key).await? else {
             return Err(RolloutError::Stale);
         };
-        let own = seen.root.controller_reference();
+        let own = observed.root.controller_reference();
         let mut owners = set.metadata.owner_references.unwrap_or_default();
         let controlled = owners
             .iter()
@@ -139,13 +148,13 @@ impl Hands {
         owners.retain(|owner| owner.uid != own.uid);
         owners.push(own);
         let body = json!({ "metadata": { "resourceVersion": version, "ownerReferences": owners } });
-        Ok(self.patch_set(key, &body).await?)
+        Ok(self.patch_replica_set(key, &body).await?)
     }
 
     /// Removes the owner reference of the Rollout from a ReplicaSet; other owners stay.
     async fn release(
         &self,
-        seen: &Observed,
+        observed: &Observed,
         key: &ObjectKey,
         uid: &str,
     ) -> Result<(), RolloutError> {
@@ -154,16 +163,16 @@ impl Hands {
             return Err(RolloutError::Stale);
         };
         let mut owners = set.metadata.owner_references.unwrap_or_default();
-        owners.retain(|owner| owner.uid != seen.root.uid());
+        owners.retain(|owner| owner.uid != observed.root.uid());
         let body = json!({ "metadata": {
             "uid": uid,
             "resourceVersion": set.metadata.resource_version,
             "ownerReferences": owners,
         } });
-        Ok(self.patch_set(key, &body).await?)
+        Ok(self.patch_replica_set(key, &body).await?)
     }
 
-    async fn change(&self, key: &ObjectKey, change: &SetChange) -> Result<(), ApplyError> {
+    async fn change(&self, key: &ObjectKey, change: &ReplicaSetChange) -> Result<(), ApplyError> {
         let mut metadata = json!({ "uid": change.uid });
         if !change.annotations.is_empty() {
             metadata["annotations"] = json!(change.annotations);
@@ -179,23 +188,27 @@ impl Hands {
         if !spec.is_empty() {
             body["spec"] = Value::Object(spec);
         }
-        self.patch_set(key, &body).await
+        self.patch_replica_set(key, &body).await
     }
 
-    async fn create(&self, seen: &Observed, set: &NewSet) -> Result<Applied, RolloutError> {
+    async fn create(
+        &self,
+        observed: &Observed,
+        set: &NewReplicaSet,
+    ) -> Result<Applied, RolloutError> {
         let key = ObjectKey::new(
-            seen.root.metadata.namespace.clone().unwrap_or_default(),
+            observed.root.metadata.namespace.clone().unwrap_or_default(),
             &set.name,
         );
         let bug = |error: serde_json::Error| RolloutError::Bug(error.to_string());
-        let object: DynamicObject = serde_json::from_value(new_set(seen, set)).map_err(bug)?;
+        let object: DynamicObject = serde_json::from_value(new_set(observed, set)).map_err(bug)?;
         match apply::create(&self.client, &replica_sets(), &key, &object, MANAGER).await {
             Ok(object) => {
-                self.remember_set(object);
+                self.remember_replica_set(object);
                 Ok(Applied::Done)
             }
-            Err(error) if error.code() == Some(409) => self.found(seen, &key, error).await,
-            Err(source) => Err(RolloutError::CreateSet {
+            Err(error) if error.code() == Some(409) => self.found(observed, &key, error).await,
+            Err(source) => Err(RolloutError::CreateReplicaSet {
                 name: set.name.clone(),
                 source: Box::new(source),
             }),
@@ -206,7 +219,7 @@ impl Hands {
     /// is known by its owner; its template need not be the one that was sent, see `plan::revision`.
     async fn found(
         &self,
-        seen: &Observed,
+        observed: &Observed,
         key: &ObjectKey,
         error: ApplyError,
     ) -> Result<Applied, RolloutError> {
@@ -214,15 +227,16 @@ impl Hands {
         let root = existing
             .and_then(|object| serde_json::to_value(object).ok())
             .and_then(|value| Root::<ReplicaSetKind>::from_value(&value).ok());
-        let Some((root, view)) = root.and_then(|root| set_view(&root).map(|view| (root, view)))
+        let Some((root, view)) =
+            root.and_then(|root| replica_set_view(&root).map(|view| (root, view)))
         else {
             return Err(error.into());
         };
         let ours = view
             .owner
             .as_ref()
-            .is_some_and(|owner| owner.uid == seen.root.uid());
-        drop(self.sources.sets.written(&root.metadata, view));
+            .is_some_and(|owner| owner.uid == observed.root.uid());
+        drop(self.sources.replica_sets.written(&root.metadata, view));
         Ok(if ours {
             Applied::Done
         } else {
@@ -230,7 +244,7 @@ impl Hands {
         })
     }
 
-    async fn delete_set(&self, key: &ObjectKey, uid: &str) -> Result<(), ApplyError> {
+    async fn delete_replica_set(&self, key: &ObjectKey, uid: &str) -> Result<(), ApplyError> {
         let gone = apply::delete(
             &self.client,
             &replica_sets(),
@@ -240,18 +254,18 @@ impl Hands {
         )
         .await?;
         if gone == apply::Deleted::Gone {
-            drop(self.sources.sets.deleted(key, uid));
+            drop(self.sources.replica_sets.deleted(key, uid));
         }
         Ok(())
     }
 
     async fn switch(
         &self,
-        seen: &Observed,
+        observed: &Observed,
         key: &ObjectKey,
         hash: &str,
     ) -> Result<(), RolloutError> {
-        let owner = seen.root.metadata.name.as_deref().unwrap_or_default();
+        let owner = observed.root.metadata.name.as_deref().unwrap_or_default();
         let body = json!({
             "metadata": { "annotations": { MANAGED_BY: owner } },
             "spec": { "selector": { HASH_LABEL: hash } },
@@ -271,13 +285,13 @@ impl Hands {
 
     async fn start_run(
         &self,
-        seen: &Observed,
+        observed: &Observed,
         run_type: RunType,
         hash: &str,
         revision: i64,
     ) -> Result<Applied, RolloutError> {
-        let key = seen.root.key();
-        let Some(analysis) = wanted_analysis(seen, run_type) else {
+        let key = observed.root.key();
+        let Some(analysis) = wanted_analysis(observed, run_type) else {
             return Err(RolloutError::Bug(format!(
                 "no {} analysis is asked for",
                 run_type.label()
@@ -288,21 +302,21 @@ impl Hands {
             .analysis
             .templates
             .resolve(&key.namespace, &analysis.templates)?;
-        let rollout = serde_json::to_value(&seen.root).unwrap_or_default();
+        let rollout = serde_json::to_value(&observed.root).unwrap_or_default();
         let sources = ArgumentSources {
-            stable_hash: &seen.status.stable_rs,
+            stable_hash: &observed.status.stable_rs,
             latest_hash: hash,
             rollout: &rollout,
         };
         let run = build::build_run(RunRequest {
             namespace: &key.namespace,
             rollout: &key.name,
-            owner: seen.root.controller_reference(),
+            owner: observed.root.controller_reference(),
             pod_hash: hash,
             revision: &revision.to_string(),
             run_type,
             instance_id: &self.instance_id,
-            selector_labels: &seen.spec.selector.match_labels,
+            selector_labels: &observed.spec.selector.match_labels,
             analysis,
             templates: &templates,
             arguments: build::arguments(&analysis.args, sources)?,
@@ -318,8 +332,8 @@ impl Hands {
     }
 }
 
-fn wanted_analysis(seen: &Observed, run_type: RunType) -> Option<&RolloutAnalysis> {
-    match (&seen.spec.strategy, run_type) {
+fn wanted_analysis(observed: &Observed, run_type: RunType) -> Option<&RolloutAnalysis> {
+    match (&observed.spec.strategy, run_type) {
         (CheckedStrategy::Canary(canary), RunType::Step(index)) => {
             match canary.steps.get(usize::try_from(index).ok()?)? {
                 Step::Analysis(analysis) => Some(analysis),
@@ -344,9 +358,9 @@ fn replica_sets() -> ApiResource {
 }
 
 /// The ReplicaSet of the newest template as JSON.
-fn new_set(seen: &Observed, set: &NewSet) -> Value {
-    let meta = &seen.root.metadata;
-    let mut template = seen.spec.template.clone();
+fn new_set(observed: &Observed, set: &NewReplicaSet) -> Value {
+    let meta = &observed.root.metadata;
+    let mut template = observed.spec.template.clone();
     let mut labels = template
         .pointer("/metadata/labels")
         .cloned()
@@ -363,18 +377,18 @@ fn new_set(seen: &Observed, set: &NewSet) -> Value {
     {
         labels[INSTANCE_ID] = instance.clone().into();
     }
-    let mut selector = json!(seen.spec.selector);
+    let mut selector = json!(observed.spec.selector);
     if !selector["matchLabels"].is_object() {
         selector["matchLabels"] = json!({});
     }
     selector["matchLabels"][HASH_LABEL] = set.hash.clone().into();
-    let mut annotations: Map<String, Value> = copied_annotations(&seen.root)
+    let mut annotations: Map<String, Value> = copied_annotations(&observed.root)
         .map(|(key, value)| (key.clone(), Value::String(value.clone())))
         .collect();
     annotations.insert(REVISION.to_owned(), set.revision.to_string().into());
     annotations.insert(
         DESIRED_REPLICAS.to_owned(),
-        seen.spec.replicas.to_string().into(),
+        observed.spec.replicas.to_string().into(),
     );
     json!({
         "apiVersion": "apps/v1",
@@ -384,11 +398,11 @@ fn new_set(seen: &Observed, set: &NewSet) -> Value {
             "namespace": meta.namespace,
             "labels": labels,
             "annotations": annotations,
-            "ownerReferences": [seen.root.controller_reference()],
+            "ownerReferences": [observed.root.controller_reference()],
         },
         "spec": {
             "replicas": set.replicas,
-            "minReadySeconds": seen.spec.min_ready,
+            "minReadySeconds": observed.spec.min_ready,
             "selector": selector,
             "template": template,
         },

@@ -20,7 +20,7 @@ pub enum RolloutError {
     Api(Box<ApplyError>),
     /// The ReplicaSet of the newest template could not be created.
     #[error("Failed to create new replica set {name:?}: {source}")]
-    CreateSet {
+    CreateReplicaSet {
         /// Its name.
         name: String,
         /// Why.
@@ -49,7 +49,7 @@ impl RolloutError {
     /// quota. What heals by itself, as a conflict, an overload or an outage, is none of it.
     pub fn is_refusal(&self) -> bool {
         let code = match self {
-            Self::Api(source) | Self::CreateSet { source, .. } => source.code(),
+            Self::Api(source) | Self::CreateReplicaSet { source, .. } => source.code(),
             Self::Run(run) => match &**run {
                 CreateError::Api(source) => source.code(),
                 CreateError::Form(..) | CreateError::NoName(_) => return true,
@@ -70,9 +70,9 @@ impl Classify for RolloutError {
             Self::Invalid(_) | Self::Analysis(_) | Self::Template(_) => ErrorClass::Invalid,
             Self::Api(error) => error.class(),
             // What the API server calls invalid stays so; a quota may let it through later.
-            Self::CreateSet { source, .. } => source.class(),
+            Self::CreateReplicaSet { source, .. } => source.class(),
             Self::Run(error) => error.class(),
-            // What was seen is old: it is read and planned again.
+            // What was observed is old: it is read and planned again.
             Self::Stale => ErrorClass::Conflict,
             Self::Bug(_) => ErrorClass::Bug,
         }

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    observed::{ReplicaSetOwner, ReplicaSetView, ServiceView},
     plan::hash::template_digest,
-    world::{ReplicaSetView, ServiceView, SetOwner},
 };
 use crate::api::rollout::{
     DESIRED_REPLICAS, HASH_LABEL, MANAGED_BY, REVISION, REVISION_HISTORY, SCALE_DOWN_DEADLINE,
@@ -28,14 +28,14 @@ impl Kind for ReplicaSetKind {
     const KIND: &'static str = "ReplicaSet";
     const PLURAL: &'static str = "replicasets";
     type Scope = kube::core::NamespaceResourceScope;
-    type Spec = SetSpec;
-    type Status = SetStatus;
+    type Spec = ReplicaSetSpec;
+    type Status = ReplicaSetStatus;
 }
 
 /// What is read of `ReplicaSet.spec`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct SetSpec {
+pub(crate) struct ReplicaSetSpec {
     replicas: Option<i32>,
     min_ready_seconds: i32,
     template: Value,
@@ -44,16 +44,16 @@ pub(crate) struct SetSpec {
 /// What is read of `ReplicaSet.status`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct SetStatus {
+pub(crate) struct ReplicaSetStatus {
     replicas: i32,
     ready_replicas: i32,
     available_replicas: i32,
-    conditions: Vec<SetCondition>,
+    conditions: Vec<ReplicaSetCondition>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct SetCondition {
+struct ReplicaSetCondition {
     #[serde(rename = "type")]
     kind: String,
     status: String,
@@ -83,7 +83,7 @@ pub(crate) struct ServiceSpec {
 }
 
 /// The view of a ReplicaSet; none when it does not have the form of one.
-pub(crate) fn set_view(root: &Root<ReplicaSetKind>) -> Option<ReplicaSetView> {
+pub(crate) fn replica_set_view(root: &Root<ReplicaSetKind>) -> Option<ReplicaSetView> {
     let (spec, status) = (root.parse_spec().ok()?, root.parse_status().ok()?);
     let meta = &root.metadata;
     let labels = meta.labels.clone().unwrap_or_default();
@@ -118,7 +118,7 @@ pub(crate) fn set_view(root: &Root<ReplicaSetKind>) -> Option<ReplicaSetView> {
             .annotations
             .iter()
             .flatten()
-            .map(|(key, value)| annotation_mark(key, value))
+            .map(|(key, value)| annotation_digest(key, value))
             .collect(),
         template: template_digest(&spec.template),
         replicas: spec.replicas.unwrap_or(1),
@@ -131,7 +131,7 @@ pub(crate) fn set_view(root: &Root<ReplicaSetKind>) -> Option<ReplicaSetView> {
 }
 
 /// Stands for an annotation and its value; the texts themselves may be long and are not needed.
-pub(crate) fn annotation_mark(key: &str, value: &str) -> u32 {
+pub(crate) fn annotation_digest(key: &str, value: &str) -> u32 {
     fnv1a_32(format!("{key}\0{value}").as_bytes())
 }
 
@@ -139,13 +139,13 @@ fn number<N: std::str::FromStr>(root: &Root<ReplicaSetKind>, annotation: &str) -
     root.annotation(annotation)?.parse().ok()
 }
 
-fn owner_of(meta: &ObjectMeta) -> Option<SetOwner> {
+fn owner_of(meta: &ObjectMeta) -> Option<ReplicaSetOwner> {
     let owner = meta
         .owner_references
         .iter()
         .flatten()
         .find(|owner| owner.controller == Some(true))?;
-    Some(SetOwner {
+    Some(ReplicaSetOwner {
         kind: owner.kind.clone(),
         name: owner.name.clone(),
         uid: owner.uid.clone(),

@@ -33,20 +33,20 @@ const OLD_PHASES: [&str; 7] = [
 ];
 
 /// What the driver counts.
-pub(super) struct PassNumbers {
+pub(super) struct PassMetrics {
     /// Seconds per pass.
     pub(super) seconds: HistogramVec,
     /// Failed passes.
     pub(super) errors: IntCounterVec,
     /// Events.
-    pub(super) events: EventNumbers,
+    pub(super) events: EventMetrics,
 }
 
 /// Events about each Rollout by type and reason. Cloning shares them.
 #[derive(Clone)]
-pub(super) struct EventNumbers(IntCounterVec);
+pub(super) struct EventMetrics(IntCounterVec);
 
-impl EventNumbers {
+impl EventMetrics {
     /// Counts an Event, when it is about a Rollout.
     pub(super) fn count(&self, about: &ObjectReference, event: &EventNote) {
         if about.kind.as_deref() != Some(RolloutKind::KIND) {
@@ -83,7 +83,7 @@ impl EventNumbers {
 pub(super) fn register(
     registry: &Registry,
     sources: &Sources,
-) -> Result<PassNumbers, prometheus::Error> {
+) -> Result<PassMetrics, prometheus::Error> {
     let labels = ["namespace", "name"];
     let options = HistogramOpts::new(
         "rollout_reconcile",
@@ -98,7 +98,7 @@ pub(super) fn register(
     let errors = IntCounterVec::new(options, &labels)?;
     registry.register(Box::new(seconds.clone()))?;
     registry.register(Box::new(errors.clone()))?;
-    registry.register(Box::new(RolloutNumbers {
+    registry.register(Box::new(RolloutMetrics {
         roots: sources.roots.clone(),
     }))?;
     let options = Opts::new("rollout_events_total", "Events about Rollouts.");
@@ -109,14 +109,14 @@ pub(super) fn register(
     let info = prometheus::Gauge::with_opts(about)?;
     info.set(1.0);
     registry.register(Box::new(info))?;
-    Ok(PassNumbers {
+    Ok(PassMetrics {
         seconds,
         errors,
-        events: EventNumbers(events),
+        events: EventMetrics(events),
     })
 }
 
-struct RolloutNumbers {
+struct RolloutMetrics {
     roots: Index<Rollout>,
 }
 
@@ -250,7 +250,7 @@ fn parsed<T: Default + for<'de> Deserialize<'de>>(raw: Option<&serde_json::value
         .unwrap_or_default()
 }
 
-impl Collector for RolloutNumbers {
+impl Collector for RolloutMetrics {
     fn desc(&self) -> Vec<&Desc> {
         // Unchecked: the families are made anew for each scrape.
         Vec::new()

@@ -13,38 +13,40 @@ mod error;
 mod kinds;
 mod metrics;
 mod observe;
+pub mod observed;
 pub(crate) mod offline;
+pub(crate) mod peaks;
 pub mod plan;
-mod release;
+mod service_cleanup;
 mod start;
 mod status;
 mod validate;
-pub mod world;
 
-pub use apply::{Applied, Hands};
+pub use apply::{Applied, Effects};
 pub use error::RolloutError;
 pub use observe::Sources;
 pub use start::{RolloutConfig, start};
 pub use validate::check;
 
 use jiff::Timestamp;
+use reconcile_core::object::ObjectKey;
 use reconcile_core::reconcile::{Controller, Report};
 
 use self::{
+    observed::Observed,
     plan::{Action, Decision},
-    world::Observed,
 };
 use crate::api::rollout::{Rollout, RolloutKind};
 
 /// The controller of Rollouts.
 pub struct Rollouts {
-    hands: Hands,
+    effects: Effects,
 }
 
 impl Rollouts {
-    /// A controller that reads and writes through `hands`.
-    pub fn new(hands: Hands) -> Self {
-        Self { hands }
+    /// A controller that reads and writes through `effects`.
+    pub fn new(effects: Effects) -> Self {
+        Self { effects }
     }
 }
 
@@ -59,7 +61,7 @@ impl Controller for Rollouts {
     const NAME: &'static str = "rollouts-controller";
 
     async fn observe(&self, root: &Rollout) -> Result<Observed, RolloutError> {
-        observe::observe(&self.hands.sources, root)
+        observe::observe(&self.effects.sources, root)
     }
 
     fn plan(observed: &Observed, now: Timestamp) -> Decision {
@@ -70,7 +72,7 @@ impl Controller for Rollouts {
     }
 
     async fn apply(&self, observed: &Observed, action: &Action) -> Result<Applied, RolloutError> {
-        self.hands.apply(observed, action).await
+        self.effects.apply(observed, action).await
     }
 
     fn report(
@@ -83,6 +85,10 @@ impl Controller for Rollouts {
             return Report::default();
         }
         status::report(observed, decision, done, now)
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        self.effects.sources.peaks.forget(key);
     }
 
     fn reject(root: &Rollout, error: &RolloutError, now: Timestamp) -> Report {

@@ -12,11 +12,12 @@ use serde_json::Value;
 
 use super::{
     error::RolloutError,
+    observed::{CheckedSpec, CheckedStrategy, Observed, ReplicaSetView, ServiceView, Step},
+    peaks::Peaks,
     validate,
-    world::{CheckedSpec, CheckedStrategy, Observed, ReplicaSetView, ServiceView, Step},
 };
 use crate::{
-    analysis::{Shared, build},
+    analysis::{AnalysisIndexes, build},
     api::{
         analysis::{RolloutAnalysis, TemplateRef},
         fields,
@@ -30,18 +31,20 @@ pub struct Sources {
     /// The Rollouts, tagged with the Services and templates that they name.
     pub roots: Index<Rollout>,
     /// ReplicaSets, tagged with the uid of their owner, or as orphans of their namespace.
-    pub sets: Index<ReplicaSetView>,
+    pub replica_sets: Index<ReplicaSetView>,
     /// Services.
     pub services: Index<ServiceView>,
     /// AnalysisRuns and templates.
-    pub analysis: Shared,
+    pub analysis: AnalysisIndexes,
+    /// The most pods that updates had ready so far.
+    pub peaks: Peaks,
 }
 
 impl Default for Sources {
     fn default() -> Self {
         Self {
             roots: Index::new(references),
-            sets: Index::new(|set: &ReplicaSetView| {
+            replica_sets: Index::new(|set: &ReplicaSetView| {
                 // Without an owner the namespace is not in the value; orphans are few, so one tag does.
                 vec![
                     set.owner
@@ -50,7 +53,8 @@ impl Default for Sources {
                 ]
             }),
             services: Index::default(),
-            analysis: Shared::default(),
+            analysis: AnalysisIndexes::default(),
+            peaks: Peaks::default(),
         }
     }
 }
@@ -165,8 +169,8 @@ pub(crate) fn observe(
     templates(sources, &key.namespace, &spec)?;
     let selector = Selector::try_from(&spec.selector)
         .map_err(|error| FieldError::new("spec.selector", error.to_string()))?;
-    let (sets, strays) = sources
-        .sets
+    let (replica_sets, released) = sources
+        .replica_sets
         .tagged(root.uid())
         .into_iter()
         .map(|(_, set)| set)
@@ -174,7 +178,7 @@ pub(crate) fn observe(
     let orphans = if root.is_deleting() {
         Vec::new()
     } else {
-        let found = sources.sets.tagged(ORPHAN).into_iter();
+        let found = sources.replica_sets.tagged(ORPHAN).into_iter();
         found
             .filter(|(set_key, set)| {
                 set_key.namespace == key.namespace && !set.deleting && selector.matches(&set.labels)
@@ -193,11 +197,12 @@ pub(crate) fn observe(
         root: root.clone(),
         unsupported: fields::unsupported(&root.spec_value()),
         raw_status: root.status_value(),
+        peak: sources.peaks.raise(&key, &status),
         spec,
         status,
-        sets,
+        replica_sets,
         orphans,
-        strays,
+        released,
         services,
         runs,
     })

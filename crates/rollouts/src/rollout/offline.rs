@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::{
     Sources,
-    kinds::{ReplicaSetKind, ServiceKind, service_view, set_view},
+    kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
     observe::{observe, references, service_tag, template_tag},
+    observed::ServiceView,
     plan::{Decision, decide},
-    world::ServiceView,
 };
 use crate::{
     api::rollout::{Rollout, RolloutKind},
@@ -30,10 +30,10 @@ impl Snapshot {
         match object["kind"].as_str().unwrap_or_default() {
             "ReplicaSet" => {
                 let root: Root<ReplicaSetKind> = Root::from_value(object)?;
-                if let Some(view) = set_view(&root) {
+                if let Some(view) = replica_set_view(&root) {
                     drop(
                         self.sources
-                            .sets
+                            .replica_sets
                             .written(&index_meta(&root.key(), root.uid()), view),
                     );
                 }
@@ -56,7 +56,7 @@ impl Snapshot {
     /// The uid by which the ReplicaSets of a Rollout know it.
     pub(crate) fn owner_uid(&self, rollout: &ObjectKey) -> Option<String> {
         let mut found = None;
-        self.sources.sets.each(|key, set| {
+        self.sources.replica_sets.each(|key, set| {
             let owner = set.owner.as_ref().filter(|owner| {
                 key.namespace == rollout.namespace
                     && owner.kind == RolloutKind::KIND
@@ -75,8 +75,8 @@ impl Snapshot {
         for what in self.assume(root) {
             let _ = writeln!(text, "  assumed to exist: {what}");
         }
-        let seen = match observe(&self.sources, root) {
-            Ok(seen) => seen,
+        let observed = match observe(&self.sources, root) {
+            Ok(observed) => observed,
             Err(error) => {
                 let _ = writeln!(text, "  refused: {error}");
                 return text;
@@ -85,14 +85,14 @@ impl Snapshot {
         let _ = writeln!(
             text,
             "  is:   {}",
-            state(&seen.status.phase, &seen.status.message)
+            state(&observed.status.phase, &observed.status.message)
         );
         let Decision {
             plan,
             status,
             events,
             ..
-        } = decide(&seen, now);
+        } = decide(&observed, now);
         if plan.actions.is_empty() {
             let _ = writeln!(text, "  nothing to do");
         }
@@ -162,7 +162,7 @@ impl Snapshot {
 
 fn state(phase: &str, message: &str) -> String {
     match (phase, message) {
-        ("", _) => "not seen by a controller yet".to_owned(),
+        ("", _) => "not observed by a controller yet".to_owned(),
         (phase, "") => phase.to_owned(),
         (phase, message) => format!("{phase} ({message})"),
     }

@@ -8,13 +8,13 @@ use reconcile_core::{
 };
 
 use super::{
-    Hands, Rollouts, Sources,
-    kinds::{ReplicaSetKind, ServiceKind, service_view, set_view},
+    Effects, Rollouts, Sources,
+    kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
     metrics,
     observe::{references, service_tag, template_tag},
+    observed::ReplicaSetView,
     plan::conditions::kind,
-    release::{Release, queue_services_of},
-    world::ReplicaSetView,
+    service_cleanup::{ServiceCleanup, queue_services_of},
 };
 use crate::{
     analysis::{self, AnalysisConfig, RunView},
@@ -50,7 +50,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
             dropped.forget(&change.key);
         }
     });
-    let hands = Hands {
+    let effects = Effects {
         client: operator.client.clone(),
         sources: sources.clone(),
         instance_id: config.instance_id.clone(),
@@ -61,7 +61,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
         errors: Some(numbers.errors),
     };
     let driver = Driver::with_queue(
-        Rollouts::new(hands),
+        Rollouts::new(effects),
         operator,
         driver_config,
         queue.clone(),
@@ -85,19 +85,19 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     operator.spawn("watch of rollouts", roots.run());
     operator.spawn(
         "watch of replicasets",
-        watch_sets(operator, config, &sources, &queue).run(),
+        watch_replica_sets(operator, config, &sources, &queue).run(),
     );
     operator.spawn(
         "watch of services",
         watch_services(operator, config, &sources, &queue).run(),
     );
-    give_back_services(operator, &sources);
+    clean_up_services(operator, &sources);
     operator.spawn_drained(driver.run());
     Ok(())
 }
 
 /// Services that were switched and that no Rollout names any more are given back.
-fn give_back_services(operator: &Operator, sources: &Sources) {
+fn clean_up_services(operator: &Operator, sources: &Sources) {
     let queue = Queue::new();
     let (switched, forsaken, services) = (queue.clone(), queue.clone(), sources.services.clone());
     sources.services.on_change(move |change| {
@@ -116,28 +116,28 @@ fn give_back_services(operator: &Operator, sources: &Sources) {
             queue_services_of(&forsaken, &services, &change.key);
         }
     });
-    let release = Release {
+    let cleanup = ServiceCleanup {
         client: operator.client.clone(),
         sources: sources.clone(),
         queue,
         readiness: operator.readiness.clone(),
         leader: operator.leader(),
     };
-    operator.spawn("giving back of services", release.run());
+    operator.spawn("service cleanup", cleanup.run());
 }
 
-fn watch_sets(
+fn watch_replica_sets(
     operator: &Operator,
     config: &RolloutConfig,
     sources: &Sources,
     queue: &Queue,
 ) -> Watch<Root<ReplicaSetKind>, ReplicaSetView> {
     let (queue, roots) = (queue.clone(), sources.roots.clone());
-    let convert = |root: Root<ReplicaSetKind>| set_view(&root);
+    let convert = |root: Root<ReplicaSetKind>| replica_set_view(&root);
     Watch::named(
         ReplicaSetKind::PLURAL,
         operator.api(config.namespace.as_deref()),
-        sources.sets.clone(),
+        sources.replica_sets.clone(),
         convert,
     )
     // Only sets with the hash label can belong to a Rollout.
@@ -146,7 +146,7 @@ fn watch_sets(
         fields: None,
     })
     .ready(operator.readiness.register(ReplicaSetKind::PLURAL))
-    .on_change(move |change| queue_set_owner(&queue, &roots, &change))
+    .on_change(move |change| queue_owner(&queue, &roots, &change))
 }
 
 fn watch_services(
@@ -154,7 +154,7 @@ fn watch_services(
     config: &RolloutConfig,
     sources: &Sources,
     queue: &Queue,
-) -> Watch<Root<ServiceKind>, super::world::ServiceView> {
+) -> Watch<Root<ServiceKind>, super::observed::ServiceView> {
     let (queue, roots) = (queue.clone(), sources.roots.clone());
     let convert = |root: Root<ServiceKind>| service_view(&root);
     Watch::named(
@@ -189,7 +189,7 @@ fn queue_invalid(queue: &Queue, roots: &Index<Rollout>) {
     });
 }
 
-fn queue_set_owner(queue: &Queue, roots: &Index<Rollout>, change: &Change<ReplicaSetView>) {
+fn queue_owner(queue: &Queue, roots: &Index<Rollout>, change: &Change<ReplicaSetView>) {
     let namespace = &change.key.namespace;
     for view in [&change.old, &change.new].into_iter().flatten() {
         match &view.owner {

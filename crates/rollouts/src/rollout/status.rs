@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::{
     apply::Applied,
     error::RolloutError,
+    observed::Observed,
     plan::{
         self, Action, Decision,
         conditions::{self, kind, reason},
     },
-    world::Observed,
 };
 use crate::{
     analysis::build::RunType,
@@ -24,19 +24,19 @@ pub(crate) type Outcomes = [Done<Applied, RolloutError>];
 
 /// The report of a pass.
 pub(crate) fn report(
-    seen: &Observed,
+    observed: &Observed,
     decision: &Decision,
     done: &Outcomes,
     now: Timestamp,
 ) -> Report {
     if let Some(error) = done.iter().find_map(|done| done.result.as_ref().err()) {
-        return failed(seen, error, now);
+        return failed(observed, error, now);
     }
     if done
         .iter()
         .any(|done| matches!(done.result, Ok(Applied::Collision)))
     {
-        return collided(seen);
+        return collided(observed);
     }
     let mut status = decision.status.clone();
     for outcome in done {
@@ -57,15 +57,24 @@ pub(crate) fn report(
             guarded: decision.write_replicas,
         });
     }
-    report.status(&seen.raw_status, &value(&status));
+    report.status(&observed.raw_status, &value(&status, &observed.raw_status));
     for event in &decision.events {
         report.event(event.clone());
     }
     report
 }
 
-fn value(status: &RolloutStatus) -> Value {
-    serde_json::to_value(status).unwrap_or_default()
+/// The status as it is written. A field that somebody set to its zero value, as a client does with
+/// `abort: false`, stays as it is.
+fn value(status: &RolloutStatus, old: &Value) -> Value {
+    let mut value = serde_json::to_value(status).unwrap_or_default();
+    let zeros = [json!(false), json!(0), json!("")];
+    for (key, zero) in old.as_object().into_iter().flatten() {
+        if zeros.contains(zero) && value.get(key).is_none() {
+            value[key] = zero.clone();
+        }
+    }
+    value
 }
 
 fn main_patch(decision: &Decision) -> Option<Value> {
@@ -90,31 +99,31 @@ fn remember(status: &mut RolloutStatus, run_type: RunType, run: RunStatus) {
 }
 
 /// Another ReplicaSet has the name already: the next pass takes another hash.
-fn collided(seen: &Observed) -> Report {
-    let mut status = seen.status.clone();
+fn collided(observed: &Observed) -> Report {
+    let mut status = observed.status.clone();
     status.collision_count = Some(status.collision_count.unwrap_or_default() + 1);
     let mut report = Report {
         again: true,
         ..Report::default()
     };
-    report.status(&seen.raw_status, &value(&status));
+    report.status(&observed.raw_status, &value(&status, &observed.raw_status));
     report
 }
 
 /// Nothing is told but the failure: what was planned has not all come true.
-fn failed(seen: &Observed, error: &RolloutError, now: Timestamp) -> Report {
-    let mut status = seen.status.clone();
+fn failed(observed: &Observed, error: &RolloutError, now: Timestamp) -> Report {
+    let mut status = observed.status.clone();
     let mut report = Report::default();
     match error {
-        RolloutError::CreateSet { source, .. } if error.class() == ErrorClass::Invalid => {
+        RolloutError::CreateReplicaSet { source, .. } if error.class() == ErrorClass::Invalid => {
             // The pod template is not one that the API server accepts.
             let reason = source
                 .reason
                 .split_once(" is invalid: ")
                 .map_or(source.reason.as_str(), |(_, rest)| rest);
-            return rejected(&seen.root, reason, now);
+            return rejected(&observed.root, reason, now);
         }
-        RolloutError::CreateSet { .. } => {
+        RolloutError::CreateReplicaSet { .. } => {
             let text = error.to_string();
             let known = conditions::find(&status, kind::PROGRESSING)
                 .is_some_and(|old| old.reason == reason::CREATE_ERROR && old.message == text);
@@ -128,7 +137,7 @@ fn failed(seen: &Observed, error: &RolloutError, now: Timestamp) -> Report {
             }
         }
         RolloutError::Analysis(_) | RolloutError::Template(_) => {
-            return rejected(&seen.root, &error.to_string(), now);
+            return rejected(&observed.root, &error.to_string(), now);
         }
         _ => {
             if error.is_refusal() {
@@ -138,11 +147,11 @@ fn failed(seen: &Observed, error: &RolloutError, now: Timestamp) -> Report {
             return report;
         }
     }
-    status.observed_generation = seen.root.generation().to_string();
-    let (phase, message) = plan::phase_of(&seen.spec, &status);
+    status.observed_generation = observed.root.generation().to_string();
+    let (phase, message) = plan::phase_of(&observed.spec, &status);
     phase.clone_into(&mut status.phase);
     status.message = message;
-    report.status(&seen.raw_status, &value(&status));
+    report.status(&observed.raw_status, &value(&status, &observed.raw_status));
     report
 }
 
@@ -170,6 +179,7 @@ pub(crate) fn rejected(root: &Rollout, message: &str, now: Timestamp) -> Report 
     status.observed_generation = root.generation().to_string();
     plan::phase::DEGRADED.clone_into(&mut status.phase);
     status.message = format!("{}: {text}", kind::INVALID_SPEC);
-    report.status(&root.status_value(), &value(&status));
+    let old = root.status_value();
+    report.status(&old, &value(&status, &old));
     report
 }

@@ -9,11 +9,11 @@ use reconcile_core::{
 use serde_json::Value;
 
 use super::{
+    observed::{BlueGreen, Canary, CheckedSpec, CheckedStrategy, Step, Threshold},
     plan::{
         hash::{ComparedTemplate, step_hash},
         replicas,
     },
-    world::{BlueGreen, Canary, CheckedSpec, CheckedStrategy, Step, Threshold},
 };
 use crate::api::rollout::{
     BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, ProgressThreshold, RolloutSpec,

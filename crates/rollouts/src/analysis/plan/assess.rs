@@ -11,7 +11,7 @@ use crate::{
 
 /// Phase and message of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct RunVerdict {
     pub(super) phase: AnalysisPhase,
     pub(super) message: String,
 }
@@ -35,7 +35,7 @@ pub(super) fn assess(
     asked: bool,
     in_flight: &HashSet<String>,
     events: &mut Vec<EventNote>,
-) -> Verdict {
+) -> RunVerdict {
     loop {
         let terminating = is_terminating(status, asked);
         let verdict = assess_once(status, checked, asked, terminating, events);
@@ -46,7 +46,7 @@ pub(super) fn assess(
             .any(|metric| metric.lasting && in_flight.contains(&metric.name));
         let open = making || has_open_measurement(status);
         let verdict = if terminating && open && verdict.phase.is_completed() {
-            Verdict {
+            RunVerdict {
                 phase: AnalysisPhase::Running,
                 message: String::new(),
             }
@@ -65,8 +65,8 @@ fn assess_once(
     asked: bool,
     terminating: bool,
     events: &mut Vec<EventNote>,
-) -> Verdict {
-    let mut run = Verdict {
+) -> RunVerdict {
+    let mut run = RunVerdict {
         phase: AnalysisPhase::Unset,
         message: String::new(),
     };
@@ -104,7 +104,7 @@ fn assess_once(
     if terminating && run.phase == AnalysisPhase::Unset {
         run.phase = AnalysisPhase::Successful;
     } else if !terminating && open {
-        run = Verdict {
+        run = RunVerdict {
             phase: AnalysisPhase::Running,
             message: String::new(),
         };
@@ -144,7 +144,7 @@ fn transition(
 }
 
 /// Takes a completed metric into the verdict of the run: the worst one counts, the first one on a tie.
-fn conclude(metric: &CheckedMetric, result: &mut MetricResult, run: &mut Verdict) {
+fn conclude(metric: &CheckedMetric, result: &mut MetricResult, run: &mut RunVerdict) {
     let limit = beyond_limit(metric, result).map(|(_, reason)| reason);
     let reason = limit.or_else(|| streak_missed(metric, result));
     if metric.dry_run {

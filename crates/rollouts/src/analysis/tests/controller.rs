@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     analysis::{
-        AnalysisConfig, RunView, Shared,
+        AnalysisConfig, AnalysisIndexes, RunView,
         build::{NewRun, RunType},
         create_run, start, terminate_run,
     },
@@ -75,7 +75,7 @@ impl World {
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let router = Router::new().fallback(any(serve));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let shared = Shared::default();
+        let shared = AnalysisIndexes::default();
         let (sender, changes) = mpsc::unbounded_channel();
         let config = AnalysisConfig {
             prometheus_address: Some(address),
@@ -381,7 +381,7 @@ async fn a_taken_name_gets_a_counter_unless_the_run_is_the_same() {
 #[tokio::test]
 async fn a_created_run_is_known_to_its_owner_at_once() {
     let api = kinds();
-    let shared = Shared::default();
+    let shared = AnalysisIndexes::default();
     let view = create_run(&api.client(), &new_run(one_metric("a"), "r1"))
         .await
         .expect("a run");

@@ -9,7 +9,7 @@ mod build;
 mod controller;
 mod ends;
 mod fields;
-mod mailbox;
+mod pending;
 mod runs;
 mod simulation;
 mod templates;

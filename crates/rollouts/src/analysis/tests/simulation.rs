@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::{
     analysis::{
-        mailbox::Mailbox,
         observe::observe,
+        pending::PendingMeasurements,
         plan::{MeasureOutcome, decide},
         status::report,
     },
@@ -78,7 +78,7 @@ pub(super) struct World {
     start: Timestamp,
     spec: Value,
     status: Option<Value>,
-    mailbox: Mailbox,
+    pending: PendingMeasurements,
     script: Script,
     taken: std::collections::HashMap<String, usize>,
     flying: Vec<(Timestamp, String)>,
@@ -96,7 +96,7 @@ impl World {
             start,
             spec,
             status: None,
-            mailbox: Mailbox::default(),
+            pending: PendingMeasurements::default(),
             script,
             taken: std::collections::HashMap::new(),
             flying: Vec::new(),
@@ -141,13 +141,13 @@ impl World {
         let root = self.root();
         let mut observed = observe(&root);
         let key = ObjectKey::new("ns", "run");
-        let contents = self.mailbox.look(&key, "u1", &observed.situation.status);
+        let contents = self.pending.look(&key, "u1", &observed.situation.status);
         observed.situation.delivered = contents.delivered;
         observed.situation.in_flight = contents.in_flight;
         let decision = decide(&observed.situation, self.now);
         for launch in decision.launches() {
             let begun = self
-                .mailbox
+                .pending
                 .begin(&key, "u1", &launch.metric, &observed.situation.status);
             if begun {
                 // A measurement takes no time that the second precision of the status would show.
@@ -196,14 +196,14 @@ impl World {
                 measurement.started_at = Some(Time(started));
                 measurement.finished_at = Some(Time(self.now));
             }
-            self.mailbox
+            self.pending
                 .deliver(&ObjectKey::new("ns", "run"), "u1", &metric, Some(outcome));
         }
     }
 
     /// The process is killed: what is in memory and in flight is lost.
     pub(super) fn restart(&mut self) {
-        self.mailbox = Mailbox::default();
+        self.pending = PendingMeasurements::default();
         self.flying.clear();
     }
 

@@ -210,7 +210,7 @@ pub struct Measurement {
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands over a reference"
+    reason = "serde effects over a reference"
 )]
 const fn is_zero(number: &i32) -> bool {
     *number == 0

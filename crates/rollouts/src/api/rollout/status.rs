@@ -101,10 +101,34 @@ pub struct RolloutStatus {
     /// Times of the update.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::preserved_object")]
-    pub duration: Option<Value>,
+    pub duration: Option<RolloutDuration>,
     /// Fields of other versions, kept.
     #[serde(flatten)]
     #[schemars(skip)]
+    pub other: Map<String, Value>,
+}
+
+/// Times of an update.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RolloutDuration {
+    /// When the update began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout_started_at: Option<Time>,
+    /// Since when the update waits for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manual_pause_started_at: Option<Time>,
+    /// Seconds that the update waited for people so far.
+    #[serde(skip_serializing_if = "is_no_time")]
+    pub total_manual_pause_duration_seconds: i64,
+    /// When the update ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// `Promoted`, `FastPromoted`, `Aborted`, `RolledBack` or `FastRolledBack`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub completion_status: String,
+    /// Fields of other versions, kept.
+    #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
@@ -252,6 +276,14 @@ fn is_false(value: &bool) -> bool {
     reason = "serde passes a reference"
 )]
 fn is_zero(value: &i32) -> bool {
+    *value == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_no_time(value: &i64) -> bool {
     *value == 0
 }
 

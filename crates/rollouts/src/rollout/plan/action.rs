@@ -11,7 +11,7 @@ pub enum Action {
     Adopt {
         /// Its name.
         name: String,
-        /// The resourceVersion that it was seen at; another one means: look again.
+        /// The resourceVersion that it was observed at; another one means: look again.
         version: String,
     },
     /// Give up a ReplicaSet that the selector does not match any more.
@@ -22,9 +22,9 @@ pub enum Action {
         uid: String,
     },
     /// Create the ReplicaSet of the newest template.
-    Create(NewSet),
+    Create(NewReplicaSet),
     /// Scale or annotate a ReplicaSet.
-    Change(SetChange),
+    Change(ReplicaSetChange),
     /// Delete a ReplicaSet without pods.
     Delete {
         /// Its name.
@@ -65,7 +65,7 @@ pub struct RunRef {
 
 /// The ReplicaSet of the newest template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewSet {
+pub struct NewReplicaSet {
     /// Its name.
     pub name: String,
     /// Pod template hash.
@@ -78,7 +78,7 @@ pub struct NewSet {
 
 /// Changes of a ReplicaSet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetChange {
+pub struct ReplicaSetChange {
     /// Its name.
     pub name: String,
     /// Its uid.
@@ -123,7 +123,7 @@ impl fmt::Display for Action {
     }
 }
 
-fn write_change(f: &mut fmt::Formatter<'_>, change: &SetChange) -> fmt::Result {
+fn write_change(f: &mut fmt::Formatter<'_>, change: &ReplicaSetChange) -> fmt::Result {
     match change.replicas {
         Some(to) => write!(
             f,

@@ -7,7 +7,7 @@ use reconcile_core::reconcile::EventNote;
 use super::{
     action::{Action, RunRef},
     facts,
-    work::Work,
+    planner::Planner,
 };
 use crate::{
     analysis::{
@@ -18,12 +18,12 @@ use crate::{
         analysis::AnalysisPhase,
         rollout::{HASH_LABEL, PauseReason, RunStatus},
     },
-    rollout::world::{BlueGreen, Canary, Step},
+    rollout::observed::{BlueGreen, Canary, Step},
 };
 
 /// The runs that the status of a Rollout names.
-fn slot<'s>(work: &'s mut Work<'_>, run_type: RunType) -> &'s mut Option<RunStatus> {
-    let status = &mut work.status;
+fn slot<'s>(planner: &'s mut Planner<'_>, run_type: RunType) -> &'s mut Option<RunStatus> {
+    let status = &mut planner.status;
     match run_type {
         RunType::Step(_) => &mut status.canary.current_step_analysis_run_status,
         RunType::Background => &mut status.canary.current_background_analysis_run_status,
@@ -33,103 +33,107 @@ fn slot<'s>(work: &'s mut Work<'_>, run_type: RunType) -> &'s mut Option<RunStat
 }
 
 /// Runs of a canary: the one of the step, and the one beside the steps.
-pub(super) fn canary(work: &mut Work<'_>, canary: &Canary) {
-    if facts::is_analysis_off(work) {
-        return stop_all(work);
+pub(super) fn canary(planner: &mut Planner<'_>, canary: &Canary) {
+    if facts::is_analysis_off(planner) {
+        return stop_all(planner);
     }
-    match facts::current_step(work, canary) {
+    match facts::current_step(planner, canary) {
         Some((index, Step::Analysis(_))) => {
-            if is_of_another_step(work, index) {
+            if is_of_another_step(planner, index) {
                 // A person promoted past an analysis to the next one.
-                discard(work, RunType::Step(index));
+                discard(planner, RunType::Step(index));
             }
             require(
-                work,
+                planner,
                 RunType::Step(index),
                 "Step-based analysis phase error/failed",
             );
         }
-        _ => discard(work, RunType::Step(0)),
+        _ => discard(planner, RunType::Step(0)),
     }
-    let index = work.status.current_step_index.unwrap_or_default();
+    let index = planner.status.current_step_index.unwrap_or_default();
     match &canary.analysis {
-        Some((_, starting_step)) if !work.is_stable() => {
+        Some((_, starting_step)) if !planner.is_stable() => {
             if index >= *starting_step {
                 require(
-                    work,
+                    planner,
                     RunType::Background,
                     "Background analysis phase error/failed",
                 );
             }
         }
-        _ => discard(work, RunType::Background),
+        _ => discard(planner, RunType::Background),
     }
 }
 
 /// Runs of a blue-green update: the one before the switch, and the one after it.
 pub(super) fn blue_green(
-    work: &mut Work<'_>,
+    planner: &mut Planner<'_>,
     rules: &BlueGreen,
     saturated: bool,
     active_hash: &str,
 ) {
-    if facts::is_analysis_off(work) {
-        return stop_all(work);
+    if facts::is_analysis_off(planner) {
+        return stop_all(planner);
     }
-    let switched = active_hash == work.newest_hash();
-    if rules.pre_analysis.is_some() && !switched && !work.is_stable() {
+    let switched = active_hash == planner.newest_hash();
+    if rules.pre_analysis.is_some() && !switched && !planner.is_stable() {
         if saturated
-            || work
+            || planner
                 .status
                 .blue_green
                 .pre_promotion_analysis_run_status
                 .is_some()
         {
             require(
-                work,
+                planner,
                 RunType::PrePromotion,
                 "Pre-promotion analysis phase error/failed",
             );
         }
     } else {
-        finish(work, RunType::PrePromotion);
+        finish(planner, RunType::PrePromotion);
     }
-    if rules.post_analysis.is_some() && switched && !work.is_stable() {
+    if rules.post_analysis.is_some() && switched && !planner.is_stable() {
         require(
-            work,
+            planner,
             RunType::PostPromotion,
             "Post-promotion analysis phase error/failed",
         );
     } else {
-        finish(work, RunType::PostPromotion);
+        finish(planner, RunType::PostPromotion);
     }
 }
 
 /// True when the run that the status names was made for another step.
-fn is_of_another_step(work: &Work<'_>, index: i32) -> bool {
-    let named = work.status.canary.current_step_analysis_run_status.as_ref();
+fn is_of_another_step(planner: &Planner<'_>, index: i32) -> bool {
+    let named = planner
+        .status
+        .canary
+        .current_step_analysis_run_status
+        .as_ref();
     named
-        .and_then(|run| work.run(&run.name))
+        .and_then(|run| planner.run(&run.name))
         .and_then(|view| view.labels.get(STEP_INDEX_LABEL))
         .is_some_and(|step| *step != index.to_string())
 }
 
 /// True when the run has ended well.
-pub(super) fn succeeded(work: &mut Work<'_>, run_type: RunType) -> bool {
-    slot(work, run_type)
+pub(super) fn succeeded(planner: &mut Planner<'_>, run_type: RunType) -> bool {
+    slot(planner, run_type)
         .as_ref()
         .is_some_and(|run| run.status == AnalysisPhase::Successful.as_str())
 }
 
 /// True when the run of the current step has ended well.
-pub(super) fn step_succeeded(work: &mut Work<'_>) -> bool {
-    succeeded(work, RunType::Step(0))
+pub(super) fn step_succeeded(planner: &mut Planner<'_>) -> bool {
+    succeeded(planner, RunType::Step(0))
 }
 
 /// As [`refresh`], and tells when the run has come to another phase.
-fn follow(work: &mut Work<'_>, run_type: RunType) -> Option<Arc<RunView>> {
-    let old = slot(work, run_type).as_ref()?.status.clone();
-    let view = refresh(work, run_type)?;
+fn follow(planner: &mut Planner<'_>, run_type: RunType) -> Option<Arc<RunView>> {
+    let old = slot(planner, run_type).as_ref()?.status.clone();
+    let view = refresh(planner, run_type)?;
     let phase = &view.phase;
     if *phase != AnalysisPhase::Unset && phase.as_str() != old {
         let text = format!(
@@ -138,7 +142,7 @@ fn follow(work: &mut Work<'_>, run_type: RunType) -> Option<Arc<RunView>> {
             view.key.name
         );
         let reason = format!("AnalysisRun{phase}");
-        work.events.push(match phase {
+        planner.events.push(match phase {
             AnalysisPhase::Failed | AnalysisPhase::Error => EventNote::warning(reason, text),
             _ => EventNote::normal(reason, text),
         });
@@ -147,114 +151,115 @@ fn follow(work: &mut Work<'_>, run_type: RunType) -> Option<Arc<RunView>> {
 }
 
 /// Brings what the status says about the run up to date.
-fn refresh(work: &mut Work<'_>, run_type: RunType) -> Option<Arc<RunView>> {
-    let name = slot(work, run_type).as_ref()?.name.clone();
-    let view = work.run(&name).cloned()?;
+fn refresh(planner: &mut Planner<'_>, run_type: RunType) -> Option<Arc<RunView>> {
+    let name = slot(planner, run_type).as_ref()?.name.clone();
+    let view = planner.run(&name).cloned()?;
     let fresh = RunStatus {
         name,
         status: view.phase.as_str().to_owned(),
         message: view.message.clone(),
     };
-    *slot(work, run_type) = Some(fresh);
+    *slot(planner, run_type) = Some(fresh);
     Some(view)
 }
 
-fn require(work: &mut Work<'_>, run_type: RunType, blame: &str) {
-    let current = follow(work, run_type);
+fn require(planner: &mut Planner<'_>, run_type: RunType, blame: &str) {
+    let current = follow(planner, run_type);
     let again = current
         .as_ref()
-        .is_some_and(|run| run.phase == AnalysisPhase::Inconclusive && work.resumed);
+        .is_some_and(|run| run.phase == AnalysisPhase::Inconclusive && planner.resumed);
     if again && matches!(run_type, RunType::PrePromotion | RunType::PostPromotion) {
         // The resumption was about this verdict, not about the pause before the switch.
-        work.clear_pauses();
+        planner.clear_pauses();
     }
     let Some(current) = current.filter(|_| !again) else {
-        return start(work, run_type);
+        return start(planner, run_type);
     };
     match current.phase {
-        AnalysisPhase::Inconclusive => work.add_pause(PauseReason::InconclusiveAnalysisRun),
+        AnalysisPhase::Inconclusive => planner.add_pause(PauseReason::InconclusiveAnalysisRun),
         AnalysisPhase::Error | AnalysisPhase::Failed => {
-            work.abort(format!("{blame}: {}", current.message));
+            planner.abort(format!("{blame}: {}", current.message));
         }
         _ => {}
     }
 }
 
-fn start(work: &mut Work<'_>, run_type: RunType) {
+fn start(planner: &mut Planner<'_>, run_type: RunType) {
     // Nothing is judged while a person holds the Rollout back, and nothing twice in one pass.
-    if work.is_halted() || work.started.contains(&run_type) {
+    if planner.is_halted() || planner.started.contains(&run_type) {
         return;
     }
-    work.started.push(run_type);
-    *slot(work, run_type) = None;
-    work.note(format!("starting the {} analysis", run_type.label()));
+    planner.started.push(run_type);
+    *slot(planner, run_type) = None;
+    planner.note(format!("starting the {} analysis", run_type.label()));
     let action = Action::StartRun {
         run_type,
-        hash: work.newest_hash(),
-        revision: work.new_set().revision,
+        hash: planner.newest_hash(),
+        revision: planner.new_set().revision,
     };
-    work.runs.push(action);
+    planner.runs.push(action);
 }
 
 /// Ends the run and forgets it.
-fn discard(work: &mut Work<'_>, run_type: RunType) {
-    if let Some(run) = slot(work, run_type).take() {
-        work.terminate(&run.name);
+fn discard(planner: &mut Planner<'_>, run_type: RunType) {
+    if let Some(run) = slot(planner, run_type).take() {
+        planner.terminate(&run.name);
     }
 }
 
 /// Ends the run but keeps its verdict in the status.
-fn finish(work: &mut Work<'_>, run_type: RunType) {
-    if let Some(run) = follow(work, run_type) {
-        work.terminate(&run.key.name);
+fn finish(planner: &mut Planner<'_>, run_type: RunType) {
+    if let Some(run) = follow(planner, run_type) {
+        planner.terminate(&run.key.name);
     }
 }
 
-fn stop_all(work: &mut Work<'_>) {
+fn stop_all(planner: &mut Planner<'_>) {
     // A run that was planned in an earlier round of this pass is not wanted any more.
-    work.runs
+    planner
+        .runs
         .retain(|action| !matches!(action, Action::StartRun { .. }));
-    work.started.clear();
+    planner.started.clear();
     for run_type in [
         RunType::Step(0),
         RunType::Background,
         RunType::PrePromotion,
         RunType::PostPromotion,
     ] {
-        refresh(work, run_type);
+        refresh(planner, run_type);
     }
-    let names: Vec<String> = work
-        .seen
+    let names: Vec<String> = planner
+        .observed
         .runs
         .iter()
         .map(|run| run.key.name.clone())
         .collect();
     for name in names {
-        work.terminate(&name);
+        planner.terminate(&name);
     }
 }
 
 /// Ends runs that belong to former steps or revisions. Called once, after the last round: a run that was
 /// created just before a crash is not in the status yet, and is found again when it is started.
-pub(super) fn stop_unneeded(work: &mut Work<'_>) {
-    let current = current_names(work);
-    let others: Vec<String> = work
-        .seen
+pub(super) fn stop_unneeded(planner: &mut Planner<'_>) {
+    let current = current_names(planner);
+    let others: Vec<String> = planner
+        .observed
         .runs
         .iter()
-        .filter(|run| !current.contains(&run.key.name) && !is_about_to_start(work, run))
+        .filter(|run| !current.contains(&run.key.name) && !is_about_to_start(planner, run))
         .map(|run| run.key.name.clone())
         .collect();
     for name in others {
-        work.terminate(&name);
+        planner.terminate(&name);
     }
 }
 
 /// True when the run is one that this pass starts.
-fn is_about_to_start(work: &Work<'_>, run: &RunView) -> bool {
+fn is_about_to_start(planner: &Planner<'_>, run: &RunView) -> bool {
     let label = |name: &str| run.labels.get(name).map(String::as_str);
-    let hash = work.newest_hash();
-    work.started.iter().any(|run_type| {
+    let hash = planner.newest_hash();
+    planner.started.iter().any(|run_type| {
         let step = match run_type {
             RunType::Step(index) => label(STEP_INDEX_LABEL) == Some(index.to_string().as_str()),
             _ => true,
@@ -264,8 +269,8 @@ fn is_about_to_start(work: &Work<'_>, run: &RunView) -> bool {
     })
 }
 
-fn current_names(work: &Work<'_>) -> Vec<String> {
-    let status = &work.status;
+fn current_names(planner: &Planner<'_>) -> Vec<String> {
+    let status = &planner.status;
     [
         &status.canary.current_step_analysis_run_status,
         &status.canary.current_background_analysis_run_status,
@@ -279,10 +284,10 @@ fn current_names(work: &Work<'_>) -> Vec<String> {
 }
 
 /// Deletes finished runs of revisions that are gone, and those beyond the limits, oldest first.
-pub(super) fn collect_old(work: &mut Work<'_>) {
-    let current = current_names(work);
-    let mut runs: Vec<Arc<RunView>> = work
-        .seen
+pub(super) fn collect_old(planner: &mut Planner<'_>) {
+    let current = current_names(planner);
+    let mut runs: Vec<Arc<RunView>> = planner
+        .observed
         .runs
         .iter()
         .filter(|run| !run.deleting && run.is_completed() && !current.contains(&run.key.name))
@@ -294,20 +299,20 @@ pub(super) fn collect_old(work: &mut Work<'_>) {
         let Some(hash) = run.labels.get(HASH_LABEL) else {
             continue;
         };
-        let lives = work
+        let lives = planner
             .by_hash(hash)
-            .is_some_and(|index| !work.sets[index].view.deleting);
+            .is_some_and(|index| !planner.replica_sets[index].view.deleting);
         let keep = if !lives {
             false
         } else if run.phase == AnalysisPhase::Successful {
             good += 1;
-            good <= work.seen.spec.successful_runs
+            good <= planner.observed.spec.successful_runs
         } else {
             bad += 1;
-            bad <= work.seen.spec.unsuccessful_runs
+            bad <= planner.observed.spec.unsuccessful_runs
         };
         if !keep {
-            work.runs.push(Action::DeleteRun(RunRef {
+            planner.runs.push(Action::DeleteRun(RunRef {
                 name: run.key.name.clone(),
             }));
         }

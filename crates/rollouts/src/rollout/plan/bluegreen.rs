@@ -2,74 +2,77 @@
 //! the switch; the number of pods follows the manifest all the same, because an autoscaler may change it.
 
 use super::{
-    analysis, facts, service, transitions,
-    work::{Work, after},
+    analysis, facts,
+    planner::{Planner, after},
+    service, transitions,
 };
-use crate::{analysis::build::RunType, api::rollout::PauseReason, rollout::world::BlueGreen};
+use crate::{analysis::build::RunType, api::rollout::PauseReason, rollout::observed::BlueGreen};
 
 /// One round: preview, sizes, pause, switch, analysis, and what follows. The caller repeats it until
 /// nothing changes.
-pub(super) fn round(work: &mut Work<'_>, rules: &BlueGreen) {
-    if work.status.current_pod_hash.is_empty() || work.status.current_pod_hash != work.newest_hash()
+pub(super) fn round(planner: &mut Planner<'_>, rules: &BlueGreen) {
+    if planner.status.current_pod_hash.is_empty()
+        || planner.status.current_pod_hash != planner.newest_hash()
     {
-        transitions::reset(work);
+        transitions::reset(planner);
     }
-    restore_active(work, rules);
-    let paused = work.seen.spec.paused;
+    restore_active(planner, rules);
+    let paused = planner.observed.spec.paused;
     if let (Some(preview), false) = (&rules.preview, paused) {
-        let hash = work.newest_hash();
-        service::switch(work, preview, &hash);
+        let hash = planner.newest_hash();
+        service::switch(planner, preview, &hash);
     }
-    let fast = is_fast(work, rules);
-    scale(work, rules);
-    let saturated = is_saturated(work);
-    let ready = saturated || is_preview_ready(work, rules);
-    analysis::blue_green(work, rules, ready, &active_hash(work, rules));
+    let fast = is_fast(planner, rules);
+    scale(planner, rules);
+    let saturated = is_saturated(planner);
+    let ready = saturated || is_preview_ready(planner, rules);
+    analysis::blue_green(planner, rules, ready, &active_hash(planner, rules));
     if !paused {
-        pause(work, rules, fast, ready);
-        switch_active(work, rules, fast, saturated);
+        pause(planner, rules, fast, ready);
+        switch_active(planner, rules, fast, saturated);
     }
-    finish(work, rules);
-    shrink_older(work, rules);
+    finish(planner, rules);
+    shrink_older(planner, rules);
 }
 
 /// The hash that the active Service selects; empty when it selects none.
-pub(super) fn active_hash(work: &Work<'_>, rules: &BlueGreen) -> String {
-    work.services
+pub(super) fn active_hash(planner: &Planner<'_>, rules: &BlueGreen) -> String {
+    planner
+        .services
         .get(&rules.active)
         .and_then(|view| view.hash.clone())
         .unwrap_or_default()
 }
 
 /// No pause and no analysis: there is nothing to compare with, or the version was judged before.
-fn is_fast(work: &Work<'_>, rules: &BlueGreen) -> bool {
-    work.stable().is_none()
-        || active_hash(work, rules) == work.new_set().view.hash
-        || facts::shortcut(work).is_some()
-        || work.is_stable()
+fn is_fast(planner: &Planner<'_>, rules: &BlueGreen) -> bool {
+    planner.stable().is_none()
+        || active_hash(planner, rules) == planner.new_set().view.hash
+        || facts::shortcut(planner).is_some()
+        || planner.is_stable()
 }
 
 /// An active Service that lost its hash, because it was replaced or renamed or because the strategy
 /// changed in mid-update, selects every pod. It gets the stable hash back; that is no promotion.
-fn restore_active(work: &mut Work<'_>, rules: &BlueGreen) {
-    let Some(stable) = work.stable() else {
+fn restore_active(planner: &mut Planner<'_>, rules: &BlueGreen) {
+    let Some(stable) = planner.stable() else {
         return;
     };
-    let lost = work
+    let lost = planner
         .services
         .get(&rules.active)
         .is_some_and(|view| view.hash.as_ref().is_none_or(String::is_empty));
-    if lost && work.sets[stable].view.available > 0 {
-        work.note("the active Service has lost its hash; it gets the stable one back");
-        let hash = work.status.stable_rs.clone();
-        service::switch(work, &rules.active, &hash);
+    if lost && planner.replica_sets[stable].view.available > 0 {
+        planner.note("the active Service has lost its hash; it gets the stable one back");
+        let hash = planner.status.stable_rs.clone();
+        service::switch(planner, &rules.active, &hash);
     }
 }
 
 /// The newest set has all its pods, and all of them are available.
-fn is_saturated(work: &Work<'_>) -> bool {
-    let wanted = work.seen.spec.replicas;
-    let set = work.new_set();
+fn is_saturated(planner: &Planner<'_>) -> bool {
+    let wanted = planner.observed.spec.replicas;
+    let set = planner.new_set();
     !set.is_new()
         && set.replicas == wanted
         && set.view.replicas == wanted
@@ -77,232 +80,240 @@ fn is_saturated(work: &Work<'_>) -> bool {
         && set.view.available == wanted
 }
 
-fn is_preview_ready(work: &Work<'_>, rules: &BlueGreen) -> bool {
-    let set = work.new_set();
+fn is_preview_ready(planner: &Planner<'_>, rules: &BlueGreen) -> bool {
+    let set = planner.new_set();
     rules.preview_replicas.is_some_and(|wanted| {
         !set.is_new() && set.replicas == wanted && set.view.available >= wanted
     })
 }
 
-fn scale(work: &mut Work<'_>, rules: &BlueGreen) {
-    let wanted = work.seen.spec.replicas;
-    let newest = work.new;
-    if let Some(stable) = work.stable().filter(|stable| *stable != newest) {
-        work.scale(stable, wanted);
-        work.sets[stable].deadline = None;
+fn scale(planner: &mut Planner<'_>, rules: &BlueGreen) {
+    let wanted = planner.observed.spec.replicas;
+    let newest = planner.new;
+    if let Some(stable) = planner.stable().filter(|stable| *stable != newest) {
+        planner.scale(stable, wanted);
+        planner.replica_sets[stable].deadline = None;
     }
-    if work.aborted() && !work.is_stable() {
-        return shrink_preview(work, rules);
+    if planner.aborted() && !planner.is_stable() {
+        return shrink_preview(planner, rules);
     }
     // Created paused, a Rollout waits with its first pods too.
-    let first = work.stable().is_none_or(|stable| stable == newest);
-    let waits = first && work.seen.spec.paused && work.sets[newest].replicas == 0;
+    let first = planner.stable().is_none_or(|stable| stable == newest);
+    let waits = first && planner.observed.spec.paused && planner.replica_sets[newest].replicas == 0;
     if !waits {
-        let replicas = newest_replicas(work, rules);
-        work.scale(newest, replicas);
+        let replicas = newest_replicas(planner, rules);
+        planner.scale(newest, replicas);
     }
-    let current = work.new_set().view.hash == active_hash(work, rules) || work.is_stable();
-    let expired = work.sets[newest]
+    let current = planner.new_set().view.hash == active_hash(planner, rules) || planner.is_stable();
+    let expired = planner.replica_sets[newest]
         .deadline
-        .is_some_and(|deadline| deadline <= work.now);
-    if current || expired || !facts::is_fast_rollback(work) {
+        .is_some_and(|deadline| deadline <= planner.now);
+    if current || expired || !facts::is_fast_rollback(planner) {
         // Until the switch the deadline of a rollback stays: it says that the version needs no new
         // judgement.
-        work.sets[newest].deadline = None;
+        planner.replica_sets[newest].deadline = None;
     }
 }
 
-fn newest_replicas(work: &Work<'_>, rules: &BlueGreen) -> i32 {
-    let wanted = work.seen.spec.replicas;
+fn newest_replicas(planner: &Planner<'_>, rules: &BlueGreen) -> i32 {
+    let wanted = planner.observed.spec.replicas;
     let Some(preview) = rules.preview_replicas else {
         return wanted;
     };
-    let active = active_hash(work, rules);
-    let newest = work.newest_hash();
-    if work.by_hash(&active).is_none() || active == newest || is_fast(work, rules) {
+    let active = active_hash(planner, rules);
+    let newest = planner.newest_hash();
+    if planner.by_hash(&active).is_none() || active == newest || is_fast(planner, rules) {
         return wanted;
     }
-    let free = !work.is_paused() && work.status.blue_green.scale_up_preview_check_point;
+    let free = !planner.is_paused() && planner.status.blue_green.scale_up_preview_check_point;
     if free { wanted } else { preview }
 }
 
 /// After an abort the preview stays for a while, so that people can look at it.
-fn shrink_preview(work: &mut Work<'_>, rules: &BlueGreen) {
-    let newest = work.new;
+fn shrink_preview(planner: &mut Planner<'_>, rules: &BlueGreen) {
+    let newest = planner.new;
     let Some(delay) = rules.abort_delay else {
         return;
     };
-    if work.sets[newest].replicas == 0 || active_hash(work, rules) == work.newest_hash() {
+    if planner.replica_sets[newest].replicas == 0
+        || active_hash(planner, rules) == planner.newest_hash()
+    {
         return;
     }
-    let deadline = match work.sets[newest].deadline {
+    let deadline = match planner.replica_sets[newest].deadline {
         Some(deadline) => deadline,
-        None => super::work::next_second(after(work.now, delay)),
+        None => super::planner::next_second(after(planner.now, delay)),
     };
-    if deadline <= work.now {
-        work.note("the preview of the aborted update is scaled down");
-        work.scale(newest, 0);
+    if deadline <= planner.now {
+        planner.note("the preview of the aborted update is scaled down");
+        planner.scale(newest, 0);
     } else {
-        work.sets[newest].deadline = Some(deadline);
-        work.wake_at(deadline);
+        planner.replica_sets[newest].deadline = Some(deadline);
+        planner.wake_at(deadline);
     }
 }
 
-fn pause(work: &mut Work<'_>, rules: &BlueGreen, fast: bool, ready: bool) {
-    if work.aborted() {
+fn pause(planner: &mut Planner<'_>, rules: &BlueGreen, fast: bool, ready: bool) {
+    if planner.aborted() {
         return;
     }
     if fast {
-        work.resumed = false;
-        return work.remove_pause(&PauseReason::BlueGreenPause);
+        planner.resumed = false;
+        return planner.remove_pause(&PauseReason::BlueGreenPause);
     }
     let needed = !rules.auto_promotion || rules.auto_promotion_delay.is_some();
-    let judged = rules.pre_analysis.is_none() || analysis::succeeded(work, RunType::PrePromotion);
-    let paused = work.pause_condition(&PauseReason::BlueGreenPause).is_some();
-    if needed && ready && judged && !paused && !work.resumed {
-        work.add_pause(PauseReason::BlueGreenPause);
+    let judged =
+        rules.pre_analysis.is_none() || analysis::succeeded(planner, RunType::PrePromotion);
+    let paused = planner
+        .pause_condition(&PauseReason::BlueGreenPause)
+        .is_some();
+    if needed && ready && judged && !paused && !planner.resumed {
+        planner.add_pause(PauseReason::BlueGreenPause);
     }
     if paused
         && let Some(delay) = rules.auto_promotion_delay
-        && work.has_lasted(&PauseReason::BlueGreenPause, delay)
+        && planner.has_lasted(&PauseReason::BlueGreenPause, delay)
     {
         // As a person would promote: the wait is over, the switch is still to come.
-        work.note("autoPromotionSeconds have passed");
-        work.status
+        planner.note("autoPromotionSeconds have passed");
+        planner
+            .status
             .pause_conditions
             .retain(|condition| condition.reason != PauseReason::BlueGreenPause);
-        work.resumed = true;
+        planner.resumed = true;
     }
 }
 
 /// The pause is over, or there never was one to make.
-fn pause_is_over(work: &Work<'_>, rules: &BlueGreen) -> bool {
+fn pause_is_over(planner: &Planner<'_>, rules: &BlueGreen) -> bool {
     let needed = !rules.auto_promotion || rules.auto_promotion_delay.is_some();
-    !needed || work.resumed
+    !needed || planner.resumed
 }
 
-fn switch_active(work: &mut Work<'_>, rules: &BlueGreen, fast: bool, saturated: bool) {
-    if work.aborted() {
-        let stable = work.status.stable_rs.clone();
+fn switch_active(planner: &mut Planner<'_>, rules: &BlueGreen, fast: bool, saturated: bool) {
+    if planner.aborted() {
+        let stable = planner.status.stable_rs.clone();
         // An older version has its pods; a first one that was given up may have none yet.
-        let serves = !work.is_stable() || saturated;
-        if !stable.is_empty() && serves && active_hash(work, rules) != stable {
-            service::switch(work, &rules.active, &stable);
+        let serves = !planner.is_stable() || saturated;
+        if !stable.is_empty() && serves && active_hash(planner, rules) != stable {
+            service::switch(planner, &rules.active, &stable);
         }
         return;
     }
-    let judged = rules.pre_analysis.is_none() || analysis::succeeded(work, RunType::PrePromotion);
-    if !work.is_halted() && !fast && judged && pause_is_over(work, rules) {
-        check_point(work, rules);
+    let judged =
+        rules.pre_analysis.is_none() || analysis::succeeded(planner, RunType::PrePromotion);
+    if !planner.is_halted() && !fast && judged && pause_is_over(planner, rules) {
+        check_point(planner, rules);
     }
-    if !saturated || work.is_halted() {
+    if !saturated || planner.is_halted() {
         return;
     }
-    if fast || (judged && pause_is_over(work, rules)) {
-        let hash = work.newest_hash();
-        service::switch(work, &rules.active, &hash);
-        if work.resumed {
-            work.resumed = false;
-            work.status.controller_pause = false;
+    if fast || (judged && pause_is_over(planner, rules)) {
+        let hash = planner.newest_hash();
+        service::switch(planner, &rules.active, &hash);
+        if planner.resumed {
+            planner.resumed = false;
+            planner.status.controller_pause = false;
         }
     }
 }
 
 /// The preview was looked at in its small size; now it gets its full one.
-fn check_point(work: &mut Work<'_>, rules: &BlueGreen) {
-    if rules.preview_replicas.is_some() && is_preview_ready(work, rules) {
-        work.status.blue_green.scale_up_preview_check_point = true;
+fn check_point(planner: &mut Planner<'_>, rules: &BlueGreen) {
+    if rules.preview_replicas.is_some() && is_preview_ready(planner, rules) {
+        planner.status.blue_green.scale_up_preview_check_point = true;
     }
 }
 
-fn finish(work: &mut Work<'_>, rules: &BlueGreen) {
-    if work.status.promote_full || facts::is_within_window(work) {
-        work.clear_pauses();
-        work.clear_abort();
+fn finish(planner: &mut Planner<'_>, rules: &BlueGreen) {
+    if planner.status.promote_full || facts::is_within_window(planner) {
+        planner.clear_pauses();
+        planner.clear_abort();
     }
-    if work.aborted() {
-        work.clear_pauses();
+    if planner.aborted() {
+        planner.clear_pauses();
     }
-    let selected = |work: &Work<'_>, name: &str| {
-        work.services
+    let selected = |planner: &Planner<'_>, name: &str| {
+        planner
+            .services
             .get(name)
             .and_then(|view| view.hash.clone())
             .unwrap_or_default()
     };
-    work.status.blue_green.active_selector = selected(work, &rules.active);
+    planner.status.blue_green.active_selector = selected(planner, &rules.active);
     if let Some(preview) = &rules.preview {
-        work.status.blue_green.preview_selector = selected(work, preview);
+        planner.status.blue_green.preview_selector = selected(planner, preview);
     }
-    if let Some(reason) = may_promote(work, rules) {
-        transitions::promote(work, &reason);
-        work.status.blue_green.scale_up_preview_check_point = false;
+    if let Some(reason) = may_promote(planner, rules) {
+        transitions::promote(planner, &reason);
+        planner.status.blue_green.scale_up_preview_check_point = false;
     }
 }
 
-fn may_promote(work: &mut Work<'_>, rules: &BlueGreen) -> Option<String> {
-    if work.stable().is_none() {
+fn may_promote(planner: &mut Planner<'_>, rules: &BlueGreen) -> Option<String> {
+    if planner.stable().is_none() {
         return Some(transitions::INITIAL.to_owned());
     }
-    if work.status.blue_green.active_selector != work.newest_hash() || work.is_halted() {
+    if planner.status.blue_green.active_selector != planner.newest_hash() || planner.is_halted() {
         return None;
     }
-    if let Some(reason) = facts::shortcut(work) {
+    if let Some(reason) = facts::shortcut(planner) {
         return Some(reason.to_owned());
     }
-    if work.aborted() {
+    if planner.aborted() {
         return None;
     }
-    let needs_verdict = rules.post_analysis.is_some() && !work.is_stable();
-    if needs_verdict && !analysis::succeeded(work, RunType::PostPromotion) {
+    let needs_verdict = rules.post_analysis.is_some() && !planner.is_stable();
+    if needs_verdict && !analysis::succeeded(planner, RunType::PostPromotion) {
         return None;
     }
     Some("Completed blue-green update".to_owned())
 }
 
 /// Old versions wait for a while after the switch, so that one can go back at once.
-fn shrink_older(work: &mut Work<'_>, rules: &BlueGreen) {
-    let undecided = work
+fn shrink_older(planner: &mut Planner<'_>, rules: &BlueGreen) {
+    let undecided = planner
         .pause_condition(&PauseReason::InconclusiveAnalysisRun)
         .is_some();
     // The old version may be needed again at any moment.
-    let verifying = rules.post_analysis.is_some() && !work.is_stable();
+    let verifying = rules.post_analysis.is_some() && !planner.is_stable();
     if undecided || verifying && !rules.scale_down_delay_set {
         return;
     }
-    let mut older: Vec<usize> = work
+    let mut older: Vec<usize> = planner
         .older()
-        .filter(|index| work.sets[*index].replicas > 0)
+        .filter(|index| planner.replica_sets[*index].replicas > 0)
         .collect();
-    older.sort_by_key(|index| std::cmp::Reverse(work.sets[*index].revision));
+    older.sort_by_key(|index| std::cmp::Reverse(planner.replica_sets[*index].revision));
     let limit = rules.scale_down_limit.unwrap_or(i32::MAX);
     let mut waiting = 0;
     for index in older {
-        if is_referenced(work, index) {
+        if is_referenced(planner, index) {
             continue;
         }
-        let deadline = work.sets[index]
-            .deadline
-            .unwrap_or_else(|| super::work::next_second(after(work.now, rules.scale_down_delay)));
+        let deadline = planner.replica_sets[index].deadline.unwrap_or_else(|| {
+            super::planner::next_second(after(planner.now, rules.scale_down_delay))
+        });
         waiting += 1;
-        if waiting > limit || deadline <= work.now {
-            work.scale(index, 0);
+        if waiting > limit || deadline <= planner.now {
+            planner.scale(index, 0);
         } else {
-            work.sets[index].deadline = Some(deadline);
-            work.wake_at(deadline);
+            planner.replica_sets[index].deadline = Some(deadline);
+            planner.wake_at(deadline);
         }
     }
 }
 
-fn is_referenced(work: &Work<'_>, index: usize) -> bool {
-    let hash = &work.sets[index].view.hash;
-    let status = &work.status;
+fn is_referenced(planner: &Planner<'_>, index: usize) -> bool {
+    let hash = &planner.replica_sets[index].view.hash;
+    let status = &planner.status;
     [
         &status.blue_green.active_selector,
         &status.blue_green.preview_selector,
         &status.stable_rs,
     ]
     .contains(&hash)
-        || work
+        || planner
             .services
             .values()
             .any(|view| view.hash.as_ref() == Some(hash))

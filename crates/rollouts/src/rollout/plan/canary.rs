@@ -4,59 +4,60 @@ use jiff::SignedDuration;
 use reconcile_core::reconcile::EventNote;
 
 use super::{
-    analysis, facts, replicas,
-    replicas::{FULL_WEIGHT, Pods, Situation, Split},
+    analysis, facts,
+    planner::Planner,
+    replicas,
+    replicas::{FULL_WEIGHT, Pods, ScalingInput, Split},
     transitions,
-    work::Work,
 };
 use crate::{
     api::rollout::PauseReason,
-    rollout::world::{Canary, Step, Threshold},
+    rollout::observed::{Canary, Step, Threshold},
 };
 
 /// One round: Services, analysis, replicas, pause, and what follows for the step. The caller repeats it
 /// until nothing changes.
-pub(super) fn round(work: &mut Work<'_>, canary: &Canary) {
-    if is_changed(work, canary) {
-        restart(work, canary);
+pub(super) fn round(planner: &mut Planner<'_>, canary: &Canary) {
+    if is_changed(planner, canary) {
+        restart(planner, canary);
     }
-    services(work, canary);
-    analysis::canary(work, canary);
-    if work.is_halted() {
-        work.note("halted");
-        if is_resized(work) {
-            scale(work, canary);
-            keep_resizing(work, canary);
+    services(planner, canary);
+    analysis::canary(planner, canary);
+    if planner.is_halted() {
+        planner.note("halted");
+        if is_resized(planner) {
+            scale(planner, canary);
+            keep_resizing(planner, canary);
         }
     } else {
-        scale(work, canary);
-        pause(work, canary);
+        scale(planner, canary);
+        pause(planner, canary);
     }
-    advance(work, canary);
+    advance(planner, canary);
 }
 
 /// Somebody, an autoscaler perhaps, changed `spec.replicas` since the pods were last counted out. That is
 /// followed although the update is halted; a version that has no pods yet gets none.
-fn is_resized(work: &Work<'_>) -> bool {
-    let wanted = work.seen.spec.replicas;
-    [Some(work.new), work.stable()]
+fn is_resized(planner: &Planner<'_>) -> bool {
+    let wanted = planner.observed.spec.replicas;
+    [Some(planner.new), planner.stable()]
         .into_iter()
         .flatten()
-        .map(|index| &work.sets[index])
+        .map(|index| &planner.replica_sets[index])
         .any(|set| set.replicas > 0 && set.desired.is_some_and(|desired| desired != wanted))
 }
 
 /// Remembers that the new size is not reached yet, where the bounds did not allow all of it at once: a
 /// ReplicaSet is annotated with the size that it was counted out for.
-fn keep_resizing(work: &mut Work<'_>, canary: &Canary) {
-    let situation = situation(work, canary);
+fn keep_resizing(planner: &mut Planner<'_>, canary: &Canary) {
+    let situation = situation(planner, canary);
     let goal = replicas::goal(&situation);
     let stable = situation.stable.map_or(0, |pods| pods.wanted);
     if (situation.canary.wanted, stable) == (goal.canary, goal.stable) {
         return;
     }
-    for index in [Some(work.new), work.stable()].into_iter().flatten() {
-        let set = &mut work.sets[index];
+    for index in [Some(planner.new), planner.stable()].into_iter().flatten() {
+        let set = &mut planner.replica_sets[index];
         set.desired = set.view.desired;
     }
 }
@@ -70,49 +71,53 @@ fn all_done(canary: &Canary) -> Option<i32> {
 }
 
 /// A new template or other steps: the update begins anew.
-fn is_changed(work: &Work<'_>, canary: &Canary) -> bool {
-    let hash = work.newest_hash();
-    let template = !work.status.current_pod_hash.is_empty() && work.status.current_pod_hash != hash;
-    work.status.current_pod_hash.is_empty()
+fn is_changed(planner: &Planner<'_>, canary: &Canary) -> bool {
+    let hash = planner.newest_hash();
+    let template =
+        !planner.status.current_pod_hash.is_empty() && planner.status.current_pod_hash != hash;
+    planner.status.current_pod_hash.is_empty()
         || template
-        || work.status.current_step_hash != canary.step_hash
+        || planner.status.current_step_hash != canary.step_hash
 }
 
-fn restart(work: &mut Work<'_>, canary: &Canary) {
-    let first = work.status.current_pod_hash.is_empty();
-    transitions::reset(work);
-    work.status.current_step_hash.clone_from(&canary.step_hash);
-    work.status.current_step_index = (!canary.steps.is_empty()).then_some(0);
-    let skip = if work.stable().is_none() {
+fn restart(planner: &mut Planner<'_>, canary: &Canary) {
+    let first = planner.status.current_pod_hash.is_empty();
+    transitions::reset(planner);
+    planner
+        .status
+        .current_step_hash
+        .clone_from(&canary.step_hash);
+    planner.status.current_step_index = (!canary.steps.is_empty()).then_some(0);
+    let skip = if planner.stable().is_none() {
         // Nothing is stable yet, so there is nothing to compare with.
-        work.note("first version: no steps");
-        work.status.current_step_index = all_done(canary);
+        planner.note("first version: no steps");
+        planner.status.current_step_index = all_done(canary);
         return;
-    } else if work.is_stable() {
+    } else if planner.is_stable() {
         "Rollback to stable ReplicaSets"
-    } else if facts::is_within_window(work) {
+    } else if facts::is_within_window(planner) {
         "Rollback to active ReplicaSets within RollbackWindow"
     } else {
-        work.note("the update starts at its first step");
+        planner.note("the update starts at its first step");
         return;
     };
-    work.status.current_step_index = all_done(canary);
+    planner.status.current_step_index = all_done(canary);
     if !canary.steps.is_empty() && !first {
-        work.events.push(EventNote::normal("SkipSteps", skip));
+        planner.events.push(EventNote::normal("SkipSteps", skip));
     }
-    work.note(skip);
+    planner.note(skip);
 }
 
 /// The share of the new version in percent.
-pub(super) fn weight(work: &Work<'_>, canary: &Canary) -> i32 {
-    if work.status.promote_full || work.is_stable() || work.stable().is_none() {
+pub(super) fn weight(planner: &Planner<'_>, canary: &Canary) -> i32 {
+    if planner.status.promote_full || planner.is_stable() || planner.stable().is_none() {
         return FULL_WEIGHT;
     }
-    let not_begun = work.is_halted() && work.new_set().replicas == 0;
-    if work.aborted() || not_begun {
+    let not_begun = planner.is_halted() && planner.new_set().replicas == 0;
+    if planner.aborted() || not_begun {
         return 0;
     }
-    let Some((index, _)) = facts::current_step(work, canary) else {
+    let Some((index, _)) = facts::current_step(planner, canary) else {
         return FULL_WEIGHT;
     };
     let until = usize::try_from(index).unwrap_or_default();
@@ -124,192 +129,201 @@ pub(super) fn weight(work: &Work<'_>, canary: &Canary) -> i32 {
     last.unwrap_or_default()
 }
 
-fn situation(work: &Work<'_>, canary: &Canary) -> Situation {
-    let stable = work.stable().filter(|stable| *stable != work.new);
-    Situation {
-        replicas: work.seen.spec.replicas,
-        weight: weight(work, canary),
+fn situation(planner: &Planner<'_>, canary: &Canary) -> ScalingInput {
+    let stable = planner.stable().filter(|stable| *stable != planner.new);
+    ScalingInput {
+        replicas: planner.observed.spec.replicas,
+        weight: weight(planner, canary),
         surge: canary.surge,
         unavailable: canary.unavailable,
-        canary: work.new_set().pods(),
-        stable: stable.map(|stable| work.sets[stable].pods()),
-        older: work.older().map(|index| work.sets[index].replicas).sum(),
-        leaving: work
-            .sets
+        canary: planner.new_set().pods(),
+        stable: stable.map(|stable| planner.replica_sets[stable].pods()),
+        older: planner
+            .older()
+            .map(|index| planner.replica_sets[index].replicas)
+            .sum(),
+        leaving: planner
+            .replica_sets
             .iter()
             .map(|set| (set.view.replicas - set.replicas).max(0))
             .sum(),
     }
 }
 
-fn scale(work: &mut Work<'_>, canary: &Canary) {
-    let situation = situation(work, canary);
+fn scale(planner: &mut Planner<'_>, canary: &Canary) {
+    let situation = situation(planner, canary);
     let Split {
         canary: new,
         stable: old,
     } = replicas::bounded(&situation);
-    let stable = work.stable().filter(|stable| *stable != work.new);
-    if new != work.new_set().replicas || old != situation.stable.map_or(0, |pods| pods.wanted) {
-        work.note(format!(
+    let stable = planner.stable().filter(|stable| *stable != planner.new);
+    if new != planner.new_set().replicas || old != situation.stable.map_or(0, |pods| pods.wanted) {
+        planner.note(format!(
             "weight {}: {new} new and {old} stable pods",
             situation.weight
         ));
     }
     if let Some(stable) = stable {
-        work.scale(stable, old);
-        work.sets[stable].deadline = None;
+        planner.scale(stable, old);
+        planner.replica_sets[stable].deadline = None;
     }
-    let newest = work.new;
-    work.scale(newest, new);
-    work.sets[newest].deadline = None;
-    shrink_older(work, canary);
+    let newest = planner.new;
+    planner.scale(newest, new);
+    planner.replica_sets[newest].deadline = None;
+    shrink_older(planner, canary);
 }
 
 /// Older versions go first of all: their unhealthy pods at once, the others as availability allows, the
 /// newest revision first.
-fn shrink_older(work: &mut Work<'_>, canary: &Canary) {
-    let mut older: Vec<usize> = work
+fn shrink_older(planner: &mut Planner<'_>, canary: &Canary) {
+    let mut older: Vec<usize> = planner
         .older()
-        .filter(|index| work.sets[*index].replicas > 0)
+        .filter(|index| planner.replica_sets[*index].replicas > 0)
         .collect();
     if older.is_empty() {
         return;
     }
     for index in &older {
-        let Pods { wanted, available } = work.sets[*index].pods();
+        let Pods { wanted, available } = planner.replica_sets[*index].pods();
         if available < wanted {
-            work.scale(*index, available);
+            planner.scale(*index, available);
         }
     }
-    let available: i32 = work.sets.iter().map(|set| set.pods().steady()).sum();
-    let mut spare = available - (work.seen.spec.replicas - canary.unavailable);
-    older.sort_by_key(|index| std::cmp::Reverse(work.sets[*index].revision));
+    let available: i32 = planner
+        .replica_sets
+        .iter()
+        .map(|set| set.pods().steady())
+        .sum();
+    let mut spare = available - (planner.observed.spec.replicas - canary.unavailable);
+    older.sort_by_key(|index| std::cmp::Reverse(planner.replica_sets[*index].revision));
     for index in older {
-        let have = work.sets[index].replicas;
+        let have = planner.replica_sets[index].replicas;
         let step = have.min(spare.max(0));
         if step > 0 {
-            work.scale(index, have - step);
+            planner.scale(index, have - step);
             spare -= step;
         }
     }
 }
 
-fn pause(work: &mut Work<'_>, canary: &Canary) {
-    if work.aborted() || work.is_stable() {
+fn pause(planner: &mut Planner<'_>, canary: &Canary) {
+    if planner.aborted() || planner.is_stable() {
         return;
     }
-    let Some((_, Step::Pause(duration))) = facts::current_step(work, canary) else {
+    let Some((_, Step::Pause(duration))) = facts::current_step(planner, canary) else {
         return;
     };
     if *duration == Some(SignedDuration::ZERO) {
         return;
     }
-    if work
+    if planner
         .pause_condition(&PauseReason::CanaryPauseStep)
         .is_none()
-        && !work.resumed
+        && !planner.resumed
     {
-        work.add_pause(PauseReason::CanaryPauseStep);
+        planner.add_pause(PauseReason::CanaryPauseStep);
     }
 }
 
 /// What the state reached means for the step.
-fn advance(work: &mut Work<'_>, canary: &Canary) {
-    if work.status.promote_full || facts::is_within_window(work) {
-        work.clear_pauses();
-        work.clear_abort();
-        work.status.current_step_index = all_done(canary);
+fn advance(planner: &mut Planner<'_>, canary: &Canary) {
+    if planner.status.promote_full || facts::is_within_window(planner) {
+        planner.clear_pauses();
+        planner.clear_abort();
+        planner.status.current_step_index = all_done(canary);
     }
-    if let Some(reason) = may_promote(work, canary) {
-        if !work.is_stable() {
-            work.status.current_step_index = all_done(canary);
+    if let Some(reason) = may_promote(planner, canary) {
+        if !planner.is_stable() {
+            planner.status.current_step_index = all_done(canary);
         }
-        transitions::promote(work, &reason);
-    } else if work.aborted() {
-        work.clear_pauses();
+        transitions::promote(planner, &reason);
+    } else if planner.aborted() {
+        planner.clear_pauses();
         if !canary.steps.is_empty() {
-            work.status.current_step_index = Some(if work.is_stable() {
+            planner.status.current_step_index = Some(if planner.is_stable() {
                 step_count(canary)
             } else {
                 0
             });
         }
-    } else if let Some((index, step)) = facts::current_step(work, canary)
-        && is_complete(work, canary, step)
+    } else if let Some((index, step)) = facts::current_step(planner, canary)
+        && is_complete(planner, canary, step)
     {
         let (number, total) = (index + 1, step_count(canary));
-        work.status.current_step_index = Some(number);
-        work.status.canary.current_step_analysis_run_status = None;
-        work.remove_pause(&PauseReason::CanaryPauseStep);
-        work.resumed = false;
+        planner.status.current_step_index = Some(number);
+        planner.status.canary.current_step_analysis_run_status = None;
+        planner.remove_pause(&PauseReason::CanaryPauseStep);
+        planner.resumed = false;
         let text = format!("Rollout step {number}/{total} completed ({step})");
-        work.note(text.clone());
-        work.events
+        planner.note(text.clone());
+        planner
+            .events
             .push(EventNote::normal("RolloutStepCompleted", text));
     }
     // Whatever a resumption was about has been acted on in this round.
-    if work.status.pause_conditions.is_empty() {
-        work.status.controller_pause = false;
-        work.resumed = false;
+    if planner.status.pause_conditions.is_empty() {
+        planner.status.controller_pause = false;
+        planner.resumed = false;
     }
 }
 
-fn may_promote(work: &Work<'_>, canary: &Canary) -> Option<String> {
-    if work.stable().is_none() {
+fn may_promote(planner: &Planner<'_>, canary: &Canary) -> Option<String> {
+    if planner.stable().is_none() {
         return Some(transitions::INITIAL.to_owned());
     }
-    if work.aborted() || work.is_halted() {
+    if planner.aborted() || planner.is_halted() {
         return None;
     }
-    let replicas = work.seen.spec.replicas;
-    let pods = work.new_set().pods();
-    if work.new_set().is_new() || pods.wanted != replicas || pods.available != replicas {
+    let replicas = planner.observed.spec.replicas;
+    let pods = planner.new_set().pods();
+    if planner.new_set().is_new() || pods.wanted != replicas || pods.available != replicas {
         return None;
     }
-    if work.status.promote_full {
+    if planner.status.promote_full {
         return Some("Full promotion requested".to_owned());
     }
-    if facts::is_within_window(work) {
+    if facts::is_within_window(planner) {
         return Some("Rollback within window".to_owned());
     }
-    let done = facts::current_step(work, canary).is_none();
+    let done = facts::current_step(planner, canary).is_none();
     done.then(|| format!("Completed all {} canary steps", canary.steps.len()))
 }
 
-fn is_complete(work: &mut Work<'_>, canary: &Canary, step: &Step) -> bool {
-    if work.is_halted() || work.status.stable_rs.is_empty() {
+fn is_complete(planner: &mut Planner<'_>, canary: &Canary, step: &Step) -> bool {
+    if planner.is_halted() || planner.status.stable_rs.is_empty() {
         return false;
     }
     match step {
-        Step::SetWeight(_) => is_balanced(work, canary),
+        Step::SetWeight(_) => is_balanced(planner, canary),
         Step::Pause(duration) => {
-            work.resumed
+            planner.resumed
                 || *duration == Some(SignedDuration::ZERO)
                 || duration.is_some_and(|duration| {
-                    work.has_lasted(&PauseReason::CanaryPauseStep, duration)
+                    planner.has_lasted(&PauseReason::CanaryPauseStep, duration)
                 })
         }
-        Step::Analysis(_) => analysis::step_succeeded(work),
+        Step::Analysis(_) => analysis::step_succeeded(planner),
     }
 }
 
 /// The wanted pods of both versions are there and older versions are gone.
-fn is_balanced(work: &Work<'_>, canary: &Canary) -> bool {
-    let situation = situation(work, canary);
+fn is_balanced(planner: &Planner<'_>, canary: &Canary) -> bool {
+    let situation = situation(planner, canary);
     let goal = replicas::bounded(&situation);
-    let new = work.new_set();
+    let new = planner.new_set();
     if new.replicas != goal.canary || !is_reached(canary.threshold, goal.canary, new.pods()) {
         return false;
     }
-    let stable = work.stable().filter(|stable| *stable != work.new);
+    let stable = planner.stable().filter(|stable| *stable != planner.new);
     if let Some(stable) = stable {
-        let set = &work.sets[stable];
+        let set = &planner.replica_sets[stable];
         if set.replicas != goal.stable || set.view.current != goal.stable {
             return false;
         }
     }
-    work.older()
-        .all(|index| work.sets[index].view.available == 0)
+    planner
+        .older()
+        .all(|index| planner.replica_sets[index].view.available == 0)
 }
 
 fn is_reached(threshold: Threshold, wanted: i32, pods: Pods) -> bool {
@@ -323,14 +337,14 @@ fn is_reached(threshold: Threshold, wanted: i32, pods: Pods) -> bool {
 }
 
 /// Points the Services of the strategy at their versions once these have pods to serve with.
-fn services(work: &mut Work<'_>, canary: &Canary) {
-    let stable = work.stable();
+fn services(planner: &mut Planner<'_>, canary: &Canary) {
+    let stable = planner.stable();
     if let (Some(name), Some(stable)) = (&canary.stable_service, stable) {
-        super::service::point(work, name, stable);
+        super::service::point(planner, name, stable);
     }
     // After an abort the new version has no pods, so its Service leads to the stable ones.
-    let shown = stable.filter(|_| work.aborted()).unwrap_or(work.new);
+    let shown = stable.filter(|_| planner.aborted()).unwrap_or(planner.new);
     if let Some(name) = &canary.canary_service {
-        super::service::point(work, name, shown);
+        super::service::point(planner, name, shown);
     }
 }

@@ -1,26 +1,29 @@
 //! Predicates about an update that several parts of the plan share. Read-only.
 
-use super::work::Work;
-use crate::rollout::world::{Canary, CheckedStrategy, Step};
+use super::planner::Planner;
+use crate::rollout::observed::{Canary, CheckedStrategy, Step};
 
 /// The current canary step and its index; none when all steps are done.
-pub(super) fn current_step<'c>(work: &Work<'_>, canary: &'c Canary) -> Option<(i32, &'c Step)> {
-    let index = work.status.current_step_index.unwrap_or_default();
+pub(super) fn current_step<'c>(
+    planner: &Planner<'_>,
+    canary: &'c Canary,
+) -> Option<(i32, &'c Step)> {
+    let index = planner.status.current_step_index.unwrap_or_default();
     let step = canary.steps.get(usize::try_from(index).ok()?)?;
     Some((index, step))
 }
 
 /// True when the newest template is one of the last revisions before the stable one, as
 /// `rollbackWindow` counts them: by the time of creation.
-pub(super) fn is_within_window(work: &Work<'_>) -> bool {
-    let Some(window) = work.seen.spec.rollback_window else {
+pub(super) fn is_within_window(planner: &Planner<'_>) -> bool {
+    let Some(window) = planner.observed.spec.rollback_window else {
         return false;
     };
-    let Some((target, stable)) = rollback_times(work) else {
+    let Some((target, stable)) = rollback_times(planner) else {
         return false;
     };
-    let between = work
-        .sets
+    let between = planner
+        .replica_sets
         .iter()
         .filter_map(|set| set.view.created)
         .filter(|created| target < *created && *created < stable)
@@ -31,34 +34,39 @@ pub(super) fn is_within_window(work: &Work<'_>) -> bool {
 /// True when the update goes back to a version that needs no new judgement: the stable one, one within
 /// the rollback window, or with blue-green one OLDER than the stable version whose pods still wait for
 /// their scale-down. A newer version with such a deadline failed or was never approved; it is judged again.
-pub(super) fn is_fast_rollback(work: &Work<'_>) -> bool {
-    if work.is_stable() {
+pub(super) fn is_fast_rollback(planner: &Planner<'_>) -> bool {
+    if planner.is_stable() {
         return true;
     }
-    if rollback_times(work).is_none() {
+    if rollback_times(planner).is_none() {
         return false;
     }
-    let kept = work.seen.spec.blue_green().is_some()
-        && work
+    let kept = planner.observed.spec.blue_green().is_some()
+        && planner
             .deadline_at_start
-            .is_some_and(|deadline| deadline > work.now);
-    kept || is_within_window(work)
+            .is_some_and(|deadline| deadline > planner.now);
+    kept || is_within_window(planner)
+}
+
+/// True when the newest template is the stable one or older than it.
+pub(super) fn is_rollback(planner: &Planner<'_>) -> bool {
+    planner.is_stable() || rollback_times(planner).is_some()
 }
 
 /// When the newest and the stable ReplicaSet were created, if the newest is the older one.
-fn rollback_times(work: &Work<'_>) -> Option<(jiff::Timestamp, jiff::Timestamp)> {
-    let target = work.new_set().view.created?;
-    let stable = work.sets[work.stable()?].view.created?;
+fn rollback_times(planner: &Planner<'_>) -> Option<(jiff::Timestamp, jiff::Timestamp)> {
+    let target = planner.new_set().view.created?;
+    let stable = planner.replica_sets[planner.stable()?].view.created?;
     (target < stable).then_some((target, stable))
 }
 
 /// Why a version without steps and judgement left is promoted; none when it has to go the whole way.
-pub(super) fn shortcut(work: &Work<'_>) -> Option<&'static str> {
-    if work.status.promote_full {
+pub(super) fn shortcut(planner: &Planner<'_>) -> Option<&'static str> {
+    if planner.status.promote_full {
         Some("Full promotion requested")
-    } else if is_within_window(work) {
+    } else if is_within_window(planner) {
         Some("Rollback within window")
-    } else if is_fast_rollback(work) && !work.is_stable() {
+    } else if is_fast_rollback(planner) && !planner.is_stable() {
         Some("Fast rollback")
     } else {
         None
@@ -67,28 +75,28 @@ pub(super) fn shortcut(work: &Work<'_>) -> Option<&'static str> {
 
 /// Nothing is judged on the first deployment, after an abort or a full promotion, and on the way back to
 /// a version that was judged before.
-pub(super) fn is_analysis_off(work: &Work<'_>) -> bool {
-    work.aborted()
-        || work.status.promote_full
-        || work.stable().is_none()
-        || (is_fast_rollback(work) && !work.is_stable())
+pub(super) fn is_analysis_off(planner: &Planner<'_>) -> bool {
+    planner.aborted()
+        || planner.status.promote_full
+        || planner.stable().is_none()
+        || (is_fast_rollback(planner) && !planner.is_stable())
 }
 
 /// All pods are of the newest version and available, and nothing is left to do.
-pub(super) fn is_healthy(work: &Work<'_>) -> bool {
-    let (status, wanted) = (&work.status, work.seen.spec.replicas);
-    let done = match &work.seen.spec.strategy {
+pub(super) fn is_healthy(planner: &Planner<'_>) -> bool {
+    let (status, wanted) = (&planner.status, planner.observed.spec.replicas);
+    let done = match &planner.observed.spec.strategy {
         CheckedStrategy::Canary(canary) => {
             let steps = i32::try_from(canary.steps.len()).unwrap_or(i32::MAX);
             status.current_step_index.is_none_or(|index| index == steps)
-                && work.is_stable()
+                && planner.is_stable()
                 && status.replicas == wanted
         }
         CheckedStrategy::BlueGreen(rules) => {
             let hash = &status.current_pod_hash;
             status.blue_green.active_selector == *hash
                 && (rules.preview.is_none() || status.blue_green.preview_selector == *hash)
-                && work.is_stable()
+                && planner.is_stable()
         }
     };
     done && status.updated_replicas == wanted && status.available_replicas == wanted

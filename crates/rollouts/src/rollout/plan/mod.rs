@@ -1,6 +1,6 @@
 //! The decision of a pass: a pure function of what was observed and the time.
 //!
-//! A pass works on a copy of the world ([`work`]). The strategy runs round after round on that copy until
+//! A pass works on a copy of the world ([`planner`]). The strategy runs round after round on that copy until
 //! a round changes nothing, so that everything that needs no further event happens in one pass and is
 //! written once. What the copy differs in from the world becomes the actions.
 
@@ -9,10 +9,12 @@ mod analysis;
 mod bluegreen;
 mod canary;
 pub(crate) mod conditions;
+mod duration;
 mod facts;
 pub mod hash;
 mod pause;
 pub(crate) mod phase;
+mod planner;
 mod progress;
 pub mod replicas;
 mod revision;
@@ -21,19 +23,18 @@ mod status_conditions;
 mod summary;
 mod template;
 mod transitions;
-mod work;
 
-pub use action::{Action, NewSet, RunRef, SetChange};
+pub use action::{Action, NewReplicaSet, ReplicaSetChange, RunRef};
+pub(crate) use planner::copied_annotations;
 pub(crate) use summary::phase_of;
-pub(crate) use work::copied_annotations;
 
 use jiff::Timestamp;
 use reconcile_core::reconcile::{EventNote, Plan};
 
-use self::work::Work;
+use self::planner::Planner;
 use crate::{
     api::rollout::{BlueGreenStatus, CanaryStatus, PauseReason, RolloutStatus},
-    rollout::world::{CheckedStrategy, Observed},
+    rollout::observed::{CheckedStrategy, Observed},
 };
 
 /// More rounds than any pass needs: each advances a step or ends the pass.
@@ -61,99 +62,115 @@ impl AsRef<Plan<Action>> for Decision {
 }
 
 /// Decides.
-pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
-    let mut work = Work::new(seen, now);
-    revision::find_newest(&mut work);
-    work.deadline_at_start = work.new_set().deadline;
-    let revision = revision::raise(&mut work);
-    forget_other_strategy(&mut work);
-    if work.retrying {
-        transitions::retry(&mut work);
+pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
+    let mut planner = Planner::new(observed, now);
+    revision::find_newest(&mut planner);
+    planner.deadline_at_start = planner.new_set().deadline;
+    transitions::greet(&mut planner);
+    let revision = revision::raise(&mut planner);
+    forget_other_strategy(&mut planner);
+    if planner.retrying {
+        transitions::retry(&mut planner);
     }
-    if work.is_stable() {
+    if planner.is_stable() {
         // Nothing is under way, so there is nothing to wait for, whoever wrote these.
-        work.clear_pauses();
+        planner.clear_pauses();
     }
-    rounds(&mut work);
-    summary::count(&mut work);
-    status_conditions::update(&mut work);
-    if progress::abort_if_late(&mut work) {
-        rounds(&mut work);
-        summary::count(&mut work);
-        status_conditions::update(&mut work);
+    rounds(&mut planner);
+    summary::count(&mut planner);
+    status_conditions::update(&mut planner);
+    if progress::abort_if_late(&mut planner) {
+        rounds(&mut planner);
+        summary::count(&mut planner);
+        status_conditions::update(&mut planner);
     }
-    analysis::stop_unneeded(&mut work);
-    work.stamp_abort();
-    revision::collect_old(&mut work);
-    analysis::collect_old(&mut work);
-    summary::state(&mut work);
-    let annotated = revision::annotated(&work);
-    let mut events = std::mem::take(&mut work.events);
-    events.extend(work.scaling_events());
+    analysis::stop_unneeded(&mut planner);
+    planner.stamp_abort();
+    duration::update(&mut planner);
+    revision::collect_old(&mut planner);
+    analysis::collect_old(&mut planner);
+    summary::state(&mut planner);
+    let annotated = revision::annotated(&planner);
+    let mut events = std::mem::take(&mut planner.events);
+    events.extend(planner.scaling_events());
     let mut plan = Plan::new();
-    plan.actions = work.actions();
-    work.notes.iter().for_each(|text| plan.note(text.clone()));
-    plan.wake = work.wake;
+    plan.actions = planner.actions();
+    planner
+        .notes
+        .iter()
+        .for_each(|text| plan.note(text.clone()));
+    plan.wake = planner.wake;
     Decision {
         plan,
-        status: work.status,
+        status: planner.status,
         revision: (annotated != Some(revision)).then_some(revision),
-        write_replicas: seen.spec.replicas_unset,
+        write_replicas: observed.spec.replicas_unset,
         events,
     }
 }
 
 /// What the other strategy left in the status says nothing any more; kept, it would hold back old
 /// ReplicaSets and runs that nobody needs, and a pause that nothing ends.
-fn forget_other_strategy(work: &mut Work<'_>) {
-    let pause = match &work.seen.spec.strategy {
+fn forget_other_strategy(planner: &mut Planner<'_>) {
+    let pause = match &planner.observed.spec.strategy {
         CheckedStrategy::Canary(_) => {
-            let other = std::mem::take(&mut work.status.blue_green.other);
-            work.status.blue_green = BlueGreenStatus {
+            let other = std::mem::take(&mut planner.status.blue_green.other);
+            planner.status.blue_green = BlueGreenStatus {
                 other,
                 ..BlueGreenStatus::default()
             };
             PauseReason::BlueGreenPause
         }
         CheckedStrategy::BlueGreen(rules) => {
-            let other = std::mem::take(&mut work.status.canary.other);
-            work.status.canary = CanaryStatus {
+            let other = std::mem::take(&mut planner.status.canary.other);
+            planner.status.canary = CanaryStatus {
                 other,
                 ..CanaryStatus::default()
             };
-            work.status.current_step_index = None;
-            work.status.current_step_hash.clear();
+            planner.status.current_step_index = None;
+            planner.status.current_step_hash.clear();
             if rules.preview.is_none() {
-                work.status.blue_green.preview_selector.clear();
+                planner.status.blue_green.preview_selector.clear();
             }
             PauseReason::CanaryPauseStep
         }
     };
-    if work.pause_condition(&pause).is_some() {
-        work.remove_pause(&pause);
+    if planner.pause_condition(&pause).is_some() {
+        planner.remove_pause(&pause);
     }
 }
 
-fn rounds(work: &mut Work<'_>) {
-    let steps = work
-        .seen
+fn rounds(planner: &mut Planner<'_>) {
+    let steps = planner
+        .observed
         .spec
         .canary()
         .map_or(0, |canary| canary.steps.len());
     for _ in 0..steps + EXTRA_ROUNDS {
-        let before = (work.status.clone(), sizes(work), work.services.clone());
-        match &work.seen.spec.strategy {
-            CheckedStrategy::Canary(canary) => canary::round(work, canary),
-            CheckedStrategy::BlueGreen(rules) => bluegreen::round(work, rules),
+        let before = (
+            planner.status.clone(),
+            sizes(planner),
+            planner.services.clone(),
+        );
+        match &planner.observed.spec.strategy {
+            CheckedStrategy::Canary(canary) => canary::round(planner, canary),
+            CheckedStrategy::BlueGreen(rules) => bluegreen::round(planner, rules),
         }
-        if before == (work.status.clone(), sizes(work), work.services.clone()) {
+        if before
+            == (
+                planner.status.clone(),
+                sizes(planner),
+                planner.services.clone(),
+            )
+        {
             break;
         }
     }
 }
 
-fn sizes(work: &Work<'_>) -> Vec<(i32, Option<Timestamp>)> {
-    work.sets
+fn sizes(planner: &Planner<'_>) -> Vec<(i32, Option<Timestamp>)> {
+    planner
+        .replica_sets
         .iter()
         .map(|set| (set.replicas, set.deadline))
         .collect()

@@ -4,10 +4,10 @@
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::work::{Work, after, next_second};
+use super::planner::{Planner, after, next_second};
 use crate::api::rollout::{PauseCondition, PauseReason};
 
-impl Work<'_> {
+impl Planner<'_> {
     /// The pause condition with this reason.
     pub(super) fn pause_condition(&self, reason: &PauseReason) -> Option<&PauseCondition> {
         self.status
@@ -61,7 +61,7 @@ impl Work<'_> {
 
     /// Nothing may move: a person paused the Rollout, or an analysis gave no verdict.
     pub(super) fn is_halted(&self) -> bool {
-        self.seen.spec.paused
+        self.observed.spec.paused
             || self
                 .pause_condition(&PauseReason::InconclusiveAnalysisRun)
                 .is_some()
@@ -69,6 +69,6 @@ impl Work<'_> {
 
     /// Somebody or something has paused the Rollout.
     pub(super) fn is_paused(&self) -> bool {
-        self.seen.spec.paused || !self.status.pause_conditions.is_empty()
+        self.observed.spec.paused || !self.status.pause_conditions.is_empty()
     }
 }

@@ -14,7 +14,7 @@ pub(crate) const PAUSED: &str = "Paused";
 
 /// What of the spec the phase depends on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct PhaseInputs {
     /// `spec.replicas`.
     pub(crate) replicas: i32,
     /// `spec.paused`.
@@ -24,7 +24,7 @@ pub(crate) struct Wanted {
 }
 
 /// Phase and message of a status.
-pub(crate) fn phase(wanted: Wanted, status: &RolloutStatus) -> (&'static str, String) {
+pub(crate) fn phase(wanted: PhaseInputs, status: &RolloutStatus) -> (&'static str, String) {
     if let Some(invalid) = find(status, kind::INVALID_SPEC) {
         return (
             DEGRADED,
@@ -49,7 +49,7 @@ pub(crate) fn phase(wanted: Wanted, status: &RolloutStatus) -> (&'static str, St
     }
 }
 
-fn waiting_for(wanted: Wanted, status: &RolloutStatus) -> &'static str {
+fn waiting_for(wanted: PhaseInputs, status: &RolloutStatus) -> &'static str {
     let stable = !status.stable_rs.is_empty() && status.stable_rs == status.current_pod_hash;
     if status.updated_replicas < wanted.replicas {
         return "more replicas need to be updated";

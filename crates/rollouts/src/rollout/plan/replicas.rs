@@ -110,7 +110,7 @@ impl Pods {
 
 /// The situation that [`bounded`] looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Situation {
+pub struct ScalingInput {
     /// `spec.replicas` of the Rollout.
     pub replicas: i32,
     /// Share of the canary in percent.
@@ -131,7 +131,7 @@ pub struct Situation {
 }
 
 /// The counts that the weight asks for in the end.
-pub fn goal(now: &Situation) -> Split {
+pub fn goal(now: &ScalingInput) -> Split {
     if now.stable.is_none() {
         return Split {
             canary: now.replicas,
@@ -146,7 +146,7 @@ pub fn goal(now: &Situation) -> Split {
 /// What goes up comes first, the stable version before the canary. While older versions have pods nothing
 /// else shrinks. Of the two versions only the one that the weight takes pods from shrinks, and only by
 /// what the availability of the other leaves over.
-pub fn bounded(now: &Situation) -> Split {
+pub fn bounded(now: &ScalingInput) -> Split {
     let goal = goal(now);
     let stable = now.stable.unwrap_or_default();
     let most = now.replicas + now.surge;
@@ -198,7 +198,7 @@ fn shrink(from: i32, to: i32, spare: i32, planned: i32) -> i32 {
 }
 
 /// Only one version is left: its extra pods go as soon as the others hold the promise.
-fn shrink_alone(now: &Situation, planned: i32, least: i32) -> i32 {
+fn shrink_alone(now: &ScalingInput, planned: i32, least: i32) -> i32 {
     if now.canary.wanted <= now.replicas {
         return planned;
     }
@@ -213,7 +213,7 @@ fn shrink_alone(now: &Situation, planned: i32, least: i32) -> i32 {
 /// The last word: never more than `replicas + surge`, and then never fewer than `replicas - unavailable`.
 /// It matters when `replicas` was lowered in the middle of an update. Pods that are not available go
 /// first.
-fn clamp(mut split: Split, now: &Situation, growing: bool) -> Split {
+fn clamp(mut split: Split, now: &ScalingInput, growing: bool) -> Split {
     let Split { canary, stable } = &mut split;
     let stable_ready = now.stable.unwrap_or_default().available;
     let (kept, kept_ready, drained, drained_ready) = if growing {

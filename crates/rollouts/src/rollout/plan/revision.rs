@@ -6,9 +6,9 @@ use reconcile_core::reconcile::EventNote;
 
 use super::{
     conditions,
-    work::{Set, Work},
+    planner::{PlannedReplicaSet, Planner},
 };
-use crate::{api::rollout::REVISION, rollout::world::ReplicaSetView};
+use crate::{api::rollout::REVISION, rollout::observed::ReplicaSetView};
 
 /// Finds the ReplicaSet of the newest template, or plans a new one.
 ///
@@ -16,26 +16,32 @@ use crate::{api::rollout::REVISION, rollout::world::ReplicaSetView};
 /// over without a redeployment. Otherwise the hash of an own set is enough: a webhook may have changed the
 /// template on its way in, or the API server may know a default that is not known here, and taking such a
 /// set for a stranger would make another one in each pass.
-pub(super) fn find_newest(work: &mut Work<'_>) {
-    let spec = &work.seen.spec;
-    let hash = spec.compared.pod_hash(work.status.collision_count);
+pub(super) fn find_newest(planner: &mut Planner<'_>) {
+    let spec = &planner.observed.spec;
+    let hash = spec.compared.pod_hash(planner.status.collision_count);
     let live = |fits: &dyn Fn(&ReplicaSetView) -> bool| {
-        let mut sets = work.sets.iter();
-        sets.position(|set| !set.view.deleting && fits(&set.view))
+        let mut all = planner.replica_sets.iter();
+        all.position(|set| !set.view.deleting && fits(&set.view))
     };
     let equal = |set: &ReplicaSetView| set.template == spec.compared.digest;
     let found = live(&|set| set.hash == hash && equal(set))
         .or_else(|| live(&equal))
         .or_else(|| live(&|set| set.hash == hash && set.owner.is_some()));
     if let Some(index) = found {
-        work.new = index;
+        planner.new = index;
         return;
     }
     let name = format!(
         "{}-{hash}",
-        work.seen.root.metadata.name.as_deref().unwrap_or_default()
+        planner
+            .observed
+            .root
+            .metadata
+            .name
+            .as_deref()
+            .unwrap_or_default()
     );
-    work.note(format!("the template is new: ReplicaSet {name}"));
+    planner.note(format!("the template is new: ReplicaSet {name}"));
     let view = ReplicaSetView {
         name,
         hash,
@@ -44,22 +50,24 @@ pub(super) fn find_newest(work: &mut Work<'_>) {
         desired: Some(spec.replicas),
         ..ReplicaSetView::default()
     };
-    work.sets.push(Set::new(Arc::new(view)));
-    work.new = work.sets.len() - 1;
+    planner
+        .replica_sets
+        .push(PlannedReplicaSet::new(Arc::new(view)));
+    planner.new = planner.replica_sets.len() - 1;
 }
 
 /// Gives the newest set the highest revision; a revision is only ever raised. Returns it.
-pub(super) fn raise(work: &mut Work<'_>) -> i64 {
-    let others = work
-        .sets
+pub(super) fn raise(planner: &mut Planner<'_>) -> i64 {
+    let others = planner
+        .replica_sets
         .iter()
         .enumerate()
-        .filter(|(index, _)| *index != work.new);
+        .filter(|(index, _)| *index != planner.new);
     let highest = others
         .map(|(_, set)| set.revision)
         .max()
         .unwrap_or_default();
-    let set = &mut work.sets[work.new];
+    let set = &mut planner.replica_sets[planner.new];
     if set.revision <= highest {
         let old = set.revision;
         set.revision = highest + 1;
@@ -73,11 +81,12 @@ pub(super) fn raise(work: &mut Work<'_>) -> i64 {
     let revision = set.revision;
     if set.is_new() {
         let text = format!("Created ReplicaSet {} (revision {revision})", set.view.name);
-        work.events
+        planner
+            .events
             .push(EventNote::normal(conditions::reason::CREATED, text));
     }
-    if annotated(work) != Some(revision) {
-        work.events.push(EventNote::normal(
+    if annotated(planner) != Some(revision) {
+        planner.events.push(EventNote::normal(
             "RolloutUpdated",
             format!("Rollout updated to revision {revision}"),
         ));
@@ -86,25 +95,32 @@ pub(super) fn raise(work: &mut Work<'_>) -> i64 {
 }
 
 /// The revision that the Rollout is annotated with.
-pub(super) fn annotated(work: &Work<'_>) -> Option<i64> {
-    work.seen.root.annotation(REVISION)?.parse().ok()
+pub(super) fn annotated(planner: &Planner<'_>) -> Option<i64> {
+    planner.observed.root.annotation(REVISION)?.parse().ok()
 }
 
 /// Deletes the oldest ReplicaSets without pods beyond the limit.
-pub(super) fn collect_old(work: &mut Work<'_>) {
-    let mut old: Vec<usize> = work
+pub(super) fn collect_old(planner: &mut Planner<'_>) {
+    let mut old: Vec<usize> = planner
         .older()
-        .filter(|index| !work.sets[*index].view.deleting)
+        .filter(|index| !planner.replica_sets[*index].view.deleting)
         .collect();
-    old.sort_by_key(|index| (work.sets[*index].revision, work.sets[*index].view.created));
-    let surplus = old.len().saturating_sub(work.seen.spec.history_limit);
+    old.sort_by_key(|index| {
+        (
+            planner.replica_sets[*index].revision,
+            planner.replica_sets[*index].view.created,
+        )
+    });
+    let surplus = old
+        .len()
+        .saturating_sub(planner.observed.spec.history_limit);
     for index in old.into_iter().take(surplus) {
-        let set = &mut work.sets[index];
+        let set = &mut planner.replica_sets[index];
         let idle = set.replicas == 0 && set.view.replicas == 0 && set.view.current == 0;
         if idle && set.deadline.is_none() {
             set.deleted = true;
             let name = set.view.name.clone();
-            work.note(format!("{name} is beyond revisionHistoryLimit"));
+            planner.note(format!("{name} is beyond revisionHistoryLimit"));
         }
     }
 }

@@ -2,30 +2,36 @@
 
 use reconcile_core::reconcile::EventNote;
 
-use super::{action::Action, work::Work};
+use super::{action::Action, planner::Planner};
 
 /// Points a Service at a set when that has pods to serve with: one when the Service is managed already,
 /// all of them when it is taken over.
-pub(super) fn point(work: &mut Work<'_>, service: &str, index: usize) {
-    let Some(view) = work.services.get(service) else {
+pub(super) fn point(planner: &mut Planner<'_>, service: &str, index: usize) {
+    let Some(view) = planner.services.get(service) else {
         return;
     };
-    let set = &work.sets[index];
+    let set = &planner.replica_sets[index];
     let ready = if view.managed_by.is_some() {
         set.view.available > 0
     } else {
         set.replicas > 0 && set.view.available >= set.replicas
     };
-    if ready || work.seen.spec.replicas == 0 {
+    if ready || planner.observed.spec.replicas == 0 {
         let hash = set.view.hash.clone();
-        switch(work, service, &hash);
+        switch(planner, service, &hash);
     }
 }
 
 /// Switches a Service to a hash, whatever stands behind it.
-pub(super) fn switch(work: &mut Work<'_>, service: &str, hash: &str) {
-    let owner = work.seen.root.metadata.name.clone().unwrap_or_default();
-    let Some(view) = work.services.get_mut(service) else {
+pub(super) fn switch(planner: &mut Planner<'_>, service: &str, hash: &str) {
+    let owner = planner
+        .observed
+        .root
+        .metadata
+        .name
+        .clone()
+        .unwrap_or_default();
+    let Some(view) = planner.services.get_mut(service) else {
         return;
     };
     if view.hash.as_deref() == Some(hash) && view.managed_by.as_ref() == Some(&owner) {
@@ -34,7 +40,7 @@ pub(super) fn switch(work: &mut Work<'_>, service: &str, hash: &str) {
     let from = view.hash.replace(hash.to_owned());
     view.managed_by = Some(owner);
     if from.as_deref() != Some(hash) {
-        work.events.push(EventNote::normal(
+        planner.events.push(EventNote::normal(
             "SwitchService",
             format!(
                 "Switched selector for service '{service}' from '{}' to '{hash}'",
@@ -42,15 +48,15 @@ pub(super) fn switch(work: &mut Work<'_>, service: &str, hash: &str) {
             ),
         ));
     }
-    work.note(format!("Service {service} selects {hash}"));
+    planner.note(format!("Service {service} selects {hash}"));
     let to = hash.to_owned();
-    let replaced = work
+    let replaced = planner
         .switches
         .iter_mut()
         .find(|action| matches!(action, Action::Switch { service: name, .. } if name == service));
     match replaced {
         Some(Action::Switch { to: old, .. }) => *old = to,
-        _ => work.switches.push(Action::Switch {
+        _ => planner.switches.push(Action::Switch {
             service: service.to_owned(),
             from,
             to,

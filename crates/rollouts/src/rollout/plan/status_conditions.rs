@@ -4,40 +4,41 @@ use reconcile_core::reconcile::EventNote;
 
 use super::{
     conditions::{NOT_AVAILABLE, find, is_true, kind, put, reason, reason_of, remove, set},
-    facts, progress,
-    work::Work,
+    facts,
+    planner::Planner,
+    progress,
 };
-use crate::rollout::world::CheckedStrategy;
+use crate::rollout::observed::CheckedStrategy;
 
 /// Brings all conditions up to date. Must be called last: it compares the status as it was with the one
 /// that is about to be written.
-pub(super) fn update(work: &mut Work<'_>) {
-    remove(&mut work.status, kind::INVALID_SPEC);
+pub(super) fn update(planner: &mut Planner<'_>) {
+    remove(&mut planner.status, kind::INVALID_SPEC);
     // The order of the Events: why an update ends, then that it is not complete, then pauses.
-    let aborted = work.aborted();
+    let aborted = planner.aborted();
     if aborted {
-        progress::update(work);
+        progress::update(planner);
     }
-    completed(work);
-    healthy(work);
-    paused(work);
+    completed(planner);
+    healthy(planner);
+    paused(planner);
     if !aborted {
-        progress::update(work);
+        progress::update(planner);
     }
-    available(work);
-    failure(work);
-    unsupported(work);
+    available(planner);
+    failure(planner);
+    unsupported(planner);
 }
 
 /// The newest version is the stable one. A pause does not change that.
-fn completed(work: &mut Work<'_>) {
-    let now = work.time();
-    let was = is_true(&work.status, kind::COMPLETED);
-    let first = find(&work.seen.status, kind::COMPLETED).is_none();
-    let done = work.is_stable();
+fn completed(planner: &mut Planner<'_>) {
+    let now = planner.time();
+    let was = is_true(&planner.status, kind::COMPLETED);
+    let first = find(&planner.observed.status, kind::COMPLETED).is_none();
+    let done = planner.is_stable();
     if (was && !done) || first {
-        let (revision, hash) = (work.new_set().revision, work.newest_hash());
-        work.events.push(EventNote::normal(
+        let (revision, hash) = (planner.new_set().revision, planner.newest_hash());
+        planner.events.push(EventNote::normal(
             "RolloutNotCompleted",
             format!("Rollout not completed, started update to revision {revision} ({hash})"),
         ));
@@ -45,109 +46,114 @@ fn completed(work: &mut Work<'_>) {
     let value = if done { "True" } else { "False" };
     let text = reason::COMPLETED.to_owned();
     set(
-        &mut work.status,
+        &mut planner.status,
         (kind::COMPLETED, value, reason::COMPLETED, text),
         &now,
     );
 }
 
-fn healthy(work: &mut Work<'_>) {
-    let now = work.time();
-    if !work.is_paused() && facts::is_healthy(work) {
+fn healthy(planner: &mut Planner<'_>) {
+    let now = planner.time();
+    if !planner.is_paused() && facts::is_healthy(planner) {
         let text = "Rollout is healthy".to_owned();
         set(
-            &mut work.status,
+            &mut planner.status,
             (kind::HEALTHY, "True", "RolloutHealthy", text),
             &now,
         );
-    } else if find(&work.status, kind::HEALTHY).is_some() {
+    } else if find(&planner.status, kind::HEALTHY).is_some() {
         let text = "Rollout is not healthy".to_owned();
         set(
-            &mut work.status,
+            &mut planner.status,
             (kind::HEALTHY, "False", "RolloutHealthy", text),
             &now,
         );
     }
 }
 
-fn paused(work: &mut Work<'_>) {
-    let now = work.time();
-    let old = &work.seen.status;
+fn paused(planner: &mut Planner<'_>) {
+    let now = planner.time();
+    let old = &planner.observed.status;
     let was_aborted = reason_of(old, kind::PROGRESSING) == reason::ABORTED;
     let was_paused = reason_of(old, kind::PROGRESSING) == reason::PAUSED
-        || (is_true(old, kind::PAUSED) && work.is_stable());
-    let (pausing, controller_paused) = (work.is_paused(), !old.pause_conditions.is_empty());
-    if !work.aborted() && was_aborted {
+        || (is_true(old, kind::PAUSED) && planner.is_stable());
+    let (pausing, controller_paused) = (planner.is_paused(), !old.pause_conditions.is_empty());
+    if !planner.aborted() && was_aborted {
         let text = "Retrying Rollout after abort".to_owned();
         set(
-            &mut work.status,
+            &mut planner.status,
             (kind::PROGRESSING, "Unknown", reason::RETRY, text),
             &now,
         );
-    } else if !work.aborted() && pausing != was_paused {
+    } else if !planner.aborted() && pausing != was_paused {
         let (reason, text) = if pausing {
             (reason::PAUSED, "Rollout is paused")
         } else {
             (reason::RESUMED, "Rollout is resumed")
         };
         // A pause by `spec.paused` is the person's own doing and is not told as an Event.
-        let by_controller = !work.status.pause_conditions.is_empty() || controller_paused;
+        let by_controller = !planner.status.pause_conditions.is_empty() || controller_paused;
         if by_controller || old.controller_pause {
-            tell_pause(work, reason, text);
+            tell_pause(planner, reason, text);
         }
         // A complete Rollout that is paused is still complete.
-        if !work.is_stable() || reason_of(&work.status, kind::PROGRESSING) == reason::PAUSED {
+        if !planner.is_stable() || reason_of(&planner.status, kind::PROGRESSING) == reason::PAUSED {
             set(
-                &mut work.status,
+                &mut planner.status,
                 (kind::PROGRESSING, "Unknown", reason, text.to_owned()),
                 &now,
             );
         }
-    } else if is_another_pause(work) {
+    } else if is_another_pause(planner) {
         // One pause ended and the next began in the same pass.
-        work.events
+        planner
+            .events
             .push(EventNote::normal(reason::RESUMED, "Rollout is resumed"));
-        tell_pause(work, reason::PAUSED, "Rollout is paused");
+        tell_pause(planner, reason::PAUSED, "Rollout is paused");
     }
-    let known = find(&work.status, kind::PAUSED).is_some();
+    let known = find(&planner.status, kind::PAUSED).is_some();
     if pausing || known {
         let value = if pausing { "True" } else { "False" };
         let text = "Rollout is paused".to_owned();
         set(
-            &mut work.status,
+            &mut planner.status,
             (kind::PAUSED, value, reason::PAUSED, text),
             &now,
         );
     }
 }
 
-fn tell_pause(work: &mut Work<'_>, reason: &str, text: &str) {
-    let why = work.status.pause_conditions.first();
+fn tell_pause(planner: &mut Planner<'_>, reason: &str, text: &str) {
+    let why = planner.status.pause_conditions.first();
     let note = why.map_or_else(
         || text.to_owned(),
         |why| format!("{text} ({})", why.reason.as_str()),
     );
-    work.events.push(EventNote::normal(reason, note));
+    planner.events.push(EventNote::normal(reason, note));
 }
 
-fn is_another_pause(work: &Work<'_>) -> bool {
-    let (old, new) = (&work.seen.status, &work.status);
+fn is_another_pause(planner: &Planner<'_>) -> bool {
+    let (old, new) = (&planner.observed.status, &planner.status);
     match (new.pause_conditions.first(), old.controller_pause) {
         (Some(now), true) => !old.pause_conditions.contains(now),
         _ => false,
     }
 }
 
-fn available(work: &mut Work<'_>) {
-    let (now, wanted) = (work.time(), work.seen.spec.replicas);
-    let enough = match &work.seen.spec.strategy {
+fn available(planner: &mut Planner<'_>) {
+    let (now, wanted) = (planner.time(), planner.observed.spec.replicas);
+    let enough = match &planner.observed.spec.strategy {
         CheckedStrategy::Canary(_) => {
-            let available: i32 = work.sets.iter().map(|set| set.view.available).sum();
+            let available: i32 = planner
+                .replica_sets
+                .iter()
+                .map(|set| set.view.available)
+                .sum();
             available >= wanted
         }
-        CheckedStrategy::BlueGreen(_) => work
-            .by_hash(&work.status.blue_green.active_selector)
-            .is_some_and(|index| work.sets[index].view.available >= wanted),
+        CheckedStrategy::BlueGreen(_) => planner
+            .by_hash(&planner.status.blue_green.active_selector)
+            .is_some_and(|index| planner.replica_sets[index].view.available >= wanted),
     };
     let (value, text) = if enough {
         ("True", "Rollout has minimum availability")
@@ -155,38 +161,43 @@ fn available(work: &mut Work<'_>) {
         ("False", NOT_AVAILABLE)
     };
     set(
-        &mut work.status,
+        &mut planner.status,
         (kind::AVAILABLE, value, "AvailableReason", text.to_owned()),
         &now,
     );
 }
 
-fn failure(work: &mut Work<'_>) {
-    let now = work.time();
-    let newest = work.new_set().view.failure.clone();
-    let failure = newest.or_else(|| work.sets.iter().find_map(|set| set.view.failure.clone()));
+fn failure(planner: &mut Planner<'_>) {
+    let now = planner.time();
+    let newest = planner.new_set().view.failure.clone();
+    let failure = newest.or_else(|| {
+        planner
+            .replica_sets
+            .iter()
+            .find_map(|set| set.view.failure.clone())
+    });
     match failure {
         Some((reason, message)) => {
             set(
-                &mut work.status,
+                &mut planner.status,
                 (kind::REPLICA_FAILURE, "True", &reason, message),
                 &now,
             );
         }
-        None => remove(&mut work.status, kind::REPLICA_FAILURE),
+        None => remove(&mut planner.status, kind::REPLICA_FAILURE),
     }
 }
 
-fn unsupported(work: &mut Work<'_>) {
-    let now = work.time();
-    let text = &work.seen.unsupported;
+fn unsupported(planner: &mut Planner<'_>) {
+    let now = planner.time();
+    let text = &planner.observed.unsupported;
     if text.is_empty() {
-        return remove(&mut work.status, kind::UNSUPPORTED);
+        return remove(&mut planner.status, kind::UNSUPPORTED);
     }
-    let same = find(&work.status, kind::UNSUPPORTED).is_some_and(|old| old.message == *text);
+    let same = find(&planner.status, kind::UNSUPPORTED).is_some_and(|old| old.message == *text);
     if !same {
         put(
-            &mut work.status,
+            &mut planner.status,
             (kind::UNSUPPORTED, "True", "NotSupported", text.clone()),
             &now,
         );

@@ -1,29 +1,31 @@
 //! The counted part of the status, and the phase.
 
-use super::{phase::Wanted, work::Work};
+use super::{phase::PhaseInputs, planner::Planner};
 use crate::{
     api::rollout::RolloutStatus,
-    rollout::world::{CheckedSpec, CheckedStrategy},
+    rollout::observed::{CheckedSpec, CheckedStrategy},
 };
 use reconcile_core::kube_types::Selector;
 
 /// Counts pods and copies what clients read.
-pub(super) fn count(work: &mut Work<'_>) {
-    let total = |of: fn(&super::work::Set) -> i32| work.sets.iter().map(of).sum::<i32>();
+pub(super) fn count(planner: &mut Planner<'_>) {
+    let total = |of: fn(&super::planner::PlannedReplicaSet) -> i32| {
+        planner.replica_sets.iter().map(of).sum::<i32>()
+    };
     let (replicas, ready, available) = (
         total(|set| set.view.current),
         total(|set| set.view.ready),
         total(|set| set.view.available),
     );
-    let newest = work.new_set();
+    let newest = planner.new_set();
     let (hash, updated) = (newest.view.hash.clone(), newest.view.current);
-    let rules = work.seen.spec.blue_green();
+    let rules = planner.observed.spec.blue_green();
     let active = rules
-        .map(|_| work.status.blue_green.active_selector.clone())
-        .and_then(|hash| work.by_hash(&hash))
-        .map(|index| work.sets[index].view.clone());
-    let mut selector = work.seen.spec.selector.clone();
-    let status = &mut work.status;
+        .map(|_| planner.status.blue_green.active_selector.clone())
+        .and_then(|hash| planner.by_hash(&hash))
+        .map(|index| planner.replica_sets[index].view.clone());
+    let mut selector = planner.observed.spec.selector.clone();
+    let status = &mut planner.status;
     status.current_pod_hash = hash;
     status.replicas = replicas;
     status.updated_replicas = updated;
@@ -42,19 +44,19 @@ pub(super) fn count(work: &mut Work<'_>) {
     status.selector = Selector::try_from(&selector)
         .map(|selector| selector.to_string())
         .unwrap_or_default();
-    status.observed_generation = work.seen.root.generation().to_string();
+    status.observed_generation = planner.observed.root.generation().to_string();
 }
 
 /// Phase and message, from everything else.
-pub(super) fn state(work: &mut Work<'_>) {
-    let (phase, message) = phase_of(&work.seen.spec, &work.status);
-    phase.clone_into(&mut work.status.phase);
-    work.status.message = message;
+pub(super) fn state(planner: &mut Planner<'_>) {
+    let (phase, message) = phase_of(&planner.observed.spec, &planner.status);
+    phase.clone_into(&mut planner.status.phase);
+    planner.status.message = message;
 }
 
 /// Phase and message of a status under a spec.
 pub(crate) fn phase_of(spec: &CheckedSpec, status: &RolloutStatus) -> (&'static str, String) {
-    let wanted = Wanted {
+    let wanted = PhaseInputs {
         replicas: spec.replicas,
         paused: spec.paused,
         blue_green: matches!(spec.strategy, CheckedStrategy::BlueGreen(_)),

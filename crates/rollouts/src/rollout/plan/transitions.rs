@@ -2,37 +2,51 @@
 
 use reconcile_core::reconcile::EventNote;
 
-use super::{conditions, work::Work};
+use super::{conditions, planner::Planner};
 
 /// Why a version is promoted that has no stable one before it.
 pub(super) const INITIAL: &str = "Initial deploy";
 
+/// The first pass over a Rollout has the Event that upstream's informer has.
+pub(super) fn greet(planner: &mut Planner<'_>) {
+    let status = &planner.observed.status;
+    if status.observed_generation.is_empty() && status.phase.is_empty() {
+        let note = format!(
+            "Rollout resource added to informer: {}",
+            planner.observed.root.key()
+        );
+        planner
+            .events
+            .push(EventNote::normal("RolloutAddedToInformer", note));
+    }
+}
+
 /// A person took back an abort: the update begins anew, and so does its analysis.
-pub(super) fn retry(work: &mut Work<'_>) {
-    work.note("retrying after an abort");
-    work.status.aborted_at = None;
-    forget_runs(work);
-    let newest = work.new;
+pub(super) fn retry(planner: &mut Planner<'_>) {
+    planner.note("retrying after an abort");
+    planner.status.aborted_at = None;
+    forget_runs(planner);
+    let newest = planner.new;
     // The deadline stems from the abort; it does not say that the version needs no judgement.
-    work.sets[newest].deadline = None;
-    work.deadline_at_start = None;
+    planner.replica_sets[newest].deadline = None;
+    planner.deadline_at_start = None;
 }
 
 /// What a new template or other steps do to the status of either strategy.
-pub(super) fn reset(work: &mut Work<'_>) {
-    work.clear_pauses();
-    if !work.status.current_pod_hash.is_empty() {
-        work.clear_abort();
-        work.status.promote_full = false;
+pub(super) fn reset(planner: &mut Planner<'_>) {
+    planner.clear_pauses();
+    if !planner.status.current_pod_hash.is_empty() {
+        planner.clear_abort();
+        planner.status.promote_full = false;
     }
-    work.status.current_pod_hash = work.newest_hash();
-    work.status.blue_green.scale_up_preview_check_point = false;
-    work.status.canary.step_plugin_statuses = None;
-    forget_runs(work);
+    planner.status.current_pod_hash = planner.newest_hash();
+    planner.status.blue_green.scale_up_preview_check_point = false;
+    planner.status.canary.step_plugin_statuses = None;
+    forget_runs(planner);
 }
 
-fn forget_runs(work: &mut Work<'_>) {
-    let status = &mut work.status;
+fn forget_runs(planner: &mut Planner<'_>) {
+    let status = &mut planner.status;
     status.canary.current_step_analysis_run_status = None;
     status.canary.current_background_analysis_run_status = None;
     status.blue_green.pre_promotion_analysis_run_status = None;
@@ -40,17 +54,18 @@ fn forget_runs(work: &mut Work<'_>) {
 }
 
 /// The newest version is the stable one from now on.
-pub(super) fn promote(work: &mut Work<'_>, why: &str) {
-    work.status.promote_full = false;
-    if work.is_stable() {
+pub(super) fn promote(planner: &mut Planner<'_>, why: &str) {
+    planner.status.promote_full = false;
+    if planner.is_stable() {
         return;
     }
-    work.clear_pauses();
-    work.clear_abort();
-    let (hash, revision) = (work.newest_hash(), work.new_set().revision);
+    planner.clear_pauses();
+    planner.clear_abort();
+    let (hash, revision) = (planner.newest_hash(), planner.new_set().revision);
     let text = format!("Rollout completed update to revision {revision} ({hash}): {why}");
-    work.note(text.clone());
-    work.events
+    planner.note(text.clone());
+    planner
+        .events
         .push(EventNote::normal(conditions::reason::COMPLETED, text));
-    work.status.stable_rs = hash;
+    planner.status.stable_rs = hash;
 }

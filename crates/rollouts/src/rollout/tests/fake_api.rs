@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::cluster::template;
 use crate::rollout::{
-    Hands, RolloutConfig, Sources, observe, plan::Action, start, world::Observed,
+    Effects, RolloutConfig, Sources, observe, observed::Observed, plan::Action, start,
 };
 
 /// Longest wait for something that must happen.
@@ -320,7 +320,7 @@ async fn a_rollout_that_is_going_takes_no_orphans_along() {
     let api = server();
     api.put(&rollout(&json!({"canary": {}})));
     let sources = Sources::default();
-    let hands = Hands {
+    let effects = Effects {
         client: api.client(),
         sources: sources.clone(),
         instance_id: String::new(),
@@ -341,7 +341,10 @@ async fn a_rollout_that_is_going_takes_no_orphans_along() {
         set["metadata"]["ownerReferences"].clone()
     };
     let first = orphan("first");
-    hands.apply(&seen, &first).await.expect("it is taken over");
+    effects
+        .apply(&seen, &first)
+        .await
+        .expect("it is taken over");
     assert_eq!(owners("first")[0]["name"], "web");
     // Somebody deletes the Rollout and keeps its pods; the pass has not heard of it.
     api.edit("rollouts", NAMESPACE, "web", |rollout| {
@@ -349,7 +352,7 @@ async fn a_rollout_that_is_going_takes_no_orphans_along() {
         rollout["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
     });
     let second = orphan("second");
-    let error = hands.apply(&seen, &second).await.expect_err("too late");
+    let error = effects.apply(&seen, &second).await.expect_err("too late");
     assert_eq!(error.class(), ErrorClass::Conflict);
     assert_eq!(owners("second"), Value::Null);
 }
@@ -360,7 +363,7 @@ async fn foreign_owners_of_a_replica_set_stay() {
     let api = server();
     api.put(&rollout(&json!({"canary": {}})));
     let sources = Sources::default();
-    let hands = Hands {
+    let effects = Effects {
         client: api.client(),
         sources: sources.clone(),
         instance_id: String::new(),
@@ -383,7 +386,7 @@ async fn foreign_owners_of_a_replica_set_stay() {
         name: "web-1".to_owned(),
         version: text("resourceVersion"),
     };
-    hands.apply(&seen, &adopt).await.expect("it is adopted");
+    effects.apply(&seen, &adopt).await.expect("it is adopted");
     let adopted = owners();
     assert_eq!(adopted[0], foreign);
     assert_eq!(
@@ -394,6 +397,9 @@ async fn foreign_owners_of_a_replica_set_stay() {
         name: "web-1".to_owned(),
         uid: text("uid"),
     };
-    hands.apply(&seen, &release).await.expect("it is released");
+    effects
+        .apply(&seen, &release)
+        .await
+        .expect("it is released");
     assert_eq!(owners(), json!([foreign]));
 }

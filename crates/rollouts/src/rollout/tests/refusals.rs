@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::cluster::{Cluster, template};
 use crate::{
     api::rollout::RolloutSpec,
-    rollout::{check, plan::conditions::kind, world::Step},
+    rollout::{check, observed::Step, plan::conditions::kind},
 };
 
 fn spec(strategy: Value) -> Value {
@@ -148,7 +148,7 @@ fn a_missing_service_is_an_invalid_spec_and_heals() {
         status.message
     );
     assert!(
-        cluster.sets.is_empty(),
+        cluster.replica_sets.is_empty(),
         "nothing is created from an invalid manifest"
     );
     let mut cluster = cluster.with_services(&["main"]);
@@ -197,7 +197,7 @@ fn an_analysis_that_cannot_be_built_is_refused_before_anything_moves() {
         text.contains("steps[1].analysis.templates: Invalid value: args.must was not resolved"),
         "{text}"
     );
-    assert!(cluster.sets.is_empty());
+    assert!(cluster.replica_sets.is_empty());
     cluster.edit(|spec| spec["strategy"] = analysis(json!([{"name": "must", "value": "x"}])));
     cluster.run();
     assert_eq!(cluster.status().phase, "Healthy");
@@ -218,7 +218,7 @@ fn a_service_that_selects_other_pods_is_refused() {
         text.contains("activeService: Invalid value: \"main\": Service \"main\" selects app=other"),
         "{text}"
     );
-    assert!(cluster.sets.is_empty());
+    assert!(cluster.replica_sets.is_empty());
     select(&mut cluster, "web");
     cluster.run();
     assert_eq!(cluster.status().phase, "Healthy");

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use reconcile_core::kube_types::IntOrString;
 
-use crate::rollout::plan::replicas::{Pods, Situation, Split, approximate, bounded, bounds};
+use crate::rollout::plan::replicas::{Pods, ScalingInput, Split, approximate, bounded, bounds};
 
 fn split(canary: i32, stable: i32) -> Split {
     Split { canary, stable }
@@ -57,7 +57,7 @@ fn pods(wanted: i32, available: i32) -> Pods {
 
 #[test]
 fn a_pass_goes_no_further_than_the_bounds() {
-    let start = Situation {
+    let start = ScalingInput {
         replicas: 10,
         weight: 50,
         surge: 2,
@@ -70,20 +70,20 @@ fn a_pass_goes_no_further_than_the_bounds() {
     // Surge first; one stable pod may go at once.
     assert_eq!(bounded(&start), split(2, 9));
     // New pods that are not available yet give nothing to shrink for.
-    let waiting = Situation {
+    let waiting = ScalingInput {
         canary: pods(2, 0),
         stable: Some(pods(9, 9)),
         ..start
     };
     assert_eq!(bounded(&waiting), split(3, 9));
-    let further = Situation {
+    let further = ScalingInput {
         canary: pods(3, 3),
         stable: Some(pods(9, 9)),
         ..start
     };
     assert_eq!(bounded(&further), split(3, 6));
     // Older versions go before anything else shrinks.
-    let older = Situation {
+    let older = ScalingInput {
         canary: pods(2, 2),
         stable: Some(pods(9, 9)),
         older: 1,
@@ -94,7 +94,7 @@ fn a_pass_goes_no_further_than_the_bounds() {
 
 #[test]
 fn an_abort_brings_the_stable_version_back_within_the_bounds() {
-    let now = Situation {
+    let now = ScalingInput {
         replicas: 10,
         weight: 0,
         surge: 2,
@@ -109,7 +109,7 @@ fn an_abort_brings_the_stable_version_back_within_the_bounds() {
 
 #[test]
 fn a_smaller_rollout_shrinks_in_the_middle_of_an_update() {
-    let now = Situation {
+    let now = ScalingInput {
         replicas: 2,
         weight: 50,
         surge: 1,
@@ -121,7 +121,7 @@ fn a_smaller_rollout_shrinks_in_the_middle_of_an_update() {
     };
     let next = bounded(&now);
     assert!(next.canary + next.stable <= 3, "{next:?}");
-    let alone = Situation {
+    let alone = ScalingInput {
         stable: None,
         ..now
     };
@@ -155,7 +155,7 @@ proptest! {
         let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable.min(replicas) };
         // Stable pods are healthy: what breaks by itself is not this arithmetic's doing.
         let _ = stable_ready;
-        let now = Situation {
+        let now = ScalingInput {
             replicas, weight, surge, unavailable, older,
             leaving: 0,
             canary: pods(canary, canary_ready.min(canary)),
@@ -179,7 +179,7 @@ proptest! {
         let goal = approximate(replicas, weight, surge);
         let mut now = begin;
         for _ in 0..=2 * replicas + 2 {
-            now = bounded(&Situation {
+            now = bounded(&ScalingInput {
                 replicas, weight, surge, unavailable, older: 0, leaving: 0,
                 canary: pods(now.canary, now.canary),
                 stable: Some(pods(now.stable, now.stable)),

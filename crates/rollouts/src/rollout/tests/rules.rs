@@ -53,8 +53,13 @@ fn a_healthy_rollout_costs_nothing() {
 fn replica_sets_of_another_controller_are_taken_over_without_a_redeployment() {
     let mut cluster = Cluster::new(3, &json!({"canary": {}}));
     cluster.run();
-    let mut set = cluster.sets.values().next().cloned().expect("a set");
-    cluster.sets.clear();
+    let mut set = cluster
+        .replica_sets
+        .values()
+        .next()
+        .cloned()
+        .expect("a set");
+    cluster.replica_sets.clear();
     // Another formula gave another hash and name; nobody owns it.
     set.hash = "foreign".into();
     set.name = "web-foreign".into();
@@ -68,7 +73,7 @@ fn replica_sets_of_another_controller_are_taken_over_without_a_redeployment() {
         cluster.pods.values().next().cloned().expect("pods"),
     )]
     .into();
-    cluster.sets = [(set.name.clone(), set)].into();
+    cluster.replica_sets = [(set.name.clone(), set)].into();
     let seen = cluster.observe().expect("a valid Rollout");
     let plan = crate::rollout::plan::decide(&seen, cluster.now).plan;
     let actions: Vec<String> = plan.actions.iter().map(ToString::to_string).collect();
@@ -83,20 +88,20 @@ fn a_taken_name_leads_to_another_hash() {
     let crate::rollout::plan::Action::Create(new) = &plan.actions[0] else {
         panic!("{plan}")
     };
-    let foreign = crate::rollout::world::ReplicaSetView {
+    let foreign = crate::rollout::observed::ReplicaSetView {
         name: new.name.clone(),
         uid: "foreign".into(),
-        owner: Some(crate::rollout::world::SetOwner {
+        owner: Some(crate::rollout::observed::ReplicaSetOwner {
             kind: "ReplicaSet".into(),
             ..Default::default()
         }),
         ..Default::default()
     };
-    cluster.sets.insert(new.name.clone(), foreign);
+    cluster.replica_sets.insert(new.name.clone(), foreign);
     cluster.pass(None);
     assert_eq!(cluster.status().collision_count, Some(1));
     cluster.pass(None);
-    assert_eq!(cluster.sets.len(), 2);
+    assert_eq!(cluster.replica_sets.len(), 2);
 }
 
 #[test]
@@ -315,11 +320,11 @@ fn a_set_that_a_webhook_changed_is_still_the_own_one() {
     cluster.run();
     cluster.set_image("v2");
     cluster.run();
-    assert_eq!(cluster.sets.len(), 2, "{}", cluster.log);
+    assert_eq!(cluster.replica_sets.len(), 2, "{}", cluster.log);
     assert_eq!(cluster.status().phase, "Healthy");
     cluster.set_image("v1");
     cluster.run();
-    assert_eq!(cluster.sets.len(), 2, "{}", cluster.log);
+    assert_eq!(cluster.replica_sets.len(), 2, "{}", cluster.log);
     assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (2, 0));
     assert_eq!(cluster.status().collision_count, None);
 }
@@ -363,4 +368,82 @@ fn a_preview_service_that_is_given_up_holds_no_pods() {
     cluster.run();
     assert_eq!(cluster.status().blue_green.preview_selector, "");
     assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (0, 1));
+}
+
+#[test]
+fn the_status_tells_how_long_an_update_took_and_how_it_ended() {
+    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
+    let mut cluster = Cluster::new(2, &json!({"canary": {"steps": steps}}));
+    let duration = |cluster: &Cluster| cluster.status().duration.unwrap_or_default();
+    cluster.run();
+    assert_eq!(duration(&cluster).completion_status, "Promoted");
+    cluster.advance(100);
+    cluster.set_image("v2");
+    cluster.run();
+    let running = duration(&cluster);
+    assert!(running.finished_at.is_none() && running.manual_pause_started_at.is_some());
+    cluster.advance(30);
+    cluster.patch_status(&json!({"pauseConditions": null}));
+    cluster.run();
+    let promoted = duration(&cluster);
+    assert_eq!(promoted.completion_status, "Promoted");
+    assert_eq!(promoted.total_manual_pause_duration_seconds, 30);
+    let seconds = |duration: &crate::api::rollout::RolloutDuration| {
+        let times = (&duration.rollout_started_at, &duration.finished_at);
+        let (Some(start), Some(end)) = times else {
+            panic!("{duration:?}")
+        };
+        end.0.duration_since(start.0).as_secs()
+    };
+    assert_eq!(seconds(&promoted), 30);
+    cluster.set_image("v3");
+    cluster.run();
+    cluster.advance(5);
+    cluster.set_image("v2");
+    cluster.run();
+    assert_eq!(duration(&cluster).completion_status, "FastRolledBack");
+    assert_eq!(seconds(&duration(&cluster)), 5);
+    cluster.set_image("v4");
+    cluster.run();
+    cluster.patch_status(&json!({"abort": true}));
+    cluster.run();
+    assert_eq!(duration(&cluster).completion_status, "Aborted");
+}
+
+#[test]
+fn a_zero_that_a_client_writes_into_the_status_stays() {
+    let mut cluster = Cluster::new(2, &json!({"canary": {"steps": [{"pause": {}}]}}));
+    cluster.run();
+    cluster.set_image("v2");
+    cluster.run();
+    for abort in [true, false] {
+        cluster.patch_status(&json!({"abort": abort}));
+        cluster.run();
+        assert_eq!(cluster.root["status"]["abort"], abort);
+    }
+}
+
+#[test]
+fn pods_that_come_and_go_do_not_stop_the_clock_of_the_deadline() {
+    let mut cluster = Cluster::new(2, &json!({"canary": {"maxSurge": 1, "maxUnavailable": 0}}));
+    cluster.edit(|spec| spec["progressDeadlineSeconds"] = 60.into());
+    cluster.run();
+    cluster.hanging.push("v2".into());
+    cluster.set_image("v2");
+    cluster.run();
+    let name = cluster.set_of("v2").name.clone();
+    for _ in 0..20 {
+        cluster.advance(4);
+        // Ready for a moment, and then not.
+        for ready in [true, false] {
+            cluster.set(&name).ready = i32::from(ready);
+            cluster.settle();
+        }
+    }
+    assert_eq!(
+        condition(&cluster.status(), kind::PROGRESSING).reason,
+        reason::TIMED_OUT,
+        "{}",
+        cluster.log
+    );
 }

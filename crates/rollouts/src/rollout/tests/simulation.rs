@@ -33,14 +33,14 @@ impl Promise {
 
 fn available_that_stays(cluster: &Cluster) -> i32 {
     cluster
-        .sets
+        .replica_sets
         .values()
         .map(|set| set.available.min(set.replicas))
         .sum()
 }
 
 fn wanted(cluster: &Cluster) -> i32 {
-    cluster.sets.values().map(|set| set.replicas).sum()
+    cluster.replica_sets.values().map(|set| set.replicas).sum()
 }
 
 fn check(cluster: &Cluster, promise: &Promise, before: (i32, i32), seed: u64) {
@@ -62,7 +62,7 @@ fn check(cluster: &Cluster, promise: &Promise, before: (i32, i32), seed: u64) {
 
 /// A random thing happens.
 fn turn(cluster: &mut Cluster, random: &mut StdRng, promise: &Promise, seed: u64) {
-    let names: Vec<String> = cluster.sets.keys().cloned().collect();
+    let names: Vec<String> = cluster.replica_sets.keys().cloned().collect();
     let pick = |random: &mut StdRng| {
         (!names.is_empty()).then(|| names[random.random_range(0..names.len())].clone())
     };
@@ -239,7 +239,7 @@ fn the_active_service_always_has_its_pods() {
                 .hash
                 .clone()
                 .expect("the Service was pointed somewhere");
-            let set = cluster.sets.values().find(|set| set.hash == active);
+            let set = cluster.replica_sets.values().find(|set| set.hash == active);
             let set = set.unwrap_or_else(|| {
                 panic!("seed {seed}: the active version is gone\n{}", cluster.log)
             });

@@ -54,7 +54,7 @@ fn undo_reuses_the_old_set_under_a_new_revision() {
     cluster.run();
     cluster.set_image("v1");
     cluster.run();
-    assert_eq!(cluster.sets.len(), 2);
+    assert_eq!(cluster.replica_sets.len(), 2);
     let first = cluster.set_of("v1");
     assert_eq!(
         (

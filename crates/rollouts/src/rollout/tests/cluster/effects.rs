@@ -20,9 +20,11 @@ use crate::{
     },
     rollout::{
         Applied,
-        kinds::annotation_mark,
-        plan::{Action, NewSet, SetChange, copied_annotations, hash::template_digest},
-        world::{ReplicaSetView, SetOwner},
+        kinds::annotation_digest,
+        observed::{ReplicaSetOwner, ReplicaSetView},
+        plan::{
+            Action, NewReplicaSet, ReplicaSetChange, copied_annotations, hash::template_digest,
+        },
     },
 };
 
@@ -36,7 +38,7 @@ impl Cluster {
             Action::Create(set) => return self.create(set),
             Action::Change(change) => self.change(change),
             Action::Delete { name, .. } => {
-                self.sets.remove(name);
+                self.replica_sets.remove(name);
                 assert!(
                     self.pods.remove(name).is_none_or(|pods| pods.is_empty()),
                     "a set with pods was deleted"
@@ -64,13 +66,13 @@ impl Cluster {
         Applied::Done
     }
 
-    pub(super) fn set(&mut self, name: &str) -> &mut ReplicaSetView {
-        self.sets.get_mut(name).expect("the set exists")
+    pub(in crate::rollout::tests) fn set(&mut self, name: &str) -> &mut ReplicaSetView {
+        self.replica_sets.get_mut(name).expect("the set exists")
     }
 
-    fn create(&mut self, set: &NewSet) -> Applied {
+    fn create(&mut self, set: &NewReplicaSet) -> Applied {
         let owned = self
-            .sets
+            .replica_sets
             .get(&set.name)
             .map(|set| set.owner == Some(owner()));
         match owned {
@@ -89,7 +91,7 @@ impl Cluster {
             template["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
         }
         let annotations = copied_annotations(&self.root())
-            .map(|(key, value)| annotation_mark(key, value))
+            .map(|(key, value)| annotation_digest(key, value))
             .collect();
         let labels = [("app", "web"), (HASH_LABEL, set.hash.as_str())];
         let view = ReplicaSetView {
@@ -111,11 +113,11 @@ impl Cluster {
             replicas: set.replicas,
             ..ReplicaSetView::default()
         };
-        self.sets.insert(set.name.clone(), view);
+        self.replica_sets.insert(set.name.clone(), view);
         Applied::Done
     }
 
-    fn change(&mut self, change: &SetChange) {
+    fn change(&mut self, change: &ReplicaSetChange) {
         let set = self.set(&change.name);
         set.replicas = change.replicas.unwrap_or(set.replicas);
         set.min_ready = change.min_ready.unwrap_or(set.min_ready);
@@ -134,7 +136,7 @@ impl Cluster {
                 }
                 other => {
                     let value = value.as_deref().unwrap_or_default();
-                    set.annotations.push(annotation_mark(other, value));
+                    set.annotations.push(annotation_digest(other, value));
                 }
             }
         }
@@ -188,8 +190,8 @@ fn started(name: &str, phase: &str) -> Applied {
     })
 }
 
-fn owner() -> SetOwner {
-    SetOwner {
+fn owner() -> ReplicaSetOwner {
+    ReplicaSetOwner {
         kind: "Rollout".into(),
         name: "web".into(),
         uid: UID.into(),

@@ -23,9 +23,10 @@ use crate::{
     },
     rollout::{
         RolloutError, Sources, observe,
+        observed::{Observed, ReplicaSetView, ServiceView},
+        peaks::Peaks,
         plan::decide,
         status,
-        world::{Observed, ReplicaSetView, ServiceView},
     },
 };
 
@@ -36,7 +37,7 @@ const NAMESPACE: &str = "ns";
 pub(super) struct Cluster {
     pub(super) now: Timestamp,
     pub(super) root: Value,
-    pub(super) sets: BTreeMap<String, ReplicaSetView>,
+    pub(super) replica_sets: BTreeMap<String, ReplicaSetView>,
     pub(super) pods: BTreeMap<String, Vec<Pod>>,
     pub(super) services: BTreeMap<String, ServiceView>,
     pub(super) runs: BTreeMap<String, RunView>,
@@ -52,6 +53,7 @@ pub(super) struct Cluster {
     pub(super) passes: usize,
     images: BTreeMap<String, String>,
     counter: u64,
+    peaks: Peaks,
 }
 
 fn start() -> Timestamp {
@@ -74,7 +76,7 @@ impl Cluster {
         Self {
             now: start(),
             root,
-            sets: BTreeMap::new(),
+            replica_sets: BTreeMap::new(),
             pods: BTreeMap::new(),
             services: BTreeMap::new(),
             runs: BTreeMap::new(),
@@ -86,6 +88,7 @@ impl Cluster {
             passes: 0,
             images: BTreeMap::new(),
             counter: 1,
+            peaks: Peaks::default(),
         }
     }
 
@@ -139,10 +142,13 @@ impl Cluster {
     }
 
     fn sources(&self) -> Sources {
-        let sources = Sources::default();
-        for (name, set) in &self.sets {
+        let sources = Sources {
+            peaks: self.peaks.clone(),
+            ..Sources::default()
+        };
+        for (name, set) in &self.replica_sets {
             let meta = meta(name, &set.uid);
-            drop(sources.sets.written(&meta, set.clone()));
+            drop(sources.replica_sets.written(&meta, set.clone()));
         }
         for (name, service) in &self.services {
             drop(sources.services.written(&meta(name, name), service.clone()));
@@ -290,7 +296,7 @@ impl Cluster {
     }
 
     pub(super) fn sizes(&self) -> BTreeMap<&str, i32> {
-        self.sets
+        self.replica_sets
             .iter()
             .map(|(name, set)| (self.images[name].as_str(), set.replicas))
             .collect()
@@ -302,7 +308,7 @@ impl Cluster {
             .iter()
             .find(|(_, known)| *known == image)
             .map(|(name, _)| name);
-        &self.sets[name.expect("an image that was deployed")]
+        &self.replica_sets[name.expect("an image that was deployed")]
     }
 }
 

@@ -12,7 +12,7 @@ pub(in crate::rollout::tests) struct Pod {
 impl Cluster {
     /// The ReplicaSet controller makes or removes one pod of a set; unready pods go first.
     pub(in crate::rollout::tests) fn make_or_remove_pod(&mut self, name: &str) -> bool {
-        let wanted = usize::try_from(self.sets[name].replicas).unwrap_or_default();
+        let wanted = usize::try_from(self.replica_sets[name].replicas).unwrap_or_default();
         let hangs = self
             .images
             .get(name)
@@ -53,7 +53,7 @@ impl Cluster {
 
     /// All peers act until they have nothing left to do.
     pub(in crate::rollout::tests) fn peers(&mut self) {
-        let names: Vec<String> = self.sets.keys().cloned().collect();
+        let names: Vec<String> = self.replica_sets.keys().cloned().collect();
         for name in names {
             while self.make_or_remove_pod(&name) {}
             while self.make_ready(&name) {}
@@ -66,9 +66,9 @@ impl Cluster {
         const MOST: usize = 100;
         for _ in 0..MOST {
             self.settle();
-            let before = (self.sets.clone(), self.pods.clone());
+            let before = (self.replica_sets.clone(), self.pods.clone());
             self.peers();
-            if before == (self.sets.clone(), self.pods.clone()) {
+            if before == (self.replica_sets.clone(), self.pods.clone()) {
                 return;
             }
         }

@@ -1,7 +1,7 @@
 //! Measurements on their way, and those that came back and are not in a status yet.
 //!
 //! A delivery stays here until the status shows it, so a failed status write loses nothing and records
-//! nothing twice. The mailbox is memory only: after a restart the status says what is due.
+//! nothing twice. The pending is memory only: after a restart the status says what is due.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -60,11 +60,11 @@ struct Run {
     slots: HashMap<String, Slot>,
 }
 
-/// The mailbox of all runs. Cloning shares it. Its size is bounded by the metrics of unfinished runs.
+/// The pending of all runs. Cloning shares it. Its size is bounded by the metrics of unfinished runs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Mailbox(Arc<Mutex<HashMap<ObjectKey, Run>>>);
+pub(super) struct PendingMeasurements(Arc<Mutex<HashMap<ObjectKey, Run>>>);
 
-/// What the mailbox holds for one run.
+/// What the pending holds for one run.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     /// Deliveries that the status does not show yet, ordered by metric.
@@ -73,7 +73,7 @@ pub(super) struct Contents {
     pub(super) in_flight: HashSet<String>,
 }
 
-impl Mailbox {
+impl PendingMeasurements {
     /// What there is for the run, after what `status` shows already was dropped.
     pub(super) fn look(&self, key: &ObjectKey, uid: &str, status: &AnalysisRunStatus) -> Contents {
         let mut runs = self.0.lock();

@@ -24,7 +24,7 @@ use crate::api::rollout::{HASH_LABEL, MANAGED_BY, Rollout};
 const RETRY: Duration = Duration::from_secs(30);
 
 /// What the task works with.
-pub(super) struct Release {
+pub(super) struct ServiceCleanup {
     pub(super) client: Client,
     pub(super) sources: Sources,
     pub(super) queue: Queue,
@@ -32,7 +32,7 @@ pub(super) struct Release {
     pub(super) leader: watch::Receiver<bool>,
 }
 
-impl Release {
+impl ServiceCleanup {
     /// Looks at the queued Services, for ever.
     pub(super) async fn run(mut self) {
         // From half-filled indexes every Service would look forsaken.
@@ -105,7 +105,7 @@ fn names(root: &Rollout, service: &ObjectKey) -> bool {
 /// Queues the Services that a Rollout switched, when it changed or went.
 pub(super) fn queue_services_of(
     queue: &Queue,
-    services: &Index<super::world::ServiceView>,
+    services: &Index<super::observed::ServiceView>,
     rollout: &ObjectKey,
 ) {
     services.each(|key, view| {

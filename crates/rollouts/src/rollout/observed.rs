@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use reconcile_core::kube_types::LabelSelector;
 use serde_json::Value;
 
+use super::peaks::Peak;
 use super::plan::hash::{ComparedTemplate, TemplateDigest};
 use crate::{
     analysis::RunView,
@@ -26,15 +27,17 @@ pub struct Observed {
     /// Its status as it was read, to write only what changes.
     pub raw_status: Value,
     /// Its ReplicaSets.
-    pub sets: Vec<Arc<ReplicaSetView>>,
+    pub replica_sets: Vec<Arc<ReplicaSetView>>,
     /// ReplicaSets without an owner that match its selector.
     pub orphans: Vec<Arc<ReplicaSetView>>,
     /// ReplicaSets of its that do not match its selector any more.
-    pub strays: Vec<Arc<ReplicaSetView>>,
+    pub released: Vec<Arc<ReplicaSetView>>,
     /// The Services that the strategy names, by name.
     pub services: BTreeMap<String, Arc<ServiceView>>,
     /// Its AnalysisRuns.
     pub runs: Vec<Arc<RunView>>,
+    /// The most pods that the update had ready so far.
+    pub peak: Peak,
     /// Fields that the manifest sets and that have no effect, as a sentence; empty when there are none.
     pub unsupported: String,
 }
@@ -53,7 +56,7 @@ pub struct ReplicaSetView {
     /// Labels, for the selector.
     pub labels: BTreeMap<String, String>,
     /// The controlling owner.
-    pub owner: Option<SetOwner>,
+    pub owner: Option<ReplicaSetOwner>,
     /// Deletion was requested.
     pub deleting: bool,
     /// Pod template hash.
@@ -64,7 +67,7 @@ pub struct ReplicaSetView {
     pub revision_history: String,
     /// `spec.replicas` of the Rollout when it was last scaled.
     pub desired: Option<i32>,
-    /// Marks of its annotations, see [`super::kinds::annotation_mark`].
+    /// Marks of its annotations, see [`super::kinds::annotation_digest`].
     pub annotations: Vec<u32>,
     /// When it should be scaled to nothing.
     pub deadline: Option<Timestamp>,
@@ -86,7 +89,7 @@ pub struct ReplicaSetView {
 
 /// The controlling owner of a ReplicaSet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SetOwner {
+pub struct ReplicaSetOwner {
     /// Kind.
     pub kind: String,
     /// Name.

@@ -6,15 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use reconcile_core::reconcile::EventNote;
 
-use super::action::{Action, NewSet, RunRef, SetChange};
+use super::action::{Action, NewReplicaSet, ReplicaSetChange, RunRef};
 use crate::{
     analysis::build::RunType,
     api::rollout::{
         DESIRED_REPLICAS, REVISION, REVISION_HISTORY, Rollout, RolloutStatus, SCALE_DOWN_DEADLINE,
     },
     rollout::{
-        kinds::annotation_mark,
-        world::{Observed, ReplicaSetView, ServiceView},
+        kinds::annotation_digest,
+        observed::{Observed, ReplicaSetView, ServiceView},
     },
 };
 
@@ -35,7 +35,7 @@ pub(crate) fn copied_annotations(root: &Rollout) -> impl Iterator<Item = (&Strin
 
 /// A ReplicaSet as it is and as it will be.
 #[derive(Clone, Debug)]
-pub(super) struct Set {
+pub(super) struct PlannedReplicaSet {
     pub(super) view: Arc<ReplicaSetView>,
     pub(super) replicas: i32,
     pub(super) desired: Option<i32>,
@@ -45,7 +45,7 @@ pub(super) struct Set {
     pub(super) deleted: bool,
 }
 
-impl Set {
+impl PlannedReplicaSet {
     pub(super) fn new(view: Arc<ReplicaSetView>) -> Self {
         Self {
             replicas: view.replicas,
@@ -72,11 +72,11 @@ impl Set {
 }
 
 /// The working copy.
-pub(super) struct Work<'a> {
-    pub(super) seen: &'a Observed,
+pub(super) struct Planner<'a> {
+    pub(super) observed: &'a Observed,
     pub(super) now: Timestamp,
     pub(super) status: RolloutStatus,
-    pub(super) sets: Vec<Set>,
+    pub(super) replica_sets: Vec<PlannedReplicaSet>,
     /// Index of the set of the newest template.
     pub(super) new: usize,
     pub(super) services: BTreeMap<String, ServiceView>,
@@ -96,29 +96,30 @@ pub(super) struct Work<'a> {
     pub(super) deadline_at_start: Option<Timestamp>,
 }
 
-impl<'a> Work<'a> {
-    pub(super) fn new(seen: &'a Observed, now: Timestamp) -> Self {
-        let mut sets: Vec<Set> = seen
-            .sets
+impl<'a> Planner<'a> {
+    pub(super) fn new(observed: &'a Observed, now: Timestamp) -> Self {
+        let mut replica_sets: Vec<PlannedReplicaSet> = observed
+            .replica_sets
             .iter()
-            .chain(&seen.orphans)
+            .chain(&observed.orphans)
             .cloned()
-            .map(Set::new)
+            .map(PlannedReplicaSet::new)
             .collect();
-        sets.sort_by(|a, b| (a.view.created, &a.view.name).cmp(&(b.view.created, &b.view.name)));
-        let status = seen.status.clone();
-        let services = seen
+        replica_sets
+            .sort_by(|a, b| (a.view.created, &a.view.name).cmp(&(b.view.created, &b.view.name)));
+        let status = observed.status.clone();
+        let services = observed
             .services
             .iter()
             .map(|(name, view)| (name.clone(), (**view).clone()))
             .collect();
         Self {
-            seen,
+            observed,
             now,
             retrying: !status.abort && status.aborted_at.is_some(),
             resumed: status.controller_pause && status.pause_conditions.is_empty(),
             status,
-            sets,
+            replica_sets,
             new: 0,
             services,
             switches: Vec::new(),
@@ -132,8 +133,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    pub(super) fn new_set(&self) -> &Set {
-        &self.sets[self.new]
+    pub(super) fn new_set(&self) -> &PlannedReplicaSet {
+        &self.replica_sets[self.new]
     }
 
     /// The set of the stable version, when it exists.
@@ -145,7 +146,7 @@ impl<'a> Work<'a> {
         if hash.is_empty() {
             return None;
         }
-        self.sets
+        self.replica_sets
             .iter()
             .position(|set| set.view.hash == hash && !set.deleted)
     }
@@ -153,8 +154,10 @@ impl<'a> Work<'a> {
     /// Sets that are neither the newest nor the stable one.
     pub(super) fn older(&self) -> impl Iterator<Item = usize> + use<> {
         let (new, stable) = (self.new, self.stable());
-        let live: Vec<usize> = (0..self.sets.len())
-            .filter(|index| *index != new && Some(*index) != stable && !self.sets[*index].deleted)
+        let live: Vec<usize> = (0..self.replica_sets.len())
+            .filter(|index| {
+                *index != new && Some(*index) != stable && !self.replica_sets[*index].deleted
+            })
             .collect();
         live.into_iter()
     }
@@ -169,8 +172,8 @@ impl<'a> Work<'a> {
 
     /// Scales a set, and remembers for which number of replicas that was.
     pub(super) fn scale(&mut self, index: usize, replicas: i32) {
-        let desired = self.seen.spec.replicas;
-        let set = &mut self.sets[index];
+        let desired = self.observed.spec.replicas;
+        let set = &mut self.replica_sets[index];
         set.replicas = replicas.max(0);
         set.desired = Some(desired);
         if replicas == 0 {
@@ -224,7 +227,7 @@ impl<'a> Work<'a> {
 
     /// The run that the status names, as it is now.
     pub(super) fn run(&self, name: &str) -> Option<&Arc<crate::analysis::RunView>> {
-        self.seen.runs.iter().find(|run| run.key.name == name)
+        self.observed.runs.iter().find(|run| run.key.name == name)
     }
 
     pub(super) fn terminate(&mut self, name: &str) {
@@ -242,22 +245,22 @@ impl<'a> Work<'a> {
     /// The effects, in the order that never changes: capacity, routing, analysis, shrinking.
     pub(super) fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
-        for set in &self.seen.orphans {
+        for set in &self.observed.orphans {
             actions.push(Action::Adopt {
                 name: set.name.clone(),
                 version: set.version.clone(),
             });
         }
-        for set in &self.seen.strays {
+        for set in &self.observed.released {
             actions.push(Action::Release {
                 name: set.name.clone(),
                 uid: set.uid.clone(),
             });
         }
         let mut shrinking = Vec::new();
-        for set in self.sets.iter().filter(|set| !set.deleted) {
+        for set in self.replica_sets.iter().filter(|set| !set.deleted) {
             if set.is_new() {
-                actions.push(Action::Create(NewSet {
+                actions.push(Action::Create(NewReplicaSet {
                     name: set.view.name.clone(),
                     hash: set.view.hash.clone(),
                     replicas: set.replicas,
@@ -277,7 +280,7 @@ impl<'a> Work<'a> {
         actions.extend(self.runs.iter().cloned());
         actions.append(&mut shrinking);
         actions.extend(
-            self.sets
+            self.replica_sets
                 .iter()
                 .filter(|set| set.deleted)
                 .map(|set| Action::Delete {
@@ -288,7 +291,7 @@ impl<'a> Work<'a> {
         actions
     }
 
-    fn change(&self, set: &Set) -> Option<SetChange> {
+    fn change(&self, set: &PlannedReplicaSet) -> Option<ReplicaSetChange> {
         let view = &set.view;
         let mut annotations = BTreeMap::new();
         if set.revision != view.revision {
@@ -312,17 +315,17 @@ impl<'a> Work<'a> {
         let replicas = (set.replicas != view.replicas).then_some(set.replicas);
         let is_newest = std::ptr::eq(set, self.new_set());
         if is_newest {
-            let missing = copied_annotations(&self.seen.root)
-                .filter(|(key, value)| !view.annotations.contains(&annotation_mark(key, value)));
+            let missing = copied_annotations(&self.observed.root)
+                .filter(|(key, value)| !view.annotations.contains(&annotation_digest(key, value)));
             annotations
                 .extend(missing.map(|(key, value)| (key.clone().into(), Some(value.clone()))));
         }
-        let min_ready = (is_newest && view.min_ready != self.seen.spec.min_ready)
-            .then_some(self.seen.spec.min_ready);
+        let min_ready = (is_newest && view.min_ready != self.observed.spec.min_ready)
+            .then_some(self.observed.spec.min_ready);
         if annotations.is_empty() && replicas.is_none() && min_ready.is_none() {
             return None;
         }
-        Some(SetChange {
+        Some(ReplicaSetChange {
             name: view.name.clone(),
             uid: view.uid.clone(),
             from: view.replicas,
@@ -334,7 +337,7 @@ impl<'a> Work<'a> {
 
     /// Events about what the pass does to the ReplicaSets.
     pub(super) fn scaling_events(&self) -> Vec<EventNote> {
-        self.sets
+        self.replica_sets
             .iter()
             .filter(|set| !set.deleted && set.replicas != set.view.replicas)
             .map(|set| {
