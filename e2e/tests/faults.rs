@@ -485,3 +485,90 @@ async fn a_standby_takes_over_when_the_leader_is_killed() -> Result<()> {
     scene.until_synced("standby").await?;
     Ok(())
 }
+
+/// A lease that nobody takes over within a test.
+fn long_lease() -> Vec<String> {
+    [
+        "--leader-election-lease-duration=10m",
+        "--leader-election-renew-deadline=9m",
+        "--leader-election-retry-period=1s",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_serves_and_acts_again_without_waiting_for_its_own_lease() -> Result<()> {
+    e2e::init_tls();
+    let mut scene = Scene::set(
+        Options {
+            git: false,
+            ..options()
+        },
+        &[],
+    )
+    .await?;
+    let setup = Setup {
+        args: long_lease(),
+        env: vec![("POD_NAME".to_owned(), "events-0".to_owned())],
+        ..Setup::default()
+    };
+    scene.add(Which::Events, &setup).await?;
+    let port = scene.bed.free_port()?;
+    scene
+        .apply("default", &pipeline(&scene.bed.nats()?.url, port))
+        .await?;
+    ready(&scene).await?;
+    deliver(port, "before").await?;
+    made(&scene, 1).await?;
+    let events = scene.operator(Which::Events)?;
+    events.operator.kill_and_restart().await?;
+    deliver(port, "after").await?;
+    made(&scene, 2).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_receives_webhooks_while_nobody_leads() -> Result<()> {
+    e2e::init_tls();
+    let mut scene = Scene::set(options(), &[]).await?;
+    for replica in 1..=2 {
+        let mut args = long_lease();
+        args.push("--app-resync=0".to_owned());
+        let setup = Setup {
+            args,
+            replica: Some(replica),
+            installed: replica > 1,
+            env: vec![("POD_NAME".to_owned(), format!("argo-cd-lite-{replica}"))],
+            ..Setup::default()
+        };
+        scene.add(Which::ArgoCdLite, &setup).await?;
+    }
+    let policy = "{automated: {}, syncOptions: [CreateNamespace=true]}";
+    let files = [("app/a.yaml", config_map("a", "1", ""))];
+    let files: Vec<(&str, &str)> = files.iter().map(|(p, c)| (*p, c.as_str())).collect();
+    let (repository, _) = scene.follow("pushed", policy, &files).await?;
+    scene.until_synced("pushed").await?;
+    let leader = scene.operator(Which::ArgoCdLite)?;
+    leader.operator.part.kill().await?;
+    let changed = config_map("a", "2", "");
+    let commit = repository
+        .commit(&[("app/a.yaml", changed.as_str())], "second")
+        .await?;
+    let answer = reqwest::Client::new()
+        .post(format!("{}/api/webhook", scene.operators[1].addresses[1]))
+        .header("x-github-event", "push")
+        .json(&json!({"repository": {"html_url": repository.url}}))
+        .timeout(Duration::from_secs(10))
+        .send()
+        .await?;
+    ensure!(answer.status().is_success(), "{}", answer.status());
+    // The push waits for a leader: the first replica, which takes its lease back in its pod.
+    leader.operator.start().await?;
+    scene
+        .until_application("pushed", "at the pushed commit", |app| {
+            app["status"]["sync"]["revision"] == commit.as_str() && synced_and_healthy(app)
+        })
+        .await?;
+    Ok(())
+}

@@ -11,7 +11,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use reconcile_core::client::Fence;
 use reconcile_core::clock::Clock;
-use reconcile_core::lease::{Elector, LeaseConfig, Timing};
+use reconcile_core::lease::{self, Elector, LeaseConfig, LeaseLost, Timing};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -22,27 +22,32 @@ const DURATION: Duration = Duration::from_secs(4);
 struct Candidate {
     leads: watch::Receiver<bool>,
     stop: CancellationToken,
-    task: tokio::task::JoinHandle<Result<(), reconcile_core::lease::LeaseLost>>,
+    task: tokio::task::JoinHandle<Result<(), LeaseLost>>,
     fence: Fence,
 }
 
 fn run_for(client: &Client, lease: &str, identity: &str) -> Candidate {
+    run_as(client, lease, identity.into())
+}
+
+fn run_as(client: &Client, lease: &str, candidate: lease::Candidate) -> Candidate {
     let clock = Clock::system();
     let fence = Fence::closed(clock.clone());
     let (sender, leads) = watch::channel(false);
     let config = LeaseConfig {
         namespace: "default".into(),
         name: lease.into(),
-        identity: identity.into(),
+        candidate,
         timing: Timing {
             lease_duration: DURATION,
             renew_deadline: Duration::from_secs(3),
             retry_period: Duration::from_millis(500),
         },
     };
-    let elector = Elector::new(client.clone(), config, fence.clone(), clock, sender);
+    let mut elector = Elector::new(client.clone(), config, fence.clone(), clock, sender);
     let stop = CancellationToken::new();
-    let task = tokio::spawn(elector.run(stop.clone(), std::future::ready(())));
+    let stopped = stop.clone();
+    let task = tokio::spawn(async move { elector.run(&stopped, std::future::ready(())).await });
     Candidate {
         leads,
         stop,
@@ -167,5 +172,23 @@ async fn a_leader_that_cannot_renew_stops_writing_before_others_may_take_over() 
         begin.elapsed()
     );
     assert!(!leader.fence.is_open());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_comes_back_in_its_pod_takes_its_lease_back_at_once() -> Result<()> {
+    let bed = bed().await?;
+    let client = bed.client()?;
+    let of_pod = |pod: &str| lease::Candidate::new(Some(pod.to_owned()), "node");
+    let mut killed = run_as(&client, "pod", of_pod("events-0"));
+    killed.leads.wait_for(|leads| *leads).await?;
+    // As after `kill -9`: nothing is given back.
+    killed.task.abort();
+    let begin = Instant::now();
+    let other = run_as(&client, "pod", of_pod("events-1"));
+    let mut back = run_as(&client, "pod", of_pod("events-0"));
+    back.leads.wait_for(|leads| *leads).await?;
+    assert!(begin.elapsed() < DURATION, "waited for its own lease");
+    assert!(back.fence.is_open() && !*other.leads.borrow() && !other.fence.is_open());
     Ok(())
 }

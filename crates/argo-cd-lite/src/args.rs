@@ -1,10 +1,10 @@
 //! The command line, in upstream's spelling. Flags of upstream that have no meaning here are accepted.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use reconcile_core::{
-    args::{KubeArgs, LeaderArgs, LogArgs},
+    args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs},
     kube_types::GoDuration,
 };
 
@@ -37,6 +37,9 @@ pub struct ControllerArgs {
     /// Leader election.
     #[command(flatten)]
     pub leader: LeaderArgs,
+    /// Metrics and probes.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// Namespace of the control plane: projects, settings and Applications.
     #[arg(
         id = "control-plane",
@@ -97,6 +100,9 @@ pub struct ControllerArgs {
         value_name = "PORT"
     )]
     pub metrics_port: u16,
+    /// IP address that the webhook server listens on; all addresses when absent.
+    #[arg(long, env = "ARGOCD_SERVER_LISTEN_ADDRESS", value_name = "IP")]
+    pub address: Option<IpAddr>,
     /// Port of the webhook; 0 takes a free one.
     #[arg(
         long,

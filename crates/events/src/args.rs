@@ -1,7 +1,7 @@
 //! The command line, in upstream's spelling.
 
 use clap::{Args, Parser, Subcommand};
-use reconcile_core::args::{KubeArgs, LeaderArgs, LogArgs};
+use reconcile_core::args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs};
 
 /// EventBus, EventSource and Sensor: events cross JetStream and trigger actions, without loss.
 #[derive(Debug, Parser)]
@@ -31,6 +31,9 @@ pub struct ControllerArgs {
     /// Leader election.
     #[command(flatten)]
     pub leader: LeaderArgs,
+    /// Metrics and probes.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// Watch one namespace only.
     #[arg(long)]
     pub namespaced: bool,

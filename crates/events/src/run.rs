@@ -43,6 +43,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         kube,
         log: _,
         mut leader,
+        admin,
         namespaced,
         managed_namespace,
         own_namespace,
@@ -55,6 +56,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
     let identity = Identity {
         name: "events",
         lease: "argo-events-controller".to_owned(),
+        address: admin.metrics_address,
         ports: vec![metrics_port, health_port],
     };
     let operator = Operator::start(identity, &kube, &leader).await?;
@@ -96,6 +98,7 @@ fn parts(operator: &Operator, reserved: [u16; 2]) -> Result<Shared, prometheus::
         listeners: Listeners::new(reserved),
         metrics: Metrics::register(&operator.registry)?,
         clock: operator.clock.clone(),
+        leader: operator.leader(),
         events: operator.events.clone(),
         source_queue: source_queue.clone(),
         sensor_queue: sensor_queue.clone(),

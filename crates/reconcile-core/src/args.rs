@@ -1,6 +1,6 @@
 //! Command-line flags that all operators share, in upstream's spelling.
 
-use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
+use std::{ffi::OsString, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{
     ArgAction, Args, Parser,
@@ -41,10 +41,18 @@ pub struct LogArgs {
     pub format: LogFormat,
 }
 
+/// Flags for metrics and probes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct AdminArgs {
+    /// IP address that the ports of metrics and probes listen on; all addresses when absent.
+    #[arg(long = "metrics-address", value_name = "IP")]
+    pub metrics_address: Option<IpAddr>,
+}
+
 /// Flags for leader election.
 #[derive(Args, Clone, Debug)]
 pub struct LeaderArgs {
-    /// Run for the lease before acting; off for a single process that nobody else competes with.
+    /// Acquire the lease before writing; off only for a single process without replicas.
     #[arg(
         long = "leader-elect",
         visible_alias = "leader-election",
@@ -57,6 +65,9 @@ pub struct LeaderArgs {
     /// Namespace of the lease; the operator's own namespace when absent.
     #[arg(long = "leader-election-namespace", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
+    /// Name of the pod. A process takes over the lease of an earlier process of its pod at once.
+    #[arg(long, env = "POD_NAME", value_name = "NAME", hide = true)]
+    pub pod_name: Option<String>,
     /// How long a silent leader keeps the lease.
     #[arg(long = "leader-election-lease-duration", default_value = "15s", value_parser = duration)]
     pub lease_duration: Duration,
@@ -89,7 +100,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Parses the command line of `C`. For the command `forgiving`, flags that it does not know are taken out, with the
 /// value that follows them, and named in the second part: manifests of the originals carry flags that have no meaning
-/// here, and those must be told in a warning instead of stopping the start.
+/// here; those are a warning and do not stop the start.
 pub fn parse<C: Parser>(
     arguments: impl IntoIterator<Item = OsString>,
     forgiving: &str,
@@ -127,13 +138,13 @@ fn last_counts<C: Parser>(arguments: &[OsString]) -> Result<C, clap::Error> {
 
 /// The flag that the parser stumbled over, and where it stands.
 fn unknown_flag(error: &clap::Error, arguments: &[OsString]) -> Option<(usize, String)> {
-    let Some(ContextValue::String(told)) = error.get(ContextKind::InvalidArg) else {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
-    if error.kind() != ErrorKind::UnknownArgument || !told.starts_with("--") {
+    if error.kind() != ErrorKind::UnknownArgument || !argument.starts_with("--") {
         return None;
     }
-    let flag = told.split('=').next().unwrap_or(told).to_owned();
+    let flag = argument.split('=').next().unwrap_or(argument).to_owned();
     let at = arguments.iter().position(|argument| {
         let text = argument.to_string_lossy();
         text.strip_prefix(flag.as_str())

@@ -6,7 +6,7 @@
 //!   reconcile  observe ─► plan ─► apply ─► report, and the driver that runs it
 //!   error      classes of errors, which decide the retry; errors as one line of text
 //!   event      Kubernetes Events as data
-//!   client     the gate of all requests: leader fence, deadline, counters
+//!   client     the gate of all requests: fence, request classes with deadlines, counters
 //!   listen     HTTP listeners that no client can exhaust
 //!   apply      the few ways to write
 //!   conditions status conditions with honest transition times

@@ -48,6 +48,7 @@ fn election(enabled: bool, lease_seconds: u64) -> LeaderArgs {
     LeaderArgs {
         enabled,
         namespace: None,
+        pod_name: None,
         lease_duration: Duration::from_secs(lease_seconds),
         renew_deadline: Duration::from_secs(10),
         retry_period: Duration::from_secs(2),
@@ -58,6 +59,7 @@ fn identity(port: u16) -> Identity {
     Identity {
         name: "test",
         lease: "lock".into(),
+        address: None,
         ports: vec![port],
     }
 }

@@ -1,7 +1,7 @@
 //! The command line, in upstream's spelling.
 
 use clap::{Args, Parser, Subcommand};
-use reconcile_core::args::{KubeArgs, LeaderArgs, LogArgs};
+use reconcile_core::args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs};
 
 /// Progressive delivery for Kubernetes.
 #[derive(Debug, Parser)]
@@ -33,6 +33,9 @@ pub struct ControllerArgs {
     /// Leader election.
     #[command(flatten)]
     pub leader: LeaderArgs,
+    /// Metrics and probes.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// Work in one namespace only; cluster-wide analysis templates are not available then.
     #[arg(long)]
     pub namespaced: bool,

@@ -19,6 +19,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         kube,
         log: _,
         leader,
+        admin,
         namespaced,
         namespace,
         instance_id,
@@ -41,6 +42,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let identity = Identity {
         name: "rollouts",
         lease,
+        address: admin.metrics_address,
         ports,
     };
     let operator = Operator::start(identity, &kube, &leader)

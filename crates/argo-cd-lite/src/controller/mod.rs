@@ -8,6 +8,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use reconcile_core::{
     admin::Readiness,
+    listen::ListenAddress,
     object::{ObjectKey, Root},
     operator::{Identity, Operator},
     reconcile::{Driver, DriverConfig, Queue},
@@ -25,7 +26,7 @@ use crate::{
     metrics::{AppInfo, AppMetrics, GitMetrics},
     render::RenderCache,
     repo::{Credentials, HubConfig, RepoHub},
-    server::{self, WebhookSecrets},
+    server::{RefreshRequests, WebhookSecrets, WebhookServer},
 };
 use watches::{watch_projects, watch_secrets, watch_settings};
 
@@ -37,6 +38,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let ControllerArgs {
         kube,
         mut leader,
+        admin,
         namespace,
         pod_namespace,
         application_namespaces,
@@ -48,6 +50,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         sync_wave_delay,
         log: _,
         metrics_port,
+        address,
         port,
         cache_dir,
     } = args;
@@ -60,6 +63,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let identity = Identity {
         name: "argo-cd-lite",
         lease: LEASE.to_owned(),
+        address: admin.metrics_address,
         ports: vec![metrics_port],
     };
     let operator = Operator::start(identity, &kube, &leader).await?;
@@ -74,22 +78,23 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         poll: app_resync,
         jitter: app_resync_jitter,
     };
-    start(&operator, settings, hub, status_processors, port).await?;
+    let webhook = ListenAddress { address, port };
+    start(&operator, settings, hub, status_processors, webhook).await?;
     operator.run().await?;
     Ok(())
 }
 
-/// Starts watches, polls, the webhook on `port` and the controller with `workers` passes at the same time.
+/// Starts watches, polls, the webhook server and the controller with `workers` passes at the same time.
 /// All of it stops with the operator.
 pub async fn start(
     operator: &Operator,
     settings: Settings,
     hub: HubConfig,
     workers: usize,
-    port: u16,
+    webhook: ListenAddress,
 ) -> anyhow::Result<()> {
     Parts::new(operator, settings, hub)?
-        .start(operator, workers, port)
+        .start(operator, workers, webhook)
         .await
 }
 
@@ -150,7 +155,12 @@ impl Parts {
         })
     }
 
-    async fn start(self, operator: &Operator, workers: usize, port: u16) -> anyhow::Result<()> {
+    async fn start(
+        self,
+        operator: &Operator,
+        workers: usize,
+        listen: ListenAddress,
+    ) -> anyhow::Result<()> {
         let Self {
             context,
             credentials,
@@ -180,14 +190,21 @@ impl Parts {
         applicationset::start(operator, &control_plane);
         let poll = context.repos.clone();
         operator.spawn("poll", async move { poll.poll().await });
-        let webhook = server::serve(
-            port,
-            context.repos.clone(),
+        let webhook = WebhookServer {
+            listen,
+            budget: operator.listeners.clone(),
             secrets,
-            context.metrics.webhooks().clone(),
-        )
-        .await?;
-        operator.spawn("webhook", webhook);
+            depth: context.metrics.webhooks().clone(),
+            repos: context.repos.clone(),
+            refreshes: RefreshRequests {
+                client: operator.serving.clone(),
+                apps: roots,
+                clock: operator.clock.clone(),
+            },
+            leader: operator.leader(),
+            stop: operator.shutdown.clone(),
+        };
+        operator.spawn("webhook server", webhook.bind().await?);
         let passes = run_passes(
             context,
             driver,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use reconcile_core::{
     clock::Clock,
+    lease::Timing,
+    listen::ListenAddress,
     operator::{Operator, install_tls},
     testkit::{FakeApi, FakeKind, Fault},
 };
@@ -56,8 +58,22 @@ impl Bed {
 
     /// A running controller; cancel its `shutdown` to stop it.
     async fn controller(&self) -> Operator {
-        install_tls();
         let operator = Operator::detached(self.api.client(), Clock::system());
+        self.start(&operator, ListenAddress::default()).await;
+        operator
+    }
+
+    /// A replica that never leads, with its webhook server at this address.
+    async fn standby(&self, webhook: ListenAddress) -> Operator {
+        let (client, clock) = (self.api.client(), Clock::system());
+        let candidate = "standby".into();
+        let operator = Operator::detached_candidate(client, clock, candidate, Timing::default());
+        self.start(&operator, webhook).await;
+        operator
+    }
+
+    async fn start(&self, operator: &Operator, webhook: ListenAddress) {
+        install_tls();
         let settings = Settings {
             control_plane: NAMESPACE.into(),
             application_namespaces: Vec::new(),
@@ -69,10 +85,9 @@ impl Bed {
             poll: Duration::from_secs(3600),
             jitter: Duration::ZERO,
         };
-        start(&operator, settings, hub, 4, 0)
+        start(operator, settings, hub, 4, webhook)
             .await
             .expect("a controller");
-        operator
     }
 
     fn application(&self, policy: &Value) {
@@ -376,4 +391,41 @@ async fn the_default_project_is_made_also_after_failures() {
         })
     );
     operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_that_reaches_a_replica_that_does_not_lead_is_synced_by_the_leader() {
+    let (bed, first) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
+    bed.application(&json!({"automated": {}}));
+    let leader = bed.controller().await;
+    bed.until_synced(&first).await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = free.local_addr().expect("an address");
+    drop(free);
+    let webhook = ListenAddress {
+        address: Some(address.ip()),
+        port: address.port(),
+    };
+    let standby = bed.standby(webhook).await;
+    standby.readiness.wait().await;
+    let second = bed.push(&[("app/a.yaml", &config_map("a", "2"))]);
+    let push = json!({"repository": {"html_url": bed.origin.url()}});
+    let answer = reqwest::Client::new()
+        .post(format!("http://{address}/api/webhook"))
+        .header("x-github-event", "push")
+        .json(&push)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), 200);
+    bed.until_synced(&second).await;
+    let annotations = &bed.app()["metadata"]["annotations"];
+    assert!(
+        annotations
+            .get("argocd.argoproj.io/refresh")
+            .is_none_or(Value::is_null),
+        "{annotations}"
+    );
+    standby.shutdown.cancel();
+    leader.shutdown.cancel();
 }

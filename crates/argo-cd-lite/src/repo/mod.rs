@@ -17,7 +17,7 @@ pub use credentials::{Credential, Credentials, RepositorySecret};
 pub use git::{CommitFiles, GitError, SourceFile, Store};
 pub use hub::{HubConfig, RepoError, RepoHub, Snapshot};
 pub use revision::{RefList, Resolved, RevisionError, resolve};
-pub use url::normalize;
+pub use url::{host_and_path, normalize};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -29,7 +29,7 @@ pub fn normalize(url: &str) -> String {
 }
 
 /// Host and path only, by which the payload of a webhook is matched whatever the scheme is.
-pub(super) fn host_and_path(url: &str) -> String {
+pub fn host_and_path(url: &str) -> String {
     let normal = normalize(url);
     normal
         .split_once("://")

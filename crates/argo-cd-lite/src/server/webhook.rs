@@ -1,6 +1,6 @@
-//! `POST /api/webhook`: a push asks for a poll of its repository.
+//! `POST /api/webhook`: a push asks for a poll of its repository. Every replica serves it, whether it leads or not.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
@@ -11,9 +11,14 @@ use axum::{
 };
 use parking_lot::RwLock;
 use prometheus::IntGauge;
-use tokio::{net::TcpListener, sync::mpsc};
+use reconcile_core::listen::{self, BindError, Budget, Limits, ListenAddress, Server, TlsMode};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
-use super::payload::{Provider, repositories, verify};
+use super::{
+    RefreshRequests,
+    payload::{Provider, repositories, verify},
+};
 use crate::repo::RepoHub;
 
 /// Largest payload; pushes of thousands of commits stay below, and nobody can fill the memory.
@@ -24,59 +29,92 @@ const QUEUE: usize = 1000;
 /// Values of `webhook.<provider>.secret`.
 pub type WebhookSecrets = Arc<RwLock<BTreeMap<String, String>>>;
 
+/// The webhook server of a replica.
+pub struct WebhookServer {
+    /// Where it listens.
+    pub listen: ListenAddress,
+    /// What clients may take.
+    pub budget: Budget,
+    /// The secrets of the senders.
+    pub secrets: WebhookSecrets,
+    /// Requests that wait.
+    pub depth: IntGauge,
+    /// What the leader does with a push.
+    pub repos: RepoHub,
+    /// What every other replica does with it.
+    pub refreshes: RefreshRequests,
+    /// Whether this replica leads.
+    pub leader: watch::Receiver<bool>,
+    /// Ends the server.
+    pub stop: CancellationToken,
+}
+
 #[derive(Clone)]
-struct Shared {
+struct Receiver {
     secrets: WebhookSecrets,
     queue: mpsc::Sender<Vec<String>>,
     depth: IntGauge,
 }
 
-/// Binds `port` and gives the future that serves it.
-pub async fn serve(
-    port: u16,
-    repos: RepoHub,
-    secrets: WebhookSecrets,
-    depth: IntGauge,
-) -> std::io::Result<impl Future<Output = ()> + Send> {
-    let listener = TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], port))).await?;
-    tracing::info!(bound = %listener.local_addr()?, "serving /api/webhook");
-    let (queue, requests) = mpsc::channel(QUEUE);
-    let router = router(Shared {
-        secrets,
-        queue,
-        depth: depth.clone(),
-    });
-    Ok(async move {
-        let served = async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "the webhook server ended");
-            }
+impl WebhookServer {
+    /// Binds the port and gives the future that serves it.
+    pub async fn bind(self) -> Result<impl Future<Output = ()> + Send, BindError> {
+        let listener = self.listen.bind().await?;
+        tracing::info!(bound = ?listener.local_addr().ok(), "serving /api/webhook");
+        let (queue, requests) = mpsc::channel(QUEUE);
+        let server = Server {
+            name: "webhook".to_owned(),
+            limits: Limits::default(),
+            budget: self.budget.clone(),
+            tls: TlsMode::plain(),
+            router: router(Receiver {
+                secrets: self.secrets.clone(),
+                queue,
+                depth: self.depth.clone(),
+            }),
         };
-        tokio::select! {
-            () = served => {}
-            () = work(requests, repos, depth) => {}
+        let stop = self.stop.clone();
+        Ok(async move {
+            tokio::select! {
+                () = listen::serve(listener, server, stop) => {}
+                () = self.hand_on(requests) => {}
+            }
+        })
+    }
+
+    async fn hand_on(&self, mut requests: mpsc::Receiver<Vec<String>>) {
+        while let Some(urls) = requests.recv().await {
+            self.depth.dec();
+            let leads = *self.leader.borrow();
+            if leads {
+                let repositories = self.repos.poll_now(&urls);
+                tracing::info!(
+                    repositories,
+                    ?urls,
+                    "reading the refs of a pushed repository"
+                );
+            } else {
+                let applications = self.refreshes.request(&urls).await;
+                tracing::info!(
+                    applications,
+                    ?urls,
+                    "asked the leader to refresh after a push"
+                );
+            }
         }
-    })
+    }
 }
 
-fn router(shared: Shared) -> Router {
+fn router(receiver: Receiver) -> Router {
     Router::new()
         .route("/api/webhook", post(receive))
         .route("/healthz", get(|| async { "ok" }))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(shared)
-}
-
-async fn work(mut requests: mpsc::Receiver<Vec<String>>, repos: RepoHub, depth: IntGauge) {
-    while let Some(urls) = requests.recv().await {
-        depth.dec();
-        let found = repos.poll_now(&urls);
-        tracing::info!(repositories = found, ?urls, "a push was announced");
-    }
+        .with_state(receiver)
 }
 
 async fn receive(
-    State(shared): State<Shared>,
+    State(receiver): State<Receiver>,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, &'static str) {
@@ -84,7 +122,7 @@ async fn receive(
     let Some((provider, event)) = Provider::of(header) else {
         return (StatusCode::BAD_REQUEST, "Unknown webhook event");
     };
-    if !verify(provider, &shared.secrets.read(), header, &body) {
+    if !verify(provider, &receiver.secrets.read(), header, &body) {
         return (
             StatusCode::UNAUTHORIZED,
             "the signature does not match the secret",
@@ -100,11 +138,11 @@ async fn receive(
     if urls.is_empty() {
         return (StatusCode::BAD_REQUEST, "the payload names no repository");
     }
-    shared.depth.inc();
-    if shared.queue.try_send(urls).is_ok() {
+    receiver.depth.inc();
+    if receiver.queue.try_send(urls).is_ok() {
         return (StatusCode::OK, "ok");
     }
-    shared.depth.dec();
+    receiver.depth.dec();
     (
         StatusCode::SERVICE_UNAVAILABLE,
         "Queue is full, discarding webhook payload",

@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     core::v1::ServiceAccount,
 };
 use kube::{Api, Client, Config, api::PostParams, config::AuthInfo};
-use reconcile_core::client::{self, Fence, RequestMetrics};
+use reconcile_core::operator::Role;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{TriggerError, k8s::Discovered};
@@ -26,20 +26,19 @@ type Clients = HashMap<(String, String), (Instant, Client)>;
 pub struct Identities {
     own: Client,
     config: Config,
-    fence: Fence,
-    metrics: RequestMetrics,
+    role: Role,
     clients: Arc<Mutex<Clients>>,
     pub(super) discovered: Discovered,
 }
 
 impl Identities {
-    /// Asks for tokens with `own`, and connects as `config` says.
-    pub fn new(own: Client, config: Config, fence: Fence, metrics: RequestMetrics) -> Self {
+    /// Asks for tokens with the client of `role`, and connects as `config` says. Whatever the clients write needs the
+    /// lease of the role.
+    pub fn new(role: Role, config: Config) -> Self {
         Self {
-            own,
+            own: role.client().clone(),
             config,
-            fence,
-            metrics,
+            role,
             clients: Arc::default(),
             discovered: Discovered::default(),
         }
@@ -63,7 +62,9 @@ impl Identities {
             ..AuthInfo::default()
         };
         namespace.clone_into(&mut config.default_namespace);
-        let client = client::connect(config, self.fence.clone(), self.metrics.clone())
+        let client = self
+            .role
+            .connect(config)
             .map_err(|error| TriggerError::Failed(error.to_string()))?;
         // Accounts that nobody acts as any more leave with their tokens.
         clients.retain(|_, (until, _)| asked < *until);

@@ -247,12 +247,7 @@ impl Executor {
         let fence = operator.fence().clone();
         Self {
             http: HttpClients::default(),
-            identities: Identities::new(
-                operator.client.clone(),
-                operator.config.clone(),
-                fence.clone(),
-                operator.requests.clone(),
-            ),
+            identities: Identities::new(operator.leader_role().clone(), operator.config.clone()),
             secrets,
             fence,
         }

@@ -1,7 +1,8 @@
 //! The data plane: the tasks that run EventSources and Sensors in this process.
 //!
 //! ```text
-//!   controllers ──► DataPlane::ensure_source / ensure_sensor      (only while this process leads)
+//!   controllers ──► DataPlane::ensure_source   on every replica; schedules only while this process leads
+//!               ──► DataPlane::ensure_sensor   only while this process leads
 //!                     EventSource: routes of the shared listeners, one task per schedule
 //!                     Sensor:      one task per trigger, with durable consumers on the bus
 //!   DataPlane ──► queue of the controller, whenever the health of a Sensor changes
@@ -20,6 +21,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use reconcile_core::{apply::EventSink, clock::Clock, object::ObjectKey, reconcile::Queue};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{metrics::Metrics, source::Listeners, trigger::Executor};
@@ -36,6 +38,7 @@ struct Inner {
     listeners: Listeners,
     metrics: Metrics,
     clock: Clock,
+    leader: watch::Receiver<bool>,
     events: EventSink,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -56,6 +59,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The clock.
     pub clock: Clock,
+    /// Whether this process leads.
+    pub leader: watch::Receiver<bool>,
     /// Kubernetes Events.
     pub events: EventSink,
     /// Told when an endpoint that was refused should be tried again.
@@ -72,6 +77,7 @@ impl DataPlane {
             listeners,
             metrics,
             clock,
+            leader,
             events,
             source_queue,
             sensor_queue,
@@ -81,6 +87,7 @@ impl DataPlane {
             listeners,
             metrics,
             clock,
+            leader,
             events,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

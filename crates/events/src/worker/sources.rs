@@ -19,6 +19,8 @@ pub(super) struct Running {
     spec: Arc<CheckedSource>,
     bus: Arc<Bus>,
     refused: Vec<Refused>,
+    /// Schedules run too, because this process leads.
+    leads: bool,
     /// What is in the way of the schedules, by event.
     health: Health,
     schedules: Schedules,
@@ -52,11 +54,13 @@ impl DataPlane {
     /// Runs an EventSource with these settings; changes a running one in place.
     pub fn ensure_source(&self, spec: &Arc<CheckedSource>, bus: &Arc<Bus>) -> SourceHealth {
         let mut sources = self.0.sources.lock();
+        let leads = *self.0.leader.borrow();
         let old = sources.get_mut(&spec.key);
         if let Some(running) = &old
             && running.spec == *spec
             && Arc::ptr_eq(&running.bus, bus)
             && running.refused.is_empty()
+            && running.leads == leads
         {
             return running.health();
         }
@@ -86,12 +90,15 @@ impl DataPlane {
                 (running.health.clone(), before)
             }
         };
-        let schedules = self.exchange(spec, &emitter, &health, before);
+        // A tick must come from one process only, an HTTP request reaches just one.
+        let calendars: &[Calendar] = if leads { &spec.calendars } else { &[] };
+        let schedules = self.exchange(spec, calendars, &emitter, &health, before);
         self.count(spec);
         let running = Running {
             spec: spec.clone(),
             bus: bus.clone(),
             refused,
+            leads,
             health,
             schedules,
         };
@@ -104,12 +111,13 @@ impl DataPlane {
     fn exchange(
         &self,
         spec: &CheckedSource,
+        calendars: &[Calendar],
         emitter: &Arc<Emitter>,
         health: &Health,
         mut before: Schedules,
     ) -> Schedules {
         let mut schedules = Schedules::new();
-        for calendar in &spec.calendars {
+        for calendar in calendars {
             let running = match before.remove(&calendar.event) {
                 Some(running) if running.0 == *calendar => running,
                 other => {

@@ -61,6 +61,7 @@ pub(crate) fn plane() -> DataPlane {
         listeners: Listeners::new([]),
         metrics: Metrics::register(&operator.registry).expect("a fresh registry"),
         clock,
+        leader: tokio::sync::watch::channel(true).1,
         events: operator.events.clone(),
         source_queue: Queue::new(),
         sensor_queue: Queue::new(),

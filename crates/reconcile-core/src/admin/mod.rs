@@ -6,4 +6,4 @@ mod server;
 
 pub use process::ProcessCollector;
 pub use ready::{Readiness, Ready};
-pub use server::{AdminError, serve};
+pub use server::AdminServer;

@@ -1,8 +1,8 @@
 //! The admin server.
 
 use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use axum::{
@@ -13,23 +13,24 @@ use axum::{
     routing::get,
 };
 use prometheus::{Registry, TextEncoder};
-use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::Readiness;
+use crate::listen::{self, BindError, Budget, Limits, Server, TlsMode};
 
 /// What Prometheus calls its text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// Connections at a time, on all admin ports; a kubelet and a few Prometheus servers need less. They are not taken
+/// from the budget of the other listeners, so that probes are answered whatever happens there.
+const CONNECTIONS: usize = 64;
+/// No endpoint reads a body.
+const BYTES: usize = 64 * 1024;
 
-/// The admin server could not be started.
-#[derive(Debug, Error)]
-#[error("cannot listen on {address} for probes and metrics: {source}")]
-pub struct AdminError {
-    /// The address that was asked for.
-    pub address: SocketAddr,
-    /// Why it failed.
-    #[source]
-    pub source: io::Error,
+/// Serves metrics and probes.
+#[derive(Clone)]
+pub struct AdminServer {
+    endpoints: Endpoints,
+    budget: Budget,
 }
 
 #[derive(Clone)]
@@ -38,40 +39,50 @@ struct Endpoints {
     readiness: Readiness,
 }
 
-/// Binds `port` on all addresses and gives the future that serves the endpoints.
-pub async fn serve(
-    port: u16,
-    registry: Registry,
-    readiness: Readiness,
-) -> Result<(SocketAddr, impl Future<Output = io::Result<()>> + Send), AdminError> {
-    let (listener, bound) = bind(port).await?;
-    let router = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(ready))
-        .with_state(Endpoints {
-            registry,
-            readiness,
-        });
-    Ok((bound, async move { axum::serve(listener, router).await }))
-}
-
-/// Both families with one socket, as Go listens; only the old one where the machine has no IPv6.
-async fn bind(port: u16) -> Result<(TcpListener, SocketAddr), AdminError> {
-    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    let old = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    let (address, listener) = match TcpListener::bind(both).await {
-        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            (old, TcpListener::bind(old).await)
+impl AdminServer {
+    /// A server that listens nowhere yet.
+    pub fn new(registry: Registry, readiness: Readiness) -> Self {
+        Self {
+            endpoints: Endpoints {
+                registry,
+                readiness,
+            },
+            budget: Budget::new(CONNECTIONS, BYTES),
         }
-        outcome => (both, outcome),
-    };
-    listener
-        .and_then(|listener| {
-            let bound = listener.local_addr()?;
-            Ok((listener, bound))
-        })
-        .map_err(|source| AdminError { address, source })
+    }
+
+    /// Binds `port` of `address`, or of all addresses without one, and gives the future that serves the endpoints.
+    pub async fn serve(
+        &self,
+        address: Option<IpAddr>,
+        port: u16,
+    ) -> Result<(SocketAddr, impl Future<Output = ()> + Send + use<>), BindError> {
+        let listener = listen::bind(address, port).await?;
+        let bound = listener.local_addr().map_err(|source| BindError {
+            address: SocketAddr::new(address.unwrap_or([0, 0, 0, 0].into()), port),
+            source,
+        })?;
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(|| async { "ok" }))
+            .route("/readyz", get(ready))
+            .with_state(self.endpoints.clone());
+        let server = Server {
+            name: "admin".to_owned(),
+            limits: Limits {
+                connections: CONNECTIONS,
+                bytes: BYTES,
+                body: Duration::from_secs(5),
+                ..Limits::default()
+            },
+            budget: self.budget.clone(),
+            tls: TlsMode::plain(),
+            router,
+        };
+        // Served until the process ends.
+        let served = listen::serve(listener, server, CancellationToken::new());
+        Ok((bound, served))
+    }
 }
 
 async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {

@@ -1,23 +1,27 @@
-//! Whether this process may write.
+//! Whether a role may write.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
-use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use crate::clock::{Clock, Reading};
 
-/// Whether this process may write. Closed until leadership is won, and closed again the moment the
-/// lease could have been taken by somebody else.
+/// How often an open fence is looked at again while a write is in flight: timers stand still while a machine is
+/// suspended, the lease does not.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Whether a role may write. Closed until its lease is won, and closed again the moment the lease could have been
+/// taken by another process. Clones share the state.
 #[derive(Clone, Debug)]
 pub struct Fence {
-    state: Arc<RwLock<State>>,
+    state: Arc<watch::Sender<FenceState>>,
     clock: Clock,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
-    /// Leader election is off.
+enum FenceState {
+    /// No lease is needed.
     Open,
     /// The lease is not ours.
     Closed,
@@ -28,37 +32,60 @@ enum State {
 impl Fence {
     /// A fence that is closed until [`Fence::extend`].
     pub fn closed(clock: Clock) -> Self {
-        Self::new(State::Closed, clock)
+        Self::new(FenceState::Closed, clock)
     }
 
-    /// A fence that is always open, for a process without leader election.
+    /// A fence that is always open, for writes that need no lease.
     pub fn open(clock: Clock) -> Self {
-        Self::new(State::Open, clock)
+        Self::new(FenceState::Open, clock)
     }
 
-    fn new(state: State, clock: Clock) -> Self {
+    fn new(state: FenceState, clock: Clock) -> Self {
         Self {
-            state: Arc::new(RwLock::new(state)),
+            state: Arc::new(watch::Sender::new(state)),
             clock,
         }
     }
 
     /// The lease is ours for `length` after `since`.
     pub fn extend(&self, since: Reading, length: SignedDuration) {
-        *self.state.write() = State::Held(since, length);
+        self.state.send_replace(FenceState::Held(since, length));
     }
 
     /// The lease is not ours any more.
     pub fn close(&self) {
-        *self.state.write() = State::Closed;
+        self.state.send_replace(FenceState::Closed);
     }
 
     /// True while writes are allowed.
     pub fn is_open(&self) -> bool {
-        match *self.state.read() {
-            State::Open => true,
-            State::Closed => false,
-            State::Held(since, length) => self.clock.since(since) < length,
+        self.remaining().is_some()
+    }
+
+    /// How long writes are allowed unless the lease is renewed; `None` when they are not.
+    pub fn remaining(&self) -> Option<Duration> {
+        match *self.state.borrow() {
+            FenceState::Open => Some(Duration::MAX),
+            FenceState::Closed => None,
+            FenceState::Held(since, length) => {
+                let left = Duration::try_from(length - self.clock.since(since)).ok()?;
+                (!left.is_zero()).then_some(left)
+            }
+        }
+    }
+
+    /// Ends when writes are not allowed any more.
+    pub async fn until_closed(&self) {
+        let mut changes = self.state.subscribe();
+        loop {
+            let Some(left) = self.remaining() else {
+                return;
+            };
+            tokio::select! {
+                () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
+                // The sender lives as long as this fence.
+                _ = changes.changed() => {}
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The service that every request of the client goes through.
+//! The service that every request of a client goes through.
 
 use std::{
     pin::Pin,
@@ -13,20 +13,19 @@ use http::{Request, Response, StatusCode, header::RETRY_AFTER};
 use http_body_util::{BodyExt, Either, Full};
 use kube::client::Body;
 use thiserror::Error;
-use tokio::sync::Mutex;
 use tower::{BoxError, Layer, Service, ServiceExt};
 
-use super::{Fence, RequestMetrics, call::Call};
+use super::{
+    ClientPolicy,
+    call::{Call, RequestClass},
+};
 
-/// Deadline of a call that is not a watch, answer included; the API server's own request timeout is 60 s, and a
-/// healthy one answers in milliseconds.
-const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// How often a request is sent again to a server that is busy; after that its error is for the caller, who has a
 /// back-off of its own.
 const RETRIES: u32 = 3;
 /// First pause before sending again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// A server that wants to be left alone for longer than this is waited for by the caller.
+/// The caller waits for a server whose `Retry-After` is longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A write was refused because this process does not hold the lease.
@@ -34,21 +33,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[error("not the leader: the write was not sent")]
 pub struct Fenced;
 
+/// A write was given up because this process lost the lease while the write was in flight. It may have been done.
+#[derive(Debug, Error)]
+#[error("lost the lease while a write was in flight")]
+pub struct FencedInFlight;
+
 /// A call did not end in time.
 #[derive(Debug, Error)]
-#[error("the API server did not answer within {} s", CALL_DEADLINE.as_secs())]
-pub struct Late;
+#[error("the API server did not answer within {} s", .0.as_secs_f32())]
+pub struct Late(Duration);
 
 /// Puts a [`Gate`] around the service that sends requests.
 #[derive(Clone)]
-pub(super) struct GateLayer {
-    fence: Fence,
-    metrics: RequestMetrics,
-}
+pub(super) struct GateLayer(ClientPolicy);
 
 impl GateLayer {
-    pub(super) fn new(fence: Fence, metrics: RequestMetrics) -> Self {
-        Self { fence, metrics }
+    pub(super) fn new(policy: ClientPolicy) -> Self {
+        Self(policy)
     }
 }
 
@@ -56,29 +57,26 @@ impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate(Arc::new(Shared {
-            inner: Mutex::new(inner),
-            fence: self.fence.clone(),
-            metrics: self.metrics.clone(),
-        }))
+        Gate {
+            inner,
+            policy: Arc::new(self.0.clone()),
+        }
     }
 }
 
-pub(super) struct Gate<S>(Arc<Shared<S>>);
-
-struct Shared<S> {
-    /// Locked only while a request is handed over, not while it is answered.
-    inner: Mutex<S>,
-    fence: Fence,
-    metrics: RequestMetrics,
+/// Sends requests with `inner`, of which each request has a clone of its own.
+#[derive(Clone)]
+pub(super) struct Gate<S> {
+    inner: S,
+    policy: Arc<ClientPolicy>,
 }
 
-/// An answer that was read to its end, or a watch.
+/// An answer that was read to its end, or one that the caller reads.
 type Answer<B> = Response<Either<Full<Bytes>, B>>;
 
 impl<S, B> Service<Request<Body>> for Gate<S>
 where
-    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError> + Send + 'static,
     S::Future: Send + 'static,
     B: HttpBody<Data = Bytes> + Send + 'static,
@@ -93,34 +91,78 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let shared = self.0.clone();
-        Box::pin(async move { shared.call(request).await })
+        let gate = self.clone();
+        Box::pin(async move { gate.run(request).await })
     }
 }
 
-impl<S, B> Shared<S>
+impl<S, B> Gate<S>
 where
-    S: Service<Request<Body>, Response = Response<B>> + Send,
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync,
     S::Error: Into<BoxError>,
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    async fn call(&self, mut request: Request<Body>) -> Result<Answer<B>, BoxError> {
-        let call = Call::of(request.method(), request.uri());
+    /// A write is given up the moment the fence closes, whatever it waits for.
+    async fn run(&self, request: Request<Body>) -> Result<Answer<B>, BoxError> {
+        let call = Call::of(request.method(), request.uri(), request.headers());
+        if !call.writes {
+            return self.within_deadline(&call, request).await;
+        }
+        if !self.policy.fence.is_open() {
+            return Err(Fenced.into());
+        }
+        tokio::select! {
+            answer = self.within_deadline(&call, request) => answer,
+            () = self.policy.fence.until_closed() => {
+                self.count(&call, "error");
+                Err(FencedInFlight.into())
+            }
+        }
+    }
+
+    /// The deadline covers all tries, the pauses between them, and an answer that stalls half-way.
+    async fn within_deadline(
+        &self,
+        call: &Call,
+        request: Request<Body>,
+    ) -> Result<Answer<B>, BoxError> {
+        let deadlines = &self.policy.deadlines;
+        let deadline = match call.class {
+            RequestClass::Unary => deadlines.unary,
+            RequestClass::Upgrade => deadlines.upgrade,
+            RequestClass::Stream if call.verb == "watch" => deadlines.stream_start,
+            // The head of a log comes with the first line, which may be never.
+            RequestClass::Stream => return self.retried(call, request).await,
+        };
+        match tokio::time::timeout(deadline, self.retried(call, request)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.count(call, "error");
+                Err(Late(deadline).into())
+            }
+        }
+    }
+
+    async fn retried(
+        &self,
+        call: &Call,
+        mut request: Request<Body>,
+    ) -> Result<Answer<B>, BoxError> {
         let mut tries = 0;
         loop {
-            // Looked at before each try: the lease may go while a busy server is waited for.
-            if call.writes && !self.fence.is_open() {
-                return Err(Fenced.into());
-            }
             let again = copy_of(&request);
-            let answer = self.attempt(&call, request).await;
-            let pause = answer.as_ref().ok().and_then(|ok| pause(&call, ok, tries));
+            let answer = self.attempt(call, request).await;
+            let pause = answer.as_ref().ok().and_then(|ok| pause(call, ok, tries));
             let (Some(pause), Some(again)) = (pause, again) else {
                 return answer;
             };
             drop(answer);
             tokio::time::sleep(pause).await;
+            // Looked at before each try: the lease may have gone while a busy server was waited for.
+            if call.writes && !self.policy.fence.is_open() {
+                return Err(Fenced.into());
+            }
             request = again;
             tries += 1;
         }
@@ -128,32 +170,32 @@ where
 
     /// Sends the request once and counts how it ended.
     async fn attempt(&self, call: &Call, request: Request<Body>) -> Result<Answer<B>, BoxError> {
-        let answer = if call.verb == "watch" {
-            self.send(request)
+        let answer = match call.class {
+            RequestClass::Unary => self.send_and_read(request).await,
+            RequestClass::Stream | RequestClass::Upgrade => self
+                .send(request)
                 .await
-                .map(|answer| answer.map(Either::Right))
-        } else {
-            match tokio::time::timeout(CALL_DEADLINE, self.send_and_read(request)).await {
-                Ok(answer) => answer,
-                Err(_) => Err(Late.into()),
-            }
+                .map(|answer| answer.map(Either::Right)),
         };
-        let code = answer
-            .as_ref()
-            .map_or("error".into(), |ok| ok.status().as_str().to_owned());
-        self.metrics.count(call.verb, &call.resource, &code);
+        match &answer {
+            Ok(answer) => self.count(call, answer.status().as_str()),
+            Err(_) => self.count(call, "error"),
+        }
         answer
     }
 
-    async fn send(&self, request: Request<Body>) -> Result<Response<B>, BoxError> {
-        let answer = {
-            let mut inner = self.inner.lock().await;
-            inner.ready().await.map_err(Into::into)?.call(request)
-        };
-        answer.await.map_err(Into::into)
+    fn count(&self, call: &Call, code: &str) {
+        self.policy.metrics.count(call.verb, &call.resource, code);
     }
 
-    /// The body is read here too, so that the deadline covers an answer that stalls half-way.
+    async fn send(&self, request: Request<Body>) -> Result<Response<B>, BoxError> {
+        self.inner
+            .clone()
+            .oneshot(request)
+            .await
+            .map_err(Into::into)
+    }
+
     async fn send_and_read(&self, request: Request<Body>) -> Result<Answer<B>, BoxError> {
         let (head, body) = self.send(request).await?.into_parts();
         let body = body.collect().await.map_err(Into::into)?.to_bytes();
@@ -174,12 +216,12 @@ fn pause<B>(call: &Call, answer: &Response<B>, tries: u32) -> Option<Duration> {
     if !busy || tries >= RETRIES {
         return None;
     }
-    let wanted = answer
+    let retry_after = answer
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map(Duration::from_secs);
-    let pause = wanted
+    let pause = retry_after
         .unwrap_or_default()
         .max(FIRST_PAUSE.saturating_mul(1 << tries));
     (pause <= LONGEST_PAUSE).then_some(pause)

@@ -1,27 +1,41 @@
-//! The Kubernetes client: one connection pool, a deadline on each call, a count of each request, and
-//! the fence through which every write must pass.
+//! Kubernetes clients: a fence through which every write must pass, deadlines, a count of each request.
 //!
 //! ```text
-//!   Client ──► gate: fence ─► send, with a deadline ─► count ─┬─► answer
-//!                ▲                                            │
-//!                └──────── a pause, when the server is busy ◄─┘
+//!   Client ──► gate: fence ─► send ─► count ─┬─► answer      ─┐ all within the deadline of the request's class;
+//!                ▲                           │                │ a write ends with the fence
+//!                └─── a pause, server busy ◄─┘               ─┘
 //! ```
+//!
+//! | class | requests | limits |
+//! |---|---|---|
+//! | unary | everything else | one deadline for all tries and the whole answer |
+//! | stream | watch, `log?follow` | a deadline until a watch begins; then the reader sets the pace |
+//! | upgrade | exec, attach, port-forward | a deadline until the protocol changes; always a write |
+//!
+//! [`Connection`] holds the sockets to one API server. Several clients, each with a [`ClientPolicy`] of its own, share
+//! it: one for each role that the process holds, and one that needs no lease.
 
 mod call;
 mod fence;
 mod gate;
 
 pub use fence::Fence;
-pub use gate::{Fenced, Late};
+pub use gate::{Fenced, FencedInFlight, Late};
+
+use std::time::Duration;
 
 use kube::{Client, Config, client::ClientBuilder};
 use prometheus::{IntCounterVec, Opts, Registry};
+use tower::{Layer, service_fn};
 
 use gate::GateLayer;
 
-/// True when the error is a write that the fence refused.
+/// True when the error is a write that the fence refused or cut off.
 pub fn is_fenced(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Service(inner) if inner.downcast_ref::<Fenced>().is_some())
+    let kube::Error::Service(inner) = error else {
+        return false;
+    };
+    inner.downcast_ref::<Fenced>().is_some() || inner.downcast_ref::<FencedInFlight>().is_some()
 }
 
 /// Counters of requests to the API server.
@@ -47,19 +61,78 @@ impl RequestMetrics {
     }
 }
 
-/// Builds the client for `config`: fenced, counted, with deadlines.
-pub fn connect(
-    mut config: Config,
-    fence: Fence,
-    metrics: RequestMetrics,
-) -> Result<Client, kube::Error> {
-    // The deadline of calls is ours; a read timeout would cut quiet watches.
-    config.read_timeout = None;
-    // So are the retries: those of the library lie below the fence, so a write that was held up by a busy server would
-    // still be sent after the lease is gone; and they repeat creates that may have happened.
-    config.default_retry = false;
-    let layer = GateLayer::new(fence, metrics);
-    Ok(ClientBuilder::try_from(config)?.with_layer(&layer).build())
+/// How long requests may take, by class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// A call with all its tries and its answer. The API server's own limit is 60 s; a healthy one answers in
+    /// milliseconds, and an admission webhook has 30 s at most.
+    pub unary: Duration,
+    /// Until a watch begins.
+    pub stream_start: Duration,
+    /// Until the protocol of a connection changes.
+    pub upgrade: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            unary: Duration::from_secs(30),
+            stream_start: Duration::from_secs(30),
+            upgrade: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What the requests of one client must pass.
+#[derive(Clone, Debug)]
+pub struct ClientPolicy {
+    /// Closed while the client may not write.
+    pub fence: Fence,
+    /// How long requests may take.
+    pub deadlines: Deadlines,
+    /// Where requests are counted.
+    pub metrics: RequestMetrics,
+}
+
+/// The sockets to one API server. Cloning shares them.
+#[derive(Clone)]
+pub struct Connection(Client);
+
+impl Connection {
+    /// A connection as `config` says; no request is sent yet.
+    pub fn new(mut config: Config) -> Result<Self, kube::Error> {
+        // The deadlines are the gate's; a read timeout would cut quiet watches.
+        config.read_timeout = None;
+        // So are the retries: those of the library lie below the fence, so a write that was held up by a busy server
+        // would still be sent after the lease is gone; and they repeat creates that may have happened.
+        config.default_retry = false;
+        Ok(Self(ClientBuilder::try_from(config)?.build()))
+    }
+
+    /// The connection of an API server in memory.
+    #[cfg(any(test, feature = "testkit"))]
+    pub fn of_client(client: Client) -> Self {
+        Self(client)
+    }
+
+    /// A client on this connection.
+    pub fn client(&self, policy: ClientPolicy) -> Client {
+        let sockets = self.0.clone();
+        let send = service_fn(move |request| {
+            let sockets = sockets.clone();
+            async move { sockets.send(request).await }
+        });
+        Client::new(
+            GateLayer::new(policy).layer(send),
+            self.0.default_namespace(),
+        )
+        .with_valid_until(*self.0.valid_until())
+    }
+}
+
+/// A client with a connection of its own.
+pub fn connect(config: Config, policy: ClientPolicy) -> Result<Client, kube::Error> {
+    Ok(Connection::new(config)?.client(policy))
 }
 
 #[cfg(test)]

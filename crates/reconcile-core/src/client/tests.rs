@@ -10,14 +10,18 @@ use std::{
 };
 
 use axum::body::Body as Answered;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
 use prometheus::{Registry, TextEncoder};
 use tower::{BoxError, Layer, Service};
 
-use super::{Fence, Fenced, Late, RequestMetrics, call::Call, gate::GateLayer};
+use super::{
+    ClientPolicy, Deadlines, Fence, Fenced, FencedInFlight, Late, RequestMetrics,
+    call::{Call, RequestClass},
+    gate::GateLayer,
+};
 use crate::clock::Clock;
 
 const PODS: &str = "/api/v1/namespaces/a/pods";
@@ -26,8 +30,12 @@ fn start() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().expect("a time")
 }
 
+fn read(method: &Method, uri: &str) -> Call {
+    Call::of(method, &uri.parse().expect("a URI"), &HeaderMap::new())
+}
+
 fn call(method: &Method, uri: &str) -> (&'static str, String, bool) {
-    let call = Call::of(method, &uri.parse().expect("a URI"));
+    let call = read(method, uri);
     (call.verb, call.resource, call.writes)
 }
 
@@ -54,13 +62,96 @@ fn requests_are_named_by_verb_and_resource() {
 }
 
 #[test]
-fn questions_and_dry_runs_are_not_writes() {
-    let review = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-    let token = "/api/v1/namespaces/a/serviceaccounts/s/token";
-    let dry = "/api/v1/namespaces/a/configmaps/c?dryRun=All&force=true";
-    assert!(!call(&Method::POST, review).2);
-    assert!(!call(&Method::POST, token).2);
-    assert!(!call(&Method::PATCH, dry).2);
+fn questions_are_not_writes() {
+    for review in [
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+        "/apis/authorization.k8s.io/v1/namespaces/a/localsubjectaccessreviews",
+        "/apis/authentication.k8s.io/v1/tokenreviews",
+        "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+        "/api/v1/namespaces/a/serviceaccounts/s/token",
+    ] {
+        assert!(!call(&Method::POST, review).2, "{review}");
+        assert!(call(&Method::PATCH, review).2, "{review}");
+        assert!(call(&Method::DELETE, review).2, "{review}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_question_is_a_write() {
+    for path in [
+        "/apis/example.com/v1/namespaces/a/codereviews",
+        "/apis/example.com/v1/selfsubjectaccessreviews",
+        "/api/v1/namespaces/a/tokenreviews",
+        "/apis/example.com/v1/namespaces/a/serviceaccounts/s/token",
+        "/api/v1/namespaces/a/secrets/s/token",
+        "/api/v1/namespaces/a/serviceaccounts/token",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews/name",
+        "/apis/authentication.k8s.io/v1/tokenreviews/../../../apps/v1/deployments",
+        "/apis/authentication.k8s.io//tokenreviews",
+        "/api/v1/namespaces/a/serviceaccounts/s/token/x",
+    ] {
+        assert!(call(&Method::POST, path).2, "{path}");
+    }
+}
+
+#[test]
+fn only_a_request_that_surely_changes_nothing_is_a_dry_run() {
+    let config = "/api/v1/namespaces/a/configmaps/c";
+    assert!(!call(&Method::PATCH, &format!("{config}?dryRun=All&force=true")).2);
+    assert!(!call(&Method::PUT, &format!("{config}?force=true&dryRun=All")).2);
+    for query in [
+        "",
+        "?dryRun",
+        "?dryRun=",
+        "?dryRun=all",
+        "?dryRun=None",
+        "?dryRun=All&dryRun=None",
+        "?xdryRun=All",
+        "?a=b?dryRun=All",
+        "?dryRun=All%2C",
+    ] {
+        assert!(
+            call(&Method::PATCH, &format!("{config}{query}")).2,
+            "{query}"
+        );
+    }
+    // The options of a delete are in its body.
+    assert!(call(&Method::DELETE, &format!("{config}?dryRun=All")).2);
+    // The query of a proxy request is for the proxied server.
+    let proxy = "/api/v1/namespaces/a/services/s/proxy/pay?dryRun=All";
+    assert!(call(&Method::POST, proxy).2);
+}
+
+#[test]
+fn a_way_into_a_pod_is_a_write_whatever_its_method_is() {
+    for way in ["exec?command=rm&", "attach?", "portforward?ports=80&"] {
+        for method in [Method::GET, Method::POST] {
+            let call = read(&method, &format!("{PODS}/p/{way}dryRun=All"));
+            assert!(call.writes, "{way}");
+            assert_eq!(call.class, RequestClass::Upgrade, "{way}");
+        }
+    }
+}
+
+#[test]
+fn requests_have_classes() {
+    let class = |uri: &str| read(&Method::GET, uri).class;
+    for uri in ["?watch=true", "?watch=1", "?watch=True", "?watch"] {
+        assert_eq!(
+            class(&format!("{PODS}{uri}")),
+            RequestClass::Stream,
+            "{uri}"
+        );
+    }
+    for uri in ["", "?watch=false", "?watch=0", "?follow=true", "/p/log"] {
+        assert_eq!(class(&format!("{PODS}{uri}")), RequestClass::Unary, "{uri}");
+    }
+    assert_eq!(
+        class(&format!("{PODS}/p/log?follow=true&tailLines=5")),
+        RequestClass::Stream
+    );
 }
 
 #[test]
@@ -116,17 +207,32 @@ impl Server {
         &self,
         fence: &Fence,
         method: Method,
-        answer: impl Fn(usize) -> Response<Answered> + Clone + Send + 'static,
+        answer: impl Fn(usize) -> Response<Answered> + Clone + Send + Sync + 'static,
+    ) -> Result<(u16, String), BoxError> {
+        self.ask_at(fence, method, PODS, answer).await
+    }
+
+    async fn ask_at(
+        &self,
+        fence: &Fence,
+        method: Method,
+        uri: &str,
+        answer: impl Fn(usize) -> Response<Answered> + Clone + Send + Sync + 'static,
     ) -> Result<(u16, String), BoxError> {
         let seen = self.seen.clone();
         let service = tower::service_fn(move |_: Request<Body>| {
             let answer = answer(seen.fetch_add(1, Ordering::SeqCst));
             async move { Ok::<_, Infallible>(answer) }
         });
-        let mut gate = GateLayer::new(fence.clone(), self.metrics.clone()).layer(service);
+        let policy = ClientPolicy {
+            fence: fence.clone(),
+            deadlines: Deadlines::default(),
+            metrics: self.metrics.clone(),
+        };
+        let mut gate = GateLayer::new(policy).layer(service);
         let request = Request::builder()
             .method(method)
-            .uri(PODS)
+            .uri(uri)
             .body(Body::from(b"{}".to_vec()))
             .expect("a request");
         let response = gate.call(request).await?;
@@ -190,7 +296,7 @@ async fn a_write_that_may_have_happened_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_wish_to_be_left_alone_is_for_the_caller() {
+async fn a_long_retry_after_is_for_the_caller() {
     let server = Server::new();
     let later = |seconds: &'static str| {
         move |n| {
@@ -241,4 +347,103 @@ async fn an_answer_that_stalls_half_way_is_late() {
         .await
         .expect_err("no end");
     assert!(late.downcast_ref::<Late>().is_some(), "{late}");
+}
+
+fn without_end() -> Response<Answered> {
+    let first = futures::stream::iter([Ok::<_, Infallible>("half")]);
+    let body = futures::StreamExt::chain(first, futures::stream::pending());
+    Response::new(Answered::from_stream(body))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_in_flight_ends_with_the_fence_and_not_after_it() {
+    let clock = Clock::running(start());
+    let fence = Fence::closed(clock.clone());
+    let ten = SignedDuration::from_secs(10);
+    fence.extend(clock.read(), ten);
+    let server = Server::new();
+    let begin = tokio::time::Instant::now();
+    let cut = server
+        .ask(&fence, Method::POST, |_| without_end())
+        .await
+        .expect_err("cut off");
+    assert!(cut.downcast_ref::<FencedInFlight>().is_some(), "{cut}");
+    assert!(super::is_fenced(&kube::Error::Service(cut)));
+    assert_eq!(begin.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_goes_on_while_the_lease_is_renewed_until_its_own_deadline() {
+    let clock = Clock::running(start());
+    let fence = Fence::closed(clock.clone());
+    fence.extend(clock.read(), SignedDuration::from_secs(10));
+    let renewed = fence.clone();
+    tokio::spawn(async move {
+        loop {
+            renewed.extend(clock.read(), SignedDuration::from_secs(10));
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    });
+    let server = Server::new();
+    let begin = tokio::time::Instant::now();
+    let late = server
+        .ask(&fence, Method::POST, |_| without_end())
+        .await
+        .expect_err("no end");
+    assert!(late.downcast_ref::<Late>().is_some(), "{late}");
+    assert_eq!(begin.elapsed(), Deadlines::default().unary);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_was_suspended_cuts_off_a_write_soon_after_it_wakes_up() {
+    let clock = Clock::running(start());
+    let fence = Fence::closed(clock.clone());
+    fence.extend(clock.read(), SignedDuration::from_secs(10));
+    let server = Server::new();
+    let begin = tokio::time::Instant::now();
+    // The time of day has moved on, timers have not.
+    clock.move_wall(SignedDuration::from_secs(9));
+    let cut = server.ask(&fence, Method::POST, move |_| {
+        clock.move_wall(SignedDuration::from_mins(1));
+        without_end()
+    });
+    let cut = cut.await.expect_err("cut off");
+    assert!(cut.downcast_ref::<FencedInFlight>().is_some(), "{cut}");
+    assert!(begin.elapsed() <= Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_a_call_covers_all_of_its_tries() {
+    let server = Server::new();
+    let begin = tokio::time::Instant::now();
+    let busy_then_silent = |n| {
+        if n > 2 {
+            return without_end();
+        }
+        let mut busy = answer(429);
+        busy.headers_mut()
+            .insert("Retry-After", http::HeaderValue::from_static("5"));
+        busy
+    };
+    let late = server
+        .ask(&open(), Method::POST, busy_then_silent)
+        .await
+        .expect_err("no end");
+    assert!(late.downcast_ref::<Late>().is_some(), "{late}");
+    assert_eq!(
+        (begin.elapsed(), server.seen()),
+        (Deadlines::default().unary, 4)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_has_no_deadline() {
+    for uri in ["?watch=true", "/p/log?follow=true"] {
+        let server = Server::new();
+        let (uri, fence) = (format!("{PODS}{uri}"), open());
+        let asked = server.ask_at(&fence, Method::GET, &uri, |_| without_end());
+        // The head is here at once; the body is read by the caller for as long as the caller wants.
+        let read = tokio::time::timeout(Duration::from_secs(3600), asked).await;
+        assert!(read.is_err(), "{uri}: {read:?}");
+    }
 }

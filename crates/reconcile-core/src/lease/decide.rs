@@ -74,6 +74,45 @@ pub struct Observed {
     pub since: Timestamp,
 }
 
+/// Who runs for a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Name of this candidate, which no other process has, not even its own successor.
+    pub identity: String,
+    /// Name of the pod. No two processes that live at the same time have it.
+    pub pod: Option<String>,
+}
+
+impl Candidate {
+    /// The candidate of a process in the pod of that name, or outside of pods on the host of that name.
+    ///
+    /// The name of a host never stands for a pod: two processes outside of Kubernetes share it, and so do two pods in
+    /// the network of their node.
+    pub fn new(pod: Option<String>, host: &str) -> Self {
+        let unique = uuid::Uuid::new_v4();
+        Self {
+            identity: format!("{}_{unique}", pod.as_deref().unwrap_or(host)),
+            pod,
+        }
+    }
+
+    /// True when `holder` was an earlier process of the same pod. It is dead: a container starts after the one before
+    /// has ended.
+    fn succeeds(&self, holder: &str) -> bool {
+        let pod_of_holder = holder.rsplit_once('_').map(|(pod, _)| pod);
+        self.pod.is_some() && pod_of_holder == self.pod.as_deref()
+    }
+}
+
+impl From<&str> for Candidate {
+    fn from(identity: &str) -> Self {
+        Self {
+            identity: identity.to_owned(),
+            pod: None,
+        }
+    }
+}
+
 /// What to do with the lease now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -86,24 +125,24 @@ pub enum Decision {
     },
     /// It is ours: renew it.
     Renew,
-    /// Somebody else holds it.
+    /// Another process holds it.
     Wait,
 }
 
-/// Decides for the candidate `me` at `now`, a time of the steady clock: moving the time of day must not make a live
+/// Decides for the candidate at `now`, a time of the steady clock: moving the time of day must not make a live
 /// holder look dead.
 ///
 /// A foreign holder counts as alive until its record has not changed for the duration that the record
 /// itself asks for, measured with the local clock from when the change was seen. Clocks of other machines
 /// play no part.
-pub fn decide(observed: Option<&Observed>, me: &str, now: Timestamp) -> Decision {
+pub fn decide(observed: Option<&Observed>, me: &Candidate, now: Timestamp) -> Decision {
     let Some(Observed { record, since }) = observed else {
         return Decision::Create;
     };
-    if record.holder == me {
+    if record.holder == me.identity {
         return Decision::Renew;
     }
-    if record.holder.is_empty() {
+    if record.holder.is_empty() || me.succeeds(&record.holder) {
         return Decision::Take {
             transitions: record.transitions.saturating_add(1),
         };
@@ -139,6 +178,39 @@ mod tests {
         }
     }
 
+    fn me() -> Candidate {
+        "me".into()
+    }
+
+    #[test]
+    fn a_process_takes_the_lease_of_its_predecessor_in_the_same_pod_at_once() {
+        let pod = |name: &str| Candidate::new(Some(name.to_owned()), "node");
+        let before = pod("events-7d9f-x2x1x");
+        let after = pod("events-7d9f-x2x1x");
+        assert_ne!(before.identity, after.identity);
+        let held = seen(&before.identity, 0);
+        let taken = Decision::Take { transitions: 4 };
+        assert_eq!(decide(Some(&held), &after, at(0)), taken);
+        for other in ["events-7d9f-x2x1", "events-7d9f", "x2x1x", "node"] {
+            assert_eq!(
+                decide(Some(&held), &pod(other), at(0)),
+                Decision::Wait,
+                "{other}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_processes_of_one_host_do_not_take_the_lease_of_one_another() {
+        let (one, other) = (Candidate::new(None, "host"), Candidate::new(None, "host"));
+        let held = seen(&one.identity, 0);
+        assert_eq!(decide(Some(&held), &other, at(0)), Decision::Wait);
+        // Nor does a pod that has the name of the host, or the other way round.
+        let pod = Candidate::new(Some("host".into()), "host");
+        let held_by_pod = seen(&pod.identity, 0);
+        assert_eq!(decide(Some(&held_by_pod), &one, at(0)), Decision::Wait);
+    }
+
     #[test]
     fn durations_that_would_allow_two_leaders_are_refused() {
         assert_eq!(Timing::default().check(), Ok(()));
@@ -152,27 +224,30 @@ mod tests {
             (timing(15, 10, 9), "renew deadline"),
             (timing(15, 10, 0), "retry period"),
         ] {
-            let told = wrong.check().expect_err("refused");
-            assert!(told.contains(word), "{told}");
+            let error = wrong.check().expect_err("refused");
+            assert!(error.contains(word), "{error}");
         }
     }
 
     #[test]
     fn a_missing_lease_is_created() {
-        assert_eq!(decide(None, "me", at(0)), Decision::Create);
+        assert_eq!(decide(None, &me(), at(0)), Decision::Create);
     }
 
     #[test]
     fn the_own_lease_is_renewed_however_old() {
-        assert_eq!(decide(Some(&seen("me", 0)), "me", at(100)), Decision::Renew);
+        assert_eq!(
+            decide(Some(&seen("me", 0)), &me(), at(100)),
+            Decision::Renew
+        );
     }
 
     #[test]
     fn a_foreign_holder_is_waited_for_until_it_has_been_silent_for_its_duration() {
         let other = seen("other", 0);
-        assert_eq!(decide(Some(&other), "me", at(14)), Decision::Wait);
+        assert_eq!(decide(Some(&other), &me(), at(14)), Decision::Wait);
         assert_eq!(
-            decide(Some(&other), "me", at(15)),
+            decide(Some(&other), &me(), at(15)),
             Decision::Take { transitions: 4 }
         );
     }
@@ -180,7 +255,7 @@ mod tests {
     #[test]
     fn a_released_lease_is_taken_at_once() {
         assert_eq!(
-            decide(Some(&seen("", 0)), "me", at(0)),
+            decide(Some(&seen("", 0)), &me(), at(0)),
             Decision::Take { transitions: 4 }
         );
     }
@@ -189,9 +264,9 @@ mod tests {
     fn a_record_without_duration_is_not_taken_while_fresh() {
         let mut other = seen("other", 0);
         other.record.duration_seconds = 0;
-        assert_eq!(decide(Some(&other), "me", at(0)), Decision::Wait);
+        assert_eq!(decide(Some(&other), &me(), at(0)), Decision::Wait);
         assert_eq!(
-            decide(Some(&other), "me", at(1)),
+            decide(Some(&other), &me(), at(1)),
             Decision::Take { transitions: 4 }
         );
     }

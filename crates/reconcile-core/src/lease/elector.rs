@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Decision, LeaseRecord, Observed, Timing, decide};
+use super::{Candidate, Decision, LeaseRecord, Observed, Timing, decide};
 use crate::{
     client::Fence,
     clock::{Clock, Reading},
@@ -29,13 +29,13 @@ pub struct LeaseConfig {
     pub namespace: String,
     /// Name of the Lease; upstream's, so that a Go controller and this one exclude each other.
     pub name: String,
-    /// Name of this candidate; must differ between replicas.
-    pub identity: String,
+    /// Who runs for it.
+    pub candidate: Candidate,
     /// Durations.
     pub timing: Timing,
 }
 
-/// Leadership ended although nobody asked for it; the process must end.
+/// A lease was lost before it was given back; its role may not write any more.
 #[derive(Debug, Error)]
 #[error("lost the lease {namespace}/{name}: {reason}")]
 pub struct LeaseLost {
@@ -51,20 +51,20 @@ pub struct Elector {
     config: LeaseConfig,
     fence: Fence,
     clock: Clock,
-    leads: watch::Sender<bool>,
+    held: watch::Sender<bool>,
     seen: Option<Observed>,
     version: Option<String>,
     /// The moment before the last renewal that the server confirmed was sent.
     renewed: Option<Reading>,
 }
 
-/// What a look at the lease, and a write if one was due, brought.
-enum Look {
+/// What one attempt found out about the lease.
+enum Attempt {
     /// It is ours.
     Ours,
-    /// Somebody else holds it.
+    /// Another process holds it.
     Theirs,
-    /// Somebody else wrote it between look and write; the next look shows what.
+    /// Another client wrote it between read and write; the next attempt reads what.
     Changed,
 }
 
@@ -75,7 +75,7 @@ impl Elector {
         config: LeaseConfig,
         fence: Fence,
         clock: Clock,
-        leads: watch::Sender<bool>,
+        held: watch::Sender<bool>,
     ) -> Self {
         let api = Api::namespaced(client, &config.namespace);
         Self {
@@ -83,17 +83,18 @@ impl Elector {
             config,
             fence,
             clock,
-            leads,
+            held,
             seen: None,
             version: None,
             renewed: None,
         }
     }
 
-    /// Runs until `stop`, then gives the lease back. Ends with an error when leadership is lost.
+    /// Runs for the lease and holds it until `stop`, then gives it back when the work in flight has ended. Ends with
+    /// an error when the lease is lost; then it can be run again.
     pub async fn run(
-        mut self,
-        stop: CancellationToken,
+        &mut self,
+        stop: &CancellationToken,
         drained: impl Future<Output = ()>,
     ) -> Result<(), LeaseLost> {
         let outcome = tokio::select! {
@@ -101,11 +102,11 @@ impl Elector {
             lost = self.campaign() => Err(lost),
         };
         if outcome.is_ok() {
-            if self.leads() {
-                // Work in flight ends before the lease goes to somebody else; keep it alive meanwhile.
+            if self.holds() {
+                // Work in flight ends before another process gets the lease; keep it meanwhile.
                 tokio::select! {
                     () = drained => {}
-                    lost = self.campaign() => tracing::warn!(%lost, "while stopping"),
+                    lost = self.campaign() => tracing::warn!(reason = %lost, "work in flight cannot write any more"),
                 }
             } else {
                 drained.await;
@@ -116,37 +117,37 @@ impl Elector {
         outcome
     }
 
-    fn leads(&self) -> bool {
-        *self.leads.borrow()
+    fn holds(&self) -> bool {
+        *self.held.borrow()
     }
 
-    /// How long the next try may take: what is left of the renew deadline to a leader, all of it to a candidate.
+    /// How long the next try may take: what is left of the renew deadline to a holder, all of it to a candidate.
     fn patience(&self) -> Duration {
         let deadline = self.config.timing.renew_deadline;
         let passed = self
             .renewed
-            .filter(|_| self.leads())
+            .filter(|_| self.holds())
             .map(|at| self.clock.steady().duration_since(at.steady))
             .and_then(|passed| Duration::try_from(passed).ok());
         deadline.saturating_sub(passed.unwrap_or_default())
     }
 
-    /// Takes and renews for ever; returns only when leadership was lost.
+    /// Takes and renews the lease; returns only when it was lost.
     async fn campaign(&mut self) -> LeaseLost {
         loop {
             let before = self.clock.read();
             let attempt = tokio::time::timeout(self.patience(), self.attempt());
             let outcome = match attempt.await {
-                Ok(Ok(look)) => Ok(look),
+                Ok(Ok(attempt)) => Ok(attempt),
                 Ok(Err(error)) => Err(error_chain(&error)),
                 Err(_) => Err("the API server did not answer in time".to_owned()),
             };
             match outcome {
-                Ok(Look::Ours) => self.ours_since(before),
-                Ok(Look::Theirs) if self.leads() => {
+                Ok(Attempt::Ours) => self.ours_since(before),
+                Ok(Attempt::Theirs) if self.holds() => {
                     return self.lost("another replica holds it");
                 }
-                Ok(Look::Theirs | Look::Changed) => {}
+                Ok(Attempt::Theirs | Attempt::Changed) => {}
                 Err(reason) => {
                     tracing::warn!(lease = %self.config.name, %reason, "cannot renew or take the lease");
                     // Not after another pause: others may take it soon.
@@ -158,7 +159,7 @@ impl Elector {
             let pause = self.config.timing.retry_period.min(self.patience());
             tokio::time::sleep(pause).await;
             if self.patience().is_zero() {
-                return self.lost("it could not be renewed in time");
+                return self.lost("it was not renewed in time");
             }
         }
     }
@@ -167,15 +168,15 @@ impl Elector {
         self.renewed = Some(before);
         let deadline = SignedDuration::try_from(self.config.timing.renew_deadline);
         self.fence.extend(before, deadline.unwrap_or_default());
-        if !self.leads() {
-            tracing::info!(lease = %self.config.name, identity = %self.config.identity, "became the leader");
-            self.leads.send_replace(true);
+        if !self.holds() {
+            tracing::info!(lease = %self.config.name, identity = %self.config.candidate.identity, "acquired the lease");
+            self.held.send_replace(true);
         }
     }
 
     fn lost(&self, reason: &str) -> LeaseLost {
         self.fence.close();
-        self.leads.send_replace(false);
+        self.held.send_replace(false);
         LeaseLost {
             namespace: self.config.namespace.clone(),
             name: self.config.name.clone(),
@@ -183,14 +184,14 @@ impl Elector {
         }
     }
 
-    /// One look and, if due, one write.
-    async fn attempt(&mut self) -> Result<Look, kube::Error> {
+    /// One read and, if due, one write.
+    async fn attempt(&mut self) -> Result<Attempt, kube::Error> {
         let found = self.api.get_opt(&self.config.name).await?;
         let now = self.clock.read();
         self.observe(found.as_ref(), now.steady);
         let params = PostParams::default();
-        let written = match decide(self.seen.as_ref(), &self.config.identity, now.steady) {
-            Decision::Wait => return Ok(Look::Theirs),
+        let written = match decide(self.seen.as_ref(), &self.config.candidate, now.steady) {
+            Decision::Wait => return Ok(Attempt::Theirs),
             Decision::Create => {
                 let lease = self.lease(now.wall, MicroTime(now.wall), 0);
                 self.api.create(&params, &lease).await
@@ -210,9 +211,9 @@ impl Elector {
         match written {
             Ok(lease) => {
                 self.observe(Some(&lease), now.steady);
-                Ok(Look::Ours)
+                Ok(Attempt::Ours)
             }
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Look::Changed),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Attempt::Changed),
             Err(error) => Err(error),
         }
     }
@@ -242,7 +243,7 @@ impl Elector {
 
     /// The lease as ours, guarded by the version that was last seen.
     fn lease(&self, now: Timestamp, acquired: MicroTime, transitions: i32) -> Lease {
-        // Rounded up: nobody may take it before the duration that this process counts with.
+        // Rounded up: other processes must not take it before the duration that this process counts with.
         let seconds = self.config.timing.lease_duration.as_secs_f64().ceil();
         #[expect(
             clippy::cast_possible_truncation,
@@ -257,7 +258,7 @@ impl Elector {
                 ..ObjectMeta::default()
             },
             spec: Some(LeaseSpec {
-                holder_identity: Some(self.config.identity.clone()),
+                holder_identity: Some(self.config.candidate.identity.clone()),
                 lease_duration_seconds: Some(seconds),
                 acquire_time: Some(acquired),
                 renew_time: Some(MicroTime(now)),
@@ -270,26 +271,26 @@ impl Elector {
     /// Gives the lease back, so that a standby takes over at once.
     async fn release(&mut self) {
         const PATIENCE: Duration = Duration::from_secs(3);
-        self.leads.send_replace(false);
+        self.held.send_replace(false);
         self.fence.close();
         match tokio::time::timeout(PATIENCE, self.give_back()).await {
             Ok(Ok(true)) => tracing::info!(lease = %self.config.name, "released the lease"),
             Ok(Ok(false)) => {}
             Ok(Err(error)) => {
-                tracing::warn!(error = error_chain(&error), "cannot release the lease")
+                tracing::warn!(lease = %self.config.name, error = error_chain(&error), "cannot release the lease");
             }
-            Err(_) => tracing::warn!("cannot release the lease in time"),
+            Err(_) => tracing::warn!(lease = %self.config.name, "cannot release the lease in time"),
         }
     }
 
-    /// False when it is not ours. It is read anew, because the stop may have cut off a write whose answer was not
+    /// False when it is not ours. It is read again, because the stop may have cut off a write whose answer was not
     /// seen.
     async fn give_back(&mut self) -> Result<bool, kube::Error> {
         let found = self.api.get_opt(&self.config.name).await?;
         let now = self.clock.read();
         self.observe(found.as_ref(), now.steady);
         let holder = self.seen.as_ref().map(|seen| seen.record.holder.as_str());
-        if holder != Some(self.config.identity.as_str()) {
+        if holder != Some(self.config.candidate.identity.as_str()) {
             return Ok(false);
         }
         let mut lease = self.lease(now.wall, MicroTime(now.wall), self.transitions());

@@ -6,12 +6,14 @@
 //! was tried.
 //!
 //! [`decide`] is pure; [`Elector`] is the loop around it. The [`crate::client::Fence`] is extended only
-//! by a renewal that the server confirmed, counted from the moment before it was sent. A leader gives up at its renew
-//! deadline, whatever request is under way then, and the process ends; so what it had sent is dropped before
-//! anybody else may take over.
+//! by a renewal that the server confirmed, counted from the moment before it was sent. A holder gives up at its renew
+//! deadline, whatever request is in flight then, and its writes in flight end with the fence; so all of them are
+//! dropped before another process may take over.
+//!
+//! A process in a pod takes the lease of its predecessor in the same pod at once ([`Candidate`]).
 
 mod decide;
 mod elector;
 
-pub use decide::{Decision, LeaseRecord, Observed, Timing, decide};
+pub use decide::{Candidate, Decision, LeaseRecord, Observed, Timing, decide};
 pub use elector::{Elector, LeaseConfig, LeaseLost};

@@ -33,12 +33,13 @@ fn run_until(
     let config = LeaseConfig {
         namespace: "default".into(),
         name: "lock".into(),
-        identity: identity.into(),
+        candidate: identity.into(),
         timing: Timing::default(),
     };
-    let elector = Elector::new(api.client(), config, fence.clone(), clock.clone(), sender);
+    let mut elector = Elector::new(api.client(), config, fence.clone(), clock.clone(), sender);
     let stop = CancellationToken::new();
-    let task = tokio::spawn(elector.run(stop.clone(), drained));
+    let stopped = stop.clone();
+    let task = tokio::spawn(async move { elector.run(&stopped, drained).await });
     Candidate {
         leads,
         stop,
@@ -51,7 +52,7 @@ fn run_until(
 impl Candidate {
     async fn lead(&mut self) {
         let led = self.leads.wait_for(|leads| *leads);
-        drop(led.await.expect("the election goes on"));
+        drop(led.await.expect("the election continues"));
     }
 
     fn leads(&self) -> bool {
@@ -77,7 +78,7 @@ async fn a_leader_gives_up_at_its_deadline_whatever_is_under_way() {
     let mut leader = run_for(&api, "a");
     leader.lead().await;
     let begin = Instant::now();
-    // The first renewal looks for seven seconds and then cannot write; the second look hangs.
+    // The first renewal looks for seven seconds and then cannot write; the second read hangs.
     api.fail(Fault::delay("get", "leases", Duration::from_secs(7)));
     api.fail(Fault::disconnect("update", "leases"));
     api.fail(Fault::delay("get", "leases", Duration::from_secs(600)).times(9));
@@ -93,7 +94,7 @@ async fn a_leader_gives_up_at_its_deadline_whatever_is_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_by_somebody_who_does_not_want_the_lease_costs_nothing() {
+async fn a_write_by_a_client_that_does_not_take_the_lease_is_harmless() {
     let api = FakeApi::new();
     let mut leader = run_for(&api, "a");
     leader.lead().await;
@@ -104,7 +105,7 @@ async fn a_write_by_somebody_who_does_not_want_the_lease_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_somebody_else_took_is_lost_at_the_next_look() {
+async fn a_lease_that_another_replica_took_is_lost_at_the_next_read() {
     let api = FakeApi::new();
     let mut leader = run_for(&api, "a");
     leader.lead().await;
@@ -116,7 +117,7 @@ async fn a_lease_that_somebody_else_took_is_lost_at_the_next_look() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_moved_time_of_day_neither_robs_nor_keeps_a_lease() {
+async fn a_moved_time_of_day_neither_takes_nor_keeps_a_lease() {
     let api = FakeApi::new();
     let mut leader = run_for(&api, "a");
     leader.lead().await;
@@ -124,7 +125,7 @@ async fn a_moved_time_of_day_neither_robs_nor_keeps_a_lease() {
     pass(4).await;
     standby.clock.move_wall(SignedDuration::from_hours(1));
     pass(14).await;
-    assert!(!standby.leads(), "a live holder was robbed");
+    assert!(!standby.leads(), "a lease was taken from a live holder");
     assert_eq!(holder(&api), "a");
     // The holder's own clock is set back and the server goes away: it gives up as soon as otherwise.
     leader.clock.move_wall(-SignedDuration::from_hours(1));
@@ -134,7 +135,7 @@ async fn a_moved_time_of_day_neither_robs_nor_keeps_a_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_whose_last_renewal_was_not_heard_of_is_given_back_too() {
+async fn a_lease_whose_last_renewal_had_no_answer_is_given_back_too() {
     let api = FakeApi::new();
     let mut leader = run_for(&api, "a");
     leader.lead().await;

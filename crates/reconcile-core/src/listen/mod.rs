@@ -45,6 +45,22 @@ pub struct BindError {
     pub source: io::Error,
 }
 
+/// Where a port listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// All addresses when absent.
+    pub address: Option<IpAddr>,
+    /// 0 takes a free one.
+    pub port: u16,
+}
+
+impl ListenAddress {
+    /// As [`bind`].
+    pub async fn bind(self) -> Result<TcpListener, BindError> {
+        bind(self.address, self.port).await
+    }
+}
+
 /// Listens on `port` of `address`. Without an address it listens on all addresses of both IP families with one
 /// socket, as Go does; on a machine without IPv6 on those of IPv4. Port 0 takes a free one.
 pub async fn bind(address: Option<IpAddr>, port: u16) -> Result<TcpListener, BindError> {

@@ -122,7 +122,7 @@ impl Connections {
     }
 
     fn spawn(&self, stream: TcpStream, client: SocketAddr, slot: Slot) {
-        // Answers are small, and somebody waits for them.
+        // Responses are small, and their clients wait.
         drop(stream.set_nodelay(true));
         let exchange = Exchange {
             port: self.port.clone(),

@@ -1,18 +1,24 @@
 //! From command line to running controllers, and back to a clean stop.
 //!
 //! ```text
-//!   args ─► log ─► client ─► admin server ─► watches warm up ─► lease ─► controllers
-//!   SIGTERM ─► no new passes ─► passes in flight end ─► Events written ─► lease released ─► exit
+//!   args ─► log ─► connection ─► admin server ─► watches warm up ─► leases ─► controllers
+//!   SIGTERM ─► no new passes ─► passes in flight end ─► Events written ─► leases released ─► exit
 //! ```
+//!
+//! A process holds any number of leases ([`Claims`]); [`Operator::leader_role`] is the one that its controllers need.
+//! What serves needs none and uses [`Operator::serving`].
 
+mod claims;
 mod kubeconfig;
+mod process;
 mod signal;
 
+pub use claims::{ClaimError, Claims, OnLoss, Role};
+pub use process::{install_tls, run};
+
 use std::{
-    error::Error,
-    io::{self, Write as _},
+    net::IpAddr,
     panic::AssertUnwindSafe,
-    process::ExitCode,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -24,63 +30,66 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admin::{self, AdminError, Readiness, Ready},
+    admin::{self, AdminServer, Readiness, Ready},
     apply::EventSink,
-    args::{KubeArgs, LeaderArgs, LogArgs},
-    client::{self, Fence, RequestMetrics},
+    args::{KubeArgs, LeaderArgs},
+    client::{self, ClientPolicy, Connection, Deadlines, Fence, RequestMetrics},
     clock::Clock,
-    error::error_chain,
-    lease::{Elector, LeaseConfig, LeaseLost},
+    lease::{Candidate, LeaseLost},
+    listen::{BindError, Budget, raise_limit},
     object::{Kind, Root},
-    telemetry,
     watch::Guarded,
 };
+use claims::{Election, Elections, Foundation};
+use process::host_name;
 
 /// Time that passes in flight get after SIGTERM; under the 30 s that Kubernetes grants a pod.
 const DRAIN: Duration = Duration::from_secs(20);
 /// Time that the Events of the last passes get to be written.
 const FLUSH: Duration = Duration::from_secs(2);
-/// Time that is left to threads after the end, such as one that reads from a Git server: enough to finish a file, and
-/// short, because a process that lost its lease must be gone before another one leads.
-const LAST_THREADS: Duration = Duration::from_secs(1);
 
-/// What tells one operator from another at start.
+/// What differs between operators at start.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Name of the process, for logs, Events and the lease holder.
+    /// Name of the process, for the log and for Events.
     pub name: &'static str,
-    /// Name of the Lease.
+    /// Name of the Lease that its controllers need.
     pub lease: String,
+    /// Address of the admin server; all addresses when absent.
+    pub address: Option<IpAddr>,
     /// Ports of the admin server; each serves all endpoints. 0 takes a free one.
     pub ports: Vec<u16>,
 }
 
 /// A started operator: connected, observable, not yet leading.
 pub struct Operator {
-    /// The client; its writes pass the fence.
+    /// The client of the controllers; its writes need the lease of [`Operator::leader_role`].
     pub client: Client,
-    /// The client's configuration, for clients that act as somebody else.
+    /// A client whose writes need no lease: for what every replica does.
+    pub serving: Client,
+    /// The client's configuration, for clients that act as another account.
     pub config: Config,
     /// The clock.
     pub clock: Clock,
     /// Where metrics are registered.
     pub registry: Registry,
-    /// Counters of requests, for further clients of this process.
-    pub requests: RequestMetrics,
     /// Parts that must be ready before the process is.
     pub readiness: Readiness,
     /// Where Events go.
     pub events: EventSink,
+    /// What foreign clients may take of this process; every listener takes part.
+    pub listeners: Budget,
     /// Cancelled when the process should stop.
     pub shutdown: CancellationToken,
     /// The namespace that the process runs in, or that of the kubeconfig's context.
     pub namespace: String,
-    fence: Fence,
-    leads: watch::Sender<bool>,
-    elector: Option<Elector>,
+    /// Makes further roles.
+    pub claims: Claims,
+    leader: Role,
+    elections: Elections,
     tasks: TaskTracker,
     name: &'static str,
-    /// Set when the parts of the operator are known; until then nobody can say whether all of them are ready.
+    /// Set when the parts of the operator are known; until then the process cannot be ready.
     begun: Ready,
     /// The part that ended although it should not.
     broken: Arc<OnceLock<&'static str>>,
@@ -99,70 +108,25 @@ pub enum StartError {
     #[error("cannot build the Kubernetes client: {0}")]
     Client(#[from] kube::Error),
     /// The admin server could not be started.
-    #[error(transparent)]
-    Admin(#[from] AdminError),
+    #[error("metrics and probes: {0}")]
+    Admin(#[from] BindError),
     /// A metric could not be registered.
     #[error("cannot register a metric: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The lease could not be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
 }
 
-/// The process ended although nobody asked for it.
+/// The process ended without a request to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum EndError {
-    /// Another process may lead now.
+    /// Another process may hold the lease now.
     #[error(transparent)]
     Lease(#[from] LeaseLost),
     /// A part of the process ended or panicked.
-    #[error("a part of the process ended: {0}")]
+    #[error("{0} ended unexpectedly")]
     Broken(&'static str),
-}
-
-/// Installs the one TLS provider of the process. Several libraries bring one along, and rustls refuses
-/// to choose; so every binary and test calls this first. Calling it twice is harmless.
-pub fn install_tls() {
-    drop(rustls::crypto::ring::default_provider().install_default());
-}
-
-/// Runs `main` on a runtime sized for an operator: two workers, because the work is waiting, and few
-/// blocking threads, because each has a stack.
-fn block_on<T>(main: impl Future<Output = T>) -> std::io::Result<T> {
-    const WORKERS: usize = 2;
-    const BLOCKING: usize = 8;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .max_blocking_threads(BLOCKING)
-        .enable_all()
-        .build()?;
-    let outcome = runtime.block_on(main);
-    runtime.shutdown_timeout(LAST_THREADS);
-    Ok(outcome)
-}
-
-/// The frame of every `main`: the log, a word on each flag that was ignored, the runtime, and an end that says why.
-pub fn run<E: Into<Box<dyn Error + Send + Sync>>>(
-    log: &LogArgs,
-    ignored: &[String],
-    main: impl Future<Output = Result<(), E>>,
-) -> ExitCode {
-    if let Err(error) = telemetry::init(&log.level, log.format) {
-        // The log is what failed. Nobody is left to be told when standard error is gone too.
-        let _ = writeln!(io::stderr(), "{error}");
-        return ExitCode::from(2);
-    }
-    for flag in ignored {
-        tracing::warn!(flag, "flag accepted and without effect");
-    }
-    let ended = match block_on(main) {
-        Ok(ended) => ended.map_err(Into::into),
-        Err(error) => Err(error.into()),
-    };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = error_chain(&*error), "stopped");
-            ExitCode::FAILURE
-        }
-    }
 }
 
 impl Operator {
@@ -179,64 +143,77 @@ impl Operator {
         if leader.enabled {
             leader.timing().check().map_err(StartError::Election)?;
         }
+        let listeners = Budget::for_descriptors(raise_limit());
         let clock = Clock::system();
         let config = kubeconfig::load(kube).await?;
         let registry = Registry::new();
-        let requests = RequestMetrics::register(&registry)?;
-        register_process(&registry)?;
-        let fence = if leader.enabled {
-            Fence::closed(clock.clone())
-        } else {
-            Fence::open(clock.clone())
-        };
-        let client = client::connect(config.clone(), fence.clone(), requests.clone())?;
-        let namespace = config.default_namespace.clone();
-        let (leads, _) = watch::channel(!leader.enabled);
-        // A container that is restarted in its pod has the same name and goes on at once: its predecessor is dead.
-        let holder = format!("{}_{}", host_name(), std::process::id());
-        let elector = if leader.enabled {
-            let lease = LeaseConfig {
-                namespace: leader
-                    .namespace
-                    .clone()
-                    .unwrap_or_else(|| namespace.clone()),
-                name: identity.lease.clone(),
-                identity: holder.clone(),
-                timing: leader.timing(),
-            };
-            // The election itself must be able to write while the fence is closed.
-            let open = Fence::open(clock.clone());
-            let unfenced = client::connect(config.clone(), open, requests.clone())?;
-            let (fence, clock) = (fence.clone(), clock.clone());
-            Some(Elector::new(unfenced, lease, fence, clock, leads.clone()))
-        } else {
-            None
+        let metrics = RequestMetrics::register(&registry)?;
+        registry.register(Box::new(admin::ProcessCollector::new()?))?;
+        listeners.register(&registry)?;
+        let election = leader
+            .enabled
+            .then(|| election(leader, &config, &clock, &metrics))
+            .transpose()?;
+        let foundation = Foundation {
+            connection: Connection::new(config.clone())?,
+            clock,
+            metrics,
+            election,
+            shutdown,
         };
         let readiness = Readiness::default();
         let begun = readiness.register("start");
-        let tasks = TaskTracker::new();
+        let admin = AdminServer::new(registry.clone(), readiness.clone());
         for port in &identity.ports {
-            let (bound, server) = admin::serve(*port, registry.clone(), readiness.clone()).await?;
+            let (bound, server) = admin.serve(identity.address, *port).await?;
             tracing::info!(%bound, "serving /metrics, /healthz and /readyz");
             // Not tracked: probes are answered until the very end.
             tokio::spawn(server);
         }
-        let (events, writer) = EventSink::new(client.clone(), clock.clone(), holder);
+        let environment = Environment {
+            config,
+            registry,
+            readiness,
+            listeners,
+            begun,
+            instance: pod_of(leader).unwrap_or_else(host_name),
+        };
+        Self::assemble(&identity, foundation, environment)
+    }
+
+    fn assemble(
+        identity: &Identity,
+        foundation: Foundation,
+        environment: Environment,
+    ) -> Result<Self, StartError> {
+        let Environment {
+            config,
+            registry,
+            readiness,
+            listeners,
+            begun,
+            instance,
+        } = environment;
+        let (clock, shutdown) = (foundation.clock.clone(), foundation.shutdown.clone());
+        let (claims, elections) = Claims::new(foundation);
+        let leader = claims.claim(&identity.lease, OnLoss::EndProcess)?;
+        let (events, writer) = EventSink::new(leader.client().clone(), clock.clone(), instance);
         tokio::spawn(writer);
         Ok(Self {
-            client,
+            client: leader.client().clone(),
+            serving: claims.serving(),
+            namespace: config.default_namespace.clone(),
             config,
             clock,
             registry,
-            requests,
             readiness,
             events,
+            listeners,
             shutdown,
-            namespace,
-            fence,
-            leads,
-            elector,
-            tasks,
+            claims,
+            leader,
+            elections,
+            tasks: TaskTracker::new(),
             name: identity.name,
             begun,
             broken: Arc::default(),
@@ -247,38 +224,67 @@ impl Operator {
     /// leads at once. For tests of controllers.
     #[cfg(any(test, feature = "testkit"))]
     pub fn detached(client: Client, clock: Clock) -> Self {
-        let (events, writer) = EventSink::new(client.clone(), clock.clone(), "test".to_owned());
-        tokio::spawn(writer);
+        Self::around(client, clock, None)
+    }
+
+    /// As [`Operator::detached`], and `candidate` runs for leases with `timing`.
+    #[cfg(any(test, feature = "testkit"))]
+    pub fn detached_candidate(
+        client: Client,
+        clock: Clock,
+        candidate: Candidate,
+        timing: crate::lease::Timing,
+    ) -> Self {
+        let election = Election {
+            client: client.clone(),
+            namespace: "default".to_owned(),
+            candidate,
+            timing,
+        };
+        Self::around(client, clock, Some(election))
+    }
+
+    #[cfg(any(test, feature = "testkit"))]
+    fn around(client: Client, clock: Clock, election: Option<Election>) -> Self {
         let registry = Registry::new();
-        Self {
-            client,
-            config: Config::new(http::Uri::from_static("http://localhost")),
-            fence: Fence::open(clock.clone()),
+        let foundation = Foundation {
+            connection: Connection::of_client(client),
             clock,
-            requests: RequestMetrics::register(&registry)
+            metrics: RequestMetrics::register(&registry)
                 .expect("the registry of this operator is new"),
+            election,
+            shutdown: CancellationToken::new(),
+        };
+        let environment = Environment {
+            config: Config::new(http::Uri::from_static("http://localhost")),
             registry,
             readiness: Readiness::default(),
-            events,
-            shutdown: CancellationToken::new(),
-            namespace: "default".to_owned(),
-            leads: watch::channel(true).0,
-            elector: None,
-            tasks: TaskTracker::new(),
-            name: "test",
+            listeners: Budget::for_descriptors(Some(1024)),
             begun: Ready::default(),
-            broken: Arc::default(),
-        }
+            instance: "test".to_owned(),
+        };
+        let identity = Identity {
+            name: "test",
+            lease: "leader".to_owned(),
+            address: None,
+            ports: Vec::new(),
+        };
+        Self::assemble(&identity, foundation, environment).expect("one claim has room")
     }
 
     /// Whether this process leads; changes are seen by every receiver.
     pub fn leader(&self) -> watch::Receiver<bool> {
-        self.leads.subscribe()
+        self.leader.held()
     }
 
-    /// The fence, for writers other than the client.
+    /// The role of the controllers. The process ends when it loses this lease.
+    pub fn leader_role(&self) -> &Role {
+        &self.leader
+    }
+
+    /// The fence of the leader, for writers other than the client.
     pub fn fence(&self) -> &Fence {
-        &self.fence
+        self.leader.fence()
     }
 
     /// The objects of a kind in one namespace, or in all of them.
@@ -302,8 +308,7 @@ impl Operator {
                 () = shutdown.cancelled() => {}
                 _ = AssertUnwindSafe(task).catch_unwind() => {
                     if !shutdown.is_cancelled() {
-                        tracing::error!(task = name, "a part of the process ended; stopping");
-                        // The first one to break is the reason.
+                        // The first one to end is the reason, which is logged when the process has stopped.
                         broken.get_or_init(|| name);
                         shutdown.cancel();
                     }
@@ -325,29 +330,34 @@ impl Operator {
         });
     }
 
-    /// Waits for SIGTERM or Ctrl-C, drains, releases the lease.
-    pub async fn run(mut self) -> Result<(), EndError> {
+    /// Waits for SIGTERM or Ctrl-C, drains, releases the leases.
+    pub async fn run(self) -> Result<(), EndError> {
         tracing::info!(operator = self.name, "started");
         self.begun.set();
         self.tasks.close();
-        let drained = {
+        let drained = CancellationToken::new();
+        let draining = {
             let (tasks, events) = (self.tasks.clone(), self.events.clone());
+            let (shutdown, drained) = (self.shutdown.clone(), drained.clone());
             async move {
+                shutdown.cancelled().await;
                 if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
                     tracing::warn!("work in flight did not end in time");
                 }
                 if tokio::time::timeout(FLUSH, events.flush()).await.is_err() {
                     tracing::warn!("Events were not written in time");
                 }
+                drained.cancel();
+                std::future::pending::<()>().await;
             }
         };
-        match self.elector.take() {
-            None => {
-                self.shutdown.cancelled().await;
-                drained.await;
-            }
-            Some(elector) => elector.run(self.shutdown.clone(), drained).await?,
-        }
+        let ended = tokio::select! {
+            ended = self.elections.run(drained) => ended,
+            () = draining => Ok(()),
+        };
+        // After a lost lease too: parts that end with the process are not the reason for its end.
+        self.shutdown.cancel();
+        ended?;
         match self.broken.get() {
             Some(part) => Err(EndError::Broken(part)),
             None => Ok(()),
@@ -355,12 +365,38 @@ impl Operator {
     }
 }
 
-fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
-    registry.register(Box::new(crate::admin::ProcessCollector::new()?))
+/// How the process runs for leases, on a connection of its own.
+fn election(
+    leader: &LeaderArgs,
+    config: &Config,
+    clock: &Clock,
+    metrics: &RequestMetrics,
+) -> Result<Election, kube::Error> {
+    let policy = ClientPolicy {
+        fence: Fence::open(clock.clone()),
+        deadlines: Deadlines::default(),
+        metrics: metrics.clone(),
+    };
+    let namespace = leader.namespace.as_ref();
+    Ok(Election {
+        client: client::connect(config.clone(), policy)?,
+        namespace: namespace.unwrap_or(&config.default_namespace).clone(),
+        candidate: Candidate::new(pod_of(leader), &host_name()),
+        timing: leader.timing(),
+    })
 }
 
-/// The pod's name, which the kubelet sets as host name.
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+fn pod_of(leader: &LeaderArgs) -> Option<String> {
+    leader.pod_name.clone().filter(|name| !name.is_empty())
+}
+
+/// What surrounds the connection.
+struct Environment {
+    config: Config,
+    registry: Registry,
+    readiness: Readiness,
+    listeners: Budget,
+    begun: Ready,
+    /// Name of this replica in Events.
+    instance: String,
 }

@@ -1,11 +1,11 @@
-//! The wish to stop.
+//! The signals that stop the process.
 
 use tokio_util::sync::CancellationToken;
 
 /// Cancels `shutdown` at SIGTERM or Ctrl-C.
 pub(super) async fn cancel_on_stop(shutdown: CancellationToken) {
     stop_signal().await;
-    tracing::info!("stopping: no new work, ending what is in flight");
+    tracing::info!("stopping: finishing the work in flight");
     shutdown.cancel();
 }
 

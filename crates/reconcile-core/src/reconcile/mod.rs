@@ -49,6 +49,8 @@ pub trait Controller: Send + Sync + 'static {
 
     /// Lower-case name of the controller for logs, metrics and the Event reporter.
     const NAME: &'static str;
+    /// Whether replicas that do not lead run passes too, for their local actions.
+    const EVERY_REPLICA: bool = false;
 
     /// Reads and validates; must not write. Reads come from indexes wherever one exists.
     fn observe(
@@ -66,6 +68,13 @@ pub trait Controller: Send + Sync + 'static {
         observed: &Self::Observed,
         action: &Self::Action,
     ) -> impl Future<Output = Result<Self::Applied, Self::Error>> + Send;
+
+    /// True for an action that concerns this process alone and needs no lease, such as opening a port. A replica that
+    /// does not lead carries out only these, and reports nothing.
+    fn is_local(action: &Self::Action) -> bool {
+        let _ = action;
+        false
+    }
 
     /// Computes what is written to the root object, from the decision and what was really applied; a plain
     /// function.

@@ -74,8 +74,8 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
     if !directives && own.parse::<LevelFilter>().is_err() {
         return Err("use trace, debug, info, warning or error".to_owned());
     }
-    // Libraries speak of each request at info; that is noise unless asked for. What fails is told by who asked for it,
-    // so the client and its watcher need not tell it too.
+    // Libraries log each request at info; that is noise unless asked for. The caller logs what fails,
+    // so the client and its watcher need not log it too.
     let quiet = "hyper=warn,tower=warn,rustls=warn,async_nats=warn,kube_client=warn,\
                  kube_client::client::builder=off,kube_runtime::watcher=off";
     let all = if directives {

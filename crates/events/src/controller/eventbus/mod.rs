@@ -33,6 +33,12 @@ impl Controller for EventBusController {
     type Error = ReconcileError;
 
     const NAME: &'static str = "eventbus-controller";
+    // Event sources publish on every replica.
+    const EVERY_REPLICA: bool = true;
+
+    fn is_local(action: &Action) -> bool {
+        matches!(action, Action::Connect(_) | Action::Disconnect)
+    }
 
     async fn observe(&self, root: &Root<EventBus>) -> Result<Observed, ReconcileError> {
         Ok(self.look(root).await)

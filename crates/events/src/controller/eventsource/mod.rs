@@ -50,6 +50,12 @@ impl Controller for EventSourceController {
     type Error = ReconcileError;
 
     const NAME: &'static str = "eventsource-controller";
+    // Endpoints are served on every replica; schedules run on the leader.
+    const EVERY_REPLICA: bool = true;
+
+    fn is_local(action: &Action) -> bool {
+        matches!(action, Action::Run | Action::Stop)
+    }
 
     async fn observe(&self, root: &Root<EventSource>) -> Result<Observed, ReconcileError> {
         Ok(self.look(root).await)

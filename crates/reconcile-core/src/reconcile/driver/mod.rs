@@ -124,6 +124,9 @@ impl<C: Controller> Driver<C> {
 
     /// Hands out objects from the moment on that all parts of the operator are ready: a plan from half-filled indexes
     /// would make what exists already and miss what is referred to. After shutdown waits for the passes in work.
+    ///
+    /// A controller of [`Controller::EVERY_REPLICA`] runs passes without the lease too, and all of them again when the
+    /// lease is acquired.
     pub async fn run(self: Arc<Self>) {
         tokio::select! {
             () = self.readiness.wait() => {}
@@ -136,16 +139,24 @@ impl<C: Controller> Driver<C> {
         };
         let permits = Arc::new(Semaphore::new(workers));
         let passes = TaskTracker::new();
-        let mut leader = self.leader.clone();
+        let (mut leader, mut changes) = (self.leader.clone(), self.leader.clone());
         loop {
             let next = async {
-                leader.wait_for(|leads| *leads).await.ok()?;
+                if !C::EVERY_REPLICA {
+                    leader.wait_for(|leads| *leads).await.ok()?;
+                }
                 let permit = permits.clone().acquire_owned().await.ok()?;
                 Some((self.queue.next().await, permit))
             };
             let next = tokio::select! {
                 () = self.shutdown.cancelled() => None,
                 next = next => next,
+                Ok(()) = changes.changed(), if C::EVERY_REPLICA => {
+                    for key in self.roots.keys() {
+                        self.queue.add(key);
+                    }
+                    continue;
+                }
             };
             let Some((key, permit)) = next else { break };
             let driver = self.clone();

@@ -118,10 +118,12 @@ impl<C: Controller> Driver<C> {
             Ok(observed) => observed,
             Err(error) => {
                 let failure = Failure::of(&error);
-                if matches!(
-                    failure.class,
-                    ErrorClass::Invalid | ErrorClass::Bug | ErrorClass::Transient
-                ) {
+                if self.leads()
+                    && matches!(
+                        failure.class,
+                        ErrorClass::Invalid | ErrorClass::Bug | ErrorClass::Transient
+                    )
+                {
                     let report = C::reject(root, &error, now);
                     self.write(root, &report).await?;
                 }
@@ -130,6 +132,9 @@ impl<C: Controller> Driver<C> {
         };
         let decision = C::plan(&observed, now);
         let plan = decision.as_ref();
+        if C::EVERY_REPLICA && !self.leads() {
+            return self.serve(&observed, plan).await;
+        }
         Self::log(root, plan);
         let mut done = Vec::with_capacity(plan.actions.len());
         let mut failure = None;
@@ -162,6 +167,19 @@ impl<C: Controller> Driver<C> {
             (false, Some(at)) => Next::At(at),
             (false, None) => Next::Idle,
         })
+    }
+
+    fn leads(&self) -> bool {
+        *self.leader.borrow()
+    }
+
+    /// The pass of a replica that does not lead.
+    async fn serve(&self, observed: &C::Observed, plan: &Plan<C::Action>) -> Result<Next, Failure> {
+        for action in plan.actions.iter().filter(|action| C::is_local(action)) {
+            let applied = self.controller.apply(observed, action).await;
+            applied.map_err(|error| Failure::of(&error).during(action))?;
+        }
+        Ok(plan.wake.map_or(Next::Idle, Next::At))
     }
 
     fn log(root: &Root<C::Kind>, plan: &Plan<C::Action>) {
