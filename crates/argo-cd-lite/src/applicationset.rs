@@ -3,6 +3,7 @@
 use reconcile_core::{
     conditions::Times,
     operator::Operator,
+    reconcile::Target,
     unserved::{self, Unserved},
     watch::WatchConfig,
 };
@@ -14,6 +15,7 @@ impl Unserved for ApplicationSet {
     const PLURAL: &'static str = "applicationsets";
     const CONDITION: &'static str = "ErrorOccurred";
     const TIMES: Times = Times::Transition;
+    const STATUS: Target = Target::Status;
     const MESSAGE: &'static str = "ApplicationSets are not supported yet: no Applications are made from this one; \
          argocd-applicationset-controller can run beside this program and serve it";
 }

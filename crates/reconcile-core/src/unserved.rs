@@ -15,7 +15,7 @@ use crate::{
     operator::Operator,
     reconcile::{
         Classify, Controller, Done, Driver, DriverConfig, ErrorClass, EventNote, Plan, Queue,
-        Report,
+        Report, Target,
     },
     watch::{Index, Watch, WatchConfig},
 };
@@ -33,6 +33,8 @@ pub trait Unserved: Send + Sync + 'static {
     const CONDITION: &'static str;
     /// Which times the kind's conditions have.
     const TIMES: Times;
+    /// Endpoint that takes the status: kinds without a status subresource take it as a part of the object.
+    const STATUS: Target;
     /// What a user should know: what is missing, and what to do meanwhile.
     const MESSAGE: &'static str;
 }
@@ -66,9 +68,11 @@ pub fn tell<U: Unserved>(operator: &Operator, namespace: Option<&str>, config: W
         root.spec = None;
         Some(root)
     });
-    let watch = watch
-        .config(config)
-        .on_change(move |change| queue.add(change.key));
+    let watch = watch.config(config).on_change(move |change| {
+        if !change.is_report_of(Teller::<U>::NAME) {
+            queue.add(change.key);
+        }
+    });
     operator.spawn("watch of a kind that is not served", watch.run());
     operator.spawn_drained(driver.run());
 }
@@ -142,7 +146,7 @@ impl<U: Unserved> Controller for Teller<U> {
             let condition = Condition::new(U::CONDITION, true, REASON, U::MESSAGE);
             let mut all = Vec::new();
             conditions::set(&mut all, condition, U::TIMES, now);
-            report.status(&observed.status, &json!({ "conditions": all }));
+            report.status_at(U::STATUS, &observed.status, &json!({ "conditions": all }));
             report.event(EventNote::warning(REASON, U::MESSAGE));
         }
         report
@@ -160,6 +164,7 @@ mod tests {
         const PLURAL: &'static str = "gadgets";
         const CONDITION: &'static str = "ErrorOccurred";
         const TIMES: Times = Times::Transition;
+        const STATUS: Target = Target::Main;
         const MESSAGE: &'static str = "gadgets are not supported yet";
     }
 

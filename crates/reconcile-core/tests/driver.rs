@@ -53,7 +53,36 @@ struct Lamps {
     client: kube::Client,
     maps: Index<String>,
     passes: Arc<AtomicUsize>,
+    running: Arc<Overlap>,
     panics: bool,
+}
+
+/// Longest time of a pass in these tests; far more than any needs but the one that hangs.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Passes at the same time: now, and the most so far.
+#[derive(Default)]
+struct Overlap {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    begun: AtomicUsize,
+}
+
+struct Running(Arc<Overlap>);
+
+impl Running {
+    fn begin(overlap: &Arc<Overlap>) -> Self {
+        let now = overlap.now.fetch_add(1, Ordering::SeqCst) + 1;
+        overlap.most.fetch_max(now, Ordering::SeqCst);
+        overlap.begun.fetch_add(1, Ordering::SeqCst);
+        Self(overlap.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 struct Seen {
@@ -108,6 +137,13 @@ impl Controller for Lamps {
             !self.panics || root.key().name != "panics",
             "as the test wants"
         );
+        if root.key().name == "stuck" {
+            let _running = Running::begin(&self.running);
+            tokio::time::sleep(DEADLINE / 2).await;
+            // A call that does not give the thread back, beyond the deadline.
+            std::thread::sleep(3 * DEADLINE);
+            tokio::time::sleep(DEADLINE).await;
+        }
         Ok(Seen {
             key: root.key(),
             colour: root.parse_spec()?.colour,
@@ -125,6 +161,9 @@ impl Controller for Lamps {
             plan.note("shows the wanted colour");
         } else {
             plan.note(format!("shows {:?}, wants {}", seen.shown, seen.colour));
+            if seen.colour == "glossy" && seen.shown.is_none() {
+                plan.act(Paint("primer".to_owned()));
+            }
             plan.act(Paint(seen.colour.clone()));
         }
         plan
@@ -150,6 +189,10 @@ impl Controller for Lamps {
         Ok(action.0.clone())
     }
 
+    fn events(_: &Paint, colour: &String) -> Vec<EventNote> {
+        vec![EventNote::normal("Painted", format!("now {colour}"))]
+    }
+
     fn report(
         seen: &Seen,
         _: &Plan<Paint>,
@@ -163,10 +206,7 @@ impl Controller for Lamps {
         }
         for one in done {
             match &one.result {
-                Ok(colour) => {
-                    status["shows"] = json!(colour);
-                    report.event(EventNote::normal("Painted", format!("now {colour}")));
-                }
+                Ok(colour) => status["shows"] = json!(colour),
                 Err(error) => status["error"] = json!(error.to_string()),
             }
         }
@@ -198,6 +238,7 @@ struct Room {
     driver: Arc<Driver<Lamps>>,
     operator: Operator,
     passes: Arc<AtomicUsize>,
+    running: Arc<Overlap>,
 }
 
 fn lamp(name: &str, spec: &Value) -> Value {
@@ -206,7 +247,12 @@ fn lamp(name: &str, spec: &Value) -> Value {
 
 impl Room {
     fn new() -> Self {
-        let api = FakeApi::new().with_kind(FakeKind::new("test.example", "v1", "Lamp", "lamps"));
+        Self::of(FakeKind::new("test.example", "v1", "Lamp", "lamps"))
+    }
+
+    fn of(kind: FakeKind) -> Self {
+        let api = FakeApi::new().with_kind(kind);
+        let running = Arc::<Overlap>::default();
         let operator = Operator::detached(api.client(), Clock::system());
         let passes = Arc::<AtomicUsize>::default();
         let maps = Index::<String>::default();
@@ -214,9 +260,14 @@ impl Room {
             client: api.client(),
             maps: maps.clone(),
             passes: passes.clone(),
+            running: running.clone(),
             panics: true,
         };
-        let driver = Driver::new(lamps, &operator, DriverConfig::default());
+        let config = DriverConfig {
+            pass_deadline: DEADLINE,
+            ..DriverConfig::default()
+        };
+        let driver = Driver::new(lamps, &operator, config);
         let queue = driver.queue().clone();
         let watch = Watch::named(
             "configmaps",
@@ -233,7 +284,14 @@ impl Room {
             driver,
             operator,
             passes,
+            running,
         }
+    }
+
+    fn event_notes(&self) -> Vec<String> {
+        let events = self.api.list("events");
+        let note = |event: &Value| event["note"].as_str().unwrap_or_default().to_owned();
+        events.iter().map(note).collect()
     }
 
     fn get(&self, plural: &str, name: &str) -> Value {
@@ -472,4 +530,145 @@ async fn a_plan_that_is_always_late_does_not_take_a_whole_core() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let passes = room.passes.load(Ordering::SeqCst) - before;
     assert!((2..=31).contains(&passes), "{passes} passes in 300 ms");
+}
+
+#[tokio::test]
+async fn a_second_listener_hears_of_a_change_that_hides_in_the_answer_to_a_status_write() {
+    let room = Room::new();
+    let heard = Arc::<AtomicUsize>::default();
+    let ear = heard.clone();
+    room.driver.roots().on_change(move |change| {
+        let new = change.new.map(|root| root.spec_value());
+        if new.is_some_and(|spec| spec["colour"] == "green") {
+            ear.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    room.api.put(&lamp("a", &json!({"colour": "red"})));
+    room.until("red", |room| {
+        room.get("lamps", "a")["status"]["shows"] == "red"
+    })
+    .await;
+    room.rest().await;
+    // Only the answer to the status write tells of green: events come too late.
+    let first = Fault::delay("patch", "lamps/status", Duration::from_millis(200));
+    room.api.fail(first.times(1));
+    room.api.edit("lamps", "room", "a", |lamp| {
+        lamp["spec"]["colour"] = json!("blue");
+    });
+    room.until("blue", |room| {
+        room.get("configmaps", "a")["data"]["colour"] == "blue"
+    })
+    .await;
+    room.api.hold_watches("lamps");
+    room.api.edit("lamps", "room", "a", |lamp| {
+        lamp["spec"]["colour"] = json!("green");
+    });
+    room.until("green is heard of", |_| heard.load(Ordering::SeqCst) > 0)
+        .await;
+    room.until("green", |room| {
+        room.get("lamps", "a")["status"]["shows"] == "green"
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn passes_over_one_object_never_overlap_even_after_the_deadline() {
+    let room = Room::new();
+    room.api.put(&lamp("stuck", &json!({"colour": "red"})));
+    room.until("a second try", |room| {
+        room.running.begun.load(Ordering::SeqCst) > 1
+    })
+    .await;
+    assert_eq!(room.running.most.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn events_of_actions_before_a_conflict_are_not_lost() {
+    let room = Room::new();
+    room.api
+        .fail(Fault::delay("patch", "configmaps", Duration::ZERO).times(1));
+    room.api
+        .fail(Fault::status("patch", "configmaps", 409, "Conflict").times(1));
+    room.api.put(&lamp("a", &json!({"colour": "glossy"})));
+    room.until("glossy", |room| {
+        room.get("lamps", "a")["status"]["shows"] == "glossy"
+    })
+    .await;
+    room.operator.events.flush().await;
+    assert_eq!(room.event_notes(), ["now primer", "now glossy"]);
+}
+
+#[tokio::test]
+async fn a_kind_without_the_status_endpoint_is_an_error_that_the_object_shows() {
+    let kind = FakeKind::new("test.example", "v1", "Lamp", "lamps").without_status();
+    let room = Room::of(kind);
+    room.api.put(&lamp("a", &json!({"colour": "red"})));
+    room.until("an Event that names the cause", |room| {
+        let mut notes = room.event_notes().into_iter();
+        notes.any(|note| {
+            note.contains("lamps.test.example of this cluster has no status subresource")
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_invalid_object_is_logged_once_per_reason() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(log.clone())
+        .with_ansi(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let room = Room::new();
+    room.api.put(&lamp("bad", &json!({"colour": 7})));
+    let key = ObjectKey::new("room", "bad");
+    for passes in 1..4 {
+        room.until("another pass", |room| {
+            room.passes.load(Ordering::SeqCst) >= passes
+        })
+        .await;
+        room.rest().await;
+        room.driver.queue().add(key.clone());
+    }
+    room.rest().await;
+    assert_eq!(log.count("invalid object"), 1);
+    room.api.edit("lamps", "room", "bad", |lamp| {
+        lamp["spec"]["colour"] = json!([]);
+    });
+    room.until("another reason is logged", |_| {
+        log.count("invalid object") == 2
+    })
+    .await;
+}
+
+/// What was logged by this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<parking_lot::Mutex<Vec<u8>>>);
+
+impl Log {
+    fn count(&self, text: &str) -> usize {
+        String::from_utf8_lossy(&self.0.lock())
+            .matches(text)
+            .count()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }

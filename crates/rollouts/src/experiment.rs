@@ -3,6 +3,7 @@
 use reconcile_core::{
     conditions::Times,
     operator::Operator,
+    reconcile::Target,
     unserved::{self, Unserved},
 };
 
@@ -15,6 +16,7 @@ impl Unserved for Experiment {
     const PLURAL: &'static str = "experiments";
     const CONDITION: &'static str = "InvalidExperimentSpec";
     const TIMES: Times = Times::TransitionAndUpdate;
+    const STATUS: Target = Target::Main;
     const MESSAGE: &'static str =
         "Experiments are not supported yet: no pods and no analyses are started for this one";
 }

@@ -3,7 +3,7 @@
 mod default_project;
 mod watches;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use reconcile_core::{
@@ -32,6 +32,9 @@ use watches::{watch_projects, watch_secrets, watch_settings};
 
 /// Name of the Lease; upstream's controllers shard instead of electing, so there is none to share.
 const LEASE: &str = "argo-cd-lite-controller";
+
+/// Longest time of a pass: a sync of 10,000 objects, or a Helm chart that is fetched first.
+const PASS_DEADLINE: Duration = Duration::from_secs(30 * 60);
 
 /// Runs the controller until it is told to stop.
 pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
@@ -171,6 +174,7 @@ impl Parts {
         let control_plane = context.settings.control_plane.clone();
         let config = DriverConfig {
             workers,
+            pass_deadline: PASS_DEADLINE,
             ..DriverConfig::default()
         };
         let driver = Driver::with_queue(

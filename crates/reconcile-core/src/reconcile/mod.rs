@@ -10,12 +10,14 @@
 //! time, only while this process leads, with the retry that the error's [`ErrorClass`] asks for.
 
 mod backoff;
+mod complaints;
 mod driver;
 mod plan;
 mod queue;
 mod report;
 
 pub use backoff::Backoff;
+use complaints::Complaints;
 pub use driver::{Driver, DriverConfig};
 pub use plan::{Note, Plan};
 pub use queue::Queue;
@@ -74,6 +76,13 @@ pub trait Controller: Send + Sync + 'static {
     fn is_local(action: &Self::Action) -> bool {
         let _ = action;
         false
+    }
+
+    /// The Events about an action that succeeded; a plain function. They are emitted at once, whatever becomes of the
+    /// rest of the pass, whereas the Events of the report are emitted when the status is written.
+    fn events(action: &Self::Action, applied: &Self::Applied) -> Vec<EventNote> {
+        let _ = (action, applied);
+        Vec::new()
     }
 
     /// Computes what is written to the root object, from the decision and what was really applied; a plain

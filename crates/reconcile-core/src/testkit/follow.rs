@@ -57,6 +57,11 @@ impl Follower {
         })
     }
 
+    /// The resource that is watched.
+    pub(super) fn plural(&self) -> &str {
+        &self.call.plural
+    }
+
     /// Lines that are due now; `Err` ends the watch after its lines.
     pub(super) fn due(&mut self, store: &Store) -> Result<Vec<u8>, Vec<u8>> {
         let mut lines = Vec::new();

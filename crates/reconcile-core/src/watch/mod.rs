@@ -12,7 +12,7 @@ mod pauses;
 mod stream;
 
 pub use guard::{Guarded, Undecodable};
-pub use index::{Change, Index, Stored};
+pub use index::{Change, Index, Origin, Stored};
 pub use stream::{Watch, WatchConfig};
 
 #[cfg(test)]

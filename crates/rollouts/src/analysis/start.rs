@@ -4,7 +4,7 @@ use kube::Api;
 use reconcile_core::{
     object::{Kind, ObjectKey, Root},
     operator::Operator,
-    reconcile::{Driver, DriverConfig, Queue},
+    reconcile::{Controller, Driver, DriverConfig, Queue},
     watch::{Change, Guarded, Index, Watch, WatchConfig},
 };
 use serde_json::{json, value::to_raw_value};
@@ -51,6 +51,7 @@ pub fn start(
         workers: config.workers,
         seconds: Some(numbers.seconds),
         errors: Some(numbers.errors),
+        ..DriverConfig::default()
     };
     let roots: Index<Root<AnalysisRun>> = Index::default();
     let driver = Driver::with_queue(
@@ -132,7 +133,9 @@ fn watch_runs(
         {
             on_run(gone);
         }
-        queue.add(change.key);
+        if !change.is_report_of(AnalysisRuns::NAME) {
+            queue.add(change.key);
+        }
     })
 }
 

@@ -29,8 +29,11 @@ pub use start::{RolloutConfig, start};
 pub use validate::check;
 
 use jiff::Timestamp;
-use reconcile_core::object::ObjectKey;
-use reconcile_core::reconcile::{Controller, Report};
+use reconcile_core::{
+    event::EventNote,
+    object::ObjectKey,
+    reconcile::{Controller, Report},
+};
 
 use self::{
     observed::Observed,
@@ -73,6 +76,10 @@ impl Controller for Rollouts {
 
     async fn apply(&self, observed: &Observed, action: &Action) -> Result<Applied, RolloutError> {
         self.effects.apply(observed, action).await
+    }
+
+    fn events(action: &Action, _: &Applied) -> Vec<EventNote> {
+        action.events()
     }
 
     fn report(

@@ -11,7 +11,7 @@ use super::{
     kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
     observe::{observe, references, service_tag, template_tag},
     observed::ServiceView,
-    plan::{Decision, decide},
+    plan::{Action, Decision, decide},
 };
 use crate::{
     api::rollout::{Rollout, RolloutKind},
@@ -102,7 +102,8 @@ impl Snapshot {
         for note in &plan.notes {
             let _ = writeln!(text, "    because: {note}");
         }
-        for event in events {
+        let acted = plan.actions.iter().flat_map(Action::events);
+        for event in acted.chain(events) {
             let _ = writeln!(text, "  Event {}: {}", event.reason, event.note);
         }
         if let Some(wake) = plan.wake {

@@ -59,6 +59,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
         workers: config.workers,
         seconds: Some(numbers.seconds),
         errors: Some(numbers.errors),
+        ..DriverConfig::default()
     };
     let driver = Driver::with_queue(
         Rollouts::new(effects),

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Backoff, Controller, Queue};
+use super::{Backoff, Complaints, Controller, Queue};
 use crate::{
     admin::Readiness,
     apply::EventSink,
@@ -27,22 +27,35 @@ use pass::Next;
 
 /// Passes of one controller that run at the same time; they mostly wait for the API server.
 const DEFAULT_WORKERS: usize = 16;
-/// A pass that takes longer is stuck: every call inside has a deadline of its own.
-const PASS_DEADLINE: Duration = Duration::from_secs(300);
+/// Longest time of a pass unless the controller asks for another: its few requests have deadlines of their own.
+const DEFAULT_PASS_DEADLINE: Duration = Duration::from_secs(120);
 /// A plan that wants to be woken at a time that has passed, again and again, must not take a whole core.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 /// Delay after a failure that only a new version of the program can mend.
 const BUG_DELAY: Duration = Duration::from_secs(300);
 
 /// How to run a controller.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct DriverConfig {
     /// Passes at the same time; 0 means the default of 16.
     pub workers: usize,
+    /// Longest time of a pass, which is cancelled then and tried again; the default is two minutes.
+    pub pass_deadline: Duration,
     /// Seconds per pass, labelled `namespace` and `name`.
     pub seconds: Option<HistogramVec>,
     /// Failed passes, labelled `namespace` and `name`.
     pub errors: Option<IntCounterVec>,
+}
+
+impl Default for DriverConfig {
+    fn default() -> Self {
+        Self {
+            workers: DEFAULT_WORKERS,
+            pass_deadline: DEFAULT_PASS_DEADLINE,
+            seconds: None,
+            errors: None,
+        }
+    }
 }
 
 /// Runs one [`Controller`]. Cheap to share; all clones drive the same queue.
@@ -51,6 +64,7 @@ pub struct Driver<C: Controller> {
     roots: Index<Root<C::Kind>>,
     queue: Queue,
     backoff: Backoff,
+    complaints: Complaints,
     client: Client,
     clock: Clock,
     events: EventSink,
@@ -79,6 +93,7 @@ impl<C: Controller> Driver<C> {
             roots,
             queue,
             backoff: Backoff::default(),
+            complaints: Complaints::default(),
             client: operator.client.clone(),
             clock: operator.clock.clone(),
             events: operator.events.clone(),
@@ -119,7 +134,11 @@ impl<C: Controller> Driver<C> {
                 Some(root)
             },
         )
-        .on_change(move |change| queue.add(change.key))
+        .on_change(move |change| {
+            if !change.is_report_of(C::NAME) {
+                queue.add(change.key);
+            }
+        })
     }
 
     /// Hands out objects from the moment on that all parts of the operator are ready: a plan from half-filled indexes
@@ -173,20 +192,21 @@ impl<C: Controller> Driver<C> {
     /// Runs a pass in a task of its own, so that neither a panic nor a stuck call takes others along.
     async fn supervise(self: &Arc<Self>, key: &ObjectKey) {
         let started = Instant::now();
-        let pass = tokio::spawn({
+        let mut pass = tokio::spawn({
             let (driver, key) = (self.clone(), key.clone());
             async move { driver.pass(&key).await }
         });
-        let abort = pass.abort_handle();
-        let next = match tokio::time::timeout(PASS_DEADLINE, pass).await {
+        let next = match tokio::time::timeout(self.config.pass_deadline, &mut pass).await {
             Ok(Ok(next)) => next,
             Ok(Err(panicked)) => {
-                tracing::error!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = %panicked, "the pass panicked; this is a bug");
+                tracing::error!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = %panicked, "pass panicked; this is a bug");
                 Next::After(BUG_DELAY, true)
             }
             Err(_) => {
-                abort.abort();
-                tracing::error!(controller = C::NAME, kind = C::Kind::KIND, object = %key, "the pass did not end in time");
+                tracing::error!(controller = C::NAME, kind = C::Kind::KIND, object = %key, deadline = ?self.config.pass_deadline, "pass cancelled at its deadline; trying again");
+                pass.abort();
+                // A task ends at its next await. No other pass over the object may begin before that.
+                drop(pass.await);
                 Next::After(self.backoff.failed(key), true)
             }
         };

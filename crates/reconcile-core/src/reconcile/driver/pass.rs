@@ -25,8 +25,8 @@ pub(super) enum Next {
 
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
-    class: ErrorClass,
-    text: String,
+    pub(super) class: ErrorClass,
+    pub(super) text: String,
 }
 
 impl Failure {
@@ -49,6 +49,7 @@ impl<C: Controller> Driver<C> {
         let Some(mut root) = self.roots.get(key) else {
             self.controller.forget(key);
             self.backoff.succeeded(key);
+            self.complaints.clear(key);
             self.queue.forget(key);
             return Next::Gone;
         };
@@ -57,6 +58,7 @@ impl<C: Controller> Driver<C> {
             let failure = match self.once(&root, retried).await {
                 Ok(next) => {
                     self.backoff.succeeded(key);
+                    self.complaints.clear(key);
                     return next;
                 }
                 Err(failure) => failure,
@@ -82,7 +84,9 @@ impl<C: Controller> Driver<C> {
         let text = &failure.text;
         match failure.class {
             ErrorClass::Invalid => {
-                tracing::warn!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = %text, "the object asks for something impossible; waiting for a change");
+                if self.complaints.is_new(key, text) {
+                    tracing::warn!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = %text, "invalid object; waiting for a change");
+                }
                 // Some inputs are wrong only until something else appears, so look again now and then.
                 Next::After(BUG_DELAY, true)
             }
@@ -90,7 +94,9 @@ impl<C: Controller> Driver<C> {
             // Whoever asked for more is asked again before.
             ErrorClass::RetryAfter(delay) => Next::After(delay.min(BUG_DELAY), true),
             ErrorClass::Bug => {
-                tracing::error!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = %text, "this is a bug");
+                if self.complaints.is_new(key, text) {
+                    tracing::error!(controller = C::NAME, kind = C::Kind::KIND, object = %key, error = %text, "pass failed; only a fix of the program or of its installation helps");
+                }
                 Next::After(BUG_DELAY, true)
             }
             ErrorClass::Conflict | ErrorClass::Transient => {
@@ -101,7 +107,10 @@ impl<C: Controller> Driver<C> {
         }
     }
 
-    async fn read_again(&self, key: &ObjectKey) -> Result<Option<Arc<Root<C::Kind>>>, kube::Error> {
+    pub(super) async fn read_again(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<Option<Arc<Root<C::Kind>>>, kube::Error> {
         let request = Request::new(Self::url(key))
             .get(&key.name, &GetParams::default())
             .map_err(kube::Error::BuildRequest)?;
@@ -140,8 +149,9 @@ impl<C: Controller> Driver<C> {
         let mut failure = None;
         for (index, action) in plan.actions.iter().enumerate() {
             let result = self.controller.apply(&observed, action).await;
-            if let Err(error) = &result {
-                failure = Some(Failure::of(error).during(action));
+            match &result {
+                Ok(applied) => self.emit(root, C::events(action, applied)),
+                Err(error) => failure = Some(Failure::of(error).during(action)),
             }
             done.push(Done { index, result });
             if failure.is_some() {

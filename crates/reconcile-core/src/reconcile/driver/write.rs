@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{Driver, pass::Failure};
 use crate::{
     object::{Kind, LAST_APPLIED, ObjectKey, Root},
-    reconcile::{Controller, Report, RootPatch, Target},
+    reconcile::{Controller, ErrorClass, EventNote, Report, RootPatch, Target},
 };
 
 impl<C: Controller> Driver<C> {
@@ -44,17 +44,45 @@ impl<C: Controller> Driver<C> {
                     before = Cow::Owned(written.clone());
                     drop(self.remember(written));
                 }
-                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+                Err(kube::Error::Api(status)) if status.code == 404 => {
+                    return self.not_found(root, patch.target).await;
+                }
                 Err(error) => {
                     return Err(Failure::of(&error).during(&"writing the status"));
                 }
             }
         }
-        for event in &report.events {
-            self.events
-                .emit(C::NAME, root.object_reference(), event.clone());
-        }
+        self.emit(root, report.events.iter().cloned());
         Ok(())
+    }
+
+    /// Queues Events about the root object.
+    pub(super) fn emit(&self, root: &Root<C::Kind>, events: impl IntoIterator<Item = EventNote>) {
+        for event in events {
+            self.events.emit(C::NAME, root.object_reference(), event);
+        }
+    }
+
+    /// A patch found no object: either the object is gone, or its kind does not have the endpoint.
+    async fn not_found(&self, root: &Root<C::Kind>, target: Target) -> Result<(), Failure> {
+        if target == Target::Main {
+            return Ok(());
+        }
+        match self.read_again(&root.key()).await {
+            Ok(Some(found)) if found.metadata.uid == root.metadata.uid => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(Failure::of(&error).during(&"reading the object")),
+        }
+        let (plural, group) = (C::Kind::PLURAL, C::Kind::GROUP);
+        let text = format!(
+            "cannot write the status: the CustomResourceDefinition {plural}.{group} of this cluster has no status \
+             subresource; install the one that belongs to this version"
+        );
+        self.emit(root, [EventNote::warning("StatusNotWritten", &*text)]);
+        Err(Failure {
+            class: ErrorClass::Bug,
+            text,
+        })
     }
 
     async fn patch(
@@ -85,8 +113,8 @@ impl<C: Controller> Driver<C> {
         root.slim();
         let meta = root.metadata.clone();
         let key = ObjectKey::of_meta(&meta);
-        // An own write is no reason for another pass by itself; `write` looks for foreign changes.
-        drop(self.roots.store(&meta, root.clone()));
+        // No reason for another pass of this controller by itself; `write` looks for changes by others.
+        drop(self.roots.reported(C::NAME, &meta, root.clone()));
         self.roots.get(&key).unwrap_or_else(|| Arc::new(root))
     }
 

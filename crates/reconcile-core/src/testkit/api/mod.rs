@@ -2,7 +2,10 @@
 
 mod serve;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kube::Client;
 use parking_lot::Mutex;
@@ -64,6 +67,8 @@ struct Inner {
     faults: Vec<Fault>,
     log: Vec<Logged>,
     streaming: Streaming,
+    /// Resources whose watches send nothing.
+    held: BTreeSet<String>,
 }
 
 /// An API server in memory. Clones share their state.
@@ -287,6 +292,11 @@ impl FakeApi {
     /// Forgets the requests so far.
     pub fn clear_requests(&self) {
         self.inner.lock().log.clear();
+    }
+
+    /// Holds back the events of a resource, as a slow watch does, for the rest of the test.
+    pub fn hold_watches(&self, plural: &str) {
+        self.inner.lock().held.insert(plural.to_owned());
     }
 
     /// Ends all watches, as a restart of the server does.

@@ -102,7 +102,14 @@ impl FakeApi {
                     if pulse.borrow_and_update().1 != epoch {
                         return None;
                     }
-                    let due = follower.due(&inner.lock().store);
+                    let due = {
+                        let inner = inner.lock();
+                        if inner.held.contains(follower.plural()) {
+                            Ok(Vec::new())
+                        } else {
+                            follower.due(&inner.store)
+                        }
+                    };
                     let (bytes, ended) = match due {
                         Ok(bytes) => (bytes, false),
                         Err(bytes) => (bytes, true),

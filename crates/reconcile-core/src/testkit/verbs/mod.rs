@@ -53,6 +53,13 @@ pub(super) fn handle(store: &mut Store, call: &Call) -> Answer {
             "the server could not find the requested resource",
         );
     };
+    if call.subresource == "status" && !kind.status {
+        return failure(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        );
+    }
     let answer = match call.verb {
         "get" => get(store, call),
         "list" => list::list(store, call, &kind),

@@ -15,11 +15,24 @@ use parking_lot::RwLock;
 use crate::object::ObjectKey;
 use state::State;
 
-/// What changed: the value before and after; `None` where there is none.
+/// Where a change comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// An event of the watch.
+    Watch,
+    /// The answer to a write of this process, or to a read around one.
+    Write,
+    /// The answer to what the named controller wrote to its own root object.
+    Report(&'static str),
+}
+
+/// A change of a value: before and after; `None` where there is none.
 #[derive(Debug)]
 pub struct Change<T> {
     /// The object.
     pub key: ObjectKey,
+    /// Where it comes from.
+    pub origin: Origin,
     /// The value before.
     pub old: Option<Arc<T>>,
     /// The value now; `None` when the object is gone.
@@ -45,9 +58,18 @@ impl<T> Clone for Change<T> {
     fn clone(&self) -> Self {
         Self {
             key: self.key.clone(),
+            origin: self.origin,
             old: self.old.clone(),
             new: self.new.clone(),
         }
+    }
+}
+
+impl<T> Change<T> {
+    /// True for the answer to a report of `controller`, which needs no pass of that controller: its driver looks
+    /// itself for what others changed meanwhile. Everybody else treats it as any other change.
+    pub fn is_report_of(&self, controller: &str) -> bool {
+        matches!(self.origin, Origin::Report(name) if name == controller)
     }
 }
 
@@ -59,13 +81,6 @@ pub struct Index<T> {
     state: Arc<RwLock<State<T>>>,
     tags: Arc<Tags<T>>,
     listeners: Arc<RwLock<Vec<Listener<T>>>>,
-}
-
-/// Who tells of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Teller {
-    Watch,
-    OwnWrite,
 }
 
 impl<T> Clone for Index<T> {
@@ -95,9 +110,8 @@ impl<T: PartialEq> Index<T> {
         }
     }
 
-    /// Calls `listener` for every change from now on, whether it came by watch or by an own write. An
-    /// own write counts, because its answer may carry a foreign change whose event will then be
-    /// dropped as old. Must not block.
+    /// Calls `listener` for every change from now on, whatever its [`Origin`]: the answer to a write of this process
+    /// may carry a change by somebody else, whose event is then dropped as old. Must not block.
     pub fn on_change(&self, listener: impl Fn(Change<T>) + Send + Sync + 'static) {
         self.listeners.write().push(Arc::new(listener));
     }
@@ -167,20 +181,25 @@ impl<T: PartialEq> Index<T> {
     /// Takes a value from the answer to a write. A state older than the stored one is dropped. Gives the change when
     /// the value is another one, after telling the listeners.
     pub fn written(&self, meta: &ObjectMeta, value: T) -> Option<Change<T>> {
-        self.tell(self.put(meta, value, Teller::OwnWrite))
+        self.tell(self.put(meta, value, Origin::Write))
     }
 
-    /// As [`Index::written`] without telling the listeners, for a caller that looks at the answer itself.
-    pub(crate) fn store(&self, meta: &ObjectMeta, value: T) -> Option<Change<T>> {
-        self.put(meta, value, Teller::OwnWrite)
+    /// As [`Index::written`] for what `controller` wrote to its own root object.
+    pub(crate) fn reported(
+        &self,
+        controller: &'static str,
+        meta: &ObjectMeta,
+        value: T,
+    ) -> Option<Change<T>> {
+        self.tell(self.put(meta, value, Origin::Report(controller)))
     }
 
     /// Takes a value from an event of the watch.
     pub(crate) fn seen(&self, meta: &ObjectMeta, value: T) -> Option<Change<T>> {
-        self.tell(self.put(meta, value, Teller::Watch))
+        self.tell(self.put(meta, value, Origin::Watch))
     }
 
-    fn put(&self, meta: &ObjectMeta, value: T, teller: Teller) -> Option<Change<T>> {
+    fn put(&self, meta: &ObjectMeta, value: T, origin: Origin) -> Option<Change<T>> {
         let key = ObjectKey::of_meta(meta);
         let version = version_of(meta);
         let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
@@ -189,7 +208,7 @@ impl<T: PartialEq> Index<T> {
         if state.is_old_news(&uid, version) {
             return None;
         }
-        let mut told = teller == Teller::Watch;
+        let mut told = origin == Origin::Watch;
         if let Some(stored) = state.objects.get_mut(&key) {
             let same_object = stored.uid == uid;
             if same_object {
@@ -223,6 +242,7 @@ impl<T: PartialEq> Index<T> {
         state.tag(&key, (self.tags)(&value));
         Some(Change {
             key,
+            origin,
             old: old.map(|stored| stored.value),
             new: Some(value),
         })
@@ -230,7 +250,7 @@ impl<T: PartialEq> Index<T> {
 
     /// Takes the deletion of an object; a later event about the same uid is dropped.
     pub fn deleted(&self, key: &ObjectKey, uid: &str) -> Option<Change<T>> {
-        self.tell(self.remove(key, uid, u64::MAX))
+        self.tell(self.remove(key, uid, u64::MAX, Origin::Write))
     }
 
     /// Takes the news that the object of `meta` went: it was deleted, or it left the selection of the watch, to which
@@ -241,7 +261,7 @@ impl<T: PartialEq> Index<T> {
             0 => u64::MAX,
             version => version,
         };
-        self.tell(self.remove(&ObjectKey::of_meta(meta), uid, version))
+        self.tell(self.remove(&ObjectKey::of_meta(meta), uid, version, Origin::Watch))
     }
 
     /// Takes the news that the object of `meta` is of no interest in this state. Somebody may take an interest in
@@ -259,12 +279,18 @@ impl<T: PartialEq> Index<T> {
                 let uid = stored.uid.clone();
                 state.bury(&uid, version.saturating_sub(1));
             }
-            self.take(&mut state, &key)
+            self.take(&mut state, &key, Origin::Watch)
         };
         self.tell(change)
     }
 
-    fn remove(&self, key: &ObjectKey, uid: &str, version: u64) -> Option<Change<T>> {
+    fn remove(
+        &self,
+        key: &ObjectKey,
+        uid: &str,
+        version: u64,
+        origin: Origin,
+    ) -> Option<Change<T>> {
         let mut state = self.state.write();
         state.bury(uid, version);
         match state.objects.get(key) {
@@ -272,14 +298,15 @@ impl<T: PartialEq> Index<T> {
             Some(stored) if stored.version > version => return None,
             _ => {}
         }
-        self.take(&mut state, key)
+        self.take(&mut state, key, origin)
     }
 
-    fn take(&self, state: &mut State<T>, key: &ObjectKey) -> Option<Change<T>> {
+    fn take(&self, state: &mut State<T>, key: &ObjectKey, origin: Origin) -> Option<Change<T>> {
         let old = state.objects.remove(key)?.value;
         state.untag(key, (self.tags)(&old));
         Some(Change {
             key: key.clone(),
+            origin,
             old: Some(old),
             new: None,
         })
@@ -287,7 +314,7 @@ impl<T: PartialEq> Index<T> {
 
     /// Removes a value whose object lives on but is of no interest any more. The listeners are not told.
     pub fn dropped(&self, key: &ObjectKey) -> Option<Change<T>> {
-        self.take(&mut self.state.write(), key)
+        self.take(&mut self.state.write(), key, Origin::Write)
     }
 
     /// Confirms that the object of `meta` exists although nothing new is known of it.
@@ -321,7 +348,7 @@ impl<T: PartialEq> Index<T> {
                 .collect();
             stale
                 .iter()
-                .filter_map(|key| self.take(&mut state, key))
+                .filter_map(|key| self.take(&mut state, key, Origin::Watch))
                 .collect()
         };
         for change in &changes {

@@ -1,7 +1,10 @@
 //! The effects a plan may ask for.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap, fmt};
 
+use reconcile_core::event::EventNote;
+
+use super::conditions::reason;
 use crate::analysis::build::RunType;
 
 /// One effect.
@@ -83,6 +86,8 @@ pub struct ReplicaSetChange {
     pub name: String,
     /// Its uid.
     pub uid: String,
+    /// Its revision.
+    pub revision: i64,
     /// Pods that it should have had so far.
     pub from: i32,
     /// Pods that it should have.
@@ -91,6 +96,44 @@ pub struct ReplicaSetChange {
     pub annotations: BTreeMap<Cow<'static, str>, Option<String>>,
     /// `minReadySeconds`.
     pub min_ready: Option<i32>,
+}
+
+impl Action {
+    /// The Events about the action once it is carried out.
+    pub fn events(&self) -> Vec<EventNote> {
+        match self {
+            Self::Create(set) => {
+                let (name, revision) = (&set.name, set.revision);
+                let text = format!("Created ReplicaSet {name} (revision {revision})");
+                let created = EventNote::normal(reason::CREATED, text);
+                let scaled = scaled(name, revision, 0, set.replicas);
+                [created].into_iter().chain(scaled).collect()
+            }
+            Self::Change(change) => change
+                .replicas
+                .and_then(|to| scaled(&change.name, change.revision, change.from, to))
+                .into_iter()
+                .collect(),
+            Self::Switch { service, from, to } if from.as_ref() != Some(to) => {
+                let from = from.as_deref().unwrap_or_default();
+                let text =
+                    format!("Switched selector for service '{service}' from '{from}' to '{to}'");
+                vec![EventNote::normal("SwitchService", text)]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn scaled(name: &str, revision: i64, from: i32, to: i32) -> Option<EventNote> {
+    let direction = match to.cmp(&from) {
+        Ordering::Greater => "up",
+        Ordering::Less => "down",
+        Ordering::Equal => return None,
+    };
+    let text =
+        format!("Scaled {direction} ReplicaSet {name} (revision {revision}) from {from} to {to}");
+    Some(EventNote::normal("ScalingReplicaSet", text))
 }
 
 impl fmt::Display for Action {

@@ -51,7 +51,7 @@ pub struct Decision {
     pub revision: Option<i64>,
     /// The manifest does not say how many pods; 1 is to be written.
     pub write_replicas: bool,
-    /// Events.
+    /// Events about the Rollout, beside those of the actions ([`Action::events`]).
     pub events: Vec<EventNote>,
 }
 
@@ -91,8 +91,7 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
     analysis::collect_old(&mut planner);
     summary::state(&mut planner);
     let annotated = revision::annotated(&planner);
-    let mut events = std::mem::take(&mut planner.events);
-    events.extend(planner.scaling_events());
+    let events = std::mem::take(&mut planner.events);
     let mut plan = Plan::new();
     plan.actions = planner.actions();
     planner

@@ -328,33 +328,12 @@ impl<'a> Planner<'a> {
         Some(ReplicaSetChange {
             name: view.name.clone(),
             uid: view.uid.clone(),
+            revision: set.revision,
             from: view.replicas,
             replicas,
             annotations,
             min_ready,
         })
-    }
-
-    /// Events about what the pass does to the ReplicaSets.
-    pub(super) fn scaling_events(&self) -> Vec<EventNote> {
-        self.replica_sets
-            .iter()
-            .filter(|set| !set.deleted && set.replicas != set.view.replicas)
-            .map(|set| {
-                let direction = if set.replicas > set.view.replicas {
-                    "up"
-                } else {
-                    "down"
-                };
-                EventNote::normal(
-                    "ScalingReplicaSet",
-                    format!(
-                        "Scaled {direction} ReplicaSet {} (revision {}) from {} to {}",
-                        set.view.name, set.revision, set.view.replicas, set.replicas
-                    ),
-                )
-            })
-            .collect()
     }
 }
 

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use reconcile_core::reconcile::EventNote;
 
-use super::{
-    conditions,
-    planner::{PlannedReplicaSet, Planner},
-};
+use super::planner::{PlannedReplicaSet, Planner};
 use crate::{api::rollout::REVISION, rollout::observed::ReplicaSetView};
 
 /// Finds the ReplicaSet of the newest template, or plans a new one.
@@ -79,12 +76,6 @@ pub(super) fn raise(planner: &mut Planner<'_>) -> i64 {
         }
     }
     let revision = set.revision;
-    if set.is_new() {
-        let text = format!("Created ReplicaSet {} (revision {revision})", set.view.name);
-        planner
-            .events
-            .push(EventNote::normal(conditions::reason::CREATED, text));
-    }
     if annotated(planner) != Some(revision) {
         planner.events.push(EventNote::normal(
             "RolloutUpdated",

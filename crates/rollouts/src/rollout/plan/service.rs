@@ -1,7 +1,5 @@
 //! Switches of Service selectors.
 
-use reconcile_core::reconcile::EventNote;
-
 use super::{action::Action, planner::Planner};
 
 /// Points a Service at a set when that has pods to serve with: one when the Service is managed already,
@@ -39,15 +37,6 @@ pub(super) fn switch(planner: &mut Planner<'_>, service: &str, hash: &str) {
     }
     let from = view.hash.replace(hash.to_owned());
     view.managed_by = Some(owner);
-    if from.as_deref() != Some(hash) {
-        planner.events.push(EventNote::normal(
-            "SwitchService",
-            format!(
-                "Switched selector for service '{service}' from '{}' to '{hash}'",
-                from.as_deref().unwrap_or_default()
-            ),
-        ));
-    }
     planner.note(format!("Service {service} selects {hash}"));
     let to = hash.to_owned();
     let replaced = planner

@@ -205,6 +205,9 @@ impl Cluster {
             }
             self.say(&format!("controller: {action}"));
             let applied = self.apply(action);
+            for event in action.events() {
+                self.say(&format!("event: {}: {}", event.reason, event.note));
+            }
             done.push(Done {
                 index,
                 result: Ok(applied),
