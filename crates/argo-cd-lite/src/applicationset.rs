@@ -11,6 +11,8 @@ use reconcile_core::{
 struct ApplicationSet;
 
 impl Unserved for ApplicationSet {
+    const GROUP: &'static str = "argoproj.io";
+    const VERSION: &'static str = "v1alpha1";
     const KIND: &'static str = "ApplicationSet";
     const PLURAL: &'static str = "applicationsets";
     const CONDITION: &'static str = "ErrorOccurred";

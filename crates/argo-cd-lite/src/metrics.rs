@@ -214,7 +214,7 @@ impl Collector for AppInfo {
             let health = status
                 .health
                 .map_or_else(|| "Unknown".to_owned(), |health| health.status);
-            let operation = match (root.is_deleting(), root.operation.is_some()) {
+            let operation = match (root.is_deleting(), root.request.is_some()) {
                 (true, _) => "delete",
                 (_, true) => "sync",
                 _ => "",

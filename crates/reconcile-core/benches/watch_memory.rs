@@ -66,6 +66,7 @@ struct Widget;
 
 impl Kind for Widget {
     const GROUP: &'static str = "bench.example.com";
+    const VERSION: &'static str = "v1alpha1";
     const KIND: &'static str = "Widget";
     const PLURAL: &'static str = "widgets";
     type Scope = NamespaceResourceScope;

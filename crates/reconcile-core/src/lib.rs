@@ -12,7 +12,6 @@
 //!   conditions status conditions with honest transition times
 //!   kube_types Go durations, quantities, int-or-percent, selectors, names
 //!   yaml       YAML with the scalar rules of Go, and a writer with a stable order
-//!   crd        CustomResourceDefinitions from compact tables or from types
 //!   fields     the support ledger: which fields are honoured, and what is said about the others
 //!   unserved   kinds that are not served yet: each object is told so
 //!   testkit    (feature) fake API server, simulation loop, transcripts
@@ -26,7 +25,6 @@ pub mod args;
 pub mod client;
 pub mod clock;
 pub mod conditions;
-pub mod crd;
 pub mod error;
 pub mod event;
 pub mod fields;

@@ -7,20 +7,27 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 
 use kube::{Resource, ResourceExt, api::ObjectMeta};
-use serde::{Deserialize, Serialize, de::DeserializeOwned, ser::SerializeMap};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
+    ser::SerializeMap,
+};
 use serde_json::{Value, value::RawValue};
 use thiserror::Error;
 
 /// Static names of a custom resource and the types of its two halves.
 pub trait Kind: Send + Sync + 'static {
-    /// API group, for example `argoproj.io`.
-    const GROUP: &'static str = "argoproj.io";
-    /// API version, for example `v1alpha1`.
-    const VERSION: &'static str = "v1alpha1";
-    /// Kind, for example `Rollout`.
+    /// API group; empty for the core group.
+    const GROUP: &'static str;
+    /// API version, for example `v1`.
+    const VERSION: &'static str;
+    /// Kind, for example `Deployment`.
     const KIND: &'static str;
-    /// Plural as it stands in the URL, for example `rollouts`.
+    /// Plural as it stands in the URL, for example `deployments`.
     const PLURAL: &'static str;
+    /// Name of a top-level field beside `spec` and `status` by which clients ask for something. It is kept with the
+    /// object ([`Root::request`]), and a change of it calls for a pass.
+    const REQUEST: Option<&'static str> = None;
     /// `kube::core::NamespaceResourceScope` or `ClusterResourceScope`.
     type Scope;
     /// The typed `spec`.
@@ -108,7 +115,7 @@ pub fn parse_at<T: DeserializeOwned>(at: &str, json: &str) -> Result<T, FieldErr
     })
 }
 
-/// A custom resource of kind `K`: metadata decoded, `spec`, `status` and `operation` as JSON text.
+/// A custom resource of kind `K`: metadata decoded, the rest as JSON text.
 pub struct Root<K> {
     /// Object metadata.
     pub metadata: ObjectMeta,
@@ -116,8 +123,8 @@ pub struct Root<K> {
     pub spec: Option<Box<RawValue>>,
     /// The `status` as it was last read.
     pub status: Option<Box<RawValue>>,
-    /// The top-level `operation` field, which only Application uses.
-    pub operation: Option<Box<RawValue>>,
+    /// The field that [`Kind::REQUEST`] names.
+    pub request: Option<Box<RawValue>>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -144,21 +151,47 @@ fn metadata_without(metadata: &str) -> Option<String> {
     serde_json::to_string(&parts).ok()
 }
 
-fn slim_metadata<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<ObjectMeta, D::Error> {
-    let raw = Box::<RawValue>::deserialize(deserializer)?;
-    let slim = metadata_without(raw.get());
-    serde_json::from_str(slim.as_deref().unwrap_or(raw.get())).map_err(serde::de::Error::custom)
+/// Metadata without managed fields.
+struct SlimMetadata(ObjectMeta);
+
+impl<'de> Deserialize<'de> for SlimMetadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let slim = metadata_without(raw.get());
+        serde_json::from_str(slim.as_deref().unwrap_or(raw.get()))
+            .map(Self)
+            .map_err(serde::de::Error::custom)
+    }
 }
 
-#[derive(Deserialize)]
-struct Fields {
-    #[serde(default, deserialize_with = "slim_metadata")]
-    metadata: ObjectMeta,
-    spec: Option<Box<RawValue>>,
-    status: Option<Box<RawValue>>,
-    operation: Option<Box<RawValue>>,
+struct RootVisitor<K>(PhantomData<fn() -> K>);
+
+impl<'de, K: Kind> Visitor<'de> for RootVisitor<K> {
+    type Value = Root<K>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an object of kind {}", K::KIND)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Root<K>, A::Error> {
+        let mut root = Root {
+            metadata: ObjectMeta::default(),
+            spec: None,
+            status: None,
+            request: None,
+            kind: PhantomData,
+        };
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            match &*name {
+                "metadata" => root.metadata = map.next_value::<SlimMetadata>()?.0,
+                "spec" => root.spec = map.next_value()?,
+                "status" => root.status = map.next_value()?,
+                name if K::REQUEST == Some(name) => root.request = map.next_value()?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(root)
+    }
 }
 
 impl<K: Kind> Root<K> {
@@ -182,7 +215,7 @@ impl<K: Kind> Root<K> {
 
     /// Builds a root from a whole object given as JSON, as tests and offline commands do.
     pub fn from_value(object: &Value) -> Result<Self, FieldError> {
-        parse_at::<Fields>("object", &object.to_string()).map(Self::from)
+        parse_at("object", &object.to_string())
     }
 
     /// Namespace and name.
@@ -238,9 +271,9 @@ impl<K: Kind> Root<K> {
         raw_value(self.status.as_deref())
     }
 
-    /// The raw `operation` as a JSON value; `null` when absent.
-    pub fn operation_value(&self) -> Value {
-        raw_value(self.operation.as_deref())
+    /// The raw value of the field [`Kind::REQUEST`]; `null` when absent.
+    pub fn request_value(&self) -> Value {
+        raw_value(self.request.as_deref())
     }
 
     /// An owner reference to this object that marks it as the controller.
@@ -276,21 +309,9 @@ fn raw_value(raw: Option<&RawValue>) -> Value {
         .unwrap_or(Value::Null)
 }
 
-impl<K> From<Fields> for Root<K> {
-    fn from(fields: Fields) -> Self {
-        Self {
-            metadata: fields.metadata,
-            spec: fields.spec,
-            status: fields.status,
-            operation: fields.operation,
-            kind: PhantomData,
-        }
-    }
-}
-
-impl<'de, K> Deserialize<'de> for Root<K> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Fields::deserialize(deserializer).map(Self::from)
+impl<'de, K: Kind> Deserialize<'de> for Root<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RootVisitor(PhantomData))
     }
 }
 
@@ -301,11 +322,11 @@ impl<K: Kind> Serialize for Root<K> {
         map.serialize_entry("kind", K::KIND)?;
         map.serialize_entry("metadata", &self.metadata)?;
         for (name, part) in [
-            ("spec", &self.spec),
-            ("status", &self.status),
-            ("operation", &self.operation),
+            (Some("spec"), &self.spec),
+            (Some("status"), &self.status),
+            (K::REQUEST, &self.request),
         ] {
-            if let Some(part) = part {
+            if let (Some(name), Some(part)) = (name, part) {
                 map.serialize_entry(name, part)?;
             }
         }
@@ -319,7 +340,7 @@ impl<K> Clone for Root<K> {
             metadata: self.metadata.clone(),
             spec: self.spec.clone(),
             status: self.status.clone(),
-            operation: self.operation.clone(),
+            request: self.request.clone(),
             kind: PhantomData,
         }
     }

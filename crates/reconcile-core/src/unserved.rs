@@ -23,8 +23,12 @@ use crate::{
 /// Reason of the condition and of the Event.
 pub const REASON: &str = "NotSupported";
 
-/// A kind of `argoproj.io/v1alpha1` that is not served yet.
+/// A kind that is not served yet.
 pub trait Unserved: Send + Sync + 'static {
+    /// As [`Kind::GROUP`].
+    const GROUP: &'static str;
+    /// As [`Kind::VERSION`].
+    const VERSION: &'static str;
     /// As [`Kind::KIND`].
     const KIND: &'static str;
     /// As [`Kind::PLURAL`].
@@ -43,6 +47,8 @@ pub trait Unserved: Send + Sync + 'static {
 struct Unread<U>(PhantomData<fn() -> U>);
 
 impl<U: Unserved> Kind for Unread<U> {
+    const GROUP: &'static str = U::GROUP;
+    const VERSION: &'static str = U::VERSION;
     const KIND: &'static str = U::KIND;
     const PLURAL: &'static str = U::PLURAL;
     type Scope = NamespaceResourceScope;
@@ -156,10 +162,16 @@ impl<U: Unserved> Controller for Teller<U> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        clock::Clock,
+        testkit::{FakeApi, FakeKind},
+    };
 
     struct Gadget;
 
     impl Unserved for Gadget {
+        const GROUP: &'static str = "test.example";
+        const VERSION: &'static str = "v1";
         const KIND: &'static str = "Gadget";
         const PLURAL: &'static str = "gadgets";
         const CONDITION: &'static str = "ErrorOccurred";
@@ -198,5 +210,50 @@ mod tests {
             Report::default()
         );
         assert_eq!(report(Value::Null, true), Report::default());
+    }
+
+    /// Of both forms of a kind, the object is told through the endpoint that takes it.
+    async fn conditions_in_cluster<U: Unserved>(kind: FakeKind) -> Value {
+        let api = FakeApi::new().with_kind(kind);
+        let operator = Operator::detached(api.client(), Clock::system());
+        api.put(&json!({
+            "apiVersion": "test.example/v1", "kind": U::KIND, "metadata": {"name": "a", "namespace": "ns"}, "spec": {},
+        }));
+        tell::<U>(&operator, None, WatchConfig::default());
+        let told = async {
+            loop {
+                let object = api.get(U::PLURAL, "ns", "a").unwrap_or_default();
+                if object["status"].is_object() {
+                    return object["status"]["conditions"].clone();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), told)
+            .await
+            .expect("the object gets a condition")
+    }
+
+    struct Widget;
+
+    impl Unserved for Widget {
+        const GROUP: &'static str = "test.example";
+        const VERSION: &'static str = "v1";
+        const KIND: &'static str = "Widget";
+        const PLURAL: &'static str = "widgets";
+        const CONDITION: &'static str = "ErrorOccurred";
+        const TIMES: Times = Times::Transition;
+        const STATUS: Target = Target::Status;
+        const MESSAGE: &'static str = "widgets are not supported yet";
+    }
+
+    #[tokio::test]
+    async fn kinds_with_and_without_a_status_subresource_are_told() {
+        let gadgets = FakeKind::new("test.example", "v1", "Gadget", "gadgets").without_status();
+        let conditions = conditions_in_cluster::<Gadget>(gadgets).await;
+        assert_eq!(conditions[0]["reason"], REASON);
+        let widgets = FakeKind::new("test.example", "v1", "Widget", "widgets");
+        let conditions = conditions_in_cluster::<Widget>(widgets).await;
+        assert_eq!(conditions[0]["reason"], REASON);
     }
 }

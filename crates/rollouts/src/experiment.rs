@@ -12,6 +12,8 @@ use crate::instance;
 struct Experiment;
 
 impl Unserved for Experiment {
+    const GROUP: &'static str = "argoproj.io";
+    const VERSION: &'static str = "v1alpha1";
     const KIND: &'static str = "Experiment";
     const PLURAL: &'static str = "experiments";
     const CONDITION: &'static str = "InvalidExperimentSpec";

@@ -1,13 +1,11 @@
 //! The eleven kinds: tables in `schemas/CHART/KIND.yaml`, and the ledgers of the operators.
 
 use anyhow::{Context, Result, anyhow};
-use reconcile_core::{
-    crd::{Column, Definition, Scope, Table, Types},
-    fields::Ledger,
-    yaml,
-};
+use reconcile_core::{fields::Ledger, yaml};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::crd::{Column, Definition, Scope, Table, Types};
 
 /// Where a kind comes from: (chart, name of its file, text of its file, text of the shared types).
 type Source = (&'static str, &'static str, &'static str, &'static str);

@@ -17,6 +17,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
+pub mod crd;
 pub mod crds;
 pub mod docs;
 pub mod kinds;

@@ -5,8 +5,9 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use reconcile_core::{crd::compare, yaml};
+use reconcile_core::yaml;
 use serde_json::{Value, json};
+use xtask::crd::compare;
 use xtask::kinds;
 
 fn ours() -> BTreeMap<String, Value> {

@@ -2,13 +2,13 @@
 //! be dropped by the API server before the operator sees it.
 #![cfg(feature = "operators")]
 
-use reconcile_core::crd::structural;
 use rollouts::api::{
     analysis::{AnalysisRunSpec, AnalysisRunStatus, AnalysisTemplateSpec},
     rollout::{RolloutSpec, RolloutStatus},
 };
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
+use xtask::crd::structural;
 use xtask::kinds;
 
 fn missing(types: &Value, definition: &Value, path: &str, out: &mut Vec<String>) {

@@ -13,6 +13,9 @@ use super::ApplicationStatus;
 pub struct Application;
 
 impl Kind for Application {
+    const GROUP: &'static str = "argoproj.io";
+    const VERSION: &'static str = "v1alpha1";
+    const REQUEST: Option<&'static str> = Some("operation");
     const KIND: &'static str = "Application";
     const PLURAL: &'static str = "applications";
     type Scope = NamespaceResourceScope;

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct AppProject;
 
 impl Kind for AppProject {
+    const GROUP: &'static str = "argoproj.io";
+    const VERSION: &'static str = "v1alpha1";
     const KIND: &'static str = "AppProject";
     const PLURAL: &'static str = "appprojects";
     type Scope = NamespaceResourceScope;

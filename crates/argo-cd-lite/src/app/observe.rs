@@ -127,8 +127,8 @@ fn freshness(observed: &Observed, now: Timestamp) -> Option<Timestamp> {
 /// What the object itself tells, without reading anything else.
 fn begin(context: &Context, root: &Root<Application>) -> Observed {
     let key = root.key();
-    let raw_operation = root.operation_value();
-    let operation = match &root.operation {
+    let raw_operation = root.request_value();
+    let operation = match &root.request {
         Some(raw) if raw.get() != "null" => {
             let unsupported = validate::unsupported(&raw_operation, "operation", APPLICATION);
             let parsed = reconcile_core::object::parse_at::<Operation>("operation", raw.get());

@@ -11,6 +11,8 @@ use super::{KeySelector, TlsConfig};
 pub enum EventBus {}
 
 impl Kind for EventBus {
+    const GROUP: &'static str = "argoproj.io";
+    const VERSION: &'static str = "v1alpha1";
     const KIND: &'static str = "EventBus";
     const PLURAL: &'static str = "eventbus";
     type Scope = kube::core::NamespaceResourceScope;

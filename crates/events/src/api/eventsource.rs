@@ -13,6 +13,8 @@ use super::KeySelector;
 pub enum EventSource {}
 
 impl Kind for EventSource {
+    const GROUP: &'static str = "argoproj.io";
+    const VERSION: &'static str = "v1alpha1";
     const KIND: &'static str = "EventSource";
     const PLURAL: &'static str = "eventsources";
     type Scope = kube::core::NamespaceResourceScope;

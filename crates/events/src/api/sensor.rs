@@ -11,6 +11,8 @@ use serde_json::Value;
 pub enum Sensor {}
 
 impl Kind for Sensor {
+    const GROUP: &'static str = "argoproj.io";
+    const VERSION: &'static str = "v1alpha1";
     const KIND: &'static str = "Sensor";
     const PLURAL: &'static str = "sensors";
     type Scope = kube::core::NamespaceResourceScope;

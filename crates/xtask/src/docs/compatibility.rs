@@ -2,16 +2,13 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use reconcile_core::{
-    crd::Row,
-    fields::{Field, Level},
-};
+use reconcile_core::fields::{Field, Level};
 
 use super::{
     levels::{Verdict, base, verdict},
     status,
 };
-use crate::kinds::Kind;
+use crate::{crd::Row, kinds::Kind};
 
 const INTRODUCTION: &str = "\
 # Compatibility

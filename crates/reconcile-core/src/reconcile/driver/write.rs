@@ -33,7 +33,9 @@ impl<C: Controller> Driver<C> {
                     // schema drops a field: no reason to try again.
                     if *version == before.metadata.resource_version
                         || Watched::of(&written).digest()
-                            == Watched::of(&before).patched(&patch.body).digest()
+                            == Watched::of(&before)
+                                .patched::<C::Kind>(&patch.body)
+                                .digest()
                     {
                         guard.clone_from(version);
                     } else {
@@ -131,7 +133,7 @@ struct Watched(Value);
 impl Watched {
     fn of<K: Kind>(root: &Root<K>) -> Self {
         let meta = &root.metadata;
-        Self(json!({
+        let mut watched = json!({
             "metadata": {
                 "annotations": meta.annotations.iter().flatten()
                     .filter(|(key, _)| *key != LAST_APPLIED)
@@ -142,16 +144,19 @@ impl Watched {
             },
             "spec": root.spec_value(),
             "status": root.status_value(),
-            "operation": root.operation_value(),
-        }))
+        });
+        if let Some(name) = K::REQUEST {
+            watched[name] = root.request_value();
+        }
+        Self(watched)
     }
 
-    fn patched(mut self, body: &Value) -> Self {
+    fn patched<K: Kind>(mut self, body: &Value) -> Self {
         json_patch::merge(&mut self.0, body);
         if let Some(Value::Object(metadata)) = self.0.get_mut("metadata") {
             metadata.remove("resourceVersion");
         }
-        for part in ["spec", "status", "operation"] {
+        for part in ["spec", "status"].into_iter().chain(K::REQUEST) {
             // A removed part reads as null.
             if self.0.get(part).is_none() {
                 self.0[part] = Value::Null;
@@ -182,6 +187,18 @@ impl fmt::Write for Digest {
 mod tests {
     use super::*;
 
+    struct Lamp;
+
+    impl Kind for Lamp {
+        const GROUP: &'static str = "test.example";
+        const VERSION: &'static str = "v1";
+        const KIND: &'static str = "Lamp";
+        const PLURAL: &'static str = "lamps";
+        type Scope = kube::core::NamespaceResourceScope;
+        type Spec = Value;
+        type Status = Value;
+    }
+
     #[test]
     fn digests_do_not_depend_on_the_order_of_members() {
         let state = |text: &str| {
@@ -190,8 +207,11 @@ mod tests {
         };
         let wanted = state(r#"{"metadata": {}, "spec": {"a": 1, "b": [2]}}"#);
         let patch = json!({"metadata": {"resourceVersion": "7"}, "spec": {"a": 1}});
-        let patched = state(r#"{"spec": {"b": [2]}, "metadata": {}}"#).patched(&patch);
-        assert_eq!(wanted.patched(&json!({})).digest(), patched.digest());
+        let patched = state(r#"{"spec": {"b": [2]}, "metadata": {}}"#).patched::<Lamp>(&patch);
+        assert_eq!(
+            wanted.patched::<Lamp>(&json!({})).digest(),
+            patched.digest()
+        );
         assert_ne!(state("{}").digest(), state(r#"{"spec": null}"#).digest());
     }
 }

@@ -43,6 +43,8 @@ pub struct AnalysisRun;
 pub struct TemplateStatus {}
 
 impl Kind for AnalysisTemplate {
+    const GROUP: &'static str = "argoproj.io";
+    const VERSION: &'static str = "v1alpha1";
     const KIND: &'static str = "AnalysisTemplate";
     const PLURAL: &'static str = "analysistemplates";
     type Scope = kube::core::NamespaceResourceScope;
@@ -51,6 +53,8 @@ impl Kind for AnalysisTemplate {
 }
 
 impl Kind for ClusterAnalysisTemplate {
+    const GROUP: &'static str = "argoproj.io";
+    const VERSION: &'static str = "v1alpha1";
     const KIND: &'static str = "ClusterAnalysisTemplate";
     const PLURAL: &'static str = "clusteranalysistemplates";
     type Scope = kube::core::ClusterResourceScope;
@@ -59,6 +63,8 @@ impl Kind for ClusterAnalysisTemplate {
 }
 
 impl Kind for AnalysisRun {
+    const GROUP: &'static str = "argoproj.io";
+    const VERSION: &'static str = "v1alpha1";
     const KIND: &'static str = "AnalysisRun";
     const PLURAL: &'static str = "analysisruns";
     type Scope = kube::core::NamespaceResourceScope;

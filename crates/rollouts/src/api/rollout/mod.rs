@@ -13,6 +13,8 @@ use reconcile_core::object::{Kind, Root};
 pub struct RolloutKind;
 
 impl Kind for RolloutKind {
+    const GROUP: &'static str = "argoproj.io";
+    const VERSION: &'static str = "v1alpha1";
     const KIND: &'static str = "Rollout";
     const PLURAL: &'static str = "rollouts";
     type Scope = kube::core::NamespaceResourceScope;
