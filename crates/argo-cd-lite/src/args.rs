@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use reconcile_core::{
     args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs},
-    kube_types::GoDuration,
+    kube_types::{GoDuration, Quantity},
 };
 
 /// The command line.
@@ -114,6 +114,15 @@ pub struct ControllerArgs {
     /// Folder of the Git stores; a folder below the one for temporary files when absent.
     #[arg(long, env = "ARGOCD_LITE_CACHE", value_name = "FOLDER")]
     pub cache_dir: Option<PathBuf>,
+    /// Space that all Git stores may take, for example 4Gi. The least recently used ones are deleted beyond it.
+    #[arg(long, env = "ARGOCD_LITE_CACHE_SIZE", default_value = "4Gi", value_parser = bytes, value_name = "QUANTITY")]
+    pub cache_size: u64,
+}
+
+/// Bytes as a Kubernetes quantity.
+fn bytes(text: &str) -> Result<u64, String> {
+    let quantity: Quantity = text.parse().map_err(|error| format!("{error}"))?;
+    u64::try_from(quantity.value()).map_err(|_| "the size must not be negative".to_owned())
 }
 
 /// Seconds as a bare number, or a Go duration.
@@ -128,6 +137,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::repo::DEFAULT_DISK_BUDGET;
 
     fn parse(flags: &[&str]) -> ControllerArgs {
         let line = ["argo-cd-lite", "controller"].iter().chain(flags).copied();
@@ -148,6 +158,8 @@ mod tests {
         assert_eq!(args.app_resync, Duration::from_secs(30));
         assert_eq!(args.app_resync_jitter, Duration::from_secs(60));
         assert_eq!(args.sync_wave_delay, Some(Duration::from_secs(2)));
+        assert_eq!(args.cache_size, DEFAULT_DISK_BUDGET);
+        assert_eq!(parse(&["--cache-size=512Mi"]).cache_size, 512 << 20);
     }
 
     #[test]

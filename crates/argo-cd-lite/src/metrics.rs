@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -20,6 +20,9 @@ pub struct GitMetrics {
     requests: IntCounterVec,
     list_failures: IntCounterVec,
     fetch_failures: IntCounterVec,
+    threads: IntGaugeVec,
+    store_bytes: IntGauge,
+    evictions: IntCounter,
 }
 
 impl GitMetrics {
@@ -30,6 +33,24 @@ impl GitMetrics {
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
+        let threads = IntGaugeVec::new(
+            Opts::new(
+                "argocd_lite_threads_busy",
+                "Threads that talk to Git servers or render, by pool.",
+            ),
+            &["pool"],
+        )?;
+        let store_bytes = IntGauge::new(
+            "argocd_lite_git_store_bytes",
+            "Bytes of all Git stores on disk.",
+        )?;
+        let evictions = IntCounter::new(
+            "argocd_lite_git_store_evictions_total",
+            "Git stores that were deleted to keep the disk budget.",
+        )?;
+        registry.register(Box::new(threads.clone()))?;
+        registry.register(Box::new(store_bytes.clone()))?;
+        registry.register(Box::new(evictions.clone()))?;
         Ok(Self {
             requests: counter(
                 "argocd_git_request_total",
@@ -42,7 +63,26 @@ impl GitMetrics {
                 &["repo"],
             )?,
             fetch_failures: counter("argocd_git_fetch_fail_total", "Failed fetches.", &["repo"])?,
+            threads,
+            store_bytes,
+            evictions,
         })
+    }
+
+    /// The gauge of the busy threads of a pool.
+    pub fn threads(&self, pool: &str) -> IntGauge {
+        self.threads.with_label_values(&[pool])
+    }
+
+    /// All stores have this size.
+    pub fn stored(&self, bytes: u64) {
+        self.store_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A store was deleted to keep the disk budget.
+    pub fn evicted(&self) {
+        self.evictions.inc();
     }
 
     /// Refs were listed.

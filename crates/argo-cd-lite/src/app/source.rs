@@ -7,8 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Context, ObserveError, Observed, Problem, Refresh, SourceState};
 use crate::{
     api::ApplicationSource,
-    render::{DirectoryFilter, MAX_MANIFEST_BYTES, Placement, RenderError, RenderKey},
-    repo::{RepoError, Resolved},
+    render::{
+        DirectoryFilter, MAX_MANIFEST_BYTES, Placement, RenderError, RenderKey, RenderRequest,
+        render as render_files,
+    },
+    repo::{FilesRequest, RepoError, Resolved},
 };
 
 /// Reads what Git says at the target revision, and at that of the operation in work.
@@ -185,22 +188,34 @@ async fn try_render(
     }
     let filter = DirectoryFilter::new(source.directory.as_ref());
     let wants = filter.clone();
-    let files = repos
-        .files(
-            &source.repo_url,
-            &commit,
-            &source.path,
-            filter.recurse(),
-            MAX_MANIFEST_BYTES,
-            move |path| wants.wants(path),
-        )
-        .await?;
+    let request = FilesRequest {
+        commit: commit.clone(),
+        path: source.path.clone(),
+        recurse: filter.recurse(),
+        max_bytes: MAX_MANIFEST_BYTES,
+        wanted: move |path: &str| wants.wants(path),
+    };
+    let files = repos.files(&source.repo_url, request).await?;
+    let leaves_folder = files.leaves_folder;
     let explicit = source.directory.is_some();
-    let scope = |group: &str, kind: &str| context.discovery.scope(group, kind);
-    let set = crate::render::render(files.files, &filter, explicit, &placement, scope)?;
+    let discovery = context.discovery.clone();
+    let set = repos
+        .render(move |interrupt| {
+            let scope = |group: &str, kind: &str| discovery.scope(group, kind);
+            let request = RenderRequest {
+                files: files.files,
+                filter: &filter,
+                explicit,
+                placement: &placement,
+                interrupt,
+            };
+            render_files(request, scope)
+        })
+        .await
+        .map_err(RepoError::from)??;
     let set = Arc::new(set);
     tracing::debug!(application = %observed.key, %commit, objects = set.targets.len(), "rendered");
-    if !files.leaves_folder {
+    if !leaves_folder {
         context.rendered.put(key, set.clone());
     }
     Ok(SourceState::Ready { commit, set })

@@ -25,7 +25,7 @@ use crate::{
     diff::{Differ, VerdictCache},
     metrics::{AppInfo, AppMetrics, GitMetrics},
     render::RenderCache,
-    repo::{Credentials, HubConfig, RepoHub},
+    repo::{Credentials, GitLimits, HubConfig, RepoHub},
     server::{RefreshRequests, WebhookSecrets, WebhookServer},
 };
 use watches::{watch_projects, watch_secrets, watch_settings};
@@ -56,6 +56,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         address,
         port,
         cache_dir,
+        cache_size,
     } = args;
     let control_plane = namespace
         .or(pod_namespace)
@@ -78,6 +79,8 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     };
     let hub = HubConfig {
         folder: cache_dir.unwrap_or_else(|| std::env::temp_dir().join("argo-cd-lite")),
+        disk_budget: cache_size,
+        limits: GitLimits::default(),
         poll: app_resync,
         jitter: app_resync_jitter,
     };

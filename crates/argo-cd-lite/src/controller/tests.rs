@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::start;
-use crate::{app::Settings, repo::HubConfig, repo::tests::Origin};
+use crate::{
+    app::Settings,
+    repo::{DEFAULT_DISK_BUDGET, GitLimits, HubConfig, tests::Origin},
+};
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,6 +85,8 @@ impl Bed {
         };
         let hub = HubConfig {
             folder: self.stores.path().to_owned(),
+            disk_budget: DEFAULT_DISK_BUDGET,
+            limits: GitLimits::default(),
             poll: Duration::from_secs(3600),
             jitter: Duration::ZERO,
         };

@@ -1,5 +1,7 @@
 //! A folder of plain manifests: which files count, and what they hold.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use expressions::glob::{Answer, Glob, GlobError};
 use serde_json::Value;
 use thiserror::Error;
@@ -38,6 +40,9 @@ pub enum RenderError {
     /// The source is of a type that is not rendered yet.
     #[error("the source folder holds {0}: this source type is not supported yet")]
     Tool(String),
+    /// Nobody waits for the result any longer.
+    #[error("rendering was interrupted")]
+    Interrupted,
 }
 
 /// Which files of a folder are manifests.
@@ -119,16 +124,33 @@ fn is_jsonnet(path: &str) -> bool {
         .is_some_and(|(_, extension)| extension == "jsonnet")
 }
 
-/// The targets of a folder's files. `explicit` tells that the source says `directory: {...}`, which
-/// settles the type of the source. Files and objects are dropped one after another: as trees, the objects
-/// of a large application take many times the memory of their text.
+/// A folder to render.
+pub struct RenderRequest<'a> {
+    /// Its files, in the order of their paths.
+    pub files: Vec<SourceFile>,
+    /// Which of them are manifests.
+    pub filter: &'a DirectoryFilter,
+    /// The source says `directory: {...}`, which settles the type of the source.
+    pub explicit: bool,
+    /// Where the objects go.
+    pub placement: &'a Placement,
+    /// Set when nobody waits for the result any longer.
+    pub interrupt: &'a AtomicBool,
+}
+
+/// The targets of a folder's files; `scope` tells where a kind lives. Files and objects are dropped one after another:
+/// as trees, the objects of a large application take many times the memory of their text.
 pub fn render(
-    files: Vec<SourceFile>,
-    filter: &DirectoryFilter,
-    explicit: bool,
-    placement: &Placement,
+    request: RenderRequest<'_>,
     scope: impl Fn(&str, &str) -> Scope,
 ) -> Result<TargetSet, RenderError> {
+    let RenderRequest {
+        files,
+        filter,
+        explicit,
+        placement,
+        interrupt,
+    } = request;
     files.iter().try_for_each(|file| filter.check(&file.path))?;
     refuse_tools(&files, filter, explicit)?;
     let mut builder = TargetBuilder::new(placement, scope);
@@ -141,6 +163,9 @@ pub fn render(
             .for_each(|object| builder.define(object));
     }
     for file in files {
+        if interrupt.load(Ordering::Relaxed) {
+            return Err(RenderError::Interrupted);
+        }
         if filter.is_manifest(&file.path) && !is_jsonnet(&file.path) {
             for object in objects(&file)? {
                 builder.add(object);

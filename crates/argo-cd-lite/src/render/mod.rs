@@ -10,14 +10,14 @@ mod document;
 mod target;
 
 pub use cache::{RenderCache, RenderKey};
-pub use directory::{DirectoryFilter, RenderError, render};
+pub use directory::{DirectoryFilter, RenderError, RenderRequest, render};
 #[cfg(test)]
 pub(crate) use target::build;
 pub(crate) use target::images;
 pub use target::{Placement, Scope, Target, TargetSet};
 
 /// Combined size of the manifests of one application; upstream's default.
-pub const MAX_MANIFEST_BYTES: usize = 10 * 1024 * 1024;
+pub const MAX_MANIFEST_BYTES: u64 = 10 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@
 
 use serde_json::json;
 
+use std::sync::atomic::AtomicBool;
+
 use super::*;
 use crate::{api::DirectorySource, repo::SourceFile};
 
@@ -25,19 +27,20 @@ fn names(
         instance: "app".into(),
         namespace: "dest".into(),
     };
-    let set = render(
-        files.to_vec(),
-        &filter,
-        directory.is_some(),
-        &placement,
-        |_, kind| {
-            if kind == "Thing" {
-                Scope::Unserved
-            } else {
-                Scope::Namespaced
-            }
-        },
-    )?;
+    let request = RenderRequest {
+        files: files.to_vec(),
+        filter: &filter,
+        explicit: directory.is_some(),
+        placement: &placement,
+        interrupt: &AtomicBool::new(false),
+    };
+    let set = render(request, |_, kind| {
+        if kind == "Thing" {
+            Scope::Unserved
+        } else {
+            Scope::Namespaced
+        }
+    })?;
     Ok(set
         .targets
         .iter()

@@ -1,46 +1,68 @@
 //! Credentials of repositories, read from Secrets by upstream's labels.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::ByteString;
 use parking_lot::RwLock;
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
 
-use super::url::normalize;
+use super::url::{ambiguity, covers, normalize};
 
 /// Label that tells what a Secret is.
 const SECRET_TYPE_LABEL: &str = "argocd.argoproj.io/secret-type";
 
-/// What a repository wants to know of its caller. Never printed.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// How to log in to a repository's server. Debug output hides the password.
+#[derive(Clone, Debug, Default)]
 pub struct Credential {
     /// User name for HTTP; Git hosts accept any when the password is a token.
     pub username: String,
     /// Password or token.
-    pub password: String,
+    pub password: SecretString,
     /// Do not check the server's certificate.
     pub insecure: bool,
 }
 
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credential(hidden)")
+impl Credential {
+    /// A user name with a password or token.
+    pub fn basic(username: &str, password: &str) -> Self {
+        Self {
+            username: username.to_owned(),
+            password: password.to_owned().into(),
+            insecure: false,
+        }
+    }
+
+    /// True without a password.
+    pub fn is_empty(&self) -> bool {
+        self.password.expose_secret().is_empty()
     }
 }
+
+impl PartialEq for Credential {
+    fn eq(&self, other: &Self) -> bool {
+        self.username == other.username
+            && self.insecure == other.insecure
+            && self.password.expose_secret() == other.password.expose_secret()
+    }
+}
+
+impl Eq for Credential {}
 
 /// A Secret of type `repository` or `repo-creds`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositorySecret {
-    /// The URL, normalised; a prefix for templates.
+    /// The URL, normalised. That of a template covers every URL of the same host below its path.
     pub url: String,
     /// True for `repo-creds`, which serve every repository below the URL.
     pub template: bool,
     /// The credential.
     pub credential: Credential,
-    /// Members that we do not act on, for example `sshPrivateKey`.
+    /// Members that are not supported, for example `sshPrivateKey`.
     pub unsupported: Vec<String>,
 }
 
-/// Members of repository Secrets that change how the repository is read and that we do not act on.
+/// Members of repository Secrets that change how the repository is read and are not supported.
 const UNSUPPORTED: &[&str] = &[
     "sshPrivateKey",
     "bearerToken",
@@ -85,11 +107,27 @@ impl RepositorySecret {
             template,
             credential: Credential {
                 username: text("username"),
-                password: text("password"),
+                password: text("password").into(),
                 insecure: text("insecure") == "true" || text("insecureIgnoreHostKey") == "true",
             },
             unsupported: given,
         })
+    }
+}
+
+/// Members of a repository Secret that are not supported, so that the repository cannot be reached as it asks.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("credentials with {0} are not supported yet")]
+pub struct UnsupportedMembers(String);
+
+impl RepositorySecret {
+    /// The credential, unless the Secret asks for more than is supported.
+    pub fn usable(self) -> Result<Credential, UnsupportedMembers> {
+        if self.unsupported.is_empty() {
+            Ok(self.credential)
+        } else {
+            Err(UnsupportedMembers(self.unsupported.join(", ")))
+        }
     }
 }
 
@@ -107,22 +145,25 @@ impl Credentials {
         }
     }
 
-    /// The Secret for `url`: the repository's own when it holds a password, else the template with the
-    /// longest fitting prefix.
+    /// The Secret for `url`: the repository's own when it holds a password, else the template with the longest path
+    /// that covers it. Upstream compares characters; here scheme, host, port and path segments must be equal.
     pub fn find(&self, url: &str) -> Option<RepositorySecret> {
+        if ambiguity(url).is_some() {
+            return None;
+        }
         let url = normalize(url);
         let secrets = self.0.read();
         let own = secrets
             .values()
             .find(|secret| !secret.template && secret.url == url);
         if let Some(own) = own
-            && (!own.credential.password.is_empty() || !own.unsupported.is_empty())
+            && (!own.credential.is_empty() || !own.unsupported.is_empty())
         {
             return Some(own.clone());
         }
         let template = secrets
             .values()
-            .filter(|secret| secret.template && url.starts_with(&secret.url))
+            .filter(|secret| secret.template && covers(&secret.url, &url))
             .max_by_key(|secret| secret.url.len());
         template.or(own).cloned()
     }

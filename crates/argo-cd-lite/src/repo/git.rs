@@ -1,57 +1,75 @@
-//! A bare store of one repository, through gix. Every function blocks: run it on the blocking pool.
+//! A bare store of one repository, through gix. Every function blocks: run it on a thread of a [`super::Pool`].
 
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
-};
+use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gix::{
-    ObjectId, ThreadSafeRepository,
-    bstr::{BStr, ByteSlice},
-    objs::tree::EntryKind,
+    ThreadSafeRepository,
+    bstr::BStr,
     progress::Discard,
-    protocol::handshake::Ref,
+    protocol::{
+        handshake::Ref,
+        transport::client::blocking_io::{Transport, http},
+    },
     remote::{Direction, fetch::Shallow},
 };
 use parking_lot::RwLock;
+use secrecy::ExposeSecret;
 use thiserror::Error;
 
-use super::{Credential, RefList, url::redact};
-
-/// Symbolic links that are followed one after another; more is a loop.
-const MAX_LINKS: usize = 16;
-/// Folders below each other that are read; deeper is a mistake or an attack.
-const MAX_DEPTH: usize = 64;
+use super::{
+    CommitFiles, Credential, FileQuery, GitLimits, Interrupt, RefList,
+    http::BoundedHttp,
+    limits::Watch,
+    tree::{folder, read_files, tree_of},
+    url::{redact, same_authority},
+};
 
 /// A Git operation that failed. The text never holds credentials.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum GitError {
     /// The local store cannot be used.
-    #[error("the local store of the repository: {0}")]
+    #[error("cannot use the local store of the repository: {0}")]
     Store(String),
-    /// The server did not answer as it should.
+    /// The server did not answer as expected.
     #[error("{0}")]
     Remote(String),
+    /// The server says that there is no such repository, or hides it from this account.
+    #[error("repository not found or no access")]
+    NotFound,
+    /// The server does not have the requested object or ref.
+    #[error("the server does not have revision {0}")]
+    NoRevision(String),
     /// The path is not in the commit.
     #[error("{path}: app path does not exist")]
     NoPath {
         /// The path.
         path: String,
     },
-    /// A symbolic link leads out of the repository.
+    /// A symbolic link or a path leads out of the repository.
     #[error("the path {0} leads outside of the repository")]
     Escapes(String),
+    /// A folder of the source is a submodule.
+    #[error("{0} is a Git submodule; submodules are not supported yet")]
+    Submodule(String),
     /// The files are too large altogether.
     #[error("the manifests are larger than {0} bytes altogether")]
-    TooLarge(usize),
+    TooLarge(u64),
+    /// A limit is exceeded.
+    #[error("the repository exceeds the limit of {limit} {what}")]
+    Exceeds {
+        /// What is limited.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
 }
 
-fn store<E: std::fmt::Display + ?Sized>(error: &E) -> GitError {
+pub(super) fn store_error<E: std::fmt::Display + ?Sized>(error: &E) -> GitError {
     GitError::Store(redact(&error.to_string()))
 }
 
-fn remote(error: &(dyn std::error::Error + 'static)) -> GitError {
+fn remote_error(error: &(dyn std::error::Error + 'static)) -> GitError {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
@@ -62,8 +80,11 @@ fn remote(error: &(dyn std::error::Error + 'static)) -> GitError {
         source = inner.source();
     }
     if text.contains("No credentials were returned") {
-        // The transport's own words speak of a credential helper that nobody here has.
+        // The transport's own text is about a credential helper that does not exist here.
         return GitError::Remote("authentication required".to_owned());
+    }
+    if text.contains("HTTP status 404") || text.contains("HTTP status 410") {
+        return GitError::NotFound;
     }
     // One line: the text ends in a condition.
     GitError::Remote(redact(
@@ -71,54 +92,56 @@ fn remote(error: &(dyn std::error::Error + 'static)) -> GitError {
     ))
 }
 
-/// A file of the source folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceFile {
-    /// Path below the folder, with slashes.
-    pub path: String,
-    /// Content.
-    pub content: Vec<u8>,
+/// True for the answers of servers that do not have the object or ref that was asked for.
+fn is_missing_revision(text: &str) -> bool {
+    [
+        "not our ref",
+        "couldn't find remote ref",
+        "matched any of the",
+        "unadvertised object",
+        "no such remote ref",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }
 
-/// The files of a folder at a commit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CommitFiles {
-    /// Files in the order of their paths.
-    pub files: Vec<SourceFile>,
-    /// A link left the folder, so the folder's tree id does not tell everything.
-    pub leaves_folder: bool,
+/// True for the errors of gix about an object that is larger than the limit it was given.
+fn is_too_large(text: &str) -> bool {
+    text.contains("too large to fit in memory") || text.contains("llocation limit")
 }
 
-/// Packs after which a store is made anew. Each fetch leaves one, each open pack costs address space and
-/// a slot of the object database, and without history there is nothing worth keeping but the newest.
+/// Packs after which a store is created again. Each fetch leaves one, and each open pack costs address space and a
+/// slot of the object database. Without history only the newest pack is worth keeping.
 const MAX_PACKS: usize = 24;
 
 /// A bare repository on disk that follows one remote.
 pub struct Store {
     url: String,
     path: PathBuf,
+    limits: GitLimits,
     repository: RwLock<ThreadSafeRepository>,
 }
 
 impl Store {
-    /// Opens the store at `path`, or makes it.
-    pub fn open(path: &Path, url: &str) -> Result<Self, GitError> {
-        let repository = match open_bare(path) {
+    /// Opens the store at `path`, or creates it.
+    pub fn open(path: &Path, url: &str, limits: GitLimits) -> Result<Self, GitError> {
+        let repository = match open_bare(path, &limits) {
             Ok(repository) if packs(path) < MAX_PACKS => repository,
-            _ => create(path)?,
+            _ => create(path, &limits)?,
         };
         Ok(Self {
             url: url.to_owned(),
             path: path.to_owned(),
+            limits,
             repository: RwLock::new(repository),
         })
     }
 
-    /// Makes the store anew when it has become worn. Readers that are at work keep what they have open.
+    /// Creates the store again when it has too many packs. Readers keep the files that they have open.
     fn renew(&self) -> Result<(), GitError> {
         if packs(&self.path) >= MAX_PACKS {
-            tracing::debug!(path = %self.path.display(), "the store is made anew");
-            *self.repository.write() = create(&self.path)?;
+            tracing::debug!(path = %self.path.display(), "the store is created again");
+            *self.repository.write() = create(&self.path, &self.limits)?;
         }
         Ok(())
     }
@@ -128,9 +151,23 @@ impl Store {
     }
 
     /// Asks the remote for its refs.
-    pub fn list_refs(&self, credential: Option<&Credential>) -> Result<RefList, GitError> {
+    pub fn list_refs(
+        &self,
+        credential: Option<&Credential>,
+        interrupt: &Interrupt,
+    ) -> Result<RefList, GitError> {
+        let watch = Watch::new(self.limits, interrupt);
+        self.try_list_refs(credential, &watch)
+            .map_err(|error| watch.explain(error))
+    }
+
+    fn try_list_refs(
+        &self,
+        credential: Option<&Credential>,
+        watch: &Watch,
+    ) -> Result<RefList, GitError> {
         let repository = self.local(credential)?;
-        let remote_ = self.remote(
+        let remote = self.remote(
             &repository,
             &[
                 "HEAD",
@@ -138,13 +175,16 @@ impl Store {
                 "refs/tags/*:refs/mirror/tags/*",
             ],
         )?;
-        let connection = remote_
-            .connect(Direction::Fetch)
-            .map_err(|error| remote(&error))?;
-        let connection = connection.with_credentials(answer(credential.cloned()));
+        let request = Request {
+            watch,
+            what: "bytes in the list of refs",
+            limit: self.limits.list_bytes,
+        };
+        let connection = self.connect(&remote, &request)?;
+        let connection = connection.with_credentials(answer(&self.url, credential));
         let (map, _) = connection
             .ref_map(Discard, gix::remote::ref_map::Options::default())
-            .map_err(|error| remote(&error))?;
+            .map_err(|error| remote_error(&error))?;
         let mut list = RefList::default();
         for reference in &map.remote_refs {
             let (name, commit) = match reference {
@@ -190,75 +230,93 @@ impl Store {
             .map(|commit| commit.id.to_string())
     }
 
-    /// Fetches `source`, a full ref name or a commit, without history, or with all of it when `deep`.
+    /// Fetches from the remote within the limits.
     pub fn fetch(
         &self,
-        source: &str,
-        deep: bool,
+        request: &FetchRequest,
         credential: Option<&Credential>,
-        interrupt: &AtomicBool,
+        interrupt: &Interrupt,
     ) -> Result<(), GitError> {
         self.renew()?;
+        let watch = Watch::new(self.limits, interrupt);
+        self.try_fetch(request, credential, &watch)
+            .map_err(|error| match watch.explain(error) {
+                GitError::Remote(text) if is_missing_revision(&text) => {
+                    GitError::NoRevision(request.source.clone())
+                }
+                GitError::Remote(text) if is_too_large(&text) => GitError::Exceeds {
+                    what: "bytes in an object",
+                    limit: self.limits.object_bytes,
+                },
+                other => other,
+            })
+    }
+
+    fn try_fetch(
+        &self,
+        request: &FetchRequest,
+        credential: Option<&Credential>,
+        watch: &Watch,
+    ) -> Result<(), GitError> {
         let mut repository = self.local(credential)?;
         repository
             .committer_or_set_generic_fallback()
-            .map_err(|error| store(&error))?;
+            .map_err(|error| store_error(&error))?;
         // A ref of our own per source keeps objects reachable and lets the next fetch send only the rest.
+        let source = request.source.as_str();
         let spec = match source.strip_prefix("refs/") {
-            Some(_) if source.contains('*') => format!("+{source}:refs/mirror/{}", &source[5..]),
             Some(rest) => format!("+{source}:refs/mirror/{rest}"),
             None => format!("+{source}:refs/mirror/commits/{source}"),
         };
-        let remote_ = self.remote(&repository, &[spec.as_str()])?;
-        let connection = remote_
-            .connect(Direction::Fetch)
-            .map_err(|error| remote(&error))?;
-        let connection = connection.with_credentials(answer(credential.cloned()));
-        let depth = if deep {
-            Shallow::undo()
-        } else {
-            Shallow::DepthAtRemote(std::num::NonZeroU32::MIN)
+        let remote = self.remote(&repository, &[spec.as_str()])?;
+        let bounds = Request {
+            watch,
+            what: "bytes in a transfer",
+            limit: self.limits.pack_bytes + self.limits.list_bytes,
+        };
+        let connection = self.connect(&remote, &bounds)?;
+        let connection = connection.with_credentials(answer(&self.url, credential));
+        let depth = match request.depth {
+            Depth::Full => Shallow::undo(),
+            Depth::Tip => Shallow::DepthAtRemote(std::num::NonZeroU32::MIN),
         };
         connection
             .prepare_fetch(Discard, gix::remote::ref_map::Options::default())
-            .map_err(|error| remote(&error))?
+            .map_err(|error| remote_error(&error))?
             .with_shallow(depth)
-            .receive(Discard, interrupt)
-            .map_err(|error| remote(&error))?;
+            .receive(watch.progress(), watch.interrupt())
+            .map_err(|error| remote_error(&error))?;
         Ok(())
     }
 
     /// Id of the folder `path` at `commit`.
     pub fn folder_id(&self, commit: &str, path: &str) -> Result<String, GitError> {
         let repository = self.open_repository();
-        folder(&repository, commit, path).map(|tree| tree.id.to_string())
+        folder(&repository, &self.limits, commit, path).map(|tree| tree.id.to_string())
     }
 
-    /// The files below `path` at `commit` for which `wanted` says yes. Content is read from the object
-    /// store; there is no work tree that a link could lead out of.
-    pub fn files(
+    /// The files that `query` asks for.
+    pub fn files(&self, query: &FileQuery<'_>) -> Result<CommitFiles, GitError> {
+        read_files(&self.open_repository(), &self.limits, query)
+    }
+
+    /// A connection whose answers are bounded.
+    fn connect<'a, 'r>(
         &self,
-        commit: &str,
-        path: &str,
-        recurse: bool,
-        limit: usize,
-        wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<CommitFiles, GitError> {
-        let repository = self.open_repository();
-        let tree = folder(&repository, commit, path)?;
-        let root = tree_of(&repository, commit)?;
-        let mut walk = Walk {
-            root,
-            folder: clean(path)?,
-            recurse,
-            limit,
-            size: 0,
-            wanted,
-            found: CommitFiles::default(),
-        };
-        walk.tree(&tree, "", 0)?;
-        walk.found.files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(walk.found)
+        remote: &'a gix::Remote<'r>,
+        request: &Request<'_>,
+    ) -> Result<gix::remote::Connection<'a, 'static, 'r, Box<dyn Transport + Send>>, GitError> {
+        if !self.url.starts_with("http") {
+            return remote
+                .connect(Direction::Fetch)
+                .map_err(|error| remote_error(&error));
+        }
+        let (url, version) = remote
+            .sanitized_url_and_version(Direction::Fetch)
+            .map_err(|error| remote_error(&error))?;
+        let client = BoundedHttp::new(request.watch.clone(), request.what, request.limit);
+        let transport = http::Transport::new_http(client, url, version, false);
+        Ok(remote.to_connection_with_transport(Box::new(transport) as Box<dyn Transport + Send>))
     }
 
     fn local(&self, credential: Option<&Credential>) -> Result<gix::Repository, GitError> {
@@ -271,20 +329,21 @@ impl Store {
             config
                 .set_raw_value(key, value)
                 .map(drop)
-                .map_err(|error| store(&error))
+                .map_err(|error| store_error(&error))
         };
         if credential.insecure {
             set("http.sslVerify", "false")?;
         }
-        // The transport hands credentials only to https. A server in the cluster may speak plain http, as
-        // upstream allows; then they go in a header, and no redirect may carry them elsewhere.
-        if self.url.starts_with("http://") && !credential.password.is_empty() {
-            let pair = format!("{}:{}", credential.username, credential.password);
+        // The transport sends credentials only over https. A server in the cluster may use plain http, as upstream
+        // allows: then they go in a header, and redirects are not followed.
+        if self.url.starts_with("http://") && !credential.is_empty() {
+            let password = credential.password.expose_secret();
+            let pair = format!("{}:{password}", credential.username);
             let header = format!("Authorization: Basic {}", STANDARD.encode(pair));
             set("http.extraHeader", &header)?;
             set("http.followRedirects", "false")?;
         }
-        config.commit().map_err(|error| store(&error))?;
+        config.commit().map_err(|error| store_error(&error))?;
         Ok(repository)
     }
 
@@ -295,28 +354,31 @@ impl Store {
     ) -> Result<gix::Remote<'r>, GitError> {
         repository
             .remote_at(self.url.as_str())
-            .map_err(|error| remote(&error))?
+            .map_err(|error| remote_error(&error))?
             .with_fetch_tags(gix::remote::fetch::Tags::None)
             .with_refspecs(specs.iter().copied(), Direction::Fetch)
-            .map_err(|error| remote(&error))
+            .map_err(|error| remote_error(&error))
     }
 }
 
-fn open_bare(path: &Path) -> Result<ThreadSafeRepository, GitError> {
+fn open_bare(path: &Path, limits: &GitLimits) -> Result<ThreadSafeRepository, GitError> {
     let options = gix::open::Options::isolated()
         .with(gix::sec::Trust::Full)
-        // Small deltas of folders; the default cache would cost more memory than it saves.
         .config_overrides([
-            "core.deltaBaseCacheLimit=1m",
-            "gitoxide.objects.cacheLimit=0",
+            // Small deltas of folders; the default cache would cost more memory than it saves.
+            "core.deltaBaseCacheLimit=1m".to_owned(),
+            "gitoxide.objects.cacheLimit=0".to_owned(),
+            // Each thread that resolves deltas holds a few objects.
+            "pack.threads=2".to_owned(),
+            format!("gitoxide.objects.allocLimit={}", limits.object_bytes),
         ]);
-    ThreadSafeRepository::open_opts(path, options).map_err(|error| store(&error))
+    ThreadSafeRepository::open_opts(path, options).map_err(|error| store_error(&error))
 }
 
-fn create(path: &Path) -> Result<ThreadSafeRepository, GitError> {
+fn create(path: &Path, limits: &GitLimits) -> Result<ThreadSafeRepository, GitError> {
     clear(path)?;
-    gix::init_bare(path).map_err(|error| store(&error))?;
-    open_bare(path)
+    gix::init_bare(path).map_err(|error| store_error(&error))?;
+    open_bare(path, limits)
 }
 
 fn packs(path: &Path) -> usize {
@@ -329,34 +391,45 @@ fn packs(path: &Path) -> usize {
     })
 }
 
-/// A store that another version or a crash left unusable is made anew; it is only a cache.
+/// Empties the folder. The store is only a cache; one that a crash left unusable is fetched again.
 fn clear(path: &Path) -> Result<(), GitError> {
     if path.exists() {
-        std::fs::remove_dir_all(path).map_err(|error| store(&error))?;
+        std::fs::remove_dir_all(path).map_err(|error| store_error(&error))?;
     }
-    std::fs::create_dir_all(path).map_err(|error| store(&error))
+    std::fs::create_dir_all(path).map_err(|error| store_error(&error))
 }
 
+/// Gives the credential to the server that it belongs to. The transport also asks after a redirect to another
+/// server, which gets none.
 fn answer(
-    credential: Option<Credential>,
+    url: &str,
+    credential: Option<&Credential>,
 ) -> impl FnMut(
     gix::credentials::helper::Action,
-) -> gix::Result<Option<gix::credentials::protocol::Outcome>> {
+) -> gix::Result<Option<gix::credentials::protocol::Outcome>>
++ use<> {
     use gix::credentials::helper::Action;
+    let known = credential.filter(|known| !known.is_empty()).cloned();
+    let url = url.to_owned();
     move |action| {
         let Action::Get(context) = action else {
             return Ok(None);
         };
-        let Some(credential) = credential
-            .clone()
-            .filter(|known| !known.password.is_empty())
+        let asking = context.url.as_ref().map(ToString::to_string);
+        let asking = asking.or_else(|| {
+            let (protocol, host) = (context.protocol.as_ref()?, context.host.as_ref()?);
+            Some(format!("{protocol}://{host}"))
+        });
+        let Some(credential) = known
+            .as_ref()
+            .filter(|_| asking.is_some_and(|asking| same_authority(&url, &asking)))
         else {
             return Ok(None);
         };
         Ok(Some(gix::credentials::protocol::Outcome {
             identity: gix::sec::identity::Account {
-                username: credential.username,
-                password: credential.password,
+                username: credential.username.clone(),
+                password: credential.password.expose_secret().to_owned(),
                 oauth_refresh_token: None,
             },
             next: context.into(),
@@ -364,132 +437,61 @@ fn answer(
     }
 }
 
-fn tree_of<'r>(repository: &'r gix::Repository, commit: &str) -> Result<gix::Tree<'r>, GitError> {
-    let id = ObjectId::from_hex(commit.as_bytes()).map_err(|error| store(&error))?;
-    let object = repository.find_object(id).map_err(|error| store(&error))?;
-    object.peel_to_tree().map_err(|error| store(&error))
+/// What to fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchRequest {
+    /// A full ref name, which may end in `*`, or a commit.
+    pub source: String,
+    /// How much of the history.
+    pub depth: Depth,
 }
 
-fn folder<'r>(
-    repository: &'r gix::Repository,
-    commit: &str,
-    path: &str,
-) -> Result<gix::Tree<'r>, GitError> {
-    let root = tree_of(repository, commit)?;
-    let path = clean(path)?;
-    if path.as_os_str().is_empty() {
-        return Ok(root);
-    }
-    let missing = || GitError::NoPath {
-        path: path.display().to_string(),
-    };
-    let entry = root
-        .lookup_entry_by_path(&path)
-        .map_err(|error| store(&error))?
-        .ok_or_else(missing)?;
-    entry
-        .object()
-        .map_err(|error| store(&error))?
-        .try_into_tree()
-        .map_err(|_| missing())
+/// How much of the history to fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// The commit only.
+    Tip,
+    /// All of it, to resolve short commit ids.
+    Full,
 }
 
-/// `path` without `.`; one that climbs out of the repository is refused.
-fn clean(path: &str) -> Result<PathBuf, GitError> {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                if parts.pop().is_none() {
-                    return Err(GitError::Escapes(path.to_owned()));
-                }
-            }
-            part => parts.push(part),
-        }
-    }
-    Ok(parts.iter().collect())
+/// Bounds of the answers to one kind of request.
+struct Request<'a> {
+    watch: &'a Watch,
+    what: &'static str,
+    limit: u64,
 }
 
-struct Walk<'r, 'f> {
-    root: gix::Tree<'r>,
-    folder: PathBuf,
-    recurse: bool,
-    limit: usize,
-    size: usize,
-    wanted: &'f dyn Fn(&str) -> bool,
-    found: CommitFiles,
-}
+#[cfg(test)]
+mod tests {
+    use gix::credentials::helper::Action;
 
-impl Walk<'_, '_> {
-    fn tree(&mut self, tree: &gix::Tree<'_>, prefix: &str, depth: usize) -> Result<(), GitError> {
-        if depth > MAX_DEPTH {
-            return Ok(());
-        }
-        for entry in tree.iter() {
-            let entry = entry.map_err(|error| store(&error))?;
-            let Ok(name) = entry.filename().to_str() else {
-                continue;
-            };
-            let path = format!("{prefix}{name}");
-            match entry.mode().kind() {
-                EntryKind::Tree if self.recurse => {
-                    let inner = entry.object().map_err(|error| store(&error))?;
-                    let inner = inner.try_into_tree().map_err(|error| store(&error))?;
-                    self.tree(&inner, &format!("{path}/"), depth + 1)?;
-                }
-                EntryKind::Blob | EntryKind::BlobExecutable if (self.wanted)(&path) => {
-                    let blob = entry.object().map_err(|error| store(&error))?;
-                    self.keep(path, blob.data.clone())?;
-                }
-                EntryKind::Link if (self.wanted)(&path) => {
-                    let link = entry.object().map_err(|error| store(&error))?;
-                    let target = link.data.to_str_lossy().into_owned();
-                    if let Some(content) = self.follow(&path, &target)? {
-                        self.keep(path, content)?;
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
+    use super::*;
 
-    fn keep(&mut self, path: String, content: Vec<u8>) -> Result<(), GitError> {
-        self.size += content.len();
-        if self.size > self.limit {
-            return Err(GitError::TooLarge(self.limit));
+    #[test]
+    fn a_redirect_to_another_server_gets_no_credential() {
+        let credential = Credential::basic("u", "secret");
+        let mut answer = answer("https://git.example.com/a.git", Some(&credential));
+        let mut given = |url: &str| {
+            answer(Action::get_for_url(url))
+                .expect("an answer")
+                .map(|outcome| outcome.identity.password)
+        };
+        assert_eq!(
+            given("https://git.example.com/b").as_deref(),
+            Some("secret")
+        );
+        assert_eq!(
+            given("https://git.example.com:443/b").as_deref(),
+            Some("secret")
+        );
+        for url in [
+            "https://evil.org/a.git",
+            "https://git.example.com.evil.org/a.git",
+            "https://git.example.com:8443/a.git",
+            "http://git.example.com/a.git",
+        ] {
+            assert_eq!(given(url), None, "{url}");
         }
-        self.found.files.push(SourceFile { path, content });
-        Ok(())
-    }
-
-    /// Content of the file that a link leads to; `None` for dangling links and links to folders.
-    fn follow(&mut self, path: &str, target: &str) -> Result<Option<Vec<u8>>, GitError> {
-        let mut at = self.folder.join(path);
-        let mut target = target.to_owned();
-        for _ in 0..MAX_LINKS {
-            if target.starts_with('/') {
-                return Err(GitError::Escapes(path.to_owned()));
-            }
-            let joined = at.parent().unwrap_or(Path::new("")).join(&target);
-            let joined = joined.to_string_lossy().into_owned();
-            at = clean(&joined).map_err(|_| GitError::Escapes(path.to_owned()))?;
-            let entry = self
-                .root
-                .lookup_entry_by_path(&at)
-                .map_err(|error| store(&error))?;
-            let Some(entry) = entry else { return Ok(None) };
-            let object = entry.object().map_err(|error| store(&error))?;
-            match entry.mode().kind() {
-                EntryKind::Blob | EntryKind::BlobExecutable => {
-                    self.found.leaves_folder |= !at.starts_with(&self.folder);
-                    return Ok(Some(object.data.clone()));
-                }
-                EntryKind::Link => target = object.data.to_str_lossy().into_owned(),
-                _ => return Ok(None),
-            }
-        }
-        Ok(None)
     }
 }

@@ -1,123 +1,72 @@
-//! All repositories in use: their refs, their stores, and who uses which revision.
+//! All repositories in use: their refs, their stores, and who follows which revision.
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use parking_lot::{Mutex, RwLock};
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use reconcile_core::{clock::Clock, object::ObjectKey};
-use thiserror::Error;
-use tokio::sync::{OnceCell, Semaphore};
+use sha2::{Digest, Sha256};
 
 use super::{
-    CommitFiles, Credentials, GitError, RefList, Resolved, RevisionError, Store, resolve,
-    transfer::{FETCH_DEADLINE, LIST_DEADLINE, turn},
-    url::normalize,
+    CommitFiles, Credentials, Depth, FetchRequest, FileQuery, GitLimits, Interrupt, PoolError,
+    RefList, Resolved, RevisionError,
+    repository::{FollowedRevision, RepoError, Repository, Snapshot, later},
+    resolve,
+    transfer::{FETCH_DEADLINE, LIST_DEADLINE, StoreConfig, Transfers},
+    url::{host_and_path, normalize, redact},
 };
 use crate::metrics::GitMetrics;
 
-/// Blocking Git calls at the same time: each may hold a pack in memory.
-const CALLS: usize = 4;
-/// A failure to list refs is not repeated for callers within this time.
-const FAILURE_LASTS: i64 = 5;
+/// Time between two polls of a repository whose server does not answer; short, because its Applications wait for it.
+const FAILING_POLL: Duration = Duration::from_secs(10);
+/// A repository that nobody follows is forgotten after this time without a request.
+const UNFOLLOWED: SignedDuration = SignedDuration::from_mins(10);
+/// Space for stores when nothing else is said.
+pub const DEFAULT_DISK_BUDGET: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Where stores are and how to reach repositories.
 #[derive(Clone, Debug)]
 pub struct HubConfig {
     /// Folder of the stores.
     pub folder: PathBuf,
+    /// Bytes that all stores may have together.
+    pub disk_budget: u64,
+    /// Limits of one repository.
+    pub limits: GitLimits,
     /// Time between two polls of a repository.
     pub poll: Duration,
     /// Spread of that time, so that repositories are not polled together.
     pub jitter: Duration,
 }
 
-/// A repository that cannot be read.
-#[derive(Clone, Debug, Error)]
-pub enum RepoError {
-    /// Git failed.
-    #[error("{0}")]
-    Git(#[from] GitError),
-    /// The revision does not exist.
-    #[error("{0}")]
-    Revision(#[from] RevisionError),
-    /// The operation did not end in time.
-    #[error("the repository did not answer within {} s", .0.as_secs())]
-    Late(Duration),
-    /// The credentials ask for something that we do not do.
-    #[error("credentials with {0} are not supported yet")]
-    Credentials(String),
-    /// The URL leads to a store of ours.
-    #[error("the repository is in the folder of the controller's own stores")]
-    Own,
-    /// A task was lost.
-    #[error("the Git task stopped: {0}")]
-    Stopped(String),
-}
-
-impl RepoError {
-    /// True when trying again later may help without any change of the Application.
-    pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Git(GitError::Remote(_) | GitError::Store(_)) | Self::Late(_) | Self::Stopped(_)
-        )
-    }
-}
-
-/// The refs as they were listed.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// The refs.
-    pub refs: Arc<RefList>,
-    /// When the list was asked for.
-    pub asked: Timestamp,
-    /// The last attempt failed since then: with this error, since this time.
-    pub failing: Option<(RepoError, Timestamp)>,
-}
-
-#[derive(Default)]
-struct State {
-    refs: Option<Arc<RefList>>,
-    asked: Option<Timestamp>,
-    failed: Option<(RepoError, Timestamp)>,
-    failing_since: Option<Timestamp>,
-}
-
-/// Who uses a repository, and at which revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Use {
-    revision: String,
-    tag_prefix: String,
-}
-
-pub(super) struct Repo {
-    pub(super) url: String,
-    pub(super) store: OnceCell<Arc<Store>>,
-    state: RwLock<State>,
-    /// One conversation with the server at a time; others wait for its result.
-    /// It is held until the conversation really ends, even when nobody waits for it any more: a server
-    /// that never answers must not occupy one thread after another.
-    pub(super) gate: Arc<tokio::sync::Mutex<()>>,
-    uses: Mutex<HashMap<ObjectKey, Use>>,
-    /// When the poll is due; `None` asks for one at once.
-    pub(super) due: Mutex<Option<Timestamp>>,
-}
-
 type Moved = dyn Fn(ObjectKey) + Send + Sync;
 
 /// All repositories in use. Cloning shares them.
 #[derive(Clone)]
-pub struct RepoHub(pub(super) Arc<Shared>);
+pub struct RepoHub(Arc<Hub>);
 
-pub(super) struct Shared {
-    pub(super) config: HubConfig,
-    pub(super) credentials: Credentials,
+struct Hub {
+    poll: Duration,
+    jitter: Duration,
     clock: Clock,
-    repos: Mutex<HashMap<String, Arc<Repo>>>,
-    pub(super) calls: Semaphore,
+    repositories: Mutex<HashMap<String, Arc<Repository>>>,
+    transfers: Transfers,
     moved: Box<Moved>,
-    pub(super) metrics: GitMetrics,
     wake: tokio::sync::Notify,
+}
+
+/// Files below a folder of a commit, to be read on a thread.
+pub struct FilesRequest<F> {
+    /// Forty hexadecimal digits.
+    pub commit: String,
+    /// Folder below the root of the repository.
+    pub path: String,
+    /// Read folders below it, too.
+    pub recurse: bool,
+    /// Bytes of all files together.
+    pub max_bytes: u64,
+    /// Says which files are needed, by their path below the folder.
+    pub wanted: F,
 }
 
 impl RepoHub {
@@ -129,20 +78,25 @@ impl RepoHub {
         metrics: GitMetrics,
         moved: impl Fn(ObjectKey) + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(Shared {
-            config,
-            credentials,
+        let stores = StoreConfig {
+            folder: config.folder,
+            disk_budget: config.disk_budget,
+            limits: config.limits,
+        };
+        Self(Arc::new(Hub {
+            poll: config.poll,
+            jitter: config.jitter,
             clock,
-            repos: Mutex::default(),
-            calls: Semaphore::new(CALLS),
+            repositories: Mutex::default(),
+            transfers: Transfers::new(stores, credentials, metrics),
             moved: Box::new(moved),
-            metrics,
             wake: tokio::sync::Notify::new(),
         }))
     }
 
-    pub(super) fn config(&self) -> &HubConfig {
-        &self.0.config
+    /// Time between two polls and its spread.
+    pub(super) fn poll_times(&self) -> (Duration, Duration) {
+        (self.0.poll, self.0.jitter)
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -154,179 +108,148 @@ impl RepoHub {
     }
 
     /// Repositories that somebody follows.
-    pub(super) fn all(&self) -> Vec<Arc<Repo>> {
-        let repos = self.0.repos.lock();
-        repos
+    pub(super) fn followed(&self) -> Vec<Arc<Repository>> {
+        let repositories = self.0.repositories.lock();
+        repositories
             .values()
-            .filter(|repo| !repo.uses.lock().is_empty())
+            .filter(|repository| repository.is_followed())
             .cloned()
             .collect()
     }
 
-    fn repo(&self, url: &str) -> Arc<Repo> {
-        let mut repos = self.0.repos.lock();
-        repos
-            .entry(normalize(url))
-            .or_insert_with(|| {
-                Arc::new(Repo {
-                    url: url.trim().to_owned(),
-                    store: OnceCell::new(),
-                    state: RwLock::default(),
-                    gate: Arc::default(),
-                    uses: Mutex::default(),
-                    // Its first application lists the refs; the poll comes an interval later.
-                    due: Mutex::new(Some(super::poll::later(
-                        self.0.clock.now(),
-                        self.0.config.poll,
-                    ))),
-                })
-            })
-            .clone()
+    /// Forgets repositories that nobody follows and nobody asked for lately, and keeps the disk budget.
+    pub(super) async fn sweep(&self) {
+        let now = self.0.clock.now();
+        let known: Vec<Arc<Repository>> = {
+            let mut repositories = self.0.repositories.lock();
+            repositories.retain(|_, repository| {
+                repository.is_followed() || now.duration_since(repository.used()) < UNFOLLOWED
+            });
+            repositories.values().cloned().collect()
+        };
+        self.0.transfers.trim(&known, "").await;
     }
 
-    /// Notes that `app` follows `revision` of `url`, so that a poll can wake it; it then follows nothing
-    /// else.
+    fn repository(&self, url: &str) -> Arc<Repository> {
+        let now = self.0.clock.now();
+        let key = normalize(url);
+        let mut repositories = self.0.repositories.lock();
+        let repository = repositories
+            .entry(key)
+            .or_insert_with_key(|key| {
+                let hash = hex::encode(&Sha256::digest(key.as_bytes())[..12]);
+                // Its first application lists the refs; the poll comes an interval later.
+                let due = later(now, self.0.poll);
+                Arc::new(Repository::new(url, format!("{hash}.git"), due, now))
+            })
+            .clone();
+        repository.touch(now);
+        repository
+    }
+
+    /// Notes that `app` follows `revision` of `url`, so that a poll can wake it; it then follows nothing else.
     pub fn follow(&self, app: &ObjectKey, url: &str, revision: &str, tag_prefix: &str) {
-        let wanted = Use {
+        let followed = FollowedRevision {
             revision: revision.to_owned(),
             tag_prefix: tag_prefix.to_owned(),
         };
-        let repo = self.repo(url);
-        if repo.uses.lock().get(app) == Some(&wanted) {
+        let repository = self.repository(url);
+        if repository.followers.lock().get(app) == Some(&followed) {
             return;
         }
-        // In before out: a repository must not be dropped between the two.
-        repo.uses.lock().insert(app.clone(), wanted);
-        self.0.repos.lock().retain(|_, other| {
-            if Arc::ptr_eq(other, &repo) {
-                return true;
+        repository.followers.lock().insert(app.clone(), followed);
+        for other in self.0.repositories.lock().values() {
+            if !Arc::ptr_eq(other, &repository) {
+                other.followers.lock().remove(app);
             }
-            let mut uses = other.uses.lock();
-            uses.remove(app).is_none() || !uses.is_empty()
-        });
+        }
     }
 
-    /// `app` follows nothing any more; repositories without followers are not polled.
+    /// `app` follows nothing any more; repositories without followers are not polled, and go after a while.
     pub fn forget(&self, app: &ObjectKey) {
-        self.0.repos.lock().retain(|_, repo| {
-            let mut uses = repo.uses.lock();
-            uses.remove(app).is_none() || !uses.is_empty()
-        });
+        for repository in self.0.repositories.lock().values() {
+            repository.followers.lock().remove(app);
+        }
     }
 
-    /// The refs of `url`. With `fresh`, refs that were asked for before that time are listed anew. An
-    /// error only when there are none at all; a failing server otherwise shows in the snapshot.
+    /// The refs of `url`. With `fresh`, refs that were asked for before that time are listed again. An error only
+    /// when there are none at all; a failing server otherwise shows in the snapshot.
     pub async fn refs(&self, url: &str, fresh: Option<Timestamp>) -> Result<Snapshot, RepoError> {
-        let repo = self.repo(url);
-        self.refs_of(&repo, fresh).await
+        let repository = self.repository(url);
+        self.refs_of(&repository, fresh).await
     }
 
     pub(super) async fn refs_of(
         &self,
-        repo: &Arc<Repo>,
+        repository: &Arc<Repository>,
         fresh: Option<Timestamp>,
     ) -> Result<Snapshot, RepoError> {
-        if let Some(known) = self.known(repo, fresh) {
+        if let Some(known) = repository.known(fresh, self.0.clock.now()) {
             return known;
         }
-        let turn = turn(repo, LIST_DEADLINE).await?;
-        // Whoever had the gate before may have done the work.
-        if let Some(known) = self.known(repo, fresh) {
+        let turn = repository.turn(LIST_DEADLINE).await?;
+        // Whoever had the turn before may have done the work.
+        if let Some(known) = repository.known(fresh, self.0.clock.now()) {
             return known;
         }
         let asked = self.0.clock.now();
-        let (listed, turn) = self.list(repo, turn).await;
-        self.0.metrics.listed(&repo.url, listed.is_ok());
-        let old = {
-            let mut state = repo.state.write();
-            match listed {
-                Ok(list) => {
-                    state.failed = None;
-                    state.failing_since = None;
-                    state.asked = Some(asked);
-                    let changed = state.refs.as_deref() != Some(&list);
-                    changed
-                        .then(|| state.refs.replace(Arc::new(list)))
-                        .flatten()
-                }
-                Err(error) => {
-                    tracing::warn!(repository = %super::url::redact(&repo.url), %error, "cannot list refs");
-                    state.failing_since.get_or_insert(asked);
-                    state.failed = Some((error, asked));
-                    *repo.due.lock() = Some(super::poll::later(asked, super::poll::FAILING));
-                    None
-                }
+        let (listed, turn) = self.0.transfers.list(repository, turn).await;
+        let old = match listed {
+            Ok(list) => repository.listed(list, asked),
+            Err(error) => {
+                tracing::warn!(repository = %redact(&repository.url), %error, "cannot list refs");
+                repository.failed(error, asked);
+                *repository.due.lock() = Some(later(asked, FAILING_POLL));
+                None
             }
         };
         drop(turn);
         if let Some(old) = old {
-            self.tell(repo, &old);
+            self.wake_moved(repository, &old);
         }
-        self.answer(repo)
-    }
-
-    fn known(&self, repo: &Repo, fresh: Option<Timestamp>) -> Option<Result<Snapshot, RepoError>> {
-        let now = self.0.clock.now();
-        let usable = {
-            let state = repo.state.read();
-            let listed = state
-                .asked
-                .is_some_and(|asked| fresh.is_none_or(|fresh| asked >= fresh));
-            let failed = state.failed.as_ref().is_some_and(|(_, at)| {
-                now.as_second() - at.as_second() < FAILURE_LASTS
-                    && fresh.is_none_or(|fresh| *at >= fresh)
-            });
-            listed || failed
-        };
-        usable.then(|| self.answer(repo))
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as a question to the hub")]
-    fn answer(&self, repo: &Repo) -> Result<Snapshot, RepoError> {
-        let state = repo.state.read();
-        match (&state.refs, state.asked, &state.failed) {
-            (Some(refs), Some(asked), failed) => Ok(Snapshot {
-                refs: refs.clone(),
-                asked,
-                failing: failed
-                    .as_ref()
-                    .map(|(error, at)| (error.clone(), state.failing_since.unwrap_or(*at))),
-            }),
-            (_, _, Some((error, _))) => Err(error.clone()),
-            _ => Err(RepoError::Stopped("the refs were never listed".to_owned())),
-        }
+        repository.snapshot()
     }
 
     /// Wakes the applications whose revision moved between `old` and the refs of now.
-    fn tell(&self, repo: &Repo, old: &RefList) {
-        let Some(new) = repo.state.read().refs.clone() else {
+    fn wake_moved(&self, repository: &Repository, old: &RefList) {
+        let Some(new) = repository.refs() else {
             return;
         };
-        let uses: Vec<(ObjectKey, Use)> = repo
-            .uses
+        let followers: Vec<(ObjectKey, FollowedRevision)> = repository
+            .followers
             .lock()
             .iter()
-            .map(|(key, use_)| (key.clone(), use_.clone()))
+            .map(|(key, followed)| (key.clone(), followed.clone()))
             .collect();
-        for (app, use_) in uses {
-            let before = resolve(old, &use_.revision, &use_.tag_prefix).ok();
-            if resolve(&new, &use_.revision, &use_.tag_prefix).ok() != before {
+        for (app, followed) in followers {
+            let at = |refs| resolve(refs, &followed.revision, &followed.tag_prefix).ok();
+            if at(&new) != at(old) {
                 (self.0.moved)(app);
             }
         }
     }
 
-    /// Wakes every application that follows `repo`, for example when its server is back.
-    pub(super) fn tell_all(&self, repo: &Repo) {
-        for app in repo.uses.lock().keys() {
+    /// Wakes every application that follows `repository`, for example when its server is back.
+    pub(super) fn wake_all(&self, repository: &Repository) {
+        for app in repository.followers.lock().keys() {
             (self.0.moved)(app.clone());
         }
     }
 
-    /// True when nobody ever listed the refs of `repo`, or the last attempt failed.
-    #[expect(clippy::unused_self, reason = "reads as a question to the hub")]
-    pub(super) fn is_failing(&self, repo: &Repo) -> bool {
-        repo.state.read().failed.is_some()
+    /// Asks for a poll now of every repository that is one of `urls`; gives how many there are.
+    pub fn poll_now(&self, urls: &[String]) -> usize {
+        let pushed: Vec<String> = urls.iter().map(|url| host_and_path(url)).collect();
+        let mut found = 0;
+        for repository in self.followed() {
+            if pushed.contains(&host_and_path(&repository.url)) {
+                *repository.due.lock() = None;
+                found += 1;
+            }
+        }
+        if found > 0 {
+            self.0.wake.notify_one();
+        }
+        found
     }
 
     /// Finds the commit of `revision`, fetching history when only that can tell.
@@ -344,20 +267,22 @@ impl RepoHub {
     }
 
     async fn expand(&self, url: &str, short: &str) -> Result<Resolved, RepoError> {
-        let repo = self.repo(url);
-        let store = self.store(&repo).await?;
+        let repository = self.repository(url);
+        let transfers = &self.0.transfers;
+        let store = transfers.store(&repository).await?;
         let find = {
             let (store, short) = (store.clone(), short.to_owned());
-            move || store.expand(&short)
+            move |_: &Interrupt| store.expand(&short)
         };
-        let mut found = self.blocking(LIST_DEADLINE, find.clone()).await?;
+        let mut found = transfers.read(find.clone()).await?;
         if found.is_none() {
-            let turn = turn(&repo, FETCH_DEADLINE).await?;
-            drop(
-                self.fetch(&repo, &store, "refs/heads/*", true, turn)
-                    .await?,
-            );
-            found = self.blocking(LIST_DEADLINE, find).await?;
+            let turn = repository.turn(FETCH_DEADLINE).await?;
+            let history = FetchRequest {
+                source: "refs/heads/*".to_owned(),
+                depth: Depth::Full,
+            };
+            drop(transfers.fetch(&repository, &store, history, turn).await?);
+            found = transfers.read(find).await?;
         }
         let commit = found.ok_or_else(|| RevisionError::Short(short.to_owned()))?;
         Ok(Resolved {
@@ -373,31 +298,49 @@ impl RepoHub {
         at: &Resolved,
         path: &str,
     ) -> Result<String, RepoError> {
-        let repo = self.repo(url);
-        let store = self.store(&repo).await?;
-        self.ensure(&repo, &store, at).await?;
+        let repository = self.repository(url);
+        let transfers = &self.0.transfers;
+        let store = transfers.store(&repository).await?;
+        if !store.has(&at.commit) {
+            transfers.ensure(&repository, &store, at).await?;
+            transfers.mark_used(&repository);
+        }
         let (commit, path) = (at.commit.clone(), path.to_owned());
         // Reading a tree is a few small reads of a mapped file; not worth a hop to another thread.
         Ok(store.folder_id(&commit, &path)?)
     }
 
-    /// The files of the folder `path` for which `wanted` says yes.
-    pub async fn files(
+    /// The files that `request` asks for.
+    pub async fn files<F>(
         &self,
         url: &str,
-        commit: &str,
-        path: &str,
-        recurse: bool,
-        limit: usize,
-        wanted: impl Fn(&str) -> bool + Send + 'static,
-    ) -> Result<CommitFiles, RepoError> {
-        let repo = self.repo(url);
-        let store = self.store(&repo).await?;
-        let (commit, path) = (commit.to_owned(), path.to_owned());
+        request: FilesRequest<F>,
+    ) -> Result<CommitFiles, RepoError>
+    where
+        F: Fn(&str) -> bool + Send + 'static,
+    {
+        let repository = self.repository(url);
+        let store = self.0.transfers.store(&repository).await?;
         Ok(self
-            .blocking(LIST_DEADLINE, move || {
-                store.files(&commit, &path, recurse, limit, &wanted)
+            .0
+            .transfers
+            .read(move |_| {
+                store.files(&FileQuery {
+                    commit: &request.commit,
+                    path: &request.path,
+                    recurse: request.recurse,
+                    max_bytes: request.max_bytes,
+                    wanted: &request.wanted,
+                })
             })
             .await??)
+    }
+
+    /// Runs `call`, which renders, on a thread of its own instead of those of the async runtime.
+    pub async fn render<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Interrupt) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        self.0.transfers.read(call).await
     }
 }

@@ -5,19 +5,29 @@
 //! ```
 
 mod credentials;
+mod disk;
 mod git;
+mod http;
 mod hub;
+mod limits;
 mod poll;
+mod pool;
+mod repository;
 mod revision;
 mod semver;
 mod transfer;
+mod tree;
 mod url;
 
-pub use credentials::{Credential, Credentials, RepositorySecret};
-pub use git::{CommitFiles, GitError, SourceFile, Store};
-pub use hub::{HubConfig, RepoError, RepoHub, Snapshot};
+pub use credentials::{Credential, Credentials, RepositorySecret, UnsupportedMembers};
+pub use git::{Depth, FetchRequest, GitError, Store};
+pub use hub::{DEFAULT_DISK_BUDGET, FilesRequest, HubConfig, RepoHub};
+pub use limits::GitLimits;
+pub use pool::{Interrupt, Pool, PoolError};
+pub use repository::{RepoError, Snapshot};
 pub use revision::{RefList, Resolved, RevisionError, resolve};
-pub use url::{host_and_path, normalize};
+pub use tree::{CommitFiles, FileQuery, SourceFile};
+pub use url::{ambiguity, host_and_path, normalize, redact};
 
 #[cfg(test)]
 pub(crate) mod tests;

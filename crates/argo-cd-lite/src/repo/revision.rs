@@ -31,15 +31,15 @@ pub enum RevisionError {
     #[error("unable to resolve '{0}' to a commit SHA")]
     Unknown(String),
     /// A constraint that no tag fits.
-    #[error("no tag fits the version constraint '{0}'")]
+    #[error("no tag matches the version constraint '{0}'")]
     NoVersion(String),
     /// A short commit id; only the object store can tell.
     #[error("'{0}' looks like a short commit SHA, and no such commit was found")]
     Short(String),
 }
 
-/// Finds the commit. Order: full SHA, `HEAD`, version constraint over tags, branch or tag or full ref,
-/// short SHA.
+/// Finds the commit. Order: full SHA, `HEAD`, a ref of that name, a version constraint over tags, a short SHA. A text
+/// that names a ref or is a version is exact, never a constraint.
 pub fn resolve(
     refs: &RefList,
     revision: &str,
@@ -72,22 +72,19 @@ pub fn resolve(
             reference: branch,
         });
     }
+    if let Some(found) = named(refs, revision) {
+        return Ok(found);
+    }
     if let Some(constraint) = Constraint::parse(revision) {
         let prefix = format!("refs/tags/{tag_prefix}");
         let tags = refs
             .refs
             .keys()
             .filter_map(|name| name.strip_prefix(&prefix));
-        if let Some(tag) = constraint.highest(tags) {
-            return by_name(refs, &format!("{prefix}{tag}"))
-                .ok_or_else(|| RevisionError::NoVersion(revision.to_owned()));
-        }
-        if named(refs, revision).is_none() {
-            return Err(RevisionError::NoVersion(revision.to_owned()));
-        }
-    }
-    if let Some(found) = named(refs, revision) {
-        return Ok(found);
+        return constraint
+            .highest(tags)
+            .and_then(|tag| by_name(refs, &format!("{prefix}{tag}")))
+            .ok_or_else(|| RevisionError::NoVersion(revision.to_owned()));
     }
     if is_hex(revision) && revision.len() >= 7 {
         let tip = refs

@@ -77,16 +77,16 @@ pub(super) struct Constraint {
 }
 
 impl Constraint {
-    /// Parses `text`; `None` when it is no constraint, or only a plain version, which is a tag name.
+    /// Parses `text`; `None` when it is no constraint. A version, also one with parts missing, is a name and no
+    /// constraint.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        if Version::parse(text).is_some() && text.matches('.').count() == 2 {
+        if Version::parse(text).is_some() {
             return None;
         }
         let looks_like = text.contains(['*', '>', '<', '=', '^', '~', '|'])
             || text
                 .split(['.', ' ', ','])
-                .any(|part| part.eq_ignore_ascii_case("x"))
-            || Version::parse(text).is_some();
+                .any(|part| part.eq_ignore_ascii_case("x"));
         if !looks_like {
             return None;
         }
@@ -245,7 +245,7 @@ mod tests {
             (">=1.0 <1.3", "v1.2.3"),
             (">= 1.0.0, < 2", "v1.3.0"),
             ("<1 || 2.x", "v2.0.0"),
-            ("1", "v1.3.0"),
+            ("1.x", "v1.3.0"),
             (">=2.1.0-0", "v2.1.0-rc.1"),
         ];
         for (constraint, expected) in cases {
@@ -259,6 +259,9 @@ mod tests {
             "main",
             "v1.2.3",
             "1.2.3",
+            "1",
+            "v1.2",
+            "2024.1",
             "release-1.x-branch",
             "feature/x",
             "HEAD",

@@ -5,6 +5,7 @@ use std::{path::Path, process::Command, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use reconcile_core::{clock::Clock, object::ObjectKey};
+use secrecy::ExposeSecret;
 
 use super::*;
 use crate::metrics::GitMetrics;
@@ -79,11 +80,17 @@ struct Bed {
 
 impl Bed {
     fn new() -> Self {
+        Self::with_limits(GitLimits::default())
+    }
+
+    fn with_limits(limits: GitLimits) -> Self {
         reconcile_core::operator::install_tls();
         let stores = tempfile::tempdir().expect("a folder");
         let woken: Woken = Arc::default();
         let config = HubConfig {
             folder: stores.path().to_owned(),
+            disk_budget: DEFAULT_DISK_BUDGET,
+            limits,
             poll: Duration::from_secs(60),
             jitter: Duration::ZERO,
         };
@@ -124,10 +131,14 @@ impl Bed {
     /// Names and contents of the files below `path`.
     async fn read(&self, at: &Resolved, path: &str) -> Result<Vec<(String, String)>, RepoError> {
         self.folder_id(at, path).await?;
-        let found = self
-            .hub
-            .files(&self.url, &at.commit, path, true, 1 << 20, |_| true)
-            .await?;
+        let request = FilesRequest {
+            commit: at.commit.clone(),
+            path: path.to_owned(),
+            recurse: true,
+            max_bytes: 1 << 20,
+            wanted: |_: &str| true,
+        };
+        let found = self.hub.files(&self.url, request).await?;
         let text = |content: &[u8]| String::from_utf8_lossy(content).into_owned();
         Ok(found
             .files
@@ -281,11 +292,7 @@ fn credentials_are_found_by_url_and_by_prefix() {
     let secret = |url: &str, template: bool, password: &str| RepositorySecret {
         url: normalize(url),
         template,
-        credential: Credential {
-            username: "u".into(),
-            password: password.into(),
-            insecure: false,
-        },
+        credential: Credential::basic("u", password),
         unsupported: Vec::new(),
     };
     let credentials = Credentials::default();
@@ -299,7 +306,7 @@ fn credentials_are_found_by_url_and_by_prefix() {
     let password = |url: &str| {
         credentials
             .find(url)
-            .map(|secret| secret.credential.password)
+            .map(|secret| secret.credential.password.expose_secret().to_owned())
     };
     assert_eq!(password("https://git/org/team/own").as_deref(), Some("own"));
     assert_eq!(
@@ -309,7 +316,16 @@ fn credentials_are_found_by_url_and_by_prefix() {
     assert_eq!(password("https://git/org/x").as_deref(), Some("org"));
     assert_eq!(password("https://git/org/public").as_deref(), Some("org"));
     assert_eq!(password("https://elsewhere/x"), None);
-    assert!(!format!("{:?}", credentials.find("https://git/org/x")).contains("password: \""));
+    for url in [
+        "https://git.evil.org/org/x",
+        "https://git:8443/org/x",
+        "https://git/organisation/x",
+        "https://git/org/../other/x",
+        "https://evil.org\\@git/org/x",
+    ] {
+        assert_eq!(password(url), None, "{url}");
+    }
+    assert!(!format!("{:?}", credentials.find("https://git/org/x")).contains("\"org\""));
 }
 
 #[test]
@@ -348,5 +364,279 @@ async fn a_store_lives_through_more_commits_than_it_keeps_packs() {
         assert_eq!(at.commit, commit);
         let files = bed.read(&at, "app").await.expect("files");
         assert_eq!(files[0].1, text);
+    }
+}
+
+/// Files that a limit refuses, and the message.
+async fn refused(limits: GitLimits, prepare: impl Fn(&Origin)) -> String {
+    let bed = Bed::with_limits(limits);
+    prepare(&bed.origin);
+    bed.origin.commit("1");
+    let at = bed.main().await;
+    let error = bed.read(&at, "app").await.expect_err("a refusal");
+    assert!(
+        !error.is_transient(),
+        "{error} is not tried again and again"
+    );
+    error.to_string()
+}
+
+#[tokio::test]
+async fn what_a_repository_can_make_large_is_limited() {
+    let unlimited = GitLimits::default;
+    let zeros = "0".repeat(4 << 20);
+    let bomb = |origin: &Origin| {
+        origin.write("app/zeros.yaml", &zeros);
+    };
+    let many = |origin: &Origin| {
+        for number in 0..20 {
+            origin.write(&format!("app/{number}.yaml"), &number.to_string());
+        }
+    };
+    let deep = |origin: &Origin| {
+        origin.write("app/a/b/c/d/e.yaml", "x");
+    };
+    let cases = [
+        // The file is 4 MiB, the pack a few KiB, and the query allows 1 MiB.
+        (
+            refused(unlimited(), bomb).await,
+            "larger than 1048576 bytes",
+        ),
+        (
+            refused(
+                GitLimits {
+                    object_bytes: 1 << 20,
+                    ..unlimited()
+                },
+                bomb,
+            )
+            .await,
+            "1048576 bytes in an object",
+        ),
+        (
+            refused(
+                GitLimits {
+                    inflated_bytes: 1 << 20,
+                    ..unlimited()
+                },
+                bomb,
+            )
+            .await,
+            "1048576 bytes of inflated objects",
+        ),
+        (
+            refused(
+                GitLimits {
+                    pack_bytes: 100,
+                    ..unlimited()
+                },
+                many,
+            )
+            .await,
+            "100 bytes in a pack",
+        ),
+        (
+            refused(
+                GitLimits {
+                    objects: 10,
+                    ..unlimited()
+                },
+                many,
+            )
+            .await,
+            "10 objects in a pack",
+        ),
+        (
+            refused(
+                GitLimits {
+                    files: 10,
+                    ..unlimited()
+                },
+                many,
+            )
+            .await,
+            "10 manifest files",
+        ),
+        (
+            refused(
+                GitLimits {
+                    entries: 10,
+                    ..unlimited()
+                },
+                many,
+            )
+            .await,
+            "10 entries below the path",
+        ),
+        (
+            refused(
+                GitLimits {
+                    depth: 2,
+                    ..unlimited()
+                },
+                deep,
+            )
+            .await,
+            "2 folders below each other",
+        ),
+        (
+            refused(
+                GitLimits {
+                    tree_bytes: 100,
+                    ..unlimited()
+                },
+                many,
+            )
+            .await,
+            "100 bytes in a folder object",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert!(text.contains(expected), "{text:?} has no {expected:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_submodule_is_an_error_and_never_an_empty_folder() {
+    let bed = Bed::new();
+    bed.origin.write("app/a.yaml", "a").commit("1");
+    let module = format!("160000,{},app/module", bed.main().await.commit);
+    let add = ["update-index", "--add", "--cacheinfo", &module];
+    git(bed.origin.folder.path(), &add);
+    git(bed.origin.folder.path(), &["commit", "-q", "-m", "module"]);
+    let at = bed.main().await;
+    for path in ["app", "app/module", "app/module/below"] {
+        let error = bed.read(&at, path).await.expect_err("a submodule");
+        let text = error.to_string();
+        assert!(
+            text.contains("app/module is a Git submodule"),
+            "{path}: {text}"
+        );
+        assert!(!error.is_transient());
+    }
+}
+
+#[tokio::test]
+async fn a_path_may_lead_through_a_link() {
+    let bed = Bed::new();
+    bed.origin.write("real/app/a.yaml", "a");
+    let root = bed.origin.folder.path();
+    std::os::unix::fs::symlink("real", root.join("alias")).expect("a link");
+    std::os::unix::fs::symlink("../../etc", root.join("out")).expect("a link");
+    std::os::unix::fs::symlink("loop", root.join("loop")).expect("a link");
+    bed.origin.commit("1");
+    let at = bed.main().await;
+    let files = bed.read(&at, "alias/app").await.expect("files");
+    assert_eq!(files.len(), 1);
+    let out = bed
+        .read(&at, "out/x")
+        .await
+        .expect_err("a link that leads out");
+    assert!(
+        out.to_string().contains("outside of the repository"),
+        "{out}"
+    );
+    assert!(bed.read(&at, "loop/x").await.is_err());
+}
+
+#[tokio::test]
+async fn a_commit_that_the_server_does_not_have_is_no_reason_to_wait() {
+    let bed = Bed::new();
+    bed.origin.write("app/a.yaml", "a").commit("1");
+    bed.refs(false).await;
+    let at = Resolved {
+        commit: "1234567890123456789012345678901234567890".to_owned(),
+        reference: None,
+    };
+    let error = bed.folder_id(&at, "app").await.expect_err("no such commit");
+    assert!(!error.is_transient(), "{error}");
+    assert!(
+        error.to_string().contains("does not have revision 12345"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn stores_beyond_the_disk_budget_are_deleted_and_fetched_again() {
+    let bed = Bed::new();
+    bed.origin.write("app/a.yaml", "a").commit("1");
+    let at = bed.main().await;
+    bed.read(&at, "app").await.expect("files");
+    let small = HubConfig {
+        folder: bed.stores.path().to_owned(),
+        disk_budget: 1,
+        limits: GitLimits::default(),
+        poll: Duration::from_secs(60),
+        jitter: Duration::ZERO,
+    };
+    let registry = Registry::new();
+    let metrics = GitMetrics::register(&registry).expect("metrics");
+    let hub = RepoHub::new(
+        small,
+        Credentials::default(),
+        Clock::system(),
+        metrics,
+        drop,
+    );
+    let stores = || {
+        std::fs::read_dir(bed.stores.path())
+            .expect("the folder")
+            .count()
+    };
+    assert_eq!(stores(), 1);
+    // Left by another process.
+    hub.sweep().await;
+    assert_eq!(stores(), 0);
+    // In use.
+    hub.folder_id(&bed.url, &at, "app").await.expect("fetched");
+    assert_eq!(stores(), 1);
+    hub.sweep().await;
+    assert_eq!(stores(), 0);
+    hub.folder_id(&bed.url, &at, "app")
+        .await
+        .expect("fetched again");
+    let value = |name: &str| {
+        let families = registry.gather();
+        let family = families.iter().find(|family| family.name() == name);
+        family.map(|family| {
+            let metric = &family.get_metric()[0];
+            metric.get_counter().get_value() + metric.get_gauge().get_value()
+        })
+    };
+    assert_eq!(value("argocd_lite_git_store_evictions_total"), Some(2.0));
+    assert_eq!(value("argocd_lite_git_store_bytes"), Some(0.0));
+}
+
+#[test]
+fn versions_and_names_of_refs_are_exact() {
+    let names = [
+        "refs/tags/1.0",
+        "refs/tags/1.0.1",
+        "refs/tags/2024.1",
+        "refs/tags/2024.1.5",
+        "refs/tags/v2.3.0",
+        "refs/tags/v2.3.4",
+        "refs/tags/v3.0.0",
+        "refs/heads/2.3",
+        "refs/heads/v3",
+    ];
+    let refs = RefList {
+        head: None,
+        refs: names
+            .iter()
+            .map(|name| ((*name).to_owned(), (*name).to_owned()))
+            .collect(),
+    };
+    for (revision, expected) in [
+        ("1.0", Some("refs/tags/1.0")),
+        ("2024.1", Some("refs/tags/2024.1")),
+        ("2.3", Some("refs/heads/2.3")),
+        ("v3", Some("refs/heads/v3")),
+        ("v2.3", None),
+        ("2.3.*", Some("refs/tags/v2.3.4")),
+        (">=3 <4", Some("refs/tags/v3.0.0")),
+    ] {
+        let found = resolve(&refs, revision, "").ok().map(|at| at.commit);
+        assert_eq!(found.as_deref(), expected, "{revision}");
     }
 }

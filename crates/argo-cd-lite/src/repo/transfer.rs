@@ -1,36 +1,237 @@
 //! Conversations with Git servers, and the stores that keep what they brought.
 
 use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
-
-use sha2::{Digest, Sha256};
 
 use super::{
-    Credential, RefList, RepoError, RepoHub, Resolved, RevisionError, Store, hub::Repo,
-    url::normalize,
+    Credential, Credentials, Depth, FetchRequest, GitError, GitLimits, Interrupt, Pool, PoolError,
+    RefList, Resolved, Store, disk,
+    repository::{RepoError, Repository, Turn},
 };
+use crate::metrics::GitMetrics;
 
-/// Deadline of a list of refs; upstream's is 15 s.
+/// Deadline of a list of refs and of a read; upstream's is 15 s.
 pub(super) const LIST_DEADLINE: Duration = Duration::from_secs(15);
 /// Deadline of a fetch.
 pub(super) const FETCH_DEADLINE: Duration = Duration::from_secs(90);
 
-pub(super) type Turn = tokio::sync::OwnedMutexGuard<()>;
+/// Conversations at the same time: each may hold a few objects in memory.
+const TRANSFERS: usize = 8;
 
-/// The right to talk to a repository's server. Late when the conversation before does not end.
-pub(super) async fn turn(repo: &Repo, deadline: Duration) -> Result<Turn, RepoError> {
-    tokio::time::timeout(deadline, repo.gate.clone().lock_owned())
-        .await
-        .map_err(|_| RepoError::Late(deadline))
+/// Talks to Git servers and keeps the stores within their disk budget.
+pub(super) struct Transfers {
+    folder: PathBuf,
+    disk_budget: u64,
+    limits: GitLimits,
+    credentials: Credentials,
+    metrics: GitMetrics,
+    servers: Pool,
+    reads: Pool,
 }
 
-/// Our own stores are no repositories to read from: they hold what was fetched with the credentials of
+/// Where stores are and what they may cost.
+pub(super) struct StoreConfig {
+    pub(super) folder: PathBuf,
+    pub(super) disk_budget: u64,
+    pub(super) limits: GitLimits,
+}
+
+impl Transfers {
+    pub(super) fn new(config: StoreConfig, credentials: Credentials, metrics: GitMetrics) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            folder: config.folder,
+            disk_budget: config.disk_budget,
+            limits: config.limits,
+            credentials,
+            servers: Pool::new("git", TRANSFERS, metrics.threads("git")),
+            // Reading and rendering need the processor; more threads than cores only cost memory.
+            reads: Pool::new("render", cores.clamp(2, 8), metrics.threads("render")),
+            metrics,
+        }
+    }
+
+    /// Runs `call`, which reads or renders, on a thread of its own.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Interrupt) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        self.reads.run(LIST_DEADLINE, call).await
+    }
+
+    /// Makes sure that the commit is in the store.
+    pub(super) async fn ensure(
+        &self,
+        repository: &Arc<Repository>,
+        store: &Arc<Store>,
+        at: &Resolved,
+    ) -> Result<(), RepoError> {
+        if store.has(&at.commit) {
+            return Ok(());
+        }
+        let mut turn = repository.turn(FETCH_DEADLINE).await?;
+        if store.has(&at.commit) {
+            return Ok(());
+        }
+        let tip = |source: &str| FetchRequest {
+            source: source.to_owned(),
+            depth: Depth::Tip,
+        };
+        // The ref may have moved on since it was listed; then the commit itself is asked for.
+        if let Some(reference) = at.reference.as_deref().filter(|name| *name != "HEAD") {
+            turn = self.fetch(repository, store, tip(reference), turn).await?;
+        }
+        if !store.has(&at.commit) {
+            turn = self.fetch(repository, store, tip(&at.commit), turn).await?;
+        }
+        drop(turn);
+        if store.has(&at.commit) {
+            return Ok(());
+        }
+        Err(GitError::NoRevision(at.commit.clone()).into())
+    }
+
+    pub(super) async fn fetch(
+        &self,
+        repository: &Arc<Repository>,
+        store: &Arc<Store>,
+        request: FetchRequest,
+        turn: Turn,
+    ) -> Result<Turn, RepoError> {
+        let credential = self.credential(&repository.url)?;
+        let store = store.clone();
+        // The turn goes with the call, so that a late one keeps it until it ends.
+        let fetched = self
+            .servers
+            .run(FETCH_DEADLINE, move |interrupt| {
+                (store.fetch(&request, credential.as_ref(), interrupt), turn)
+            })
+            .await;
+        let fine = matches!(fetched, Ok((Ok(()), _)));
+        self.metrics.fetched(&repository.url, fine);
+        let (result, turn) = fetched?;
+        result?;
+        Ok(turn)
+    }
+
+    pub(super) async fn list(
+        &self,
+        repository: &Arc<Repository>,
+        turn: Turn,
+    ) -> (Result<RefList, RepoError>, Option<Turn>) {
+        let ready = match self.store(repository).await {
+            Ok(store) => self
+                .credential(&repository.url)
+                .map(|credential| (store, credential)),
+            Err(error) => Err(error),
+        };
+        let (store, credential) = match ready {
+            Ok(ready) => ready,
+            Err(error) => return (Err(error), Some(turn)),
+        };
+        let listed = self
+            .servers
+            .run(LIST_DEADLINE, move |interrupt| {
+                (store.list_refs(credential.as_ref(), interrupt), turn)
+            })
+            .await;
+        self.metrics
+            .listed(&repository.url, matches!(listed, Ok((Ok(_), _))));
+        match listed {
+            Ok((list, turn)) => (list.map_err(RepoError::from), Some(turn)),
+            Err(error) => (Err(error.into()), None),
+        }
+    }
+
+    fn credential(&self, url: &str) -> Result<Option<Credential>, RepoError> {
+        match self.credentials.find(url) {
+            Some(secret) => Ok(Some(secret.usable()?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The store of a repository, opened or created when needed.
+    pub(super) async fn store(
+        &self,
+        repository: &Arc<Repository>,
+    ) -> Result<Arc<Store>, RepoError> {
+        let mut open = repository.store.lock().await;
+        if let Some(store) = open.as_ref() {
+            return Ok(store.clone());
+        }
+        let (folder, limits) = (self.folder.clone(), self.limits);
+        let (name, url) = (repository.folder.clone(), repository.url.clone());
+        let store = self
+            .read(move |_| {
+                let path = folder.join(name);
+                let store = Store::open(&path, &url, limits)?;
+                refuse_stores(&url, &folder)?;
+                disk::mark_used(&path);
+                Ok::<_, RepoError>(Arc::new(store))
+            })
+            .await??;
+        *open = Some(store.clone());
+        Ok(store)
+    }
+
+    /// Deletes the least recently used stores until the rest fits into the disk budget. `repositories` are those in
+    /// use; one that talks to its server is left alone.
+    pub(super) async fn trim(&self, repositories: &[Arc<Repository>], keep: &str) {
+        let (folder, budget, keep) = (self.folder.clone(), self.disk_budget, keep.to_owned());
+        let path = folder.clone();
+        let in_use: HashMap<String, SystemTime> = repositories
+            .iter()
+            .map(|one| (one.folder.clone(), SystemTime::from(one.used())))
+            .collect();
+        let looked = self
+            .read(move |_| {
+                let mut stores = disk::stores(&path);
+                for store in &mut stores {
+                    let used = in_use.get(&store.name).copied();
+                    store.used = used.unwrap_or(store.used).max(store.used);
+                }
+                let size: u64 = stores.iter().map(|store| store.size).sum();
+                (size, disk::surplus(stores, budget, &keep))
+            })
+            .await;
+        let Ok((mut size, surplus)) = looked else {
+            return;
+        };
+        for store in surplus {
+            let owner = repositories.iter().find(|one| one.folder == store.name);
+            let turn = owner.map(|owner| owner.idle_turn());
+            if matches!(turn, Some(None)) {
+                continue;
+            }
+            if let Some(owner) = owner {
+                *owner.store.lock().await = None;
+            }
+            tracing::info!(
+                store = store.name,
+                bytes = store.size,
+                "deleting the least recently used Git store: the disk budget is exceeded"
+            );
+            let path = folder.join(&store.name);
+            let gone = self.read(move |_| std::fs::remove_dir_all(path)).await;
+            if matches!(gone, Ok(Ok(()))) {
+                size = size.saturating_sub(store.size);
+                self.metrics.evicted();
+            }
+        }
+        self.metrics.stored(size);
+    }
+
+    /// Notes on disk that the store was used now.
+    pub(super) fn mark_used(&self, repository: &Repository) {
+        disk::mark_used(&self.folder.join(&repository.folder));
+    }
+}
+
+/// The stores of this process are no repositories to read from: they hold what was fetched with the credentials of
 /// others.
 fn refuse_stores(url: &str, folder: &Path) -> Result<(), RepoError> {
     let Some(path) = url.strip_prefix("file://") else {
@@ -41,127 +242,4 @@ fn refuse_stores(url: &str, folder: &Path) -> Result<(), RepoError> {
         _ => false,
     };
     if inside { Err(RepoError::Own) } else { Ok(()) }
-}
-
-impl RepoHub {
-    pub(super) async fn ensure(
-        &self,
-        repo: &Arc<Repo>,
-        store: &Arc<Store>,
-        at: &Resolved,
-    ) -> Result<(), RepoError> {
-        if store.has(&at.commit) {
-            return Ok(());
-        }
-        let mut turn = turn(repo, FETCH_DEADLINE).await?;
-        if store.has(&at.commit) {
-            return Ok(());
-        }
-        // The ref may have moved on since it was listed; then the commit itself is asked for.
-        if let Some(reference) = at.reference.as_deref().filter(|name| *name != "HEAD") {
-            turn = self.fetch(repo, store, reference, false, turn).await?;
-        }
-        if !store.has(&at.commit) {
-            turn = self.fetch(repo, store, &at.commit, false, turn).await?;
-        }
-        drop(turn);
-        if store.has(&at.commit) {
-            return Ok(());
-        }
-        Err(RevisionError::Unknown(at.commit.clone()).into())
-    }
-
-    pub(super) async fn fetch(
-        &self,
-        repo: &Repo,
-        store: &Arc<Store>,
-        source: &str,
-        deep: bool,
-        turn: Turn,
-    ) -> Result<Turn, RepoError> {
-        let credential = self.credential(&repo.url)?;
-        let (store, source) = (store.clone(), source.to_owned());
-        let interrupt = Arc::new(AtomicBool::new(false));
-        let flag = interrupt.clone();
-        let fetched = self
-            .blocking(FETCH_DEADLINE, move || {
-                (store.fetch(&source, deep, credential.as_ref(), &flag), turn)
-            })
-            .await;
-        if fetched.is_err() {
-            interrupt.store(true, Ordering::SeqCst);
-        }
-        let fine = matches!(fetched, Ok((Ok(()), _)));
-        self.0.metrics.fetched(&repo.url, fine);
-        let (result, turn) = fetched?;
-        result?;
-        Ok(turn)
-    }
-
-    pub(super) async fn list(
-        &self,
-        repo: &Arc<Repo>,
-        turn: Turn,
-    ) -> (Result<RefList, RepoError>, Option<Turn>) {
-        let ready = match self.store(repo).await {
-            Ok(store) => self
-                .credential(&repo.url)
-                .map(|credential| (store, credential)),
-            Err(error) => Err(error),
-        };
-        let (store, credential) = match ready {
-            Ok(ready) => ready,
-            Err(error) => return (Err(error), Some(turn)),
-        };
-        let call = move || (store.list_refs(credential.as_ref()), turn);
-        match self.blocking(LIST_DEADLINE, call).await {
-            Ok((list, turn)) => (list.map_err(RepoError::from), Some(turn)),
-            Err(error) => (Err(error), None),
-        }
-    }
-
-    fn credential(&self, url: &str) -> Result<Option<Credential>, RepoError> {
-        match self.0.credentials.find(url) {
-            Some(secret) if !secret.unsupported.is_empty() => {
-                Err(RepoError::Credentials(secret.unsupported.join(", ")))
-            }
-            found => Ok(found.map(|secret| secret.credential)),
-        }
-    }
-
-    pub(super) async fn store(&self, repo: &Arc<Repo>) -> Result<Arc<Store>, RepoError> {
-        let open = async {
-            let name = hex::encode(&Sha256::digest(normalize(&repo.url).as_bytes())[..12]);
-            let folder = self.0.config.folder.clone();
-            let url = repo.url.clone();
-            let open = move || {
-                let path = folder.join(format!("{name}.git"));
-                let store = Store::open(&path, &url)?;
-                refuse_stores(&url, &folder)?;
-                Ok::<_, RepoError>(store)
-            };
-            let store = self.blocking(LIST_DEADLINE, open).await??;
-            Ok::<_, RepoError>(Arc::new(store))
-        };
-        Ok(repo.store.get_or_try_init(|| open).await?.clone())
-    }
-
-    /// Runs `call` on the blocking pool. A call that is late goes on there, but nobody waits for it.
-    pub(super) async fn blocking<T: Send + 'static>(
-        &self,
-        deadline: Duration,
-        call: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, RepoError> {
-        let _permit = self
-            .0
-            .calls
-            .acquire()
-            .await
-            .map_err(|closed| RepoError::Stopped(closed.to_string()))?;
-        match tokio::time::timeout(deadline, tokio::task::spawn_blocking(call)).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(RepoError::Stopped(error.to_string())),
-            Err(_) => Err(RepoError::Late(deadline)),
-        }
-    }
 }

@@ -1,0 +1,206 @@
+//! One repository in use: its refs, its store, and who follows which revision.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, RwLock};
+use reconcile_core::object::ObjectKey;
+
+use super::{GitError, PoolError, RefList, RevisionError, Store, credentials::UnsupportedMembers};
+use thiserror::Error;
+
+/// A failure to list refs is not repeated for callers within this time.
+const FAILURE_LASTS: i64 = 5;
+
+/// A repository that cannot be read.
+#[derive(Clone, Debug, Error)]
+pub enum RepoError {
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The revision does not exist.
+    #[error(transparent)]
+    Revision(#[from] RevisionError),
+    /// The conversation before this one does not end.
+    #[error("the repository did not answer within {} s", .0.as_secs())]
+    Late(Duration),
+    /// No thread gave a result.
+    #[error("reading the repository: {0}")]
+    Pool(#[from] PoolError),
+    /// The credentials have members that are not supported.
+    #[error(transparent)]
+    Credentials(#[from] UnsupportedMembers),
+    /// The URL leads to a store of this process.
+    #[error("the repository is in the folder of the controller's own stores")]
+    Own,
+    /// The refs were never listed.
+    #[error("the refs of the repository are not listed yet")]
+    Unlisted,
+}
+
+impl RepoError {
+    /// True when trying again later may help without any change of the Application.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Git(GitError::Remote(_) | GitError::Store(_) | GitError::NotFound)
+                | Self::Late(_)
+                | Self::Pool(_)
+                | Self::Unlisted
+        )
+    }
+}
+
+/// The refs as they were listed.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The refs.
+    pub refs: Arc<RefList>,
+    /// When the list was asked for.
+    pub asked: Timestamp,
+    /// The last attempt failed since then: with this error, since this time.
+    pub failing: Option<(RepoError, Timestamp)>,
+}
+
+/// The revision of a repository that an Application follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FollowedRevision {
+    pub(super) revision: String,
+    pub(super) tag_prefix: String,
+}
+
+#[derive(Default)]
+struct Listing {
+    refs: Option<Arc<RefList>>,
+    asked: Option<Timestamp>,
+    failed: Option<(RepoError, Timestamp)>,
+    failing_since: Option<Timestamp>,
+}
+
+/// The right to talk to a repository's server.
+pub(super) type Turn = tokio::sync::OwnedMutexGuard<()>;
+
+pub(super) struct Repository {
+    pub(super) url: String,
+    /// Name of the folder of its store.
+    pub(super) folder: String,
+    pub(super) store: tokio::sync::Mutex<Option<Arc<Store>>>,
+    listing: RwLock<Listing>,
+    /// One conversation with the server at a time; others wait for its result. It is held until the conversation
+    /// ends, even when nobody waits for it any longer.
+    gate: Arc<tokio::sync::Mutex<()>>,
+    pub(super) followers: Mutex<HashMap<ObjectKey, FollowedRevision>>,
+    /// When the poll is due; `None` asks for one at once.
+    pub(super) due: Mutex<Option<Timestamp>>,
+    /// When it was last asked for anything.
+    used: Mutex<Timestamp>,
+}
+
+impl Repository {
+    pub(super) fn new(url: &str, folder: String, due: Timestamp, now: Timestamp) -> Self {
+        Self {
+            url: url.trim().to_owned(),
+            folder,
+            store: tokio::sync::Mutex::default(),
+            listing: RwLock::default(),
+            gate: Arc::default(),
+            followers: Mutex::default(),
+            due: Mutex::new(Some(due)),
+            used: Mutex::new(now),
+        }
+    }
+
+    /// Waits for the right to talk to the server. Late when the conversation before does not end.
+    pub(super) async fn turn(&self, deadline: Duration) -> Result<Turn, RepoError> {
+        tokio::time::timeout(deadline, self.gate.clone().lock_owned())
+            .await
+            .map_err(|_| RepoError::Late(deadline))
+    }
+
+    /// The right to talk to the server, if nobody has it.
+    pub(super) fn idle_turn(&self) -> Option<Turn> {
+        self.gate.clone().try_lock_owned().ok()
+    }
+
+    pub(super) fn touch(&self, now: Timestamp) {
+        *self.used.lock() = now;
+    }
+
+    pub(super) fn used(&self) -> Timestamp {
+        *self.used.lock()
+    }
+
+    /// True when somebody follows it.
+    pub(super) fn is_followed(&self) -> bool {
+        !self.followers.lock().is_empty()
+    }
+
+    /// True when the last attempt to list the refs failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.listing.read().failed.is_some()
+    }
+
+    pub(super) fn refs(&self) -> Option<Arc<RefList>> {
+        self.listing.read().refs.clone()
+    }
+
+    /// Takes a new list; gives the old one when the two differ.
+    pub(super) fn listed(&self, list: RefList, asked: Timestamp) -> Option<Arc<RefList>> {
+        let mut listing = self.listing.write();
+        listing.failed = None;
+        listing.failing_since = None;
+        listing.asked = Some(asked);
+        let changed = listing.refs.as_deref() != Some(&list);
+        changed
+            .then(|| listing.refs.replace(Arc::new(list)))
+            .flatten()
+    }
+
+    /// Notes that the refs could not be listed.
+    pub(super) fn failed(&self, error: RepoError, asked: Timestamp) {
+        let mut listing = self.listing.write();
+        listing.failing_since.get_or_insert(asked);
+        listing.failed = Some((error, asked));
+    }
+
+    /// What is known, when it is not older than `fresh` or a failure is recent.
+    pub(super) fn known(
+        &self,
+        fresh: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Result<Snapshot, RepoError>> {
+        let usable = {
+            let listing = self.listing.read();
+            let listed = listing
+                .asked
+                .is_some_and(|asked| fresh.is_none_or(|fresh| asked >= fresh));
+            let failed = listing.failed.as_ref().is_some_and(|(_, at)| {
+                now.as_second() - at.as_second() < FAILURE_LASTS
+                    && fresh.is_none_or(|fresh| *at >= fresh)
+            });
+            listed || failed
+        };
+        usable.then(|| self.snapshot())
+    }
+
+    /// The refs, or the error when there are none.
+    pub(super) fn snapshot(&self) -> Result<Snapshot, RepoError> {
+        let listing = self.listing.read();
+        match (&listing.refs, listing.asked, &listing.failed) {
+            (Some(refs), Some(asked), failed) => Ok(Snapshot {
+                refs: refs.clone(),
+                asked,
+                failing: failed
+                    .as_ref()
+                    .map(|(error, at)| (error.clone(), listing.failing_since.unwrap_or(*at))),
+            }),
+            (_, _, Some((error, _))) => Err(error.clone()),
+            _ => Err(RepoError::Unlisted),
+        }
+    }
+}
+
+pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_add(SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX))
+        .unwrap_or(at)
+}
