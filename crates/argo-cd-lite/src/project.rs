@@ -8,7 +8,7 @@ use crate::{
         GroupKindItem, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, ProjectDestination,
     },
     cluster::ResourceId,
-    repo::normalize,
+    repo::{ambiguity, normalize},
 };
 
 /// Name of the project that always exists.
@@ -44,6 +44,9 @@ pub struct Project {
 impl Project {
     /// True when applications may take manifests from this source. A `!` pattern that fits refuses.
     pub fn permits_source(&self, source: &ApplicationSource) -> bool {
+        if ambiguity(&source.repo_url).is_some() {
+            return false;
+        }
         let url = normalize(&source.repo_url);
         let mut allowed = false;
         for pattern in &self.spec.source_repos {
@@ -179,6 +182,26 @@ mod tests {
         };
         assert!(project(spec.clone()).permits_source(&source("https://git/a.git")));
         assert!(!project(spec).permits_source(&source("https://git/secret.git")));
+    }
+
+    #[test]
+    fn a_url_that_climbs_or_is_read_in_two_ways_is_not_permitted() {
+        let spec = AppProjectSpec {
+            source_repos: vec!["https://git/team/**".into()],
+            ..default_spec()
+        };
+        let project = project(spec);
+        assert!(project.permits_source(&source("https://git/team/a/b.git")));
+        for url in [
+            "https://git/team/../secret",
+            "https://git/team/%2e%2E/secret",
+            "https://git.evil.org/team/a",
+            "https://git:8443/team/a",
+            "https://evil.org\\@git/team/a",
+            "https://evil.org#@git/team/a",
+        ] {
+            assert!(!project.permits_source(&source(url)), "{url}");
+        }
     }
 
     #[test]

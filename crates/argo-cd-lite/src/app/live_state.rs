@@ -12,7 +12,6 @@ use reconcile_core::{
 use super::{Context, ObserveError, Observed, Problem, Refresh, observe::project_of};
 use crate::{
     cluster::{GroupKind, Live, ResourceId},
-    diff::IgnoreRules,
     render::{Scope, TargetSet},
 };
 
@@ -44,6 +43,7 @@ pub(super) async fn compare(
         observed.same = same(context, observed, &set).await?;
     }
     observed.create_namespace = namespace_is_missing(context, observed).await?;
+    observed.namespace_refused = namespace_refusal(context, observed);
     Ok(())
 }
 
@@ -156,7 +156,20 @@ fn check_permissions(context: &Context, observed: &mut Observed, set: &TargetSet
         let scope = context
             .discovery
             .scope(&target.id.kind.group, &target.id.kind.kind);
-        if scope == Scope::Namespaced && target.id.namespace.is_empty() {
+        if let Some(prefix) = target
+            .generate_name
+            .as_ref()
+            .filter(|_| !target.marks.is_hook())
+        {
+            let reason = format!(
+                "{} with generateName {prefix}: only hooks may have generated names; set metadata.name",
+                target.id.kind
+            );
+            observed
+                .problems
+                .push(Problem::remark("InvalidSpecError", reason.clone()));
+            observed.refused.insert(target.id.clone(), reason);
+        } else if scope == Scope::Namespaced && target.id.namespace.is_empty() {
             let reason = format!(
                 "Namespace for {} {} is missing.",
                 target.id.name, target.id.kind
@@ -181,7 +194,7 @@ async fn same(
     observed: &Observed,
     set: &TargetSet,
 ) -> Result<HashSet<ResourceId>, ObserveError> {
-    let rules = IgnoreRules::new(&observed.spec.ignore_differences);
+    let rules = observed.ignore_rules();
     let pairs: Vec<(usize, Arc<Live>)> = set
         .targets
         .iter()
@@ -217,6 +230,22 @@ async fn same(
         }
     }
     Ok(same)
+}
+
+/// Why the project does not allow that the destination namespace is created or labelled.
+fn namespace_refusal(context: &Context, observed: &Observed) -> Option<String> {
+    let name = observed.spec.destination.namespace.as_str();
+    if name.is_empty() || !observed.sync_options().has("CreateNamespace=true") {
+        return None;
+    }
+    let (project, _) = project_of(context, observed.spec.project_name())?;
+    let id = ResourceId::new("", "Namespace", "", name);
+    (!project.permits_object(&id, false)).then(|| {
+        format!(
+            "Namespace {name} is not permitted in project {}: CreateNamespace and managedNamespaceMetadata need it in clusterResourceWhitelist",
+            project.name
+        )
+    })
 }
 
 /// True when a sync would have to create the destination namespace.

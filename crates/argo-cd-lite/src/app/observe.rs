@@ -19,12 +19,13 @@ use super::{
 };
 use crate::{
     api::{
-        ANNOTATION_REFRESH, ANNOTATION_SKIP_RECONCILE, Application, ApplicationSpec, Operation,
-        fields::APPLICATION,
+        ANNOTATION_COMPARE_OPTIONS, ANNOTATION_REFRESH, ANNOTATION_SKIP_RECONCILE, Application,
+        ApplicationSpec, Condition, Operation, fields::APPLICATION,
     },
     cluster::{DiscoveryError, GroupKind, LiveError, instance_name},
-    diff::DiffError,
+    diff::{DiffError, WebhookChanges},
     project::Project,
+    render::{DELETION_HOOKS, Target},
 };
 
 /// Refs of this age are as good as new; it bounds the polls when many applications arrive at once.
@@ -97,14 +98,34 @@ async fn observe_deletion(
     let mut kinds: HashSet<GroupKind> = HashSet::new();
     // A spec or a repository that cannot be read must not hold up the deletion.
     observed.spec = root.parse_spec().unwrap_or_default();
-    if observed.status.resources.is_empty() {
+    let hooks = has_deletion_hooks(&observed.status.conditions);
+    if observed.status.resources.is_empty() || hooks {
         // It may have been synced without a note of it; then only Git knows the kinds.
         read_git(context, observed, None).await?;
         if let Some((_, set)) = observed.source.ready() {
             kinds.extend(set.targets.iter().map(|target| target.id.kind.clone()));
+            // Git has the last word: the hooks may be gone from it by now.
+            observed.deletion_hooks = set.targets.iter().any(is_deletion_hook);
+        } else {
+            observed.deletion_hooks = hooks;
         }
     }
     live_of(context, observed, &kinds).await
+}
+
+/// True when the last comparison found hooks that should run at the deletion.
+fn has_deletion_hooks(conditions: &[Condition]) -> bool {
+    conditions
+        .iter()
+        .any(|condition| condition.message.contains(DELETION_HOOKS))
+}
+
+fn is_deletion_hook(target: &Target) -> bool {
+    target
+        .marks
+        .hook
+        .as_ref()
+        .is_some_and(|hook| hook.at_deletion)
 }
 
 /// How old the refs of the repository may be: a request for a refresh or a sync wants them from now on; a
@@ -161,6 +182,8 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
             .iter()
             .any(|pattern| glob::answer(pattern, &key.namespace, &[]).allows());
     let skip = switched_off || elsewhere;
+    let webhook_changes =
+        compare_options(root.annotation(ANNOTATION_COMPARE_OPTIONS), &mut problems);
     let refresh = root.annotation(ANNOTATION_REFRESH).map(|text| {
         if text == "hard" {
             Refresh::Hard
@@ -188,9 +211,29 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
         unserved: HashSet::new(),
         problems,
         create_namespace: false,
+        namespace_refused: None,
+        webhook_changes,
+        deletion_hooks: false,
         settle_until: context.memory.settle_until(&key),
         key,
     }
+}
+
+/// The compare options of the Application. Whether the server is asked is not up to it: the two strategies of upstream
+/// give one answer here, in which the server has the last word.
+fn compare_options(text: Option<&str>, problems: &mut Vec<Problem>) -> WebhookChanges {
+    let mut changes = WebhookChanges::Ignore;
+    for option in text.unwrap_or_default().split(',').map(str::trim) {
+        match option {
+            "" | "ServerSideDiff=true" | "IncludeMutationWebhook=false" => {}
+            "IncludeMutationWebhook=true" => changes = WebhookChanges::Count,
+            other => problems.push(Problem::remark(
+                "InvalidSpecError",
+                format!("annotation {ANNOTATION_COMPARE_OPTIONS}: {other} is not supported on an Application"),
+            )),
+        }
+    }
+    changes
 }
 
 fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Observed) {

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::{
     api::{ApplicationSpec, ApplicationStatus, ManagedNamespaceMetadata, Operation, SyncResult},
     cluster::{GroupKind, Live, ResourceId},
+    diff::{IgnoreRules, WebhookChanges},
     render::TargetSet,
     sync::SyncOptions,
 };
@@ -145,6 +146,12 @@ pub struct Observed {
     pub problems: Vec<Problem>,
     /// The destination namespace has to be created first.
     pub create_namespace: bool,
+    /// Why the destination namespace must not be created or labelled, when it must not.
+    pub namespace_refused: Option<String>,
+    /// Whether changes by admission webhooks count as differences.
+    pub webhook_changes: WebhookChanges,
+    /// The application is being deleted and has hooks that should run before or after that.
+    pub deletion_hooks: bool,
     /// Until when the objects of the last wave must be given time.
     pub settle_until: Option<Timestamp>,
 }
@@ -168,6 +175,11 @@ impl Observed {
             _ => policy.map(|policy| &policy.sync_options),
         };
         SyncOptions::from_list(list.into_iter().flatten().map(String::as_str))
+    }
+
+    /// How live objects are compared.
+    pub fn ignore_rules(&self) -> IgnoreRules {
+        IgnoreRules::new(&self.spec.ignore_differences, self.webhook_changes)
     }
 
     /// True for the destination namespace while the application keeps its labels and annotations. Git need

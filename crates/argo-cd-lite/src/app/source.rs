@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, ObserveError, Observed, Problem, Refresh, SourceState};
+use super::{
+    Context, ObserveError, Observed, Problem, Refresh, SourceState, observe::project_of, validate,
+};
 use crate::{
     api::ApplicationSource,
     render::{
         DirectoryFilter, MAX_MANIFEST_BYTES, Placement, RenderError, RenderKey, RenderRequest,
         render as render_files,
     },
-    repo::{FilesRequest, RepoError, Resolved},
+    repo::{FilesRequest, RepoError, Resolved, redact},
 };
 
 /// Reads what Git says at the target revision, and at that of the operation in work.
@@ -59,6 +61,16 @@ pub(super) async fn read_git(
     if own_source.is_none() && (revision.is_empty() || at_target) {
         return Ok(());
     }
+    if let Some(own) = &own_source
+        && let Some(message) = refuse_source(context, observed, own)
+    {
+        observed.sync_source = Some(SourceState::Failed {
+            message,
+            transient: false,
+            grace: false,
+        });
+        return Ok(());
+    }
     let source = own_source.unwrap_or(source);
     let revision = (!revision.is_empty()).then_some(revision);
     let wanted = Wanted {
@@ -69,6 +81,26 @@ pub(super) async fn read_git(
     };
     observed.sync_source = Some(render(context, observed, &wanted).await);
     Ok(())
+}
+
+/// Why the source of an operation must not be used; it has to pass the same checks as that of the spec.
+fn refuse_source(
+    context: &Context,
+    observed: &Observed,
+    source: &ApplicationSource,
+) -> Option<String> {
+    if let Some(problem) = validate::source_problem(source) {
+        return Some(problem.replace("spec.source", "operation.sync.source"));
+    }
+    let name = observed.spec.project_name();
+    let permitted =
+        project_of(context, name).is_some_and(|(project, _)| project.permits_source(source));
+    (!permitted).then(|| {
+        format!(
+            "application repo {} is not permitted in project '{name}'",
+            redact(&source.repo_url)
+        )
+    })
 }
 
 /// A source to render.
@@ -141,7 +173,10 @@ async fn find_commit(
     wanted: &Wanted<'_>,
 ) -> Result<Resolved, Failure> {
     let url = wanted.source.repo_url.as_str();
-    if let Some(commit) = wanted.revision.filter(|text| text.len() == 40) {
+    if let Some(commit) = wanted
+        .revision
+        .filter(|text| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
         return Ok(Resolved {
             commit: commit.to_owned(),
             reference: None,

@@ -11,6 +11,7 @@ use crate::{
         fields::{APP_PROJECT, APPLICATION},
     },
     project::Project,
+    repo::ambiguity,
     sync::SyncOptions,
 };
 
@@ -59,28 +60,37 @@ fn source(source: Option<&ApplicationSource>, problems: &mut Vec<Problem>) {
         problems.push(Problem::invalid_spec("spec.source is required"));
         return;
     };
-    if source.repo_url.trim().is_empty() {
-        problems.push(Problem::invalid_spec("spec.source.repoURL is required"));
-    } else if !["http://", "https://", "file://"]
+    problems.extend(source_problem(source).map(Problem::invalid_spec));
+}
+
+/// The first thing that is wrong with a source.
+pub(super) fn source_problem(source: &ApplicationSource) -> Option<String> {
+    let url = source.repo_url.trim();
+    if url.is_empty() {
+        return Some("spec.source.repoURL is required".to_owned());
+    }
+    if !["http://", "https://", "file://"]
         .iter()
-        .any(|scheme| source.repo_url.starts_with(scheme))
+        .any(|scheme| url.starts_with(scheme))
     {
-        problems.push(Problem::invalid_spec(format!(
+        return Some(format!(
             "spec.source.repoURL {:?} is not supported yet: use http, https or file",
-            source.repo_url.split('@').next_back().unwrap_or_default()
-        )));
+            url.split('@').next_back().unwrap_or_default()
+        ));
+    }
+    if let Some(reason) = ambiguity(url) {
+        return Some(format!("spec.source.repoURL {reason}"));
     }
     let elsewhere = ["chart", "ref"]
         .iter()
         .any(|field| source.other.contains_key(*field));
     if source.path.is_empty() && !elsewhere {
-        problems.push(Problem::invalid_spec("spec.source.path is required"));
+        return Some("spec.source.path is required".to_owned());
     }
     if source.path.starts_with('/') {
-        problems.push(Problem::invalid_spec(
-            "spec.source.path must be relative to the repository",
-        ));
+        return Some("spec.source.path must be relative to the repository".to_owned());
     }
+    None
 }
 
 fn destination(destination: &ApplicationDestination, problems: &mut Vec<Problem>) {

@@ -8,20 +8,41 @@ use crate::{
     cluster::{ResourceId, content_hash},
 };
 
+/// Whether what admission webhooks write into the answer of a dry run is a difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WebhookChanges {
+    /// It is not.
+    #[default]
+    Ignore,
+    /// It is: `IncludeMutationWebhook=true` among the compare options of the Application.
+    Count,
+}
+
 /// The rules of one application.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct IgnoreRules(Vec<IgnoreDifference>);
+pub struct IgnoreRules {
+    rules: Vec<IgnoreDifference>,
+    webhooks: WebhookChanges,
+}
 
 impl IgnoreRules {
     /// The rules of a spec.
-    pub fn new(rules: &[IgnoreDifference]) -> Self {
-        Self(rules.to_vec())
+    pub fn new(rules: &[IgnoreDifference], webhooks: WebhookChanges) -> Self {
+        Self {
+            rules: rules.to_vec(),
+            webhooks,
+        }
+    }
+
+    /// Whether changes by admission webhooks count.
+    pub fn webhooks(&self) -> WebhookChanges {
+        self.webhooks
     }
 
     /// JSON pointers that apply to an object. Group and kind are globs; name and namespace are exact, and
     /// an empty one fits all.
     pub fn pointers(&self, id: &ResourceId) -> Vec<&str> {
-        self.0
+        self.rules
             .iter()
             .filter(|rule| {
                 glob::answer(&rule.group, &id.kind.group, &[]).allows()
@@ -36,10 +57,11 @@ impl IgnoreRules {
     /// A number that changes when the rules for an object do; 0 without rules.
     pub fn hash(&self, id: &ResourceId) -> u64 {
         let pointers = self.pointers(id);
+        let counted = self.webhooks == WebhookChanges::Count;
         if pointers.is_empty() {
-            return 0;
+            return u64::from(counted);
         }
-        content_hash(&Value::from(pointers))
+        content_hash(&Value::from(pointers)) ^ u64::from(counted)
     }
 }
 

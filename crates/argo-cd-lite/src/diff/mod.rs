@@ -7,13 +7,15 @@
 //! ```
 
 mod cache;
+mod client_side;
 mod ignore;
 mod outcome;
 mod server_side;
 mod structure;
 
 pub use cache::{Verdict, VerdictCache};
-pub use ignore::{IgnoreRules, keep_live};
+pub use client_side::{client_side_patch, repeats_list_items, with_last_applied};
+pub use ignore::{IgnoreRules, WebhookChanges, keep_live};
 pub use outcome::equal_outcome;
 pub use server_side::{DiffError, Differ};
 pub use structure::{has_legacy_manager, leftover, looks_same, take_over};

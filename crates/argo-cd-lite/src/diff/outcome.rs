@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    ignore,
+    WebhookChanges, ignore,
     structure::{is_manager, item_with, managers},
 };
 use crate::api::FIELD_MANAGER;
@@ -20,13 +20,18 @@ const COUNTED: &[&str] = &[
 
 /// True when the answer of a dry-run equals the live object in everything that counts. What differs only
 /// because an admission webhook wrote it, such as a time, is nobody's wish and does not count: it is not
-/// among the fields that we own in the answer.
-pub fn equal_outcome(predicted: &Value, live: &Value, pointers: &[&str]) -> bool {
+/// among the fields that we own in the answer. With [`WebhookChanges::Count`] it does.
+pub fn equal_outcome(
+    predicted: &Value,
+    live: &Value,
+    pointers: &[&str],
+    webhooks: WebhookChanges,
+) -> bool {
     let owned = managers(predicted)
         .find(|entry| is_manager(entry, FIELD_MANAGER, "Apply"))
         .and_then(|entry| entry.get("fieldsV1"));
     let (predicted, live) = (reduced(predicted, pointers), reduced(live, pointers));
-    match owned {
+    match owned.filter(|_| webhooks == WebhookChanges::Ignore) {
         Some(owned) => !differs(&predicted, &live, Owner::of(owned)),
         None => predicted == live,
     }

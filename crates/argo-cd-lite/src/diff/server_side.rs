@@ -1,14 +1,20 @@
 //! The second stage: what would the server make of it?
 
-use kube::{Client, api::ApiResource};
+use kube::{
+    Client,
+    api::{ApiResource, DynamicObject, PatchParams},
+};
 use reconcile_core::{
-    apply::{ApplyError, get, server_side},
+    apply::{ApplyError, get, merge_with, server_side},
     reconcile::{Classify, ErrorClass},
 };
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{IgnoreRules, Verdict, VerdictCache, equal_outcome, leftover, looks_same};
+use super::{
+    IgnoreRules, Verdict, VerdictCache, client_side_patch, equal_outcome, leftover, looks_same,
+    repeats_list_items,
+};
 use crate::{
     api::FIELD_MANAGER,
     cluster::{Live, ResourceId},
@@ -49,7 +55,7 @@ impl Differ {
         &self.verdicts
     }
 
-    /// True when the live object needs no change.
+    /// True when the live object needs no change. The verdict is kept for the state of the object that was read.
     pub async fn same(
         &self,
         target: &Target,
@@ -61,11 +67,16 @@ impl Differ {
         if let Some(same) = self.verdicts.get(&target.id, live.hash, desired) {
             return Ok(same);
         }
-        let same = self.ask(target, resource, rules).await?;
+        // The object may have changed since the watch saw it. The answer is about what is read now.
+        let Some(read) = get(&self.client, resource, &target.id.key()).await? else {
+            return Ok(false);
+        };
+        let same = self.ask(target, &read, resource, rules).await?;
+        let seen = Live::of(&resource.group, &resource.version, &resource.kind, &read);
         self.verdicts.put(
             &target.id,
             Verdict {
-                live: live.hash,
+                live: seen.hash,
                 desired,
                 same,
             },
@@ -89,14 +100,12 @@ impl Differ {
     async fn ask(
         &self,
         target: &Target,
+        read: &DynamicObject,
         resource: &ApiResource,
         rules: &IgnoreRules,
     ) -> Result<bool, DiffError> {
         let key = target.id.key();
-        let Some(live) = get(&self.client, resource, &key).await? else {
-            return Ok(false);
-        };
-        let Ok(live) = serde_json::to_value(&live) else {
+        let Ok(live) = serde_json::to_value(read) else {
             return Ok(false);
         };
         let pointers = rules.pointers(&target.id);
@@ -120,12 +129,32 @@ impl Differ {
         .await
         {
             Ok(predicted) => predicted,
+            Err(error) if repeats_list_items(&error) => {
+                let Some(patch) = client_side_patch(&desired, &live) else {
+                    return Ok(true);
+                };
+                let params = PatchParams {
+                    field_manager: Some(FIELD_MANAGER.to_owned()),
+                    dry_run: true,
+                    ..PatchParams::default()
+                };
+                match merge_with(&self.client, resource, &key, &patch, &params).await {
+                    Ok(predicted) => predicted,
+                    Err(error) if is_refused(&error) => return Ok(false),
+                    Err(error) => return Err(error.into()),
+                }
+            }
             // Refused: applying will be refused too, and says why.
             Err(error) if is_refused(&error) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
         let predicted = serde_json::to_value(&predicted).unwrap_or(Value::Null);
-        Ok(equal_outcome(&predicted, &live, &pointers))
+        Ok(equal_outcome(
+            &predicted,
+            &live,
+            &pointers,
+            rules.webhooks(),
+        ))
     }
 }
 

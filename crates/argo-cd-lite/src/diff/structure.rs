@@ -8,7 +8,7 @@ use crate::api::FIELD_MANAGER;
 /// Managers that wrote for us before server-side apply did.
 const LEGACY_MANAGERS: &[&str] = &[FIELD_MANAGER, "kubectl-client-side-apply"];
 /// Where client-side apply keeps what it applied.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// True when it is certain that applying `desired` would change nothing: every field that it names has
 /// that value, and no field that we own is missing from it. False means: ask the server.
@@ -99,8 +99,8 @@ fn unite(into: &mut Value, from: &Value) {
     }
 }
 
-/// True when client-side apply once wrote a field that is still there and that nobody wants any more.
-/// The dry-run cannot see it, because the field belongs to the other manager.
+/// True when client-side apply wrote a field or a list item that is still there and that the manifest does not name any
+/// more. The dry run cannot see it, because the field belongs to the other manager.
 pub fn leftover(desired: &Value, live: &Value) -> bool {
     let applied = live
         .pointer("/metadata/annotations")
@@ -110,19 +110,50 @@ pub fn leftover(desired: &Value, live: &Value) -> bool {
 }
 
 fn left(applied: &Value, desired: &Value, live: &Value) -> bool {
-    let (Some(applied), Some(desired), Some(live)) =
-        (applied.as_object(), desired.as_object(), live.as_object())
-    else {
-        return false;
-    };
-    applied
+    match (applied, desired, live) {
+        (Value::Object(applied), Value::Object(desired), Value::Object(live)) => applied
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .any(|(key, value)| match (desired.get(key), live.get(key)) {
+                (_, None) => false,
+                (None, Some(_)) => key != "status",
+                (Some(desired), Some(live)) => left(value, desired, live),
+            }),
+        (Value::Array(applied), Value::Array(desired), Value::Array(live)) => applied.iter().any(
+            |item| match (counterpart(item, desired), counterpart(item, live)) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(desired), Some(live)) => left(item, desired, live),
+            },
+        ),
+        _ => false,
+    }
+}
+
+/// Fields that tell the items of a list apart, in the order in which they are looked for.
+const ITEM_KEYS: &[&str] = &[
+    "name",
+    "mountPath",
+    "devicePath",
+    "containerPort",
+    "port",
+    "key",
+    "ip",
+    "topologyKey",
+    "type",
+    "uid",
+];
+
+/// The item of `list` that is the same one as `item`, whatever else it holds.
+fn counterpart<'v>(item: &Value, list: &'v [Value]) -> Option<&'v Value> {
+    let key = ITEM_KEYS
         .iter()
-        .filter(|(_, value)| !value.is_null())
-        .any(|(key, value)| match (desired.get(key), live.get(key)) {
-            (_, None) => false,
-            (None, Some(_)) => key != "status",
-            (Some(desired), Some(live)) => left(value, desired, live),
-        })
+        .find(|key| item.get(**key).is_some_and(|value| !value.is_null()));
+    match key {
+        Some(key) => list.iter().find(|other| other.get(*key) == item.get(*key)),
+        None if item.is_object() => list.iter().find(|other| is_within(item, other)),
+        None => list.iter().find(|other| *other == item),
+    }
 }
 
 /// Every value that `desired` names stands in `live`. Lists must agree in length and order; where they
@@ -142,8 +173,16 @@ fn is_within(desired: &Value, live: &Value) -> bool {
                     .zip(live)
                     .all(|(desired, live)| is_within(desired, live))
         }
-        (Value::Number(desired), Value::Number(live)) => desired.as_f64() == live.as_f64(),
+        (Value::Number(desired), Value::Number(live)) => same_number(desired, live),
         (desired, live) => desired == live,
+    }
+}
+
+/// Integers are compared as such: beyond 2^53, different ones are the same float.
+fn same_number(one: &serde_json::Number, other: &serde_json::Number) -> bool {
+    match (one.as_i128(), other.as_i128()) {
+        (Some(one), Some(other)) => one == other,
+        _ => one.as_f64() == other.as_f64(),
     }
 }
 

@@ -78,16 +78,18 @@ fn keyed_lists_are_understood() {
 fn counters_and_status_are_no_difference() {
     let one = json!({"metadata": {"name": "n", "resourceVersion": "1", "generation": 1, "annotations": {}}, "spec": {"a": 1}, "status": {"x": 1}});
     let two = json!({"metadata": {"name": "n", "resourceVersion": "2", "managedFields": []}, "spec": {"a": 1}});
-    assert!(equal_outcome(&one, &two, &[]));
+    assert!(equal_outcome(&one, &two, &[], WebhookChanges::Ignore));
     assert!(!equal_outcome(
         &one,
         &json!({"metadata": {"name": "n"}, "spec": {"a": 2}}),
-        &[]
+        &[],
+        WebhookChanges::Ignore
     ));
     assert!(equal_outcome(
         &one,
         &json!({"metadata": {"name": "n"}, "spec": {"a": 2}}),
-        &["/spec/a"]
+        &["/spec/a"],
+        WebhookChanges::Ignore
     ));
 }
 
@@ -128,7 +130,12 @@ fn is_no_difference(pointer: &str, value: &Value) -> bool {
     let mut predicted = shared_object();
     let place = predicted.pointer_mut(pointer).expect("a place");
     *place = value.clone();
-    equal_outcome(&answer(predicted), &shared_object(), &[])
+    equal_outcome(
+        &answer(predicted),
+        &shared_object(),
+        &[],
+        WebhookChanges::Ignore,
+    )
 }
 
 #[test]
@@ -170,7 +177,12 @@ fn what_is_ours_in_the_answer_and_what_goes_counts() {
     let mut without = shared_object();
     without["spec"]["containers"] = json!([{"name": "sidecar", "image": "s1"}]);
     assert!(
-        !equal_outcome(&answer(shared_object()), &without, &[]),
+        !equal_outcome(
+            &answer(shared_object()),
+            &without,
+            &[],
+            WebhookChanges::Ignore
+        ),
         "an item of ours that is missing"
     );
 }
@@ -192,7 +204,12 @@ fn rules_choose_objects_by_glob_and_name() {
         (rule("apps", "Deployment", "other"), 0),
         (rule("", "Deployment", ""), 0),
     ] {
-        assert_eq!(IgnoreRules::new(&[rule]).pointers(&id).len(), expected);
+        assert_eq!(
+            IgnoreRules::new(&[rule], WebhookChanges::Ignore)
+                .pointers(&id)
+                .len(),
+            expected
+        );
     }
 }
 
@@ -236,4 +253,88 @@ fn fields_of_client_side_apply_become_ours() {
         managers[0]["fieldsV1"],
         json!({"f:data": {"f:a": {}, "f:old": {}}})
     );
+}
+
+#[test]
+fn webhook_changes_count_when_asked_for() {
+    let mut predicted = shared_object();
+    predicted["metadata"]["labels"]["seen"] = json!("10:01");
+    let answer = answer(predicted);
+    let same = |webhooks| equal_outcome(&answer, &shared_object(), &[], webhooks);
+    assert!(same(WebhookChanges::Ignore));
+    assert!(!same(WebhookChanges::Count));
+    let id = ResourceId::new("", "ConfigMap", "ns", "a");
+    let hash = |webhooks| IgnoreRules::new(&[], webhooks).hash(&id);
+    assert_ne!(hash(WebhookChanges::Ignore), hash(WebhookChanges::Count));
+}
+
+/// A live object as kubectl applied it.
+fn client_side_applied(applied: &Value, spec: Value) -> Value {
+    json!({
+        "metadata": {
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": applied.to_string()},
+            "managedFields": [
+                {"manager": "kubectl-client-side-apply", "operation": "Update", "fieldsV1": {}},
+            ],
+        },
+        "spec": spec,
+    })
+}
+
+#[test]
+fn list_items_that_were_dropped_after_client_side_apply_are_leftovers() {
+    let env = |names: &[&str]| {
+        let items: Vec<Value> = names
+            .iter()
+            .map(|name| json!({"name": name, "value": "1"}))
+            .collect();
+        json!({"containers": [{"name": "c", "env": items}], "args": ["a", "b"]})
+    };
+    let applied = json!({"spec": env(&["A", "B"])});
+    let live = client_side_applied(&applied, env(&["A", "B", "INJECTED"]));
+    assert!(!leftover(&json!({"spec": env(&["A", "B"])}), &live));
+    assert!(!leftover(&json!({"spec": env(&["B", "A", "C"])}), &live));
+    assert!(leftover(&json!({"spec": env(&["A"])}), &live), "a variable");
+    let mut fewer = env(&["A", "B"]);
+    fewer["args"] = json!(["a"]);
+    assert!(leftover(&json!({"spec": fewer}), &live), "an argument");
+    let mut other = env(&["A", "B"]);
+    other["containers"][0]["name"] = json!("renamed");
+    assert!(leftover(&json!({"spec": other}), &live), "a container");
+}
+
+#[test]
+fn large_integers_are_not_compared_as_floats() {
+    let object = |number: u64| live(json!({"f:data": {"f:a": {}}}), json!({"a": number}));
+    assert!(looks_same(
+        &desired(json!({"a": 9_007_199_254_740_993_u64})),
+        &object(9_007_199_254_740_993),
+        &[]
+    ));
+    assert!(!looks_same(
+        &desired(json!({"a": 9_007_199_254_740_993_u64})),
+        &object(9_007_199_254_740_992),
+        &[]
+    ));
+    assert!(looks_same(&desired(json!({"a": 1.0})), &object(1), &[]));
+}
+
+#[test]
+fn a_three_way_patch_changes_and_removes_what_is_ours() {
+    let before = json!({"spec": {"a": 1, "gone": 2, "env": [{"name": "A"}, {"name": "A"}]}});
+    let after = json!({"metadata": {}, "spec": {"a": 3, "env": [{"name": "A"}, {"name": "A"}]}});
+    let found =
+        json!({"a": 1, "gone": 2, "theirs": 4, "env": [{"name": "A", "def": 1}, {"name": "A"}]});
+    let mut live = client_side_applied(&before, found);
+    let patch = client_side_patch(&after, &live).expect("a change");
+    assert_eq!(patch["spec"], json!({"a": 3, "gone": null}));
+    let note =
+        &patch["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"];
+    assert_eq!(
+        serde_json::from_str::<Value>(note.as_str().expect("a note")).expect("JSON"),
+        after
+    );
+    live["spec"]["a"] = json!(3);
+    live["spec"].as_object_mut().expect("a map").remove("gone");
+    assert_eq!(client_side_patch(&after, &live), None);
 }

@@ -226,8 +226,29 @@ fn require(path: &str, object: &Value) -> Result<(), RenderError> {
         return Err(missing("kind"));
     }
     let metadata = object.get("metadata").ok_or_else(|| missing("metadata"))?;
+    if let Some(name) = metadata
+        .get("name")
+        .filter(|name| !name.is_null() && !name.is_string())
+    {
+        return Err(RenderError::File {
+            path: path.to_owned(),
+            reason: format!(
+                "metadata.name is {}, not text: put it in quotes",
+                kind_of_value(name)
+            ),
+        });
+    }
     if !text(metadata.get("name")) && !text(metadata.get("generateName")) {
         return Err(missing("metadata.name"));
     }
     Ok(())
+}
+
+fn kind_of_value(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::Array(_) => "a list",
+        _ => "a map",
+    }
 }

@@ -27,29 +27,51 @@ pub(super) fn parse(path: &str, content: &[u8]) -> Result<Vec<Value>, String> {
     let documents = match yaml::values(&text) {
         Ok(documents) => documents,
         Err(error) => {
-            // Templates and values files live beside manifests; only what looks like a manifest is an
-            // error.
-            let like_a_manifest = ["apiVersion:", "kind:", "metadata:"]
-                .iter()
-                .all(|word| text.contains(word));
-            return if like_a_manifest || some_document_is_fine(&text) {
-                Err(error.to_string())
-            } else {
-                Ok(Vec::new())
-            };
+            return refuse_or_ignore(&text, error.to_string(), some_document_is_fine(&text));
         }
     };
+    let (mut other, mut broken) = (false, false);
     for document in documents {
-        if document
-            .as_object()
-            .is_some_and(|object| !object.is_empty())
-        {
-            flatten(document, &mut objects);
-        } else if !document.is_null() && !document.is_object() {
-            return Err("a document is not an object".to_owned());
+        match kind_of(&document) {
+            Some(_) => flatten(document, &mut objects),
+            // An empty document separates others.
+            None => {
+                other |= !is_empty(&document);
+                // The kind was forgotten: to leave the object out would prune it.
+                broken |=
+                    document.get("apiVersion").is_some() && document.get("metadata").is_some();
+            }
         }
     }
+    if other {
+        let reason = "a document has no kind".to_owned();
+        return refuse_or_ignore(&text, reason, broken || !objects.is_empty());
+    }
     Ok(objects)
+}
+
+/// Templates and values files live beside manifests. A file that cannot be read as manifests is an error only when it
+/// looks like one, or when a part of it is one.
+fn refuse_or_ignore(text: &str, reason: String, partly: bool) -> Result<Vec<Value>, String> {
+    let like_a_manifest = ["apiVersion:", "kind:", "metadata:"]
+        .iter()
+        .all(|word| text.contains(word));
+    if like_a_manifest || partly {
+        Err(reason)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+fn kind_of(document: &Value) -> Option<&str> {
+    document
+        .get("kind")
+        .and_then(Value::as_str)
+        .filter(|kind| !kind.is_empty())
+}
+
+fn is_empty(document: &Value) -> bool {
+    document.is_null() || document.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
 fn has_skip_mark(text: &str) -> bool {
@@ -62,23 +84,25 @@ fn some_document_is_fine(text: &str) -> bool {
     parts.any(|part| yaml::values(part).is_ok_and(|values| values.iter().any(Value::is_object)))
 }
 
-/// Lists are taken apart; an empty one is nothing.
+/// Lists are taken apart, also lists of lists; an empty one is nothing.
 fn flatten(object: Value, into: &mut Vec<Value>) {
-    let is_list = object
-        .get("kind")
-        .and_then(Value::as_str)
-        .is_some_and(|kind| kind.ends_with("List"));
-    match object {
-        Value::Object(mut fields)
-            if is_list && fields.get("items").is_some_and(Value::is_array) =>
-        {
-            if let Some(Value::Array(items)) = fields.remove("items") {
-                for item in items {
-                    flatten(item, into);
+    let mut pending = vec![object];
+    while let Some(object) = pending.pop() {
+        let is_list = kind_of(&object).is_some_and(|kind| kind.ends_with("List"));
+        match object {
+            Value::Object(mut fields) if is_list && fields.contains_key("items") => {
+                match fields.remove("items") {
+                    // From the end, because the last one is taken first.
+                    Some(Value::Array(items)) => pending.extend(items.into_iter().rev()),
+                    None | Some(Value::Null) => {}
+                    Some(items) => {
+                        fields.insert("items".to_owned(), items);
+                        into.push(Value::Object(fields));
+                    }
                 }
             }
+            other => into.push(other),
         }
-        other => into.push(other),
     }
 }
 

@@ -171,6 +171,9 @@ pub(crate) fn build(
     builder.finish()
 }
 
+/// How hooks that run at the deletion of an application are named among what is not supported.
+pub const DELETION_HOOKS: &str = "PreDelete and PostDelete hooks";
+
 fn note_unsupported(target: &Target, notes: &mut Vec<String>) {
     for option in target.marks.options.unsupported() {
         notes.push(format!("sync option {option} on {}", target.id));
@@ -181,7 +184,7 @@ fn note_unsupported(target: &Target, notes: &mut Vec<String>) {
         .as_ref()
         .is_some_and(|hook| hook.at_deletion)
     {
-        notes.push(format!("PreDelete and PostDelete hooks ({})", target.id));
+        notes.push(format!("{DELETION_HOOKS} ({})", target.id));
     }
 }
 

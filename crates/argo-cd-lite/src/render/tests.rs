@@ -91,6 +91,56 @@ fn a_broken_file_is_an_error_only_when_it_looks_like_a_manifest() {
 }
 
 #[test]
+fn yaml_that_is_no_manifest_is_left_out() {
+    let files = [
+        file("a.yaml", &config_map("a")),
+        file(
+            "values.yaml",
+            "replicaCount: 2\nimage: {repository: shop/web, tag: \"1.2\"}\n",
+        ),
+        file("list.yaml", "- a\n- b: c\n"),
+        file("scalar.yaml", "just text\n"),
+        file("empty.yaml", ""),
+        file(
+            "null-items.yaml",
+            "apiVersion: v1\nkind: ConfigMapList\nitems: null\n",
+        ),
+        file("no-items.yaml", "apiVersion: v1\nkind: List\n"),
+    ];
+    // Without items it is an object of that kind, as upstream takes it.
+    let names_of = names(&files[..6], None).expect("objects");
+    assert_eq!(names_of, ["a"]);
+    let mixed = format!("{}---\nreplicaCount: 2\n", config_map("a"));
+    let error = names(&[file("mixed.yaml", &mixed)], None).expect_err("half a manifest");
+    assert!(
+        error.to_string().contains("a document has no kind"),
+        "{error}"
+    );
+    let like_one = "apiVersion: v1\nkind:\nmetadata: {name: a}\n";
+    assert!(names(&[file("like.yaml", like_one)], None).is_err());
+}
+
+#[test]
+fn lists_may_be_nested_deeply() {
+    let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    for _ in 0..40 {
+        object = json!({"apiVersion": "v1", "kind": "List", "items": [object]});
+    }
+    let files = [file("deep.json", &object.to_string())];
+    assert_eq!(names(&files, None).expect("objects"), ["a"]);
+}
+
+#[test]
+fn a_name_that_yaml_takes_for_a_boolean_is_explained() {
+    let error = names(&[file("n.yaml", &config_map("n"))], None).expect_err("a boolean");
+    let text = error.to_string();
+    assert!(
+        text.contains("metadata.name is a boolean, not text: put it in quotes"),
+        "{text}"
+    );
+}
+
+#[test]
 fn include_and_exclude_choose_and_exclude_wins() {
     let files = [
         file("a.yaml", &config_map("a")),

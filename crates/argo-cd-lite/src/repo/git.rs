@@ -93,16 +93,18 @@ fn remote_error(error: &(dyn std::error::Error + 'static)) -> GitError {
 }
 
 /// True for the answers of servers that do not have the object or ref that was asked for.
-fn is_missing_revision(text: &str) -> bool {
-    [
-        "not our ref",
-        "couldn't find remote ref",
-        "matched any of the",
-        "unadvertised object",
-        "no such remote ref",
-    ]
-    .iter()
-    .any(|words| text.contains(words))
+fn is_missing_revision(text: &str, source: &str) -> bool {
+    // A local server ends without an answer when it does not have a commit.
+    (text.contains("Broken pipe") && !source.starts_with("refs/"))
+        || [
+            "not our ref",
+            "couldn't find remote ref",
+            "matched any of the",
+            "unadvertised object",
+            "no such remote ref",
+        ]
+        .iter()
+        .any(|words| text.contains(words))
 }
 
 /// True for the errors of gix about an object that is larger than the limit it was given.
@@ -241,7 +243,7 @@ impl Store {
         let watch = Watch::new(self.limits, interrupt);
         self.try_fetch(request, credential, &watch)
             .map_err(|error| match watch.explain(error) {
-                GitError::Remote(text) if is_missing_revision(&text) => {
+                GitError::Remote(text) if is_missing_revision(&text, &request.source) => {
                     GitError::NoRevision(request.source.clone())
                 }
                 GitError::Remote(text) if is_too_large(&text) => GitError::Exceeds {

@@ -42,8 +42,9 @@ impl Provider {
     }
 }
 
-/// True when the request carries the proof that the secret of its provider asks for, or when no secret
-/// is set.
+/// True when the request carries the proof that the secret of its provider asks for, or when no secret of any provider
+/// is set. Stricter than upstream: once one provider has a secret, those without one are refused, because anyone could
+/// pretend to be one of them.
 pub fn verify(
     provider: Provider,
     secrets: &BTreeMap<String, String>,
@@ -54,7 +55,9 @@ pub fn verify(
         .get(provider.secret_key())
         .filter(|secret| !secret.is_empty())
     else {
-        return true;
+        return !secrets
+            .iter()
+            .any(|(key, secret)| is_webhook_secret(key) && !secret.is_empty());
     };
     let signed = |hex_text: Option<String>| {
         let Some(signature) = hex_text.and_then(|text| hex::decode(text).ok()) else {
@@ -93,6 +96,12 @@ pub fn verify(
             }
         }
     }
+}
+
+fn is_webhook_secret(key: &str) -> bool {
+    key.strip_prefix("webhook.").is_some_and(|rest| {
+        rest.ends_with(".secret") || rest.ends_with(".uuid") || rest.ends_with(".password")
+    })
 }
 
 /// URLs under which the pushed repository may be known.

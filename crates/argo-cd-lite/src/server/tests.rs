@@ -84,6 +84,15 @@ fn a_secret_asks_for_a_proof() {
         verify(Provider::GitHub, &BTreeMap::new(), headers(&[]), body),
         "no secret, no proof"
     );
+    for key in ["webhook.gitlab.secret", "webhook.bitbucket.uuid"] {
+        let other: BTreeMap<String, String> = [(key.to_owned(), "x".to_owned())].into();
+        assert!(
+            !verify(Provider::GitHub, &other, headers(&[]), body),
+            "{key} is set, so a sender without a secret is refused"
+        );
+    }
+    let empty = [("webhook.gitlab.secret".to_owned(), String::new())].into();
+    assert!(verify(Provider::GitHub, &empty, headers(&[]), body));
 }
 
 #[test]

@@ -169,8 +169,19 @@ pub async fn merge_patch(
         field_manager: Some(manager.to_owned()),
         ..PatchParams::default()
     };
+    merge_with(client, resource, key, patch, &params).await
+}
+
+/// Merges with parameters of the caller, for example as a dry run.
+pub async fn merge_with(
+    client: &Client,
+    resource: &ApiResource,
+    key: &ObjectKey,
+    patch: &Value,
+    params: &PatchParams,
+) -> Result<DynamicObject, ApplyError> {
     api(client, resource, key)
-        .patch(&key.name, &params, &Patch::Merge(patch))
+        .patch(&key.name, params, &Patch::Merge(patch))
         .await
         .map_err(|error| ApplyError::new("patch", &resource.kind, key, error))
 }

@@ -16,7 +16,7 @@ pub struct Fault {
 
 #[derive(Clone, Debug)]
 pub(super) enum Effect {
-    Status(u16, String),
+    Status(u16, String, String),
     Delay(Duration),
     Disconnect,
     /// The write is done, but the client never hears of it.
@@ -29,7 +29,20 @@ impl Fault {
     /// `verb` is `get`, `list`, `watch`, `create`, `update`, `patch` or `delete`; `resource` is
     /// `rollouts` or `rollouts/status`; `*` stands for any.
     pub fn status(verb: &str, resource: &str, code: u16, reason: &str) -> Self {
-        Self::new(verb, resource, Effect::Status(code, reason.to_owned()))
+        Self::new(
+            verb,
+            resource,
+            Effect::Status(code, reason.to_owned(), "ordered by the test".to_owned()),
+        )
+    }
+
+    /// The text of a refusal, for code that reads it.
+    #[must_use]
+    pub fn saying(mut self, text: &str) -> Self {
+        if let Effect::Status(_, _, message) = &mut self.effect {
+            text.clone_into(message);
+        }
+        self
     }
 
     /// The next matching request is answered late.

@@ -13,7 +13,9 @@ use super::super::{Context, ObserveError};
 use crate::{
     api::{ANNOTATION_OPERATION, FIELD_MANAGER, HOOK_FINALIZER},
     cluster::{Live, ResourceId, Served},
-    diff::{IgnoreRules, keep_live, take_over},
+    diff::{
+        IgnoreRules, client_side_patch, keep_live, repeats_list_items, take_over, with_last_applied,
+    },
     render::Target,
     sync::plan::Task,
 };
@@ -92,8 +94,41 @@ pub(super) fn manifest(task: &Task, target: &Target, operation: &str) -> Value {
 pub(super) fn refusal(error: ApplyError) -> Result<String, ObserveError> {
     match (error.class(), error.code()) {
         (ErrorClass::Fenced, _) | (_, None) => Err(error.into()),
-        _ => Ok(error.reason),
+        _ => Ok(shorten_refusal(&error.reason)),
     }
+}
+
+/// Characters of a refusal that end in the status.
+const MAX_REFUSAL: usize = 1024;
+
+/// A refusal without the values that it quotes: for an immutable field the API server prints whole pod specs.
+fn shorten_refusal(reason: &str) -> String {
+    const VALUE: &str = "Invalid value: ";
+    const LONG: usize = 200;
+    let mut short = String::new();
+    let mut rest = reason;
+    while let Some(at) = rest.find(VALUE) {
+        let (before, after) = rest.split_at(at + VALUE.len());
+        short.push_str(before);
+        // The explanation follows the value; a value may hold colons of its own.
+        let end = [": field is immutable", ": updates to ", ": may not "]
+            .iter()
+            .filter_map(|words| after.find(words))
+            .min()
+            .unwrap_or(0);
+        if end > LONG {
+            short.push_str("(...)");
+            rest = &after[end..];
+        } else {
+            rest = after;
+        }
+    }
+    short.push_str(rest);
+    if let Some((end, _)) = short.char_indices().nth(MAX_REFUSAL) {
+        short.truncate(end);
+        short.push_str("...");
+    }
+    short
 }
 
 async fn served(context: &Context, task: &Task) -> Result<Option<Arc<Served>>, ObserveError> {
@@ -130,17 +165,39 @@ pub(super) fn validates(mode: &Mode, task: &Task) -> bool {
     mode.validate && !task.marks.options.has("Validate=false")
 }
 
+/// True when the object is replaced instead of changed.
+fn is_replaced(mode: &Mode, task: &Task) -> bool {
+    let own = &task.marks.options;
+    (mode.replace || own.has("Replace=true")) && !own.has("Replace=false")
+}
+
+/// True when an object that cannot be changed is deleted and created again.
+fn is_forced(mode: &Mode, task: &Task) -> bool {
+    mode.force || task.marks.options.has("Force=true")
+}
+
+/// True when a refusal of a dry run is one of the object itself. Others, such as that of a Pod whose ServiceAccount does
+/// not exist, may be about what this sync is still to bring.
+fn is_conclusive(error: &ApplyError) -> bool {
+    match error.code() {
+        Some(400 | 415 | 422) => true,
+        Some(403) => error.reason.contains(" cannot ") && error.reason.contains("API group"),
+        Some(500) => error.reason.contains("typed patch object"),
+        _ => false,
+    }
+}
+
 /// Tries without effect. The inner error is a refusal.
-pub(super) async fn rehearse(
+pub(super) async fn dry_run(
     context: &Context,
     task: &Task,
     manifest: &Value,
-    validate: bool,
+    mode: &Mode,
 ) -> Result<Result<String, String>, ObserveError> {
     let Some(served) = served(context, task).await? else {
         return Ok(Err(unserved(task)));
     };
-    let mut params = parameters(validate);
+    let mut params = parameters(validates(mode, task));
     params.dry_run = true;
     let tried = apply_with(
         &context.client,
@@ -150,17 +207,27 @@ pub(super) async fn rehearse(
         &params,
     )
     .await;
-    match tried {
-        Ok(_) => {
-            let verb = if task.live.is_some() {
-                "configured"
-            } else {
-                "created"
-            };
-            Ok(Ok(format!("{} {verb}", title(&task.id))))
-        }
-        Err(error) => refusal(error).map(Err),
-    }
+    let verb = if task.live.is_some() {
+        "configured"
+    } else {
+        "created"
+    };
+    let fine = format!("{} {verb}", title(&task.id));
+    let Err(error) = tried else {
+        return Ok(Ok(fine));
+    };
+    // What is not applied in this way cannot be tried in this way.
+    let another_way = task.live.is_some()
+        && error.code() == Some(422)
+        && (is_replaced(mode, task) || is_forced(mode, task));
+    let conclusive = is_conclusive(&error) && !another_way && !repeats_list_items(&error);
+    let reason = refusal(error)?;
+    Ok(if conclusive {
+        Err(reason)
+    } else {
+        tracing::debug!(object = %task.id, reason, "the dry run cannot judge the object yet");
+        Ok(fine)
+    })
 }
 
 /// Applies. Gives the object as it is now and a message; the inner error is a refusal.
@@ -174,9 +241,7 @@ pub(super) async fn apply(
     let Some(served) = served(context, task).await? else {
         return Ok(Err(unserved(task)));
     };
-    let own = &task.marks.options;
-    let replace = (mode.replace || own.has("Replace=true")) && !own.has("Replace=false");
-    let force = mode.force || own.has("Force=true");
+    let (replace, force) = (is_replaced(mode, task), is_forced(mode, task));
     let pointers = rules.pointers(&task.id);
     let mut current = None;
     if task.live.is_some() && (replace || (mode.respect_ignored && !pointers.is_empty())) {
@@ -196,7 +261,10 @@ pub(super) async fn apply(
         let applied =
             apply_and_take_over(context, &served, &task.id, &manifest, migrate, validate).await;
         match applied {
-            // Forced: what cannot be changed is made anew.
+            Err(error) if repeats_list_items(&error) => {
+                apply_client_side(context, &served, &task.id, &manifest).await
+            }
+            // Forced: what cannot be changed is deleted and created again.
             Err(error) if force && !task.is_hook() && error.code() == Some(422) => {
                 replace_object(context, task, &served, &manifest, None, true).await
             }
@@ -274,6 +342,27 @@ async fn apply_and_take_over(
         other => drop(other?),
     }
     apply().await
+}
+
+/// Applies as kubectl does without server-side apply.
+async fn apply_client_side(
+    context: &Context,
+    served: &Served,
+    id: &ResourceId,
+    manifest: &Value,
+) -> Result<DynamicObject, ApplyError> {
+    let (client, resource, key) = (&context.client, &served.resource, id.key());
+    let Some(current) = get(client, resource, &key).await? else {
+        let whole = with_last_applied(manifest);
+        let object = serde_json::from_value(whole)
+            .unwrap_or_else(|_| DynamicObject::new(&key.name, resource));
+        return create(client, resource, &key, &object, FIELD_MANAGER).await;
+    };
+    let live = serde_json::to_value(&current).unwrap_or(Value::Null);
+    match client_side_patch(manifest, &live) {
+        Some(patch) => merge_patch(client, resource, &key, &patch, FIELD_MANAGER).await,
+        None => Ok(current),
+    }
 }
 
 fn live_of(served: &Served, object: &DynamicObject) -> Live {
@@ -385,4 +474,24 @@ pub(super) async fn await_established(
         tokio::time::sleep(LOOK).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shorten_refusal;
+
+    #[test]
+    fn a_refusal_does_not_print_whole_pod_specs() {
+        let spec = format!("core.PodTemplateSpec{{{}}}", "Env:x, ".repeat(500));
+        let reason = format!(
+            "Job.batch \"j\" is invalid: spec.template: Invalid value: {spec}: field is immutable"
+        );
+        assert_eq!(
+            shorten_refusal(&reason),
+            "Job.batch \"j\" is invalid: spec.template: Invalid value: (...): field is immutable"
+        );
+        let plain = "a: Invalid value: \"b\": must be c";
+        assert_eq!(shorten_refusal(plain), plain);
+        assert!(shorten_refusal(&"ä".repeat(5000)).chars().count() <= 1027);
+    }
 }

@@ -45,18 +45,18 @@ pub(super) async fn run(
         observed,
         run,
         set,
-        rules: IgnoreRules::new(&observed.spec.ignore_differences),
+        rules: observed.ignore_rules(),
         mode: mode(run),
     };
     let mut tasks = Tasks {
-        dry_run: run.dry_run,
+        dry_run: run.dry_run_only,
         ..Tasks::default()
     };
-    let rehearsed = work.rehearse().await?;
-    if rehearsed.iter().any(failed) || run.dry_run {
-        tasks.refused = rehearsed.iter().any(failed);
-        tasks.outcomes = rehearsed;
-        if run.dry_run {
+    let tried = work.dry_run().await?;
+    if tried.iter().any(failed) || run.dry_run_only {
+        tasks.refused = tried.iter().any(failed);
+        tasks.outcomes = tried;
+        if run.dry_run_only {
             let phase = if tasks.refused {
                 Phase::Failed
             } else {
@@ -128,9 +128,9 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Tries the tasks without effect. What cannot be tried because something that this sync brings is
-    /// not there yet counts as fine.
-    async fn rehearse(&self) -> Result<Vec<Outcome>, ObserveError> {
+    /// Tries the tasks without effect. What cannot be judged because something that this sync brings is not there yet
+    /// counts as fine.
+    async fn dry_run(&self) -> Result<Vec<Outcome>, ObserveError> {
         let coming: HashSet<&str> = self
             .set
             .targets
@@ -151,18 +151,18 @@ impl Work<'_> {
                     && missing != Some(namespace)
                     && !self.observed.unserved.contains(&task.id.kind))
         };
-        let tasks = &self.run.rehearse;
+        let tasks = &self.run.dry_run;
         let chosen: Vec<usize> = (0..tasks.len())
             .filter(|at| possible(&tasks[*at]))
             .collect();
         stream::iter(chosen)
-            .map(|at| self.rehearse_one(&tasks[at]))
+            .map(|at| self.dry_run_one(&tasks[at]))
             .buffer_unordered(WRITES)
             .try_collect()
             .await
     }
 
-    async fn rehearse_one(&self, task: &Task) -> Result<Outcome, ObserveError> {
+    async fn dry_run_one(&self, task: &Task) -> Result<Outcome, ObserveError> {
         let mut row = task.new_row();
         let what = match task.target() {
             None if matches!(task.kind, TaskKind::Prune) => Ok("pruned".to_owned()),
@@ -170,10 +170,7 @@ impl Work<'_> {
             Some(index) => {
                 let manifest =
                     object::manifest(task, &self.set.targets[index], &self.run.operation);
-                {
-                    let validate = object::validates(&self.mode, task);
-                    object::rehearse(self.context, task, &manifest, validate).await?
-                }
+                object::dry_run(self.context, task, &manifest, &self.mode).await?
             }
         };
         match what {

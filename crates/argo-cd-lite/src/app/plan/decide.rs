@@ -211,13 +211,14 @@ fn step(
     };
     let sync = match tasks_of(observed, &state) {
         Ok(sync) => sync,
-        Err((message, true)) => {
+        // A sync that is under way waits for the repository; a new one fails at once, and may be tried again.
+        Err((message, true)) if !fresh => {
             decision
                 .plan
                 .note(format!("the operation waits for the repository: {message}"));
             return Course::Idle;
         }
-        Err((message, false)) => {
+        Err((message, _)) => {
             end(&mut state, Phase::Error, &message, now);
             return Course::End(Box::new(state), fresh);
         }
@@ -231,7 +232,7 @@ fn step(
         return course;
     }
     if request.dry_run {
-        decision.plan.act(rehearsal(&request, sync));
+        decision.plan.act(dry_run_action(&request, sync));
         return Course::Act {
             state: Box::new(state),
             fresh,
@@ -304,8 +305,8 @@ fn step(
 
 fn run(step: RunStep, request: &SyncOperation, sync: Sync, operation: String) -> Run {
     Run {
-        rehearse: step.rehearse,
-        dry_run: false,
+        dry_run: step.dry_run,
+        dry_run_only: false,
         groups: step.groups,
         last: step.last,
         options: sync.options,
@@ -315,10 +316,10 @@ fn run(step: RunStep, request: &SyncOperation, sync: Sync, operation: String) ->
     }
 }
 
-fn rehearsal(request: &SyncOperation, sync: Sync) -> Action {
+fn dry_run_action(request: &SyncOperation, sync: Sync) -> Action {
     Action::Run(Box::new(Run {
-        rehearse: sync.tasks,
-        dry_run: true,
+        dry_run: sync.tasks,
+        dry_run_only: true,
         groups: Vec::new(),
         last: true,
         options: sync.options,

@@ -19,6 +19,8 @@ pub enum Remains {
     NotOurs,
     /// Objects of this wave must be deleted, or are being deleted.
     Wave(Vec<(ResourceId, Arc<Live>)>),
+    /// Hooks that would run at the deletion and are not supported, so that nothing may be deleted.
+    Hooks,
     /// Nothing; the finalizer can go.
     Nothing,
 }
@@ -47,6 +49,9 @@ pub fn remains(observed: &Observed) -> Remains {
         .any(|name| is_resources_finalizer(name))
     {
         return Remains::NotOurs;
+    }
+    if observed.deletion_hooks {
+        return Remains::Hooks;
     }
     let mut left: Vec<(ResourceId, Arc<Live>)> = observed
         .live
@@ -104,6 +109,7 @@ pub(super) fn plan(observed: &Observed, remains: &Remains) -> Plan<Action> {
     let mut plan = Plan::new();
     match remains {
         Remains::NotOurs => plan.note("deletion: the objects stay"),
+        Remains::Hooks => plan.note("deletion waits: its hooks are not supported yet"),
         Remains::Nothing => plan.note("deletion: no object is left"),
         Remains::Wave(_) if !observed.live_complete => {
             plan.note("deletion waits until all live objects are known");

@@ -63,9 +63,9 @@ pub enum Action {
 )]
 pub struct Run {
     /// To be tried without effect before anything else.
-    pub rehearse: Vec<Task>,
-    /// Only rehearse.
-    pub dry_run: bool,
+    pub dry_run: Vec<Task>,
+    /// Do nothing but the dry run.
+    pub dry_run_only: bool,
     /// Groups, one after another.
     pub groups: Vec<Vec<Task>>,
     /// Success ends the operation.
@@ -85,8 +85,8 @@ impl fmt::Display for Action {
         match self {
             Self::EnsureNamespace { name, .. } => write!(f, "ensure namespace {name}"),
             Self::Run(run) => {
-                if !run.rehearse.is_empty() {
-                    write!(f, "rehearse {} tasks; ", run.rehearse.len())?;
+                if !run.dry_run.is_empty() {
+                    write!(f, "dry run of {} tasks; ", run.dry_run.len())?;
                 }
                 let tasks: Vec<String> = run
                     .groups

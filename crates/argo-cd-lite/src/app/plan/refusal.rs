@@ -49,6 +49,7 @@ pub(super) fn refuse(
         return None;
     }
     let mut rows = Vec::new();
+    rows.extend(namespace_refused(observed, sync));
     let brings: Vec<(&str, &str)> = match observed
         .sync_source
         .as_ref()
@@ -97,4 +98,25 @@ pub(super) fn refuse(
     set_results(state, rows);
     end(state, Phase::Failed, &message, now);
     Some(Course::End(Box::new(state.clone()), fresh))
+}
+
+/// The destination namespace, when it must not be created or labelled and would be.
+fn namespace_refused(observed: &Observed, sync: &Sync) -> Option<ResourceResult> {
+    let reason = observed.namespace_refused.as_ref()?;
+    let name = &observed.spec.destination.namespace;
+    let described = sync
+        .tasks
+        .iter()
+        .any(|task| task.id.kind.is("", "Namespace") && *task.id.name == **name);
+    let touched = observed.create_namespace || observed.managed_namespace_metadata().is_some();
+    (touched && !described && sync.options.has("CreateNamespace=true")).then(|| ResourceResult {
+        version: "v1".to_owned(),
+        kind: "Namespace".to_owned(),
+        name: name.clone(),
+        status: "SyncFailed".to_owned(),
+        sync_phase: "PreSync".to_owned(),
+        hook_phase: Some(Phase::Failed),
+        message: reason.clone(),
+        ..ResourceResult::default()
+    })
 }

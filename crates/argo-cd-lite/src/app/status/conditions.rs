@@ -1,5 +1,7 @@
 //! Conditions, and the size of the status.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use crate::{
@@ -38,29 +40,142 @@ pub(super) fn conditions(
     new
 }
 
-/// Keeps a status of thousands of objects below what etcd takes: first the messages of single results
-/// go, then the results that tell nothing but success.
+/// Keeps a status of thousands of objects below what etcd takes; the operation itself is never lost. First the messages
+/// of single results go, then, when the operation has ended, the results that only say success, then the rows of
+/// objects that are in sync. One row of each kind stays: from them the controller learns which kinds to watch.
 pub(super) fn shorten(status: &mut ApplicationStatus) {
     const FEW: usize = 500;
-    let Some(result) = status
+    if status.resources.len() < FEW && results_of(status).len() < FEW {
+        return;
+    }
+    if size_of(status) <= BUDGET {
+        return;
+    }
+    let ended = status
+        .operation_state
+        .as_ref()
+        .is_some_and(|state| state.phase.completed());
+    let result = status
         .operation_state
         .as_mut()
-        .and_then(|state| state.sync_result.as_mut())
-    else {
-        return;
-    };
-    if result.resources.len() < FEW {
-        return;
-    }
-    let size = |rows: &[ResourceResult]| serde_json::to_string(rows).map_or(0, |text| text.len());
-    let listed = serde_json::to_string(&status.resources).map_or(0, |text| text.len());
-    if listed + size(&result.resources) <= BUDGET {
-        return;
-    }
-    for row in &mut result.resources {
-        if !row.hook_phase.is_some_and(Phase::unsuccessful) {
-            row.message.clear();
-            row.images.clear();
+        .and_then(|state| state.sync_result.as_mut());
+    if let Some(result) = result {
+        for row in &mut result.resources {
+            if !row.hook_phase.is_some_and(Phase::unsuccessful) {
+                row.message.clear();
+                row.images.clear();
+            }
         }
+    }
+    if size_of(status) <= BUDGET {
+        return;
+    }
+    if ended
+        && let Some(state) = &mut status.operation_state
+        && let Some(result) = &mut state.sync_result
+    {
+        result.resources.retain(|row| {
+            !row.hook_type.is_empty() || row.hook_phase.is_some_and(Phase::unsuccessful)
+        });
+    }
+    if size_of(status) > BUDGET {
+        drop_rows(status);
+    }
+}
+
+/// Drops rows of objects that are in sync until the rest fits.
+fn drop_rows(status: &mut ApplicationStatus) {
+    let size = size_of(status);
+    let rows = status.resources.len().max(1);
+    // Rows are of about the same size; a few more go so that the estimate need not be exact.
+    let each =
+        (serde_json::to_string(&status.resources).map_or(0, |text| text.len()) / rows).max(1);
+    let mut surplus = size.saturating_sub(BUDGET) / each + rows / 50;
+    let mut kinds: HashSet<(String, String)> = HashSet::new();
+    status.resources.retain(|row| {
+        let first = kinds.insert((row.group.clone(), row.kind.clone()));
+        let kept = first || row.status != "Synced" || surplus == 0;
+        if !kept {
+            surplus -= 1;
+        }
+        kept
+    });
+}
+
+fn results_of(status: &ApplicationStatus) -> &[ResourceResult] {
+    status
+        .operation_state
+        .as_ref()
+        .and_then(|state| state.sync_result.as_ref())
+        .map_or(&[], |result| &result.resources)
+}
+
+fn size_of(status: &ApplicationStatus) -> usize {
+    serde_json::to_string(status).map_or(0, |text| text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{OperationState, ResourceStatus, SyncResult};
+
+    /// The status of an application with this many objects.
+    fn status(objects: usize, phase: Phase) -> ApplicationStatus {
+        let name = |at: usize| format!("an-object-with-a-name-of-usual-length-{at:05}");
+        let result = |at| ResourceResult {
+            kind: "ConfigMap".to_owned(),
+            name: name(at),
+            message: format!("configmap/{} created", name(at)),
+            status: "Synced".to_owned(),
+            hook_phase: Some(if at == 7 {
+                Phase::Failed
+            } else {
+                Phase::Succeeded
+            }),
+            ..ResourceResult::default()
+        };
+        let row = |at| ResourceStatus {
+            kind: if at == 0 { "Secret" } else { "ConfigMap" }.to_owned(),
+            name: name(at),
+            status: if at == 9 { "OutOfSync" } else { "Synced" }.to_owned(),
+            ..ResourceStatus::default()
+        };
+        ApplicationStatus {
+            resources: (0..objects).map(row).collect(),
+            operation_state: Some(OperationState {
+                phase,
+                sync_result: Some(SyncResult {
+                    resources: (0..objects).map(result).collect(),
+                    ..SyncResult::default()
+                }),
+                ..OperationState::default()
+            }),
+            ..ApplicationStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_status_of_many_objects_fits_and_keeps_what_failed() {
+        for objects in [10_000, 30_000] {
+            let mut status = status(objects, Phase::Failed);
+            shorten(&mut status);
+            assert!(size_of(&status) <= BUDGET, "{}", size_of(&status));
+            let failed = |row: &ResourceResult| row.hook_phase == Some(Phase::Failed);
+            assert!(results_of(&status).iter().any(failed));
+            assert!(status.resources.iter().any(|row| row.status == "OutOfSync"));
+            assert!(status.resources.iter().any(|row| row.kind == "Secret"));
+        }
+    }
+
+    #[test]
+    fn the_results_of_a_running_operation_stay() {
+        let mut running = status(6_000, Phase::Running);
+        shorten(&mut running);
+        assert_eq!(results_of(&running).len(), 6_000);
+        assert!(size_of(&running) <= BUDGET);
+        let mut small = status(400, Phase::Succeeded);
+        let before = small.clone();
+        shorten(&mut small);
+        assert_eq!(small, before);
     }
 }

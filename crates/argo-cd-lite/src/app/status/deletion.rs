@@ -14,6 +14,9 @@ use crate::app::{
 /// Condition that says why the objects do not go.
 const FAILED: &str = "DeletionError";
 
+/// What an application says whose deletion waits for hooks.
+const HOOKS: &str = "nothing is deleted: PreDelete and PostDelete hooks are not supported yet. Remove them from Git and refresh, or remove the finalizer resources-finalizer.argocd.argoproj.io to keep the objects";
+
 /// The report of a pass over an application that is being deleted: its finalizer goes when nothing is left.
 pub(super) fn report(
     observed: &Observed,
@@ -56,6 +59,7 @@ pub(super) fn report(
                 .count();
             report.again = outcome.failure.is_none() && gone >= left.len();
         }
+        Remains::Hooks => tell(observed, HOOKS, now, &mut report),
         Remains::NotOurs => {}
     }
     report

@@ -368,3 +368,84 @@ fn the_destination_namespace_is_made_when_asked() {
         Action::EnsureNamespace { .. }
     ));
 }
+
+#[test]
+fn a_namespace_that_the_project_does_not_permit_is_not_touched() {
+    let refusal = "Namespace ns is not permitted in project tenant";
+    let policy = json!({
+        "automated": {}, "syncOptions": ["CreateNamespace=true"],
+        "managedNamespaceMetadata": {"labels": {"a": "b"}},
+    });
+    for missing in [true, false] {
+        let mut tenant = observed(policy.clone(), &["a"], &[]);
+        tenant.create_namespace = missing;
+        assert!(actions(&tenant)[0].contains("ensure namespace"));
+        tenant.namespace_refused = Some(refusal.into());
+        assert!(actions(&tenant).is_empty());
+        let Course::End(state, true) = decide(&tenant, now()).course else {
+            panic!("ends")
+        };
+        assert!(state.message.contains(refusal), "{}", state.message);
+    }
+    let mut there = observed(
+        json!({"automated": {}, "syncOptions": ["CreateNamespace=true"]}),
+        &["a"],
+        &[],
+    );
+    there.namespace_refused = Some(refusal.into());
+    assert_eq!(actions(&there).len(), 1, "a namespace that exists is used");
+}
+
+#[test]
+fn a_new_operation_whose_source_cannot_be_read_fails_at_once() {
+    let mut failing = observed(json!({}), &["a"], &[]);
+    failing.operation =
+        operation(json!({"sync": {"revision": "1234567890123456789012345678901234567890"}}));
+    failing.sync_source = Some(SourceState::Failed {
+        message: "no such commit".into(),
+        transient: true,
+        grace: true,
+    });
+    let Course::End(state, true) = decide(&failing, now()).course else {
+        panic!("ends")
+    };
+    assert_eq!(state.phase, crate::api::Phase::Error);
+    assert!(
+        state.message.contains("no such commit"),
+        "{}",
+        state.message
+    );
+    // One that is under way waits for the repository.
+    let status = json!({"operationState": {
+        "phase": "Running", "startedAt": "2025-12-31T23:59:00Z", "operation": {"sync": {}},
+        "syncResult": {"revision": COMMIT, "resources": []},
+    }});
+    assert_eq!(
+        decide(&with_status(failing, &status), now()).course,
+        Course::Idle
+    );
+}
+
+#[test]
+fn deletion_waits_for_hooks_that_are_not_supported() {
+    let mut observed = observed(json!({}), &[], &["a"]);
+    observed.deleting = true;
+    observed.deletion_hooks = true;
+    observed.finalizers = vec![crate::api::RESOURCES_FINALIZER.into()];
+    assert!(actions(&observed).is_empty());
+    let decision = plan(&observed, now());
+    let outcome = crate::app::status::Outcome {
+        applied: &[],
+        failure: None,
+    };
+    let report = crate::app::status::report(&observed, &decision, &outcome, now());
+    let body = report.patches[0].body.to_string();
+    assert!(
+        body.contains("PreDelete and PostDelete hooks are not supported yet"),
+        "{body}"
+    );
+    assert!(
+        !body.contains("finalizers\":["),
+        "the finalizer stays: {body}"
+    );
+}

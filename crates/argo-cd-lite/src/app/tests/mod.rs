@@ -20,6 +20,7 @@ use super::*;
 use crate::{
     api::{ApplicationSpec, ApplicationStatus, Operation},
     cluster::{Live, ResourceId},
+    diff::WebhookChanges,
     render::{Placement, Scope, TargetSet, build},
 };
 
@@ -104,6 +105,9 @@ pub(super) fn observed(policy: Value, git: &[&str], found: &[&str]) -> Observed 
         unserved: HashSet::new(),
         problems: Vec::new(),
         create_namespace: false,
+        namespace_refused: None,
+        webhook_changes: WebhookChanges::Ignore,
+        deletion_hooks: false,
         settle_until: None,
     }
 }

@@ -1,6 +1,9 @@
 //! From targets and live objects to tasks.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Task, TaskKind, order};
 use crate::{
@@ -38,12 +41,14 @@ pub fn build(input: &BuildInput<'_>) -> Vec<Task> {
         .sync_strategy
         .is_some_and(|strategy| strategy.apply.is_some());
     let mut tasks = Vec::new();
+    let mut generated = HashMap::new();
     for (index, target) in input.targets.targets.iter().enumerate() {
         match &target.marks.hook {
             Some(hook) if hook.skip || partial || apply_only => {}
             Some(hook) => {
                 for phase in &hook.phases {
-                    tasks.push(hook_task(input, index, target, *phase));
+                    let id = hook_id(input, target, *phase, &mut generated);
+                    tasks.push(hook_task(input, index, *phase, id));
                 }
             }
             None if is_asked_for(input, &target.id) && !is_left_alone(input, &target.id) => {
@@ -81,14 +86,35 @@ fn is_asked_for(input: &BuildInput<'_>, id: &ResourceId) -> bool {
     input.sync.resources.is_empty() || input.sync.resources.iter().any(fits)
 }
 
-fn hook_task(input: &BuildInput<'_>, index: usize, target: &Target, phase: SyncPhase) -> Task {
-    let id = match &target.generate_name {
-        None => target.id.clone(),
-        Some(prefix) => ResourceId {
-            name: hook_name(prefix, input.revision, phase, input.started).into(),
-            ..target.id.clone()
-        },
+/// What identifies a hook. `generated` counts the names that were made before, because several hooks may have one
+/// `generateName`.
+fn hook_id(
+    input: &BuildInput<'_>,
+    target: &Target,
+    phase: SyncPhase,
+    generated: &mut HashMap<ResourceId, usize>,
+) -> ResourceId {
+    let Some(prefix) = &target.generate_name else {
+        return target.id.clone();
     };
+    let name = hook_name(prefix, input.revision, phase, input.started);
+    let id = ResourceId {
+        name: name.as_str().into(),
+        ..target.id.clone()
+    };
+    let count = generated.entry(id.clone()).or_insert(0);
+    *count += 1;
+    match *count {
+        1 => id,
+        count => ResourceId {
+            name: format!("{name}-{count}").into(),
+            ..id
+        },
+    }
+}
+
+fn hook_task(input: &BuildInput<'_>, index: usize, phase: SyncPhase, id: ResourceId) -> Task {
+    let target = &input.targets.targets[index];
     Task {
         live: (input.live)(&id),
         version: target.version.clone(),

@@ -60,9 +60,9 @@ impl<'a> Engine<'a> {
         if let Some(replace) = self.leftovers(&wave) {
             return replace;
         }
-        let rehearse = if self.results.is_empty() && pending.len() > 1 {
-            pending
-                .iter()
+        // Only this stage can be judged: what later ones need may not be there yet.
+        let dry_run = if wave.len() > 1 {
+            wave.iter()
                 .filter(|task| !task.is_delete())
                 .map(|task| (*task).clone())
                 .collect()
@@ -76,7 +76,7 @@ impl<'a> Engine<'a> {
             && self.hooks_with(DeletePolicy::HookFailed).is_empty();
         Step::Run(RunStep {
             message: "one or more tasks are running".to_owned(),
-            rehearse,
+            dry_run,
             groups: order::groups(&wave),
             last,
         })
@@ -200,7 +200,7 @@ impl<'a> Engine<'a> {
             return self.leftovers(&wave).unwrap_or_else(|| {
                 Step::Run(RunStep {
                     message,
-                    rehearse: Vec::new(),
+                    dry_run: Vec::new(),
                     groups: order::groups(&wave),
                     last: false,
                 })

@@ -47,8 +47,8 @@ pub enum Step {
 pub struct RunStep {
     /// The message meanwhile.
     pub message: String,
-    /// Try everything without effect first and stop when anything is refused.
-    pub rehearse: Vec<Task>,
+    /// Tasks to try without effect first; when one is refused, nothing of this stage is applied.
+    pub dry_run: Vec<Task>,
     /// The tasks.
     pub groups: Vec<Vec<Task>>,
     /// Nothing is left to wait for afterwards: success ends the operation.

@@ -48,9 +48,9 @@ impl FakeApi {
                     "ordered by the test",
                 ));
             }
-            Some(Effect::Status(code, reason)) => {
+            Some(Effect::Status(code, reason, message)) => {
                 self.log(&call, code);
-                let (code, status) = verbs::failure(code, &reason, "ordered by the test");
+                let (code, status) = verbs::failure(code, &reason, &message);
                 return Ok(answer(code, &status));
             }
         }

@@ -463,17 +463,34 @@ fn termination_knows_hooks_that_were_not_written_down_and_those_that_have_ended(
 }
 
 #[test]
-fn everything_is_rehearsed_once_before_the_first_wave() {
+fn a_dry_run_covers_the_wave_at_hand_only() {
     let set = targets(&[
         ("ConfigMap", "a", &[]),
-        ("ConfigMap", "b", &[("sync-wave", "1")]),
+        ("ConfigMap", "b", &[]),
+        ("ConfigMap", "later", &[("sync-wave", "1")]),
+        ("Pod", "hook", &[("hook", "PostSync")]),
     ]);
     let tasks = tasks(&set, &LiveMap::new(), &sync(), &[]);
-    let Step::Run(RunStep {
-        rehearse, groups, ..
-    }) = advance(&tasks, &[], OPERATION).step
-    else {
+    let Step::Run(step) = advance(&tasks, &[], OPERATION).step else {
         panic!("runs")
     };
-    assert_eq!((rehearse.len(), groups.len()), (2, 1));
+    let names: Vec<&str> = step
+        .dry_run
+        .iter()
+        .map(|task| task.id.name.as_ref())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(step.groups.len(), 1);
+}
+
+#[test]
+fn hooks_with_one_generated_name_are_two_hooks() {
+    let set = targets(&[
+        ("Job", "check-", &[("hook", "PreSync")]),
+        ("Job", "check-", &[("hook", "PreSync")]),
+    ]);
+    let tasks = tasks(&set, &LiveMap::new(), &sync(), &[]);
+    let names: Vec<&str> = tasks.iter().map(|task| task.id.name.as_ref()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert_ne!(names[0], names[1]);
 }
