@@ -73,6 +73,10 @@ pub struct ControllerArgs {
     /// Address of Prometheus for metrics that name none.
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS", value_name = "URL")]
     pub prometheus_address: Option<String>,
+    /// Let metrics call link-local and instance metadata addresses. Whoever may create an `AnalysisRun`
+    /// can then read the credentials of the node.
+    #[arg(long)]
+    pub analysis_allow_link_local: bool,
     /// Accepted and without effect: Experiments are not supported yet.
     #[arg(long = "experiment-threads", hide = true)]
     pub experiment_threads: Option<usize>,

@@ -4,7 +4,7 @@ use anyhow::Context;
 use reconcile_core::operator::{Identity, Operator};
 
 use crate::{
-    analysis::AnalysisConfig,
+    analysis::{AnalysisConfig, ProviderConfig},
     args::ControllerArgs,
     experiment,
     rollout::{self, RolloutConfig},
@@ -28,6 +28,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         rollout_threads,
         analysis_threads,
         prometheus_address,
+        analysis_allow_link_local,
         experiment_threads: _,
         qps: _,
         burst: _,
@@ -53,7 +54,11 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         namespace: namespace.clone(),
         instance_id: instance_id.clone(),
         workers: analysis_threads,
-        prometheus_address,
+        providers: ProviderConfig {
+            prometheus_address,
+            namespace: operator.namespace.clone(),
+            allow_link_local: analysis_allow_link_local,
+        },
     };
     let config = RolloutConfig {
         namespace,

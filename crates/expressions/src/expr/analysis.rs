@@ -14,7 +14,7 @@ use super::value::Value;
 use crate::go_text;
 
 /// A measurement, with the type its provider gives it in Go.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum AnalysisValue {
     /// A scalar of Prometheus and of most other providers; NaN and the infinities are possible.
     Float(f64),
@@ -24,8 +24,20 @@ pub enum AnalysisValue {
     Json(serde_json::Value),
     /// What the web provider read from any other body.
     String(String),
+    /// A list whose items have types of their own, for example the cells of an `InfluxDB` answer.
+    Values(Vec<Value>),
+    /// A pointer to a float that points to nothing: Datadog without data. Conditions may compare it like a
+    /// float, and fail only when they do.
+    NoFloat,
     /// A provider that found nothing.
     Null,
+}
+
+impl PartialEq for AnalysisValue {
+    fn eq(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+            && self.to_value().equals(&other.to_value())
+    }
 }
 
 impl AnalysisValue {
@@ -35,19 +47,20 @@ impl AnalysisValue {
             Self::Floats(floats) => Value::list(floats.iter().map(|f| Value::Float(*f)).collect()),
             Self::Json(json) => Value::from_json(json),
             Self::String(text) => Value::text(text.as_str()),
-            Self::Null => Value::Nil,
+            Self::Values(values) => Value::list(values.clone()),
+            Self::Null | Self::NoFloat => Value::Nil,
         }
     }
 
     fn value_type(&self) -> Type {
         use serde_json::Value as Json;
         match self {
-            Self::Float(_) | Self::Json(Json::Number(_)) => Type::Float,
+            Self::Float(_) | Self::NoFloat | Self::Json(Json::Number(_)) => Type::Float,
             Self::Floats(_) => Type::Float.list(),
             Self::String(_) | Self::Json(Json::String(_)) => Type::Str,
             Self::Null | Self::Json(Json::Null) => Type::Nil,
             Self::Json(Json::Bool(_)) => Type::Bool,
-            Self::Json(Json::Array(_)) => Type::Unknown.list(),
+            Self::Values(_) | Self::Json(Json::Array(_)) => Type::Unknown.list(),
             Self::Json(Json::Object(_)) => Type::Map,
         }
     }

@@ -58,6 +58,7 @@ impl Effects {
             namespace: key.namespace.clone(),
             run_name: key.name.clone(),
             run_uid: uid.clone(),
+            run_started: status.started_at.as_ref().map(|time| time.0),
             metric: metric.clone(),
             arguments: observed.spec.args.clone(),
             number: launch.number,

@@ -13,7 +13,7 @@ use super::{
     observe::{ObservedRun, observe},
     pending::PendingMeasurements,
     plan::{Decision, RunAction, decide},
-    provider::Providers,
+    provider::{ProviderConfig, Providers},
     status::report,
 };
 use crate::api::analysis::AnalysisRun;
@@ -25,14 +25,8 @@ pub struct AnalysisRuns {
 
 impl AnalysisRuns {
     /// A controller that queues a run in `queue` when one of its measurements ends.
-    /// `prometheus_address` is used by metrics that name none.
-    pub fn new(
-        client: Client,
-        clock: Clock,
-        queue: Queue,
-        prometheus_address: Option<String>,
-    ) -> Self {
-        let providers = Providers::new(client.clone(), clock, prometheus_address);
+    pub fn new(client: Client, clock: Clock, queue: Queue, config: ProviderConfig) -> Self {
+        let providers = Providers::new(client.clone(), clock, config);
         let pending = PendingMeasurements::default();
         Self {
             effects: Effects {

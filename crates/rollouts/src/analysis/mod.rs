@@ -46,6 +46,7 @@ mod view;
 
 pub use controller::AnalysisRuns;
 pub use create::{CreateError, create_run, terminate_run};
+pub use provider::ProviderConfig;
 pub use start::{AnalysisConfig, start};
 pub use templates::{TemplateError, Templates};
 pub use view::{AnalysisIndexes, MetricView, RunOwner, RunView};

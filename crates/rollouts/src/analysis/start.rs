@@ -9,7 +9,7 @@ use reconcile_core::{
 };
 use serde_json::{json, value::to_raw_value};
 
-use super::{AnalysisIndexes, AnalysisRuns, RunView, metrics};
+use super::{AnalysisIndexes, AnalysisRuns, ProviderConfig, RunView, metrics};
 use crate::{
     api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate},
     instance,
@@ -25,8 +25,8 @@ pub struct AnalysisConfig {
     pub instance_id: String,
     /// `--analysis-threads`: passes at the same time; 0 means the default of the driver.
     pub workers: usize,
-    /// Address of Prometheus for metrics that name none (`ARGO_ROLLOUTS_PROMETHEUS_ADDRESS`).
-    pub prometheus_address: Option<String>,
+    /// What all metric providers are told.
+    pub providers: ProviderConfig,
 }
 
 /// Starts the watches of runs and templates and the AnalysisRun controller. `on_run` hears of every
@@ -35,7 +35,7 @@ pub struct AnalysisConfig {
 pub fn start(
     operator: &Operator,
     shared: &AnalysisIndexes,
-    mut config: AnalysisConfig,
+    config: AnalysisConfig,
     on_run: impl Fn(Change<RunView>) + Clone + Send + Sync + 'static,
     on_template: impl Fn(ObjectKey) + Clone + Send + Sync + 'static,
 ) -> Result<(), prometheus::Error> {
@@ -45,7 +45,7 @@ pub fn start(
         operator.client.clone(),
         operator.clock.clone(),
         queue.clone(),
-        config.prometheus_address.take(),
+        config.providers.clone(),
     );
     let driver_config = DriverConfig {
         workers: config.workers,

@@ -13,7 +13,7 @@ use reconcile_core::{kube_types::GoDuration, object::parse_at};
 use regex::Regex;
 use thiserror::Error;
 
-use super::provider::{self, ErrorKind};
+use super::provider::{self, SECRET_STAND_IN};
 use crate::api::analysis::{AnalysisRunSpec, Argument, Metric};
 
 /// Measurements of a metric that are kept where no rule says otherwise.
@@ -23,8 +23,6 @@ const DEFAULT_ERROR_LIMIT: i32 = 4;
 /// Shortest pause between measurements. Upstream takes an interval of zero literally and measures
 /// without end as fast as it can.
 const SHORTEST_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
-/// What stands for the value of a Secret while the rules are read.
-const SECRET_STAND_IN: &str = "temp-for-secret";
 
 /// A run whose spec makes sense.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,14 +69,6 @@ pub enum InvalidRun {
     /// The rules of a metric make no sense.
     #[error("Analysis spec invalid: {0}")]
     Spec(String),
-    /// A metric asks for something that this version does not do.
-    #[error("metric \"{metric}\": {what} is not supported yet")]
-    Unsupported {
-        /// Name of the metric.
-        metric: String,
-        /// What it asks for.
-        what: String,
-    },
 }
 
 /// Checks a run.
@@ -95,19 +85,15 @@ pub(super) fn check(spec: &AnalysisRunSpec) -> Result<Checked, InvalidRun> {
         if !names.insert(metric.name.clone()) {
             return Err(at(format!("duplicate name '{}'", metric.name)));
         }
-        metrics.push(rules(index, &metric).map_err(at)?);
-        match metric.provider.names().as_slice() {
-            [] => return Err(at("no provider specified".to_owned())),
-            [_] => {}
-            _ => return Err(at("multiple providers specified".to_owned())),
-        }
-        provider::check(&metric.provider).map_err(|error| match error.kind {
-            ErrorKind::Unsupported => InvalidRun::Unsupported {
-                metric: metric.name.clone(),
-                what: error.message,
-            },
-            _ => at(error.message),
+        let mut checked = rules(index, &metric).map_err(at)?;
+        let facts = provider::check(&metric.provider).map_err(|error| {
+            at(match error.path.as_str() {
+                "provider" => error.message,
+                _ => error.to_string(),
+            })
         })?;
+        checked.lasting = facts.is_lasting;
+        metrics.push(checked);
     }
     apply_rules(
         "dryRun",
@@ -200,7 +186,7 @@ fn rules(index: usize, metric: &Metric) -> Result<CheckedMetric, String> {
         success_limit: (success_limit > 0).then_some(success_limit),
         dry_run: false,
         retention: DEFAULT_RETENTION,
-        lasting: provider::is_lasting(&metric.provider),
+        lasting: false,
     })
 }
 

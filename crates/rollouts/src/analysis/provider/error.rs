@@ -7,20 +7,18 @@ use thiserror::Error;
 /// A provider gives no value.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{message}")]
-pub(in crate::analysis) struct ProviderError {
+pub(super) struct ProviderError {
     /// What kind of failure it is.
-    pub(in crate::analysis) kind: ErrorKind,
+    pub(super) kind: ErrorKind,
     /// A sentence for the measurement; not redacted and not shortened yet.
-    pub(in crate::analysis) message: String,
+    pub(super) message: String,
 }
 
 /// Kinds of failures of providers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::analysis) enum ErrorKind {
+pub(super) enum ErrorKind {
     /// The configuration makes no sense: somebody has to change it.
     Invalid,
-    /// The configuration asks for something that this version does not do.
-    Unsupported,
     /// The server cannot be reached or does not answer in time.
     Unavailable,
     /// The server asks for fewer requests, and perhaps says when to come back.
@@ -40,27 +38,30 @@ impl ProviderError {
     }
 
     /// See [`ErrorKind::Invalid`].
-    pub(in crate::analysis) fn invalid(message: impl fmt::Display) -> Self {
+    pub(super) fn invalid(message: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Invalid, message)
     }
 
-    /// See [`ErrorKind::Unsupported`].
-    pub(in crate::analysis) fn unsupported(message: impl fmt::Display) -> Self {
-        Self::new(ErrorKind::Unsupported, message)
-    }
-
     /// See [`ErrorKind::Unavailable`].
-    pub(in crate::analysis) fn unavailable(message: impl fmt::Display) -> Self {
+    pub(super) fn unavailable(message: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Unavailable, message)
     }
 
     /// See [`ErrorKind::Answer`].
-    pub(in crate::analysis) fn answer(message: impl fmt::Display) -> Self {
+    pub(super) fn answer(message: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Answer, message)
     }
 
+    /// See [`ErrorKind::Throttled`]; the headers may say when to come back.
+    pub(super) fn throttled(
+        headers: &reqwest::header::HeaderMap,
+        message: impl fmt::Display,
+    ) -> Self {
+        Self::new(ErrorKind::Throttled(retry_after(headers)), message)
+    }
+
     /// The failure that an HTTP status stands for.
-    pub(in crate::analysis) fn status(
+    pub(super) fn status(
         status: reqwest::StatusCode,
         headers: &reqwest::header::HeaderMap,
         message: impl fmt::Display,
@@ -68,13 +69,24 @@ impl ProviderError {
         let kind = match status.as_u16() {
             429 => ErrorKind::Throttled(retry_after(headers)),
             500..=599 | 408 => ErrorKind::Unavailable,
+            200..=299 => ErrorKind::Answer,
             _ => ErrorKind::Refused,
         };
         Self::new(kind, message)
     }
 }
 
+/// The time that `Retry-After` asks to wait: seconds, or the moment to come back at.
 fn retry_after(headers: &reqwest::header::HeaderMap) -> Option<Duration> {
-    let text = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    let text = headers
+        .get(reqwest::header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let moment = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    let wait = moment.duration_since(jiff::Timestamp::now());
+    Some(wait.unsigned_abs()).filter(|_| wait.is_positive())
 }

@@ -6,27 +6,24 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::{
-    api::{batch::v1::Job as KubeJob, core::v1::Pod},
-    apimachinery::pkg::apis::meta::v1::Time,
+use k8s_openapi::api::{
+    batch::v1::{Job as KubeJob, JobSpec},
+    core::v1::Pod,
 };
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, PostParams, PropagationPolicy},
 };
-use reconcile_core::error::error_chain;
+use reconcile_core::{
+    object::{FieldError, parse_at},
+    reconcile::error_chain,
+};
 use serde_json::json;
 
-use super::{MeasurementRequest, Measures, ProviderError, Registration};
-use crate::api::analysis::{AnalysisPhase, Job, Measurement, Metric};
-
-/// Jobs as metrics.
-pub(super) const REGISTRATION: Registration = Registration {
-    name: "job",
-    check: |_| Ok(()),
-    measures: Measures::WithJob,
-};
+use super::{MeasurementRequest, MetricProvider, Step, Task, error::ProviderError};
+use crate::api::analysis::{AnalysisPhase, Job, Measurement, Provider};
 
 /// Label of a Job with the uid of its run.
 const UID_LABEL: &str = "analysisrun.argoproj.io/uid";
@@ -54,109 +51,129 @@ const HOPELESS: &[&str] = &[
     "CreateContainerConfigError",
 ];
 
-/// Creates the Job of the measurement `begun`. `metric` has its arguments filled in.
-pub(super) async fn begin(
-    client: &Client,
-    request: &MeasurementRequest,
-    metric: &Metric,
-    begun: Measurement,
-) -> Result<Measurement, ProviderError> {
-    let Some(job) = &metric.provider.job else {
-        return Err(ProviderError::invalid("the metric has no provider.job"));
-    };
-    let metric = metric.name.as_str();
-    let name = job_name(&request.run_uid, metric, request.number);
-    let wanted = object(request, metric, job, &name)?;
-    let api: Api<KubeJob> = Api::namespaced(client.clone(), &request.namespace);
+/// Kubernetes Jobs.
+pub(super) struct JobProvider;
+
+impl MetricProvider for JobProvider {
+    fn name(&self) -> &'static str {
+        "job"
+    }
+
+    fn check(&self, spec: &Provider) -> Result<(), FieldError> {
+        let Some(job) = &spec.job else { return Ok(()) };
+        parse_at::<JobSpec>("job.spec", &job.spec.to_string()).map(drop)
+    }
+
+    fn is_lasting(&self) -> bool {
+        true
+    }
+
+    fn run<'a>(&'a self, task: &'a Task<'a>) -> BoxFuture<'a, Result<Step, ProviderError>> {
+        Box::pin(async move {
+            let job = task.spec(|provider| provider.job.as_ref())?;
+            begin(task, job).await
+        })
+    }
+
+    fn resume<'a>(
+        &'a self,
+        task: &'a Task<'a>,
+        open: &'a Measurement,
+    ) -> BoxFuture<'a, Result<Step, ProviderError>> {
+        Box::pin(look(task, open))
+    }
+
+    fn terminate<'a>(
+        &'a self,
+        task: &'a Task<'a>,
+        open: &'a Measurement,
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(async move {
+            match own_job(task, open).await? {
+                None => Ok(()),
+                Some(job) => {
+                    let name = job.metadata.name.unwrap_or_default();
+                    delete(&task.tools.client, &task.request.namespace, &name).await
+                }
+            }
+        })
+    }
+
+    fn collect_garbage<'a>(&'a self, task: &'a Task<'a>) -> BoxFuture<'a, ()> {
+        Box::pin(forget_old(task))
+    }
+}
+
+/// Creates the Job of a measurement.
+async fn begin(task: &Task<'_>, job: &Job) -> Result<Step, ProviderError> {
+    let request = task.request;
+    let name = job_name(&request.run_uid, &task.metric.name, request.number);
+    let wanted = object(request, &task.metric.name, job, &name)?;
+    let api: Api<KubeJob> = Api::namespaced(task.tools.client.clone(), &request.namespace);
     match api.create(&PostParams::default(), &wanted).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.code == 409 => {
             // Made before and the answer was lost, or the process ended before the status was written.
-            let existing = api.get(&name).await.map_err(|error| failed(&error))?;
+            let existing = api.get(&name).await.map_err(|error| unreadable(&error))?;
             let owners = existing.metadata.owner_references.iter().flatten();
             if !owners.into_iter().any(|owner| owner.uid == request.run_uid) {
-                return Err(ProviderError::invalid(&status.message));
+                return Err(ProviderError::invalid(status.message));
             }
         }
-        Err(error) => return Err(failed(&error)),
+        Err(error) => return Err(unreadable(&error)),
     }
-    forget_old(client, request, metric).await;
-    let now = begun
-        .started_at
-        .as_ref()
-        .map_or(Timestamp::MIN, |time| time.0);
-    Ok(Measurement {
-        phase: AnalysisPhase::Running,
+    Ok(Step::Wait {
+        resume_at: next_look(task.now, task.now),
         metadata: BTreeMap::from([
             (JOB_NAME.to_owned(), name),
             (JOB_NAMESPACE.to_owned(), request.namespace.clone()),
         ]),
-        resume_at: Some(Time(next_look(now, now))),
-        ..begun
     })
 }
 
 /// Looks at the Job of an open measurement.
-pub(super) async fn look(
-    client: &Client,
-    request: &MeasurementRequest,
-    open: &Measurement,
-    now: Timestamp,
-) -> Result<Measurement, ProviderError> {
-    let (namespace, name) = place(request, open)?;
-    let api: Api<KubeJob> = Api::namespaced(client.clone(), &namespace);
-    let job = api.get(&name).await.map_err(|error| failed(&error))?;
-    let mut next = open.clone();
-    for condition in job
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten())
-    {
-        if condition.status != "True" {
-            continue;
-        }
-        match condition.type_.as_str() {
-            "Complete" => next.phase = AnalysisPhase::Successful,
-            "Failed" => {
-                next.phase = AnalysisPhase::Failed;
-                next.message = condition.message.clone().unwrap_or_default();
-            }
-            _ => {}
-        }
+async fn look(task: &Task<'_>, open: &Measurement) -> Result<Step, ProviderError> {
+    let Some(job) = own_job(task, open).await? else {
+        return Err(ProviderError::answer(
+            "the Job of the measurement was deleted",
+        ));
+    };
+    if let Some((phase, message)) = end_of(&job) {
+        return Ok(judged(phase, message));
     }
-    if !next.phase.is_completed()
-        && let Some(reason) = hopeless(client, &namespace, &name).await
-    {
-        next.phase = AnalysisPhase::Inconclusive;
-        next.message = reason;
+    let name = job.metadata.name.unwrap_or_default();
+    let (client, namespace) = (&task.tools.client, &task.request.namespace);
+    if let Some(reason) = hopeless(client, namespace, &name).await {
+        return Ok(judged(AnalysisPhase::Inconclusive, reason));
     }
-    if next.phase.is_completed() {
-        next.finished_at = Some(Time(now));
-        next.resume_at = None;
-    } else {
-        let started = open.started_at.as_ref().map_or(now, |time| time.0);
-        next.resume_at = Some(Time(next_look(started, now)));
-    }
-    Ok(next)
+    let started = open.started_at.as_ref().map_or(task.now, |time| time.0);
+    Ok(Step::Wait {
+        resume_at: next_look(started, task.now),
+        metadata: BTreeMap::new(),
+    })
 }
 
-/// Ends an open measurement and its Job.
-pub(super) async fn end(
-    client: &Client,
-    request: &MeasurementRequest,
-    open: &Measurement,
-    now: Timestamp,
-) -> Result<Measurement, ProviderError> {
-    let (namespace, name) = place(request, open)?;
-    delete(client, &namespace, &name).await?;
-    Ok(Measurement {
-        // A Job that was cut short has proved nothing.
-        phase: AnalysisPhase::Inconclusive,
-        message: "Metric Terminated".to_owned(),
-        finished_at: Some(Time(now)),
-        resume_at: None,
-        ..open.clone()
-    })
+/// How a Job ended, when it has.
+fn end_of(job: &KubeJob) -> Option<(AnalysisPhase, String)> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    let is_true = |kind: &str| {
+        conditions
+            .iter()
+            .find(|condition| condition.type_ == kind && condition.status == "True")
+    };
+    if let Some(failed) = is_true("Failed") {
+        let message = failed.message.clone().unwrap_or_default();
+        return Some((AnalysisPhase::Failed, message));
+    }
+    is_true("Complete").map(|_| (AnalysisPhase::Successful, String::new()))
+}
+
+fn judged(phase: AnalysisPhase, message: String) -> Step {
+    Step::Judged {
+        phase,
+        text: String::new(),
+        message,
+    }
 }
 
 fn object(
@@ -218,19 +235,32 @@ fn job_name(uid: &str, metric: &str, number: i32) -> String {
     }
 }
 
-fn place(
-    request: &MeasurementRequest,
-    open: &Measurement,
-) -> Result<(String, String), ProviderError> {
+/// The Job of an open measurement. The status may have been written by anybody who may write runs, so the
+/// name in it counts only for a Job of the run itself, in the run's own namespace.
+async fn own_job(task: &Task<'_>, open: &Measurement) -> Result<Option<KubeJob>, ProviderError> {
     let name = open
         .metadata
         .get(JOB_NAME)
         .ok_or_else(|| ProviderError::invalid("job metadata reference missing"))?;
-    let namespace = open
-        .metadata
-        .get(JOB_NAMESPACE)
-        .unwrap_or(&request.namespace);
-    Ok((namespace.clone(), name.clone()))
+    let request = task.request;
+    let api: Api<KubeJob> = Api::namespaced(task.tools.client.clone(), &request.namespace);
+    let Some(job) = api
+        .get_opt(name)
+        .await
+        .map_err(|error| unreadable(&error))?
+    else {
+        return Ok(None);
+    };
+    let mut owners = job.metadata.owner_references.iter().flatten();
+    if owners.any(|owner| owner.uid == request.run_uid) {
+        Ok(Some(job))
+    } else {
+        let message = format!(
+            "Job {}/{name} does not belong to this run",
+            request.namespace
+        );
+        Err(ProviderError::invalid(message))
+    }
 }
 
 fn next_look(started: Timestamp, now: Timestamp) -> Timestamp {
@@ -274,20 +304,17 @@ async fn hopeless(client: &Client, namespace: &str, job: &str) -> Option<String>
 }
 
 /// Deletes the Job of the measurement that is no longer kept.
-async fn forget_old(client: &Client, request: &MeasurementRequest, metric: &str) {
+async fn forget_old(task: &Task<'_>) {
+    let request = task.request;
     let kept = i32::try_from(request.retention).unwrap_or(i32::MAX);
     let oldest = request.number.saturating_sub(kept);
     if oldest < 1 {
         return;
     }
-    let name = job_name(&request.run_uid, metric, oldest);
-    if let Err(error) = delete(client, &request.namespace, &name).await {
+    let name = job_name(&request.run_uid, &task.metric.name, oldest);
+    if let Err(error) = delete(&task.tools.client, &request.namespace, &name).await {
         // It goes with its run at the latest.
-        tracing::debug!(
-            %error,
-            job = name,
-            "cannot delete the Job of an old measurement"
-        );
+        tracing::debug!(%error, job = name, "cannot delete the Job of an old measurement");
     }
 }
 
@@ -300,18 +327,12 @@ async fn delete(client: &Client, namespace: &str, name: &str) -> Result<(), Prov
     match api.delete(name, &how).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(failed(&error)),
+        Err(error) => Err(unreadable(&error)),
     }
 }
 
-fn failed(error: &kube::Error) -> ProviderError {
-    match error {
-        kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
-            ProviderError::invalid(&status.message)
-        }
-        kube::Error::Api(status) => ProviderError::unavailable(&status.message),
-        other => ProviderError::unavailable(error_chain(other)),
-    }
+fn unreadable(error: &kube::Error) -> ProviderError {
+    ProviderError::unavailable(error_chain(error))
 }
 
 #[cfg(test)]

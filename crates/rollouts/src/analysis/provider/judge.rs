@@ -33,8 +33,9 @@ pub(super) fn judge(
 
 fn is_empty(value: &AnalysisValue) -> bool {
     match value {
-        AnalysisValue::Null => true,
+        AnalysisValue::Null | AnalysisValue::NoFloat => true,
         AnalysisValue::Floats(floats) => floats.is_empty(),
+        AnalysisValue::Values(values) => values.is_empty(),
         _ => false,
     }
 }

@@ -1,82 +1,79 @@
-//! From a metric to a measurement: arguments, limits, the provider, conditions, redaction.
+//! From an request to what is recorded: credentials, limits, deadline, verdict, redaction.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
 use reconcile_core::clock::Clock;
 
 use super::{
-    Environment, Measures, OpenProvider, ProviderError, Reading,
-    http::HttpClients,
-    job, judge,
+    MeasurementRequest, MetricProvider, ProviderConfig, Reading, Step, Task, Tools,
+    error::{ErrorKind, ProviderError},
+    http::Http,
+    judge,
     limits::Limits,
     redaction::Redactor,
-    registration,
-    secrets::{self, ResolvedArguments, SecretError},
+    registry,
+    secrets::{self, SecretError},
 };
 use crate::{
     analysis::{plan::MeasureOutcome, validate::fill_in},
-    api::analysis::{AnalysisPhase, Argument, Measurement, Metric, Provider},
+    api::analysis::{AnalysisPhase, Measurement, Metric},
 };
 
-/// A measurement that takes longer than its provider's own deadline and this is given up.
+/// A step that takes longer than its provider's own deadline and this is given up.
 const GRACE: Duration = Duration::from_secs(15);
 /// Characters of a measurement's message that are kept; a server may answer a bad query with a book.
 const LONGEST_MESSAGE: usize = 1024;
 /// Characters of a measurement's value that are kept. A run holds ten measurements per metric, and an
 /// object may have 1.5 MiB; the verdict is made from the whole value.
 const LONGEST_VALUE: usize = 8192;
+/// Where a measurement counts how often its server asked for fewer requests.
+const THROTTLED: &str = "throttledAttempts";
+/// A server that asks for fewer requests more often than this in one measurement is an error.
+const MOST_THROTTLED: u32 = 5;
+/// Pause after a server asked for fewer requests and did not say for how long; doubles each time.
+const FIRST_BACK_OFF: i64 = 5;
+/// Longest pause that a server gets.
+const LONGEST_BACK_OFF: i64 = 300;
 
-/// A measurement to take.
-#[derive(Clone, Debug, Default)]
-pub(in crate::analysis) struct MeasurementRequest {
-    /// Namespace of the run, whose Secrets arguments may refer to.
-    pub(in crate::analysis) namespace: String,
-    /// Name of the run.
-    pub(in crate::analysis) run_name: String,
-    /// Uid of the run.
-    pub(in crate::analysis) run_uid: String,
-    /// The metric before substitution.
-    pub(in crate::analysis) metric: Metric,
-    /// The run's arguments.
-    pub(in crate::analysis) arguments: Vec<Argument>,
-    /// Number of the measurement within its metric, from 1.
-    pub(in crate::analysis) number: i32,
-    /// Measurements of the metric that are kept.
-    pub(in crate::analysis) retention: usize,
-    /// The open measurement to continue.
-    pub(in crate::analysis) open: Option<Measurement>,
-    /// End the open measurement instead of continuing it.
-    pub(in crate::analysis) terminate: bool,
-}
+/// The message of a measurement that cannot be redacted.
+const WITHHELD: &str = "message withheld: cannot read the Secrets of the arguments";
 
 /// Takes measurements. Cloning shares connections and limits.
 #[derive(Clone)]
 pub(in crate::analysis) struct Providers {
-    client: Client,
-    clock: Clock,
-    http: Arc<HttpClients>,
-    prometheus_address: Option<Arc<str>>,
+    tools: Tools,
     limits: Limits,
 }
 
-/// What a reading gave: its result, and what the provider says about the metric.
-type Read = (Result<Reading, ProviderError>, BTreeMap<String, String>);
-
 impl Providers {
-    /// `prometheus_address` is used by metrics that name none.
-    pub(in crate::analysis) fn new(
-        client: Client,
-        clock: Clock,
-        prometheus_address: Option<String>,
-    ) -> Self {
-        Self {
+    /// Takes measurements through `client`, with the process's environment.
+    pub(in crate::analysis) fn new(client: Client, clock: Clock, config: ProviderConfig) -> Self {
+        Self::with_environment(
             client,
             clock,
-            http: Arc::default(),
-            prometheus_address: prometheus_address.map(Into::into),
+            config,
+            Arc::new(|name| std::env::var(name).ok()),
+        )
+    }
+
+    /// Takes measurements with another environment.
+    pub(super) fn with_environment(
+        client: Client,
+        clock: Clock,
+        config: ProviderConfig,
+        environment: super::Environment,
+    ) -> Self {
+        Self {
+            tools: Tools {
+                client,
+                clock,
+                http: Http::new(config.allow_link_local, Arc::clone(&environment)),
+                config: Arc::new(config),
+                environment,
+            },
             limits: Limits::default(),
         }
     }
@@ -86,183 +83,233 @@ impl Providers {
         &self,
         request: &MeasurementRequest,
     ) -> MeasureOutcome {
-        let names = request.metric.provider.names();
-        let provider = names.first().copied().unwrap_or_default();
-        // Waiting for a permit is not part of the measurement: its clock starts after.
-        let _permit = self.limits.acquire(provider, &request.namespace).await;
-        let started = self.clock.now();
-        if let Some(open) = &request.open {
+        let begun = self.begun(request);
+        let Some(provider) = registry::find(&request.metric.provider) else {
+            // Validation refuses such a run; it never gets here.
             return taken(
-                self.next_step(request, open, started).await,
+                self.failed(begun, "no such provider".to_owned()),
                 BTreeMap::new(),
             );
-        }
-        let begun = Measurement {
-            started_at: Some(Time(started)),
-            ..Measurement::default()
         };
-        let redactor = Arc::new(Redactor::default());
-        let resolved = match self.resolve(request, &redactor).await {
-            Ok(resolved) => resolved,
+        // Waiting for a permit is not part of the measurement: its clock starts after.
+        let _permit = self
+            .limits
+            .acquire(provider.name(), &request.namespace)
+            .await;
+        let begun = self.begun(request);
+        let redactor = Redactor::default();
+        let mut withheld = false;
+        let metric = match self.filled_in(request, &redactor).await {
+            Ok(metric) => metric,
+            // A Job that is there needs no arguments any more.
+            Err(_) if request.open.is_some() => {
+                withheld = secrets::has_secrets(&request.arguments);
+                request.metric.clone()
+            }
             Err(SecretError::Missing(reason)) => return MeasureOutcome::Unresolved(reason),
             Err(SecretError::Unavailable(reason)) => {
                 return taken(self.failed(begun, reason), BTreeMap::new());
             }
         };
-        let metric = match fill_in(&request.metric, resolved.expose()) {
-            Ok(metric) => metric,
-            Err(reason) => {
-                return MeasureOutcome::Unresolved(shortened(
-                    redactor.redact(reason),
-                    LONGEST_MESSAGE,
-                ));
-            }
+        let task = Task {
+            request,
+            metric: &metric,
+            now: self.tools.clock.now(),
+            tools: &self.tools,
+            redactor: &redactor,
         };
-        add_logins(&metric.provider, &redactor);
-        self.first_step(request, &metric, &redactor, begun).await
+        let step = self.step(provider, &task).await;
+        let mut measurement = self.record(&task, begun, step);
+        if withheld && !measurement.message.is_empty() {
+            // Without the secrets nobody can tell whether the message holds one.
+            WITHHELD.clone_into(&mut measurement.message);
+        }
+        let metadata = provider
+            .metadata(&metric.provider)
+            .into_iter()
+            .map(|(key, text)| (key, redactor.redact(text)))
+            .collect();
+        taken(measurement, metadata)
     }
 
-    async fn resolve(
+    fn begun(&self, request: &MeasurementRequest) -> Measurement {
+        request.open.clone().unwrap_or_else(|| Measurement {
+            started_at: Some(Time(self.tools.clock.now())),
+            ..Measurement::default()
+        })
+    }
+
+    async fn filled_in(
         &self,
         request: &MeasurementRequest,
         redactor: &Redactor,
-    ) -> Result<ResolvedArguments, SecretError> {
-        let (namespace, arguments) = (&request.namespace, &request.arguments);
-        secrets::resolve(&self.client, namespace, arguments, redactor).await
+    ) -> Result<Metric, SecretError> {
+        let client = &self.tools.client;
+        let resolved =
+            secrets::resolve(client, &request.namespace, &request.arguments, redactor).await?;
+        fill_in(&request.metric, resolved.expose())
+            .map_err(|reason| SecretError::Missing(redactor.redact(reason)))
     }
 
-    /// Continues or ends the Job of an open measurement.
-    async fn next_step(
+    async fn step(
         &self,
-        request: &MeasurementRequest,
-        open: &Measurement,
-        now: Timestamp,
-    ) -> Measurement {
-        let next = if request.terminate {
-            job::end(&self.client, request, open, now).await
-        } else {
-            job::look(&self.client, request, open, now).await
-        };
-        let mut next = next.unwrap_or_else(|error| Measurement {
-            message: error.message,
-            ..self.failed(open.clone(), String::new())
-        });
-        if !next.message.is_empty() && secrets::has_secrets(&request.arguments) {
-            let redactor = Redactor::default();
-            next.message = match self.resolve(request, &redactor).await {
-                Ok(_) => redactor.redact(next.message),
-                // Without the secrets nobody can tell whether the message holds one.
-                Err(_) => "message withheld: cannot read the Secrets of the arguments".to_owned(),
-            };
-        }
-        next.message = shortened(next.message, LONGEST_MESSAGE);
-        next
-    }
-
-    async fn first_step(
-        &self,
-        request: &MeasurementRequest,
-        metric: &Metric,
-        redactor: &Arc<Redactor>,
-        begun: Measurement,
-    ) -> MeasureOutcome {
-        let measured = match registration(&metric.provider).map(|found| &found.measures) {
-            Err(error) => (Err(error), BTreeMap::new()),
-            Ok(Measures::AtOnce(open)) => self.read(*open, &metric.provider, redactor).await,
-            Ok(Measures::WithJob) => {
-                let made = job::begin(&self.client, request, metric, begun.clone()).await;
-                let measurement =
-                    made.unwrap_or_else(|error| self.failed(begun, redactor.redact(error.message)));
-                return taken(measurement, BTreeMap::new());
+        provider: &'static dyn MetricProvider,
+        task: &Task<'_>,
+    ) -> Result<Step, ProviderError> {
+        let deadline = provider.deadline(&task.metric.provider) + GRACE;
+        let step = async {
+            match &task.request.open {
+                None => {
+                    // A value from a Secret may make the configuration wrong.
+                    provider
+                        .check(&task.metric.provider)
+                        .map_err(|error| ProviderError::invalid(format!("provider.{error}")))?;
+                    let step = provider.run(task).await?;
+                    provider.collect_garbage(task).await;
+                    Ok(step)
+                }
+                Some(open) if task.request.terminate => {
+                    provider.terminate(task, open).await?;
+                    Ok(Step::Judged {
+                        phase: AnalysisPhase::Inconclusive,
+                        text: open.value.clone(),
+                        message: "Metric Terminated".to_owned(),
+                    })
+                }
+                Some(open) => provider.resume(task, open).await,
             }
         };
-        let (result, metadata) = measured;
-        let judged = result.map_err(|error| error.message).and_then(|reading| {
-            let phase = judge::judge(&reading.value, metric, self.clock.now());
-            // The value is worth showing although the condition could not be applied to it.
-            let phase = phase.map_err(|reason| format!("{reason} (value {})", reading.text))?;
-            Ok((phase, reading))
-        });
-        let measurement = match judged {
-            Err(reason) => self.failed(begun, redactor.redact(reason)),
-            Ok((phase, reading)) => Measurement {
-                phase,
-                value: shortened(redactor.redact(reading.text), LONGEST_VALUE),
-                metadata: redacted(reading.metadata, redactor),
-                finished_at: Some(Time(self.clock.now())),
-                ..begun
-            },
-        };
-        taken(measurement, redacted(metadata, redactor))
+        tokio::time::timeout(deadline, step)
+            .await
+            .unwrap_or_else(|_| {
+                let seconds = deadline.as_secs();
+                Err(ProviderError::unavailable(format!(
+                    "no answer within {seconds} s"
+                )))
+            })
     }
 
-    async fn read(&self, open: OpenProvider, spec: &Provider, redactor: &Arc<Redactor>) -> Read {
-        let environment = Environment {
-            http: &self.http,
-            redactor,
-            prometheus_address: self.prometheus_address.as_deref(),
+    /// What the status says after a step.
+    fn record(
+        &self,
+        task: &Task<'_>,
+        begun: Measurement,
+        step: Result<Step, ProviderError>,
+    ) -> Measurement {
+        let shown = |text: String, longest| shortened(task.redactor.redact(text), longest);
+        match step {
+            Err(error) => match self.later(&begun, &error) {
+                Some(waiting) => waiting,
+                None => self.failed(begun, task.redactor.redact(error.message)),
+            },
+            Ok(Step::Wait {
+                resume_at,
+                metadata,
+            }) => {
+                let mut next = begun;
+                next.phase = AnalysisPhase::Running;
+                next.resume_at = Some(Time(resume_at));
+                next.metadata.extend(metadata);
+                next
+            }
+            Ok(Step::Judged {
+                phase,
+                text,
+                message,
+            }) => Measurement {
+                phase,
+                value: shown(text, LONGEST_VALUE),
+                message: shown(message, LONGEST_MESSAGE),
+                finished_at: Some(Time(self.tools.clock.now())),
+                resume_at: None,
+                ..begun
+            },
+            Ok(Step::Read(reading)) => {
+                let text = shown(reading.text.clone(), LONGEST_VALUE);
+                self.judged(task, begun, &reading, text)
+            }
+        }
+    }
+
+    fn judged(
+        &self,
+        task: &Task<'_>,
+        mut begun: Measurement,
+        reading: &Reading,
+        text: String,
+    ) -> Measurement {
+        begun.metadata.remove(THROTTLED);
+        begun
+            .metadata
+            .extend(reading.metadata.iter().map(|(key, text)| {
+                let text = shortened(task.redactor.redact(text.clone()), LONGEST_VALUE);
+                (key.clone(), text)
+            }));
+        match judge::judge(&reading.value, task.metric, self.tools.clock.now()) {
+            Ok(phase) => Measurement {
+                phase,
+                value: text,
+                finished_at: Some(Time(self.tools.clock.now())),
+                resume_at: None,
+                ..begun
+            },
+            // The value is worth showing although the condition could not be applied to it.
+            Err(reason) => {
+                let value = shortened(text, LONGEST_MESSAGE);
+                let reason = format!("{} (value {value})", task.redactor.redact(reason));
+                self.failed(begun, reason)
+            }
+        }
+    }
+
+    /// The measurement as it waits for a server that asked for fewer requests; `None` for any other error
+    /// and for a server that never stops asking.
+    fn later(&self, begun: &Measurement, error: &ProviderError) -> Option<Measurement> {
+        let ErrorKind::Throttled(wanted) = error.kind else {
+            return None;
         };
-        let provider = match open(&environment, spec) {
-            Ok(provider) => provider,
-            Err(error) => return (Err(error), BTreeMap::new()),
-        };
-        let deadline = provider.timeout() + GRACE;
-        let read = tokio::time::timeout(deadline, provider.read(self.clock.now())).await;
-        let read = read.unwrap_or_else(|_| {
-            let message = format!("no answer within {} s", deadline.as_secs());
-            Err(ProviderError::unavailable(message))
-        });
-        (read, provider.metadata())
+        let attempts: u32 = begun
+            .metadata
+            .get(THROTTLED)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
+        if attempts >= MOST_THROTTLED {
+            return None;
+        }
+        let wanted = wanted.and_then(|wanted| i64::try_from(wanted.as_secs()).ok());
+        let pause = wanted
+            .unwrap_or(FIRST_BACK_OFF << attempts)
+            .clamp(1, LONGEST_BACK_OFF);
+        let now = self.tools.clock.now();
+        let mut next = begun.clone();
+        next.phase = AnalysisPhase::Running;
+        next.resume_at = Some(Time(
+            now.saturating_add(SignedDuration::from_secs(pause))
+                .unwrap_or(Timestamp::MAX),
+        ));
+        next.metadata
+            .insert(THROTTLED.to_owned(), (attempts + 1).to_string());
+        Some(next)
     }
 
     /// What is recorded when this program itself failed to measure.
     pub(in crate::analysis) fn broken(&self, request: &MeasurementRequest) -> MeasureOutcome {
-        let now = Time(self.clock.now());
-        let begun = Measurement {
-            started_at: Some(now),
-            ..Measurement::default()
-        };
-        let open = request.open.clone().unwrap_or(begun);
         let reason = "internal error of the controller; see its log";
-        taken(self.failed(open, reason.to_owned()), BTreeMap::new())
+        taken(
+            self.failed(self.begun(request), reason.to_owned()),
+            BTreeMap::new(),
+        )
     }
 
     fn failed(&self, measurement: Measurement, reason: String) -> Measurement {
         Measurement {
             phase: AnalysisPhase::Error,
             message: shortened(on_one_line(&reason), LONGEST_MESSAGE),
-            finished_at: Some(Time(self.clock.now())),
+            finished_at: Some(Time(self.tools.clock.now())),
             resume_at: None,
             ..measurement
         }
     }
-}
-
-/// Credentials that stand in the metric itself are no Secrets, but nobody wants to read them in an Event.
-fn add_logins(provider: &Provider, redactor: &Redactor) {
-    let web = provider
-        .web
-        .as_ref()
-        .and_then(|web| web.authentication.as_ref());
-    let prometheus = provider.prometheus.as_ref();
-    let prometheus = prometheus.and_then(|prometheus| prometheus.authentication.as_ref());
-    for how in [web, prometheus].into_iter().flatten() {
-        if let Some(basic) = &how.basic_auth {
-            let name = basic.username.as_deref().unwrap_or_default();
-            redactor.add_login(name, basic.password.as_deref().unwrap_or_default());
-        }
-        if let Some(oauth2) = &how.oauth2 {
-            let id = oauth2.client_id.as_deref().unwrap_or_default();
-            redactor.add_login(id, oauth2.client_secret.as_deref().unwrap_or_default());
-        }
-    }
-}
-
-fn redacted(metadata: BTreeMap<String, String>, redactor: &Redactor) -> BTreeMap<String, String> {
-    metadata
-        .into_iter()
-        .map(|(key, text)| (key, shortened(redactor.redact(text), LONGEST_VALUE)))
-        .collect()
 }
 
 fn taken(measurement: Measurement, metadata: BTreeMap<String, String>) -> MeasureOutcome {

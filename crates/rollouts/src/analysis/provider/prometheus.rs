@@ -1,40 +1,26 @@
 //! Prometheus: instant and range queries.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use expressions::{
     analysis::AnalysisValue,
     expr::{Function, Host, Program, Type, Value},
 };
+use futures::future::BoxFuture;
 use jiff::Timestamp;
-use prometheus_http_query::{
-    Client,
-    response::{Data, PromqlResult, RangeVector, Sample},
-};
-use reconcile_core::{kube_types::GoDuration, reconcile::error_chain};
-use reqwest::{StatusCode, header::HeaderMap};
+use prometheus_http_query::response::{Data, PromqlResult, RangeVector, Sample};
+use reconcile_core::{kube_types::GoDuration, object::FieldError};
+use reqwest::{Method, StatusCode, header::HeaderValue};
 use serde::Deserialize;
 
-use futures::{FutureExt, future::BoxFuture};
-
 use super::{
-    Environment, Measures, MetricProvider, ProviderError, Reading, Registration,
-    http::{ClientOptions, Redirects, TokenLogin, excerpt, headers, read_body, timeout},
-    redaction::Redactor,
+    MetricProvider, Reading, Step, Task,
+    checks::{self, filled},
+    error::ProviderError,
+    http::{Call, Login, Reply, Signature, excerpt, headers},
+    numbers,
 };
 use crate::api::analysis::{Prometheus, Provider, RangeQuery};
-
-/// Prometheus queries as metrics.
-pub(super) const REGISTRATION: Registration = Registration {
-    name: "prometheus",
-    check,
-    measures: Measures::AtOnce(|environment, provider| {
-        let spec = provider.prometheus.as_ref();
-        let spec =
-            spec.ok_or_else(|| ProviderError::invalid("the metric has no provider.prometheus"))?;
-        Ok(Box::new(PrometheusProvider::new(environment, spec)?))
-    }),
-};
 
 /// Time that a query may take where the metric says nothing.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,163 +29,133 @@ const RESOLVED_QUERY: &str = "ResolvedPrometheusQuery";
 /// Addresses of Amazon's Prometheus contain this; only for them upstream signs requests.
 const AMAZON: &str = "aps-workspaces";
 
-fn check(provider: &Provider) -> Result<(), ProviderError> {
-    let Some(spec) = &provider.prometheus else {
-        return Ok(());
-    };
-    let authentication = spec.authentication.as_ref();
-    let Some(sigv4) = authentication.and_then(|how| how.sigv4.as_ref()) else {
-        return Ok(());
-    };
-    let asks = [&sigv4.region, &sigv4.profile, &sigv4.role_arn]
-        .into_iter()
-        .any(|field| field.as_deref().is_some_and(|text| !text.is_empty()));
-    let amazon = spec
-        .address
-        .as_deref()
-        .is_some_and(|address| address.contains(AMAZON));
-    if asks && amazon {
-        return Err(ProviderError::unsupported(
-            "prometheus authentication with sigv4",
-        ));
-    }
-    Ok(())
-}
-
-/// A query to one server.
-struct PrometheusProvider {
-    http: reqwest::Client,
-    client: Client,
-    token: Option<TokenLogin>,
-    redactor: Arc<Redactor>,
-    headers: HeaderMap,
-    query: String,
-    range: Option<RangeQuery>,
-    timeout: Duration,
-}
-
-impl PrometheusProvider {
-    fn new(environment: &Environment<'_>, spec: &Prometheus) -> Result<Self, ProviderError> {
-        let filled = |address: &&str| !address.is_empty();
-        let own = spec.address.as_deref().filter(filled);
-        let address = own
-            .or(environment.prometheus_address.filter(filled))
-            .ok_or_else(|| ProviderError::invalid("prometheus address is not configured"))?;
-        if !address.starts_with("http://") && !address.starts_with("https://") {
-            let message = format!("prometheus address is not a URL: {address}");
-            return Err(ProviderError::invalid(message));
-        }
-        let headers = headers(&spec.headers, spec.authentication.as_ref())?;
-        let token = TokenLogin::new(spec.authentication.as_ref())?;
-        let http = environment.http.client(ClientOptions {
-            insecure: spec.insecure,
-            redirects: Redirects::for_request(token.is_some() || !headers.is_empty()),
-        })?;
-        Ok(Self {
-            client: Client::from(http.clone(), address)
-                .map_err(|error| ProviderError::invalid(error_chain(&error)))?,
-            http,
-            token,
-            redactor: Arc::clone(environment.redactor),
-            headers,
-            query: spec.query.clone().unwrap_or_default(),
-            range: spec.range_query.clone(),
-            timeout: timeout(spec.timeout, DEFAULT_TIMEOUT).ok_or_else(|| {
-                ProviderError::invalid("prometheus timeout should not be negative")
-            })?,
-        })
-    }
-
-    async fn ask(&self, now: Timestamp) -> Result<Answer, ProviderError> {
-        let mut headers = self.headers.clone();
-        if let Some(token) = &self.token {
-            token
-                .log_in(&self.http, &self.redactor, &mut headers)
-                .await?;
-        }
-        let first = self.send(now, &headers, true).await?;
-        // Some proxies in front of Prometheus only let GET pass.
-        let refused = matches!(
-            first.status(),
-            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
-        );
-        let response = if refused {
-            self.send(now, &headers, false).await?
-        } else {
-            first
-        };
-        let (status, answered) = (response.status(), response.headers().clone());
-        let body = read_body(response).await?;
-        serde_json::from_slice(&body).map_err(|_| {
-            if status.is_success() {
-                ProviderError::answer(
-                    "the server's answer is not one of Prometheus, or of a type that has no number",
-                )
-            } else {
-                let message = format!("the server answered {status}: {}", excerpt(&body));
-                ProviderError::status(status, &answered, message)
-            }
-        })
-    }
-
-    async fn send(
-        &self,
-        now: Timestamp,
-        headers: &HeaderMap,
-        post: bool,
-    ) -> Result<reqwest::Response, ProviderError> {
-        let sent = if let Some(range) = &self.range {
-            let (start, end, step) = bounds(range, now).map_err(ProviderError::invalid)?;
-            let mut builder = self.client.query_range(&self.query, start, end, step);
-            for (name, value) in headers {
-                builder = builder.header(name.clone(), value.clone());
-            }
-            if post {
-                builder.post_raw().await
-            } else {
-                builder.get_raw().await
-            }
-        } else {
-            let mut builder = self.client.query(&self.query).at(now.as_second());
-            for (name, value) in headers {
-                builder = builder.header(name.clone(), value.clone());
-            }
-            if post {
-                builder.post_raw().await
-            } else {
-                builder.get_raw().await
-            }
-        };
-        sent.map_err(|error| ProviderError::unavailable(error_chain(&error)))
-    }
-}
+/// Queries of Prometheus and of servers that speak its API.
+pub(super) struct PrometheusProvider;
 
 impl MetricProvider for PrometheusProvider {
-    fn read(&self, now: Timestamp) -> BoxFuture<'_, Result<Reading, ProviderError>> {
-        async move {
-            let answer = tokio::time::timeout(self.timeout, self.ask(now)).await;
-            let answer = answer.map_err(|_| {
-                ProviderError::unavailable(format!(
-                    "Prometheus did not answer within {} s",
-                    self.timeout.as_secs()
-                ))
-            })??;
-            answer.reading()
+    fn name(&self) -> &'static str {
+        "prometheus"
+    }
+
+    fn check(&self, spec: &Provider) -> Result<(), FieldError> {
+        let Some(spec) = &spec.prometheus else {
+            return Ok(());
+        };
+        if let Some(address) = filled(spec.address.as_ref()) {
+            checks::url("prometheus.address", address)?;
         }
-        .boxed()
+        if checks::seconds(spec.timeout, DEFAULT_TIMEOUT).is_none() {
+            let message = "prometheus timeout should not be negative";
+            return Err(FieldError::new("prometheus.timeout", message));
+        }
+        checks::headers("prometheus.headers", &spec.headers)?;
+        checks::login("prometheus.authentication", spec.authentication.as_ref())?;
+        spec.range_query.as_ref().map_or(Ok(()), check_range)
     }
 
-    fn timeout(&self) -> Duration {
-        self.timeout
+    fn deadline(&self, spec: &Provider) -> Duration {
+        spec.prometheus.as_ref().map_or(DEFAULT_TIMEOUT, timeout)
     }
 
-    fn metadata(&self) -> BTreeMap<String, String> {
-        let query = Some(&self.query).filter(|query| !query.is_empty());
+    fn metadata(&self, spec: &Provider) -> BTreeMap<String, String> {
+        let query = spec
+            .prometheus
+            .as_ref()
+            .and_then(|spec| filled(spec.query.as_ref()));
         query
-            .map(|query| (RESOLVED_QUERY.to_owned(), query.clone()))
+            .map(|query| (RESOLVED_QUERY.to_owned(), query.to_owned()))
             .into_iter()
             .collect()
     }
+
+    fn run<'a>(&'a self, task: &'a Task<'a>) -> BoxFuture<'a, Result<Step, ProviderError>> {
+        Box::pin(async move {
+            let spec = task.spec(|provider| provider.prometheus.as_ref())?;
+            ask(task, spec).await.map(Step::Read)
+        })
+    }
+}
+
+fn timeout(spec: &Prometheus) -> Duration {
+    checks::seconds(spec.timeout, DEFAULT_TIMEOUT).unwrap_or(DEFAULT_TIMEOUT)
+}
+
+async fn ask(task: &Task<'_>, spec: &Prometheus) -> Result<Reading, ProviderError> {
+    let call = call(task, spec)?;
+    let mut reply = task.tools.http.send(call.clone(), task.redactor).await?;
+    // Some proxies in front of Prometheus only let GET pass.
+    let post_refused = matches!(
+        reply.status,
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+    );
+    if post_refused {
+        reply = task.tools.http.send(as_get(call), task.redactor).await?;
+    }
+    answer(&reply)
+}
+
+fn call(task: &Task<'_>, spec: &Prometheus) -> Result<Call, ProviderError> {
+    let configured = task.tools.config.prometheus_address.as_ref();
+    let address = filled(spec.address.as_ref())
+        .or(filled(configured))
+        .ok_or_else(|| {
+            ProviderError::invalid(
+                "prometheus address is not configured: set provider.prometheus.address, or \
+                 ARGO_ROLLOUTS_PROMETHEUS_ADDRESS for the controller",
+            )
+        })?;
+    let server = checks::parse_url(address).map_err(ProviderError::invalid)?;
+    let endpoint = if spec.range_query.is_some() {
+        "api/v1/query_range"
+    } else {
+        "api/v1/query"
+    };
+    let url = checks::below(server, endpoint);
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("query", spec.query.as_deref().unwrap_or_default());
+    if let Some(range) = &spec.range_query {
+        let (start, end, step) = bounds(range, task.now)?;
+        form.append_pair("start", &start.to_string());
+        form.append_pair("end", &end.to_string());
+        form.append_pair("step", &step.to_string());
+    } else {
+        form.append_pair("time", &task.now.as_second().to_string());
+    }
+    let authentication = spec.authentication.as_ref();
+    let mut call = Call::get(url, timeout(spec));
+    call.method = Method::POST;
+    call.body = form.finish().into_bytes();
+    call.headers = headers(&spec.headers, authentication, task.redactor)?;
+    call.headers.insert(
+        reqwest::header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-www-form-urlencoded"),
+    );
+    call.insecure = spec.insecure;
+    call.login = match signature(spec, address) {
+        Some(signature) => Login::Signature(signature),
+        None => Login::token(authentication, task.redactor)?,
+    };
+    Ok(call)
+}
+
+/// Whom a request to Amazon's Prometheus is signed as.
+fn signature(spec: &Prometheus, address: &str) -> Option<Signature> {
+    let sigv4 = spec.authentication.as_ref()?.sigv4.as_ref()?;
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    address.contains(AMAZON).then(|| Signature {
+        service: "aps",
+        region: text(&sigv4.region),
+        profile: text(&sigv4.profile),
+        role_arn: text(&sigv4.role_arn),
+    })
+}
+
+fn as_get(mut call: Call) -> Call {
+    let query = String::from_utf8_lossy(&std::mem::take(&mut call.body)).into_owned();
+    call.url.set_query(Some(&query));
+    call.method = Method::GET;
+    call.headers.remove(reqwest::header::CONTENT_TYPE);
+    call
 }
 
 /// The envelope of Prometheus' HTTP API.
@@ -215,37 +171,47 @@ struct Answer {
     warnings: Vec<String>,
 }
 
-impl Answer {
-    fn reading(self) -> Result<Reading, ProviderError> {
-        let Some(data) = self.data.filter(|_| self.status == "success") else {
-            let message = format!("{}: {}", self.error_type, self.error);
-            return Err(ProviderError::answer(message));
-        };
-        let mut reading = reading(data.data());
-        if !self.warnings.is_empty() {
-            let quoted: Vec<String> = self
-                .warnings
-                .iter()
-                .map(|warning| format!("\"{warning}\""))
-                .collect();
-            let metadata = &mut reading.metadata;
-            metadata.insert("warnings".to_owned(), quoted.join(", "));
-        }
-        Ok(reading)
+fn answer(reply: &Reply) -> Result<Reading, ProviderError> {
+    let Ok(answer) = serde_json::from_slice::<Answer>(&reply.body) else {
+        return Err(if reply.status.is_success() {
+            let found = excerpt(&reply.body);
+            ProviderError::answer(format!(
+                "the server's answer is not one of Prometheus, or of a type that has no number: {found}"
+            ))
+        } else {
+            reply.refusal("the server answered")
+        });
+    };
+    let Some(data) = answer.data.filter(|_| answer.status == "success") else {
+        let message = format!("{}: {}", answer.error_type, answer.error);
+        return Err(ProviderError::status(reply.status, &reply.headers, message));
+    };
+    let mut reading = reading(data.data());
+    if !answer.warnings.is_empty() {
+        let quoted: Vec<String> = answer
+            .warnings
+            .iter()
+            .map(|warning| format!("\"{warning}\""))
+            .collect();
+        reading
+            .metadata
+            .insert("warnings".to_owned(), quoted.join(", "));
     }
+    Ok(reading)
 }
 
 /// A scalar is one number, a vector or matrix is the list of all its numbers.
 fn reading(data: &Data) -> Reading {
     let list = |floats: Vec<f64>| {
-        let texts: Vec<String> = floats.iter().map(|float| number(*float)).collect();
-        (
-            AnalysisValue::Floats(floats),
-            format!("[{}]", texts.join(",")),
-        )
+        let texts: Vec<String> = floats.iter().map(|float| numbers::plain(*float)).collect();
+        let text = format!("[{}]", texts.join(","));
+        Reading::new(AnalysisValue::Floats(floats), text)
     };
-    let (value, text) = match data {
-        Data::Scalar(sample) => (AnalysisValue::Float(sample.value()), number(sample.value())),
+    match data {
+        Data::Scalar(sample) => Reading::new(
+            AnalysisValue::Float(sample.value()),
+            numbers::plain(sample.value()),
+        ),
         Data::Vector(series) => list(series.iter().map(|one| one.sample().value()).collect()),
         Data::Matrix(series) => list(
             series
@@ -254,36 +220,38 @@ fn reading(data: &Data) -> Reading {
                 .map(Sample::value)
                 .collect(),
         ),
-    };
-    Reading {
-        value,
-        text,
-        metadata: BTreeMap::new(),
     }
 }
 
-/// A number as Prometheus' own client prints it: never with an exponent.
-fn number(float: f64) -> String {
-    if float.is_infinite() {
-        return if float > 0.0 {
-            "+Inf".to_owned()
-        } else {
-            "-Inf".to_owned()
-        };
+fn check_range(range: &RangeQuery) -> Result<(), FieldError> {
+    for (field, text) in [("start", &range.start), ("end", &range.end)] {
+        let text = text.as_deref().unwrap_or_default();
+        if text.contains(checks::SECRET_STAND_IN) {
+            continue;
+        }
+        // The checks of types need no time; any will do.
+        time_of(text, Timestamp::UNIX_EPOCH).map_err(|reason| {
+            let message = format!("{reason}; use for example now() - duration(\"5m\")");
+            FieldError::new(format!("prometheus.rangeQuery.{field}"), message)
+        })?;
     }
-    float.to_string()
+    let path = "prometheus.rangeQuery.step";
+    checks::required(path, range.step.as_ref())?;
+    checks::duration(path, range.step.as_ref(), DEFAULT_TIMEOUT).map(drop)
 }
 
 /// Start and end of a range in seconds since 1970, and its step in seconds.
-fn bounds(range: &RangeQuery, now: Timestamp) -> Result<(i64, i64, f64), String> {
+fn bounds(range: &RangeQuery, now: Timestamp) -> Result<(i64, i64, f64), ProviderError> {
     let moment = |name: &str, text: &Option<String>| {
         let text = text.as_deref().unwrap_or_default();
-        time_of(text, now).map_err(|reason| format!("failed to parse rangeQuery.{name}: {reason}"))
+        time_of(text, now).map_err(|reason| {
+            ProviderError::invalid(format!("failed to parse rangeQuery.{name}: {reason}"))
+        })
     };
     let step = range.step.as_deref().unwrap_or_default();
-    let step: GoDuration = step
-        .parse()
-        .map_err(|error| format!("failed to parse rangeQuery.step: {error}"))?;
+    let step: GoDuration = step.parse().map_err(|error| {
+        ProviderError::invalid(format!("failed to parse rangeQuery.step: {error}"))
+    })?;
     Ok((
         moment("start", &range.start)?,
         moment("end", &range.end)?,

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     analysis::{
-        AnalysisConfig, AnalysisIndexes, RunView,
+        AnalysisConfig, AnalysisIndexes, ProviderConfig, RunView,
         build::{NewRun, RunType},
         create_run, start, terminate_run,
     },
@@ -78,7 +78,10 @@ impl World {
         let shared = AnalysisIndexes::default();
         let (sender, changes) = mpsc::unbounded_channel();
         let config = AnalysisConfig {
-            prometheus_address: Some(address),
+            providers: ProviderConfig {
+                prometheus_address: Some(address),
+                ..ProviderConfig::default()
+            },
             ..AnalysisConfig::default()
         };
         let tell = move |change: reconcile_core::watch::Change<RunView>| {

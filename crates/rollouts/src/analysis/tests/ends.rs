@@ -75,8 +75,8 @@ fn a_run_that_cannot_be_carried_out_says_why() {
             "Unable to resolve metric arguments: failed to resolve {{args.most}}",
         ),
         (
-            json!({ "metrics": [{ "name": "m", "provider": { "datadog": { "query": "x" } } }] }),
-            "metric \"m\": provider datadog is not supported yet",
+            json!({ "metrics": [{ "name": "m", "provider": { "plugin": { "acme/x": {} } } }] }),
+            "Analysis spec invalid: metrics[0]: provider.plugin: provider plugins are not supported; use one of the built-in providers or a job",
         ),
     ] {
         let world = run(spec, "m=s");

@@ -145,22 +145,115 @@ fn impossible_rules_are_named() {
 }
 
 #[test]
-fn what_is_not_supported_is_named_with_its_metric() {
-    let address = "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/w";
-    let signed = json!({ "sigv4": { "region": "eu-west-1" } });
-    let sigv4 = json!({ "prometheus": { "address": address, "authentication": signed } });
-    let web = json!({ "web": { "url": "http://x", "authentication": signed } });
-    for (provider, what) in [
-        (json!({ "kayenta": {} }), "provider kayenta"),
-        (json!({ "plugin": { "acme/x": {} } }), "provider plugin"),
-        (sigv4, "prometheus authentication with sigv4"),
-        (web, "web authentication with sigv4"),
+fn a_wrong_configuration_of_a_provider_is_named_by_its_field() {
+    let scope = json!({ "scope": "s", "region": "r", "step": 60 });
+    let dated = json!({ "scope": "s", "region": "r", "step": 60, "start": "2026-01-01T00:00:00Z" });
+    let kayenta = json!({
+        "address": "http://k", "application": "a", "canaryConfigName": "c", "configurationAccountName": "x",
+        "metricsAccountName": "x", "storageAccountName": "x", "threshold": { "pass": 90, "marginal": 75 },
+        "scopes": [{ "name": "default", "controlScope": scope, "experimentScope": dated }],
+    });
+    for (provider, path) in [
+        (json!({ "plugin": { "acme/x": {} } }), "plugin"),
+        (
+            json!({ "prometheus": { "address": "x:9090" } }),
+            "prometheus.address",
+        ),
+        (
+            json!({ "prometheus": { "timeout": -1 } }),
+            "prometheus.timeout",
+        ),
+        (
+            json!({ "prometheus": { "rangeQuery": { "start": "now(", "end": "now()", "step": "1m" } } }),
+            "prometheus.rangeQuery.start",
+        ),
+        (json!({ "web": { "url": "x" } }), "web.url"),
+        (
+            json!({ "web": { "url": "http://x", "jsonPath": "{$.a" } }),
+            "web.jsonPath",
+        ),
+        (
+            json!({ "web": { "url": "http://x", "method": "GET", "jsonBody": {} } }),
+            "web.jsonBody",
+        ),
+        (
+            json!({ "web": { "url": "http://x", "authentication": { "oauth2": { "tokenUrl": "http://t" } } } }),
+            "web.authentication.oauth2.clientId",
+        ),
+        (
+            json!({ "job": { "spec": { "template": { "spec": { "containers": "x" } } } } }),
+            "job.spec.template.spec.containers",
+        ),
+        (json!({ "datadog": {} }), "datadog.query"),
+        (
+            json!({ "datadog": { "query": "q", "apiVersion": "v3" } }),
+            "datadog.apiVersion",
+        ),
+        (
+            json!({ "datadog": { "queries": { "a": "q" } } }),
+            "datadog.queries",
+        ),
+        (
+            json!({ "datadog": { "apiVersion": "v2", "queries": { "a": "q", "b": "q" } } }),
+            "datadog.formula",
+        ),
+        (
+            json!({ "datadog": { "query": "q", "aggregator": "max" } }),
+            "datadog.aggregator",
+        ),
+        (
+            json!({ "datadog": { "query": "q", "requestTimeout": "0s" } }),
+            "datadog.requestTimeout",
+        ),
+        (
+            json!({ "datadog": { "query": "q", "secretRef": { "namespaced": true } } }),
+            "datadog.secretRef.name",
+        ),
+        (
+            json!({ "newRelic": { "query": "q", "timeout": 120 } }),
+            "newRelic.timeout",
+        ),
+        (
+            json!({ "cloudWatch": { "metricDataQueries": [] } }),
+            "cloudWatch.metricDataQueries",
+        ),
+        (
+            json!({ "cloudWatch": { "metricDataQueries": [{ "id": "a" }] } }),
+            "cloudWatch.metricDataQueries[0].metricStat",
+        ),
+        (
+            json!({ "graphite": { "query": "target=x" } }),
+            "graphite.address",
+        ),
+        (json!({ "influxdb": {} }), "influxdb.query"),
+        (
+            json!({ "wavefront": { "query": "q" } }),
+            "wavefront.address",
+        ),
+        (
+            json!({ "skywalking": { "address": "http://s", "query": "q" } }),
+            "skywalking.interval",
+        ),
+        (json!({ "kayenta": kayenta }), "kayenta.scopes[0]"),
     ] {
         let spec = json!({ "metrics": [{ "name": "m", "provider": provider }] });
-        assert_eq!(
-            checked(spec).expect_err(what),
-            format!("metric \"m\": {what} is not supported yet")
-        );
+        let error = checked(spec).expect_err(path);
+        let expected = format!("Analysis spec invalid: metrics[0]: provider.{path}: ");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn a_value_from_a_secret_is_not_judged_before_it_is_known() {
+    let arguments =
+        json!([{ "name": "x", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }]);
+    for provider in [
+        json!({ "prometheus": { "address": "{{args.x}}", "rangeQuery": { "start": "{{args.x}}", "end": "now()", "step": "{{args.x}}" } } }),
+        json!({ "web": { "url": "{{args.x}}", "method": "{{args.x}}", "jsonPath": "{{args.x}}" } }),
+        json!({ "wavefront": { "address": "{{args.x}}", "query": "q" } }),
+    ] {
+        let spec = json!({ "metrics": [{ "name": "m", "provider": provider }], "args": arguments });
+        checked(spec).expect("a run");
     }
 }
 

@@ -1,8 +1,7 @@
 //! `AnalysisTemplate`, `ClusterAnalysisTemplate` and `AnalysisRun` as users write them, and what a Rollout
 //! says about the runs that it wants.
 //!
-//! Every field of upstream is present. A provider that is not supported is kept as the JSON that the user
-//! wrote, so that nothing of it is lost on the way from a template to a run.
+//! Every field of upstream is present, so that nothing is lost on the way from a template to a run.
 
 mod provider;
 mod request;
@@ -14,8 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use provider::{
-    Authentication, BasicAuth, Header, Job, JobMetadata, OAuth2, Prometheus, Provider, RangeQuery,
-    SigV4, Web,
+    Authentication, BasicAuth, CloudWatch, CloudWatchDimension, CloudWatchMetric,
+    CloudWatchMetricStat, CloudWatchQuery, Datadog, Graphite, Header, Influxdb, Job, JobMetadata,
+    Kayenta, KayentaScope, KayentaScopeDetail, KayentaThreshold, NewRelic, OAuth2, Prometheus,
+    Provider, RangeQuery, SecretRef, SigV4, SkyWalking, Wavefront, Web,
 };
 pub use request::{
     LATEST_HASH, RolloutAnalysis, RunArgument, RunMetadata, RunValueFrom, STABLE_HASH,

@@ -4,7 +4,7 @@ use reconcile_core::{clock::Clock, testkit::FakeApi};
 use serde_json::{Value, json};
 
 use super::{
-    super::{MeasurementRequest, Providers},
+    super::{MeasurementRequest, ProviderConfig, Providers},
     order_of, taken,
 };
 use crate::api::analysis::{AnalysisPhase, Measurement};
@@ -17,7 +17,7 @@ struct World {
 
 fn world(number: i32) -> World {
     let api = FakeApi::new();
-    let providers = Providers::new(api.client(), Clock::system(), None);
+    let providers = Providers::new(api.client(), Clock::system(), ProviderConfig::default());
     let job = json!({
         "metadata": { "labels": { "team": "a" } },
         "spec": { "backoffLimit": 0, "template": { "spec": {
@@ -121,6 +121,34 @@ async fn ending_the_measurement_deletes_the_job() {
     );
     let gone = world.step(Some(begun), true).await;
     assert_eq!(gone.phase, AnalysisPhase::Inconclusive);
+}
+
+#[tokio::test]
+async fn a_status_that_names_the_job_of_somebody_else_deletes_and_reads_nothing() {
+    let mut world = world(1);
+    let victim = |namespace: &str| {
+        json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "victim", "namespace": namespace },
+            "status": { "conditions": [{ "type": "Complete", "status": "True" }] } })
+    };
+    world.api.put(&victim("ns"));
+    world.api.put(&victim("kube-system"));
+    for namespace in ["ns", "kube-system"] {
+        let forged = Measurement {
+            metadata: [
+                ("job-name".to_owned(), "victim".to_owned()),
+                ("job-namespace".to_owned(), namespace.to_owned()),
+            ]
+            .into(),
+            ..Measurement::default()
+        };
+        for terminate in [false, true] {
+            let refused = world.step(Some(forged.clone()), terminate).await;
+            assert_eq!(refused.phase, AnalysisPhase::Error);
+            let expected = "Job ns/victim does not belong to this run";
+            assert_eq!(refused.message, expected);
+        }
+    }
+    assert_eq!(world.names().len(), 2);
 }
 
 #[tokio::test]

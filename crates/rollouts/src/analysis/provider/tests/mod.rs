@@ -5,12 +5,17 @@
     reason = "objects are written where they are used, and handed over"
 )]
 
+mod cloudwatch;
+mod datadog;
+mod http;
 mod job;
 mod judge;
+mod kayenta;
 mod prometheus;
+mod services;
 mod web;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -24,7 +29,7 @@ use parking_lot::Mutex;
 use reconcile_core::{clock::Clock, operator::install_tls};
 use serde_json::{Value, json};
 
-use super::{MeasurementRequest, Providers};
+use super::{MeasurementRequest, ProviderConfig, Providers};
 use crate::{
     analysis::plan::MeasureOutcome,
     api::analysis::{Argument, Measurement},
@@ -53,7 +58,7 @@ async fn serve(answer: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> (S
         answer: Arc::new(answer),
     };
     let router = Router::new()
-        .route("/api/v1/namespaces/ns/secrets/{name}", get(secret))
+        .route("/api/v1/namespaces/{namespace}/secrets/{name}", get(secret))
         .fallback(any(query))
         .with_state(served.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -82,14 +87,40 @@ async fn query(
     (served.answer)(&seen)
 }
 
-async fn secret(Path(name): Path<String>) -> Response {
-    if name != "login" {
-        let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404, "message": "gone" });
-        return (StatusCode::NOT_FOUND, axum::Json(status)).into_response();
-    }
-    // "hunter2" in base64.
-    axum::Json(json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "data": { "password": "aHVudGVyMg==" } }))
-        .into_response()
+/// The Secrets of the cluster. Addresses in them are those of the server itself.
+async fn secret(Path((namespace, name)): Path<(String, String)>, headers: HeaderMap) -> Response {
+    let host = headers["host"].to_str().expect("a host");
+    let address = format!("http://{host}");
+    let data = match (namespace.as_str(), name.as_str()) {
+        ("ns", "login") => json!({ "password": "hunter2" }),
+        ("controller", "datadog") => {
+            json!({ "address": address, "api-key": "key-of-all", "app-key": "app-of-all" })
+        }
+        ("ns", "own") => json!({ "address": address, "api-key": "own-key", "app-key": "own-app" }),
+        ("controller", "newrelic") => json!({
+            "personal-api-key": "nr-key", "account-id": "42", "base-url-nerdgraph": format!("{address}/graphql"),
+        }),
+        ("controller", "influxdb") => {
+            json!({ "address": address, "authToken": "influx-token", "org": "my org" })
+        }
+        ("controller", "wavefront-api-tokens") => json!({ "127.0.0.1": "wf-token" }),
+        _ => {
+            let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404, "message": "gone" });
+            return (StatusCode::NOT_FOUND, axum::Json(status)).into_response();
+        }
+    };
+    let encoded: serde_json::Map<String, Value> = data
+        .as_object()
+        .expect("data")
+        .iter()
+        .map(|(key, text)| {
+            let text = text.as_str().expect("text");
+            let text = expressions::go_text::base64_standard(text.as_bytes());
+            (key.clone(), text.into())
+        })
+        .collect();
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "data": encoded });
+    axum::Json(secret).into_response()
 }
 
 fn data(result_type: &str, result: Value) -> Response {
@@ -124,10 +155,51 @@ fn order_of(provider: Value, rules: Value, arguments: Value) -> MeasurementReque
 }
 
 fn providers(api_server: SocketAddr, prometheus: Option<String>) -> Providers {
+    providers_in(api_server, prometheus, &[])
+}
+
+/// Providers with an environment of their own.
+fn providers_in(
+    api_server: SocketAddr,
+    prometheus: Option<String>,
+    environment: &[(&str, String)],
+) -> Providers {
     install_tls();
     let config = kube::Config::new(format!("http://{api_server}").parse().expect("a URI"));
     let client = kube::Client::try_from(config).expect("a client");
-    Providers::new(client, Clock::system(), prometheus)
+    let config = ProviderConfig {
+        prometheus_address: prometheus,
+        namespace: "controller".to_owned(),
+        allow_link_local: false,
+    };
+    let environment: HashMap<String, String> = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect();
+    let read = move |name: &str| environment.get(name).cloned();
+    Providers::with_environment(client, Clock::system(), config, Arc::new(read))
+}
+
+/// What a provider makes of one answer, and the last request that it sent.
+async fn exchange(
+    answer: impl Fn(&Seen) -> Response + Send + Sync + 'static,
+    provider: impl Fn(SocketAddr) -> Value,
+    condition: &str,
+) -> (Measurement, Seen) {
+    let (address, served) = serve(answer).await;
+    let rules = json!({ "successCondition": condition });
+    let measurement = measure(address, &order_of(provider(address), rules, json!([]))).await;
+    let seen = served.seen.lock().pop().expect("a request");
+    (measurement, seen)
+}
+
+/// A field of a query or form, as it was sent.
+fn field(encoded: &str, name: &str) -> String {
+    let query = encoded.split_once('?').map_or(encoded, |(_, query)| query);
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }
 
 async fn measure(address: SocketAddr, order: &MeasurementRequest) -> Measurement {
