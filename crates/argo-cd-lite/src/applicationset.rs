@@ -1,4 +1,4 @@
-//! `ApplicationSet`s are not served yet; each one is told so, unless another controller serves it.
+//! `ApplicationSet`s are not supported yet; each one gets a condition that says so, unless another controller serves it.
 
 use reconcile_core::{
     conditions::Times,
@@ -22,7 +22,7 @@ impl Unserved for ApplicationSet {
          argocd-applicationset-controller can run beside this program and serve it";
 }
 
-/// Starts to tell the `ApplicationSet`s of the control plane's namespace.
+/// Starts to mark the `ApplicationSet`s of the control plane's namespace.
 pub fn start(operator: &Operator, control_plane: &str) {
-    unserved::tell::<ApplicationSet>(operator, Some(control_plane), WatchConfig::default());
+    unserved::start::<ApplicationSet>(operator, Some(control_plane), WatchConfig::default());
 }

@@ -13,7 +13,7 @@ pub enum ErrorClass {
     Conflict,
     /// Something outside is not available now: retry with back-off.
     Transient,
-    /// Something outside is not available now and said when to come back.
+    /// Something outside is not available now and asks to retry after this time.
     RetryAfter(Duration),
     /// This process is no longer the leader: stop writing, say nothing.
     Fenced,
@@ -49,12 +49,12 @@ pub fn classify_kube(error: &kube::Error) -> ErrorClass {
             }
         }
         400 | 405 | 413 | 415 | 422 => ErrorClass::Invalid,
-        // Forbidden and not found heal when somebody grants the right or creates the object.
+        // Forbidden and not found pass when the permission is granted or the object is created.
         _ => ErrorClass::Transient,
     }
 }
 
-/// The error and its sources as one line, in which nothing is said twice: many errors repeat their source, and the
+/// The error and its sources as one line without repetitions: many errors repeat their source, and the
 /// client prints an answer of the API server once for people and once as a dump.
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = own_text(error);

@@ -13,7 +13,7 @@
 //!   kube_types Go durations, quantities, int-or-percent, selectors, names
 //!   yaml       YAML with the scalar rules of Go, and a writer with a stable order
 //!   fields     the support ledger: which fields are honoured, and what is said about the others
-//!   unserved   kinds that are not served yet: each object is told so
+//!   unserved   kinds that are not supported yet: each object gets a condition that says so
 //!   testkit    (feature) fake API server, simulation loop, transcripts
 //! ```
 //!

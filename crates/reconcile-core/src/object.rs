@@ -129,7 +129,7 @@ pub struct Root<K> {
 }
 
 /// Drops `metadata.managedFields` from the JSON text of an object, before anything is built of it: read as a tree of
-/// values they take more memory and time than the rest of most objects, and nobody here reads them. `None` when there
+/// values they take more memory and time than the rest of most objects, and no controller reads them. `None` when there
 /// are none, or when the text is not an object; then it is read as it is.
 pub(crate) fn without_managed_fields(object: &str) -> Option<String> {
     object.contains(MANAGED_FIELDS).then_some(())?;
@@ -195,7 +195,7 @@ impl<'de, K: Kind> Visitor<'de> for RootVisitor<K> {
 }
 
 impl<K: Kind> Root<K> {
-    /// Drops what nobody reads and memory that is only reserved: managed fields, kubectl's copy of the whole object, empty
+    /// Drops what no controller reads and memory that is only reserved: managed fields, kubectl's copy of the whole object, empty
     /// maps, spare room of lists. A root is kept as long as its object lives.
     pub fn slim(&mut self) {
         let meta = &mut self.metadata;

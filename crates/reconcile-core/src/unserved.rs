@@ -1,7 +1,7 @@
-//! Kinds that users may have and that the operator does not serve yet: each object is told so, once.
+//! Kinds that users may have and that the operator does not support yet: each object gets a condition and an Event that
+//! say so, once.
 //!
-//! An object that somebody has said something about is left alone: another program may serve the kind, for example
-//! the one that was there before.
+//! An object that has a status already is left alone: another controller may serve the kind.
 
 use std::{convert::Infallible, marker::PhantomData};
 
@@ -33,7 +33,7 @@ pub trait Unserved: Send + Sync + 'static {
     const KIND: &'static str;
     /// As [`Kind::PLURAL`].
     const PLURAL: &'static str;
-    /// Type of the condition in which the originals tell errors of this kind.
+    /// Type of the condition in which upstream's controller reports errors of this kind.
     const CONDITION: &'static str;
     /// Which times the kind's conditions have.
     const TIMES: Times;
@@ -43,7 +43,7 @@ pub trait Unserved: Send + Sync + 'static {
     const MESSAGE: &'static str;
 }
 
-/// An object whose spec and status nobody here reads.
+/// An object whose spec is not read.
 struct Unread<U>(PhantomData<fn() -> U>);
 
 impl<U: Unserved> Kind for Unread<U> {
@@ -56,18 +56,18 @@ impl<U: Unserved> Kind for Unread<U> {
     type Status = Value;
 }
 
-/// Starts to tell objects of `U` that nobody serves them: those of one namespace, or all. Neither readiness nor
-/// anything else depends on this: the kind may not even be installed.
-pub fn tell<U: Unserved>(operator: &Operator, namespace: Option<&str>, config: WatchConfig) {
+/// Starts to mark objects of `U` as not supported: those of one namespace, or all. Readiness does not depend on this,
+/// because the kind may not be installed.
+pub fn start<U: Unserved>(operator: &Operator, namespace: Option<&str>, config: WatchConfig) {
     let (queue, roots) = (Queue::new(), Index::default());
     let driver = Driver::with_queue(
-        Teller::<U>(PhantomData),
+        Marker::<U>(PhantomData),
         operator,
         DriverConfig::default(),
         queue.clone(),
         roots.clone(),
     );
-    // The spec is not kept: nobody reads it.
+    // The spec is not read, so it is not kept.
     let api = operator.api(namespace);
     let watch = Watch::named(U::PLURAL, api, roots, |mut root: Root<Unread<U>>| {
         root.slim();
@@ -75,7 +75,7 @@ pub fn tell<U: Unserved>(operator: &Operator, namespace: Option<&str>, config: W
         Some(root)
     });
     let watch = watch.config(config).on_change(move |change| {
-        if !change.is_report_of(Teller::<U>::NAME) {
+        if !change.is_report_of(Marker::<U>::NAME) {
             queue.add(change.key);
         }
     });
@@ -84,7 +84,7 @@ pub fn tell<U: Unserved>(operator: &Operator, namespace: Option<&str>, config: W
 }
 
 /// The controller of a kind that is not served.
-struct Teller<U>(PhantomData<fn() -> U>);
+struct Marker<U>(PhantomData<fn() -> U>);
 
 /// What is known of an object: its status, and whether it is on its way out.
 struct Observed {
@@ -93,24 +93,24 @@ struct Observed {
 }
 
 impl Observed {
-    /// True when nobody has said anything about the object.
-    fn is_untold(&self) -> bool {
-        let said = self
+    /// True when no controller has written a status yet.
+    fn is_unmarked(&self) -> bool {
+        let has_status = self
             .status
             .as_object()
             .is_some_and(|status| !status.is_empty());
-        !said && !self.deleting
+        !has_status && !self.deleting
     }
 }
 
-// There is nothing to do for such an object but to tell it, and nothing that can fail.
+// There are no effects, so nothing can fail.
 impl Classify for Infallible {
     fn class(&self) -> ErrorClass {
         match *self {}
     }
 }
 
-impl<U: Unserved> Controller for Teller<U> {
+impl<U: Unserved> Controller for Marker<U> {
     type Kind = Unread<U>;
     type Observed = Observed;
     type Action = Infallible;
@@ -129,10 +129,10 @@ impl<U: Unserved> Controller for Teller<U> {
 
     fn plan(observed: &Observed, _: Timestamp) -> Plan<Infallible> {
         let mut plan = Plan::new();
-        plan.note(if observed.is_untold() {
-            "nobody serves this kind; the object is told so"
+        plan.note(if observed.is_unmarked() {
+            "kind not supported; writing a condition"
         } else {
-            "somebody has written a status: left alone"
+            "the object has a status already; leaving it alone"
         });
         plan
     }
@@ -148,7 +148,7 @@ impl<U: Unserved> Controller for Teller<U> {
         now: Timestamp,
     ) -> Report {
         let mut report = Report::default();
-        if observed.is_untold() {
+        if observed.is_unmarked() {
             let condition = Condition::new(U::CONDITION, true, REASON, U::MESSAGE);
             let mut all = Vec::new();
             conditions::set(&mut all, condition, U::TIMES, now);
@@ -183,14 +183,14 @@ mod tests {
     fn report(status: Value, deleting: bool) -> Report {
         let observed = Observed { status, deleting };
         let now = "2026-01-02T03:04:05Z".parse().expect("a time");
-        let plan = Teller::<Gadget>::plan(&observed, now);
-        Teller::<Gadget>::report(&observed, &plan, &[], now)
+        let plan = Marker::<Gadget>::plan(&observed, now);
+        Marker::<Gadget>::report(&observed, &plan, &[], now)
     }
 
     #[test]
-    fn an_object_without_a_status_is_told_once() {
-        let told = report(Value::Null, false);
-        let condition = &told.patches[0].body["status"]["conditions"][0];
+    fn an_object_without_a_status_is_marked_once() {
+        let first = report(Value::Null, false);
+        let condition = &first.patches[0].body["status"]["conditions"][0];
         assert_eq!(
             *condition,
             json!({
@@ -198,8 +198,8 @@ mod tests {
                 "message": "gadgets are not supported yet", "lastTransitionTime": "2026-01-02T03:04:05Z",
             })
         );
-        assert_eq!(told.events.len(), 1);
-        let after = told.patches[0].body["status"].clone();
+        assert_eq!(first.events.len(), 1);
+        let after = first.patches[0].body["status"].clone();
         assert_eq!(report(after, false), Report::default());
     }
 
@@ -212,15 +212,15 @@ mod tests {
         assert_eq!(report(Value::Null, true), Report::default());
     }
 
-    /// Of both forms of a kind, the object is told through the endpoint that takes it.
+    /// The conditions that an object of `kind` gets.
     async fn conditions_in_cluster<U: Unserved>(kind: FakeKind) -> Value {
         let api = FakeApi::new().with_kind(kind);
         let operator = Operator::detached(api.client(), Clock::system());
         api.put(&json!({
             "apiVersion": "test.example/v1", "kind": U::KIND, "metadata": {"name": "a", "namespace": "ns"}, "spec": {},
         }));
-        tell::<U>(&operator, None, WatchConfig::default());
-        let told = async {
+        start::<U>(&operator, None, WatchConfig::default());
+        let marked = async {
             loop {
                 let object = api.get(U::PLURAL, "ns", "a").unwrap_or_default();
                 if object["status"].is_object() {
@@ -229,7 +229,7 @@ mod tests {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), told)
+        tokio::time::timeout(std::time::Duration::from_secs(10), marked)
             .await
             .expect("the object gets a condition")
     }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn kinds_with_and_without_a_status_subresource_are_told() {
+    async fn kinds_with_and_without_a_status_subresource_get_the_condition() {
         let gadgets = FakeKind::new("test.example", "v1", "Gadget", "gadgets").without_status();
         let conditions = conditions_in_cluster::<Gadget>(gadgets).await;
         assert_eq!(conditions[0]["reason"], REASON);

@@ -1,4 +1,4 @@
-//! Experiments are not served yet; each one is told so.
+//! Experiments are not supported yet; each one gets a condition that says so.
 
 use reconcile_core::{
     conditions::Times,
@@ -23,7 +23,7 @@ impl Unserved for Experiment {
         "Experiments are not supported yet: no pods and no analyses are started for this one";
 }
 
-/// Starts to tell the Experiments of an instance, in one namespace or everywhere.
+/// Starts to mark the Experiments of an instance, in one namespace or everywhere.
 pub fn start(operator: &Operator, namespace: Option<&str>, instance_id: &str) {
-    unserved::tell::<Experiment>(operator, namespace, instance::objects(instance_id));
+    unserved::start::<Experiment>(operator, namespace, instance::objects(instance_id));
 }

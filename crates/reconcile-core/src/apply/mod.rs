@@ -1,6 +1,6 @@
 //! Effects: the few ways in which an operator writes to the API server.
 //!
-//! Each function says in its error what it was about to do with which object, and every call passes the
+//! The error of each function names the verb and the object, and every call passes the
 //! fence of [`crate::client`].
 
 mod events;

@@ -94,8 +94,8 @@ pub trait Controller: Send + Sync + 'static {
         now: Timestamp,
     ) -> Report;
 
-    /// Says what the root object should be told when it could not be observed, for example an
-    /// `InvalidSpec` condition that names the field. A plain function. The default says nothing.
+    /// Computes what is written to a root object that could not be observed, for example an `InvalidSpec` condition
+    /// that names the field; a plain function. The default writes nothing.
     fn reject(root: &Root<Self::Kind>, error: &Self::Error, now: Timestamp) -> Report {
         let _ = (root, error, now);
         Report::default()

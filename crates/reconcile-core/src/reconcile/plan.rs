@@ -11,7 +11,7 @@ pub struct Plan<A> {
     pub actions: Vec<A>,
     /// When to look again although nothing changed; a time that has passed means at once.
     pub wake: Option<Timestamp>,
-    /// Why, in words; at least one for every decision.
+    /// The reasons; at least one for every decision.
     pub notes: Vec<Note>,
 }
 

@@ -84,7 +84,7 @@ impl Queue {
     }
 
     /// Waits for the next object that is due and marks it as in work. The timer of the object is
-    /// dropped: the pass decides anew when to wake.
+    /// dropped: the pass decides when to wake next.
     pub async fn next(&self) -> ObjectKey {
         loop {
             let changed = self.0.changed.notified();

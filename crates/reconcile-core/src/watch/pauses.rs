@@ -8,7 +8,7 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_millis(200);
 /// Longest pause after failures; an API server that comes back is seen within this time.
 const LONGEST: Duration = Duration::from_secs(10);
-/// A failure after so long a time of quiet starts the back-off anew. Success alone does not: a list that works
+/// A failure after so long a time of quiet resets the back-off. Success alone does not: a list that works
 /// before a watch that does not is the costly half of a failure.
 const CALM: Duration = Duration::from_secs(30);
 

@@ -19,7 +19,7 @@ const PAGE: u32 = 100;
 /// A streamed list that is not complete after this time never will be: servers that do not know of streamed lists
 /// send the objects and then no mark of their end.
 const STREAMED_LIST: Duration = Duration::from_secs(60);
-/// Time that the watch has to tell of an own write before it is looked for; events take milliseconds.
+/// Time for the event of an own write to arrive before the object is read; events take milliseconds.
 const ECHO: Duration = Duration::from_secs(5);
 
 /// Which objects to watch.
@@ -31,7 +31,7 @@ pub struct WatchConfig {
     pub fields: Option<String>,
 }
 
-type Told = dyn Fn(Undecodable) + Send + Sync;
+type OnUndecodable = dyn Fn(Undecodable) + Send + Sync;
 
 /// A watch that is being put together; [`Watch::run`] keeps it going until it is dropped.
 pub struct Watch<K: Resource, T> {
@@ -39,7 +39,7 @@ pub struct Watch<K: Resource, T> {
     config: WatchConfig,
     index: Index<T>,
     convert: Box<dyn Fn(K) -> Option<T> + Send + Sync>,
-    undecodable: Arc<Told>,
+    undecodable: Arc<OnUndecodable>,
     ready: Option<Ready>,
     what: String,
 }
@@ -101,8 +101,8 @@ where
 
     /// Called for every object that cannot be decoded; must not block.
     #[must_use]
-    pub fn on_undecodable(mut self, told: impl Fn(Undecodable) + Send + Sync + 'static) -> Self {
-        self.undecodable = Arc::new(told);
+    pub fn on_undecodable(mut self, on_bad: impl Fn(Undecodable) + Send + Sync + 'static) -> Self {
+        self.undecodable = Arc::new(on_bad);
         self
     }
 
@@ -148,7 +148,7 @@ where
     /// Lists and watches until only a new beginning helps.
     async fn follow(&self, streamed: bool, pauses: &mut Pauses) -> Stopped {
         let mut stream = std::pin::pin!(self.stream(streamed));
-        // By when the list must be complete, and when to look for own writes that the watch has not told of.
+        // By when the list must be complete, and when to read own writes that the watch has not sent.
         let mut listed = Some(Instant::now() + STREAMED_LIST).filter(|_| streamed);
         let mut look: Option<Instant> = None;
         loop {
@@ -171,7 +171,7 @@ where
                     }
                     self.take(event);
                     if pauses.recovered() {
-                        tracing::info!(resource = %self.what, "the watch goes on");
+                        tracing::info!(resource = %self.what, "watch recovered");
                     }
                 }
                 Some(Err(error)) => match self.failed(&error, streamed, pauses).await {
@@ -183,7 +183,7 @@ where
         }
     }
 
-    /// Waits before the next try, or says that this watch is of no use any more.
+    /// Waits before the next try, or returns why this watch has to stop.
     async fn failed(
         &self,
         error: &watcher::Error,
@@ -207,8 +207,8 @@ where
         None
     }
 
-    /// Reads the objects that this process wrote while the list was made and that nothing told of since: somebody may
-    /// have deleted them before the list was made, and then no event says so. Gives the time of another try.
+    /// Reads the objects that this process wrote while the list was made and that the watch has not sent since: they may
+    /// have been deleted before the list was made, and then no event follows. Returns the time of the next try.
     async fn look_for_unsure(&self) -> Option<Instant> {
         for (key, uid) in self.index.unsure() {
             match self.get(&key).await {
@@ -217,7 +217,7 @@ where
                 }
                 Ok(_) => drop(self.index.deleted(&key, &uid)),
                 Err(error) => {
-                    tracing::debug!(resource = %self.what, object = %key, error = error_chain(&error), "cannot look for an own write");
+                    tracing::debug!(resource = %self.what, object = %key, error = error_chain(&error), "cannot read an object after writing it");
                     return Some(Instant::now() + ECHO);
                 }
             }
@@ -266,7 +266,7 @@ where
                     resource = %self.what,
                     object = %ObjectKey::of_meta(&bad.metadata),
                     error = %bad.message,
-                    "object skipped: it cannot be decoded"
+                    "object skipped: cannot decode it"
                 );
                 // It is there; a list that holds it must not count it as gone.
                 self.index.confirm(&bad.metadata);
@@ -287,7 +287,7 @@ where
 enum Stopped {
     /// The server does not stream lists.
     Refused,
-    /// The watch has to begin anew.
+    /// The watch has to start again.
     Ended,
 }
 

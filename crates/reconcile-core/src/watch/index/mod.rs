@@ -50,8 +50,8 @@ pub struct Stored<T> {
     pub value: Arc<T>,
     /// Number of the list during or after which the value was last confirmed.
     epoch: u32,
-    /// The watch has told of the object in that list or after it, not only an own write.
-    told: bool,
+    /// The watch sent the object in that list or after it; false when only the answer to an own write did.
+    watched: bool,
 }
 
 impl<T> Clone for Change<T> {
@@ -100,7 +100,7 @@ impl<T: PartialEq> Default for Index<T> {
 }
 
 impl<T: PartialEq> Index<T> {
-    /// An empty index; `tags` gives the words under which a value is found by [`Index::tagged`], for
+    /// An empty index; `tags` gives the tags under which a value is found by [`Index::tagged`], for
     /// example the uid of its owner.
     pub fn new(tags: impl Fn(&T) -> Vec<String> + Send + Sync + 'static) -> Self {
         Self {
@@ -116,7 +116,7 @@ impl<T: PartialEq> Index<T> {
         self.listeners.write().push(Arc::new(listener));
     }
 
-    fn tell(&self, change: Option<Change<T>>) -> Option<Change<T>> {
+    fn notify(&self, change: Option<Change<T>>) -> Option<Change<T>> {
         if let Some(change) = &change {
             for listener in self.listeners.read().iter() {
                 listener(change.clone());
@@ -179,9 +179,9 @@ impl<T: PartialEq> Index<T> {
     }
 
     /// Takes a value from the answer to a write. A state older than the stored one is dropped. Gives the change when
-    /// the value is another one, after telling the listeners.
+    /// the value is another one, after calling the listeners.
     pub fn written(&self, meta: &ObjectMeta, value: T) -> Option<Change<T>> {
-        self.tell(self.put(meta, value, Origin::Write))
+        self.notify(self.put(meta, value, Origin::Write))
     }
 
     /// As [`Index::written`] for what `controller` wrote to its own root object.
@@ -191,12 +191,12 @@ impl<T: PartialEq> Index<T> {
         meta: &ObjectMeta,
         value: T,
     ) -> Option<Change<T>> {
-        self.tell(self.put(meta, value, Origin::Report(controller)))
+        self.notify(self.put(meta, value, Origin::Report(controller)))
     }
 
     /// Takes a value from an event of the watch.
     pub(crate) fn seen(&self, meta: &ObjectMeta, value: T) -> Option<Change<T>> {
-        self.tell(self.put(meta, value, Origin::Watch))
+        self.notify(self.put(meta, value, Origin::Watch))
     }
 
     fn put(&self, meta: &ObjectMeta, value: T, origin: Origin) -> Option<Change<T>> {
@@ -208,12 +208,12 @@ impl<T: PartialEq> Index<T> {
         if state.is_old_news(&uid, version) {
             return None;
         }
-        let mut told = origin == Origin::Watch;
+        let mut watched = origin == Origin::Watch;
         if let Some(stored) = state.objects.get_mut(&key) {
             let same_object = stored.uid == uid;
             if same_object {
-                told |= stored.told && stored.epoch == epoch;
-                (stored.epoch, stored.told) = (epoch, told);
+                watched |= stored.watched && stored.epoch == epoch;
+                (stored.epoch, stored.watched) = (epoch, watched);
             }
             // Also of another object: a late event about one that went before the stored one was made.
             if stored.version > version && version != 0 {
@@ -230,7 +230,7 @@ impl<T: PartialEq> Index<T> {
             version,
             value: value.clone(),
             epoch,
-            told,
+            watched,
         };
         let old = state.objects.insert(key.clone(), stored);
         if let Some(old) = &old {
@@ -250,7 +250,7 @@ impl<T: PartialEq> Index<T> {
 
     /// Takes the deletion of an object; a later event about the same uid is dropped.
     pub fn deleted(&self, key: &ObjectKey, uid: &str) -> Option<Change<T>> {
-        self.tell(self.remove(key, uid, u64::MAX, Origin::Write))
+        self.notify(self.remove(key, uid, u64::MAX, Origin::Write))
     }
 
     /// Takes the news that the object of `meta` went: it was deleted, or it left the selection of the watch, to which
@@ -261,7 +261,7 @@ impl<T: PartialEq> Index<T> {
             0 => u64::MAX,
             version => version,
         };
-        self.tell(self.remove(&ObjectKey::of_meta(meta), uid, version, Origin::Watch))
+        self.notify(self.remove(&ObjectKey::of_meta(meta), uid, version, Origin::Watch))
     }
 
     /// Takes the news that the object of `meta` is of no interest in this state. Somebody may take an interest in
@@ -281,7 +281,7 @@ impl<T: PartialEq> Index<T> {
             }
             self.take(&mut state, &key, Origin::Watch)
         };
-        self.tell(change)
+        self.notify(change)
     }
 
     fn remove(
@@ -312,7 +312,7 @@ impl<T: PartialEq> Index<T> {
         })
     }
 
-    /// Removes a value whose object lives on but is of no interest any more. The listeners are not told.
+    /// Removes a value whose object lives on but is of no interest any more. The listeners are not called.
     pub fn dropped(&self, key: &ObjectKey) -> Option<Change<T>> {
         self.take(&mut self.state.write(), key, Origin::Write)
     }
@@ -324,7 +324,7 @@ impl<T: PartialEq> Index<T> {
         if let Some(stored) = state.objects.get_mut(&ObjectKey::of_meta(meta))
             && meta.uid.as_deref() == Some(stored.uid.as_ref())
         {
-            (stored.epoch, stored.told) = (epoch, true);
+            (stored.epoch, stored.watched) = (epoch, true);
         }
     }
 
@@ -352,17 +352,17 @@ impl<T: PartialEq> Index<T> {
                 .collect()
         };
         for change in &changes {
-            self.tell(Some(change.clone()));
+            self.notify(Some(change.clone()));
         }
         changes
     }
 
     /// Values that this process wrote while the current list was read and that neither the list nor an event after it
-    /// has told of. Perhaps the list is older than the write, perhaps somebody deleted the object before the list was
-    /// made; in the second case no event will ever tell.
+    /// contained. Either the list is older than the write, or the object was deleted before the list was made; in the
+    /// second case no event will follow.
     pub(crate) fn unsure(&self) -> Vec<(ObjectKey, Arc<str>)> {
         let state = self.state.read();
-        let unsure = state.objects.iter().filter(|(_, stored)| !stored.told);
+        let unsure = state.objects.iter().filter(|(_, stored)| !stored.watched);
         unsure
             .map(|(key, stored)| (key.clone(), stored.uid.clone()))
             .collect()

@@ -50,7 +50,7 @@ impl<T> State<T> {
         }
     }
 
-    /// Remembers that what is said of `uid` up to `version` is old news.
+    /// Marks every state of `uid` up to `version` as outdated.
     pub(super) fn bury(&mut self, uid: &str, version: u64) {
         if uid.is_empty() {
             return;
