@@ -6,6 +6,7 @@
 //!   and field selectors, faults on demand and a log of every request.
 //! - [`Simulation`]: named actors in seeded random order over one world, with invariants after each
 //!   step and a bound on the number of steps.
+//! - [`pass`]: one pass of a controller on objects in memory, in the order of the driver.
 //! - [`Transcript`]: what happened, one line per step, for golden files.
 //! - [`check_command_line`]: what the built binary of every operator must do.
 //!
@@ -18,6 +19,7 @@ mod fault;
 mod follow;
 mod kinds;
 mod ownership;
+mod pass;
 mod patch;
 mod simulation;
 mod store;
@@ -31,5 +33,6 @@ pub use api::{FakeApi, Logged};
 pub use command_line::check_command_line;
 pub use fault::Fault;
 pub use kinds::FakeKind;
+pub use pass::{InMemory, Passed, merge_patch, pass};
 pub use simulation::{Act, Failure, Finished, Random, Simulation};
 pub use transcript::Transcript;

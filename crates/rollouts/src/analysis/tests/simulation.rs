@@ -7,17 +7,20 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use reconcile_core::{
+    event::EventNote,
     object::{ObjectKey, Root},
     reconcile::Target,
+    testkit::{InMemory, merge_patch, pass},
 };
 use serde_json::{Value, json};
 
 use crate::{
     analysis::{
-        observe::observe,
+        AnalysisRuns,
+        apply::RunError,
+        observe::{ObservedRun, observe},
         pending::PendingMeasurements,
-        plan::{MeasureOutcome, decide},
-        status::report,
+        plan::{MeasureOutcome, RunAction},
     },
     api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement},
 };
@@ -144,17 +147,10 @@ impl World {
         let contents = self.pending.look(&key, "u1", &observed.situation.status);
         observed.situation.delivered = contents.delivered;
         observed.situation.in_flight = contents.in_flight;
-        let decision = decide(&observed.situation, self.now);
-        for launch in decision.launches() {
-            let begun = self
-                .pending
-                .begin(&key, "u1", &launch.metric, &observed.situation.status);
-            if begun {
-                // A measurement takes no time that the second precision of the status would show.
-                self.flying.push((self.now, launch.metric.clone()));
-            }
-        }
-        let report = report(&observed, &decision);
+        let now = self.now;
+        let passed = pass::<AnalysisRuns>(self, &observed, now);
+        let decision = passed.decision;
+        let report = passed.report.expect("nothing kills the process in a pass");
         for patch in &report.patches {
             assert_eq!(
                 patch.target,
@@ -162,7 +158,7 @@ impl World {
                 "upstream's CRD has no status subresource"
             );
             let mut object = json!({ "status": self.status.clone().unwrap_or(json!({})) });
-            json_merge(&mut object, &patch.body);
+            merge_patch(&mut object, &patch.body);
             self.status = Some(object["status"].clone());
         }
         for note in &decision.plan.notes {
@@ -174,7 +170,6 @@ impl World {
             let text = format!("Event {}: {}", event.reason, event.note);
             self.say(&text);
         }
-        self.deleted |= decision.deletes();
         self.wake = decision.plan.wake;
         let idle = self.flying.is_empty()
             && decision.plan.wake.is_none()
@@ -242,20 +237,27 @@ impl World {
     }
 }
 
-/// RFC 7386.
-fn json_merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, value) in patch {
-        if value.is_null() {
-            target.as_object_mut().expect("an object").remove(key);
-        } else {
-            json_merge(&mut target[key], value);
+impl InMemory<AnalysisRuns> for World {
+    fn apply(
+        &mut self,
+        observed: &ObservedRun,
+        action: &RunAction,
+    ) -> Option<Result<(), RunError>> {
+        match action {
+            RunAction::Measure(launch) => {
+                let (key, uid) = (&observed.key, &observed.uid);
+                let status = &observed.situation.status;
+                if self.pending.begin(key, uid, &launch.metric, status) {
+                    // A measurement takes no time that the second precision of the status would show.
+                    self.flying.push((self.now, launch.metric.clone()));
+                }
+            }
+            RunAction::Delete => self.deleted = true,
         }
+        Some(Ok(()))
+    }
+
+    fn event(&mut self, event: &EventNote) {
+        self.say(&format!("Event {}: {}", event.reason, event.note));
     }
 }

@@ -9,8 +9,10 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::ObjectMeta;
 use reconcile_core::{
+    event::EventNote,
     object::Root,
-    reconcile::{Done, Target},
+    reconcile::Target,
+    testkit::{InMemory, merge_patch, pass},
 };
 use serde_json::{Value, json};
 
@@ -22,10 +24,10 @@ use crate::{
         rollout::{Rollout, RolloutStatus},
     },
     rollout::{
-        RolloutError, Sources, observe,
+        Applied, RolloutError, Rollouts, Sources, observe,
         observed::{Observed, ReplicaSetView, ServiceView},
         peaks::Peaks,
-        plan::decide,
+        plan::Action,
         status,
     },
 };
@@ -133,7 +135,7 @@ impl Cluster {
     /// A client patches the status.
     pub(super) fn patch_status(&mut self, patch: &Value) {
         self.say(&format!("client: status {patch}"));
-        merge(&mut self.root["status"], patch);
+        merge_patch(&mut self.root["status"], patch);
     }
 
     pub(super) fn say(&mut self, line: &str) {
@@ -195,35 +197,26 @@ impl Cluster {
                 return (0, self.write(&report));
             }
         };
-        let decision = decide(&seen, self.now);
-        let plan = &decision.plan;
-        let mut done = Vec::new();
-        for (index, action) in plan.actions.iter().enumerate() {
-            if crash_after == Some(index) {
-                self.say("controller: killed");
-                return (index, 0);
-            }
-            self.say(&format!("controller: {action}"));
-            let applied = self.apply(action);
-            for event in action.events() {
-                self.say(&format!("event: {}: {}", event.reason, event.note));
-            }
-            done.push(Done {
-                index,
-                result: Ok(applied),
-            });
-        }
-        if crash_after.is_some_and(|limit| limit >= plan.actions.len()) {
+        let now = self.now;
+        let mut process = Process {
+            cluster: self,
+            effects: 0,
+            crash_after,
+        };
+        let passed = pass::<Rollouts>(&mut process, &seen, now);
+        let Some(report) = passed.report else {
+            return (passed.tried, 0);
+        };
+        if crash_after.is_some() {
             self.say("controller: killed before the status");
-            return (done.len(), 0);
+            return (passed.tried, 0);
         }
-        let report = status::report(&seen, &decision, &done, self.now);
         if let Some(change) = self.interloper.take() {
             self.edit(change);
             if report.patches.iter().any(|patch| patch.guarded) {
                 self.say("controller: conflict");
                 self.wake = Some(self.now);
-                return (done.len(), 1);
+                return (passed.tried, 1);
             }
         }
         for event in &report.events {
@@ -232,9 +225,9 @@ impl Cluster {
         self.wake = if report.again {
             Some(self.now)
         } else {
-            plan.wake
+            passed.decision.plan.wake
         };
-        (plan.actions.len(), self.write(&report))
+        (passed.tried, self.write(&report))
     }
 
     fn write(&mut self, report: &reconcile_core::reconcile::Report) -> usize {
@@ -247,10 +240,10 @@ impl Cluster {
                             .unwrap_or_default();
                         self.root["metadata"]["generation"] = (generation + 1).into();
                     }
-                    merge(&mut self.root, &patch.body);
+                    merge_patch(&mut self.root, &patch.body);
                 }
                 Target::Status => {
-                    merge(&mut self.root, &patch.body);
+                    merge_patch(&mut self.root, &patch.body);
                     let status = self.status();
                     let step = status
                         .current_step_index
@@ -332,22 +325,26 @@ pub(super) fn template(image: &str) -> Value {
     })
 }
 
-/// JSON merge patch.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(members) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, value) in members {
-        if value.is_null() {
-            if let Some(object) = target.as_object_mut() {
-                object.remove(key);
-            }
-        } else {
-            merge(&mut target[key], value);
+/// The process of the controller, which may be killed after so many effects.
+struct Process<'c> {
+    cluster: &'c mut Cluster,
+    effects: usize,
+    crash_after: Option<usize>,
+}
+
+impl InMemory<Rollouts> for Process<'_> {
+    fn apply(&mut self, _: &Observed, action: &Action) -> Option<Result<Applied, RolloutError>> {
+        if self.crash_after == Some(self.effects) {
+            self.cluster.say("controller: killed");
+            return None;
         }
+        self.effects += 1;
+        self.cluster.say(&format!("controller: {action}"));
+        Some(Ok(self.cluster.apply(action)))
+    }
+
+    fn event(&mut self, event: &EventNote) {
+        self.cluster
+            .say(&format!("event: {}: {}", event.reason, event.note));
     }
 }

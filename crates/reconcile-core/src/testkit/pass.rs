@@ -1,0 +1,69 @@
+//! One pass of a controller on objects in memory: the steps of the driver, in the order of the driver.
+
+use jiff::Timestamp;
+
+use crate::{
+    event::EventNote,
+    reconcile::{Controller, Done, Report},
+};
+
+/// What stands in for the cluster in a simulation of the controller `C`.
+pub trait InMemory<C: Controller> {
+    /// Carries out an action; `None` when the process is killed before it.
+    fn apply(
+        &mut self,
+        observed: &C::Observed,
+        action: &C::Action,
+    ) -> Option<Result<C::Applied, C::Error>>;
+
+    /// Takes an Event about an action.
+    fn event(&mut self, event: &EventNote);
+}
+
+/// How a pass in memory ended.
+#[derive(Debug)]
+pub struct Passed<D> {
+    /// The decision.
+    pub decision: D,
+    /// Number of actions that were tried.
+    pub tried: usize,
+    /// What is to be written; `None` when the process was killed.
+    pub report: Option<Report>,
+}
+
+/// Plans, applies and reports as [`crate::reconcile::Driver`] does. Writing the report is left to the caller, see
+/// [`merge_patch`].
+pub fn pass<C: Controller>(
+    cluster: &mut impl InMemory<C>,
+    observed: &C::Observed,
+    now: Timestamp,
+) -> Passed<C::Decision> {
+    let decision = C::plan(observed, now);
+    let mut done = Vec::new();
+    let mut killed = false;
+    for (index, action) in decision.as_ref().actions.iter().enumerate() {
+        let Some(result) = cluster.apply(observed, action) else {
+            killed = true;
+            break;
+        };
+        if let Ok(applied) = &result {
+            for event in C::events(action, applied) {
+                cluster.event(&event);
+            }
+        }
+        let failed = result.is_err();
+        done.push(Done { index, result });
+        if failed {
+            break;
+        }
+    }
+    let report = (!killed).then(|| C::report(observed, &decision, &done, now));
+    Passed {
+        tried: done.len(),
+        decision,
+        report,
+    }
+}
+
+/// Applies a JSON merge patch (RFC 7386), as the API server does with the patches of a report.
+pub use json_patch::merge as merge_patch;
