@@ -156,7 +156,7 @@ impl Bounds {
             Some(step) => {
                 let step = unsigned(step)?;
                 if high.is_none() {
-                    // `5/15` goes on to the end.
+                    // `5/15` runs to the end of the range.
                     end = self.max;
                 }
                 if step > 1 {

@@ -6,9 +6,9 @@ use super::{Found, Kind, MAX_DEPTH, Work, elements, members, modifiers, multipat
 /// What stands after a component.
 pub(super) enum Next<'p> {
     End,
-    /// After a dot: goes on with the value, or with each value of a list of matches.
+    /// After a dot: the rest applies to the value, or to each value of a list of matches.
     Dot(&'p str),
-    /// After a pipe: goes on with the result as a whole.
+    /// After a pipe: the rest applies to the result as a whole.
     Pipe(&'p str),
 }
 

@@ -4,6 +4,7 @@
 //! The engine is the crate `gotmpl`; here it gets the functions of [`crate::sprig`] and bounds:
 //! length of the template, loops, size of all values, size of the output.
 
+mod nesting;
 mod printing;
 mod rewrite;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::sprig;
+use nesting::MAX_NESTING;
 use printing::FUNCTIONS;
 
 /// Longer templates are refused.
@@ -42,6 +44,9 @@ pub enum TemplateError {
     /// The template is longer than [`MAX_LENGTH`].
     #[error("template is longer than {MAX_LENGTH} bytes")]
     TooLong,
+    /// Blocks are nested too deeply.
+    #[error("template is nested deeper than {MAX_NESTING} levels")]
+    TooDeep,
     /// The output is longer than [`MAX_OUTPUT`].
     #[error("template makes more than {MAX_OUTPUT} bytes")]
     OutputTooLong,
@@ -63,6 +68,9 @@ impl Template {
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         if text.len() > MAX_LENGTH {
             return Err(TemplateError::TooLong);
+        }
+        if nesting::nesting(text) > MAX_NESTING {
+            return Err(TemplateError::TooDeep);
         }
         let inner = gotmpl::Template::new(NAME)
             .funcs(FUNCTIONS.clone())

@@ -19,6 +19,10 @@ const MAX_STEPS: usize = 1_000_000;
 /// counted as often as they are reached: comparing or printing such a value walks all of them.
 const MAX_SIZE: usize = 2_000_000;
 
+/// Nesting that values may reach: comparing, printing and dropping them recurses. JSON that was
+/// read has at most 128 levels.
+const MAX_DEPTH: usize = 200;
+
 pub(super) type Evaluated = Result<Value, Fault>;
 
 /// Evaluates `tree` in the surroundings of `host`.
@@ -149,7 +153,12 @@ impl Machine<'_> {
     /// Charges a new value with everything reachable from it.
     fn charged(&mut self, expr: &Expr, value: Value) -> Evaluated {
         let left = MAX_SIZE - self.size.min(MAX_SIZE);
-        self.charge(expr, weight(&value, left + 1))?;
+        let Weight { size, depth } = weight(&value, left + 1);
+        if depth > MAX_DEPTH {
+            let reason = format!("values are nested deeper than {MAX_DEPTH} levels");
+            return Err(Fault::run(expr.at, reason));
+        }
+        self.charge(expr, size)?;
         Ok(value)
     }
 
@@ -360,29 +369,45 @@ fn work(value: &Value) -> usize {
     const PER_STEP: usize = 16;
     match value {
         Value::Str(_) | Value::Bytes(_) | Value::List(_) | Value::Map(_) | Value::Groups(_) => {
-            weight(value, MAX_SIZE) / PER_STEP
+            weight(value, MAX_SIZE).size / PER_STEP
         }
         _ => 0,
     }
 }
 
-/// Elements and bytes reachable from a value; stops counting at `limit`.
-fn weight(value: &Value, limit: usize) -> usize {
-    let mut total = 0_usize;
-    let mut pending = vec![value];
-    while let Some(value) = pending.pop() {
-        total += 1;
+/// How much is reachable from a value.
+struct Weight {
+    /// Elements and bytes.
+    size: usize,
+    /// Levels of lists and maps.
+    depth: usize,
+}
+
+/// Weighs a value; stops counting at `limit`.
+fn weight(value: &Value, limit: usize) -> Weight {
+    let mut size = 0_usize;
+    let mut depth = 0;
+    let mut pending = vec![(value, 0)];
+    while let Some((value, level)) = pending.pop() {
+        size += 1;
+        depth = depth.max(level);
+        let below = |value| (value, level + 1);
         match value {
-            Value::Str(text) => total += text.len() / 8,
-            Value::Bytes(bytes) => total += bytes.len() / 8,
-            Value::List(items) => pending.extend(items.iter()),
-            Value::Map(map) => pending.extend(map.values()),
-            Value::Groups(groups) => pending.extend(groups.iter().flat_map(|(k, v)| [k, v])),
+            Value::Str(text) => size += text.len() / 8,
+            Value::Bytes(bytes) => size += bytes.len() / 8,
+            Value::List(items) => pending.extend(items.iter().map(below)),
+            Value::Map(map) => pending.extend(map.values().map(below)),
+            Value::Groups(groups) => {
+                pending.extend(groups.iter().flat_map(|(k, v)| [k, v]).map(below));
+            }
             _ => {}
         }
-        if total >= limit {
-            return limit;
+        if size >= limit || depth > MAX_DEPTH {
+            break;
         }
     }
-    total
+    Weight {
+        size: size.min(limit),
+        depth,
+    }
 }
