@@ -1,0 +1,3 @@
+//! The targets, one file each; `cargo test -p fuzz NAME` runs one.
+
+mod targets;
