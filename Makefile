@@ -20,15 +20,28 @@ demo: ## From commit to promoted on a real control plane, told on the terminal (
 TESTS := --workspace --lib --bins --tests
 E2E := $(patsubst e2e/tests/%.rs,--test %,$(wildcard e2e/tests/*.rs))
 
+# A test that lacks a program it needs fails. ALLOW_SKIPS=1 skips it instead; the skipped ones are listed at the end.
+export SKIPPED_TESTS := $(CURDIR)/target/skipped-tests
+LIST_SKIPPED := if [ -s "$(SKIPPED_TESTS)" ]; then \
+	echo "SKIPPED: $$(sort -u "$(SKIPPED_TESTS)" | wc -l) tests"; sort -u "$(SKIPPED_TESTS)"; fi
+
 .PHONY: test
 test: ## All tests: unit, simulation, fake API, and end-to-end on a real control plane
 	$(CARGO) test $(TESTS) --no-run
 	target/debug/bed build
+	@rm -f "$(SKIPPED_TESTS)"
 	$(CARGO) test $(TESTS) --no-fail-fast -- --test-threads=1
+	@$(LIST_SKIPPED)
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser of foreign bytes for SECONDS=60 each, or ONLY=name
+	FUZZ_SECONDS=$(or $(SECONDS),60) $(CARGO) test --release -p fuzz --test main -- --nocapture $(ONLY)
 
 .PHONY: unit
 unit: ## Unit, simulation and fake-API tests; no control plane
-	$(CARGO) test --workspace --exclude e2e --lib --bins --tests
+	@mkdir -p target && rm -f "$(SKIPPED_TESTS)"
+	ALLOW_SKIPS=$(or $(ALLOW_SKIPS),1) $(CARGO) test --workspace --exclude e2e --lib --bins --tests
+	@$(LIST_SKIPPED)
 
 .PHONY: e2e
 e2e: ## End-to-end tests only; one of them with ONLY=name
@@ -49,6 +62,11 @@ fmt-check:
 .PHONY: lint
 lint: ## Clippy with warnings denied
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+.PHONY: fidelity
+fidelity: ## Compare our CRDs with upstream's in UPSTREAM_CRDS=folder
+	@test -n "$(UPSTREAM_CRDS)" || { echo "fidelity: set UPSTREAM_CRDS to a folder with upstream's CRDs"; exit 1; }
+	UPSTREAM_CRDS="$(abspath $(UPSTREAM_CRDS))" $(CARGO) test -p xtask --test fidelity -- --ignored
 
 .PHONY: heap
 heap: ## Heap that the watch path needs, against its ceilings

@@ -1,6 +1,7 @@
 //! A real nats-server.
 
 use std::{
+    io::Write as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -18,14 +19,11 @@ pub(crate) struct Nats {
 }
 
 impl Nats {
-    /// Starts a server; `None`, said loudly, where there is no binary.
+    /// Starts a server. Without a binary the test fails, or with `ALLOW_SKIPS=1` it is counted in
+    /// the file `SKIPPED_TESTS` and there is no server.
     pub(crate) async fn start() -> Option<Self> {
         if binary().is_none() {
-            // Tests have no log; this is the place where a skip can be seen.
-            #[allow(clippy::print_stderr, reason = "a skipped test must say so")]
-            {
-                eprintln!("SKIPPED: no nats-server (NATS_SERVER, PATH or the bed's cache)");
-            }
+            skip("no nats-server: run `target/debug/bed build`, or set NATS_SERVER to its path");
             return None;
         }
         let mut nats = Self {
@@ -140,4 +138,19 @@ fn binary() -> Option<PathBuf> {
         .into_iter()
         .map(|folder| folder.join("nats-server"))
         .find(|file| file.is_file())
+}
+
+/// Fails the test, unless skips are allowed: a test that did nothing must not pass unseen.
+fn skip(reason: &str) {
+    let allowed = std::env::var_os("ALLOW_SKIPS").is_some_and(|text| text == "1");
+    assert!(allowed, "{reason} (ALLOW_SKIPS=1 skips this test)");
+    if let Some(file) = std::env::var_os("SKIPPED_TESTS") {
+        let name = std::thread::current().name().unwrap_or("?").to_owned();
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(file)
+            .and_then(|mut file| writeln!(file, "{name}: {reason}"))
+            .expect("the skipped test is counted");
+    }
 }
