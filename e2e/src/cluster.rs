@@ -274,7 +274,7 @@ where
                     last = state;
                 }
                 Ok(None) => return Err(anyhow!("the watch on {name} ended")),
-                // The API server may be restarting: the watch backs off and begins anew.
+                // The API server may be restarting: the watch backs off and restarts.
                 Err(error) => tracing::debug!(%error, name, "watch"),
             }
         }

@@ -84,7 +84,7 @@ fn ip(args: &[&str]) -> Result<()> {
 
 /// For a test that needs real traffic to pods: `if !isolated::test("its::path")? { return Ok(()) }` as its first
 /// line. Outside it runs that one test again inside and returns false (an error when it failed); inside it returns
-/// true and the test goes on.
+/// true and the test continues.
 pub fn test(name: &str) -> Result<bool> {
     if inside() {
         return Ok(true);

@@ -90,7 +90,7 @@ impl Load {
             .clone()
     }
 
-    /// The counts since the last call; begins anew.
+    /// The counts since the last call; resets them.
     pub fn take(&self) -> Tally {
         std::mem::take(&mut *self.tally.lock().unwrap_or_else(PoisonError::into_inner))
     }

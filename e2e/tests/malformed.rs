@@ -106,7 +106,7 @@ async fn until_says(
     Ok(())
 }
 
-/// An object of a kind that is not served yet is told so.
+/// An object of a kind that is not served yet gets a condition that says so.
 async fn until_told_unserved(scene: &Scene, kind: &str, namespace: &str) -> Result<()> {
     let object =
         format!("apiVersion: {ARGO}\nkind: {kind}\nmetadata: {{name: later}}\nspec: {{}}\n");

@@ -351,7 +351,7 @@ async fn a_set_of_another_controller_is_taken_over_whatever_the_server_filled_in
                 .is_some_and(|name| name.starts_with("taken"))
         })
         .collect();
-    assert_eq!(ours.len(), 1, "nothing is deployed anew: {ours:#?}");
+    assert_eq!(ours.len(), 1, "no second deployment: {ours:#?}");
     let owner = ours[0].metadata.owner_references.iter().flatten().next();
     assert_eq!(owner.map(|owner| owner.kind.as_str()), Some("Rollout"));
     Ok(())

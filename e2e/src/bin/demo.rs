@@ -26,7 +26,7 @@ fn is_set(variable: &str) -> bool {
     std::env::var(variable).is_ok_and(|value| !value.is_empty() && value != "0")
 }
 
-/// Builds what is missing while there is a network, then goes on in a network of its own, in which requests reach
+/// Builds what is missing while there is a network, then continues in a network of its own, in which requests reach
 /// the addresses of simulated pods.
 fn prepare() -> anyhow::Result<()> {
     tracing_subscriber::fmt()

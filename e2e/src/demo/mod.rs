@@ -39,7 +39,7 @@ struct Stage {
     repository: Repository,
 }
 
-/// How the story is told.
+/// Options of the demo.
 #[derive(Debug, Clone, Copy)]
 pub struct Telling {
     /// Cargo's folder of the binaries: `release` or `debug`.

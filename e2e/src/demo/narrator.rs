@@ -111,7 +111,7 @@ impl Narrator {
         });
     }
 
-    /// As [`Narrator::mark`], for something that was seen earlier than it is told.
+    /// As [`Narrator::mark`], for something seen earlier than it is printed.
     pub(super) fn mark_at(&mut self, at: Instant, text: &str) {
         let at = at.saturating_duration_since(self.voice.begin);
         let stamp = self

@@ -1,6 +1,6 @@
 //! A Git server over HTTP: `git http-backend` behind a small CGI bridge, with a push hook.
 //!
-//! Anybody may read and push. A push that changed references is told to every configured webhook as GitHub tells it.
+//! Anybody may read and push. A push that changes references calls every configured webhook with GitHub's payload.
 
 mod bridge;
 mod repository;
@@ -121,7 +121,7 @@ impl GitServer {
         Repository::open(&self.shared, &self.work, name).await
     }
 
-    /// From now on a push to any repository is told to this address.
+    /// Calls this address for every later push to any repository.
     pub async fn add_webhook(&self, webhook: Webhook) {
         self.shared.webhooks.write().await.push(webhook);
     }

@@ -24,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Most commits named in one payload, as GitHub does.
 const COMMITS: &str = "--max-count=2048";
 
-/// Where pushes are told.
+/// Address that is called for pushes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Webhook {
     /// Receives a POST.

@@ -9,7 +9,7 @@ use e2e::{Bed, Options, isolated};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_mins(1);
-/// Requests by whose shares the versions are told apart.
+/// Requests by whose shares the versions are distinguished.
 const REQUESTS: u64 = 200;
 
 fn deployment(name: &str, image: &str, replicas: u32) -> String {

@@ -1,6 +1,6 @@
 //! How lists and maps of Kubernetes' own types merge. Facts of the API, by type and field.
 
-/// How the elements of a list are told apart.
+/// How the elements of a list are distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListMark {
     /// By the values of these keys.

@@ -5,10 +5,12 @@
 //!   cannot stop;
 //! - nothing watches but through the one constructor;
 //! - files are short, named by their domain, and say at the top what they are for;
+//! - texts and comments are plain English: no word of a short list;
 //! - the core names no kind of an operator, and operators do not depend on each other.
 
 mod rules;
 mod source;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -18,16 +20,27 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 
 use source::Source;
+use words::Words;
 
-/// Folders with Rust code.
-const CODE: [&str; 2] = ["crates", "e2e"];
+/// Folders with code and texts.
+const FOLDERS: [&str; 4] = ["charts", "crates", "docs", "e2e"];
+
+/// Texts at the root.
+const PAGES: [&str; 3] = ["README.md", "CONTRIBUTING.md", "SECURITY.md"];
 
 /// Complaints about the tree, one line each, sorted.
 pub fn run(root: &Path) -> Result<Vec<String>> {
     let mut complaints = Vec::new();
-    for folder in CODE {
-        visit(root, &root.join(folder), &mut complaints)?;
+    let mut words = Words::default();
+    for folder in FOLDERS {
+        visit(root, &root.join(folder), &mut complaints, &mut words)?;
     }
+    for page in PAGES {
+        let text =
+            fs::read_to_string(root.join(page)).with_context(|| format!("reading {page}"))?;
+        words.read(page, &text);
+    }
+    complaints.extend(words.complaints());
     for manifest in [
         "argo-cd-lite",
         "events",
@@ -44,7 +57,12 @@ pub fn run(root: &Path) -> Result<Vec<String>> {
     Ok(complaints)
 }
 
-fn visit(root: &Path, folder: &Path, complaints: &mut Vec<String>) -> Result<()> {
+fn visit(
+    root: &Path,
+    folder: &Path,
+    complaints: &mut Vec<String>,
+    words: &mut Words,
+) -> Result<()> {
     let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
@@ -55,9 +73,12 @@ fn visit(root: &Path, folder: &Path, complaints: &mut Vec<String>) -> Result<()>
         if path.is_dir() {
             // Generators of recorded answers are Go; `target` is cargo's.
             if !matches!(name, "target" | "generate" | "tools") {
-                visit(root, &path, complaints)?;
+                visit(root, &path, complaints, words)?;
             }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            continue;
+        }
+        let extension = path.extension().and_then(|text| text.to_str());
+        if matches!(extension, Some("rs" | "md" | "yaml" | "tpl" | "txt")) {
             let text =
                 fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
             let place = path
@@ -65,7 +86,10 @@ fn visit(root: &Path, folder: &Path, complaints: &mut Vec<String>) -> Result<()>
                 .unwrap_or(&path)
                 .to_string_lossy()
                 .into_owned();
-            complaints.extend(rules::file(&Source::new(&place, &text)));
+            words.read(&place, &text);
+            if extension == Some("rs") {
+                complaints.extend(rules::file(&Source::new(&place, &text)));
+            }
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The rules complain where they should, and only there.
 
-use super::{rules, source::Source};
+use super::{rules, source::Source, words::Words};
 
 fn complaints(path: &str, text: &str) -> Vec<String> {
     rules::file(&Source::new(path, text))
@@ -89,4 +89,28 @@ fn operators_stand_alone() {
 fn this_repository_is_tidy() {
     let complaints = super::run(&crate::root()).expect("the tree can be read");
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn words_of_the_private_dialect_are_counted_per_crate() {
+    let line = "// The user is told.\n";
+    let complaints = |path: &str, text: &str| {
+        let mut words = Words::default();
+        words.read(path, text);
+        words.complaints()
+    };
+    assert_eq!(
+        complaints("crates/expressions/src/lib.rs", line),
+        [
+            "crates/expressions/src/lib.rs:1: write plain English instead of \"is told\": name who reports what to whom"
+        ]
+    );
+    // What is left in a crate is allowed, more is not.
+    assert_eq!(complaints("crates/events/src/lib.rs", line), [""; 0]);
+    assert_eq!(
+        complaints("crates/events/src/lib.rs", &line.repeat(100)).len(),
+        100
+    );
+    assert_eq!(complaints("docs/x.md", "Canewood, mangoes on\n"), [""; 0]);
+    assert_eq!(complaints("docs/style.md", line), [""; 0]);
 }
