@@ -47,7 +47,7 @@ pub enum SetError {
         key: String,
     },
     /// The document or the new value is no JSON.
-    #[error("{what} is no JSON")]
+    #[error("{what} is no JSON, or is nested too deeply")]
     NotJson {
         /// Which of the two.
         what: &'static str,
@@ -103,9 +103,11 @@ pub fn delete(document: &str, path: &str) -> Result<String, SetError> {
 }
 
 fn check_json(text: &str, what: &'static str) -> Result<(), SetError> {
-    serde_json::from_str::<serde::de::IgnoredAny>(text)
-        .map(|_| ())
-        .map_err(|_| SetError::NotJson { what })
+    if crate::gjson::is_json(text) {
+        Ok(())
+    } else {
+        Err(SetError::NotJson { what })
+    }
 }
 
 struct Key {

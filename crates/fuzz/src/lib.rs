@@ -66,7 +66,7 @@ impl Material {
                     text.insert(at, c);
                 }
             }
-            text.truncate(boundary(&text, MAX_LENGTH));
+            text.truncate(boundary(&text, MAX_LENGTH.min(text.len())));
         }
         text
     }

@@ -23,6 +23,36 @@ pub const MAX_PATH: usize = 4096;
 /// Nesting of queries, multipaths and pipes that a path may have.
 const MAX_DEPTH: usize = 48;
 
+/// Nesting that a document may have, as for every other reader of JSON here. Laying out or
+/// flattening a deeper one takes time and memory with the square of its depth.
+const MAX_NESTING: usize = 128;
+
+/// True for JSON that is not nested too deeply.
+pub(crate) fn is_json(text: &str) -> bool {
+    is_shallow(text) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// Counts the brackets outside of strings.
+fn is_shallow(text: &str) -> bool {
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut escaped = false;
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_NESTING {
+            return false;
+        }
+    }
+    true
+}
+
 /// The kind of a JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -150,9 +180,9 @@ fn is_space(c: char) -> bool {
 }
 
 /// Looks `path` up in `json`. `None` when there is nothing at that place, when `json` is no JSON
-/// (the Go library is undefined there), or when the lookup takes too much work.
+/// (the Go library is undefined there) or is nested too deeply, or when the lookup takes too much work.
 pub fn get<'j>(json: &'j str, path: &str) -> Option<Found<'j>> {
-    if path.len() > MAX_PATH || serde_json::from_str::<serde::de::IgnoredAny>(json).is_err() {
+    if path.len() > MAX_PATH || !is_json(json) {
         return None;
     }
     let mut work = Work {

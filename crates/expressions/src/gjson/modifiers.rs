@@ -51,9 +51,7 @@ pub(super) fn apply<'j, 'p>(
         }
         "fromstr" => {
             let text = found.text();
-            serde_json::from_str::<serde::de::IgnoredAny>(&text)
-                .ok()
-                .map(|_| Found::owned(text))
+            super::is_json(&text).then(|| Found::owned(text))
         }
         _ => return None,
     };

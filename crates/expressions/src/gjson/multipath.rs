@@ -99,7 +99,7 @@ pub(super) fn literal(text: &str) -> Option<(&str, Option<&str>)> {
         _ => text.find(['|', ',', ']', '}']).unwrap_or(text.len()),
     };
     let (value, rest) = text.split_at(length);
-    serde_json::from_str::<serde::de::IgnoredAny>(value).ok()?;
+    super::is_json(value).then_some(())?;
     match rest.as_bytes().first() {
         None => Some((value, None)),
         Some(b'.' | b'|') => Some((value, Some(&rest[1..]))),
