@@ -135,13 +135,11 @@ where
             // The head of a log comes with the first line, which may be never.
             RequestClass::Stream => return self.retried(call, request).await,
         };
-        match tokio::time::timeout(deadline, self.retried(call, request)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.count(call, "error");
-                Err(Late(deadline).into())
-            }
-        }
+        let answered = tokio::time::timeout(deadline, self.retried(call, request)).await;
+        answered.unwrap_or_else(|_| {
+            self.count(call, "error");
+            Err(Late(deadline).into())
+        })
     }
 
     async fn retried(

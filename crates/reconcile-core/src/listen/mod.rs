@@ -32,7 +32,10 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// A port could not be opened.
 #[derive(Debug, Error)]
@@ -75,6 +78,32 @@ pub async fn bind(address: Option<IpAddr>, port: u16) -> Result<TcpListener, Bin
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
             TcpListener::bind(ipv4).await.map_err(failed(ipv4))
         }
+        outcome => outcome.map_err(failed(both)),
+    }
+}
+
+/// As [`bind`] for a port that all replicas on one host serve together, as pods do at their own addresses: the system
+/// deals connections out among them, and to the others when one ends. Only processes of one user can share a port.
+pub fn bind_shared(address: Option<IpAddr>, port: u16) -> Result<TcpListener, BindError> {
+    let open = |address: SocketAddr| {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let failed = |address: SocketAddr| move |source| BindError { address, source };
+    if let Some(address) = address {
+        let address = SocketAddr::new(address, port);
+        return open(address).map_err(failed(address));
+    }
+    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    match open(both) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => open(ipv4).map_err(failed(ipv4)),
         outcome => outcome.map_err(failed(both)),
     }
 }

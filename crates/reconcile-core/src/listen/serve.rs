@@ -195,17 +195,15 @@ impl Exchange {
         // Holds the bytes of the body until there is a response.
         let meter = Meter::new(self.port.clone());
         let size = hyper::body::Body::size_hint(request.body());
-        let response = match meter.check_size(&size) {
-            Err(refusal) => refused(refusal),
-            Ok(()) => {
-                let mut request = request.map(|body| {
-                    Body::new(Metered::new(body, meter.clone(), slot.progress.clone()))
-                });
-                request.extensions_mut().insert(ConnectInfo(self.client));
-                let response = self.router.clone().oneshot(request).await?;
-                // The handler saw an error of the body, and cannot know what it means.
-                meter.refusal().map_or(response, refused)
-            }
+        let response = if let Err(refusal) = meter.check_size(&size) {
+            refused(refusal)
+        } else {
+            let mut request = request
+                .map(|body| Body::new(Metered::new(body, meter.clone(), slot.progress.clone())));
+            request.extensions_mut().insert(ConnectInfo(self.client));
+            let response = self.router.clone().oneshot(request).await?;
+            // The handler saw an error of the body, and cannot know what it means.
+            meter.refusal().map_or(response, refused)
         };
         slot.progress.enter(Phase::Response);
         Ok(response)

@@ -293,3 +293,19 @@ fn a_process_keeps_descriptors_for_itself() {
     assert_eq!(connections(Some(1 << 20)), 2048);
     assert_eq!(connections(None), 2048);
 }
+
+#[tokio::test]
+async fn replicas_share_a_port_and_the_last_one_serves_alone() {
+    let shared = |port| bind_shared(Some([127, 0, 0, 1].into()), port);
+    let first = shared(0).expect("a port");
+    let address = first.local_addr().expect("an address");
+    let second = shared(address.port()).expect("the same port");
+    assert!(
+        bind(Some(address.ip()), address.port()).await.is_err(),
+        "a port that is not shared"
+    );
+    drop(first);
+    let connected = TcpStream::connect(address).await.expect("the other one");
+    second.accept().await.expect("a connection");
+    drop(connected);
+}

@@ -6,7 +6,7 @@
 //!   Operator::serving        ──► client that needs no lease        ──► webhooks, reads
 //! ```
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use kube::{Client, Config};
 use thiserror::Error;
@@ -49,6 +49,12 @@ pub struct Role {
     policy: ClientPolicy,
     held: watch::Sender<bool>,
     stop: CancellationToken,
+}
+
+impl fmt::Debug for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Role").field(&self.lease).finish()
+    }
 }
 
 impl Role {

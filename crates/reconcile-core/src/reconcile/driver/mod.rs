@@ -20,7 +20,7 @@ use crate::{
     apply::EventSink,
     clock::Clock,
     object::{Kind, ObjectKey, Root},
-    operator::Operator,
+    operator::{Operator, Role},
     watch::{Guarded, Index, Watch},
 };
 use pass::Next;
@@ -41,6 +41,8 @@ pub struct DriverConfig {
     pub workers: usize,
     /// Longest time of a pass, which is cancelled then and tried again; the default is two minutes.
     pub pass_deadline: Duration,
+    /// The role whose lease the controller needs; that of the operator's controllers when absent.
+    pub role: Option<Role>,
     /// Seconds per pass, labelled `namespace` and `name`.
     pub seconds: Option<HistogramVec>,
     /// Failed passes, labelled `namespace` and `name`.
@@ -52,6 +54,7 @@ impl Default for DriverConfig {
         Self {
             workers: DEFAULT_WORKERS,
             pass_deadline: DEFAULT_PASS_DEADLINE,
+            role: None,
             seconds: None,
             errors: None,
         }
@@ -88,17 +91,18 @@ impl<C: Controller> Driver<C> {
         queue: Queue,
         roots: Index<Root<C::Kind>>,
     ) -> Arc<Self> {
+        let role = config.role.as_ref().unwrap_or(operator.leader_role());
         Arc::new(Self {
             controller: Arc::new(controller),
             roots,
             queue,
             backoff: Backoff::default(),
             complaints: Complaints::default(),
-            client: operator.client.clone(),
+            client: role.client().clone(),
             clock: operator.clock.clone(),
             events: operator.events.clone(),
             readiness: operator.readiness.clone(),
-            leader: operator.leader(),
+            leader: role.held(),
             shutdown: operator.shutdown.clone(),
             config,
         })
