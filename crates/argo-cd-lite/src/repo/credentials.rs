@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::url::{ambiguity, covers, normalize};
 
-/// Label that tells what a Secret is.
+/// Label with the type of a Secret.
 const SECRET_TYPE_LABEL: &str = "argocd.argoproj.io/secret-type";
 
 /// How to log in to a repository's server. Debug output hides the password.

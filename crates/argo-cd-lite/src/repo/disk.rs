@@ -17,7 +17,7 @@ pub(super) struct StoredRepository {
     pub(super) used: SystemTime,
 }
 
-/// Marks the time of use of a store; its own modification time is that.
+/// SyncSettings the time of use of a store; its own modification time is that.
 const USED: &str = "used";
 
 /// Notes that the store was used now.

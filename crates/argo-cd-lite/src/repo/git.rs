@@ -21,7 +21,7 @@ use super::{
     CommitFiles, Credential, FileQuery, GitLimits, Interrupt, RefList,
     http::BoundedHttp,
     limits::Watch,
-    tree::{folder, read_files, tree_of},
+    tree::{FolderIndex, folder, read_files, tree_of},
     url::{redact, same_authority},
 };
 
@@ -121,6 +121,7 @@ pub struct Store {
     url: String,
     path: PathBuf,
     limits: GitLimits,
+    folders: FolderIndex,
     repository: RwLock<ThreadSafeRepository>,
 }
 
@@ -135,6 +136,7 @@ impl Store {
             url: url.to_owned(),
             path: path.to_owned(),
             limits,
+            folders: FolderIndex::default(),
             repository: RwLock::new(repository),
         })
     }
@@ -294,12 +296,12 @@ impl Store {
     /// Id of the folder `path` at `commit`.
     pub fn folder_id(&self, commit: &str, path: &str) -> Result<String, GitError> {
         let repository = self.open_repository();
-        folder(&repository, &self.limits, commit, path).map(|tree| tree.id.to_string())
+        folder(&repository, &self.folders, &self.limits, commit, path).map(|id| id.to_string())
     }
 
     /// The files that `query` asks for.
     pub fn files(&self, query: &FileQuery<'_>) -> Result<CommitFiles, GitError> {
-        read_files(&self.open_repository(), &self.limits, query)
+        read_files(&self.open_repository(), &self.folders, &self.limits, query)
     }
 
     /// A connection whose answers are bounded.

@@ -640,3 +640,83 @@ fn versions_and_names_of_refs_are_exact() {
         assert_eq!(found.as_deref(), expected, "{revision}");
     }
 }
+
+#[tokio::test]
+async fn a_folder_of_many_entries_is_found_in_and_found_again() {
+    let bed = Bed::new();
+    for number in 0..300 {
+        let path = format!("apps/{number}/a.yaml");
+        bed.origin.write(&path, &number.to_string());
+    }
+    bed.origin.commit("1");
+    let at = bed.main().await;
+    for number in [0, 7, 299, 7] {
+        let files = bed
+            .read(&at, &format!("apps/{number}"))
+            .await
+            .expect("files");
+        assert_eq!(files[0].1, number.to_string());
+    }
+    let missing = bed.read(&at, "apps/300").await.expect_err("no such folder");
+    assert!(missing.to_string().contains("app path does not exist"));
+    bed.origin.write("apps/7/a.yaml", "changed").commit("2");
+    let files = bed.read(&bed.main().await, "apps/7").await.expect("files");
+    assert_eq!(files[0].1, "changed");
+}
+
+/// A server that answers every request with a list of refs that never ends.
+fn endless_server() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!(
+        "http://{}/x.git",
+        listener.local_addr().expect("an address")
+    );
+    std::thread::spawn(move || {
+        for stream in listener.incoming().filter_map(Result::ok) {
+            std::thread::spawn(move || serve_endlessly(stream));
+        }
+    });
+    url
+}
+
+fn serve_endlessly(mut stream: std::net::TcpStream) {
+    use std::io::{Read, Write};
+    let mut request = [0; 4096];
+    drop(stream.read(&mut request));
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n";
+    let commit = "1234567890123456789012345678901234567890";
+    let first = format!("{commit} refs/heads/main\0side-band-64k\n");
+    let line = |text: &str| format!("{:04x}{text}", text.len() + 4);
+    let start = format!(
+        "{head}{}0000{}",
+        line("# service=git-upload-pack\n"),
+        line(&first)
+    );
+    let mut written = stream.write_all(start.as_bytes());
+    for number in 0_u64.. {
+        if written.is_err() {
+            return;
+        }
+        let next = line(&format!("{commit} refs/heads/b{number}\n"));
+        written = stream.write_all(next.as_bytes());
+    }
+}
+
+#[test]
+fn an_endless_list_of_refs_is_cut_off() {
+    reconcile_core::operator::install_tls();
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = GitLimits {
+        list_bytes: 100_000,
+        ..GitLimits::default()
+    };
+    let store = Store::open(folder.path(), &endless_server(), limits).expect("a store");
+    let error = store.list_refs(None, &Interrupt::default());
+    let text = error.expect_err("too many refs").to_string();
+    assert!(text.contains("100000 bytes in the list of refs"), "{text}");
+    let stopped = Interrupt::default();
+    stopped.store(true, std::sync::atomic::Ordering::SeqCst);
+    let error = store.list_refs(None, &stopped).expect_err("interrupted");
+    assert!(error.to_string().contains("interrupted"), "{error}");
+}

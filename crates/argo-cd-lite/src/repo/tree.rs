@@ -1,8 +1,17 @@
 //! Files of a commit, read from the object store within limits. There is no work tree that a link could lead out of.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{HashMap, VecDeque},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use gix::{ObjectId, bstr::ByteSlice, objs::tree::EntryKind};
+use gix::{
+    ObjectId,
+    bstr::{BString, ByteSlice},
+    objs::tree::EntryKind,
+};
+use parking_lot::Mutex;
 
 use super::{GitError, GitLimits, git::store_error};
 
@@ -43,30 +52,97 @@ pub struct FileQuery<'a> {
     pub wanted: &'a dyn Fn(&str) -> bool,
 }
 
-pub(super) fn tree_of<'r>(
-    repository: &'r gix::Repository,
-    commit: &str,
-) -> Result<gix::Tree<'r>, GitError> {
+/// Id of the tree of a commit, when both are in the store.
+pub(super) fn tree_of(repository: &gix::Repository, commit: &str) -> Result<ObjectId, GitError> {
     let id = ObjectId::from_hex(commit.as_bytes()).map_err(|error| store_error(&error))?;
     let object = repository
         .find_object(id)
         .map_err(|error| store_error(&error))?;
-    object.peel_to_tree().map_err(|error| store_error(&error))
+    let commit = object
+        .peel_to_commit()
+        .map_err(|error| store_error(&error))?;
+    let tree = commit.tree_id().map_err(|error| store_error(&error))?;
+    // The header is enough to know that it is there.
+    tree.header().map_err(|error| store_error(&error))?;
+    Ok(tree.detach())
 }
 
-/// The folder `path` of `commit`. Symbolic links on the way are followed inside the repository.
-pub(super) fn folder<'r>(
-    repository: &'r gix::Repository,
+/// Entries from which on a folder is indexed.
+const LARGE: usize = 256;
+/// Indexed folders that are kept. In a repository of ten thousand applications each pass looks up one name in the same
+/// few folders.
+const INDEXED: usize = 4;
+
+type Entry = (EntryKind, ObjectId);
+
+/// Indexes of the large folders that were used last.
+#[derive(Default)]
+pub(super) struct FolderIndex(Mutex<VecDeque<(ObjectId, Arc<HashMap<BString, Entry>>)>>);
+
+impl FolderIndex {
+    /// The entry `name` of the folder `tree`.
+    fn entry(
+        &self,
+        repository: &gix::Repository,
+        limits: &GitLimits,
+        tree: ObjectId,
+        name: &[u8],
+    ) -> Result<Option<Entry>, GitError> {
+        let known = {
+            let indexed = self.0.lock();
+            let found = indexed.iter().find(|(id, _)| *id == tree);
+            found.map(|(_, entries)| entries.clone())
+        };
+        if let Some(entries) = known {
+            return Ok(entries.get(name.as_bstr()).copied());
+        }
+        check_size(
+            repository,
+            tree,
+            limits.tree_bytes,
+            "bytes in a folder object",
+        )?;
+        let folder = repository
+            .find_tree(tree)
+            .map_err(|error| store_error(&error))?;
+        let entries = || {
+            folder.iter().filter_map(Result::ok).map(|entry| {
+                (
+                    entry.filename().to_owned(),
+                    (entry.mode().kind(), entry.object_id()),
+                )
+            })
+        };
+        if entries().nth(LARGE).is_none() {
+            let mut all = entries();
+            return Ok(all
+                .find(|(known, _)| *known == name)
+                .map(|(_, entry)| entry));
+        }
+        let index: Arc<HashMap<BString, Entry>> = Arc::new(entries().collect());
+        let found = index.get(name.as_bstr()).copied();
+        let mut indexed = self.0.lock();
+        indexed.push_front((tree, index));
+        indexed.truncate(INDEXED);
+        Ok(found)
+    }
+}
+
+/// Id of the folder `path` of `commit`. Symbolic links on the way are followed inside the repository.
+pub(super) fn folder(
+    repository: &gix::Repository,
+    index: &FolderIndex,
     limits: &GitLimits,
     commit: &str,
     path: &str,
-) -> Result<gix::Tree<'r>, GitError> {
+) -> Result<ObjectId, GitError> {
     let missing = || GitError::NoPath {
         path: path.to_owned(),
     };
+    let root = tree_of(repository, commit)?;
     let mut at = clean(path)?;
     for _ in 0..MAX_LINKS {
-        match descend(repository, limits, commit, &at)? {
+        match descend(repository, index, limits, root, &at)? {
             Reached::Folder(tree) => return Ok(tree),
             Reached::Link(target) => {
                 at = clean(&target).map_err(|_| GitError::Escapes(path.to_owned()))?;
@@ -79,8 +155,8 @@ pub(super) fn folder<'r>(
 }
 
 /// Where a path leads.
-enum Reached<'r> {
-    Folder(gix::Tree<'r>),
+enum Reached {
+    Folder(ObjectId),
     /// To this path instead.
     Link(String),
     /// Into the submodule at this path.
@@ -88,29 +164,19 @@ enum Reached<'r> {
     Nothing,
 }
 
-fn descend<'r>(
-    repository: &'r gix::Repository,
+fn descend(
+    repository: &gix::Repository,
+    index: &FolderIndex,
     limits: &GitLimits,
-    commit: &str,
+    root: ObjectId,
     path: &Path,
-) -> Result<Reached<'r>, GitError> {
-    let mut tree = tree_of(repository, commit)?;
+) -> Result<Reached, GitError> {
+    let mut tree = root;
     let mut parent = PathBuf::new();
     let mut parts = path.iter();
     while let Some(part) = parts.next() {
-        check_size(
-            repository,
-            tree.id,
-            limits.tree_bytes,
-            "bytes in a folder object",
-        )?;
-        let entry = tree
-            .iter()
-            .filter_map(Result::ok)
-            .find(|entry| entry.filename() == part.as_encoded_bytes())
-            .map(|entry| (entry.mode().kind(), entry.object_id()));
-        let id = match entry {
-            Some((EntryKind::Tree, id)) => id,
+        match index.entry(repository, limits, tree, part.as_encoded_bytes())? {
+            Some((EntryKind::Tree, id)) => tree = id,
             Some((EntryKind::Link, id)) => {
                 let target = link_target(repository, id)?;
                 if target.starts_with('/') {
@@ -123,11 +189,8 @@ fn descend<'r>(
                 return Ok(Reached::Submodule(parent.join(part).display().to_string()));
             }
             _ => return Ok(Reached::Nothing),
-        };
+        }
         parent.push(part);
-        tree = repository
-            .find_tree(id)
-            .map_err(|error| store_error(&error))?;
     }
     Ok(Reached::Folder(tree))
 }
@@ -176,15 +239,26 @@ pub(super) fn clean(path: &str) -> Result<PathBuf, GitError> {
 /// Reads the files that `query` asks for.
 pub(super) fn read_files(
     repository: &gix::Repository,
+    index: &FolderIndex,
     limits: &GitLimits,
     query: &FileQuery<'_>,
 ) -> Result<CommitFiles, GitError> {
-    let start = folder(repository, limits, query.commit, query.path)?.id;
+    let start = folder(repository, index, limits, query.commit, query.path)?;
+    let root = tree_of(repository, query.commit)?;
+    check_size(
+        repository,
+        root,
+        limits.tree_bytes,
+        "bytes in a folder object",
+    )?;
+    let root = repository
+        .find_tree(root)
+        .map_err(|error| store_error(&error))?;
     let mut reader = FileReader {
         repository,
         limits,
         query,
-        root: tree_of(repository, query.commit)?,
+        root,
         folder: clean(query.path)?,
         bytes: 0,
         entries: 0,
