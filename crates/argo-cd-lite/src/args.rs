@@ -10,7 +10,11 @@ use reconcile_core::{
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "argo-cd-lite", version, about = "Keeps a cluster as Git says")]
+#[command(
+    name = "argo-cd-lite",
+    version,
+    about = "Syncs a cluster with Git repositories"
+)]
 pub struct Cli {
     /// What to run.
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! Keeps a cluster as Git says: `Application` and `AppProject` of `argoproj.io/v1alpha1`.
+//! Syncs a cluster with Git: `Application` and `AppProject` of `argoproj.io/v1alpha1`.
 //!
 //! ```text
 //!  repo      poll / webhook ─► refs ─► commit ─► tree id ─► files ─┐
@@ -13,12 +13,12 @@
 //! Writes: those objects by server-side apply as `argocd-controller`, and the Applications' status by
 //! merge patches (the kind has no status subresource).
 //!
-//! - [`api`] the kinds, in upstream's words; [`api::fields`] what is supported of them
+//! - [`api`] the kinds, with upstream's fields; [`api::fields`] what is supported of them
 //! - [`args`], [`controller`] from command line to running controller
 //! - [`repo`], [`render`] Git and manifests
 //! - [`cluster`], [`diff`], [`health`] the live side
 //! - [`sync`] the engine, pure; [`app`] the controller
-//! - [`applicationset`] not served yet; each ApplicationSet is told so
+//! - [`applicationset`] not served yet; a condition on each ApplicationSet says so
 //! - [`project`] what a project allows
 //! - [`server`] the webhook; [`metrics`] counters
 

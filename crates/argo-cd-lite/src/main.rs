@@ -1,4 +1,4 @@
-//! `argo-cd-lite`: keeps a cluster as Git says.
+//! `argo-cd-lite`: syncs a cluster with Git repositories.
 
 use std::process::ExitCode;
 

@@ -132,18 +132,18 @@ impl AppMetrics {
                 "dry_run",
             ],
         )?;
-        // One series for all applications: a histogram per application would cost more than it tells.
+        // One series for all applications: a histogram per application would cost more than it is worth.
         let reconcile = HistogramVec::new(
             HistogramOpts::new(
                 "argocd_app_reconcile",
-                "Seconds per pass over an application.",
+                "Seconds per reconciliation of an Application.",
             )
             .buckets(vec![0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]),
             &["namespace", "dest_server"],
         )?;
         let webhooks = IntGauge::new(
             "argocd_lite_webhook_queue_depth",
-            "Webhook requests that wait to be looked at.",
+            "Webhook requests in the queue.",
         )?;
         registry.register(Box::new(syncs.clone()))?;
         registry.register(Box::new(reconcile.clone()))?;

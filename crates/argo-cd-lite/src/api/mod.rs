@@ -37,7 +37,7 @@ pub const FIELD_MANAGER: &str = "argocd-controller";
 
 /// Annotation on an Application that asks for a refresh; `hard` also drops rendered manifests.
 pub const ANNOTATION_REFRESH: &str = "argocd.argoproj.io/refresh";
-/// Annotation that tells one request for a refresh from the next.
+/// Annotation that distinguishes one request for a refresh from the next.
 pub const ANNOTATION_REFRESH_TIMESTAMP: &str = "argocd.argoproj.io/refresh-timestamp";
 /// Annotation on an Application that stops all processing, deletion included.
 pub const ANNOTATION_SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";

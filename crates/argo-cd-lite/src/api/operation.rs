@@ -175,7 +175,7 @@ pub struct OperationState {
     pub operation: Operation,
     /// Where it stands.
     pub phase: Phase,
-    /// In words.
+    /// Message for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Results so far.
@@ -230,7 +230,7 @@ pub struct ResourceResult {
     /// `Synced`, `SyncFailed`, `Pruned`, `PruneSkipped`; empty before anything was tried.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub status: String,
-    /// In words.
+    /// Message for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// The hook's type, for hooks.

@@ -171,7 +171,7 @@ pub struct Condition {
     /// One of upstream's condition types.
     #[serde(rename = "type")]
     pub type_: String,
-    /// In words.
+    /// Message for people.
     pub message: String,
     /// Since when the message is this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,12 +5,13 @@ use std::time::Duration;
 use kube::Client;
 use reconcile_core::{clock::Clock, object::ObjectKey, object::Root, watch::Index};
 
-use super::Memory;
+use super::{AppNotes, Problem, validate};
 use crate::{
     api::AppProject,
     cluster::{Discovery, LiveIndex},
     diff::Differ,
     metrics::AppMetrics,
+    project::Project,
     render::RenderCache,
     repo::RepoHub,
 };
@@ -22,9 +23,9 @@ pub struct Settings {
     pub control_plane: String,
     /// Globs of other namespaces whose Applications are looked after.
     pub application_namespaces: Vec<String>,
-    /// Pause after each wave; `None` means only where a fresh status cannot be told from a stale one.
+    /// Pause after each wave; with `None` only where a fresh status looks like a stale one.
     pub wave_delay: Option<Duration>,
-    /// How long a failing repository goes unmentioned.
+    /// How long a repository may fail before a condition reports it.
     pub repo_grace: Duration,
 }
 
@@ -50,18 +51,40 @@ pub struct Context {
     /// Projects.
     pub projects: Index<Root<AppProject>>,
     /// Notes between passes.
-    pub memory: Memory,
+    pub notes: AppNotes,
     /// Metrics.
     pub metrics: AppMetrics,
 }
 
 impl Context {
+    /// The project of this name, with the problems of its spec.
+    pub(super) fn project(&self, name: &str) -> Option<(Project, Vec<Problem>)> {
+        let root = self
+            .projects
+            .get(&ObjectKey::new(&*self.settings.control_plane, name))?;
+        let mut problems = validate::project_problems(name, &root.spec_value());
+        let spec = match root.parse_spec() {
+            Ok(spec) => spec,
+            Err(error) => {
+                problems.push(Problem::invalid_spec(format!("project {name}: {error}")));
+                crate::api::AppProjectSpec::default()
+            }
+        };
+        Some((
+            Project {
+                name: name.to_owned(),
+                spec,
+            },
+            problems,
+        ))
+    }
+
     /// Drops everything that is kept for an application.
     pub fn forget(&self, app: &ObjectKey) {
         self.repos.forget(app);
-        let aims = self.live.forget(app);
-        self.differ.verdicts().forget(&aims);
-        self.memory.forget(app);
+        let followed = self.live.forget(app);
+        self.differ.cache().forget(&followed);
+        self.notes.forget(app);
         self.metrics.forget(app);
     }
 }

@@ -9,9 +9,9 @@ use reconcile_core::{
     object::ObjectKey,
 };
 
-use super::{Context, ObserveError, Observed, Problem, Refresh, observe::project_of};
+use super::{Context, ObserveError, Observed, Problem, Refresh};
 use crate::{
-    cluster::{GroupKind, Live, ResourceId},
+    cluster::{GroupKind, Live, Lookup, ResourceId},
     render::{Scope, TargetSet},
 };
 
@@ -34,7 +34,7 @@ pub(super) async fn compare(
     }
     find_unserved(context, observed, &kinds).await?;
     live_of(context, observed, &kinds).await?;
-    aim(context, observed, &sets).await?;
+    follow(context, observed, &sets).await?;
     for set in &sets {
         check_permissions(context, observed, set);
     }
@@ -67,7 +67,7 @@ async fn find_unserved(
     Ok(())
 }
 
-/// Reads the live objects of `kinds` and of every kind that the status tells of.
+/// Reads the live objects of `kinds` and of every kind in the status.
 pub(super) async fn live_of(
     context: &Context,
     observed: &mut Observed,
@@ -106,7 +106,8 @@ pub(super) async fn live_of(
 /// Leaves out live objects that the project does not permit: they are neither compared nor deleted, whoever
 /// put the application's name on them. A project that cannot be read permits as much as none.
 fn keep_permitted(context: &Context, observed: &mut Observed) {
-    let project = project_of(context, observed.spec.project_name())
+    let project = context
+        .project(observed.spec.project_name())
         .filter(|(_, problems)| !problems.iter().any(|problem| problem.blocks));
     if let Some((project, _)) = project {
         observed
@@ -115,8 +116,8 @@ fn keep_permitted(context: &Context, observed: &mut Observed) {
     }
 }
 
-/// Makes sure that untracked objects at the places of targets are seen.
-async fn aim(
+/// Makes sure that live objects with the names of targets are in the index, whoever made them.
+async fn follow(
     context: &Context,
     observed: &mut Observed,
     sets: &[Arc<TargetSet>],
@@ -130,11 +131,18 @@ async fn aim(
     ids.sort();
     ids.dedup();
     // A new application that syncs by itself will apply everything in this very pass, whatever is there.
-    let look = observed.spec.automated().is_none() || observed.status.sync.is_some();
-    let released = context.live.aim(&observed.key, ids.clone(), look).await?;
-    context.differ.verdicts().forget(&released);
+    let lookup = if observed.spec.automated().is_none() || observed.status.sync.is_some() {
+        Lookup::Read
+    } else {
+        Lookup::Skip
+    };
+    let released = context
+        .live
+        .follow(&observed.key, ids.clone(), lookup)
+        .await?;
+    context.differ.cache().forget(&released);
     if observed.refresh == Some(Refresh::Hard) {
-        context.differ.verdicts().forget(&ids);
+        context.differ.cache().forget(&ids);
     }
     for id in ids {
         if !observed.live.contains_key(&id)
@@ -149,7 +157,7 @@ async fn aim(
 
 fn check_permissions(context: &Context, observed: &mut Observed, set: &TargetSet) {
     let name = observed.spec.project_name().to_owned();
-    let Some((project, _)) = project_of(context, &name) else {
+    let Some((project, _)) = context.project(&name) else {
         return;
     };
     for target in &set.targets {
@@ -159,7 +167,7 @@ fn check_permissions(context: &Context, observed: &mut Observed, set: &TargetSet
         if let Some(prefix) = target
             .generate_name
             .as_ref()
-            .filter(|_| !target.marks.is_hook())
+            .filter(|_| !target.settings.is_hook())
         {
             let reason = format!(
                 "{} with generateName {prefix}: only hooks may have generated names; set metadata.name",
@@ -199,7 +207,7 @@ async fn same(
         .targets
         .iter()
         .enumerate()
-        .filter(|(_, target)| !target.marks.is_hook() && target.generate_name.is_none())
+        .filter(|(_, target)| !target.settings.is_hook() && target.generate_name.is_none())
         .filter_map(|(at, target)| Some((at, observed.live.get(&target.id)?.clone())))
         .collect();
     let mut verdicts = stream::iter(pairs)
@@ -238,7 +246,7 @@ fn namespace_refusal(context: &Context, observed: &Observed) -> Option<String> {
     if name.is_empty() || !observed.sync_options().has("CreateNamespace=true") {
         return None;
     }
-    let (project, _) = project_of(context, observed.spec.project_name())?;
+    let (project, _) = context.project(observed.spec.project_name())?;
     let id = ResourceId::new("", "Namespace", "", name);
     (!project.permits_object(&id, false)).then(|| {
         format!(
@@ -257,12 +265,12 @@ async fn namespace_is_missing(
     let options = observed.sync_options();
     if name.is_empty()
         || !options.has("CreateNamespace=true")
-        || context.memory.knows_namespace(name)
+        || context.notes.knows_namespace(name)
     {
         return Ok(false);
     }
     let resource = resource_of(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
     let found = get(&context.client, &resource, &ObjectKey::new("", name)).await?;
-    context.memory.set_namespace(name, found.is_some());
+    context.notes.set_namespace(name, found.is_some());
     Ok(found.is_none())
 }

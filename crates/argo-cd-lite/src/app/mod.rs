@@ -2,8 +2,9 @@
 
 mod apply;
 mod context;
+mod error;
 mod live_state;
-mod memory;
+mod notes;
 mod observe;
 mod observed;
 pub mod plan;
@@ -12,8 +13,8 @@ mod status;
 mod validate;
 
 pub use context::{Context, Settings};
-pub use memory::Memory;
-pub use observe::ObserveError;
+pub use error::ObserveError;
+pub use notes::AppNotes;
 pub use observed::{Observed, Problem, Refresh, SourceState};
 
 use jiff::Timestamp;

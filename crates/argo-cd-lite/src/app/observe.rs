@@ -4,15 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use expressions::glob;
 use jiff::{SignedDuration, Timestamp};
-use reconcile_core::{
-    apply::ApplyError,
-    object::{FieldError, ObjectKey, Root},
-    reconcile::{Classify, ErrorClass},
-};
-use thiserror::Error;
+use reconcile_core::object::Root;
 
 use super::{
-    Context, Observed, Problem, Refresh, SourceState,
+    Context, ObserveError, Observed, Problem, Refresh, SourceState,
     live_state::{compare, live_of},
     source::read_git,
     validate,
@@ -22,46 +17,13 @@ use crate::{
         ANNOTATION_COMPARE_OPTIONS, ANNOTATION_REFRESH, ANNOTATION_SKIP_RECONCILE, Application,
         ApplicationSpec, Condition, Operation, fields::APPLICATION,
     },
-    cluster::{DiscoveryError, GroupKind, LiveError, instance_name},
-    diff::{DiffError, WebhookChanges},
-    project::Project,
+    cluster::{GroupKind, instance_name},
+    diff::WebhookChanges,
     render::{DELETION_HOOKS, Target},
 };
 
 /// Refs of this age are as good as new; it bounds the polls when many applications arrive at once.
 const RECENT: SignedDuration = SignedDuration::from_secs(3);
-
-/// Reading or writing failed.
-#[derive(Debug, Error)]
-pub enum ObserveError {
-    /// The spec has a wrong form.
-    #[error(transparent)]
-    Spec(#[from] FieldError),
-    /// Kinds.
-    #[error(transparent)]
-    Discovery(#[from] DiscoveryError),
-    /// Live objects.
-    #[error(transparent)]
-    Live(#[from] LiveError),
-    /// Comparison.
-    #[error(transparent)]
-    Diff(#[from] DiffError),
-    /// A read or write of a single object.
-    #[error(transparent)]
-    Api(#[from] ApplyError),
-}
-
-impl Classify for ObserveError {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::Spec(error) => error.class(),
-            Self::Discovery(error) => error.class(),
-            Self::Live(error) => error.class(),
-            Self::Diff(error) => error.class(),
-            Self::Api(error) => error.class(),
-        }
-    }
-}
 
 /// Reads everything that a plan for `root` needs.
 pub(super) async fn observe(
@@ -122,7 +84,7 @@ fn has_deletion_hooks(conditions: &[Condition]) -> bool {
 
 fn is_deletion_hook(target: &Target) -> bool {
     target
-        .marks
+        .settings
         .hook
         .as_ref()
         .is_some_and(|hook| hook.at_deletion)
@@ -145,7 +107,7 @@ fn freshness(observed: &Observed, now: Timestamp) -> Option<Timestamp> {
     (!known).then(|| now.saturating_sub(RECENT).unwrap_or(now))
 }
 
-/// What the object itself tells, without reading anything else.
+/// What the object itself says, without any other read.
 fn begin(context: &Context, root: &Root<Application>) -> Observed {
     let key = root.key();
     let raw_operation = root.request_value();
@@ -172,7 +134,7 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
     let switched_off = root
         .annotation(ANNOTATION_SKIP_RECONCILE)
         .is_some_and(|text| {
-            // The words that Go takes for true.
+            // The texts that Go parses as true.
             matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True")
         });
     let settings = &context.settings;
@@ -214,7 +176,7 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
         namespace_refused: None,
         webhook_changes,
         deletion_hooks: false,
-        settle_until: context.memory.settle_until(&key),
+        settle_until: context.notes.settle_until(&key),
         key,
     }
 }
@@ -238,7 +200,7 @@ fn compare_options(text: Option<&str>, problems: &mut Vec<Problem>) -> WebhookCh
 
 fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Observed) {
     let name = observed.spec.project_name().to_owned();
-    let project = project_of(context, &name);
+    let project = context.project(&name);
     let mut problems = validate::problems(
         &root.spec_value(),
         &observed.spec,
@@ -254,26 +216,4 @@ fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Obs
         }
     }
     observed.problems.extend(problems);
-}
-
-/// The project of this name, with what it asks for and does not get.
-pub(super) fn project_of(context: &Context, name: &str) -> Option<(Project, Vec<Problem>)> {
-    let root = context
-        .projects
-        .get(&ObjectKey::new(&*context.settings.control_plane, name))?;
-    let mut problems = validate::project_problems(name, &root.spec_value());
-    let spec = match root.parse_spec() {
-        Ok(spec) => spec,
-        Err(error) => {
-            problems.push(Problem::invalid_spec(format!("project {name}: {error}")));
-            crate::api::AppProjectSpec::default()
-        }
-    };
-    Some((
-        Project {
-            name: name.to_owned(),
-            spec,
-        },
-        problems,
-    ))
 }

@@ -31,7 +31,7 @@ pub enum Refresh {
 pub struct Problem {
     /// One of upstream's condition types.
     pub type_: &'static str,
-    /// In words.
+    /// Message for people.
     pub message: String,
     /// Stops automated syncs.
     pub blocks: bool,
@@ -76,7 +76,7 @@ pub enum SourceState {
         /// The targets.
         set: Arc<TargetSet>,
     },
-    /// They cannot be told.
+    /// They cannot be read.
     Failed {
         /// Why.
         message: String,
@@ -85,7 +85,7 @@ pub enum SourceState {
         /// It has not lasted long: keep the status of before and say nothing yet.
         grace: bool,
     },
-    /// The spec is wrong, so nobody asked.
+    /// The spec is invalid, so Git was not read.
     NotAsked,
 }
 
@@ -132,7 +132,7 @@ pub struct Observed {
     pub source: SourceState,
     /// What Git says at the revision of the operation in work, when that is another one.
     pub sync_source: Option<SourceState>,
-    /// Live objects that are tracked or aimed at.
+    /// Live objects that the application tracks or that its targets name.
     pub live: HashMap<ResourceId, Arc<Live>>,
     /// All live objects are known: only then may anything be deleted.
     pub live_complete: bool,
@@ -205,9 +205,9 @@ impl Observed {
 
     /// Tracked objects that `set` does not describe and that are ours to delete: they say of themselves
     /// who they are, and no other object owns them.
-    pub fn extras(&self, set: &TargetSet) -> Vec<(ResourceId, Arc<Live>)> {
+    pub fn prune_candidates(&self, set: &TargetSet) -> Vec<(ResourceId, Arc<Live>)> {
         let described: HashSet<&ResourceId> = set.targets.iter().map(|target| &target.id).collect();
-        let mut extras: Vec<(ResourceId, Arc<Live>)> = self
+        let mut prune_candidates: Vec<(ResourceId, Arc<Live>)> = self
             .live
             .iter()
             .filter(|(id, live)| {
@@ -222,7 +222,7 @@ impl Observed {
             })
             .map(|(id, live)| (id.clone(), live.clone()))
             .collect();
-        extras.sort_by(|a, b| a.0.cmp(&b.0));
-        extras
+        prune_candidates.sort_by(|a, b| a.0.cmp(&b.0));
+        prune_candidates
     }
 }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Context, ObserveError, Observed, Problem, Refresh, SourceState, observe::project_of, validate,
-};
+use super::{Context, ObserveError, Observed, Problem, Refresh, SourceState, validate};
 use crate::{
     api::ApplicationSource,
     render::{
@@ -32,13 +30,13 @@ pub(super) async fn read_git(
         &source.tag_prefix,
     );
     let hard = observed.refresh == Some(Refresh::Hard);
-    let wanted = Wanted {
+    let request = SourceRequest {
         source: &source,
         revision: None,
         fresh,
         hard,
     };
-    observed.source = render(context, observed, &wanted).await;
+    observed.source = render(context, observed, &request).await;
     // The operation may be pinned to another commit, or bring a source of its own.
     let Some(operation) = observed.current_operation() else {
         return Ok(());
@@ -73,13 +71,13 @@ pub(super) async fn read_git(
     }
     let source = own_source.unwrap_or(source);
     let revision = (!revision.is_empty()).then_some(revision);
-    let wanted = Wanted {
+    let request = SourceRequest {
         source: &source,
         revision: revision.as_deref(),
         fresh: None,
         hard,
     };
-    observed.sync_source = Some(render(context, observed, &wanted).await);
+    observed.sync_source = Some(render(context, observed, &request).await);
     Ok(())
 }
 
@@ -93,8 +91,9 @@ fn refuse_source(
         return Some(problem.replace("spec.source", "operation.sync.source"));
     }
     let name = observed.spec.project_name();
-    let permitted =
-        project_of(context, name).is_some_and(|(project, _)| project.permits_source(source));
+    let permitted = context
+        .project(name)
+        .is_some_and(|(project, _)| project.permits_source(source));
     (!permitted).then(|| {
         format!(
             "application repo {} is not permitted in project '{name}'",
@@ -104,7 +103,7 @@ fn refuse_source(
 }
 
 /// A source to render.
-struct Wanted<'a> {
+struct SourceRequest<'a> {
     source: &'a ApplicationSource,
     /// A revision other than the source's own target revision.
     revision: Option<&'a str>,
@@ -115,21 +114,25 @@ struct Wanted<'a> {
 }
 
 /// The targets of a source.
-async fn render(context: &Context, observed: &mut Observed, wanted: &Wanted<'_>) -> SourceState {
-    let failure = match try_render(context, observed, wanted).await {
+async fn render(
+    context: &Context,
+    observed: &mut Observed,
+    request: &SourceRequest<'_>,
+) -> SourceState {
+    let failure = match try_render(context, observed, request).await {
         Ok(state) => {
-            context.memory.repository_works(&observed.key);
+            context.notes.repository_works(&observed.key);
             return state;
         }
         Err(failure) => failure,
     };
     let now = context.clock.now();
     let lasts =
-        failure.transient && lasted(context, context.memory.repository_fails(&observed.key, now));
+        failure.transient && lasted(context, context.notes.repository_fails(&observed.key, now));
     SourceState::Failed {
         message: failure.message,
         transient: failure.transient,
-        // Grace only keeps a status that there already is, and nobody asked for news.
+        // Grace keeps an existing status. It does not apply when a refresh was requested.
         grace: failure.transient
             && !lasts
             && observed.status.sync.is_some()
@@ -137,7 +140,7 @@ async fn render(context: &Context, observed: &mut Observed, wanted: &Wanted<'_>)
     }
 }
 
-/// True when something has failed since `since` for so long that it must be said.
+/// True when something has failed since `since` for longer than the grace period.
 fn lasted(context: &Context, since: Timestamp) -> bool {
     let age = context.clock.now().duration_since(since);
     age >= SignedDuration::try_from(context.settings.repo_grace).unwrap_or(SignedDuration::MAX)
@@ -170,10 +173,10 @@ impl From<RenderError> for Failure {
 async fn find_commit(
     context: &Context,
     observed: &mut Observed,
-    wanted: &Wanted<'_>,
+    request: &SourceRequest<'_>,
 ) -> Result<Resolved, Failure> {
-    let url = wanted.source.repo_url.as_str();
-    if let Some(commit) = wanted
+    let url = request.source.repo_url.as_str();
+    if let Some(commit) = request
         .revision
         .filter(|text| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
     {
@@ -182,18 +185,18 @@ async fn find_commit(
             reference: None,
         });
     }
-    let listed = context.repos.refs(url, wanted.fresh).await?;
+    let listed = context.repos.refs(url, request.fresh).await?;
     if let Some((error, since)) = &listed.failing
         && (observed.refresh.is_some() || lasted(context, *since))
     {
-        // The cluster is still kept as the last known commit says; but a person should know.
+        // The last known commit is still synced; the condition shows that newer ones are not seen.
         observed.problems.push(Problem::remark(
             "ComparisonError",
-            format!("the repository cannot be asked for news since {since:.0}: {error}"),
+            format!("cannot list the refs of the repository since {since:.0}: {error}"),
         ));
     }
-    let revision = wanted.revision.unwrap_or(&wanted.source.target_revision);
-    let prefix = &wanted.source.tag_prefix;
+    let revision = request.revision.unwrap_or(&request.source.target_revision);
+    let prefix = &request.source.tag_prefix;
     Ok(context
         .repos
         .resolve(url, &listed.refs, revision, prefix)
@@ -203,10 +206,10 @@ async fn find_commit(
 async fn try_render(
     context: &Context,
     observed: &mut Observed,
-    wanted: &Wanted<'_>,
+    request: &SourceRequest<'_>,
 ) -> Result<SourceState, Failure> {
-    let source = wanted.source;
-    let at = find_commit(context, observed, wanted).await?;
+    let source = request.source;
+    let at = find_commit(context, observed, request).await?;
     let repos = &context.repos;
     let folder = repos.folder_id(&source.repo_url, &at, &source.path).await?;
     let placement = Placement {
@@ -216,21 +219,21 @@ async fn try_render(
     let kinds = context.discovery.generation();
     let key = RenderKey::new(folder, source.directory.clone(), &placement, kinds);
     let commit = at.commit;
-    if wanted.hard {
+    if request.hard {
         context.rendered.remove(&key);
     } else if let Some(set) = context.rendered.get(&key) {
         return Ok(SourceState::Ready { commit, set });
     }
     let filter = DirectoryFilter::new(source.directory.as_ref());
     let wants = filter.clone();
-    let request = FilesRequest {
+    let files_request = FilesRequest {
         commit: commit.clone(),
         path: source.path.clone(),
         recurse: filter.recurse(),
         max_bytes: MAX_MANIFEST_BYTES,
         wanted: move |path: &str| wants.wants(path),
     };
-    let files = repos.files(&source.repo_url, request).await?;
+    let files = repos.files(&source.repo_url, files_request).await?;
     let leaves_folder = files.leaves_folder;
     let explicit = source.directory.is_some();
     let discovery = context.discovery.clone();

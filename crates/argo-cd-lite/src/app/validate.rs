@@ -11,7 +11,7 @@ use crate::{
         fields::{APP_PROJECT, APPLICATION},
     },
     project::Project,
-    repo::ambiguity,
+    repo::{ambiguity, redact},
     sync::SyncOptions,
 };
 
@@ -141,7 +141,8 @@ fn permissions(spec: &ApplicationSpec, project: &Project, problems: &mut Vec<Pro
     {
         problems.push(Problem::invalid_spec(format!(
             "application repo {} is not permitted in project '{}'",
-            source.repo_url, project.name
+            redact(&source.repo_url),
+            project.name
         )));
     }
     if !project.permits_destination(&spec.destination) {

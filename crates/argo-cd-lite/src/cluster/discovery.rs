@@ -53,9 +53,9 @@ type Kinds = HashMap<GroupKind, Vec<Arc<Served>>>;
 
 /// The kinds that the API server serves. Cloning shares them.
 #[derive(Clone)]
-pub struct Discovery(Arc<Shared>);
+pub struct Discovery(Arc<DiscoveryState>);
 
-struct Shared {
+struct DiscoveryState {
     client: Client,
     clock: Clock,
     kinds: RwLock<Arc<Kinds>>,
@@ -67,7 +67,7 @@ struct Shared {
 impl Discovery {
     /// Knows nothing until [`Discovery::refresh`].
     pub fn new(client: Client, clock: Clock) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(DiscoveryState {
             client,
             clock,
             kinds: RwLock::default(),

@@ -1,8 +1,7 @@
 //! Live objects of the kinds that applications use, as small values.
 //!
-//! One watch per kind, opened when the first application uses it. Of all objects of the kind only those
-//! are kept that say that they belong to an application, or that an application aims at; the memory
-//! follows the managed objects, not the cluster.
+//! One watch per kind, opened when the first application uses it. The index keeps only objects that an application
+//! tracks or that a target of an application names; memory follows the managed objects, not the cluster.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,17 +27,17 @@ use tokio::task::AbortHandle;
 
 use super::{Discovery, GroupKind, Live, ResourceId, Served, instance_owner};
 
-/// A first list that takes longer is a failure to be reported; the watch goes on trying.
+/// A first list that takes longer is reported as a failure; the watch keeps trying.
 const FIRST_LIST: Duration = Duration::from_secs(20);
 /// Single reads at the same time for one application.
 const READS: usize = 16;
 
-/// The live objects of a kind cannot be told.
+/// The live objects of a kind cannot be read.
 #[derive(Debug, Error)]
 pub enum LiveError {
     /// The first list did not end in time.
     #[error(
-        "the objects of kind {0} could not be listed in time; may the controller list and watch them?"
+        "cannot list objects of kind {0} in time: check that the controller may list and watch them"
     )]
     NotListed(GroupKind),
     /// A single object could not be read.
@@ -67,31 +66,40 @@ pub struct LiveIndexConfig {
     pub changed: Box<dyn Fn(ObjectKey) + Send + Sync>,
 }
 
+/// Whether to read objects that are not in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// Read them.
+    Read,
+    /// Take them for missing.
+    Skip,
+}
+
 /// Live objects of the kinds in use. Cloning shares them.
 #[derive(Clone)]
-pub struct LiveIndex(Arc<LiveShared>);
+pub struct LiveIndex(Arc<LiveIndexState>);
 
-struct LiveShared {
+struct LiveIndexState {
     config: LiveIndexConfig,
     kinds: RwLock<HashMap<GroupKind, Arc<KindWatch>>>,
-    /// What each application aims at, by kind, so that it can be taken back.
-    aims: Mutex<HashMap<ObjectKey, Vec<ResourceId>>>,
+    /// The objects that each application follows.
+    followed: Mutex<HashMap<ObjectKey, Vec<ResourceId>>>,
 }
 
 struct KindWatch {
     served: Arc<Served>,
     index: Index<Live>,
     readiness: Readiness,
-    aimed: Arc<Aimed>,
+    followers: Arc<FollowedObjects>,
     task: AbortHandle,
 }
 
-/// Objects that applications aim at, and which ones. Several may aim at one object: definitions of kinds
-/// are brought by many.
+/// Objects that targets name, and the applications of those targets. Several applications may name one object, for
+/// example a CustomResourceDefinition.
 #[derive(Default)]
-struct Aimed(RwLock<HashMap<ObjectKey, Vec<ObjectKey>>>);
+struct FollowedObjects(RwLock<HashMap<ObjectKey, Vec<ObjectKey>>>);
 
-impl Aimed {
+impl FollowedObjects {
     fn has(&self, object: &ObjectKey) -> bool {
         self.0.read().contains_key(object)
     }
@@ -101,24 +109,24 @@ impl Aimed {
     }
 
     fn add(&self, object: &ObjectKey, app: &ObjectKey) {
-        let mut aimed = self.0.write();
-        match aimed.get_mut(object) {
-            None => drop(aimed.insert(object.clone(), vec![app.clone()])),
+        let mut followers = self.0.write();
+        match followers.get_mut(object) {
+            None => drop(followers.insert(object.clone(), vec![app.clone()])),
             Some(apps) if apps.contains(app) => {}
             Some(apps) => apps.push(app.clone()),
         }
     }
 
-    /// `app` does not aim at the object any more. True when nobody does.
+    /// `app` no longer names the object. True when no application does.
     fn remove(&self, object: &ObjectKey, app: &ObjectKey) -> bool {
-        let mut aimed = self.0.write();
-        let Some(apps) = aimed.get_mut(object) else {
+        let mut followers = self.0.write();
+        let Some(apps) = followers.get_mut(object) else {
             return true;
         };
         apps.retain(|known| known != app);
         let none = apps.is_empty();
         if none {
-            aimed.remove(object);
+            followers.remove(object);
         }
         none
     }
@@ -133,10 +141,10 @@ impl Drop for KindWatch {
 impl LiveIndex {
     /// An index without any watch.
     pub fn new(config: LiveIndexConfig) -> Self {
-        Self(Arc::new(LiveShared {
+        Self(Arc::new(LiveIndexState {
             config,
             kinds: RwLock::default(),
-            aims: Mutex::default(),
+            followed: Mutex::default(),
         }))
     }
 
@@ -170,18 +178,23 @@ impl LiveIndex {
             return Some(known.clone());
         }
         let mut kinds = self.0.kinds.write();
-        let aimed = match kinds.get(kind) {
+        let followers = match kinds.get(kind) {
             Some(known) if fits(known) => return Some(known.clone()),
             // The server likes another version now; the one of before may not be served any more.
-            Some(known) => known.aimed.clone(),
+            Some(known) => known.followers.clone(),
             None => Arc::default(),
         };
-        let watch = Arc::new(self.start(kind, served?, aimed));
+        let watch = Arc::new(self.start(kind, served?, followers));
         kinds.insert(kind.clone(), watch.clone());
         Some(watch)
     }
 
-    fn start(&self, kind: &GroupKind, served: Arc<Served>, aimed: Arc<Aimed>) -> KindWatch {
+    fn start(
+        &self,
+        kind: &GroupKind,
+        served: Arc<Served>,
+        followers: Arc<FollowedObjects>,
+    ) -> KindWatch {
         let index = Index::new(|live: &Live| {
             live.tracking
                 .as_ref()
@@ -194,21 +207,24 @@ impl LiveIndex {
         let api: Api<Guarded<DynamicObject>> =
             Api::all_with(self.0.config.client.clone(), &served.resource);
         let convert = {
-            let (aimed, kind, version) =
-                (aimed.clone(), kind.clone(), served.resource.version.clone());
+            let (followers, kind, version) = (
+                followers.clone(),
+                kind.clone(),
+                served.resource.version.clone(),
+            );
             move |object: DynamicObject| {
                 let live = Live::of(&kind.group, &version, &kind.kind, &object);
                 let kept =
-                    live.tracking.is_some() || aimed.has(&ObjectKey::of_meta(&object.metadata));
+                    live.tracking.is_some() || followers.has(&ObjectKey::of_meta(&object.metadata));
                 kept.then_some(live)
             }
         };
         let watch = Watch::named(served.resource.plural.clone(), api, index.clone(), convert)
             .on_change({
-                let (index, aimed) = (Arc::downgrade(&self.0), aimed.clone());
+                let (index, followers) = (Arc::downgrade(&self.0), followers.clone());
                 move |change| {
                     if let Some(shared) = index.upgrade() {
-                        shared.tell(&aimed, &change);
+                        shared.notify(&followers, &change);
                     }
                 }
             })
@@ -219,26 +235,28 @@ impl LiveIndex {
             served,
             index,
             readiness,
-            aimed,
+            followers,
             task,
         }
     }
 
-    /// Says that `app` aims at `ids`, so that they are kept although they may not be tracked yet. With
-    /// `look`, objects that were not aimed at before and that are not known are read one by one; without
-    /// it they count as missing until they are applied. Gives what nobody aims at any more.
-    pub async fn aim(
+    /// Follows `ids` for `app`, which are kept even when they do not carry its tracking annotation. With
+    /// [`Lookup::Read`], objects that were not followed before and are not in the index are read one by one; with
+    /// [`Lookup::Skip`] they count as missing until they are applied. Returns objects that no application follows any more.
+    pub async fn follow(
         &self,
         app: &ObjectKey,
         ids: Vec<ResourceId>,
-        look: bool,
+        lookup: Lookup,
     ) -> Result<Vec<ResourceId>, LiveError> {
         let known = {
-            let mut aims = self.0.aims.lock();
-            if aims.get(app).is_some_and(|known| *known == ids) {
+            let mut followed = self.0.followed.lock();
+            if followed.get(app).is_some_and(|known| *known == ids) {
                 return Ok(Vec::new());
             }
-            aims.insert(app.clone(), ids.clone()).unwrap_or_default()
+            followed
+                .insert(app.clone(), ids.clone())
+                .unwrap_or_default()
         };
         let (old, new): (HashSet<&ResourceId>, HashSet<&ResourceId>) =
             (known.iter().collect(), ids.iter().collect());
@@ -254,12 +272,12 @@ impl LiveIndex {
             };
             let key = id.key();
             let was_listed = watch.readiness.missing().is_empty();
-            watch.aimed.add(&key, app);
+            watch.followers.add(&key, app);
             if was_listed && watch.index.get(&key).is_none() {
                 unseen.push((watch, key));
             }
         }
-        if !look {
+        if lookup == Lookup::Skip {
             return Ok(released);
         }
         let mut reads = stream::iter(unseen)
@@ -274,7 +292,7 @@ impl LiveIndex {
                 Ok(None) => {}
                 Err(error) => {
                     // Looked at again by the next pass.
-                    self.0.aims.lock().remove(app);
+                    self.0.followed.lock().remove(app);
                     return Err(error.into());
                 }
             }
@@ -282,13 +300,13 @@ impl LiveIndex {
         Ok(released)
     }
 
-    /// `app` does not aim at the object any more. True when nobody does.
+    /// `app` no longer names the object. True when no application does.
     fn release(&self, app: &ObjectKey, id: &ResourceId) -> bool {
         let Some(watch) = self.0.kinds.read().get(&id.kind).cloned() else {
             return true;
         };
         let key = id.key();
-        let nobody = watch.aimed.remove(&key, app);
+        let nobody = watch.followers.remove(&key, app);
         if nobody
             && watch
                 .index
@@ -300,9 +318,9 @@ impl LiveIndex {
         nobody
     }
 
-    /// The application is gone: it aims at nothing. Gives what nobody aims at any more.
+    /// The application is gone. Returns objects that no application follows any more.
     pub fn forget(&self, app: &ObjectKey) -> Vec<ResourceId> {
-        let mut old = self.0.aims.lock().remove(app).unwrap_or_default();
+        let mut old = self.0.followed.lock().remove(app).unwrap_or_default();
         old.retain(|id| self.release(app, id));
         old
     }
@@ -335,8 +353,8 @@ impl LiveIndex {
         Some(watch.keep(object))
     }
 
-    /// The deletion of an object was accepted and something holds it back. Gives the object as it is from
-    /// now on, so that nobody takes it for a lasting one before the watch tells.
+    /// The deletion of an object was accepted and a finalizer holds it back. Returns the object as it is from now on,
+    /// before the watch reports it.
     pub fn going(&self, id: &ResourceId, uid: &str) -> Option<Arc<Live>> {
         let watch = self.0.kinds.read().get(&id.kind).cloned()?;
         let key = id.key();
@@ -377,17 +395,17 @@ impl KindWatch {
     }
 }
 
-impl LiveShared {
-    /// Tells the applications that a change concerns: the ones it is or was tracked by, and the one that
-    /// aims at it.
-    fn tell(&self, aimed: &Aimed, change: &Change<Live>) {
+impl LiveIndexState {
+    /// Notifies the applications that a change concerns: those that track or tracked the object, and those whose
+    /// targets name it.
+    fn notify(&self, followers: &FollowedObjects, change: &Change<Live>) {
         let mut apps: Vec<ObjectKey> = [&change.old, &change.new]
             .into_iter()
             .flatten()
             .filter_map(|live| live.tracking.as_ref())
             .map(|tracking| instance_owner(&tracking.instance, &self.config.control_plane))
             .collect();
-        apps.extend(aimed.by(&change.key));
+        apps.extend(followers.by(&change.key));
         apps.sort();
         apps.dedup();
         for app in apps {

@@ -9,7 +9,7 @@ use super::Tracking;
 use crate::{
     api::{ANNOTATION_OPERATION, ANNOTATION_TRACKING_ID, HOOK_FINALIZER},
     health::{self, Health},
-    sync::Marks,
+    sync::SyncSettings,
 };
 
 /// A live object as the planner sees it.
@@ -32,7 +32,7 @@ pub struct Live {
     /// Hash of everything but the status and what the server counts.
     pub hash: u64,
     /// What its annotations say; `None` when nothing.
-    pub marks: Option<Box<Marks>>,
+    pub settings: Option<Box<SyncSettings>>,
     /// The operation that created this hook.
     pub operation: Option<Box<str>>,
     /// Images of its containers.
@@ -49,10 +49,10 @@ impl Live {
                 .as_ref()
                 .and_then(|annotations| annotations.get(key))
         };
-        let marks = metadata
+        let settings = metadata
             .annotations
             .as_ref()
-            .map(Marks::read)
+            .map(SyncSettings::read)
             .unwrap_or_default();
         Self {
             uid: metadata.uid.as_deref().unwrap_or_default().into(),
@@ -71,15 +71,15 @@ impl Live {
                 .is_some_and(|names| names.iter().any(|name| name == HOOK_FINALIZER)),
             health: health::assess(group, version, kind, metadata, &object.data),
             hash: live_hash(metadata, &object.data),
-            marks: (!marks.is_plain()).then(|| Box::new(marks)),
+            settings: (!settings.is_plain()).then(|| Box::new(settings)),
             operation: annotation(ANNOTATION_OPERATION).map(|text| text.as_str().into()),
             images: crate::render::images(&object.data),
         }
     }
 
     /// What the annotations say.
-    pub fn marks(&self) -> Marks {
-        self.marks.as_deref().cloned().unwrap_or_default()
+    pub fn settings(&self) -> SyncSettings {
+        self.settings.as_deref().cloned().unwrap_or_default()
     }
 
     /// True when the object was tracked under this instance name.

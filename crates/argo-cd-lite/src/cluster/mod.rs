@@ -11,7 +11,7 @@ mod resource_id;
 mod tracking;
 
 pub use discovery::{Discovery, DiscoveryError, Served};
-pub use index::{LiveError, LiveIndex, LiveIndexConfig};
+pub use index::{LiveError, LiveIndex, LiveIndexConfig, Lookup};
 pub use live::{Live, content_hash};
 pub use resource_id::{GroupKind, ResourceId};
 pub use tracking::{Tracking, instance_name, instance_owner, stamp, tracking_id};

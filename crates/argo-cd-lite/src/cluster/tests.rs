@@ -150,11 +150,11 @@ async fn an_object_that_two_applications_aim_at_stays_known_when_one_leaves() {
     );
     for app in [&one, &two] {
         index
-            .aim(app, vec![id.clone()], true)
+            .follow(app, vec![id.clone()], Lookup::Read)
             .await
             .expect("looked at");
     }
-    assert_eq!(index.forget(&two), [], "somebody still aims at it");
+    assert_eq!(index.forget(&two), [], "somebody still followed at it");
     assert!(index.get(&id).is_some());
     told.lock().clear();
     api.edit("configmaps", "ns", "shared", |map| {

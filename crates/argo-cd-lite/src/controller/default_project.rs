@@ -34,7 +34,7 @@ pub(super) async fn ensure(
     let mut tried = Some(tried);
     let mut pause = FIRST_PAUSE;
     while let Err(error) = create_project(context).await {
-        tracing::warn!(%error, "cannot make sure that the project default exists");
+        tracing::warn!(%error, "cannot create the project default");
         drop(tried.take());
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

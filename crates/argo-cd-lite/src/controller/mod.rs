@@ -18,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Application, DEFAULT_NAMESPACE},
-    app::{Applications, Context, Memory, Settings},
+    app::{AppNotes, Applications, Context, Settings},
     applicationset,
     args::ControllerArgs,
     cluster::{Discovery, LiveIndex, LiveIndexConfig},
-    diff::{Differ, VerdictCache},
+    diff::{DiffCache, Differ},
     metrics::{AppInfo, AppMetrics, GitMetrics},
     render::RenderCache,
     repo::{Credentials, GitLimits, HubConfig, RepoHub},
@@ -36,7 +36,7 @@ const LEASE: &str = "argo-cd-lite-controller";
 /// Longest time of a pass: a sync of 10,000 objects, or a Helm chart that is fetched first.
 const PASS_DEADLINE: Duration = Duration::from_secs(30 * 60);
 
-/// Runs the controller until it is told to stop.
+/// Runs the controller until it is asked to stop.
 pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let ControllerArgs {
         kube,
@@ -147,9 +147,9 @@ impl Parts {
             rendered: RenderCache::default(),
             discovery,
             live,
-            differ: Differ::new(operator.client.clone(), VerdictCache::default()),
+            differ: Differ::new(operator.client.clone(), DiffCache::default()),
             projects: Index::default(),
-            memory: Memory::default(),
+            notes: AppNotes::default(),
             metrics: AppMetrics::register(&operator.registry)?,
         };
         Ok(Self {

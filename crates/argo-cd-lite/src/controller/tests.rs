@@ -145,7 +145,7 @@ impl Bed {
         .await;
     }
 
-    /// Writes apart from Events, which are told beside the work.
+    /// Writes apart from Events, which are sent beside the work.
     fn writes(&self) -> Vec<String> {
         self.api
             .writes()

@@ -54,7 +54,7 @@ pub(super) fn watch_secrets(
     secrets: WebhookSecrets,
 ) {
     let api: Api<Guarded<Secret>> = Api::namespaced(operator.client.clone(), control_plane);
-    // The values go to where they are used; the index only tells what changed.
+    // The values go to where they are used; the index only detects changes.
     let repositories: Index<Option<RepositorySecret>> = Index::default();
     let watch = Watch::new(api.clone(), repositories, |secret: Secret| {
         let labels = secret.metadata.labels.unwrap_or_default();
@@ -105,7 +105,7 @@ pub(super) fn watch_secrets(
     );
 }
 
-/// Says which settings of upstream's ConfigMap have no effect here, so that nobody relies on them.
+/// Logs which settings of upstream's ConfigMap have no effect here.
 pub(super) fn watch_settings(operator: &Operator, control_plane: &str) {
     let api: Api<Guarded<ConfigMap>> = Api::namespaced(operator.client.clone(), control_plane);
     let watch = Watch::new(api, Index::default(), |map: ConfigMap| {

@@ -8,7 +8,7 @@ use crate::cluster::ResourceId;
 
 /// A verdict and the states that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct DiffResult {
     /// Hash of the live object.
     pub live: u64,
     /// Hash of the target, with the rules that applied.
@@ -19,26 +19,26 @@ pub struct Verdict {
 
 /// Verdicts. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub struct VerdictCache(Arc<Mutex<HashMap<ResourceId, Verdict>>>);
+pub struct DiffCache(Arc<Mutex<HashMap<ResourceId, DiffResult>>>);
 
-impl VerdictCache {
+impl DiffCache {
     /// The verdict, when it is about these states.
     pub fn get(&self, id: &ResourceId, live: u64, desired: u64) -> Option<bool> {
-        let verdicts = self.0.lock();
-        let verdict = verdicts.get(id)?;
+        let cache = self.0.lock();
+        let verdict = cache.get(id)?;
         (verdict.live == live && verdict.desired == desired).then_some(verdict.same)
     }
 
     /// Keeps a verdict.
-    pub fn put(&self, id: &ResourceId, verdict: Verdict) {
+    pub fn put(&self, id: &ResourceId, verdict: DiffResult) {
         self.0.lock().insert(id.clone(), verdict);
     }
 
-    /// Drops the verdicts of objects.
+    /// Drops the cache of objects.
     pub fn forget<'i>(&self, ids: impl IntoIterator<Item = &'i ResourceId>) {
-        let mut verdicts = self.0.lock();
+        let mut cache = self.0.lock();
         for id in ids {
-            verdicts.remove(id);
+            cache.remove(id);
         }
     }
 }

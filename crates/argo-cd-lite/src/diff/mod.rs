@@ -13,7 +13,7 @@ mod outcome;
 mod server_side;
 mod structure;
 
-pub use cache::{Verdict, VerdictCache};
+pub use cache::{DiffCache, DiffResult};
 pub use client_side::{client_side_patch, repeats_list_items, with_last_applied};
 pub use ignore::{IgnoreRules, WebhookChanges, keep_live};
 pub use outcome::equal_outcome;

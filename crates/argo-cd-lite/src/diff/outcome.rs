@@ -19,7 +19,7 @@ const COUNTED: &[&str] = &[
 ];
 
 /// True when the answer of a dry-run equals the live object in everything that counts. What differs only
-/// because an admission webhook wrote it, such as a time, is nobody's wish and does not count: it is not
+/// because an admission webhook wrote it, such as a time, does not count: it is not
 /// among the fields that we own in the answer. With [`WebhookChanges::Count`] it does.
 pub fn equal_outcome(
     predicted: &Value,

@@ -3,16 +3,17 @@
 use kube::{
     Client,
     api::{ApiResource, DynamicObject, PatchParams},
+    core::GroupVersionKind,
 };
 use reconcile_core::{
-    apply::{ApplyError, get, merge_with, server_side},
+    apply::{ApplyError, get, merge_with, resource_of, server_side},
     reconcile::{Classify, ErrorClass},
 };
 use serde_json::Value;
 use thiserror::Error;
 
 use super::{
-    IgnoreRules, Verdict, VerdictCache, client_side_patch, equal_outcome, leftover, looks_same,
+    DiffCache, DiffResult, IgnoreRules, client_side_patch, equal_outcome, leftover, looks_same,
     repeats_list_items,
 };
 use crate::{
@@ -37,22 +38,22 @@ impl Classify for DiffError {
     }
 }
 
-/// Compares targets with live objects. Cloning shares the verdicts.
+/// Compares targets with live objects. Cloning shares the cache.
 #[derive(Clone)]
 pub struct Differ {
     client: Client,
-    verdicts: VerdictCache,
+    cache: DiffCache,
 }
 
 impl Differ {
     /// Without any verdict yet.
-    pub fn new(client: Client, verdicts: VerdictCache) -> Self {
-        Self { client, verdicts }
+    pub fn new(client: Client, cache: DiffCache) -> Self {
+        Self { client, cache }
     }
 
-    /// The verdicts.
-    pub fn verdicts(&self) -> &VerdictCache {
-        &self.verdicts
+    /// The cache.
+    pub fn cache(&self) -> &DiffCache {
+        &self.cache
     }
 
     /// True when the live object needs no change. The verdict is kept for the state of the object that was read.
@@ -64,7 +65,7 @@ impl Differ {
         rules: &IgnoreRules,
     ) -> Result<bool, DiffError> {
         let desired = desired_hash(target, rules);
-        if let Some(same) = self.verdicts.get(&target.id, live.hash, desired) {
+        if let Some(same) = self.cache.get(&target.id, live.hash, desired) {
             return Ok(same);
         }
         // The object may have changed since the watch saw it. The answer is about what is read now.
@@ -72,11 +73,13 @@ impl Differ {
             return Ok(false);
         };
         let same = self.ask(target, &read, resource, rules).await?;
-        let seen = Live::of(&resource.group, &resource.version, &resource.kind, &read);
-        self.verdicts.put(
+        let Some(hash) = self.hash_as_watched(target, live, &read, resource).await? else {
+            return Ok(same);
+        };
+        self.cache.put(
             &target.id,
-            Verdict {
-                live: seen.hash,
+            DiffResult {
+                live: hash,
                 desired,
                 same,
             },
@@ -84,12 +87,35 @@ impl Differ {
         Ok(same)
     }
 
+    /// Hash of the object that was read, in the version of the watch; `None` when that is another state of it.
+    async fn hash_as_watched(
+        &self,
+        target: &Target,
+        live: &Live,
+        read: &DynamicObject,
+        resource: &ApiResource,
+    ) -> Result<Option<u64>, DiffError> {
+        let hash = |resource: &ApiResource, object: &DynamicObject| {
+            Live::of(&resource.group, &resource.version, &resource.kind, object).hash
+        };
+        if resource.version == *live.version {
+            return Ok(Some(hash(resource, read)));
+        }
+        let kind = &target.id.kind;
+        let gvk = GroupVersionKind::gvk(&kind.group, &live.version, &kind.kind);
+        let watched = resource_of(&gvk, &resource.plural);
+        let found = get(&self.client, &watched, &target.id.key()).await?;
+        Ok(found
+            .filter(|found| found.metadata.resource_version == read.metadata.resource_version)
+            .map(|found| hash(&watched, &found)))
+    }
+
     /// The target was just applied with this result: the two agree by construction.
     pub fn applied(&self, target: &Target, live: &Live, rules: &IgnoreRules) {
         let desired = desired_hash(target, rules);
-        self.verdicts.put(
+        self.cache.put(
             &target.id,
-            Verdict {
+            DiffResult {
                 live: live.hash,
                 desired,
                 same: true,

@@ -21,7 +21,7 @@ pub fn looks_same(desired: &Value, live: &Value, pointers: &[&str]) -> bool {
         ignore::remove(&mut desired, pointer);
     }
     let Some(owned) = owned_fields(live) else {
-        // Never applied by us in this way: only the server can tell whose fields would go.
+        // Never applied by us with server-side apply: only the server knows whose fields would go.
         return false;
     };
     is_within(&desired, live) && nothing_beyond(owned, &desired)
@@ -130,7 +130,7 @@ fn left(applied: &Value, desired: &Value, live: &Value) -> bool {
     }
 }
 
-/// Fields that tell the items of a list apart, in the order in which they are looked for.
+/// Fields that identify the items of a list, in the order in which they are looked for.
 const ITEM_KEYS: &[&str] = &[
     "name",
     "mountPath",

@@ -4,10 +4,17 @@
     reason = "json!() literals read better in place"
 )]
 
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{ApiResource, DynamicObject};
+use reconcile_core::testkit::FakeApi;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{api::IgnoreDifference, cluster::ResourceId};
+use crate::{
+    api::IgnoreDifference,
+    cluster::{Live, ResourceId},
+    render::{Placement, Scope, build},
+};
 
 fn live(fields: Value, data: Value) -> Value {
     json!({
@@ -337,4 +344,38 @@ fn a_three_way_patch_changes_and_removes_what_is_ours() {
     live["spec"]["a"] = json!(3);
     live["spec"].as_object_mut().expect("a map").remove("gone");
     assert_eq!(client_side_patch(&after, &live), None);
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_for_the_state_that_was_read() {
+    reconcile_core::operator::install_tls();
+    let api = FakeApi::new();
+    let object = |value: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "n", "namespace": "ns"}, "data": {"a": value},
+        })
+    };
+    let live = |object: &Value| {
+        let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
+        Live::of("", "v1", "ConfigMap", &object)
+    };
+    // The watch has not seen the second value yet.
+    let (seen, stored) = (live(&object("1")), live(&api.put(&object("2"))));
+    let placement = Placement {
+        instance: "app".into(),
+        namespace: "ns".into(),
+    };
+    let set = build(vec![object("1")], &placement, |_, _| Scope::Namespaced);
+    let target = &set.targets[0];
+    let differ = Differ::new(api.client(), DiffCache::default());
+    let resource = ApiResource::erase::<ConfigMap>(&());
+    let same = differ
+        .same(target, &seen, &resource, &IgnoreRules::default())
+        .await
+        .expect("an answer");
+    assert!(!same);
+    let kept = |live: &Live| differ.cache().get(&target.id, live.hash, target.hash);
+    assert_eq!(kept(&seen), None, "nothing is known of the older state");
+    assert_eq!(kept(&stored), Some(false));
 }

@@ -40,7 +40,7 @@ pub enum RenderError {
     /// The source is of a type that is not rendered yet.
     #[error("the source folder holds {0}: this source type is not supported yet")]
     Tool(String),
-    /// Nobody waits for the result any longer.
+    /// The result is no longer needed.
     #[error("rendering was interrupted")]
     Interrupted,
 }
@@ -134,11 +134,11 @@ pub struct RenderRequest<'a> {
     pub explicit: bool,
     /// Where the objects go.
     pub placement: &'a Placement,
-    /// Set when nobody waits for the result any longer.
+    /// Set when the result is no longer needed.
     pub interrupt: &'a AtomicBool,
 }
 
-/// The targets of a folder's files; `scope` tells where a kind lives. Files and objects are dropped one after another:
+/// The targets of a folder's files; `scope` says whether a kind is namespaced. Files and objects are dropped one after another:
 /// as trees, the objects of a large application take many times the memory of their text.
 pub fn render(
     request: RenderRequest<'_>,

@@ -1,7 +1,7 @@
 //! From files to target objects.
 //!
 //! ```text
-//!   files ──► documents ──► objects ──► targets (namespace filled in, ownership stamped, marks read, hash)
+//!   files ──► documents ──► objects ──► targets (namespace filled in, ownership stamped, settings read, hash)
 //! ```
 
 mod cache;

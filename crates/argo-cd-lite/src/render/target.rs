@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     cluster::{ResourceId, content_hash, stamp},
-    sync::Marks,
+    sync::SyncSettings,
 };
 
 /// Whether objects of a kind live in namespaces.
@@ -45,7 +45,7 @@ pub struct Target {
     /// Hash of the manifest.
     pub hash: u64,
     /// What its annotations say.
-    pub marks: Marks,
+    pub settings: SyncSettings,
     /// Prefix of the name, for objects that are named when they are created.
     pub generate_name: Option<Box<str>>,
     /// Group and kind that this CustomResourceDefinition brings.
@@ -87,7 +87,7 @@ pub struct TargetSet {
 /// Fixed cost of a target beside its manifest, for the cache's budget.
 const TARGET_OVERHEAD: usize = 400;
 
-/// Turns objects into targets, one after another. `scope` tells where a kind lives.
+/// Turns objects into targets, one after another. `scope` says whether a kind is namespaced.
 pub(super) struct TargetBuilder<'a, F> {
     placement: &'a Placement,
     scope: F,
@@ -175,11 +175,11 @@ pub(crate) fn build(
 pub const DELETION_HOOKS: &str = "PreDelete and PostDelete hooks";
 
 fn note_unsupported(target: &Target, notes: &mut Vec<String>) {
-    for option in target.marks.options.unsupported() {
+    for option in target.settings.options.unsupported() {
         notes.push(format!("sync option {option} on {}", target.id));
     }
     if target
-        .marks
+        .settings
         .hook
         .as_ref()
         .is_some_and(|hook| hook.at_deletion)
@@ -242,7 +242,7 @@ fn target(
             .to_owned()
     };
     let (name, prefix) = (text("name"), text("generateName"));
-    let marks = Marks::read(&annotations(metadata));
+    let settings = SyncSettings::read(&annotations(metadata));
     let id = ResourceId::new(group, &kind, namespace, name.clone());
     if group.is_empty() && kind == "Secret" {
         fold_secret(&mut object);
@@ -255,7 +255,7 @@ fn target(
         images: images(&object),
         manifest: object.to_string().into(),
         generate_name: (name.is_empty() && !prefix.is_empty()).then(|| prefix.into()),
-        marks,
+        settings,
         id,
     })
 }

@@ -19,7 +19,7 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// The sender, told by the header that names the event.
+    /// The sender, recognised by the header that names the event.
     pub fn of(header: impl Fn(&str) -> Option<String>) -> Option<(Self, String)> {
         // Gitea also sends the headers of GitHub and Gogs.
         let kinds = [
@@ -87,7 +87,7 @@ pub fn verify(
                 mac.update(text.as_bytes());
                 Some(mac)
             };
-            // Two digests are compared instead of the texts, so that the time tells nothing.
+            // Two digests are compared instead of the texts, so that the time of the comparison reveals nothing.
             match (digest(&token), digest(secret)) {
                 (Some(given), Some(wanted)) => {
                     given.verify_slice(&wanted.finalize().into_bytes()).is_ok()

@@ -19,11 +19,11 @@ use super::{
     RefreshRequests,
     payload::{Provider, repositories, verify},
 };
-use crate::repo::RepoHub;
+use crate::repo::{RepoHub, redact};
 
 /// Largest payload; pushes of thousands of commits stay below, and nobody can fill the memory.
 const MAX_BODY: usize = 10 * 1024 * 1024;
-/// Requests that may wait. Each is only a few URLs; a sender is told to come back when they are full.
+/// Requests that may wait. Each is only a few URLs; a sender gets 503 when the queue is full.
 const QUEUE: usize = 1000;
 
 /// Values of `webhook.<provider>.secret`.
@@ -85,19 +85,20 @@ impl WebhookServer {
     async fn hand_on(&self, mut requests: mpsc::Receiver<Vec<String>>) {
         while let Some(urls) = requests.recv().await {
             self.depth.dec();
+            let shown: Vec<String> = urls.iter().map(|url| redact(url)).collect();
             let leads = *self.leader.borrow();
             if leads {
                 let repositories = self.repos.poll_now(&urls);
                 tracing::info!(
                     repositories,
-                    ?urls,
+                    urls = ?shown,
                     "reading the refs of a pushed repository"
                 );
             } else {
                 let applications = self.refreshes.request(&urls).await;
                 tracing::info!(
                     applications,
-                    ?urls,
+                    urls = ?shown,
                     "asked the leader to refresh after a push"
                 );
             }

@@ -9,9 +9,9 @@
 //! The engine has no memory of its own: everything it must know after a restart stands in
 //! `status.operationState.syncResult.resources`, and hooks carry the operation that created them.
 
-mod marks;
 mod options;
 pub mod plan;
+mod settings;
 
-pub use marks::{DeletePolicy, Hook, Marks, SyncPhase};
 pub use options::SyncOptions;
+pub use settings::{DeletePolicy, Hook, SyncPhase, SyncSettings};

@@ -1,4 +1,4 @@
-//! Sync options: the words of `syncOptions` and of the `sync-options` annotation.
+//! Sync options: the values of `syncOptions` and of the `sync-options` annotation.
 
 /// A set of options as they were written, for example `Prune=false`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

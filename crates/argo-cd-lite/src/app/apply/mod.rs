@@ -22,7 +22,7 @@ pub enum Applied {
     Objects(Vec<(ResourceId, Option<Arc<Live>>)>),
     /// Result of a namespace.
     Namespace(Box<ResourceResult>),
-    /// Nothing to tell.
+    /// Nothing to report.
     Done,
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn apply(
                 *phase,
                 *dry_run,
             );
-            context.memory.set_settle(&observed.key, None);
+            context.notes.set_settle(&observed.key, None);
             Ok(Applied::Done)
         }
         Action::Delete {

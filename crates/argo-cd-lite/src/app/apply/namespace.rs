@@ -30,7 +30,7 @@ pub(super) async fn ensure(
         wanted["metadata"]["labels"] = json!(metadata.labels);
         wanted["metadata"]["annotations"] = json!(metadata.annotations);
     }
-    let existed = context.memory.knows_namespace(name);
+    let existed = context.notes.knows_namespace(name);
     let applied = server_side(
         &context.client,
         &resource,
@@ -55,7 +55,7 @@ pub(super) async fn ensure(
         row.hook_phase = Some(Phase::Failed);
         return Ok(row);
     }
-    context.memory.set_namespace(name, true);
+    context.notes.set_namespace(name, true);
     let verb = if existed { "configured" } else { "created" };
     row.message = format!("namespace/{name} {verb}");
     "Synced".clone_into(&mut row.status);

@@ -162,18 +162,18 @@ fn parameters(validate: bool) -> PatchParams {
 
 /// True unless the application or the object says `Validate=false`.
 pub(super) fn validates(mode: &Mode, task: &Task) -> bool {
-    mode.validate && !task.marks.options.has("Validate=false")
+    mode.validate && !task.settings.options.has("Validate=false")
 }
 
 /// True when the object is replaced instead of changed.
 fn is_replaced(mode: &Mode, task: &Task) -> bool {
-    let own = &task.marks.options;
+    let own = &task.settings.options;
     (mode.replace || own.has("Replace=true")) && !own.has("Replace=false")
 }
 
 /// True when an object that cannot be changed is deleted and created again.
 fn is_forced(mode: &Mode, task: &Task) -> bool {
-    mode.force || task.marks.options.has("Force=true")
+    mode.force || task.settings.options.has("Force=true")
 }
 
 /// True when a refusal of a dry run is one of the object itself. Others, such as that of a Pod whose ServiceAccount does
@@ -290,7 +290,7 @@ pub(super) async fn apply(
         Err(error) => {
             if error.code() == Some(404) {
                 // Most likely the namespace has gone since it was seen.
-                context.memory.set_namespace(&task.id.namespace, false);
+                context.notes.set_namespace(&task.id.namespace, false);
             }
             refusal(error).map(Err)
         }
@@ -448,7 +448,7 @@ async fn await_gone(
     Ok(())
 }
 
-/// Waits until a definition is established; one that is late is no error here, its objects will tell.
+/// Waits until a definition is established. A late one is no error here: its objects fail to apply.
 pub(super) async fn await_established(
     context: &Context,
     id: &ResourceId,

@@ -23,7 +23,7 @@ use crate::{
 /// Writes of one application at the same time; more would only queue in the API server, whose
 /// fairness would then slow down everybody else.
 const WRITES: usize = 24;
-/// Time for controllers to see a change of an object whose status does not tell how fresh it is.
+/// Time for controllers to see a change of an object whose status has no observed generation.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Carries out a step of a sync.
@@ -40,7 +40,7 @@ pub(super) async fn run(
     let Some((_, set)) = source.and_then(|source| source.ready()) else {
         return Ok(Tasks::default());
     };
-    let work = Work {
+    let runner = TaskRunner {
         context,
         observed,
         run,
@@ -52,7 +52,7 @@ pub(super) async fn run(
         dry_run: run.dry_run_only,
         ..Tasks::default()
     };
-    let tried = work.dry_run().await?;
+    let tried = runner.dry_run().await?;
     if tried.iter().any(failed) || run.dry_run_only {
         tasks.refused = tried.iter().any(failed);
         tasks.outcomes = tried;
@@ -73,7 +73,7 @@ pub(super) async fn run(
     for group in &run.groups {
         // By position: the compiler cannot prove a stream of references to be Send.
         let outcomes: Vec<Outcome> = stream::iter(0..group.len())
-            .map(|at| work.carry_out(&group[at]))
+            .map(|at| runner.carry_out(&group[at]))
             .buffer_unordered(WRITES)
             .try_collect()
             .await?;
@@ -82,10 +82,10 @@ pub(super) async fn run(
         if stop {
             break;
         }
-        work.await_definitions(group).await?;
+        runner.await_definitions(group).await?;
     }
     tasks.outcomes.sort_by(|a, b| a.id.cmp(&b.id));
-    work.note_settling(&tasks.outcomes);
+    runner.note_settling(&tasks.outcomes);
     if run.last {
         let phase = if tasks.outcomes.iter().any(failed) {
             Phase::Failed
@@ -118,7 +118,7 @@ fn failed(outcome: &Outcome) -> bool {
     outcome.row.hook_phase.is_some_and(Phase::unsuccessful)
 }
 
-struct Work<'a> {
+struct TaskRunner<'a> {
     context: &'a Context,
     observed: &'a Observed,
     run: &'a Run,
@@ -127,7 +127,7 @@ struct Work<'a> {
     mode: Mode,
 }
 
-impl Work<'_> {
+impl TaskRunner<'_> {
     /// Tries the tasks without effect. What cannot be judged because something that this sync brings is not there yet
     /// counts as fine.
     async fn dry_run(&self) -> Result<Vec<Outcome>, ObserveError> {
@@ -285,7 +285,7 @@ impl Work<'_> {
                 self.context.live.deleted(&task.id, uid);
                 Ok(Ok(After::Gone))
             }
-            // The next wave waits until it is gone, also before the watch tells of it.
+            // The next wave waits until it is gone, even before the watch reports it.
             Ok(Deleted::Pending) => Ok(Ok(self
                 .context
                 .live
@@ -322,7 +322,7 @@ impl Work<'_> {
         };
         let delay = match self.context.settings.wave_delay {
             Some(delay) => delay,
-            // A new object has no status yet, and kinds that count generations tell how fresh theirs is.
+            // A new object has no status yet, and kinds with an observed generation show how fresh theirs is.
             None if outcomes.iter().any(|outcome| needs_time(&outcome)) => SETTLE,
             None => Duration::ZERO,
         };
@@ -334,7 +334,7 @@ impl Work<'_> {
                 .saturating_add(delay)
                 .unwrap_or(jiff::Timestamp::MAX)
         });
-        self.context.memory.set_settle(&self.observed.key, until);
+        self.context.notes.set_settle(&self.observed.key, until);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Does an application sync by itself now?
+//! Decides whether an automated sync starts.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,12 +16,12 @@ const HEAL_FIRST: f64 = 2.0;
 const HEAL_FACTOR: f64 = 3.0;
 /// Longest delay of self-healing.
 const HEAL_LONGEST: f64 = 300.0;
-/// Calm after which the count of attempts starts anew, in seconds: a little more than the longest delay.
+/// Seconds without self-healing after which the count of attempts is reset: a little more than the longest delay.
 const HEAL_CALM: i64 = 330;
 
-/// What automation says.
+/// The decision about an automated sync.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum AutoSync {
     /// Nothing to do, and why.
     No(&'static str),
     /// Not before this time.
@@ -33,15 +33,15 @@ pub enum Verdict {
 }
 
 /// Decides whether to start an operation.
-pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> Verdict {
+pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> AutoSync {
     let Some(policy) = observed.spec.automated() else {
-        return Verdict::No("automated sync is off");
+        return AutoSync::No("automated sync is off");
     };
     let Some((commit, _)) = observed.source.ready() else {
-        return Verdict::No("the target state is unknown");
+        return AutoSync::No("the target state is unknown");
     };
     if comparison.sync != "OutOfSync" {
-        return Verdict::No("nothing is out of sync");
+        return AutoSync::No("nothing is out of sync");
     }
     let (prune, heal) = (
         policy.prune.unwrap_or(false),
@@ -53,7 +53,7 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> V
         .filter(|row| row.status == "OutOfSync");
     let prunes = changed.clone().any(|row| row.requires_pruning);
     if !prune && prunes && changed.clone().all(|row| row.requires_pruning) {
-        return Verdict::No("only prunes are due, and automated pruning is off");
+        return AutoSync::No("only prunes are due, and automated pruning is off");
     }
     let all_go = comparison
         .rows
@@ -61,33 +61,33 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> V
         .filter(|row| !row.hook)
         .all(|row| row.requires_pruning);
     if prune && !policy.allow_empty.unwrap_or(false) && changed.next().is_some() && all_go {
-        return Verdict::Refuse(Problem::remark(
+        return AutoSync::Refuse(Problem::remark(
             "SyncError",
             format!("Skipping sync attempt to {commit}: auto-sync will wipe out all resources"),
         ));
     }
     match attempted(observed, commit) {
-        None => Verdict::Sync(Box::new(request(observed, commit, prune, 0, Vec::new()))),
+        None => AutoSync::Sync(Box::new(request(observed, commit, prune, 0, Vec::new()))),
         Some((Phase::Succeeded, ..)) if !heal => {
-            Verdict::No("this revision was synced already, and self-healing is off")
+            AutoSync::No("this revision was synced already, and self-healing is off")
         }
         Some((Phase::Succeeded, finished, attempts)) => {
             let calm = now.as_second() - finished.as_second() > HEAL_CALM;
             let attempts = if calm { 0 } else { attempts };
             let due = heal_due(finished, attempts);
             if now < due {
-                return Verdict::Later(due);
+                return AutoSync::Later(due);
             }
             let resources = out_of_sync(comparison, prune);
             let operation = request(observed, commit, prune, attempts + 1, resources);
-            Verdict::Sync(Box::new(operation))
+            AutoSync::Sync(Box::new(operation))
         }
         Some(_) => {
             let state = observed.status.operation_state.as_ref();
             let message = state
                 .map(|state| state.message.as_str())
                 .unwrap_or_default();
-            Verdict::Refuse(Problem::remark(
+            AutoSync::Refuse(Problem::remark(
                 "SyncError",
                 format!("Failed last sync attempt to [{commit}]: {message}"),
             ))

@@ -107,22 +107,22 @@ pub fn compare(view: &View<'_>) -> Comparison {
     let mut described: HashSet<&ResourceId> = HashSet::new();
     let mut hooks: HashMap<&ResourceId, i32> = HashMap::new();
     for target in &set.targets {
-        if target.marks.is_hook() {
-            hooks.insert(&target.id, target.marks.wave);
+        if target.settings.is_hook() {
+            hooks.insert(&target.id, target.settings.wave);
             continue;
         }
         described.insert(&target.id);
         described_object(view, target, &mut tally);
     }
     for (id, live) in view.others(&described) {
-        let marks = live.marks();
+        let settings = live.settings();
         let own = live
             .tracking
             .as_ref()
             .is_some_and(|tracking| tracking.describes(id));
         let version = live.version.as_ref();
-        if marks.is_hook() || hooks.contains_key(id) {
-            let wave = hooks.get(id).copied().unwrap_or(marks.wave);
+        if settings.is_hook() || hooks.contains_key(id) {
+            let wave = hooks.get(id).copied().unwrap_or(settings.wave);
             tally.rows.push(ResourceStatus {
                 hook: true,
                 requires_pruning: own,
@@ -144,8 +144,8 @@ pub fn compare(view: &View<'_>) -> Comparison {
             requires_pruning: known && own,
             ..row(id, version, 0, status)
         });
-        tally.out_of_sync |= known && own && !marks.ignore_extraneous;
-        if own && !marks.ignore_health {
+        tally.out_of_sync |= known && own && !settings.ignore_extraneous;
+        if own && !settings.ignore_health {
             tally.member(id, Some(live), view.observed);
         }
     }
@@ -163,11 +163,14 @@ fn described_object(view: &View<'_>, target: &Target, tally: &mut Tally) {
         false if observed.refused.contains_key(&target.id) => "Unknown",
         false => "OutOfSync",
     };
-    tally
-        .rows
-        .push(row(&target.id, &target.version, target.marks.wave, status));
+    tally.rows.push(row(
+        &target.id,
+        &target.version,
+        target.settings.wave,
+        status,
+    ));
     tally.out_of_sync |= !same;
-    if !target.marks.ignore_health {
+    if !target.settings.ignore_health {
         tally.member(&target.id, live, observed);
     }
     shared(observed, &target.id, live, &mut tally.problems);

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use reconcile_core::reconcile::Plan;
 
 use super::{
-    Action, Run, automated,
+    Action, OperationStep, Run, automated,
     compare::{Comparison, View, compare},
     refusal::{refuse, refuse_shared},
     retry,
-    state::{begin, describe, end, operation_mark, results, set_results},
+    state::{begin, describe, end, operation_id, results, set_results},
     tasks::{Sync, tasks_of},
 };
 use crate::{
@@ -25,31 +25,9 @@ pub struct SyncDecision {
     /// Git against cluster, as observed.
     pub comparison: Comparison,
     /// The operation.
-    pub course: Course,
+    pub step: OperationStep,
     /// Conditions beyond those of the comparison.
     pub problems: Vec<Problem>,
-}
-
-/// How the operation goes on.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Course {
-    /// No operation.
-    Idle,
-    /// Write the start down before anything is done, then go on.
-    Begin(Box<OperationState>),
-    /// The state has changed without any effect, or waits.
-    Hold(Box<OperationState>),
-    /// The plan has effects; what they bring is added to the state.
-    Act {
-        /// The state before the effects.
-        state: Box<OperationState>,
-        /// The operation began in this pass.
-        fresh: bool,
-        /// Success of the effects ends the operation.
-        last: bool,
-    },
-    /// The operation has ended.
-    End(Box<OperationState>, bool),
 }
 
 /// Decides.
@@ -58,14 +36,14 @@ pub fn decide(observed: &Observed, now: Timestamp) -> SyncDecision {
     let mut decision = SyncDecision {
         plan: Plan::new(),
         comparison,
-        course: Course::Idle,
+        step: OperationStep::Idle,
         problems: Vec::new(),
     };
-    decision.course = course(observed, now, &mut decision);
+    decision.step = next_step(observed, now, &mut decision);
     decision
 }
 
-fn course(observed: &Observed, now: Timestamp, decision: &mut SyncDecision) -> Course {
+fn next_step(observed: &Observed, now: Timestamp, decision: &mut SyncDecision) -> OperationStep {
     let running = observed
         .status
         .operation_state
@@ -81,31 +59,31 @@ fn course(observed: &Observed, now: Timestamp, decision: &mut SyncDecision) -> C
             end(
                 &mut state,
                 Phase::Error,
-                &format!("the operation cannot be carried out: {message}"),
+                &format!("invalid operation: {message}"),
                 now,
             );
-            return Course::End(Box::new(state), true);
+            return OperationStep::End(Box::new(state), true);
         }
         None => {
             if observed.problems.iter().any(|problem| problem.blocks) {
-                return Course::Idle;
+                return OperationStep::Idle;
             }
             match automated::decide(observed, &decision.comparison, now) {
-                automated::Verdict::Sync(operation) => *operation,
-                automated::Verdict::No(why) => {
+                automated::AutoSync::Sync(operation) => *operation,
+                automated::AutoSync::No(why) => {
                     decision.plan.note(format!("no automated sync: {why}"));
-                    return Course::Idle;
+                    return OperationStep::Idle;
                 }
-                automated::Verdict::Later(at) => {
+                automated::AutoSync::Later(at) => {
                     decision.plan.wake = Some(at);
                     decision
                         .plan
                         .note(format!("self-healing waits until {at:.0}"));
-                    return Course::Idle;
+                    return OperationStep::Idle;
                 }
-                automated::Verdict::Refuse(problem) => {
+                automated::AutoSync::Refuse(problem) => {
                     decision.problems.push(problem);
-                    return Course::Idle;
+                    return OperationStep::Idle;
                 }
             }
         }
@@ -119,7 +97,7 @@ fn resume(
     mut state: OperationState,
     now: Timestamp,
     decision: &mut SyncDecision,
-) -> Course {
+) -> OperationStep {
     if state.phase == Phase::Terminating {
         return stop(observed, state, now, decision);
     }
@@ -129,13 +107,13 @@ fn resume(
         match retry::due(&state.operation.retry, finished.timestamp(), number) {
             Ok(at) if now < at => {
                 decision.plan.wake = Some(at);
-                return Course::Idle;
+                return OperationStep::Idle;
             }
             Ok(_) => {}
             Err(error) => {
                 state.phase = Phase::Failed;
                 state.message = error;
-                return Course::End(Box::new(state), false);
+                return OperationStep::End(Box::new(state), false);
             }
         }
         state.message = format!("Retrying operation. Attempt #{}", state.retry_count);
@@ -146,7 +124,7 @@ fn resume(
         {
             sync.revision.clear();
         }
-        return Course::Begin(Box::new(state));
+        return OperationStep::Begin(Box::new(state));
     }
     step(observed, state, false, now, decision)
 }
@@ -156,10 +134,10 @@ fn stop(
     mut state: OperationState,
     now: Timestamp,
     decision: &mut SyncDecision,
-) -> Course {
+) -> OperationStep {
     let mut message = "Operation terminated".to_owned();
     if let Ok(sync) = tasks_of(observed, &state) {
-        let ended = terminate(&sync.tasks, results(&state), &operation_mark(&state));
+        let ended = terminate(&sync.tasks, results(&state), &operation_id(&state));
         set_results(&mut state, ended.results);
         let mut hooks = ended.release;
         if let Step::Finish {
@@ -184,7 +162,7 @@ fn stop(
     state.message = message;
     state.finished_at = Some(Time::new(now));
     decision.plan.act(Action::Conclude(Phase::Failed, false));
-    Course::Act {
+    OperationStep::Act {
         state: Box::new(state),
         fresh: false,
         last: false,
@@ -192,14 +170,14 @@ fn stop(
 }
 
 /// Takes the operation one step further.
-#[expect(clippy::too_many_lines, reason = "one step told from top to bottom")]
+#[expect(clippy::too_many_lines, reason = "one step from top to bottom")]
 fn step(
     observed: &Observed,
     mut state: OperationState,
     fresh: bool,
     now: Timestamp,
     decision: &mut SyncDecision,
-) -> Course {
+) -> OperationStep {
     let Some(request) = state.operation.sync.clone() else {
         end(
             &mut state,
@@ -207,7 +185,7 @@ fn step(
             "Invalid operation request: no operation specified",
             now,
         );
-        return Course::End(Box::new(state), fresh);
+        return OperationStep::End(Box::new(state), fresh);
     };
     let sync = match tasks_of(observed, &state) {
         Ok(sync) => sync,
@@ -216,24 +194,24 @@ fn step(
             decision
                 .plan
                 .note(format!("the operation waits for the repository: {message}"));
-            return Course::Idle;
+            return OperationStep::Idle;
         }
         Err((message, _)) => {
             end(&mut state, Phase::Error, &message, now);
-            return Course::End(Box::new(state), fresh);
+            return OperationStep::End(Box::new(state), fresh);
         }
     };
     describe(&mut state, observed, &request, &sync.commit);
     let shared = &decision.comparison.problems;
-    if let Some(course) = refuse_shared(shared, &mut state, &sync, fresh, now) {
-        return course;
+    if let Some(step) = refuse_shared(shared, &mut state, &sync, fresh, now) {
+        return step;
     }
-    if let Some(course) = refuse(observed, &mut state, &sync, fresh, now) {
-        return course;
+    if let Some(step) = refuse(observed, &mut state, &sync, fresh, now) {
+        return step;
     }
     if request.dry_run {
         decision.plan.act(dry_run_action(&request, sync));
-        return Course::Act {
+        return OperationStep::Act {
             state: Box::new(state),
             fresh,
             last: true,
@@ -242,11 +220,11 @@ fn step(
     let staged = sync.tasks.iter().any(Task::is_hook) || !is_one_stage(&sync.tasks);
     if fresh && staged {
         // Hooks must find their operation written down after a crash, or they would run twice.
-        decision.plan.note("the operation begins");
-        return Course::Begin(Box::new(state));
+        decision.plan.note("operation started");
+        return OperationStep::Begin(Box::new(state));
     }
-    let mark = operation_mark(&state);
-    let decided = advance(&sync.tasks, results(&state), &mark);
+    let id = operation_id(&state);
+    let decided = advance(&sync.tasks, results(&state), &id);
     set_results(&mut state, decided.results);
     if !decided.release.is_empty() {
         decision.plan.act(Action::Hooks(decided.release));
@@ -257,7 +235,7 @@ fn step(
             decision.plan.note(message.clone());
             state.message = message;
             if decision.plan.actions.is_empty() {
-                return Course::Hold(Box::new(state));
+                return OperationStep::Hold(Box::new(state));
             }
         }
         Step::Replace(hooks) => {
@@ -269,9 +247,9 @@ fn step(
         Step::Run(step) => {
             if let Some(at) = observed.settle_until.filter(|at| *at > now) {
                 decision.plan.wake = Some(at);
-                let note = "the last wave is given time to settle";
+                let note = "waiting for the last wave to settle";
                 decision.plan.note(note);
-                return Course::Hold(Box::new(state));
+                return OperationStep::Hold(Box::new(state));
             }
             state.message.clone_from(&step.message);
             let first = results(&state).is_empty();
@@ -282,7 +260,7 @@ fn step(
             last = step.last;
             decision
                 .plan
-                .act(Action::Run(Box::new(run(step, &request, sync, mark))));
+                .act(Action::Run(Box::new(run(step, &request, sync, id))));
         }
         Step::Finish {
             phase,
@@ -296,7 +274,7 @@ fn step(
             end(&mut state, phase, &message, now);
         }
     }
-    Course::Act {
+    OperationStep::Act {
         state: Box::new(state),
         fresh,
         last,

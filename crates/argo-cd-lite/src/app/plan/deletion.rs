@@ -75,14 +75,14 @@ pub fn remains(observed: &Observed) -> Remains {
 }
 
 fn wave(live: &Live) -> i32 {
-    live.marks.as_ref().map_or(0, |marks| marks.wave)
+    live.settings.as_ref().map_or(0, |settings| settings.wave)
 }
 
 /// Objects that go with the application: its own, unless they say otherwise. Definitions of kinds are
 /// spared, because other objects of the kind would go with them.
 fn is_deleted_with(observed: &Observed, id: &ResourceId, live: &Live) -> bool {
-    let marks = live.marks();
-    let kept = marks.keep || keeps(&marks.options) || keeps(&options_of(observed));
+    let settings = live.settings();
+    let kept = settings.keep || keeps(&settings.options) || keeps(&options_of(observed));
     live.belongs_to(&observed.instance)
         && live
             .tracking

@@ -7,7 +7,10 @@ pub mod deletion;
 mod refusal;
 pub mod retry;
 pub mod state;
+mod step;
 mod tasks;
+
+pub use step::OperationStep;
 
 use std::fmt;
 
@@ -26,8 +29,8 @@ use crate::{
 use decide::{SyncDecision, decide};
 use deletion::{Remains, remains};
 
-/// Pause before looking again for what nothing tells about: a kind that the cluster does not serve, a
-/// repository that cannot be fetched.
+/// Pause before a retry of what no watch reports: a kind that the cluster does not serve, a repository that cannot be
+/// fetched.
 const UNTOLD_RETRY: SignedDuration = SignedDuration::from_secs(10);
 
 /// One effect.
@@ -74,7 +77,7 @@ pub struct Run {
     pub options: SyncOptions,
     /// Delete and create instead of changing.
     pub force: bool,
-    /// Marks hooks of this operation.
+    /// SyncSettings hooks of this operation.
     pub operation: String,
     /// Use the targets of the operation's own revision.
     pub own_source: bool,
@@ -165,7 +168,7 @@ pub(super) fn plan(observed: &Observed, now: Timestamp) -> Decision {
             ..
         }
     );
-    // Nothing tells when a kind appears, and a fetch that failed is not repeated by the poll of refs.
+    // No watch reports that a kind appears, and the poll of refs does not repeat a fetch that failed.
     if fetch_failed || !observed.unserved.is_empty() {
         let at = now.saturating_add(UNTOLD_RETRY).unwrap_or(now);
         decision.plan.wake_at(at);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    decide::Course,
+    OperationStep,
     state::{end, results, set_results},
     tasks::Sync,
 };
@@ -20,7 +20,7 @@ pub(super) fn refuse_shared(
     sync: &Sync,
     fresh: bool,
     now: Timestamp,
-) -> Option<Course> {
+) -> Option<OperationStep> {
     if !sync.options.has("FailOnSharedResource=true") {
         return None;
     }
@@ -34,7 +34,7 @@ pub(super) fn refuse_shared(
     }
     let message = join_reasons("Shared resource found", shared);
     end(state, Phase::Failed, &message, now);
-    Some(Course::End(Box::new(state.clone()), fresh))
+    Some(OperationStep::End(Box::new(state.clone()), fresh))
 }
 
 /// Ends an operation that contains tasks that must not, or cannot, be carried out.
@@ -44,7 +44,7 @@ pub(super) fn refuse(
     sync: &Sync,
     fresh: bool,
     now: Timestamp,
-) -> Option<Course> {
+) -> Option<OperationStep> {
     if !results(state).is_empty() {
         return None;
     }
@@ -73,7 +73,10 @@ pub(super) fn refuse(
             reason.clone()
         } else if observed.unserved.contains(&task.id.kind)
             && !brings.contains(&(task.id.kind.group.as_ref(), task.id.kind.kind.as_ref()))
-            && !task.marks.options.has("SkipDryRunOnMissingResource=true")
+            && !task
+                .settings
+                .options
+                .has("SkipDryRunOnMissingResource=true")
             && !sync.options.has("SkipDryRunOnMissingResource=true")
         {
             format!(
@@ -97,7 +100,7 @@ pub(super) fn refuse(
     let message = join_reasons("one or more synchronization tasks are not valid", reasons);
     set_results(state, rows);
     end(state, Phase::Failed, &message, now);
-    Some(Course::End(Box::new(state.clone()), fresh))
+    Some(OperationStep::End(Box::new(state.clone()), fresh))
 }
 
 /// The destination namespace, when it must not be created or labelled and would be.

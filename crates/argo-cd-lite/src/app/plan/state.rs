@@ -1,4 +1,4 @@
-//! `status.operationState`: how it begins, goes on and ends.
+//! `status.operationState` from its start to its end.
 
 use jiff::Timestamp;
 
@@ -72,8 +72,8 @@ pub fn set_results(state: &mut OperationState, results: Vec<ResourceResult>) {
         .resources = results;
 }
 
-/// Marks the hooks of one try of one operation.
-pub fn operation_mark(state: &OperationState) -> String {
+/// SyncSettings the hooks of one try of one operation.
+pub fn operation_id(state: &OperationState) -> String {
     let started = state.started_at.map(Time::seconds).unwrap_or_default();
     format!("{started}-{}", state.retry_count)
 }

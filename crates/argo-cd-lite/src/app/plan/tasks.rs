@@ -47,19 +47,19 @@ pub(super) fn tasks_of(
         }
     };
     let options = observed.sync_options();
-    let extras = if observed.live_complete {
-        observed.extras(set)
+    let prune_candidates = if observed.live_complete {
+        observed.prune_candidates(set)
     } else {
         Vec::new()
     };
-    let extras: Vec<(ResourceId, Arc<Live>)> = extras
+    let prune_candidates: Vec<(ResourceId, Arc<Live>)> = prune_candidates
         .into_iter()
-        .filter(|(_, live)| !live.marks().is_hook())
+        .filter(|(_, live)| !live.settings().is_hook())
         .collect();
     let input = BuildInput {
         targets: set,
         live: &|id| observed.live.get(id).cloned(),
-        extras: &extras,
+        prune_candidates: &prune_candidates,
         sync: &sync,
         options: &options,
         revision: commit,

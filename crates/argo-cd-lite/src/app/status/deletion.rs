@@ -1,4 +1,4 @@
-//! What an Application is told that is being deleted.
+//! The report on an Application that is being deleted.
 
 use jiff::Timestamp;
 use reconcile_core::reconcile::{EventNote, Report, RootPatch, Target};
@@ -26,7 +26,7 @@ pub(super) fn report(
 ) -> Report {
     let mut report = Report::default();
     if let Some(failure) = outcome.failure {
-        tell(observed, failure, now, &mut report);
+        set_condition(observed, failure, now, &mut report);
     }
     match remains {
         Remains::Nothing => {
@@ -59,14 +59,14 @@ pub(super) fn report(
                 .count();
             report.again = outcome.failure.is_none() && gone >= left.len();
         }
-        Remains::Hooks => tell(observed, HOOKS, now, &mut report),
+        Remains::Hooks => set_condition(observed, HOOKS, now, &mut report),
         Remains::NotOurs => {}
     }
     report
 }
 
 /// Notes the failure beside the other conditions.
-fn tell(observed: &Observed, failure: &str, now: Timestamp, report: &mut Report) {
+fn set_condition(observed: &Observed, failure: &str, now: Timestamp, report: &mut Report) {
     let old = &observed.status.conditions;
     let problem = Problem::remark(FAILED, failure);
     let mut new = conditions(old, &[problem], now);

@@ -1,4 +1,4 @@
-//! What the Application is told: one merge patch per pass, and Events for what changed.
+//! The report of a pass: one merge patch of the status, and Events for what changed.
 
 mod conditions;
 mod deletion;
@@ -77,7 +77,7 @@ impl Writer<'_> {
         let commit = match &observed.source {
             // A short absence of the repository is not worth a change of the status.
             SourceState::Failed { grace: true, .. } => return,
-            // Nothing was compared: what the status tells of objects and commit stays.
+            // Nothing was compared: objects and commit in the status stay.
             SourceState::NotAsked => {
                 self.sync_status("Unknown");
                 self.health(&Health::of(Code::Unknown));

@@ -9,9 +9,9 @@ use crate::{
     app::{
         apply::{After, Applied, Tasks},
         plan::{
-            Action,
+            Action, OperationStep,
             compare::{Comparison, View, compare},
-            decide::{Course, SyncDecision},
+            decide::SyncDecision,
             state::{end, results, set_results},
         },
     },
@@ -19,15 +19,15 @@ use crate::{
 };
 
 impl Writer<'_> {
-    /// Takes the operation's course into the status; gives the comparison after the effects.
+    /// Takes the operation's step into the status; gives the comparison after the effects.
     pub(super) fn operation(
         &mut self,
         decision: &SyncDecision,
         outcome: &Outcome<'_>,
     ) -> Option<Comparison> {
-        let (state, again) = match &decision.course {
-            Course::Idle => return None,
-            Course::Begin(state) => {
+        let (state, again) = match &decision.step {
+            OperationStep::Idle => return None,
+            OperationStep::Begin(state) => {
                 // A retry is no new start.
                 if state.retry_count == 0 {
                     self.started(state);
@@ -38,14 +38,14 @@ impl Writer<'_> {
                 }
                 ((**state).clone(), true)
             }
-            Course::Hold(state) => ((**state).clone(), false),
-            Course::End(state, fresh) => {
+            OperationStep::Hold(state) => ((**state).clone(), false),
+            OperationStep::End(state, fresh) => {
                 if *fresh {
                     self.started(state);
                 }
                 ((**state).clone(), false)
             }
-            Course::Act { state, fresh, last } => {
+            OperationStep::Act { state, fresh, last } => {
                 if outcome.failure.is_some() {
                     // Tried again from the state of before; everything is safe to repeat.
                     return None;

@@ -1,4 +1,4 @@
-//! What the Application is told when it could not be looked at.
+//! The report on an Application that could not be read.
 
 use jiff::Timestamp;
 use reconcile_core::{
@@ -23,7 +23,7 @@ pub(in crate::app) fn reject(
 ) -> Report {
     let problem = match error {
         ObserveError::Spec(error) => Problem::invalid_spec(error.to_string()),
-        // The API server was away for a moment: the next pass will tell.
+        // The API server was not reachable; the next pass tries again.
         ObserveError::Api(error)
         | ObserveError::Diff(DiffError::Api(error))
         | ObserveError::Live(LiveError::Read(error))

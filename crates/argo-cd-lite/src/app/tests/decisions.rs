@@ -5,11 +5,7 @@
 )]
 
 use super::*;
-use crate::app::plan::{
-    Action,
-    decide::{Course, decide},
-    plan,
-};
+use crate::app::plan::{Action, OperationStep, decide::decide, plan};
 
 fn actions(observed: &Observed) -> Vec<String> {
     plan(observed, now())
@@ -89,9 +85,9 @@ fn nothing_is_pruned_from_incomplete_inputs() {
     failed.operation = operation(json!({"sync": {"prune": true}}));
     let decision = decide(&failed, now());
     assert!(
-        matches!(decision.course, Course::End(..)),
+        matches!(decision.step, OperationStep::End(..)),
         "{:?}",
-        decision.course
+        decision.step
     );
 }
 
@@ -152,7 +148,7 @@ fn a_failed_revision_is_not_tried_again_and_says_so() {
         state.message = "boom".into();
     }
     let decision = decide(&failed, now());
-    assert_eq!(decision.course, Course::Idle);
+    assert_eq!(decision.step, OperationStep::Idle);
     assert_eq!(
         decision.problems[0].message,
         format!("Failed last sync attempt to [{COMMIT}]: boom")
@@ -175,7 +171,10 @@ fn hooks_begin_by_writing_the_operation_down() {
         ]),
     };
     assert!(actions(&observed).is_empty());
-    assert!(matches!(decide(&observed, now()).course, Course::Begin(_)));
+    assert!(matches!(
+        decide(&observed, now()).step,
+        OperationStep::Begin(_)
+    ));
 }
 
 #[test]
@@ -184,8 +183,8 @@ fn an_impossible_task_ends_the_operation_before_anything_is_done() {
     refused.operation = operation(json!({"sync": {}}));
     refused.refused.insert(id("b"), "not permitted".into());
     let decision = decide(&refused, now());
-    let Course::End(state, true) = decision.course else {
-        panic!("{:?}", decision.course)
+    let OperationStep::End(state, true) = decision.step else {
+        panic!("{:?}", decision.step)
     };
     assert!(
         state.message.ends_with("reason: not permitted"),
@@ -219,7 +218,7 @@ fn retries_wait_and_then_start_anew() {
         observed(json!({}), &["a"], &[]),
         &status("2025-12-31T23:59:00Z"),
     );
-    let Course::Begin(state) = decide(&due, now()).course else {
+    let OperationStep::Begin(state) = decide(&due, now()).step else {
         panic!("not due")
     };
     assert_eq!(state.message, "Retrying operation. Attempt #2");
@@ -239,14 +238,14 @@ fn deletion_takes_the_highest_wave_first_and_spares_what_asks_for_it() {
     );
     observed.finalizers = vec![crate::api::RESOURCES_FINALIZER.into()];
     let mut late = Live::clone(&live("late"));
-    late.marks = Some(Box::new(crate::sync::Marks {
+    late.settings = Some(Box::new(crate::sync::SyncSettings {
         wave: 3,
         ..Default::default()
     }));
     observed.live.insert(id("late"), Arc::new(late));
     let mut kept = Live::clone(&live("kept"));
     let options = crate::sync::SyncOptions::from_annotation("Delete=false");
-    kept.marks = Some(Box::new(crate::sync::Marks {
+    kept.settings = Some(Box::new(crate::sync::SyncSettings {
         options,
         wave: 9,
         ..Default::default()
@@ -284,8 +283,8 @@ fn objects_of_another_application_are_not_taken_when_that_is_refused() {
     }
     shared.live.insert(id("a"), Arc::new(theirs));
     let decision = decide(&shared, now());
-    let Course::End(state, _) = decision.course else {
-        panic!("{:?}", decision.course)
+    let OperationStep::End(state, _) = decision.step else {
+        panic!("{:?}", decision.step)
     };
     assert!(
         state.message.starts_with("Shared resource found"),
@@ -382,7 +381,7 @@ fn a_namespace_that_the_project_does_not_permit_is_not_touched() {
         assert!(actions(&tenant)[0].contains("ensure namespace"));
         tenant.namespace_refused = Some(refusal.into());
         assert!(actions(&tenant).is_empty());
-        let Course::End(state, true) = decide(&tenant, now()).course else {
+        let OperationStep::End(state, true) = decide(&tenant, now()).step else {
             panic!("ends")
         };
         assert!(state.message.contains(refusal), "{}", state.message);
@@ -406,7 +405,7 @@ fn a_new_operation_whose_source_cannot_be_read_fails_at_once() {
         transient: true,
         grace: true,
     });
-    let Course::End(state, true) = decide(&failing, now()).course else {
+    let OperationStep::End(state, true) = decide(&failing, now()).step else {
         panic!("ends")
     };
     assert_eq!(state.phase, crate::api::Phase::Error);
@@ -421,8 +420,8 @@ fn a_new_operation_whose_source_cannot_be_read_fails_at_once() {
         "syncResult": {"revision": COMMIT, "resources": []},
     }});
     assert_eq!(
-        decide(&with_status(failing, &status), now()).course,
-        Course::Idle
+        decide(&with_status(failing, &status), now()).step,
+        OperationStep::Idle
     );
 }
 

@@ -17,10 +17,10 @@ use crate::{
 pub struct BuildInput<'a> {
     /// What Git describes.
     pub targets: &'a TargetSet,
-    /// Live objects that are tracked or aimed at.
+    /// Live objects that the application tracks or that its targets name.
     pub live: &'a dyn Fn(&ResourceId) -> Option<Arc<Live>>,
     /// Tracked objects that Git does not describe and that may be pruned.
-    pub extras: &'a [(ResourceId, Arc<Live>)],
+    pub prune_candidates: &'a [(ResourceId, Arc<Live>)],
     /// The request.
     pub sync: &'a SyncOperation,
     /// Options of the application and of the request.
@@ -43,7 +43,7 @@ pub fn build(input: &BuildInput<'_>) -> Vec<Task> {
     let mut tasks = Vec::new();
     let mut generated = HashMap::new();
     for (index, target) in input.targets.targets.iter().enumerate() {
-        match &target.marks.hook {
+        match &target.settings.hook {
             Some(hook) if hook.skip || partial || apply_only => {}
             Some(hook) => {
                 for phase in &hook.phases {
@@ -57,14 +57,14 @@ pub fn build(input: &BuildInput<'_>) -> Vec<Task> {
             None => {}
         }
     }
-    for (id, live) in input.extras {
+    for (id, live) in input.prune_candidates {
         if is_asked_for(input, id) {
             tasks.push(prune_task(input, id, live));
         }
     }
     let last = input.options.has("PruneLast=true");
     order::reverse_prunes(&mut tasks, |task| {
-        task.is_delete() && (last || task.marks.options.has("PruneLast=true"))
+        task.is_delete() && (last || task.settings.options.has("PruneLast=true"))
     });
     order::lift(&mut tasks, |index| {
         let (group, kind) = input.targets.targets.get(index)?.defines.as_ref()?;
@@ -120,8 +120,8 @@ fn hook_task(input: &BuildInput<'_>, index: usize, phase: SyncPhase, id: Resourc
         version: target.version.clone(),
         kind: TaskKind::Hook(index),
         phase,
-        wave: target.marks.wave,
-        marks: target.marks.clone(),
+        wave: target.settings.wave,
+        settings: target.settings.clone(),
         id,
     }
 }
@@ -142,8 +142,8 @@ fn plain_task(input: &BuildInput<'_>, index: usize, target: &Target) -> Task {
         version: target.version.clone(),
         kind: TaskKind::Apply(index),
         phase: SyncPhase::Sync,
-        wave: target.marks.wave,
-        marks: target.marks.clone(),
+        wave: target.settings.wave,
+        settings: target.settings.clone(),
         live: (input.live)(&target.id),
     }
 }
@@ -156,9 +156,9 @@ fn is_left_alone(input: &BuildInput<'_>, id: &ResourceId) -> bool {
 }
 
 fn prune_task(input: &BuildInput<'_>, id: &ResourceId, live: &Arc<Live>) -> Task {
-    let marks = live.marks();
-    let kept = marks.options.has("Prune=false") || input.options.has("Prune=false");
-    let confirm = marks.options.has("Prune=confirm") || input.options.has("Prune=confirm");
+    let settings = live.settings();
+    let kept = settings.options.has("Prune=false") || input.options.has("Prune=false");
+    let confirm = settings.options.has("Prune=confirm") || input.options.has("Prune=confirm");
     let kind = if !input.sync.prune {
         TaskKind::SkipPrune("ignored (requires pruning)")
     } else if kept {
@@ -174,13 +174,13 @@ fn prune_task(input: &BuildInput<'_>, id: &ResourceId, live: &Arc<Live>) -> Task
         version: live.version.clone(),
         kind,
         phase: SyncPhase::Sync,
-        wave: marks.wave,
-        marks,
+        wave: settings.wave,
+        settings,
         live: Some(live.clone()),
     }
 }
 
-/// One result row per object and phase; a second task for the same row would never be told apart.
+/// One result row per object and phase; a second task for the same row could not be distinguished.
 fn drop_repeated(tasks: &mut Vec<Task>) {
     let mut seen: HashSet<(ResourceId, SyncPhase)> = HashSet::new();
     tasks.retain(|task| seen.insert((task.id.clone(), task.phase)));

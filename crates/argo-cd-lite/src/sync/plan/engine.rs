@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    HookObject, RunStep, Step, Task, order, settle,
-    words::{join_reasons, wait_message},
+    HookObject, RunStep, Step, Task,
+    messages::{join_reasons, wait_message},
+    order, settle,
 };
 use crate::{
     api::{Phase, ResourceResult},

@@ -2,15 +2,15 @@
 
 mod build;
 mod engine;
+mod messages;
 mod order;
 mod settle;
 mod task;
-mod words;
 
 pub use build::{BuildInput, build, hook_name};
+pub use messages::{deletion_message, join_reasons};
 pub use order::kind_rank;
 pub use task::{Task, TaskKind};
-pub use words::{deletion_message, join_reasons};
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ pub enum Step {
     Finish {
         /// How.
         phase: Phase,
-        /// In words.
+        /// Message for people.
         message: String,
         /// Hooks whose policy asks for deletion at this end.
         delete: Vec<HookObject>,
@@ -86,7 +86,7 @@ pub struct Advance {
     pub step: Step,
 }
 
-/// Decides the next step for `tasks`, which are in order, with the `results` so far. `operation` marks
+/// Decides the next step for `tasks`, which are in order, with the `results` so far. `operation` settings
 /// the hooks of this operation.
 pub fn advance(tasks: &[Task], results: &[ResourceResult], operation: &str) -> Advance {
     let mut engine = Engine::new(tasks, results, operation);

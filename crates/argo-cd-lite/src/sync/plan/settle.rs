@@ -1,4 +1,4 @@
-//! Has a task that was carried out reached its goal?
+//! Reads the result of a running task from the health of its object.
 
 use super::{Task, phase_of};
 use crate::{
@@ -20,7 +20,7 @@ pub(super) fn settle(task: &Task, row: &mut ResourceResult) {
     };
     let code = live.health.as_ref().map(|health| health.code);
     let text = live.health.as_ref().map(Health::text).unwrap_or_default();
-    // A hook whose result cannot be told must not be waited for.
+    // A hook without a readable result must not be waited for.
     let phase = if task.is_hook() && code == Some(Code::Unknown) {
         Phase::Failed
     } else {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     api::{Phase, ResourceResult},
     cluster::{Live, ResourceId},
-    sync::{DeletePolicy, Marks, SyncPhase},
+    sync::{DeletePolicy, SyncPhase, SyncSettings},
 };
 
 /// What a task does.
@@ -35,7 +35,7 @@ pub struct Task {
     /// When within the phase.
     pub wave: i32,
     /// The annotations of the object.
-    pub marks: Marks,
+    pub settings: SyncSettings,
     /// The live object.
     pub live: Option<Arc<Live>>,
 }
@@ -107,7 +107,7 @@ impl Task {
     pub fn deletes(&self, end: DeletePolicy) -> bool {
         self.is_hook()
             && self
-                .marks
+                .settings
                 .hook
                 .as_ref()
                 .is_some_and(|hook| hook.delete.contains(&end))

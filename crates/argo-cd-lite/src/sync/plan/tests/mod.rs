@@ -13,7 +13,7 @@ use crate::{
     cluster::{Live, Tracking},
     health::Health,
     render::{Placement, Scope, TargetSet, build as build_targets},
-    sync::{Marks, SyncOptions, SyncPhase},
+    sync::{SyncOptions, SyncPhase, SyncSettings},
 };
 
 /// Mark of the operation in these tests.
@@ -54,7 +54,7 @@ pub(super) fn live(
     id: &ResourceId,
     health: Option<Code>,
     operation: Option<&str>,
-    marks: Marks,
+    settings: SyncSettings,
 ) -> Arc<Live> {
     Arc::new(Live {
         uid: format!("uid-{}", id.name).into(),
@@ -65,7 +65,7 @@ pub(super) fn live(
         hook_finalizer: operation.is_some(),
         health: health.map(Health::of),
         hash: 1,
-        marks: (!marks.is_plain()).then(|| Box::new(marks)),
+        settings: (!settings.is_plain()).then(|| Box::new(settings)),
         operation: operation.map(Into::into),
         images: Vec::new(),
     })
@@ -81,16 +81,16 @@ pub(super) fn tasks(
     options: &[&str],
 ) -> Vec<Task> {
     let described: Vec<&ResourceId> = set.targets.iter().map(|target| &target.id).collect();
-    let extras: Vec<(ResourceId, Arc<Live>)> = live
+    let prune_candidates: Vec<(ResourceId, Arc<Live>)> = live
         .iter()
-        .filter(|(id, live)| !described.contains(id) && !live.marks().is_hook())
+        .filter(|(id, live)| !described.contains(id) && !live.settings().is_hook())
         .map(|(id, live)| (id.clone(), live.clone()))
         .collect();
     let options = SyncOptions::from_list(options.iter().copied());
     build(&BuildInput {
         targets: set,
         live: &|id| live.get(id).cloned(),
-        extras: &extras,
+        prune_candidates: &prune_candidates,
         sync,
         options: &options,
         revision: "0123456789",

@@ -75,15 +75,15 @@ fn random_set(random: &mut Random) -> TargetSet {
     targets(&objects)
 }
 
-fn extras(random: &mut Random) -> LiveMap {
+fn prune_candidates(random: &mut Random) -> LiveMap {
     (0..random.below(3))
         .map(|number| {
             let id = ResourceId::new("", "ConfigMap", "ns", format!("extra{number}"));
-            let marks = Marks {
+            let settings = SyncSettings {
                 wave: i32::try_from(random.below(3)).unwrap_or(0),
-                ..Marks::default()
+                ..SyncSettings::default()
             };
-            (id.clone(), live(&id, None, None, marks))
+            (id.clone(), live(&id, None, None, settings))
         })
         .collect()
 }
@@ -188,7 +188,7 @@ fn carry_out(world: &mut World, task: &Task) {
     world.applied.push(task.id.clone());
     world.live.insert(
         task.id.clone(),
-        live(&task.id, before.or(code), operation, task.marks.clone()),
+        live(&task.id, before.or(code), operation, task.settings.clone()),
     );
 }
 
@@ -215,7 +215,7 @@ fn cluster(world: &mut World, random: &mut Random) -> Act {
     let old = world.live[id].clone();
     world.live.insert(
         id.clone(),
-        live(id, Some(code), old.operation.as_deref(), old.marks()),
+        live(id, Some(code), old.operation.as_deref(), old.settings()),
     );
     Act::did(format!("{id} is {code}"))
 }
@@ -241,7 +241,7 @@ fn syncs_end_in_order_with_each_hook_run_once_whatever_happens() {
         let mut random = Random::new(seed);
         let world = World {
             set: random_set(&mut random),
-            live: extras(&mut random),
+            live: prune_candidates(&mut random),
             ..World::default()
         };
         let finished = Simulation::new(world, seed, 2000)

@@ -64,17 +64,17 @@ fn a_hook_may_run_in_several_phases_and_partial_syncs_run_none() {
     assert_eq!(tasks(&set, &LiveMap::new(), &apply, &[]).len(), 1);
 }
 
-fn extras(waves: &[(&str, i32)], option: &str) -> LiveMap {
+fn prune_candidates(waves: &[(&str, i32)], option: &str) -> LiveMap {
     waves
         .iter()
         .map(|(name, wave)| {
             let id = ResourceId::new("", "ConfigMap", "ns", *name);
-            let marks = Marks {
+            let settings = SyncSettings {
                 wave: *wave,
                 options: SyncOptions::from_annotation(option),
-                ..Marks::default()
+                ..SyncSettings::default()
             };
-            (id.clone(), live(&id, None, None, marks))
+            (id.clone(), live(&id, None, None, settings))
         })
         .collect()
 }
@@ -82,7 +82,7 @@ fn extras(waves: &[(&str, i32)], option: &str) -> LiveMap {
 #[test]
 fn prunes_go_in_reverse_waves() {
     let set = targets(&[("ConfigMap", "new", &[])]);
-    let found = extras(&[("old0", 0), ("old1", 1), ("old5", 5)], "");
+    let found = prune_candidates(&[("old0", 0), ("old1", 1), ("old5", 5)], "");
     assert_eq!(
         order(&tasks(&set, &found, &sync(), &[])),
         [
@@ -109,14 +109,14 @@ fn what_must_not_be_pruned_is_not() {
             .map(|task| task.kind)
             .collect()
     };
-    let plain = extras(&[("a", 0)], "");
+    let plain = prune_candidates(&[("a", 0)], "");
     assert_eq!(kinds(&plain, &sync()), [TaskKind::Prune]);
     let off = SyncOperation::default();
     assert!(matches!(kinds(&plain, &off)[..], [TaskKind::SkipPrune(_)]));
     for option in ["Prune=false", "Prune=confirm"] {
         assert!(
             matches!(
-                kinds(&extras(&[("a", 0)], option), &sync())[..],
+                kinds(&prune_candidates(&[("a", 0)], option), &sync())[..],
                 [TaskKind::SkipPrune(_)]
             ),
             "{option}"
@@ -140,7 +140,7 @@ fn run(set: &TargetSet, health: impl Fn(&Task) -> Option<Code>) -> (Vec<String>,
                     let operation = task.is_hook().then_some(OPERATION);
                     found.insert(
                         task.id.clone(),
-                        live(&task.id, health(&task), operation, task.marks.clone()),
+                        live(&task.id, health(&task), operation, task.settings.clone()),
                     );
                     results.push(task.new_row());
                 }
@@ -222,7 +222,7 @@ fn a_hook_whose_result_cannot_be_told_fails_the_sync() {
 #[test]
 fn the_next_wave_waits_for_pruned_objects_to_go() {
     let set = targets(&[("ConfigMap", "new", &[("sync-wave", "1")])]);
-    let mut found = extras(&[("old", 0)], "");
+    let mut found = prune_candidates(&[("old", 0)], "");
     let planned = tasks(&set, &found, &sync(), &[]);
     let mut row = planned[0].new_row();
     row.status = "Pruned".into();
@@ -255,11 +255,11 @@ fn what_is_waited_for_is_named_hooks_first() {
         .targets
         .iter()
         .map(|target| {
-            let operation = target.marks.is_hook().then_some(OPERATION);
-            let marks = target.marks.clone();
+            let operation = target.settings.is_hook().then_some(OPERATION);
+            let settings = target.settings.clone();
             (
                 target.id.clone(),
-                live(&target.id, Some(Code::Progressing), operation, marks),
+                live(&target.id, Some(Code::Progressing), operation, settings),
             )
         })
         .collect();
@@ -280,7 +280,7 @@ fn only_what_differs_is_applied_when_that_is_asked_for() {
         .map(|target| {
             (
                 target.id.clone(),
-                live(&target.id, None, None, Marks::default()),
+                live(&target.id, None, None, SyncSettings::default()),
             )
         })
         .collect();
@@ -288,7 +288,7 @@ fn only_what_differs_is_applied_when_that_is_asked_for() {
     let tasks = build(&BuildInput {
         targets: &set,
         live: &|id| found.get(id).cloned(),
-        extras: &[],
+        prune_candidates: &[],
         sync: &sync(),
         options: &options,
         revision: "0123456789",
@@ -355,7 +355,12 @@ fn hooks_of_an_earlier_operation_are_deleted_first_and_own_ones_are_adopted() {
     let with = |operation: &str| {
         LiveMap::from([(
             id.clone(),
-            live(&id, Some(Code::Healthy), Some(operation), Marks::default()),
+            live(
+                &id,
+                Some(Code::Healthy),
+                Some(operation),
+                SyncSettings::default(),
+            ),
         )])
     };
     let old = tasks(&set, &with("earlier"), &sync(), &[]);
@@ -403,7 +408,7 @@ fn termination_deletes_running_hooks() {
             &id,
             Some(Code::Progressing),
             Some(OPERATION),
-            Marks::default(),
+            SyncSettings::default(),
         ),
     )]);
     let tasks = tasks(&set, &found, &sync(), &[]);
@@ -441,7 +446,7 @@ fn termination_knows_hooks_that_were_not_written_down_and_those_that_have_ended(
                 &target.id,
                 Some(code),
                 Some(OPERATION),
-                target.marks.clone(),
+                target.settings.clone(),
             );
             (target.id.clone(), object)
         })

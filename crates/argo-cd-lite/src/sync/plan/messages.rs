@@ -1,4 +1,4 @@
-//! What the operation's message says; upstream's words.
+//! The message of the operation, with upstream's texts.
 
 use super::{HookObject, Task};
 use crate::cluster::ResourceId;
@@ -17,7 +17,7 @@ pub fn join_reasons(what: &str, mut reasons: Vec<&str>) -> String {
     }
 }
 
-/// What a sync waits for, in upstream's words: the first hook, else the first object, and how many more.
+/// What a sync waits for, with upstream's text: the first hook, else the first object, and how many more.
 pub(super) fn wait_message(waiting: &[&Task]) -> String {
     let Some(first) = waiting
         .iter()

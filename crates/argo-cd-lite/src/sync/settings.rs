@@ -1,4 +1,4 @@
-//! What annotations of an object tell the sync engine: hook phases, wave, options, delete policies.
+//! Settings of the sync engine in the annotations of an object: hook phases, wave, options, delete policies.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ pub struct Hook {
 
 /// What the annotations of an object say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
+pub struct SyncSettings {
     /// Set for hooks.
     pub hook: Option<Hook>,
     /// The wave.
@@ -86,7 +86,7 @@ const HELM_WEIGHT: &str = "helm.sh/hook-weight";
 const HELM_DELETE_POLICY: &str = "helm.sh/hook-delete-policy";
 const HELM_RESOURCE_POLICY: &str = "helm.sh/resource-policy";
 
-impl Marks {
+impl SyncSettings {
     /// Reads the annotations.
     pub fn read(annotations: &BTreeMap<String, String>) -> Self {
         let get = |key: &str| annotations.get(key).map(String::as_str);

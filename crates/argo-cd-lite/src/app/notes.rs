@@ -18,9 +18,9 @@ struct State {
 
 /// Notes about applications. Cloning shares them.
 #[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<State>>);
+pub struct AppNotes(Arc<Mutex<State>>);
 
-impl Memory {
+impl AppNotes {
     /// Until when the objects of the application's last wave must be given time.
     pub fn settle_until(&self, app: &ObjectKey) -> Option<Timestamp> {
         self.0.lock().settle.get(app).copied()

@@ -1,0 +1,45 @@
+//! What can go wrong in a pass over an Application.
+
+use reconcile_core::{
+    apply::ApplyError,
+    object::FieldError,
+    reconcile::{Classify, ErrorClass},
+};
+use thiserror::Error;
+
+use crate::{
+    cluster::{DiscoveryError, LiveError},
+    diff::DiffError,
+};
+
+/// Reading or writing failed.
+#[derive(Debug, Error)]
+pub enum ObserveError {
+    /// The spec has a wrong form.
+    #[error(transparent)]
+    Spec(#[from] FieldError),
+    /// Kinds.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// Live objects.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// Comparison.
+    #[error(transparent)]
+    Diff(#[from] DiffError),
+    /// A read or write of a single object.
+    #[error(transparent)]
+    Api(#[from] ApplyError),
+}
+
+impl Classify for ObserveError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Spec(error) => error.class(),
+            Self::Discovery(error) => error.class(),
+            Self::Live(error) => error.class(),
+            Self::Diff(error) => error.class(),
+            Self::Api(error) => error.class(),
+        }
+    }
+}
