@@ -1,12 +1,14 @@
 //! The command line, in upstream's spelling. Flags of upstream that have no meaning here are accepted.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use reconcile_core::{
     args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs},
     kube_types::{GoDuration, Quantity},
 };
+
+use crate::cli::Verb;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -26,6 +28,25 @@ pub struct Cli {
 pub enum Command {
     /// Run the controller.
     Controller(Box<ControllerArgs>),
+    /// Answer without a cluster.
+    #[command(flatten)]
+    Verb(Verb),
+}
+
+impl Cli {
+    /// The command line with the word `controller` where it has no verb: the operator is what runs by default.
+    pub fn with_default(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+        let asks = ["-h", "--help", "-V", "--version"];
+        let verb = arguments.get(1).map(|first| first.to_string_lossy());
+        let has_verb = verb
+            .is_some_and(|first| !first.starts_with('-') || asks.iter().any(|flag| *flag == first));
+        if !has_verb {
+            let at = arguments.len().min(1);
+            arguments.insert(at, "controller".into());
+        }
+        arguments
+    }
 }
 
 /// Flags of the controller.
@@ -145,9 +166,10 @@ mod tests {
 
     fn parse(flags: &[&str]) -> ControllerArgs {
         let line = ["argo-cd-lite", "controller"].iter().chain(flags).copied();
-        let Command::Controller(args) =
-            Cli::try_parse_from(line).expect("flags that parse").command;
-        *args
+        match Cli::try_parse_from(line).expect("flags that parse").command {
+            Command::Controller(args) => *args,
+            Command::Verb(verb) => panic!("{verb:?}"),
+        }
     }
 
     #[test]
@@ -188,13 +210,32 @@ mod tests {
     }
 
     #[test]
+    fn the_operator_is_what_runs_without_a_verb() {
+        let line = |text: &str| Cli::with_default(text.split(' ').map(OsString::from));
+        assert_eq!(line("argo-cd-lite"), ["argo-cd-lite", "controller"]);
+        assert_eq!(
+            line("argo-cd-lite --port 0"),
+            ["argo-cd-lite", "controller", "--port", "0"]
+        );
+        for kept in [
+            "argo-cd-lite controller --port 0",
+            "argo-cd-lite health -f -",
+            "argo-cd-lite --help",
+        ] {
+            assert_eq!(line(kept).len(), kept.split(' ').count(), "{kept}");
+        }
+    }
+
+    #[test]
     fn flags_of_upstream_without_meaning_here_are_told_and_hide_no_other() {
         let line =
             "argo-cd-lite controller --repo-server argocd-repo-server:8081 --redis=x --port 0";
         let words = line.split(' ').map(std::ffi::OsString::from);
         let (cli, unknown) =
             reconcile_core::args::parse::<Cli>(words, "controller").expect("a start");
-        let Command::Controller(args) = cli.command;
+        let Command::Controller(args) = cli.command else {
+            panic!("{cli:?}");
+        };
         assert_eq!(args.port, 0);
         assert_eq!(unknown, ["--repo-server", "--redis"]);
     }

@@ -14,18 +14,22 @@
 //! merge patches (the kind has no status subresource).
 //!
 //! - [`api`] the kinds, with upstream's fields; [`api::fields`] what is supported of them
-//! - [`args`], [`controller`] from command line to running controller
+//! - [`args`], [`controller`] from command line to running controller; [`cli`] the verbs without a cluster
 //! - [`repo`], [`render`] Git and manifests
 //! - [`cluster`], [`diff`], [`health`] the live side
+//! - [`actions`] what a person can do with single objects
 //! - [`sync`] the engine, pure; [`app`] the controller
 //! - [`applicationset`] not served yet; a condition on each ApplicationSet says so
 //! - [`project`] what a project allows
+//! - [`settings`] what is read of `argocd-cm`
 //! - [`server`] the webhook; [`metrics`] counters
 
+pub mod actions;
 pub mod api;
 pub mod app;
 pub mod applicationset;
 pub mod args;
+pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod diff;
@@ -35,4 +39,5 @@ pub mod project;
 pub mod render;
 pub mod repo;
 pub mod server;
+pub mod settings;
 pub mod sync;

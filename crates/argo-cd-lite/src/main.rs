@@ -4,16 +4,18 @@ use std::process::ExitCode;
 
 use argo_cd_lite::{
     args::{Cli, Command},
-    controller,
+    cli, controller,
 };
 use reconcile_core::{args::parse, operator};
 
 fn main() -> ExitCode {
+    let arguments = Cli::with_default(std::env::args_os());
     let (Cli { command }, ignored) =
-        parse(std::env::args_os(), "controller").unwrap_or_else(|error| error.exit());
+        parse(arguments, "controller").unwrap_or_else(|error| error.exit());
     match command {
         Command::Controller(args) => {
             operator::run(&args.log.clone(), &ignored, controller::run(*args))
         }
+        Command::Verb(verb) => cli::run(&verb),
     }
 }

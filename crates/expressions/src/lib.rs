@@ -15,6 +15,7 @@
 //! Sensor parameters dest                       sjson paths         [`sjson`]
 //! Sensor dataTemplate, contextTemplate         Go template, sprig  [`gotemplate`], [`sprig`]
 //! AppProject sourceRepos, destinations         gobwas globs        [`glob`]
+//! argocd-cm health checks and actions          Lua 5.1             `lua` (feature `lua`)
 //! ```
 //!
 //! [`go_text`] holds what several of them share: how Go prints floats, JSON, durations and times.
@@ -39,6 +40,8 @@ pub mod go_text;
 pub mod gotemplate;
 pub mod govaluate;
 pub mod jsonpath;
+#[cfg(feature = "lua")]
+pub mod lua;
 pub mod sjson;
 pub mod sprig;
 

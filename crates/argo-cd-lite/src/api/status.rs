@@ -41,7 +41,7 @@ pub struct ApplicationStatus {
     /// Images and links.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
-    /// Where health of single objects is kept; `appTree` means: not in this object.
+    /// Where health of single objects is kept; empty means in the rows, `appTree` means not in this object.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub resource_health_source: String,
     /// Namespace of the controller that looks after the object.

@@ -10,10 +10,12 @@ use crate::{
     api::AppProject,
     cluster::{Discovery, LiveIndex},
     diff::Differ,
+    health::Checks,
     metrics::AppMetrics,
     project::Project,
     render::RenderCache,
     repo::RepoHub,
+    settings::SettingsHandle,
 };
 
 /// Settings from the command line.
@@ -50,6 +52,8 @@ pub struct Context {
     pub differ: Differ,
     /// Projects.
     pub projects: Index<Root<AppProject>>,
+    /// Settings from the ConfigMap.
+    pub argo: SettingsHandle,
     /// Notes between passes.
     pub notes: AppNotes,
     /// Metrics.
@@ -57,6 +61,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// How health is found by the settings of now.
+    pub fn checks(&self) -> Checks {
+        Checks::new(self.argo.current(), self.clock.clone())
+    }
+
     /// The project of this name, with the problems of its spec.
     pub(super) fn project(&self, name: &str) -> Option<(Project, Vec<Problem>)> {
         let root = self

@@ -202,7 +202,9 @@ async fn same(
     observed: &Observed,
     set: &TargetSet,
 ) -> Result<HashSet<ResourceId>, ObserveError> {
-    let rules = observed.ignore_rules();
+    let rules = observed
+        .ignore_rules()
+        .with_settings(&context.argo.current().customizations);
     let pairs: Vec<(usize, Arc<Live>)> = set
         .targets
         .iter()

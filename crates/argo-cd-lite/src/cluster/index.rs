@@ -18,6 +18,7 @@ use parking_lot::{Mutex, RwLock};
 use reconcile_core::{
     admin::Readiness,
     apply::{ApplyError, get},
+    clock::Clock,
     object::ObjectKey,
     reconcile::{Classify, ErrorClass},
     watch::{Change, Guarded, Index, Watch},
@@ -26,6 +27,7 @@ use thiserror::Error;
 use tokio::task::AbortHandle;
 
 use super::{Discovery, GroupKind, Live, ResourceId, Served, instance_owner};
+use crate::{health::Checks, settings::SettingsHandle};
 
 /// A first list that takes longer is reported as a failure; the watch keeps trying.
 const FIRST_LIST: Duration = Duration::from_secs(20);
@@ -62,6 +64,10 @@ pub struct LiveIndexConfig {
     pub discovery: Discovery,
     /// Namespace of the control plane.
     pub control_plane: String,
+    /// The settings; health is found by them.
+    pub settings: SettingsHandle,
+    /// The clock that health checks see.
+    pub clock: Clock,
     /// Called with each application that should look at its objects.
     pub changed: Box<dyn Fn(ObjectKey) + Send + Sync>,
 }
@@ -88,6 +94,7 @@ struct LiveIndexState {
 
 struct KindWatch {
     served: Arc<Served>,
+    checks: Checks,
     index: Index<Live>,
     readiness: Readiness,
     followers: Arc<FollowedObjects>,
@@ -169,10 +176,12 @@ impl LiveIndex {
 
     fn open(&self, kind: &GroupKind) -> Option<Arc<KindWatch>> {
         let served = self.0.config.discovery.preferred(kind);
+        let checks = self.checks();
         let fits = |known: &KindWatch| {
             served
                 .as_ref()
                 .is_none_or(|served| served.resource == known.served.resource)
+                && known.checks.agree(&checks, &kind.group, &kind.kind)
         };
         if let Some(known) = self.0.kinds.read().get(kind).filter(|known| fits(known)) {
             return Some(known.clone());
@@ -180,19 +189,28 @@ impl LiveIndex {
         let mut kinds = self.0.kinds.write();
         let followers = match kinds.get(kind) {
             Some(known) if fits(known) => return Some(known.clone()),
-            // The server likes another version now; the one of before may not be served any more.
+            // The server likes another version now; the one of before may not be served any more. Or health is
+            // found in another way, and the objects that it is found from are not kept.
             Some(known) => known.followers.clone(),
             None => Arc::default(),
         };
-        let watch = Arc::new(self.start(kind, served?, followers));
+        let watch = Arc::new(self.start(kind, served?, checks, followers));
         kinds.insert(kind.clone(), watch.clone());
         Some(watch)
+    }
+
+    fn checks(&self) -> Checks {
+        let LiveIndexConfig {
+            settings, clock, ..
+        } = &self.0.config;
+        Checks::new(settings.current(), clock.clone())
     }
 
     fn start(
         &self,
         kind: &GroupKind,
         served: Arc<Served>,
+        checks: Checks,
         followers: Arc<FollowedObjects>,
     ) -> KindWatch {
         let index = Index::new(|live: &Live| {
@@ -207,13 +225,9 @@ impl LiveIndex {
         let api: Api<Guarded<DynamicObject>> =
             Api::all_with(self.0.config.client.clone(), &served.resource);
         let convert = {
-            let (followers, kind, version) = (
-                followers.clone(),
-                kind.clone(),
-                served.resource.version.clone(),
-            );
+            let (followers, checks, served) = (followers.clone(), checks.clone(), served.clone());
             move |object: DynamicObject| {
-                let live = Live::of(&kind.group, &version, &kind.kind, &object);
+                let live = Live::of(&checks, &served.resource, &object);
                 let kept =
                     live.tracking.is_some() || followers.has(&ObjectKey::of_meta(&object.metadata));
                 kept.then_some(live)
@@ -233,6 +247,7 @@ impl LiveIndex {
         let task = tokio::spawn(watch.run()).abort_handle();
         KindWatch {
             served,
+            checks,
             index,
             readiness,
             followers,
@@ -385,8 +400,7 @@ impl LiveIndex {
 
 impl KindWatch {
     fn keep(&self, object: &DynamicObject) -> Arc<Live> {
-        let resource = &self.served.resource;
-        let live = Live::of(&resource.group, &resource.version, &resource.kind, object);
+        let live = Live::of(&self.checks, &self.served.resource, object);
         // An own write is no news to the application that made it.
         drop(self.index.written(&object.metadata, live.clone()));
         self.index

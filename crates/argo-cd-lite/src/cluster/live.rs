@@ -2,13 +2,13 @@
 
 use std::{collections::hash_map::DefaultHasher, hash::Hasher, io, sync::Arc};
 
-use kube::api::{DynamicObject, ObjectMeta};
+use kube::api::{ApiResource, DynamicObject, ObjectMeta};
 use serde_json::Value;
 
 use super::Tracking;
 use crate::{
     api::{ANNOTATION_OPERATION, ANNOTATION_TRACKING_ID, HOOK_FINALIZER},
-    health::{self, Health},
+    health::{Checks, Health, Subject},
     sync::SyncSettings,
 };
 
@@ -40,8 +40,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// Reduces an object to what is kept.
-    pub fn of(group: &str, version: &str, kind: &str, object: &DynamicObject) -> Self {
+    /// Reduces an object of this kind to what is kept; `checks` find its health.
+    pub fn of(checks: &Checks, resource: &ApiResource, object: &DynamicObject) -> Self {
         let metadata = &object.metadata;
         let annotation = |key: &str| {
             metadata
@@ -56,7 +56,7 @@ impl Live {
             .unwrap_or_default();
         Self {
             uid: metadata.uid.as_deref().unwrap_or_default().into(),
-            version: version.into(),
+            version: resource.version.as_str().into(),
             tracking: annotation(ANNOTATION_TRACKING_ID)
                 .and_then(|text| Tracking::parse(text))
                 .map(Box::new),
@@ -69,12 +69,23 @@ impl Live {
                 .finalizers
                 .as_ref()
                 .is_some_and(|names| names.iter().any(|name| name == HOOK_FINALIZER)),
-            health: health::assess(group, version, kind, metadata, &object.data),
-            hash: live_hash(metadata, &object.data),
+            health: checks.assess(&Subject {
+                group: &resource.group,
+                version: &resource.version,
+                kind: &resource.kind,
+                metadata,
+                body: &object.data,
+            }),
+            hash: Self::hash_of(object),
             settings: (!settings.is_plain()).then(|| Box::new(settings)),
             operation: annotation(ANNOTATION_OPERATION).map(|text| text.as_str().into()),
             images: crate::render::images(&object.data),
         }
+    }
+
+    /// Hash of everything but the status and what the server counts.
+    pub fn hash_of(object: &DynamicObject) -> u64 {
+        live_hash(&object.metadata, &object.data)
     }
 
     /// What the annotations say.

@@ -2,11 +2,16 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use kube::api::ApiResource;
 use parking_lot::Mutex;
 use reconcile_core::{clock::Clock, object::ObjectKey, operator::install_tls, testkit::FakeApi};
 use serde_json::json;
 
 use super::*;
+use crate::{
+    health::{Checks, Code, Health},
+    settings::{ArgoSettings, SettingsHandle},
+};
 
 #[test]
 fn a_tracking_id_names_application_kind_and_object() {
@@ -103,7 +108,8 @@ fn only_what_counts_changes_the_hash_of_a_live_object() {
             .extend(change.as_object().expect("an object").clone());
         let object: kube::api::DynamicObject =
             serde_json::from_value(object).expect("a dynamic object");
-        Live::of("apps", "v1", "Deployment", &object).hash
+        let resource = ApiResource::erase::<k8s_openapi::api::apps::v1::Deployment>(&());
+        Live::of(&Checks::default(), &resource, &object).hash
     };
     let plain = object(json!({}));
     assert_eq!(plain, object(json!({"status": {"replicas": 7}})));
@@ -122,6 +128,13 @@ fn only_what_counts_changes_the_hash_of_a_live_object() {
 
 /// An index over `api`, and the applications that it told.
 async fn index(api: &FakeApi) -> (LiveIndex, Arc<Mutex<Vec<ObjectKey>>>) {
+    index_with(api, SettingsHandle::default()).await
+}
+
+async fn index_with(
+    api: &FakeApi,
+    settings: SettingsHandle,
+) -> (LiveIndex, Arc<Mutex<Vec<ObjectKey>>>) {
     install_tls();
     let discovery = Discovery::new(api.client(), Clock::system());
     discovery.ensure().await.expect("kinds");
@@ -131,6 +144,8 @@ async fn index(api: &FakeApi) -> (LiveIndex, Arc<Mutex<Vec<ObjectKey>>>) {
         client: api.client(),
         discovery,
         control_plane: "argocd".into(),
+        settings,
+        clock: Clock::system(),
         changed: Box::new(move |app| changed.lock().push(app)),
     });
     (index, told)
@@ -188,4 +203,30 @@ async fn an_object_whose_deletion_was_accepted_counts_as_going_at_once() {
     assert!(index.get(&id).expect("an object").deleting);
     let other = index.going(&id, "another").expect("an object");
     assert!(other.deleting, "it is only looked at");
+}
+
+#[tokio::test]
+async fn another_health_check_is_asked_about_objects_that_are_known_already() {
+    let api = FakeApi::new();
+    api.put(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "ns",
+        "annotations": {"argocd.argoproj.io/tracking-id": "app:/ConfigMap:ns/a"}}, "data": {"state": "good"}}));
+    let settings = SettingsHandle::default();
+    let (index, _) = index_with(&api, settings.clone()).await;
+    let id = ResourceId::new("", "ConfigMap", "ns", "a");
+    let kinds = HashSet::from([id.kind.clone()]);
+    index.ensure(&kinds).await.expect("a list");
+    let health = |index: &LiveIndex| index.get(&id).and_then(|live| live.health.clone());
+    assert_eq!(health(&index), None);
+    let data = [(
+        "resource.customizations.health.ConfigMap".to_owned(),
+        "return {status = 'Healthy', message = obj.data.state}".to_owned(),
+    )];
+    let (changed, problems) = ArgoSettings::parse(&data.into());
+    assert_eq!(problems, []);
+    assert!(settings.replace(changed));
+    index.ensure(&kinds).await.expect("a list");
+    assert_eq!(health(&index), Some(Health::new(Code::Healthy, "good")));
+    assert!(settings.replace(ArgoSettings::default()));
+    index.ensure(&kinds).await.expect("a list");
+    assert_eq!(health(&index), None);
 }

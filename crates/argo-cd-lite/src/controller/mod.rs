@@ -27,6 +27,7 @@ use crate::{
     render::RenderCache,
     repo::{Credentials, GitLimits, HubConfig, RepoHub},
     server::{RefreshRequests, WebhookSecrets, WebhookServer},
+    settings::SettingsHandle,
 };
 use watches::{watch_projects, watch_secrets, watch_settings};
 
@@ -130,7 +131,10 @@ impl Parts {
             wake(&queue),
         );
         let discovery = Discovery::new(operator.client.clone(), operator.clock.clone());
+        let argo = SettingsHandle::default();
         let live = LiveIndex::new(LiveIndexConfig {
+            settings: argo.clone(),
+            clock: operator.clock.clone(),
             client: operator.client.clone(),
             discovery: discovery.clone(),
             control_plane: settings.control_plane.clone(),
@@ -149,6 +153,7 @@ impl Parts {
             live,
             differ: Differ::new(operator.client.clone(), DiffCache::default()),
             projects: Index::default(),
+            argo,
             notes: AppNotes::default(),
             metrics: AppMetrics::register(&operator.registry)?,
         };
@@ -193,7 +198,7 @@ impl Parts {
         operator.spawn("applications", driver.watch_roots(apps).ready(ready).run());
         watch_projects(operator, &context, &roots, &queue);
         watch_secrets(operator, &control_plane, credentials, secrets.clone());
-        watch_settings(operator, &control_plane);
+        watch_settings(operator, &context, &roots, &queue);
         applicationset::start(operator, &control_plane);
         let poll = context.repos.clone();
         operator.spawn("poll", async move { poll.poll().await });

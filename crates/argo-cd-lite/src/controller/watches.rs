@@ -1,5 +1,7 @@
 //! Watches beside that of the Applications: projects, credentials, settings.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use reconcile_core::{
@@ -14,10 +16,9 @@ use crate::{
     app::Context,
     repo::{Credentials, RepositorySecret},
     server::WebhookSecrets,
+    settings::{ArgoSettings, SETTINGS_MAP},
 };
 
-/// The ConfigMap that holds upstream's settings.
-const SETTINGS_MAP: &str = "argocd-cm";
 /// The Secret that holds the webhook secrets.
 const SETTINGS_SECRET: &str = "argocd-secret";
 
@@ -105,29 +106,52 @@ pub(super) fn watch_secrets(
     );
 }
 
-/// Logs which settings of upstream's ConfigMap have no effect here.
-pub(super) fn watch_settings(operator: &Operator, control_plane: &str) {
-    let api: Api<Guarded<ConfigMap>> = Api::namespaced(operator.client.clone(), control_plane);
+/// Keeps the settings of upstream's ConfigMap in force. Every Application is looked at again when they change.
+pub(super) fn watch_settings(
+    operator: &Operator,
+    context: &Context,
+    roots: &Index<Root<Application>>,
+    queue: &Queue,
+) {
+    let api: Api<Guarded<ConfigMap>> =
+        Api::namespaced(operator.client.clone(), &context.settings.control_plane);
     let watch = Watch::new(api, Index::default(), |map: ConfigMap| {
-        Some(
-            map.data
-                .unwrap_or_default()
-                .into_keys()
-                .collect::<Vec<String>>(),
-        )
+        Some(map.data.unwrap_or_default())
     })
     .config(WatchConfig {
         labels: None,
         fields: Some(format!("metadata.name={SETTINGS_MAP}")),
-    })
-    .on_change(|change| {
-        let keys = change.new.map(|keys| keys.join(", ")).unwrap_or_default();
+    });
+    let (argo, roots, queue) = (context.argo.clone(), roots.clone(), queue.clone());
+    let watch = watch.on_change(move |change: Change<BTreeMap<String, String>>| {
+        let (settings, problems) = match &change.new {
+            Some(data) => ArgoSettings::parse(data),
+            None => (ArgoSettings::default(), Vec::new()),
+        };
+        for problem in problems {
+            tracing::warn!("{problem}");
+        }
+        let mut keys: Vec<&str> = settings.unsupported.iter().map(String::as_str).collect();
+        if let Some(data) = &change.new {
+            keys.extend(ArgoSettings::without_effect(data));
+        }
         if !keys.is_empty() {
+            let keys = keys.join(", ");
+            tracing::warn!(keys, "settings in {SETTINGS_MAP} have no effect");
+        }
+        let rules = settings.customizations.ignore_rules();
+        let partly = rules.iter().any(|rule| {
+            !rule.jq_path_expressions.is_empty() || !rule.managed_fields_managers.is_empty()
+        });
+        if partly {
             tracing::warn!(
-                keys,
-                "settings in {SETTINGS_MAP} are not supported yet and have no effect"
+                "of ignoreDifferences in {SETTINGS_MAP} only jsonPointers have an effect"
             );
         }
+        if argo.replace(settings) {
+            roots.each(|key, _| queue.add(key.clone()));
+        }
     });
-    operator.spawn("settings map", watch.run());
+    let ready = operator.readiness.register("settings map");
+    operator.spawn("settings map", watch.ready(ready).run());
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::{
     api::IgnoreDifference,
     cluster::{ResourceId, content_hash},
+    settings::Customizations,
 };
 
 /// Whether what admission webhooks write into the answer of a dry run is a difference.
@@ -39,6 +40,13 @@ impl IgnoreRules {
         self.webhooks
     }
 
+    /// These rules and those of the settings.
+    #[must_use]
+    pub fn with_settings(mut self, customizations: &Customizations) -> Self {
+        self.rules.extend(customizations.ignore_rules());
+        self
+    }
+
     /// JSON pointers that apply to an object. Group and kind are globs; name and namespace are exact, and
     /// an empty one fits all.
     pub fn pointers(&self, id: &ResourceId) -> Vec<&str> {
@@ -66,7 +74,7 @@ impl IgnoreRules {
 }
 
 /// Removes what `pointer` leads to; a path that is not there is fine.
-pub(super) fn remove(value: &mut Value, pointer: &str) {
+pub(crate) fn remove(value: &mut Value, pointer: &str) {
     let Some((parent, last)) = pointer.rsplit_once('/') else {
         return;
     };

@@ -15,6 +15,7 @@ mod structure;
 
 pub use cache::{DiffCache, DiffResult};
 pub use client_side::{client_side_patch, repeats_list_items, with_last_applied};
+pub(crate) use ignore::remove;
 pub use ignore::{IgnoreRules, WebhookChanges, keep_live};
 pub use outcome::equal_outcome;
 pub use server_side::{DiffError, Differ};

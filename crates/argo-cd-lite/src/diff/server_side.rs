@@ -95,11 +95,8 @@ impl Differ {
         read: &DynamicObject,
         resource: &ApiResource,
     ) -> Result<Option<u64>, DiffError> {
-        let hash = |resource: &ApiResource, object: &DynamicObject| {
-            Live::of(&resource.group, &resource.version, &resource.kind, object).hash
-        };
         if resource.version == *live.version {
-            return Ok(Some(hash(resource, read)));
+            return Ok(Some(Live::hash_of(read)));
         }
         let kind = &target.id.kind;
         let gvk = GroupVersionKind::gvk(&kind.group, &live.version, &kind.kind);
@@ -107,7 +104,7 @@ impl Differ {
         let found = get(&self.client, &watched, &target.id.key()).await?;
         Ok(found
             .filter(|found| found.metadata.resource_version == read.metadata.resource_version)
-            .map(|found| hash(&watched, &found)))
+            .map(|found| Live::hash_of(&found)))
     }
 
     /// The target was just applied with this result: the two agree by construction.

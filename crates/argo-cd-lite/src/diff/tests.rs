@@ -13,6 +13,7 @@ use super::*;
 use crate::{
     api::IgnoreDifference,
     cluster::{Live, ResourceId},
+    health::Checks,
     render::{Placement, Scope, build},
 };
 
@@ -358,7 +359,8 @@ async fn an_answer_is_kept_for_the_state_that_was_read() {
     };
     let live = |object: &Value| {
         let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
-        Live::of("", "v1", "ConfigMap", &object)
+        let resource = ApiResource::erase::<ConfigMap>(&());
+        Live::of(&Checks::default(), &resource, &object)
     };
     // The watch has not seen the second value yet.
     let (seen, stored) = (live(&object("1")), live(&api.put(&object("2"))));

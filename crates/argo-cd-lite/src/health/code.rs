@@ -20,6 +20,20 @@ pub enum Code {
 }
 
 impl Code {
+    const ALL: [Self; 6] = [
+        Self::Healthy,
+        Self::Suspended,
+        Self::Progressing,
+        Self::Missing,
+        Self::Degraded,
+        Self::Unknown,
+    ];
+
+    /// The code of a word, spelled as the API does.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.word() == word)
+    }
+
     /// The word that the API uses.
     pub fn word(self) -> &'static str {
         match self {

@@ -65,9 +65,11 @@ fn speaks_of_this_spec(metadata: &ObjectMeta, body: &Value) -> bool {
         .annotations
         .as_ref()
         .and_then(|annotations| annotations.get(WORKLOAD_GENERATION)?.parse::<i64>().ok());
+    let referred = number(at(body, &["status", "workloadObservedGeneration"]));
     !at(body, &["spec", "workloadRef"]).is_object()
         || workload.is_none()
-        || workload == number(at(body, &["status", "workloadObservedGeneration"]))
+        || referred.is_none()
+        || workload == referred
 }
 
 fn without_phase(body: &Value) -> Health {

@@ -18,21 +18,30 @@ pub(super) fn page() -> String {
     let mut out = String::from(INTRODUCTION);
     for command in commands() {
         let _ = writeln!(out, "\n## {}", command.get_name());
-        for sub in command
-            .get_subcommands()
-            .filter(|sub| sub.get_name() != "help")
-        {
-            let _ = writeln!(out, "\n### `{} {}`\n", command.get_name(), sub.get_name());
-            if let Some(about) = sub.get_about() {
-                let _ = writeln!(out, "{about}\n");
-            }
-            let _ = writeln!(out, "| flag | default | |\n|---|---|---|");
-            for arg in sub.get_arguments() {
-                write_flag(&mut out, arg);
-            }
-        }
+        write_commands(&mut out, command.get_name(), &command);
     }
     out
+}
+
+/// A section for each command below `command`, and for those below them.
+fn write_commands(out: &mut String, name: &str, command: &Command) {
+    for sub in command
+        .get_subcommands()
+        .filter(|sub| sub.get_name() != "help")
+    {
+        let name = format!("{name} {}", sub.get_name());
+        let _ = writeln!(out, "\n### `{name}`\n");
+        if let Some(about) = sub.get_about() {
+            let _ = writeln!(out, "{about}\n");
+        }
+        if sub.get_arguments().any(|arg| arg.get_long().is_some()) {
+            let _ = writeln!(out, "| flag | default | |\n|---|---|---|");
+        }
+        for arg in sub.get_arguments() {
+            write_flag(out, arg);
+        }
+        write_commands(out, &name, sub);
+    }
 }
 
 #[cfg(feature = "operators")]

@@ -278,7 +278,7 @@ pub(super) async fn apply(
             let live = context
                 .live
                 .written(&task.id.kind, &object)
-                .unwrap_or_else(|| Arc::new(live_of(&served, &object)));
+                .unwrap_or_else(|| Arc::new(live_of(context, &served, &object)));
             let verb = match &task.live {
                 None => "created",
                 Some(before) if before.uid != live.uid => "replaced",
@@ -365,9 +365,8 @@ async fn apply_client_side(
     }
 }
 
-fn live_of(served: &Served, object: &DynamicObject) -> Live {
-    let resource = &served.resource;
-    Live::of(&resource.group, &resource.version, &resource.kind, object)
+fn live_of(context: &Context, served: &Served, object: &DynamicObject) -> Live {
+    Live::of(&context.checks(), &served.resource, object)
 }
 
 /// `Replace`: the whole object becomes what Git says. With `force`, by deleting it first; definitions

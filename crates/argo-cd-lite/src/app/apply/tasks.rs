@@ -15,7 +15,6 @@ use super::{
 use crate::{
     api::Phase,
     diff::IgnoreRules,
-    health,
     render::TargetSet,
     sync::plan::{Task, TaskKind},
 };
@@ -45,7 +44,9 @@ pub(super) async fn run(
         observed,
         run,
         set,
-        rules: observed.ignore_rules(),
+        rules: observed
+            .ignore_rules()
+            .with_settings(&context.argo.current().customizations),
         mode: mode(run),
     };
     let mut tasks = Tasks {
@@ -314,11 +315,12 @@ impl TaskRunner<'_> {
     }
 
     fn note_settling(&self, outcomes: &[Outcome]) {
+        let checks = self.context.checks();
         let needs_time = |outcome: &&Outcome| {
             let kind = &outcome.id.kind;
             outcome.row.message.ends_with("configured")
-                && health::has_rule(&kind.group, &kind.kind)
-                && !health::is_generation_aware(&kind.group, &kind.kind)
+                && checks.has_rule(&kind.group, &kind.kind)
+                && !checks.is_generation_aware(&kind.group, &kind.kind)
         };
         let delay = match self.context.settings.wave_delay {
             Some(delay) => delay,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    api::{ResourceStatus, SyncResult},
+    api::{HealthStatus, ResourceStatus, SyncResult},
     app::{Observed, Problem, SourceState},
     cluster::{Live, ResourceId},
     health::{Code, Health, Member, aggregate},
@@ -142,6 +142,7 @@ pub fn compare(view: &View<'_>) -> Comparison {
         };
         tally.rows.push(ResourceStatus {
             requires_pruning: known && own,
+            health: health_of(Some(live)),
             ..row(id, version, 0, status)
         });
         tally.out_of_sync |= known && own && !settings.ignore_extraneous;
@@ -163,12 +164,10 @@ fn described_object(view: &View<'_>, target: &Target, tally: &mut Tally) {
         false if observed.refused.contains_key(&target.id) => "Unknown",
         false => "OutOfSync",
     };
-    tally.rows.push(row(
-        &target.id,
-        &target.version,
-        target.settings.wave,
-        status,
-    ));
+    tally.rows.push(ResourceStatus {
+        health: health_of(live),
+        ..row(&target.id, &target.version, target.settings.wave, status)
+    });
     tally.out_of_sync |= !same;
     if !target.settings.ignore_health {
         tally.member(&target.id, live, observed);
@@ -187,6 +186,20 @@ fn row(id: &ResourceId, version: &str, wave: i32, status: &str) -> ResourceStatu
         sync_wave: i64::from(wave),
         ..ResourceStatus::default()
     }
+}
+
+/// Health of an object as its row has it; kinds without a check have none.
+fn health_of(live: Option<&Arc<Live>>) -> Option<HealthStatus> {
+    let missing = Health::of(Code::Missing);
+    let health = match live {
+        Some(live) => live.health.as_ref()?,
+        None => &missing,
+    };
+    Some(HealthStatus {
+        status: health.code.word().to_owned(),
+        message: health.text().to_owned(),
+        last_transition_time: None,
+    })
 }
 
 /// Somebody else tracks an object that Git describes here.

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use crate::{
-    api::{ApplicationStatus, Condition, Phase, ResourceResult, Time},
+    api::{ApplicationStatus, Condition, Phase, ResourceResult, ResourceStatus, Time},
     app::Problem,
+    health::Code,
 };
 
 /// A status larger than this is shortened: etcd refuses objects of 1.5 MiB, and the spec needs room too.
@@ -40,6 +41,15 @@ pub(super) fn conditions(
     new
 }
 
+/// The messages of objects that are as they should be are the first to go.
+fn quiet_rows(rows: &mut [ResourceStatus]) {
+    for health in rows.iter_mut().filter_map(|row| row.health.as_mut()) {
+        if health.status == Code::Healthy.word() {
+            health.message.clear();
+        }
+    }
+}
+
 /// Keeps a status of thousands of objects below what etcd takes; the operation itself is never lost. First the messages
 /// of single results go, then, when the operation has ended, the results that only say success, then the rows of
 /// objects that are in sync. One row of each kind stays: from them the controller learns which kinds to watch.
@@ -51,6 +61,7 @@ pub(super) fn shorten(status: &mut ApplicationStatus) {
     if size_of(status) <= BUDGET {
         return;
     }
+    quiet_rows(&mut status.resources);
     let ended = status
         .operation_state
         .as_ref()

@@ -95,7 +95,8 @@ impl Writer<'_> {
         sync.revision = commit.cloned().unwrap_or_default();
         self.health(&comparison.health);
         self.status.resources.clone_from(&comparison.rows);
-        "appTree".clone_into(&mut self.status.resource_health_source);
+        // Empty: the rows have it.
+        self.status.resource_health_source.clear();
         self.status
             .controller_namespace
             .clone_from(&observed.control_plane);

@@ -21,6 +21,7 @@ use crate::{
     api::{ApplicationSpec, ApplicationStatus, Operation},
     cluster::{Live, ResourceId},
     diff::WebhookChanges,
+    health::Checks,
     render::{Placement, Scope, TargetSet, build},
 };
 
@@ -62,7 +63,8 @@ pub(super) fn live(name: &str) -> Arc<Live> {
             "annotations": {"argocd.argoproj.io/tracking-id": format!("app:/ConfigMap:ns/{name}")}},
     });
     let object: kube::api::DynamicObject = serde_json::from_value(object).expect("an object");
-    Arc::new(Live::of("", "v1", "ConfigMap", &object))
+    let resource = kube::api::ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&());
+    Arc::new(Live::of(&Checks::default(), &resource, &object))
 }
 
 /// An application with this spec beyond source and destination, compared with `git`.

@@ -1,5 +1,12 @@
 //! Health of kinds, one line per rule.
 
+mod autoscaler;
+mod kinds;
+mod lua;
+mod platforms;
+mod rule;
+mod standard;
+
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
@@ -16,7 +23,15 @@ fn health(kind: &str, body: &Value) -> Option<(Code, String)> {
         },
         |metadata| serde_json::from_value(metadata.clone()).expect("metadata"),
     );
-    assess(group, version, kind, &metadata, body)
+    let subject = Subject {
+        group,
+        version,
+        kind,
+        metadata: &metadata,
+        body,
+    };
+    Checks::default()
+        .assess(&subject)
         .map(|health| (health.code, health.text().to_owned()))
 }
 
@@ -259,7 +274,7 @@ fn services_claims_ingresses_and_apis() {
         ),
         (
             "autoscaling/v2/HorizontalPodAutoscaler",
-            json!({"status": {"conditions": [{"type": "AbleToScale", "reason": "SucceededRescale"}]}}),
+            json!({"status": {"conditions": [{"type": "AbleToScale", "status": "True", "reason": "SucceededRescale"}]}}),
             Code::Healthy,
         ),
         (

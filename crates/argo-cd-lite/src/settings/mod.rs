@@ -1,0 +1,228 @@
+//! Upstream's settings: what the controller reads of the ConfigMap `argocd-cm`, and the handle that keeps it.
+//!
+//! ```text
+//!  argocd-cm ─► ArgoSettings::parse ─► ArgoSettings ─► SettingsHandle ─► health, diff, tracking, render
+//!                      └─► problems, each with its key: logged, and the rest is used
+//! ```
+
+mod customizations;
+mod handle;
+mod resources;
+
+pub use customizations::{
+    ActionDefinition, ActionSet, Customization, Customizations, IgnoredFields, KnownTypeField,
+    LuaText,
+};
+pub use handle::SettingsHandle;
+pub use resources::{CompareOptions, IgnoreStatus, KindFilter, KindSelector};
+
+use std::{collections::BTreeMap, time::Duration};
+
+use reconcile_core::kube_types::GoDuration;
+use thiserror::Error;
+
+/// The ConfigMap.
+pub const SETTINGS_MAP: &str = "argocd-cm";
+
+/// Prefix of the keys that customise kinds.
+const CUSTOMIZATIONS: &str = "resource.customizations";
+
+/// Keys that mean something to parts of upstream that are not here: user interface, login, notifications.
+const ELSEWHERE: &[&str] = &[
+    "accounts.",
+    "admin.",
+    "dex.",
+    "exec.",
+    "ga.",
+    "help.",
+    "kustomize.",
+    "oidc.",
+    "resource.links",
+    "passwordPattern",
+    "server.",
+    "statusbadge.",
+    "ui.",
+    "url",
+    "users.",
+    "webhook.",
+];
+
+/// Beginnings of keys that the controller does not act on yet.
+const NOT_YET: &[&str] = &[
+    "application.instanceLabelKey",
+    "application.resourceTrackingMethod",
+    "installationID",
+    "resource.compareoptions",
+    "resource.customizations.ignoreResourceUpdates.",
+    "resource.customizations.knownTypeFields.",
+    "resource.exclusions",
+    "resource.ignoreResourceUpdatesEnabled",
+    "resource.inclusions",
+    "timeout.",
+];
+
+/// How objects are marked as belonging to an Application.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrackingMethod {
+    /// By the annotation `argocd.argoproj.io/tracking-id`.
+    #[default]
+    Annotation,
+    /// By a label.
+    Label,
+    /// By the annotation; the label is written too.
+    AnnotationAndLabel,
+}
+
+/// The settings, with upstream's defaults where the ConfigMap says nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArgoSettings {
+    /// What is different for single kinds.
+    pub customizations: Customizations,
+    /// Kinds that are not managed.
+    pub kinds: KindFilter,
+    /// How comparisons are made.
+    pub compare: CompareOptions,
+    /// How objects are marked.
+    pub tracking: TrackingMethod,
+    /// The label of an instance.
+    pub instance_label: String,
+    /// A second mark for several installations on one cluster.
+    pub installation_id: Option<String>,
+    /// Time between two comparisons; `None` leaves it to the command line, zero turns them off.
+    pub reconciliation: Option<Duration>,
+    /// Most random delay of a comparison.
+    pub reconciliation_jitter: Option<Duration>,
+    /// Time between two comparisons without caches; zero turns them off.
+    pub hard_reconciliation: Option<Duration>,
+    /// Changes of ignored fields start no comparison.
+    pub ignore_resource_updates: bool,
+    /// Kinds without a health rule are judged by the conventions for conditions.
+    pub standard_conditions: bool,
+    /// Keys that have no effect.
+    pub unsupported: Vec<String>,
+}
+
+impl Default for ArgoSettings {
+    fn default() -> Self {
+        Self {
+            customizations: Customizations::default(),
+            kinds: KindFilter::default(),
+            compare: CompareOptions::default(),
+            tracking: TrackingMethod::default(),
+            instance_label: "app.kubernetes.io/instance".to_owned(),
+            installation_id: None,
+            reconciliation: None,
+            reconciliation_jitter: None,
+            hard_reconciliation: None,
+            ignore_resource_updates: true,
+            standard_conditions: false,
+            unsupported: Vec::new(),
+        }
+    }
+}
+
+/// A setting that cannot be used. The others are.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{SETTINGS_MAP}: {key}: {reason}")]
+pub struct SettingProblem {
+    /// Key of the ConfigMap.
+    pub key: String,
+    /// What is wrong, and what would be right.
+    pub reason: String,
+}
+
+impl SettingProblem {
+    fn new(key: &str, reason: impl Into<String>) -> Self {
+        Self {
+            key: key.to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl ArgoSettings {
+    /// Keys that are read and that the controller does not act on yet.
+    pub fn without_effect(data: &BTreeMap<String, String>) -> Vec<&str> {
+        let keys = data.keys().map(String::as_str);
+        keys.filter(|key| NOT_YET.iter().any(|start| key.starts_with(start)))
+            .collect()
+    }
+
+    /// Reads the data of the ConfigMap. What cannot be read is left out and reported.
+    pub fn parse(data: &BTreeMap<String, String>) -> (Self, Vec<SettingProblem>) {
+        let mut settings = Self::default();
+        let mut problems = Vec::new();
+        for (key, text) in data {
+            if let Err(problem) = settings.read(key, text) {
+                problems.push(problem);
+            }
+        }
+        settings.customizations = Customizations::parse(data, &mut problems);
+        (settings, problems)
+    }
+
+    fn read(&mut self, key: &str, text: &str) -> Result<(), SettingProblem> {
+        let word = text.trim();
+        match key {
+            "resource.exclusions" => self.kinds.exclusions = resources::selectors(key, text)?,
+            "resource.inclusions" => self.kinds.inclusions = resources::selectors(key, text)?,
+            "resource.compareoptions" => self.compare = resources::compare_options(key, text)?,
+            "application.resourceTrackingMethod" => self.tracking = tracking(key, word)?,
+            "application.instanceLabelKey" if !word.is_empty() => {
+                word.clone_into(&mut self.instance_label);
+            }
+            "installationID" => {
+                self.installation_id = Some(word.to_owned()).filter(|id| !id.is_empty());
+            }
+            "timeout.reconciliation" => self.reconciliation = Some(duration(key, word)?),
+            "timeout.reconciliation.jitter" => {
+                self.reconciliation_jitter = Some(duration(key, word)?);
+            }
+            "timeout.hard.reconciliation" => {
+                self.hard_reconciliation = Some(duration(key, word)?);
+            }
+            "resource.ignoreResourceUpdatesEnabled" => {
+                self.ignore_resource_updates = flag(key, word)?;
+            }
+            "resource.health.standardConditions" => {
+                self.standard_conditions = flag(key, word)?;
+            }
+            other if other.starts_with(CUSTOMIZATIONS) => {}
+            other if ELSEWHERE.iter().any(|known| other.starts_with(known)) => {}
+            other => self.unsupported.push(other.to_owned()),
+        }
+        Ok(())
+    }
+}
+
+fn tracking(key: &str, word: &str) -> Result<TrackingMethod, SettingProblem> {
+    match word {
+        "" | "annotation" => Ok(TrackingMethod::Annotation),
+        "label" => Ok(TrackingMethod::Label),
+        "annotation+label" => Ok(TrackingMethod::AnnotationAndLabel),
+        other => Err(SettingProblem::new(
+            key,
+            format!("{other:?} is not one of annotation, annotation+label, label"),
+        )),
+    }
+}
+
+fn duration(key: &str, word: &str) -> Result<Duration, SettingProblem> {
+    GoDuration::parse_or_seconds(word)
+        .map(GoDuration::to_std)
+        .map_err(|error| SettingProblem::new(key, format!("{error}; write it as 180s or 3m")))
+}
+
+fn flag(key: &str, word: &str) -> Result<bool, SettingProblem> {
+    match word {
+        "true" => Ok(true),
+        "" | "false" => Ok(false),
+        other => Err(SettingProblem::new(
+            key,
+            format!("{other:?} is neither true nor false"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;
