@@ -11,7 +11,7 @@
 //! - [`api`]: the kinds as Rust types, and which of their fields are supported.
 //! - [`rollout`]: the controller of Rollouts; its `plan` is a pure function.
 //! - [`analysis`]: the controller of AnalysisRuns and the building of runs from templates.
-//! - [`experiment`]: not served yet; each Experiment is told so.
+//! - [`experiment`]: not supported yet; a condition on each Experiment says so.
 //! - [`args`], [`controller`]: the command line and the process.
 //! - [`offline`]: the planner on files.
 

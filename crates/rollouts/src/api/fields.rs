@@ -1,9 +1,7 @@
 //! Which fields of a Rollout have an effect. The tables of the analysis kinds are in
 //! [`crate::api::analysis_fields`].
 
-use reconcile_core::fields::{
-    Field, Ledger, message, planned, reported, supported, supported_note,
-};
+use reconcile_core::fields::{Field, Ledger, message, planned, supported, supported_note};
 use serde_json::Value;
 
 use super::analysis_fields;
@@ -43,7 +41,23 @@ const CANARY_FIELDS: &[Field] = &[
     planned("spec.strategy.canary.steps[].setHeaderRoute.**", STOPS),
     planned("spec.strategy.canary.steps[].setMirrorRoute.**", STOPS),
     planned("spec.strategy.canary.steps[].plugin.**", STOPS),
-    planned("spec.strategy.canary.trafficRouting.**", STOPS),
+    supported("spec.strategy.canary.trafficRouting.nginx.**"),
+    supported("spec.strategy.canary.trafficRouting.maxTrafficWeight"),
+    supported_note(
+        "spec.strategy.canary.trafficRouting.plugins.**",
+        "argoproj-labs/gatewayAPI is built in: routes by name, weights; any other stops the Rollout",
+    ),
+    planned(
+        "spec.strategy.canary.trafficRouting.managedRoutes.**",
+        STOPS,
+    ),
+    planned("spec.strategy.canary.trafficRouting.istio.**", STOPS),
+    planned("spec.strategy.canary.trafficRouting.alb.**", STOPS),
+    planned("spec.strategy.canary.trafficRouting.smi.**", STOPS),
+    planned("spec.strategy.canary.trafficRouting.traefik.**", STOPS),
+    planned("spec.strategy.canary.trafficRouting.apisix.**", STOPS),
+    planned("spec.strategy.canary.trafficRouting.ambassador.**", STOPS),
+    planned("spec.strategy.canary.trafficRouting.appMesh.**", STOPS),
     planned("spec.strategy.canary.pingPong.**", STOPS),
     supported_note(
         "spec.strategy.canary.maxSurge",
@@ -57,22 +71,22 @@ const CANARY_FIELDS: &[Field] = &[
     planned("spec.strategy.canary.antiAffinity.**", LATER),
     planned("spec.strategy.canary.canaryMetadata.**", LATER),
     planned("spec.strategy.canary.stableMetadata.**", LATER),
-    reported(
+    supported_note(
         "spec.strategy.canary.scaleDownDelaySeconds",
-        "has an effect with trafficRouting only",
+        "InvalidSpec without trafficRouting",
     ),
-    reported(
+    supported_note(
         "spec.strategy.canary.scaleDownDelayRevisionLimit",
-        "has an effect with trafficRouting only",
+        "with trafficRouting",
     ),
-    reported(
+    supported_note(
         "spec.strategy.canary.abortScaleDownDelaySeconds",
-        "has an effect with trafficRouting only",
+        "with trafficRouting; 0 keeps the pods",
     ),
     planned("spec.strategy.canary.dynamicStableScale", STOPS),
-    reported(
+    supported_note(
         "spec.strategy.canary.minPodsPerReplicaSet",
-        "has an effect with trafficRouting only",
+        "with trafficRouting",
     ),
     supported("spec.strategy.canary.replicaProgressThreshold.type"),
     supported("spec.strategy.canary.replicaProgressThreshold.value"),

@@ -17,6 +17,7 @@ use super::{
     observe::Sources,
     observed::{CheckedStrategy, Observed, Step},
     plan::{Action, NewReplicaSet, ReplicaSetChange, copied_annotations},
+    traffic::{self, RouteContext, Routing},
 };
 use crate::{
     analysis::{
@@ -43,7 +44,8 @@ pub enum Applied {
     Started(RunStatus),
 }
 
-/// Carries out actions.
+/// Carries out actions. Cloning shares client and indexes.
+#[derive(Clone)]
 pub struct Effects {
     /// The fenced client.
     pub client: Client,
@@ -74,6 +76,7 @@ impl Effects {
             Action::Change(change) => self.change(&key(&change.name), change).await?,
             Action::Delete { name, uid } => self.delete_replica_set(&key(name), uid).await?,
             Action::Switch { service, to, .. } => self.switch(observed, &key(service), to).await?,
+            Action::Route { weight } => self.route(observed, *weight).await?,
             Action::StartRun {
                 run_type,
                 hash,
@@ -279,6 +282,48 @@ impl Effects {
             && let Some(view) = service_view(&root)
         {
             drop(self.sources.services.written(&root.metadata, view));
+        }
+        Ok(())
+    }
+
+    /// Reads what the route objects of a Rollout say.
+    pub(super) async fn observe_traffic(
+        &self,
+        observed: &mut Observed,
+    ) -> Result<(), RolloutError> {
+        if observed.root.is_deleting() {
+            return Ok(());
+        }
+        let state = match self.routing(observed) {
+            Some((routing, context)) => Some(traffic::observe(routing, &context).await?),
+            None => None,
+        };
+        observed.traffic = state;
+        Ok(())
+    }
+
+    fn routing<'a>(&'a self, observed: &'a Observed) -> Option<(&'a Routing, RouteContext<'a>)> {
+        let canary = observed.spec.canary()?;
+        let routing = canary.routing.as_ref()?;
+        let context = RouteContext {
+            client: &self.client,
+            rollout: observed.root.key(),
+            owner: observed.root.controller_reference(),
+            canary: canary.canary_service.as_deref()?,
+            stable: canary.stable_service.as_deref()?,
+            max_weight: routing.max_weight,
+        };
+        Some((routing, context))
+    }
+
+    async fn route(&self, observed: &Observed, weight: i32) -> Result<(), RolloutError> {
+        if let Some((routing, context)) = self.routing(observed) {
+            for router in &routing.routers {
+                router
+                    .apply(&context, weight)
+                    .await
+                    .map_err(RolloutError::Route)?;
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use reconcile_core::{
 };
 use thiserror::Error;
 
+use super::traffic::RouterError;
 use crate::analysis::{CreateError, TemplateError, build::BuildError};
 
 /// A pass failed.
@@ -36,6 +37,9 @@ pub enum RolloutError {
     /// An AnalysisRun could not be created.
     #[error(transparent)]
     Run(Box<CreateError>),
+    /// A traffic router cannot write its routes.
+    #[error("traffic routing: {0}")]
+    Route(#[source] RouterError),
     /// The Rollout or a ReplicaSet changed since the pass read it.
     #[error("the object changed since it was read")]
     Stale,
@@ -54,7 +58,9 @@ impl RolloutError {
                 CreateError::Api(source) => source.code(),
                 CreateError::Form(..) | CreateError::NoName(_) => return true,
             },
-            Self::Invalid(_)
+            Self::Route(RouterError::Api(source)) => source.code(),
+            Self::Route(RouterError::Invalid(_))
+            | Self::Invalid(_)
             | Self::Analysis(_)
             | Self::Template(_)
             | Self::Stale
@@ -72,6 +78,7 @@ impl Classify for RolloutError {
             // What the API server calls invalid stays so; a quota may let it through later.
             Self::CreateReplicaSet { source, .. } => source.class(),
             Self::Run(error) => error.class(),
+            Self::Route(error) => error.class(),
             // What was observed is old: it is read and planned again.
             Self::Stale => ErrorClass::Conflict,
             Self::Bug(_) => ErrorClass::Bug,
@@ -88,5 +95,15 @@ impl From<ApplyError> for RolloutError {
 impl From<CreateError> for RolloutError {
     fn from(error: CreateError) -> Self {
         Self::Run(Box::new(error))
+    }
+}
+
+/// What a router finds while it reads is either wrong in the manifest or a failed request.
+impl From<RouterError> for RolloutError {
+    fn from(error: RouterError) -> Self {
+        match error {
+            RouterError::Invalid(error) => Self::Invalid(error),
+            RouterError::Api(error) => Self::Api(error),
+        }
     }
 }

@@ -252,7 +252,7 @@ fn parsed<T: Default + for<'de> Deserialize<'de>>(raw: Option<&serde_json::value
 
 impl Collector for RolloutMetrics {
     fn desc(&self) -> Vec<&Desc> {
-        // Unchecked: the families are made anew for each scrape.
+        // Unchecked: the families are built for each scrape.
         Vec::new()
     }
 

@@ -17,9 +17,11 @@ pub mod observed;
 pub(crate) mod offline;
 pub(crate) mod peaks;
 pub mod plan;
+mod route_cleanup;
 mod service_cleanup;
 mod start;
 mod status;
+pub mod traffic;
 mod validate;
 
 pub use apply::{Applied, Effects};
@@ -64,7 +66,9 @@ impl Controller for Rollouts {
     const NAME: &'static str = "rollouts-controller";
 
     async fn observe(&self, root: &Rollout) -> Result<Observed, RolloutError> {
-        observe::observe(&self.effects.sources, root)
+        let mut observed = observe::observe(&self.effects.sources, root)?;
+        self.effects.observe_traffic(&mut observed).await?;
+        Ok(observed)
     }
 
     fn plan(observed: &Observed, now: Timestamp) -> Decision {

@@ -117,7 +117,7 @@ struct BlueGreenNames {
 }
 
 /// What a Rollout names: tags under which it is found when one of these changes. Nothing when it cannot be
-/// read, which is told to the user elsewhere.
+/// read; a condition tells the user.
 pub(crate) fn references(root: &Rollout) -> Vec<String> {
     readable_references(root).unwrap_or_default()
 }
@@ -197,6 +197,7 @@ pub(crate) fn observe(
         root: root.clone(),
         unsupported: fields::unsupported(&root.spec_value()),
         raw_status: root.status_value(),
+        traffic: None,
         peak: sources.peaks.raise(&key, &status),
         spec,
         status,

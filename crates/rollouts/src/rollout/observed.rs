@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::peaks::Peak;
 use super::plan::hash::{ComparedTemplate, TemplateDigest};
+use super::traffic::{RouteState, Routing};
 use crate::{
     analysis::RunView,
     api::{
@@ -36,6 +37,8 @@ pub struct Observed {
     pub services: BTreeMap<String, Arc<ServiceView>>,
     /// Its AnalysisRuns.
     pub runs: Vec<Arc<RunView>>,
+    /// What the route objects say; none without traffic routing.
+    pub traffic: Option<RouteState>,
     /// The most pods that the update had ready so far.
     pub peak: Peak,
     /// Fields that the manifest sets and that have no effect, as a sentence; empty when there are none.
@@ -151,7 +154,7 @@ pub enum CheckedStrategy {
     BlueGreen(BlueGreen),
 }
 
-/// A canary without traffic routing.
+/// A canary.
 #[derive(Clone, Debug, Default)]
 pub struct Canary {
     /// Service of the new pods.
@@ -170,6 +173,16 @@ pub struct Canary {
     pub threshold: Threshold,
     /// Analysis beside the steps, and the first step that it runs beside.
     pub analysis: Option<(RolloutAnalysis, i32)>,
+    /// Who splits the traffic; without it the numbers of pods do.
+    pub routing: Option<Routing>,
+    /// With traffic routing: how long the former stable version stays after a promotion.
+    pub scale_down_delay: SignedDuration,
+    /// With traffic routing: old versions that may wait at the same time.
+    pub scale_down_limit: Option<i32>,
+    /// With traffic routing: how long the new version stays after an abort. None means for ever.
+    pub abort_delay: Option<SignedDuration>,
+    /// With traffic routing: fewest pods of a version that has any.
+    pub min_pods: i32,
 }
 
 /// When a set counts as scaled up.

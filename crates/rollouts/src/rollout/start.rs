@@ -14,6 +14,7 @@ use super::{
     observe::{references, service_tag, template_tag},
     observed::ReplicaSetView,
     plan::conditions::kind,
+    route_cleanup::{RouteCleanup, is_former},
     service_cleanup::{ServiceCleanup, queue_services_of},
 };
 use crate::{
@@ -55,6 +56,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
         sources: sources.clone(),
         instance_id: config.instance_id.clone(),
     };
+    clean_up_routes(operator, &effects);
     let driver_config = DriverConfig {
         workers: config.workers,
         seconds: Some(numbers.seconds),
@@ -95,6 +97,20 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     clean_up_services(operator, &sources);
     operator.spawn_drained(driver.run());
     Ok(())
+}
+
+/// Routes of Rollouts that went or that name others now are given back.
+fn clean_up_routes(operator: &Operator, effects: &Effects) {
+    let (cleanup, sender) = RouteCleanup::new(effects.clone(), operator.leader());
+    effects.sources.roots.on_change(move |change| {
+        let Some(old) = &change.old else {
+            return;
+        };
+        if is_former(old, change.new.as_deref()) && sender.try_send(old.clone()).is_err() {
+            tracing::warn!(rollout = %change.key, "too many Rollouts changed their routes at once; its routes stay as they are");
+        }
+    });
+    operator.spawn("route cleanup", cleanup.run());
 }
 
 /// Services that were switched and that no Rollout names any more are given back.

@@ -110,7 +110,7 @@ fn collided(observed: &Observed) -> Report {
     report
 }
 
-/// Nothing is told but the failure: what was planned has not all come true.
+/// Reports the failure only: not everything that was planned was done.
 fn failed(observed: &Observed, error: &RolloutError, now: Timestamp) -> Report {
     let mut status = observed.status.clone();
     let mut report = Report::default();
@@ -135,6 +135,10 @@ fn failed(observed: &Observed, error: &RolloutError, now: Timestamp) -> Report {
                     &Time(now),
                 );
             }
+        }
+        RolloutError::Route(error) => {
+            report.event(EventNote::warning("TrafficRoutingError", error.to_string()));
+            return report;
         }
         RolloutError::Analysis(_) | RolloutError::Template(_) => {
             return rejected(&observed.root, &error.to_string(), now);

@@ -14,6 +14,7 @@ use super::{
         hash::{ComparedTemplate, step_hash},
         replicas,
     },
+    traffic,
 };
 use crate::api::rollout::{
     BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, ProgressThreshold, RolloutSpec,
@@ -157,20 +158,49 @@ fn check_template(
 
 fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
     const AT: &str = "spec.strategy.canary";
-    let blocking = [
-        ("trafficRouting", canary.traffic_routing.is_some()),
-        ("pingPong", canary.ping_pong.is_some()),
-    ];
-    if let Some((name, _)) = blocking.iter().find(|(_, set)| *set) {
-        return wrong(format!("{AT}.{name}"), NOT_YET);
+    if canary.ping_pong.is_some() {
+        return wrong(format!("{AT}.pingPong"), NOT_YET);
     }
+    let routing = canary
+        .traffic_routing
+        .as_ref()
+        .map(traffic::check)
+        .transpose()?;
     if canary.dynamic_stable_scale == Some(true) {
-        return wrong(
-            format!("{AT}.dynamicStableScale"),
-            "Invalid value: true: Canary dynamicStableScale can only be used with traffic routing",
-        );
+        let message = match routing {
+            Some(_) => NOT_YET,
+            None => {
+                "Invalid value: true: Canary dynamicStableScale can only be used with traffic routing"
+            }
+        };
+        return wrong(format!("{AT}.dynamicStableScale"), message);
     }
-    if let Some(seconds) = canary.scale_down_delay_seconds {
+    for (name, service) in [
+        ("canaryService", &canary.canary_service),
+        ("stableService", &canary.stable_service),
+    ] {
+        if routing.is_some() && service.as_deref().is_none_or(str::is_empty) {
+            return wrong(
+                format!("{AT}.{name}"),
+                "Required value: traffic routing needs a canary and a stable Service",
+            );
+        }
+    }
+    for (name, number) in [
+        ("scaleDownDelaySeconds", canary.scale_down_delay_seconds),
+        (
+            "scaleDownDelayRevisionLimit",
+            canary.scale_down_delay_revision_limit,
+        ),
+        (
+            "abortScaleDownDelaySeconds",
+            canary.abort_scale_down_delay_seconds,
+        ),
+        ("minPodsPerReplicaSet", canary.min_pods_per_replica_set),
+    ] {
+        not_negative(&format!("{AT}.{name}"), number.unwrap_or_default())?;
+    }
+    if let (None, Some(seconds)) = (&routing, canary.scale_down_delay_seconds) {
         return wrong(
             format!("{AT}.scaleDownDelaySeconds"),
             format!(
@@ -192,7 +222,12 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         .steps
         .iter()
         .enumerate()
-        .map(|(index, step)| check_step(&format!("{AT}.steps[{index}]"), step))
+        .map(|(index, step)| {
+            let most = routing
+                .as_ref()
+                .map_or(traffic::FULL_WEIGHT, |routing| routing.max_weight);
+            check_step(&format!("{AT}.steps[{index}]"), step, most)
+        })
         .collect::<Checked<Vec<Step>>>()?;
     let share = IntOrString::from(replicas::DEFAULT_SHARE);
     let surge = canary.max_surge.as_ref().unwrap_or(&share);
@@ -212,7 +247,15 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         &format!("{AT}.replicaProgressThreshold"),
         canary.replica_progress_threshold,
     )?;
+    let abort_delay = canary
+        .abort_scale_down_delay_seconds
+        .unwrap_or(DEFAULT_DELAY);
     Ok(Canary {
+        routing,
+        scale_down_delay: seconds(canary.scale_down_delay_seconds.unwrap_or(DEFAULT_DELAY)),
+        scale_down_limit: canary.scale_down_delay_revision_limit,
+        abort_delay: (abort_delay > 0).then(|| seconds(abort_delay)),
+        min_pods: canary.min_pods_per_replica_set.unwrap_or_default(),
         step_hash: step_hash(&canary.steps),
         canary_service: canary.canary_service.filter(|name| !name.is_empty()),
         stable_service: canary.stable_service.filter(|name| !name.is_empty()),
@@ -262,7 +305,7 @@ fn is_zero(share: &IntOrString) -> bool {
         || matches!(share, IntOrString::String(text) if text.trim_end_matches('%') == "0")
 }
 
-fn check_step(at: &str, step: &CanaryStep) -> Checked<Step> {
+fn check_step(at: &str, step: &CanaryStep, most: i32) -> Checked<Step> {
     let later = [
         ("setCanaryScale", &step.set_canary_scale),
         ("experiment", &step.experiment),
@@ -274,10 +317,10 @@ fn check_step(at: &str, step: &CanaryStep) -> Checked<Step> {
         return wrong(format!("{at}.{name}"), NOT_YET);
     }
     match (&step.set_weight, &step.pause, &step.analysis) {
-        (Some(weight), None, None) if (0..=100).contains(weight) => Ok(Step::SetWeight(*weight)),
+        (Some(weight), None, None) if (0..=most).contains(weight) => Ok(Step::SetWeight(*weight)),
         (Some(weight), None, None) => wrong(
             format!("{at}.setWeight"),
-            format!("Invalid value: {weight}: SetWeight needs to be between 0 and 100"),
+            format!("Invalid value: {weight}: SetWeight needs to be between 0 and {most}"),
         ),
         (None, Some(pause), None) => {
             check_pause(&format!("{at}.pause.duration"), pause).map(Step::Pause)

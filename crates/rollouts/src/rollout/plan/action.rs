@@ -44,6 +44,11 @@ pub enum Action {
         /// The hash that it should select.
         to: String,
     },
+    /// Give the new version a share of the traffic.
+    Route {
+        /// Its weight.
+        weight: i32,
+    },
     /// Start an analysis.
     StartRun {
         /// What it is for.
@@ -157,6 +162,7 @@ impl fmt::Display for Action {
                     from.as_deref().unwrap_or("everything")
                 )
             }
+            Self::Route { weight } => write!(f, "route weight {weight} to the new version"),
             Self::StartRun { run_type, hash, .. } => {
                 write!(f, "start {} analysis of {hash}", run_type.label())
             }

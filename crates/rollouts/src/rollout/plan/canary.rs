@@ -1,4 +1,4 @@
-//! The canary strategy without traffic routing, one round of it.
+//! The canary strategy, one round of it. What traffic routing adds is in `traffic`.
 
 use jiff::SignedDuration;
 use reconcile_core::reconcile::EventNote;
@@ -8,11 +8,14 @@ use super::{
     planner::Planner,
     replicas,
     replicas::{FULL_WEIGHT, Pods, ScalingInput, Split},
-    transitions,
+    traffic, transitions,
 };
 use crate::{
     api::rollout::PauseReason,
-    rollout::observed::{Canary, Step, Threshold},
+    rollout::{
+        observed::{Canary, Step, Threshold},
+        traffic::Routing,
+    },
 };
 
 /// One round: Services, analysis, replicas, pause, and what follows for the step. The caller repeats it
@@ -50,6 +53,9 @@ fn is_resized(planner: &Planner<'_>) -> bool {
 /// Remembers that the new size is not reached yet, where the bounds did not allow all of it at once: a
 /// ReplicaSet is annotated with the size that it was counted out for.
 fn keep_resizing(planner: &mut Planner<'_>, canary: &Canary) {
+    if canary.routing.is_some() {
+        return;
+    }
     let situation = situation(planner, canary);
     let goal = replicas::goal(&situation);
     let stable = situation.stable.map_or(0, |pods| pods.wanted);
@@ -70,7 +76,7 @@ fn all_done(canary: &Canary) -> Option<i32> {
     (!canary.steps.is_empty()).then(|| step_count(canary))
 }
 
-/// A new template or other steps: the update begins anew.
+/// A new template or other steps restart the update.
 fn is_changed(planner: &Planner<'_>, canary: &Canary) -> bool {
     let hash = planner.newest_hash();
     let template =
@@ -108,25 +114,24 @@ fn restart(planner: &mut Planner<'_>, canary: &Canary) {
     planner.note(skip);
 }
 
-/// The share of the new version in percent.
+/// The share of the new version, of the total that the routing knows or of 100.
 pub(super) fn weight(planner: &Planner<'_>, canary: &Canary) -> i32 {
+    let full = canary
+        .routing
+        .as_ref()
+        .map_or(FULL_WEIGHT, |routing| routing.max_weight);
     if planner.status.promote_full || planner.is_stable() || planner.stable().is_none() {
-        return FULL_WEIGHT;
+        return full;
     }
     let not_begun = planner.is_halted() && planner.new_set().replicas == 0;
     if planner.aborted() || not_begun {
         return 0;
     }
     let Some((index, _)) = facts::current_step(planner, canary) else {
-        return FULL_WEIGHT;
+        return full;
     };
     let until = usize::try_from(index).unwrap_or_default();
-    let mut weights = canary.steps.iter().take(until + 1).rev();
-    let last = weights.find_map(|step| match step {
-        Step::SetWeight(weight) => Some(*weight),
-        _ => None,
-    });
-    last.unwrap_or_default()
+    traffic::weight_before(canary, until + 1).unwrap_or_default()
 }
 
 fn situation(planner: &Planner<'_>, canary: &Canary) -> ScalingInput {
@@ -151,6 +156,10 @@ fn situation(planner: &Planner<'_>, canary: &Canary) -> ScalingInput {
 }
 
 fn scale(planner: &mut Planner<'_>, canary: &Canary) {
+    if let Some(routing) = &canary.routing {
+        traffic::scale(planner, canary, routing);
+        return traffic::shrink_older(planner, canary);
+    }
     let situation = situation(planner, canary);
     let Split {
         canary: new,
@@ -236,6 +245,7 @@ fn advance(planner: &mut Planner<'_>, canary: &Canary) {
         if !planner.is_stable() {
             planner.status.current_step_index = all_done(canary);
         }
+        traffic::keep_former_stable(planner, canary);
         transitions::promote(planner, &reason);
     } else if planner.aborted() {
         planner.clear_pauses();
@@ -285,8 +295,16 @@ fn may_promote(planner: &Planner<'_>, canary: &Canary) -> Option<String> {
     if facts::is_within_window(planner) {
         return Some("Rollback within window".to_owned());
     }
-    let done = facts::current_step(planner, canary).is_none();
+    let done = facts::current_step(planner, canary).is_none() && has_all_traffic(planner, canary);
     done.then(|| format!("Completed all {} canary steps", canary.steps.len()))
+}
+
+/// With traffic routing and steps, all traffic reaches the new version before it becomes the stable one.
+fn has_all_traffic(planner: &Planner<'_>, canary: &Canary) -> bool {
+    let routing = canary.routing.as_ref().filter(|_| !canary.steps.is_empty());
+    routing.is_none_or(|routing| {
+        planner.is_stable() || traffic::is_settled(planner, routing.max_weight)
+    })
 }
 
 fn is_complete(planner: &mut Planner<'_>, canary: &Canary, step: &Step) -> bool {
@@ -308,6 +326,9 @@ fn is_complete(planner: &mut Planner<'_>, canary: &Canary, step: &Step) -> bool 
 
 /// The wanted pods of both versions are there and older versions are gone.
 fn is_balanced(planner: &Planner<'_>, canary: &Canary) -> bool {
+    if let Some(routing) = &canary.routing {
+        return is_routed(planner, canary, routing);
+    }
     let situation = situation(planner, canary);
     let goal = replicas::bounded(&situation);
     let new = planner.new_set();
@@ -324,6 +345,24 @@ fn is_balanced(planner: &Planner<'_>, canary: &Canary) -> bool {
     planner
         .older()
         .all(|index| planner.replica_sets[index].view.available == 0)
+}
+
+/// The pods that the weight needs are there, and the routes say the weight.
+fn is_routed(planner: &Planner<'_>, canary: &Canary, routing: &Routing) -> bool {
+    let weight = weight(planner, canary);
+    let replicas = planner.observed.spec.replicas;
+    let goal = traffic::pods_for(weight, replicas, routing.max_weight);
+    let new = planner.new_set();
+    let stable = planner.stable().map(|stable| &planner.replica_sets[stable]);
+    // More pods than the weight needs are there while a lower weight is not routed yet.
+    let reached = match canary.threshold {
+        Threshold::All => new.view.available >= goal,
+        other => is_reached(other, goal, new.pods()),
+    };
+    new.replicas >= goal
+        && reached
+        && stable.is_none_or(|set| set.replicas == replicas && set.view.current == replicas)
+        && traffic::is_settled(planner, weight)
 }
 
 fn is_reached(threshold: Threshold, wanted: i32, pods: Pods) -> bool {

@@ -22,6 +22,7 @@ mod service;
 mod status_conditions;
 mod summary;
 mod template;
+mod traffic;
 mod transitions;
 
 pub use action::{Action, NewReplicaSet, ReplicaSetChange, RunRef};
@@ -84,6 +85,7 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
         summary::count(&mut planner);
         status_conditions::update(&mut planner);
     }
+    traffic::route(&mut planner);
     analysis::stop_unneeded(&mut planner);
     planner.stamp_abort();
     duration::update(&mut planner);

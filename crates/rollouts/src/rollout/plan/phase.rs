@@ -21,6 +21,8 @@ pub(crate) struct PhaseInputs {
     pub(crate) paused: bool,
     /// Blue-green instead of canary.
     pub(crate) blue_green: bool,
+    /// A canary with traffic routing: old pods may wait for their scale-down.
+    pub(crate) routed: bool,
 }
 
 /// Phase and message of a status.
@@ -68,7 +70,7 @@ fn waiting_for(wanted: PhaseInputs, status: &RolloutStatus) -> &'static str {
         }
         return "";
     }
-    if status.replicas > status.updated_replicas {
+    if !wanted.routed && status.replicas > status.updated_replicas {
         return "old replicas are pending termination";
     }
     if stable {

@@ -81,6 +81,8 @@ pub(super) struct Planner<'a> {
     pub(super) new: usize,
     pub(super) services: BTreeMap<String, ServiceView>,
     pub(super) switches: Vec<Action>,
+    /// The weight that the routes get in this pass.
+    pub(super) route: Option<i32>,
     pub(super) runs: Vec<Action>,
     pub(super) started: Vec<RunType>,
     pub(super) events: Vec<EventNote>,
@@ -123,6 +125,7 @@ impl<'a> Planner<'a> {
             new: 0,
             services,
             switches: Vec::new(),
+            route: None,
             runs: Vec::new(),
             started: Vec::new(),
             events: Vec::new(),
@@ -277,6 +280,7 @@ impl<'a> Planner<'a> {
             }
         }
         actions.extend(self.switches.iter().cloned());
+        actions.extend(self.route.map(|weight| Action::Route { weight }));
         actions.extend(self.runs.iter().cloned());
         actions.append(&mut shrinking);
         actions.extend(

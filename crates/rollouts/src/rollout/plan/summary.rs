@@ -60,6 +60,7 @@ pub(crate) fn phase_of(spec: &CheckedSpec, status: &RolloutStatus) -> (&'static 
         replicas: spec.replicas,
         paused: spec.paused,
         blue_green: matches!(spec.strategy, CheckedStrategy::BlueGreen(_)),
+        routed: spec.canary().is_some_and(|canary| canary.routing.is_some()),
     };
     super::phase::phase(wanted, status)
 }

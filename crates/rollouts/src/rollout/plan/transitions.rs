@@ -21,7 +21,7 @@ pub(super) fn greet(planner: &mut Planner<'_>) {
     }
 }
 
-/// A person took back an abort: the update begins anew, and so does its analysis.
+/// A person retries an aborted update: it starts again at its first step, with new analyses.
 pub(super) fn retry(planner: &mut Planner<'_>) {
     planner.note("retrying after an abort");
     planner.status.aborted_at = None;

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-use crate::api::analysis::AnalysisPhase;
+use crate::{api::analysis::AnalysisPhase, rollout::observed::ServiceView};
 
 fn blue_green(rules: &Value) -> Cluster {
     let mut strategy = json!({"blueGreen": {"activeService": "main", "previewService": "next"}});
@@ -85,7 +85,7 @@ fn an_active_service_without_a_hash_gets_the_stable_one_back() {
         // Somebody replaced the Service.
         cluster
             .services
-            .insert("main".to_owned(), Default::default());
+            .insert("main".to_owned(), ServiceView::default());
         cluster.run();
         assert!(serves(&cluster, "v1"), "{}", cluster.log);
         assert_eq!(cluster.status().stable_rs, cluster.set_of("v1").hash);

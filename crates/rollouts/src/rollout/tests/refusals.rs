@@ -1,4 +1,4 @@
-//! What a manifest must not say, and how it is told.
+//! Manifests that are invalid, and the messages about them.
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -61,7 +61,23 @@ fn a_wrong_spec_is_told_by_field() {
         ),
         (
             spec(json!({"canary": {"trafficRouting": {"nginx": {}}}})),
-            "spec.strategy.canary.trafficRouting: not supported yet",
+            "spec.strategy.canary.trafficRouting.nginx: Invalid value: set either stableIngress or",
+        ),
+        (
+            spec(json!({"canary": {"trafficRouting": {"appMesh": {}}}})),
+            "spec.strategy.canary.trafficRouting.appMesh: not supported yet",
+        ),
+        (
+            spec(json!({"canary": {"trafficRouting": {"plugins": {"acme/router": {}}}}})),
+            "spec.strategy.canary.trafficRouting.plugins[acme/router]: not supported yet",
+        ),
+        (
+            spec(json!({"canary": {"trafficRouting": {}}})),
+            "spec.strategy.canary.trafficRouting: Required value",
+        ),
+        (
+            spec(json!({"canary": {"trafficRouting": {"nginx": {"stableIngress": "i"}}}})),
+            "spec.strategy.canary.canaryService: Required value",
         ),
         (
             spec(json!({"canary": {"maxSurge": 0, "maxUnavailable": "0%"}})),

@@ -136,7 +136,7 @@ fn a_failing_background_analysis_aborts_at_any_step() {
     assert_eq!(cluster.status().phase, "Degraded");
     assert!(cluster.status().message.contains("no data"));
     assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (5, 0));
-    // A new template begins anew.
+    // A new template restarts the update.
     cluster.set_image("v3");
     cluster.run();
     assert_eq!(cluster.status().message, "CanaryPauseStep");

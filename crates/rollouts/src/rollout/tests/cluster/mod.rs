@@ -29,6 +29,7 @@ use crate::{
         peaks::Peaks,
         plan::Action,
         status,
+        traffic::RouteState,
     },
 };
 
@@ -42,6 +43,8 @@ pub(super) struct Cluster {
     pub(super) replica_sets: BTreeMap<String, ReplicaSetView>,
     pub(super) pods: BTreeMap<String, Vec<Pod>>,
     pub(super) services: BTreeMap<String, ServiceView>,
+    /// What the routes say, where the strategy has traffic routing.
+    pub(super) traffic: RouteState,
     pub(super) runs: BTreeMap<String, RunView>,
     /// Images whose pods never become ready.
     pub(super) hanging: Vec<String>,
@@ -81,6 +84,11 @@ impl Cluster {
             replica_sets: BTreeMap::new(),
             pods: BTreeMap::new(),
             services: BTreeMap::new(),
+            traffic: RouteState {
+                weight: Some(0),
+                most: 0,
+                in_effect: None,
+            },
             runs: BTreeMap::new(),
             hanging: Vec::new(),
             mutating: false,
@@ -183,7 +191,12 @@ impl Cluster {
     }
 
     pub(super) fn observe(&self) -> Result<Observed, RolloutError> {
-        observe::observe(&self.sources(), &self.root())
+        let mut observed = observe::observe(&self.sources(), &self.root())?;
+        let canary = observed.spec.canary();
+        if canary.is_some_and(|canary| canary.routing.is_some()) {
+            observed.traffic = Some(self.traffic);
+        }
+        Ok(observed)
     }
 
     /// One pass of the controller. With `crash_after` the process dies after so many effects, before it

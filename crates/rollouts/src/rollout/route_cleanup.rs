@@ -1,0 +1,142 @@
+//! Gives routes back: when a Rollout is deleted or names other routes, those that it named lead to the
+//! stable version only.
+
+use std::{sync::Arc, time::Duration};
+
+use reconcile_core::{apply::ApplyError, reconcile::Classify};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    Effects,
+    observed::{Canary, CheckedStrategy},
+    traffic::{RouteContext, Router, RouterError},
+    validate,
+};
+use crate::api::rollout::Rollout;
+
+/// Rollouts that may wait for their routes to be given back.
+const WAITING: usize = 1024;
+/// Pauses between tries while the API server does not answer.
+const PAUSES: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+];
+
+/// The task.
+pub(super) struct RouteCleanup {
+    pub(super) effects: Effects,
+    pub(super) leader: watch::Receiver<bool>,
+    former: mpsc::Receiver<Arc<Rollout>>,
+}
+
+impl RouteCleanup {
+    /// The task, and where it takes Rollouts from as they were before they changed or went.
+    pub(super) fn new(
+        effects: Effects,
+        leader: watch::Receiver<bool>,
+    ) -> (Self, mpsc::Sender<Arc<Rollout>>) {
+        let (sender, former) = mpsc::channel(WAITING);
+        let task = Self {
+            effects,
+            leader,
+            former,
+        };
+        (task, sender)
+    }
+
+    /// Gives back routes, for ever.
+    pub(super) async fn run(mut self) {
+        while let Some(former) = self.former.recv().await {
+            if self.leader.wait_for(|leads| *leads).await.is_err() {
+                return;
+            }
+            self.give_back(&former).await;
+        }
+    }
+
+    async fn give_back(&self, former: &Rollout) {
+        let Some(canary) = routed(former) else {
+            return;
+        };
+        let current = self.effects.sources.roots.get(&former.key());
+        let current = current.filter(|root| root.uid() == former.uid());
+        // A manifest that cannot be read names nothing; traffic must not move because of a typing mistake.
+        let kept = match &current {
+            None => Vec::new(),
+            Some(root)
+                if root
+                    .parse_spec()
+                    .map(validate::check)
+                    .is_ok_and(|spec| spec.is_ok()) =>
+            {
+                routed(root).map_or_else(Vec::new, |canary| routes(&canary))
+            }
+            Some(_) => return,
+        };
+        let Some(routing) = &canary.routing else {
+            return;
+        };
+        let context = RouteContext {
+            client: &self.effects.client,
+            rollout: former.key(),
+            owner: former.controller_reference(),
+            canary: canary.canary_service.as_deref().unwrap_or_default(),
+            stable: canary.stable_service.as_deref().unwrap_or_default(),
+            max_weight: routing.max_weight,
+        };
+        for router in &routing.routers {
+            if router.routes().iter().any(|route| kept.contains(route)) {
+                continue;
+            }
+            if let Err(error) = clear(&**router, &context).await {
+                tracing::warn!(rollout = %former.key(), routes = ?router.routes(), %error, "cannot give routes back");
+            }
+        }
+    }
+}
+
+async fn clear(router: &dyn Router, context: &RouteContext<'_>) -> Result<(), RouterError> {
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        match router.clear(context).await {
+            Err(RouterError::Api(error)) if is_gone(&error) => return Ok(()),
+            Err(error) => {
+                let permanent = matches!(error, RouterError::Invalid(_));
+                let Some(pause) = pauses.next().filter(|_| !permanent) else {
+                    return Err(error);
+                };
+                tracing::debug!(%error, class = ?error.class(), "giving routes back again");
+                tokio::time::sleep(pause).await;
+            }
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+fn is_gone(error: &ApplyError) -> bool {
+    error.code() == Some(404)
+}
+
+/// The canary of a Rollout with traffic routing.
+fn routed(root: &Rollout) -> Option<Canary> {
+    let spec = validate::check(root.parse_spec().ok()?).ok()?;
+    match spec.strategy {
+        CheckedStrategy::Canary(canary) if canary.routing.is_some() => Some(canary),
+        _ => None,
+    }
+}
+
+fn routes(canary: &Canary) -> Vec<String> {
+    let routers = canary.routing.iter().flat_map(|routing| &routing.routers);
+    routers.flat_map(|router| router.routes()).collect()
+}
+
+/// True when a Rollout went, or changed its spec, and had traffic routing.
+pub(super) fn is_former(old: &Rollout, new: Option<&Rollout>) -> bool {
+    let routes = old
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.get().contains("\"trafficRouting\""));
+    routes && new.is_none_or(|new| new.generation() != old.generation())
+}

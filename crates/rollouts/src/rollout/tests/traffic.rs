@@ -1,0 +1,242 @@
+//! Traffic routing: weights never run ahead of pods, and pods never go before their traffic.
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+
+fn strategy(steps: &Value) -> Value {
+    json!({"canary": {
+        "canaryService": "new", "stableService": "old", "steps": steps,
+        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "main"}}},
+    }})
+}
+
+fn deployed(replicas: i32, steps: &Value) -> Cluster {
+    let mut cluster = Cluster::new(replicas, &strategy(steps)).with_services(&["new", "old"]);
+    cluster.run();
+    cluster
+}
+
+fn weight(cluster: &Cluster) -> i32 {
+    cluster.traffic.weight.expect("the routes agree")
+}
+
+#[test]
+fn a_canary_moves_traffic_after_pods_and_pods_after_traffic() {
+    let steps = json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 60}, {"pause": {}}]);
+    let mut cluster = deployed(5, &steps);
+    assert_eq!(weight(&cluster), 0);
+    cluster.set_image("v2");
+    // Pods first.
+    cluster.settle();
+    assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (5, 1));
+    assert_eq!(weight(&cluster), 0);
+    cluster.run();
+    assert_eq!(weight(&cluster), 20);
+    assert_eq!(cluster.status().message, "CanaryPauseStep");
+    let weights = cluster.status().canary.weights.expect("weights");
+    assert_eq!(weights["canary"]["weight"], 20);
+    assert_eq!(weights["canary"]["serviceName"], "new");
+    assert_eq!(weights["stable"]["weight"], 80);
+    cluster.patch_status(&json!({"pauseConditions": null}));
+    cluster.run();
+    assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (60, 3));
+    cluster.patch_status(&json!({"pauseConditions": null}));
+    cluster.run();
+    // Promoted: the stable Service leads to the new pods, and the old ones wait.
+    assert_eq!(cluster.status().phase, "Healthy", "{}", cluster.log);
+    assert_eq!(weight(&cluster), 0);
+    let new = cluster.set_of("v2").hash.clone();
+    assert_eq!(cluster.services["old"].hash.as_ref(), Some(&new));
+    assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (5, 5));
+    assert!(
+        cluster
+            .log
+            .contains("Traffic weight updated from 60 to 100"),
+        "{}",
+        cluster.log
+    );
+    cluster.advance(31);
+    cluster.run();
+    assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (0, 5));
+}
+
+#[test]
+fn an_abort_moves_traffic_back_at_once_and_pods_later() {
+    let mut cluster = deployed(4, &json!([{"setWeight": 50}, {"pause": {}}]));
+    cluster.set_image("v2");
+    cluster.run();
+    assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (50, 2));
+    cluster.patch_status(&json!({"abort": true}));
+    cluster.run();
+    assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (0, 2));
+    assert_eq!(cluster.status().phase, "Degraded");
+    cluster.advance(31);
+    cluster.run();
+    assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (4, 0));
+    cluster.patch_status(&json!({"abort": false}));
+    cluster.run();
+    assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (50, 2));
+}
+
+#[test]
+fn a_lower_weight_is_routed_before_pods_go() {
+    let steps = json!([{"setWeight": 75}, {"pause": {}}, {"setWeight": 25}, {"pause": {}}]);
+    let mut cluster = deployed(4, &steps);
+    cluster.set_image("v2");
+    cluster.run();
+    assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (75, 3));
+    cluster.patch_status(&json!({"pauseConditions": null}));
+    cluster.pass(None);
+    assert_eq!(
+        (weight(&cluster), cluster.sizes()["v2"]),
+        (25, 3),
+        "{}",
+        cluster.log
+    );
+    cluster.run();
+    assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (25, 1));
+}
+
+#[test]
+fn a_step_waits_until_its_weight_is_in_effect() {
+    let mut cluster = deployed(2, &json!([{"setWeight": 50}, {"pause": {}}]));
+    cluster.traffic.in_effect = Some(false);
+    cluster.set_image("v2");
+    cluster.run();
+    assert_eq!(
+        (weight(&cluster), cluster.status().current_step_index),
+        (50, Some(0))
+    );
+    let weights = cluster.status().canary.weights.expect("weights");
+    assert_eq!(weights["verified"], false);
+    assert!(cluster.wake.is_some());
+    cluster.traffic.in_effect = Some(true);
+    cluster.run();
+    assert_eq!(cluster.status().current_step_index, Some(1));
+}
+
+#[test]
+fn a_version_in_between_goes_when_no_service_leads_to_it() {
+    let mut cluster = deployed(4, &json!([{"setWeight": 50}, {"pause": {}}]));
+    cluster.set_image("v2");
+    cluster.run();
+    cluster.set_image("v3");
+    cluster.run();
+    assert_eq!(
+        (
+            weight(&cluster),
+            cluster.sizes()["v3"],
+            cluster.sizes()["v2"]
+        ),
+        (50, 2, 0)
+    );
+    assert_eq!(cluster.sizes()["v1"], 4);
+}
+
+#[test]
+fn traffic_never_runs_ahead_of_pods_whatever_happens() {
+    for seed in 0..60 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let replicas = random.random_range(1..9);
+        let steps = json!([
+            {"setWeight": random.random_range(1..50)}, {"pause": {"duration": 5}},
+            {"setWeight": random.random_range(20..100)}, {"pause": {}}
+        ]);
+        let mut cluster = deployed(replicas, &steps);
+        for _ in 0..200 {
+            turn(&mut cluster, &mut random);
+            pass_and_check(&mut cluster, replicas, &mut random, seed);
+        }
+        rest(&mut cluster, seed);
+    }
+}
+
+fn turn(cluster: &mut Cluster, random: &mut StdRng) {
+    let names: Vec<String> = cluster.replica_sets.keys().cloned().collect();
+    let name = names[random.random_range(0..names.len())].clone();
+    match random.random_range(0..20) {
+        0..7 => {
+            cluster.make_or_remove_pod(&name);
+        }
+        7..12 => {
+            cluster.make_ready(&name);
+        }
+        12..16 => cluster.count(&name),
+        16 => cluster.patch_status(&json!({"pauseConditions": null})),
+        17 => cluster.patch_status(&json!({"abort": random.random_bool(0.5)})),
+        18 => cluster.set_image(&format!("v{}", random.random_range(1..4))),
+        _ => cluster.advance(random.random_range(1..20)),
+    }
+}
+
+fn pass_and_check(cluster: &mut Cluster, replicas: i32, random: &mut StdRng, seed: u64) {
+    let before = cluster.traffic.weight.unwrap_or_default();
+    let crash = random.random_bool(0.1).then(|| random.random_range(0..4));
+    cluster.pass(crash);
+    let now = weight(cluster);
+    let hash = cluster.services["new"].hash.clone();
+    let canary = cluster
+        .replica_sets
+        .values()
+        .find(|set| Some(&set.hash) == hash.as_ref());
+    let canary = canary.unwrap_or_else(|| {
+        panic!(
+            "seed {seed}: the canary Service leads nowhere\n{}",
+            cluster.log
+        )
+    });
+    let needed = |weight: i32| (weight * replicas + 99) / 100;
+    if now > before {
+        assert!(
+            canary.available >= needed(now).min(replicas),
+            "seed {seed}: weight {now}, {} pods\n{}",
+            canary.available,
+            cluster.log
+        );
+    }
+    assert!(
+        canary.replicas >= needed(now).min(replicas) || now == 0,
+        "seed {seed}: pods went before their traffic\n{}",
+        cluster.log
+    );
+    let hash = cluster.services["old"].hash.clone();
+    let stable = cluster
+        .replica_sets
+        .values()
+        .find(|set| Some(&set.hash) == hash.as_ref());
+    let stable = stable.unwrap_or_else(|| {
+        panic!(
+            "seed {seed}: the stable Service leads nowhere\n{}",
+            cluster.log
+        )
+    });
+    assert!(
+        stable.replicas > 0,
+        "seed {seed}: the stable pods are gone\n{}",
+        cluster.log
+    );
+}
+
+fn rest(cluster: &mut Cluster, seed: u64) {
+    for _ in 0..30 {
+        cluster.run();
+        if cluster.status().phase == "Healthy" {
+            cluster.advance(60);
+            cluster.run();
+            assert_eq!(weight(cluster), 0, "seed {seed}");
+            return;
+        }
+        cluster.advance(40);
+        if cluster.status().abort {
+            cluster.patch_status(&json!({"abort": false}));
+        }
+        cluster.patch_status(&json!({"pauseConditions": null}));
+    }
+    panic!(
+        "seed {seed}: no rest, {}\n{}",
+        cluster.status().message,
+        cluster.log
+    );
+}
