@@ -84,7 +84,8 @@ pub fn approximate(replicas: i32, weight: i32, surge: i32) -> Split {
             best = Some(option);
         }
     }
-    let (canary, total) = best.unwrap_or((0, count));
+    // Nothing fits without a surge where a tie would round up to all pods: one pod stays stable.
+    let (canary, total) = best.unwrap_or((floor, count));
     let pods = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
     Split {
         canary: pods(canary),
