@@ -1,8 +1,9 @@
 //! `events controller`: puts the parts together.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use reconcile_core::{
+    listen::{Budget, raise_limit},
     operator::{EndError, Identity, Operator, StartError},
     reconcile::{Driver, DriverConfig, Queue},
     watch::Index,
@@ -14,12 +15,15 @@ use crate::{
     args::ControllerArgs,
     bus::BusPool,
     controller::{
-        Shared, eventbus::EventBusController, eventsource::EventSourceController,
-        sensor::SensorController, shared::index_by_bus,
+        Shared,
+        eventbus::EventBusController,
+        eventsource::EventSourceController,
+        sensor::SensorController,
+        shared::{index_by_bus, index_of_sources},
     },
     metrics::Metrics,
     source::Listeners,
-    trigger::{Executor, secrets::Secrets},
+    trigger::{Executor, http::HttpClients, secrets::Secrets},
     worker::{DataPlane, Parts},
 };
 
@@ -50,6 +54,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         metrics_port,
         health_port,
         advertise_address,
+        allow_link_local,
         klog_level: _,
     } = args;
     leader.namespace = leader.namespace.or_else(|| own_namespace.clone());
@@ -60,7 +65,11 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         ports: vec![metrics_port, health_port],
     };
     let operator = Operator::start(identity, &kube, &leader).await?;
-    let shared = parts(&operator, [metrics_port, health_port])?;
+    let settings = Settings {
+        reserved_ports: [metrics_port, health_port],
+        allow_link_local,
+    };
+    let shared = parts(&operator, &settings)?;
     let plane = shared.plane.clone();
     let address = advertise_address
         .filter(|text| !text.is_empty())
@@ -89,13 +98,25 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Indexes, connections and the data plane. `reserved` ports are those of the admin server.
-fn parts(operator: &Operator, reserved: [u16; 2]) -> Result<Shared, prometheus::Error> {
+/// Settings of the data plane.
+struct Settings {
+    /// Ports of the admin server.
+    reserved_ports: [u16; 2],
+    /// http triggers may call link-local addresses.
+    allow_link_local: bool,
+}
+
+/// Indexes, connections and the data plane.
+fn parts(operator: &Operator, settings: &Settings) -> Result<Shared, prometheus::Error> {
     let secrets = Secrets::new(operator.client.clone());
+    let budget = Budget::for_descriptors(raise_limit());
+    budget.register(&operator.registry)?;
+    let mut executor = Executor::new(operator, secrets.clone());
+    executor.http = HttpClients::new(settings.allow_link_local);
     let (bus_queue, source_queue, sensor_queue) = (Queue::new(), Queue::new(), Queue::new());
     let plane = DataPlane::new(Parts {
-        executor: Executor::new(operator, secrets.clone()),
-        listeners: Listeners::new(reserved),
+        executor,
+        listeners: Listeners::new(settings.reserved_ports, budget),
         metrics: Metrics::register(&operator.registry)?,
         clock: operator.clock.clone(),
         leader: operator.leader(),
@@ -106,7 +127,7 @@ fn parts(operator: &Operator, reserved: [u16; 2]) -> Result<Shared, prometheus::
     Ok(Shared {
         client: operator.client.clone(),
         buses: Index::default(),
-        sources: index_by_bus(),
+        sources: index_of_sources(),
         sensors: index_by_bus(),
         bus_queue,
         source_queue,
@@ -137,7 +158,8 @@ fn run_controllers(
         EventSourceController {
             shared: shared.clone(),
             address,
-            services: std::sync::Arc::new(parking_lot::Mutex::new(HashMap::new())),
+            services: Arc::default(),
+            ports: Arc::default(),
         },
         operator,
         config(),

@@ -5,7 +5,10 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy};
-use events::bus::{Auth, Bus, BusConfig, BusState, StreamSettings, TlsSettings};
+use events::{
+    bus::{Auth, Bus, BusConfig, BusState, StreamSettings},
+    tls::TlsSettings,
+};
 use serde_json::json;
 
 use support::{Nats, PATIENCE};

@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use events::{
     bus::Bus,
     event::CloudEvent,
-    source::{Calendar, CheckedSource, EventFilter, ServerCertificate, Webhook, calendar::Rhythm},
+    source::{
+        Calendar, CheckedSource, Endpoint, EventFilter, ServerCertificate, Webhook,
+        calendar::Rhythm, listener::ClosedPort,
+    },
     worker::DataPlane,
 };
 use futures::StreamExt;
@@ -20,7 +23,7 @@ fn webhook(event: &str, port: u16, method: &str) -> Webhook {
     Webhook {
         event: event.to_owned(),
         port,
-        endpoint: "/push".to_owned(),
+        endpoint: Endpoint::parse("/push").expect("a path"),
         method: method.parse().expect("a method"),
         token: None,
         tls: None,
@@ -48,6 +51,8 @@ fn source(name: &str, webhooks: Vec<Webhook>, calendars: Vec<Calendar>) -> Arc<C
         uid: format!("uid-{name}"),
         webhooks,
         calendars,
+        service: false,
+        contested: std::collections::BTreeSet::new(),
     })
 }
 
@@ -80,12 +85,10 @@ async fn post(port: u16, body: &str, token: Option<&str>) -> (u16, String) {
 }
 
 fn run(plane: &DataPlane, bus: &Arc<Bus>, source: &Arc<CheckedSource>) -> Vec<String> {
-    plane
-        .ensure_source(source, bus)
-        .refused
-        .into_iter()
-        .map(|refused| refused.reason)
-        .collect()
+    let served = plane.ensure_source(source, bus).served;
+    let refused = served.refused.into_iter().map(|refused| refused.reason);
+    let closed = served.closed.values().map(ToString::to_string);
+    refused.chain(closed).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +102,7 @@ async fn the_answers_of_a_webhook() {
     };
     let (bus, plane, port) = (nats.bus().await, plane(), free_port());
     let mut secured = webhook("secured", port, "POST");
-    secured.endpoint = "/secured".into();
+    secured.endpoint = Endpoint::parse("/secured").expect("a path");
     secured.token = Some("s3cret".into());
     let mut filtered = webhook("push", port, "POST");
     filtered.filter = EventFilter::parse("body.n != 13").expect("parses");
@@ -225,7 +228,7 @@ async fn sources_share_ports_and_the_second_of_an_endpoint_is_told() {
     );
     assert_eq!(
         run(&plane, &bus, &clash),
-        [format!("POST {port}:/push is served by ns/first already")]
+        ["POST /push is served for EventSource first"]
     );
     // The other endpoint is served, and the first one goes over when its owner lets go.
     let client = reqwest::Client::new();
@@ -256,10 +259,70 @@ async fn sources_share_ports_and_the_second_of_an_endpoint_is_told() {
         &bus,
         &source("third", vec![webhook("a", taken.0, "POST")], vec![]),
     );
-    assert!(
-        refused[0].starts_with(&format!("cannot listen on port {}", taken.0)),
-        "{refused:?}"
+    assert!(refused[0].starts_with("cannot listen: "), "{refused:?}");
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn namespaces_that_name_the_same_port_and_path_never_get_each_others_callers() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    let (bus, plane, port) = (nats.bus().await, plane(), free_port());
+    let in_namespace = |namespace: &str, contested: bool| {
+        let mut source = (*source("src", vec![webhook("push", port, "POST")], vec![])).clone();
+        source.key = ObjectKey::new(namespace, format!("src-{namespace}"));
+        source.service = true;
+        if contested {
+            source.contested.insert(port);
+        }
+        Arc::new(source)
+    };
+    // The squatter comes first, and has the port while nobody else names it.
+    let squatter = in_namespace("b", false);
+    assert!(run(&plane, &bus, &squatter).is_empty());
+    assert_eq!(post(port, "1", None).await.0, 200);
+    // Even before the squatter is told, its port closes.
+    let victim = plane.ensure_source(&in_namespace("a", false), &bus).served;
+    assert_eq!(
+        victim.closed.values().collect::<Vec<_>>(),
+        [&ClosedPort::Contested]
     );
+    let squatter = plane.ensure_source(&in_namespace("b", true), &bus).served;
+    until("the port is closed", || async {
+        tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .is_err()
+    })
+    .await;
+    let (of_a, of_b) = (victim.targets[&port], squatter.targets[&port]);
+    assert_ne!(of_a, of_b);
+    for (target, subject) in [(of_a, "default.src-a.push"), (of_b, "default.src-b.push")] {
+        let mut events = events_on(&nats, subject).await;
+        assert_eq!(post(target, "1", None).await.0, 200);
+        let event = tokio::time::timeout(PATIENCE, events.next()).await;
+        assert!(event.expect("in time").is_some());
+    }
+    // Alone again, it gets the port back.
+    plane.stop_source(&ObjectKey::new("b", "src-b"));
+    assert!(run(&plane, &bus, &in_namespace("a", false)).is_empty());
+    assert_eq!(post(port, "1", None).await.0, 200);
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_the_bus_cannot_hold_is_answered_with_the_limit() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    let (bus, plane, port) = (nats.bus().await, plane(), free_port());
+    let mut large = webhook("push", port, "POST");
+    large.max_body = 8 << 20;
+    assert!(run(&plane, &bus, &source("src", vec![large], vec![])).is_empty());
+    let (status, text) = post(port, &format!("\"{}\"", "x".repeat(900_000)), None).await;
+    assert_eq!(status, 413);
+    assert!(text.ends_with("which accepts at most 1048576"), "{text}");
+    assert_eq!(post(port, "1", None).await.0, 200);
     plane.stop().await;
 }
 
@@ -273,7 +336,7 @@ async fn a_listener_with_a_certificate_speaks_tls_and_takes_a_new_one_while_open
         let mut webhook = webhook("push", port, "POST");
         webhook.tls = Some(ServerCertificate {
             chain: key.cert.pem(),
-            key: key.signing_key.serialize_pem(),
+            key: key.signing_key.serialize_pem().into(),
         });
         source("src", vec![webhook], vec![])
     };
@@ -296,7 +359,7 @@ async fn a_listener_with_a_certificate_speaks_tls_and_takes_a_new_one_while_open
     }
     // Somebody else cannot serve plain HTTP on the same port.
     let plain = source("plain", vec![webhook("other", port, "GET")], vec![]);
-    assert!(run(&plane, &bus, &plain)[0].contains("is used by ns/src"));
+    assert!(run(&plane, &bus, &plain)[0].contains("with another certificate"));
     let mut broken = webhook("push", port, "POST");
     broken.tls = Some(ServerCertificate {
         chain: "x".into(),

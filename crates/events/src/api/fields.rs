@@ -50,11 +50,11 @@ const SOURCE: &[Field] = &[
     supported_note("spec.replicas", "the shared data plane serves any number"),
     supported("spec.revisionHistoryLimit"),
     reported("spec.template.**", NO_POD),
-    supported("spec.webhook.{*}.endpoint"),
+    supported_note("spec.webhook.{*}.endpoint", "also {name} and {name:regex}"),
     supported("spec.webhook.{*}.method"),
     supported_note(
         "spec.webhook.{*}.port",
-        "listeners are shared by all event sources",
+        "the Service leads to a port that only this EventSource has; the port itself is open while one namespace alone names it",
     ),
     supported_note("spec.webhook.{*}.url", "informative"),
     supported("spec.webhook.{*}.serverCertSecret.**"),
@@ -164,14 +164,6 @@ const TRIGGERS: &[Field] = &[
     supported("spec.triggers[].template.conditions"),
     supported("spec.triggers[].template.conditionsReset[].byTime.**"),
     supported("spec.triggers[].template.http.**"),
-    reported(
-        "spec.triggers[].template.http.tls.clientCertSecret.**",
-        "client certificates",
-    ),
-    reported(
-        "spec.triggers[].template.http.tls.clientKeySecret.**",
-        "client certificates",
-    ),
     supported("spec.triggers[].template.log.**"),
     supported("spec.triggers[].template.k8s.operation"),
     supported("spec.triggers[].template.k8s.parameters[].**"),

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use reconcile_core::kube_types::GoDuration;
 use serde_json::Value;
 
+use crate::{secret::Secret, tls::TlsSettings};
+
 /// Everything needed to connect. Two equal values mean the same connection.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BusConfig {
-    /// Server URLs.
+    /// Server URLs, without credentials.
     pub urls: Vec<String>,
     /// Who we are.
     pub auth: Auth,
@@ -28,7 +30,7 @@ impl std::fmt::Debug for BusConfig {
 }
 
 /// Credentials.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
     /// None.
     None,
@@ -37,21 +39,10 @@ pub enum Auth {
         /// The user.
         username: String,
         /// The password.
-        password: String,
+        password: Secret,
     },
     /// A token.
-    Token(String),
-}
-
-/// TLS, as PEM.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct TlsSettings {
-    /// Authorities to trust; the system's when absent.
-    pub ca: Option<String>,
-    /// Client certificate and key.
-    pub client: Option<(String, String)>,
-    /// Accept any certificate.
-    pub insecure: bool,
+    Token(Secret),
 }
 
 /// Settings of the stream that this program makes use of.

@@ -4,11 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use parking_lot::Mutex;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Auth, BusConfig, BusError, TlsSettings, probe::Probe};
+use super::{Auth, BusConfig, BusError, probe::Probe};
 
 /// Pause between tries to connect; the server is usually next door.
 const RECONNECT: Duration = Duration::from_millis(500);
@@ -227,95 +226,15 @@ pub(super) fn options(name: &str, config: &BusConfig) -> Result<ConnectOptions, 
     options = match &config.auth {
         Auth::None => options,
         Auth::Basic { username, password } => {
-            options.user_and_password(username.clone(), password.clone())
+            options.user_and_password(username.clone(), password.expose().to_owned())
         }
-        Auth::Token(token) => options.token(token.clone()),
+        Auth::Token(token) => options.token(token.expose().to_owned()),
     };
     if let Some(tls) = &config.tls {
         options = options.require_tls(true);
-        if let Some(config) = tls_config(tls)? {
+        if let Some(config) = tls.client_config()? {
             options = options.tls_client_config(config);
         }
     }
     Ok(options)
-}
-
-/// The rustls configuration, or `None` when the library's own (system roots) is right.
-fn tls_config(tls: &TlsSettings) -> Result<Option<rustls::ClientConfig>, BusError> {
-    let failed =
-        |what: &str, error: &dyn std::fmt::Display| BusError::Tls(format!("{what}: {error}"));
-    let builder = rustls::ClientConfig::builder();
-    let builder = if tls.insecure {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-    } else if let Some(ca) = &tls.ca {
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
-            let certificate = certificate.map_err(|error| failed("caCertSecret", &error))?;
-            roots
-                .add(certificate)
-                .map_err(|error| failed("caCertSecret", &error))?;
-        }
-        builder.with_root_certificates(roots)
-    } else if tls.client.is_some() {
-        return Err(BusError::Tls(
-            "a client certificate needs caCertSecret beside it".into(),
-        ));
-    } else {
-        return Ok(None);
-    };
-    let Some((certificate, key)) = &tls.client else {
-        return Ok(Some(builder.with_no_client_auth()));
-    };
-    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| failed("clientCertSecret", &error))?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-        .map_err(|error| failed("clientKeySecret", &error))?;
-    builder
-        .with_client_auth_cert(chain, key)
-        .map(Some)
-        .map_err(|error| failed("clientCertSecret", &error))
-}
-
-/// Accepts any certificate: `insecureSkipVerify`.
-#[derive(Debug)]
-struct AnyCertificate;
-
-impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::ring::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::tls::TlsError;
+
 /// The bus could not do what it was asked for.
 #[derive(Debug, Error)]
 pub enum BusError {
@@ -10,7 +12,7 @@ pub enum BusError {
     Connect(String),
     /// Certificates that cannot be used.
     #[error("tls: {0}")]
-    Tls(String),
+    Tls(#[from] TlsError),
     /// The server refused or did not answer.
     #[error("{what}: {reason}")]
     Request {

@@ -19,14 +19,16 @@ mod probe;
 mod publish;
 mod records;
 mod streams;
+mod url;
 
-pub use config::{Auth, BusConfig, StreamSettings, TlsSettings};
+pub use config::{Auth, BusConfig, StreamSettings};
 pub use connection::{Bus, BusState};
 pub(crate) use consumers::delivery;
 pub use consumers::{ACK_WAIT, Attached, MAX_HELD, StoredMessage};
 pub use error::BusError;
 pub use pool::BusPool;
 pub(crate) use records::{erase, key, read, write};
+pub use url::ServerUrl;
 
 use reconcile_core::kube_types::names::fnv1a_32;
 

@@ -96,7 +96,7 @@ impl Bus {
     }
 
     /// The largest message that the server takes, headers included.
-    pub(crate) fn largest_message(&self) -> usize {
+    pub fn largest_message(&self) -> usize {
         match self.client.server_info().max_payload {
             // Not connected yet.
             0 => usize::MAX,

@@ -1,5 +1,7 @@
 //! What the three controllers share: indexes, queues, connections, the data plane.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use kube::{Client, api::ApiResource};
 use reconcile_core::{
     apply::{add_finalizer, remove_finalizer, resource_of},
@@ -27,7 +29,7 @@ pub struct Shared {
     pub client: Client,
     /// The buses.
     pub buses: Index<Root<EventBus>>,
-    /// EventSources, tagged by the bus that they use.
+    /// EventSources, tagged by the bus that they use and the ports that they name.
     pub sources: Index<Root<EventSource>>,
     /// Sensors, tagged by the bus that they use.
     pub sensors: Index<Root<Sensor>>,
@@ -54,6 +56,37 @@ struct Uses {
 /// An index of a kind that uses a bus, tagged by the bus.
 pub fn index_by_bus<K: Kind>() -> Index<Root<K>> {
     Index::new(|root: &Root<K>| vec![bus_of(root).to_string()])
+}
+
+/// An index of EventSources, tagged by bus and by the ports that they name.
+pub fn index_of_sources() -> Index<Root<EventSource>> {
+    Index::new(|root: &Root<EventSource>| {
+        let ports = ports_of(root).into_iter().map(port_tag);
+        ports.chain([bus_of(root).to_string()]).collect()
+    })
+}
+
+fn port_tag(port: u16) -> String {
+    format!("port {port}")
+}
+
+/// The ports that the endpoints of an EventSource name, also of an invalid one.
+pub fn ports_of(root: &Root<EventSource>) -> BTreeSet<u16> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Ports {
+        webhook: BTreeMap<String, serde_json::Value>,
+    }
+    let spec = root.spec.as_deref();
+    let all: Ports = spec
+        .and_then(|spec| serde_json::from_str(spec.get()).ok())
+        .unwrap_or_default();
+    let port = |event: &serde_json::Value| {
+        let port = event.get("port")?;
+        let text = port.as_str().map(str::to_owned);
+        text.unwrap_or_else(|| port.to_string()).trim().parse().ok()
+    };
+    all.webhook.values().filter_map(port).collect()
 }
 
 /// The bus that an object uses; the default one when its spec cannot be read.
@@ -86,6 +119,13 @@ impl Shared {
                     .map(|(key, _)| format!("Sensor {}", key.name)),
             )
             .collect()
+    }
+
+    /// EventSources of other namespaces that name `port`.
+    pub fn foreign_sources(&self, namespace: &str, port: u16) -> Vec<ObjectKey> {
+        let all = self.sources.tagged(&port_tag(port));
+        let keys = all.into_iter().map(|(key, _)| key);
+        keys.filter(|key| key.namespace != namespace).collect()
     }
 
     /// Something about a bus changed: it and everything that uses it wants a pass.

@@ -1,11 +1,17 @@
 //! Whether an event counts for a dependency.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
 use super::filter::Filters;
-use crate::event::{CloudEvent, subject};
+use crate::{
+    event::{CloudEvent, subject},
+    trigger::panic_message,
+};
 
 /// A dependency with everything checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +33,8 @@ pub enum Verdict {
     Accepted,
     /// It does not, and why.
     Discarded(String),
+    /// A bug of this program: nobody knows whether it counts.
+    Failed(String),
 }
 
 impl Dependency {
@@ -39,10 +47,18 @@ impl Dependency {
     pub fn judge(&self, event: &CloudEvent, now: Timestamp) -> Verdict {
         match &self.filters {
             None => Verdict::Accepted,
-            Some(filters) => match filters.admit(event, now) {
-                Ok(()) => Verdict::Accepted,
-                Err(reason) => Verdict::Discarded(reason),
-            },
+            Some(filters) => {
+                // Filters run foreign expressions on foreign data: a bug there costs the event, not the task.
+                let admitted = catch_unwind(AssertUnwindSafe(|| filters.admit(event, now)));
+                match admitted {
+                    Ok(Ok(())) => Verdict::Accepted,
+                    Ok(Err(reason)) => Verdict::Discarded(reason),
+                    Err(panic) => Verdict::Failed(format!(
+                        "a filter panicked, which is a bug: {}",
+                        panic_message(&*panic)
+                    )),
+                }
+            }
         }
     }
 }

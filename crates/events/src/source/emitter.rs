@@ -1,8 +1,9 @@
 //! From payload to stored event: filter, envelope, publish, count.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use reconcile_core::{clock::Clock, object::ObjectKey};
 use serde_json::value::RawValue;
 use thiserror::Error;
@@ -15,6 +16,9 @@ use crate::{
     metrics::Metrics,
 };
 
+/// Room for the headers of a message: its id, and the framing.
+const HEADERS: usize = 256;
+
 /// Publishes the events of one EventSource.
 pub struct Emitter {
     /// The EventSource.
@@ -25,6 +29,11 @@ pub struct Emitter {
     pub clock: Clock,
     /// Counters.
     pub metrics: Metrics,
+    /// Called with the name of an event when publishing it begins to fail, with the reason, and when it
+    /// works again.
+    pub report: Arc<dyn Fn(&str, Option<String>) + Send + Sync>,
+    /// Events whose last publish failed.
+    pub failing: Mutex<BTreeSet<String>>,
 }
 
 /// The event was not stored.
@@ -33,6 +42,14 @@ pub enum EmitError {
     /// The filter could not be evaluated; upstream drops such events too.
     #[error("filter: {0}")]
     Filter(String),
+    /// No message on the bus may be so large.
+    #[error("the event takes {size} bytes on the bus, which accepts at most {limit}")]
+    TooLarge {
+        /// Bytes of the message.
+        size: usize,
+        /// Most bytes of a message.
+        limit: usize,
+    },
     /// The bus did not take it.
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -55,6 +72,23 @@ impl Emitter {
             .processing_failed
             .with_label_values(&labels)
             .inc();
+    }
+
+    /// Reports that publishing an event begins to fail, or works again.
+    fn remember(&self, name: &str, error: Option<&BusError>) {
+        let mut failing = self.failing.lock();
+        match error {
+            Some(error) => {
+                failing.insert(name.to_owned());
+                (self.report)(name, Some(error.to_string()));
+            }
+            None if failing.is_empty() => {}
+            None => {
+                if failing.remove(name) {
+                    (self.report)(name, None);
+                }
+            }
+        }
     }
 
     /// Publishes `payload` (JSON) as event `name`, unless `filter` refuses it. Returns when the bus has
@@ -82,7 +116,16 @@ impl Emitter {
         }
         let event = CloudEvent::new(id, &self.key.name, type_, name, self.clock.now(), payload);
         let subject = event::subject(&self.key.name, name);
-        let outcome = self.bus.publish(&subject, &event.id, event.encode()).await;
+        let body = event.encode();
+        let (size, limit) = (body.len() + HEADERS, self.bus.largest_message());
+        if size > limit {
+            self.metrics.sent_failed.with_label_values(&labels).inc();
+            let error = EmitError::TooLarge { size, limit };
+            tracing::warn!(eventsource = %self.key, event = name, %error, "event not stored");
+            return Err(error);
+        }
+        let outcome = self.bus.publish(&subject, &event.id, body).await;
+        self.remember(name, outcome.as_ref().err());
         self.metrics.processing.observe(&labels, started.elapsed());
         match outcome {
             Ok(()) => {

@@ -12,6 +12,8 @@ pub struct EventFilter {
     parsed: Arc<Filter>,
 }
 
+impl Eq for EventFilter {}
+
 impl PartialEq for EventFilter {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text

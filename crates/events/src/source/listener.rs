@@ -1,51 +1,68 @@
-//! HTTP listeners, one per port, shared by all EventSources.
+//! HTTP listeners of EventSources.
 //!
-//! Routes are exchanged in one step, so a change of a manifest never loses a request. A port stays open
-//! while anybody has a route on it.
+//! ```text
+//!   callers ─► Service of the EventSource ─► its target: a port of this process that only it has
+//!   callers on the same host ─► the port of the manifest, while one namespace alone asks for it
+//! ```
+//!
+//! A port number in a manifest is no claim on the process: any number of EventSources may name the same
+//! one, also with the same path. Each has a target of its own, where its Service leads. The port of the
+//! manifest itself is open too, for callers without a Service, but never for two namespaces: nobody gets
+//! the callers of another tenant by naming its port first.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    net::Ipv4Addr,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+    net::{Ipv4Addr, Ipv6Addr, TcpListener},
     sync::Arc,
 };
 
-use axum::{
-    body::Body,
-    extract::State,
-    response::{IntoResponse, Response},
+use parking_lot::Mutex;
+use reconcile_core::{
+    kube_types::names::fnv1a_64,
+    listen::{Budget, Limits, Server, TlsMode},
+    object::ObjectKey,
 };
-use http::{Method, Request, StatusCode};
-use parking_lot::{Mutex, RwLock};
-use reconcile_core::object::ObjectKey;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Emitter, ServerCertificate, Webhook,
-    doors::{Doors, Greeting},
+    routes::{Route, Routes, serve},
 };
 
-/// All listeners of this process. Cloning shares them.
-#[derive(Clone, Default)]
-pub struct Listeners {
-    ports: Arc<Mutex<HashMap<u16, Port>>>,
-    reserved: Arc<BTreeSet<u16>>,
-}
+/// Targets get a port out of this range where it is free, the same after each restart. The range is below
+/// the ports that the kernel gives to outgoing connections.
+const TARGETS: std::ops::Range<u16> = 20_000..30_000;
 
-struct Port {
-    routes: Arc<Routes>,
-    tls: Option<ServerCertificate>,
-    greeting: Greeting,
-    stop: CancellationToken,
+/// All listeners of this process. Clones share them.
+#[derive(Clone)]
+pub struct Listeners {
+    ports: Arc<Mutex<Ports>>,
+    reserved: Arc<BTreeSet<u16>>,
+    budget: Budget,
 }
 
 #[derive(Default)]
-struct Routes(RwLock<HashMap<String, Vec<Route>>>);
+struct Ports {
+    /// By EventSource and port of the manifest.
+    targets: HashMap<(ObjectKey, u16), Listener>,
+    /// By port of the manifest, with the one namespace that it serves.
+    direct: HashMap<u16, (String, Listener)>,
+}
 
-#[derive(Clone)]
-struct Route {
-    owner: ObjectKey,
-    webhook: Arc<Webhook>,
-    emitter: Arc<Emitter>,
+/// One open port.
+struct Listener {
+    number: u16,
+    routes: Arc<Routes>,
+    certificate: Option<ServerCertificate>,
+    tls: TlsMode,
+    stop: CancellationToken,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 /// An endpoint that is not served, and why.
@@ -57,196 +74,292 @@ pub struct Refused {
     pub reason: String,
 }
 
+/// What an EventSource asks for.
+pub struct Wanted<'w> {
+    /// The EventSource.
+    pub owner: &'w ObjectKey,
+    /// Its endpoints.
+    pub webhooks: &'w [Webhook],
+    /// Ports that EventSources of other namespaces name too.
+    pub contested: &'w BTreeSet<u16>,
+    /// A Service leads to its targets.
+    pub service: bool,
+    /// Publishes its events.
+    pub emitter: &'w Arc<Emitter>,
+}
+
+/// What an EventSource got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Endpoints that are not served.
+    pub refused: Vec<Refused>,
+    /// By port of the manifest: why it is not open for callers without a Service.
+    pub closed: BTreeMap<u16, ClosedPort>,
+    /// By port of the manifest: the port of this process that the Service leads to.
+    pub targets: BTreeMap<u16, u16>,
+}
+
+/// Why the port of a manifest is not open, or not for all endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClosedPort {
+    /// EventSources of several namespaces name it.
+    Contested,
+    /// Something is in the way that may pass.
+    Busy(String),
+}
+
+impl std::fmt::Display for ClosedPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Contested => f.write_str("named by EventSources of several namespaces"),
+            Self::Busy(reason) => f.write_str(reason),
+        }
+    }
+}
+
 impl Listeners {
-    /// Listeners that never take one of the `reserved` ports, which serve metrics and probes.
-    pub fn new(reserved: impl IntoIterator<Item = u16>) -> Self {
+    /// Listeners that share `budget`, and never take one of the `reserved` ports for callers without a
+    /// Service: those serve metrics and probes.
+    pub fn new(reserved: impl IntoIterator<Item = u16>, budget: Budget) -> Self {
         Self {
             ports: Arc::default(),
             reserved: Arc::new(reserved.into_iter().collect()),
+            budget,
         }
     }
 
-    /// Gives `owner` exactly these endpoints; what it had before is dropped. An endpoint that another
-    /// owner has already is refused, and so is one on a port that cannot be opened.
-    pub fn set(
-        &self,
-        owner: &ObjectKey,
-        webhooks: &[Webhook],
-        emitter: &Arc<Emitter>,
-    ) -> Vec<Refused> {
+    /// Gives an EventSource exactly these endpoints; what it had before is dropped.
+    pub fn set(&self, wanted: &Wanted<'_>) -> Served {
         let mut ports = self.ports.lock();
-        let mut refused = Vec::new();
-        let mut wanted: HashMap<u16, Vec<Route>> = HashMap::new();
-        for webhook in webhooks {
-            match self.open(&mut ports, owner, webhook) {
-                Ok(()) => wanted.entry(webhook.port).or_default().push(Route {
-                    owner: owner.clone(),
-                    webhook: Arc::new(webhook.clone()),
-                    emitter: emitter.clone(),
-                }),
-                Err(reason) => refused.push(Refused {
+        let mut served = Served::default();
+        let mut by_port: BTreeMap<u16, Vec<Route>> = BTreeMap::new();
+        for webhook in wanted.webhooks {
+            let route = Route {
+                owner: wanted.owner.clone(),
+                webhook: Arc::new(webhook.clone()),
+                emitter: wanted.emitter.clone(),
+            };
+            let routes = by_port.entry(webhook.port).or_default();
+            match obstacle(routes, &route) {
+                None => routes.push(route),
+                Some(reason) => served.refused.push(Refused {
                     event: webhook.event.clone(),
                     reason,
                 }),
             }
         }
-        ports.retain(|number, port| {
-            let routes = wanted.remove(number).unwrap_or_default();
-            let left = port.routes.exchange(owner, routes, &mut refused);
-            if left == 0 {
-                port.stop.cancel();
-            }
-            left > 0
+        let owner = wanted.owner;
+        ports.targets.retain(|(other, port), _| {
+            other != owner || (wanted.service && by_port.contains_key(port))
         });
-        refused
+        ports.leave_direct(owner, |port| {
+            by_port.contains_key(&port) && !wanted.contested.contains(&port)
+        });
+        for (port, routes) in by_port {
+            if wanted.service {
+                match self.target(&mut ports, owner, port, &routes) {
+                    Ok(target) => drop(served.targets.insert(port, target)),
+                    Err(reason) => {
+                        served.refused.extend(routes.iter().map(|route| Refused {
+                            event: route.webhook.event.clone(),
+                            reason: reason.clone(),
+                        }));
+                        continue;
+                    }
+                }
+            }
+            let opened = if wanted.contested.contains(&port) {
+                Err(ClosedPort::Contested)
+            } else {
+                self.direct(&mut ports, owner, port, routes)
+            };
+            if let Err(reason) = opened {
+                served.closed.insert(port, reason);
+            }
+        }
+        served
     }
 
     /// Drops all endpoints of `owner`.
     pub fn remove(&self, owner: &ObjectKey) {
-        self.ports.lock().retain(|_, port| {
-            let left = port.routes.exchange(owner, Vec::new(), &mut Vec::new());
-            if left == 0 {
-                port.stop.cancel();
-            }
-            left > 0
-        });
+        let mut ports = self.ports.lock();
+        ports.targets.retain(|(other, _), _| other != owner);
+        ports.leave_direct(owner, |_| false);
     }
 
-    /// Makes sure that the port of an endpoint is open, with its certificate.
+    /// Serves `routes` on the EventSource's own port; returns its number.
+    fn target(
+        &self,
+        ports: &mut Ports,
+        owner: &ObjectKey,
+        port: u16,
+        routes: &[Route],
+    ) -> Result<u16, String> {
+        let certificate = certificate(routes);
+        let id = (owner.clone(), port);
+        if !ports.targets.contains_key(&id) {
+            let name = format!("{owner} port {port}");
+            let socket = bind(preferred(owner, port))
+                .or_else(|_| bind(0))
+                .map_err(|error| format!("cannot open a port for it: {error}"))?;
+            let listener = self.open(name, socket, certificate)?;
+            ports.targets.insert(id.clone(), listener);
+        }
+        let Some(listener) = ports.targets.get_mut(&id) else {
+            return Err("cannot open a port for it".to_owned());
+        };
+        listener.present(certificate)?;
+        drop(listener.routes.replace(owner, routes.to_vec()));
+        Ok(listener.number)
+    }
+
+    /// Serves `routes` on the port of the manifest.
+    fn direct(
+        &self,
+        ports: &mut Ports,
+        owner: &ObjectKey,
+        port: u16,
+        routes: Vec<Route>,
+    ) -> Result<(), ClosedPort> {
+        let busy = |reason: String| ClosedPort::Busy(reason);
+        let held = ports.direct.get(&port);
+        if held.is_some_and(|(namespace, _)| *namespace != owner.namespace) {
+            // The other EventSource has not been told yet that the port is contested.
+            ports.direct.remove(&port);
+            return Err(ClosedPort::Contested);
+        }
+        let certificate = certificate(&routes);
+        if held.is_none() {
+            if self.reserved.contains(&port) {
+                let reason = "serves metrics or probes of the controller";
+                return Err(busy(reason.to_owned()));
+            }
+            let socket = bind(port).map_err(|error| busy(format!("cannot listen: {error}")))?;
+            let listener = self.open(format!("port {port}"), socket, certificate);
+            let listener = listener.map_err(busy)?;
+            ports
+                .direct
+                .insert(port, (owner.namespace.clone(), listener));
+        }
+        let Some((_, listener)) = ports.direct.get_mut(&port) else {
+            return Err(busy("cannot listen".to_owned()));
+        };
+        if listener.certificate.as_ref() != certificate && !listener.routes.is_only_of(owner) {
+            return Err(busy(
+                "another EventSource uses it with another certificate or without".to_owned(),
+            ));
+        }
+        listener.present(certificate).map_err(busy)?;
+        let collisions = listener.routes.replace(owner, routes);
+        match collisions.first() {
+            None => Ok(()),
+            Some((route, holder)) => Err(busy(format!(
+                "{} {} is served for EventSource {}",
+                route.webhook.method,
+                route.webhook.endpoint.path(),
+                holder.name
+            ))),
+        }
+    }
+
     fn open(
         &self,
-        ports: &mut HashMap<u16, Port>,
-        owner: &ObjectKey,
-        webhook: &Webhook,
-    ) -> Result<(), String> {
-        let number = webhook.port;
-        if let Some(port) = ports.get_mut(&number) {
-            return port.greet(owner, webhook);
-        }
-        let acceptor = webhook
-            .tls
-            .as_ref()
-            .map(ServerCertificate::acceptor)
-            .transpose()?;
-        if self.reserved.contains(&number) {
-            return Err(format!(
-                "port {number} serves metrics or probes of the controller"
-            ));
-        }
-        let listener = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, number))
-            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-            .and_then(tokio::net::TcpListener::from_std)
-            .map_err(|error| format!("cannot listen on port {number}: {error}"))?;
-        let routes = Arc::new(Routes::default());
-        let stop = CancellationToken::new();
-        let app = axum::Router::new()
-            .fallback(serve)
-            .with_state(routes.clone());
-        let stopped = stop.clone();
-        let greeting = Greeting::new(RwLock::new(acceptor));
-        let doors = Doors::open(listener, greeting.clone(), stop.clone())
-            .map_err(|error| format!("cannot listen on port {number}: {error}"))?;
-        tokio::spawn(async move {
-            let server = axum::serve(doors, app)
-                .with_graceful_shutdown(async move { stopped.cancelled().await });
-            if let Err(error) = server.await {
-                tracing::error!(port = number, %error, "listener ended");
-            }
-        });
-        tracing::info!(port = number, "listening for webhooks");
-        let tls = webhook.tls.clone();
-        ports.insert(
+        name: String,
+        socket: tokio::net::TcpListener,
+        certificate: Option<&ServerCertificate>,
+    ) -> Result<Listener, String> {
+        let number = socket
+            .local_addr()
+            .map_err(|error| error.to_string())?
+            .port();
+        let mut listener = Listener {
             number,
-            Port {
-                routes,
-                tls,
-                greeting,
-                stop,
-            },
-        );
-        Ok(())
+            routes: Arc::default(),
+            certificate: None,
+            tls: TlsMode::plain(),
+            stop: CancellationToken::new(),
+        };
+        listener.present(certificate)?;
+        tracing::info!(port = number, listener = name, "listening for webhooks");
+        let server = Server {
+            name,
+            limits: Limits::default(),
+            budget: self.budget.clone(),
+            tls: listener.tls.clone(),
+            router: axum::Router::new()
+                .fallback(serve)
+                .with_state(listener.routes.clone()),
+        };
+        tokio::spawn(reconcile_core::listen::serve(
+            socket,
+            server,
+            listener.stop.clone(),
+        ));
+        Ok(listener)
     }
 }
 
-impl Port {
-    /// Gives the port the certificate of an endpoint, unless others are served with another one.
-    fn greet(&mut self, owner: &ObjectKey, webhook: &Webhook) -> Result<(), String> {
-        if self.tls == webhook.tls {
+impl Listener {
+    /// Shows this certificate to clients from now on; without one it speaks plain HTTP.
+    fn present(&mut self, certificate: Option<&ServerCertificate>) -> Result<(), String> {
+        if self.certificate.as_ref() == certificate {
             return Ok(());
         }
-        if let Some(other) = self.routes.other_owner(owner) {
-            return Err(format!(
-                "port {} is used by {other} without TLS or with another certificate",
-                webhook.port
-            ));
-        }
-        let acceptor = webhook
-            .tls
-            .as_ref()
-            .map(ServerCertificate::acceptor)
-            .transpose()?;
-        *self.greeting.write() = acceptor;
-        self.tls.clone_from(&webhook.tls);
+        let config = certificate.map(ServerCertificate::config).transpose()?;
+        self.tls.set(config);
+        self.certificate = certificate.cloned();
         Ok(())
     }
 }
 
-impl Routes {
-    fn other_owner(&self, owner: &ObjectKey) -> Option<ObjectKey> {
-        let paths = self.0.read();
-        paths
-            .values()
-            .flatten()
-            .find(|route| route.owner != *owner)
-            .map(|route| route.owner.clone())
-    }
-
-    /// Replaces the routes of `owner`; gives the number of routes that are left on the port.
-    fn exchange(&self, owner: &ObjectKey, wanted: Vec<Route>, refused: &mut Vec<Refused>) -> usize {
-        let mut paths = self.0.write();
-        for routes in paths.values_mut() {
-            routes.retain(|route| route.owner != *owner);
-        }
-        for route in wanted {
-            let routes = paths.entry(route.webhook.endpoint.clone()).or_default();
-            let holder = routes
-                .iter()
-                .find(|other| other.webhook.method == route.webhook.method);
-            if let Some(holder) = holder {
-                refused.push(Refused {
-                    event: route.webhook.event.clone(),
-                    reason: format!("{:?} is served by {} already", route.webhook, holder.owner),
-                });
-            } else {
-                routes.push(route);
+impl Ports {
+    /// Takes an EventSource off the ports of manifests, except those that it keeps; closes a port that
+    /// nobody is left on.
+    fn leave_direct(&mut self, owner: &ObjectKey, keeps: impl Fn(u16) -> bool) {
+        self.direct.retain(|port, (_, listener)| {
+            if !keeps(*port) {
+                drop(listener.routes.replace(owner, Vec::new()));
             }
-        }
-        paths.retain(|_, routes| !routes.is_empty());
-        paths.values().map(Vec::len).sum()
-    }
-
-    fn find(&self, path: &str, method: &Method) -> Result<Route, StatusCode> {
-        let paths = self.0.read();
-        let routes = paths.get(path).ok_or(StatusCode::NOT_FOUND)?;
-        let route = routes.iter().find(|route| route.webhook.method == *method);
-        route.cloned().ok_or(StatusCode::BAD_REQUEST)
+            !listener.routes.is_empty()
+        });
     }
 }
 
-async fn serve(State(routes): State<Arc<Routes>>, request: Request<Body>) -> Response {
-    let path = request.uri().path();
-    if path == "/health" {
-        return (StatusCode::OK, "OK").into_response();
+/// What keeps an endpoint from being served beside the others of the same EventSource and port.
+fn obstacle(routes: &[Route], route: &Route) -> Option<String> {
+    let first = &routes.first()?.webhook;
+    if first.tls != route.webhook.tls {
+        return Some(format!(
+            "event {} uses port {} with another certificate or without",
+            first.event, first.port
+        ));
     }
-    match routes.find(path, request.method()) {
-        Ok(route) => route
-            .webhook
-            .serve(request, &route.emitter)
-            .await
-            .into_response(),
-        Err(StatusCode::NOT_FOUND) => {
-            (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+    let holder = routes.iter().find(|other| other.collides(route))?;
+    Some(format!(
+        "event {} has the same port, endpoint and method",
+        holder.webhook.event
+    ))
+}
+
+fn certificate(routes: &[Route]) -> Option<&ServerCertificate> {
+    routes.first()?.webhook.tls.as_ref()
+}
+
+/// The port of a target, where it is free.
+fn preferred(owner: &ObjectKey, port: u16) -> u16 {
+    let hash = fnv1a_64(format!("{owner}/{port}").as_bytes());
+    let offset = hash % u64::from(TARGETS.end - TARGETS.start);
+    TARGETS.start + u16::try_from(offset).unwrap_or_default()
+}
+
+/// Listens on all addresses, of both families where there are two.
+fn bind(port: u16) -> io::Result<tokio::net::TcpListener> {
+    let socket = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?
         }
-        Err(status) => (status, "the endpoint does not take this method").into_response(),
-    }
+        outcome => outcome?,
+    };
+    socket.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(socket)
 }

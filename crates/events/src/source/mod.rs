@@ -1,19 +1,23 @@
 //! Event sources: what turns the outside world into events on the bus.
 
 pub mod calendar;
-mod doors;
+pub mod certificate;
 pub mod emitter;
 pub mod filter;
 pub mod listener;
+pub mod routes;
 pub mod webhook;
+
+use std::collections::BTreeSet;
 
 use reconcile_core::object::ObjectKey;
 
 pub use calendar::Calendar;
-pub use doors::ServerCertificate;
+pub use certificate::ServerCertificate;
 pub use emitter::{EmitError, Emitter};
 pub use filter::EventFilter;
 pub use listener::Listeners;
+pub use routes::Endpoint;
 pub use webhook::Webhook;
 
 /// An EventSource with everything checked and every secret read.
@@ -27,6 +31,10 @@ pub struct CheckedSource {
     pub webhooks: Vec<Webhook>,
     /// Schedules.
     pub calendars: Vec<Calendar>,
+    /// A Service leads to the endpoints.
+    pub service: bool,
+    /// Ports of the endpoints that EventSources of other namespaces name too.
+    pub contested: BTreeSet<u16>,
 }
 
 impl CheckedSource {

@@ -3,7 +3,7 @@
 //! The answers are part of the contract with callers: 200 only after the bus stored the event; 400 for a
 //! wrong method or body, 401 for a wrong token, 500 when the bus did not take it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -11,27 +11,26 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Emitter, EventFilter, ServerCertificate, emitter};
+use super::{EmitError, Emitter, Endpoint, EventFilter, ServerCertificate, emitter};
+use crate::secret::Secret;
 
 /// Largest body when the manifest gives no limit; upstream's default.
 pub const MAX_BODY: usize = 1024 * 1024;
-/// A caller that takes longer to send a body holds a connection for nothing.
-const BODY_DEADLINE: Duration = Duration::from_secs(60);
 const MASKED: &str = "*** Masked Auth Secret ***";
 
 /// An endpoint with everything checked.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Webhook {
     /// Name of the event.
     pub event: String,
     /// Port of the listener.
     pub port: u16,
-    /// Path, with a leading slash.
-    pub endpoint: String,
+    /// The path.
+    pub endpoint: Endpoint,
     /// The accepted method.
     pub method: Method,
     /// The token that requests must carry.
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// Certificate of the listener; plain HTTP without.
     pub tls: Option<ServerCertificate>,
     /// Largest body in bytes.
@@ -44,12 +43,12 @@ pub struct Webhook {
 
 impl std::fmt::Debug for Webhook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}:{}", self.method, self.port, self.endpoint)
+        write!(f, "{} {}:{}", self.method, self.port, self.endpoint.path())
     }
 }
 
 /// Status and text of an answer.
-pub type Answer = (StatusCode, &'static str);
+pub type Answer = (StatusCode, Cow<'static, str>);
 
 #[derive(Serialize)]
 struct Payload<'p> {
@@ -64,9 +63,9 @@ impl Webhook {
     pub async fn serve(&self, request: Request<Body>, emitter: &Emitter) -> Answer {
         let (head, body) = request.into_parts();
         if let Some(token) = &self.token
-            && !authorised(&head.headers, token)
+            && !authorised(&head.headers, token.expose())
         {
-            return (StatusCode::UNAUTHORIZED, "token verification failed");
+            return (StatusCode::UNAUTHORIZED, "token verification failed".into());
         }
         let body = if head.method == Method::GET {
             pairs_as_json(head.uri.query().unwrap_or_default())
@@ -84,7 +83,10 @@ impl Webhook {
         };
         let Ok(body) = emitter::raw_json(&body) else {
             emitter.refused(&self.event);
-            return (StatusCode::BAD_REQUEST, "the request body is not JSON");
+            return (
+                StatusCode::BAD_REQUEST,
+                "the request body is not JSON".into(),
+            );
         };
         let payload = emitter::payload(&Payload {
             header: headers(&head.headers),
@@ -97,27 +99,30 @@ impl Webhook {
             .await
         {
             // What a filter refuses is no failure of the caller.
-            Ok(_) | Err(super::EmitError::Filter(_)) => (StatusCode::OK, "success"),
-            Err(super::EmitError::Bus(_)) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "failed to record event")
+            Ok(_) | Err(EmitError::Filter(_)) => (StatusCode::OK, "success".into()),
+            Err(error @ EmitError::TooLarge { .. }) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, error.to_string().into())
             }
+            Err(EmitError::Bus(_)) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "failed to record event".into(),
+            ),
         }
     }
 }
 
 impl Webhook {
     async fn body(&self, body: Body) -> Result<Bytes, Answer> {
-        match tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, self.max_body)).await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(_)) => Err((
-                StatusCode::BAD_REQUEST,
-                "the request body cannot be read or is too large",
-            )),
-            Err(_) => Err((
-                StatusCode::REQUEST_TIMEOUT,
-                "the request body took too long",
-            )),
-        }
+        // The listener has a deadline for bodies.
+        axum::body::to_bytes(body, self.max_body)
+            .await
+            .map_err(|_| {
+                let message = format!(
+                    "the request body cannot be read, or is larger than {} bytes",
+                    self.max_body
+                );
+                (StatusCode::BAD_REQUEST, message.into())
+            })
     }
 }
 

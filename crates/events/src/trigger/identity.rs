@@ -18,8 +18,12 @@ const TOKEN_SECONDS: i64 = 3600;
 /// The shortest life that is granted.
 const SHORTEST_SECONDS: i64 = 600;
 
-/// By namespace and account: until when it is used, and the client.
-type Clients = HashMap<(String, String), (Instant, Client)>;
+/// A client and until when its token is used. Locked while a token is requested, so that many triggers
+/// at once request one.
+type Cached = Arc<Mutex<Option<(Instant, Client)>>>;
+
+/// By namespace and account. An account that answers slowly holds up nobody else.
+type Clients = HashMap<(String, String), Cached>;
 
 /// Gives clients by service account. Cloning shares them.
 #[derive(Clone)]
@@ -27,12 +31,12 @@ pub struct Identities {
     own: Client,
     config: Config,
     role: Role,
-    clients: Arc<Mutex<Clients>>,
+    clients: Arc<parking_lot::Mutex<Clients>>,
     pub(super) discovered: Discovered,
 }
 
 impl Identities {
-    /// Asks for tokens with the client of `role`, and connects as `config` says. Whatever the clients write needs the
+    /// Requests tokens with the client of `role`, and connects as `config` says. Whatever the clients write needs the
     /// lease of the role.
     pub fn new(role: Role, config: Config) -> Self {
         Self {
@@ -46,15 +50,14 @@ impl Identities {
 
     /// A client that acts as the service account.
     pub async fn client(&self, namespace: &str, account: &str) -> Result<Client, TriggerError> {
-        let id = (namespace.to_owned(), account.to_owned());
-        // Held over the request, so that many triggers at once ask for one token.
-        let mut clients = self.clients.lock().await;
-        if let Some((until, client)) = clients.get(&id)
+        let cached = self.cached(namespace, account);
+        let mut cached = cached.lock().await;
+        if let Some((until, client)) = cached.as_ref()
             && Instant::now() < *until
         {
             return Ok(client.clone());
         }
-        let asked = Instant::now();
+        let requested = Instant::now();
         let (token, granted) = self.token(namespace, account).await?;
         let mut config = self.config.clone();
         config.auth_info = AuthInfo {
@@ -66,18 +69,32 @@ impl Identities {
             .role
             .connect(config)
             .map_err(|error| TriggerError::Failed(error.to_string()))?;
-        // Accounts that nobody acts as any more leave with their tokens.
-        clients.retain(|_, (until, _)| asked < *until);
-        clients.insert(id, (asked + renew_after(granted), client.clone()));
+        *cached = Some((requested + renew_after(granted), client.clone()));
         Ok(client)
     }
 
-    /// Forgets a client whose token was refused, for example because the account was made anew.
+    fn cached(&self, namespace: &str, account: &str) -> Cached {
+        let id = (namespace.to_owned(), account.to_owned());
+        let mut clients = self.clients.lock();
+        if let Some(cached) = clients.get(&id) {
+            return cached.clone();
+        }
+        // Accounts that nobody acts as any more leave with their tokens.
+        let now = Instant::now();
+        clients.retain(|_, cached| {
+            let Ok(held) = cached.try_lock() else {
+                return true;
+            };
+            let valid = held.as_ref().is_some_and(|(until, _)| now < *until);
+            valid || Arc::strong_count(cached) > 1
+        });
+        clients.entry(id).or_default().clone()
+    }
+
+    /// Forgets a client whose token was refused, for example because the account was deleted and created
+    /// again.
     pub async fn forget(&self, namespace: &str, account: &str) {
-        self.clients
-            .lock()
-            .await
-            .remove(&(namespace.to_owned(), account.to_owned()));
+        *self.cached(namespace, account).lock().await = None;
     }
 
     /// A token, and the seconds that it is granted for.
@@ -119,7 +136,41 @@ fn renew_after(granted: Option<i64>) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use reconcile_core::{
+        clock::Clock,
+        operator::Operator,
+        testkit::{FakeApi, Fault},
+    };
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_account_that_answers_slowly_holds_up_nobody_else() {
+        let api = FakeApi::new();
+        let late = Duration::from_secs(3600);
+        api.fail(Fault::delay("create", "serviceaccounts/token", late).named("slow"));
+        let operator = Operator::detached(api.client(), Clock::system());
+        let identities = Identities::new(
+            operator.client.clone(),
+            operator.config.clone(),
+            operator.fence().clone(),
+            operator.requests.clone(),
+        );
+        let slow = tokio::spawn({
+            let identities = identities.clone();
+            async move { identities.client("a", "slow").await.map(drop::<Client>) }
+        });
+        tokio::task::yield_now().await;
+        // Refused or not, it is answered.
+        let quick = identities.client("b", "quick");
+        drop(
+            tokio::time::timeout(Duration::from_secs(30), quick)
+                .await
+                .expect("not held up"),
+        );
+        assert!(!slow.is_finished());
+        slow.abort();
+    }
 
     #[test]
     fn a_token_is_renewed_before_the_life_that_was_granted_ends() {

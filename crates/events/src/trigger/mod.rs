@@ -6,8 +6,9 @@ pub mod k8s;
 pub mod log;
 pub mod secrets;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{any::Any, collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use reconcile_core::{
     client::Fence,
@@ -193,6 +194,9 @@ pub enum TriggerError {
         /// Its answer.
         error: Box<kube::Error>,
     },
+    /// A bug of this program.
+    #[error("the action panicked, which is a bug: {0}")]
+    Panicked(String),
     /// The action was refused or did not reach its target.
     #[error("{0}")]
     Failed(String),
@@ -223,6 +227,23 @@ fn words(error: &kube::Error) -> String {
         kube::Error::Api(status) => format!("{} ({})", status.message, status.reason),
         other => other.to_string(),
     }
+}
+
+/// A panic of an action is a failed try: it is retried, and dead-lettered, as any other.
+async fn caught(
+    action: impl Future<Output = Result<(), TriggerError>>,
+) -> Result<(), TriggerError> {
+    AssertUnwindSafe(action)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Err(TriggerError::Panicked(panic_message(&*panic))))
+}
+
+/// The message of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }
 
 /// Carries out actions. Cloning shares connections and caches.
@@ -275,17 +296,31 @@ impl Executor {
                 }
             }
         };
-        let outcome = tokio::time::timeout(ACTION_DEADLINE, done)
-            .await
-            .unwrap_or_else(|_| {
-                Err(TriggerError::Failed(
-                    "the action did not end in time".to_owned(),
-                ))
-            });
+        let outcome = match tokio::time::timeout(ACTION_DEADLINE, caught(done)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(TriggerError::Failed(
+                "the action did not end in time".to_owned(),
+            )),
+        };
         if outcome.is_err() && !self.fence.is_open() {
             // Its requests may have been held back: not a failure, but the next leader's work.
             return Err(TriggerError::NotLeading);
         }
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_failed_try() {
+        #[expect(clippy::panic, reason = "what is tested")]
+        let outcome = caught(async { panic!("boom") }).await;
+        assert_eq!(
+            outcome.expect_err("failed").to_string(),
+            "the action panicked, which is a bug: boom"
+        );
     }
 }

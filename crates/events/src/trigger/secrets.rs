@@ -12,6 +12,7 @@ use std::{
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use parking_lot::Mutex;
+use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -24,7 +25,7 @@ const MOST: usize = 512;
 
 /// A value that cannot be read.
 #[derive(Clone, Debug, Error)]
-#[error("{kind} {namespace}/{name}: {reason}")]
+#[error("cannot read {kind} {namespace}/{name}: {reason}")]
 pub struct SecretError {
     kind: &'static str,
     namespace: String,
@@ -39,7 +40,7 @@ enum Kind {
 }
 
 type Id = (Kind, String, String);
-type Data = Arc<BTreeMap<String, String>>;
+type Data = Arc<BTreeMap<String, SecretString>>;
 
 /// Reads values. Cloning shares the cache.
 #[derive(Clone)]
@@ -62,7 +63,7 @@ impl Secrets {
         &self,
         namespace: &str,
         key: &KeySelector,
-    ) -> Result<Option<String>, SecretError> {
+    ) -> Result<Option<SecretString>, SecretError> {
         self.value(Kind::Secret, namespace, key).await
     }
 
@@ -71,20 +72,13 @@ impl Secrets {
         &self,
         namespace: &str,
         key: &KeySelector,
-    ) -> Result<String, SecretError> {
+    ) -> Result<SecretString, SecretError> {
         let needed = KeySelector {
             optional: None,
             ..key.clone()
         };
         let value = self.secret(namespace, &needed).await?;
-        let absent = || {
-            error(
-                Kind::Secret,
-                namespace,
-                &key.name,
-                "does not exist".to_owned(),
-            )
-        };
+        let absent = || error(Kind::Secret, namespace, &key.name, "not found".to_owned());
         value.ok_or_else(absent)
     }
 
@@ -94,7 +88,8 @@ impl Secrets {
         namespace: &str,
         key: &KeySelector,
     ) -> Result<Option<String>, SecretError> {
-        self.value(Kind::ConfigMap, namespace, key).await
+        let value = self.value(Kind::ConfigMap, namespace, key).await?;
+        Ok(value.map(|text| text.expose_secret().to_owned()))
     }
 
     /// As [`Secrets::secret`] or [`Secrets::config`].
@@ -102,10 +97,10 @@ impl Secrets {
         &self,
         namespace: &str,
         from: &ValueFrom,
-    ) -> Result<Option<String>, SecretError> {
+    ) -> Result<Option<SecretString>, SecretError> {
         match (&from.secret_key_ref, &from.config_map_key_ref) {
             (Some(key), _) => self.secret(namespace, key).await,
-            (None, Some(key)) => self.config(namespace, key).await,
+            (None, Some(key)) => self.value(Kind::ConfigMap, namespace, key).await,
             (None, None) => Ok(None),
         }
     }
@@ -115,7 +110,7 @@ impl Secrets {
         kind: Kind,
         namespace: &str,
         key: &KeySelector,
-    ) -> Result<Option<String>, SecretError> {
+    ) -> Result<Option<SecretString>, SecretError> {
         let mut data = self.data(kind, namespace, &key.name).await?;
         if data
             .as_ref()
@@ -126,12 +121,15 @@ impl Secrets {
             data = self.data(kind, namespace, &key.name).await?;
         }
         match data.as_deref().and_then(|data| data.get(&key.key)) {
-            Some(value) => Ok(Some(value.strip_suffix('\n').unwrap_or(value).to_owned())),
+            Some(value) => {
+                let text = value.expose_secret();
+                Ok(Some(text.strip_suffix('\n').unwrap_or(text).into()))
+            }
             None if key.optional == Some(true) => Ok(None),
             None => {
                 let reason = match data {
-                    None => "does not exist".to_owned(),
-                    Some(_) => format!("has no key {:?}", key.key),
+                    None => "not found".to_owned(),
+                    Some(_) => format!("key {} not found", key.key),
                 };
                 Err(error(kind, namespace, &key.name, reason))
             }
@@ -163,7 +161,7 @@ impl Secrets {
             Kind::ConfigMap => Api::<ConfigMap>::namespaced(self.client.clone(), namespace)
                 .get_opt(name)
                 .await
-                .map(|found| found.map(|map| map.data.unwrap_or_default())),
+                .map(|found| found.map(config_data)),
         };
         let data = data.map_err(|failed| error(kind, namespace, name, failed.to_string()))?;
         let Some(data) = data.map(Arc::new) else {
@@ -178,12 +176,20 @@ impl Secrets {
     }
 }
 
-fn secret_data(secret: Secret) -> BTreeMap<String, String> {
+fn config_data(map: ConfigMap) -> BTreeMap<String, SecretString> {
+    map.data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, value.into()))
+        .collect()
+}
+
+fn secret_data(secret: Secret) -> BTreeMap<String, SecretString> {
     secret
         .data
         .unwrap_or_default()
         .into_iter()
-        .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned()))
+        .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned().into()))
         .collect()
 }
 
@@ -218,11 +224,17 @@ mod tests {
     async fn what_is_needed_is_never_optional() {
         let api = FakeApi::new();
         let secrets = Secrets::new(api.client());
-        assert_eq!(secrets.secret("ns", &key("a")).await.expect("absent"), None);
+        assert!(
+            secrets
+                .secret("ns", &key("a"))
+                .await
+                .expect("absent")
+                .is_none()
+        );
         let error = secrets.needed_secret("ns", &key("a")).await;
         assert_eq!(
             error.expect_err("needed").to_string(),
-            "Secret ns/s: does not exist"
+            "cannot read Secret ns/s: not found"
         );
     }
 
@@ -232,7 +244,10 @@ mod tests {
         let secrets = Secrets::new(api.client());
         let secret = |data: serde_json::Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "ns"}, "data": data});
         api.put(&secret(json!({"a": "eA=="})));
-        let read = async |name: &str| secrets.secret("ns", &key(name)).await.expect("read");
+        let read = async |name: &str| {
+            let value = secrets.secret("ns", &key(name)).await.expect("read");
+            value.map(|value| value.expose_secret().to_owned())
+        };
         assert_eq!(read("a").await.as_deref(), Some("x"));
         assert_eq!(read("b").await, None);
         api.put(&secret(json!({"a": "eA==", "b": "eQo="})));

@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use reconcile_core::object::ObjectKey;
 use tokio_util::sync::CancellationToken;
 
 use super::{DataPlane, health::Health, schedule};
 use crate::{
     bus::Bus,
-    source::{Calendar, CheckedSource, Emitter, listener::Refused},
+    source::{
+        Calendar, CheckedSource, Emitter,
+        listener::{ClosedPort, Served, Wanted},
+    },
 };
 
 /// An endpoint that was refused is tried again after this time: the port or path may be free then.
@@ -18,10 +22,10 @@ const TRY_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct Running {
     spec: Arc<CheckedSource>,
     bus: Arc<Bus>,
-    refused: Vec<Refused>,
+    served: Served,
     /// Schedules run too, because this process leads.
     leads: bool,
-    /// What is in the way of the schedules, by event.
+    /// What is in the way of events, by their name.
     health: Health,
     schedules: Schedules,
 }
@@ -32,10 +36,10 @@ type Schedules = BTreeMap<String, (Calendar, CancellationToken)>;
 impl Running {
     fn health(&self) -> SourceHealth {
         let mut interrupted = self.health.problems();
-        // A schedule that was stopped may have had a last word.
-        interrupted.retain(|event, _| self.schedules.contains_key(event));
+        // An event that was removed may have left a problem.
+        interrupted.retain(|event, _| self.spec.events().any(|name| name == event));
         SourceHealth {
-            refused: self.refused.clone(),
+            served: self.served.clone(),
             interrupted,
         }
     }
@@ -44,9 +48,9 @@ impl Running {
 /// How an EventSource is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceHealth {
-    /// Endpoints that are not served.
-    pub refused: Vec<Refused>,
-    /// Schedules that cannot go on, by event, and why.
+    /// Endpoints that are served, and those that are not.
+    pub served: Served,
+    /// Events that cannot be published, by name, and why.
     pub interrupted: BTreeMap<String, String>,
 }
 
@@ -59,26 +63,39 @@ impl DataPlane {
         if let Some(running) = &old
             && running.spec == *spec
             && Arc::ptr_eq(&running.bus, bus)
-            && running.refused.is_empty()
             && running.leads == leads
+            && !is_worth_another_try(spec, &running.served)
         {
             return running.health();
         }
+        let health = old.as_ref().map_or_else(
+            || Health::new(self.0.source_queue.clone(), spec.key.clone()),
+            |running| running.health.clone(),
+        );
+        let report = {
+            let health = health.clone();
+            move |event: &str, problem| health.set(event, problem)
+        };
         let emitter = Arc::new(Emitter {
+            report: Arc::new(report),
+            failing: Mutex::default(),
             key: spec.key.clone(),
             bus: bus.clone(),
             clock: self.0.clock.clone(),
             metrics: self.0.metrics.clone(),
         });
-        let refused = self.0.listeners.set(&spec.key, &spec.webhooks, &emitter);
-        if !refused.is_empty() {
+        let served = self.0.listeners.set(&Wanted {
+            owner: &spec.key,
+            webhooks: &spec.webhooks,
+            contested: &spec.contested,
+            service: spec.service,
+            emitter: &emitter,
+        });
+        if is_worth_another_try(spec, &served) {
             self.0.source_queue.add_after(spec.key.clone(), TRY_AGAIN);
         }
-        let (health, before) = match old {
-            None => (
-                Health::new(self.0.source_queue.clone(), spec.key.clone()),
-                Schedules::new(),
-            ),
+        let before = match old {
+            None => Schedules::new(),
             Some(running) => {
                 let gone = |name: &&str| spec.events().all(|event| event != *name);
                 self.drop_metrics(&spec.key, running.spec.events().filter(gone));
@@ -87,7 +104,7 @@ impl DataPlane {
                     // Each holds the bus that it was begun with.
                     stop_all(&mut before);
                 }
-                (running.health.clone(), before)
+                before
             }
         };
         // A tick must come from one process only, an HTTP request reaches just one.
@@ -97,7 +114,7 @@ impl DataPlane {
         let running = Running {
             spec: spec.clone(),
             bus: bus.clone(),
-            refused,
+            served,
             leads,
             health,
             schedules,
@@ -176,6 +193,13 @@ impl DataPlane {
         }
     }
 
+    /// By port of the manifest: the port of this process that the Service of an EventSource leads to.
+    pub fn targets(&self, key: &ObjectKey) -> BTreeMap<u16, u16> {
+        let sources = self.0.sources.lock();
+        let targets = sources.get(key).map(|running| &running.served.targets);
+        targets.cloned().unwrap_or_default()
+    }
+
     /// Stops an EventSource.
     pub fn stop_source(&self, key: &ObjectKey) {
         self.0.listeners.remove(key);
@@ -187,6 +211,15 @@ impl DataPlane {
         drop(self.0.metrics.running.remove_label_values(&labels));
         self.drop_metrics(key, running.spec.events());
     }
+}
+
+/// Something is in the way that may be gone after a while.
+fn is_worth_another_try(spec: &CheckedSource, served: &Served) -> bool {
+    let passing = |(port, closed): (&u16, &ClosedPort)| match closed {
+        ClosedPort::Busy(_) => true,
+        ClosedPort::Contested => !spec.contested.contains(port),
+    };
+    !served.refused.is_empty() || served.closed.iter().any(passing)
 }
 
 fn stop_all(schedules: &mut Schedules) {

@@ -17,6 +17,7 @@ use events::{
 };
 use reconcile_core::{
     clock::Clock,
+    listen::Budget,
     object::ObjectKey,
     operator::{Operator, install_tls},
     reconcile::Queue,
@@ -58,7 +59,7 @@ pub(crate) fn plane() -> DataPlane {
     let operator = Operator::detached(client.clone(), clock.clone());
     DataPlane::new(Parts {
         executor: Executor::new(&operator, Secrets::new(client)),
-        listeners: Listeners::new([]),
+        listeners: Listeners::new([], Budget::new(1024, 64 << 20)),
         metrics: Metrics::register(&operator.registry).expect("a fresh registry"),
         clock,
         leader: tokio::sync::watch::channel(true).1,

@@ -1,12 +1,14 @@
 //! What is known about an EventBus.
 
 use reconcile_core::object::{FieldError, Root};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{EventBusController, validate};
 use crate::{
     api::{EventBus, KeySelector},
-    bus::{Auth, BusConfig, BusState, TlsSettings},
+    bus::{BusConfig, BusState},
     controller::About,
+    tls::{ClientCertificate, TlsSettings},
 };
 
 /// Settings with secrets, or why they are not there.
@@ -55,8 +57,8 @@ impl EventBusController {
             .secret(namespace, spec.raw.access_secret.as_ref())
             .await?
         {
-            None => Auth::None,
-            Some(text) => validate::auth(&text),
+            None => spec.auth.clone(),
+            Some(text) => validate::auth(text.expose_secret()),
         };
         let tls = match &spec.raw.tls {
             None => None,
@@ -68,8 +70,14 @@ impl EventBusController {
                     .secret(namespace, tls.client_key_secret.as_ref())
                     .await?;
                 Some(TlsSettings {
-                    ca: self.secret(namespace, tls.ca_cert_secret.as_ref()).await?,
-                    client: certificate.zip(key),
+                    ca: self
+                        .secret(namespace, tls.ca_cert_secret.as_ref())
+                        .await?
+                        .map(|ca| ca.expose_secret().to_owned()),
+                    client: certificate.zip(key).map(|(chain, key)| ClientCertificate {
+                        chain: chain.expose_secret().to_owned(),
+                        key: key.into(),
+                    }),
                     insecure: tls.insecure_skip_verify == Some(true),
                 })
             }
@@ -86,7 +94,7 @@ impl EventBusController {
         &self,
         namespace: &str,
         key: Option<&KeySelector>,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<SecretString>, String> {
         match key {
             None => Ok(None),
             Some(key) => self

@@ -8,16 +8,18 @@ use crate::{
         eventbus::{EventBusSpec, JetStreamConfig},
         fields::EVENT_BUS,
     },
-    bus::StreamSettings,
+    bus::{Auth, ServerUrl, StreamSettings},
     sensor::checked::decode,
 };
 
 /// An EventBus with everything checked; its secrets are not read yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckedBus {
-    /// Server URLs.
+    /// Server URLs, without credentials.
     pub urls: Vec<String>,
-    /// What the manifest says.
+    /// Credentials that stood in the URLs; those of `accessSecret` win.
+    pub auth: Auth,
+    /// What the manifest says, with the URLs free of credentials.
     pub raw: JetStreamConfig,
     /// Settings for a new stream.
     pub stream: StreamSettings,
@@ -35,27 +37,31 @@ pub fn check(spec: &Value) -> Result<CheckedBus, FieldError> {
         let message = "not supported yet; use jetstreamExotic";
         return Err(FieldError::new(format!("spec.{name}"), message));
     }
-    let Some(raw) = parsed.jetstream_exotic else {
+    let Some(mut raw) = parsed.jetstream_exotic else {
         return Err(FieldError::new("spec.jetstreamExotic", "must not be empty"));
     };
     let text = raw.url.as_deref().unwrap_or_default();
-    let urls: Vec<String> = text
+    let servers = text
         .split(',')
         .map(str::trim)
         .filter(|url| !url.is_empty())
-        .map(str::to_owned)
-        .collect();
+        .map(ServerUrl::parse)
+        .collect::<Result<Vec<_>, _>>();
     let at = |field: &str, message: String| {
         FieldError::new(format!("spec.jetstreamExotic.{field}"), message)
     };
-    if urls.is_empty() {
+    let servers = servers.map_err(|error| at("url", error))?;
+    let Some(first) = servers.first() else {
         return Err(at("url", "must not be empty".into()));
+    };
+    if servers.iter().any(|server| server.auth != first.auth) {
+        let message = "all URLs must hold the same credentials; use accessSecret";
+        return Err(at("url", message.into()));
     }
-    for url in &urls {
-        if let Err(error) = url.parse::<async_nats::ServerAddr>() {
-            return Err(at("url", format!("{url:?}: {error}")));
-        }
-    }
+    let auth = first.auth.clone();
+    let urls: Vec<String> = servers.into_iter().map(|server| server.url).collect();
+    // Copied to the status, where credentials do not belong.
+    raw.url = Some(urls.join(","));
     if let Some(secret) = &raw.access_secret
         && (secret.name.is_empty() || secret.key.is_empty())
     {
@@ -73,7 +79,12 @@ pub fn check(spec: &Value) -> Result<CheckedBus, FieldError> {
             "clientCertSecret and clientKeySecret belong together".into(),
         ));
     }
-    Ok(CheckedBus { urls, raw, stream })
+    Ok(CheckedBus {
+        urls,
+        auth,
+        raw,
+        stream,
+    })
 }
 
 /// Fields without effect.
@@ -83,8 +94,7 @@ pub fn findings(spec: &Value) -> Vec<Finding> {
 
 /// Reads the value of `accessSecret`: YAML with user and password, or with a token. Anything else is a
 /// token.
-pub fn auth(text: &str) -> crate::bus::Auth {
-    use crate::bus::Auth;
+pub fn auth(text: &str) -> Auth {
     let value = reconcile_core::yaml::value(text).unwrap_or(Value::Null);
     let member = |name: &str| match value.get(name) {
         Some(Value::String(text)) => Some(text.clone()),
@@ -94,9 +104,9 @@ pub fn auth(text: &str) -> crate::bus::Auth {
     match (member("username"), member("password"), member("token")) {
         (Some(username), password, _) => Auth::Basic {
             username,
-            password: password.unwrap_or_default(),
+            password: password.unwrap_or_default().into(),
         },
-        (None, _, Some(token)) => Auth::Token(token),
-        (None, _, None) => Auth::Token(text.trim().to_owned()),
+        (None, _, Some(token)) => Auth::Token(token.into()),
+        (None, _, None) => Auth::Token(text.trim().to_owned().into()),
     }
 }

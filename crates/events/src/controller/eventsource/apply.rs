@@ -1,5 +1,7 @@
 //! The effects of an EventSource.
 
+use std::collections::BTreeSet;
+
 use kube::{
     api::{ApiResource, PropagationPolicy},
     core::GroupVersionKind,
@@ -39,23 +41,45 @@ impl EventSourceController {
                     .shared
                     .pool
                     .get(&ObjectKey::new(key.namespace.clone(), name));
+                self.ports_changed(key, observed.ports.clone());
                 if let Some(bus) = bus {
                     let health = self.shared.plane.ensure_source(&observed.source, &bus);
                     return Ok(Applied::Running(health));
                 }
             }
-            Action::Stop => self.shared.plane.stop_source(key),
+            Action::Stop => {
+                self.ports_changed(key, observed.ports.clone());
+                self.shared.plane.stop_source(key);
+            }
             Action::Service => {
-                match &observed.service {
+                // With the targets that this pass has opened.
+                let wanted = self.wanted_service(observed);
+                match &wanted {
                     Some(wanted) => self.apply_service(key, wanted).await?,
                     None => self.remove_service(key, &observed.about.marks.uid).await?,
                 }
-                self.services
-                    .lock()
-                    .insert(key.clone(), observed.service.clone());
+                self.services.lock().insert(key.clone(), wanted);
             }
         }
         Ok(Applied::Nothing)
+    }
+
+    /// Has EventSources of other namespaces looked at again that name a port which this one names from now
+    /// on, or does not name any more.
+    pub(super) fn ports_changed(&self, key: &ObjectKey, now: BTreeSet<u16>) {
+        let before = {
+            let mut all = self.ports.lock();
+            if now.is_empty() {
+                all.remove(key)
+            } else {
+                all.insert(key.clone(), now.clone())
+            }
+        };
+        for port in before.unwrap_or_default().symmetric_difference(&now) {
+            for other in self.shared.foreign_sources(&key.namespace, *port) {
+                self.shared.source_queue.add(other);
+            }
+        }
     }
 
     async fn apply_service(

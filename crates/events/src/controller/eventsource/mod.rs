@@ -7,7 +7,11 @@ pub mod service;
 pub mod status;
 pub mod validate;
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -30,6 +34,9 @@ pub struct EventSourceController {
     pub address: Option<IpAddr>,
     /// Services as they were last applied, so that an unchanged one costs no request.
     pub services: Arc<Mutex<HashMap<ObjectKey, Option<service::Wanted>>>>,
+    /// Ports that each EventSource names: when they change, EventSources of other namespaces that name
+    /// them want a pass.
+    pub ports: Arc<Mutex<HashMap<ObjectKey, BTreeSet<u16>>>>,
 }
 
 /// What an action brought.
@@ -86,5 +93,6 @@ impl Controller for EventSourceController {
     fn forget(&self, key: &ObjectKey) {
         self.shared.plane.stop_source(key);
         self.services.lock().remove(key);
+        self.ports_changed(key, BTreeSet::new());
     }
 }

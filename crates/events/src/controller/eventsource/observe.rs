@@ -1,15 +1,17 @@
 //! What is known about an EventSource.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use reconcile_core::object::{FieldError, ObjectKey, Root};
-use serde_json::json;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
 
 use super::{EventSourceController, service, validate};
 use crate::{
     api::EventSource,
     bus::BusState,
-    controller::About,
+    controller::{About, shared::ports_of},
+    secret::Secret,
     source::{CheckedSource, ServerCertificate, Webhook},
     trigger::secrets::SecretError,
 };
@@ -26,8 +28,10 @@ pub struct Observed {
     pub missing: Vec<String>,
     /// The state of the bus; `None` when there is no such EventBus.
     pub bus: Option<BusState>,
-    /// The Service that should be there.
-    pub service: Option<service::Wanted>,
+    /// Ports that the endpoints name, also of an invalid spec.
+    pub ports: BTreeSet<u16>,
+    /// The owner reference of the Service.
+    pub owner: Value,
     /// The Service is as it should be already.
     pub service_done: bool,
     /// There is no address that other pods could reach.
@@ -46,9 +50,11 @@ impl EventSourceController {
             uid: marks.uid.clone(),
             webhooks: Vec::new(),
             calendars: Vec::new(),
+            service: false,
+            contested: BTreeSet::new(),
         };
+        let ports = ports_of(root);
         let mut bus = None;
-        let mut wanted = None;
         if let Ok(spec) = &spec {
             for (webhook, secrets) in &spec.webhooks {
                 match self
@@ -66,28 +72,43 @@ impl EventSourceController {
                 .pool
                 .get(&key)
                 .map(|bus| bus.state().borrow().clone());
-            let owner = json!(root.controller_reference());
-            let service = spec.service.as_ref();
-            wanted =
-                service.map(|service| service::wanted(&marks.key, &owner, service, self.address));
+            source.service = spec.service.is_some();
+            let foreign = |port: &u16| {
+                let others = self.shared.foreign_sources(&marks.key.namespace, *port);
+                !others.is_empty()
+            };
+            source.contested = ports.iter().copied().filter(foreign).collect();
         }
-        let service_done = self
-            .services
-            .lock()
-            .get(&marks.key)
-            .is_some_and(|done| *done == wanted);
-        Observed {
+        let mut observed = Observed {
             spec,
             source: Arc::new(source),
             missing,
             bus,
-            unreachable: wanted
-                .as_ref()
-                .is_some_and(|wanted| wanted.endpoints.is_none()),
-            service: wanted,
-            service_done,
+            ports,
+            owner: json!(root.controller_reference()),
+            service_done: false,
+            unreachable: false,
             about,
-        }
+        };
+        let wanted = self.wanted_service(&observed);
+        let key = &observed.about.marks.key;
+        let applied = self.services.lock().get(key).cloned();
+        observed.service_done = applied.is_some_and(|applied| applied == wanted);
+        observed.unreachable = wanted.is_some_and(|wanted| wanted.endpoints.is_none());
+        observed
+    }
+
+    /// The Service that should be there, leading to the targets that are open now.
+    pub(super) fn wanted_service(&self, observed: &Observed) -> Option<service::Wanted> {
+        let spec = observed.spec.as_ref().ok()?.service.as_ref()?;
+        let source = &observed.about.marks.key;
+        Some(service::wanted(&service::Inputs {
+            source,
+            owner: &observed.owner,
+            spec,
+            address: self.address,
+            targets: &self.shared.plane.targets(source),
+        }))
     }
 
     async fn with_secrets(
@@ -101,12 +122,16 @@ impl EventSourceController {
         // would be open to everybody.
         let stored = &self.shared.secrets;
         if let Some(key) = &secrets.token {
-            webhook.token = Some(stored.needed_secret(namespace, key).await?);
+            webhook.token = Some(Secret::from(stored.needed_secret(namespace, key).await?));
         }
         if let Some((chain, key)) = &secrets.certificate {
             webhook.tls = Some(ServerCertificate {
-                chain: stored.needed_secret(namespace, chain).await?,
-                key: stored.needed_secret(namespace, key).await?,
+                chain: stored
+                    .needed_secret(namespace, chain)
+                    .await?
+                    .expose_secret()
+                    .to_owned(),
+                key: Secret::from(stored.needed_secret(namespace, key).await?),
             });
         }
         Ok(webhook)

@@ -68,7 +68,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     }
     if !observed.service_done {
         plan.act(Action::Service);
-        plan.note(if observed.service.is_some() {
+        plan.note(if observed.source.service {
             "the Service is not applied yet"
         } else {
             "no Service is asked for"

@@ -1,9 +1,9 @@
 //! The Service of an EventSource and the endpoints behind it.
 //!
 //! The Service has no selector: its endpoint is the process that serves the listeners, whatever pod that
-//! is at present.
+//! is at present, and a port there that only this EventSource has.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use reconcile_core::object::ObjectKey;
@@ -25,13 +25,29 @@ pub fn name_of(source: &str) -> String {
     format!("{source}-eventsource-svc")
 }
 
+/// What the objects are made of.
+pub struct Inputs<'i> {
+    /// The EventSource.
+    pub source: &'i ObjectKey,
+    /// The reference to it.
+    pub owner: &'i Value,
+    /// Its `spec.service`.
+    pub spec: &'i ServiceSpec,
+    /// Where other pods reach this process.
+    pub address: Option<IpAddr>,
+    /// By port of the manifest: the port of this process.
+    pub targets: &'i BTreeMap<u16, u16>,
+}
+
 /// The objects for a `spec.service`.
-pub fn wanted(
-    source: &ObjectKey,
-    owner: &Value,
-    spec: &ServiceSpec,
-    address: Option<IpAddr>,
-) -> Wanted {
+pub fn wanted(inputs: &Inputs<'_>) -> Wanted {
+    let Inputs {
+        source,
+        owner,
+        spec,
+        address,
+        targets,
+    } = *inputs;
     let name = name_of(&source.name);
     let metadata = spec.metadata.clone().unwrap_or_default();
     let mut labels = metadata.labels;
@@ -63,16 +79,19 @@ pub fn wanted(
         let ports: Vec<Value> = spec
             .ports
             .iter()
-            .map(|port| {
+            .filter_map(|port| {
                 let target = match &port.target_port {
                     Some(IntOrString::Int(number)) => *number,
-                    _ => port.port,
+                    Some(IntOrString::String(text)) => text.parse().unwrap_or(port.port),
+                    None => port.port,
                 };
-                json!({
+                // A port that no endpoint names leads nowhere.
+                let target = targets.get(&u16::try_from(target).ok()?)?;
+                Some(json!({
                     "name": port.name.as_deref().unwrap_or_default(),
                     "port": target,
                     "protocol": port.protocol.as_deref().unwrap_or("TCP"),
-                })
+                }))
             })
             .collect();
         json!({

@@ -8,7 +8,11 @@ use reconcile_core::{
 use serde_json::Map;
 
 use super::{Action, Observed, validate::CheckedSpec};
-use crate::{controller::conditions, worker::SourceHealth};
+use crate::{
+    controller::conditions,
+    source::listener::{ClosedPort, Served},
+    worker::SourceHealth,
+};
 
 const SOURCES: &str = "SourcesProvided";
 const DEPLOYED: &str = "Deployed";
@@ -71,10 +75,15 @@ fn deployed(
     if let Some(failure) = failure {
         return conditions::fails(DEPLOYED, "Failed", failure);
     }
+    // Callers have a Service that leads to this process.
+    let reachable = observed.source.service && !observed.unreachable;
     let mut parts = Vec::new();
     if let Some(health) = health {
-        let refused = health.refused.iter();
+        let refused = health.served.refused.iter();
         parts.extend(refused.map(|refused| format!("{}: {}", refused.event, refused.reason)));
+        if !reachable {
+            parts.extend(closed(&health.served));
+        }
         let interrupted = health.interrupted.iter();
         parts.extend(interrupted.map(|(event, reason)| format!("{event}: {reason}")));
     }
@@ -89,6 +98,12 @@ fn deployed(
         );
     }
     let mut condition = conditions::holds(DEPLOYED);
+    let notes: Vec<String> = health
+        .map(|health| closed(&health.served).collect())
+        .unwrap_or_default();
+    if !notes.is_empty() {
+        condition.message = format!("reachable through the Service only: {}", notes.join("; "));
+    }
     if observed.unreachable {
         condition.message.push_str(
             "the Service leads nowhere: the controller has no address that pods can reach (POD_IP or \
@@ -96,4 +111,14 @@ fn deployed(
         );
     }
     condition
+}
+
+/// Ports of the manifest that are not open for callers without a Service, and why.
+fn closed(served: &Served) -> impl Iterator<Item = String> {
+    served.closed.iter().map(|(port, reason)| match reason {
+        ClosedPort::Contested => format!(
+            "port {port}: {reason}; set spec.service, so that callers reach this EventSource by its Service"
+        ),
+        ClosedPort::Busy(_) => format!("port {port}: {reason}"),
+    })
 }

@@ -17,7 +17,7 @@ use crate::{
     bus,
     sensor::checked::decode,
     source::{
-        Calendar, EventFilter, Webhook,
+        Calendar, Endpoint, EventFilter, Webhook,
         calendar::{Cron, Rhythm, excluded_days},
         webhook::MAX_BODY,
     },
@@ -189,11 +189,7 @@ fn check_webhook(event: &str, value: &Value) -> Result<(Webhook, WebhookSecrets)
     let webhook = Webhook {
         event: event.to_owned(),
         port,
-        endpoint: if raw.endpoint.starts_with('/') {
-            raw.endpoint
-        } else {
-            format!("/{}", raw.endpoint)
-        },
+        endpoint: Endpoint::parse(&raw.endpoint).map_err(|error| at("endpoint", error))?,
         method,
         token: None,
         tls: None,

@@ -13,7 +13,10 @@ use crate::{
         status::report,
         validate,
     },
-    source::{CheckedSource, listener::Refused},
+    source::{
+        CheckedSource,
+        listener::{ClosedPort, Refused, Served},
+    },
     worker::SourceHealth,
 };
 
@@ -32,11 +35,14 @@ fn observed(spec: &Value) -> Observed {
                 .iter()
                 .flat_map(|spec| spec.calendars.clone())
                 .collect(),
+            service: false,
+            contested: std::collections::BTreeSet::new(),
         }),
         spec: checked,
         missing: Vec::new(),
         bus: Some(BusState::Ready { stream: 1 }),
-        service: None,
+        ports: std::collections::BTreeSet::new(),
+        owner: Value::Null,
         service_done: true,
         unreachable: false,
     }
@@ -44,7 +50,10 @@ fn observed(spec: &Value) -> Observed {
 
 fn told(observed: &Observed, refused: Vec<Refused>) -> String {
     let health = SourceHealth {
-        refused,
+        served: Served {
+            refused,
+            ..Served::default()
+        },
         ..SourceHealth::default()
     };
     conditions(&report(
@@ -68,7 +77,7 @@ fn a_good_source_is_served() {
         told(&source, Vec::new()),
         "Deployed=True\nSourcesProvided=True"
     );
-    assert_eq!(source.source.webhooks[0].endpoint, "/push");
+    assert_eq!(source.source.webhooks[0].endpoint.path(), "/push");
     assert_eq!(source.source.webhooks[0].max_body, 1024 * 1024);
 }
 
@@ -154,15 +163,19 @@ fn the_service_leads_to_this_process() {
         json!({"ports": [{"port": 80, "targetPort": 12000, "name": "http"}], "clusterIP": "None"});
     let spec = serde_json::from_value(spec).expect("a service");
     let key = ObjectKey::new("ns", "src");
-    let wanted = service::wanted(
-        &key,
-        &json!({"uid": "uid-1"}),
-        &spec,
-        "10.0.0.7".parse().ok(),
-    );
+    let owner = json!({"uid": "uid-1"});
+    let targets = std::collections::BTreeMap::from([(12000, 20077)]);
+    let mut inputs = service::Inputs {
+        source: &key,
+        owner: &owner,
+        spec: &spec,
+        address: "10.0.0.7".parse().ok(),
+        targets: &targets,
+    };
+    let wanted = service::wanted(&inputs);
     insta::assert_json_snapshot!([wanted.service, wanted.endpoints.expect("an address")]);
-    let nowhere = service::wanted(&key, &json!({}), &spec, "127.0.0.1".parse().ok());
-    assert_eq!(nowhere.endpoints, None);
+    inputs.address = "127.0.0.1".parse().ok();
+    assert_eq!(service::wanted(&inputs).endpoints, None);
 }
 
 #[test]
@@ -177,5 +190,30 @@ fn a_schedule_that_cannot_go_on_is_named() {
     assert_eq!(
         conditions(&report).lines().next(),
         Some("Deployed=False NotServed tick: bucket _ticks: maximum number of streams reached")
+    );
+}
+
+#[test]
+fn a_port_that_several_namespaces_name_needs_a_service() {
+    let mut source =
+        observed(&json!({"webhook": {"push": hook()}, "service": {"ports": [{"port": 12000}]}}));
+    let mut health = SourceHealth::default();
+    health.served.closed.insert(12000, ClosedPort::Contested);
+    let first = |source: &Observed| {
+        let report = report(source, &plan(source, now()), Some(&health), None, now());
+        conditions(&report)
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert_eq!(
+        first(&source),
+        "Deployed=False NotServed port 12000: named by EventSources of several namespaces; set spec.service, \
+         so that callers reach this EventSource by its Service"
+    );
+    Arc::make_mut(&mut source.source).service = true;
+    assert!(
+        first(&source).starts_with("Deployed=True  reachable through the Service only: port 12000")
     );
 }

@@ -4,10 +4,17 @@
 //! the next one begins. Otherwise many actions run at the same time, in no order, and a failed event goes
 //! back to the bus until its next try.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
 
 use async_nats::jetstream::AckKind;
-use tokio::{sync::mpsc, task::JoinSet, time::Interval};
+use tokio::{
+    sync::mpsc,
+    task::{self, JoinSet},
+    time::Interval,
+};
 
 use super::{
     Context,
@@ -27,18 +34,23 @@ const AT_ONCE: usize = 64;
 enum Outcome {
     Done,
     /// Failed; comes again after the pause.
-    Again(std::time::Duration),
+    Again(Duration),
     /// Nothing was done, or not to its end: left to the successor or the next leader.
     Leave,
 }
 
-type Ended = Result<(Place, Outcome), tokio::task::JoinError>;
+/// Pause before a message is delivered again whose task panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
+
+type Ended = Result<(task::Id, (Place, Outcome)), task::JoinError>;
 
 #[derive(Default)]
 struct Lane {
     waiting: VecDeque<Held>,
     in_hand: InHand,
     running: JoinSet<(Place, Outcome)>,
+    /// The message of each running task.
+    places: HashMap<task::Id, Place>,
     /// Messages that go back to the bus when this lane ends.
     left: Vec<Place>,
     past: Past,
@@ -58,7 +70,7 @@ pub(super) async fn run(context: Context) {
         tokio::select! {
             () = context.stop.cancelled() => break,
             _ = beat.tick(), if !lane.in_hand.is_empty() => lane.in_hand.beat().await,
-            Some(ended) = lane.running.join_next(), if !lane.running.is_empty() => lane.finish(ended).await,
+            Some(ended) = lane.running.join_next_with_id(), if !lane.running.is_empty() => lane.finish(ended).await,
             message = incoming.recv() => match message {
                 None => break,
                 Some(message) => lane.take(message).await,
@@ -75,7 +87,9 @@ impl Lane {
             && let Some(held) = self.waiting.pop_front()
         {
             let tried = self.past.next_try(held.place());
-            self.running.spawn(handle(context.clone(), held, tried));
+            let place = held.place();
+            let task = self.running.spawn(handle(context.clone(), held, tried));
+            self.places.insert(task.id(), place);
         }
     }
 
@@ -95,7 +109,12 @@ impl Lane {
     }
 
     async fn finish(&mut self, ended: Ended) {
-        match ended {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(panicked) => panicked.id(),
+        };
+        let place = self.places.remove(&id);
+        match ended.map(|(_, outcome)| outcome) {
             Ok((place, Outcome::Done)) => {
                 self.past.done(place);
                 self.in_hand.answer(place, AckKind::Ack).await;
@@ -106,8 +125,13 @@ impl Lane {
             }
             Ok((place, Outcome::Leave)) => self.left.push(place),
             Err(panicked) => {
-                // The message stays in hand and is delivered again after a restart.
-                tracing::error!(error = %panicked, "an action panicked; this is a bug");
+                tracing::error!(error = %panicked, "a task panicked, which is a bug");
+                if let Some(place) = place {
+                    self.past.failed(place);
+                    self.in_hand
+                        .answer(place, AckKind::Nak(Some(AFTER_PANIC)))
+                        .await;
+                }
             }
         }
     }
@@ -118,7 +142,7 @@ impl Lane {
         while pulling || !self.running.is_empty() {
             tokio::select! {
                 _ = beat.tick() => self.in_hand.beat().await,
-                Some(ended) = self.running.join_next(), if !self.running.is_empty() => self.finish(ended).await,
+                Some(ended) = self.running.join_next_with_id(), if !self.running.is_empty() => self.finish(ended).await,
                 message = incoming.recv(), if pulling => match message {
                     Some(message) => self.take(message).await,
                     None => pulling = false,
@@ -155,9 +179,16 @@ async fn judge_and_act(context: &Context, held: &Held, tried: u32) -> Outcome {
             return done_if(context.park(&firing, 0, &reason, held.body.clone()).await);
         }
     };
-    if let Verdict::Discarded(reason) = dependency.judge(&event, context.clock.now()) {
-        tracing::debug!(sensor = %context.sensor.key, dependency = %dependency.name, event = %event.id, reason, "event discarded");
-        return Outcome::Done;
+    match dependency.judge(&event, context.clock.now()) {
+        Verdict::Accepted => {}
+        Verdict::Discarded(reason) => {
+            tracing::debug!(sensor = %context.sensor.key, dependency = %dependency.name, event = %event.id, reason, "event discarded");
+            return Outcome::Done;
+        }
+        Verdict::Failed(reason) => {
+            let firing = context.firing(held.stream, &set, Events::new());
+            return done_if(context.park(&firing, 0, &reason, held.body.clone()).await);
+        }
     }
     let events = Events::from([(dependency.name.clone(), event)]);
     let firing = context.firing(held.stream, &set, events);
@@ -176,5 +207,32 @@ async fn judge_and_act(context: &Context, held: &Held, tried: u32) -> Outcome {
                 .bury(&firing, tried, &reason, held.body.clone())
                 .await,
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_message_of_a_panicked_task_is_let_go() {
+        let mut lane = Lane::default();
+        let held = Held {
+            dependency: 0,
+            stream: 1,
+            sequence: 7,
+            consumer_sequence: 1,
+            stored: jiff::Timestamp::UNIX_EPOCH,
+            body: bytes::Bytes::new(),
+            acker: None,
+        };
+        assert!(lane.in_hand.take(&held));
+        #[expect(clippy::panic, reason = "what is tested")]
+        let task = lane.running.spawn(async { panic!("boom") });
+        lane.places.insert(task.id(), held.place());
+        let ended = lane.running.join_next_with_id().await.expect("one task");
+        lane.finish(ended).await;
+        assert!(lane.in_hand.is_empty() && lane.places.is_empty());
+        assert_eq!(lane.past.next_try(held.place()), 2);
     }
 }

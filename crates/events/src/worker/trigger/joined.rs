@@ -168,8 +168,9 @@ impl Lane {
         if running.fired.is_none() {
             let ended = (&mut running.task).await;
             running.fired = Some(ended.unwrap_or_else(|panicked| {
-                tracing::error!(error = %panicked, "an action panicked; this is a bug");
-                true
+                // Still owed: the ledger says so, and the action is tried again.
+                tracing::error!(error = %panicked, "a task panicked, which is a bug");
+                false
             }));
         }
     }
@@ -265,10 +266,21 @@ impl Lane {
                 return Ok(());
             }
         };
-        if let Verdict::Discarded(reason) = dependency.judge(&event, context.clock.now()) {
-            tracing::debug!(sensor = %context.sensor.key, dependency = %dependency.name, event = %event.id, reason, "event discarded");
-            self.let_go(place).await;
-            return Ok(());
+        match dependency.judge(&event, context.clock.now()) {
+            Verdict::Accepted => {}
+            Verdict::Discarded(reason) => {
+                tracing::debug!(sensor = %context.sensor.key, dependency = %dependency.name, event = %event.id, reason, "event discarded");
+                self.let_go(place).await;
+                return Ok(());
+            }
+            Verdict::Failed(reason) => {
+                let set = BTreeMap::from([(dependency.name.clone(), held.sequence)]);
+                let firing = context.firing(held.stream, &set, Events::new());
+                if context.park(&firing, 0, &reason, held.body.clone()).await {
+                    self.let_go(place).await;
+                }
+                return Ok(());
+            }
         }
         match memory.step(context, &dependency.name, held.sequence) {
             Step::Done => self.let_go(place).await,

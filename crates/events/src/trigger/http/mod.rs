@@ -1,76 +1,40 @@
 //! The http trigger: one call, whatever the answer says, unless a policy lists the statuses that count.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod address;
+mod client;
+
+use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use parking_lot::Mutex;
 use reconcile_core::object::FieldError;
-use reqwest::{Client, Url};
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+
+pub use client::HttpClients;
+use client::{Call, HttpError};
 
 use super::{Executor, Firing, Success, TriggerError};
 use crate::{
     api::{
-        TlsConfig,
+        KeySelector, TlsConfig,
         trigger::{BasicAuth, HttpTrigger},
     },
     sensor::{checked::decode, parameter},
+    tls::{ClientCertificate, TlsSettings},
 };
 
 /// Deadline when the manifest gives none, as upstream.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Connections kept per host while they are not used.
-const IDLE_CONNECTIONS: usize = 64;
-/// A connection that is not used for this long is closed.
-const IDLE: Duration = Duration::from_secs(60);
-/// Clients with settings of their own; more are made anew when needed.
-const MOST_CLIENTS: usize = 64;
 /// An answer is read so far, so that its connection can be used again; nobody looks at it.
 const ANSWER: usize = 64 * 1024;
 /// The same for every try of the same firing: lets a receiver drop repetitions.
 const IDEMPOTENCY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// HTTP clients by their TLS settings. Cloning shares connections.
-#[derive(Clone, Default)]
-pub struct HttpClients(Arc<Mutex<HashMap<Tls, Client>>>);
-
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-struct Tls {
-    ca: Option<String>,
-    insecure: bool,
-}
-
-impl HttpClients {
-    /// Builds the client for the usual settings ahead of the first call: reading the system's
-    /// certificates takes tens of milliseconds.
-    pub fn warm(&self) {
-        if let Err(error) = self.get(Tls::default()) {
-            tracing::warn!(error, "cannot build the HTTP client");
-        }
-    }
-
-    fn get(&self, tls: Tls) -> Result<Client, String> {
-        let mut clients = self.0.lock();
-        if let Some(client) = clients.get(&tls) {
-            return Ok(client.clone());
-        }
-        let mut builder = Client::builder()
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .pool_idle_timeout(IDLE)
-            .connect_timeout(Duration::from_secs(10))
-            .tcp_nodelay(true)
-            .danger_accept_invalid_certs(tls.insecure);
-        if let Some(ca) = &tls.ca {
-            let certificate = reqwest::Certificate::from_pem(ca.as_bytes());
-            builder = builder.add_root_certificate(certificate.map_err(|error| error.to_string())?);
-        }
-        let client = builder.build().map_err(|error| error.to_string())?;
-        if clients.len() >= MOST_CLIENTS {
-            clients.clear();
-        }
-        clients.insert(tls, client.clone());
-        Ok(client)
+impl From<HttpError> for TriggerError {
+    fn from(error: HttpError) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 
@@ -86,8 +50,8 @@ pub(super) fn check(path: &str, action: &HttpTrigger) -> Result<(), FieldError> 
         return Err(FieldError::new(format!("{path}.url"), "must not be empty"));
     }
     if !patched("url") {
-        let url = Url::parse(&action.url);
-        let url = url.map_err(|error| FieldError::new(format!("{path}.url"), error.to_string()))?;
+        let url = Url::parse(&action.url)
+            .map_err(|error| FieldError::new(format!("{path}.url"), error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(FieldError::new(
                 format!("{path}.url"),
@@ -96,12 +60,7 @@ pub(super) fn check(path: &str, action: &HttpTrigger) -> Result<(), FieldError> 
         }
     }
     method(action).map_err(|error| FieldError::new(format!("{path}.method"), error))?;
-    for (index, header) in action.secure_headers.iter().enumerate() {
-        if header.name.is_empty() || header.value_from.is_none() {
-            let path = format!("{path}.secureHeaders[{index}]");
-            return Err(FieldError::new(path, "needs a name and valueFrom"));
-        }
-    }
+    check_headers(path, action)?;
     let lists = [
         ("payload", &action.payload),
         ("dynamicHeaders", &action.dynamic_headers),
@@ -118,6 +77,40 @@ pub(super) fn check(path: &str, action: &HttpTrigger) -> Result<(), FieldError> 
             if list == "dynamicHeaders" && parameter.dest.is_empty() {
                 return Err(FieldError::new(format!("{path}.dest"), "must not be empty"));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Names of headers are tokens; values hold no control characters.
+fn check_headers(path: &str, action: &HttpTrigger) -> Result<(), FieldError> {
+    let name = |path: String, name: &str| match name.parse::<HeaderName>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(FieldError::new(
+            path,
+            format!("{name:?} is not the name of a header"),
+        )),
+    };
+    for (header, text) in &action.headers {
+        name(format!("{path}.headers"), header)?;
+        if HeaderValue::from_str(text).is_err() {
+            let path = format!("{path}.headers.{header}");
+            return Err(FieldError::new(path, "must not hold control characters"));
+        }
+    }
+    for (index, header) in action.secure_headers.iter().enumerate() {
+        let path = format!("{path}.secureHeaders[{index}]");
+        if header.name.is_empty() || header.value_from.is_none() {
+            return Err(FieldError::new(path, "needs a name and valueFrom"));
+        }
+        name(format!("{path}.name"), &header.name)?;
+    }
+    for (index, parameter) in action.dynamic_headers.iter().enumerate() {
+        if !parameter.dest.is_empty() {
+            name(
+                format!("{path}.dynamicHeaders[{index}].dest"),
+                &parameter.dest,
+            )?;
         }
     }
     Ok(())
@@ -150,50 +143,64 @@ impl Executor {
             &patched
         };
         let failed = TriggerError::Failed;
-        let client = self
-            .http
-            .get(self.tls(action.tls.as_ref(), firing).await?)
-            .map_err(failed)?;
+        let url = Url::parse(&action.url).map_err(|error| failed(format!("url: {error}")))?;
+        let shown = shown(&url);
+        let tls = self.tls(action.tls.as_ref(), firing).await?;
+        let client = self.http.get(&tls)?;
         let timeout = action
             .timeout
-            .and_then(|seconds| u64::try_from(seconds).ok());
-        let timeout = timeout
-            .filter(|seconds| *seconds > 0)
-            .map_or(TIMEOUT, Duration::from_secs);
-        let mut request = client
-            .request(method(action).map_err(failed)?, &action.url)
-            .timeout(timeout)
-            .headers(self.headers(action, firing).await?);
-        if !action.payload.is_empty() {
-            request = request.body(parameter::payload(&action.payload, firing.inputs())?);
-        }
-        let answer = request
-            .send()
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .filter(|seconds| *seconds > 0);
+        let body = if action.payload.is_empty() {
+            None
+        } else {
+            Some(parameter::payload(&action.payload, firing.inputs())?.into())
+        };
+        let call = Call {
+            method: method(action).map_err(failed)?,
+            url,
+            headers: self.headers(action, firing).await?,
+            body,
+            timeout: timeout.map_or(TIMEOUT, Duration::from_secs),
+        };
+        let answer = self
+            .http
+            .send(&client, call)
             .await
-            .map_err(|error| failed(explain(&error)))?;
+            .map_err(|error| failed(format!("{shown}: {error}")))?;
         let status = answer.status().as_u16();
         drain(answer).await;
         if success.statuses.is_empty() || success.statuses.contains(&status) {
-            tracing::debug!(sensor = %firing.sensor, trigger = %firing.trigger, status, "called {}", action.url);
+            tracing::debug!(sensor = %firing.sensor, trigger = %firing.trigger, status, "called {shown}");
             Ok(())
         } else {
             Err(failed(format!(
-                "{} answered {status}, which the policy does not allow",
-                action.url
+                "{shown} answered {status}, which the policy does not allow"
             )))
         }
     }
 
-    async fn tls(&self, tls: Option<&TlsConfig>, firing: &Firing) -> Result<Tls, TriggerError> {
+    async fn tls(
+        &self,
+        tls: Option<&TlsConfig>,
+        firing: &Firing,
+    ) -> Result<TlsSettings, TriggerError> {
         let Some(tls) = tls else {
-            return Ok(Tls::default());
+            return Ok(TlsSettings::default());
         };
-        let ca = match &tls.ca_cert_secret {
-            Some(key) => self.secrets.secret(&firing.sensor.namespace, key).await?,
-            None => None,
+        let secret = async |key: Option<&KeySelector>| match key {
+            Some(key) => self.secrets.secret(&firing.sensor.namespace, key).await,
+            None => Ok(None),
         };
-        Ok(Tls {
-            ca,
+        let certificate = secret(tls.client_cert_secret.as_ref()).await?;
+        let key = secret(tls.client_key_secret.as_ref()).await?;
+        let text = |secret: SecretString| secret.expose_secret().to_owned();
+        Ok(TlsSettings {
+            ca: secret(tls.ca_cert_secret.as_ref()).await?.map(text),
+            client: certificate.zip(key).map(|(chain, key)| ClientCertificate {
+                chain: text(chain),
+                key: key.into(),
+            }),
             insecure: tls.insecure_skip_verify == Some(true),
         })
     }
@@ -210,7 +217,7 @@ impl Executor {
                 Some(key) => self.secrets.secret(namespace, key).await?,
                 None => None,
             };
-            parts.push(part.unwrap_or_default());
+            parts.push(part.map_or_else(String::new, |part| part.expose_secret().to_owned()));
         }
         let text = format!("Basic {}", STANDARD.encode(parts.join(":")));
         let mut secret = value("Authorization", &text)?;
@@ -255,7 +262,7 @@ impl Executor {
                 .value_from(&firing.sensor.namespace, from)
                 .await?
             {
-                let mut secret = value(&header.name, &text)?;
+                let mut secret = value(&header.name, text.expose_secret())?;
                 secret.set_sensitive(true);
                 headers.insert(header_name(&header.name)?, secret);
             }
@@ -280,15 +287,14 @@ fn value(name: &str, text: &str) -> Result<HeaderValue, TriggerError> {
     HeaderValue::from_str(text).map_err(|_| failed())
 }
 
-/// The innermost reason; the outer ones only repeat the URL.
-fn explain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text = format!("{error}: {inner}");
-        source = inner.source();
+/// A URL without credentials.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    match (url.set_username(""), url.set_password(None)) {
+        (Ok(()), Ok(())) => url.to_string(),
+        // A URL without a host has neither.
+        _ => url.scheme().to_owned(),
     }
-    text
 }
 
 async fn drain(mut answer: reqwest::Response) {
@@ -354,5 +360,80 @@ mod tests {
             "f",
         ];
         assert_eq!(all, expected.map(|value| vec![value]));
+    }
+
+    /// An HTTP server that answers every request with `answer`, and the headers of what it got.
+    async fn server(
+        answer: impl Fn() -> axum::response::Response + Clone + Send + Sync + 'static,
+    ) -> (String, std::sync::Arc<parking_lot::Mutex<Vec<HeaderMap>>>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let got: std::sync::Arc<parking_lot::Mutex<Vec<HeaderMap>>> = std::sync::Arc::default();
+        let app = axum::Router::new().fallback({
+            let got = got.clone();
+            move |headers: HeaderMap| {
+                got.lock().push(headers);
+                std::future::ready(answer())
+            }
+        });
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (url, got)
+    }
+
+    fn redirect(to: String) -> impl Fn() -> axum::response::Response + Clone + Send + Sync {
+        move || {
+            http::Response::builder()
+                .status(307)
+                .header("location", &to)
+                .body(axum::body::Body::empty())
+                .expect("an answer")
+        }
+    }
+
+    fn call(url: &str) -> Call {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-plain", HeaderValue::from_static("plain"));
+        let mut secret = HeaderValue::from_static("hush");
+        secret.set_sensitive(true);
+        headers.insert("x-api-key", secret);
+        Call {
+            method: Method::POST,
+            url: Url::parse(url).expect("a URL"),
+            headers,
+            body: None,
+            timeout: TIMEOUT,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_to_another_server_carries_no_secret_header() {
+        reconcile_core::operator::install_tls();
+        let clients = HttpClients::default();
+        let client = clients.get(&TlsSettings::default()).expect("a client");
+        let (other, got) = server(axum::response::Response::default).await;
+        let (first, _) = server(redirect(format!("{other}/there"))).await;
+        let answer = clients.send(&client, call(&first)).await;
+        assert_eq!(answer.expect("an answer").status(), 200);
+        let headers = got.lock().pop().expect("one request");
+        assert_eq!(
+            headers.get("x-plain").map(HeaderValue::as_bytes),
+            Some(&b"plain"[..])
+        );
+        assert_eq!(headers.get("x-api-key"), None);
+    }
+
+    #[tokio::test]
+    async fn link_local_addresses_are_refused_directly_and_by_redirect() {
+        reconcile_core::operator::install_tls();
+        let clients = HttpClients::default();
+        let client = clients.get(&TlsSettings::default()).expect("a client");
+        let metadata = "http://169.254.169.254/latest/meta-data";
+        let (first, _) = server(redirect(metadata.to_owned())).await;
+        for url in [metadata, &first] {
+            let error = clients.send(&client, call(url)).await.expect_err("refused");
+            assert!(matches!(error, HttpError::LinkLocal { .. }), "{error}");
+        }
     }
 }

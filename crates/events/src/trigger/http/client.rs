@@ -1,0 +1,205 @@
+//! HTTP clients by their TLS settings, and one request with its redirects.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use parking_lot::Mutex;
+use reqwest::{Client, Response, Url, redirect::Policy};
+use thiserror::Error;
+use tokio::time::Instant;
+
+use super::address::{NoLinkLocal, refused};
+use crate::tls::{TlsError, TlsSettings};
+
+/// Connections kept per host while they are not used.
+const IDLE_CONNECTIONS: usize = 64;
+/// A connection that is not used for this long is closed.
+const IDLE: Duration = Duration::from_secs(60);
+/// A server that does not take a connection within this time is unreachable.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Clients with settings of their own; beyond that number the connections of all are dropped.
+const MOST_CLIENTS: usize = 64;
+/// Redirects of one request, as Go.
+const REDIRECTS: usize = 10;
+
+/// A request that was not answered.
+#[derive(Debug, Error)]
+pub(super) enum HttpError {
+    /// The client could not be built.
+    #[error("tls.{0}")]
+    Tls(#[from] TlsError),
+    /// No connection, or no answer in time.
+    #[error("{0}")]
+    Request(String),
+    /// The target is a link-local address.
+    #[error(
+        "{host} is a link-local address, which triggers may not call (--allow-link-local permits it)"
+    )]
+    LinkLocal {
+        /// The host of the URL.
+        host: String,
+    },
+    /// A redirect that is not followed.
+    #[error("redirect to {location:?}: {reason}")]
+    Redirect {
+        /// Where it leads.
+        location: String,
+        /// Why it is not followed.
+        reason: &'static str,
+    },
+}
+
+impl From<reqwest::Error> for HttpError {
+    fn from(error: reqwest::Error) -> Self {
+        // Without the URL, which may hold credentials.
+        let error = error.without_url();
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(inner) = source {
+            // The innermost reason; those between only repeat each other.
+            text = format!("{error}: {inner}");
+            source = inner.source();
+        }
+        Self::Request(text)
+    }
+}
+
+/// HTTP clients by their TLS settings. Cloning shares connections.
+#[derive(Clone, Default)]
+pub struct HttpClients {
+    clients: Arc<Mutex<HashMap<String, (TlsSettings, Client)>>>,
+    allow_link_local: bool,
+}
+
+/// One request.
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Bytes>,
+    /// For the request with all its redirects.
+    pub(super) timeout: Duration,
+}
+
+impl HttpClients {
+    /// Clients that may call link-local addresses, or not.
+    pub fn new(allow_link_local: bool) -> Self {
+        Self {
+            clients: Arc::default(),
+            allow_link_local,
+        }
+    }
+
+    /// Builds the client for the usual settings ahead of the first call: reading the system's
+    /// certificates takes tens of milliseconds.
+    pub fn warm(&self) {
+        if let Err(error) = self.get(&TlsSettings::default()) {
+            tracing::warn!(%error, "cannot build the HTTP client");
+        }
+    }
+
+    pub(super) fn get(&self, tls: &TlsSettings) -> Result<Client, HttpError> {
+        let id = format!("{:?} {:?} {}", tls.ca, tls.client, tls.insecure);
+        let mut clients = self.clients.lock();
+        if let Some((known, client)) = clients.get(&id)
+            && known == tls
+        {
+            return Ok(client.clone());
+        }
+        let mut builder = Client::builder()
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_idle_timeout(IDLE)
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .redirect(Policy::none());
+        if !self.allow_link_local {
+            builder = builder.dns_resolver(Arc::new(NoLinkLocal));
+        }
+        if let Some(config) = tls.client_config()? {
+            builder = builder.tls_backend_preconfigured(config);
+        }
+        let client = builder.build()?;
+        if clients.len() >= MOST_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(id, (tls.clone(), client.clone()));
+        Ok(client)
+    }
+
+    /// Sends a request and follows redirects. What is secret goes to the first server only.
+    pub(super) async fn send(&self, client: &Client, call: Call) -> Result<Response, HttpError> {
+        let deadline = Instant::now() + call.timeout;
+        let Call {
+            mut method,
+            mut url,
+            mut headers,
+            mut body,
+            ..
+        } = call;
+        for _ in 0..=REDIRECTS {
+            if let Some(address) = refused(&url).filter(|_| !self.allow_link_local) {
+                let host = address.to_string();
+                return Err(HttpError::LinkLocal { host });
+            }
+            let mut request = client
+                .request(method.clone(), url.clone())
+                .timeout(deadline.saturating_duration_since(Instant::now()))
+                .headers(headers.clone());
+            if let Some(body) = &body {
+                request = request.body(body.clone());
+            }
+            let answer = request.send().await?;
+            let Some(location) = location(&answer) else {
+                return Ok(answer);
+            };
+            let next = url.join(&location).ok();
+            let Some(next) = next.filter(|url| matches!(url.scheme(), "http" | "https")) else {
+                let reason = "not a URL of http or https";
+                return Err(HttpError::Redirect { location, reason });
+            };
+            if !same_origin(&url, &next) {
+                forget_secrets(&mut headers);
+            }
+            let keeps_body = matches!(
+                answer.status(),
+                StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+            );
+            if !keeps_body && method != Method::GET && method != Method::HEAD {
+                method = Method::GET;
+                body = None;
+                headers.remove(header::CONTENT_TYPE);
+            }
+            url = next;
+        }
+        Err(HttpError::Redirect {
+            location: url.host_str().unwrap_or_default().to_owned(),
+            reason: "more than 10 redirects",
+        })
+    }
+}
+
+/// Where an answer redirects to.
+fn location(answer: &Response) -> Option<String> {
+    let redirects = matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    let location = answer.headers().get(header::LOCATION)?;
+    redirects.then(|| location.to_str().ok().map(str::to_owned))?
+}
+
+fn same_origin(a: &Url, b: &Url) -> bool {
+    (a.scheme(), a.host_str(), a.port_or_known_default())
+        == (b.scheme(), b.host_str(), b.port_or_known_default())
+}
+
+/// Another server gets nothing that was meant for the first one.
+fn forget_secrets(headers: &mut HeaderMap) {
+    let secret: Vec<_> = headers
+        .iter()
+        .filter(|(_, value)| value.is_sensitive())
+        .map(|(name, _)| name.clone())
+        .chain([header::AUTHORIZATION, header::COOKIE, header::HOST])
+        .collect();
+    for name in secret {
+        headers.remove(name);
+    }
+}
