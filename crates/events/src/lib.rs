@@ -17,6 +17,7 @@ pub mod args;
 pub mod bus;
 pub mod controller;
 pub mod event;
+pub mod json;
 pub mod metrics;
 pub mod run;
 pub mod secret;

@@ -114,6 +114,7 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<Shared, prometheus:
     let mut executor = Executor::new(operator, secrets.clone());
     executor.http = HttpClients::new(settings.allow_link_local);
     let (bus_queue, source_queue, sensor_queue) = (Queue::new(), Queue::new(), Queue::new());
+    let sources = index_of_sources();
     let plane = DataPlane::new(Parts {
         executor,
         listeners: Listeners::new(settings.reserved_ports, budget),
@@ -123,11 +124,15 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<Shared, prometheus:
         events: operator.events.clone(),
         source_queue: source_queue.clone(),
         sensor_queue: sensor_queue.clone(),
+        has_source: {
+            let sources = sources.clone();
+            Arc::new(move |key| sources.get(key).is_some())
+        },
     });
     Ok(Shared {
         client: operator.client.clone(),
         buses: Index::default(),
-        sources: index_of_sources(),
+        sources,
         sensors: index_by_bus(),
         bus_queue,
         source_queue,

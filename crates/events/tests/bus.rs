@@ -149,7 +149,7 @@ async fn at_least_once_keeps_the_order_also_over_failures_and_changes() {
     stage.plane.stop().await;
     let mut seen = stage.receiver.numbers("a");
     assert_eq!(seen[..3], [0, 0, 0], "two failures and a success");
-    // A change interrupts the pause between two tries; the event is tried anew.
+    // A change interrupts the pause between two tries; the event is tried again.
     seen.dedup();
     assert_eq!(seen, (0..60).collect::<Vec<u64>>());
 }
@@ -171,7 +171,7 @@ async fn a_rate_limit_spaces_actions_and_not_what_filters_refuse() {
     // 100 or 101 takes the turn of this hour, and 0 to 99 take none.
     stage.receiver.wait_for(1).await;
     let first = stage.receiver.numbers("a");
-    // The other one goes on untouched when the manifest changes: all its tries are left.
+    // The other one stays untouched when the manifest changes: all its tries are left.
     *stage.receiver.answer.lock() = 503;
     spec["triggers"][0]["policy"] = json!({"status": {"allow": [200]}});
     spec["triggers"][0]["retryStrategy"] = json!({"steps": 3, "duration": "20ms", "jitter": 0});
@@ -326,4 +326,36 @@ async fn a_server_that_goes_away_loses_nothing_and_doubles_nothing() {
     stage.receiver.wait_for(100).await;
     stage.plane.stop().await;
     assert_eq!(stage.receiver.sorted("a"), (0..100).collect::<Vec<u64>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_comes_back_empty_loses_nothing_that_it_acknowledges_then() {
+    let Some(mut stage) = Stage::start().await else {
+        return;
+    };
+    stage.run(&stage.spec(&["a"])).await;
+    for n in 0..20 {
+        stage.publish("a", n).await;
+    }
+    stage.receiver.wait_for(20).await;
+    let BusState::Ready { stream: first } = *stage.bus.state().borrow() else {
+        unreachable!("the bus was used a moment ago");
+    };
+    stage.nats.lose_everything();
+    stage.nats.up().await;
+    let mut state = stage.bus.state();
+    let another =
+        |state: &BusState| matches!(state, BusState::Ready { stream } if *stream != first);
+    tokio::time::timeout(PATIENCE, state.wait_for(another))
+        .await
+        .expect("noticed")
+        .expect("the bus lives");
+    // At once, whether the sensor is attached again or not.
+    for n in 100..200 {
+        stage.publish("a", n).await;
+    }
+    stage.receiver.wait_for(120).await;
+    stage.plane.stop().await;
+    let expected: Vec<u64> = (0..20).chain(100..200).collect();
+    assert_eq!(stage.receiver.sorted("a"), expected);
 }

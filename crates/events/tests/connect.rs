@@ -135,7 +135,7 @@ async fn a_server_that_is_not_there_is_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stream_is_made_as_the_manifest_says_and_never_changed() {
+async fn the_stream_follows_what_the_manifest_says_and_keeps_the_rest() {
     let Some(nats) = Nats::start().await else {
         return;
     };
@@ -148,6 +148,14 @@ async fn the_stream_is_made_as_the_manifest_says_and_never_changed() {
     });
     ready(with(first)).await;
     ready(with(json!({"maxMsgs": 99}))).await;
+    // A stream cannot become a work queue: said, and used as it is.
+    let bus = bus(with(json!({"retention": 2}))).await;
+    bus.ready().await;
+    let problem = bus.settings_problem().expect("refused");
+    assert!(
+        problem.starts_with("streamConfig has no effect"),
+        "{problem}"
+    );
     let client = async_nats::connect(nats.config().urls[0].as_str())
         .await
         .expect("connected");
@@ -156,7 +164,7 @@ async fn the_stream_is_made_as_the_manifest_says_and_never_changed() {
         .await;
     let config = stream.expect("a stream").cached_info().config.clone();
     assert_eq!(config.subjects, ["default.*.*"]);
-    assert_eq!((config.max_messages, config.max_bytes), (10, 4096));
+    assert_eq!((config.max_messages, config.max_bytes), (99, 4096));
     assert_eq!(config.max_age, Duration::from_secs(72 * 3600));
     assert_eq!(config.duplicate_window, Duration::from_secs(60));
     assert_eq!(config.retention, RetentionPolicy::Interest);

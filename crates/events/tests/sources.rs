@@ -282,7 +282,7 @@ async fn namespaces_that_name_the_same_port_and_path_never_get_each_others_calle
     let squatter = in_namespace("b", false);
     assert!(run(&plane, &bus, &squatter).is_empty());
     assert_eq!(post(port, "1", None).await.0, 200);
-    // Even before the squatter is told, its port closes.
+    // Even before the squatter has another pass, its port closes.
     let victim = plane.ensure_source(&in_namespace("a", false), &bus).served;
     assert_eq!(
         victim.closed.values().collect::<Vec<_>>(),

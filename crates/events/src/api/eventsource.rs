@@ -102,7 +102,7 @@ pub struct WebhookEvent {
 
 /// A port that is written as text, and often as a number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a port number")]
 pub enum PortText {
     /// As upstream spells it.
     Text(String),

@@ -2,6 +2,23 @@
 
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
 
+/// The fields of a list of parameters, one row each: a field that does not exist is reported.
+macro_rules! parameters {
+    ($list:literal) => {
+        &[
+            supported(concat!($list, ".dest")),
+            supported(concat!($list, ".operation")),
+            supported(concat!($list, ".src.dependencyName")),
+            supported(concat!($list, ".src.contextKey")),
+            supported(concat!($list, ".src.contextTemplate")),
+            supported(concat!($list, ".src.dataKey")),
+            supported(concat!($list, ".src.dataTemplate")),
+            supported(concat!($list, ".src.value")),
+            supported(concat!($list, ".src.useRawData")),
+        ]
+    };
+}
+
 /// EventBus.
 pub const EVENT_BUS: Ledger = Ledger {
     kind: "EventBus",
@@ -15,7 +32,18 @@ pub const EVENT_SOURCE: Ledger = Ledger {
 /// Sensor.
 pub const SENSOR: Ledger = Ledger {
     kind: "Sensor",
-    tables: &[SENSOR_SPEC, TEMPLATE, TRIGGERS, DLQ],
+    tables: &[
+        SENSOR_SPEC,
+        TEMPLATE,
+        TRIGGERS,
+        parameters!("spec.triggers[].parameters[]"),
+        parameters!("spec.triggers[].template.k8s.parameters[]"),
+        HTTP,
+        parameters!("spec.triggers[].template.http.parameters[]"),
+        parameters!("spec.triggers[].template.http.payload[]"),
+        parameters!("spec.triggers[].template.http.dynamicHeaders[]"),
+        DLQ,
+    ],
 };
 
 /// All ledgers of this crate.
@@ -31,7 +59,7 @@ const BUS: &[Field] = &[
     ),
     supported_note(
         "spec.jetstreamExotic.streamConfig",
-        "maxMsgs maxAge maxBytes replicas duplicates retention discard; at creation of the stream",
+        "maxMsgs maxAge maxBytes replicas duplicates retention discard; an existing stream is changed where the server permits it",
     ),
     supported("spec.jetstreamExotic.tls.caCertSecret.**"),
     supported("spec.jetstreamExotic.tls.clientCertSecret.**"),
@@ -146,7 +174,6 @@ const SENSOR_SPEC: &[Field] = &[
         "spec.triggers[].atLeastOnce",
         "one event after the other, in order; without it many actions run at once; acknowledged after the outcome in both cases",
     ),
-    supported("spec.triggers[].parameters[].**"),
     supported("spec.triggers[].policy.status.**"),
     supported("spec.triggers[].policy.k8s.**"),
     supported("spec.triggers[].retryStrategy.**"),
@@ -163,10 +190,8 @@ const TRIGGERS: &[Field] = &[
     supported("spec.triggers[].template.name"),
     supported("spec.triggers[].template.conditions"),
     supported("spec.triggers[].template.conditionsReset[].byTime.**"),
-    supported("spec.triggers[].template.http.**"),
     supported("spec.triggers[].template.log.**"),
     supported("spec.triggers[].template.k8s.operation"),
-    supported("spec.triggers[].template.k8s.parameters[].**"),
     supported("spec.triggers[].template.k8s.patchStrategy"),
     supported("spec.triggers[].template.k8s.liveObject"),
     supported("spec.triggers[].template.k8s.source.resource.**"),
@@ -211,6 +236,23 @@ const TRIGGERS: &[Field] = &[
     ),
     planned("spec.triggers[].template.pulsar.**", "this type of trigger"),
     planned("spec.triggers[].template.slack.**", "this type of trigger"),
+];
+
+const HTTP: &[Field] = &[
+    supported("spec.triggers[].template.http.url"),
+    supported("spec.triggers[].template.http.method"),
+    supported("spec.triggers[].template.http.timeout"),
+    supported("spec.triggers[].template.http.host"),
+    supported("spec.triggers[].template.http.headers.**"),
+    supported("spec.triggers[].template.http.secureHeaders[].name"),
+    supported("spec.triggers[].template.http.secureHeaders[].valueFrom.secretKeyRef.**"),
+    supported("spec.triggers[].template.http.secureHeaders[].valueFrom.configMapKeyRef.**"),
+    supported("spec.triggers[].template.http.basicAuth.username.**"),
+    supported("spec.triggers[].template.http.basicAuth.password.**"),
+    supported("spec.triggers[].template.http.tls.caCertSecret.**"),
+    supported("spec.triggers[].template.http.tls.clientCertSecret.**"),
+    supported("spec.triggers[].template.http.tls.clientKeySecret.**"),
+    supported("spec.triggers[].template.http.tls.insecureSkipVerify"),
 ];
 
 const DLQ: &[Field] = &[supported_note(

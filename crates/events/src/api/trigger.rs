@@ -1,6 +1,6 @@
 //! The triggers of a Sensor.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -108,6 +108,9 @@ pub struct ArtifactSource {
     /// The object itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<Value>,
+    /// The object of `inline`, read once.
+    #[serde(skip)]
+    pub parsed: Option<Arc<Value>>,
     /// Sources that are only reported.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,

@@ -1,6 +1,6 @@
 //! Settings of a connection, checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reconcile_core::kube_types::GoDuration;
 use serde_json::Value;
@@ -62,6 +62,8 @@ pub struct StreamSettings {
     pub retention: i64,
     /// 0 drops old messages when full, 1 refuses new ones.
     pub discard: i64,
+    /// The settings that the manifest gives, in lower case. Others are not changed on a stream that exists.
+    pub given: BTreeSet<String>,
 }
 
 /// Upstream's controller default: a week.
@@ -79,6 +81,7 @@ impl Default for StreamSettings {
             duplicates: GoDuration::from_secs(DUPLICATES_SECONDS).as_nanos(),
             retention: 0,
             discard: 0,
+            given: BTreeSet::new(),
         }
     }
 }
@@ -99,6 +102,7 @@ impl StreamSettings {
             .iter()
             .map(|(key, value)| (key.to_lowercase(), value))
             .collect();
+        settings.given = members.keys().cloned().collect();
         let number = |key: &str, default: i64| match members.get(key) {
             None => Ok(default),
             Some(value) => integer(value).ok_or_else(|| format!("{key}: must be a whole number")),

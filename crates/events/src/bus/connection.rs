@@ -46,6 +46,8 @@ pub struct Bus {
     pub(super) client: Client,
     pub(crate) context: jetstream::Context,
     state: watch::Sender<BusState>,
+    /// What the server refused of `streamConfig`.
+    settings_problem: Mutex<Option<String>>,
     check: Notify,
     stop: CancellationToken,
 }
@@ -89,6 +91,7 @@ impl Bus {
             client,
             context,
             state,
+            settings_problem: Mutex::default(),
             check: Notify::new(),
             stop: CancellationToken::new(),
         });
@@ -162,7 +165,7 @@ impl Bus {
                 match &next {
                     BusState::Ready { .. } => tracing::info!(urls = ?self.config.urls, "bus ready"),
                     BusState::Away(why) => {
-                        tracing::warn!(urls = ?self.config.urls, why, "bus away");
+                        tracing::warn!(urls = ?self.config.urls, why, "bus not connected");
                     }
                 }
                 changed();
@@ -172,6 +175,15 @@ impl Bus {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    /// What the server refused of `streamConfig`, if it did.
+    pub fn settings_problem(&self) -> Option<String> {
+        self.settings_problem.lock().clone()
+    }
+
+    pub(super) fn set_settings_problem(&self, problem: Option<String>) {
+        *self.settings_problem.lock() = problem;
     }
 
     /// Looks at the streams now, because something suggests that one is missing.

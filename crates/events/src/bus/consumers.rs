@@ -1,16 +1,21 @@
 //! Durable consumers, and messages read from the stream.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use async_nats::jetstream::{
-    self,
-    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-    stream::RetentionPolicy,
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        self,
+        consumer::{self, AckPolicy, DeliverPolicy, FromConsumer, PullConsumer, pull},
+        context::ConsumerInfoErrorKind,
+        stream::{ConsumerCreateStrictErrorKind, RetentionPolicy, Stream},
+    },
 };
 use bytes::Bytes;
 use jiff::Timestamp;
+use reconcile_core::{kube_types::names::fnv1a_64, object::ObjectKey};
 
-use super::{Bus, BusError, STREAM, error::request};
+use super::{Bus, BusError, NAMESPACE, STREAM, durable, error::request};
 
 /// A message that is not acknowledged for this long is delivered again. Shorter than the server's default
 /// of 30 s, so that a successor takes over quickly; work in progress is announced well within it.
@@ -24,33 +29,98 @@ pub struct StoredMessage {
     pub sequence: u64,
     /// When the server stored it.
     pub stored: Timestamp,
+    /// The namespace that it comes from, where its source says so.
+    pub namespace: Option<String>,
     /// The body.
     pub body: Bytes,
 }
 
+/// The key of a consumer's metadata that says whose it is.
+const OWNER: &str = "events.argoproj.io/owner";
+
 /// A consumer that is in place.
 pub struct Attached {
+    /// Its name.
+    pub name: String,
     /// The consumer.
     pub consumer: PullConsumer,
     /// When the stream was created, ns since the epoch.
     pub stream: i128,
 }
 
+/// Who a durable consumer belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct ConsumerOwner<'o> {
+    /// The Sensor.
+    pub sensor: &'o ObjectKey,
+    /// Name of the trigger.
+    pub trigger: &'o str,
+    /// Name of the dependency.
+    pub dependency: &'o str,
+}
+
+impl ConsumerOwner<'_> {
+    /// Upstream's name, and the one that is used where that belongs to somebody else.
+    ///
+    /// Upstream joins names with `-` and leaves out the namespace, so sensor `a` with trigger `b-c` has the
+    /// same name as sensor `a-b` with trigger `c`, and so have equal sensors of two namespaces.
+    fn names(&self) -> [String; 2] {
+        let plain = durable(&self.sensor.name, self.trigger, self.dependency);
+        let qualified = format!("{plain}-{:016x}", fnv1a_64(self.identity().as_bytes()));
+        [plain, qualified]
+    }
+
+    /// Kept in the metadata of the consumer: says whose it is, over restarts and for other processes.
+    fn identity(&self) -> String {
+        let parts = [
+            self.sensor.namespace.as_str(),
+            self.sensor.name.as_str(),
+            self.trigger,
+            self.dependency,
+        ];
+        serde_json::json!(parts).to_string()
+    }
+}
+
+/// What is known of the time before an attachment, for a consumer that has to be created.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Before {
+    /// The stream that the trigger was attached to, by its creation in ns since the epoch.
+    pub stream: Option<i128>,
+    /// The Sensor has been served since this time, by a predecessor of this process.
+    pub served_since: Option<Timestamp>,
+}
+
+impl Before {
+    /// The stream was created while the trigger was there: everything in it is meant for the trigger.
+    fn is_newer(&self, created: i128) -> bool {
+        self.stream.is_some_and(|stream| stream != created)
+            || self
+                .served_since
+                .is_some_and(|since| since.as_nanosecond() < created)
+    }
+}
+
 impl Bus {
-    /// The durable consumer `name` for `subject`, made where it is missing. A new one begins with the
-    /// next message; one for another subject is made anew.
-    pub async fn attach(&self, name: &str, subject: &str) -> Result<Attached, BusError> {
-        let what = || request(format!("consumer {name}"));
+    /// The durable consumer of a dependency for `subject`, created where it is missing. A new one begins
+    /// with the next message, or at the beginning of a stream that is newer than its trigger; one for
+    /// another subject is created again.
+    pub async fn attach(
+        &self,
+        owner: &ConsumerOwner<'_>,
+        subject: &str,
+        before: Before,
+    ) -> Result<Attached, BusError> {
         let stream = self.context.get_stream(STREAM).await.map_err(|error| {
             self.check();
             request(format!("stream {STREAM}"))(&error)
         })?;
         let created = stream.cached_info().created.unix_timestamp_nanos();
         let work_queue = stream.cached_info().config.retention == RetentionPolicy::WorkQueue;
+        let everything = work_queue || before.is_newer(created);
         let wanted = pull::Config {
-            durable_name: Some(name.to_owned()),
             // A work queue only admits consumers of everything that waits.
-            deliver_policy: if work_queue {
+            deliver_policy: if everything {
                 DeliverPolicy::All
             } else {
                 DeliverPolicy::New
@@ -60,45 +130,45 @@ impl Bus {
             max_deliver: -1,
             max_ack_pending: MAX_HELD,
             filter_subject: subject.to_owned(),
+            metadata: HashMap::from([(OWNER.to_owned(), owner.identity())]),
             ..pull::Config::default()
         };
-        let consumer: PullConsumer = stream
-            .get_or_create_consumer(name, wanted.clone())
-            .await
-            .map_err(|error| what()(&error))?;
-        if consumer.cached_info().config.filter_subject == subject {
-            return Ok(Attached {
-                consumer,
-                stream: created,
-            });
+        for name in owner.names() {
+            if let Some(consumer) = take(&stream, &name, owner, &wanted).await? {
+                return Ok(Attached {
+                    consumer,
+                    name,
+                    stream: created,
+                });
+            }
         }
-        stream
-            .delete_consumer(name)
-            .await
-            .map_err(|error| what()(&error))?;
-        let consumer = stream
-            .create_consumer(wanted)
-            .await
-            .map_err(|error| what()(&error))?;
-        Ok(Attached {
-            consumer,
-            stream: created,
+        Err(BusError::Request {
+            what: format!("consumer of {}", owner.identity()),
+            reason: "its names belong to other triggers".to_owned(),
         })
     }
 
-    /// Removes a durable consumer; an absent one is fine.
-    pub async fn detach(&self, name: &str) -> Result<(), BusError> {
-        let what = || request(format!("delete consumer {name}"));
+    /// Removes the durable consumer of a dependency; an absent one is fine.
+    pub async fn detach(&self, owner: &ConsumerOwner<'_>) -> Result<(), BusError> {
         let stream = self
             .context
             .get_stream_no_info(STREAM)
             .await
-            .map_err(|error| what()(&error))?;
-        match stream.delete_consumer(name).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.to_string().contains("not found") => Ok(()),
-            Err(error) => Err(what()(&error)),
+            .map_err(|error| request(format!("stream {STREAM}"))(&error))?;
+        for name in owner.names() {
+            let Some(found) = info(&stream, &name).await? else {
+                continue;
+            };
+            if whose(&found, owner) == Whose::Foreign {
+                continue;
+            }
+            match stream.delete_consumer(&name).await {
+                Ok(_) => {}
+                Err(error) if error.to_string().contains("not found") => {}
+                Err(error) => return Err(request(format!("delete consumer {name}"))(&error)),
+            }
         }
+        Ok(())
     }
 
     /// The body of the message with this sequence number; `None` when it is gone.
@@ -144,6 +214,7 @@ impl Bus {
                     found.push(StoredMessage {
                         sequence: message.sequence,
                         stored: timestamp(message.time.unix_timestamp_nanos()),
+                        namespace: namespace(&message.headers),
                         body: message.payload,
                     });
                 }
@@ -153,6 +224,81 @@ impl Bus {
             }
         }
         Ok(found)
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Whose {
+    Ours,
+    /// Made by upstream, which leaves no note.
+    Nobodys,
+    Foreign,
+}
+
+fn whose(info: &consumer::Info, owner: &ConsumerOwner<'_>) -> Whose {
+    match info.config.metadata.get(OWNER) {
+        Some(identity) if *identity == owner.identity() => Whose::Ours,
+        Some(_) => Whose::Foreign,
+        None => Whose::Nobodys,
+    }
+}
+
+async fn info<I>(stream: &Stream<I>, name: &str) -> Result<Option<consumer::Info>, BusError> {
+    match stream.consumer_info(name).await {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
+        Err(error) => Err(request(format!("consumer {name}"))(&error)),
+    }
+}
+
+/// The consumer `name`, created or adopted; `None` when it belongs to another trigger.
+async fn take(
+    stream: &Stream,
+    name: &str,
+    owner: &ConsumerOwner<'_>,
+    wanted: &pull::Config,
+) -> Result<Option<PullConsumer>, BusError> {
+    let failed = || request(format!("consumer {name}"));
+    if let Some(found) = info(stream, name).await? {
+        let whose = whose(&found, owner);
+        if whose == Whose::Foreign {
+            return Ok(None);
+        }
+        if found.config.filter_subject == wanted.filter_subject {
+            if whose == Whose::Nobodys {
+                adopt(stream, &found, wanted).await;
+            }
+            let consumer = stream.get_consumer(name).await;
+            return consumer.map(Some).map_err(|error| failed()(&error));
+        }
+        stream
+            .delete_consumer(name)
+            .await
+            .map_err(|error| failed()(&error))?;
+    }
+    let config = pull::Config {
+        durable_name: Some(name.to_owned()),
+        ..wanted.clone()
+    };
+    match stream.create_consumer_strict(config).await {
+        Ok(consumer) => Ok(Some(consumer)),
+        Err(error) if error.kind() == ConsumerCreateStrictErrorKind::AlreadyExists => {
+            // Somebody was quicker a moment ago: the next try looks at whose it is.
+            Err(failed()(&error))
+        }
+        Err(error) => Err(failed()(&error)),
+    }
+}
+
+/// Notes in the metadata of upstream's consumer whose it is from now on.
+async fn adopt(stream: &Stream, found: &consumer::Info, wanted: &pull::Config) {
+    let Ok(mut config) = pull::Config::try_from_consumer_config(found.config.clone()) else {
+        return;
+    };
+    config.metadata.extend(wanted.metadata.clone());
+    if let Err(error) = stream.update_consumer(config).await {
+        // Old servers keep no metadata.
+        tracing::debug!(consumer = found.name, %error, "cannot note the owner of a consumer");
     }
 }
 
@@ -174,6 +320,13 @@ pub(crate) fn delivery(message: &jetstream::Message) -> Option<Delivery> {
         consumer_sequence: info.consumer_sequence,
         stored: timestamp(info.published.unix_timestamp_nanos()),
     })
+}
+
+/// The namespace that an event comes from; upstream's sources do not say.
+pub(crate) fn namespace(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get(NAMESPACE)
+        .map(|value| value.as_str().to_owned())
 }
 
 /// A time of the server; one that cannot be told is the epoch.

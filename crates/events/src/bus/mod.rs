@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!   stream `default`        subjects default.<event source>.<event>, message id = event id
-//!   durable consumers       group-<FNV-1a 32 of sensor-trigger-dependency>
-//!   KV bucket <sensor>      saved events of triggers that wait for several dependencies
+//!   durable consumers       group-<FNV-1a 32 of sensor-trigger-dependency>; its metadata names the owner
+//!   KV bucket <sensor>      saved events of triggers that wait for several dependencies; `_owner` holds the
+//!                           namespace
+//!   where these belong to another Sensor already, a hash that includes the namespace is appended
 //!   stream `dlq`            subjects dlq.<sensor>.<trigger>: what spent its tries
 //! ```
 //!
@@ -23,8 +25,8 @@ mod url;
 
 pub use config::{Auth, BusConfig, StreamSettings};
 pub use connection::{Bus, BusState};
-pub(crate) use consumers::delivery;
-pub use consumers::{ACK_WAIT, Attached, MAX_HELD, StoredMessage};
+pub use consumers::{ACK_WAIT, Attached, Before, ConsumerOwner, MAX_HELD, StoredMessage};
+pub(crate) use consumers::{delivery, namespace};
 pub use error::BusError;
 pub use pool::BusPool;
 pub(crate) use records::{erase, key, read, write};
@@ -34,6 +36,8 @@ use reconcile_core::kube_types::names::fnv1a_32;
 
 /// The stream of all events.
 pub const STREAM: &str = "default";
+/// The header that says which namespace an event comes from: a bus may serve several.
+pub const NAMESPACE: &str = "Argo-Events-Namespace";
 /// The stream of what spent its tries.
 pub const DEAD_LETTERS: &str = "dlq";
 
@@ -78,12 +82,8 @@ mod tests {
 
     #[test]
     fn names_on_the_wire() {
-        // FNV-1a 32 of "sensor-trigger-dep".
-        assert_eq!(
-            durable("sensor", "trigger", "dep"),
-            format!("group-{}", fnv1a_32(b"sensor-trigger-dep"))
-        );
-        assert_eq!(fnv1a_32(b""), 2_166_136_261);
+        // Computed with Go's hash/fnv: FNV-1a of "sensor-trigger-dep", 32 bits.
+        assert_eq!(durable("sensor", "trigger", "dep"), "group-909418622");
         assert_eq!(
             dead_letter_subject("a.b", "my trigger"),
             "dlq.a_b.my_trigger"

@@ -35,7 +35,7 @@ impl Bus {
     ) -> Result<(), BusError> {
         headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
         let deadline = Instant::now() + PUBLISH_DEADLINE;
-        let mut last = String::from("the bus is away");
+        let mut last = String::from("the bus is not connected");
         for attempt in 0..PUBLISH_TRIES {
             if tokio::time::timeout_at(deadline, self.ready())
                 .await

@@ -2,8 +2,19 @@
 
 use async_nats::jetstream::{kv, stream::StorageType};
 use bytes::Bytes;
+use reconcile_core::{kube_types::names::fnv1a_64, object::ObjectKey};
 
 use super::{Bus, BusError, connection::REQUEST_DEADLINE, error::request};
+
+/// The record that holds the namespace of a Sensor's bucket.
+const BUCKET_OWNER: &str = "_owner";
+
+/// Upstream's name of a Sensor's bucket, and the one that is used where that belongs to another namespace.
+fn bucket_names(sensor: &ObjectKey) -> [String; 2] {
+    let plain = super::bucket(&sensor.name);
+    let qualified = format!("{plain}-{:016x}", fnv1a_64(sensor.to_string().as_bytes()));
+    [plain, qualified]
+}
 
 /// The key of a record, made of names. Those that a key can hold stay as they are, which is upstream's
 /// form; other characters are written as `=` and two hexadecimal digits per byte, because names of
@@ -51,8 +62,44 @@ impl Bus {
             .map_err(|error| request(format!("bucket {name}"))(&error))
     }
 
-    /// Removes a bucket; an absent one is fine.
-    pub async fn drop_bucket(&self, name: &str) -> Result<(), BusError> {
+    /// The KV bucket of a Sensor, created where it is missing. A Sensor of the same name in another
+    /// namespace has another one.
+    pub(crate) async fn sensor_bucket(&self, sensor: &ObjectKey) -> Result<kv::Store, BusError> {
+        for name in bucket_names(sensor) {
+            let store = self.bucket(&name).await?;
+            let owner = match read(&store, BUCKET_OWNER).await? {
+                Some((owner, _)) => owner,
+                None => {
+                    let namespace = Bytes::copy_from_slice(sensor.namespace.as_bytes());
+                    write(&store, BUCKET_OWNER, namespace.clone(), 0).await?;
+                    namespace
+                }
+            };
+            if owner == sensor.namespace.as_bytes() {
+                return Ok(store);
+            }
+        }
+        Err(BusError::Request {
+            what: format!("bucket of {sensor}"),
+            reason: "its names belong to Sensors of other namespaces".to_owned(),
+        })
+    }
+
+    /// Removes the bucket of a Sensor; an absent one is fine.
+    pub(crate) async fn drop_sensor_bucket(&self, sensor: &ObjectKey) -> Result<(), BusError> {
+        for name in bucket_names(sensor) {
+            let Ok(store) = self.context.get_key_value(&name).await else {
+                continue;
+            };
+            let owner = read(&store, BUCKET_OWNER).await?;
+            if owner.is_none_or(|(owner, _)| owner == sensor.namespace.as_bytes()) {
+                self.drop_bucket(&name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn drop_bucket(&self, name: &str) -> Result<(), BusError> {
         match self.context.delete_stream(format!("KV_{name}")).await {
             Ok(_) => Ok(()),
             Err(error) if error.to_string().contains("not found") => Ok(()),

@@ -1,4 +1,4 @@
-//! What the three kinds have in common: metadata, status, fields without effect, and how they are told.
+//! What the three kinds have in common: metadata, status, fields without effect, and the report.
 
 use jiff::Timestamp;
 use reconcile_core::{

@@ -1,4 +1,4 @@
-//! What the objects are told, from what is known.
+//! The status of the objects, from what was observed.
 
 mod args;
 mod buses;

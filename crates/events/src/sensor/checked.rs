@@ -7,6 +7,7 @@ use std::{
 };
 
 use expressions::conditions::Condition;
+use jiff::Timestamp;
 use reconcile_core::object::{FieldError, ObjectKey, parse_at};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -32,6 +33,8 @@ pub struct CheckedSensor {
     pub uid: String,
     /// Name of its EventBus.
     pub bus: String,
+    /// Served since this time, by this process or another one; `None` for a Sensor that is new or changed.
+    pub served_since: Option<Timestamp>,
     /// The service account that its triggers act as.
     pub service_account: String,
     /// The triggers that can run.
@@ -129,6 +132,7 @@ pub fn check(
     let sensor = CheckedSensor {
         key: key.clone(),
         uid: uid.to_owned(),
+        served_since: None,
         named,
         bus: bus.unwrap_or_else(|| DEFAULT_BUS.to_owned()),
         service_account: account.unwrap_or("default").to_owned(),

@@ -4,30 +4,52 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use expressions::{gjson, gotemplate, govaluate, sjson};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::json;
 
 /// A value found by a path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// As JSON.
-    pub value: Value,
+    /// The JSON text as it stood in the document.
+    pub raw: String,
     /// As text: strings without quotes, numbers as they were written, everything else as JSON.
     pub text: String,
+}
+
+impl Found {
+    /// The decoded value; null when it cannot be decoded, for example a number that is too large.
+    pub fn value(&self) -> Value {
+        json::decode(&self.raw).unwrap_or_default()
+    }
+
+    /// True for a string.
+    pub fn is_string(&self) -> bool {
+        self.raw.starts_with('"')
+    }
 }
 
 /// The value at a gjson path; `None` when there is none.
 pub fn get(json: &str, path: &str) -> Option<Found> {
     let found = gjson::get(json, path)?;
-    Some(Found {
-        value: found.to_json(),
-        text: found.text(),
-    })
+    let raw = found.raw().to_owned();
+    let text = match found.kind() {
+        // Also what JSON permits and Unicode does not.
+        gjson::Kind::String => match json::decode(&raw) {
+            Ok(Value::String(text)) => text,
+            _ => String::new(),
+        },
+        // Past what a float can hold: the digits as they came.
+        gjson::Kind::Number if !found.number().is_finite() => raw.clone(),
+        _ => found.text(),
+    };
+    Some(Found { raw, text })
 }
 
-/// Sets the value at an sjson path, making what is missing on the way.
-pub fn set(document: &Value, path: &str, value: &Value) -> Result<Value, String> {
-    let text = sjson::set(&document.to_string(), path, value).map_err(|error| error.to_string())?;
-    serde_json::from_str(&text).map_err(|error| error.to_string())
+/// Sets the value at an sjson path to JSON text, creating what is missing on the way. Everything else in
+/// the document keeps its text.
+pub fn set(document: &str, path: &str, raw: &str) -> Result<String, String> {
+    sjson::set_raw(document, path, raw).map_err(|error| error.to_string())
 }
 
 /// A Go template with the sprig functions.
@@ -62,7 +84,7 @@ impl Template {
     /// Renders it; `input` is `.Input`, and `now` what its clock shows.
     pub fn render(&self, input: &Value, now: Timestamp) -> Result<String, String> {
         self.parsed
-            .render_at(&json!({ "Input": input }), now)
+            .render_at(&serde_json::json!({ "Input": input }), now)
             .map_err(|error| error.to_string())
     }
 }

@@ -10,6 +10,7 @@ use super::language;
 use crate::{
     api::trigger::{Parameter, ParameterSource},
     event::CloudEvent,
+    json,
 };
 
 /// The events of one firing, by dependency.
@@ -41,22 +42,22 @@ pub struct ParameterError {
 pub enum Resolved {
     /// A string.
     Text(String),
-    /// JSON of any other type, because `useRawData` asked for it.
-    Raw(Value),
+    /// JSON text of any other type, because `useRawData` asked for it: exactly as it stood in the event.
+    Raw(String),
 }
 
 impl Resolved {
     fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => text.into(),
-            Self::Raw(value) => value.to_string().into(),
+            Self::Raw(text) => text.into(),
         }
     }
 
-    fn into_value(self) -> Value {
+    fn into_json(self) -> String {
         match self {
-            Self::Text(text) => Value::String(text),
-            Self::Raw(value) => value,
+            Self::Text(text) => Value::String(text).to_string(),
+            Self::Raw(text) => text,
         }
     }
 }
@@ -67,7 +68,23 @@ pub fn apply(
     parameters: &[Parameter],
     inputs: Inputs<'_>,
 ) -> Result<Value, ParameterError> {
-    let mut document = document;
+    if parameters.is_empty() {
+        return Ok(document);
+    }
+    let text = apply_to_text(document.to_string(), parameters, inputs)?;
+    json::decode(&text).map_err(|error| ParameterError {
+        index: parameters.len() - 1,
+        dest: String::new(),
+        reason: format!("the values give no document that can be used: {error}"),
+    })
+}
+
+/// Applies parameters to the text of a JSON document. What comes from an event keeps its text.
+fn apply_to_text(
+    mut document: String,
+    parameters: &[Parameter],
+    inputs: Inputs<'_>,
+) -> Result<String, ParameterError> {
     for (index, parameter) in parameters.iter().enumerate() {
         let failed = |reason: String| ParameterError {
             index,
@@ -78,17 +95,18 @@ pub fn apply(
             continue;
         };
         let value = match parameter.operation.as_deref() {
-            None | Some("" | "overwrite") => value.into_value(),
+            None | Some("" | "overwrite") => value.into_json(),
             Some(operation @ ("append" | "prepend")) => {
-                match language::get(&document.to_string(), &parameter.dest) {
-                    None => value.into_value(),
+                match language::get(&document, &parameter.dest) {
+                    None => value.into_json(),
                     Some(current) => {
                         let (current, text) = (current.text, value.text());
-                        Value::String(if operation == "append" {
+                        let joined = if operation == "append" {
                             format!("{current}{text}")
                         } else {
                             format!("{text}{current}")
-                        })
+                        };
+                        Value::String(joined).to_string()
                     }
                 }
             }
@@ -116,12 +134,11 @@ pub fn payload(parameters: &[Parameter], inputs: Inputs<'_>) -> Result<Vec<u8>, 
         // None of the dependencies has an event.
         return Ok(Vec::new());
     }
-    let empty = Value::Object(serde_json::Map::new());
     let placed: Vec<Parameter> = placed
         .into_iter()
         .map(|(_, parameter)| parameter.clone())
         .collect();
-    Ok(apply(empty, &placed, inputs)?.to_string().into_bytes())
+    Ok(apply_to_text("{}".to_owned(), &placed, inputs)?.into_bytes())
 }
 
 /// The text of a parameter that is used by itself, as dynamic headers are. `None` when the dependency has
@@ -206,14 +223,14 @@ fn from_json(
     };
     match language::get(json, key) {
         None => Err(format!("nothing at {key:?}")),
-        Some(found) if raw && !found.value.is_string() => Ok(Resolved::Raw(found.value)),
-        Some(found) if found.value.is_null() => Ok(Resolved::Text("null".to_owned())),
+        Some(found) if raw && !found.is_string() => Ok(Resolved::Raw(found.raw)),
+        Some(found) if found.raw == "null" => Ok(Resolved::Text(found.raw)),
         Some(found) => Ok(Resolved::Text(found.text)),
     }
 }
 
-fn rendered(template: &str, json: &str, now: Timestamp) -> Result<String, String> {
-    let input = serde_json::from_str(json).map_err(|error| error.to_string())?;
+fn rendered(template: &str, text: &str, now: Timestamp) -> Result<String, String> {
+    let input = json::decode(text).map_err(|error| error.to_string())?;
     let text = language::Template::parse(template)?.render(&input, now)?;
     // Nothing to show for: an absent value prints like this.
     if text.is_empty() || text == "<no value>" {

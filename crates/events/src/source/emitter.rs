@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use reconcile_core::{clock::Clock, object::ObjectKey};
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 use super::EventFilter;
 use crate::{
-    bus::{Bus, BusError},
+    bus::{Bus, BusError, NAMESPACE},
     event::{self, CloudEvent},
     metrics::Metrics,
 };
@@ -124,7 +125,12 @@ impl Emitter {
             tracing::warn!(eventsource = %self.key, event = name, %error, "event not stored");
             return Err(error);
         }
-        let outcome = self.bus.publish(&subject, &event.id, body).await;
+        let mut headers = HeaderMap::new();
+        headers.insert(NAMESPACE, self.key.namespace.as_str());
+        let outcome = self
+            .bus
+            .publish_with(&subject, &event.id, body, headers)
+            .await;
         self.remember(name, outcome.as_ref().err());
         self.metrics.processing.observe(&labels, started.elapsed());
         match outcome {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use expressions::expr::filter::Filter;
 use jiff::Timestamp;
 
+use crate::json;
+
 /// A parsed `filter.expression`.
 #[derive(Clone)]
 pub struct EventFilter {
@@ -41,7 +43,8 @@ impl EventFilter {
 
     /// Whether the payload, a JSON object, becomes an event.
     pub fn admits(&self, payload: &[u8], now: Timestamp) -> Result<bool, String> {
-        let payload = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+        let payload = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
+        let payload = json::decode(payload).map_err(|error| error.to_string())?;
         self.parsed
             .accepts(&payload, Some(now))
             .map_err(|error| error.to_string())

@@ -81,7 +81,9 @@ impl Webhook {
                 }
             }
         };
-        let Ok(body) = emitter::raw_json(&body) else {
+        // As Go, which takes bytes that are not UTF-8 inside of strings.
+        let text = String::from_utf8_lossy(&body);
+        let Ok(body) = emitter::raw_json(text.as_bytes()) else {
             emitter.refused(&self.event);
             return (
                 StatusCode::BAD_REQUEST,

@@ -130,8 +130,8 @@ pub fn decode_template(path: &str, template: &Value) -> Result<Action, FieldErro
         ));
     }
     match (template.k8s, template.http, template.log) {
-        (Some(k8s), None, None) => {
-            k8s::check(&format!("{path}.k8s"), &k8s)?;
+        (Some(mut k8s), None, None) => {
+            k8s::check(&format!("{path}.k8s"), &mut k8s)?;
             Ok(Action::K8s(Box::new(k8s)))
         }
         (None, Some(action), None) => {

@@ -29,6 +29,9 @@ use crate::{metrics::Metrics, source::Listeners, trigger::Executor};
 pub use sensors::{CONNECTING, SensorHealth};
 pub use sources::SourceHealth;
 
+/// Says whether there is such an EventSource.
+pub type SourceLookup = Arc<dyn Fn(&ObjectKey) -> bool + Send + Sync>;
+
 /// What the tasks need. Cloning shares everything.
 #[derive(Clone)]
 pub struct DataPlane(Arc<Inner>);
@@ -44,6 +47,7 @@ struct Inner {
     stop: CancellationToken,
     source_queue: Queue,
     sensor_queue: Queue,
+    has_source: SourceLookup,
     sources: Mutex<HashMap<ObjectKey, sources::Running>>,
     sensors: Mutex<HashMap<ObjectKey, sensors::Running>>,
     kept: Mutex<HashMap<ObjectKey, sensors::Kept>>,
@@ -67,6 +71,8 @@ pub struct Parts {
     pub source_queue: Queue,
     /// Told when the health of a Sensor changes.
     pub sensor_queue: Queue,
+    /// Whether there is such an EventSource.
+    pub has_source: SourceLookup,
 }
 
 impl DataPlane {
@@ -81,6 +87,7 @@ impl DataPlane {
             events,
             source_queue,
             sensor_queue,
+            has_source,
         } = parts;
         Self(Arc::new(Inner {
             executor,
@@ -93,6 +100,7 @@ impl DataPlane {
             stop: CancellationToken::new(),
             source_queue,
             sensor_queue,
+            has_source,
             sources: Mutex::default(),
             sensors: Mutex::default(),
             kept: Mutex::default(),

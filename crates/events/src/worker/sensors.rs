@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{DataPlane, health::Health, trigger};
 use crate::{
-    bus::{self, Bus},
+    bus::{Bus, ConsumerOwner},
     sensor::{CheckedSensor, CheckedTrigger, rate_limit::Pace},
 };
 
@@ -155,6 +155,7 @@ impl DataPlane {
             events: self.0.events.clone(),
             stop: stop.clone(),
             health: health.clone(),
+            has_source: self.0.has_source.clone(),
             pace: Arc::new(Mutex::new(Pace::new(spec.spacing))),
         };
         let names: BTreeSet<String> = spec.dependencies.iter().map(|d| d.name.clone()).collect();
@@ -168,7 +169,7 @@ impl DataPlane {
                     if !names.contains(&dependency.name) {
                         forget(
                             &context.bus,
-                            &context.sensor.key.name,
+                            &context.sensor.key,
                             &previous.spec.name,
                             &dependency.name,
                         )
@@ -194,7 +195,7 @@ impl DataPlane {
             .drop_trigger(&[&sensor.namespace, &sensor.name, &trigger]);
         removed.stop.cancel();
         kept.places.retain(|(name, _)| *name != trigger);
-        let (bus, sensor) = (kept.bus.clone(), sensor.name.clone());
+        let (bus, sensor) = (kept.bus.clone(), sensor.clone());
         kept.leave(async move {
             drop(removed.task.await);
             for dependency in &removed.spec.dependencies {
@@ -216,16 +217,14 @@ impl DataPlane {
                 .metrics
                 .drop_trigger(&[&key.namespace, &key.name, trigger]);
         }
-        let bucket = std::mem::take(&mut kept.bucket).then(|| bus::bucket(&key.name));
-        let (bus, sensor) = (kept.bus.clone(), key.name.clone());
+        let bucket = std::mem::take(&mut kept.bucket);
+        let (bus, sensor) = (kept.bus.clone(), key.clone());
         kept.leave(async move {
             for (trigger, dependency) in &places {
                 forget(&bus, &sensor, trigger, dependency).await;
             }
-            if let Some(bucket) = bucket
-                && let Err(error) = bus.drop_bucket(&bucket).await
-            {
-                tracing::warn!(%error, "saved events of a deleted sensor stay on the bus");
+            if bucket && let Err(error) = bus.drop_sensor_bucket(&sensor).await {
+                tracing::warn!(%error, "cannot delete the saved events of a deleted Sensor");
             }
         });
     }
@@ -260,9 +259,13 @@ impl DataPlane {
 }
 
 /// Removes what the bus keeps for a dependency of a trigger.
-async fn forget(bus: &Bus, sensor: &str, trigger: &str, dependency: &str) {
-    let consumer = bus::durable(sensor, trigger, dependency);
-    if let Err(error) = bus.detach(&consumer).await {
-        tracing::warn!(sensor, trigger, dependency, %error, "a consumer that is not needed stays on the bus");
+async fn forget(bus: &Bus, sensor: &ObjectKey, trigger: &str, dependency: &str) {
+    let owner = ConsumerOwner {
+        sensor,
+        trigger,
+        dependency,
+    };
+    if let Err(error) = bus.detach(&owner).await {
+        tracing::warn!(%sensor, trigger, dependency, %error, "cannot delete a consumer that is not needed any more");
     }
 }

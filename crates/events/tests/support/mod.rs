@@ -26,7 +26,7 @@ use reconcile_core::{
 use serde_json::{Value, json};
 
 pub(crate) use nats::Nats;
-pub(crate) use receiver::Receiver;
+pub(crate) use receiver::{Call, Receiver};
 pub(crate) use stage::Stage;
 
 /// Longer than anything here should take, even on a loaded machine.
@@ -48,7 +48,7 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut check: impl 
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    assert!(waited.await.is_ok(), "in vain: {what}");
+    assert!(waited.await.is_ok(), "not within a minute: {what}");
 }
 
 /// A data plane that acts against a cluster in memory.
@@ -66,6 +66,7 @@ pub(crate) fn plane() -> DataPlane {
         events: operator.events.clone(),
         source_queue: Queue::new(),
         sensor_queue: Queue::new(),
+        has_source: Arc::new(|key| key.namespace == "two"),
     })
 }
 

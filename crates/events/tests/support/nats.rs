@@ -93,6 +93,12 @@ impl Nats {
         }
     }
 
+    /// Kills the server and deletes what it stored.
+    pub(crate) fn lose_everything(&mut self) {
+        self.down();
+        drop(std::fs::remove_dir_all(self.file("jetstream")));
+    }
+
     /// Settings to connect with.
     pub(crate) fn config(&self) -> BusConfig {
         BusConfig {

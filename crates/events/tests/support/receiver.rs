@@ -20,7 +20,7 @@ pub(crate) struct Call {
     pub(crate) body: Value,
 }
 
-/// Receives calls and answers as it is told.
+/// Receives calls and answers with what the test sets.
 #[derive(Clone)]
 pub(crate) struct Receiver {
     pub(crate) calls: Arc<Mutex<Vec<Call>>>,

@@ -24,6 +24,8 @@ pub struct Observed {
     pub credentials: Option<Credentials>,
     /// The connection that exists: its settings and state.
     pub connection: Option<(BusConfig, BusState)>,
+    /// What the server refused of `streamConfig`.
+    pub settings_problem: Option<String>,
     /// Who uses the bus.
     pub users: Vec<String>,
 }
@@ -42,6 +44,7 @@ impl EventBusController {
         Observed {
             spec,
             credentials,
+            settings_problem: connection.as_ref().and_then(|bus| bus.settings_problem()),
             connection: connection.map(|bus| (bus.config.clone(), bus.state().borrow().clone())),
             users: if marks.deleting {
                 self.shared.users(&marks.key)

@@ -1,4 +1,4 @@
-//! What an EventBus is told.
+//! The status of an EventBus.
 
 use jiff::Timestamp;
 use reconcile_core::{
@@ -40,7 +40,13 @@ pub fn report(
             conditions::fails(CONFIGURED, "SecretMissing", error.clone()),
             conditions::fails(DEPLOYED, "SecretMissing", "there are no credentials"),
         ],
-        (Ok(_), _) => vec![conditions::holds(CONFIGURED), deployed(observed, failure)],
+        (Ok(_), _) => {
+            let configured = match &observed.settings_problem {
+                None => conditions::holds(CONFIGURED),
+                Some(problem) => conditions::fails(CONFIGURED, "StreamConfigRefused", problem),
+            };
+            vec![configured, deployed(observed, failure)]
+        }
     };
     if observed.about.marks.deleting && !observed.users.is_empty() {
         let message = format!("deletion waits: used by {}", observed.users.join(", "));

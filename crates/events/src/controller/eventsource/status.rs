@@ -1,4 +1,4 @@
-//! What an EventSource is told.
+//! The status of an EventSource.
 
 use jiff::Timestamp;
 use reconcile_core::{
@@ -44,8 +44,13 @@ pub fn report(
 fn sources(spec: &CheckedSpec) -> Condition {
     let mut parts = spec.problems.clone();
     if !spec.unsupported.is_empty() {
+        let others = if spec.webhooks.is_empty() && spec.calendars.is_empty() {
+            ""
+        } else {
+            "; the other events are served"
+        };
         parts.push(format!(
-            "not supported yet: {}; the other events are served",
+            "not supported yet: {}{others}",
             spec.unsupported.join(", ")
         ));
     }

@@ -210,6 +210,11 @@ fn check_calendar(event: &str, value: &Value) -> Result<Calendar, FieldError> {
     let raw: CalendarEvent = decode(&path, value)?;
     let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
     let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let zone = match given(&raw.timezone) {
+        None => TimeZone::UTC,
+        Some(name) => TimeZone::get(&name)
+            .map_err(|_| at("timezone", format!("{name:?} is not a time zone")))?,
+    };
     let rhythm = match (given(&raw.schedule), given(&raw.interval)) {
         (Some(schedule), _) => {
             let zone = given(&raw.timezone).unwrap_or_default();
@@ -225,11 +230,6 @@ fn check_calendar(event: &str, value: &Value) -> Result<Calendar, FieldError> {
             Rhythm::Every(interval.to_signed())
         }
         (None, None) => return Err(at("schedule", "needs schedule or interval".into())),
-    };
-    let zone = match given(&raw.timezone) {
-        None => TimeZone::UTC,
-        Some(name) => TimeZone::get(&name)
-            .map_err(|_| at("timezone", format!("{name:?} is not a time zone")))?,
     };
     let catchup = raw
         .persistence

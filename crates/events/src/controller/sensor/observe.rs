@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use reconcile_core::object::{FieldError, ObjectKey, Root};
 
 use super::SensorController;
@@ -34,7 +35,10 @@ impl SensorController {
         let checked = check(&root.key(), root.uid(), &value);
         Observed {
             about: About::of(root, checked.is_ok(), || SENSOR.findings(&value, "spec")),
-            spec: checked.map(|(sensor, problems)| (Arc::new(sensor), problems)),
+            spec: checked.map(|(mut sensor, problems)| {
+                sensor.served_since = served_since(root);
+                (Arc::new(sensor), problems)
+            }),
             bus: self
                 .shared
                 .pool
@@ -43,4 +47,24 @@ impl SensorController {
             bus_key,
         }
     }
+}
+
+/// Since when the Sensor has been served with its present spec, as far as its status says so.
+fn served_since(root: &Root<Sensor>) -> Option<Timestamp> {
+    let status = root.status_value();
+    if status.get("observedGeneration")?.as_i64()? != root.generation() {
+        return None;
+    }
+    let deployed = status
+        .get("conditions")?
+        .as_array()?
+        .iter()
+        .find(|condition| condition["type"] == "Deployed")?;
+    // Also while the bus is away: what happens meanwhile is meant for the Sensor.
+    let served = deployed["status"] == "True"
+        || ["EventBusNotReady", "NoEvents", "Connecting"]
+            .iter()
+            .any(|reason| deployed["reason"] == *reason);
+    let since = deployed["lastTransitionTime"].as_str()?;
+    since.parse().ok().filter(|_| served)
 }

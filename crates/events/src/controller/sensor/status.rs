@@ -1,4 +1,4 @@
-//! What a Sensor is told.
+//! The status of a Sensor.
 
 use jiff::Timestamp;
 use reconcile_core::{

@@ -26,6 +26,7 @@ fn observed(spec: &Value) -> Observed {
         spec: checked,
         credentials,
         connection: None,
+        settings_problem: None,
         users: Vec::new(),
     }
 }

@@ -109,3 +109,18 @@ fn a_second_report_of_the_same_says_nothing() {
             .is_empty()
     );
 }
+
+#[test]
+fn a_field_that_does_not_exist_is_reported() {
+    let mut spec = good();
+    spec["triggers"][0]["template"]["http"]["serverURL"] = json!("x");
+    spec["triggers"][0]["template"]["http"]["payload"] = json!([{"src": {"dependencyName": "a", "dataKey": "x", "operation": "append"}, "dest": "x"}]);
+    let found: Vec<String> = SENSOR
+        .findings(&spec, "spec")
+        .into_iter()
+        .map(|finding| finding.path)
+        .collect();
+    for path in ["http.serverURL", "src.operation"] {
+        assert!(found.iter().any(|found| found.ends_with(path)), "{found:?}");
+    }
+}

@@ -135,7 +135,7 @@ fn deployed_tells_the_truth() {
         first(&source, Vec::new()),
         "Deployed=False EventBusNotReady EventBus default: not connected"
     );
-    // What runs goes on while the bus is away.
+    // What runs continues while the bus is away.
     assert_eq!(plan(&source, now()).actions, [Action::Run]);
     source.bus = None;
     assert_eq!(plan(&source, now()).actions, [Action::Stop]);

@@ -148,7 +148,7 @@ impl DataFilter {
                     return Err(failed("gives nothing".to_owned()));
                 }
                 Found {
-                    value: Value::String(text.clone()),
+                    raw: Value::String(text.clone()).to_string(),
                     text,
                 }
             }
@@ -162,9 +162,9 @@ impl DataFilter {
 
     fn matches(&self, found: &Found) -> bool {
         match &self.wanted {
-            Wanted::Bool(wanted) => wanted.contains(&as_bool(&found.value)),
+            Wanted::Bool(wanted) => wanted.contains(&as_bool(&found.value())),
             Wanted::Number(wanted) => {
-                let value = as_number(&found.value);
+                let value = as_number(&found.value());
                 wanted
                     .iter()
                     .any(|wanted| self.comparator.holds(value, *wanted))

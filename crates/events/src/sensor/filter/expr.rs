@@ -40,7 +40,7 @@ impl ExprFilter {
         let mut values = Vec::with_capacity(self.fields.len());
         for field in &self.fields {
             match language::get(json, &field.path) {
-                Some(found) => values.push((field.name.clone(), found.value)),
+                Some(found) => values.push((field.name.clone(), found.value())),
                 None => return Err(format!("expr: nothing at {:?}", field.path)),
             }
         }

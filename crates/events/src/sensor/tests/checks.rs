@@ -160,3 +160,30 @@ fn values_without_a_dependency_are_named() {
         ["spec.triggers[0].template.http.dynamicHeaders[0].dest: must not be empty"]
     );
 }
+
+#[test]
+fn an_inline_manifest_is_one_object_of_bounded_size() {
+    let problem = |inline: &str| {
+        let template = json!({"name": "t", "k8s": {"source": {"inline": inline}}});
+        let decoded = crate::trigger::decode_template("template", &template);
+        decoded.map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(problem("{kind: ConfigMap, apiVersion: v1}"), Ok(()));
+    assert_eq!(
+        problem("kind: A\n---\nkind: B\n"),
+        Err("template.k8s.source.inline: holds 2 documents; a trigger acts on one object".into())
+    );
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..5 {
+        let before = format!("*a{}, ", level - 1).repeat(10);
+        bomb.push_str(&format!(
+            "a{level}: &a{level} [{}]\n",
+            before.trim_end_matches(", ")
+        ));
+    }
+    let refused = problem(&bomb).expect_err("refused");
+    assert!(
+        refused.ends_with("the document has more than 20000 nodes"),
+        "{refused}"
+    );
+}

@@ -182,3 +182,40 @@ fn raw_data_keeps_its_type_where_there_is_nothing_to_append_to() {
     assert_eq!(put("new"), json!({"s": "v", "new": 7}));
     assert_eq!(put("s"), json!({"s": "v7"}));
 }
+
+#[test]
+fn odd_json_passes_as_it_is() {
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let bodies = [
+        r#"{"s":"ok \ud83d cut","t":"fine"}"#,
+        r#"{"n":1e400}"#,
+        r#"{"id":123456789012345678901234567890}"#,
+        deep.as_str(),
+    ];
+    for body in bodies {
+        let events = Events::from([("dep".to_owned(), event(&format!(r#"{{"body":{body}}}"#)))]);
+        let inputs = Inputs {
+            events: &events,
+            now: now(),
+        };
+        let built = |raw: bool, dest: &str| {
+            let src = json!({"dependencyName": "dep", "dataKey": "body", "useRawData": raw});
+            let list = parameters(json!([{"src": src, "dest": dest}]));
+            let payload = parameter::payload(&list, inputs).expect("payload");
+            String::from_utf8(payload).expect("text")
+        };
+        assert_eq!(built(true, "all"), format!(r#"{{"all":{body}}}"#));
+        assert_eq!(built(false, ""), body);
+    }
+    let events = Events::from([("dep".to_owned(), event(bodies[0]))]);
+    let src = json!({"dependencyName": "dep", "dataTemplate": "{{ .Input.s }}, {{ .Input.t }}"});
+    let list = parameters(json!([{"src": src, "dest": ""}]));
+    let inputs = Inputs {
+        events: &events,
+        now: now(),
+    };
+    assert_eq!(
+        parameter::payload(&list, inputs).expect("payload"),
+        "ok \u{fffd} cut, fine".as_bytes()
+    );
+}

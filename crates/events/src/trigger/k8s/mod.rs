@@ -7,10 +7,13 @@ mod discovered;
 mod marks;
 mod target;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kube::{Client, core::GroupVersionKind};
-use reconcile_core::object::FieldError;
+use reconcile_core::{
+    object::FieldError,
+    yaml::{Limits, documents_within},
+};
 use serde_json::Value;
 
 pub use discovered::Discovered;
@@ -19,14 +22,14 @@ use target::{PatchKind, Target};
 use super::{Executor, Firing, Success, TriggerError};
 use crate::{api::trigger::K8sTrigger, sensor::parameter};
 
-/// How often an update is begun anew because somebody else changed the object meanwhile. Each time
+/// How often an update is tried again because somebody else changed the object meanwhile. Each time
 /// somebody got further, and no more than the parallel actions of a trigger usually compete.
 const CONFLICTS: u32 = 64;
-/// Pause before an update is begun anew: up to so long for each time before, at random.
+/// Pause before an update is tried again: up to so long for each time before, at random.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
 
 /// Checks what can be checked before parameters are applied.
-pub(super) fn check(path: &str, action: &K8sTrigger) -> Result<(), FieldError> {
+pub(super) fn check(path: &str, action: &mut K8sTrigger) -> Result<(), FieldError> {
     let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
     let operation = action.operation.as_deref().unwrap_or_default();
     if !["", "create", "update", "patch", "delete"].contains(&operation) {
@@ -42,7 +45,7 @@ pub(super) fn check(path: &str, action: &K8sTrigger) -> Result<(), FieldError> {
             format!("{strategy:?} is not a known type of patch"),
         ));
     }
-    let Some(source) = &action.source else {
+    let Some(source) = &mut action.source else {
         return Err(at("source", "must not be empty".into()));
     };
     if let Some(name) = ["s3", "file", "url", "git"]
@@ -52,9 +55,11 @@ pub(super) fn check(path: &str, action: &K8sTrigger) -> Result<(), FieldError> {
         return Err(at(&format!("source.{name}"), "not supported yet".into()));
     }
     match (&source.inline, &source.configmap, &source.resource) {
-        (Some(text), ..) => parse(text)
-            .map(drop)
-            .map_err(|error| at("source.inline", error)),
+        (Some(text), ..) => {
+            let parsed = parse(text).map_err(|error| at("source.inline", error))?;
+            source.parsed = Some(Arc::new(parsed));
+            Ok(())
+        }
         (None, Some(_), _) => Ok(()),
         (None, None, Some(resource)) => {
             for field in ["apiVersion", "kind"] {
@@ -75,13 +80,30 @@ pub(super) fn check(path: &str, action: &K8sTrigger) -> Result<(), FieldError> {
     }
 }
 
-fn parse(text: &str) -> Result<Value, String> {
-    let value = reconcile_core::yaml::value(text).map_err(|error| error.to_string())?;
-    if value.is_object() {
-        Ok(value)
-    } else {
-        Err("is not one object".to_owned())
+/// Bounds of a manifest in a trigger. Aliases count as what they repeat; 20,000 nodes take milliseconds.
+const LIMITS: Limits = Limits {
+    bytes: 2 << 20,
+    nodes: 20_000,
+    depth: 100,
+};
+
+/// Reads the one object of a manifest.
+pub(super) fn parse(text: &str) -> Result<Value, String> {
+    let mut documents = documents_within(text, LIMITS).map_err(|error| error.to_string())?;
+    match documents.len() {
+        0 => Err("holds no object".to_owned()),
+        1 => Ok(documents.swap_remove(0).value),
+        count => Err(format!(
+            "holds {count} documents; a trigger acts on one object"
+        )),
     }
+    .and_then(|value| {
+        if value.is_object() {
+            Ok(value)
+        } else {
+            Err("is not an object".to_owned())
+        }
+    })
 }
 
 impl Executor {
@@ -95,7 +117,7 @@ impl Executor {
         let client = self.identities.client(namespace, account).await?;
         let (target, written) = match self.write(&client, action, firing).await {
             Err(error) if error.status() == Some(401) => {
-                // The account was made anew: its old tokens are void, and nothing was done with this one.
+                // The account was deleted and created again: its old tokens are void, and nothing was done with this one.
                 self.identities.forget(namespace, account).await;
                 let client = self.identities.client(namespace, account).await?;
                 self.write(&client, action, firing).await?
@@ -163,6 +185,9 @@ impl Executor {
             return Err(TriggerError::Failed("no source".to_owned()));
         };
         if let Some(text) = &source.inline {
+            if let Some(parsed) = &source.parsed {
+                return Ok(parsed.as_ref().clone());
+            }
             return parse(text)
                 .map_err(|error| TriggerError::Failed(format!("source.inline: {error}")));
         }
@@ -194,7 +219,13 @@ impl Executor {
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         let gvk = GroupVersionKind::gvk(group, version, kind);
         let found = self.identities.discovered.find(client, &gvk).await;
-        let (resource, namespaced) = found.map_err(|error| TriggerError::api(kind, error))?;
+        let (resource, namespaced) = found.map_err(|error| match error {
+            kube::Error::Api(status) if status.code == 404 => TriggerError::Failed(format!(
+                "the API server has no kind {kind} in {}",
+                text("/apiVersion")
+            )),
+            error => TriggerError::api(kind, error),
+        })?;
         let own = text("/metadata/namespace");
         let namespace = if own.is_empty() { namespace } else { own };
         let namespace = namespaced.then_some(namespace);

@@ -87,7 +87,7 @@ async fn an_update_goes_on_from_what_others_wrote_meanwhile() {
         outcome.expect("updated");
     }
     assert_eq!(map(&api)["data"]["seen"], "xxxxxxxxx");
-    // Other refusals are told.
+    // Other refusals are errors.
     api.fail(Fault::status("update", "configmaps", 403, "Forbidden"));
     let error = write(&api, &action("update", true), "9").await;
     assert!(

@@ -179,7 +179,7 @@ async fn judge_and_act(context: &Context, held: &Held, tried: u32) -> Outcome {
             return done_if(context.park(&firing, 0, &reason, held.body.clone()).await);
         }
     };
-    match dependency.judge(&event, context.clock.now()) {
+    match context.judge(held, &event) {
         Verdict::Accepted => {}
         Verdict::Discarded(reason) => {
             tracing::debug!(sensor = %context.sensor.key, dependency = %dependency.name, event = %event.id, reason, "event discarded");
@@ -223,6 +223,7 @@ mod tests {
             sequence: 7,
             consumer_sequence: 1,
             stored: jiff::Timestamp::UNIX_EPOCH,
+            namespace: None,
             body: bytes::Bytes::new(),
             acker: None,
         };

@@ -185,11 +185,11 @@ impl Context {
                 .await;
             match outcome {
                 Ok(()) => {
-                    tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, reason, "event parked");
+                    tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, reason, "event dead-lettered");
                     return true;
                 }
                 Err(error) => {
-                    tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, %error, "cannot park a failed event; keeping it");
+                    tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, %error, "cannot dead-letter a failed event; trying again");
                 }
             }
             if !self.pause(DEAD_LETTER_PAUSE).await {

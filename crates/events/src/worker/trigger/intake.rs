@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::Context;
-use crate::bus::{ACK_WAIT, Attached, MAX_HELD, delivery};
+use crate::bus::{ACK_WAIT, Attached, Before, BusState, MAX_HELD, delivery, namespace};
 
 /// Messages on their way from the bus to the task; the bus itself bounds what is outstanding.
 const ON_THE_WAY: usize = 64;
@@ -43,6 +43,7 @@ pub(super) enum Incoming {
     /// The consumer of a dependency is in place; everything up to `delivered` was handed out before.
     Attached {
         dependency: usize,
+        consumer: String,
         stream: i128,
         delivered: u64,
     },
@@ -57,6 +58,8 @@ pub(super) struct Held {
     pub(super) sequence: u64,
     pub(super) consumer_sequence: u64,
     pub(super) stored: Timestamp,
+    /// The namespace that it comes from, where its source says so.
+    pub(super) namespace: Option<String>,
     pub(super) body: Bytes,
     /// How to answer it. None for a message that a predecessor had in its hands: the bus delivers it
     /// again later, and it is answered then.
@@ -94,6 +97,19 @@ pub(super) fn start(context: &Context) -> mpsc::Receiver<Incoming> {
     receiver
 }
 
+/// What is said while a trigger attaches to a stream that was created again.
+const REPLACED: &str = "the stream was created again; attaching from its beginning";
+
+/// Why pulling ended.
+enum Ended {
+    /// Nobody wants messages any more.
+    Stopped,
+    /// The stream is another one.
+    StreamReplaced,
+    /// Something is wrong.
+    Failed(String),
+}
+
 /// The messages of one dependency on their way to the task of the trigger.
 struct Pull {
     context: Context,
@@ -105,13 +121,28 @@ impl Pull {
     async fn run(self) {
         let dependency = &self.context.trigger.dependencies[self.dependency];
         let mut told = String::new();
+        let mut before = Before {
+            stream: None,
+            served_since: self.context.sensor.served_since,
+        };
         loop {
             tokio::select! {
                 () = self.over() => return,
                 () = self.bus_ready() => {}
             }
-            let Err(reason) = self.attach_and_pull().await else {
-                return;
+            let reason = match self.attach_and_pull(&mut before).await {
+                Ended::Stopped => return,
+                Ended::StreamReplaced => {
+                    self.tell(Some(REPLACED.to_owned()));
+                    tracing::warn!(
+                        sensor = %self.context.sensor.key,
+                        trigger = %self.context.trigger.name,
+                        dependency = %dependency.name,
+                        REPLACED
+                    );
+                    continue;
+                }
+                Ended::Failed(reason) => reason,
             };
             self.tell(Some(reason.clone()));
             if told != reason {
@@ -147,25 +178,33 @@ impl Pull {
     async fn bus_ready(&self) {
         let bus = &self.context.bus;
         if tokio::time::timeout(PAUSE, bus.ready()).await.is_err() {
-            self.tell(Some("the bus is away".to_owned()));
+            self.tell(Some("the bus is not connected".to_owned()));
             bus.ready().await;
         }
     }
 
-    /// Attaches and pulls until something is wrong; `Ok` when nobody wants messages any more.
-    async fn attach_and_pull(&self) -> Result<(), String> {
+    /// Attaches and pulls until something is wrong, or nobody wants messages any more.
+    async fn attach_and_pull(&self, before: &mut Before) -> Ended {
+        self.pull_from(before).await.unwrap_or_else(Ended::Failed)
+    }
+
+    async fn pull_from(&self, before: &mut Before) -> Result<Ended, String> {
         let dependency = &self.context.trigger.dependencies[self.dependency];
-        let durable = self.context.durable(self.dependency);
         // Never given up half-way, see above; its requests have deadlines.
         let attached = self
             .context
             .bus
-            .attach(&durable, &dependency.subject())
+            .attach(
+                &self.context.owner(self.dependency),
+                &dependency.subject(),
+                *before,
+            )
             .await
             .map_err(|error| error.to_string())?;
         let stream = attached.stream;
+        before.stream = Some(stream);
         let messages = tokio::select! {
-            () = self.over() => return Ok(()),
+            () = self.over() => return Ok(Ended::Stopped),
             begun = self.begin(attached) => begun?,
         };
         self.tell(None);
@@ -203,6 +242,7 @@ impl Pull {
         }
         self.send(Incoming::Attached {
             dependency: index,
+            consumer: attached.name,
             stream,
             delivered,
         })
@@ -214,6 +254,7 @@ impl Pull {
                 sequence: message.sequence,
                 consumer_sequence: 0,
                 stored: message.stored,
+                namespace: message.namespace,
                 body: message.body,
                 acker: None,
             }))
@@ -227,12 +268,16 @@ impl Pull {
         drop(self.sender.send(incoming).await);
     }
 
-    /// Hands messages on until something is wrong; `Ok` when nobody wants them any more.
-    async fn forward(&self, stream: i128, mut messages: pull::Stream) -> Result<(), String> {
+    /// Hands messages on until something is wrong, or nobody wants them any more.
+    async fn forward(&self, stream: i128, mut messages: pull::Stream) -> Result<Ended, String> {
         let mut silent = 0;
+        let mut state = self.context.bus.state();
+        let another =
+            |state: &BusState| matches!(state, BusState::Ready { stream: now } if *now != stream);
         loop {
             let message = tokio::select! {
                 () = self.over() => break,
+                Ok(_) = state.wait_for(another) => return Ok(Ended::StreamReplaced),
                 message = messages.next() => message,
             };
             match message {
@@ -261,7 +306,7 @@ impl Pull {
         for message in rest {
             self.hand_on(stream, message).await;
         }
-        Ok(())
+        Ok(Ended::Stopped)
     }
 
     async fn hand_on(&self, stream: i128, message: jetstream::Message) {
@@ -275,6 +320,7 @@ impl Pull {
             sequence: place.sequence,
             consumer_sequence: place.consumer_sequence,
             stored: place.stored,
+            namespace: message.headers.as_ref().and_then(namespace),
             body: message.payload,
             acker: Some(Arc::new(acker)),
         }))

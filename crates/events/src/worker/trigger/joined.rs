@@ -29,7 +29,7 @@ use crate::{
 const ORDER_PATIENCE: Duration = Duration::from_secs(1);
 /// Pause before the order is looked at again.
 const ORDER_PAUSE: Duration = Duration::from_millis(2);
-/// What the saved events are called where a Sensor is told what is wrong.
+/// Names the saved events in the health of a trigger.
 const SAVED: &str = "saved events";
 /// Pause after the bus could not do what was needed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -121,7 +121,7 @@ impl Lane {
                     sensor = %self.context.sensor.key,
                     trigger = %self.context.trigger.name,
                     error,
-                    "cannot go on; reading the saved events again"
+                    "cannot use the saved events; reading them again"
                 );
             }
             None if self.told.is_empty() || !self.queue.is_empty() => return,
@@ -135,6 +135,7 @@ impl Lane {
         match message {
             Incoming::Attached {
                 dependency,
+                consumer,
                 stream,
                 delivered,
             } => {
@@ -146,6 +147,7 @@ impl Lane {
                     self.in_hand = InHand::default();
                     self.order.clear();
                 }
+                self.order.attached(dependency, consumer);
                 self.order.delivered(dependency, delivered);
             }
             Incoming::Message(held) => {
@@ -266,7 +268,7 @@ impl Lane {
                 return Ok(());
             }
         };
-        match dependency.judge(&event, context.clock.now()) {
+        match context.judge(held, &event) {
             Verdict::Accepted => {}
             Verdict::Discarded(reason) => {
                 tracing::debug!(sensor = %context.sensor.key, dependency = %dependency.name, event = %event.id, reason, "event discarded");
@@ -315,7 +317,7 @@ impl Lane {
         };
         let events = memory.events(&self.context, &set).await?;
         let firing = self.context.firing(stream, &set, events);
-        tracing::info!(sensor = %firing.sensor, trigger = %firing.trigger, firing = firing.id, "an interrupted action is taken up again");
+        tracing::info!(sensor = %firing.sensor, trigger = %firing.trigger, firing = firing.id, "resuming an interrupted action");
         self.start(firing, set, None);
         Ok(())
     }

@@ -47,10 +47,7 @@ pub(super) struct Memory {
 impl Memory {
     /// Reads the state; what belongs to another condition or stream is dropped.
     pub(super) async fn load(context: &Context, stream: i128) -> Result<Self, BusError> {
-        let store = context
-            .bus
-            .bucket(&bus::bucket(&context.sensor.key.name))
-            .await?;
+        let store = context.bus.sensor_bucket(&context.sensor.key).await?;
         let trigger = context.trigger.name.clone();
         let mut memory = Self {
             store,

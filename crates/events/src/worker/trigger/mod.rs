@@ -11,15 +11,19 @@ mod past;
 use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
-use reconcile_core::{apply::EventSink, clock::Clock};
+use reconcile_core::{apply::EventSink, clock::Clock, object::ObjectKey};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::health::Health;
+use self::intake::Held;
+use super::{SourceLookup, health::Health};
 use crate::{
-    bus::{self, Bus},
+    bus::{Bus, ConsumerOwner},
+    event::CloudEvent,
     metrics::Metrics,
-    sensor::{CheckedSensor, CheckedTrigger, parameter::Events, rate_limit::Pace},
+    sensor::{
+        CheckedSensor, CheckedTrigger, dependency::Verdict, parameter::Events, rate_limit::Pace,
+    },
     trigger::{Executor, Firing},
 };
 
@@ -37,6 +41,8 @@ pub(super) struct Context {
     /// Why no events arrive, by dependency.
     pub(super) health: Health,
     pub(super) pace: Arc<Mutex<Pace>>,
+    /// Whether there is such an EventSource.
+    pub(super) has_source: SourceLookup,
 }
 
 impl Context {
@@ -62,13 +68,29 @@ impl Context {
         }
     }
 
-    /// Name of the durable consumer of a dependency.
-    fn durable(&self, dependency: usize) -> String {
-        bus::durable(
-            &self.sensor.key.name,
-            &self.trigger.name,
-            &self.trigger.dependencies[dependency].name,
-        )
+    /// Whether an event counts for the dependency that it came for.
+    ///
+    /// A bus may serve several namespaces. Where the Sensor's own namespace has the EventSource that the
+    /// dependency names, events of an equally named one elsewhere do not count.
+    fn judge(&self, held: &Held, event: &CloudEvent) -> Verdict {
+        let dependency = &self.trigger.dependencies[held.dependency];
+        let own = &self.sensor.key.namespace;
+        if let Some(namespace) = held.namespace.as_ref().filter(|from| *from != own) {
+            let source = ObjectKey::new(own.clone(), dependency.source.clone());
+            if (self.has_source)(&source) {
+                return Verdict::Discarded(format!("of namespace {namespace}"));
+            }
+        }
+        dependency.judge(event, self.clock.now())
+    }
+
+    /// Whose the durable consumer of a dependency is.
+    fn owner(&self, dependency: usize) -> ConsumerOwner<'_> {
+        ConsumerOwner {
+            sensor: &self.sensor.key,
+            trigger: &self.trigger.name,
+            dependency: &self.trigger.dependencies[dependency].name,
+        }
     }
 
     fn labels(&self) -> [&str; 3] {

@@ -7,8 +7,10 @@ use super::{Context, intake::Place};
 use crate::bus::STREAM;
 
 /// How far the events of one dependency are known.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Seen {
+    /// Name of the consumer.
+    consumer: String,
     /// The highest sequence that was delivered.
     last: u64,
     /// Up to here nothing is missing, by the word of the server.
@@ -25,7 +27,12 @@ impl Order {
 
     /// Sequences of another stream are other messages.
     pub(super) fn clear(&mut self) {
-        self.0.fill(Seen::default());
+        self.0.fill_with(Seen::default);
+    }
+
+    /// The dependency gets its events by this consumer.
+    pub(super) fn attached(&mut self, dependency: usize, consumer: String) {
+        self.0[dependency].consumer = consumer;
     }
 
     /// Everything of the dependency up to `sequence` was delivered.
@@ -41,10 +48,13 @@ impl Order {
             if other == dependency || seen.last >= sequence || seen.confirmed >= sequence {
                 continue;
             }
+            if seen.consumer.is_empty() {
+                return false;
+            }
             let consumer = context
                 .bus
                 .context
-                .get_consumer_from_stream::<pull::Config, _, _>(context.durable(other), STREAM)
+                .get_consumer_from_stream::<pull::Config, _, _>(seen.consumer.as_str(), STREAM)
                 .await;
             let Ok(consumer) = consumer else { return false };
             let info = consumer.cached_info();
