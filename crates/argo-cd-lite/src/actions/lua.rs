@@ -65,7 +65,7 @@ pub(super) fn run(
                 let resource = item["resource"].take();
                 match item["operation"].as_str() {
                     Some("create") if resource.is_object() => {
-                        changes.push(Change::Create(resource))
+                        changes.push(Change::Create(resource));
                     }
                     Some("patch") => changes.extend(changed(set, &part, resource, call)?),
                     _ => {

@@ -32,16 +32,14 @@ pub(super) fn parse(path: &str, content: &[u8]) -> Result<Vec<Value>, String> {
     };
     let (mut other, mut broken) = (false, false);
     for document in documents {
-        match kind_of(&document) {
-            Some(_) => flatten(document, &mut objects),
-            // An empty document separates others.
-            None => {
-                other |= !is_empty(&document);
-                // The kind was forgotten: to leave the object out would prune it.
-                broken |=
-                    document.get("apiVersion").is_some() && document.get("metadata").is_some();
-            }
+        if kind_of(&document).is_some() {
+            flatten(document, &mut objects);
+            continue;
         }
+        // An empty document separates others.
+        other |= !is_empty(&document);
+        // The kind was forgotten: to leave the object out would prune it.
+        broken |= document.get("apiVersion").is_some() && document.get("metadata").is_some();
     }
     if other {
         let reason = "a document has no kind".to_owned();

@@ -17,7 +17,7 @@ pub(super) struct StoredRepository {
     pub(super) used: SystemTime,
 }
 
-/// SyncSettings the time of use of a store; its own modification time is that.
+/// File of a store whose modification time is that of its last use.
 const USED: &str = "used";
 
 /// Notes that the store was used now.

@@ -157,7 +157,6 @@ mod tests {
     #[tokio::test]
     async fn a_panic_gives_the_permit_back() {
         let pool = pool(1);
-        #[expect(clippy::panic, reason = "the panic is what is tested")]
         let lost = pool.run(Duration::from_secs(9), |_| panic!("boom")).await;
         assert!(
             matches!(lost, Err::<(), _>(PoolError::Lost(..))),

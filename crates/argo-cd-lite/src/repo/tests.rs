@@ -381,6 +381,7 @@ async fn refused(limits: GitLimits, prepare: impl Fn(&Origin)) -> String {
     error.to_string()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of limits")]
 #[tokio::test]
 async fn what_a_repository_can_make_large_is_limited() {
     let unlimited = GitLimits::default;

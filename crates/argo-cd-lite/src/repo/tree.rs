@@ -74,10 +74,11 @@ const LARGE: usize = 256;
 const INDEXED: usize = 4;
 
 type Entry = (EntryKind, ObjectId);
+type Entries = Arc<HashMap<BString, Entry>>;
 
 /// Indexes of the large folders that were used last.
 #[derive(Default)]
-pub(super) struct FolderIndex(Mutex<VecDeque<(ObjectId, Arc<HashMap<BString, Entry>>)>>);
+pub(super) struct FolderIndex(Mutex<VecDeque<(ObjectId, Entries)>>);
 
 impl FolderIndex {
     /// The entry `name` of the folder `tree`.
@@ -119,7 +120,7 @@ impl FolderIndex {
                 .find(|(known, _)| *known == name)
                 .map(|(_, entry)| entry));
         }
-        let index: Arc<HashMap<BString, Entry>> = Arc::new(entries().collect());
+        let index: Entries = Arc::new(entries().collect());
         let found = index.get(name.as_bstr()).copied();
         let mut indexed = self.0.lock();
         indexed.push_front((tree, index));

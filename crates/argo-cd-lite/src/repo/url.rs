@@ -28,13 +28,12 @@ struct Parts {
 
 impl Parts {
     fn of(url: &str) -> Option<Self> {
-        let (scheme, rest) = match url.split_once("://") {
-            Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest.to_owned()),
-            None => {
-                let (_, rest) = url.split_once('@')?;
-                let (host, path) = rest.split_once(':')?;
-                ("ssh".to_owned(), format!("{host}/{path}"))
-            }
+        let (scheme, rest) = if let Some((scheme, rest)) = url.split_once("://") {
+            (scheme.to_ascii_lowercase(), rest.to_owned())
+        } else {
+            let (_, rest) = url.split_once('@')?;
+            let (host, path) = rest.split_once(':')?;
+            ("ssh".to_owned(), format!("{host}/{path}"))
         };
         let (authority, path) = match rest.split_once('/') {
             Some((authority, path)) => (authority, format!("/{path}")),

@@ -99,9 +99,9 @@ pub fn verify(
 }
 
 fn is_webhook_secret(key: &str) -> bool {
-    key.strip_prefix("webhook.").is_some_and(|rest| {
-        rest.ends_with(".secret") || rest.ends_with(".uuid") || rest.ends_with(".password")
-    })
+    key.strip_prefix("webhook.")
+        .and_then(|rest| rest.rsplit_once('.'))
+        .is_some_and(|(_, last)| matches!(last, "secret" | "uuid" | "password"))
 }
 
 /// URLs under which the pushed repository may be known.

@@ -77,7 +77,7 @@ pub struct Run {
     pub options: SyncOptions,
     /// Delete and create instead of changing.
     pub force: bool,
-    /// SyncSettings hooks of this operation.
+    /// Identifies the hooks of this operation.
     pub operation: String,
     /// Use the targets of the operation's own revision.
     pub own_source: bool,

@@ -72,7 +72,7 @@ pub fn set_results(state: &mut OperationState, results: Vec<ResourceResult>) {
         .resources = results;
 }
 
-/// SyncSettings the hooks of one try of one operation.
+/// Identifies the hooks of one try of one operation.
 pub fn operation_id(state: &OperationState) -> String {
     let started = state.started_at.map(Time::seconds).unwrap_or_default();
     format!("{started}-{}", state.retry_count)
