@@ -25,6 +25,7 @@ pub struct Cli {
 
 /// What to run.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "made once, at the start")]
 pub enum Command {
     /// Run the controller.
     Controller(Box<ControllerArgs>),
