@@ -19,6 +19,7 @@ pub mod controller;
 pub mod event;
 pub mod json;
 pub mod metrics;
+mod panics;
 pub mod run;
 pub mod secret;
 pub mod sensor;

@@ -15,11 +15,11 @@ use crate::{
     args::ControllerArgs,
     bus::BusPool,
     controller::{
-        Shared,
+        ControllerContext,
+        context::{index_by_bus, index_of_sources},
         eventbus::EventBusController,
         eventsource::EventSourceController,
         sensor::SensorController,
-        shared::{index_by_bus, index_of_sources},
     },
     metrics::Metrics,
     source::Listeners,
@@ -69,8 +69,8 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         reserved_ports: [metrics_port, health_port],
         allow_link_local,
     };
-    let shared = parts(&operator, &settings)?;
-    let plane = shared.plane.clone();
+    let context = parts(&operator, &settings)?;
+    let plane = context.plane.clone();
     let address = advertise_address
         .filter(|text| !text.is_empty())
         .and_then(|text| {
@@ -88,7 +88,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
             .or(own_namespace)
             .unwrap_or_else(|| operator.namespace.clone())
     });
-    run_controllers(&operator, &shared, scope.as_deref(), address);
+    run_controllers(&operator, &context, scope.as_deref(), address);
     let stop = operator.shutdown.clone();
     operator.spawn_drained(async move {
         stop.cancelled().await;
@@ -107,7 +107,7 @@ struct Settings {
 }
 
 /// Indexes, connections and the data plane.
-fn parts(operator: &Operator, settings: &Settings) -> Result<Shared, prometheus::Error> {
+fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, prometheus::Error> {
     let secrets = Secrets::new(operator.client.clone());
     let budget = Budget::for_descriptors(raise_limit());
     budget.register(&operator.registry)?;
@@ -129,7 +129,7 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<Shared, prometheus:
             Arc::new(move |key| sources.get(key).is_some())
         },
     });
-    Ok(Shared {
+    Ok(ControllerContext {
         client: operator.client.clone(),
         buses: Index::default(),
         sources,
@@ -145,40 +145,40 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<Shared, prometheus:
 
 fn run_controllers(
     operator: &Operator,
-    shared: &Shared,
+    context: &ControllerContext,
     scope: Option<&str>,
     address: Option<std::net::IpAddr>,
 ) {
     let config = DriverConfig::default;
     let buses = Driver::with_queue(
         EventBusController {
-            shared: shared.clone(),
+            context: context.clone(),
         },
         operator,
         config(),
-        shared.bus_queue.clone(),
-        shared.buses.clone(),
+        context.bus_queue.clone(),
+        context.buses.clone(),
     );
     let sources = Driver::with_queue(
         EventSourceController {
-            shared: shared.clone(),
+            context: context.clone(),
             address,
             services: Arc::default(),
             ports: Arc::default(),
         },
         operator,
         config(),
-        shared.source_queue.clone(),
-        shared.sources.clone(),
+        context.source_queue.clone(),
+        context.sources.clone(),
     );
     let sensors = Driver::with_queue(
         SensorController {
-            shared: shared.clone(),
+            context: context.clone(),
         },
         operator,
         config(),
-        shared.sensor_queue.clone(),
-        shared.sensors.clone(),
+        context.sensor_queue.clone(),
+        context.sensors.clone(),
     );
     let ready = |name: &str| operator.readiness.register(name);
     let watch = buses

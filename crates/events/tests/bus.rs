@@ -359,3 +359,51 @@ async fn a_bus_that_comes_back_empty_loses_nothing_that_it_acknowledges_then() {
     let expected: Vec<u64> = (0..20).chain(100..200).collect();
     assert_eq!(stage.receiver.sorted("a"), expected);
 }
+
+#[test]
+fn a_crash_loop_repeats_no_more_than_what_was_under_way() {
+    let check = tokio::runtime::Runtime::new().expect("a runtime");
+    let Some(nats) = check.block_on(Nats::start()) else {
+        return;
+    };
+    let receiver = check.block_on(Receiver::start());
+    let mut spec = support::spec(&receiver.url, &["a"]);
+    spec["triggers"][0]["atLeastOnce"] = json!(true);
+    let sensor = sensor("s", &spec);
+    let publisher = check.block_on(nats.bus());
+    for round in 0..4 {
+        // A runtime of its own, dropped without any farewell.
+        let process = tokio::runtime::Runtime::new().expect("a runtime");
+        process.block_on(async {
+            let (bus, plane) = (nats.bus().await, plane());
+            plane.ensure_sensor(&sensor, &bus);
+            attached(&plane, "s").await;
+            *receiver.delay.lock() = Duration::from_millis(if round < 3 { 10 } else { 0 });
+            if round == 0 {
+                for n in 0..60 {
+                    publish(&publisher, "a", n).await;
+                }
+            }
+            let before = receiver.count();
+            if round < 3 {
+                receiver.wait_for(before + 10).await;
+            } else {
+                until("all events", || async {
+                    receiver.numbers("a").contains(&59)
+                })
+                .await;
+                plane.stop().await;
+            }
+        });
+        process.shutdown_background();
+    }
+    let calls = receiver.numbers("a");
+    let distinct: BTreeSet<u64> = calls.iter().copied().collect();
+    assert_eq!(distinct, (0..60).collect());
+    // Each of the three crashes interrupts one action; its acknowledgement may be lost with one more.
+    assert!(
+        calls.len() <= 60 + 2 * 3,
+        "{} calls: {calls:?}",
+        calls.len()
+    );
+}

@@ -3,6 +3,7 @@
 //! The installed CRDs check nothing, so these types only decode; what is required and what fits
 //! together is checked by the `validate` step of each controller.
 
+mod decode;
 pub mod eventbus;
 pub mod eventsource;
 pub mod fields;
@@ -11,6 +12,7 @@ pub mod trigger;
 
 use serde::{Deserialize, Serialize};
 
+pub use decode::decode;
 pub use eventbus::EventBus;
 pub use eventsource::EventSource;
 pub use sensor::Sensor;

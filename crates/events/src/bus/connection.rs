@@ -2,19 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, ConnectOptions, Event, jetstream};
+use async_nats::{Client, Event, jetstream};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Auth, BusConfig, BusError, probe::Probe};
+use super::{
+    BusConfig, BusError,
+    options::{REQUEST_DEADLINE, options},
+    probe::Probe,
+};
 
 /// Pause between tries to connect; the server is usually next door.
 const RECONNECT: Duration = Duration::from_millis(500);
-/// A server that does not answer the greeting within this time is treated as away.
-pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-/// Deadline of one request to the JetStream API.
-pub(super) const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 /// Messages that may wait for their acknowledgement by the server; more would only use memory.
 const MAX_IN_FLIGHT: usize = 4096;
 /// How often the streams are looked at, so that a deleted one comes back without a publish.
@@ -23,8 +23,6 @@ const CHECK: Duration = Duration::from_secs(30);
 const SETUP_PAUSE: Duration = Duration::from_secs(2);
 /// News of the connection that may wait; only the last one matters.
 const HEARD: usize = 64;
-/// Quiet connections are probed this often; a dead peer is noticed after two silent ones.
-const PING: Duration = Duration::from_secs(10);
 
 /// Whether the bus can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +148,15 @@ impl Bus {
                 }
             } else {
                 let told = reason.lock().clone();
-                let why = [probe.ask(self), told]
+                let found = {
+                    let bus = Arc::downgrade(self);
+                    move || {
+                        if let Some(bus) = bus.upgrade() {
+                            bus.check();
+                        }
+                    }
+                };
+                let why = [probe.ask(&self.config, found), told]
                     .into_iter()
                     .find(|why| !why.is_empty());
                 let why = why.unwrap_or_else(|| "not connected".to_owned());
@@ -227,26 +233,4 @@ impl Bus {
             tracing::debug!(%error, "draining the bus connection");
         }
     }
-}
-
-pub(super) fn options(name: &str, config: &BusConfig) -> Result<ConnectOptions, BusError> {
-    let mut options = ConnectOptions::new()
-        .name(name)
-        .connection_timeout(CONNECT_DEADLINE)
-        .request_timeout(Some(REQUEST_DEADLINE))
-        .ping_interval(PING);
-    options = match &config.auth {
-        Auth::None => options,
-        Auth::Basic { username, password } => {
-            options.user_and_password(username.clone(), password.expose().to_owned())
-        }
-        Auth::Token(token) => options.token(token.expose().to_owned()),
-    };
-    if let Some(tls) = &config.tls {
-        options = options.require_tls(true);
-        if let Some(config) = tls.client_config()? {
-            options = options.tls_client_config(config);
-        }
-    }
-    Ok(options)
 }

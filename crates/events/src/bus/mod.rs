@@ -16,6 +16,7 @@ mod config;
 mod connection;
 mod consumers;
 mod error;
+mod options;
 mod pool;
 mod probe;
 mod publish;

@@ -1,17 +1,14 @@
 //! Why there is no connection. While the client library tries again by itself it only tells the kind of
 //! failure, such as "IO error"; a try of our own says what exactly is wrong.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    Bus,
-    connection::{CONNECT_DEADLINE, options},
+    BusConfig,
+    options::{CONNECT_DEADLINE, options},
 };
 
 /// A connection that is away for less is not worth a try.
@@ -35,22 +32,27 @@ impl Probe {
     }
 
     /// What is known of the reason, empty when that is nothing. Tries in the background when it is time,
-    /// and has the bus look again when something was found.
-    pub(super) fn ask(&mut self, bus: &Arc<Bus>) -> String {
+    /// and calls `done` after a try.
+    pub(super) fn ask(
+        &mut self,
+        config: &BusConfig,
+        done: impl FnOnce() + Send + 'static,
+    ) -> String {
         let now = Instant::now();
         let next = self.next.get_or_insert(now + PATIENCE);
         if now >= *next {
             *next = now + AGAIN;
-            tokio::spawn(find(Arc::downgrade(bus), self.found.clone()));
+            let (config, found) = (config.clone(), self.found.clone());
+            tokio::spawn(async move {
+                find(config, &found).await;
+                done();
+            });
         }
         self.found.lock().clone()
     }
 }
 
-async fn find(bus: Weak<Bus>, found: Arc<Mutex<String>>) {
-    let Some(config) = bus.upgrade().map(|bus| bus.config.clone()) else {
-        return;
-    };
+async fn find(config: BusConfig, found: &Mutex<String>) {
     let Ok(options) = options("probe", &config) else {
         return;
     };
@@ -63,7 +65,4 @@ async fn find(bus: Weak<Bus>, found: Arc<Mutex<String>>) {
         Err(_) => "the server does not answer".to_owned(),
     };
     *found.lock() = reason;
-    if let Some(bus) = bus.upgrade() {
-        bus.check();
-    }
 }

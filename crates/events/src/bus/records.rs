@@ -4,7 +4,7 @@ use async_nats::jetstream::{kv, stream::StorageType};
 use bytes::Bytes;
 use reconcile_core::{kube_types::names::fnv1a_64, object::ObjectKey};
 
-use super::{Bus, BusError, connection::REQUEST_DEADLINE, error::request};
+use super::{Bus, BusError, error::request, options::REQUEST_DEADLINE};
 
 /// The record that holds the namespace of a Sensor's bucket.
 const BUCKET_OWNER: &str = "_owner";

@@ -1,17 +1,17 @@
 //! The controllers of the three kinds. Each follows observe, plan, apply, report; what runs is the data
 //! plane ([`crate::worker`]), which they start, change and stop.
 
-pub mod about;
 pub mod conditions;
+pub mod context;
 pub mod error;
 pub mod eventbus;
 pub mod eventsource;
+pub mod object_state;
 pub mod sensor;
-pub mod shared;
 
-pub use about::About;
+pub use context::ControllerContext;
 pub use error::ReconcileError;
-pub use shared::Shared;
+pub use object_state::ObjectState;
 
 #[cfg(test)]
 mod tests;

@@ -8,15 +8,15 @@ mod sources;
 use reconcile_core::{fields::Finding, object::ObjectKey, reconcile::Report};
 use serde_json::Value;
 
-use super::{About, shared::Marks};
+use super::{ObjectState, context::ObjectMeta};
 
 fn now() -> jiff::Timestamp {
     "2026-01-02T03:04:05Z".parse().expect("a time")
 }
 
-fn about(name: &str, findings: Vec<Finding>) -> About {
-    About {
-        marks: Marks {
+fn object(name: &str, findings: Vec<Finding>) -> ObjectState {
+    ObjectState {
+        meta: ObjectMeta {
             key: ObjectKey::new("ns", name),
             uid: "uid-1".into(),
             generation: 3,

@@ -8,20 +8,19 @@ use std::{
 
 use expressions::conditions::Condition;
 use jiff::Timestamp;
-use reconcile_core::object::{FieldError, ObjectKey, parse_at};
-use serde::de::DeserializeOwned;
+use reconcile_core::object::{FieldError, ObjectKey};
 use serde_json::Value;
 
 use super::{dependency::Dependency, filter::Filters, rate_limit::Spacing, retry::Retry};
 use crate::{
     api::{
-        DEFAULT_BUS,
+        DEFAULT_BUS, decode,
         sensor::{self, SensorSpec},
         trigger::{ConditionsReset, Parameter, Trigger},
     },
     bus,
     source::calendar::Cron,
-    trigger::{Action, Success, decode_template},
+    trigger::{SuccessPolicy, Task, decode_template},
 };
 
 /// A Sensor that can run.
@@ -63,31 +62,18 @@ pub struct CheckedTrigger {
     /// One action at a time, in the order of the events.
     pub at_least_once: bool,
     /// What is done when all tries failed.
-    pub last_resort: Option<(Task, Retry)>,
-}
-
-/// An action before its parameters are applied.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Task {
-    /// The template as JSON, which parameters may patch.
-    pub template: Value,
-    /// Patches of the template.
-    pub parameters: Vec<Parameter>,
-    /// The template decoded, when nothing patches it.
-    pub fixed: Option<Arc<Action>>,
-    /// When the action counts as successful.
-    pub success: Success,
+    pub dlq_trigger: Option<(Task, Retry)>,
 }
 
 impl CheckedTrigger {
     /// True when each event is acted on by itself.
-    pub fn is_alone(&self) -> bool {
+    pub fn acts_per_event(&self) -> bool {
         !self.condition.requires_and_logic()
     }
 
     /// True when events are taken one after the other, in the order of the stream.
     pub fn is_ordered(&self) -> bool {
-        self.at_least_once || !self.is_alone()
+        self.at_least_once || !self.acts_per_event()
     }
 }
 
@@ -143,31 +129,6 @@ pub fn check(
         },
     };
     Ok((sensor, problems))
-}
-
-/// Decodes a part of a manifest, with nulls as absent, which is how Go reads them.
-pub fn decode<T: DeserializeOwned>(path: &str, value: &Value) -> Result<T, FieldError> {
-    parse_at(path, &without_nulls(value).to_string())
-}
-
-/// Drops null members. Embedded resources stay as they are: a null in a patch means deletion.
-fn without_nulls(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => members
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| {
-                let kept = if key == "resource" {
-                    value.clone()
-                } else {
-                    without_nulls(value)
-                };
-                (key.clone(), kept)
-            })
-            .collect(),
-        Value::Array(items) => items.iter().map(without_nulls).collect(),
-        other => other.clone(),
-    }
 }
 
 /// By name; a dependency with a problem is there without a value, so that a condition that names it gets
@@ -310,7 +271,7 @@ fn check_trigger(
     }
     let task = check_task(path, &raw)?;
     let resets = check_resets(path, &raw)?;
-    let last_resort = match &raw.dlq_trigger {
+    let dlq_trigger = match &raw.dlq_trigger {
         None => None,
         Some(value) => {
             let path = format!("{path}.dlqTrigger");
@@ -328,7 +289,7 @@ fn check_trigger(
         retry: check_retry(path, &raw)?,
         spacing: spacing.map_err(|error| at("rateLimit", error))?.flatten(),
         at_least_once: raw.at_least_once,
-        last_resort,
+        dlq_trigger,
     })
 }
 
@@ -373,7 +334,7 @@ fn check_task(path: &str, raw: &Trigger) -> Result<Task, FieldError> {
         template: raw.template.clone(),
         fixed: raw.parameters.is_empty().then(|| Arc::new(action)),
         parameters: raw.parameters.clone(),
-        success: Success::parse(raw.policy.as_ref())
+        success: SuccessPolicy::parse(raw.policy.as_ref())
             .map_err(|error| FieldError::new(format!("{path}.policy"), error))?,
     })
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::filter::Filters;
 use crate::{
     event::{CloudEvent, subject},
-    trigger::panic_message,
+    panics,
 };
 
 /// A dependency with everything checked.
@@ -55,7 +55,7 @@ impl Dependency {
                     Ok(Err(reason)) => Verdict::Discarded(reason),
                     Err(panic) => Verdict::Failed(format!(
                         "a filter panicked, which is a bug: {}",
-                        panic_message(&*panic)
+                        panics::message(&*panic)
                     )),
                 }
             }

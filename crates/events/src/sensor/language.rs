@@ -39,7 +39,7 @@ pub fn get(json: &str, path: &str) -> Option<Found> {
             Ok(Value::String(text)) => text,
             _ => String::new(),
         },
-        // Past what a float can hold: the digits as they came.
+        // DeliveryHistory what a float can hold: the digits as they came.
         gjson::Kind::Number if !found.number().is_finite() => raw.clone(),
         _ => found.text(),
     };

@@ -5,8 +5,9 @@ pub mod identity;
 pub mod k8s;
 pub mod log;
 pub mod secrets;
+mod task;
 
-use std::{any::Any, collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -18,14 +19,16 @@ use reconcile_core::{
 use serde_json::Value;
 use thiserror::Error;
 
+pub use self::task::Task;
 use self::{http::HttpClients, identity::Identities, secrets::Secrets};
 use crate::{
     api::{
+        decode,
         fields::UNSERVED_TRIGGERS,
         trigger::{HttpTrigger, K8sTrigger, LogTrigger, Parameter, Policy, TriggerTemplate},
     },
+    panics,
     sensor::{
-        checked::{Task, decode},
         parameter::{self, Events, Inputs, ParameterError},
         retry::Retry,
     },
@@ -64,7 +67,7 @@ impl Action {
 
 /// When an action counts as successful.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Success {
+pub struct SuccessPolicy {
     /// HTTP statuses; every status when empty.
     pub statuses: Vec<u16>,
     /// Labels that the object must get.
@@ -82,7 +85,7 @@ pub struct LabelPolicy {
     pub required: bool,
 }
 
-impl Success {
+impl SuccessPolicy {
     /// Checks a policy; the error names the field.
     pub fn parse(policy: Option<&Policy>) -> Result<Self, String> {
         let Some(policy) = policy else {
@@ -236,14 +239,7 @@ async fn caught(
     AssertUnwindSafe(action)
         .catch_unwind()
         .await
-        .unwrap_or_else(|panic| Err(TriggerError::Panicked(panic_message(&*panic))))
-}
-
-/// The message of a panic.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
+        .unwrap_or_else(|panic| Err(TriggerError::Panicked(panics::message(&*panic))))
 }
 
 /// Carries out actions. Cloning shares connections and caches.

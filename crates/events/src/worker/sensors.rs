@@ -132,7 +132,7 @@ impl DataPlane {
             kept.places
                 .insert((spec.name.clone(), dependency.name.clone()));
         }
-        kept.bucket |= !spec.is_alone();
+        kept.bucket |= spec.is_ordered();
         let leaving = kept.leaving.clone();
         let labels = [
             sensor.key.namespace.as_str(),

@@ -9,30 +9,30 @@ impl EventBusController {
         observed: &Observed,
         action: &Action,
     ) -> Result<(), ReconcileError> {
-        let marks = &observed.about.marks;
+        let meta = &observed.object.meta;
         match action {
             Action::AddFinalizer => {
-                self.shared
-                    .set_finalizer::<EventBus>(marks, FINALIZER, true)
+                self.context
+                    .set_finalizer::<EventBus>(meta, FINALIZER, true)
                     .await
             }
             Action::RemoveFinalizer => {
-                self.shared
-                    .set_finalizer::<EventBus>(marks, FINALIZER, false)
+                self.context
+                    .set_finalizer::<EventBus>(meta, FINALIZER, false)
                     .await
             }
             Action::Connect(config) => {
-                let (shared, key) = (self.shared.clone(), marks.key.clone());
-                let changed = move || shared.bus_changed(&key);
-                self.shared
+                let (context, key) = (self.context.clone(), meta.key.clone());
+                let changed = move || context.bus_changed(&key);
+                self.context
                     .pool
-                    .ensure(&marks.key, config.as_ref().clone(), changed)
+                    .ensure(&meta.key, config.as_ref().clone(), changed)
                     .await?;
-                self.shared.bus_changed(&marks.key);
+                self.context.bus_changed(&meta.key);
                 Ok(())
             }
             Action::Disconnect => {
-                self.shared.pool.remove(&marks.key);
+                self.context.pool.remove(&meta.key);
                 Ok(())
             }
         }

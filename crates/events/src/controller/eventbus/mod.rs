@@ -15,13 +15,13 @@ use reconcile_core::{
 pub use observe::{Credentials, Observed};
 pub use plan::Action;
 
-use super::{ReconcileError, Shared, conditions};
+use super::{ControllerContext, ReconcileError, conditions};
 use crate::api::EventBus;
 
 /// The controller of `EventBuses`.
 pub struct EventBusController {
     /// What the controllers share.
-    pub shared: Shared,
+    pub context: ControllerContext,
 }
 
 impl Controller for EventBusController {
@@ -63,7 +63,7 @@ impl Controller for EventBusController {
     }
 
     fn forget(&self, key: &ObjectKey) {
-        self.shared.pool.remove(key);
-        self.shared.bus_changed(key);
+        self.context.pool.remove(key);
+        self.context.bus_changed(key);
     }
 }

@@ -7,7 +7,7 @@ use super::{EventBusController, validate};
 use crate::{
     api::{EventBus, KeySelector},
     bus::{BusConfig, BusState},
-    controller::About,
+    controller::ObjectState,
     tls::{ClientCertificate, TlsSettings},
 };
 
@@ -17,7 +17,7 @@ pub type Credentials = Result<BusConfig, String>;
 /// What a plan is made from.
 pub struct Observed {
     /// Metadata, status, fields without effect.
-    pub about: About,
+    pub object: ObjectState,
     /// The checked spec.
     pub spec: Result<validate::CheckedBus, FieldError>,
     /// Settings to connect with; absent when the spec is not valid.
@@ -34,24 +34,24 @@ impl EventBusController {
     pub(super) async fn look(&self, root: &Root<EventBus>) -> Observed {
         let value = root.spec_value();
         let spec = validate::check(&value);
-        let about = About::of(root, spec.is_ok(), || validate::findings(&value));
-        let marks = &about.marks;
+        let object = ObjectState::of(root, spec.is_ok(), || validate::findings(&value));
+        let meta = &object.meta;
         let credentials = match &spec {
-            Ok(spec) if !marks.deleting => Some(self.credentials(&marks.key.namespace, spec).await),
+            Ok(spec) if !meta.deleting => Some(self.credentials(&meta.key.namespace, spec).await),
             _ => None,
         };
-        let connection = self.shared.pool.get(&marks.key);
+        let connection = self.context.pool.get(&meta.key);
         Observed {
             spec,
             credentials,
             settings_problem: connection.as_ref().and_then(|bus| bus.settings_problem()),
             connection: connection.map(|bus| (bus.config.clone(), bus.state().borrow().clone())),
-            users: if marks.deleting {
-                self.shared.users(&marks.key)
+            users: if meta.deleting {
+                self.context.users(&meta.key)
             } else {
                 Vec::new()
             },
-            about,
+            object,
         }
     }
 
@@ -101,7 +101,7 @@ impl EventBusController {
         match key {
             None => Ok(None),
             Some(key) => self
-                .shared
+                .context
                 .secrets
                 .secret(namespace, key)
                 .await

@@ -43,12 +43,12 @@ impl fmt::Display for Action {
 pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     let mut plan = Plan::new();
     let soon = now.saturating_add(LOOK_SOON).unwrap_or(now);
-    if observed.about.marks.deleting {
+    if observed.object.meta.deleting {
         if observed.users.is_empty() {
             if observed.connection.is_some() {
                 plan.act(Action::Disconnect);
             }
-            if observed.about.marks.has(FINALIZER) {
+            if observed.object.meta.has(FINALIZER) {
                 plan.act(Action::RemoveFinalizer);
             }
             plan.note("nobody uses the bus: deletion may go on");
@@ -69,7 +69,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
         }
         return plan;
     };
-    if !observed.about.marks.has(FINALIZER) {
+    if !observed.object.meta.has(FINALIZER) {
         plan.act(Action::AddFinalizer);
     }
     match &observed.connection {

@@ -48,7 +48,7 @@ pub fn report(
             vec![configured, deployed(observed, failure)]
         }
     };
-    if observed.about.marks.deleting && !observed.users.is_empty() {
+    if observed.object.meta.deleting && !observed.users.is_empty() {
         let message = format!("deletion waits: used by {}", observed.users.join(", "));
         wanted.retain(|condition| condition.kind != DEPLOYED);
         wanted.push(conditions::fails(DEPLOYED, "InUse", message));
@@ -58,7 +58,7 @@ pub fn report(
         members.insert("config".to_owned(), json!({ "jetstream": spec.raw }));
     }
     observed
-        .about
+        .object
         .report(&[CONFIGURED, DEPLOYED], wanted, members, now)
 }
 

@@ -4,12 +4,12 @@ use reconcile_core::{fields::Finding, object::FieldError};
 use serde_json::Value;
 
 use crate::{
+    api::decode,
     api::{
         eventbus::{EventBusSpec, JetStreamConfig},
         fields::EVENT_BUS,
     },
     bus::{Auth, ServerUrl, StreamSettings},
-    sensor::checked::decode,
 };
 
 /// An EventBus with everything checked; its secrets are not read yet.

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{Action, Applied, EventSourceController, Observed, plan::FINALIZER, service};
 use crate::{
     api::EventSource,
-    controller::{ReconcileError, shared::MANAGER},
+    controller::{ReconcileError, context::MANAGER},
 };
 
 impl EventSourceController {
@@ -24,11 +24,11 @@ impl EventSourceController {
         observed: &Observed,
         action: &Action,
     ) -> Result<Applied, ReconcileError> {
-        let key = &observed.about.marks.key;
+        let key = &observed.object.meta.key;
         match action {
             Action::RemoveFinalizer => {
-                self.shared
-                    .set_finalizer::<EventSource>(&observed.about.marks, FINALIZER, false)
+                self.context
+                    .set_finalizer::<EventSource>(&observed.object.meta, FINALIZER, false)
                     .await?;
             }
             Action::Run => {
@@ -38,25 +38,25 @@ impl EventSourceController {
                     .map(|spec| spec.bus.clone())
                     .unwrap_or_default();
                 let bus = self
-                    .shared
+                    .context
                     .pool
                     .get(&ObjectKey::new(key.namespace.clone(), name));
                 self.ports_changed(key, observed.ports.clone());
                 if let Some(bus) = bus {
-                    let health = self.shared.plane.ensure_source(&observed.source, &bus);
+                    let health = self.context.plane.ensure_source(&observed.source, &bus);
                     return Ok(Applied::Running(health));
                 }
             }
             Action::Stop => {
                 self.ports_changed(key, observed.ports.clone());
-                self.shared.plane.stop_source(key);
+                self.context.plane.stop_source(key);
             }
             Action::Service => {
                 // With the targets that this pass has opened.
                 let wanted = self.wanted_service(observed);
                 match &wanted {
                     Some(wanted) => self.apply_service(key, wanted).await?,
-                    None => self.remove_service(key, &observed.about.marks.uid).await?,
+                    None => self.remove_service(key, &observed.object.meta.uid).await?,
                 }
                 self.services.lock().insert(key.clone(), wanted);
             }
@@ -76,8 +76,8 @@ impl EventSourceController {
             }
         };
         for port in before.unwrap_or_default().symmetric_difference(&now) {
-            for other in self.shared.foreign_sources(&key.namespace, *port) {
-                self.shared.source_queue.add(other);
+            for other in self.context.foreign_sources(&key.namespace, *port) {
+                self.context.source_queue.add(other);
             }
         }
     }
@@ -87,7 +87,7 @@ impl EventSourceController {
         source: &ObjectKey,
         wanted: &service::Wanted,
     ) -> Result<(), ReconcileError> {
-        let client = &self.shared.client;
+        let client = &self.context.client;
         let key = ObjectKey::new(source.namespace.clone(), service::name_of(&source.name));
         let live = server_side(
             client,
@@ -117,7 +117,7 @@ impl EventSourceController {
 
     /// Removes a Service that was asked for once. One that belongs to somebody else stays.
     async fn remove_service(&self, source: &ObjectKey, uid: &str) -> Result<(), ReconcileError> {
-        let client = &self.shared.client;
+        let client = &self.context.client;
         let key = ObjectKey::new(source.namespace.clone(), service::name_of(&source.name));
         let Some(live) = get(client, &services(), &key).await? else {
             return Ok(());

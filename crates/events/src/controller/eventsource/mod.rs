@@ -23,13 +23,13 @@ use reconcile_core::{
 pub use observe::Observed;
 pub use plan::Action;
 
-use super::{ReconcileError, Shared, conditions};
+use super::{ControllerContext, ReconcileError, conditions};
 use crate::{api::EventSource, worker::SourceHealth};
 
 /// The controller of EventSources.
 pub struct EventSourceController {
     /// What the controllers share.
-    pub shared: Shared,
+    pub context: ControllerContext,
     /// Address under which other pods reach this process; `None` when there is no such address.
     pub address: Option<IpAddr>,
     /// Services as they were last applied, so that an unchanged one costs no request.
@@ -91,7 +91,7 @@ impl Controller for EventSourceController {
     }
 
     fn forget(&self, key: &ObjectKey) {
-        self.shared.plane.stop_source(key);
+        self.context.plane.stop_source(key);
         self.services.lock().remove(key);
         self.ports_changed(key, BTreeSet::new());
     }

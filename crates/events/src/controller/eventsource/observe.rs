@@ -10,7 +10,7 @@ use super::{EventSourceController, service, validate};
 use crate::{
     api::EventSource,
     bus::BusState,
-    controller::{About, shared::ports_of},
+    controller::{ObjectState, context::ports_of},
     secret::Secret,
     source::{CheckedSource, ServerCertificate, Webhook},
     trigger::secrets::SecretError,
@@ -19,7 +19,7 @@ use crate::{
 /// What a plan is made from.
 pub struct Observed {
     /// Metadata, status, fields without effect.
-    pub about: About,
+    pub object: ObjectState,
     /// The checked spec.
     pub spec: Result<validate::CheckedSpec, FieldError>,
     /// What should run, with secrets read; events whose secret is missing are left out.
@@ -42,12 +42,12 @@ impl EventSourceController {
     pub(super) async fn look(&self, root: &Root<EventSource>) -> Observed {
         let value = root.spec_value();
         let spec = validate::check(&root.key().name, &value);
-        let about = About::of(root, spec.is_ok(), || validate::findings(&value));
-        let marks = &about.marks;
+        let object = ObjectState::of(root, spec.is_ok(), || validate::findings(&value));
+        let meta = &object.meta;
         let mut missing = Vec::new();
         let mut source = CheckedSource {
-            key: marks.key.clone(),
-            uid: marks.uid.clone(),
+            key: meta.key.clone(),
+            uid: meta.uid.clone(),
             webhooks: Vec::new(),
             calendars: Vec::new(),
             service: false,
@@ -58,7 +58,7 @@ impl EventSourceController {
         if let Ok(spec) = &spec {
             for (webhook, secrets) in &spec.webhooks {
                 match self
-                    .with_secrets(&marks.key.namespace, webhook, secrets)
+                    .with_secrets(&meta.key.namespace, webhook, secrets)
                     .await
                 {
                     Ok(webhook) => source.webhooks.push(webhook),
@@ -66,15 +66,15 @@ impl EventSourceController {
                 }
             }
             source.calendars.clone_from(&spec.calendars);
-            let key = ObjectKey::new(marks.key.namespace.clone(), spec.bus.clone());
+            let key = ObjectKey::new(meta.key.namespace.clone(), spec.bus.clone());
             bus = self
-                .shared
+                .context
                 .pool
                 .get(&key)
                 .map(|bus| bus.state().borrow().clone());
             source.service = spec.service.is_some();
             let foreign = |port: &u16| {
-                let others = self.shared.foreign_sources(&marks.key.namespace, *port);
+                let others = self.context.foreign_sources(&meta.key.namespace, *port);
                 !others.is_empty()
             };
             source.contested = ports.iter().copied().filter(foreign).collect();
@@ -88,10 +88,10 @@ impl EventSourceController {
             owner: json!(root.controller_reference()),
             service_done: false,
             unreachable: false,
-            about,
+            object,
         };
         let wanted = self.wanted_service(&observed);
-        let key = &observed.about.marks.key;
+        let key = &observed.object.meta.key;
         let applied = self.services.lock().get(key).cloned();
         observed.service_done = applied.is_some_and(|applied| applied == wanted);
         observed.unreachable = wanted.is_some_and(|wanted| wanted.endpoints.is_none());
@@ -101,13 +101,13 @@ impl EventSourceController {
     /// The Service that should be there, leading to the targets that are open now.
     pub(super) fn wanted_service(&self, observed: &Observed) -> Option<service::Wanted> {
         let spec = observed.spec.as_ref().ok()?.service.as_ref()?;
-        let source = &observed.about.marks.key;
+        let source = &observed.object.meta.key;
         Some(service::wanted(&service::Inputs {
             source,
             owner: &observed.owner,
             spec,
             address: self.address,
-            targets: &self.shared.plane.targets(source),
+            targets: &self.context.plane.targets(source),
         }))
     }
 
@@ -120,7 +120,7 @@ impl EventSourceController {
         let mut webhook = webhook.clone();
         // Never served without what was asked for, not even when it is marked as optional: an endpoint
         // would be open to everybody.
-        let stored = &self.shared.secrets;
+        let stored = &self.context.secrets;
         if let Some(key) = &secrets.token {
             webhook.token = Some(Secret::from(stored.needed_secret(namespace, key).await?));
         }

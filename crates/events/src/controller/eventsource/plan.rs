@@ -42,9 +42,9 @@ impl fmt::Display for Action {
 /// Decides.
 pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     let mut plan = Plan::new();
-    if observed.about.marks.deleting {
+    if observed.object.meta.deleting {
         plan.act(Action::Stop);
-        if observed.about.marks.has(FINALIZER) {
+        if observed.object.meta.has(FINALIZER) {
             plan.act(Action::RemoveFinalizer);
         }
         plan.note("deleted");

@@ -37,7 +37,7 @@ pub fn report(
         Ok(spec) => vec![sources(spec), deployed(observed, spec, health, failure)],
     };
     observed
-        .about
+        .object
         .report(&[SOURCES, DEPLOYED], wanted, Map::new(), now)
 }
 

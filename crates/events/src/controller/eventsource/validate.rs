@@ -7,6 +7,7 @@ use reconcile_core::{fields::Finding, kube_types::GoDuration, object::FieldError
 use serde_json::Value;
 
 use crate::{
+    api::decode,
     api::{
         DEFAULT_BUS, KeySelector,
         eventsource::{
@@ -15,7 +16,6 @@ use crate::{
         fields::{EVENT_SOURCE, unserved_source_types},
     },
     bus,
-    sensor::checked::decode,
     source::{
         Calendar, Endpoint, EventFilter, Webhook,
         calendar::{Cron, Rhythm, excluded_days},

@@ -13,13 +13,13 @@ use reconcile_core::{
 pub use observe::Observed;
 pub use plan::Action;
 
-use super::{ReconcileError, Shared, conditions};
+use super::{ControllerContext, ReconcileError, conditions};
 use crate::{api::Sensor, worker::SensorHealth};
 
 /// The controller of Sensors.
 pub struct SensorController {
     /// What the controllers share.
-    pub shared: Shared,
+    pub context: ControllerContext,
 }
 
 impl Controller for SensorController {
@@ -45,21 +45,21 @@ impl Controller for SensorController {
         observed: &Observed,
         action: &Action,
     ) -> Result<SensorHealth, ReconcileError> {
-        let key = &observed.about.marks.key;
+        let key = &observed.object.meta.key;
         match (action, &observed.spec) {
             (Action::RemoveFinalizer, _) => {
-                self.shared
-                    .set_finalizer::<Sensor>(&observed.about.marks, plan::FINALIZER, false)
+                self.context
+                    .set_finalizer::<Sensor>(&observed.object.meta, plan::FINALIZER, false)
                     .await?;
             }
             (Action::Run, Ok((sensor, _))) => {
-                if let Some(bus) = self.shared.pool.get(&observed.bus_key) {
-                    self.shared.plane.ensure_sensor(sensor, &bus);
+                if let Some(bus) = self.context.pool.get(&observed.bus_key) {
+                    self.context.plane.ensure_sensor(sensor, &bus);
                 }
             }
-            (Action::Pause, _) | (Action::Run, Err(_)) => self.shared.plane.pause_sensor(key),
+            (Action::Pause, _) | (Action::Run, Err(_)) => self.context.plane.pause_sensor(key),
         }
-        Ok(self.shared.plane.sensor_health(key).unwrap_or_default())
+        Ok(self.context.plane.sensor_health(key).unwrap_or_default())
     }
 
     fn report(
@@ -74,6 +74,6 @@ impl Controller for SensorController {
     }
 
     fn forget(&self, key: &ObjectKey) {
-        self.shared.plane.remove_sensor(key);
+        self.context.plane.remove_sensor(key);
     }
 }

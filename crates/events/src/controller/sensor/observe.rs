@@ -9,7 +9,7 @@ use super::SensorController;
 use crate::{
     api::{Sensor, fields::SENSOR},
     bus::BusState,
-    controller::{About, shared::bus_of},
+    controller::{ObjectState, context::bus_of},
     sensor::{
         CheckedSensor,
         checked::{Problems, check},
@@ -19,7 +19,7 @@ use crate::{
 /// What a plan is made from.
 pub struct Observed {
     /// Metadata, status, fields without effect.
-    pub about: About,
+    pub object: ObjectState,
     /// The checked spec.
     pub spec: Result<(Arc<CheckedSensor>, Problems), FieldError>,
     /// The bus that it uses.
@@ -34,13 +34,13 @@ impl SensorController {
         let bus_key = bus_of(root);
         let checked = check(&root.key(), root.uid(), &value);
         Observed {
-            about: About::of(root, checked.is_ok(), || SENSOR.findings(&value, "spec")),
+            object: ObjectState::of(root, checked.is_ok(), || SENSOR.findings(&value, "spec")),
             spec: checked.map(|(mut sensor, problems)| {
                 sensor.served_since = served_since(root);
                 (Arc::new(sensor), problems)
             }),
             bus: self
-                .shared
+                .context
                 .pool
                 .get(&bus_key)
                 .map(|bus| bus.state().borrow().clone()),

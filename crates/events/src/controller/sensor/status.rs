@@ -44,7 +44,7 @@ pub fn report(
         ],
     };
     observed
-        .about
+        .object
         .report(&[DEPENDENCIES, TRIGGERS, DEPLOYED], wanted, Map::new(), now)
 }
 

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{about, conditions, now};
+use super::{conditions, now, object};
 use crate::{
     bus::{Auth, BusConfig, BusState, StreamSettings},
     controller::eventbus::{
@@ -22,7 +22,7 @@ fn observed(spec: &Value) -> Observed {
         })
     });
     Observed {
-        about: about("default", validate::findings(spec)),
+        object: object("default", validate::findings(spec)),
         spec: checked,
         credentials,
         connection: None,
@@ -56,7 +56,7 @@ fn a_bus_is_connected_to_and_says_so_once_it_is_ready() {
         .clone()
         .expect("settings")
         .expect("credentials");
-    bus.about.marks.finalizers = vec![FINALIZER.to_owned()];
+    bus.object.meta.finalizers = vec![FINALIZER.to_owned()];
     bus.connection = Some((config.clone(), BusState::Away("connection refused".into())));
     assert!(plan(&bus, now()).actions.is_empty());
     assert_eq!(
@@ -79,7 +79,7 @@ fn a_bus_is_connected_to_and_says_so_once_it_is_ready() {
 #[test]
 fn other_settings_exchange_the_connection_and_a_missing_secret_keeps_it() {
     let mut bus = observed(&exotic());
-    bus.about.marks.finalizers = vec![FINALIZER.to_owned()];
+    bus.object.meta.finalizers = vec![FINALIZER.to_owned()];
     let mut other = bus
         .credentials
         .clone()
@@ -99,8 +99,8 @@ fn other_settings_exchange_the_connection_and_a_missing_secret_keeps_it() {
 #[test]
 fn deletion_waits_for_the_users_of_a_bus() {
     let mut bus = observed(&exotic());
-    bus.about.marks.deleting = true;
-    bus.about.marks.finalizers = vec![FINALIZER.to_owned()];
+    bus.object.meta.deleting = true;
+    bus.object.meta.finalizers = vec![FINALIZER.to_owned()];
     bus.users = vec!["Sensor s".into()];
     assert!(plan(&bus, now()).actions.is_empty());
     assert!(told(&bus).contains("Deployed=False InUse deletion waits: used by Sensor s"));

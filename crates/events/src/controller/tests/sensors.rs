@@ -3,7 +3,7 @@ use std::sync::Arc;
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
 
-use super::{about, conditions, now};
+use super::{conditions, now, object};
 use crate::{
     api::fields::SENSOR,
     bus::BusState,
@@ -15,7 +15,7 @@ use crate::{
 fn observed(spec: &Value) -> Observed {
     let checked = check(&ObjectKey::new("ns", "s"), "uid-1", spec);
     Observed {
-        about: about("s", SENSOR.findings(spec, "spec")),
+        object: object("s", SENSOR.findings(spec, "spec")),
         spec: checked.map(|(sensor, problems)| (Arc::new(sensor), problems)),
         bus_key: ObjectKey::new("ns", "default"),
         bus: Some(BusState::Ready { stream: 1 }),
@@ -101,7 +101,7 @@ fn a_second_report_of_the_same_says_nothing() {
     let mut sensor = observed(&good());
     let plan = plan(&sensor, now());
     let first = report(&sensor, &plan, Some(&SensorHealth::default()), None, now());
-    sensor.about.status = first.patches[0].body["status"].clone();
+    sensor.object.status = first.patches[0].body["status"].clone();
     let later = "2026-01-02T04:00:00Z".parse().expect("a time");
     assert!(
         report(&sensor, &plan, Some(&SensorHealth::default()), None, later)

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
 
-use super::{about, conditions, now};
+use super::{conditions, now, object};
 use crate::{
     bus::BusState,
     controller::eventsource::{
@@ -23,7 +23,7 @@ use crate::{
 fn observed(spec: &Value) -> Observed {
     let checked = validate::check("src", spec);
     Observed {
-        about: about("src", validate::findings(spec)),
+        object: object("src", validate::findings(spec)),
         source: Arc::new(CheckedSource {
             key: ObjectKey::new("ns", "src"),
             uid: "uid-1".into(),
@@ -148,9 +148,9 @@ fn deployed_tells_the_truth() {
 #[test]
 fn an_object_that_upstream_has_marked_is_let_go() {
     let mut source = observed(&json!({"webhook": {"push": hook()}}));
-    source.about.marks.deleting = true;
+    source.object.meta.deleting = true;
     assert_eq!(plan(&source, now()).actions, [Action::Stop]);
-    source.about.marks.finalizers = vec![FINALIZER.to_owned()];
+    source.object.meta.finalizers = vec![FINALIZER.to_owned()];
     assert_eq!(
         plan(&source, now()).actions,
         [Action::Stop, Action::RemoveFinalizer]

@@ -26,7 +26,7 @@ fn a_plain_sensor_waits_for_all_dependencies_as_the_default_account() {
     assert_eq!(problems, Problems::default());
     assert_eq!(sensor.service_account, "default");
     assert_eq!(sensor.bus, "default");
-    assert!(!sensor.triggers[0].is_alone());
+    assert!(!sensor.triggers[0].acts_per_event());
     assert_eq!(sensor.triggers[0].dependencies.len(), 2);
     assert_eq!(
         sensor.triggers[0].dependencies[0].subject(),
@@ -43,7 +43,7 @@ fn a_trigger_only_listens_to_what_its_condition_names() {
         "triggers": [wanted],
     }));
     assert_eq!(problems, Problems::default());
-    assert!(sensor.triggers[0].is_alone());
+    assert!(sensor.triggers[0].acts_per_event());
     let names: Vec<_> = sensor.triggers[0]
         .dependencies
         .iter()

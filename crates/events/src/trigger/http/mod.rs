@@ -15,13 +15,14 @@ use serde_json::Value;
 pub use client::HttpClients;
 use client::{Call, HttpError};
 
-use super::{Executor, Firing, Success, TriggerError};
+use super::{Executor, Firing, SuccessPolicy, TriggerError};
 use crate::{
+    api::decode,
     api::{
         KeySelector, TlsConfig,
         trigger::{BasicAuth, HttpTrigger},
     },
-    sensor::{checked::decode, parameter},
+    sensor::parameter,
     tls::{ClientCertificate, TlsSettings},
 };
 
@@ -130,7 +131,7 @@ impl Executor {
     pub(super) async fn call(
         &self,
         action: &HttpTrigger,
-        success: &Success,
+        success: &SuccessPolicy,
         firing: &Firing,
     ) -> Result<(), TriggerError> {
         let patched;

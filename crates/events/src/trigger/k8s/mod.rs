@@ -4,7 +4,7 @@
 //! of its firing, and a generated name is derived from it.
 
 mod discovered;
-mod marks;
+mod provenance;
 mod target;
 
 use std::{sync::Arc, time::Duration};
@@ -19,7 +19,7 @@ use serde_json::Value;
 pub use discovered::Discovered;
 use target::{PatchKind, Target};
 
-use super::{Executor, Firing, Success, TriggerError};
+use super::{Executor, Firing, SuccessPolicy, TriggerError};
 use crate::{api::trigger::K8sTrigger, sensor::parameter};
 
 /// How often an update is tried again because somebody else changed the object meanwhile. Each time
@@ -110,7 +110,7 @@ impl Executor {
     pub(super) async fn act_on_object(
         &self,
         action: &K8sTrigger,
-        success: &Success,
+        success: &SuccessPolicy,
         firing: &Firing,
     ) -> Result<(), TriggerError> {
         let (namespace, account) = (firing.sensor.namespace.as_str(), &firing.service_account);

@@ -7,7 +7,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::marks::{FIRING, derived_name, marked, merge};
+use super::provenance::{FIRING, derived_name, merge, with_provenance};
 use crate::trigger::{Firing, LabelPolicy, TriggerError};
 
 /// Who writes, for the API server's field ownership.
@@ -119,7 +119,7 @@ impl Target {
         if !generated {
             self.named()?;
         }
-        let mut object = marked(object, firing)?;
+        let mut object = with_provenance(object, firing)?;
         for attempt in 0..NAMES {
             let name = if generated {
                 derived_name(&prefix, &firing.id, attempt)

@@ -13,7 +13,8 @@ use super::Context;
 use crate::{
     bus::dead_letter_subject,
     event::CloudEvent,
-    sensor::{checked::Task, retry::Retry},
+    sensor::retry::Retry,
+    trigger::Task,
     trigger::{Firing, TriggerError},
 };
 
@@ -73,7 +74,7 @@ impl Context {
                 Tried::Succeeded => return true,
                 Tried::NotLeading => return false,
                 Tried::Again(pause) => pause,
-                Tried::Spent(reason) => return self.bury(firing, tried, &reason, body).await,
+                Tried::Spent(reason) => return self.give_up(firing, tried, &reason, body).await,
             };
             if !self.pause(pause).await {
                 return false;
@@ -101,7 +102,7 @@ impl Context {
 
     /// All tries of the trigger are spent: runs the last resort, and parks the events when there is none
     /// or it failed too. False when the trigger is stopped before that is done.
-    pub(super) async fn bury(
+    pub(super) async fn give_up(
         &self,
         firing: &Firing,
         tries: u32,
@@ -113,8 +114,8 @@ impl Context {
             .with_label_values(&self.labels())
             .inc();
         let mut reason = reason.to_owned();
-        if let Some((task, retry)) = &self.trigger.last_resort {
-            match self.last_resort(task, retry, firing).await {
+        if let Some((task, retry)) = &self.trigger.dlq_trigger {
+            match self.dlq_trigger(task, retry, firing).await {
                 Some(Ok(())) => return true,
                 Some(Err(error)) => reason = format!("{reason}; dlqTrigger: {error}"),
                 None => return false,
@@ -134,11 +135,11 @@ impl Context {
             about,
             EventNote::warning("TriggerFailed", note),
         );
-        self.park(firing, tries, &reason, body).await
+        self.dead_letter(firing, tries, &reason, body).await
     }
 
     /// `None` when the trigger is stopped before the tries are spent, or another process leads.
-    async fn last_resort(
+    async fn dlq_trigger(
         &self,
         task: &Task,
         retry: &Retry,
@@ -161,7 +162,7 @@ impl Context {
 
     /// Publishes what could not be acted on to the dead letters, however long that takes. False when the
     /// trigger is stopped before.
-    pub(super) async fn park(
+    pub(super) async fn dead_letter(
         &self,
         firing: &Firing,
         tries: u32,

@@ -1,12 +1,13 @@
 //! One trigger of one Sensor: messages in, actions out, every message acknowledged after its outcome.
 
-mod alone;
 mod attempt;
+mod finished;
+mod history;
 mod intake;
-mod joined;
-mod memory;
 mod order;
-mod past;
+mod per_event;
+mod per_set;
+mod saved_state;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -107,10 +108,10 @@ pub(super) async fn run(context: Context) {
     let name = format!("{}/{}", context.sensor.key, context.trigger.name);
     tracing::info!(trigger = %name, condition = context.trigger.condition.text(), "trigger starts");
     context.executor.http.warm();
-    if context.trigger.is_alone() {
-        alone::run(context).await;
+    if context.trigger.acts_per_event() {
+        per_event::run(context).await;
     } else {
-        joined::run(context).await;
+        per_set::run(context).await;
     }
     tracing::info!(trigger = %name, "trigger stopped");
 }

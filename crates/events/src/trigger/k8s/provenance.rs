@@ -12,7 +12,10 @@ pub(super) const FIRING: &str = "events.argoproj.io/event-id";
 const SUFFIX: usize = 8;
 
 /// Adds upstream's labels and the identity of the firing.
-pub(super) fn marked(mut object: Value, firing: &Firing) -> Result<DynamicObject, TriggerError> {
+pub(super) fn with_provenance(
+    mut object: Value,
+    firing: &Firing,
+) -> Result<DynamicObject, TriggerError> {
     let marks = json!({
         "metadata": {
             "labels": {

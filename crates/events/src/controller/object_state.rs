@@ -11,25 +11,25 @@ use serde_json::{Map, Value, json};
 
 use super::{
     conditions::{UNSUPPORTED, unsupported},
-    shared::Marks,
+    context::ObjectMeta,
 };
 
 /// The part of what was observed that does not depend on the kind.
-pub struct About {
+pub struct ObjectState {
     /// Metadata.
-    pub marks: Marks,
+    pub meta: ObjectMeta,
     /// The status as it stands.
     pub status: Value,
     /// Fields without effect.
     pub findings: Vec<Finding>,
 }
 
-impl About {
+impl ObjectState {
     /// Reads it from an object. What is ignored does not matter where nothing runs, so fields without effect
     /// are looked for with `find` only when the spec is `usable`.
     pub fn of<K: Kind>(root: &Root<K>, usable: bool, find: impl FnOnce() -> Vec<Finding>) -> Self {
         Self {
-            marks: Marks::of(root),
+            meta: ObjectMeta::of(root),
             status: root.status_value(),
             findings: if usable { find() } else { Vec::new() },
         }
@@ -59,10 +59,7 @@ impl About {
         merge(&mut conditions, &owned, wanted, Times::Transition, now);
         conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
         status.insert("conditions".to_owned(), json!(conditions));
-        status.insert(
-            "observedGeneration".to_owned(),
-            json!(self.marks.generation),
-        );
+        status.insert("observedGeneration".to_owned(), json!(self.meta.generation));
         status.extend(members);
         let mut report = Report::default();
         report.status(&self.status, &Value::Object(status));

@@ -19,8 +19,9 @@ use tokio::{
 use super::{
     Context,
     attempt::Tried,
+    finished::Finished,
+    history::DeliveryHistory,
     intake::{self, Held, InHand, Incoming, Place},
-    past::Past,
 };
 use crate::{
     event::CloudEvent,
@@ -45,20 +46,20 @@ const AFTER_PANIC: Duration = Duration::from_secs(5);
 type Ended = Result<(task::Id, (Place, Outcome)), task::JoinError>;
 
 #[derive(Default)]
-struct Lane {
+struct PerEventWorker {
     waiting: VecDeque<Held>,
     in_hand: InHand,
     running: JoinSet<(Place, Outcome)>,
     /// The message of each running task.
     places: HashMap<task::Id, Place>,
-    /// Messages that go back to the bus when this lane ends.
+    /// Messages that go back to the bus when this worker ends.
     left: Vec<Place>,
-    past: Past,
+    history: DeliveryHistory,
 }
 
 pub(super) async fn run(context: Context) {
     let mut incoming = intake::start(&context);
-    let mut lane = Lane::default();
+    let mut worker = PerEventWorker::default();
     let mut beat = intake::beats();
     let limit = if context.trigger.at_least_once {
         1
@@ -66,27 +67,27 @@ pub(super) async fn run(context: Context) {
         AT_ONCE
     };
     loop {
-        lane.begin(&context, limit);
+        worker.begin(&context, limit);
         tokio::select! {
             () = context.stop.cancelled() => break,
-            _ = beat.tick(), if !lane.in_hand.is_empty() => lane.in_hand.beat().await,
-            Some(ended) = lane.running.join_next_with_id(), if !lane.running.is_empty() => lane.finish(ended).await,
+            _ = beat.tick(), if !worker.in_hand.is_empty() => worker.in_hand.beat().await,
+            Some(ended) = worker.running.join_next_with_id(), if !worker.running.is_empty() => worker.finish(ended).await,
             message = incoming.recv() => match message {
                 None => break,
-                Some(message) => lane.take(message).await,
+                Some(message) => worker.take(message).await,
             },
         }
     }
-    lane.wind_up(incoming, beat).await;
+    worker.wind_up(incoming, beat).await;
 }
 
-impl Lane {
+impl PerEventWorker {
     /// Begins what may run.
     fn begin(&mut self, context: &Context, limit: usize) {
         while self.running.len() < limit
             && let Some(held) = self.waiting.pop_front()
         {
-            let tried = self.past.next_try(held.place());
+            let tried = self.history.next_try(held.place());
             let place = held.place();
             let task = self.running.spawn(handle(context.clone(), held, tried));
             self.places.insert(task.id(), place);
@@ -95,9 +96,9 @@ impl Lane {
 
     async fn take(&mut self, message: Incoming) {
         match message {
-            Incoming::Attached { stream, .. } => self.past.for_stream(stream),
+            Incoming::Attached { stream, .. } => self.history.for_stream(stream),
             Incoming::Message(held) => {
-                if self.past.is_done(held.place()) {
+                if self.history.is_done(held.place()) {
                     if let Some(acker) = &held.acker {
                         intake::answer(acker, AckKind::Ack).await;
                     }
@@ -116,18 +117,18 @@ impl Lane {
         let place = self.places.remove(&id);
         match ended.map(|(_, outcome)| outcome) {
             Ok((place, Outcome::Done)) => {
-                self.past.done(place);
+                self.history.done(place);
                 self.in_hand.answer(place, AckKind::Ack).await;
             }
             Ok((place, Outcome::Again(pause))) => {
-                self.past.failed(place);
+                self.history.failed(place);
                 self.in_hand.answer(place, AckKind::Nak(Some(pause))).await;
             }
             Ok((place, Outcome::Leave)) => self.left.push(place),
             Err(panicked) => {
                 tracing::error!(error = %panicked, "a task panicked, which is a bug");
                 if let Some(place) = place {
-                    self.past.failed(place);
+                    self.history.failed(place);
                     self.in_hand
                         .answer(place, AckKind::Nak(Some(AFTER_PANIC)))
                         .await;
@@ -164,7 +165,30 @@ impl Lane {
 }
 
 async fn handle(context: Context, held: Held, tried: u32) -> (Place, Outcome) {
-    (held.place(), judge_and_act(&context, &held, tried).await)
+    let outcome = if held.acker.is_some() {
+        judge_and_act(&context, &held, tried).await
+    } else {
+        resume(&context, &held, tried).await
+    };
+    (held.place(), outcome)
+}
+
+/// Acts on a message that a predecessor had in its hands, unless that one or another finished it.
+async fn resume(context: &Context, held: &Held, tried: u32) -> Outcome {
+    let Some(finished) = Finished::load(context, held).await else {
+        return Outcome::Leave;
+    };
+    if finished.covers(context, held) {
+        return Outcome::Done;
+    }
+    let outcome = judge_and_act(context, held, tried).await;
+    if matches!(outcome, Outcome::Done) && finished.add(context, held).await.is_none() {
+        tracing::debug!(
+            sequence = held.sequence,
+            "stopped before a finished event was recorded"
+        );
+    }
+    outcome
 }
 
 async fn judge_and_act(context: &Context, held: &Held, tried: u32) -> Outcome {
@@ -176,7 +200,11 @@ async fn judge_and_act(context: &Context, held: &Held, tried: u32) -> Outcome {
         Err(error) => {
             let firing = context.firing(held.stream, &set, Events::new());
             let reason = error.to_string();
-            return done_if(context.park(&firing, 0, &reason, held.body.clone()).await);
+            return done_if(
+                context
+                    .dead_letter(&firing, 0, &reason, held.body.clone())
+                    .await,
+            );
         }
     };
     match context.judge(held, &event) {
@@ -187,7 +215,11 @@ async fn judge_and_act(context: &Context, held: &Held, tried: u32) -> Outcome {
         }
         Verdict::Failed(reason) => {
             let firing = context.firing(held.stream, &set, Events::new());
-            return done_if(context.park(&firing, 0, &reason, held.body.clone()).await);
+            return done_if(
+                context
+                    .dead_letter(&firing, 0, &reason, held.body.clone())
+                    .await,
+            );
         }
     }
     let events = Events::from([(dependency.name.clone(), event)]);
@@ -204,7 +236,7 @@ async fn judge_and_act(context: &Context, held: &Held, tried: u32) -> Outcome {
         Tried::NotLeading => Outcome::Leave,
         Tried::Spent(reason) => done_if(
             context
-                .bury(&firing, tried, &reason, held.body.clone())
+                .give_up(&firing, tried, &reason, held.body.clone())
                 .await,
         ),
     }
@@ -216,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_message_of_a_panicked_task_is_let_go() {
-        let mut lane = Lane::default();
+        let mut worker = PerEventWorker::default();
         let held = Held {
             dependency: 0,
             stream: 1,
@@ -227,13 +259,13 @@ mod tests {
             body: bytes::Bytes::new(),
             acker: None,
         };
-        assert!(lane.in_hand.take(&held));
+        assert!(worker.in_hand.take(&held));
         #[expect(clippy::panic, reason = "what is tested")]
-        let task = lane.running.spawn(async { panic!("boom") });
-        lane.places.insert(task.id(), held.place());
-        let ended = lane.running.join_next_with_id().await.expect("one task");
-        lane.finish(ended).await;
-        assert!(lane.in_hand.is_empty() && lane.places.is_empty());
-        assert_eq!(lane.past.next_try(held.place()), 2);
+        let task = worker.running.spawn(async { panic!("boom") });
+        worker.places.insert(task.id(), held.place());
+        let ended = worker.running.join_next_with_id().await.expect("one task");
+        worker.finish(ended).await;
+        assert!(worker.in_hand.is_empty() && worker.places.is_empty());
+        assert_eq!(worker.history.next_try(held.place()), 2);
     }
 }

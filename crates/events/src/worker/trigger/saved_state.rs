@@ -36,7 +36,7 @@ struct SavedEvent {
 }
 
 /// The state of one trigger.
-pub(super) struct Memory {
+pub(super) struct TriggerState {
     store: kv::Store,
     trigger: String,
     ledger: Ledger,
@@ -44,7 +44,7 @@ pub(super) struct Memory {
     saved: BTreeMap<String, SavedEvent>,
 }
 
-impl Memory {
+impl TriggerState {
     /// Reads the state; what belongs to another condition or stream is dropped.
     pub(super) async fn load(context: &Context, stream: i128) -> Result<Self, BusError> {
         let store = context.bus.sensor_bucket(&context.sensor.key).await?;

@@ -15,8 +15,8 @@ use super::{
     Context,
     attempt::bundle,
     intake::{self, BEAT, Held, InHand, Incoming, Place},
-    memory::Memory,
     order::Order,
+    saved_state::TriggerState,
 };
 use crate::{
     bus::BusError,
@@ -44,10 +44,10 @@ struct Running {
     fired: Option<bool>,
 }
 
-struct Lane {
+struct PerSetWorker {
     context: Context,
     stream: Option<i128>,
-    memory: Option<Memory>,
+    state: Option<TriggerState>,
     queue: BTreeMap<Place, Held>,
     in_hand: InHand,
     order: Order,
@@ -62,9 +62,9 @@ struct Lane {
 pub(super) async fn run(context: Context) {
     let mut incoming = intake::start(&context);
     let stop = context.stop.clone();
-    let mut lane = Lane {
+    let mut worker = PerSetWorker {
         stream: None,
-        memory: None,
+        state: None,
         queue: BTreeMap::new(),
         in_hand: InHand::default(),
         order: Order::of(context.trigger.dependencies.len()),
@@ -76,30 +76,30 @@ pub(super) async fn run(context: Context) {
     };
     let mut beat = intake::beats();
     while !stop.is_cancelled() {
-        let advanced = lane.advance(&mut incoming).await;
-        lane.tell(advanced.as_ref().err());
+        let advanced = worker.advance(&mut incoming).await;
+        worker.tell(advanced.as_ref().err());
         let pause = match advanced {
             Ok(Pause::None) => continue,
             Ok(Pause::Order) => ORDER_PAUSE,
             // Woken by a message or the end of the action.
             Ok(Pause::Idle) => BEAT,
             Err(_) => {
-                lane.memory = None;
+                worker.state = None;
                 PAUSE
             }
         };
         tokio::select! {
             () = stop.cancelled() => {}
-            _ = beat.tick(), if !lane.in_hand.is_empty() => lane.in_hand.beat().await,
+            _ = beat.tick(), if !worker.in_hand.is_empty() => worker.in_hand.beat().await,
             message = incoming.recv() => match message {
                 None => break,
-                Some(message) => lane.take(message),
+                Some(message) => worker.take(message),
             },
-            () = lane.action() => {}
+            () = worker.action() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
-    lane.wind_up(incoming, &mut beat).await;
+    worker.wind_up(incoming, &mut beat).await;
 }
 
 enum Pause {
@@ -111,7 +111,7 @@ enum Pause {
     Idle,
 }
 
-impl Lane {
+impl PerSetWorker {
     /// Says what is in the way, once; and that it is gone, once something was done again.
     fn tell(&mut self, error: Option<&BusError>) {
         let error = error.map(ToString::to_string);
@@ -142,7 +142,7 @@ impl Lane {
                 if self.stream != Some(stream) {
                     // Sequences of another stream are other messages.
                     self.stream = Some(stream);
-                    self.memory = None;
+                    self.state = None;
                     self.queue.clear();
                     self.in_hand = InHand::default();
                     self.order.clear();
@@ -191,10 +191,10 @@ impl Lane {
         if self.running.is_some() {
             return Ok(self.settle().await);
         }
-        if self.memory.is_none() {
-            let memory = Memory::load(&self.context, stream).await?;
-            let unfinished = memory.unfinished();
-            self.memory = Some(memory);
+        if self.state.is_none() {
+            let state = TriggerState::load(&self.context, stream).await?;
+            let unfinished = state.unfinished();
+            self.state = Some(state);
             // What a reset should have removed while nobody was here.
             let now = self.context.clock.now();
             let last = self
@@ -236,18 +236,18 @@ impl Lane {
     /// Forgets the saved events when the time for that has come.
     async fn reset(&mut self) -> Result<(), BusError> {
         let now = self.context.clock.now();
-        let (Some(tick), Some(memory)) = (self.next_reset, &mut self.memory) else {
+        let (Some(tick), Some(state)) = (self.next_reset, &mut self.state) else {
             return Ok(());
         };
         if now >= tick {
-            memory.forget_before(tick).await?;
+            state.forget_before(tick).await?;
             self.next_reset = self.reset_after(now);
         }
         Ok(())
     }
 
     async fn process(&mut self, place: Place) -> Result<(), BusError> {
-        let Some(memory) = &mut self.memory else {
+        let Some(state) = &mut self.state else {
             return Ok(());
         };
         let Some(held) = self.queue.get(&place) else {
@@ -262,7 +262,10 @@ impl Lane {
                 let firing = context.firing(held.stream, &set, Events::new());
                 let reason = error.to_string();
                 // Otherwise it is stopping.
-                if context.park(&firing, 0, &reason, held.body.clone()).await {
+                if context
+                    .dead_letter(&firing, 0, &reason, held.body.clone())
+                    .await
+                {
                     self.let_go(place).await;
                 }
                 return Ok(());
@@ -278,24 +281,27 @@ impl Lane {
             Verdict::Failed(reason) => {
                 let set = BTreeMap::from([(dependency.name.clone(), held.sequence)]);
                 let firing = context.firing(held.stream, &set, Events::new());
-                if context.park(&firing, 0, &reason, held.body.clone()).await {
+                if context
+                    .dead_letter(&firing, 0, &reason, held.body.clone())
+                    .await
+                {
                     self.let_go(place).await;
                 }
                 return Ok(());
             }
         }
-        match memory.step(context, &dependency.name, held.sequence) {
+        match state.step(context, &dependency.name, held.sequence) {
             Step::Done => self.let_go(place).await,
             Step::Save => {
-                memory.save(&dependency.name, held, event).await?;
+                state.save(&dependency.name, held, event).await?;
                 self.let_go(place).await;
             }
             Step::Fire(set) => {
                 let mut others = set.clone();
                 others.remove(&dependency.name);
-                let mut events = memory.events(context, &others).await?;
+                let mut events = state.events(context, &others).await?;
                 events.insert(dependency.name.clone(), event);
-                memory.begin(set.clone()).await?;
+                state.begin(set.clone()).await?;
                 let firing = context.firing(held.stream, &set, events);
                 // Announced as in progress until the set has fired.
                 self.queue.remove(&place);
@@ -312,10 +318,10 @@ impl Lane {
 
     /// Fires a set whose action a restart interrupted.
     async fn resume(&mut self, set: BTreeMap<String, u64>, stream: i128) -> Result<(), BusError> {
-        let Some(memory) = &self.memory else {
+        let Some(state) = &self.state else {
             return Ok(());
         };
-        let events = memory.events(&self.context, &set).await?;
+        let events = state.events(&self.context, &set).await?;
         let firing = self.context.firing(stream, &set, events);
         tracing::info!(sensor = %firing.sensor, trigger = %firing.trigger, firing = firing.id, "resuming an interrupted action");
         self.start(firing, set, None);
@@ -343,7 +349,7 @@ impl Lane {
         };
         if running.fired == Some(false) {
             // Stopping, or not the leader: the ledger says what is owed.
-            self.memory = None;
+            self.state = None;
             return Pause::Order;
         }
         self.record(&running.set).await;
@@ -355,12 +361,12 @@ impl Lane {
 
     /// Writes that the set has fired, however long that takes: the action must not be repeated.
     async fn record(&mut self, set: &BTreeMap<String, u64>) {
-        while let Some(memory) = &mut self.memory {
-            match memory.end(set).await {
+        while let Some(state) = &mut self.state {
+            match state.end(set).await {
                 Ok(()) => return,
                 Err(error @ BusError::Revision { .. }) => {
                     tracing::warn!(sensor = %self.context.sensor.key, %error, "somebody else writes the saved events");
-                    self.memory = None;
+                    self.state = None;
                 }
                 Err(error) => {
                     tracing::debug!(%error, "cannot record that a set has fired; trying again");

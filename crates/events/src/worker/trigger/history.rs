@@ -12,7 +12,7 @@ use super::intake::Place;
 const REMEMBERED: usize = 1024;
 
 #[derive(Default)]
-pub(super) struct Past {
+pub(super) struct DeliveryHistory {
     stream: i128,
     done: HashSet<Place>,
     order: VecDeque<Place>,
@@ -20,7 +20,7 @@ pub(super) struct Past {
     failed: BTreeMap<Place, u32>,
 }
 
-impl Past {
+impl DeliveryHistory {
     /// Sequences of another stream are other messages.
     pub(super) fn for_stream(&mut self, stream: i128) {
         if self.stream != stream {
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn tries_are_counted_per_message_and_forgotten_with_it() {
-        let mut past = Past::default();
+        let mut past = DeliveryHistory::default();
         past.for_stream(1);
         assert_eq!(past.next_try((7, 0)), 1);
         past.failed((7, 0));
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut past = Past::default();
+        let mut past = DeliveryHistory::default();
         for sequence in 0..5000 {
             past.done((sequence, 0));
             past.failed((10_000 + sequence, 0));

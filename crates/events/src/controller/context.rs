@@ -22,9 +22,9 @@ use crate::{
 /// Who writes, for the API server's field ownership.
 pub const MANAGER: &str = "argo-events";
 
-/// Shared by the controllers. Cloning shares everything.
+/// ControllerContext by the controllers. Cloning shares everything.
 #[derive(Clone)]
-pub struct Shared {
+pub struct ControllerContext {
     /// The client of this process.
     pub client: Client,
     /// The buses.
@@ -103,7 +103,7 @@ pub fn bus_of<K: Kind>(root: &Root<K>) -> ObjectKey {
     )
 }
 
-impl Shared {
+impl ControllerContext {
     /// Names of the EventSources and Sensors that use a bus.
     pub fn users(&self, bus: &ObjectKey) -> Vec<String> {
         let tag = bus.to_string();
@@ -143,7 +143,7 @@ impl Shared {
     /// Adds or removes a finalizer.
     pub(super) async fn set_finalizer<K: Kind>(
         &self,
-        root: &Marks,
+        root: &ObjectMeta,
         finalizer: &str,
         present: bool,
     ) -> Result<(), ReconcileError> {
@@ -178,7 +178,7 @@ impl Shared {
 
 /// What a plan needs to know of an object's metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
+pub struct ObjectMeta {
     /// Namespace and name.
     pub key: ObjectKey,
     /// uid.
@@ -193,7 +193,7 @@ pub struct Marks {
     pub deleting: bool,
 }
 
-impl Marks {
+impl ObjectMeta {
     /// Reads them from an object.
     pub fn of<K: Kind>(root: &Root<K>) -> Self {
         Self {
