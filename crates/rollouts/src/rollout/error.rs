@@ -53,12 +53,13 @@ impl RolloutError {
     /// quota. What heals by itself, as a conflict, an overload or an outage, is none of it.
     pub fn is_refusal(&self) -> bool {
         let code = match self {
-            Self::Api(source) | Self::CreateReplicaSet { source, .. } => source.code(),
+            Self::Api(source)
+            | Self::CreateReplicaSet { source, .. }
+            | Self::Route(RouterError::Api(source)) => source.code(),
             Self::Run(run) => match &**run {
                 CreateError::Api(source) => source.code(),
                 CreateError::Form(..) | CreateError::NoName(_) => return true,
             },
-            Self::Route(RouterError::Api(source)) => source.code(),
             Self::Route(RouterError::Invalid(_))
             | Self::Invalid(_)
             | Self::Analysis(_)

@@ -14,7 +14,7 @@ use super::{
         hash::{ComparedTemplate, step_hash},
         replicas,
     },
-    traffic,
+    traffic::{self, Routing},
 };
 use crate::api::rollout::{
     BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, ProgressThreshold, RolloutSpec,
@@ -25,6 +25,7 @@ const DEFAULT_DEADLINE: i32 = 600;
 const DEFAULT_RUNS: i32 = 5;
 /// How long the old version of a blue-green update stays.
 const DEFAULT_DELAY: i32 = 30;
+const CANARY: &str = "spec.strategy.canary";
 /// Why a field that would change what happens to traffic stops the Rollout instead of being ignored.
 const NOT_YET: &str = "not supported yet";
 
@@ -156,10 +157,10 @@ fn check_template(
     Ok(())
 }
 
-fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
-    const AT: &str = "spec.strategy.canary";
+/// What traffic routing needs, and what needs traffic routing.
+fn check_routing(canary: &CanaryStrategy) -> Checked<Option<Routing>> {
     if canary.ping_pong.is_some() {
-        return wrong(format!("{AT}.pingPong"), NOT_YET);
+        return wrong(format!("{CANARY}.pingPong"), NOT_YET);
     }
     let routing = canary
         .traffic_routing
@@ -173,7 +174,7 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
                 "Invalid value: true: Canary dynamicStableScale can only be used with traffic routing"
             }
         };
-        return wrong(format!("{AT}.dynamicStableScale"), message);
+        return wrong(format!("{CANARY}.dynamicStableScale"), message);
     }
     for (name, service) in [
         ("canaryService", &canary.canary_service),
@@ -181,7 +182,7 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
     ] {
         if routing.is_some() && service.as_deref().is_none_or(str::is_empty) {
             return wrong(
-                format!("{AT}.{name}"),
+                format!("{CANARY}.{name}"),
                 "Required value: traffic routing needs a canary and a stable Service",
             );
         }
@@ -198,16 +199,22 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         ),
         ("minPodsPerReplicaSet", canary.min_pods_per_replica_set),
     ] {
-        not_negative(&format!("{AT}.{name}"), number.unwrap_or_default())?;
+        not_negative(&format!("{CANARY}.{name}"), number.unwrap_or_default())?;
     }
     if let (None, Some(seconds)) = (&routing, canary.scale_down_delay_seconds) {
         return wrong(
-            format!("{AT}.scaleDownDelaySeconds"),
+            format!("{CANARY}.scaleDownDelaySeconds"),
             format!(
                 "Invalid value: {seconds}: Canary scaleDownDelaySeconds can only be used with traffic routing"
             ),
         );
     }
+    Ok(routing)
+}
+
+fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
+    const AT: &str = CANARY;
+    let routing = check_routing(&canary)?;
     let same = canary.canary_service.is_some() && canary.canary_service == canary.stable_service;
     if same {
         let name = canary.stable_service.unwrap_or_default();

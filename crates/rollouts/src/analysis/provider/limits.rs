@@ -21,7 +21,7 @@ pub(super) struct Limits(Arc<Mutex<HashMap<Key, Arc<Semaphore>>>>);
 pub(super) struct Permit {
     limits: Limits,
     key: Key,
-    permit: Option<OwnedSemaphorePermit>,
+    held: Option<OwnedSemaphorePermit>,
 }
 
 impl Limits {
@@ -34,18 +34,18 @@ impl Limits {
             Arc::clone(entry.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
         };
         // The semaphore is never closed, so this does not fail.
-        let permit = semaphore.acquire_owned().await.ok();
+        let held = semaphore.acquire_owned().await.ok();
         Permit {
             limits: self.clone(),
             key,
-            permit,
+            held,
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        drop(self.permit.take());
+        drop(self.held.take());
         let mut all = self.limits.0.lock();
         // Whoever waits holds the semaphore too; an unused one is forgotten with its namespace.
         if all

@@ -23,8 +23,10 @@ fn judged_first() -> Value {
 fn open_run(cluster: &Cluster) -> String {
     let mut runs = cluster.runs.iter();
     let open = runs.find(|(_, run)| !run.is_completed() && !run.terminate);
-    open.map(|(name, _)| name.clone())
-        .unwrap_or_else(|| panic!("no open run\n{}", cluster.log))
+    open.map_or_else(
+        || panic!("no open run\n{}", cluster.log),
+        |(name, _)| name.clone(),
+    )
 }
 
 fn serves(cluster: &Cluster, image: &str) -> bool {

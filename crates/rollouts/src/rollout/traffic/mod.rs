@@ -37,8 +37,11 @@ pub(super) struct Registration {
     /// What it can do.
     can: Capabilities,
     /// Makes the router of a Rollout from its configuration.
-    open: fn(&str, &Value) -> Result<Arc<dyn Router>, FieldError>,
+    open: OpenRouter,
 }
+
+/// Makes a router from the place and the value of its configuration.
+type OpenRouter = fn(&str, &Value) -> Result<Arc<dyn Router>, FieldError>;
 
 /// What a router can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +79,7 @@ pub struct RouteState {
 
 impl RouteState {
     /// What several objects or routers say together.
+    #[must_use]
     pub fn and(self, other: Self) -> Self {
         let both = (self.in_effect, other.in_effect);
         Self {
