@@ -1,4 +1,4 @@
-//! What the providers for Prometheus, Jobs and any HTTP endpoint are told.
+//! Specs of the providers for Prometheus, Jobs and any HTTP endpoint.
 
 use std::collections::BTreeMap;
 

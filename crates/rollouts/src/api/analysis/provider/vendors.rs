@@ -1,5 +1,5 @@
-//! What the providers for monitoring services are told. Addresses and credentials are in Secrets, except
-//! where a field says otherwise.
+//! Specs of the providers for monitoring services. Addresses and credentials are in Secrets, except where a
+//! field says otherwise.
 
 use std::collections::BTreeMap;
 
