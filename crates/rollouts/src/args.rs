@@ -18,7 +18,13 @@ pub enum Command {
     /// Run the controller of Rollouts and AnalysisRuns.
     Controller(Box<ControllerArgs>),
     /// Print what the controller would do next and why, from files; needs no cluster.
-    Plan(crate::offline::PlanArgs),
+    Plan(crate::offline::plan::PlanArgs),
+    /// Say what the controller would refuse in files; needs no cluster.
+    Lint(crate::offline::lint::LintArgs),
+    /// Run the analysis of a template now, against the real providers.
+    Analyze(Box<crate::offline::analyze::AnalyzeArgs>),
+    /// Print the whole update of a Rollout as it would happen; needs no cluster.
+    Simulate(crate::offline::simulate::SimulateArgs),
 }
 
 /// Flags of `rollouts controller`.

@@ -13,7 +13,7 @@
 //! - [`analysis`]: the controller of AnalysisRuns and the building of runs from templates.
 //! - [`experiment`]: not supported yet; a condition on each Experiment says so.
 //! - [`args`], [`controller`]: the command line and the process.
-//! - [`offline`]: the planner on files.
+//! - [`offline`]: what works on files: `plan`, `lint`, `simulate`, and `analyze` against real providers.
 
 pub mod analysis;
 pub mod api;

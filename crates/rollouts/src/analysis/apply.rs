@@ -65,6 +65,7 @@ impl Effects {
             retention: launch.retention,
             open: launch.resume.clone(),
             terminate: launch.terminate,
+            is_detached: false,
         };
         let measurement = PendingMeasurement {
             pending: self.pending.clone(),

@@ -41,6 +41,7 @@ mod provider;
 mod start;
 mod status;
 mod templates;
+pub(crate) mod trial;
 mod validate;
 mod view;
 
@@ -49,6 +50,7 @@ pub use create::{CreateError, create_run, terminate_run};
 pub use provider::ProviderConfig;
 pub use start::{AnalysisConfig, start};
 pub use templates::{TemplateError, Templates};
+pub(crate) use validate::lint;
 pub use view::{AnalysisIndexes, MetricView, RunOwner, RunView};
 
 #[cfg(test)]

@@ -9,12 +9,15 @@ use std::collections::HashSet;
 use expressions::arguments::{ArgumentError, substitute_args};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use reconcile_core::{kube_types::GoDuration, object::parse_at};
+use reconcile_core::{
+    kube_types::GoDuration,
+    object::{FieldError, parse_at},
+};
 use regex::Regex;
 use thiserror::Error;
 
 use super::provider::{self, SECRET_STAND_IN};
-use crate::api::analysis::{AnalysisRunSpec, Argument, Metric};
+use crate::api::analysis::{AnalysisRunSpec, AnalysisTemplateSpec, Argument, Metric};
 
 /// Measurements of a metric that are kept where no rule says otherwise.
 const DEFAULT_RETENTION: usize = 10;
@@ -117,6 +120,62 @@ pub(super) fn check(spec: &AnalysisRunSpec) -> Result<Checked, InvalidRun> {
         },
     )?;
     Ok(Checked { metrics })
+}
+
+/// Everything that is wrong with the metrics of a template, by field. What depends on arguments without a
+/// value is not judged.
+pub(crate) fn lint(spec: &AnalysisTemplateSpec) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if spec.metrics.is_empty() && spec.templates.is_empty() {
+        errors.push(FieldError::new("spec.metrics", "no metrics specified"));
+    }
+    let stand_ins: Vec<Argument> = spec
+        .args
+        .iter()
+        .map(|argument| Argument {
+            name: argument.name.clone(),
+            value: argument.value.clone().or(Some(SECRET_STAND_IN.to_owned())),
+            value_from: None,
+        })
+        .collect();
+    let mut names = HashSet::new();
+    for (index, raw) in spec.metrics.iter().enumerate() {
+        let at = format!("spec.metrics[{index}]");
+        if !names.insert(&raw.name) {
+            let message = format!("duplicate name '{}'", raw.name);
+            errors.push(FieldError::new(format!("{at}.name"), message));
+        }
+        match fill_in(raw, &stand_ins) {
+            Ok(metric) => errors.extend(lint_metric(&at, &metric)),
+            Err(reason) => errors.push(FieldError::new(at, reason)),
+        }
+    }
+    errors.retain(|error| !error.message.contains(SECRET_STAND_IN));
+    errors
+}
+
+fn lint_metric(at: &str, metric: &Metric) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if let Err(reason) = rules(0, metric) {
+        errors.push(FieldError::new(at, reason));
+    }
+    if let Err(error) = provider::check(&metric.provider) {
+        errors.push(FieldError::new(
+            format!("{at}.{}", error.path),
+            error.message,
+        ));
+    }
+    for (field, condition) in [
+        ("successCondition", &metric.success_condition),
+        ("failureCondition", &metric.failure_condition),
+    ] {
+        let condition = condition.as_deref().filter(|text| !text.is_empty());
+        let given = condition.filter(|text| !text.contains(SECRET_STAND_IN));
+        if let Some(Err(error)) = given.map(expressions::analysis::validate) {
+            errors.push(FieldError::new(format!("{at}.{field}"), error.to_string()));
+        }
+    }
+    errors
 }
 
 fn stand_in(argument: &Argument) -> Argument {

@@ -10,6 +10,7 @@
 
 mod apply;
 mod error;
+pub(crate) mod forecast;
 mod kinds;
 mod metrics;
 mod observe;

@@ -1,19 +1,20 @@
 //! The planner on a snapshot that was read from files.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use jiff::Timestamp;
 use reconcile_core::object::{Kind, ObjectKey, Root};
 use serde_json::{Value, json};
 
 use super::{
-    Sources,
+    RolloutError, Sources,
     kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
     observe::{observe, references, service_tag, template_tag},
     observed::ServiceView,
     plan::{Action, Decision, decide},
 };
 use crate::{
+    analysis::Templates,
     api::rollout::{Rollout, RolloutKind},
     offline::{add_analysis, index_meta},
 };
@@ -67,6 +68,32 @@ impl Snapshot {
             }
         });
         found
+    }
+
+    /// Why the controller would refuse `root`; what it names is taken as given.
+    pub(crate) fn refusal(&self, root: &Rollout) -> Option<RolloutError> {
+        self.assume(root);
+        observe(&self.sources, root).err()
+    }
+
+    /// Takes everything as given that a Rollout names and the files do not have.
+    pub(crate) fn assume_all(&self, object: &Value) -> anyhow::Result<()> {
+        self.assume(&Root::from_value(object)?);
+        Ok(())
+    }
+
+    /// The Services by name.
+    pub(crate) fn services(&self) -> BTreeMap<String, ServiceView> {
+        let mut services = BTreeMap::new();
+        self.sources.services.each(|key, service| {
+            services.insert(key.name.clone(), ServiceView::clone(service));
+        });
+        services
+    }
+
+    /// The templates.
+    pub(crate) fn templates(&self) -> Templates {
+        self.sources.analysis.templates.clone()
     }
 
     /// What the controller would do with `root`, and why.

@@ -51,6 +51,9 @@ const HOPELESS: &[&str] = &[
     "CreateContainerConfigError",
 ];
 
+/// Seconds after which a finished Job goes that belongs to no run.
+const DETACHED_TTL: i32 = 300;
+
 /// Kubernetes Jobs.
 pub(super) struct JobProvider;
 
@@ -115,8 +118,7 @@ async fn begin(task: &Task<'_>, job: &Job) -> Result<Step, ProviderError> {
         Err(kube::Error::Api(status)) if status.code == 409 => {
             // Made before and the answer was lost, or the process ended before the status was written.
             let existing = api.get(&name).await.map_err(|error| unreadable(&error))?;
-            let owners = existing.metadata.owner_references.iter().flatten();
-            if !owners.into_iter().any(|owner| owner.uid == request.run_uid) {
+            if !belongs(&existing, request) {
                 return Err(ProviderError::invalid(status.message));
             }
         }
@@ -191,7 +193,7 @@ fn object(
         .insert(NAMESPACE_ANNOTATION.to_owned(), request.namespace.clone());
     meta.annotations
         .insert(METRIC_ANNOTATION.to_owned(), metric.to_owned());
-    let object = json!({
+    let mut object = json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
@@ -210,6 +212,13 @@ fn object(
         },
         "spec": job.spec,
     });
+    if request.is_detached {
+        // Nothing would remove it, and an owner that does not exist would have it removed at once.
+        object["metadata"]["ownerReferences"] = json!([]);
+        if object["spec"]["ttlSecondsAfterFinished"].is_null() {
+            object["spec"]["ttlSecondsAfterFinished"] = DETACHED_TTL.into();
+        }
+    }
     serde_json::from_value(object)
         .map_err(|error| ProviderError::invalid(format!("provider.job.spec: {error}")))
 }
@@ -251,8 +260,7 @@ async fn own_job(task: &Task<'_>, open: &Measurement) -> Result<Option<KubeJob>,
     else {
         return Ok(None);
     };
-    let mut owners = job.metadata.owner_references.iter().flatten();
-    if owners.any(|owner| owner.uid == request.run_uid) {
+    if belongs(&job, request) {
         Ok(Some(job))
     } else {
         let message = format!(
@@ -261,6 +269,16 @@ async fn own_job(task: &Task<'_>, open: &Measurement) -> Result<Option<KubeJob>,
         );
         Err(ProviderError::invalid(message))
     }
+}
+
+/// Whether a Job was created for this run. One without a run in the cluster has only the label.
+fn belongs(job: &KubeJob, request: &MeasurementRequest) -> bool {
+    if request.is_detached {
+        let labels = job.metadata.labels.as_ref();
+        return labels.and_then(|labels| labels.get(UID_LABEL)) == Some(&request.run_uid);
+    }
+    let mut owners = job.metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.uid == request.run_uid)
 }
 
 fn next_look(started: Timestamp, now: Timestamp) -> Timestamp {

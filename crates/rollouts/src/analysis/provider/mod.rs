@@ -75,6 +75,8 @@ pub(super) struct MeasurementRequest {
     pub(super) open: Option<Measurement>,
     /// End the open measurement instead of continuing it.
     pub(super) terminate: bool,
+    /// There is no run in the cluster that what is created could belong to.
+    pub(super) is_detached: bool,
 }
 
 /// A value with what is shown of it.

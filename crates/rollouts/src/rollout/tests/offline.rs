@@ -20,7 +20,7 @@ fn rollout(image: &str) -> Value {
 
 #[test]
 fn a_manifest_alone_is_a_first_deployment() {
-    insta::assert_snapshot!(explain(vec![rollout("v1")], now()).expect("a plan"));
+    insta::assert_snapshot!(explain(vec![rollout("v1")], now()).expect("a plan").text);
 }
 
 #[test]
@@ -47,14 +47,14 @@ fn a_wanted_manifest_is_planned_from_what_is_there() {
         .into_iter()
         .chain([rollout("v2")])
         .collect();
-    insta::assert_snapshot!(explain(objects, now()).expect("a plan"));
+    insta::assert_snapshot!(explain(objects, now()).expect("a plan").text);
 }
 
 #[test]
 fn a_wrong_manifest_is_refused_with_the_field() {
     let mut wrong = rollout("v1");
     wrong["spec"]["strategy"]["canary"]["steps"][0]["setWeight"] = 200.into();
-    let text = explain(vec![wrong], now()).expect("an answer");
+    let text = explain(vec![wrong], now()).expect("an answer").text;
     assert!(
         text.contains("refused: spec.strategy.canary.steps[0].setWeight"),
         "{text}"

@@ -1,0 +1,191 @@
+//! A whole update as it would happen: the planner of the controller with pods, analyses and people that are
+//! played, in time that is only counted.
+
+mod effects;
+mod world;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use self::world::World;
+use super::offline::Snapshot;
+use crate::analysis::build::RunType;
+
+/// Time that a pod takes to be ready.
+const START_OF_A_POD: SignedDuration = SignedDuration::from_secs(10);
+/// Passes of a simulation; an update with hundreds of steps takes a few per step.
+const MOST_PASSES: usize = 20_000;
+/// Rows of a simulation.
+const MOST_ROWS: usize = 5_000;
+
+/// What is different from an update in which all goes well.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scenario {
+    /// The analysis that fails.
+    pub(crate) failing: Option<RunType>,
+}
+
+/// A moment at which something changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Row {
+    /// Seconds since the update began.
+    pub(crate) seconds: i64,
+    /// Step that the Rollout is at, from 0; the number of steps when all are done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) step: Option<i64>,
+    /// Share of the new version in percent.
+    pub(crate) weight: i64,
+    /// Pods of the stable version.
+    pub(crate) stable: Pods,
+    /// Pods of the new version.
+    pub(crate) canary: Pods,
+    /// Available pods of all versions.
+    pub(crate) available: i32,
+    /// The fewest available pods so far.
+    pub(crate) available_minimum: i32,
+    /// Phase of the Rollout.
+    pub(crate) phase: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// Pods of a version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Pods {
+    /// Wanted ones.
+    pub(crate) replicas: i32,
+    /// Available ones.
+    pub(crate) available: i32,
+}
+
+/// A simulated update.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Forecast {
+    /// What changed, in order.
+    pub(crate) rows: Vec<Row>,
+    /// Phase at the end.
+    pub(crate) phase: String,
+    /// Message at the end.
+    pub(crate) message: String,
+}
+
+/// Simulates the update from `old` to `new`, or the first deployment of `new`. The error says why the
+/// controller refuses one of them.
+pub(crate) fn forecast(
+    snapshot: &Snapshot,
+    old: Option<&Value>,
+    new: &Value,
+    scenario: Scenario,
+) -> Result<Forecast, String> {
+    let start = Timestamp::UNIX_EPOCH;
+    let mut world = World::new(snapshot, old.unwrap_or(new), start);
+    let mut recorder = Recorder::default();
+    if old.is_some() {
+        // The old version is there before the update begins.
+        play(&mut world, Scenario::default(), &mut Recorder::muted())?;
+        world.apply_manifest(new);
+        recorder.begin(&world);
+    }
+    play(&mut world, scenario, &mut recorder)?;
+    let text = |name: &str| {
+        let value = world.root["status"][name].as_str();
+        value.unwrap_or_default().to_owned()
+    };
+    Ok(Forecast {
+        rows: recorder.rows,
+        phase: text("phase"),
+        message: text("message"),
+    })
+}
+
+/// Lets the controller and its peers take turns until nothing is left to wait for.
+fn play(world: &mut World, scenario: Scenario, recorder: &mut Recorder) -> Result<(), String> {
+    for _ in 0..MOST_PASSES {
+        let pass = world.pass(scenario)?;
+        recorder.add(world, pass.reasons);
+        if pass.changed || world.move_pods() {
+            continue;
+        }
+        if let Some(next) = world.next_event(pass.wake) {
+            world.now = next;
+            world.move_pods();
+            if let Some(reason) = world.end_runs() {
+                recorder.add(world, vec![reason]);
+            }
+        } else if world.promote() {
+            recorder.add(world, vec!["a person promotes (simulated)".to_owned()]);
+        } else {
+            return Ok(());
+        }
+        if recorder.rows.len() >= MOST_ROWS {
+            return Err(format!("the update has more than {MOST_ROWS} changes"));
+        }
+    }
+    Err(format!(
+        "the update does not end within {MOST_PASSES} passes"
+    ))
+}
+
+/// Collects rows.
+#[derive(Default)]
+struct Recorder {
+    rows: Vec<Row>,
+    start: Timestamp,
+    minimum: Option<i32>,
+    is_muted: bool,
+}
+
+impl Recorder {
+    fn muted() -> Self {
+        Self {
+            is_muted: true,
+            ..Self::default()
+        }
+    }
+
+    /// The update begins now.
+    fn begin(&mut self, world: &World) {
+        self.start = world.now;
+        self.minimum = Some(world.available());
+    }
+
+    /// Adds a row when something that a person can see changed, or there is a reason to tell.
+    fn add(&mut self, world: &World, reasons: Vec<String>) {
+        if self.is_muted {
+            return;
+        }
+        let available = world.available();
+        // Before the first deployment is complete there is no promise to keep.
+        if self.minimum.is_some() || world.is_deployed() {
+            let minimum = self.minimum.unwrap_or(available);
+            self.minimum = Some(minimum.min(available));
+        }
+        let row = Row {
+            seconds: world.now.duration_since(self.start).as_secs(),
+            step: world.root["status"]["currentStepIndex"].as_i64(),
+            weight: world.weight(),
+            stable: world.pods_of("stableRS"),
+            canary: world.canary_pods(),
+            available,
+            available_minimum: self.minimum.unwrap_or(available),
+            phase: world.root["status"]["phase"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            reason: reasons.join("; "),
+        };
+        let is_new = self.rows.last().is_none_or(|last| {
+            !row.reason.is_empty()
+                || json!([last.step, last.weight, last.stable, last.canary, last.phase])
+                    != json!([row.step, row.weight, row.stable, row.canary, row.phase])
+        });
+        if is_new {
+            self.rows.push(row);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
