@@ -75,8 +75,9 @@ pub fn explain(objects: Vec<Value>, now: Timestamp) -> anyhow::Result<Explanatio
             rollout["metadata"]["uid"] = uid.into();
         }
         let root: Rollout = Root::from_value(&rollout)?;
-        refused |= snapshot.refusal(&root).is_some();
+        // The explanation comes first: it lists what it takes as given.
         text.push_str(&snapshot.explain(&root, now));
+        refused |= snapshot.refusal(&root).is_some();
     }
     Ok(Explanation { text, refused })
 }
