@@ -44,6 +44,9 @@ const KINDS: [&str; 10] = [
     "Experiment",
 ];
 
+/// Crates that are no part of any operator.
+const TOOLS: [&str; 2] = ["crates/fuzz/", "crates/xtask/"];
+
 /// The one file that may use the bare watcher of kube.
 const WATCHES: &str = "crates/reconcile-core/src/watch/stream.rs";
 
@@ -72,7 +75,7 @@ pub(super) fn file(source: &Source<'_>) -> Vec<String> {
             }
         }
     }
-    if source.is_program() && !path.starts_with("crates/xtask/") {
+    if source.is_program() && !TOOLS.iter().any(|tool| path.starts_with(tool)) {
         found.extend(environment(source));
         if path != WATCHES {
             for line in source.lines_that_call("watcher") {
