@@ -150,12 +150,7 @@ mod tests {
         let late = Duration::from_secs(3600);
         api.fail(Fault::delay("create", "serviceaccounts/token", late).named("slow"));
         let operator = Operator::detached(api.client(), Clock::system());
-        let identities = Identities::new(
-            operator.client.clone(),
-            operator.config.clone(),
-            operator.fence().clone(),
-            operator.requests.clone(),
-        );
+        let identities = Identities::new(operator.leader_role().clone(), operator.config.clone());
         let slow = tokio::spawn({
             let identities = identities.clone();
             async move { identities.client("a", "slow").await.map(drop::<Client>) }
