@@ -186,7 +186,12 @@ impl Reader<'_, '_> {
             if negated {
                 class.ranges.push(('/', '/'));
             } else {
-                class.ranges = class.ranges.iter().flat_map(without_slash).collect();
+                class.ranges = class
+                    .ranges
+                    .iter()
+                    .copied()
+                    .flat_map(without_slash)
+                    .collect();
             }
         }
         Ok(class)
@@ -239,8 +244,7 @@ impl Reader<'_, '_> {
 }
 
 /// A range without the separator.
-fn without_slash(range: &(char, char)) -> Vec<(char, char)> {
-    let (low, high) = *range;
+fn without_slash((low, high): (char, char)) -> Vec<(char, char)> {
     [(low, high.min('.')), (low.max('0'), high)]
         .into_iter()
         .filter(|(low, high)| low <= high)

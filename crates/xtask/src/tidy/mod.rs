@@ -40,7 +40,7 @@ pub fn run(root: &Path) -> Result<Vec<String>> {
             fs::read_to_string(root.join(page)).with_context(|| format!("reading {page}"))?;
         words.read(page, &text);
     }
-    complaints.extend(words.complaints());
+    complaints.extend(words.complaints(words::LEFT));
     for manifest in [
         "argo-cd-lite",
         "events",
