@@ -1,4 +1,4 @@
-# What a simulated pod does, read from its annotations (`bed/...`) and from what its containers are told to run.
+# What a simulated pod does, read from its annotations (`bed/...`) and from the commands of its containers.
 # Prefixed to every expression of pods.yaml.
 def note($key): (.metadata.annotations // {})["bed/" + $key];
 def alive: .metadata.deletionTimestamp == null;

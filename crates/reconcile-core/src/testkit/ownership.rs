@@ -14,7 +14,7 @@ pub(super) type Path = Vec<String>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Owners(BTreeMap<(String, &'static str), BTreeSet<Path>>);
 
-/// The key by which the elements of a list are told apart, by the name of the list.
+/// The key that identifies the elements of a list, by the name of the list.
 pub(super) fn key_of_list(name: &str, list: &[Value]) -> Option<&'static str> {
     let candidates: &[&'static str] = match name {
         "containers"

@@ -3,7 +3,7 @@
 //! ```text
 //!   API server ──► streamed list / watch ──► guard ──► convert ──► Index<T> ──► changed(key, old, new)
 //!                  (falls back to pages)     (undecodable          (small values,
-//!                                             objects are told)     by key and tag)
+//!                                             objects are logged)   by key and tag)
 //! ```
 
 mod guard;

@@ -45,7 +45,7 @@ pub(super) fn register(
     Ok(PassMetrics { seconds, errors })
 }
 
-/// The phases that are told apart.
+/// The phases that metrics distinguish.
 const PHASES: &[&str] = &[
     "Pending",
     "Running",

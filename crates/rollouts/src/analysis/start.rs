@@ -25,7 +25,7 @@ pub struct AnalysisConfig {
     pub instance_id: String,
     /// `--analysis-threads`: passes at the same time; 0 means the default of the driver.
     pub workers: usize,
-    /// What all metric providers are told.
+    /// The settings of all metric providers.
     pub providers: ProviderConfig,
 }
 

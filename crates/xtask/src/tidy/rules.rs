@@ -109,8 +109,10 @@ fn environment(source: &Source<'_>) -> Vec<String> {
             ));
         }
     }
+    // A Lua script blocks its thread, so only real time can end it.
+    let real_time = path == "crates/expressions/src/lua/machine.rs";
     for word in ["std::time::Instant", "SystemTime::now"] {
-        for line in source.lines_with(word) {
+        for line in source.lines_with(word).filter(|_| !real_time) {
             found.push(format!(
                 "{path}:{line}: use the clock or tokio's Instant, which tests can stop ({word})"
             ));

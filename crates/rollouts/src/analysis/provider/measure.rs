@@ -55,7 +55,7 @@ impl Providers {
             client,
             clock,
             config,
-            Arc::new(|name| std::env::var(name).ok()),
+            Arc::new(crate::args::variable),
         )
     }
 

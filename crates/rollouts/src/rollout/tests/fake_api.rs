@@ -95,7 +95,7 @@ fn is_healthy(rollout: &Value) -> bool {
         && status["observedGeneration"].as_str() == Some(generation.as_str())
 }
 
-/// Writes apart from Events, which are told beside the work.
+/// Writes other than Events, which are sent beside the work.
 fn writes(api: &FakeApi) -> Vec<String> {
     api.writes()
         .into_iter()
