@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use reconcile_core::{
-    listen::{Budget, raise_limit},
     operator::{EndError, Identity, Operator, StartError},
     reconcile::{Driver, DriverConfig, Queue},
     watch::Index,
@@ -109,15 +108,13 @@ struct Settings {
 /// Indexes, connections and the data plane.
 fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, prometheus::Error> {
     let secrets = Secrets::new(operator.client.clone());
-    let budget = Budget::for_descriptors(raise_limit());
-    budget.register(&operator.registry)?;
     let mut executor = Executor::new(operator, secrets.clone());
     executor.http = HttpClients::new(settings.allow_link_local);
     let (bus_queue, source_queue, sensor_queue) = (Queue::new(), Queue::new(), Queue::new());
     let sources = index_of_sources();
     let plane = DataPlane::new(Parts {
         executor,
-        listeners: Listeners::new(settings.reserved_ports, budget),
+        listeners: Listeners::new(settings.reserved_ports, operator.listeners.clone()),
         metrics: Metrics::register(&operator.registry)?,
         clock: operator.clock.clone(),
         leader: operator.leader(),

@@ -259,7 +259,7 @@ async fn sources_share_ports_and_the_second_of_an_endpoint_is_told() {
         &bus,
         &source("third", vec![webhook("a", taken.0, "POST")], vec![]),
     );
-    assert!(refused[0].starts_with("cannot listen: "), "{refused:?}");
+    assert!(refused[0].starts_with("cannot listen on "), "{refused:?}");
     plane.stop().await;
 }
 

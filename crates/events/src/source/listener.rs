@@ -20,7 +20,7 @@ use std::{
 use parking_lot::Mutex;
 use reconcile_core::{
     kube_types::names::fnv1a_64,
-    listen::{Budget, Limits, Server, TlsMode},
+    listen::{Budget, Limits, Server, TlsMode, bind_shared},
     object::ObjectKey,
 };
 use tokio_util::sync::CancellationToken;
@@ -234,7 +234,8 @@ impl Listeners {
                 let reason = "serves metrics or probes of the controller";
                 return Err(busy(reason.to_owned()));
             }
-            let socket = bind(port).map_err(|error| busy(format!("cannot listen: {error}")))?;
+            // Replicas on one host serve the port together.
+            let socket = bind_shared(None, port).map_err(|error| busy(error.to_string()))?;
             let listener = self.open(format!("port {port}"), socket, certificate);
             let listener = listener.map_err(busy)?;
             ports

@@ -113,6 +113,8 @@ where
             return Err(Fenced.into());
         }
         tokio::select! {
+            // An answer that has arrived counts, even when the fence closes in the same moment.
+            biased;
             answer = self.within_deadline(&call, request) => answer,
             () = self.policy.fence.until_closed() => {
                 self.count(&call, "error");

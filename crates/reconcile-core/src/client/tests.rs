@@ -330,7 +330,11 @@ async fn a_write_that_waited_for_a_busy_server_is_not_sent_once_the_lease_is_gon
         .ask(&fence, Method::POST, slow)
         .await
         .expect_err("the fence is closed");
-    assert!(refused.downcast_ref::<Fenced>().is_some(), "{refused}");
+    // The pause before the next try counts as in flight.
+    assert!(
+        refused.downcast_ref::<FencedInFlight>().is_some(),
+        "{refused}"
+    );
     assert_eq!(server.seen(), 1);
 }
 

@@ -11,7 +11,7 @@ use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Progress;
+use super::{connection::Progress, limits::Limits};
 
 /// Most connections of a process on all ports that foreign clients reach. Each holds up to two buffers.
 const MOST_CONNECTIONS: usize = 2048;
@@ -21,36 +21,6 @@ const RESERVED_DESCRIPTORS: u64 = 512;
 const MOST_BYTES: usize = 64 << 20;
 /// How long a new connection waits for the one that makes room for it to close.
 const MAKE_ROOM: Duration = Duration::from_secs(1);
-
-/// What clients may take of one port.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Connections at a time.
-    pub connections: usize,
-    /// Bytes of request bodies in memory at a time.
-    pub bytes: usize,
-    /// Time for the TLS handshake, and for each request's header.
-    pub header: Duration,
-    /// Time between two requests of a connection.
-    pub idle: Duration,
-    /// Time for a request's body.
-    pub body: Duration,
-    /// Time in which the client takes none of a response.
-    pub stall: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 512,
-            bytes: 32 << 20,
-            header: Duration::from_secs(10),
-            idle: Duration::from_secs(90),
-            body: Duration::from_secs(60),
-            stall: Duration::from_secs(30),
-        }
-    }
-}
 
 /// What clients may take of all ports that share the budget. Clones share it.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::Limits;
+use super::limits::Limits;
 
 /// The part of an exchange that a connection is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,11 +18,13 @@ mod body;
 mod budget;
 mod connection;
 mod descriptors;
+mod limits;
 mod serve;
 mod tls;
 
-pub use budget::{Budget, Limits};
+pub use budget::Budget;
 pub use descriptors::raise_limit;
+pub use limits::Limits;
 pub use serve::{Server, serve};
 pub use tls::TlsMode;
 
