@@ -180,7 +180,7 @@ spec:
             "routed",
             "{canary: {",
             "{canary: {trafficRouting: {nginx: {stableIngress: x}}, ",
-            &["trafficRouting"],
+            &["canaryService"],
         ),
     ];
     for (name, from, to, _) in bad {

@@ -67,13 +67,10 @@ impl Bus {
     pub(crate) async fn sensor_bucket(&self, sensor: &ObjectKey) -> Result<kv::Store, BusError> {
         for name in bucket_names(sensor) {
             let store = self.bucket(&name).await?;
-            let owner = match read(&store, BUCKET_OWNER).await? {
-                Some((owner, _)) => owner,
-                None => {
-                    let namespace = Bytes::copy_from_slice(sensor.namespace.as_bytes());
-                    write(&store, BUCKET_OWNER, namespace.clone(), 0).await?;
-                    namespace
-                }
+            let owner = if let Some((owner, _)) = read(&store, BUCKET_OWNER).await? { owner } else {
+                let namespace = Bytes::copy_from_slice(sensor.namespace.as_bytes());
+                write(&store, BUCKET_OWNER, namespace.clone(), 0).await?;
+                namespace
             };
             if owner == sensor.namespace.as_bytes() {
                 return Ok(store);

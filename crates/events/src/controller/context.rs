@@ -22,7 +22,7 @@ use crate::{
 /// Who writes, for the API server's field ownership.
 pub const MANAGER: &str = "argo-events";
 
-/// ControllerContext by the controllers. Cloning shares everything.
+/// `ControllerContext` by the controllers. Cloning shares everything.
 #[derive(Clone)]
 pub struct ControllerContext {
     /// The client of this process.

@@ -23,9 +23,9 @@ pub const MAX_PATH: usize = 4096;
 /// Nesting of queries, multipaths and pipes that a path may have.
 const MAX_DEPTH: usize = 48;
 
-/// Nesting that a document may have, as for every other reader of JSON here. Laying out or
-/// flattening a deeper one takes time and memory with the square of its depth.
-const MAX_NESTING: usize = 128;
+/// Nesting that a document may have. Go reads 10,000 levels, but laying out or flattening takes time
+/// and memory with the square of the depth; no document that people write has as many as this.
+const MAX_NESTING: usize = 512;
 
 /// True for JSON that is not nested too deeply.
 pub(crate) fn is_json(text: &str) -> bool {

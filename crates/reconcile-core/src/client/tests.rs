@@ -18,7 +18,7 @@ use prometheus::{Registry, TextEncoder};
 use tower::{BoxError, Layer, Service};
 
 use super::{
-    ClientPolicy, Deadlines, Fence, Fenced, FencedInFlight, Late, RequestMetrics,
+    ClientPolicy, Deadlines, Fence, FencedInFlight, Late, RequestMetrics,
     call::{Call, RequestClass},
     gate::GateLayer,
 };

@@ -1,4 +1,4 @@
-//! CloudWatch: `GetMetricData`. The value is the list of results with the names of AWS's own types.
+//! `CloudWatch`: `GetMetricData`. The value is the list of results with the names of AWS's own types.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ const OPERATION: &str = "GraniteServiceVersion20100801.GetMetricData";
 /// Queries that one request may have.
 const MOST_QUERIES: usize = 500;
 
-/// Queries of CloudWatch.
+/// Queries of `CloudWatch`.
 pub(super) struct CloudWatchProvider;
 
 impl MetricProvider for CloudWatchProvider {
@@ -121,7 +121,7 @@ fn call(task: &Task<'_>, spec: &CloudWatch) -> Result<Call, ProviderError> {
     Ok(call)
 }
 
-/// Where CloudWatch of a region is. The environment may say otherwise, as for AWS's SDKs.
+/// Where `CloudWatch` of a region is. The environment may say otherwise, as for AWS's SDKs.
 fn endpoint(environment: &Environment, region: &str) -> Result<Url, ProviderError> {
     let own = ["AWS_ENDPOINT_URL_CLOUDWATCH", "AWS_ENDPOINT_URL"]
         .iter()

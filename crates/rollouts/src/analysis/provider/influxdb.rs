@@ -1,4 +1,4 @@
-//! InfluxDB: a Flux query, answered as annotated CSV. The value is the list of all `_value`s.
+//! `InfluxDB`: a Flux query, answered as annotated CSV. The value is the list of all `_value`s.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const DEFAULT_SECRET: &str = "influxdb";
 /// Time that a query may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Queries of InfluxDB.
+/// Queries of `InfluxDB`.
 pub(super) struct InfluxdbProvider;
 
 impl MetricProvider for InfluxdbProvider {

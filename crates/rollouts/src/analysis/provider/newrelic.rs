@@ -1,4 +1,4 @@
-//! New Relic: NRQL through NerdGraph.
+//! New Relic: NRQL through `NerdGraph`.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ async fn call(task: &Task<'_>, spec: &NewRelic) -> Result<Call, ProviderError> {
     Ok(call)
 }
 
-/// NerdGraph of the region, or where the Secret says.
+/// `NerdGraph` of the region, or where the Secret says.
 fn endpoint(account: &Credentials) -> Result<Url, ProviderError> {
     let region = account.plain("region").unwrap_or("us");
     let address = match (

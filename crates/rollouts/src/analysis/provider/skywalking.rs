@@ -1,4 +1,4 @@
-//! SkyWalking: a GraphQL query.
+//! `SkyWalking`: a GraphQL query.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::api::analysis::{Provider, SkyWalking};
 /// Time that a query may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Queries of SkyWalking.
+/// Queries of `SkyWalking`.
 pub(super) struct SkyWalkingProvider;
 
 impl MetricProvider for SkyWalkingProvider {

@@ -83,16 +83,13 @@ pub(in crate::analysis::provider) fn headers(
     for header in wanted {
         let name = HeaderName::try_from(header.key.as_str());
         let value = HeaderValue::try_from(header.value.as_str());
-        match (name, value) {
-            (Ok(name), Ok(mut value)) => {
-                // Nobody knows which of them are credentials.
-                value.set_sensitive(true);
-                headers.append(name, value);
-            }
-            _ => {
-                let message = format!("the header {:?} is not valid", header.key);
-                return Err(ProviderError::invalid(message));
-            }
+        if let (Ok(name), Ok(mut value)) = (name, value) {
+            // Nobody knows which of them are credentials.
+            value.set_sensitive(true);
+            headers.append(name, value);
+        } else {
+            let message = format!("the header {:?} is not valid", header.key);
+            return Err(ProviderError::invalid(message));
         }
     }
     let login = authentication.and_then(|how| how.basic_auth.as_ref());

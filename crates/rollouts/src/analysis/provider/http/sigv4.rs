@@ -1,4 +1,4 @@
-//! Signatures of AWS (SigV4), with credentials as the SDKs of AWS find them: environment, profile, web
+//! Signatures of AWS (`SigV4`), with credentials as the SDKs of AWS find them: environment, profile, web
 //! identity, container, instance.
 
 use std::{collections::HashMap, fmt, path::PathBuf, time::Duration};

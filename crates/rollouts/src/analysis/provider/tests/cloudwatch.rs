@@ -1,4 +1,4 @@
-//! CloudWatch, and signatures of AWS.
+//! `CloudWatch`, and signatures of AWS.
 
 use axum::{http::StatusCode, response::IntoResponse};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! New Relic, Graphite, InfluxDB, Wavefront and SkyWalking.
+//! New Relic, Graphite, `InfluxDB`, Wavefront and `SkyWalking`.
 
 use axum::{
     http::StatusCode,
