@@ -33,7 +33,8 @@ const KINDS: [(&str, &str, &str, bool); 11] = [
         false,
     ),
     ("AnalysisRun", "analysisruns", "Namespaced", false),
-    ("Experiment", "experiments", "Namespaced", true),
+    // The original defines Experiments without the status endpoint.
+    ("Experiment", "experiments", "Namespaced", false),
 ];
 
 /// CRDs that say nothing about the form of an object, as somebody else's installation may have left them.
