@@ -67,7 +67,9 @@ impl Bus {
     pub(crate) async fn sensor_bucket(&self, sensor: &ObjectKey) -> Result<kv::Store, BusError> {
         for name in bucket_names(sensor) {
             let store = self.bucket(&name).await?;
-            let owner = if let Some((owner, _)) = read(&store, BUCKET_OWNER).await? { owner } else {
+            let owner = if let Some((owner, _)) = read(&store, BUCKET_OWNER).await? {
+                owner
+            } else {
                 let namespace = Bytes::copy_from_slice(sensor.namespace.as_bytes());
                 write(&store, BUCKET_OWNER, namespace.clone(), 0).await?;
                 namespace

@@ -95,7 +95,9 @@ impl Resolve for GuardedDns {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let (refused, allowed): (Vec<SocketAddr>, Vec<SocketAddr>) =
                 found.partition(|address| is_forbidden(address.ip()));
-            if let (true, Some(address)) = (allowed.is_empty(), refused.first()) { Err(Forbidden(address.ip()).into()) } else {
+            if let (true, Some(address)) = (allowed.is_empty(), refused.first()) {
+                Err(Forbidden(address.ip()).into())
+            } else {
                 let addresses: Addrs = Box::new(allowed.into_iter());
                 Ok(addresses)
             }
