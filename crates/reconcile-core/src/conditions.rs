@@ -14,7 +14,8 @@ pub enum ConditionStatus {
     True,
     /// It does not hold.
     False,
-    /// Nobody knows.
+    /// Nobody knows; so is what another writer calls otherwise.
+    #[serde(other)]
     Unknown,
 }
 
@@ -144,6 +145,22 @@ pub fn set(
     true
 }
 
+/// Puts `new` into the list and moves its update time although nothing else may differ: for a condition whose
+/// update time is the clock of a deadline. The transition time follows the rules of [`set`].
+pub fn renew(conditions: &mut Vec<Condition>, mut new: Condition, now: Timestamp) {
+    new.last_update_time = Some(now);
+    let Some(old) = conditions.iter_mut().find(|old| old.kind == new.kind) else {
+        new.last_transition_time = Some(now);
+        conditions.push(new);
+        return;
+    };
+    let kept = old
+        .last_transition_time
+        .filter(|_| old.status == new.status);
+    new.last_transition_time = kept.or(Some(now));
+    *old = new;
+}
+
 /// Removes the condition named `kind` and returns whether it was there.
 pub fn remove(conditions: &mut Vec<Condition>, kind: &str) -> bool {
     let before = conditions.len();
@@ -229,6 +246,17 @@ mod tests {
         assert!(set(&mut list, ready(true, "Done"), times, at(3)));
         assert_eq!(list[0].last_transition_time, Some(at(3)));
         assert!(is_true(&list, "Ready") && !is_true(&list, "Other"));
+    }
+
+    #[test]
+    fn a_renewed_condition_keeps_its_transition_time() {
+        let mut list = Vec::new();
+        renew(&mut list, ready(false, "Waiting"), at(0));
+        renew(&mut list, ready(false, "Waiting"), at(1));
+        assert_eq!(list[0].last_transition_time, Some(at(0)));
+        assert_eq!(list[0].last_update_time, Some(at(1)));
+        renew(&mut list, ready(true, "Done"), at(2));
+        assert_eq!(list[0].last_transition_time, Some(at(2)));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct AnalysisConfig {
 pub fn start(
     operator: &Operator,
     shared: &AnalysisIndexes,
-    config: AnalysisConfig,
+    config: &AnalysisConfig,
     on_run: impl Fn(Change<RunView>) + Clone + Send + Sync + 'static,
     on_template: impl Fn(ObjectKey) + Clone + Send + Sync + 'static,
 ) -> Result<(), prometheus::Error> {

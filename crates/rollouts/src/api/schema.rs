@@ -34,3 +34,33 @@ pub fn label_selector(generator: &mut SchemaGenerator) -> Schema {
 pub fn time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "date-time" })
 }
+
+/// Conditions with both times.
+pub fn conditions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {
+            "type": "object",
+            "description": "A condition.",
+            "required": ["status", "type"],
+            "properties": {
+                "lastTransitionTime": {
+                    "type": "string",
+                    "format": "date-time",
+                    "nullable": true,
+                    "description": "When the status of the condition changed."
+                },
+                "lastUpdateTime": {
+                    "type": "string",
+                    "format": "date-time",
+                    "nullable": true,
+                    "description": "When the condition was last written; for `Progressing` the clock of the deadline."
+                },
+                "message": { "type": "string", "description": "For people." },
+                "reason": { "type": "string", "description": "For programs." },
+                "status": { "type": "string", "description": "`True`, `False` or `Unknown`." },
+                "type": { "type": "string", "description": "Type." }
+            }
+        }
+    })
+}

@@ -1,7 +1,7 @@
 //! Manifests from files, directories and standard input.
 
 use std::{
-    fs,
+    fmt, fs,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -37,7 +37,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    fn new(path: &Path, reason: impl ToString) -> Self {
+    fn new(path: &Path, reason: &dyn fmt::Display) -> Self {
         Self {
             file: path.display().to_string(),
             reason: reason.to_string(),
@@ -61,7 +61,7 @@ fn files_of(path: &Path, depth: usize) -> Result<Vec<PathBuf>, FileError> {
     if path.as_os_str() == "-" || !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let failed = |error: std::io::Error| FileError::new(path, error);
+    let failed = |error: std::io::Error| FileError::new(path, &error);
     let mut entries = fs::read_dir(path)
         .map_err(failed)?
         .collect::<Result<Vec<_>, _>>()
@@ -76,7 +76,7 @@ fn files_of(path: &Path, depth: usize) -> Result<Vec<PathBuf>, FileError> {
             let Some(depth) = depth.checked_sub(1) else {
                 return Err(FileError::new(
                     &below,
-                    "too many directories in one another",
+                    &"too many directories in one another",
                 ));
             };
             files.extend(files_of(&below, depth)?);
@@ -92,7 +92,7 @@ fn files_of(path: &Path, depth: usize) -> Result<Vec<PathBuf>, FileError> {
 }
 
 fn read_file(path: &Path, manifests: &mut Vec<Manifest>) -> Result<(), FileError> {
-    let failed = |error: std::io::Error| FileError::new(path, error);
+    let failed = |error: std::io::Error| FileError::new(path, &error);
     let mut text = String::new();
     let is_stdin = path.as_os_str() == "-";
     let mut reader: Box<dyn Read> = if is_stdin {
@@ -107,14 +107,14 @@ fn read_file(path: &Path, manifests: &mut Vec<Manifest>) -> Result<(), FileError
         .map_err(failed)?;
     if read as u64 > LARGEST_FILE {
         let reason = format!("is larger than {LARGEST_FILE} bytes");
-        return Err(FileError::new(path, reason));
+        return Err(FileError::new(path, &reason));
     }
     let file = if is_stdin {
         "standard input".to_owned()
     } else {
         path.display().to_string()
     };
-    let values = yaml::values(&text).map_err(|error| FileError::new(path, error))?;
+    let values = yaml::values(&text).map_err(|error| FileError::new(path, &error))?;
     let mut open: Vec<Value> = values.into_iter().rev().collect();
     while let Some(value) = open.pop() {
         match value.get("items").and_then(Value::as_array) {
@@ -162,7 +162,9 @@ mod tests {
     fn what_cannot_be_read_is_named() {
         let home = tempfile::tempdir().expect("a directory");
         let missing = home.path().join("missing.yaml");
-        let error = read(&[missing.clone()]).expect_err("no file").to_string();
+        let error = read(std::slice::from_ref(&missing))
+            .expect_err("no file")
+            .to_string();
         assert!(error.starts_with(&missing.display().to_string()), "{error}");
         let broken = home.path().join("broken.yaml");
         fs::write(&broken, "a: [").expect("a file");

@@ -7,6 +7,7 @@ use prometheus::{
     proto::MetricFamily,
 };
 use reconcile_core::{
+    conditions::Condition,
     object::{Kind, ObjectKey},
     reconcile::EventNote,
     watch::Index,
@@ -17,7 +18,7 @@ use super::{
     Sources,
     plan::conditions::{kind, reason},
 };
-use crate::api::rollout::{Rollout, RolloutCondition, RolloutKind};
+use crate::api::rollout::{Rollout, RolloutKind};
 
 /// Upper bounds of the buckets for the time of a pass, in seconds.
 const PASS_SECONDS: &[f64] = &[0.01, 0.15, 0.25, 0.5, 1.0];
@@ -139,7 +140,7 @@ struct StatusNumbers {
     phase: String,
     available_replicas: i32,
     updated_replicas: i32,
-    conditions: Vec<RolloutCondition>,
+    conditions: Vec<Condition>,
 }
 
 impl StatusNumbers {

@@ -74,7 +74,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     analysis::start(
         operator,
         &sources.analysis,
-        config.analysis.clone(),
+        &config.analysis,
         move |change: Change<RunView>| queue_run_owner(&owners, &change),
         move |key: ObjectKey| {
             queue_tagged(&users.0, &users.1, &template_tag(&key.namespace, &key.name));

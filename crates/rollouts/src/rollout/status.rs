@@ -1,8 +1,10 @@
 //! What a pass tells the Rollout: its status, its revision, Events.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use reconcile_core::reconcile::{Classify, Done, ErrorClass, EventNote, Report, RootPatch, Target};
+use reconcile_core::{
+    conditions::Condition,
+    reconcile::{Classify, Done, ErrorClass, EventNote, Report, RootPatch, Target},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -131,8 +133,8 @@ fn failed(observed: &Observed, error: &RolloutError, now: Timestamp) -> Report {
                 report.event(EventNote::warning(reason::CREATE_ERROR, text.clone()));
                 conditions::put(
                     &mut status,
-                    (kind::PROGRESSING, "False", reason::CREATE_ERROR, text),
-                    &Time(now),
+                    Condition::new(kind::PROGRESSING, false, reason::CREATE_ERROR, text),
+                    now,
                 );
             }
         }
@@ -175,8 +177,8 @@ pub(crate) fn rejected(root: &Rollout, message: &str, now: Timestamp) -> Report 
     if !known {
         conditions::put(
             &mut status,
-            (kind::INVALID_SPEC, "True", kind::INVALID_SPEC, text.clone()),
-            &Time(now),
+            Condition::new(kind::INVALID_SPEC, true, kind::INVALID_SPEC, text.clone()),
+            now,
         );
         report.event(EventNote::warning(kind::INVALID_SPEC, text.clone()));
     }

@@ -86,7 +86,10 @@ fn retry_after(headers: &reqwest::header::HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let moment = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    let wait = moment.duration_since(jiff::Timestamp::now());
+    let moment = jiff::fmt::rfc2822::parse(text).ok()?;
+    // Both times are of the clock of the server, which need not be right.
+    let sent = headers.get(reqwest::header::DATE)?.to_str().ok()?;
+    let sent = jiff::fmt::rfc2822::parse(sent).ok()?;
+    let wait = moment.timestamp().duration_since(sent.timestamp());
     Some(wait.unsigned_abs()).filter(|_| wait.is_positive())
 }

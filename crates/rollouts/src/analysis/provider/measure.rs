@@ -81,10 +81,7 @@ impl Providers {
         let begun = self.begun(request);
         let Some(provider) = registry::find(&request.metric.provider) else {
             // Validation refuses such a run; it never gets here.
-            return taken(
-                self.failed(begun, "no such provider".to_owned()),
-                BTreeMap::new(),
-            );
+            return taken(self.failed(begun, "no such provider"), BTreeMap::new());
         };
         // Waiting for a permit is not part of the measurement: its clock starts after.
         let _permit = self
@@ -103,7 +100,7 @@ impl Providers {
             }
             Err(SecretError::Missing(reason)) => return MeasureOutcome::Unresolved(reason),
             Err(SecretError::Unavailable(reason)) => {
-                return taken(self.failed(begun, reason), BTreeMap::new());
+                return taken(self.failed(begun, &reason), BTreeMap::new());
             }
         };
         let task = Task {
@@ -195,7 +192,7 @@ impl Providers {
         match step {
             Err(error) => match self.later(&begun, &error) {
                 Some(waiting) => waiting,
-                None => self.failed(begun, task.redactor.redact(error.message)),
+                None => self.failed(begun, &task.redactor.redact(error.message)),
             },
             Ok(Step::Wait {
                 resume_at,
@@ -252,7 +249,7 @@ impl Providers {
             Err(reason) => {
                 let value = shortened(text, LONGEST_MESSAGE);
                 let reason = format!("{} (value {value})", task.redactor.redact(reason));
-                self.failed(begun, reason)
+                self.failed(begun, &reason)
             }
         }
     }
@@ -290,16 +287,13 @@ impl Providers {
     /// What is recorded when this program itself failed to measure.
     pub(in crate::analysis) fn broken(&self, request: &MeasurementRequest) -> MeasureOutcome {
         let reason = "internal error of the controller; see its log";
-        taken(
-            self.failed(self.begun(request), reason.to_owned()),
-            BTreeMap::new(),
-        )
+        taken(self.failed(self.begun(request), reason), BTreeMap::new())
     }
 
-    fn failed(&self, measurement: Measurement, reason: String) -> Measurement {
+    fn failed(&self, measurement: Measurement, reason: &str) -> Measurement {
         Measurement {
             phase: AnalysisPhase::Error,
-            message: shortened(on_one_line(&reason), LONGEST_MESSAGE),
+            message: shortened(on_one_line(reason), LONGEST_MESSAGE),
             finished_at: Some(Time(self.tools.clock.now())),
             resume_at: None,
             ..measurement

@@ -91,7 +91,7 @@ impl World {
         };
         let (sender, templates) = mpsc::unbounded_channel();
         let heard = move |key| drop(sender.send(key));
-        start(&operator, &shared, config, tell, heard).expect("metrics register once");
+        start(&operator, &shared, &config, tell, heard).expect("metrics register once");
         Self {
             api,
             operator,

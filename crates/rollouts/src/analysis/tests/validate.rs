@@ -144,16 +144,19 @@ fn impossible_rules_are_named() {
     }
 }
 
+/// Each configuration is wrong in the field with this path.
+fn assert_wrong(cases: &[(Value, &str)]) {
+    for (provider, path) in cases {
+        let spec = json!({ "metrics": [{ "name": "m", "provider": provider }] });
+        let error = checked(spec).expect_err(path);
+        let expected = format!("Analysis spec invalid: metrics[0]: provider.{path}: ");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
 #[test]
-fn a_wrong_configuration_of_a_provider_is_named_by_its_field() {
-    let scope = json!({ "scope": "s", "region": "r", "step": 60 });
-    let dated = json!({ "scope": "s", "region": "r", "step": 60, "start": "2026-01-01T00:00:00Z" });
-    let kayenta = json!({
-        "address": "http://k", "application": "a", "canaryConfigName": "c", "configurationAccountName": "x",
-        "metricsAccountName": "x", "storageAccountName": "x", "threshold": { "pass": 90, "marginal": 75 },
-        "scopes": [{ "name": "default", "controlScope": scope, "experimentScope": dated }],
-    });
-    for (provider, path) in [
+fn a_wrong_configuration_of_a_builtin_provider_is_named_by_its_field() {
+    assert_wrong(&[
         (json!({ "plugin": { "acme/x": {} } }), "plugin"),
         (
             json!({ "prometheus": { "address": "x:9090" } }),
@@ -184,6 +187,12 @@ fn a_wrong_configuration_of_a_provider_is_named_by_its_field() {
             json!({ "job": { "spec": { "template": { "spec": { "containers": "x" } } } } }),
             "job.spec.template.spec.containers",
         ),
+    ]);
+}
+
+#[test]
+fn a_wrong_configuration_of_datadog_is_named_by_its_field() {
+    assert_wrong(&[
         (json!({ "datadog": {} }), "datadog.query"),
         (
             json!({ "datadog": { "query": "q", "apiVersion": "v3" } }),
@@ -209,6 +218,19 @@ fn a_wrong_configuration_of_a_provider_is_named_by_its_field() {
             json!({ "datadog": { "query": "q", "secretRef": { "namespaced": true } } }),
             "datadog.secretRef.name",
         ),
+    ]);
+}
+
+#[test]
+fn a_wrong_configuration_of_a_vendor_is_named_by_its_field() {
+    let scope = json!({ "scope": "s", "region": "r", "step": 60 });
+    let dated = json!({ "scope": "s", "region": "r", "step": 60, "start": "2026-01-01T00:00:00Z" });
+    let kayenta = json!({
+        "address": "http://k", "application": "a", "canaryConfigName": "c", "configurationAccountName": "x",
+        "metricsAccountName": "x", "storageAccountName": "x", "threshold": { "pass": 90, "marginal": 75 },
+        "scopes": [{ "name": "default", "controlScope": scope, "experimentScope": dated }],
+    });
+    assert_wrong(&[
         (
             json!({ "newRelic": { "query": "q", "timeout": 120 } }),
             "newRelic.timeout",
@@ -235,12 +257,7 @@ fn a_wrong_configuration_of_a_provider_is_named_by_its_field() {
             "skywalking.interval",
         ),
         (json!({ "kayenta": kayenta }), "kayenta.scopes[0]"),
-    ] {
-        let spec = json!({ "metrics": [{ "name": "m", "provider": provider }] });
-        let error = checked(spec).expect_err(path);
-        let expected = format!("Analysis spec invalid: metrics[0]: provider.{path}: ");
-        assert!(error.starts_with(&expected), "{error}");
-    }
+    ]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! capitalised, `canary` and `blueGreen` are always there.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use reconcile_core::conditions::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -68,7 +69,8 @@ pub struct RolloutStatus {
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_as_default"
     )]
-    pub conditions: Vec<RolloutCondition>,
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
     /// Canary only.
     #[serde(deserialize_with = "null_as_default")]
     pub canary: CanaryStatus,
@@ -170,29 +172,6 @@ impl PauseReason {
             Self::Other(text) => text,
         }
     }
-}
-
-/// A condition.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RolloutCondition {
-    /// When the status of the condition changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_transition_time: Option<Time>,
-    /// When the condition was last written; for `Progressing` the clock of the deadline.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_update_time: Option<Time>,
-    /// For people.
-    #[serde(default)]
-    pub message: String,
-    /// For programs.
-    #[serde(default)]
-    pub reason: String,
-    /// `True`, `False` or `Unknown`.
-    pub status: String,
-    /// Type.
-    #[serde(rename = "type")]
-    pub kind: String,
 }
 
 /// Canary only.

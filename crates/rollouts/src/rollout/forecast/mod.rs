@@ -104,7 +104,7 @@ pub(crate) fn forecast(
 fn play(world: &mut World, scenario: Scenario, recorder: &mut Recorder) -> Result<(), String> {
     for _ in 0..MOST_PASSES {
         let pass = world.pass(scenario)?;
-        recorder.add(world, pass.reasons);
+        recorder.add(world, &pass.reasons);
         if pass.changed || world.move_pods() {
             continue;
         }
@@ -112,10 +112,10 @@ fn play(world: &mut World, scenario: Scenario, recorder: &mut Recorder) -> Resul
             world.now = next;
             world.move_pods();
             if let Some(reason) = world.end_runs() {
-                recorder.add(world, vec![reason]);
+                recorder.add(world, &[reason]);
             }
         } else if world.promote() {
-            recorder.add(world, vec!["a person promotes (simulated)".to_owned()]);
+            recorder.add(world, &["a person promotes (simulated)".to_owned()]);
         } else {
             return Ok(());
         }
@@ -152,7 +152,7 @@ impl Recorder {
     }
 
     /// Adds a row when something that a person can see changed, or there is a reason to tell.
-    fn add(&mut self, world: &World, reasons: Vec<String>) {
+    fn add(&mut self, world: &World, reasons: &[String]) {
         if self.is_muted {
             return;
         }

@@ -119,14 +119,20 @@ fn is_of_another_step(planner: &Planner<'_>, index: i32) -> bool {
 }
 
 /// True when the run has ended well.
-pub(super) fn succeeded(planner: &mut Planner<'_>, run_type: RunType) -> bool {
-    slot(planner, run_type)
-        .as_ref()
+pub(super) fn succeeded(planner: &Planner<'_>, run_type: RunType) -> bool {
+    let (canary, rules) = (&planner.status.canary, &planner.status.blue_green);
+    let run = match run_type {
+        RunType::Step(_) => &canary.current_step_analysis_run_status,
+        RunType::Background => &canary.current_background_analysis_run_status,
+        RunType::PrePromotion => &rules.pre_promotion_analysis_run_status,
+        RunType::PostPromotion => &rules.post_promotion_analysis_run_status,
+    };
+    run.as_ref()
         .is_some_and(|run| run.status == AnalysisPhase::Successful.as_str())
 }
 
 /// True when the run of the current step has ended well.
-pub(super) fn step_succeeded(planner: &mut Planner<'_>) -> bool {
+pub(super) fn step_succeeded(planner: &Planner<'_>) -> bool {
     succeeded(planner, RunType::Step(0))
 }
 

@@ -22,14 +22,11 @@ pub(super) fn round(planner: &mut Planner<'_>, rules: &BlueGreen) {
         let hash = planner.newest_hash();
         service::switch(planner, preview, &hash);
     }
-    let fast = is_fast(planner, rules);
     scale(planner, rules);
-    let saturated = is_saturated(planner);
-    let ready = saturated || is_preview_ready(planner, rules);
+    let ready = is_saturated(planner) || is_preview_ready(planner, rules);
     analysis::blue_green(planner, rules, ready, &active_hash(planner, rules));
     if !paused {
-        pause(planner, rules, fast, ready);
-        switch_active(planner, rules, fast, saturated);
+        move_switch(planner, rules);
     }
     finish(planner, rules);
     shrink_older(planner, rules);
@@ -153,68 +150,124 @@ fn shrink_preview(planner: &mut Planner<'_>, rules: &BlueGreen) {
     }
 }
 
-fn pause(planner: &mut Planner<'_>, rules: &BlueGreen, fast: bool, ready: bool) {
+/// Where the switch of the active Service stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SwitchState {
+    /// The update is aborted: the active Service selects the stable version.
+    Aborted,
+    /// Nothing is left to judge: it switches as soon as all pods are available.
+    FastTrack,
+    /// Pods or the pre-promotion analysis are not ready.
+    Preparing,
+    /// It waits for a person, or until `autoPromotionSeconds` have passed.
+    Paused,
+    /// It switches as soon as all pods are available.
+    Approved,
+}
+
+fn switch_state(planner: &Planner<'_>, rules: &BlueGreen) -> SwitchState {
     if planner.aborted() {
-        return;
+        return SwitchState::Aborted;
     }
-    if fast {
-        planner.resumed = false;
-        return planner.remove_pause(&PauseReason::BlueGreenPause);
+    if is_fast(planner, rules) {
+        return SwitchState::FastTrack;
     }
-    let needed = !rules.auto_promotion || rules.auto_promotion_delay.is_some();
-    let judged =
-        rules.pre_analysis.is_none() || analysis::succeeded(planner, RunType::PrePromotion);
-    let paused = planner
+    let judged = is_judged(planner, rules);
+    let waits = !rules.auto_promotion || rules.auto_promotion_delay.is_some();
+    let pausing = planner
         .pause_condition(&PauseReason::BlueGreenPause)
         .is_some();
-    if needed && ready && judged && !paused && !planner.resumed {
-        planner.add_pause(PauseReason::BlueGreenPause);
-    }
-    if paused
-        && let Some(delay) = rules.auto_promotion_delay
-        && planner.has_lasted(&PauseReason::BlueGreenPause, delay)
-    {
-        // As a person would promote: the wait is over, the switch is still to come.
-        planner.note("autoPromotionSeconds have passed");
-        planner
-            .status
-            .pause_conditions
-            .retain(|condition| condition.reason != PauseReason::BlueGreenPause);
-        planner.resumed = true;
-    }
-}
-
-/// The pause is over, or there never was one to make.
-fn pause_is_over(planner: &Planner<'_>, rules: &BlueGreen) -> bool {
-    let needed = !rules.auto_promotion || rules.auto_promotion_delay.is_some();
-    !needed || planner.resumed
-}
-
-fn switch_active(planner: &mut Planner<'_>, rules: &BlueGreen, fast: bool, saturated: bool) {
-    if planner.aborted() {
-        let stable = planner.status.stable_rs.clone();
-        // An older version has its pods; a first one that was given up may have none yet.
-        let serves = !planner.is_stable() || saturated;
-        if !stable.is_empty() && serves && active_hash(planner, rules) != stable {
-            service::switch(planner, &rules.active, &stable);
+    let ready = is_saturated(planner) || is_preview_ready(planner, rules);
+    if waits && !planner.resumed {
+        if pausing || (judged && ready) {
+            SwitchState::Paused
+        } else {
+            SwitchState::Preparing
         }
-        return;
+    } else if judged {
+        SwitchState::Approved
+    } else {
+        SwitchState::Preparing
     }
-    let judged =
-        rules.pre_analysis.is_none() || analysis::succeeded(planner, RunType::PrePromotion);
-    if !planner.is_halted() && !fast && judged && pause_is_over(planner, rules) {
+}
+
+/// The pre-promotion analysis succeeded, or there is none.
+fn is_judged(planner: &Planner<'_>, rules: &BlueGreen) -> bool {
+    rules.pre_analysis.is_none() || analysis::succeeded(planner, RunType::PrePromotion)
+}
+
+/// Moves the switch on from where it stands.
+fn move_switch(planner: &mut Planner<'_>, rules: &BlueGreen) {
+    match switch_state(planner, rules) {
+        SwitchState::Aborted => serve_stable(planner, rules),
+        SwitchState::FastTrack => {
+            planner.resumed = false;
+            planner.remove_pause(&PauseReason::BlueGreenPause);
+            serve_newest(planner, rules);
+        }
+        SwitchState::Preparing => {}
+        SwitchState::Paused => {
+            if is_pause_over(planner, rules) && is_judged(planner, rules) {
+                promote_preview(planner, rules);
+            }
+        }
+        SwitchState::Approved => promote_preview(planner, rules),
+    }
+}
+
+/// After an abort the active Service selects the stable version.
+fn serve_stable(planner: &mut Planner<'_>, rules: &BlueGreen) {
+    let stable = planner.status.stable_rs.clone();
+    // An older version has its pods; a first one that was aborted may have none yet.
+    let serves = !planner.is_stable() || is_saturated(planner);
+    if !stable.is_empty() && serves && active_hash(planner, rules) != stable {
+        service::switch(planner, &rules.active, &stable);
+    }
+}
+
+/// Begins the pause, or ends it when `autoPromotionSeconds` have passed. True when it is over.
+fn is_pause_over(planner: &mut Planner<'_>, rules: &BlueGreen) -> bool {
+    if planner
+        .pause_condition(&PauseReason::BlueGreenPause)
+        .is_none()
+    {
+        planner.add_pause(PauseReason::BlueGreenPause);
+        return false;
+    }
+    let Some(delay) = rules.auto_promotion_delay else {
+        return false;
+    };
+    if !planner.has_lasted(&PauseReason::BlueGreenPause, delay) {
+        return false;
+    }
+    // As a person would promote: the wait is over, the switch is still to come.
+    planner.note("autoPromotionSeconds have passed");
+    planner
+        .status
+        .pause_conditions
+        .retain(|condition| condition.reason != PauseReason::BlueGreenPause);
+    planner.resumed = true;
+    true
+}
+
+/// The preview gets its full size, and then the traffic.
+fn promote_preview(planner: &mut Planner<'_>, rules: &BlueGreen) {
+    if !planner.is_halted() {
         check_point(planner, rules);
     }
-    if !saturated || planner.is_halted() {
+    serve_newest(planner, rules);
+}
+
+/// The active Service selects the newest version once all its pods are available.
+fn serve_newest(planner: &mut Planner<'_>, rules: &BlueGreen) {
+    if !is_saturated(planner) || planner.is_halted() {
         return;
     }
-    if fast || (judged && pause_is_over(planner, rules)) {
-        let hash = planner.newest_hash();
-        service::switch(planner, &rules.active, &hash);
-        if planner.resumed {
-            planner.resumed = false;
-            planner.status.controller_pause = false;
-        }
+    let hash = planner.newest_hash();
+    service::switch(planner, &rules.active, &hash);
+    if planner.resumed {
+        planner.resumed = false;
+        planner.status.controller_pause = false;
     }
 }
 

@@ -1,8 +1,9 @@
 //! Conditions, with the reasons, messages and times that clients of upstream know.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use jiff::Timestamp;
+use reconcile_core::conditions::{self, Condition};
 
-use crate::api::rollout::{RolloutCondition, RolloutStatus};
+use crate::api::rollout::RolloutStatus;
 
 /// Condition types.
 pub(crate) mod kind {
@@ -35,52 +36,28 @@ pub(crate) mod reason {
 
 pub(super) const NOT_AVAILABLE: &str = "Rollout does not have minimum availability";
 
-/// Sets a condition as upstream does: nothing happens when status and reason are the same; the transition
-/// time changes only with the status.
-pub(crate) fn set(status: &mut RolloutStatus, new: (&str, &str, &str, String), now: &Time) {
-    let (kind, value, reason, message) = new;
-    let old = find(status, kind);
-    if old.is_some_and(|old| old.status == value && old.reason == reason) {
-        return;
-    }
-    put(status, (kind, value, reason, message), now);
-}
-
-/// As [`set`], but writes although status and reason are the same.
-pub(crate) fn put(status: &mut RolloutStatus, new: (&str, &str, &str, String), now: &Time) {
-    let (kind, value, reason, message) = new;
-    let old = status
-        .conditions
-        .iter_mut()
-        .find(|condition| condition.kind == kind);
-    let unchanged = old.as_ref().filter(|old| old.status == value);
-    let transition =
-        unchanged.map_or_else(|| Some(now.clone()), |old| old.last_transition_time.clone());
-    let new = RolloutCondition {
-        last_transition_time: transition,
-        last_update_time: Some(now.clone()),
-        message,
-        reason: reason.to_owned(),
-        status: value.to_owned(),
-        kind: kind.to_owned(),
-    };
-    match old {
-        Some(old) => *old = new,
-        None => status.conditions.push(new),
+/// Sets a condition as upstream does: nothing happens when status and reason are the same.
+pub(crate) fn set(status: &mut RolloutStatus, new: Condition, now: Timestamp) {
+    let old = find(status, &new.kind);
+    if old.is_none_or(|old| old.status != new.status || old.reason != new.reason) {
+        put(status, new, now);
     }
 }
 
-/// Removes a condition.
+/// As [`set`], but writes although status and reason are the same: the update time is the clock of the
+/// progress deadline.
+pub(crate) fn put(status: &mut RolloutStatus, new: Condition, now: Timestamp) {
+    conditions::renew(&mut status.conditions, new, now);
+}
+
+/// Removes the condition of a type.
 pub(crate) fn remove(status: &mut RolloutStatus, kind: &str) {
-    status.conditions.retain(|condition| condition.kind != kind);
+    conditions::remove(&mut status.conditions, kind);
 }
 
 /// The condition of a type.
-pub(crate) fn find<'s>(status: &'s RolloutStatus, kind: &str) -> Option<&'s RolloutCondition> {
-    status
-        .conditions
-        .iter()
-        .find(|condition| condition.kind == kind)
+pub(crate) fn find<'s>(status: &'s RolloutStatus, kind: &str) -> Option<&'s Condition> {
+    conditions::find(&status.conditions, kind)
 }
 
 pub(super) fn reason_of<'s>(status: &'s RolloutStatus, kind: &str) -> &'s str {
@@ -88,5 +65,5 @@ pub(super) fn reason_of<'s>(status: &'s RolloutStatus, kind: &str) -> &'s str {
 }
 
 pub(super) fn is_true(status: &RolloutStatus, kind: &str) -> bool {
-    find(status, kind).is_some_and(|condition| condition.status == "True")
+    conditions::is_true(&status.conditions, kind)
 }

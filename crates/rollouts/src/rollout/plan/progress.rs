@@ -1,8 +1,7 @@
 //! The condition `Progressing`: what moved, and what has not moved for too long.
 
-use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use reconcile_core::reconcile::EventNote;
+use jiff::{SignedDuration, Timestamp};
+use reconcile_core::{conditions::Condition, reconcile::EventNote};
 
 use super::{
     conditions::{NOT_AVAILABLE, find, is_true, kind, put, reason, reason_of, set},
@@ -16,10 +15,10 @@ use crate::{
 
 /// Brings the condition `Progressing` up to date.
 pub(super) fn update(planner: &mut Planner<'_>) {
-    let now = planner.time();
+    let now = planner.time().0;
     let name = planner.new_set().view.name.clone();
     if planner.aborted() {
-        return aborted(planner, &now);
+        return aborted(planner, now);
     }
     if planner.is_paused() && !(planner.is_stable() && facts::is_healthy(planner)) {
         return;
@@ -30,47 +29,47 @@ pub(super) fn update(planner: &mut Planner<'_>) {
         let text = format!("ReplicaSet \"{name}\" has successfully progressed.");
         return set(
             &mut planner.status,
-            (kind::PROGRESSING, "True", reason::NEW_AVAILABLE, text),
-            &now,
+            Condition::new(kind::PROGRESSING, true, reason::NEW_AVAILABLE, text),
+            now,
         );
     }
     if new_here {
         let text = format!("Created new replica set \"{name}\"");
-        let created = (kind::PROGRESSING, "True", reason::CREATED, text);
-        put(&mut planner.status, created, &now);
+        let created = Condition::new(kind::PROGRESSING, true, reason::CREATED, text);
+        put(&mut planner.status, created, now);
     } else if !known {
         let text = format!("Found new replica set \"{name}\"");
-        let found = (kind::PROGRESSING, "True", reason::FOUND, text);
-        put(&mut planner.status, found, &now);
+        let found = Condition::new(kind::PROGRESSING, true, reason::FOUND, text);
+        put(&mut planner.status, found, now);
     } else {
-        moved(planner, &name, &now);
+        moved(planner, &name, now);
     }
     // Also after progress: nothing else wakes a Rollout whose pods never come up.
-    deadline(planner, &name, &now);
+    deadline(planner, &name, now);
 }
 
 /// Starts the clock of the deadline again when something moved.
-fn moved(planner: &mut Planner<'_>, name: &str, now: &Time) {
+fn moved(planner: &mut Planner<'_>, name: &str, now: Timestamp) {
     // What was complete has lost pods.
     let has_lost = reason_of(&planner.status, kind::PROGRESSING) == reason::NEW_AVAILABLE
         || is_true(&planner.observed.status, kind::HEALTHY);
     if made_progress(planner) || has_lost {
         let new = if planner.is_stable() && has_lost {
-            (
+            Condition::new(
                 kind::PROGRESSING,
-                "True",
+                true,
                 reason::NOT_AVAILABLE,
                 NOT_AVAILABLE.to_owned(),
             )
         } else {
             let text = format!("ReplicaSet \"{name}\" is progressing.");
-            (kind::PROGRESSING, "True", reason::UPDATED, text)
+            Condition::new(kind::PROGRESSING, true, reason::UPDATED, text)
         };
         put(&mut planner.status, new, now);
     }
 }
 
-fn aborted(planner: &mut Planner<'_>, now: &Time) {
+fn aborted(planner: &mut Planner<'_>, now: Timestamp) {
     if reason_of(&planner.status, kind::PROGRESSING) == reason::ABORTED {
         return;
     }
@@ -86,7 +85,7 @@ fn aborted(planner: &mut Planner<'_>, now: &Time) {
         .push(EventNote::warning(reason::ABORTED, text.clone()));
     set(
         &mut planner.status,
-        (kind::PROGRESSING, "False", reason::ABORTED, text),
+        Condition::new(kind::PROGRESSING, false, reason::ABORTED, text),
         now,
     );
 }
@@ -110,7 +109,7 @@ fn made_progress(planner: &Planner<'_>) -> bool {
 }
 
 /// No progress for too long. Waits that are meant to be long do not count.
-fn deadline(planner: &mut Planner<'_>, name: &str, now: &Time) {
+fn deadline(planner: &mut Planner<'_>, name: &str, now: Timestamp) {
     let waits = match &planner.observed.spec.strategy {
         CheckedStrategy::Canary(canary) => matches!(
             facts::current_step(planner, canary),
@@ -136,7 +135,7 @@ fn deadline(planner: &mut Planner<'_>, name: &str, now: &Time) {
     if waits || draining || condition.reason == reason::TIMED_OUT {
         return;
     }
-    let Some(from) = condition.last_update_time.as_ref().map(|time| time.0) else {
+    let Some(from) = condition.last_update_time else {
         return;
     };
     let end = after(from, planner.observed.spec.deadline);
@@ -149,7 +148,7 @@ fn deadline(planner: &mut Planner<'_>, name: &str, now: &Time) {
         .push(EventNote::warning(reason::TIMED_OUT, text.clone()));
     set(
         &mut planner.status,
-        (kind::PROGRESSING, "False", reason::TIMED_OUT, text.clone()),
+        Condition::new(kind::PROGRESSING, false, reason::TIMED_OUT, text.clone()),
         now,
     );
 }

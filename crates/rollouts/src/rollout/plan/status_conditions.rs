@@ -1,6 +1,9 @@
 //! Brings the conditions of the status up to date.
 
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::{
+    conditions::{Condition, ConditionStatus},
+    reconcile::EventNote,
+};
 
 use super::{
     conditions::{NOT_AVAILABLE, find, is_true, kind, put, reason, reason_of, remove, set},
@@ -32,7 +35,7 @@ pub(super) fn update(planner: &mut Planner<'_>) {
 
 /// The newest version is the stable one. A pause does not change that.
 fn completed(planner: &mut Planner<'_>) {
-    let now = planner.time();
+    let now = planner.time().0;
     let was = is_true(&planner.status, kind::COMPLETED);
     let first = find(&planner.observed.status, kind::COMPLETED).is_none();
     let done = planner.is_stable();
@@ -43,36 +46,35 @@ fn completed(planner: &mut Planner<'_>) {
             format!("Rollout not completed, started update to revision {revision} ({hash})"),
         ));
     }
-    let value = if done { "True" } else { "False" };
     let text = reason::COMPLETED.to_owned();
     set(
         &mut planner.status,
-        (kind::COMPLETED, value, reason::COMPLETED, text),
-        &now,
+        Condition::new(kind::COMPLETED, done, reason::COMPLETED, text),
+        now,
     );
 }
 
 fn healthy(planner: &mut Planner<'_>) {
-    let now = planner.time();
+    let now = planner.time().0;
     if !planner.is_paused() && facts::is_healthy(planner) {
         let text = "Rollout is healthy".to_owned();
         set(
             &mut planner.status,
-            (kind::HEALTHY, "True", "RolloutHealthy", text),
-            &now,
+            Condition::new(kind::HEALTHY, true, "RolloutHealthy", text),
+            now,
         );
     } else if find(&planner.status, kind::HEALTHY).is_some() {
         let text = "Rollout is not healthy".to_owned();
         set(
             &mut planner.status,
-            (kind::HEALTHY, "False", "RolloutHealthy", text),
-            &now,
+            Condition::new(kind::HEALTHY, false, "RolloutHealthy", text),
+            now,
         );
     }
 }
 
 fn paused(planner: &mut Planner<'_>) {
-    let now = planner.time();
+    let now = planner.time().0;
     let old = &planner.observed.status;
     let was_aborted = reason_of(old, kind::PROGRESSING) == reason::ABORTED;
     let was_paused = reason_of(old, kind::PROGRESSING) == reason::PAUSED
@@ -82,8 +84,13 @@ fn paused(planner: &mut Planner<'_>) {
         let text = "Retrying Rollout after abort".to_owned();
         set(
             &mut planner.status,
-            (kind::PROGRESSING, "Unknown", reason::RETRY, text),
-            &now,
+            Condition::new(
+                kind::PROGRESSING,
+                ConditionStatus::Unknown,
+                reason::RETRY,
+                text,
+            ),
+            now,
         );
     } else if !planner.aborted() && pausing != was_paused {
         let (reason, text) = if pausing {
@@ -100,8 +107,13 @@ fn paused(planner: &mut Planner<'_>) {
         if !planner.is_stable() || reason_of(&planner.status, kind::PROGRESSING) == reason::PAUSED {
             set(
                 &mut planner.status,
-                (kind::PROGRESSING, "Unknown", reason, text.to_owned()),
-                &now,
+                Condition::new(
+                    kind::PROGRESSING,
+                    ConditionStatus::Unknown,
+                    reason,
+                    text.to_owned(),
+                ),
+                now,
             );
         }
     } else if is_another_pause(planner) {
@@ -113,12 +125,11 @@ fn paused(planner: &mut Planner<'_>) {
     }
     let known = find(&planner.status, kind::PAUSED).is_some();
     if pausing || known {
-        let value = if pausing { "True" } else { "False" };
         let text = "Rollout is paused".to_owned();
         set(
             &mut planner.status,
-            (kind::PAUSED, value, reason::PAUSED, text),
-            &now,
+            Condition::new(kind::PAUSED, pausing, reason::PAUSED, text),
+            now,
         );
     }
 }
@@ -141,7 +152,7 @@ fn is_another_pause(planner: &Planner<'_>) -> bool {
 }
 
 fn available(planner: &mut Planner<'_>) {
-    let (now, wanted) = (planner.time(), planner.observed.spec.replicas);
+    let (now, wanted) = (planner.time().0, planner.observed.spec.replicas);
     let enough = match &planner.observed.spec.strategy {
         CheckedStrategy::Canary(_) => {
             let available: i32 = planner
@@ -155,20 +166,20 @@ fn available(planner: &mut Planner<'_>) {
             .by_hash(&planner.status.blue_green.active_selector)
             .is_some_and(|index| planner.replica_sets[index].view.available >= wanted),
     };
-    let (value, text) = if enough {
-        ("True", "Rollout has minimum availability")
+    let text = if enough {
+        "Rollout has minimum availability"
     } else {
-        ("False", NOT_AVAILABLE)
+        NOT_AVAILABLE
     };
     set(
         &mut planner.status,
-        (kind::AVAILABLE, value, "AvailableReason", text.to_owned()),
-        &now,
+        Condition::new(kind::AVAILABLE, enough, "AvailableReason", text),
+        now,
     );
 }
 
 fn failure(planner: &mut Planner<'_>) {
-    let now = planner.time();
+    let now = planner.time().0;
     let newest = planner.new_set().view.failure.clone();
     let failure = newest.or_else(|| {
         planner
@@ -180,8 +191,8 @@ fn failure(planner: &mut Planner<'_>) {
         Some((reason, message)) => {
             set(
                 &mut planner.status,
-                (kind::REPLICA_FAILURE, "True", &reason, message),
-                &now,
+                Condition::new(kind::REPLICA_FAILURE, true, reason, message),
+                now,
             );
         }
         None => remove(&mut planner.status, kind::REPLICA_FAILURE),
@@ -189,7 +200,7 @@ fn failure(planner: &mut Planner<'_>) {
 }
 
 fn unsupported(planner: &mut Planner<'_>) {
-    let now = planner.time();
+    let now = planner.time().0;
     let text = &planner.observed.unsupported;
     if text.is_empty() {
         return remove(&mut planner.status, kind::UNSUPPORTED);
@@ -198,8 +209,8 @@ fn unsupported(planner: &mut Planner<'_>) {
     if !same {
         put(
             &mut planner.status,
-            (kind::UNSUPPORTED, "True", "NotSupported", text.clone()),
-            &now,
+            Condition::new(kind::UNSUPPORTED, true, "NotSupported", text.clone()),
+            now,
         );
     }
 }

@@ -173,8 +173,8 @@ fn pausing_a_finished_rollout_leaves_it_complete() {
         let progressing = conditions.find(|condition| condition.kind == "Progressing");
         let progressing = progressing.expect("a condition");
         assert_eq!(
-            (progressing.status.as_str(), progressing.reason.as_str()),
-            ("True", "NewReplicaSetAvailable")
+            (progressing.is_true(), progressing.reason.as_str()),
+            (true, "NewReplicaSetAvailable")
         );
     }
     assert!(

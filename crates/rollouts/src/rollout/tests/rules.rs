@@ -1,12 +1,10 @@
+use reconcile_core::conditions::{Condition, ConditionStatus};
 use serde_json::json;
 
 use super::cluster::Cluster;
 use crate::rollout::plan::conditions::{kind, reason};
 
-fn condition<'c>(
-    status: &'c crate::api::rollout::RolloutStatus,
-    kind: &str,
-) -> &'c crate::api::rollout::RolloutCondition {
+fn condition<'c>(status: &'c crate::api::rollout::RolloutStatus, kind: &str) -> &'c Condition {
     status
         .conditions
         .iter()
@@ -160,7 +158,7 @@ fn a_pause_stops_the_clock_of_the_deadline() {
     assert_eq!(cluster.status().phase, "Paused");
     assert_eq!(
         condition(&cluster.status(), kind::PROGRESSING).status,
-        "Unknown"
+        ConditionStatus::Unknown
     );
     cluster.patch_status(&json!({"pauseConditions": null}));
     cluster.run();
@@ -233,8 +231,14 @@ fn the_first_version_is_stable_from_the_start_and_never_aborted() {
     cluster.run();
     let status = cluster.status();
     assert_eq!(status.stable_rs, status.current_pod_hash);
-    assert_eq!(condition(&status, kind::COMPLETED).status, "True");
-    assert_eq!(condition(&status, kind::AVAILABLE).status, "False");
+    assert_eq!(
+        condition(&status, kind::COMPLETED).status,
+        ConditionStatus::True
+    );
+    assert_eq!(
+        condition(&status, kind::AVAILABLE).status,
+        ConditionStatus::False
+    );
     assert_eq!(
         (status.phase.as_str(), status.message.as_str()),
         (
@@ -274,10 +278,19 @@ fn a_complete_rollout_that_loses_pods_says_so() {
         condition(&status, kind::PROGRESSING).reason,
         reason::NOT_AVAILABLE
     );
-    assert_eq!(condition(&status, kind::HEALTHY).status, "False");
+    assert_eq!(
+        condition(&status, kind::HEALTHY).status,
+        ConditionStatus::False
+    );
     // Half of the pods is what maxUnavailable allows an update, not what availability means.
-    assert_eq!(condition(&status, kind::AVAILABLE).status, "False");
-    assert_eq!(condition(&status, kind::COMPLETED).status, "True");
+    assert_eq!(
+        condition(&status, kind::AVAILABLE).status,
+        ConditionStatus::False
+    );
+    assert_eq!(
+        condition(&status, kind::COMPLETED).status,
+        ConditionStatus::True
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What people do to a Rollout: pause, promote, abort, retry, undo, scale. The status patches are those that
 //! `kubectl argo rollouts` sends.
 
+use reconcile_core::conditions::ConditionStatus;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
@@ -104,7 +105,10 @@ fn a_pause_does_not_make_a_complete_rollout_incomplete() {
         .conditions
         .iter()
         .find(|known| known.kind == kind::COMPLETED);
-    assert_eq!(completed.expect("a condition").status, "True");
+    assert_eq!(
+        completed.expect("a condition").status,
+        ConditionStatus::True
+    );
     let told = cluster.log.matches("RolloutNotCompleted").count();
     assert_eq!(told, 1, "the first deployment only\n{}", cluster.log);
 }

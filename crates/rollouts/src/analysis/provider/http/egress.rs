@@ -76,12 +76,13 @@ fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     if let Some(mapped) = address.to_ipv4_mapped() {
         return Some(mapped);
     }
-    let [a, b, c, d, e, f, high, low] = address.segments();
-    let compatible = [a, b, c, d, e, f] == [0; 6] && high != 0;
-    if [a, b, c, d, e, f] != NAT64 && !compatible {
+    let segments = address.segments();
+    let (prefix, embedded) = segments.split_at(6);
+    let compatible = prefix == [0; 6] && embedded.first() != Some(&0);
+    if prefix != NAT64 && !compatible {
         return None;
     }
-    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    let [.., a, b, c, d] = address.octets();
     Some(Ipv4Addr::new(a, b, c, d))
 }
 

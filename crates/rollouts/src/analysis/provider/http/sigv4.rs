@@ -95,7 +95,7 @@ impl Signers {
             .uri(call.url.as_str());
         if let Some(headers) = request.headers_mut() {
             headers.clone_from(&call.headers);
-            let hash = hex(&Sha256::digest(&call.body));
+            let hash = hex::encode(Sha256::digest(&call.body));
             if let Ok(hash) = HeaderValue::try_from(hash) {
                 headers.insert("x-amz-content-sha256", hash);
             }
@@ -168,10 +168,6 @@ pub(in crate::analysis::provider) fn region(environment: &Environment) -> Option
         .iter()
         .filter_map(|name| environment(name))
         .find(|region| !region.is_empty())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads token and credential files.

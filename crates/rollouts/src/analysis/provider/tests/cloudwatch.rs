@@ -42,17 +42,13 @@ async fn measured(
 
 /// Checks a signature from the request alone, by AWS's published algorithm.
 fn assert_signed(seen: &Seen, service: &str) {
+    use std::fmt::Write as _;
+
     use hmac::{Hmac, KeyInit, Mac};
     let hmac = |key: &[u8], text: &str| {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key");
         mac.update(text.as_bytes());
         mac.finalize().into_bytes().to_vec()
-    };
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
     };
     let header = |name: &str| seen.headers[name].to_str().expect("text");
     let date = header("x-amz-date");
@@ -67,20 +63,20 @@ fn assert_signed(seen: &Seen, service: &str) {
         names.contains("host") && names.contains("x-amz-content-sha256"),
         "{names}"
     );
-    let payload = hex(&Sha256::digest(&seen.body));
+    let payload = hex::encode(Sha256::digest(&seen.body));
     assert_eq!(header("x-amz-content-sha256"), payload);
     let mut canonical = format!("{}\n{}\n\n", seen.method, seen.path);
     for name in names.split(';') {
-        canonical.push_str(&format!("{name}:{}\n", header(name)));
+        writeln!(canonical, "{name}:{}", header(name)).expect("text");
     }
-    canonical.push_str(&format!("\n{names}\n{payload}"));
-    let digest = hex(&Sha256::digest(&canonical));
+    write!(canonical, "\n{names}\n{payload}").expect("text");
+    let digest = hex::encode(Sha256::digest(&canonical));
     let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{digest}");
     let key = hmac(b"AWS4wJalrXUtnFEMI", &date[..8]);
     let key = hmac(&hmac(&hmac(&key, "eu-west-1"), service), "aws4_request");
     let expected = format!(
         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, SignedHeaders={names}, Signature={}",
-        hex(&hmac(&key, &text))
+        hex::encode(hmac(&key, &text))
     );
     assert_eq!(authorization, expected);
 }

@@ -134,7 +134,7 @@ async fn influxdb_gives_every_value_with_its_type() {
 #[tokio::test]
 async fn wavefront_gives_the_nearest_point_of_each_series() {
     let query = |address| json!({ "wavefront": { "address": format!("http://{address}"), "query": "ts(x)" } });
-    let now = jiff::Timestamp::now().as_second();
+    let now = reconcile_core::clock::Clock::system().now().as_second();
     let near = json!([[now - 400, 9.0], [now - 5, 0.5], [now + 300, 8.0]]);
     let one = json!({ "timeseries": [{ "data": near }], "warnings": "slow" });
     let (measurement, seen) = exchange(says(one), query, "result < 1").await;
