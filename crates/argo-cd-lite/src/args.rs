@@ -140,6 +140,9 @@ pub struct ControllerArgs {
     /// Folder of the Git stores; a folder below the one for temporary files when absent.
     #[arg(long, env = "ARGOCD_LITE_CACHE", value_name = "FOLDER")]
     pub cache_dir: Option<PathBuf>,
+    /// Accept `file://` repositories. Whoever may write an Application reads with them what this process can read.
+    #[arg(long, env = "ARGOCD_LITE_ALLOW_FILE_REPOSITORIES")]
+    pub allow_file_repositories: bool,
     /// Space that all Git stores may take, for example 4Gi. The least recently used ones are deleted beyond it.
     #[arg(long, env = "ARGOCD_LITE_CACHE_SIZE", default_value = "4Gi", value_parser = bytes, value_name = "QUANTITY")]
     pub cache_size: u64,

@@ -110,6 +110,19 @@ impl GitMetrics {
     }
 }
 
+/// The end of a sync.
+#[derive(Debug)]
+pub struct SyncEnd<'a> {
+    /// The Application.
+    pub app: &'a ObjectKey,
+    /// Its project.
+    pub project: &'a str,
+    /// How it ended.
+    pub phase: Phase,
+    /// Nothing was to be changed.
+    pub dry_run: bool,
+}
+
 /// Counters of syncs and passes.
 #[derive(Clone, Debug)]
 pub struct AppMetrics {
@@ -155,9 +168,15 @@ impl AppMetrics {
         })
     }
 
-    /// A sync has ended.
-    pub fn synced(&self, app: &ObjectKey, project: &str, phase: Phase, dry_run: bool) {
-        let dry_run = if dry_run { "true" } else { "false" };
+    /// Counts a sync that has ended.
+    pub fn synced(&self, end: &SyncEnd<'_>) {
+        let SyncEnd {
+            app,
+            project,
+            phase,
+            dry_run,
+        } = end;
+        let dry_run = if *dry_run { "true" } else { "false" };
         self.syncs
             .with_label_values(&[
                 app.namespace.as_str(),
@@ -298,8 +317,14 @@ mod tests {
         let metrics = AppMetrics::register(&registry).expect("metrics");
         let (gone, stays) = (ObjectKey::new("argocd", "a"), ObjectKey::new("argocd", "b"));
         for app in [&gone, &stays] {
-            metrics.synced(app, "default", Phase::Succeeded, false);
-            metrics.synced(app, "default", Phase::Failed, true);
+            for (phase, dry_run) in [(Phase::Succeeded, false), (Phase::Failed, true)] {
+                metrics.synced(&SyncEnd {
+                    app,
+                    project: "default",
+                    phase,
+                    dry_run,
+                });
+            }
         }
         metrics.forget(&gone);
         let families = registry.gather();

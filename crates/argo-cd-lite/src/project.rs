@@ -92,9 +92,9 @@ impl Project {
         allowed
     }
 
-    /// True when applications may manage this object.
-    pub fn permits_object(&self, id: &ResourceId, namespaced: bool) -> bool {
-        if namespaced {
+    /// True when applications may manage this object. One without a namespace is cluster-scoped.
+    pub fn permits_object(&self, id: &ResourceId) -> bool {
+        if !id.namespace.is_empty() {
             let listed = |list: &[GroupKindItem], covers: fn(&str, &str) -> bool| {
                 list.iter().any(|item| {
                     covers(&item.group, &id.kind.group) && covers(&item.kind, &id.kind.kind)
@@ -169,8 +169,8 @@ mod tests {
     fn the_default_project_allows_everything() {
         let project = project(default_spec());
         assert!(project.permits_source(&source("https://git/a")));
-        assert!(project.permits_object(&ResourceId::new("", "ConfigMap", "x", "y"), true));
-        assert!(project.permits_object(&ResourceId::new("", "Namespace", "", "y"), false));
+        assert!(project.permits_object(&ResourceId::new("", "ConfigMap", "x", "y")));
+        assert!(project.permits_object(&ResourceId::new("", "Namespace", "", "y")));
         assert!(!project.permits_namespace("other", "argocd"));
     }
 
@@ -208,11 +208,11 @@ mod tests {
     fn absent_and_empty_lists_of_kinds_differ() {
         let id = ResourceId::new("", "ConfigMap", "x", "y");
         let mut spec = default_spec();
-        assert!(project(spec.clone()).permits_object(&id, true));
+        assert!(project(spec.clone()).permits_object(&id));
         spec.namespace_resource_whitelist = Some(Vec::new());
-        assert!(!project(spec.clone()).permits_object(&id, true));
+        assert!(!project(spec.clone()).permits_object(&id));
         spec.cluster_resource_whitelist.clear();
-        assert!(!project(spec).permits_object(&ResourceId::new("", "Namespace", "", "y"), false));
+        assert!(!project(spec).permits_object(&ResourceId::new("", "Namespace", "", "y")));
     }
 
     #[test]
@@ -257,7 +257,7 @@ mod tests {
                 ..default_spec()
             };
             let id = ResourceId::new("", "ConfigMap", "x", "y");
-            assert!(!project(spec).permits_object(&id, true));
+            assert!(!project(spec).permits_object(&id));
         }
     }
 }

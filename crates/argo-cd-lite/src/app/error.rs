@@ -12,6 +12,17 @@ use crate::{
     diff::DiffError,
 };
 
+/// The field `operation` cannot be acted on.
+#[derive(Clone, Debug, Error)]
+pub enum InvalidOperation {
+    /// It has another form.
+    #[error("{0}")]
+    Form(String),
+    /// It holds fields that have no effect here.
+    #[error("not supported yet: {0}")]
+    Unsupported(String),
+}
+
 /// Reading or writing failed.
 #[derive(Debug, Error)]
 pub enum ObserveError {

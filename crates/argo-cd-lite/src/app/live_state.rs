@@ -61,7 +61,7 @@ async fn find_unserved(
     };
     observed.unserved = missing();
     if !observed.unserved.is_empty() {
-        context.discovery.refresh(false).await?;
+        context.discovery.refresh().await?;
         observed.unserved = missing();
     }
     Ok(())
@@ -110,9 +110,7 @@ fn keep_permitted(context: &Context, observed: &mut Observed) {
         .project(observed.spec.project_name())
         .filter(|(_, problems)| !problems.iter().any(|problem| problem.blocks));
     if let Some((project, _)) = project {
-        observed
-            .live
-            .retain(|id, _| project.permits_object(id, !id.namespace.is_empty()));
+        observed.live.retain(|id, _| project.permits_object(id));
     }
 }
 
@@ -186,9 +184,7 @@ fn check_permissions(context: &Context, observed: &mut Observed, set: &TargetSet
                 .problems
                 .push(Problem::remark("InvalidSpecError", reason.clone()));
             observed.refused.insert(target.id.clone(), reason);
-        } else if scope != Scope::Unserved
-            && !project.permits_object(&target.id, scope == Scope::Namespaced)
-        {
+        } else if scope != Scope::Unserved && !project.permits_object(&target.id) {
             observed.refused.insert(
                 target.id.clone(),
                 format!("{} is not permitted in project {name}", target.id),
@@ -250,7 +246,7 @@ fn namespace_refusal(context: &Context, observed: &Observed) -> Option<String> {
     }
     let (project, _) = context.project(observed.spec.project_name())?;
     let id = ResourceId::new("", "Namespace", "", name);
-    (!project.permits_object(&id, false)).then(|| {
+    (!project.permits_object(&id)).then(|| {
         format!(
             "Namespace {name} is not permitted in project {}: CreateNamespace and managedNamespaceMetadata need it in clusterResourceWhitelist",
             project.name
@@ -273,6 +269,10 @@ async fn namespace_is_missing(
     }
     let resource = resource_of(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
     let found = get(&context.client, &resource, &ObjectKey::new("", name)).await?;
-    context.notes.set_namespace(name, found.is_some());
+    if found.is_some() {
+        context.notes.namespace_exists(name);
+    } else {
+        context.notes.namespace_is_missing(name);
+    }
     Ok(found.is_none())
 }

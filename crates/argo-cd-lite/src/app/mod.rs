@@ -12,8 +12,8 @@ mod source;
 mod status;
 mod validate;
 
-pub use context::{Context, Settings};
-pub use error::ObserveError;
+pub use context::{Context, FileRepositories, Settings};
+pub use error::{InvalidOperation, ObserveError};
 pub use notes::AppNotes;
 pub use observed::{Observed, Problem, Refresh, SourceState};
 
@@ -88,7 +88,7 @@ impl Controller for Applications {
             .iter()
             .find_map(|done| done.result.as_ref().err())
             .map(|error| error_chain(error));
-        let outcome = status::Outcome {
+        let outcome = status::Effects {
             applied: &applied,
             failure: failure.as_deref(),
         };

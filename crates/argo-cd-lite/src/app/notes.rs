@@ -50,14 +50,14 @@ impl AppNotes {
         self.0.lock().namespaces.contains(name)
     }
 
-    /// Notes that a namespace is there, or that it seems not to be.
-    pub fn set_namespace(&self, name: &str, exists: bool) {
-        let mut state = self.0.lock();
-        if exists {
-            state.namespaces.insert(name.to_owned());
-        } else {
-            state.namespaces.remove(name);
-        }
+    /// Notes that a namespace exists.
+    pub fn namespace_exists(&self, name: &str) {
+        self.0.lock().namespaces.insert(name.to_owned());
+    }
+
+    /// Notes that a namespace may be missing, so that the next pass looks.
+    pub fn namespace_is_missing(&self, name: &str) {
+        self.0.lock().namespaces.remove(name);
     }
 
     /// Drops the notes about an application.

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use reconcile_core::object::Root;
 
 use super::{
-    Context, ObserveError, Observed, Problem, Refresh, SourceState,
+    Context, InvalidOperation, ObserveError, Observed, Problem, Refresh, SourceState,
     live_state::{compare, live_of},
     source::read_git,
     validate,
@@ -116,8 +116,8 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
             let unsupported = validate::unsupported(&raw_operation, "operation", APPLICATION);
             let parsed = reconcile_core::object::parse_at::<Operation>("operation", raw.get());
             Some(match (parsed, unsupported) {
-                (Err(error), _) => Err(error.to_string()),
-                (_, Some(list)) => Err(format!("not supported yet: {list}")),
+                (Err(error), _) => Err(InvalidOperation::Form(error.to_string())),
+                (_, Some(list)) => Err(InvalidOperation::Unsupported(list)),
                 (Ok(operation), None) => Ok(operation),
             })
         }
@@ -205,6 +205,7 @@ fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Obs
         &root.spec_value(),
         &observed.spec,
         project.as_ref().map(|(project, _)| project),
+        context.settings.file_repositories,
     );
     if let Some((project, unsupported)) = &project {
         problems.extend(unsupported.iter().cloned());

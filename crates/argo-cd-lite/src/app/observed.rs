@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use reconcile_core::object::ObjectKey;
 use serde_json::value::RawValue;
 
+use super::InvalidOperation;
 use crate::{
     api::{ApplicationSpec, ApplicationStatus, ManagedNamespaceMetadata, Operation, SyncResult},
     cluster::{GroupKind, Live, ResourceId},
@@ -119,7 +120,7 @@ pub struct Observed {
     /// The status as it is stored; as text, because a tree of a large one takes many times its size.
     pub old_status: Option<Box<RawValue>>,
     /// The request, if there is one, or what is wrong with it.
-    pub operation: Option<Result<Operation, String>>,
+    pub operation: Option<Result<Operation, InvalidOperation>>,
     /// Deletion was requested.
     pub deleting: bool,
     /// Finalizers as stored.

@@ -3,7 +3,7 @@
 use reconcile_core::fields::{self, Field};
 use serde_json::Value;
 
-use super::Problem;
+use super::{FileRepositories, Problem};
 use crate::{
     api::{
         ApplicationDestination, ApplicationSource, ApplicationSpec, IN_CLUSTER_NAME,
@@ -20,6 +20,7 @@ pub(super) fn problems(
     raw: &Value,
     spec: &ApplicationSpec,
     project: Option<&Project>,
+    files: FileRepositories,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     unsupported_fields(raw, &mut problems);
@@ -28,7 +29,7 @@ pub(super) fn problems(
         .and_then(Value::as_array)
         .is_none_or(Vec::is_empty)
     {
-        source(spec.source.as_ref(), &mut problems);
+        source(spec.source.as_ref(), files, &mut problems);
     }
     destination(&spec.destination, &mut problems);
     options(spec, &mut problems);
@@ -55,26 +56,41 @@ pub(super) fn unsupported(raw: &Value, root: &str, table: &[Field]) -> Option<St
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-fn source(source: Option<&ApplicationSource>, problems: &mut Vec<Problem>) {
+fn source(
+    source: Option<&ApplicationSource>,
+    files: FileRepositories,
+    problems: &mut Vec<Problem>,
+) {
     let Some(source) = source else {
         problems.push(Problem::invalid_spec("spec.source is required"));
         return;
     };
-    problems.extend(source_problem(source).map(Problem::invalid_spec));
+    problems.extend(source_problem(source, files).map(Problem::invalid_spec));
 }
 
 /// The first thing that is wrong with a source.
-pub(super) fn source_problem(source: &ApplicationSource) -> Option<String> {
+pub(super) fn source_problem(
+    source: &ApplicationSource,
+    files: FileRepositories,
+) -> Option<String> {
     let url = source.repo_url.trim();
     if url.is_empty() {
         return Some("spec.source.repoURL is required".to_owned());
     }
-    if !["http://", "https://", "file://"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme))
+    let is_file = url.starts_with("file://");
+    if is_file && files == FileRepositories::Refuse {
+        return Some(
+            "spec.source.repoURL: file:// repositories are refused; the controller's flag --allow-file-repositories permits them"
+                .to_owned(),
+        );
+    }
+    if !is_file
+        && !["http://", "https://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme))
     {
         return Some(format!(
-            "spec.source.repoURL {:?} is not supported yet: use http, https or file",
+            "spec.source.repoURL {:?} is not supported yet: use http or https",
             url.split('@').next_back().unwrap_or_default()
         ));
     }

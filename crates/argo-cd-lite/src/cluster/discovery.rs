@@ -110,22 +110,28 @@ impl Discovery {
         if self.generation() > 0 {
             Ok(())
         } else {
-            self.refresh(true).await
+            self.refresh_now().await
         }
     }
 
-    /// Asks again, unless somebody just did and `force` is false.
-    pub async fn refresh(&self, force: bool) -> Result<(), DiscoveryError> {
+    /// Asks again, unless that happened within the last seconds.
+    pub async fn refresh(&self) -> Result<(), DiscoveryError> {
+        self.refresh_unless(|last, now| now.as_second() - last.as_second() < FRESH)
+            .await
+    }
+
+    /// Asks again; an answer to a question that began after this call is new enough.
+    pub async fn refresh_now(&self) -> Result<(), DiscoveryError> {
+        self.refresh_unless(|last, now| last >= now).await
+    }
+
+    async fn refresh_unless(
+        &self,
+        is_fresh: impl Fn(Timestamp, Timestamp) -> bool,
+    ) -> Result<(), DiscoveryError> {
         let asked = self.0.clock.now();
         let mut last = self.0.gate.lock().await;
-        let fresh = last.is_some_and(|at| {
-            if force {
-                at >= asked
-            } else {
-                asked.as_second() - at.as_second() < FRESH
-            }
-        });
-        if fresh {
+        if last.is_some_and(|at| is_fresh(at, asked)) {
             return Ok(());
         }
         let began = self.0.clock.now();

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Application, DEFAULT_NAMESPACE},
-    app::{AppNotes, Applications, Context, Settings},
+    app::{AppNotes, Applications, Context, FileRepositories, Settings},
     applicationset,
     args::ControllerArgs,
     cluster::{Discovery, LiveIndex, LiveIndexConfig},
@@ -58,6 +58,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         port,
         cache_dir,
         cache_size,
+        allow_file_repositories,
     } = args;
     let control_plane = namespace
         .or(pod_namespace)
@@ -77,6 +78,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         application_namespaces,
         wave_delay: sync_wave_delay,
         repo_grace: repo_error_grace_period_seconds,
+        file_repositories: FileRepositories::from_flag(allow_file_repositories),
     };
     let hub = HubConfig {
         folder: cache_dir.unwrap_or_else(|| std::env::temp_dir().join("argo-cd-lite")),

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::start;
 use crate::{
-    app::Settings,
+    app::{FileRepositories, Settings},
     repo::{DEFAULT_DISK_BUDGET, GitLimits, HubConfig, tests::Origin},
 };
 
@@ -25,6 +25,7 @@ const NAMESPACE: &str = "argocd";
 
 struct Bed {
     api: FakeApi,
+    file_repositories: FileRepositories,
     origin: Origin,
     stores: TempDir,
 }
@@ -39,6 +40,7 @@ impl Bed {
             .with_kind(kind("AppProject", "appprojects"));
         Self {
             api,
+            file_repositories: FileRepositories::Allow,
             origin: Origin::new(),
             stores: tempfile::tempdir().expect("a folder"),
         }
@@ -82,6 +84,7 @@ impl Bed {
             application_namespaces: Vec::new(),
             wave_delay: None,
             repo_grace: Duration::from_secs(180),
+            file_repositories: self.file_repositories,
         };
         let hub = HubConfig {
             folder: self.stores.path().to_owned(),
@@ -637,5 +640,31 @@ async fn a_plain_object_with_a_generated_name_fails_once_and_says_why() {
         "{message}"
     );
     assert!(bed.api.list("configmaps").is_empty());
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_on_the_machine_of_the_controller_is_refused_unless_a_flag_permits_it() {
+    let (mut bed, _) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
+    bed.file_repositories = FileRepositories::Refuse;
+    bed.application(&json!({"automated": {}}));
+    let operator = bed.controller().await;
+    bed.until("refused", |bed| {
+        let text = bed.app()["status"]["conditions"].to_string();
+        text.contains("InvalidSpecError") && text.contains("--allow-file-repositories")
+    })
+    .await;
+    // The source of an operation passes the same check.
+    bed.api.edit("applications", NAMESPACE, "app", |app| {
+        let own = app["spec"]["source"].clone();
+        app["spec"]["source"]["repoURL"] = "https://git.invalid/a".into();
+        app["operation"] = json!({"sync": {"source": own}});
+    });
+    bed.until("refused as an operation", |bed| {
+        let state = &bed.app()["status"]["operationState"];
+        state["phase"] == "Error" && state["message"].to_string().contains("file://")
+    })
+    .await;
+    assert_eq!(bed.writes_of("configmaps"), 0);
     operator.shutdown.cancel();
 }

@@ -6,7 +6,7 @@ use kube::{
     core::GroupVersionKind,
 };
 use reconcile_core::{
-    apply::{ApplyError, get, merge_with, resource_of, server_side},
+    apply::{ApplyError, apply_with, get, merge_with, resource_of},
     reconcile::{Classify, ErrorClass},
 };
 use serde_json::Value;
@@ -140,17 +140,11 @@ impl Differ {
             return Ok(false);
         }
         tracing::debug!(object = %target.id, "asking the server what applying would change");
-        let predicted = match server_side(
-            &self.client,
-            resource,
-            &key,
-            &desired,
-            FIELD_MANAGER,
-            true,
-            true,
-        )
-        .await
-        {
+        let params = PatchParams {
+            dry_run: true,
+            ..PatchParams::apply(FIELD_MANAGER).force()
+        };
+        let predicted = match apply_with(&self.client, resource, &key, &desired, &params).await {
             Ok(predicted) => predicted,
             Err(error) if repeats_list_items(&error) => {
                 let Some(patch) = client_side_patch(&desired, &live) else {

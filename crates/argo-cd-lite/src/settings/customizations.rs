@@ -280,7 +280,11 @@ impl Parser<'_> {
             };
             if !form.health.is_empty() {
                 let key = format!("{key}.health.lua");
-                one.health = Some(self.script(&key, &form.health, form.open_libraries));
+                one.health = Some(self.script(LuaText {
+                    key,
+                    source: form.health,
+                    open_libraries: form.open_libraries,
+                }));
             }
             if !form.actions.is_empty() {
                 let key = format!("{key}.actions");
@@ -321,7 +325,11 @@ impl Parser<'_> {
         };
         match type_ {
             "health" => {
-                let script = self.script(key, text, false);
+                let script = self.script(LuaText {
+                    key: key.to_owned(),
+                    source: text.to_owned(),
+                    open_libraries: false,
+                });
                 self.by_kind.entry(kind).or_default().health = Some(script);
             }
             "useOpenLibs" => match (text.trim(), self.by_kind.get_mut(&kind)) {
@@ -360,15 +368,11 @@ impl Parser<'_> {
 
     /// A script that is no Lua is kept: objects of the kind are then unknown and say why, instead of being
     /// judged by a rule that somebody wanted to replace.
-    fn script(&mut self, key: &str, source: &str, open_libraries: bool) -> LuaText {
-        if let Err(error) = lua::check(source) {
-            self.problem(key, error.to_string());
+    fn script(&mut self, script: LuaText) -> LuaText {
+        if let Err(error) = lua::check(&script.source) {
+            self.problem(&script.key, error.to_string());
         }
-        LuaText {
-            key: key.to_owned(),
-            source: source.to_owned(),
-            open_libraries,
-        }
+        script
     }
 }
 

@@ -16,13 +16,14 @@ use crate::{
 /// Writes at the same time.
 const WRITES: usize = 16;
 
-type Now = (ResourceId, Option<Arc<Live>>);
+/// An object after a write; `None` when it is gone.
+type ObjectState = (ResourceId, Option<Arc<Live>>);
 
 /// Takes the finalizer off hooks, and deletes those that are to go.
 pub(super) async fn settle(
     context: &Context,
     hooks: &[HookObject],
-) -> Result<Vec<Now>, ObserveError> {
+) -> Result<Vec<ObjectState>, ObserveError> {
     // By position: the compiler cannot prove a stream of references to be Send.
     stream::iter(0..hooks.len())
         .map(|at| settle_one(context, &hooks[at]))
@@ -31,7 +32,7 @@ pub(super) async fn settle(
         .await
 }
 
-async fn settle_one(context: &Context, hook: &HookObject) -> Result<Now, ObserveError> {
+async fn settle_one(context: &Context, hook: &HookObject) -> Result<ObjectState, ObserveError> {
     let gone = || {
         context.live.deleted(&hook.id, &hook.uid);
         (hook.id.clone(), None)
@@ -93,7 +94,7 @@ pub(super) async fn delete_all(
     context: &Context,
     objects: &[(ResourceId, String)],
     foreground: bool,
-) -> Result<Vec<Now>, ObserveError> {
+) -> Result<Vec<ObjectState>, ObserveError> {
     let propagation = || {
         if foreground {
             PropagationPolicy::Foreground
@@ -113,7 +114,7 @@ async fn delete_one(
     id: &ResourceId,
     uid: &str,
     propagation: PropagationPolicy,
-) -> Result<Now, ObserveError> {
+) -> Result<ObjectState, ObserveError> {
     let Some(served) = context.discovery.preferred(&id.kind) else {
         return Ok((id.clone(), None));
     };

@@ -11,13 +11,15 @@ use super::{Context, ObserveError, Observed, plan::Action};
 use crate::{
     api::ResourceResult,
     cluster::{Live, ResourceId},
+    metrics::SyncEnd,
+    sync::plan::Task,
 };
 
 /// What an action brought.
 #[derive(Clone, Debug)]
 pub enum Applied {
     /// Results of tasks.
-    Tasks(Tasks),
+    Tasks(TaskOutcomes),
     /// Objects as they are now; `None` for those that are gone.
     Objects(Vec<(ResourceId, Option<Arc<Live>>)>),
     /// Result of a namespace.
@@ -28,18 +30,18 @@ pub enum Applied {
 
 /// Results of tasks.
 #[derive(Clone, Debug, Default)]
-pub struct Tasks {
+pub struct TaskOutcomes {
     /// One per task that was tried.
-    pub outcomes: Vec<Outcome>,
-    /// A rehearsal was refused, so nothing was changed.
+    pub outcomes: Vec<TaskOutcome>,
+    /// A dry run was refused, so nothing was changed.
     pub refused: bool,
-    /// Only a rehearsal was asked for.
+    /// Only a dry run was asked for.
     pub dry_run: bool,
 }
 
 /// Result of one task.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct TaskOutcome {
     /// The object.
     pub id: ResourceId,
     /// The row for the operation's result.
@@ -48,6 +50,18 @@ pub struct Outcome {
     pub after: After,
     /// The object is now what Git says.
     pub same: bool,
+}
+
+impl TaskOutcome {
+    /// A task after which nothing new is known of its object.
+    fn unknown(task: &Task, row: ResourceResult) -> Self {
+        Self {
+            id: task.id.clone(),
+            row,
+            after: After::Unknown,
+            same: false,
+        }
+    }
 }
 
 /// What is known of an object after a task.
@@ -75,13 +89,13 @@ pub(super) async fn apply(
         }
         Action::Run(run) => tasks::run(context, observed, run).await.map(Applied::Tasks),
         Action::Hooks(list) => hooks::settle(context, list).await.map(Applied::Objects),
-        Action::Conclude(phase, dry_run) => {
-            context.metrics.synced(
-                &observed.key,
-                observed.spec.project_name(),
-                *phase,
-                *dry_run,
-            );
+        Action::Conclude(phase) => {
+            context.metrics.synced(&SyncEnd {
+                app: &observed.key,
+                project: observed.spec.project_name(),
+                phase: *phase,
+                dry_run: false,
+            });
             context.notes.set_settle(&observed.key, None);
             Ok(Applied::Done)
         }

@@ -1,15 +1,15 @@
 //! The destination namespace.
 
-use kube::core::GroupVersionKind;
+use kube::{api::PatchParams, core::GroupVersionKind};
 use reconcile_core::{
-    apply::{resource_of, server_side},
+    apply::{apply_with, resource_of},
     object::ObjectKey,
 };
 use serde_json::json;
 
 use super::{
     super::{Context, ObserveError},
-    object,
+    object::TaskError,
 };
 use crate::api::{FIELD_MANAGER, ManagedNamespaceMetadata, Phase, ResourceResult};
 
@@ -31,16 +31,9 @@ pub(super) async fn ensure(
         wanted["metadata"]["annotations"] = json!(metadata.annotations);
     }
     let existed = context.notes.knows_namespace(name);
-    let applied = server_side(
-        &context.client,
-        &resource,
-        &ObjectKey::new("", name),
-        &wanted,
-        FIELD_MANAGER,
-        true,
-        false,
-    )
-    .await;
+    let key = ObjectKey::new("", name);
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let applied = apply_with(&context.client, &resource, &key, &wanted, &params).await;
     let mut row = ResourceResult {
         version: "v1".to_owned(),
         kind: "Namespace".to_owned(),
@@ -50,12 +43,12 @@ pub(super) async fn ensure(
     };
     if let Err(error) = applied {
         // The objects that need it will be refused, too; here stands why.
-        row.message = object::refusal(error)?;
+        row.message = TaskError::from(error).refusal()?;
         "SyncFailed".clone_into(&mut row.status);
         row.hook_phase = Some(Phase::Failed);
         return Ok(row);
     }
-    context.notes.set_namespace(name, true);
+    context.notes.namespace_exists(name);
     let verb = if existed { "configured" } else { "created" };
     row.message = format!("namespace/{name} {verb}");
     "Synced".clone_into(&mut row.status);

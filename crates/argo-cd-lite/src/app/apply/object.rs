@@ -5,14 +5,16 @@ use std::{sync::Arc, time::Duration};
 use kube::api::{DynamicObject, PatchParams, PropagationPolicy, ValidationDirective};
 use reconcile_core::{
     apply::{ApplyError, Deleted, apply_with, create, delete, get, merge_patch},
+    object::ObjectKey,
     reconcile::{Classify, ErrorClass},
 };
 use serde_json::{Value, json};
+use thiserror::Error;
 
 use super::super::{Context, ObserveError};
 use crate::{
     api::{ANNOTATION_OPERATION, FIELD_MANAGER, HOOK_FINALIZER},
-    cluster::{Live, ResourceId, Served},
+    cluster::{DiscoveryError, Live, ResourceId, Served},
     diff::{
         IgnoreRules, client_side_patch, keep_live, repeats_list_items, take_over, with_last_applied,
     },
@@ -25,7 +27,7 @@ use crate::{
     clippy::struct_excessive_bools,
     reason = "each is a sync option of its own"
 )]
-pub(super) struct Mode {
+pub(super) struct ApplyOptions {
     pub(super) replace: bool,
     pub(super) force: bool,
     pub(super) respect_ignored: bool,
@@ -86,15 +88,43 @@ pub(super) fn manifest(task: &Task, target: &Target, operation: &str) -> Value {
     manifest
 }
 
-/// The text of a refusal by the API server; other failures are errors of the pass.
-#[expect(
-    clippy::result_large_err,
-    reason = "the error of the pass, which is moved once"
-)]
-pub(super) fn refusal(error: ApplyError) -> Result<String, ObserveError> {
-    match (error.class(), error.code()) {
-        (ErrorClass::Fenced, _) | (_, None) => Err(error.into()),
-        _ => Ok(shorten_refusal(&error.reason)),
+/// A task that was not carried out.
+#[derive(Debug, Error)]
+pub(super) enum TaskError {
+    /// The API server refuses the object; the operation reports it.
+    #[error("{0}")]
+    Refused(String),
+    /// The API server cannot be used; the pass ends and is tried again.
+    #[error(transparent)]
+    Pass(Box<ObserveError>),
+}
+
+impl TaskError {
+    /// The reason of a refusal; other failures are errors of the pass.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the error of the pass, which is moved once"
+    )]
+    pub(super) fn refusal(self) -> Result<String, ObserveError> {
+        match self {
+            Self::Refused(reason) => Ok(reason),
+            Self::Pass(error) => Err(*error),
+        }
+    }
+}
+
+impl From<ApplyError> for TaskError {
+    fn from(error: ApplyError) -> Self {
+        match (error.class(), error.code()) {
+            (ErrorClass::Fenced, _) | (_, None) => Self::Pass(Box::new(error.into())),
+            _ => Self::Refused(shorten_refusal(&error.reason)),
+        }
+    }
+}
+
+impl From<DiscoveryError> for TaskError {
+    fn from(error: DiscoveryError) -> Self {
+        Self::Pass(Box::new(error.into()))
     }
 }
 
@@ -131,48 +161,42 @@ fn shorten_refusal(reason: &str) -> String {
     short
 }
 
-async fn served(context: &Context, task: &Task) -> Result<Option<Arc<Served>>, ObserveError> {
+async fn served(context: &Context, task: &Task) -> Result<Arc<Served>, TaskError> {
     if let Some(served) = context.discovery.version(&task.id.kind, &task.version) {
-        return Ok(Some(served));
+        return Ok(served);
     }
-    context.discovery.refresh(false).await?;
-    Ok(context.discovery.version(&task.id.kind, &task.version))
+    context.discovery.refresh().await?;
+    let found = context.discovery.version(&task.id.kind, &task.version);
+    found.ok_or_else(|| {
+        TaskError::Refused(format!(
+            "the cluster does not serve {} in version {}; is its definition installed?",
+            task.id.kind, task.version
+        ))
+    })
 }
 
-fn unserved(task: &Task) -> String {
-    format!(
-        "the cluster does not serve {} in version {}; is its definition installed?",
-        task.id.kind, task.version
-    )
-}
-
-/// Force, because what Git says wins; unknown fields are refused unless validation is off.
-fn parameters(validate: bool) -> PatchParams {
+/// Force, because what Git says wins; unknown fields are refused unless the application or the object says
+/// `Validate=false`.
+fn parameters(mode: &ApplyOptions, task: &Task) -> PatchParams {
+    let validate = mode.validate && !task.settings.options.has("Validate=false");
     PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        force: true,
         field_validation: Some(if validate {
             ValidationDirective::Strict
         } else {
             ValidationDirective::Ignore
         }),
-        ..PatchParams::default()
+        ..PatchParams::apply(FIELD_MANAGER).force()
     }
 }
 
-/// True unless the application or the object says `Validate=false`.
-pub(super) fn validates(mode: &Mode, task: &Task) -> bool {
-    mode.validate && !task.settings.options.has("Validate=false")
-}
-
 /// True when the object is replaced instead of changed.
-fn is_replaced(mode: &Mode, task: &Task) -> bool {
+fn is_replaced(mode: &ApplyOptions, task: &Task) -> bool {
     let own = &task.settings.options;
     (mode.replace || own.has("Replace=true")) && !own.has("Replace=false")
 }
 
 /// True when an object that cannot be changed is deleted and created again.
-fn is_forced(mode: &Mode, task: &Task) -> bool {
+fn is_forced(mode: &ApplyOptions, task: &Task) -> bool {
     mode.force || task.settings.options.has("Force=true")
 }
 
@@ -187,17 +211,15 @@ fn is_conclusive(error: &ApplyError) -> bool {
     }
 }
 
-/// Tries without effect. The inner error is a refusal.
+/// Tries without effect. Gives the message of a success.
 pub(super) async fn dry_run(
     context: &Context,
     task: &Task,
     manifest: &Value,
-    mode: &Mode,
-) -> Result<Result<String, String>, ObserveError> {
-    let Some(served) = served(context, task).await? else {
-        return Ok(Err(unserved(task)));
-    };
-    let mut params = parameters(validates(mode, task));
+    mode: &ApplyOptions,
+) -> Result<String, TaskError> {
+    let served = served(context, task).await?;
+    let mut params = parameters(mode, task);
     params.dry_run = true;
     let tried = apply_with(
         &context.client,
@@ -214,33 +236,39 @@ pub(super) async fn dry_run(
     };
     let fine = format!("{} {verb}", title(&task.id));
     let Err(error) = tried else {
-        return Ok(Ok(fine));
+        return Ok(fine);
     };
     // What is not applied in this way cannot be tried in this way.
     let another_way = task.live.is_some()
         && error.code() == Some(422)
         && (is_replaced(mode, task) || is_forced(mode, task));
     let conclusive = is_conclusive(&error) && !another_way && !repeats_list_items(&error);
-    let reason = refusal(error)?;
-    Ok(if conclusive {
-        Err(reason)
-    } else {
-        tracing::debug!(object = %task.id, reason, "the dry run cannot judge the object yet");
-        Ok(fine)
-    })
+    match TaskError::from(error) {
+        TaskError::Refused(reason) if !conclusive => {
+            tracing::debug!(object = %task.id, reason, "the dry run cannot judge the object yet");
+            Ok(fine)
+        }
+        error => Err(error),
+    }
 }
 
-/// Applies. Gives the object as it is now and a message; the inner error is a refusal.
+/// An object that was applied.
+pub(super) struct AppliedObject {
+    /// The object as it is now.
+    pub(super) live: Arc<Live>,
+    /// The message of the result, such as `deployment.apps/web configured`.
+    pub(super) message: String,
+}
+
+/// Applies the object of a task.
 pub(super) async fn apply(
     context: &Context,
     task: &Task,
     mut manifest: Value,
-    mode: &Mode,
+    mode: &ApplyOptions,
     rules: &IgnoreRules,
-) -> Result<Result<(Option<Arc<Live>>, String), String>, ObserveError> {
-    let Some(served) = served(context, task).await? else {
-        return Ok(Err(unserved(task)));
-    };
+) -> Result<AppliedObject, TaskError> {
+    let served = served(context, task).await?;
     let (replace, force) = (is_replaced(mode, task), is_forced(mode, task));
     let pointers = rules.pointers(&task.id);
     let mut current = None;
@@ -255,196 +283,178 @@ pub(super) async fn apply(
             keep_live(&mut manifest, &live, pointer);
         }
     }
+    let write = ObjectWrite {
+        context,
+        task,
+        served: &served,
+        manifest: &manifest,
+        params: parameters(mode, task),
+    };
     let written = if task.is_hook() || !replace {
-        let migrate = mode.take_over && task.live.is_some();
-        let validate = validates(mode, task);
-        let applied =
-            apply_and_take_over(context, &served, &task.id, &manifest, migrate, validate).await;
+        let applied = if mode.take_over && task.live.is_some() {
+            write.apply_and_take_over().await
+        } else {
+            write.apply().await
+        };
         match applied {
-            Err(error) if repeats_list_items(&error) => {
-                apply_client_side(context, &served, &task.id, &manifest).await
-            }
+            Err(error) if repeats_list_items(&error) => write.apply_client_side().await,
             // Forced: what cannot be changed is deleted and created again.
             Err(error) if force && !task.is_hook() && error.code() == Some(422) => {
-                replace_object(context, task, &served, &manifest, None, true).await
+                write.create_again().await
             }
             other => other,
         }
+    } else if force {
+        write.create_again().await
     } else {
-        replace_object(context, task, &served, &manifest, current.as_ref(), force).await
+        write.replace(current.as_ref()).await
     };
-    match written {
-        Ok(object) => {
-            let live = context
-                .live
-                .written(&task.id.kind, &object)
-                .unwrap_or_else(|| Arc::new(live_of(context, &served, &object)));
-            let verb = match &task.live {
-                None => "created",
-                Some(before) if before.uid != live.uid => "replaced",
-                Some(before) if before.hash == live.hash => "unchanged",
-                Some(_) => "configured",
-            };
-            Ok(Ok((Some(live), format!("{} {verb}", title(&task.id)))))
-        }
-        Err(error) => {
-            if error.code() == Some(404) {
-                // Most likely the namespace has gone since it was seen.
-                context.notes.set_namespace(&task.id.namespace, false);
-            }
-            refusal(error).map(Err)
-        }
-    }
-}
-
-/// Applies; then, when the object still has fields that client-side apply wrote for us, takes them over
-/// and applies again, so that what is not wanted any more goes.
-async fn apply_and_take_over(
-    context: &Context,
-    served: &Served,
-    id: &ResourceId,
-    manifest: &Value,
-    migrate: bool,
-    validate: bool,
-) -> Result<DynamicObject, ApplyError> {
-    let key = id.key();
-    let params = parameters(validate);
-    let apply = || apply_with(&context.client, &served.resource, &key, manifest, &params);
-    let object = apply().await?;
-    let managers = migrate
-        .then(|| {
-            serde_json::to_value(&object)
-                .ok()
-                .as_ref()
-                .and_then(take_over)
-        })
-        .flatten();
-    let Some(managers) = managers else {
-        return Ok(object);
-    };
-    let patch = json!({ "metadata": {
-        "managedFields": managers,
-        "resourceVersion": object.metadata.resource_version,
-        "annotations": { "kubectl.kubernetes.io/last-applied-configuration": Value::Null },
-    } });
-    tracing::info!(object = %id, "taking over fields of client-side apply");
-    match merge_patch(
-        &context.client,
-        &served.resource,
-        &key,
-        &patch,
-        FIELD_MANAGER,
-    )
-    .await
+    if let Err(error) = &written
+        && error.code() == Some(404)
     {
-        // Somebody else writes to it at the same time; the next sync takes over.
-        Err(error) if error.code() == Some(409) => return Ok(object),
-        other => drop(other?),
+        // Most likely the namespace has gone since it was seen.
+        context.notes.namespace_is_missing(&task.id.namespace);
     }
-    apply().await
+    let object = written?;
+    let live = context
+        .live
+        .written(&task.id.kind, &object)
+        .unwrap_or_else(|| Arc::new(live_of(context, &served, &object)));
+    let verb = match &task.live {
+        None => "created",
+        Some(before) if before.uid != live.uid => "replaced",
+        Some(before) if before.hash == live.hash => "unchanged",
+        Some(_) => "configured",
+    };
+    Ok(AppliedObject {
+        live,
+        message: format!("{} {verb}", title(&task.id)),
+    })
 }
 
-/// Applies as kubectl does without server-side apply.
-async fn apply_client_side(
-    context: &Context,
-    served: &Served,
-    id: &ResourceId,
-    manifest: &Value,
-) -> Result<DynamicObject, ApplyError> {
-    let (client, resource, key) = (&context.client, &served.resource, id.key());
-    let Some(current) = get(client, resource, &key).await? else {
-        let whole = with_last_applied(manifest);
-        let object = serde_json::from_value(whole)
+/// The write of one object.
+struct ObjectWrite<'a> {
+    context: &'a Context,
+    task: &'a Task,
+    served: &'a Served,
+    manifest: &'a Value,
+    params: PatchParams,
+}
+
+impl ObjectWrite<'_> {
+    fn key(&self) -> ObjectKey {
+        self.task.id.key()
+    }
+
+    /// Server-side apply.
+    async fn apply(&self) -> Result<DynamicObject, ApplyError> {
+        let (client, resource) = (&self.context.client, &self.served.resource);
+        apply_with(client, resource, &self.key(), self.manifest, &self.params).await
+    }
+
+    /// Applies; then, when the object still has fields that client-side apply wrote for us, takes them over
+    /// and applies again, so that what is not wanted any more goes.
+    async fn apply_and_take_over(&self) -> Result<DynamicObject, ApplyError> {
+        let object = self.apply().await?;
+        let managers = serde_json::to_value(&object)
+            .ok()
+            .as_ref()
+            .and_then(take_over);
+        let Some(managers) = managers else {
+            return Ok(object);
+        };
+        let patch = json!({ "metadata": {
+            "managedFields": managers,
+            "resourceVersion": object.metadata.resource_version,
+            "annotations": { "kubectl.kubernetes.io/last-applied-configuration": Value::Null },
+        } });
+        tracing::info!(object = %self.task.id, "taking over fields of client-side apply");
+        let (client, resource) = (&self.context.client, &self.served.resource);
+        match merge_patch(client, resource, &self.key(), &patch, FIELD_MANAGER).await {
+            // Somebody else writes to it at the same time; the next sync takes over.
+            Err(error) if error.code() == Some(409) => return Ok(object),
+            other => drop(other?),
+        }
+        self.apply().await
+    }
+
+    /// Applies as kubectl does without server-side apply.
+    async fn apply_client_side(&self) -> Result<DynamicObject, ApplyError> {
+        let (client, resource, key) = (&self.context.client, &self.served.resource, self.key());
+        let Some(current) = get(client, resource, &key).await? else {
+            let whole = with_last_applied(self.manifest);
+            let object = serde_json::from_value(whole)
+                .unwrap_or_else(|_| DynamicObject::new(&key.name, resource));
+            return create(client, resource, &key, &object, FIELD_MANAGER).await;
+        };
+        let live = serde_json::to_value(&current).unwrap_or(Value::Null);
+        match client_side_patch(self.manifest, &live) {
+            Some(patch) => merge_patch(client, resource, &key, &patch, FIELD_MANAGER).await,
+            None => Ok(current),
+        }
+    }
+
+    /// `Replace`: the whole object becomes what Git says.
+    async fn replace(&self, current: Option<&DynamicObject>) -> Result<DynamicObject, ApplyError> {
+        let Some(current) = current else {
+            // It went since it was observed, or was never there.
+            return self.create().await;
+        };
+        let mut whole = self.manifest.clone();
+        if let Some(metadata) = whole.get_mut("metadata") {
+            metadata["resourceVersion"] = json!(current.metadata.resource_version);
+        }
+        let (client, resource) = (&self.context.client, &self.served.resource);
+        reconcile_core::apply::replace(client, resource, &self.key(), &whole, FIELD_MANAGER).await
+    }
+
+    /// `Replace` with `Force`: the object is deleted first. Definitions and namespaces are replaced in place, because
+    /// their objects would go with them.
+    async fn create_again(&self) -> Result<DynamicObject, ApplyError> {
+        let (client, resource, key) = (&self.context.client, &self.served.resource, self.key());
+        let id = &self.task.id;
+        if matches!(
+            id.kind.kind.as_ref(),
+            "CustomResourceDefinition" | "Namespace"
+        ) {
+            let current = get(client, resource, &key).await?;
+            return self.replace(current.as_ref()).await;
+        }
+        if let Some(live) = &self.task.live {
+            let foreground = PropagationPolicy::Foreground;
+            let deleted = delete(client, resource, &key, Some(&live.uid), foreground).await?;
+            if deleted == Deleted::Pending {
+                self.await_gone(&live.uid).await?;
+            }
+            self.context.live.deleted(id, &live.uid);
+        }
+        self.create().await
+    }
+
+    async fn create(&self) -> Result<DynamicObject, ApplyError> {
+        let (client, resource, key) = (&self.context.client, &self.served.resource, self.key());
+        let object: DynamicObject = serde_json::from_value(self.manifest.clone())
             .unwrap_or_else(|_| DynamicObject::new(&key.name, resource));
-        return create(client, resource, &key, &object, FIELD_MANAGER).await;
-    };
-    let live = serde_json::to_value(&current).unwrap_or(Value::Null);
-    match client_side_patch(manifest, &live) {
-        Some(patch) => merge_patch(client, resource, &key, &patch, FIELD_MANAGER).await,
-        None => Ok(current),
+        create(client, resource, &key, &object, FIELD_MANAGER).await
+    }
+
+    async fn await_gone(&self, uid: &str) -> Result<(), ApplyError> {
+        let (client, resource, key) = (&self.context.client, &self.served.resource, self.key());
+        let looks = GONE.as_millis() / LOOK.as_millis();
+        for _ in 0..looks {
+            match get(client, resource, &key).await? {
+                Some(object) if object.metadata.uid.as_deref() == Some(uid) => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
     }
 }
 
 fn live_of(context: &Context, served: &Served, object: &DynamicObject) -> Live {
     Live::of(&context.checks(), &served.resource, object)
-}
-
-/// `Replace`: the whole object becomes what Git says. With `force`, by deleting it first; definitions
-/// and namespaces are never deleted for that.
-async fn replace_object(
-    context: &Context,
-    task: &Task,
-    served: &Served,
-    manifest: &Value,
-    current: Option<&DynamicObject>,
-    force: bool,
-) -> Result<DynamicObject, ApplyError> {
-    let key = task.id.key();
-    let precious = matches!(
-        task.id.kind.kind.as_ref(),
-        "CustomResourceDefinition" | "Namespace"
-    );
-    if force
-        && !precious
-        && let Some(live) = &task.live
-    {
-        let deleted = delete(
-            &context.client,
-            &served.resource,
-            &key,
-            Some(&live.uid),
-            PropagationPolicy::Foreground,
-        )
-        .await?;
-        if deleted == Deleted::Pending {
-            await_gone(context, served, &task.id, &live.uid).await?;
-        }
-        context.live.deleted(&task.id, &live.uid);
-    } else if let Some(current) = current {
-        let mut whole = manifest.clone();
-        if let Some(metadata) = whole.get_mut("metadata") {
-            metadata["resourceVersion"] = json!(current.metadata.resource_version);
-        }
-        return reconcile_core::apply::replace(
-            &context.client,
-            &served.resource,
-            &key,
-            &whole,
-            FIELD_MANAGER,
-        )
-        .await;
-    } else if task.live.is_some() {
-        let params = parameters(true);
-        return apply_with(&context.client, &served.resource, &key, manifest, &params).await;
-    }
-    let object: DynamicObject = serde_json::from_value(manifest.clone())
-        .unwrap_or_else(|_| DynamicObject::new(&key.name, &served.resource));
-    create(
-        &context.client,
-        &served.resource,
-        &key,
-        &object,
-        FIELD_MANAGER,
-    )
-    .await
-}
-
-async fn await_gone(
-    context: &Context,
-    served: &Served,
-    id: &ResourceId,
-    uid: &str,
-) -> Result<(), ApplyError> {
-    let looks = GONE.as_millis() / LOOK.as_millis();
-    for _ in 0..looks {
-        match get(&context.client, &served.resource, &id.key()).await? {
-            Some(object) if object.metadata.uid.as_deref() == Some(uid) => {
-                tokio::time::sleep(LOOK).await;
-            }
-            _ => return Ok(()),
-        }
-    }
-    Ok(())
 }
 
 /// Waits until a definition is established. A late one is no error here: its objects fail to apply.

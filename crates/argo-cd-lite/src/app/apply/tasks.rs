@@ -9,12 +9,13 @@ use reconcile_core::apply::{Deleted, delete};
 
 use super::{
     super::{Context, ObserveError, Observed, plan::Run},
-    After, Outcome, Tasks,
-    object::{self, Mode},
+    After, TaskOutcome, TaskOutcomes,
+    object::{self, ApplyOptions, TaskError},
 };
 use crate::{
     api::Phase,
     diff::IgnoreRules,
+    metrics::SyncEnd,
     render::TargetSet,
     sync::plan::{Task, TaskKind},
 };
@@ -30,14 +31,14 @@ pub(super) async fn run(
     context: &Context,
     observed: &Observed,
     run: &Run,
-) -> Result<Tasks, ObserveError> {
+) -> Result<TaskOutcomes, ObserveError> {
     let source = if run.own_source {
         observed.sync_source.as_ref()
     } else {
         Some(&observed.source)
     };
     let Some((_, set)) = source.and_then(|source| source.ready()) else {
-        return Ok(Tasks::default());
+        return Ok(TaskOutcomes::default());
     };
     let runner = TaskRunner {
         context,
@@ -49,9 +50,9 @@ pub(super) async fn run(
             .with_settings(&context.argo.current().customizations),
         mode: mode(run),
     };
-    let mut tasks = Tasks {
+    let mut tasks = TaskOutcomes {
         dry_run: run.dry_run_only,
-        ..Tasks::default()
+        ..TaskOutcomes::default()
     };
     let tried = runner.dry_run().await?;
     if tried.iter().any(failed) || run.dry_run_only {
@@ -63,9 +64,7 @@ pub(super) async fn run(
             } else {
                 Phase::Succeeded
             };
-            context
-                .metrics
-                .synced(&observed.key, observed.spec.project_name(), phase, true);
+            runner.count(phase);
         } else {
             tasks.outcomes.retain(failed);
         }
@@ -73,7 +72,7 @@ pub(super) async fn run(
     }
     for group in &run.groups {
         // By position: the compiler cannot prove a stream of references to be Send.
-        let outcomes: Vec<Outcome> = stream::iter(0..group.len())
+        let outcomes: Vec<TaskOutcome> = stream::iter(0..group.len())
             .map(|at| runner.carry_out(&group[at]))
             .buffer_unordered(WRITES)
             .try_collect()
@@ -93,15 +92,13 @@ pub(super) async fn run(
         } else {
             Phase::Succeeded
         };
-        context
-            .metrics
-            .synced(&observed.key, observed.spec.project_name(), phase, false);
+        runner.count(phase);
     }
     Ok(tasks)
 }
 
-fn mode(run: &Run) -> Mode {
-    Mode {
+fn mode(run: &Run) -> ApplyOptions {
+    ApplyOptions {
         replace: run.options.has("Replace=true"),
         force: run.force || run.options.has("Force=true"),
         respect_ignored: run.options.has("RespectIgnoreDifferences=true"),
@@ -115,7 +112,7 @@ fn mode(run: &Run) -> Mode {
     }
 }
 
-fn failed(outcome: &Outcome) -> bool {
+fn failed(outcome: &TaskOutcome) -> bool {
     outcome.row.hook_phase.is_some_and(Phase::unsuccessful)
 }
 
@@ -125,13 +122,23 @@ struct TaskRunner<'a> {
     run: &'a Run,
     set: &'a Arc<TargetSet>,
     rules: IgnoreRules,
-    mode: Mode,
+    mode: ApplyOptions,
 }
 
 impl TaskRunner<'_> {
+    /// The sync has ended; for the metrics.
+    fn count(&self, phase: Phase) {
+        self.context.metrics.synced(&SyncEnd {
+            app: &self.observed.key,
+            project: self.observed.spec.project_name(),
+            phase,
+            dry_run: self.run.dry_run_only,
+        });
+    }
+
     /// Tries the tasks without effect. What cannot be judged because something that this sync brings is not there yet
     /// counts as fine.
-    async fn dry_run(&self) -> Result<Vec<Outcome>, ObserveError> {
+    async fn dry_run(&self) -> Result<Vec<TaskOutcome>, ObserveError> {
         let coming: HashSet<&str> = self
             .set
             .targets
@@ -163,7 +170,7 @@ impl TaskRunner<'_> {
             .await
     }
 
-    async fn dry_run_one(&self, task: &Task) -> Result<Outcome, ObserveError> {
+    async fn dry_run_one(&self, task: &Task) -> Result<TaskOutcome, ObserveError> {
         let mut row = task.new_row();
         let what = match task.target() {
             None if matches!(task.kind, TaskKind::Prune) => Ok("pruned".to_owned()),
@@ -171,7 +178,7 @@ impl TaskRunner<'_> {
             Some(index) => {
                 let manifest =
                     object::manifest(task, &self.set.targets[index], &self.run.operation);
-                object::dry_run(self.context, task, &manifest, &self.mode).await?
+                object::dry_run(self.context, task, &manifest, &self.mode).await
             }
         };
         match what {
@@ -180,69 +187,52 @@ impl TaskRunner<'_> {
                 row.message = format!("{message} (dry run)");
                 row.hook_phase = Some(Phase::Succeeded);
             }
-            Err(reason) => fail(&mut row, reason),
+            Err(error) => fail(&mut row, error.refusal()?),
         }
-        Ok(Outcome {
-            id: task.id.clone(),
-            row,
-            after: After::Unknown,
-            same: false,
-        })
+        Ok(TaskOutcome::unknown(task, row))
     }
 
-    async fn carry_out(&self, task: &Task) -> Result<Outcome, ObserveError> {
+    async fn carry_out(&self, task: &Task) -> Result<TaskOutcome, ObserveError> {
         match task.kind {
             TaskKind::SkipPrune(why) => {
                 let mut row = task.new_row();
                 "PruneSkipped".clone_into(&mut row.status);
                 why.clone_into(&mut row.message);
                 row.hook_phase = Some(Phase::Succeeded);
-                Ok(Outcome {
-                    id: task.id.clone(),
-                    row,
-                    after: After::Unknown,
-                    same: false,
-                })
+                Ok(TaskOutcome::unknown(task, row))
             }
             TaskKind::Prune => self.prune(task).await,
             TaskKind::Apply(index) | TaskKind::Hook(index) => self.apply(task, index).await,
         }
     }
 
-    async fn apply(&self, task: &Task, index: usize) -> Result<Outcome, ObserveError> {
+    async fn apply(&self, task: &Task, index: usize) -> Result<TaskOutcome, ObserveError> {
         let target = &self.set.targets[index];
         let mut row = task.new_row();
         let manifest = object::manifest(task, target, &self.run.operation);
-        let applied = object::apply(self.context, task, manifest, &self.mode, &self.rules).await?;
-        let (live, message) = match applied {
+        let applied = object::apply(self.context, task, manifest, &self.mode, &self.rules).await;
+        let object::AppliedObject { live, message } = match applied {
             Ok(applied) => applied,
-            Err(reason) => {
-                fail(&mut row, reason);
-                return Ok(Outcome {
-                    id: task.id.clone(),
-                    row,
-                    after: After::Unknown,
-                    same: false,
-                });
+            Err(error) => {
+                fail(&mut row, error.refusal()?);
+                return Ok(TaskOutcome::unknown(task, row));
             }
         };
         row.message = message;
         row.images = target.images.iter().map(ToString::to_string).collect();
         if !task.is_hook() {
             "Synced".clone_into(&mut row.status);
-            if let Some(live) = &live {
-                self.context.differ.applied(target, live, &self.rules);
-            }
+            self.context.differ.applied(target, &live, &self.rules);
         }
-        Ok(Outcome {
+        Ok(TaskOutcome {
             id: task.id.clone(),
             row,
-            after: live.map_or(After::Unknown, After::Is),
+            after: After::Is(live),
             same: !task.is_hook(),
         })
     }
 
-    async fn prune(&self, task: &Task) -> Result<Outcome, ObserveError> {
+    async fn prune(&self, task: &Task) -> Result<TaskOutcome, ObserveError> {
         let mut row = task.new_row();
         "Pruned".clone_into(&mut row.status);
         "pruned".clone_into(&mut row.message);
@@ -251,13 +241,13 @@ impl TaskRunner<'_> {
         if let Some(live) = &task.live {
             after = After::Unknown;
             if !live.deleting {
-                match self.delete(task, &live.uid).await? {
+                match self.delete(task, &live.uid).await {
                     Ok(now) => after = now,
-                    Err(reason) => fail(&mut row, reason),
+                    Err(error) => fail(&mut row, error.refusal()?),
                 }
             }
         }
-        Ok(Outcome {
+        Ok(TaskOutcome {
             id: task.id.clone(),
             row,
             after,
@@ -265,10 +255,10 @@ impl TaskRunner<'_> {
         })
     }
 
-    /// Deletes the object of a task. The inner error is a refusal.
-    async fn delete(&self, task: &Task, uid: &str) -> Result<Result<After, String>, ObserveError> {
+    /// Deletes the object of a task.
+    async fn delete(&self, task: &Task, uid: &str) -> Result<After, TaskError> {
         let Some(served) = self.context.discovery.preferred(&task.id.kind) else {
-            return Ok(Err(format!(
+            return Err(TaskError::Refused(format!(
                 "the cluster does not serve kind {} any more",
                 task.id.kind
             )));
@@ -280,20 +270,19 @@ impl TaskRunner<'_> {
             Some(uid),
             self.mode.propagation.clone(),
         )
-        .await;
-        match deleted {
-            Ok(Deleted::Gone) => {
+        .await?;
+        Ok(match deleted {
+            Deleted::Gone => {
                 self.context.live.deleted(&task.id, uid);
-                Ok(Ok(After::Gone))
+                After::Gone
             }
             // The next wave waits until it is gone, even before the watch reports it.
-            Ok(Deleted::Pending) => Ok(Ok(self
+            Deleted::Pending => self
                 .context
                 .live
                 .going(&task.id, uid)
-                .map_or(After::Unknown, After::Is))),
-            Err(error) => object::refusal(error).map(Err),
-        }
+                .map_or(After::Unknown, After::Is),
+        })
     }
 
     /// Objects of a new kind can only follow when the API server serves it.
@@ -310,13 +299,13 @@ impl TaskRunner<'_> {
         for task in definitions {
             object::await_established(self.context, &task.id).await?;
         }
-        self.context.discovery.refresh(true).await?;
+        self.context.discovery.refresh_now().await?;
         Ok(())
     }
 
-    fn note_settling(&self, outcomes: &[Outcome]) {
+    fn note_settling(&self, outcomes: &[TaskOutcome]) {
         let checks = self.context.checks();
-        let needs_time = |outcome: &&Outcome| {
+        let needs_time = |outcome: &&TaskOutcome| {
             let kind = &outcome.id.kind;
             outcome.row.message.ends_with("configured")
                 && checks.has_rule(&kind.group, &kind.kind)

@@ -58,12 +58,15 @@ impl<'a> View<'a> {
         self.namespace_differs = self.observed.namespace_metadata_changed(result);
     }
 
-    /// The object is now like this, and what was applied is what Git says.
-    pub fn apply(&mut self, id: &ResourceId, live: Option<Arc<Live>>, same: bool) {
-        if same {
-            self.applied.insert(id.clone());
-        }
+    /// The object is now like this; `None` when it is gone.
+    pub fn change(&mut self, id: &ResourceId, live: Option<Arc<Live>>) {
         self.changed.insert(id.clone(), live);
+    }
+
+    /// The object is now like this, which is what Git says.
+    pub fn apply(&mut self, id: &ResourceId, live: Arc<Live>) {
+        self.applied.insert(id.clone());
+        self.change(id, Some(live));
     }
 
     fn live(&self, id: &ResourceId) -> Option<&Arc<Live>> {

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use reconcile_core::reconcile::Plan;
 
 use super::{
-    Action, OperationStep, Run, automated,
+    Action, OperationStep, Run, Start, automated,
     compare::{Comparison, View, compare},
     refusal::{refuse, refuse_shared},
     retry,
     state::{begin, describe, end, operation_id, results, set_results},
-    tasks::{Sync, tasks_of},
+    tasks::{NoTasks, PlannedSync, tasks_of},
 };
 use crate::{
     api::{Operation, OperationState, Phase, SyncOperation, SyncStrategy, Time},
@@ -54,15 +54,15 @@ fn next_step(observed: &Observed, now: Timestamp, decision: &mut SyncDecision) -
     }
     let operation = match &observed.operation {
         Some(Ok(operation)) => operation.clone(),
-        Some(Err(message)) => {
+        Some(Err(error)) => {
             let mut state = begin(Operation::default(), now);
             end(
                 &mut state,
                 Phase::Error,
-                &format!("invalid operation: {message}"),
+                &format!("invalid operation: {error}"),
                 now,
             );
-            return OperationStep::End(Box::new(state), true);
+            return OperationStep::End(Box::new(state), Start::Now);
         }
         None => {
             if observed.problems.iter().any(|problem| problem.blocks) {
@@ -89,7 +89,7 @@ fn next_step(observed: &Observed, now: Timestamp, decision: &mut SyncDecision) -
         }
     };
     let state = begin(operation, now);
-    step(observed, state, true, now, decision)
+    step(observed, state, Start::Now, now, decision)
 }
 
 fn resume(
@@ -112,8 +112,8 @@ fn resume(
             Ok(_) => {}
             Err(error) => {
                 state.phase = Phase::Failed;
-                state.message = error;
-                return OperationStep::End(Box::new(state), false);
+                state.message = error.to_string();
+                return OperationStep::End(Box::new(state), Start::Earlier);
             }
         }
         state.message = format!("Retrying operation. Attempt #{}", state.retry_count);
@@ -126,7 +126,7 @@ fn resume(
         }
         return OperationStep::Begin(Box::new(state));
     }
-    step(observed, state, false, now, decision)
+    step(observed, state, Start::Earlier, now, decision)
 }
 
 fn stop(
@@ -161,10 +161,10 @@ fn stop(
     state.phase = Phase::Failed;
     state.message = message;
     state.finished_at = Some(Time::new(now));
-    decision.plan.act(Action::Conclude(Phase::Failed, false));
+    decision.plan.act(Action::Conclude(Phase::Failed));
     OperationStep::Act {
         state: Box::new(state),
-        fresh: false,
+        start: Start::Earlier,
         last: false,
     }
 }
@@ -174,7 +174,7 @@ fn stop(
 fn step(
     observed: &Observed,
     mut state: OperationState,
-    fresh: bool,
+    start: Start,
     now: Timestamp,
     decision: &mut SyncDecision,
 ) -> OperationStep {
@@ -185,40 +185,43 @@ fn step(
             "Invalid operation request: no operation specified",
             now,
         );
-        return OperationStep::End(Box::new(state), fresh);
+        return OperationStep::End(Box::new(state), start);
     };
     let sync = match tasks_of(observed, &state) {
         Ok(sync) => sync,
         // A sync that is under way waits for the repository; a new one fails at once, and may be tried again.
-        Err((message, true)) if !fresh => {
+        Err(NoTasks {
+            message,
+            transient: true,
+        }) if start == Start::Earlier => {
             decision
                 .plan
                 .note(format!("the operation waits for the repository: {message}"));
             return OperationStep::Idle;
         }
-        Err((message, _)) => {
+        Err(NoTasks { message, .. }) => {
             end(&mut state, Phase::Error, &message, now);
-            return OperationStep::End(Box::new(state), fresh);
+            return OperationStep::End(Box::new(state), start);
         }
     };
     describe(&mut state, observed, &request, &sync.commit);
     let shared = &decision.comparison.problems;
-    if let Some(step) = refuse_shared(shared, &mut state, &sync, fresh, now) {
+    if let Some(step) = refuse_shared(shared, &mut state, &sync, start, now) {
         return step;
     }
-    if let Some(step) = refuse(observed, &mut state, &sync, fresh, now) {
+    if let Some(step) = refuse(observed, &mut state, &sync, start, now) {
         return step;
     }
     if request.dry_run {
         decision.plan.act(dry_run_action(&request, sync));
         return OperationStep::Act {
             state: Box::new(state),
-            fresh,
+            start,
             last: true,
         };
     }
     let staged = sync.tasks.iter().any(Task::is_hook) || !is_one_stage(&sync.tasks);
-    if fresh && staged {
+    if start == Start::Now && staged {
         // Hooks must find their operation written down after a crash, or they would run twice.
         decision.plan.note("operation started");
         return OperationStep::Begin(Box::new(state));
@@ -270,18 +273,18 @@ fn step(
             if !delete.is_empty() {
                 decision.plan.act(Action::Hooks(delete));
             }
-            decision.plan.act(Action::Conclude(phase, false));
+            decision.plan.act(Action::Conclude(phase));
             end(&mut state, phase, &message, now);
         }
     }
     OperationStep::Act {
         state: Box::new(state),
-        fresh,
+        start,
         last,
     }
 }
 
-fn run(step: RunStep, request: &SyncOperation, sync: Sync, operation: String) -> Run {
+fn run(step: RunStep, request: &SyncOperation, sync: PlannedSync, operation: String) -> Run {
     Run {
         dry_run: step.dry_run,
         dry_run_only: false,
@@ -294,7 +297,7 @@ fn run(step: RunStep, request: &SyncOperation, sync: Sync, operation: String) ->
     }
 }
 
-fn dry_run_action(request: &SyncOperation, sync: Sync) -> Action {
+fn dry_run_action(request: &SyncOperation, sync: PlannedSync) -> Action {
     Action::Run(Box::new(Run {
         dry_run: sync.tasks,
         dry_run_only: true,
@@ -321,7 +324,7 @@ fn is_one_stage(tasks: &[Task]) -> bool {
         .all(|pair| pair[0].stage() == pair[1].stage())
 }
 
-fn namespace_action(observed: &Observed, sync: &Sync, first: bool) -> Option<Action> {
+fn namespace_action(observed: &Observed, sync: &PlannedSync, first: bool) -> Option<Action> {
     let name = observed.spec.destination.namespace.clone();
     // A namespace that Git describes is applied as Git describes it.
     let described = sync

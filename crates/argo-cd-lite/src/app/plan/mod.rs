@@ -10,7 +10,7 @@ pub mod state;
 mod step;
 mod tasks;
 
-pub use step::OperationStep;
+pub use step::{OperationStep, Start};
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ pub enum Action {
     /// Release or delete hooks.
     Hooks(Vec<HookObject>),
     /// The operation has ended; for the metrics.
-    Conclude(Phase, bool),
+    Conclude(Phase),
     /// Delete objects of an application that is being deleted.
     Delete {
         /// The objects with their uids.
@@ -110,7 +110,7 @@ impl fmt::Display for Action {
                 let hooks: Vec<String> = hooks.iter().map(ToString::to_string).collect();
                 write!(f, "hooks: {}", hooks.join(", "))
             }
-            Self::Conclude(phase, _) => write!(f, "conclude {}", phase.word()),
+            Self::Conclude(phase) => write!(f, "conclude {}", phase.word()),
             Self::Delete { objects, .. } => {
                 let names: Vec<String> = objects
                     .iter()

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::{
-    OperationStep,
+    OperationStep, Start,
     state::{end, results, set_results},
-    tasks::Sync,
+    tasks::PlannedSync,
 };
 use crate::{
     api::{OperationState, Phase, ResourceResult},
@@ -17,8 +17,8 @@ use crate::{
 pub(super) fn refuse_shared(
     problems: &[Problem],
     state: &mut OperationState,
-    sync: &Sync,
-    fresh: bool,
+    sync: &PlannedSync,
+    start: Start,
     now: Timestamp,
 ) -> Option<OperationStep> {
     if !sync.options.has("FailOnSharedResource=true") {
@@ -34,15 +34,15 @@ pub(super) fn refuse_shared(
     }
     let message = join_reasons("Shared resource found", shared);
     end(state, Phase::Failed, &message, now);
-    Some(OperationStep::End(Box::new(state.clone()), fresh))
+    Some(OperationStep::End(Box::new(state.clone()), start))
 }
 
 /// Ends an operation that contains tasks that must not, or cannot, be carried out.
 pub(super) fn refuse(
     observed: &Observed,
     state: &mut OperationState,
-    sync: &Sync,
-    fresh: bool,
+    sync: &PlannedSync,
+    start: Start,
     now: Timestamp,
 ) -> Option<OperationStep> {
     if !results(state).is_empty() {
@@ -100,11 +100,11 @@ pub(super) fn refuse(
     let message = join_reasons("one or more synchronization tasks are not valid", reasons);
     set_results(state, rows);
     end(state, Phase::Failed, &message, now);
-    Some(OperationStep::End(Box::new(state.clone()), fresh))
+    Some(OperationStep::End(Box::new(state.clone()), start))
 }
 
 /// The destination namespace, when it must not be created or labelled and would be.
-fn namespace_refused(observed: &Observed, sync: &Sync) -> Option<ResourceResult> {
+fn namespace_refused(observed: &Observed, sync: &PlannedSync) -> Option<ResourceResult> {
     let reason = observed.namespace_refused.as_ref()?;
     let name = &observed.spec.destination.namespace;
     let described = sync

@@ -2,6 +2,15 @@
 
 use crate::api::OperationState;
 
+/// When the operation began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// In this pass; nothing of it is in the status yet.
+    Now,
+    /// In an earlier pass.
+    Earlier,
+}
+
 /// The next step of the operation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OperationStep {
@@ -15,11 +24,11 @@ pub enum OperationStep {
     Act {
         /// The state before the effects.
         state: Box<OperationState>,
-        /// The operation began in this pass.
-        fresh: bool,
+        /// When the operation began.
+        start: Start,
         /// Success of the effects ends the operation.
         last: bool,
     },
     /// The operation has ended.
-    End(Box<OperationState>, bool),
+    End(Box<OperationState>, Start),
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use thiserror::Error;
 
 use crate::{
     api::{OperationState, Time},
@@ -16,25 +17,37 @@ use crate::{
 };
 
 /// The tasks of the operation, and what they were built from.
-pub(super) struct Sync {
+pub(super) struct PlannedSync {
     pub(super) tasks: Vec<Task>,
     pub(super) commit: String,
     pub(super) own_source: bool,
     pub(super) options: SyncOptions,
 }
 
-/// The tasks, or why there are none and whether that may pass by itself.
+/// The manifests of an operation are unknown.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub(super) struct NoTasks {
+    pub(super) message: String,
+    /// It may pass without a change by a person.
+    pub(super) transient: bool,
+}
+
+/// The tasks of an operation.
 pub(super) fn tasks_of(
     observed: &Observed,
     state: &OperationState,
-) -> Result<Sync, (String, bool)> {
+) -> Result<PlannedSync, NoTasks> {
     let sync = state.operation.sync.clone().unwrap_or_default();
     let own_source = observed.sync_source.is_some();
     let source = observed.sync_source.as_ref().unwrap_or(&observed.source);
     let (commit, set): (&str, &Arc<TargetSet>) = match source {
         SourceState::Ready { commit, set } => (commit, set),
         SourceState::Failed { message, grace, .. } => {
-            return Err((format!("ComparisonError: {message}"), *grace));
+            return Err(NoTasks {
+                message: format!("ComparisonError: {message}"),
+                transient: *grace,
+            });
         }
         SourceState::NotAsked => {
             let reasons: Vec<String> = observed
@@ -43,7 +56,10 @@ pub(super) fn tasks_of(
                 .filter(|problem| problem.blocks)
                 .map(|problem| format!("{}: {}", problem.type_, problem.message))
                 .collect();
-            return Err((reasons.join(";"), false));
+            return Err(NoTasks {
+                message: reasons.join(";"),
+                transient: false,
+            });
         }
     };
     let options = observed.sync_options();
@@ -66,7 +82,7 @@ pub(super) fn tasks_of(
         started: state.started_at.unwrap_or(Time::new(Timestamp::UNIX_EPOCH)),
         in_sync: &|id| !own_source && observed.same.contains(id),
     };
-    Ok(Sync {
+    Ok(PlannedSync {
         tasks: build(&input),
         commit: commit.to_owned(),
         own_source,

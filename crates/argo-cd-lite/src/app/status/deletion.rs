@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use reconcile_core::reconcile::{EventNote, Report, RootPatch, Target};
 use serde_json::json;
 
-use super::{Outcome, conditions::conditions};
+use super::{Effects, conditions::conditions};
 use crate::app::{
     Observed, Problem,
     apply::Applied,
@@ -21,7 +21,7 @@ const HOOKS: &str = "nothing is deleted: PreDelete and PostDelete hooks are not 
 pub(super) fn report(
     observed: &Observed,
     remains: &Remains,
-    outcome: &Outcome<'_>,
+    outcome: &Effects<'_>,
     now: Timestamp,
 ) -> Report {
     let mut report = Report::default();

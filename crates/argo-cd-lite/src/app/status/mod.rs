@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The results of the effects of a pass.
-pub(super) struct Outcome<'a> {
+pub(super) struct Effects<'a> {
     /// Results of the effects that succeeded.
     pub(super) applied: &'a [&'a Applied],
     /// Why an effect failed, which ends the pass; it is tried again.
@@ -38,7 +38,7 @@ pub(super) struct Outcome<'a> {
 pub(super) fn report(
     observed: &Observed,
     decision: &Decision,
-    outcome: &Outcome<'_>,
+    outcome: &Effects<'_>,
     now: Timestamp,
 ) -> Report {
     let decision = match decision {

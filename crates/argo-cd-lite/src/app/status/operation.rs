@@ -3,13 +3,13 @@
 use reconcile_core::reconcile::EventNote;
 use serde_json::Value;
 
-use super::{Outcome, Writer};
+use super::{Effects, Writer};
 use crate::{
     api::{HistoryEntry, OperationState, Phase, Time},
     app::{
-        apply::{After, Applied, Tasks},
+        apply::{After, Applied, TaskOutcomes},
         plan::{
-            Action, OperationStep,
+            Action, OperationStep, Start,
             compare::{Comparison, View, compare},
             decide::SyncDecision,
             state::{end, results, set_results},
@@ -23,7 +23,7 @@ impl Writer<'_> {
     pub(super) fn operation(
         &mut self,
         decision: &SyncDecision,
-        outcome: &Outcome<'_>,
+        outcome: &Effects<'_>,
     ) -> Option<Comparison> {
         let (state, again) = match &decision.step {
             OperationStep::Idle => return None,
@@ -39,18 +39,18 @@ impl Writer<'_> {
                 ((**state).clone(), true)
             }
             OperationStep::Hold(state) => ((**state).clone(), false),
-            OperationStep::End(state, fresh) => {
-                if *fresh {
+            OperationStep::End(state, start) => {
+                if *start == Start::Now {
                     self.started(state);
                 }
                 ((**state).clone(), false)
             }
-            OperationStep::Act { state, fresh, last } => {
+            OperationStep::Act { state, start, last } => {
                 if outcome.failure.is_some() {
                     // Tried again from the state of before; everything is safe to repeat.
                     return None;
                 }
-                if *fresh {
+                if *start == Start::Now {
                     self.started(state);
                 }
                 let mut state = (**state).clone();
@@ -89,14 +89,15 @@ impl Writer<'_> {
                         let same = outcome.same && self.observed.sync_source.is_none();
                         match &outcome.after {
                             After::Unknown => {}
-                            After::Gone => view.apply(&outcome.id, None, false),
-                            After::Is(live) => view.apply(&outcome.id, Some(live.clone()), same),
+                            After::Gone => view.change(&outcome.id, None),
+                            After::Is(live) if same => view.apply(&outcome.id, live.clone()),
+                            After::Is(live) => view.change(&outcome.id, Some(live.clone())),
                         }
                     }
                 }
                 Applied::Objects(objects) => {
                     for (id, live) in objects {
-                        view.apply(id, live.clone(), false);
+                        view.change(id, live.clone());
                     }
                 }
                 _ => {}
@@ -142,7 +143,7 @@ impl Writer<'_> {
         again
     }
 
-    fn tasks(&mut self, state: &mut OperationState, tasks: &Tasks, last: bool) -> bool {
+    fn tasks(&mut self, state: &mut OperationState, tasks: &TaskOutcomes, last: bool) -> bool {
         let mut reasons: Vec<&str> = Vec::new();
         for outcome in &tasks.outcomes {
             let bad = outcome.row.hook_phase.is_some_and(Phase::unsuccessful);

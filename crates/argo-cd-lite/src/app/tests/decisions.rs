@@ -5,7 +5,7 @@
 )]
 
 use super::*;
-use crate::app::plan::{Action, OperationStep, decide::decide, plan};
+use crate::app::plan::{Action, OperationStep, Start, decide::decide, plan};
 
 fn actions(observed: &Observed) -> Vec<String> {
     plan(observed, now())
@@ -183,7 +183,7 @@ fn an_impossible_task_ends_the_operation_before_anything_is_done() {
     refused.operation = operation(json!({"sync": {}}));
     refused.refused.insert(id("b"), "not permitted".into());
     let decision = decide(&refused, now());
-    let OperationStep::End(state, true) = decision.step else {
+    let OperationStep::End(state, Start::Now) = decision.step else {
         panic!("{:?}", decision.step)
     };
     assert!(
@@ -381,7 +381,7 @@ fn a_namespace_that_the_project_does_not_permit_is_not_touched() {
         assert!(actions(&tenant)[0].contains("ensure namespace"));
         tenant.namespace_refused = Some(refusal.into());
         assert!(actions(&tenant).is_empty());
-        let OperationStep::End(state, true) = decide(&tenant, now()).step else {
+        let OperationStep::End(state, Start::Now) = decide(&tenant, now()).step else {
             panic!("ends")
         };
         assert!(state.message.contains(refusal), "{}", state.message);
@@ -405,7 +405,7 @@ fn a_new_operation_whose_source_cannot_be_read_fails_at_once() {
         transient: true,
         grace: true,
     });
-    let OperationStep::End(state, true) = decide(&failing, now()).step else {
+    let OperationStep::End(state, Start::Now) = decide(&failing, now()).step else {
         panic!("ends")
     };
     assert_eq!(state.phase, crate::api::Phase::Error);
@@ -433,7 +433,7 @@ fn deletion_waits_for_hooks_that_are_not_supported() {
     observed.finalizers = vec![crate::api::RESOURCES_FINALIZER.into()];
     assert!(actions(&observed).is_empty());
     let decision = plan(&observed, now());
-    let outcome = crate::app::status::Outcome {
+    let outcome = crate::app::status::Effects {
         applied: &[],
         failure: None,
     };

@@ -122,6 +122,6 @@ pub(super) fn with_status(mut observed: Observed, status: &Value) -> Observed {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as the field has it")]
-pub(super) fn operation(body: Value) -> Option<Result<Operation, String>> {
+pub(super) fn operation(body: Value) -> Option<Result<Operation, InvalidOperation>> {
     Some(Ok(serde_json::from_value(body).expect("an operation")))
 }

@@ -5,7 +5,7 @@ use crate::{
     api::Phase,
     app::plan::{Action, plan},
     app::{
-        apply::{After, Applied, Outcome, Tasks},
+        apply::{After, Applied, TaskOutcome, TaskOutcomes},
         status::{self, reject},
     },
 };
@@ -17,7 +17,7 @@ fn report(
     failure: Option<&str>,
     now: Timestamp,
 ) -> reconcile_core::reconcile::Report {
-    let outcome = status::Outcome { applied, failure };
+    let outcome = status::Effects { applied, failure };
     status::report(observed, &plan(observed, now), &outcome, now)
 }
 
@@ -33,16 +33,16 @@ fn carry_out(observed: &Observed) -> Vec<Applied> {
                     let mut row = task.new_row();
                     row.status = "Synced".into();
                     row.message = format!("configmap/{} created", task.id.name);
-                    Outcome {
+                    TaskOutcome {
                         id: task.id.clone(),
                         row,
                         after: After::Is(live(&task.id.name)),
                         same: true,
                     }
                 });
-                Applied::Tasks(Tasks {
+                Applied::Tasks(TaskOutcomes {
                     outcomes: outcomes.collect(),
-                    ..Tasks::default()
+                    ..TaskOutcomes::default()
                 })
             }
             _ => Applied::Done,
