@@ -21,7 +21,6 @@ pub mod json;
 pub mod metrics;
 mod panics;
 pub mod run;
-pub mod secret;
 pub mod sensor;
 pub mod source;
 pub mod tls;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use reconcile_core::secret::Secret;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -16,8 +17,6 @@ use rustls::{
     server::ParsedCertificate,
 };
 use thiserror::Error;
-
-use crate::secret::Secret;
 
 /// TLS settings of a client, as PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

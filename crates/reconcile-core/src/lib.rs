@@ -8,6 +8,8 @@
 //!   event      Kubernetes Events as data
 //!   client     the gate of all requests: fence, request classes with deadlines, counters
 //!   listen     HTTP listeners that no client can exhaust
+//!   egress     which addresses are called on behalf of a manifest
+//!   credentials, secret   texts without the credentials of URLs; secrets that do not print
 //!   apply      the few ways to write
 //!   conditions status conditions with honest transition times
 //!   kube_types Go durations, quantities, int-or-percent, selectors, names
@@ -25,6 +27,8 @@ pub mod args;
 pub mod client;
 pub mod clock;
 pub mod conditions;
+pub mod credentials;
+pub mod egress;
 pub mod error;
 pub mod event;
 pub mod fields;
@@ -34,6 +38,7 @@ pub mod listen;
 pub mod object;
 pub mod operator;
 pub mod reconcile;
+pub mod secret;
 pub mod telemetry;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

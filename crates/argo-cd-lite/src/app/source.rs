@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use reconcile_core::credentials::redact_url;
 
 use super::{Context, ObserveError, Observed, Problem, Refresh, SourceState, validate};
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
         DirectoryFilter, MAX_MANIFEST_BYTES, Placement, RenderError, RenderKey, RenderRequest,
         render as render_files,
     },
-    repo::{FilesRequest, RepoError, Resolved, redact},
+    repo::{FilesRequest, RepoError, Resolved},
 };
 
 /// Reads what Git says at the target revision, and at that of the operation in work.
@@ -97,7 +98,7 @@ fn refuse_source(
     (!permitted).then(|| {
         format!(
             "application repo {} is not permitted in project '{name}'",
-            redact(&source.repo_url)
+            redact_url(&source.repo_url)
         )
     })
 }

@@ -1,6 +1,9 @@
 //! Is the spec one that can be acted on? Everything that is asked for and not supported is named.
 
-use reconcile_core::fields::{self, Field};
+use reconcile_core::{
+    credentials::redact_url,
+    fields::{self, Field},
+};
 use serde_json::Value;
 
 use super::{FileRepositories, Problem};
@@ -11,7 +14,7 @@ use crate::{
         fields::{APP_PROJECT, APPLICATION},
     },
     project::Project,
-    repo::{ambiguity, redact},
+    repo::ambiguity,
     sync::SyncOptions,
 };
 
@@ -157,7 +160,7 @@ fn permissions(spec: &ApplicationSpec, project: &Project, problems: &mut Vec<Pro
     {
         problems.push(Problem::invalid_spec(format!(
             "application repo {} is not permitted in project '{}'",
-            redact(&source.repo_url),
+            redact_url(&source.repo_url),
             project.name
         )));
     }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+};
 use kube::Api;
 use reconcile_core::{
     object::{Kind, Root},
     operator::Operator,
     reconcile::Queue,
+    secret,
     watch::{Change, Guarded, Index, Watch, WatchConfig},
 };
 
@@ -79,24 +83,17 @@ pub(super) fn watch_secrets(
             .run(),
     );
     let settings = Watch::new(api, Index::default(), |secret: Secret| {
-        Some(secret.data.unwrap_or_default())
+        Some(webhook_secrets(secret.data.unwrap_or_default()))
     })
     .config(WatchConfig {
         labels: None,
         fields: Some(format!("metadata.name={SETTINGS_SECRET}")),
     })
     .on_change(move |change| {
-        let data = change
+        *secrets.write() = change
             .new
-            .map(|data| data.as_ref().clone())
+            .map(|secrets| secrets.as_ref().clone())
             .unwrap_or_default();
-        let text =
-            |bytes: k8s_openapi::ByteString| String::from_utf8_lossy(&bytes.0).trim().to_owned();
-        *secrets.write() = data
-            .into_iter()
-            .filter(|(key, _)| key.starts_with("webhook."))
-            .map(|(key, value)| (key, text(value)))
-            .collect();
     });
     operator.spawn(
         "settings",
@@ -104,6 +101,14 @@ pub(super) fn watch_secrets(
             .ready(operator.readiness.register("settings"))
             .run(),
     );
+}
+
+/// The keys of the Secret that webhooks use; nothing else of it stays in memory.
+fn webhook_secrets(data: BTreeMap<String, ByteString>) -> BTreeMap<String, secret::Secret> {
+    data.into_iter()
+        .filter(|(key, _)| key.starts_with("webhook."))
+        .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).trim().into()))
+        .collect()
 }
 
 /// Keeps the settings of upstream's ConfigMap in force. Every Application is looked at again when they change.

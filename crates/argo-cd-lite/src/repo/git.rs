@@ -14,6 +14,7 @@ use gix::{
     remote::{Direction, fetch::Shallow},
 };
 use parking_lot::RwLock;
+use reconcile_core::credentials::redact_urls;
 use secrecy::ExposeSecret;
 use thiserror::Error;
 
@@ -22,7 +23,7 @@ use super::{
     http::BoundedHttp,
     limits::Watch,
     tree::{FolderIndex, folder, read_files, tree_of},
-    url::{redact, same_authority},
+    url::same_authority,
 };
 
 /// A Git operation that failed. The text never holds credentials.
@@ -66,7 +67,7 @@ pub enum GitError {
 }
 
 pub(super) fn store_error<E: std::fmt::Display + ?Sized>(error: &E) -> GitError {
-    GitError::Store(redact(&error.to_string()))
+    GitError::Store(redact_urls(&error.to_string()))
 }
 
 fn remote_error(error: &(dyn std::error::Error + 'static)) -> GitError {
@@ -87,7 +88,7 @@ fn remote_error(error: &(dyn std::error::Error + 'static)) -> GitError {
         return GitError::NotFound;
     }
     // One line: the text ends in a condition.
-    GitError::Remote(redact(
+    GitError::Remote(redact_urls(
         &text.split_whitespace().collect::<Vec<_>>().join(" "),
     ))
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
-use reconcile_core::{clock::Clock, object::ObjectKey};
+use reconcile_core::{clock::Clock, credentials::redact_url, object::ObjectKey};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     repository::{FollowedRevision, RepoError, Repository, Snapshot, later},
     resolve,
     transfer::{FETCH_DEADLINE, LIST_DEADLINE, StoreConfig, Transfers},
-    url::{host_and_path, normalize, redact},
+    url::{host_and_path, normalize},
 };
 use crate::metrics::GitMetrics;
 
@@ -197,7 +197,7 @@ impl RepoHub {
         let old = match listed {
             Ok(list) => repository.listed(list, asked),
             Err(error) => {
-                tracing::warn!(repository = %redact(&repository.url), %error, "cannot list refs");
+                tracing::warn!(repository = %redact_url(&repository.url), %error, "cannot list refs");
                 repository.failed(error, asked);
                 *repository.due.lock() = Some(later(asked, FAILING_POLL));
                 None

@@ -27,7 +27,7 @@ pub use pool::{Interrupt, Pool, PoolError};
 pub use repository::{RepoError, Snapshot};
 pub use revision::{RefList, Resolved, RevisionError, resolve};
 pub use tree::{CommitFiles, FileQuery, SourceFile};
-pub use url::{ambiguity, host_and_path, normalize, redact};
+pub use url::{ambiguity, host_and_path, normalize};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use rand::Rng;
+use reconcile_core::credentials::redact_url;
 
 use super::{
     RepoHub,
     repository::{Repository, later},
-    url::redact,
 };
 
 /// The loop looks for new repositories this often.
@@ -49,7 +49,7 @@ impl RepoHub {
         let hub = self.clone();
         tokio::spawn(async move {
             let was_failing = repository.is_failing();
-            tracing::debug!(repository = %redact(&repository.url), requested, "polling refs");
+            tracing::debug!(repository = %redact_url(&repository.url), requested, "polling refs");
             // A failure is kept with the repository and shows with the applications.
             drop(hub.refs_of(&repository, Some(now)).await);
             if was_failing && !repository.is_failing() {

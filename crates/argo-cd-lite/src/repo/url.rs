@@ -123,22 +123,6 @@ pub fn host_and_path(url: &str) -> String {
         .map_or(normal.clone(), |(_, rest)| rest.to_lowercase())
 }
 
-/// `text` without user and password in any URL it quotes; errors of transports repeat them.
-pub fn redact(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        clean.push_str(before);
-        let end = after.find(['/', ' ', '"', '\'']).unwrap_or(after.len());
-        let authority = &after[..end];
-        clean.push_str(authority.rsplit('@').next().unwrap_or(authority));
-        rest = &after[end..];
-    }
-    clean.push_str(rest);
-    clean
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,14 +144,6 @@ mod tests {
             "ssh://git.example.com/a/b"
         );
         assert_eq!(normalize("file:///tmp/a.git"), "file:///tmp/a");
-    }
-
-    #[test]
-    fn credentials_never_show() {
-        assert_eq!(
-            redact("cannot read \"https://u:secret@host/p\": refused by https://x@h"),
-            "cannot read \"https://host/p\": refused by https://h"
-        );
     }
 
     #[test]

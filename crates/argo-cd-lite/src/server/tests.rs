@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hmac::{Hmac, KeyInit, Mac};
+use reconcile_core::secret::Secret;
 use serde_json::json;
 use sha2::Sha256;
 
@@ -36,9 +37,9 @@ fn senders_are_told_by_their_headers() {
 
 #[test]
 fn a_secret_asks_for_a_proof() {
-    let secrets: BTreeMap<String, String> = ["github", "gitlab", "gogs"]
+    let secrets: BTreeMap<String, Secret> = ["github", "gitlab", "gogs"]
         .iter()
-        .map(|name| (format!("webhook.{name}.secret"), "s3cret".to_owned()))
+        .map(|name| (format!("webhook.{name}.secret"), "s3cret".into()))
         .collect();
     let body = b"{}";
     let good = sign("s3cret", body);
@@ -85,13 +86,13 @@ fn a_secret_asks_for_a_proof() {
         "no secret, no proof"
     );
     for key in ["webhook.gitlab.secret", "webhook.bitbucket.uuid"] {
-        let other: BTreeMap<String, String> = [(key.to_owned(), "x".to_owned())].into();
+        let other: BTreeMap<String, Secret> = [(key.to_owned(), "x".into())].into();
         assert!(
             !verify(Provider::GitHub, &other, headers(&[]), body),
             "{key} is set, so a sender without a secret is refused"
         );
     }
-    let empty = [("webhook.gitlab.secret".to_owned(), String::new())].into();
+    let empty = [("webhook.gitlab.secret".to_owned(), "".into())].into();
     assert!(verify(Provider::GitHub, &empty, headers(&[]), body));
 }
 

@@ -11,7 +11,11 @@ use axum::{
 };
 use parking_lot::RwLock;
 use prometheus::IntGauge;
-use reconcile_core::listen::{self, BindError, Budget, Limits, ListenAddress, Server, TlsMode};
+use reconcile_core::{
+    credentials::redact_url,
+    listen::{self, BindError, Budget, Limits, ListenAddress, Server, TlsMode},
+    secret::Secret,
+};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +23,7 @@ use super::{
     RefreshRequests,
     payload::{Provider, repositories, verify},
 };
-use crate::repo::{RepoHub, redact};
+use crate::repo::RepoHub;
 
 /// Largest payload; pushes of thousands of commits stay below, and nobody can fill the memory.
 const MAX_BODY: usize = 10 * 1024 * 1024;
@@ -27,7 +31,7 @@ const MAX_BODY: usize = 10 * 1024 * 1024;
 const QUEUE: usize = 1000;
 
 /// Values of `webhook.<provider>.secret`.
-pub type WebhookSecrets = Arc<RwLock<BTreeMap<String, String>>>;
+pub type WebhookSecrets = Arc<RwLock<BTreeMap<String, Secret>>>;
 
 /// The webhook server of a replica.
 pub struct WebhookServer {
@@ -85,7 +89,7 @@ impl WebhookServer {
     async fn hand_on(&self, mut requests: mpsc::Receiver<Vec<String>>) {
         while let Some(urls) = requests.recv().await {
             self.depth.dec();
-            let shown: Vec<String> = urls.iter().map(|url| redact(url)).collect();
+            let shown: Vec<String> = urls.iter().map(|url| redact_url(url)).collect();
             let leads = *self.leader.borrow();
             if leads {
                 let repositories = self.repos.poll_now(&urls);

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reconcile_core::kube_types::GoDuration;
+use reconcile_core::{kube_types::GoDuration, secret::Secret};
 use serde_json::Value;
 
-use crate::{secret::Secret, tls::TlsSettings};
+use crate::tls::TlsSettings;
 
 /// Everything needed to connect. Two equal values mean the same connection.
 #[derive(Clone, PartialEq, Eq)]

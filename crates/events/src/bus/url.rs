@@ -1,7 +1,11 @@
 //! URLs of servers, with the credentials taken out.
 
+use reconcile_core::{
+    credentials::{redact_url, split_credentials},
+    secret::Secret,
+};
+
 use super::Auth;
-use crate::secret::Secret;
 
 /// A server URL without credentials, and the credentials that stood in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +21,7 @@ impl ServerUrl {
     pub fn parse(text: &str) -> Result<Self, String> {
         let address: async_nats::ServerAddr = text
             .parse()
-            .map_err(|error: std::io::Error| format!("{:?}: {error}", redact(text)))?;
+            .map_err(|error: std::io::Error| format!("{:?}: {error}", shown(text)))?;
         let auth = match (address.username(), address.password()) {
             (Some(user), Some(password)) if !user.is_empty() => Auth::Basic {
                 username: unescape(user),
@@ -26,30 +30,20 @@ impl ServerUrl {
             (Some(token), None) if !token.is_empty() => Auth::Token(Secret::from(unescape(token))),
             _ => Auth::None,
         };
-        let (before, after) = around_credentials(text);
+        let (scheme, host) = split_credentials(text);
         Ok(Self {
-            url: format!("{before}{after}"),
+            url: format!("{scheme}{host}"),
             auth,
         })
     }
 }
 
-/// The text with credentials replaced, whether it is a URL or only looks like one.
-fn redact(text: &str) -> String {
-    match around_credentials(text) {
-        (before, after) if before.len() + after.len() < text.len() => {
-            format!("{before}*****@{after}")
-        }
-        _ => text.to_owned(),
-    }
-}
-
-/// What stands before and after `user:password@`. Everything up to the last `@` may be a password.
-fn around_credentials(text: &str) -> (&str, &str) {
-    let begin = text.find("://").map_or(0, |at| at + "://".len());
-    match text.rfind('@') {
-        Some(at) if at >= begin => (&text[..begin], &text[at + 1..]),
-        _ => (text, ""),
+/// The URL without credentials. Without a scheme, `token@host` is a token.
+fn shown(text: &str) -> String {
+    if text.contains("://") {
+        redact_url(text)
+    } else {
+        redact_url(&format!("nats://{text}"))
     }
 }
 
@@ -100,7 +94,14 @@ mod tests {
 
     #[test]
     fn an_error_does_not_repeat_credentials() {
-        let error = ServerUrl::parse("nats://ann:hush@a b").expect_err("no URL");
-        assert!(!error.contains("hush") && error.contains("a b"), "{error}");
+        for text in [
+            "nats://ann:hush@a b",
+            "ann:x/hush@a b",
+            "hush@a b",
+            "hu@hush@a b",
+        ] {
+            let error = ServerUrl::parse(text).expect_err("no URL");
+            assert!(!error.contains("hu") && error.contains("a b"), "{error}");
+        }
     }
 }

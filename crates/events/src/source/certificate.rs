@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use reconcile_core::secret::Secret;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-
-use crate::secret::Secret;
 
 /// Certificate chain and key of a listener, PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use std::{borrow::Cow, collections::BTreeMap};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
+use reconcile_core::secret::Secret;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{EmitError, Emitter, Endpoint, EventFilter, ServerCertificate, emitter};
-use crate::secret::Secret;
 
 /// Largest body when the manifest gives no limit; upstream's default.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -63,7 +63,7 @@ impl Webhook {
     pub async fn serve(&self, request: Request<Body>, emitter: &Emitter) -> Answer {
         let (head, body) = request.into_parts();
         if let Some(token) = &self.token
-            && !authorised(&head.headers, token.expose())
+            && !authorised(&head.headers, token)
         {
             return (StatusCode::UNAUTHORIZED, "token verification failed".into());
         }
@@ -128,21 +128,13 @@ impl Webhook {
     }
 }
 
-/// Compares without leaving early, so that the time taken tells nothing about the token.
-fn authorised(headers: &HeaderMap, token: &str) -> bool {
+/// Whether the request carries the token. An empty token, which anybody could send, is never right.
+fn authorised(headers: &HeaderMap, token: &Secret) -> bool {
     let given = headers
         .get(http::header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    let (given, token) = (given.as_bytes(), token.as_bytes());
-    !token.is_empty()
-        && given.len() == token.len()
-        && given
-            .iter()
-            .zip(token)
-            .fold(0, |differs, (a, b)| differs | (a ^ b))
-            == 0
+        .and_then(|value| value.strip_prefix("Bearer "));
+    !token.is_empty() && given.is_some_and(|given| token.is(given))
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -247,11 +239,13 @@ mod tests {
             json,
             r#"{"Authorization":["*** Masked Auth Secret ***"],"X-Git-Hub":["a","b"]}"#
         );
-        assert!(authorised(&map, "s3cret"));
-        assert!(!authorised(&map, "s3cre"));
-        assert!(!authorised(&map, "s3creT"));
-        // An empty secret admits nobody.
+        assert!(authorised(&map, &Secret::from("s3cret")));
+        assert!(!authorised(&map, &Secret::from("s3cre")));
+        assert!(!authorised(&map, &Secret::from("s3creT")));
+        // An empty token admits nobody.
+        map.insert("authorization", "Bearer ".parse().expect("value"));
+        assert!(!authorised(&map, &Secret::from("")));
         map.remove("authorization");
-        assert!(!authorised(&map, ""));
+        assert!(!authorised(&map, &Secret::from("")));
     }
 }

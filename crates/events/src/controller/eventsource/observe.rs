@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use reconcile_core::object::{FieldError, ObjectKey, Root};
+use reconcile_core::{
+    object::{FieldError, ObjectKey, Root},
+    secret::Secret,
+};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -11,7 +14,6 @@ use crate::{
     api::EventSource,
     bus::BusState,
     controller::{ObjectState, context::ports_of},
-    secret::Secret,
     source::{CheckedSource, ServerCertificate, Webhook},
     trigger::secrets::SecretError,
 };

@@ -5,11 +5,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use parking_lot::Mutex;
+use reconcile_core::egress::{EgressPolicy, InvalidRedirect, RefusedAddress, redirect_target};
 use reqwest::{Client, Response, Url, redirect::Policy};
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::address::{NoLinkLocal, refused};
 use crate::tls::{TlsError, TlsSettings};
 
 /// Connections kept per host while they are not used.
@@ -33,20 +33,16 @@ pub(super) enum HttpError {
     #[error("{0}")]
     Request(String),
     /// The target is a link-local address.
-    #[error(
-        "{host} is a link-local address, which triggers may not call (--allow-link-local permits it)"
-    )]
-    LinkLocal {
-        /// The host of the URL.
+    #[error(transparent)]
+    LinkLocal(#[from] RefusedAddress),
+    /// A redirect that leads to no URL.
+    #[error(transparent)]
+    InvalidRedirect(#[from] InvalidRedirect),
+    /// Servers that redirect to each other.
+    #[error("more than {REDIRECTS} redirects, the last one to {host}")]
+    Redirects {
+        /// The last host.
         host: String,
-    },
-    /// A redirect that is not followed.
-    #[error("redirect to {location:?}: {reason}")]
-    Redirect {
-        /// Where it leads.
-        location: String,
-        /// Why it is not followed.
-        reason: &'static str,
     },
 }
 
@@ -66,10 +62,16 @@ impl From<reqwest::Error> for HttpError {
 }
 
 /// HTTP clients by their TLS settings. Cloning shares connections.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct HttpClients {
     clients: Arc<Mutex<HashMap<String, (TlsSettings, Client)>>>,
-    allow_link_local: bool,
+    egress: EgressPolicy,
+}
+
+impl Default for HttpClients {
+    fn default() -> Self {
+        Self::new(false)
+    }
 }
 
 /// One request.
@@ -87,7 +89,7 @@ impl HttpClients {
     pub fn new(allow_link_local: bool) -> Self {
         Self {
             clients: Arc::default(),
-            allow_link_local,
+            egress: EgressPolicy::of_flag("--allow-link-local", allow_link_local),
         }
     }
 
@@ -113,9 +115,7 @@ impl HttpClients {
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
             .redirect(Policy::none());
-        if !self.allow_link_local {
-            builder = builder.dns_resolver(Arc::new(NoLinkLocal));
-        }
+        builder = self.egress.guard(builder);
         if let Some(config) = tls.client_config()? {
             builder = builder.tls_backend_preconfigured(config);
         }
@@ -138,10 +138,7 @@ impl HttpClients {
             ..
         } = call;
         for _ in 0..=REDIRECTS {
-            if let Some(address) = refused(&url).filter(|_| !self.allow_link_local) {
-                let host = address.to_string();
-                return Err(HttpError::LinkLocal { host });
-            }
+            self.egress.check(&url)?;
             let mut request = client
                 .request(method.clone(), url.clone())
                 .timeout(deadline.saturating_duration_since(Instant::now()))
@@ -150,13 +147,8 @@ impl HttpClients {
                 request = request.body(body.clone());
             }
             let answer = request.send().await?;
-            let Some(location) = location(&answer) else {
+            let Some(next) = redirect_target(answer.status(), &url, answer.headers())? else {
                 return Ok(answer);
-            };
-            let next = url.join(&location).ok();
-            let Some(next) = next.filter(|url| matches!(url.scheme(), "http" | "https")) else {
-                let reason = "not a URL of http or https";
-                return Err(HttpError::Redirect { location, reason });
             };
             if !same_origin(&url, &next) {
                 forget_secrets(&mut headers);
@@ -172,18 +164,10 @@ impl HttpClients {
             }
             url = next;
         }
-        Err(HttpError::Redirect {
-            location: url.host_str().unwrap_or_default().to_owned(),
-            reason: "more than 10 redirects",
+        Err(HttpError::Redirects {
+            host: url.host_str().unwrap_or_default().to_owned(),
         })
     }
-}
-
-/// Where an answer redirects to.
-fn location(answer: &Response) -> Option<String> {
-    let redirects = matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-    let location = answer.headers().get(header::LOCATION)?;
-    redirects.then(|| location.to_str().ok().map(str::to_owned))?
 }
 
 fn same_origin(a: &Url, b: &Url) -> bool {

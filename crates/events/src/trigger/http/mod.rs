@@ -1,6 +1,5 @@
 //! The http trigger: one call, whatever the answer says, unless a policy lists the statuses that count.
 
-mod address;
 mod client;
 
 use std::time::Duration;

@@ -3,15 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use reconcile_core::reconcile::error_chain;
+use reconcile_core::{
+    egress::{EgressPolicy, redirect_target},
+    error::error_chain,
+};
 use reqwest::{
     Client, Method, StatusCode, Url,
-    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION},
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap},
     redirect::Policy,
 };
 
 use super::{
-    Call, Login, Reply, egress,
+    Call, Login, Reply,
     sigv4::{Signature, Signers},
 };
 use crate::analysis::provider::{Environment, error::ProviderError, redaction::Redactor};
@@ -28,7 +31,7 @@ const USER_AGENT: &str = concat!("rollouts/", env!("CARGO_PKG_VERSION"));
 #[derive(Clone)]
 pub(in crate::analysis::provider) struct Http {
     kept: Arc<Kept>,
-    allow_link_local: bool,
+    egress: EgressPolicy,
 }
 
 struct Kept {
@@ -49,7 +52,7 @@ impl Http {
                 unverified: Mutex::default(),
                 signers: Signers::new(environment),
             }),
-            allow_link_local,
+            egress: EgressPolicy::of_flag("--analysis-allow-link-local", allow_link_local),
         }
     }
 
@@ -91,9 +94,9 @@ impl Http {
             body: call.body.clone(),
         };
         for _ in 0..=MOST_REDIRECTS {
-            if !self.allow_link_local {
-                egress::check(&step.url).map_err(ProviderError::invalid)?;
-            }
+            self.egress
+                .check(&step.url)
+                .map_err(ProviderError::invalid)?;
             let request = client
                 .request(step.method.clone(), step.url.clone())
                 .headers(step.headers.clone())
@@ -107,7 +110,9 @@ impl Http {
                 }
             })?;
             let status = response.status();
-            if let Some(target) = redirect_target(status, &step.url, response.headers()) {
+            let target = redirect_target(status, &step.url, response.headers())
+                .map_err(ProviderError::answer)?;
+            if let Some(target) = target {
                 step = step.redirected(status, target)?;
                 continue;
             }
@@ -132,17 +137,16 @@ impl Http {
         if let Some(client) = kept.as_ref() {
             return Ok(client.clone());
         }
-        let mut builder = Client::builder()
+        let builder = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .tls_danger_accept_invalid_certs(insecure)
             // Redirects are followed here, where it is known what may go along.
             .redirect(Policy::none())
             .user_agent(USER_AGENT);
-        if !self.allow_link_local {
-            builder = builder.dns_resolver(egress::GuardedDns);
-        }
-        let client = builder
+        let client = self
+            .egress
+            .guard(builder)
             .build()
             .map_err(|error| ProviderError::unavailable(error_chain(&error)))?;
         Ok(kept.insert(client).clone())
@@ -186,14 +190,4 @@ impl Hop {
         self.url = target;
         Ok(self)
     }
-}
-
-/// Where an answer redirects to, if it does.
-fn redirect_target(status: StatusCode, from: &Url, headers: &HeaderMap) -> Option<Url> {
-    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    let location = headers.get(LOCATION)?.to_str().ok()?;
-    let target = from.join(location).ok()?;
-    matches!(target.scheme(), "http" | "https").then_some(target)
 }

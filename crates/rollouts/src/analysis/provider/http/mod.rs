@@ -2,7 +2,6 @@
 //! of the node, and never carries credentials to another host.
 
 mod client;
-mod egress;
 mod login;
 mod reply;
 mod sigv4;

@@ -1,0 +1,34 @@
+//! Name resolution that skips refused addresses.
+
+use std::net::SocketAddr;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::EgressPolicy;
+
+/// Resolves names with the system's resolver and skips the addresses that the policy refuses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resolver(pub(super) EgressPolicy);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let policy = self.0;
+        Box::pin(async move {
+            let mut allowed: Vec<SocketAddr> = Vec::new();
+            let mut refused = None;
+            for address in tokio::net::lookup_host((name.as_str(), 0)).await? {
+                match policy.check_address(address.ip()) {
+                    Ok(()) => allowed.push(address),
+                    Err(error) => refused = Some(error),
+                }
+            }
+            match refused {
+                Some(error) if allowed.is_empty() => Err(error.into()),
+                _ => {
+                    let addresses: Addrs = Box::new(allowed.into_iter());
+                    Ok(addresses)
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,84 @@
+//! Which addresses an operator calls on behalf of a manifest.
+//!
+//! Whoever writes a trigger or a metric chooses the address, so the addresses at which clouds hand out the credentials
+//! of a node are refused unless a flag of the operator permits them. The check covers the host of the URL, each
+//! redirect, and each address that a name resolves to, so a name that changes its address gains nothing.
+
+mod address;
+mod dns;
+mod redirect;
+
+pub use redirect::{InvalidRedirect, redirect_target};
+
+use std::{net::IpAddr, sync::Arc};
+
+use reqwest::{ClientBuilder, Url};
+use thiserror::Error;
+
+use address::is_link_local;
+use dns::Resolver;
+
+/// A link-local or metadata address, which is not called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{address} is a link-local or instance metadata address and is not called; {flag} permits it"
+)]
+pub struct RefusedAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// The flag of the operator that permits it.
+    pub flag: &'static str,
+}
+
+/// Whether link-local addresses may be called.
+#[derive(Clone, Copy, Debug)]
+pub enum EgressPolicy {
+    /// Every address may be called.
+    AllowLinkLocal,
+    /// Link-local and metadata addresses are refused.
+    RefuseLinkLocal {
+        /// The flag that permits them, for error messages.
+        flag: &'static str,
+    },
+}
+
+impl EgressPolicy {
+    /// The policy that the operator's flag `flag` asks for.
+    pub fn of_flag(flag: &'static str, allow_link_local: bool) -> Self {
+        if allow_link_local {
+            Self::AllowLinkLocal
+        } else {
+            Self::RefuseLinkLocal { flag }
+        }
+    }
+
+    /// Checks a URL whose host is an address. Names are checked when they are resolved: see [`Self::guard`].
+    pub fn check(&self, url: &Url) -> Result<(), RefusedAddress> {
+        match url.host() {
+            Some(url::Host::Ipv4(address)) => self.check_address(address.into()),
+            Some(url::Host::Ipv6(address)) => self.check_address(address.into()),
+            Some(url::Host::Domain(_)) | None => Ok(()),
+        }
+    }
+
+    /// Makes a client skip refused addresses when it resolves names. The client must not follow redirects itself,
+    /// because a redirect to an address is not resolved.
+    pub fn guard(&self, builder: ClientBuilder) -> ClientBuilder {
+        match self {
+            Self::AllowLinkLocal => builder,
+            Self::RefuseLinkLocal { .. } => builder.dns_resolver(Arc::new(Resolver(*self))),
+        }
+    }
+
+    fn check_address(&self, address: IpAddr) -> Result<(), RefusedAddress> {
+        match self {
+            Self::RefuseLinkLocal { flag } if is_link_local(address) => {
+                Err(RefusedAddress { address, flag })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
