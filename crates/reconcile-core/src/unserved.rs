@@ -11,12 +11,11 @@ use serde_json::{Value, json};
 
 use crate::{
     conditions::{self, Condition, Times},
+    error::{Classify, ErrorClass},
+    event::EventNote,
     object::{Kind, Root},
     operator::Operator,
-    reconcile::{
-        Classify, Controller, Done, Driver, DriverConfig, ErrorClass, EventNote, Plan, Queue,
-        Report, Target,
-    },
+    reconcile::{Controller, Done, Driver, DriverConfig, Plan, Queue, Report, Target},
     watch::{Index, Watch, WatchConfig},
 };
 

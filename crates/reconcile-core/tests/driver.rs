@@ -20,12 +20,11 @@ use kube::{
 use reconcile_core::{
     apply::{self, ApplyError},
     clock::Clock,
+    error::{Classify, ErrorClass},
+    event::EventNote,
     object::{FieldError, Kind, ObjectKey, Root},
     operator::Operator,
-    reconcile::{
-        Classify, Controller, Done, Driver, DriverConfig, ErrorClass, EventNote, Plan, Report,
-        RootPatch, Target,
-    },
+    reconcile::{Controller, Done, Driver, DriverConfig, Plan, Report, RootPatch, Target},
     testkit::{FakeApi, FakeKind, Fault},
     watch::{Guarded, Index, Watch},
 };

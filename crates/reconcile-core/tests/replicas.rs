@@ -8,10 +8,11 @@ use kube::core::NamespaceResourceScope;
 use parking_lot::Mutex;
 use reconcile_core::{
     clock::Clock,
+    error::{Classify, ErrorClass},
     lease::Timing,
     object::{Kind, Root},
     operator::Operator,
-    reconcile::{Classify, Controller, Done, Driver, DriverConfig, ErrorClass, Plan, Report},
+    reconcile::{Controller, Done, Driver, DriverConfig, Plan, Report},
     testkit::{FakeApi, FakeKind},
 };
 use serde_json::{Value, json};

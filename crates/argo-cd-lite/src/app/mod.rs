@@ -19,8 +19,9 @@ pub use observed::{Observed, Problem, Refresh, SourceState};
 
 use jiff::Timestamp;
 use reconcile_core::{
+    error::error_chain,
     object::{ObjectKey, Root},
-    reconcile::{Controller, Done, Report, error_chain},
+    reconcile::{Controller, Done, Report},
 };
 
 use crate::api::Application;

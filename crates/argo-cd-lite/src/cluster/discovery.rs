@@ -18,7 +18,7 @@ use kube::{
 use parking_lot::RwLock;
 use reconcile_core::{
     clock::Clock,
-    reconcile::{Classify, ErrorClass, classify_kube},
+    error::{Classify, ErrorClass, classify_kube},
 };
 use thiserror::Error;
 

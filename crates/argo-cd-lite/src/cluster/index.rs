@@ -19,8 +19,8 @@ use reconcile_core::{
     admin::Readiness,
     apply::{ApplyError, get},
     clock::Clock,
+    error::{Classify, ErrorClass},
     object::ObjectKey,
-    reconcile::{Classify, ErrorClass},
     watch::{Change, Guarded, Index, Watch},
 };
 use thiserror::Error;

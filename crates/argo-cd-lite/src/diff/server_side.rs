@@ -7,7 +7,7 @@ use kube::{
 };
 use reconcile_core::{
     apply::{ApplyError, apply_with, get, merge_with, resource_of},
-    reconcile::{Classify, ErrorClass},
+    error::{Classify, ErrorClass},
 };
 use serde_json::Value;
 use thiserror::Error;

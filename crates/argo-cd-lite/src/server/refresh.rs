@@ -13,8 +13,8 @@ use kube::{
 use reconcile_core::{
     apply::resource_of,
     clock::Clock,
+    error::error_chain,
     object::{Kind, ObjectKey, Root},
-    reconcile::error_chain,
     watch::Index,
 };
 use serde_json::{Value, json};

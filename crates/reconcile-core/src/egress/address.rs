@@ -37,8 +37,9 @@ fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
         return Some(mapped);
     }
     let segments = address.segments();
-    let compatible = segments[..6] == [0; 6] && segments[6] != 0;
-    if !compatible && !segments.starts_with(&NAT64) {
+    let (prefix, embedded) = segments.split_at(6);
+    let compatible = prefix == [0; 6] && embedded.first() != Some(&0);
+    if !compatible && prefix != NAT64 {
         return None;
     }
     let [.., a, b, c, d] = address.octets();

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A [`Controller`] supplies the four steps for one kind; [`Driver`] runs them: one pass per object at a
-//! time, only while this process leads, with the retry that the error's [`ErrorClass`] asks for.
+//! time, only while this process leads, with the retry that the error's [`ErrorClass`](crate::error::ErrorClass) asks for.
 
 mod backoff;
 mod complaints;
@@ -27,12 +27,11 @@ use std::{fmt, future::Future};
 
 use jiff::Timestamp;
 
-pub use crate::{
-    error::{Classify, ErrorClass, classify_kube, error_chain},
-    event::{EventNote, EventType},
+use crate::{
+    error::Classify,
+    event::EventNote,
+    object::{Kind, ObjectKey, Root},
 };
-
-use crate::object::{Kind, ObjectKey, Root};
 
 /// The four steps of a reconcile for one kind.
 pub trait Controller: Send + Sync + 'static {

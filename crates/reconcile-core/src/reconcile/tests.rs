@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Backoff, Queue, error_chain, into_merge_diff, merge_diff};
+use super::{Backoff, Queue, into_merge_diff, merge_diff};
+use crate::error::error_chain;
 use crate::{apply, object::ObjectKey, testkit::FakeApi};
 
 fn key(name: &str) -> ObjectKey {

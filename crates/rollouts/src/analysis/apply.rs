@@ -6,8 +6,9 @@ use futures::FutureExt;
 use kube::{Client, api::PropagationPolicy, core::GroupVersionKind};
 use reconcile_core::{
     apply::{self, ApplyError},
+    error::{Classify, ErrorClass},
     object::{Kind, ObjectKey},
-    reconcile::{Classify, ErrorClass, Queue},
+    reconcile::Queue,
 };
 use thiserror::Error;
 

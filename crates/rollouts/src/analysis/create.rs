@@ -3,8 +3,8 @@
 use kube::{Client, api::DynamicObject, core::GroupVersionKind};
 use reconcile_core::{
     apply::{self, ApplyError},
+    error::{Classify, ErrorClass},
     object::{ObjectKey, Root},
-    reconcile::{Classify, ErrorClass},
 };
 use serde_json::json;
 use thiserror::Error;

@@ -1,6 +1,9 @@
 //! What a pass tells the run and its readers.
 
-use reconcile_core::reconcile::{EventNote, Report, Target};
+use reconcile_core::{
+    event::EventNote,
+    reconcile::{Report, Target},
+};
 
 use super::{observe::ObservedRun, plan::Decision};
 

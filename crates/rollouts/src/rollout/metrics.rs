@@ -8,8 +8,8 @@ use prometheus::{
 };
 use reconcile_core::{
     conditions::Condition,
+    event::EventNote,
     object::{Kind, ObjectKey},
-    reconcile::EventNote,
     watch::Index,
 };
 use serde::Deserialize;

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reconcile_core::{apply::ApplyError, reconcile::Classify};
+use reconcile_core::{apply::ApplyError, error::Classify};
 use tokio::sync::{mpsc, watch};
 
 use super::{

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use reconcile_core::{
     conditions::Condition,
-    reconcile::{Classify, Done, ErrorClass, EventNote, Report, RootPatch, Target},
+    error::{Classify, ErrorClass},
+    event::EventNote,
+    reconcile::{Done, Report, RootPatch, Target},
 };
 use serde_json::{Value, json};
 

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use kube::api::{DynamicObject, PatchParams, PropagationPolicy, ValidationDirective};
 use reconcile_core::{
     apply::{ApplyError, Deleted, apply_with, create, delete, get, merge_patch},
+    error::{Classify, ErrorClass},
     object::ObjectKey,
-    reconcile::{Classify, ErrorClass},
 };
 use serde_json::{Value, json};
 use thiserror::Error;

@@ -1,7 +1,10 @@
 //! The report on an Application that is being deleted.
 
 use jiff::Timestamp;
-use reconcile_core::reconcile::{EventNote, Report, RootPatch, Target};
+use reconcile_core::{
+    event::EventNote,
+    reconcile::{Report, RootPatch, Target},
+};
 use serde_json::json;
 
 use super::{Effects, conditions::conditions};

@@ -8,7 +8,10 @@ mod rejection;
 pub(super) use rejection::reject;
 
 use jiff::Timestamp;
-use reconcile_core::reconcile::{EventNote, Report, RootPatch, Target, into_merge_diff};
+use reconcile_core::{
+    event::EventNote,
+    reconcile::{Report, RootPatch, Target, into_merge_diff},
+};
 use serde_json::{Value, json, value::RawValue};
 
 use conditions::{conditions, shorten};

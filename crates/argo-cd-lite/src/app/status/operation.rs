@@ -1,6 +1,6 @@
 //! The operation in the status: its start, what its effects brought, its end.
 
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::event::EventNote;
 use serde_json::Value;
 
 use super::{Effects, Writer};

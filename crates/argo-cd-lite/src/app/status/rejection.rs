@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use reconcile_core::{
+    error::error_chain,
     object::Root,
-    reconcile::{Report, RootPatch, Target, error_chain},
+    reconcile::{Report, RootPatch, Target},
 };
 use serde_json::{Value, json};
 

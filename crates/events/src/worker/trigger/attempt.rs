@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::ObjectReference;
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::event::EventNote;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 

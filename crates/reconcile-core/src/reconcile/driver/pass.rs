@@ -7,8 +7,9 @@ use kube::api::{GetParams, Request};
 
 use super::{BUG_DELAY, Driver};
 use crate::{
+    error::{Classify, ErrorClass, error_chain},
     object::{Kind, ObjectKey, Root},
-    reconcile::{Classify, Controller, Done, ErrorClass, Plan, error_chain},
+    reconcile::{Controller, Done, Plan},
 };
 
 /// What happens to the object after the pass.

@@ -16,8 +16,10 @@ use serde_json::{Value, json};
 
 use super::{Driver, pass::Failure};
 use crate::{
+    error::ErrorClass,
+    event::EventNote,
     object::{Kind, LAST_APPLIED, ObjectKey, Root},
-    reconcile::{Controller, ErrorClass, EventNote, Report, RootPatch, Target},
+    reconcile::{Controller, Report, RootPatch, Target},
 };
 
 impl<C: Controller> Driver<C> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::event::EventNote;
 
 use crate::{
     analysis::validate::{Checked, CheckedMetric},

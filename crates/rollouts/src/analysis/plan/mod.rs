@@ -9,7 +9,7 @@ use std::{collections::HashSet, fmt};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use reconcile_core::reconcile::{EventNote, Plan};
+use reconcile_core::{event::EventNote, reconcile::Plan};
 
 use super::validate::{Checked, InvalidRun};
 use crate::api::analysis::{AnalysisPhase, AnalysisRunStatus, Measurement, TtlStrategy};

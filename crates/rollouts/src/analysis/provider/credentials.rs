@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use reconcile_core::reconcile::error_chain;
+use reconcile_core::error::error_chain;
 
 use super::{Task, error::ProviderError};
 

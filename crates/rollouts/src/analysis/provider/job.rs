@@ -17,8 +17,8 @@ use kube::{
     api::{DeleteParams, ListParams, PostParams, PropagationPolicy},
 };
 use reconcile_core::{
+    error::error_chain,
     object::{FieldError, parse_at},
-    reconcile::error_chain,
 };
 use serde_json::json;
 

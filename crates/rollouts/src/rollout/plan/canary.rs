@@ -1,7 +1,7 @@
 //! The canary strategy, one round of it. What traffic routing adds is in `traffic`.
 
 use jiff::SignedDuration;
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::event::EventNote;
 
 use super::{
     analysis, facts,

@@ -30,7 +30,7 @@ pub(crate) use planner::copied_annotations;
 pub(crate) use summary::phase_of;
 
 use jiff::Timestamp;
-use reconcile_core::reconcile::{EventNote, Plan};
+use reconcile_core::{event::EventNote, reconcile::Plan};
 
 use self::planner::Planner;
 use crate::{

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::event::EventNote;
 
 use super::action::{Action, NewReplicaSet, ReplicaSetChange, RunRef};
 use crate::{

@@ -1,7 +1,7 @@
 //! The condition `Progressing`: what moved, and what has not moved for too long.
 
 use jiff::{SignedDuration, Timestamp};
-use reconcile_core::{conditions::Condition, reconcile::EventNote};
+use reconcile_core::{conditions::Condition, event::EventNote};
 
 use super::{
     conditions::{NOT_AVAILABLE, find, is_true, kind, put, reason, reason_of, set},

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::event::EventNote;
 
 use super::planner::{PlannedReplicaSet, Planner};
 use crate::{api::rollout::REVISION, rollout::observed::ReplicaSetView};

@@ -2,7 +2,7 @@
 
 use reconcile_core::{
     conditions::{Condition, ConditionStatus},
-    reconcile::EventNote,
+    event::EventNote,
 };
 
 use super::{

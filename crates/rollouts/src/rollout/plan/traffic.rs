@@ -2,7 +2,7 @@
 //! capacity, route, verify, shrink.
 
 use jiff::SignedDuration;
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::event::EventNote;
 use serde_json::json;
 
 use super::{

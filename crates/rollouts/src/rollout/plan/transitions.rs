@@ -1,6 +1,6 @@
 //! The turning points of an update: it begins, begins again, and ends.
 
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::event::EventNote;
 
 use super::{conditions, planner::Planner};
 

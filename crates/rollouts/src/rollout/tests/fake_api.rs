@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use reconcile_core::{
     clock::Clock,
+    error::{Classify, ErrorClass},
     object::Root,
     operator::{Operator, install_tls},
-    reconcile::{Classify, ErrorClass},
     testkit::{FakeApi, FakeKind, Fault},
 };
 use serde_json::{Value, json};

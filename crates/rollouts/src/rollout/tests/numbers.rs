@@ -1,8 +1,8 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use prometheus::{Encoder, Registry, TextEncoder};
 use reconcile_core::{
+    event::EventNote,
     object::{ObjectKey, Root},
-    reconcile::EventNote,
 };
 use serde_json::json;
 

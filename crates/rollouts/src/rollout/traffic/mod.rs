@@ -13,8 +13,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use reconcile_core::{
     apply::ApplyError,
+    error::{Classify, ErrorClass},
     object::{FieldError, ObjectKey},
-    reconcile::{Classify, ErrorClass},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};

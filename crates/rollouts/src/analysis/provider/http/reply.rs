@@ -4,7 +4,7 @@ use reqwest::{Response, StatusCode, header::HeaderMap};
 use serde::de::DeserializeOwned;
 
 use crate::analysis::provider::error::ProviderError;
-use reconcile_core::reconcile::error_chain;
+use reconcile_core::error::error_chain;
 
 /// An answer of more bytes is refused: a verdict needs few numbers, and memory must not follow a query.
 /// Requests do not ask for compression, so nothing is inflated behind this limit.

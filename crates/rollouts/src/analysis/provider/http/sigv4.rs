@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use reconcile_core::reconcile::error_chain;
+use reconcile_core::error::error_chain;
 use reqsign_aws_v4::{
     AssumeRoleCredentialProvider, Credential, DefaultCredentialProvider, ProfileCredentialProvider,
     RequestSigner,
