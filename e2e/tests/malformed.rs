@@ -229,6 +229,16 @@ spec:
             &run("provider", "[{name: a, provider: {datadog: {query: up}}}]"),
         )
         .await?;
+    let experiment = |name: &str, spec: &str| {
+        format!("apiVersion: {ARGO}\nkind: Experiment\nmetadata: {{name: {name}}}\nspec: {spec}\n")
+    };
+    for (name, spec, words) in [
+        ("types", "{templates: 7}", "spec.templates"),
+        ("empty", "{templates: []}", "spec.templates: Required value"),
+    ] {
+        scene.apply("default", &experiment(name, spec)).await?;
+        until_says(&scene, "Experiment", "default", name, &[words]).await?;
+    }
     for (name, word) in [("types", "metrics[0].count"), ("provider", "datadog")] {
         scene
             .until(
@@ -245,7 +255,7 @@ spec:
             )
             .await?;
     }
-    until_told_unserved(&scene, "Experiment", "default").await
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

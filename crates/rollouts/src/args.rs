@@ -83,9 +83,9 @@ pub struct ControllerArgs {
     /// can then read the credentials of the node.
     #[arg(long)]
     pub analysis_allow_link_local: bool,
-    /// Accepted and without effect: Experiments are not supported yet.
-    #[arg(long = "experiment-threads", hide = true)]
-    pub experiment_threads: Option<usize>,
+    /// Passes over Experiments at the same time.
+    #[arg(long = "experiment-threads", default_value_t = 10)]
+    pub experiment_threads: usize,
     /// Accepted and without effect: requests are not throttled here; the API server does that.
     #[arg(long)]
     pub qps: Option<f64>,

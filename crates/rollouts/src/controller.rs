@@ -6,7 +6,6 @@ use reconcile_core::operator::{Identity, Operator};
 use crate::{
     analysis::{AnalysisConfig, ProviderConfig},
     args::ControllerArgs,
-    experiment,
     rollout::{self, RolloutConfig},
 };
 
@@ -29,7 +28,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         analysis_threads,
         prometheus_address,
         analysis_allow_link_local,
-        experiment_threads: _,
+        experiment_threads,
         qps: _,
         burst: _,
     } = args;
@@ -64,10 +63,10 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         namespace,
         instance_id,
         workers: rollout_threads,
+        experiment_workers: experiment_threads,
         analysis,
     };
     rollout::start(&operator, &config).context("registering metrics")?;
-    experiment::start(&operator, config.namespace.as_deref(), &config.instance_id);
     operator.run().await?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Progressive delivery for Kubernetes: `Rollout`, `AnalysisTemplate`, `ClusterAnalysisTemplate` and
-//! `AnalysisRun` of `argoproj.io/v1alpha1`.
+//! Progressive delivery for Kubernetes: `Rollout`, `AnalysisTemplate`, `ClusterAnalysisTemplate`,
+//! `AnalysisRun` and `Experiment` of `argoproj.io/v1alpha1`.
 //!
 //! ```text
 //!   Rollout ─┐                      ┌─► ReplicaSets (create, scale, delete)
@@ -11,7 +11,7 @@
 //! - [`api`]: the kinds as Rust types, and which of their fields are supported.
 //! - [`rollout`]: the controller of Rollouts; its `plan` is a pure function.
 //! - [`analysis`]: the controller of AnalysisRuns and the building of runs from templates.
-//! - [`experiment`]: not supported yet; a condition on each Experiment says so.
+//! - [`experiment`]: the controller of Experiments.
 //! - [`args`], [`controller`]: the command line and the process.
 //! - [`offline`]: what works on files: `plan`, `lint`, `simulate`, and `analyze` against real providers.
 

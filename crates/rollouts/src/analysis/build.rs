@@ -295,7 +295,7 @@ fn is_endless<'v>(metric: &Metric, known: &impl Fn(&str) -> Option<&'v str>) -> 
     }
 }
 
-fn spec_of(
+pub(crate) fn spec_of(
     analysis: &RolloutAnalysis,
     templates: &[AnalysisTemplateSpec],
     arguments: &[Argument],

@@ -4,7 +4,7 @@
 use reconcile_core::fields::{Field, Ledger, message, planned, supported, supported_note};
 use serde_json::Value;
 
-use super::analysis_fields;
+use super::{analysis_fields, experiment_fields};
 
 /// Why a field that decides about traffic or pods is not skipped.
 const STOPS: &str = "a Rollout that sets it is not acted upon and says so in InvalidSpec";
@@ -130,6 +130,7 @@ pub const LEDGERS: &[Ledger] = &[
     analysis_fields::LEDGERS[0],
     analysis_fields::LEDGERS[1],
     analysis_fields::LEDGERS[2],
+    experiment_fields::EXPERIMENT,
 ];
 
 /// The fields of a spec that have no effect, as a sentence for a condition; empty when there are none.

@@ -7,7 +7,7 @@ use kube::{
 };
 use reconcile_core::{
     apply::{self, ApplyError},
-    object::{ObjectKey, Root},
+    object::{Kind, ObjectKey, Root},
 };
 use serde_json::{Map, Value, json};
 
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Field manager of writes.
-pub(super) const MANAGER: &str = "rollouts-controller";
+pub(crate) const MANAGER: &str = "rollouts-controller";
 
 /// What an action brought.
 #[derive(Clone, Debug)]
@@ -102,10 +102,36 @@ impl Effects {
         Ok(Applied::Done)
     }
 
-    async fn patch_replica_set(&self, key: &ObjectKey, body: &Value) -> Result<(), ApplyError> {
+    /// Patches a ReplicaSet.
+    pub(crate) async fn patch_replica_set(
+        &self,
+        key: &ObjectKey,
+        body: &Value,
+    ) -> Result<(), ApplyError> {
         let object = apply::merge_patch(&self.client, &replica_sets(), key, body, MANAGER).await?;
         self.remember_replica_set(object);
         Ok(())
+    }
+
+    /// Takes the answer of a write of a ReplicaSet or Service.
+    pub(crate) fn remember(&self, object: DynamicObject) {
+        let kind = object.types.as_ref().map(|types| types.kind.as_str());
+        if kind == Some(ServiceKind::KIND) {
+            self.remember_service(object);
+        } else {
+            self.remember_replica_set(object);
+        }
+    }
+
+    fn remember_service(&self, object: DynamicObject) {
+        let root = serde_json::to_value(object)
+            .ok()
+            .and_then(|value| Root::<ServiceKind>::from_value(&value).ok());
+        if let Some(root) = root
+            && let Some(view) = service_view(&root)
+        {
+            drop(self.sources.services.written(&root.metadata, view));
+        }
     }
 
     fn remember_replica_set(&self, object: DynamicObject) {
@@ -273,16 +299,8 @@ impl Effects {
             "metadata": { "annotations": { MANAGED_BY: owner } },
             "spec": { "selector": { HASH_LABEL: hash } },
         });
-        let resource = resource("", "v1", "Service", "services");
-        let object = apply::merge_patch(&self.client, &resource, key, &body, MANAGER).await?;
-        let root = serde_json::to_value(object)
-            .ok()
-            .and_then(|value| Root::<ServiceKind>::from_value(&value).ok());
-        if let Some(root) = root
-            && let Some(view) = service_view(&root)
-        {
-            drop(self.sources.services.written(&root.metadata, view));
-        }
+        let object = apply::merge_patch(&self.client, &services(), key, &body, MANAGER).await?;
+        self.remember_service(object);
         Ok(())
     }
 
@@ -398,8 +416,12 @@ pub(super) fn resource(group: &str, version: &str, kind: &str, plural: &str) -> 
     apply::resource_of(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
-fn replica_sets() -> ApiResource {
+pub(crate) fn replica_sets() -> ApiResource {
     resource("apps", "v1", "ReplicaSet", "replicasets")
+}
+
+pub(crate) fn services() -> ApiResource {
+    resource("", "v1", "Service", "services")
 }
 
 /// The ReplicaSet of the newest template as JSON.

@@ -157,6 +157,7 @@ pub(crate) fn service_view(root: &Root<ServiceKind>) -> Option<ServiceView> {
     let spec = root.parse_spec().ok()?;
     Some(ServiceView {
         hash: spec.selector.get(HASH_LABEL).cloned(),
+        owner: owner_of(&root.metadata).map(|owner| owner.uid),
         managed_by: root.annotation(MANAGED_BY).map(str::to_owned),
         selector: spec
             .selector

@@ -26,7 +26,9 @@ pub mod traffic;
 mod validate;
 
 pub use apply::{Applied, Effects};
+pub(crate) use apply::{MANAGER, replica_sets, services};
 pub use error::RolloutError;
+pub(crate) use kinds::annotation_digest;
 pub use observe::Sources;
 pub use start::{RolloutConfig, start};
 pub use validate::check;

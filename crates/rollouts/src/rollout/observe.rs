@@ -23,6 +23,7 @@ use crate::{
         fields,
         rollout::{Rollout, RolloutKind},
     },
+    experiment::ExperimentView,
 };
 
 /// The indexes that a pass reads.
@@ -38,6 +39,8 @@ pub struct Sources {
     pub analysis: AnalysisIndexes,
     /// The most pods that updates had ready so far.
     pub peaks: Peaks,
+    /// Experiments, tagged with the uid of their owner.
+    pub experiments: Index<ExperimentView>,
 }
 
 impl Default for Sources {
@@ -55,6 +58,9 @@ impl Default for Sources {
             services: Index::default(),
             analysis: AnalysisIndexes::default(),
             peaks: Peaks::default(),
+            experiments: Index::new(|view: &ExperimentView| {
+                view.owner.iter().map(|owner| owner.uid.clone()).collect()
+            }),
         }
     }
 }

@@ -106,6 +106,8 @@ pub struct ReplicaSetOwner {
 pub struct ServiceView {
     /// The pod template hash that it selects.
     pub hash: Option<String>,
+    /// Uid of the controlling owner.
+    pub owner: Option<String>,
     /// The Rollout that switches it.
     pub managed_by: Option<String>,
     /// Its selector without the pod template hash.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     analysis::{self, AnalysisConfig, RunView},
     api::rollout::{HASH_LABEL, Rollout, RolloutKind},
-    instance,
+    experiment, instance,
 };
 
 /// What the command line says.
@@ -32,11 +32,13 @@ pub struct RolloutConfig {
     pub instance_id: String,
     /// Passes at the same time; 0 means the default of the driver.
     pub workers: usize,
+    /// `--experiment-threads`: passes over Experiments at the same time; 0 means the default of the driver.
+    pub experiment_workers: usize,
     /// Settings of the analysis.
     pub analysis: AnalysisConfig,
 }
 
-/// Starts the watches and the controllers of Rollouts and AnalysisRuns. Fails only when a metric cannot
+/// Starts the watches and the controllers of Rollouts, AnalysisRuns and Experiments. Fails only when a metric cannot
 /// be registered.
 pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), prometheus::Error> {
     let sources = Sources::default();
@@ -57,6 +59,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
         instance_id: config.instance_id.clone(),
     };
     clean_up_routes(operator, &effects);
+    experiment::start(operator, config, &effects)?;
     let driver_config = DriverConfig {
         workers: config.workers,
         seconds: Some(numbers.seconds),

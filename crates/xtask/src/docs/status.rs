@@ -110,6 +110,19 @@ const ANALYSIS_RUN: &[Field] = &[
     supported("status.startedAt"),
 ];
 
+const EXPERIMENT: &[Field] = &[
+    supported("status.analysisRuns.**"),
+    supported("status.availableAt"),
+    supported("status.conditions"),
+    supported("status.message"),
+    supported("status.phase"),
+    supported_note(
+        "status.templateStatuses[].collisionCount",
+        "kept; a name that is taken is an error of the template",
+    ),
+    supported("status.templateStatuses.**"),
+];
+
 /// Rows for `status` of a kind.
 pub(super) fn fields(kind: &str) -> impl Iterator<Item = &'static Field> + use<> {
     let table = match kind {
@@ -119,6 +132,7 @@ pub(super) fn fields(kind: &str) -> impl Iterator<Item = &'static Field> + use<>
         "EventSource" | "Sensor" => CONDITIONS,
         "Rollout" => ROLLOUT,
         "AnalysisRun" => ANALYSIS_RUN,
+        "Experiment" => EXPERIMENT,
         _ => &[],
     };
     table.iter()

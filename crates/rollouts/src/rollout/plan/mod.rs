@@ -26,7 +26,7 @@ mod traffic;
 mod transitions;
 
 pub use action::{Action, NewReplicaSet, ReplicaSetChange, RunRef};
-pub(crate) use planner::copied_annotations;
+pub(crate) use planner::{after, copied_annotations, next_second, whole_second};
 pub(crate) use summary::phase_of;
 
 use jiff::Timestamp;

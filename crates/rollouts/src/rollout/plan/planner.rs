@@ -342,12 +342,12 @@ impl<'a> Planner<'a> {
 }
 
 /// Cuts a time to whole seconds, the precision of the API.
-pub(super) fn whole_second(at: Timestamp) -> Timestamp {
+pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// The next whole second, for waits that must not be cut short by the precision of the API.
-pub(super) fn next_second(at: Timestamp) -> Timestamp {
+pub(crate) fn next_second(at: Timestamp) -> Timestamp {
     let whole = whole_second(at);
     if whole == at {
         at
@@ -359,6 +359,6 @@ pub(super) fn next_second(at: Timestamp) -> Timestamp {
 }
 
 /// `at` plus `by`; the far end of time when that is beyond it.
-pub(super) fn after(at: Timestamp, by: SignedDuration) -> Timestamp {
+pub(crate) fn after(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.saturating_add(by).unwrap_or(Timestamp::MAX)
 }

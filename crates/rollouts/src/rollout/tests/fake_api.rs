@@ -32,6 +32,7 @@ fn server() -> FakeApi {
                 .cluster_scoped()
                 .without_status(),
         )
+        .with_kind(kind("Experiment", "experiments").without_status())
 }
 
 fn rollout(strategy: &Value) -> Value {
