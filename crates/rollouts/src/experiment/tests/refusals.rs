@@ -27,56 +27,59 @@ fn refused(change: impl FnOnce(&mut Value), expected: &str) {
 
 #[test]
 fn what_is_wrong_has_a_path() {
-    refused(
-        |spec| spec["templates"] = json!([]),
-        "spec.templates: Required value",
-    );
-    refused(
-        |spec| spec["templates"] = json!(7),
-        "spec.templates: invalid type",
-    );
-    refused(
-        |spec| spec["templates"][1]["name"] = "a".into(),
-        "spec.templates[1].name: Duplicate value",
-    );
-    refused(
-        |spec| spec["templates"][1]["name"] = "".into(),
-        "spec.templates[1].name: Required value",
-    );
-    refused(
-        |spec| spec["templates"][0]["selector"] = json!({}),
-        "spec.templates[0].selector: Invalid value: an empty selector",
-    );
-    refused(
-        |spec| spec["templates"][0]["selector"] = json!({"matchLabels": {"app": "x"}}),
-        "spec.templates[0].template.metadata.labels: Invalid value",
-    );
-    refused(
-        |spec| spec["templates"][0]["replicas"] = (-1).into(),
-        "spec.templates[0].replicas: Invalid value",
-    );
+    let twice = json!([{"name": "x", "templateName": "t"}, {"name": "x", "templateName": "t"}]);
+    let other = json!({"matchLabels": {"app": "x"}});
+    for (path, value, expected) in [
+        ("/templates", json!([]), "spec.templates: Required value"),
+        ("/templates", json!(7), "spec.templates: invalid type"),
+        (
+            "/templates/1/name",
+            json!("a"),
+            "spec.templates[1].name: Duplicate value",
+        ),
+        (
+            "/templates/1/name",
+            json!(""),
+            "spec.templates[1].name: Required value",
+        ),
+        (
+            "/templates/0/selector",
+            json!({}),
+            "spec.templates[0].selector: Invalid value: an empty selector",
+        ),
+        (
+            "/templates/0/selector",
+            other,
+            "spec.templates[0].template.metadata.labels: Invalid value",
+        ),
+        (
+            "/templates/0/replicas",
+            json!(-1),
+            "spec.templates[0].replicas: Invalid value",
+        ),
+        (
+            "/templates/1/service",
+            json!({"name": "ab-a"}),
+            "spec.templates[1].service.name: Invalid value",
+        ),
+        (
+            "/duration",
+            json!("soon"),
+            "spec.duration: Invalid value: \"soon\"",
+        ),
+        (
+            "/analyses/0/templateName",
+            json!(""),
+            "spec.analyses[0].templateName: Required value",
+        ),
+        ("/analyses", twice, "spec.analyses[1].name: Duplicate value"),
+    ] {
+        let change = |spec: &mut Value| *spec.pointer_mut(path).expect("a field") = value;
+        refused(change, expected);
+    }
     refused(
         |spec| spec["templates"][0]["minReadySeconds"] = 700.into(),
         "spec.templates[0].minReadySeconds: Invalid value",
-    );
-    refused(
-        |spec| spec["templates"][1]["service"] = json!({"name": "ab-a"}),
-        "spec.templates[1].service.name: Invalid value",
-    );
-    refused(
-        |spec| spec["duration"] = "soon".into(),
-        "spec.duration: Invalid value: \"soon\"",
-    );
-    refused(
-        |spec| spec["analyses"][0]["templateName"] = "".into(),
-        "spec.analyses[0].templateName: Required value",
-    );
-    refused(
-        |spec| {
-            spec["analyses"] =
-                json!([{"name": "x", "templateName": "t"}, {"name": "x", "templateName": "t"}])
-        },
-        "spec.analyses[1].name: Duplicate value",
     );
 }
 
@@ -99,7 +102,7 @@ fn a_mended_manifest_goes_on() {
 
 #[test]
 fn a_field_without_effect_is_told() {
-    let mut world = World::new(json!({"templates": [template("a")], "typo": 1}));
+    let mut world = World::new(&json!({"templates": [template("a")], "typo": 1}));
     world.run();
     let status = world.status();
     let told = status

@@ -61,7 +61,7 @@ fn it_runs_for_its_duration_and_takes_everything_down() {
 fn templates_with_equal_pods_have_different_hashes() {
     let mut same = template("a");
     same["name"] = "b".into();
-    let mut world = World::new(json!({"templates": [template("a"), same]}));
+    let mut world = World::new(&json!({"templates": [template("a"), same]}));
     world.run();
     assert_ne!(
         world.replica_sets["ab-a"].hash,
@@ -226,7 +226,9 @@ fn a_run_that_ended_while_the_process_was_down_is_found() {
         // Each try is killed after its effects.
         world.pass(Some(9));
         let names: Vec<String> = world.replica_sets.keys().cloned().collect();
-        names.iter().for_each(|name| world.count(name));
+        for name in &names {
+            world.count(name);
+        }
         if world.runs.is_empty() {
             world.pass(None);
             if !world.runs.is_empty() {

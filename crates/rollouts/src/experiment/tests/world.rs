@@ -67,7 +67,7 @@ pub(super) fn template(name: &str) -> Value {
 
 impl World {
     /// A world with one Experiment.
-    pub(super) fn new(spec: Value) -> Self {
+    pub(super) fn new(spec: &Value) -> Self {
         let root = json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "Experiment",
             "metadata": {"name": "ab", "namespace": NAMESPACE, "uid": UID}, "spec": spec,
@@ -99,7 +99,7 @@ impl World {
                 })
             })
             .collect();
-        Self::new(json!({
+        Self::new(&json!({
             "templates": [template("a"), template("b")], "duration": duration, "analyses": analyses,
             "scaleDownDelaySeconds": 5
         }))
@@ -221,7 +221,9 @@ impl World {
             self.settle();
             let before = self.replica_sets.clone();
             let names: Vec<String> = self.replica_sets.keys().cloned().collect();
-            names.iter().for_each(|name| self.count(name));
+            for name in &names {
+                self.count(name);
+            }
             if before == self.replica_sets {
                 return;
             }
