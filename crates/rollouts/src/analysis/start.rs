@@ -61,7 +61,7 @@ pub fn start(
         queue.clone(),
         roots.clone(),
     );
-    let runs = watch_runs(operator, shared, &config, queue, roots, on_run);
+    let runs = watch_runs(operator, shared, config, queue, roots, on_run);
     operator.spawn("watch of analysisruns", runs.run());
     operator.spawn(
         "watch of analysistemplates",

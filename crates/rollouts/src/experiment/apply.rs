@@ -12,11 +12,11 @@ use super::{
     error::ExperimentError,
     objects,
     observed::{CheckedTemplate, Observed},
-    plan::{Action, SetChange},
+    plan::{Action, DeadlineChange, SetChange},
 };
 use crate::{
     analysis::{self, build::NewRun},
-    api::{analysis::AnalysisPhase, experiment::ExperimentKind},
+    api::{analysis::AnalysisPhase, experiment::ExperimentKind, rollout::SCALE_DOWN_DEADLINE},
     rollout::{Effects, MANAGER, replica_sets, services},
 };
 
@@ -106,9 +106,13 @@ fn template_of<'o>(
 
 fn body(change: &SetChange) -> Value {
     let mut body = json!({ "metadata": { "uid": change.uid } });
-    if let Some(deadline) = &change.deadline {
-        body["metadata"]["annotations"] =
-            json!({ crate::api::rollout::SCALE_DOWN_DEADLINE: deadline });
+    let deadline = match change.deadline {
+        DeadlineChange::Keep => None,
+        DeadlineChange::Set(at) => Some(json!(at.to_string())),
+        DeadlineChange::Remove => Some(Value::Null),
+    };
+    if let Some(deadline) = deadline {
+        body["metadata"]["annotations"] = json!({ SCALE_DOWN_DEADLINE: deadline });
     }
     if let Some(replicas) = change.replicas {
         body["spec"] = json!({ "replicas": replicas });

@@ -26,7 +26,6 @@ mod view;
 
 pub use apply::Applied;
 pub use error::ExperimentError;
-pub(crate) use observe::observe;
 pub use start::start;
 pub use view::{ExperimentView, STEP};
 

@@ -71,21 +71,17 @@ fn wanted_runs(
     };
     let open = spec.raw.analyses.iter().filter(|one| !has_run(&one.name));
     let found = open.filter_map(|analysis| {
-        let run = match &status.available_at {
-            Some(at) => {
-                let inputs = RunInputs {
-                    root,
-                    spec,
-                    templates: &sources.analysis.templates,
-                    available_at: at.0,
-                };
-                run::new_run(&inputs, analysis)
-            }
-            None => {
-                let namespace = root.key().namespace;
-                let problem = run::templates(&namespace, analysis, &sources.analysis.templates);
-                Err(problem.err()?)
-            }
+        let templates = &sources.analysis.templates;
+        let run = if let Some(at) = &status.available_at {
+            let inputs = RunInputs {
+                root,
+                spec,
+                templates,
+                available_at: at.0,
+            };
+            run::new_run(&inputs, analysis)
+        } else {
+            Err(run::templates(&root.key().namespace, analysis, templates).err()?)
         };
         Some((analysis.name.clone(), run))
     });

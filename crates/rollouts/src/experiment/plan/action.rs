@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use reconcile_core::event::EventNote;
 
 use crate::analysis::build::NewRun;
@@ -59,8 +60,19 @@ pub struct SetChange {
     pub from: i32,
     /// Pods that it should have.
     pub replicas: Option<i32>,
-    /// When it is to be scaled down; none leaves it alone, an inner none removes it.
-    pub deadline: Option<Option<String>>,
+    /// When it is to be scaled down.
+    pub deadline: DeadlineChange,
+}
+
+/// What becomes of the annotation that says when a ReplicaSet is to be scaled down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadlineChange {
+    /// It stays as it is.
+    Keep,
+    /// It gets this time.
+    Set(Timestamp),
+    /// It goes.
+    Remove,
 }
 
 impl Action {
@@ -108,9 +120,9 @@ impl fmt::Display for Action {
                     None => write!(f, "annotate ReplicaSet {}", change.name)?,
                 }
                 match &change.deadline {
-                    Some(Some(at)) => write!(f, ", scale-down-deadline={at}"),
-                    Some(None) => write!(f, ", no scale-down-deadline"),
-                    None => Ok(()),
+                    DeadlineChange::Set(at) => write!(f, ", scale-down-deadline={at}"),
+                    DeadlineChange::Remove => write!(f, ", no scale-down-deadline"),
+                    DeadlineChange::Keep => Ok(()),
                 }
             }
             Self::CreateService { name, .. } => write!(f, "create Service {name}"),

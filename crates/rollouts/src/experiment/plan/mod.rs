@@ -8,7 +8,7 @@ mod analyses;
 mod phase;
 mod template;
 
-pub use action::{Action, SetChange};
+pub use action::{Action, DeadlineChange, SetChange};
 pub(super) use phase::INVALID_SPEC;
 
 use jiff::Timestamp;

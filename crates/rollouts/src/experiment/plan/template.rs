@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::reconcile::EventNote;
 
-use super::{Action, Planner, SetChange};
+use super::{Action, DeadlineChange, Planner, SetChange};
 use crate::{
     api::experiment::{TemplatePhase, TemplateStatus},
     experiment::observed::CheckedTemplate,
@@ -75,8 +75,8 @@ fn counts(status: &TemplateStatus) -> (i32, i32, i32) {
 /// Gives the ReplicaSet the pods that the template wants. True when they change.
 fn bring_up(planner: &mut Planner<'_>, set: &ReplicaSetView, wanted: i32) -> bool {
     let replicas = (set.replicas != wanted).then_some(wanted);
-    let deadline = set.deadline.map(|_| None);
-    if replicas.is_some() || deadline.is_some() {
+    let deadline = removed(set);
+    if replicas.is_some() || deadline != DeadlineChange::Keep {
         change(planner, set, replicas, deadline);
     }
     replicas.is_some()
@@ -99,7 +99,7 @@ fn take_down(planner: &mut Planner<'_>, set: &ReplicaSetView) -> bool {
                 planner,
                 set,
                 None,
-                Some(Some(whole_second(deadline).to_string())),
+                DeadlineChange::Set(whole_second(deadline)),
             );
             return false;
         };
@@ -111,8 +111,15 @@ fn take_down(planner: &mut Planner<'_>, set: &ReplicaSetView) -> bool {
             return false;
         }
     }
-    change(planner, set, Some(0), set.deadline.map(|_| None));
+    change(planner, set, Some(0), removed(set));
     true
+}
+
+fn removed(set: &ReplicaSetView) -> DeadlineChange {
+    match set.deadline {
+        Some(_) => DeadlineChange::Remove,
+        None => DeadlineChange::Keep,
+    }
 }
 
 /// The manifest has no template any more for these.
@@ -122,7 +129,7 @@ pub(super) fn take_down_strays(planner: &mut Planner<'_>) {
             planner
                 .plan
                 .note(format!("{} belongs to no template any more", set.name));
-            change(planner, set, Some(0), set.deadline.map(|_| None));
+            change(planner, set, Some(0), removed(set));
         }
     }
 }
@@ -131,7 +138,7 @@ fn change(
     planner: &mut Planner<'_>,
     set: &ReplicaSetView,
     replicas: Option<i32>,
-    deadline: Option<Option<String>>,
+    deadline: DeadlineChange,
 ) {
     planner.plan.act(Action::Change(SetChange {
         name: set.name.clone(),

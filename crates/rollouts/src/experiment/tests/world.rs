@@ -22,7 +22,7 @@ use crate::{
     experiment::{
         Applied, ExperimentError, Experiments, observe,
         observed::Observed,
-        plan::{Action, SetChange},
+        plan::{Action, DeadlineChange, SetChange},
         status,
     },
     rollout::{
@@ -299,8 +299,10 @@ impl World {
             }) => {
                 let set = self.replica_sets.get_mut(name).expect("a ReplicaSet");
                 set.replicas = replicas.unwrap_or(set.replicas);
-                if let Some(deadline) = deadline {
-                    set.deadline = deadline.as_ref().map(|text| text.parse().expect("a time"));
+                match deadline {
+                    DeadlineChange::Keep => {}
+                    DeadlineChange::Set(at) => set.deadline = Some(*at),
+                    DeadlineChange::Remove => set.deadline = None,
                 }
             }
             Action::CreateService { name, .. } => {
