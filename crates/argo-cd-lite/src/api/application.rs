@@ -215,10 +215,10 @@ pub struct IgnoreDifference {
     /// JSON pointers (RFC 6901).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub json_pointers: Vec<String>,
-    /// jq paths; reported.
+    /// jq expressions that lead to fields.
     #[serde(skip_serializing_if = "Vec::is_empty", rename = "jqPathExpressions")]
     pub jq_path_expressions: Vec<String>,
-    /// Managers whose fields do not count; reported.
+    /// Managers whose fields do not count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub managed_fields_managers: Vec<String>,
 }

@@ -19,14 +19,11 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.ignoreDifferences[].name"),
     supported("spec.ignoreDifferences[].namespace"),
     supported("spec.ignoreDifferences[].jsonPointers"),
-    planned(
+    supported_note(
         "spec.ignoreDifferences[].jqPathExpressions",
-        "use jsonPointers",
+        "paths, select, conditions and `..`; what could loop is refused",
     ),
-    planned(
-        "spec.ignoreDifferences[].managedFieldsManagers",
-        "use jsonPointers",
-    ),
+    supported("spec.ignoreDifferences[].managedFieldsManagers"),
     supported("spec.info[].name"),
     supported("spec.info[].value"),
     supported("spec.project"),

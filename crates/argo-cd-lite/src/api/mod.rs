@@ -43,6 +43,8 @@ pub const ANNOTATION_REFRESH_TIMESTAMP: &str = "argocd.argoproj.io/refresh-times
 pub const ANNOTATION_SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
 /// Annotation that names the owner of an object and the object itself.
 pub const ANNOTATION_TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
+/// Annotation that names the installation that manages an object.
+pub const ANNOTATION_INSTALLATION_ID: &str = "argocd.argoproj.io/installation-id";
 /// Annotation with a comma list of comparison options.
 pub const ANNOTATION_COMPARE_OPTIONS: &str = "argocd.argoproj.io/compare-options";
 /// Annotation with a comma list of sync options.

@@ -11,6 +11,7 @@ use reconcile_core::{
 
 use super::{Context, ObserveError, Observed, Problem, Refresh};
 use crate::{
+    api::IN_CLUSTER_SERVER,
     cluster::{GroupKind, Live, Lookup, ResourceId},
     render::{Scope, TargetSet},
 };
@@ -92,11 +93,20 @@ pub(super) async fn live_of(
         .flat_map(|result| &result.resources)
         .filter(|row| !row.hook_type.is_empty());
     kinds.extend(hooks.map(|row| GroupKind::new(row.group.as_str(), row.kind.as_str())));
+    // What is excluded is neither compared nor pruned, also when it was managed before.
+    let managed = context.argo.current().managed.clone();
+    let is_managed = |kind: &GroupKind| {
+        !managed
+            .kinds
+            .excludes(&kind.group, &kind.kind, IN_CLUSTER_SERVER)
+    };
+    kinds.retain(is_managed);
     context.live.ensure(&kinds).await?;
     observed.live = context
         .live
         .of_instance(&observed.instance)
         .into_iter()
+        .filter(|(id, _)| is_managed(&id.kind))
         .collect();
     keep_permitted(context, observed);
     observed.live_complete = true;
@@ -200,7 +210,7 @@ async fn same(
 ) -> Result<HashSet<ResourceId>, ObserveError> {
     let rules = observed
         .ignore_rules()
-        .with_settings(&context.argo.current().customizations);
+        .with_settings(&context.argo.current());
     let pairs: Vec<(usize, Arc<Live>)> = set
         .targets
         .iter()

@@ -216,6 +216,7 @@ async fn try_render(
     let placement = Placement {
         instance: observed.instance.clone(),
         namespace: observed.spec.destination.namespace.clone(),
+        managed: context.argo.current().managed.clone(),
     };
     let kinds = context.discovery.generation();
     let key = RenderKey::new(folder, source.directory.clone(), &placement, kinds);

@@ -13,6 +13,7 @@ use crate::{
         IN_CLUSTER_SERVER,
         fields::{APP_PROJECT, APPLICATION},
     },
+    diff::jq_problem,
     project::Project,
     repo::ambiguity,
     sync::SyncOptions,
@@ -149,6 +150,11 @@ fn options(spec: &ApplicationSpec, problems: &mut Vec<Problem>) {
         {
             problems.push(Problem::invalid_spec(format!(
                 "spec.ignoreDifferences: {bad:?} is not a JSON pointer, which begins with /"
+            )));
+        }
+        if let Some(error) = jq_problem(&rule.jq_path_expressions) {
+            problems.push(Problem::invalid_spec(format!(
+                "spec.ignoreDifferences: {error}"
             )));
         }
     }

@@ -54,6 +54,7 @@ fn parse(read: &FileObject, control_plane: &str) -> Result<FileApplication, CliE
     let placement = Placement {
         instance: instance_name(&key, control_plane),
         namespace: spec.destination.namespace.clone(),
+        ..Placement::default()
     };
     Ok(FileApplication {
         key,

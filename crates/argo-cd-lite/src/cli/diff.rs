@@ -100,8 +100,7 @@ impl<'a> Comparison<'a> {
         let rules: &[IgnoreDifference] = app.map_or(&[], |app| &app.spec.ignore_differences);
         Self {
             namespace: app.map_or("", |app| app.placement.namespace.as_str()),
-            rules: IgnoreRules::new(rules, WebhookChanges::default())
-                .with_settings(&settings.customizations),
+            rules: IgnoreRules::new(rules, WebhookChanges::default()).with_settings(settings),
             settings,
         }
     }
@@ -168,6 +167,8 @@ impl<'a> Comparison<'a> {
 
     /// Takes away what does not count.
     fn normalize(&self, id: &ResourceId, object: &mut Value) {
+        let owners = object.clone();
+        self.rules.for_object(id).remove_from(object, &owners);
         let definition = &*id.kind.kind == "CustomResourceDefinition";
         let ignores_status = match self.settings.compare.ignore_status {
             IgnoreStatus::All => true,
@@ -190,9 +191,6 @@ impl<'a> Comparison<'a> {
                     metadata.remove("annotations");
                 }
             }
-        }
-        for pointer in self.rules.pointers(id) {
-            crate::diff::remove(object, pointer);
         }
     }
 }

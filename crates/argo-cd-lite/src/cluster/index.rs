@@ -181,7 +181,7 @@ impl LiveIndex {
             served
                 .as_ref()
                 .is_none_or(|served| served.resource == known.served.resource)
-                && known.checks.agree(&checks, &kind.group, &kind.kind)
+                && agree(&known.checks, &checks, kind)
         };
         if let Some(known) = self.0.kinds.read().get(kind).filter(|known| fits(known)) {
             return Some(known.clone());
@@ -398,6 +398,15 @@ impl LiveIndex {
     }
 }
 
+/// True when both reduce every object of the kind to the same values.
+fn agree(one: &Checks, other: &Checks, kind: &GroupKind) -> bool {
+    let (group, name) = (&kind.group, &kind.kind);
+    let (settings, others) = (one.settings(), other.settings());
+    one.agree(other, group, name)
+        && settings.managed.tracking == others.managed.tracking
+        && settings.ignored_updates(group, name) == others.ignored_updates(group, name)
+}
+
 impl KindWatch {
     fn keep(&self, object: &DynamicObject) -> Arc<Live> {
         let live = Live::of(&self.checks, &self.served.resource, object);
@@ -413,6 +422,11 @@ impl LiveIndexState {
     /// Notifies the applications that a change concerns: those that track or tracked the object, and those whose
     /// targets name it.
     fn notify(&self, followers: &FollowedObjects, change: &Change<Live>) {
+        if let (Some(old), Some(new)) = (&change.old, &change.new)
+            && new.is_ignored_update_of(old)
+        {
+            return;
+        }
         let mut apps: Vec<ObjectKey> = [&change.old, &change.new]
             .into_iter()
             .flatten()

@@ -5,10 +5,12 @@ use std::{collections::hash_map::DefaultHasher, hash::Hasher, io, sync::Arc};
 use kube::api::{ApiResource, DynamicObject, ObjectMeta};
 use serde_json::Value;
 
-use super::Tracking;
+use super::{ResourceId, Tracking};
 use crate::{
-    api::{ANNOTATION_OPERATION, ANNOTATION_TRACKING_ID, HOOK_FINALIZER},
+    api::{ANNOTATION_OPERATION, HOOK_FINALIZER, IgnoreDifference},
+    diff::{IgnoreRules, WebhookChanges},
     health::{Checks, Health, Subject},
+    settings::ArgoSettings,
     sync::SyncSettings,
 };
 
@@ -31,6 +33,8 @@ pub struct Live {
     pub health: Option<Health>,
     /// Hash of everything but the status and what the server counts.
     pub hash: u64,
+    /// The same without the fields whose change starts no comparison.
+    pub update_hash: u64,
     /// What its annotations say; `None` when nothing.
     pub settings: Option<Box<SyncSettings>>,
     /// The operation that created this hook.
@@ -40,9 +44,10 @@ pub struct Live {
 }
 
 impl Live {
-    /// Reduces an object of this kind to what is kept; `checks` find its health.
+    /// Reduces an object of this kind to what is kept; `checks` find its health, and their settings say which mark
+    /// counts.
     pub fn of(checks: &Checks, resource: &ApiResource, object: &DynamicObject) -> Self {
-        let metadata = &object.metadata;
+        let (metadata, rules) = (&object.metadata, checks.settings());
         let annotation = |key: &str| {
             metadata
                 .annotations
@@ -54,12 +59,11 @@ impl Live {
             .as_ref()
             .map(SyncSettings::read)
             .unwrap_or_default();
+        let hash = Self::hash_of(object);
         Self {
             uid: metadata.uid.as_deref().unwrap_or_default().into(),
             version: resource.version.as_str().into(),
-            tracking: annotation(ANNOTATION_TRACKING_ID)
-                .and_then(|text| Tracking::parse(text))
-                .map(Box::new),
+            tracking: Tracking::of(&rules.managed.tracking, metadata).map(Box::new),
             owned: metadata
                 .owner_references
                 .as_ref()
@@ -76,7 +80,8 @@ impl Live {
                 metadata,
                 body: &object.data,
             }),
-            hash: Self::hash_of(object),
+            hash,
+            update_hash: update_hash(rules, resource, object).unwrap_or(hash),
             settings: (!settings.is_plain()).then(|| Box::new(settings)),
             operation: annotation(ANNOTATION_OPERATION).map(|text| text.as_str().into()),
             images: crate::render::images(&object.data),
@@ -93,12 +98,51 @@ impl Live {
         self.settings.as_deref().cloned().unwrap_or_default()
     }
 
+    /// True when nothing but fields has changed whose change starts no comparison.
+    pub fn is_ignored_update_of(&self, old: &Self) -> bool {
+        self.hash != old.hash && self.update_hash == old.update_hash && {
+            let mut same = self.clone();
+            same.hash = old.hash;
+            same == *old
+        }
+    }
+
     /// True when the object was tracked under this instance name.
     pub fn belongs_to(&self, instance: &str) -> bool {
         self.tracking
             .as_ref()
             .is_some_and(|tracking| tracking.instance == instance)
     }
+}
+
+/// Hash without the fields of `ignoreResourceUpdates`; `None` when there are none for the kind.
+fn update_hash(
+    settings: &ArgoSettings,
+    resource: &ApiResource,
+    object: &DynamicObject,
+) -> Option<u64> {
+    let ignored = settings.ignored_updates(&resource.group, &resource.kind);
+    if ignored.is_empty() {
+        return None;
+    }
+    let rules: Vec<IgnoreDifference> = ignored
+        .into_iter()
+        .map(|fields| IgnoreDifference {
+            group: "*".to_owned(),
+            kind: "*".to_owned(),
+            json_pointers: fields.json_pointers.clone(),
+            jq_path_expressions: fields.jq_path_expressions.clone(),
+            managed_fields_managers: fields.managed_fields_managers.clone(),
+            ..IgnoreDifference::default()
+        })
+        .collect();
+    let rules = IgnoreRules::new(&rules, WebhookChanges::default());
+    let id = ResourceId::new(&resource.group, &resource.kind, "", "");
+    let owners = serde_json::to_value(object).ok()?;
+    let mut value = owners.clone();
+    rules.for_object(&id).remove_from(&mut value, &owners);
+    let reduced: DynamicObject = serde_json::from_value(value).ok()?;
+    Some(Live::hash_of(&reduced))
 }
 
 /// Hash of what a comparison looks at. The status and the counters of the server are left out, so that

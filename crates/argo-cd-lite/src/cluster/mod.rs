@@ -14,7 +14,7 @@ pub use discovery::{Discovery, DiscoveryError, Served};
 pub use index::{LiveError, LiveIndex, LiveIndexConfig, Lookup};
 pub use live::{Live, content_hash};
 pub use resource_id::{GroupKind, ResourceId};
-pub use tracking::{Tracking, instance_name, instance_owner, stamp, tracking_id};
+pub use tracking::{Owner, Tracking, instance_name, instance_owner, stamp, tracking_id};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     health::{Checks, Code, Health},
-    settings::{ArgoSettings, SettingsHandle},
+    settings::{ArgoSettings, SettingsHandle, TrackingMethod, TrackingSettings},
 };
 
 #[test]
@@ -90,7 +90,12 @@ fn applications_of_other_namespaces_carry_theirs() {
 fn definitions_of_kinds_are_never_stamped() {
     let id = ResourceId::new("apiextensions.k8s.io", "CustomResourceDefinition", "", "x");
     let mut manifest = json!({"metadata": {"name": "x"}});
-    stamp(&mut manifest, "app", &id, "d");
+    let owner = Owner {
+        instance: "app",
+        namespace: "d",
+        settings: &TrackingSettings::default(),
+    };
+    stamp(&mut manifest, owner, &id);
     assert_eq!(manifest, json!({"metadata": {"name": "x"}}));
 }
 
@@ -229,4 +234,99 @@ async fn another_health_check_is_asked_about_objects_that_are_known_already() {
     assert!(settings.replace(ArgoSettings::default()));
     index.ensure(&kinds).await.expect("a list");
     assert_eq!(health(&index), None);
+}
+
+fn marks(method: TrackingMethod, installation: Option<&str>) -> TrackingSettings {
+    TrackingSettings {
+        method,
+        installation_id: installation.map(str::to_owned),
+        ..TrackingSettings::default()
+    }
+}
+
+/// What a manifest carries for this instance, and whom the object then belongs to.
+fn stamped(settings: &TrackingSettings, instance: &str) -> (serde_json::Value, Option<Tracking>) {
+    let id = ResourceId::new("", "ConfigMap", "ns", "n");
+    let mut manifest = json!({"metadata": {"name": "n"}});
+    let owner = Owner {
+        instance,
+        namespace: "d",
+        settings,
+    };
+    stamp(&mut manifest, owner, &id);
+    let metadata = serde_json::from_value(manifest["metadata"].clone()).expect("metadata");
+    (
+        manifest["metadata"].clone(),
+        Tracking::of(settings, &metadata),
+    )
+}
+
+#[test]
+fn objects_are_marked_as_the_settings_say() {
+    let label = "app.kubernetes.io/instance";
+    let id = ResourceId::new("", "ConfigMap", "ns", "n");
+    let (metadata, tracking) = stamped(&marks(TrackingMethod::Label, None), "team_app");
+    assert_eq!(metadata["labels"][label], "team_app");
+    assert!(metadata.get("annotations").is_none());
+    let tracking = tracking.expect("a mark");
+    assert!(tracking.instance == "team_app" && tracking.describes(&id));
+    let long = format!("{}-{}", "a".repeat(62), "b".repeat(20));
+    let both = marks(TrackingMethod::AnnotationAndLabel, Some("one"));
+    let (metadata, tracking) = stamped(&both, &long);
+    assert_eq!(metadata["labels"][label], "a".repeat(62));
+    assert_eq!(
+        metadata["annotations"]["argocd.argoproj.io/installation-id"],
+        "one"
+    );
+    assert_eq!(tracking.expect("a mark").instance, long);
+}
+
+#[test]
+fn objects_of_another_installation_are_not_ours() {
+    let (metadata, _) = stamped(&marks(TrackingMethod::Annotation, Some("one")), "app");
+    let metadata = serde_json::from_value(metadata).expect("metadata");
+    let of =
+        |installation| Tracking::of(&marks(TrackingMethod::Annotation, installation), &metadata);
+    assert!(of(Some("one")).is_some());
+    assert_eq!(of(Some("two")), None);
+    assert!(of(None).is_some(), "without an id the mark counts");
+}
+
+#[test]
+fn a_change_of_ignored_fields_alone_is_no_update() {
+    let data = [
+        (
+            "resource.customizations.ignoreResourceUpdates.ConfigMap",
+            "jsonPointers: [/data/time]",
+        ),
+        (
+            "resource.customizations.ignoreDifferences.all",
+            "jqPathExpressions: ['.metadata.annotations[\"seen\"]']",
+        ),
+    ];
+    let data = data.map(|(key, text)| (key.to_owned(), text.to_owned()));
+    let (settings, problems) = ArgoSettings::parse(&data.clone().into());
+    assert_eq!(problems, []);
+    let live = |settings: &ArgoSettings, time: &str, seen: &str, other: &str| {
+        let object = json!({
+            "metadata": {"name": "n", "annotations": {"seen": seen}},
+            "data": {"time": time, "other": other},
+        });
+        let object: kube::api::DynamicObject = serde_json::from_value(object).expect("an object");
+        let resource = ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&());
+        let checks = Checks::new(Arc::new(settings.clone()), Clock::system());
+        Live::of(&checks, &resource, &object)
+    };
+    let old = live(&settings, "1", "1", "1");
+    assert!(live(&settings, "2", "1", "1").is_ignored_update_of(&old));
+    assert!(live(&settings, "2", "2", "1").is_ignored_update_of(&old));
+    assert!(!live(&settings, "2", "2", "2").is_ignored_update_of(&old));
+    let mut on = data.to_vec();
+    on.push((
+        "resource.ignoreResourceUpdatesEnabled".to_owned(),
+        "false".to_owned(),
+    ));
+    let (off, _) = ArgoSettings::parse(&on.into_iter().collect());
+    let old = live(&off, "1", "1", "1");
+    assert!(!live(&off, "2", "1", "1").is_ignored_update_of(&old));
 }

@@ -18,7 +18,7 @@ use reconcile_core::{
 use crate::{
     api::{AppProject, Application},
     app::Context,
-    repo::{Credentials, RepositorySecret},
+    repo::{Credentials, PollTimes, RepositorySecret},
     server::WebhookSecrets,
     settings::{ArgoSettings, SETTINGS_MAP},
 };
@@ -128,6 +128,7 @@ pub(super) fn watch_settings(
         fields: Some(format!("metadata.name={SETTINGS_MAP}")),
     });
     let (argo, roots, queue) = (context.argo.clone(), roots.clone(), queue.clone());
+    let (repos, flags) = (context.repos.clone(), context.repos.poll_times());
     let watch = watch.on_change(move |change: Change<BTreeMap<String, String>>| {
         let (settings, problems) = match &change.new {
             Some(data) => ArgoSettings::parse(data),
@@ -144,15 +145,10 @@ pub(super) fn watch_settings(
             let keys = keys.join(", ");
             tracing::warn!(keys, "settings in {SETTINGS_MAP} have no effect");
         }
-        let rules = settings.customizations.ignore_rules();
-        let partly = rules.iter().any(|rule| {
-            !rule.jq_path_expressions.is_empty() || !rule.managed_fields_managers.is_empty()
+        repos.set_poll_times(PollTimes {
+            poll: settings.reconciliation.unwrap_or(flags.poll),
+            jitter: settings.reconciliation_jitter.unwrap_or(flags.jitter),
         });
-        if partly {
-            tracing::warn!(
-                "of ignoreDifferences in {SETTINGS_MAP} only jsonPointers have an effect"
-            );
-        }
         if argo.replace(settings) {
             roots.each(|key, _| queue.add(key.clone()));
         }

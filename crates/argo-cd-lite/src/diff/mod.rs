@@ -9,17 +9,18 @@
 mod cache;
 mod client_side;
 mod ignore;
+mod jq;
 mod outcome;
 mod server_side;
 mod structure;
 
 pub use cache::{DiffCache, DiffResult};
 pub use client_side::{client_side_patch, repeats_list_items, with_last_applied};
-pub(crate) use ignore::remove;
-pub use ignore::{IgnoreRules, WebhookChanges, keep_live};
+pub use ignore::{IgnoreRules, IgnoredFields, StatusField, WebhookChanges, jq_problem};
+pub use jq::{JqError, JqPaths};
 pub use outcome::equal_outcome;
 pub use server_side::{DiffError, Differ};
-pub use structure::{has_legacy_manager, leftover, looks_same, take_over};
+pub use structure::{has_legacy_manager, leftover, looks_same, status_differs, take_over};
 
 #[cfg(test)]
 mod tests;

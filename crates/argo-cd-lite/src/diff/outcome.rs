@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    WebhookChanges, ignore,
+    IgnoredFields, WebhookChanges,
     structure::{is_manager, item_with, managers},
 };
 use crate::api::FIELD_MANAGER;
@@ -24,21 +24,26 @@ const COUNTED: &[&str] = &[
 pub fn equal_outcome(
     predicted: &Value,
     live: &Value,
-    pointers: &[&str],
+    ignored: &IgnoredFields<'_>,
     webhooks: WebhookChanges,
 ) -> bool {
     let owned = managers(predicted)
         .find(|entry| is_manager(entry, FIELD_MANAGER, "Apply"))
         .and_then(|entry| entry.get("fieldsV1"));
-    let (predicted, live) = (reduced(predicted, pointers), reduced(live, pointers));
+    let (predicted, live) = (
+        reduced(predicted, live, ignored),
+        reduced(live, live, ignored),
+    );
     match owned.filter(|_| webhooks == WebhookChanges::Ignore) {
         Some(owned) => !differs(&predicted, &live, Owner::of(owned)),
         None => predicted == live,
     }
 }
 
-fn reduced(value: &Value, pointers: &[&str]) -> Value {
+/// One side without what does not count. `owners` is the live object, which says whose fields are whose.
+fn reduced(value: &Value, owners: &Value, ignored: &IgnoredFields<'_>) -> Value {
     let mut value = value.clone();
+    ignored.remove_from(&mut value, owners);
     if let Some(fields) = value.as_object_mut() {
         fields.remove("status");
     }
@@ -46,9 +51,6 @@ fn reduced(value: &Value, pointers: &[&str]) -> Value {
         for counted in COUNTED {
             metadata.remove(*counted);
         }
-    }
-    for pointer in pointers {
-        ignore::remove(&mut value, pointer);
     }
     if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
         // Left over from a removal; no difference.

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::{
     DiffCache, DiffResult, IgnoreRules, client_side_patch, equal_outcome, leftover, looks_same,
-    repeats_list_items,
+    repeats_list_items, status_differs,
 };
 use crate::{
     api::FIELD_MANAGER,
@@ -131,12 +131,12 @@ impl Differ {
         let Ok(live) = serde_json::to_value(read) else {
             return Ok(false);
         };
-        let pointers = rules.pointers(&target.id);
+        let ignored = rules.for_object(&target.id);
         let desired = target.value();
-        if looks_same(&desired, &live, &pointers) {
+        if looks_same(&desired, &live, &ignored) {
             return Ok(true);
         }
-        if leftover(&desired, &live) {
+        if leftover(&desired, &live) || status_differs(&desired, &live, &ignored) {
             return Ok(false);
         }
         tracing::debug!(object = %target.id, "asking the server what applying would change");
@@ -166,12 +166,7 @@ impl Differ {
             Err(error) => return Err(error.into()),
         };
         let predicted = serde_json::to_value(&predicted).unwrap_or(Value::Null);
-        Ok(equal_outcome(
-            &predicted,
-            &live,
-            &pointers,
-            rules.webhooks(),
-        ))
+        Ok(equal_outcome(&predicted, &live, &ignored, rules.webhooks()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::ignore;
+use super::{IgnoredFields, StatusField};
 use crate::api::FIELD_MANAGER;
 
 /// Managers that wrote for us before server-side apply did.
@@ -12,19 +12,29 @@ pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-config
 
 /// True when it is certain that applying `desired` would change nothing: every field that it names has
 /// that value, and no field that we own is missing from it. False means: ask the server.
-pub fn looks_same(desired: &Value, live: &Value, pointers: &[&str]) -> bool {
+pub fn looks_same(desired: &Value, live: &Value, ignored: &IgnoredFields<'_>) -> bool {
     let mut desired = desired.clone();
+    ignored.remove_from(&mut desired, live);
+    if status_differs(&desired, live, ignored) {
+        return false;
+    }
     if let Some(fields) = desired.as_object_mut() {
         fields.remove("status");
-    }
-    for pointer in pointers {
-        ignore::remove(&mut desired, pointer);
     }
     let Some(owned) = owned_fields(live) else {
         // Never applied by us with server-side apply: only the server knows whose fields would go.
         return false;
     };
     is_within(&desired, live) && nothing_beyond(owned, &desired)
+}
+
+/// True when the status counts and the manifest names another one. No dry run shows that, because applying does not
+/// write it.
+pub fn status_differs(desired: &Value, live: &Value, ignored: &IgnoredFields<'_>) -> bool {
+    ignored.status == StatusField::Counts
+        && desired
+            .get("status")
+            .is_some_and(|status| !is_within(status, live.get("status").unwrap_or(&Value::Null)))
 }
 
 /// The fields that we own by server-side apply, as `managedFields` lists them. `None` while fields that
@@ -131,7 +141,7 @@ fn left(applied: &Value, desired: &Value, live: &Value) -> bool {
 }
 
 /// Fields that identify the items of a list, in the order in which they are looked for.
-const ITEM_KEYS: &[&str] = &[
+pub(super) const ITEM_KEYS: &[&str] = &[
     "name",
     "mountPath",
     "devicePath",
@@ -145,7 +155,7 @@ const ITEM_KEYS: &[&str] = &[
 ];
 
 /// The item of `list` that is the same one as `item`, whatever else it holds.
-fn counterpart<'v>(item: &Value, list: &'v [Value]) -> Option<&'v Value> {
+pub(super) fn counterpart<'v>(item: &Value, list: &'v [Value]) -> Option<&'v Value> {
     let key = ITEM_KEYS
         .iter()
         .find(|key| item.get(**key).is_some_and(|value| !value.is_null()));

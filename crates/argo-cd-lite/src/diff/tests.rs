@@ -38,12 +38,20 @@ fn equal_values_of_ours_look_the_same_whatever_others_added() {
         json!({"f:data": {"f:a": {}}}),
         json!({"a": "1", "theirs": "2"}),
     );
-    assert!(looks_same(&desired(json!({"a": "1"})), &found, &[]));
-    assert!(!looks_same(&desired(json!({"a": "2"})), &found, &[]));
+    assert!(looks_same(
+        &desired(json!({"a": "1"})),
+        &found,
+        &IgnoredFields::default()
+    ));
+    assert!(!looks_same(
+        &desired(json!({"a": "2"})),
+        &found,
+        &IgnoredFields::default()
+    ));
     assert!(!looks_same(
         &desired(json!({"a": "1", "b": "2"})),
         &found,
-        &[]
+        &IgnoredFields::default()
     ));
 }
 
@@ -53,14 +61,22 @@ fn a_field_of_ours_that_git_dropped_is_a_difference() {
         json!({"f:data": {"f:a": {}, "f:b": {}}}),
         json!({"a": "1", "b": "2"}),
     );
-    assert!(!looks_same(&desired(json!({"a": "1"})), &found, &[]));
+    assert!(!looks_same(
+        &desired(json!({"a": "1"})),
+        &found,
+        &IgnoredFields::default()
+    ));
 }
 
 #[test]
 fn an_object_that_we_never_applied_is_left_to_the_server() {
     let mut found = live(json!({}), json!({"a": "1"}));
     found["metadata"]["managedFields"] = json!([]);
-    assert!(!looks_same(&desired(json!({"a": "1"})), &found, &[]));
+    assert!(!looks_same(
+        &desired(json!({"a": "1"})),
+        &found,
+        &IgnoredFields::default()
+    ));
 }
 
 #[test]
@@ -73,12 +89,12 @@ fn keyed_lists_are_understood() {
     assert!(looks_same(
         &json!({"spec": {"ports": [{"port": 80}]}}),
         &found,
-        &[]
+        &IgnoredFields::default()
     ));
     assert!(!looks_same(
         &json!({"spec": {"ports": [{"port": 81}]}}),
         &found,
-        &[]
+        &IgnoredFields::default()
     ));
 }
 
@@ -86,17 +102,22 @@ fn keyed_lists_are_understood() {
 fn counters_and_status_are_no_difference() {
     let one = json!({"metadata": {"name": "n", "resourceVersion": "1", "generation": 1, "annotations": {}}, "spec": {"a": 1}, "status": {"x": 1}});
     let two = json!({"metadata": {"name": "n", "resourceVersion": "2", "managedFields": []}, "spec": {"a": 1}});
-    assert!(equal_outcome(&one, &two, &[], WebhookChanges::Ignore));
+    assert!(equal_outcome(
+        &one,
+        &two,
+        &IgnoredFields::default(),
+        WebhookChanges::Ignore
+    ));
     assert!(!equal_outcome(
         &one,
         &json!({"metadata": {"name": "n"}, "spec": {"a": 2}}),
-        &[],
+        &IgnoredFields::default(),
         WebhookChanges::Ignore
     ));
     assert!(equal_outcome(
         &one,
         &json!({"metadata": {"name": "n"}, "spec": {"a": 2}}),
-        &["/spec/a"],
+        &IgnoredFields::at(&["/spec/a"]),
         WebhookChanges::Ignore
     ));
 }
@@ -141,7 +162,7 @@ fn is_no_difference(pointer: &str, value: &Value) -> bool {
     equal_outcome(
         &answer(predicted),
         &shared_object(),
-        &[],
+        &IgnoredFields::default(),
         WebhookChanges::Ignore,
     )
 }
@@ -188,7 +209,7 @@ fn what_is_ours_in_the_answer_and_what_goes_counts() {
         !equal_outcome(
             &answer(shared_object()),
             &without,
-            &[],
+            &IgnoredFields::default(),
             WebhookChanges::Ignore
         ),
         "an item of ours that is missing"
@@ -214,7 +235,8 @@ fn rules_choose_objects_by_glob_and_name() {
     ] {
         assert_eq!(
             IgnoreRules::new(&[rule], WebhookChanges::Ignore)
-                .pointers(&id)
+                .for_object(&id)
+                .pointers
                 .len(),
             expected
         );
@@ -225,15 +247,14 @@ fn rules_choose_objects_by_glob_and_name() {
 fn ignored_fields_are_copied_from_the_live_object() {
     let mut target = json!({"spec": {"replicas": 1, "list": [{"a": 1}]}});
     let live = json!({"spec": {"replicas": 5, "list": [{"a": 7}], "new": {"deep": true}}, "status": {"x": 1}});
-    for pointer in [
+    let pointers = [
         "/spec/replicas",
         "/spec/list/0/a",
         "/spec/new/deep",
         "/spec/absent",
         "/status/x",
-    ] {
-        keep_live(&mut target, &live, pointer);
-    }
+    ];
+    IgnoredFields::at(&pointers).keep_live(&mut target, &live);
     assert_eq!(
         target,
         json!({"spec": {"replicas": 5, "list": [{"a": 7}], "new": {"deep": true}}})
@@ -268,7 +289,14 @@ fn webhook_changes_count_when_asked_for() {
     let mut predicted = shared_object();
     predicted["metadata"]["labels"]["seen"] = json!("10:01");
     let answer = answer(predicted);
-    let same = |webhooks| equal_outcome(&answer, &shared_object(), &[], webhooks);
+    let same = |webhooks| {
+        equal_outcome(
+            &answer,
+            &shared_object(),
+            &IgnoredFields::default(),
+            webhooks,
+        )
+    };
     assert!(same(WebhookChanges::Ignore));
     assert!(!same(WebhookChanges::Count));
     let id = ResourceId::new("", "ConfigMap", "ns", "a");
@@ -317,14 +345,18 @@ fn large_integers_are_not_compared_as_floats() {
     assert!(looks_same(
         &desired(json!({"a": 9_007_199_254_740_993_u64})),
         &object(9_007_199_254_740_993),
-        &[]
+        &IgnoredFields::default()
     ));
     assert!(!looks_same(
         &desired(json!({"a": 9_007_199_254_740_993_u64})),
         &object(9_007_199_254_740_992),
-        &[]
+        &IgnoredFields::default()
     ));
-    assert!(looks_same(&desired(json!({"a": 1.0})), &object(1), &[]));
+    assert!(looks_same(
+        &desired(json!({"a": 1.0})),
+        &object(1),
+        &IgnoredFields::default()
+    ));
 }
 
 #[test]
@@ -367,6 +399,7 @@ async fn an_answer_is_kept_for_the_state_that_was_read() {
     let placement = Placement {
         instance: "app".into(),
         namespace: "ns".into(),
+        ..Placement::default()
     };
     let set = build(vec![object("1")], &placement, |_, _| Scope::Namespaced);
     let target = &set.targets[0];
@@ -380,4 +413,109 @@ async fn an_answer_is_kept_for_the_state_that_was_read() {
     let kept = |live: &Live| differ.cache().get(&target.id, live.hash, target.hash);
     assert_eq!(kept(&seen), None, "nothing is known of the older state");
     assert_eq!(kept(&stored), Some(false));
+}
+
+/// The rules of one `ignoreDifferences` entry.
+fn rules(fields: Value) -> IgnoreRules {
+    let mut rule = json!({"group": "*", "kind": "*"});
+    let object = rule.as_object_mut().expect("an object");
+    object.extend(fields.as_object().expect("an object").clone());
+    let rule: IgnoreDifference = serde_json::from_value(rule).expect("a rule");
+    IgnoreRules::new(&[rule], WebhookChanges::Ignore)
+}
+
+#[test]
+fn what_jq_leads_to_and_what_a_manager_owns_is_no_difference() {
+    let pods = |replicas: u32, sidecar: &str| {
+        json!({
+            "metadata": {"name": "n", "managedFields": [
+                {"manager": "kube-controller-manager", "operation": "Update", "fieldsV1": {
+                    "f:spec": {"f:replicas": {}},
+                }},
+                {"manager": "injector", "operation": "Update", "fieldsV1": {
+                    "f:spec": {"f:containers": {"k:{\"name\":\"proxy\"}": {".": {}, "f:image": {}}}},
+                }},
+            ]},
+            "spec": {"replicas": replicas, "containers": [{"name": "app"}, {"name": "proxy", "image": sidecar}]},
+        })
+    };
+    let (predicted, live) = (pods(1, "a"), pods(5, "b"));
+    let id = ResourceId::new("apps", "Deployment", "ns", "n");
+    let same = |rules: &IgnoreRules| {
+        equal_outcome(
+            &predicted,
+            &live,
+            &rules.for_object(&id),
+            WebhookChanges::Ignore,
+        )
+    };
+    assert!(!same(&IgnoreRules::default()));
+    let managers = json!({"managedFieldsManagers": ["kube-controller-manager", "injector"]});
+    assert!(same(&rules(managers)));
+    assert!(!same(&rules(
+        json!({"managedFieldsManagers": ["injector"]})
+    )));
+    assert!(same(&rules(json!({"jqPathExpressions": [
+        ".spec.replicas",
+        ".spec.containers[] | select(.name == \"proxy\")",
+        ".nothing[] | .fits",
+    ]}))));
+    let found = rules(json!({"jqPathExpressions": [".spec.replicas"]}));
+    assert_ne!(found.hash(&id), IgnoreRules::default().hash(&id));
+}
+
+#[test]
+fn what_is_ignored_is_kept_when_a_sync_respects_it() {
+    let live = json!({
+        "metadata": {"managedFields": [{"manager": "hpa", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]},
+        "spec": {"replicas": 5, "containers": [{"name": "proxy", "image": "p"}, {"name": "app", "image": "old", "env": 1}]},
+    });
+    let mut target =
+        json!({"spec": {"replicas": 1, "containers": [{"name": "app", "image": "new", "env": 2}]}});
+    let rules = rules(json!({
+        "managedFieldsManagers": ["hpa"],
+        "jqPathExpressions": [".spec.containers[] | select(.name == \"proxy\")", ".spec.containers[].env"],
+    }));
+    let id = ResourceId::new("apps", "Deployment", "ns", "n");
+    rules.for_object(&id).keep_live(&mut target, &live);
+    assert_eq!(
+        target,
+        json!({"spec": {"replicas": 5, "containers": [
+            {"name": "app", "image": "new", "env": 1},
+            {"name": "proxy", "image": "p"},
+        ]}})
+    );
+}
+
+#[test]
+fn status_and_aggregated_rules_count_as_the_settings_say() {
+    let parsed = |text: &str| {
+        let data = [("resource.compareoptions".to_owned(), text.to_owned())];
+        let (settings, problems) = crate::settings::ArgoSettings::parse(&data.into());
+        assert_eq!(problems, []);
+        IgnoreRules::default().with_settings(&settings)
+    };
+    let object = ResourceId::new("", "ConfigMap", "ns", "n");
+    let definition = ResourceId::new("apiextensions.k8s.io", "CustomResourceDefinition", "", "n");
+    let found = live(json!({"f:data": {"f:a": {}}}), json!({"a": "1"}));
+    let mut wanted = desired(json!({"a": "1"}));
+    wanted["status"] = json!({"phase": "Ready"});
+    for (text, id, same) in [
+        ("{}", &object, true),
+        ("ignoreResourceStatusField: crd", &object, false),
+        ("ignoreResourceStatusField: crd", &definition, true),
+        ("ignoreResourceStatusField: none", &definition, false),
+    ] {
+        let rules = parsed(text);
+        let looked = looks_same(&wanted, &found, &rules.for_object(id));
+        assert_eq!(looked, same, "{text} {id}");
+    }
+    let role = |verbs: Value| json!({"aggregationRule": {"x": 1}, "rules": verbs});
+    let id = ResourceId::new("rbac.authorization.k8s.io", "ClusterRole", "", "n");
+    let same = |rules: &IgnoreRules| {
+        let (one, two) = (role(json!([1])), role(json!([2])));
+        equal_outcome(&one, &two, &rules.for_object(&id), WebhookChanges::Ignore)
+    };
+    assert!(same(&parsed("ignoreAggregatedRoles: true")));
+    assert!(!same(&parsed("{}")));
 }

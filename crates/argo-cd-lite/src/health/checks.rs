@@ -44,6 +44,11 @@ impl Checks {
         built_in
     }
 
+    /// The settings in force.
+    pub fn settings(&self) -> &ArgoSettings {
+        &self.settings
+    }
+
     /// True for kinds that have a check.
     pub fn has_rule(&self, group: &str, kind: &str) -> bool {
         self.settings.standard_conditions

@@ -23,10 +23,8 @@ pub struct RenderKey {
     pub folder: String,
     /// Options of the source.
     pub directory: Option<DirectorySource>,
-    /// Instance name and namespace.
-    pub instance: String,
-    /// Destination namespace.
-    pub namespace: String,
+    /// Where the objects go, and how they are marked.
+    pub placement: Placement,
     /// State of discovery: scopes of kinds may change with it.
     pub discovery: u64,
 }
@@ -42,8 +40,7 @@ impl RenderKey {
         Self {
             folder,
             directory,
-            instance: placement.instance.clone(),
-            namespace: placement.namespace.clone(),
+            placement: placement.clone(),
             discovery,
         }
     }

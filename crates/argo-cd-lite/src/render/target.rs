@@ -9,7 +9,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
 use crate::{
-    cluster::{ResourceId, content_hash, stamp},
+    api::IN_CLUSTER_SERVER,
+    cluster::{Owner, ResourceId, content_hash, stamp},
+    settings::ManagementRules,
     sync::SyncSettings,
 };
 
@@ -25,12 +27,14 @@ pub enum Scope {
 }
 
 /// Where the objects of an application go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Placement {
     /// Instance name of the application.
     pub instance: String,
     /// Namespace of objects that name none.
     pub namespace: String,
+    /// Which kinds are managed, and how objects are marked.
+    pub managed: Arc<ManagementRules>,
 }
 
 /// One object that Git describes.
@@ -126,7 +130,13 @@ impl<'a, F: Fn(&str, &str) -> Scope> TargetBuilder<'a, F> {
             return;
         };
         let set = &mut self.set;
-        if is_excluded(&target.id) {
+        let (group, kind) = (&target.id.kind.group, &target.id.kind.kind);
+        if self
+            .placement
+            .managed
+            .kinds
+            .excludes(group, kind, IN_CLUSTER_SERVER)
+        {
             set.excluded.push(target.id);
             return;
         }
@@ -244,10 +254,17 @@ fn target(
     let (name, prefix) = (text("name"), text("generateName"));
     let settings = SyncSettings::read(&annotations(metadata));
     let id = ResourceId::new(group, &kind, namespace, name.clone());
-    if group.is_empty() && kind == "Secret" {
-        fold_secret(&mut object);
+    match (group, kind.as_str()) {
+        ("", "Secret") => fold_secret(&mut object),
+        ("rbac.authorization.k8s.io", "ClusterRole") => drop_aggregated_rules(&mut object),
+        _ => {}
     }
-    stamp(&mut object, &placement.instance, &id, &placement.namespace);
+    let owner = Owner {
+        instance: &placement.instance,
+        namespace: &placement.namespace,
+        settings: &placement.managed.tracking,
+    };
+    stamp(&mut object, owner, &id);
     Some(Target {
         version: version.into(),
         hash: content_hash(&object),
@@ -309,13 +326,20 @@ fn fold_secret(secret: &mut Value) {
     }
 }
 
-/// Kinds that no application may manage: they are the cluster's own traffic.
-fn is_excluded(id: &ResourceId) -> bool {
-    let (group, kind) = (id.kind.group.as_ref(), id.kind.kind.as_ref());
-    matches!(
-        (group, kind),
-        ("" | "events.k8s.io", "Event") | ("coordination.k8s.io", "Lease")
-    ) || group == "metrics.k8s.io"
+/// The rules of an aggregated role are written by a controller. An empty list in the manifest asks for nothing, and
+/// applying it would empty the role until that controller has seen it.
+fn drop_aggregated_rules(role: &mut Value) {
+    let aggregated = role
+        .get("aggregationRule")
+        .is_some_and(|rule| !rule.is_null());
+    if aggregated
+        && let Some(fields) = role.as_object_mut()
+        && fields
+            .get("rules")
+            .is_some_and(|rules| rules.as_array().is_none_or(Vec::is_empty))
+    {
+        fields.remove("rules");
+    }
 }
 
 /// Images of a pod or of anything with a pod template.

@@ -26,6 +26,7 @@ fn names(
     let placement = Placement {
         instance: "app".into(),
         namespace: "dest".into(),
+        ..Placement::default()
     };
     let request = RenderRequest {
         files: files.to_vec(),
@@ -192,6 +193,7 @@ fn set(objects: Vec<serde_json::Value>) -> TargetSet {
     let placement = Placement {
         instance: "app".into(),
         namespace: "dest".into(),
+        ..Placement::default()
     };
     build(objects, &placement, |_, kind| match kind {
         "Namespace" | "CustomResourceDefinition" => Scope::Cluster,
@@ -263,6 +265,7 @@ fn the_cache_keeps_to_its_budget() {
             &Placement {
                 instance: "a".into(),
                 namespace: "n".into(),
+                ..Placement::default()
             },
             1,
         )
@@ -296,4 +299,37 @@ fn a_pattern_without_an_answer_refuses_the_source() {
             assert!(matches!(error, RenderError::Pattern { .. }), "{error}");
         }
     }
+}
+
+#[test]
+fn kinds_that_the_settings_exclude_are_no_targets() {
+    let data = [(
+        "resource.exclusions".to_owned(),
+        "- kinds: [Secret]\n".to_owned(),
+    )];
+    let (settings, _) = crate::settings::ArgoSettings::parse(&data.into());
+    let placement = Placement {
+        managed: settings.managed.clone(),
+        ..Placement::default()
+    };
+    let objects = ["Secret", "ConfigMap"]
+        .map(|kind| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}}));
+    let set = build(objects.into(), &placement, |_, _| Scope::Namespaced);
+    assert_eq!((set.targets.len(), set.excluded.len()), (1, 1));
+}
+
+#[test]
+fn empty_rules_of_an_aggregated_role_are_left_to_its_controller() {
+    let role = |aggregation: serde_json::Value, rules: serde_json::Value| {
+        let set = set(vec![json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "a"},
+            "aggregationRule": aggregation, "rules": rules,
+        })]);
+        set.targets[0].value().get("rules").is_some()
+    };
+    let aggregation = json!({"clusterRoleSelectors": []});
+    assert!(!role(aggregation.clone(), json!([])));
+    assert!(!role(aggregation.clone(), json!(null)));
+    assert!(role(aggregation, json!([{"verbs": ["get"]}])));
+    assert!(role(json!(null), json!([])));
 }

@@ -39,6 +39,15 @@ pub struct HubConfig {
     pub jitter: Duration,
 }
 
+/// How often a repository is polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollTimes {
+    /// Time between two polls; zero turns the poll off.
+    pub poll: Duration,
+    /// Spread of that time.
+    pub jitter: Duration,
+}
+
 type Moved = dyn Fn(ObjectKey) + Send + Sync;
 
 /// All repositories in use. Cloning shares them.
@@ -46,8 +55,7 @@ type Moved = dyn Fn(ObjectKey) + Send + Sync;
 pub struct RepoHub(Arc<Hub>);
 
 struct Hub {
-    poll: Duration,
-    jitter: Duration,
+    poll: Mutex<PollTimes>,
     clock: Clock,
     repositories: Mutex<HashMap<String, Arc<Repository>>>,
     transfers: Transfers,
@@ -84,8 +92,10 @@ impl RepoHub {
             limits: config.limits,
         };
         Self(Arc::new(Hub {
-            poll: config.poll,
-            jitter: config.jitter,
+            poll: Mutex::new(PollTimes {
+                poll: config.poll,
+                jitter: config.jitter,
+            }),
             clock,
             repositories: Mutex::default(),
             transfers: Transfers::new(stores, credentials, metrics),
@@ -95,8 +105,13 @@ impl RepoHub {
     }
 
     /// Time between two polls and its spread.
-    pub(super) fn poll_times(&self) -> (Duration, Duration) {
-        (self.0.poll, self.0.jitter)
+    pub fn poll_times(&self) -> PollTimes {
+        *self.0.poll.lock()
+    }
+
+    /// Polls with these times from the next poll on.
+    pub fn set_poll_times(&self, times: PollTimes) {
+        *self.0.poll.lock() = times;
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -139,7 +154,7 @@ impl RepoHub {
             .or_insert_with_key(|key| {
                 let hash = hex::encode(&Sha256::digest(key.as_bytes())[..12]);
                 // Its first application lists the refs; the poll comes an interval later.
-                let due = later(now, self.0.poll);
+                let due = later(now, self.poll_times().poll);
                 Arc::new(Repository::new(url, format!("{hash}.git"), due, now))
             })
             .clone();

@@ -21,7 +21,7 @@ mod url;
 
 pub use credentials::{Credential, Credentials, RepositorySecret, UnsupportedMembers};
 pub use git::{Depth, FetchRequest, GitError, Store};
-pub use hub::{DEFAULT_DISK_BUDGET, FilesRequest, HubConfig, RepoHub};
+pub use hub::{DEFAULT_DISK_BUDGET, FilesRequest, HubConfig, PollTimes, RepoHub};
 pub use limits::GitLimits;
 pub use pool::{Interrupt, Pool, PoolError};
 pub use repository::{RepoError, Snapshot};

@@ -7,7 +7,7 @@ use rand::Rng;
 use reconcile_core::credentials::redact_url;
 
 use super::{
-    RepoHub,
+    PollTimes, RepoHub,
     repository::{Repository, later},
 };
 
@@ -59,7 +59,7 @@ impl RepoHub {
     }
 
     fn interval(&self) -> Duration {
-        let (poll, jitter) = self.poll_times();
+        let PollTimes { poll, jitter } = self.poll_times();
         if poll.is_zero() {
             // 0 turns the poll off; webhooks and refreshes still work.
             return Duration::from_secs(365 * 24 * 3600);

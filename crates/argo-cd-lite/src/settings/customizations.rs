@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{CUSTOMIZATIONS, SettingProblem};
-use crate::api::IgnoreDifference;
+use crate::{api::IgnoreDifference, diff::jq_problem};
 
 /// Every kind, in the form of the keys.
 const ALL: &str = "*/*";
@@ -383,7 +383,11 @@ fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
 
 fn ignored(text: &str) -> Result<IgnoredFields, String> {
     let fields: Option<IgnoredFields> = parsed(text)?;
-    Ok(fields.unwrap_or_default())
+    let fields = fields.unwrap_or_default();
+    match jq_problem(&fields.jq_path_expressions) {
+        Some(error) => Err(error.to_string()),
+        None => Ok(fields),
+    }
 }
 
 fn actions(key: &str, text: &str) -> Result<ActionSet, String> {

@@ -16,7 +16,7 @@ pub use customizations::{
 pub use handle::SettingsHandle;
 pub use resources::{CompareOptions, IgnoreStatus, KindFilter, KindSelector};
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use reconcile_core::kube_types::GoDuration;
 use thiserror::Error;
@@ -27,7 +27,8 @@ pub const SETTINGS_MAP: &str = "argocd-cm";
 /// Prefix of the keys that customise kinds.
 const CUSTOMIZATIONS: &str = "resource.customizations";
 
-/// Keys that mean something to parts of upstream that are not here: user interface, login, notifications.
+/// Keys that mean something to parts of upstream that are not here (user interface, login, notifications), or that ask
+/// for what is always so: only kinds in use are watched, and the API server says which fields hold Kubernetes types.
 const ELSEWHERE: &[&str] = &[
     "accounts.",
     "admin.",
@@ -38,6 +39,7 @@ const ELSEWHERE: &[&str] = &[
     "kustomize.",
     "oidc.",
     "resource.links",
+    "resource.respectRBAC",
     "passwordPattern",
     "server.",
     "statusbadge.",
@@ -48,21 +50,10 @@ const ELSEWHERE: &[&str] = &[
 ];
 
 /// Beginnings of keys that the controller does not act on yet.
-const NOT_YET: &[&str] = &[
-    "application.instanceLabelKey",
-    "application.resourceTrackingMethod",
-    "installationID",
-    "resource.compareoptions",
-    "resource.customizations.ignoreResourceUpdates.",
-    "resource.customizations.knownTypeFields.",
-    "resource.exclusions",
-    "resource.ignoreResourceUpdatesEnabled",
-    "resource.inclusions",
-    "timeout.",
-];
+const NOT_YET: &[&str] = &["timeout.hard.reconciliation"];
 
 /// How objects are marked as belonging to an Application.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TrackingMethod {
     /// By the annotation `argocd.argoproj.io/tracking-id`.
     #[default]
@@ -73,21 +64,45 @@ pub enum TrackingMethod {
     AnnotationAndLabel,
 }
 
+/// How objects are marked as belonging to an Application of this installation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TrackingSettings {
+    /// Which mark counts.
+    pub method: TrackingMethod,
+    /// The label that holds the name of an Application.
+    pub label: String,
+    /// A second mark for several installations on one cluster.
+    pub installation_id: Option<String>,
+}
+
+impl Default for TrackingSettings {
+    fn default() -> Self {
+        Self {
+            method: TrackingMethod::default(),
+            label: "app.kubernetes.io/instance".to_owned(),
+            installation_id: None,
+        }
+    }
+}
+
+/// Which objects are managed, and how they are marked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ManagementRules {
+    /// How objects are marked.
+    pub tracking: TrackingSettings,
+    /// Kinds that are not managed.
+    pub kinds: KindFilter,
+}
+
 /// The settings, with upstream's defaults where the ConfigMap says nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArgoSettings {
     /// What is different for single kinds.
     pub customizations: Customizations,
-    /// Kinds that are not managed.
-    pub kinds: KindFilter,
+    /// Which objects are managed, and how they are marked.
+    pub managed: Arc<ManagementRules>,
     /// How comparisons are made.
     pub compare: CompareOptions,
-    /// How objects are marked.
-    pub tracking: TrackingMethod,
-    /// The label of an instance.
-    pub instance_label: String,
-    /// A second mark for several installations on one cluster.
-    pub installation_id: Option<String>,
     /// Time between two comparisons; `None` leaves it to the command line, zero turns them off.
     pub reconciliation: Option<Duration>,
     /// Most random delay of a comparison.
@@ -106,11 +121,8 @@ impl Default for ArgoSettings {
     fn default() -> Self {
         Self {
             customizations: Customizations::default(),
-            kinds: KindFilter::default(),
+            managed: Arc::default(),
             compare: CompareOptions::default(),
-            tracking: TrackingMethod::default(),
-            instance_label: "app.kubernetes.io/instance".to_owned(),
-            installation_id: None,
             reconciliation: None,
             reconciliation_jitter: None,
             hard_reconciliation: None,
@@ -161,18 +173,41 @@ impl ArgoSettings {
         (settings, problems)
     }
 
+    fn managed(&mut self) -> &mut ManagementRules {
+        Arc::make_mut(&mut self.managed)
+    }
+
+    /// Fields of a kind whose change starts no comparison.
+    pub fn ignored_updates(&self, group: &str, kind: &str) -> Vec<&IgnoredFields> {
+        if !self.ignore_resource_updates {
+            return Vec::new();
+        }
+        let mut fields = self.customizations.ignored_updates(group, kind);
+        if self.compare.ignore_differences_on_updates {
+            fields.extend(self.customizations.ignored_differences(group, kind));
+        }
+        fields
+    }
+
     fn read(&mut self, key: &str, text: &str) -> Result<(), SettingProblem> {
         let word = text.trim();
         match key {
-            "resource.exclusions" => self.kinds.exclusions = resources::selectors(key, text)?,
-            "resource.inclusions" => self.kinds.inclusions = resources::selectors(key, text)?,
+            "resource.exclusions" => {
+                self.managed().kinds.exclusions = resources::selectors(key, text)?;
+            }
+            "resource.inclusions" => {
+                self.managed().kinds.inclusions = resources::selectors(key, text)?;
+            }
             "resource.compareoptions" => self.compare = resources::compare_options(key, text)?,
-            "application.resourceTrackingMethod" => self.tracking = tracking(key, word)?,
+            "application.resourceTrackingMethod" => {
+                self.managed().tracking.method = tracking(key, word)?;
+            }
             "application.instanceLabelKey" if !word.is_empty() => {
-                word.clone_into(&mut self.instance_label);
+                word.clone_into(&mut self.managed().tracking.label);
             }
             "installationID" => {
-                self.installation_id = Some(word.to_owned()).filter(|id| !id.is_empty());
+                self.managed().tracking.installation_id =
+                    Some(word.to_owned()).filter(|id| !id.is_empty());
             }
             "timeout.reconciliation" => self.reconciliation = Some(duration(key, word)?),
             "timeout.reconciliation.jitter" => {

@@ -16,7 +16,7 @@ const NEVER: &[(&str, &str)] = &[
 ];
 
 /// Exclusions and inclusions.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KindFilter {
     /// Kinds that are left out.
     pub exclusions: Vec<KindSelector>,
@@ -37,7 +37,7 @@ impl KindFilter {
 }
 
 /// Kinds by globs. An empty list selects everything.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KindSelector {
     /// Groups; the core group is the empty text.

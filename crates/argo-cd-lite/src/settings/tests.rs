@@ -19,17 +19,26 @@ fn parse(data: &[(&str, &str)]) -> (ArgoSettings, Vec<String>) {
 fn nothing_gives_the_defaults_of_upstream() {
     let (settings, problems) = parse(&[]);
     assert_eq!(problems, [""; 0]);
-    assert_eq!(settings.tracking, TrackingMethod::Annotation);
-    assert_eq!(settings.instance_label, "app.kubernetes.io/instance");
+    assert_eq!(settings.managed.tracking.method, TrackingMethod::Annotation);
+    assert_eq!(
+        settings.managed.tracking.label,
+        "app.kubernetes.io/instance"
+    );
     assert_eq!(settings.compare.ignore_status, IgnoreStatus::All);
     assert!(settings.ignore_resource_updates);
-    assert!(settings.kinds.excludes("", "Event", "https://x"));
+    assert!(settings.managed.kinds.excludes("", "Event", "https://x"));
     assert!(
         settings
+            .managed
             .kinds
             .excludes("coordination.k8s.io", "Lease", "https://x")
     );
-    assert!(!settings.kinds.excludes("", "ConfigMap", "https://x"));
+    assert!(
+        !settings
+            .managed
+            .kinds
+            .excludes("", "ConfigMap", "https://x")
+    );
 }
 
 #[test]
@@ -111,11 +120,15 @@ fn ignored_fields_become_rules_of_comparisons() {
         ),
     ]);
     assert_eq!(problems, [""; 0]);
-    let rules = IgnoreRules::default().with_settings(&settings.customizations);
-    let mut of = rules.pointers(&ResourceId::new("apps", "Deployment", "ns", "n"));
+    let rules = IgnoreRules::default().with_settings(&settings);
+    let mut of = rules
+        .for_object(&ResourceId::new("apps", "Deployment", "ns", "n"))
+        .pointers;
     of.sort_unstable();
     assert_eq!(of, ["/metadata/labels/x", "/spec/replicas"]);
-    let of = rules.pointers(&ResourceId::new("", "Service", "ns", "n"));
+    let of = rules
+        .for_object(&ResourceId::new("", "Service", "ns", "n"))
+        .pointers;
     assert_eq!(of, ["/metadata/labels/x"]);
 }
 
@@ -141,18 +154,23 @@ fn kinds_comparisons_tracking_and_times() {
     assert_eq!(problems, [""; 0]);
     assert!(
         settings
+            .managed
             .kinds
             .excludes("cilium.io", "CiliumIdentity", "https://x")
     );
     assert!(
         !settings
+            .managed
             .kinds
             .excludes("cilium.io", "CiliumNetworkPolicy", "https://x")
     );
     assert!(settings.compare.ignore_aggregated_roles);
     assert_eq!(settings.compare.ignore_status, IgnoreStatus::None);
-    assert_eq!(settings.tracking, TrackingMethod::AnnotationAndLabel);
-    assert_eq!(settings.instance_label, "example.com/app");
+    assert_eq!(
+        settings.managed.tracking.method,
+        TrackingMethod::AnnotationAndLabel
+    );
+    assert_eq!(settings.managed.tracking.label, "example.com/app");
     assert_eq!(settings.reconciliation, Some(Duration::from_secs(300)));
     assert_eq!(
         settings.reconciliation_jitter,
@@ -168,8 +186,18 @@ fn kinds_comparisons_tracking_and_times() {
 #[test]
 fn inclusions_leave_the_rest_out() {
     let (settings, _) = parse(&[("resource.inclusions", "- apiGroups: [apps]\n")]);
-    assert!(!settings.kinds.excludes("apps", "Deployment", "https://x"));
-    assert!(settings.kinds.excludes("", "ConfigMap", "https://x"));
+    assert!(
+        !settings
+            .managed
+            .kinds
+            .excludes("apps", "Deployment", "https://x")
+    );
+    assert!(
+        settings
+            .managed
+            .kinds
+            .excludes("", "ConfigMap", "https://x")
+    );
 }
 
 #[test]
@@ -190,7 +218,10 @@ fn a_problem_names_its_key_and_leaves_the_rest() {
         ("timeout.reconciliation", "soon"),
         ("installationID", "one"),
     ]);
-    assert_eq!(settings.installation_id.as_deref(), Some("one"));
+    assert_eq!(
+        settings.managed.tracking.installation_id.as_deref(),
+        Some("one")
+    );
     assert_eq!(problems.len(), 7, "{problems:#?}");
     for start in [
         "argocd-cm: application.resourceTrackingMethod: \"labels\" is not one of",

@@ -15,9 +15,7 @@ use super::super::{Context, ObserveError};
 use crate::{
     api::{ANNOTATION_OPERATION, FIELD_MANAGER, HOOK_FINALIZER},
     cluster::{DiscoveryError, Live, ResourceId, Served},
-    diff::{
-        IgnoreRules, client_side_patch, keep_live, repeats_list_items, take_over, with_last_applied,
-    },
+    diff::{IgnoreRules, client_side_patch, repeats_list_items, take_over, with_last_applied},
     render::Target,
     sync::plan::Task,
 };
@@ -270,18 +268,16 @@ pub(super) async fn apply(
 ) -> Result<AppliedObject, TaskError> {
     let served = served(context, task).await?;
     let (replace, force) = (is_replaced(mode, task), is_forced(mode, task));
-    let pointers = rules.pointers(&task.id);
+    let ignored = rules.for_object(&task.id);
     let mut current = None;
-    if task.live.is_some() && (replace || (mode.respect_ignored && !pointers.is_empty())) {
+    if task.live.is_some() && (replace || (mode.respect_ignored && !ignored.is_empty())) {
         current = get(&context.client, &served.resource, &task.id.key()).await?;
     }
     if mode.respect_ignored
         && let Some(current) = &current
         && let Ok(live) = serde_json::to_value(current)
     {
-        for pointer in &pointers {
-            keep_live(&mut manifest, &live, pointer);
-        }
+        ignored.keep_live(&mut manifest, &live);
     }
     let write = ObjectWrite {
         context,

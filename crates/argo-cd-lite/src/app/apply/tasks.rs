@@ -47,7 +47,7 @@ pub(super) async fn run(
         set,
         rules: observed
             .ignore_rules()
-            .with_settings(&context.argo.current().customizations),
+            .with_settings(&context.argo.current()),
         mode: mode(run),
     };
     let mut tasks = TaskOutcomes {

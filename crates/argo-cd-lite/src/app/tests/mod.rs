@@ -47,6 +47,7 @@ pub(super) fn manifests(manifests: Vec<Value>) -> Arc<TargetSet> {
     let placement = Placement {
         instance: "app".into(),
         namespace: "ns".into(),
+        ..Placement::default()
     };
     Arc::new(build(manifests, &placement, |_, _| Scope::Namespaced))
 }

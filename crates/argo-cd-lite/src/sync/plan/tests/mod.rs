@@ -39,6 +39,7 @@ pub(super) fn targets(objects: &[Object<'_>]) -> TargetSet {
     let placement = Placement {
         instance: "app".into(),
         namespace: "ns".into(),
+        ..Placement::default()
     };
     build_targets(manifests, &placement, |_, kind| {
         if kind == "Namespace" {
@@ -65,6 +66,7 @@ pub(super) fn live(
         hook_finalizer: operation.is_some(),
         health: health.map(Health::of),
         hash: 1,
+        update_hash: 1,
         settings: (!settings.is_plain()).then(|| Box::new(settings)),
         operation: operation.map(Into::into),
         images: Vec::new(),
