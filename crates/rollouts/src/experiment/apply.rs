@@ -3,8 +3,8 @@
 use kube::api::{ApiResource, DynamicObject, PropagationPolicy};
 use reconcile_core::{
     apply::{self, ApplyError},
+    error::{Classify, ErrorClass},
     object::{Kind, ObjectKey},
-    reconcile::{Classify, ErrorClass},
 };
 use serde_json::{Value, json};
 

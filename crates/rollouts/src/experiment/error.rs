@@ -2,8 +2,8 @@
 
 use reconcile_core::{
     apply::ApplyError,
+    error::{Classify, ErrorClass},
     object::FieldError,
-    reconcile::{Classify, ErrorClass},
 };
 use thiserror::Error;
 

@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 use reconcile_core::{
     conditions::{self, Condition, Times},
-    reconcile::{Done, EventNote, Report, Target},
+    event::EventNote,
+    reconcile::{Done, Report, Target},
 };
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::event::EventNote;
 
 use super::{Action, Planner};
 use crate::{

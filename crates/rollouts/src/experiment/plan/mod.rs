@@ -13,7 +13,7 @@ pub(super) use phase::INVALID_SPEC;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use reconcile_core::reconcile::{EventNote, Plan};
+use reconcile_core::{event::EventNote, reconcile::Plan};
 
 use super::observed::{CheckedSpec, Observed};
 use crate::{

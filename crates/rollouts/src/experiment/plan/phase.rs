@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use reconcile_core::{
     conditions::{self, Condition, Times},
-    reconcile::EventNote,
+    event::EventNote,
 };
 
 use super::{Planner, are_required_successful};

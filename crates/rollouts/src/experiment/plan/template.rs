@@ -1,7 +1,7 @@
 //! A template: its ReplicaSet, its Service, and where it stands.
 
 use jiff::{SignedDuration, Timestamp};
-use reconcile_core::reconcile::EventNote;
+use reconcile_core::event::EventNote;
 
 use super::{Action, DeadlineChange, Planner, SetChange};
 use crate::{
