@@ -49,8 +49,7 @@ pub enum Resolved {
 impl Resolved {
     fn text(&self) -> Cow<'_, str> {
         match self {
-            Self::Text(text) => text.into(),
-            Self::Raw(text) => text.into(),
+            Self::Text(text) | Self::Raw(text) => text.into(),
         }
     }
 

@@ -20,6 +20,9 @@ use crate::{
 /// Room for the headers of a message: its id, and the framing.
 const HEADERS: usize = 256;
 
+/// Takes the name of an event, and what is in the way of publishing it; `None` when nothing is any more.
+pub type ReportProblem = Arc<dyn Fn(&str, Option<String>) + Send + Sync>;
+
 /// Publishes the events of one EventSource.
 pub struct Emitter {
     /// The EventSource.
@@ -30,9 +33,8 @@ pub struct Emitter {
     pub clock: Clock,
     /// Counters.
     pub metrics: Metrics,
-    /// Called with the name of an event when publishing it begins to fail, with the reason, and when it
-    /// works again.
-    pub report: Arc<dyn Fn(&str, Option<String>) + Send + Sync>,
+    /// Called when publishing an event begins to fail, and when it works again.
+    pub report: ReportProblem,
     /// Events whose last publish failed.
     pub failing: Mutex<BTreeSet<String>>,
 }

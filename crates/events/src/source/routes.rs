@@ -65,7 +65,7 @@ fn compile(path: &str) -> Result<Regex, String> {
         pattern.push_str(&regex::escape(literal));
         let end = closing(after).ok_or_else(|| format!("{path:?}: a brace is not closed"))?;
         match after[..end].split_once(':') {
-            Some((_, expression)) => pattern.push_str(&format!("(?:{expression})")),
+            Some((_, expression)) => pattern.extend(["(?:", expression, ")"]),
             None => pattern.push_str("[^/]+"),
         }
         rest = &after[end + 1..];

@@ -312,7 +312,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_failed_try() {
-        #[expect(clippy::panic, reason = "what is tested")]
         let outcome = caught(async { panic!("boom") }).await;
         assert_eq!(
             outcome.expect_err("failed").to_string(),

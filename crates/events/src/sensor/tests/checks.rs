@@ -176,10 +176,8 @@ fn an_inline_manifest_is_one_object_of_bounded_size() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..5 {
         let before = format!("*a{}, ", level - 1).repeat(10);
-        bomb.push_str(&format!(
-            "a{level}: &a{level} [{}]\n",
-            before.trim_end_matches(", ")
-        ));
+        let line = format!("a{level}: &a{level} [{}]\n", before.trim_end_matches(", "));
+        bomb.push_str(&line);
     }
     let refused = problem(&bomb).expect_err("refused");
     assert!(
