@@ -5,10 +5,11 @@ mod support;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use events::{event::CloudEvent, sensor::checked::check};
+use futures::StreamExt;
 use reconcile_core::{clock::Clock, object::ObjectKey};
 use serde_json::json;
 
@@ -42,6 +43,54 @@ async fn a_change_of_the_manifest_loses_no_event() {
     paths.dedup();
     let distinct: BTreeSet<_> = paths.iter().collect();
     assert_eq!(paths.len(), distinct.len(), "{paths:?}");
+}
+
+/// What was pulled and not begun goes to the successor. The bus delivers nothing twice, which it would do only
+/// after 10 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_under_steady_flow_delays_no_event() {
+    for (dependencies, at_least_once) in [
+        (&["a"][..], false),
+        (&["a"][..], true),
+        (&["a", "b"][..], false),
+    ] {
+        let Some(stage) = Stage::start().await else {
+            return;
+        };
+        let spec = |n: u64| {
+            let mut spec = stage.spec(dependencies);
+            spec["triggers"][0]["atLeastOnce"] = json!(at_least_once);
+            spec["triggers"][0]["template"]["http"]["url"] =
+                json!(format!("{}/v{n}", stage.receiver.url));
+            spec
+        };
+        stage.run(&spec(0)).await;
+        let mut published = Vec::new();
+        for n in 0..400 {
+            published.push(Instant::now());
+            for dependency in dependencies {
+                stage.publish(dependency, n).await;
+            }
+            if n % 5 == 3 {
+                stage.ensure(&spec(n));
+            }
+        }
+        stage.receiver.wait_for(400).await;
+        for call in stage.receiver.calls.lock().iter() {
+            let n = usize::try_from(call.body["a"].as_u64().expect("a number")).expect("small");
+            let late = call.at.duration_since(published[n]);
+            assert!(late < Duration::from_secs(5), "event {n}: {late:?}");
+        }
+        let stream = stage.jetstream().await.get_stream("default").await;
+        let stream = stream.expect("a stream");
+        let mut consumers = stream.consumers();
+        while let Some(consumer) = consumers.next().await {
+            let delivered = consumer.expect("a consumer").delivered;
+            assert_eq!(delivered.consumer_sequence, 400, "delivered twice");
+        }
+        stage.plane.stop().await;
+        assert_eq!(stage.receiver.sorted("a"), (0..400).collect::<Vec<u64>>());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,11 @@ use reconcile_core::object::ObjectKey;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{DataPlane, health::Health, trigger};
+use super::{
+    DataPlane,
+    health::Health,
+    trigger::{self, Intake},
+};
 use crate::{
     bus::{Bus, ConsumerOwner},
     sensor::{CheckedSensor, CheckedTrigger, rate_limit::Pace},
@@ -28,9 +32,49 @@ pub(super) struct Running {
 
 struct RunningTrigger {
     spec: Arc<CheckedTrigger>,
+    /// Ends the pulls, and with them the worker.
+    pulls: CancellationToken,
+    /// Ends the worker only.
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    /// Leaves its intake to a successor.
+    task: JoinHandle<Option<Intake>>,
     health: Health,
+}
+
+/// The worker that a changed trigger had before.
+struct Predecessor {
+    running: RunningTrigger,
+    /// The successor takes over its pulls: the same consumers on the same bus.
+    hands_over: bool,
+}
+
+impl Predecessor {
+    fn of(running: RunningTrigger, next: &CheckedTrigger, same_bus: bool) -> Self {
+        let consumers = |trigger: &CheckedTrigger| -> Vec<(String, String)> {
+            let all = trigger.dependencies.iter();
+            all.map(|dependency| (dependency.name.clone(), dependency.subject()))
+                .collect()
+        };
+        let before = &running.spec;
+        let hands_over = same_bus
+            && before.acts_per_event() == next.acts_per_event()
+            && before.is_ordered() == next.is_ordered()
+            && consumers(before) == consumers(next);
+        Self {
+            running,
+            hands_over,
+        }
+    }
+
+    /// Ends it; what was begun is finished first. Its intake, when that is handed over.
+    async fn end(self) -> Option<Intake> {
+        if self.hands_over {
+            self.running.stop.cancel();
+        } else {
+            self.running.pulls.cancel();
+        }
+        self.running.task.await.ok().flatten()
+    }
 }
 
 /// How a Sensor is doing: what is wrong, per part of a trigger.
@@ -99,12 +143,16 @@ impl DataPlane {
             let previous = before.remove(&trigger.name);
             let running = match previous {
                 Some(running) if keep_triggers && running.spec == *trigger => running,
-                previous => self.start_trigger(spec, trigger, bus, previous, kept),
+                previous => {
+                    let previous =
+                        previous.map(|before| Predecessor::of(before, trigger, keep_triggers));
+                    self.start_trigger(spec, trigger, bus, previous, kept)
+                }
             };
             triggers.insert(trigger.name.clone(), running);
         }
         for (name, left) in before {
-            left.stop.cancel();
+            left.pulls.cancel();
             if spec.named.contains(&name) {
                 kept.leave(async move { drop(left.task.await) });
             } else {
@@ -125,7 +173,7 @@ impl DataPlane {
         sensor: &Arc<CheckedSensor>,
         spec: &Arc<CheckedTrigger>,
         bus: &Arc<Bus>,
-        previous: Option<RunningTrigger>,
+        previous: Option<Predecessor>,
         kept: &mut Kept,
     ) -> RunningTrigger {
         for dependency in &spec.dependencies {
@@ -140,11 +188,19 @@ impl DataPlane {
             spec.name.as_str(),
         ];
         self.0.metrics.trigger_at_zero(&labels);
-        let stop = self.0.stop.child_token();
-        let health = Health::new(self.0.sensor_queue.clone(), sensor.key.clone());
-        for dependency in &spec.dependencies {
-            health.set(&dependency.name, Some(CONNECTING.to_owned()));
-        }
+        let (pulls, health) = match &previous {
+            Some(before) if before.hands_over => {
+                (before.running.pulls.clone(), before.running.health.clone())
+            }
+            _ => {
+                let health = Health::new(self.0.sensor_queue.clone(), sensor.key.clone());
+                for dependency in &spec.dependencies {
+                    health.set(&dependency.name, Some(CONNECTING.to_owned()));
+                }
+                (self.0.stop.child_token(), health)
+            }
+        };
+        let stop = pulls.child_token();
         let context = trigger::Context {
             sensor: sensor.clone(),
             trigger: spec.clone(),
@@ -154,6 +210,7 @@ impl DataPlane {
             clock: self.0.clock.clone(),
             events: self.0.events.clone(),
             stop: stop.clone(),
+            pulls: pulls.clone(),
             health: health.clone(),
             has_source: self.0.has_source.clone(),
             pace: Arc::new(Mutex::new(Pace::new(spec.spacing))),
@@ -162,25 +219,27 @@ impl DataPlane {
         let task = self.0.tasks.spawn(async move {
             // The predecessor finishes what it began before the successor takes the same consumers.
             leaving.wait().await;
+            let mut intake = None;
             if let Some(previous) = previous {
-                previous.stop.cancel();
-                drop(previous.task.await);
-                for dependency in &previous.spec.dependencies {
+                let before = previous.running.spec.clone();
+                intake = previous.end().await;
+                for dependency in &before.dependencies {
                     if !names.contains(&dependency.name) {
                         forget(
                             &context.bus,
                             &context.sensor.key,
-                            &previous.spec.name,
+                            &before.name,
                             &dependency.name,
                         )
                         .await;
                     }
                 }
             }
-            Box::pin(trigger::run(context)).await;
+            Box::pin(trigger::run(context, intake)).await
         });
         RunningTrigger {
             spec: spec.clone(),
+            pulls,
             stop,
             task,
             health,
@@ -193,7 +252,7 @@ impl DataPlane {
         self.0
             .metrics
             .drop_trigger(&[&sensor.namespace, &sensor.name, &trigger]);
-        removed.stop.cancel();
+        removed.pulls.cancel();
         kept.places.retain(|(name, _)| *name != trigger);
         let (bus, sensor) = (kept.bus.clone(), sensor.clone());
         kept.leave(async move {
@@ -239,7 +298,7 @@ impl DataPlane {
             .entry(key.clone())
             .or_insert_with(|| Kept::new(&running.bus));
         for (_, trigger) in running.triggers {
-            trigger.stop.cancel();
+            trigger.pulls.cancel();
             kept.leave(async move { drop(trigger.task.await) });
         }
     }

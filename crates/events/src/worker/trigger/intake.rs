@@ -2,9 +2,12 @@
 //!
 //! A pull that was begun is ended before its trigger is: a request that creates a consumer must not reach
 //! the server after that consumer was removed or taken over by a successor.
+//!
+//! A worker that is replaced hands its [`Intake`] to the successor, with the messages that it has not begun:
+//! the pulls go on, and no message waits for the bus to deliver it again.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -40,15 +43,19 @@ pub(super) fn beats() -> tokio::time::Interval {
 
 /// What comes from the bus.
 pub(super) enum Incoming {
-    /// The consumer of a dependency is in place; everything up to `delivered` was handed out before.
-    Attached {
-        dependency: usize,
-        consumer: String,
-        stream: i128,
-        delivered: u64,
-    },
+    /// The consumer of a dependency is in place.
+    Attached(Attachment),
     /// A message.
     Message(Held),
+}
+
+/// The consumer of a dependency; everything up to `delivered` was handed out before.
+#[derive(Clone)]
+pub(super) struct Attachment {
+    pub(super) dependency: usize,
+    pub(super) consumer: String,
+    pub(super) stream: i128,
+    pub(super) delivered: u64,
 }
 
 /// A message in the hands of this process.
@@ -82,19 +89,79 @@ pub(super) async fn answer(acker: &Acker, kind: AckKind) {
     }
 }
 
-/// Starts pulling for all dependencies, until the receiver is dropped or the trigger is stopped. The
-/// channel is closed when all pulls have ended.
-pub(super) fn start(context: &Context) -> mpsc::Receiver<Incoming> {
-    let (sender, receiver) = mpsc::channel(ON_THE_WAY);
-    for dependency in 0..context.trigger.dependencies.len() {
-        let pull = Pull {
-            context: context.clone(),
-            dependency,
-            sender: sender.clone(),
-        };
-        tokio::spawn(pull.run());
+/// What comes from the bus for all dependencies of a trigger, whatever worker takes it.
+pub(in crate::worker) struct Intake {
+    incoming: mpsc::Receiver<Incoming>,
+    /// The latest attachment of each dependency, with what was delivered since.
+    attached: BTreeMap<usize, Attachment>,
+    /// What a predecessor put back; comes first.
+    put_back: VecDeque<Incoming>,
+}
+
+impl Intake {
+    /// Starts pulling, until the intake is dropped or `context.pulls` is cancelled.
+    pub(super) fn start(context: &Context) -> Self {
+        let (sender, incoming) = mpsc::channel(ON_THE_WAY);
+        for dependency in 0..context.trigger.dependencies.len() {
+            let pull = Pull {
+                context: context.clone(),
+                dependency,
+                sender: sender.clone(),
+            };
+            tokio::spawn(pull.run());
+        }
+        Self {
+            incoming,
+            attached: BTreeMap::new(),
+            put_back: VecDeque::new(),
+        }
     }
-    receiver
+
+    /// The next thing that comes; `None` when all pulls have ended.
+    pub(super) async fn recv(&mut self) -> Option<Incoming> {
+        let next = match self.put_back.pop_front() {
+            Some(next) => next,
+            None => self.incoming.recv().await?,
+        };
+        Some(self.noted(next))
+    }
+
+    /// What has come already.
+    pub(super) fn try_recv(&mut self) -> Option<Incoming> {
+        let next = self.put_back.pop_front();
+        let next = next.or_else(|| self.incoming.try_recv().ok())?;
+        Some(self.noted(next))
+    }
+
+    fn noted(&mut self, next: Incoming) -> Incoming {
+        match &next {
+            Incoming::Attached(attachment) => {
+                self.attached
+                    .insert(attachment.dependency, attachment.clone());
+            }
+            Incoming::Message(held) => {
+                if let Some(known) = self.attached.get_mut(&held.dependency)
+                    && known.stream == held.stream
+                {
+                    known.delivered = known.delivered.max(held.sequence);
+                }
+            }
+        }
+        next
+    }
+
+    /// Makes it ready for the next worker, which gets the attachments and these messages first.
+    pub(super) fn hand_over(&mut self, messages: impl IntoIterator<Item = Held>) {
+        let mut attached: Vec<Attachment> = self.attached.values().cloned().collect();
+        // The newest stream counts; workers drop what they know of an older one.
+        attached.sort_by_key(|attachment| attachment.stream);
+        let first = attached.into_iter().map(Incoming::Attached);
+        let mut first: VecDeque<Incoming> = first
+            .chain(messages.into_iter().map(Incoming::Message))
+            .collect();
+        first.append(&mut self.put_back);
+        self.put_back = first;
+    }
 }
 
 /// What is said while a trigger attaches to a stream that was created again.
@@ -165,7 +232,7 @@ impl Pull {
     /// Waits until nobody wants messages any more.
     async fn over(&self) {
         tokio::select! {
-            () = self.context.stop.cancelled() => {}
+            () = self.context.pulls.cancelled() => {}
             () = self.sender.closed() => {}
         }
     }
@@ -240,12 +307,12 @@ impl Pull {
                 .await;
             unanswered = between.map_err(|error| error.to_string())?;
         }
-        self.send(Incoming::Attached {
+        self.send(Incoming::Attached(Attachment {
             dependency: index,
             consumer: attached.name,
             stream,
             delivered,
-        })
+        }))
         .await;
         for message in unanswered {
             self.send(Incoming::Message(Held {
@@ -353,6 +420,16 @@ impl InHand {
                 false
             }
         }
+    }
+
+    /// Lets go of a message that was not begun; with the latest way to answer it.
+    pub(super) fn release(&mut self, mut held: Held) -> Held {
+        let latest = self.0.remove(&held.place()).flatten();
+        // One that a dead process had in its hands stays marked as such.
+        if held.acker.is_some() && latest.is_some() {
+            held.acker = latest;
+        }
+        held
     }
 
     /// Answers a message and lets go of it.

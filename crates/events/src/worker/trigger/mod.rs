@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use self::intake::Held;
+pub(super) use self::intake::Intake;
 use super::{SourceLookup, health::Health};
 use crate::{
     bus::{Bus, ConsumerOwner},
@@ -38,7 +39,10 @@ pub(super) struct Context {
     pub(super) metrics: Metrics,
     pub(super) clock: Clock,
     pub(super) events: EventSink,
+    /// Ends this worker: the trigger is replaced, removed or paused.
     pub(super) stop: CancellationToken,
+    /// Ends the pulls too; not cancelled when a successor takes them over. The parent of `stop`.
+    pub(super) pulls: CancellationToken,
     /// Why no events arrive, by dependency.
     pub(super) health: Health,
     pub(super) pace: Arc<Mutex<Pace>>,
@@ -103,15 +107,18 @@ impl Context {
     }
 }
 
-/// Runs the trigger until it is stopped.
-pub(super) async fn run(context: Context) {
+/// Runs the trigger until it is stopped, with the intake of its predecessor when there is one. Returns the
+/// intake when it is for a successor.
+pub(super) async fn run(context: Context, intake: Option<Intake>) -> Option<Intake> {
     let name = format!("{}/{}", context.sensor.key, context.trigger.name);
     tracing::info!(trigger = %name, condition = context.trigger.condition.text(), "trigger starts");
     context.executor.http.warm();
-    if context.trigger.acts_per_event() {
-        per_event::run(context).await;
+    let intake = intake.unwrap_or_else(|| Intake::start(&context));
+    let left = if context.trigger.acts_per_event() {
+        per_event::run(context, intake).await
     } else {
-        per_set::run(context).await;
-    }
+        per_set::run(context, intake).await
+    };
     tracing::info!(trigger = %name, "trigger stopped");
+    left
 }

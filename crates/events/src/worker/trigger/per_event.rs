@@ -11,7 +11,6 @@ use std::{
 
 use async_nats::jetstream::AckKind;
 use tokio::{
-    sync::mpsc,
     task::{self, JoinSet},
     time::Interval,
 };
@@ -21,7 +20,7 @@ use super::{
     attempt::Tried,
     finished::Finished,
     history::DeliveryHistory,
-    intake::{self, Held, InHand, Incoming, Place},
+    intake::{self, Held, InHand, Incoming, Intake, Place},
 };
 use crate::{
     event::CloudEvent,
@@ -43,22 +42,21 @@ enum Outcome {
 /// Pause before a message is delivered again whose task panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
 
-type Ended = Result<(task::Id, (Place, Outcome)), task::JoinError>;
+type Ended = Result<(task::Id, (Held, Outcome)), task::JoinError>;
 
 #[derive(Default)]
 struct PerEventWorker {
     waiting: VecDeque<Held>,
     in_hand: InHand,
-    running: JoinSet<(Place, Outcome)>,
+    running: JoinSet<(Held, Outcome)>,
     /// The message of each running task.
     places: HashMap<task::Id, Place>,
-    /// Messages that go back to the bus when this worker ends.
-    left: Vec<Place>,
+    /// Messages for the successor, or back to the bus when there is none.
+    left: Vec<Held>,
     history: DeliveryHistory,
 }
 
-pub(super) async fn run(context: Context) {
-    let mut incoming = intake::start(&context);
+pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> {
     let mut worker = PerEventWorker::default();
     let mut beat = intake::beats();
     let limit = if context.trigger.at_least_once {
@@ -72,13 +70,13 @@ pub(super) async fn run(context: Context) {
             () = context.stop.cancelled() => break,
             _ = beat.tick(), if !worker.in_hand.is_empty() => worker.in_hand.beat().await,
             Some(ended) = worker.running.join_next_with_id(), if !worker.running.is_empty() => worker.finish(ended).await,
-            message = incoming.recv() => match message {
+            message = intake.recv() => match message {
                 None => break,
                 Some(message) => worker.take(message).await,
             },
         }
     }
-    worker.wind_up(incoming, beat).await;
+    worker.wind_up(&context, intake, beat).await
 }
 
 impl PerEventWorker {
@@ -96,7 +94,7 @@ impl PerEventWorker {
 
     async fn take(&mut self, message: Incoming) {
         match message {
-            Incoming::Attached { stream, .. } => self.history.for_stream(stream),
+            Incoming::Attached(attachment) => self.history.for_stream(attachment.stream),
             Incoming::Message(held) => {
                 if self.history.is_done(held.place()) {
                     if let Some(acker) = &held.acker {
@@ -116,15 +114,16 @@ impl PerEventWorker {
         };
         let place = self.places.remove(&id);
         match ended.map(|(_, outcome)| outcome) {
-            Ok((place, Outcome::Done)) => {
-                self.history.done(place);
-                self.in_hand.answer(place, AckKind::Ack).await;
+            Ok((held, Outcome::Done)) => {
+                self.history.done(held.place());
+                self.in_hand.answer(held.place(), AckKind::Ack).await;
             }
-            Ok((place, Outcome::Again(pause))) => {
+            Ok((held, Outcome::Again(pause))) => {
+                let place = held.place();
                 self.history.failed(place);
                 self.in_hand.answer(place, AckKind::Nak(Some(pause))).await;
             }
-            Ok((place, Outcome::Leave)) => self.left.push(place),
+            Ok((held, Outcome::Leave)) => self.left.push(held),
             Err(panicked) => {
                 tracing::error!(error = %panicked, "a task panicked, which is a bug");
                 if let Some(place) = place {
@@ -137,14 +136,25 @@ impl PerEventWorker {
         }
     }
 
-    /// Stopping: what was begun is finished; what was not goes back when nothing can come any more.
-    async fn wind_up(mut self, mut incoming: mpsc::Receiver<Incoming>, mut beat: Interval) {
+    /// Stopping: what was begun is finished; what was not goes to the successor with the intake, or back to
+    /// the bus when nothing can come any more.
+    async fn wind_up(
+        mut self,
+        context: &Context,
+        mut intake: Intake,
+        mut beat: Interval,
+    ) -> Option<Intake> {
         let mut pulling = true;
-        while pulling || !self.running.is_empty() {
+        loop {
+            let ending = context.pulls.is_cancelled();
+            if self.running.is_empty() && !(pulling && ending) {
+                break;
+            }
             tokio::select! {
+                () = context.pulls.cancelled(), if !ending => {}
                 _ = beat.tick() => self.in_hand.beat().await,
                 Some(ended) = self.running.join_next_with_id(), if !self.running.is_empty() => self.finish(ended).await,
-                message = incoming.recv(), if pulling => match message {
+                message = intake.recv(), if pulling => match message {
                     Some(message) => self.take(message).await,
                     None => pulling = false,
                 },
@@ -153,24 +163,28 @@ impl PerEventWorker {
                 self.give_back().await;
             }
         }
+        if !pulling {
+            return None;
+        }
+        let left = self.left.into_iter().chain(self.waiting);
+        intake.hand_over(left.map(|held| self.in_hand.release(held)));
+        Some(intake)
     }
 
     async fn give_back(&mut self) {
-        let waiting = self.waiting.drain(..).map(|held| held.place());
-        self.left.extend(waiting);
-        for place in self.left.drain(..) {
-            self.in_hand.answer(place, AckKind::Nak(None)).await;
+        for held in self.left.drain(..).chain(self.waiting.drain(..)) {
+            self.in_hand.answer(held.place(), AckKind::Nak(None)).await;
         }
     }
 }
 
-async fn handle(context: Context, held: Held, tried: u32) -> (Place, Outcome) {
+async fn handle(context: Context, held: Held, tried: u32) -> (Held, Outcome) {
     let outcome = if held.acker.is_some() {
         judge_and_act(&context, &held, tried).await
     } else {
         resume(&context, &held, tried).await
     };
-    (held.place(), outcome)
+    (held, outcome)
 }
 
 /// Acts on a message that a predecessor had in its hands, unless that one or another finished it.
@@ -260,7 +274,6 @@ mod tests {
             acker: None,
         };
         assert!(worker.in_hand.take(&held));
-        #[expect(clippy::panic, reason = "what is tested")]
         let task = worker.running.spawn(async { panic!("boom") });
         worker.places.insert(task.id(), held.place());
         let ended = worker.running.join_next_with_id().await.expect("one task");

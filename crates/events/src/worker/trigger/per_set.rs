@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, time::Duration};
 use async_nats::jetstream::AckKind;
 use jiff::Timestamp;
 use tokio::{
-    sync::mpsc,
     task::JoinHandle,
     time::{Instant, Interval},
 };
@@ -14,7 +13,7 @@ use tokio::{
 use super::{
     Context,
     attempt::bundle,
-    intake::{self, BEAT, Held, InHand, Incoming, Place},
+    intake::{self, Attachment, BEAT, Held, InHand, Incoming, Intake, Place},
     order::Order,
     saved_state::TriggerState,
 };
@@ -59,9 +58,10 @@ struct PerSetWorker {
     told: String,
 }
 
-pub(super) async fn run(context: Context) {
-    let mut incoming = intake::start(&context);
+pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> {
     let stop = context.stop.clone();
+    // Said by a predecessor, perhaps.
+    context.health.set(SAVED, None);
     let mut worker = PerSetWorker {
         stream: None,
         state: None,
@@ -76,7 +76,7 @@ pub(super) async fn run(context: Context) {
     };
     let mut beat = intake::beats();
     while !stop.is_cancelled() {
-        let advanced = worker.advance(&mut incoming).await;
+        let advanced = worker.advance(&mut intake).await;
         worker.tell(advanced.as_ref().err());
         let pause = match advanced {
             Ok(Pause::None) => continue,
@@ -91,7 +91,7 @@ pub(super) async fn run(context: Context) {
         tokio::select! {
             () = stop.cancelled() => {}
             _ = beat.tick(), if !worker.in_hand.is_empty() => worker.in_hand.beat().await,
-            message = incoming.recv() => match message {
+            message = intake.recv() => match message {
                 None => break,
                 Some(message) => worker.take(message),
             },
@@ -99,7 +99,7 @@ pub(super) async fn run(context: Context) {
             () = tokio::time::sleep(pause) => {}
         }
     }
-    worker.wind_up(incoming, &mut beat).await;
+    worker.wind_up(intake, &mut beat).await
 }
 
 enum Pause {
@@ -133,12 +133,12 @@ impl PerSetWorker {
 
     fn take(&mut self, message: Incoming) {
         match message {
-            Incoming::Attached {
+            Incoming::Attached(Attachment {
                 dependency,
                 consumer,
                 stream,
                 delivered,
-            } => {
+            }) => {
                 if self.stream != Some(stream) {
                     // Sequences of another stream are other messages.
                     self.stream = Some(stream);
@@ -178,11 +178,8 @@ impl PerSetWorker {
     }
 
     /// Does the next thing that can be done.
-    async fn advance(
-        &mut self,
-        incoming: &mut mpsc::Receiver<Incoming>,
-    ) -> Result<Pause, BusError> {
-        while let Ok(message) = incoming.try_recv() {
+    async fn advance(&mut self, intake: &mut Intake) -> Result<Pause, BusError> {
+        while let Some(message) = intake.try_recv() {
             self.take(message);
         }
         let Some(stream) = self.stream else {
@@ -379,16 +376,23 @@ impl PerSetWorker {
         }
     }
 
-    /// Stopping: finishes what was begun, and gives back the rest when nothing can come any more.
-    async fn wind_up(&mut self, mut incoming: mpsc::Receiver<Incoming>, beat: &mut Interval) {
+    /// Stopping: finishes what was begun. The rest goes to the successor with the intake, or back to the bus
+    /// when nothing can come any more.
+    async fn wind_up(&mut self, mut intake: Intake, beat: &mut Interval) -> Option<Intake> {
+        let pulls = self.context.pulls.clone();
         let mut pulling = true;
-        while pulling || self.running.is_some() {
+        loop {
+            let ending = pulls.is_cancelled();
+            if self.running.is_none() && !(pulling && ending) {
+                break;
+            }
             tokio::select! {
+                () = pulls.cancelled(), if !ending => {}
                 _ = beat.tick() => self.in_hand.beat().await,
                 () = self.action() => {
                     self.settle().await;
                 }
-                message = incoming.recv(), if pulling => match message {
+                message = intake.recv(), if pulling => match message {
                     Some(message) => self.take(message),
                     None => pulling = false,
                 },
@@ -399,5 +403,11 @@ impl PerSetWorker {
                 }
             }
         }
+        if !pulling {
+            return None;
+        }
+        let queue = std::mem::take(&mut self.queue).into_values();
+        intake.hand_over(queue.map(|held| self.in_hand.release(held)));
+        Some(intake)
     }
 }
