@@ -20,6 +20,7 @@ pub mod event;
 pub mod json;
 pub mod metrics;
 mod panics;
+pub mod replicas;
 pub mod run;
 pub mod sensor;
 pub mod source;

@@ -1,9 +1,11 @@
 //! `events controller`: puts the parts together.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use reconcile_core::{
-    operator::{EndError, Identity, Operator, StartError},
+    args::LeaderArgs,
+    error::error_chain,
+    operator::{ClaimError, EndError, Identity, Operator, StartError},
     reconcile::{Driver, DriverConfig, Queue},
     watch::Index,
 };
@@ -17,10 +19,11 @@ use crate::{
         ControllerContext,
         context::{index_by_bus, index_of_sources},
         eventbus::EventBusController,
-        eventsource::EventSourceController,
+        eventsource::{EventSourceController, Slices},
         sensor::SensorController,
     },
     metrics::Metrics,
+    replicas::{Replica, Standby},
     source::Listeners,
     trigger::{Executor, http::HttpClients, secrets::Secrets},
     worker::{DataPlane, Parts},
@@ -32,6 +35,9 @@ pub enum RunError {
     /// Not started.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The lease of this replica could not be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// A metric could not be registered.
     #[error("cannot register a metric: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -87,14 +93,92 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
             .or(own_namespace)
             .unwrap_or_else(|| operator.namespace.clone())
     });
-    run_controllers(&operator, &context, scope.as_deref(), address);
+    let pod = leader.pod_name.as_deref().filter(|name| !name.is_empty());
+    let replica = Replica::claim(&operator.claims, pod, leader.enabled)?;
+    let serving = Serving {
+        replica: replica.clone(),
+        address,
+        slices: Slices::default(),
+    };
+    run_controllers(&operator, &context, scope.as_deref(), &serving);
+    serve_endpoints(&operator, &context, &serving);
+    look_after_replicas(&operator, &leader, scope.clone(), &replica);
     let stop = operator.shutdown.clone();
     operator.spawn_drained(async move {
         stop.cancelled().await;
+        replica.withdraw(scope.as_deref()).await;
         plane.stop().await;
     });
     operator.run().await?;
     Ok(())
+}
+
+/// How callers reach this process.
+struct Serving {
+    replica: Replica,
+    address: Option<IpAddr>,
+    slices: Slices,
+}
+
+/// Publishes all endpoints whenever the lease of this replica is won: others may have removed them.
+fn serve_endpoints(operator: &Operator, context: &ControllerContext, serving: &Serving) {
+    let mut held = serving.replica.held();
+    let (slices, sources) = (serving.slices.clone(), context.sources.clone());
+    let queue = context.source_queue.clone();
+    operator.spawn("endpoints of this replica", async move {
+        while held.wait_for(|held| *held).await.is_ok() {
+            slices.lock().clear();
+            for key in sources.keys() {
+                queue.add(key);
+            }
+            if held.wait_for(|held| !*held).await.is_err() {
+                break;
+            }
+        }
+        // The elections have ended: so does the process.
+        std::future::pending::<()>().await;
+    });
+}
+
+/// Removes the endpoints of replicas that are gone.
+fn look_after_replicas(
+    operator: &Operator,
+    leader: &LeaderArgs,
+    scope: Option<String>,
+    replica: &Replica,
+) {
+    let standby = Standby {
+        claims: operator.claims.clone(),
+        client: operator.serving.clone(),
+        namespace: leader
+            .namespace
+            .clone()
+            .unwrap_or_else(|| operator.namespace.clone()),
+        scope,
+        own: replica.clone(),
+    };
+    let (mut leads, client) = (operator.leader(), operator.client.clone());
+    let elects = leader.enabled;
+    operator.spawn("endpoints of other replicas", async move {
+        let orphans = async {
+            // An error is the end of the process.
+            drop(leads.wait_for(|leads| *leads).await);
+            match standby.remove_orphans(&client).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "removed endpoints of earlier processes"),
+                Err(error) => tracing::warn!(
+                    error = error_chain(&error),
+                    "cannot remove endpoints of earlier processes"
+                ),
+            }
+        };
+        if elects {
+            futures::join!(orphans, standby.run());
+        } else {
+            orphans.await;
+            std::future::pending::<()>().await;
+        }
+    });
 }
 
 /// Settings of the data plane.
@@ -144,7 +228,7 @@ fn run_controllers(
     operator: &Operator,
     context: &ControllerContext,
     scope: Option<&str>,
-    address: Option<std::net::IpAddr>,
+    serving: &Serving,
 ) {
     let config = DriverConfig::default;
     let buses = Driver::with_queue(
@@ -159,8 +243,10 @@ fn run_controllers(
     let sources = Driver::with_queue(
         EventSourceController {
             context: context.clone(),
-            address,
+            address: serving.address,
+            replica: serving.replica.clone(),
             services: Arc::default(),
+            slices: serving.slices.clone(),
             ports: Arc::default(),
         },
         operator,

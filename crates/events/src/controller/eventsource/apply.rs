@@ -10,9 +10,12 @@ use reconcile_core::{
     apply::{delete, get, merge_patch, resource_of, server_side},
     object::ObjectKey,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Action, Applied, EventSourceController, Observed, plan::FINALIZER, service};
+use super::{
+    Action, Applied, EventSourceController, Observed, observe::wanted_service, plan::FINALIZER,
+    service,
+};
 use crate::{
     api::EventSource,
     controller::{ReconcileError, context::MANAGER},
@@ -41,32 +44,33 @@ impl EventSourceController {
                     .context
                     .pool
                     .get(&ObjectKey::new(key.namespace.clone(), name));
-                self.ports_changed(key, observed.ports.clone());
+                self.ports_changed(key, &observed.ports);
                 if let Some(bus) = bus {
                     let health = self.context.plane.ensure_source(&observed.source, &bus);
                     return Ok(Applied::Running(health));
                 }
             }
             Action::Stop => {
-                self.ports_changed(key, observed.ports.clone());
+                self.ports_changed(key, &observed.ports);
                 self.context.plane.stop_source(key);
             }
             Action::Service => {
-                // With the targets that this pass has opened.
-                let wanted = self.wanted_service(observed);
+                let wanted = wanted_service(observed);
                 match &wanted {
                     Some(wanted) => self.apply_service(key, wanted).await?,
                     None => self.remove_service(key, &observed.object.meta.uid).await?,
                 }
                 self.services.lock().insert(key.clone(), wanted);
             }
+            // With the targets that this pass has opened.
+            Action::Endpoints => self.publish(key, self.wanted_slice(observed)).await?,
         }
         Ok(Applied::Nothing)
     }
 
     /// Has EventSources of other namespaces looked at again that name a port which this one names from now
     /// on, or does not name any more.
-    pub(super) fn ports_changed(&self, key: &ObjectKey, now: BTreeSet<u16>) {
+    pub(super) fn ports_changed(&self, key: &ObjectKey, now: &BTreeSet<u16>) {
         let before = {
             let mut all = self.ports.lock();
             if now.is_empty() {
@@ -75,7 +79,7 @@ impl EventSourceController {
                 all.insert(key.clone(), now.clone())
             }
         };
-        for port in before.unwrap_or_default().symmetric_difference(&now) {
+        for port in before.unwrap_or_default().symmetric_difference(now) {
             for other in self.context.foreign_sources(&key.namespace, *port) {
                 self.context.source_queue.add(other);
             }
@@ -85,20 +89,11 @@ impl EventSourceController {
     async fn apply_service(
         &self,
         source: &ObjectKey,
-        wanted: &service::Wanted,
+        wanted: &Value,
     ) -> Result<(), ReconcileError> {
         let client = &self.context.client;
         let key = ObjectKey::new(source.namespace.clone(), service::name_of(&source.name));
-        let live = server_side(
-            client,
-            &services(),
-            &key,
-            &wanted.service,
-            MANAGER,
-            true,
-            false,
-        )
-        .await?;
+        let live = server_side(client, &services(), &key, wanted, MANAGER, true, false).await?;
         if live
             .data
             .pointer("/spec/selector")
@@ -108,14 +103,35 @@ impl EventSourceController {
             let patch = json!({ "spec": { "selector": null } });
             merge_patch(client, &services(), &key, &patch, MANAGER).await?;
         }
-        if let Some(endpoints) = &wanted.endpoints {
-            let slice = ObjectKey::new(source.namespace.clone(), format!("{}-events", key.name));
-            server_side(client, &slices(), &slice, endpoints, MANAGER, true, false).await?;
+        Ok(())
+    }
+
+    /// Makes the slice of this replica what it should be. While its lease is not held nothing is written: all
+    /// EventSources get another pass once it is.
+    async fn publish(
+        &self,
+        source: &ObjectKey,
+        wanted: Option<Value>,
+    ) -> Result<(), ReconcileError> {
+        let published = self.slices.lock().get(source).cloned();
+        if published == wanted || !*self.replica.held().borrow() {
+            return Ok(());
+        }
+        let client = self.replica.client();
+        let name = service::slice_name_of(&source.name, self.replica.id());
+        let key = ObjectKey::new(source.namespace.clone(), name);
+        if let Some(slice) = wanted {
+            server_side(client, &slices(), &key, &slice, MANAGER, true, false).await?;
+            self.slices.lock().insert(source.clone(), slice);
+        } else {
+            delete(client, &slices(), &key, None, PropagationPolicy::Background).await?;
+            self.slices.lock().remove(source);
         }
         Ok(())
     }
 
-    /// Removes a Service that was asked for once. One that belongs to somebody else stays.
+    /// Removes a Service that was asked for once; each replica removes its own slice. One that belongs to
+    /// somebody else stays.
     async fn remove_service(&self, source: &ObjectKey, uid: &str) -> Result<(), ReconcileError> {
         let client = &self.context.client;
         let key = ObjectKey::new(source.namespace.clone(), service::name_of(&source.name));
@@ -130,15 +146,6 @@ impl EventSourceController {
                 &services(),
                 &key,
                 uid,
-                PropagationPolicy::Background,
-            )
-            .await?;
-            let slice = ObjectKey::new(source.namespace.clone(), format!("{}-events", key.name));
-            delete(
-                client,
-                &slices(),
-                &slice,
-                None,
                 PropagationPolicy::Background,
             )
             .await?;

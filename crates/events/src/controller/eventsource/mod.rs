@@ -19,12 +19,13 @@ use reconcile_core::{
     object::{ObjectKey, Root},
     reconcile::{Controller, Done, Plan, Report},
 };
+use serde_json::Value;
 
 pub use observe::Observed;
 pub use plan::Action;
 
 use super::{ControllerContext, ReconcileError, conditions};
-use crate::{api::EventSource, worker::SourceHealth};
+use crate::{api::EventSource, replicas::Replica, worker::SourceHealth};
 
 /// The controller of EventSources.
 pub struct EventSourceController {
@@ -32,12 +33,19 @@ pub struct EventSourceController {
     pub context: ControllerContext,
     /// Address under which other pods reach this process; `None` when there is no such address.
     pub address: Option<IpAddr>,
+    /// This process among those that serve.
+    pub replica: Replica,
     /// Services as they were last applied, so that an unchanged one costs no request.
-    pub services: Arc<Mutex<HashMap<ObjectKey, Option<service::Wanted>>>>,
+    pub services: Arc<Mutex<HashMap<ObjectKey, Option<Value>>>>,
+    /// `EndpointSlices` of this replica as they were last applied.
+    pub slices: Slices,
     /// Ports that each EventSource names: when they change, EventSources of other namespaces that name
     /// them want a pass.
     pub ports: Arc<Mutex<HashMap<ObjectKey, BTreeSet<u16>>>>,
 }
+
+/// `EndpointSlices` by EventSource. Clones share them.
+pub type Slices = Arc<Mutex<HashMap<ObjectKey, Value>>>;
 
 /// What an action brought.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +69,7 @@ impl Controller for EventSourceController {
     const EVERY_REPLICA: bool = true;
 
     fn is_local(action: &Action) -> bool {
-        matches!(action, Action::Run | Action::Stop)
+        matches!(action, Action::Run | Action::Stop | Action::Endpoints)
     }
 
     async fn observe(&self, root: &Root<EventSource>) -> Result<Observed, ReconcileError> {
@@ -93,6 +101,8 @@ impl Controller for EventSourceController {
     fn forget(&self, key: &ObjectKey) {
         self.context.plane.stop_source(key);
         self.services.lock().remove(key);
-        self.ports_changed(key, BTreeSet::new());
+        // The slice itself goes with its owner.
+        self.slices.lock().remove(key);
+        self.ports_changed(key, &BTreeSet::new());
     }
 }

@@ -1,6 +1,6 @@
 //! What is known about an EventSource.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use reconcile_core::{
     object::{FieldError, ObjectKey, Root},
@@ -36,7 +36,9 @@ pub struct Observed {
     pub owner: Value,
     /// The Service is as it should be already.
     pub service_done: bool,
-    /// There is no address that other pods could reach.
+    /// This replica has published endpoints.
+    pub published: bool,
+    /// A Service is asked for, and there is no address that other pods could reach.
     pub unreachable: bool,
 }
 
@@ -89,28 +91,36 @@ impl EventSourceController {
             ports,
             owner: json!(root.controller_reference()),
             service_done: false,
+            published: false,
             unreachable: false,
             object,
         };
-        let wanted = self.wanted_service(&observed);
+        let wanted = wanted_service(&observed);
         let key = &observed.object.meta.key;
         let applied = self.services.lock().get(key).cloned();
         observed.service_done = applied.is_some_and(|applied| applied == wanted);
-        observed.unreachable = wanted.is_some_and(|wanted| wanted.endpoints.is_none());
+        observed.published = self.slices.lock().contains_key(key);
+        observed.unreachable = wanted.is_some() && self.reachable_address().is_none();
         observed
     }
 
-    /// The Service that should be there, leading to the targets that are open now.
-    pub(super) fn wanted_service(&self, observed: &Observed) -> Option<service::Wanted> {
-        let spec = observed.spec.as_ref().ok()?.service.as_ref()?;
+    fn reachable_address(&self) -> Option<IpAddr> {
+        self.address
+            .filter(|address| service::is_reachable(*address))
+    }
+
+    /// The slice of this replica that should be there, with the targets that are open now.
+    pub(super) fn wanted_slice(&self, observed: &Observed) -> Option<Value> {
         let source = &observed.object.meta.key;
-        Some(service::wanted(&service::Inputs {
+        let endpoints = service::Endpoints {
             source,
             owner: &observed.owner,
-            spec,
-            address: self.address,
+            spec: observed.spec.as_ref().ok()?.service.as_ref()?,
+            replica: self.replica.id(),
+            address: self.reachable_address()?,
             targets: &self.context.plane.targets(source),
-        }))
+        };
+        Some(endpoints.slice())
     }
 
     async fn with_secrets(
@@ -138,4 +148,11 @@ impl EventSourceController {
         }
         Ok(webhook)
     }
+}
+
+/// The Service that should be there.
+pub(super) fn wanted_service(observed: &Observed) -> Option<Value> {
+    let spec = observed.spec.as_ref().ok()?.service.as_ref()?;
+    let source = &observed.object.meta.key;
+    Some(service::service(source, &observed.owner, spec))
 }

@@ -26,6 +26,8 @@ pub enum Action {
     Stop,
     /// Make the Service what it should be; remove it when none is asked for.
     Service,
+    /// Have the Service lead to this replica, as long as one is asked for.
+    Endpoints,
 }
 
 impl fmt::Display for Action {
@@ -35,6 +37,7 @@ impl fmt::Display for Action {
             Self::Run => f.write_str("serve the events"),
             Self::Stop => f.write_str("stop serving"),
             Self::Service => f.write_str("apply the Service"),
+            Self::Endpoints => f.write_str("publish the endpoints of this replica"),
         }
     }
 }
@@ -52,6 +55,9 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     }
     let Ok(spec) = &observed.spec else {
         plan.act(Action::Stop);
+        if observed.published {
+            plan.act(Action::Endpoints);
+        }
         plan.note("the spec cannot be used");
         return plan;
     };
@@ -73,6 +79,9 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
         } else {
             "no Service is asked for"
         });
+    }
+    if spec.service.is_some() || observed.published {
+        plan.act(Action::Endpoints);
     }
     let again = |after| now.saturating_add(after).unwrap_or(now);
     if !observed.missing.is_empty() {

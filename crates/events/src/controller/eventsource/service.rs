@@ -1,7 +1,7 @@
 //! The Service of an EventSource and the endpoints behind it.
 //!
-//! The Service has no selector: its endpoint is the process that serves the listeners, whatever pod that
-//! is at present, and a port there that only this EventSource has.
+//! The Service has no selector: its endpoints are the processes that serve the listeners, each with a slice of its
+//! own, and a port there that only this EventSource has.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -9,45 +9,23 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
 
-use crate::api::eventsource::ServiceSpec;
-
-/// The Service, and where it leads.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
-    /// As applied.
-    pub service: Value,
-    /// As applied; `None` when there is no address to lead to.
-    pub endpoints: Option<Value>,
-}
+use crate::{
+    api::eventsource::ServiceSpec,
+    replicas::{MANAGED_BY, REPLICA},
+};
 
 /// Name of the Service of an EventSource.
 pub fn name_of(source: &str) -> String {
     format!("{source}-eventsource-svc")
 }
 
-/// What the objects are made of.
-pub struct Inputs<'i> {
-    /// The EventSource.
-    pub source: &'i ObjectKey,
-    /// The reference to it.
-    pub owner: &'i Value,
-    /// Its `spec.service`.
-    pub spec: &'i ServiceSpec,
-    /// Where other pods reach this process.
-    pub address: Option<IpAddr>,
-    /// By port of the manifest: the port of this process.
-    pub targets: &'i BTreeMap<u16, u16>,
+/// Name of the slice that a replica publishes for an EventSource.
+pub fn slice_name_of(source: &str, replica: &str) -> String {
+    format!("{}-{replica}", name_of(source))
 }
 
-/// The objects for a `spec.service`.
-pub fn wanted(inputs: &Inputs<'_>) -> Wanted {
-    let Inputs {
-        source,
-        owner,
-        spec,
-        address,
-        targets,
-    } = *inputs;
+/// The Service for a `spec.service`; `owner` is the reference to the EventSource.
+pub fn service(source: &ObjectKey, owner: &Value, spec: &ServiceSpec) -> Value {
     let name = name_of(&source.name);
     let metadata = spec.metadata.clone().unwrap_or_default();
     let mut labels = metadata.labels;
@@ -62,7 +40,7 @@ pub fn wanted(inputs: &Inputs<'_>) -> Wanted {
     if let Some(ip) = spec.cluster_ip.as_ref().filter(|ip| !ip.is_empty()) {
         body["clusterIP"] = json!(ip);
     }
-    let service = json!({
+    json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
@@ -73,12 +51,56 @@ pub fn wanted(inputs: &Inputs<'_>) -> Wanted {
             "ownerReferences": [owner],
         },
         "spec": body,
-    });
-    let address = address.filter(|address| !address.is_loopback() && !address.is_unspecified());
-    let endpoints = address.map(|address| {
-        let ports: Vec<Value> = spec
-            .ports
-            .iter()
+    })
+}
+
+/// True when other pods can reach the address.
+pub fn is_reachable(address: IpAddr) -> bool {
+    !address.is_loopback() && !address.is_unspecified()
+}
+
+/// What an EndpointSlice is made of.
+pub struct Endpoints<'i> {
+    /// The EventSource.
+    pub source: &'i ObjectKey,
+    /// The reference to it.
+    pub owner: &'i Value,
+    /// Its `spec.service`.
+    pub spec: &'i ServiceSpec,
+    /// The replica that publishes it.
+    pub replica: &'i str,
+    /// Where other pods reach this process.
+    pub address: IpAddr,
+    /// By port of the manifest: the port of this process.
+    pub targets: &'i BTreeMap<u16, u16>,
+}
+
+impl Endpoints<'_> {
+    /// The slice of this replica.
+    pub fn slice(&self) -> Value {
+        let address = self.address;
+        json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": slice_name_of(&self.source.name, self.replica),
+                "namespace": self.source.namespace,
+                "labels": {
+                    "kubernetes.io/service-name": name_of(&self.source.name),
+                    "endpointslice.kubernetes.io/managed-by": MANAGED_BY,
+                    REPLICA: self.replica,
+                },
+                "ownerReferences": [self.owner],
+            },
+            "addressType": if address.is_ipv4() { "IPv4" } else { "IPv6" },
+            "endpoints": [{ "addresses": [address.to_string()], "conditions": { "ready": true } }],
+            "ports": self.ports(),
+        })
+    }
+
+    fn ports(&self) -> Vec<Value> {
+        let ports = self.spec.ports.iter();
+        ports
             .filter_map(|port| {
                 let target = match &port.target_port {
                     Some(IntOrString::Int(number)) => *number,
@@ -86,30 +108,13 @@ pub fn wanted(inputs: &Inputs<'_>) -> Wanted {
                     None => port.port,
                 };
                 // A port that no endpoint names leads nowhere.
-                let target = targets.get(&u16::try_from(target).ok()?)?;
+                let target = self.targets.get(&u16::try_from(target).ok()?)?;
                 Some(json!({
                     "name": port.name.as_deref().unwrap_or_default(),
                     "port": target,
                     "protocol": port.protocol.as_deref().unwrap_or("TCP"),
                 }))
             })
-            .collect();
-        json!({
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {
-                "name": format!("{name}-events"),
-                "namespace": source.namespace,
-                "labels": {
-                    "kubernetes.io/service-name": name,
-                    "endpointslice.kubernetes.io/managed-by": "argo-events",
-                },
-                "ownerReferences": [owner],
-            },
-            "addressType": if address.is_ipv4() { "IPv4" } else { "IPv6" },
-            "endpoints": [{ "addresses": [address.to_string()], "conditions": { "ready": true } }],
-            "ports": ports,
-        })
-    });
-    Wanted { service, endpoints }
+            .collect()
+    }
 }

@@ -44,6 +44,7 @@ fn observed(spec: &Value) -> Observed {
         ports: std::collections::BTreeSet::new(),
         owner: Value::Null,
         service_done: true,
+        published: false,
         unreachable: false,
     }
 }
@@ -158,24 +159,47 @@ fn an_object_that_upstream_has_marked_is_let_go() {
 }
 
 #[test]
-fn the_service_leads_to_this_process() {
+fn the_service_leads_to_a_port_of_this_replica() {
     let spec =
         json!({"ports": [{"port": 80, "targetPort": 12000, "name": "http"}], "clusterIP": "None"});
     let spec = serde_json::from_value(spec).expect("a service");
     let key = ObjectKey::new("ns", "src");
     let owner = json!({"uid": "uid-1"});
     let targets = std::collections::BTreeMap::from([(12000, 20077)]);
-    let mut inputs = service::Inputs {
+    let endpoints = service::Endpoints {
         source: &key,
         owner: &owner,
         spec: &spec,
-        address: "10.0.0.7".parse().ok(),
+        replica: "b5bb9d8014",
+        address: "10.0.0.7".parse().expect("an address"),
         targets: &targets,
     };
-    let wanted = service::wanted(&inputs);
-    insta::assert_json_snapshot!([wanted.service, wanted.endpoints.expect("an address")]);
-    inputs.address = "127.0.0.1".parse().ok();
-    assert_eq!(service::wanted(&inputs).endpoints, None);
+    insta::assert_json_snapshot!([service::service(&key, &owner, &spec), endpoints.slice()]);
+    assert!(service::is_reachable(endpoints.address));
+    for nowhere in ["127.0.0.1", "::1", "0.0.0.0"] {
+        assert!(!service::is_reachable(nowhere.parse().expect("an address")));
+    }
+}
+
+#[test]
+fn endpoints_are_published_while_a_service_is_asked_for() {
+    let mut source =
+        observed(&json!({"webhook": {"push": hook()}, "service": {"ports": [{"port": 12000}]}}));
+    assert_eq!(
+        plan(&source, now()).actions,
+        [Action::Run, Action::Endpoints]
+    );
+    source.published = true;
+    source.spec = validate::check("src", &json!({"webhook": {"push": hook()}}));
+    assert_eq!(
+        plan(&source, now()).actions,
+        [Action::Run, Action::Endpoints]
+    );
+    source.spec = validate::check("src", &json!({"webhook": 7}));
+    assert_eq!(
+        plan(&source, now()).actions,
+        [Action::Stop, Action::Endpoints]
+    );
 }
 
 #[test]
