@@ -28,7 +28,10 @@ pub struct Budget(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// Most connections, however few ports are open.
     connections: usize,
+    /// Most sockets: the connections and one for each port.
+    sockets: usize,
     bytes: Arc<Semaphore>,
     most_bytes: usize,
     table: Mutex<Table>,
@@ -41,6 +44,8 @@ struct Inner {
 struct Table {
     /// Number of the next port and of the next connection.
     next: u64,
+    /// Ports that listen.
+    ports: usize,
     open: BTreeMap<u64, Entry>,
 }
 
@@ -71,8 +76,21 @@ pub(super) struct Slot {
 }
 
 impl Budget {
-    /// A budget of so many connections and bytes of request bodies.
+    /// A budget of so many connections and bytes of request bodies, whatever number of ports is open.
     pub fn new(connections: usize, bytes: usize) -> Self {
+        Self::of(connections, usize::MAX, bytes)
+    }
+
+    /// The budget of a process that may have `descriptors` files open; `None` means any number. Each port that is open
+    /// takes one descriptor of those that connections may have.
+    pub fn for_descriptors(descriptors: Option<u64>) -> Self {
+        let descriptors = descriptors.unwrap_or(u64::MAX);
+        let free = descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2);
+        let sockets = usize::try_from(free).unwrap_or(usize::MAX);
+        Self::of(sockets.min(MOST_CONNECTIONS), sockets, MOST_BYTES)
+    }
+
+    fn of(connections: usize, sockets: usize, bytes: usize) -> Self {
         let open = IntGauge::new(
             "http_listener_connections",
             "Open connections on the ports that foreign clients reach.",
@@ -86,6 +104,7 @@ impl Budget {
         );
         Self(Arc::new(Inner {
             connections,
+            sockets,
             bytes: Arc::new(Semaphore::new(bytes)),
             most_bytes: bytes,
             table: Mutex::default(),
@@ -93,14 +112,6 @@ impl Budget {
             open: open.expect("the name is valid"),
             rejected: rejected.expect("the names are valid"),
         }))
-    }
-
-    /// The budget of a process that may have `descriptors` files open; `None` means any number.
-    pub fn for_descriptors(descriptors: Option<u64>) -> Self {
-        let descriptors = descriptors.unwrap_or(u64::MAX);
-        let free = descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2);
-        let connections = usize::try_from(free).unwrap_or(usize::MAX);
-        Self::new(connections.min(MOST_CONNECTIONS), MOST_BYTES)
     }
 
     /// Registers `http_listener_connections` and `http_listener_rejected_total{reason}`.
@@ -124,9 +135,10 @@ impl Budget {
             .count()
     }
 
+    /// Connections that may be open beside the ports that are.
     #[cfg(test)]
     pub(super) fn most_connections(&self) -> usize {
-        self.0.connections
+        self.0.most_connections(&self.0.table.lock())
     }
 
     /// Bytes of request bodies that are in memory now.
@@ -137,6 +149,7 @@ impl Budget {
     pub(super) fn port(&self, limits: Limits) -> Port {
         let mut table = self.0.table.lock();
         table.next += 1;
+        table.ports += 1;
         Port {
             id: table.next,
             limits,
@@ -151,6 +164,13 @@ impl Budget {
 
     pub(super) fn rejected(&self, reason: &str) {
         self.0.rejected.with_label_values(&[reason]).inc();
+    }
+}
+
+impl Inner {
+    fn most_connections(&self, table: &Table) -> usize {
+        self.connections
+            .min(self.sockets.saturating_sub(table.ports))
     }
 }
 
@@ -195,7 +215,7 @@ impl Port {
         if own >= self.limits.connections {
             return Err(table.longest_waiting(self.id));
         }
-        if table.open.len() >= self.budget.0.connections {
+        if table.open.len() >= self.budget.0.most_connections(&table) {
             let mut ports: Vec<_> = counts.into_iter().collect();
             ports.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
             let mut ports = ports.into_iter();
@@ -236,6 +256,12 @@ impl Table {
             .filter_map(|entry| Some((entry.progress.waiting_since()?, entry)))
             .min_by_key(|(since, _)| *since)
             .map(|(_, entry)| entry.evict.clone())
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.budget.0.table.lock().ports -= 1;
     }
 }
 

@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
+mod tls;
+
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 const HALF_A_HEADER: &str = "POST /length HTTP/1.1\r\nhost: x\r\n";
@@ -32,6 +34,10 @@ struct Port {
 
 impl Port {
     async fn open(limits: Limits, budget: Budget) -> Self {
+        Self::serve(limits, budget, TlsMode::plain()).await
+    }
+
+    async fn serve(limits: Limits, budget: Budget, tls: TlsMode) -> Self {
         let listener = bind(Some([127, 0, 0, 1].into()), 0).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, release) = (CancellationToken::new(), Arc::new(Notify::new()));
@@ -53,7 +59,7 @@ impl Port {
             name: "test".into(),
             limits,
             budget: budget.clone(),
-            tls: TlsMode::plain(),
+            tls,
             router,
         };
         let task = tokio::spawn(serve(listener, server, stop.clone()));
@@ -292,6 +298,31 @@ fn a_process_keeps_descriptors_for_itself() {
     assert_eq!(connections(Some(100)), 50);
     assert_eq!(connections(Some(1 << 20)), 2048);
     assert_eq!(connections(None), 2048);
+}
+
+#[tokio::test]
+async fn ports_that_listen_leave_the_reserve_alone() {
+    let budget = Budget::for_descriptors(Some(100));
+    let mut ports = Vec::new();
+    for _ in 0..40 {
+        ports.push(Port::open(Limits::default(), budget.clone()).await);
+    }
+    let last = ports.last().expect("a port");
+    // A port is counted when its task runs.
+    last.until("counted", |budget| budget.most_connections() == 10)
+        .await;
+    let mut idle = Vec::new();
+    for _ in 0..30 {
+        idle.push(last.connect(HALF_A_HEADER).await);
+    }
+    let answer = last.ask("/length", "body").await;
+    assert!(answer.ends_with("\r\n\r\n4"), "{answer}");
+    assert!(budget.connections() <= 10, "{budget:?}");
+    for port in ports {
+        port.stop.cancel();
+        port.task.await.expect("no panic");
+    }
+    assert_eq!(budget.most_connections(), 50);
 }
 
 #[tokio::test]
