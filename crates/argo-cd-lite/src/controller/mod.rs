@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::RwLock;
 use reconcile_core::{
     admin::Readiness,
+    client::Deadlines,
     listen::ListenAddress,
     object::{ObjectKey, Root},
     operator::{Identity, Operator},
@@ -36,6 +37,10 @@ const LEASE: &str = "argo-cd-lite-controller";
 
 /// Longest time of a pass: a sync of 10,000 objects, or a Helm chart that is fetched first.
 const PASS_DEADLINE: Duration = Duration::from_secs(30 * 60);
+
+/// Time of a request of a sync, with its repetitions: the limit of the API server itself, because several admission
+/// webhooks may each take 30 s over one object.
+const SYNC_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs the controller until it is asked to stop.
 pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
@@ -146,7 +151,10 @@ impl Parts {
             .registry
             .register(Box::new(AppInfo::new(roots.clone())?))?;
         let context = Context {
-            client: operator.client.clone(),
+            client: operator.leader_role().with_deadlines(Deadlines {
+                unary: SYNC_DEADLINE,
+                ..Deadlines::default()
+            }),
             clock: operator.clock.clone(),
             settings,
             repos,

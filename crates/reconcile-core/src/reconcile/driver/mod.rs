@@ -18,6 +18,7 @@ use super::{Backoff, Complaints, Controller, Queue};
 use crate::{
     admin::Readiness,
     apply::EventSink,
+    client::Deadlines,
     clock::Clock,
     object::{Kind, ObjectKey, Root},
     operator::{Operator, Role},
@@ -31,6 +32,9 @@ const DEFAULT_WORKERS: usize = 16;
 const DEFAULT_PASS_DEADLINE: Duration = Duration::from_secs(120);
 /// A plan that wants to be woken at a time that has passed, again and again, must not take a whole core.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+/// Time of a write of the report, with its repetitions; more than an admission webhook takes by default (10 s). A report
+/// that is not written is written by the next pass, so waiting longer gains nothing.
+const REPORT_DEADLINE: Duration = Duration::from_secs(15);
 /// Delay after a failure that only a new version of the program can mend.
 const BUG_DELAY: Duration = Duration::from_secs(300);
 
@@ -41,6 +45,9 @@ pub struct DriverConfig {
     pub workers: usize,
     /// Longest time of a pass, which is cancelled then and tried again; the default is two minutes.
     pub pass_deadline: Duration,
+    /// Deadlines of the driver's own requests, which write the report and read the root object; the default for one
+    /// request is 15 s. What the controller requests has the deadlines of the controller's client.
+    pub report_deadlines: Deadlines,
     /// The role whose lease the controller needs; that of the operator's controllers when absent.
     pub role: Option<Role>,
     /// Seconds per pass, labelled `namespace` and `name`.
@@ -54,6 +61,10 @@ impl Default for DriverConfig {
         Self {
             workers: DEFAULT_WORKERS,
             pass_deadline: DEFAULT_PASS_DEADLINE,
+            report_deadlines: Deadlines {
+                unary: REPORT_DEADLINE,
+                ..Deadlines::default()
+            },
             role: None,
             seconds: None,
             errors: None,
@@ -98,7 +109,7 @@ impl<C: Controller> Driver<C> {
             queue,
             backoff: Backoff::default(),
             complaints: Complaints::default(),
-            client: role.client().clone(),
+            client: role.with_deadlines(config.report_deadlines),
             clock: operator.clock.clone(),
             events: operator.events.clone(),
             readiness: operator.readiness.clone(),
