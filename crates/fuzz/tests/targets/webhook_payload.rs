@@ -31,8 +31,8 @@ const MATERIAL: Material = Material {
 #[test]
 fn webhook_payload() {
     let secrets = BTreeMap::from([
-        ("webhook.github.secret".to_owned(), "s".to_owned()),
-        ("webhook.gitlab.secret".to_owned(), "s".to_owned()),
+        ("webhook.github.secret".to_owned(), "s".into()),
+        ("webhook.gitlab.secret".to_owned(), "s".into()),
     ]);
     fuzz::run(MATERIAL, |text| {
         let header = |_: &str| Some(text.chars().take(100).collect::<String>());
