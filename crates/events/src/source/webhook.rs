@@ -68,12 +68,10 @@ impl Webhook {
             return (StatusCode::UNAUTHORIZED, "token verification failed".into());
         }
         let body = if head.method == Method::GET {
-            pairs_as_json(head.uri.query().unwrap_or_default())
+            form_as_json(head.uri.query().unwrap_or_default())
         } else {
             match self.body(body).await {
-                Ok(body) if is_form(&head.headers) => {
-                    pairs_as_json(&String::from_utf8_lossy(&body))
-                }
+                Ok(body) if is_form(&head.headers) => form_as_json(&String::from_utf8_lossy(&body)),
                 Ok(body) => body,
                 Err(answer) => {
                     emitter.refused(&self.event);
@@ -91,7 +89,7 @@ impl Webhook {
             );
         };
         let payload = emitter::payload(&Payload {
-            header: headers(&head.headers),
+            header: headers_as_go(&head.headers),
             body,
             metadata: &self.metadata,
         });
@@ -149,7 +147,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// Headers as Go's `http.Header` in JSON: canonical names, lists of values, no Host.
-fn headers(map: &HeaderMap) -> BTreeMap<String, Vec<String>> {
+pub fn headers_as_go(map: &HeaderMap) -> BTreeMap<String, Vec<String>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in map {
         if name == http::header::HOST {
@@ -182,7 +180,7 @@ fn canonical(name: &str) -> String {
 }
 
 /// `a=1&a=2&b=x` as `{"a":["1","2"],"b":["x"]}`.
-fn pairs_as_json(text: &str) -> Bytes {
+pub fn form_as_json(text: &str) -> Bytes {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -221,10 +219,10 @@ mod tests {
     #[test]
     fn forms_and_queries_become_maps_of_lists() {
         assert_eq!(
-            pairs_as_json("a=1&a=2&b=x+y%21&c&d=100%"),
+            form_as_json("a=1&a=2&b=x+y%21&c&d=100%"),
             r#"{"a":["1","2"],"b":["x y!"],"c":[""],"d":["100%"]}"#
         );
-        assert_eq!(pairs_as_json(""), "{}");
+        assert_eq!(form_as_json(""), "{}");
     }
 
     #[test]
@@ -234,7 +232,7 @@ mod tests {
         map.append("x-git-hub", "b".parse().expect("value"));
         map.insert("authorization", "Bearer s3cret".parse().expect("value"));
         map.insert("host", "h".parse().expect("value"));
-        let json = serde_json::to_string(&headers(&map)).expect("JSON");
+        let json = serde_json::to_string(&headers_as_go(&map)).expect("JSON");
         assert_eq!(
             json,
             r#"{"Authorization":["*** Masked Auth Secret ***"],"X-Git-Hub":["a","b"]}"#

@@ -47,7 +47,7 @@ mod view;
 
 pub use controller::AnalysisRuns;
 pub use create::{CreateError, create_run, terminate_run};
-pub use provider::ProviderConfig;
+pub use provider::{ProviderConfig, prometheus_value};
 pub use start::{AnalysisConfig, start};
 pub use templates::{TemplateError, Templates};
 pub(crate) use validate::lint;

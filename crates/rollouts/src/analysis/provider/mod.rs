@@ -41,6 +41,11 @@ use crate::api::analysis::{AnalysisPhase, Argument, Measurement, Metric, Provide
 /// Time that a provider may take where it says nothing else.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 
+/// The value in the body of an answer of Prometheus; the error is what the measurement would say.
+pub fn prometheus_value(body: &[u8]) -> Result<AnalysisValue, String> {
+    prometheus::value(body).map_err(|error| error.message)
+}
+
 /// What the process tells all providers.
 #[derive(Clone, Debug, Default)]
 pub struct ProviderConfig {

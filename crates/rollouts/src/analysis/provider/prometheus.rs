@@ -171,6 +171,16 @@ struct Answer {
     warnings: Vec<String>,
 }
 
+/// The value in the body of an answer with status 200.
+pub(super) fn value(body: &[u8]) -> Result<AnalysisValue, ProviderError> {
+    answer(&Reply {
+        status: StatusCode::OK,
+        headers: reqwest::header::HeaderMap::new(),
+        body: body.to_vec(),
+    })
+    .map(|reading| reading.value)
+}
+
 fn answer(reply: &Reply) -> Result<Reading, ProviderError> {
     let Ok(answer) = serde_json::from_slice::<Answer>(&reply.body) else {
         return Err(if reply.status.is_success() {
