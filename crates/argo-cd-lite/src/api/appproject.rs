@@ -48,6 +48,45 @@ pub struct AppProjectSpec {
     /// Globs of namespaces outside the control plane whose Applications may use the project.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub source_namespaces: Vec<String>,
+    /// When the applications may sync.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sync_windows: Vec<SyncWindow>,
+}
+
+/// A time in which applications may sync, or may not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SyncWindow {
+    /// `allow` or `deny`.
+    pub kind: String,
+    /// Five cron fields; the window opens at these times.
+    pub schedule: String,
+    /// How long it is open, as a Go duration.
+    pub duration: String,
+    /// Globs of names of Applications.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub applications: Vec<String>,
+    /// Globs of destination namespaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// Globs of destination servers and names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<String>,
+    /// A person may sync all the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub manual_sync: bool,
+    /// IANA name of the time zone; UTC when empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub time_zone: String,
+    /// All selectors must fit instead of any.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub and_operator: bool,
+    /// A sync that began in time may end after it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sync_overrun: bool,
+    /// Text for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
 }
 
 /// A cluster and a namespace, both globs.

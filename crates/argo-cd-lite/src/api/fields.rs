@@ -61,7 +61,7 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.syncPolicy.retry.backoff.maxDuration"),
     supported_note(
         "spec.syncPolicy.syncOptions",
-        "all but Prune=confirm and Delete=confirm; objects are always applied server-side",
+        "objects are applied server-side, and client-side where server-side apply refuses repeated list items",
     ),
     supported("operation.info[].name"),
     supported("operation.info[].value"),
@@ -123,7 +123,7 @@ pub const APP_PROJECT: &[Field] = &[
     ),
     planned("spec.signatureKeys", "signatures are not checked"),
     planned("spec.sourceIntegrity.**", "signatures are not checked"),
-    planned("spec.syncWindows", "sync windows are not kept"),
+    supported("spec.syncWindows"),
 ];
 
 /// The ledgers of the kinds that this operator reads.

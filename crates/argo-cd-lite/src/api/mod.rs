@@ -14,7 +14,7 @@ pub use application::{
 };
 pub use appproject::{
     AppProject, AppProjectSpec, ClusterResourceItem, GroupKindItem, ProjectDestination,
-    ProjectStatus,
+    ProjectStatus, SyncWindow,
 };
 pub use operation::{
     InitiatedBy, Operation, OperationState, Phase, ResourceRef, ResourceResult, StrategyApply,
@@ -63,5 +63,13 @@ pub const ANNOTATION_IGNORE_RESTART_POLICY: &str = "argocd.argoproj.io/ignore-re
 pub const ANNOTATION_OPERATION: &str = "argocd-lite.argoproj.io/operation";
 /// Finalizer of hooks: their result must be read before they may vanish.
 pub const HOOK_FINALIZER: &str = "argocd.argoproj.io/hook-finalizer";
+/// Annotation on an Application: the time at which a person confirmed prunes and deletions that ask for it.
+pub const ANNOTATION_DELETION_APPROVED: &str = "argocd.argoproj.io/deletion-approved";
+/// Finalizer of Applications with `PreDelete` hooks, while these have not run.
+pub const PRE_DELETE_FINALIZER: &str = "pre-delete-finalizer.argocd.argoproj.io";
+/// Finalizer of Applications with `PostDelete` hooks, while these have not run.
+pub const POST_DELETE_FINALIZER: &str = "post-delete-finalizer.argocd.argoproj.io";
+/// Ending of the two finalizers above while the objects of the hooks have not been removed.
+pub const CLEANUP: &str = "/cleanup";
 /// Finalizer of Applications whose objects go with them.
 pub const RESOURCES_FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";

@@ -7,12 +7,12 @@ use reconcile_core::{clock::Clock, object::ObjectKey, object::Root, watch::Index
 
 use super::{AppNotes, Problem, validate};
 use crate::{
-    api::AppProject,
+    api::{AppProject, Application},
     cluster::{Discovery, LiveIndex},
     diff::Differ,
     health::Checks,
     metrics::AppMetrics,
-    project::Project,
+    project::{Project, check_windows},
     render::RenderCache,
     repo::RepoHub,
     settings::SettingsHandle,
@@ -69,6 +69,8 @@ pub struct Context {
     pub live: LiveIndex,
     /// Comparisons.
     pub differ: Differ,
+    /// Applications.
+    pub roots: Index<Root<Application>>,
     /// Projects.
     pub projects: Index<Root<AppProject>>,
     /// Settings from the ConfigMap.
@@ -98,6 +100,9 @@ impl Context {
                 crate::api::AppProjectSpec::default()
             }
         };
+        if let Err(error) = check_windows(&spec.sync_windows) {
+            problems.push(Problem::invalid_spec(format!("project {name}: {error}")));
+        }
         Some((
             Project {
                 name: name.to_owned(),

@@ -8,7 +8,7 @@ use reconcile_core::{
 use thiserror::Error;
 
 use crate::{
-    cluster::{DiscoveryError, LiveError},
+    cluster::{DiscoveryError, LiveError, ResourceId},
     diff::DiffError,
 };
 
@@ -38,6 +38,9 @@ pub enum ObserveError {
     /// Comparison.
     #[error(transparent)]
     Diff(#[from] DiffError),
+    /// The kind of a hook is not served.
+    #[error("cannot create {0}: the cluster does not serve its kind; is its definition installed?")]
+    Unserved(ResourceId),
     /// A read or write of a single object.
     #[error(transparent)]
     Api(#[from] ApplyError),
@@ -50,6 +53,7 @@ impl Classify for ObserveError {
             Self::Discovery(error) => error.class(),
             Self::Live(error) => error.class(),
             Self::Diff(error) => error.class(),
+            Self::Unserved(_) => ErrorClass::Transient,
             Self::Api(error) => error.class(),
         }
     }

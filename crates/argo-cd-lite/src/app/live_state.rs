@@ -160,10 +160,75 @@ async fn follow(
         }
     }
     keep_permitted(context, observed);
+    note_shared_definitions(context, observed);
+    note_handed_over(context, observed);
     Ok(())
 }
 
-fn check_permissions(context: &Context, observed: &mut Observed, set: &TargetSet) {
+/// Finds objects with our mark that another application describes. One that we describe too stays ours while we are not
+/// being deleted.
+pub(super) fn note_handed_over(context: &Context, observed: &mut Observed) {
+    let described: HashSet<ResourceId> = match observed.source.ready() {
+        Some((_, set)) if !observed.deleting => {
+            set.targets.iter().map(|target| target.id.clone()).collect()
+        }
+        _ => HashSet::new(),
+    };
+    let is_handed_over = |id: &ResourceId, live: &Live| {
+        live.belongs_to(&observed.instance)
+            && !described.contains(id)
+            && context
+                .live
+                .followers(id)
+                .iter()
+                .any(|app| *app != observed.key && may_manage(context, app, id))
+    };
+    observed.handed_over = observed
+        .live
+        .iter()
+        .filter(|(id, live)| is_handed_over(id, live))
+        .map(|(id, _)| id.clone())
+        .collect();
+}
+
+/// True when this application lives on and its project permits the object: nobody else can keep objects of others.
+fn may_manage(context: &Context, app: &ObjectKey, id: &ResourceId) -> bool {
+    let Some(root) = context.roots.get(app).filter(|root| !root.is_deleting()) else {
+        return false;
+    };
+    let Ok(spec) = root.parse_spec() else {
+        return false;
+    };
+    context
+        .project(spec.project_name())
+        .is_some_and(|(project, problems)| {
+            !problems.iter().any(|problem| problem.blocks)
+                && project.permits_namespace(&app.namespace, &context.settings.control_plane)
+                && spec
+                    .source
+                    .as_ref()
+                    .is_some_and(|source| project.permits_source(source))
+                && project.permits_object(id)
+        })
+}
+
+/// Finds the definitions of kinds that other applications name, too.
+fn note_shared_definitions(context: &Context, observed: &mut Observed) {
+    let Some((_, set)) = observed.source.ready() else {
+        return;
+    };
+    let set = set.clone();
+    for target in set.targets.iter().filter(|target| target.defines.is_some()) {
+        let mut apps = context.live.followers(&target.id);
+        apps.retain(|app| *app != observed.key);
+        apps.sort();
+        if !apps.is_empty() {
+            observed.shared_definitions.insert(target.id.clone(), apps);
+        }
+    }
+}
+
+pub(super) fn check_permissions(context: &Context, observed: &mut Observed, set: &TargetSet) {
     let name = observed.spec.project_name().to_owned();
     let Some((project, _)) = context.project(&name) else {
         return;

@@ -8,18 +8,18 @@ use reconcile_core::object::Root;
 
 use super::{
     Context, InvalidOperation, ObserveError, Observed, Problem, Refresh, SourceState,
-    live_state::{compare, live_of},
+    live_state::{check_permissions, compare, live_of, note_handed_over},
+    plan::deletion,
     source::read_git,
     validate,
 };
 use crate::{
     api::{
-        ANNOTATION_COMPARE_OPTIONS, ANNOTATION_REFRESH, ANNOTATION_SKIP_RECONCILE, Application,
-        ApplicationSpec, Condition, Operation, fields::APPLICATION,
+        ANNOTATION_COMPARE_OPTIONS, ANNOTATION_DELETION_APPROVED, ANNOTATION_REFRESH,
+        ANNOTATION_SKIP_RECONCILE, Application, ApplicationSpec, Operation, fields::APPLICATION,
     },
     cluster::{GroupKind, instance_name},
     diff::WebhookChanges,
-    render::{DELETION_HOOKS, Target},
 };
 
 /// Refs of this age are as good as new; it bounds the polls when many applications arrive at once.
@@ -60,34 +60,33 @@ async fn observe_deletion(
     let mut kinds: HashSet<GroupKind> = HashSet::new();
     // A spec or a repository that cannot be read must not hold up the deletion.
     observed.spec = root.parse_spec().unwrap_or_default();
-    let hooks = has_deletion_hooks(&observed.status.conditions);
+    let hooks = deletion::has_hook_finalizer(&observed.finalizers);
     if observed.status.resources.is_empty() || hooks {
-        // It may have been synced without a note of it; then only Git knows the kinds.
-        read_git(context, observed, None).await?;
+        // It may have been synced without a note of it; then only Git knows the kinds. Hooks are in Git anyway.
+        // The source must pass the same checks as before a sync, because hooks of it are run.
+        validate_spec(context, root, observed);
+        let blocking = observed.problems.iter().filter(|problem| problem.blocks);
+        let reasons: Vec<&str> = blocking.map(|problem| problem.message.as_str()).collect();
+        if reasons.is_empty() {
+            read_git(context, observed, None).await?;
+        } else {
+            observed.source = SourceState::Failed {
+                message: reasons.join("; "),
+                transient: false,
+                grace: false,
+            };
+        }
         if let Some((_, set)) = observed.source.ready() {
             kinds.extend(set.targets.iter().map(|target| target.id.kind.clone()));
-            // Git has the last word: the hooks may be gone from it by now.
-            observed.deletion_hooks = set.targets.iter().any(is_deletion_hook);
-        } else {
-            observed.deletion_hooks = hooks;
         }
     }
-    live_of(context, observed, &kinds).await
-}
-
-/// True when the last comparison found hooks that should run at the deletion.
-fn has_deletion_hooks(conditions: &[Condition]) -> bool {
-    conditions
-        .iter()
-        .any(|condition| condition.message.contains(DELETION_HOOKS))
-}
-
-fn is_deletion_hook(target: &Target) -> bool {
-    target
-        .settings
-        .hook
-        .as_ref()
-        .is_some_and(|hook| hook.at_deletion)
+    live_of(context, observed, &kinds).await?;
+    if let Some((_, set)) = observed.source.ready() {
+        let set = set.clone();
+        check_permissions(context, observed, &set);
+    }
+    note_handed_over(context, observed);
+    Ok(())
 }
 
 /// How old the refs of the repository may be: a request for a refresh or a sync wants them from now on; a
@@ -110,19 +109,6 @@ fn freshness(observed: &Observed, now: Timestamp) -> Option<Timestamp> {
 /// What the object itself says, without any other read.
 fn begin(context: &Context, root: &Root<Application>) -> Observed {
     let key = root.key();
-    let raw_operation = root.request_value();
-    let operation = match &root.request {
-        Some(raw) if raw.get() != "null" => {
-            let unsupported = validate::unsupported(&raw_operation, "operation", APPLICATION);
-            let parsed = reconcile_core::object::parse_at::<Operation>("operation", raw.get());
-            Some(match (parsed, unsupported) {
-                (Err(error), _) => Err(InvalidOperation::Form(error.to_string())),
-                (_, Some(list)) => Err(InvalidOperation::Unsupported(list)),
-                (Ok(operation), None) => Ok(operation),
-            })
-        }
-        _ => None,
-    };
     let status = root.parse_status();
     let mut problems = Vec::new();
     if let Err(error) = &status {
@@ -159,7 +145,7 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
         spec: ApplicationSpec::default(),
         status: status.unwrap_or_default(),
         old_status: root.status.clone(),
-        operation,
+        operation: requested(root),
         deleting: root.is_deleting(),
         finalizers: root.metadata.finalizers.clone().unwrap_or_default(),
         skip,
@@ -174,11 +160,29 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
         problems,
         create_namespace: false,
         namespace_refused: None,
+        handed_over: HashSet::new(),
+        shared_definitions: BTreeMap::new(),
+        windows: Vec::new(),
         webhook_changes,
-        deletion_hooks: false,
+        deleted_at: root.metadata.deletion_timestamp.as_ref().map(|time| time.0),
+        approved_at: root
+            .annotation(ANNOTATION_DELETION_APPROVED)
+            .and_then(|text| text.trim().parse().ok()),
         settle_until: context.notes.settle_until(&key),
         key,
     }
+}
+
+/// The request in the field `operation`, or what is wrong with it.
+fn requested(root: &Root<Application>) -> Option<Result<Operation, InvalidOperation>> {
+    let raw = root.request.as_ref().filter(|raw| raw.get() != "null")?;
+    let unsupported = validate::unsupported(&root.request_value(), "operation", APPLICATION);
+    let parsed = reconcile_core::object::parse_at::<Operation>("operation", raw.get());
+    Some(match (parsed, unsupported) {
+        (Err(error), _) => Err(InvalidOperation::Form(error.to_string())),
+        (_, Some(list)) => Err(InvalidOperation::Unsupported(list)),
+        (Ok(operation), None) => Ok(operation),
+    })
 }
 
 /// The compare options of the Application. Whether the server is asked is not up to it: the two strategies of upstream
@@ -208,6 +212,7 @@ fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Obs
         context.settings.file_repositories,
     );
     if let Some((project, unsupported)) = &project {
+        observed.windows.clone_from(&project.spec.sync_windows);
         problems.extend(unsupported.iter().cloned());
         if !project.permits_namespace(&observed.key.namespace, &observed.control_plane) {
             problems.push(Problem::invalid_spec(format!(

@@ -11,11 +11,14 @@ use serde_json::value::RawValue;
 
 use super::InvalidOperation;
 use crate::{
-    api::{ApplicationSpec, ApplicationStatus, ManagedNamespaceMetadata, Operation, SyncResult},
+    api::{
+        ApplicationSpec, ApplicationStatus, CLEANUP, ManagedNamespaceMetadata, Operation,
+        SyncResult, SyncWindow, Time,
+    },
     cluster::{GroupKind, Live, ResourceId},
     diff::{IgnoreRules, WebhookChanges},
     render::TargetSet,
-    sync::SyncOptions,
+    sync::{DeletionPhase, SyncOptions},
 };
 
 /// A request to look again, from the refresh annotation.
@@ -149,10 +152,18 @@ pub struct Observed {
     pub create_namespace: bool,
     /// Why the destination namespace must not be created or labelled, when it must not.
     pub namespace_refused: Option<String>,
+    /// Objects that carry our mark and that another application describes by now: they are left to it.
+    pub handed_over: HashSet<ResourceId>,
+    /// Definitions of kinds that other applications bring, too. They carry no mark that says so.
+    pub shared_definitions: BTreeMap<ResourceId, Vec<ObjectKey>>,
+    /// Sync windows of the project.
+    pub windows: Vec<SyncWindow>,
     /// Whether changes by admission webhooks count as differences.
     pub webhook_changes: WebhookChanges,
-    /// The application is being deleted and has hooks that should run before or after that.
-    pub deletion_hooks: bool,
+    /// When the deletion was requested.
+    pub deleted_at: Option<Timestamp>,
+    /// When a person confirmed prunes and deletions that ask for it.
+    pub approved_at: Option<Timestamp>,
     /// Until when the objects of the last wave must be given time.
     pub settle_until: Option<Timestamp>,
 }
@@ -183,6 +194,12 @@ impl Observed {
         IgnoreRules::new(&self.spec.ignore_differences, self.webhook_changes)
     }
 
+    /// True when a person confirmed prunes and deletions after this time. Times in the API have whole seconds.
+    pub fn is_confirmed_since(&self, since: Option<Time>) -> bool {
+        let approved = self.approved_at.map(Timestamp::as_second);
+        approved.is_some_and(|at| since.is_none_or(|since| at >= since.seconds()))
+    }
+
     /// True for the destination namespace while the application keeps its labels and annotations. Git need
     /// not describe it, and it is never pruned.
     pub fn is_managed_namespace(&self, id: &ResourceId) -> bool {
@@ -204,6 +221,26 @@ impl Observed {
             && result.is_some_and(|result| result.managed_namespace_metadata.as_ref() != wanted)
     }
 
+    /// The finalizers with those of the hooks that Git describes; `None` when they need no change.
+    pub fn wanted_finalizers(&self) -> Option<Vec<String>> {
+        let (_, set) = self.source.ready()?;
+        let mut wanted = self.finalizers.clone();
+        for phase in DeletionPhase::ALL {
+            let has_hook = set.targets.iter().any(|target| target.runs_at(phase));
+            for name in [
+                phase.finalizer().to_owned(),
+                format!("{}{CLEANUP}", phase.finalizer()),
+            ] {
+                if has_hook && !wanted.contains(&name) {
+                    wanted.push(name);
+                } else if !has_hook {
+                    wanted.retain(|known| *known != name);
+                }
+            }
+        }
+        (wanted != self.finalizers).then_some(wanted)
+    }
+
     /// Tracked objects that `set` does not describe and that are ours to delete: they say of themselves
     /// who they are, and no other object owns them.
     pub fn prune_candidates(&self, set: &TargetSet) -> Vec<(ResourceId, Arc<Live>)> {
@@ -215,6 +252,7 @@ impl Observed {
                 !described.contains(id)
                     && !live.owned
                     && !self.is_managed_namespace(id)
+                    && !self.handed_over.contains(id)
                     && live.belongs_to(&self.instance)
                     && live
                         .tracking

@@ -66,6 +66,7 @@ pub(super) fn run(args: &PlanArgs, out: &mut impl Write) -> Result<(), CliError>
             options: &options,
             revision: &rendered.revision,
             started: Time::new(Timestamp::UNIX_EPOCH),
+            confirmed: false,
             in_sync: &|_| false,
         });
         for task in &tasks {
@@ -75,6 +76,7 @@ pub(super) fn run(args: &PlanArgs, out: &mut impl Write) -> Result<(), CliError>
                 action: match task.kind {
                     TaskKind::Apply(_) | TaskKind::Hook(_) => "apply",
                     TaskKind::Prune => "prune",
+                    TaskKind::ConfirmPrune => "confirm-prune",
                     TaskKind::SkipPrune(_) => "skip-prune",
                 },
                 group: &task.id.kind.group,

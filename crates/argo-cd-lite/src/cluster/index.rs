@@ -340,6 +340,12 @@ impl LiveIndex {
         old
     }
 
+    /// The applications whose targets name an object.
+    pub fn followers(&self, id: &ResourceId) -> Vec<ObjectKey> {
+        let watch = self.0.kinds.read().get(&id.kind).cloned();
+        watch.map_or_else(Vec::new, |watch| watch.followers.by(&id.key()))
+    }
+
     /// One live object.
     pub fn get(&self, id: &ResourceId) -> Option<Arc<Live>> {
         self.0.kinds.read().get(&id.kind)?.index.get(&id.key())

@@ -162,6 +162,7 @@ impl Parts {
             discovery,
             live,
             differ: Differ::new(operator.client.clone(), DiffCache::default()),
+            roots: roots.clone(),
             projects: Index::default(),
             argo,
             notes: AppNotes::default(),

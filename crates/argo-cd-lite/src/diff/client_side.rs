@@ -9,9 +9,15 @@ use serde_json::{Map, Value};
 
 use super::structure::LAST_APPLIED;
 
-/// True for the refusal of server-side apply that client-side apply does not know.
+/// True for the refusals of server-side apply that client-side apply does not know: two items of the manifest with one
+/// key, and an item whose key was changed by hand, which stays beside the one of the manifest and has its name.
 pub fn repeats_list_items(error: &ApplyError) -> bool {
-    error.reason.contains("duplicate entries for key")
+    is_repetition(error.code(), &error.reason)
+}
+
+fn is_repetition(code: Option<u16>, reason: &str) -> bool {
+    reason.contains("duplicate entries for key")
+        || (code == Some(422) && reason.contains("Duplicate value: "))
 }
 
 /// `desired` with the annotation by which the next apply knows what this one set.
@@ -95,5 +101,23 @@ fn covers(desired: &Value, live: &Value) -> bool {
             })
         }
         (desired, live) => desired == live,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_repetition;
+
+    #[test]
+    fn refusals_that_lists_as_a_whole_do_not_know() {
+        let env = "failed to create typed patch object: .spec.env: duplicate entries for key [name=\"A\"]";
+        assert!(is_repetition(Some(500), env));
+        let port = "Service \"web\" is invalid: spec.ports[1].name: Duplicate value: \"http\"";
+        assert!(is_repetition(Some(422), port));
+        assert!(!is_repetition(
+            Some(422),
+            "spec.ports[0].port: Invalid value: 0"
+        ));
+        assert!(!is_repetition(Some(409), "Duplicate value: x"));
     }
 }

@@ -90,8 +90,8 @@ impl IgnoreRules {
     }
 
     /// What comparisons of an object leave out.
-    pub fn for_object(&self, id: &ResourceId) -> IgnoredFields<'_> {
-        let mut fields = IgnoredFields {
+    pub fn for_object(&self, id: &ResourceId) -> IgnoredPlaces<'_> {
+        let mut fields = IgnoredPlaces {
             status: match self.compare.ignore_status {
                 IgnoreStatus::All => StatusField::Ignored,
                 IgnoreStatus::Definitions if &*id.kind.kind == "CustomResourceDefinition" => {
@@ -101,7 +101,7 @@ impl IgnoreRules {
             },
             aggregated_rules: self.compare.ignore_aggregated_roles
                 && id.kind.is("rbac.authorization.k8s.io", "ClusterRole"),
-            ..IgnoredFields::default()
+            ..IgnoredPlaces::default()
         };
         for rule in self.rules.iter().filter(|rule| rule.selects(id)) {
             fields
@@ -119,7 +119,7 @@ impl IgnoreRules {
     pub fn hash(&self, id: &ResourceId) -> u64 {
         let fields = self.for_object(id);
         let counted = u64::from(self.webhooks == WebhookChanges::Count);
-        if fields == IgnoredFields::default() {
+        if fields == IgnoredPlaces::default() {
             return counted;
         }
         let expressions: Vec<&str> = fields.expressions.iter().map(|one| one.text()).collect();
@@ -146,7 +146,7 @@ pub enum StatusField {
 
 /// What comparisons of one object leave out.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct IgnoredFields<'r> {
+pub struct IgnoredPlaces<'r> {
     /// JSON pointers.
     pub pointers: Vec<&'r str>,
     expressions: Vec<&'r JqPaths>,
@@ -156,7 +156,7 @@ pub struct IgnoredFields<'r> {
     aggregated_rules: bool,
 }
 
-impl<'r> IgnoredFields<'r> {
+impl<'r> IgnoredPlaces<'r> {
     /// Only these JSON pointers.
     pub fn at(pointers: &[&'r str]) -> Self {
         Self {

@@ -16,7 +16,7 @@ mod structure;
 
 pub use cache::{DiffCache, DiffResult};
 pub use client_side::{client_side_patch, repeats_list_items, with_last_applied};
-pub use ignore::{IgnoreRules, IgnoredFields, StatusField, WebhookChanges, jq_problem};
+pub use ignore::{IgnoreRules, IgnoredPlaces, StatusField, WebhookChanges, jq_problem};
 pub use jq::{JqError, JqPaths};
 pub use outcome::equal_outcome;
 pub use server_side::{DiffError, Differ};

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    IgnoredFields, WebhookChanges,
+    IgnoredPlaces, WebhookChanges,
     structure::{is_manager, item_with, managers},
 };
 use crate::api::FIELD_MANAGER;
@@ -24,7 +24,7 @@ const COUNTED: &[&str] = &[
 pub fn equal_outcome(
     predicted: &Value,
     live: &Value,
-    ignored: &IgnoredFields<'_>,
+    ignored: &IgnoredPlaces<'_>,
     webhooks: WebhookChanges,
 ) -> bool {
     let owned = managers(predicted)
@@ -41,7 +41,7 @@ pub fn equal_outcome(
 }
 
 /// One side without what does not count. `owners` is the live object, which says whose fields are whose.
-fn reduced(value: &Value, owners: &Value, ignored: &IgnoredFields<'_>) -> Value {
+fn reduced(value: &Value, owners: &Value, ignored: &IgnoredPlaces<'_>) -> Value {
     let mut value = value.clone();
     ignored.remove_from(&mut value, owners);
     if let Some(fields) = value.as_object_mut() {

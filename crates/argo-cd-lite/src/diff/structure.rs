@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{IgnoredFields, StatusField};
+use super::{IgnoredPlaces, StatusField};
 use crate::api::FIELD_MANAGER;
 
 /// Managers that wrote for us before server-side apply did.
@@ -12,7 +12,7 @@ pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-config
 
 /// True when it is certain that applying `desired` would change nothing: every field that it names has
 /// that value, and no field that we own is missing from it. False means: ask the server.
-pub fn looks_same(desired: &Value, live: &Value, ignored: &IgnoredFields<'_>) -> bool {
+pub fn looks_same(desired: &Value, live: &Value, ignored: &IgnoredPlaces<'_>) -> bool {
     let mut desired = desired.clone();
     ignored.remove_from(&mut desired, live);
     if status_differs(&desired, live, ignored) {
@@ -30,7 +30,7 @@ pub fn looks_same(desired: &Value, live: &Value, ignored: &IgnoredFields<'_>) ->
 
 /// True when the status counts and the manifest names another one. No dry run shows that, because applying does not
 /// write it.
-pub fn status_differs(desired: &Value, live: &Value, ignored: &IgnoredFields<'_>) -> bool {
+pub fn status_differs(desired: &Value, live: &Value, ignored: &IgnoredPlaces<'_>) -> bool {
     ignored.status == StatusField::Counts
         && desired
             .get("status")

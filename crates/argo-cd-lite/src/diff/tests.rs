@@ -41,17 +41,17 @@ fn equal_values_of_ours_look_the_same_whatever_others_added() {
     assert!(looks_same(
         &desired(json!({"a": "1"})),
         &found,
-        &IgnoredFields::default()
+        &IgnoredPlaces::default()
     ));
     assert!(!looks_same(
         &desired(json!({"a": "2"})),
         &found,
-        &IgnoredFields::default()
+        &IgnoredPlaces::default()
     ));
     assert!(!looks_same(
         &desired(json!({"a": "1", "b": "2"})),
         &found,
-        &IgnoredFields::default()
+        &IgnoredPlaces::default()
     ));
 }
 
@@ -64,7 +64,7 @@ fn a_field_of_ours_that_git_dropped_is_a_difference() {
     assert!(!looks_same(
         &desired(json!({"a": "1"})),
         &found,
-        &IgnoredFields::default()
+        &IgnoredPlaces::default()
     ));
 }
 
@@ -75,7 +75,7 @@ fn an_object_that_we_never_applied_is_left_to_the_server() {
     assert!(!looks_same(
         &desired(json!({"a": "1"})),
         &found,
-        &IgnoredFields::default()
+        &IgnoredPlaces::default()
     ));
 }
 
@@ -89,12 +89,12 @@ fn keyed_lists_are_understood() {
     assert!(looks_same(
         &json!({"spec": {"ports": [{"port": 80}]}}),
         &found,
-        &IgnoredFields::default()
+        &IgnoredPlaces::default()
     ));
     assert!(!looks_same(
         &json!({"spec": {"ports": [{"port": 81}]}}),
         &found,
-        &IgnoredFields::default()
+        &IgnoredPlaces::default()
     ));
 }
 
@@ -105,19 +105,19 @@ fn counters_and_status_are_no_difference() {
     assert!(equal_outcome(
         &one,
         &two,
-        &IgnoredFields::default(),
+        &IgnoredPlaces::default(),
         WebhookChanges::Ignore
     ));
     assert!(!equal_outcome(
         &one,
         &json!({"metadata": {"name": "n"}, "spec": {"a": 2}}),
-        &IgnoredFields::default(),
+        &IgnoredPlaces::default(),
         WebhookChanges::Ignore
     ));
     assert!(equal_outcome(
         &one,
         &json!({"metadata": {"name": "n"}, "spec": {"a": 2}}),
-        &IgnoredFields::at(&["/spec/a"]),
+        &IgnoredPlaces::at(&["/spec/a"]),
         WebhookChanges::Ignore
     ));
 }
@@ -162,7 +162,7 @@ fn is_no_difference(pointer: &str, value: &Value) -> bool {
     equal_outcome(
         &answer(predicted),
         &shared_object(),
-        &IgnoredFields::default(),
+        &IgnoredPlaces::default(),
         WebhookChanges::Ignore,
     )
 }
@@ -209,7 +209,7 @@ fn what_is_ours_in_the_answer_and_what_goes_counts() {
         !equal_outcome(
             &answer(shared_object()),
             &without,
-            &IgnoredFields::default(),
+            &IgnoredPlaces::default(),
             WebhookChanges::Ignore
         ),
         "an item of ours that is missing"
@@ -254,7 +254,7 @@ fn ignored_fields_are_copied_from_the_live_object() {
         "/spec/absent",
         "/status/x",
     ];
-    IgnoredFields::at(&pointers).keep_live(&mut target, &live);
+    IgnoredPlaces::at(&pointers).keep_live(&mut target, &live);
     assert_eq!(
         target,
         json!({"spec": {"replicas": 5, "list": [{"a": 7}], "new": {"deep": true}}})
@@ -293,7 +293,7 @@ fn webhook_changes_count_when_asked_for() {
         equal_outcome(
             &answer,
             &shared_object(),
-            &IgnoredFields::default(),
+            &IgnoredPlaces::default(),
             webhooks,
         )
     };
@@ -345,17 +345,17 @@ fn large_integers_are_not_compared_as_floats() {
     assert!(looks_same(
         &desired(json!({"a": 9_007_199_254_740_993_u64})),
         &object(9_007_199_254_740_993),
-        &IgnoredFields::default()
+        &IgnoredPlaces::default()
     ));
     assert!(!looks_same(
         &desired(json!({"a": 9_007_199_254_740_993_u64})),
         &object(9_007_199_254_740_992),
-        &IgnoredFields::default()
+        &IgnoredPlaces::default()
     ));
     assert!(looks_same(
         &desired(json!({"a": 1.0})),
         &object(1),
-        &IgnoredFields::default()
+        &IgnoredPlaces::default()
     ));
 }
 

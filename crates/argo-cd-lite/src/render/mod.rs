@@ -14,7 +14,7 @@ pub use directory::{DirectoryFilter, RenderError, RenderRequest, render};
 #[cfg(test)]
 pub(crate) use target::build;
 pub(crate) use target::images;
-pub use target::{DELETION_HOOKS, Placement, Scope, Target, TargetSet};
+pub use target::{Placement, Scope, Target, TargetSet};
 
 /// Combined size of the manifests of one application; upstream's default.
 pub const MAX_MANIFEST_BYTES: u64 = 10 * 1024 * 1024;

@@ -12,7 +12,7 @@ use crate::{
     api::IN_CLUSTER_SERVER,
     cluster::{Owner, ResourceId, content_hash, stamp},
     settings::ManagementRules,
-    sync::SyncSettings,
+    sync::{DeletionPhase, SyncSettings},
 };
 
 /// Whether objects of a kind live in namespaces.
@@ -62,6 +62,12 @@ impl Target {
     /// The manifest as a value.
     pub fn value(&self) -> Value {
         serde_json::from_str(&self.manifest).unwrap_or(Value::Null)
+    }
+
+    /// True for hooks that run in this phase of the deletion.
+    pub fn runs_at(&self, phase: DeletionPhase) -> bool {
+        let hook = self.settings.hook.as_ref();
+        hook.is_some_and(|hook| hook.deletion.contains(&phase))
     }
 
     /// `group/version` as `apiVersion` has it.
@@ -181,20 +187,9 @@ pub(crate) fn build(
     builder.finish()
 }
 
-/// How hooks that run at the deletion of an application are named among what is not supported.
-pub const DELETION_HOOKS: &str = "PreDelete and PostDelete hooks";
-
 fn note_unsupported(target: &Target, notes: &mut Vec<String>) {
     for option in target.settings.options.unsupported() {
         notes.push(format!("sync option {option} on {}", target.id));
-    }
-    if target
-        .settings
-        .hook
-        .as_ref()
-        .is_some_and(|hook| hook.at_deletion)
-    {
-        notes.push(format!("{DELETION_HOOKS} ({})", target.id));
     }
 }
 

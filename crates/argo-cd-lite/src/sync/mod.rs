@@ -14,4 +14,4 @@ pub mod plan;
 mod settings;
 
 pub use options::SyncOptions;
-pub use settings::{DeletePolicy, Hook, SyncPhase, SyncSettings};
+pub use settings::{DeletePolicy, DeletionPhase, Hook, SyncPhase, SyncSettings};

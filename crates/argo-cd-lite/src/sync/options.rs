@@ -8,8 +8,10 @@ pub struct SyncOptions(Vec<Box<str>>);
 const FOR_APPLICATIONS: &[&str] = &[
     "Prune=false",
     "Prune=true",
+    "Prune=confirm",
     "Delete=false",
     "Delete=true",
+    "Delete=confirm",
     "PruneLast=true",
     "PruneLast=false",
     "PrunePropagationPolicy=foreground",
@@ -101,6 +103,6 @@ mod tests {
     #[test]
     fn what_has_no_effect_is_named() {
         let options = SyncOptions::from_list(["Prune=confirm", "CreateNamespace=true", "Bogus=1"]);
-        assert_eq!(options.unsupported(), ["Prune=confirm", "Bogus=1"]);
+        assert_eq!(options.unsupported(), ["Bogus=1"]);
     }
 }

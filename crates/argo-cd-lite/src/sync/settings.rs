@@ -40,6 +40,44 @@ impl SyncPhase {
     }
 }
 
+/// When a hook runs at the deletion of an Application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletionPhase {
+    /// Before the objects are deleted.
+    PreDelete,
+    /// After the objects are gone.
+    PostDelete,
+}
+
+impl DeletionPhase {
+    /// Both, in order.
+    pub const ALL: [Self; 2] = [Self::PreDelete, Self::PostDelete];
+
+    /// The word that the API uses.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::PreDelete => "PreDelete",
+            Self::PostDelete => "PostDelete",
+        }
+    }
+
+    /// The finalizer of Applications whose hooks have not run.
+    pub fn finalizer(self) -> &'static str {
+        match self {
+            Self::PreDelete => api::PRE_DELETE_FINALIZER,
+            Self::PostDelete => api::POST_DELETE_FINALIZER,
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "PreDelete" | "pre-delete" => Self::PreDelete,
+            "PostDelete" | "post-delete" => Self::PostDelete,
+            _ => return None,
+        })
+    }
+}
+
 /// When a hook's object is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeletePolicy {
@@ -58,8 +96,8 @@ pub struct Hook {
     pub phases: Vec<SyncPhase>,
     /// Neither applied nor run: `Skip` as the only value.
     pub skip: bool,
-    /// Values that would run at deletion, which is not supported.
-    pub at_deletion: bool,
+    /// When it runs at the deletion of the Application.
+    pub deletion: Vec<DeletionPhase>,
     /// When the object is deleted; never empty.
     pub delete: Vec<DeletePolicy>,
 }
@@ -114,6 +152,11 @@ impl SyncSettings {
         self.hook.as_ref().is_some_and(|hook| hook.skip)
     }
 
+    /// True when a person must confirm that the object is deleted.
+    pub fn needs_confirmation(&self) -> bool {
+        self.options.has("Prune=confirm") || self.options.has("Delete=confirm")
+    }
+
     /// True when all annotations have their default meaning.
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
@@ -158,7 +201,6 @@ fn hook(annotations: &BTreeMap<String, String>) -> Option<Hook> {
             match word {
                 "pre-install" | "pre-upgrade" => add(&mut hook.phases, SyncPhase::PreSync),
                 "post-install" | "post-upgrade" => add(&mut hook.phases, SyncPhase::PostSync),
-                "pre-delete" | "post-delete" => hook.at_deletion = true,
                 // Tests and rollbacks are hooks that a sync never runs.
                 _ => {}
             }
@@ -166,15 +208,17 @@ fn hook(annotations: &BTreeMap<String, String>) -> Option<Hook> {
     } else {
         hook.skip = own == ["Skip"];
         for word in own {
-            match word {
-                "PreDelete" | "PostDelete" => hook.at_deletion = true,
-                // An unknown word makes a hook that never runs.
-                word => {
-                    if let Some(phase) = SyncPhase::parse(word) {
-                        add(&mut hook.phases, phase);
-                    }
-                }
+            // An unknown word makes a hook that never runs.
+            if let Some(phase) = SyncPhase::parse(word) {
+                add(&mut hook.phases, phase);
             }
+        }
+    }
+    // These count in either annotation.
+    let words = [api::ANNOTATION_HOOK, HELM_HOOK].map(|key| annotations.get(key));
+    for word in words.into_iter().flatten().flat_map(|text| list(text)) {
+        if let Some(phase) = DeletionPhase::parse(word) {
+            add(&mut hook.deletion, phase);
         }
     }
     hook.delete = delete_policies(annotations);

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use kube::api::PropagationPolicy;
-use reconcile_core::apply::{Deleted, delete, get, remove_finalizer};
+use kube::api::{DynamicObject, PropagationPolicy};
+use reconcile_core::apply::{Deleted, create, delete, get, remove_finalizer};
 
-use super::super::{Context, ObserveError};
+use super::{
+    super::{Context, ObserveError, Observed},
+    object,
+};
 use crate::{
     api::{FIELD_MANAGER, HOOK_FINALIZER},
     cluster::{Live, ResourceId},
@@ -87,6 +90,37 @@ async fn settle_one(context: &Context, hook: &HookObject) -> Result<ObjectState,
         }
     }
     Ok((hook.id.clone(), context.live.get(&hook.id)))
+}
+
+/// Creates hooks that run at the deletion of an application, with the mark of this deletion.
+pub(super) async fn create_all(
+    context: &Context,
+    observed: &Observed,
+    hooks: &[(usize, ResourceId)],
+    deletion: &str,
+) -> Result<Vec<ObjectState>, ObserveError> {
+    let mut created = Vec::new();
+    let Some((_, set)) = observed.source.ready() else {
+        return Ok(created);
+    };
+    for (index, id) in hooks {
+        let target = &set.targets[*index];
+        let kind = &id.kind;
+        let mut served = context.discovery.version(kind, &target.version);
+        if served.is_none() {
+            context.discovery.refresh().await?;
+            served = context.discovery.version(kind, &target.version);
+        }
+        let served = served.ok_or_else(|| ObserveError::Unserved(id.clone()))?;
+        let mut manifest = target.value();
+        object::name_hook(&mut manifest, id, deletion);
+        let object: DynamicObject = serde_json::from_value(manifest)
+            .unwrap_or_else(|_| DynamicObject::new(&id.name, &served.resource));
+        let (client, resource) = (&context.client, &served.resource);
+        let object = create(client, resource, &id.key(), &object, FIELD_MANAGER).await?;
+        created.push((id.clone(), context.live.written(kind, &object)));
+    }
+    Ok(created)
 }
 
 /// Deletes objects of an application that is being deleted.

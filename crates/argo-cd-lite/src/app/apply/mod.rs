@@ -99,6 +99,11 @@ pub(super) async fn apply(
             context.notes.set_settle(&observed.key, None);
             Ok(Applied::Done)
         }
+        Action::CreateHooks { hooks, deletion } => {
+            hooks::create_all(context, observed, hooks, deletion)
+                .await
+                .map(Applied::Objects)
+        }
         Action::Delete {
             objects,
             foreground,

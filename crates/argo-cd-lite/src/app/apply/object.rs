@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::super::{Context, ObserveError};
 use crate::{
-    api::{ANNOTATION_OPERATION, FIELD_MANAGER, HOOK_FINALIZER},
+    api::{ANNOTATION_OPERATION, ANNOTATION_TRACKING_ID, FIELD_MANAGER, HOOK_FINALIZER},
     cluster::{DiscoveryError, Live, ResourceId, Served},
     diff::{IgnoreRules, client_side_patch, repeats_list_items, take_over, with_last_applied},
     render::Target,
@@ -59,31 +59,41 @@ pub(super) fn manifest(task: &Task, target: &Target, operation: &str) -> Value {
     if !task.is_hook() {
         return manifest;
     }
+    name_hook(&mut manifest, &task.id, operation);
     let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) else {
         return manifest;
     };
-    metadata.remove("generateName");
-    metadata.insert("name".to_owned(), json!(&*task.id.name));
     let finalizers = metadata.entry("finalizers").or_insert_with(|| json!([]));
     if let Some(finalizers) = finalizers.as_array_mut()
         && !finalizers.iter().any(|name| name == HOOK_FINALIZER)
     {
         finalizers.push(json!(HOOK_FINALIZER));
     }
-    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-    if annotations.is_object() {
-        annotations[ANNOTATION_OPERATION] = json!(operation);
-        if target.generate_name.is_some()
-            && let Some(tracking) = annotations
-                .get(crate::api::ANNOTATION_TRACKING_ID)
-                .and_then(Value::as_str)
-        {
-            // Stamped when the name was not known yet.
-            let stamped = format!("{tracking}{}", task.id.name);
-            annotations[crate::api::ANNOTATION_TRACKING_ID] = json!(stamped);
-        }
-    }
     manifest
+}
+
+/// Gives a hook its final name and the mark of the operation that creates it.
+pub(super) fn name_hook(manifest: &mut Value, id: &ResourceId, operation: &str) {
+    let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let generated = metadata.remove("generateName").is_some()
+        && metadata
+            .get("name")
+            .is_none_or(|name| name.as_str() == Some(""));
+    metadata.insert("name".to_owned(), json!(&*id.name));
+    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+    if !annotations.is_object() {
+        *annotations = json!({});
+    }
+    annotations[ANNOTATION_OPERATION] = json!(operation);
+    let tracking = annotations
+        .get(ANNOTATION_TRACKING_ID)
+        .and_then(Value::as_str);
+    if let Some(tracking) = tracking.filter(|_| generated) {
+        // Stamped when the name was not known yet.
+        annotations[ANNOTATION_TRACKING_ID] = json!(format!("{tracking}{}", id.name));
+    }
 }
 
 /// A task that was not carried out.

@@ -174,6 +174,9 @@ impl TaskRunner<'_> {
         let mut row = task.new_row();
         let what = match task.target() {
             None if matches!(task.kind, TaskKind::Prune) => Ok("pruned".to_owned()),
+            None if matches!(task.kind, TaskKind::ConfirmPrune) => {
+                Ok("pruned after confirmation".to_owned())
+            }
             None => Ok("ignored (requires pruning)".to_owned()),
             Some(index) => {
                 let manifest =
@@ -201,6 +204,8 @@ impl TaskRunner<'_> {
                 row.hook_phase = Some(Phase::Succeeded);
                 Ok(TaskOutcome::unknown(task, row))
             }
+            // The plan waits for the confirmation before it runs anything of the wave.
+            TaskKind::ConfirmPrune => Ok(TaskOutcome::unknown(task, task.new_row())),
             TaskKind::Prune => self.prune(task).await,
             TaskKind::Apply(index) | TaskKind::Hook(index) => self.apply(task, index).await,
         }

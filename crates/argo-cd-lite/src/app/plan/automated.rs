@@ -2,10 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::compare::Comparison;
+use super::{compare::Comparison, windows};
 use crate::{
     api::{InitiatedBy, Operation, Phase, ResourceRef, RetryStrategy, SyncOperation},
     app::{Observed, Problem},
+    project::WindowVerdict::Closed,
 };
 
 /// Retries of an automated sync when the application says nothing.
@@ -26,6 +27,13 @@ pub enum AutoSync {
     No(&'static str),
     /// Not before this time.
     Later(Timestamp),
+    /// A sync window blocks it; not before this time.
+    Blocked {
+        /// The window.
+        reason: String,
+        /// When that may be different.
+        until: Timestamp,
+    },
     /// It will not, and a person should know.
     Refuse(Problem),
     /// Sync.
@@ -42,6 +50,12 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> A
     };
     if comparison.sync != "OutOfSync" {
         return AutoSync::No("nothing is out of sync");
+    }
+    if let Closed { reason, until } = windows::automated(observed, now) {
+        return match until {
+            Some(until) => AutoSync::Blocked { reason, until },
+            None => AutoSync::No("a sync window of the project blocks it"),
+        };
     }
     let (prune, heal) = (
         policy.prune.unwrap_or(false),

@@ -122,7 +122,8 @@ pub fn compare(view: &View<'_>) -> Comparison {
         let own = live
             .tracking
             .as_ref()
-            .is_some_and(|tracking| tracking.describes(id));
+            .is_some_and(|tracking| tracking.describes(id))
+            && !view.observed.handed_over.contains(id);
         let version = live.version.as_ref();
         if settings.is_hook() || hooks.contains_key(id) {
             let wave = hooks.get(id).copied().unwrap_or(settings.wave);
@@ -145,6 +146,7 @@ pub fn compare(view: &View<'_>) -> Comparison {
         };
         tally.rows.push(ResourceStatus {
             requires_pruning: known && own,
+            requires_deletion_confirmation: settings.needs_confirmation(),
             health: health_of(Some(live)),
             ..row(id, version, 0, status)
         });
@@ -169,6 +171,7 @@ fn described_object(view: &View<'_>, target: &Target, tally: &mut Tally) {
     };
     tally.rows.push(ResourceStatus {
         health: health_of(live),
+        requires_deletion_confirmation: target.settings.needs_confirmation(),
         ..row(&target.id, &target.version, target.settings.wave, status)
     });
     tally.out_of_sync |= !same;
@@ -212,6 +215,19 @@ fn shared(
     live: Option<&Arc<Live>>,
     problems: &mut Vec<Problem>,
 ) {
+    if let Some(apps) = observed.shared_definitions.get(id) {
+        let apps: Vec<String> = apps.iter().map(ToString::to_string).collect();
+        problems.push(Problem::remark(
+            "SharedResourceWarning",
+            format!(
+                "{}/{} is part of applications {} and {}",
+                id.kind.kind,
+                id.name,
+                observed.key,
+                apps.join(", ")
+            ),
+        ));
+    }
     let Some(tracking) = live.and_then(|live| live.tracking.as_ref()) else {
         return;
     };

@@ -10,10 +10,12 @@ use super::{
     retry,
     state::{begin, describe, end, operation_id, results, set_results},
     tasks::{NoTasks, PlannedSync, tasks_of},
+    windows,
 };
 use crate::{
     api::{Operation, OperationState, Phase, SyncOperation, SyncStrategy, Time},
     app::{Observed, Problem},
+    project::WindowVerdict,
     sync::plan::{RunStep, Step, Task, advance, deletion_message, terminate},
 };
 
@@ -79,6 +81,11 @@ fn next_step(observed: &Observed, now: Timestamp, decision: &mut SyncDecision) -
                     decision
                         .plan
                         .note(format!("self-healing waits until {at:.0}"));
+                    return OperationStep::Idle;
+                }
+                automated::AutoSync::Blocked { reason, until } => {
+                    decision.plan.wake = Some(until);
+                    decision.plan.note(format!("no automated sync: {reason}"));
                     return OperationStep::Idle;
                 }
                 automated::AutoSync::Refuse(problem) => {
@@ -187,6 +194,18 @@ fn step(
         );
         return OperationStep::End(Box::new(state), start);
     };
+    if let WindowVerdict::Closed { reason, until } =
+        windows::operation(observed, &state, start, now)
+    {
+        // It stays in work, and is looked at when a window opens or closes.
+        state.message = format!("sync operation blocked by sync window: {reason}");
+        decision.plan.wake = until;
+        decision.plan.note(state.message.clone());
+        return match start {
+            Start::Now => OperationStep::Begin(Box::new(state)),
+            Start::Earlier => OperationStep::Hold(Box::new(state)),
+        };
+    }
     let sync = match tasks_of(observed, &state) {
         Ok(sync) => sync,
         // A sync that is under way waits for the repository; a new one fails at once, and may be tried again.

@@ -9,6 +9,7 @@ pub mod retry;
 pub mod state;
 mod step;
 mod tasks;
+mod windows;
 
 pub use step::{OperationStep, Start};
 
@@ -47,6 +48,13 @@ pub enum Action {
     Run(Box<Run>),
     /// Release or delete hooks.
     Hooks(Vec<HookObject>),
+    /// Create hooks that run at the deletion.
+    CreateHooks {
+        /// Positions of the targets, with the names of the objects.
+        hooks: Vec<(usize, ResourceId)>,
+        /// Identifies the hooks of this deletion.
+        deletion: String,
+    },
     /// The operation has ended; for the metrics.
     Conclude(Phase),
     /// Delete objects of an application that is being deleted.
@@ -109,6 +117,10 @@ impl fmt::Display for Action {
             Self::Hooks(hooks) => {
                 let hooks: Vec<String> = hooks.iter().map(ToString::to_string).collect();
                 write!(f, "hooks: {}", hooks.join(", "))
+            }
+            Self::CreateHooks { hooks, .. } => {
+                let names: Vec<String> = hooks.iter().map(|(_, id)| id.to_string()).collect();
+                write!(f, "create hooks: {}", names.join(", "))
             }
             Self::Conclude(phase) => write!(f, "conclude {}", phase.word()),
             Self::Delete { objects, .. } => {

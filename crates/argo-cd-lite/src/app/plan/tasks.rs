@@ -80,6 +80,7 @@ pub(super) fn tasks_of(
         options: &options,
         revision: commit,
         started: state.started_at.unwrap_or(Time::new(Timestamp::UNIX_EPOCH)),
+        confirmed: observed.is_confirmed_since(state.started_at),
         in_sync: &|id| !own_source && observed.same.contains(id),
     };
     Ok(PlannedSync {

@@ -52,7 +52,7 @@ fn quiet_rows(rows: &mut [ResourceStatus]) {
 
 /// Keeps a status of thousands of objects below what etcd takes; the operation itself is never lost. First the messages
 /// of single results go, then, when the operation has ended, the results that only say success, then the rows of
-/// objects that are in sync. One row of each kind stays: from them the controller learns which kinds to watch.
+/// objects that are in sync, then those of others. One row of each kind stays: from them the controller learns which kinds to watch.
 pub(super) fn shorten(status: &mut ApplicationStatus) {
     const FEW: usize = 500;
     if status.resources.len() < FEW && results_of(status).len() < FEW {
@@ -89,13 +89,27 @@ pub(super) fn shorten(status: &mut ApplicationStatus) {
             !row.hook_type.is_empty() || row.hook_phase.is_some_and(Phase::unsuccessful)
         });
     }
+    for dispensable in [Dispensable::InSync, Dispensable::All] {
+        if size_of(status) > BUDGET {
+            drop_rows(status, dispensable);
+        }
+    }
     if size_of(status) > BUDGET {
-        drop_rows(status);
+        strip_results(status);
     }
 }
 
-/// Drops rows of objects that are in sync until the rest fits.
-fn drop_rows(status: &mut ApplicationStatus) {
+/// Which rows of objects may be dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dispensable {
+    /// Those of objects that are in sync.
+    InSync,
+    /// Any.
+    All,
+}
+
+/// Drops rows of objects until the rest fits.
+fn drop_rows(status: &mut ApplicationStatus, dispensable: Dispensable) {
     let size = size_of(status);
     let rows = status.resources.len().max(1);
     // Rows are of about the same size; a few more go so that the estimate need not be exact.
@@ -105,12 +119,27 @@ fn drop_rows(status: &mut ApplicationStatus) {
     let mut kinds: HashSet<(String, String)> = HashSet::new();
     status.resources.retain(|row| {
         let first = kinds.insert((row.group.clone(), row.kind.clone()));
-        let kept = first || row.status != "Synced" || surplus == 0;
+        let needed = row.status != "Synced" && dispensable == Dispensable::InSync;
+        let kept = first || needed || surplus == 0;
         if !kept {
             surplus -= 1;
         }
         kept
     });
+}
+
+/// Leaves of the results that only say success what the sync engine needs to go on.
+fn strip_results(status: &mut ApplicationStatus) {
+    let result = status
+        .operation_state
+        .as_mut()
+        .and_then(|state| state.sync_result.as_mut());
+    for row in result.into_iter().flat_map(|result| &mut result.resources) {
+        if row.hook_type.is_empty() && row.status == "Synced" {
+            row.version.clear();
+            row.status.clear();
+        }
+    }
 }
 
 fn results_of(status: &ApplicationStatus) -> &[ResourceResult] {
@@ -176,6 +205,36 @@ mod tests {
             assert!(status.resources.iter().any(|row| row.status == "OutOfSync"));
             assert!(status.resources.iter().any(|row| row.kind == "Secret"));
         }
+    }
+
+    #[test]
+    fn an_operation_in_work_fits_while_nothing_is_in_sync_yet() {
+        // What etcd takes, less room for the spec.
+        const LIMIT: usize = 1_450_000;
+        let mut running = status(10_000, Phase::Running);
+        for row in &mut running.resources {
+            "OutOfSync".clone_into(&mut row.status);
+        }
+        shorten(&mut running);
+        assert!(size_of(&running) <= LIMIT, "{}", size_of(&running));
+        assert_eq!(
+            results_of(&running).len(),
+            10_000,
+            "the memory of the engine"
+        );
+        let kinds: HashSet<&str> = running
+            .resources
+            .iter()
+            .map(|row| row.kind.as_str())
+            .collect();
+        assert_eq!(kinds.len(), 2, "one row of each kind");
+        let mut begun = status(10_000, Phase::Running);
+        begun.operation_state.as_mut().expect("a state").sync_result = None;
+        for row in &mut begun.resources {
+            "OutOfSync".clone_into(&mut row.status);
+        }
+        shorten(&mut begun);
+        assert!(size_of(&begun) <= BUDGET, "{}", size_of(&begun));
     }
 
     #[test]

@@ -212,12 +212,19 @@ impl Writer<'_> {
                 ));
             }
         }
+        let finalizers = self.observed.wanted_finalizers();
+        let follows = finalizers.is_some();
+        if let Some(finalizers) = finalizers {
+            let metadata = body.entry("metadata").or_insert_with(|| json!({}));
+            metadata["finalizers"] = json!(finalizers);
+        }
         if !body.is_empty() {
             self.report.patches.push(RootPatch {
                 target: Target::Main,
                 body: Value::Object(body),
-                // Another request for a refresh may have come meanwhile; it must not be taken for done.
-                guarded: asked,
+                // Another request for a refresh may have come meanwhile; it must not be taken for done. And finalizers
+                // are written as a whole.
+                guarded: asked || follows,
             });
         }
         self.report

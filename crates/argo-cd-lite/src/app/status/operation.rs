@@ -65,6 +65,16 @@ impl Writer<'_> {
         };
         // While a retry is due, the next pass plans when to wake.
         let retries = !state.phase.completed() && state.finished_at.is_some();
+        if retries {
+            let revision = state
+                .sync_result
+                .as_ref()
+                .map_or("", |result| &result.revision);
+            self.report.event(EventNote::warning(
+                "OperationRetrying",
+                format!("Sync operation to {revision} failed: {}", state.message),
+            ));
+        }
         self.report.again |= again || retries;
         let ended = state.phase.completed();
         if ended {

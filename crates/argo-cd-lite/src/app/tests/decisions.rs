@@ -425,26 +425,263 @@ fn a_new_operation_whose_source_cannot_be_read_fails_at_once() {
     );
 }
 
-#[test]
-fn deletion_waits_for_hooks_that_are_not_supported() {
-    let mut observed = observed(json!({}), &[], &["a"]);
+/// An application that is being deleted, with a ConfigMap and these hooks of its deletion in Git.
+fn deleted(hooks: &[(&str, &str, &str)], found: &[&str]) -> Observed {
+    let mut observed = observed(json!({}), &[], found);
+    let hook = |(name, phase, wave): &(&str, &str, &str)| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "annotations": {
+            "argocd.argoproj.io/hook": phase, "argocd.argoproj.io/sync-wave": wave,
+            "argocd.argoproj.io/hook-delete-policy": "HookSucceeded",
+        }}})
+    };
+    observed.source = SourceState::Ready {
+        commit: COMMIT.into(),
+        set: manifests(hooks.iter().map(hook).collect()),
+    };
     observed.deleting = true;
-    observed.deletion_hooks = true;
+    observed.deleted_at = Some(now());
     observed.finalizers = vec![crate::api::RESOURCES_FINALIZER.into()];
-    assert!(actions(&observed).is_empty());
-    let decision = plan(&observed, now());
-    let outcome = crate::app::status::Effects {
+    observed.finalizers = observed.wanted_finalizers().unwrap_or(observed.finalizers);
+    observed
+}
+
+/// A hook of the deletion in the cluster, with this health.
+fn hook_object(name: &str, operation: &str, code: Option<crate::health::Code>) -> Arc<Live> {
+    let mut hook = Live::clone(&live(name));
+    hook.operation = Some(operation.into());
+    hook.health = code.map(crate::health::Health::of);
+    hook.settings = Some(Box::new(crate::sync::SyncSettings {
+        hook: Some(crate::sync::Hook {
+            deletion: vec![crate::sync::DeletionPhase::PreDelete],
+            delete: vec![crate::sync::DeletePolicy::HookSucceeded],
+            ..Default::default()
+        }),
+        ..Default::default()
+    }));
+    Arc::new(hook)
+}
+
+/// The finalizers after a pass, without the domain.
+fn finalizers_after(observed: &Observed) -> Vec<String> {
+    let decision = plan(observed, now());
+    let effects = crate::app::status::Effects {
         applied: &[],
         failure: None,
     };
-    let report = crate::app::status::report(&observed, &decision, &outcome, now());
+    let report = crate::app::status::report(observed, &decision, &effects, now());
+    let left = &report.patches[0].body["metadata"]["finalizers"];
+    let left = left.as_array().expect("finalizers");
+    left.iter()
+        .map(|name| {
+            name.as_str()
+                .unwrap_or_default()
+                .replace(".argocd.argoproj.io", "")
+        })
+        .collect()
+}
+
+#[test]
+fn hooks_run_before_and_after_the_objects_go() {
+    use crate::health::Code;
+    let operation = format!("delete-{}", now().as_second());
+    let hooks = [
+        ("pre", "PreDelete", "0"),
+        ("late", "PreDelete", "1"),
+        ("post", "PostDelete", "0"),
+    ];
+    let mut app = deleted(&hooks, &["a"]);
+    assert_eq!(app.finalizers.len(), 5, "{:?}", app.finalizers);
+    assert_eq!(actions(&app), ["create hooks: ConfigMap ns/pre"]);
+    // One that an earlier sync left does not count.
+    app.live.insert(id("pre"), hook_object("pre", "1-0", None));
+    assert_eq!(actions(&app), ["hooks: delete ConfigMap ns/pre"]);
+    let running = hook_object("pre", &operation, Some(Code::Progressing));
+    app.live.insert(id("pre"), running);
+    assert!(actions(&app).is_empty());
+    let failed = hook_object("pre", &operation, Some(Code::Degraded));
+    app.live.insert(id("pre"), failed);
+    assert_eq!(actions(&app), ["hooks: delete ConfigMap ns/pre"]);
+    let well = |name: &str| hook_object(name, &operation, Some(Code::Healthy));
+    app.live.insert(id("pre"), well("pre"));
+    assert_eq!(actions(&app), ["create hooks: ConfigMap ns/late"]);
+    app.live.insert(id("late"), well("late"));
+    assert!(actions(&app).is_empty());
+    let left = finalizers_after(&app);
+    assert!(
+        !left.contains(&"pre-delete-finalizer".to_owned()),
+        "{left:?}"
+    );
+    assert!(left.contains(&"resources-finalizer".to_owned()), "{left:?}");
+    app.finalizers
+        .retain(|name| name != crate::api::PRE_DELETE_FINALIZER);
+    assert_eq!(actions(&app), ["delete 1 objects: ConfigMap ns/a"]);
+    app.live.remove(&id("a"));
+    assert_eq!(actions(&app), ["create hooks: ConfigMap ns/post"]);
+    app.live.insert(id("post"), well("post"));
+    app.finalizers
+        .retain(|name| name != crate::api::POST_DELETE_FINALIZER);
+    let removed =
+        "hooks: delete ConfigMap ns/late, delete ConfigMap ns/post, delete ConfigMap ns/pre";
+    assert_eq!(actions(&app), [removed]);
+    app.live.clear();
+    assert!(finalizers_after(&app).is_empty());
+}
+
+#[test]
+fn nothing_is_deleted_while_the_hooks_are_unknown_or_refused() {
+    let hooks = [("pre", "PreDelete", "0")];
+    let mut unknown = deleted(&hooks, &["a"]);
+    unknown.source = SourceState::Failed {
+        message: "no such repository".into(),
+        transient: true,
+        grace: false,
+    };
+    let mut refused = deleted(&hooks, &["a"]);
+    refused
+        .refused
+        .insert(id("pre"), "ConfigMap is not permitted".into());
+    for (app, reason) in [(unknown, "no such repository"), (refused, "not permitted")] {
+        assert!(actions(&app).is_empty());
+        let decision = plan(&app, now());
+        let effects = crate::app::status::Effects {
+            applied: &[],
+            failure: None,
+        };
+        let report = crate::app::status::report(&app, &decision, &effects, now());
+        let body = report.patches[0].body.to_string();
+        assert!(
+            body.contains("DeletionError") && body.contains(reason),
+            "{body}"
+        );
+        assert!(!body.contains("finalizers\":["), "{body}");
+    }
+}
+
+#[test]
+fn finalizers_follow_the_hooks_in_git() {
+    let mut app = deleted(&[("post", "PostDelete", "0")], &[]);
+    assert_eq!(app.wanted_finalizers(), None);
+    let more = crate::api::POST_DELETE_FINALIZER;
+    assert!(app.finalizers.contains(&more.to_owned()));
+    app.source = SourceState::Ready {
+        commit: COMMIT.into(),
+        set: set(&["a"]),
+    };
+    let wanted = app.wanted_finalizers().expect("a change");
+    assert_eq!(wanted, [crate::api::RESOURCES_FINALIZER]);
+}
+
+#[test]
+fn prunes_and_deletions_wait_for_a_confirmation() {
+    let policy = json!({"syncOptions": ["Prune=confirm"]});
+    let mut app = observed(policy, &["a"], &["old"]);
+    app.operation = operation(json!({"sync": {"prune": true, "syncOptions": ["Prune=confirm"]}}));
+    assert!(actions(&app).is_empty(), "the whole wave waits");
+    let decision = decide(&app, now());
+    let OperationStep::Hold(state) = decision.step else {
+        panic!("{:?}", decision.step)
+    };
+    assert_eq!(
+        state.message,
+        "waiting for pruning confirmation of /ConfigMap/old"
+    );
+    app.approved_at = Some("2025-12-31T23:59:59Z".parse().expect("a time"));
+    assert!(
+        actions(&app).is_empty(),
+        "confirmed before the operation began"
+    );
+    app.approved_at = Some(now());
+    assert!(actions(&app)[0].contains("prune ConfigMap ns/old"));
+    // The deletion of the Application asks for its own confirmation.
+    app.operation = None;
+    app.deleting = true;
+    app.deleted_at = Some("2026-01-01T00:00:01Z".parse().expect("a time"));
+    app.finalizers = vec![crate::api::RESOURCES_FINALIZER.into()];
+    assert!(actions(&app).is_empty());
+    let decision = plan(&app, now());
+    let effects = crate::app::status::Effects {
+        applied: &[],
+        failure: None,
+    };
+    let report = crate::app::status::report(&app, &decision, &effects, now());
     let body = report.patches[0].body.to_string();
     assert!(
-        body.contains("PreDelete and PostDelete hooks are not supported yet"),
+        body.contains("argocd.argoproj.io/deletion-approved"),
         "{body}"
     );
+    app.approved_at = app.deleted_at;
+    assert_eq!(actions(&app), ["delete 1 objects: ConfigMap ns/old"]);
+}
+
+/// An application of a project with this sync window.
+fn with_window(observed: Observed, window: Value) -> Observed {
+    Observed {
+        windows: vec![serde_json::from_value(window).expect("a window")],
+        ..observed
+    }
+}
+
+#[test]
+fn sync_windows_hold_up_what_they_forbid() {
+    let automated = || observed(automated(json!({})), &["a"], &[]);
+    let allow = |schedule: &str, manual: bool| json!({"kind": "allow", "schedule": schedule, "duration": "1h", "applications": ["*"], "manualSync": manual});
+    // It is midnight.
+    let open = with_window(automated(), allow("0 0 * * *", false));
+    assert_eq!(actions(&open).len(), 1);
+    let closed = with_window(automated(), allow("0 3 * * *", false));
+    let decision = decide(&closed, now());
+    assert_eq!(decision.step, OperationStep::Idle);
+    let opens: Timestamp = "2026-01-01T03:00:00Z".parse().expect("a time");
+    assert_eq!(decision.plan.wake, Some(opens));
+    // An operation that a person asks for begins, waits and says why.
+    let asked = |manual: bool| {
+        let mut asked = with_window(observed(json!({}), &["a"], &[]), allow("0 3 * * *", manual));
+        asked.operation = operation(json!({"sync": {"revision": COMMIT}}));
+        asked
+    };
+    assert_eq!(actions(&asked(true)).len(), 1);
+    let decision = decide(&asked(false), now());
+    let OperationStep::Begin(state) = decision.step else {
+        panic!("{:?}", decision.step)
+    };
     assert!(
-        !body.contains("finalizers\":["),
-        "the finalizer stays: {body}"
+        state.message.contains("blocked by sync window"),
+        "{}",
+        state.message
     );
+    let status = json!({"operationState": serde_json::to_value(&state).expect("a state")});
+    let waiting = with_status(asked(false), &status);
+    let decision = decide(&waiting, now());
+    assert!(
+        matches!(decision.step, OperationStep::Hold(_)),
+        "{:?}",
+        decision.step
+    );
+    assert_eq!(decision.plan.wake, Some(opens));
+    assert_eq!(plan(&waiting, opens).as_ref().actions.len(), 1, "it opens");
+}
+
+#[test]
+fn a_definition_that_another_application_brings_is_reported() {
+    let mut app = observed(json!({}), &["a"], &["a"]);
+    let other = reconcile_core::object::ObjectKey::new("team", "other");
+    app.shared_definitions.insert(id("a"), vec![other]);
+    let problems = decide(&app, now()).comparison.problems;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].type_, "SharedResourceWarning");
+    let message = "ConfigMap/a is part of applications argocd/app and team/other";
+    assert_eq!(problems[0].message, message);
+}
+
+#[test]
+fn what_another_application_describes_by_now_is_left_to_it() {
+    let policy = json!({"automated": {"prune": true, "allowEmpty": true}});
+    let mut app = observed(policy, &["a"], &["a", "moved"]);
+    assert_eq!(actions(&app).len(), 1, "pruned");
+    app.handed_over.insert(id("moved"));
+    assert!(actions(&app).is_empty());
+    assert_eq!(decide(&app, now()).comparison.sync, "Synced");
+    app.deleting = true;
+    app.finalizers = vec![crate::api::RESOURCES_FINALIZER.into()];
+    assert_eq!(actions(&app), ["delete 1 objects: ConfigMap ns/a"]);
 }

@@ -109,8 +109,12 @@ pub(super) fn observed(policy: Value, git: &[&str], found: &[&str]) -> Observed 
         problems: Vec::new(),
         create_namespace: false,
         namespace_refused: None,
+        handed_over: HashSet::new(),
+        shared_definitions: BTreeMap::new(),
+        windows: Vec::new(),
         webhook_changes: WebhookChanges::Ignore,
-        deletion_hooks: false,
+        deleted_at: None,
+        approved_at: None,
         settle_until: None,
     }
 }

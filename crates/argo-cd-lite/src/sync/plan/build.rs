@@ -29,6 +29,8 @@ pub struct BuildInput<'a> {
     pub revision: &'a str,
     /// Start of the operation, for the same.
     pub started: Time,
+    /// A person has confirmed the prunes of this operation.
+    pub confirmed: bool,
     /// True when the object of this target needs no change.
     pub in_sync: &'a dyn Fn(&ResourceId) -> bool,
 }
@@ -159,13 +161,13 @@ fn prune_task(input: &BuildInput<'_>, id: &ResourceId, live: &Arc<Live>) -> Task
     let settings = live.settings();
     let kept = settings.options.has("Prune=false") || input.options.has("Prune=false");
     let confirm = settings.options.has("Prune=confirm") || input.options.has("Prune=confirm");
+    let confirm = confirm && !input.confirmed;
     let kind = if !input.sync.prune {
         TaskKind::SkipPrune("ignored (requires pruning)")
     } else if kept {
         TaskKind::SkipPrune("ignored (no prune)")
     } else if confirm {
-        // Confirmation is not supported yet, so nothing that asks for it may go.
-        TaskKind::SkipPrune("ignored (requires confirmation, which is not supported yet)")
+        TaskKind::ConfirmPrune
     } else {
         TaskKind::Prune
     };

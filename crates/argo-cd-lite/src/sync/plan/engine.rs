@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    HookObject, RunStep, Step, Task,
-    messages::{join_reasons, wait_message},
+    HookObject, RunStep, Step, Task, TaskKind,
+    messages::{confirmation_message, join_reasons, wait_message},
     order, settle,
 };
 use crate::{
@@ -58,6 +58,14 @@ impl<'a> Engine<'a> {
             return self.succeed();
         };
         let wave = same_stage(&pending, first);
+        let unconfirmed: Vec<&Task> = wave
+            .iter()
+            .copied()
+            .filter(|task| task.kind == TaskKind::ConfirmPrune)
+            .collect();
+        if !unconfirmed.is_empty() {
+            return Step::Wait(confirmation_message(&unconfirmed));
+        }
         if let Some(replace) = self.leftovers(&wave) {
             return replace;
         }

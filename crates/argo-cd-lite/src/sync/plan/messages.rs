@@ -39,6 +39,19 @@ pub(super) fn wait_message(waiting: &[&Task]) -> String {
     waiting_for(what, &first.id, waiting.len() - 1, several)
 }
 
+/// The message while prunes wait for a person.
+pub(super) fn confirmation_message(waiting: &[&Task]) -> String {
+    let Some(first) = waiting.first() else {
+        return String::new();
+    };
+    waiting_for(
+        "pruning confirmation of",
+        &first.id,
+        waiting.len() - 1,
+        "resources",
+    )
+}
+
 /// The message while hooks of earlier syncs go.
 pub fn deletion_message(hooks: &[HookObject]) -> String {
     let Some(first) = hooks.first() else {

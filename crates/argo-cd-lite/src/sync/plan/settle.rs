@@ -29,6 +29,12 @@ pub(super) fn settle(task: &Task, row: &mut ResourceResult) {
     if !task.is_hook() && !phase.completed() {
         return;
     }
+    if task.is_hook() && live.deleting && !phase.completed() {
+        // Somebody deleted it; it never ends, because our finalizer keeps it.
+        row.hook_phase = Some(Phase::Failed);
+        row.message = format!("hook {} was deleted before it ended", task.id);
+        return;
+    }
     row.hook_phase = Some(phase);
     if code.is_none() && task.is_hook() {
         row.message = format!("{} created", task.id.name);

@@ -17,6 +17,8 @@ pub enum TaskKind {
     Hook(usize),
     /// Delete the object.
     Prune,
+    /// Delete the object once a person has confirmed it.
+    ConfirmPrune,
     /// The object should go, but pruning is off for it; say so.
     SkipPrune(&'static str),
 }
@@ -48,7 +50,10 @@ impl Task {
 
     /// True when the object goes, or should go.
     pub fn is_delete(&self) -> bool {
-        matches!(self.kind, TaskKind::Prune | TaskKind::SkipPrune(_))
+        matches!(
+            self.kind,
+            TaskKind::Prune | TaskKind::ConfirmPrune | TaskKind::SkipPrune(_)
+        )
     }
 
     /// Phase and wave.
@@ -60,7 +65,7 @@ impl Task {
     pub fn target(&self) -> Option<usize> {
         match self.kind {
             TaskKind::Apply(index) | TaskKind::Hook(index) => Some(index),
-            TaskKind::Prune | TaskKind::SkipPrune(_) => None,
+            TaskKind::Prune | TaskKind::ConfirmPrune | TaskKind::SkipPrune(_) => None,
         }
     }
 
@@ -120,6 +125,7 @@ impl fmt::Display for Task {
             TaskKind::Apply(_) => "apply",
             TaskKind::Hook(_) => "run hook",
             TaskKind::Prune => "prune",
+            TaskKind::ConfirmPrune => "prune after confirmation",
             TaskKind::SkipPrune(_) => "do not prune",
         };
         write!(

@@ -97,6 +97,7 @@ pub(super) fn tasks(
         options: &options,
         revision: "0123456789",
         started: Time::new(jiff::Timestamp::UNIX_EPOCH),
+        confirmed: false,
         in_sync: &|_| false,
     })
 }

@@ -113,15 +113,14 @@ fn what_must_not_be_pruned_is_not() {
     assert_eq!(kinds(&plain, &sync()), [TaskKind::Prune]);
     let off = SyncOperation::default();
     assert!(matches!(kinds(&plain, &off)[..], [TaskKind::SkipPrune(_)]));
-    for option in ["Prune=false", "Prune=confirm"] {
-        assert!(
-            matches!(
-                kinds(&prune_candidates(&[("a", 0)], option), &sync())[..],
-                [TaskKind::SkipPrune(_)]
-            ),
-            "{option}"
-        );
-    }
+    let kept = kinds(&prune_candidates(&[("a", 0)], "Prune=false"), &sync());
+    assert!(matches!(kept[..], [TaskKind::SkipPrune(_)]), "{kept:?}");
+    let confirmed = prune_candidates(&[("a", 0)], "Prune=confirm");
+    assert_eq!(kinds(&confirmed, &sync()), [TaskKind::ConfirmPrune]);
+    assert!(matches!(
+        kinds(&confirmed, &off)[..],
+        [TaskKind::SkipPrune(_)]
+    ));
 }
 
 /// Runs a sync to its end with objects that have this health as soon as they exist.
@@ -293,6 +292,7 @@ fn only_what_differs_is_applied_when_that_is_asked_for() {
         options: &options,
         revision: "0123456789",
         started: Time::new(jiff::Timestamp::UNIX_EPOCH),
+        confirmed: false,
         in_sync: &|id| &*id.name == "same",
     });
     assert_eq!(order(&tasks), ["apply ConfigMap ns/other (Sync wave 0)"]);
@@ -498,4 +498,32 @@ fn hooks_with_one_generated_name_are_two_hooks() {
     let names: Vec<&str> = tasks.iter().map(|task| task.id.name.as_ref()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
     assert_ne!(names[0], names[1]);
+}
+
+#[test]
+fn a_hook_that_is_deleted_by_hand_fails_and_is_released() {
+    let set = targets(&[("Job", "pre", &[("hook", "PreSync")])]);
+    let id = set.targets[0].id.clone();
+    let decided = |code: Code| {
+        let settings = set.targets[0].settings.clone();
+        let mut going = Live::clone(&live(&id, Some(code), Some(OPERATION), settings));
+        going.deleting = true;
+        let found = LiveMap::from([(id.clone(), Arc::new(going))]);
+        let tasks = tasks(&set, &found, &sync(), &[]);
+        advance(&tasks, &[tasks[0].new_row()], OPERATION)
+    };
+    let running = decided(Code::Progressing);
+    let row = &running.results[0];
+    assert_eq!(row.hook_phase, Some(Phase::Failed));
+    assert!(
+        row.message.contains("was deleted before it ended"),
+        "{}",
+        row.message
+    );
+    assert_eq!(running.release.len(), 1, "nothing keeps it");
+    // One that has ended and is removed by its time to live has its result.
+    assert_eq!(
+        decided(Code::Healthy).results[0].hook_phase,
+        Some(Phase::Succeeded)
+    );
 }

@@ -1,5 +1,12 @@
 //! What an AppProject allows; pure functions of its spec.
 
+mod windows;
+
+pub use windows::{
+    SyncAttempt, WindowError, WindowSubject, WindowVerdict, check as check_windows,
+    verdict as window_verdict,
+};
+
 use expressions::glob;
 
 use crate::{
