@@ -10,6 +10,6 @@ mod write;
 pub use events::EventSink;
 pub use finalizer::{add_finalizer, remove_finalizer};
 pub use write::{
-    ApplyError, Deleted, apply_with, create, delete, get, merge_patch, merge_with, replace,
+    ApplyError, Deleted, apply_with, create, delete, get, list, merge_patch, merge_with, replace,
     resource_of, server_side,
 };

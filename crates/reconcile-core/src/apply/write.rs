@@ -3,8 +3,8 @@
 use kube::{
     Api, Client,
     api::{
-        ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
-        PropagationPolicy,
+        ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
+        Preconditions, PropagationPolicy,
     },
     core::GroupVersionKind,
 };
@@ -82,6 +82,21 @@ pub async fn get(
         .get_opt(&key.name)
         .await
         .map_err(|error| ApplyError::new("get", &resource.kind, key, error))
+}
+
+/// Lists the objects of a namespace with these labels.
+pub async fn list(
+    client: &Client,
+    resource: &ApiResource,
+    namespace: &str,
+    selector: &str,
+) -> Result<Vec<DynamicObject>, ApplyError> {
+    let key = ObjectKey::new(namespace, "");
+    let params = ListParams::default().labels(selector);
+    let found = api(client, resource, &key).list(&params).await;
+    found
+        .map(|found| found.items)
+        .map_err(|error| ApplyError::new("list", &resource.kind, &key, error))
 }
 
 /// Creates an object. An existing one is a conflict.

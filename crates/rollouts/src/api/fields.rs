@@ -36,29 +36,59 @@ const CANARY_FIELDS: &[Field] = &[
     supported("spec.strategy.canary.steps[].pause"),
     supported("spec.strategy.canary.steps[].pause.duration"),
     supported("spec.strategy.canary.steps[].analysis.**"),
-    planned("spec.strategy.canary.steps[].setCanaryScale.**", STOPS),
+    supported_note(
+        "spec.strategy.canary.steps[].setCanaryScale.**",
+        "with trafficRouting",
+    ),
     planned("spec.strategy.canary.steps[].experiment.**", STOPS),
-    planned("spec.strategy.canary.steps[].setHeaderRoute.**", STOPS),
-    planned("spec.strategy.canary.steps[].setMirrorRoute.**", STOPS),
+    supported_note(
+        "spec.strategy.canary.steps[].setHeaderRoute.**",
+        "Gateway API, Istio, APISIX; ALB by exact values",
+    ),
+    supported_note(
+        "spec.strategy.canary.steps[].setMirrorRoute.**",
+        "Gateway API, Istio",
+    ),
     planned("spec.strategy.canary.steps[].plugin.**", STOPS),
     supported("spec.strategy.canary.trafficRouting.nginx.**"),
     supported("spec.strategy.canary.trafficRouting.maxTrafficWeight"),
     supported_note(
         "spec.strategy.canary.trafficRouting.plugins.**",
-        "argoproj-labs/gatewayAPI is built in: routes by name, weights; any other stops the Rollout",
+        "argoproj-labs/gatewayAPI is built in: HTTP, GRPC, TCP and TLS routes by name or label; any other stops the Rollout",
+    ),
+    supported("spec.strategy.canary.trafficRouting.managedRoutes.**"),
+    supported_note(
+        "spec.strategy.canary.trafficRouting.istio.**",
+        "VirtualServices of the namespace of the Rollout; other subsets stay",
+    ),
+    supported_note(
+        "spec.strategy.canary.trafficRouting.alb.**",
+        "weights are not verified with AWS",
+    ),
+    supported_note(
+        "spec.strategy.canary.trafficRouting.smi.**",
+        "TrafficSplit of split.smi-spec.io/v1alpha2",
+    ),
+    supported_note(
+        "spec.strategy.canary.trafficRouting.traefik.**",
+        "TraefikService of traefik.io/v1alpha1",
+    ),
+    supported_note(
+        "spec.strategy.canary.trafficRouting.apisix.**",
+        "ApisixRoute of apisix.apache.org/v2",
+    ),
+    supported_note(
+        "spec.strategy.canary.trafficRouting.ambassador.**",
+        "Mapping of getambassador.io/v2",
     ),
     planned(
-        "spec.strategy.canary.trafficRouting.managedRoutes.**",
-        STOPS,
+        "spec.strategy.canary.trafficRouting.appMesh.**",
+        "AWS ended App Mesh; a Rollout that sets it is not acted upon and says so in InvalidSpec",
     ),
-    planned("spec.strategy.canary.trafficRouting.istio.**", STOPS),
-    planned("spec.strategy.canary.trafficRouting.alb.**", STOPS),
-    planned("spec.strategy.canary.trafficRouting.smi.**", STOPS),
-    planned("spec.strategy.canary.trafficRouting.traefik.**", STOPS),
-    planned("spec.strategy.canary.trafficRouting.apisix.**", STOPS),
-    planned("spec.strategy.canary.trafficRouting.ambassador.**", STOPS),
-    planned("spec.strategy.canary.trafficRouting.appMesh.**", STOPS),
-    planned("spec.strategy.canary.pingPong.**", STOPS),
+    supported_note(
+        "spec.strategy.canary.pingPong.**",
+        "ALB with rootService, Istio, Gateway API",
+    ),
     supported_note(
         "spec.strategy.canary.maxSurge",
         "any text is a percentage, as upstream",
@@ -83,7 +113,10 @@ const CANARY_FIELDS: &[Field] = &[
         "spec.strategy.canary.abortScaleDownDelaySeconds",
         "with trafficRouting; 0 keeps the pods",
     ),
-    planned("spec.strategy.canary.dynamicStableScale", STOPS),
+    supported_note(
+        "spec.strategy.canary.dynamicStableScale",
+        "with trafficRouting",
+    ),
     supported_note(
         "spec.strategy.canary.minPodsPerReplicaSet",
         "with trafficRouting",

@@ -17,7 +17,7 @@ use super::{
     observe::Sources,
     observed::{CheckedStrategy, Observed, Step},
     plan::{Action, NewReplicaSet, ReplicaSetChange, copied_annotations},
-    traffic::{self, RouteContext, Routing},
+    traffic::{self, RouteContext, RouteGoal, Routing},
 };
 use crate::{
     analysis::{
@@ -76,7 +76,7 @@ impl Effects {
             Action::Change(change) => self.change(&key(&change.name), change).await?,
             Action::Delete { name, uid } => self.delete_replica_set(&key(name), uid).await?,
             Action::Switch { service, to, .. } => self.switch(observed, &key(service), to).await?,
-            Action::Route { weight } => self.route(observed, *weight).await?,
+            Action::Route(goal) => self.route(observed, goal).await?,
             Action::StartRun {
                 run_type,
                 hash,
@@ -327,18 +327,19 @@ impl Effects {
             client: &self.client,
             rollout: observed.root.key(),
             owner: observed.root.controller_reference(),
-            canary: canary.canary_service.as_deref()?,
-            stable: canary.stable_service.as_deref()?,
+            canary: canary.canary_service.as_deref().unwrap_or_default(),
+            stable: canary.stable_service.as_deref().unwrap_or_default(),
             max_weight: routing.max_weight,
+            managed: &routing.managed,
         };
         Some((routing, context))
     }
 
-    async fn route(&self, observed: &Observed, weight: i32) -> Result<(), RolloutError> {
+    async fn route(&self, observed: &Observed, goal: &RouteGoal) -> Result<(), RolloutError> {
         if let Some((routing, context)) = self.routing(observed) {
             for router in &routing.routers {
                 router
-                    .apply(&context, weight)
+                    .apply(&context, goal)
                     .await
                     .map_err(RolloutError::Route)?;
             }

@@ -97,8 +97,16 @@ struct StrategyNames {
 struct CanaryNames {
     canary_service: Option<String>,
     stable_service: Option<String>,
+    ping_pong: Option<PingPongNames>,
     steps: Vec<StepNames>,
     analysis: Option<AnalysisNames>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PingPongNames {
+    ping_service: Option<String>,
+    pong_service: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -134,9 +142,12 @@ pub(crate) fn readable_references(root: &Rollout) -> Option<Vec<String>> {
     let names: Names = serde_json::from_str(root.spec.as_ref()?.get()).ok()?;
     let canary = names.strategy.canary.unwrap_or_default();
     let rules = names.strategy.blue_green.unwrap_or_default();
+    let ping_pong = canary.ping_pong.unwrap_or_default();
     let services = [
         canary.canary_service,
         canary.stable_service,
+        ping_pong.ping_service,
+        ping_pong.pong_service,
         rules.active_service,
         rules.preview_service,
     ];
@@ -169,8 +180,11 @@ pub(crate) fn observe(
     root: &Root<RolloutKind>,
 ) -> Result<Observed, RolloutError> {
     let key = root.key();
-    let spec = validate::check(root.parse_spec()?)?;
+    let mut spec = validate::check(root.parse_spec()?)?;
     let status = root.parse_status()?;
+    if let CheckedStrategy::Canary(canary) = &mut spec.strategy {
+        canary.assign_services(&status);
+    }
     let services = services(sources, root, &spec)?;
     templates(sources, &key.namespace, &spec)?;
     let selector = Selector::try_from(&spec.selector)

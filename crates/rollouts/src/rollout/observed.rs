@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::peaks::Peak;
 use super::plan::hash::{ComparedTemplate, TemplateDigest};
-use super::traffic::{RouteState, Routing};
+use super::traffic::{RouteState, RouteStep, Routing};
 use crate::{
     analysis::RunView,
     api::{
@@ -183,9 +183,44 @@ pub struct Canary {
     pub scale_down_limit: Option<i32>,
     /// With traffic routing: how long the new version stays after an abort. None means for ever.
     pub abort_delay: Option<SignedDuration>,
+    /// The manifest says how long the new version stays after an abort.
+    pub abort_delay_set: bool,
     /// With traffic routing: fewest pods of a version that has any.
     pub min_pods: i32,
+    /// With traffic routing: the stable version has only the pods that its share of the traffic needs.
+    pub dynamic_stable: bool,
+    /// With traffic routing: two Services that swap roles at a promotion.
+    pub ping_pong: Option<PingPong>,
 }
+
+/// Two Services that swap roles at each promotion, so that the stable one is never switched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PingPong {
+    /// The stable Service of the first version.
+    pub ping: String,
+    /// The other one.
+    pub pong: String,
+}
+
+impl Canary {
+    /// With ping-pong the status says which Service is stable.
+    pub fn assign_services(&mut self, status: &RolloutStatus) {
+        let Some(PingPong { ping, pong }) = &self.ping_pong else {
+            return;
+        };
+        let (stable, canary) = match status.canary.stable_ping_pong.as_deref() {
+            Some(PONG) => (pong, ping),
+            _ => (ping, pong),
+        };
+        self.stable_service = Some(stable.clone());
+        self.canary_service = Some(canary.clone());
+    }
+}
+
+/// `status.canary.stablePingPong` while the ping Service is stable.
+pub const PING: &str = "ping";
+/// `status.canary.stablePingPong` while the pong Service is stable.
+pub const PONG: &str = "pong";
 
 /// When a set counts as scaled up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -208,6 +243,21 @@ pub enum Step {
     Pause(Option<SignedDuration>),
     /// Analysis.
     Analysis(RolloutAnalysis),
+    /// With traffic routing: pods of the new version apart from its weight.
+    SetCanaryScale(CanaryScale),
+    /// With traffic routing: a header or mirror route comes or goes.
+    Route(RouteStep),
+}
+
+/// Pods of the new version apart from its weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CanaryScale {
+    /// As many.
+    Replicas(i32),
+    /// As many as this weight would need.
+    Weight(i32),
+    /// As many as the weight needs; ends an earlier one.
+    MatchTrafficWeight,
 }
 
 /// Two sets and a switch.
@@ -268,6 +318,16 @@ impl std::fmt::Display for Step {
                 )
             }
             Self::Analysis(_) => f.write_str("analysis"),
+            Self::SetCanaryScale(CanaryScale::Replicas(replicas)) => {
+                write!(f, "setCanaryScale: {replicas} replicas")
+            }
+            Self::SetCanaryScale(CanaryScale::Weight(weight)) => {
+                write!(f, "setCanaryScale: weight {weight}")
+            }
+            Self::SetCanaryScale(CanaryScale::MatchTrafficWeight) => {
+                f.write_str("setCanaryScale: matchTrafficWeight")
+            }
+            Self::Route(step) => step.fmt(f),
         }
     }
 }

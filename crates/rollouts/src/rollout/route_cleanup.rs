@@ -84,6 +84,7 @@ impl RouteCleanup {
             canary: canary.canary_service.as_deref().unwrap_or_default(),
             stable: canary.stable_service.as_deref().unwrap_or_default(),
             max_weight: routing.max_weight,
+            managed: &routing.managed,
         };
         for router in &routing.routers {
             if router.routes().iter().any(|route| kept.contains(route)) {
@@ -122,7 +123,10 @@ fn is_gone(error: &ApplyError) -> bool {
 fn routed(root: &Rollout) -> Option<Canary> {
     let spec = validate::check(root.parse_spec().ok()?).ok()?;
     match spec.strategy {
-        CheckedStrategy::Canary(canary) if canary.routing.is_some() => Some(canary),
+        CheckedStrategy::Canary(mut canary) if canary.routing.is_some() => {
+            canary.assign_services(&root.parse_status().ok()?);
+            Some(canary)
+        }
         _ => None,
     }
 }

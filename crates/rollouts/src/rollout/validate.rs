@@ -9,12 +9,14 @@ use reconcile_core::{
 use serde_json::Value;
 
 use super::{
-    observed::{BlueGreen, Canary, CheckedSpec, CheckedStrategy, Step, Threshold},
+    observed::{
+        BlueGreen, Canary, CanaryScale, CheckedSpec, CheckedStrategy, PingPong, Step, Threshold,
+    },
     plan::{
         hash::{ComparedTemplate, step_hash},
         replicas,
     },
-    traffic::{self, Routing},
+    traffic::{self, RouteStep, Routing},
 };
 use crate::api::rollout::{
     BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, ProgressThreshold, RolloutSpec,
@@ -159,28 +161,32 @@ fn check_template(
 
 /// What traffic routing needs, and what needs traffic routing.
 fn check_routing(canary: &CanaryStrategy) -> Checked<Option<Routing>> {
-    if canary.ping_pong.is_some() {
-        return wrong(format!("{CANARY}.pingPong"), NOT_YET);
-    }
     let routing = canary
         .traffic_routing
         .as_ref()
         .map(traffic::check)
         .transpose()?;
     if canary.dynamic_stable_scale == Some(true) {
-        let message = match routing {
-            Some(_) => NOT_YET,
-            None => {
+        let message = match (&routing, canary.scale_down_delay_seconds) {
+            (None, _) => {
                 "Invalid value: true: Canary dynamicStableScale can only be used with traffic routing"
             }
+            (Some(_), Some(_)) => {
+                "Invalid value: true: Canary dynamicStableScale cannot be used with scaleDownDelaySeconds"
+            }
+            (Some(_), None) => "",
         };
-        return wrong(format!("{CANARY}.dynamicStableScale"), message);
+        if !message.is_empty() {
+            return wrong(format!("{CANARY}.dynamicStableScale"), message);
+        }
     }
     for (name, service) in [
         ("canaryService", &canary.canary_service),
         ("stableService", &canary.stable_service),
     ] {
-        if routing.is_some() && service.as_deref().is_none_or(str::is_empty) {
+        let routed = routing.as_ref().is_some_and(Routing::needs_services);
+        let needed = routed && canary.ping_pong.is_none();
+        if needed && service.as_deref().is_none_or(str::is_empty) {
             return wrong(
                 format!("{CANARY}.{name}"),
                 "Required value: traffic routing needs a canary and a stable Service",
@@ -215,6 +221,7 @@ fn check_routing(canary: &CanaryStrategy) -> Checked<Option<Routing>> {
 fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
     const AT: &str = CANARY;
     let routing = check_routing(&canary)?;
+    let ping_pong = check_ping_pong(canary.ping_pong.as_ref(), routing.as_ref())?;
     let same = canary.canary_service.is_some() && canary.canary_service == canary.stable_service;
     if same {
         let name = canary.stable_service.unwrap_or_default();
@@ -229,12 +236,7 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         .steps
         .iter()
         .enumerate()
-        .map(|(index, step)| {
-            let most = routing
-                .as_ref()
-                .map_or(traffic::FULL_WEIGHT, |routing| routing.max_weight);
-            check_step(&format!("{AT}.steps[{index}]"), step, most)
-        })
+        .map(|(index, step)| check_step(&format!("{AT}.steps[{index}]"), step, routing.as_ref()))
         .collect::<Checked<Vec<Step>>>()?;
     let share = IntOrString::from(replicas::DEFAULT_SHARE);
     let surge = canary.max_surge.as_ref().unwrap_or(&share);
@@ -262,6 +264,9 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         scale_down_delay: seconds(canary.scale_down_delay_seconds.unwrap_or(DEFAULT_DELAY)),
         scale_down_limit: canary.scale_down_delay_revision_limit,
         abort_delay: (abort_delay > 0).then(|| seconds(abort_delay)),
+        abort_delay_set: canary.abort_scale_down_delay_seconds.is_some(),
+        dynamic_stable: canary.dynamic_stable_scale.unwrap_or_default(),
+        ping_pong,
         min_pods: canary.min_pods_per_replica_set.unwrap_or_default(),
         step_hash: step_hash(&canary.steps),
         canary_service: canary.canary_service.filter(|name| !name.is_empty()),
@@ -312,17 +317,15 @@ fn is_zero(share: &IntOrString) -> bool {
         || matches!(share, IntOrString::String(text) if text.trim_end_matches('%') == "0")
 }
 
-fn check_step(at: &str, step: &CanaryStep, most: i32) -> Checked<Step> {
-    let later = [
-        ("setCanaryScale", &step.set_canary_scale),
-        ("experiment", &step.experiment),
-        ("setHeaderRoute", &step.set_header_route),
-        ("setMirrorRoute", &step.set_mirror_route),
-        ("plugin", &step.plugin),
-    ];
+fn check_step(at: &str, step: &CanaryStep, routing: Option<&Routing>) -> Checked<Step> {
+    let later = [("experiment", &step.experiment), ("plugin", &step.plugin)];
     if let Some((name, _)) = later.iter().find(|(_, value)| value.is_some()) {
         return wrong(format!("{at}.{name}"), NOT_YET);
     }
+    if let Some(checked) = check_routing_step(at, step, routing) {
+        return checked;
+    }
+    let most = routing.map_or(traffic::FULL_WEIGHT, |routing| routing.max_weight);
     match (&step.set_weight, &step.pause, &step.analysis) {
         (Some(weight), None, None) if (0..=most).contains(weight) => Ok(Step::SetWeight(*weight)),
         (Some(weight), None, None) => wrong(
@@ -341,6 +344,116 @@ fn check_step(at: &str, step: &CanaryStep, most: i32) -> Checked<Step> {
             "Invalid value: Step must have one of the following set: experiment, setWeight, setCanaryScale or pause",
         ),
     }
+}
+
+/// The steps that need traffic routing; none when the step is another one.
+fn check_routing_step(
+    at: &str,
+    step: &CanaryStep,
+    routing: Option<&Routing>,
+) -> Option<Checked<Step>> {
+    let given = [
+        ("setCanaryScale", &step.set_canary_scale),
+        ("setHeaderRoute", &step.set_header_route),
+        ("setMirrorRoute", &step.set_mirror_route),
+    ];
+    let mut given = given
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let (name, value) = given.next()?;
+    let alone = given.next().is_none()
+        && step.set_weight.is_none()
+        && step.pause.is_none()
+        && step.analysis.is_none();
+    if !alone {
+        let message = "Invalid value: a step does one thing; make several steps of it";
+        return Some(wrong(at, message));
+    }
+    let at = format!("{at}.{name}");
+    let Some(routing) = routing else {
+        let message = format!("Invalid value: {name} can only be used with traffic routing");
+        return Some(wrong(at, message));
+    };
+    Some(match name {
+        "setCanaryScale" => check_canary_scale(&at, value, routing).map(Step::SetCanaryScale),
+        "setHeaderRoute" => traffic::header_step(&at, value)
+            .and_then(|step| check_route_step(&at, step, routing))
+            .map(Step::Route),
+        _ => traffic::mirror_step(&at, value)
+            .and_then(|step| check_route_step(&at, step, routing))
+            .map(Step::Route),
+    })
+}
+
+fn check_route_step(at: &str, step: RouteStep, routing: &Routing) -> Checked<RouteStep> {
+    if !routing.managed.iter().any(|name| name == step.name()) {
+        let message = format!(
+            "Invalid value: \"{}\": must be in trafficRouting.managedRoutes",
+            step.name()
+        );
+        return wrong(format!("{at}.name"), message);
+    }
+    if let RouteStep::Set(route) = &step {
+        routing
+            .takes(route)
+            .map_err(|message| FieldError::new(at, message))?;
+    }
+    Ok(step)
+}
+
+fn check_canary_scale(at: &str, value: &Value, routing: &Routing) -> Checked<CanaryScale> {
+    let number = |name: &str, most: i32| -> Checked<Option<i32>> {
+        let Some(value) = value.get(name).filter(|value| !value.is_null()) else {
+            return Ok(None);
+        };
+        let number = value.as_i64().and_then(|number| i32::try_from(number).ok());
+        match number.filter(|number| (0..=most).contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => wrong(
+                format!("{at}.{name}"),
+                format!("Invalid value: {value}: needs to be between 0 and {most}"),
+            ),
+        }
+    };
+    let replicas = number("replicas", replicas::MOST_PODS)?;
+    let weight = number("weight", routing.max_weight)?;
+    let matches = value.get("matchTrafficWeight").and_then(Value::as_bool) == Some(true);
+    match (replicas, weight, matches) {
+        (None, None, true) => Ok(CanaryScale::MatchTrafficWeight),
+        (Some(replicas), None, false) => Ok(CanaryScale::Replicas(replicas)),
+        (None, Some(weight), false) => Ok(CanaryScale::Weight(weight)),
+        _ => wrong(
+            at,
+            "Invalid value: set one of replicas, weight and matchTrafficWeight",
+        ),
+    }
+}
+
+fn check_ping_pong(value: Option<&Value>, routing: Option<&Routing>) -> Checked<Option<PingPong>> {
+    const AT: &str = "spec.strategy.canary.pingPong";
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let Some(routing) = routing else {
+        return wrong(
+            AT,
+            "Invalid value: pingPong can only be used with traffic routing",
+        );
+    };
+    routing.check_ping_pong(AT)?;
+    let name = |field: &str| {
+        let name = value.get(field).and_then(Value::as_str).unwrap_or_default();
+        if name.is_empty() {
+            return wrong(format!("{AT}.{field}"), "Required value");
+        }
+        Ok(name.to_owned())
+    };
+    let (ping, pong) = (name("pingService")?, name("pongService")?);
+    if ping == pong {
+        let message = format!("Invalid value: \"{ping}\": two different Services are required");
+        return wrong(format!("{AT}.pongService"), message);
+    }
+    Ok(Some(PingPong { ping, pong }))
 }
 
 /// Any number is seconds; a text is seconds too, or a Go duration.

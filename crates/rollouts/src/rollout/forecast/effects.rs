@@ -64,10 +64,7 @@ impl World {
                     run.view.phase = AnalysisPhase::Successful;
                 }
             }
-            Action::Route { weight } => {
-                self.traffic.weight = Some(*weight);
-                self.traffic.most = *weight;
-            }
+            Action::Route(goal) => self.traffic.write(goal),
             Action::DeleteRun(run) => drop(self.runs.remove(&run.name)),
         }
         Applied::Done

@@ -79,11 +79,7 @@ impl World {
             runs: BTreeMap::new(),
             templates: snapshot.templates(),
             counter: 0,
-            traffic: RouteState {
-                weight: Some(0),
-                most: 0,
-                in_effect: None,
-            },
+            traffic: RouteState::at(0),
             peaks: Peaks::default(),
         }
     }
@@ -148,7 +144,7 @@ impl World {
         let mut observed = observed.map_err(|error| error.to_string())?;
         let canary = observed.spec.canary();
         if canary.is_some_and(|canary| canary.routing.is_some()) {
-            observed.traffic = Some(self.traffic);
+            observed.traffic = Some(self.traffic.clone());
         }
         let decision = decide(&observed, self.now);
         let plan = &decision.plan;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap, fmt};
 use reconcile_core::event::EventNote;
 
 use super::conditions::reason;
-use crate::analysis::build::RunType;
+use crate::{analysis::build::RunType, rollout::traffic::RouteGoal};
 
 /// One effect.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,11 +44,8 @@ pub enum Action {
         /// The hash that it should select.
         to: String,
     },
-    /// Give the new version a share of the traffic.
-    Route {
-        /// Its weight.
-        weight: i32,
-    },
+    /// Give the new version its share of the traffic, and the routes that it has beside.
+    Route(RouteGoal),
     /// Start an analysis.
     StartRun {
         /// What it is for.
@@ -162,7 +159,7 @@ impl fmt::Display for Action {
                     from.as_deref().unwrap_or("everything")
                 )
             }
-            Self::Route { weight } => write!(f, "route weight {weight} to the new version"),
+            Self::Route(goal) => goal.fmt(f),
             Self::StartRun { run_type, hash, .. } => {
                 write!(f, "start {} analysis of {hash}", run_type.label())
             }

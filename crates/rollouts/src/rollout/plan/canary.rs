@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use reconcile_core::event::EventNote;
 
 use super::{
-    analysis, facts,
+    analysis, capacity, facts,
     planner::Planner,
     replicas,
     replicas::{FULL_WEIGHT, Pods, ScalingInput, Split},
@@ -12,10 +12,7 @@ use super::{
 };
 use crate::{
     api::rollout::PauseReason,
-    rollout::{
-        observed::{Canary, Step, Threshold},
-        traffic::Routing,
-    },
+    rollout::observed::{Canary, PING, PONG, Step, Threshold},
 };
 
 /// One round: Services, analysis, replicas, pause, and what follows for the step. The caller repeats it
@@ -56,10 +53,10 @@ fn keep_resizing(planner: &mut Planner<'_>, canary: &Canary) {
     if canary.routing.is_some() {
         return;
     }
-    let situation = situation(planner, canary);
-    let goal = replicas::goal(&situation);
-    let stable = situation.stable.map_or(0, |pods| pods.wanted);
-    if (situation.canary.wanted, stable) == (goal.canary, goal.stable) {
+    let input = scaling_input(planner, canary);
+    let goal = replicas::goal(&input);
+    let stable = input.stable.map_or(0, |pods| pods.wanted);
+    if (input.canary.wanted, stable) == (goal.canary, goal.stable) {
         return;
     }
     for index in [Some(planner.new), planner.stable()].into_iter().flatten() {
@@ -134,7 +131,7 @@ pub(super) fn weight(planner: &Planner<'_>, canary: &Canary) -> i32 {
     traffic::weight_before(canary, until + 1).unwrap_or_default()
 }
 
-fn situation(planner: &Planner<'_>, canary: &Canary) -> ScalingInput {
+fn scaling_input(planner: &Planner<'_>, canary: &Canary) -> ScalingInput {
     let stable = planner.stable().filter(|stable| *stable != planner.new);
     ScalingInput {
         replicas: planner.observed.spec.replicas,
@@ -157,19 +154,19 @@ fn situation(planner: &Planner<'_>, canary: &Canary) -> ScalingInput {
 
 fn scale(planner: &mut Planner<'_>, canary: &Canary) {
     if let Some(routing) = &canary.routing {
-        traffic::scale(planner, canary, routing);
-        return traffic::shrink_older(planner, canary);
+        capacity::scale(planner, canary, routing);
+        return capacity::shrink_older(planner, canary);
     }
-    let situation = situation(planner, canary);
+    let input = scaling_input(planner, canary);
     let Split {
         canary: new,
         stable: old,
-    } = replicas::bounded(&situation);
+    } = replicas::bounded(&input);
     let stable = planner.stable().filter(|stable| *stable != planner.new);
-    if new != planner.new_set().replicas || old != situation.stable.map_or(0, |pods| pods.wanted) {
+    if new != planner.new_set().replicas || old != input.stable.map_or(0, |pods| pods.wanted) {
         planner.note(format!(
             "weight {}: {new} new and {old} stable pods",
-            situation.weight
+            input.weight
         ));
     }
     if let Some(stable) = stable {
@@ -245,8 +242,12 @@ fn advance(planner: &mut Planner<'_>, canary: &Canary) {
         if !planner.is_stable() {
             planner.status.current_step_index = all_done(canary);
         }
-        traffic::keep_former_stable(planner, canary);
+        capacity::keep_former_stable(planner, canary);
+        let was_stable = planner.is_stable() || planner.stable().is_none();
         transitions::promote(planner, &reason);
+        if canary.ping_pong.is_some() && !was_stable {
+            swap_services(planner);
+        }
     } else if planner.aborted() {
         planner.clear_pauses();
         if !canary.steps.is_empty() {
@@ -321,16 +322,23 @@ fn is_complete(planner: &mut Planner<'_>, canary: &Canary, step: &Step) -> bool 
                 })
         }
         Step::Analysis(_) => analysis::step_succeeded(planner),
+        Step::SetCanaryScale(_) => canary
+            .routing
+            .as_ref()
+            .is_none_or(|routing| capacity::are_pods_ready(planner, canary, routing)),
+        // The routes are written in this pass, or as soon as the new version has pods.
+        Step::Route(_) => true,
     }
 }
 
 /// The wanted pods of both versions are there and older versions are gone.
 fn is_balanced(planner: &Planner<'_>, canary: &Canary) -> bool {
     if let Some(routing) = &canary.routing {
-        return is_routed(planner, canary, routing);
+        return capacity::are_pods_ready(planner, canary, routing)
+            && traffic::is_settled(planner, weight(planner, canary));
     }
-    let situation = situation(planner, canary);
-    let goal = replicas::bounded(&situation);
+    let input = scaling_input(planner, canary);
+    let goal = replicas::bounded(&input);
     let new = planner.new_set();
     if new.replicas != goal.canary || !is_reached(canary.threshold, goal.canary, new.pods()) {
         return false;
@@ -347,25 +355,7 @@ fn is_balanced(planner: &Planner<'_>, canary: &Canary) -> bool {
         .all(|index| planner.replica_sets[index].view.available == 0)
 }
 
-/// The pods that the weight needs are there, and the routes say the weight.
-fn is_routed(planner: &Planner<'_>, canary: &Canary, routing: &Routing) -> bool {
-    let weight = weight(planner, canary);
-    let replicas = planner.observed.spec.replicas;
-    let goal = traffic::pods_for(weight, replicas, routing.max_weight);
-    let new = planner.new_set();
-    let stable = planner.stable().map(|stable| &planner.replica_sets[stable]);
-    // More pods than the weight needs are there while a lower weight is not routed yet.
-    let reached = match canary.threshold {
-        Threshold::All => new.view.available >= goal,
-        other => is_reached(other, goal, new.pods()),
-    };
-    new.replicas >= goal
-        && reached
-        && stable.is_none_or(|set| set.replicas == replicas && set.view.current == replicas)
-        && traffic::is_settled(planner, weight)
-}
-
-fn is_reached(threshold: Threshold, wanted: i32, pods: Pods) -> bool {
+pub(super) fn is_reached(threshold: Threshold, wanted: i32, pods: Pods) -> bool {
     match threshold {
         Threshold::All => pods.available == wanted,
         Threshold::Percent(percent) => {
@@ -375,15 +365,54 @@ fn is_reached(threshold: Threshold, wanted: i32, pods: Pods) -> bool {
     }
 }
 
+/// With ping-pong the Service of the new version becomes the stable one.
+fn swap_services(planner: &mut Planner<'_>) {
+    let stable = match planner.status.canary.stable_ping_pong.as_deref() {
+        Some(PONG) => PING,
+        _ => PONG,
+    };
+    planner.note(format!("the {stable} Service is the stable one now"));
+    planner.status.canary.stable_ping_pong = Some(stable.to_owned());
+}
+
 /// Points the Services of the strategy at their versions once these have pods to serve with.
 fn services(planner: &mut Planner<'_>, canary: &Canary) {
+    if canary.ping_pong.is_none() {
+        planner.status.canary.stable_ping_pong = None;
+    } else {
+        let known = &mut planner.status.canary.stable_ping_pong;
+        known.get_or_insert_with(|| PING.to_owned());
+        if facts::have_services_swapped(planner) {
+            // The next pass knows them by their new roles.
+            return;
+        }
+    }
     let stable = planner.stable();
     if let (Some(name), Some(stable)) = (&canary.stable_service, stable) {
         super::service::point(planner, name, stable);
     }
     // After an abort the new version has no pods, so its Service leads to the stable ones.
     let shown = stable.filter(|_| planner.aborted()).unwrap_or(planner.new);
-    if let Some(name) = &canary.canary_service {
+    if let Some(name) = &canary.canary_service
+        && can_take_over(planner, canary, shown)
+    {
         super::service::point(planner, name, shown);
     }
+}
+
+/// With `dynamicStableScale` the weight of the canary Service may not fall to 0 at once. The Service stays with
+/// its version until the other one has pods for that weight.
+fn can_take_over(planner: &Planner<'_>, canary: &Canary, index: usize) -> bool {
+    let Some(routing) = canary.routing.as_ref().filter(|_| canary.dynamic_stable) else {
+        return true;
+    };
+    let replicas = planner.observed.spec.replicas;
+    let weight = capacity::routed(planner);
+    let needed = if Some(index) == planner.stable() {
+        // It gets the traffic of both Services.
+        replicas
+    } else {
+        capacity::pods_for(weight, replicas, routing.max_weight)
+    };
+    weight == 0 || planner.replica_sets[index].view.available >= needed
 }

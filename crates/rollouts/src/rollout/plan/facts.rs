@@ -101,3 +101,9 @@ pub(super) fn is_healthy(planner: &Planner<'_>) -> bool {
     };
     done && status.updated_replicas == wanted && status.available_replicas == wanted
 }
+
+/// With ping-pong: both Services have swapped their roles in this pass.
+pub(super) fn have_services_swapped(planner: &Planner<'_>) -> bool {
+    let before = planner.observed.status.canary.stable_ping_pong.as_ref();
+    before.is_some() && before != planner.status.canary.stable_ping_pong.as_ref()
+}

@@ -8,6 +8,7 @@ mod action;
 mod analysis;
 mod bluegreen;
 mod canary;
+mod capacity;
 pub(crate) mod conditions;
 mod duration;
 mod facts;

@@ -15,6 +15,7 @@ use crate::{
     rollout::{
         kinds::annotation_digest,
         observed::{Observed, ReplicaSetView, ServiceView},
+        traffic::RouteGoal,
     },
 };
 
@@ -81,8 +82,8 @@ pub(super) struct Planner<'a> {
     pub(super) new: usize,
     pub(super) services: BTreeMap<String, ServiceView>,
     pub(super) switches: Vec<Action>,
-    /// The weight that the routes get in this pass.
-    pub(super) route: Option<i32>,
+    /// What the routes get in this pass.
+    pub(super) route: Option<RouteGoal>,
     pub(super) runs: Vec<Action>,
     pub(super) started: Vec<RunType>,
     pub(super) events: Vec<EventNote>,
@@ -280,7 +281,7 @@ impl<'a> Planner<'a> {
             }
         }
         actions.extend(self.switches.iter().cloned());
-        actions.extend(self.route.map(|weight| Action::Route { weight }));
+        actions.extend(self.route.clone().map(Action::Route));
         actions.extend(self.runs.iter().cloned());
         actions.append(&mut shrinking);
         actions.extend(

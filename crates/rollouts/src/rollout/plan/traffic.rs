@@ -1,32 +1,24 @@
-//! Which share of the traffic the new version gets, and which pods that needs. The order never changes:
-//! capacity, route, verify, shrink.
+//! Which share of the traffic the new version gets, and which routes it has beside. The order never changes:
+//! capacity, route, verify, shrink; the pods are counted out in `capacity`.
 
 use jiff::SignedDuration;
 use reconcile_core::event::EventNote;
 use serde_json::json;
 
 use super::{
-    facts,
-    planner::{Planner, after, next_second},
+    capacity, facts,
+    planner::{Planner, after},
 };
 use crate::rollout::{
     observed::{Canary, Step},
-    traffic::Routing,
+    traffic::{ManagedRoute, RouteGoal, RouteHashes, RouteStep, Routing},
 };
 
 /// Pause between two looks at a weight that is not in effect yet.
-const VERIFY_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+pub(super) const VERIFY_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// Pause before the routes are read again after a write.
 const READ_AGAIN: SignedDuration = SignedDuration::from_millis(200);
-
-/// Pods that `weight` needs of `replicas`, rounded up.
-pub(super) fn pods_for(weight: i32, replicas: i32, max_weight: i32) -> i32 {
-    let needed = i64::from(weight) * i64::from(replicas);
-    let total = i64::from(max_weight.max(1));
-    i32::try_from(needed.div_euclid(total) + i64::from(needed.rem_euclid(total) > 0))
-        .unwrap_or(i32::MAX)
-}
 
 /// The last weight that the steps up to `index`, exclusive, set.
 pub(super) fn weight_before(canary: &Canary, index: usize) -> Option<i32> {
@@ -39,22 +31,35 @@ pub(super) fn weight_before(canary: &Canary, index: usize) -> Option<i32> {
 
 /// The weight that the new version has now, as far as anybody can tell.
 fn current(planner: &Planner<'_>) -> i32 {
-    planner
-        .observed
-        .traffic
-        .map_or(0, |state| state.weight.unwrap_or(state.most))
+    let state = planner.observed.traffic.as_ref();
+    state.map_or(0, |state| state.weight.unwrap_or(state.most))
 }
 
-/// The weight that is right now.
-pub(super) fn desired(planner: &Planner<'_>, canary: &Canary, routing: &Routing) -> i32 {
-    let newest = planner.new_set();
+/// True when the new version may get traffic: there is another one to compare it with, and it has pods.
+fn may_get_traffic(planner: &Planner<'_>) -> bool {
     let nothing_to_compare = planner.stable().is_none() || planner.is_stable();
-    if nothing_to_compare || planner.aborted() || newest.view.available == 0 {
-        return 0;
-    }
+    !nothing_to_compare && !planner.aborted() && planner.new_set().view.available > 0
+}
+
+/// The weight that is right now. It never falls faster than the stable version gets pods.
+pub(super) fn desired(planner: &Planner<'_>, canary: &Canary, routing: &Routing) -> i32 {
+    let lowest = capacity::lowest_weight(planner, canary, routing);
+    let goal = if may_get_traffic(planner) {
+        goal(planner, canary, routing)
+    } else {
+        0
+    };
+    goal.max(lowest)
+}
+
+fn goal(planner: &Planner<'_>, canary: &Canary, routing: &Routing) -> i32 {
     let now = current(planner);
     if planner.status.promote_full {
-        return now;
+        return if canary.dynamic_stable {
+            capacity::highest_weight(planner, routing)
+        } else {
+            now
+        };
     }
     if canary.steps.is_empty() {
         return 0;
@@ -72,7 +77,7 @@ pub(super) fn desired(planner: &Planner<'_>, canary: &Canary, routing: &Routing)
             )
         }
     };
-    if has_capacity(planner, routing, target) {
+    if has_capacity(planner, canary, routing, target) {
         target
     } else {
         // What runs already keeps its share; it only never gets ahead of its pods.
@@ -81,23 +86,61 @@ pub(super) fn desired(planner: &Planner<'_>, canary: &Canary, routing: &Routing)
 }
 
 /// Both versions have the pods that `weight` needs.
-fn has_capacity(planner: &Planner<'_>, routing: &Routing, weight: i32) -> bool {
+fn has_capacity(planner: &Planner<'_>, canary: &Canary, routing: &Routing, weight: i32) -> bool {
     let replicas = planner.observed.spec.replicas;
-    let newest = planner.new_set();
-    let needed = pods_for(weight, replicas, routing.max_weight);
-    let enough = newest.view.available >= needed.min(replicas);
     let rest = i64::from(routing.max_weight - weight) * i64::from(replicas);
     let stable_needed = rest / i64::from(routing.max_weight.max(1));
     let stable = planner
         .stable()
-        .map_or(0, |stable| planner.replica_sets[stable].view.available);
-    enough && i64::from(stable) >= stable_needed
+        .map_or(0, |stable| capacity::serving(&planner.replica_sets[stable]));
+    capacity::canary_has_pods_for(planner, canary, routing, weight)
+        && i64::from(stable) >= stable_needed
 }
 
-/// Decides the weight and plans to write it. Called once, after the last round.
+/// The header and mirror routes that the steps up to the current one leave, in the order of `managedRoutes`.
+/// They go with the update, and while the new version has no pods.
+fn managed_routes(planner: &Planner<'_>, canary: &Canary, routing: &Routing) -> Vec<ManagedRoute> {
+    if !may_get_traffic(planner) || planner.status.promote_full {
+        return Vec::new();
+    }
+    let until = match facts::current_step(planner, canary) {
+        None => canary.steps.len(),
+        Some((index, _)) => usize::try_from(index).unwrap_or_default() + 1,
+    };
+    let mut routes: Vec<ManagedRoute> = Vec::new();
+    for step in canary.steps.iter().take(until) {
+        let Step::Route(step) = step else {
+            continue;
+        };
+        routes.retain(|route| route.name() != step.name());
+        if let RouteStep::Set(route) = step {
+            routes.push(route.clone());
+        }
+    }
+    let place = |route: &ManagedRoute| routing.managed.iter().position(|name| name == route.name());
+    routes.sort_by_key(place);
+    routes
+}
+
+/// A step of this pass changed a header or mirror route.
+fn changes_managed_routes(planner: &Planner<'_>, canary: &Canary) -> bool {
+    let index = |status: &crate::api::rollout::RolloutStatus| {
+        usize::try_from(status.current_step_index.unwrap_or_default()).unwrap_or_default()
+    };
+    let (from, to) = (index(&planner.observed.status), index(&planner.status));
+    let passed = canary.steps.iter().take(to).skip(from.min(to));
+    passed
+        .into_iter()
+        .any(|step| matches!(step, Step::Route(_)))
+}
+
+/// Decides the routes and plans to write them. Called once, after the last round.
 pub(super) fn route(planner: &mut Planner<'_>) {
-    let (Some(canary), Some(state)) = (planner.observed.spec.canary(), planner.observed.traffic)
-    else {
+    let Some(state) = planner.observed.traffic.clone() else {
+        planner.status.canary.weights = None;
+        return;
+    };
+    let Some(canary) = planner.observed.spec.canary() else {
         planner.status.canary.weights = None;
         return;
     };
@@ -105,31 +148,63 @@ pub(super) fn route(planner: &mut Planner<'_>) {
         planner.status.canary.weights = None;
         return;
     };
-    let weight = desired(planner, canary, routing);
-    record(planner, canary, routing, weight);
-    if state.weight == Some(weight) {
+    if facts::have_services_swapped(planner) {
+        // The Services swap roles: their weights are read again as those of the other version.
+        planner.wake_at(after(planner.now, READ_AGAIN));
+        return;
+    }
+    let goal = RouteGoal {
+        weight: desired(planner, canary, routing),
+        managed: managed_routes(planner, canary, routing),
+        hashes: hashes(planner),
+    };
+    record(planner, canary, routing, goal.weight);
+    let names: Vec<&str> = goal.managed.iter().map(ManagedRoute::name).collect();
+    let is_same_routes = state.managed == names && !changes_managed_routes(planner, canary);
+    let is_same_hashes = state.hashes.as_ref().is_none_or(|now| *now == goal.hashes);
+    if state.weight == Some(goal.weight) && is_same_routes && is_same_hashes {
         if state.in_effect == Some(false) {
             planner.note("waiting until the route is in effect");
             planner.wake_at(after(planner.now, VERIFY_AGAIN));
         }
         return;
     }
-    let old = state
-        .weight
-        .map_or_else(|| "unknown".to_owned(), |old| old.to_string());
-    let text = format!("Traffic weight updated from {old} to {weight}");
-    planner.note(text.clone());
-    planner
-        .events
-        .push(EventNote::normal("TrafficWeightUpdated", text));
-    planner.route = Some(weight);
+    if state.weight != Some(goal.weight) {
+        let old = state
+            .weight
+            .map_or_else(|| "unknown".to_owned(), |old| old.to_string());
+        let text = format!("Traffic weight updated from {old} to {}", goal.weight);
+        planner.note(text.clone());
+        planner
+            .events
+            .push(EventNote::normal("TrafficWeightUpdated", text));
+    }
+    planner.route = Some(goal);
     // The next pass reads what was written before anything follows from it.
     planner.wake_at(after(planner.now, READ_AGAIN));
+}
+
+/// The versions that subsets of a router should select: those that have pods, else what they select now.
+fn hashes(planner: &Planner<'_>) -> RouteHashes {
+    let now = planner.observed.traffic.as_ref();
+    let now = now
+        .and_then(|state| state.hashes.clone())
+        .unwrap_or_default();
+    let ready = |index: Option<usize>, now: Option<String>| {
+        let set = index.map(|index| &planner.replica_sets[index]);
+        let set = set.filter(|set| set.view.available > 0 || now.is_none());
+        set.map(|set| set.view.hash.clone()).or(now)
+    };
+    RouteHashes {
+        canary: ready(Some(planner.new), now.canary),
+        stable: ready(planner.stable(), now.stable),
+    }
 }
 
 /// Writes the weights into the status, as clients read them.
 fn record(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing, weight: i32) {
     let newest = planner.newest_hash();
+    let observed = planner.observed.traffic.as_ref();
     let side = |weight: i32, service: &Option<String>, hash: &str| {
         json!({
             "weight": weight,
@@ -142,114 +217,23 @@ fn record(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing, weight:
         "canary": side(weight, &canary.canary_service, &newest),
         "stable": side(routing.max_weight - weight, &canary.stable_service, &stable),
     });
-    if let Some(verified) = planner.observed.traffic.and_then(|state| state.in_effect) {
+    if let Some(verified) = observed.and_then(|state| state.in_effect) {
         weights["verified"] = (verified && is_written(planner, weight)).into();
     }
     planner.status.canary.weights = Some(weights);
 }
 
 fn is_written(planner: &Planner<'_>, weight: i32) -> bool {
-    planner.observed.traffic.and_then(|state| state.weight) == Some(weight)
+    planner
+        .observed
+        .traffic
+        .as_ref()
+        .and_then(|state| state.weight)
+        == Some(weight)
 }
 
 /// True when the routes say `weight`, and nobody says that it is not in effect.
 pub(super) fn is_settled(planner: &Planner<'_>, weight: i32) -> bool {
-    let state = planner.observed.traffic.unwrap_or_default();
-    state.weight == Some(weight) && state.in_effect != Some(false)
-}
-
-/// Counts out the pods: what the weight needs, and never less than what the routes still send.
-pub(super) fn scale(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing) {
-    let replicas = planner.observed.spec.replicas;
-    let newest = planner.new;
-    if let Some(stable) = planner.stable().filter(|stable| *stable != newest) {
-        planner.scale(stable, replicas);
-        planner.replica_sets[stable].deadline = None;
-        if planner.aborted() {
-            return drain_aborted(planner, canary, stable);
-        }
-    }
-    let goal = pods_for(
-        super::canary::weight(planner, canary),
-        replicas,
-        routing.max_weight,
-    );
-    let count = goal.max(pods_for(routed(planner), replicas, routing.max_weight));
-    let least = canary.min_pods.min(replicas);
-    let count = if count > 0 { count.max(least) } else { 0 };
-    planner.scale(newest, count.min(replicas));
-    planner.replica_sets[newest].deadline = None;
-}
-
-/// The highest weight that any route gave to the new version when the pass began.
-fn routed(planner: &Planner<'_>) -> i32 {
-    planner.observed.traffic.map_or(0, |state| state.most)
-}
-
-/// After an abort the new version keeps its pods for a while, and always until no traffic reaches it.
-fn drain_aborted(planner: &mut Planner<'_>, canary: &Canary, stable: usize) {
-    let newest = planner.new;
-    let replicas = planner.observed.spec.replicas;
-    let ready = planner.replica_sets[stable].view.available >= replicas;
-    if planner.replica_sets[newest].replicas == 0 || !ready || routed(planner) > 0 {
-        return;
-    }
-    let Some(delay) = canary.abort_delay else {
-        return;
-    };
-    let set = &planner.replica_sets[newest];
-    let deadline = set
-        .deadline
-        .unwrap_or_else(|| next_second(after(planner.now, delay)));
-    if deadline <= planner.now {
-        planner.scale(newest, 0);
-    } else {
-        planner.replica_sets[newest].deadline = Some(deadline);
-        planner.wake_at(deadline);
-    }
-}
-
-/// The stable version of until now stays for a while after a promotion, so that traffic on its way finds it.
-pub(super) fn keep_former_stable(planner: &mut Planner<'_>, canary: &Canary) {
-    let Some(stable) = planner.stable().filter(|stable| *stable != planner.new) else {
-        return;
-    };
-    if canary.routing.is_none() || planner.replica_sets[stable].replicas == 0 {
-        return;
-    }
-    let deadline = next_second(after(planner.now, canary.scale_down_delay));
-    let set = &mut planner.replica_sets[stable];
-    set.deadline.get_or_insert(deadline);
-}
-
-/// Older versions: the former stable one waits for its deadline, others go when nothing leads to them.
-pub(super) fn shrink_older(planner: &mut Planner<'_>, canary: &Canary) {
-    let mut older: Vec<usize> = planner
-        .older()
-        .filter(|index| planner.replica_sets[*index].replicas > 0)
-        .collect();
-    older.sort_by_key(|index| std::cmp::Reverse(planner.replica_sets[*index].revision));
-    let limit = canary.scale_down_limit.unwrap_or(i32::MAX);
-    let mut waiting = 0;
-    for index in older {
-        if is_reached_by_traffic(planner, index) {
-            if let Some(deadline) = planner.replica_sets[index].deadline {
-                planner.wake_at(deadline.max(after(planner.now, VERIFY_AGAIN)));
-            }
-            continue;
-        }
-        let deadline = planner.replica_sets[index].deadline;
-        waiting += i32::from(deadline.is_some());
-        match deadline.filter(|deadline| *deadline > planner.now && waiting <= limit) {
-            Some(deadline) => planner.wake_at(deadline),
-            None => planner.scale(index, 0),
-        }
-    }
-}
-
-/// A Service selected the version when the pass began.
-fn is_reached_by_traffic(planner: &Planner<'_>, index: usize) -> bool {
-    let hash = &planner.replica_sets[index].view.hash;
-    let mut services = planner.observed.services.values();
-    services.any(|view| view.hash.as_ref() == Some(hash))
+    let state = planner.observed.traffic.as_ref();
+    state.is_some_and(|state| state.weight == Some(weight) && state.in_effect != Some(false))
 }

@@ -1,13 +1,17 @@
 //! The controller without a cluster: rules as tables, a simulated world, transcripts.
 
+mod alb;
 mod cluster;
 mod fake_api;
 mod hashes;
+mod istio;
 mod judgement;
+mod mesh_routers;
 mod numbers;
 mod offline;
 mod refusals;
 mod replicas;
+mod route_cleanup;
 mod routers;
 mod rules;
 mod simulation;

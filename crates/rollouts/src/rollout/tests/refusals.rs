@@ -57,7 +57,7 @@ fn a_wrong_spec_is_told_by_field() {
         ),
         (
             canary(json!([{"setCanaryScale": {"weight": 5}}])),
-            "spec.strategy.canary.steps[0].setCanaryScale: not supported yet",
+            "spec.strategy.canary.steps[0].setCanaryScale: Invalid value: setCanaryScale can only be used",
         ),
         (
             spec(json!({"canary": {"trafficRouting": {"nginx": {}}}})),
@@ -65,11 +65,11 @@ fn a_wrong_spec_is_told_by_field() {
         ),
         (
             spec(json!({"canary": {"trafficRouting": {"appMesh": {}}}})),
-            "spec.strategy.canary.trafficRouting.appMesh: not supported yet",
+            "spec.strategy.canary.trafficRouting.appMesh: AWS ended App Mesh",
         ),
         (
             spec(json!({"canary": {"trafficRouting": {"plugins": {"acme/router": {}}}}})),
-            "spec.strategy.canary.trafficRouting.plugins[acme/router]: not supported yet",
+            "spec.strategy.canary.trafficRouting.plugins[acme/router]: no such router is built in",
         ),
         (
             spec(json!({"canary": {"trafficRouting": {}}})),

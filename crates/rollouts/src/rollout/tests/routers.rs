@@ -6,7 +6,7 @@
 )]
 
 use reconcile_core::{
-    object::Root,
+    object::{FieldError, Root},
     operator::install_tls,
     testkit::{FakeApi, FakeKind},
 };
@@ -17,9 +17,10 @@ use crate::rollout::{
     Effects, Sources, observe,
     observed::{Observed, ServiceView},
     plan::Action,
+    traffic::{self, ManagedRoute, RouteContext, RouteGoal, RouteStep},
 };
 
-const NAMESPACE: &str = "ns";
+pub(super) const NAMESPACE: &str = "ns";
 
 fn server() -> FakeApi {
     FakeApi::new()
@@ -43,15 +44,27 @@ fn server() -> FakeApi {
         ))
 }
 
-struct World {
-    api: FakeApi,
-    effects: Effects,
-    observed: Observed,
+/// A Rollout with traffic routing and an API server.
+pub(super) struct World {
+    pub(super) api: FakeApi,
+    pub(super) effects: Effects,
+    pub(super) observed: Observed,
 }
 
 fn world(routing: Value) -> World {
+    world_with(routing, &[])
+}
+
+/// A world whose API server has more kinds, by group, version, kind and plural.
+pub(super) fn world_with(
+    routing: Value,
+    kinds: &[(&'static str, &'static str, &'static str, &'static str)],
+) -> World {
     install_tls();
-    let api = server();
+    let more = kinds
+        .iter()
+        .map(|(group, version, kind, plural)| FakeKind::new(group, version, kind, plural));
+    let api = more.fold(server(), FakeApi::with_kind);
     let strategy = json!({"canary": {
         "canaryService": "new", "stableService": "old", "steps": [{"setWeight": 20}], "trafficRouting": routing,
     }});
@@ -83,15 +96,50 @@ fn world(routing: Value) -> World {
 }
 
 impl World {
-    async fn look(&mut self) -> Result<(Option<i32>, Option<bool>), String> {
+    pub(super) async fn look(&mut self) -> Result<(Option<i32>, Option<bool>), String> {
         let read = self.effects.observe_traffic(&mut self.observed).await;
         read.map_err(|error| error.to_string())?;
-        let state = self.observed.traffic.expect("routing");
+        let state = self.observed.traffic.clone().expect("routing");
         Ok((state.weight, state.in_effect))
     }
 
-    async fn route(&self, weight: i32) {
-        let action = Action::Route { weight };
+    pub(super) async fn route(&self, weight: i32) {
+        self.write(RouteGoal {
+            weight,
+            ..RouteGoal::default()
+        })
+        .await;
+    }
+
+    /// The routes are given back.
+    pub(super) async fn clear(&self) {
+        let canary = self.observed.spec.canary().expect("a canary");
+        let routing = canary.routing.as_ref().expect("routing");
+        let context = RouteContext {
+            client: &self.effects.client,
+            rollout: self.observed.root.key(),
+            owner: self.observed.root.controller_reference(),
+            canary: canary.canary_service.as_deref().unwrap_or_default(),
+            stable: canary.stable_service.as_deref().unwrap_or_default(),
+            max_weight: routing.max_weight,
+            managed: &routing.managed,
+        };
+        for router in &routing.routers {
+            router
+                .clear(&context)
+                .await
+                .expect("the routes are given back");
+        }
+    }
+
+    fn rules(&self) -> Vec<Value> {
+        let route = self.api.get("httproutes", NAMESPACE, "main");
+        let route = route.expect("the route");
+        route["spec"]["rules"].as_array().expect("rules").clone()
+    }
+
+    pub(super) async fn write(&self, goal: RouteGoal) {
+        let action = Action::Route(goal);
         let done = self.effects.apply(&self.observed, &action).await;
         done.expect("the routes are written");
     }
@@ -188,6 +236,80 @@ async fn a_route_of_another_namespace_is_refused() {
         text.contains("routes must be in the namespace of the Rollout"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn gateway_api_header_and_mirror_rules_come_and_go_by_name() {
+    let mut routing = gateway();
+    routing["managedRoutes"] = json!([{"name": "beta"}, {"name": "shadow"}]);
+    let mut world = world(routing);
+    put_route(
+        &world.api,
+        json!([{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backendRefs": [{"name": "old", "port": 80}, {"name": "new", "port": 80}]}]),
+    );
+    let header = json!({"name": "beta", "match": [{"headerName": "x-beta", "headerValue": {"prefix": "y."}}]});
+    let mirror =
+        json!({"name": "shadow", "match": [{"method": {"exact": "GET"}}], "percentage": 30});
+    let goal = RouteGoal {
+        weight: 10,
+        managed: vec![
+            set(traffic::header_step("a", &header)),
+            set(traffic::mirror_step("b", &mirror)),
+        ],
+        ..RouteGoal::default()
+    };
+    world.write(goal.clone()).await;
+    let rules = world.rules();
+    assert_eq!(rules.len(), 3);
+    assert_eq!(
+        rules[0],
+        json!({
+            "name": "beta-0",
+            "matches": [{"path": {"type": "PathPrefix", "value": "/"}, "headers": [{"name": "x-beta", "type": "RegularExpression", "value": "y\\..*"}]}],
+            "backendRefs": [{"name": "new", "port": 80, "weight": 1}],
+        })
+    );
+    assert_eq!(
+        rules[1]["matches"],
+        json!([{"path": {"type": "PathPrefix", "value": "/"}, "method": "GET"}])
+    );
+    assert_eq!(
+        rules[1]["filters"],
+        json!([{"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "new", "port": 80}, "percent": 30}}])
+    );
+    assert_eq!(rules[1]["backendRefs"][1]["weight"], 10);
+    assert_eq!(world.look().await, Ok((Some(10), None)));
+    let state = world.observed.traffic.clone().expect("routing");
+    assert_eq!(state.managed, ["beta", "shadow"]);
+    world.api.clear_requests();
+    world.write(goal).await;
+    assert_eq!(world.api.writes(), Vec::<String>::new());
+    world.route(20).await;
+    let rules = world.rules();
+    assert_eq!(rules.len(), 1, "the managed rules are gone");
+    assert_eq!(rules[0]["backendRefs"][1]["weight"], 20);
+}
+
+/// The route that a step adds.
+pub(super) fn set(step: Result<RouteStep, FieldError>) -> ManagedRoute {
+    match step.expect("a route") {
+        RouteStep::Set(route) => route,
+        RouteStep::Remove(name) => panic!("{name} is removed"),
+    }
+}
+
+#[tokio::test]
+async fn gateway_api_routes_are_found_by_label() {
+    let config = json!({"httpRouteSelector": {"matchLabels": {"team": "a"}}});
+    let mut world = world(json!({"plugins": {"argoproj-labs/gatewayAPI": config}}));
+    let text = world.look().await.expect_err("there is none");
+    assert!(text.contains("no HTTPRoute with these labels"), "{text}");
+    put_route(
+        &world.api,
+        json!([{"backendRefs": [{"name": "old"}, {"name": "new"}]}]),
+    );
+    world.route(30).await;
+    assert_eq!(world.look().await, Ok((Some(30), None)));
 }
 
 fn ingress(name: &str) -> Value {

@@ -3,14 +3,28 @@
 //! A router reads what its route objects say, writes a weight, says whether the weight is in effect, and
 //! gives the objects back. What weight is right is decided in `plan/traffic.rs`.
 
+mod alb;
+mod ambassador;
+mod apisix;
 mod gateway_api;
+mod istio;
+mod managed;
 mod nginx;
+mod smi;
+mod split;
+mod traefik;
+
+pub use managed::{HeaderRoute, ManagedRoute, MirrorRoute, RouteStep, StringMatch};
+pub(super) use managed::{header_step, mirror_step};
 
 use std::{fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::Client;
+use kube::{
+    Client,
+    api::{ApiResource, DynamicObject},
+};
 use reconcile_core::{
     apply::ApplyError,
     error::{Classify, ErrorClass},
@@ -26,7 +40,16 @@ const AT: &str = "spec.strategy.canary.trafficRouting";
 pub const FULL_WEIGHT: i32 = 100;
 
 /// All routers that this version has.
-const ROUTERS: &[Registration] = &[nginx::REGISTRATION, gateway_api::REGISTRATION];
+const ROUTERS: &[Registration] = &[
+    nginx::REGISTRATION,
+    gateway_api::REGISTRATION,
+    istio::REGISTRATION,
+    alb::REGISTRATION,
+    traefik::REGISTRATION,
+    apisix::REGISTRATION,
+    smi::REGISTRATION,
+    ambassador::REGISTRATION,
+];
 
 /// How a router takes part.
 pub(super) struct Registration {
@@ -48,6 +71,74 @@ type OpenRouter = fn(&str, &Value) -> Result<Arc<dyn Router>, FieldError>;
 pub(super) struct Capabilities {
     /// It takes another total than 100.
     max_weight: bool,
+    /// It routes by header.
+    headers: HeaderMatching,
+    /// It mirrors requests.
+    mirror: bool,
+    /// Both Services may swap roles.
+    ping_pong: bool,
+}
+
+impl Capabilities {
+    /// Weights of a total of 100, and nothing beside.
+    const WEIGHTS: Self = Self {
+        max_weight: false,
+        headers: HeaderMatching::None,
+        mirror: false,
+        ping_pong: false,
+    };
+
+    /// What two routers can do together.
+    fn and(self, other: Self) -> Self {
+        Self {
+            max_weight: self.max_weight && other.max_weight,
+            headers: self.headers.min(other.headers),
+            mirror: self.mirror && other.mirror,
+            ping_pong: self.ping_pong && other.ping_pong,
+        }
+    }
+}
+
+/// How a router can match a header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum HeaderMatching {
+    /// Not at all.
+    #[default]
+    None,
+    /// By the whole value only.
+    Exact,
+    /// By the whole value, how it begins, or a regular expression.
+    Any,
+}
+
+/// What the routes of a Rollout should say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteGoal {
+    /// Weight of the new version.
+    pub weight: i32,
+    /// Header and mirror routes, the one that is tried first in front.
+    pub managed: Vec<ManagedRoute>,
+    /// What subsets select, for routers that have them.
+    pub hashes: RouteHashes,
+}
+
+/// Pod template hashes that the subsets of a router select.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteHashes {
+    /// Of the new version.
+    pub canary: Option<String>,
+    /// Of the stable version.
+    pub stable: Option<String>,
+}
+
+impl fmt::Display for RouteGoal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "route weight {} to the new version", self.weight)?;
+        for route in &self.managed {
+            write!(f, ", and {}", route.name())?;
+        }
+        Ok(())
+    }
 }
 
 /// What a router works with.
@@ -64,10 +155,12 @@ pub(crate) struct RouteContext<'a> {
     pub(crate) stable: &'a str,
     /// The total of all weights.
     pub(crate) max_weight: i32,
+    /// Names that header and mirror routes may have, the one that is tried first in front.
+    pub(crate) managed: &'a [String],
 }
 
 /// What the route objects of one router say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteState {
     /// Weight of the new version; none when the objects differ or do not say.
     pub weight: Option<i32>,
@@ -75,14 +168,48 @@ pub struct RouteState {
     pub most: i32,
     /// What is written is in effect; none when nobody can tell.
     pub in_effect: Option<bool>,
+    /// Names of the header and mirror routes that are there, in the order of `managedRoutes`. One that only some
+    /// of the objects have has an empty name beside it, so that it is written again.
+    pub managed: Vec<String>,
+    /// What subsets select; none for routers without them.
+    pub hashes: Option<RouteHashes>,
 }
 
 impl RouteState {
+    /// Routes that give the new version `weight`, and have nothing beside.
+    pub fn at(weight: i32) -> Self {
+        Self {
+            weight: Some(weight),
+            most: weight,
+            ..Self::default()
+        }
+    }
+
+    /// Routes in memory, after `goal` was written.
+    pub(super) fn write(&mut self, goal: &RouteGoal) {
+        self.weight = Some(goal.weight);
+        self.most = goal.weight;
+        let names = goal.managed.iter().map(|route| route.name().to_owned());
+        self.managed = names.collect();
+        self.hashes = self.hashes.take().map(|_| goal.hashes.clone());
+    }
+
     /// What several objects or routers say together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let both = (self.in_effect, other.in_effect);
+        let managed = if self.managed == other.managed {
+            self.managed
+        } else {
+            vec![String::new()]
+        };
+        let hashes = match (self.hashes, other.hashes) {
+            (Some(one), Some(two)) if one != two => Some(RouteHashes::default()),
+            (one, two) => one.or(two),
+        };
         Self {
+            managed,
+            hashes,
             weight: self.weight.filter(|_| self.weight == other.weight),
             most: self.most.max(other.most),
             in_effect: match both {
@@ -99,17 +226,27 @@ pub(crate) trait Router: fmt::Debug + Send + Sync {
     /// Kind and name of each route object, to tell whether two configurations share one.
     fn routes(&self) -> Vec<String>;
 
+    /// The canary and the stable version need Services; false when the router tells them apart by subsets.
+    fn needs_services(&self) -> bool {
+        true
+    }
+
+    /// Whether the configuration allows that both Services swap roles.
+    fn check_ping_pong(&self) -> Result<(), FieldError> {
+        Ok(())
+    }
+
     /// Reads what the route objects say. An object that is missing is an error of the manifest.
     fn observe<'a>(
         &'a self,
         context: &'a RouteContext<'_>,
     ) -> BoxFuture<'a, Result<RouteState, RouterError>>;
 
-    /// Gives the new version `weight`; objects that say so already are left alone.
+    /// Writes what `goal` says; objects that say so already are left alone.
     fn apply<'a>(
         &'a self,
         context: &'a RouteContext<'_>,
-        weight: i32,
+        goal: &'a RouteGoal,
     ) -> BoxFuture<'a, Result<(), RouterError>>;
 
     /// Gives the objects back: all traffic to the stable version, and nothing of the Rollout left in them.
@@ -150,6 +287,52 @@ pub struct Routing {
     pub(crate) routers: Vec<Arc<dyn Router>>,
     /// The total of all weights.
     pub max_weight: i32,
+    /// Names that header and mirror routes may have, the one that is tried first in front.
+    pub managed: Vec<String>,
+    /// What all of the routers can do.
+    can: Capabilities,
+}
+
+impl Routing {
+    /// Whether every router can make `route`; the error says why not.
+    pub(super) fn takes(&self, route: &ManagedRoute) -> Result<(), String> {
+        match (route, self.can.headers) {
+            (ManagedRoute::Mirror(_), _) if !self.can.mirror => {
+                Err("Invalid value: the traffic router cannot mirror requests".to_owned())
+            }
+            (ManagedRoute::Header(_), HeaderMatching::None) => {
+                Err("Invalid value: the traffic router cannot route by header".to_owned())
+            }
+            (ManagedRoute::Header(route), HeaderMatching::Exact)
+                if route
+                    .matches
+                    .iter()
+                    .any(|one| !matches!(one.value, StringMatch::Exact(_))) =>
+            {
+                Err(
+                    "Invalid value: the traffic router matches headers by exact values only"
+                        .to_owned(),
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether both Services may swap roles; the error says why not.
+    pub(super) fn check_ping_pong(&self, at: &str) -> Result<(), FieldError> {
+        if !self.can.ping_pong {
+            let message =
+                "Invalid value: pingPong works with the routers alb, istio and Gateway API only";
+            return Err(FieldError::new(at, message));
+        }
+        let mut routers = self.routers.iter();
+        routers.try_for_each(|router| router.check_ping_pong())
+    }
+
+    /// The canary and the stable version need Services.
+    pub(super) fn needs_services(&self) -> bool {
+        self.routers.iter().any(|router| router.needs_services())
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -157,19 +340,20 @@ pub struct Routing {
 struct TrafficRouting {
     plugins: Map<String, Value>,
     max_traffic_weight: Option<i32>,
-    managed_routes: Value,
+    managed_routes: Option<Vec<ManagedName>>,
     #[serde(flatten)]
     others: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct ManagedName {
+    name: String,
 }
 
 /// Checks `trafficRouting`.
 pub(super) fn check(value: &Value) -> Result<Routing, FieldError> {
     let spec: TrafficRouting = serde_json::from_value(value.clone())
         .map_err(|error| FieldError::new(AT, format!("Invalid value: {error}")))?;
-    if !spec.managed_routes.is_null() {
-        let message = "not supported yet: header and mirror routes";
-        return Err(FieldError::new(format!("{AT}.managedRoutes"), message));
-    }
     let named = spec
         .others
         .iter()
@@ -181,7 +365,7 @@ pub(super) fn check(value: &Value) -> Result<Routing, FieldError> {
         )
         .filter(|(_, _, config)| !config.is_null());
     let mut routers = Vec::new();
-    let mut takes_total = true;
+    let mut can: Option<Capabilities> = None;
     for (plugin, name, config) in named {
         let path = if plugin {
             format!("{AT}.plugins[{name}]")
@@ -190,18 +374,16 @@ pub(super) fn check(value: &Value) -> Result<Routing, FieldError> {
         };
         let mut known = ROUTERS.iter();
         let Some(found) = known.find(|known| known.plugin == plugin && known.name == *name) else {
-            let names: Vec<&str> = ROUTERS.iter().map(|known| known.name).collect();
-            let message = format!("not supported yet; use one of {}", names.join(", "));
-            return Err(FieldError::new(path, message));
+            return Err(FieldError::new(path, unknown_router(name)));
         };
-        takes_total &= found.can.max_weight;
+        can = Some(can.map_or(found.can, |can| can.and(found.can)));
         routers.push((found.open)(&path, config)?);
     }
-    if routers.is_empty() {
+    let Some(can) = can else {
         return Err(FieldError::new(AT, "Required value: name a traffic router"));
-    }
+    };
     let max_weight = spec.max_traffic_weight.unwrap_or(FULL_WEIGHT);
-    if max_weight <= 0 || (max_weight != FULL_WEIGHT && !takes_total) {
+    if max_weight <= 0 || (max_weight != FULL_WEIGHT && !can.max_weight) {
         let message =
             format!("Invalid value: {max_weight}: only nginx takes another total than 100");
         return Err(FieldError::new(format!("{AT}.maxTrafficWeight"), message));
@@ -209,7 +391,24 @@ pub(super) fn check(value: &Value) -> Result<Routing, FieldError> {
     Ok(Routing {
         routers,
         max_weight,
+        managed: spec
+            .managed_routes
+            .unwrap_or_default()
+            .into_iter()
+            .map(|route| route.name)
+            .collect(),
+        can,
     })
+}
+
+/// Why there is no such router.
+fn unknown_router(name: &str) -> String {
+    let names: Vec<&str> = ROUTERS.iter().map(|known| known.name).collect();
+    let names = names.join(", ");
+    match name {
+        "appMesh" => format!("AWS ended App Mesh, so it is not supported; use one of {names}"),
+        _ => format!("no such router is built in, and plugins are not run; use one of {names}"),
+    }
 }
 
 /// What all routers of a Rollout say together.
@@ -220,7 +419,31 @@ pub(super) async fn observe(
     let mut all: Option<RouteState> = None;
     for router in &routing.routers {
         let state = router.observe(context).await?;
-        all = Some(all.map_or(state, |known| known.and(state)));
+        all = Some(match all {
+            Some(known) => known.and(state),
+            None => state,
+        });
     }
     Ok(all.unwrap_or_default())
+}
+
+/// An object that a router creates; it goes with the Rollout.
+fn own_object(
+    resource: &ApiResource,
+    key: &ObjectKey,
+    spec: Value,
+    context: &RouteContext<'_>,
+) -> DynamicObject {
+    let mut object = DynamicObject::new(&key.name, resource).within(&key.namespace);
+    object.metadata.owner_references = Some(vec![context.owner.clone()]);
+    object.data = serde_json::json!({ "spec": spec });
+    object
+}
+
+/// The object belongs to the Rollout.
+fn owned(object: &DynamicObject, context: &RouteContext<'_>) -> bool {
+    let owners = object.metadata.owner_references.iter().flatten();
+    owners
+        .into_iter()
+        .any(|owner| owner.uid == context.owner.uid)
 }

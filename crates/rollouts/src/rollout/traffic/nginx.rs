@@ -12,14 +12,22 @@ use reconcile_core::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Capabilities, Registration, RouteContext, RouteState, Router, RouterError};
+use super::{
+    Capabilities, HeaderMatching, Registration, RouteContext, RouteGoal, RouteState, Router,
+    RouterError,
+};
 use crate::rollout::apply::{MANAGER, resource};
 
 /// ingress-nginx.
 pub(super) const REGISTRATION: Registration = Registration {
     name: "nginx",
     plugin: false,
-    can: Capabilities { max_weight: true },
+    can: Capabilities {
+        max_weight: true,
+        headers: HeaderMatching::None,
+        mirror: false,
+        ping_pong: false,
+    },
     open: |at, config| Ok(Arc::new(Nginx::new(at, config)?)),
 };
 
@@ -244,9 +252,12 @@ impl Router for Nginx {
                 let state = RouteState {
                     weight,
                     most: weight.unwrap_or(context.max_weight),
-                    in_effect: None,
+                    ..RouteState::default()
                 };
-                all = Some(all.map_or(state, |known| known.and(state)));
+                all = Some(match all {
+                    Some(known) => known.and(state),
+                    None => state,
+                });
             }
             Ok(all.unwrap_or_default())
         }
@@ -256,9 +267,9 @@ impl Router for Nginx {
     fn apply<'a>(
         &'a self,
         context: &'a RouteContext<'_>,
-        weight: i32,
+        goal: &'a RouteGoal,
     ) -> BoxFuture<'a, Result<(), RouterError>> {
-        self.write(context, weight).boxed()
+        self.write(context, goal.weight).boxed()
     }
 
     fn clear<'a>(

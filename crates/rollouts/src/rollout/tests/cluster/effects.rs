@@ -49,10 +49,7 @@ impl Cluster {
                 service.hash = Some(to.clone());
                 service.managed_by = Some("web".to_owned());
             }
-            Action::Route { weight } => {
-                self.traffic.weight = Some(*weight);
-                self.traffic.most = *weight;
-            }
+            Action::Route(goal) => self.traffic.write(goal),
             Action::StartRun {
                 run_type,
                 hash,

@@ -84,11 +84,7 @@ impl Cluster {
             replica_sets: BTreeMap::new(),
             pods: BTreeMap::new(),
             services: BTreeMap::new(),
-            traffic: RouteState {
-                weight: Some(0),
-                most: 0,
-                in_effect: None,
-            },
+            traffic: RouteState::at(0),
             runs: BTreeMap::new(),
             hanging: Vec::new(),
             mutating: false,
@@ -194,7 +190,7 @@ impl Cluster {
         let mut observed = observe::observe(&self.sources(), &self.root())?;
         let canary = observed.spec.canary();
         if canary.is_some_and(|canary| canary.routing.is_some()) {
-            observed.traffic = Some(self.traffic);
+            observed.traffic = Some(self.traffic.clone());
         }
         Ok(observed)
     }

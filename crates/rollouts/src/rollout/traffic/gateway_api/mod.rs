@@ -1,24 +1,35 @@
 //! Gateway API routes, under the key of the plugin that users already have in their manifests.
 
+mod managed;
+
 use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
 use kube::api::{ApiResource, DynamicObject};
 use reconcile_core::{
     apply,
+    kube_types::{LabelSelector, Selector},
     object::{FieldError, ObjectKey},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Capabilities, Registration, RouteContext, RouteState, Router, RouterError};
+use super::{
+    Capabilities, HeaderMatching, ManagedRoute, Registration, RouteContext, RouteGoal, RouteState,
+    Router, RouterError,
+};
 use crate::rollout::apply::{MANAGER, resource};
 
 /// Gateway API.
 pub(super) const REGISTRATION: Registration = Registration {
     name: "argoproj-labs/gatewayAPI",
     plugin: true,
-    can: Capabilities { max_weight: false },
+    can: Capabilities {
+        max_weight: false,
+        headers: HeaderMatching::Any,
+        mirror: true,
+        ping_pong: true,
+    },
     open: |at, config| Ok(Arc::new(GatewayApi::new(at, config)?)),
 };
 
@@ -33,6 +44,7 @@ struct GatewayApi {
     at: String,
     namespace: Option<String>,
     routes: Vec<(RouteKind, String)>,
+    selectors: Vec<(RouteKind, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +63,11 @@ impl RouteKind {
             Self::Tcp => "TCPRoute",
             Self::Tls => "TLSRoute",
         }
+    }
+
+    /// Header and mirror routes can be made of its rules.
+    fn takes_managed(self) -> bool {
+        matches!(self, Self::Http | Self::Grpc)
     }
 
     fn resource(self) -> ApiResource {
@@ -79,6 +96,10 @@ struct Config {
     grpc_routes: Vec<Named>,
     tcp_routes: Vec<Named>,
     tls_routes: Vec<Named>,
+    http_route_selector: Option<LabelSelector>,
+    grpc_route_selector: Option<LabelSelector>,
+    tcp_route_selector: Option<LabelSelector>,
+    tls_route_selector: Option<LabelSelector>,
 }
 
 #[derive(Deserialize)]
@@ -89,17 +110,9 @@ struct Named {
 impl GatewayApi {
     fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
         let wrong = |error: String| FieldError::new(at, error);
-        if let Some(selector) = config
-            .as_object()
-            .and_then(|config| config.keys().find(|key| key.ends_with("RouteSelector")))
-        {
-            return Err(FieldError::new(
-                format!("{at}.{selector}"),
-                "not supported yet; name the routes",
-            ));
-        }
         let config: Config = serde_json::from_value(config.clone())
             .map_err(|error| wrong(format!("Invalid value: {error}")))?;
+        let selectors = selectors(at, &config)?;
         let groups = [
             (RouteKind::Http, config.http, config.http_routes),
             (RouteKind::Grpc, config.grpc, config.grpc_routes),
@@ -117,7 +130,7 @@ impl GatewayApi {
                 }
             }
         }
-        if routes.is_empty() {
+        if routes.is_empty() && selectors.is_empty() {
             return Err(wrong(
                 "Required value: name a route, for example httpRoute".to_owned(),
             ));
@@ -126,7 +139,59 @@ impl GatewayApi {
             at: at.to_owned(),
             namespace: config.namespace.filter(|namespace| !namespace.is_empty()),
             routes,
+            selectors,
         })
+    }
+
+    /// All routes, named and selected.
+    async fn all(&self, context: &RouteContext<'_>) -> Result<Vec<FoundRoute>, RouterError> {
+        let mut all = Vec::new();
+        for (kind, name) in &self.routes {
+            all.push(self.read(context, *kind, name).await?);
+        }
+        for (kind, selector) in &self.selectors {
+            for found in self.select(context, *kind, selector).await? {
+                let known = |route: &FoundRoute| route.kind == *kind && route.key == found.key;
+                if !all.iter().any(known) {
+                    all.push(found);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn select(
+        &self,
+        context: &RouteContext<'_>,
+        kind: RouteKind,
+        selector: &str,
+    ) -> Result<Vec<FoundRoute>, RouterError> {
+        let key = self.key(context, "")?;
+        let resource = kind.resource();
+        let found = apply::list(context.client, &resource, &key.namespace, selector).await?;
+        let routes = found
+            .into_iter()
+            .filter(|route| rules_of(route, context).next().is_some());
+        let routes: Vec<FoundRoute> = routes
+            .map(|route| FoundRoute {
+                kind,
+                key: ObjectKey::new(
+                    &key.namespace,
+                    route.metadata.name.clone().unwrap_or_default(),
+                ),
+                route,
+            })
+            .collect();
+        if routes.is_empty() {
+            let message = format!(
+                "Invalid value: \"{selector}\": no {} with these labels has a rule with backendRefs to both {} and {}",
+                kind.kind(),
+                context.stable,
+                context.canary
+            );
+            return Err(FieldError::new(&self.at, message).into());
+        }
+        Ok(routes)
     }
 
     fn key(&self, context: &RouteContext<'_>, name: &str) -> Result<ObjectKey, FieldError> {
@@ -148,7 +213,7 @@ impl GatewayApi {
         context: &RouteContext<'_>,
         kind: RouteKind,
         name: &str,
-    ) -> Result<(ObjectKey, DynamicObject), RouterError> {
+    ) -> Result<FoundRoute, RouterError> {
         let key = self.key(context, name)?;
         let found = apply::get(context.client, &kind.resource(), &key).await?;
         let route = found.ok_or_else(|| {
@@ -167,24 +232,104 @@ impl GatewayApi {
             );
             return Err(FieldError::new(&self.at, message).into());
         }
-        Ok((key, route))
+        Ok(FoundRoute { kind, key, route })
     }
 
-    async fn write(&self, context: &RouteContext<'_>, weight: i32) -> Result<(), RouterError> {
-        for (kind, name) in &self.routes {
-            let (key, route) = self.read(context, *kind, name).await?;
-            let Some(body) = patch(&route, context, i64::from(weight)) else {
-                continue;
-            };
-            apply::merge_patch(context.client, &kind.resource(), &key, &body, MANAGER).await?;
+    async fn write(&self, context: &RouteContext<'_>, goal: &RouteGoal) -> Result<(), RouterError> {
+        let routes = self.all(context).await?;
+        let takes_managed = routes.iter().any(|found| found.kind.takes_managed());
+        if !goal.managed.is_empty() && !takes_managed {
+            let message =
+                "Invalid value: header and mirror routes need an HTTPRoute or a GRPCRoute";
+            return Err(FieldError::new(&self.at, message).into());
+        }
+        for found in routes {
+            self.write_route(context, &found, goal).await?;
         }
         Ok(())
     }
+
+    async fn write_route(
+        &self,
+        context: &RouteContext<'_>,
+        found: &FoundRoute,
+        goal: &RouteGoal,
+    ) -> Result<(), RouterError> {
+        let Some(body) = patch(found, context, goal)? else {
+            return Ok(());
+        };
+        let resource = found.kind.resource();
+        let written =
+            apply::merge_patch(context.client, &resource, &found.key, &body, MANAGER).await?;
+        let expected = goal.managed.len();
+        if !found.kind.takes_managed() || managed::present(&written, context).len() == expected {
+            return Ok(());
+        }
+        // Without its name a rule would not be found again, and never be removed.
+        let before = json!({
+            "metadata": { "resourceVersion": written.metadata.resource_version },
+            "spec": { "rules": found.route.data.pointer("/spec/rules") },
+        });
+        apply::merge_patch(context.client, &resource, &found.key, &before, MANAGER).await?;
+        let message = format!(
+            "the {} of this cluster has no names of rules; header and mirror routes need Gateway API 1.4, or the experimental channel of 1.2",
+            found.kind.kind()
+        );
+        Err(FieldError::new(&self.at, message).into())
+    }
+}
+
+/// A route as it was read.
+struct FoundRoute {
+    kind: RouteKind,
+    key: ObjectKey,
+    route: DynamicObject,
+}
+
+/// The selectors of a configuration, as the API server takes them.
+fn selectors(at: &str, config: &Config) -> Result<Vec<(RouteKind, String)>, FieldError> {
+    let given = [
+        (
+            RouteKind::Http,
+            "httpRouteSelector",
+            &config.http_route_selector,
+        ),
+        (
+            RouteKind::Grpc,
+            "grpcRouteSelector",
+            &config.grpc_route_selector,
+        ),
+        (
+            RouteKind::Tcp,
+            "tcpRouteSelector",
+            &config.tcp_route_selector,
+        ),
+        (
+            RouteKind::Tls,
+            "tlsRouteSelector",
+            &config.tls_route_selector,
+        ),
+    ];
+    let mut selectors = Vec::new();
+    for (kind, name, selector) in given {
+        let Some(selector) = selector else {
+            continue;
+        };
+        let at = format!("{at}.{name}");
+        let selector = Selector::try_from(selector)
+            .map_err(|error| FieldError::new(&at, format!("Invalid value: {error}")))?;
+        if selector.is_everything() {
+            let message = "Invalid value: an empty selector would take every route";
+            return Err(FieldError::new(at, message));
+        }
+        selectors.push((kind, selector.to_string()));
+    }
+    Ok(selectors)
 }
 
 impl Router for GatewayApi {
     fn routes(&self) -> Vec<String> {
-        let names = self.routes.iter();
+        let names = self.routes.iter().chain(&self.selectors);
         names
             .map(|(kind, name)| format!("{} {name}", kind.kind()))
             .collect()
@@ -196,10 +341,12 @@ impl Router for GatewayApi {
     ) -> BoxFuture<'a, Result<RouteState, RouterError>> {
         async move {
             let mut all: Option<RouteState> = None;
-            for (kind, name) in &self.routes {
-                let (_, route) = self.read(context, *kind, name).await?;
-                let state = state(&route, context);
-                all = Some(all.map_or(state, |known| known.and(state)));
+            for found in self.all(context).await? {
+                let state = state(&found, context);
+                all = Some(match all {
+                    Some(known) => known.and(state),
+                    None => state,
+                });
             }
             Ok(all.unwrap_or_default())
         }
@@ -209,16 +356,16 @@ impl Router for GatewayApi {
     fn apply<'a>(
         &'a self,
         context: &'a RouteContext<'_>,
-        weight: i32,
+        goal: &'a RouteGoal,
     ) -> BoxFuture<'a, Result<(), RouterError>> {
-        self.write(context, weight).boxed()
+        self.write(context, goal).boxed()
     }
 
     fn clear<'a>(
         &'a self,
         context: &'a RouteContext<'_>,
     ) -> BoxFuture<'a, Result<(), RouterError>> {
-        self.write(context, 0).boxed()
+        async move { self.write(context, &RouteGoal::default()).await }.boxed()
     }
 }
 
@@ -254,7 +401,8 @@ fn weight_of(route: &DynamicObject, rule: usize, backend: usize) -> i64 {
     weight.unwrap_or(1)
 }
 
-fn state(route: &DynamicObject, context: &RouteContext<'_>) -> RouteState {
+fn state(found: &FoundRoute, context: &RouteContext<'_>) -> RouteState {
+    let route = &found.route;
     let mut weights = rules_of(route, context).map(|(rule, canary, stable)| {
         let weights = (
             weight_of(route, rule, canary),
@@ -278,6 +426,8 @@ fn state(route: &DynamicObject, context: &RouteContext<'_>) -> RouteState {
         weight: weight.map(number),
         most: number(most),
         in_effect: in_effect(route),
+        managed: managed::present(route, context),
+        hashes: None,
     }
 }
 
@@ -298,21 +448,42 @@ fn in_effect(route: &DynamicObject) -> Option<bool> {
     }))
 }
 
-/// The patch that gives the new version `weight`; none when the route says so already. Lists are replaced
-/// as a whole, so the patch is guarded by the version that was read.
-fn patch(route: &DynamicObject, context: &RouteContext<'_>, weight: i64) -> Option<Value> {
-    let mut rules = route.data.pointer("/spec/rules")?.clone();
-    for (rule, canary, stable) in rules_of(route, context) {
-        rules[rule]["backendRefs"][canary]["weight"] = weight.into();
-        rules[rule]["backendRefs"][stable]["weight"] = (FULL_WEIGHT - weight).into();
+/// The patch that makes a route say what `goal` says; none when it does already. Lists are replaced as a
+/// whole, so the patch is guarded by the version that was read.
+fn patch(
+    found: &FoundRoute,
+    context: &RouteContext<'_>,
+    goal: &RouteGoal,
+) -> Result<Option<Value>, FieldError> {
+    let route = &found.route;
+    let old = route.data.pointer("/spec/rules").and_then(Value::as_array);
+    let old = old.map(Vec::as_slice).unwrap_or_default();
+    let weight = i64::from(goal.weight);
+    let mut own: Vec<Value> = old
+        .iter()
+        .filter(|rule| managed::name_of(rule, context.managed).is_none())
+        .cloned()
+        .collect();
+    for rule in &mut own {
+        let canary = backend(rule, context.canary);
+        if let (Some(canary), Some(stable)) = (canary, backend(rule, context.stable)) {
+            rule["backendRefs"][canary]["weight"] = weight.into();
+            rule["backendRefs"][stable]["weight"] = (FULL_WEIGHT - weight).into();
+        }
     }
+    let routes: &[ManagedRoute] = if found.kind.takes_managed() {
+        &goal.managed
+    } else {
+        &[]
+    };
+    let rules = managed::with_managed(found.kind, own, routes, context)?;
     let label = (weight > 0).then_some("in-progress");
     let labels = route.metadata.labels.as_ref();
     let known = labels.and_then(|labels| labels.get(IN_PROGRESS));
     let same_label = known.map(String::as_str) == label;
-    let same_rules = route.data.pointer("/spec/rules") == Some(&rules);
+    let same_rules = old == rules;
     if same_label && same_rules {
-        return None;
+        return Ok(None);
     }
     let mut body = json!({ "metadata": { "resourceVersion": route.metadata.resource_version } });
     if !same_label {
@@ -321,5 +492,5 @@ fn patch(route: &DynamicObject, context: &RouteContext<'_>, weight: i64) -> Opti
     if !same_rules {
         body["spec"] = json!({ "rules": rules });
     }
-    Some(body)
+    Ok(Some(body))
 }

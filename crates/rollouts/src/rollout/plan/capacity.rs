@@ -1,0 +1,292 @@
+//! Pods of a canary with traffic routing: what the weights need, and never less than what the routes still
+//! send. Versions shrink only after their traffic has moved, in an earlier pass.
+
+use super::{
+    facts,
+    planner::{PlannedReplicaSet, Planner, after, next_second},
+    traffic::VERIFY_AGAIN,
+};
+use crate::rollout::{
+    observed::{Canary, CanaryScale, Step, Threshold},
+    traffic::{RouteHashes, Routing},
+};
+
+/// Pods that `weight` needs of `replicas`, rounded up.
+pub(super) fn pods_for(weight: i32, replicas: i32, max_weight: i32) -> i32 {
+    let needed = i64::from(weight) * i64::from(replicas);
+    let total = i64::from(max_weight.max(1));
+    i32::try_from(needed.div_euclid(total) + i64::from(needed.rem_euclid(total) > 0))
+        .unwrap_or(i32::MAX)
+}
+
+/// The share of `max_weight` that `pods` of `replicas` can serve, rounded down.
+fn weight_for(pods: i32, replicas: i32, max_weight: i32) -> i32 {
+    let share = i64::from(pods) * i64::from(max_weight) / i64::from(replicas.max(1));
+    i32::try_from(share).map_or(max_weight, |share| share.clamp(0, max_weight))
+}
+
+/// Available pods of a version without those that are about to go.
+pub(super) fn serving(set: &PlannedReplicaSet) -> i32 {
+    set.view.available.min(set.view.replicas)
+}
+
+/// The last `setCanaryScale` that is in force: it ends with the update.
+fn canary_scale(planner: &Planner<'_>, canary: &Canary) -> Option<CanaryScale> {
+    let compared = planner.stable().is_some() && !planner.is_stable();
+    if !compared || planner.aborted() || planner.status.promote_full {
+        return None;
+    }
+    let (index, _) = facts::current_step(planner, canary)?;
+    let until = usize::try_from(index).ok()? + 1;
+    let mut steps = canary.steps.iter().take(until).rev();
+    let last = steps.find_map(|step| match step {
+        Step::SetCanaryScale(scale) => Some(*scale),
+        _ => None,
+    });
+    last.filter(|scale| *scale != CanaryScale::MatchTrafficWeight)
+}
+
+/// At least `minPodsPerReplicaSet` pods of a version that has any.
+fn at_least(planner: &Planner<'_>, canary: &Canary, count: i32) -> i32 {
+    let least = canary.min_pods.min(planner.observed.spec.replicas);
+    if count > 0 { count.max(least) } else { 0 }
+}
+
+/// Pods that the new version should have for `weight`.
+pub(super) fn canary_goal(
+    planner: &Planner<'_>,
+    canary: &Canary,
+    routing: &Routing,
+    weight: i32,
+) -> i32 {
+    let replicas = planner.observed.spec.replicas;
+    match canary_scale(planner, canary) {
+        Some(CanaryScale::Replicas(count)) if !canary.dynamic_stable => count,
+        Some(CanaryScale::Replicas(count)) => at_least(planner, canary, count),
+        Some(CanaryScale::Weight(weight)) => at_least(
+            planner,
+            canary,
+            pods_for(weight, replicas, routing.max_weight),
+        ),
+        Some(CanaryScale::MatchTrafficWeight) | None => at_least(
+            planner,
+            canary,
+            pods_for(weight, replicas, routing.max_weight),
+        ),
+    }
+}
+
+/// Pods that the stable version should have while the new one gets `weight`.
+pub(super) fn stable_goal(
+    planner: &Planner<'_>,
+    canary: &Canary,
+    routing: &Routing,
+    weight: i32,
+) -> i32 {
+    let replicas = planner.observed.spec.replicas;
+    if !canary.dynamic_stable {
+        return replicas;
+    }
+    let rest = routing.max_weight - weight;
+    at_least(
+        planner,
+        canary,
+        pods_for(rest, replicas, routing.max_weight),
+    )
+}
+
+/// True when the new version has the pods that `weight` needs; where `setCanaryScale` says another number,
+/// that one.
+pub(super) fn canary_has_pods_for(
+    planner: &Planner<'_>,
+    canary: &Canary,
+    routing: &Routing,
+    weight: i32,
+) -> bool {
+    let replicas = planner.observed.spec.replicas;
+    let available = serving(planner.new_set());
+    let needed = pods_for(weight, replicas, routing.max_weight).min(replicas);
+    match canary_scale(planner, canary) {
+        Some(_) => available >= needed.min(canary_goal(planner, canary, routing, weight)),
+        None => available >= needed,
+    }
+}
+
+/// The lowest weight of the new version that leaves the stable one no more traffic than its pods can serve.
+/// Never above the weight that is routed now. Without `dynamicStableScale` the stable version has all its pods.
+pub(super) fn lowest_weight(planner: &Planner<'_>, canary: &Canary, routing: &Routing) -> i32 {
+    if !canary.dynamic_stable {
+        return 0;
+    }
+    let Some(stable) = planner.stable() else {
+        return 0;
+    };
+    let available = serving(&planner.replica_sets[stable]);
+    let served = weight_for(
+        available,
+        planner.observed.spec.replicas,
+        routing.max_weight,
+    );
+    (routing.max_weight - served).min(routed(planner))
+}
+
+/// The highest weight that the pods of the new version can serve.
+pub(super) fn highest_weight(planner: &Planner<'_>, routing: &Routing) -> i32 {
+    let available = serving(planner.new_set());
+    weight_for(
+        available,
+        planner.observed.spec.replicas,
+        routing.max_weight,
+    )
+}
+
+/// Counts out the pods: what the weight needs, and never less than what the routes still send.
+pub(super) fn scale(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing) {
+    let replicas = planner.observed.spec.replicas;
+    let newest = planner.new;
+    let weight = super::canary::weight(planner, canary);
+    if let Some(stable) = planner.stable().filter(|stable| *stable != newest) {
+        let goal = stable_goal(planner, canary, routing, weight);
+        let kept = stable_pods_in_use(planner, canary, routing, stable);
+        planner.scale(stable, goal.max(kept).min(replicas));
+        planner.replica_sets[stable].deadline = None;
+        if planner.aborted() {
+            return drain_aborted(planner, canary, routing, stable);
+        }
+    }
+    let goal = canary_goal(planner, canary, routing, weight);
+    let count = if canary_scale(planner, canary).is_some() {
+        goal
+    } else {
+        let sent = pods_for(routed(planner), replicas, routing.max_weight);
+        at_least(planner, canary, goal.max(sent)).min(replicas)
+    };
+    planner.scale(newest, count);
+    planner.replica_sets[newest].deadline = None;
+}
+
+/// Pods of the stable version that its traffic needs as the routes were when the pass began.
+fn stable_pods_in_use(
+    planner: &Planner<'_>,
+    canary: &Canary,
+    routing: &Routing,
+    stable: usize,
+) -> i32 {
+    if !canary.dynamic_stable {
+        return 0;
+    }
+    let Some(state) = &planner.observed.traffic else {
+        return 0;
+    };
+    if state.in_effect == Some(false) {
+        // Nobody knows how much traffic still arrives.
+        return planner.replica_sets[stable].replicas;
+    }
+    let sent = routing.max_weight - state.weight.unwrap_or_default();
+    pods_for(sent, planner.observed.spec.replicas, routing.max_weight)
+}
+
+/// The highest weight that any route gave to the new version when the pass began.
+pub(super) fn routed(planner: &Planner<'_>) -> i32 {
+    planner
+        .observed
+        .traffic
+        .as_ref()
+        .map_or(0, |state| state.most)
+}
+
+/// After an abort the new version keeps its pods for a while, and always until no traffic reaches it.
+fn drain_aborted(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing, stable: usize) {
+    let newest = planner.new;
+    let replicas = planner.observed.spec.replicas;
+    if canary.dynamic_stable && !canary.abort_delay_set {
+        // Its pods go as its traffic goes.
+        let sent = pods_for(routed(planner), replicas, routing.max_weight);
+        let count = at_least(planner, canary, sent).min(planner.replica_sets[newest].replicas);
+        return planner.scale(newest, count);
+    }
+    let ready = planner.replica_sets[stable].view.available >= replicas;
+    if planner.replica_sets[newest].replicas == 0 || !ready || routed(planner) > 0 {
+        return;
+    }
+    let Some(delay) = canary.abort_delay else {
+        return;
+    };
+    let set = &planner.replica_sets[newest];
+    let deadline = set
+        .deadline
+        .unwrap_or_else(|| next_second(after(planner.now, delay)));
+    if deadline <= planner.now {
+        planner.scale(newest, 0);
+    } else {
+        planner.replica_sets[newest].deadline = Some(deadline);
+        planner.wake_at(deadline);
+    }
+}
+
+/// The stable version of until now stays for a while after a promotion, so that traffic on its way finds it.
+pub(super) fn keep_former_stable(planner: &mut Planner<'_>, canary: &Canary) {
+    let Some(stable) = planner.stable().filter(|stable| *stable != planner.new) else {
+        return;
+    };
+    let set = &planner.replica_sets[stable];
+    if canary.routing.is_none() || canary.dynamic_stable || set.replicas == 0 {
+        return;
+    }
+    let deadline = next_second(after(planner.now, canary.scale_down_delay));
+    let set = &mut planner.replica_sets[stable];
+    set.deadline.get_or_insert(deadline);
+}
+
+/// Older versions: the former stable one waits for its deadline, others go when nothing leads to them.
+pub(super) fn shrink_older(planner: &mut Planner<'_>, canary: &Canary) {
+    let mut older: Vec<usize> = planner
+        .older()
+        .filter(|index| planner.replica_sets[*index].replicas > 0)
+        .collect();
+    older.sort_by_key(|index| std::cmp::Reverse(planner.replica_sets[*index].revision));
+    let limit = canary.scale_down_limit.unwrap_or(i32::MAX);
+    let mut waiting = 0;
+    for index in older {
+        if is_reached_by_traffic(planner, index) {
+            if let Some(deadline) = planner.replica_sets[index].deadline {
+                planner.wake_at(deadline.max(after(planner.now, VERIFY_AGAIN)));
+            }
+            continue;
+        }
+        let deadline = planner.replica_sets[index].deadline;
+        waiting += i32::from(deadline.is_some());
+        match deadline.filter(|deadline| *deadline > planner.now && waiting <= limit) {
+            Some(deadline) => planner.wake_at(deadline),
+            None => planner.scale(index, 0),
+        }
+    }
+}
+
+/// A Service or a subset selected the version when the pass began.
+fn is_reached_by_traffic(planner: &Planner<'_>, index: usize) -> bool {
+    let hash = &planner.replica_sets[index].view.hash;
+    let mut services = planner.observed.services.values();
+    let subsets = planner.observed.traffic.as_ref();
+    let subsets = subsets.and_then(|state| state.hashes.as_ref());
+    let by_subset =
+        |hashes: &RouteHashes| [&hashes.canary, &hashes.stable].contains(&&Some(hash.clone()));
+    services.any(|view| view.hash.as_ref() == Some(hash)) || subsets.is_some_and(by_subset)
+}
+
+/// The pods are there that the step asks for: those of the new version, and all of the stable one.
+pub(super) fn are_pods_ready(planner: &Planner<'_>, canary: &Canary, routing: &Routing) -> bool {
+    let replicas = planner.observed.spec.replicas;
+    let weight = super::canary::weight(planner, canary);
+    let goal = canary_goal(planner, canary, routing, weight);
+    let new = planner.new_set();
+    let stable = planner.stable().map(|stable| &planner.replica_sets[stable]);
+    // More pods than the weight needs are there while a lower weight is not routed yet.
+    let reached = match canary.threshold {
+        Threshold::All => new.view.available >= goal,
+        other => super::canary::is_reached(other, goal, new.pods()),
+    };
+    let is_stable_whole = canary.dynamic_stable
+        || stable.is_none_or(|set| set.replicas == replicas && set.view.current == replicas);
+    new.replicas >= goal && reached && is_stable_whole
+}

@@ -1,0 +1,186 @@
+//! Ambassador (Emissary): a copy of each `Mapping` with a weight, for the time of the update.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, future::BoxFuture};
+use kube::api::{ApiResource, DynamicObject, PropagationPolicy};
+use reconcile_core::{
+    apply,
+    object::{FieldError, ObjectKey},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Capabilities, Registration, RouteContext, RouteGoal, RouteState, Router, RouterError, owned,
+    split::{not_found, unfit},
+};
+use crate::rollout::apply::{MANAGER, resource};
+
+/// Ambassador.
+pub(super) const REGISTRATION: Registration = Registration {
+    name: "ambassador",
+    plugin: false,
+    can: Capabilities::WEIGHTS,
+    open: |at, config| Ok(Arc::new(Ambassador::new(at, config)?)),
+};
+
+const KIND: &str = "Mapping";
+/// Longest part of a name before `-canary`.
+const LONGEST_NAME: usize = 246;
+
+/// The Mappings of one Rollout.
+#[derive(Debug)]
+struct Ambassador {
+    at: String,
+    mappings: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Config {
+    mappings: Vec<String>,
+}
+
+impl Ambassador {
+    fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
+        let mut config = Config::deserialize(config)
+            .map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))?;
+        config.mappings.retain(|name| !name.is_empty());
+        if config.mappings.is_empty() {
+            return Err(FieldError::new(format!("{at}.mappings"), "Required value"));
+        }
+        Ok(Self {
+            at: at.to_owned(),
+            mappings: config.mappings,
+        })
+    }
+
+    /// The Mapping of the new version.
+    async fn canary(
+        &self,
+        context: &RouteContext<'_>,
+        name: &str,
+    ) -> Result<(ObjectKey, Option<DynamicObject>), RouterError> {
+        let prefix: String = name.chars().take(LONGEST_NAME).collect();
+        let key = ObjectKey::new(&context.rollout.namespace, format!("{prefix}-canary"));
+        let found = apply::get(context.client, &mappings(), &key).await?;
+        if let Some(object) = &found
+            && !owned(object, context)
+        {
+            let what = "exists and belongs to somebody else";
+            return Err(unfit(&self.at, KIND, &key.name, what).into());
+        }
+        Ok((key, found))
+    }
+
+    /// The Mapping that the user wrote.
+    async fn stable(
+        &self,
+        context: &RouteContext<'_>,
+        name: &str,
+    ) -> Result<DynamicObject, RouterError> {
+        let key = ObjectKey::new(&context.rollout.namespace, name);
+        let found = apply::get(context.client, &mappings(), &key).await?;
+        let mapping = found.ok_or_else(|| not_found(&self.at, KIND, name))?;
+        if mapping.data["spec"]["weight"].as_i64().unwrap_or_default() != 0 {
+            let what = "has a weight; the Rollout decides about weights";
+            return Err(unfit(&self.at, KIND, name, what).into());
+        }
+        Ok(mapping)
+    }
+
+    async fn write(&self, context: &RouteContext<'_>, weight: i32) -> Result<(), RouterError> {
+        for name in &self.mappings {
+            let (key, found) = self.canary(context, name).await?;
+            match found {
+                None if weight == 0 => {}
+                None => {
+                    let stable = self.stable(context, name).await?;
+                    let mut spec = stable.data["spec"].clone();
+                    let service = spec["service"].as_str().unwrap_or_default();
+                    spec["service"] = canary_service(service, context.canary).into();
+                    spec["weight"] = weight.into();
+                    let object = super::own_object(&mappings(), &key, spec, context);
+                    apply::create(context.client, &mappings(), &key, &object, MANAGER).await?;
+                }
+                Some(found) if weight == 0 => {
+                    let how = PropagationPolicy::Background;
+                    let uid = found.metadata.uid.as_deref();
+                    apply::delete(context.client, &mappings(), &key, uid, how).await?;
+                }
+                Some(found) if found.data["spec"]["weight"].as_i64() == Some(weight.into()) => {}
+                Some(found) => {
+                    let body = json!({
+                        "metadata": { "resourceVersion": found.metadata.resource_version },
+                        "spec": { "weight": weight },
+                    });
+                    apply::merge_patch(context.client, &mappings(), &key, &body, MANAGER).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The Service of the new version with the port of the stable one.
+fn canary_service(stable: &str, canary: &str) -> String {
+    let port = stable
+        .rsplit_once(':')
+        .map(|(_, port)| port)
+        .filter(|port| port.parse::<u16>().is_ok());
+    port.map_or_else(|| canary.to_owned(), |port| format!("{canary}:{port}"))
+}
+
+impl Router for Ambassador {
+    fn routes(&self) -> Vec<String> {
+        let names = self.mappings.iter();
+        names.map(|name| format!("{KIND} {name}")).collect()
+    }
+
+    fn observe<'a>(
+        &'a self,
+        context: &'a RouteContext<'_>,
+    ) -> BoxFuture<'a, Result<RouteState, RouterError>> {
+        async move {
+            let mut all: Option<RouteState> = None;
+            for name in &self.mappings {
+                let (_, found) = self.canary(context, name).await?;
+                if found.is_none() {
+                    // Checks the Mapping before anything moves.
+                    self.stable(context, name).await?;
+                }
+                let weight = found.map_or(0, |found| {
+                    let weight = found.data["spec"]["weight"].as_i64().unwrap_or_default();
+                    i32::try_from(weight).unwrap_or(super::FULL_WEIGHT)
+                });
+                let state = RouteState::at(weight);
+                all = Some(match all {
+                    Some(known) => known.and(state),
+                    None => state,
+                });
+            }
+            Ok(all.unwrap_or_default())
+        }
+        .boxed()
+    }
+
+    fn apply<'a>(
+        &'a self,
+        context: &'a RouteContext<'_>,
+        goal: &'a RouteGoal,
+    ) -> BoxFuture<'a, Result<(), RouterError>> {
+        self.write(context, goal.weight).boxed()
+    }
+
+    fn clear<'a>(
+        &'a self,
+        context: &'a RouteContext<'_>,
+    ) -> BoxFuture<'a, Result<(), RouterError>> {
+        self.write(context, 0).boxed()
+    }
+}
+
+fn mappings() -> ApiResource {
+    resource("getambassador.io", "v2", KIND, "mappings")
+}

@@ -1,0 +1,158 @@
+//! Service Mesh Interface: a `TrafficSplit` that belongs to the Rollout.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, future::BoxFuture};
+use kube::api::{ApiResource, DynamicObject, PropagationPolicy};
+use reconcile_core::{
+    apply,
+    object::{FieldError, ObjectKey},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Capabilities, FULL_WEIGHT, Registration, RouteContext, RouteGoal, RouteState, Router,
+    RouterError, owned,
+    split::{Split, unfit},
+};
+use crate::rollout::apply::{MANAGER, resource};
+
+/// SMI.
+pub(super) const REGISTRATION: Registration = Registration {
+    name: "smi",
+    plugin: false,
+    can: Capabilities::WEIGHTS,
+    open: |at, config| Ok(Arc::new(Smi::new(at, config)?)),
+};
+
+const KIND: &str = "TrafficSplit";
+
+/// The `TrafficSplit` of one Rollout.
+#[derive(Debug)]
+struct Smi {
+    at: String,
+    /// Its name; that of the Rollout when absent.
+    name: Option<String>,
+    /// Service that clients name; the stable one when absent.
+    root: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Config {
+    root_service: Option<String>,
+    traffic_split_name: Option<String>,
+}
+
+impl Smi {
+    fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
+        let config = Config::deserialize(config)
+            .map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))?;
+        Ok(Self {
+            at: at.to_owned(),
+            name: config.traffic_split_name.filter(|name| !name.is_empty()),
+            root: config.root_service.filter(|name| !name.is_empty()),
+        })
+    }
+
+    async fn read(
+        &self,
+        context: &RouteContext<'_>,
+    ) -> Result<(ObjectKey, Option<DynamicObject>), RouterError> {
+        let name = self.name.as_deref().unwrap_or(&context.rollout.name);
+        let key = ObjectKey::new(&context.rollout.namespace, name);
+        let found = apply::get(context.client, &splits(), &key).await?;
+        if let Some(object) = &found
+            && !owned(object, context)
+        {
+            return Err(unfit(&self.at, KIND, name, "exists and belongs to somebody else").into());
+        }
+        Ok((key, found))
+    }
+
+    fn spec(&self, context: &RouteContext<'_>, weight: i32) -> Value {
+        json!({
+            "service": self.root.as_deref().unwrap_or(context.stable),
+            "backends": [
+                { "service": context.canary, "weight": weight },
+                { "service": context.stable, "weight": FULL_WEIGHT - weight },
+            ],
+        })
+    }
+
+    async fn write(&self, context: &RouteContext<'_>, weight: i32) -> Result<(), RouterError> {
+        let (key, found) = self.read(context).await?;
+        let spec = self.spec(context, weight);
+        let Some(found) = found else {
+            let object = super::own_object(&splits(), &key, spec, context);
+            apply::create(context.client, &splits(), &key, &object, MANAGER).await?;
+            return Ok(());
+        };
+        if found.data["spec"] != spec {
+            let body = json!({
+                "metadata": { "resourceVersion": found.metadata.resource_version },
+                "spec": spec,
+            });
+            apply::merge_patch(context.client, &splits(), &key, &body, MANAGER).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, context: &RouteContext<'_>) -> Result<(), RouterError> {
+        let (key, found) = self.read(context).await?;
+        if let Some(uid) = found.and_then(|found| found.metadata.uid) {
+            let how = PropagationPolicy::Background;
+            apply::delete(context.client, &splits(), &key, Some(&uid), how).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Router for Smi {
+    fn routes(&self) -> Vec<String> {
+        vec![format!(
+            "{KIND} {}",
+            self.name.as_deref().unwrap_or("of the Rollout")
+        )]
+    }
+
+    fn observe<'a>(
+        &'a self,
+        context: &'a RouteContext<'_>,
+    ) -> BoxFuture<'a, Result<RouteState, RouterError>> {
+        async move {
+            let (_, Some(found)) = self.read(context).await? else {
+                // Without a TrafficSplit the stable Service gets what is sent to it.
+                return Ok(RouteState::at(0));
+            };
+            let list = found
+                .data
+                .pointer("/spec/backends")
+                .and_then(Value::as_array);
+            let list = list.map(Vec::as_slice).unwrap_or_default();
+            let split = Split::find(list, |backend| backend["service"].as_str(), context);
+            Ok(split.map_or_else(RouteState::default, |split| split.state(list, 0)))
+        }
+        .boxed()
+    }
+
+    fn apply<'a>(
+        &'a self,
+        context: &'a RouteContext<'_>,
+        goal: &'a RouteGoal,
+    ) -> BoxFuture<'a, Result<(), RouterError>> {
+        self.write(context, goal.weight).boxed()
+    }
+
+    fn clear<'a>(
+        &'a self,
+        context: &'a RouteContext<'_>,
+    ) -> BoxFuture<'a, Result<(), RouterError>> {
+        self.remove(context).boxed()
+    }
+}
+
+fn splits() -> ApiResource {
+    resource("split.smi-spec.io", "v1alpha2", KIND, "trafficsplits")
+}

@@ -1,0 +1,71 @@
+//! Two weights in a list of destinations: what they say, and how they are set.
+
+use reconcile_core::object::FieldError;
+use serde_json::Value;
+
+use super::{FULL_WEIGHT, RouteContext, RouteState};
+
+/// Where both versions stand in a list of destinations.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Split {
+    canary: usize,
+    stable: usize,
+}
+
+impl Split {
+    /// Finds both versions by the names of their Services.
+    pub(super) fn find<'v>(
+        list: &'v [Value],
+        service: impl Fn(&'v Value) -> Option<&'v str>,
+        context: &RouteContext<'_>,
+    ) -> Option<Self> {
+        let place = |name: &str| list.iter().position(|entry| service(entry) == Some(name));
+        Some(Self {
+            canary: place(context.canary)?,
+            stable: place(context.stable)?,
+        })
+    }
+
+    /// Gives the new version `weight`.
+    pub(super) fn set(self, list: &mut [Value], weight: i32) {
+        for (index, weight) in [(self.canary, weight), (self.stable, FULL_WEIGHT - weight)] {
+            if list[index]["weight"].as_i64() != Some(i64::from(weight)) {
+                list[index]["weight"] = weight.into();
+            }
+        }
+    }
+
+    /// What the list says. An entry without a weight has the `default` of its API.
+    pub(super) fn state(self, list: &[Value], default: i64) -> RouteState {
+        let weight = |index: usize| list[index]["weight"].as_i64().unwrap_or(default);
+        of_weights(weight(self.canary), weight(self.stable))
+    }
+}
+
+/// What two weights say. Other totals were not written here; a version without weight gets nothing in any.
+pub(super) fn of_weights(canary: i64, stable: i64) -> RouteState {
+    let total = canary.saturating_add(stable);
+    let known = (total == i64::from(FULL_WEIGHT)).then_some(canary);
+    let known = known.and_then(|canary| i32::try_from(canary).ok());
+    RouteState {
+        weight: known,
+        most: known.unwrap_or(if canary == 0 { 0 } else { FULL_WEIGHT }),
+        ..RouteState::default()
+    }
+}
+
+/// A route object that the manifest names is missing.
+pub(super) fn not_found(at: &str, kind: &str, name: &str) -> FieldError {
+    FieldError::new(
+        at,
+        format!("Invalid value: \"{name}\": {kind} \"{name}\" not found"),
+    )
+}
+
+/// A route object does not fit the Rollout.
+pub(super) fn unfit(at: &str, kind: &str, name: &str, what: &str) -> FieldError {
+    FieldError::new(
+        at,
+        format!("Invalid value: \"{name}\": {kind} \"{name}\" {what}"),
+    )
+}
