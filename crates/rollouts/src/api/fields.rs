@@ -40,7 +40,11 @@ const CANARY_FIELDS: &[Field] = &[
         "spec.strategy.canary.steps[].setCanaryScale.**",
         "with trafficRouting",
     ),
-    planned("spec.strategy.canary.steps[].experiment.**", STOPS),
+    supported("spec.strategy.canary.steps[].experiment.**"),
+    planned(
+        "spec.strategy.canary.steps[].experiment.templates[].weight",
+        STOPS,
+    ),
     supported_note(
         "spec.strategy.canary.steps[].setHeaderRoute.**",
         "Gateway API, Istio, APISIX; ALB by exact values",
@@ -49,7 +53,10 @@ const CANARY_FIELDS: &[Field] = &[
         "spec.strategy.canary.steps[].setMirrorRoute.**",
         "Gateway API, Istio",
     ),
-    planned("spec.strategy.canary.steps[].plugin.**", STOPS),
+    supported_note(
+        "spec.strategy.canary.steps[].plugin.**",
+        "feature-flag is built in; any other stops the Rollout",
+    ),
     supported("spec.strategy.canary.trafficRouting.nginx.**"),
     supported("spec.strategy.canary.trafficRouting.maxTrafficWeight"),
     supported_note(

@@ -27,6 +27,7 @@ mod view;
 pub use apply::Applied;
 pub use error::ExperimentError;
 pub use start::start;
+pub(crate) use validate::{check_duration, refusal};
 pub use view::{ExperimentView, STEP};
 
 use jiff::Timestamp;

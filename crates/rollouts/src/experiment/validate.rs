@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::observed::{CheckedSpec, CheckedTemplate};
 use crate::{
-    api::experiment::{ExperimentSpec, TemplateSpec},
+    api::experiment::{Experiment, ExperimentSpec, TemplateSpec},
     rollout::plan::{hash::ComparedTemplate, replicas::MOST_PODS},
 };
 
@@ -71,6 +71,14 @@ pub(super) fn check(name: &str, spec: ExperimentSpec) -> Checked<CheckedSpec> {
         scale_down_delay: SignedDuration::from_secs(i64::from(delay)),
         raw: spec,
     })
+}
+
+/// Why the controller would refuse an Experiment.
+pub(crate) fn refusal(root: &Experiment) -> Option<FieldError> {
+    let checked = root
+        .parse_spec()
+        .and_then(|spec| check(&root.key().name, spec));
+    checked.err()
 }
 
 /// How long an Experiment runs: a number of seconds or a Go duration.

@@ -17,9 +17,11 @@ use crate::{
     analysis,
     api::{
         analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateSpec, ClusterAnalysisTemplate},
-        analysis_fields, fields as rollout_fields,
+        experiment::{Experiment, ExperimentKind},
+        fields as rollout_fields,
         rollout::RolloutKind,
     },
+    experiment,
     rollout::offline::Snapshot,
 };
 use reconcile_core::object::Kind;
@@ -27,7 +29,7 @@ use reconcile_core::object::Kind;
 /// Flags of `rollouts lint`.
 #[derive(Args, Clone, Debug)]
 pub struct LintArgs {
-    /// Files and directories with Rollouts, templates and AnalysisRuns; `-` reads standard input. Services
+    /// Files and directories with Rollouts, Experiments, templates and AnalysisRuns; `-` reads standard input. Services
     /// and templates that the files do not have are taken as given.
     #[arg(long = "filename", short = 'f', required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -124,6 +126,13 @@ fn findings(object: &Value, snapshot: &Snapshot) -> Option<Vec<Finding>> {
             let refused = refused.map(refusal);
             return Some(refused.into_iter().chain(warning).collect());
         }
+        ExperimentKind::KIND => {
+            let refused = match Experiment::from_value(object) {
+                Ok(root) => experiment::refusal(&root),
+                Err(error) => Some(field_error(&error.to_string())),
+            };
+            (refused.into_iter().collect(), kind)
+        }
         AnalysisTemplate::KIND => (parse(spec::<AnalysisTemplate>(object)), kind),
         ClusterAnalysisTemplate::KIND => (parse(spec::<ClusterAnalysisTemplate>(object)), kind),
         AnalysisRun::KIND => {
@@ -144,7 +153,7 @@ fn findings(object: &Value, snapshot: &Snapshot) -> Option<Vec<Finding>> {
         }
         _ => return None,
     };
-    let ignored = analysis_fields::LEDGERS
+    let ignored = rollout_fields::LEDGERS
         .iter()
         .find(|table| table.kind == ledger)
         .map(|table| fields::message(&table.findings(&object["spec"], "spec")))
@@ -240,6 +249,30 @@ mod tests {
             let expected = format!("DIR/x.yaml: AnalysisTemplate default/t: {expected}");
             assert!(text.starts_with(&expected), "{text}");
         }
+    }
+
+    #[test]
+    fn experiments_are_checked() {
+        let experiment = |selector: &str| {
+            format!(
+                "{{apiVersion: argoproj.io/v1alpha1, kind: Experiment, metadata: {{name: ab}}, spec: {{duration: 5m, typo: 1, \
+                 templates: [{{name: a, selector: {{matchLabels: {{app: {selector}}}}}, template: {{metadata: {{labels: {{app: x}}}}, \
+                 spec: {{containers: [{{name: c, image: i}}]}}}}}}]}}}}"
+            )
+        };
+        let (good, text) = lint(&experiment("x"));
+        assert!(
+            good && text.contains("Experiment default/ab: warning: ") && text.contains("spec.typo"),
+            "{text}"
+        );
+        let (good, text) = lint(&experiment("other"));
+        assert!(
+            !good
+                && text.contains(
+                    "Experiment default/ab: spec.templates[0].template.metadata.labels: "
+                ),
+            "{text}"
+        );
     }
 
     #[test]

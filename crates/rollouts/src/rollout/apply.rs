@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     error::RolloutError,
+    experiment_effects::experiments,
     kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
     observe::Sources,
     observed::{CheckedStrategy, Observed, Step},
@@ -42,6 +43,8 @@ pub enum Applied {
     Collision,
     /// The AnalysisRun that was started.
     Started(RunStatus),
+    /// The Experiment that was created; its name.
+    Experimenting(String),
 }
 
 /// Carries out actions. Cloning shares client and indexes.
@@ -97,6 +100,15 @@ impl Effects {
                     PropagationPolicy::Background,
                 )
                 .await?;
+            }
+            Action::SetFlags { config_map, edits } => {
+                self.set_flags(observed, config_map, edits).await?;
+            }
+            Action::StartExperiment(start) => return self.start_experiment(observed, start).await,
+            Action::TerminateExperiment { name } => self.terminate_experiment(&key(name)).await?,
+            Action::DeleteExperiment { name } => {
+                let how = PropagationPolicy::Background;
+                apply::delete(&self.client, &experiments(), &key(name), None, how).await?;
             }
         }
         Ok(Applied::Done)

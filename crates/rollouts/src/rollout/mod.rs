@@ -10,6 +10,9 @@
 
 mod apply;
 mod error;
+mod experiment_effects;
+mod experiment_step;
+pub mod flags;
 pub(crate) mod forecast;
 mod kinds;
 mod metrics;
@@ -71,6 +74,7 @@ impl Controller for Rollouts {
     async fn observe(&self, root: &Rollout) -> Result<Observed, RolloutError> {
         let mut observed = observe::observe(&self.effects.sources, root)?;
         self.effects.observe_traffic(&mut observed).await?;
+        self.effects.observe_flags(&mut observed).await?;
         Ok(observed)
     }
 
@@ -85,8 +89,14 @@ impl Controller for Rollouts {
         self.effects.apply(observed, action).await
     }
 
-    fn events(action: &Action, _: &Applied) -> Vec<EventNote> {
-        action.events()
+    fn events(action: &Action, applied: &Applied) -> Vec<EventNote> {
+        match applied {
+            Applied::Experimenting(name) => {
+                let text = format!("Created Experiment '{name}'");
+                vec![EventNote::normal("ExperimentCreated", text)]
+            }
+            _ => action.events(),
+        }
     }
 
     fn report(

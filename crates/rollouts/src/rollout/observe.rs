@@ -218,6 +218,7 @@ pub(crate) fn observe(
         unsupported: fields::unsupported(&root.spec_value()),
         raw_status: root.status_value(),
         traffic: None,
+        flags: None,
         peak: sources.peaks.raise(&key, &status),
         spec,
         status,
@@ -226,6 +227,12 @@ pub(crate) fn observe(
         released,
         services,
         runs,
+        experiments: sources
+            .experiments
+            .tagged(root.uid())
+            .into_iter()
+            .map(|(_, view)| view)
+            .collect(),
     })
 }
 

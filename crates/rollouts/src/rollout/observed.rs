@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use reconcile_core::kube_types::LabelSelector;
 use serde_json::Value;
 
+use super::flags::{FlagStep, Flags};
 use super::peaks::Peak;
 use super::plan::hash::{ComparedTemplate, TemplateDigest};
 use super::traffic::{RouteState, RouteStep, Routing};
@@ -13,8 +14,10 @@ use crate::{
     analysis::RunView,
     api::{
         analysis::RolloutAnalysis,
+        experiment::ExperimentStep,
         rollout::{Rollout, RolloutStatus},
     },
+    experiment::ExperimentView,
 };
 
 /// Everything that a plan may look at.
@@ -37,8 +40,12 @@ pub struct Observed {
     pub services: BTreeMap<String, Arc<ServiceView>>,
     /// Its AnalysisRuns.
     pub runs: Vec<Arc<RunView>>,
+    /// Its Experiments.
+    pub experiments: Vec<Arc<ExperimentView>>,
     /// What the route objects say; none without traffic routing.
     pub traffic: Option<RouteState>,
+    /// Feature flags; none where there is no cluster to read them from.
+    pub flags: Option<Flags>,
     /// The most pods that the update had ready so far.
     pub peak: Peak,
     /// Fields that the manifest sets and that have no effect, as a sentence; empty when there are none.
@@ -247,6 +254,10 @@ pub enum Step {
     SetCanaryScale(CanaryScale),
     /// With traffic routing: a header or mirror route comes or goes.
     Route(RouteStep),
+    /// An Experiment.
+    Experiment(Box<ExperimentStep>),
+    /// An edit of a feature flag.
+    FeatureFlag(Box<FlagStep>),
 }
 
 /// Pods of the new version apart from its weight.
@@ -285,6 +296,18 @@ pub struct BlueGreen {
     pub pre_analysis: Option<RolloutAnalysis>,
     /// Analysis after the switch.
     pub post_analysis: Option<RolloutAnalysis>,
+}
+
+impl Observed {
+    /// ConfigMaps with flags that an update edited, by the status.
+    pub(super) fn edited_config_maps(&self) -> Vec<String> {
+        let statuses = self.status.canary.step_plugin_statuses.as_ref();
+        let all = statuses.and_then(Value::as_array).into_iter().flatten();
+        all.filter(|status| status["name"] == super::flags::PLUGIN)
+            .filter_map(|status| status["status"]["configMap"].as_str())
+            .map(str::to_owned)
+            .collect()
+    }
 }
 
 impl CheckedSpec {
@@ -328,6 +351,8 @@ impl std::fmt::Display for Step {
                 f.write_str("setCanaryScale: matchTrafficWeight")
             }
             Self::Route(step) => step.fmt(f),
+            Self::Experiment(_) => f.write_str("experiment"),
+            Self::FeatureFlag(_) => f.write_str("plugin: feature-flag"),
         }
     }
 }

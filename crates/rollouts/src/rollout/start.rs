@@ -73,6 +73,14 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
         queue.clone(),
         sources.roots.clone(),
     );
+    let experimenters = queue.clone();
+    sources.experiments.on_change(move |change| {
+        let view = change.new.as_ref().or(change.old.as_ref());
+        let owner = view.and_then(|view| view.owner.as_ref());
+        if let Some(owner) = owner.filter(|owner| owner.kind == RolloutKind::KIND) {
+            experimenters.add(ObjectKey::new(&change.key.namespace, &owner.name));
+        }
+    });
     let (owners, users) = (queue.clone(), (queue.clone(), sources.roots.clone()));
     analysis::start(
         operator,

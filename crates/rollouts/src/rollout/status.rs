@@ -49,6 +49,9 @@ pub(crate) fn report(
         {
             remember(&mut status, *run_type, run.clone());
         }
+        if let Ok(Applied::Experimenting(name)) = &outcome.result {
+            status.canary.current_experiment = Some(name.clone());
+        }
     }
     let mut report = Report::default();
     if let Some(body) = main_patch(decision) {

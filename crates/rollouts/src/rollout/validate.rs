@@ -9,6 +9,7 @@ use reconcile_core::{
 use serde_json::Value;
 
 use super::{
+    experiment_step, flags,
     observed::{
         BlueGreen, Canary, CanaryScale, CheckedSpec, CheckedStrategy, PingPong, Step, Threshold,
     },
@@ -317,10 +318,28 @@ fn is_zero(share: &IntOrString) -> bool {
         || matches!(share, IntOrString::String(text) if text.trim_end_matches('%') == "0")
 }
 
+const ONE_MEMBER: &str = "Invalid value: Step must have one of the following set: experiment, setWeight, setCanaryScale or pause";
+
+/// An Experiment or a plugin, when the step is one.
+fn check_added_step(at: &str, step: &CanaryStep) -> Option<Checked<Step>> {
+    let is_alone = step.set_weight.is_none() && step.pause.is_none() && step.analysis.is_none();
+    match (&step.experiment, &step.plugin) {
+        (None, None) => None,
+        (Some(experiment), None) if is_alone => {
+            let checked = experiment_step::check(&format!("{at}.experiment"), experiment);
+            Some(checked.map(|step| Step::Experiment(Box::new(step))))
+        }
+        (None, Some(plugin)) if is_alone => {
+            let checked = flags::check(&format!("{at}.plugin"), plugin);
+            Some(checked.map(|step| Step::FeatureFlag(Box::new(step))))
+        }
+        _ => Some(wrong(at, ONE_MEMBER)),
+    }
+}
+
 fn check_step(at: &str, step: &CanaryStep, routing: Option<&Routing>) -> Checked<Step> {
-    let later = [("experiment", &step.experiment), ("plugin", &step.plugin)];
-    if let Some((name, _)) = later.iter().find(|(_, value)| value.is_some()) {
-        return wrong(format!("{at}.{name}"), NOT_YET);
+    if let Some(checked) = check_added_step(at, step) {
+        return checked;
     }
     if let Some(checked) = check_routing_step(at, step, routing) {
         return checked;
@@ -339,10 +358,7 @@ fn check_step(at: &str, step: &CanaryStep, routing: Option<&Routing>) -> Checked
             wrong(format!("{at}.analysis.templates"), "Required value")
         }
         (None, None, Some(analysis)) => Ok(Step::Analysis(analysis.clone())),
-        _ => wrong(
-            at,
-            "Invalid value: Step must have one of the following set: experiment, setWeight, setCanaryScale or pause",
-        ),
+        _ => wrong(at, ONE_MEMBER),
     }
 }
 

@@ -36,13 +36,13 @@ use crate::{
 /// Time of a single measurement.
 const MEASUREMENT: SignedDuration = SignedDuration::from_secs(1);
 /// Time of an analysis of which the files say nothing.
-const UNKNOWN_ANALYSIS: SignedDuration = SignedDuration::from_secs(60);
+pub(super) const UNKNOWN_ANALYSIS: SignedDuration = SignedDuration::from_secs(60);
 
 impl World {
     pub(super) fn apply(&mut self, action: &Action, scenario: Scenario) -> Applied {
         match action {
             // All ReplicaSets of a simulation belong to its Rollout.
-            Action::Adopt { .. } | Action::Release { .. } => {}
+            Action::Adopt { .. } | Action::Release { .. } | Action::SetFlags { .. } => {}
             Action::Create(set) => return self.create(set),
             Action::Change(change) => self.change(change),
             Action::Delete { name, .. } => drop(self.sets.remove(name)),
@@ -66,11 +66,14 @@ impl World {
             }
             Action::Route(goal) => self.traffic.write(goal),
             Action::DeleteRun(run) => drop(self.runs.remove(&run.name)),
+            Action::StartExperiment(start) => return self.start_experiment(start),
+            Action::TerminateExperiment { name } => self.end_experiment(name),
+            Action::DeleteExperiment { name } => drop(self.experiments.remove(name)),
         }
         Applied::Done
     }
 
-    fn next_uid(&mut self) -> String {
+    pub(super) fn next_uid(&mut self) -> String {
         self.counter += 1;
         format!("simulated-{}", self.counter)
     }

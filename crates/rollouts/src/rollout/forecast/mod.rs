@@ -2,6 +2,7 @@
 //! played, in time that is only counted.
 
 mod effects;
+mod experiment;
 mod world;
 
 use jiff::{SignedDuration, Timestamp};

@@ -13,6 +13,7 @@ use super::{Pods, START_OF_A_POD, Scenario};
 use crate::{
     analysis::{AnalysisIndexes, RunView, Templates},
     api::{analysis::AnalysisPhase, rollout::Rollout},
+    experiment::ExperimentView,
     offline::index_meta,
     rollout::{
         Sources,
@@ -41,6 +42,12 @@ pub(super) struct Run {
     pub(super) phase: AnalysisPhase,
 }
 
+/// An Experiment and when it ends.
+pub(super) struct PlayedExperiment {
+    pub(super) view: ExperimentView,
+    pub(super) ends: Timestamp,
+}
+
 /// The objects.
 pub(super) struct World {
     pub(super) now: Timestamp,
@@ -48,6 +55,7 @@ pub(super) struct World {
     pub(super) sets: BTreeMap<String, Set>,
     pub(super) services: BTreeMap<String, ServiceView>,
     pub(super) runs: BTreeMap<String, Run>,
+    pub(super) experiments: BTreeMap<String, PlayedExperiment>,
     pub(super) templates: Templates,
     pub(super) counter: u32,
     /// What the routes say, where the strategy has traffic routing.
@@ -78,6 +86,7 @@ impl World {
             services: snapshot.services(),
             runs: BTreeMap::new(),
             templates: snapshot.templates(),
+            experiments: BTreeMap::new(),
             counter: 0,
             traffic: RouteState::at(0),
             peaks: Peaks::default(),
@@ -134,6 +143,11 @@ impl World {
         }
         for run in self.runs.values() {
             sources.analysis.remember(run.view.clone());
+        }
+        for experiment in self.experiments.values() {
+            let view = &experiment.view;
+            let meta = meta(&view.key.name, &view.uid);
+            drop(sources.experiments.written(&meta, view.clone()));
         }
         sources
     }
@@ -217,7 +231,11 @@ impl World {
             })
         });
         let runs = self.runs.values().filter(|run| !run.view.is_completed());
-        let ends = runs.filter_map(|run| run.ends);
+        let experiments = self.experiments.values();
+        let open = experiments.filter(|experiment| !experiment.view.is_completed());
+        let ends = runs
+            .filter_map(|run| run.ends)
+            .chain(open.map(|experiment| experiment.ends));
         // A wake-up in the past is for the pass that was just made.
         pods.chain(ends)
             .chain(wake)
@@ -239,6 +257,13 @@ impl World {
                     "AnalysisRun {} is {}",
                     run.view.key.name, run.phase
                 ));
+            }
+        }
+        for experiment in self.experiments.values_mut() {
+            let view = &mut experiment.view;
+            if !view.is_completed() && experiment.ends <= now {
+                view.phase = AnalysisPhase::Successful;
+                ended.push(format!("Experiment {} is Successful", view.key.name));
             }
         }
         (!ended.is_empty()).then(|| ended.join("; "))

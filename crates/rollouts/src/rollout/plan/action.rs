@@ -5,7 +5,10 @@ use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap, fmt};
 use reconcile_core::event::EventNote;
 
 use super::conditions::reason;
-use crate::{analysis::build::RunType, rollout::traffic::RouteGoal};
+use crate::{
+    analysis::build::RunType,
+    rollout::{flags::FlagEdit, traffic::RouteGoal},
+};
 
 /// One effect.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +62,42 @@ pub enum Action {
     TerminateRun(RunRef),
     /// Delete a finished AnalysisRun.
     DeleteRun(RunRef),
+    /// Edit feature flags of a ConfigMap.
+    SetFlags {
+        /// The ConfigMap.
+        config_map: String,
+        /// The edits.
+        edits: Vec<FlagEdit>,
+    },
+    /// Create the Experiment of a step.
+    StartExperiment(ExperimentStart),
+    /// Ask an Experiment to end.
+    TerminateExperiment {
+        /// Its name.
+        name: String,
+    },
+    /// Delete a finished Experiment.
+    DeleteExperiment {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// The Experiment of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExperimentStart {
+    /// Index of the step.
+    pub index: i32,
+    /// Pod template hash of the new version.
+    pub hash: String,
+    /// Revision of the new version.
+    pub revision: i64,
+    /// Names the try of the step, see [`crate::experiment::STEP`].
+    pub mark: String,
+    /// ReplicaSet of the new version.
+    pub canary_set: String,
+    /// ReplicaSet of the stable version.
+    pub stable_set: String,
 }
 
 /// An AnalysisRun of the Rollout.
@@ -165,6 +204,15 @@ impl fmt::Display for Action {
             }
             Self::TerminateRun(run) => write!(f, "terminate AnalysisRun {}", run.name),
             Self::DeleteRun(run) => write!(f, "delete AnalysisRun {}", run.name),
+            Self::SetFlags { config_map, edits } => {
+                let flags: Vec<&str> = edits.iter().map(|edit| edit.at.flag.as_str()).collect();
+                write!(f, "edit {} in ConfigMap {config_map}", flags.join(", "))
+            }
+            Self::StartExperiment(start) => {
+                write!(f, "create the Experiment of step {}", start.index)
+            }
+            Self::TerminateExperiment { name } => write!(f, "terminate Experiment {name}"),
+            Self::DeleteExperiment { name } => write!(f, "delete Experiment {name}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use reconcile_core::event::EventNote;
 
 use super::{
-    analysis, capacity, facts,
+    analysis, capacity, experiment, facts, flags,
     planner::Planner,
     replicas,
     replicas::{FULL_WEIGHT, Pods, ScalingInput, Split},
@@ -23,6 +23,7 @@ pub(super) fn round(planner: &mut Planner<'_>, canary: &Canary) {
     }
     services(planner, canary);
     analysis::canary(planner, canary);
+    experiment::canary(planner, canary);
     if planner.is_halted() {
         planner.note("halted");
         if is_resized(planner) {
@@ -34,6 +35,7 @@ pub(super) fn round(planner: &mut Planner<'_>, canary: &Canary) {
         pause(planner, canary);
     }
     advance(planner, canary);
+    flags::canary(planner, canary);
 }
 
 /// Somebody, an autoscaler perhaps, changed `spec.replicas` since the pods were last counted out. That is
@@ -263,6 +265,7 @@ fn advance(planner: &mut Planner<'_>, canary: &Canary) {
         let (number, total) = (index + 1, step_count(canary));
         planner.status.current_step_index = Some(number);
         planner.status.canary.current_step_analysis_run_status = None;
+        planner.status.canary.current_experiment = None;
         planner.remove_pause(&PauseReason::CanaryPauseStep);
         planner.resumed = false;
         let text = format!("Rollout step {number}/{total} completed ({step})");
@@ -328,6 +331,8 @@ fn is_complete(planner: &mut Planner<'_>, canary: &Canary, step: &Step) -> bool 
             .is_none_or(|routing| capacity::are_pods_ready(planner, canary, routing)),
         // The routes are written in this pass, or as soon as the new version has pods.
         Step::Route(_) => true,
+        Step::Experiment(_) => experiment::succeeded(planner),
+        Step::FeatureFlag(step) => flags::is_set(planner, canary, step),
     }
 }
 

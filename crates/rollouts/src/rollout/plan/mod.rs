@@ -11,7 +11,9 @@ mod canary;
 mod capacity;
 pub(crate) mod conditions;
 mod duration;
+mod experiment;
 mod facts;
+mod flags;
 pub mod hash;
 mod pause;
 pub(crate) mod phase;
@@ -26,7 +28,7 @@ mod template;
 mod traffic;
 mod transitions;
 
-pub use action::{Action, NewReplicaSet, ReplicaSetChange, RunRef};
+pub use action::{Action, ExperimentStart, NewReplicaSet, ReplicaSetChange, RunRef};
 pub(crate) use planner::{after, copied_annotations, next_second, whole_second};
 pub(crate) use summary::phase_of;
 
@@ -87,11 +89,13 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
         status_conditions::update(&mut planner);
     }
     traffic::route(&mut planner);
+    flags::record(&mut planner);
     analysis::stop_unneeded(&mut planner);
     planner.stamp_abort();
     duration::update(&mut planner);
     revision::collect_old(&mut planner);
     analysis::collect_old(&mut planner);
+    experiment::collect_old(&mut planner);
     summary::state(&mut planner);
     let annotated = revision::annotated(&planner);
     let events = std::mem::take(&mut planner.events);

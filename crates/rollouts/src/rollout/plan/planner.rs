@@ -13,6 +13,7 @@ use crate::{
         DESIRED_REPLICAS, REVISION, REVISION_HISTORY, Rollout, RolloutStatus, SCALE_DOWN_DEADLINE,
     },
     rollout::{
+        flags::FlagEdit,
         kinds::annotation_digest,
         observed::{Observed, ReplicaSetView, ServiceView},
         traffic::RouteGoal,
@@ -84,6 +85,8 @@ pub(super) struct Planner<'a> {
     pub(super) switches: Vec<Action>,
     /// What the routes get in this pass.
     pub(super) route: Option<RouteGoal>,
+    /// What becomes of feature flags.
+    pub(super) flags: Vec<FlagEdit>,
     pub(super) runs: Vec<Action>,
     pub(super) started: Vec<RunType>,
     pub(super) events: Vec<EventNote>,
@@ -127,6 +130,7 @@ impl<'a> Planner<'a> {
             services,
             switches: Vec::new(),
             route: None,
+            flags: Vec::new(),
             runs: Vec::new(),
             started: Vec::new(),
             events: Vec::new(),
@@ -282,6 +286,7 @@ impl<'a> Planner<'a> {
         }
         actions.extend(self.switches.iter().cloned());
         actions.extend(self.route.clone().map(Action::Route));
+        actions.append(&mut super::flags::actions(&self.flags));
         actions.extend(self.runs.iter().cloned());
         actions.append(&mut shrinking);
         actions.extend(

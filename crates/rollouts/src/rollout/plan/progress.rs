@@ -113,7 +113,7 @@ fn deadline(planner: &mut Planner<'_>, name: &str, now: Timestamp) {
     let waits = match &planner.observed.spec.strategy {
         CheckedStrategy::Canary(canary) => matches!(
             facts::current_step(planner, canary),
-            Some((_, Step::Pause(_) | Step::Analysis(_)))
+            Some((_, Step::Pause(_) | Step::Analysis(_) | Step::Experiment(_)))
         ),
         CheckedStrategy::BlueGreen(_) => {
             let status = &planner.status.blue_green;

@@ -41,7 +41,6 @@ pub(super) fn reset(planner: &mut Planner<'_>) {
     }
     planner.status.current_pod_hash = planner.newest_hash();
     planner.status.blue_green.scale_up_preview_check_point = false;
-    planner.status.canary.step_plugin_statuses = None;
     forget_runs(planner);
 }
 
@@ -49,6 +48,7 @@ fn forget_runs(planner: &mut Planner<'_>) {
     let status = &mut planner.status;
     status.canary.current_step_analysis_run_status = None;
     status.canary.current_background_analysis_run_status = None;
+    status.canary.current_experiment = None;
     status.blue_green.pre_promotion_analysis_run_status = None;
     status.blue_green.post_promotion_analysis_run_status = None;
 }

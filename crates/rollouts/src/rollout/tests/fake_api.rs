@@ -19,9 +19,9 @@ use crate::rollout::{
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
-const NAMESPACE: &str = "ns";
+pub(super) const NAMESPACE: &str = "ns";
 
-fn server() -> FakeApi {
+pub(super) fn server() -> FakeApi {
     let kind = |kind: &str, plural: &str| FakeKind::new("argoproj.io", "v1alpha1", kind, plural);
     FakeApi::new()
         .with_kind(kind("Rollout", "rollouts"))
@@ -35,7 +35,7 @@ fn server() -> FakeApi {
         .with_kind(kind("Experiment", "experiments").without_status())
 }
 
-fn rollout(strategy: &Value) -> Value {
+pub(super) fn rollout(strategy: &Value) -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
         "metadata": {"name": "web", "namespace": NAMESPACE},
@@ -43,7 +43,7 @@ fn rollout(strategy: &Value) -> Value {
     })
 }
 
-fn controller(api: &FakeApi) -> Operator {
+pub(super) fn controller(api: &FakeApi) -> Operator {
     install_tls();
     let operator = Operator::detached(api.client(), Clock::system());
     start(&operator, &RolloutConfig::default()).expect("metrics register once");
@@ -66,11 +66,11 @@ fn peers(api: &FakeApi) {
     }
 }
 
-fn get(api: &FakeApi) -> Value {
+pub(super) fn get(api: &FakeApi) -> Value {
     api.get("rollouts", NAMESPACE, "web").expect("the Rollout")
 }
 
-async fn until(api: &FakeApi, what: &str, reached: impl Fn(&Value) -> bool) {
+pub(super) async fn until(api: &FakeApi, what: &str, reached: impl Fn(&Value) -> bool) {
     let wait = async {
         while !reached(&get(api)) {
             peers(api);
@@ -86,7 +86,7 @@ async fn until(api: &FakeApi, what: &str, reached: impl Fn(&Value) -> bool) {
     );
 }
 
-fn is_healthy(rollout: &Value) -> bool {
+pub(super) fn is_healthy(rollout: &Value) -> bool {
     let (status, generation) = (
         &rollout["status"],
         rollout["metadata"]["generation"].to_string(),
@@ -104,7 +104,7 @@ fn writes(api: &FakeApi) -> Vec<String> {
         .collect()
 }
 
-fn update(api: &FakeApi, image: &str) {
+pub(super) fn update(api: &FakeApi, image: &str) {
     api.edit("rollouts", NAMESPACE, "web", |rollout| {
         rollout["spec"]["template"] = template(image);
     });

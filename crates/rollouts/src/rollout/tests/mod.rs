@@ -2,7 +2,9 @@
 
 mod alb;
 mod cluster;
+mod experiments;
 mod fake_api;
+mod flags;
 mod hashes;
 mod istio;
 mod judgement;
@@ -15,6 +17,7 @@ mod route_cleanup;
 mod routers;
 mod rules;
 mod simulation;
+mod steps_api;
 mod traffic;
 mod transcripts;
 mod verbs;

@@ -53,7 +53,7 @@ fn a_wrong_spec_is_told_by_field() {
         ),
         (
             canary(json!([{"setWeight": 5}, {"experiment": {"templates": []}}])),
-            "spec.strategy.canary.steps[1].experiment: not supported yet",
+            "spec.strategy.canary.steps[1].experiment.templates: Required value: name at least one template",
         ),
         (
             canary(json!([{"setCanaryScale": {"weight": 5}}])),

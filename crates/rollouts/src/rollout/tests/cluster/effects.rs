@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use reconcile_core::object::ObjectKey;
 use serde_json::json;
 
 use super::{Cluster, NAMESPACE, UID};
@@ -18,12 +19,15 @@ use crate::{
             SCALE_DOWN_DEADLINE,
         },
     },
+    experiment::ExperimentView,
     rollout::{
-        Applied,
+        Applied, experiment_step,
+        flags::FlagState,
         kinds::annotation_digest,
         observed::{ReplicaSetOwner, ReplicaSetView},
         plan::{
-            Action, NewReplicaSet, ReplicaSetChange, copied_annotations, hash::template_digest,
+            Action, ExperimentStart, NewReplicaSet, ReplicaSetChange, copied_annotations,
+            hash::template_digest,
         },
     },
 };
@@ -63,6 +67,21 @@ impl Cluster {
                 run.terminate = true;
             }
             Action::DeleteRun(run) => drop(self.runs.remove(&run.name)),
+            Action::StartExperiment(start) => return self.start_experiment(start),
+            Action::TerminateExperiment { name } => {
+                let view = self.experiments.get_mut(name).expect("an Experiment");
+                view.terminate = true;
+            }
+            Action::SetFlags { edits, .. } => {
+                for edit in edits {
+                    let state = FlagState {
+                        definition: edit.definition.clone(),
+                        saved: edit.saved.clone(),
+                    };
+                    self.flags.insert(edit.at.clone(), state);
+                }
+            }
+            Action::DeleteExperiment { name } => drop(self.experiments.remove(name)),
         }
         Applied::Done
     }
@@ -143,6 +162,37 @@ impl Cluster {
         }
     }
 
+    fn start_experiment(&mut self, start: &ExperimentStart) -> Applied {
+        let key = ObjectKey::new(NAMESPACE, "web");
+        let base = experiment_step::name(&key, start);
+        let mut name = base.clone();
+        let mut number = 0;
+        while let Some(view) = self.experiments.get(&name) {
+            if view.step == start.mark && !view.terminate {
+                return Applied::Experimenting(name);
+            }
+            number += 1;
+            name = format!("{base}-{number}");
+        }
+        self.counter += 1;
+        let view = ExperimentView {
+            key: ObjectKey::new(NAMESPACE, &name),
+            uid: format!("u-{}", self.counter),
+            owner: Some(RunOwner {
+                kind: "Rollout".into(),
+                name: "web".into(),
+                uid: UID.into(),
+            }),
+            hash: start.hash.clone(),
+            step: start.mark.clone(),
+            created: Some(self.now),
+            phase: AnalysisPhase::Running,
+            ..ExperimentView::default()
+        };
+        self.experiments.insert(name.clone(), view);
+        Applied::Experimenting(name)
+    }
+
     fn start_run(&mut self, name: &str, hash: &str, run_type: RunType) -> Applied {
         let mut free = name.to_owned();
         let mut number = 0;
@@ -162,7 +212,7 @@ impl Cluster {
             labels.insert(STEP_INDEX_LABEL.to_owned(), index.to_string());
         }
         let view = RunView {
-            key: reconcile_core::object::ObjectKey::new(NAMESPACE, &free),
+            key: ObjectKey::new(NAMESPACE, &free),
             uid: format!("u-{}", self.counter),
             version: self.counter.to_string(),
             owner: Some(RunOwner {

@@ -23,8 +23,11 @@ use crate::{
         analysis::AnalysisPhase,
         rollout::{Rollout, RolloutStatus},
     },
+    experiment::ExperimentView,
     rollout::{
-        Applied, RolloutError, Rollouts, Sources, observe,
+        Applied, RolloutError, Rollouts, Sources,
+        flags::Flags,
+        observe,
         observed::{Observed, ReplicaSetView, ServiceView},
         peaks::Peaks,
         plan::Action,
@@ -46,6 +49,8 @@ pub(super) struct Cluster {
     /// What the routes say, where the strategy has traffic routing.
     pub(super) traffic: RouteState,
     pub(super) runs: BTreeMap<String, RunView>,
+    pub(super) experiments: BTreeMap<String, ExperimentView>,
+    pub(super) flags: Flags,
     /// Images whose pods never become ready.
     pub(super) hanging: Vec<String>,
     /// A webhook changes the templates of new ReplicaSets.
@@ -86,6 +91,8 @@ impl Cluster {
             services: BTreeMap::new(),
             traffic: RouteState::at(0),
             runs: BTreeMap::new(),
+            experiments: BTreeMap::new(),
+            flags: Flags::new(),
             hanging: Vec::new(),
             mutating: false,
             interloper: None,
@@ -167,6 +174,10 @@ impl Cluster {
                     .written(&meta(name, &run.uid), run.clone()),
             );
         }
+        for (name, experiment) in &self.experiments {
+            let meta = meta(name, &experiment.uid);
+            drop(sources.experiments.written(&meta, experiment.clone()));
+        }
         let needy = json!([{"name": "must"}]);
         let endless =
             json!([{"name": "m", "interval": "5s", "provider": {"web": {"url": "http://x/"}}}]);
@@ -192,6 +203,7 @@ impl Cluster {
         if canary.is_some_and(|canary| canary.routing.is_some()) {
             observed.traffic = Some(self.traffic.clone());
         }
+        observed.flags = Some(self.flags.clone());
         Ok(observed)
     }
 
@@ -294,6 +306,17 @@ impl Cluster {
         let run = self.runs.get_mut(name).expect("the run exists");
         run.phase = phase;
         message.clone_into(&mut run.message);
+    }
+
+    /// An Experiment ends.
+    pub(super) fn end_experiment(&mut self, name: &str, phase: AnalysisPhase) {
+        self.say(&format!("experiment: {name} {}", phase.as_str()));
+        let view = self
+            .experiments
+            .get_mut(name)
+            .expect("the Experiment exists");
+        view.phase = phase;
+        "simulated".clone_into(&mut view.message);
     }
 
     pub(super) fn advance(&mut self, seconds: i64) {
