@@ -1,6 +1,8 @@
 # One file for the three binaries: docker build --build-arg BIN=rollouts -t rollouts:0.1.0 .
 # BIN is argo-cd-lite, events or rollouts.
 ARG RUST=1.95.0
+ARG GO=1.26
+ARG BIN
 
 FROM rust:${RUST}-bookworm AS plan
 RUN cargo install --locked --version 0.1.78 cargo-chef
@@ -19,8 +21,21 @@ RUN cargo chef cook --profile dist --package "${BIN}" --recipe-path recipe.json
 COPY . .
 RUN cargo build --profile dist --locked --package "${BIN}" --bin "${BIN}" && cp "target/dist/${BIN}" /operator
 
-# glibc and certificates, no shell. The numeric user is the one that the charts name.
-FROM gcr.io/distroless/cc-debian12:nonroot
+# The programs that argo-cd-lite renders with, in the versions that the tests run.
+FROM golang:${GO}-bookworm AS programs
+WORKDIR /src
+COPY e2e/tools/render ./
+ENV CGO_ENABLED=0
+RUN go build -trimpath -ldflags "-s -w" -o /programs/ helm.sh/helm/v4/cmd/helm sigs.k8s.io/kustomize/kustomize/v5
+
+# glibc and certificates, no shell.
+FROM gcr.io/distroless/cc-debian12:nonroot AS image-events
+FROM gcr.io/distroless/cc-debian12:nonroot AS image-rollouts
+FROM gcr.io/distroless/cc-debian12:nonroot AS image-argo-cd-lite
+COPY --from=programs /programs/ /usr/local/bin/
+
+# The numeric user is the one that the charts name.
+FROM image-${BIN}
 COPY --from=build /operator /operator
 USER 65532:65532
 ENTRYPOINT ["/operator"]

@@ -8,7 +8,7 @@ use reconcile_core::{
     kube_types::{GoDuration, Quantity},
 };
 
-use crate::cli::Verb;
+use crate::{cli::Verb, render::ToolPaths};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -137,15 +137,39 @@ pub struct ControllerArgs {
         value_name = "PORT"
     )]
     pub port: u16,
-    /// Folder of the Git stores; a folder below the one for temporary files when absent.
+    /// Programs that render.
+    #[command(flatten)]
+    pub tools: ToolArgs,
+    /// Folder of the Git stores and of what was rendered; a folder below the one for temporary files when absent.
     #[arg(long, env = "ARGOCD_LITE_CACHE", value_name = "FOLDER")]
     pub cache_dir: Option<PathBuf>,
     /// Accept `file://` repositories. Whoever may write an Application reads with them what this process can read.
     #[arg(long, env = "ARGOCD_LITE_ALLOW_FILE_REPOSITORIES")]
     pub allow_file_repositories: bool,
-    /// Space that all Git stores may take, for example 4Gi. The least recently used ones are deleted beyond it.
+    /// Space that Git stores and kept renders may take, for example 4Gi. The least recently used ones are deleted beyond it.
     #[arg(long, env = "ARGOCD_LITE_CACHE_SIZE", default_value = "4Gi", value_parser = bytes, value_name = "QUANTITY")]
     pub cache_size: u64,
+}
+
+/// Programs that render.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ToolArgs {
+    /// Path of helm; searched for in PATH when absent.
+    #[arg(long, env = "ARGOCD_LITE_HELM", value_name = "FILE")]
+    pub helm_binary: Option<PathBuf>,
+    /// Path of kustomize; searched for in PATH when absent.
+    #[arg(long, env = "ARGOCD_LITE_KUSTOMIZE", value_name = "FILE")]
+    pub kustomize_binary: Option<PathBuf>,
+}
+
+impl ToolArgs {
+    /// The paths.
+    pub fn paths(self) -> ToolPaths {
+        ToolPaths {
+            helm: self.helm_binary,
+            kustomize: self.kustomize_binary,
+        }
+    }
 }
 
 /// Bytes as a Kubernetes quantity.

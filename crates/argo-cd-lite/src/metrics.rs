@@ -279,8 +279,8 @@ impl Collector for AppInfo {
                 _ => "",
             };
             let repo = spec
-                .source
-                .as_ref()
+                .sources()
+                .first()
                 .map(|source| crate::repo::normalize(&source.repo_url))
                 .unwrap_or_default();
             let auto = if spec.automated().is_some() {

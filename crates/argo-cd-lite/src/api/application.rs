@@ -6,7 +6,7 @@ use kube::core::NamespaceResourceScope;
 use reconcile_core::object::Kind;
 use serde::{Deserialize, Serialize};
 
-use super::ApplicationStatus;
+use super::{ApplicationSource, ApplicationStatus};
 
 /// Marker of the kind `Application`.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,9 @@ pub struct ApplicationSpec {
     /// Where the manifests are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<ApplicationSource>,
+    /// Where the manifests are when there are several places; `source` is ignored then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<ApplicationSource>,
     /// Where the objects go.
     pub destination: ApplicationDestination,
     /// Name of the AppProject; empty means `default`.
@@ -46,63 +49,6 @@ pub struct ApplicationSpec {
     /// Free text for people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub info: Vec<Info>,
-}
-
-/// A Git repository, a revision and a folder.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ApplicationSource {
-    /// URL of the repository.
-    #[serde(rename = "repoURL")]
-    pub repo_url: String,
-    /// Folder below the root of the repository.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub path: String,
-    /// Branch, tag, commit or version constraint; empty means `HEAD`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub target_revision: String,
-    /// Prefix of tags that a version constraint looks at.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub tag_prefix: String,
-    /// Options of plain manifests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub directory: Option<DirectorySource>,
-    /// Name of the source in a multi-source Application; without effect on a single one.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub name: String,
-    /// Whatever else the source holds (`helm`, `kustomize`, `chart` ...); reported, and kept for
-    /// `comparedTo`, which repeats the source as it was written.
-    #[serde(flatten)]
-    pub other: BTreeMap<String, serde_json::Value>,
-}
-
-/// Options of a folder of plain manifests.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct DirectorySource {
-    /// Also read sub-folders.
-    #[serde(skip_serializing_if = "is_false")]
-    pub recurse: bool,
-    /// Glob of files to leave out; wins over `include`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub exclude: String,
-    /// Glob of files to take.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub include: String,
-    /// Read files whatever they are called.
-    #[serde(skip_serializing_if = "is_false")]
-    pub disable_extension_filter: bool,
-    /// Jsonnet options; reported, and kept for `comparedTo`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub jsonnet: Option<serde_json::Value>,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde asks for"
-)]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// A cluster and a namespace.
@@ -234,6 +180,20 @@ pub struct Info {
 }
 
 impl ApplicationSpec {
+    /// The sources that count: `sources` where it is not empty, else `source`.
+    pub fn sources(&self) -> &[ApplicationSource] {
+        if self.sources.is_empty() {
+            self.source.as_slice()
+        } else {
+            &self.sources
+        }
+    }
+
+    /// True when the manifests come from `sources`.
+    pub fn has_several_sources(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
     /// Name of the project, `default` when the field is empty.
     pub fn project_name(&self) -> &str {
         if self.project.is_empty() {

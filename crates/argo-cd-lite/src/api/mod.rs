@@ -4,13 +4,13 @@ mod application;
 mod appproject;
 pub mod fields;
 mod operation;
+mod source;
 mod status;
 mod time;
 
 pub use application::{
-    Application, ApplicationDestination, ApplicationSource, ApplicationSpec, AutomatedPolicy,
-    DirectorySource, IgnoreDifference, Info, ManagedNamespaceMetadata, RetryBackoff, RetryStrategy,
-    SyncPolicy,
+    Application, ApplicationDestination, ApplicationSpec, AutomatedPolicy, IgnoreDifference, Info,
+    ManagedNamespaceMetadata, RetryBackoff, RetryStrategy, SyncPolicy,
 };
 pub use appproject::{
     AppProject, AppProjectSpec, ClusterResourceItem, GroupKindItem, ProjectDestination,
@@ -19,6 +19,10 @@ pub use appproject::{
 pub use operation::{
     InitiatedBy, Operation, OperationState, Phase, ResourceRef, ResourceResult, StrategyApply,
     SyncOperation, SyncResult, SyncStrategy,
+};
+pub use source::{
+    ApplicationSource, DirectorySource, HelmFileParameter, HelmParameter, HelmSource,
+    JsonnetSource, JsonnetVar, KustomizePatch, KustomizeReplica, KustomizeSource, Revisions,
 };
 pub use status::{
     ApplicationStatus, ComparedTo, Condition, HealthStatus, HistoryEntry, ResourceStatus, Summary,

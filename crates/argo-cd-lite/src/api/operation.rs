@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApplicationSource, Info, ManagedNamespaceMetadata, RetryStrategy, Time};
+use super::{ApplicationSource, Info, ManagedNamespaceMetadata, RetryStrategy, Revisions, Time};
 
 /// A request, the top-level field `operation` of an Application.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -53,13 +53,19 @@ pub struct SyncOperation {
     /// Sync this source instead of the one of the spec.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<ApplicationSource>,
+    /// Sync these sources instead of those of the spec.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<ApplicationSource>,
+    /// The revisions to sync, in the order of the sources; an empty one means that of the source.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
     /// Options for the whole sync.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sync_options: Vec<String>,
     /// Self-heal attempts so far.
     #[serde(skip_serializing_if = "is_zero")]
     pub auto_heal_attempts_count: i64,
-    /// What we do not act on (`manifests`, `sources`, `revisions`); reported.
+    /// What we do not act on (`manifests`); reported.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
 }
@@ -207,9 +213,22 @@ pub struct SyncResult {
     /// The source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<ApplicationSource>,
+    /// The sources, when there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<ApplicationSource>,
+    /// The revisions of several sources.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
     /// What the namespace was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub managed_namespace_metadata: Option<ManagedNamespaceMetadata>,
+}
+
+impl SyncResult {
+    /// What was synced.
+    pub fn synced(&self) -> Revisions {
+        Revisions::of_fields(&self.revision, &self.revisions)
+    }
 }
 
 /// Result of one task. Group, version and namespace are written even when empty: upstream's schema

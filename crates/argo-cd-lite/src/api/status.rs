@@ -38,6 +38,9 @@ pub struct ApplicationStatus {
     /// How the source is rendered.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source_type: String,
+    /// How each of several sources is rendered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub source_types: Vec<String>,
     /// Images and links.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
@@ -63,6 +66,9 @@ pub struct SyncStatus {
     /// The commit.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub revision: String,
+    /// The commits of several sources.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
 }
 
 /// What the cluster was compared with.
@@ -72,6 +78,9 @@ pub struct ComparedTo {
     /// The source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<ApplicationSource>,
+    /// The sources, when there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<ApplicationSource>,
     /// The destination.
     pub destination: ApplicationDestination,
     /// The differences that did not count.
@@ -156,6 +165,12 @@ pub struct HistoryEntry {
     /// The source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<ApplicationSource>,
+    /// The sources, when there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<ApplicationSource>,
+    /// The commits of several sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
     /// Who asked.
     #[serde(default, skip_serializing_if = "InitiatedBy::is_empty")]
     pub initiated_by: InitiatedBy,

@@ -1,6 +1,6 @@
 //! What the controller acts through.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kube::Client;
 use reconcile_core::{clock::Clock, object::ObjectKey, object::Root, watch::Index};
@@ -13,7 +13,7 @@ use crate::{
     health::Checks,
     metrics::AppMetrics,
     project::{Project, check_windows},
-    render::RenderCache,
+    render::{ClusterFacts, Renders},
     repo::RepoHub,
     settings::SettingsHandle,
 };
@@ -62,7 +62,9 @@ pub struct Context {
     /// Repositories.
     pub repos: RepoHub,
     /// Rendered applications.
-    pub rendered: RenderCache,
+    pub renders: Renders,
+    /// What charts may ask about the cluster, with the state of discovery it belongs to.
+    pub facts: Arc<tokio::sync::Mutex<Option<(u64, ClusterFacts)>>>,
     /// Kinds.
     pub discovery: Discovery,
     /// Live objects.
@@ -110,6 +112,33 @@ impl Context {
             },
             problems,
         ))
+    }
+
+    /// What charts may ask about the cluster. Without an answer of the server its version is left out.
+    pub(super) async fn cluster_facts(&self) -> ClusterFacts {
+        let generation = self.discovery.generation();
+        let mut known = self.facts.lock().await;
+        if let Some((at, facts)) = known.as_ref()
+            && *at == generation
+        {
+            return facts.clone();
+        }
+        let kube_version = match self.client.apiserver_version().await {
+            Ok(version) => version.git_version,
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the version of the API server");
+                known
+                    .as_ref()
+                    .map(|(_, facts)| facts.kube_version.clone())
+                    .unwrap_or_default()
+            }
+        };
+        let facts = ClusterFacts {
+            kube_version,
+            api_versions: self.discovery.api_versions(),
+        };
+        *known = Some((generation, facts.clone()));
+        facts
     }
 
     /// Drops everything that is kept for an application.

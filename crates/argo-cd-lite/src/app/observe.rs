@@ -102,7 +102,11 @@ fn freshness(observed: &Observed, now: Timestamp) -> Option<Timestamp> {
         return Some(now);
     }
     let compared = observed.status.sync.as_ref().map(|sync| &sync.compared_to);
-    let known = compared.is_some_and(|compared| compared.source == observed.spec.source);
+    let known = compared.is_some_and(|compared| {
+        let spec = &observed.spec;
+        compared.sources == spec.sources
+            && (spec.has_several_sources() || compared.source == spec.source)
+    });
     (!known).then(|| now.saturating_sub(RECENT).unwrap_or(now))
 }
 

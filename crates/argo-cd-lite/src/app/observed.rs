@@ -13,7 +13,7 @@ use super::InvalidOperation;
 use crate::{
     api::{
         ApplicationSpec, ApplicationStatus, CLEANUP, ManagedNamespaceMetadata, Operation,
-        SyncResult, SyncWindow, Time,
+        Revisions, SyncResult, SyncWindow, Time,
     },
     cluster::{GroupKind, Live, ResourceId},
     diff::{IgnoreRules, WebhookChanges},
@@ -75,8 +75,8 @@ impl Problem {
 pub enum SourceState {
     /// The targets at a commit.
     Ready {
-        /// The commit.
-        commit: String,
+        /// The commit of each source.
+        revisions: Revisions,
         /// The targets.
         set: Arc<TargetSet>,
     },
@@ -94,10 +94,10 @@ pub enum SourceState {
 }
 
 impl SourceState {
-    /// Commit and targets, when they are known.
-    pub fn ready(&self) -> Option<(&str, &Arc<TargetSet>)> {
+    /// Commits and targets, when they are known.
+    pub fn ready(&self) -> Option<(&Revisions, &Arc<TargetSet>)> {
         match self {
-            Self::Ready { commit, set } => Some((commit, set)),
+            Self::Ready { revisions, set } => Some((revisions, set)),
             _ => None,
         }
     }

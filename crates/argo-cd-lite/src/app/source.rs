@@ -1,44 +1,37 @@
-//! The Git side of an Application: which commit, which targets.
-
-use std::sync::Arc;
+//! The sources of an Application: which commits, which targets.
 
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::credentials::redact_url;
 
 use super::{Context, ObserveError, Observed, Problem, Refresh, SourceState, validate};
 use crate::{
-    api::ApplicationSource,
-    render::{
-        DirectoryFilter, MAX_MANIFEST_BYTES, Placement, RenderError, RenderKey, RenderRequest,
-        render as render_files,
-    },
-    repo::{FilesRequest, RepoError, Resolved},
+    api::{ApplicationSource, Revisions},
+    render::{AppFacts, Files, OpenSource, Placement, RenderFailure, RenderFor, RenderRequest},
+    repo::{Follow, RepoError, Resolved},
 };
 
-/// Reads what Git says at the target revision, and at that of the operation in work.
+/// Reads what the sources say at their target revisions, and at those of the operation in work.
 pub(super) async fn read_git(
     context: &Context,
     observed: &mut Observed,
     fresh: Option<Timestamp>,
 ) -> Result<(), ObserveError> {
-    let Some(source) = observed.spec.source.clone() else {
+    let sources = observed.spec.sources().to_vec();
+    if sources.is_empty() {
         return Ok(());
-    };
-    context.repos.follow(
-        &observed.key,
-        &source.repo_url,
-        &source.target_revision,
-        &source.tag_prefix,
-    );
+    }
+    follow(context, observed, &sources);
     let hard = observed.refresh == Some(Refresh::Hard);
+    let several = observed.spec.has_several_sources();
     let request = SourceRequest {
-        source: &source,
-        revision: None,
+        sources: &sources,
+        several,
+        revisions: None,
         fresh,
         hard,
     };
     observed.source = render(context, observed, &request).await;
-    // The operation may be pinned to another commit, or bring a source of its own.
+    // The operation may be pinned to another commit, or bring sources of its own.
     let Some(operation) = observed.current_operation() else {
         return Ok(());
     };
@@ -49,20 +42,27 @@ pub(super) async fn read_git(
         .as_ref()
         .filter(|state| !state.phase.completed())
         .and_then(|state| state.sync_result.as_ref())
-        .map(|result| result.revision.clone())
-        .filter(|revision| !revision.is_empty());
-    let revision = pinned.unwrap_or(sync.revision);
-    let own_source = sync.source.clone().filter(|own| *own != source);
+        .map(crate::api::SyncResult::synced)
+        .filter(|revisions| !revisions.is_empty());
+    let revisions = pinned.unwrap_or(Revisions::of_fields(&sync.revision, &sync.revisions));
+    let (own, own_several) = match (sync.sources.is_empty(), sync.source) {
+        (false, _) => (Some(sync.sources), true),
+        (true, Some(own)) => (Some(vec![own]), false),
+        (true, None) => (None, several),
+    };
+    let own = own.filter(|own| *own != sources);
     let at_target = observed
         .source
         .ready()
-        .is_some_and(|(commit, _)| commit == revision);
-    if own_source.is_none() && (revision.is_empty() || at_target) {
+        .is_some_and(|(at, _)| *at == revisions);
+    if own.is_none() && (revisions.is_empty() || at_target) {
         return Ok(());
     }
-    if let Some(own) = &own_source
-        && let Some(message) = refuse_source(context, observed, own)
-    {
+    let refused = own.iter().flatten();
+    let refused = refused
+        .into_iter()
+        .find_map(|own| refuse_source(context, observed, own));
+    if let Some(message) = refused {
         observed.sync_source = Some(SourceState::Failed {
             message,
             transient: false,
@@ -70,16 +70,30 @@ pub(super) async fn read_git(
         });
         return Ok(());
     }
-    let source = own_source.unwrap_or(source);
-    let revision = (!revision.is_empty()).then_some(revision);
+    let several = if own.is_some() { own_several } else { several };
+    let sources = own.unwrap_or(sources);
     let request = SourceRequest {
-        source: &source,
-        revision: revision.as_deref(),
+        sources: &sources,
+        several,
+        revisions: Some(&revisions),
         fresh: None,
         hard,
     };
     observed.sync_source = Some(render(context, observed, &request).await);
     Ok(())
+}
+
+/// Notes which revisions wake the application.
+fn follow(context: &Context, observed: &Observed, sources: &[ApplicationSource]) {
+    let follows: Vec<Follow<'_>> = sources
+        .iter()
+        .map(|source| Follow {
+            url: &source.repo_url,
+            revision: &source.target_revision,
+            tag_prefix: &source.tag_prefix,
+        })
+        .collect();
+    context.repos.follow(&observed.key, &follows);
 }
 
 /// Why the source of an operation must not be used; it has to pass the same checks as that of the spec.
@@ -103,11 +117,13 @@ fn refuse_source(
     })
 }
 
-/// A source to render.
+/// Sources to render.
 struct SourceRequest<'a> {
-    source: &'a ApplicationSource,
-    /// A revision other than the source's own target revision.
-    revision: Option<&'a str>,
+    sources: &'a [ApplicationSource],
+    /// The Application has several sources; a list of one is one of them, too.
+    several: bool,
+    /// Revisions other than the sources' own target revisions.
+    revisions: Option<&'a Revisions>,
     /// How old the refs may be.
     fresh: Option<Timestamp>,
     /// Trust nothing that was rendered before.
@@ -161,10 +177,10 @@ impl From<RepoError> for Failure {
     }
 }
 
-impl From<RenderError> for Failure {
-    fn from(error: RenderError) -> Self {
+impl From<RenderFailure> for Failure {
+    fn from(error: RenderFailure) -> Self {
         Self {
-            transient: false,
+            transient: error.is_transient(),
             message: format!("Failed to load target state: failed to generate manifest: {error}"),
         }
     }
@@ -174,11 +190,12 @@ impl From<RenderError> for Failure {
 async fn find_commit(
     context: &Context,
     observed: &mut Observed,
-    request: &SourceRequest<'_>,
+    source: &ApplicationSource,
+    revision: Option<&str>,
+    fresh: Option<Timestamp>,
 ) -> Result<Resolved, Failure> {
-    let url = request.source.repo_url.as_str();
-    if let Some(commit) = request
-        .revision
+    let url = source.repo_url.as_str();
+    if let Some(commit) = revision
         .filter(|text| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
     {
         return Ok(Resolved {
@@ -186,7 +203,7 @@ async fn find_commit(
             reference: None,
         });
     }
-    let listed = context.repos.refs(url, request.fresh).await?;
+    let listed = context.repos.refs(url, fresh).await?;
     if let Some((error, since)) = &listed.failing
         && (observed.refresh.is_some() || lasted(context, *since))
     {
@@ -196,12 +213,25 @@ async fn find_commit(
             format!("cannot list the refs of the repository since {since:.0}: {error}"),
         ));
     }
-    let revision = request.revision.unwrap_or(&request.source.target_revision);
-    let prefix = &request.source.tag_prefix;
+    let revision = revision.unwrap_or(&source.target_revision);
     Ok(context
         .repos
-        .resolve(url, &listed.refs, revision, prefix)
+        .resolve(url, &listed.refs, revision, &source.tag_prefix)
         .await?)
+}
+
+/// The source with its files.
+async fn open(
+    context: &Context,
+    source: &ApplicationSource,
+    at: &Resolved,
+) -> Result<OpenSource, RepoError> {
+    let commit = context.repos.commit(&source.repo_url, at).await?;
+    Ok(OpenSource {
+        source: source.clone(),
+        files: Files::Commit(commit),
+        revision: at.commit.clone(),
+    })
 }
 
 async fn try_render(
@@ -209,54 +239,44 @@ async fn try_render(
     observed: &mut Observed,
     request: &SourceRequest<'_>,
 ) -> Result<SourceState, Failure> {
-    let source = request.source;
-    let at = find_commit(context, observed, request).await?;
-    let repos = &context.repos;
-    let folder = repos.folder_id(&source.repo_url, &at, &source.path).await?;
-    let placement = Placement {
-        instance: observed.instance.clone(),
-        namespace: observed.spec.destination.namespace.clone(),
-        managed: context.argo.current().managed.clone(),
-    };
-    let kinds = context.discovery.generation();
-    let key = RenderKey::new(folder, source.directory.clone(), &placement, kinds);
-    let commit = at.commit;
-    if request.hard {
-        context.rendered.remove(&key);
-    } else if let Some(set) = context.rendered.get(&key) {
-        return Ok(SourceState::Ready { commit, set });
+    let mut sources = Vec::new();
+    for (index, source) in request.sources.iter().enumerate() {
+        let revision = request.revisions.and_then(|revisions| revisions.get(index));
+        let at = find_commit(context, observed, source, revision, request.fresh).await?;
+        sources.push(open(context, source, &at).await?);
     }
-    let filter = DirectoryFilter::new(source.directory.as_ref());
-    let wants = filter.clone();
-    let files_request = FilesRequest {
-        commit: commit.clone(),
-        path: source.path.clone(),
-        recurse: filter.recurse(),
-        max_bytes: MAX_MANIFEST_BYTES,
-        wanted: move |path: &str| wants.wants(path),
+    let commits = sources.iter().map(|open| open.revision.clone());
+    let revisions = if request.several {
+        Revisions::Several(commits.collect())
+    } else {
+        // There is exactly one.
+        Revisions::One(commits.collect())
     };
-    let files = repos.files(&source.repo_url, files_request).await?;
-    let leaves_folder = files.leaves_folder;
-    let explicit = source.directory.is_some();
     let discovery = context.discovery.clone();
-    let set = repos
-        .render(move |interrupt| {
-            let scope = |group: &str, kind: &str| discovery.scope(group, kind);
-            let request = RenderRequest {
-                files: files.files,
-                filter: &filter,
-                explicit,
-                placement: &placement,
-                interrupt,
-            };
-            render_files(request, scope)
-        })
-        .await
-        .map_err(RepoError::from)??;
-    let set = Arc::new(set);
-    tracing::debug!(application = %observed.key, %commit, objects = set.targets.len(), "rendered");
-    if !leaves_folder {
-        context.rendered.put(key, set.clone());
-    }
-    Ok(SourceState::Ready { commit, set })
+    let asked = RenderFor {
+        placement: Placement {
+            instance: observed.instance.clone(),
+            namespace: observed.spec.destination.namespace.clone(),
+            managed: context.argo.current().managed.clone(),
+        },
+        discovery: discovery.generation(),
+        scope: move |group: &str, kind: &str| discovery.scope(group, kind),
+        hard: request.hard,
+    };
+    let request = RenderRequest {
+        app: AppFacts {
+            name: observed.key.name.clone(),
+            instance: observed.instance.clone(),
+            project: observed.spec.project_name().to_owned(),
+            namespace: observed.spec.destination.namespace.clone(),
+        },
+        sources,
+        cluster: context.cluster_facts().await,
+    };
+    let set = context
+        .renders
+        .render(&context.repos, request, asked)
+        .await?;
+    tracing::debug!(application = %observed.key, %revisions, objects = set.targets.len(), "targets are known");
+    Ok(SourceState::Ready { revisions, set })
 }

@@ -1,5 +1,7 @@
 //! Is the spec one that can be acted on? Everything that is asked for and not supported is named.
 
+use std::collections::HashSet;
+
 use reconcile_core::{
     credentials::redact_url,
     fields::{self, Field},
@@ -28,13 +30,7 @@ pub(super) fn problems(
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     unsupported_fields(raw, &mut problems);
-    if raw
-        .get("sources")
-        .and_then(Value::as_array)
-        .is_none_or(Vec::is_empty)
-    {
-        source(spec.source.as_ref(), files, &mut problems);
-    }
+    sources(spec, files, &mut problems);
     destination(&spec.destination, &mut problems);
     options(spec, &mut problems);
     match project {
@@ -60,16 +56,44 @@ pub(super) fn unsupported(raw: &Value, root: &str, table: &[Field]) -> Option<St
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-fn source(
-    source: Option<&ApplicationSource>,
-    files: FileRepositories,
-    problems: &mut Vec<Problem>,
-) {
-    let Some(source) = source else {
+fn sources(spec: &ApplicationSpec, files: FileRepositories, problems: &mut Vec<Problem>) {
+    let several = spec.has_several_sources();
+    if spec.sources().is_empty() {
         problems.push(Problem::invalid_spec("spec.source is required"));
-        return;
-    };
-    problems.extend(source_problem(source, files).map(Problem::invalid_spec));
+    }
+    let mut references = HashSet::new();
+    for (index, source) in spec.sources().iter().enumerate() {
+        let field = if several {
+            format!("spec.sources[{index}]")
+        } else {
+            "spec.source".to_owned()
+        };
+        if let Some(problem) = source_problem(source, files) {
+            problems.push(Problem::invalid_spec(
+                problem.replace("spec.source", &field),
+            ));
+        }
+        let reference = source.reference.as_str();
+        if reference.is_empty() {
+            continue;
+        }
+        if !several {
+            problems.push(Problem::invalid_spec(format!(
+                "{field}.ref has a meaning in spec.sources only"
+            )));
+        }
+        let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+        if !reference.chars().all(allowed) {
+            problems.push(Problem::invalid_spec(format!(
+                "{field}.ref {reference:?} may have letters, digits, - and _ only"
+            )));
+        }
+        if !references.insert(reference) {
+            problems.push(Problem::invalid_spec(format!(
+                "{field}.ref {reference:?} is the name of another source"
+            )));
+        }
+    }
 }
 
 /// The first thing that is wrong with a source.
@@ -101,14 +125,29 @@ pub(super) fn source_problem(
     if let Some(reason) = ambiguity(url) {
         return Some(format!("spec.source.repoURL {reason}"));
     }
-    let elsewhere = ["chart", "ref"]
-        .iter()
-        .any(|field| source.other.contains_key(*field));
-    if source.path.is_empty() && !elsewhere {
+    // What the ledger reports needs no second message.
+    let reported = source.plugin.is_some() || !source.chart.is_empty();
+    if source.path.is_empty() && source.reference.is_empty() && !reported {
         return Some("spec.source.path is required".to_owned());
     }
     if source.path.starts_with('/') {
         return Some("spec.source.path must be relative to the repository".to_owned());
+    }
+    let options = [
+        ("helm", source.helm.is_some()),
+        ("kustomize", source.kustomize.is_some()),
+        ("directory", source.directory.is_some()),
+    ];
+    let options: Vec<&str> = options
+        .into_iter()
+        .filter(|(_, given)| *given)
+        .map(|(name, _)| name)
+        .collect();
+    if options.len() > 1 {
+        return Some(format!(
+            "spec.source has options of more than one kind of source: {}",
+            options.join(", ")
+        ));
     }
     None
 }
@@ -161,8 +200,10 @@ fn options(spec: &ApplicationSpec, problems: &mut Vec<Problem>) {
 }
 
 fn permissions(spec: &ApplicationSpec, project: &Project, problems: &mut Vec<Problem>) {
-    if let Some(source) = &spec.source
-        && !project.permits_source(source)
+    for source in spec
+        .sources()
+        .iter()
+        .filter(|source| !project.permits_source(source))
     {
         problems.push(Problem::invalid_spec(format!(
             "application repo {} is not permitted in project '{}'",

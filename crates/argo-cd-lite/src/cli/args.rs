@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::args::ToolArgs;
+
 /// Flags of `health`.
 #[derive(Args, Clone, Debug)]
 pub struct HealthArgs {
@@ -57,9 +59,23 @@ pub enum ActionsCommand {
 /// Where the manifests of an Application come from.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SourceArgs {
-    /// Read this repository from a folder on this machine.
+    /// Read a repository from a folder on this machine. May be given several times.
     #[arg(long, value_name = "URL=PATH")]
-    pub repo_override: Option<String>,
+    pub repo_override: Vec<String>,
+    /// Version of Kubernetes that charts see.
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "VERSION"
+    )]
+    pub kube_version: String,
+    /// API versions that charts see.
+    #[arg(long, value_delimiter = ',', value_name = "VERSIONS")]
+    pub api_versions: Vec<String>,
+    /// Programs that render.
+    #[command(flatten)]
+    pub tools: ToolArgs,
     /// Namespace of the control plane; Applications elsewhere have it in the names of their marks.
     #[arg(long, env = "ARGOCD_NAMESPACE", default_value = crate::api::DEFAULT_NAMESPACE, value_name = "NAMESPACE")]
     pub namespace: String,
@@ -74,7 +90,7 @@ pub struct RenderArgs {
     /// Where the manifests come from.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Another revision than the target revision.
+    /// Another revision than the target revision, of the first source and of others from its repository.
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<String>,
 }

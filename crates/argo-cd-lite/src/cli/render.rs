@@ -14,6 +14,9 @@ pub(super) fn run(args: &RenderArgs, out: &mut impl Write) -> Result<(), CliErro
                 "warning: {id} is described more than once; the last one counts"
             ));
         }
+        for remark in &rendered.set.remarks {
+            warn(&format!("warning: {remark}"));
+        }
         for id in &rendered.set.excluded {
             warn(&format!("warning: {id} is of a kind that is never managed"));
         }

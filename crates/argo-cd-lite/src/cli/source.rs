@@ -1,9 +1,8 @@
-//! The manifests of an Application: from a folder on this machine, or from its repository.
+//! The manifests of an Application: from folders on this machine, or from its repositories.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
     time::Duration,
 };
 
@@ -12,16 +11,13 @@ use reconcile_core::{clock::Clock, operator::install_tls};
 
 use super::{CliError, SourceArgs, application::FileApplication, scope};
 use crate::{
+    api::ApplicationSource,
     metrics::GitMetrics,
-    render::{DirectoryFilter, MAX_MANIFEST_BYTES, RenderError, RenderRequest, TargetSet, render},
-    repo::{
-        Credentials, DEFAULT_DISK_BUDGET, FilesRequest, GitLimits, HubConfig, RepoHub, SourceFile,
-        normalize,
+    render::{
+        AppFacts, ClusterFacts, Files, OpenSource, RenderRequest, TargetSet, Tools, render_once,
     },
+    repo::{Credentials, DEFAULT_DISK_BUDGET, GitLimits, HubConfig, RepoHub, normalize},
 };
-
-/// Deepest folder below a source folder.
-const MAX_DEPTH: usize = 32;
 
 /// The targets of an Application and the revision that they were read at; empty for a folder that is read as it is.
 pub(super) struct Rendered {
@@ -29,8 +25,8 @@ pub(super) struct Rendered {
     pub(super) set: TargetSet,
 }
 
-/// Renders. Without a revision a folder that takes the place of the repository is read as it is, uncommitted changes
-/// included; with one, its Git history is.
+/// Renders. Without a revision a folder that takes the place of a repository is read as it is, uncommitted changes
+/// included; with one, its Git history is. The revision is that of the first source, and of others from its repository.
 pub(super) fn targets(
     app: &FileApplication,
     args: &SourceArgs,
@@ -40,200 +36,138 @@ pub(super) fn targets(
         app: app.key.to_string(),
         reason,
     };
-    let source = app.spec.source.as_ref().ok_or_else(|| {
-        failed(
-            "spec.source is missing; an Application with spec.sources is not rendered here".into(),
-        )
-    })?;
-    if let Some(unsupported) = source.other.keys().next() {
-        return Err(failed(format!(
-            "spec.source.{unsupported} is not rendered here"
-        )));
+    let folder =
+        tempfile::tempdir().map_err(|error| failed(format!("cannot make a folder: {error}")))?;
+    let sources = app.spec.sources();
+    let first = sources
+        .first()
+        .ok_or_else(|| failed("spec.source is missing".to_owned()))?;
+    let mut repositories = None;
+    let mut open = Vec::new();
+    for source in sources {
+        if !source.chart.is_empty() {
+            let reason = "spec.source.chart is not rendered here: charts come from Git, by path";
+            return Err(failed(reason.to_owned()));
+        }
+        let own = normalize(&source.repo_url) == normalize(&first.repo_url);
+        let revision = revision.filter(|_| own);
+        let here = overridden(args, &source.repo_url)?;
+        let (files, revision) = match (here, revision) {
+            (Some(here), None) => (Files::Folder(here), String::new()),
+            (here, revision) => {
+                let url = match &here {
+                    Some(here) => file_url(here).map_err(failed)?,
+                    None => source.repo_url.clone(),
+                };
+                let repositories = match &repositories {
+                    Some(known) => known,
+                    None => repositories.insert(Repositories::new(folder.path()).map_err(failed)?),
+                };
+                repositories.open(&url, source, revision).map_err(failed)?
+            }
+        };
+        open.push(OpenSource {
+            source: source.clone(),
+            files,
+            revision,
+        });
     }
-    let filter = DirectoryFilter::new(source.directory.as_ref());
-    let folder = overridden(args, &source.repo_url)?;
-    let (revision, files) = match (folder, revision) {
-        (Some(folder), None) => {
-            let files = read_folder(&folder, &source.path, &filter).map_err(failed)?;
-            (String::new(), files)
-        }
-        (folder, revision) => {
-            let url = match &folder {
-                Some(folder) => {
-                    let folder = fs::canonicalize(folder)
-                        .map_err(|error| failed(format!("{}: {error}", folder.display())))?;
-                    format!("file://{}", folder.display())
-                }
-                None => source.repo_url.clone(),
-            };
-            let wanted = Wanted {
-                url: &url,
-                path: &source.path,
-                revision: revision.unwrap_or(&source.target_revision),
-                tag_prefix: &source.tag_prefix,
-            };
-            from_repository(&wanted, &filter).map_err(failed)?
-        }
-    };
-    let explicit = source.directory.is_some();
+    let revision = open
+        .first()
+        .map(|open| open.revision.clone())
+        .unwrap_or_default();
     let request = RenderRequest {
-        files,
-        filter: &filter,
-        explicit,
-        placement: &app.placement,
-        interrupt: &AtomicBool::new(false),
+        app: AppFacts {
+            name: app.key.name.clone(),
+            instance: app.placement.instance.clone(),
+            project: app.spec.project_name().to_owned(),
+            namespace: app.placement.namespace.clone(),
+        },
+        sources: open,
+        cluster: ClusterFacts {
+            kube_version: args.kube_version.clone(),
+            api_versions: args.api_versions.clone(),
+        },
     };
-    let set = render(request, scope::of).map_err(|error: RenderError| failed(error.to_string()))?;
+    let tools = Tools::new(args.tools.clone().paths(), folder.path().join("sandboxes"));
+    let set = render_once(&request, &app.placement, &tools, scope::of)
+        .map_err(|error| failed(error.to_string()))?;
     Ok(Rendered { revision, set })
 }
 
 /// The folder that takes the place of a repository.
 fn overridden(args: &SourceArgs, url: &str) -> Result<Option<PathBuf>, CliError> {
-    let Some(text) = &args.repo_override else {
-        return Ok(None);
-    };
-    // A path has no equals sign more often than a URL.
-    let (from, to) = text.rsplit_once('=').ok_or_else(|| {
-        CliError::Usage(format!("--repo-override {text:?}: write it as URL=PATH"))
-    })?;
-    Ok((normalize(from) == normalize(url)).then(|| PathBuf::from(to)))
+    for text in &args.repo_override {
+        // A path has no equals sign more often than a URL.
+        let (from, to) = text.rsplit_once('=').ok_or_else(|| {
+            CliError::Usage(format!("--repo-override {text:?}: write it as URL=PATH"))
+        })?;
+        if normalize(from) == normalize(url) {
+            return Ok(Some(PathBuf::from(to)));
+        }
+    }
+    Ok(None)
 }
 
-struct Wanted<'a> {
-    url: &'a str,
-    path: &'a str,
-    revision: &'a str,
-    tag_prefix: &'a str,
+fn file_url(folder: &Path) -> Result<String, String> {
+    let whole =
+        fs::canonicalize(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(format!("file://{}", whole.display()))
 }
 
-fn from_repository(
-    wanted: &Wanted<'_>,
-    filter: &DirectoryFilter,
-) -> Result<(String, Vec<SourceFile>), String> {
-    install_tls();
-    let store = tempfile::tempdir().map_err(|error| format!("cannot make a folder: {error}"))?;
-    let metrics = GitMetrics::register(&Registry::new()).map_err(|error| error.to_string())?;
-    let hub = RepoHub::new(
-        HubConfig {
-            folder: store.path().to_owned(),
+/// Repositories for the time of one answer.
+struct Repositories {
+    hub: RepoHub,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Repositories {
+    fn new(folder: &Path) -> Result<Self, String> {
+        install_tls();
+        let metrics = GitMetrics::register(&Registry::new()).map_err(|error| error.to_string())?;
+        let config = HubConfig {
+            folder: folder.join("stores"),
             disk_budget: DEFAULT_DISK_BUDGET,
             limits: GitLimits::default(),
             poll: Duration::ZERO,
             jitter: Duration::ZERO,
-        },
-        Credentials::default(),
-        Clock::system(),
-        metrics,
-        |_| {},
-    );
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    runtime.block_on(async {
-        let listed = hub
-            .refs(wanted.url, None)
-            .await
-            .map_err(|error| error.to_string())?;
-        let resolved = hub
-            .resolve(wanted.url, &listed.refs, wanted.revision, wanted.tag_prefix)
-            .await
-            .map_err(|error| error.to_string())?;
-        // The folder's id is asked for first: it brings the commit.
-        hub.folder_id(wanted.url, &resolved, wanted.path)
-            .await
-            .map_err(|error| error.to_string())?;
-        let wants = filter.clone();
-        let request = FilesRequest {
-            commit: resolved.commit.clone(),
-            path: wanted.path.to_owned(),
-            recurse: filter.recurse(),
-            max_bytes: MAX_MANIFEST_BYTES,
-            wanted: move |path: &str| wants.wants(path),
         };
-        let files = hub
-            .files(wanted.url, request)
-            .await
+        let hub = RepoHub::new(
+            config,
+            Credentials::default(),
+            Clock::system(),
+            metrics,
+            |_| {},
+        );
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
             .map_err(|error| error.to_string())?;
-        Ok((resolved.commit, files.files))
-    })
-}
-
-/// The files below `root/path` that the filter wants. Links must not leave `root`.
-fn read_folder(
-    root: &Path,
-    path: &str,
-    filter: &DirectoryFilter,
-) -> Result<Vec<SourceFile>, String> {
-    let told = |path: &Path, error: &io::Error| format!("{}: {error}", path.display());
-    let root = fs::canonicalize(root).map_err(|error| told(root, &error))?;
-    let wanted = root.join(path.trim_start_matches('/'));
-    let folder = fs::canonicalize(&wanted).map_err(|error| told(&wanted, &error))?;
-    if !folder.starts_with(&root) {
-        return Err(format!("spec.source.path {path:?} leaves the repository"));
+        Ok(Self { hub, runtime })
     }
-    let mut reader = FolderReader {
-        root: &root,
-        filter,
-        files: Vec::new(),
-        left: MAX_MANIFEST_BYTES,
-    };
-    reader.read(&folder, "", 0)?;
-    Ok(reader.files)
-}
 
-struct FolderReader<'a> {
-    root: &'a Path,
-    filter: &'a DirectoryFilter,
-    files: Vec<SourceFile>,
-    left: u64,
-}
-
-impl FolderReader<'_> {
-    fn read(&mut self, folder: &Path, below: &str, depth: usize) -> Result<(), String> {
-        let told = |path: &Path, error: &io::Error| format!("{}: {error}", path.display());
-        if depth > MAX_DEPTH {
-            return Err(format!(
-                "{}: folders are nested deeper than {MAX_DEPTH}",
-                folder.display()
-            ));
-        }
-        let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let mut entries = entries.map_err(|error| told(folder, &error))?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let path = fs::canonicalize(entry.path());
-            let path = path.map_err(|error| told(&entry.path(), &error))?;
-            if !path.starts_with(self.root) {
-                return Err(format!(
-                    "{}: the link leaves the repository",
-                    entry.path().display()
-                ));
-            }
-            let relative = match below {
-                "" => name.clone(),
-                below => format!("{below}/{name}"),
-            };
-            if path.is_dir() {
-                if self.filter.recurse() && name != ".git" {
-                    self.read(&path, &relative, depth + 1)?;
-                }
-            } else if self.filter.wants(&relative) {
-                let size = fs::metadata(&path)
-                    .map_err(|error| told(&path, &error))?
-                    .len();
-                self.left = self.left.checked_sub(size).ok_or_else(|| {
-                    format!("the manifests have more than {MAX_MANIFEST_BYTES} bytes")
-                })?;
-                let content = fs::read(&path).map_err(|error| told(&path, &error))?;
-                self.files.push(SourceFile {
-                    path: relative,
-                    content,
-                });
-            }
-        }
-        Ok(())
+    /// The files of a source and their commit.
+    fn open(
+        &self,
+        url: &str,
+        source: &ApplicationSource,
+        revision: Option<&str>,
+    ) -> Result<(Files, String), String> {
+        let revision = revision.unwrap_or(&source.target_revision);
+        let open = async {
+            let listed = self.hub.refs(url, None).await?;
+            let at = self
+                .hub
+                .resolve(url, &listed.refs, revision, &source.tag_prefix)
+                .await?;
+            self.hub.commit(url, &at).await
+        };
+        let commit = self
+            .runtime
+            .block_on(open)
+            .map_err(|error| error.to_string())?;
+        let id = commit.id().to_owned();
+        Ok((Files::Commit(commit), id))
     }
 }

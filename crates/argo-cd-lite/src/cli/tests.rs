@@ -200,7 +200,7 @@ fn a_link_out_of_the_repository_is_refused() {
         folder.path().join("repo").display()
     );
     let error = run_line(&["render", "-f", text(&app), "--repo-override", &replace]);
-    assert!(error.is_err_and(|text| text.contains("leaves the repository")));
+    assert!(error.is_err_and(|text| text.contains("outside of the repository")));
 }
 
 #[test]

@@ -105,6 +105,22 @@ impl Discovery {
         }
     }
 
+    /// `group/version` and `group/version/Kind` of all kinds, sorted.
+    pub fn api_versions(&self) -> Vec<String> {
+        let kinds = self.0.kinds.read().clone();
+        let resources = kinds.values().flatten().map(|served| &served.resource);
+        let mut versions: Vec<String> = resources
+            .flat_map(|resource| {
+                let version = resource.api_version.clone();
+                let kind = format!("{version}/{}", resource.kind);
+                [version, kind]
+            })
+            .collect();
+        versions.sort();
+        versions.dedup();
+        versions
+    }
+
     /// Makes sure that discovery was asked at least once.
     pub async fn ensure(&self) -> Result<(), DiscoveryError> {
         if self.generation() > 0 {

@@ -25,7 +25,7 @@ use crate::{
     cluster::{Discovery, LiveIndex, LiveIndexConfig},
     diff::{DiffCache, Differ},
     metrics::{AppInfo, AppMetrics, GitMetrics},
-    render::RenderCache,
+    render::{Renders, ToolPaths},
     repo::{Credentials, GitLimits, HubConfig, RepoHub},
     server::{RefreshRequests, WebhookSecrets, WebhookServer},
     settings::SettingsHandle,
@@ -64,6 +64,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         cache_dir,
         cache_size,
         allow_file_repositories,
+        tools,
     } = args;
     let control_plane = namespace
         .or(pod_namespace)
@@ -93,7 +94,15 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         jitter: app_resync_jitter,
     };
     let webhook = ListenAddress { address, port };
-    start(&operator, settings, hub, status_processors, webhook).await?;
+    start(
+        &operator,
+        settings,
+        hub,
+        tools.paths(),
+        status_processors,
+        webhook,
+    )
+    .await?;
     operator.run().await?;
     Ok(())
 }
@@ -104,12 +113,20 @@ pub async fn start(
     operator: &Operator,
     settings: Settings,
     hub: HubConfig,
+    tools: ToolPaths,
     workers: usize,
     webhook: ListenAddress,
 ) -> anyhow::Result<()> {
-    Parts::new(operator, settings, hub)?
+    Parts::new(operator, settings, hub, tools)?
         .start(operator, workers, webhook)
         .await
+}
+
+/// Divides the space on disk: what programs rendered has an eighth of it, Git stores the rest.
+fn share(mut hub: HubConfig) -> (HubConfig, u64) {
+    let renders = hub.disk_budget / 8;
+    hub.disk_budget -= renders;
+    (hub, renders)
 }
 
 /// The parts of the controller before they run.
@@ -122,7 +139,12 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(operator: &Operator, settings: Settings, hub: HubConfig) -> anyhow::Result<Self> {
+    fn new(
+        operator: &Operator,
+        settings: Settings,
+        hub: HubConfig,
+        tools: ToolPaths,
+    ) -> anyhow::Result<Self> {
         let queue = Queue::new();
         let roots: Index<Root<Application>> = Index::default();
         let credentials = Credentials::default();
@@ -130,6 +152,8 @@ impl Parts {
             let queue = queue.clone();
             move |app: ObjectKey| queue.add(app)
         };
+        let (hub, budget) = share(hub);
+        let renders = Renders::new(tools, &hub.folder, budget, &operator.registry)?;
         let repos = RepoHub::new(
             hub,
             credentials.clone(),
@@ -158,7 +182,8 @@ impl Parts {
             clock: operator.clock.clone(),
             settings,
             repos,
-            rendered: RenderCache::default(),
+            renders,
+            facts: Arc::default(),
             discovery,
             live,
             differ: Differ::new(operator.client.clone(), DiffCache::default()),

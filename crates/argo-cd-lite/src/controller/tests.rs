@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::start;
 use crate::{
     app::{FileRepositories, Settings},
+    render::ToolPaths,
     repo::{DEFAULT_DISK_BUDGET, GitLimits, HubConfig, tests::Origin},
 };
 
@@ -93,7 +94,7 @@ impl Bed {
             poll: Duration::from_secs(3600),
             jitter: Duration::ZERO,
         };
-        start(operator, settings, hub, 4, webhook)
+        start(operator, settings, hub, ToolPaths::default(), 4, webhook)
             .await
             .expect("a controller");
     }

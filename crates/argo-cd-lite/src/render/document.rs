@@ -48,6 +48,22 @@ pub(super) fn parse(path: &str, content: &[u8]) -> Result<Vec<Value>, String> {
     Ok(objects)
 }
 
+/// The objects that a program wrote: whatever is there has to be one.
+pub(super) fn parse_strict(content: &[u8]) -> Result<Vec<Value>, String> {
+    let text = decode(content)?;
+    let mut objects = Vec::new();
+    for document in yaml::values(&text).map_err(|error| error.to_string())? {
+        if document.is_null() {
+            continue;
+        }
+        if kind_of(&document).is_none() {
+            return Err("a document has no kind".to_owned());
+        }
+        flatten(document, &mut objects);
+    }
+    Ok(objects)
+}
+
 /// Templates and values files live beside manifests. A file that cannot be read as manifests is an error only when it
 /// looks like one, or when a part of it is one.
 fn refuse_or_ignore(text: &str, reason: String, partly: bool) -> Result<Vec<Value>, String> {

@@ -1,20 +1,40 @@
-//! From files to target objects.
+//! From sources to target objects.
 //!
 //! ```text
-//!   files ──► documents ──► objects ──► targets (namespace filled in, ownership stamped, settings read, hash)
+//!   trees ──► renderer (directory, helm, kustomize) ──► manifests ──► objects ──► targets
+//!      └──────────► inputs: what was read ──► caches: in memory and on disk
 //! ```
+//!
+//! A renderer is a file with a `Renderer`, and a line in `renderer.rs`. Targets have the namespace filled in,
+//! ownership stamped, settings read and a hash.
 
 mod cache;
 mod directory;
 mod document;
+mod environment;
+mod error;
+mod generate;
+mod helm;
+mod kustomize;
+mod objects;
+mod process;
+mod renderer;
+mod renders;
+mod sandbox;
+mod store;
 mod target;
+mod tools;
 
-pub use cache::{RenderCache, RenderKey};
-pub use directory::{DirectoryFilter, RenderError, RenderRequest, render};
+pub use error::RenderError;
+pub use generate::{AppFacts, ClusterFacts, Files, OpenSource, RenderRequest};
+pub use process::ToolError;
+pub use renderer::SourceType;
+pub use renders::{RenderFailure, RenderFor, Renders, render_once};
 #[cfg(test)]
 pub(crate) use target::build;
 pub(crate) use target::images;
 pub use target::{Placement, Scope, Target, TargetSet};
+pub use tools::{ToolPaths, Tools};
 
 /// Combined size of the manifests of one application; upstream's default.
 pub const MAX_MANIFEST_BYTES: u64 = 10 * 1024 * 1024;

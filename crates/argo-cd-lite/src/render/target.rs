@@ -8,6 +8,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
+use super::SourceType;
 use crate::{
     api::IN_CLUSTER_SERVER,
     cluster::{Owner, ResourceId, content_hash, stamp},
@@ -90,6 +91,10 @@ pub struct TargetSet {
     pub excluded: Vec<ResourceId>,
     /// What is asked for on single objects and not supported.
     pub unsupported: Vec<String>,
+    /// How each source was rendered.
+    pub types: Vec<SourceType>,
+    /// What a person should know about the render.
+    pub remarks: Vec<String>,
     /// Bytes of memory, roughly.
     pub size: usize,
 }
@@ -184,7 +189,10 @@ pub(crate) fn build(
     for object in objects {
         builder.add(object);
     }
-    builder.finish()
+    TargetSet {
+        types: vec![SourceType::Directory],
+        ..builder.finish()
+    }
 }
 
 fn note_unsupported(target: &Target, notes: &mut Vec<String>) {

@@ -19,10 +19,10 @@ use secrecy::ExposeSecret;
 use thiserror::Error;
 
 use super::{
-    CommitFiles, Credential, FileQuery, GitLimits, Interrupt, RefList,
+    Credential, GitLimits, Interrupt, RefList,
     http::BoundedHttp,
     limits::Watch,
-    tree::{FolderIndex, folder, read_files, tree_of},
+    tree::{FolderIndex, tree_of},
     url::same_authority,
 };
 
@@ -151,7 +151,7 @@ impl Store {
         Ok(())
     }
 
-    fn open_repository(&self) -> gix::Repository {
+    pub(super) fn open_repository(&self) -> gix::Repository {
         self.repository.read().to_thread_local()
     }
 
@@ -294,15 +294,14 @@ impl Store {
         Ok(())
     }
 
-    /// Id of the folder `path` at `commit`.
-    pub fn folder_id(&self, commit: &str, path: &str) -> Result<String, GitError> {
-        let repository = self.open_repository();
-        folder(&repository, &self.folders, &self.limits, commit, path).map(|id| id.to_string())
+    /// Limits of the repository.
+    pub(super) fn limits(&self) -> &GitLimits {
+        &self.limits
     }
 
-    /// The files that `query` asks for.
-    pub fn files(&self, query: &FileQuery<'_>) -> Result<CommitFiles, GitError> {
-        read_files(&self.open_repository(), &self.folders, &self.limits, query)
+    /// Indexes of large folders.
+    pub(super) fn folders(&self) -> &FolderIndex {
+        &self.folders
     }
 
     /// A connection whose answers are bounded.

@@ -8,11 +8,12 @@ use reconcile_core::{clock::Clock, credentials::redact_url, object::ObjectKey};
 use sha2::{Digest, Sha256};
 
 use super::{
-    CommitFiles, Credentials, Depth, FetchRequest, FileQuery, GitLimits, Interrupt, PoolError,
-    RefList, Resolved, RevisionError,
+    Credentials, Depth, FetchRequest, GitError, GitLimits, Interrupt, PoolError, RefList, Resolved,
+    RevisionError, SourceTree, Store,
     repository::{FollowedRevision, RepoError, Repository, Snapshot, later},
     resolve,
     transfer::{FETCH_DEADLINE, LIST_DEADLINE, StoreConfig, Transfers},
+    tree::CommitReader,
     url::{host_and_path, normalize},
 };
 use crate::metrics::GitMetrics;
@@ -63,18 +64,36 @@ struct Hub {
     wake: tokio::sync::Notify,
 }
 
-/// Files below a folder of a commit, to be read on a thread.
-pub struct FilesRequest<F> {
+/// A revision that an application follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Follow<'a> {
+    /// URL of the repository.
+    pub url: &'a str,
+    /// The revision as the source names it.
+    pub revision: &'a str,
+    /// Prefix of tags that a version constraint looks at.
+    pub tag_prefix: &'a str,
+}
+
+/// A commit that is in the store.
+#[derive(Clone)]
+pub struct Commit {
+    store: Arc<Store>,
+    id: String,
+}
+
+impl Commit {
     /// Forty hexadecimal digits.
-    pub commit: String,
-    /// Folder below the root of the repository.
-    pub path: String,
-    /// Read folders below it, too.
-    pub recurse: bool,
-    /// Bytes of all files together.
-    pub max_bytes: u64,
-    /// Says which files are needed, by their path below the folder.
-    pub wanted: F,
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its files. Opening and looking a few paths up is a few small reads of a mapped file; more belongs on a thread
+    /// of a pool.
+    pub fn tree(&self) -> Result<SourceTree, GitError> {
+        let reader = CommitReader::open(&self.store, &self.id)?;
+        Ok(SourceTree::new(Box::new(reader), *self.store.limits()))
+    }
 }
 
 impl RepoHub {
@@ -162,21 +181,33 @@ impl RepoHub {
         repository
     }
 
-    /// Notes that `app` follows `revision` of `url`, so that a poll can wake it; it then follows nothing else.
-    pub fn follow(&self, app: &ObjectKey, url: &str, revision: &str, tag_prefix: &str) {
-        let followed = FollowedRevision {
-            revision: revision.to_owned(),
-            tag_prefix: tag_prefix.to_owned(),
-        };
-        let repository = self.repository(url);
-        if repository.followers.lock().get(app) == Some(&followed) {
+    /// Notes the revisions that `app` follows, so that a poll can wake it; it then follows nothing else.
+    pub fn follow(&self, app: &ObjectKey, follows: &[Follow<'_>]) {
+        let mut wanted: HashMap<String, (Arc<Repository>, Vec<FollowedRevision>)> = HashMap::new();
+        for follow in follows {
+            let repository = self.repository(follow.url);
+            let entry = wanted.entry(repository.folder.clone());
+            entry
+                .or_insert_with(|| (repository, Vec::new()))
+                .1
+                .push(FollowedRevision {
+                    revision: follow.revision.to_owned(),
+                    tag_prefix: follow.tag_prefix.to_owned(),
+                });
+        }
+        let same = wanted
+            .values()
+            .all(|(repository, revisions)| repository.followers.lock().get(app) == Some(revisions));
+        if same && !wanted.is_empty() {
             return;
         }
-        repository.followers.lock().insert(app.clone(), followed);
         for other in self.0.repositories.lock().values() {
-            if !Arc::ptr_eq(other, &repository) {
+            if !wanted.contains_key(&other.folder) {
                 other.followers.lock().remove(app);
             }
+        }
+        for (repository, revisions) in wanted.into_values() {
+            repository.followers.lock().insert(app.clone(), revisions);
         }
     }
 
@@ -230,15 +261,18 @@ impl RepoHub {
         let Some(new) = repository.refs() else {
             return;
         };
-        let followers: Vec<(ObjectKey, FollowedRevision)> = repository
+        let followers: Vec<(ObjectKey, Vec<FollowedRevision>)> = repository
             .followers
             .lock()
             .iter()
             .map(|(key, followed)| (key.clone(), followed.clone()))
             .collect();
         for (app, followed) in followers {
-            let at = |refs| resolve(refs, &followed.revision, &followed.tag_prefix).ok();
-            if at(&new) != at(old) {
+            let moved = followed.iter().any(|followed| {
+                let at = |refs| resolve(refs, &followed.revision, &followed.tag_prefix).ok();
+                at(&new) != at(old)
+            });
+            if moved {
                 (self.0.moved)(app);
             }
         }
@@ -306,13 +340,8 @@ impl RepoHub {
         })
     }
 
-    /// Makes sure that the commit is in the store and gives the id of the folder `path`.
-    pub async fn folder_id(
-        &self,
-        url: &str,
-        at: &Resolved,
-        path: &str,
-    ) -> Result<String, RepoError> {
+    /// Makes sure that the commit is in the store.
+    pub async fn commit(&self, url: &str, at: &Resolved) -> Result<Commit, RepoError> {
         let repository = self.repository(url);
         let transfers = &self.0.transfers;
         let store = transfers.store(&repository).await?;
@@ -320,42 +349,25 @@ impl RepoHub {
             transfers.ensure(&repository, &store, at).await?;
             transfers.mark_used(&repository);
         }
-        let (commit, path) = (at.commit.clone(), path.to_owned());
-        // Reading a tree is a few small reads of a mapped file; not worth a hop to another thread.
-        Ok(store.folder_id(&commit, &path)?)
+        Ok(Commit {
+            store,
+            id: at.commit.clone(),
+        })
     }
 
-    /// The files that `request` asks for.
-    pub async fn files<F>(
-        &self,
-        url: &str,
-        request: FilesRequest<F>,
-    ) -> Result<CommitFiles, RepoError>
-    where
-        F: Fn(&str) -> bool + Send + 'static,
-    {
-        let repository = self.repository(url);
-        let store = self.0.transfers.store(&repository).await?;
-        Ok(self
-            .0
-            .transfers
-            .read(move |_| {
-                store.files(&FileQuery {
-                    commit: &request.commit,
-                    path: &request.path,
-                    recurse: request.recurse,
-                    max_bytes: request.max_bytes,
-                    wanted: &request.wanted,
-                })
-            })
-            .await??)
-    }
-
-    /// Runs `call`, which renders, on a thread of its own instead of those of the async runtime.
-    pub async fn render<T: Send + 'static>(
+    /// Runs `call`, which reads or renders, on a thread of its own instead of those of the async runtime.
+    pub async fn read<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Interrupt) -> T + Send + 'static,
     ) -> Result<T, PoolError> {
         self.0.transfers.read(call).await
+    }
+
+    /// Runs `call`, which starts other programs, on a thread of its own; programs do not hold up reads.
+    pub async fn run_tool<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Interrupt) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        self.0.transfers.run_tool(call).await
     }
 }

@@ -21,12 +21,14 @@ mod url;
 
 pub use credentials::{Credential, Credentials, RepositorySecret, UnsupportedMembers};
 pub use git::{Depth, FetchRequest, GitError, Store};
-pub use hub::{DEFAULT_DISK_BUDGET, FilesRequest, HubConfig, PollTimes, RepoHub};
+pub use hub::{Commit, DEFAULT_DISK_BUDGET, Follow, HubConfig, PollTimes, RepoHub};
 pub use limits::GitLimits;
 pub use pool::{Interrupt, Pool, PoolError};
 pub use repository::{RepoError, Snapshot};
 pub use revision::{RefList, Resolved, RevisionError, resolve};
-pub use tree::{CommitFiles, FileQuery, SourceFile};
+pub use tree::{
+    FileQuery, FolderReader, Found, Node, NodeKind, Record, SourceFile, SourceTree, clean, join,
+};
 pub use url::{ambiguity, host_and_path, normalize};
 
 #[cfg(test)]

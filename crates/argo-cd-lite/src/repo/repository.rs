@@ -89,7 +89,7 @@ pub(super) struct Repository {
     /// One conversation with the server at a time; others wait for its result. It is held until the conversation
     /// ends, even when nobody waits for it any longer.
     gate: Arc<tokio::sync::Mutex<()>>,
-    pub(super) followers: Mutex<HashMap<ObjectKey, FollowedRevision>>,
+    pub(super) followers: Mutex<HashMap<ObjectKey, Vec<FollowedRevision>>>,
     /// When the poll is due; `None` asks for one at once.
     pub(super) due: Mutex<Option<Timestamp>>,
     /// When it was last asked for anything.

@@ -125,27 +125,35 @@ impl Bed {
     }
 
     async fn folder_id(&self, at: &Resolved, path: &str) -> Result<String, RepoError> {
-        self.hub.folder_id(&self.url, at, path).await
+        folder_id(&self.hub, &self.url, at, path).await
     }
 
     /// Names and contents of the files below `path`.
     async fn read(&self, at: &Resolved, path: &str) -> Result<Vec<(String, String)>, RepoError> {
-        self.folder_id(at, path).await?;
-        let request = FilesRequest {
-            commit: at.commit.clone(),
-            path: path.to_owned(),
+        let tree = self.hub.commit(&self.url, at).await?.tree()?;
+        let query = FileQuery {
             recurse: true,
+            linked_folders: false,
             max_bytes: 1 << 20,
-            wanted: |_: &str| true,
+            wanted: &|_| true,
         };
-        let found = self.hub.files(&self.url, request).await?;
+        let found = tree.files(&tree.folder(path)?, &query)?;
         let text = |content: &[u8]| String::from_utf8_lossy(content).into_owned();
         Ok(found
-            .files
             .into_iter()
             .map(|file| (file.path, text(&file.content)))
             .collect())
     }
+}
+
+async fn folder_id(
+    hub: &RepoHub,
+    url: &str,
+    at: &Resolved,
+    path: &str,
+) -> Result<String, RepoError> {
+    let tree = hub.commit(url, at).await?.tree()?;
+    Ok(tree.folder(path)?.node.id)
 }
 
 #[tokio::test]
@@ -197,7 +205,12 @@ async fn the_id_of_a_folder_changes_only_with_the_folder() {
         .write("b/x.yaml", "1")
         .commit("1");
     let app = ObjectKey::new("argocd", "a");
-    bed.hub.follow(&app, &bed.url, "main", "");
+    let follow = Follow {
+        url: &bed.url,
+        revision: "main",
+        tag_prefix: "",
+    };
+    bed.hub.follow(&app, &[follow]);
     let known = || async { resolve(&*bed.refs(false).await, "main", "").expect("main") };
     let old = known().await;
     let id = async |at: &Resolved, path: &str| bed.folder_id(at, path).await.expect("an id");
@@ -589,11 +602,13 @@ async fn stores_beyond_the_disk_budget_are_deleted_and_fetched_again() {
     hub.sweep().await;
     assert_eq!(stores(), 0);
     // In use.
-    hub.folder_id(&bed.url, &at, "app").await.expect("fetched");
+    folder_id(&hub, &bed.url, &at, "app")
+        .await
+        .expect("fetched");
     assert_eq!(stores(), 1);
     hub.sweep().await;
     assert_eq!(stores(), 0);
-    hub.folder_id(&bed.url, &at, "app")
+    folder_id(&hub, &bed.url, &at, "app")
         .await
         .expect("fetched again");
     let value = |name: &str| {

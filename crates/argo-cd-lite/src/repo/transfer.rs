@@ -18,6 +18,8 @@ use crate::metrics::GitMetrics;
 pub(super) const LIST_DEADLINE: Duration = Duration::from_secs(15);
 /// Deadline of a fetch.
 pub(super) const FETCH_DEADLINE: Duration = Duration::from_secs(90);
+/// Deadline of a call that runs other programs; longer than that of a program.
+const TOOL_DEADLINE: Duration = Duration::from_secs(150);
 
 /// Conversations at the same time: each may hold a few objects in memory.
 const TRANSFERS: usize = 8;
@@ -31,6 +33,7 @@ pub(super) struct Transfers {
     metrics: GitMetrics,
     servers: Pool,
     reads: Pool,
+    tools: Pool,
 }
 
 /// Where stores are and what they may cost.
@@ -51,6 +54,7 @@ impl Transfers {
             servers: Pool::new("git", TRANSFERS, metrics.threads("git")),
             // Reading and rendering need the processor; more threads than cores only cost memory.
             reads: Pool::new("render", cores.clamp(2, 8), metrics.threads("render")),
+            tools: Pool::new("tool", cores.clamp(2, 4), metrics.threads("tool")),
             metrics,
         }
     }
@@ -61,6 +65,14 @@ impl Transfers {
         call: impl FnOnce(&Interrupt) -> T + Send + 'static,
     ) -> Result<T, PoolError> {
         self.reads.run(LIST_DEADLINE, call).await
+    }
+
+    /// Runs `call`, which runs other programs, on a thread of its own.
+    pub(super) async fn run_tool<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Interrupt) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        self.tools.run(TOOL_DEADLINE, call).await
     }
 
     /// Makes sure that the commit is in the store.

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{compare::Comparison, windows};
 use crate::{
-    api::{InitiatedBy, Operation, Phase, ResourceRef, RetryStrategy, SyncOperation},
+    api::{InitiatedBy, Operation, Phase, ResourceRef, RetryStrategy, Revisions, SyncOperation},
     app::{Observed, Problem},
     project::WindowVerdict::Closed,
 };
@@ -45,7 +45,7 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> A
     let Some(policy) = observed.spec.automated() else {
         return AutoSync::No("automated sync is off");
     };
-    let Some((commit, _)) = observed.source.ready() else {
+    let Some((revisions, _)) = observed.source.ready() else {
         return AutoSync::No("the target state is unknown");
     };
     if comparison.sync != "OutOfSync" {
@@ -77,11 +77,11 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> A
     if prune && !policy.allow_empty.unwrap_or(false) && changed.next().is_some() && all_go {
         return AutoSync::Refuse(Problem::remark(
             "SyncError",
-            format!("Skipping sync attempt to {commit}: auto-sync will wipe out all resources"),
+            format!("Skipping sync attempt to {revisions}: auto-sync will wipe out all resources"),
         ));
     }
-    match attempted(observed, commit) {
-        None => AutoSync::Sync(Box::new(request(observed, commit, prune, 0, Vec::new()))),
+    match attempted(observed, revisions) {
+        None => AutoSync::Sync(Box::new(request(observed, revisions, prune, 0, Vec::new()))),
         Some((Phase::Succeeded, ..)) if !heal => {
             AutoSync::No("this revision was synced already, and self-healing is off")
         }
@@ -93,7 +93,7 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> A
                 return AutoSync::Later(due);
             }
             let resources = out_of_sync(comparison, prune);
-            let operation = request(observed, commit, prune, attempts + 1, resources);
+            let operation = request(observed, revisions, prune, attempts + 1, resources);
             AutoSync::Sync(Box::new(operation))
         }
         Some(_) => {
@@ -103,7 +103,7 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> A
                 .unwrap_or_default();
             AutoSync::Refuse(Problem::remark(
                 "SyncError",
-                format!("Failed last sync attempt to [{commit}]: {message}"),
+                format!("Failed last sync attempt to [{revisions}]: {message}"),
             ))
         }
     }
@@ -112,7 +112,7 @@ pub fn decide(observed: &Observed, comparison: &Comparison, now: Timestamp) -> A
 /// The operation to start.
 fn request(
     observed: &Observed,
-    commit: &str,
+    revisions: &Revisions,
     prune: bool,
     attempts: i64,
     resources: Vec<ResourceRef>,
@@ -120,7 +120,8 @@ fn request(
     let policy = observed.spec.sync_policy.clone().unwrap_or_default();
     Operation {
         sync: Some(SyncOperation {
-            revision: commit.to_owned(),
+            revision: revisions.one(),
+            revisions: revisions.several(),
             prune,
             sync_options: policy.sync_options,
             auto_heal_attempts_count: attempts,
@@ -139,12 +140,18 @@ fn request(
     }
 }
 
-/// Phase, end and self-heal attempts of the last operation, when it was about this commit and source.
-fn attempted(observed: &Observed, commit: &str) -> Option<(Phase, Timestamp, i64)> {
+/// Phase, end and self-heal attempts of the last operation, when it was about these commits and sources.
+fn attempted(observed: &Observed, revisions: &Revisions) -> Option<(Phase, Timestamp, i64)> {
     let state = observed.status.operation_state.as_ref()?;
     let result = state.sync_result.as_ref()?;
     let sync = state.operation.sync.as_ref()?;
-    let same = result.revision == commit && result.source == observed.spec.source && !sync.dry_run;
+    let spec = &observed.spec;
+    let same_source = if spec.has_several_sources() {
+        result.sources == spec.sources
+    } else {
+        result.source == spec.source
+    };
+    let same = result.synced() == *revisions && same_source && !sync.dry_run;
     let finished = state.finished_at.or(state.started_at)?.timestamp();
     (same && state.phase.completed()).then_some((
         state.phase,

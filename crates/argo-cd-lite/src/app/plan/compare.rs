@@ -334,6 +334,10 @@ impl Tally {
                 ),
             ));
         }
+        for remark in &set.remarks {
+            self.problems
+                .push(Problem::remark("RenderWarning", remark.clone()));
+        }
         if !set.unsupported.is_empty() {
             self.problems.push(Problem::remark(
                 "InvalidSpecError",

@@ -130,6 +130,7 @@ fn resume(
             && let Some(sync) = &mut state.operation.sync
         {
             sync.revision.clear();
+            sync.revisions.clear();
         }
         return OperationStep::Begin(Box::new(state));
     }
@@ -223,7 +224,7 @@ fn step(
             return OperationStep::End(Box::new(state), start);
         }
     };
-    describe(&mut state, observed, &request, &sync.commit);
+    describe(&mut state, observed, &request, &sync.revisions);
     let shared = &decision.comparison.problems;
     if let Some(step) = refuse_shared(shared, &mut state, &sync, start, now) {
         return step;

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use super::retry;
 use crate::{
-    api::{Operation, OperationState, Phase, ResourceResult, SyncOperation, SyncResult, Time},
+    api::{
+        Operation, OperationState, Phase, ResourceResult, Revisions, SyncOperation, SyncResult,
+        Time,
+    },
     app::Observed,
 };
 
@@ -78,19 +81,22 @@ pub fn operation_id(state: &OperationState) -> String {
     format!("{started}-{}", state.retry_count)
 }
 
-/// Notes commit and source in the result, once.
+/// Notes commits and sources in the result, once.
 pub(super) fn describe(
     state: &mut OperationState,
     observed: &Observed,
     request: &SyncOperation,
-    commit: &str,
+    revisions: &Revisions,
 ) {
     let managed = observed.managed_namespace_metadata().cloned();
     let result = state.sync_result.get_or_insert_with(SyncResult::default);
-    commit.clone_into(&mut result.revision);
-    result.source = request
-        .source
-        .clone()
-        .or_else(|| observed.spec.source.clone());
+    result.revision = revisions.one();
+    result.revisions = revisions.several();
+    (result.source, result.sources) = match (&request.source, &request.sources) {
+        (_, own) if !own.is_empty() => (None, own.clone()),
+        (Some(own), _) => (Some(own.clone()), Vec::new()),
+        _ if observed.spec.has_several_sources() => (None, observed.spec.sources.clone()),
+        _ => (observed.spec.source.clone(), Vec::new()),
+    };
     result.managed_namespace_metadata = managed;
 }

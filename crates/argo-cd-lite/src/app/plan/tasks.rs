@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::{
-    api::{OperationState, Time},
+    api::{OperationState, Revisions, Time},
     app::{Observed, SourceState},
     cluster::{Live, ResourceId},
     render::TargetSet,
@@ -19,7 +19,7 @@ use crate::{
 /// The tasks of the operation, and what they were built from.
 pub(super) struct PlannedSync {
     pub(super) tasks: Vec<Task>,
-    pub(super) commit: String,
+    pub(super) revisions: Revisions,
     pub(super) own_source: bool,
     pub(super) options: SyncOptions,
 }
@@ -41,8 +41,8 @@ pub(super) fn tasks_of(
     let sync = state.operation.sync.clone().unwrap_or_default();
     let own_source = observed.sync_source.is_some();
     let source = observed.sync_source.as_ref().unwrap_or(&observed.source);
-    let (commit, set): (&str, &Arc<TargetSet>) = match source {
-        SourceState::Ready { commit, set } => (commit, set),
+    let (revisions, set): (&Revisions, &Arc<TargetSet>) = match source {
+        SourceState::Ready { revisions, set } => (revisions, set),
         SourceState::Failed { message, grace, .. } => {
             return Err(NoTasks {
                 message: format!("ComparisonError: {message}"),
@@ -78,14 +78,14 @@ pub(super) fn tasks_of(
         prune_candidates: &prune_candidates,
         sync: &sync,
         options: &options,
-        revision: commit,
+        revision: revisions.get(0).unwrap_or_default(),
         started: state.started_at.unwrap_or(Time::new(Timestamp::UNIX_EPOCH)),
         confirmed: observed.is_confirmed_since(state.started_at),
         in_sync: &|id| !own_source && observed.same.contains(id),
     };
     Ok(PlannedSync {
         tasks: build(&input),
-        commit: commit.to_owned(),
+        revisions: revisions.clone(),
         own_source,
         options,
     })

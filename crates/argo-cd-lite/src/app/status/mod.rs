@@ -24,7 +24,7 @@ use super::{
 use crate::{
     api::{
         ANNOTATION_REFRESH, ANNOTATION_REFRESH_TIMESTAMP, ApplicationStatus, ComparedTo,
-        HealthStatus, Summary, SyncStatus, Time,
+        HealthStatus, Revisions, Summary, SyncStatus, Time,
     },
     health::{Code, Health},
 };
@@ -77,7 +77,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn comparison(&mut self, comparison: &Comparison) {
         let observed = self.observed;
-        let commit = match &observed.source {
+        let revisions = match &observed.source {
             // A short absence of the repository is not worth a change of the status.
             SourceState::Failed { grace: true, .. } => return,
             // Nothing was compared: objects and commit in the status stay.
@@ -87,15 +87,21 @@ impl Writer<'_> {
                 return;
             }
             SourceState::Failed { .. } => None,
-            SourceState::Ready { commit, .. } => Some(commit),
+            SourceState::Ready { revisions, .. } => Some(revisions),
         };
         let sync = self.sync_status(comparison.sync);
         sync.compared_to = ComparedTo {
-            source: observed.spec.source.clone(),
+            source: observed
+                .spec
+                .source
+                .clone()
+                .filter(|_| !observed.spec.has_several_sources()),
+            sources: observed.spec.sources.clone(),
             destination: observed.spec.destination.clone(),
             ignore_differences: observed.spec.ignore_differences.clone(),
         };
-        sync.revision = commit.cloned().unwrap_or_default();
+        sync.revision = revisions.map(Revisions::one).unwrap_or_default();
+        sync.revisions = revisions.map(Revisions::several).unwrap_or_default();
         self.health(&comparison.health);
         self.status.resources.clone_from(&comparison.rows);
         // Empty: the rows have it.
@@ -103,8 +109,15 @@ impl Writer<'_> {
         self.status
             .controller_namespace
             .clone_from(&observed.control_plane);
-        if commit.is_some() {
-            "Directory".clone_into(&mut self.status.source_type);
+        if let Some((_, set)) = observed.source.ready() {
+            let types = set.types.iter().map(|kind| kind.word().to_owned());
+            let mut types: Vec<String> = types.collect();
+            self.status.source_type = if observed.spec.has_several_sources() {
+                String::new()
+            } else {
+                types.pop().unwrap_or_default()
+            };
+            self.status.source_types = types;
             let links = self
                 .status
                 .summary

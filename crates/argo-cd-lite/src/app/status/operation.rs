@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Effects, Writer};
 use crate::{
-    api::{HistoryEntry, OperationState, Phase, Time},
+    api::{HistoryEntry, OperationState, Phase, Revisions, Time},
     app::{
         apply::{After, Applied, TaskOutcomes},
         plan::{
@@ -189,10 +189,11 @@ impl Writer<'_> {
 
     fn started(&mut self, state: &OperationState) {
         let sync = state.operation.sync.clone().unwrap_or_default();
-        let revision = if sync.revision.is_empty() {
-            "the target revision"
+        let asked = Revisions::of_fields(&sync.revision, &sync.revisions);
+        let revision = if asked.is_empty() {
+            "the target revision".to_owned()
         } else {
-            &sync.revision
+            asked.to_string()
         };
         let by = &state.operation.initiated_by;
         let note = if by.automated {
@@ -220,7 +221,7 @@ impl Writer<'_> {
         if state.phase == Phase::Succeeded {
             self.report.event(EventNote::normal(
                 "OperationCompleted",
-                format!("{what} to {} succeeded", result.revision),
+                format!("{what} to {} succeeded", result.synced()),
             ));
             if !partial && !sync.dry_run {
                 self.history(state);
@@ -228,7 +229,7 @@ impl Writer<'_> {
         } else {
             self.report.event(EventNote::warning(
                 "OperationCompleted",
-                format!("{what} to {} failed: {}", result.revision, state.message),
+                format!("{what} to {} failed: {}", result.synced(), state.message),
             ));
         }
     }
@@ -243,6 +244,8 @@ impl Writer<'_> {
             deployed_at: state.finished_at.unwrap_or(Time::new(self.now)),
             deploy_started_at: state.started_at,
             source: result.source,
+            sources: result.sources,
+            revisions: result.revisions,
             initiated_by: state.operation.initiated_by.clone(),
             other: std::collections::BTreeMap::new(),
         });

@@ -154,7 +154,7 @@ fn a_failed_revision_is_not_tried_again_and_says_so() {
         format!("Failed last sync attempt to [{COMMIT}]: boom")
     );
     failed.source = SourceState::Ready {
-        commit: "2".repeat(40),
+        revisions: Revisions::One("2".repeat(40)),
         set: set(&["a"]),
     };
     assert_eq!(actions(&failed).len(), 1, "a new commit is tried");
@@ -164,7 +164,7 @@ fn a_failed_revision_is_not_tried_again_and_says_so() {
 fn hooks_begin_by_writing_the_operation_down() {
     let mut observed = observed(automated(json!({})), &[], &[]);
     observed.source = SourceState::Ready {
-        commit: COMMIT.into(),
+        revisions: Revisions::One(COMMIT.into()),
         set: manifests(vec![
             json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "pre", "annotations": {"argocd.argoproj.io/hook": "PreSync"}}}),
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}),
@@ -339,7 +339,7 @@ fn hooks_in_the_cluster_are_listed_and_have_no_sync_status() {
     }}});
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
     observed.source = SourceState::Ready {
-        commit: COMMIT.into(),
+        revisions: Revisions::One(COMMIT.into()),
         set: manifests(vec![map, hook]),
     };
     observed.live.insert(id("h"), live("h"));
@@ -435,7 +435,7 @@ fn deleted(hooks: &[(&str, &str, &str)], found: &[&str]) -> Observed {
         }}})
     };
     observed.source = SourceState::Ready {
-        commit: COMMIT.into(),
+        revisions: Revisions::One(COMMIT.into()),
         set: manifests(hooks.iter().map(hook).collect()),
     };
     observed.deleting = true;
@@ -564,7 +564,7 @@ fn finalizers_follow_the_hooks_in_git() {
     let more = crate::api::POST_DELETE_FINALIZER;
     assert!(app.finalizers.contains(&more.to_owned()));
     app.source = SourceState::Ready {
-        commit: COMMIT.into(),
+        revisions: Revisions::One(COMMIT.into()),
         set: set(&["a"]),
     };
     let wanted = app.wanted_finalizers().expect("a change");

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{ApplicationSpec, ApplicationStatus, Operation},
+    api::{ApplicationSpec, ApplicationStatus, Operation, Revisions},
     cluster::{Live, ResourceId},
     diff::WebhookChanges,
     health::Checks,
@@ -90,7 +90,7 @@ pub(super) fn observed(policy: Value, git: &[&str], found: &[&str]) -> Observed 
         skip: false,
         refresh: None,
         source: SourceState::Ready {
-            commit: COMMIT.into(),
+            revisions: Revisions::One(COMMIT.into()),
             set: set(git),
         },
         sync_source: None,

@@ -136,6 +136,8 @@ fn history_is_kept_to_its_limit_and_partial_syncs_are_none() {
         deployed_at: crate::api::Time::new(now()),
         deploy_started_at: None,
         source: None,
+        sources: Vec::new(),
+        revisions: Vec::new(),
         initiated_by: crate::api::InitiatedBy::default(),
         other: BTreeMap::default(),
     }];

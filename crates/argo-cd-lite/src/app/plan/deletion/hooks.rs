@@ -86,7 +86,7 @@ pub(super) fn remains(observed: &Observed, phase: DeletionPhase) -> Option<Remai
         ..HookStage::default()
     };
     let (commit, set) = match &observed.source {
-        SourceState::Ready { commit, set } => (commit, set),
+        SourceState::Ready { revisions, set } => (revisions.get(0).unwrap_or_default(), set),
         SourceState::Failed { message, .. } => {
             stage.problems.push(format!(
                 "the {} hooks cannot be read: {message}",

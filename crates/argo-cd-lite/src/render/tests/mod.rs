@@ -1,15 +1,16 @@
 //! Files to targets.
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "json!() literals read better in place"
-)]
+
+mod tools;
+
+use std::fs;
 
 use serde_json::json;
 
-use std::sync::atomic::AtomicBool;
-
 use super::*;
-use crate::{api::DirectorySource, repo::SourceFile};
+use crate::{
+    api::{ApplicationSource, DirectorySource},
+    repo::SourceFile,
+};
 
 fn file(path: &str, content: &str) -> SourceFile {
     SourceFile {
@@ -22,20 +23,32 @@ fn names(
     files: &[SourceFile],
     directory: Option<DirectorySource>,
 ) -> Result<Vec<String>, RenderError> {
-    let filter = DirectoryFilter::new(directory.as_ref());
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in files {
+        let path = folder.path().join(&file.path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        fs::write(&path, &file.content).expect("a file");
+    }
     let placement = Placement {
         instance: "app".into(),
         namespace: "dest".into(),
         ..Placement::default()
     };
     let request = RenderRequest {
-        files: files.to_vec(),
-        filter: &filter,
-        explicit: directory.is_some(),
-        placement: &placement,
-        interrupt: &AtomicBool::new(false),
+        app: AppFacts::default(),
+        sources: vec![OpenSource {
+            source: ApplicationSource {
+                path: ".".into(),
+                directory,
+                ..ApplicationSource::default()
+            },
+            files: Files::Folder(folder.path().to_owned()),
+            revision: String::new(),
+        }],
+        cluster: ClusterFacts::default(),
     };
-    let set = render(request, |_, kind| {
+    let tools = Tools::new(ToolPaths::default(), folder.path().join("sandboxes"));
+    let set = render_once(&request, &placement, &tools, |_, kind| {
         if kind == "Thing" {
             Scope::Unserved
         } else {
@@ -149,6 +162,7 @@ fn include_and_exclude_choose_and_exclude_wins() {
     ];
     let directory = |include: &str, exclude: &str| {
         Some(DirectorySource {
+            recurse: true,
             include: include.into(),
             exclude: exclude.into(),
             ..DirectorySource::default()
@@ -169,11 +183,18 @@ fn include_and_exclude_choose_and_exclude_wins() {
 }
 
 #[test]
-fn sources_of_other_tools_are_refused_not_ignored() {
-    for tool in ["kustomization.yaml", "Chart.yaml", "x.jsonnet"] {
-        let error = names(&[file(tool, "a: b\n")], None).expect_err("a tool");
-        assert!(matches!(error, RenderError::Tool(_)), "{tool}");
-    }
+fn jsonnet_is_refused_not_ignored() {
+    let error = names(&[file("x.jsonnet", "{}")], None).expect_err("Jsonnet");
+    assert!(
+        error.to_string().contains("Jsonnet is not supported"),
+        "{error}"
+    );
+    let exclude = Some(DirectorySource {
+        exclude: "*.jsonnet".into(),
+        ..DirectorySource::default()
+    });
+    let none = names(&[file("x.jsonnet", "{}")], exclude).expect("nothing");
+    assert!(none.is_empty());
 }
 
 #[test]
@@ -252,32 +273,6 @@ fn what_objects_ask_for_and_do_not_get_is_listed() {
         "argocd.argoproj.io/sync-options": "Prune=sometimes, Prune=confirm",
     }))]);
     assert_eq!(set.unsupported.len(), 1, "{:?}", set.unsupported);
-}
-
-#[test]
-fn the_cache_keeps_to_its_budget() {
-    let cache = RenderCache::default();
-    let key = |name: String| {
-        RenderKey::new(
-            name,
-            None,
-            &Placement {
-                instance: "a".into(),
-                namespace: "n".into(),
-                ..Placement::default()
-            },
-            1,
-        )
-    };
-    for number in 0..40 {
-        let set = TargetSet {
-            size: 1024 * 1024,
-            ..TargetSet::default()
-        };
-        cache.put(key(number.to_string()), std::sync::Arc::new(set));
-    }
-    assert!(cache.get(&key("39".into())).is_some());
-    assert!(cache.get(&key("0".into())).is_none());
 }
 
 #[test]

@@ -1,0 +1,368 @@
+//! From sources to text with manifests, and what that depended on.
+//!
+//! ```text
+//!   source + .argocd-source files ──► renderer ──► manifests
+//!                                        └──► inputs: paths with ids, facts
+//! ```
+
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, sync::atomic::AtomicBool};
+
+use reconcile_core::yaml;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{
+    RenderError, SourceType, Tools,
+    environment::{Environment, Uses, revision_fact},
+    renderer::{Job, ManifestFile, RENDERERS, Renderer},
+};
+use crate::{
+    api::ApplicationSource,
+    repo::{Commit, FolderReader, GitError, GitLimits, Record, SourceTree, join},
+};
+
+/// Bytes of a file that overrides parameters.
+const MAX_OVERRIDES: u64 = 1024 * 1024;
+/// The file that overrides the parameters of every Application of a folder.
+const OVERRIDES: &str = ".argocd-source.yaml";
+
+/// Where the files of a source are.
+#[derive(Clone)]
+pub enum Files {
+    /// In a commit.
+    Commit(Commit),
+    /// In a folder that is read as it is.
+    Folder(PathBuf),
+}
+
+impl Files {
+    /// The files as a tree.
+    pub fn tree(&self) -> Result<SourceTree, GitError> {
+        match self {
+            Self::Commit(commit) => commit.tree(),
+            Self::Folder(path) => {
+                let reader = FolderReader::open(path)?;
+                Ok(SourceTree::new(Box::new(reader), GitLimits::default()))
+            }
+        }
+    }
+}
+
+/// A source whose files are there.
+#[derive(Clone)]
+pub struct OpenSource {
+    /// The source as the spec has it.
+    pub source: ApplicationSource,
+    /// Its files.
+    pub files: Files,
+    /// The commit.
+    pub revision: String,
+}
+
+/// The Application for which sources are rendered.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct AppFacts {
+    /// Name.
+    pub name: String,
+    /// Name under which objects are tracked.
+    pub instance: String,
+    /// Project.
+    pub project: String,
+    /// Namespace of the destination.
+    pub namespace: String,
+}
+
+/// What charts may ask about the cluster; empty where nothing is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ClusterFacts {
+    /// Version of Kubernetes.
+    pub kube_version: String,
+    /// `group/version` and `group/version/Kind`, sorted.
+    pub api_versions: Vec<String>,
+}
+
+impl ClusterFacts {
+    /// Identifies the facts.
+    pub(super) fn digest(&self) -> String {
+        digest(self)
+    }
+}
+
+/// The SHA-256 of a value's JSON.
+pub(super) fn digest(value: &impl Serialize) -> String {
+    // A struct of texts always serializes.
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    hex::encode(Sha256::digest(text))
+}
+
+/// Sources to render together.
+#[derive(Clone)]
+pub struct RenderRequest {
+    /// For whom.
+    pub app: AppFacts,
+    /// The sources, in their order.
+    pub sources: Vec<OpenSource>,
+    /// The cluster.
+    pub cluster: ClusterFacts,
+}
+
+impl RenderRequest {
+    /// Identifies everything but the files and the facts.
+    pub(super) fn key(&self) -> String {
+        let sources: Vec<&ApplicationSource> =
+            self.sources.iter().map(|open| &open.source).collect();
+        digest(&(&self.app, sources))
+    }
+
+    /// True when another program will be started, as far as the folders tell.
+    pub(super) fn runs_tool(&self) -> bool {
+        self.sources.iter().any(|open| {
+            let detected = || {
+                let tree = open.files.tree().ok()?;
+                let folder = tree.folder(&open.source.path).ok()?;
+                let entries = tree.entries(&folder).ok()?;
+                let decides = |name: &str| {
+                    name.starts_with(".argocd-source")
+                        || RENDERERS
+                            .iter()
+                            .any(|one| one.runs_tool() && one.owns(name))
+                };
+                Some(entries.iter().any(|(name, _)| decides(name)))
+            };
+            open.source.helm.is_some()
+                || open.source.kustomize.is_some()
+                || (open.source.renders()
+                    && open.source.directory.is_none()
+                    && detected().unwrap_or(false))
+        })
+    }
+
+    /// True when the inputs are what they were.
+    pub(super) fn matches(&self, inputs: &Inputs, tools: &Tools) -> bool {
+        inputs.trees.len() == self.sources.len()
+            && inputs.facts.iter().all(|(name, value)| {
+                self.fact(name, tools)
+                    .is_some_and(|current| current == *value)
+            })
+            && self
+                .sources
+                .iter()
+                .zip(&inputs.trees)
+                .all(|(open, record)| {
+                    record.is_empty() || (open.files.tree()).is_ok_and(|tree| tree.matches(record))
+                })
+    }
+
+    fn fact(&self, name: &str, tools: &Tools) -> Option<String> {
+        if name == CLUSTER_FACT {
+            return Some(self.cluster.digest());
+        }
+        let revision = self.sources.iter().enumerate();
+        let revision = revision.map(|(index, open)| (revision_fact(index), &open.revision));
+        if let Some((_, revision)) = revision.into_iter().find(|(fact, _)| fact == name) {
+            return Some(revision.clone());
+        }
+        tools.fact(name)
+    }
+}
+
+/// Name of the fact that is what charts see of the cluster.
+pub(super) const CLUSTER_FACT: &str = "cluster";
+
+/// What a render depended on, beside its key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) struct Inputs {
+    /// Of each source, path and id of what was read.
+    pub(super) trees: Vec<Record>,
+    /// Facts by name.
+    pub(super) facts: BTreeMap<String, String>,
+}
+
+/// Text with manifests, of all sources.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Generated {
+    pub(super) manifests: Vec<ManifestFile>,
+    pub(super) types: Vec<SourceType>,
+    pub(super) remarks: Vec<String>,
+}
+
+/// Renders all sources. The inputs are those of a failure, too.
+pub(super) fn generate(
+    request: &RenderRequest,
+    tools: &Tools,
+    interrupt: &AtomicBool,
+) -> (Inputs, Result<Generated, RenderError>) {
+    let trees: Result<Vec<SourceTree>, GitError> = (request.sources.iter())
+        .map(|open| open.files.tree())
+        .collect();
+    let trees = match trees {
+        Ok(trees) => trees,
+        Err(error) => return (Inputs::default(), Err(error.into())),
+    };
+    let uses = Uses::default();
+    let result = generate_all(request, &trees, &uses, tools, interrupt);
+    let inputs = Inputs {
+        trees: trees.iter().map(SourceTree::record).collect(),
+        facts: uses.all(),
+    };
+    (inputs, result)
+}
+
+fn generate_all(
+    request: &RenderRequest,
+    trees: &[SourceTree],
+    uses: &Uses,
+    tools: &Tools,
+    interrupt: &AtomicBool,
+) -> Result<Generated, RenderError> {
+    let references: Vec<(String, &SourceTree)> = request
+        .sources
+        .iter()
+        .zip(trees)
+        .filter(|(open, _)| !open.source.reference.is_empty())
+        .map(|(open, tree)| (open.source.reference.clone(), tree))
+        .collect();
+    let mut generated = Generated::default();
+    let remarks = RefCell::default();
+    for (index, (open, tree)) in request.sources.iter().zip(trees).enumerate() {
+        if !open.source.renders() {
+            // The status has a type for each source.
+            generated.types.push(SourceType::Directory);
+            continue;
+        }
+        let source = overridden(&open.source, &request.app, tree)?;
+        let renderer = renderer_of(&source, tree)?;
+        generated.types.push(renderer.source_type());
+        let job = Job {
+            source: &source,
+            tree,
+            references: &references,
+            app: &request.app,
+            cluster: &request.cluster,
+            environment: Environment {
+                app: &request.app.instance,
+                namespace: &request.app.namespace,
+                project: &request.app.project,
+                repo_url: &source.repo_url,
+                path: &source.path,
+                target_revision: &source.target_revision,
+                revision: &open.revision,
+                index,
+                uses,
+            },
+            tools,
+            uses,
+            remarks: &remarks,
+            interrupt,
+        };
+        generated.manifests.extend(renderer.render(&job)?);
+    }
+    generated.remarks = remarks.into_inner();
+    Ok(generated)
+}
+
+/// The renderer of a source: the one whose options it has, else the one whose file its folder holds.
+fn renderer_of(
+    source: &ApplicationSource,
+    tree: &SourceTree,
+) -> Result<&'static dyn Renderer, RenderError> {
+    if source.plugin.is_some() {
+        return Err(RenderError::field(
+            "plugin",
+            "config management plugins are not supported: render with helm, kustomize or directory",
+        ));
+    }
+    let chosen: Vec<&'static dyn Renderer> = RENDERERS
+        .into_iter()
+        .filter(|renderer| renderer.chosen(source))
+        .collect();
+    match chosen.as_slice() {
+        [one] => return Ok(*one),
+        [] => {}
+        several => {
+            let names: Vec<&str> = several
+                .iter()
+                .map(|renderer| renderer.source_type().word())
+                .collect();
+            return Err(RenderError::field(
+                "helm",
+                format!("multiple application sources defined: {}", names.join(", ")),
+            ));
+        }
+    }
+    let folder = tree.folder(&source.path)?;
+    // The last one in lexical order wins, as upstream's walk has it.
+    let entries = tree.entries(&folder)?;
+    let found = entries.iter().rev().find_map(|(name, _)| {
+        RENDERERS
+            .into_iter()
+            .find(|renderer| renderer.runs_tool() && renderer.owns(name))
+    });
+    Ok(found.unwrap_or(&super::directory::Directory))
+}
+
+/// The source with what the files `.argocd-source*.yaml` of its folder say. They cannot lead elsewhere.
+fn overridden(
+    source: &ApplicationSource,
+    app: &AppFacts,
+    tree: &SourceTree,
+) -> Result<ApplicationSource, RenderError> {
+    let folder = tree.folder(&source.path)?;
+    let entries = tree.entries(&folder)?;
+    let own = format!(".argocd-source-{}.yaml", app.instance);
+    let mut merged: Option<Value> = None;
+    for name in [OVERRIDES, own.as_str()] {
+        if !entries.iter().any(|(entry, _)| entry == name) {
+            continue;
+        }
+        let failed = |reason: String| RenderError::File {
+            path: name.to_owned(),
+            reason,
+        };
+        let Some(text) = tree.file(&join(&folder.path, name), MAX_OVERRIDES)? else {
+            continue;
+        };
+        let text =
+            String::from_utf8(text).map_err(|_| failed("it is not UTF-8 text".to_owned()))?;
+        let patch = yaml::value(&text).map_err(|error| failed(error.to_string()))?;
+        let value = merged.get_or_insert_with(|| serde_json::to_value(source).unwrap_or_default());
+        merge(value, patch);
+    }
+    let Some(merged) = merged else {
+        return Ok(source.clone());
+    };
+    let merged: ApplicationSource =
+        serde_json::from_value(merged).map_err(|error| RenderError::File {
+            path: OVERRIDES.to_owned(),
+            reason: error.to_string(),
+        })?;
+    Ok(ApplicationSource {
+        repo_url: source.repo_url.clone(),
+        path: source.path.clone(),
+        chart: source.chart.clone(),
+        target_revision: source.target_revision.clone(),
+        reference: source.reference.clone(),
+        ..merged
+    })
+}
+
+/// JSON merge patch (RFC 7386). The depth is that of the patch, which the YAML reader bounds.
+fn merge(value: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *value = patch;
+        return;
+    };
+    if !value.is_object() {
+        *value = Value::Object(serde_json::Map::new());
+    }
+    for (key, patch) in patch {
+        if let Some(fields) = value.as_object_mut() {
+            if patch.is_null() {
+                fields.remove(&key);
+            } else {
+                merge(fields.entry(key).or_insert(Value::Null), patch);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Kustomizations, by `kustomize build`.
+
+mod closure;
+mod edits;
+
+use std::ffi::OsString;
+
+use super::{
+    RenderError, SourceType, ToolError,
+    process::Run,
+    renderer::{Job, ManifestFile, Renderer},
+    sandbox::Sandbox,
+};
+use crate::{
+    api::{ApplicationSource, KustomizeSource},
+    repo::join,
+};
+
+/// Names of the file that makes a folder a kustomization.
+const FILES: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// Renders kustomizations.
+pub(super) struct Kustomize;
+
+impl Renderer for Kustomize {
+    fn source_type(&self) -> SourceType {
+        SourceType::Kustomize
+    }
+
+    fn chosen(&self, source: &ApplicationSource) -> bool {
+        source.kustomize.is_some()
+    }
+
+    fn owns(&self, file_name: &str) -> bool {
+        FILES.contains(&file_name)
+    }
+
+    fn runs_tool(&self) -> bool {
+        true
+    }
+
+    fn render(&self, job: &Job<'_>) -> Result<Vec<ManifestFile>, RenderError> {
+        let options = job.source.kustomize.clone().unwrap_or_default();
+        check(&options)?;
+        let tool = job.tools.kustomize();
+        job.uses.note(tool.name, tool.identity());
+        let sandbox = Sandbox::new(tool.name, job.tools.sandboxes())?;
+        let root = closure::copy(job, &sandbox, &options)?;
+        let folder = sandbox.path(&join("tree", &root.folder));
+        let run = |arguments: Vec<OsString>| {
+            let run = Run {
+                tool,
+                arguments,
+                sandbox: &sandbox,
+                folder: &folder,
+                limits: job.tools.limits(),
+                secrets: &[],
+                interrupt: job.interrupt,
+            };
+            run.output().map_err(usage_away)
+        };
+        for edit in edits::commands(job, &options, &root)? {
+            run(edit)?;
+        }
+        if !options.patches.is_empty() {
+            edits::add_patches(&options, &root, &sandbox)?;
+        }
+        let output = run(vec!["build".into(), ".".into()])?;
+        Ok(vec![ManifestFile {
+            path: "kustomize build".to_owned(),
+            strict: true,
+            content: output,
+        }])
+    }
+}
+
+fn check(options: &KustomizeSource) -> Result<(), RenderError> {
+    if !options.version.is_empty() {
+        return Err(RenderError::field(
+            "kustomize.version",
+            format!(
+                "version {:?} is not registered: there is only one kustomize; leave the field empty",
+                options.version
+            ),
+        ));
+    }
+    if options.label_include_templates && !options.label_without_selector {
+        return Err(RenderError::field(
+            "kustomize.labelIncludeTemplates",
+            "it needs labelWithoutSelector",
+        ));
+    }
+    Ok(())
+}
+
+/// The error without the manual page that the program prints after it.
+fn usage_away(error: ToolError) -> RenderError {
+    match error {
+        ToolError::Failed { tool, message } => {
+            let message = message.split("\nUsage:").next().unwrap_or_default();
+            ToolError::Failed {
+                tool,
+                message: message.trim().to_owned(),
+            }
+            .into()
+        }
+        other => other.into(),
+    }
+}

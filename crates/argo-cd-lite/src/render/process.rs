@@ -1,0 +1,306 @@
+//! A program that cannot take more than it is given.
+
+use std::{
+    ffi::OsString,
+    io::Read,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, channel},
+    },
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use thiserror::Error;
+
+use super::{sandbox::Sandbox, tools::Tool};
+
+/// How often a running program is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// Bytes of a message of a program that are shown.
+const MAX_MESSAGE: usize = 2048;
+
+/// A program that did not do its work.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ToolError {
+    /// It is not installed.
+    #[error("{tool} is not installed: give its path with {flag}, or put it in PATH")]
+    Missing {
+        /// The program.
+        tool: &'static str,
+        /// The flag that names it.
+        flag: &'static str,
+    },
+    /// It ended with an error.
+    #[error("{tool}: {message}")]
+    Failed {
+        /// The program.
+        tool: &'static str,
+        /// What it wrote, without secrets.
+        message: String,
+    },
+    /// It did not end in time.
+    #[error("{tool} did not end within {} s and was killed", .limit.as_secs())]
+    Late {
+        /// The program.
+        tool: &'static str,
+        /// The deadline.
+        limit: Duration,
+    },
+    /// It wrote too much.
+    #[error("{tool} wrote more than {limit} bytes and was killed")]
+    TooMuch {
+        /// The program.
+        tool: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+    /// It was not needed any more.
+    #[error("{0} was interrupted")]
+    Interrupted(&'static str),
+    /// It cannot be started or watched.
+    #[error("cannot run {tool}: {reason}")]
+    Run {
+        /// The program.
+        tool: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl ToolError {
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Interrupted(_) | Self::Run { .. })
+    }
+}
+
+/// What a run may cost.
+#[derive(Clone, Debug)]
+pub(super) struct ProcessLimits {
+    /// Time until it is killed.
+    pub(super) deadline: Duration,
+    /// Bytes that it may write to standard output.
+    pub(super) output: u64,
+    /// Bytes of memory.
+    pub(super) memory: u64,
+}
+
+impl Default for ProcessLimits {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(60),
+            output: 32 * 1024 * 1024,
+            memory: 512 * 1024 * 1024,
+        }
+    }
+}
+
+/// A run of a program.
+pub(super) struct Run<'a> {
+    pub(super) tool: &'a Tool,
+    pub(super) arguments: Vec<OsString>,
+    pub(super) sandbox: &'a Sandbox,
+    /// Folder in which it runs.
+    pub(super) folder: &'a Path,
+    pub(super) limits: &'a ProcessLimits,
+    /// Texts that must not be shown.
+    pub(super) secrets: &'a [String],
+    pub(super) interrupt: &'a AtomicBool,
+}
+
+impl Run<'_> {
+    /// Runs the program with an empty environment and gives what it wrote to standard output.
+    pub(super) fn output(self) -> Result<Vec<u8>, ToolError> {
+        let tool = self.tool.name;
+        let failed = |error: std::io::Error| ToolError::Run {
+            tool,
+            reason: error.to_string(),
+        };
+        let mut command = Command::new(self.tool.path()?);
+        command
+            .args(&self.arguments)
+            .current_dir(self.folder)
+            .env_clear()
+            .env("HOME", self.sandbox.path("home"))
+            .env("TMPDIR", self.sandbox.path("tmp"))
+            // Nothing is to be fetched; what a check has missed ends at a closed port of this machine.
+            .env("HTTP_PROXY", "http://127.0.0.1:9")
+            .env("HTTPS_PROXY", "http://127.0.0.1:9")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let child = command.spawn().map_err(failed)?;
+        self.tool.started();
+        let mut group = Group::new(child);
+        group.limit(self.limits);
+        let (status, output, message) = self.watch(&mut group)?;
+        if status.success() {
+            return Ok(output);
+        }
+        let message = self.readable(&message);
+        let message = if message.is_empty() {
+            status.to_string()
+        } else {
+            message
+        };
+        Err(ToolError::Failed { tool, message })
+    }
+
+    /// Waits for the end, or kills the program.
+    fn watch(&self, group: &mut Group) -> Result<(ExitStatus, Vec<u8>, Vec<u8>), ToolError> {
+        let tool = self.tool.name;
+        let began = Instant::now();
+        let (give, parts) = channel();
+        let streams: [(Option<Box<dyn Read + Send>>, u64); 2] = [
+            (
+                group.child.stdout.take().map(|pipe| Box::new(pipe) as _),
+                self.limits.output,
+            ),
+            (
+                group.child.stderr.take().map(|pipe| Box::new(pipe) as _),
+                1024 * 1024,
+            ),
+        ];
+        for (index, (pipe, limit)) in streams.into_iter().enumerate() {
+            let give = give.clone();
+            std::thread::spawn(move || {
+                let mut content = Vec::new();
+                let read = pipe.map(|pipe| pipe.take(limit + 1).read_to_end(&mut content));
+                let too_much = content.len() as u64 > limit;
+                // Nobody listens when the program was killed.
+                drop(give.send((
+                    index,
+                    content,
+                    too_much,
+                    read.is_some_and(|read| read.is_ok()),
+                )));
+            });
+        }
+        drop(give);
+        let (mut output, mut message) = (Vec::new(), Vec::new());
+        let mut open = 2;
+        loop {
+            match next(&parts, open) {
+                Some((index, content, too_much, _)) => {
+                    if too_much && index == 0 {
+                        let limit = self.limits.output;
+                        return Err(ToolError::TooMuch { tool, limit });
+                    }
+                    open -= 1;
+                    if index == 0 {
+                        output = content;
+                    } else {
+                        message = content;
+                    }
+                }
+                None if open == 0 => {
+                    if let Some(status) = group.ended().map_err(|error| ToolError::Run {
+                        tool,
+                        reason: error.to_string(),
+                    })? {
+                        return Ok((status, output, message));
+                    }
+                }
+                None => {}
+            }
+            if self.interrupt.load(Ordering::Relaxed) {
+                return Err(ToolError::Interrupted(tool));
+            }
+            if began.elapsed() > self.limits.deadline {
+                let limit = self.limits.deadline;
+                return Err(ToolError::Late { tool, limit });
+            }
+        }
+    }
+
+    /// What the program wrote, short, without secrets and without paths of this machine.
+    fn readable(&self, message: &[u8]) -> String {
+        let text = self.sandbox.hide(&String::from_utf8_lossy(message));
+        let mut text = text.trim().trim_start_matches("Error: ").to_owned();
+        for secret in self.secrets {
+            text = text.replace(secret.as_str(), "******");
+        }
+        if text.len() > MAX_MESSAGE {
+            let end = (0..=MAX_MESSAGE)
+                .rev()
+                .find(|end| text.is_char_boundary(*end));
+            text.truncate(end.unwrap_or(0));
+            text.push_str(" ...");
+        }
+        text
+    }
+}
+
+type Part = (usize, Vec<u8>, bool, bool);
+
+/// The next part that was read to its end, if one is there soon.
+fn next(parts: &Receiver<Part>, open: usize) -> Option<Part> {
+    if open == 0 {
+        // Both streams are closed: the end of the program is near.
+        std::thread::sleep(Duration::from_millis(1));
+        return None;
+    }
+    parts.recv_timeout(LOOK).ok()
+}
+
+/// A child and its process group, which ends with it.
+struct Group {
+    child: Child,
+    pid: Option<Pid>,
+    ended: bool,
+}
+
+impl Group {
+    fn new(child: Child) -> Self {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        Self {
+            child,
+            pid,
+            ended: false,
+        }
+    }
+
+    /// Bounds what the kernel gives to the program. The program has hardly begun: it could not do harm before.
+    fn limit(&self, limits: &ProcessLimits) {
+        let seconds = limits.deadline.as_secs().saturating_add(1);
+        for (resource, value) in [
+            (Resource::Cpu, seconds.saturating_mul(2)),
+            (Resource::Data, limits.memory),
+            (Resource::Fsize, limits.memory),
+            (Resource::Nofile, 1024),
+            (Resource::Core, 0),
+        ] {
+            let limit = Rlimit {
+                current: Some(value),
+                maximum: Some(value),
+            };
+            if let Err(error) = prlimit(self.pid, resource, limit) {
+                tracing::debug!(?resource, %error, "cannot limit a program");
+            }
+        }
+    }
+
+    fn ended(&mut self) -> std::io::Result<Option<ExitStatus>> {
+        let status = self.child.try_wait()?;
+        self.ended |= status.is_some();
+        Ok(status)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // An id that was waited for may belong to another group by now.
+        if self.ended {
+            return;
+        }
+        if let Some(pid) = self.pid {
+            // Its own children, too. An error says that none is left.
+            _ = kill_process_group(pid, Signal::KILL);
+        }
+        drop(self.child.wait());
+    }
+}

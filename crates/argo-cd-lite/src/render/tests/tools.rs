@@ -1,0 +1,499 @@
+//! Renders by programs, with scripts in their place: what the sandbox holds, and what a program cannot take.
+//! The real programs are in the end-to-end tests.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    time::Duration,
+};
+
+use prometheus::Registry;
+use serde_json::{Value, json};
+
+use super::super::{process::ProcessLimits, renders::RenderFor};
+use super::*;
+use crate::{
+    metrics::GitMetrics,
+    repo::{Credentials, DEFAULT_DISK_BUDGET, GitLimits, HubConfig, RepoHub, tests::Origin},
+};
+
+/// A folder with a repository and scripts that stand for programs.
+struct Bench {
+    folder: tempfile::TempDir,
+    limits: ProcessLimits,
+}
+
+impl Bench {
+    /// Both programs run this script of the shell.
+    fn new(script: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bench = Self {
+            folder,
+            limits: ProcessLimits::default(),
+        };
+        for name in ["helm", "kustomize"] {
+            let path = bench.folder.path().join(name);
+            fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("rights");
+        }
+        bench
+    }
+
+    fn paths(&self) -> ToolPaths {
+        ToolPaths {
+            helm: Some(self.folder.path().join("helm")),
+            kustomize: Some(self.folder.path().join("kustomize")),
+        }
+    }
+
+    fn write(&self, path: &str, content: &str) -> &Self {
+        let path = self.folder.path().join("repository").join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        fs::write(path, content).expect("a file");
+        self
+    }
+
+    fn link(&self, name: &str, target: &str) -> &Self {
+        let path = self.folder.path().join("repository").join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        symlink(target, path).expect("a link");
+        self
+    }
+
+    fn render(&self, source: Value) -> Result<TargetSet, RenderError> {
+        let request = request(
+            vec![source],
+            &Files::Folder(self.folder.path().join("repository")),
+        );
+        let sandboxes = self.folder.path().join("sandboxes");
+        let tools = Tools::with_limits(self.paths(), sandboxes.clone(), self.limits.clone());
+        let result = render_once(&request, &placement(), &tools, |_, _| Scope::Namespaced);
+        let left = fs::read_dir(sandboxes).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "a private folder was left");
+        result
+    }
+
+    fn error(&self, source: Value) -> String {
+        self.render(source).expect_err("an error").to_string()
+    }
+}
+
+fn placement() -> Placement {
+    Placement {
+        instance: "shop".into(),
+        namespace: "prod".into(),
+        ..Placement::default()
+    }
+}
+
+fn request(sources: Vec<Value>, files: &Files) -> RenderRequest {
+    RenderRequest {
+        app: AppFacts {
+            name: "shop".into(),
+            instance: "shop".into(),
+            project: "default".into(),
+            namespace: "prod".into(),
+        },
+        sources: sources
+            .into_iter()
+            .map(|source| OpenSource {
+                source: serde_json::from_value(source).expect("a source"),
+                files: files.clone(),
+                revision: "1".repeat(40),
+            })
+            .collect(),
+        cluster: ClusterFacts::default(),
+    }
+}
+
+const CHART: &str = "apiVersion: v2\nname: shop\nversion: 1.0.0\n";
+/// Writes a ConfigMap whose data is the arguments, the environment and the files.
+const REPORT: &str = r#"
+echo 'apiVersion: v1'
+echo 'kind: ConfigMap'
+echo 'metadata: {name: report}'
+echo 'data:'
+echo '  arguments: |'
+for one in "$@"; do echo "    $one"; done
+echo '  environment: |'
+env | grep -v '^PWD=\|^SHLVL=\|^_=' | sed 's/=.*//' | sort | sed 's/^/    /'
+echo '  files: |'
+cd "$HOME/.."; find . -type f | sort | sed 's/^/    /'
+"#;
+
+fn report(set: &TargetSet, field: &str) -> String {
+    let value = set.targets[0].value();
+    value["data"][field].as_str().expect("a text").to_owned()
+}
+
+#[test]
+fn a_program_sees_its_files_and_an_empty_environment() {
+    let bench = Bench::new(REPORT);
+    bench
+        .write("chart/Chart.yaml", CHART)
+        .write("chart/values.yaml", "a: 1\n")
+        .write("envs/b.yaml", "b: 1\n")
+        .write("envs/a.yaml", "a: 2\n")
+        .write("secrets/unrelated.yaml", "password: x\n")
+        .link("chart/linked.yaml", "../envs/b.yaml");
+    let source = json!({"path": "chart", "helm": {
+        "valueFiles": ["linked.yaml", "/envs/*.yaml", "../envs/b.yaml", "missing.yaml"],
+        "ignoreMissingValueFiles": true,
+        "valuesObject": {"c": 1},
+        "values": "c: ignored",
+        "fileParameters": [{"name": "cert", "path": "../envs/a.yaml"}],
+    }});
+    let set = bench.render(source).expect("a render");
+    assert_eq!(set.types, [SourceType::Helm]);
+    let files = report(&set, "files");
+    let files: Vec<&str> = files.lines().collect();
+    assert_eq!(
+        files,
+        [
+            "./files/0",
+            "./tree/chart/Chart.yaml",
+            "./tree/chart/linked.yaml",
+            "./tree/chart/values.yaml",
+            "./values/0.yaml",
+            "./values/1.yaml",
+            "./values/2.yaml",
+            "./values/inline.yaml",
+        ]
+    );
+    assert_eq!(
+        report(&set, "environment").lines().collect::<Vec<_>>(),
+        ["HOME", "HTTPS_PROXY", "HTTP_PROXY", "TMPDIR"]
+    );
+    let arguments = report(&set, "arguments");
+    let values: Vec<&str> = arguments
+        .lines()
+        .filter_map(|line| line.strip_prefix("--values="))
+        .filter_map(|path| path.rsplit('/').next())
+        .collect();
+    // The file that is listed by its name keeps its own place behind the glob.
+    assert_eq!(values, ["0.yaml", "1.yaml", "2.yaml", "inline.yaml"]);
+}
+
+#[test]
+fn paths_that_leave_the_repository_are_refused() {
+    let bench = Bench::new(REPORT);
+    bench
+        .write("chart/Chart.yaml", CHART)
+        .write(
+            "overlay/kustomization.yaml",
+            "resources: [../../../etc/passwd]\n",
+        )
+        .write("absolute/kustomization.yaml", "resources: [/etc/passwd]\n")
+        .write("linked/kustomization.yaml", "resources: [../out/passwd]\n")
+        .write(
+            "generated/kustomization.yaml",
+            "secretGenerator: [{name: x, files: [k=../../../../etc/shadow]}]\n",
+        )
+        .link("out", "/etc")
+        .link("up", "../../etc");
+    fs::create_dir_all(bench.folder.path().join("repository/bad")).expect("a folder");
+    bench
+        .write("bad/Chart.yaml", CHART)
+        .link("bad/passwd", "/etc/passwd");
+    let helm = |options: Value| json!({"path": "chart", "helm": options});
+    for source in [
+        helm(json!({"valueFiles": ["../../../etc/passwd"]})),
+        helm(json!({"valueFiles": ["/../etc/passwd"]})),
+        helm(json!({"valueFiles": ["../out/passwd"], "ignoreMissingValueFiles": true})),
+        helm(json!({"valueFiles": ["../up/passwd"]})),
+        helm(json!({"valueFiles": ["../../*/passwd"]})),
+        helm(json!({"fileParameters": [{"name": "x", "path": "../../etc/passwd"}]})),
+        helm(json!({"fileParameters": [{"name": "x", "path": "/out/passwd"}]})),
+        json!({"path": "bad"}),
+        json!({"path": "overlay"}),
+        json!({"path": "linked"}),
+        json!({"path": "generated"}),
+        json!({"path": "../x", "helm": {}}),
+        json!({"path": "overlay", "kustomize": {"components": ["../../../etc"]}}),
+    ] {
+        let error = bench.error(source.clone());
+        assert!(
+            error.contains("outside of the repository"),
+            "{source}: {error}"
+        );
+    }
+    let error = bench.error(json!({"path": "absolute"}));
+    assert!(error.contains("must be relative"), "{error}");
+}
+
+#[test]
+fn addresses_are_not_fetched() {
+    let bench = Bench::new(REPORT);
+    bench.write("chart/Chart.yaml", CHART);
+    let source =
+        json!({"path": "chart", "helm": {"valueFiles": ["http://169.254.169.254/latest"]}});
+    let error = bench.error(source);
+    assert!(error.contains("files are not fetched by http"), "{error}");
+    for place in [
+        "https://user:secret@example.com/a.yaml",
+        "github.com/a/b?ref=main",
+        "git@example.com:a/b.git",
+    ] {
+        bench.write(
+            "k/kustomization.yaml",
+            &format!("resources: [\"{place}\"]\n"),
+        );
+        let error = bench.error(json!({"path": "k"}));
+        assert!(
+            error.contains("remote files are not fetched"),
+            "{place}: {error}"
+        );
+        assert!(!error.contains("secret"), "{error}");
+    }
+    bench.write(
+        "k/kustomization.yaml",
+        "helmCharts: [{name: a, repo: 'https://x'}]\n",
+    );
+    let error = bench.error(json!({"path": "k"}));
+    assert!(error.contains("helmCharts is not supported"), "{error}");
+}
+
+#[test]
+fn a_program_that_does_not_end_is_killed_with_its_children() {
+    let mark = tempfile::tempdir().expect("a folder");
+    let file = mark.path().join("pid");
+    let script = format!(
+        "sh -c 'echo $$ > {}; sleep 600' & sleep 600",
+        file.display()
+    );
+    let mut bench = Bench::new(&script);
+    bench.limits.deadline = Duration::from_secs(1);
+    bench.write("chart/Chart.yaml", CHART);
+    let error = bench.error(json!({"path": "chart"}));
+    assert_eq!(error, "helm did not end within 1 s and was killed");
+    let pid = fs::read_to_string(file).expect("the child ran");
+    let status = || fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    let began = std::time::Instant::now();
+    // The kernel takes a moment; a zombie waits for whoever is its parent now.
+    while !(status().is_empty() || status().contains(") Z")) {
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", status());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn output_without_end_is_cut_off() {
+    for (script, expected) in [
+        ("yes", "helm wrote more than 65536 bytes and was killed"),
+        ("yes >&2", "helm"),
+    ] {
+        let mut bench = Bench::new(script);
+        bench.limits.output = 65_536;
+        bench.write("chart/Chart.yaml", CHART);
+        let error = bench.error(json!({"path": "chart"}));
+        assert!(error.contains(expected), "{error}");
+        assert!(error.len() < 4096, "{}", error.len());
+    }
+}
+
+#[test]
+fn errors_hold_no_secret_values() {
+    let bench = Bench::new(
+        "echo \"Error: bad hunter2-x in $0, $HOME/../values/0.yaml, topsecret, visible\" >&2; exit 1",
+    );
+    bench.write("chart/Chart.yaml", CHART).write(
+        "envs/prod.yaml",
+        "db: {password: hunter2-x}\nname: visible\n",
+    );
+    let error = bench.error(json!({"path": "chart", "helm": {
+        "valueFiles": ["../envs/prod.yaml"],
+        "parameters": [{"name": "x", "value": "topsecret"}],
+    }}));
+    assert!(
+        !error.contains("hunter2") && !error.contains("topsecret"),
+        "{error}"
+    );
+    assert!(
+        error.contains("visible") && error.starts_with("helm: bad ******"),
+        "{error}"
+    );
+}
+
+#[test]
+fn values_come_from_a_source_that_is_referred_to() {
+    let bench = Bench::new(REPORT);
+    bench
+        .write("chart/Chart.yaml", CHART)
+        .write("config/prod.yaml", "a: 1\n")
+        .write("plain/a.yaml", &config_map("plain"));
+    let files = Files::Folder(bench.folder.path().join("repository"));
+    let render = |value_file: &str| {
+        let sources = vec![
+            json!({"path": "chart", "helm": {"valueFiles": [value_file]}}),
+            json!({"ref": "values"}),
+            json!({"path": "plain"}),
+        ];
+        let tools = Tools::new(bench.paths(), bench.folder.path().join("sandboxes"));
+        render_once(&request(sources, &files), &placement(), &tools, |_, _| {
+            Scope::Namespaced
+        })
+    };
+    let set = render("$values/config/prod.yaml").expect("a render");
+    assert!(report(&set, "files").contains("./values/0.yaml"));
+    assert_eq!(set.targets.len(), 2);
+    for (path, expected) in [
+        ("$values/config/no.yaml", "does not exist in the repository"),
+        ("$values/../x", "outside of the repository"),
+        // An unknown name is a variable without a value.
+        ("$other/config/no.yaml", "does not exist in the repository"),
+    ] {
+        let error = render(path).expect_err(path).to_string();
+        assert!(error.contains(expected), "{path}: {error}");
+    }
+}
+
+#[test]
+fn files_of_the_folder_override_parameters_and_lead_nowhere_else() {
+    let bench = Bench::new(REPORT);
+    bench
+        .write("chart/Chart.yaml", CHART)
+        .write(
+            "chart/.argocd-source.yaml",
+            "helm: {parameters: [{name: a, value: all}], releaseName: first}\n",
+        )
+        .write(
+            "chart/.argocd-source-shop.yaml",
+            "repoURL: https://evil\npath: ../other\nhelm: {releaseName: own}\n",
+        );
+    let set = bench.render(json!({"path": "chart"})).expect("a render");
+    let arguments = report(&set, "arguments");
+    assert!(arguments.contains("--name-template=own\n"), "{arguments}");
+    assert!(arguments.contains("--set=a=all\n"), "{arguments}");
+}
+
+#[test]
+fn a_source_of_two_kinds_or_a_plugin_is_refused() {
+    let bench = Bench::new(REPORT);
+    bench.write("chart/Chart.yaml", CHART);
+    let error = bench.error(json!({"path": "chart", "helm": {}, "kustomize": {}}));
+    assert!(
+        error.contains("multiple application sources defined: Helm, Kustomize"),
+        "{error}"
+    );
+    let error = bench.error(json!({"path": "chart", "plugin": {"name": "x"}}));
+    assert!(error.contains("plugins are not supported"), "{error}");
+    let tools = Tools::new(
+        ToolPaths {
+            helm: Some("/nowhere/helm".into()),
+            kustomize: None,
+        },
+        bench.folder.path().join("sandboxes"),
+    );
+    let files = Files::Folder(bench.folder.path().join("repository"));
+    let error = render_once(
+        &request(vec![json!({"path": "chart"})], &files),
+        &placement(),
+        &tools,
+        |_, _| Scope::Namespaced,
+    );
+    let error = error.expect_err("no helm").to_string();
+    assert!(
+        error.starts_with("helm is not installed: give its path with --helm-binary"),
+        "{error}"
+    );
+}
+
+/// A hub and what renders for it, over folders that a restart keeps.
+struct Process {
+    hub: RepoHub,
+    renders: Renders,
+}
+
+impl Process {
+    fn start(folder: &Path, paths: ToolPaths) -> Self {
+        let metrics = GitMetrics::register(&Registry::new()).expect("metrics");
+        let config = HubConfig {
+            folder: folder.to_owned(),
+            disk_budget: DEFAULT_DISK_BUDGET,
+            limits: GitLimits::default(),
+            poll: Duration::from_secs(60),
+            jitter: Duration::ZERO,
+        };
+        let clock = reconcile_core::clock::Clock::system();
+        Self {
+            hub: RepoHub::new(config, Credentials::default(), clock, metrics, drop),
+            renders: Renders::new(paths, folder, 1 << 20, &Registry::new()).expect("renders"),
+        }
+    }
+
+    /// Renders the source at the newest commit; how often programs ran, and the set.
+    async fn render(&self, origin: &Origin, source: Value) -> (u64, std::sync::Arc<TargetSet>) {
+        let before = self.renders.tools().runs();
+        let url = origin.url();
+        let now = reconcile_core::clock::Clock::system().now();
+        let refs = self.hub.refs(&url, Some(now)).await.expect("refs").refs;
+        let at = self
+            .hub
+            .resolve(&url, &refs, "main", "")
+            .await
+            .expect("main");
+        let commit = self.hub.commit(&url, &at).await.expect("a commit");
+        let mut request = request(vec![source], &Files::Commit(commit));
+        request.sources[0].revision = at.commit;
+        let asked = RenderFor {
+            placement: placement(),
+            discovery: 1,
+            scope: |_: &str, _: &str| Scope::Namespaced,
+            hard: false,
+        };
+        let set = self
+            .renders
+            .render(&self.hub, request, asked)
+            .await
+            .expect("a render");
+        (self.renders.tools().runs() - before, set)
+    }
+}
+
+#[tokio::test]
+async fn a_commit_outside_of_the_inputs_and_a_restart_run_no_program() {
+    reconcile_core::operator::install_tls();
+    let bench = Bench::new(REPORT);
+    let stores = tempfile::tempdir().expect("a folder");
+    let origin = Origin::new();
+    origin
+        .write("charts/shop/Chart.yaml", CHART)
+        .write("envs/prod.yaml", "a: 1\n")
+        .commit("1");
+    let source = || json!({"path": "charts/shop", "helm": {"valueFiles": ["/envs/prod.yaml"]}});
+    let process = Process::start(stores.path(), bench.paths());
+    assert_eq!(process.render(&origin, source()).await.0, 1);
+    assert_eq!(
+        process.render(&origin, source()).await.0,
+        0,
+        "the same commit"
+    );
+    origin
+        .write("other/a.yaml", "x")
+        .write("envs/test.yaml", "x")
+        .commit("2");
+    assert_eq!(
+        process.render(&origin, source()).await.0,
+        0,
+        "a commit beside it"
+    );
+    let restarted = Process::start(stores.path(), bench.paths());
+    let (runs, set) = restarted.render(&origin, source()).await;
+    assert_eq!(runs, 0, "a restart");
+    assert_eq!(set.types, [SourceType::Helm]);
+    origin.write("envs/prod.yaml", "a: 2\n").commit("3");
+    assert_eq!(
+        restarted.render(&origin, source()).await.0,
+        1,
+        "a value file changed"
+    );
+    let with_revision = json!({"path": "charts/shop", "helm": {
+        "parameters": [{"name": "commit", "value": "$ARGOCD_APP_REVISION"}],
+    }});
+    assert_eq!(restarted.render(&origin, with_revision.clone()).await.0, 1);
+    let commit = origin.write("other/a.yaml", "y").commit("4");
+    let (runs, set) = restarted.render(&origin, with_revision).await;
+    assert_eq!(runs, 1, "the revision is an input");
+    assert!(report(&set, "arguments").contains(&commit));
+}

@@ -1,0 +1,158 @@
+//! The programs that renderers start: where they are, and in which version.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::UNIX_EPOCH,
+};
+
+use super::process::{ProcessLimits, ToolError};
+
+/// Where programs are.
+#[derive(Clone, Debug, Default)]
+pub struct ToolPaths {
+    /// Path of `helm`; searched for in PATH when absent.
+    pub helm: Option<PathBuf>,
+    /// Path of `kustomize`; searched for in PATH when absent.
+    pub kustomize: Option<PathBuf>,
+}
+
+/// A program.
+#[derive(Debug)]
+pub(super) struct Tool {
+    /// Its name.
+    pub(super) name: &'static str,
+    flag: &'static str,
+    configured: Option<PathBuf>,
+    found: OnceLock<Option<Found>>,
+    runs: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Found {
+    path: PathBuf,
+    identity: String,
+}
+
+impl Tool {
+    fn new(name: &'static str, flag: &'static str, configured: Option<PathBuf>) -> Self {
+        Self {
+            name,
+            flag,
+            configured,
+            found: OnceLock::new(),
+            runs: AtomicU64::new(0),
+        }
+    }
+
+    fn find(&self) -> Option<&Found> {
+        let find = || {
+            let path = match &self.configured {
+                Some(path) => path.clone(),
+                None => env::split_paths(&env::var_os("PATH")?)
+                    .map(|folder| folder.join(self.name))
+                    .find(|path| path.is_file())?,
+            };
+            let path = path.canonicalize().ok()?;
+            let identity = identity(&path)?;
+            Some(Found { path, identity })
+        };
+        self.found.get_or_init(find).as_ref()
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> Result<&Path, ToolError> {
+        match self.find() {
+            Some(found) => Ok(&found.path),
+            None => Err(ToolError::Missing {
+                tool: self.name,
+                flag: self.flag,
+            }),
+        }
+    }
+
+    /// Changes with the program; empty when there is none.
+    pub(super) fn identity(&self) -> String {
+        self.find()
+            .map(|found| found.identity.clone())
+            .unwrap_or_default()
+    }
+
+    /// Notes that it was started.
+    pub(super) fn started(&self) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Size and time of the file: no process is needed to know that the program is still the same.
+fn identity(path: &Path) -> Option<String> {
+    let data = path.metadata().ok()?;
+    let modified = data.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!("{} {}", data.len(), modified.as_nanos()))
+}
+
+/// All programs. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Tools(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    helm: Tool,
+    kustomize: Tool,
+    sandboxes: PathBuf,
+    limits: ProcessLimits,
+}
+
+impl Tools {
+    /// Programs at these paths, whose files go below the folder `sandboxes`.
+    pub fn new(paths: ToolPaths, sandboxes: PathBuf) -> Self {
+        Self::with_limits(paths, sandboxes, ProcessLimits::default())
+    }
+
+    pub(super) fn with_limits(paths: ToolPaths, sandboxes: PathBuf, limits: ProcessLimits) -> Self {
+        Self(Arc::new(Inner {
+            helm: Tool::new("helm", "--helm-binary", paths.helm),
+            kustomize: Tool::new("kustomize", "--kustomize-binary", paths.kustomize),
+            sandboxes,
+            limits,
+        }))
+    }
+
+    pub(super) fn helm(&self) -> &Tool {
+        &self.0.helm
+    }
+
+    pub(super) fn kustomize(&self) -> &Tool {
+        &self.0.kustomize
+    }
+
+    /// Folder of the private folders.
+    pub(super) fn sandboxes(&self) -> &Path {
+        &self.0.sandboxes
+    }
+
+    /// What a run may cost.
+    pub(super) fn limits(&self) -> &ProcessLimits {
+        &self.0.limits
+    }
+
+    /// How often programs were started.
+    pub fn runs(&self) -> u64 {
+        [self.helm(), self.kustomize()]
+            .iter()
+            .map(|tool| tool.runs.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// The current value of a fact about a program.
+    pub(super) fn fact(&self, name: &str) -> Option<String> {
+        [self.helm(), self.kustomize()]
+            .into_iter()
+            .find(|tool| tool.name == name)
+            .map(Tool::identity)
+    }
+}

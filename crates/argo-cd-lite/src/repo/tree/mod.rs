@@ -1,0 +1,420 @@
+//! The files of a source, read within limits. What was read is recorded.
+//!
+//! ```text
+//!   path ──► clean ──► follow links inside the tree ──► node ──► content
+//!                                                        └──► record: path and id
+//! ```
+//!
+//! There is no work tree that a link could lead out of: links are followed here, by name, below the root.
+
+mod commit;
+mod folder;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+};
+
+pub(super) use commit::{CommitReader, FolderIndex, tree_of};
+pub use folder::FolderReader;
+
+use super::{GitError, GitLimits};
+
+/// Symbolic links that are followed one after another; more is a loop.
+const MAX_LINKS: usize = 16;
+/// Bytes of the target of a symbolic link.
+const MAX_LINK_BYTES: u64 = 4096;
+
+/// Stands in a record for the id of what cannot be reached, for example behind a link that leads out.
+const UNREADABLE: &str = "!";
+
+/// What an entry of a folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A folder.
+    Folder,
+    /// A file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// A Git submodule, which is another repository.
+    Module,
+}
+
+/// An entry of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// What it is.
+    pub kind: NodeKind,
+    /// Identifies the content: equal ids mean equal content.
+    pub id: String,
+}
+
+/// Where the entries of a tree come from. All calls block.
+pub trait TreeReader {
+    /// The folder at the root.
+    fn root(&self) -> &Node;
+    /// The entry `name` of a folder.
+    fn find(&self, folder: &Node, name: &str) -> Result<Option<Node>, GitError>;
+    /// The entries of a folder.
+    fn list(&self, folder: &Node) -> Result<Vec<(String, Node)>, GitError>;
+    /// Bytes of a file or of the target of a link.
+    fn size(&self, node: &Node) -> Result<u64, GitError>;
+    /// Content of a file or target of a link.
+    fn read(&self, node: &Node) -> Result<Vec<u8>, GitError>;
+}
+
+/// A node and the path that leads to it without links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Path below the root, with slashes; empty for the root.
+    pub path: String,
+    /// The node: a file or a folder.
+    pub node: Node,
+}
+
+impl Found {
+    /// True for folders.
+    pub fn is_folder(&self) -> bool {
+        self.node.kind == NodeKind::Folder
+    }
+}
+
+/// A file of the source folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Path below the folder, with slashes.
+    pub path: String,
+    /// Content.
+    pub content: Vec<u8>,
+}
+
+/// Which files of a folder to read.
+pub struct FileQuery<'a> {
+    /// Read folders below it, too.
+    pub recurse: bool,
+    /// Read folders that links lead to, too.
+    pub linked_folders: bool,
+    /// Bytes of all files together.
+    pub max_bytes: u64,
+    /// Says which files are needed, by their path below the folder.
+    pub wanted: &'a dyn Fn(&str) -> bool,
+}
+
+/// Path and id of what was read; the id of what is not there is empty.
+pub type Record = BTreeMap<String, String>;
+
+/// A tree of files that notes what is read of it.
+pub struct SourceTree {
+    reader: Box<dyn TreeReader>,
+    limits: GitLimits,
+    record: RefCell<Record>,
+}
+
+impl SourceTree {
+    /// A tree of which nothing was read.
+    pub fn new(reader: Box<dyn TreeReader>, limits: GitLimits) -> Self {
+        Self {
+            reader,
+            limits,
+            record: RefCell::default(),
+        }
+    }
+
+    /// What was read so far. A folder stands for all that is below it.
+    pub fn record(&self) -> Record {
+        self.record.borrow().clone()
+    }
+
+    /// True when everything in `record` is in this tree as it was when it was read.
+    pub fn matches(&self, record: &Record) -> bool {
+        record.iter().all(|(path, id)| match self.resolve(path) {
+            Ok(Some(found)) => found.node.id == *id,
+            Ok(None) => id.is_empty(),
+            Err(_) => id == UNREADABLE,
+        })
+    }
+
+    /// The file or folder at `path`; links are followed.
+    pub fn look(&self, path: &str) -> Result<Option<Found>, GitError> {
+        let clean = clean(path)?;
+        let found = self
+            .resolve(path)
+            .inspect_err(|_| self.note_error(&clean))?;
+        let mut record = self.record.borrow_mut();
+        // A folder that is recorded already stands for what is below it, unless a link led elsewhere.
+        let straight = found.as_ref().is_some_and(|found| found.path == clean);
+        let covered =
+            folders_above(&clean).any(|above| record.get(above).is_some_and(|id| !id.is_empty()));
+        if !(straight && covered) {
+            let id = found.as_ref().map(|found| found.node.id.clone());
+            record.insert(clean, id.unwrap_or_default());
+        }
+        Ok(found)
+    }
+
+    fn note_error(&self, path: &str) {
+        let mut record = self.record.borrow_mut();
+        record.insert(path.to_owned(), UNREADABLE.to_owned());
+    }
+
+    /// The folder at `path`.
+    pub fn folder(&self, path: &str) -> Result<Found, GitError> {
+        self.look(path)?
+            .filter(Found::is_folder)
+            .ok_or_else(|| GitError::NoPath {
+                path: path.to_owned(),
+            })
+    }
+
+    /// The content of the file at `path`, of at most `max_bytes`; `None` when there is no file.
+    pub fn file(&self, path: &str, max_bytes: u64) -> Result<Option<Vec<u8>>, GitError> {
+        match self.look(path)? {
+            Some(found) if !found.is_folder() => self.content(&found.node, max_bytes).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Names and nodes of the entries of a folder that was looked up, sorted.
+    pub fn entries(&self, folder: &Found) -> Result<Vec<(String, Node)>, GitError> {
+        let mut entries = self.list(&folder.node)?;
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(entries)
+    }
+
+    /// The files of a folder that was looked up, in the order of their paths.
+    pub fn files(
+        &self,
+        folder: &Found,
+        query: &FileQuery<'_>,
+    ) -> Result<Vec<SourceFile>, GitError> {
+        let mut walk = Walk {
+            tree: self,
+            query,
+            root: folder,
+            bytes: 0,
+            entries: 0,
+            files: Vec::new(),
+        };
+        let mut pending = vec![Pending {
+            folder: folder.clone(),
+            prefix: String::new(),
+            depth: 0,
+        }];
+        while let Some(next) = pending.pop() {
+            walk.read_folder(&next, &mut pending)?;
+        }
+        walk.files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(walk.files)
+    }
+
+    fn list(&self, folder: &Node) -> Result<Vec<(String, Node)>, GitError> {
+        self.check_size(folder, self.limits.tree_bytes, "bytes in a folder object")?;
+        self.reader.list(folder)
+    }
+
+    fn content(&self, node: &Node, max_bytes: u64) -> Result<Vec<u8>, GitError> {
+        if self.reader.size(node)? > max_bytes {
+            return Err(GitError::TooLarge(max_bytes));
+        }
+        self.reader.read(node)
+    }
+
+    fn check_size(&self, node: &Node, limit: u64, what: &'static str) -> Result<(), GitError> {
+        if self.reader.size(node)? > limit {
+            return Err(GitError::Exceeds { what, limit });
+        }
+        Ok(())
+    }
+
+    /// Follows `path` from the root.
+    fn resolve(&self, path: &str) -> Result<Option<Found>, GitError> {
+        let escapes = || GitError::Escapes(path.to_owned());
+        let clean = clean(path)?;
+        let mut pending: VecDeque<String> = parts(&clean).map(str::to_owned).collect();
+        let mut at: Vec<(String, Node)> = Vec::new();
+        let mut links = 0;
+        while let Some(part) = pending.pop_front() {
+            if part == ".." {
+                at.pop().ok_or_else(escapes)?;
+                continue;
+            }
+            let folder = at.last().map_or(self.reader.root(), |(_, node)| node);
+            if folder.kind != NodeKind::Folder {
+                return Ok(None);
+            }
+            let Some(node) = self.reader.find(folder, &part)? else {
+                return Ok(None);
+            };
+            match node.kind {
+                NodeKind::Folder | NodeKind::File => at.push((part, node)),
+                NodeKind::Module => {
+                    let names = at.iter().map(|(name, _)| name.as_str());
+                    let names: Vec<&str> = names.chain([part.as_str()]).collect();
+                    return Err(GitError::Submodule(names.join("/")));
+                }
+                NodeKind::Link => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Ok(None);
+                    }
+                    self.check_size(&node, MAX_LINK_BYTES, "bytes in a symbolic link")?;
+                    let target = self.reader.read(&node)?;
+                    let target = String::from_utf8_lossy(&target).into_owned();
+                    if target.starts_with('/') {
+                        return Err(escapes());
+                    }
+                    for part in parts(&target).rev() {
+                        pending.push_front(part.to_owned());
+                    }
+                }
+            }
+        }
+        let node = at
+            .last()
+            .map_or_else(|| self.reader.root().clone(), |(_, node)| node.clone());
+        let names: Vec<String> = at.into_iter().map(|(name, _)| name).collect();
+        Ok(Some(Found {
+            path: names.join("/"),
+            node,
+        }))
+    }
+}
+
+/// A folder that is still to be read.
+struct Pending {
+    folder: Found,
+    prefix: String,
+    depth: usize,
+}
+
+struct Walk<'a> {
+    tree: &'a SourceTree,
+    query: &'a FileQuery<'a>,
+    root: &'a Found,
+    bytes: u64,
+    entries: usize,
+    files: Vec<SourceFile>,
+}
+
+impl Walk<'_> {
+    fn read_folder(&mut self, at: &Pending, pending: &mut Vec<Pending>) -> Result<(), GitError> {
+        let limits = &self.tree.limits;
+        // An incomplete set of files would look like files that were deleted, so every limit is an error.
+        if at.depth > limits.depth {
+            return Err(exceeds("folders below each other", limits.depth));
+        }
+        for (name, node) in self.tree.list(&at.folder.node)? {
+            self.entries += 1;
+            if self.entries > limits.entries {
+                return Err(exceeds("entries below the path", limits.entries));
+            }
+            let path = format!("{}{name}", at.prefix);
+            let real = join(&at.folder.path, &name);
+            match node.kind {
+                NodeKind::Folder => self.descend(Found { path: real, node }, &path, at, pending),
+                NodeKind::Module if self.query.recurse => return Err(GitError::Submodule(real)),
+                NodeKind::File if (self.query.wanted)(&path) => self.keep(path, &node)?,
+                NodeKind::Link if self.query.linked_folders || (self.query.wanted)(&path) => {
+                    match self.follow(&real)? {
+                        Some(found) if !found.is_folder() && (self.query.wanted)(&path) => {
+                            self.keep(path, &found.node)?;
+                        }
+                        Some(found) if found.is_folder() && self.query.linked_folders => {
+                            self.descend(found, &path, at, pending);
+                        }
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn descend(&self, folder: Found, path: &str, at: &Pending, pending: &mut Vec<Pending>) {
+        if self.query.recurse {
+            pending.push(Pending {
+                folder,
+                prefix: format!("{path}/"),
+                depth: at.depth + 1,
+            });
+        }
+    }
+
+    /// What a link leads to. Outside of the folder that is read it is an input of its own.
+    fn follow(&self, link: &str) -> Result<Option<Found>, GitError> {
+        let found = self.tree.resolve(link);
+        let found = found.inspect_err(|_| self.tree.note_error(link))?;
+        let inside = found.as_ref().is_some_and(|found| {
+            self.root.path.is_empty() || found.path.starts_with(&format!("{}/", self.root.path))
+        });
+        if !inside {
+            let id = found.as_ref().map(|found| found.node.id.clone());
+            let mut record = self.tree.record.borrow_mut();
+            record.insert(link.to_owned(), id.unwrap_or_default());
+        }
+        Ok(found)
+    }
+
+    /// Reads a file, after its size was looked at.
+    fn keep(&mut self, path: String, node: &Node) -> Result<(), GitError> {
+        if self.files.len() >= self.tree.limits.files {
+            return Err(exceeds("manifest files", self.tree.limits.files));
+        }
+        self.bytes = self.bytes.saturating_add(self.tree.reader.size(node)?);
+        if self.bytes > self.query.max_bytes {
+            return Err(GitError::TooLarge(self.query.max_bytes));
+        }
+        let content = self.tree.reader.read(node)?;
+        self.files.push(SourceFile { path, content });
+        Ok(())
+    }
+}
+
+fn exceeds(what: &'static str, limit: usize) -> GitError {
+    GitError::Exceeds {
+        what,
+        limit: u64::try_from(limit).unwrap_or(u64::MAX),
+    }
+}
+
+/// The parts of a path that mean something.
+fn parts(path: &str) -> impl DoubleEndedIterator<Item = &str> {
+    path.split('/').filter(|part| !matches!(*part, "" | "."))
+}
+
+/// The folders above `path`, the root included, and itself.
+fn folders_above(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(end, _)| end);
+    [0].into_iter()
+        .chain(ends)
+        .chain([path.len()])
+        .map(|end| &path[..end])
+}
+
+/// `name` in the folder `parent`.
+pub fn join(parent: &str, name: &str) -> String {
+    match parent {
+        "" => name.to_owned(),
+        parent => format!("{parent}/{name}"),
+    }
+}
+
+/// `path` without `.`, `..` and empty parts; one that climbs out of the root is refused.
+pub fn clean(path: &str) -> Result<String, GitError> {
+    let mut clean: Vec<&str> = Vec::new();
+    for part in parts(path) {
+        if part == ".." {
+            clean
+                .pop()
+                .ok_or_else(|| GitError::Escapes(path.to_owned()))?;
+        } else {
+            clean.push(part);
+        }
+    }
+    Ok(clean.join("/"))
+}
+
+#[cfg(test)]
+mod tests;
