@@ -1,5 +1,6 @@
 //! The command line, in upstream's spelling.
 
+use crate::offline::{lint::LintArgs, simulate::SimulateArgs};
 use clap::{Args, Parser, Subcommand};
 use reconcile_core::args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs};
 
@@ -16,7 +17,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the controllers and, in the same process, everything that event sources and sensors do.
-    Controller(ControllerArgs),
+    Controller(Box<ControllerArgs>),
+    /// Check manifests as the controller would, without a cluster.
+    Lint(LintArgs),
+    /// Show what a Sensor does with events, without a cluster.
+    Simulate(SimulateArgs),
 }
 
 /// Flags of `events controller`.

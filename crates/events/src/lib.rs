@@ -19,6 +19,8 @@ pub mod controller;
 pub mod event;
 pub mod json;
 pub mod metrics;
+pub mod nats;
+pub mod offline;
 mod panics;
 pub mod replicas;
 pub mod run;

@@ -8,14 +8,15 @@ use events::{
     bus::Bus,
     event::CloudEvent,
     source::{
-        Calendar, CheckedSource, Endpoint, EventFilter, ServerCertificate, Webhook,
-        calendar::Rhythm, listener::ClosedPort,
+        CheckedSource, Endpoint, EventFilter, ServerCertificate, TaskEvent, Webhook, kind,
+        listener::ClosedPort,
     },
     worker::DataPlane,
 };
 use futures::StreamExt;
-use jiff::{SignedDuration, tz::TimeZone};
+use jiff::SignedDuration;
 use reconcile_core::object::ObjectKey;
+use serde_json::{Value, json};
 
 use support::{Nats, PATIENCE, Stage, free_port, plane, until};
 
@@ -33,24 +34,22 @@ fn webhook(event: &str, port: u16, method: &str) -> Webhook {
     }
 }
 
-fn calendar(event: &str) -> Calendar {
-    Calendar {
-        event: event.to_owned(),
-        rhythm: Rhythm::Every(SignedDuration::from_millis(200)),
-        excluded: std::collections::BTreeSet::new(),
-        zone: TimeZone::UTC,
-        metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
-        filter: None,
-        catch_up: None,
-    }
+fn task(kind: &str, event: &str, config: &Value) -> TaskEvent {
+    let kind = kind::ALL.iter().find(|known| known.key == kind);
+    TaskEvent::check(kind.expect("a kind"), event, config).expect("checked")
 }
 
-fn source(name: &str, webhooks: Vec<Webhook>, calendars: Vec<Calendar>) -> Arc<CheckedSource> {
+fn calendar(event: &str) -> TaskEvent {
+    let config = json!({"interval": "200ms", "metadata": {"k": "v"}});
+    task("calendar", event, &config)
+}
+
+fn source(name: &str, webhooks: Vec<Webhook>, tasks: Vec<TaskEvent>) -> Arc<CheckedSource> {
     Arc::new(CheckedSource {
         key: ObjectKey::new("ns", name),
         uid: format!("uid-{name}"),
         webhooks,
-        calendars,
+        tasks,
         service: false,
         contested: std::collections::BTreeSet::new(),
     })
@@ -135,7 +134,7 @@ async fn the_answers_of_a_webhook() {
         ),
         ("src", "push", "webhook")
     );
-    let payload: serde_json::Value = serde_json::from_slice(&event.data).expect("JSON");
+    let payload: Value = serde_json::from_slice(&event.data).expect("JSON");
     assert_eq!(payload["body"]["n"], 1);
     assert_eq!(payload["header"]["Content-Type"][0], "application/json");
     assert_eq!(event.id.len(), 32);
@@ -188,7 +187,7 @@ async fn the_answers_of_a_webhook() {
         .await
         .expect("in time")
         .expect("an event");
-    let payload: serde_json::Value = serde_json::from_slice(&event.data).expect("JSON");
+    let payload: Value = serde_json::from_slice(&event.data).expect("JSON");
     assert_eq!(payload["body"], serde_json::json!({"a": ["1", "2"]}));
 
     // What the filter refuses is no failure, and no event.
@@ -397,7 +396,7 @@ fn ticks_are_neither_lost_nor_doubled_over_a_crash() {
         .block_on(stored(&nats))
         .iter()
         .map(|event| {
-            let payload: serde_json::Value = serde_json::from_slice(&event.data).expect("JSON");
+            let payload: Value = serde_json::from_slice(&event.data).expect("JSON");
             assert_eq!(payload["metadata"]["k"], "v");
             let text = payload["eventTime"]
                 .as_str()
@@ -438,6 +437,163 @@ async fn schedules_of_two_namespaces_remember_their_ticks_apart() {
     }
     until("ticks", || async { count(&stage.nats).await >= 4 }).await;
     stage.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one server, two subscriptions, from the first message to a restart"
+)]
+async fn messages_of_a_nats_subject_become_events() {
+    let Some(mut stage) = Stage::start().await else {
+        return;
+    };
+    let url = stage.nats.config().urls[0].clone();
+    let source = source(
+        "src",
+        vec![],
+        vec![
+            task(
+                "nats",
+                "orders",
+                &json!({
+                    "url": url, "subject": "orders.*", "jsonBody": true, "metadata": {"k": "v"},
+                    "filter": {"expression": "body.n != 2"},
+                }),
+            ),
+            task(
+                "nats",
+                "raw",
+                &json!({"url": url, "subject": "raw", "queue": "q"}),
+            ),
+        ],
+    );
+    assert!(run(&stage.plane, &stage.bus, &source).is_empty());
+    let client = async_nats::connect(&url).await.expect("connected");
+    let send = async |subject: &'static str, body: &'static str| {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.append("A", "b");
+        headers.append("A", "c");
+        let sent = client.publish_with_headers(subject, headers, body.into());
+        sent.await.expect("sent");
+        client.flush().await.expect("flushed");
+    };
+    // Core NATS does not keep what nobody has subscribed to.
+    let mut probes = 0;
+    until("both are subscribed", || {
+        probes += 1;
+        let (nats, send) = (&stage.nats, &send);
+        async move {
+            send("orders.probe", r#"{"n":0}"#).await;
+            send("raw", "probe").await;
+            let all = stored(nats).await;
+            let of = |subject: &str| all.iter().any(|event| event.subject == subject);
+            of("orders") && of("raw")
+        }
+    })
+    .await;
+    for (subject, body) in [
+        ("orders.new", r#"{"n":1,"id":12345678901234567890}"#),
+        ("orders.new", r#"{"n":2}"#),
+        ("orders.new", "no JSON"),
+        ("raw", "\u{1}\u{2}"),
+        ("orders.old", r#"{"n":3}"#),
+    ] {
+        send(subject, body).await;
+    }
+    let bodies = async |nats: &Nats| -> Vec<(String, String)> {
+        let all = stored(nats).await;
+        let all = all.iter().map(|event| {
+            (
+                event.subject.clone(),
+                String::from_utf8_lossy(&event.data).into_owned(),
+            )
+        });
+        all.filter(|(_, data)| !data.contains("probe") && !data.contains("cHJvYmU="))
+            .collect()
+    };
+    until("three events", || async {
+        bodies(&stage.nats).await.len() >= 3
+    })
+    .await;
+    let mut found = bodies(&stage.nats).await;
+    found.sort();
+    let expected = [
+        (
+            "orders",
+            r#"{"subject":"orders.new","body":{"n":1,"id":12345678901234567890},"header":{"A":["b","c"]},"metadata":{"k":"v"}}"#,
+        ),
+        (
+            "orders",
+            r#"{"subject":"orders.old","body":{"n":3},"header":{"A":["b","c"]},"metadata":{"k":"v"}}"#,
+        ),
+        (
+            "raw",
+            r#"{"subject":"raw","body":"AQI=","header":{"A":["b","c"]}}"#,
+        ),
+    ];
+    assert_eq!(
+        found,
+        expected.map(|(event, data)| (event.to_owned(), data.to_owned()))
+    );
+    // A server that comes back is used again.
+    stage.nats.down();
+    stage.nats.up().await;
+    until("events after the restart", || {
+        let (nats, send, bodies) = (&stage.nats, &send, &bodies);
+        async move {
+            send("orders.new", r#"{"n":4}"#).await;
+            bodies(nats).await.len() > 3
+        }
+    })
+    .await;
+    stage.plane.stop().await;
+}
+
+#[test]
+fn a_nats_source_that_cannot_work_is_refused_by_its_field() {
+    let nats = kind::ALL.iter().find(|kind| kind.key == "nats");
+    let refused = |config: Value| {
+        TaskEvent::check(nats.expect("a kind"), "e", &config)
+            .expect_err("refused")
+            .to_string()
+    };
+    let key = json!({"name": "s", "key": "k"});
+    for (config, field) in [
+        (json!({"url": "nats://h:4222"}), "spec.nats.e.subject"),
+        (
+            json!({"url": "nats://h:4222", "subject": "a..b"}),
+            "spec.nats.e.subject",
+        ),
+        (
+            json!({"url": "http://h", "subject": "a"}),
+            "spec.nats.e.url",
+        ),
+        (
+            json!({"url": "nats://ann:s3cret@h", "subject": "a"}),
+            "spec.nats.e.url",
+        ),
+        (
+            json!({"url": "nats://h", "subject": "a", "auth": {"nkey": key}}),
+            "spec.nats.e.auth.nkey",
+        ),
+        (
+            json!({"url": "nats://h", "subject": "a", "auth": {"basic": {"username": key}}}),
+            "spec.nats.e.auth.basic",
+        ),
+        (
+            json!({"url": "nats://h", "subject": "a", "tls": {"clientCertSecret": key}}),
+            "spec.nats.e.tls",
+        ),
+        (
+            json!({"url": "nats://h", "subject": "a", "filter": {"expression": "body ="}}),
+            "spec.nats.e.filter.expression",
+        ),
+    ] {
+        let problem = refused(config);
+        assert!(problem.starts_with(field), "{problem}");
+        assert!(!problem.contains("s3cret"), "{problem}");
+    }
 }
 
 /// Number of events in the stream.

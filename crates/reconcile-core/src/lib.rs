@@ -35,6 +35,7 @@ pub mod fields;
 pub mod kube_types;
 pub mod lease;
 pub mod listen;
+pub mod manifests;
 pub mod object;
 pub mod operator;
 pub mod reconcile;

@@ -36,10 +36,7 @@ pub struct EventSourceSpec {
     /// HTTP endpoints, by event name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub webhook: BTreeMap<String, Value>,
-    /// Schedules, by event name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub calendar: BTreeMap<String, Value>,
-    /// Everything else: pod settings and the source types that are only reported.
+    /// Everything else: pod settings, and the other types of event sources, by the name of the type.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
 }
@@ -124,7 +121,7 @@ pub struct SourceFilter {
     pub expression: String,
 }
 
-/// One schedule.
+/// One schedule, without what all types have in common.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CalendarEvent {
@@ -139,15 +136,9 @@ pub struct CalendarEvent {
     /// IANA name; UTC when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
-    /// Copied into each event.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<BTreeMap<String, String>>,
     /// What happens to ticks that fell into a time without a running controller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persistence: Option<Persistence>,
-    /// Which ticks become events.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filter: Option<SourceFilter>,
 }
 
 /// `persistence` of a schedule.

@@ -42,6 +42,9 @@ pub const SENSOR: Ledger = Ledger {
         parameters!("spec.triggers[].template.http.parameters[]"),
         parameters!("spec.triggers[].template.http.payload[]"),
         parameters!("spec.triggers[].template.http.dynamicHeaders[]"),
+        NATS,
+        parameters!("spec.triggers[].template.nats.parameters[]"),
+        parameters!("spec.triggers[].template.nats.payload[]"),
         DLQ,
     ],
 };
@@ -102,6 +105,34 @@ const SOURCE: &[Field] = &[
         "the last tick is kept on the bus instead",
     ),
     supported("spec.calendar.{*}.filter.expression"),
+    supported_note(
+        "spec.nats.{*}.url",
+        "without credentials; the messages come in by one replica",
+    ),
+    supported("spec.nats.{*}.subject"),
+    supported("spec.nats.{*}.queue"),
+    supported("spec.nats.{*}.jsonBody"),
+    reported(
+        "spec.nats.{*}.connectionBackoff.**",
+        "tried again each second until it works",
+    ),
+    supported("spec.nats.{*}.auth.basic.username.**"),
+    supported("spec.nats.{*}.auth.basic.password.**"),
+    supported("spec.nats.{*}.auth.token.**"),
+    planned(
+        "spec.nats.{*}.auth.nkey.**",
+        "keys as credentials; use basic or token",
+    ),
+    planned(
+        "spec.nats.{*}.auth.credential.**",
+        "keys as credentials; use basic or token",
+    ),
+    supported("spec.nats.{*}.tls.caCertSecret.**"),
+    supported("spec.nats.{*}.tls.clientCertSecret.**"),
+    supported("spec.nats.{*}.tls.clientKeySecret.**"),
+    supported("spec.nats.{*}.tls.insecureSkipVerify"),
+    supported("spec.nats.{*}.metadata.**"),
+    supported("spec.nats.{*}.filter.expression"),
 ];
 
 const TYPE: &str = "this type of event source";
@@ -124,7 +155,6 @@ const SOURCE_TYPES: &[Field] = &[
     planned("spec.minio.**", TYPE),
     planned("spec.mns.**", TYPE),
     planned("spec.mqtt.**", TYPE),
-    planned("spec.nats.**", TYPE),
     planned("spec.nsq.**", TYPE),
     planned("spec.pubSub.**", TYPE),
     planned("spec.pulsar.**", TYPE),
@@ -155,7 +185,10 @@ const SENSOR_SPEC: &[Field] = &[
     supported("spec.dependencies[].name"),
     supported("spec.dependencies[].eventSourceName"),
     supported("spec.dependencies[].eventName"),
-    supported("spec.dependencies[].filtersLogicalOperator"),
+    supported_note(
+        "spec.dependencies[].filtersLogicalOperator",
+        "with or, one filter that passes is enough; upstream discards the event when any filter fails",
+    ),
     supported("spec.dependencies[].filters.time.**"),
     supported("spec.dependencies[].filters.context.**"),
     supported("spec.dependencies[].filters.data[].**"),
@@ -229,7 +262,6 @@ const TRIGGERS: &[Field] = &[
     planned("spec.triggers[].template.custom.**", "this type of trigger"),
     planned("spec.triggers[].template.email.**", "this type of trigger"),
     planned("spec.triggers[].template.kafka.**", "this type of trigger"),
-    planned("spec.triggers[].template.nats.**", "this type of trigger"),
     planned(
         "spec.triggers[].template.openWhisk.**",
         "this type of trigger",
@@ -255,6 +287,26 @@ const HTTP: &[Field] = &[
     supported("spec.triggers[].template.http.tls.insecureSkipVerify"),
 ];
 
+const NATS: &[Field] = &[
+    supported_note("spec.triggers[].template.nats.url", "without credentials"),
+    supported("spec.triggers[].template.nats.subject"),
+    supported("spec.triggers[].template.nats.auth.basic.username.**"),
+    supported("spec.triggers[].template.nats.auth.basic.password.**"),
+    supported("spec.triggers[].template.nats.auth.token.**"),
+    planned(
+        "spec.triggers[].template.nats.auth.nkey.**",
+        "keys as credentials; use basic or token",
+    ),
+    planned(
+        "spec.triggers[].template.nats.auth.credential.**",
+        "keys as credentials; use basic or token",
+    ),
+    supported("spec.triggers[].template.nats.tls.caCertSecret.**"),
+    supported("spec.triggers[].template.nats.tls.clientCertSecret.**"),
+    supported("spec.triggers[].template.nats.tls.clientKeySecret.**"),
+    supported("spec.triggers[].template.nats.tls.insecureSkipVerify"),
+];
+
 const DLQ: &[Field] = &[supported_note(
     "spec.triggers[].dlqTrigger.**",
     "runs with its own tries when those of the trigger are spent; what fails there too, or without one, goes to the dead letters",
@@ -269,7 +321,6 @@ pub const UNSERVED_TRIGGERS: &[&str] = &[
     "custom",
     "email",
     "kafka",
-    "nats",
     "openWhisk",
     "pulsar",
     "slack",

@@ -7,6 +7,7 @@ mod decode;
 pub mod eventbus;
 pub mod eventsource;
 pub mod fields;
+pub mod nats;
 pub mod sensor;
 pub mod trigger;
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{KeySelector, TlsConfig, ValueFrom};
+use super::{KeySelector, TlsConfig, ValueFrom, nats::NatsConfig};
 
 /// One action of a sensor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct TriggerTemplate {
     /// Call a URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpTrigger>,
+    /// Publish to a NATS subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats: Option<NatsTrigger>,
     /// Write the event to the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<LogTrigger>,
@@ -114,6 +117,21 @@ pub struct ArtifactSource {
     /// Sources that are only reported.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
+}
+
+/// Publishes to a core NATS subject.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NatsTrigger {
+    /// The server.
+    #[serde(flatten)]
+    pub server: NatsConfig,
+    /// The subject.
+    pub subject: String,
+    /// The message, built from the events.
+    pub payload: Vec<Parameter>,
+    /// Patches of this trigger.
+    pub parameters: Vec<Parameter>,
 }
 
 /// Calls a URL.

@@ -1,11 +1,9 @@
 //! Schedules: which ticks an event has. Plain functions of time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use expressions::cron::Schedule;
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
-
-use super::EventFilter;
 
 /// Missed ticks that are not older than this are made up for: a restart or a change of leaders takes
 /// less. Older ones only with `persistence.catchup`.
@@ -16,18 +14,12 @@ const MOST_EXCLUDED: usize = 10_000;
 /// A schedule with everything checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calendar {
-    /// Name of the event.
-    pub event: String,
     /// When.
     pub rhythm: Rhythm,
     /// Days without ticks.
     pub excluded: BTreeSet<Date>,
     /// Zone of the cron fields, the excluded days and the event time.
     pub zone: TimeZone,
-    /// Copied into each event.
-    pub metadata: BTreeMap<String, String>,
-    /// Which ticks become events.
-    pub filter: Option<EventFilter>,
     /// How far back missed ticks are made up for; `None` only over a restart.
     pub catch_up: Option<SignedDuration>,
 }
@@ -160,12 +152,9 @@ mod tests {
 
     fn every(seconds: i64) -> Calendar {
         Calendar {
-            event: "e".into(),
             rhythm: Rhythm::Every(SignedDuration::from_secs(seconds)),
             excluded: BTreeSet::new(),
             zone: TimeZone::UTC,
-            metadata: BTreeMap::new(),
-            filter: None,
             catch_up: None,
         }
     }

@@ -2,10 +2,14 @@
 
 pub mod calendar;
 pub mod certificate;
+pub mod checkpoint;
 pub mod emitter;
 pub mod filter;
+pub mod kind;
 pub mod listener;
+mod nats;
 pub mod routes;
+mod schedule;
 pub mod webhook;
 
 use std::collections::BTreeSet;
@@ -14,8 +18,9 @@ use reconcile_core::object::ObjectKey;
 
 pub use calendar::Calendar;
 pub use certificate::ServerCertificate;
-pub use emitter::{EmitError, Emitter};
+pub use emitter::{EmitError, Emitted, Emitter};
 pub use filter::EventFilter;
+pub use kind::{Source, SourceContext, TaskEvent};
 pub use listener::Listeners;
 pub use routes::Endpoint;
 pub use webhook::Webhook;
@@ -29,8 +34,8 @@ pub struct CheckedSource {
     pub uid: String,
     /// HTTP endpoints.
     pub webhooks: Vec<Webhook>,
-    /// Schedules.
-    pub calendars: Vec<Calendar>,
+    /// Events that tasks bring in.
+    pub tasks: Vec<TaskEvent>,
     /// A Service leads to the endpoints.
     pub service: bool,
     /// Ports of the endpoints that EventSources of other namespaces name too.
@@ -41,10 +46,6 @@ impl CheckedSource {
     /// The names of all events.
     pub fn events(&self) -> impl Iterator<Item = &str> {
         let webhooks = self.webhooks.iter().map(|webhook| webhook.event.as_str());
-        webhooks.chain(
-            self.calendars
-                .iter()
-                .map(|calendar| calendar.event.as_str()),
-        )
+        webhooks.chain(self.tasks.iter().map(|task| task.event.as_str()))
     }
 }

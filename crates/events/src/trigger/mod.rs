@@ -4,6 +4,8 @@ pub mod http;
 pub mod identity;
 pub mod k8s;
 pub mod log;
+mod nats;
+pub mod preview;
 pub mod secrets;
 mod task;
 
@@ -20,12 +22,14 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use self::task::Task;
-use self::{http::HttpClients, identity::Identities, secrets::Secrets};
+use self::{http::HttpClients, identity::Identities, nats::NatsClients, secrets::Secrets};
 use crate::{
     api::{
         decode,
         fields::UNSERVED_TRIGGERS,
-        trigger::{HttpTrigger, K8sTrigger, LogTrigger, Parameter, Policy, TriggerTemplate},
+        trigger::{
+            HttpTrigger, K8sTrigger, LogTrigger, NatsTrigger, Parameter, Policy, TriggerTemplate,
+        },
     },
     panics,
     sensor::{
@@ -41,6 +45,8 @@ pub enum Action {
     K8s(Box<K8sTrigger>),
     /// Calls a URL.
     Http(Box<HttpTrigger>),
+    /// Publishes to a NATS subject.
+    Nats(Box<NatsTrigger>),
     /// Writes to the log.
     Log(LogTrigger),
 }
@@ -51,6 +57,7 @@ impl Action {
         match self {
             Self::K8s(_) => "k8s",
             Self::Http(_) => "http",
+            Self::Nats(_) => "nats",
             Self::Log(_) => "log",
         }
     }
@@ -60,6 +67,7 @@ impl Action {
         match self {
             Self::K8s(action) => &action.parameters,
             Self::Http(action) => &action.parameters,
+            Self::Nats(action) => &action.parameters,
             Self::Log(_) => &[],
         }
     }
@@ -132,18 +140,24 @@ pub fn decode_template(path: &str, template: &Value) -> Result<Action, FieldErro
             "this type of trigger is not supported yet",
         ));
     }
-    match (template.k8s, template.http, template.log) {
-        (Some(mut k8s), None, None) => {
-            k8s::check(&format!("{path}.k8s"), &mut k8s)?;
-            Ok(Action::K8s(Box::new(k8s)))
-        }
-        (None, Some(action), None) => {
-            http::check(&format!("{path}.http"), &action)?;
-            Ok(Action::Http(Box::new(action)))
-        }
-        (None, None, Some(log)) => Ok(Action::Log(log)),
-        (None, None, None) => Err(FieldError::new(path, "names no type of trigger")),
-        _ => Err(FieldError::new(path, "names more than one type of trigger")),
+    let mut given = Vec::new();
+    if let Some(mut action) = template.k8s {
+        k8s::check(&format!("{path}.k8s"), &mut action)?;
+        given.push(Action::K8s(Box::new(action)));
+    }
+    if let Some(action) = template.http {
+        http::check(&format!("{path}.http"), &action)?;
+        given.push(Action::Http(Box::new(action)));
+    }
+    if let Some(action) = template.nats {
+        nats::check(&format!("{path}.nats"), &action)?;
+        given.push(Action::Nats(Box::new(action)));
+    }
+    given.extend(template.log.map(Action::Log));
+    match (given.pop(), given.is_empty()) {
+        (Some(action), true) => Ok(action),
+        (None, _) => Err(FieldError::new(path, "names no type of trigger")),
+        (Some(_), false) => Err(FieldError::new(path, "names more than one type of trigger")),
     }
 }
 
@@ -247,12 +261,23 @@ async fn caught(
 pub struct Executor {
     /// HTTP connections.
     pub http: HttpClients,
+    /// Connections to NATS servers.
+    pub nats: NatsClients,
     /// Clients that act as service accounts.
     pub identities: Identities,
     /// Secrets and ConfigMaps.
     pub secrets: Secrets,
     /// Closed when another process leads.
     pub fence: Fence,
+}
+
+/// The action of a firing: the template with its parameters applied.
+fn resolve(task: &Task, firing: &Firing) -> Result<Arc<Action>, TriggerError> {
+    if let Some(action) = &task.fixed {
+        return Ok(action.clone());
+    }
+    let template = parameter::apply(task.template.clone(), &task.parameters, firing.inputs())?;
+    Ok(Arc::new(decode_template("template", &template)?))
 }
 
 /// No action may take longer: every call inside has a deadline of its own.
@@ -264,6 +289,7 @@ impl Executor {
         let fence = operator.fence().clone();
         Self {
             http: HttpClients::default(),
+            nats: NatsClients::default(),
             identities: Identities::new(operator.leader_role().clone(), operator.config.clone()),
             secrets,
             fence,
@@ -275,17 +301,12 @@ impl Executor {
         if !self.fence.is_open() {
             return Err(TriggerError::NotLeading);
         }
-        let action = if let Some(action) = &task.fixed {
-            action.clone()
-        } else {
-            let template =
-                parameter::apply(task.template.clone(), &task.parameters, firing.inputs())?;
-            Arc::new(decode_template("template", &template)?)
-        };
+        let action = resolve(task, firing)?;
         let done = async {
             match action.as_ref() {
                 Action::K8s(action) => self.act_on_object(action, &task.success, firing).await,
                 Action::Http(action) => self.call(action, &task.success, firing).await,
+                Action::Nats(action) => Box::pin(self.publish(action, firing)).await,
                 Action::Log(_) => {
                     log::write(firing);
                     Ok(())

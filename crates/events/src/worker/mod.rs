@@ -12,8 +12,8 @@
 //! lost while a trigger is exchanged; what was begun is finished first.
 
 mod health;
-mod schedule;
 mod sensors;
+mod source_task;
 mod sources;
 mod trigger;
 

@@ -6,11 +6,11 @@ use parking_lot::Mutex;
 use reconcile_core::object::ObjectKey;
 use tokio_util::sync::CancellationToken;
 
-use super::{DataPlane, health::Health, schedule};
+use super::{DataPlane, health::Health, source_task};
 use crate::{
     bus::Bus,
     source::{
-        Calendar, CheckedSource, Emitter,
+        CheckedSource, Emitter, TaskEvent,
         listener::{ClosedPort, Served, Wanted},
     },
 };
@@ -23,15 +23,15 @@ pub(super) struct Running {
     spec: Arc<CheckedSource>,
     bus: Arc<Bus>,
     served: Served,
-    /// Schedules run too, because this process leads.
+    /// Tasks run too, because this process leads.
     leads: bool,
     /// What is in the way of events, by their name.
     health: Health,
-    schedules: Schedules,
+    tasks: Tasks,
 }
 
-/// The schedules that run, by event.
-type Schedules = BTreeMap<String, (Calendar, CancellationToken)>;
+/// The tasks that run, by event.
+type Tasks = BTreeMap<String, (TaskEvent, CancellationToken)>;
 
 impl Running {
     fn health(&self) -> SourceHealth {
@@ -95,11 +95,11 @@ impl DataPlane {
             self.0.source_queue.add_after(spec.key.clone(), TRY_AGAIN);
         }
         let before = match old {
-            None => Schedules::new(),
+            None => Tasks::new(),
             Some(running) => {
                 let gone = |name: &&str| spec.events().all(|event| event != *name);
                 self.drop_metrics(&spec.key, running.spec.events().filter(gone));
-                let mut before = std::mem::take(&mut running.schedules);
+                let mut before = std::mem::take(&mut running.tasks);
                 if !Arc::ptr_eq(&running.bus, bus) {
                     // Each holds the bus that it was begun with.
                     stop_all(&mut before);
@@ -107,9 +107,9 @@ impl DataPlane {
                 before
             }
         };
-        // A tick must come from one process only, an HTTP request reaches just one.
-        let calendars: &[Calendar] = if leads { &spec.calendars } else { &[] };
-        let schedules = self.exchange(spec, calendars, &emitter, &health, before);
+        // A tick or message must come in by one process only, an HTTP request reaches just one.
+        let wanted: &[TaskEvent] = if leads { &spec.tasks } else { &[] };
+        let tasks = self.exchange(spec, wanted, &emitter, &health, before);
         self.count(spec);
         let running = Running {
             spec: spec.clone(),
@@ -117,61 +117,43 @@ impl DataPlane {
             served,
             leads,
             health,
-            schedules,
+            tasks,
         };
         let told = running.health();
         sources.insert(spec.key.clone(), running);
         told
     }
 
-    /// Goes over from the schedules `before` to those of `spec`; the same ones just go on.
+    /// Goes over from the tasks `before` to those that are wanted; the same ones just go on.
     fn exchange(
         &self,
         spec: &CheckedSource,
-        calendars: &[Calendar],
+        wanted: &[TaskEvent],
         emitter: &Arc<Emitter>,
         health: &Health,
-        mut before: Schedules,
-    ) -> Schedules {
-        let mut schedules = Schedules::new();
-        for calendar in calendars {
-            let running = match before.remove(&calendar.event) {
-                Some(running) if running.0 == *calendar => running,
+        mut before: Tasks,
+    ) -> Tasks {
+        let mut tasks = Tasks::new();
+        for task in wanted {
+            let running = match before.remove(&task.event) {
+                Some(running) if running.0 == *task => running,
                 other => {
                     if let Some((_, stop)) = other {
                         stop.cancel();
                     }
-                    health.set(&calendar.event, None);
-                    (
-                        calendar.clone(),
-                        self.start_schedule(spec, calendar, emitter, health),
-                    )
+                    health.set(&task.event, None);
+                    let stop = self.0.stop.child_token();
+                    let run = source_task::run(task.context(&spec.uid, emitter.clone()));
+                    self.0
+                        .tasks
+                        .spawn(stop.clone().run_until_cancelled_owned(run));
+                    (task.clone(), stop)
                 }
             };
-            schedules.insert(calendar.event.clone(), running);
+            tasks.insert(task.event.clone(), running);
         }
         stop_all(&mut before);
-        schedules
-    }
-
-    fn start_schedule(
-        &self,
-        spec: &CheckedSource,
-        calendar: &Calendar,
-        emitter: &Arc<Emitter>,
-        health: &Health,
-    ) -> CancellationToken {
-        let stop = self.0.stop.child_token();
-        let task = schedule::run(
-            spec.uid.clone(),
-            calendar.clone(),
-            emitter.clone(),
-            health.clone(),
-        );
-        self.0
-            .tasks
-            .spawn(stop.clone().run_until_cancelled_owned(task));
-        stop
+        tasks
     }
 
     fn count(&self, spec: &CheckedSource) {
@@ -206,7 +188,7 @@ impl DataPlane {
         let Some(mut running) = self.0.sources.lock().remove(key) else {
             return;
         };
-        stop_all(&mut running.schedules);
+        stop_all(&mut running.tasks);
         let labels = [key.namespace.as_str(), key.name.as_str()];
         drop(self.0.metrics.running.remove_label_values(&labels));
         self.drop_metrics(key, running.spec.events());
@@ -222,8 +204,8 @@ fn is_worth_another_try(spec: &CheckedSource, served: &Served) -> bool {
     !served.refused.is_empty() || served.closed.iter().any(passing)
 }
 
-fn stop_all(schedules: &mut Schedules) {
-    for (_, (_, stop)) in std::mem::take(schedules) {
+fn stop_all(tasks: &mut Tasks) {
+    for (_, (_, stop)) in std::mem::take(tasks) {
         stop.cancel();
     }
 }

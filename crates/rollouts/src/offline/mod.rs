@@ -1,7 +1,7 @@
 //! What works on files instead of a cluster, with the same planner.
 
 pub mod analyze;
-pub mod files;
+pub use reconcile_core::manifests as files;
 pub mod lint;
 pub mod plan;
 pub mod simulate;

@@ -14,7 +14,7 @@ use crate::{
     api::EventSource,
     bus::BusState,
     controller::{ObjectState, context::ports_of},
-    source::{CheckedSource, ServerCertificate, Webhook},
+    source::{CheckedSource, ServerCertificate, TaskEvent, Webhook},
     trigger::secrets::SecretError,
 };
 
@@ -53,7 +53,7 @@ impl EventSourceController {
             key: meta.key.clone(),
             uid: meta.uid.clone(),
             webhooks: Vec::new(),
-            calendars: Vec::new(),
+            tasks: Vec::new(),
             service: false,
             contested: BTreeSet::new(),
         };
@@ -69,7 +69,12 @@ impl EventSourceController {
                     Err(error) => missing.push(format!("spec.webhook.{}: {error}", webhook.event)),
                 }
             }
-            source.calendars.clone_from(&spec.calendars);
+            for task in &spec.tasks {
+                match self.task_with_secrets(&meta.key.namespace, task).await {
+                    Ok(task) => source.tasks.push(task),
+                    Err(problem) => missing.push(problem),
+                }
+            }
             let key = ObjectKey::new(meta.key.namespace.clone(), spec.bus.clone());
             bus = self
                 .context
@@ -121,6 +126,23 @@ impl EventSourceController {
             targets: &self.context.plane.targets(source),
         };
         Some(endpoints.slice())
+    }
+
+    /// The error names the field.
+    async fn task_with_secrets(
+        &self,
+        namespace: &str,
+        task: &TaskEvent,
+    ) -> Result<TaskEvent, String> {
+        let mut task = task.clone();
+        for (field, key) in task.source.secrets() {
+            let value = self.context.secrets.needed_secret(namespace, &key).await;
+            let value = value.map_err(|error| {
+                format!("spec.{}.{}.{field}: {error}", task.kind.key, task.event)
+            })?;
+            task.secrets.push(Secret::from(value));
+        }
+        Ok(task)
     }
 
     async fn with_secrets(

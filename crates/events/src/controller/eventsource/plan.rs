@@ -64,9 +64,9 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     if observed.bus.is_some() {
         plan.act(Action::Run);
         plan.note(format!(
-            "{} webhooks, {} schedules",
+            "{} webhooks, {} other events",
             observed.source.webhooks.len(),
-            observed.source.calendars.len()
+            observed.source.tasks.len()
         ));
     } else {
         plan.act(Action::Stop);
@@ -87,7 +87,10 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     if !observed.missing.is_empty() {
         plan.wake_at(again(LOOK_SOON));
     }
-    if spec.webhooks.iter().any(|(_, secrets)| !secrets.is_empty()) {
+    let webhooks = spec.webhooks.iter();
+    let mut secrets = webhooks.map(|(_, secrets)| !secrets.is_empty());
+    let mut tasks = spec.tasks.iter();
+    if secrets.any(|some| some) || tasks.any(|task| !task.source.secrets().is_empty()) {
         plan.wake_at(again(LOOK_AGAIN));
     }
     plan

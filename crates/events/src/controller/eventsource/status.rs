@@ -44,7 +44,7 @@ pub fn report(
 fn sources(spec: &CheckedSpec) -> Condition {
     let mut parts = spec.problems.clone();
     if !spec.unsupported.is_empty() {
-        let others = if spec.webhooks.is_empty() && spec.calendars.is_empty() {
+        let others = if spec.serves_nothing() {
             ""
         } else {
             "; the other events are served"
@@ -95,7 +95,7 @@ fn deployed(
     if !parts.is_empty() {
         return conditions::fails(DEPLOYED, "NotServed", parts.join("; "));
     }
-    if spec.webhooks.is_empty() && spec.calendars.is_empty() {
+    if spec.serves_nothing() {
         return conditions::fails(
             DEPLOYED,
             "NothingToServe",

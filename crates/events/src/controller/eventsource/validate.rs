@@ -2,23 +2,20 @@
 //! others.
 
 use http::Method;
-use jiff::{SignedDuration, tz::TimeZone};
-use reconcile_core::{fields::Finding, kube_types::GoDuration, object::FieldError};
+use reconcile_core::{fields::Finding, object::FieldError};
 use serde_json::Value;
 
 use crate::{
     api::decode,
     api::{
         DEFAULT_BUS, KeySelector,
-        eventsource::{
-            CalendarEvent, EventSourceSpec, PortText, ServiceSpec, SourceFilter, WebhookEvent,
-        },
+        eventsource::{EventSourceSpec, PortText, ServiceSpec, SourceFilter, WebhookEvent},
         fields::{EVENT_SOURCE, unserved_source_types},
     },
     bus,
     source::{
-        Calendar, Endpoint, EventFilter, Webhook,
-        calendar::{Cron, Rhythm, excluded_days},
+        Endpoint, EventFilter, TaskEvent, Webhook,
+        kind::{self, SourceKind},
         webhook::MAX_BODY,
     },
 };
@@ -51,12 +48,29 @@ pub struct CheckedSpec {
     pub service: Option<ServiceSpec>,
     /// HTTP endpoints, with the secrets that they need.
     pub webhooks: Vec<(Webhook, WebhookSecrets)>,
-    /// Schedules.
-    pub calendars: Vec<Calendar>,
+    /// Events that tasks bring in; their secrets are not read yet.
+    pub tasks: Vec<TaskEvent>,
     /// What is wrong, per event.
     pub problems: Vec<String>,
     /// What is not served yet.
     pub unsupported: Vec<String>,
+}
+
+impl CheckedSpec {
+    /// There is no event that can be served.
+    pub fn serves_nothing(&self) -> bool {
+        self.webhooks.is_empty() && self.tasks.is_empty()
+    }
+
+    /// The key of the events among which there is one of this name.
+    fn kind_of(&self, event: &str) -> Option<&'static str> {
+        let webhook = |(webhook, _): &(Webhook, WebhookSecrets)| webhook.event == event;
+        if self.webhooks.iter().any(webhook) {
+            return Some("webhook");
+        }
+        let task = self.tasks.iter().find(|task| task.event == event);
+        task.map(|task| task.kind.key)
+    }
 }
 
 /// Fields without effect, besides whole types of event sources.
@@ -100,28 +114,39 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
             Err(problem) => checked.problems.push(problem.to_string()),
         }
     }
-    for (event, value) in &raw.calendar {
-        let twice = checked
-            .webhooks
-            .iter()
-            .any(|(webhook, _)| webhook.event == *event);
-        match check_calendar(event, value) {
-            Ok(_) if twice => {
-                checked.problems.push(format!(
-                    "spec.calendar.{event}: the name is used by a webhook too"
-                ));
-            }
-            Ok(calendar) => checked.calendars.push(calendar),
-            Err(problem) => checked.problems.push(problem.to_string()),
-        }
+    for kind in kind::ALL {
+        check_kind(kind, raw.other.get(kind.key), &mut checked);
     }
-    let nothing = checked.webhooks.is_empty() && checked.calendars.is_empty();
-    if nothing && checked.problems.is_empty() && checked.unsupported.is_empty() {
+    if checked.serves_nothing() && checked.problems.is_empty() && checked.unsupported.is_empty() {
         checked
             .problems
             .push("spec: no event source is given".to_owned());
     }
     Ok(checked)
+}
+
+/// Checks all events of a kind.
+fn check_kind(kind: &'static SourceKind, events: Option<&Value>, checked: &mut CheckedSpec) {
+    let events = match events {
+        None | Some(Value::Null) => return,
+        Some(Value::Object(events)) => events,
+        Some(_) => {
+            let problem = format!("spec.{}: must map names of events to settings", kind.key);
+            checked.problems.push(problem);
+            return;
+        }
+    };
+    for (event, value) in events {
+        let path = format!("spec.{}.{event}", kind.key);
+        let task = check_name(&path, event).and_then(|()| TaskEvent::check(kind, event, value));
+        match (task, checked.kind_of(event)) {
+            (Ok(_), Some(other)) => checked
+                .problems
+                .push(format!("{path}: the name is used by a {other} too")),
+            (Ok(task), None) => checked.tasks.push(task),
+            (Err(problem), _) => checked.problems.push(problem.to_string()),
+        }
+    }
 }
 
 fn check_name(path: &str, event: &str) -> Result<(), FieldError> {
@@ -202,56 +227,4 @@ fn check_webhook(event: &str, value: &Value) -> Result<(Webhook, WebhookSecrets)
         certificate: raw.server_cert_secret.zip(raw.server_key_secret),
     };
     Ok((webhook, secrets))
-}
-
-fn check_calendar(event: &str, value: &Value) -> Result<Calendar, FieldError> {
-    let path = format!("spec.calendar.{event}");
-    check_name(&path, event)?;
-    let raw: CalendarEvent = decode(&path, value)?;
-    let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
-    let zone = match given(&raw.timezone) {
-        None => TimeZone::UTC,
-        Some(name) => TimeZone::get(&name)
-            .map_err(|_| at("timezone", format!("{name:?} is not a time zone")))?,
-    };
-    let rhythm = match (given(&raw.schedule), given(&raw.interval)) {
-        (Some(schedule), _) => {
-            let zone = given(&raw.timezone).unwrap_or_default();
-            Rhythm::Cron(Cron::parse(&schedule, &zone).map_err(|error| at("schedule", error))?)
-        }
-        (None, Some(interval)) => {
-            let interval = interval
-                .parse::<GoDuration>()
-                .map_err(|error| at("interval", error.to_string()))?;
-            if interval.as_nanos() < GoDuration::from_secs(1).as_nanos() / 10 {
-                return Err(at("interval", "must be at least 100ms".into()));
-            }
-            Rhythm::Every(interval.to_signed())
-        }
-        (None, None) => return Err(at("schedule", "needs schedule or interval".into())),
-    };
-    let catchup = raw
-        .persistence
-        .as_ref()
-        .and_then(|persistence| persistence.catchup.as_ref());
-    let catch_up = match catchup.filter(|catchup| catchup.enabled) {
-        None => None,
-        Some(catchup) => Some(match given(&catchup.max_duration) {
-            None => SignedDuration::MAX,
-            Some(text) => text
-                .parse::<GoDuration>()
-                .map_err(|error| at("persistence.catchup.maxDuration", error.to_string()))?
-                .to_signed(),
-        }),
-    };
-    Ok(Calendar {
-        event: event.to_owned(),
-        rhythm,
-        excluded: excluded_days(&raw.exclusion_dates),
-        zone,
-        metadata: raw.metadata.unwrap_or_default(),
-        filter: check_filter(&path, raw.filter.as_ref())?,
-        catch_up,
-    })
 }

@@ -13,12 +13,7 @@ fn parsed(arguments: &[&str]) -> (Cli, Vec<String>) {
 
 #[test]
 fn upstream_flags_are_accepted() {
-    let (
-        Cli {
-            command: Command::Controller(args),
-        },
-        unknown,
-    ) = parsed(&[
+    let (Cli { command }, unknown) = parsed(&[
         "controller",
         "--namespaced",
         "--managed-namespace",
@@ -32,6 +27,9 @@ fn upstream_flags_are_accepted() {
         "--klog-level",
         "3",
     ]);
+    let Command::Controller(args) = command else {
+        panic!("another command: {command:?}");
+    };
     assert!(args.namespaced && !args.leader.enabled);
     assert_eq!(args.managed_namespace.as_deref(), Some("a"));
     assert_eq!((args.metrics_port, args.health_port), (1, 2));

@@ -31,10 +31,7 @@ fn observed(spec: &Value) -> Observed {
                 .iter()
                 .flat_map(|spec| spec.webhooks.iter().map(|(webhook, _)| webhook.clone()))
                 .collect(),
-            calendars: checked
-                .iter()
-                .flat_map(|spec| spec.calendars.clone())
-                .collect(),
+            tasks: checked.iter().flat_map(|spec| spec.tasks.clone()).collect(),
             service: false,
             contested: std::collections::BTreeSet::new(),
         }),

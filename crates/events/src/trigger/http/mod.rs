@@ -2,7 +2,7 @@
 
 mod client;
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -116,7 +116,7 @@ fn check_headers(path: &str, action: &HttpTrigger) -> Result<(), FieldError> {
     Ok(())
 }
 
-fn method(action: &HttpTrigger) -> Result<Method, String> {
+pub(super) fn method(action: &HttpTrigger) -> Result<Method, String> {
     match action.method.as_deref() {
         None | Some("") => Ok(Method::POST),
         Some(name @ ("GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS")) => {
@@ -126,6 +126,19 @@ fn method(action: &HttpTrigger) -> Result<Method, String> {
     }
 }
 
+/// The action with its own parameters applied.
+pub(super) fn patched<'a>(
+    action: &'a HttpTrigger,
+    firing: &Firing,
+) -> Result<Cow<'a, HttpTrigger>, TriggerError> {
+    if action.parameters.is_empty() {
+        return Ok(Cow::Borrowed(action));
+    }
+    let document = serde_json::to_value(action).unwrap_or(Value::Null);
+    let document = parameter::apply(document, &action.parameters, firing.inputs())?;
+    Ok(Cow::Owned(decode("http", &document)?))
+}
+
 impl Executor {
     pub(super) async fn call(
         &self,
@@ -133,15 +146,8 @@ impl Executor {
         success: &SuccessPolicy,
         firing: &Firing,
     ) -> Result<(), TriggerError> {
-        let patched;
-        let action = if action.parameters.is_empty() {
-            action
-        } else {
-            let document = serde_json::to_value(action).unwrap_or(Value::Null);
-            let document = parameter::apply(document, &action.parameters, firing.inputs())?;
-            patched = decode::<HttpTrigger>("http", &document)?;
-            &patched
-        };
+        let action = patched(action, firing)?;
+        let action = action.as_ref();
         let failed = TriggerError::Failed;
         let url = Url::parse(&action.url).map_err(|error| failed(format!("url: {error}")))?;
         let shown = shown(&url);
@@ -288,7 +294,7 @@ fn value(name: &str, text: &str) -> Result<HeaderValue, TriggerError> {
 }
 
 /// A URL without credentials.
-fn shown(url: &Url) -> String {
+pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     match (url.set_username(""), url.set_password(None)) {
         (Ok(()), Ok(())) => url.to_string(),

@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use reconcile_core::yaml;
 use serde_json::Value;
 use thiserror::Error;
+
+use crate::yaml;
 
 /// Largest file that is read.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
@@ -50,14 +51,26 @@ impl FileError {
 pub fn read(paths: &[PathBuf]) -> Result<Vec<Manifest>, FileError> {
     let mut manifests = Vec::new();
     for path in paths {
-        for file in files_of(path, DEEPEST)? {
+        for file in files_of(path, Some(DEEPEST))? {
             read_file(&file, &mut manifests)?;
         }
     }
     Ok(manifests)
 }
 
-fn files_of(path: &Path, depth: usize) -> Result<Vec<PathBuf>, FileError> {
+/// As [`read`], without the directories of a directory.
+pub fn read_flat(paths: &[PathBuf]) -> Result<Vec<Manifest>, FileError> {
+    let mut manifests = Vec::new();
+    for path in paths {
+        for file in files_of(path, None)? {
+            read_file(&file, &mut manifests)?;
+        }
+    }
+    Ok(manifests)
+}
+
+/// `depth`: how many directories are followed into one another; `None` follows none.
+fn files_of(path: &Path, depth: Option<usize>) -> Result<Vec<PathBuf>, FileError> {
     if path.as_os_str() == "-" || !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -73,13 +86,14 @@ fn files_of(path: &Path, depth: usize) -> Result<Vec<PathBuf>, FileError> {
         // Links are not followed: they may lead in a circle.
         let kind = entry.file_type().map_err(failed)?;
         if kind.is_dir() {
+            let Some(depth) = depth else { continue };
             let Some(depth) = depth.checked_sub(1) else {
                 return Err(FileError::new(
                     &below,
                     &"too many directories in one another",
                 ));
             };
-            files.extend(files_of(&below, depth)?);
+            files.extend(files_of(&below, Some(depth))?);
         } else if below
             .extension()
             .and_then(|ending| ending.to_str())
@@ -156,6 +170,8 @@ mod tests {
             .collect();
         assert_eq!(kinds, ["A", "B", "C", "D"]);
         assert!(found[0].file.ends_with("a/deep.json"), "{}", found[0].file);
+        let flat = read_flat(&[home.path().to_owned()]).expect("manifests");
+        assert_eq!(flat, found[1..]);
     }
 
     #[test]

@@ -1,0 +1,142 @@
+//! NATS servers that sources and triggers name: settings, credentials, connections.
+
+use std::time::Duration;
+
+use async_nats::ConnectOptions;
+use reconcile_core::{object::FieldError, secret::Secret};
+use thiserror::Error;
+
+use crate::{
+    api::{KeySelector, nats::NatsConfig},
+    bus::{Auth, ServerUrl},
+    tls::{ClientCertificate, TlsError, TlsSettings},
+};
+
+/// A server that does not answer within this time is treated as not connected.
+pub const DEADLINE: Duration = Duration::from_secs(5);
+
+const USERNAME: &str = "auth.basic.username";
+const PASSWORD: &str = "auth.basic.password";
+const TOKEN: &str = "auth.token";
+const CA: &str = "tls.caCertSecret";
+const CERTIFICATE: &str = "tls.clientCertSecret";
+const KEY: &str = "tls.clientKeySecret";
+
+/// A checked server.
+#[derive(Clone, Debug)]
+pub struct NatsServer {
+    /// Where it is, without credentials.
+    pub url: String,
+    /// What it needs from Secrets, by field.
+    pub secrets: Vec<(&'static str, KeySelector)>,
+    tls: bool,
+    insecure: bool,
+}
+
+/// No connection.
+#[derive(Debug, Error)]
+pub enum NatsError {
+    /// The certificates cannot be used.
+    #[error("tls.{0}")]
+    Tls(#[from] TlsError),
+    /// The server is not reachable, or refuses.
+    #[error("{url}: {reason}")]
+    Server {
+        /// Where it is, without credentials.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl NatsServer {
+    /// Checks the settings at `path`; the error names the field.
+    pub fn check(path: &str, config: &NatsConfig) -> Result<Self, FieldError> {
+        let wrong =
+            |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
+        let url = ServerUrl::parse(&config.url).map_err(|error| wrong("url", error))?;
+        if url.auth != Auth::None {
+            return Err(wrong("url", "holds credentials; put them into auth".into()));
+        }
+        let auth = config.auth.clone().unwrap_or_default();
+        for (field, selector) in [
+            ("auth.nkey", &auth.nkey),
+            ("auth.credential", &auth.credential),
+        ] {
+            if selector.is_some() {
+                return Err(wrong(field, "not supported yet; use basic or token".into()));
+            }
+        }
+        let basic = auth.basic.unwrap_or_default();
+        if basic.username.is_some() != basic.password.is_some() {
+            return Err(wrong(
+                "auth.basic",
+                "username and password belong together".into(),
+            ));
+        }
+        let tls = config.tls.clone().unwrap_or_default();
+        if tls.client_cert_secret.is_some() != tls.client_key_secret.is_some() {
+            let message = "clientCertSecret and clientKeySecret belong together";
+            return Err(wrong("tls", message.into()));
+        }
+        let secrets = [
+            (USERNAME, basic.username),
+            (PASSWORD, basic.password),
+            (TOKEN, auth.token),
+            (CA, tls.ca_cert_secret),
+            (CERTIFICATE, tls.client_cert_secret),
+            (KEY, tls.client_key_secret),
+        ];
+        Ok(Self {
+            url: url.url,
+            secrets: secrets
+                .into_iter()
+                .filter_map(|(field, selector)| Some((field, selector?)))
+                .collect(),
+            tls: config.tls.is_some(),
+            insecure: tls.insecure_skip_verify == Some(true),
+        })
+    }
+
+    /// How to connect; `values` are those of [`NatsServer::secrets`], in their order.
+    pub fn options(&self, values: &[Secret]) -> Result<ConnectOptions, NatsError> {
+        let value = |field: &str| {
+            let at = self.secrets.iter().position(|(name, _)| *name == field)?;
+            values.get(at).map(|secret| secret.expose().to_owned())
+        };
+        let mut options = ConnectOptions::new()
+            .name("argo-events")
+            .connection_timeout(DEADLINE)
+            .request_timeout(Some(DEADLINE));
+        if let (Some(username), Some(password)) = (value(USERNAME), value(PASSWORD)) {
+            options = options.user_and_password(username, password);
+        }
+        if let Some(token) = value(TOKEN) {
+            options = options.token(token);
+        }
+        if self.tls {
+            let client = value(CERTIFICATE).zip(value(KEY));
+            let settings = TlsSettings {
+                ca: value(CA),
+                client: client.map(|(chain, key)| ClientCertificate {
+                    chain,
+                    key: key.into(),
+                }),
+                insecure: self.insecure,
+            };
+            options = options.require_tls(true);
+            if let Some(config) = settings.client_config()? {
+                options = options.tls_client_config(config);
+            }
+        }
+        Ok(options)
+    }
+
+    /// The server said this, or nothing in time.
+    pub fn failed(&self, reason: &(impl ToString + ?Sized)) -> NatsError {
+        NatsError::Server {
+            url: self.url.clone(),
+            reason: reason.to_string(),
+        }
+    }
+}

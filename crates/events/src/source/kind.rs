@@ -1,0 +1,207 @@
+//! What a kind of event source is that a task brings in: it subscribes, polls or keeps time.
+//!
+//! A new one is a file with a [`Source`] and a [`SourceKind`], its line in [`ALL`], and its rows in
+//! `api/fields.rs`. Webhooks are no such kind: requests come in by the shared listeners.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use futures::future::BoxFuture;
+use reconcile_core::{object::FieldError, secret::Secret};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{
+    EmitError, Emitted, Emitter, EventFilter, checkpoint::Checkpoint, emitter, nats, schedule,
+};
+use crate::{
+    api::{KeySelector, decode, eventsource::SourceFilter},
+    bus::BusError,
+    nats::NatsError,
+};
+
+/// All kinds, in the order in which their events are checked.
+pub const ALL: &[&SourceKind] = &[&schedule::KIND, &nats::KIND];
+
+/// A kind of event source.
+#[derive(Debug)]
+pub struct SourceKind {
+    /// The key below `spec`; also the `type` of its events.
+    pub key: &'static str,
+    /// Checks one event.
+    pub check: fn(&Input<'_>) -> Result<Arc<dyn Source>, FieldError>,
+}
+
+/// One event as the manifest gives it.
+pub struct Input<'i> {
+    /// For example `spec.nats.orders`.
+    pub path: &'i str,
+    /// What is there.
+    pub value: &'i Value,
+}
+
+impl Input<'_> {
+    /// The value in its typed form.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, FieldError> {
+        decode(self.path, self.value)
+    }
+
+    /// A field of it is wrong.
+    pub fn wrong(&self, field: &str, message: impl Into<String>) -> FieldError {
+        FieldError::new(format!("{}.{field}", self.path), message)
+    }
+}
+
+/// Brings the events of one entry in. Runs on one replica at a time.
+pub trait Source: fmt::Debug + Send + Sync {
+    /// The Secrets that it needs, by field. Their values are in the same order in [`SourceContext::secrets`].
+    fn secrets(&self) -> Vec<(&'static str, KeySelector)> {
+        Vec::new()
+    }
+
+    /// Runs until it is dropped. After an error or an end it is run again, with a pause.
+    fn run<'s>(&'s self, context: &'s SourceContext) -> BoxFuture<'s, Result<(), SourceError>>;
+}
+
+/// What is in the way of a source.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// The bus did not do what was needed.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// No connection to the server.
+    #[error(transparent)]
+    Nats(#[from] NatsError),
+}
+
+/// What all kinds have in common.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Common {
+    metadata: Option<BTreeMap<String, String>>,
+    filter: Option<SourceFilter>,
+}
+
+/// One event of an EventSource that a task brings in. Equal ones need no restart.
+#[derive(Clone)]
+pub struct TaskEvent {
+    /// Name of the event.
+    pub event: String,
+    /// Its kind.
+    pub kind: &'static SourceKind,
+    /// As checked.
+    pub source: Arc<dyn Source>,
+    /// Values of what [`Source::secrets`] names.
+    pub secrets: Vec<Secret>,
+    config: Value,
+    metadata: BTreeMap<String, String>,
+    filter: Option<EventFilter>,
+}
+
+impl fmt::Debug for TaskEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.kind.key, self.event)
+    }
+}
+
+impl PartialEq for TaskEvent {
+    fn eq(&self, other: &Self) -> bool {
+        // Everything else is made of these.
+        self.event == other.event
+            && self.kind.key == other.kind.key
+            && self.config == other.config
+            && self.secrets == other.secrets
+    }
+}
+
+impl TaskEvent {
+    /// Checks the event `event` of a kind; its secrets are not read yet.
+    pub fn check(
+        kind: &'static SourceKind,
+        event: &str,
+        config: &Value,
+    ) -> Result<Self, FieldError> {
+        let path = format!("spec.{}.{event}", kind.key);
+        let common: Common = decode(&path, config)?;
+        let filter = common.filter.unwrap_or_default();
+        let input = Input {
+            path: &path,
+            value: config,
+        };
+        Ok(Self {
+            event: event.to_owned(),
+            kind,
+            source: (kind.check)(&input)?,
+            secrets: Vec::new(),
+            config: config.clone(),
+            metadata: common.metadata.unwrap_or_default(),
+            filter: EventFilter::parse(&filter.expression)
+                .map_err(|error| input.wrong("filter.expression", error))?,
+        })
+    }
+
+    /// What its task needs beside it.
+    pub fn context(&self, uid: &str, emitter: Arc<Emitter>) -> SourceContext {
+        SourceContext {
+            uid: uid.to_owned(),
+            emitter,
+            this: self.clone(),
+        }
+    }
+}
+
+/// What the task of a source works with.
+pub struct SourceContext {
+    /// Uid of the EventSource, part of deterministic event ids.
+    pub uid: String,
+    /// Publishes.
+    pub emitter: Arc<Emitter>,
+    this: TaskEvent,
+}
+
+impl SourceContext {
+    /// Name of the event.
+    pub fn event(&self) -> &str {
+        &self.this.event
+    }
+
+    /// The source that runs.
+    pub fn source(&self) -> &dyn Source {
+        self.this.source.as_ref()
+    }
+
+    /// Copied into each payload.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.this.metadata
+    }
+
+    /// Values of what [`Source::secrets`] names.
+    pub fn secrets(&self) -> &[Secret] {
+        &self.this.secrets
+    }
+
+    /// Publishes an event unless its filter refuses it; returns when the bus has stored it. Two with the
+    /// same `id` are one.
+    pub async fn emit(&self, id: String, payload: &impl Serialize) -> Result<Emitted, EmitError> {
+        let payload = emitter::payload(payload);
+        let (event, kind) = (&self.this.event, self.this.kind.key);
+        self.emitter
+            .emit(event, kind, id, payload, self.this.filter.as_ref())
+            .await
+    }
+
+    /// Counts an input that cannot become an event.
+    pub fn refused(&self) {
+        self.emitter.refused(&self.this.event);
+    }
+
+    /// What the source remembers on the bus.
+    pub async fn checkpoint(&self) -> Result<Checkpoint, BusError> {
+        Checkpoint::open(&self.emitter.bus, &self.emitter.key, &self.this.event).await
+    }
+
+    /// Says what is in the way of the event; `None` when nothing is.
+    pub fn report(&self, problem: Option<String>) {
+        (self.emitter.report)(&self.this.event, problem);
+    }
+}
