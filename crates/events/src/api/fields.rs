@@ -305,6 +305,10 @@ const NATS: &[Field] = &[
     supported("spec.triggers[].template.nats.tls.clientCertSecret.**"),
     supported("spec.triggers[].template.nats.tls.clientKeySecret.**"),
     supported("spec.triggers[].template.nats.tls.insecureSkipVerify"),
+    planned(
+        "spec.triggers[].template.nats.jetstream.**",
+        "it is published to core NATS",
+    ),
 ];
 
 const DLQ: &[Field] = &[supported_note(
