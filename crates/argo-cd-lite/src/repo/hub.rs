@@ -128,9 +128,9 @@ impl RepoHub {
         *self.0.poll.lock()
     }
 
-    /// Polls with these times from the next poll on.
-    pub fn set_poll_times(&self, times: PollTimes) {
-        *self.0.poll.lock() = times;
+    /// Keeps other times. False when they are the same.
+    pub(super) fn replace_poll_times(&self, times: PollTimes) -> bool {
+        std::mem::replace(&mut *self.0.poll.lock(), times) != times
     }
 
     pub(super) fn clock(&self) -> &Clock {

@@ -58,6 +58,17 @@ impl RepoHub {
         });
     }
 
+    /// Polls with these times from now on.
+    pub fn set_poll_times(&self, times: PollTimes) {
+        if self.replace_poll_times(times) {
+            let now = self.clock().now();
+            for repository in self.followed() {
+                *repository.due.lock() = Some(later(now, self.interval()));
+            }
+            self.wake().notify_one();
+        }
+    }
+
     fn interval(&self) -> Duration {
         let PollTimes { poll, jitter } = self.poll_times();
         if poll.is_zero() {

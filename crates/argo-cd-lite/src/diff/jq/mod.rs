@@ -12,13 +12,15 @@ use thiserror::Error;
 
 /// Longer expressions are refused.
 const MAX_LENGTH: usize = 1024;
+/// Words and signs of an expression; parsing and evaluation call themselves at most once for each.
+const MAX_TOKENS: usize = 200;
 /// Brackets that may be open at the same time; the parser calls itself for each.
 const MAX_DEPTH: usize = 32;
 
 /// Why an expression cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum JqError {
-    /// It is longer than 1,024 bytes, or more than 32 brackets are open.
+    /// It is longer than 1,024 bytes or 200 words and signs, or more than 32 brackets are open.
     #[error("jq expression is too long or nested too deep")]
     TooLarge,
     /// It is not jq.

@@ -1,14 +1,14 @@
 //! From the text of an expression to the filters that are supported.
 
 use jaq_core::load::{
-    lex::{Lexer, StrPart},
+    lex::{Lexer, StrPart, Tok, Token},
     parse::{BinaryOp, Parser, Term},
 };
 use jaq_core::{ops, path};
 use regex::Regex;
 use serde_json::Value;
 
-use super::{JqError, MAX_DEPTH, MAX_LENGTH};
+use super::{JqError, MAX_DEPTH, MAX_LENGTH, MAX_TOKENS};
 
 /// A filter: from one value to any number of outputs.
 #[derive(Clone, Debug)]
@@ -104,6 +104,9 @@ pub(super) fn parse(expression: &str) -> Result<Filter, JqError> {
     check_size(expression)?;
     let syntax = || JqError::Syntax(expression.to_owned());
     let tokens = Lexer::new(expression).lex().map_err(|_| syntax())?;
+    if count(&tokens) > MAX_TOKENS {
+        return Err(JqError::TooLarge);
+    }
     let term = Parser::new(&tokens)
         .parse(Parser::term)
         .map_err(|_| syntax())?;
@@ -127,6 +130,22 @@ fn check_size(expression: &str) -> Result<(), JqError> {
         return Err(JqError::TooLarge);
     }
     Ok(())
+}
+
+/// Words and signs, those in brackets and texts included.
+fn count(tokens: &[Token<&str>]) -> usize {
+    let below = |Token(_, token): &Token<&str>| match token {
+        Tok::Block(tokens) => count(tokens),
+        Tok::Str(parts) => parts
+            .iter()
+            .map(|part| match part {
+                StrPart::Term(token) => count(std::slice::from_ref(token)),
+                _ => 1,
+            })
+            .sum(),
+        _ => 0,
+    };
+    tokens.iter().map(|token| 1 + below(token)).sum()
 }
 
 /// The error names what is not supported.

@@ -154,3 +154,20 @@ fn work_is_bounded() {
     let found = JqPaths::parse(&slow).and_then(|paths| paths.places(&value));
     assert_eq!(found, Err(JqError::TooMany));
 }
+
+#[test]
+fn long_chains_do_not_exhaust_the_stack() {
+    let value = json!({"a": 1});
+    for chain in [
+        format!("{}.", ".|".repeat(511)),
+        format!("{}.", ".,".repeat(511)),
+        format!("{}.", ".//".repeat(340)),
+        format!("{}.", ". and ".repeat(170)),
+        format!(".{}", "?".repeat(1000)),
+        format!("{}1", "-".repeat(1000)),
+        format!("{}.{}", "[".repeat(32), "]".repeat(32)),
+    ] {
+        // Whatever the answer is.
+        drop(JqPaths::parse(&chain).and_then(|paths| paths.places(&value)));
+    }
+}

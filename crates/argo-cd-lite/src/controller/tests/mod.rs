@@ -1,6 +1,9 @@
 //! The whole controller against an API server in memory and a real Git repository: what it writes, and
 //! what it does when it is stopped or when answers are lost.
 
+mod deletion;
+mod settings;
+
 use std::time::Duration;
 
 use reconcile_core::{
@@ -299,29 +302,6 @@ async fn a_lost_answer_runs_no_hook_twice() {
     assert_eq!(
         bed.api.get("jobs", "ns", "pre").expect("the hook")["metadata"]["uid"],
         uid
-    );
-    operator.shutdown.cancel();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_application_takes_its_objects_along() {
-    let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
-    bed.application(&json!({"automated": {}}));
-    bed.api.edit("applications", NAMESPACE, "app", |app| {
-        app["metadata"]["finalizers"] = json!([crate::api::RESOURCES_FINALIZER]);
-    });
-    let operator = bed.controller().await;
-    bed.until_synced(&commit).await;
-    bed.api.put(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": "ns"}}));
-    bed.api.delete("applications", NAMESPACE, "app");
-    bed.until("gone", |bed| {
-        bed.api.get("applications", NAMESPACE, "app").is_none()
-    })
-    .await;
-    assert_eq!(bed.api.get("configmaps", "ns", "a"), None);
-    assert!(
-        bed.api.get("configmaps", "ns", "other").is_some(),
-        "not its own"
     );
     operator.shutdown.cancel();
 }
@@ -667,168 +647,5 @@ async fn a_repository_on_the_machine_of_the_controller_is_refused_unless_a_flag_
     })
     .await;
     assert_eq!(bed.writes_of("configmaps"), 0);
-    operator.shutdown.cancel();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_settings_exclude_is_neither_applied_nor_pruned_and_labels_can_be_the_mark() {
-    let (bed, commit) = Bed::with(&[
-        ("app/a.yaml", &config_map("a", "1")),
-        ("app/gone.yaml", &config_map("gone", "1")),
-    ]);
-    let settings = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm", "namespace": NAMESPACE}, "data": data});
-    bed.api.put(&settings(
-        json!({"application.resourceTrackingMethod": "label", "application.instanceLabelKey": "example.com/app"}),
-    ));
-    bed.application(&json!({"automated": {"prune": true}}));
-    let operator = bed.controller().await;
-    bed.until_synced(&commit).await;
-    let map = bed.api.get("configmaps", "ns", "a").expect("a map");
-    assert_eq!(map["metadata"]["labels"]["example.com/app"], "app");
-    assert!(map["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"].is_null());
-    // By its label the object is known as one of ours, so it goes with its manifest.
-    bed.origin.remove("app/gone.yaml");
-    let commit = bed.origin.commit("without");
-    bed.refresh();
-    bed.until_synced(&commit).await;
-    bed.until("pruned", |bed| {
-        bed.api.get("configmaps", "ns", "gone").is_none()
-    })
-    .await;
-    // Excluded from now on: reported, and it stays although Git does not hold it any more.
-    bed.api.edit("configmaps", NAMESPACE, "argocd-cm", |map| {
-        map["data"]["resource.exclusions"] = json!("- kinds: [ConfigMap]\n");
-    });
-    bed.until("reported", |bed| {
-        let status = &bed.app()["status"];
-        status["conditions"]
-            .to_string()
-            .contains("ExcludedResourceWarning")
-    })
-    .await;
-    bed.origin.remove("app/a.yaml");
-    bed.push(&[("app/b.yaml", &config_map("b", "1"))]);
-    bed.refresh();
-    bed.until("compared", |bed| {
-        let app = bed.app();
-        let text = app["status"]["conditions"].to_string();
-        app["metadata"]["annotations"]["argocd.argoproj.io/refresh"].is_null()
-            && text.contains(" b is excluded")
-    })
-    .await;
-    assert!(bed.api.get("configmaps", "ns", "a").is_some());
-    assert!(bed.api.get("configmaps", "ns", "b").is_none());
-    operator.shutdown.cancel();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hooks_of_the_deletion_run_around_it_and_are_removed() {
-    let hook = |name: &str, phase: &str| {
-        format!(
-            "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: {name}, annotations: {{argocd.argoproj.io/hook: {phase}, argocd.argoproj.io/hook-delete-policy: HookSucceeded}}}}\nspec: {{template: {{spec: {{restartPolicy: Never, containers: [{{name: c, image: i}}]}}}}}}\n"
-        )
-    };
-    let (bed, commit) = Bed::with(&[
-        ("app/a.yaml", &config_map("a", "1")),
-        ("app/backup.yaml", &hook("backup", "PreDelete")),
-        ("app/farewell.yaml", &hook("farewell", "PostDelete")),
-    ]);
-    bed.application(&json!({"automated": {}}));
-    bed.api.edit("applications", NAMESPACE, "app", |app| {
-        app["metadata"]["finalizers"] = json!([crate::api::RESOURCES_FINALIZER]);
-    });
-    let operator = bed.controller().await;
-    bed.until_synced(&commit).await;
-    assert!(bed.api.list("jobs").is_empty(), "no hook of a sync");
-    bed.until("held by its hooks", |bed| {
-        let finalizers = bed.app()["metadata"]["finalizers"].to_string();
-        finalizers.contains("pre-delete-finalizer") && finalizers.contains("post-delete-finalizer")
-    })
-    .await;
-    bed.api.delete("applications", NAMESPACE, "app");
-    bed.until("backed up", |bed| {
-        bed.api.get("jobs", "ns", "backup").is_some()
-    })
-    .await;
-    assert!(bed.api.get("configmaps", "ns", "a").is_some(), "not yet");
-    bed.complete("backup");
-    bed.until("without objects", |bed| {
-        bed.api.get("jobs", "ns", "farewell").is_some()
-    })
-    .await;
-    assert!(bed.api.get("configmaps", "ns", "a").is_none());
-    bed.complete("farewell");
-    bed.until("gone", |bed| bed.app().is_null()).await;
-    assert!(bed.api.list("jobs").is_empty(), "both are removed");
-    operator.shutdown.cancel();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_hook_of_a_source_that_is_not_permitted_runs_at_the_deletion() {
-    let hook = HOOK.replace("PreSync", "PreDelete");
-    let (mut bed, commit) =
-        Bed::with(&[("app/a.yaml", &config_map("a", "1")), ("app/h.yaml", &hook)]);
-    bed.application(&json!({"automated": {}}));
-    bed.api.edit("applications", NAMESPACE, "app", |app| {
-        app["metadata"]["finalizers"] = json!([crate::api::RESOURCES_FINALIZER]);
-    });
-    let operator = bed.controller().await;
-    bed.until_synced(&commit).await;
-    bed.until("held by its hook", |bed| {
-        bed.app()["metadata"]["finalizers"]
-            .to_string()
-            .contains("pre-delete-finalizer")
-    })
-    .await;
-    operator.shutdown.cancel();
-    bed.file_repositories = FileRepositories::Refuse;
-    bed.api.delete("applications", NAMESPACE, "app");
-    let operator = bed.controller().await;
-    bed.until("told why it waits", |bed| {
-        let text = bed.app()["status"]["conditions"].to_string();
-        text.contains("DeletionError") && text.contains("--allow-file-repositories")
-    })
-    .await;
-    assert!(bed.api.list("jobs").is_empty());
-    assert!(
-        bed.api.get("configmaps", "ns", "a").is_some(),
-        "nothing is deleted before its hooks"
-    );
-    operator.shutdown.cancel();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_object_that_moves_to_another_application_is_not_deleted_with_the_first() {
-    let (bed, commit) = Bed::with(&[
-        ("app/a.yaml", &config_map("a", "1")),
-        ("app/moved.yaml", &config_map("moved", "1")),
-        ("other/moved.yaml", &config_map("moved", "1")),
-    ]);
-    bed.application(&json!({"automated": {}}));
-    bed.api.edit("applications", NAMESPACE, "app", |app| {
-        app["metadata"]["finalizers"] = json!([crate::api::RESOURCES_FINALIZER]);
-    });
-    let operator = bed.controller().await;
-    bed.until_synced(&commit).await;
-    // It describes the object, and was not synced yet.
-    let mut other = bed.app();
-    other["metadata"] = json!({"name": "other", "namespace": NAMESPACE});
-    other["spec"]["source"]["path"] = "other".into();
-    other["spec"]["syncPolicy"] = json!({});
-    other["status"] = Value::Null;
-    bed.api.put(&other);
-    let warned = |bed: &Bed| {
-        let other = bed.api.get("applications", NAMESPACE, "other");
-        other.is_some_and(|app| {
-            app["status"]["conditions"]
-                .to_string()
-                .contains("SharedResourceWarning")
-        })
-    };
-    bed.until("compared", warned).await;
-    bed.api.delete("applications", NAMESPACE, "app");
-    bed.until("gone", |bed| bed.app().is_null()).await;
-    assert!(bed.api.get("configmaps", "ns", "a").is_none());
-    assert!(bed.api.get("configmaps", "ns", "moved").is_some());
     operator.shutdown.cancel();
 }
