@@ -1,11 +1,8 @@
 //! The rules.
 
-use super::source::Source;
+use super::{lengths, source::Source};
 
-/// Hard limit on the lines of a file; most have 100 to 400.
-const LONGEST_FILE: usize = 800;
-
-/// Names that say nothing about what is inside.
+/// File names that do not describe the content.
 const EMPTY_NAMES: [&str; 5] = [
     "utils.rs",
     "util.rs",
@@ -56,10 +53,11 @@ const OPERATORS: [&str; 3] = ["argo-cd-lite", "events", "rollouts"];
 pub(super) fn file(source: &Source<'_>) -> Vec<String> {
     let mut found = Vec::new();
     let path = source.path;
-    let lines = source.text.lines().count();
-    if lines > LONGEST_FILE {
-        found.push(format!("{path}: {lines} lines, more than {LONGEST_FILE}"));
-    }
+    found.extend(lengths::complaint(
+        path,
+        source.text.lines().count(),
+        lengths::LEFT,
+    ));
     if EMPTY_NAMES.contains(&source.file_name()) {
         found.push(format!("{path}: name the file after what is in it"));
     }

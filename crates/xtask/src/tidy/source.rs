@@ -49,7 +49,7 @@ impl<'t> Source<'t> {
             && (self.file_name() == "plan.rs" || self.parts().any(|part| part == "plan"))
     }
 
-    /// Lines of code that contain `word` as a word of its own.
+    /// Lines of code that contain `word` as a whole word.
     pub(super) fn lines_with(&self, word: &str) -> impl Iterator<Item = usize> {
         self.code
             .iter()
