@@ -57,7 +57,7 @@ pub(super) async fn connect(stage: &mut Stage, port: u16) -> Result<()> {
 
 /// Chapter 1: the Application appears; its PreSync Job runs, waves apply in order.
 pub(super) async fn first_sync(stage: &mut Stage) -> Result<()> {
-    stage.narrator.chapter("1. An Application appears");
+    stage.narrator.chapter("1. An Application is created");
     let prometheus = stage.bed.prometheus()?.url.clone();
     let files = [
         ("deploy/migrate.yaml", manifests::MIGRATION.to_owned()),
@@ -84,7 +84,7 @@ pub(super) async fn first_sync(stage: &mut Stage) -> Result<()> {
     })
     .await?
     .context("the Job is there")?;
-    stage.narrator.mark("PreSync Job migrate has succeeded");
+    stage.narrator.mark("PreSync Job migrate succeeded");
     wait_for(&rollouts, "shop", "applied", PATIENCE, |rollout| {
         rollout.is_some()
     })
@@ -93,7 +93,7 @@ pub(super) async fn first_sync(stage: &mut Stage) -> Result<()> {
     applied_after(&settings.get("settings").await?, &job)?;
     stage
         .narrator
-        .mark("then waves 0, 1 and 2: settings, service and analysis, rollout");
+        .mark("sync waves 0, 1 and 2 are applied: settings, service and analysis, rollout");
     let synced = in_order(&applications, &commit).await?;
     let resources = synced.data["status"]["resources"].as_array().map(Vec::len);
     stage.narrator.mark(&format!(
@@ -192,7 +192,7 @@ pub(super) async fn promotion(stage: &mut Stage, follower: &Follower) -> Result<
     let name = state.analysis.map(|(name, _)| name).unwrap_or_default();
     stage.narrator.mark_at(
         at,
-        &format!("analysis {name} asks Prometheus for the success rate"),
+        &format!("analysis {name} queries the success rate from Prometheus"),
     );
     let (at, _) = follower
         .until(pushed, "60 %", PATIENCE, |state| {
@@ -245,7 +245,7 @@ pub(super) async fn rollback(stage: &mut Stage, follower: &Follower, load: &Load
     let name = state.analysis.map(|(name, _)| name).unwrap_or_default();
     stage.narrator.mark_at(
         at,
-        &format!("20 %: one pod runs bad-v3, analysis {name} begins"),
+        &format!("20 %: one pod runs bad-v3, analysis {name} starts"),
     );
     let (at, state) = follower
         .until(pushed, "an abort", PATIENCE, |state| {
@@ -265,7 +265,7 @@ pub(super) async fn rollback(stage: &mut Stage, follower: &Follower, load: &Load
         .await?;
     stage
         .narrator
-        .mark_at(at, "the bad pod is gone, v2 serves alone");
+        .mark_at(at, "the bad pod is deleted, v2 serves all traffic");
     let during = load.take();
     let bad = during
         .answers
@@ -300,7 +300,7 @@ async fn revert(stage: &mut Stage) -> Result<()> {
     in_order(&applications, &commit).await?;
     stage
         .narrator
-        .mark("v2 is the version of Git again; the Application is Synced and Healthy");
+        .mark("Git has v2 again; the Application is Synced and Healthy");
     Ok(())
 }
 
@@ -329,7 +329,7 @@ async fn serves(stage: &Stage, load: &Load) -> Result<()> {
 
 /// Chapter 4: a live object is edited by hand and healed.
 pub(super) async fn healing(stage: &mut Stage) -> Result<()> {
-    stage.narrator.chapter("4. Somebody edits a live object");
+    stage.narrator.chapter("4. A live object is edited by hand");
     let maps = api(stage, "v1", "ConfigMap", manifests::NAMESPACE).await?;
     let patch = Patch::Merge(json!({ "data": { "currency": "XXX" } }));
     maps.patch("settings", &PatchParams::default(), &patch)
@@ -341,7 +341,7 @@ pub(super) async fn healing(stage: &mut Stage) -> Result<()> {
         map.is_some_and(|map| map.data["data"]["currency"] == "EUR")
     })
     .await?;
-    stage.narrator.mark("healed: currency is EUR again");
+    stage.narrator.mark("self-heal: currency is EUR again");
     Ok(())
 }
 

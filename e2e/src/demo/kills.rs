@@ -32,7 +32,7 @@ pub(super) async fn each_once(operators: Arc<Vec<Deployed>>, voice: Voice) -> Re
                 .kill_and_restart()
                 .await
                 .with_context(|| format!("{name} after its kill"))?;
-            voice.warn(&format!("{name} is up again"));
+            voice.warn(&format!("{name} is running again"));
             anyhow::Ok(())
         }
     });

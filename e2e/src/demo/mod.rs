@@ -73,7 +73,7 @@ async fn set(mut narrator: Narrator, telling: Telling) -> Result<Stage> {
         ready_after: Duration::from_millis(800),
         ..Options::default()
     };
-    let bed = Bed::up(options).await.context("starting the bed")?;
+    let bed = Bed::up(options).await.context("starting the test bed")?;
     narrator.say("etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, nats-server, Prometheus and git answer");
     let mut operators = Vec::new();
     for which in Which::ALL {

@@ -1,4 +1,4 @@
-//! What a person sees: chapters, steps with times, and a timeline at the end.
+//! The output of the demo: chapters, steps with times, and a timeline at the end.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ impl Voice {
         )
     }
 
-    /// A step that has happened.
+    /// Prints a completed step.
     pub(super) fn say(self, text: &str) {
         Self::line(&format!("{}  {text}", self.stamp()));
     }
@@ -86,12 +86,12 @@ impl Narrator {
         self.voice.headline(text);
     }
 
-    /// A step that has happened.
+    /// Prints a completed step.
     pub(super) fn say(&self, text: &str) {
         self.voice.say(text);
     }
 
-    /// A step that has happened and belongs on the timeline.
+    /// Prints a completed step and adds it to the timeline.
     pub(super) fn mark(&mut self, text: &str) {
         self.say(&self.voice.paint("32", text));
         self.events.push(Event {
@@ -111,7 +111,7 @@ impl Narrator {
         });
     }
 
-    /// As [`Narrator::mark`], for something seen earlier than it is printed.
+    /// As [`Narrator::mark`], for a step that was seen before it is printed.
     pub(super) fn mark_at(&mut self, at: Instant, text: &str) {
         let at = at.saturating_duration_since(self.voice.begin);
         let stamp = self
@@ -125,14 +125,13 @@ impl Narrator {
         });
     }
 
-    /// Why the story did not go on.
+    /// Prints why the demo stopped.
     pub(super) fn failure(&self, error: &anyhow::Error) {
         Voice::line("");
         Voice::line(&format!(
             "{}  {}",
             self.voice.stamp(),
-            self.voice
-                .paint("31", &format!("did not happen: {error:#}"))
+            self.voice.paint("31", &format!("failed: {error:#}"))
         ));
     }
 
@@ -165,10 +164,10 @@ impl Narrator {
 
     /// Memory and CPU of each binary.
     pub(super) fn memory(&self, rows: &[(&str, Usage)]) {
-        self.voice.headline("Each binary now");
+        self.voice.headline("Memory and CPU of the binaries");
         for (name, usage) in rows {
             Voice::line(&format!(
-                "  {name:<14} {:6.1} MiB resident ({:.1} MiB at most), {:.2} s of CPU",
+                "  {name:<14} {:6.1} MiB resident ({:.1} MiB peak), {:.2} s of CPU",
                 mib(usage.rss_kib),
                 mib(usage.peak_rss_kib),
                 usage.cpu_seconds
@@ -181,7 +180,7 @@ impl Narrator {
         ));
     }
 
-    /// What to try on a stage that is left running.
+    /// Prints commands to try while the demo keeps running.
     pub(super) fn commands(&self, bed: &Bed, repository: &str) {
         self.voice
             .headline("Still running; Ctrl-C ends it. In another terminal:");
