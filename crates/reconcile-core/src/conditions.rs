@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 /// The state of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ConditionStatus {
-    /// It holds.
+    /// The condition holds.
     True,
-    /// It does not hold.
+    /// The condition does not hold.
     False,
-    /// Nobody knows; so is what another writer calls otherwise.
+    /// Not known; also every other text, as some other writer may have left it.
     #[serde(other)]
     Unknown,
 }
@@ -34,13 +34,13 @@ pub struct Condition {
     pub kind: String,
     /// Whether it holds.
     pub status: ConditionStatus,
-    /// One word for programs.
+    /// Reason in upper camel case, for programs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// A sentence for people.
+    /// Message for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// When anything but the times last changed.
+    /// When status, reason or message last changed.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -54,7 +54,7 @@ pub struct Condition {
         with = "whole_seconds"
     )]
     pub last_transition_time: Option<Timestamp>,
-    /// The generation of the object that this speaks about.
+    /// The generation of the object that the condition was computed from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }

@@ -9,7 +9,7 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use reconcile_core::{
-    client::is_fenced,
+    client::{Deadlines, is_fenced},
     clock::Clock,
     lease::Timing,
     operator::{EndError, OnLoss, Operator, Role},
@@ -89,7 +89,7 @@ async fn a_role_that_loses_its_lease_writes_nothing_and_the_others_continue() {
     take_away(&api, "shard-3");
     until_held(&shard, false).await;
     assert_fenced(write(shard.client(), "shard-2").await);
-    assert_fenced(write(&shard.with_deadlines(Default::default()), "shard-2").await);
+    assert_fenced(write(&shard.with_deadlines(Deadlines::default()), "shard-2").await);
     write(leader.client(), "leader-2").await.expect("written");
     write(&serving, "serving-2").await.expect("written");
     assert!(!running.is_finished(), "the process ended");

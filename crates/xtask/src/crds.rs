@@ -16,7 +16,7 @@ struct Switches {
     install: &'static str,
     keep: &'static str,
     annotations: &'static str,
-    /// Labels beside our own.
+    /// Additional labels.
     labels: Option<&'static str>,
 }
 

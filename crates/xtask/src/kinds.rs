@@ -155,7 +155,7 @@ impl Kind {
             .with_context(|| format!("the table of {}", self.name))
     }
 
-    /// The support ledger of the operator, `None` for kinds that it does not read at all.
+    /// The support ledger of the operator, `None` for kinds that it does not read.
     pub fn ledger(&self) -> Option<&'static Ledger> {
         ledgers().find(|ledger| ledger.kind == self.name)
     }

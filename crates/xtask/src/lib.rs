@@ -52,7 +52,7 @@ pub enum Command {
     Tidy,
 }
 
-/// Runs one command; what is wrong goes to standard error, one line each.
+/// Runs one command, and prints problems to standard error, one per line.
 pub fn run(cli: &Cli) -> ExitCode {
     let result = match cli.command {
         Command::Crds { check } => crds::run(&root(), check),

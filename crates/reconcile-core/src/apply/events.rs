@@ -1,4 +1,4 @@
-//! Kubernetes Events, written beside the reconcile.
+//! Kubernetes Events, written in the background.
 //!
 //! An Event informs; it must never hold up or fail a pass. So passes put Events into a bounded channel
 //! and one task writes them; when the API server cannot keep up, Events are dropped and counted in the log.
@@ -61,7 +61,7 @@ pub struct EventSink {
     counter: Arc<OnceLock<Count>>,
 }
 
-/// Told of each Event.
+/// Callback for each Event.
 type Count = Box<dyn Fn(&ObjectReference, &EventNote) + Send + Sync>;
 
 #[derive(Debug)]
@@ -73,7 +73,7 @@ struct Item {
 }
 
 impl EventSink {
-    /// A sink and the future that writes what is put into it.
+    /// A sink, and the future that writes its Events.
     pub fn new(
         client: Client,
         clock: Clock,
@@ -97,7 +97,7 @@ impl EventSink {
         (sink, writer.run(receiver, waiting))
     }
 
-    /// Tells `count` of each Event from now on; it must not block. The first one stays.
+    /// Calls `count` for each Event from now on. It must not block; a second call has no effect.
     pub fn count_with(&self, count: impl Fn(&ObjectReference, &EventNote) + Send + Sync + 'static) {
         drop(self.counter.set(Box::new(count)));
     }
@@ -289,7 +289,7 @@ struct Recent {
 }
 
 impl Recent {
-    /// The Event that says the same, and how often it will have been said then.
+    /// Name of the earlier Event with the same content, and the count of the series with this one.
     fn seen_again(&self, fingerprint: u64) -> Option<(String, i32)> {
         let (name, count) = self.names.get(&fingerprint)?;
         Some((name.clone(), count.saturating_add(1)))

@@ -43,7 +43,7 @@ pub enum GoDurationError {
 }
 
 impl GoDuration {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Self = Self(0);
 
     /// From nanoseconds.

@@ -70,7 +70,7 @@ pub fn safe_encode(text: &str) -> String {
     text.bytes().map(letter).collect()
 }
 
-/// The suffix that stands for `number` in a generated name; five letters as the API server makes
+/// The suffix of a generated name for `number`; five letters as the API server makes
 /// for `generateName` when `length` is 5.
 pub fn random_suffix(mut number: u64, length: usize) -> String {
     let base = SAFE_ALPHABET.len() as u64;

@@ -37,7 +37,7 @@ enum Format {
 
 /// An exact amount, with the family of suffixes it was written in.
 ///
-/// Comparison looks at the amount only: `1000m` equals `1`.
+/// Comparison is by amount: `1000m` equals `1`.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantity {
     nanos: i128,
@@ -86,7 +86,7 @@ impl Quantity {
         self.nanos as f64 / NANOS_PER_UNIT as f64
     }
 
-    /// True for nothing at all.
+    /// True for zero.
     pub const fn is_zero(&self) -> bool {
         self.nanos == 0
     }
@@ -262,7 +262,7 @@ impl Serialize for Quantity {
 }
 
 impl<'de> Deserialize<'de> for Quantity {
-    /// Numbers are accepted beside text (`cpu: 1`), as the API server accepts them.
+    /// Accepts numbers (`cpu: 1`) as well as text, like the API server.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
         let text = match &value {

@@ -27,7 +27,7 @@ impl Fault {
     /// The next matching request is refused with `code` (409 and so on) and `reason`.
     ///
     /// `verb` is `get`, `list`, `watch`, `create`, `update`, `patch` or `delete`; `resource` is
-    /// `rollouts` or `rollouts/status`; `*` stands for any.
+    /// `rollouts` or `rollouts/status`; `*` matches any.
     pub fn status(verb: &str, resource: &str, code: u16, reason: &str) -> Self {
         Self::new(
             verb,

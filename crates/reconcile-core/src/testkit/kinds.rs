@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// A kind that is served: what discovery says about it.
+/// A served kind, as discovery lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FakeKind {
     /// API group; empty for core.

@@ -113,7 +113,7 @@ impl Owners {
         found
     }
 
-    /// Paths that `manager` applied before, no longer sends, and nobody else owns.
+    /// Paths that `manager` applied earlier, no longer sends, and that no other manager owns.
     pub(super) fn abandoned(&self, manager: &str, wanted: &Value) -> Vec<Path> {
         let wanted = leaves(wanted);
         let mine = (manager.to_owned(), "Apply");

@@ -7,7 +7,7 @@ use crate::{
     reconcile::{Controller, Done, Report},
 };
 
-/// What stands in for the cluster in a simulation of the controller `C`.
+/// The cluster in a simulation of the controller `C`.
 pub trait InMemory<C: Controller> {
     /// Carries out an action; `None` when the process is killed before it.
     fn apply(
@@ -27,7 +27,7 @@ pub struct Passed<D> {
     pub decision: D,
     /// Number of actions that were tried.
     pub tried: usize,
-    /// What is to be written; `None` when the process was killed.
+    /// The report; `None` when the process was killed.
     pub report: Option<Report>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Real controllers run at the same time and see each other's work late and in any order. A
 //! simulation plays that: at each step one actor that has something to do is picked at random and
-//! does one thing. Invariants are checked after every step. When nobody has anything to do, time
+//! does one thing. Invariants are checked after every step. When all actors are idle, time
 //! moves to the next moment at which somebody might. The same seed gives the same run.
 
 use std::fmt;
@@ -12,12 +12,12 @@ use super::Transcript;
 /// Lines of the transcript that a failure shows.
 const SHOWN: usize = 40;
 
-/// What an actor did when it was its turn.
+/// The outcome of an actor's turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Nothing to do.
+    /// The actor has nothing to do.
     Idle,
-    /// One thing, in words for the transcript.
+    /// The actor did one thing, described for the transcript.
     Did(String),
 }
 
@@ -81,7 +81,7 @@ pub struct Simulation<W> {
 pub struct Finished<W> {
     /// The world at the end.
     pub world: W,
-    /// What happened.
+    /// The transcript.
     pub transcript: Transcript,
     /// How many steps it took.
     pub steps: usize,
@@ -92,9 +92,9 @@ pub struct Finished<W> {
 pub struct Failure {
     /// The seed to repeat the run with.
     pub seed: u64,
-    /// What is wrong.
+    /// The broken invariant, or why the run ended.
     pub reason: String,
-    /// What happened until then.
+    /// The transcript until the failure.
     pub transcript: Transcript,
 }
 
@@ -156,7 +156,7 @@ impl<W> Simulation<W> {
         self.run(Some(&goal))
     }
 
-    /// Runs until nobody has anything to do and no time is left to wait for.
+    /// Runs until all actors are idle and no wake-up is left.
     pub fn run_to_rest(self) -> Result<Finished<W>, Box<Failure>> {
         self.run(None)
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 pub struct Difference {
     /// Where: `names.shortNames`, or the path of a property.
     pub path: String,
-    /// What is different.
+    /// The difference.
     pub message: String,
 }
 

@@ -175,7 +175,7 @@ fn special(map: &Map<String, Value>, name: &str) -> Option<Value> {
     None
 }
 
-/// The one alternative beside null, or the one part of an `allOf`.
+/// The only alternative to null, or the one part of an `allOf`.
 fn only_option(map: &Map<String, Value>) -> Option<&Value> {
     for key in ["anyOf", "oneOf", "allOf"] {
         let Some(list) = map.get(key).and_then(Value::as_array) else {

@@ -38,7 +38,7 @@ const DEPTH: usize = 24;
 pub struct TableError {
     /// The field.
     pub path: String,
-    /// What is wrong.
+    /// The problem with the field.
     pub message: String,
 }
 

@@ -175,7 +175,7 @@ fn share(rows: &[Row], shared: &mut Shared) {
     shared.insert(top.kind.clone(), fields);
 }
 
-/// The row is of a type with a name of its own.
+/// True for a row of a named type.
 fn is_named(row: &Row) -> bool {
     row.has_children && row.kind != "object"
 }
@@ -207,7 +207,7 @@ fn short(path: &str, parent: &str) -> String {
         .to_owned()
 }
 
-/// Fields of the kinds about which no ledger says anything.
+/// Fields of the kinds that have no ledger.
 #[cfg(all(test, feature = "operators"))]
 pub(super) fn without_verdict(kinds: &[Kind]) -> Vec<String> {
     let mut missing = Vec::new();

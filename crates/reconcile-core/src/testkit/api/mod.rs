@@ -112,7 +112,7 @@ impl FakeApi {
         }
     }
 
-    /// Serves one more kind, or replaces what is known of it.
+    /// Serves another kind, or replaces one.
     #[must_use]
     pub fn with_kind(self, kind: FakeKind) -> Self {
         {
