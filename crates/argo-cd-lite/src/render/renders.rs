@@ -122,7 +122,6 @@ impl Renders {
             runs_tool,
         };
         if runs_tool {
-            let (work, asked) = (work, asked);
             let done = hub.run_tool(move |interrupt| work.run(&asked, interrupt));
             return Ok(done.await??);
         }
