@@ -132,12 +132,44 @@ struct SpecNumbers {
 #[serde(rename_all = "camelCase", default)]
 struct StrategyNumbers {
     blue_green: Option<serde::de::IgnoredAny>,
+    canary: Option<CanaryNumbers>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct CanaryNumbers {
+    traffic_routing: Option<Routers>,
+}
+
+/// The routers that upstream's label has names for.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Routers {
+    alb: Option<serde::de::IgnoredAny>,
+    ambassador: Option<serde::de::IgnoredAny>,
+    istio: Option<serde::de::IgnoredAny>,
+    nginx: Option<serde::de::IgnoredAny>,
+    smi: Option<serde::de::IgnoredAny>,
+}
+
+impl Routers {
+    /// The first router as upstream's label names it; empty for those that it has no name for.
+    fn label(&self) -> &'static str {
+        let known = [
+            (&self.alb, "ALB"),
+            (&self.ambassador, "Ambassador"),
+            (&self.istio, "Istio"),
+            (&self.nginx, "Nginx"),
+            (&self.smi, "SMI"),
+        ];
+        let mut given = known.into_iter().filter(|(given, _)| given.is_some());
+        given.next().map_or("", |(_, label)| label)
+    }
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct StatusNumbers {
-    phase: String,
     available_replicas: i32,
     updated_replicas: i32,
     conditions: Vec<Condition>,
@@ -194,7 +226,7 @@ impl Gauges {
             )?,
             phase: gauge(
                 "rollout_phase",
-                "1 for the phase that the Rollout is in; rollout_info has the phase of the status.",
+                "1 for the phase that the Rollout is in; rollout_info has it as a label.",
                 &["name", "namespace", "strategy", "phase"],
             )?,
             available: replicas("available")?,
@@ -215,15 +247,15 @@ impl Gauges {
             "canary"
         };
         let desired = spec.replicas.unwrap_or(1);
-        let phase = if status.phase.is_empty() {
-            "Progressing"
-        } else {
-            status.phase.as_str()
-        };
-        self.info
-            .with_label_values(&[labels[0], labels[1], strategy, "", phase])
-            .set(1.0);
         let old_phase = status.old_phase();
+        let routers = spec
+            .strategy
+            .canary
+            .and_then(|canary| canary.traffic_routing);
+        let router = routers.as_ref().map_or("", Routers::label);
+        self.info
+            .with_label_values(&[labels[0], labels[1], strategy, router, old_phase])
+            .set(1.0);
         for each in OLD_PHASES {
             let now = f64::from(u8::from(each == old_phase));
             self.phase

@@ -4,7 +4,7 @@
 use reconcile_core::fields::{Field, planned, reported, supported, supported_note};
 
 const COPY: &str = "a copy of what was asked for";
-const ROUTING: &str = "needs traffic routing";
+const VERIFICATION: &str = "needs the API of AWS";
 const OTHER_WRITERS: &str = "kept when somebody else wrote it";
 
 const APPLICATION: &[Field] = &[
@@ -66,19 +66,25 @@ const ROLLOUT: &[Field] = &[
     supported("status.HPAReplicas"),
     supported("status.abort"),
     supported("status.abortedAt"),
-    planned("status.alb.**", ROUTING),
-    planned("status.albs.**", ROUTING),
+    planned("status.alb.**", VERIFICATION),
+    planned("status.albs.**", VERIFICATION),
     supported("status.availableReplicas"),
     supported("status.blueGreen"),
     supported("status.canary.currentBackgroundAnalysisRunStatus"),
     supported("status.canary.currentExperiment"),
     supported("status.canary.currentStepAnalysisRunStatus"),
-    planned("status.canary.stablePingPong", ROUTING),
+    supported("status.canary.stablePingPong"),
     supported_note(
         "status.canary.stepPluginStatuses.**",
         "ConfigMaps with flags that an update edited",
     ),
-    planned("status.canary.weights.**", ROUTING),
+    planned(
+        "status.canary.weights.additional.**",
+        "needs weights of Experiments",
+    ),
+    supported("status.canary.weights.canary"),
+    supported("status.canary.weights.stable"),
+    supported("status.canary.weights.verified"),
     supported("status.collisionCount"),
     supported("status.conditions"),
     supported("status.controllerPause"),

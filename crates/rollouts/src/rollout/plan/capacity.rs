@@ -121,6 +121,11 @@ pub(super) fn lowest_weight(planner: &Planner<'_>, canary: &Canary, routing: &Ro
     let Some(stable) = planner.stable() else {
         return 0;
     };
+    let mut sets = planner.replica_sets.iter().enumerate();
+    if !sets.any(|(index, set)| index != stable && serving(set) > 0) {
+        // There is no other version that could serve in its place.
+        return 0;
+    }
     let available = serving(&planner.replica_sets[stable]);
     let served = weight_for(
         available,

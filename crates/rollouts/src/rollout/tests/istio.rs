@@ -1,4 +1,4 @@
-//! Istio: what is written into VirtualServices and DestinationRules.
+//! Istio: what is written into VirtualServices and in a DestinationRule.
 
 use serde_json::{Value, json};
 

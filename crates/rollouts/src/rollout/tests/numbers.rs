@@ -41,13 +41,29 @@ fn rollouts_are_counted_by_phase_under_both_of_its_names() {
     drop(sources.roots.written(&root.metadata.clone(), root));
     let text = text(&registry);
     for line in [
-        r#"rollout_info{name="web",namespace="ns",phase="Degraded",strategy="blueGreen",traffic_router=""} 1"#,
+        r#"rollout_info{name="web",namespace="ns",phase="Abort",strategy="blueGreen",traffic_router=""} 1"#,
         r#"rollout_phase{name="web",namespace="ns",phase="Abort",strategy="blueGreen"} 1"#,
         r#"rollout_phase{name="web",namespace="ns",phase="Completed",strategy="blueGreen"} 0"#,
         r#"rollout_info_replicas_unavailable{name="web",namespace="ns"} 2"#,
     ] {
         assert!(text.contains(line), "{line} is missing:\n{text}");
     }
+}
+
+#[test]
+fn the_traffic_router_is_a_label() {
+    let (registry, sources) = (Registry::new(), Sources::default());
+    metrics::register(&registry, &sources).expect("fresh names");
+    let object = json!({
+        "metadata": {"name": "web", "namespace": "ns", "uid": "u", "resourceVersion": "1"},
+        "spec": {"strategy": {"canary": {"trafficRouting": {"istio": {"virtualService": {"name": "x"}}}}}},
+        "status": {"conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]}
+    });
+    let root: crate::api::rollout::Rollout = Root::from_value(&object).expect("a Rollout");
+    drop(sources.roots.written(&root.metadata.clone(), root));
+    let text = text(&registry);
+    let line = r#"rollout_info{name="web",namespace="ns",phase="Completed",strategy="canary",traffic_router="Istio"} 1"#;
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]

@@ -283,6 +283,23 @@ fn with_dynamic_scale_a_way_back_keeps_the_canary_until_the_stable_version_is_wh
     assert_eq!(cluster.status().phase, "Healthy");
 }
 
+#[test]
+fn with_dynamic_scale_a_first_version_is_the_stable_one_from_the_beginning() {
+    let mut strategy = strategy(&json!([{"setWeight": 50}, {"pause": {}}]));
+    strategy["canary"]["dynamicStableScale"] = true.into();
+    let mut cluster = Cluster::new(4, &strategy).with_services(&["new", "old"]);
+    // What a route without weights says.
+    cluster.traffic = RouteState {
+        weight: None,
+        most: 100,
+        ..RouteState::default()
+    };
+    cluster.settle();
+    assert_eq!(weight(&cluster), 0, "{}", cluster.log);
+    cluster.run();
+    assert_eq!(weight(&cluster), 0, "{}", cluster.log);
+}
+
 fn header(name: &str) -> Value {
     json!({"setHeaderRoute": {"name": name, "match": [{"headerName": "x", "headerValue": {"exact": name}}]}})
 }

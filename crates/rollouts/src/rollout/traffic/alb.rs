@@ -62,7 +62,8 @@ struct Config {
     service_ports: Vec<IngressPorts>,
     root_service: Option<String>,
     annotation_prefix: Option<String>,
-    stickiness_config: Stickiness,
+    #[serde(rename = "stickinessConfig")]
+    stickiness: Stickiness,
 }
 
 #[derive(Default, Deserialize)]
@@ -83,7 +84,7 @@ impl Alb {
     fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
         let config = Config::deserialize(config)
             .map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))?;
-        let sticky = config.stickiness_config;
+        let sticky = config.stickiness;
         if sticky.enabled && !(1..=LONGEST_STICKINESS).contains(&sticky.duration_seconds) {
             return Err(FieldError::new(
                 format!("{at}.stickinessConfig.durationSeconds"),

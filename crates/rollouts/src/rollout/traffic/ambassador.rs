@@ -101,7 +101,7 @@ impl Ambassador {
                     let service = spec["service"].as_str().unwrap_or_default();
                     spec["service"] = canary_service(service, context.canary).into();
                     spec["weight"] = weight.into();
-                    let object = super::own_object(&mappings(), &key, spec, context);
+                    let object = super::own_object(&mappings(), &key, &spec, context);
                     apply::create(context.client, &mappings(), &key, &object, MANAGER).await?;
                 }
                 Some(found) if weight == 0 => {

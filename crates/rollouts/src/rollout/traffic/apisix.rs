@@ -172,7 +172,7 @@ impl Apisix {
             }
             (Some(wanted), None) => {
                 let spec = header_spec(found, wanted, context);
-                let object = super::own_object(&routes(), &key, spec, context);
+                let object = super::own_object(&routes(), &key, &spec, context);
                 apply::create(context.client, &routes(), &key, &object, MANAGER).await?;
             }
             (Some(wanted), Some(present)) => {

@@ -431,7 +431,7 @@ pub(super) async fn observe(
 fn own_object(
     resource: &ApiResource,
     key: &ObjectKey,
-    spec: Value,
+    spec: &Value,
     context: &RouteContext<'_>,
 ) -> DynamicObject {
     let mut object = DynamicObject::new(&key.name, resource).within(&key.namespace);

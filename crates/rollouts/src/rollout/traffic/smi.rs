@@ -85,7 +85,7 @@ impl Smi {
         let (key, found) = self.read(context).await?;
         let spec = self.spec(context, weight);
         let Some(found) = found else {
-            let object = super::own_object(&splits(), &key, spec, context);
+            let object = super::own_object(&splits(), &key, &spec, context);
             apply::create(context.client, &splits(), &key, &object, MANAGER).await?;
             return Ok(());
         };

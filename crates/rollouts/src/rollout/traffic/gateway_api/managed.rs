@@ -67,7 +67,7 @@ fn header_rule(source: &Value, route: &HeaderRoute, context: &RouteContext<'_>) 
         .map(|one| header(&one.header, &one.value))
         .collect();
     let matches = matches_of(source).into_iter().map(|mut matched| {
-        add_headers(&mut matched, headers.clone());
+        add_headers(&mut matched, &headers);
         matched
     });
     rule["matches"] = matches.collect();
@@ -123,7 +123,7 @@ fn matches_of(rule: &Value) -> Vec<Value> {
     }
 }
 
-fn add_headers(matched: &mut Value, headers: Vec<Value>) {
+fn add_headers(matched: &mut Value, headers: &[Value]) {
     if headers.is_empty() {
         return;
     }
@@ -177,10 +177,11 @@ fn narrow(kind: RouteKind, matched: &mut Value, wanted: &MirrorMatch) -> Result<
         };
         matched["path"] = json!({ "type": kind, "value": text });
     }
-    let headers = wanted.headers.iter();
-    add_headers(
-        matched,
-        headers.map(|(name, value)| header(name, value)).collect(),
-    );
+    let headers: Vec<Value> = wanted
+        .headers
+        .iter()
+        .map(|(name, value)| header(name, value))
+        .collect();
+    add_headers(matched, &headers);
     Ok(())
 }
