@@ -102,7 +102,7 @@ fn other_rules_stay_and_do_not_grow_with_each_update() {
     }
 }
 
-fn config(change: Value) -> Value {
+fn config(change: &Value) -> Value {
     let mut config =
         json!({"configMap": "flags", "key": "shop.json", "flag": "checkout", "variant": "on"});
     config
@@ -116,7 +116,7 @@ fn cluster() -> Cluster {
     let mut cluster = Cluster::new(
         2,
         &json!({"canary": {"steps": [
-            config(json!({"percentage": 20})), {"pause": {}}, config(json!({"percentage": 100})), {"pause": {}}
+            config(&json!({"percentage": 20})), {"pause": {}}, config(&json!({"percentage": 100})), {"pause": {}}
         ]}}),
     );
     let state = FlagState {
@@ -252,27 +252,27 @@ fn wrong_plugins_are_refused_with_their_field() {
             "plugin.name: Invalid value: \"acme/deploy\": step plugins are not loaded",
         ),
         (
-            config(json!({"percentage": 101})),
+            config(&json!({"percentage": 101})),
             "plugin.config.percentage: Invalid value: 101",
         ),
         (
-            config(json!({})),
+            config(&json!({})),
             "plugin.config: Invalid value: set one of percentage and segments",
         ),
         (
-            config(json!({"percentage": 1, "segments": [{"attribute": "a", "values": []}]})),
+            config(&json!({"percentage": 1, "segments": [{"attribute": "a", "values": []}]})),
             "plugin.config: Invalid value",
         ),
         (
-            config(json!({"segments": [{"attribute": "a"}]})),
+            config(&json!({"segments": [{"attribute": "a"}]})),
             "plugin.config.segments[0]: Invalid value: set one of values",
         ),
         (
-            config(json!({"percentage": 1, "typo": 2})),
+            config(&json!({"percentage": 1, "typo": 2})),
             "plugin.config.typo: unknown field",
         ),
         (
-            config(json!({"percentage": 1, "flag": ""})),
+            config(&json!({"percentage": 1, "flag": ""})),
             "plugin.config.flag: Required value",
         ),
     ] {
