@@ -213,6 +213,53 @@ async fn the_answers_of_a_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn endpoints_may_be_patterns_and_health_and_bodies_may_be_no_utf_8() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    let (bus, plane, port) = (nats.bus().await, plane(), free_port());
+    let at = |event: &str, path: &str| Webhook {
+        endpoint: Endpoint::parse(path).expect("a path"),
+        ..webhook(event, port, "POST")
+    };
+    let webhooks = vec![at("hook", "/hooks/{name}"), at("health", "/health")];
+    let refused = run(&plane, &bus, &source("src", webhooks, vec![]));
+    assert!(refused.is_empty(), "{refused:?}");
+    let mut hooks = events_on(&nats, "default.src.hook").await;
+    let mut healths = events_on(&nats, "default.src.health").await;
+    let client = reqwest::Client::new();
+    let send = async |path: &str, body: &'static [u8]| {
+        let request = client.post(format!("http://127.0.0.1:{port}{path}"));
+        let answer = request.body(body).send().await.expect("an answer");
+        answer.status().as_u16()
+    };
+    assert_eq!(send("/hooks/a/b", b"1").await, 404);
+    assert_eq!(send("/hooks/a.b", br#"{"n":1}"#).await, 200);
+    assert_eq!(body_of(&mut hooks).await, json!({"n": 1}));
+    // Bytes that are not UTF-8 become U+FFFD inside of strings, and are no JSON outside.
+    assert_eq!(send("/hooks/c", b"{\"n\":\"a\xffb\"}").await, 200);
+    assert_eq!(body_of(&mut hooks).await, json!({"n": "a\u{fffd}b"}));
+    assert_eq!(send("/hooks/c", b"\xff").await, 400);
+    // The endpoint of the manifest gets its method; probes of load balancers keep theirs.
+    assert_eq!(send("/health", br#"{"n":2}"#).await, 200);
+    assert_eq!(body_of(&mut healths).await, json!({"n": 2}));
+    let probe = client.get(format!("http://127.0.0.1:{port}/health"));
+    let answer = probe.send().await.expect("an answer");
+    assert_eq!(answer.text().await.expect("text"), "OK");
+    plane.stop().await;
+}
+
+/// The body of the next webhook event.
+async fn body_of(events: &mut (impl futures::Stream<Item = CloudEvent> + Unpin)) -> Value {
+    let event = tokio::time::timeout(PATIENCE, events.next())
+        .await
+        .expect("in time")
+        .expect("an event");
+    let payload: Value = serde_json::from_slice(&event.data).expect("JSON");
+    payload["body"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sources_share_ports_and_the_second_of_an_endpoint_is_told() {
     let Some(nats) = Nats::start().await else {
         return;

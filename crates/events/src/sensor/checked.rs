@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use expressions::conditions::Condition;
+use expressions::{conditions::Condition, cron::CronError};
 use jiff::Timestamp;
 use reconcile_core::object::{FieldError, ObjectKey};
 use serde_json::Value;
@@ -309,7 +309,14 @@ fn check_resets(path: &str, raw: &Trigger) -> Result<Vec<Cron>, FieldError> {
         };
         let zone = time.timezone.as_deref().unwrap_or_default();
         let cron = Cron::parse(&time.cron, zone);
-        resets.push(cron.map_err(|error| FieldError::new(format!("{path}.cron"), error))?);
+        resets.push(cron.map_err(|error| {
+            // A schedule that starts with `TZ=` names a zone of its own.
+            let field = match &error {
+                CronError::Zone { zone: unknown } if unknown == zone => "timezone",
+                _ => "cron",
+            };
+            FieldError::new(format!("{path}.{field}"), error.to_string())
+        })?);
     }
     Ok(resets)
 }

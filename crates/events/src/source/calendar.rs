@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use expressions::cron::Schedule;
+use expressions::cron::{CronError, Schedule};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 /// Missed ticks that are not older than this are made up for: a restart or a change of leaders takes
@@ -55,8 +55,8 @@ impl std::fmt::Debug for Cron {
 impl Cron {
     /// Parses five fields; descriptors such as `@daily` are refused, as upstream does. `zone` is an IANA
     /// name, empty for UTC.
-    pub fn parse(text: &str, zone: &str) -> Result<Self, String> {
-        let schedule = Schedule::parse(text.trim(), zone).map_err(|error| error.to_string())?;
+    pub fn parse(text: &str, zone: &str) -> Result<Self, CronError> {
+        let schedule = Schedule::parse(text.trim(), zone)?;
         Ok(Self {
             text: format!("{} {zone}", text.trim()),
             schedule,

@@ -40,7 +40,7 @@ fn check(input: &Input<'_>) -> Result<Calendar, FieldError> {
         (Some(schedule), _) => {
             let zone = given(&raw.timezone).unwrap_or_default();
             let cron = Cron::parse(&schedule, &zone);
-            Rhythm::Cron(cron.map_err(|error| input.wrong("schedule", error))?)
+            Rhythm::Cron(cron.map_err(|error| input.wrong("schedule", error.to_string()))?)
         }
         (None, Some(interval)) => {
             let interval = interval

@@ -122,11 +122,7 @@ pub(crate) async fn publish(bus: &Bus, name: &str, n: u64) {
         now,
         body.into(),
     );
-    bus.publish(
-        &events::event::subject("src", name),
-        &event.id,
-        event.encode(),
-    )
-    .await
-    .expect("stored");
+    bus.publish(&format!("default.src.{name}"), &event.id, event.encode())
+        .await
+        .expect("stored");
 }

@@ -162,6 +162,80 @@ fn values_without_a_dependency_are_named() {
 }
 
 #[test]
+fn an_invalid_header_name_is_reported_at_its_own_field() {
+    let problems = |extra: (&str, Value)| {
+        let mut template = json!({"name": "t", "http": {"url": "http://x"}});
+        template["http"][extra.0] = extra.1;
+        let spec = json!({"dependencies": [dependency("a")], "triggers": [{"template": template}]});
+        checked(&spec).1.triggers
+    };
+    let http = "spec.triggers[0].template.http";
+    let dynamic =
+        |dest: &str| json!([{"src": {"dependencyName": "a", "dataKey": "n"}, "dest": dest}]);
+    let secure = |name: &str| json!([{"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
+    for name in ["X Token", "X:Token", "Tök", "X\r\nHost"] {
+        let reason = format!("{name:?} is not the name of a header");
+        assert_eq!(
+            problems(("headers", json!({name: "v"}))),
+            [format!("{http}.headers: {reason}")]
+        );
+        assert_eq!(
+            problems(("secureHeaders", secure(name))),
+            [format!("{http}.secureHeaders[0].name: {reason}")]
+        );
+        assert_eq!(
+            problems(("dynamicHeaders", dynamic(name))),
+            [format!("{http}.dynamicHeaders[0].dest: {reason}")]
+        );
+    }
+    assert_eq!(
+        problems(("headers", json!({"X-Token": "a\r\nHost: b"}))),
+        [format!(
+            "{http}.headers.X-Token: must not hold control characters"
+        )]
+    );
+    for right in [
+        ("headers", json!({"X-Token": "v"})),
+        ("secureHeaders", secure("X-Token")),
+        ("dynamicHeaders", dynamic("X-Token")),
+    ] {
+        assert_eq!(problems(right), [""; 0]);
+    }
+}
+
+#[test]
+fn an_unknown_time_zone_is_reported_at_its_own_field() {
+    let reset = |by_time: Value| {
+        let template = json!({"name": "t", "log": {}, "conditionsReset": [{"byTime": by_time}]});
+        let spec = json!({"dependencies": [dependency("a")], "triggers": [{"template": template}]});
+        checked(&spec).1.triggers
+    };
+    let path = "spec.triggers[0].template.conditionsReset[0].byTime";
+    assert_eq!(
+        reset(json!({"cron": "0 0 * * *", "timezone": "Mars/North"})),
+        [format!("{path}.timezone: unknown time zone `Mars/North`")]
+    );
+    assert_eq!(
+        reset(json!({"cron": "TZ=Mars/North 0 0 * * *", "timezone": "Asia/Tokyo"})),
+        [format!("{path}.cron: unknown time zone `Mars/North`")]
+    );
+    assert_eq!(
+        reset(json!({"cron": "0 0 * *", "timezone": "Asia/Tokyo"})),
+        [format!(
+            "{path}.cron: schedule `0 0 * *` must have 5 fields, found 4"
+        )]
+    );
+    let mut filtered = dependency("a");
+    filtered["filters"] =
+        json!({"time": {"start": "08:00:00", "stop": "09:00:00", "timezone": "Mars/North"}});
+    let (_, problems) = checked(&json!({"dependencies": [filtered], "triggers": [trigger("t")]}));
+    assert_eq!(
+        problems.dependencies,
+        ["spec.dependencies[0].filters.time.timezone: \"Mars/North\" is not a time zone"]
+    );
+}
+
+#[test]
 fn an_inline_manifest_is_one_object_of_bounded_size() {
     let problem = |inline: &str| {
         let template = json!({"name": "t", "k8s": {"source": {"inline": inline}}});
