@@ -75,7 +75,7 @@ pub struct Refused {
 }
 
 /// What an EventSource asks for.
-pub struct Wanted<'w> {
+pub struct EndpointClaims<'w> {
     /// The EventSource.
     pub owner: &'w ObjectKey,
     /// Its endpoints.
@@ -129,7 +129,7 @@ impl Listeners {
     }
 
     /// Gives an EventSource exactly these endpoints; what it had before is dropped.
-    pub fn set(&self, wanted: &Wanted<'_>) -> Served {
+    pub fn set(&self, wanted: &EndpointClaims<'_>) -> Served {
         let mut ports = self.ports.lock();
         let mut served = Served::default();
         let mut by_port: BTreeMap<u16, Vec<Route>> = BTreeMap::new();

@@ -34,12 +34,12 @@ pub struct SecretError {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
+enum ObjectKind {
     Secret,
     ConfigMap,
 }
 
-type Id = (Kind, String, String);
+type Id = (ObjectKind, String, String);
 type Data = Arc<BTreeMap<String, SecretString>>;
 
 /// Reads values. Cloning shares the cache.
@@ -64,7 +64,7 @@ impl Secrets {
         namespace: &str,
         key: &KeySelector,
     ) -> Result<Option<SecretString>, SecretError> {
-        self.value(Kind::Secret, namespace, key).await
+        self.value(ObjectKind::Secret, namespace, key).await
     }
 
     /// As [`Secrets::secret`] for a value that nothing can do without: `optional` makes no difference.
@@ -78,7 +78,14 @@ impl Secrets {
             ..key.clone()
         };
         let value = self.secret(namespace, &needed).await?;
-        let absent = || error(Kind::Secret, namespace, &key.name, "not found".to_owned());
+        let absent = || {
+            error(
+                ObjectKind::Secret,
+                namespace,
+                &key.name,
+                "not found".to_owned(),
+            )
+        };
         value.ok_or_else(absent)
     }
 
@@ -88,7 +95,7 @@ impl Secrets {
         namespace: &str,
         key: &KeySelector,
     ) -> Result<Option<String>, SecretError> {
-        let value = self.value(Kind::ConfigMap, namespace, key).await?;
+        let value = self.value(ObjectKind::ConfigMap, namespace, key).await?;
         Ok(value.map(|text| text.expose_secret().to_owned()))
     }
 
@@ -100,14 +107,14 @@ impl Secrets {
     ) -> Result<Option<SecretString>, SecretError> {
         match (&from.secret_key_ref, &from.config_map_key_ref) {
             (Some(key), _) => self.secret(namespace, key).await,
-            (None, Some(key)) => self.value(Kind::ConfigMap, namespace, key).await,
+            (None, Some(key)) => self.value(ObjectKind::ConfigMap, namespace, key).await,
             (None, None) => Ok(None),
         }
     }
 
     async fn value(
         &self,
-        kind: Kind,
+        kind: ObjectKind,
         namespace: &str,
         key: &KeySelector,
     ) -> Result<Option<SecretString>, SecretError> {
@@ -136,14 +143,14 @@ impl Secrets {
         }
     }
 
-    fn forget(&self, kind: Kind, namespace: &str, name: &str) {
+    fn forget(&self, kind: ObjectKind, namespace: &str, name: &str) {
         let id = (kind, namespace.to_owned(), name.to_owned());
         self.cache.lock().remove(&id);
     }
 
     async fn data(
         &self,
-        kind: Kind,
+        kind: ObjectKind,
         namespace: &str,
         name: &str,
     ) -> Result<Option<Data>, SecretError> {
@@ -154,11 +161,11 @@ impl Secrets {
             return Ok(Some(data.clone()));
         }
         let data = match kind {
-            Kind::Secret => Api::<Secret>::namespaced(self.client.clone(), namespace)
+            ObjectKind::Secret => Api::<Secret>::namespaced(self.client.clone(), namespace)
                 .get_opt(name)
                 .await
                 .map(|found| found.map(secret_data)),
-            Kind::ConfigMap => Api::<ConfigMap>::namespaced(self.client.clone(), namespace)
+            ObjectKind::ConfigMap => Api::<ConfigMap>::namespaced(self.client.clone(), namespace)
                 .get_opt(name)
                 .await
                 .map(|found| found.map(config_data)),
@@ -193,11 +200,11 @@ fn secret_data(secret: Secret) -> BTreeMap<String, SecretString> {
         .collect()
 }
 
-fn error(kind: Kind, namespace: &str, name: &str, reason: String) -> SecretError {
+fn error(kind: ObjectKind, namespace: &str, name: &str, reason: String) -> SecretError {
     SecretError {
         kind: match kind {
-            Kind::Secret => "Secret",
-            Kind::ConfigMap => "ConfigMap",
+            ObjectKind::Secret => "Secret",
+            ObjectKind::ConfigMap => "ConfigMap",
         },
         namespace: namespace.to_owned(),
         name: name.to_owned(),

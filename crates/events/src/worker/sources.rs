@@ -11,7 +11,7 @@ use crate::{
     bus::Bus,
     source::{
         CheckedSource, Emitter, TaskEvent,
-        listener::{ClosedPort, Served, Wanted},
+        listener::{ClosedPort, EndpointClaims, Served},
     },
 };
 
@@ -84,7 +84,7 @@ impl DataPlane {
             clock: self.0.clock.clone(),
             metrics: self.0.metrics.clone(),
         });
-        let served = self.0.listeners.set(&Wanted {
+        let served = self.0.listeners.set(&EndpointClaims {
             owner: &spec.key,
             webhooks: &spec.webhooks,
             contested: &spec.contested,

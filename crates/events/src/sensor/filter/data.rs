@@ -23,7 +23,7 @@ enum Comparator {
 }
 
 #[derive(Clone, Debug)]
-enum Wanted {
+enum ExpectedValues {
     Bool(Vec<bool>),
     Number(Vec<f64>),
     /// Matched anywhere in the text, as upstream does.
@@ -36,7 +36,7 @@ pub(super) struct DataFilter {
     path: String,
     template: Option<Template>,
     comparator: Comparator,
-    wanted: Wanted,
+    wanted: ExpectedValues,
     raw: sensor::DataFilter,
 }
 
@@ -46,7 +46,7 @@ impl PartialEq for DataFilter {
     }
 }
 
-impl Wanted {
+impl ExpectedValues {
     fn check(path: &str, raw: &sensor::DataFilter) -> Result<Self, FieldError> {
         let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
         let numbered = raw.value.iter().enumerate();
@@ -121,7 +121,7 @@ impl DataFilter {
             .then(|| Template::parse(&raw.template))
             .transpose();
         let template = template.map_err(|error| at("template", error))?;
-        let wanted = Wanted::check(path, raw)?;
+        let wanted = ExpectedValues::check(path, raw)?;
         Ok(Self {
             path: raw.path.clone(),
             template,
@@ -162,14 +162,14 @@ impl DataFilter {
 
     fn matches(&self, found: &Found) -> bool {
         match &self.wanted {
-            Wanted::Bool(wanted) => wanted.contains(&as_bool(&found.value())),
-            Wanted::Number(wanted) => {
+            ExpectedValues::Bool(wanted) => wanted.contains(&as_bool(&found.value())),
+            ExpectedValues::Number(wanted) => {
                 let value = as_number(&found.value());
                 wanted
                     .iter()
                     .any(|wanted| self.comparator.holds(value, *wanted))
             }
-            Wanted::Text(wanted) => match self.comparator {
+            ExpectedValues::Text(wanted) => match self.comparator {
                 // With several values one that does not match is enough.
                 Comparator::NotEqual => wanted.iter().any(|regex| !regex.is_match(&found.text)),
                 Comparator::Equal => wanted.iter().any(|regex| regex.is_match(&found.text)),
