@@ -163,11 +163,12 @@ pub struct ToolArgs {
 }
 
 impl ToolArgs {
-    /// The paths.
+    /// The paths, with PATH of this process for those that are not given.
     pub fn paths(self) -> ToolPaths {
         ToolPaths {
             helm: self.helm_binary,
             kustomize: self.kustomize_binary,
+            search: std::env::var_os("PATH"),
         }
     }
 }

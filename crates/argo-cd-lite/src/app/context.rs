@@ -29,25 +29,6 @@ pub struct Settings {
     pub wave_delay: Option<Duration>,
     /// How long a repository may fail before a condition reports it.
     pub repo_grace: Duration,
-    /// Whether a source may be a path on the controller's own machine.
-    pub file_repositories: FileRepositories,
-}
-
-/// Whether `file://` repositories are accepted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FileRepositories {
-    /// They are refused: a tenant would read files of the controller.
-    #[default]
-    Refuse,
-    /// They are accepted, for tests and machines without tenants.
-    Allow,
-}
-
-impl FileRepositories {
-    /// From `--allow-file-repositories`.
-    pub fn from_flag(allow: bool) -> Self {
-        if allow { Self::Allow } else { Self::Refuse }
-    }
 }
 
 /// Everything that observe and apply use. Cloning shares it.

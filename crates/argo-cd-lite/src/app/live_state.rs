@@ -199,15 +199,14 @@ fn may_manage(context: &Context, app: &ObjectKey, id: &ResourceId) -> bool {
     let Ok(spec) = root.parse_spec() else {
         return false;
     };
+    let sources = spec.sources();
     context
         .project(spec.project_name())
         .is_some_and(|(project, problems)| {
             !problems.iter().any(|problem| problem.blocks)
                 && project.permits_namespace(&app.namespace, &context.settings.control_plane)
-                && spec
-                    .source
-                    .as_ref()
-                    .is_some_and(|source| project.permits_source(source))
+                && !sources.is_empty()
+                && sources.iter().all(|source| project.permits_source(source))
                 && project.permits_object(id)
         })
 }

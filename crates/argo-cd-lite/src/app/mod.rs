@@ -12,7 +12,7 @@ mod source;
 mod status;
 mod validate;
 
-pub use context::{Context, FileRepositories, Settings};
+pub use context::{Context, Settings};
 pub use error::{InvalidOperation, ObserveError};
 pub use notes::AppNotes;
 pub use observed::{Observed, Problem, Refresh, SourceState};

@@ -213,7 +213,7 @@ fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Obs
         &root.spec_value(),
         &observed.spec,
         project.as_ref().map(|(project, _)| project),
-        context.settings.file_repositories,
+        context.repos.file_repositories(),
     );
     if let Some((project, unsupported)) = &project {
         observed.windows.clone_from(&project.spec.sync_windows);

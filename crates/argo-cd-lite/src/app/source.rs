@@ -102,7 +102,7 @@ fn refuse_source(
     observed: &Observed,
     source: &ApplicationSource,
 ) -> Option<String> {
-    if let Some(problem) = validate::source_problem(source, context.settings.file_repositories) {
+    if let Some(problem) = validate::source_problem(source, context.repos.file_repositories()) {
         return Some(problem.replace("spec.source", "operation.sync.source"));
     }
     let name = observed.spec.project_name();

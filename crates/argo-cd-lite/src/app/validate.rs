@@ -8,7 +8,7 @@ use reconcile_core::{
 };
 use serde_json::Value;
 
-use super::{FileRepositories, Problem};
+use super::Problem;
 use crate::{
     api::{
         ApplicationDestination, ApplicationSource, ApplicationSpec, IN_CLUSTER_NAME,
@@ -17,7 +17,7 @@ use crate::{
     },
     diff::jq_problem,
     project::Project,
-    repo::ambiguity,
+    repo::{FileRepositories, ambiguity},
     sync::SyncOptions,
 };
 

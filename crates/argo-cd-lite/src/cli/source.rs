@@ -16,7 +16,10 @@ use crate::{
     render::{
         AppFacts, ClusterFacts, Files, OpenSource, RenderRequest, TargetSet, Tools, render_once,
     },
-    repo::{Credentials, DEFAULT_DISK_BUDGET, GitLimits, HubConfig, RepoHub, normalize},
+    repo::{
+        Credentials, DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, RepoHub,
+        normalize,
+    },
 };
 
 /// The targets of an Application and the revision that they were read at; empty for a folder that is read as it is.
@@ -129,6 +132,7 @@ impl Repositories {
             folder: folder.join("stores"),
             disk_budget: DEFAULT_DISK_BUDGET,
             limits: GitLimits::default(),
+            file_repositories: FileRepositories::Allow,
             poll: Duration::ZERO,
             jitter: Duration::ZERO,
         };

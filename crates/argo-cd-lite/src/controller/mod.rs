@@ -19,14 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Application, DEFAULT_NAMESPACE},
-    app::{AppNotes, Applications, Context, FileRepositories, Settings},
+    app::{AppNotes, Applications, Context, Settings},
     applicationset,
     args::ControllerArgs,
     cluster::{Discovery, LiveIndex, LiveIndexConfig},
     diff::{DiffCache, Differ},
     metrics::{AppInfo, AppMetrics, GitMetrics},
     render::{Renders, ToolPaths},
-    repo::{Credentials, GitLimits, HubConfig, RepoHub},
+    repo::{Credentials, FileRepositories, GitLimits, HubConfig, RepoHub},
     server::{RefreshRequests, WebhookSecrets, WebhookServer},
     settings::SettingsHandle,
 };
@@ -84,12 +84,12 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         application_namespaces,
         wave_delay: sync_wave_delay,
         repo_grace: repo_error_grace_period_seconds,
-        file_repositories: FileRepositories::from_flag(allow_file_repositories),
     };
     let hub = HubConfig {
         folder: cache_dir.unwrap_or_else(|| std::env::temp_dir().join("argo-cd-lite")),
         disk_budget: cache_size,
         limits: GitLimits::default(),
+        file_repositories: FileRepositories::from_flag(allow_file_repositories),
         poll: app_resync,
         jitter: app_resync_jitter,
     };

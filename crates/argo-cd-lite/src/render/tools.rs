@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
@@ -15,10 +16,12 @@ use super::process::{ProcessLimits, ToolError};
 /// Where programs are.
 #[derive(Clone, Debug, Default)]
 pub struct ToolPaths {
-    /// Path of `helm`; searched for in PATH when absent.
+    /// Path of `helm`; searched for in `search` when absent.
     pub helm: Option<PathBuf>,
-    /// Path of `kustomize`; searched for in PATH when absent.
+    /// Path of `kustomize`; searched for in `search` when absent.
     pub kustomize: Option<PathBuf>,
+    /// Folders in the form of the environment variable PATH.
+    pub search: Option<OsString>,
 }
 
 /// A program.
@@ -28,6 +31,7 @@ pub(super) struct Tool {
     pub(super) name: &'static str,
     flag: &'static str,
     configured: Option<PathBuf>,
+    search: Option<OsString>,
     found: OnceLock<Option<Found>>,
     runs: AtomicU64,
 }
@@ -39,11 +43,17 @@ struct Found {
 }
 
 impl Tool {
-    fn new(name: &'static str, flag: &'static str, configured: Option<PathBuf>) -> Self {
+    fn new(
+        name: &'static str,
+        flag: &'static str,
+        configured: Option<PathBuf>,
+        search: Option<OsString>,
+    ) -> Self {
         Self {
             name,
             flag,
             configured,
+            search,
             found: OnceLock::new(),
             runs: AtomicU64::new(0),
         }
@@ -53,7 +63,7 @@ impl Tool {
         let find = || {
             let path = match &self.configured {
                 Some(path) => path.clone(),
-                None => env::split_paths(&env::var_os("PATH")?)
+                None => env::split_paths(self.search.as_ref()?)
                     .map(|folder| folder.join(self.name))
                     .find(|path| path.is_file())?,
             };
@@ -115,8 +125,13 @@ impl Tools {
 
     pub(super) fn with_limits(paths: ToolPaths, sandboxes: PathBuf, limits: ProcessLimits) -> Self {
         Self(Arc::new(Inner {
-            helm: Tool::new("helm", "--helm-binary", paths.helm),
-            kustomize: Tool::new("kustomize", "--kustomize-binary", paths.kustomize),
+            helm: Tool::new("helm", "--helm-binary", paths.helm, paths.search.clone()),
+            kustomize: Tool::new(
+                "kustomize",
+                "--kustomize-binary",
+                paths.kustomize,
+                paths.search,
+            ),
             sandboxes,
             limits,
         }))

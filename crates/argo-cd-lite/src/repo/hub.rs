@@ -8,8 +8,8 @@ use reconcile_core::{clock::Clock, credentials::redact_url, object::ObjectKey};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Credentials, Depth, FetchRequest, GitError, GitLimits, Interrupt, PoolError, RefList, Resolved,
-    RevisionError, SourceTree, Store,
+    Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt, PoolError,
+    RefList, Resolved, RevisionError, SourceTree, Store,
     repository::{FollowedRevision, RepoError, Repository, Snapshot, later},
     resolve,
     transfer::{FETCH_DEADLINE, LIST_DEADLINE, StoreConfig, Transfers},
@@ -34,6 +34,8 @@ pub struct HubConfig {
     pub disk_budget: u64,
     /// Limits of one repository.
     pub limits: GitLimits,
+    /// Whether a repository may be a path on the machine of this process.
+    pub file_repositories: FileRepositories,
     /// Time between two polls of a repository.
     pub poll: Duration,
     /// Spread of that time, so that repositories are not polled together.
@@ -109,6 +111,7 @@ impl RepoHub {
             folder: config.folder,
             disk_budget: config.disk_budget,
             limits: config.limits,
+            file_repositories: config.file_repositories,
         };
         Self(Arc::new(Hub {
             poll: Mutex::new(PollTimes {
@@ -121,6 +124,11 @@ impl RepoHub {
             moved: Box::new(moved),
             wake: tokio::sync::Notify::new(),
         }))
+    }
+
+    /// Whether a repository may be a path on the machine of this process.
+    pub fn file_repositories(&self) -> FileRepositories {
+        self.0.transfers.file_repositories()
     }
 
     /// Time between two polls and its spread.

@@ -4,6 +4,7 @@
 //!   poll / webhook / refresh ──► refs ──► revision ──► commit (fetched when missing) ──► tree id ──► files
 //! ```
 
+mod access;
 mod credentials;
 mod disk;
 mod git;
@@ -19,6 +20,7 @@ mod transfer;
 mod tree;
 mod url;
 
+pub use access::FileRepositories;
 pub use credentials::{Credential, Credentials, RepositorySecret, UnsupportedMembers};
 pub use git::{Depth, FetchRequest, GitError, Store};
 pub use hub::{Commit, DEFAULT_DISK_BUDGET, Follow, HubConfig, PollTimes, RepoHub};

@@ -30,6 +30,11 @@ pub enum RepoError {
     /// The credentials have members that are not supported.
     #[error(transparent)]
     Credentials(#[from] UnsupportedMembers),
+    /// The URL can name files of this machine, and no flag permits that.
+    #[error(
+        "only http:// and https:// repositories are read; the controller's flag --allow-file-repositories permits file:// ones"
+    )]
+    LocalFile,
     /// The URL leads to a store of this process.
     #[error("the repository is in the folder of the controller's own stores")]
     Own,

@@ -91,6 +91,7 @@ impl Bed {
             folder: stores.path().to_owned(),
             disk_budget: DEFAULT_DISK_BUDGET,
             limits,
+            file_repositories: FileRepositories::Allow,
             poll: Duration::from_secs(60),
             jitter: Duration::ZERO,
         };
@@ -280,6 +281,48 @@ async fn stores_of_ours_are_no_repositories() {
         std::fs::create_dir_all(stores.join("x")).expect("a folder");
         let refused = bed.hub.refs(&url, None).await.expect_err("refused");
         assert!(matches!(refused, RepoError::Own), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_hub_that_refuses_local_files_reads_none_whoever_asks() {
+    let bed = Bed::new();
+    let commit = bed.origin.write("a.yaml", "a").commit("1");
+    let at = bed.main().await;
+    let config = HubConfig {
+        // The store of before is no way around it.
+        folder: bed.stores.path().to_owned(),
+        disk_budget: DEFAULT_DISK_BUDGET,
+        limits: GitLimits::default(),
+        file_repositories: FileRepositories::Refuse,
+        poll: Duration::from_secs(60),
+        jitter: Duration::ZERO,
+    };
+    let metrics = GitMetrics::register(&Registry::new()).expect("metrics");
+    let hub = RepoHub::new(
+        config,
+        Credentials::default(),
+        Clock::system(),
+        metrics,
+        drop,
+    );
+    let path = bed.origin.folder.path().display();
+    for url in [
+        bed.url.clone(),
+        format!("FILE://{path}"),
+        format!(" file://{path}"),
+        path.to_string(),
+        format!("./{path}"),
+    ] {
+        let refs = hub.refs(&url, None).await.expect_err("refs");
+        assert!(matches!(refs, RepoError::LocalFile), "{url}: {refs}");
+        let short = hub
+            .resolve(&url, &RefList::default(), &commit[..8], "")
+            .await
+            .expect_err("a short commit");
+        assert!(matches!(short, RepoError::LocalFile), "{url}: {short}");
+        let read = hub.commit(&url, &at).await.err().expect("a commit");
+        assert!(matches!(read, RepoError::LocalFile), "{url}: {read}");
     }
 }
 
@@ -580,6 +623,7 @@ async fn stores_beyond_the_disk_budget_are_deleted_and_fetched_again() {
         folder: bed.stores.path().to_owned(),
         disk_budget: 1,
         limits: GitLimits::default(),
+        file_repositories: FileRepositories::Allow,
         poll: Duration::from_secs(60),
         jitter: Duration::ZERO,
     };

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    Credential, Credentials, Depth, FetchRequest, GitError, GitLimits, Interrupt, Pool, PoolError,
-    RefList, Resolved, Store, disk,
+    Credential, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
+    Pool, PoolError, RefList, Resolved, Store, disk,
     repository::{RepoError, Repository, Turn},
 };
 use crate::metrics::GitMetrics;
@@ -29,6 +29,7 @@ pub(super) struct Transfers {
     folder: PathBuf,
     disk_budget: u64,
     limits: GitLimits,
+    file_repositories: FileRepositories,
     credentials: Credentials,
     metrics: GitMetrics,
     servers: Pool,
@@ -41,6 +42,7 @@ pub(super) struct StoreConfig {
     pub(super) folder: PathBuf,
     pub(super) disk_budget: u64,
     pub(super) limits: GitLimits,
+    pub(super) file_repositories: FileRepositories,
 }
 
 impl Transfers {
@@ -50,6 +52,7 @@ impl Transfers {
             folder: config.folder,
             disk_budget: config.disk_budget,
             limits: config.limits,
+            file_repositories: config.file_repositories,
             credentials,
             servers: Pool::new("git", TRANSFERS, metrics.threads("git")),
             // Reading and rendering need the processor; more threads than cores only cost memory.
@@ -57,6 +60,11 @@ impl Transfers {
             tools: Pool::new("tool", cores.clamp(2, 4), metrics.threads("tool")),
             metrics,
         }
+    }
+
+    /// Whether a repository may be a path on the machine of this process.
+    pub(super) fn file_repositories(&self) -> FileRepositories {
+        self.file_repositories
     }
 
     /// Runs `call`, which reads or renders, on a thread of its own.
@@ -166,11 +174,15 @@ impl Transfers {
         }
     }
 
-    /// The store of a repository, opened or created when needed.
+    /// The store of a repository, opened or created when needed. Every list, fetch and read begins here, so a
+    /// repository that is refused here is never reached, whatever named it.
     pub(super) async fn store(
         &self,
         repository: &Arc<Repository>,
     ) -> Result<Arc<Store>, RepoError> {
+        if !self.file_repositories.permit(&repository.url) {
+            return Err(RepoError::LocalFile);
+        }
         let mut open = repository.store.lock().await;
         if let Some(store) = open.as_ref() {
             return Ok(store.clone());

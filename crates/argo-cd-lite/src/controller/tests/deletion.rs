@@ -102,6 +102,21 @@ async fn no_hook_of_a_source_that_is_not_permitted_runs_at_the_deletion() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_that_moves_to_another_application_is_not_deleted_with_the_first() {
+    move_an_object(|_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_moves_to_an_application_with_several_sources_is_not_deleted() {
+    move_an_object(|spec| {
+        let source = spec["source"].take();
+        spec["sources"] = json!([source]);
+        spec.as_object_mut().expect("a spec").remove("source");
+    })
+    .await;
+}
+
+/// Deletes an Application one of whose objects another one describes, whose spec `change` makes.
+async fn move_an_object(change: impl FnOnce(&mut Value)) {
     let (bed, commit) = Bed::with(&[
         ("app/a.yaml", &config_map("a", "1")),
         ("app/moved.yaml", &config_map("moved", "1")),
@@ -117,6 +132,7 @@ async fn an_object_that_moves_to_another_application_is_not_deleted_with_the_fir
     let mut other = bed.app();
     other["metadata"] = json!({"name": "other", "namespace": NAMESPACE});
     other["spec"]["source"]["path"] = "other".into();
+    change(&mut other["spec"]);
     other["spec"]["syncPolicy"] = json!({});
     other["status"] = Value::Null;
     bed.api.put(&other);

@@ -18,9 +18,9 @@ use tempfile::TempDir;
 
 use super::start;
 use crate::{
-    app::{FileRepositories, Settings},
+    app::Settings,
     render::ToolPaths,
-    repo::{DEFAULT_DISK_BUDGET, GitLimits, HubConfig, tests::Origin},
+    repo::{DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, tests::Origin},
 };
 
 /// Longest wait for something that must happen.
@@ -88,12 +88,12 @@ impl Bed {
             application_namespaces: Vec::new(),
             wave_delay: None,
             repo_grace: Duration::from_secs(180),
-            file_repositories: self.file_repositories,
         };
         let hub = HubConfig {
             folder: self.stores.path().to_owned(),
             disk_budget: DEFAULT_DISK_BUDGET,
             limits: GitLimits::default(),
+            file_repositories: self.file_repositories,
             poll: Duration::from_secs(3600),
             jitter: Duration::ZERO,
         };

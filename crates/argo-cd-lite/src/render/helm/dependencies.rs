@@ -6,7 +6,7 @@ use reconcile_core::yaml;
 use serde_json::Value;
 
 use super::super::{RenderError, process::Run, renderer::Job, sandbox::Sandbox};
-use crate::repo::join;
+use crate::repo::{Found, clean, join};
 
 /// Bytes of a file that describes a chart.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -16,32 +16,24 @@ pub(super) fn are_missing(message: &str) -> bool {
     message.contains("missing in charts/ directory")
 }
 
-/// Packs those dependencies that are folders of the same repository. Others are refused: nothing is downloaded.
+/// Packs those dependencies that are folders of the same repository. Others are refused: nothing is downloaded, and
+/// helm would also download what the `charts` folder already has.
 pub(super) fn add_local(job: &Job<'_>, sandbox: &Sandbox, chart: &str) -> Result<(), RenderError> {
     for dependency in dependencies(job, chart)? {
         let text = |field: &str| dependency[field].as_str().unwrap_or_default();
         let (name, repository) = (text("name"), text("repository"));
-        let Some(path) = repository.strip_prefix("file://") else {
-            if vendored(job, chart, name)? {
-                continue;
-            }
+        if let Some(path) = repository.strip_prefix("file://") {
+            let folder = local(job, chart, name, path)?;
+            sandbox.copy(job.tree, &folder)?;
+        } else if !(repository.is_empty() && vendored(job, chart, name)?) {
             return Err(RenderError::field(
                 "helm",
                 format!(
-                    "the chart depends on {name:?} of {:?}, which is not in its charts folder: charts are not downloaded, so commit what `helm dependency build` puts there",
+                    "the chart depends on {name:?} of {:?}: charts are not downloaded, so commit what `helm dependency build` puts into its charts folder",
                     reconcile_core::credentials::redact_url(repository)
                 ),
             ));
-        };
-        let path = join(chart, path);
-        let folder = job.tree.look(&path)?.filter(crate::repo::Found::is_folder);
-        let folder = folder.ok_or_else(|| {
-            RenderError::field(
-                "helm",
-                format!("the dependency {name:?} is not in the repository: {repository}"),
-            )
-        })?;
-        sandbox.copy(job.tree, &folder)?;
+        }
     }
     let run = Run {
         tool: job.tools.helm(),
@@ -56,6 +48,31 @@ pub(super) fn add_local(job: &Job<'_>, sandbox: &Sandbox, chart: &str) -> Result
     };
     run.output()?;
     Ok(())
+}
+
+/// The folder of a dependency. Helm reads an absolute path from the machine, and takes `..` away without a look at links.
+fn local(job: &Job<'_>, chart: &str, name: &str, path: &str) -> Result<Found, RenderError> {
+    if path.starts_with('/') {
+        return Err(RenderError::field(
+            "helm",
+            format!(
+                "the dependency {name:?} has the repository file://{path}: it must be relative to the chart"
+            ),
+        ));
+    }
+    let path = clean(&join(chart, path))?;
+    let found = job.tree.look(&path)?.filter(Found::is_folder);
+    let found = found.ok_or_else(|| {
+        RenderError::field(
+            "helm",
+            format!("the dependency {name:?} is not in the repository: {path:?}"),
+        )
+    })?;
+    // A link keeps its name: helm finds the folder where the chart says.
+    Ok(Found {
+        path,
+        node: found.node,
+    })
 }
 
 fn dependencies(job: &Job<'_>, chart: &str) -> Result<Vec<Value>, RenderError> {
@@ -78,7 +95,7 @@ fn dependencies(job: &Job<'_>, chart: &str) -> Result<Vec<Value>, RenderError> {
 /// True when a chart of this name is in the `charts` folder.
 fn vendored(job: &Job<'_>, chart: &str, name: &str) -> Result<bool, RenderError> {
     let folder = job.tree.look(&join(chart, "charts"))?;
-    let Some(folder) = folder.filter(crate::repo::Found::is_folder) else {
+    let Some(folder) = folder.filter(Found::is_folder) else {
         return Ok(false);
     };
     let archive = format!("{name}-");

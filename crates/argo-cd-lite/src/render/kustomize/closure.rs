@@ -41,6 +41,13 @@ const PLACES: &[&str] = &[
     "validators",
     "patchesStrategicMerge",
 ];
+/// Those of them whose items may be manifests in place of names of files.
+const INLINE: &[&str] = &[
+    "generators",
+    "transformers",
+    "validators",
+    "patchesStrategicMerge",
+];
 /// Fields whose items have a file under `path`.
 const WITH_PATH: &[&str] = &["patches", "patchesJson6902", "replacements"];
 /// Fields whose items have lists of files.
@@ -151,8 +158,7 @@ impl Closure<'_> {
         field: &str,
         place: &str,
     ) -> Result<(), RenderError> {
-        // Manifests may stand in place of the name of a file.
-        if place.contains('\n') {
+        if INLINE.contains(&field) && place.contains('\n') {
             return Ok(());
         }
         let broken = |reason: String| RenderError::File {

@@ -15,7 +15,10 @@ use super::super::{process::ProcessLimits, renders::RenderFor};
 use super::*;
 use crate::{
     metrics::GitMetrics,
-    repo::{Credentials, DEFAULT_DISK_BUDGET, GitLimits, HubConfig, RepoHub, tests::Origin},
+    repo::{
+        Credentials, DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, RepoHub,
+        tests::Origin,
+    },
 };
 
 /// A folder with a repository and scripts that stand for programs.
@@ -44,6 +47,7 @@ impl Bench {
         ToolPaths {
             helm: Some(self.folder.path().join("helm")),
             kustomize: Some(self.folder.path().join("kustomize")),
+            search: None,
         }
     }
 
@@ -234,6 +238,9 @@ fn addresses_are_not_fetched() {
         "https://user:secret@example.com/a.yaml",
         "github.com/a/b?ref=main",
         "git@example.com:a/b.git",
+        "file:///etc?ref=main",
+        // A text of several lines is a manifest only where one may stand.
+        "file:///etc?ref=main\\n",
     ] {
         bench.write(
             "k/kustomization.yaml",
@@ -381,7 +388,7 @@ fn a_source_of_two_kinds_or_a_plugin_is_refused() {
     let tools = Tools::new(
         ToolPaths {
             helm: Some("/nowhere/helm".into()),
-            kustomize: None,
+            ..ToolPaths::default()
         },
         bench.folder.path().join("sandboxes"),
     );
@@ -399,6 +406,79 @@ fn a_source_of_two_kinds_or_a_plugin_is_refused() {
     );
 }
 
+#[test]
+fn a_program_without_a_path_of_its_own_is_found_in_the_search_path() {
+    let bench = Bench::new(REPORT);
+    bench.write("chart/Chart.yaml", CHART);
+    let files = Files::Folder(bench.folder.path().join("repository"));
+    let render = |folder: &str| {
+        let paths = ToolPaths {
+            search: Some(format!("/nowhere:{folder}").into()),
+            ..ToolPaths::default()
+        };
+        let tools = Tools::new(paths, bench.folder.path().join("sandboxes"));
+        let request = request(vec![json!({"path": "chart"})], &files);
+        render_once(&request, &placement(), &tools, |_, _| Scope::Namespaced)
+    };
+    let here = bench.folder.path().display().to_string();
+    assert_eq!(render(&here).expect("a render").targets.len(), 1);
+    let error = render("/nowhere/else").expect_err("no helm").to_string();
+    assert!(error.starts_with("helm is not installed"), "{error}");
+}
+
+/// Helm without the charts that a chart depends on, as long as `dependency build` was not run.
+const NEEDS_DEPENDENCIES: &str = r#"
+if [ "$1" = dependency ]; then touch "$HOME/built"; exit 0; fi
+if [ ! -f "$HOME/built" ]; then
+  echo 'Error: found in Chart.yaml, but missing in charts/ directory: base' >&2; exit 1
+fi
+"#;
+
+#[test]
+fn charts_that_a_chart_depends_on_come_from_its_repository_only() {
+    let bench = Bench::new(&format!("{NEEDS_DEPENDENCIES}{REPORT}"));
+    // What helm reads by an absolute path is a folder of the machine, whatever the repository has at the same place.
+    let outside = tempfile::tempdir().expect("a folder");
+    let outside = outside.path().to_string_lossy().into_owned();
+    let decoy = format!("chart{outside}/Chart.yaml");
+    bench
+        .write("lib/base/Chart.yaml", CHART)
+        .write(&decoy, CHART)
+        .write("deep/a/b/c/Chart.yaml", CHART)
+        .write("chart/charts/base/Chart.yaml", CHART)
+        .link("chart/link", "../deep/a/b/c");
+    let depend = |repository: &str| {
+        let chart = format!(
+            "{CHART}dependencies: [{{name: base, version: 1.0.0, repository: '{repository}'}}]\n"
+        );
+        bench.write("chart/Chart.yaml", &chart);
+        bench.render(json!({"path": "chart"}))
+    };
+    let set = depend("file://../lib/base").expect("a render");
+    let files = report(&set, "files");
+    assert!(files.contains("./tree/lib/base/Chart.yaml"), "{files}");
+    depend("").expect("a chart in the charts folder");
+    for (repository, expected) in [
+        (format!("file://{outside}"), "must be relative"),
+        ("file:///etc".to_owned(), "must be relative"),
+        (
+            "file://../../../../etc".to_owned(),
+            "outside of the repository",
+        ),
+        // Helm takes the parts of a path away one by one, without a look at what the link leads to.
+        (
+            "file://link/../../../x".to_owned(),
+            "outside of the repository",
+        ),
+        ("http://127.0.0.1:1/charts".to_owned(), "not downloaded"),
+        ("FILE:///etc".to_owned(), "not downloaded"),
+        ("@local".to_owned(), "not downloaded"),
+    ] {
+        let error = depend(&repository).expect_err(&repository).to_string();
+        assert!(error.contains(expected), "{repository}: {error}");
+    }
+}
+
 /// A hub and what renders for it, over folders that a restart keeps.
 struct Process {
     hub: RepoHub,
@@ -412,6 +492,7 @@ impl Process {
             folder: folder.to_owned(),
             disk_budget: DEFAULT_DISK_BUDGET,
             limits: GitLimits::default(),
+            file_repositories: FileRepositories::Allow,
             poll: Duration::from_secs(60),
             jitter: Duration::ZERO,
         };

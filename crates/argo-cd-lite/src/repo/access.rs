@@ -1,0 +1,26 @@
+//! Which repositories a process may talk to at all, whoever names them.
+
+/// Whether repositories on the machine of the process are accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileRepositories {
+    /// Only `http://` and `https://`: with others a tenant reads files of the controller.
+    #[default]
+    Refuse,
+    /// `file://` too, for tests and machines without tenants.
+    Allow,
+}
+
+impl FileRepositories {
+    /// From `--allow-file-repositories`.
+    pub fn from_flag(allow: bool) -> Self {
+        if allow { Self::Allow } else { Self::Refuse }
+    }
+
+    /// True when a repository with this URL may be read. A URL of any other scheme can name a local file, too.
+    pub(super) fn permit(self, url: &str) -> bool {
+        let is_remote = ["http://", "https://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme));
+        is_remote || self == Self::Allow
+    }
+}
