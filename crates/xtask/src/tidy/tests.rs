@@ -8,7 +8,7 @@ fn complaints(path: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn planners_are_pure() {
-    let path = "crates/rollouts/src/rollout/plan/canary.rs";
+    let path = "crates/rollouts/src/rollout/plan/progress.rs";
     assert_eq!(
         complaints(
             path,
