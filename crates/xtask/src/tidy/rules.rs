@@ -28,7 +28,7 @@ const IMPURE: [(&str, &str); 12] = [
 ];
 
 /// Kinds that only their own operator may name.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "Application",
     "AppProject",
     "ApplicationSet",
@@ -38,6 +38,7 @@ const KINDS: [&str; 10] = [
     "Rollout",
     "AnalysisRun",
     "AnalysisTemplate",
+    "ClusterAnalysisTemplate",
     "Experiment",
 ];
 

@@ -38,7 +38,10 @@ fn planners_are_pure() {
         [""; 0]
     );
     assert_eq!(
-        complaints("crates/rollouts/src/rollout/apply.rs", "//! A.\nx.await;\n"),
+        complaints(
+            "crates/rollouts/src/analysis/apply.rs",
+            "//! A.\nx.await;\n"
+        ),
         [""; 0]
     );
 }

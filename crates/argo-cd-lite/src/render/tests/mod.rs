@@ -1,5 +1,7 @@
 //! Files to targets.
 
+mod dependencies;
+mod kept;
 mod tools;
 
 use std::fs;

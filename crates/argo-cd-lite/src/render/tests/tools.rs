@@ -4,32 +4,23 @@
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
-    path::Path,
     time::Duration,
 };
 
-use prometheus::Registry;
 use serde_json::{Value, json};
 
-use super::super::{process::ProcessLimits, renders::RenderFor};
+use super::super::process::ProcessLimits;
 use super::*;
-use crate::{
-    metrics::GitMetrics,
-    repo::{
-        Credentials, DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, RepoHub,
-        tests::Origin,
-    },
-};
 
 /// A folder with a repository and scripts that stand for programs.
-struct Bench {
+pub(super) struct Bench {
     folder: tempfile::TempDir,
     limits: ProcessLimits,
 }
 
 impl Bench {
     /// Both programs run this script of the shell.
-    fn new(script: &str) -> Self {
+    pub(super) fn new(script: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let bench = Self {
             folder,
@@ -43,7 +34,7 @@ impl Bench {
         bench
     }
 
-    fn paths(&self) -> ToolPaths {
+    pub(super) fn paths(&self) -> ToolPaths {
         ToolPaths {
             helm: Some(self.folder.path().join("helm")),
             kustomize: Some(self.folder.path().join("kustomize")),
@@ -51,21 +42,21 @@ impl Bench {
         }
     }
 
-    fn write(&self, path: &str, content: &str) -> &Self {
+    pub(super) fn write(&self, path: &str, content: &str) -> &Self {
         let path = self.folder.path().join("repository").join(path);
         fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
         fs::write(path, content).expect("a file");
         self
     }
 
-    fn link(&self, name: &str, target: &str) -> &Self {
+    pub(super) fn link(&self, name: &str, target: &str) -> &Self {
         let path = self.folder.path().join("repository").join(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
         symlink(target, path).expect("a link");
         self
     }
 
-    fn render(&self, source: Value) -> Result<TargetSet, RenderError> {
+    pub(super) fn render(&self, source: Value) -> Result<TargetSet, RenderError> {
         let request = request(
             vec![source],
             &Files::Folder(self.folder.path().join("repository")),
@@ -83,7 +74,7 @@ impl Bench {
     }
 }
 
-fn placement() -> Placement {
+pub(super) fn placement() -> Placement {
     Placement {
         instance: "shop".into(),
         namespace: "prod".into(),
@@ -91,7 +82,7 @@ fn placement() -> Placement {
     }
 }
 
-fn request(sources: Vec<Value>, files: &Files) -> RenderRequest {
+pub(super) fn request(sources: Vec<Value>, files: &Files) -> RenderRequest {
     RenderRequest {
         app: AppFacts {
             name: "shop".into(),
@@ -111,9 +102,9 @@ fn request(sources: Vec<Value>, files: &Files) -> RenderRequest {
     }
 }
 
-const CHART: &str = "apiVersion: v2\nname: shop\nversion: 1.0.0\n";
+pub(super) const CHART: &str = "apiVersion: v2\nname: shop\nversion: 1.0.0\n";
 /// Writes a ConfigMap whose data is the arguments, the environment and the files.
-const REPORT: &str = r#"
+pub(super) const REPORT: &str = r#"
 echo 'apiVersion: v1'
 echo 'kind: ConfigMap'
 echo 'metadata: {name: report}'
@@ -126,7 +117,7 @@ echo '  files: |'
 cd "$HOME/.."; find . -type f | sort | sed 's/^/    /'
 "#;
 
-fn report(set: &TargetSet, field: &str) -> String {
+pub(super) fn report(set: &TargetSet, field: &str) -> String {
     let value = set.targets[0].value();
     value["data"][field].as_str().expect("a text").to_owned()
 }
@@ -424,157 +415,4 @@ fn a_program_without_a_path_of_its_own_is_found_in_the_search_path() {
     assert_eq!(render(&here).expect("a render").targets.len(), 1);
     let error = render("/nowhere/else").expect_err("no helm").to_string();
     assert!(error.starts_with("helm is not installed"), "{error}");
-}
-
-/// Helm without the charts that a chart depends on, as long as `dependency build` was not run.
-const NEEDS_DEPENDENCIES: &str = r#"
-if [ "$1" = dependency ]; then touch "$HOME/built"; exit 0; fi
-if [ ! -f "$HOME/built" ]; then
-  echo 'Error: found in Chart.yaml, but missing in charts/ directory: base' >&2; exit 1
-fi
-"#;
-
-#[test]
-fn charts_that_a_chart_depends_on_come_from_its_repository_only() {
-    let bench = Bench::new(&format!("{NEEDS_DEPENDENCIES}{REPORT}"));
-    // What helm reads by an absolute path is a folder of the machine, whatever the repository has at the same place.
-    let outside = tempfile::tempdir().expect("a folder");
-    let outside = outside.path().to_string_lossy().into_owned();
-    let decoy = format!("chart{outside}/Chart.yaml");
-    bench
-        .write("lib/base/Chart.yaml", CHART)
-        .write(&decoy, CHART)
-        .write("deep/a/b/c/Chart.yaml", CHART)
-        .write("chart/charts/base/Chart.yaml", CHART)
-        .link("chart/link", "../deep/a/b/c");
-    let depend = |repository: &str| {
-        let chart = format!(
-            "{CHART}dependencies: [{{name: base, version: 1.0.0, repository: '{repository}'}}]\n"
-        );
-        bench.write("chart/Chart.yaml", &chart);
-        bench.render(json!({"path": "chart"}))
-    };
-    let set = depend("file://../lib/base").expect("a render");
-    let files = report(&set, "files");
-    assert!(files.contains("./tree/lib/base/Chart.yaml"), "{files}");
-    depend("").expect("a chart in the charts folder");
-    for (repository, expected) in [
-        (format!("file://{outside}"), "must be relative"),
-        ("file:///etc".to_owned(), "must be relative"),
-        (
-            "file://../../../../etc".to_owned(),
-            "outside of the repository",
-        ),
-        // Helm takes the parts of a path away one by one, without a look at what the link leads to.
-        (
-            "file://link/../../../x".to_owned(),
-            "outside of the repository",
-        ),
-        ("http://127.0.0.1:1/charts".to_owned(), "not downloaded"),
-        ("FILE:///etc".to_owned(), "not downloaded"),
-        ("@local".to_owned(), "not downloaded"),
-    ] {
-        let error = depend(&repository).expect_err(&repository).to_string();
-        assert!(error.contains(expected), "{repository}: {error}");
-    }
-}
-
-/// A hub and what renders for it, over folders that a restart keeps.
-struct Process {
-    hub: RepoHub,
-    renders: Renders,
-}
-
-impl Process {
-    fn start(folder: &Path, paths: ToolPaths) -> Self {
-        let metrics = GitMetrics::register(&Registry::new()).expect("metrics");
-        let config = HubConfig {
-            folder: folder.to_owned(),
-            disk_budget: DEFAULT_DISK_BUDGET,
-            limits: GitLimits::default(),
-            file_repositories: FileRepositories::Allow,
-            poll: Duration::from_secs(60),
-            jitter: Duration::ZERO,
-        };
-        let clock = reconcile_core::clock::Clock::system();
-        Self {
-            hub: RepoHub::new(config, Credentials::default(), clock, metrics, drop),
-            renders: Renders::new(paths, folder, 1 << 20, &Registry::new()).expect("renders"),
-        }
-    }
-
-    /// Renders the source at the newest commit; how often programs ran, and the set.
-    async fn render(&self, origin: &Origin, source: Value) -> (u64, std::sync::Arc<TargetSet>) {
-        let before = self.renders.tools().runs();
-        let url = origin.url();
-        let now = reconcile_core::clock::Clock::system().now();
-        let refs = self.hub.refs(&url, Some(now)).await.expect("refs").refs;
-        let at = self
-            .hub
-            .resolve(&url, &refs, "main", "")
-            .await
-            .expect("main");
-        let commit = self.hub.commit(&url, &at).await.expect("a commit");
-        let mut request = request(vec![source], &Files::Commit(commit));
-        request.sources[0].revision = at.commit;
-        let asked = RenderFor {
-            placement: placement(),
-            discovery: 1,
-            scope: |_: &str, _: &str| Scope::Namespaced,
-            hard: false,
-        };
-        let set = self
-            .renders
-            .render(&self.hub, request, asked)
-            .await
-            .expect("a render");
-        (self.renders.tools().runs() - before, set)
-    }
-}
-
-#[tokio::test]
-async fn a_commit_outside_of_the_inputs_and_a_restart_run_no_program() {
-    reconcile_core::operator::install_tls();
-    let bench = Bench::new(REPORT);
-    let stores = tempfile::tempdir().expect("a folder");
-    let origin = Origin::new();
-    origin
-        .write("charts/shop/Chart.yaml", CHART)
-        .write("envs/prod.yaml", "a: 1\n")
-        .commit("1");
-    let source = || json!({"path": "charts/shop", "helm": {"valueFiles": ["/envs/prod.yaml"]}});
-    let process = Process::start(stores.path(), bench.paths());
-    assert_eq!(process.render(&origin, source()).await.0, 1);
-    assert_eq!(
-        process.render(&origin, source()).await.0,
-        0,
-        "the same commit"
-    );
-    origin
-        .write("other/a.yaml", "x")
-        .write("envs/test.yaml", "x")
-        .commit("2");
-    assert_eq!(
-        process.render(&origin, source()).await.0,
-        0,
-        "a commit beside it"
-    );
-    let restarted = Process::start(stores.path(), bench.paths());
-    let (runs, set) = restarted.render(&origin, source()).await;
-    assert_eq!(runs, 0, "a restart");
-    assert_eq!(set.types, [SourceType::Helm]);
-    origin.write("envs/prod.yaml", "a: 2\n").commit("3");
-    assert_eq!(
-        restarted.render(&origin, source()).await.0,
-        1,
-        "a value file changed"
-    );
-    let with_revision = json!({"path": "charts/shop", "helm": {
-        "parameters": [{"name": "commit", "value": "$ARGOCD_APP_REVISION"}],
-    }});
-    assert_eq!(restarted.render(&origin, with_revision.clone()).await.0, 1);
-    let commit = origin.write("other/a.yaml", "y").commit("4");
-    let (runs, set) = restarted.render(&origin, with_revision).await;
-    assert_eq!(runs, 1, "the revision is an input");
-    assert!(report(&set, "arguments").contains(&commit));
 }
