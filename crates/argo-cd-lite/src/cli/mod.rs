@@ -23,6 +23,7 @@ mod predict;
 mod render;
 mod scope;
 mod source;
+mod source_error;
 
 pub use args::{
     ActionsArgs, ActionsCommand, DiffArgs, HealthArgs, PlanArgs, RenderArgs, SourceArgs,
@@ -35,6 +36,8 @@ use std::{
 
 use clap::Subcommand;
 use thiserror::Error;
+
+pub use source_error::SourceError;
 
 /// What to answer.
 #[derive(Clone, Debug, Subcommand)]
@@ -66,12 +69,13 @@ pub enum CliError {
     #[error("{0}")]
     Usage(String),
     /// The manifests of an Application cannot be had.
-    #[error("Application {app}: {reason}")]
+    #[error("Application {app}: {error}")]
     Source {
         /// Name of the Application.
         app: String,
         /// What is wrong.
-        reason: String,
+        #[source]
+        error: Box<SourceError>,
     },
     /// An action does not happen.
     #[error("{0}")]

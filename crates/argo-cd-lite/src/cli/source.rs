@@ -9,7 +9,7 @@ use std::{
 use prometheus::Registry;
 use reconcile_core::{clock::Clock, operator::install_tls};
 
-use super::{CliError, SourceArgs, application::FileApplication, scope};
+use super::{CliError, SourceArgs, SourceError, application::FileApplication, scope};
 use crate::{
     api::ApplicationSource,
     metrics::GitMetrics,
@@ -17,8 +17,8 @@ use crate::{
         AppFacts, ClusterFacts, Files, OpenSource, RenderRequest, TargetSet, Tools, render_once,
     },
     repo::{
-        Credentials, DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, RepoHub,
-        normalize,
+        Credentials, DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, RepoError,
+        RepoHub, normalize,
     },
 };
 
@@ -35,22 +35,20 @@ pub(super) fn targets(
     args: &SourceArgs,
     revision: Option<&str>,
 ) -> Result<Rendered, CliError> {
-    let failed = |reason: String| CliError::Source {
+    let failed = |error: SourceError| CliError::Source {
         app: app.key.to_string(),
-        reason,
+        error: Box::new(error),
     };
-    let folder =
-        tempfile::tempdir().map_err(|error| failed(format!("cannot make a folder: {error}")))?;
+    let folder = tempfile::tempdir().map_err(|error| failed(SourceError::Workspace(error)))?;
     let sources = app.spec.sources();
     let first = sources
         .first()
-        .ok_or_else(|| failed("spec.source is missing".to_owned()))?;
+        .ok_or_else(|| failed(SourceError::NoSource))?;
     let mut repositories = None;
     let mut open = Vec::new();
     for source in sources {
         if !source.chart.is_empty() {
-            let reason = "spec.source.chart is not rendered here: charts come from Git, by path";
-            return Err(failed(reason.to_owned()));
+            return Err(failed(SourceError::Chart));
         }
         let own = normalize(&source.repo_url) == normalize(&first.repo_url);
         let revision = revision.filter(|_| own);
@@ -66,7 +64,9 @@ pub(super) fn targets(
                     Some(known) => known,
                     None => repositories.insert(Repositories::new(folder.path()).map_err(failed)?),
                 };
-                repositories.open(&url, source, revision).map_err(failed)?
+                repositories
+                    .open(&url, source, revision)
+                    .map_err(|error| failed(error.into()))?
             }
         };
         open.push(OpenSource {
@@ -94,7 +94,7 @@ pub(super) fn targets(
     };
     let tools = Tools::new(args.tools.clone().paths(), folder.path().join("sandboxes"));
     let set = render_once(&request, &app.placement, &tools, scope::of)
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(error.into()))?;
     Ok(Rendered { revision, set })
 }
 
@@ -112,9 +112,11 @@ fn overridden(args: &SourceArgs, url: &str) -> Result<Option<PathBuf>, CliError>
     Ok(None)
 }
 
-fn file_url(folder: &Path) -> Result<String, String> {
-    let whole =
-        fs::canonicalize(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+fn file_url(folder: &Path) -> Result<String, SourceError> {
+    let whole = fs::canonicalize(folder).map_err(|error| SourceError::Folder {
+        path: folder.to_owned(),
+        error,
+    })?;
     Ok(format!("file://{}", whole.display()))
 }
 
@@ -125,9 +127,9 @@ struct Repositories {
 }
 
 impl Repositories {
-    fn new(folder: &Path) -> Result<Self, String> {
+    fn new(folder: &Path) -> Result<Self, SourceError> {
         install_tls();
-        let metrics = GitMetrics::register(&Registry::new()).map_err(|error| error.to_string())?;
+        let metrics = GitMetrics::register(&Registry::new())?;
         let config = HubConfig {
             folder: folder.join("stores"),
             disk_budget: DEFAULT_DISK_BUDGET,
@@ -147,7 +149,7 @@ impl Repositories {
             .worker_threads(1)
             .enable_all()
             .build()
-            .map_err(|error| error.to_string())?;
+            .map_err(SourceError::Client)?;
         Ok(Self { hub, runtime })
     }
 
@@ -157,7 +159,7 @@ impl Repositories {
         url: &str,
         source: &ApplicationSource,
         revision: Option<&str>,
-    ) -> Result<(Files, String), String> {
+    ) -> Result<(Files, String), RepoError> {
         let revision = revision.unwrap_or(&source.target_revision);
         let open = async {
             let listed = self.hub.refs(url, None).await?;
@@ -167,10 +169,7 @@ impl Repositories {
                 .await?;
             self.hub.commit(url, &at).await
         };
-        let commit = self
-            .runtime
-            .block_on(open)
-            .map_err(|error| error.to_string())?;
+        let commit = self.runtime.block_on(open)?;
         let id = commit.id().to_owned();
         Ok((Files::Commit(commit), id))
     }

@@ -11,7 +11,7 @@
 
 use expressions::{
     cron::Schedule,
-    glob::{self, Answer},
+    glob::{self, Answer, GlobError},
 };
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::kube_types::GoDuration;
@@ -117,10 +117,10 @@ pub fn check(windows: &[SyncWindow]) -> Result<(), WindowError> {
         ];
         for (field, patterns) in patterns {
             for pattern in patterns {
-                hit(pattern, "").map_err(|reason| WindowError {
+                hit(pattern, "").map_err(|error| WindowError {
                     index,
                     field,
-                    reason,
+                    reason: error.to_string(),
                 })?;
             }
         }
@@ -250,10 +250,10 @@ fn concerns(
         let mut any = false;
         for pattern in patterns {
             for text in texts.iter().filter(|text| !text.is_empty()) {
-                any |= hit(pattern, text).map_err(|reason| WindowError {
+                any |= hit(pattern, text).map_err(|error| WindowError {
                     index,
                     field,
-                    reason,
+                    reason: error.to_string(),
                 })?;
             }
         }
@@ -266,11 +266,11 @@ fn concerns(
     })
 }
 
-fn hit(pattern: &str, text: &str) -> Result<bool, String> {
+fn hit(pattern: &str, text: &str) -> Result<bool, GlobError> {
     match glob::answer(pattern, text, &[]) {
         Answer::Match => Ok(true),
         Answer::NoMatch => Ok(false),
-        Answer::Undecided(error) => Err(error.to_string()),
+        Answer::Undecided(error) => Err(error),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use thiserror::Error;
 
 /// How long things take; client-go's names and defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,28 +16,58 @@ pub struct Timing {
     pub retry_period: Duration,
 }
 
+/// Durations that do not go together.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum TimingError {
+    /// Others could take the lease while its holder still renews.
+    #[error(
+        "the lease duration ({lease_duration:?}) must be longer than the renew deadline ({renew_deadline:?})"
+    )]
+    LeaseDuration {
+        /// The lease duration.
+        lease_duration: Duration,
+        /// The renew deadline.
+        renew_deadline: Duration,
+    },
+    /// The holder could not try twice.
+    #[error(
+        "the renew deadline ({renew_deadline:?}) must be longer than 1.2 times the retry period ({retry_period:?})"
+    )]
+    RenewDeadline {
+        /// The renew deadline.
+        renew_deadline: Duration,
+        /// The retry period.
+        retry_period: Duration,
+    },
+    /// The holder would never pause.
+    #[error("the retry period must not be zero")]
+    RetryPeriod,
+}
+
 impl Timing {
     /// Says what is wrong with the durations, if anything: a holder must give up before others may take over, and
     /// must have tried more than once by then.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), TimingError> {
         let Self {
             lease_duration,
             renew_deadline,
             retry_period,
         } = *self;
         if lease_duration <= renew_deadline {
-            return Err(format!(
-                "the lease duration ({lease_duration:?}) must be longer than the renew deadline ({renew_deadline:?})"
-            ));
+            return Err(TimingError::LeaseDuration {
+                lease_duration,
+                renew_deadline,
+            });
         }
         // client-go's factor, by which its tries are spread.
         if renew_deadline <= retry_period.mul_f64(1.2) {
-            return Err(format!(
-                "the renew deadline ({renew_deadline:?}) must be longer than 1.2 times the retry period ({retry_period:?})"
-            ));
+            return Err(TimingError::RenewDeadline {
+                renew_deadline,
+                retry_period,
+            });
         }
         if retry_period.is_zero() {
-            return Err("the retry period must not be zero".to_owned());
+            return Err(TimingError::RetryPeriod);
         }
         Ok(())
     }
@@ -224,7 +255,7 @@ mod tests {
             (timing(15, 10, 9), "renew deadline"),
             (timing(15, 10, 0), "retry period"),
         ] {
-            let error = wrong.check().expect_err("refused");
+            let error = wrong.check().expect_err("refused").to_string();
             assert!(error.contains(word), "{error}");
         }
     }

@@ -15,5 +15,5 @@
 mod decide;
 mod elector;
 
-pub use decide::{Candidate, Decision, LeaseRecord, Observed, Timing, decide};
+pub use decide::{Candidate, Decision, LeaseRecord, Observed, Timing, TimingError, decide};
 pub use elector::{Elector, LeaseConfig, LeaseLost};

@@ -35,7 +35,7 @@ use crate::{
     args::{KubeArgs, LeaderArgs},
     client::{self, ClientPolicy, Connection, Deadlines, Fence, RequestMetrics},
     clock::Clock,
-    lease::{Candidate, LeaseLost},
+    lease::{Candidate, LeaseLost, TimingError},
     listen::{BindError, Budget, raise_limit},
     object::{Kind, Root},
     watch::Guarded,
@@ -100,7 +100,7 @@ pub struct Operator {
 pub enum StartError {
     /// The durations of the election do not go together.
     #[error("leader election: {0}")]
-    Election(String),
+    Election(#[from] TimingError),
     /// No usable connection settings.
     #[error("cannot find the API server: {0}")]
     Config(String),
@@ -141,7 +141,7 @@ impl Operator {
         let shutdown = CancellationToken::new();
         tokio::spawn(signal::cancel_on_stop(shutdown.clone()));
         if leader.enabled {
-            leader.timing().check().map_err(StartError::Election)?;
+            leader.timing().check()?;
         }
         let listeners = Budget::for_descriptors(raise_limit());
         let clock = Clock::system();
