@@ -174,16 +174,8 @@ impl Controller for Lamps {
             "metadata": {"name": seen.key.name, "namespace": seen.key.namespace},
             "data": {"colour": action.0},
         });
-        let written = apply::server_side(
-            &self.client,
-            &config_maps(),
-            &seen.key,
-            &object,
-            "lamp",
-            true,
-            false,
-        )
-        .await?;
+        let written =
+            apply::apply_forced(&self.client, &config_maps(), &seen.key, &object, "lamp").await?;
         self.maps.written(&written.metadata, action.0.clone());
         Ok(action.0.clone())
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     kinds::{self, Kind},
-    output,
+    output::{self, Mode},
 };
 
 /// The values of a chart that decide about its definitions, as users of upstream's charts know them.
@@ -38,13 +38,13 @@ fn switches(chart: &str) -> Switches {
 }
 
 /// Writes or checks `charts/*/templates/crds/*.yaml`.
-pub fn run(root: &Path, check: bool) -> Result<Vec<String>> {
+pub fn run(root: &Path, mode: Mode) -> Result<Vec<String>> {
     let mut files = BTreeMap::new();
     for kind in kinds::all()? {
         let name = format!("charts/{}/templates/crds/{}", kind.chart, kind.file_name());
         files.insert(name, template(&kind)?);
     }
-    output::write(root, &files, check)
+    output::write(root, &files, mode)
 }
 
 /// The definition inside of the chart's switches.

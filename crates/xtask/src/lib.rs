@@ -17,6 +17,8 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
+use output::Mode;
+
 pub mod crd;
 pub mod crds;
 pub mod docs;
@@ -55,11 +57,11 @@ pub enum Command {
 /// Runs one command, and prints problems to standard error, one per line.
 pub fn run(cli: &Cli) -> ExitCode {
     let result = match cli.command {
-        Command::Crds { check } => crds::run(&root(), check),
+        Command::Crds { check } => crds::run(&root(), Mode::of_flag(check)),
         Command::Docs { .. } if !cfg!(feature = "operators") => Ok(vec![
             "docs need the operators: leave out --no-default-features".to_owned(),
         ]),
-        Command::Docs { check } => docs::run(&root(), check),
+        Command::Docs { check } => docs::run(&root(), Mode::of_flag(check)),
         Command::Tidy => tidy::run(&root()),
     };
     let complaints = match result {

@@ -4,9 +4,24 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 
-/// Writes `files` (paths from the root with their text); with `check` nothing is written and every
-/// file that differs is a complaint.
-pub fn write(root: &Path, files: &BTreeMap<String, String>, check: bool) -> Result<Vec<String>> {
+/// What to do with generated files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Write those that differ.
+    Write,
+    /// Write nothing; complain about each one that differs.
+    Check,
+}
+
+impl Mode {
+    /// From `--check`.
+    pub fn of_flag(check: bool) -> Self {
+        if check { Self::Check } else { Self::Write }
+    }
+}
+
+/// Writes or checks `files`: paths from the root with their text.
+pub fn write(root: &Path, files: &BTreeMap<String, String>, mode: Mode) -> Result<Vec<String>> {
     let mut complaints = Vec::new();
     for (name, text) in files {
         let path = root.join(name);
@@ -14,7 +29,7 @@ pub fn write(root: &Path, files: &BTreeMap<String, String>, check: bool) -> Resu
         if current.as_ref() == Some(text) {
             continue;
         }
-        if check {
+        if mode == Mode::Check {
             complaints.push(format!("{name} is not up to date: run `make crds docs`"));
             continue;
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::{Client, api::ApiResource};
 use reconcile_core::{
-    apply::{add_finalizer, remove_finalizer, resource_of},
+    apply::{FinalizerChange, add_finalizer, remove_finalizer, resource_of},
     object::{Kind, ObjectKey, Root},
     reconcile::Queue,
     watch::Index,
@@ -148,29 +148,16 @@ impl ControllerContext {
         present: bool,
     ) -> Result<(), ReconcileError> {
         let resource = resource::<K>();
-        let (key, version) = (&root.key, root.version.as_str());
+        let change = FinalizerChange {
+            finalizer,
+            present: &root.finalizers,
+            version: &root.version,
+            manager: MANAGER,
+        };
         if present {
-            add_finalizer(
-                &self.client,
-                &resource,
-                key,
-                &root.finalizers,
-                version,
-                finalizer,
-                MANAGER,
-            )
-            .await?;
+            add_finalizer(&self.client, &resource, &root.key, &change).await?;
         } else {
-            remove_finalizer(
-                &self.client,
-                &resource,
-                key,
-                &root.finalizers,
-                version,
-                finalizer,
-                MANAGER,
-            )
-            .await?;
+            remove_finalizer(&self.client, &resource, &root.key, &change).await?;
         }
         Ok(())
     }

@@ -9,40 +9,56 @@ use serde_json::json;
 use super::{ApplyError, merge_patch};
 use crate::object::ObjectKey;
 
-/// Adds `finalizer` to an object whose finalizers are `present`. The write is guarded by
-/// `version`, the resourceVersion that `present` was read at; a conflict means: read again.
+/// Which finalizer to add or remove, and what the object was when that was decided.
+#[derive(Clone, Copy, Debug)]
+pub struct FinalizerChange<'a> {
+    /// The finalizer.
+    pub finalizer: &'a str,
+    /// All finalizers of the object.
+    pub present: &'a [String],
+    /// The resourceVersion that `present` was read at. It guards the write; a conflict means: read again.
+    pub version: &'a str,
+    /// The field manager.
+    pub manager: &'a str,
+}
+
+/// Adds a finalizer to an object.
 pub async fn add_finalizer(
     client: &Client,
     resource: &ApiResource,
     key: &ObjectKey,
-    present: &[String],
-    version: &str,
-    finalizer: &str,
-    manager: &str,
+    change: &FinalizerChange<'_>,
 ) -> Result<DynamicObject, ApplyError> {
-    let mut wanted = present.to_vec();
-    if !wanted.iter().any(|name| name == finalizer) {
-        wanted.push(finalizer.to_owned());
+    let mut wanted = change.present.to_vec();
+    if !wanted.iter().any(|name| name == change.finalizer) {
+        wanted.push(change.finalizer.to_owned());
     }
-    let patch = json!({ "metadata": { "finalizers": wanted, "resourceVersion": version } });
-    merge_patch(client, resource, key, &patch, manager).await
+    write(client, resource, key, &wanted, change).await
 }
 
-/// Removes `finalizer`; guarded as [`add_finalizer`]. `None` when the object is gone already.
+/// Removes a finalizer from an object. `None` when the object is gone already.
 pub async fn remove_finalizer(
     client: &Client,
     resource: &ApiResource,
     key: &ObjectKey,
-    present: &[String],
-    version: &str,
-    finalizer: &str,
-    manager: &str,
+    change: &FinalizerChange<'_>,
 ) -> Result<Option<DynamicObject>, ApplyError> {
-    let wanted: Vec<&String> = present.iter().filter(|name| *name != finalizer).collect();
-    let patch = json!({ "metadata": { "finalizers": wanted, "resourceVersion": version } });
-    match merge_patch(client, resource, key, &patch, manager).await {
+    let mut wanted = change.present.to_vec();
+    wanted.retain(|name| name != change.finalizer);
+    match write(client, resource, key, &wanted, change).await {
         Ok(object) => Ok(Some(object)),
         Err(error) if error.code() == Some(404) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+async fn write(
+    client: &Client,
+    resource: &ApiResource,
+    key: &ObjectKey,
+    wanted: &[String],
+    change: &FinalizerChange<'_>,
+) -> Result<DynamicObject, ApplyError> {
+    let patch = json!({ "metadata": { "finalizers": wanted, "resourceVersion": change.version } });
+    merge_patch(client, resource, key, &patch, change.manager).await
 }

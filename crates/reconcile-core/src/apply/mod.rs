@@ -8,8 +8,8 @@ mod finalizer;
 mod write;
 
 pub use events::EventSink;
-pub use finalizer::{add_finalizer, remove_finalizer};
+pub use finalizer::{FinalizerChange, add_finalizer, remove_finalizer};
 pub use write::{
-    ApplyError, Deleted, apply_with, create, delete, get, list, merge_patch, merge_with, replace,
-    resource_of, server_side,
+    ApplyError, Deleted, apply_forced, apply_with, create, delete, get, list, merge_patch,
+    merge_with, replace, resource_of,
 };

@@ -138,27 +138,23 @@ pub async fn replace(
         .map_err(failed)
 }
 
-/// Server-side apply. With `force`, fields that others own are taken over; with `dry_run` nothing is
-/// written and the answer is what would be.
-pub async fn server_side(
+/// Server-side apply that takes over fields that others own.
+pub async fn apply_forced(
     client: &Client,
     resource: &ApiResource,
     key: &ObjectKey,
     object: &Value,
     manager: &str,
-    force: bool,
-    dry_run: bool,
 ) -> Result<DynamicObject, ApplyError> {
     let params = PatchParams {
         field_manager: Some(manager.to_owned()),
-        force,
-        dry_run,
+        force: true,
         ..PatchParams::default()
     };
     apply_with(client, resource, key, object, &params).await
 }
 
-/// Server-side apply with all parameters, for callers that care about field validation.
+/// Server-side apply with all parameters, for callers that care about conflicts, dry runs or field validation.
 pub async fn apply_with(
     client: &Client,
     resource: &ApiResource,

@@ -23,20 +23,29 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
+/// What a null in a patch does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nulls {
+    /// It removes the field: strategic merge.
+    Delete,
+    /// Nothing: apply.
+    Ignore,
+}
+
 /// Puts `wanted` over `target`: objects merge, keyed lists merge by key, everything else is
-/// replaced. `delete_null` is the rule of strategic merge; apply keeps nulls out instead.
-pub(super) fn overlay(target: &mut Value, wanted: &Value, name: &str, delete_null: bool) {
+/// replaced.
+pub(super) fn overlay(target: &mut Value, wanted: &Value, name: &str, nulls: Nulls) {
     match (target, wanted) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {
                 if value.is_null() {
-                    if delete_null {
+                    if nulls == Nulls::Delete {
                         into.remove(key);
                     }
                     continue;
                 }
                 match into.get_mut(key) {
-                    Some(current) => overlay(current, value, key, delete_null),
+                    Some(current) => overlay(current, value, key, nulls),
                     None => drop(into.insert(key.clone(), value.clone())),
                 }
             }
@@ -45,7 +54,7 @@ pub(super) fn overlay(target: &mut Value, wanted: &Value, name: &str, delete_nul
             Some(key) if into.iter().all(|item| item.get(key).is_some()) => {
                 for item in from {
                     match into.iter_mut().find(|current| current[key] == item[key]) {
-                        Some(current) => overlay(current, item, "", delete_null),
+                        Some(current) => overlay(current, item, "", nulls),
                         None => into.push(item.clone()),
                     }
                 }

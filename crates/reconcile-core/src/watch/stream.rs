@@ -116,12 +116,12 @@ where
     /// Watches for ever; ends only when the future is dropped.
     pub async fn run(self) {
         let mut pauses = Pauses::default();
-        let mut streamed = true;
+        let mut mode = ListMode::Streamed;
         loop {
-            match self.follow(streamed, &mut pauses).await {
+            match self.follow(mode, &mut pauses).await {
                 Stopped::Refused => {
                     tracing::info!(resource = %self.what, "the API server does not stream lists; reading pages");
-                    streamed = false;
+                    mode = ListMode::Paged;
                 }
                 Stopped::Ended => tokio::time::sleep(pauses.after_failure()).await,
             }
@@ -130,10 +130,10 @@ where
 
     fn stream(
         &self,
-        streamed: bool,
+        mode: ListMode,
     ) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + use<K, T> {
         let mut config = watcher::Config::default().page_size(PAGE);
-        if streamed {
+        if mode == ListMode::Streamed {
             config = config.streaming_lists();
         }
         config.label_selector.clone_from(&self.config.labels);
@@ -146,10 +146,11 @@ where
     }
 
     /// Lists and watches until only a new beginning helps.
-    async fn follow(&self, streamed: bool, pauses: &mut Pauses) -> Stopped {
-        let mut stream = std::pin::pin!(self.stream(streamed));
+    async fn follow(&self, mode: ListMode, pauses: &mut Pauses) -> Stopped {
+        let mut stream = std::pin::pin!(self.stream(mode));
         // By when the list must be complete, and when to read own writes that the watch has not sent.
-        let mut listed = Some(Instant::now() + STREAMED_LIST).filter(|_| streamed);
+        let mut listed =
+            Some(Instant::now() + STREAMED_LIST).filter(|_| mode == ListMode::Streamed);
         let mut look: Option<Instant> = None;
         loop {
             let event = tokio::select! {
@@ -174,7 +175,7 @@ where
                         tracing::info!(resource = %self.what, "watch recovered");
                     }
                 }
-                Some(Err(error)) => match self.failed(&error, streamed, pauses).await {
+                Some(Err(error)) => match self.failed(&error, mode, pauses).await {
                     Some(stopped) => return stopped,
                     // What fails is another matter than what never ends.
                     None => listed = listed.map(|_| Instant::now() + STREAMED_LIST),
@@ -187,11 +188,11 @@ where
     async fn failed(
         &self,
         error: &watcher::Error,
-        streamed: bool,
+        mode: ListMode,
         pauses: &mut Pauses,
     ) -> Option<Stopped> {
         if let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error {
-            if streamed && is_refusal_to_stream(status) {
+            if mode == ListMode::Streamed && is_refusal_to_stream(status) {
                 return Some(Stopped::Refused);
             }
             // The history is gone. As an event of a watch kube's watcher knows what to do, as an answer it does not.
@@ -282,6 +283,15 @@ where
             }
         }
     }
+}
+
+/// How the first list is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ListMode {
+    /// As the first events of the watch.
+    Streamed,
+    /// Page by page.
+    Paged,
 }
 
 enum Stopped {

@@ -16,8 +16,8 @@ const INDENT: usize = 2;
 pub fn to_string(value: &Value) -> String {
     let mut out = String::new();
     match value {
-        Value::Object(map) if !map.is_empty() => write_map(&mut out, map, 0, false),
-        Value::Array(list) if !list.is_empty() => write_list(&mut out, list, 0, false),
+        Value::Object(map) if !map.is_empty() => write_map(&mut out, map, 0, First::OwnLine),
+        Value::Array(list) if !list.is_empty() => write_list(&mut out, list, 0, First::OwnLine),
         other => {
             write_scalar(&mut out, other, 0);
             out.push('\n');
@@ -30,23 +30,31 @@ fn pad(out: &mut String, depth: usize) {
     out.extend(std::iter::repeat_n(' ', depth));
 }
 
-/// `inline` is true when the first entry continues a line that is already begun (`- key: ...`).
-fn write_map(out: &mut String, map: &Map<String, Value>, depth: usize, mut inline: bool) {
+/// Where the first entry of a map or list goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum First {
+    /// On a line of its own.
+    OwnLine,
+    /// On the line that is already begun (`- key: ...`).
+    SameLine,
+}
+
+fn write_map(out: &mut String, map: &Map<String, Value>, depth: usize, mut first: First) {
     for (key, value) in map {
-        if !inline {
+        if first == First::OwnLine {
             pad(out, depth);
         }
-        inline = false;
+        first = First::OwnLine;
         write_text(out, key, None);
         out.push(':');
         match value {
             Value::Object(inner) if !inner.is_empty() => {
                 out.push('\n');
-                write_map(out, inner, depth + INDENT, false);
+                write_map(out, inner, depth + INDENT, First::OwnLine);
             }
             Value::Array(list) if !list.is_empty() => {
                 out.push('\n');
-                write_list(out, list, depth, false);
+                write_list(out, list, depth, First::OwnLine);
             }
             other => {
                 out.push(' ');
@@ -57,19 +65,19 @@ fn write_map(out: &mut String, map: &Map<String, Value>, depth: usize, mut inlin
     }
 }
 
-fn write_list(out: &mut String, list: &[Value], depth: usize, mut inline: bool) {
+fn write_list(out: &mut String, list: &[Value], depth: usize, mut first: First) {
     for value in list {
-        if !inline {
+        if first == First::OwnLine {
             pad(out, depth);
         }
-        inline = false;
+        first = First::OwnLine;
         out.push_str("- ");
         match value {
             Value::Object(inner) if !inner.is_empty() => {
-                write_map(out, inner, depth + INDENT, true);
+                write_map(out, inner, depth + INDENT, First::SameLine);
             }
             Value::Array(inner) if !inner.is_empty() => {
-                write_list(out, inner, depth + INDENT, true);
+                write_list(out, inner, depth + INDENT, First::SameLine);
             }
             other => {
                 write_scalar(out, other, depth + INDENT);

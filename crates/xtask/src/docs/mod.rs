@@ -13,13 +13,16 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 
-use crate::{kinds, output};
+use crate::{
+    kinds,
+    output::{self, Mode},
+};
 
 /// Charts with a table of values in their README.
 const CHARTS: [&str; 3] = ["argo-cd-lite", "events", "rollouts"];
 
 /// Writes or checks `docs/compatibility.md`, `docs/flags.md` and the tables of values in the charts' READMEs.
-pub fn run(root: &Path, check: bool) -> Result<Vec<String>> {
+pub fn run(root: &Path, mode: Mode) -> Result<Vec<String>> {
     let kinds = kinds::all()?;
     let mut files = BTreeMap::new();
     files.insert(
@@ -31,5 +34,5 @@ pub fn run(root: &Path, check: bool) -> Result<Vec<String>> {
         let name = format!("charts/{chart}/README.md");
         files.insert(name, values::readme(root, chart)?);
     }
-    output::write(root, &files, check)
+    output::write(root, &files, mode)
 }

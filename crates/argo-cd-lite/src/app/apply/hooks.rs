@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::{DynamicObject, PropagationPolicy};
-use reconcile_core::apply::{Deleted, create, delete, get, remove_finalizer};
+use reconcile_core::apply::{Deleted, FinalizerChange, create, delete, get, remove_finalizer};
 
 use super::{
     super::{Context, ObserveError, Observed},
@@ -58,16 +58,14 @@ async fn settle_one(context: &Context, hook: &HookObject) -> Result<ObjectState,
         let version = object.metadata.resource_version.clone().unwrap_or_default();
         let being_deleted = object.metadata.deletion_timestamp.is_some();
         if present.iter().any(|name| name == HOOK_FINALIZER) {
-            let written = remove_finalizer(
-                &context.client,
-                &served.resource,
-                &key,
-                &present,
-                &version,
-                HOOK_FINALIZER,
-                FIELD_MANAGER,
-            )
-            .await?;
+            let change = FinalizerChange {
+                finalizer: HOOK_FINALIZER,
+                present: &present,
+                version: &version,
+                manager: FIELD_MANAGER,
+            };
+            let written =
+                remove_finalizer(&context.client, &served.resource, &key, &change).await?;
             match written {
                 None => return Ok(gone()),
                 Some(_) if being_deleted && present.len() == 1 => return Ok(gone()),

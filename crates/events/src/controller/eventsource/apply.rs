@@ -7,7 +7,7 @@ use kube::{
     core::GroupVersionKind,
 };
 use reconcile_core::{
-    apply::{delete, get, merge_patch, resource_of, server_side},
+    apply::{apply_forced, delete, get, merge_patch, resource_of},
     object::ObjectKey,
 };
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ impl EventSourceController {
     ) -> Result<(), ReconcileError> {
         let client = &self.context.client;
         let key = ObjectKey::new(source.namespace.clone(), service::name_of(&source.name));
-        let live = server_side(client, &services(), &key, wanted, MANAGER, true, false).await?;
+        let live = apply_forced(client, &services(), &key, wanted, MANAGER).await?;
         if live
             .data
             .pointer("/spec/selector")
@@ -121,7 +121,7 @@ impl EventSourceController {
         let name = service::slice_name_of(&source.name, self.replica.id());
         let key = ObjectKey::new(source.namespace.clone(), name);
         if let Some(slice) = wanted {
-            server_side(client, &slices(), &key, &slice, MANAGER, true, false).await?;
+            apply_forced(client, &slices(), &key, &slice, MANAGER).await?;
             self.slices.lock().insert(source.clone(), slice);
         } else {
             delete(client, &slices(), &key, None, PropagationPolicy::Background).await?;

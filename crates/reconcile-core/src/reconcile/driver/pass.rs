@@ -45,6 +45,13 @@ impl Failure {
     }
 }
 
+/// Which try of a pass it is: a conflict is read and planned again once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    AfterConflict,
+}
+
 impl<C: Controller> Driver<C> {
     pub(super) async fn pass(&self, key: &ObjectKey) -> Next {
         let Some(mut root) = self.roots.get(key) else {
@@ -54,9 +61,9 @@ impl<C: Controller> Driver<C> {
             self.queue.forget(key);
             return Next::Gone;
         };
-        let mut retried = false;
+        let mut attempt = Attempt::First;
         loop {
-            let failure = match self.once(&root, retried).await {
+            let failure = match self.once(&root, attempt).await {
                 Ok(next) => {
                     self.backoff.succeeded(key);
                     self.complaints.clear(key);
@@ -64,8 +71,8 @@ impl<C: Controller> Driver<C> {
                 }
                 Err(failure) => failure,
             };
-            if failure.class == ErrorClass::Conflict && !retried {
-                retried = true;
+            if failure.class == ErrorClass::Conflict && attempt == Attempt::First {
+                attempt = Attempt::AfterConflict;
                 match self.read_again(key).await {
                     Ok(Some(fresh)) => {
                         root = fresh;
@@ -122,7 +129,7 @@ impl<C: Controller> Driver<C> {
         }
     }
 
-    async fn once(&self, root: &Arc<Root<C::Kind>>, retried: bool) -> Result<Next, Failure> {
+    async fn once(&self, root: &Arc<Root<C::Kind>>, attempt: Attempt) -> Result<Next, Failure> {
         let now = self.clock.now();
         let observed = match self.controller.observe(root).await {
             Ok(observed) => observed,
@@ -161,7 +168,7 @@ impl<C: Controller> Driver<C> {
         }
         if let Some(failure) = &failure
             && (failure.class == ErrorClass::Fenced
-                || (failure.class == ErrorClass::Conflict && !retried))
+                || (failure.class == ErrorClass::Conflict && attempt == Attempt::First))
         {
             return Err(failure.clone());
         }

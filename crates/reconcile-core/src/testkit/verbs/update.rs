@@ -49,7 +49,7 @@ pub(super) fn patch_verb(store: &mut Store, call: &Call, kind: &FakeKind) -> Ans
             return failure(422, "Invalid", &error.to_string());
         }
     } else if call.content_type.contains("strategic-merge") {
-        patch::overlay(&mut next, &body, "", true);
+        patch::overlay(&mut next, &body, "", patch::Nulls::Delete);
     } else {
         patch::merge(&mut next, &body);
     }
@@ -110,7 +110,7 @@ fn apply(store: &mut Store, call: &Call, kind: &FakeKind, wanted: &Value) -> Ans
     }
     let mut next = stored.object.clone();
     patch::remove_all(&mut next, &stored.owners.abandoned(&manager, &wanted));
-    patch::overlay(&mut next, &wanted, "", false);
+    patch::overlay(&mut next, &wanted, "", patch::Nulls::Ignore);
     let mut owners = stored.owners.clone();
     owners.applied(&manager, &stored.object, &wanted);
     let next = match settle(&stored.object, next, call, kind) {
