@@ -318,7 +318,7 @@ async fn argo_cd_lite_names_the_field_and_other_applications_go_on_without_our_s
             "helm",
             "path: app",
             "path: app, helm: {releaseName: x}",
-            &["helm"],
+            &["spec.source.path", "Chart.yaml"],
         ),
         (
             "noproject",
