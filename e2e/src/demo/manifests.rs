@@ -207,13 +207,15 @@ spec:
       interval: 2s
       count: 4
       failureLimit: 1
-      successCondition: len(result) > 0 && result[0] >= 0.95
+      # Prometheus may need ten seconds to find a new pod: no data is an error, which is asked again, not a verdict.
+      consecutiveErrorLimit: 4
+      successCondition: result[0] >= 0.95
       provider:
         prometheus:
           address: {prometheus}
           query: |
             sum(rate(http_requests_total{{pod_template_hash="{{{{args.hash}}}}",code!~"5.."}}[4s]))
-              / sum(rate(http_requests_total{{pod_template_hash="{{{{args.hash}}}}"}}[4s]))
+              / (sum(rate(http_requests_total{{pod_template_hash="{{{{args.hash}}}}"}}[4s])) > 0)
 "#
     )
 }
