@@ -22,4 +22,5 @@ pub mod controller;
 pub mod experiment;
 mod instance;
 pub mod offline;
+mod pass_metrics;
 pub mod rollout;

@@ -2,51 +2,30 @@
 
 use parking_lot::Mutex;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
+    GaugeVec, Opts, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
 use reconcile_core::object::{FieldError, ObjectKey};
 
 use super::{AnalysisIndexes, RunView};
-use crate::api::analysis::{AnalysisPhase, AnalysisTemplateSpec};
-
-/// Upper bounds of the buckets for the time of a pass, in seconds.
-const PASS_SECONDS: &[f64] = &[0.01, 0.15, 0.25, 0.5, 1.0];
-
-/// What the driver counts.
-pub(super) struct PassMetrics {
-    /// Seconds per pass.
-    pub(super) seconds: HistogramVec,
-    /// Failed passes.
-    pub(super) errors: IntCounterVec,
-}
+use crate::{
+    api::analysis::{AnalysisPhase, AnalysisTemplateSpec},
+    pass_metrics::PassMetrics,
+};
 
 /// Registers all numbers. Those about objects are taken from the indexes when they are asked for.
 pub(super) fn register(
     registry: &Registry,
     shared: &AnalysisIndexes,
 ) -> Result<PassMetrics, prometheus::Error> {
-    let labels = ["namespace", "name"];
-    let options = HistogramOpts::new(
-        "analysis_run_reconcile",
-        "Seconds that a pass over an AnalysisRun took.",
-    )
-    .buckets(PASS_SECONDS.to_vec());
-    let seconds = HistogramVec::new(options, &labels)?;
-    let options = Opts::new(
-        "analysis_run_reconcile_error",
-        "Passes over an AnalysisRun that failed.",
-    );
-    let errors = IntCounterVec::new(options, &labels)?;
-    registry.register(Box::new(seconds.clone()))?;
-    registry.register(Box::new(errors.clone()))?;
+    let passes = PassMetrics::register(registry, "analysis_run", "an AnalysisRun")?;
     registry.register(Box::new(ObjectNumbers::new(shared)?))?;
-    Ok(PassMetrics { seconds, errors })
+    Ok(passes)
 }
 
-/// The phases that metrics distinguish.
-const PHASES: &[&str] = &[
+/// The phases of runs and Experiments that metrics distinguish.
+pub(crate) const PHASES: &[&str] = &[
     "Pending",
     "Running",
     "Successful",

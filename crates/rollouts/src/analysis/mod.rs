@@ -47,6 +47,7 @@ mod view;
 
 pub use controller::AnalysisRuns;
 pub use create::{CreateError, create_run, terminate_run};
+pub(crate) use metrics::PHASES;
 pub use provider::{ProviderConfig, prometheus_value};
 pub use start::{AnalysisConfig, start};
 pub use templates::{TemplateError, Templates};

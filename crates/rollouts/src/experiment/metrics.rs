@@ -2,48 +2,21 @@
 
 use parking_lot::Mutex;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
+    GaugeVec, Opts, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
 use reconcile_core::watch::Index;
 
 use super::ExperimentView;
-
-/// Upper bounds of the buckets for the time of a pass, in seconds.
-const PASS_SECONDS: &[f64] = &[0.01, 0.15, 0.25, 0.5, 1.0];
-
-/// The phases that metrics distinguish.
-const PHASES: &[&str] = &[
-    "Pending",
-    "Running",
-    "Successful",
-    "Failed",
-    "Error",
-    "Inconclusive",
-];
-
-/// What the driver counts.
-pub(super) struct PassMetrics {
-    /// Seconds per pass.
-    pub(super) seconds: HistogramVec,
-    /// Failed passes.
-    pub(super) errors: IntCounterVec,
-}
+use crate::{analysis::PHASES, pass_metrics::PassMetrics};
 
 /// Registers all numbers. Those about objects are taken from the index when they are asked for.
 pub(super) fn register(
     registry: &Registry,
     experiments: &Index<ExperimentView>,
 ) -> Result<PassMetrics, prometheus::Error> {
-    let labels = ["namespace", "name"];
-    let help = "Seconds that a pass over an Experiment took.";
-    let options = HistogramOpts::new("experiment_reconcile", help).buckets(PASS_SECONDS.to_vec());
-    let seconds = HistogramVec::new(options, &labels)?;
-    let help = "Passes over an Experiment that failed.";
-    let errors = IntCounterVec::new(Opts::new("experiment_reconcile_error", help), &labels)?;
-    registry.register(Box::new(seconds.clone()))?;
-    registry.register(Box::new(errors.clone()))?;
+    let passes = PassMetrics::register(registry, "experiment", "an Experiment")?;
     let gauge = |name: &str, help: &str| {
         GaugeVec::new(Opts::new(name, help), &["namespace", "name", "phase"])
     };
@@ -56,7 +29,7 @@ pub(super) fn register(
         )?,
         scrape: Mutex::new(()),
     }))?;
-    Ok(PassMetrics { seconds, errors })
+    Ok(passes)
 }
 
 /// Numbers about the Experiments that exist, made for each scrape and dropped after it.

@@ -92,12 +92,8 @@ fn queue_on_changes(queue: &Queue, roots: &Index<Experiment>, effects: &Effects)
     });
     let (services, owners) = (queue.clone(), roots.clone());
     sources.services.on_change(move |change| {
-        let uid_of = |view: &crate::rollout::observed::ServiceView| view.owner.clone();
-        let uids: Vec<String> = [&change.old, &change.new]
-            .into_iter()
-            .flatten()
-            .filter_map(|view| uid_of(view))
-            .collect();
+        let views = [&change.old, &change.new].into_iter().flatten();
+        let uids: Vec<String> = views.filter_map(|view| view.owner.clone()).collect();
         if uids.is_empty() {
             return;
         }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
+    GaugeVec, IntCounterVec, Opts, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -18,10 +18,11 @@ use super::{
     Sources,
     plan::conditions::{kind, reason},
 };
-use crate::api::rollout::{Rollout, RolloutKind};
+use crate::{
+    api::rollout::{Rollout, RolloutKind},
+    pass_metrics::PassMetrics,
+};
 
-/// Upper bounds of the buckets for the time of a pass, in seconds.
-const PASS_SECONDS: &[f64] = &[0.01, 0.15, 0.25, 0.5, 1.0];
 /// The phases of the old number `rollout_phase`, which are not those of `status.phase`.
 const OLD_PHASES: [&str; 7] = [
     "Completed",
@@ -33,12 +34,10 @@ const OLD_PHASES: [&str; 7] = [
     "Abort",
 ];
 
-/// What the driver counts.
-pub(super) struct PassMetrics {
-    /// Seconds per pass.
-    pub(super) seconds: HistogramVec,
-    /// Failed passes.
-    pub(super) errors: IntCounterVec,
+/// What is counted while the controller works.
+pub(super) struct RolloutCounters {
+    /// Passes.
+    pub(super) passes: PassMetrics,
     /// Events.
     pub(super) events: EventMetrics,
 }
@@ -84,21 +83,8 @@ impl EventMetrics {
 pub(super) fn register(
     registry: &Registry,
     sources: &Sources,
-) -> Result<PassMetrics, prometheus::Error> {
-    let labels = ["namespace", "name"];
-    let options = HistogramOpts::new(
-        "rollout_reconcile",
-        "Seconds that a pass over a Rollout took.",
-    )
-    .buckets(PASS_SECONDS.to_vec());
-    let seconds = HistogramVec::new(options, &labels)?;
-    let options = Opts::new(
-        "rollout_reconcile_error",
-        "Passes over a Rollout that failed.",
-    );
-    let errors = IntCounterVec::new(options, &labels)?;
-    registry.register(Box::new(seconds.clone()))?;
-    registry.register(Box::new(errors.clone()))?;
+) -> Result<RolloutCounters, prometheus::Error> {
+    let passes = PassMetrics::register(registry, "rollout", "a Rollout")?;
     registry.register(Box::new(RolloutMetrics {
         roots: sources.roots.clone(),
     }))?;
@@ -110,9 +96,8 @@ pub(super) fn register(
     let info = prometheus::Gauge::with_opts(about)?;
     info.set(1.0);
     registry.register(Box::new(info))?;
-    Ok(PassMetrics {
-        seconds,
-        errors,
+    Ok(RolloutCounters {
+        passes,
         events: EventMetrics(events),
     })
 }

@@ -62,8 +62,8 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     experiment::start(operator, config, &effects)?;
     let driver_config = DriverConfig {
         workers: config.workers,
-        seconds: Some(numbers.seconds),
-        errors: Some(numbers.errors),
+        seconds: Some(numbers.passes.seconds),
+        errors: Some(numbers.passes.errors),
         ..DriverConfig::default()
     };
     let driver = Driver::with_queue(

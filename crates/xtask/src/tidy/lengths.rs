@@ -40,7 +40,6 @@ pub(super) const LEFT: &[(&str, usize)] = &[
     ("crates/rollouts/src/rollout/tests/fake_api.rs", 500),
     ("crates/rollouts/src/rollout/tests/rules.rs", 500),
     ("crates/rollouts/src/rollout/tests/traffic.rs", 600),
-    ("crates/rollouts/src/rollout/traffic/alb.rs", 500),
     (
         "crates/rollouts/src/rollout/traffic/gateway_api/mod.rs",
         500,

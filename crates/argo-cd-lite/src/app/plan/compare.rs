@@ -215,33 +215,20 @@ fn shared(
     live: Option<&Arc<Live>>,
     problems: &mut Vec<Problem>,
 ) {
+    let warning = |others: &str| {
+        let (kind, name, own) = (&id.kind.kind, &id.name, &observed.key);
+        let message = format!("{kind}/{name} is part of applications {own} and {others}");
+        Problem::remark("SharedResourceWarning", message)
+    };
     if let Some(apps) = observed.shared_definitions.get(id) {
         let apps: Vec<String> = apps.iter().map(ToString::to_string).collect();
-        problems.push(Problem::remark(
-            "SharedResourceWarning",
-            format!(
-                "{}/{} is part of applications {} and {}",
-                id.kind.kind,
-                id.name,
-                observed.key,
-                apps.join(", ")
-            ),
-        ));
+        problems.push(warning(&apps.join(", ")));
     }
     let Some(tracking) = live.and_then(|live| live.tracking.as_ref()) else {
         return;
     };
     if tracking.instance != observed.instance && tracking.describes(id) {
-        problems.push(Problem::remark(
-            "SharedResourceWarning",
-            format!(
-                "{}/{} is part of applications {} and {}",
-                id.kind.kind,
-                id.name,
-                observed.key,
-                tracking.instance.replace('_', "/")
-            ),
-        ));
+        problems.push(warning(&tracking.instance.replace('_', "/")));
     }
 }
 

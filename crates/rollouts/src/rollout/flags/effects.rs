@@ -130,11 +130,10 @@ impl Effects {
             {
                 return Err(RolloutError::Stale);
             }
-            let text = match texts.remove(&at.key) {
+            let mut text = match texts.remove(&at.key) {
                 Some(text) => text,
                 None => parsed(config_map, &map, &at.key)?,
             };
-            let mut text = text;
             text["flags"][at.flag.as_str()] = edit.definition.clone();
             texts.insert(at.key.clone(), text);
             match &edit.saved {

@@ -19,6 +19,11 @@ pub(super) fn pods_for(weight: i32, replicas: i32, max_weight: i32) -> i32 {
         .unwrap_or(i32::MAX)
 }
 
+/// Pods that `weight` needs of those of the Rollout.
+fn pods_of(planner: &Planner<'_>, routing: &Routing, weight: i32) -> i32 {
+    pods_for(weight, planner.observed.spec.replicas, routing.max_weight)
+}
+
 /// The share of `max_weight` that `pods` of `replicas` can serve, rounded down.
 fn weight_for(pods: i32, replicas: i32, max_weight: i32) -> i32 {
     let share = i64::from(pods) * i64::from(max_weight) / i64::from(replicas.max(1));
@@ -59,21 +64,13 @@ pub(super) fn canary_goal(
     routing: &Routing,
     weight: i32,
 ) -> i32 {
-    let replicas = planner.observed.spec.replicas;
-    match canary_scale(planner, canary) {
-        Some(CanaryScale::Replicas(count)) if !canary.dynamic_stable => count,
-        Some(CanaryScale::Replicas(count)) => at_least(planner, canary, count),
-        Some(CanaryScale::Weight(weight)) => at_least(
-            planner,
-            canary,
-            pods_for(weight, replicas, routing.max_weight),
-        ),
-        Some(CanaryScale::MatchTrafficWeight) | None => at_least(
-            planner,
-            canary,
-            pods_for(weight, replicas, routing.max_weight),
-        ),
-    }
+    let count = match canary_scale(planner, canary) {
+        Some(CanaryScale::Replicas(count)) if !canary.dynamic_stable => return count,
+        Some(CanaryScale::Replicas(count)) => count,
+        Some(CanaryScale::Weight(weight)) => pods_of(planner, routing, weight),
+        Some(CanaryScale::MatchTrafficWeight) | None => pods_of(planner, routing, weight),
+    };
+    at_least(planner, canary, count)
 }
 
 /// Pods that the stable version should have while the new one gets `weight`.
@@ -83,16 +80,11 @@ pub(super) fn stable_goal(
     routing: &Routing,
     weight: i32,
 ) -> i32 {
-    let replicas = planner.observed.spec.replicas;
     if !canary.dynamic_stable {
-        return replicas;
+        return planner.observed.spec.replicas;
     }
     let rest = routing.max_weight - weight;
-    at_least(
-        planner,
-        canary,
-        pods_for(rest, replicas, routing.max_weight),
-    )
+    at_least(planner, canary, pods_of(planner, routing, rest))
 }
 
 /// True when the new version has the pods that `weight` needs; where `setCanaryScale` says another number,
@@ -105,7 +97,7 @@ pub(super) fn canary_has_pods_for(
 ) -> bool {
     let replicas = planner.observed.spec.replicas;
     let available = serving(planner.new_set());
-    let needed = pods_for(weight, replicas, routing.max_weight).min(replicas);
+    let needed = pods_of(planner, routing, weight).min(replicas);
     match canary_scale(planner, canary) {
         Some(_) => available >= needed.min(canary_goal(planner, canary, routing, weight)),
         None => available >= needed,
@@ -163,7 +155,7 @@ pub(super) fn scale(planner: &mut Planner<'_>, canary: &Canary, routing: &Routin
     let count = if canary_scale(planner, canary).is_some() {
         goal
     } else {
-        let sent = pods_for(routed(planner), replicas, routing.max_weight);
+        let sent = pods_of(planner, routing, routed(planner));
         at_least(planner, canary, goal.max(sent)).min(replicas)
     };
     planner.scale(newest, count);
@@ -188,7 +180,7 @@ fn stable_pods_in_use(
         return planner.replica_sets[stable].replicas;
     }
     let sent = routing.max_weight - state.weight.unwrap_or_default();
-    pods_for(sent, planner.observed.spec.replicas, routing.max_weight)
+    pods_of(planner, routing, sent)
 }
 
 /// The highest weight that any route gave to the new version when the pass began.
@@ -206,7 +198,7 @@ fn drain_aborted(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing, 
     let replicas = planner.observed.spec.replicas;
     if canary.dynamic_stable && !canary.abort_delay_set {
         // Its pods go as its traffic goes.
-        let sent = pods_for(routed(planner), replicas, routing.max_weight);
+        let sent = pods_of(planner, routing, routed(planner));
         let count = at_least(planner, canary, sent).min(planner.replica_sets[newest].replicas);
         return planner.scale(newest, count);
     }

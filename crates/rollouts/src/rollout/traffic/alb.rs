@@ -1,23 +1,23 @@
 //! AWS Load Balancer Controller: the weights in an action annotation of each Ingress. Whether the load balancer
-//! has taken them over is not verified, because that needs credentials for AWS.
+//! has taken them over is not verified, because that needs credentials for AWS. The action stays when the Ingress
+//! is given back, with all traffic to the stable version, because the Ingress leads to it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
-use kube::api::{ApiResource, DynamicObject};
-use reconcile_core::{
-    apply,
-    object::{FieldError, ObjectKey},
-};
+use kube::api::DynamicObject;
+use reconcile_core::object::{FieldError, ObjectKey};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     Capabilities, FULL_WEIGHT, HeaderMatching, HeaderRoute, ManagedRoute, Registration,
     RouteContext, RouteGoal, RouteState, Router, RouterError, StringMatch,
-    split::{not_found, of_weights, unfit},
+    objects::{RouteObjects, unfit},
+    parse,
+    split::of_weights,
 };
-use crate::rollout::apply::{MANAGER, resource};
+use crate::rollout::apply::resource;
 
 /// ALB.
 pub(super) const REGISTRATION: Registration = Registration {
@@ -82,8 +82,7 @@ struct Stickiness {
 
 impl Alb {
     fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
-        let config = Config::deserialize(config)
-            .map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))?;
+        let config: Config = parse(at, config)?;
         let sticky = config.stickiness;
         if sticky.enabled && !(1..=LONGEST_STICKINESS).contains(&sticky.duration_seconds) {
             return Err(FieldError::new(
@@ -147,14 +146,20 @@ impl Alb {
         self.root.as_deref().unwrap_or(context.stable)
     }
 
+    fn objects<'a>(&'a self, context: &'a RouteContext<'_>) -> RouteObjects<'a> {
+        RouteObjects {
+            at: &self.at,
+            resource: resource("networking.k8s.io", "v1", KIND, "ingresses"),
+            context,
+        }
+    }
+
     async fn read(
         &self,
         context: &RouteContext<'_>,
         name: &str,
     ) -> Result<(ObjectKey, DynamicObject), RouterError> {
-        let key = ObjectKey::new(&context.rollout.namespace, name);
-        let found = apply::get(context.client, &ingresses(), &key).await?;
-        let ingress = found.ok_or_else(|| not_found(&self.at, KIND, name))?;
+        let (key, ingress) = self.objects(context).named(name).await?;
         let root = self.root(context);
         if !paths(&ingress).any(|path| service_of(path) == Some(root)) {
             let what = format!("has no rule with a backend to the Service {root}");
@@ -212,7 +217,7 @@ impl Alb {
         for (name, ports) in &self.ingresses {
             let (key, ingress) = self.read(context, name).await?;
             if let Some(body) = self.patch(context, &ingress, ports, goal)? {
-                apply::merge_patch(context.client, &ingresses(), &key, &body, MANAGER).await?;
+                self.objects(context).patch(&key, &body).await?;
             }
         }
         Ok(())
@@ -372,16 +377,12 @@ impl Router for Alb {
         context: &'a RouteContext<'_>,
     ) -> BoxFuture<'a, Result<RouteState, RouterError>> {
         async move {
-            let mut all: Option<RouteState> = None;
+            let mut states = Vec::new();
             for (name, _) in &self.ingresses {
                 let (_, ingress) = self.read(context, name).await?;
-                let state = self.state(context, &ingress);
-                all = Some(match all {
-                    Some(known) => known.and(state),
-                    None => state,
-                });
+                states.push(self.state(context, &ingress));
             }
-            Ok(all.unwrap_or_default())
+            Ok(RouteState::together(states))
         }
         .boxed()
     }
@@ -393,16 +394,4 @@ impl Router for Alb {
     ) -> BoxFuture<'a, Result<(), RouterError>> {
         self.write(context, goal).boxed()
     }
-
-    /// The action stays, with all traffic to the stable version: the Ingress leads to it.
-    fn clear<'a>(
-        &'a self,
-        context: &'a RouteContext<'_>,
-    ) -> BoxFuture<'a, Result<(), RouterError>> {
-        async move { self.write(context, &RouteGoal::default()).await }.boxed()
-    }
-}
-
-fn ingresses() -> ApiResource {
-    resource("networking.k8s.io", "v1", KIND, "ingresses")
 }

@@ -3,19 +3,17 @@
 use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
-use kube::api::{ApiResource, DynamicObject, PropagationPolicy};
-use reconcile_core::{
-    apply,
-    object::{FieldError, ObjectKey},
-};
+use kube::api::DynamicObject;
+use reconcile_core::object::{FieldError, ObjectKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Capabilities, Registration, RouteContext, RouteGoal, RouteState, Router, RouterError, owned,
-    split::{not_found, unfit},
+    Capabilities, Registration, RouteContext, RouteGoal, RouteState, Router, RouterError,
+    objects::{RouteObjects, unfit},
+    parse,
 };
-use crate::rollout::apply::{MANAGER, resource};
+use crate::rollout::apply::resource;
 
 /// Ambassador.
 pub(super) const REGISTRATION: Registration = Registration {
@@ -44,8 +42,7 @@ struct Config {
 
 impl Ambassador {
     fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
-        let mut config = Config::deserialize(config)
-            .map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))?;
+        let mut config: Config = parse(at, config)?;
         config.mappings.retain(|name| !name.is_empty());
         if config.mappings.is_empty() {
             return Err(FieldError::new(format!("{at}.mappings"), "Required value"));
@@ -56,6 +53,14 @@ impl Ambassador {
         })
     }
 
+    fn objects<'a>(&'a self, context: &'a RouteContext<'_>) -> RouteObjects<'a> {
+        RouteObjects {
+            at: &self.at,
+            resource: resource("getambassador.io", "v2", KIND, "mappings"),
+            context,
+        }
+    }
+
     /// The Mapping of the new version.
     async fn canary(
         &self,
@@ -63,15 +68,7 @@ impl Ambassador {
         name: &str,
     ) -> Result<(ObjectKey, Option<DynamicObject>), RouterError> {
         let prefix: String = name.chars().take(LONGEST_NAME).collect();
-        let key = ObjectKey::new(&context.rollout.namespace, format!("{prefix}-canary"));
-        let found = apply::get(context.client, &mappings(), &key).await?;
-        if let Some(object) = &found
-            && !owned(object, context)
-        {
-            let what = "exists and belongs to somebody else";
-            return Err(unfit(&self.at, KIND, &key.name, what).into());
-        }
-        Ok((key, found))
+        self.objects(context).own(&format!("{prefix}-canary")).await
     }
 
     /// The Mapping that the user wrote.
@@ -80,9 +77,7 @@ impl Ambassador {
         context: &RouteContext<'_>,
         name: &str,
     ) -> Result<DynamicObject, RouterError> {
-        let key = ObjectKey::new(&context.rollout.namespace, name);
-        let found = apply::get(context.client, &mappings(), &key).await?;
-        let mapping = found.ok_or_else(|| not_found(&self.at, KIND, name))?;
+        let (_, mapping) = self.objects(context).named(name).await?;
         if mapping.data["spec"]["weight"].as_i64().unwrap_or_default() != 0 {
             let what = "has a weight; the Rollout decides about weights";
             return Err(unfit(&self.at, KIND, name, what).into());
@@ -91,6 +86,7 @@ impl Ambassador {
     }
 
     async fn write(&self, context: &RouteContext<'_>, weight: i32) -> Result<(), RouterError> {
+        let objects = self.objects(context);
         for name in &self.mappings {
             let (key, found) = self.canary(context, name).await?;
             match found {
@@ -101,21 +97,13 @@ impl Ambassador {
                     let service = spec["service"].as_str().unwrap_or_default();
                     spec["service"] = canary_service(service, context.canary).into();
                     spec["weight"] = weight.into();
-                    let object = super::own_object(&mappings(), &key, &spec, context);
-                    apply::create(context.client, &mappings(), &key, &object, MANAGER).await?;
+                    objects.create(&key, &spec).await?;
                 }
-                Some(found) if weight == 0 => {
-                    let how = PropagationPolicy::Background;
-                    let uid = found.metadata.uid.as_deref();
-                    apply::delete(context.client, &mappings(), &key, uid, how).await?;
-                }
+                Some(found) if weight == 0 => objects.delete(&key, &found).await?,
                 Some(found) if found.data["spec"]["weight"].as_i64() == Some(weight.into()) => {}
                 Some(found) => {
-                    let body = json!({
-                        "metadata": { "resourceVersion": found.metadata.resource_version },
-                        "spec": { "weight": weight },
-                    });
-                    apply::merge_patch(context.client, &mappings(), &key, &body, MANAGER).await?;
+                    let spec = json!({ "weight": weight });
+                    objects.patch_spec(&key, &found, spec).await?;
                 }
             }
         }
@@ -143,7 +131,7 @@ impl Router for Ambassador {
         context: &'a RouteContext<'_>,
     ) -> BoxFuture<'a, Result<RouteState, RouterError>> {
         async move {
-            let mut all: Option<RouteState> = None;
+            let mut states = Vec::new();
             for name in &self.mappings {
                 let (_, found) = self.canary(context, name).await?;
                 if found.is_none() {
@@ -154,13 +142,9 @@ impl Router for Ambassador {
                     let weight = found.data["spec"]["weight"].as_i64().unwrap_or_default();
                     i32::try_from(weight).unwrap_or(super::FULL_WEIGHT)
                 });
-                let state = RouteState::at(weight);
-                all = Some(match all {
-                    Some(known) => known.and(state),
-                    None => state,
-                });
+                states.push(RouteState::at(weight));
             }
-            Ok(all.unwrap_or_default())
+            Ok(RouteState::together(states))
         }
         .boxed()
     }
@@ -172,15 +156,4 @@ impl Router for Ambassador {
     ) -> BoxFuture<'a, Result<(), RouterError>> {
         self.write(context, goal.weight).boxed()
     }
-
-    fn clear<'a>(
-        &'a self,
-        context: &'a RouteContext<'_>,
-    ) -> BoxFuture<'a, Result<(), RouterError>> {
-        self.write(context, 0).boxed()
-    }
-}
-
-fn mappings() -> ApiResource {
-    resource("getambassador.io", "v2", KIND, "mappings")
 }

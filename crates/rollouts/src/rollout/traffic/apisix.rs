@@ -3,20 +3,19 @@
 use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
-use kube::api::{ApiResource, DynamicObject, PropagationPolicy};
-use reconcile_core::{
-    apply,
-    object::{FieldError, ObjectKey},
-};
+use kube::api::DynamicObject;
+use reconcile_core::object::{FieldError, ObjectKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     Capabilities, FULL_WEIGHT, HeaderMatching, HeaderRoute, ManagedRoute, Registration,
-    RouteContext, RouteGoal, RouteState, Router, RouterError, StringMatch, owned,
-    split::{Split, not_found, unfit},
+    RouteContext, RouteGoal, RouteState, Router, RouterError, StringMatch,
+    objects::{RouteObjects, unfit},
+    parse,
+    split::Split,
 };
-use crate::rollout::apply::{MANAGER, resource};
+use crate::rollout::apply::resource;
 
 /// APISIX.
 pub(super) const REGISTRATION: Registration = Registration {
@@ -64,8 +63,7 @@ struct Found {
 
 impl Apisix {
     fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
-        let config = Config::deserialize(config)
-            .map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))?;
+        let config: Config = parse(at, config)?;
         let RouteConfig { name, mut rules } = config.route;
         if name.is_empty() {
             let at = format!("{at}.route.name");
@@ -81,10 +79,16 @@ impl Apisix {
         })
     }
 
+    fn objects<'a>(&'a self, context: &'a RouteContext<'_>) -> RouteObjects<'a> {
+        RouteObjects {
+            at: &self.at,
+            resource: resource("apisix.apache.org", "v2", KIND, "apisixroutes"),
+            context,
+        }
+    }
+
     async fn read(&self, context: &RouteContext<'_>) -> Result<Found, RouterError> {
-        let key = ObjectKey::new(&context.rollout.namespace, &self.name);
-        let found = apply::get(context.client, &routes(), &key).await?;
-        let object = found.ok_or_else(|| not_found(&self.at, KIND, &self.name))?;
+        let (key, object) = self.objects(context).named(&self.name).await?;
         let http = object.data["spec"]["http"].as_array().cloned();
         let http = http.unwrap_or_default();
         let mut rules = Vec::new();
@@ -112,33 +116,16 @@ impl Apisix {
         })
     }
 
-    /// The route of a name of `managedRoutes`, when it belongs to the Rollout.
-    async fn managed(
-        &self,
-        context: &RouteContext<'_>,
-        name: &str,
-    ) -> Result<(ObjectKey, Option<DynamicObject>), RouterError> {
-        let key = ObjectKey::new(&context.rollout.namespace, name);
-        let found = apply::get(context.client, &routes(), &key).await?;
-        if let Some(object) = &found
-            && !owned(object, context)
-        {
-            let what = "exists and belongs to somebody else";
-            return Err(unfit(&self.at, KIND, name, what).into());
-        }
-        Ok((key, found))
-    }
-
     async fn write(&self, context: &RouteContext<'_>, goal: &RouteGoal) -> Result<(), RouterError> {
         let found = self.read(context).await?;
+        let objects = self.objects(context);
         for name in context.managed {
-            let (key, present) = self.managed(context, name).await?;
+            let managed = objects.own(name).await?;
             let wanted = goal.managed.iter().find_map(|route| match route {
                 ManagedRoute::Header(route) if route.name == *name => Some(route),
                 _ => None,
             });
-            self.write_managed(context, &found, wanted, (key, present))
-                .await?;
+            write_managed(&objects, &found, wanted, managed).await?;
         }
         let mut http = found.http.clone();
         for (rule, split) in &found.rules {
@@ -146,47 +133,29 @@ impl Apisix {
                 split.set(backends, goal.weight);
             }
         }
-        if http != found.http {
-            let body = json!({
-                "metadata": { "resourceVersion": found.object.metadata.resource_version },
-                "spec": { "http": http },
-            });
-            apply::merge_patch(context.client, &routes(), &found.key, &body, MANAGER).await?;
+        if http == found.http {
+            return Ok(());
         }
-        Ok(())
+        let spec = json!({ "http": http });
+        objects.patch_spec(&found.key, &found.object, spec).await
     }
+}
 
-    async fn write_managed(
-        &self,
-        context: &RouteContext<'_>,
-        found: &Found,
-        wanted: Option<&HeaderRoute>,
-        (key, present): (ObjectKey, Option<DynamicObject>),
-    ) -> Result<(), RouterError> {
-        match (wanted, present) {
-            (None, None) => {}
-            (None, Some(present)) => {
-                let how = PropagationPolicy::Background;
-                let uid = present.metadata.uid.as_deref();
-                apply::delete(context.client, &routes(), &key, uid, how).await?;
-            }
-            (Some(wanted), None) => {
-                let spec = header_spec(found, wanted, context);
-                let object = super::own_object(&routes(), &key, &spec, context);
-                apply::create(context.client, &routes(), &key, &object, MANAGER).await?;
-            }
-            (Some(wanted), Some(present)) => {
-                let spec = header_spec(found, wanted, context);
-                if present.data["spec"] != spec {
-                    let body = json!({
-                        "metadata": { "resourceVersion": present.metadata.resource_version },
-                        "spec": spec,
-                    });
-                    apply::merge_patch(context.client, &routes(), &key, &body, MANAGER).await?;
-                }
-            }
+/// Creates, changes or deletes the route of a name of `managedRoutes`.
+async fn write_managed(
+    objects: &RouteObjects<'_>,
+    found: &Found,
+    wanted: Option<&HeaderRoute>,
+    (key, present): (ObjectKey, Option<DynamicObject>),
+) -> Result<(), RouterError> {
+    let spec = wanted.map(|wanted| header_spec(found, wanted, objects.context));
+    match (spec, present) {
+        (None, Some(present)) => objects.delete(&key, &present).await,
+        (Some(spec), None) => objects.create(&key, &spec).await,
+        (Some(spec), Some(present)) if present.data["spec"] != spec => {
+            objects.patch_spec(&key, &present, spec).await
         }
-        Ok(())
+        (Some(_), Some(_)) | (None, None) => Ok(()),
     }
 }
 
@@ -242,9 +211,10 @@ impl Router for Apisix {
                     DEFAULT_WEIGHT,
                 )
             });
-            let mut state = states.reduce(RouteState::and).unwrap_or_default();
+            let mut state = RouteState::together(states);
+            let objects = self.objects(context);
             for name in context.managed {
-                if self.managed(context, name).await?.1.is_some() {
+                if objects.own(name).await?.1.is_some() {
                     state.managed.push(name.clone());
                 }
             }
@@ -260,15 +230,4 @@ impl Router for Apisix {
     ) -> BoxFuture<'a, Result<(), RouterError>> {
         self.write(context, goal).boxed()
     }
-
-    fn clear<'a>(
-        &'a self,
-        context: &'a RouteContext<'_>,
-    ) -> BoxFuture<'a, Result<(), RouterError>> {
-        async move { self.write(context, &RouteGoal::default()).await }.boxed()
-    }
-}
-
-fn routes() -> ApiResource {
-    resource("apisix.apache.org", "v2", KIND, "apisixroutes")
 }

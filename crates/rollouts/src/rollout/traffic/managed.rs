@@ -6,6 +6,8 @@ use reconcile_core::object::FieldError;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::parse;
+
 /// A route that a step adds under a name of `managedRoutes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManagedRoute {
@@ -213,10 +215,6 @@ pub(in crate::rollout) fn mirror_step(at: &str, value: &Value) -> Result<RouteSt
         name: named(at, raw.name)?,
         percentage: raw.percentage,
     })))
-}
-
-fn parse<'d, T: Deserialize<'d>>(at: &str, value: &'d Value) -> Result<T, FieldError> {
-    T::deserialize(value).map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))
 }
 
 fn named(at: &str, name: String) -> Result<String, FieldError> {

@@ -10,6 +10,7 @@ mod gateway_api;
 mod istio;
 mod managed;
 mod nginx;
+mod objects;
 mod smi;
 mod split;
 mod traefik;
@@ -19,12 +20,9 @@ pub(super) use managed::{header_step, mirror_step};
 
 use std::{fmt, sync::Arc};
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{
-    Client,
-    api::{ApiResource, DynamicObject},
-};
+use kube::Client;
 use reconcile_core::{
     apply::ApplyError,
     error::{Classify, ErrorClass},
@@ -195,8 +193,14 @@ impl RouteState {
     }
 
     /// What several objects or routers say together.
+    pub fn together(states: impl IntoIterator<Item = Self>) -> Self {
+        let states = states.into_iter();
+        states.reduce(Self::and).unwrap_or_default()
+    }
+
+    /// What two objects or routers say together.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    fn and(self, other: Self) -> Self {
         let both = (self.in_effect, other.in_effect);
         let managed = if self.managed == other.managed {
             self.managed
@@ -250,8 +254,12 @@ pub(crate) trait Router: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<(), RouterError>>;
 
     /// Gives the objects back: all traffic to the stable version, and nothing of the Rollout left in them.
-    fn clear<'a>(&'a self, context: &'a RouteContext<'_>)
-    -> BoxFuture<'a, Result<(), RouterError>>;
+    fn clear<'a>(
+        &'a self,
+        context: &'a RouteContext<'_>,
+    ) -> BoxFuture<'a, Result<(), RouterError>> {
+        async move { self.apply(context, &RouteGoal::default()).await }.boxed()
+    }
 }
 
 /// A router cannot do what it should.
@@ -352,8 +360,7 @@ struct ManagedName {
 
 /// Checks `trafficRouting`.
 pub(super) fn check(value: &Value) -> Result<Routing, FieldError> {
-    let spec: TrafficRouting = serde_json::from_value(value.clone())
-        .map_err(|error| FieldError::new(AT, format!("Invalid value: {error}")))?;
+    let spec: TrafficRouting = parse(AT, value)?;
     let named = spec
         .others
         .iter()
@@ -401,6 +408,11 @@ pub(super) fn check(value: &Value) -> Result<Routing, FieldError> {
     })
 }
 
+/// Reads a part of the configuration.
+fn parse<'d, T: Deserialize<'d>>(at: &str, value: &'d Value) -> Result<T, FieldError> {
+    T::deserialize(value).map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))
+}
+
 /// Why there is no such router.
 fn unknown_router(name: &str) -> String {
     let names: Vec<&str> = ROUTERS.iter().map(|known| known.name).collect();
@@ -416,34 +428,9 @@ pub(super) async fn observe(
     routing: &Routing,
     context: &RouteContext<'_>,
 ) -> Result<RouteState, RouterError> {
-    let mut all: Option<RouteState> = None;
+    let mut states = Vec::new();
     for router in &routing.routers {
-        let state = router.observe(context).await?;
-        all = Some(match all {
-            Some(known) => known.and(state),
-            None => state,
-        });
+        states.push(router.observe(context).await?);
     }
-    Ok(all.unwrap_or_default())
-}
-
-/// An object that a router creates; it goes with the Rollout.
-fn own_object(
-    resource: &ApiResource,
-    key: &ObjectKey,
-    spec: &Value,
-    context: &RouteContext<'_>,
-) -> DynamicObject {
-    let mut object = DynamicObject::new(&key.name, resource).within(&key.namespace);
-    object.metadata.owner_references = Some(vec![context.owner.clone()]);
-    object.data = serde_json::json!({ "spec": spec });
-    object
-}
-
-/// The object belongs to the Rollout.
-fn owned(object: &DynamicObject, context: &RouteContext<'_>) -> bool {
-    let owners = object.metadata.owner_references.iter().flatten();
-    owners
-        .into_iter()
-        .any(|owner| owner.uid == context.owner.uid)
+    Ok(RouteState::together(states))
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
-use kube::api::{ApiResource, DynamicObject, PropagationPolicy};
+use kube::api::DynamicObject;
 use reconcile_core::{
     apply,
     object::{FieldError, ObjectKey},
@@ -15,6 +15,8 @@ use serde_json::{Map, Value, json};
 use super::{
     Capabilities, HeaderMatching, Registration, RouteContext, RouteGoal, RouteState, Router,
     RouterError,
+    objects::{RouteObjects, is_owned, unfit},
+    parse,
 };
 use crate::rollout::apply::{MANAGER, resource};
 
@@ -31,6 +33,7 @@ pub(super) const REGISTRATION: Registration = Registration {
     open: |at, config| Ok(Arc::new(Nginx::new(at, config)?)),
 };
 
+const KIND: &str = "Ingress";
 const DEFAULT_PREFIX: &str = "nginx.ingress.kubernetes.io";
 const CLASS: &str = "kubernetes.io/ingress.class";
 /// Longest name of an object.
@@ -58,8 +61,7 @@ struct Config {
 
 impl Nginx {
     fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
-        let config: Config = serde_json::from_value(config.clone())
-            .map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))?;
+        let config: Config = parse(at, config)?;
         let one = config.stable_ingress.filter(|name| !name.is_empty());
         let ingresses = match (one, config.stable_ingresses) {
             (Some(one), several) if several.is_empty() => vec![one],
@@ -94,6 +96,14 @@ impl Nginx {
         format!("{}/{name}", self.prefix)
     }
 
+    fn objects<'a>(&'a self, context: &'a RouteContext<'_>) -> RouteObjects<'a> {
+        RouteObjects {
+            at: &self.at,
+            resource: resource("networking.k8s.io", "v1", KIND, "ingresses"),
+            context,
+        }
+    }
+
     async fn canary(
         &self,
         context: &RouteContext<'_>,
@@ -101,19 +111,16 @@ impl Nginx {
     ) -> Result<(ObjectKey, Option<DynamicObject>), RouterError> {
         let name = canary_name(&context.rollout.name, stable);
         let key = ObjectKey::new(&context.rollout.namespace, name);
-        let found = apply::get(context.client, &ingresses(), &key).await?;
-        if let Some(ingress) = &found {
-            let owners = ingress.metadata.owner_references.iter().flatten();
-            if !owners
-                .into_iter()
-                .any(|owner| owner.uid == context.owner.uid)
-            {
-                let message = format!(
-                    "Invalid value: \"{stable}\": Ingress \"{}\" exists and belongs to somebody else",
-                    key.name
-                );
-                return Err(FieldError::new(&self.at, message).into());
-            }
+        let resource = self.objects(context).resource;
+        let found = apply::get(context.client, &resource, &key).await?;
+        if let Some(ingress) = &found
+            && !is_owned(ingress, context)
+        {
+            let message = format!(
+                "Invalid value: \"{stable}\": Ingress \"{}\" exists and belongs to somebody else",
+                key.name
+            );
+            return Err(FieldError::new(&self.at, message).into());
         }
         Ok((key, found))
     }
@@ -126,22 +133,14 @@ impl Nginx {
         key: &ObjectKey,
         weight: i32,
     ) -> Result<Value, RouterError> {
-        let stable_key = ObjectKey::new(&context.rollout.namespace, stable);
-        let found = apply::get(context.client, &ingresses(), &stable_key).await?;
-        let wrong = |what: &str| {
-            FieldError::new(
-                &self.at,
-                format!("Invalid value: \"{stable}\": Ingress \"{stable}\" {what}"),
-            )
-        };
-        let ingress = found.ok_or_else(|| wrong("not found"))?;
+        let (_, ingress) = self.objects(context).named(stable).await?;
         let rules = canary_rules(&ingress.data["spec"], context);
         if rules.is_empty() {
             let what = format!(
                 "has no rule with a backend to the Service {}",
                 context.stable
             );
-            return Err(wrong(&what).into());
+            return Err(unfit(&self.at, KIND, stable, &what).into());
         }
         let mut annotations: BTreeMap<String, String> = BTreeMap::new();
         let theirs = ingress.metadata.annotations.as_ref();
@@ -175,6 +174,7 @@ impl Nginx {
     }
 
     async fn write(&self, context: &RouteContext<'_>, weight: i32) -> Result<(), RouterError> {
+        let objects = self.objects(context);
         for stable in &self.ingresses {
             let (key, found) = self.canary(context, stable).await?;
             let wanted = self.wanted(context, stable, &key, weight).await?;
@@ -185,7 +185,7 @@ impl Nginx {
                         format!("cannot build the canary Ingress: {error}"),
                     )
                 })?;
-                apply::create(context.client, &ingresses(), &key, &object, MANAGER).await?;
+                apply::create(context.client, &objects.resource, &key, &object, MANAGER).await?;
                 continue;
             };
             // Only what is written here: labels, status and annotations of others stay.
@@ -208,19 +208,16 @@ impl Nginx {
             if let Some(spec) = diff.get_mut("spec") {
                 body["spec"] = spec.take();
             }
-            apply::merge_patch(context.client, &ingresses(), &key, &body, MANAGER).await?;
+            objects.patch(&key, &body).await?;
         }
         Ok(())
     }
 
     async fn remove(&self, context: &RouteContext<'_>) -> Result<(), RouterError> {
         for stable in &self.ingresses {
-            let (key, found) = self.canary(context, stable).await?;
-            let Some(uid) = found.and_then(|found| found.metadata.uid) else {
-                continue;
-            };
-            let how = PropagationPolicy::Background;
-            apply::delete(context.client, &ingresses(), &key, Some(&uid), how).await?;
+            if let (key, Some(found)) = self.canary(context, stable).await? {
+                self.objects(context).delete(&key, &found).await?;
+            }
         }
         Ok(())
     }
@@ -229,7 +226,7 @@ impl Nginx {
 impl Router for Nginx {
     fn routes(&self) -> Vec<String> {
         let names = self.ingresses.iter();
-        names.map(|name| format!("Ingress {name}")).collect()
+        names.map(|name| format!("{KIND} {name}")).collect()
     }
 
     fn observe<'a>(
@@ -237,7 +234,7 @@ impl Router for Nginx {
         context: &'a RouteContext<'_>,
     ) -> BoxFuture<'a, Result<RouteState, RouterError>> {
         async move {
-            let mut all: Option<RouteState> = None;
+            let mut states = Vec::new();
             for stable in &self.ingresses {
                 let (key, found) = self.canary(context, stable).await?;
                 if found.is_none() {
@@ -249,17 +246,13 @@ impl Router for Nginx {
                     let annotations = ingress.metadata.annotations.as_ref();
                     annotations?.get(&name)?.parse().ok()
                 });
-                let state = RouteState {
+                states.push(RouteState {
                     weight,
                     most: weight.unwrap_or(context.max_weight),
                     ..RouteState::default()
-                };
-                all = Some(match all {
-                    Some(known) => known.and(state),
-                    None => state,
                 });
             }
-            Ok(all.unwrap_or_default())
+            Ok(RouteState::together(states))
         }
         .boxed()
     }
@@ -278,10 +271,6 @@ impl Router for Nginx {
     ) -> BoxFuture<'a, Result<(), RouterError>> {
         self.remove(context).boxed()
     }
-}
-
-fn ingresses() -> ApiResource {
-    resource("networking.k8s.io", "v1", "Ingress", "ingresses")
 }
 
 fn canary_name(rollout: &str, stable: &str) -> String {

@@ -3,20 +3,16 @@
 use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
-use kube::api::{ApiResource, DynamicObject, PropagationPolicy};
-use reconcile_core::{
-    apply,
-    object::{FieldError, ObjectKey},
-};
+use kube::api::DynamicObject;
+use reconcile_core::object::{FieldError, ObjectKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     Capabilities, FULL_WEIGHT, Registration, RouteContext, RouteGoal, RouteState, Router,
-    RouterError, owned,
-    split::{Split, unfit},
+    RouterError, objects::RouteObjects, parse, split::Split,
 };
-use crate::rollout::apply::{MANAGER, resource};
+use crate::rollout::apply::resource;
 
 /// SMI.
 pub(super) const REGISTRATION: Registration = Registration {
@@ -47,8 +43,7 @@ struct Config {
 
 impl Smi {
     fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
-        let config = Config::deserialize(config)
-            .map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))?;
+        let config: Config = parse(at, config)?;
         Ok(Self {
             at: at.to_owned(),
             name: config.traffic_split_name.filter(|name| !name.is_empty()),
@@ -56,19 +51,20 @@ impl Smi {
         })
     }
 
+    fn splits<'a>(&'a self, context: &'a RouteContext<'_>) -> RouteObjects<'a> {
+        RouteObjects {
+            at: &self.at,
+            resource: resource("split.smi-spec.io", "v1alpha2", KIND, "trafficsplits"),
+            context,
+        }
+    }
+
     async fn read(
         &self,
         context: &RouteContext<'_>,
     ) -> Result<(ObjectKey, Option<DynamicObject>), RouterError> {
         let name = self.name.as_deref().unwrap_or(&context.rollout.name);
-        let key = ObjectKey::new(&context.rollout.namespace, name);
-        let found = apply::get(context.client, &splits(), &key).await?;
-        if let Some(object) = &found
-            && !owned(object, context)
-        {
-            return Err(unfit(&self.at, KIND, name, "exists and belongs to somebody else").into());
-        }
-        Ok((key, found))
+        self.splits(context).own(name).await
     }
 
     fn spec(&self, context: &RouteContext<'_>, weight: i32) -> Value {
@@ -84,28 +80,21 @@ impl Smi {
     async fn write(&self, context: &RouteContext<'_>, weight: i32) -> Result<(), RouterError> {
         let (key, found) = self.read(context).await?;
         let spec = self.spec(context, weight);
-        let Some(found) = found else {
-            let object = super::own_object(&splits(), &key, &spec, context);
-            apply::create(context.client, &splits(), &key, &object, MANAGER).await?;
-            return Ok(());
-        };
-        if found.data["spec"] != spec {
-            let body = json!({
-                "metadata": { "resourceVersion": found.metadata.resource_version },
-                "spec": spec,
-            });
-            apply::merge_patch(context.client, &splits(), &key, &body, MANAGER).await?;
+        let splits = self.splits(context);
+        match found {
+            None => splits.create(&key, &spec).await,
+            Some(found) if found.data["spec"] != spec => {
+                splits.patch_spec(&key, &found, spec).await
+            }
+            Some(_) => Ok(()),
         }
-        Ok(())
     }
 
     async fn remove(&self, context: &RouteContext<'_>) -> Result<(), RouterError> {
-        let (key, found) = self.read(context).await?;
-        if let Some(uid) = found.and_then(|found| found.metadata.uid) {
-            let how = PropagationPolicy::Background;
-            apply::delete(context.client, &splits(), &key, Some(&uid), how).await?;
-        }
-        Ok(())
+        let (key, Some(found)) = self.read(context).await? else {
+            return Ok(());
+        };
+        self.splits(context).delete(&key, &found).await
     }
 }
 
@@ -151,8 +140,4 @@ impl Router for Smi {
     ) -> BoxFuture<'a, Result<(), RouterError>> {
         self.remove(context).boxed()
     }
-}
-
-fn splits() -> ApiResource {
-    resource("split.smi-spec.io", "v1alpha2", KIND, "trafficsplits")
 }

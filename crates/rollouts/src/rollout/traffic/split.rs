@@ -1,6 +1,5 @@
 //! Two weights in a list of destinations: what they say, and how they are set.
 
-use reconcile_core::object::FieldError;
 use serde_json::Value;
 
 use super::{FULL_WEIGHT, RouteContext, RouteState};
@@ -52,20 +51,4 @@ pub(super) fn of_weights(canary: i64, stable: i64) -> RouteState {
         most: known.unwrap_or(if canary == 0 { 0 } else { FULL_WEIGHT }),
         ..RouteState::default()
     }
-}
-
-/// A route object that the manifest names is missing.
-pub(super) fn not_found(at: &str, kind: &str, name: &str) -> FieldError {
-    FieldError::new(
-        at,
-        format!("Invalid value: \"{name}\": {kind} \"{name}\" not found"),
-    )
-}
-
-/// A route object does not fit the Rollout.
-pub(super) fn unfit(at: &str, kind: &str, name: &str, what: &str) -> FieldError {
-    FieldError::new(
-        at,
-        format!("Invalid value: \"{name}\": {kind} \"{name}\" {what}"),
-    )
 }

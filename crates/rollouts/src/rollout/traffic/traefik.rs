@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
-use kube::api::{ApiResource, DynamicObject};
-use reconcile_core::{
-    apply,
-    object::{FieldError, ObjectKey},
-};
+use kube::api::DynamicObject;
+use reconcile_core::object::{FieldError, ObjectKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     Capabilities, Registration, RouteContext, RouteGoal, RouteState, Router, RouterError,
-    split::{Split, not_found, unfit},
+    objects::{RouteObjects, unfit},
+    parse,
+    split::Split,
 };
-use crate::rollout::apply::{MANAGER, resource};
+use crate::rollout::apply::resource;
 
 /// Traefik.
 pub(super) const REGISTRATION: Registration = Registration {
@@ -45,8 +44,7 @@ struct Config {
 
 impl Traefik {
     fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
-        let config = Config::deserialize(config)
-            .map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))?;
+        let config: Config = parse(at, config)?;
         let name = config.weighted_traefik_service_name;
         if name.is_empty() {
             let at = format!("{at}.weightedTraefikServiceName");
@@ -58,13 +56,19 @@ impl Traefik {
         })
     }
 
+    fn services<'a>(&'a self, context: &'a RouteContext<'_>) -> RouteObjects<'a> {
+        RouteObjects {
+            at: &self.at,
+            resource: resource("traefik.io", "v1alpha1", KIND, "traefikservices"),
+            context,
+        }
+    }
+
     async fn read(
         &self,
         context: &RouteContext<'_>,
     ) -> Result<(ObjectKey, DynamicObject, Vec<Value>, Split), RouterError> {
-        let key = ObjectKey::new(&context.rollout.namespace, &self.name);
-        let found = apply::get(context.client, &services(), &key).await?;
-        let object = found.ok_or_else(|| not_found(&self.at, KIND, &self.name))?;
+        let (key, object) = self.services(context).named(&self.name).await?;
         let list = object.data.pointer(LIST).and_then(Value::as_array);
         let list = list.cloned().unwrap_or_default();
         let split = Split::find(&list, |service| service["name"].as_str(), context);
@@ -82,14 +86,11 @@ impl Traefik {
         let (key, object, old, split) = self.read(context).await?;
         let mut list = old.clone();
         split.set(&mut list, weight);
-        if list != old {
-            let body = json!({
-                "metadata": { "resourceVersion": object.metadata.resource_version },
-                "spec": { "weighted": { "services": list } },
-            });
-            apply::merge_patch(context.client, &services(), &key, &body, MANAGER).await?;
+        if list == old {
+            return Ok(());
         }
-        Ok(())
+        let spec = json!({ "weighted": { "services": list } });
+        self.services(context).patch_spec(&key, &object, spec).await
     }
 }
 
@@ -116,15 +117,4 @@ impl Router for Traefik {
     ) -> BoxFuture<'a, Result<(), RouterError>> {
         self.write(context, goal.weight).boxed()
     }
-
-    fn clear<'a>(
-        &'a self,
-        context: &'a RouteContext<'_>,
-    ) -> BoxFuture<'a, Result<(), RouterError>> {
-        self.write(context, 0).boxed()
-    }
-}
-
-fn services() -> ApiResource {
-    resource("traefik.io", "v1alpha1", KIND, "traefikservices")
 }

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use super::{
     Capabilities, HeaderMatching, ManagedRoute, Registration, RouteContext, RouteGoal, RouteState,
     Router, RouterError,
+    objects::{not_found, unfit},
+    parse,
 };
 use crate::rollout::apply::{MANAGER, resource};
 
@@ -109,9 +111,7 @@ struct Named {
 
 impl GatewayApi {
     fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
-        let wrong = |error: String| FieldError::new(at, error);
-        let config: Config = serde_json::from_value(config.clone())
-            .map_err(|error| wrong(format!("Invalid value: {error}")))?;
+        let config: Config = parse(at, config)?;
         let selectors = selectors(at, &config)?;
         let groups = [
             (RouteKind::Http, config.http, config.http_routes),
@@ -131,9 +131,8 @@ impl GatewayApi {
             }
         }
         if routes.is_empty() && selectors.is_empty() {
-            return Err(wrong(
-                "Required value: name a route, for example httpRoute".to_owned(),
-            ));
+            let message = "Required value: name a route, for example httpRoute";
+            return Err(FieldError::new(at, message));
         }
         Ok(Self {
             at: at.to_owned(),
@@ -216,21 +215,13 @@ impl GatewayApi {
     ) -> Result<FoundRoute, RouterError> {
         let key = self.key(context, name)?;
         let found = apply::get(context.client, &kind.resource(), &key).await?;
-        let route = found.ok_or_else(|| {
-            let message = format!(
-                "Invalid value: \"{name}\": {} \"{name}\" not found",
-                kind.kind()
-            );
-            FieldError::new(&self.at, message)
-        })?;
+        let route = found.ok_or_else(|| not_found(&self.at, kind.kind(), name))?;
         if rules_of(&route, context).next().is_none() {
-            let message = format!(
-                "Invalid value: \"{name}\": {} \"{name}\" has no rule with backendRefs to both {} and {}",
-                kind.kind(),
-                context.stable,
-                context.canary
+            let what = format!(
+                "has no rule with backendRefs to both {} and {}",
+                context.stable, context.canary
             );
-            return Err(FieldError::new(&self.at, message).into());
+            return Err(unfit(&self.at, kind.kind(), name, &what).into());
         }
         Ok(FoundRoute { kind, key, route })
     }
@@ -340,15 +331,9 @@ impl Router for GatewayApi {
         context: &'a RouteContext<'_>,
     ) -> BoxFuture<'a, Result<RouteState, RouterError>> {
         async move {
-            let mut all: Option<RouteState> = None;
-            for found in self.all(context).await? {
-                let state = state(&found, context);
-                all = Some(match all {
-                    Some(known) => known.and(state),
-                    None => state,
-                });
-            }
-            Ok(all.unwrap_or_default())
+            let all = self.all(context).await?;
+            let states = all.iter().map(|found| state(found, context));
+            Ok(RouteState::together(states))
         }
         .boxed()
     }
@@ -359,13 +344,6 @@ impl Router for GatewayApi {
         goal: &'a RouteGoal,
     ) -> BoxFuture<'a, Result<(), RouterError>> {
         self.write(context, goal).boxed()
-    }
-
-    fn clear<'a>(
-        &'a self,
-        context: &'a RouteContext<'_>,
-    ) -> BoxFuture<'a, Result<(), RouterError>> {
-        async move { self.write(context, &RouteGoal::default()).await }.boxed()
     }
 }
 

@@ -6,20 +6,16 @@ mod virtual_service;
 use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
-use kube::api::{ApiResource, DynamicObject};
-use reconcile_core::{
-    apply,
-    object::{FieldError, ObjectKey},
-};
+use reconcile_core::object::FieldError;
 use serde::Deserialize;
 use serde_json::Value;
 
 use self::virtual_service::RouteNames;
 use super::{
     Capabilities, HeaderMatching, Registration, RouteContext, RouteGoal, RouteHashes, RouteState,
-    Router, RouterError, split::not_found,
+    Router, RouterError, objects::RouteObjects, parse,
 };
-use crate::rollout::apply::{MANAGER, resource};
+use crate::rollout::apply::resource;
 
 /// Istio.
 pub(super) const REGISTRATION: Registration = Registration {
@@ -72,8 +68,7 @@ struct Config {
 
 impl Istio {
     fn new(at: &str, config: &Value) -> Result<Self, FieldError> {
-        let config = Config::deserialize(config)
-            .map_err(|error| FieldError::new(at, format!("Invalid value: {error}")))?;
+        let config: Config = parse(at, config)?;
         let services = match (config.virtual_service, config.virtual_services) {
             (Some(one), several) if several.is_empty() => vec![one],
             (None, several) if !several.is_empty() => several,
@@ -114,16 +109,13 @@ impl Istio {
         })
     }
 
-    async fn read(
-        &self,
-        context: &RouteContext<'_>,
-        kind: &str,
-        name: &str,
-    ) -> Result<(ObjectKey, DynamicObject), RouterError> {
-        let key = ObjectKey::new(&context.rollout.namespace, name);
-        let found = apply::get(context.client, &resource_of(kind), &key).await?;
-        let object = found.ok_or_else(|| not_found(&self.at, kind, name))?;
-        Ok((key, object))
+    fn objects<'a>(&'a self, context: &'a RouteContext<'_>, kind: &str) -> RouteObjects<'a> {
+        let plural = format!("{}s", kind.to_lowercase());
+        RouteObjects {
+            at: &self.at,
+            resource: resource(GROUP, VERSION, kind, &plural),
+            context,
+        }
     }
 
     /// The subsets first: a weight must not lead to a subset that selects another version.
@@ -134,18 +126,18 @@ impl Istio {
         hashes: Option<&RouteHashes>,
     ) -> Result<(), RouterError> {
         if let Some(rule) = &self.rule {
-            let (key, object) = self.read(context, DESTINATION_RULE, &rule.name).await?;
+            let rules = self.objects(context, DESTINATION_RULE);
+            let (key, object) = rules.named(&rule.name).await?;
             if let Some(body) = rule.patch(&self.at, &object, context, hashes)? {
-                let resource = resource_of(DESTINATION_RULE);
-                apply::merge_patch(context.client, &resource, &key, &body, MANAGER).await?;
+                rules.patch(&key, &body).await?;
             }
         }
+        let services = self.objects(context, VIRTUAL_SERVICE);
         for service in &self.services {
-            let (key, object) = self.read(context, VIRTUAL_SERVICE, &service.name).await?;
+            let (key, object) = services.named(&service.name).await?;
             let routes = service.find(&self.at, &object, context, self.rule.as_ref())?;
             if let Some(body) = routes.patch(goal) {
-                let resource = resource_of(VIRTUAL_SERVICE);
-                apply::merge_patch(context.client, &resource, &key, &body, MANAGER).await?;
+                services.patch(&key, &body).await?;
             }
         }
         Ok(())
@@ -171,19 +163,17 @@ impl Router for Istio {
         context: &'a RouteContext<'_>,
     ) -> BoxFuture<'a, Result<RouteState, RouterError>> {
         async move {
-            let mut all: Option<RouteState> = None;
+            let services = self.objects(context, VIRTUAL_SERVICE);
+            let mut states = Vec::new();
             for service in &self.services {
-                let (_, object) = self.read(context, VIRTUAL_SERVICE, &service.name).await?;
+                let (_, object) = services.named(&service.name).await?;
                 let routes = service.find(&self.at, &object, context, self.rule.as_ref())?;
-                let state = routes.state();
-                all = Some(match all {
-                    Some(known) => known.and(state),
-                    None => state,
-                });
+                states.push(routes.state());
             }
-            let mut state = all.unwrap_or_default();
+            let mut state = RouteState::together(states);
             if let Some(rule) = &self.rule {
-                let (_, object) = self.read(context, DESTINATION_RULE, &rule.name).await?;
+                let rules = self.objects(context, DESTINATION_RULE);
+                let (_, object) = rules.named(&rule.name).await?;
                 state.hashes = Some(rule.hashes(&self.at, &object)?);
             }
             Ok(state)
@@ -205,9 +195,4 @@ impl Router for Istio {
     ) -> BoxFuture<'a, Result<(), RouterError>> {
         async move { self.write(context, &RouteGoal::default(), None).await }.boxed()
     }
-}
-
-fn resource_of(kind: &str) -> ApiResource {
-    let plural = format!("{}s", kind.to_lowercase());
-    resource(GROUP, VERSION, kind, &plural)
 }

@@ -8,8 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{
         FULL_WEIGHT, HeaderRoute, ManagedRoute, MirrorRoute, RouteContext, RouteGoal, RouteState,
-        StringMatch,
-        split::{of_weights, unfit},
+        StringMatch, objects::unfit, split::of_weights,
     },
     Subsets, VIRTUAL_SERVICE,
 };
@@ -218,7 +217,7 @@ impl Routes<'_> {
             };
             of_weights(weight(Side::Canary), weight(Side::Stable))
         });
-        let mut state = states.reduce(RouteState::and).unwrap_or_default();
+        let mut state = RouteState::together(states);
         let has = |name: &String| {
             let mut routes = self.list(HTTP).iter();
             routes.any(|route| route["name"] == name.as_str())
