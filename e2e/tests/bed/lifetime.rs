@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use e2e::bed::Control;
 use e2e::{Bed, Options};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(2);
 
 /// The processes whose command line names this folder.
 fn processes(dir: &Path) -> Result<Vec<String>> {

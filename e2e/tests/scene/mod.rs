@@ -21,7 +21,7 @@ pub const ARGO: &str = "argoproj.io/v1alpha1";
 /// Asks for a refresh of an Application.
 const REFRESH: &str = "argocd.argoproj.io/refresh";
 /// Longest wait for something that normally takes a second or two; the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A bed with operators on it.
 pub struct Scene {
