@@ -3,7 +3,7 @@
 //! ```text
 //!  repo      poll / webhook ─► refs ─► commit ─► tree id ─► files ─┐
 //!  render                                                          ├─► targets ─┐
-//!  cluster   watches of the kinds in use ─► small live values ─────┘            ├─► diff ─► sync status
+//!  clusters  watches of the kinds in use ─► small live values ─────┘            ├─► diff ─► sync status
 //!  health                                   health of each ◄────────────────────┘        │
 //!  sync      phases ─► waves ─► hooks ─► prunes: one step per pass ◄─────────────────────┘
 //!  app       the controller that joins them: observe ─► plan ─► apply ─► report
@@ -16,7 +16,7 @@
 //! - [`api`] the kinds, with upstream's fields; [`api::fields`] what is supported of them
 //! - [`args`], [`controller`] from command line to running controller; [`cli`] the verbs without a cluster
 //! - [`repo`], [`render`] Git and manifests
-//! - [`cluster`], [`diff`], [`health`] the live side
+//! - [`clusters`], [`diff`], [`health`] the live side
 //! - [`actions`] what a person can do with single objects
 //! - [`sync`] the engine, pure; [`app`] the controller
 //! - [`applicationset`] not served yet; a condition on each ApplicationSet says so
@@ -30,7 +30,7 @@ pub mod app;
 pub mod applicationset;
 pub mod args;
 pub mod cli;
-pub mod cluster;
+pub mod clusters;
 pub mod controller;
 pub mod diff;
 pub mod health;

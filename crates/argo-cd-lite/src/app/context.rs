@@ -8,7 +8,7 @@ use reconcile_core::{clock::Clock, object::ObjectKey, object::Root, watch::Index
 use super::{AppNotes, Problem, validate};
 use crate::{
     api::{AppProject, Application},
-    cluster::{Discovery, LiveIndex},
+    clusters::{Discovery, LiveIndex},
     diff::Differ,
     health::Checks,
     metrics::AppMetrics,

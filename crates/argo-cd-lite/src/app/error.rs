@@ -8,7 +8,7 @@ use reconcile_core::{
 use thiserror::Error;
 
 use crate::{
-    cluster::{DiscoveryError, LiveError, ResourceId},
+    clusters::{DiscoveryError, LiveError, ResourceId},
     diff::DiffError,
 };
 

@@ -12,7 +12,7 @@ use reconcile_core::{
 use super::{Context, ObserveError, Observed, Problem, Refresh};
 use crate::{
     api::IN_CLUSTER_SERVER,
-    cluster::{GroupKind, Live, Lookup, ResourceId},
+    clusters::{GroupKind, Live, Lookup, ResourceId},
     render::{Scope, TargetSet},
 };
 

@@ -18,7 +18,7 @@ use crate::{
         ANNOTATION_COMPARE_OPTIONS, ANNOTATION_DELETION_APPROVED, ANNOTATION_REFRESH,
         ANNOTATION_SKIP_RECONCILE, Application, ApplicationSpec, Operation, fields::APPLICATION,
     },
-    cluster::{GroupKind, instance_name},
+    clusters::{GroupKind, instance_name},
     diff::WebhookChanges,
 };
 

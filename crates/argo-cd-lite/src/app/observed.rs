@@ -15,7 +15,7 @@ use crate::{
         ApplicationSpec, ApplicationStatus, CLEANUP, ManagedNamespaceMetadata, Operation,
         Revisions, SyncResult, SyncWindow, Time,
     },
-    cluster::{GroupKind, Live, ResourceId},
+    clusters::{GroupKind, Live, ResourceId},
     diff::{IgnoreRules, WebhookChanges},
     render::TargetSet,
     sync::{DeletionPhase, SyncOptions},

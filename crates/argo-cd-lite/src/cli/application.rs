@@ -5,7 +5,7 @@ use std::path::Path;
 use reconcile_core::object::ObjectKey;
 
 use super::{CliError, input, input::FileObject};
-use crate::{api::ApplicationSpec, cluster::instance_name, render::Placement};
+use crate::{api::ApplicationSpec, clusters::instance_name, render::Placement};
 
 /// An Application as the verbs need it.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::IgnoreDifference,
-    cluster::ResourceId,
+    clusters::ResourceId,
     diff::{IgnoreRules, WebhookChanges},
     render::Scope,
     settings::{ArgoSettings, IgnoreStatus},

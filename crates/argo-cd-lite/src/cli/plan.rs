@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{CliError, PlanArgs, application, health::write_line, input, source};
 use crate::{
     api::{SyncOperation, Time},
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     health::Checks,
     sync::{
         SyncOptions,

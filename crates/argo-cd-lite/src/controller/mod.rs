@@ -22,7 +22,7 @@ use crate::{
     app::{AppNotes, Applications, Context, Settings},
     applicationset,
     args::ControllerArgs,
-    cluster::{Discovery, LiveIndex, LiveIndexConfig},
+    clusters::{Discovery, LiveIndex, LiveIndexConfig},
     diff::{DiffCache, Differ},
     metrics::{AppInfo, AppMetrics, GitMetrics},
     render::{Renders, ToolPaths},

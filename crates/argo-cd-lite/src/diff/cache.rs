@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-use crate::cluster::ResourceId;
+use crate::clusters::ResourceId;
 
 /// A verdict and the states that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     api::IgnoreDifference,
-    cluster::{ResourceId, content_hash},
+    clusters::{ResourceId, content_hash},
     settings::{ArgoSettings, CompareOptions, IgnoreStatus},
 };
 

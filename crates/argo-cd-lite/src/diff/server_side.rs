@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::FIELD_MANAGER,
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     render::Target,
 };
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::IgnoreDifference,
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     health::Checks,
     render::{Placement, Scope, build},
 };

@@ -14,7 +14,7 @@ use crate::{
         AppProjectSpec, ApplicationDestination, ApplicationSource, ClusterResourceItem,
         GroupKindItem, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, ProjectDestination,
     },
-    cluster::ResourceId,
+    clusters::ResourceId,
     repo::{ambiguity, normalize},
 };
 

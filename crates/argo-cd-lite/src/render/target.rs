@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::SourceType;
 use crate::{
     api::IN_CLUSTER_SERVER,
-    cluster::{Owner, ResourceId, content_hash, stamp},
+    clusters::{Owner, ResourceId, content_hash, stamp},
     settings::ManagementRules,
     sync::{DeletionPhase, SyncSettings},
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{cluster::ResourceId, diff::IgnoreRules};
+use crate::{clusters::ResourceId, diff::IgnoreRules};
 
 fn parse(data: &[(&str, &str)]) -> (ArgoSettings, Vec<String>) {
     let data = data

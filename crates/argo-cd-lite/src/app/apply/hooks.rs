@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::{FIELD_MANAGER, HOOK_FINALIZER},
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     sync::plan::HookObject,
 };
 

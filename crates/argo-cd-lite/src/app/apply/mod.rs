@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{Context, ObserveError, Observed, plan::Action};
 use crate::{
     api::ResourceResult,
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     metrics::SyncEnd,
     sync::plan::Task,
 };

@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::super::{Context, ObserveError};
 use crate::{
     api::{ANNOTATION_OPERATION, ANNOTATION_TRACKING_ID, FIELD_MANAGER, HOOK_FINALIZER},
-    cluster::{DiscoveryError, Live, ResourceId, Served},
+    clusters::{DiscoveryError, Live, ResourceId, Served},
     diff::{IgnoreRules, client_side_patch, repeats_list_items, take_over, with_last_applied},
     render::Target,
     sync::plan::Task,

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     api::{HealthStatus, ResourceStatus, SyncResult},
     app::{Observed, Problem, SourceState},
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     health::{Code, Health, Member, aggregate},
     render::{Target, TargetSet},
 };

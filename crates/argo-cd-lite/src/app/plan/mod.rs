@@ -21,7 +21,7 @@ use reconcile_core::reconcile::Plan;
 use super::{Observed, SourceState};
 use crate::{
     api::{ManagedNamespaceMetadata, Phase},
-    cluster::ResourceId,
+    clusters::ResourceId,
     sync::{
         SyncOptions,
         plan::{HookObject, Task},

@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::{
     api::{OperationState, Revisions, Time},
     app::{Observed, SourceState},
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     render::TargetSet,
     sync::{
         SyncOptions,

@@ -15,7 +15,7 @@ use crate::{
         apply::Applied,
         plan::deletion::{Remains, is_hook_finalizer, is_resources_finalizer},
     },
-    cluster::ResourceId,
+    clusters::ResourceId,
 };
 
 /// Condition that says why the objects do not go.

@@ -12,7 +12,7 @@ use super::conditions::conditions;
 use crate::{
     api::{ANNOTATION_REFRESH, Application, HealthStatus, Time},
     app::{ObserveError, Problem},
-    cluster::LiveError,
+    clusters::LiveError,
     diff::DiffError,
 };
 

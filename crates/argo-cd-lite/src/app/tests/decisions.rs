@@ -303,7 +303,7 @@ fn a_namespace_whose_labels_the_application_keeps_is_never_pruned() {
     let mut observed = observed(policy, &["a"], &["a"]);
     let namespace = ResourceId::new("", "Namespace", "", "ns");
     let mut found = Live::clone(&live("ns"));
-    found.tracking = crate::cluster::Tracking::parse("app:/Namespace:ns/ns").map(Box::new);
+    found.tracking = crate::clusters::Tracking::parse("app:/Namespace:ns/ns").map(Box::new);
     observed.live.insert(namespace, Arc::new(found));
     assert!(actions(&observed).is_empty(), "{:?}", actions(&observed));
     let rows = decide(&observed, now()).comparison.rows;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{ApplicationSpec, ApplicationStatus, Operation, Revisions},
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     diff::WebhookChanges,
     health::Checks,
     render::{Placement, Scope, TargetSet, build},

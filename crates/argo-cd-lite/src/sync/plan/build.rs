@@ -8,7 +8,7 @@ use std::{
 use super::{Task, TaskKind, order};
 use crate::{
     api::{ResourceRef, SyncOperation, Time},
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     render::{Target, TargetSet},
     sync::{SyncOptions, SyncPhase},
 };

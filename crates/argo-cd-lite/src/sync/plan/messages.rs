@@ -1,7 +1,7 @@
 //! The message of the operation, with upstream's texts.
 
 use super::{HookObject, Task};
-use crate::cluster::ResourceId;
+use crate::clusters::ResourceId;
 
 /// Messages of failed tasks that are put into the message of the operation.
 const REASONS: usize = 5;

@@ -16,7 +16,7 @@ use std::fmt;
 
 use crate::{
     api::{Phase, ResourceResult},
-    cluster::ResourceId,
+    clusters::ResourceId,
     health::Code,
     sync::DeletePolicy,
 };

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     api::{Phase, ResourceResult},
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     sync::{DeletePolicy, SyncPhase, SyncSettings},
 };
 

@@ -6,7 +6,7 @@ use super::{Action, Remains};
 use crate::{
     api::{CLEANUP, Phase},
     app::{Observed, SourceState},
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     health::{Code, Health},
     sync::{
         DeletePolicy, DeletionPhase,

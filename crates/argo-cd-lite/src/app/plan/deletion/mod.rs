@@ -12,7 +12,7 @@ use super::Action;
 use crate::{
     api::RESOURCES_FINALIZER,
     app::Observed,
-    cluster::{Live, ResourceId},
+    clusters::{Live, ResourceId},
     sync::{DeletionPhase, SyncOptions, plan::HookObject},
 };
 

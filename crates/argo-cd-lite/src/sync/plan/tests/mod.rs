@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::{SyncOperation, Time},
-    cluster::{Live, Tracking},
+    clusters::{Live, Tracking},
     health::Health,
     render::{Placement, Scope, TargetSet, build as build_targets},
     sync::{SyncOptions, SyncPhase, SyncSettings},
@@ -60,7 +60,7 @@ pub(super) fn live(
     Arc::new(Live {
         uid: format!("uid-{}", id.name).into(),
         version: "v1".into(),
-        tracking: Tracking::parse(&crate::cluster::tracking_id("app", id, "ns")).map(Box::new),
+        tracking: Tracking::parse(&crate::clusters::tracking_id("app", id, "ns")).map(Box::new),
         owned: false,
         deleting: false,
         hook_finalizer: operation.is_some(),
