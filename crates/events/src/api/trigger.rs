@@ -31,7 +31,7 @@ pub struct Trigger {
     pub dlq_trigger: Option<Value>,
 }
 
-/// `template` of a trigger, after its parameters were applied.
+/// What all types of triggers have in common in a `template`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TriggerTemplate {
@@ -42,21 +42,6 @@ pub struct TriggerTemplate {
     pub conditions: Option<String>,
     /// When saved events are forgotten.
     pub conditions_reset: Vec<ConditionsReset>,
-    /// Act on a Kubernetes object.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub k8s: Option<K8sTrigger>,
-    /// Call a URL.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpTrigger>,
-    /// Publish to a NATS subject.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats: Option<NatsTrigger>,
-    /// Write the event to the log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log: Option<LogTrigger>,
-    /// The trigger types that are only reported.
-    #[serde(flatten)]
-    pub other: BTreeMap<String, Value>,
 }
 
 /// When saved events are forgotten.

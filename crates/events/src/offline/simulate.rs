@@ -27,7 +27,7 @@ use crate::{
         parameter::Events,
         state::{Ledger, Step},
     },
-    trigger::{Firing, preview::preview},
+    trigger::{Firing, preview},
 };
 
 /// Flags of `events simulate`.

@@ -279,7 +279,9 @@ fn check_trigger(
             Some((check_task(&path, &raw)?, check_retry(&path, &raw)?))
         }
     };
-    let spacing = raw.rate_limit.as_ref().map(Spacing::parse).transpose();
+    let limit = format!("{path}.rateLimit");
+    let spacing = raw.rate_limit.as_ref();
+    let spacing = spacing.map(|raw| Spacing::check(&limit, raw)).transpose();
     Ok(CheckedTrigger {
         name,
         dependencies: used,
@@ -287,7 +289,7 @@ fn check_trigger(
         resets,
         task,
         retry: check_retry(path, &raw)?,
-        spacing: spacing.map_err(|error| at("rateLimit", error))?.flatten(),
+        spacing: spacing?.flatten(),
         at_least_once: raw.at_least_once,
         dlq_trigger,
     })
@@ -324,8 +326,7 @@ fn check_resets(path: &str, raw: &Trigger) -> Result<Vec<Cron>, FieldError> {
 fn check_retry(path: &str, raw: &Trigger) -> Result<Retry, FieldError> {
     match &raw.retry_strategy {
         None => Ok(Retry::default()),
-        Some(strategy) => Retry::parse(strategy)
-            .map_err(|error| FieldError::new(format!("{path}.retryStrategy"), error)),
+        Some(strategy) => Retry::check(&format!("{path}.retryStrategy"), strategy),
     }
 }
 
@@ -334,15 +335,14 @@ fn check_task(path: &str, raw: &Trigger) -> Result<Task, FieldError> {
     // Decoded even when parameters will change it: what is missing from the start is better said now.
     let action = decode_template(&format!("{path}.template"), &raw.template)?;
     check_parameters(
-        &format!("{path}.template.{}.parameters", action.kind()),
+        &format!("{path}.template.{}.parameters", action.key()),
         action.parameters(),
     )?;
     Ok(Task {
         template: raw.template.clone(),
-        fixed: raw.parameters.is_empty().then(|| Arc::new(action)),
+        action,
         parameters: raw.parameters.clone(),
-        success: SuccessPolicy::parse(raw.policy.as_ref())
-            .map_err(|error| FieldError::new(format!("{path}.policy"), error))?,
+        success: SuccessPolicy::check(&format!("{path}.policy"), raw.policy.as_ref())?,
     })
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use reconcile_core::object::FieldError;
 use tokio::time::Instant;
 
 use crate::api::trigger::RateLimit;
@@ -12,18 +13,23 @@ use crate::api::trigger::RateLimit;
 pub struct Spacing(pub Duration);
 
 impl Spacing {
-    /// Checks a limit; the error names the field. No limit is `None`.
-    pub fn parse(limit: &RateLimit) -> Result<Option<Self>, String> {
+    /// Checks the limit at `path`. No limit is `None`.
+    pub fn check(path: &str, limit: &RateLimit) -> Result<Option<Self>, FieldError> {
+        let wrong =
+            |field: &str, message: &str| FieldError::new(format!("{path}.{field}"), message);
         let unit = match limit.unit.as_deref() {
             None | Some("" | "Second") => 1,
             Some("Minute") => 60,
             Some("Hour") => 3600,
-            Some(other) => return Err(format!("unit: {other:?} is not Second, Minute or Hour")),
+            Some(other) => {
+                let message = format!("{other:?} is not Second, Minute or Hour");
+                return Err(wrong("unit", &message));
+            }
         };
         match u32::try_from(limit.requests_per_unit) {
             Ok(0) => Ok(None),
             Ok(requests) => Ok(Some(Self(Duration::from_secs(unit) / requests))),
-            Err(_) => Err("requestsPerUnit: must not be negative".to_owned()),
+            Err(_) => Err(wrong("requestsPerUnit", "must not be negative")),
         }
     }
 }

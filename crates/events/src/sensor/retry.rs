@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reconcile_core::kube_types::GoDuration;
+use reconcile_core::{kube_types::GoDuration, object::FieldError};
 use serde_json::Value;
 
 use crate::api::trigger::Backoff;
@@ -40,19 +40,22 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Checks a strategy; the error names the field.
-    pub fn parse(backoff: &Backoff) -> Result<Self, String> {
+    /// Checks the strategy at `path`.
+    pub fn check(path: &str, backoff: &Backoff) -> Result<Self, FieldError> {
+        let at = |field: &'static str| {
+            move |message: String| FieldError::new(format!("{path}.{field}"), message)
+        };
         let steps = match backoff.steps {
             None | Some(0) => DEFAULT_STEPS,
             Some(steps) => {
-                u32::try_from(steps).map_err(|_| "steps: must not be negative".to_owned())?
+                u32::try_from(steps).map_err(|_| at("steps")("must not be negative".to_owned()))?
             }
         };
         Ok(Self {
             steps,
-            pause: pause(backoff.duration.as_ref())?,
-            factor: number("factor", backoff.factor.as_ref(), 1.0)?,
-            jitter: number("jitter", backoff.jitter.as_ref(), 1.0)?,
+            pause: pause(backoff.duration.as_ref()).map_err(at("duration"))?,
+            factor: number(backoff.factor.as_ref()).map_err(at("factor"))?,
+            jitter: number(backoff.jitter.as_ref()).map_err(at("jitter"))?,
         })
     }
 
@@ -82,26 +85,27 @@ fn pause(value: Option<&Value>) -> Result<Duration, String> {
             Ok(duration) => Some(duration.as_nanos()),
             Err(error) => match text.parse() {
                 Ok(nanos) => Some(nanos),
-                Err(_) => return Err(format!("duration: {error}")),
+                Err(_) => return Err(error.to_string()),
             },
         },
         Some(_) => None,
     };
     match nanos.and_then(|nanos| u64::try_from(nanos).ok()) {
         Some(nanos) => Ok(Duration::from_nanos(nanos)),
-        None => Err("duration: must be a duration such as \"10s\", or nanoseconds".to_owned()),
+        None => Err("must be a duration such as \"10s\", or nanoseconds".to_owned()),
     }
 }
 
-fn number(field: &str, value: Option<&Value>, default: f64) -> Result<f64, String> {
+/// A number, 1 when absent.
+fn number(value: Option<&Value>) -> Result<f64, String> {
     let number = match value {
-        None | Some(Value::Null) => return Ok(default),
+        None | Some(Value::Null) => return Ok(1.0),
         Some(Value::Number(number)) => number.as_f64(),
         Some(Value::String(text)) => text.trim().parse().ok(),
         Some(_) => None,
     };
     match number {
         Some(number) if number.is_finite() && number >= 0.0 => Ok(number),
-        _ => Err(format!("{field}: must be a number that is not negative")),
+        _ => Err("must be a number that is not negative".to_owned()),
     }
 }

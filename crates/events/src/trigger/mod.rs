@@ -3,9 +3,9 @@
 pub mod http;
 pub mod identity;
 pub mod k8s;
-pub mod log;
+pub mod kind;
+mod log;
 mod nats;
-pub mod preview;
 pub mod secrets;
 mod task;
 
@@ -21,57 +21,22 @@ use reconcile_core::{
 use serde_json::Value;
 use thiserror::Error;
 
-pub use self::task::Task;
-use self::{http::HttpClients, identity::Identities, nats::NatsClients, secrets::Secrets};
+use self::{
+    http::HttpClients, identity::Identities, kind::decode_patched, nats::NatsClients,
+    secrets::Secrets,
+};
+pub use self::{
+    kind::{Action, Done, Run, Trigger, decode_template},
+    task::Task,
+};
 use crate::{
-    api::{
-        decode,
-        fields::UNSERVED_TRIGGERS,
-        trigger::{
-            HttpTrigger, K8sTrigger, LogTrigger, NatsTrigger, Parameter, Policy, TriggerTemplate,
-        },
-    },
+    api::trigger::Policy,
     panics,
     sensor::{
         parameter::{self, Events, Inputs, ParameterError},
         retry::Retry,
     },
 };
-
-/// What a trigger does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Acts on a Kubernetes object.
-    K8s(Box<K8sTrigger>),
-    /// Calls a URL.
-    Http(Box<HttpTrigger>),
-    /// Publishes to a NATS subject.
-    Nats(Box<NatsTrigger>),
-    /// Writes to the log.
-    Log(LogTrigger),
-}
-
-impl Action {
-    /// The key of the template.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::K8s(_) => "k8s",
-            Self::Http(_) => "http",
-            Self::Nats(_) => "nats",
-            Self::Log(_) => "log",
-        }
-    }
-
-    /// Patches of the action itself.
-    pub fn parameters(&self) -> &[Parameter] {
-        match self {
-            Self::K8s(action) => &action.parameters,
-            Self::Http(action) => &action.parameters,
-            Self::Nats(action) => &action.parameters,
-            Self::Log(_) => &[],
-        }
-    }
-}
 
 /// When an action counts as successful.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,8 +59,8 @@ pub struct LabelPolicy {
 }
 
 impl SuccessPolicy {
-    /// Checks a policy; the error names the field.
-    pub fn parse(policy: Option<&Policy>) -> Result<Self, String> {
+    /// Checks the policy at `path`.
+    pub fn check(path: &str, policy: Option<&Policy>) -> Result<Self, FieldError> {
         let Some(policy) = policy else {
             return Ok(Self::default());
         };
@@ -104,9 +69,8 @@ impl SuccessPolicy {
             let status = u16::try_from(*status)
                 .ok()
                 .filter(|status| (100..600).contains(status));
-            success
-                .statuses
-                .push(status.ok_or("status.allow: not an HTTP status")?);
+            let wrong = || FieldError::new(format!("{path}.status.allow"), "not an HTTP status");
+            success.statuses.push(status.ok_or_else(wrong)?);
         }
         if let Some(k8s) = policy.k8s.as_ref().filter(|k8s| !k8s.labels.is_empty()) {
             let looks = match &k8s.backoff {
@@ -114,9 +78,7 @@ impl SuccessPolicy {
                     steps: 5,
                     ..Retry::default()
                 },
-                Some(backoff) => {
-                    Retry::parse(backoff).map_err(|error| format!("k8s.backoff.{error}"))?
-                }
+                Some(backoff) => Retry::check(&format!("{path}.k8s.backoff"), backoff)?,
             };
             success.labels = Some(LabelPolicy {
                 labels: k8s.labels.clone(),
@@ -125,39 +87,6 @@ impl SuccessPolicy {
             });
         }
         Ok(success)
-    }
-}
-
-/// Decodes a template; the error names the field below `path`.
-pub fn decode_template(path: &str, template: &Value) -> Result<Action, FieldError> {
-    let template: TriggerTemplate = decode(path, template)?;
-    if let Some(name) = UNSERVED_TRIGGERS
-        .iter()
-        .find(|name| template.other.contains_key(**name))
-    {
-        return Err(FieldError::new(
-            format!("{path}.{name}"),
-            "this type of trigger is not supported yet",
-        ));
-    }
-    let mut given = Vec::new();
-    if let Some(mut action) = template.k8s {
-        k8s::check(&format!("{path}.k8s"), &mut action)?;
-        given.push(Action::K8s(Box::new(action)));
-    }
-    if let Some(action) = template.http {
-        http::check(&format!("{path}.http"), &action)?;
-        given.push(Action::Http(Box::new(action)));
-    }
-    if let Some(action) = template.nats {
-        nats::check(&format!("{path}.nats"), &action)?;
-        given.push(Action::Nats(Box::new(action)));
-    }
-    given.extend(template.log.map(Action::Log));
-    match (given.pop(), given.is_empty()) {
-        (Some(action), true) => Ok(action),
-        (None, _) => Err(FieldError::new(path, "names no type of trigger")),
-        (Some(_), false) => Err(FieldError::new(path, "names more than one type of trigger")),
     }
 }
 
@@ -248,8 +177,8 @@ fn words(error: &kube::Error) -> String {
 
 /// A panic of an action is a failed try: it is retried, and dead-lettered, as any other.
 async fn caught(
-    action: impl Future<Output = Result<(), TriggerError>>,
-) -> Result<(), TriggerError> {
+    action: impl Future<Output = Result<Done, TriggerError>>,
+) -> Result<Done, TriggerError> {
     AssertUnwindSafe(action)
         .catch_unwind()
         .await
@@ -272,12 +201,17 @@ pub struct Executor {
 }
 
 /// The action of a firing: the template with its parameters applied.
-fn resolve(task: &Task, firing: &Firing) -> Result<Arc<Action>, TriggerError> {
-    if let Some(action) = &task.fixed {
-        return Ok(action.clone());
+fn resolve(task: &Task, firing: &Firing) -> Result<Arc<dyn Action>, TriggerError> {
+    if task.parameters.is_empty() {
+        return Ok(task.action.clone());
     }
     let template = parameter::apply(task.template.clone(), &task.parameters, firing.inputs())?;
-    Ok(Arc::new(decode_template("template", &template)?))
+    Ok(decode_patched("template", &template, task.action.as_ref())?)
+}
+
+/// What a trigger would do: the request or object of a firing, with all parameters applied.
+pub fn preview(task: &Task, firing: &Firing) -> Result<Value, TriggerError> {
+    resolve(task, firing)?.preview(firing)
 }
 
 /// No action may take longer: every call inside has a deadline of its own.
@@ -297,22 +231,16 @@ impl Executor {
     }
 
     /// Applies the parameters and does it.
-    pub async fn run(&self, task: &Task, firing: &Firing) -> Result<(), TriggerError> {
+    pub async fn run(&self, task: &Task, firing: &Firing) -> Result<Done, TriggerError> {
         if !self.fence.is_open() {
             return Err(TriggerError::NotLeading);
         }
         let action = resolve(task, firing)?;
-        let done = async {
-            match action.as_ref() {
-                Action::K8s(action) => self.act_on_object(action, &task.success, firing).await,
-                Action::Http(action) => self.call(action, &task.success, firing).await,
-                Action::Nats(action) => Box::pin(self.publish(action, firing)).await,
-                Action::Log(_) => {
-                    log::write(firing);
-                    Ok(())
-                }
-            }
-        };
+        let done = action.run(Run {
+            executor: self,
+            firing,
+            success: &task.success,
+        });
         let outcome = match tokio::time::timeout(ACTION_DEADLINE, caught(done)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(TriggerError::Failed(

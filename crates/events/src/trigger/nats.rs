@@ -4,16 +4,17 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_nats::{Client, HeaderMap};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use reconcile_core::{object::FieldError, secret::Secret};
 use serde_json::{Value, json};
 
-use super::{Executor, Firing, TriggerError};
+use super::{
+    Done, Firing, Run, Trigger, TriggerError,
+    kind::{check_sources, patched, text_or_json},
+};
 use crate::{
-    api::{
-        decode,
-        trigger::{NatsTrigger, Parameter},
-    },
+    api::trigger::{NatsTrigger, Parameter},
     nats::{DEADLINE, NatsError, NatsServer},
     sensor::parameter,
 };
@@ -57,87 +58,86 @@ impl From<NatsError> for TriggerError {
     }
 }
 
-/// Checks what can be checked before parameters are applied.
-pub(super) fn check(path: &str, action: &NatsTrigger) -> Result<(), FieldError> {
-    let patched = |field: &str| {
-        let parameters: &[Parameter] = &action.parameters;
-        parameters.iter().any(|parameter| parameter.dest == field)
-    };
-    if !patched("url") {
-        NatsServer::check(path, &action.server)?;
-    }
-    let subject = &action.subject;
-    let bad = |token: &str| token.is_empty() || token == "*" || token == ">";
-    if subject.contains(char::is_whitespace) || subject.split('.').any(bad) {
-        let message = format!("{subject:?} is not a subject to publish to");
-        return Err(FieldError::new(format!("{path}.subject"), message));
-    }
-    if action.payload.is_empty() {
-        return Err(FieldError::new(
-            format!("{path}.payload"),
-            "must not be empty",
-        ));
-    }
-    for (index, parameter) in action.payload.iter().enumerate() {
-        let source = parameter.src.as_ref();
-        if source.is_none_or(|source| source.dependency_name.is_empty()) {
-            let path = format!("{path}.payload[{index}].src.dependencyName");
-            return Err(FieldError::new(path, "must not be empty"));
+/// A message without the values of Secrets.
+pub struct NatsRequest {
+    server: NatsServer,
+    subject: String,
+    body: Bytes,
+}
+
+impl Trigger for NatsTrigger {
+    const KEY: &'static str = "nats";
+
+    type Request = NatsRequest;
+
+    fn check(&mut self, path: &str) -> Result<(), FieldError> {
+        if self.parameters.iter().all(|patch| patch.dest != "url") {
+            NatsServer::check(path, &self.server)?;
         }
+        let subject = &self.subject;
+        let bad = |token: &str| token.is_empty() || token == "*" || token == ">";
+        if subject.contains(char::is_whitespace) || subject.split('.').any(bad) {
+            let message = format!("{subject:?} is not a subject to publish to");
+            return Err(FieldError::new(format!("{path}.subject"), message));
+        }
+        let payload = format!("{path}.payload");
+        if self.payload.is_empty() {
+            return Err(FieldError::new(payload, "must not be empty"));
+        }
+        check_sources(&payload, &self.payload)
     }
-    Ok(())
-}
 
-/// The action with its own parameters applied. The subject stays, as upstream.
-fn patched(action: &NatsTrigger, firing: &Firing) -> Result<NatsTrigger, TriggerError> {
-    if action.parameters.is_empty() {
-        return Ok(action.clone());
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
     }
-    let document = serde_json::to_value(action).unwrap_or(Value::Null);
-    let document = parameter::apply(document, &action.parameters, firing.inputs())?;
-    let mut patched: NatsTrigger = decode("nats", &document)?;
-    patched.subject.clone_from(&action.subject);
-    Ok(patched)
-}
 
-/// What would be published.
-pub(super) fn preview(action: &NatsTrigger, firing: &Firing) -> Result<Value, TriggerError> {
-    let action = patched(action, firing)?;
-    let server = NatsServer::check("nats", &action.server)?;
-    let body = parameter::payload(&action.payload, firing.inputs())?;
-    let text = String::from_utf8_lossy(&body);
-    let payload = serde_json::from_str(&text).unwrap_or_else(|_| json!(text));
-    Ok(json!({ "nats": { "url": server.url, "subject": action.subject, "payload": payload } }))
-}
+    fn resolve(&self, firing: &Firing) -> Result<NatsRequest, TriggerError> {
+        let action = patched(self, firing)?;
+        Ok(NatsRequest {
+            server: NatsServer::check("nats", &action.server)?,
+            // Parameters do not change it, as upstream.
+            subject: self.subject.clone(),
+            body: parameter::payload(&action.payload, firing.inputs())?.into(),
+        })
+    }
 
-impl Executor {
-    pub(super) async fn publish(
-        &self,
-        action: &NatsTrigger,
-        firing: &Firing,
-    ) -> Result<(), TriggerError> {
-        let action = patched(action, firing)?;
-        let server = NatsServer::check("nats", &action.server)?;
+    fn preview(request: &NatsRequest) -> Value {
+        json!({ "nats": {
+            "url": request.server.url,
+            "subject": request.subject,
+            "payload": text_or_json(&request.body),
+        } })
+    }
+
+    async fn execute(request: NatsRequest, run: Run<'_>) -> Result<Done, TriggerError> {
+        let NatsRequest {
+            server,
+            subject,
+            body,
+        } = request;
         let mut values = Vec::new();
         for (_, key) in &server.secrets {
-            let value = self.secrets.needed_secret(&firing.sensor.namespace, key);
+            let secrets = &run.executor.secrets;
+            let value = secrets.needed_secret(&run.firing.sensor.namespace, key);
             values.push(Secret::from(value.await?));
         }
-        let body = parameter::payload(&action.payload, firing.inputs())?;
-        let client = self.nats.get(&server, values).await?;
+        let client = run.executor.nats.get(&server, values).await?;
+        let done = Done(format!("{} {subject} published", server.url));
         let publish = async {
-            let subject = action.subject.clone();
             let mut headers = HeaderMap::new();
-            headers.insert("Nats-Msg-Id", firing.id.as_str());
+            headers.insert("Nats-Msg-Id", run.firing.id.as_str());
             client
-                .publish_with_headers(subject, headers, body.into())
+                .publish_with_headers(subject, headers, body)
                 .await
                 .map_err(|error| server.failed(&error))?;
             // Until then the message is in a buffer of this process.
             client.flush().await.map_err(|error| server.failed(&error))
         };
         match tokio::time::timeout(DEADLINE, publish).await {
-            Ok(done) => Ok(done?),
+            Ok(published) => {
+                published?;
+                Ok(done)
+            }
             Err(_) => Err(server.failed("no answer in time").into()),
         }
     }

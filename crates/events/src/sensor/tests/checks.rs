@@ -3,7 +3,10 @@
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
 
-use crate::sensor::checked::{CheckedSensor, Problems, check};
+use crate::sensor::{
+    checked::{CheckedSensor, Problems, check},
+    parameter::Events,
+};
 
 fn checked(spec: &Value) -> (CheckedSensor, Problems) {
     check(&ObjectKey::new("ns", "sensor"), "uid", spec).expect("decodes")
@@ -121,20 +124,16 @@ fn nulls_are_absent_except_inside_embedded_resources() {
         }],
     }));
     assert_eq!(problems, Problems::default());
-    let action = sensor.triggers[0]
-        .task
-        .fixed
-        .clone()
-        .expect("nothing patches it");
-    let crate::trigger::Action::K8s(action) = action.as_ref() else {
-        panic!("a k8s trigger")
+    let firing = crate::trigger::Firing {
+        id: String::new(),
+        sensor: sensor.key.clone(),
+        trigger: "t".into(),
+        service_account: String::new(),
+        events: Events::new(),
+        now: jiff::Timestamp::UNIX_EPOCH,
     };
-    let source = action
-        .source
-        .as_ref()
-        .and_then(|source| source.resource.as_ref())
-        .expect("resource");
-    assert_eq!(source["data"], json!({"gone": null}));
+    let shown = crate::trigger::preview(&sensor.triggers[0].task, &firing).expect("a preview");
+    assert_eq!(shown["k8s"]["object"]["data"], json!({"gone": null}));
 }
 
 #[test]

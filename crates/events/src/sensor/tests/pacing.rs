@@ -14,7 +14,7 @@ use crate::{
 
 fn retry(value: Value) -> Result<Retry, String> {
     let raw: Backoff = serde_json::from_value(value).expect("a back-off");
-    Retry::parse(&raw)
+    Retry::check("r", &raw).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -41,17 +41,17 @@ fn numbers_may_be_written_as_text() {
     assert!(
         retry(json!({"duration": "soon"}))
             .unwrap_err()
-            .starts_with("duration: ")
+            .starts_with("r.duration: ")
     );
     assert!(
         retry(json!({"factor": "x"}))
             .unwrap_err()
-            .starts_with("factor: ")
+            .starts_with("r.factor: ")
     );
     assert!(
         retry(json!({"steps": -1}))
             .unwrap_err()
-            .starts_with("steps: ")
+            .starts_with("r.steps: ")
     );
     assert!(retry(json!({"duration": -1})).is_err());
 }
@@ -75,10 +75,13 @@ fn pauses_grow_by_the_factor_until_the_tries_are_spent() {
 #[test]
 fn limits_space_actions_evenly() {
     let spacing = |unit: &str, requests: i64| {
-        Spacing::parse(&RateLimit {
-            unit: Some(unit.into()),
-            requests_per_unit: requests,
-        })
+        Spacing::check(
+            "r",
+            &RateLimit {
+                unit: Some(unit.into()),
+                requests_per_unit: requests,
+            },
+        )
     };
     assert_eq!(
         spacing("Second", 10),

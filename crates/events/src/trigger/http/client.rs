@@ -25,7 +25,7 @@ const REDIRECTS: usize = 10;
 
 /// A request that was not answered.
 #[derive(Debug, Error)]
-pub(super) enum HttpError {
+pub(in crate::trigger) enum HttpError {
     /// The client could not be built.
     #[error("tls.{0}")]
     Tls(#[from] TlsError),
@@ -75,13 +75,13 @@ impl Default for HttpClients {
 }
 
 /// One request.
-pub(super) struct Call {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<Bytes>,
+pub(in crate::trigger) struct Call {
+    pub(in crate::trigger) method: Method,
+    pub(in crate::trigger) url: Url,
+    pub(in crate::trigger) headers: HeaderMap,
+    pub(in crate::trigger) body: Option<Bytes>,
     /// For the request with all its redirects.
-    pub(super) timeout: Duration,
+    pub(in crate::trigger) timeout: Duration,
 }
 
 impl HttpClients {
@@ -101,7 +101,7 @@ impl HttpClients {
         }
     }
 
-    pub(super) fn get(&self, tls: &TlsSettings) -> Result<Client, HttpError> {
+    pub(in crate::trigger) fn get(&self, tls: &TlsSettings) -> Result<Client, HttpError> {
         let id = format!("{:?} {:?} {}", tls.ca, tls.client, tls.insecure);
         let mut clients = self.clients.lock();
         if let Some((known, client)) = clients.get(&id)
@@ -128,7 +128,11 @@ impl HttpClients {
     }
 
     /// Sends a request and follows redirects. What is secret goes to the first server only.
-    pub(super) async fn send(&self, client: &Client, call: Call) -> Result<Response, HttpError> {
+    pub(in crate::trigger) async fn send(
+        &self,
+        client: &Client,
+        call: Call,
+    ) -> Result<Response, HttpError> {
         let deadline = Instant::now() + call.timeout;
         let Call {
             mut method,
@@ -168,6 +172,22 @@ impl HttpClients {
             host: url.host_str().unwrap_or_default().to_owned(),
         })
     }
+}
+
+/// The body of an answer, or its beginning when it has more than `most` bytes.
+pub(in crate::trigger) async fn read_answer(
+    mut answer: Response,
+    most: usize,
+) -> Result<Vec<u8>, HttpError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        let room = most - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() == most {
+            break;
+        }
+    }
+    Ok(body)
 }
 
 fn same_origin(a: &Url, b: &Url) -> bool {

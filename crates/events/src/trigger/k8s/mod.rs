@@ -14,13 +14,19 @@ use reconcile_core::{
     object::FieldError,
     yaml::{Limits, documents_within},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use discovered::Discovered;
 use target::{PatchKind, Target};
 
-use super::{Executor, Firing, SuccessPolicy, TriggerError};
-use crate::{api::trigger::K8sTrigger, sensor::parameter};
+use super::{Done, Firing, Run, Trigger, TriggerError};
+use crate::{
+    api::{
+        KeySelector,
+        trigger::{K8sTrigger, Parameter},
+    },
+    sensor::parameter,
+};
 
 /// How often an update is tried again because somebody else changed the object meanwhile. Each time
 /// somebody got further, and no more than the parallel actions of a trigger usually compete.
@@ -29,10 +35,10 @@ const CONFLICTS: u32 = 64;
 const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
 
 /// Checks what can be checked before parameters are applied.
-pub(super) fn check(path: &str, action: &mut K8sTrigger) -> Result<(), FieldError> {
+fn check(path: &str, action: &mut K8sTrigger) -> Result<(), FieldError> {
     let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
     let operation = action.operation.as_deref().unwrap_or_default();
-    if !["", "create", "update", "patch", "delete"].contains(&operation) {
+    if Operation::parse(Some(operation)).is_none() {
         return Err(at(
             "operation",
             format!("{operation:?} is not create, update, patch or delete"),
@@ -55,6 +61,7 @@ pub(super) fn check(path: &str, action: &mut K8sTrigger) -> Result<(), FieldErro
         return Err(at(&format!("source.{name}"), "not supported yet".into()));
     }
     match (&source.inline, &source.configmap, &source.resource) {
+        (Some(_), ..) if source.parsed.is_some() => Ok(()),
         (Some(text), ..) => {
             let parsed = parse(text).map_err(|error| at("source.inline", error))?;
             source.parsed = Some(Arc::new(parsed));
@@ -106,131 +113,231 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     })
 }
 
-impl Executor {
-    pub(super) async fn act_on_object(
-        &self,
-        action: &K8sTrigger,
-        success: &SuccessPolicy,
-        firing: &Firing,
-    ) -> Result<(), TriggerError> {
-        let (namespace, account) = (firing.sensor.namespace.as_str(), &firing.service_account);
-        let client = self.identities.client(namespace, account).await?;
-        let (target, written) = match self.write(&client, action, firing).await {
-            Err(error) if error.status() == Some(401) => {
-                // The account was deleted and created again: its old tokens are void, and nothing was done with this one.
-                self.identities.forget(namespace, account).await;
-                let client = self.identities.client(namespace, account).await?;
-                self.write(&client, action, firing).await?
-            }
-            outcome => outcome?,
-        };
-        match (&success.labels, written) {
-            (Some(policy), Some(name)) => target.wait_for_labels(&name, policy).await,
-            _ => Ok(()),
+/// What a trigger does with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    Create,
+    Update,
+    Patch,
+    Delete,
+}
+
+impl Operation {
+    fn parse(text: Option<&str>) -> Option<Self> {
+        Some(match text.unwrap_or_default() {
+            "" | "create" => Self::Create,
+            "update" => Self::Update,
+            "patch" => Self::Patch,
+            "delete" => Self::Delete,
+            _ => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Where the object of a trigger is.
+enum Source {
+    /// Here.
+    Object(Value),
+    /// In a ConfigMap.
+    ConfigMap(KeySelector),
+}
+
+/// What is done with which object.
+pub struct K8sRequest {
+    source: Source,
+    operation: Operation,
+    patch: PatchKind,
+    /// Applied to the object once it is known.
+    parameters: Vec<Parameter>,
+    /// The parameters are for the live object.
+    live: bool,
+}
+
+impl Trigger for K8sTrigger {
+    const KEY: &'static str = "k8s";
+
+    type Request = K8sRequest;
+
+    fn check(&mut self, path: &str) -> Result<(), FieldError> {
+        check(path, self)
+    }
+
+    fn reuse(&mut self, checked: &Self) {
+        if let (Some(source), Some(before)) = (&mut self.source, &checked.source)
+            && source.inline == before.inline
+        {
+            source.parsed.clone_from(&before.parsed);
         }
     }
 
-    /// Does what the operation says; gives the name of the object that was written, if one was.
-    async fn write(
-        &self,
-        client: &Client,
-        action: &K8sTrigger,
-        firing: &Firing,
-    ) -> Result<(Target, Option<String>), TriggerError> {
-        let namespace = firing.sensor.namespace.as_str();
-        let source = self.source(action, namespace).await?;
-        let patched = |object| parameter::apply(object, &action.parameters, firing.inputs());
-        let operation = action.operation.as_deref().unwrap_or_default();
-        let update = operation == "update";
-        let object = if update && action.live_object {
-            // The parameters are for the live object.
-            source
-        } else {
-            patched(source)?
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn resolve(&self, firing: &Firing) -> Result<K8sRequest, TriggerError> {
+        let wrong = |field: &str, message: &str| FieldError::new(format!("k8s.{field}"), message);
+        let operation = Operation::parse(self.operation.as_deref())
+            .ok_or_else(|| wrong("operation", "is not known"))?;
+        let patch = PatchKind::parse(self.patch_strategy.as_deref().unwrap_or_default())
+            .ok_or_else(|| wrong("patchStrategy", "is not known"))?;
+        let source = self.source.as_ref();
+        let source = source.ok_or_else(|| wrong("source", "must not be empty"))?;
+        let mut request = K8sRequest {
+            source: match (&source.parsed, &source.configmap, &source.resource) {
+                (Some(parsed), ..) => Source::Object(parsed.as_ref().clone()),
+                (None, Some(key), _) => Source::ConfigMap(key.clone()),
+                (None, None, resource) => Source::Object(resource.clone().unwrap_or_default()),
+            },
+            operation,
+            patch,
+            parameters: self.parameters.clone(),
+            live: self.live_object && operation == Operation::Update,
         };
-        let target = self.target(client, &object, namespace).await?;
-        let written = match operation {
-            "" | "create" => target.create(object, firing).await?,
-            "update" => {
-                let change = || async {
-                    match target.get().await? {
-                        Some(live) if action.live_object => {
-                            let object =
-                                patched(serde_json::to_value(&live).unwrap_or(Value::Null))?;
-                            target.replace(&live, &object).await
-                        }
-                        Some(live) => target.replace(&live, &object).await,
-                        None if action.live_object => Err(target.absent()),
-                        None => target.create(object.clone(), firing).await,
+        if let Source::Object(object) = &mut request.source
+            && !request.live
+        {
+            let parameters = std::mem::take(&mut request.parameters);
+            *object = parameter::apply(std::mem::take(object), &parameters, firing.inputs())?;
+        }
+        Ok(request)
+    }
+
+    fn preview(request: &K8sRequest) -> Value {
+        let mut shown = json!({ "operation": request.operation.name() });
+        match &request.source {
+            Source::Object(object) => shown["object"] = object.clone(),
+            Source::ConfigMap(_) => shown["note"] = json!("the object is read from a ConfigMap"),
+        }
+        if request.live {
+            shown["note"] = json!("the parameters are applied to the object in the cluster");
+        }
+        json!({ "k8s": shown })
+    }
+
+    async fn execute(mut request: K8sRequest, run: Run<'_>) -> Result<Done, TriggerError> {
+        let firing = run.firing;
+        if let Source::ConfigMap(key) = &request.source {
+            let mut object = manifest(key, run).await?;
+            if !request.live {
+                let parameters = std::mem::take(&mut request.parameters);
+                object = parameter::apply(object, &parameters, firing.inputs())?;
+            }
+            request.source = Source::Object(object);
+        }
+        let (target, written) = as_account(run, |client| write(client, &request, run)).await?;
+        let done = Done(format!(
+            "{} {}",
+            request.operation.name(),
+            target.shown(written.as_deref())
+        ));
+        if let (Some(policy), Some(name)) = (&run.success.labels, written) {
+            target.wait_for_labels(&name, policy).await?;
+        }
+        Ok(done)
+    }
+}
+
+/// Does something as the Sensor's service account; once more with a new token when the old one is void,
+/// because the account was deleted and created again: nothing was done with that token.
+pub(super) async fn as_account<R, F>(
+    run: Run<'_>,
+    mut act: impl FnMut(Client) -> F,
+) -> Result<R, TriggerError>
+where
+    F: Future<Output = Result<R, TriggerError>>,
+{
+    let identities = &run.executor.identities;
+    let (namespace, account) = (
+        run.firing.sensor.namespace.as_str(),
+        run.firing.service_account.as_str(),
+    );
+    match act(identities.client(namespace, account).await?).await {
+        Err(error) if error.status() == Some(401) => {
+            identities.forget(namespace, account).await;
+            act(identities.client(namespace, account).await?).await
+        }
+        outcome => outcome,
+    }
+}
+
+/// Does what the operation says; gives the name of the object that was written, if one was.
+async fn write(
+    client: Client,
+    request: &K8sRequest,
+    run: Run<'_>,
+) -> Result<(Target, Option<String>), TriggerError> {
+    let Source::Object(object) = &request.source else {
+        return Err(TriggerError::Failed("no source".to_owned()));
+    };
+    let firing = run.firing;
+    let target = target(&client, object, run).await?;
+    let written = match request.operation {
+        Operation::Create => target.create(object.clone(), firing).await?,
+        Operation::Update => {
+            let change = || async {
+                match target.get().await? {
+                    Some(live) if request.live => {
+                        let object = serde_json::to_value(&live).unwrap_or(Value::Null);
+                        let parameters = &request.parameters;
+                        let object = parameter::apply(object, parameters, firing.inputs())?;
+                        target.replace(&live, &object).await
                     }
-                };
-                again_after_conflicts(change).await?
-            }
-            "patch" => {
-                let strategy = action.patch_strategy.as_deref().unwrap_or_default();
-                let kind = PatchKind::parse(strategy).unwrap_or(PatchKind::Merge);
-                target.patch(object, kind, firing).await?
-            }
-            "delete" => {
-                target.delete().await?;
-                None
-            }
-            other => return Err(TriggerError::Failed(format!("unknown operation {other:?}"))),
-        };
-        Ok((target, written))
-    }
-
-    async fn source(&self, action: &K8sTrigger, namespace: &str) -> Result<Value, TriggerError> {
-        let Some(source) = &action.source else {
-            return Err(TriggerError::Failed("no source".to_owned()));
-        };
-        if let Some(text) = &source.inline {
-            if let Some(parsed) = &source.parsed {
-                return Ok(parsed.as_ref().clone());
-            }
-            return parse(text)
-                .map_err(|error| TriggerError::Failed(format!("source.inline: {error}")));
+                    Some(live) => target.replace(&live, object).await,
+                    None if request.live => Err(target.absent()),
+                    None => target.create(object.clone(), firing).await,
+                }
+            };
+            again_after_conflicts(change).await?
         }
-        if let Some(key) = &source.configmap {
-            let text = self
-                .secrets
-                .config(namespace, key)
-                .await?
-                .unwrap_or_default();
-            return parse(&text)
-                .map_err(|error| TriggerError::Failed(format!("source.configmap: {error}")));
+        Operation::Patch => target.patch(object.clone(), request.patch, firing).await?,
+        Operation::Delete => {
+            target.delete().await?;
+            None
         }
-        Ok(source.resource.clone().unwrap_or(Value::Null))
-    }
+    };
+    Ok((target, written))
+}
 
-    async fn target(
-        &self,
-        client: &Client,
-        object: &Value,
-        namespace: &str,
-    ) -> Result<Target, TriggerError> {
-        let text = |pointer: &str| {
-            object
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        let (version, kind) = (text("/apiVersion"), text("/kind"));
-        let (group, version) = version.split_once('/').unwrap_or(("", version));
-        let gvk = GroupVersionKind::gvk(group, version, kind);
-        let found = self.identities.discovered.find(client, &gvk).await;
-        let (resource, namespaced) = found.map_err(|error| match error {
-            kube::Error::Api(status) if status.code == 404 => TriggerError::Failed(format!(
-                "the API server has no kind {kind} in {}",
-                text("/apiVersion")
-            )),
-            error => TriggerError::api(kind, error),
-        })?;
-        let own = text("/metadata/namespace");
-        let namespace = if own.is_empty() { namespace } else { own };
-        let namespace = namespaced.then_some(namespace);
-        Ok(Target::new(client, &resource, namespace, object))
-    }
+/// The object that a ConfigMap holds.
+async fn manifest(key: &KeySelector, run: Run<'_>) -> Result<Value, TriggerError> {
+    let secrets = &run.executor.secrets;
+    let text = secrets.config(&run.firing.sensor.namespace, key).await?;
+    parse(&text.unwrap_or_default())
+        .map_err(|error| FieldError::new("k8s.source.configmap", error).into())
+}
+
+async fn target(client: &Client, object: &Value, run: Run<'_>) -> Result<Target, TriggerError> {
+    let namespace = run.firing.sensor.namespace.as_str();
+    let text = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let (version, kind) = (text("/apiVersion"), text("/kind"));
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    let gvk = GroupVersionKind::gvk(group, version, kind);
+    let found = run.executor.identities.discovered.find(client, &gvk).await;
+    let (resource, namespaced) = found.map_err(|error| match error {
+        kube::Error::Api(status) if status.code == 404 => TriggerError::Failed(format!(
+            "the API server has no kind {kind} in {}",
+            text("/apiVersion")
+        )),
+        error => TriggerError::api(kind, error),
+    })?;
+    let own = text("/metadata/namespace");
+    let namespace = if own.is_empty() { namespace } else { own };
+    let namespace = namespaced.then_some(namespace);
+    Ok(Target::new(client, &resource, namespace, object))
 }
 
 /// Does something until nobody else changed the object meanwhile.

@@ -16,7 +16,7 @@ const MANAGER: &str = "argo-events";
 const NAMES: u32 = 3;
 
 /// The types of patches.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum PatchKind {
     Merge,
     Strategic,
@@ -78,6 +78,14 @@ impl Target {
 
     fn failed(&self, verb: &str, error: kube::Error) -> TriggerError {
         TriggerError::api(format!("{verb} {}", self.what), error)
+    }
+
+    /// Kind and place, with the name that was generated.
+    pub(super) fn shown(&self, generated: Option<&str>) -> String {
+        match generated.filter(|name| *name != self.name) {
+            Some(name) => format!("{} as {name}", self.what),
+            None => self.what.clone(),
+        }
     }
 
     /// The failure for an object that should be there.

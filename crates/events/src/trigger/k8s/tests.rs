@@ -10,7 +10,11 @@ use reconcile_core::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{event::CloudEvent, sensor::parameter::Events, trigger::secrets::Secrets};
+use crate::{
+    event::CloudEvent,
+    sensor::parameter::Events,
+    trigger::{Executor, SuccessPolicy, secrets::Secrets},
+};
 
 fn executor(client: &Client) -> Executor {
     let operator = Operator::detached(client.clone(), Clock::system());
@@ -52,11 +56,47 @@ fn action(operation: &str, live: bool) -> K8sTrigger {
 
 async fn write(api: &FakeApi, action: &K8sTrigger, id: &str) -> Result<Option<String>, String> {
     let client = api.client();
-    executor(&client)
-        .write(&client, action, &firing(id))
+    let (executor, firing) = (executor(&client), firing(id));
+    let run = Run {
+        executor: &executor,
+        firing: &firing,
+        success: &SuccessPolicy::default(),
+    };
+    let request = action.resolve(&firing).map_err(|error| error.to_string())?;
+    super::write(client, &request, run)
         .await
         .map(|(_, name)| name)
         .map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_inline_manifest_is_parsed_once_for_all_events() {
+    let template = |kind: &str| {
+        let source = json!({"inline": "{apiVersion: v1, kind: ConfigMap, metadata: {name: m}}"});
+        json!({"k8s": {"operation": kind, "source": source}})
+    };
+    let decoded = |value: &Value| serde_json::from_value::<K8sTrigger>(value["k8s"].clone());
+    let mut first = decoded(&template("create")).expect("a trigger");
+    Trigger::check(&mut first, "k8s").expect("checked");
+    // What parameters of the template make of it for an event.
+    let mut patched = decoded(&template("patch")).expect("a trigger");
+    patched.reuse(&first);
+    Trigger::check(&mut patched, "k8s").expect("checked");
+    let parsed = |trigger: &K8sTrigger| trigger.source.as_ref()?.parsed.clone();
+    let (before, after) = (parsed(&first), parsed(&patched));
+    assert!(
+        before
+            .zip(after)
+            .is_some_and(|(before, after)| Arc::ptr_eq(&before, &after))
+    );
+    // Another text is another object.
+    let mut other = decoded(&template("create")).expect("a trigger");
+    if let Some(source) = &mut other.source {
+        source.inline = Some("{apiVersion: v1, kind: Secret, metadata: {name: m}}".into());
+    }
+    other.reuse(&first);
+    Trigger::check(&mut other, "k8s").expect("checked");
+    assert_eq!(parsed(&other).expect("parsed")["kind"], "Secret");
 }
 
 fn map(api: &FakeApi) -> Value {

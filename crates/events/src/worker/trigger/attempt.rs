@@ -45,7 +45,7 @@ impl Context {
         let labels = self.labels();
         self.metrics.action.observe(&labels, started.elapsed());
         match outcome {
-            Ok(()) => {
+            Ok(_) => {
                 self.metrics.triggered.with_label_values(&labels).inc();
                 Tried::Succeeded
             }
@@ -149,7 +149,7 @@ impl Context {
         loop {
             tried += 1;
             let error = match self.executor.run(task, firing).await {
-                Ok(()) => return Some(Ok(())),
+                Ok(_) => return Some(Ok(())),
                 Err(TriggerError::NotLeading) => return None,
                 Err(error) => error.to_string(),
             };
