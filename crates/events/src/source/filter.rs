@@ -7,6 +7,9 @@ use jiff::Timestamp;
 
 use crate::json;
 
+/// Values in a payload that a filter looks at. A value of two bytes takes up to a hundred once it is decoded.
+const MOST_VALUES: usize = 250_000;
+
 /// A parsed `filter.expression`.
 #[derive(Clone)]
 pub struct EventFilter {
@@ -44,9 +47,41 @@ impl EventFilter {
     /// Whether the payload, a JSON object, becomes an event.
     pub fn admits(&self, payload: &[u8], now: Timestamp) -> Result<bool, String> {
         let payload = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
+        // Each value but the first of its list or object follows a comma; those in texts only add to the bound.
+        let begins = |byte: &u8| matches!(byte, b',' | b'[' | b'{');
+        if payload
+            .as_bytes()
+            .iter()
+            .filter(|byte| begins(byte))
+            .count()
+            > MOST_VALUES
+        {
+            return Err(format!("the payload has more than {MOST_VALUES} values"));
+        }
         let payload = json::decode(payload).map_err(|error| error.to_string())?;
         self.parsed
             .accepts(&payload, Some(now))
             .map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_of_too_many_values_is_not_decoded() {
+        let filter = EventFilter::parse("len(body) > 0")
+            .expect("parses")
+            .expect("a filter");
+        let admits = |values: usize| {
+            let payload = format!("{{\"body\":[0{}]}}", ",0".repeat(values));
+            filter.admits(payload.as_bytes(), Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(admits(1000), Ok(true));
+        assert_eq!(
+            admits(MOST_VALUES),
+            Err("the payload has more than 250000 values".to_owned())
+        );
     }
 }

@@ -11,11 +11,14 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use reconcile_core::secret::Secret;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use thiserror::Error;
 
 use super::{EmitError, Emitter, Endpoint, EventFilter, ServerCertificate, emitter};
 
 /// Largest body when the manifest gives no limit; upstream's default.
 pub const MAX_BODY: usize = 1024 * 1024;
+/// Fields of a form or query, as Go: each costs far more memory than the two bytes that it may consist of.
+pub const MOST_FIELDS: usize = 10_000;
 const MASKED: &str = "*** Masked Auth Secret ***";
 
 /// An endpoint with everything checked.
@@ -68,15 +71,18 @@ impl Webhook {
             return (StatusCode::UNAUTHORIZED, "token verification failed".into());
         }
         let body = if head.method == Method::GET {
-            form_as_json(head.uri.query().unwrap_or_default())
+            form_body(head.uri.query().unwrap_or_default())
         } else {
             match self.body(body).await {
-                Ok(body) if is_form(&head.headers) => form_as_json(&String::from_utf8_lossy(&body)),
-                Ok(body) => body,
-                Err(answer) => {
-                    emitter.refused(&self.event);
-                    return answer;
-                }
+                Ok(body) if is_form(&head.headers) => form_body(&String::from_utf8_lossy(&body)),
+                read => read,
+            }
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(answer) => {
+                emitter.refused(&self.event);
+                return answer;
             }
         };
         // As Go, which takes bytes that are not UTF-8 inside of strings.
@@ -179,14 +185,27 @@ fn canonical(name: &str) -> String {
         .collect()
 }
 
+/// A form or query with more fields than [`MOST_FIELDS`].
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("the form has more than {MOST_FIELDS} fields")]
+pub struct TooManyFields;
+
+fn form_body(text: &str) -> Result<Bytes, Answer> {
+    form_as_json(text).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string().into()))
+}
+
 /// `a=1&a=2&b=x` as `{"a":["1","2"],"b":["x"]}`.
-pub fn form_as_json(text: &str) -> Bytes {
+pub fn form_as_json(text: &str) -> Result<Bytes, TooManyFields> {
+    let mut pairs = text.split('&').filter(|pair| !pair.is_empty());
+    if pairs.nth(MOST_FIELDS).is_some() {
+        return Err(TooManyFields);
+    }
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         all.entry(decode(key)).or_default().push(decode(value));
     }
-    emitter::payload(&all)
+    Ok(emitter::payload(&all))
 }
 
 /// Undoes the percent and plus encoding of forms; what is not valid stays as it is.
@@ -219,10 +238,19 @@ mod tests {
     #[test]
     fn forms_and_queries_become_maps_of_lists() {
         assert_eq!(
-            form_as_json("a=1&a=2&b=x+y%21&c&d=100%"),
+            form_as_json("a=1&a=2&b=x+y%21&c&d=100%").expect("few fields"),
             r#"{"a":["1","2"],"b":["x y!"],"c":[""],"d":["100%"]}"#
         );
-        assert_eq!(form_as_json(""), "{}");
+        assert_eq!(form_as_json("").expect("none"), "{}");
+    }
+
+    #[test]
+    fn a_form_has_a_bound_on_its_fields_however_short_they_are() {
+        let form = |fields: usize| form_as_json(&"a&".repeat(fields));
+        assert!(form(MOST_FIELDS).is_ok());
+        assert_eq!(form(MOST_FIELDS + 1), Err(TooManyFields));
+        // Separators are no fields.
+        assert_eq!(form_as_json(&"&".repeat(1 << 20)).expect("none"), "{}");
     }
 
     #[test]

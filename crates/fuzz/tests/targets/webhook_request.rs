@@ -30,9 +30,11 @@ const MATERIAL: Material = Material {
 #[test]
 fn webhook_request() {
     fuzz::run(MATERIAL, |text| {
-        let form: serde_json::Value =
-            serde_json::from_slice(&form_as_json(text)).expect("a form is a map in JSON");
-        assert!(form.is_object());
+        if let Ok(form) = form_as_json(text) {
+            let form: serde_json::Value =
+                serde_json::from_slice(&form).expect("a form is a map in JSON");
+            assert!(form.is_object());
+        }
         let mut headers = HeaderMap::new();
         for line in text.lines().take(100) {
             let (name, value) = line.split_once(": ").unwrap_or((line, ""));
