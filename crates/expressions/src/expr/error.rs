@@ -13,9 +13,12 @@ pub enum Stage {
 
 /// Why an expression gave no answer.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{reason}, at {line}:{column} of expression `{expression}`")]
+#[error(
+    "{reason}, at {line}:{column} of expression `{}`",
+    shortened(expression)
+)]
 pub struct EvalError {
-    /// The expression, shortened when it is very long.
+    /// The whole expression, so that secrets in it can be redacted; the message shortens it when it is very long.
     pub expression: String,
     /// Line of the fault, from 1.
     pub line: usize,
@@ -71,7 +74,7 @@ impl Fault {
         let before = source.get(..self.at).unwrap_or(source);
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
         EvalError {
-            expression: shortened(source),
+            expression: source.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
             stage: self.stage,
@@ -81,7 +84,7 @@ impl Fault {
 }
 
 /// The expression as messages quote it.
-pub(super) fn shortened(source: &str) -> String {
+fn shortened(source: &str) -> String {
     let mut text: String = source.chars().take(QUOTED_CHARS).collect();
     if text.len() < source.len() {
         text.push_str("...");

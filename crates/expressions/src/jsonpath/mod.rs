@@ -26,7 +26,7 @@ pub enum JsonPathError {
     /// The text is no path.
     #[error("{reason}, at column {column} of path `{path}`")]
     Syntax {
-        /// The path.
+        /// The whole path, so that secrets in it can be redacted.
         path: String,
         /// Column in characters, from 1.
         column: usize,
@@ -54,7 +54,7 @@ impl JsonPath {
     /// Parses a path.
     pub fn parse(path: &str) -> Result<Self, JsonPathError> {
         let syntax = |(at, reason): (usize, String)| JsonPathError::Syntax {
-            path: path.chars().take(200).collect(),
+            path: path.to_owned(),
             column: path.get(..at).map_or(0, |before| before.chars().count()) + 1,
             reason,
         };

@@ -14,7 +14,7 @@ use super::{
     checks::{self, filled},
     credentials::Credentials,
     error::ProviderError,
-    http::{Call, Reply, excerpt, secret_header},
+    http::{Call, Reply, secret_header},
     numbers,
 };
 use crate::api::analysis::{Datadog, Provider};
@@ -249,7 +249,7 @@ fn accepted(reply: Reply) -> Result<Reply, ProviderError> {
         401 | 403 => "received authentication error response code",
         _ => "received non 2xx response code",
     };
-    let message = format!("{what}: {code} {}", excerpt(&reply.body));
+    let message = format!("{what}: {code} {}", reply.excerpt());
     Err(ProviderError::status(reply.status, &reply.headers, message))
 }
 

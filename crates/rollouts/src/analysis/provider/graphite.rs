@@ -13,7 +13,7 @@ use super::{
     MetricProvider, Reading, Step, Task,
     checks::{self, filled},
     error::ProviderError,
-    http::{Call, Reply, excerpt},
+    http::{Call, Reply},
     numbers,
 };
 use crate::api::analysis::{Graphite, Provider};
@@ -75,7 +75,7 @@ struct Target {
 
 fn reading(reply: &Reply) -> Result<Reading, ProviderError> {
     if reply.status.as_u16() >= 400 {
-        let message = format!("error response: {}", excerpt(&reply.body));
+        let message = format!("error response: {}", reply.excerpt());
         return Err(ProviderError::status(reply.status, &reply.headers, message));
     }
     let targets: Vec<Target> = reply.json()?;

@@ -1,9 +1,34 @@
 //! From a value to a verdict, by the conditions of the metric.
 
-use expressions::analysis::{AnalysisValue, evaluate_at};
+use expressions::{
+    analysis::{AnalysisValue, evaluate_at},
+    expr::EvalError,
+};
 use jiff::Timestamp;
+use thiserror::Error;
 
+use super::redaction::Redactor;
 use crate::api::analysis::{AnalysisPhase, Metric};
+
+/// What stands before the reason where the query gave no value.
+const EMPTY: &str = "the query gave no value, so the condition cannot be applied: ";
+
+/// A condition that cannot be applied to a value.
+#[derive(Debug, Error)]
+#[error("{}{source}", if *is_empty { EMPTY } else { "" })]
+pub(super) struct ConditionError {
+    /// There is no value to apply it to.
+    is_empty: bool,
+    source: EvalError,
+}
+
+impl ConditionError {
+    /// The error as the status shows it. Messages shorten the expression, so its secrets go first.
+    pub(super) fn redacted(mut self, redactor: &Redactor) -> String {
+        self.source.expression = redactor.redact(self.source.expression);
+        redactor.redact(self.to_string())
+    }
+}
 
 /// The verdict on `value`. Without conditions everything is a success; a failure condition that is met
 /// wins over a success condition; with both, meeting neither is inconclusive.
@@ -11,15 +36,15 @@ pub(super) fn judge(
     value: &AnalysisValue,
     metric: &Metric,
     now: Timestamp,
-) -> Result<AnalysisPhase, String> {
+) -> Result<AnalysisPhase, ConditionError> {
     let met = |condition: &Option<String>| match condition.as_deref() {
         None | Some("") => Ok(None),
         Some(text) => match evaluate_at(text, value, now) {
             Ok(met) => Ok(Some(met)),
-            Err(error) if is_empty(value) => Err(format!(
-                "the query gave no value, so the condition cannot be applied: {error}"
-            )),
-            Err(error) => Err(error.to_string()),
+            Err(source) => Err(ConditionError {
+                is_empty: is_empty(value),
+                source,
+            }),
         },
     };
     let success = met(&metric.success_condition)?;

@@ -1,4 +1,4 @@
-//! From an request to what is recorded: credentials, limits, deadline, verdict, redaction.
+//! From a request to what the status records: credentials, limits, deadline, verdict, redaction.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
     http::Http,
     judge,
     limits::Limits,
-    redaction::Redactor,
+    redaction::{Redactor, on_one_line, shortened},
     registry,
     secrets::{self, SecretError},
 };
@@ -93,8 +93,8 @@ impl Providers {
         let mut withheld = false;
         let metric = match self.filled_in(request, &redactor).await {
             Ok(metric) => metric,
-            // A Job that is there needs no arguments any more.
-            Err(_) if request.open.is_some() => {
+            // A Job that exists needs no arguments any more, and nothing does that only ends.
+            Err(_) if request.open.is_some() && (request.terminate || provider.is_lasting()) => {
                 withheld = secrets::has_secrets(&request.arguments);
                 request.metric.clone()
             }
@@ -248,7 +248,7 @@ impl Providers {
             // The value is worth showing although the condition could not be applied to it.
             Err(reason) => {
                 let value = shortened(text, LONGEST_MESSAGE);
-                let reason = format!("{} (value {value})", task.redactor.redact(reason));
+                let reason = format!("{} (value {value})", reason.redacted(task.redactor));
                 self.failed(begun, &reason)
             }
         }
@@ -305,16 +305,5 @@ fn taken(measurement: Measurement, metadata: BTreeMap<String, String>) -> Measur
     MeasureOutcome::Taken {
         measurement,
         metadata,
-    }
-}
-
-fn on_one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn shortened(text: String, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
-        None => text,
-        Some((end, _)) => format!("{}...", &text[..end]),
     }
 }

@@ -17,7 +17,7 @@ use super::{
     MetricProvider, Reading, Step, Task,
     checks::{self, filled},
     error::ProviderError,
-    http::{Call, Login, Reply, Signature, excerpt, headers},
+    http::{Call, Login, Reply, Signature, headers},
     numbers,
 };
 use crate::api::analysis::{Prometheus, Provider, RangeQuery};
@@ -173,18 +173,13 @@ struct Answer {
 
 /// The value in the body of an answer with status 200.
 pub(super) fn value(body: &[u8]) -> Result<AnalysisValue, ProviderError> {
-    answer(&Reply {
-        status: StatusCode::OK,
-        headers: reqwest::header::HeaderMap::new(),
-        body: body.to_vec(),
-    })
-    .map(|reading| reading.value)
+    answer(&Reply::received(body.to_vec())).map(|reading| reading.value)
 }
 
 fn answer(reply: &Reply) -> Result<Reading, ProviderError> {
     let Ok(answer) = serde_json::from_slice::<Answer>(&reply.body) else {
         return Err(if reply.status.is_success() {
-            let found = excerpt(&reply.body);
+            let found = reply.excerpt();
             ProviderError::answer(format!(
                 "the server's answer is not one of Prometheus, or of a type that has no number: {found}"
             ))

@@ -3,19 +3,21 @@
 //! Every text that a provider returns goes through [`Redactor::redact`] whole, before it is shortened: a
 //! cut in the middle of a secret would leave its first half.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 
 /// Replaces a secret.
 const REDACTED: &str = "*****";
+/// Characters of an answer that a message quotes.
+const LONGEST_EXCERPT: usize = 200;
 /// Lines of a secret that are at least this long are secrets of their own: servers reformat keys.
 const SHORTEST_LINE: usize = 8;
 
-/// The secrets of one measurement, in every spelling that a server may send them back in.
-#[derive(Debug, Default)]
-pub(super) struct Redactor(Mutex<Vec<SecretString>>);
+/// The secrets of one measurement, in every spelling that a server may send them back in. Cloning shares them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Redactor(Arc<Mutex<Vec<SecretString>>>);
 
 impl Redactor {
     /// Adds a secret with its usual encodings. Tokens that a login gives are added while measuring.
@@ -58,9 +60,30 @@ impl Redactor {
         }
         text
     }
+
+    /// The beginning of a foreign text on one line, for a message: redacted whole, then shortened.
+    pub(super) fn excerpt(&self, text: &[u8]) -> String {
+        let text = self.redact(String::from_utf8_lossy(text).into_owned());
+        // Far more than is kept, so that runs of white space do not use it up.
+        let start: String = text.chars().take(10 * LONGEST_EXCERPT).collect();
+        shortened(on_one_line(&start), LONGEST_EXCERPT)
+    }
 }
 
-fn spellings(secret: &str) -> [String; 6] {
+/// `text` with every run of white space as one space. Only for redacted texts: a secret may have white space.
+pub(super) fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// At most `longest` characters of `text`. Only for redacted texts.
+pub(super) fn shortened(text: String, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        None => text,
+        Some((end, _)) => format!("{}...", &text[..end]),
+    }
+}
+
+fn spellings(secret: &str) -> [String; 8] {
     let quoted = serde_json::to_string(secret).unwrap_or_default();
     let in_json = quoted
         .strip_prefix('"')
@@ -70,11 +93,30 @@ fn spellings(secret: &str) -> [String; 6] {
     [
         secret.to_owned(),
         in_json.to_owned(),
+        go_json(in_json),
+        html(secret),
         lower_escapes(&in_path),
         percent(secret, "+"),
         in_path,
         base64(secret),
     ]
+}
+
+/// JSON as Go's encoder writes it: safe to be part of a page.
+fn go_json(in_json: &str) -> String {
+    in_json
+        .replace('<', r"\u003c")
+        .replace('>', r"\u003e")
+        .replace('&', r"\u0026")
+}
+
+/// Text in a page, as Go's templates escape it.
+fn html(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&#34;")
+        .replace('\'', "&#39;")
 }
 
 fn base64(text: &str) -> String {
@@ -137,6 +179,31 @@ mod tests {
         ] {
             assert_eq!(redactor.redact(text.to_owned()), redacted, "{text}");
         }
+    }
+
+    #[test]
+    fn escapes_of_pages_and_of_go_hide_no_secret() {
+        let redactor = Redactor::default();
+        redactor.add("a<b>&'c\"d");
+        for text in [
+            r#"{"x":"a\u003cb\u003e\u0026'c\"d"}"#,
+            "<p>a&lt;b&gt;&amp;&#39;c&#34;d</p>",
+        ] {
+            let redacted = redactor.redact(text.to_owned());
+            assert!(redacted.contains("*****"), "{redacted}");
+        }
+    }
+
+    #[test]
+    fn a_secret_across_the_end_of_an_excerpt_is_hidden_whole() {
+        let redactor = Redactor::default();
+        redactor.add("hunter2 of  \n the forest");
+        for before in LONGEST_EXCERPT - 30..=LONGEST_EXCERPT + 1 {
+            let text = format!("{}hunter2 of  \n the forest", "x".repeat(before));
+            let shown = redactor.excerpt(text.as_bytes());
+            assert!(!shown.contains('h'), "{shown}");
+        }
+        assert_eq!(redactor.excerpt(b" a \n\n b "), "a b");
     }
 
     #[test]

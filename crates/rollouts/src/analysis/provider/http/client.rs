@@ -73,7 +73,7 @@ impl Http {
                 }
                 Login::Signature(signature) => self.sign(&mut call, &signature).await?,
             }
-            self.exchange(&call).await
+            self.exchange(&call, redactor).await
         };
         tokio::time::timeout(deadline, whole)
             .await
@@ -85,7 +85,11 @@ impl Http {
     }
 
     /// Sends a request as it is and follows redirects.
-    pub(super) async fn exchange(&self, call: &Call) -> Result<Reply, ProviderError> {
+    pub(super) async fn exchange(
+        &self,
+        call: &Call,
+        redactor: &Redactor,
+    ) -> Result<Reply, ProviderError> {
         let client = self.client(call.insecure)?;
         let mut step = Hop {
             method: call.method.clone(),
@@ -116,7 +120,7 @@ impl Http {
                 step = step.redirected(status, target)?;
                 continue;
             }
-            let reply = Reply::read(response).await?;
+            let reply = Reply::read(response, redactor).await?;
             return if status == StatusCode::TOO_MANY_REQUESTS {
                 Err(reply.refusal("the server answered"))
             } else {

@@ -8,7 +8,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 
-use super::{Call, Http, excerpt, sigv4::Signature};
+use super::{Call, Http, sigv4::Signature};
 use crate::{
     analysis::provider::{
         checks::{filled, parse_url},
@@ -150,14 +150,19 @@ impl TokenRequest {
             .insert(AUTHORIZATION, self.authorization.clone());
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         call.headers.insert(CONTENT_TYPE, form);
-        let reply = http.exchange(&call).await.map_err(|error| ProviderError {
+        let exchange = http.exchange(&call, redactor).await;
+        let reply = exchange.map_err(|error| ProviderError {
             message: format!("cannot get a token: {}", error.message),
             ..error
         })?;
+        if !reply.status.is_success() {
+            return Err(reply.refusal("the token server answered"));
+        }
         let Ok(Token { access_token }) = serde_json::from_slice(&reply.body) else {
-            let (status, found) = (reply.status, excerpt(&reply.body));
-            let message = format!("the token server answered {status}: {found}");
-            return Err(ProviderError::status(status, &reply.headers, message));
+            // The answer is not quoted: a token may be anywhere in it.
+            return Err(ProviderError::answer(
+                "the answer of the token server has no text \"access_token\"",
+            ));
         };
         redactor.add(&access_token);
         headers.insert(

@@ -9,7 +9,7 @@ mod sigv4;
 pub(super) use self::{
     client::Http,
     login::{Login, headers, secret_header},
-    reply::{Reply, excerpt},
+    reply::Reply,
     sigv4::{Signature, region},
 };
 

@@ -3,7 +3,7 @@
 use reqwest::{Response, StatusCode, header::HeaderMap};
 use serde::de::DeserializeOwned;
 
-use crate::analysis::provider::error::ProviderError;
+use crate::analysis::provider::{error::ProviderError, redaction::Redactor};
 use reconcile_core::error::error_chain;
 
 /// An answer of more bytes is refused: a verdict needs few numbers, and memory must not follow a query.
@@ -19,11 +19,26 @@ pub(in crate::analysis::provider) struct Reply {
     pub(in crate::analysis::provider) headers: HeaderMap,
     /// The whole body.
     pub(in crate::analysis::provider) body: Vec<u8>,
+    /// The secrets that the server may have sent back.
+    redactor: Redactor,
 }
 
 impl Reply {
+    /// An answer that was received elsewhere.
+    pub(in crate::analysis::provider) fn received(body: Vec<u8>) -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body,
+            redactor: Redactor::default(),
+        }
+    }
+
     /// Reads an answer to its end, unless it is too large.
-    pub(super) async fn read(mut response: Response) -> Result<Self, ProviderError> {
+    pub(super) async fn read(
+        mut response: Response,
+        redactor: &Redactor,
+    ) -> Result<Self, ProviderError> {
         let too_large = || {
             ProviderError::answer(format!(
                 "the answer is larger than {LARGEST_ANSWER} bytes; make the query return fewer series"
@@ -45,7 +60,13 @@ impl Reply {
             status: response.status(),
             headers: response.headers().clone(),
             body,
+            redactor: redactor.clone(),
         })
+    }
+
+    /// The beginning of the body without secrets, for a message.
+    pub(in crate::analysis::provider) fn excerpt(&self) -> String {
+        self.redactor.excerpt(&self.body)
     }
 
     /// The body as JSON.
@@ -53,7 +74,7 @@ impl Reply {
         &self,
     ) -> Result<T, ProviderError> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            let found = excerpt(&self.body);
+            let found = self.excerpt();
             ProviderError::answer(format!("cannot read the answer as JSON: {error}: {found}"))
         })
     }
@@ -68,21 +89,11 @@ impl Reply {
 
     /// The error for a status that is none of success. `what` says who answered.
     pub(in crate::analysis::provider) fn refusal(&self, what: &str) -> ProviderError {
-        let text = format!("{what} {}: {}", self.status, excerpt(&self.body));
+        let text = format!("{what} {}: {}", self.status, self.excerpt());
         ProviderError::status(
             self.status,
             &self.headers,
             text.trim_end_matches([':', ' ']),
         )
     }
-}
-
-/// The beginning of a body, for a message.
-pub(in crate::analysis::provider) fn excerpt(body: &[u8]) -> String {
-    const LONGEST: usize = 200;
-    let text: String = String::from_utf8_lossy(body)
-        .chars()
-        .take(LONGEST)
-        .collect();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

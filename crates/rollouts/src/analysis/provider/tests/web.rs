@@ -6,7 +6,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{MeasurementRequest, measure, order_of, providers, serve};
+use super::{MeasurementRequest, measure, order_of, providers, serve, taken};
 use crate::api::analysis::{AnalysisPhase, Measurement};
 
 fn web(address: std::net::SocketAddr, spec: Value, condition: &str) -> MeasurementRequest {
@@ -207,6 +207,78 @@ async fn a_token_is_fetched_with_client_credentials() {
     assert_eq!(
         served.seen.lock().last().expect("a request").headers["authorization"],
         "Bearer t0ken"
+    );
+}
+
+/// Where messages cut: no half of a secret stands before any of these cuts.
+#[tokio::test]
+async fn a_secret_that_a_cut_would_divide_is_hidden_whole() {
+    let (address, _) = serve(|seen| {
+        if seen.path == "/check" {
+            return seen.body.clone().into_response();
+        }
+        let request = format!("{}{}", seen.path, seen.body);
+        (StatusCode::BAD_REQUEST, request).into_response()
+    })
+    .await;
+    let echo = |before: usize| {
+        let text = format!("{}{{{{args.password}}}}", "x".repeat(before));
+        json!({ "method": "POST", "body": text })
+    };
+    let long_condition = |before: usize| {
+        let text = "x".repeat(before);
+        format!("result.a > 1 && '{text}{{{{args.password}}}}' == ''")
+    };
+    for before in [193, 197, 199, 200, 1017, 1021, 1024, 8185, 8189, 8192] {
+        // The value, and the value within the message of a condition.
+        for condition in ["true", "result.a > 1"] {
+            let shown = measure(address, &web(address, echo(before), condition)).await;
+            hides_all(&shown, "hunter2");
+        }
+    }
+    // The body of an answer that is refused.
+    let providers = providers(address, None);
+    for before in 120..=200 {
+        let query = format!("{}{{{{args.password}}}}", "x".repeat(before));
+        let mut request = web(address, json!({}), "true");
+        let server = format!("http://{address}");
+        for provider in [
+            json!({ "graphite": { "address": server, "query": query } }),
+            json!({ "prometheus": { "address": server, "query": query } }),
+            json!({ "skywalking": { "address": server, "query": query, "interval": "1m" } }),
+        ] {
+            request.metric.provider = serde_json::from_value(provider).expect("a provider");
+            let shown = taken(providers.measure(&request).await);
+            assert_eq!(shown.phase, AnalysisPhase::Error);
+            assert!(shown.message.contains("xxx"), "{}", shown.message);
+            hides_all(&shown, "hunter2");
+        }
+    }
+    for before in 160..200 {
+        let condition = long_condition(before);
+        let shown = measure(address, &web(address, echo(1), &condition)).await;
+        assert_eq!(shown.phase, AnalysisPhase::Error, "{}", shown.message);
+        hides_all(&shown, "hunter2");
+    }
+}
+
+/// Fails when `shown` has the secret or more than one letter of its beginning.
+fn hides_all(shown: &Measurement, secret: &str) {
+    let text = serde_json::to_string(shown).expect("JSON");
+    assert!(!text.contains(&secret[..3]), "{text}");
+}
+
+/// The answer of a token server may have a token anywhere.
+#[tokio::test]
+async fn an_answer_of_a_token_server_is_not_quoted() {
+    let (address, _) = serve(|_| "{\"accessToken\": \"t0ken\"}".into_response()).await;
+    let spec = json!({ "authentication": { "oauth2": {
+        "tokenUrl": format!("http://{address}/token"), "clientId": "id", "clientSecret": "secret",
+    } } });
+    let shown = measure(address, &web(address, spec, "true")).await;
+    assert_eq!(
+        shown.message,
+        "the answer of the token server has no text \"access_token\""
     );
 }
 
