@@ -18,7 +18,8 @@
 //! argocd-cm health checks and actions          Lua 5.1             `lua` (feature `lua`)
 //! ```
 //!
-//! [`go_text`] holds what several of them share: how Go prints floats, JSON, durations and times.
+//! [`go_text`] holds what several of them share: how Go prints floats, JSON, durations and times;
+//! [`pattern`] compiles regular expressions within bounds.
 //!
 //! Three rules hold everywhere:
 //!
@@ -42,6 +43,7 @@ pub mod govaluate;
 pub mod jsonpath;
 #[cfg(feature = "lua")]
 pub mod lua;
+pub mod pattern;
 pub mod sjson;
 pub mod sprig;
 

@@ -7,6 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use expressions::pattern::compile_pattern;
 use http::{Method, Request, StatusCode};
 use parking_lot::RwLock;
 use reconcile_core::object::ObjectKey;
@@ -72,7 +73,7 @@ fn compile(path: &str) -> Result<Regex, String> {
     }
     pattern.push_str(&regex::escape(rest));
     pattern.push('$');
-    Regex::new(&pattern).map_err(|error| format!("{path:?}: {error}"))
+    compile_pattern(&pattern).map_err(|error| format!("{path:?}: {error}"))
 }
 
 /// Where the brace is closed; an expression may hold pairs of braces.
@@ -186,5 +187,6 @@ mod tests {
         let plain = endpoint("/a.b");
         assert!(plain.matches("/a.b") && !plain.matches("/axb") && !plain.matches("/a.b/"));
         assert!(Endpoint::parse("/a/{b").is_err() && Endpoint::parse("/{a:(}").is_err());
+        assert!(Endpoint::parse(r"/{a:(\w{100}){100}}").is_err());
     }
 }

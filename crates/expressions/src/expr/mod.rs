@@ -42,7 +42,6 @@ pub use value::Value;
 
 use error::Fault;
 pub(crate) use operators::nanos_between;
-pub(crate) use parser::compile_pattern;
 
 /// Longer expressions are refused; the longest seen in the wild has some hundred bytes.
 pub const MAX_LENGTH: usize = 16 * 1024;

@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use regex::Regex;
 
 use super::ast::{Binary, Unary};
-use super::parser::compile_pattern;
 use super::value::{Value, int_to_float};
 use crate::go_text;
+use crate::pattern::compile_pattern;
 
 type Outcome = Result<Value, String>;
 

@@ -98,7 +98,7 @@ fn infix(symbol: &str, left: Value, right: Value) -> Result<Value, String> {
         ("&&" | "||", Value::Bool(_), Value::Bool(right)) => Ok(Value::Bool(*right)),
         ("in", _, Value::List(items)) => Ok(Value::Bool(items.contains(&left))),
         ("=~" | "!~", Value::Text(text), Value::Text(pattern)) => {
-            let matches = crate::expr::compile_pattern(pattern)?.is_match(text);
+            let matches = crate::pattern::compile_pattern(pattern)?.is_match(text);
             Ok(Value::Bool(matches == (symbol == "=~")))
         }
         (_, Value::Text(a), Value::Text(b)) => {

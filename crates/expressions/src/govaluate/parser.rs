@@ -150,8 +150,8 @@ impl Parser {
         if matches!(symbol, "=~" | "!~")
             && let NodeKind::Literal(Value::Text(text)) = &*right.kind
         {
-            let pattern = crate::expr::compile_pattern(text)
-                .map_err(|reason| Fault::new(right.at, reason))?;
+            let pattern = crate::pattern::compile_pattern(text)
+                .map_err(|reason| Fault::new(right.at, String::from(reason)))?;
             let kind = NodeKind::Matches {
                 text: left,
                 pattern,

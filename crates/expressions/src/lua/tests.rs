@@ -125,6 +125,12 @@ fn time_and_memory_are_bounded() {
             "{endless}"
         );
     }
+    // Memory ends these scripts, however slow the machine is.
+    let limits = Limits {
+        time: Duration::from_mins(2),
+        ..limits
+    };
+    let bounded = |source| evaluate_with(source, &json!({}), Libraries::Open, &limits);
     assert_eq!(
         bounded("return string.rep('x', 2^24)"),
         Err(LuaError::TooBig(limits.memory))

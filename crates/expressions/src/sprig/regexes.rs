@@ -5,7 +5,7 @@ use regex::{NoExpand, Regex};
 
 use super::args::{Args, Outcome, text, texts};
 use super::{ELEMENT_SIZE, Function, charge, function};
-use crate::expr::compile_pattern;
+use crate::pattern::compile_pattern;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     // A pattern that is none just does not match, as upstream.
@@ -27,7 +27,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 fn pattern(args: &Args<'_>) -> Result<Regex, String> {
-    compile_pattern(args.str(0)?)
+    Ok(compile_pattern(args.str(0)?)?)
 }
 
 fn matches(args: &Args<'_>) -> Outcome {

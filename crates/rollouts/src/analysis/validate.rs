@@ -6,14 +6,16 @@
 
 use std::collections::HashSet;
 
-use expressions::arguments::{ArgumentError, substitute_args};
+use expressions::{
+    arguments::{ArgumentError, substitute_args},
+    pattern::compile_pattern,
+};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use reconcile_core::{
     kube_types::GoDuration,
     object::{FieldError, parse_at},
 };
-use regex::Regex;
 use thiserror::Error;
 
 use super::provider::{self, SECRET_STAND_IN};
@@ -312,7 +314,7 @@ fn apply_rules<R>(
     apply: impl Fn(&mut CheckedMetric, &R),
 ) -> Result<(), InvalidRun> {
     for (index, rule) in rules.iter().enumerate() {
-        let wanted = Regex::new(pattern(rule)).ok();
+        let wanted = compile_pattern(pattern(rule)).ok();
         let mut matched = false;
         for metric in metrics.iter_mut() {
             if wanted

@@ -1,5 +1,6 @@
 //! From the text of an expression to the filters that are supported.
 
+use expressions::pattern::compile_pattern;
 use jaq_core::load::{
     lex::{Lexer, StrPart, Tok, Token},
     parse::{BinaryOp, Parser, Term},
@@ -287,5 +288,5 @@ fn regex(pattern: &Term<&str>, flags: Option<&Term<&str>>) -> Result<Regex, Stri
         }
         Some(flags) => return Err(format!("test with flags {flags:?}")),
     };
-    Regex::new(&pattern).map_err(|_| format!("regular expression {pattern:?}"))
+    compile_pattern(&pattern).map_err(|_| format!("regular expression {pattern:?}"))
 }

@@ -121,6 +121,7 @@ fn expressions_that_could_run_for_ever_are_refused_by_name() {
         ("env.HOME", "function env"),
         (".a as $x | .b", "as"),
         ("$__loc__", "variable"),
+        (r#"test("(a{100}){100}{100}")"#, "regular expression"),
     ] {
         let error = JqPaths::parse(expression).expect_err(expression);
         assert!(error.to_string().contains(part), "{expression}: {error}");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use expressions::pattern::compile_pattern;
 use jiff::Timestamp;
 use reconcile_core::object::FieldError;
 use regex::Regex;
@@ -78,7 +79,7 @@ impl ExpectedValues {
             "string" => Self::Text(
                 numbered
                     .map(|(index, text)| {
-                        Regex::new(text)
+                        compile_pattern(text)
                             .map(Arc::new)
                             .map_err(|error| at(&format!("value[{index}]"), error.to_string()))
                     })

@@ -1,6 +1,4 @@
-//! Literals: arrays, maps, numbers and patterns.
-
-use regex::Regex;
+//! Literals: arrays, maps and numbers.
 
 use super::super::ast::{Child, Node};
 use super::super::error::Fault;
@@ -82,14 +80,4 @@ pub(super) fn number(token: &Token) -> Result<Value, Fault> {
         return radix(digits, 8).map_err(|_| bad());
     }
     radix(&text, 10).map_err(|_| bad())
-}
-
-/// Compiled patterns larger than this are refused (a bounded repeat can grow without limit).
-const MAX_PATTERN_BYTES: usize = 1 << 20;
-
-pub(crate) fn compile_pattern(text: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(text)
-        .size_limit(MAX_PATTERN_BYTES)
-        .build()
-        .map_err(|_| format!("`{text}` is no regular expression"))
 }

@@ -12,7 +12,7 @@ use super::ast::{Binary, Child, Expr, Node, Unary};
 use super::error::Fault;
 use super::token::{Kind, Token, tokenize};
 use super::value::Value;
-pub(crate) use literals::compile_pattern;
+use crate::pattern::compile_pattern;
 use operators::{Infix, NOT, SIGN, infix};
 
 /// Parentheses, brackets and signs may be nested this deep: the parser recurses through several
@@ -229,9 +229,10 @@ impl Parser {
 
     fn matches(&mut self, at: usize, left: Child, right: Child) -> Result<Child, Fault> {
         let pattern = match &right.node {
-            Node::Literal(Value::Str(text)) => {
-                Some(compile_pattern(text).map_err(|reason| Fault::compile(right.at, reason))?)
-            }
+            Node::Literal(Value::Str(text)) => Some(
+                compile_pattern(text)
+                    .map_err(|reason| Fault::compile(right.at, String::from(reason)))?,
+            ),
             _ => None,
         };
         self.node(

@@ -136,6 +136,10 @@ fn impossible_rules_are_named() {
             json!({ "metrics": [{ "name": "m", "provider": provider }], "measurementRetention": [{ "metricName": "[", "limit": 1 }] }),
             "measurementRetention[0]: Rule didn't match any metric name(s)",
         ),
+        (
+            json!({ "metrics": [{ "name": "m", "provider": provider }], "dryRun": [{ "metricName": r"m|(\w{100}){100}" }] }),
+            "dryRun[0]: Rule didn't match any metric name(s)",
+        ),
     ] {
         assert_eq!(
             checked(spec).expect_err(message),
