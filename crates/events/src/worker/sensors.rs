@@ -215,6 +215,7 @@ impl DataPlane {
             has_source: self.0.has_source.clone(),
             pace: Arc::new(Mutex::new(Pace::new(spec.spacing))),
         };
+        let bus = bus.clone();
         let names: BTreeSet<String> = spec.dependencies.iter().map(|d| d.name.clone()).collect();
         let task = self.0.tasks.spawn(async move {
             // The predecessor finishes what it began before the successor takes the same consumers.
@@ -225,17 +226,11 @@ impl DataPlane {
                 intake = previous.end().await;
                 for dependency in &before.dependencies {
                     if !names.contains(&dependency.name) {
-                        forget(
-                            &context.bus,
-                            &context.sensor.key,
-                            &before.name,
-                            &dependency.name,
-                        )
-                        .await;
+                        forget(&bus, &context.sensor.key, &before.name, &dependency.name).await;
                     }
                 }
             }
-            Box::pin(trigger::run(context, intake)).await
+            Box::pin(trigger::run(context, &bus, intake)).await
         });
         RunningTrigger {
             spec: spec.clone(),

@@ -22,8 +22,6 @@ pub(super) const LEFT: &[(&str, usize)] = &[
     ("crates/argo-cd-lite/src/repo/tree/mod.rs", 500),
     ("crates/argo-cd-lite/src/settings/customizations.rs", 500),
     ("crates/argo-cd-lite/src/sync/plan/tests/steps.rs", 600),
-    ("crates/events/src/worker/trigger/intake.rs", 500),
-    ("crates/events/src/worker/trigger/per_set.rs", 500),
     ("crates/events/tests/bus.rs", 500),
     ("crates/events/tests/changes.rs", 500),
     ("crates/events/tests/sources.rs", 700),

@@ -1,10 +1,9 @@
-//! A trigger that waits for several dependencies, against a bus that delivers again and a process that
-//! dies at any moment.
+//! What a trigger that waits for several dependencies decides about one event. Its writes, crashes included,
+//! are in `worker/trigger/tests/sets.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use expressions::conditions::Condition;
-use proptest::prelude::*;
 
 use crate::sensor::state::{Ledger, Saved, Step};
 
@@ -50,144 +49,6 @@ fn sequences_of_another_stream_mean_nothing() {
     let ledger = Ledger::default().for_stream(1).begin(set(&[("a", 500)]));
     assert!(ledger.clone().for_stream(1).is_consumed("a", 3));
     assert!(!ledger.for_stream(2).is_consumed("a", 3));
-}
-
-/// What is on the bus and survives a crash.
-#[derive(Default)]
-struct Durable {
-    ledger: Ledger,
-    saved: BTreeMap<String, u64>,
-    /// Delivered and not acknowledged.
-    open: BTreeSet<(u64, String)>,
-    /// How often the action of a set was begun.
-    fired: BTreeMap<BTreeMap<String, u64>, u32>,
-}
-
-struct Crash;
-
-/// Dies after `budget` durable effects.
-struct Process<'d> {
-    durable: &'d mut Durable,
-    condition: Condition,
-    budget: usize,
-}
-
-impl Process<'_> {
-    fn effect(&mut self, effect: impl FnOnce(&mut Durable)) -> Result<(), Crash> {
-        if self.budget == 0 {
-            return Err(Crash);
-        }
-        self.budget -= 1;
-        effect(self.durable);
-        Ok(())
-    }
-
-    /// The order of writes of the real task: ledger, action, ledger, saved events, acknowledgement.
-    fn fire(&mut self, fired: &BTreeMap<String, u64>) -> Result<(), Crash> {
-        self.effect(|durable| *durable.fired.entry(fired.clone()).or_default() += 1)?;
-        self.effect(|durable| durable.ledger = durable.ledger.end())?;
-        for (name, sequence) in fired {
-            if self
-                .durable
-                .saved
-                .get(name)
-                .is_some_and(|saved| saved <= sequence)
-            {
-                self.effect(|durable| {
-                    durable.saved.remove(name);
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn run(&mut self) -> Result<(), Crash> {
-        let leftover: Vec<String> = self
-            .durable
-            .saved
-            .iter()
-            .filter(|(name, at)| self.durable.ledger.is_leftover(name, **at))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in leftover {
-            self.effect(|durable| {
-                durable.saved.remove(&name);
-            })?;
-        }
-        if let Some(unfinished) = self.durable.ledger.firing.clone() {
-            self.fire(&unfinished)?;
-        }
-        while let Some((sequence, name)) = self.durable.open.first().cloned() {
-            match self
-                .durable
-                .ledger
-                .step(&self.condition, &self.durable.saved, &name, sequence)
-            {
-                Step::Done => {}
-                Step::Save => {
-                    let name = name.clone();
-                    self.effect(|durable| {
-                        durable.saved.insert(name, sequence);
-                    })?;
-                }
-                Step::Fire(set) => {
-                    let begun = self.durable.ledger.begin(set.clone());
-                    self.effect(|durable| durable.ledger = begun)?;
-                    self.fire(&set)?;
-                }
-            }
-            self.effect(|durable| {
-                durable.open.remove(&(sequence, name));
-            })?;
-        }
-        Ok(())
-    }
-}
-
-fn run(text: &str, arrivals: &[(u64, String)], crashes: &[usize]) -> Durable {
-    let mut durable = Durable::default();
-    let mut budgets = crashes.iter().copied();
-    for arrival in arrivals {
-        durable.open.insert(arrival.clone());
-        loop {
-            let budget = budgets.next().unwrap_or(usize::MAX);
-            let mut process = Process {
-                durable: &mut durable,
-                condition: condition(text),
-                budget,
-            };
-            if process.run().is_ok() {
-                break;
-            }
-        }
-    }
-    durable
-}
-
-proptest! {
-    #[test]
-    fn crashes_change_nothing_but_the_number_of_tries_of_an_action(
-        names in proptest::collection::vec(prop_oneof![Just("a"), Just("b"), Just("c")], 1..30),
-        crashes in proptest::collection::vec(0_usize..4, 0..60),
-        text in prop_oneof![Just("a && b && c"), Just("(a && b) || c"), Just("a && (b || c)")],
-    ) {
-        let arrivals: Vec<(u64, String)> = names.iter().zip(1..).map(|(name, at)| (at, (*name).to_owned())).collect();
-        let calm = run(text, &arrivals, &[]);
-        let rough = run(text, &arrivals, &crashes);
-        // The same sets, whatever happened on the way.
-        let sets = |durable: &Durable| durable.fired.keys().cloned().collect::<Vec<_>>();
-        prop_assert_eq!(sets(&calm), sets(&rough));
-        prop_assert_eq!(&calm.saved, &rough.saved);
-        prop_assert!(calm.fired.values().all(|times| *times == 1));
-        // No event is part of two sets.
-        let mut used = BTreeSet::new();
-        for set in rough.fired.keys() {
-            for pair in set {
-                prop_assert!(used.insert((pair.0.clone(), *pair.1)), "{:?} twice", pair);
-            }
-        }
-        prop_assert!(rough.open.is_empty() && rough.ledger.firing.is_none());
-    }
 }
 
 #[test]

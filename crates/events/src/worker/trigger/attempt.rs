@@ -9,13 +9,12 @@ use reconcile_core::event::EventNote;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::Context;
+use super::{Context, ports::DeadLetter};
 use crate::{
     bus::dead_letter_subject,
     event::CloudEvent,
     sensor::retry::Retry,
-    trigger::Task,
-    trigger::{Firing, TriggerError},
+    trigger::{Firing, Task, TriggerError},
 };
 
 /// Pause after a dead letter could not be published; the message is kept until it can.
@@ -32,9 +31,18 @@ pub(super) enum Tried {
     /// Failed; worth another try after the pause.
     Again(Duration),
     /// Failed for the last time, and why.
-    Spent(String),
+    Spent(TriggerError),
     /// Nothing was done, because another process leads.
     NotLeading,
+}
+
+/// An action that failed for the last time.
+pub(super) struct Failure<'f> {
+    pub(super) firing: &'f Firing,
+    pub(super) tries: u32,
+    pub(super) reason: &'f str,
+    /// Body of the dead letter.
+    pub(super) body: Bytes,
 }
 
 impl Context {
@@ -52,11 +60,10 @@ impl Context {
             Err(TriggerError::NotLeading) => Tried::NotLeading,
             Err(error) => {
                 self.metrics.failed.with_label_values(&labels).inc();
-                let text = error.to_string();
-                tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, tried, error = text, "action failed");
+                tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, tried, %error, "action failed");
                 match self.trigger.retry.after(tried, rand::random()) {
                     Some(pause) => Tried::Again(pause),
-                    None => Tried::Spent(text),
+                    None => Tried::Spent(error),
                 }
             }
         }
@@ -74,7 +81,15 @@ impl Context {
                 Tried::Succeeded => return true,
                 Tried::NotLeading => return false,
                 Tried::Again(pause) => pause,
-                Tried::Spent(reason) => return self.give_up(firing, tried, &reason, body).await,
+                Tried::Spent(error) => {
+                    let failure = Failure {
+                        firing,
+                        tries: tried,
+                        reason: &error.to_string(),
+                        body,
+                    };
+                    return self.give_up(failure).await;
+                }
             };
             if !self.pause(pause).await {
                 return false;
@@ -102,22 +117,20 @@ impl Context {
 
     /// All tries of the trigger are spent: runs the last resort, and parks the events when there is none
     /// or it failed too. False when the trigger is stopped before that is done.
-    pub(super) async fn give_up(
-        &self,
-        firing: &Firing,
-        tries: u32,
-        reason: &str,
-        body: Bytes,
-    ) -> bool {
+    pub(super) async fn give_up(&self, mut failure: Failure<'_>) -> bool {
         self.metrics
             .retries_failed
             .with_label_values(&self.labels())
             .inc();
-        let mut reason = reason.to_owned();
+        let firing = failure.firing;
+        let both: String;
         if let Some((task, retry)) = &self.trigger.dlq_trigger {
             match self.dlq_trigger(task, retry, firing).await {
                 Some(Ok(())) => return true,
-                Some(Err(error)) => reason = format!("{reason}; dlqTrigger: {error}"),
+                Some(Err(error)) => {
+                    both = format!("{}; dlqTrigger: {error}", failure.reason);
+                    failure.reason = &both;
+                }
                 None => return false,
             }
         }
@@ -129,13 +142,13 @@ impl Context {
             uid: Some(self.sensor.uid.clone()),
             ..ObjectReference::default()
         };
-        let note = format!("trigger {}: {reason}", firing.trigger);
+        let note = format!("trigger {}: {}", firing.trigger, failure.reason);
         self.events.emit(
             "sensor-controller",
             about,
             EventNote::warning("TriggerFailed", note),
         );
-        self.dead_letter(firing, tries, &reason, body).await
+        self.dead_letter(failure).await
     }
 
     /// `None` when the trigger is stopped before the tries are spent, or another process leads.
@@ -144,14 +157,14 @@ impl Context {
         task: &Task,
         retry: &Retry,
         firing: &Firing,
-    ) -> Option<Result<(), String>> {
+    ) -> Option<Result<(), TriggerError>> {
         let mut tried = 0;
         loop {
             tried += 1;
             let error = match self.executor.run(task, firing).await {
                 Ok(_) => return Some(Ok(())),
                 Err(TriggerError::NotLeading) => return None,
-                Err(error) => error.to_string(),
+                Err(error) => error,
             };
             match retry.after(tried, rand::random()) {
                 Some(pause) => self.pause(pause).await.then_some(())?,
@@ -162,14 +175,13 @@ impl Context {
 
     /// Publishes what could not be acted on to the dead letters, however long that takes. False when the
     /// trigger is stopped before.
-    pub(super) async fn dead_letter(
-        &self,
-        firing: &Firing,
-        tries: u32,
-        reason: &str,
-        body: Bytes,
-    ) -> bool {
-        let subject = dead_letter_subject(&firing.sensor.name, &firing.trigger);
+    pub(super) async fn dead_letter(&self, failure: Failure<'_>) -> bool {
+        let Failure {
+            firing,
+            tries,
+            reason,
+            body,
+        } = failure;
         let (body, complete) = letter(firing, body, self.bus.largest_message());
         let mut headers = HeaderMap::new();
         headers.insert("Sensor", firing.sensor.to_string().as_str());
@@ -179,12 +191,14 @@ impl Context {
         if !complete {
             headers.insert("Payload", "left out: too large");
         }
+        let letter = DeadLetter {
+            subject: dead_letter_subject(&firing.sensor.name, &firing.trigger),
+            id: firing.id.clone(),
+            headers,
+            body,
+        };
         loop {
-            let outcome = self
-                .bus
-                .publish_with(&subject, &firing.id, body.clone(), headers.clone())
-                .await;
-            match outcome {
+            match self.bus.dead_letter(&letter).await {
                 Ok(()) => {
                     tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, reason, "event dead-lettered");
                     return true;

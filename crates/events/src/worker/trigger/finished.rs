@@ -4,13 +4,12 @@
 //! them again and they can be acknowledged. Without a record a process that dies before that would leave
 //! the next one to repeat all of them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_nats::jetstream::kv;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, intake::Held};
-use crate::bus::{BusError, key, read, write};
+use super::{Context, messages::Held, ports::Records};
+use crate::bus::{BusError, key};
 
 /// Pause after the bus could not do what was needed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -25,7 +24,7 @@ struct Record {
 
 /// The record of one trigger, as it was read.
 pub(super) struct Finished {
-    store: kv::Store,
+    store: Arc<dyn Records>,
     key: String,
     revision: u64,
     record: Record,
@@ -38,9 +37,9 @@ impl Finished {
     }
 
     async fn read(context: &Context, held: &Held) -> Result<Self, BusError> {
-        let store = context.bus.sensor_bucket(&context.sensor.key).await?;
+        let store = context.bus.records(&context.sensor.key).await?;
         let key = key(&[&context.trigger.name, "_finished"]);
-        let known = read(&store, &key).await?;
+        let known = store.read(&key).await?;
         let revision = known.as_ref().map_or(0, |(_, revision)| *revision);
         let record = known.and_then(|(value, _)| serde_json::from_slice::<Record>(&value).ok());
         let stream = held.stream.to_string();
@@ -69,8 +68,9 @@ impl Finished {
         let name = &context.trigger.dependencies[held.dependency].name;
         self.record.finished.insert(name.clone(), held.sequence);
         let value = serde_json::to_vec(&self.record).expect("numbers and names are always JSON");
-        persist(context, || async {
-            write(&self.store, &self.key, value.clone().into(), self.revision).await
+        persist(context, || {
+            let value = value.clone().into();
+            self.store.write(&self.key, value, self.revision)
         })
         .await
         .map(drop)

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use super::intake::Place;
+use super::messages::Place;
 
 /// Messages that are remembered; a few times what can be outstanding.
 const REMEMBERED: usize = 1024;

@@ -1,31 +1,33 @@
 //! One trigger of one Sensor: messages in, actions out, every message acknowledged after its outcome.
 
+mod admission;
 mod attempt;
 mod finished;
 mod history;
 mod intake;
+mod messages;
 mod order;
 mod per_event;
 mod per_set;
+mod ports;
+mod pull;
 mod saved_state;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
-use reconcile_core::{apply::EventSink, clock::Clock, object::ObjectKey};
+use reconcile_core::{apply::EventSink, clock::Clock};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use self::intake::Held;
-pub(super) use self::intake::Intake;
+pub(super) use self::{intake::Intake, ports::TriggerBus};
 use super::{SourceLookup, health::Health};
 use crate::{
     bus::{Bus, ConsumerOwner},
-    event::CloudEvent,
     metrics::Metrics,
-    sensor::{
-        CheckedSensor, CheckedTrigger, dependency::Verdict, parameter::Events, rate_limit::Pace,
-    },
+    sensor::{CheckedSensor, CheckedTrigger, parameter::Events, rate_limit::Pace},
     trigger::{Executor, Firing},
 };
 
@@ -34,7 +36,7 @@ use crate::{
 pub(super) struct Context {
     pub(super) sensor: Arc<CheckedSensor>,
     pub(super) trigger: Arc<CheckedTrigger>,
-    pub(super) bus: Arc<Bus>,
+    pub(super) bus: Arc<dyn TriggerBus>,
     pub(super) executor: Executor,
     pub(super) metrics: Metrics,
     pub(super) clock: Clock,
@@ -73,22 +75,6 @@ impl Context {
         }
     }
 
-    /// Whether an event counts for the dependency that it came for.
-    ///
-    /// A bus may serve several namespaces. Where the Sensor's own namespace has the EventSource that the
-    /// dependency names, events of an equally named one elsewhere do not count.
-    fn judge(&self, held: &Held, event: &CloudEvent) -> Verdict {
-        let dependency = &self.trigger.dependencies[held.dependency];
-        let own = &self.sensor.key.namespace;
-        if let Some(namespace) = held.namespace.as_ref().filter(|from| *from != own) {
-            let source = ObjectKey::new(own.clone(), dependency.source.clone());
-            if (self.has_source)(&source) {
-                return Verdict::Discarded(format!("of namespace {namespace}"));
-            }
-        }
-        dependency.judge(event, self.clock.now())
-    }
-
     /// Whose the durable consumer of a dependency is.
     fn owner(&self, dependency: usize) -> ConsumerOwner<'_> {
         ConsumerOwner {
@@ -109,11 +95,15 @@ impl Context {
 
 /// Runs the trigger until it is stopped, with the intake of its predecessor when there is one. Returns the
 /// intake when it is for a successor.
-pub(super) async fn run(context: Context, intake: Option<Intake>) -> Option<Intake> {
+pub(super) async fn run(
+    context: Context,
+    bus: &Arc<Bus>,
+    intake: Option<Intake>,
+) -> Option<Intake> {
     let name = format!("{}/{}", context.sensor.key, context.trigger.name);
     tracing::info!(trigger = %name, condition = context.trigger.condition.text(), "trigger starts");
     context.executor.http.warm();
-    let intake = intake.unwrap_or_else(|| Intake::start(&context));
+    let intake = intake.unwrap_or_else(|| Intake::start(&context, bus));
     let left = if context.trigger.acts_per_event() {
         per_event::run(context, intake).await
     } else {

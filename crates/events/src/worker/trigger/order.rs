@@ -1,10 +1,7 @@
 //! The order of events across the subjects of a trigger's dependencies: an event may be taken when no
 //! older one of another dependency can still come.
 
-use async_nats::jetstream::consumer::pull;
-
-use super::{Context, intake::Place};
-use crate::bus::STREAM;
+use super::{Context, messages::Place};
 
 /// How far the events of one dependency are known.
 #[derive(Clone, Default)]
@@ -51,14 +48,10 @@ impl Order {
             if seen.consumer.is_empty() {
                 return false;
             }
-            let consumer = context
-                .bus
-                .context
-                .get_consumer_from_stream::<pull::Config, _, _>(seen.consumer.as_str(), STREAM)
-                .await;
-            let Ok(consumer) = consumer else { return false };
-            let info = consumer.cached_info();
-            if info.num_pending > 0 || info.delivered.stream_sequence > seen.last {
+            let Some(progress) = context.bus.progress(&seen.consumer).await else {
+                return false;
+            };
+            if progress.pending > 0 || progress.delivered > seen.last {
                 return false;
             }
             seen.confirmed = sequence;

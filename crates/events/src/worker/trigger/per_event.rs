@@ -17,15 +17,14 @@ use tokio::{
 
 use super::{
     Context,
-    attempt::Tried,
+    admission::Admission,
+    attempt::{Failure, Tried},
     finished::Finished,
     history::DeliveryHistory,
-    intake::{self, Held, InHand, Incoming, Intake, Place},
+    intake::Intake,
+    messages::{self, Held, InHand, Incoming, Place},
 };
-use crate::{
-    event::CloudEvent,
-    sensor::{dependency::Verdict, parameter::Events},
-};
+use crate::sensor::parameter::Events;
 
 /// Actions of one trigger at the same time. Upstream has no bound, and runs out of sockets.
 const AT_ONCE: usize = 64;
@@ -58,7 +57,7 @@ struct PerEventWorker {
 
 pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> {
     let mut worker = PerEventWorker::default();
-    let mut beat = intake::beats();
+    let mut beat = messages::beats();
     let limit = if context.trigger.at_least_once {
         1
     } else {
@@ -98,7 +97,7 @@ impl PerEventWorker {
             Incoming::Message(held) => {
                 if self.history.is_done(held.place()) {
                     if let Some(acker) = &held.acker {
-                        intake::answer(acker, AckKind::Ack).await;
+                        acker.acknowledge(AckKind::Ack).await;
                     }
                 } else if self.in_hand.take(&held) {
                     self.waiting.push_back(held);
@@ -209,33 +208,11 @@ async fn judge_and_act(context: &Context, held: &Held, tried: u32) -> Outcome {
     let dependency = &context.trigger.dependencies[held.dependency];
     let set = BTreeMap::from([(dependency.name.clone(), held.sequence)]);
     let done_if = |done| if done { Outcome::Done } else { Outcome::Leave };
-    let event = match CloudEvent::decode(&held.body) {
-        Ok(event) => event,
-        Err(error) => {
-            let firing = context.firing(held.stream, &set, Events::new());
-            let reason = error.to_string();
-            return done_if(
-                context
-                    .dead_letter(&firing, 0, &reason, held.body.clone())
-                    .await,
-            );
-        }
+    let event = match context.admit(held).await {
+        Admission::Accepted(event) => event,
+        Admission::Settled => return Outcome::Done,
+        Admission::Owed => return Outcome::Leave,
     };
-    match context.judge(held, &event) {
-        Verdict::Accepted => {}
-        Verdict::Discarded(reason) => {
-            tracing::debug!(sensor = %context.sensor.key, dependency = %dependency.name, event = %event.id, reason, "event discarded");
-            return Outcome::Done;
-        }
-        Verdict::Failed(reason) => {
-            let firing = context.firing(held.stream, &set, Events::new());
-            return done_if(
-                context
-                    .dead_letter(&firing, 0, &reason, held.body.clone())
-                    .await,
-            );
-        }
-    }
     let events = Events::from([(dependency.name.clone(), event)]);
     let firing = context.firing(held.stream, &set, events);
     if context.trigger.at_least_once {
@@ -248,11 +225,15 @@ async fn judge_and_act(context: &Context, held: &Held, tried: u32) -> Outcome {
         Tried::Succeeded => Outcome::Done,
         Tried::Again(pause) => Outcome::Again(pause),
         Tried::NotLeading => Outcome::Leave,
-        Tried::Spent(reason) => done_if(
-            context
-                .give_up(&firing, tried, &reason, held.body.clone())
-                .await,
-        ),
+        Tried::Spent(error) => {
+            let failure = Failure {
+                firing: &firing,
+                tries: tried,
+                reason: &error.to_string(),
+                body: held.body.clone(),
+            };
+            done_if(context.give_up(failure).await)
+        }
     }
 }
 

@@ -12,17 +12,14 @@ use tokio::{
 
 use super::{
     Context,
+    admission::Admission,
     attempt::bundle,
-    intake::{self, Attachment, BEAT, Held, InHand, Incoming, Intake, Place},
+    intake::Intake,
+    messages::{self, Attachment, BEAT, Held, InHand, Incoming, Place},
     order::Order,
     saved_state::TriggerState,
 };
-use crate::{
-    bus::BusError,
-    event::CloudEvent,
-    sensor::{dependency::Verdict, parameter::Events, state::Step},
-    trigger::Firing,
-};
+use crate::{bus::BusError, sensor::state::Step, trigger::Firing};
 
 /// An event waits at most this long for older ones of other dependencies that may be on their way.
 const ORDER_PATIENCE: Duration = Duration::from_secs(1);
@@ -51,6 +48,8 @@ struct PerSetWorker {
     in_hand: InHand,
     order: Order,
     running: Option<Running>,
+    /// The message that completed a set whose action is still owed.
+    owed: Option<Place>,
     head_since: Instant,
     /// When the saved events are forgotten next.
     next_reset: Option<Timestamp>,
@@ -69,12 +68,13 @@ pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> 
         in_hand: InHand::default(),
         order: Order::of(context.trigger.dependencies.len()),
         running: None,
+        owed: None,
         head_since: Instant::now(),
         next_reset: None,
         told: String::new(),
         context,
     };
-    let mut beat = intake::beats();
+    let mut beat = messages::beats();
     while !stop.is_cancelled() {
         let advanced = worker.advance(&mut intake).await;
         worker.tell(advanced.as_ref().err());
@@ -145,6 +145,7 @@ impl PerSetWorker {
                     self.state = None;
                     self.queue.clear();
                     self.in_hand = InHand::default();
+                    self.owed = None;
                     self.order.clear();
                 }
                 self.order.attached(dependency, consumer);
@@ -206,6 +207,10 @@ impl PerSetWorker {
                 self.resume(set, stream).await?;
                 return Ok(Pause::None);
             }
+            if let Some(place) = self.owed.take() {
+                // Somebody else ended it.
+                self.in_hand.answer(place, AckKind::Ack).await;
+            }
         }
         self.reset().await?;
         let Some(place) = self.queue.first_key_value().map(|(place, _)| *place) else {
@@ -252,41 +257,14 @@ impl PerSetWorker {
         };
         let context = &self.context;
         let dependency = &context.trigger.dependencies[held.dependency];
-        let event = match CloudEvent::decode(&held.body) {
-            Ok(event) => event,
-            Err(error) => {
-                let set = BTreeMap::from([(dependency.name.clone(), held.sequence)]);
-                let firing = context.firing(held.stream, &set, Events::new());
-                let reason = error.to_string();
-                // Otherwise it is stopping.
-                if context
-                    .dead_letter(&firing, 0, &reason, held.body.clone())
-                    .await
-                {
-                    self.let_go(place).await;
-                }
-                return Ok(());
-            }
-        };
-        match context.judge(held, &event) {
-            Verdict::Accepted => {}
-            Verdict::Discarded(reason) => {
-                tracing::debug!(sensor = %context.sensor.key, dependency = %dependency.name, event = %event.id, reason, "event discarded");
+        let event = match context.admit(held).await {
+            Admission::Accepted(event) => event,
+            Admission::Settled => {
                 self.let_go(place).await;
                 return Ok(());
             }
-            Verdict::Failed(reason) => {
-                let set = BTreeMap::from([(dependency.name.clone(), held.sequence)]);
-                let firing = context.firing(held.stream, &set, Events::new());
-                if context
-                    .dead_letter(&firing, 0, &reason, held.body.clone())
-                    .await
-                {
-                    self.let_go(place).await;
-                }
-                return Ok(());
-            }
-        }
+            Admission::Owed => return Ok(()),
+        };
         match state.step(context, &dependency.name, held.sequence) {
             Step::Done => self.let_go(place).await,
             Step::Save => {
@@ -321,7 +299,8 @@ impl PerSetWorker {
         let events = state.events(&self.context, &set).await?;
         let firing = self.context.firing(stream, &set, events);
         tracing::info!(sensor = %firing.sensor, trigger = %firing.trigger, firing = firing.id, "resuming an interrupted action");
-        self.start(firing, set, None);
+        let place = self.owed.take();
+        self.start(firing, set, place);
         Ok(())
     }
 
@@ -347,6 +326,7 @@ impl PerSetWorker {
         if running.fired == Some(false) {
             // Stopping, or not the leader: the ledger says what is owed.
             self.state = None;
+            self.owed = running.place;
             return Pause::Order;
         }
         self.record(&running.set).await;

@@ -11,15 +11,14 @@
 //! Kept in memory too; every write is checked against the revision that is known here, so that a second
 //! writer is noticed instead of overwritten.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use async_nats::jetstream::kv;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{Context, attempt::as_value, intake::Held};
+use super::{Context, attempt::as_value, messages::Held, ports::Records};
 use crate::{
-    bus::{self, BusError, erase, read, write},
+    bus::{self, BusError},
     event::CloudEvent,
     sensor::{
         parameter::Events,
@@ -37,7 +36,7 @@ struct SavedEvent {
 
 /// The state of one trigger.
 pub(super) struct TriggerState {
-    store: kv::Store,
+    store: Arc<dyn Records>,
     trigger: String,
     ledger: Ledger,
     revision: u64,
@@ -47,7 +46,7 @@ pub(super) struct TriggerState {
 impl TriggerState {
     /// Reads the state; what belongs to another condition or stream is dropped.
     pub(super) async fn load(context: &Context, stream: i128) -> Result<Self, BusError> {
-        let store = context.bus.sensor_bucket(&context.sensor.key).await?;
+        let store = context.bus.records(&context.sensor.key).await?;
         let trigger = context.trigger.name.clone();
         let mut memory = Self {
             store,
@@ -57,7 +56,7 @@ impl TriggerState {
             saved: BTreeMap::new(),
         };
         let other_condition = memory.check_expression(context).await?;
-        if let Some((value, revision)) = read(&memory.store, &memory.key("_ledger")).await? {
+        if let Some((value, revision)) = memory.store.read(&memory.key("_ledger")).await? {
             memory.ledger = serde_json::from_slice(&value).unwrap_or_default();
             memory.revision = revision;
         }
@@ -73,10 +72,10 @@ impl TriggerState {
         for dependency in &context.trigger.dependencies {
             let key = memory.key(&dependency.name);
             if fresh {
-                erase(&memory.store, &key).await?;
+                memory.store.erase(&key).await?;
                 continue;
             }
-            let Some((value, revision)) = read(&memory.store, &key).await? else {
+            let Some((value, revision)) = memory.store.read(&key).await? else {
                 continue;
             };
             let saved = serde_json::from_slice::<Saved>(&value)
@@ -94,7 +93,7 @@ impl TriggerState {
                 Some(saved) if !memory.ledger.is_leftover(&dependency.name, saved.sequence) => {
                     memory.saved.insert(dependency.name.clone(), saved);
                 }
-                _ => erase(&memory.store, &key).await?,
+                _ => memory.store.erase(&key).await?,
             }
         }
         Ok(memory)
@@ -104,26 +103,18 @@ impl TriggerState {
     async fn check_expression(&self, context: &Context) -> Result<bool, BusError> {
         let key = self.key("Expression");
         let text = context.trigger.condition.text();
-        match read(&self.store, &key).await? {
+        match self.store.read(&key).await? {
             Some((value, _)) if value == text.as_bytes() => Ok(false),
             Some((_, revision)) => {
-                write(
-                    &self.store,
-                    &key,
-                    Bytes::copy_from_slice(text.as_bytes()),
-                    revision,
-                )
-                .await?;
+                self.store
+                    .write(&key, Bytes::copy_from_slice(text.as_bytes()), revision)
+                    .await?;
                 Ok(true)
             }
             None => {
-                write(
-                    &self.store,
-                    &key,
-                    Bytes::copy_from_slice(text.as_bytes()),
-                    0,
-                )
-                .await?;
+                self.store
+                    .write(&key, Bytes::copy_from_slice(text.as_bytes()), 0)
+                    .await?;
                 Ok(false)
             }
         }
@@ -159,7 +150,10 @@ impl TriggerState {
         };
         let value = serde_json::to_vec(&saved).expect("an event is always JSON");
         let known = self.saved.get(dependency).map_or(0, |saved| saved.revision);
-        let revision = write(&self.store, &self.key(dependency), value.into(), known).await?;
+        let revision = self
+            .store
+            .write(&self.key(dependency), value.into(), known)
+            .await?;
         self.saved.insert(
             dependency.to_owned(),
             SavedEvent {
@@ -177,7 +171,7 @@ impl TriggerState {
         let old = self.saved.iter().filter(|(_, saved)| saved.stored < tick);
         let old: Vec<String> = old.map(|(name, _)| name.clone()).collect();
         for name in old {
-            erase(&self.store, &self.key(&name)).await?;
+            self.store.erase(&self.key(&name)).await?;
             self.saved.remove(&name);
         }
         Ok(())
@@ -199,7 +193,7 @@ impl TriggerState {
                 .get(name)
                 .is_some_and(|saved| saved.sequence <= *sequence)
             {
-                erase(&self.store, &self.key(name)).await?;
+                self.store.erase(&self.key(name)).await?;
                 self.saved.remove(name);
             }
         }
@@ -208,13 +202,10 @@ impl TriggerState {
 
     async fn write_ledger(&mut self, next: Ledger) -> Result<(), BusError> {
         let value = serde_json::to_vec(&next).expect("numbers and names are always JSON");
-        self.revision = write(
-            &self.store,
-            &self.key("_ledger"),
-            value.into(),
-            self.revision,
-        )
-        .await?;
+        self.revision = self
+            .store
+            .write(&self.key("_ledger"), value.into(), self.revision)
+            .await?;
         self.ledger = next;
         Ok(())
     }

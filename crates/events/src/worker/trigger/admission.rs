@@ -1,0 +1,69 @@
+//! What becomes of a message before its trigger acts: it counts, it is discarded, or nobody can read it.
+
+use std::collections::BTreeMap;
+
+use reconcile_core::object::ObjectKey;
+
+use super::{Context, attempt::Failure, messages::Held};
+use crate::{
+    event::CloudEvent,
+    sensor::{dependency::Verdict, parameter::Events},
+};
+
+/// What is to be done about a message.
+pub(super) enum Admission {
+    /// Its event counts for the dependency.
+    Accepted(CloudEvent),
+    /// Nothing: it was discarded, or dead-lettered.
+    Settled,
+    /// The trigger was stopped before it could be dead-lettered.
+    Owed,
+}
+
+impl Context {
+    /// Decodes a message and applies the filters of its dependency. What cannot be read, or makes a filter
+    /// panic, goes to the dead letters.
+    pub(super) async fn admit(&self, held: &Held) -> Admission {
+        let reason = match CloudEvent::decode(&held.body) {
+            Err(error) => error.to_string(),
+            Ok(event) => match self.judge(held, &event) {
+                Verdict::Accepted => return Admission::Accepted(event),
+                Verdict::Discarded(reason) => {
+                    let dependency = &self.trigger.dependencies[held.dependency].name;
+                    tracing::debug!(sensor = %self.sensor.key, dependency, event = %event.id, reason, "event discarded");
+                    return Admission::Settled;
+                }
+                Verdict::Failed(reason) => reason,
+            },
+        };
+        let dependency = &self.trigger.dependencies[held.dependency].name;
+        let set = BTreeMap::from([(dependency.clone(), held.sequence)]);
+        let failure = Failure {
+            firing: &self.firing(held.stream, &set, Events::new()),
+            tries: 0,
+            reason: &reason,
+            body: held.body.clone(),
+        };
+        if self.dead_letter(failure).await {
+            Admission::Settled
+        } else {
+            Admission::Owed
+        }
+    }
+
+    /// Whether an event counts for the dependency that it came for.
+    ///
+    /// A bus may serve several namespaces. Where the Sensor's own namespace has the EventSource that the
+    /// dependency names, events of an equally named one elsewhere do not count.
+    fn judge(&self, held: &Held, event: &CloudEvent) -> Verdict {
+        let dependency = &self.trigger.dependencies[held.dependency];
+        let own = &self.sensor.key.namespace;
+        if let Some(namespace) = held.namespace.as_ref().filter(|from| *from != own) {
+            let source = ObjectKey::new(own.clone(), dependency.source.clone());
+            if (self.has_source)(&source) {
+                return Verdict::Discarded(format!("of namespace {namespace}"));
+            }
+        }
+        dependency.judge(event, self.clock.now())
+    }
+}
