@@ -97,8 +97,12 @@ bench: ## Measure speed and memory on the bed; writes docs/benchmarks.md (ENGINE
 	target/release/bench $(if $(ENGINE),--engine '$(ENGINE)') $(BENCH_ARGS)
 
 .PHONY: crds
-crds: ## Write the charts' CRDs from the tables of the kinds
+crds: ## Write the CRDs of charts and manifests from the tables of the kinds
 	$(CARGO) xtask crds
+
+.PHONY: manifests
+manifests: crds ## Write manifests/: the CRDs and what the charts render by default
+	UPDATE_MANIFESTS=1 $(CARGO) test --workspace --test manifests -- --test-threads=1
 
 .PHONY: docs
 docs: ## Write the generated pages: compatibility tables

@@ -1,4 +1,4 @@
-//! `cargo xtask crds`: the charts' CustomResourceDefinitions.
+//! `cargo xtask crds`: the CustomResourceDefinitions, in the charts and as plain manifests.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -37,14 +37,24 @@ fn switches(chart: &str) -> Switches {
     }
 }
 
-/// Writes or checks `charts/*/templates/crds/*.yaml`.
+/// Writes or checks `charts/*/templates/crds/*.yaml` and `manifests/crds/*.yaml`.
 pub fn run(root: &Path, mode: Mode) -> Result<Vec<String>> {
     let mut files = BTreeMap::new();
     for kind in kinds::all()? {
         let name = format!("charts/{}/templates/crds/{}", kind.chart, kind.file_name());
         files.insert(name, template(&kind)?);
+        let name = format!("manifests/crds/{}", kind.file_name());
+        files.insert(name, manifest(&kind)?);
     }
     output::write(root, &files, mode)
+}
+
+/// The definition for `kubectl apply`.
+fn manifest(kind: &Kind) -> Result<String> {
+    let text = yaml::to_string(&kind.definition()?.to_value(&json!({})));
+    Ok(format!(
+        "# Written by `cargo xtask crds` from crates/xtask/schemas.\n{text}"
+    ))
 }
 
 /// The definition inside of the chart's switches.
@@ -56,7 +66,8 @@ fn template(kind: &Kind) -> Result<String> {
         labels,
     } = switches(kind.chart);
     let object = kind.definition()?.to_value(&json!({}));
-    let text = yaml::to_string(&object);
+    // Descriptions may show `{{args.name}}`, which is no template of the chart.
+    let text = yaml::to_string(&object).replace("{{", "{{ \"{{\" }}");
     let metadata = format!(
         "metadata:\n  {{{{- if or .Values.{keep} .Values.{annotations} }}}}\n  annotations:\n    \
          {{{{- if .Values.{keep} }}}}\n    helm.sh/resource-policy: keep\n    {{{{- end }}}}\n{}  {{{{- end }}}}\n",

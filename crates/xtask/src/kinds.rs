@@ -5,19 +5,27 @@ use reconcile_core::{fields::Ledger, yaml};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::crd::{Column, Definition, Scope, Table, Types};
+use crate::crd::{Column, Definition, Descriptions, Scope, Table, Types};
 
-/// Where a kind comes from: (chart, name of its file, text of its file, text of the shared types).
-type Source = (&'static str, &'static str, &'static str, &'static str);
+/// Where a kind comes from.
+struct Source {
+    chart: &'static str,
+    /// The name of its file.
+    file: &'static str,
+    table: &'static str,
+    types: &'static str,
+    descriptions: &'static str,
+}
 
 macro_rules! source {
     ($chart:literal, $kind:literal) => {
-        (
-            $chart,
-            $kind,
-            include_str!(concat!("../schemas/", $chart, "/", $kind, ".yaml")),
-            include_str!(concat!("../schemas/", $chart, "/types.yaml")),
-        )
+        Source {
+            chart: $chart,
+            file: $kind,
+            table: include_str!(concat!("../schemas/", $chart, "/", $kind, ".yaml")),
+            types: include_str!(concat!("../schemas/", $chart, "/types.yaml")),
+            descriptions: include_str!(concat!("../schemas/", $chart, "/descriptions.yaml")),
+        }
     };
 }
 
@@ -48,7 +56,7 @@ struct Header {
     columns: Vec<ColumnHeader>,
     #[serde(default)]
     subresources: Value,
-    /// The schema is left open: the fields are for the documentation only, as upstream's definition
+    /// The schema is left open: the fields only explain, as upstream's definition
     /// of this kind has no schema and existing objects must not lose anything.
     #[serde(default)]
     open: bool,
@@ -77,6 +85,7 @@ pub struct Kind {
     pub name: String,
     header: Header,
     types: Types,
+    descriptions: Descriptions,
 }
 
 /// All kinds.
@@ -85,25 +94,35 @@ pub fn all() -> Result<Vec<Kind>> {
 }
 
 impl Kind {
-    fn read((chart, file, text, types): &Source) -> Result<Self> {
-        let place = || format!("schemas/{chart}/{file}.yaml");
-        let value = yaml::value(text).with_context(place)?;
-        let header: Header = serde_json::from_value(value).with_context(place)?;
-        let types = yaml::value(types).with_context(|| format!("schemas/{chart}/types.yaml"))?;
+    fn read(source: &Source) -> Result<Self> {
+        let Source { chart, file, .. } = source;
+        let parse = |file: &str, text: &str| {
+            yaml::value(text).with_context(|| format!("schemas/{chart}/{file}.yaml"))
+        };
+        let header: Header = serde_json::from_value(parse(file, source.table)?)
+            .with_context(|| format!("schemas/{chart}/{file}.yaml"))?;
         Ok(Self {
             chart,
             name: header.kind.clone(),
             header,
-            types: Types::new(&types),
+            types: Types::new(&parse("types", source.types)?),
+            descriptions: Descriptions::new(&parse("descriptions", source.descriptions)?),
         })
     }
 
     /// The table of fields.
     pub fn table(&self) -> Table<'_> {
         Table {
+            kind: &self.name,
             fields: &self.header.fields,
             types: &self.types,
+            descriptions: &self.descriptions,
         }
+    }
+
+    /// The descriptions of the chart's kinds.
+    pub fn descriptions(&self) -> &Descriptions {
+        &self.descriptions
     }
 
     /// The file name of the definition, for example `rollouts.yaml`.
@@ -114,11 +133,13 @@ impl Kind {
     /// The definition.
     pub fn definition(&self) -> Result<Definition> {
         let header = &self.header;
+        let table = self.table();
         let schema = if header.open {
-            open_schema()
+            table.open_schema()
         } else {
-            self.schema()?
+            table.schema()
         };
+        let schema = schema.with_context(|| format!("the table of {}", self.name))?;
         let scope = match header.scope.as_str() {
             "Namespaced" => Scope::Namespaced,
             "Cluster" => Scope::Cluster,
@@ -149,12 +170,6 @@ impl Kind {
         })
     }
 
-    fn schema(&self) -> Result<Value> {
-        self.table()
-            .schema()
-            .with_context(|| format!("the table of {}", self.name))
-    }
-
     /// The support ledger of the operator, `None` for kinds that it does not read.
     pub fn ledger(&self) -> Option<&'static Ledger> {
         ledgers().find(|ledger| ledger.kind == self.name)
@@ -172,16 +187,4 @@ pub fn ledgers() -> impl Iterator<Item = &'static Ledger> {
         rollouts::api::fields::LEDGERS,
     ];
     all.iter().copied().flatten()
-}
-
-fn open_schema() -> Value {
-    let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    json!({
-        "type": "object",
-        "required": ["metadata", "spec"],
-        "properties": {
-            "apiVersion": {"type": "string"}, "kind": {"type": "string"},
-            "metadata": {"type": "object"}, "spec": open, "status": open,
-        },
-    })
 }

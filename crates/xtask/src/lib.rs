@@ -1,7 +1,7 @@
 //! Chores of this repository, as `cargo xtask COMMAND`.
 //!
 //! ```text
-//!   crds    schemas/*.yaml ─► charts/*/templates/crds/*.yaml
+//!   crds    schemas/*.yaml ─► charts/*/templates/crds/*.yaml, manifests/crds/*.yaml
 //!   docs    schemas/*.yaml + the operators' support ledgers ─► docs/compatibility.md
 //!           command lines ─► docs/flags.md; values.yaml ─► charts/*/README.md
 //!   tidy    what compilers and lints do not see: pure plans, sizes, names
@@ -38,7 +38,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write the charts' CustomResourceDefinitions from the tables of the kinds.
+    /// Write the CustomResourceDefinitions from the tables of the kinds: in the charts and in `manifests/crds`.
     Crds {
         /// Only say whether the files are up to date.
         #[arg(long)]

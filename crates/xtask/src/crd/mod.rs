@@ -3,7 +3,9 @@
 //!
 //! ```text
 //!   table        the notation in which a kind is written down, and its schema and list of fields
+//!   descriptions what `kubectl explain` says of the fields
 //!   core_types   Kubernetes' own types (`core.PodTemplateSpec`), expanded
+//!   open         a schema for kinds that take everything, as upstream's definitions of them have none
 //!   structural   schemars output as a structural schema: no references, no unions, marks for merging
 //!   marks        which lists are keyed by what, so that server-side apply merges containers
 //!   definition   names, columns and subresources around a schema
@@ -16,7 +18,9 @@
 mod compare;
 mod core_types;
 mod definition;
+mod descriptions;
 mod marks;
+mod open;
 mod structural;
 mod table;
 
@@ -26,5 +30,6 @@ mod tests;
 pub use compare::{Difference, compare};
 pub use core_types::core_type;
 pub use definition::{Column, Definition, Scope};
+pub use descriptions::Descriptions;
 pub use structural::structural;
 pub use table::{Row, Table, TableError, Types};

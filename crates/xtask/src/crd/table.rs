@@ -18,7 +18,8 @@
 //!
 //! Types: `string int32 int64 integer number bool time int-or-string object`, `any` (a value of any
 //! form), `object-any`, `list-any`; then `core.X` for Kubernetes' own types (`core.X immutable` for one
-//! that must not change) and names of the table of types.
+//! that must not change) and names of the table of types (`Name open` for one that the schema leaves open, where it
+//! would be repeated too often).
 
 use std::collections::BTreeMap;
 
@@ -26,11 +27,15 @@ use serde_json::{Map, Value, json};
 
 use super::{
     core_types::core_type,
+    descriptions::Descriptions,
     structural::{int_or_string, open},
 };
 
 /// Deepest nesting of named types.
-const DEPTH: usize = 24;
+pub(super) const DEPTH: usize = 24;
+
+/// After the name of a type whose fields the schema does not repeat.
+const OPEN: &str = " open";
 
 /// Why a table cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,15 +61,35 @@ impl Types {
                 .collect(),
         )
     }
+
+    /// The fields of a type.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
 }
 
 /// The fields of one kind, ready to be turned into a schema or listed.
 #[derive(Clone, Copy, Debug)]
 pub struct Table<'t> {
+    /// The name of the kind, where the topics of descriptions begin.
+    pub kind: &'t str,
     /// Top-level fields: `spec`, `status` and so on.
     pub fields: &'t Value,
     /// Types that they refer to.
     pub types: &'t Types,
+    /// Sentences for the fields.
+    pub descriptions: &'t Descriptions,
+}
+
+/// Where a field stands.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'p> {
+    /// From the object's root, for errors.
+    pub(super) path: &'p str,
+    /// From the kind or the shared type, for descriptions.
+    pub(super) topic: &'p str,
+    /// Types above it.
+    pub(super) depth: usize,
 }
 
 /// One field for a list of all fields.
@@ -76,16 +101,19 @@ pub struct Row {
     pub kind: String,
     /// The field has fields of its own that are listed after it.
     pub has_children: bool,
+    /// What its description is found by, see [`Descriptions`].
+    pub topic: String,
 }
 
 /// A field name with its suffixes taken apart.
-struct Key<'k> {
-    name: &'k str,
+pub(super) struct Key<'k> {
+    pub(super) name: &'k str,
     required: bool,
-    wraps: Vec<Wrap<'k>>,
+    /// Lists and maps around the value, the outermost first.
+    pub(super) wraps: Vec<Wrap<'k>>,
 }
 
-enum Wrap<'k> {
+pub(super) enum Wrap<'k> {
     List,
     Set,
     Keyed(Vec<&'k str>),
@@ -93,7 +121,7 @@ enum Wrap<'k> {
 }
 
 impl<'k> Key<'k> {
-    fn parse(text: &'k str) -> Option<Self> {
+    pub(super) fn parse(text: &'k str) -> Option<Self> {
         let end = text.find(['!', '[', '{']).unwrap_or(text.len());
         let (name, mut rest) = text.split_at(end);
         let required = rest.starts_with('!');
@@ -136,7 +164,12 @@ impl<'k> Key<'k> {
 impl Table<'_> {
     /// The schema of the whole object, `apiVersion`, `kind` and `metadata` included.
     pub fn schema(&self) -> Result<Value, TableError> {
-        let mut schema = self.object(self.fields, "", 0)?;
+        let root = Place {
+            path: "",
+            topic: self.kind,
+            depth: 0,
+        };
+        let mut schema = self.object(self.fields, root)?;
         let properties = schema["properties"]
             .as_object_mut()
             .expect("an object has properties");
@@ -146,9 +179,9 @@ impl Table<'_> {
         Ok(schema)
     }
 
-    fn object(&self, fields: &Value, path: &str, depth: usize) -> Result<Value, TableError> {
+    fn object(&self, fields: &Value, place: Place<'_>) -> Result<Value, TableError> {
         let error = |message: &str| TableError {
-            path: path.to_owned(),
+            path: place.path.to_owned(),
             message: message.to_owned(),
         };
         let fields = fields
@@ -162,11 +195,22 @@ impl Table<'_> {
                 continue;
             }
             let key = Key::parse(text).ok_or_else(|| error(&format!("{text:?} is no field")))?;
-            let child = format!("{path}.{}", key.name);
+            let (path, topic) = (
+                format!("{}.{}", place.path, key.name),
+                format!("{}.{}", place.topic, key.name),
+            );
             if key.required {
                 required.push(json!(key.name));
             }
-            let schema = wrapped(&key, self.value(kind, &child, depth + 1)?);
+            let child = Place {
+                path: &path,
+                topic: &topic,
+                depth: place.depth + 1,
+            };
+            let mut schema = wrapped(&key, self.value(kind, child)?);
+            if let Some(description) = self.descriptions.of(&topic) {
+                schema["description"] = json!(description);
+            }
             properties.insert(key.name.to_owned(), schema);
         }
         let mut schema = json!({"type": "object", "properties": properties});
@@ -179,7 +223,8 @@ impl Table<'_> {
         Ok(schema)
     }
 
-    fn value(&self, kind: &Value, path: &str, depth: usize) -> Result<Value, TableError> {
+    fn value(&self, kind: &Value, place: Place<'_>) -> Result<Value, TableError> {
+        let Place { path, depth, .. } = place;
         let error = |message: String| TableError {
             path: path.to_owned(),
             message,
@@ -188,7 +233,7 @@ impl Table<'_> {
             return Err(error("types contain each other without end".to_owned()));
         }
         let Some(text) = kind.as_str() else {
-            return self.object(kind, path, depth);
+            return self.object(kind, place);
         };
         if let Some(text) = text.strip_prefix("core.") {
             let (name, option) = text.split_once(' ').unwrap_or((text, ""));
@@ -201,8 +246,17 @@ impl Table<'_> {
             }
             return Ok(schema);
         }
+        if text.ends_with(OPEN) {
+            return Ok(json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}));
+        }
         if let Some(fields) = self.types.0.get(text) {
-            return self.object(fields, path, depth);
+            return self.object(
+                fields,
+                Place {
+                    topic: text,
+                    ..place
+                },
+            );
         }
         let mut words = text.split(' ');
         let word = words.next().unwrap_or_default();
@@ -220,35 +274,47 @@ impl Table<'_> {
     /// All fields in order, down to the leaves. Core types are one row with `.**`.
     pub fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
-        self.list(self.fields, "", 0, &mut rows);
+        let root = Place {
+            path: "",
+            topic: self.kind,
+            depth: 0,
+        };
+        self.list(self.fields, root, &mut rows);
         rows
     }
 
-    fn list(&self, fields: &Value, path: &str, depth: usize, rows: &mut Vec<Row>) {
+    fn list(&self, fields: &Value, place: Place<'_>, rows: &mut Vec<Row>) {
+        let Place { path, depth, .. } = place;
         for (text, kind) in fields.as_object().into_iter().flatten() {
             let Some(key) = Key::parse(text).filter(|_| depth < DEPTH) else {
                 continue;
             };
             let dot = if path.is_empty() { "" } else { "." };
             let child = format!("{path}{dot}{}{}", key.name, key.path_suffix());
-            let named = kind.as_str().and_then(|name| self.types.0.get(name));
+            let name = kind.as_str().map(|name| name.trim_end_matches(OPEN));
+            let named = name.and_then(|name| self.types.0.get(name));
             let below = if kind.is_object() { Some(kind) } else { named };
-            let text = kind
-                .as_str()
-                .map_or_else(|| "object".to_owned(), str::to_owned);
+            let text = name.unwrap_or("object").to_owned();
             let subtree = text.starts_with("core.") || text.ends_with("any");
             let shown = if subtree {
                 format!("{child}.**")
             } else {
                 child.clone()
             };
+            let topic = format!("{}.{}", place.topic, key.name);
             rows.push(Row {
                 path: shown,
                 kind: text,
                 has_children: below.is_some(),
+                topic: topic.clone(),
             });
             if let Some(below) = below {
-                self.list(below, &child, depth + 1, rows);
+                let child = Place {
+                    path: &child,
+                    topic: name.unwrap_or(&topic),
+                    depth: depth + 1,
+                };
+                self.list(below, child, rows);
             }
         }
     }

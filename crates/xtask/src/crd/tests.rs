@@ -3,13 +3,17 @@
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use super::{Column, Definition, Scope, Table, Types, compare, core_type, structural};
+use super::{
+    Column, Definition, Descriptions, Scope, Table, Types, compare, core_type, structural,
+};
 
 fn schema_of(fields: &Value, types: &Value) -> Value {
     let types = Types::new(types);
     Table {
+        kind: "Test",
         fields,
         types: &types,
+        descriptions: &Descriptions::default(),
     }
     .schema()
     .expect("a good table")
@@ -65,8 +69,10 @@ fn mistakes_in_a_table_are_told_with_their_place() {
     let no_types = Types::default();
     let error = |fields: Value| {
         Table {
+            kind: "Test",
             fields: &fields,
             types: &no_types,
+            descriptions: &Descriptions::default(),
         }
         .schema()
         .expect_err("a bad table")
@@ -87,8 +93,10 @@ fn mistakes_in_a_table_are_told_with_their_place() {
     let types = Types::new(&json!({"A": {"b": "A"}}));
     let fields = json!({"spec": "A"});
     let error = Table {
+        kind: "Test",
         fields: &fields,
         types: &types,
+        descriptions: &Descriptions::default(),
     }
     .schema()
     .expect_err("endless");
@@ -104,8 +112,10 @@ fn rows_are_the_paths_of_the_support_ledger() {
     let fields = json!({"spec!": {"t": "core.PodTemplateSpec", "s[]": {"m{}": "string"}, "x": "object-any"}});
     let types = Types::default();
     let rows = Table {
+        kind: "Test",
         fields: &fields,
         types: &types,
+        descriptions: &Descriptions::default(),
     }
     .rows();
     let paths: Vec<&str> = rows.iter().map(|row| row.path.as_str()).collect();
@@ -119,6 +129,35 @@ fn rows_are_the_paths_of_the_support_ledger() {
             "spec.x.**"
         ]
     );
+}
+
+#[test]
+fn fields_are_described_by_their_topic() {
+    let fields = json!({"spec": {"steps[]": {"limit": "int32"}, "more": "Named"}});
+    let types = Types::new(&json!({"Named": {"limit": "int32", "key": "string"}}));
+    let descriptions = Descriptions::new(&json!({
+        "Test.spec.steps": "The steps.", "*.limit": "A limit.", "Named.limit": "Its own.", "*.key": "A key.",
+        "*.more.key": "Of no use: the type's name comes first.",
+    }));
+    let table = Table {
+        kind: "Test",
+        fields: &fields,
+        types: &types,
+        descriptions: &descriptions,
+    };
+    let schema = table.schema().expect("a good table");
+    let spec = &schema["properties"]["spec"];
+    assert_eq!(spec.get("description"), None);
+    let spec = &spec["properties"];
+    assert_eq!(spec["steps"]["description"], "The steps.");
+    let limit = &spec["steps"]["items"]["properties"]["limit"];
+    assert_eq!(limit["description"], "A limit.");
+    let named = &spec["more"]["properties"];
+    assert_eq!(named["limit"]["description"], "Its own.");
+    assert_eq!(named["key"]["description"], "A key.");
+    let rows = table.rows();
+    let unused = descriptions.unused(rows.iter().map(|row| row.topic.as_str()));
+    assert_eq!(unused, ["*.more.key"]);
 }
 
 #[test]
