@@ -17,7 +17,7 @@ pub(super) fn parse(path: &str, content: &[u8]) -> Result<Vec<Value>, String> {
         .rsplit_once('.')
         .is_some_and(|(_, kind)| kind == "json")
     {
-        let object: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let object = yaml::json_value(&text).map_err(|error| error.message)?;
         if !object.is_object() {
             return Err("a JSON file must hold exactly one object".to_owned());
         }
@@ -26,6 +26,7 @@ pub(super) fn parse(path: &str, content: &[u8]) -> Result<Vec<Value>, String> {
     }
     let documents = match yaml::values(&text) {
         Ok(documents) => documents,
+        Err(error) if error.limit => return Err(error.to_string()),
         Err(error) => {
             return refuse_or_ignore(&text, error.to_string(), some_document_is_fine(&text));
         }

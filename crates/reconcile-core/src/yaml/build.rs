@@ -6,7 +6,8 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, Span};
 use serde_json::{Map, Value};
 
 use super::{
-    Limits, YamlError,
+    YamlError,
+    budget::{Budget, Extent},
     scalar::{self, Scalar, Tag},
     split::Piece,
 };
@@ -42,8 +43,7 @@ enum Node {
 
 struct Builder<'p> {
     piece: &'p Piece<'p>,
-    limits: Limits,
-    nodes: usize,
+    budget: &'p mut Budget,
     line: usize,
     stack: Vec<Frame>,
     /// Value and extent of every anchored node that is complete.
@@ -51,21 +51,13 @@ struct Builder<'p> {
     done: Vec<Value>,
 }
 
-/// How much an alias repeats.
-#[derive(Clone, Copy)]
-struct Extent {
-    nodes: usize,
-    depth: usize,
-}
-
-/// All documents of one piece of a stream: usually one.
-pub(super) fn values(piece: &Piece<'_>, limits: Limits) -> Result<Vec<Value>, YamlError> {
+/// All documents of one piece of a stream: usually one. `budget` is that of the stream.
+pub(super) fn values(piece: &Piece<'_>, budget: &mut Budget) -> Result<Vec<Value>, YamlError> {
     let mut options = Options::default();
     options.set_emit_comments(false);
     let mut builder = Builder {
         piece,
-        limits,
-        nodes: 0,
+        budget,
         line: 1,
         stack: Vec::new(),
         anchors: HashMap::new(),
@@ -76,6 +68,7 @@ pub(super) fn values(piece: &Piece<'_>, limits: Limits) -> Result<Vec<Value>, Ya
             document: piece.index,
             line: piece.line + error.marker().line().saturating_sub(1),
             message: error.info(),
+            limit: false,
         })?;
         builder.line = line_of(&span);
         builder
@@ -95,17 +88,15 @@ impl Builder<'_> {
             document: self.piece.index,
             line: self.piece.line + self.line.saturating_sub(1),
             message,
+            limit: self.budget.exceeded,
         }
     }
 
     fn accept(&mut self, event: Event<'_>) -> Result<(), String> {
         match event {
-            Event::DocumentStart(..) => {
-                self.anchors.clear();
-                self.nodes = 0;
-            }
+            Event::DocumentStart(..) => self.anchors.clear(),
             Event::Scalar(text, style, anchor, tag) => {
-                self.count(1)?;
+                self.budget.count(text.len())?;
                 let tag = tag_of(style, tag.as_deref());
                 let merge = text == MERGE && matches!(tag, Tag::Plain | Tag::Core("merge"));
                 let meaning = if merge {
@@ -114,14 +105,12 @@ impl Builder<'_> {
                     scalar::resolve(&text, tag)?
                 };
                 if anchor > 0 {
-                    let value = meaning.clone().into_value()?;
-                    let extent = Extent::of(&value);
-                    self.anchors.insert(anchor, (value, extent));
+                    self.keep(anchor, &meaning.clone().into_value()?)?;
                 }
                 self.place(Node::Scalar(meaning, merge))?;
             }
             Event::SequenceStart(_, anchor, _) => {
-                self.count(1)?;
+                self.budget.count(0)?;
                 self.check_depth(1)?;
                 self.stack.push(Frame::List {
                     items: Vec::new(),
@@ -129,7 +118,7 @@ impl Builder<'_> {
                 });
             }
             Event::MappingStart(_, anchor, _) => {
-                self.count(1)?;
+                self.budget.count(0)?;
                 self.check_depth(1)?;
                 self.stack.push(Frame::Map {
                     entries: Map::new(),
@@ -139,13 +128,11 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
             Event::Alias(target) => {
-                let (value, extent) = self
-                    .anchors
-                    .get(&target)
-                    .cloned()
-                    .ok_or("an anchor's value contains itself")?;
-                self.count(extent.nodes)?;
+                let contains_itself = "an anchor's value contains itself";
+                let extent = self.anchors.get(&target).ok_or(contains_itself)?.1;
+                self.budget.count_copy(extent)?;
                 self.check_depth(extent.depth)?;
+                let value = self.anchors[&target].0.clone();
                 self.place(Node::Value(value))?;
             }
             _ => {}
@@ -153,21 +140,19 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn count(&mut self, nodes: usize) -> Result<(), String> {
-        self.nodes += nodes;
-        if self.nodes > self.limits.nodes {
-            return Err(format!(
-                "the document has more than {} nodes",
-                self.limits.nodes
-            ));
-        }
+    /// Keeps a copy of the value of an anchor.
+    fn keep(&mut self, anchor: usize, value: &Value) -> Result<(), String> {
+        let extent = Extent::of(value);
+        self.budget.count_copy(extent)?;
+        self.anchors.insert(anchor, (value.clone(), extent));
         Ok(())
     }
 
     /// Checks that something of this depth may stand here.
-    fn check_depth(&self, depth: usize) -> Result<(), String> {
-        let limit = self.limits.depth;
+    fn check_depth(&mut self, depth: usize) -> Result<(), String> {
+        let limit = self.budget.depth();
         if self.stack.len() + depth > limit {
+            self.budget.exceeded = true;
             return Err(format!("the document is more than {limit} levels deep"));
         }
         Ok(())
@@ -182,8 +167,7 @@ impl Builder<'_> {
             None => return Ok(()),
         };
         if anchor > 0 {
-            let extent = Extent::of(&value);
-            self.anchors.insert(anchor, (value.clone(), extent));
+            self.keep(anchor, &value)?;
         }
         self.place(Node::Value(value))
     }
@@ -259,20 +243,5 @@ fn tag_of(style: ScalarStyle, tag: Option<&granit_parser::Tag>) -> Tag<'_> {
             name @ ("int" | "float" | "bool" | "null" | "timestamp" | "binary" | "merge"),
         )) => Tag::Core(name),
         _ => Tag::Text,
-    }
-}
-
-impl Extent {
-    fn of(value: &Value) -> Self {
-        let empty = Self { nodes: 1, depth: 1 };
-        let with = |sum: Self, inner: Self| Self {
-            nodes: sum.nodes + inner.nodes,
-            depth: sum.depth.max(inner.depth + 1),
-        };
-        match value {
-            Value::Array(list) => list.iter().map(Self::of).fold(empty, with),
-            Value::Object(map) => map.values().map(Self::of).fold(empty, with),
-            _ => Self { nodes: 1, depth: 0 },
-        }
     }
 }

@@ -10,10 +10,14 @@
 //!   split     a stream into documents, with the line each begins at
 //!   build     parser events into JSON values: aliases, merge keys, limits
 //!   scalar    what a plain scalar means
+//!   json      JSON text, which is YAML too, read faster and within the same limits
+//!   budget    what is left of the limits of a stream
 //!   write     JSON values into YAML text
 //! ```
 
+mod budget;
 mod build;
+mod json;
 mod scalar;
 mod split;
 mod write;
@@ -23,6 +27,7 @@ mod tests;
 
 use serde_json::Value;
 
+use budget::Budget;
 pub use write::to_string;
 
 /// Bounds on what is read, so that a small file cannot fill the memory.
@@ -30,8 +35,10 @@ pub use write::to_string;
 pub struct Limits {
     /// Largest input in bytes.
     pub bytes: usize,
-    /// Most nodes of one document, those that aliases repeat included.
+    /// Most nodes of the whole input, the copies that anchors, aliases and merges make included.
     pub nodes: usize,
+    /// Most bytes of texts and keys, the same copies included.
+    pub text_bytes: usize,
     /// Most collections inside of each other, those that aliases repeat included: values are walked by functions that
     /// call themselves, and a stack that is too small for it ends the process.
     pub depth: usize,
@@ -39,11 +46,12 @@ pub struct Limits {
 
 impl Default for Limits {
     /// 32 MiB holds the largest bundles of CRDs many times over; a million nodes is about a hundred
-    /// megabytes of values; the schemas of CRDs are some 60 deep.
+    /// megabytes of values; twice the largest input leaves room for aliases; the schemas of CRDs are some 60 deep.
     fn default() -> Self {
         Self {
             bytes: 32 << 20,
             nodes: 1_000_000,
+            text_bytes: 64 << 20,
             depth: 500,
         }
     }
@@ -59,6 +67,8 @@ pub struct YamlError {
     pub line: usize,
     /// What is wrong.
     pub message: String,
+    /// Whether a limit is exceeded, so that reading it in another way will not help either.
+    pub limit: bool,
 }
 
 /// One document of a stream.
@@ -79,30 +89,20 @@ pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
 
 /// [`documents`] with limits of the caller's choice.
 pub fn documents_within(text: &str, limits: Limits) -> Result<Vec<Document>, YamlError> {
-    if text.len() > limits.bytes {
-        let message = format!(
-            "the input has {} bytes, more than {}",
-            text.len(),
-            limits.bytes
-        );
-        return Err(YamlError {
-            document: 1,
-            line: 1,
-            message,
-        });
-    }
+    check_length(text, limits)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Some(values) = json_stream(text) {
+    if let Some(values) = json::stream(text, limits) {
         let document = |(at, value)| Document {
             index: at + 1,
             line: 1,
             value,
         };
-        return Ok(values.into_iter().enumerate().map(document).collect());
+        return Ok(values?.into_iter().enumerate().map(document).collect());
     }
     let mut found = Vec::new();
+    let mut budget = Budget::new(limits);
     for piece in split::pieces(text)? {
-        for value in build::values(&piece, limits)? {
+        for value in build::values(&piece, &mut budget)? {
             if !value.is_null() {
                 found.push(Document {
                     index: piece.index,
@@ -115,12 +115,35 @@ pub fn documents_within(text: &str, limits: Limits) -> Result<Vec<Document>, Yam
     Ok(found)
 }
 
+fn check_length(text: &str, limits: Limits) -> Result<(), YamlError> {
+    if text.len() <= limits.bytes {
+        return Ok(());
+    }
+    Err(YamlError {
+        document: 1,
+        line: 1,
+        message: format!(
+            "the input has {} bytes, more than {}",
+            text.len(),
+            limits.bytes
+        ),
+        limit: true,
+    })
+}
+
 /// The content of all documents. See [`documents`].
 pub fn values(text: &str) -> Result<Vec<Value>, YamlError> {
     Ok(documents(text)?
         .into_iter()
         .map(|document| document.value)
         .collect())
+}
+
+/// The only value of a JSON text, within the default limits.
+pub fn json_value(text: &str) -> Result<Value, YamlError> {
+    let limits = Limits::default();
+    check_length(text, limits)?;
+    json::value(text, limits)
 }
 
 /// The content of the first document that is not empty; `null` when there is none.
@@ -143,19 +166,8 @@ pub fn documents_of_bytes(bytes: &[u8]) -> Result<Vec<Document>, YamlError> {
                 document: 1,
                 line,
                 message,
+                limit: false,
             })
         }
     }
-}
-
-/// JSON objects one after the other are JSON and not YAML, as Kubernetes' decoder decides by the
-/// first brace. `None` when they do not parse as such; YAML's flow style may still.
-fn json_stream(text: &str) -> Option<Vec<Value>> {
-    if !text.trim_start().starts_with('{') {
-        return None;
-    }
-    serde_json::Deserializer::from_str(text)
-        .into_iter::<Value>()
-        .collect::<Result<_, _>>()
-        .ok()
 }

@@ -36,6 +36,7 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, YamlError> {
                 message: format!(
                     "only a comment may follow the document separator, found {rest:?}"
                 ),
+                limit: false,
             });
         }
         found.push(Piece {

@@ -254,7 +254,7 @@ fn an_inline_manifest_is_one_object_of_bounded_size() {
     }
     let refused = problem(&bomb).expect_err("refused");
     assert!(
-        refused.ends_with("the document has more than 20000 nodes"),
+        refused.ends_with("the input has more than 20000 nodes"),
         "{refused}"
     );
 }

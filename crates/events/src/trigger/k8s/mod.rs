@@ -91,6 +91,7 @@ fn check(path: &str, action: &mut K8sTrigger) -> Result<(), FieldError> {
 const LIMITS: Limits = Limits {
     bytes: 2 << 20,
     nodes: 20_000,
+    text_bytes: 4 << 20,
     depth: 100,
 };
 

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Limits, documents, documents_of_bytes, documents_within, to_string, value, values};
+use super::{
+    Limits, documents, documents_of_bytes, documents_within, json_value, to_string, value, values,
+};
 
 /// Answers of `sigs.k8s.io/yaml` (`tests/baseline/yaml/generate`).
 const RECORDED: &str = include_str!("../../../tests/baseline/yaml/answers.json");
@@ -130,6 +132,59 @@ fn a_small_text_cannot_become_a_large_value() {
     };
     assert!(documents_within("a: 1234567890", limits).is_err());
     assert!(documents("a: &x [*x]\n").is_err(), "an alias to itself");
+}
+
+#[test]
+fn copies_count_in_bytes_and_over_all_documents() {
+    let text = "x".repeat(256 << 10);
+    let aliases = |count: usize| format!("a: &a {text}\nb: [{}]\n", vec!["*a"; count].join(","));
+    let refused = |input: &str| documents(input).expect_err("too much").message;
+    assert!(documents(&aliases(100)).is_ok());
+    assert!(refused(&aliases(4000)).contains("bytes of text"));
+    let documents_of = vec![aliases(100); 40].join("---\n");
+    assert!(refused(&documents_of).contains("bytes of text"));
+    let merged = format!("a: &a {{k: {text}}}\nb:\n{}", "- <<: *a\n".repeat(4000));
+    assert!(refused(&merged).contains("bytes of text"));
+    let keys = format!(
+        "a: &a\n  ? {text}\n  : 1\nb: [{}]\n",
+        vec!["*a"; 4000].join(",")
+    );
+    assert!(refused(&keys).contains("bytes of text"));
+    // Each anchor keeps a copy of all that is inside of it.
+    let open: String = (0..200).map(|n| format!("&a{n} [")).collect();
+    let nested = format!("{open}{}{}", "0,".repeat(20_000), "]".repeat(200));
+    assert!(refused(&nested).contains("nodes"));
+    let small = "a: 1\n---\n".repeat(400_000);
+    assert!(refused(&small).contains("nodes"));
+}
+
+#[test]
+fn json_counts_too() {
+    let list = format!("{{\"a\": [{}0]}}", "0,".repeat(1_100_000));
+    assert!(
+        documents(&list)
+            .expect_err("too many")
+            .message
+            .contains("nodes")
+    );
+    assert!(
+        json_value(&list)
+            .expect_err("too many")
+            .message
+            .contains("nodes")
+    );
+    let stream = "{\"a\": [0]}\n".repeat(300_000);
+    assert!(
+        documents(&stream)
+            .expect_err("too many")
+            .message
+            .contains("nodes")
+    );
+    let one = r#"{"a": [1, -2, 1.5, true, null, "\u00fc"], "b": {}}"#;
+    assert_eq!(json_value(one).ok(), serde_json::from_str(one).ok());
+    for broken in ["", "{", "{} {}", "[1,]"] {
+        assert!(json_value(broken).is_err(), "{broken}");
+    }
 }
 
 #[test]
