@@ -146,7 +146,11 @@ pub struct ControllerArgs {
     /// Accept `file://` repositories. Whoever may write an Application reads with them what this process can read.
     #[arg(long, env = "ARGOCD_LITE_ALLOW_FILE_REPOSITORIES")]
     pub allow_file_repositories: bool,
-    /// Space that Git stores and kept renders may take, for example 4Gi. The least recently used ones are deleted beyond it.
+    /// Let chart repositories be at link-local and instance metadata addresses. Whoever may write an Application chooses
+    /// the address.
+    #[arg(long, env = "ARGOCD_LITE_REPOSITORIES_ALLOW_LINK_LOCAL")]
+    pub repositories_allow_link_local: bool,
+    /// Space that Git stores, charts and kept renders may take, for example 4Gi. The least recently used ones are deleted beyond it.
     #[arg(long, env = "ARGOCD_LITE_CACHE_SIZE", default_value = "4Gi", value_parser = bytes, value_name = "QUANTITY")]
     pub cache_size: u64,
 }

@@ -2,11 +2,10 @@
 
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
 
-const NO_CHARTS: &str = "charts come from Git repositories, by path";
+const CHARTS: &str = "Helm repositories and OCI registries";
 const NO_JSONNET: &str = "Jsonnet is not evaluated";
 const NO_PLUGINS: &str = "config management plugins do not run here";
 const HELM_VERSION: &str = "v3 and v4 are accepted; there is one helm";
-const NO_EFFECT: &str = "without effect: nothing is downloaded";
 const NO_HYDRATOR: &str = "manifests are not written back to Git";
 
 /// Fields of an Application.
@@ -42,7 +41,7 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.source.directory.exclude"),
     supported("spec.source.directory.disableExtensionFilter"),
     planned("spec.source.directory.jsonnet.**", NO_JSONNET),
-    planned("spec.source.chart", NO_CHARTS),
+    supported_note("spec.source.chart", CHARTS),
     supported("spec.source.helm.valueFiles"),
     supported("spec.source.helm.releaseName"),
     supported("spec.source.helm.values"),
@@ -60,7 +59,7 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.source.helm.fileParameters[].path"),
     supported("spec.source.helm.valuesObject.**"),
     supported_note("spec.source.helm.version", HELM_VERSION),
-    supported_note("spec.source.helm.passCredentials", NO_EFFECT),
+    supported("spec.source.helm.passCredentials"),
     supported("spec.source.kustomize.namePrefix"),
     supported("spec.source.kustomize.nameSuffix"),
     supported("spec.source.kustomize.images"),
@@ -101,7 +100,7 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.sources[].directory.exclude"),
     supported("spec.sources[].directory.disableExtensionFilter"),
     planned("spec.sources[].directory.jsonnet.**", NO_JSONNET),
-    planned("spec.sources[].chart", NO_CHARTS),
+    supported_note("spec.sources[].chart", CHARTS),
     supported("spec.sources[].helm.valueFiles"),
     supported("spec.sources[].helm.releaseName"),
     supported("spec.sources[].helm.values"),
@@ -119,7 +118,7 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.sources[].helm.fileParameters[].path"),
     supported("spec.sources[].helm.valuesObject.**"),
     supported_note("spec.sources[].helm.version", HELM_VERSION),
-    supported_note("spec.sources[].helm.passCredentials", NO_EFFECT),
+    supported("spec.sources[].helm.passCredentials"),
     supported("spec.sources[].kustomize.namePrefix"),
     supported("spec.sources[].kustomize.nameSuffix"),
     supported("spec.sources[].kustomize.images"),
@@ -190,7 +189,7 @@ pub const APPLICATION: &[Field] = &[
     supported("operation.sync.source.directory.exclude"),
     supported("operation.sync.source.directory.disableExtensionFilter"),
     planned("operation.sync.source.directory.jsonnet.**", NO_JSONNET),
-    planned("operation.sync.source.chart", NO_CHARTS),
+    supported_note("operation.sync.source.chart", CHARTS),
     supported("operation.sync.source.helm.valueFiles"),
     supported("operation.sync.source.helm.releaseName"),
     supported("operation.sync.source.helm.values"),
@@ -208,7 +207,7 @@ pub const APPLICATION: &[Field] = &[
     supported("operation.sync.source.helm.fileParameters[].path"),
     supported("operation.sync.source.helm.valuesObject.**"),
     supported_note("operation.sync.source.helm.version", HELM_VERSION),
-    supported_note("operation.sync.source.helm.passCredentials", NO_EFFECT),
+    supported("operation.sync.source.helm.passCredentials"),
     supported("operation.sync.source.kustomize.namePrefix"),
     supported("operation.sync.source.kustomize.nameSuffix"),
     supported("operation.sync.source.kustomize.images"),
@@ -255,7 +254,7 @@ pub const APPLICATION: &[Field] = &[
     supported("operation.sync.sources[].directory.exclude"),
     supported("operation.sync.sources[].directory.disableExtensionFilter"),
     planned("operation.sync.sources[].directory.jsonnet.**", NO_JSONNET),
-    planned("operation.sync.sources[].chart", NO_CHARTS),
+    supported_note("operation.sync.sources[].chart", CHARTS),
     supported("operation.sync.sources[].helm.valueFiles"),
     supported("operation.sync.sources[].helm.releaseName"),
     supported("operation.sync.sources[].helm.values"),
@@ -273,7 +272,7 @@ pub const APPLICATION: &[Field] = &[
     supported("operation.sync.sources[].helm.fileParameters[].path"),
     supported("operation.sync.sources[].helm.valuesObject.**"),
     supported_note("operation.sync.sources[].helm.version", HELM_VERSION),
-    supported_note("operation.sync.sources[].helm.passCredentials", NO_EFFECT),
+    supported("operation.sync.sources[].helm.passCredentials"),
     supported("operation.sync.sources[].kustomize.namePrefix"),
     supported("operation.sync.sources[].kustomize.nameSuffix"),
     supported("operation.sync.sources[].kustomize.images"),

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use kube::Client;
-use reconcile_core::{clock::Clock, object::ObjectKey, object::Root, watch::Index};
+use reconcile_core::{
+    clock::Clock, egress::EgressPolicy, object::ObjectKey, object::Root, watch::Index,
+};
 
 use super::{AppNotes, Problem, validate};
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
     metrics::AppMetrics,
     project::{Project, check_windows},
     render::{ClusterFacts, Renders},
-    repo::RepoHub,
+    repo::{ChartHub, RepoHub},
     settings::SettingsHandle,
 };
 
@@ -29,6 +31,8 @@ pub struct Settings {
     pub wave_delay: Option<Duration>,
     /// How long a repository may fail before a condition reports it.
     pub repo_grace: Duration,
+    /// Addresses that are called for charts.
+    pub egress: EgressPolicy,
 }
 
 /// Everything that observe and apply use. Cloning shares it.
@@ -42,6 +46,8 @@ pub struct Context {
     pub settings: Settings,
     /// Repositories.
     pub repos: RepoHub,
+    /// Charts of Helm repositories and registries.
+    pub charts: ChartHub,
     /// Rendered applications.
     pub renders: Renders,
     /// What charts may ask about the cluster, with the state of discovery it belongs to.
@@ -125,6 +131,7 @@ impl Context {
     /// Drops everything that is kept for an application.
     pub fn forget(&self, app: &ObjectKey) {
         self.repos.forget(app);
+        self.charts.forget(app);
         let followed = self.live.forget(app);
         self.differ.cache().forget(&followed);
         self.notes.forget(app);

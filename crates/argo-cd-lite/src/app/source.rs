@@ -7,7 +7,7 @@ use super::{Context, ObserveError, Observed, Problem, Refresh, SourceState, vali
 use crate::{
     api::{ApplicationSource, Revisions},
     render::{AppFacts, Files, OpenSource, Placement, RenderFailure, RenderFor, RenderRequest},
-    repo::{Follow, RepoError, Resolved},
+    repo::{ChartError, ChartRef, Follow, OpenChart, RepoError, Resolved, is_chart},
 };
 
 /// Reads what the sources say at their target revisions, and at those of the operation in work.
@@ -85,8 +85,15 @@ pub(super) async fn read_git(
 
 /// Notes which revisions wake the application.
 fn follow(context: &Context, observed: &Observed, sources: &[ApplicationSource]) {
+    let charts: Vec<ChartRef<'_>> = sources
+        .iter()
+        .filter(|source| is_chart(source))
+        .map(|source| chart_of(source, &source.target_revision))
+        .collect();
+    context.charts.follow(&observed.key, &charts);
     let follows: Vec<Follow<'_>> = sources
         .iter()
+        .filter(|source| !is_chart(source))
         .map(|source| Follow {
             url: &source.repo_url,
             revision: &source.target_revision,
@@ -177,6 +184,15 @@ impl From<RepoError> for Failure {
     }
 }
 
+impl From<ChartError> for Failure {
+    fn from(error: ChartError) -> Self {
+        Self {
+            transient: error.is_transient(),
+            message: format!("Failed to load target state: {error}"),
+        }
+    }
+}
+
 impl From<RenderFailure> for Failure {
     fn from(error: RenderFailure) -> Self {
         Self {
@@ -220,17 +236,77 @@ async fn find_commit(
         .await?)
 }
 
-/// The source with its files.
+/// The chart that a source names, at a version or constraint.
+fn chart_of<'a>(source: &'a ApplicationSource, revision: &'a str) -> ChartRef<'a> {
+    ChartRef {
+        url: &source.repo_url,
+        chart: &source.chart,
+        revision,
+    }
+}
+
+/// The version of a chart.
+async fn find_version(
+    context: &Context,
+    observed: &mut Observed,
+    source: &ApplicationSource,
+    revision: Option<&str>,
+    fresh: Option<Timestamp>,
+) -> Result<String, Failure> {
+    let revision = revision.unwrap_or(&source.target_revision);
+    let found = context
+        .charts
+        .find(&chart_of(source, revision), fresh)
+        .await?;
+    if let Some((error, since)) = &found.failing
+        && (observed.refresh.is_some() || lasted(context, *since))
+    {
+        // The last known version is still synced; the condition shows that newer ones are not seen.
+        observed.problems.push(Problem::remark(
+            "ComparisonError",
+            format!("cannot list the versions of the chart since {since:.0}: {error}"),
+        ));
+    }
+    Ok(found.version)
+}
+
+/// A source with its files.
 async fn open(
     context: &Context,
+    observed: &mut Observed,
     source: &ApplicationSource,
-    at: &Resolved,
-) -> Result<OpenSource, RepoError> {
-    let commit = context.repos.commit(&source.repo_url, at).await?;
+    revision: Option<&str>,
+    request: &SourceRequest<'_>,
+) -> Result<OpenSource, Failure> {
+    if is_chart(source) {
+        let version = find_version(context, observed, source, revision, request.fresh).await?;
+        let how = OpenChart {
+            pass_credentials: source
+                .helm
+                .as_ref()
+                .is_some_and(|helm| helm.pass_credentials),
+            hard: request.hard,
+        };
+        let archive = context
+            .charts
+            .open(&chart_of(source, &version), how)
+            .await?;
+        return Ok(OpenSource {
+            // The root of the archive is the chart.
+            source: ApplicationSource {
+                path: String::new(),
+                ..source.clone()
+            },
+            files: Files::Archive(archive),
+            revision: version,
+        });
+    }
+    let at = find_commit(context, observed, source, revision, request.fresh).await?;
+    let commit = context.repos.commit(&source.repo_url, &at).await?;
     Ok(OpenSource {
         source: source.clone(),
         files: Files::Commit(commit),
-        revision: at.commit.clone(),
+        revision: at.commit,
     })
 }
 
@@ -242,8 +318,7 @@ async fn try_render(
     let mut sources = Vec::new();
     for (index, source) in request.sources.iter().enumerate() {
         let revision = request.revisions.and_then(|revisions| revisions.get(index));
-        let at = find_commit(context, observed, source, revision, request.fresh).await?;
-        sources.push(open(context, source, &at).await?);
+        sources.push(open(context, observed, source, revision, request).await?);
     }
     let commits = sources.iter().map(|open| open.revision.clone());
     let revisions = if request.several {

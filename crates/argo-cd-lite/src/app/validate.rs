@@ -17,7 +17,7 @@ use crate::{
     },
     diff::jq_problem,
     project::Project,
-    repo::{FileRepositories, ambiguity},
+    repo::{FileRepositories, ambiguity, chart_problem, is_chart},
     sync::SyncOptions,
 };
 
@@ -105,6 +105,9 @@ pub(super) fn source_problem(
     if url.is_empty() {
         return Some("spec.source.repoURL is required".to_owned());
     }
+    if is_chart(source) {
+        return chart_problem(source).or_else(|| options_problem(source));
+    }
     let is_file = url.starts_with("file://");
     if is_file && files == FileRepositories::Refuse {
         return Some(
@@ -126,13 +129,18 @@ pub(super) fn source_problem(
         return Some(format!("spec.source.repoURL {reason}"));
     }
     // What the ledger reports needs no second message.
-    let reported = source.plugin.is_some() || !source.chart.is_empty();
+    let reported = source.plugin.is_some();
     if source.path.is_empty() && source.reference.is_empty() && !reported {
-        return Some("spec.source.path is required".to_owned());
+        return Some("spec.source.path or spec.source.chart is required".to_owned());
     }
     if source.path.starts_with('/') {
         return Some("spec.source.path must be relative to the repository".to_owned());
     }
+    options_problem(source)
+}
+
+/// A source with options of several kinds.
+fn options_problem(source: &ApplicationSource) -> Option<String> {
     let options = [
         ("helm", source.helm.is_some()),
         ("kustomize", source.kustomize.is_some()),

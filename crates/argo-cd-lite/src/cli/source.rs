@@ -7,7 +7,7 @@ use std::{
 };
 
 use prometheus::Registry;
-use reconcile_core::{clock::Clock, operator::install_tls};
+use reconcile_core::{clock::Clock, egress::EgressPolicy, operator::install_tls};
 
 use super::{CliError, SourceArgs, SourceError, application::FileApplication, scope};
 use crate::{
@@ -17,8 +17,8 @@ use crate::{
         AppFacts, ClusterFacts, Files, OpenSource, RenderRequest, TargetSet, Tools, render_once,
     },
     repo::{
-        Credentials, DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, RepoError,
-        RepoHub, normalize,
+        ChartConfig, ChartError, ChartHub, ChartRef, Credentials, DEFAULT_DISK_BUDGET,
+        FileRepositories, GitLimits, HubConfig, OpenChart, RepoHub, Trust, is_chart, normalize,
     },
 };
 
@@ -47,13 +47,12 @@ pub(super) fn targets(
     let mut repositories = None;
     let mut open = Vec::new();
     for source in sources {
-        if !source.chart.is_empty() {
-            return Err(failed(SourceError::Chart));
-        }
         let own = normalize(&source.repo_url) == normalize(&first.repo_url);
         let revision = revision.filter(|_| own);
         let here = overridden(args, &source.repo_url)?;
+        let chart = is_chart(source);
         let (files, revision) = match (here, revision) {
+            (Some(here), _) if chart => (Files::Folder(here), String::new()),
             (Some(here), None) => (Files::Folder(here), String::new()),
             (here, revision) => {
                 let url = match &here {
@@ -64,13 +63,15 @@ pub(super) fn targets(
                     Some(known) => known,
                     None => repositories.insert(Repositories::new(folder.path()).map_err(failed)?),
                 };
-                repositories
-                    .open(&url, source, revision)
-                    .map_err(|error| failed(error.into()))?
+                repositories.open(&url, source, revision).map_err(failed)?
             }
         };
+        let path = if chart { "" } else { &source.path };
         open.push(OpenSource {
-            source: source.clone(),
+            source: ApplicationSource {
+                path: path.to_owned(),
+                ..source.clone()
+            },
             files,
             revision,
         });
@@ -123,6 +124,7 @@ fn file_url(folder: &Path) -> Result<String, SourceError> {
 /// Repositories for the time of one answer.
 struct Repositories {
     hub: RepoHub,
+    charts: ChartHub,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -145,12 +147,24 @@ impl Repositories {
             metrics,
             |_| {},
         );
+        let charts = ChartConfig {
+            folder: folder.join("charts"),
+            budget: DEFAULT_DISK_BUDGET,
+            // Whoever runs the verb chooses the repository.
+            egress: EgressPolicy::AllowLinkLocal,
+            trust: Trust::default(),
+        };
+        let charts = ChartHub::new(charts, hub.clone(), Credentials::default(), |_| {});
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .map_err(SourceError::Client)?;
-        Ok(Self { hub, runtime })
+        Ok(Self {
+            hub,
+            charts,
+            runtime,
+        })
     }
 
     /// The files of a source and their commit.
@@ -159,8 +173,11 @@ impl Repositories {
         url: &str,
         source: &ApplicationSource,
         revision: Option<&str>,
-    ) -> Result<(Files, String), RepoError> {
+    ) -> Result<(Files, String), SourceError> {
         let revision = revision.unwrap_or(&source.target_revision);
+        if is_chart(source) {
+            return self.open_chart(url, source, revision);
+        }
         let open = async {
             let listed = self.hub.refs(url, None).await?;
             let at = self
@@ -169,8 +186,34 @@ impl Repositories {
                 .await?;
             self.hub.commit(url, &at).await
         };
-        let commit = self.runtime.block_on(open)?;
+        let commit = self
+            .runtime
+            .block_on(open)
+            .map_err(SourceError::Repository)?;
         let id = commit.id().to_owned();
         Ok((Files::Commit(commit), id))
+    }
+
+    fn open_chart(
+        &self,
+        url: &str,
+        source: &ApplicationSource,
+        revision: &str,
+    ) -> Result<(Files, String), SourceError> {
+        let chart = ChartRef {
+            url,
+            chart: &source.chart,
+            revision,
+        };
+        let open = async {
+            let version = self.charts.find(&chart, None).await?.version;
+            let exact = ChartRef {
+                revision: &version,
+                ..chart
+            };
+            let archive = self.charts.open(&exact, OpenChart::default()).await?;
+            Ok::<_, ChartError>((Files::Archive(archive), version.clone()))
+        };
+        Ok(self.runtime.block_on(open)?)
     }
 }

@@ -4,7 +4,10 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::{render::RenderError, repo::RepoError};
+use crate::{
+    render::RenderError,
+    repo::{ChartError, RepoError},
+};
 
 /// What failed on the way from a source to its manifests.
 #[derive(Debug, Error)]
@@ -12,9 +15,9 @@ pub enum SourceError {
     /// The spec has no source.
     #[error("spec.source is missing")]
     NoSource,
-    /// The source is a chart of a chart repository.
-    #[error("spec.source.chart is not rendered here: charts come from Git, by path")]
-    Chart,
+    /// A chart cannot be downloaded.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
     /// A folder that takes the place of a repository cannot be opened.
     #[error("{}: {error}", .path.display())]
     Folder {

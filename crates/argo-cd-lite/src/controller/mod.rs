@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use reconcile_core::{
     admin::Readiness,
     client::Deadlines,
+    egress::EgressPolicy,
     listen::ListenAddress,
     object::{ObjectKey, Root},
     operator::{Identity, Operator},
@@ -26,11 +27,13 @@ use crate::{
     diff::{DiffCache, Differ},
     metrics::{AppInfo, AppMetrics, GitMetrics},
     render::{Renders, ToolPaths},
-    repo::{Credentials, FileRepositories, GitLimits, HubConfig, RepoHub},
+    repo::{
+        ChartConfig, ChartHub, Credentials, FileRepositories, GitLimits, HubConfig, RepoHub, Trust,
+    },
     server::{RefreshRequests, WebhookSecrets, WebhookServer},
     settings::SettingsHandle,
 };
-use watches::{watch_projects, watch_secrets, watch_settings};
+use watches::{watch_certificates, watch_projects, watch_secrets, watch_settings};
 
 /// Name of the Lease; upstream's controllers shard instead of electing, so there is none to share.
 const LEASE: &str = "argo-cd-lite-controller";
@@ -64,6 +67,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         cache_dir,
         cache_size,
         allow_file_repositories,
+        repositories_allow_link_local,
         tools,
     } = args;
     let control_plane = namespace
@@ -84,6 +88,10 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         application_namespaces,
         wave_delay: sync_wave_delay,
         repo_grace: repo_error_grace_period_seconds,
+        egress: EgressPolicy::of_flag(
+            "--repositories-allow-link-local",
+            repositories_allow_link_local,
+        ),
     };
     let hub = HubConfig {
         folder: cache_dir.unwrap_or_else(|| std::env::temp_dir().join("argo-cd-lite")),
@@ -122,17 +130,18 @@ pub async fn start(
         .await
 }
 
-/// Divides the space on disk: what programs rendered has an eighth of it, Git stores the rest.
+/// Divides the space on disk: what programs rendered and charts have an eighth of it each, Git stores the rest.
 fn share(mut hub: HubConfig) -> (HubConfig, u64) {
-    let renders = hub.disk_budget / 8;
-    hub.disk_budget -= renders;
-    (hub, renders)
+    let eighth = hub.disk_budget / 8;
+    hub.disk_budget -= 2 * eighth;
+    (hub, eighth)
 }
 
 /// The parts of the controller before they run.
 struct Parts {
     context: Context,
     credentials: Credentials,
+    trust: Trust,
     secrets: WebhookSecrets,
     queue: Queue,
     roots: Index<Root<Application>>,
@@ -154,6 +163,13 @@ impl Parts {
         };
         let (hub, budget) = share(hub);
         let renders = Renders::new(tools, &hub.folder, budget, &operator.registry)?;
+        let trust = Trust::default();
+        let charts = ChartConfig {
+            folder: hub.folder.join("charts"),
+            budget,
+            egress: settings.egress,
+            trust: trust.clone(),
+        };
         let repos = RepoHub::new(
             hub,
             credentials.clone(),
@@ -161,6 +177,7 @@ impl Parts {
             GitMetrics::register(&operator.registry)?,
             wake(&queue),
         );
+        let charts = ChartHub::new(charts, repos.clone(), credentials.clone(), wake(&queue));
         let discovery = Discovery::new(operator.client.clone(), operator.clock.clone());
         let argo = SettingsHandle::default();
         let live = LiveIndex::new(LiveIndexConfig {
@@ -182,6 +199,7 @@ impl Parts {
             clock: operator.clock.clone(),
             settings,
             repos,
+            charts,
             renders,
             facts: Arc::default(),
             discovery,
@@ -196,6 +214,7 @@ impl Parts {
         Ok(Self {
             context,
             credentials,
+            trust,
             secrets: Arc::new(RwLock::default()),
             queue,
             roots,
@@ -211,6 +230,7 @@ impl Parts {
         let Self {
             context,
             credentials,
+            trust,
             secrets,
             queue,
             roots,
@@ -235,9 +255,12 @@ impl Parts {
         watch_projects(operator, &context, &roots, &queue);
         watch_secrets(operator, &control_plane, credentials, secrets.clone());
         watch_settings(operator, &context, &roots, &queue);
+        watch_certificates(operator, &control_plane, trust);
         applicationset::start(operator, &control_plane);
         let poll = context.repos.clone();
         operator.spawn("poll", async move { poll.poll().await });
+        let charts = context.charts.clone();
+        operator.spawn("chart poll", async move { charts.poll().await });
         let webhook = WebhookServer {
             listen,
             budget: operator.listeners.clone(),

@@ -18,13 +18,15 @@ use reconcile_core::{
 use crate::{
     api::{AppProject, Application},
     app::Context,
-    repo::{Credentials, PollTimes, RepositorySecret},
+    repo::{Credentials, PollTimes, RepositorySecret, Trust},
     server::WebhookSecrets,
     settings::{ArgoSettings, SETTINGS_MAP},
 };
 
 /// The Secret that holds the webhook secrets.
 const SETTINGS_SECRET: &str = "argocd-secret";
+/// The ConfigMap with certificates by server name.
+const CERTIFICATES: &str = "argocd-tls-certs-cm";
 
 pub(super) fn watch_projects(
     operator: &Operator,
@@ -155,4 +157,22 @@ pub(super) fn watch_settings(
     });
     let ready = operator.readiness.register("settings map");
     operator.spawn("settings map", watch.ready(ready).run());
+}
+
+/// Keeps the certificates that servers of repositories are checked with.
+pub(super) fn watch_certificates(operator: &Operator, control_plane: &str, trust: Trust) {
+    let api: Api<Guarded<ConfigMap>> = Api::namespaced(operator.client.clone(), control_plane);
+    let watch = Watch::new(api, Index::default(), |map: ConfigMap| {
+        Some(map.data.unwrap_or_default())
+    })
+    .config(WatchConfig {
+        labels: None,
+        fields: Some(format!("metadata.name={CERTIFICATES}")),
+    })
+    .on_change(move |change: Change<BTreeMap<String, String>>| {
+        let certificates = change.new.map(|map| map.as_ref().clone());
+        trust.set_certificates(certificates.unwrap_or_default());
+    });
+    let ready = operator.readiness.register("certificates");
+    operator.spawn("certificates", watch.ready(ready).run());
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::ApplicationSource,
-    repo::{Commit, FolderReader, GitError, GitLimits, Record, SourceTree, join},
+    repo::{ArchiveFile, Commit, FolderReader, GitError, GitLimits, Record, SourceTree, join},
 };
 
 /// Bytes of a file that overrides parameters.
@@ -34,6 +34,8 @@ pub enum Files {
     Commit(Commit),
     /// In a folder that is read as it is.
     Folder(PathBuf),
+    /// In an archive, which is a chart or an artifact.
+    Archive(ArchiveFile),
 }
 
 impl Files {
@@ -41,6 +43,7 @@ impl Files {
     pub fn tree(&self) -> Result<SourceTree, GitError> {
         match self {
             Self::Commit(commit) => commit.tree(),
+            Self::Archive(archive) => Ok(archive.tree()),
             Self::Folder(path) => {
                 let reader = FolderReader::open(path)?;
                 Ok(SourceTree::new(Box::new(reader), GitLimits::default()))
@@ -130,7 +133,8 @@ impl RenderRequest {
                 };
                 Some(entries.iter().any(|(name, _)| decides(name)))
             };
-            open.source.helm.is_some()
+            !open.source.chart.is_empty()
+                || open.source.helm.is_some()
                 || open.source.kustomize.is_some()
                 || (open.source.renders()
                     && open.source.directory.is_none()

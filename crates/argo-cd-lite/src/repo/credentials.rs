@@ -7,7 +7,10 @@ use parking_lot::RwLock;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use super::url::{ambiguity, covers, normalize};
+use super::{
+    charts::oci_url,
+    url::{ambiguity, covers, normalize},
+};
 
 /// Label with the type of a Secret.
 const SECRET_TYPE_LABEL: &str = "argocd.argoproj.io/secret-type";
@@ -21,6 +24,22 @@ pub struct Credential {
     pub password: SecretString,
     /// Do not check the server's certificate.
     pub insecure: bool,
+    /// Certificate and key for TLS, as PEM.
+    pub client_certificate: Option<SecretString>,
+    /// Talk to the registry without TLS.
+    pub plain_http: bool,
+}
+
+/// What a repository holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RepositoryKind {
+    /// Files, by Git.
+    #[default]
+    Git,
+    /// Charts, listed in an `index.yaml`.
+    Helm,
+    /// Charts or other artifacts of an OCI registry.
+    Oci,
 }
 
 impl Credential {
@@ -29,7 +48,7 @@ impl Credential {
         Self {
             username: username.to_owned(),
             password: password.to_owned().into(),
-            insecure: false,
+            ..Self::default()
         }
     }
 
@@ -41,8 +60,14 @@ impl Credential {
 
 impl PartialEq for Credential {
     fn eq(&self, other: &Self) -> bool {
+        let certificate = |one: &Self| {
+            let pem = one.client_certificate.as_ref();
+            pem.map(|pem| pem.expose_secret().to_owned())
+        };
         self.username == other.username
             && self.insecure == other.insecure
+            && self.plain_http == other.plain_http
+            && certificate(self) == certificate(other)
             && self.password.expose_secret() == other.password.expose_secret()
     }
 }
@@ -54,6 +79,8 @@ impl Eq for Credential {}
 pub struct RepositorySecret {
     /// The URL, normalised. That of a template covers every URL of the same host below its path.
     pub url: String,
+    /// What the repository holds.
+    pub kind: RepositoryKind,
     /// True for `repo-creds`, which serve every repository below the URL.
     pub template: bool,
     /// The credential.
@@ -79,7 +106,7 @@ const UNSUPPORTED: &[&str] = &[
 ];
 
 impl RepositorySecret {
-    /// Reads a Secret's data; `None` when it is not one about Git repositories.
+    /// Reads a Secret's data; `None` when it is not one about repositories.
     pub fn read(
         labels: &BTreeMap<String, String>,
         data: &BTreeMap<String, ByteString>,
@@ -94,21 +121,38 @@ impl RepositorySecret {
                 .map(|value| String::from_utf8_lossy(&value.0).into_owned())
                 .unwrap_or_default()
         };
-        if !matches!(text("type").as_str(), "" | "git") {
-            return None;
-        }
+        let url = text("url");
+        let is_registry = || oci_url(&url).is_some();
+        let kind = match text("type").as_str() {
+            "" | "git" => RepositoryKind::Git,
+            "helm" if text("enableOCI") == "true" || is_registry() => RepositoryKind::Oci,
+            "helm" => RepositoryKind::Helm,
+            "oci" => RepositoryKind::Oci,
+            _ => return None,
+        };
+        let certificate = [text("tlsClientCertData"), text("tlsClientCertKey")];
+        let certificate = (kind != RepositoryKind::Git && !certificate.concat().is_empty())
+            .then(|| SecretString::from(certificate.join("\n")));
         let given: Vec<String> = UNSUPPORTED
             .iter()
             .filter(|key| data.get(**key).is_some_and(|value| !value.0.is_empty()))
+            .filter(|key| kind == RepositoryKind::Git || !key.starts_with("tlsClientCert"))
             .map(ToString::to_string)
             .collect();
+        let url = match kind {
+            RepositoryKind::Oci => oci_url(&url).unwrap_or_default(),
+            _ => normalize(&url),
+        };
         Some(Self {
-            url: normalize(&text("url")),
+            url,
+            kind,
             template,
             credential: Credential {
                 username: text("username"),
                 password: text("password").into(),
                 insecure: text("insecure") == "true" || text("insecureIgnoreHostKey") == "true",
+                client_certificate: certificate,
+                plain_http: text("insecureOCIForceHttp") == "true",
             },
             unsupported: given,
         })
@@ -145,24 +189,32 @@ impl Credentials {
         }
     }
 
-    /// The Secret for `url`: the repository's own when it holds a password, else the template with the longest path
-    /// that covers it. Upstream compares characters; here scheme, host, port and path segments must be equal.
+    /// The Secret of a Git repository. See [`Self::find_kind`].
     pub fn find(&self, url: &str) -> Option<RepositorySecret> {
+        self.find_kind(RepositoryKind::Git, url)
+    }
+
+    /// The Secret for `url`: the repository's own when it holds a credential, else the template with the longest path
+    /// that covers it. Upstream compares characters; here scheme, host, port and path segments must be equal.
+    pub fn find_kind(&self, kind: RepositoryKind, url: &str) -> Option<RepositorySecret> {
         if ambiguity(url).is_some() {
             return None;
         }
-        let url = normalize(url);
+        let url = match kind {
+            RepositoryKind::Oci => oci_url(url)?,
+            _ => normalize(url),
+        };
         let secrets = self.0.read();
-        let own = secrets
-            .values()
-            .find(|secret| !secret.template && secret.url == url);
+        let of_kind = || secrets.values().filter(|secret| secret.kind == kind);
+        let own = of_kind().find(|secret| !secret.template && secret.url == url);
         if let Some(own) = own
-            && (!own.credential.is_empty() || !own.unsupported.is_empty())
+            && (!own.credential.is_empty()
+                || own.credential.client_certificate.is_some()
+                || !own.unsupported.is_empty())
         {
             return Some(own.clone());
         }
-        let template = secrets
-            .values()
+        let template = of_kind()
             .filter(|secret| secret.template && covers(&secret.url, &url))
             .max_by_key(|secret| secret.url.len());
         template.or(own).cloned()

@@ -1,10 +1,12 @@
-//! Git repositories: one bare store each, one poll of refs each, files read from the object store.
+//! Repositories. Of Git: one bare store each, one poll of refs each, files read from the object store. Charts are in
+//! [`charts`].
 //!
 //! ```text
 //!   poll / webhook / refresh ──► refs ──► revision ──► commit (fetched when missing) ──► tree id ──► files
 //! ```
 
 mod access;
+mod charts;
 mod credentials;
 mod disk;
 mod git;
@@ -18,10 +20,16 @@ mod revision;
 mod semver;
 mod transfer;
 mod tree;
+mod trust;
 mod url;
 
 pub use access::FileRepositories;
-pub use credentials::{Credential, Credentials, RepositorySecret, UnsupportedMembers};
+pub use charts::{
+    ArchiveFile, ChartConfig, ChartError, ChartHub, ChartRef, OpenChart, chart_problem, is_chart,
+};
+pub use credentials::{
+    Credential, Credentials, RepositoryKind, RepositorySecret, UnsupportedMembers,
+};
 pub use git::{Depth, FetchRequest, GitError, Store};
 pub use hub::{Commit, DEFAULT_DISK_BUDGET, Follow, HubConfig, PollTimes, RepoHub};
 pub use limits::GitLimits;
@@ -29,8 +37,10 @@ pub use pool::{Interrupt, Pool, PoolError};
 pub use repository::{RepoError, Snapshot};
 pub use revision::{RefList, Resolved, RevisionError, resolve};
 pub use tree::{
-    FileQuery, FolderReader, Found, Node, NodeKind, Record, SourceFile, SourceTree, clean, join,
+    FileQuery, FolderReader, Found, Node, NodeKind, Record, SourceFile, SourceTree, TreeReader,
+    clean, join,
 };
+pub use trust::Trust;
 pub use url::{ambiguity, host_and_path, normalize};
 
 #[cfg(test)]

@@ -69,7 +69,8 @@ impl RepoHub {
         }
     }
 
-    fn interval(&self) -> Duration {
+    /// Time until the next poll, spread at random.
+    pub(super) fn interval(&self) -> Duration {
         let PollTimes { poll, jitter } = self.poll_times();
         if poll.is_zero() {
             // 0 turns the poll off; webhooks and refreshes still work.

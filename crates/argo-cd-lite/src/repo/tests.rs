@@ -346,6 +346,7 @@ async fn a_server_that_goes_away_leaves_the_refs_of_before() {
 #[test]
 fn credentials_are_found_by_url_and_by_prefix() {
     let secret = |url: &str, template: bool, password: &str| RepositorySecret {
+        kind: RepositoryKind::Git,
         url: normalize(url),
         template,
         credential: Credential::basic("u", password),

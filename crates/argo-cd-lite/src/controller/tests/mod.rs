@@ -88,6 +88,7 @@ impl Bed {
             application_namespaces: Vec::new(),
             wave_delay: None,
             repo_grace: Duration::from_secs(180),
+            egress: reconcile_core::egress::EgressPolicy::AllowLinkLocal,
         };
         let hub = HubConfig {
             folder: self.stores.path().to_owned(),

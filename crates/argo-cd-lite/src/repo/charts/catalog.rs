@@ -1,0 +1,175 @@
+//! The versions of one repository as they were listed last, and who follows them.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
+use reconcile_core::object::ObjectKey;
+
+use super::{
+    ChartError,
+    index::{ChartIndex, moves},
+    place::Place,
+};
+
+/// A failure to list versions is not repeated for callers within this time, in seconds.
+const FAILURE_LASTS: i64 = 5;
+/// How long a caller waits for the one before it.
+const TURN: Duration = Duration::from_secs(120);
+
+/// The chart and revision that an Application follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Followed {
+    pub(super) chart: String,
+    pub(super) revision: String,
+}
+
+/// The versions as they were listed.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    pub(super) index: Arc<ChartIndex>,
+    /// When they were asked for.
+    pub(super) asked: Timestamp,
+    /// Asking has failed since then: with this error, since this time.
+    pub(super) failing: Option<(ChartError, Timestamp)>,
+}
+
+#[derive(Default)]
+struct Listing {
+    index: Option<Arc<ChartIndex>>,
+    etag: String,
+    asked: Option<Timestamp>,
+    failed: Option<(ChartError, Timestamp)>,
+    failing_since: Option<Timestamp>,
+}
+
+/// One repository in use.
+pub(super) struct Catalog {
+    pub(super) place: Place,
+    listing: RwLock<Listing>,
+    gate: tokio::sync::Mutex<()>,
+    pub(super) followers: Mutex<HashMap<ObjectKey, Vec<Followed>>>,
+    /// When the poll is due.
+    pub(super) due: Mutex<Timestamp>,
+    pub(super) used: Mutex<Timestamp>,
+}
+
+impl Catalog {
+    pub(super) fn new(place: Place, due: Timestamp, now: Timestamp) -> Self {
+        Self {
+            place,
+            listing: RwLock::default(),
+            gate: tokio::sync::Mutex::default(),
+            followers: Mutex::default(),
+            due: Mutex::new(due),
+            used: Mutex::new(now),
+        }
+    }
+
+    /// Waits for the right to talk to the server.
+    pub(super) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, ChartError> {
+        tokio::time::timeout(TURN, self.gate.lock())
+            .await
+            .map_err(|_| ChartError::Unreachable {
+                host: self.place.url.clone(),
+                reason: "an earlier request does not end".to_owned(),
+            })
+    }
+
+    /// True when somebody follows a revision that may mean another version after a poll.
+    pub(super) fn needs_polls(&self) -> bool {
+        let index = self.listing.read().index.clone();
+        let followers = self.followers.lock();
+        followers.values().flatten().any(|followed| {
+            let found =
+                |index: &Arc<ChartIndex>| index.select(&followed.chart, &followed.revision).is_ok();
+            moves(&followed.revision) || !index.as_ref().is_some_and(found)
+        })
+    }
+
+    /// The index of now with its ETag, to be asked for again.
+    pub(super) fn current(&self) -> Option<(Arc<ChartIndex>, String)> {
+        let listing = self.listing.read();
+        let index = listing.index.clone()?;
+        Some((index, listing.etag.clone()))
+    }
+
+    /// Takes a new index; gives the Applications for which a revision means another version now.
+    pub(super) fn listed(
+        &self,
+        index: Arc<ChartIndex>,
+        etag: String,
+        asked: Timestamp,
+    ) -> Vec<ObjectKey> {
+        let old = {
+            let mut listing = self.listing.write();
+            listing.failed = None;
+            listing.failing_since = None;
+            listing.asked = Some(asked);
+            listing.etag = etag;
+            listing.index.replace(index.clone())
+        };
+        let Some(old) = old.filter(|old| *old != index) else {
+            return Vec::new();
+        };
+        let followers = self.followers.lock();
+        let moved = followers.iter().filter(|(_, followed)| {
+            followed.iter().any(|one| {
+                let at = |index: &ChartIndex| {
+                    let found = index.select(&one.chart, &one.revision);
+                    found.map(|version| version.version.clone()).ok()
+                };
+                at(&old) != at(&index)
+            })
+        });
+        moved.map(|(app, _)| app.clone()).collect()
+    }
+
+    /// Notes that the versions could not be listed.
+    pub(super) fn failed(&self, error: ChartError, asked: Timestamp) {
+        let mut listing = self.listing.write();
+        listing.failing_since.get_or_insert(asked);
+        listing.failed = Some((error, asked));
+    }
+
+    /// True when the last try to list versions failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.listing.read().failed.is_some()
+    }
+
+    /// What is known, when it is not older than `fresh` or a failure is recent.
+    pub(super) fn known(
+        &self,
+        fresh: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Result<Listed, ChartError>> {
+        let usable = {
+            let listing = self.listing.read();
+            let listed = listing
+                .asked
+                .is_some_and(|asked| fresh.is_none_or(|fresh| asked >= fresh));
+            let failed = listing.failed.as_ref().is_some_and(|(_, at)| {
+                now.as_second() - at.as_second() < FAILURE_LASTS
+                    && fresh.is_none_or(|fresh| *at >= fresh)
+            });
+            listed || failed
+        };
+        usable.then(|| self.snapshot())?
+    }
+
+    /// The versions, or the error when none were ever listed; `None` before the first try.
+    pub(super) fn snapshot(&self) -> Option<Result<Listed, ChartError>> {
+        let listing = self.listing.read();
+        match (&listing.index, listing.asked, &listing.failed) {
+            (Some(index), Some(asked), failed) => Some(Ok(Listed {
+                index: index.clone(),
+                asked,
+                failing: failed
+                    .as_ref()
+                    .map(|(error, at)| (error.clone(), listing.failing_since.unwrap_or(*at))),
+            })),
+            (_, _, Some((error, _))) => Some(Err(error.clone())),
+            _ => None,
+        }
+    }
+}

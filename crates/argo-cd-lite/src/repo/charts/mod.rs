@@ -1,0 +1,472 @@
+//! Charts of Helm repositories and OCI registries.
+//!
+//! ```text
+//!   repository + chart + constraint ──► index.yaml or tags (kept by ETag, polled) ──► version
+//!   version ──► archive (bounded, digest checked, kept on disk) ──► tree
+//! ```
+//!
+//! Credentials go to the server of the repository only, and nothing of an archive is written out.
+
+mod archive;
+mod catalog;
+mod download;
+mod error;
+mod index;
+mod oci;
+mod place;
+mod poll;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
+use reconcile_core::{credentials::redact_url, egress::EgressPolicy, object::ObjectKey};
+use reqwest::Url;
+use sha2::{Digest, Sha256};
+
+use super::{Credential, Credentials, RepoHub, RepositoryKind, repository::later, trust::Trust};
+use archive::{Archive, Layout, MAX_ARCHIVE_BYTES};
+use catalog::{Catalog, Followed, Listed};
+use download::{Download, Downloads, Login};
+use index::{ChartIndex, ChartVersion, MAX_INDEX_BYTES};
+use oci::OciRepository;
+use place::Place;
+use store::{ArchiveStore, KeptIndex};
+
+pub use archive::ArchiveFile;
+pub use error::ChartError;
+pub(super) use place::oci_url;
+pub use place::{chart_problem, is_chart};
+
+/// Versions that were listed longer ago than this are listed again before a version is called missing.
+const MISSING_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
+/// Time between two polls of a repository that does not answer; short, because its Applications wait for it.
+const FAILING_POLL: Duration = Duration::from_secs(10);
+
+type Moved = dyn Fn(ObjectKey) + Send + Sync;
+
+/// Where archives are kept and what may be called.
+#[derive(Clone, Debug)]
+pub struct ChartConfig {
+    /// Folder of the archives.
+    pub folder: PathBuf,
+    /// Bytes that they may have together.
+    pub budget: u64,
+    /// Addresses that may be called.
+    pub egress: EgressPolicy,
+    /// Certificates of servers.
+    pub trust: Trust,
+}
+
+/// A chart and the versions of it that are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChartRef<'a> {
+    /// URL of the repository.
+    pub url: &'a str,
+    /// Name of the chart.
+    pub chart: &'a str,
+    /// A version or a constraint.
+    pub revision: &'a str,
+}
+
+/// The version that a revision means.
+#[derive(Clone, Debug)]
+pub struct FoundChart {
+    /// The version as the repository spells it.
+    pub version: String,
+    /// Listing versions has failed since then; the version is the one that was known before.
+    pub failing: Option<(ChartError, Timestamp)>,
+}
+
+/// How a chart is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenChart {
+    /// Send the credentials to every server that the repository names.
+    pub pass_credentials: bool,
+    /// Take no archive that was kept.
+    pub hard: bool,
+}
+
+/// All chart repositories in use. Cloning shares them.
+#[derive(Clone)]
+pub struct ChartHub(Arc<Inner>);
+
+struct Inner {
+    repos: RepoHub,
+    credentials: Credentials,
+    downloads: Downloads,
+    store: ArchiveStore,
+    catalogs: Mutex<HashMap<String, Arc<Catalog>>>,
+    moved: Box<Moved>,
+}
+
+impl ChartHub {
+    /// A hub that calls `moved` for each application whose revision means another version than before. Threads, clock
+    /// and poll times are those of `repos`.
+    pub fn new(
+        config: ChartConfig,
+        repos: RepoHub,
+        credentials: Credentials,
+        moved: impl Fn(ObjectKey) + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            repos,
+            credentials,
+            downloads: Downloads::new(config.egress, config.trust),
+            store: ArchiveStore::new(config.folder, config.budget),
+            catalogs: Mutex::default(),
+            moved: Box::new(moved),
+        }))
+    }
+
+    fn catalog(&self, place: Place) -> Arc<Catalog> {
+        let now = self.0.repos.clock().now();
+        let mut catalogs = self.0.catalogs.lock();
+        let catalog = catalogs
+            .entry(place.key())
+            .or_insert_with(|| {
+                let due = later(now, self.0.repos.interval());
+                Arc::new(Catalog::new(place, due, now))
+            })
+            .clone();
+        *catalog.used.lock() = now;
+        catalog
+    }
+
+    /// Notes the charts that `app` follows, so that a poll can wake it; it then follows no other.
+    pub fn follow(&self, app: &ObjectKey, charts: &[ChartRef<'_>]) {
+        let mut wanted: HashMap<String, Vec<Followed>> = HashMap::new();
+        for chart in charts {
+            let Ok(place) = Place::of(chart.url, chart.chart) else {
+                continue;
+            };
+            let catalog = self.catalog(place);
+            wanted
+                .entry(catalog.place.key())
+                .or_default()
+                .push(Followed {
+                    chart: chart.chart.to_owned(),
+                    revision: chart.revision.to_owned(),
+                });
+        }
+        for (key, catalog) in self.0.catalogs.lock().iter() {
+            let mut followers = catalog.followers.lock();
+            match wanted.remove(key) {
+                Some(followed) => drop(followers.insert(app.clone(), followed)),
+                None => drop(followers.remove(app)),
+            }
+        }
+    }
+
+    /// `app` follows nothing any more.
+    pub fn forget(&self, app: &ObjectKey) {
+        self.follow(app, &[]);
+    }
+
+    /// The version that a revision means. Versions that were listed before `fresh` are listed again.
+    pub async fn find(
+        &self,
+        chart: &ChartRef<'_>,
+        fresh: Option<Timestamp>,
+    ) -> Result<FoundChart, ChartError> {
+        let catalog = self.catalog(Place::of(chart.url, chart.chart)?);
+        let revision = chart.revision.trim();
+        if !index::moves(revision) && fresh.is_none() {
+            // Like upstream: a version is what it says, and opening it tells whether it exists.
+            return Ok(FoundChart {
+                version: revision.to_owned(),
+                failing: None,
+            });
+        }
+        let (listed, version) = self.select(&catalog, chart.chart, revision, fresh).await?;
+        Ok(FoundChart {
+            version: version.version,
+            failing: listed.failing,
+        })
+    }
+
+    /// The archive of a version of a chart.
+    pub async fn open(
+        &self,
+        chart: &ChartRef<'_>,
+        how: OpenChart,
+    ) -> Result<ArchiveFile, ChartError> {
+        let catalog = self.catalog(Place::of(chart.url, chart.chart)?);
+        let key = format!("{} {} {}", catalog.place.key(), chart.chart, chart.revision);
+        if !how.hard
+            && let Some(kept) = self.kept(&key).await?
+        {
+            return Ok(kept);
+        }
+        let fresh = how.hard.then(|| self.0.repos.clock().now());
+        let (_, version) = self
+            .select(&catalog, chart.chart, chart.revision, fresh)
+            .await?;
+        let turn = catalog.turn().await?;
+        // Whoever had the turn before may have done the work.
+        if !how.hard
+            && let Some(kept) = self.kept(&key).await?
+        {
+            return Ok(kept);
+        }
+        let credential = self.credential(&catalog.place)?;
+        let content = match catalog.place.kind {
+            RepositoryKind::Oci => {
+                let url = catalog.place.oci_repository();
+                self.oci_chart(&url, credential.as_ref(), &version.version)
+                    .await?
+            }
+            _ => {
+                let login = (credential.as_ref(), how.pass_credentials);
+                self.helm_chart(&catalog.place, login, chart.chart, &version)
+                    .await?
+            }
+        };
+        drop(turn);
+        let store = self.0.store.clone();
+        tracing::debug!(repository = %redact_url(chart.url), chart = chart.chart, version = version.version, "downloaded a chart");
+        self.0
+            .repos
+            .read(move |_| {
+                Archive::read(&content, Layout::Chart)?;
+                store.put(&key, &content, Layout::Chart)
+            })
+            .await?
+    }
+
+    async fn kept(&self, key: &str) -> Result<Option<ArchiveFile>, ChartError> {
+        let (store, key) = (self.0.store.clone(), key.to_owned());
+        let kept = self.0.repos.read(move |_| store.get(&key, Layout::Chart));
+        Ok(kept.await?)
+    }
+
+    /// The version that a revision means, from versions that are listed again when it is not among them.
+    async fn select(
+        &self,
+        catalog: &Arc<Catalog>,
+        chart: &str,
+        revision: &str,
+        fresh: Option<Timestamp>,
+    ) -> Result<(Listed, ChartVersion), ChartError> {
+        let mut listed = self.list(catalog, fresh).await?;
+        let now = self.0.repos.clock().now();
+        let is_old = now.duration_since(listed.asked) > MISSING_AFTER;
+        if listed.index.select(chart, revision).is_err() && is_old {
+            listed = self.list(catalog, Some(now)).await?;
+        }
+        let version = listed.index.select(chart, revision)?.clone();
+        Ok((listed, version))
+    }
+
+    /// The versions of a repository.
+    async fn list(
+        &self,
+        catalog: &Arc<Catalog>,
+        fresh: Option<Timestamp>,
+    ) -> Result<Listed, ChartError> {
+        let clock = self.0.repos.clock();
+        if let Some(known) = catalog.known(fresh, clock.now()) {
+            return known;
+        }
+        let turn = catalog.turn().await?;
+        if let Some(known) = catalog.known(fresh, clock.now()) {
+            return known;
+        }
+        let asked = clock.now();
+        let listed = match catalog.place.kind {
+            RepositoryKind::Oci => self.list_tags(&catalog.place).await,
+            _ => self.download_index(catalog).await,
+        };
+        let moved = match listed {
+            Ok((index, etag)) => catalog.listed(index, etag, asked),
+            Err(error) => {
+                let repository = redact_url(&catalog.place.url);
+                tracing::warn!(%repository, %error, "cannot list the versions of charts");
+                catalog.failed(error, asked);
+                *catalog.due.lock() = later(asked, FAILING_POLL);
+                Vec::new()
+            }
+        };
+        drop(turn);
+        for app in moved {
+            (self.0.moved)(app);
+        }
+        let never = || {
+            Err(ChartError::Unreachable {
+                host: catalog.place.url.clone(),
+                reason: "no versions are listed yet".to_owned(),
+            })
+        };
+        catalog.snapshot().unwrap_or_else(never)
+    }
+
+    async fn list_tags(&self, place: &Place) -> Result<(Arc<ChartIndex>, String), ChartError> {
+        let credential = self.credential(place)?;
+        let url = place.oci_repository();
+        let repository = OciRepository::new(&self.0.downloads, &url, credential.as_ref())?;
+        let tags = repository.tags().await?;
+        // A tag cannot have the plus sign of a version.
+        let versions = tags.into_iter().map(|tag| tag.replace('_', "+"));
+        let index = ChartIndex::of_versions(&place.chart, versions);
+        Ok((Arc::new(index), String::new()))
+    }
+
+    async fn download_index(
+        &self,
+        catalog: &Catalog,
+    ) -> Result<(Arc<ChartIndex>, String), ChartError> {
+        let place = &catalog.place;
+        let home = home(place)?;
+        let credential = self.credential(place)?;
+        let mut current = catalog.current();
+        if current.is_none() {
+            let (store, key) = (self.0.store.clone(), place.key());
+            let kept = self.0.repos.read(move |_| {
+                let kept = store.index(&key)?;
+                let index = ChartIndex::parse(&kept.body).ok()?;
+                Some((Arc::new(index), kept.etag))
+            });
+            current = kept.await?;
+        }
+        let etag = current.as_ref().map(|(_, etag)| etag.as_str());
+        let reply = self.0.downloads.send(Download {
+            url: beside(&home, "index.yaml")?,
+            login: Login {
+                home: &home,
+                credential: credential.as_ref(),
+                everywhere: false,
+            },
+            authorization: None,
+            accept: None,
+            etag: etag.filter(|etag| !etag.is_empty()),
+            what: "index.yaml",
+            limit: MAX_INDEX_BYTES,
+        });
+        let reply = reply.await?;
+        if reply.status.as_u16() == 304
+            && let Some(current) = current
+        {
+            return Ok(current);
+        }
+        let reply = reply.success("index.yaml")?;
+        let etag = reply.etag().unwrap_or_default();
+        let (store, key) = (self.0.store.clone(), place.key());
+        let parsed = self.0.repos.read(move |_| {
+            let index = ChartIndex::parse(&reply.body)?;
+            let kept = KeptIndex {
+                etag: etag.clone(),
+                body: reply.body,
+            };
+            if !etag.is_empty()
+                && let Err(error) = store.put_index(&key, &kept)
+            {
+                tracing::warn!(%error, "cannot keep an index of charts");
+            }
+            Ok((Arc::new(index), etag))
+        });
+        parsed.await?
+    }
+
+    async fn helm_chart(
+        &self,
+        place: &Place,
+        login: (Option<&Credential>, bool),
+        chart: &str,
+        version: &ChartVersion,
+    ) -> Result<Vec<u8>, ChartError> {
+        let home = home(place)?;
+        let malformed = |reason: String| ChartError::Malformed {
+            what: "index.yaml",
+            reason,
+        };
+        let first = version
+            .urls
+            .first()
+            .ok_or_else(|| malformed(format!("{chart} {} has no URL", version.version)))?;
+        if first.starts_with("oci://") {
+            // Another server than that of the repository: no credential goes there.
+            let (url, reference) = split_reference(first);
+            return self
+                .oci_chart(url, None, reference.unwrap_or(&version.version))
+                .await;
+        }
+        let url = beside(&home, first)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(malformed(format!("{first:?} is no http or https URL")));
+        }
+        let (credential, everywhere) = login;
+        let reply = self.0.downloads.send(Download {
+            url,
+            login: Login {
+                home: &home,
+                credential,
+                everywhere,
+            },
+            authorization: None,
+            accept: None,
+            etag: None,
+            what: "bytes of the chart",
+            limit: MAX_ARCHIVE_BYTES,
+        });
+        let content = reply.await?.success("the chart")?.body;
+        let expected = version.digest.as_deref().unwrap_or_default();
+        let expected = expected.strip_prefix("sha256:").unwrap_or(expected);
+        let found = hex::encode(Sha256::digest(&content));
+        if !expected.is_empty() && !expected.eq_ignore_ascii_case(&found) {
+            return Err(ChartError::Digest {
+                what: format!("the chart {chart} {}", version.version),
+                found,
+                expected: expected.to_owned(),
+            });
+        }
+        Ok(content)
+    }
+
+    async fn oci_chart(
+        &self,
+        url: &str,
+        credential: Option<&Credential>,
+        version: &str,
+    ) -> Result<Vec<u8>, ChartError> {
+        let repository = OciRepository::new(&self.0.downloads, url, credential)?;
+        let manifest = repository.manifest(version).await?;
+        let (content, _) = repository.archive(&manifest, true).await?;
+        Ok(content)
+    }
+
+    fn credential(&self, place: &Place) -> Result<Option<Credential>, ChartError> {
+        match self.0.credentials.find_kind(place.kind, &place.url) {
+            Some(secret) => Ok(Some(secret.usable()?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The URL of a repository as one.
+fn home(place: &Place) -> Result<Url, ChartError> {
+    Url::parse(&place.url).map_err(|_| ChartError::Url(redact_url(&place.url)))
+}
+
+/// A URL that is relative to a repository, whose own path is a folder.
+fn beside(home: &Url, reference: &str) -> Result<Url, ChartError> {
+    let mut folder = home.clone();
+    folder.set_path(&format!("{}/", home.path().trim_end_matches('/')));
+    folder
+        .join(reference)
+        .map_err(|_| ChartError::Url(redact_url(reference)))
+}
+
+/// A reference of a registry without its tag or digest, and that.
+fn split_reference(url: &str) -> (&str, Option<&str>) {
+    if let Some((url, digest)) = url.split_once('@') {
+        return (url, Some(digest));
+    }
+    match url.rsplit_once(':') {
+        Some((before, tag)) if !tag.contains('/') => (before, Some(tag)),
+        _ => (url, None),
+    }
+}

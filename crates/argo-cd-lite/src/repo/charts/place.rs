@@ -1,0 +1,158 @@
+//! Where charts are: a Helm repository or an OCI registry.
+
+use super::ChartError;
+use crate::{
+    api::ApplicationSource,
+    repo::{RepositoryKind, ambiguity, normalize},
+};
+
+/// The repository of a chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Helm or OCI.
+    pub(super) kind: RepositoryKind,
+    /// URL of the repository, without its user; of a registry as `oci://host/path`.
+    pub(super) url: String,
+    /// The chart, which has a list of versions of its own in a registry; empty for a repository with an index.
+    pub(super) chart: String,
+}
+
+impl Place {
+    /// The place of `chart` in the repository `url`.
+    pub(super) fn of(url: &str, chart: &str) -> Result<Self, ChartError> {
+        let refused = || ChartError::Url(reconcile_core::credentials::redact_url(url));
+        if ambiguity(url).is_some() {
+            return Err(refused());
+        }
+        let is_http = |url: &str| {
+            let url = url.to_ascii_lowercase();
+            url.starts_with("http://") || url.starts_with("https://")
+        };
+        if is_http(url.trim()) {
+            return Ok(Self {
+                kind: RepositoryKind::Helm,
+                url: url.trim().trim_end_matches('/').to_owned(),
+                chart: String::new(),
+            });
+        }
+        let registry = oci_url(url).ok_or_else(refused)?;
+        let named = |part: &str| {
+            let fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            !part.is_empty() && part.chars().all(fine) && part != ".."
+        };
+        if !chart.split('/').all(named) {
+            return Err(ChartError::NoChart(chart.to_owned()));
+        }
+        Ok(Self {
+            kind: RepositoryKind::Oci,
+            url: registry,
+            chart: chart.to_owned(),
+        })
+    }
+
+    /// Equal for spellings of one place.
+    pub(super) fn key(&self) -> String {
+        format!("{} {}", normalize(&self.url), self.chart)
+    }
+
+    /// The repository of the registry that has the chart's versions.
+    pub(super) fn oci_repository(&self) -> String {
+        format!("{}/{}", self.url, self.chart)
+    }
+}
+
+/// A registry's URL, written with or without `oci://`, in one form; `None` for what is no registry with a path.
+pub(in crate::repo) fn oci_url(url: &str) -> Option<String> {
+    let url = url.trim();
+    let rest = match url.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("oci") => rest,
+        Some(_) => return None,
+        None => url,
+    };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
+    let fine = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
+    let is_host = !host.is_empty()
+        && host.chars().all(fine)
+        && (host.contains('.') || host == "localhost" || authority.contains(':'))
+        && !host.starts_with('.');
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_host || !is_port || path.split('/').any(|part| part == "..") {
+        return None;
+    }
+    let path = path.trim_matches('/');
+    let authority = authority.to_ascii_lowercase();
+    Some(if path.is_empty() {
+        format!("oci://{authority}")
+    } else {
+        format!("oci://{authority}/{path}")
+    })
+}
+
+/// True for a source whose files are in a Helm repository or a registry.
+pub fn is_chart(source: &ApplicationSource) -> bool {
+    !source.chart.is_empty()
+}
+
+/// What is wrong with the place of a chart; `None` when it can be asked.
+pub fn chart_problem(source: &ApplicationSource) -> Option<String> {
+    if source.target_revision.trim().is_empty() {
+        return Some(
+            "spec.source.targetRevision is required with spec.source.chart: a version or a constraint"
+                .to_owned(),
+        );
+    }
+    if !source.reference.is_empty() {
+        return Some(
+            "spec.source.ref has no meaning with spec.source.chart: values come from Git repositories"
+                .to_owned(),
+        );
+    }
+    Place::of(&source.repo_url, &source.chart)
+        .err()
+        .map(|error| format!("spec.source.repoURL: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registries_are_written_with_or_without_a_scheme() {
+        for (url, expected) in [
+            (
+                "registry.example.com/charts",
+                "oci://registry.example.com/charts",
+            ),
+            (
+                "oci://Registry.example.com/charts/",
+                "oci://registry.example.com/charts",
+            ),
+            ("localhost:5000/a/b", "oci://localhost:5000/a/b"),
+            ("127.0.0.1:5000", "oci://127.0.0.1:5000"),
+        ] {
+            assert_eq!(oci_url(url).as_deref(), Some(expected), "{url}");
+        }
+        for url in [
+            "charts",
+            "/etc/passwd",
+            "../a",
+            "file:///etc",
+            "ssh://git@host/a",
+            "host.example.com/../a",
+            "user@host.example.com/a",
+            "",
+        ] {
+            assert_eq!(oci_url(url), None, "{url}");
+        }
+        for chart in ["../x", "a//b", "", "a?b"] {
+            assert!(
+                Place::of("registry.example.com/charts", chart).is_err(),
+                "{chart}"
+            );
+        }
+        let place = Place::of("https://charts.example.com/stable/", "web").expect("a place");
+        assert_eq!(place.url, "https://charts.example.com/stable");
+        assert_eq!(place.kind, RepositoryKind::Helm);
+    }
+}

@@ -1,0 +1,55 @@
+//! The poll of versions: only of repositories whose followers can move.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+
+use super::{ChartHub, catalog::Catalog};
+use crate::repo::repository::later;
+
+/// The loop looks for repositories whose poll is due this often.
+const LOOK: Duration = Duration::from_secs(1);
+/// A repository that nobody follows is forgotten after this time without a request.
+const UNFOLLOWED: SignedDuration = SignedDuration::from_mins(10);
+
+impl ChartHub {
+    /// Polls for ever. Ends only when the future is dropped.
+    pub async fn poll(&self) {
+        loop {
+            let now = self.0.repos.clock().now();
+            self.0.catalogs.lock().retain(|_, catalog| {
+                !catalog.followers.lock().is_empty()
+                    || now.duration_since(*catalog.used.lock()) < UNFOLLOWED
+            });
+            let due: Vec<Arc<Catalog>> = {
+                let catalogs = self.0.catalogs.lock();
+                let due = catalogs.values().filter(|one| *one.due.lock() <= now);
+                due.cloned().collect()
+            };
+            for catalog in due {
+                *catalog.due.lock() = later(now, self.0.repos.interval());
+                if catalog.needs_polls() || catalog.is_failing() {
+                    self.start(catalog);
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Starts the poll of one repository beside the others, because one slow server must not hold them up.
+    fn start(&self, catalog: Arc<Catalog>) {
+        let hub = self.clone();
+        tokio::spawn(async move {
+            let was_failing = catalog.is_failing();
+            let now = hub.0.repos.clock().now();
+            // A failure is kept with the repository and shows with the applications.
+            drop(hub.list(&catalog, Some(now)).await);
+            if was_failing && !catalog.is_failing() {
+                let followers: Vec<_> = catalog.followers.lock().keys().cloned().collect();
+                for app in followers {
+                    (hub.0.moved)(app);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,207 @@
+//! A server of files on this machine that notes what it is asked.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{Response, StatusCode, header},
+    serve::Listener,
+};
+use flate2::{Compression, write::GzEncoder};
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+/// What the server answers at a path.
+#[derive(Clone, Default)]
+pub(super) struct Page {
+    pub(super) body: Vec<u8>,
+    /// Redirects there.
+    pub(super) location: Option<String>,
+    /// The header `Authorization` that is needed.
+    pub(super) authorization: Option<String>,
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+impl Page {
+    pub(super) fn of(body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            body: body.into(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn moved(location: &str) -> Self {
+        Self {
+            location: Some(location.to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+/// One request: path with query, the header `Authorization`, and the answer's status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) path: String,
+    pub(super) authorization: Option<String>,
+    pub(super) status: u16,
+}
+
+#[derive(Clone, Default)]
+struct Shared {
+    pages: Arc<Mutex<BTreeMap<String, Page>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+/// A server. It ends with the test.
+pub(super) struct Server {
+    shared: Shared,
+    pub(super) address: SocketAddr,
+}
+
+impl Server {
+    pub(super) async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        Self::on(listener.expect("a port"))
+    }
+
+    /// Serves on a listener, which may speak TLS.
+    pub(super) fn on<L>(listener: L) -> Self
+    where
+        L: Listener<Addr = SocketAddr>,
+    {
+        let shared = Shared::default();
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().fallback(answer).with_state(shared.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { shared, address }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(super) fn put(&self, path: &str, page: Page) -> &Self {
+        self.shared.pages.lock().insert(path.to_owned(), page);
+        self
+    }
+
+    /// The requests so far.
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        self.shared.asked.lock().clone()
+    }
+
+    /// How often `path` was answered with `status`.
+    pub(super) fn count(&self, path: &str, status: u16) -> usize {
+        let asked = self.asked();
+        let same = |one: &&Asked| one.path == path && one.status == status;
+        asked.iter().filter(same).count()
+    }
+}
+
+async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body> {
+    let path = request.uri().to_string();
+    let header = |name: header::HeaderName| {
+        let value = request.headers().get(name)?;
+        value.to_str().ok().map(str::to_owned)
+    };
+    let authorization = header(header::AUTHORIZATION);
+    let page = shared.pages.lock().get(&path).cloned();
+    let mut response = Response::builder();
+    let (status, body) = match page {
+        None => (StatusCode::NOT_FOUND, Vec::new()),
+        Some(page) => {
+            for (name, value) in &page.headers {
+                response = response.header(*name, value);
+            }
+            let etag = format!("\"{}\"", hex::encode(Sha256::digest(&page.body)));
+            if page.authorization.is_some() && page.authorization != authorization {
+                (StatusCode::UNAUTHORIZED, Vec::new())
+            } else if let Some(location) = page.location {
+                response = response.header(header::LOCATION, location);
+                (StatusCode::FOUND, Vec::new())
+            } else if header(header::IF_NONE_MATCH).as_ref() == Some(&etag) {
+                (StatusCode::NOT_MODIFIED, Vec::new())
+            } else {
+                response = response.header(header::ETAG, etag);
+                (StatusCode::OK, page.body)
+            }
+        }
+    };
+    shared.asked.lock().push(Asked {
+        path,
+        authorization,
+        status: status.as_u16(),
+    });
+    response
+        .status(status)
+        .body(Body::from(body))
+        .expect("a response")
+}
+
+/// Compressed bytes.
+pub(super) fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    std::io::Write::write_all(&mut encoder, content).expect("a write to memory");
+    encoder.finish().expect("a write to memory")
+}
+
+/// A tar archive with files.
+pub(super) fn tar(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, content) in files {
+        raw_entry(
+            &mut builder,
+            path,
+            tar::EntryType::Regular,
+            "",
+            content.as_bytes(),
+        );
+    }
+    builder.into_inner().expect("an archive")
+}
+
+/// Adds an entry whose path is taken as it is.
+pub(super) fn raw_entry(
+    builder: &mut tar::Builder<Vec<u8>>,
+    path: &str,
+    kind: tar::EntryType,
+    link: &str,
+    content: &[u8],
+) {
+    let mut header = tar::Header::new_gnu();
+    header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+    header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link.as_bytes());
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_size(content.len() as u64);
+    header.set_cksum();
+    builder.append(&header, content).expect("a write to memory");
+}
+
+/// A packed chart with this text in its values.
+pub(super) fn chart(name: &str, version: &str, values: &str) -> Vec<u8> {
+    let description = format!("apiVersion: v2\nname: {name}\nversion: {version}\n");
+    gzip(&tar(&[
+        (&format!("{name}/Chart.yaml"), &description),
+        (&format!("{name}/values.yaml"), values),
+        (&format!("{name}/templates/a.yaml"), "a: b\n"),
+    ]))
+}
+
+/// An index with versions of the chart `web`: version, URL, digest.
+pub(super) fn index(versions: &[(&str, &str, &str)]) -> String {
+    let mut text = "apiVersion: v1\nentries:\n  web:\n".to_owned();
+    for (version, url, digest) in versions {
+        text.push_str(&format!(
+            "  - {{name: web, version: \"{version}\", urls: [\"{url}\"], digest: \"{digest}\"}}\n"
+        ));
+    }
+    text
+}
+
+/// The SHA-256 of bytes, in hexadecimal digits.
+pub(super) fn sha256(content: &[u8]) -> String {
+    hex::encode(Sha256::digest(content))
+}
