@@ -31,6 +31,7 @@ fn webhook(event: &str, port: u16, method: &str) -> Webhook {
         max_body: 100,
         metadata: BTreeMap::new(),
         filter: None,
+        hook: None,
     }
 }
 

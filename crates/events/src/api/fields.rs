@@ -1,5 +1,6 @@
 //! The support ledger of the three kinds.
 
+use super::source_fields;
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
 
 /// The fields of a list of parameters, one row each: a field that does not exist is reported.
@@ -27,7 +28,7 @@ pub const EVENT_BUS: Ledger = Ledger {
 /// EventSource.
 pub const EVENT_SOURCE: Ledger = Ledger {
     kind: "EventSource",
-    tables: &[SOURCE, SOURCE_TYPES],
+    tables: source_fields::TABLES,
 };
 /// Sensor.
 pub const SENSOR: Ledger = Ledger {
@@ -52,7 +53,7 @@ pub const SENSOR: Ledger = Ledger {
 /// All ledgers of this crate.
 pub const LEDGERS: &[Ledger] = &[EVENT_BUS, EVENT_SOURCE, SENSOR];
 
-const NO_POD: &str = "events run in the shared data plane; there is no pod of its own";
+pub(super) const NO_POD: &str = "events run in the shared data plane; there is no pod of its own";
 
 const BUS: &[Field] = &[
     supported("spec.jetstreamExotic.url"),
@@ -72,109 +73,6 @@ const BUS: &[Field] = &[
     planned("spec.nats.**", "NATS Streaming; use jetstreamExotic"),
     planned("spec.kafka.**", "Kafka as a bus; use jetstreamExotic"),
 ];
-
-const SOURCE: &[Field] = &[
-    supported("spec.eventBusName"),
-    supported("spec.service.ports.**"),
-    supported("spec.service.clusterIP"),
-    supported("spec.service.metadata.**"),
-    supported_note("spec.replicas", "the shared data plane serves any number"),
-    supported("spec.revisionHistoryLimit"),
-    reported("spec.template.**", NO_POD),
-    supported_note("spec.webhook.{*}.endpoint", "also {name} and {name:regex}"),
-    supported("spec.webhook.{*}.method"),
-    supported_note(
-        "spec.webhook.{*}.port",
-        "the Service leads to a port that only this EventSource has; the port itself is open while one namespace alone names it",
-    ),
-    supported_note("spec.webhook.{*}.url", "informative"),
-    supported("spec.webhook.{*}.serverCertSecret.**"),
-    supported("spec.webhook.{*}.serverKeySecret.**"),
-    supported("spec.webhook.{*}.metadata.**"),
-    supported("spec.webhook.{*}.authSecret.**"),
-    supported("spec.webhook.{*}.maxPayloadSize"),
-    supported("spec.webhook.{*}.filter.expression"),
-    supported_note("spec.calendar.{*}.schedule", "five fields"),
-    supported("spec.calendar.{*}.interval"),
-    supported("spec.calendar.{*}.exclusionDates[]"),
-    supported("spec.calendar.{*}.timezone"),
-    supported("spec.calendar.{*}.metadata.**"),
-    supported("spec.calendar.{*}.persistence.catchup.**"),
-    supported_note(
-        "spec.calendar.{*}.persistence.configMap.**",
-        "the last tick is kept on the bus instead",
-    ),
-    supported("spec.calendar.{*}.filter.expression"),
-    supported_note(
-        "spec.nats.{*}.url",
-        "without credentials; the messages come in by one replica",
-    ),
-    supported("spec.nats.{*}.subject"),
-    supported("spec.nats.{*}.queue"),
-    supported("spec.nats.{*}.jsonBody"),
-    reported(
-        "spec.nats.{*}.connectionBackoff.**",
-        "tried again each second until it works",
-    ),
-    supported("spec.nats.{*}.auth.basic.username.**"),
-    supported("spec.nats.{*}.auth.basic.password.**"),
-    supported("spec.nats.{*}.auth.token.**"),
-    planned(
-        "spec.nats.{*}.auth.nkey.**",
-        "keys as credentials; use basic or token",
-    ),
-    planned(
-        "spec.nats.{*}.auth.credential.**",
-        "keys as credentials; use basic or token",
-    ),
-    supported("spec.nats.{*}.tls.caCertSecret.**"),
-    supported("spec.nats.{*}.tls.clientCertSecret.**"),
-    supported("spec.nats.{*}.tls.clientKeySecret.**"),
-    supported("spec.nats.{*}.tls.insecureSkipVerify"),
-    supported("spec.nats.{*}.metadata.**"),
-    supported("spec.nats.{*}.filter.expression"),
-];
-
-const TYPE: &str = "this type of event source";
-
-const SOURCE_TYPES: &[Field] = &[
-    planned("spec.amqp.**", TYPE),
-    planned("spec.azureEventsHub.**", TYPE),
-    planned("spec.azureQueueStorage.**", TYPE),
-    planned("spec.azureServiceBus.**", TYPE),
-    planned("spec.bitbucket.**", TYPE),
-    planned("spec.bitbucketserver.**", TYPE),
-    planned("spec.emitter.**", TYPE),
-    planned("spec.file.**", TYPE),
-    planned("spec.generic.**", TYPE),
-    planned("spec.gerrit.**", TYPE),
-    planned("spec.github.**", TYPE),
-    planned("spec.gitlab.**", TYPE),
-    planned("spec.hdfs.**", TYPE),
-    planned("spec.kafka.**", TYPE),
-    planned("spec.minio.**", TYPE),
-    planned("spec.mns.**", TYPE),
-    planned("spec.mqtt.**", TYPE),
-    planned("spec.nsq.**", TYPE),
-    planned("spec.pubSub.**", TYPE),
-    planned("spec.pulsar.**", TYPE),
-    planned("spec.redis.**", TYPE),
-    planned("spec.redisStream.**", TYPE),
-    planned("spec.resource.**", TYPE),
-    planned("spec.sftp.**", TYPE),
-    planned("spec.slack.**", TYPE),
-    planned("spec.sns.**", TYPE),
-    planned("spec.sqs.**", TYPE),
-    planned("spec.storageGrid.**", TYPE),
-    planned("spec.stripe.**", TYPE),
-];
-
-/// Keys of an EventSource's `spec` that are source types this crate does not serve.
-pub fn unserved_source_types() -> impl Iterator<Item = &'static str> {
-    SOURCE_TYPES
-        .iter()
-        .filter_map(|field| field.path.strip_prefix("spec.")?.strip_suffix(".**"))
-}
 
 const SENSOR_SPEC: &[Field] = &[
     supported("spec.eventBusName"),

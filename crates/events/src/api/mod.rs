@@ -9,6 +9,7 @@ pub mod eventsource;
 pub mod fields;
 pub mod nats;
 pub mod sensor;
+pub mod source_fields;
 pub mod trigger;
 
 use serde::{Deserialize, Serialize};

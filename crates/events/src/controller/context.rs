@@ -1,6 +1,6 @@
 //! What the three controllers share: indexes, queues, connections, the data plane.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use kube::{Client, api::ApiResource};
 use reconcile_core::{
@@ -10,11 +10,13 @@ use reconcile_core::{
     watch::Index,
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::ReconcileError;
 use crate::{
     api::{DEFAULT_BUS, EventBus, EventSource, Sensor},
     bus::BusPool,
+    source::hook,
     trigger::secrets::Secrets,
     worker::DataPlane,
 };
@@ -72,21 +74,19 @@ fn port_tag(port: u16) -> String {
 
 /// The ports that the endpoints of an EventSource name, also of an invalid one.
 pub fn ports_of(root: &Root<EventSource>) -> BTreeSet<u16> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Ports {
-        webhook: BTreeMap<String, serde_json::Value>,
-    }
-    let spec = root.spec.as_deref();
-    let all: Ports = spec
-        .and_then(|spec| serde_json::from_str(spec.get()).ok())
-        .unwrap_or_default();
-    let port = |event: &serde_json::Value| {
-        let port = event.get("port")?;
+    let spec = root.spec_value();
+    let events = |key: &str| {
+        let events = spec.get(key).and_then(Value::as_object);
+        events.into_iter().flat_map(|events| events.values())
+    };
+    let port = |endpoint: &Value| {
+        let port = endpoint.get("port")?;
         let text = port.as_str().map(str::to_owned);
         text.unwrap_or_else(|| port.to_string()).trim().parse().ok()
     };
-    all.webhook.values().filter_map(port).collect()
+    let hooks = hook::ALL.iter().flat_map(|kind| events(kind.key));
+    let endpoints = events("webhook").chain(hooks.filter_map(|event| event.get("webhook")));
+    endpoints.filter_map(port).collect()
 }
 
 /// The bus that an object uses; the default one when its spec cannot be read.

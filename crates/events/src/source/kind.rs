@@ -1,7 +1,7 @@
 //! What a kind of event source is that a task brings in: it subscribes, polls or keeps time.
 //!
 //! A new one is a file with a [`Source`] and a [`SourceKind`], its line in [`ALL`], and its rows in
-//! `api/fields.rs`. Webhooks are no such kind: requests come in by the shared listeners.
+//! `api/source_fields.rs`. Webhooks are no such kind: requests come in by the shared listeners.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 

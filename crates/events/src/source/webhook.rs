@@ -11,9 +11,13 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use reconcile_core::secret::Secret;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{EmitError, Emitter, Endpoint, EventFilter, ServerCertificate, emitter};
+use super::{
+    EmitError, Emitter, Endpoint, EventFilter, ServerCertificate, emitter,
+    hook::{BoundHook, Call, Incoming},
+};
 
 /// Largest body when the manifest gives no limit; upstream's default.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -42,6 +46,8 @@ pub struct Webhook {
     pub metadata: BTreeMap<String, String>,
     /// Which requests become events.
     pub filter: Option<EventFilter>,
+    /// The service that calls it; `None` for the type `webhook`, which anybody may call.
+    pub hook: Option<BoundHook>,
 }
 
 impl std::fmt::Debug for Webhook {
@@ -62,6 +68,11 @@ struct Payload<'p> {
 }
 
 impl Webhook {
+    /// The key below `spec`.
+    pub fn kind(&self) -> &'static str {
+        self.hook.as_ref().map_or("webhook", |hook| hook.kind.key)
+    }
+
     /// Serves one request to the endpoint, whose method is right.
     pub async fn serve(&self, request: Request<Body>, emitter: &Emitter) -> Answer {
         let (head, body) = request.into_parts();
@@ -69,6 +80,15 @@ impl Webhook {
             && !authorised(&head.headers, token)
         {
             return (StatusCode::UNAUTHORIZED, "token verification failed".into());
+        }
+        if let Some(hook) = &self.hook {
+            return match self.body(body).await {
+                Ok(body) => self.receive(hook, &head.headers, &body, emitter).await,
+                Err(answer) => {
+                    emitter.refused(&self.event);
+                    answer
+                }
+            };
         }
         let body = if head.method == Method::GET {
             form_body(head.uri.query().unwrap_or_default())
@@ -99,25 +119,76 @@ impl Webhook {
             body,
             metadata: &self.metadata,
         });
-        let id = uuid::Uuid::new_v4().simple().to_string();
+        let incoming = Incoming { id: None, payload };
+        match self.publish("webhook", incoming, emitter).await {
+            Ok(()) => (StatusCode::OK, "success".into()),
+            Err(answer) => answer,
+        }
+    }
+
+    /// Serves one request of a service.
+    async fn receive(
+        &self,
+        hook: &BoundHook,
+        headers: &HeaderMap,
+        body: &[u8],
+        emitter: &Emitter,
+    ) -> Answer {
+        let call = Call {
+            headers,
+            body,
+            secrets: &hook.secrets,
+            metadata: &self.metadata,
+            now: emitter.clock.now(),
+        };
+        let reaction = match hook.hook.receive(&call).await {
+            Ok(reaction) => reaction,
+            Err(answer) => {
+                emitter.refused(&self.event);
+                return answer;
+            }
+        };
+        for incoming in reaction.events {
+            let published = self.publish(hook.kind.event_type, incoming, emitter).await;
+            if let Err(answer) = published {
+                return answer;
+            }
+        }
+        (StatusCode::OK, reaction.answer)
+    }
+
+    /// Publishes an event; the error is the answer to the caller.
+    async fn publish(
+        &self,
+        type_: &'static str,
+        incoming: Incoming,
+        emitter: &Emitter,
+    ) -> Result<(), Answer> {
+        let id = match incoming.id {
+            None => uuid::Uuid::new_v4().simple().to_string(),
+            // A service that sends an event twice means one.
+            Some(id) => {
+                let event = format!("{}/{}/{type_}/{id}", emitter.key, self.event);
+                hex::encode(&Sha256::digest(event)[..16])
+            }
+        };
+        let filter = self.filter.as_ref();
         match emitter
-            .emit(&self.event, "webhook", id, payload, self.filter.as_ref())
+            .emit(&self.event, type_, id, incoming.payload, filter)
             .await
         {
             // What a filter refuses is no failure of the caller.
-            Ok(_) | Err(EmitError::Filter(_)) => (StatusCode::OK, "success".into()),
+            Ok(_) | Err(EmitError::Filter(_)) => Ok(()),
             Err(error @ EmitError::TooLarge { .. }) => {
-                (StatusCode::PAYLOAD_TOO_LARGE, error.to_string().into())
+                Err((StatusCode::PAYLOAD_TOO_LARGE, error.to_string().into()))
             }
-            Err(EmitError::Bus(_)) => (
+            Err(EmitError::Bus(_)) => Err((
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "failed to record event".into(),
-            ),
+            )),
         }
     }
-}
 
-impl Webhook {
     async fn body(&self, body: Body) -> Result<Bytes, Answer> {
         // The listener has a deadline for bodies.
         axum::body::to_bytes(body, self.max_body)
@@ -196,6 +267,11 @@ fn form_body(text: &str) -> Result<Bytes, Answer> {
 
 /// `a=1&a=2&b=x` as `{"a":["1","2"],"b":["x"]}`.
 pub fn form_as_json(text: &str) -> Result<Bytes, TooManyFields> {
+    Ok(emitter::payload(&form_fields(text)?))
+}
+
+/// The fields of a form or query, each with its values.
+pub(super) fn form_fields(text: &str) -> Result<BTreeMap<String, Vec<String>>, TooManyFields> {
     let mut pairs = text.split('&').filter(|pair| !pair.is_empty());
     if pairs.nth(MOST_FIELDS).is_some() {
         return Err(TooManyFields);
@@ -205,7 +281,7 @@ pub fn form_as_json(text: &str) -> Result<Bytes, TooManyFields> {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         all.entry(decode(key)).or_default().push(decode(value));
     }
-    Ok(emitter::payload(&all))
+    Ok(all)
 }
 
 /// Undoes the percent and plus encoding of forms; what is not valid stays as it is.

@@ -66,7 +66,11 @@ impl EventSourceController {
                     .await
                 {
                     Ok(webhook) => source.webhooks.push(webhook),
-                    Err(error) => missing.push(format!("spec.webhook.{}: {error}", webhook.event)),
+                    Err(error) => missing.push(format!(
+                        "spec.{}.{}: {error}",
+                        webhook.kind(),
+                        webhook.event
+                    )),
                 }
             }
             for task in &spec.tasks {
@@ -167,6 +171,12 @@ impl EventSourceController {
                     .to_owned(),
                 key: Secret::from(stored.needed_secret(namespace, key).await?),
             });
+        }
+        if let Some(hook) = &mut webhook.hook {
+            for (field, key) in &secrets.hook {
+                let value = stored.needed_secret(namespace, key).await?;
+                hook.secrets.push((field, Secret::from(value)));
+            }
         }
         Ok(webhook)
     }

@@ -1,8 +1,11 @@
 //! What an EventSource may ask for. Each event is checked by itself; what one has wrong does not stop the
 //! others.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use reconcile_core::{fields::Finding, object::FieldError};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
@@ -10,11 +13,13 @@ use crate::{
     api::{
         DEFAULT_BUS, KeySelector,
         eventsource::{EventSourceSpec, PortText, ServiceSpec, SourceFilter, WebhookEvent},
-        fields::{EVENT_SOURCE, unserved_source_types},
+        fields::EVENT_SOURCE,
+        source_fields::unserved_source_types,
     },
     bus,
     source::{
-        Endpoint, EventFilter, TaskEvent, Webhook,
+        BoundHook, Endpoint, EventFilter, TaskEvent, Webhook,
+        hook::{self, HookKind},
         kind::{self, SourceKind},
         webhook::MAX_BODY,
     },
@@ -30,12 +35,14 @@ pub struct WebhookSecrets {
     pub token: Option<KeySelector>,
     /// Certificate chain and key.
     pub certificate: Option<(KeySelector, KeySelector)>,
+    /// What the service behind the endpoint needs, by field.
+    pub hook: Vec<(&'static str, KeySelector)>,
 }
 
 impl WebhookSecrets {
     /// True when there is nothing to read.
     pub fn is_empty(&self) -> bool {
-        self.token.is_none() && self.certificate.is_none()
+        self.token.is_none() && self.certificate.is_none() && self.hook.is_empty()
     }
 }
 
@@ -62,11 +69,36 @@ impl CheckedSpec {
         self.webhooks.is_empty() && self.tasks.is_empty()
     }
 
+    /// Takes an event in, or what is wrong with it.
+    fn add<T>(
+        &mut self,
+        key: &str,
+        event: &str,
+        checked: Result<T, FieldError>,
+        push: fn(&mut Self, T),
+    ) {
+        match (checked, self.kind_of(event)) {
+            (Ok(_), Some(other)) => self.problems.push(format!(
+                "spec.{key}.{event}: the name is used by a {other} too"
+            )),
+            (Ok(event), None) => push(self, event),
+            (Err(problem), _) => self.problems.push(problem.to_string()),
+        }
+    }
+
+    fn push_webhook(&mut self, webhook: (Webhook, WebhookSecrets)) {
+        self.webhooks.push(webhook);
+    }
+
+    fn push_task(&mut self, task: TaskEvent) {
+        self.tasks.push(task);
+    }
+
     /// The key of the events among which there is one of this name.
     fn kind_of(&self, event: &str) -> Option<&'static str> {
-        let webhook = |(webhook, _): &(Webhook, WebhookSecrets)| webhook.event == event;
-        if self.webhooks.iter().any(webhook) {
-            return Some("webhook");
+        let mut webhooks = self.webhooks.iter();
+        if let Some((webhook, _)) = webhooks.find(|(webhook, _)| webhook.event == event) {
+            return Some(webhook.kind());
         }
         let task = self.tasks.iter().find(|task| task.event == event);
         task.map(|task| task.kind.key)
@@ -80,8 +112,14 @@ pub fn findings(spec: &Value) -> Vec<Finding> {
         .map(|name| format!("spec.{name}"))
         .collect();
     // Said by `SourcesProvided` already.
-    all.retain(|finding| !types.iter().any(|name| finding.path.starts_with(name)));
+    all.retain(|finding| !types.iter().any(|name| is_below(&finding.path, name)));
     all
+}
+
+/// Whether a field is `top`, or below it.
+fn is_below(path: &str, top: &str) -> bool {
+    path.strip_prefix(top)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// Checks a `spec`. An error means that nothing of it can run.
@@ -114,8 +152,25 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
             Err(problem) => checked.problems.push(problem.to_string()),
         }
     }
+    for kind in hook::ALL {
+        for (event, value) in events_of(kind.key, &raw.other, &mut checked.problems) {
+            checked.add(
+                kind.key,
+                event,
+                check_hook(kind, event, value),
+                CheckedSpec::push_webhook,
+            );
+        }
+    }
     for kind in kind::ALL {
-        check_kind(kind, raw.other.get(kind.key), &mut checked);
+        for (event, value) in events_of(kind.key, &raw.other, &mut checked.problems) {
+            checked.add(
+                kind.key,
+                event,
+                check_task(kind, event, value),
+                CheckedSpec::push_task,
+            );
+        }
     }
     if checked.serves_nothing() && checked.problems.is_empty() && checked.unsupported.is_empty() {
         checked
@@ -125,28 +180,30 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
     Ok(checked)
 }
 
-/// Checks all events of a kind.
-fn check_kind(kind: &'static SourceKind, events: Option<&Value>, checked: &mut CheckedSpec) {
-    let events = match events {
-        None | Some(Value::Null) => return,
-        Some(Value::Object(events)) => events,
+/// The events below `spec.KEY`.
+fn events_of<'s>(
+    key: &str,
+    spec: &'s BTreeMap<String, Value>,
+    problems: &mut Vec<String>,
+) -> impl Iterator<Item = (&'s String, &'s Value)> + use<'s> {
+    let events = match spec.get(key) {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(events)) => Some(events),
         Some(_) => {
-            let problem = format!("spec.{}: must map names of events to settings", kind.key);
-            checked.problems.push(problem);
-            return;
+            problems.push(format!("spec.{key}: must map names of events to settings"));
+            None
         }
     };
-    for (event, value) in events {
-        let path = format!("spec.{}.{event}", kind.key);
-        let task = check_name(&path, event).and_then(|()| TaskEvent::check(kind, event, value));
-        match (task, checked.kind_of(event)) {
-            (Ok(_), Some(other)) => checked
-                .problems
-                .push(format!("{path}: the name is used by a {other} too")),
-            (Ok(task), None) => checked.tasks.push(task),
-            (Err(problem), _) => checked.problems.push(problem.to_string()),
-        }
-    }
+    events.into_iter().flatten()
+}
+
+fn check_task(
+    kind: &'static SourceKind,
+    event: &str,
+    value: &Value,
+) -> Result<TaskEvent, FieldError> {
+    check_name(&format!("spec.{}.{event}", kind.key), event)?;
+    TaskEvent::check(kind, event, value)
 }
 
 fn check_name(path: &str, event: &str) -> Result<(), FieldError> {
@@ -173,7 +230,58 @@ fn check_filter(
 fn check_webhook(event: &str, value: &Value) -> Result<(Webhook, WebhookSecrets), FieldError> {
     let path = format!("spec.webhook.{event}");
     check_name(&path, event)?;
-    let raw: WebhookEvent = decode(&path, value)?;
+    check_endpoint(&path, event, decode(&path, value)?)
+}
+
+/// What the settings of all services have in common.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct HookEvent {
+    webhook: Option<Value>,
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+fn check_hook(
+    kind: &'static HookKind,
+    event: &str,
+    value: &Value,
+) -> Result<(Webhook, WebhookSecrets), FieldError> {
+    let path = format!("spec.{}.{event}", kind.key);
+    check_name(&path, event)?;
+    let raw: HookEvent = decode(&path, value)?;
+    let endpoint = raw
+        .webhook
+        .ok_or_else(|| FieldError::new(format!("{path}.webhook"), "must be set"))?;
+    let at = format!("{path}.webhook");
+    let endpoint = WebhookEvent {
+        // Services send their events by POST, whatever is written there.
+        method: String::new(),
+        filter: None,
+        metadata: raw.metadata,
+        ..decode(&at, &endpoint)?
+    };
+    let (mut webhook, mut secrets) = check_endpoint(&at, event, endpoint)?;
+    let hook = BoundHook::check(kind, &path, value)?;
+    if hook.kind.has_expression {
+        let filter: Filtered = decode(&path, value)?;
+        webhook.filter = check_filter(&path, filter.filter.as_ref())?;
+    }
+    secrets.hook = hook.hook.secrets();
+    webhook.hook = Some(hook);
+    Ok((webhook, secrets))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Filtered {
+    filter: Option<SourceFilter>,
+}
+
+fn check_endpoint(
+    path: &str,
+    event: &str,
+    raw: WebhookEvent,
+) -> Result<(Webhook, WebhookSecrets), FieldError> {
     let at = |field: &str, message: String| FieldError::new(format!("{path}.{field}"), message);
     let port = match &raw.port {
         PortText::Text(text) => text.trim().parse().ok(),
@@ -220,11 +328,13 @@ fn check_webhook(event: &str, value: &Value) -> Result<(Webhook, WebhookSecrets)
         tls: None,
         max_body,
         metadata: raw.metadata.unwrap_or_default(),
-        filter: check_filter(&path, raw.filter.as_ref())?,
+        filter: check_filter(path, raw.filter.as_ref())?,
+        hook: None,
     };
     let secrets = WebhookSecrets {
         token: raw.auth_secret,
         certificate: raw.server_cert_secret.zip(raw.server_key_secret),
+        hook: Vec::new(),
     };
     Ok((webhook, secrets))
 }

@@ -1,0 +1,37 @@
+//! `bitbucket`: webhooks of Bitbucket Cloud, which signs nothing that upstream has a field for.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, future::BoxFuture};
+use serde_json::value::RawValue;
+
+use super::{Call, Hook, HookKind, Reaction, call::malformed};
+use crate::source::webhook::Answer;
+
+/// The kind.
+pub(super) const KIND: HookKind = HookKind {
+    key: "bitbucket",
+    event_type: "bitbucket",
+    has_expression: true,
+    check: |_| Ok(Arc::new(Bitbucket)),
+};
+
+#[derive(Debug)]
+struct Bitbucket;
+
+impl Hook for Bitbucket {
+    fn receive<'r>(&'r self, call: &'r Call<'r>) -> BoxFuture<'r, Result<Reaction, Answer>> {
+        std::future::ready(read(call)).boxed()
+    }
+}
+
+fn read(call: &Call<'_>) -> Result<Reaction, Answer> {
+    if call.id("X-Event-Key").is_none() {
+        return Err(malformed("the header X-Event-Key is missing"));
+    }
+    let body: Box<RawValue> = call.json()?;
+    Ok(Reaction::event(
+        call.id("X-Request-UUID"),
+        call.payload(body),
+    ))
+}

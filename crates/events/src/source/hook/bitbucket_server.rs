@@ -1,0 +1,87 @@
+//! `bitbucketserver`: webhooks of Bitbucket Server and Data Center.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::{FutureExt, future::BoxFuture};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    Call, Hook, HookKind, Incoming, Reaction,
+    call::{malformed, parse, raw, unauthorised},
+    given,
+    signature::{Hash, is_right},
+};
+use crate::{api::KeySelector, source::webhook::Answer};
+
+/// The kind.
+pub(super) const KIND: HookKind = HookKind {
+    key: "bitbucketserver",
+    event_type: "bitbucketserver",
+    has_expression: true,
+    check: |input| Ok(Arc::new(input.decode::<BitbucketServer>()?)),
+};
+
+const SECRET: &str = "webhookSecret";
+/// A push, which may change several branches and tags.
+const PUSH: &str = "repo:refs_changed";
+/// A push whose events would take more bytes than this together is not split.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// Room for the headers of a request.
+const HEADERS: usize = 16 * 1024;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BitbucketServer {
+    webhook_secret: Option<KeySelector>,
+    one_event_per_change: bool,
+}
+
+impl Hook for BitbucketServer {
+    fn secrets(&self) -> Vec<(&'static str, KeySelector)> {
+        given([(SECRET, &self.webhook_secret)])
+    }
+
+    fn receive<'r>(&'r self, call: &'r Call<'r>) -> BoxFuture<'r, Result<Reaction, Answer>> {
+        std::future::ready(self.read(call)).boxed()
+    }
+}
+
+impl BitbucketServer {
+    fn read(&self, call: &Call<'_>) -> Result<Reaction, Answer> {
+        let Some(event) = call.header("X-Event-Key") else {
+            return Err(malformed("the header X-Event-Key is missing"));
+        };
+        if let Some(secret) = call.secret(SECRET) {
+            let given = call.header("X-Hub-Signature").unwrap_or_default();
+            let given = given.strip_prefix("sha256=").unwrap_or_default();
+            if !is_right(Hash::Sha256, secret, call.body, given) {
+                return Err(unauthorised("the signature of the payload is not right"));
+            }
+        }
+        let id = call.id("X-Request-Id");
+        let body: BTreeMap<String, Box<RawValue>> = call.json()?;
+        if !self.one_event_per_change || event != PUSH {
+            return Ok(Reaction::event(id, call.payload(body)));
+        }
+        let changes: Vec<Box<RawValue>> = match body.get("changes") {
+            None => Vec::new(),
+            Some(changes) => parse(changes.get().as_bytes())?,
+        };
+        // Headers and what is beside the changes are in each of them.
+        let repeated = changes.len().saturating_mul(call.body.len() + HEADERS);
+        if repeated > MOST_BYTES {
+            return Ok(Reaction::event(id, call.payload(body)));
+        }
+        let events = changes.into_iter().enumerate().map(|(number, change)| {
+            let mut body = body.clone();
+            body.insert("changes".to_owned(), raw(&[change]));
+            Incoming {
+                id: id.as_ref().map(|id| format!("{id}/{number}")),
+                payload: call.payload(body),
+            }
+        });
+        Ok(Reaction::events(events.collect()))
+    }
+}

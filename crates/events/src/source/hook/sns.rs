@@ -1,0 +1,223 @@
+//! `sns`: messages of a topic of Amazon SNS, with its confirmations and signatures.
+//!
+//! A confirmation is asked for at the topic's own server with the topic of the manifest; the URL in the request is
+//! not called. The certificate of a signature comes from servers of SNS only.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use parking_lot::Mutex;
+use reconcile_core::{egress::EgressPolicy, object::FieldError};
+use reqwest::{Client, Url, redirect::Policy};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    Call, Hook, HookKind, Reaction,
+    call::{malformed, parse, unauthorised},
+    sns_signature::{self, Message},
+};
+use crate::source::{emitter, kind::Input, webhook::Answer};
+
+/// The kind.
+pub(super) const KIND: HookKind = HookKind {
+    key: "sns",
+    event_type: "sns",
+    has_expression: true,
+    check: |input| Ok(Arc::new(check(input)?)),
+};
+
+/// For one request to SNS.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Largest answer of SNS that is read.
+const MOST_ANSWER: usize = 64 * 1024;
+/// Certificates that are kept; SNS has one per region, and a new one each year.
+const KEPT: usize = 8;
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Raw {
+    topic_arn: String,
+    region: String,
+    endpoint: String,
+    validate_signature: bool,
+}
+
+#[derive(Debug)]
+struct Sns {
+    topic: String,
+    /// Where subscriptions are confirmed.
+    server: Url,
+    validate: bool,
+    client: OnceLock<Client>,
+    /// PEM by URL.
+    certificates: Mutex<BTreeMap<String, Bytes>>,
+}
+
+fn check(input: &Input<'_>) -> Result<Sns, FieldError> {
+    let raw: Raw = input.decode()?;
+    let mut parts = raw.topic_arn.split(':');
+    let (Some("arn"), Some(partition), Some("sns"), Some(region)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        let message = format!("{:?} is not the ARN of an SNS topic", raw.topic_arn);
+        return Err(input.wrong("topicArn", message));
+    };
+    let region = if raw.region.is_empty() {
+        region
+    } else {
+        &raw.region
+    };
+    if !region
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    {
+        return Err(input.wrong("region", format!("{region:?} is not a region")));
+    }
+    let tld = if partition == "aws-cn" {
+        "com.cn"
+    } else {
+        "com"
+    };
+    let server = if raw.endpoint.is_empty() {
+        format!("https://sns.{region}.amazonaws.{tld}/")
+    } else {
+        raw.endpoint
+    };
+    let server = Url::parse(&server)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| input.wrong("endpoint", format!("{server:?} is not an HTTP URL")))?;
+    Ok(Sns {
+        topic: raw.topic_arn,
+        server,
+        validate: raw.validate_signature,
+        client: OnceLock::new(),
+        certificates: Mutex::default(),
+    })
+}
+
+#[derive(Serialize)]
+struct Payload<'p> {
+    header: BTreeMap<String, Vec<String>>,
+    body: &'p RawValue,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'p BTreeMap<String, String>,
+}
+
+impl Hook for Sns {
+    fn receive<'r>(&'r self, call: &'r Call<'r>) -> BoxFuture<'r, Result<Reaction, Answer>> {
+        self.read(call).boxed()
+    }
+}
+
+impl Sns {
+    async fn read(&self, call: &Call<'_>) -> Result<Reaction, Answer> {
+        let body: Box<RawValue> = call.json()?;
+        let message: Message = parse(body.get().as_bytes())?;
+        if message.topic_arn != self.topic {
+            return Err(malformed("the message is not of the topic in topicArn"));
+        }
+        if self.validate {
+            self.verify(&message).await?;
+        }
+        match message.type_.as_str() {
+            "Notification" => {
+                let payload = emitter::payload(&Payload {
+                    header: call.safe_headers(),
+                    body: &body,
+                    metadata: call.metadata,
+                });
+                Ok(Reaction::event(Some(message.id), payload))
+            }
+            "SubscriptionConfirmation" => {
+                self.confirm(&message.token).await.map_err(|reason| {
+                    tracing::warn!(
+                        topic = self.topic,
+                        reason,
+                        "cannot confirm the subscription"
+                    );
+                    let message = format!("cannot confirm the subscription: {reason}");
+                    (http::StatusCode::BAD_GATEWAY, message.into())
+                })?;
+                tracing::info!(topic = self.topic, "subscription confirmed");
+                Ok(Reaction::answer("success"))
+            }
+            "UnsubscribeConfirmation" => Ok(Reaction::answer("success")),
+            _ => Err(malformed(
+                "the body is no message of SNS: its Type is not known",
+            )),
+        }
+    }
+
+    async fn confirm(&self, token: &str) -> Result<(), String> {
+        let mut url = self.server.clone();
+        url.query_pairs_mut()
+            .append_pair("Action", "ConfirmSubscription")
+            .append_pair("TopicArn", &self.topic)
+            .append_pair("Token", token)
+            .append_pair("Version", "2010-03-31");
+        self.get(url).await.map(drop)
+    }
+
+    async fn verify(&self, message: &Message) -> Result<(), Answer> {
+        let Some(url) = sns_signature::certificate_url(&message.signing_cert_url) else {
+            return Err(unauthorised("SigningCertURL is not on a server of SNS"));
+        };
+        let known = self.certificates.lock().get(url.as_str()).cloned();
+        let pem = if let Some(pem) = known {
+            pem
+        } else {
+            let pem = self.get(url.clone()).await.map_err(|reason| {
+                let message = format!("cannot read the certificate of the signature: {reason}");
+                (http::StatusCode::BAD_GATEWAY, message.into())
+            })?;
+            let mut kept = self.certificates.lock();
+            if kept.len() >= KEPT {
+                kept.clear();
+            }
+            kept.insert(url.into(), pem.clone());
+            pem
+        };
+        if message.is_signed_with(&pem) {
+            Ok(())
+        } else {
+            Err(unauthorised("the signature of the message is not right"))
+        }
+    }
+
+    async fn get(&self, url: Url) -> Result<Bytes, String> {
+        // Manifests name `endpoint`.
+        let egress = EgressPolicy::RefuseLinkLocal { flag: "no flag" };
+        egress.check(&url).map_err(|error| error.to_string())?;
+        let client = if let Some(client) = self.client.get() {
+            client
+        } else {
+            let builder = Client::builder().timeout(DEADLINE).redirect(Policy::none());
+            let client = egress.guard(builder).build().map_err(text)?;
+            self.client.get_or_init(|| client)
+        };
+        let mut answer = client.get(url).send().await.map_err(text)?;
+        if !answer.status().is_success() {
+            return Err(format!("status {}", answer.status()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(text)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MOST_ANSWER {
+                return Err(format!("the answer has more than {MOST_ANSWER} bytes"));
+            }
+        }
+        Ok(body.into())
+    }
+}
+
+/// Without the URL, whose token would confirm another subscription.
+fn text(error: reqwest::Error) -> String {
+    error.without_url().to_string()
+}
