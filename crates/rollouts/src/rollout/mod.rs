@@ -10,7 +10,6 @@
 
 mod apply;
 mod error;
-mod experiment_effects;
 mod experiment_step;
 pub mod flags;
 pub(crate) mod forecast;

@@ -2,6 +2,7 @@
 
 mod alb;
 mod cluster;
+mod deadline;
 mod experiments;
 mod fake_api;
 mod flags;

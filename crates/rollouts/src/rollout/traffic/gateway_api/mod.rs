@@ -1,6 +1,8 @@
 //! Gateway API routes, under the key of the plugin that users already have in their manifests.
 
+mod config;
 mod managed;
+mod rules;
 
 use std::sync::Arc;
 
@@ -8,15 +10,17 @@ use futures::{FutureExt, future::BoxFuture};
 use kube::api::{ApiResource, DynamicObject};
 use reconcile_core::{
     apply,
-    kube_types::{LabelSelector, Selector},
     object::{FieldError, ObjectKey},
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::{
+    config::{Config, selectors},
+    rules::{backend, patch, rules_of, state},
+};
 use super::{
-    Capabilities, HeaderMatching, ManagedRoute, Registration, RouteContext, RouteGoal, RouteState,
-    Router, RouterError,
+    Capabilities, HeaderMatching, Registration, RouteContext, RouteGoal, RouteState, Router,
+    RouterError,
     objects::{not_found, unfit},
     parse,
 };
@@ -80,33 +84,6 @@ impl RouteKind {
             Self::Tls => resource(GROUP, "v1alpha2", self.kind(), "tlsroutes"),
         }
     }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Config {
-    namespace: Option<String>,
-    #[serde(rename = "httpRoute")]
-    http: Option<String>,
-    #[serde(rename = "grpcRoute")]
-    grpc: Option<String>,
-    #[serde(rename = "tcpRoute")]
-    tcp: Option<String>,
-    #[serde(rename = "tlsRoute")]
-    tls: Option<String>,
-    http_routes: Vec<Named>,
-    grpc_routes: Vec<Named>,
-    tcp_routes: Vec<Named>,
-    tls_routes: Vec<Named>,
-    http_route_selector: Option<LabelSelector>,
-    grpc_route_selector: Option<LabelSelector>,
-    tcp_route_selector: Option<LabelSelector>,
-    tls_route_selector: Option<LabelSelector>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    name: String,
 }
 
 impl GatewayApi {
@@ -277,47 +254,6 @@ struct FoundRoute {
     route: DynamicObject,
 }
 
-/// The selectors of a configuration, as the API server takes them.
-fn selectors(at: &str, config: &Config) -> Result<Vec<(RouteKind, String)>, FieldError> {
-    let given = [
-        (
-            RouteKind::Http,
-            "httpRouteSelector",
-            &config.http_route_selector,
-        ),
-        (
-            RouteKind::Grpc,
-            "grpcRouteSelector",
-            &config.grpc_route_selector,
-        ),
-        (
-            RouteKind::Tcp,
-            "tcpRouteSelector",
-            &config.tcp_route_selector,
-        ),
-        (
-            RouteKind::Tls,
-            "tlsRouteSelector",
-            &config.tls_route_selector,
-        ),
-    ];
-    let mut selectors = Vec::new();
-    for (kind, name, selector) in given {
-        let Some(selector) = selector else {
-            continue;
-        };
-        let at = format!("{at}.{name}");
-        let selector = Selector::try_from(selector)
-            .map_err(|error| FieldError::new(&at, format!("Invalid value: {error}")))?;
-        if selector.is_everything() {
-            let message = "Invalid value: an empty selector would take every route";
-            return Err(FieldError::new(at, message));
-        }
-        selectors.push((kind, selector.to_string()));
-    }
-    Ok(selectors)
-}
-
 impl Router for GatewayApi {
     fn routes(&self) -> Vec<String> {
         let names = self.routes.iter().chain(&self.selectors);
@@ -345,130 +281,4 @@ impl Router for GatewayApi {
     ) -> BoxFuture<'a, Result<(), RouterError>> {
         self.write(context, goal).boxed()
     }
-}
-
-/// The index of a backend with this name.
-fn backend(rule: &Value, service: &str) -> Option<usize> {
-    let backends = rule.get("backendRefs")?.as_array()?;
-    backends.iter().position(|backend| {
-        let kind = backend.get("kind").and_then(Value::as_str);
-        backend["name"] == service && kind.is_none_or(|kind| kind == "Service")
-    })
-}
-
-/// The rules that split traffic between both versions, as indexes of the rule and its two backends.
-fn rules_of<'r>(
-    route: &'r DynamicObject,
-    context: &'r RouteContext<'_>,
-) -> impl Iterator<Item = (usize, usize, usize)> + 'r {
-    let rules = route.data.pointer("/spec/rules").and_then(Value::as_array);
-    rules
-        .into_iter()
-        .flatten()
-        .enumerate()
-        .filter_map(|(index, rule)| {
-            let canary = backend(rule, context.canary)?;
-            Some((index, canary, backend(rule, context.stable)?))
-        })
-}
-
-/// The weight of a backend; the API's default is 1.
-fn weight_of(route: &DynamicObject, rule: usize, backend: usize) -> i64 {
-    let path = format!("/spec/rules/{rule}/backendRefs/{backend}/weight");
-    let weight = route.data.pointer(&path).and_then(Value::as_i64);
-    weight.unwrap_or(1)
-}
-
-fn state(found: &FoundRoute, context: &RouteContext<'_>) -> RouteState {
-    let route = &found.route;
-    let mut weights = rules_of(route, context).map(|(rule, canary, stable)| {
-        let weights = (
-            weight_of(route, rule, canary),
-            weight_of(route, rule, stable),
-        );
-        match weights {
-            (canary, stable) if canary + stable == FULL_WEIGHT => (Some(canary), canary),
-            // Other totals were not written here; a version without weight gets nothing in any of them.
-            (0, _) => (None, 0),
-            _ => (None, FULL_WEIGHT),
-        }
-    });
-    let Some(first) = weights.next() else {
-        return RouteState::default();
-    };
-    let (weight, most) = weights.fold(first, |(weight, most), (other, highest)| {
-        (weight.filter(|_| weight == other), most.max(highest))
-    });
-    let number = |weight: i64| i32::try_from(weight).unwrap_or(i32::MAX);
-    RouteState {
-        weight: weight.map(number),
-        most: number(most),
-        in_effect: in_effect(route),
-        managed: managed::present(route, context),
-        hashes: None,
-    }
-}
-
-/// Whether every Gateway that takes the route has accepted this generation of it.
-fn in_effect(route: &DynamicObject) -> Option<bool> {
-    let parents = route.data.pointer("/status/parents")?.as_array()?;
-    if parents.is_empty() {
-        return None;
-    }
-    let generation = route.metadata.generation.unwrap_or_default();
-    Some(parents.iter().all(|parent| {
-        let mut conditions = parent["conditions"].as_array().into_iter().flatten();
-        let accepted = conditions.find(|condition| condition["type"] == "Accepted");
-        accepted.is_some_and(|condition| {
-            let seen = condition["observedGeneration"].as_i64();
-            condition["status"] == "True" && seen.is_none_or(|seen| seen >= generation)
-        })
-    }))
-}
-
-/// The patch that makes a route say what `goal` says; none when it does already. Lists are replaced as a
-/// whole, so the patch is guarded by the version that was read.
-fn patch(
-    found: &FoundRoute,
-    context: &RouteContext<'_>,
-    goal: &RouteGoal,
-) -> Result<Option<Value>, FieldError> {
-    let route = &found.route;
-    let old = route.data.pointer("/spec/rules").and_then(Value::as_array);
-    let old = old.map(Vec::as_slice).unwrap_or_default();
-    let weight = i64::from(goal.weight);
-    let mut own: Vec<Value> = old
-        .iter()
-        .filter(|rule| managed::name_of(rule, context.managed).is_none())
-        .cloned()
-        .collect();
-    for rule in &mut own {
-        let canary = backend(rule, context.canary);
-        if let (Some(canary), Some(stable)) = (canary, backend(rule, context.stable)) {
-            rule["backendRefs"][canary]["weight"] = weight.into();
-            rule["backendRefs"][stable]["weight"] = (FULL_WEIGHT - weight).into();
-        }
-    }
-    let routes: &[ManagedRoute] = if found.kind.takes_managed() {
-        &goal.managed
-    } else {
-        &[]
-    };
-    let rules = managed::with_managed(found.kind, own, routes, context)?;
-    let label = (weight > 0).then_some("in-progress");
-    let labels = route.metadata.labels.as_ref();
-    let known = labels.and_then(|labels| labels.get(IN_PROGRESS));
-    let same_label = known.map(String::as_str) == label;
-    let same_rules = old == rules;
-    if same_label && same_rules {
-        return Ok(None);
-    }
-    let mut body = json!({ "metadata": { "resourceVersion": route.metadata.resource_version } });
-    if !same_label {
-        body["metadata"]["labels"] = json!({ IN_PROGRESS: label });
-    }
-    if !same_rules {
-        body["spec"] = json!({ "rules": rules });
-    }
-    Ok(Some(body))
 }

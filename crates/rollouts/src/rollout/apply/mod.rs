@@ -1,5 +1,9 @@
 //! Effects. Each is one targeted write; the answer goes into the index, so that the next pass sees it.
 
+mod experiments;
+mod replica_sets;
+mod runs;
+
 use kube::{
     Client,
     api::{ApiResource, DynamicObject, PropagationPolicy},
@@ -11,24 +15,18 @@ use reconcile_core::{
 };
 use serde_json::{Map, Value, json};
 
+use self::experiments::experiments;
 use super::{
     error::RolloutError,
-    experiment_effects::experiments,
     kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
     observe::Sources,
-    observed::{CheckedStrategy, Observed, Step},
-    plan::{Action, NewReplicaSet, ReplicaSetChange, copied_annotations},
+    observed::Observed,
+    plan::{Action, NewReplicaSet, copied_annotations},
     traffic::{self, RouteContext, RouteGoal, Routing},
 };
 use crate::{
-    analysis::{
-        self,
-        build::{self, ArgumentSources, RunRequest, RunType},
-    },
-    api::{
-        analysis::RolloutAnalysis,
-        rollout::{DESIRED_REPLICAS, HASH_LABEL, INSTANCE_ID, MANAGED_BY, REVISION, RunStatus},
-    },
+    analysis,
+    api::rollout::{DESIRED_REPLICAS, HASH_LABEL, INSTANCE_ID, MANAGED_BY, REVISION, RunStatus},
 };
 
 /// Field manager of writes.
@@ -157,149 +155,6 @@ impl Effects {
         }
     }
 
-    /// Takes a ReplicaSet over. The Rollout is read once more before: when somebody deletes it and wants to
-    /// keep its pods, its ReplicaSets become orphans, and the news of that may come first. Adopted then, they
-    /// would go with it.
-    async fn adopt(
-        &self,
-        observed: &Observed,
-        key: &ObjectKey,
-        version: &str,
-    ) -> Result<(), RolloutError> {
-        let kind = resource("argoproj.io", "v1alpha1", "Rollout", "rollouts");
-        let now = apply::get(&self.client, &kind, &observed.root.key()).await?;
-        let stays = now.is_some_and(|now| {
-            now.metadata.uid.as_deref() == Some(observed.root.uid())
-                && now.metadata.deletion_timestamp.is_none()
-        });
-        if !stays {
-            return Err(RolloutError::Stale);
-        }
-        let Some(set) = apply::get(&self.client, &replica_sets(), key).await? else {
-            return Err(RolloutError::Stale);
-        };
-        let own = observed.root.controller_reference();
-        let mut owners = set.metadata.owner_references.unwrap_or_default();
-        let controlled = owners
-            .iter()
-            .any(|owner| owner.controller == Some(true) && owner.uid != own.uid);
-        if controlled || set.metadata.resource_version.as_deref() != Some(version) {
-            return Err(RolloutError::Stale);
-        }
-        owners.retain(|owner| owner.uid != own.uid);
-        owners.push(own);
-        let body = json!({ "metadata": { "resourceVersion": version, "ownerReferences": owners } });
-        Ok(self.patch_replica_set(key, &body).await?)
-    }
-
-    /// Removes the owner reference of the Rollout from a ReplicaSet; other owners stay.
-    async fn release(
-        &self,
-        observed: &Observed,
-        key: &ObjectKey,
-        uid: &str,
-    ) -> Result<(), RolloutError> {
-        let set = apply::get(&self.client, &replica_sets(), key).await?;
-        let Some(set) = set.filter(|set| set.metadata.uid.as_deref() == Some(uid)) else {
-            return Err(RolloutError::Stale);
-        };
-        let mut owners = set.metadata.owner_references.unwrap_or_default();
-        owners.retain(|owner| owner.uid != observed.root.uid());
-        let body = json!({ "metadata": {
-            "uid": uid,
-            "resourceVersion": set.metadata.resource_version,
-            "ownerReferences": owners,
-        } });
-        Ok(self.patch_replica_set(key, &body).await?)
-    }
-
-    async fn change(&self, key: &ObjectKey, change: &ReplicaSetChange) -> Result<(), ApplyError> {
-        let mut metadata = json!({ "uid": change.uid });
-        if !change.annotations.is_empty() {
-            metadata["annotations"] = json!(change.annotations);
-        }
-        let mut spec = Map::new();
-        if let Some(replicas) = change.replicas {
-            spec.insert("replicas".to_owned(), replicas.into());
-        }
-        if let Some(seconds) = change.min_ready {
-            spec.insert("minReadySeconds".to_owned(), seconds.into());
-        }
-        let mut body = json!({ "metadata": metadata });
-        if !spec.is_empty() {
-            body["spec"] = Value::Object(spec);
-        }
-        self.patch_replica_set(key, &body).await
-    }
-
-    async fn create(
-        &self,
-        observed: &Observed,
-        set: &NewReplicaSet,
-    ) -> Result<Applied, RolloutError> {
-        let key = ObjectKey::new(
-            observed.root.metadata.namespace.clone().unwrap_or_default(),
-            &set.name,
-        );
-        let bug = |error: serde_json::Error| RolloutError::Bug(error.to_string());
-        let object: DynamicObject = serde_json::from_value(new_set(observed, set)).map_err(bug)?;
-        match apply::create(&self.client, &replica_sets(), &key, &object, MANAGER).await {
-            Ok(object) => {
-                self.remember_replica_set(object);
-                Ok(Applied::Done)
-            }
-            Err(error) if error.code() == Some(409) => self.found(observed, &key, error).await,
-            Err(source) => Err(RolloutError::CreateReplicaSet {
-                name: set.name.clone(),
-                source: Box::new(source),
-            }),
-        }
-    }
-
-    /// The name is taken: by an earlier attempt of ours, whose answer was lost, or by somebody else. Ours
-    /// is known by its owner; its template need not be the one that was sent, see `plan::revision`.
-    async fn found(
-        &self,
-        observed: &Observed,
-        key: &ObjectKey,
-        error: ApplyError,
-    ) -> Result<Applied, RolloutError> {
-        let existing = apply::get(&self.client, &replica_sets(), key).await?;
-        let root = existing
-            .and_then(|object| serde_json::to_value(object).ok())
-            .and_then(|value| Root::<ReplicaSetKind>::from_value(&value).ok());
-        let Some((root, view)) =
-            root.and_then(|root| replica_set_view(&root).map(|view| (root, view)))
-        else {
-            return Err(error.into());
-        };
-        let ours = view
-            .owner
-            .as_ref()
-            .is_some_and(|owner| owner.uid == observed.root.uid());
-        drop(self.sources.replica_sets.written(&root.metadata, view));
-        Ok(if ours {
-            Applied::Done
-        } else {
-            Applied::Collision
-        })
-    }
-
-    async fn delete_replica_set(&self, key: &ObjectKey, uid: &str) -> Result<(), ApplyError> {
-        let gone = apply::delete(
-            &self.client,
-            &replica_sets(),
-            key,
-            Some(uid),
-            PropagationPolicy::Background,
-        )
-        .await?;
-        if gone == apply::Deleted::Gone {
-            drop(self.sources.replica_sets.deleted(key, uid));
-        }
-        Ok(())
-    }
-
     async fn switch(
         &self,
         observed: &Observed,
@@ -357,71 +212,6 @@ impl Effects {
             }
         }
         Ok(())
-    }
-
-    async fn start_run(
-        &self,
-        observed: &Observed,
-        run_type: RunType,
-        hash: &str,
-        revision: i64,
-    ) -> Result<Applied, RolloutError> {
-        let key = observed.root.key();
-        let Some(analysis) = wanted_analysis(observed, run_type) else {
-            return Err(RolloutError::Bug(format!(
-                "no {} analysis is asked for",
-                run_type.label()
-            )));
-        };
-        let templates = self
-            .sources
-            .analysis
-            .templates
-            .resolve(&key.namespace, &analysis.templates)?;
-        let rollout = serde_json::to_value(&observed.root).unwrap_or_default();
-        let sources = ArgumentSources {
-            stable_hash: &observed.status.stable_rs,
-            latest_hash: hash,
-            rollout: &rollout,
-        };
-        let run = build::build_run(RunRequest {
-            namespace: &key.namespace,
-            rollout: &key.name,
-            owner: observed.root.controller_reference(),
-            pod_hash: hash,
-            revision: &revision.to_string(),
-            run_type,
-            instance_id: &self.instance_id,
-            selector_labels: &observed.spec.selector.match_labels,
-            analysis,
-            templates: &templates,
-            arguments: build::arguments(&analysis.args, sources)?,
-        })?;
-        let view = analysis::create_run(&self.client, &run).await?;
-        let started = RunStatus {
-            name: view.key.name.clone(),
-            status: view.phase.as_str().to_owned(),
-            message: view.message.clone(),
-        };
-        self.sources.analysis.remember(view);
-        Ok(Applied::Started(started))
-    }
-}
-
-fn wanted_analysis(observed: &Observed, run_type: RunType) -> Option<&RolloutAnalysis> {
-    match (&observed.spec.strategy, run_type) {
-        (CheckedStrategy::Canary(canary), RunType::Step(index)) => {
-            match canary.steps.get(usize::try_from(index).ok()?)? {
-                Step::Analysis(analysis) => Some(analysis),
-                _ => None,
-            }
-        }
-        (CheckedStrategy::Canary(canary), RunType::Background) => {
-            canary.analysis.as_ref().map(|(analysis, _)| analysis)
-        }
-        (CheckedStrategy::BlueGreen(rules), RunType::PrePromotion) => rules.pre_analysis.as_ref(),
-        (CheckedStrategy::BlueGreen(rules), RunType::PostPromotion) => rules.post_analysis.as_ref(),
-        _ => None,
     }
 }
 

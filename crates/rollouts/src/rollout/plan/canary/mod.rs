@@ -1,27 +1,32 @@
 //! The canary strategy, one round of it. What traffic routing adds is in `traffic`.
 
+mod completion;
+mod services;
+
+pub(in crate::rollout::plan) use completion::is_reached;
+
 use jiff::SignedDuration;
 use reconcile_core::event::EventNote;
 
+use self::completion::{is_complete, may_promote};
 use super::{
     analysis, capacity, experiment, facts, flags,
     planner::Planner,
-    replicas,
-    replicas::{FULL_WEIGHT, Pods, ScalingInput, Split},
+    replicas::{self, FULL_WEIGHT, Pods, ScalingInput, Split},
     traffic, transitions,
 };
 use crate::{
     api::rollout::PauseReason,
-    rollout::observed::{Canary, PING, PONG, Step, Threshold},
+    rollout::observed::{Canary, Step},
 };
 
 /// One round: Services, analysis, replicas, pause, and what follows for the step. The caller repeats it
 /// until nothing changes.
-pub(super) fn round(planner: &mut Planner<'_>, canary: &Canary) {
+pub(in crate::rollout::plan) fn round(planner: &mut Planner<'_>, canary: &Canary) {
     if is_changed(planner, canary) {
         restart(planner, canary);
     }
-    services(planner, canary);
+    services::point(planner, canary);
     analysis::canary(planner, canary);
     experiment::canary(planner, canary);
     if planner.is_halted() {
@@ -114,7 +119,7 @@ fn restart(planner: &mut Planner<'_>, canary: &Canary) {
 }
 
 /// The share of the new version, of the total that the routing knows or of 100.
-pub(super) fn weight(planner: &Planner<'_>, canary: &Canary) -> i32 {
+pub(in crate::rollout::plan) fn weight(planner: &Planner<'_>, canary: &Canary) -> i32 {
     let full = canary
         .routing
         .as_ref()
@@ -248,7 +253,7 @@ fn advance(planner: &mut Planner<'_>, canary: &Canary) {
         let was_stable = planner.is_stable() || planner.stable().is_none();
         transitions::promote(planner, &reason);
         if canary.ping_pong.is_some() && !was_stable {
-            swap_services(planner);
+            services::swap(planner);
         }
     } else if planner.aborted() {
         planner.clear_pauses();
@@ -279,145 +284,4 @@ fn advance(planner: &mut Planner<'_>, canary: &Canary) {
         planner.status.controller_pause = false;
         planner.resumed = false;
     }
-}
-
-fn may_promote(planner: &Planner<'_>, canary: &Canary) -> Option<String> {
-    if planner.stable().is_none() {
-        return Some(transitions::INITIAL.to_owned());
-    }
-    if planner.aborted() || planner.is_halted() {
-        return None;
-    }
-    let replicas = planner.observed.spec.replicas;
-    let pods = planner.new_set().pods();
-    if planner.new_set().is_new() || pods.wanted != replicas || pods.available != replicas {
-        return None;
-    }
-    if planner.status.promote_full {
-        return Some("Full promotion requested".to_owned());
-    }
-    if facts::is_within_window(planner) {
-        return Some("Rollback within window".to_owned());
-    }
-    let done = facts::current_step(planner, canary).is_none() && has_all_traffic(planner, canary);
-    done.then(|| format!("Completed all {} canary steps", canary.steps.len()))
-}
-
-/// With traffic routing and steps, all traffic reaches the new version before it becomes the stable one.
-fn has_all_traffic(planner: &Planner<'_>, canary: &Canary) -> bool {
-    let routing = canary.routing.as_ref().filter(|_| !canary.steps.is_empty());
-    routing.is_none_or(|routing| {
-        planner.is_stable() || traffic::is_settled(planner, routing.max_weight)
-    })
-}
-
-fn is_complete(planner: &mut Planner<'_>, canary: &Canary, step: &Step) -> bool {
-    if planner.is_halted() || planner.status.stable_rs.is_empty() {
-        return false;
-    }
-    match step {
-        Step::SetWeight(_) => is_balanced(planner, canary),
-        Step::Pause(duration) => {
-            planner.resumed
-                || *duration == Some(SignedDuration::ZERO)
-                || duration.is_some_and(|duration| {
-                    planner.has_lasted(&PauseReason::CanaryPauseStep, duration)
-                })
-        }
-        Step::Analysis(_) => analysis::step_succeeded(planner),
-        Step::SetCanaryScale(_) => canary
-            .routing
-            .as_ref()
-            .is_none_or(|routing| capacity::are_pods_ready(planner, canary, routing)),
-        // The routes are written in this pass, or as soon as the new version has pods.
-        Step::Route(_) => true,
-        Step::Experiment(_) => experiment::succeeded(planner),
-        Step::FeatureFlag(step) => flags::is_set(planner, canary, step),
-    }
-}
-
-/// The wanted pods of both versions are there and older versions are gone.
-fn is_balanced(planner: &Planner<'_>, canary: &Canary) -> bool {
-    if let Some(routing) = &canary.routing {
-        return capacity::are_pods_ready(planner, canary, routing)
-            && traffic::is_settled(planner, weight(planner, canary));
-    }
-    let input = scaling_input(planner, canary);
-    let goal = replicas::bounded(&input);
-    let new = planner.new_set();
-    if new.replicas != goal.canary || !is_reached(canary.threshold, goal.canary, new.pods()) {
-        return false;
-    }
-    let stable = planner.stable().filter(|stable| *stable != planner.new);
-    if let Some(stable) = stable {
-        let set = &planner.replica_sets[stable];
-        if set.replicas != goal.stable || set.view.current != goal.stable {
-            return false;
-        }
-    }
-    planner
-        .older()
-        .all(|index| planner.replica_sets[index].view.available == 0)
-}
-
-pub(super) fn is_reached(threshold: Threshold, wanted: i32, pods: Pods) -> bool {
-    match threshold {
-        Threshold::All => pods.available == wanted,
-        Threshold::Percent(percent) => {
-            i64::from(pods.available) * 100 >= i64::from(wanted) * i64::from(percent)
-        }
-        Threshold::Pods(number) => pods.available >= number.min(wanted),
-    }
-}
-
-/// With ping-pong the Service of the new version becomes the stable one.
-fn swap_services(planner: &mut Planner<'_>) {
-    let stable = match planner.status.canary.stable_ping_pong.as_deref() {
-        Some(PONG) => PING,
-        _ => PONG,
-    };
-    planner.note(format!("the {stable} Service is the stable one now"));
-    planner.status.canary.stable_ping_pong = Some(stable.to_owned());
-}
-
-/// Points the Services of the strategy at their versions once these have pods to serve with.
-fn services(planner: &mut Planner<'_>, canary: &Canary) {
-    if canary.ping_pong.is_none() {
-        planner.status.canary.stable_ping_pong = None;
-    } else {
-        let known = &mut planner.status.canary.stable_ping_pong;
-        known.get_or_insert_with(|| PING.to_owned());
-        if facts::have_services_swapped(planner) {
-            // The next pass knows them by their new roles.
-            return;
-        }
-    }
-    let stable = planner.stable();
-    if let (Some(name), Some(stable)) = (&canary.stable_service, stable) {
-        super::service::point(planner, name, stable);
-    }
-    // After an abort the new version has no pods, so its Service leads to the stable ones.
-    let shown = stable.filter(|_| planner.aborted()).unwrap_or(planner.new);
-    if let Some(name) = &canary.canary_service
-        && can_take_over(planner, canary, shown)
-    {
-        super::service::point(planner, name, shown);
-    }
-}
-
-/// With `dynamicStableScale` the weight of the canary Service may not fall to 0 at once. The Service stays with
-/// its version until the other one has pods for that weight.
-fn can_take_over(planner: &Planner<'_>, canary: &Canary, index: usize) -> bool {
-    let Some(routing) = canary.routing.as_ref().filter(|_| canary.dynamic_stable) else {
-        return true;
-    };
-    let replicas = planner.observed.spec.replicas;
-    let weight = capacity::routed(planner);
-    let needed = if Some(index) == planner.stable() {
-        // It gets the traffic of both Services.
-        replicas
-    } else {
-        capacity::pods_for(weight, replicas, routing.max_weight)
-    };
-    weight == 0 || planner.replica_sets[index].view.available >= needed
 }

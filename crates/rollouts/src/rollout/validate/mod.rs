@@ -1,27 +1,25 @@
 //! From the raw spec to one with defaults filled in and every rule checked. What is wrong is said with
 //! the path of the field.
 
+mod blue_green;
+mod steps;
+
 use jiff::SignedDuration;
 use reconcile_core::{
-    kube_types::{GoDuration, IntOrString, Selector},
+    kube_types::{IntOrString, Selector},
     object::FieldError,
 };
 use serde_json::Value;
 
 use super::{
-    experiment_step, flags,
-    observed::{
-        BlueGreen, Canary, CanaryScale, CheckedSpec, CheckedStrategy, PingPong, Step, Threshold,
-    },
+    observed::{Canary, CheckedSpec, CheckedStrategy, PingPong, Step, Threshold},
     plan::{
         hash::{ComparedTemplate, step_hash},
         replicas,
     },
-    traffic::{self, RouteStep, Routing},
+    traffic::{self, Routing},
 };
-use crate::api::rollout::{
-    BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseStep, ProgressThreshold, RolloutSpec,
-};
+use crate::api::rollout::{CanaryStrategy, ProgressThreshold, RolloutSpec};
 
 const DEFAULT_HISTORY: i32 = 10;
 const DEFAULT_DEADLINE: i32 = 600;
@@ -77,7 +75,7 @@ pub fn check(spec: RolloutSpec) -> Checked<CheckedSpec> {
         |given: Option<i32>| usize::try_from(given.unwrap_or(DEFAULT_RUNS)).unwrap_or_default();
     let strategy = match (spec.strategy.canary, spec.strategy.blue_green) {
         (Some(canary), None) => CheckedStrategy::Canary(check_canary(canary, replicas)?),
-        (None, Some(rules)) => CheckedStrategy::BlueGreen(check_blue_green(rules, history)?),
+        (None, Some(rules)) => CheckedStrategy::BlueGreen(blue_green::check(rules, history)?),
         (None, None) => {
             return wrong(
                 "spec.strategy",
@@ -237,7 +235,7 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         .steps
         .iter()
         .enumerate()
-        .map(|(index, step)| check_step(&format!("{AT}.steps[{index}]"), step, routing.as_ref()))
+        .map(|(index, step)| steps::check(&format!("{AT}.steps[{index}]"), step, routing.as_ref()))
         .collect::<Checked<Vec<Step>>>()?;
     let share = IntOrString::from(replicas::DEFAULT_SHARE);
     let surge = canary.max_surge.as_ref().unwrap_or(&share);
@@ -318,133 +316,6 @@ fn is_zero(share: &IntOrString) -> bool {
         || matches!(share, IntOrString::String(text) if text.trim_end_matches('%') == "0")
 }
 
-const ONE_MEMBER: &str = "Invalid value: Step must have one of the following set: experiment, setWeight, setCanaryScale or pause";
-
-/// An Experiment or a plugin, when the step is one.
-fn check_added_step(at: &str, step: &CanaryStep) -> Option<Checked<Step>> {
-    let is_alone = step.set_weight.is_none() && step.pause.is_none() && step.analysis.is_none();
-    match (&step.experiment, &step.plugin) {
-        (None, None) => None,
-        (Some(experiment), None) if is_alone => {
-            let checked = experiment_step::check(&format!("{at}.experiment"), experiment);
-            Some(checked.map(|step| Step::Experiment(Box::new(step))))
-        }
-        (None, Some(plugin)) if is_alone => {
-            let checked = flags::check(&format!("{at}.plugin"), plugin);
-            Some(checked.map(|step| Step::FeatureFlag(Box::new(step))))
-        }
-        _ => Some(wrong(at, ONE_MEMBER)),
-    }
-}
-
-fn check_step(at: &str, step: &CanaryStep, routing: Option<&Routing>) -> Checked<Step> {
-    if let Some(checked) = check_added_step(at, step) {
-        return checked;
-    }
-    if let Some(checked) = check_routing_step(at, step, routing) {
-        return checked;
-    }
-    let most = routing.map_or(traffic::FULL_WEIGHT, |routing| routing.max_weight);
-    match (&step.set_weight, &step.pause, &step.analysis) {
-        (Some(weight), None, None) if (0..=most).contains(weight) => Ok(Step::SetWeight(*weight)),
-        (Some(weight), None, None) => wrong(
-            format!("{at}.setWeight"),
-            format!("Invalid value: {weight}: SetWeight needs to be between 0 and {most}"),
-        ),
-        (None, Some(pause), None) => {
-            check_pause(&format!("{at}.pause.duration"), pause).map(Step::Pause)
-        }
-        (None, None, Some(analysis)) if analysis.templates.is_empty() => {
-            wrong(format!("{at}.analysis.templates"), "Required value")
-        }
-        (None, None, Some(analysis)) => Ok(Step::Analysis(analysis.clone())),
-        _ => wrong(at, ONE_MEMBER),
-    }
-}
-
-/// The steps that need traffic routing; none when the step is another one.
-fn check_routing_step(
-    at: &str,
-    step: &CanaryStep,
-    routing: Option<&Routing>,
-) -> Option<Checked<Step>> {
-    let given = [
-        ("setCanaryScale", &step.set_canary_scale),
-        ("setHeaderRoute", &step.set_header_route),
-        ("setMirrorRoute", &step.set_mirror_route),
-    ];
-    let mut given = given
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let (name, value) = given.next()?;
-    let alone = given.next().is_none()
-        && step.set_weight.is_none()
-        && step.pause.is_none()
-        && step.analysis.is_none();
-    if !alone {
-        let message = "Invalid value: a step does one thing; make several steps of it";
-        return Some(wrong(at, message));
-    }
-    let at = format!("{at}.{name}");
-    let Some(routing) = routing else {
-        let message = format!("Invalid value: {name} can only be used with traffic routing");
-        return Some(wrong(at, message));
-    };
-    Some(match name {
-        "setCanaryScale" => check_canary_scale(&at, value, routing).map(Step::SetCanaryScale),
-        "setHeaderRoute" => traffic::header_step(&at, value)
-            .and_then(|step| check_route_step(&at, step, routing))
-            .map(Step::Route),
-        _ => traffic::mirror_step(&at, value)
-            .and_then(|step| check_route_step(&at, step, routing))
-            .map(Step::Route),
-    })
-}
-
-fn check_route_step(at: &str, step: RouteStep, routing: &Routing) -> Checked<RouteStep> {
-    if !routing.managed.iter().any(|name| name == step.name()) {
-        let message = format!(
-            "Invalid value: \"{}\": must be in trafficRouting.managedRoutes",
-            step.name()
-        );
-        return wrong(format!("{at}.name"), message);
-    }
-    if let RouteStep::Set(route) = &step {
-        routing
-            .takes(route)
-            .map_err(|message| FieldError::new(at, message))?;
-    }
-    Ok(step)
-}
-
-fn check_canary_scale(at: &str, value: &Value, routing: &Routing) -> Checked<CanaryScale> {
-    let number = |name: &str, most: i32| -> Checked<Option<i32>> {
-        let Some(value) = value.get(name).filter(|value| !value.is_null()) else {
-            return Ok(None);
-        };
-        let number = value.as_i64().and_then(|number| i32::try_from(number).ok());
-        match number.filter(|number| (0..=most).contains(number)) {
-            Some(number) => Ok(Some(number)),
-            None => wrong(
-                format!("{at}.{name}"),
-                format!("Invalid value: {value}: needs to be between 0 and {most}"),
-            ),
-        }
-    };
-    let replicas = number("replicas", replicas::MOST_PODS)?;
-    let weight = number("weight", routing.max_weight)?;
-    let matches = value.get("matchTrafficWeight").and_then(Value::as_bool) == Some(true);
-    match (replicas, weight, matches) {
-        (None, None, true) => Ok(CanaryScale::MatchTrafficWeight),
-        (Some(replicas), None, false) => Ok(CanaryScale::Replicas(replicas)),
-        (None, Some(weight), false) => Ok(CanaryScale::Weight(weight)),
-        _ => wrong(
-            at,
-            "Invalid value: set one of replicas, weight and matchTrafficWeight",
-        ),
-    }
-}
-
 fn check_ping_pong(value: Option<&Value>, routing: Option<&Routing>) -> Checked<Option<PingPong>> {
     const AT: &str = "spec.strategy.canary.pingPong";
     let Some(value) = value.filter(|value| !value.is_null()) else {
@@ -470,92 +341,4 @@ fn check_ping_pong(value: Option<&Value>, routing: Option<&Routing>) -> Checked<
         return wrong(format!("{AT}.pongService"), message);
     }
     Ok(Some(PingPong { ping, pong }))
-}
-
-/// Any number is seconds; a text is seconds too, or a Go duration.
-fn check_pause(at: &str, pause: &PauseStep) -> Checked<Option<SignedDuration>> {
-    let Some(duration) = &pause.duration else {
-        return Ok(None);
-    };
-    let length = match duration {
-        IntOrString::Int(number) => Some(seconds(*number)),
-        IntOrString::String(text) => GoDuration::parse_or_seconds(text)
-            .ok()
-            .map(|duration| SignedDuration::from_nanos(duration.as_nanos())),
-    };
-    match length {
-        Some(length) if length >= SignedDuration::ZERO => Ok(Some(length)),
-        Some(_) => wrong(
-            at,
-            format!("Invalid value: {duration}: Duration needs to be greater than 0"),
-        ),
-        None => wrong(
-            at,
-            format!(
-                "Invalid value: \"{duration}\": not a number of seconds or a duration such as 5m"
-            ),
-        ),
-    }
-}
-
-fn check_blue_green(rules: BlueGreenStrategy, history: i32) -> Checked<BlueGreen> {
-    const AT: &str = "spec.strategy.blueGreen";
-    if rules.active_service.is_empty() {
-        return wrong(format!("{AT}.activeService"), "Required value");
-    }
-    let preview = rules.preview_service.filter(|name| !name.is_empty());
-    if preview.as_ref() == Some(&rules.active_service) {
-        return wrong(
-            format!("{AT}.activeService"),
-            format!(
-                "Invalid value: \"{}\": This rollout uses the same service for the active and preview services, but two different services are required.",
-                rules.active_service
-            ),
-        );
-    }
-    for (name, number) in [
-        ("previewReplicaCount", rules.preview_replica_count),
-        ("autoPromotionSeconds", rules.auto_promotion_seconds),
-        ("scaleDownDelaySeconds", rules.scale_down_delay_seconds),
-        (
-            "scaleDownDelayRevisionLimit",
-            rules.scale_down_delay_revision_limit,
-        ),
-        (
-            "abortScaleDownDelaySeconds",
-            rules.abort_scale_down_delay_seconds,
-        ),
-    ] {
-        not_negative(&format!("{AT}.{name}"), number.unwrap_or_default())?;
-    }
-    if let Some(limit) = rules
-        .scale_down_delay_revision_limit
-        .filter(|limit| *limit > history)
-    {
-        return wrong(
-            format!("{AT}.scaleDownDelayRevisionLimit"),
-            format!("Invalid value: {limit}: must not exceed revisionHistoryLimit ({history})"),
-        );
-    }
-    let abort_delay = rules
-        .abort_scale_down_delay_seconds
-        .unwrap_or(DEFAULT_DELAY);
-    let auto_promotion = rules.auto_promotion_enabled.unwrap_or(true);
-    Ok(BlueGreen {
-        active: rules.active_service,
-        preview,
-        preview_replicas: rules.preview_replica_count,
-        auto_promotion,
-        // Who asks for a person waits for one, however long that takes.
-        auto_promotion_delay: rules
-            .auto_promotion_seconds
-            .filter(|number| auto_promotion && *number > 0)
-            .map(seconds),
-        scale_down_delay: seconds(rules.scale_down_delay_seconds.unwrap_or(DEFAULT_DELAY)),
-        scale_down_delay_set: rules.scale_down_delay_seconds.is_some(),
-        scale_down_limit: rules.scale_down_delay_revision_limit,
-        abort_delay: (abort_delay > 0).then(|| seconds(abort_delay)),
-        pre_analysis: rules.pre_promotion_analysis,
-        post_analysis: rules.post_promotion_analysis,
-    })
 }

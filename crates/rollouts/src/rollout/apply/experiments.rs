@@ -7,16 +7,16 @@ use reconcile_core::{
 };
 use serde_json::json;
 
-use super::{
-    apply::{Applied, Effects, MANAGER, replica_sets, resource},
-    error::RolloutError,
-    experiment_step::{self, SetTemplate, StepInputs},
-    observed::{Observed, Step},
-    plan::ExperimentStart,
-};
+use super::{Applied, Effects, MANAGER, replica_sets, resource};
 use crate::{
     api::experiment::{Experiment, ExperimentKind},
     experiment::ExperimentView,
+    rollout::{
+        error::RolloutError,
+        experiment_step::{self, SetTemplate, StepInputs},
+        observed::{Observed, Step},
+        plan::ExperimentStart,
+    },
 };
 
 /// Names that are tried for the Experiment of one step.
