@@ -146,7 +146,7 @@ pub struct ControllerArgs {
     /// Accept `file://` repositories. Whoever may write an Application reads with them what this process can read.
     #[arg(long, env = "ARGOCD_LITE_ALLOW_FILE_REPOSITORIES")]
     pub allow_file_repositories: bool,
-    /// Let chart repositories be at link-local and instance metadata addresses. Whoever may write an Application chooses
+    /// Let repositories be at link-local and instance metadata addresses. Whoever may write an Application chooses
     /// the address.
     #[arg(long, env = "ARGOCD_LITE_REPOSITORIES_ALLOW_LINK_LOCAL")]
     pub repositories_allow_link_local: bool,

@@ -17,7 +17,7 @@ use crate::{
     },
     diff::jq_problem,
     project::Project,
-    repo::{FileRepositories, ambiguity, chart_problem, is_chart},
+    repo::{FileRepositories, ambiguity, chart_problem, has_password, is_chart},
     sync::SyncOptions,
 };
 
@@ -104,6 +104,12 @@ pub(super) fn source_problem(
     let url = source.repo_url.trim();
     if url.is_empty() {
         return Some("spec.source.repoURL is required".to_owned());
+    }
+    if has_password(url) {
+        return Some(
+            "spec.source.repoURL must not hold a password: put it into a Secret with the label argocd.argoproj.io/secret-type: repository"
+                .to_owned(),
+        );
     }
     if is_chart(source) {
         return chart_problem(source).or_else(|| options_problem(source));

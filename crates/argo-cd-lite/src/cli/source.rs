@@ -137,6 +137,7 @@ impl Repositories {
             disk_budget: DEFAULT_DISK_BUDGET,
             limits: GitLimits::default(),
             file_repositories: FileRepositories::Allow,
+            egress: EgressPolicy::AllowLinkLocal,
             poll: Duration::ZERO,
             jitter: Duration::ZERO,
         };

@@ -98,6 +98,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         disk_budget: cache_size,
         limits: GitLimits::default(),
         file_repositories: FileRepositories::from_flag(allow_file_repositories),
+        egress: settings.egress,
         poll: app_resync,
         jitter: app_resync_jitter,
     };

@@ -15,7 +15,7 @@ use crate::{
         GroupKindItem, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, ProjectDestination,
     },
     clusters::ResourceId,
-    repo::{ambiguity, normalize},
+    repo::{rule_pattern, rule_spellings},
 };
 
 /// Name of the project that always exists.
@@ -49,20 +49,30 @@ pub struct Project {
 }
 
 impl Project {
-    /// True when applications may take manifests from this source. A `!` pattern that fits refuses.
+    /// True when applications may take manifests from this source. A `!` pattern that fits refuses, whatever the case of
+    /// letters and whether the scheme is http or https: a server may not tell these apart.
     pub fn permits_source(&self, source: &ApplicationSource) -> bool {
-        if ambiguity(&source.repo_url).is_some() {
+        let Some(spellings) = rule_spellings(&source.repo_url) else {
             return false;
-        }
-        let url = normalize(&source.repo_url);
+        };
         let mut allowed = false;
         for pattern in &self.spec.source_repos {
             if let Some(denied) = pattern.strip_prefix('!') {
-                if glob::answer(&normalize(denied), &url, &['/']).denies() {
+                let denied = rule_pattern(denied).to_lowercase();
+                let hits = |url: &str| glob::answer(&denied, url, &['/']).denies();
+                if spellings
+                    .iter()
+                    .any(|url| either_scheme(url).any(|url| hits(&url)))
+                {
                     return false;
                 }
-            } else if pattern == "*" || glob::answer(&normalize(pattern), &url, &['/']).allows() {
+            } else if pattern == "*" {
                 allowed = true;
+            } else {
+                let pattern = rule_pattern(pattern);
+                allowed |= spellings
+                    .iter()
+                    .any(|url| glob::answer(&pattern, url, &['/']).allows());
             }
         }
         allowed
@@ -144,6 +154,17 @@ impl Project {
     }
 }
 
+/// The URL in lower case, as one of http and as one of https.
+fn either_scheme(url: &str) -> impl Iterator<Item = String> + use<> {
+    let url = url.to_lowercase();
+    let other = match url.split_once("://") {
+        Some(("http", rest)) => Some(format!("https://{rest}")),
+        Some(("https", rest)) => Some(format!("http://{rest}")),
+        _ => None,
+    };
+    std::iter::once(url).chain(other)
+}
+
 /// Whether an allow rule covers the text.
 fn fits(pattern: &str, text: &str) -> bool {
     pattern == "*" || glob::answer(pattern, text, &[]).allows()
@@ -189,6 +210,55 @@ mod tests {
         };
         assert!(project(spec.clone()).permits_source(&source("https://git/a.git")));
         assert!(!project(spec).permits_source(&source("https://git/secret.git")));
+    }
+
+    #[test]
+    fn a_deny_rule_holds_for_every_spelling() {
+        for rule in [
+            "!https://git/secret",
+            "!https://GIT:443/Secret.git/",
+            "!https://git/s%65cret",
+            "!https://git//secret",
+            "!{https://git/secret.git,https://git/other}",
+            "!https://git/s[a-f]cret",
+        ] {
+            let spec = AppProjectSpec {
+                source_repos: vec!["*".into(), rule.into()],
+                ..default_spec()
+            };
+            let project = project(spec);
+            for url in [
+                "https://git/secret",
+                "https://git/secret.git",
+                "https://git/secret.git/",
+                "https://git//secret",
+                "https://git/secret//",
+                "https://Git./secret",
+                "https://git/SECRET",
+                "http://git/secret",
+                "https://git/%73ecret",
+                "https://git/secret%2egit",
+                "https://git/%2573ecret",
+                "https://git/secret%",
+                "https://git/%ff",
+                "https://user@git:443/secret",
+            ] {
+                assert!(!project.permits_source(&source(url)), "{rule} {url}");
+            }
+            for url in [
+                "https://git/secrets",
+                "https://git/a%20b",
+                "https://git/public.git",
+            ] {
+                assert!(project.permits_source(&source(url)), "{rule} {url}");
+            }
+        }
+        let spec = AppProjectSpec {
+            source_repos: vec!["https://git/%2A".into()],
+            ..default_spec()
+        };
+        let literal = project(spec);
+        assert!(!literal.permits_source(&source("https://git/a")));
     }
 
     #[test]

@@ -14,7 +14,10 @@ use gix::{
     remote::{Direction, fetch::Shallow},
 };
 use parking_lot::RwLock;
-use reconcile_core::credentials::redact_urls;
+use reconcile_core::{
+    credentials::redact_urls,
+    egress::{EgressPolicy, RefusedAddress},
+};
 use secrecy::ExposeSecret;
 use thiserror::Error;
 
@@ -41,6 +44,9 @@ pub enum GitError {
     /// The server does not have the requested object or ref.
     #[error("the server does not have revision {0}")]
     NoRevision(String),
+    /// The server has an address that is not called for a manifest.
+    #[error(transparent)]
+    Refused(#[from] RefusedAddress),
     /// The path is not in the commit.
     #[error("{path}: app path does not exist")]
     NoPath {
@@ -122,13 +128,19 @@ pub struct Store {
     url: String,
     path: PathBuf,
     limits: GitLimits,
+    egress: EgressPolicy,
     folders: FolderIndex,
     repository: RwLock<ThreadSafeRepository>,
 }
 
 impl Store {
-    /// Opens the store at `path`, or creates it.
-    pub fn open(path: &Path, url: &str, limits: GitLimits) -> Result<Self, GitError> {
+    /// Opens the store at `path`, or creates it. Its server is one that `egress` permits.
+    pub fn open(
+        path: &Path,
+        url: &str,
+        limits: GitLimits,
+        egress: EgressPolicy,
+    ) -> Result<Self, GitError> {
         let repository = match open_bare(path, &limits) {
             Ok(repository) if packs(path) < MAX_PACKS => repository,
             _ => create(path, &limits)?,
@@ -137,6 +149,7 @@ impl Store {
             url: url.to_owned(),
             path: path.to_owned(),
             limits,
+            egress,
             folders: FolderIndex::default(),
             repository: RwLock::new(repository),
         })
@@ -315,10 +328,19 @@ impl Store {
                 .connect(Direction::Fetch)
                 .map_err(|error| remote_error(&error));
         }
+        if let Ok(url) = reqwest::Url::parse(&self.url) {
+            self.egress.check(&url)?;
+        }
         let (url, version) = remote
             .sanitized_url_and_version(Direction::Fetch)
             .map_err(|error| remote_error(&error))?;
-        let client = BoundedHttp::new(request.watch.clone(), request.what, request.limit);
+        let client = BoundedHttp::new(
+            request.watch.clone(),
+            request.what,
+            request.limit,
+            self.egress,
+        )
+        .map_err(|error| remote_error(&error))?;
         let transport = http::Transport::new_http(client, url, version, false);
         Ok(remote.to_connection_with_transport(Box::new(transport) as Box<dyn Transport + Send>))
     }

@@ -1,13 +1,22 @@
 //! The HTTP transport with bounds: bytes of answers are counted, and a transfer that nobody waits for ends at its
 //! next read.
 
-use std::io::{self, BufRead, Read};
-
-use gix::protocol::transport::client::blocking_io::http::{
-    GetResponse, Http, PostBodyDataKind, PostResponse, reqwest::Remote,
+use std::{
+    io::{self, BufRead, Read},
+    sync::{Arc, Mutex},
 };
 
+use gix::protocol::transport::client::blocking_io::http::{
+    self, GetResponse, Http, PostBodyDataKind, PostResponse,
+    reqwest::{Options, Remote},
+};
+use reconcile_core::egress::EgressPolicy;
+use reqwest::{NoProxy, Proxy, blocking::ClientBuilder};
+
 use super::limits::Watch;
+
+/// A closed port of this machine, where a redirect to a refused address ends.
+const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// HTTP requests under a [`Watch`].
 pub(super) struct BoundedHttp {
@@ -15,17 +24,26 @@ pub(super) struct BoundedHttp {
     watch: Watch,
     what: &'static str,
     limit: u64,
+    egress: EgressPolicy,
 }
 
 impl BoundedHttp {
-    /// Requests whose answers may have `limit` bytes altogether.
-    pub(super) fn new(watch: Watch, what: &'static str, limit: u64) -> Self {
-        Self {
+    /// Requests to addresses that `egress` permits, whose answers may have `limit` bytes altogether.
+    pub(super) fn new(
+        watch: Watch,
+        what: &'static str,
+        limit: u64,
+        egress: EgressPolicy,
+    ) -> gix::Result<Self> {
+        let mut http = Self {
             inner: Remote::default(),
             watch,
             what,
             limit,
-        }
+            egress,
+        };
+        http.configure(&http::Options::default())?;
+        Ok(http)
     }
 
     fn bound<R>(&self, inner: R) -> BoundedBody<R> {
@@ -72,12 +90,57 @@ impl Http for BoundedHttp {
     }
 
     fn configure(&mut self, config: &dyn std::any::Any) -> gix::Result {
-        self.inner.configure(config)
+        let mut options = config
+            .downcast_ref::<http::Options>()
+            .cloned()
+            .unwrap_or_default();
+        let (egress, verify) = (self.egress, options.ssl_verify);
+        let backend = Options {
+            configure_client: Some(Box::new(move |builder| {
+                Ok(configured(builder, egress, verify))
+            })),
+            configure_request: None,
+        };
+        options.backend = Some(Arc::new(Mutex::new(backend)));
+        self.inner.configure(&options)
     }
 
     fn redirected_base_url(&self) -> Option<String> {
         self.inner.redirected_base_url()
     }
+}
+
+/// The client for one conversation. Names that resolve to refused addresses do not resolve; a redirect to such an
+/// address goes nowhere, because addresses are not resolved.
+fn configured(mut builder: ClientBuilder, egress: EgressPolicy, verify: bool) -> ClientBuilder {
+    if !verify {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    let Some(resolver) = egress.resolver() else {
+        return builder;
+    };
+    builder = builder
+        .dns_resolver(resolver)
+        .proxy(Proxy::custom(move |url| {
+            egress.check(url).is_err().then_some(NOWHERE)
+        }));
+    // A client with a proxy of its own does not look for those of the environment.
+    let proxies: [(&str, fn(String) -> reqwest::Result<Proxy>); 3] = [
+        ("HTTPS_PROXY", Proxy::https),
+        ("HTTP_PROXY", Proxy::http),
+        ("ALL_PROXY", Proxy::all),
+    ];
+    for (name, proxy) in proxies {
+        let value = std::env::var(name).or_else(|_| std::env::var(name.to_ascii_lowercase()));
+        let proxy = value
+            .ok()
+            .filter(|url| !url.is_empty())
+            .and_then(|url| proxy(url).ok());
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy.no_proxy(NoProxy::from_env()));
+        }
+    }
+    builder
 }
 
 /// The body of an answer.

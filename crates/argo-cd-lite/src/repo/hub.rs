@@ -4,7 +4,9 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
-use reconcile_core::{clock::Clock, credentials::redact_url, object::ObjectKey};
+use reconcile_core::{
+    clock::Clock, credentials::redact_url, egress::EgressPolicy, object::ObjectKey,
+};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
     resolve,
     transfer::{FETCH_DEADLINE, LIST_DEADLINE, StoreConfig, Transfers},
     tree::CommitReader,
-    url::{host_and_path, normalize},
+    url::{connection_url, host_and_path},
 };
 use crate::metrics::GitMetrics;
 
@@ -36,6 +38,8 @@ pub struct HubConfig {
     pub limits: GitLimits,
     /// Whether a repository may be a path on the machine of this process.
     pub file_repositories: FileRepositories,
+    /// Which addresses of servers may be called.
+    pub egress: EgressPolicy,
     /// Time between two polls of a repository.
     pub poll: Duration,
     /// Spread of that time, so that repositories are not polled together.
@@ -112,6 +116,7 @@ impl RepoHub {
             disk_budget: config.disk_budget,
             limits: config.limits,
             file_repositories: config.file_repositories,
+            egress: config.egress,
         };
         Self(Arc::new(Hub {
             poll: Mutex::new(PollTimes {
@@ -174,7 +179,7 @@ impl RepoHub {
 
     fn repository(&self, url: &str) -> Arc<Repository> {
         let now = self.0.clock.now();
-        let key = normalize(url);
+        let key = connection_url(url);
         let mut repositories = self.0.repositories.lock();
         let repository = repositories
             .entry(key)
@@ -182,7 +187,7 @@ impl RepoHub {
                 let hash = hex::encode(&Sha256::digest(key.as_bytes())[..12]);
                 // Its first application lists the refs; the poll comes an interval later.
                 let due = later(now, self.poll_times().poll);
-                Arc::new(Repository::new(url, format!("{hash}.git"), due, now))
+                Arc::new(Repository::new(key, format!("{hash}.git"), due, now))
             })
             .clone();
         repository.touch(now);

@@ -41,7 +41,7 @@ pub use tree::{
     clean, join,
 };
 pub use trust::Trust;
-pub use url::{ambiguity, host_and_path, normalize};
+pub use url::{ambiguity, has_password, host_and_path, normalize, rule_pattern, rule_spellings};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,6 +1,10 @@
 //! One repository in use: its refs, its store, and who follows which revision.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, RwLock};
@@ -82,6 +86,20 @@ struct Listing {
     failing_since: Option<Timestamp>,
 }
 
+/// How the server of a repository did lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It was not asked.
+    Untried,
+    /// It answered fast.
+    Fast,
+    /// It was late or slow.
+    Slow,
+}
+
+/// For how long a slow server counts as one, whatever it does next.
+const SLOW_LASTS: Duration = Duration::from_mins(5);
+
 /// The right to talk to a repository's server.
 pub(super) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
@@ -99,12 +117,14 @@ pub(super) struct Repository {
     pub(super) due: Mutex<Option<Timestamp>>,
     /// When it was last asked for anything.
     used: Mutex<Timestamp>,
+    /// Whether the server answered at all, and when it was slow.
+    server: Mutex<(bool, Option<Instant>)>,
 }
 
 impl Repository {
     pub(super) fn new(url: &str, folder: String, due: Timestamp, now: Timestamp) -> Self {
         Self {
-            url: url.trim().to_owned(),
+            url: url.to_owned(),
             folder,
             store: tokio::sync::Mutex::default(),
             listing: RwLock::default(),
@@ -112,6 +132,7 @@ impl Repository {
             followers: Mutex::default(),
             due: Mutex::new(Some(due)),
             used: Mutex::new(now),
+            server: Mutex::default(),
         }
     }
 
@@ -125,6 +146,23 @@ impl Repository {
     /// The right to talk to the server, if nobody has it.
     pub(super) fn idle_turn(&self) -> Option<Turn> {
         self.gate.clone().try_lock_owned().ok()
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        match *self.server.lock() {
+            (_, Some(at)) if at.elapsed() < SLOW_LASTS => Standing::Slow,
+            (true, _) => Standing::Fast,
+            (false, _) => Standing::Untried,
+        }
+    }
+
+    /// Notes that the server answered, or did not in time.
+    pub(super) fn answered(&self, slow: bool) {
+        let mut server = self.server.lock();
+        server.0 = true;
+        if slow {
+            server.1 = Some(Instant::now());
+        }
     }
 
     pub(super) fn touch(&self, now: Timestamp) {

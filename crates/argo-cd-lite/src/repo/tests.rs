@@ -4,11 +4,13 @@ use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use prometheus::Registry;
-use reconcile_core::{clock::Clock, object::ObjectKey};
+use reconcile_core::{clock::Clock, egress::EgressPolicy, object::ObjectKey};
 use secrecy::ExposeSecret;
 
 use super::*;
 use crate::metrics::GitMetrics;
+
+mod servers;
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
@@ -92,6 +94,7 @@ impl Bed {
             disk_budget: DEFAULT_DISK_BUDGET,
             limits,
             file_repositories: FileRepositories::Allow,
+            egress: EgressPolicy::AllowLinkLocal,
             poll: Duration::from_secs(60),
             jitter: Duration::ZERO,
         };
@@ -295,6 +298,7 @@ async fn a_hub_that_refuses_local_files_reads_none_whoever_asks() {
         disk_budget: DEFAULT_DISK_BUDGET,
         limits: GitLimits::default(),
         file_repositories: FileRepositories::Refuse,
+        egress: EgressPolicy::AllowLinkLocal,
         poll: Duration::from_secs(60),
         jitter: Duration::ZERO,
     };
@@ -625,6 +629,7 @@ async fn stores_beyond_the_disk_budget_are_deleted_and_fetched_again() {
         disk_budget: 1,
         limits: GitLimits::default(),
         file_repositories: FileRepositories::Allow,
+        egress: EgressPolicy::AllowLinkLocal,
         poll: Duration::from_secs(60),
         jitter: Duration::ZERO,
     };
@@ -723,61 +728,4 @@ async fn a_folder_of_many_entries_is_found_in_and_found_again() {
     bed.origin.write("apps/7/a.yaml", "changed").commit("2");
     let files = bed.read(&bed.main().await, "apps/7").await.expect("files");
     assert_eq!(files[0].1, "changed");
-}
-
-/// A server that answers every request with a list of refs that never ends.
-fn endless_server() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!(
-        "http://{}/x.git",
-        listener.local_addr().expect("an address")
-    );
-    std::thread::spawn(move || {
-        for stream in listener.incoming().filter_map(Result::ok) {
-            std::thread::spawn(move || serve_endlessly(stream));
-        }
-    });
-    url
-}
-
-fn serve_endlessly(mut stream: std::net::TcpStream) {
-    use std::io::{Read, Write};
-    let mut request = [0; 4096];
-    drop(stream.read(&mut request));
-    let head =
-        "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n";
-    let commit = "1234567890123456789012345678901234567890";
-    let first = format!("{commit} refs/heads/main\0side-band-64k\n");
-    let line = |text: &str| format!("{:04x}{text}", text.len() + 4);
-    let start = format!(
-        "{head}{}0000{}",
-        line("# service=git-upload-pack\n"),
-        line(&first)
-    );
-    let mut written = stream.write_all(start.as_bytes());
-    for number in 0_u64.. {
-        if written.is_err() {
-            return;
-        }
-        let next = line(&format!("{commit} refs/heads/b{number}\n"));
-        written = stream.write_all(next.as_bytes());
-    }
-}
-
-#[test]
-fn an_endless_list_of_refs_is_cut_off() {
-    reconcile_core::operator::install_tls();
-    let folder = tempfile::tempdir().expect("a folder");
-    let limits = GitLimits {
-        list_bytes: 100_000,
-        ..GitLimits::default()
-    };
-    let store = Store::open(folder.path(), &endless_server(), limits).expect("a store");
-    let error = store.list_refs(None, &Interrupt::default());
-    let text = error.expect_err("too many refs").to_string();
-    assert!(text.contains("100000 bytes in the list of refs"), "{text}");
-    let stopped = Interrupt::default();
-    stopped.store(true, std::sync::atomic::Ordering::SeqCst);
-    let error = store.list_refs(None, &stopped).expect_err("interrupted");
-    assert!(error.to_string().contains("interrupted"), "{error}");
 }

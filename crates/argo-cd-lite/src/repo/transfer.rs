@@ -4,13 +4,15 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
+
+use reconcile_core::egress::EgressPolicy;
 
 use super::{
     Credential, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
     Pool, PoolError, RefList, Resolved, Store, disk,
-    repository::{RepoError, Repository, Turn},
+    repository::{RepoError, Repository, Standing, Turn},
 };
 use crate::metrics::GitMetrics;
 
@@ -21,8 +23,15 @@ pub(super) const FETCH_DEADLINE: Duration = Duration::from_secs(90);
 /// Deadline of a call that runs other programs; longer than that of a program.
 const TOOL_DEADLINE: Duration = Duration::from_secs(150);
 
-/// Conversations at the same time: each may hold a few objects in memory.
+/// Conversations at the same time, of repositories whose server answers fast and, beside them, of those that were not
+/// asked before. Each may hold a few objects in memory.
 const TRANSFERS: usize = 8;
+/// Conversations at the same time of repositories whose server was slow the last time.
+const SLOW_TRANSFERS: usize = 2;
+/// A list of refs that takes longer is slow.
+const SLOW_LIST: Duration = Duration::from_secs(5);
+/// A fetch that takes longer is slow.
+const SLOW_FETCH: Duration = Duration::from_secs(20);
 
 /// Talks to Git servers and keeps the stores within their disk budget.
 pub(super) struct Transfers {
@@ -31,8 +40,9 @@ pub(super) struct Transfers {
     limits: GitLimits,
     file_repositories: FileRepositories,
     credentials: Credentials,
+    egress: EgressPolicy,
     metrics: GitMetrics,
-    servers: Pool,
+    lanes: Lanes,
     reads: Pool,
     tools: Pool,
 }
@@ -43,6 +53,59 @@ pub(super) struct StoreConfig {
     pub(super) disk_budget: u64,
     pub(super) limits: GitLimits,
     pub(super) file_repositories: FileRepositories,
+    pub(super) egress: EgressPolicy,
+}
+
+/// Threads that talk to servers. Servers that hang hold those of their own lane only, so that one tenant's cannot keep
+/// the others' repositories from being read.
+struct Lanes {
+    untried: Pool,
+    fast: Pool,
+    slow: Pool,
+}
+
+impl Lanes {
+    fn new(metrics: &GitMetrics) -> Self {
+        Self {
+            untried: Pool::new("git-new", TRANSFERS, metrics.threads("git-new")),
+            fast: Pool::new("git", TRANSFERS, metrics.threads("git")),
+            slow: Pool::new("git-slow", SLOW_TRANSFERS, metrics.threads("git-slow")),
+        }
+    }
+
+    /// Runs a conversation of `repository`, and notes how its server did.
+    async fn run<T: Send + 'static>(
+        &self,
+        repository: &Repository,
+        deadline: Duration,
+        slow: Duration,
+        call: impl FnOnce(&Interrupt) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        let lane = match repository.standing() {
+            Standing::Untried => &self.untried,
+            Standing::Fast => &self.fast,
+            Standing::Slow => &self.slow,
+        };
+        let done = lane
+            .run(deadline, move |interrupt| {
+                let began = Instant::now();
+                let value = call(interrupt);
+                (value, began.elapsed())
+            })
+            .await;
+        match done {
+            Ok((value, took)) => {
+                repository.answered(took > slow);
+                Ok(value)
+            }
+            Err(error) => {
+                if matches!(error, PoolError::Late(_)) {
+                    repository.answered(true);
+                }
+                Err(error)
+            }
+        }
+    }
 }
 
 impl Transfers {
@@ -54,7 +117,8 @@ impl Transfers {
             limits: config.limits,
             file_repositories: config.file_repositories,
             credentials,
-            servers: Pool::new("git", TRANSFERS, metrics.threads("git")),
+            egress: config.egress,
+            lanes: Lanes::new(&metrics),
             // Reading and rendering need the processor; more threads than cores only cost memory.
             reads: Pool::new("render", cores.clamp(2, 8), metrics.threads("render")),
             tools: Pool::new("tool", cores.clamp(2, 4), metrics.threads("tool")),
@@ -126,8 +190,8 @@ impl Transfers {
         let store = store.clone();
         // The turn goes with the call, so that a late one keeps it until it ends.
         let fetched = self
-            .servers
-            .run(FETCH_DEADLINE, move |interrupt| {
+            .lanes
+            .run(repository, FETCH_DEADLINE, SLOW_FETCH, move |interrupt| {
                 (store.fetch(&request, credential.as_ref(), interrupt), turn)
             })
             .await;
@@ -154,8 +218,8 @@ impl Transfers {
             Err(error) => return (Err(error), Some(turn)),
         };
         let listed = self
-            .servers
-            .run(LIST_DEADLINE, move |interrupt| {
+            .lanes
+            .run(repository, LIST_DEADLINE, SLOW_LIST, move |interrupt| {
                 (store.list_refs(credential.as_ref(), interrupt), turn)
             })
             .await;
@@ -187,12 +251,12 @@ impl Transfers {
         if let Some(store) = open.as_ref() {
             return Ok(store.clone());
         }
-        let (folder, limits) = (self.folder.clone(), self.limits);
+        let (folder, limits, egress) = (self.folder.clone(), self.limits, self.egress);
         let (name, url) = (repository.folder.clone(), repository.url.clone());
         let store = self
             .read(move |_| {
                 let path = folder.join(name);
-                let store = Store::open(&path, &url, limits)?;
+                let store = Store::open(&path, &url, limits, egress)?;
                 refuse_stores(&url, &folder)?;
                 disk::mark_used(&path);
                 Ok::<_, RepoError>(Arc::new(store))

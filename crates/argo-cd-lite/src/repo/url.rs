@@ -18,6 +18,31 @@ pub fn normalize(url: &str) -> String {
     }
 }
 
+/// The URL under which the server is asked, and which identifies a repository here: as [`normalize`] gives it, but with
+/// the path as it was written, because not every server finds `a.git` as `a`. It has no user, so that everyone who
+/// names the repository gets the same answers.
+pub(super) fn connection_url(url: &str) -> String {
+    let url = url.trim();
+    match Parts::of(url) {
+        Some(parts) if url.contains("://") => {
+            let path = parts.path.trim_end_matches('/');
+            format!("{}://{}{path}", parts.scheme, parts.authority)
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// True when a URL holds a password or token. Credentials belong in a Secret: those of a URL would be used for everyone
+/// who names the repository, and would be visible to everyone who reads the Application.
+pub fn has_password(url: &str) -> bool {
+    let Some((_, rest)) = url.trim().split_once("://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    user.is_some_and(|user| user.contains(':') || user.to_ascii_lowercase().contains("%3a"))
+}
+
 struct Parts {
     scheme: String,
     /// Host and port, without a user.
@@ -84,6 +109,67 @@ pub fn ambiguity(url: &str) -> Option<&'static str> {
     climbs.then_some("must not contain the path segments . and ..")
 }
 
+/// The spellings of a URL that rules about URLs are asked about: with and without `.git`, escapes decoded and slashes
+/// that stand together as one, because servers do not tell these apart. `None` when it has no certain meaning; then no
+/// rule may allow it.
+pub fn rule_spellings(url: &str) -> Option<[String; 2]> {
+    if ambiguity(url).is_some() {
+        return None;
+    }
+    let decoded = decode(&collapse(&normalize(url)), |_| false)?;
+    // What was behind an escape is looked at again; a blank is the only thing that has to be behind one.
+    if ambiguity(&decoded.replace(' ', "")).is_some() || decoded.contains('%') {
+        return None;
+    }
+    let plain = normalize(&collapse(&decoded));
+    let git = format!("{plain}.git");
+    Some([plain, git])
+}
+
+/// The pattern of a rule in the form of [`rule_spellings`].
+pub fn rule_pattern(pattern: &str) -> String {
+    let pattern = collapse(&normalize(pattern));
+    // An escape that would become a part of the pattern's own language is kept from doing so.
+    decode(&pattern, |c| "*?[]{}\\,!^-".contains(c)).unwrap_or(pattern)
+}
+
+/// One slash for several, but for those behind a scheme.
+fn collapse(url: &str) -> String {
+    let mut short = String::with_capacity(url.len());
+    for c in url.chars() {
+        let is_repeated = c == '/' && short.ends_with('/') && !short.ends_with(":/");
+        if !is_repeated {
+            short.push(c);
+        }
+    }
+    short
+}
+
+/// The text with its escapes decoded; a backslash stands before those that `quoted` names. `None` when they are not
+/// UTF-8 or not complete.
+fn decode(text: &str, quoted: impl Fn(char) -> bool) -> Option<String> {
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        decoded.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let mut bytes = Vec::new();
+        while let Some(escape) = rest.strip_prefix('%') {
+            let byte = u8::from_str_radix(escape.get(..2)?, 16).ok()?;
+            bytes.push(byte);
+            rest = &escape[2..];
+        }
+        for c in String::from_utf8(bytes).ok()?.chars() {
+            if quoted(c) {
+                decoded.push('\\');
+            }
+            decoded.push(c);
+        }
+    }
+    decoded.push_str(rest);
+    Some(decoded)
+}
+
 /// True when a template for `prefix` is one for `url`: the same scheme, host and port, and whole path segments.
 pub(super) fn covers(prefix: &str, url: &str) -> bool {
     if ambiguity(url).is_some() {
@@ -144,6 +230,42 @@ mod tests {
             "ssh://git.example.com/a/b"
         );
         assert_eq!(normalize("file:///tmp/a.git"), "file:///tmp/a");
+    }
+
+    #[test]
+    fn a_connection_has_one_spelling_without_a_user() {
+        for (url, expected) in [
+            (
+                "https://u@Git.example.com:443/A/b.git/",
+                "https://git.example.com/A/b.git",
+            ),
+            ("https://git.example.com./a", "https://git.example.com/a"),
+            ("HTTPS://git.example.com", "https://git.example.com"),
+            ("file:///tmp/A.git", "file:///tmp/A.git"),
+            ("/tmp/a", "/tmp/a"),
+        ] {
+            assert_eq!(connection_url(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn passwords_in_urls_are_seen() {
+        for url in [
+            "https://u:p@h/a",
+            "https://:p@h/a",
+            "https://u%3Ap@h/a",
+            " http://u:@h",
+        ] {
+            assert!(has_password(url), "{url}");
+        }
+        for url in [
+            "https://u@h/a",
+            "https://h:8443/a:b@c",
+            "git@h:a/b",
+            "https://h/a",
+        ] {
+            assert!(!has_password(url), "{url}");
+        }
     }
 
     #[test]

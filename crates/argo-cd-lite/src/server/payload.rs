@@ -1,11 +1,11 @@
 //! Payloads of Git servers: who sent them, are they genuine, which repositories do they speak of. Total
 //! functions: no payload can make them fail in an unforeseen way.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use hmac::{Hmac, KeyInit, Mac};
 use reconcile_core::secret::Secret;
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sha2::Sha256;
 
 /// A kind of Git server.
@@ -89,29 +89,121 @@ fn is_webhook_secret(key: &str) -> bool {
         .is_some_and(|(_, last)| matches!(last, "secret" | "uuid" | "password"))
 }
 
-/// URLs under which the pushed repository may be known.
-pub fn repositories(payload: &Value) -> Vec<String> {
-    const PLACES: &[&str] = &[
-        "/repository/html_url",
-        "/repository/clone_url",
-        "/repository/git_url",
-        "/repository/ssh_url",
-        "/repository/git_http_url",
-        "/repository/git_ssh_url",
-        "/repository/homepage",
-        "/repository/url",
-        "/project/web_url",
-        "/project/git_http_url",
-        "/project/git_ssh_url",
-        "/project/http_url",
-    ];
-    let mut urls: Vec<String> = PLACES
-        .iter()
-        .filter_map(|place| payload.pointer(place)?.as_str())
-        .filter(|url| !url.is_empty())
-        .map(str::to_owned)
-        .collect();
+/// Members of `repository` that hold a URL of it.
+const OF_REPOSITORY: &[&str] = &[
+    "html_url",
+    "clone_url",
+    "git_url",
+    "ssh_url",
+    "git_http_url",
+    "git_ssh_url",
+    "homepage",
+    "url",
+];
+/// Members of `project` that hold a URL of it.
+const OF_PROJECT: &[&str] = &["web_url", "git_http_url", "git_ssh_url", "http_url"];
+/// URLs that are taken of one payload, far more than there are places.
+const MAX_URLS: usize = 32;
+/// Bytes of a URL.
+const MAX_URL: usize = 4096;
+
+/// URLs under which the pushed repository may be known. Nothing else of the payload is kept in memory.
+pub fn repositories(payload: &[u8]) -> Result<Vec<String>, serde_json::Error> {
+    let mut urls = Vec::new();
+    let mut reader = serde_json::Deserializer::from_slice(payload);
+    Place::Payload.read(&mut urls).deserialize(&mut reader)?;
+    reader.end()?;
     urls.sort();
     urls.dedup();
-    urls
+    Ok(urls)
+}
+
+/// A place in a payload.
+#[derive(Clone, Copy)]
+enum Place {
+    Payload,
+    /// An object with these members.
+    Members(&'static [&'static str]),
+    Url,
+}
+
+impl Place {
+    /// What a member of an object at this place is.
+    fn member(self, key: &str) -> Option<Self> {
+        match self {
+            Self::Payload if key == "repository" => Some(Self::Members(OF_REPOSITORY)),
+            Self::Payload if key == "project" => Some(Self::Members(OF_PROJECT)),
+            Self::Members(names) if names.contains(&key) => Some(Self::Url),
+            _ => None,
+        }
+    }
+
+    fn read(self, urls: &mut Vec<String>) -> Reader<'_> {
+        Reader { place: self, urls }
+    }
+}
+
+/// Takes the URLs of a value and skips the rest of it, whatever it is.
+struct Reader<'u> {
+    place: Place,
+    urls: &'u mut Vec<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(key) = members.next_key::<String>()? {
+            match self.place.member(&key) {
+                Some(place) => members.next_value_seed(place.read(self.urls))?,
+                None => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        let is_url = matches!(self.place, Place::Url) && (1..=MAX_URL).contains(&text.len());
+        if is_url && self.urls.len() < MAX_URLS {
+            self.urls.push(text.to_owned());
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
 }

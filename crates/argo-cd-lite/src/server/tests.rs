@@ -113,6 +113,26 @@ fn any_payload_gives_a_list_of_repositories() {
         (json!(null), 0),
     ];
     for (payload, count) in cases {
-        assert_eq!(repositories(&payload).len(), count, "{payload}");
+        let urls = repositories(payload.to_string().as_bytes()).expect("JSON");
+        assert_eq!(urls.len(), count, "{payload}");
     }
+    let escaped = br#"{"\u0072epository": {"url": "https:\/\/h/a", "url": "x"}, "x": [[{}]]}"#;
+    assert_eq!(
+        repositories(escaped).ok(),
+        Some(vec!["https://h/a".to_owned(), "x".to_owned()])
+    );
+    for broken in ["", "{", "{} {}", r#"{"repository": {"url": "x"}"#] {
+        assert!(repositories(broken.as_bytes()).is_err(), "{broken}");
+    }
+    // Neither many URLs nor deep values of other members are kept.
+    let many = format!(
+        r#"{{"repository": {{{}"url": "x"}}}}"#,
+        r#""url": "y","#.repeat(100_000)
+    );
+    assert_eq!(
+        repositories(many.as_bytes()).map(|urls| urls.len()).ok(),
+        Some(1)
+    );
+    let deep = format!(r#"{{"x": {}{}}}"#, "[".repeat(200_000), "]".repeat(200_000));
+    assert_eq!(repositories(deep.as_bytes()).ok(), Some(Vec::new()));
 }

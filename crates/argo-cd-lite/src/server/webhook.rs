@@ -136,10 +136,9 @@ async fn receive(
     if event == "ping" {
         return (StatusCode::OK, "pong");
     }
-    let Ok(payload) = serde_json::from_slice::<serde_json::Value>(&body) else {
+    let Ok(urls) = repositories(&body) else {
         return (StatusCode::BAD_REQUEST, "the payload is not JSON");
     };
-    let urls = repositories(&payload);
     if urls.is_empty() {
         return (StatusCode::BAD_REQUEST, "the payload names no repository");
     }

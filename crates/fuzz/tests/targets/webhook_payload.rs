@@ -49,8 +49,6 @@ fn webhook_payload() {
                 ) || text == "s"
             );
         }
-        if let Ok(payload) = serde_json::from_str(text) {
-            let _ = repositories(&payload);
-        }
+        let _ = repositories(text.as_bytes());
     });
 }

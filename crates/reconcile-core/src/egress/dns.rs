@@ -8,9 +8,9 @@ use super::EgressPolicy;
 
 /// Resolves names with the system's resolver and skips the addresses that the policy refuses.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Resolver(pub(super) EgressPolicy);
+pub struct GuardedResolver(pub(super) EgressPolicy);
 
-impl Resolve for Resolver {
+impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = self.0;
         Box::pin(async move {

@@ -8,6 +8,7 @@ mod address;
 mod dns;
 mod redirect;
 
+pub use dns::GuardedResolver;
 pub use redirect::{InvalidRedirect, redirect_target};
 
 use std::{net::IpAddr, sync::Arc};
@@ -16,7 +17,6 @@ use reqwest::{ClientBuilder, Url};
 use thiserror::Error;
 
 use address::is_link_local;
-use dns::Resolver;
 
 /// A link-local or metadata address, which is not called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -61,12 +61,21 @@ impl EgressPolicy {
         }
     }
 
+    /// The resolver that skips refused addresses, for clients that this module cannot build; `None` when every address
+    /// may be called.
+    pub fn resolver(&self) -> Option<Arc<GuardedResolver>> {
+        match self {
+            Self::AllowLinkLocal => None,
+            Self::RefuseLinkLocal { .. } => Some(Arc::new(GuardedResolver(*self))),
+        }
+    }
+
     /// Makes a client skip refused addresses when it resolves names. The client must not follow redirects itself,
     /// because a redirect to an address is not resolved.
     pub fn guard(&self, builder: ClientBuilder) -> ClientBuilder {
-        match self {
-            Self::AllowLinkLocal => builder,
-            Self::RefuseLinkLocal { .. } => builder.dns_resolver(Arc::new(Resolver(*self))),
+        match self.resolver() {
+            Some(resolver) => builder.dns_resolver(resolver),
+            None => builder,
         }
     }
 

@@ -1,7 +1,7 @@
 use http::{StatusCode, header::HeaderMap};
 use reqwest::{Url, dns::Resolve};
 
-use super::{EgressPolicy, dns::Resolver, redirect_target};
+use super::{EgressPolicy, dns::GuardedResolver, redirect_target};
 
 const REFUSE: EgressPolicy = EgressPolicy::RefuseLinkLocal {
     flag: "--allow-link-local",
@@ -25,6 +25,14 @@ fn metadata_services_are_refused_in_every_spelling() {
         "[fe80::1]",
         "[fd00:ec2::254]",
         "[fd00:ec2::23]",
+        "[fd20:ce::254]",
+        "[fd00:c1::a9fe:a9fe]",
+        "[fd00:42::42]",
+        "[2002:a9fe:a9fe::]",
+        "[2002:a9fe:a9fe::1]",
+        "[64:ff9b:1::a9fe:a9fe]",
+        "[64:ff9b:1:a9fe:a9:fe00::]",
+        "[64:ff9b:1:a9:fe:a9fe::]",
         "100.100.100.200",
         "168.63.129.16",
         "192.0.0.192",
@@ -48,6 +56,9 @@ fn other_addresses_and_names_are_allowed() {
         "[::1]",
         "[2001:db8::1]",
         "[64:ff9b::a00:1]",
+        "[64:ff9b:1::a00:1]",
+        "[2002:a00:1::1]",
+        "[fd00:c2::1]",
         "[fd00:ec3::254]",
         "prometheus.monitoring:9090",
         "example.com",
@@ -59,7 +70,7 @@ fn other_addresses_and_names_are_allowed() {
 
 #[tokio::test]
 async fn a_name_for_a_refused_address_does_not_resolve() {
-    let resolve = |name: &str| Resolver(REFUSE).resolve(name.parse().expect("a name"));
+    let resolve = |name: &str| GuardedResolver(REFUSE).resolve(name.parse().expect("a name"));
     assert!(resolve("localhost").await.is_ok());
     let refused = resolve("169.254.169.254").await.err().expect("a refusal");
     assert!(refused.to_string().contains("link-local"), "{refused}");

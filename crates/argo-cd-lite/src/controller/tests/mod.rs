@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use reconcile_core::{
     clock::Clock,
+    egress::EgressPolicy,
     lease::Timing,
     listen::ListenAddress,
     operator::{Operator, install_tls},
@@ -95,6 +96,7 @@ impl Bed {
             disk_budget: DEFAULT_DISK_BUDGET,
             limits: GitLimits::default(),
             file_repositories: self.file_repositories,
+            egress: EgressPolicy::AllowLinkLocal,
             poll: Duration::from_secs(3600),
             jitter: Duration::ZERO,
         };

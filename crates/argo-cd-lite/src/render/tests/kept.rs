@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use prometheus::Registry;
+use reconcile_core::egress::EgressPolicy;
 use serde_json::{Value, json};
 
 use super::{
@@ -32,6 +33,7 @@ impl Process {
             disk_budget: DEFAULT_DISK_BUDGET,
             limits: GitLimits::default(),
             file_repositories: FileRepositories::Allow,
+            egress: EgressPolicy::AllowLinkLocal,
             poll: Duration::from_secs(60),
             jitter: Duration::ZERO,
         };

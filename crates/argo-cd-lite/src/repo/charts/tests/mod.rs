@@ -40,6 +40,7 @@ impl Bed {
                 disk_budget: DEFAULT_DISK_BUDGET,
                 limits: GitLimits::default(),
                 file_repositories: FileRepositories::Refuse,
+                egress: reconcile_core::egress::EgressPolicy::AllowLinkLocal,
                 poll: Duration::from_millis(1),
                 jitter: Duration::ZERO,
             },
