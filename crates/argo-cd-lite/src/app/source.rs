@@ -6,7 +6,9 @@ use reconcile_core::credentials::redact_url;
 use super::{Context, ObserveError, Observed, Problem, Refresh, SourceState, validate};
 use crate::{
     api::{ApplicationSource, Revisions},
-    render::{AppFacts, Files, OpenSource, Placement, RenderFailure, RenderFor, RenderRequest},
+    render::{
+        AppFacts, Files, OpenSource, Placement, Remotes, RenderFailure, RenderFor, RenderRequest,
+    },
     repo::{ChartError, ChartRef, Follow, OpenChart, RepoError, Resolved, is_chart},
 };
 
@@ -347,6 +349,12 @@ async fn try_render(
         },
         sources,
         cluster: context.cluster_facts().await,
+        remotes: context
+            .project(observed.spec.project_name())
+            .map(|(project, _)| {
+                let schemes = context.argo.current().values_file_schemes.clone();
+                Remotes::new(context.charts.clone(), project, schemes)
+            }),
     };
     let set = context
         .renders

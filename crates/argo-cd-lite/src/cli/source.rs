@@ -92,6 +92,7 @@ pub(super) fn targets(
             kube_version: args.kube_version.clone(),
             api_versions: args.api_versions.clone(),
         },
+        remotes: None,
     };
     let tools = Tools::new(args.tools.clone().paths(), folder.path().join("sandboxes"));
     let set = render_once(&request, &app.placement, &tools, scope::of)

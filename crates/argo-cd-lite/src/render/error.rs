@@ -4,7 +4,7 @@ use expressions::glob::GlobError;
 use thiserror::Error;
 
 use super::ToolError;
-use crate::repo::GitError;
+use crate::repo::{ChartError, GitError};
 
 /// Why a source cannot be rendered. The text never holds the value of a parameter or the content of a file.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -42,6 +42,16 @@ pub enum RenderError {
         /// What is wrong, and what would be right.
         reason: String,
     },
+    /// A chart that a chart depends on, or a file of values, cannot be downloaded.
+    #[error("cannot download {what} from {url:?}: {error}")]
+    Download {
+        /// What it is.
+        what: String,
+        /// Its URL or that of its repository, without credentials.
+        url: String,
+        /// What is wrong.
+        error: Box<ChartError>,
+    },
     /// The files cannot be read.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -75,6 +85,7 @@ impl RenderError {
         match self {
             Self::Git(GitError::Store(_)) | Self::Sandbox { .. } | Self::Interrupted => true,
             Self::Tool(error) => error.is_transient(),
+            Self::Download { error, .. } => error.is_transient(),
             _ => false,
         }
     }

@@ -13,8 +13,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    RenderError, SourceType, Tools,
+    Remotes, RenderError, SourceType, Tools,
     environment::{Environment, Uses, revision_fact},
+    remotes::PERMISSIONS_FACT,
     renderer::{Job, ManifestFile, RENDERERS, Renderer},
 };
 use crate::{
@@ -108,6 +109,8 @@ pub struct RenderRequest {
     pub sources: Vec<OpenSource>,
     /// The cluster.
     pub cluster: ClusterFacts,
+    /// Charts that charts depend on; without it none is downloaded.
+    pub remotes: Option<Remotes>,
 }
 
 impl RenderRequest {
@@ -161,6 +164,9 @@ impl RenderRequest {
     fn fact(&self, name: &str, tools: &Tools) -> Option<String> {
         if name == CLUSTER_FACT {
             return Some(self.cluster.digest());
+        }
+        if name == PERMISSIONS_FACT {
+            return self.remotes.as_ref().map(Remotes::permissions);
         }
         let revision = self.sources.iter().enumerate();
         let revision = revision.map(|(index, open)| (revision_fact(index), &open.revision));
@@ -256,6 +262,7 @@ fn generate_all(
                 uses,
             },
             tools,
+            remotes: request.remotes.as_ref(),
             uses,
             remarks: &remarks,
             interrupt,

@@ -18,6 +18,7 @@ mod helm;
 mod kustomize;
 mod objects;
 mod process;
+mod remotes;
 mod renderer;
 mod renders;
 mod sandbox;
@@ -28,6 +29,7 @@ mod tools;
 pub use error::RenderError;
 pub use generate::{AppFacts, ClusterFacts, Files, OpenSource, RenderRequest};
 pub use process::ToolError;
+pub use remotes::Remotes;
 pub use renderer::SourceType;
 pub use renders::{RenderFailure, RenderFor, Renders, render_once};
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AppFacts, ClusterFacts, RenderError, Tools,
+    AppFacts, ClusterFacts, Remotes, RenderError, Tools,
     directory::Directory,
     environment::{Environment, Uses},
     helm::Helm,
@@ -74,6 +74,8 @@ pub(super) struct Job<'a> {
     pub(super) cluster: &'a ClusterFacts,
     pub(super) environment: Environment<'a>,
     pub(super) tools: &'a Tools,
+    /// Charts that a chart depends on; without it none is downloaded.
+    pub(super) remotes: Option<&'a Remotes>,
     pub(super) uses: &'a Uses,
     /// Notes for people.
     pub(super) remarks: &'a std::cell::RefCell<Vec<String>>,

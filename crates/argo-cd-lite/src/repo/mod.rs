@@ -6,6 +6,9 @@
 //! ```
 
 mod access;
+#[cfg(test)]
+pub(crate) mod charts;
+#[cfg(not(test))]
 mod charts;
 mod credentials;
 mod disk;

@@ -111,6 +111,8 @@ pub struct ArgoSettings {
     pub hard_reconciliation: Option<Duration>,
     /// Changes of ignored fields start no comparison.
     pub ignore_resource_updates: bool,
+    /// Schemes of URLs by which files of Helm values are downloaded.
+    pub values_file_schemes: Vec<String>,
     /// Kinds without a health rule are judged by the conventions for conditions.
     pub standard_conditions: bool,
     /// Keys that have no effect.
@@ -127,6 +129,7 @@ impl Default for ArgoSettings {
             reconciliation_jitter: None,
             hard_reconciliation: None,
             ignore_resource_updates: true,
+            values_file_schemes: vec!["https".to_owned(), "http".to_owned()],
             standard_conditions: false,
             unsupported: Vec::new(),
         }
@@ -218,6 +221,11 @@ impl ArgoSettings {
             }
             "resource.ignoreResourceUpdatesEnabled" => {
                 self.ignore_resource_updates = flag(key, word)?;
+            }
+            "helm.valuesFileSchemes" => {
+                let schemes = word.split(',').map(str::trim);
+                let schemes = schemes.filter(|scheme| !scheme.is_empty());
+                self.values_file_schemes = schemes.map(str::to_owned).collect();
             }
             "resource.health.standardConditions" => {
                 self.standard_conditions = flag(key, word)?;

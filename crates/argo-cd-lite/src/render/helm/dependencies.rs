@@ -1,39 +1,74 @@
 //! Charts that a chart depends on and that are not in its `charts` folder.
+//!
+//! `helm dependency build` would download whatever the chart names. Here the controller does, within the rules for
+//! charts as sources: only what the lock says, and only from repositories that the project permits.
 
 use std::ffi::OsString;
 
-use reconcile_core::yaml;
+use reconcile_core::{credentials::redact_url, yaml};
 use serde_json::Value;
 
 use super::super::{RenderError, process::Run, renderer::Job, sandbox::Sandbox};
-use crate::repo::{Found, clean, join};
+use crate::{
+    render::remotes::PERMISSIONS_FACT,
+    repo::{ChartRef, FileQuery, Found, clean, join},
+};
 
 /// Bytes of a file that describes a chart.
 const MAX_BYTES: u64 = 1024 * 1024;
+/// Remotes of a chart.
+const MOST: usize = 100;
 
 /// True for the error of a chart whose dependencies are not there.
 pub(super) fn are_missing(message: &str) -> bool {
     message.contains("missing in charts/ directory")
 }
 
-/// Packs those dependencies that are folders of the same repository. Others are refused: nothing is downloaded, and
-/// helm would also download what the `charts` folder already has.
-pub(super) fn add_local(job: &Job<'_>, sandbox: &Sandbox, chart: &str) -> Result<(), RenderError> {
-    for dependency in dependencies(job, chart)? {
-        let text = |field: &str| dependency[field].as_str().unwrap_or_default();
-        let (name, repository) = (text("name"), text("repository"));
-        if let Some(path) = repository.strip_prefix("file://") {
-            let folder = local(job, chart, name, path)?;
-            sandbox.copy(job.tree, &folder)?;
-        } else if !(repository.is_empty() && vendored(job, chart, name)?) {
-            return Err(RenderError::field(
-                "helm",
-                format!(
-                    "the chart depends on {name:?} of {:?}: charts are not downloaded, so commit what `helm dependency build` puts into its charts folder",
-                    reconcile_core::credentials::redact_url(repository)
-                ),
-            ));
+/// A chart that another one names.
+struct Dependency {
+    name: String,
+    version: String,
+    repository: String,
+}
+
+impl Dependency {
+    fn path(&self) -> Option<&str> {
+        self.repository.strip_prefix("file://")
+    }
+}
+
+/// Brings the dependencies that are missing: folders of the same repository, and charts of others by the lock.
+pub(super) fn add(job: &Job<'_>, sandbox: &Sandbox, chart: &str) -> Result<(), RenderError> {
+    let dependencies = listed(job, chart, &["Chart.yaml", "requirements.yaml"])?;
+    if dependencies.len() > MOST {
+        let reason = format!("the chart has more than {MOST} dependencies");
+        return Err(RenderError::field("helm", reason));
+    }
+    let mut missing = Vec::new();
+    for dependency in &dependencies {
+        if dependency.path().is_some() || !vendored(job, chart, &dependency.name)? {
+            missing.push(dependency);
         }
+    }
+    let all_local = dependencies
+        .iter()
+        .all(|one| one.path().is_some() || one.repository.is_empty());
+    for dependency in missing {
+        match dependency.path() {
+            Some(path) => {
+                let folder = local(job, chart, &dependency.name, path)?;
+                if all_local {
+                    sandbox.copy(job.tree, &folder)?;
+                } else {
+                    unpack(job, sandbox, chart, &dependency.name, &folder)?;
+                }
+            }
+            None => download(job, sandbox, chart, dependency)?,
+        }
+    }
+    if !all_local {
+        // Helm would download what is there already.
+        return Ok(());
     }
     let run = Run {
         tool: job.tools.helm(),
@@ -47,6 +82,83 @@ pub(super) fn add_local(job: &Job<'_>, sandbox: &Sandbox, chart: &str) -> Result
         interrupt: job.interrupt,
     };
     run.output()?;
+    Ok(())
+}
+
+/// Downloads the version of the lock into the `charts` folder.
+fn download(
+    job: &Job<'_>,
+    sandbox: &Sandbox,
+    chart: &str,
+    wanted: &Dependency,
+) -> Result<(), RenderError> {
+    let (name, shown) = (&wanted.name, redact_url(&wanted.repository));
+    let refused = |reason: &str| {
+        let text = format!("the chart depends on {name:?} of {shown:?}: {reason}");
+        Err(RenderError::field("helm", text))
+    };
+    let is_remote = ["http://", "https://", "oci://"]
+        .iter()
+        .any(|scheme| wanted.repository.starts_with(scheme));
+    if !is_remote {
+        return refused("the repository must be a URL with https, http, oci or file");
+    }
+    let Some(sources) = job.remotes else {
+        return refused(
+            "charts are not downloaded here, so commit what `helm dependency build` puts into its charts folder",
+        );
+    };
+    job.uses.note(PERMISSIONS_FACT, sources.permissions());
+    if !sources.permit(&wanted.repository) {
+        return refused("the project does not permit this repository (spec.sourceRepos)");
+    }
+    let same = |one: &Dependency| one.name == *name && one.repository == wanted.repository;
+    let locked = listed(job, chart, &["Chart.lock", "requirements.lock"])?;
+    let Some(locked) = locked.iter().find(|one| same(one)) else {
+        return refused(
+            "it is not in Chart.lock; run `helm dependency update` and commit the lock",
+        );
+    };
+    let of = |revision| ChartRef {
+        url: &wanted.repository,
+        chart: name,
+        revision,
+    };
+    let content =
+        sources
+            .download(&of(&locked.version))
+            .map_err(|error| RenderError::Download {
+                what: format!("the dependency {name:?}"),
+                url: shown.clone(),
+                error: Box::new(error),
+            })?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !name.chars().all(plain) || name.starts_with('.') {
+        return refused("the name is none of a chart");
+    }
+    let path = format!("charts/{name}.tgz");
+    sandbox.write(&join("tree", &join(chart, &path)), &content)?;
+    Ok(())
+}
+
+/// Writes a folder of the repository into the `charts` folder.
+fn unpack(
+    job: &Job<'_>,
+    sandbox: &Sandbox,
+    chart: &str,
+    name: &str,
+    folder: &Found,
+) -> Result<(), RenderError> {
+    let query = FileQuery {
+        recurse: true,
+        linked_folders: true,
+        max_bytes: MAX_BYTES * 64,
+        wanted: &|_| true,
+    };
+    for file in job.tree.files(folder, &query)? {
+        let path = clean(&format!("{chart}/charts/{name}/{}", file.path))?;
+        sandbox.write(&join("tree", &path), &file.content)?;
+    }
     Ok(())
 }
 
@@ -75,19 +187,31 @@ fn local(job: &Job<'_>, chart: &str, name: &str, path: &str) -> Result<Found, Re
     })
 }
 
-fn dependencies(job: &Job<'_>, chart: &str) -> Result<Vec<Value>, RenderError> {
+/// The dependencies in files of a chart.
+fn listed(job: &Job<'_>, chart: &str, files: &[&str]) -> Result<Vec<Dependency>, RenderError> {
     let mut all = Vec::new();
-    for name in ["Chart.yaml", "requirements.yaml"] {
+    for name in files {
         let Some(content) = job.tree.file(&join(chart, name), MAX_BYTES)? else {
             continue;
         };
         let text = String::from_utf8_lossy(&content);
         let value = yaml::value(&text).map_err(|error| RenderError::File {
-            path: name.to_owned(),
+            path: (*name).to_owned(),
             reason: error.to_string(),
         })?;
-        let listed = value["dependencies"].as_array();
-        all.extend(listed.into_iter().flatten().cloned());
+        let listed = value["dependencies"].as_array().into_iter().flatten();
+        all.extend(listed.map(|one| {
+            let text = |field: &str| match &one[field] {
+                Value::String(text) => text.clone(),
+                Value::Null => String::new(),
+                other => other.to_string(),
+            };
+            Dependency {
+                name: text("name"),
+                version: text("version"),
+                repository: text("repository"),
+            }
+        }));
     }
     Ok(all)
 }

@@ -69,25 +69,24 @@ impl Renderer for Helm {
         }
         let files_of_parameters = values::parameter_files(job, &helm, &folder.path, &sandbox)?;
         let release = release_name(job, &helm)?;
-        let chart = Chart {
+        let chart = |sees_cluster: bool| Chart {
             helm: &helm,
             environment: &job.environment,
             release: &release,
             namespace: &job.app.namespace,
-            cluster: sees_cluster(&files).then(|| {
+            cluster: sees_cluster.then(|| {
                 job.uses.note(CLUSTER_FACT, job.cluster.digest());
                 job.cluster
             }),
             value_files: &value_files,
             parameter_files: &files_of_parameters,
         };
-        let arguments = arguments(&chart);
         let secrets = secrets::of(&helm, &value_files);
         let chart_folder = sandbox.path(&join("tree", &folder.path));
-        let run = || {
+        let run = |sees_cluster: bool| {
             let run = Run {
                 tool,
-                arguments: arguments.clone(),
+                arguments: arguments(&chart(sees_cluster)),
                 sandbox: &sandbox,
                 folder: &chart_folder,
                 limits: job.tools.limits(),
@@ -96,10 +95,11 @@ impl Renderer for Helm {
             };
             run.output()
         };
-        let output = match run() {
+        let output = match run(sees_cluster(&files)) {
             Err(ToolError::Failed { message, .. }) if dependencies::are_missing(&message) => {
-                dependencies::add_local(job, &sandbox, &folder.path)?;
-                run()
+                dependencies::add(job, &sandbox, &folder.path)?;
+                // The dependencies are not looked into.
+                run(true)
             }
             other => other,
         };

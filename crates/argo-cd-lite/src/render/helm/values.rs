@@ -3,6 +3,7 @@
 use std::{collections::HashSet, path::PathBuf};
 
 use expressions::glob::{Answer, Glob, GlobError};
+use reconcile_core::credentials::redact_url;
 
 use super::super::{RenderError, renderer::Job, sandbox::Sandbox};
 use crate::{
@@ -38,6 +39,14 @@ pub(super) fn name(index: usize) -> String {
     format!("values/{index}.yaml")
 }
 
+/// Where an entry of `valueFiles` leads.
+enum Origin<'a> {
+    /// Into a source.
+    Tree(Place<'a>),
+    /// To a server.
+    Url(String),
+}
+
 /// Where a path of the source leads.
 struct Place<'a> {
     tree: &'a SourceTree,
@@ -55,19 +64,35 @@ pub(super) fn write(
     sandbox: &Sandbox,
 ) -> Result<Vec<ValueFile>, RenderError> {
     const FIELD: &str = "helm.valueFiles";
-    let mut places = Vec::new();
+    let mut origins = Vec::new();
     for text in &helm.value_files {
-        places.push((text, place(job, text, chart, FIELD)?));
+        origins.push((text, origin(job, text, chart)?));
     }
     // A file that is listed by its name keeps its place among those that globs find.
-    let mut taken: HashSet<(String, String)> = places
+    let mut taken: HashSet<(String, String)> = origins
         .iter()
-        .filter(|(_, place)| !is_glob(&place.path))
-        .map(|(_, place)| (place.name.clone(), place.path.clone()))
+        .filter_map(|(_, origin)| match origin {
+            Origin::Tree(place) if !is_glob(&place.path) => {
+                Some((place.name.clone(), place.path.clone()))
+            }
+            _ => None,
+        })
         .collect();
     let mut files: Vec<ValueFile> = Vec::new();
     let mut written = HashSet::new();
-    for (text, place) in places {
+    for (text, origin) in origins {
+        let place = match origin {
+            Origin::Tree(place) => place,
+            Origin::Url(url) => {
+                let content = download(job, FIELD, &url)?;
+                files.push(ValueFile {
+                    path: sandbox.write(&name(files.len()), &content)?,
+                    shown: shown(&url),
+                    content,
+                });
+                continue;
+            }
+        };
         let found = if is_glob(&place.path) {
             let mut found = matches(place.tree, &place.path)?;
             found.retain(|path| taken.insert((place.name.clone(), path.clone())));
@@ -117,8 +142,11 @@ pub(super) fn parameter_files(
     const FIELD: &str = "helm.fileParameters";
     let mut files: Vec<ParameterFile> = Vec::new();
     for (index, parameter) in helm.file_parameters.iter().enumerate() {
-        let place = place(job, &parameter.path, chart, FIELD)?;
-        let content = place.tree.file(&place.path, MAX_BYTES)?.ok_or_else(|| {
+        let content = match origin(job, &parameter.path, chart)? {
+            Origin::Tree(place) => place.tree.file(&place.path, MAX_BYTES)?,
+            Origin::Url(url) => Some(download(job, FIELD, &url)?),
+        };
+        let content = content.ok_or_else(|| {
             let reason = format!("{:?} does not exist in the repository", parameter.path);
             RenderError::field(FIELD, reason)
         })?;
@@ -132,30 +160,44 @@ pub(super) fn parameter_files(
     Ok(files)
 }
 
-/// Finds the tree of a path. A path that leaves its repository is an error.
-fn place<'a>(
-    job: &'a Job<'_>,
-    text: &str,
-    chart: &str,
-    field: &'static str,
-) -> Result<Place<'a>, RenderError> {
+/// The content of a URL, when it is one that may be asked for.
+fn download(job: &Job<'_>, field: &'static str, url: &str) -> Result<Vec<u8>, RenderError> {
+    let (scheme, _) = url.split_once("://").unwrap_or_default();
+    let put = "put the file into a repository and name it by $ref/path";
+    let Some(remotes) = job.remotes else {
+        let reason = format!("files are not downloaded here by {scheme}: {put}");
+        return Err(RenderError::field(field, reason));
+    };
+    if let Some(problem) = remotes.scheme_problem(scheme) {
+        return Err(RenderError::field(field, format!("{problem}: {put}")));
+    }
+    remotes.values(url).map_err(|error| RenderError::Download {
+        what: "a file of values".to_owned(),
+        url: shown(url),
+        error: Box::new(error),
+    })
+}
+
+/// A URL without what may be a credential.
+fn shown(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    redact_url(&url[..end])
+}
+
+/// Finds where an entry leads. A path that leaves its repository is an error.
+fn origin<'a>(job: &'a Job<'_>, text: &str, chart: &str) -> Result<Origin<'a>, RenderError> {
     let first = text.split('/').next().unwrap_or_default();
     if let Some(tree) = first.strip_prefix('$').and_then(|name| job.reference(name)) {
         let rest = job.environment.substitute(&text[first.len()..]);
-        return Ok(Place {
+        return Ok(Origin::Tree(Place {
             tree,
             name: first.to_owned(),
             path: clean(&rest)?,
-        });
+        }));
     }
     let text = job.environment.substitute(text);
-    if let Some((scheme, _)) = text.split_once("://") {
-        return Err(RenderError::field(
-            field,
-            format!(
-                "files are not fetched by {scheme}: put the file into a repository and name it by $ref/path"
-            ),
-        ));
+    if text.contains("://") {
+        return Ok(Origin::Url(text));
     }
     // An absolute path begins at the root of the repository.
     let path = if text.starts_with('/') {
@@ -163,11 +205,11 @@ fn place<'a>(
     } else {
         clean(&join(chart, &text))?
     };
-    Ok(Place {
+    Ok(Origin::Tree(Place {
         tree: job.tree,
         name: String::new(),
         path,
-    })
+    }))
 }
 
 fn is_glob(path: &str) -> bool {

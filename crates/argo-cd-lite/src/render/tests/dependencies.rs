@@ -2,7 +2,20 @@
 
 use serde_json::json;
 
-use super::tools::{Bench, CHART, REPORT, report};
+use super::{
+    super::Remotes,
+    tools::{Bench, CHART, REPORT, report},
+};
+use crate::{
+    project::{Project, default_spec},
+    repo::{
+        Trust,
+        charts::tests::{
+            Bed,
+            server::{Page, Server, chart, index},
+        },
+    },
+};
 
 /// Helm without the charts that a chart depends on, as long as `dependency build` was not run.
 const NEEDS_DEPENDENCIES: &str = r#"
@@ -26,8 +39,13 @@ fn charts_that_a_chart_depends_on_come_from_its_repository_only() {
         .write("chart/charts/base/Chart.yaml", CHART)
         .link("chart/link", "../deep/a/b/c");
     let depend = |repository: &str| {
+        let name = if repository.contains("127.0.0.1") {
+            "far"
+        } else {
+            "base"
+        };
         let chart = format!(
-            "{CHART}dependencies: [{{name: base, version: 1.0.0, repository: '{repository}'}}]\n"
+            "{CHART}dependencies: [{{name: {name}, version: 1.0.0, repository: '{repository}'}}]\n"
         );
         bench.write("chart/Chart.yaml", &chart);
         bench.render(json!({"path": "chart"}))
@@ -49,10 +67,143 @@ fn charts_that_a_chart_depends_on_come_from_its_repository_only() {
             "outside of the repository",
         ),
         ("http://127.0.0.1:1/charts".to_owned(), "not downloaded"),
-        ("FILE:///etc".to_owned(), "not downloaded"),
-        ("@local".to_owned(), "not downloaded"),
+        ("FILE://127.0.0.1/etc".to_owned(), "must be a URL"),
+        ("@127.0.0.1".to_owned(), "must be a URL"),
     ] {
         let error = depend(&repository).expect_err(&repository).to_string();
         assert!(error.contains(expected), "{repository}: {error}");
     }
+}
+
+/// Helm without the chart `web`.
+const NEEDS_WEB: &str = r#"
+if [ "$1" = dependency ]; then echo 'Error: it would download' >&2; exit 1; fi
+if [ ! -f charts/web.tgz ] || [ ! -f charts/own/Chart.yaml ]; then
+  echo 'Error: found in Chart.yaml, but missing in charts/ directory: web, own' >&2; exit 1
+fi
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn charts_of_permitted_repositories_are_downloaded_by_the_lock() {
+    let server = Server::start().await;
+    let text = index(&[("1.0.0", "web-1.0.0.tgz", ""), ("1.1.0", "missing.tgz", "")]);
+    server
+        .put("/index.yaml", Page::of(text))
+        .put("/web-1.0.0.tgz", Page::of(chart("web", "1.0.0", "a: b")));
+    let folder = tempfile::tempdir().expect("a folder");
+    let bed = Bed::new(folder.path(), Trust::default());
+    let url = server.url();
+    let render = |permitted: &str, lock: &str| {
+        let mut bench = Bench::new(&format!("{NEEDS_WEB}{REPORT}"));
+        let named =
+            |version: &str| format!("- {{name: web, version: {version}, repository: '{url}'}}\n");
+        let own = "- {name: own, version: 1.0.0, repository: 'file://../own'}\n";
+        let chart = format!("{CHART}dependencies:\n{}{own}", named("1.x"));
+        bench
+            .write("chart/Chart.yaml", &chart)
+            .write("own/Chart.yaml", CHART);
+        if !lock.is_empty() {
+            bench.write(
+                "chart/Chart.lock",
+                &format!("dependencies:\n{}", named(lock)),
+            );
+        }
+        let mut spec = default_spec();
+        spec.source_repos = vec![permitted.to_owned()];
+        let project = Project {
+            name: "shop".to_owned(),
+            spec,
+        };
+        bench.remotes = Some(Remotes::new(bed.hub.clone(), project, Vec::new()));
+        tokio::task::spawn_blocking(move || bench.render(json!({"path": "chart"})))
+    };
+    let set = render("*", "1.0.0")
+        .await
+        .expect("a thread")
+        .expect("a render");
+    let files = report(&set, "files");
+    assert!(files.contains("./tree/chart/charts/web.tgz"), "{files}");
+    for (permitted, lock, expected) in [
+        (
+            "https://git.example.com/*",
+            "1.0.0",
+            "the project does not permit",
+        ),
+        ("*", "", "it is not in Chart.lock"),
+        ("*", "2.0.0", "no version that matches"),
+        ("*", "1.1.0", "repository not found or no access"),
+    ] {
+        let result = render(permitted, lock).await.expect("a thread");
+        let error = result.expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(error.contains("web"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_come_from_urls_that_the_settings_permit() {
+    let server = Server::start().await;
+    server
+        .put("/values.yaml?token=secret", Page::of("a: far"))
+        .put("/moved.yaml", Page::moved("http://169.254.169.254/latest"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let bed = Bed::new(folder.path(), Trust::default());
+    let url = server.url();
+    let render = |schemes: &[&str], file: String| {
+        let mut bench = Bench::new(REPORT);
+        bench
+            .write("Chart.yaml", CHART)
+            .write("values.yaml", "a: near");
+        let project = Project {
+            name: "shop".to_owned(),
+            spec: default_spec(),
+        };
+        let schemes = schemes.iter().map(ToString::to_string).collect();
+        bench.remotes = Some(Remotes::new(bed.hub.clone(), project, schemes));
+        let source = json!({"path": ".", "helm": {"valueFiles": ["values.yaml", file]}});
+        tokio::task::spawn_blocking(move || bench.render(source))
+    };
+    let permitted: &[&str] = &["http", "https"];
+    let found = render(permitted, format!("{url}/values.yaml?token=secret")).await;
+    let set = found.expect("a thread").expect("a render");
+    let files = report(&set, "files");
+    assert!(files.contains("./values/1.yaml"), "{files}");
+    for (schemes, file, expected) in [
+        (
+            &permitted[1..],
+            format!("{url}/values.yaml?token=secret"),
+            "helm.valuesFileSchemes",
+        ),
+        (
+            permitted,
+            format!("{url}/none.yaml?token=secret"),
+            "does not have the file",
+        ),
+        (permitted, format!("{url}/moved.yaml"), "link-local"),
+        (
+            permitted,
+            "http://169.254.169.254/x".to_owned(),
+            "link-local",
+        ),
+        (
+            permitted,
+            "file:///etc/passwd".to_owned(),
+            "not downloaded by file",
+        ),
+        (
+            &["file"],
+            "file:///etc/passwd".to_owned(),
+            "not downloaded by file",
+        ),
+    ] {
+        let result = render(schemes, file.clone()).await.expect("a thread");
+        let error = result.expect_err(&file).to_string();
+        assert!(error.contains(expected), "{file}: {error}");
+        assert!(!error.contains("token"), "{error}");
+    }
+    let asked = server.asked();
+    assert!(
+        asked.iter().all(|one| one.authorization.is_none()),
+        "{asked:?}"
+    );
 }

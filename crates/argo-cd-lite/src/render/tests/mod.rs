@@ -48,6 +48,7 @@ fn names(
             revision: String::new(),
         }],
         cluster: ClusterFacts::default(),
+        remotes: None,
     };
     let tools = Tools::new(ToolPaths::default(), folder.path().join("sandboxes"));
     let set = render_once(&request, &placement, &tools, |_, kind| {

@@ -16,6 +16,7 @@ use super::*;
 pub(super) struct Bench {
     folder: tempfile::TempDir,
     limits: ProcessLimits,
+    pub(super) remotes: Option<Remotes>,
 }
 
 impl Bench {
@@ -25,6 +26,7 @@ impl Bench {
         let bench = Self {
             folder,
             limits: ProcessLimits::default(),
+            remotes: None,
         };
         for name in ["helm", "kustomize"] {
             let path = bench.folder.path().join(name);
@@ -57,10 +59,11 @@ impl Bench {
     }
 
     pub(super) fn render(&self, source: Value) -> Result<TargetSet, RenderError> {
-        let request = request(
+        let mut request = request(
             vec![source],
             &Files::Folder(self.folder.path().join("repository")),
         );
+        request.remotes.clone_from(&self.remotes);
         let sandboxes = self.folder.path().join("sandboxes");
         let tools = Tools::with_limits(self.paths(), sandboxes.clone(), self.limits.clone());
         let result = render_once(&request, &placement(), &tools, |_, _| Scope::Namespaced);
@@ -99,6 +102,7 @@ pub(super) fn request(sources: Vec<Value>, files: &Files) -> RenderRequest {
             })
             .collect(),
         cluster: ClusterFacts::default(),
+        remotes: None,
     }
 }
 
@@ -224,7 +228,10 @@ fn addresses_are_not_fetched() {
     let source =
         json!({"path": "chart", "helm": {"valueFiles": ["http://169.254.169.254/latest"]}});
     let error = bench.error(source);
-    assert!(error.contains("files are not fetched by http"), "{error}");
+    assert!(
+        error.contains("files are not downloaded here by http"),
+        "{error}"
+    );
     for place in [
         "https://user:secret@example.com/a.yaml",
         "github.com/a/b?ref=main",

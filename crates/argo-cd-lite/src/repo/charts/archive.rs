@@ -57,6 +57,18 @@ impl ArchiveFile {
         SourceTree::new(Box::new(reader), GitLimits::default())
     }
 
+    /// The archive as it was downloaded. Blocks.
+    pub fn content(&self) -> Result<Vec<u8>, ChartError> {
+        let failed = |reason: String| ChartError::Disk(format!("the cached archive: {reason}"));
+        let content = fs::read(&self.path).map_err(|error| failed(error.to_string()))?;
+        if hex::encode(Sha256::digest(&content)) != self.digest {
+            // The next pass downloads it again.
+            drop(fs::remove_file(&self.path));
+            return Err(failed("it was changed on disk".to_owned()));
+        }
+        Ok(content)
+    }
+
     fn id(&self, path: &str) -> String {
         format!("sha256:{}/{path}", self.digest)
     }
@@ -252,15 +264,9 @@ impl ArchiveReader {
         if let Some(archive) = self.archive.get() {
             return Ok(archive);
         }
-        let failed = |reason: String| GitError::Store(format!("the cached archive: {reason}"));
-        let content = fs::read(&self.file.path).map_err(|error| failed(error.to_string()))?;
-        if hex::encode(Sha256::digest(&content)) != self.file.digest {
-            // The next pass downloads it again.
-            drop(fs::remove_file(&self.file.path));
-            return Err(failed("it was changed on disk".to_owned()));
-        }
-        let archive =
-            Archive::read(&content, self.file.layout).map_err(|error| failed(error.to_string()))?;
+        let failed = |error: ChartError| GitError::Store(error.to_string());
+        let content = self.file.content().map_err(failed)?;
+        let archive = Archive::read(&content, self.file.layout).map_err(failed)?;
         Ok(self.archive.get_or_init(|| archive))
     }
 

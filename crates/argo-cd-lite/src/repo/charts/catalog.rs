@@ -87,7 +87,7 @@ impl Catalog {
         })
     }
 
-    /// The index of now with its ETag, to be asked for again.
+    /// The index of now with its `ETag`, to be asked for again.
     pub(super) fn current(&self) -> Option<(Arc<ChartIndex>, String)> {
         let listing = self.listing.read();
         let index = listing.index.clone()?;
@@ -97,7 +97,7 @@ impl Catalog {
     /// Takes a new index; gives the Applications for which a revision means another version now.
     pub(super) fn listed(
         &self,
-        index: Arc<ChartIndex>,
+        index: &Arc<ChartIndex>,
         etag: String,
         asked: Timestamp,
     ) -> Vec<ObjectKey> {
@@ -109,7 +109,7 @@ impl Catalog {
             listing.etag = etag;
             listing.index.replace(index.clone())
         };
-        let Some(old) = old.filter(|old| *old != index) else {
+        let Some(old) = old.filter(|old| old != index) else {
             return Vec::new();
         };
         let followers = self.followers.lock();
@@ -119,7 +119,7 @@ impl Catalog {
                     let found = index.select(&one.chart, &one.revision);
                     found.map(|version| version.version.clone()).ok()
                 };
-                at(&old) != at(&index)
+                at(&old) != at(index)
             })
         });
         moved.map(|(app, _)| app.clone()).collect()

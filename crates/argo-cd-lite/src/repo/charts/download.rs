@@ -62,7 +62,7 @@ pub(super) struct Download<'a> {
     /// The header `Authorization` in place of user name and password; it goes to the login's home only.
     pub(super) authorization: Option<HeaderValue>,
     pub(super) accept: Option<&'static str>,
-    /// Answer with a body only when it has another ETag.
+    /// Answer with a body only when it has another `ETag`.
     pub(super) etag: Option<&'a str>,
     /// What it is, for messages.
     pub(super) what: &'static str,
@@ -80,7 +80,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// The ETag of the body.
+    /// The `ETag` of the body.
     pub(super) fn etag(&self) -> Option<String> {
         let etag = self.headers.get(ETAG)?;
         etag.to_str().ok().map(str::to_owned)

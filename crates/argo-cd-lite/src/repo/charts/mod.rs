@@ -11,30 +11,28 @@ mod archive;
 mod catalog;
 mod download;
 mod error;
+mod fetch;
 mod index;
 mod oci;
 mod place;
 mod poll;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use reconcile_core::{credentials::redact_url, egress::EgressPolicy, object::ObjectKey};
-use reqwest::Url;
-use sha2::{Digest, Sha256};
 
-use super::{Credential, Credentials, RepoHub, RepositoryKind, repository::later, trust::Trust};
-use archive::{Archive, Layout, MAX_ARCHIVE_BYTES};
+use super::{Credentials, RepoHub, RepositoryKind, repository::later, trust::Trust};
+use archive::{Archive, Layout};
 use catalog::{Catalog, Followed, Listed};
-use download::{Download, Downloads, Login};
-use index::{ChartIndex, ChartVersion, MAX_INDEX_BYTES};
-use oci::OciRepository;
+use download::Downloads;
+use index::ChartVersion;
 use place::Place;
-use store::{ArchiveStore, KeptIndex};
+use store::ArchiveStore;
 
 pub use archive::ArchiveFile;
 pub use error::ChartError;
@@ -214,17 +212,14 @@ impl ChartHub {
             return Ok(kept);
         }
         let credential = self.credential(&catalog.place)?;
-        let content = match catalog.place.kind {
-            RepositoryKind::Oci => {
-                let url = catalog.place.oci_repository();
-                self.oci_chart(&url, credential.as_ref(), &version.version)
-                    .await?
-            }
-            _ => {
-                let login = (credential.as_ref(), how.pass_credentials);
-                self.helm_chart(&catalog.place, login, chart.chart, &version)
-                    .await?
-            }
+        let content = if catalog.place.kind == RepositoryKind::Oci {
+            let url = catalog.place.oci_repository();
+            self.oci_chart(&url, credential.as_ref(), &version.version)
+                .await?
+        } else {
+            let login = (credential.as_ref(), how.pass_credentials);
+            self.helm_chart(&catalog.place, login, chart.chart, &version)
+                .await?
         };
         drop(turn);
         let store = self.0.store.clone();
@@ -282,7 +277,7 @@ impl ChartHub {
             _ => self.download_index(catalog).await,
         };
         let moved = match listed {
-            Ok((index, etag)) => catalog.listed(index, etag, asked),
+            Ok((index, etag)) => catalog.listed(&index, etag, asked),
             Err(error) => {
                 let repository = redact_url(&catalog.place.url);
                 tracing::warn!(%repository, %error, "cannot list the versions of charts");
@@ -302,171 +297,5 @@ impl ChartHub {
             })
         };
         catalog.snapshot().unwrap_or_else(never)
-    }
-
-    async fn list_tags(&self, place: &Place) -> Result<(Arc<ChartIndex>, String), ChartError> {
-        let credential = self.credential(place)?;
-        let url = place.oci_repository();
-        let repository = OciRepository::new(&self.0.downloads, &url, credential.as_ref())?;
-        let tags = repository.tags().await?;
-        // A tag cannot have the plus sign of a version.
-        let versions = tags.into_iter().map(|tag| tag.replace('_', "+"));
-        let index = ChartIndex::of_versions(&place.chart, versions);
-        Ok((Arc::new(index), String::new()))
-    }
-
-    async fn download_index(
-        &self,
-        catalog: &Catalog,
-    ) -> Result<(Arc<ChartIndex>, String), ChartError> {
-        let place = &catalog.place;
-        let home = home(place)?;
-        let credential = self.credential(place)?;
-        let mut current = catalog.current();
-        if current.is_none() {
-            let (store, key) = (self.0.store.clone(), place.key());
-            let kept = self.0.repos.read(move |_| {
-                let kept = store.index(&key)?;
-                let index = ChartIndex::parse(&kept.body).ok()?;
-                Some((Arc::new(index), kept.etag))
-            });
-            current = kept.await?;
-        }
-        let etag = current.as_ref().map(|(_, etag)| etag.as_str());
-        let reply = self.0.downloads.send(Download {
-            url: beside(&home, "index.yaml")?,
-            login: Login {
-                home: &home,
-                credential: credential.as_ref(),
-                everywhere: false,
-            },
-            authorization: None,
-            accept: None,
-            etag: etag.filter(|etag| !etag.is_empty()),
-            what: "index.yaml",
-            limit: MAX_INDEX_BYTES,
-        });
-        let reply = reply.await?;
-        if reply.status.as_u16() == 304
-            && let Some(current) = current
-        {
-            return Ok(current);
-        }
-        let reply = reply.success("index.yaml")?;
-        let etag = reply.etag().unwrap_or_default();
-        let (store, key) = (self.0.store.clone(), place.key());
-        let parsed = self.0.repos.read(move |_| {
-            let index = ChartIndex::parse(&reply.body)?;
-            let kept = KeptIndex {
-                etag: etag.clone(),
-                body: reply.body,
-            };
-            if !etag.is_empty()
-                && let Err(error) = store.put_index(&key, &kept)
-            {
-                tracing::warn!(%error, "cannot keep an index of charts");
-            }
-            Ok((Arc::new(index), etag))
-        });
-        parsed.await?
-    }
-
-    async fn helm_chart(
-        &self,
-        place: &Place,
-        login: (Option<&Credential>, bool),
-        chart: &str,
-        version: &ChartVersion,
-    ) -> Result<Vec<u8>, ChartError> {
-        let home = home(place)?;
-        let malformed = |reason: String| ChartError::Malformed {
-            what: "index.yaml",
-            reason,
-        };
-        let first = version
-            .urls
-            .first()
-            .ok_or_else(|| malformed(format!("{chart} {} has no URL", version.version)))?;
-        if first.starts_with("oci://") {
-            // Another server than that of the repository: no credential goes there.
-            let (url, reference) = split_reference(first);
-            return self
-                .oci_chart(url, None, reference.unwrap_or(&version.version))
-                .await;
-        }
-        let url = beside(&home, first)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(malformed(format!("{first:?} is no http or https URL")));
-        }
-        let (credential, everywhere) = login;
-        let reply = self.0.downloads.send(Download {
-            url,
-            login: Login {
-                home: &home,
-                credential,
-                everywhere,
-            },
-            authorization: None,
-            accept: None,
-            etag: None,
-            what: "bytes of the chart",
-            limit: MAX_ARCHIVE_BYTES,
-        });
-        let content = reply.await?.success("the chart")?.body;
-        let expected = version.digest.as_deref().unwrap_or_default();
-        let expected = expected.strip_prefix("sha256:").unwrap_or(expected);
-        let found = hex::encode(Sha256::digest(&content));
-        if !expected.is_empty() && !expected.eq_ignore_ascii_case(&found) {
-            return Err(ChartError::Digest {
-                what: format!("the chart {chart} {}", version.version),
-                found,
-                expected: expected.to_owned(),
-            });
-        }
-        Ok(content)
-    }
-
-    async fn oci_chart(
-        &self,
-        url: &str,
-        credential: Option<&Credential>,
-        version: &str,
-    ) -> Result<Vec<u8>, ChartError> {
-        let repository = OciRepository::new(&self.0.downloads, url, credential)?;
-        let manifest = repository.manifest(version).await?;
-        let (content, _) = repository.archive(&manifest, true).await?;
-        Ok(content)
-    }
-
-    fn credential(&self, place: &Place) -> Result<Option<Credential>, ChartError> {
-        match self.0.credentials.find_kind(place.kind, &place.url) {
-            Some(secret) => Ok(Some(secret.usable()?)),
-            None => Ok(None),
-        }
-    }
-}
-
-/// The URL of a repository as one.
-fn home(place: &Place) -> Result<Url, ChartError> {
-    Url::parse(&place.url).map_err(|_| ChartError::Url(redact_url(&place.url)))
-}
-
-/// A URL that is relative to a repository, whose own path is a folder.
-fn beside(home: &Url, reference: &str) -> Result<Url, ChartError> {
-    let mut folder = home.clone();
-    folder.set_path(&format!("{}/", home.path().trim_end_matches('/')));
-    folder
-        .join(reference)
-        .map_err(|_| ChartError::Url(redact_url(reference)))
-}
-
-/// A reference of a registry without its tag or digest, and that.
-fn split_reference(url: &str) -> (&str, Option<&str>) {
-    if let Some((url, digest)) = url.split_once('@') {
-        return (url, Some(digest));
-    }
-    match url.rsplit_once(':') {
-        Some((before, tag)) if !tag.contains('/') => (before, Some(tag)),
-        _ => (url, None),
     }
 }

@@ -1,8 +1,10 @@
 //! What a server, an index and an archive may try.
 
+use reqwest::Url;
 use tar::EntryType;
 
 use super::{
+    super::download::{Download, Login},
     server::{gzip, raw_entry, tar},
     *,
 };

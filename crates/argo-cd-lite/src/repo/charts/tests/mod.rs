@@ -2,7 +2,7 @@
 
 mod hostile;
 mod oci;
-mod server;
+pub(crate) mod server;
 mod tls;
 
 use std::{path::Path, time::Duration};
@@ -20,8 +20,8 @@ use crate::{
 use server::{Page, Server, chart, index, sha256};
 
 /// A hub with Secrets, over a folder that a restart keeps.
-pub(super) struct Bed {
-    pub(super) hub: ChartHub,
+pub(crate) struct Bed {
+    pub(crate) hub: ChartHub,
     pub(super) credentials: Credentials,
     pub(super) woken: Arc<Mutex<Vec<ObjectKey>>>,
 }
@@ -31,7 +31,7 @@ pub(super) const REFUSE: EgressPolicy = EgressPolicy::RefuseLinkLocal {
 };
 
 impl Bed {
-    pub(super) fn new(folder: &Path, trust: Trust) -> Self {
+    pub(crate) fn new(folder: &Path, trust: Trust) -> Self {
         reconcile_core::operator::install_tls();
         let credentials = Credentials::default();
         let repos = RepoHub::new(
@@ -66,7 +66,7 @@ impl Bed {
     }
 
     /// Takes a repository Secret with these members.
-    pub(super) fn secret(&self, kind: &str, members: &[(&str, &str)]) -> &Self {
+    pub(crate) fn secret(&self, kind: &str, members: &[(&str, &str)]) -> &Self {
         let labels = [("argocd.argoproj.io/secret-type".to_owned(), kind.to_owned())];
         let data = members
             .iter()

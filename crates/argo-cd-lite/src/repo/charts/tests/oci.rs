@@ -1,9 +1,11 @@
 //! A registry: tokens, tags, manifests, layers.
 
 use super::{
+    super::oci::OciRepository,
     server::{Asked, gzip, tar},
     *,
 };
+use crate::repo::Credential;
 
 const LAYER: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 const IMAGE_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";

@@ -15,24 +15,24 @@ use sha2::{Digest, Sha256};
 
 /// What the server answers at a path.
 #[derive(Clone, Default)]
-pub(super) struct Page {
-    pub(super) body: Vec<u8>,
+pub(crate) struct Page {
+    pub(crate) body: Vec<u8>,
     /// Redirects there.
-    pub(super) location: Option<String>,
+    pub(crate) location: Option<String>,
     /// The header `Authorization` that is needed.
-    pub(super) authorization: Option<String>,
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(crate) authorization: Option<String>,
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Page {
-    pub(super) fn of(body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn of(body: impl Into<Vec<u8>>) -> Self {
         Self {
             body: body.into(),
             ..Self::default()
         }
     }
 
-    pub(super) fn moved(location: &str) -> Self {
+    pub(crate) fn moved(location: &str) -> Self {
         Self {
             location: Some(location.to_owned()),
             ..Self::default()
@@ -42,10 +42,10 @@ impl Page {
 
 /// One request: path with query, the header `Authorization`, and the answer's status.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) path: String,
-    pub(super) authorization: Option<String>,
-    pub(super) status: u16,
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) status: u16,
 }
 
 #[derive(Clone, Default)]
@@ -55,19 +55,19 @@ struct Shared {
 }
 
 /// A server. It ends with the test.
-pub(super) struct Server {
+pub(crate) struct Server {
     shared: Shared,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         Self::on(listener.expect("a port"))
     }
 
     /// Serves on a listener, which may speak TLS.
-    pub(super) fn on<L>(listener: L) -> Self
+    pub(crate) fn on<L>(listener: L) -> Self
     where
         L: Listener<Addr = SocketAddr>,
     {
@@ -78,22 +78,22 @@ impl Server {
         Self { shared, address }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(super) fn put(&self, path: &str, page: Page) -> &Self {
+    pub(crate) fn put(&self, path: &str, page: Page) -> &Self {
         self.shared.pages.lock().insert(path.to_owned(), page);
         self
     }
 
     /// The requests so far.
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.shared.asked.lock().clone()
     }
 
     /// How often `path` was answered with `status`.
-    pub(super) fn count(&self, path: &str, status: u16) -> usize {
+    pub(crate) fn count(&self, path: &str, status: u16) -> usize {
         let asked = self.asked();
         let same = |one: &&Asked| one.path == path && one.status == status;
         asked.iter().filter(same).count()
@@ -141,14 +141,14 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body
 }
 
 /// Compressed bytes.
-pub(super) fn gzip(content: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     std::io::Write::write_all(&mut encoder, content).expect("a write to memory");
     encoder.finish().expect("a write to memory")
 }
 
 /// A tar archive with files.
-pub(super) fn tar(files: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn tar(files: &[(&str, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (path, content) in files {
         raw_entry(
@@ -163,7 +163,7 @@ pub(super) fn tar(files: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Adds an entry whose path is taken as it is.
-pub(super) fn raw_entry(
+pub(crate) fn raw_entry(
     builder: &mut tar::Builder<Vec<u8>>,
     path: &str,
     kind: tar::EntryType,
@@ -181,7 +181,7 @@ pub(super) fn raw_entry(
 }
 
 /// A packed chart with this text in its values.
-pub(super) fn chart(name: &str, version: &str, values: &str) -> Vec<u8> {
+pub(crate) fn chart(name: &str, version: &str, values: &str) -> Vec<u8> {
     let description = format!("apiVersion: v2\nname: {name}\nversion: {version}\n");
     gzip(&tar(&[
         (&format!("{name}/Chart.yaml"), &description),
@@ -191,17 +191,19 @@ pub(super) fn chart(name: &str, version: &str, values: &str) -> Vec<u8> {
 }
 
 /// An index with versions of the chart `web`: version, URL, digest.
-pub(super) fn index(versions: &[(&str, &str, &str)]) -> String {
-    let mut text = "apiVersion: v1\nentries:\n  web:\n".to_owned();
-    for (version, url, digest) in versions {
-        text.push_str(&format!(
+pub(crate) fn index(versions: &[(&str, &str, &str)]) -> String {
+    let entries = versions.iter().map(|(version, url, digest)| {
+        format!(
             "  - {{name: web, version: \"{version}\", urls: [\"{url}\"], digest: \"{digest}\"}}\n"
-        ));
-    }
-    text
+        )
+    });
+    format!(
+        "apiVersion: v1\nentries:\n  web:\n{}",
+        entries.collect::<String>()
+    )
 }
 
 /// The SHA-256 of bytes, in hexadecimal digits.
-pub(super) fn sha256(content: &[u8]) -> String {
+pub(crate) fn sha256(content: &[u8]) -> String {
     hex::encode(Sha256::digest(content))
 }
