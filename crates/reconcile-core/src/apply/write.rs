@@ -34,7 +34,8 @@ pub struct ApplyError {
 }
 
 impl ApplyError {
-    fn new(verb: &'static str, kind: &str, key: &ObjectKey, source: kube::Error) -> Self {
+    /// An error of `verb` on the object `key` of `kind`.
+    pub fn new(verb: &'static str, kind: &str, key: &ObjectKey, source: kube::Error) -> Self {
         Self {
             verb,
             kind: kind.to_owned(),

@@ -8,13 +8,15 @@ use super::{analysis_fields, experiment_fields};
 
 /// Why a field that decides about traffic or pods is not skipped.
 const STOPS: &str = "a Rollout that sets it is not acted upon and says so in InvalidSpec";
-const LATER: &str = "not supported yet";
 
 const ROLLOUT_FIELDS: &[Field] = &[
     supported("spec.replicas"),
     supported("spec.selector.**"),
     supported_note("spec.template.**", "copied as it is"),
-    planned("spec.workloadRef.**", STOPS),
+    supported_note(
+        "spec.workloadRef.**",
+        "Deployment, ReplicaSet, PodTemplate; scaleDown acts for the first version, as upstream",
+    ),
     supported("spec.minReadySeconds"),
     supported("spec.revisionHistoryLimit"),
     supported_note(
@@ -23,7 +25,10 @@ const ROLLOUT_FIELDS: &[Field] = &[
     ),
     supported("spec.progressDeadlineSeconds"),
     supported("spec.progressDeadlineAbort"),
-    planned("spec.restartAt", LATER),
+    supported_note(
+        "spec.restartAt",
+        "pods are evicted, as many at a time as maxUnavailable allows; PodDisruptionBudgets hold them back",
+    ),
     supported("spec.rollbackWindow.revisions"),
     supported("spec.analysis.successfulRunHistoryLimit"),
     supported("spec.analysis.unsuccessfulRunHistoryLimit"),
@@ -105,9 +110,9 @@ const CANARY_FIELDS: &[Field] = &[
         "any text is a percentage, as upstream",
     ),
     supported("spec.strategy.canary.analysis.**"),
-    planned("spec.strategy.canary.antiAffinity.**", LATER),
-    planned("spec.strategy.canary.canaryMetadata.**", LATER),
-    planned("spec.strategy.canary.stableMetadata.**", LATER),
+    supported("spec.strategy.canary.antiAffinity.**"),
+    supported("spec.strategy.canary.canaryMetadata.**"),
+    supported("spec.strategy.canary.stableMetadata.**"),
     supported_note(
         "spec.strategy.canary.scaleDownDelaySeconds",
         "InvalidSpec without trafficRouting",
@@ -141,9 +146,9 @@ const BLUE_GREEN_FIELDS: &[Field] = &[
         "spec.strategy.blueGreen.autoPromotionSeconds",
         "without effect when autoPromotionEnabled is false, as upstream",
     ),
-    planned(
+    supported_note(
         "spec.strategy.blueGreen.maxUnavailable",
-        "has an effect on restarts only, which are not supported yet",
+        "for restarts only, as upstream",
     ),
     supported_note(
         "spec.strategy.blueGreen.scaleDownDelaySeconds",
@@ -152,9 +157,9 @@ const BLUE_GREEN_FIELDS: &[Field] = &[
     supported("spec.strategy.blueGreen.scaleDownDelayRevisionLimit"),
     supported("spec.strategy.blueGreen.prePromotionAnalysis.**"),
     supported("spec.strategy.blueGreen.postPromotionAnalysis.**"),
-    planned("spec.strategy.blueGreen.antiAffinity.**", LATER),
-    planned("spec.strategy.blueGreen.previewMetadata.**", LATER),
-    planned("spec.strategy.blueGreen.activeMetadata.**", LATER),
+    supported("spec.strategy.blueGreen.antiAffinity.**"),
+    supported("spec.strategy.blueGreen.previewMetadata.**"),
+    supported("spec.strategy.blueGreen.activeMetadata.**"),
     supported("spec.strategy.blueGreen.abortScaleDownDelaySeconds"),
 ];
 
@@ -196,12 +201,10 @@ mod tests {
 
     #[test]
     fn ignored_fields_are_named() {
-        let spec = json!({"restartAt": "2026-01-01T00:00:00Z", "strategy": {"canary": {"antiAffinity": {"x": {}}, "typo": 1}}});
+        let spec = json!({"another": 2, "strategy": {"canary": {"typo": 1}}});
         let text = unsupported(&spec);
         assert!(
-            text.contains("spec.restartAt")
-                && text.contains("canary.antiAffinity")
-                && text.contains("canary.typo"),
+            text.contains("spec.another") && text.contains("canary.typo"),
             "{text}"
         );
     }

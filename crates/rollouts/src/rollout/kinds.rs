@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    injected,
     observed::{ReplicaSetOwner, ReplicaSetView, ServiceView},
     plan::hash::template_digest,
 };
@@ -84,10 +85,13 @@ pub(crate) struct ServiceSpec {
 
 /// The view of a ReplicaSet; none when it does not have the form of one.
 pub(crate) fn replica_set_view(root: &Root<ReplicaSetKind>) -> Option<ReplicaSetView> {
-    let (spec, status) = (root.parse_spec().ok()?, root.parse_status().ok()?);
+    let (mut spec, status) = (root.parse_spec().ok()?, root.parse_status().ok()?);
     let meta = &root.metadata;
     let labels = meta.labels.clone().unwrap_or_default();
     let owner = owner_of(meta);
+    let metadata = injected::metadata_of(root.annotation(injected::EPHEMERAL_METADATA));
+    let avoids = injected::avoided_version(&spec.template);
+    injected::strip(&mut spec.template, metadata.as_ref());
     let failure = status
         .conditions
         .into_iter()
@@ -121,6 +125,8 @@ pub(crate) fn replica_set_view(root: &Root<ReplicaSetKind>) -> Option<ReplicaSet
             .map(|(key, value)| annotation_digest(key, value))
             .collect(),
         template: template_digest(&spec.template),
+        metadata,
+        avoids,
         replicas: spec.replicas.unwrap_or(1),
         min_ready: spec.min_ready_seconds,
         current: status.replicas,

@@ -13,6 +13,7 @@ mod error;
 mod experiment_step;
 pub mod flags;
 pub(crate) mod forecast;
+mod injected;
 mod kinds;
 mod metrics;
 mod observe;
@@ -20,12 +21,17 @@ pub mod observed;
 pub(crate) mod offline;
 pub(crate) mod peaks;
 pub mod plan;
+pub mod pod_rules;
+pub mod pods;
+mod replica_set;
 mod route_cleanup;
 mod service_cleanup;
 mod start;
 mod status;
 pub mod traffic;
 mod validate;
+pub mod workload;
+mod workload_effects;
 
 pub use apply::{Applied, Effects};
 pub(crate) use apply::{MANAGER, replica_sets, services};
@@ -71,9 +77,11 @@ impl Controller for Rollouts {
     const NAME: &'static str = "rollouts-controller";
 
     async fn observe(&self, root: &Rollout) -> Result<Observed, RolloutError> {
+        self.effects.read_workload(root).await?;
         let mut observed = observe::observe(&self.effects.sources, root)?;
         self.effects.observe_traffic(&mut observed).await?;
         self.effects.observe_flags(&mut observed).await?;
+        self.effects.observe_pods(&mut observed).await?;
         Ok(observed)
     }
 

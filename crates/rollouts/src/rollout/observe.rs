@@ -15,6 +15,7 @@ use super::{
     observed::{CheckedSpec, CheckedStrategy, Observed, ReplicaSetView, ServiceView, Step},
     peaks::Peaks,
     validate,
+    workload::{self, Workloads, named_by, workload_tag},
 };
 use crate::{
     analysis::{AnalysisIndexes, build},
@@ -33,6 +34,8 @@ pub struct Sources {
     pub roots: Index<Rollout>,
     /// ReplicaSets, tagged with the uid of their owner, or as orphans of their namespace.
     pub replica_sets: Index<ReplicaSetView>,
+    /// Workloads that Rollouts take their template from.
+    pub workloads: Workloads,
     /// Services.
     pub services: Index<ServiceView>,
     /// AnalysisRuns and templates.
@@ -55,6 +58,7 @@ impl Default for Sources {
                         .map_or_else(|| ORPHAN.to_owned(), |owner| owner.uid.clone()),
                 ]
             }),
+            workloads: Workloads::default(),
             services: Index::default(),
             analysis: AnalysisIndexes::default(),
             peaks: Peaks::default(),
@@ -171,6 +175,7 @@ pub(crate) fn readable_references(root: &Rollout) -> Option<Vec<String>> {
         };
         tags.push(template_tag(namespace, &template.template_name));
     }
+    tags.extend(named_by(root).map(|(kind, name)| workload_tag(kind, namespace, &name)));
     Some(tags)
 }
 
@@ -180,7 +185,9 @@ pub(crate) fn observe(
     root: &Root<RolloutKind>,
 ) -> Result<Observed, RolloutError> {
     let key = root.key();
-    let mut spec = validate::check(root.parse_spec()?)?;
+    let mut spec = root.parse_spec()?;
+    let workload = workload::resolve(&sources.workloads, &key.namespace, &mut spec)?;
+    let mut spec = validate::check(spec)?;
     let status = root.parse_status()?;
     if let CheckedStrategy::Canary(canary) = &mut spec.strategy {
         canary.assign_services(&status);
@@ -219,6 +226,8 @@ pub(crate) fn observe(
         raw_status: root.status_value(),
         traffic: None,
         flags: None,
+        pods: None,
+        workload,
         peak: sources.peaks.raise(&key, &status),
         spec,
         status,

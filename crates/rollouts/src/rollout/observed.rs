@@ -9,13 +9,16 @@ use serde_json::Value;
 use super::flags::{FlagStep, Flags};
 use super::peaks::Peak;
 use super::plan::hash::{ComparedTemplate, TemplateDigest};
+use super::pod_rules::PodRules;
+use super::pods::PodView;
 use super::traffic::{RouteState, RouteStep, Routing};
+use super::workload::ResolvedWorkload;
 use crate::{
     analysis::RunView,
     api::{
         analysis::RolloutAnalysis,
         experiment::ExperimentStep,
-        rollout::{Rollout, RolloutStatus},
+        rollout::{PodMetadata, Rollout, RolloutStatus},
     },
     experiment::ExperimentView,
 };
@@ -46,6 +49,10 @@ pub struct Observed {
     pub traffic: Option<RouteState>,
     /// Feature flags; none where there is no cluster to read them from.
     pub flags: Option<Flags>,
+    /// The workload that its template comes from.
+    pub workload: Option<ResolvedWorkload>,
+    /// Its pods, where a restart or metadata of a version needs them.
+    pub pods: Option<Vec<PodView>>,
     /// The most pods that the update had ready so far.
     pub peak: Peak,
     /// Fields that the manifest sets and that have no effect, as a sentence; empty when there are none.
@@ -83,6 +90,10 @@ pub struct ReplicaSetView {
     pub deadline: Option<Timestamp>,
     /// Identity of its template.
     pub template: TemplateDigest,
+    /// Labels and annotations that its template has for a time.
+    pub metadata: Option<PodMetadata>,
+    /// The version that its pods avoid.
+    pub avoids: Option<String>,
     /// `spec.replicas`.
     pub replicas: i32,
     /// `spec.minReadySeconds`.
@@ -138,6 +149,8 @@ pub struct CheckedSpec {
     pub min_ready: i32,
     /// `revisionHistoryLimit`.
     pub history_limit: usize,
+    /// Restarts, metadata and distance of pods.
+    pub pods: PodRules,
     /// `paused`.
     pub paused: bool,
     /// `progressDeadlineSeconds`.

@@ -12,6 +12,7 @@ use super::{
     observe::{observe, references, service_tag, template_tag},
     observed::ServiceView,
     plan::{Action, Decision, decide},
+    workload::{self, Workload, WorkloadKind, named_by},
 };
 use crate::{
     analysis::Templates,
@@ -30,6 +31,7 @@ impl Snapshot {
     pub(crate) fn add(&mut self, object: &Value) -> anyhow::Result<()> {
         match object["kind"].as_str().unwrap_or_default() {
             "ReplicaSet" => {
+                self.add_workload(WorkloadKind::ReplicaSet, object)?;
                 let root: Root<ReplicaSetKind> = Root::from_value(object)?;
                 if let Some(view) = replica_set_view(&root) {
                     drop(
@@ -39,6 +41,8 @@ impl Snapshot {
                     );
                 }
             }
+            "Deployment" => self.add_workload(WorkloadKind::Deployment, object)?,
+            "PodTemplate" => self.add_workload(WorkloadKind::PodTemplate, object)?,
             "Service" => {
                 let root: Root<ServiceKind> = Root::from_value(object)?;
                 if let Some(view) = service_view(&root) {
@@ -52,6 +56,37 @@ impl Snapshot {
             _ => drop(add_analysis(&self.sources, object)?),
         }
         Ok(())
+    }
+
+    fn add_workload(&self, kind: WorkloadKind, object: &Value) -> anyhow::Result<()> {
+        let key = serde_json::from_value(object["metadata"].clone())?;
+        let key = ObjectKey::of_meta(&key);
+        let object = serde_json::from_value(object.clone())?;
+        let view = Workload::of(kind, &object);
+        let meta = index_meta(&key, &view.uid);
+        drop(self.sources.workloads.of(kind).written(&meta, view));
+        Ok(())
+    }
+
+    /// `manifest` with the template that it refers to, where it does.
+    pub(crate) fn with_template(&self, manifest: &Value) -> Value {
+        let mut manifest = manifest.clone();
+        let Ok(root) = Root::<RolloutKind>::from_value(&manifest) else {
+            return manifest;
+        };
+        let Some((kind, name)) = named_by(&root) else {
+            return manifest;
+        };
+        let key = ObjectKey::new(root.key().namespace, name);
+        if let Some(workload) = self.sources.workloads.of(kind).get(&key)
+            && let Some(spec) = manifest["spec"].as_object_mut()
+        {
+            spec.remove("workloadRef");
+            spec.insert("template".to_owned(), workload.template.clone());
+            spec.entry("selector")
+                .or_insert_with(|| json!(workload.selector));
+        }
+        manifest
     }
 
     /// The uid by which the ReplicaSets of a Rollout know it.
@@ -152,6 +187,16 @@ impl Snapshot {
     fn assume(&self, root: &Rollout) -> Vec<String> {
         let namespace = root.key().namespace;
         let mut assumed = Vec::new();
+        if let Some((kind, name)) = named_by(root) {
+            let key = ObjectKey::new(&namespace, &name);
+            let known = self.sources.workloads.of(kind);
+            if known.get(&key).is_none() {
+                let selector = root.parse_spec().ok().and_then(|spec| spec.selector);
+                let view = workload::assumed(selector.as_ref());
+                drop(known.written(&index_meta(&key, &name), view));
+                assumed.push(format!("{} {name}", kind.name()));
+            }
+        }
         for tag in references(root) {
             let mut parts = tag.splitn(3, '/');
             let (Some(kind), Some(place), Some(name)) = (parts.next(), parts.next(), parts.next())

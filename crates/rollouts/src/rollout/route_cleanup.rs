@@ -10,7 +10,7 @@ use super::{
     Effects,
     observed::{Canary, CheckedStrategy},
     traffic::{RouteContext, Router, RouterError},
-    validate,
+    validate, workload,
 };
 use crate::api::rollout::Rollout;
 
@@ -67,6 +67,7 @@ impl RouteCleanup {
             Some(root)
                 if root
                     .parse_spec()
+                    .map(workload::assume)
                     .map(validate::check)
                     .is_ok_and(|spec| spec.is_ok()) =>
             {
@@ -121,7 +122,7 @@ fn is_gone(error: &ApplyError) -> bool {
 
 /// The canary of a Rollout with traffic routing.
 fn routed(root: &Rollout) -> Option<Canary> {
-    let spec = validate::check(root.parse_spec().ok()?).ok()?;
+    let spec = validate::check(workload::assume(root.parse_spec().ok()?)).ok()?;
     match spec.strategy {
         CheckedStrategy::Canary(mut canary) if canary.routing.is_some() => {
             canary.assign_services(&root.parse_status().ok()?);

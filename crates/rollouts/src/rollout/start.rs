@@ -16,6 +16,7 @@ use super::{
     plan::conditions::kind,
     route_cleanup::{RouteCleanup, is_former},
     service_cleanup::{ServiceCleanup, queue_services_of},
+    workload_effects,
 };
 use crate::{
     analysis::{self, AnalysisConfig, RunView},
@@ -105,6 +106,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
         "watch of services",
         watch_services(operator, config, &sources, &queue).run(),
     );
+    workload_effects::watch(operator, config, &sources, &queue);
     clean_up_services(operator, &sources);
     operator.spawn_drained(driver.run());
     Ok(())

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     analysis::build::RunType,
-    api::rollout::{REVISION, Rollout, RolloutStatus, RunStatus},
+    api::rollout::{REVISION, Rollout, RolloutStatus, RunStatus, WORKLOAD_GENERATION},
 };
 
 /// Outcome of the actions of a pass.
@@ -53,8 +53,20 @@ pub(crate) fn report(
             status.canary.current_experiment = Some(name.clone());
         }
     }
+    if done
+        .iter()
+        .any(|done| matches!(done.result, Ok(Applied::Held)))
+    {
+        // Pods are left to restart.
+        status
+            .restarted_at
+            .clone_from(&observed.status.restarted_at);
+        let (phase, message) = plan::phase_of(&observed.spec, &status);
+        phase.clone_into(&mut status.phase);
+        status.message = message;
+    }
     let mut report = Report::default();
-    if let Some(body) = main_patch(decision) {
+    if let Some(body) = main_patch(observed, decision) {
         // What the generation counts changed, so the status must be written for the new one.
         report.again = decision.write_replicas;
         report.patches.push(RootPatch {
@@ -84,10 +96,16 @@ fn value(status: &RolloutStatus, old: &Value) -> Value {
     value
 }
 
-fn main_patch(decision: &Decision) -> Option<Value> {
+fn main_patch(observed: &Observed, decision: &Decision) -> Option<Value> {
     let mut body = json!({});
+    let generation = &decision.status.workload_observed_generation;
+    let generation = Some(generation.as_str()).filter(|text| !text.is_empty());
+    let is_noted = observed.root.annotation(WORKLOAD_GENERATION) == generation;
     if let Some(revision) = decision.revision {
         body["metadata"] = json!({ "annotations": { REVISION: revision.to_string() } });
+    }
+    if !is_noted {
+        body["metadata"]["annotations"][WORKLOAD_GENERATION] = json!(generation);
     }
     if decision.write_replicas {
         body["spec"] = json!({ "replicas": 1 });

@@ -5,7 +5,6 @@ use reconcile_core::fields::{Field, planned, reported, supported, supported_note
 
 const COPY: &str = "a copy of what was asked for";
 const VERIFICATION: &str = "needs the API of AWS";
-const OTHER_WRITERS: &str = "kept when somebody else wrote it";
 
 const APPLICATION: &[Field] = &[
     supported("status.conditions"),
@@ -91,7 +90,7 @@ const ROLLOUT: &[Field] = &[
     supported("status.currentPodHash"),
     supported("status.currentStepHash"),
     supported("status.currentStepIndex"),
-    planned("status.duration.**", OTHER_WRITERS),
+    supported("status.duration.**"),
     supported("status.message"),
     supported("status.observedGeneration"),
     supported("status.pauseConditions"),
@@ -99,14 +98,11 @@ const ROLLOUT: &[Field] = &[
     supported("status.promoteFull"),
     supported("status.readyReplicas"),
     supported("status.replicas"),
-    planned("status.restartedAt", "needs spec.restartAt"),
+    supported("status.restartedAt"),
     supported("status.selector"),
     supported("status.stableRS"),
     supported("status.updatedReplicas"),
-    planned(
-        "status.workloadObservedGeneration",
-        "needs spec.workloadRef",
-    ),
+    supported("status.workloadObservedGeneration"),
 ];
 
 const ANALYSIS_RUN: &[Field] = &[

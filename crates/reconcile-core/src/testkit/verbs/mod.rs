@@ -64,6 +64,7 @@ pub(super) fn handle(store: &mut Store, call: &Call) -> Answer {
         "get" => get(store, call),
         "list" => list::list(store, call, &kind),
         "create" if call.subresource == "token" => token(store),
+        "create" if call.subresource == "eviction" => delete::delete(store, call),
         "create" => create::create(store, call, &kind),
         "update" => update::update(store, call, &kind),
         "patch" => update::patch_verb(store, call, &kind),

@@ -33,6 +33,8 @@ pub const REVISION: &str = "rollout.argoproj.io/revision";
 pub const REVISION_HISTORY: &str = "rollout.argoproj.io/revision-history";
 /// Annotation of ReplicaSets: `spec.replicas` of the Rollout when they were last scaled.
 pub const DESIRED_REPLICAS: &str = "rollout.argoproj.io/desired-replicas";
+/// Annotation of Rollouts: generation of the workload that they take their template from.
+pub const WORKLOAD_GENERATION: &str = "rollout.argoproj.io/workload-generation";
 /// Annotation of ReplicaSets: when to scale down to nothing. Upstream uses the bare key.
 pub const SCALE_DOWN_DEADLINE: &str = "scale-down-deadline";
 /// Annotation of Services: the Rollout that switches their selector.

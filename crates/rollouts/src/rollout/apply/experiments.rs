@@ -14,6 +14,7 @@ use crate::{
     rollout::{
         error::RolloutError,
         experiment_step::{self, SetTemplate, StepInputs},
+        injected,
         observed::{Observed, Step},
         plan::ExperimentStart,
     },
@@ -106,7 +107,13 @@ impl Effects {
     async fn set_template(&self, namespace: &str, name: &str) -> Result<SetTemplate, RolloutError> {
         let key = ObjectKey::new(namespace, name);
         let found = apply::get(&self.client, &replica_sets(), &key).await?;
-        let template = found.and_then(|set| SetTemplate::new(&set.data["spec"]));
+        let template = found.and_then(|mut set| {
+            let annotations = set.metadata.annotations.as_ref();
+            let added = annotations.and_then(|all| all.get(injected::EPHEMERAL_METADATA));
+            let added = injected::metadata_of(added.map(String::as_str));
+            injected::strip(&mut set.data["spec"]["template"], added.as_ref());
+            SetTemplate::new(&set.data["spec"])
+        });
         template.ok_or(RolloutError::Stale)
     }
 }

@@ -13,7 +13,7 @@ use reconcile_core::{
     apply::{self, ApplyError},
     object::{Kind, ObjectKey, Root},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use self::experiments::experiments;
 use super::{
@@ -21,12 +21,12 @@ use super::{
     kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
     observe::Sources,
     observed::Observed,
-    plan::{Action, NewReplicaSet, copied_annotations},
+    plan::Action,
     traffic::{self, RouteContext, RouteGoal, Routing},
 };
 use crate::{
     analysis,
-    api::rollout::{DESIRED_REPLICAS, HASH_LABEL, INSTANCE_ID, MANAGED_BY, REVISION, RunStatus},
+    api::rollout::{HASH_LABEL, MANAGED_BY, RunStatus},
 };
 
 /// Field manager of writes.
@@ -37,6 +37,8 @@ pub(crate) const MANAGER: &str = "rollouts-controller";
 pub enum Applied {
     /// It is done.
     Done,
+    /// A `PodDisruptionBudget` holds the eviction back.
+    Held,
     /// The name of the new ReplicaSet is taken by another one.
     Collision,
     /// The AnalysisRun that was started.
@@ -74,8 +76,11 @@ impl Effects {
             Action::Adopt { name, version } => self.adopt(observed, &key(name), version).await?,
             Action::Release { name, uid } => self.release(observed, &key(name), uid).await?,
             Action::Create(set) => return self.create(observed, set).await,
-            Action::Change(change) => self.change(&key(&change.name), change).await?,
+            Action::Change(change) => self.change_replica_set(&key(&change.name), change).await?,
             Action::Delete { name, uid } => self.delete_replica_set(&key(name), uid).await?,
+            Action::ScaleWorkload(scale) => self.scale_workload(namespace, scale).await?,
+            Action::Evict(pod) => return self.evict(namespace, pod).await,
+            Action::ChangePod(change) => self.change_pod(namespace, change).await?,
             Action::Switch { service, to, .. } => self.switch(observed, &key(service), to).await?,
             Action::Route(goal) => self.route(observed, goal).await?,
             Action::StartRun {
@@ -225,56 +230,4 @@ pub(crate) fn replica_sets() -> ApiResource {
 
 pub(crate) fn services() -> ApiResource {
     resource("", "v1", "Service", "services")
-}
-
-/// The ReplicaSet of the newest template as JSON.
-fn new_set(observed: &Observed, set: &NewReplicaSet) -> Value {
-    let meta = &observed.root.metadata;
-    let mut template = observed.spec.template.clone();
-    let mut labels = template
-        .pointer("/metadata/labels")
-        .cloned()
-        .unwrap_or_else(|| json!({}));
-    labels[HASH_LABEL] = set.hash.clone().into();
-    if !template["metadata"].is_object() {
-        template["metadata"] = json!({});
-    }
-    template["metadata"]["labels"] = labels.clone();
-    if let Some(instance) = meta
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get(INSTANCE_ID))
-    {
-        labels[INSTANCE_ID] = instance.clone().into();
-    }
-    let mut selector = json!(observed.spec.selector);
-    if !selector["matchLabels"].is_object() {
-        selector["matchLabels"] = json!({});
-    }
-    selector["matchLabels"][HASH_LABEL] = set.hash.clone().into();
-    let mut annotations: Map<String, Value> = copied_annotations(&observed.root)
-        .map(|(key, value)| (key.clone(), Value::String(value.clone())))
-        .collect();
-    annotations.insert(REVISION.to_owned(), set.revision.to_string().into());
-    annotations.insert(
-        DESIRED_REPLICAS.to_owned(),
-        observed.spec.replicas.to_string().into(),
-    );
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "ReplicaSet",
-        "metadata": {
-            "name": set.name,
-            "namespace": meta.namespace,
-            "labels": labels,
-            "annotations": annotations,
-            "ownerReferences": [observed.root.controller_reference()],
-        },
-        "spec": {
-            "replicas": set.replicas,
-            "minReadySeconds": observed.spec.min_ready,
-            "selector": selector,
-            "template": template,
-        },
-    })
 }

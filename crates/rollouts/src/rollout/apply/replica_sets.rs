@@ -5,14 +5,15 @@ use reconcile_core::{
     apply::{self, ApplyError},
     object::{ObjectKey, Root},
 };
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::{Applied, Effects, MANAGER, new_set, replica_sets, resource};
+use super::{Applied, Effects, MANAGER, replica_sets, resource};
 use crate::rollout::{
     error::RolloutError,
     kinds::{ReplicaSetKind, replica_set_view},
     observed::Observed,
-    plan::{NewReplicaSet, ReplicaSetChange},
+    plan::NewReplicaSet,
+    replica_set,
 };
 
 impl Effects {
@@ -72,29 +73,6 @@ impl Effects {
         Ok(self.patch_replica_set(key, &body).await?)
     }
 
-    pub(super) async fn change(
-        &self,
-        key: &ObjectKey,
-        change: &ReplicaSetChange,
-    ) -> Result<(), ApplyError> {
-        let mut metadata = json!({ "uid": change.uid });
-        if !change.annotations.is_empty() {
-            metadata["annotations"] = json!(change.annotations);
-        }
-        let mut spec = Map::new();
-        if let Some(replicas) = change.replicas {
-            spec.insert("replicas".to_owned(), replicas.into());
-        }
-        if let Some(seconds) = change.min_ready {
-            spec.insert("minReadySeconds".to_owned(), seconds.into());
-        }
-        let mut body = json!({ "metadata": metadata });
-        if !spec.is_empty() {
-            body["spec"] = Value::Object(spec);
-        }
-        self.patch_replica_set(key, &body).await
-    }
-
     pub(super) async fn create(
         &self,
         observed: &Observed,
@@ -105,7 +83,8 @@ impl Effects {
             &set.name,
         );
         let bug = |error: serde_json::Error| RolloutError::Bug(error.to_string());
-        let object: DynamicObject = serde_json::from_value(new_set(observed, set)).map_err(bug)?;
+        let object: DynamicObject =
+            serde_json::from_value(replica_set::new_set(observed, set)).map_err(bug)?;
         match apply::create(&self.client, &replica_sets(), &key, &object, MANAGER).await {
             Ok(object) => {
                 self.remember_replica_set(object);

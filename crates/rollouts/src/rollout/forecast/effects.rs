@@ -42,7 +42,12 @@ impl World {
     pub(super) fn apply(&mut self, action: &Action, scenario: Scenario) -> Applied {
         match action {
             // All ReplicaSets of a simulation belong to its Rollout.
-            Action::Adopt { .. } | Action::Release { .. } | Action::SetFlags { .. } => {}
+            Action::Adopt { .. }
+            | Action::Release { .. }
+            | Action::SetFlags { .. }
+            | Action::ScaleWorkload(_)
+            | Action::Evict(_)
+            | Action::ChangePod(_) => {}
             Action::Create(set) => return self.create(set),
             Action::Change(change) => self.change(change),
             Action::Delete { name, .. } => drop(self.sets.remove(name)),
@@ -112,6 +117,8 @@ impl World {
             annotations: copied_annotations(&root)
                 .map(|(key, value)| annotation_digest(key, value))
                 .collect(),
+            metadata: Some(set.metadata.clone()),
+            avoids: set.avoids.as_ref().map(|(_, hash)| hash.clone()),
             replicas: set.replicas,
             min_ready: number(&spec["minReadySeconds"]).unwrap_or(0),
             ..ReplicaSetView::default()
@@ -127,6 +134,11 @@ impl World {
         };
         set.replicas = change.replicas.unwrap_or(set.replicas);
         set.min_ready = change.min_ready.unwrap_or(set.min_ready);
+        if let Some(template) = &change.template {
+            set.metadata = Some(template.metadata.clone());
+            let avoids = template.avoids.as_ref().map(|(_, hash)| hash.clone());
+            set.avoids = avoids.or(set.avoids.take());
+        }
         for (key, value) in &change.annotations {
             let text = value.as_deref();
             match key.as_ref() {

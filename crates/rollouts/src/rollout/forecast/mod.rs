@@ -81,7 +81,11 @@ pub(crate) fn forecast(
     scenario: Scenario,
 ) -> Result<Forecast, String> {
     let start = Timestamp::UNIX_EPOCH;
-    let mut world = World::new(snapshot, old.unwrap_or(new), start);
+    let (old, new) = (
+        old.map(|old| snapshot.with_template(old)),
+        &snapshot.with_template(new),
+    );
+    let mut world = World::new(snapshot, old.as_ref().unwrap_or(new), start);
     let mut recorder = Recorder::default();
     if old.is_some() {
         // The old version is there before the update begins.

@@ -160,6 +160,8 @@ impl World {
         if canary.is_some_and(|canary| canary.routing.is_some()) {
             observed.traffic = Some(self.traffic.clone());
         }
+        // Its pods are young, and no person reads their labels.
+        observed.pods = Some(Vec::new());
         let decision = decide(&observed, self.now);
         let plan = &decision.plan;
         let mut reasons: Vec<String> = plan.notes.iter().map(ToString::to_string).collect();

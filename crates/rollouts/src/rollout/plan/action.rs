@@ -7,7 +7,8 @@ use reconcile_core::event::EventNote;
 use super::conditions::reason;
 use crate::{
     analysis::build::RunType,
-    rollout::{flags::FlagEdit, traffic::RouteGoal},
+    api::rollout::PodMetadata,
+    rollout::{flags::FlagEdit, pod_rules::AntiAffinity, traffic::RouteGoal},
 };
 
 /// One effect.
@@ -38,6 +39,12 @@ pub enum Action {
         /// Its uid.
         uid: String,
     },
+    /// Scale the Deployment that the template comes from.
+    ScaleWorkload(WorkloadScale),
+    /// Evict a pod, so that its ReplicaSet makes a young one.
+    Evict(PodRef),
+    /// Set and remove labels and annotations of a pod.
+    ChangePod(PodChange),
     /// Let a Service select the pods of another ReplicaSet.
     Switch {
         /// Name of the Service.
@@ -107,6 +114,52 @@ pub struct RunRef {
     pub name: String,
 }
 
+/// A new size of the Deployment that the template comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadScale {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Pods that it should have had so far.
+    pub from: i32,
+    /// Pods that it should have.
+    pub to: i32,
+}
+
+/// A pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodRef {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// Changes of a pod; a key without a value is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodChange {
+    /// The pod.
+    pub pod: PodRef,
+    /// Labels.
+    pub labels: BTreeMap<String, Option<String>>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, Option<String>>,
+}
+
+/// Changes of the pod template of a ReplicaSet; a key without a value is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateChange {
+    /// What the version has of its own from now on.
+    pub metadata: PodMetadata,
+    /// Labels.
+    pub labels: BTreeMap<String, Option<String>>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, Option<String>>,
+    /// The version that it avoids, when that changes.
+    pub avoids: Option<(AntiAffinity, String)>,
+}
+
 /// The ReplicaSet of the newest template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewReplicaSet {
@@ -118,6 +171,10 @@ pub struct NewReplicaSet {
     pub replicas: i32,
     /// Revision.
     pub revision: i64,
+    /// Labels and annotations that its pods have for a time.
+    pub metadata: PodMetadata,
+    /// The version that its pods avoid.
+    pub avoids: Option<(AntiAffinity, String)>,
 }
 
 /// Changes of a ReplicaSet.
@@ -137,6 +194,8 @@ pub struct ReplicaSetChange {
     pub annotations: BTreeMap<Cow<'static, str>, Option<String>>,
     /// `minReadySeconds`.
     pub min_ready: Option<i32>,
+    /// The pod template.
+    pub template: Option<TemplateChange>,
 }
 
 impl Action {
@@ -191,6 +250,13 @@ impl fmt::Display for Action {
             }
             Self::Change(change) => write_change(f, change),
             Self::Delete { name, .. } => write!(f, "delete ReplicaSet {name}"),
+            Self::ScaleWorkload(scale) => write!(
+                f,
+                "scale Deployment {} from {} to {}",
+                scale.name, scale.from, scale.to
+            ),
+            Self::Evict(pod) => write!(f, "evict Pod {}", pod.name),
+            Self::ChangePod(change) => write!(f, "label Pod {}", change.pod.name),
             Self::Switch { service, from, to } => {
                 write!(
                     f,
@@ -235,6 +301,9 @@ fn write_change(f: &mut fmt::Formatter<'_>, change: &ReplicaSetChange) -> fmt::R
     }
     if let Some(seconds) = change.min_ready {
         write!(f, ", minReadySeconds={seconds}")?;
+    }
+    if change.template.is_some() {
+        f.write_str(", with other metadata of its pods")?;
     }
     Ok(())
 }

@@ -15,11 +15,13 @@ mod experiment;
 mod facts;
 mod flags;
 pub mod hash;
+mod metadata;
 mod pause;
 pub(crate) mod phase;
 mod planner;
 mod progress;
 pub mod replicas;
+mod restart;
 mod revision;
 mod service;
 mod status_conditions;
@@ -27,8 +29,12 @@ mod summary;
 mod template;
 mod traffic;
 mod transitions;
+mod workload;
 
-pub use action::{Action, ExperimentStart, NewReplicaSet, ReplicaSetChange, RunRef};
+pub use action::{
+    Action, ExperimentStart, NewReplicaSet, PodChange, PodRef, ReplicaSetChange, RunRef,
+    TemplateChange, WorkloadScale,
+};
 pub(crate) use planner::{after, copied_annotations, next_second, whole_second};
 pub(crate) use summary::phase_of;
 
@@ -80,7 +86,11 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
         // Nothing is under way, so there is nothing to wait for, whoever wrote these.
         planner.clear_pauses();
     }
-    rounds(&mut planner);
+    let restarts = restart::update(&mut planner);
+    if !(restarts && observed.spec.canary().is_some()) {
+        // A canary does not scale down beside pods that are being evicted.
+        rounds(&mut planner);
+    }
     summary::count(&mut planner);
     status_conditions::update(&mut planner);
     if progress::abort_if_late(&mut planner) {
@@ -89,6 +99,8 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
         status_conditions::update(&mut planner);
     }
     traffic::route(&mut planner);
+    metadata::update(&mut planner);
+    workload::update(&mut planner);
     flags::record(&mut planner);
     analysis::stop_unneeded(&mut planner);
     planner.stamp_abort();

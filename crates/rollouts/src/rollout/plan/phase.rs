@@ -1,5 +1,7 @@
 //! Phase and message, in upstream's order of precedence.
 
+use jiff::Timestamp;
+
 use super::conditions::{find, kind, reason};
 use crate::api::rollout::RolloutStatus;
 
@@ -21,6 +23,8 @@ pub(crate) struct PhaseInputs {
     pub(crate) paused: bool,
     /// Blue-green instead of canary.
     pub(crate) blue_green: bool,
+    /// `spec.restartAt`.
+    pub(crate) restart_at: Option<Timestamp>,
     /// A canary with traffic routing: old pods may wait for their scale-down.
     pub(crate) routed: bool,
 }
@@ -44,6 +48,10 @@ pub(crate) fn phase(wanted: PhaseInputs, status: &RolloutStatus) -> (&'static st
     }
     if let Some(pause) = status.pause_conditions.first() {
         return (PAUSED, pause.reason.as_str().to_owned());
+    }
+    let restarted = status.restarted_at.as_ref().map(|at| at.0);
+    if wanted.restart_at.is_some() && wanted.restart_at != restarted {
+        return (PROGRESSING, "rollout is restarting".to_owned());
     }
     match waiting_for(wanted, status) {
         "" => (HEALTHY, String::new()),

@@ -6,22 +6,25 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use reconcile_core::event::EventNote;
 
-use super::action::{Action, NewReplicaSet, ReplicaSetChange, RunRef};
+use super::action::{Action, NewReplicaSet, ReplicaSetChange, RunRef, WorkloadScale};
 use crate::{
     analysis::build::RunType,
     api::rollout::{
-        DESIRED_REPLICAS, REVISION, REVISION_HISTORY, Rollout, RolloutStatus, SCALE_DOWN_DEADLINE,
+        DESIRED_REPLICAS, PodMetadata, REVISION, REVISION_HISTORY, Rollout, RolloutStatus,
+        SCALE_DOWN_DEADLINE, WORKLOAD_GENERATION,
     },
     rollout::{
         flags::FlagEdit,
         kinds::annotation_digest,
         observed::{Observed, ReplicaSetView, ServiceView},
+        pod_rules::AntiAffinity,
         traffic::RouteGoal,
     },
 };
 
 /// Annotations of a Rollout that are not about its ReplicaSets.
-const NOT_COPIED: [&str; 5] = [
+const NOT_COPIED: [&str; 6] = [
+    WORKLOAD_GENERATION,
     "kubectl.kubernetes.io/last-applied-configuration",
     REVISION,
     REVISION_HISTORY,
@@ -45,6 +48,10 @@ pub(super) struct PlannedReplicaSet {
     pub(super) revision: i64,
     pub(super) history: String,
     pub(super) deleted: bool,
+    /// Labels and annotations of its pods for a time.
+    pub(super) metadata: PodMetadata,
+    /// The version that its pods avoid, where that is decided.
+    pub(super) avoids: Option<(AntiAffinity, String)>,
 }
 
 impl PlannedReplicaSet {
@@ -56,6 +63,8 @@ impl PlannedReplicaSet {
             revision: view.revision,
             history: view.revision_history.clone(),
             deleted: false,
+            metadata: view.metadata.clone().unwrap_or_default(),
+            avoids: None,
             view,
         }
     }
@@ -88,6 +97,10 @@ pub(super) struct Planner<'a> {
     /// What becomes of feature flags.
     pub(super) flags: Vec<FlagEdit>,
     pub(super) runs: Vec<Action>,
+    /// What becomes of the workload that the template comes from.
+    pub(super) workload: Option<WorkloadScale>,
+    /// What becomes of pods.
+    pub(super) pods: Vec<Action>,
     pub(super) started: Vec<RunType>,
     pub(super) events: Vec<EventNote>,
     pub(super) notes: Vec<String>,
@@ -132,6 +145,8 @@ impl<'a> Planner<'a> {
             route: None,
             flags: Vec::new(),
             runs: Vec::new(),
+            workload: None,
+            pods: Vec::new(),
             started: Vec::new(),
             events: Vec::new(),
             notes: Vec::new(),
@@ -273,6 +288,8 @@ impl<'a> Planner<'a> {
                     hash: set.view.hash.clone(),
                     replicas: set.replicas,
                     revision: set.revision,
+                    metadata: set.metadata.clone(),
+                    avoids: set.avoids.clone(),
                 }));
             } else if let Some(change) = self.change(set) {
                 let shrinks = change.replicas.is_some_and(|to| to < set.view.replicas);
@@ -289,6 +306,8 @@ impl<'a> Planner<'a> {
         actions.append(&mut super::flags::actions(&self.flags));
         actions.extend(self.runs.iter().cloned());
         actions.append(&mut shrinking);
+        actions.extend(self.workload.clone().map(Action::ScaleWorkload));
+        actions.extend(self.pods.iter().cloned());
         actions.extend(
             self.replica_sets
                 .iter()
@@ -332,7 +351,9 @@ impl<'a> Planner<'a> {
         }
         let min_ready = (is_newest && view.min_ready != self.observed.spec.min_ready)
             .then_some(self.observed.spec.min_ready);
-        if annotations.is_empty() && replicas.is_none() && min_ready.is_none() {
+        let template = super::metadata::template_change(set);
+        let same = annotations.is_empty() && replicas.is_none() && min_ready.is_none();
+        if same && template.is_none() {
             return None;
         }
         Some(ReplicaSetChange {
@@ -343,6 +364,7 @@ impl<'a> Planner<'a> {
             replicas,
             annotations,
             min_ready,
+            template,
         })
     }
 }

@@ -59,6 +59,7 @@ pub(crate) fn phase_of(spec: &CheckedSpec, status: &RolloutStatus) -> (&'static 
     let wanted = PhaseInputs {
         replicas: spec.replicas,
         paused: spec.paused,
+        restart_at: spec.pods.restart_at,
         blue_green: matches!(spec.strategy, CheckedStrategy::BlueGreen(_)),
         routed: spec.canary().is_some_and(|canary| canary.routing.is_some()),
     };

@@ -2,7 +2,7 @@
 
 use reconcile_core::event::EventNote;
 
-use super::{conditions, planner::Planner};
+use super::{conditions, planner::Planner, restart};
 
 /// Why a version is promoted that has no stable one before it.
 pub(super) const INITIAL: &str = "Initial deploy";
@@ -41,6 +41,7 @@ pub(super) fn reset(planner: &mut Planner<'_>) {
     }
     planner.status.current_pod_hash = planner.newest_hash();
     planner.status.blue_green.scale_up_preview_check_point = false;
+    restart::begin(planner);
     forget_runs(planner);
 }
 

@@ -115,7 +115,7 @@ fn a_wrong_spec_is_told_by_field() {
         ),
         (
             json!({"workloadRef": {"name": "d"}, "strategy": {"canary": {}}}),
-            "spec.workloadRef: not supported yet",
+            "spec.workloadRef",
         ),
         (
             json!({"selector": {"matchLabels": {"app": "other"}}, "template": template("v1"), "strategy": {"canary": {}}}),

@@ -145,16 +145,13 @@ fn canary_services_follow_their_versions() {
 
 #[test]
 fn fields_without_effect_are_named_in_a_condition() {
-    let mut cluster = Cluster::new(
-        1,
-        &json!({"canary": {"antiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": {"weight": 1}}}}),
-    );
+    let mut cluster = Cluster::new(1, &json!({"canary": {"surge": 1}}));
     cluster.run();
     let status = cluster.status();
     assert!(
         condition(&status, kind::UNSUPPORTED)
             .message
-            .contains("spec.strategy.canary.antiAffinity")
+            .contains("spec.strategy.canary.surge")
     );
     assert_eq!(status.phase, "Healthy");
 }

@@ -17,9 +17,10 @@ use super::{
         hash::{ComparedTemplate, step_hash},
         replicas,
     },
+    pod_rules::PodRules,
     traffic::{self, Routing},
 };
-use crate::api::rollout::{CanaryStrategy, ProgressThreshold, RolloutSpec};
+use crate::api::rollout::{CanaryStrategy, ProgressThreshold, RolloutSpec, Strategy};
 
 const DEFAULT_HISTORY: i32 = 10;
 const DEFAULT_DEADLINE: i32 = 600;
@@ -27,8 +28,6 @@ const DEFAULT_RUNS: i32 = 5;
 /// How long the old version of a blue-green update stays.
 const DEFAULT_DELAY: i32 = 30;
 const CANARY: &str = "spec.strategy.canary";
-/// Why a field that would change what happens to traffic stops the Rollout instead of being ignored.
-const NOT_YET: &str = "not supported yet";
 
 type Checked<T> = Result<T, FieldError>;
 
@@ -39,9 +38,12 @@ fn wrong<T>(path: impl Into<String>, message: impl Into<String>) -> Checked<T> {
 /// Checks a spec.
 pub fn check(spec: RolloutSpec) -> Checked<CheckedSpec> {
     if spec.workload_ref.is_some() {
-        return wrong("spec.workloadRef", NOT_YET);
+        return wrong(
+            "spec.workloadRef",
+            "the pod template of the workload is not read yet",
+        );
     }
-    let Some(selector) = spec.selector else {
+    let Some(selector) = spec.selector.clone() else {
         return wrong(
             "spec.selector",
             "Required value: Rollout has missing field '.spec.selector'",
@@ -70,25 +72,11 @@ pub fn check(spec: RolloutSpec) -> Checked<CheckedSpec> {
     }
     let history = spec.revision_history_limit.unwrap_or(DEFAULT_HISTORY);
     not_negative("spec.revisionHistoryLimit", history)?;
+    let pods = PodRules::of(&spec, replicas)?;
     let runs = spec.analysis.unwrap_or_default();
     let limit =
         |given: Option<i32>| usize::try_from(given.unwrap_or(DEFAULT_RUNS)).unwrap_or_default();
-    let strategy = match (spec.strategy.canary, spec.strategy.blue_green) {
-        (Some(canary), None) => CheckedStrategy::Canary(check_canary(canary, replicas)?),
-        (None, Some(rules)) => CheckedStrategy::BlueGreen(blue_green::check(rules, history)?),
-        (None, None) => {
-            return wrong(
-                "spec.strategy",
-                "Required value: Rollout has missing field '.spec.strategy.canary' or '.spec.strategy.blueGreen'",
-            );
-        }
-        (Some(_), Some(_)) => {
-            return wrong(
-                "spec.strategy",
-                "Invalid value: Multiple Strategies can not be listed",
-            );
-        }
-    };
+    let strategy = check_strategy(spec.strategy, replicas, history)?;
     Ok(CheckedSpec {
         replicas,
         replicas_unset: spec.replicas.is_none(),
@@ -97,6 +85,7 @@ pub fn check(spec: RolloutSpec) -> Checked<CheckedSpec> {
         selector,
         min_ready,
         history_limit: usize::try_from(history).unwrap_or_default(),
+        pods,
         paused: spec.paused.unwrap_or_default(),
         deadline: seconds(deadline),
         deadline_abort: spec.progress_deadline_abort.unwrap_or_default(),
@@ -105,6 +94,21 @@ pub fn check(spec: RolloutSpec) -> Checked<CheckedSpec> {
         unsuccessful_runs: limit(runs.unsuccessful_run_history_limit),
         strategy,
     })
+}
+
+fn check_strategy(strategy: Strategy, replicas: i32, history: i32) -> Checked<CheckedStrategy> {
+    match (strategy.canary, strategy.blue_green) {
+        (Some(canary), None) => check_canary(canary, replicas).map(CheckedStrategy::Canary),
+        (None, Some(rules)) => blue_green::check(rules, history).map(CheckedStrategy::BlueGreen),
+        (None, None) => wrong(
+            "spec.strategy",
+            "Required value: Rollout has missing field '.spec.strategy.canary' or '.spec.strategy.blueGreen'",
+        ),
+        (Some(_), Some(_)) => wrong(
+            "spec.strategy",
+            "Invalid value: Multiple Strategies can not be listed",
+        ),
+    }
 }
 
 fn seconds(number: i32) -> SignedDuration {

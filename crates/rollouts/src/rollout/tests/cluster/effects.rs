@@ -53,6 +53,9 @@ impl Cluster {
                 service.hash = Some(to.clone());
                 service.managed_by = Some("web".to_owned());
             }
+            Action::ScaleWorkload(scale) => self.scale_workload(scale),
+            Action::Evict(pod) => return self.evict(pod),
+            Action::ChangePod(change) => self.change_pod(change),
             Action::Route(goal) => self.traffic.write(goal),
             Action::StartRun {
                 run_type,
@@ -101,7 +104,8 @@ impl Cluster {
             None => {}
         }
         self.counter += 1;
-        let mut template = self.root["spec"]["template"].clone();
+        let seen = self.observe().expect("a valid Rollout");
+        let mut template = seen.spec.template;
         let image = template["spec"]["containers"][0]["image"]
             .as_str()
             .unwrap_or_default()
@@ -130,6 +134,8 @@ impl Cluster {
             desired: Some(self.replicas()),
             template: template_digest(&template),
             annotations,
+            metadata: Some(set.metadata.clone()),
+            avoids: set.avoids.as_ref().map(|(_, hash)| hash.clone()),
             replicas: set.replicas,
             ..ReplicaSetView::default()
         };
@@ -141,6 +147,11 @@ impl Cluster {
         let set = self.set(&change.name);
         set.replicas = change.replicas.unwrap_or(set.replicas);
         set.min_ready = change.min_ready.unwrap_or(set.min_ready);
+        if let Some(template) = &change.template {
+            set.metadata = Some(template.metadata.clone());
+            let avoids = template.avoids.as_ref().map(|(_, hash)| hash.clone());
+            set.avoids = avoids.or(set.avoids.take());
+        }
         for (key, value) in &change.annotations {
             match key.as_ref() {
                 REVISION => {

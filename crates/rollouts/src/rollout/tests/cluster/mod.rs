@@ -33,6 +33,7 @@ use crate::{
         plan::Action,
         status,
         traffic::RouteState,
+        workload::Workloads,
     },
 };
 
@@ -45,6 +46,7 @@ pub(super) struct Cluster {
     pub(super) root: Value,
     pub(super) replica_sets: BTreeMap<String, ReplicaSetView>,
     pub(super) pods: BTreeMap<String, Vec<Pod>>,
+    pub(super) workloads: Workloads,
     pub(super) services: BTreeMap<String, ServiceView>,
     /// What the routes say, where the strategy has traffic routing.
     pub(super) traffic: RouteState,
@@ -53,6 +55,8 @@ pub(super) struct Cluster {
     pub(super) flags: Flags,
     /// Images whose pods never become ready.
     pub(super) hanging: Vec<String>,
+    /// A budget protects all pods from eviction.
+    pub(super) protected: bool,
     /// A webhook changes the templates of new ReplicaSets.
     pub(super) mutating: bool,
     /// Somebody changes the Rollout between the read of the next pass and its report.
@@ -88,12 +92,14 @@ impl Cluster {
             root,
             replica_sets: BTreeMap::new(),
             pods: BTreeMap::new(),
+            workloads: Workloads::default(),
             services: BTreeMap::new(),
             traffic: RouteState::at(0),
             runs: BTreeMap::new(),
             experiments: BTreeMap::new(),
             flags: Flags::new(),
             hanging: Vec::new(),
+            protected: false,
             mutating: false,
             interloper: None,
             wake: None,
@@ -157,6 +163,7 @@ impl Cluster {
     fn sources(&self) -> Sources {
         let sources = Sources {
             peaks: self.peaks.clone(),
+            workloads: self.workloads.clone(),
             ..Sources::default()
         };
         for (name, set) in &self.replica_sets {
@@ -204,6 +211,7 @@ impl Cluster {
             observed.traffic = Some(self.traffic.clone());
         }
         observed.flags = Some(self.flags.clone());
+        observed.pods = Some(self.pod_views());
         Ok(observed)
     }
 

@@ -1,12 +1,28 @@
 //! The ReplicaSet controller and the kubelet, which act when asked to.
 
-use super::Cluster;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use kube::api::ObjectMeta;
+use reconcile_core::object::ObjectKey;
+
+use super::{Cluster, NAMESPACE};
+use crate::rollout::{
+    Applied,
+    plan::{PodChange, PodRef, WorkloadScale},
+    pods::PodView,
+    workload::{Workload, WorkloadKind},
+};
 
 /// A pod of the simulation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::rollout::tests) struct Pod {
     pub(in crate::rollout::tests) ready: bool,
     pub(in crate::rollout::tests) hangs: bool,
+    pub(in crate::rollout::tests) name: String,
+    pub(in crate::rollout::tests) born: Timestamp,
+    pub(in crate::rollout::tests) labels: BTreeMap<String, String>,
 }
 
 impl Cluster {
@@ -17,11 +33,18 @@ impl Cluster {
             .images
             .get(name)
             .is_some_and(|image| self.hanging.contains(image));
+        self.counter += 1;
+        let set = &self.replica_sets[name];
+        let (born, number) = (self.now, self.counter);
+        let labels = set.metadata.clone().unwrap_or_default().labels;
         let pods = self.pods.entry(name.to_owned()).or_default();
         match pods.len().cmp(&wanted) {
             std::cmp::Ordering::Less => pods.push(Pod {
                 ready: false,
                 hangs,
+                name: format!("{name}-{number}"),
+                born,
+                labels,
             }),
             std::cmp::Ordering::Greater => {
                 let unready = pods.iter().position(|pod| !pod.ready).unwrap_or(0);
@@ -73,5 +96,78 @@ impl Cluster {
             }
         }
         panic!("the world does not come to rest:\n{}", self.log);
+    }
+
+    /// The pods as the API server shows them.
+    pub(super) fn pod_views(&self) -> Vec<PodView> {
+        let all = self
+            .pods
+            .iter()
+            .flat_map(|(set, pods)| pods.iter().map(move |pod| (set, pod)));
+        all.map(|(set, pod)| PodView {
+            name: pod.name.clone(),
+            uid: pod.name.clone(),
+            set: self
+                .replica_sets
+                .get(set)
+                .map(|set| set.uid.clone())
+                .unwrap_or_default(),
+            created: Some(pod.born),
+            ready_since: pod.ready.then_some(pod.born),
+            labels: pod.labels.clone(),
+            ..PodView::default()
+        })
+        .collect()
+    }
+
+    /// The API server evicts a pod, unless a budget protects it.
+    pub(super) fn evict(&mut self, pod: &PodRef) -> Applied {
+        if self.protected {
+            return Applied::Held;
+        }
+        for pods in self.pods.values_mut() {
+            pods.retain(|known| known.name != pod.name);
+        }
+        Applied::Done
+    }
+
+    pub(super) fn change_pod(&mut self, change: &PodChange) {
+        let mut pods = self.pods.values_mut().flatten();
+        let pod = pods
+            .find(|pod| pod.name == change.pod.name)
+            .expect("the pod exists");
+        for (key, value) in &change.labels {
+            match value {
+                Some(value) => drop(pod.labels.insert(key.clone(), value.clone())),
+                None => drop(pod.labels.remove(key)),
+            }
+        }
+    }
+
+    /// The API server shows a workload that the Rollout may refer to.
+    pub(in crate::rollout::tests) fn put_workload(
+        &mut self,
+        kind: WorkloadKind,
+        name: &str,
+        view: Workload,
+    ) {
+        self.counter += 1;
+        let meta = ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(NAMESPACE.to_owned()),
+            uid: Some(view.uid.clone()),
+            resource_version: Some(self.counter.to_string()),
+            ..ObjectMeta::default()
+        };
+        drop(self.workloads.of(kind).written(&meta, view));
+    }
+
+    pub(super) fn scale_workload(&mut self, scale: &WorkloadScale) {
+        let key = ObjectKey::new(NAMESPACE, &scale.name);
+        let known = self.workloads.of(WorkloadKind::Deployment).get(&key);
+        let mut view = Workload::clone(&known.expect("the Deployment exists"));
+        view.replicas = scale.to;
+        view.generation += 1;
+        self.put_workload(WorkloadKind::Deployment, &scale.name, view);
     }
 }
