@@ -6,9 +6,6 @@ use serde_json::Value;
 
 use super::{analysis_fields, experiment_fields};
 
-/// Why a field that decides about traffic or pods is not skipped.
-const STOPS: &str = "a Rollout that sets it is not acted upon and says so in InvalidSpec";
-
 const ROLLOUT_FIELDS: &[Field] = &[
     supported("spec.replicas"),
     supported("spec.selector.**"),
@@ -46,9 +43,9 @@ const CANARY_FIELDS: &[Field] = &[
         "with trafficRouting",
     ),
     supported("spec.strategy.canary.steps[].experiment.**"),
-    planned(
+    supported_note(
         "spec.strategy.canary.steps[].experiment.templates[].weight",
-        STOPS,
+        "ALB, SMI, Istio, Gateway API; InvalidSpec with other routers, as upstream",
     ),
     supported_note(
         "spec.strategy.canary.steps[].setHeaderRoute.**",

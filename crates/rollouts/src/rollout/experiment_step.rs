@@ -8,7 +8,12 @@ use reconcile_core::{
 };
 use serde_json::{Value, json};
 
-use super::{error::RolloutError, observed::Observed, plan::ExperimentStart};
+use super::{
+    error::RolloutError,
+    observed::{Observed, Step},
+    plan::ExperimentStart,
+    traffic::{FULL_WEIGHT, Routing},
+};
 use crate::{
     analysis::build::{self, ArgumentSources},
     api::{
@@ -22,7 +27,11 @@ use crate::{
 };
 
 /// Checks the `experiment` of a step.
-pub(super) fn check(at: &str, value: &Value) -> Result<ExperimentStep, FieldError> {
+pub(super) fn check(
+    at: &str,
+    value: &Value,
+    routing: Option<&Routing>,
+) -> Result<ExperimentStep, FieldError> {
     let step: ExperimentStep = parse_at(at, &value.to_string())?;
     let wrong = |path: String, message: &str| Err(FieldError::new(path, message));
     if step.templates.is_empty() {
@@ -56,9 +65,8 @@ pub(super) fn check(at: &str, value: &Value) -> Result<ExperimentStep, FieldErro
                 "Invalid value: must be greater than or equal to 0",
             );
         }
-        if template.weight.is_some() {
-            let message = "not supported yet: the traffic routers split between two versions";
-            return wrong(format!("{at}.weight"), message);
+        if let Some(weight) = template.weight {
+            check_weight(&format!("{at}.weight"), weight, routing)?;
         }
         if let Some(selector) = &template.selector {
             let checked = Selector::try_from(selector)
@@ -82,6 +90,43 @@ pub(super) fn check(at: &str, value: &Value) -> Result<ExperimentStep, FieldErro
         }
     }
     Ok(step)
+}
+
+/// A share of the traffic needs a router that can give one.
+fn check_weight(at: &str, weight: i32, routing: Option<&Routing>) -> Result<(), FieldError> {
+    let Some(routing) = routing else {
+        let message = "Invalid value: Experiment template weight is only available for a canary with traffic routing";
+        return Err(FieldError::new(at, message));
+    };
+    routing.takes_extra(at)?;
+    if !(0..=FULL_WEIGHT).contains(&weight) {
+        let message = format!("Invalid value: {weight}: must be between 0 and {FULL_WEIGHT}");
+        return Err(FieldError::new(at, message));
+    }
+    Ok(())
+}
+
+/// The shares of an Experiment together must leave something for both versions.
+pub(super) fn check_totals(at: &str, steps: &[Step]) -> Result<(), FieldError> {
+    let mut canary = 0;
+    for (index, step) in steps.iter().enumerate() {
+        match step {
+            Step::SetWeight(weight) => canary = *weight,
+            Step::Experiment(step) => {
+                let shares = step.templates.iter().filter_map(|template| template.weight);
+                let total: i32 = shares.sum();
+                if total > FULL_WEIGHT - canary {
+                    let message = format!(
+                        "Invalid value: {total}: together with setWeight {canary} the templates get more than {FULL_WEIGHT}"
+                    );
+                    let at = format!("{at}[{index}].experiment.templates");
+                    return Err(FieldError::new(at, message));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A ReplicaSet of the Rollout whose pod template a template of the Experiment takes over.
@@ -217,10 +262,11 @@ fn template_of(inputs: &StepInputs<'_>, wanted: &StepTemplate) -> TemplateSpec {
         min_ready_seconds: set.min_ready,
         selector: Some(selector),
         template,
+        // Traffic reaches a template through its Service.
         service: wanted
             .service
             .clone()
-            .map(|service| TemplateService { name: service.name }),
+            .or_else(|| wanted.weight.map(|_| TemplateService::default())),
     }
 }
 

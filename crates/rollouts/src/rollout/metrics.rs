@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::{
     Sources,
+    duration_metrics::DurationMetrics,
     plan::conditions::{kind, reason},
 };
 use crate::{
@@ -33,6 +34,13 @@ const OLD_PHASES: [&str; 7] = [
     "InvalidSpec",
     "Abort",
 ];
+
+/// Operating system and processor.
+const PLATFORM: &str = if cfg!(target_arch = "aarch64") {
+    "linux/arm64"
+} else {
+    "linux/amd64"
+};
 
 /// What is counted while the controller works.
 pub(super) struct RolloutCounters {
@@ -96,6 +104,16 @@ pub(super) fn register(
     let info = prometheus::Gauge::with_opts(about)?;
     info.set(1.0);
     registry.register(Box::new(info))?;
+    let build = Opts::new("build_info", "What the process was built from.")
+        .const_label("version", env!("CARGO_PKG_VERSION"))
+        .const_label("platform", PLATFORM);
+    let build = prometheus::Gauge::with_opts(build)?;
+    build.set(1.0);
+    registry.register(Box::new(build))?;
+    let durations = DurationMetrics::register(registry)?;
+    sources
+        .roots
+        .on_change(move |change| durations.observe(&change));
     Ok(RolloutCounters {
         passes,
         events: EventMetrics(events),
@@ -226,10 +244,10 @@ impl Gauges {
         let labels = [key.name.as_str(), key.namespace.as_str()];
         let spec: SpecNumbers = parsed(root.spec.as_deref());
         let status: StatusNumbers = parsed(root.status.as_deref());
-        let strategy = if spec.strategy.blue_green.is_some() {
-            "blueGreen"
-        } else {
-            "canary"
+        let strategy = match (&spec.strategy.blue_green, &spec.strategy.canary) {
+            (Some(_), _) => "blueGreen",
+            (None, Some(_)) => "canary",
+            (None, None) => "none",
         };
         let desired = spec.replicas.unwrap_or(1);
         let old_phase = status.old_phase();

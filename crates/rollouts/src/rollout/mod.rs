@@ -9,6 +9,7 @@
 //! ```
 
 mod apply;
+mod duration_metrics;
 mod error;
 mod experiment_step;
 pub mod flags;

@@ -312,6 +312,12 @@ pub struct BlueGreen {
 }
 
 impl Observed {
+    /// The Services of all Experiments of the Rollout.
+    pub(super) fn experiment_services(&self) -> Vec<String> {
+        let services = self.experiments.iter().flat_map(|view| &view.services);
+        services.map(|(_, service, _)| service.clone()).collect()
+    }
+
     /// ConfigMaps with flags that an update edited, by the status.
     pub(super) fn edited_config_maps(&self) -> Vec<String> {
         let statuses = self.status.canary.step_plugin_statuses.as_ref();

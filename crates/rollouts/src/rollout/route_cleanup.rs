@@ -78,6 +78,11 @@ impl RouteCleanup {
         let Some(routing) = &canary.routing else {
             return;
         };
+        let experiments = self.effects.sources.experiments.tagged(former.uid());
+        let experiments: Vec<String> = experiments
+            .iter()
+            .flat_map(|(_, view)| view.services.iter().map(|(_, service, _)| service.clone()))
+            .collect();
         let context = RouteContext {
             client: &self.effects.client,
             rollout: former.key(),
@@ -86,6 +91,7 @@ impl RouteCleanup {
             stable: canary.stable_service.as_deref().unwrap_or_default(),
             max_weight: routing.max_weight,
             managed: &routing.managed,
+            experiments: &experiments,
         };
         for router in &routing.routers {
             if router.routes().iter().any(|route| kept.contains(route)) {

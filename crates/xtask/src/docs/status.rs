@@ -77,10 +77,7 @@ const ROLLOUT: &[Field] = &[
         "status.canary.stepPluginStatuses.**",
         "ConfigMaps with flags that an update edited",
     ),
-    planned(
-        "status.canary.weights.additional.**",
-        "needs weights of Experiments",
-    ),
+    supported("status.canary.weights.additional.**"),
     supported("status.canary.weights.canary"),
     supported("status.canary.weights.stable"),
     supported("status.canary.weights.verified"),

@@ -184,7 +184,8 @@ impl Effects {
         if observed.root.is_deleting() {
             return Ok(());
         }
-        let state = match self.routing(observed) {
+        let experiments = observed.experiment_services();
+        let state = match self.routing(observed, &experiments) {
             Some((routing, context)) => Some(traffic::observe(routing, &context).await?),
             None => None,
         };
@@ -192,7 +193,11 @@ impl Effects {
         Ok(())
     }
 
-    fn routing<'a>(&'a self, observed: &'a Observed) -> Option<(&'a Routing, RouteContext<'a>)> {
+    fn routing<'a>(
+        &'a self,
+        observed: &'a Observed,
+        experiments: &'a [String],
+    ) -> Option<(&'a Routing, RouteContext<'a>)> {
         let canary = observed.spec.canary()?;
         let routing = canary.routing.as_ref()?;
         let context = RouteContext {
@@ -203,12 +208,14 @@ impl Effects {
             stable: canary.stable_service.as_deref().unwrap_or_default(),
             max_weight: routing.max_weight,
             managed: &routing.managed,
+            experiments,
         };
         Some((routing, context))
     }
 
     async fn route(&self, observed: &Observed, goal: &RouteGoal) -> Result<(), RolloutError> {
-        if let Some((routing, context)) = self.routing(observed) {
+        let experiments = observed.experiment_services();
+        if let Some((routing, context)) = self.routing(observed, &experiments) {
             for router in &routing.routers {
                 router
                     .apply(&context, goal)

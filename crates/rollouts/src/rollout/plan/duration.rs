@@ -14,6 +14,15 @@ const ABORTED: &str = "Aborted";
 const ROLLED_BACK: &str = "RolledBack";
 const FAST_ROLLED_BACK: &str = "FastRolledBack";
 
+/// How an update can end.
+pub(crate) const COMPLETION_STATUSES: [&str; 5] = [
+    PROMOTED,
+    FAST_PROMOTED,
+    ABORTED,
+    ROLLED_BACK,
+    FAST_ROLLED_BACK,
+];
+
 /// Brings the times of the update up to date. Called last, when the outcome of the pass is known.
 pub(super) fn update(planner: &mut Planner<'_>) {
     let now = planner.time();

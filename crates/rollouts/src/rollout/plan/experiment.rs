@@ -14,7 +14,10 @@ use super::{
 use crate::{
     api::{analysis::AnalysisPhase, rollout::PauseReason},
     experiment::ExperimentView,
-    rollout::observed::{Canary, Step},
+    rollout::{
+        observed::{Canary, Step},
+        traffic::ExtraWeight,
+    },
 };
 
 /// The Experiment of the current step.
@@ -56,6 +59,32 @@ pub(super) fn succeeded(planner: &Planner<'_>) -> bool {
     let name = planner.status.canary.current_experiment.as_ref();
     let view = name.and_then(|name| find(planner, name));
     view.is_some_and(|view| view.phase == AnalysisPhase::Successful)
+}
+
+/// The shares that the Experiment of the current step gives to its templates while all of them run.
+pub(super) fn weights(planner: &Planner<'_>, canary: &Canary) -> Vec<ExtraWeight> {
+    let Some((_, Step::Experiment(step))) = facts::current_step(planner, canary) else {
+        return Vec::new();
+    };
+    let name = planner.status.canary.current_experiment.as_ref();
+    let view = name.and_then(|name| find(planner, name));
+    let running = |view: &Arc<ExperimentView>| {
+        view.phase == AnalysisPhase::Running && !view.terminate && !view.deleting
+    };
+    let off = facts::is_analysis_off(planner);
+    let Some(view) = view.filter(|view| running(view) && !off) else {
+        return Vec::new();
+    };
+    let services = view.services.iter().filter_map(|(name, service, hash)| {
+        let mut templates = step.templates.iter();
+        let template = templates.find(|template| template.name == *name)?;
+        Some(ExtraWeight {
+            service: service.clone(),
+            hash: hash.clone(),
+            weight: template.weight?,
+        })
+    });
+    services.collect()
 }
 
 fn find(planner: &Planner<'_>, name: &str) -> Option<Arc<ExperimentView>> {

@@ -35,6 +35,7 @@ pub use action::{
     Action, ExperimentStart, NewReplicaSet, PodChange, PodRef, ReplicaSetChange, RunRef,
     TemplateChange, WorkloadScale,
 };
+pub(crate) use duration::COMPLETION_STATUSES;
 pub(crate) use planner::{after, copied_annotations, next_second, whole_second};
 pub(crate) use summary::phase_of;
 

@@ -6,7 +6,7 @@ use reconcile_core::event::EventNote;
 use serde_json::json;
 
 use super::{
-    capacity, facts,
+    capacity, experiment, facts,
     planner::{Planner, after},
 };
 use crate::rollout::{
@@ -155,14 +155,16 @@ pub(super) fn route(planner: &mut Planner<'_>) {
     }
     let goal = RouteGoal {
         weight: desired(planner, canary, routing),
+        extra: experiment::weights(planner, canary),
         managed: managed_routes(planner, canary, routing),
         hashes: hashes(planner),
     };
-    record(planner, canary, routing, goal.weight);
+    record(planner, canary, routing, &goal);
     let names: Vec<&str> = goal.managed.iter().map(ManagedRoute::name).collect();
     let is_same_routes = state.managed == names && !changes_managed_routes(planner, canary);
     let is_same_hashes = state.hashes.as_ref().is_none_or(|now| *now == goal.hashes);
-    if state.weight == Some(goal.weight) && is_same_routes && is_same_hashes {
+    let is_same_extra = state.extra == goal.extra_by_service();
+    if state.weight == Some(goal.weight) && is_same_extra && is_same_routes && is_same_hashes {
         if state.in_effect == Some(false) {
             planner.note("waiting until the route is in effect");
             planner.wake_at(after(planner.now, VERIFY_AGAIN));
@@ -202,21 +204,24 @@ fn hashes(planner: &Planner<'_>) -> RouteHashes {
 }
 
 /// Writes the weights into the status, as clients read them.
-fn record(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing, weight: i32) {
+fn record(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing, goal: &RouteGoal) {
+    let weight = goal.weight;
     let newest = planner.newest_hash();
     let observed = planner.observed.traffic.as_ref();
-    let side = |weight: i32, service: &Option<String>, hash: &str| {
-        json!({
-            "weight": weight,
-            "serviceName": service.as_deref().unwrap_or_default(),
-            "podTemplateHash": hash,
-        })
-    };
+    let side = |weight: i32, service: &str, hash: &str| json!({ "weight": weight, "serviceName": service, "podTemplateHash": hash });
+    let service = |name: &Option<String>| name.clone().unwrap_or_default();
+    let rest = routing.max_weight - weight - goal.extra_weight();
     let stable = planner.status.stable_rs.clone();
     let mut weights = json!({
-        "canary": side(weight, &canary.canary_service, &newest),
-        "stable": side(routing.max_weight - weight, &canary.stable_service, &stable),
+        "canary": side(weight, &service(&canary.canary_service), &newest),
+        "stable": side(rest, &service(&canary.stable_service), &stable),
     });
+    if !goal.extra.is_empty() {
+        let extra = goal.extra.iter();
+        weights["additional"] = extra
+            .map(|extra| side(extra.weight, &extra.service, &extra.hash))
+            .collect();
+    }
     if let Some(verified) = observed.and_then(|state| state.in_effect) {
         weights["verified"] = (verified && is_written(planner, weight)).into();
     }

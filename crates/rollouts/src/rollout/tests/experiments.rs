@@ -364,7 +364,9 @@ fn wrong_steps_are_refused_with_their_field() {
     let cluster = Cluster::new(1, &json!({"canary": {"steps": [weighted]}}));
     let error = cluster.observe().err().expect("a refusal").to_string();
     assert!(
-        error.contains("templates[0].weight: not supported yet"),
+        error.contains(
+            "templates[0].weight: Invalid value: Experiment template weight is only available"
+        ),
         "{error}"
     );
 }

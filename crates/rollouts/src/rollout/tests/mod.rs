@@ -3,6 +3,8 @@
 mod alb;
 mod cluster;
 mod deadline;
+mod examples;
+mod experiment_weights;
 mod experiments;
 mod fake_api;
 mod flags;

@@ -123,6 +123,7 @@ impl World {
             stable: canary.stable_service.as_deref().unwrap_or_default(),
             max_weight: routing.max_weight,
             managed: &routing.managed,
+            experiments: &[],
         };
         for router in &routing.routers {
             router

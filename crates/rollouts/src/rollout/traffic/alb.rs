@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 use super::{
     Capabilities, FULL_WEIGHT, HeaderMatching, HeaderRoute, ManagedRoute, Registration,
     RouteContext, RouteGoal, RouteState, Router, RouterError, StringMatch,
+    extra::of_all_weights,
     objects::{RouteObjects, unfit},
     parse,
-    split::of_weights,
 };
 use crate::rollout::apply::resource;
 
@@ -26,6 +26,7 @@ pub(super) const REGISTRATION: Registration = Registration {
     can: Capabilities {
         headers: HeaderMatching::Exact,
         ping_pong: true,
+        extra: true,
         ..Capabilities::WEIGHTS
     },
     open: |at, config| Ok(Arc::new(Alb::new(at, config)?)),
@@ -196,10 +197,10 @@ impl Alb {
         ports: &[i64],
         goal: &RouteGoal,
     ) -> BTreeMap<String, String> {
-        let split = [
-            (context.canary, goal.weight),
-            (context.stable, FULL_WEIGHT - goal.weight),
-        ];
+        let mut split = vec![(context.canary, goal.weight)];
+        let extra = goal.extra.iter();
+        split.extend(extra.map(|extra| (extra.service.as_str(), extra.weight)));
+        split.push((context.stable, goal.stable_weight()));
         let mut wanted = BTreeMap::new();
         wanted.insert(self.action(self.root(context)), self.forward(&split, ports));
         for route in &goal.managed {
@@ -278,7 +279,15 @@ impl Alb {
                 .and_then(|group| group["Weight"].as_i64())
                 .unwrap_or_default()
         };
-        let mut state = of_weights(weight(context.canary), weight(context.stable));
+        // The whole action is the Rollout's. A Service has a group for each of its ports.
+        let others = groups.into_iter().flatten().filter_map(|group| {
+            let service = group["ServiceName"].as_str()?;
+            let weight = i32::try_from(group["Weight"].as_i64()?).ok()?;
+            let beside = service != context.canary && service != context.stable;
+            beside.then(|| (service.to_owned(), weight))
+        });
+        let (canary, stable) = (weight(context.canary), weight(context.stable));
+        let mut state = of_all_weights(canary, stable, others.collect());
         let names = context.managed.iter();
         let present = names.filter(|name| paths(ingress).any(|path| is_by_annotation(path, name)));
         state.managed = present.cloned().collect();

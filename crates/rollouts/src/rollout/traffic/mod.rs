@@ -6,6 +6,7 @@
 mod alb;
 mod ambassador;
 mod apisix;
+mod extra;
 mod gateway_api;
 mod istio;
 mod managed;
@@ -17,6 +18,7 @@ mod split;
 mod state;
 mod traefik;
 
+pub use extra::ExtraWeight;
 pub use managed::{HeaderRoute, ManagedRoute, MirrorRoute, RouteStep, StringMatch};
 pub(super) use managed::{header_step, mirror_step};
 pub use routing::Routing;
@@ -78,6 +80,8 @@ pub(super) struct Capabilities {
     mirror: bool,
     /// Both Services may swap roles.
     ping_pong: bool,
+    /// Experiments may have a share of the traffic.
+    extra: bool,
 }
 
 impl Capabilities {
@@ -87,6 +91,7 @@ impl Capabilities {
         headers: HeaderMatching::None,
         mirror: false,
         ping_pong: false,
+        extra: false,
     };
 
     /// What two routers can do together.
@@ -96,6 +101,7 @@ impl Capabilities {
             headers: self.headers.min(other.headers),
             mirror: self.mirror && other.mirror,
             ping_pong: self.ping_pong && other.ping_pong,
+            extra: self.extra && other.extra,
         }
     }
 }
@@ -128,6 +134,8 @@ pub(crate) struct RouteContext<'a> {
     pub(crate) max_weight: i32,
     /// Names that header and mirror routes may have, the one that is tried first in front.
     pub(crate) managed: &'a [String],
+    /// Services of all Experiments of the Rollout.
+    pub(crate) experiments: &'a [String],
 }
 
 /// A router of one Rollout.

@@ -29,6 +29,7 @@ pub(super) const REGISTRATION: Registration = Registration {
         headers: HeaderMatching::None,
         mirror: false,
         ping_pong: false,
+        extra: false,
     },
     open: |at, config| Ok(Arc::new(Nginx::new(at, config)?)),
 };

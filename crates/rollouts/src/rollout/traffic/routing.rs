@@ -52,6 +52,15 @@ impl Routing {
         }
     }
 
+    /// Whether Experiments may have a share of the traffic; the error says why not.
+    pub(in crate::rollout) fn takes_extra(&self, at: &str) -> Result<(), FieldError> {
+        if self.can.extra {
+            return Ok(());
+        }
+        let message = "Invalid value: Experiment template weight works with the routers alb, smi, istio and Gateway API only";
+        Err(FieldError::new(at, message))
+    }
+
     /// Whether both Services may swap roles; the error says why not.
     pub(in crate::rollout) fn check_ping_pong(&self, at: &str) -> Result<(), FieldError> {
         if !self.can.ping_pong {

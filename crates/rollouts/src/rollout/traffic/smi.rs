@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Capabilities, FULL_WEIGHT, Registration, RouteContext, RouteGoal, RouteState, Router,
-    RouterError, objects::RouteObjects, parse, split::Split,
+    Capabilities, Registration, RouteContext, RouteGoal, RouteState, Router, RouterError,
+    extra::of_all_weights, objects::RouteObjects, parse,
 };
 use crate::rollout::apply::resource;
 
@@ -18,7 +18,10 @@ use crate::rollout::apply::resource;
 pub(super) const REGISTRATION: Registration = Registration {
     name: "smi",
     plugin: false,
-    can: Capabilities::WEIGHTS,
+    can: Capabilities {
+        extra: true,
+        ..Capabilities::WEIGHTS
+    },
     open: |at, config| Ok(Arc::new(Smi::new(at, config)?)),
 };
 
@@ -67,19 +70,24 @@ impl Smi {
         self.splits(context).own(name).await
     }
 
-    fn spec(&self, context: &RouteContext<'_>, weight: i32) -> Value {
+    fn spec(&self, context: &RouteContext<'_>, goal: &RouteGoal) -> Value {
+        let backend = |service: &str, weight: i32| json!({ "service": service, "weight": weight });
+        let mut backends = vec![backend(context.canary, goal.weight)];
+        backends.extend(
+            goal.extra
+                .iter()
+                .map(|extra| backend(&extra.service, extra.weight)),
+        );
+        backends.push(backend(context.stable, goal.stable_weight()));
         json!({
             "service": self.root.as_deref().unwrap_or(context.stable),
-            "backends": [
-                { "service": context.canary, "weight": weight },
-                { "service": context.stable, "weight": FULL_WEIGHT - weight },
-            ],
+            "backends": backends,
         })
     }
 
-    async fn write(&self, context: &RouteContext<'_>, weight: i32) -> Result<(), RouterError> {
+    async fn write(&self, context: &RouteContext<'_>, goal: &RouteGoal) -> Result<(), RouterError> {
         let (key, found) = self.read(context).await?;
-        let spec = self.spec(context, weight);
+        let spec = self.spec(context, goal);
         let splits = self.splits(context);
         match found {
             None => splits.create(&key, &spec).await,
@@ -120,8 +128,22 @@ impl Router for Smi {
                 .pointer("/spec/backends")
                 .and_then(Value::as_array);
             let list = list.map(Vec::as_slice).unwrap_or_default();
-            let split = Split::find(list, |backend| backend["service"].as_str(), context);
-            Ok(split.map_or_else(RouteState::default, |split| split.state(list, 0)))
+            let weight = |service: &str| {
+                let mut known = list.iter();
+                known.find(|backend| backend["service"] == service)?["weight"].as_i64()
+            };
+            let (Some(canary), Some(stable)) = (weight(context.canary), weight(context.stable))
+            else {
+                return Ok(RouteState::default());
+            };
+            // The whole list is the Rollout's.
+            let others = list.iter().filter_map(|backend| {
+                let service = backend["service"].as_str()?;
+                let weight = i32::try_from(backend["weight"].as_i64()?).ok()?;
+                let beside = service != context.canary && service != context.stable;
+                beside.then(|| (service.to_owned(), weight))
+            });
+            Ok(of_all_weights(canary, stable, others.collect()))
         }
         .boxed()
     }
@@ -131,7 +153,7 @@ impl Router for Smi {
         context: &'a RouteContext<'_>,
         goal: &'a RouteGoal,
     ) -> BoxFuture<'a, Result<(), RouterError>> {
-        self.write(context, goal.weight).boxed()
+        self.write(context, goal).boxed()
     }
 
     fn clear<'a>(

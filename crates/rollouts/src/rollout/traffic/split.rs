@@ -1,8 +1,10 @@
 //! Two weights in a list of destinations: what they say, and how they are set.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{FULL_WEIGHT, RouteContext, RouteState};
+use super::{FULL_WEIGHT, RouteContext, RouteState, extra::of_all_weights};
 
 /// Where both versions stand in a list of destinations.
 #[derive(Clone, Copy, Debug)]
@@ -41,14 +43,7 @@ impl Split {
     }
 }
 
-/// What two weights say. Other totals were not written here; a version without weight gets nothing in any.
+/// What two weights say.
 pub(super) fn of_weights(canary: i64, stable: i64) -> RouteState {
-    let total = canary.saturating_add(stable);
-    let known = (total == i64::from(FULL_WEIGHT)).then_some(canary);
-    let known = known.and_then(|canary| i32::try_from(canary).ok());
-    RouteState {
-        weight: known,
-        most: known.unwrap_or(if canary == 0 { 0 } else { FULL_WEIGHT }),
-        ..RouteState::default()
-    }
+    of_all_weights(canary, stable, BTreeMap::new())
 }

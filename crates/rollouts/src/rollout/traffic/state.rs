@@ -1,14 +1,16 @@
 //! What routes say, and what they should say.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use super::ManagedRoute;
+use super::{ExtraWeight, ManagedRoute};
 
 /// What the routes of a Rollout should say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteGoal {
     /// Weight of the new version.
     pub weight: i32,
+    /// Destinations beside both versions.
+    pub extra: Vec<ExtraWeight>,
     /// Header and mirror routes, the one that is tried first in front.
     pub managed: Vec<ManagedRoute>,
     /// What subsets select, for routers that have them.
@@ -18,6 +20,9 @@ pub struct RouteGoal {
 impl fmt::Display for RouteGoal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "route weight {} to the new version", self.weight)?;
+        for extra in &self.extra {
+            write!(f, ", {extra}")?;
+        }
         for route in &self.managed {
             write!(f, ", and {}", route.name())?;
         }
@@ -39,6 +44,8 @@ pub struct RouteHashes {
 pub struct RouteState {
     /// Weight of the new version; none when the objects differ or do not say.
     pub weight: Option<i32>,
+    /// Weights of destinations beside both versions, by Service.
+    pub extra: BTreeMap<String, i32>,
     /// The highest weight that any of them gives to the new version.
     pub most: i32,
     /// What is written is in effect; none when nobody can tell.
@@ -64,6 +71,7 @@ impl RouteState {
     pub(in crate::rollout) fn write(&mut self, goal: &RouteGoal) {
         self.weight = Some(goal.weight);
         self.most = goal.weight;
+        self.extra = goal.extra_by_service();
         let names = goal.managed.iter().map(|route| route.name().to_owned());
         self.managed = names.collect();
         self.hashes = self.hashes.take().map(|_| goal.hashes.clone());
@@ -88,10 +96,12 @@ impl RouteState {
             (Some(one), Some(two)) if one != two => Some(RouteHashes::default()),
             (one, two) => one.or(two),
         };
+        let same = self.weight == other.weight && self.extra == other.extra;
         Self {
             managed,
             hashes,
-            weight: self.weight.filter(|_| self.weight == other.weight),
+            weight: self.weight.filter(|_| same),
+            extra: self.extra,
             most: self.most.max(other.most),
             in_effect: match both {
                 (Some(false), _) | (_, Some(false)) => Some(false),

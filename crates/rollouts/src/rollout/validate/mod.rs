@@ -12,6 +12,7 @@ use reconcile_core::{
 use serde_json::Value;
 
 use super::{
+    experiment_step,
     observed::{Canary, CheckedSpec, CheckedStrategy, PingPong, Step, Threshold},
     plan::{
         hash::{ComparedTemplate, step_hash},
@@ -241,6 +242,7 @@ fn check_canary(canary: CanaryStrategy, count: i32) -> Checked<Canary> {
         .enumerate()
         .map(|(index, step)| steps::check(&format!("{AT}.steps[{index}]"), step, routing.as_ref()))
         .collect::<Checked<Vec<Step>>>()?;
+    experiment_step::check_totals(&format!("{AT}.steps"), &steps)?;
     let share = IntOrString::from(replicas::DEFAULT_SHARE);
     let surge = canary.max_surge.as_ref().unwrap_or(&share);
     let unavailable = canary.max_unavailable.as_ref().unwrap_or(&share);

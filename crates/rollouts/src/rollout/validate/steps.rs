@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub(super) fn check(at: &str, step: &CanaryStep, routing: Option<&Routing>) -> Checked<Step> {
-    if let Some(checked) = added_step(at, step) {
+    if let Some(checked) = added_step(at, step, routing) {
         return checked;
     }
     if let Some(checked) = routing_step(at, step, routing) {
@@ -42,12 +42,12 @@ pub(super) fn check(at: &str, step: &CanaryStep, routing: Option<&Routing>) -> C
 }
 
 /// An Experiment or a plugin, when the step is one.
-fn added_step(at: &str, step: &CanaryStep) -> Option<Checked<Step>> {
+fn added_step(at: &str, step: &CanaryStep, routing: Option<&Routing>) -> Option<Checked<Step>> {
     let is_alone = step.set_weight.is_none() && step.pause.is_none() && step.analysis.is_none();
     match (&step.experiment, &step.plugin) {
         (None, None) => None,
         (Some(experiment), None) if is_alone => {
-            let checked = experiment_step::check(&format!("{at}.experiment"), experiment);
+            let checked = experiment_step::check(&format!("{at}.experiment"), experiment, routing);
             Some(checked.map(|step| Step::Experiment(Box::new(step))))
         }
         (None, Some(plugin)) if is_alone => {

@@ -1,6 +1,7 @@
 //! Gateway API routes, under the key of the plugin that users already have in their manifests.
 
 mod config;
+mod experiments;
 mod managed;
 mod rules;
 
@@ -35,6 +36,7 @@ pub(super) const REGISTRATION: Registration = Registration {
         headers: HeaderMatching::Any,
         mirror: true,
         ping_pong: true,
+        extra: true,
     },
     open: |at, config| Ok(Arc::new(GatewayApi::new(at, config)?)),
 };
@@ -42,7 +44,6 @@ pub(super) const REGISTRATION: Registration = Registration {
 const GROUP: &str = "gateway.networking.k8s.io";
 /// Label of a route while part of its traffic goes to the new version.
 const IN_PROGRESS: &str = "rollouts.argoproj.io/gatewayapi-canary";
-const FULL_WEIGHT: i64 = 100;
 
 /// The routes of one Rollout.
 #[derive(Debug)]

@@ -4,8 +4,10 @@ use kube::api::DynamicObject;
 use reconcile_core::object::FieldError;
 use serde_json::{Value, json};
 
-use super::{FULL_WEIGHT, FoundRoute, IN_PROGRESS, managed};
-use crate::rollout::traffic::{ManagedRoute, RouteContext, RouteGoal, RouteState};
+use super::{FoundRoute, IN_PROGRESS, experiments, managed};
+use crate::rollout::traffic::{
+    ManagedRoute, RouteContext, RouteGoal, RouteState, extra::of_all_weights,
+};
 
 /// The index of a backend with this name.
 pub(super) fn backend(rule: &Value, service: &str) -> Option<usize> {
@@ -41,31 +43,17 @@ fn weight_of(route: &DynamicObject, rule: usize, backend: usize) -> i64 {
 
 pub(super) fn state(found: &FoundRoute, context: &RouteContext<'_>) -> RouteState {
     let route = &found.route;
-    let mut weights = rules_of(route, context).map(|(rule, canary, stable)| {
-        let weights = (
+    let states = rules_of(route, context).map(|(rule, canary, stable)| {
+        of_all_weights(
             weight_of(route, rule, canary),
             weight_of(route, rule, stable),
-        );
-        match weights {
-            (canary, stable) if canary + stable == FULL_WEIGHT => (Some(canary), canary),
-            // Other totals were not written here; a version without weight gets nothing in any of them.
-            (0, _) => (None, 0),
-            _ => (None, FULL_WEIGHT),
-        }
+            experiments::present(&route.data["spec"]["rules"][rule], context),
+        )
     });
-    let Some(first) = weights.next() else {
-        return RouteState::default();
-    };
-    let (weight, most) = weights.fold(first, |(weight, most), (other, highest)| {
-        (weight.filter(|_| weight == other), most.max(highest))
-    });
-    let number = |weight: i64| i32::try_from(weight).unwrap_or(i32::MAX);
     RouteState {
-        weight: weight.map(number),
-        most: number(most),
         in_effect: in_effect(route),
         managed: managed::present(route, context),
-        hashes: None,
+        ..RouteState::together(states)
     }
 }
 
@@ -106,7 +94,8 @@ pub(super) fn patch(
         let canary = backend(rule, context.canary);
         if let (Some(canary), Some(stable)) = (canary, backend(rule, context.stable)) {
             rule["backendRefs"][canary]["weight"] = weight.into();
-            rule["backendRefs"][stable]["weight"] = (FULL_WEIGHT - weight).into();
+            rule["backendRefs"][stable]["weight"] = goal.stable_weight().into();
+            experiments::set(rule, context, goal);
         }
     }
     let routes: &[ManagedRoute] = if found.kind.takes_managed() {

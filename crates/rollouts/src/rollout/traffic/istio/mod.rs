@@ -26,6 +26,7 @@ pub(super) const REGISTRATION: Registration = Registration {
         headers: HeaderMatching::Any,
         mirror: true,
         ping_pong: true,
+        extra: true,
     },
     open: |at, config| Ok(Arc::new(Istio::new(at, config)?)),
 };

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{
         FULL_WEIGHT, HeaderRoute, ManagedRoute, MirrorRoute, RouteContext, RouteGoal, RouteState,
-        StringMatch, objects::unfit, split::of_weights,
+        StringMatch, extra::of_all_weights, objects::unfit,
     },
     Subsets, VIRTUAL_SERVICE,
 };
@@ -159,8 +159,7 @@ impl Routes<'_> {
 
     fn side(&self, destination: &Value) -> Side {
         let destination = &destination["destination"];
-        let host = destination["host"].as_str().unwrap_or_default();
-        let service = host.split('.').next().unwrap_or_default();
+        let service = service_name(destination);
         let subset = destination["subset"].as_str().unwrap_or_default();
         let of = |name: &str, subset_name: Option<&String>| {
             (!name.is_empty() && service == name)
@@ -215,7 +214,12 @@ impl Routes<'_> {
                 let index = self.place(route, side).unwrap_or_default();
                 route["route"][index]["weight"].as_i64().unwrap_or_default()
             };
-            of_weights(weight(Side::Canary), weight(Side::Stable))
+            let destinations = route["route"].as_array().into_iter().flatten();
+            let others = destinations.filter_map(|one| {
+                let weight = i32::try_from(one["weight"].as_i64()?).ok()?;
+                (self.side(one) == Side::Other).then(|| (service_of(one).to_owned(), weight))
+            });
+            of_all_weights(weight(Side::Canary), weight(Side::Stable), others.collect())
         });
         let mut state = RouteState::together(states);
         let has = |name: &String| {
@@ -235,7 +239,7 @@ impl Routes<'_> {
             let mut new = old.to_vec();
             for (list, index) in &self.found {
                 if *list == name {
-                    self.set(&mut new[*index], goal.weight);
+                    self.set(&mut new[*index], goal);
                 }
             }
             if name == HTTP {
@@ -252,21 +256,25 @@ impl Routes<'_> {
         Some(json!({ "metadata": { "resourceVersion": version }, "spec": spec }))
     }
 
-    /// Gives the new version `weight`. Destinations that the Rollout does not know go, because the weights of a
-    /// route are a share of 100.
-    fn set(&self, route: &mut Value, weight: i32) {
+    /// Gives the new version and Experiments their weights. Destinations that the Rollout does not know go, because
+    /// the weights of a route are a share of 100.
+    fn set(&self, route: &mut Value, goal: &RouteGoal) {
         let Some(destinations) = route["route"].as_array_mut() else {
             return;
         };
         destinations.retain(|one| self.side(one) != Side::Other);
+        let port = destinations
+            .iter()
+            .find(|one| self.side(one) == Side::Canary)
+            .and_then(|one| one["destination"].get("port").cloned());
         let kept = destinations
             .iter()
             .filter(|one| self.side(one) == Side::Kept);
         let kept: i64 = kept.filter_map(|one| one["weight"].as_i64()).sum();
-        let rest = (i64::from(FULL_WEIGHT - weight) - kept).max(0);
-        for one in destinations {
+        let rest = (i64::from(goal.stable_weight()) - kept).max(0);
+        for one in destinations.iter_mut() {
             let wanted = match self.side(one) {
-                Side::Canary => i64::from(weight),
+                Side::Canary => i64::from(goal.weight),
                 Side::Stable => rest,
                 Side::Kept | Side::Other => continue,
             };
@@ -274,6 +282,13 @@ impl Routes<'_> {
                 one["weight"] = wanted.into();
             }
         }
+        destinations.extend(goal.extra.iter().map(|extra| {
+            let mut destination = json!({ "host": extra.service });
+            if let Some(port) = &port {
+                destination["port"] = port.clone();
+            }
+            json!({ "destination": destination, "weight": extra.weight })
+        }));
     }
 
     /// The HTTP routes with those of the steps in front, in their order.
@@ -344,6 +359,16 @@ impl Routes<'_> {
             "mirrorPercentage": { "value": percentage },
         })
     }
+}
+
+/// The Service of an entry of a route.
+fn service_of(entry: &Value) -> &str {
+    service_name(&entry["destination"])
+}
+
+fn service_name(destination: &Value) -> &str {
+    let host = destination["host"].as_str().unwrap_or_default();
+    host.split('.').next().unwrap_or_default()
 }
 
 fn string_match(value: &StringMatch) -> Value {
