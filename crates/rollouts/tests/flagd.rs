@@ -1,5 +1,5 @@
 //! The flag definitions that canary steps write, evaluated by flagd's own resolver: the package
-//! `openfeature-provider-flagd` of PyPI, for the Python that `FLAGD_PYTHON` names (`python3` when it names none).
+//! `openfeature-provider-flagd` of the Python package index, for the Python that `FLAGD_PYTHON` names (`python3` when it names none).
 
 use std::{
     collections::BTreeMap,
