@@ -45,6 +45,15 @@ pub struct ApplicationSource {
 }
 
 impl ApplicationSource {
+    /// The source for an archive that holds it: the root of a chart's archive is the chart, whatever `path` says.
+    pub fn unpacked(&self) -> Self {
+        let mut source = self.clone();
+        if !source.chart.is_empty() {
+            source.path.clear();
+        }
+        source
+    }
+
     /// True when the source brings manifests, not only files for other sources.
     pub fn renders(&self) -> bool {
         self.reference.is_empty() || !self.path.is_empty() || !self.chart.is_empty()

@@ -9,7 +9,7 @@ use crate::{
     render::{
         AppFacts, Files, OpenSource, Placement, Remotes, RenderFailure, RenderFor, RenderRequest,
     },
-    repo::{ChartError, ChartRef, Follow, OpenChart, RepoError, Resolved, is_chart},
+    repo::{ChartError, ChartRef, Follow, OpenChart, RepoError, Resolved, is_packed},
 };
 
 /// Reads what the sources say at their target revisions, and at those of the operation in work.
@@ -89,13 +89,13 @@ pub(super) async fn read_git(
 fn follow(context: &Context, observed: &Observed, sources: &[ApplicationSource]) {
     let charts: Vec<ChartRef<'_>> = sources
         .iter()
-        .filter(|source| is_chart(source))
+        .filter(|source| is_packed(source))
         .map(|source| chart_of(source, &source.target_revision))
         .collect();
     context.charts.follow(&observed.key, &charts);
     let follows: Vec<Follow<'_>> = sources
         .iter()
-        .filter(|source| !is_chart(source))
+        .filter(|source| !is_packed(source))
         .map(|source| Follow {
             url: &source.repo_url,
             revision: &source.target_revision,
@@ -280,7 +280,7 @@ async fn open(
     revision: Option<&str>,
     request: &SourceRequest<'_>,
 ) -> Result<OpenSource, Failure> {
-    if is_chart(source) {
+    if is_packed(source) {
         let version = find_version(context, observed, source, revision, request.fresh).await?;
         let how = OpenChart {
             pass_credentials: source
@@ -294,11 +294,7 @@ async fn open(
             .open(&chart_of(source, &version), how)
             .await?;
         return Ok(OpenSource {
-            // The root of the archive is the chart.
-            source: ApplicationSource {
-                path: String::new(),
-                ..source.clone()
-            },
+            source: source.unpacked(),
             files: Files::Archive(archive),
             revision: version,
         });

@@ -17,7 +17,7 @@ use crate::{
     },
     diff::jq_problem,
     project::Project,
-    repo::{FileRepositories, ambiguity, chart_problem, has_password, is_chart},
+    repo::{FileRepositories, ambiguity, has_password, is_packed, packed_problem},
     sync::SyncOptions,
 };
 
@@ -111,8 +111,8 @@ pub(super) fn source_problem(
                 .to_owned(),
         );
     }
-    if is_chart(source) {
-        return chart_problem(source).or_else(|| options_problem(source));
+    if is_packed(source) {
+        return packed_problem(source).or_else(|| options_problem(source));
     }
     let is_file = url.starts_with("file://");
     if is_file && files == FileRepositories::Refuse {

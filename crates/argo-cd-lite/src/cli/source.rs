@@ -18,7 +18,7 @@ use crate::{
     },
     repo::{
         ChartConfig, ChartError, ChartHub, ChartRef, Credentials, DEFAULT_DISK_BUDGET,
-        FileRepositories, GitLimits, HubConfig, OpenChart, RepoHub, Trust, is_chart, normalize,
+        FileRepositories, GitLimits, HubConfig, OpenChart, RepoHub, Trust, is_packed, normalize,
     },
 };
 
@@ -50,7 +50,7 @@ pub(super) fn targets(
         let own = normalize(&source.repo_url) == normalize(&first.repo_url);
         let revision = revision.filter(|_| own);
         let here = overridden(args, &source.repo_url)?;
-        let chart = is_chart(source);
+        let chart = is_packed(source);
         let (files, revision) = match (here, revision) {
             (Some(here), _) if chart => (Files::Folder(here), String::new()),
             (Some(here), None) => (Files::Folder(here), String::new()),
@@ -66,12 +66,8 @@ pub(super) fn targets(
                 repositories.open(&url, source, revision).map_err(failed)?
             }
         };
-        let path = if chart { "" } else { &source.path };
         open.push(OpenSource {
-            source: ApplicationSource {
-                path: path.to_owned(),
-                ..source.clone()
-            },
+            source: source.unpacked(),
             files,
             revision,
         });
@@ -177,7 +173,7 @@ impl Repositories {
         revision: Option<&str>,
     ) -> Result<(Files, String), SourceError> {
         let revision = revision.unwrap_or(&source.target_revision);
-        if is_chart(source) {
+        if is_packed(source) {
             return self.open_chart(url, source, revision);
         }
         let open = async {

@@ -51,6 +51,16 @@ impl Files {
             }
         }
     }
+
+    /// True when everything in `record` is as it was when it was read.
+    fn matches(&self, record: &Record) -> bool {
+        if let Self::Archive(archive) = self
+            && archive.is_of(record)
+        {
+            return true;
+        }
+        self.tree().is_ok_and(|tree| tree.matches(record))
+    }
 }
 
 /// A source whose files are there.
@@ -136,7 +146,8 @@ impl RenderRequest {
                 };
                 Some(entries.iter().any(|(name, _)| decides(name)))
             };
-            !open.source.chart.is_empty()
+            // An archive is not inflated to find out.
+            matches!(open.files, Files::Archive(_))
                 || open.source.helm.is_some()
                 || open.source.kustomize.is_some()
                 || (open.source.renders()
@@ -156,9 +167,7 @@ impl RenderRequest {
                 .sources
                 .iter()
                 .zip(&inputs.trees)
-                .all(|(open, record)| {
-                    record.is_empty() || (open.files.tree()).is_ok_and(|tree| tree.matches(record))
-                })
+                .all(|(open, record)| record.is_empty() || open.files.matches(record))
     }
 
     fn fact(&self, name: &str, tools: &Tools) -> Option<String> {

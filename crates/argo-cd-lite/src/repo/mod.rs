@@ -28,7 +28,7 @@ mod url;
 
 pub use access::FileRepositories;
 pub use charts::{
-    ArchiveFile, ChartConfig, ChartError, ChartHub, ChartRef, OpenChart, chart_problem, is_chart,
+    ArchiveFile, ChartConfig, ChartError, ChartHub, ChartRef, OpenChart, is_packed, packed_problem,
 };
 pub use credentials::{
     Credential, Credentials, RepositoryKind, RepositorySecret, UnsupportedMembers,

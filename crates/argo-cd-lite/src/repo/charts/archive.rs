@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::ChartError;
-use crate::repo::{GitError, GitLimits, Node, NodeKind, SourceTree, TreeReader, join};
+use crate::repo::{GitError, GitLimits, Node, NodeKind, Record, SourceTree, TreeReader, join};
 
 /// Bytes of an archive as it is downloaded.
 pub(super) const MAX_ARCHIVE_BYTES: u64 = 64 * 1024 * 1024;
@@ -32,6 +32,21 @@ pub(super) enum Layout {
     Chart,
     /// Nothing.
     Plain,
+}
+
+impl Layout {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Chart => "chart",
+            Self::Plain => "plain",
+        }
+    }
+
+    pub(super) fn of_word(word: &str) -> Option<Self> {
+        [Self::Chart, Self::Plain]
+            .into_iter()
+            .find(|layout| layout.word() == word)
+    }
 }
 
 /// An archive on disk. Its digest identifies the content.
@@ -67,6 +82,12 @@ impl ArchiveFile {
             return Err(failed("it was changed on disk".to_owned()));
         }
         Ok(content)
+    }
+
+    /// True when `record` is surely of this archive, so that nothing has to be looked up in it.
+    pub fn is_of(&self, record: &Record) -> bool {
+        let root = self.id("");
+        record.values().any(|id| id.starts_with(&root))
     }
 
     fn id(&self, path: &str) -> String {

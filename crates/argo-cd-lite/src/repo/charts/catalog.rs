@@ -48,6 +48,8 @@ pub(super) struct Catalog {
     pub(super) place: Place,
     listing: RwLock<Listing>,
     gate: tokio::sync::Mutex<()>,
+    /// Digest that each revision of an artifact meant last, and when it was asked for.
+    pub(super) digests: Mutex<HashMap<String, (String, Timestamp)>>,
     pub(super) followers: Mutex<HashMap<ObjectKey, Vec<Followed>>>,
     /// When the poll is due.
     pub(super) due: Mutex<Timestamp>,
@@ -60,6 +62,7 @@ impl Catalog {
             place,
             listing: RwLock::default(),
             gate: tokio::sync::Mutex::default(),
+            digests: Mutex::default(),
             followers: Mutex::default(),
             due: Mutex::new(due),
             used: Mutex::new(now),
@@ -81,6 +84,9 @@ impl Catalog {
         let index = self.listing.read().index.clone();
         let followers = self.followers.lock();
         followers.values().flatten().any(|followed| {
+            if self.place.is_artifact() {
+                return !followed.revision.starts_with("sha256:");
+            }
             let found =
                 |index: &Arc<ChartIndex>| index.select(&followed.chart, &followed.revision).is_ok();
             moves(&followed.revision) || !index.as_ref().is_some_and(found)

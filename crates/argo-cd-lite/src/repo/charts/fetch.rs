@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use reconcile_core::credentials::redact_url;
+use jiff::Timestamp;
+use reconcile_core::{credentials::redact_url, object::ObjectKey};
 use reqwest::Url;
 use sha2::{Digest, Sha256};
 
 use super::{
     ChartError, ChartHub,
-    archive::MAX_ARCHIVE_BYTES,
+    archive::{Layout, MAX_ARCHIVE_BYTES},
     catalog::Catalog,
     download::{Download, Login},
     index::{ChartIndex, ChartVersion, MAX_INDEX_BYTES},
-    oci::OciRepository,
+    oci::{OciRepository, Wanted},
     place::Place,
     store::KeptIndex,
 };
-use crate::repo::Credential;
+use crate::repo::{Credential, semver::Constraint};
 
 impl ChartHub {
     pub(super) async fn list_tags(
@@ -144,16 +145,82 @@ impl ChartHub {
         Ok(content)
     }
 
-    pub(super) async fn oci_chart(
+    async fn oci_chart(
         &self,
         url: &str,
         credential: Option<&Credential>,
         version: &str,
     ) -> Result<Vec<u8>, ChartError> {
+        let archive = self.oci_archive(url, credential, version, Wanted::Chart);
+        Ok(archive.await?.0)
+    }
+
+    pub(super) async fn oci_archive(
+        &self,
+        url: &str,
+        credential: Option<&Credential>,
+        reference: &str,
+        wanted: Wanted,
+    ) -> Result<(Vec<u8>, Layout), ChartError> {
         let repository = OciRepository::new(&self.0.downloads, url, credential)?;
-        let manifest = repository.manifest(version).await?;
-        let (content, _) = repository.archive(&manifest, true).await?;
-        Ok(content)
+        let manifest = repository.manifest(reference).await?;
+        repository.archive(&manifest, wanted).await
+    }
+
+    /// The digest that a revision of an artifact means: a digest itself, a tag, or a constraint over tags.
+    pub(super) async fn find_artifact(
+        &self,
+        catalog: &Arc<Catalog>,
+        revision: &str,
+        fresh: Option<Timestamp>,
+    ) -> Result<String, ChartError> {
+        if revision.starts_with("sha256:") {
+            return Ok(revision.to_owned());
+        }
+        let known = catalog.digests.lock().get(revision).cloned();
+        if let Some((digest, asked)) = known
+            && fresh.is_none_or(|fresh| asked >= fresh)
+        {
+            return Ok(digest);
+        }
+        let asked = self.0.repos.clock().now();
+        let tag = if Constraint::parse(revision).is_some() {
+            self.select(catalog, "", revision, fresh).await?.1.version
+        } else {
+            revision.to_owned()
+        };
+        let credential = self.credential(&catalog.place)?;
+        let url = catalog.place.oci_repository();
+        let repository = OciRepository::new(&self.0.downloads, &url, credential.as_ref())?;
+        let digest = repository.manifest(&tag).await?.digest;
+        let mut digests = catalog.digests.lock();
+        digests.insert(revision.to_owned(), (digest.clone(), asked));
+        Ok(digest)
+    }
+
+    /// Asks again what the revisions of an artifact mean; gives the Applications for which one means another digest.
+    pub(super) async fn moved_artifacts(&self, catalog: &Arc<Catalog>) -> Vec<ObjectKey> {
+        let now = self.0.repos.clock().now();
+        let followers = catalog.followers.lock().clone();
+        let before = catalog.digests.lock().clone();
+        let mut moved = Vec::new();
+        for (app, followed) in followers {
+            for one in followed {
+                let old = before.get(&one.revision).map(|(digest, _)| digest);
+                let found = self.find_artifact(catalog, &one.revision, Some(now)).await;
+                match found {
+                    Ok(digest) if old != Some(&digest) => {
+                        moved.push(app.clone());
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        let repository = &catalog.place.url;
+                        tracing::warn!(%repository, %error, "cannot read the manifest of an artifact");
+                    }
+                }
+            }
+        }
+        moved
     }
 
     /// The content of a URL, asked for without any credential.

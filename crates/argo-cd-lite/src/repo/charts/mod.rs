@@ -31,13 +31,14 @@ use archive::{Archive, Layout};
 use catalog::{Catalog, Followed, Listed};
 use download::Downloads;
 use index::ChartVersion;
+use oci::Wanted;
 use place::Place;
 use store::ArchiveStore;
 
 pub use archive::ArchiveFile;
 pub use error::ChartError;
 pub(super) use place::oci_url;
-pub use place::{chart_problem, is_chart};
+pub use place::{is_packed, packed_problem};
 
 /// Versions that were listed longer ago than this are listed again before a version is called missing.
 const MISSING_AFTER: SignedDuration = SignedDuration::from_secs(30);
@@ -65,16 +66,26 @@ pub struct ChartConfig {
 pub struct ChartRef<'a> {
     /// URL of the repository.
     pub url: &'a str,
-    /// Name of the chart.
+    /// Name of the chart; empty for an artifact of a registry, whose files are a source.
     pub chart: &'a str,
-    /// A version or a constraint.
+    /// A version or a constraint; of an artifact a tag or digest, too.
     pub revision: &'a str,
+}
+
+impl ChartRef<'_> {
+    fn place(&self) -> Result<Place, ChartError> {
+        if self.chart.is_empty() {
+            Place::of_artifact(self.url)
+        } else {
+            Place::of(self.url, self.chart)
+        }
+    }
 }
 
 /// The version that a revision means.
 #[derive(Clone, Debug)]
 pub struct FoundChart {
-    /// The version as the repository spells it.
+    /// The version as the repository spells it; of an artifact the digest of its manifest.
     pub version: String,
     /// Listing versions has failed since then; the version is the one that was known before.
     pub failing: Option<(ChartError, Timestamp)>,
@@ -139,7 +150,7 @@ impl ChartHub {
     pub fn follow(&self, app: &ObjectKey, charts: &[ChartRef<'_>]) {
         let mut wanted: HashMap<String, Vec<Followed>> = HashMap::new();
         for chart in charts {
-            let Ok(place) = Place::of(chart.url, chart.chart) else {
+            let Ok(place) = chart.place() else {
                 continue;
             };
             let catalog = self.catalog(place);
@@ -171,8 +182,15 @@ impl ChartHub {
         chart: &ChartRef<'_>,
         fresh: Option<Timestamp>,
     ) -> Result<FoundChart, ChartError> {
-        let catalog = self.catalog(Place::of(chart.url, chart.chart)?);
+        let catalog = self.catalog(chart.place()?);
         let revision = chart.revision.trim();
+        if catalog.place.is_artifact() {
+            let version = self.find_artifact(&catalog, revision, fresh).await?;
+            return Ok(FoundChart {
+                version,
+                failing: None,
+            });
+        }
         if !index::moves(revision) && fresh.is_none() {
             // Like upstream: a version is what it says, and opening it tells whether it exists.
             return Ok(FoundChart {
@@ -193,7 +211,7 @@ impl ChartHub {
         chart: &ChartRef<'_>,
         how: OpenChart,
     ) -> Result<ArchiveFile, ChartError> {
-        let catalog = self.catalog(Place::of(chart.url, chart.chart)?);
+        let catalog = self.catalog(chart.place()?);
         let key = format!("{} {} {}", catalog.place.key(), chart.chart, chart.revision);
         if !how.hard
             && let Some(kept) = self.kept(&key).await?
@@ -201,9 +219,15 @@ impl ChartHub {
             return Ok(kept);
         }
         let fresh = how.hard.then(|| self.0.repos.clock().now());
-        let (_, version) = self
-            .select(&catalog, chart.chart, chart.revision, fresh)
-            .await?;
+        let version = if catalog.place.is_artifact() {
+            ChartVersion {
+                version: chart.revision.to_owned(),
+                ..ChartVersion::default()
+            }
+        } else {
+            let select = self.select(&catalog, chart.chart, chart.revision, fresh);
+            select.await?.1
+        };
         let turn = catalog.turn().await?;
         // Whoever had the turn before may have done the work.
         if !how.hard
@@ -212,14 +236,19 @@ impl ChartHub {
             return Ok(kept);
         }
         let credential = self.credential(&catalog.place)?;
-        let content = if catalog.place.kind == RepositoryKind::Oci {
+        let (content, layout) = if catalog.place.kind == RepositoryKind::Oci {
             let url = catalog.place.oci_repository();
-            self.oci_chart(&url, credential.as_ref(), &version.version)
+            let wanted = if catalog.place.is_artifact() {
+                Wanted::Files
+            } else {
+                Wanted::Chart
+            };
+            self.oci_archive(&url, credential.as_ref(), &version.version, wanted)
                 .await?
         } else {
             let login = (credential.as_ref(), how.pass_credentials);
-            self.helm_chart(&catalog.place, login, chart.chart, &version)
-                .await?
+            let chart = self.helm_chart(&catalog.place, login, chart.chart, &version);
+            (chart.await?, Layout::Chart)
         };
         drop(turn);
         let store = self.0.store.clone();
@@ -227,15 +256,15 @@ impl ChartHub {
         self.0
             .repos
             .read(move |_| {
-                Archive::read(&content, Layout::Chart)?;
-                store.put(&key, &content, Layout::Chart)
+                Archive::read(&content, layout)?;
+                store.put(&key, &content, layout)
             })
             .await?
     }
 
     async fn kept(&self, key: &str) -> Result<Option<ArchiveFile>, ChartError> {
         let (store, key) = (self.0.store.clone(), key.to_owned());
-        let kept = self.0.repos.read(move |_| store.get(&key, Layout::Chart));
+        let kept = self.0.repos.read(move |_| store.get(&key));
         Ok(kept.await?)
     }
 

@@ -36,8 +36,19 @@ pub(super) struct OciRepository<'a> {
     credential: Option<&'a Credential>,
 }
 
+/// What an archive has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A chart.
+    Chart,
+    /// A chart, or any files.
+    Files,
+}
+
 /// A manifest that was read.
 pub(super) struct Manifest {
+    /// `sha256:` and hexadecimal digits.
+    pub(super) digest: String,
     content: ManifestContent,
 }
 
@@ -157,6 +168,7 @@ impl<'a> OciRepository<'a> {
             });
         }
         Ok(Manifest {
+            digest,
             content: parse("the manifest", &reply.body)?,
         })
     }
@@ -165,17 +177,19 @@ impl<'a> OciRepository<'a> {
     pub(super) async fn archive(
         &self,
         manifest: &Manifest,
-        only_charts: bool,
+        wanted: Wanted,
     ) -> Result<(Vec<u8>, Layout), ChartError> {
         let layers = &manifest.content.layers;
         let chart = layers.iter().find(|layer| layer.media_type == CHART_LAYER);
         let (layer, layout) = match (chart, layers.as_slice()) {
             (Some(layer), _) => (layer, Layout::Chart),
-            (None, [layer]) if !only_charts && FILE_LAYERS.contains(&layer.media_type.as_str()) => {
+            (None, [layer])
+                if wanted == Wanted::Files && FILE_LAYERS.contains(&layer.media_type.as_str()) =>
+            {
                 (layer, Layout::Plain)
             }
             _ => {
-                let wanted = if only_charts {
+                let wanted = if wanted == Wanted::Chart {
                     format!("a layer of the media type {CHART_LAYER}")
                 } else {
                     format!(

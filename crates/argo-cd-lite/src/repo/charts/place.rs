@@ -50,6 +50,25 @@ impl Place {
         })
     }
 
+    /// The place of an artifact whose files are a source.
+    pub(super) fn of_artifact(url: &str) -> Result<Self, ChartError> {
+        let refused = || ChartError::Url(reconcile_core::credentials::redact_url(url));
+        if ambiguity(url).is_some() {
+            return Err(refused());
+        }
+        let url = oci_url(url).filter(|url| url.matches('/').count() > 2);
+        Ok(Self {
+            kind: RepositoryKind::Oci,
+            url: url.ok_or_else(refused)?,
+            chart: String::new(),
+        })
+    }
+
+    /// True for the place of an artifact, which is no chart by its name.
+    pub(super) fn is_artifact(&self) -> bool {
+        self.kind == RepositoryKind::Oci && self.chart.is_empty()
+    }
+
     /// Equal for spellings of one place.
     pub(super) fn key(&self) -> String {
         format!("{} {}", normalize(&self.url), self.chart)
@@ -57,6 +76,9 @@ impl Place {
 
     /// The repository of the registry that has the chart's versions.
     pub(super) fn oci_repository(&self) -> String {
+        if self.is_artifact() {
+            return self.url.clone();
+        }
         format!("{}/{}", self.url, self.chart)
     }
 }
@@ -89,26 +111,40 @@ pub(in crate::repo) fn oci_url(url: &str) -> Option<String> {
     })
 }
 
-/// True for a source whose files are in a Helm repository or a registry.
-pub fn is_chart(source: &ApplicationSource) -> bool {
-    !source.chart.is_empty()
+/// True for a source whose files are an archive of a Helm repository or a registry.
+pub fn is_packed(source: &ApplicationSource) -> bool {
+    !source.chart.is_empty() || is_artifact_url(&source.repo_url)
 }
 
-/// What is wrong with the place of a chart; `None` when it can be asked.
-pub fn chart_problem(source: &ApplicationSource) -> Option<String> {
+/// True for the URL of an artifact, when no chart is named.
+fn is_artifact_url(url: &str) -> bool {
+    let scheme = url.trim().split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("oci"))
+}
+
+/// What is wrong with the place of a chart or artifact; `None` when it can be asked.
+pub fn packed_problem(source: &ApplicationSource) -> Option<String> {
     if source.target_revision.trim().is_empty() {
         return Some(
-            "spec.source.targetRevision is required with spec.source.chart: a version or a constraint"
+            "spec.source.targetRevision is required with charts and artifacts: a version, a tag or a constraint"
                 .to_owned(),
         );
     }
     if !source.reference.is_empty() {
         return Some(
-            "spec.source.ref has no meaning with spec.source.chart: values come from Git repositories"
+            "spec.source.ref has no meaning with charts and artifacts: values come from Git repositories"
                 .to_owned(),
         );
     }
-    Place::of(&source.repo_url, &source.chart)
+    let place = if source.chart.is_empty() {
+        if source.path.is_empty() {
+            return Some("spec.source.path is required; . is the root of the artifact".to_owned());
+        }
+        Place::of_artifact(&source.repo_url)
+    } else {
+        Place::of(&source.repo_url, &source.chart)
+    };
+    place
         .err()
         .map(|error| format!("spec.source.repoURL: {error}"))
 }

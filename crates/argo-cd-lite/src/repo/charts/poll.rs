@@ -40,6 +40,12 @@ impl ChartHub {
     fn start(&self, catalog: Arc<Catalog>) {
         let hub = self.clone();
         tokio::spawn(async move {
+            if catalog.place.is_artifact() {
+                for app in hub.moved_artifacts(&catalog).await {
+                    (hub.0.moved)(app);
+                }
+                return;
+            }
             let was_failing = catalog.is_failing();
             let now = hub.0.repos.clock().now();
             // A failure is kept with the repository and shows with the applications.

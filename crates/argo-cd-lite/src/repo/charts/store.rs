@@ -47,9 +47,10 @@ impl ArchiveStore {
     }
 
     /// The archive that `key` led to last time.
-    pub(super) fn get(&self, key: &str, layout: Layout) -> Option<ArchiveFile> {
-        let digest = fs::read_to_string(self.folder.join(name(key, "ref"))).ok()?;
-        let digest = digest.trim();
+    pub(super) fn get(&self, key: &str) -> Option<ArchiveFile> {
+        let kept = fs::read_to_string(self.folder.join(name(key, "ref"))).ok()?;
+        let (digest, layout) = kept.trim().split_once(' ')?;
+        let layout = Layout::of_word(layout)?;
         if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
@@ -74,7 +75,8 @@ impl ArchiveStore {
         let digest = hex::encode(Sha256::digest(content));
         let path = self.folder.join(format!("{digest}.tgz"));
         self.write(&path, content)?;
-        self.write(&self.folder.join(name(key, "ref")), digest.as_bytes())?;
+        let kept = format!("{digest} {}", layout.word());
+        self.write(&self.folder.join(name(key, "ref")), kept.as_bytes())?;
         self.trim(&digest);
         Ok(ArchiveFile {
             path,

@@ -176,3 +176,66 @@ async fn a_registry_with_tls_does_not_send_credentials_over_a_line_without() {
     }
     drop(bed);
 }
+
+#[tokio::test]
+async fn files_of_an_artifact_are_a_source_that_follows_its_tag() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start().await;
+    let put = |tag: &str, values: &str| {
+        let layer = gzip(&tar(&[("values.yaml", values), ("app/a.yaml", "a: b")]));
+        let text = manifest(&layer, IMAGE_LAYER);
+        let digest = format!("sha256:{}", sha256(text.as_bytes()));
+        let path = format!("/v2/team/files/blobs/sha256:{}", sha256(&layer));
+        server
+            .put(&path, Page::of(layer))
+            .put(
+                &format!("/v2/team/files/manifests/{tag}"),
+                Page::of(text.clone()),
+            )
+            .put(
+                &format!("/v2/team/files/manifests/{digest}"),
+                Page::of(text),
+            );
+        digest
+    };
+    let bed = Bed::new(folder.path(), Trust::default());
+    let url = format!("oci://{}/team/files", server.address);
+    let members = [
+        ("url", url.as_str()),
+        ("type", "oci"),
+        ("insecureOCIForceHttp", "true"),
+    ];
+    bed.secret("repository", &members);
+    server.put(
+        "/v2/team/files/tags/list?n=1000",
+        Page::of(r#"{"tags": ["latest", "1.0.0", "2.0.0"]}"#),
+    );
+    let old = put("1.0.0", "old");
+    let new = put("latest", "new");
+    let of = |revision: &'static str| ChartRef {
+        url: &url,
+        chart: "",
+        revision,
+    };
+    for (revision, digest, values) in [("1.x", &old, "old"), ("latest", &new, "new")] {
+        let found = bed.values(&of(revision)).await.expect(revision);
+        assert_eq!(found, (digest.clone(), values.to_owned()), "{revision}");
+    }
+    let keys = [("argocd", "one"), ("argocd", "two")].map(|(ns, name)| ObjectKey::new(ns, name));
+    for key in &keys {
+        bed.hub.follow(key, &[of("latest")]);
+    }
+    let catalog = bed.hub.catalog(of("latest").place().expect("a place"));
+    assert!(catalog.needs_polls());
+    assert!(bed.hub.moved_artifacts(&catalog).await.is_empty());
+    let newer = put("latest", "newer");
+    let mut moved = bed.hub.moved_artifacts(&catalog).await;
+    moved.sort();
+    assert_eq!(moved, keys);
+    let found = bed.values(&of("latest")).await.expect("a tag");
+    assert_eq!(found, (newer, "newer".to_owned()));
+    for (revision, expected) in [("3.x", "no version"), ("none", "not found or no access")] {
+        let error = bed.values(&of(revision)).await.expect_err(revision);
+        assert!(error.contains(expected), "{error}");
+    }
+}
