@@ -150,6 +150,9 @@ pub struct ControllerArgs {
     /// the address.
     #[arg(long, env = "ARGOCD_LITE_REPOSITORIES_ALLOW_LINK_LOCAL")]
     pub repositories_allow_link_local: bool,
+    /// Let cluster Secrets name loopback, link-local and instance metadata addresses as their server.
+    #[arg(long, env = "ARGOCD_LITE_ALLOW_LOCAL_CLUSTERS")]
+    pub allow_local_clusters: bool,
     /// Space that Git stores, charts and kept renders may take, for example 4Gi. The least recently used ones are deleted beyond it.
     #[arg(long, env = "ARGOCD_LITE_CACHE_SIZE", default_value = "4Gi", value_parser = bytes, value_name = "QUANTITY")]
     pub cache_size: u64,

@@ -12,7 +12,10 @@ use reconcile_core::{
     watch::Index,
 };
 
-use crate::api::{Application, IN_CLUSTER_SERVER, Phase};
+use crate::{
+    api::{Application, Phase},
+    clusters::Clusters,
+};
 
 /// Counters of Git requests.
 #[derive(Clone, Debug)]
@@ -117,6 +120,8 @@ pub struct SyncEnd<'a> {
     pub app: &'a ObjectKey,
     /// Its project.
     pub project: &'a str,
+    /// URL of its cluster.
+    pub server: &'a str,
     /// How it ended.
     pub phase: Phase,
     /// Nothing was to be changed.
@@ -173,6 +178,7 @@ impl AppMetrics {
         let SyncEnd {
             app,
             project,
+            server,
             phase,
             dry_run,
         } = end;
@@ -182,7 +188,7 @@ impl AppMetrics {
                 app.namespace.as_str(),
                 app.name.as_str(),
                 project,
-                IN_CLUSTER_SERVER,
+                server,
                 phase.word(),
                 dry_run,
             ])
@@ -207,9 +213,9 @@ impl AppMetrics {
     }
 
     /// A pass took this long.
-    pub fn reconciled(&self, namespace: &str, seconds: f64) {
+    pub fn reconciled(&self, namespace: &str, server: &str, seconds: f64) {
         self.reconcile
-            .with_label_values(&[namespace, IN_CLUSTER_SERVER])
+            .with_label_values(&[namespace, server])
             .observe(seconds);
     }
 
@@ -235,12 +241,16 @@ const INFO_LABELS: &[&str] = &[
 /// `argocd_app_info`, read from the Applications at each scrape.
 pub struct AppInfo {
     roots: Index<Root<Application>>,
+    clusters: Clusters,
     desc: Desc,
 }
 
 impl AppInfo {
     /// A collector over `roots`.
-    pub fn new(roots: Index<Root<Application>>) -> Result<Self, prometheus::Error> {
+    pub fn new(
+        roots: Index<Root<Application>>,
+        clusters: Clusters,
+    ) -> Result<Self, prometheus::Error> {
         let labels = INFO_LABELS.iter().map(ToString::to_string).collect();
         let desc = Desc::new(
             "argocd_app_info".to_owned(),
@@ -248,7 +258,11 @@ impl AppInfo {
             labels,
             HashMap::new(),
         )?;
-        Ok(Self { roots, desc })
+        Ok(Self {
+            roots,
+            clusters,
+            desc,
+        })
     }
 }
 
@@ -283,6 +297,7 @@ impl Collector for AppInfo {
                 .first()
                 .map(|source| crate::repo::normalize(&source.repo_url))
                 .unwrap_or_default();
+            let server = self.clusters.server_of(&spec.destination);
             let auto = if spec.automated().is_some() {
                 "true"
             } else {
@@ -295,7 +310,7 @@ impl Collector for AppInfo {
                     spec.project_name(),
                     auto,
                     repo.as_str(),
-                    IN_CLUSTER_SERVER,
+                    server.as_str(),
                     spec.destination.namespace.as_str(),
                     sync.as_str(),
                     health.as_str(),
@@ -321,6 +336,7 @@ mod tests {
                 metrics.synced(&SyncEnd {
                     app,
                     project: "default",
+                    server: "https://kubernetes.default.svc",
                     phase,
                     dry_run,
                 });

@@ -48,6 +48,9 @@ pub struct AppProjectSpec {
     /// Globs of namespaces outside the control plane whose Applications may use the project.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub source_namespaces: Vec<String>,
+    /// The applications may use the clusters of this project only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub permit_only_project_scoped_clusters: bool,
     /// When the applications may sync.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sync_windows: Vec<SyncWindow>,

@@ -12,10 +12,7 @@ const NO_HYDRATOR: &str = "manifests are not written back to Git";
 pub const APPLICATION: &[Field] = &[
     supported("spec.destination.name"),
     supported("spec.destination.namespace"),
-    supported_note(
-        "spec.destination.server",
-        "the cluster this process runs against",
-    ),
+    supported("spec.destination.server"),
     supported("spec.ignoreDifferences[].group"),
     supported("spec.ignoreDifferences[].kind"),
     supported("spec.ignoreDifferences[].name"),
@@ -326,10 +323,7 @@ pub const APP_PROJECT: &[Field] = &[
         "spec.roles.**",
         "rights of API users; without effect on the controller",
     ),
-    supported_note(
-        "spec.permitOnlyProjectScopedClusters",
-        "there is one cluster, and it belongs to no project",
-    ),
+    supported("spec.permitOnlyProjectScopedClusters"),
     planned(
         "spec.destinationServiceAccounts",
         "syncs run with the controller's own rights",

@@ -32,9 +32,9 @@ pub use time::Time;
 
 /// Namespace of the control plane unless the command line names another one.
 pub const DEFAULT_NAMESPACE: &str = "argocd";
-/// The API server that this process runs against, as destinations spell it.
+/// The API server of the cluster that the control plane runs in, as destinations spell it.
 pub const IN_CLUSTER_SERVER: &str = "https://kubernetes.default.svc";
-/// The symbolic name of that cluster.
+/// The symbolic name of that cluster, unless a cluster Secret names it otherwise.
 pub const IN_CLUSTER_NAME: &str = "in-cluster";
 /// Field manager of everything that this operator applies; upstream's, so that ownership carries over.
 pub const FIELD_MANAGER: &str = "argocd-controller";
@@ -77,3 +77,8 @@ pub const POST_DELETE_FINALIZER: &str = "post-delete-finalizer.argocd.argoproj.i
 pub const CLEANUP: &str = "/cleanup";
 /// Finalizer of Applications whose objects go with them.
 pub const RESOURCES_FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
+
+/// True for the texts that Go parses as true.
+pub fn is_true(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True")
+}

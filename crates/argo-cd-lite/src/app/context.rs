@@ -7,15 +7,14 @@ use reconcile_core::{
     clock::Clock, egress::EgressPolicy, object::ObjectKey, object::Root, watch::Index,
 };
 
-use super::{AppNotes, Problem, validate};
+use super::{AppNotes, Observed, Problem, validate};
 use crate::{
     api::{AppProject, Application},
-    clusters::{Discovery, LiveIndex},
-    diff::Differ,
+    clusters::{Cluster, ClusterError, Clusters},
     health::Checks,
     metrics::AppMetrics,
     project::{Project, check_windows},
-    render::{ClusterFacts, Renders},
+    render::Renders,
     repo::{ChartHub, RepoHub},
     settings::SettingsHandle,
 };
@@ -33,12 +32,14 @@ pub struct Settings {
     pub repo_grace: Duration,
     /// Addresses that are called for charts.
     pub egress: EgressPolicy,
+    /// Which addresses a cluster Secret may name.
+    pub cluster_egress: EgressPolicy,
 }
 
 /// Everything that observe and apply use. Cloning shares it.
 #[derive(Clone)]
 pub struct Context {
-    /// The client; its writes pass the fence.
+    /// The client of the control plane's cluster, for projects; its writes pass the fence.
     pub client: Client,
     /// The clock.
     pub clock: Clock,
@@ -50,14 +51,8 @@ pub struct Context {
     pub charts: ChartHub,
     /// Rendered applications.
     pub renders: Renders,
-    /// What charts may ask about the cluster, with the state of discovery it belongs to.
-    pub facts: Arc<tokio::sync::Mutex<Option<(u64, ClusterFacts)>>>,
-    /// Kinds.
-    pub discovery: Discovery,
-    /// Live objects.
-    pub live: LiveIndex,
-    /// Comparisons.
-    pub differ: Differ,
+    /// The clusters that Applications use.
+    pub clusters: Clusters,
     /// Applications.
     pub roots: Index<Root<Application>>,
     /// Projects.
@@ -68,6 +63,13 @@ pub struct Context {
     pub notes: AppNotes,
     /// Metrics.
     pub metrics: AppMetrics,
+}
+
+/// Where a pass works: everything that it uses, and the cluster of its Application.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) context: &'a Context,
+    pub(super) cluster: &'a Cluster,
 }
 
 impl Context {
@@ -101,39 +103,21 @@ impl Context {
         ))
     }
 
-    /// What charts may ask about the cluster. Without an answer of the server its version is left out.
-    pub(super) async fn cluster_facts(&self) -> ClusterFacts {
-        let generation = self.discovery.generation();
-        let mut known = self.facts.lock().await;
-        if let Some((at, facts)) = known.as_ref()
-            && *at == generation
-        {
-            return facts.clone();
+    /// The cluster that a pass has observed.
+    pub(super) fn cluster(&self, observed: &Observed) -> Result<Arc<Cluster>, ClusterError> {
+        match &observed.destination {
+            Ok(destination) => self.clusters.get(destination),
+            Err(_) => Err(ClusterError::Closed(
+                observed.spec.destination.server.clone(),
+            )),
         }
-        let kube_version = match self.client.apiserver_version().await {
-            Ok(version) => version.git_version,
-            Err(error) => {
-                tracing::warn!(%error, "cannot read the version of the API server");
-                known
-                    .as_ref()
-                    .map(|(_, facts)| facts.kube_version.clone())
-                    .unwrap_or_default()
-            }
-        };
-        let facts = ClusterFacts {
-            kube_version,
-            api_versions: self.discovery.api_versions(),
-        };
-        *known = Some((generation, facts.clone()));
-        facts
     }
 
     /// Drops everything that is kept for an application.
     pub fn forget(&self, app: &ObjectKey) {
         self.repos.forget(app);
         self.charts.forget(app);
-        let followed = self.live.forget(app);
-        self.differ.cache().forget(&followed);
+        self.clusters.forget(app);
         self.notes.forget(app);
         self.metrics.forget(app);
     }

@@ -8,7 +8,7 @@ use reconcile_core::{
 use thiserror::Error;
 
 use crate::{
-    clusters::{DiscoveryError, LiveError, ResourceId},
+    clusters::{ClusterError, DiscoveryError, LiveError, ResourceId, Unreachable},
     diff::DiffError,
 };
 
@@ -29,6 +29,9 @@ pub enum ObserveError {
     /// The spec has a wrong form.
     #[error(transparent)]
     Spec(#[from] FieldError),
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Kinds.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
@@ -46,10 +49,17 @@ pub enum ObserveError {
     Api(#[from] ApplyError),
 }
 
+impl From<Unreachable> for ObserveError {
+    fn from(error: Unreachable) -> Self {
+        Self::Cluster(error.into())
+    }
+}
+
 impl Classify for ObserveError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Spec(error) => error.class(),
+            Self::Cluster(error) => error.class(),
             Self::Discovery(error) => error.class(),
             Self::Live(error) => error.class(),
             Self::Diff(error) => error.class(),

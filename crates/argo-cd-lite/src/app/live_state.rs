@@ -9,9 +9,8 @@ use reconcile_core::{
     object::ObjectKey,
 };
 
-use super::{Context, ObserveError, Observed, Problem, Refresh};
+use super::{ObserveError, Observed, Place, Problem, Refresh};
 use crate::{
-    api::IN_CLUSTER_SERVER,
     clusters::{GroupKind, Live, Lookup, ResourceId},
     render::{Scope, TargetSet},
 };
@@ -20,10 +19,7 @@ use crate::{
 const COMPARISONS: usize = 16;
 
 /// Reads the live objects and compares the targets with them.
-pub(super) async fn compare(
-    context: &Context,
-    observed: &mut Observed,
-) -> Result<(), ObserveError> {
+pub(super) async fn compare(at: Place<'_>, observed: &mut Observed) -> Result<(), ObserveError> {
     let sets: Vec<Arc<TargetSet>> = [Some(&observed.source), observed.sync_source.as_ref()]
         .into_iter()
         .flatten()
@@ -33,36 +29,36 @@ pub(super) async fn compare(
     for set in &sets {
         kinds.extend(set.targets.iter().map(|target| target.id.kind.clone()));
     }
-    find_unserved(context, observed, &kinds).await?;
-    live_of(context, observed, &kinds).await?;
-    follow(context, observed, &sets).await?;
+    find_unserved(at, observed, &kinds).await?;
+    live_of(at, observed, &kinds).await?;
+    follow(at, observed, &sets).await?;
     for set in &sets {
-        check_permissions(context, observed, set);
+        check_permissions(at, observed, set);
     }
     if let Some((_, set)) = observed.source.ready() {
         let set = set.clone();
-        observed.same = same(context, observed, &set).await?;
+        observed.same = same(at, observed, &set).await?;
     }
-    observed.create_namespace = namespace_is_missing(context, observed).await?;
-    observed.namespace_refused = namespace_refusal(context, observed);
+    observed.create_namespace = namespace_is_missing(at, observed).await?;
+    observed.namespace_refused = namespace_refusal(at, observed);
     Ok(())
 }
 
 async fn find_unserved(
-    context: &Context,
+    at: Place<'_>,
     observed: &mut Observed,
     kinds: &HashSet<GroupKind>,
 ) -> Result<(), ObserveError> {
     let missing = || -> HashSet<GroupKind> {
         kinds
             .iter()
-            .filter(|kind| context.discovery.preferred(kind).is_none())
+            .filter(|kind| at.cluster.discovery.preferred(kind).is_none())
             .cloned()
             .collect()
     };
     observed.unserved = missing();
     if !observed.unserved.is_empty() {
-        context.discovery.refresh().await?;
+        at.cluster.discovery.refresh().await?;
         observed.unserved = missing();
     }
     Ok(())
@@ -70,7 +66,7 @@ async fn find_unserved(
 
 /// Reads the live objects of `kinds` and of every kind in the status.
 pub(super) async fn live_of(
-    context: &Context,
+    at: Place<'_>,
     observed: &mut Observed,
     kinds: &HashSet<GroupKind>,
 ) -> Result<(), ObserveError> {
@@ -94,39 +90,40 @@ pub(super) async fn live_of(
         .filter(|row| !row.hook_type.is_empty());
     kinds.extend(hooks.map(|row| GroupKind::new(row.group.as_str(), row.kind.as_str())));
     // What is excluded is neither compared nor pruned, also when it was managed before.
-    let managed = context.argo.current().managed.clone();
-    let is_managed = |kind: &GroupKind| {
-        !managed
-            .kinds
-            .excludes(&kind.group, &kind.kind, IN_CLUSTER_SERVER)
-    };
+    let managed = at.context.argo.current().managed.clone();
+    let server = &*at.cluster.destination().server;
+    let is_managed = |kind: &GroupKind| !managed.kinds.excludes(&kind.group, &kind.kind, server);
     kinds.retain(is_managed);
-    context.live.ensure(&kinds).await?;
-    observed.live = context
+    at.cluster.live.ensure(&kinds).await?;
+    observed.live = at
+        .cluster
         .live
         .of_instance(&observed.instance)
         .into_iter()
         .filter(|(id, _)| is_managed(&id.kind))
         .collect();
-    keep_permitted(context, observed);
+    keep_permitted(at, observed);
     observed.live_complete = true;
     Ok(())
 }
 
 /// Leaves out live objects that the project does not permit: they are neither compared nor deleted, whoever
 /// put the application's name on them. A project that cannot be read permits as much as none.
-fn keep_permitted(context: &Context, observed: &mut Observed) {
-    let project = context
+fn keep_permitted(at: Place<'_>, observed: &mut Observed) {
+    let project = at
+        .context
         .project(observed.spec.project_name())
         .filter(|(_, problems)| !problems.iter().any(|problem| problem.blocks));
     if let Some((project, _)) = project {
-        observed.live.retain(|id, _| project.permits_object(id));
+        observed
+            .live
+            .retain(|id, _| project.permits_object(at.cluster.destination(), id));
     }
 }
 
 /// Makes sure that live objects with the names of targets are in the index, whoever made them.
 async fn follow(
-    context: &Context,
+    at: Place<'_>,
     observed: &mut Observed,
     sets: &[Arc<TargetSet>],
 ) -> Result<(), ObserveError> {
@@ -144,30 +141,31 @@ async fn follow(
     } else {
         Lookup::Skip
     };
-    let released = context
+    let released = at
+        .cluster
         .live
         .follow(&observed.key, ids.clone(), lookup)
         .await?;
-    context.differ.cache().forget(&released);
+    at.cluster.differ.cache().forget(&released);
     if observed.refresh == Some(Refresh::Hard) {
-        context.differ.cache().forget(&ids);
+        at.cluster.differ.cache().forget(&ids);
     }
     for id in ids {
         if !observed.live.contains_key(&id)
-            && let Some(live) = context.live.get(&id)
+            && let Some(live) = at.cluster.live.get(&id)
         {
             observed.live.insert(id, live);
         }
     }
-    keep_permitted(context, observed);
-    note_shared_definitions(context, observed);
-    note_handed_over(context, observed);
+    keep_permitted(at, observed);
+    note_shared_definitions(at, observed);
+    note_handed_over(at, observed);
     Ok(())
 }
 
 /// Finds objects with our mark that another application describes. One that we describe too stays ours while we are not
 /// being deleted.
-pub(super) fn note_handed_over(context: &Context, observed: &mut Observed) {
+pub(super) fn note_handed_over(at: Place<'_>, observed: &mut Observed) {
     let described: HashSet<ResourceId> = match observed.source.ready() {
         Some((_, set)) if !observed.deleting => {
             set.targets.iter().map(|target| target.id.clone()).collect()
@@ -177,11 +175,12 @@ pub(super) fn note_handed_over(context: &Context, observed: &mut Observed) {
     let is_handed_over = |id: &ResourceId, live: &Live| {
         live.belongs_to(&observed.instance)
             && !described.contains(id)
-            && context
+            && at
+                .cluster
                 .live
                 .followers(id)
                 .iter()
-                .any(|app| *app != observed.key && may_manage(context, app, id))
+                .any(|app| *app != observed.key && may_manage(at, app, id))
     };
     observed.handed_over = observed
         .live
@@ -192,33 +191,33 @@ pub(super) fn note_handed_over(context: &Context, observed: &mut Observed) {
 }
 
 /// True when this application lives on and its project permits the object: nobody else can keep objects of others.
-fn may_manage(context: &Context, app: &ObjectKey, id: &ResourceId) -> bool {
-    let Some(root) = context.roots.get(app).filter(|root| !root.is_deleting()) else {
+fn may_manage(at: Place<'_>, app: &ObjectKey, id: &ResourceId) -> bool {
+    let Some(root) = at.context.roots.get(app).filter(|root| !root.is_deleting()) else {
         return false;
     };
     let Ok(spec) = root.parse_spec() else {
         return false;
     };
     let sources = spec.sources();
-    context
+    at.context
         .project(spec.project_name())
         .is_some_and(|(project, problems)| {
             !problems.iter().any(|problem| problem.blocks)
-                && project.permits_namespace(&app.namespace, &context.settings.control_plane)
+                && project.permits_namespace(&app.namespace, &at.context.settings.control_plane)
                 && !sources.is_empty()
                 && sources.iter().all(|source| project.permits_source(source))
-                && project.permits_object(id)
+                && project.permits_object(at.cluster.destination(), id)
         })
 }
 
 /// Finds the definitions of kinds that other applications name, too.
-fn note_shared_definitions(context: &Context, observed: &mut Observed) {
+fn note_shared_definitions(at: Place<'_>, observed: &mut Observed) {
     let Some((_, set)) = observed.source.ready() else {
         return;
     };
     let set = set.clone();
     for target in set.targets.iter().filter(|target| target.defines.is_some()) {
-        let mut apps = context.live.followers(&target.id);
+        let mut apps = at.cluster.live.followers(&target.id);
         apps.retain(|app| *app != observed.key);
         apps.sort();
         if !apps.is_empty() {
@@ -227,13 +226,14 @@ fn note_shared_definitions(context: &Context, observed: &mut Observed) {
     }
 }
 
-pub(super) fn check_permissions(context: &Context, observed: &mut Observed, set: &TargetSet) {
+pub(super) fn check_permissions(at: Place<'_>, observed: &mut Observed, set: &TargetSet) {
     let name = observed.spec.project_name().to_owned();
-    let Some((project, _)) = context.project(&name) else {
+    let Some((project, _)) = at.context.project(&name) else {
         return;
     };
     for target in &set.targets {
-        let scope = context
+        let scope = at
+            .cluster
             .discovery
             .scope(&target.id.kind.group, &target.id.kind.kind);
         if let Some(prefix) = target
@@ -258,7 +258,14 @@ pub(super) fn check_permissions(context: &Context, observed: &mut Observed, set:
                 .problems
                 .push(Problem::remark("InvalidSpecError", reason.clone()));
             observed.refused.insert(target.id.clone(), reason);
-        } else if scope != Scope::Unserved && !project.permits_object(&target.id) {
+        } else if let Some(reason) = unmanaged(at, scope, &target.id) {
+            observed.problems.push(Problem::comparison(format!(
+                "Failed to load live state: {reason}"
+            )));
+            observed.refused.insert(target.id.clone(), reason);
+        } else if scope != Scope::Unserved
+            && !project.permits_object(at.cluster.destination(), &target.id)
+        {
             observed.refused.insert(
                 target.id.clone(),
                 format!("{} is not permitted in project {name}", target.id),
@@ -267,60 +274,70 @@ pub(super) fn check_permissions(context: &Context, observed: &mut Observed, set:
     }
 }
 
+/// Why the Secret of the cluster leaves an object out.
+fn unmanaged(at: Place<'_>, scope: Scope, id: &ResourceId) -> Option<String> {
+    let managed = &at.cluster.spec().scope;
+    if scope == Scope::Unserved {
+        return None;
+    }
+    managed.refusal(&id.kind.kind, &id.namespace, &id.name)
+}
+
 async fn same(
-    context: &Context,
+    at: Place<'_>,
     observed: &Observed,
     set: &TargetSet,
 ) -> Result<HashSet<ResourceId>, ObserveError> {
     let rules = observed
         .ignore_rules()
-        .with_settings(&context.argo.current());
+        .with_settings(&at.context.argo.current());
     let pairs: Vec<(usize, Arc<Live>)> = set
         .targets
         .iter()
         .enumerate()
         .filter(|(_, target)| !target.settings.is_hook() && target.generate_name.is_none())
-        .filter_map(|(at, target)| Some((at, observed.live.get(&target.id)?.clone())))
+        .filter_map(|(index, target)| Some((index, observed.live.get(&target.id)?.clone())))
         .collect();
     let mut verdicts = stream::iter(pairs)
-        .map(|(at, live)| {
+        .map(|(index, live)| {
             let rules = &rules;
             async move {
-                let target = &set.targets[at];
-                let served = context
+                let target = &set.targets[index];
+                let served = at
+                    .cluster
                     .discovery
                     .version(&target.id.kind, &target.version)
-                    .or_else(|| context.discovery.preferred(&target.id.kind));
+                    .or_else(|| at.cluster.discovery.preferred(&target.id.kind));
                 let Some(served) = served else {
-                    return Ok((at, false));
+                    return Ok((index, false));
                 };
-                context
+                at.cluster
                     .differ
                     .same(target, &live, &served.resource, rules)
                     .await
-                    .map(|same| (at, same))
+                    .map(|same| (index, same))
             }
         })
         .buffer_unordered(COMPARISONS);
     let mut same = HashSet::new();
     while let Some(verdict) = verdicts.next().await {
-        let (at, is_same) = verdict?;
+        let (index, is_same) = verdict?;
         if is_same {
-            same.insert(set.targets[at].id.clone());
+            same.insert(set.targets[index].id.clone());
         }
     }
     Ok(same)
 }
 
 /// Why the project does not allow that the destination namespace is created or labelled.
-fn namespace_refusal(context: &Context, observed: &Observed) -> Option<String> {
+fn namespace_refusal(at: Place<'_>, observed: &Observed) -> Option<String> {
     let name = observed.spec.destination.namespace.as_str();
     if name.is_empty() || !observed.sync_options().has("CreateNamespace=true") {
         return None;
     }
-    let (project, _) = context.project(observed.spec.project_name())?;
+    let (project, _) = at.context.project(observed.spec.project_name())?;
     let id = ResourceId::new("", "Namespace", "", name);
-    (!project.permits_object(&id)).then(|| {
+    (!project.permits_object(at.cluster.destination(), &id)).then(|| {
         format!(
             "Namespace {name} is not permitted in project {}: CreateNamespace and managedNamespaceMetadata need it in clusterResourceWhitelist",
             project.name
@@ -329,24 +346,18 @@ fn namespace_refusal(context: &Context, observed: &Observed) -> Option<String> {
 }
 
 /// True when a sync would have to create the destination namespace.
-async fn namespace_is_missing(
-    context: &Context,
-    observed: &Observed,
-) -> Result<bool, ObserveError> {
+async fn namespace_is_missing(at: Place<'_>, observed: &Observed) -> Result<bool, ObserveError> {
     let name = observed.spec.destination.namespace.as_str();
     let options = observed.sync_options();
-    if name.is_empty()
-        || !options.has("CreateNamespace=true")
-        || context.notes.knows_namespace(name)
-    {
+    if name.is_empty() || !options.has("CreateNamespace=true") || at.cluster.knows_namespace(name) {
         return Ok(false);
     }
     let resource = resource_of(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
-    let found = get(&context.client, &resource, &ObjectKey::new("", name)).await?;
+    let found = get(&at.cluster.client, &resource, &ObjectKey::new("", name)).await?;
     if found.is_some() {
-        context.notes.namespace_exists(name);
+        at.cluster.namespace_exists(name);
     } else {
-        context.notes.namespace_is_missing(name);
+        at.cluster.namespace_is_missing(name);
     }
     Ok(found.is_none())
 }

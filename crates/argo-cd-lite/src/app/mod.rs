@@ -12,10 +12,12 @@ mod source;
 mod status;
 mod validate;
 
+use context::Place;
 pub use context::{Context, Settings};
 pub use error::{InvalidOperation, ObserveError};
 pub use notes::AppNotes;
-pub use observed::{Observed, Problem, Refresh, SourceState};
+pub(crate) use observe::destination_of;
+pub use observed::{Observed, Problem, Refresh, Skip, SourceState};
 
 use jiff::Timestamp;
 use reconcile_core::{
@@ -58,8 +60,12 @@ impl Controller for Applications {
             .now()
             .duration_since(started)
             .as_secs_f64();
+        let server = match &observed {
+            Ok(observed) => self.context.clusters.server_of(&observed.spec.destination),
+            Err(_) => self.context.clusters.server_of(&destination_of(root)),
+        };
         let namespace = root.metadata.namespace.as_deref().unwrap_or_default();
-        self.context.metrics.reconciled(namespace, took);
+        self.context.metrics.reconciled(namespace, &server, took);
         observed
     }
 

@@ -1,9 +1,6 @@
 //! What is remembered of applications between passes; losing it costs time, never correctness.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -13,7 +10,6 @@ use reconcile_core::object::ObjectKey;
 struct State {
     settle: HashMap<ObjectKey, Timestamp>,
     failing: HashMap<ObjectKey, Timestamp>,
-    namespaces: HashSet<String>,
 }
 
 /// Notes about applications. Cloning shares them.
@@ -43,21 +39,6 @@ impl AppNotes {
     /// Notes that the repository could be read.
     pub fn repository_works(&self, app: &ObjectKey) {
         self.0.lock().failing.remove(app);
-    }
-
-    /// True when the namespace was seen.
-    pub fn knows_namespace(&self, name: &str) -> bool {
-        self.0.lock().namespaces.contains(name)
-    }
-
-    /// Notes that a namespace exists.
-    pub fn namespace_exists(&self, name: &str) {
-        self.0.lock().namespaces.insert(name.to_owned());
-    }
-
-    /// Notes that a namespace may be missing, so that the next pass looks.
-    pub fn namespace_is_missing(&self, name: &str) {
-        self.0.lock().namespaces.remove(name);
     }
 
     /// Drops the notes about an application.

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use reconcile_core::object::Root;
 
 use super::{
-    Context, InvalidOperation, ObserveError, Observed, Problem, Refresh, SourceState,
+    Context, InvalidOperation, ObserveError, Observed, Place, Problem, Refresh, Skip, SourceState,
     live_state::{check_permissions, compare, live_of, note_handed_over},
     plan::deletion,
     source::read_git,
@@ -16,9 +16,10 @@ use super::{
 use crate::{
     api::{
         ANNOTATION_COMPARE_OPTIONS, ANNOTATION_DELETION_APPROVED, ANNOTATION_REFRESH,
-        ANNOTATION_SKIP_RECONCILE, Application, ApplicationSpec, Operation, fields::APPLICATION,
+        ANNOTATION_SKIP_RECONCILE, Application, ApplicationDestination, ApplicationSpec, Operation,
+        fields::APPLICATION, is_true,
     },
-    clusters::{GroupKind, instance_name},
+    clusters::{ClusterError, ConnectionState, DestinationError, GroupKind, instance_name},
     diff::WebhookChanges,
 };
 
@@ -30,45 +31,104 @@ pub(super) async fn observe(
     context: &Context,
     root: &Root<Application>,
 ) -> Result<Observed, ObserveError> {
-    let now = context.clock.now();
     let mut observed = begin(context, root);
-    if observed.skip {
+    if observed.skip.is_some() {
         return Ok(observed);
     }
-    context.discovery.ensure().await?;
+    observed.spec = match root.parse_spec() {
+        Ok(spec) => spec,
+        // A spec that cannot be read must not hold up the deletion.
+        Err(_) if observed.deleting => ApplicationSpec {
+            destination: destination_of(root),
+            ..ApplicationSpec::default()
+        },
+        Err(error) => return Err(error.into()),
+    };
+    let cluster = match context.clusters.resolve(&observed.spec.destination) {
+        Ok(spec) => {
+            observed.destination = Ok(spec.destination.clone());
+            if spec.skip {
+                observed.skip = Some(Skip::SwitchedOff);
+                return Ok(observed);
+            }
+            context.clusters.open(&observed.key, &spec)?
+        }
+        Err(error) => {
+            context.clusters.forget(&observed.key);
+            if observed.deleting && !error.is_unknown() {
+                // Its Secret is still there: the objects go once it can be read.
+                return Err(ClusterError::Unusable(error).into());
+            }
+            observed.destination = Err(error);
+            if !observed.deleting {
+                validate_spec(context, root, &mut observed);
+            }
+            return Ok(observed);
+        }
+    };
+    if cluster.connection.state() == ConnectionState::Connecting {
+        observed.skip = Some(Skip::Connecting);
+        return Ok(observed);
+    }
+    cluster.connection.check()?;
+    observed.turn = context.clusters.turn(&observed.key, &cluster);
+    if observed.turn.is_none() {
+        observed.skip = Some(Skip::Busy);
+        return Ok(observed);
+    }
+    let at = Place {
+        context,
+        cluster: &cluster,
+    };
+    let work = observe_on(at, root, observed);
+    // On the heap: the state of a whole pass is large.
+    Box::pin(cluster.connection.guard(work)).await
+}
+
+/// The destination of a spec that may have other faults.
+pub(crate) fn destination_of(root: &Root<Application>) -> ApplicationDestination {
+    let spec = root.spec_value();
+    let destination = spec.get("destination").cloned().unwrap_or_default();
+    serde_json::from_value(destination).unwrap_or_default()
+}
+
+async fn observe_on(
+    at: Place<'_>,
+    root: &Root<Application>,
+    mut observed: Observed,
+) -> Result<Observed, ObserveError> {
+    let now = at.context.clock.now();
+    at.cluster.discovery.ensure().await?;
     if observed.deleting {
-        observe_deletion(context, root, &mut observed).await?;
+        observe_deletion(at, root, &mut observed).await?;
         return Ok(observed);
     }
-    observed.spec = root.parse_spec()?;
-    validate_spec(context, root, &mut observed);
+    validate_spec(at.context, root, &mut observed);
     let blocked = observed.problems.iter().any(|problem| problem.blocks);
     if !blocked {
         let fresh = freshness(&observed, now);
-        read_git(context, &mut observed, fresh).await?;
+        read_git(at, &mut observed, fresh).await?;
     }
-    compare(context, &mut observed).await?;
+    compare(at, &mut observed).await?;
     Ok(observed)
 }
 
 /// What the end of an application needs to know: its live objects, of every kind that it may have.
 async fn observe_deletion(
-    context: &Context,
+    at: Place<'_>,
     root: &Root<Application>,
     observed: &mut Observed,
 ) -> Result<(), ObserveError> {
     let mut kinds: HashSet<GroupKind> = HashSet::new();
-    // A spec or a repository that cannot be read must not hold up the deletion.
-    observed.spec = root.parse_spec().unwrap_or_default();
     let hooks = deletion::has_hook_finalizer(&observed.finalizers);
     if observed.status.resources.is_empty() || hooks {
         // It may have been synced without a note of it; then only Git knows the kinds. Hooks are in Git anyway.
         // The source must pass the same checks as before a sync, because hooks of it are run.
-        validate_spec(context, root, observed);
+        validate_spec(at.context, root, observed);
         let blocking = observed.problems.iter().filter(|problem| problem.blocks);
         let reasons: Vec<&str> = blocking.map(|problem| problem.message.as_str()).collect();
         if reasons.is_empty() {
-            read_git(context, observed, None).await?;
+            read_git(at, observed, None).await?;
         } else {
             observed.source = SourceState::Failed {
                 message: reasons.join("; "),
@@ -80,12 +140,12 @@ async fn observe_deletion(
             kinds.extend(set.targets.iter().map(|target| target.id.kind.clone()));
         }
     }
-    live_of(context, observed, &kinds).await?;
+    live_of(at, observed, &kinds).await?;
     if let Some((_, set)) = observed.source.ready() {
         let set = set.clone();
-        check_permissions(context, observed, &set);
+        check_permissions(at, observed, &set);
     }
-    note_handed_over(context, observed);
+    note_handed_over(at, observed);
     Ok(())
 }
 
@@ -123,17 +183,14 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
     }
     let switched_off = root
         .annotation(ANNOTATION_SKIP_RECONCILE)
-        .is_some_and(|text| {
-            // The texts that Go parses as true.
-            matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True")
-        });
+        .is_some_and(is_true);
     let settings = &context.settings;
     let elsewhere = key.namespace != settings.control_plane
         && !settings
             .application_namespaces
             .iter()
             .any(|pattern| glob::answer(pattern, &key.namespace, &[]).allows());
-    let skip = switched_off || elsewhere;
+    let skip = (switched_off || elsewhere).then_some(Skip::SwitchedOff);
     let webhook_changes =
         compare_options(root.annotation(ANNOTATION_COMPARE_OPTIONS), &mut problems);
     let refresh = root.annotation(ANNOTATION_REFRESH).map(|text| {
@@ -153,6 +210,8 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
         deleting: root.is_deleting(),
         finalizers: root.metadata.finalizers.clone().unwrap_or_default(),
         skip,
+        destination: Err(DestinationError::Missing),
+        turn: None,
         refresh,
         source: SourceState::NotAsked,
         sync_source: None,
@@ -212,6 +271,7 @@ fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Obs
     let mut problems = validate::problems(
         &root.spec_value(),
         &observed.spec,
+        &observed.destination,
         project.as_ref().map(|(project, _)| project),
         context.repos.file_repositories(),
     );

@@ -15,7 +15,7 @@ use crate::{
         ApplicationSpec, ApplicationStatus, CLEANUP, ManagedNamespaceMetadata, Operation,
         Revisions, SyncResult, SyncWindow, Time,
     },
-    clusters::{GroupKind, Live, ResourceId},
+    clusters::{Destination, DestinationError, GroupKind, Live, ResourceId, Turn},
     diff::{IgnoreRules, WebhookChanges},
     render::TargetSet,
     sync::{DeletionPhase, SyncOptions},
@@ -28,6 +28,17 @@ pub enum Refresh {
     Normal,
     /// Ask Git again and trust nothing that was rendered or compared before.
     Hard,
+}
+
+/// Why nothing is done in a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// `skip-reconcile` of the Application or of its cluster.
+    SwitchedOff,
+    /// The cluster has not answered yet.
+    Connecting,
+    /// Enough other passes work on the cluster.
+    Busy,
 }
 
 /// A condition to be.
@@ -105,10 +116,6 @@ impl SourceState {
 
 /// Everything that a plan may look at.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, not a state"
-)]
 pub struct Observed {
     /// Namespace and name.
     pub key: ObjectKey,
@@ -128,8 +135,12 @@ pub struct Observed {
     pub deleting: bool,
     /// Finalizers as stored.
     pub finalizers: Vec<String>,
-    /// `skip-reconcile` is on: do nothing at all.
-    pub skip: bool,
+    /// Do nothing at all, for this reason.
+    pub skip: Option<Skip>,
+    /// The cluster that the spec names, or why there is none.
+    pub destination: Result<Destination, DestinationError>,
+    /// Lets other passes wait while this one works on the cluster.
+    pub turn: Option<Turn>,
     /// The refresh annotation.
     pub refresh: Option<Refresh>,
     /// What Git says at the target revision.
@@ -169,6 +180,14 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// URL of the cluster; as the spec has it when it leads to none.
+    pub fn server(&self) -> &str {
+        match &self.destination {
+            Ok(destination) => &destination.server,
+            Err(_) => &self.spec.destination.server,
+        }
+    }
+
     /// The operation in work: the stored one while it has not ended, else the request.
     pub fn current_operation(&self) -> Option<&Operation> {
         let state = self.status.operation_state.as_ref();

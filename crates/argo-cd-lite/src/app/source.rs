@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::credentials::redact_url;
 
-use super::{Context, ObserveError, Observed, Problem, Refresh, SourceState, validate};
+use super::{Context, ObserveError, Observed, Place, Problem, Refresh, SourceState, validate};
 use crate::{
     api::{ApplicationSource, Revisions},
     render::{
@@ -14,7 +14,7 @@ use crate::{
 
 /// Reads what the sources say at their target revisions, and at those of the operation in work.
 pub(super) async fn read_git(
-    context: &Context,
+    at: Place<'_>,
     observed: &mut Observed,
     fresh: Option<Timestamp>,
 ) -> Result<(), ObserveError> {
@@ -22,6 +22,7 @@ pub(super) async fn read_git(
     if sources.is_empty() {
         return Ok(());
     }
+    let context = at.context;
     follow(context, observed, &sources);
     let hard = observed.refresh == Some(Refresh::Hard);
     let several = observed.spec.has_several_sources();
@@ -32,7 +33,7 @@ pub(super) async fn read_git(
         fresh,
         hard,
     };
-    observed.source = render(context, observed, &request).await;
+    observed.source = render(at, observed, &request).await;
     // The operation may be pinned to another commit, or bring sources of its own.
     let Some(operation) = observed.current_operation() else {
         return Ok(());
@@ -81,7 +82,7 @@ pub(super) async fn read_git(
         fresh: None,
         hard,
     };
-    observed.sync_source = Some(render(context, observed, &request).await);
+    observed.sync_source = Some(render(at, observed, &request).await);
     Ok(())
 }
 
@@ -141,11 +142,12 @@ struct SourceRequest<'a> {
 
 /// The targets of a source.
 async fn render(
-    context: &Context,
+    at: Place<'_>,
     observed: &mut Observed,
     request: &SourceRequest<'_>,
 ) -> SourceState {
-    let failure = match try_render(context, observed, request).await {
+    let context = at.context;
+    let failure = match try_render(at, observed, request).await {
         Ok(state) => {
             context.notes.repository_works(&observed.key);
             return state;
@@ -309,7 +311,7 @@ async fn open(
 }
 
 async fn try_render(
-    context: &Context,
+    Place { context, cluster }: Place<'_>,
     observed: &mut Observed,
     request: &SourceRequest<'_>,
 ) -> Result<SourceState, Failure> {
@@ -325,11 +327,12 @@ async fn try_render(
         // There is exactly one.
         Revisions::One(commits.collect())
     };
-    let discovery = context.discovery.clone();
+    let discovery = cluster.discovery.clone();
     let asked = RenderFor {
         placement: Placement {
             instance: observed.instance.clone(),
             namespace: observed.spec.destination.namespace.clone(),
+            server: cluster.destination().server.to_string(),
             managed: context.argo.current().managed.clone(),
         },
         discovery: discovery.generation(),
@@ -344,7 +347,7 @@ async fn try_render(
             namespace: observed.spec.destination.namespace.clone(),
         },
         sources,
-        cluster: context.cluster_facts().await,
+        cluster: cluster.facts().await,
         remotes: context
             .project(observed.spec.project_name())
             .map(|(project, _)| {

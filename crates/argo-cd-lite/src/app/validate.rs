@@ -11,10 +11,10 @@ use serde_json::Value;
 use super::Problem;
 use crate::{
     api::{
-        ApplicationDestination, ApplicationSource, ApplicationSpec, IN_CLUSTER_NAME,
-        IN_CLUSTER_SERVER,
+        ApplicationSource, ApplicationSpec,
         fields::{APP_PROJECT, APPLICATION},
     },
+    clusters::{Destination, DestinationError},
     diff::jq_problem,
     project::Project,
     repo::{FileRepositories, ambiguity, has_password, is_packed, packed_problem},
@@ -25,20 +25,23 @@ use crate::{
 pub(super) fn problems(
     raw: &Value,
     spec: &ApplicationSpec,
+    destination: &Result<Destination, DestinationError>,
     project: Option<&Project>,
     files: FileRepositories,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     unsupported_fields(raw, &mut problems);
     sources(spec, files, &mut problems);
-    destination(&spec.destination, &mut problems);
+    if let Err(error) = destination {
+        problems.push(Problem::invalid_spec(error.to_string()));
+    }
     options(spec, &mut problems);
     match project {
         None => problems.push(Problem::invalid_spec(format!(
             "Application referencing project {} which does not exist",
             spec.project_name()
         ))),
-        Some(project) => permissions(spec, project, &mut problems),
+        Some(project) => permissions(spec, destination.as_ref().ok(), project, &mut problems),
     }
     problems
 }
@@ -166,23 +169,6 @@ fn options_problem(source: &ApplicationSource) -> Option<String> {
     None
 }
 
-fn destination(destination: &ApplicationDestination, problems: &mut Vec<Problem>) {
-    let ApplicationDestination { server, name, .. } = destination;
-    match (server.as_str(), name.as_str()) {
-        ("", "") => problems.push(Problem::invalid_spec(
-            "spec.destination needs server or name",
-        )),
-        ("", IN_CLUSTER_NAME) => {}
-        (server, "") if server.trim_end_matches('/') == IN_CLUSTER_SERVER => {}
-        ("", other) | (other, "") => problems.push(Problem::invalid_spec(format!(
-            "spec.destination {other:?} is not supported yet: only the cluster that the controller runs in, {IN_CLUSTER_SERVER} or {IN_CLUSTER_NAME}"
-        ))),
-        _ => problems.push(Problem::invalid_spec(
-            "spec.destination must not have both server and name",
-        )),
-    }
-}
-
 fn options(spec: &ApplicationSpec, problems: &mut Vec<Problem>) {
     let Some(policy) = &spec.sync_policy else {
         return;
@@ -213,7 +199,12 @@ fn options(spec: &ApplicationSpec, problems: &mut Vec<Problem>) {
     }
 }
 
-fn permissions(spec: &ApplicationSpec, project: &Project, problems: &mut Vec<Problem>) {
+fn permissions(
+    spec: &ApplicationSpec,
+    cluster: Option<&Destination>,
+    project: &Project,
+    problems: &mut Vec<Problem>,
+) {
     for source in spec
         .sources()
         .iter()
@@ -225,10 +216,13 @@ fn permissions(spec: &ApplicationSpec, project: &Project, problems: &mut Vec<Pro
             project.name
         )));
     }
-    if !project.permits_destination(&spec.destination) {
+    let namespace = &spec.destination.namespace;
+    if let Some(cluster) = cluster
+        && !project.permits_destination(cluster, namespace)
+    {
         problems.push(Problem::invalid_spec(format!(
-            "application destination server and namespace '{}' do not match any of the allowed destinations in project '{}'",
-            spec.destination.namespace, project.name
+            "application destination server '{}' and namespace '{namespace}' do not match any of the allowed destinations in project '{}'",
+            cluster.server, project.name
         )));
     }
 }

@@ -5,7 +5,11 @@ use std::path::Path;
 use reconcile_core::object::ObjectKey;
 
 use super::{CliError, input, input::FileObject};
-use crate::{api::ApplicationSpec, clusters::instance_name, render::Placement};
+use crate::{
+    api::{ApplicationSpec, IN_CLUSTER_SERVER},
+    clusters::instance_name,
+    render::Placement,
+};
 
 /// An Application as the verbs need it.
 #[derive(Clone, Debug)]
@@ -54,6 +58,11 @@ fn parse(read: &FileObject, control_plane: &str) -> Result<FileApplication, CliE
     let placement = Placement {
         instance: instance_name(&key, control_plane),
         namespace: spec.destination.namespace.clone(),
+        // Only the cluster knows the URL of another name.
+        server: match spec.destination.server.as_str() {
+            "" => IN_CLUSTER_SERVER.to_owned(),
+            server => server.to_owned(),
+        },
         ..Placement::default()
     };
     Ok(FileApplication {

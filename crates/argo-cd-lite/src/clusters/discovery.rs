@@ -28,6 +28,8 @@ use crate::render::Scope;
 /// Seconds within which discovery is not repeated for a kind that is still missing; an application that
 /// waits for a kind looks again by itself.
 const FRESH: i64 = 3;
+/// Numbers states of discovery over all clusters, so that what was rendered for one is not taken for another.
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
 /// Discovery failed.
 #[derive(Debug, Error)]
@@ -59,8 +61,8 @@ struct DiscoveryState {
     client: Client,
     clock: Clock,
     kinds: RwLock<Arc<Kinds>>,
-    /// Counts changes of the kinds.
-    changes: AtomicU64,
+    /// Number of the state of the kinds.
+    generation: AtomicU64,
     gate: tokio::sync::Mutex<Option<Timestamp>>,
 }
 
@@ -71,14 +73,14 @@ impl Discovery {
             client,
             clock,
             kinds: RwLock::default(),
-            changes: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
             gate: tokio::sync::Mutex::new(None),
         }))
     }
 
-    /// Counts changes; equal numbers mean equal kinds.
+    /// Number of the state of this cluster's kinds; equal numbers mean equal kinds of the same cluster. 0 before the first.
     pub fn generation(&self) -> u64 {
-        self.0.changes.load(Ordering::SeqCst)
+        self.0.generation.load(Ordering::SeqCst)
     }
 
     /// The exact version of a kind.
@@ -119,6 +121,11 @@ impl Discovery {
         versions.sort();
         versions.dedup();
         versions
+    }
+
+    /// Versions of kinds.
+    pub fn count(&self) -> usize {
+        self.0.kinds.read().values().map(Vec::len).sum()
     }
 
     /// Makes sure that discovery was asked at least once.
@@ -166,7 +173,8 @@ impl Discovery {
         *last = Some(began);
         if *known != kinds {
             *self.0.kinds.write() = Arc::new(kinds);
-            self.0.changes.fetch_add(1, Ordering::SeqCst);
+            let generation = GENERATIONS.fetch_add(1, Ordering::SeqCst);
+            self.0.generation.store(generation, Ordering::SeqCst);
         }
         Ok(())
     }

@@ -10,23 +10,21 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
-use kube::{
-    Api, Client,
-    api::{DynamicObject, ObjectMeta},
-};
+use kube::{Client, api::DynamicObject};
 use parking_lot::{Mutex, RwLock};
 use reconcile_core::{
-    admin::Readiness,
     apply::{ApplyError, get},
     clock::Clock,
     error::{Classify, ErrorClass},
     object::ObjectKey,
-    watch::{Change, Guarded, Index, Watch},
+    watch::Change,
 };
 use thiserror::Error;
-use tokio::task::AbortHandle;
 
-use super::{Discovery, GroupKind, Live, ResourceId, Served, instance_owner};
+use super::{
+    Discovery, GroupKind, Live, ManagedScope, ResourceId, Served, instance_owner,
+    kind_watch::{FollowedObjects, KindWatch, KindWatchConfig, agree},
+};
 use crate::{health::Checks, settings::SettingsHandle};
 
 /// A first list that takes longer is reported as a failure; the watch keeps trying.
@@ -68,6 +66,8 @@ pub struct LiveIndexConfig {
     pub settings: SettingsHandle,
     /// The clock that health checks see.
     pub clock: Clock,
+    /// What is managed on the cluster.
+    pub scope: ManagedScope,
     /// Called with each application that should look at its objects.
     pub changed: Box<dyn Fn(ObjectKey) + Send + Sync>,
 }
@@ -92,59 +92,6 @@ struct LiveIndexState {
     followed: Mutex<HashMap<ObjectKey, Vec<ResourceId>>>,
 }
 
-struct KindWatch {
-    served: Arc<Served>,
-    checks: Checks,
-    index: Index<Live>,
-    readiness: Readiness,
-    followers: Arc<FollowedObjects>,
-    task: AbortHandle,
-}
-
-/// Objects that targets name, and the applications of those targets. Several applications may name one object, for
-/// example a CustomResourceDefinition.
-#[derive(Default)]
-struct FollowedObjects(RwLock<HashMap<ObjectKey, Vec<ObjectKey>>>);
-
-impl FollowedObjects {
-    fn has(&self, object: &ObjectKey) -> bool {
-        self.0.read().contains_key(object)
-    }
-
-    fn by(&self, object: &ObjectKey) -> Vec<ObjectKey> {
-        self.0.read().get(object).cloned().unwrap_or_default()
-    }
-
-    fn add(&self, object: &ObjectKey, app: &ObjectKey) {
-        let mut followers = self.0.write();
-        match followers.get_mut(object) {
-            None => drop(followers.insert(object.clone(), vec![app.clone()])),
-            Some(apps) if apps.contains(app) => {}
-            Some(apps) => apps.push(app.clone()),
-        }
-    }
-
-    /// `app` no longer names the object. True when no application does.
-    fn remove(&self, object: &ObjectKey, app: &ObjectKey) -> bool {
-        let mut followers = self.0.write();
-        let Some(apps) = followers.get_mut(object) else {
-            return true;
-        };
-        apps.retain(|known| known != app);
-        let none = apps.is_empty();
-        if none {
-            followers.remove(object);
-        }
-        none
-    }
-}
-
-impl Drop for KindWatch {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl LiveIndex {
     /// An index without any watch.
     pub fn new(config: LiveIndexConfig) -> Self {
@@ -164,7 +111,7 @@ impl LiveIndex {
             .filter_map(|kind| Some((kind, self.open(kind)?)))
             .collect();
         for (kind, watch) in opened {
-            if tokio::time::timeout(FIRST_LIST, watch.readiness.wait())
+            if tokio::time::timeout(FIRST_LIST, watch.listed())
                 .await
                 .is_err()
             {
@@ -213,46 +160,20 @@ impl LiveIndex {
         checks: Checks,
         followers: Arc<FollowedObjects>,
     ) -> KindWatch {
-        let index = Index::new(|live: &Live| {
-            live.tracking
-                .as_ref()
-                .map(|tracking| tracking.instance.clone())
-                .into_iter()
-                .collect()
-        });
-        let readiness = Readiness::default();
-        let ready = readiness.register("first list");
-        let api: Api<Guarded<DynamicObject>> =
-            Api::all_with(self.0.config.client.clone(), &served.resource);
-        let convert = {
-            let (followers, checks, served) = (followers.clone(), checks.clone(), served.clone());
-            move |object: DynamicObject| {
-                let live = Live::of(&checks, &served.resource, &object);
-                let kept =
-                    live.tracking.is_some() || followers.has(&ObjectKey::of_meta(&object.metadata));
-                kept.then_some(live)
-            }
-        };
-        let watch = Watch::named(served.resource.plural.clone(), api, index.clone(), convert)
-            .on_change({
-                let (index, followers) = (Arc::downgrade(&self.0), followers.clone());
-                move |change| {
-                    if let Some(shared) = index.upgrade() {
-                        shared.notify(&followers, &change);
-                    }
-                }
-            })
-            .ready(ready);
         tracing::info!(%kind, version = served.resource.version, "watching");
-        let task = tokio::spawn(watch.run()).abort_handle();
-        KindWatch {
+        let config = KindWatchConfig {
+            client: &self.0.config.client,
             served,
             checks,
-            index,
-            readiness,
             followers,
-            task,
-        }
+            scope: &self.0.config.scope,
+        };
+        let index = Arc::downgrade(&self.0);
+        KindWatch::start(config, move |followers, change| {
+            if let Some(shared) = index.upgrade() {
+                shared.notify(followers, change);
+            }
+        })
     }
 
     /// Follows `ids` for `app`, which are kept even when they do not carry its tracking annotation. With
@@ -286,9 +207,9 @@ impl LiveIndex {
                 continue;
             };
             let key = id.key();
-            let was_listed = watch.readiness.missing().is_empty();
+            let was_listed = watch.has_listed(&key);
             watch.followers.add(&key, app);
-            if was_listed && watch.index.get(&key).is_none() {
+            if was_listed && watch.get(&key).is_none() {
                 unseen.push((watch, key));
             }
         }
@@ -322,13 +243,8 @@ impl LiveIndex {
         };
         let key = id.key();
         let nobody = watch.followers.remove(&key, app);
-        if nobody
-            && watch
-                .index
-                .get(&key)
-                .is_some_and(|live| live.tracking.is_none())
-        {
-            drop(watch.index.dropped(&key));
+        if nobody {
+            watch.drop_untracked(&key);
         }
         nobody
     }
@@ -346,9 +262,19 @@ impl LiveIndex {
         watch.map_or_else(Vec::new, |watch| watch.followers.by(&id.key()))
     }
 
+    /// Number of objects that are kept.
+    pub fn count(&self) -> usize {
+        self.0
+            .kinds
+            .read()
+            .values()
+            .map(|watch| watch.count())
+            .sum()
+    }
+
     /// One live object.
     pub fn get(&self, id: &ResourceId) -> Option<Arc<Live>> {
-        self.0.kinds.read().get(&id.kind)?.index.get(&id.key())
+        self.0.kinds.read().get(&id.kind)?.get(&id.key())
     }
 
     /// Everything that is tracked under `instance`, in every watched kind.
@@ -356,7 +282,7 @@ impl LiveIndex {
         let kinds = self.0.kinds.read();
         let mut found = Vec::new();
         for (kind, watch) in kinds.iter() {
-            for (key, live) in watch.index.tagged(instance) {
+            for (key, live) in watch.of_instance(instance) {
                 let id = ResourceId {
                     kind: kind.clone(),
                     namespace: key.namespace.as_str().into(),
@@ -378,49 +304,14 @@ impl LiveIndex {
     /// before the watch reports it.
     pub fn going(&self, id: &ResourceId, uid: &str) -> Option<Arc<Live>> {
         let watch = self.0.kinds.read().get(&id.kind).cloned()?;
-        let key = id.key();
-        let stored = watch.index.stored(&key)?;
-        if stored.uid.as_ref() != uid {
-            return Some(stored.value);
-        }
-        let mut live = stored.value.as_ref().clone();
-        live.deleting = true;
-        let meta = ObjectMeta {
-            namespace: Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-            name: Some(key.name.clone()),
-            uid: Some(uid.to_owned()),
-            resource_version: Some(stored.version.to_string()),
-            ..ObjectMeta::default()
-        };
-        drop(watch.index.written(&meta, live));
-        watch.index.get(&key)
+        watch.going(&id.key(), uid)
     }
 
     /// An object was deleted and nothing holds it back.
     pub fn deleted(&self, id: &ResourceId, uid: &str) {
         if let Some(watch) = self.0.kinds.read().get(&id.kind).cloned() {
-            drop(watch.index.deleted(&id.key(), uid));
+            watch.deleted(&id.key(), uid);
         }
-    }
-}
-
-/// True when both reduce every object of the kind to the same values.
-fn agree(one: &Checks, other: &Checks, kind: &GroupKind) -> bool {
-    let (group, name) = (&kind.group, &kind.kind);
-    let (settings, others) = (one.settings(), other.settings());
-    one.agree(other, group, name)
-        && settings.managed.tracking == others.managed.tracking
-        && settings.ignored_updates(group, name) == others.ignored_updates(group, name)
-}
-
-impl KindWatch {
-    fn keep(&self, object: &DynamicObject) -> Arc<Live> {
-        let live = Live::of(&self.checks, &self.served.resource, object);
-        // An own write is no news to the application that made it.
-        drop(self.index.written(&object.metadata, live.clone()));
-        self.index
-            .get(&ObjectKey::of_meta(&object.metadata))
-            .unwrap_or_else(|| Arc::new(live))
     }
 }
 

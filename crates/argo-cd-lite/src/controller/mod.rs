@@ -6,6 +6,7 @@ mod watches;
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
+use prometheus::core::Collector;
 use reconcile_core::{
     admin::Readiness,
     client::Deadlines,
@@ -23,8 +24,7 @@ use crate::{
     app::{AppNotes, Applications, Context, Settings},
     applicationset,
     args::ControllerArgs,
-    clusters::{Discovery, LiveIndex, LiveIndexConfig},
-    diff::{DiffCache, Differ},
+    clusters::{ClusterClients, ClusterMetrics, ClusterSurroundings, Clusters, Connector},
     metrics::{AppInfo, AppMetrics, GitMetrics},
     render::{Renders, ToolPaths},
     repo::{
@@ -33,7 +33,7 @@ use crate::{
     server::{RefreshRequests, WebhookSecrets, WebhookServer},
     settings::SettingsHandle,
 };
-use watches::{watch_certificates, watch_projects, watch_secrets, watch_settings};
+use watches::{watch_certificates, watch_clusters, watch_projects, watch_secrets, watch_settings};
 
 /// Name of the Lease; upstream's controllers shard instead of electing, so there is none to share.
 const LEASE: &str = "argo-cd-lite-controller";
@@ -68,6 +68,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         cache_size,
         allow_file_repositories,
         repositories_allow_link_local,
+        allow_local_clusters,
         tools,
     } = args;
     let control_plane = namespace
@@ -92,6 +93,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
             "--repositories-allow-link-local",
             repositories_allow_link_local,
         ),
+        cluster_egress: EgressPolicy::of_local_flag("--allow-local-clusters", allow_local_clusters),
     };
     let hub = HubConfig {
         folder: cache_dir.unwrap_or_else(|| std::env::temp_dir().join("argo-cd-lite")),
@@ -126,7 +128,7 @@ pub async fn start(
     workers: usize,
     webhook: ListenAddress,
 ) -> anyhow::Result<()> {
-    Parts::new(operator, settings, hub, tools)?
+    Parts::new(operator, settings, hub, tools, workers)?
         .start(operator, workers, webhook)
         .await
 }
@@ -136,6 +138,24 @@ fn share(mut hub: HubConfig) -> (HubConfig, u64) {
     let eighth = hub.disk_budget / 8;
     hub.disk_budget -= 2 * eighth;
     (hub, eighth)
+}
+
+/// How clusters are reached.
+fn connector(operator: &Operator, egress: EgressPolicy) -> Connector {
+    let role = operator.leader_role().clone();
+    let sync_deadlines = Deadlines {
+        unary: SYNC_DEADLINE,
+        ..Deadlines::default()
+    };
+    Connector {
+        control_plane: ClusterClients {
+            reads: operator.client.clone(),
+            syncs: role.with_deadlines(sync_deadlines),
+        },
+        role,
+        sync_deadlines,
+        egress,
+    }
 }
 
 /// The parts of the controller before they run.
@@ -154,6 +174,7 @@ impl Parts {
         settings: Settings,
         hub: HubConfig,
         tools: ToolPaths,
+        workers: usize,
     ) -> anyhow::Result<Self> {
         let queue = Queue::new();
         let roots: Index<Root<Application>> = Index::default();
@@ -179,33 +200,33 @@ impl Parts {
             wake(&queue),
         );
         let charts = ChartHub::new(charts, repos.clone(), credentials.clone(), wake(&queue));
-        let discovery = Discovery::new(operator.client.clone(), operator.clock.clone());
         let argo = SettingsHandle::default();
-        let live = LiveIndex::new(LiveIndexConfig {
+        let around = ClusterSurroundings {
+            control_plane: settings.control_plane.clone(),
             settings: argo.clone(),
             clock: operator.clock.clone(),
-            client: operator.client.clone(),
-            discovery: discovery.clone(),
-            control_plane: settings.control_plane.clone(),
-            changed: Box::new(wake(&queue)),
-        });
-        operator
-            .registry
-            .register(Box::new(AppInfo::new(roots.clone())?))?;
+            wake: Arc::new(wake(&queue)),
+        };
+        let clusters = Clusters::new(
+            connector(operator, settings.cluster_egress),
+            around,
+            workers,
+        );
+        let collectors: [Box<dyn Collector>; 2] = [
+            Box::new(AppInfo::new(roots.clone(), clusters.clone())?),
+            Box::new(ClusterMetrics::new(clusters.clone())?),
+        ];
+        for collector in collectors {
+            operator.registry.register(collector)?;
+        }
         let context = Context {
-            client: operator.leader_role().with_deadlines(Deadlines {
-                unary: SYNC_DEADLINE,
-                ..Deadlines::default()
-            }),
+            client: operator.client.clone(),
             clock: operator.clock.clone(),
             settings,
             repos,
             charts,
             renders,
-            facts: Arc::default(),
-            discovery,
-            live,
-            differ: Differ::new(operator.client.clone(), DiffCache::default()),
+            clusters,
             roots: roots.clone(),
             projects: Index::default(),
             argo,
@@ -255,6 +276,7 @@ impl Parts {
         operator.spawn("applications", driver.watch_roots(apps).ready(ready).run());
         watch_projects(operator, &context, &roots, &queue);
         watch_secrets(operator, &control_plane, credentials, secrets.clone());
+        watch_clusters(operator, &context, &roots, &queue);
         watch_settings(operator, &context, &roots, &queue);
         watch_certificates(operator, &control_plane, trust);
         applicationset::start(operator, &control_plane);

@@ -17,7 +17,8 @@ use reconcile_core::{
 
 use crate::{
     api::{AppProject, Application},
-    app::Context,
+    app::{Context, destination_of},
+    clusters::ClusterSecret,
     repo::{Credentials, PollTimes, RepositorySecret, Trust},
     server::WebhookSecrets,
     settings::{ArgoSettings, SETTINGS_MAP},
@@ -105,6 +106,43 @@ pub(super) fn watch_secrets(
     );
 }
 
+/// Keeps the clusters of Secrets. The Applications that name one are looked at again when it changes.
+pub(super) fn watch_clusters(
+    operator: &Operator,
+    context: &Context,
+    roots: &Index<Root<Application>>,
+    queue: &Queue,
+) {
+    let api: Api<Guarded<Secret>> =
+        Api::namespaced(operator.client.clone(), &context.settings.control_plane);
+    let (clusters, roots, queue) = (context.clusters.clone(), roots.clone(), queue.clone());
+    let watch = Watch::new(api, Index::default(), |secret: Secret| {
+        let annotations = secret.metadata.annotations.unwrap_or_default();
+        Some(ClusterSecret::read(
+            &secret.data.unwrap_or_default(),
+            &annotations,
+        ))
+    })
+    .config(WatchConfig {
+        labels: Some("argocd.argoproj.io/secret-type=cluster".to_owned()),
+        fields: None,
+    })
+    .on_change(move |change: Change<ClusterSecret>| {
+        let name = &change.key.name;
+        if let Some(Err(error)) = change.new.as_ref().map(|secret| &secret.spec) {
+            tracing::warn!(secret = name, %error, "cluster Secret cannot be used");
+        }
+        let concerns = clusters.set_secret(name, change.new);
+        roots.each(|key, root| {
+            if concerns(&destination_of(root)) {
+                queue.add(key.clone());
+            }
+        });
+    });
+    let ready = operator.readiness.register("cluster secrets");
+    operator.spawn("cluster secrets", watch.ready(ready).run());
+}
+
 /// The keys of the Secret that webhooks use; nothing else of it stays in memory.
 fn webhook_secrets(data: BTreeMap<String, ByteString>) -> BTreeMap<String, secret::Secret> {
     data.into_iter()
@@ -130,6 +168,7 @@ pub(super) fn watch_settings(
         fields: Some(format!("metadata.name={SETTINGS_MAP}")),
     });
     let (argo, roots, queue) = (context.argo.clone(), roots.clone(), queue.clone());
+    let clusters = context.clusters.clone();
     let (repos, flags) = (context.repos.clone(), context.repos.poll_times());
     let watch = watch.on_change(move |change: Change<BTreeMap<String, String>>| {
         let (settings, problems) = match &change.new {
@@ -151,6 +190,7 @@ pub(super) fn watch_settings(
             poll: settings.reconciliation.unwrap_or(flags.poll),
             jitter: settings.reconciliation_jitter.unwrap_or(flags.jitter),
         });
+        clusters.set_in_cluster(settings.in_cluster);
         if argo.replace(settings) {
             roots.each(|key, _| queue.add(key.clone()));
         }

@@ -1,5 +1,6 @@
 //! What an AppProject allows; pure functions of its spec.
 
+mod destinations;
 mod windows;
 
 pub use windows::{
@@ -11,10 +12,9 @@ use expressions::glob;
 
 use crate::{
     api::{
-        AppProjectSpec, ApplicationDestination, ApplicationSource, ClusterResourceItem,
-        GroupKindItem, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, ProjectDestination,
+        AppProjectSpec, ApplicationSource, ClusterResourceItem, GroupKindItem, ProjectDestination,
     },
-    clusters::ResourceId,
+    clusters::{Destination, ResourceId},
     repo::{rule_pattern, rule_spellings},
 };
 
@@ -78,39 +78,8 @@ impl Project {
         allowed
     }
 
-    /// True when objects may go to this cluster and namespace.
-    pub fn permits_destination(&self, destination: &ApplicationDestination) -> bool {
-        let mut allowed = false;
-        for item in &self.spec.destinations {
-            let server_denied = item.server.strip_prefix('!');
-            let namespace_denied = item.namespace.strip_prefix('!');
-            if let Some(pattern) = server_denied {
-                if hits(pattern, IN_CLUSTER_SERVER) && hits(&item.namespace, &destination.namespace)
-                {
-                    return false;
-                }
-                continue;
-            }
-            let (pattern, cluster) = if item.server.is_empty() {
-                (&item.name, IN_CLUSTER_NAME)
-            } else {
-                (&item.server, IN_CLUSTER_SERVER)
-            };
-            let cluster_fits = fits(pattern, cluster);
-            let cluster_hit = hits(pattern, cluster);
-            if let Some(pattern) = namespace_denied {
-                if cluster_hit && hits(pattern, &destination.namespace) {
-                    return false;
-                }
-                continue;
-            }
-            allowed |= cluster_fits && fits(&item.namespace, &destination.namespace);
-        }
-        allowed
-    }
-
     /// True when applications may manage this object. One without a namespace is cluster-scoped.
-    pub fn permits_object(&self, id: &ResourceId) -> bool {
+    pub fn permits_object(&self, cluster: &Destination, id: &ResourceId) -> bool {
         if !id.namespace.is_empty() {
             let listed = |list: &[GroupKindItem], covers: fn(&str, &str) -> bool| {
                 list.iter().any(|item| {
@@ -126,11 +95,7 @@ impl Project {
                 .namespace_resource_whitelist
                 .as_deref()
                 .is_none_or(|list| listed(list, fits))
-                && self.permits_destination(&ApplicationDestination {
-                    server: IN_CLUSTER_SERVER.to_owned(),
-                    namespace: id.namespace.to_string(),
-                    ..ApplicationDestination::default()
-                });
+                && self.permits_destination(cluster, &id.namespace);
         }
         let listed = |list: &[ClusterResourceItem], covers: fn(&str, &str) -> bool| {
             list.iter().any(|item| {
@@ -139,7 +104,8 @@ impl Project {
                     && (item.name.is_empty() || covers(&item.name, &id.name))
             })
         };
-        !listed(&self.spec.cluster_resource_blacklist, hits)
+        self.permits_cluster(cluster)
+            && !listed(&self.spec.cluster_resource_blacklist, hits)
             && listed(&self.spec.cluster_resource_whitelist, fits)
     }
 
@@ -186,6 +152,14 @@ mod tests {
         }
     }
 
+    fn cluster() -> Destination {
+        Destination {
+            server: "https://prod.example.com".into(),
+            name: "prod-eu".into(),
+            project: "".into(),
+        }
+    }
+
     fn source(url: &str) -> ApplicationSource {
         ApplicationSource {
             repo_url: url.into(),
@@ -197,8 +171,8 @@ mod tests {
     fn the_default_project_allows_everything() {
         let project = project(default_spec());
         assert!(project.permits_source(&source("https://git/a")));
-        assert!(project.permits_object(&ResourceId::new("", "ConfigMap", "x", "y")));
-        assert!(project.permits_object(&ResourceId::new("", "Namespace", "", "y")));
+        assert!(project.permits_object(&cluster(), &ResourceId::new("", "ConfigMap", "x", "y")));
+        assert!(project.permits_object(&cluster(), &ResourceId::new("", "Namespace", "", "y")));
         assert!(!project.permits_namespace("other", "argocd"));
     }
 
@@ -285,11 +259,13 @@ mod tests {
     fn absent_and_empty_lists_of_kinds_differ() {
         let id = ResourceId::new("", "ConfigMap", "x", "y");
         let mut spec = default_spec();
-        assert!(project(spec.clone()).permits_object(&id));
+        assert!(project(spec.clone()).permits_object(&cluster(), &id));
         spec.namespace_resource_whitelist = Some(Vec::new());
-        assert!(!project(spec.clone()).permits_object(&id));
+        assert!(!project(spec.clone()).permits_object(&cluster(), &id));
         spec.cluster_resource_whitelist.clear();
-        assert!(!project(spec).permits_object(&ResourceId::new("", "Namespace", "", "y")));
+        assert!(
+            !project(spec).permits_object(&cluster(), &ResourceId::new("", "Namespace", "", "y"))
+        );
     }
 
     #[test]
@@ -303,14 +279,12 @@ mod tests {
             destinations: vec![item("team-*"), item("!team-x")],
             ..default_spec()
         };
-        let to = |namespace: &str| ApplicationDestination {
-            server: IN_CLUSTER_SERVER.into(),
-            namespace: namespace.into(),
-            ..ApplicationDestination::default()
+        let to = |spec: &AppProjectSpec, namespace: &str| {
+            project(spec.clone()).permits_destination(&cluster(), namespace)
         };
-        assert!(project(spec.clone()).permits_destination(&to("team-a")));
-        assert!(!project(spec.clone()).permits_destination(&to("team-x")));
-        assert!(!project(spec).permits_destination(&to("kube-system")));
+        assert!(to(&spec, "team-a"));
+        assert!(!to(&spec, "team-x"));
+        assert!(!to(&spec, "kube-system"));
     }
 
     #[test]
@@ -334,7 +308,85 @@ mod tests {
                 ..default_spec()
             };
             let id = ResourceId::new("", "ConfigMap", "x", "y");
-            assert!(!project(spec).permits_object(&id));
+            assert!(!project(spec).permits_object(&cluster(), &id));
         }
+    }
+
+    #[test]
+    fn clusters_are_limited_and_denied_by_server_and_by_name() {
+        let item = |server: &str, name: &str, namespace: &str| ProjectDestination {
+            server: server.into(),
+            name: name.into(),
+            namespace: namespace.into(),
+        };
+        let verdicts = |items: &[ProjectDestination]| {
+            let spec = AppProjectSpec {
+                destinations: items.to_vec(),
+                ..default_spec()
+            };
+            let role = ResourceId::new("rbac.authorization.k8s.io", "ClusterRole", "", "r");
+            let project = project(spec);
+            (
+                project.permits_destination(&cluster(), "shop"),
+                project.permits_object(&cluster(), &role),
+            )
+        };
+        let all = || item("*", "", "*");
+        assert_eq!(verdicts(&[all()]), (true, true));
+        assert_eq!(verdicts(&[item("", "prod-*", "*")]), (true, true));
+        assert_eq!(
+            verdicts(&[item("https://prod.*", "", "shop")]),
+            (true, true)
+        );
+        assert_eq!(
+            verdicts(&[item("https://prod.example.com/", "", "*")]),
+            (false, false)
+        );
+        assert_eq!(
+            verdicts(&[item("https://kubernetes.default.svc", "", "*")]),
+            (false, false)
+        );
+        assert_eq!(verdicts(&[item("", "staging", "*")]), (false, false));
+        assert_eq!(verdicts(&[item("", "", "*")]), (false, false));
+        // A denied name denies in every namespace, a denied server in the namespaces of its item.
+        assert_eq!(
+            verdicts(&[all(), item("", "!prod-*", "other")]),
+            (false, false)
+        );
+        assert_eq!(
+            verdicts(&[all(), item("!https://prod.*", "", "*")]),
+            (false, false)
+        );
+        assert_eq!(
+            verdicts(&[all(), item("!https://prod.*", "", "other")]),
+            (true, true)
+        );
+        assert_eq!(
+            verdicts(&[all(), item("https://prod.*", "", "!shop")]),
+            (false, true)
+        );
+        assert_eq!(
+            verdicts(&[all(), item("", "prod-eu", "!shop")]),
+            (false, true)
+        );
+        assert_eq!(
+            verdicts(&[all(), item("", "staging", "!shop")]),
+            (true, true)
+        );
+        // A denial alone permits nothing.
+        assert_eq!(verdicts(&[item("!https://other", "", "*")]), (false, false));
+    }
+
+    #[test]
+    fn a_project_may_be_limited_to_its_own_clusters() {
+        let spec = AppProjectSpec {
+            permit_only_project_scoped_clusters: true,
+            ..default_spec()
+        };
+        let project = project(spec);
+        let mut own = cluster();
+        assert!(!project.permits_destination(&own, "shop"));
+        own.project = "p".into();
+        assert!(project.permits_destination(&own, "shop"));
     }
 }

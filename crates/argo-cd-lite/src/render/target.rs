@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 
 use super::SourceType;
 use crate::{
-    api::IN_CLUSTER_SERVER,
     clusters::{Owner, ResourceId, content_hash, stamp},
     settings::ManagementRules,
     sync::{DeletionPhase, SyncSettings},
@@ -34,6 +33,8 @@ pub struct Placement {
     pub instance: String,
     /// Namespace of objects that name none.
     pub namespace: String,
+    /// URL of the cluster, for the exclusions of single clusters.
+    pub server: String,
     /// Which kinds are managed, and how objects are marked.
     pub managed: Arc<ManagementRules>,
 }
@@ -146,7 +147,7 @@ impl<'a, F: Fn(&str, &str) -> Scope> TargetBuilder<'a, F> {
             .placement
             .managed
             .kinds
-            .excludes(group, kind, IN_CLUSTER_SERVER)
+            .excludes(group, kind, &self.placement.server)
         {
             set.excluded.push(target.id);
             return;

@@ -115,6 +115,8 @@ pub struct ArgoSettings {
     pub values_file_schemes: Vec<String>,
     /// Kinds without a health rule are judged by the conventions for conditions.
     pub standard_conditions: bool,
+    /// The cluster of the control plane is a destination without a cluster Secret.
+    pub in_cluster: bool,
     /// Keys that have no effect.
     pub unsupported: Vec<String>,
 }
@@ -131,6 +133,7 @@ impl Default for ArgoSettings {
             ignore_resource_updates: true,
             values_file_schemes: vec!["https".to_owned(), "http".to_owned()],
             standard_conditions: false,
+            in_cluster: true,
             unsupported: Vec::new(),
         }
     }
@@ -230,6 +233,7 @@ impl ArgoSettings {
             "resource.health.standardConditions" => {
                 self.standard_conditions = flag(key, word)?;
             }
+            "cluster.inClusterEnabled" => self.in_cluster = word.is_empty() || flag(key, word)?,
             other if other.starts_with(CUSTOMIZATIONS) => {}
             other if ELSEWHERE.iter().any(|known| other.starts_with(known)) => {}
             other => self.unsupported.push(other.to_owned()),

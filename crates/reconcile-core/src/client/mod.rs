@@ -18,9 +18,11 @@
 mod call;
 mod fence;
 mod gate;
+mod guarded;
 
 pub use fence::Fence;
 pub use gate::{Fenced, FencedInFlight, Late};
+pub use guarded::GuardError;
 
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ use kube::{Client, Config, client::ClientBuilder};
 use prometheus::{IntCounterVec, Opts, Registry};
 use tower::{Layer, service_fn};
 
+use crate::egress::EgressPolicy;
 use gate::GateLayer;
 
 /// True when the error is a write that the fence refused or cut off.
@@ -107,6 +110,12 @@ impl Connection {
         // would still be sent after the lease is gone; and they repeat creates that may have happened.
         config.default_retry = false;
         Ok(Self(ClientBuilder::try_from(config)?.build()))
+    }
+
+    /// A connection to an API server that a Secret names: addresses that the policy refuses are not called. No request
+    /// is sent yet.
+    pub fn guarded(config: &Config, egress: EgressPolicy) -> Result<Self, GuardError> {
+        guarded::client(config, egress).map(Self)
     }
 
     /// The connection of an API server in memory.

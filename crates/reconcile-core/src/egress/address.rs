@@ -54,6 +54,16 @@ pub(super) fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
+/// True for addresses of the machine or pod itself, also when an IPv4 address is written as IPv6.
+pub(super) fn is_loopback(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback(),
+        IpAddr::V6(address) => {
+            address.is_loopback() || embedded_ipv4(address).iter().any(Ipv4Addr::is_loopback)
+        }
+    }
+}
+
 /// The IPv4 addresses that may be inside a mapped, compatible, tunnelled or translated IPv6 address.
 fn embedded_ipv4(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     if let Some(mapped) = address.to_ipv4_mapped() {

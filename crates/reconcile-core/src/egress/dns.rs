@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tower::BoxError;
 
 use super::EgressPolicy;
 
@@ -10,25 +11,28 @@ use super::EgressPolicy;
 #[derive(Clone, Copy, Debug)]
 pub struct GuardedResolver(pub(super) EgressPolicy);
 
+/// The addresses of a name that may be called.
+pub(super) async fn resolve(policy: EgressPolicy, name: &str) -> Result<Vec<SocketAddr>, BoxError> {
+    let mut allowed: Vec<SocketAddr> = Vec::new();
+    let mut refused = None;
+    for address in tokio::net::lookup_host((name, 0)).await? {
+        match policy.check_address(address.ip()) {
+            Ok(()) => allowed.push(address),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        Some(error) if allowed.is_empty() => Err(error.into()),
+        _ => Ok(allowed),
+    }
+}
+
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = self.0;
         Box::pin(async move {
-            let mut allowed: Vec<SocketAddr> = Vec::new();
-            let mut refused = None;
-            for address in tokio::net::lookup_host((name.as_str(), 0)).await? {
-                match policy.check_address(address.ip()) {
-                    Ok(()) => allowed.push(address),
-                    Err(error) => refused = Some(error),
-                }
-            }
-            match refused {
-                Some(error) if allowed.is_empty() => Err(error.into()),
-                _ => {
-                    let addresses: Addrs = Box::new(allowed.into_iter());
-                    Ok(addresses)
-                }
-            }
+            let addresses: Addrs = Box::new(resolve(policy, name.as_str()).await?.into_iter());
+            Ok(addresses)
         })
     }
 }

@@ -1,10 +1,11 @@
-//! Which addresses an operator calls on behalf of a manifest.
+//! Which addresses an operator calls on behalf of a manifest or a Secret.
 //!
 //! Whoever writes a trigger or a metric chooses the address, so the addresses at which clouds hand out the credentials
 //! of a node are refused unless a flag of the operator permits them. The check covers the host of the URL, each
 //! redirect, and each address that a name resolves to, so a name that changes its address gains nothing.
 
 mod address;
+mod connect;
 mod dns;
 mod redirect;
 
@@ -16,12 +17,14 @@ use std::{net::IpAddr, sync::Arc};
 use reqwest::{ClientBuilder, Url};
 use thiserror::Error;
 
-use address::is_link_local;
+use address::{is_link_local, is_loopback};
+pub(crate) use connect::ConnectorResolver;
 
-/// A link-local or metadata address, which is not called.
+/// A link-local, metadata or loopback address, which is not called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{address} is a link-local or instance metadata address and is not called; {flag} permits it"
+    "{address} is a {} address and is not called; {flag} permits it",
+    if is_loopback(*.address) { "loopback" } else { "link-local or instance metadata" }
 )]
 pub struct RefusedAddress {
     /// The address.
@@ -30,13 +33,18 @@ pub struct RefusedAddress {
     pub flag: &'static str,
 }
 
-/// Whether link-local addresses may be called.
+/// Whether link-local and loopback addresses may be called.
 #[derive(Clone, Copy, Debug)]
 pub enum EgressPolicy {
     /// Every address may be called.
     AllowLinkLocal,
     /// Link-local and metadata addresses are refused.
     RefuseLinkLocal {
+        /// The flag that permits them, for error messages.
+        flag: &'static str,
+    },
+    /// Link-local, metadata and loopback addresses are refused.
+    RefuseLocal {
         /// The flag that permits them, for error messages.
         flag: &'static str,
     },
@@ -49,6 +57,15 @@ impl EgressPolicy {
             Self::AllowLinkLocal
         } else {
             Self::RefuseLinkLocal { flag }
+        }
+    }
+
+    /// The same, with loopback addresses among those that are refused without the flag.
+    pub fn of_local_flag(flag: &'static str, allow_local: bool) -> Self {
+        if allow_local {
+            Self::AllowLinkLocal
+        } else {
+            Self::RefuseLocal { flag }
         }
     }
 
@@ -66,7 +83,9 @@ impl EgressPolicy {
     pub fn resolver(&self) -> Option<Arc<GuardedResolver>> {
         match self {
             Self::AllowLinkLocal => None,
-            Self::RefuseLinkLocal { .. } => Some(Arc::new(GuardedResolver(*self))),
+            Self::RefuseLinkLocal { .. } | Self::RefuseLocal { .. } => {
+                Some(Arc::new(GuardedResolver(*self)))
+            }
         }
     }
 
@@ -82,6 +101,9 @@ impl EgressPolicy {
     fn check_address(&self, address: IpAddr) -> Result<(), RefusedAddress> {
         match self {
             Self::RefuseLinkLocal { flag } if is_link_local(address) => {
+                Err(RefusedAddress { address, flag })
+            }
+            Self::RefuseLocal { flag } if is_link_local(address) || is_loopback(address) => {
                 Err(RefusedAddress { address, flag })
             }
             _ => Ok(()),

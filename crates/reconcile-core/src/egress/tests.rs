@@ -49,6 +49,25 @@ fn metadata_services_are_refused_in_every_spelling() {
 }
 
 #[test]
+fn addresses_of_the_machine_are_refused_where_they_may_not_be_called() {
+    let refuse = EgressPolicy::of_local_flag("--allow-local", false);
+    for host in [
+        "127.0.0.1:6443",
+        "127.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "169.254.169.254",
+    ] {
+        let url = url(&format!("https://{host}"));
+        let refused = refuse.check(&url).expect_err(host);
+        assert!(refused.to_string().contains("--allow-local permits it"));
+        let allow = EgressPolicy::of_local_flag("--allow-local", true);
+        assert_eq!(allow.check(&url), Ok(()), "{host}");
+    }
+    assert_eq!(refuse.check(&url("https://10.0.0.1")), Ok(()));
+}
+
+#[test]
 fn other_addresses_and_names_are_allowed() {
     for host in [
         "127.0.0.1:9090",

@@ -29,7 +29,7 @@ mod verbs;
 #[cfg(test)]
 mod tests;
 
-pub use api::{FakeApi, Logged};
+pub use api::{FakeApi, FakeServer, Health, Logged};
 pub use command_line::check_command_line;
 pub use fault::Fault;
 pub use kinds::FakeKind;

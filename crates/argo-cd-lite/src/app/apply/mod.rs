@@ -7,7 +7,7 @@ mod tasks;
 
 use std::sync::Arc;
 
-use super::{Context, ObserveError, Observed, plan::Action};
+use super::{Context, ObserveError, Observed, Place, plan::Action};
 use crate::{
     api::ResourceResult,
     clusters::{Live, ResourceId},
@@ -81,33 +81,46 @@ pub(super) async fn apply(
     observed: &Observed,
     action: &Action,
 ) -> Result<Applied, ObserveError> {
+    if let Action::Conclude(phase) = action {
+        context.metrics.synced(&SyncEnd {
+            app: &observed.key,
+            project: observed.spec.project_name(),
+            server: observed.server(),
+            phase: *phase,
+            dry_run: false,
+        });
+        context.notes.set_settle(&observed.key, None);
+        return Ok(Applied::Done);
+    }
+    let cluster = context.cluster(observed)?;
+    let at = Place {
+        context,
+        cluster: &cluster,
+    };
+    cluster.connection.guard(act(at, observed, action)).await
+}
+
+/// Carries out an action on the cluster of the Application.
+async fn act(at: Place<'_>, observed: &Observed, action: &Action) -> Result<Applied, ObserveError> {
     match action {
         Action::EnsureNamespace { name, metadata } => {
-            namespace::ensure(context, name, metadata.as_ref())
+            namespace::ensure(at.cluster, name, metadata.as_ref())
                 .await
                 .map(|row| Applied::Namespace(Box::new(row)))
         }
-        Action::Run(run) => tasks::run(context, observed, run).await.map(Applied::Tasks),
-        Action::Hooks(list) => hooks::settle(context, list).await.map(Applied::Objects),
-        Action::Conclude(phase) => {
-            context.metrics.synced(&SyncEnd {
-                app: &observed.key,
-                project: observed.spec.project_name(),
-                phase: *phase,
-                dry_run: false,
-            });
-            context.notes.set_settle(&observed.key, None);
-            Ok(Applied::Done)
-        }
+        Action::Run(run) => tasks::run(at, observed, run).await.map(Applied::Tasks),
+        Action::Hooks(list) => hooks::settle(at.cluster, list).await.map(Applied::Objects),
+        // Needs no cluster.
+        Action::Conclude(_) => Ok(Applied::Done),
         Action::CreateHooks { hooks, deletion } => {
-            hooks::create_all(context, observed, hooks, deletion)
+            hooks::create_all(at.cluster, observed, hooks, deletion)
                 .await
                 .map(Applied::Objects)
         }
         Action::Delete {
             objects,
             foreground,
-        } => hooks::delete_all(context, objects, *foreground)
+        } => hooks::delete_all(at.cluster, objects, *foreground)
             .await
             .map(Applied::Objects),
     }

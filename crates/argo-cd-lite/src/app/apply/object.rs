@@ -11,7 +11,7 @@ use reconcile_core::{
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::super::{Context, ObserveError};
+use super::super::{Context, ObserveError, Place};
 use crate::{
     api::{ANNOTATION_OPERATION, ANNOTATION_TRACKING_ID, FIELD_MANAGER, HOOK_FINALIZER},
     clusters::{DiscoveryError, Live, ResourceId, Served},
@@ -169,12 +169,12 @@ fn shorten_refusal(reason: &str) -> String {
     short
 }
 
-async fn served(context: &Context, task: &Task) -> Result<Arc<Served>, TaskError> {
-    if let Some(served) = context.discovery.version(&task.id.kind, &task.version) {
+async fn served(at: Place<'_>, task: &Task) -> Result<Arc<Served>, TaskError> {
+    if let Some(served) = at.cluster.discovery.version(&task.id.kind, &task.version) {
         return Ok(served);
     }
-    context.discovery.refresh().await?;
-    let found = context.discovery.version(&task.id.kind, &task.version);
+    at.cluster.discovery.refresh().await?;
+    let found = at.cluster.discovery.version(&task.id.kind, &task.version);
     found.ok_or_else(|| {
         TaskError::Refused(format!(
             "the cluster does not serve {} in version {}; is its definition installed?",
@@ -221,16 +221,16 @@ fn is_conclusive(error: &ApplyError) -> bool {
 
 /// Tries without effect. Gives the message of a success.
 pub(super) async fn dry_run(
-    context: &Context,
+    at: Place<'_>,
     task: &Task,
     manifest: &Value,
     mode: &ApplyOptions,
 ) -> Result<String, TaskError> {
-    let served = served(context, task).await?;
+    let served = served(at, task).await?;
     let mut params = parameters(mode, task);
     params.dry_run = true;
     let tried = apply_with(
-        &context.client,
+        &at.cluster.client,
         &served.resource,
         &task.id.key(),
         manifest,
@@ -270,18 +270,18 @@ pub(super) struct AppliedObject {
 
 /// Applies the object of a task.
 pub(super) async fn apply(
-    context: &Context,
+    at: Place<'_>,
     task: &Task,
     mut manifest: Value,
     mode: &ApplyOptions,
     rules: &IgnoreRules,
 ) -> Result<AppliedObject, TaskError> {
-    let served = served(context, task).await?;
+    let served = served(at, task).await?;
     let (replace, force) = (is_replaced(mode, task), is_forced(mode, task));
     let ignored = rules.for_object(&task.id);
     let mut current = None;
     if task.live.is_some() && (replace || (mode.respect_ignored && !ignored.is_empty())) {
-        current = get(&context.client, &served.resource, &task.id.key()).await?;
+        current = get(&at.cluster.client, &served.resource, &task.id.key()).await?;
     }
     if mode.respect_ignored
         && let Some(current) = &current
@@ -290,7 +290,7 @@ pub(super) async fn apply(
         ignored.keep_live(&mut manifest, &live);
     }
     let write = ObjectWrite {
-        context,
+        at,
         task,
         served: &served,
         manifest: &manifest,
@@ -319,13 +319,14 @@ pub(super) async fn apply(
         && error.code() == Some(404)
     {
         // Most likely the namespace has gone since it was seen.
-        context.notes.namespace_is_missing(&task.id.namespace);
+        at.cluster.namespace_is_missing(&task.id.namespace);
     }
     let object = written?;
-    let live = context
+    let live = at
+        .cluster
         .live
         .written(&task.id.kind, &object)
-        .unwrap_or_else(|| Arc::new(live_of(context, &served, &object)));
+        .unwrap_or_else(|| Arc::new(live_of(at.context, &served, &object)));
     let verb = match &task.live {
         None => "created",
         Some(before) if before.uid != live.uid => "replaced",
@@ -340,7 +341,7 @@ pub(super) async fn apply(
 
 /// The write of one object.
 struct ObjectWrite<'a> {
-    context: &'a Context,
+    at: Place<'a>,
     task: &'a Task,
     served: &'a Served,
     manifest: &'a Value,
@@ -354,7 +355,7 @@ impl ObjectWrite<'_> {
 
     /// Server-side apply.
     async fn apply(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource) = (&self.context.client, &self.served.resource);
+        let (client, resource) = (&self.at.cluster.client, &self.served.resource);
         apply_with(client, resource, &self.key(), self.manifest, &self.params).await
     }
 
@@ -375,7 +376,7 @@ impl ObjectWrite<'_> {
             "annotations": { "kubectl.kubernetes.io/last-applied-configuration": Value::Null },
         } });
         tracing::info!(object = %self.task.id, "taking over fields of client-side apply");
-        let (client, resource) = (&self.context.client, &self.served.resource);
+        let (client, resource) = (&self.at.cluster.client, &self.served.resource);
         match merge_patch(client, resource, &self.key(), &patch, FIELD_MANAGER).await {
             // Somebody else writes to it at the same time; the next sync takes over.
             Err(error) if error.code() == Some(409) => return Ok(object),
@@ -386,7 +387,7 @@ impl ObjectWrite<'_> {
 
     /// Applies as kubectl does without server-side apply.
     async fn apply_client_side(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource, key) = (&self.context.client, &self.served.resource, self.key());
+        let (client, resource, key) = (&self.at.cluster.client, &self.served.resource, self.key());
         let Some(current) = get(client, resource, &key).await? else {
             let whole = with_last_applied(self.manifest);
             let object = serde_json::from_value(whole)
@@ -410,14 +411,14 @@ impl ObjectWrite<'_> {
         if let Some(metadata) = whole.get_mut("metadata") {
             metadata["resourceVersion"] = json!(current.metadata.resource_version);
         }
-        let (client, resource) = (&self.context.client, &self.served.resource);
+        let (client, resource) = (&self.at.cluster.client, &self.served.resource);
         reconcile_core::apply::replace(client, resource, &self.key(), &whole, FIELD_MANAGER).await
     }
 
     /// `Replace` with `Force`: the object is deleted first. Definitions and namespaces are replaced in place, because
     /// their objects would go with them.
     async fn create_again(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource, key) = (&self.context.client, &self.served.resource, self.key());
+        let (client, resource, key) = (&self.at.cluster.client, &self.served.resource, self.key());
         let id = &self.task.id;
         if matches!(
             id.kind.kind.as_ref(),
@@ -432,20 +433,20 @@ impl ObjectWrite<'_> {
             if deleted == Deleted::Pending {
                 self.await_gone(&live.uid).await?;
             }
-            self.context.live.deleted(id, &live.uid);
+            self.at.cluster.live.deleted(id, &live.uid);
         }
         self.create().await
     }
 
     async fn create(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource, key) = (&self.context.client, &self.served.resource, self.key());
+        let (client, resource, key) = (&self.at.cluster.client, &self.served.resource, self.key());
         let object: DynamicObject = serde_json::from_value(self.manifest.clone())
             .unwrap_or_else(|_| DynamicObject::new(&key.name, resource));
         create(client, resource, &key, &object, FIELD_MANAGER).await
     }
 
     async fn await_gone(&self, uid: &str) -> Result<(), ApplyError> {
-        let (client, resource, key) = (&self.context.client, &self.served.resource, self.key());
+        let (client, resource, key) = (&self.at.cluster.client, &self.served.resource, self.key());
         let looks = GONE.as_millis() / LOOK.as_millis();
         for _ in 0..looks {
             match get(client, resource, &key).await? {
@@ -464,16 +465,13 @@ fn live_of(context: &Context, served: &Served, object: &DynamicObject) -> Live {
 }
 
 /// Waits until a definition is established. A late one is no error here: its objects fail to apply.
-pub(super) async fn await_established(
-    context: &Context,
-    id: &ResourceId,
-) -> Result<(), ObserveError> {
-    let Some(served) = context.discovery.preferred(&id.kind) else {
+pub(super) async fn await_established(at: Place<'_>, id: &ResourceId) -> Result<(), ObserveError> {
+    let Some(served) = at.cluster.discovery.preferred(&id.kind) else {
         return Ok(());
     };
     let looks = ESTABLISHED.as_millis() / LOOK.as_millis();
     for _ in 0..looks {
-        let found = get(&context.client, &served.resource, &id.key()).await?;
+        let found = get(&at.cluster.client, &served.resource, &id.key()).await?;
         let conditions = found
             .as_ref()
             .and_then(|object| object.data.pointer("/status/conditions")?.as_array());

@@ -8,7 +8,7 @@ use kube::api::PropagationPolicy;
 use reconcile_core::apply::{Deleted, delete};
 
 use super::{
-    super::{Context, ObserveError, Observed, plan::Run},
+    super::{ObserveError, Observed, Place, plan::Run},
     After, TaskOutcome, TaskOutcomes,
     object::{self, ApplyOptions, TaskError},
 };
@@ -28,7 +28,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// Carries out a step of a sync.
 pub(super) async fn run(
-    context: &Context,
+    at: Place<'_>,
     observed: &Observed,
     run: &Run,
 ) -> Result<TaskOutcomes, ObserveError> {
@@ -41,13 +41,13 @@ pub(super) async fn run(
         return Ok(TaskOutcomes::default());
     };
     let runner = TaskRunner {
-        context,
+        at,
         observed,
         run,
         set,
         rules: observed
             .ignore_rules()
-            .with_settings(&context.argo.current()),
+            .with_settings(&at.context.argo.current()),
         mode: mode(run),
     };
     let mut tasks = TaskOutcomes {
@@ -117,7 +117,7 @@ fn failed(outcome: &TaskOutcome) -> bool {
 }
 
 struct TaskRunner<'a> {
-    context: &'a Context,
+    at: Place<'a>,
     observed: &'a Observed,
     run: &'a Run,
     set: &'a Arc<TargetSet>,
@@ -128,9 +128,10 @@ struct TaskRunner<'a> {
 impl TaskRunner<'_> {
     /// The sync has ended; for the metrics.
     fn count(&self, phase: Phase) {
-        self.context.metrics.synced(&SyncEnd {
+        self.at.context.metrics.synced(&SyncEnd {
             app: &self.observed.key,
             project: self.observed.spec.project_name(),
+            server: self.observed.server(),
             phase,
             dry_run: self.run.dry_run_only,
         });
@@ -181,7 +182,7 @@ impl TaskRunner<'_> {
             Some(index) => {
                 let manifest =
                     object::manifest(task, &self.set.targets[index], &self.run.operation);
-                object::dry_run(self.context, task, &manifest, &self.mode).await
+                object::dry_run(self.at, task, &manifest, &self.mode).await
             }
         };
         match what {
@@ -215,7 +216,7 @@ impl TaskRunner<'_> {
         let target = &self.set.targets[index];
         let mut row = task.new_row();
         let manifest = object::manifest(task, target, &self.run.operation);
-        let applied = object::apply(self.context, task, manifest, &self.mode, &self.rules).await;
+        let applied = object::apply(self.at, task, manifest, &self.mode, &self.rules).await;
         let object::AppliedObject { live, message } = match applied {
             Ok(applied) => applied,
             Err(error) => {
@@ -227,7 +228,7 @@ impl TaskRunner<'_> {
         row.images = target.images.iter().map(ToString::to_string).collect();
         if !task.is_hook() {
             "Synced".clone_into(&mut row.status);
-            self.context.differ.applied(target, &live, &self.rules);
+            self.at.cluster.differ.applied(target, &live, &self.rules);
         }
         Ok(TaskOutcome {
             id: task.id.clone(),
@@ -262,14 +263,14 @@ impl TaskRunner<'_> {
 
     /// Deletes the object of a task.
     async fn delete(&self, task: &Task, uid: &str) -> Result<After, TaskError> {
-        let Some(served) = self.context.discovery.preferred(&task.id.kind) else {
+        let Some(served) = self.at.cluster.discovery.preferred(&task.id.kind) else {
             return Err(TaskError::Refused(format!(
                 "the cluster does not serve kind {} any more",
                 task.id.kind
             )));
         };
         let deleted = delete(
-            &self.context.client,
+            &self.at.cluster.client,
             &served.resource,
             &task.id.key(),
             Some(uid),
@@ -278,12 +279,13 @@ impl TaskRunner<'_> {
         .await?;
         Ok(match deleted {
             Deleted::Gone => {
-                self.context.live.deleted(&task.id, uid);
+                self.at.cluster.live.deleted(&task.id, uid);
                 After::Gone
             }
             // The next wave waits until it is gone, even before the watch reports it.
             Deleted::Pending => self
-                .context
+                .at
+                .cluster
                 .live
                 .going(&task.id, uid)
                 .map_or(After::Unknown, After::Is),
@@ -302,21 +304,21 @@ impl TaskRunner<'_> {
             return Ok(());
         }
         for task in definitions {
-            object::await_established(self.context, &task.id).await?;
+            object::await_established(self.at, &task.id).await?;
         }
-        self.context.discovery.refresh_now().await?;
+        self.at.cluster.discovery.refresh_now().await?;
         Ok(())
     }
 
     fn note_settling(&self, outcomes: &[TaskOutcome]) {
-        let checks = self.context.checks();
+        let checks = self.at.context.checks();
         let needs_time = |outcome: &&TaskOutcome| {
             let kind = &outcome.id.kind;
             outcome.row.message.ends_with("configured")
                 && checks.has_rule(&kind.group, &kind.kind)
                 && !checks.is_generation_aware(&kind.group, &kind.kind)
         };
-        let delay = match self.context.settings.wave_delay {
+        let delay = match self.at.context.settings.wave_delay {
             Some(delay) => delay,
             // A new object has no status yet, and kinds with an observed generation show how fresh theirs is.
             None if outcomes.iter().any(|outcome| needs_time(&outcome)) => SETTLE,
@@ -324,13 +326,14 @@ impl TaskRunner<'_> {
         };
         let until = (!delay.is_zero() && !self.run.last).then(|| {
             let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::ZERO);
-            self.context
+            self.at
+                .context
                 .clock
                 .now()
                 .saturating_add(delay)
                 .unwrap_or(jiff::Timestamp::MAX)
         });
-        self.context.notes.set_settle(&self.observed.key, until);
+        self.at.context.notes.set_settle(&self.observed.key, until);
     }
 }
 

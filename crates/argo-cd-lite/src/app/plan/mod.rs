@@ -18,7 +18,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::reconcile::Plan;
 
-use super::{Observed, SourceState};
+use super::{Observed, Skip, SourceState};
 use crate::{
     api::{ManagedNamespaceMetadata, Phase},
     clusters::ResourceId,
@@ -162,9 +162,13 @@ impl AsRef<Plan<Action>> for Decision {
 
 /// Decides about a pass.
 pub(super) fn plan(observed: &Observed, now: Timestamp) -> Decision {
-    if observed.skip {
+    if let Some(why) = observed.skip {
         let mut plan = Plan::new();
-        plan.note("reconciliation is switched off by annotation");
+        plan.note(match why {
+            Skip::SwitchedOff => "reconciliation is switched off by annotation",
+            Skip::Connecting => "waits for the first answer of its cluster",
+            Skip::Busy => "waits for other passes over its cluster",
+        });
         return Decision::Skip(plan);
     }
     if observed.deleting {

@@ -12,7 +12,7 @@ use super::conditions::conditions;
 use crate::{
     api::{ANNOTATION_REFRESH, Application, HealthStatus, Time},
     app::{ObserveError, Problem},
-    clusters::LiveError,
+    clusters::{ClusterError, LiveError},
     diff::DiffError,
 };
 
@@ -32,7 +32,17 @@ pub(in crate::app) fn reject(
         {
             return Report::default();
         }
+        // The pass begins again when the cluster is open.
+        ObserveError::Cluster(ClusterError::Closed(_)) => return Report::default(),
+        ObserveError::Cluster(ClusterError::Unreachable(error)) if error.is_control_plane => {
+            return Report::default();
+        }
         other => Problem::comparison(error_chain(other)),
+    };
+    let problem = if root.is_deleting() {
+        Problem::remark("DeletionError", problem.message)
+    } else {
+        problem
     };
     let mut report = Report::default();
     let Ok(old) = root.parse_status() else {
@@ -40,7 +50,7 @@ pub(in crate::app) fn reject(
     };
     let mut new = old.clone();
     new.conditions = conditions(&old.conditions, &[problem], now);
-    if matches!(error, ObserveError::Spec(_)) {
+    if matches!(error, ObserveError::Spec(_) | ObserveError::Cluster(_)) {
         let mut sync = old.sync.clone().unwrap_or_default();
         "Unknown".clone_into(&mut sync.status);
         new.sync = Some(sync);

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{ApplicationSpec, ApplicationStatus, Operation, Revisions},
-    clusters::{Live, ResourceId},
+    clusters::{Destination, Live, ResourceId},
     diff::WebhookChanges,
     health::Checks,
     render::{Placement, Scope, TargetSet, build},
@@ -87,7 +87,13 @@ pub(super) fn observed(policy: Value, git: &[&str], found: &[&str]) -> Observed 
         operation: None,
         deleting: false,
         finalizers: Vec::new(),
-        skip: false,
+        skip: None,
+        destination: Ok(Destination {
+            server: "https://kubernetes.default.svc".into(),
+            name: "in-cluster".into(),
+            project: "".into(),
+        }),
+        turn: None,
         refresh: None,
         source: SourceState::Ready {
             revisions: Revisions::One(COMMIT.into()),

@@ -1,6 +1,7 @@
 //! The whole controller against an API server in memory and a real Git repository: what it writes, and
 //! what it does when it is stopped or when answers are lost.
 
+mod clusters;
 mod deletion;
 mod settings;
 
@@ -31,6 +32,7 @@ const NAMESPACE: &str = "argocd";
 struct Bed {
     api: FakeApi,
     file_repositories: FileRepositories,
+    cluster_egress: EgressPolicy,
     origin: Origin,
     stores: TempDir,
 }
@@ -46,6 +48,7 @@ impl Bed {
         Self {
             api,
             file_repositories: FileRepositories::Allow,
+            cluster_egress: EgressPolicy::AllowLinkLocal,
             origin: Origin::new(),
             stores: tempfile::tempdir().expect("a folder"),
         }
@@ -90,6 +93,7 @@ impl Bed {
             wave_delay: None,
             repo_grace: Duration::from_secs(180),
             egress: reconcile_core::egress::EgressPolicy::AllowLinkLocal,
+            cluster_egress: self.cluster_egress,
         };
         let hub = HubConfig {
             folder: self.stores.path().to_owned(),

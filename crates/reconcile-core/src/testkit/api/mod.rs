@@ -1,6 +1,9 @@
 //! The fake API server itself, and the hands of the test.
 
+mod listen;
 mod serve;
+
+pub use listen::{FakeServer, Health};
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -18,7 +18,7 @@ use crate::testkit::{
 };
 
 /// Longest body that a test sends; the real server's limit is of the same order.
-const BODY_LIMIT: usize = 8 << 20;
+pub(super) const BODY_LIMIT: usize = 8 << 20;
 
 impl FakeApi {
     pub(super) async fn serve(

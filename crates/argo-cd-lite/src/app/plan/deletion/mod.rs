@@ -60,6 +60,10 @@ pub fn remains(observed: &Observed) -> Remains {
     if ours.is_empty() {
         return Remains::NotOurs;
     }
+    if observed.destination.is_err() {
+        // As upstream: what is on a cluster that nobody knows stays there, and does not hold up the Application.
+        return Remains::Finalizers(ours);
+    }
     if let Some(left) = hooks::remains(observed, DeletionPhase::PreDelete) {
         return left;
     }
@@ -152,6 +156,9 @@ pub(super) fn plan(observed: &Observed, remains: &Remains) -> Plan<Action> {
     match remains {
         Remains::NotOurs => plan.note("deletion: the objects stay"),
         Remains::Finalizers(names) => {
+            if let Err(error) = &observed.destination {
+                plan.note(format!("deletion: the objects stay, {error}"));
+            }
             plan.note(format!("deletion: done with {}", names.join(", ")));
         }
         _ if !observed.live_complete => {

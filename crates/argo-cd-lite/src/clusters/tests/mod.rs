@@ -1,5 +1,7 @@
 //! Ownership of objects.
 
+mod secrets;
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use kube::api::ApiResource;
@@ -146,6 +148,7 @@ async fn index_with(
     let told: Arc<Mutex<Vec<ObjectKey>>> = Arc::default();
     let changed = told.clone();
     let index = LiveIndex::new(LiveIndexConfig {
+        scope: ManagedScope::default(),
         client: api.client(),
         discovery,
         control_plane: "argocd".into(),

@@ -1,0 +1,92 @@
+//! Metrics of clusters, with upstream's names, read at each scrape.
+
+use std::collections::HashMap;
+
+use prometheus::{
+    IntGaugeVec, Opts,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use super::{Clusters, ConnectionState};
+
+/// A gauge: name, help, labels.
+type Gauge = (&'static str, &'static str, &'static [&'static str]);
+
+const INFO: Gauge = (
+    "argocd_cluster_info",
+    "Information about cluster.",
+    &["server", "k8s_version", "name"],
+);
+const CONNECTION: Gauge = (
+    "argocd_cluster_connection_status",
+    "The k8s cluster current connection status.",
+    &["server", "k8s_version"],
+);
+const KINDS: Gauge = (
+    "argocd_cluster_api_resources",
+    "Number of monitored Kubernetes API resources.",
+    &["server"],
+);
+const OBJECTS: Gauge = (
+    "argocd_cluster_api_resource_objects",
+    "Number of k8s resource objects in the cache.",
+    &["server"],
+);
+
+/// The collector.
+pub struct ClusterMetrics {
+    clusters: Clusters,
+    descriptions: Vec<Desc>,
+}
+
+impl ClusterMetrics {
+    /// Over all clusters.
+    pub fn new(clusters: Clusters) -> Result<Self, prometheus::Error> {
+        let mut descriptions = Vec::new();
+        for (name, help, labels) in [INFO, CONNECTION, KINDS, OBJECTS] {
+            let labels = labels.iter().map(ToString::to_string).collect();
+            let (name, help) = (name.to_owned(), help.to_owned());
+            descriptions.push(Desc::new(name, help, labels, HashMap::new())?);
+        }
+        Ok(Self {
+            clusters,
+            descriptions,
+        })
+    }
+}
+
+impl Collector for ClusterMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let gauge = |(name, help, labels): Gauge| IntGaugeVec::new(Opts::new(name, help), labels);
+        let (Ok(info), Ok(connection), Ok(kinds), Ok(objects)) =
+            (gauge(INFO), gauge(CONNECTION), gauge(KINDS), gauge(OBJECTS))
+        else {
+            return Vec::new();
+        };
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        for report in self.clusters.reports() {
+            let server = &*report.destination.server;
+            let state = report.connection.as_ref();
+            let version = state.map_or("", ConnectionState::version);
+            let connected = matches!(state, Some(ConnectionState::Connected { .. }));
+            let name = &*report.destination.name;
+            info.with_label_values(&[server, version, name]).set(1);
+            connection
+                .with_label_values(&[server, version])
+                .set(i64::from(connected));
+            kinds.with_label_values(&[server]).set(number(report.kinds));
+            objects
+                .with_label_values(&[server])
+                .set(number(report.objects));
+        }
+        [info, connection, kinds, objects]
+            .iter()
+            .flat_map(Collector::collect)
+            .collect()
+    }
+}
