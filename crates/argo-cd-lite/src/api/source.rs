@@ -46,6 +46,7 @@ pub struct ApplicationSource {
 
 impl ApplicationSource {
     /// The source for an archive that holds it: the root of a chart's archive is the chart, whatever `path` says.
+    #[must_use]
     pub fn unpacked(&self) -> Self {
         let mut source = self.clone();
         if !source.chart.is_empty() {

@@ -41,7 +41,7 @@ pub(super) use place::oci_url;
 pub use place::{is_packed, packed_problem};
 
 /// Versions that were listed longer ago than this are listed again before a version is called missing.
-const MISSING_AFTER: SignedDuration = SignedDuration::from_secs(30);
+const MISSING_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
 /// Time between two polls of a repository that does not answer; short, because its Applications wait for it.
 const FAILING_POLL: Duration = Duration::from_secs(10);
