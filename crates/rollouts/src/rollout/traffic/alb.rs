@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Capabilities, FULL_WEIGHT, HeaderMatching, HeaderRoute, ManagedRoute, Registration,
-    RouteContext, RouteGoal, RouteState, Router, RouterError, StringMatch,
+    Capabilities, ExtraWeights, FULL_WEIGHT, HeaderMatching, HeaderRoute, ManagedRoute,
+    Registration, RouteContext, RouteGoal, RouteState, Router, RouterError, StringMatch,
     extra::of_all_weights,
     objects::{RouteObjects, unfit},
     parse,
@@ -26,7 +26,7 @@ pub(super) const REGISTRATION: Registration = Registration {
     can: Capabilities {
         headers: HeaderMatching::Exact,
         ping_pong: true,
-        extra: true,
+        extra: ExtraWeights::Any,
         ..Capabilities::WEIGHTS
     },
     open: |at, config| Ok(Arc::new(Alb::new(at, config)?)),

@@ -81,7 +81,7 @@ pub(super) struct Capabilities {
     /// Both Services may swap roles.
     ping_pong: bool,
     /// Experiments may have a share of the traffic.
-    extra: bool,
+    extra: ExtraWeights,
 }
 
 impl Capabilities {
@@ -91,7 +91,7 @@ impl Capabilities {
         headers: HeaderMatching::None,
         mirror: false,
         ping_pong: false,
-        extra: false,
+        extra: ExtraWeights::None,
     };
 
     /// What two routers can do together.
@@ -101,9 +101,19 @@ impl Capabilities {
             headers: self.headers.min(other.headers),
             mirror: self.mirror && other.mirror,
             ping_pong: self.ping_pong && other.ping_pong,
-            extra: self.extra && other.extra,
+            extra: self.extra.min(other.extra),
         }
     }
+}
+
+/// Whether a router can send a share of the traffic to Experiments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum ExtraWeights {
+    /// It splits between two versions only.
+    #[default]
+    None,
+    /// Any number of them.
+    Any,
 }
 
 /// How a router can match a header.

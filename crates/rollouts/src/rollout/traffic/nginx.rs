@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Capabilities, HeaderMatching, Registration, RouteContext, RouteGoal, RouteState, Router,
-    RouterError,
+    Capabilities, ExtraWeights, HeaderMatching, Registration, RouteContext, RouteGoal, RouteState,
+    Router, RouterError,
     objects::{RouteObjects, is_owned, unfit},
     parse,
 };
@@ -29,7 +29,7 @@ pub(super) const REGISTRATION: Registration = Registration {
         headers: HeaderMatching::None,
         mirror: false,
         ping_pong: false,
-        extra: false,
+        extra: ExtraWeights::None,
     },
     open: |at, config| Ok(Arc::new(Nginx::new(at, config)?)),
 };

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Capabilities, FULL_WEIGHT, HeaderMatching, ManagedRoute, ROUTERS, RouteContext, RouteState,
-    Router, RouterError, StringMatch, parse,
+    Capabilities, ExtraWeights, FULL_WEIGHT, HeaderMatching, ManagedRoute, ROUTERS, RouteContext,
+    RouteState, Router, RouterError, StringMatch, parse,
 };
 
 /// Where the field stands.
@@ -54,7 +54,7 @@ impl Routing {
 
     /// Whether Experiments may have a share of the traffic; the error says why not.
     pub(in crate::rollout) fn takes_extra(&self, at: &str) -> Result<(), FieldError> {
-        if self.can.extra {
+        if self.can.extra == ExtraWeights::Any {
             return Ok(());
         }
         let message = "Invalid value: Experiment template weight works with the routers alb, smi, istio and Gateway API only";

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Capabilities, Registration, RouteContext, RouteGoal, RouteState, Router, RouterError,
-    extra::of_all_weights, objects::RouteObjects, parse,
+    Capabilities, ExtraWeights, Registration, RouteContext, RouteGoal, RouteState, Router,
+    RouterError, extra::of_all_weights, objects::RouteObjects, parse,
 };
 use crate::rollout::apply::resource;
 
@@ -19,7 +19,7 @@ pub(super) const REGISTRATION: Registration = Registration {
     name: "smi",
     plugin: false,
     can: Capabilities {
-        extra: true,
+        extra: ExtraWeights::Any,
         ..Capabilities::WEIGHTS
     },
     open: |at, config| Ok(Arc::new(Smi::new(at, config)?)),

@@ -20,8 +20,8 @@ use self::{
     rules::{backend, patch, rules_of, state},
 };
 use super::{
-    Capabilities, HeaderMatching, Registration, RouteContext, RouteGoal, RouteState, Router,
-    RouterError,
+    Capabilities, ExtraWeights, HeaderMatching, Registration, RouteContext, RouteGoal, RouteState,
+    Router, RouterError,
     objects::{not_found, unfit},
     parse,
 };
@@ -36,7 +36,7 @@ pub(super) const REGISTRATION: Registration = Registration {
         headers: HeaderMatching::Any,
         mirror: true,
         ping_pong: true,
-        extra: true,
+        extra: ExtraWeights::Any,
     },
     open: |at, config| Ok(Arc::new(GatewayApi::new(at, config)?)),
 };

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use self::virtual_service::RouteNames;
 use super::{
-    Capabilities, HeaderMatching, Registration, RouteContext, RouteGoal, RouteHashes, RouteState,
-    Router, RouterError, objects::RouteObjects, parse,
+    Capabilities, ExtraWeights, HeaderMatching, Registration, RouteContext, RouteGoal, RouteHashes,
+    RouteState, Router, RouterError, objects::RouteObjects, parse,
 };
 use crate::rollout::apply::resource;
 
@@ -26,7 +26,7 @@ pub(super) const REGISTRATION: Registration = Registration {
         headers: HeaderMatching::Any,
         mirror: true,
         ping_pong: true,
-        extra: true,
+        extra: ExtraWeights::Any,
     },
     open: |at, config| Ok(Arc::new(Istio::new(at, config)?)),
 };
