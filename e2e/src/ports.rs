@@ -1,7 +1,8 @@
 //! Free TCP ports that stay ours: each one is held by a locked file for the life of the bed, so that beds running in
 //! parallel do not take each other's ports while a part is being restarted.
 //!
-//! The range lies below Linux' ephemeral ports, so that no outgoing connection sits on one of them.
+//! The range lies below Linux' ephemeral ports, so that no outgoing connection sits on one of them, and below the ports
+//! that the operator keeps for itself, so that an EventSource can name them.
 
 use std::fs::{DirBuilder, File};
 use std::net::TcpListener;
@@ -9,8 +10,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 
 use anyhow::{Context as _, Result, bail};
 
-const FIRST: u16 = 18_000;
-const COUNT: u16 = 14_000;
+const FIRST: u16 = 10_000;
+const COUNT: u16 = 10_000;
 /// More tries than ports could be taken by some hundred beds.
 const TRIES: u16 = 4_000;
 

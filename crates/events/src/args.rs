@@ -62,7 +62,7 @@ pub struct ControllerArgs {
     /// Address under which pods reach the listeners of event sources; Services lead there.
     #[arg(long, env = "POD_IP", value_name = "IP")]
     pub advertise_address: Option<String>,
-    /// Let http triggers call link-local addresses, where clouds serve the credentials of a machine.
+    /// Let triggers, sources and buses call link-local addresses, where clouds serve the credentials of a machine.
     #[arg(long)]
     pub allow_link_local: bool,
     /// Accepted for compatibility; the Kubernetes client logs with everything else.

@@ -20,6 +20,7 @@ pub mod event;
 pub mod json;
 pub mod metrics;
 pub mod nats;
+pub mod nats_client;
 pub mod offline;
 mod panics;
 pub mod replicas;

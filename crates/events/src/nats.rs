@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use async_nats::ConnectOptions;
-use reconcile_core::{object::FieldError, secret::Secret};
+use reconcile_core::{
+    egress::EgressPolicy, object::FieldError, redaction::Redactor, secret::Secret,
+};
 use thiserror::Error;
 
 use crate::{
     api::{KeySelector, nats::NatsConfig},
     bus::{Auth, ServerUrl},
+    nats_client::{GuardedClient, guarded},
     tls::{ClientCertificate, TlsError, TlsSettings},
 };
 
@@ -27,6 +30,7 @@ const KEY: &str = "tls.clientKeySecret";
 pub struct NatsServer {
     /// Where it is, without credentials.
     pub url: String,
+    host: String,
     /// What it needs from Secrets, by field.
     pub secrets: Vec<(&'static str, KeySelector)>,
     tls: bool,
@@ -89,6 +93,7 @@ impl NatsServer {
         ];
         Ok(Self {
             url: url.url,
+            host: url.host,
             secrets: secrets
                 .into_iter()
                 .filter_map(|(field, selector)| Some((field, selector?)))
@@ -98,8 +103,7 @@ impl NatsServer {
         })
     }
 
-    /// How to connect; `values` are those of [`NatsServer::secrets`], in their order.
-    pub fn options(&self, values: &[Secret]) -> Result<ConnectOptions, NatsError> {
+    fn options(&self, values: &[Secret]) -> Result<ConnectOptions, NatsError> {
         let value = |field: &str| {
             let at = self.secrets.iter().position(|(name, _)| *name == field)?;
             values.get(at).map(|secret| secret.expose().to_owned())
@@ -130,6 +134,27 @@ impl NatsServer {
             }
         }
         Ok(options)
+    }
+
+    /// Connects, if `egress` permits it; `values` are those of [`NatsServer::secrets`], in their order.
+    pub async fn connect(
+        &self,
+        values: &[Secret],
+        egress: EgressPolicy,
+        adapt: impl FnOnce(ConnectOptions) -> ConnectOptions,
+    ) -> Result<GuardedClient, NatsError> {
+        let options = guarded(adapt(self.options(values)?), egress);
+        let connecting = async {
+            egress
+                .check_host(&self.host)
+                .await
+                .map_err(|error| self.failed(&error))?;
+            let client = options.connect(self.url.as_str()).await;
+            client.map_err(|error| self.failed(&Redactor::of(values).redact(error.to_string())))
+        };
+        let connected = tokio::time::timeout(2 * DEADLINE, connecting).await;
+        let client = connected.unwrap_or_else(|_| Err(self.failed("no answer in time")))?;
+        Ok(GuardedClient::new(client))
     }
 
     /// The server said this, or nothing in time.

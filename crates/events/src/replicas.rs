@@ -10,6 +10,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     time::Duration,
 };
 
@@ -21,10 +22,13 @@ use kube::{
 };
 use reconcile_core::{
     error::error_chain,
+    object::ObjectKey,
     operator::{ClaimError, Claims, OnLoss, Role},
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
+
+use crate::controller::eventsource::service;
 
 /// Label of an EndpointSlice: the replica that published it.
 pub const REPLICA: &str = "events.argoproj.io/replica";
@@ -187,6 +191,62 @@ impl Standby {
     }
 }
 
+/// What a slice of this program says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedSlice {
+    /// The EventSource that it leads to.
+    pub source: ObjectKey,
+    /// The replica that published it.
+    pub replica: Option<String>,
+    /// The addresses of the replica.
+    pub addresses: Vec<IpAddr>,
+    /// The ports there.
+    pub ports: BTreeSet<u16>,
+}
+
+impl PublishedSlice {
+    /// Reads a slice; `None` when it leads to no EventSource.
+    fn of(slice: &EndpointSlice) -> Option<Self> {
+        let labels = slice.labels();
+        let service = labels.get("kubernetes.io/service-name")?;
+        let source = service::source_of(service)?.to_owned();
+        let replica = labels.get(REPLICA).cloned();
+        let addresses = slice
+            .endpoints
+            .iter()
+            .flatten()
+            .flat_map(|one| &one.addresses);
+        let ports = slice.ports.iter().flatten();
+        Some(Self {
+            source: ObjectKey::new(slice.namespace()?, source),
+            replica,
+            addresses: addresses.filter_map(|text| text.parse().ok()).collect(),
+            ports: ports
+                .filter_map(|port| u16::try_from(port.port?).ok())
+                .collect(),
+        })
+    }
+}
+
+/// All slices of this program, of every replica.
+pub async fn published(
+    client: &Client,
+    scope: Option<&str>,
+) -> Result<Vec<PublishedSlice>, kube::Error> {
+    let selector = format!("endpointslice.kubernetes.io/managed-by={MANAGED_BY}");
+    let all = slices(client, scope)
+        .list(&ListParams::default().labels(&selector))
+        .await?;
+    Ok(all.iter().filter_map(PublishedSlice::of).collect())
+}
+
+fn slices(client: &Client, scope: Option<&str>) -> Api<EndpointSlice> {
+    match scope {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
 /// What is known about the other replicas.
 #[derive(Default)]
 struct Others {
@@ -263,12 +323,8 @@ async fn remove_selected(
     scope: Option<&str>,
     replicas: &str,
 ) -> Result<usize, kube::Error> {
-    let all: Api<EndpointSlice> = match scope {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
     let selector = format!("endpointslice.kubernetes.io/managed-by={MANAGED_BY},{replicas}");
-    let found = all
+    let found = slices(client, scope)
         .list_metadata(&ListParams::default().labels(&selector))
         .await?;
     let count = found.items.len();
@@ -287,4 +343,38 @@ async fn remove_selected(
         })
         .await?;
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_slice_says_whose_callers_come_in_by_which_port() {
+        let slice = |service: &str| {
+            let slice = json!({
+                "addressType": "IPv4",
+                "metadata": {
+                    "namespace": "shop",
+                    "name": "x",
+                    "labels": {"kubernetes.io/service-name": service, REPLICA: "b5bb9d8014"},
+                },
+                "endpoints": [{"addresses": ["10.0.0.7"]}],
+                "ports": [{"name": "http", "port": 20077}, {"name": "other", "port": 20100}],
+            });
+            PublishedSlice::of(&serde_json::from_value(slice).expect("a slice"))
+        };
+        assert_eq!(
+            slice("orders-eventsource-svc"),
+            Some(PublishedSlice {
+                source: ObjectKey::new("shop", "orders"),
+                replica: Some("b5bb9d8014".to_owned()),
+                addresses: vec!["10.0.0.7".parse().expect("an address")],
+                ports: BTreeSet::from([20077, 20100]),
+            })
+        );
+        assert_eq!(slice("something-else"), None);
+    }
 }

@@ -1,9 +1,10 @@
 //! `events controller`: puts the parts together.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use reconcile_core::{
     args::LeaderArgs,
+    egress::EgressPolicy,
     error::error_chain,
     operator::{ClaimError, EndError, Identity, Operator, StartError},
     reconcile::{Driver, DriverConfig, Queue},
@@ -23,11 +24,14 @@ use crate::{
         sensor::SensorController,
     },
     metrics::Metrics,
-    replicas::{Replica, Standby},
+    replicas::{self, Replica, Standby},
     source::Listeners,
-    trigger::{Executor, http::HttpClients, secrets::Secrets},
+    trigger::{ALLOW_LINK_LOCAL, Executor, NatsClients, http::HttpClients, secrets::Secrets},
     worker::{DataPlane, Parts},
 };
+
+/// Pause between tries to read what earlier processes published.
+const ADOPT_PAUSE: Duration = Duration::from_secs(2);
 
 /// The process could not start, or had to end.
 #[derive(Debug, Error)]
@@ -100,6 +104,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         address,
         slices: Slices::default(),
     };
+    adopt_endpoints(&operator, &context, scope.as_deref(), &serving).await;
     run_controllers(&operator, &context, scope.as_deref(), &serving);
     serve_endpoints(&operator, &context, &serving);
     look_after_replicas(&operator, &leader, scope.clone(), &replica);
@@ -120,6 +125,43 @@ struct Serving {
     slices: Slices,
 }
 
+/// Learns what earlier processes published under the address of this one: callers may still come in by these ports,
+/// so nobody else gets them.
+async fn adopt_endpoints(
+    operator: &Operator,
+    context: &ControllerContext,
+    scope: Option<&str>,
+    serving: &Serving,
+) {
+    let mut told = String::new();
+    let all = loop {
+        let error = match replicas::published(&operator.serving, scope).await {
+            Ok(all) => break all,
+            Err(error) => error,
+        };
+        let reason = error_chain(&error);
+        if told != reason {
+            tracing::warn!(reason, "cannot read the EndpointSlices of event sources");
+            told = reason;
+        }
+        tokio::select! {
+            () = operator.shutdown.cancelled() => return,
+            () = tokio::time::sleep(ADOPT_PAUSE) => {}
+        }
+    };
+    for slice in all {
+        if slice.replica.as_deref() == Some(serving.replica.id()) {
+            serving.slices.doubt(&slice.source);
+        }
+        if serving
+            .address
+            .is_some_and(|own| slice.addresses.contains(&own))
+        {
+            context.plane.published(&slice.source, &slice.ports);
+        }
+    }
+}
+
 /// Publishes all endpoints whenever the lease of this replica is won: others may have removed them.
 fn serve_endpoints(operator: &Operator, context: &ControllerContext, serving: &Serving) {
     let mut held = serving.replica.held();
@@ -127,7 +169,7 @@ fn serve_endpoints(operator: &Operator, context: &ControllerContext, serving: &S
     let queue = context.source_queue.clone();
     operator.spawn("endpoints of this replica", async move {
         while held.wait_for(|held| *held).await.is_ok() {
-            slices.lock().clear();
+            slices.doubt_all();
             for key in sources.keys() {
                 queue.add(key);
             }
@@ -185,7 +227,7 @@ fn look_after_replicas(
 struct Settings {
     /// Ports of the admin server.
     reserved_ports: [u16; 2],
-    /// http triggers may call link-local addresses.
+    /// Triggers, sources and buses may have link-local addresses.
     allow_link_local: bool,
 }
 
@@ -193,7 +235,9 @@ struct Settings {
 fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, prometheus::Error> {
     let secrets = Secrets::new(operator.client.clone());
     let mut executor = Executor::new(operator, secrets.clone());
+    let egress = EgressPolicy::of_flag(ALLOW_LINK_LOCAL, settings.allow_link_local);
     executor.http = HttpClients::new(settings.allow_link_local);
+    executor.nats = NatsClients::new(egress);
     let (bus_queue, source_queue, sensor_queue) = (Queue::new(), Queue::new(), Queue::new());
     let sources = index_of_sources();
     let plane = DataPlane::new(Parts {
@@ -209,6 +253,7 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, 
             let sources = sources.clone();
             Arc::new(move |key| sources.get(key).is_some())
         },
+        egress,
     });
     Ok(ControllerContext {
         client: operator.client.clone(),
@@ -219,6 +264,7 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, 
         source_queue,
         sensor_queue,
         pool: BusPool::default(),
+        egress,
         secrets,
         plane,
     })

@@ -9,6 +9,7 @@ use events::{
     bus::{Auth, Bus, BusConfig, BusState, StreamSettings},
     tls::TlsSettings,
 };
+use reconcile_core::egress::EgressPolicy;
 use serde_json::json;
 
 use support::{Nats, PATIENCE};
@@ -125,13 +126,29 @@ async fn tls_is_used_with_the_authority_that_is_given_and_a_stranger_is_refused(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_told_as_such() {
-    let config = BusConfig {
-        urls: vec![format!("nats://127.0.0.1:{}", support::free_port())],
+    away(elsewhere("127.0.0.1"), "refused").await;
+}
+
+fn elsewhere(host: &str) -> BusConfig {
+    BusConfig {
+        urls: vec![format!("nats://{host}:{}", support::free_port())],
         auth: Auth::None,
         tls: None,
         stream: StreamSettings::default(),
-    };
-    away(config, "refused").await;
+        egress: EgressPolicy::of_flag("--allow-link-local", false),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_at_a_metadata_address_is_not_called_and_that_is_said() {
+    for host in ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"] {
+        away(elsewhere(host), "--allow-link-local permits it").await;
+    }
+    away(
+        elsewhere("no-such-host.invalid"),
+        "cannot resolve no-such-host",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,6 +39,7 @@ pub mod manifests;
 pub mod object;
 pub mod operator;
 pub mod reconcile;
+pub mod redaction;
 pub mod secret;
 pub mod telemetry;
 #[cfg(any(test, feature = "testkit"))]

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reconcile_core::{kube_types::GoDuration, secret::Secret};
+use reconcile_core::{
+    egress::EgressPolicy, kube_types::GoDuration, redaction::Redactor, secret::Secret,
+};
 use serde_json::Value;
 
 use crate::tls::TlsSettings;
@@ -18,6 +20,8 @@ pub struct BusConfig {
     pub tls: Option<TlsSettings>,
     /// Used when the stream is created.
     pub stream: StreamSettings,
+    /// Which addresses it may have.
+    pub egress: EgressPolicy,
 }
 
 impl std::fmt::Debug for BusConfig {
@@ -43,6 +47,19 @@ pub enum Auth {
     },
     /// A token.
     Token(Secret),
+}
+
+impl Auth {
+    /// Hides these credentials in what a server says.
+    pub(super) fn redactor(&self) -> Redactor {
+        let redactor = Redactor::default();
+        match self {
+            Self::None => {}
+            Self::Basic { username, password } => redactor.add_login(username, password.expose()),
+            Self::Token(token) => redactor.add(token.expose()),
+        }
+        redactor
+    }
 }
 
 /// Settings of the stream that this program makes use of.

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, Event, jetstream};
+use async_nats::{Event, jetstream};
 use parking_lot::Mutex;
+use reconcile_core::redaction::Redactor;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,7 @@ use super::{
     options::{REQUEST_DEADLINE, options},
     probe::Probe,
 };
+use crate::nats_client::GuardedClient;
 
 /// Pause between tries to connect; the server is usually next door.
 const RECONNECT: Duration = Duration::from_millis(500);
@@ -41,9 +43,10 @@ pub enum BusState {
 pub struct Bus {
     /// The settings.
     pub config: BusConfig,
-    pub(super) client: Client,
+    pub(super) client: GuardedClient,
     pub(crate) context: jetstream::Context,
     state: watch::Sender<BusState>,
+    redactor: Redactor,
     /// What the server refused of `streamConfig`.
     settings_problem: Mutex<Option<String>>,
     check: Notify,
@@ -85,8 +88,9 @@ impl Bus {
             .build(client.clone());
         let (state, _) = watch::channel(BusState::Away("connecting".into()));
         let bus = Arc::new(Self {
+            redactor: config.auth.redactor(),
             config,
-            client,
+            client: GuardedClient::new(client),
             context,
             state,
             settings_problem: Mutex::default(),
@@ -144,7 +148,7 @@ impl Bus {
                 probe.connected();
                 match self.set_up().await {
                     Ok(stream) => (BusState::Ready { stream }, CHECK),
-                    Err(error) => (BusState::Away(error.to_string()), SETUP_PAUSE),
+                    Err(error) => (BusState::Away(self.redact(error.to_string())), SETUP_PAUSE),
                 }
             } else {
                 let told = reason.lock().clone();
@@ -160,7 +164,7 @@ impl Bus {
                     .into_iter()
                     .find(|why| !why.is_empty());
                 let why = why.unwrap_or_else(|| "not connected".to_owned());
-                (BusState::Away(why), RECONNECT)
+                (BusState::Away(self.redact(why)), RECONNECT)
             };
             let differs = self.state.send_if_modified(|state| {
                 let differs = *state != next;
@@ -188,8 +192,24 @@ impl Bus {
         self.settings_problem.lock().clone()
     }
 
+    /// An error without the credentials.
+    pub(super) fn redacted(&self, error: BusError) -> BusError {
+        match error {
+            BusError::Request { what, reason } => BusError::Request {
+                what,
+                reason: self.redact(reason),
+            },
+            other => other,
+        }
+    }
+
+    /// A text of the server without the credentials, which it may repeat.
+    pub fn redact(&self, text: String) -> String {
+        self.redactor.redact(text)
+    }
+
     pub(super) fn set_settings_problem(&self, problem: Option<String>) {
-        *self.settings_problem.lock() = problem;
+        *self.settings_problem.lock() = problem.map(|problem| self.redact(problem));
     }
 
     /// Looks at the streams now, because something suggests that one is missing.

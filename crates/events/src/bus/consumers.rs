@@ -111,6 +111,16 @@ impl Bus {
         subject: &str,
         before: Before,
     ) -> Result<Attached, BusError> {
+        let attached = self.attach_to(owner, subject, before).await;
+        attached.map_err(|error| self.redacted(error))
+    }
+
+    async fn attach_to(
+        &self,
+        owner: &ConsumerOwner<'_>,
+        subject: &str,
+        before: Before,
+    ) -> Result<Attached, BusError> {
         let stream = self.context.get_stream(STREAM).await.map_err(|error| {
             self.check();
             request(format!("stream {STREAM}"))(&error)
@@ -131,6 +141,8 @@ impl Bus {
             max_ack_pending: MAX_HELD,
             filter_subject: subject.to_owned(),
             metadata: HashMap::from([(OWNER.to_owned(), owner.identity())]),
+            // Servers before NATS 2.10 keep no metadata.
+            description: Some(owner.identity()),
             ..pull::Config::default()
         };
         for name in owner.names() {
@@ -236,10 +248,35 @@ enum Whose {
 }
 
 fn whose(info: &consumer::Info, owner: &ConsumerOwner<'_>) -> Whose {
-    match info.config.metadata.get(OWNER) {
+    whose_is(&info.config, owner)
+}
+
+fn whose_is(config: &consumer::Config, owner: &ConsumerOwner<'_>) -> Whose {
+    let metadata = config.metadata.get(OWNER);
+    // A description of somebody's own is no identity, and the consumer is not ours to take.
+    let described = config.description.as_ref().filter(|text| !text.is_empty());
+    match metadata.or(described) {
         Some(identity) if *identity == owner.identity() => Whose::Ours,
         Some(_) => Whose::Foreign,
         None => Whose::Nobodys,
+    }
+}
+
+/// The consumer, when the server says that it is the owner's; `None` when it says that it is another one's.
+fn owned(
+    consumer: PullConsumer,
+    owner: &ConsumerOwner<'_>,
+) -> Result<Option<PullConsumer>, BusError> {
+    let info = consumer.cached_info();
+    match whose(info, owner) {
+        Whose::Ours => Ok(Some(consumer)),
+        Whose::Foreign => Ok(None),
+        // Another Sensor could take its messages.
+        Whose::Nobodys => Err(BusError::Request {
+            what: format!("consumer {}", info.name),
+            reason: "the server does not keep whose it is, so another Sensor may get its events; use NATS 2.10 or newer"
+                .to_owned(),
+        }),
     }
 }
 
@@ -269,7 +306,7 @@ async fn take(
                 adopt(stream, &found, wanted).await;
             }
             let consumer = stream.get_consumer(name).await;
-            return consumer.map(Some).map_err(|error| failed()(&error));
+            return owned(consumer.map_err(|error| failed()(&error))?, owner);
         }
         stream
             .delete_consumer(name)
@@ -281,7 +318,7 @@ async fn take(
         ..wanted.clone()
     };
     match stream.create_consumer_strict(config).await {
-        Ok(consumer) => Ok(Some(consumer)),
+        Ok(consumer) => owned(consumer, owner),
         Err(error) if error.kind() == ConsumerCreateStrictErrorKind::AlreadyExists => {
             // Somebody was quicker a moment ago: the next try looks at whose it is.
             Err(failed()(&error))
@@ -296,8 +333,8 @@ async fn adopt(stream: &Stream, found: &consumer::Info, wanted: &pull::Config) {
         return;
     };
     config.metadata.extend(wanted.metadata.clone());
+    config.description.clone_from(&wanted.description);
     if let Err(error) = stream.update_consumer(config).await {
-        // Old servers keep no metadata.
         tracing::debug!(consumer = found.name, %error, "cannot note the owner of a consumer");
     }
 }
@@ -332,4 +369,39 @@ pub(crate) fn namespace(headers: &HeaderMap) -> Option<String> {
 /// A time of the server; one that cannot be told is the epoch.
 fn timestamp(nanos: i128) -> Timestamp {
     Timestamp::from_nanosecond(nanos).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(sensor: &ObjectKey) -> ConsumerOwner<'_> {
+        ConsumerOwner {
+            sensor,
+            trigger: "t",
+            dependency: "d",
+        }
+    }
+
+    #[test]
+    fn a_consumer_belongs_to_whom_its_metadata_or_else_its_description_names() {
+        let (sensor, other) = (ObjectKey::new("one", "s"), ObjectKey::new("two", "s"));
+        let whose = |metadata: Option<&ObjectKey>, description: Option<&str>| {
+            let metadata = metadata.map(|sensor| (OWNER.to_owned(), owner(sensor).identity()));
+            let config = consumer::Config {
+                metadata: metadata.into_iter().collect(),
+                description: description.map(str::to_owned),
+                ..consumer::Config::default()
+            };
+            whose_is(&config, &owner(&sensor))
+        };
+        let (ours, theirs) = (owner(&sensor).identity(), owner(&other).identity());
+        assert!(whose(Some(&sensor), None) == Whose::Ours);
+        assert!(whose(Some(&other), Some(&ours)) == Whose::Foreign);
+        assert!(whose(None, Some(&ours)) == Whose::Ours);
+        assert!(whose(None, Some(&theirs)) == Whose::Foreign);
+        assert!(whose(None, Some("mine")) == Whose::Foreign);
+        assert!(whose(None, None) == Whose::Nobodys);
+        assert!(whose(None, Some("")) == Whose::Nobodys);
+    }
 }

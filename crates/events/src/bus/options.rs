@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::ConnectOptions;
 
 use super::{Auth, BusConfig, BusError};
+use crate::nats_client::guarded;
 
 /// A server that does not answer the greeting within this time is treated as not connected.
 pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -33,5 +34,5 @@ pub(super) fn options(name: &str, config: &BusConfig) -> Result<ConnectOptions, 
             options = options.tls_client_config(config);
         }
     }
-    Ok(options)
+    Ok(guarded(options, config.egress))
 }

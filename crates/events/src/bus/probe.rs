@@ -56,6 +56,15 @@ async fn find(config: BusConfig, found: &Mutex<String>) {
     let Ok(options) = options("probe", &config) else {
         return;
     };
+    for url in &config.urls {
+        let Ok(address) = url.parse::<async_nats::ServerAddr>() else {
+            continue;
+        };
+        if let Err(error) = config.egress.check_host(address.host()).await {
+            *found.lock() = format!("{url}: {error}");
+            return;
+        }
+    }
     let options = options.reconnect_delay_callback(|_| Duration::ZERO);
     let tried = tokio::time::timeout(2 * CONNECT_DEADLINE, options.connect(config.urls)).await;
     let reason = match tried {

@@ -63,7 +63,7 @@ impl Bus {
                 tokio::time::sleep(pause).await;
             }
         }
-        Err(BusError::Publish(last))
+        Err(BusError::Publish(self.redact(last)))
     }
 
     async fn publish_once(

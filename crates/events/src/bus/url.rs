@@ -12,6 +12,8 @@ use super::Auth;
 pub struct ServerUrl {
     /// The URL without user and password: safe to print.
     pub url: String,
+    /// The host.
+    pub host: String,
     /// `user:password@` or `token@` of the URL.
     pub auth: Auth,
 }
@@ -33,6 +35,7 @@ impl ServerUrl {
         let (scheme, host) = split_credentials(text);
         Ok(Self {
             url: format!("{scheme}{host}"),
+            host: address.host().to_owned(),
             auth,
         })
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kube::{Client, api::ApiResource};
 use reconcile_core::{
     apply::{FinalizerChange, add_finalizer, remove_finalizer, resource_of},
+    egress::EgressPolicy,
     object::{Kind, ObjectKey, Root},
     reconcile::Queue,
     watch::Index,
@@ -43,6 +44,8 @@ pub struct ControllerContext {
     pub sensor_queue: Queue,
     /// Connections.
     pub pool: BusPool,
+    /// Which addresses a bus may have.
+    pub egress: EgressPolicy,
     /// Secrets and ConfigMaps.
     pub secrets: Secrets,
     /// What runs.

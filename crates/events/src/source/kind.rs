@@ -6,13 +6,19 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use futures::future::BoxFuture;
-use reconcile_core::{object::FieldError, secret::Secret};
+use reconcile_core::{
+    credentials::redact_urls, egress::EgressPolicy, object::FieldError, redaction::Redactor,
+    secret::Secret,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use thiserror::Error;
 
 use super::{
-    EmitError, Emitted, Emitter, EventFilter, checkpoint::Checkpoint, emitter, nats, schedule,
+    EmitError, Emitted, Emitter, EventFilter,
+    backlog::{Backlog, Share},
+    checkpoint::Checkpoint,
+    emitter, nats, schedule,
 };
 use crate::{
     api::{KeySelector, decode, eventsource::SourceFilter},
@@ -141,13 +147,30 @@ impl TaskEvent {
     }
 
     /// What its task needs beside it.
-    pub fn context(&self, uid: &str, emitter: Arc<Emitter>) -> SourceContext {
+    pub fn context(
+        &self,
+        uid: &str,
+        emitter: Arc<Emitter>,
+        limits: &SourceLimits,
+    ) -> SourceContext {
         SourceContext {
+            redactor: Redactor::of(&self.secrets),
+            egress: limits.egress,
+            share: limits.backlog.share(),
             uid: uid.to_owned(),
             emitter,
             this: self.clone(),
         }
     }
+}
+
+/// What sources may do, in one process.
+#[derive(Clone, Debug)]
+pub struct SourceLimits {
+    /// Which addresses they may call.
+    pub egress: EgressPolicy,
+    /// What they may hold of messages that wait for the bus.
+    pub backlog: Backlog,
 }
 
 /// What the task of a source works with.
@@ -156,6 +179,11 @@ pub struct SourceContext {
     pub uid: String,
     /// Publishes.
     pub emitter: Arc<Emitter>,
+    /// Which addresses it may call.
+    pub egress: EgressPolicy,
+    /// Room for messages that wait for the bus.
+    pub share: Share,
+    redactor: Redactor,
     this: TaskEvent,
 }
 
@@ -202,6 +230,12 @@ impl SourceContext {
 
     /// Says what is in the way of the event; `None` when nothing is.
     pub fn report(&self, problem: Option<String>) {
+        let problem = problem.map(|problem| self.redact(problem));
         (self.emitter.report)(&self.this.event, problem);
+    }
+
+    /// A text of the server without the secrets of this source, which it may repeat, and without credentials in URLs.
+    pub fn redact(&self, text: String) -> String {
+        redact_urls(&self.redactor.redact(text))
     }
 }

@@ -8,7 +8,8 @@
 //! A port number in a manifest is no claim on the process: any number of EventSources may name the same
 //! one, also with the same path. Each has a target of its own, where its Service leads. The port of the
 //! manifest itself is open too, for callers without a Service, but never for two namespaces: nobody gets
-//! the callers of another tenant by naming its port first.
+//! the callers of another tenant by naming its port first. The ports of targets are in no manifest's reach: see
+//! [`super::targets`].
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -19,20 +20,17 @@ use std::{
 
 use parking_lot::Mutex;
 use reconcile_core::{
-    kube_types::names::fnv1a_64,
     listen::{Budget, Limits, Server, TlsMode, bind_shared},
     object::ObjectKey,
 };
 use tokio_util::sync::CancellationToken;
 
+pub use super::served::{ClosedPort, Refused, Served};
 use super::{
     Emitter, ServerCertificate, Webhook,
     routes::{Route, Routes, serve},
+    targets::{TARGETS, TargetPorts},
 };
-
-/// Targets get a port out of this range where it is free, the same after each restart. The range is below
-/// the ports that the kernel gives to outgoing connections.
-const TARGETS: std::ops::Range<u16> = 20_000..30_000;
 
 /// All listeners of this process. Clones share them.
 #[derive(Clone)]
@@ -48,6 +46,8 @@ struct Ports {
     targets: HashMap<(ObjectKey, u16), Listener>,
     /// By port of the manifest, with the one namespace that it serves.
     direct: HashMap<u16, (String, Listener)>,
+    /// Who has the ports of targets.
+    numbers: TargetPorts,
 }
 
 /// One open port.
@@ -65,15 +65,6 @@ impl Drop for Listener {
     }
 }
 
-/// An endpoint that is not served, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// Name of the event.
-    pub event: String,
-    /// What is in the way.
-    pub reason: String,
-}
-
 /// What an EventSource asks for.
 pub struct EndpointClaims<'w> {
     /// The EventSource.
@@ -86,35 +77,6 @@ pub struct EndpointClaims<'w> {
     pub service: bool,
     /// Publishes its events.
     pub emitter: &'w Arc<Emitter>,
-}
-
-/// What an EventSource got.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Served {
-    /// Endpoints that are not served.
-    pub refused: Vec<Refused>,
-    /// By port of the manifest: why it is not open for callers without a Service.
-    pub closed: BTreeMap<u16, ClosedPort>,
-    /// By port of the manifest: the port of this process that the Service leads to.
-    pub targets: BTreeMap<u16, u16>,
-}
-
-/// Why the port of a manifest is not open, or not for all endpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClosedPort {
-    /// EventSources of several namespaces name it.
-    Contested,
-    /// Something is in the way that may pass.
-    Busy(String),
-}
-
-impl std::fmt::Display for ClosedPort {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Contested => f.write_str("named by EventSources of several namespaces"),
-            Self::Busy(reason) => f.write_str(reason),
-        }
-    }
 }
 
 impl Listeners {
@@ -149,25 +111,26 @@ impl Listeners {
             }
         }
         let owner = wanted.owner;
-        ports.targets.retain(|(other, port), _| {
-            other != owner || (wanted.service && by_port.contains_key(port))
-        });
+        ports.leave_targets(owner, |port| wanted.service && by_port.contains_key(&port));
         ports.leave_direct(owner, |port| {
             by_port.contains_key(&port) && !wanted.contested.contains(&port)
         });
-        for (port, routes) in by_port {
-            if wanted.service {
-                match self.target(&mut ports, owner, port, &routes) {
-                    Ok(target) => drop(served.targets.insert(port, target)),
-                    Err(reason) => {
-                        served.refused.extend(routes.iter().map(|route| Refused {
-                            event: route.webhook.event.clone(),
-                            reason: reason.clone(),
-                        }));
-                        continue;
-                    }
+        if wanted.service {
+            // All targets before the first port of the manifest, which may not be free.
+            by_port.retain(|port, routes| {
+                let target = self.target(&mut ports, owner, *port, routes);
+                let opened = target.is_ok();
+                match target {
+                    Ok(target) => drop(served.targets.insert(*port, target)),
+                    Err(reason) => served.refused.extend(routes.iter().map(|route| Refused {
+                        event: route.webhook.event.clone(),
+                        reason: reason.clone(),
+                    })),
                 }
-            }
+                opened
+            });
+        }
+        for (port, routes) in by_port {
             let opened = if wanted.contested.contains(&port) {
                 Err(ClosedPort::Contested)
             } else {
@@ -183,8 +146,21 @@ impl Listeners {
     /// Drops all endpoints of `owner`.
     pub fn remove(&self, owner: &ObjectKey) {
         let mut ports = self.ports.lock();
-        ports.targets.retain(|(other, _), _| other != owner);
+        ports.leave_targets(owner, |_| false);
         ports.leave_direct(owner, |_| false);
+    }
+
+    /// An `EndpointSlice` names these ports of the process for `owner`, or is about to.
+    pub fn published(&self, owner: &ObjectKey, numbers: &BTreeSet<u16>) {
+        let mut ports = self.ports.lock();
+        for number in numbers {
+            ports.numbers.published(owner, *number);
+        }
+    }
+
+    /// The `EndpointSlice` of `owner` names these ports of the process, and no others any more.
+    pub fn published_only(&self, owner: &ObjectKey, numbers: &BTreeSet<u16>) {
+        self.ports.lock().numbers.published_only(owner, numbers);
     }
 
     /// Serves `routes` on the EventSource's own port; returns its number.
@@ -198,11 +174,12 @@ impl Listeners {
         let certificate = certificate(routes);
         let id = (owner.clone(), port);
         if !ports.targets.contains_key(&id) {
-            let name = format!("{owner} port {port}");
-            let socket = bind(preferred(owner, port))
-                .or_else(|_| bind(0))
-                .map_err(|error| format!("cannot open a port for it: {error}"))?;
-            let listener = self.open(name, socket, certificate)?;
+            self.check_share(ports, &owner.namespace)?;
+            let candidates = ports.numbers.candidates(owner, port).into_iter();
+            let socket = first_free(candidates)
+                .map_err(|error| format!("cannot open a port for its Service: {error}"))?;
+            let listener = self.open(format!("{owner} port {port}"), socket, certificate)?;
+            ports.numbers.opened(owner, listener.number);
             ports.targets.insert(id.clone(), listener);
         }
         let Some(listener) = ports.targets.get_mut(&id) else {
@@ -230,10 +207,13 @@ impl Listeners {
         }
         let certificate = certificate(&routes);
         if held.is_none() {
-            if self.reserved.contains(&port) {
-                let reason = "serves metrics or probes of the controller";
-                return Err(busy(reason.to_owned()));
+            if self.reserved.contains(&port)
+                || TARGETS.contains(&port)
+                || ports.numbers.is_held(port)
+            {
+                return Err(ClosedPort::Reserved);
             }
+            self.check_share(ports, &owner.namespace).map_err(busy)?;
             // Replicas on one host serve the port together.
             let socket = bind_shared(None, port).map_err(|error| busy(error.to_string()))?;
             let listener = self.open(format!("port {port}"), socket, certificate);
@@ -261,6 +241,22 @@ impl Listeners {
                 holder.name
             ))),
         }
+    }
+
+    /// Whether a namespace may open another port: never more than what it would leave to all others.
+    fn check_share(&self, ports: &Ports, namespace: &str) -> Result<(), String> {
+        let most = self.budget.most_ports().min(TARGETS.len());
+        let free = most.saturating_sub(ports.targets.len() + ports.direct.len());
+        let targets = ports.targets.keys().map(|(owner, _)| &owner.namespace);
+        let direct = ports.direct.values().map(|(namespace, _)| namespace);
+        let own = targets.chain(direct).filter(|other| *other == namespace);
+        if own.count() < free {
+            return Ok(());
+        }
+        Err(format!(
+            "namespace {namespace} has as many ports open as are left for all others ({free} of {most}); let its endpoints \
+             share ports"
+        ))
     }
 
     fn open(
@@ -314,6 +310,17 @@ impl Listener {
 }
 
 impl Ports {
+    /// Closes the targets of an EventSource, except those for the ports that it keeps.
+    fn leave_targets(&mut self, owner: &ObjectKey, keeps: impl Fn(u16) -> bool) {
+        self.targets.retain(|(other, port), listener| {
+            let stays = other != owner || keeps(*port);
+            if !stays {
+                self.numbers.closed(listener.number);
+            }
+            stays
+        });
+    }
+
     /// Takes an EventSource off the ports of manifests, except those that it keeps; closes a port that
     /// nobody is left on.
     fn leave_direct(&mut self, owner: &ObjectKey, keeps: impl Fn(u16) -> bool) {
@@ -346,11 +353,12 @@ fn certificate(routes: &[Route]) -> Option<&ServerCertificate> {
     routes.first()?.webhook.tls.as_ref()
 }
 
-/// The port of a target, where it is free.
-fn preferred(owner: &ObjectKey, port: u16) -> u16 {
-    let hash = fnv1a_64(format!("{owner}/{port}").as_bytes());
-    let offset = hash % u64::from(TARGETS.end - TARGETS.start);
-    TARGETS.start + u16::try_from(offset).unwrap_or_default()
+/// Listens on the first of these ports that no other program has.
+fn first_free(mut candidates: impl Iterator<Item = u16>) -> io::Result<tokio::net::TcpListener> {
+    let mut last = io::Error::other("all ports for Services are taken");
+    candidates
+        .find_map(|number| bind(number).map_err(|error| last = error).ok())
+        .ok_or(last)
 }
 
 /// Listens on all addresses, of both families where there are two.

@@ -1,5 +1,6 @@
 //! Event sources: what turns the outside world into events on the bus.
 
+pub mod backlog;
 pub mod calendar;
 pub mod certificate;
 pub mod checkpoint;
@@ -11,6 +12,8 @@ pub mod listener;
 mod nats;
 pub mod routes;
 mod schedule;
+mod served;
+mod targets;
 pub mod webhook;
 
 use std::collections::BTreeSet;
@@ -22,7 +25,7 @@ pub use certificate::ServerCertificate;
 pub use emitter::{EmitError, Emitted, Emitter};
 pub use filter::EventFilter;
 pub use hook::BoundHook;
-pub use kind::{Source, SourceContext, TaskEvent};
+pub use kind::{Source, SourceContext, SourceLimits, TaskEvent};
 pub use listener::Listeners;
 pub use routes::Endpoint;
 pub use webhook::Webhook;

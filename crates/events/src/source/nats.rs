@@ -1,24 +1,28 @@
 //! `nats`: the messages of a core NATS subject.
 //!
 //! Core NATS keeps nothing: what is sent while nobody is subscribed is lost, as upstream. While the bus is
-//! away messages wait in the subscription, up to its bound.
+//! away messages wait here, up to a bound in number and in bytes; further ones are dropped and counted.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_nats::{Event, HeaderMap, Message, Subscriber};
+use async_nats::{ConnectOptions, Event, HeaderMap, Message, Subscriber};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use reconcile_core::object::FieldError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::sync::mpsc;
 
 use super::{
-    EmitError, emitter,
+    EmitError,
+    backlog::Room,
+    emitter,
     kind::{Input, Source, SourceContext, SourceError, SourceKind},
 };
 use crate::{
     api::{KeySelector, nats::NatsConfig},
     nats::{DEADLINE, NatsServer},
+    nats_client::GuardedClient,
 };
 
 /// The kind.
@@ -27,7 +31,7 @@ pub(super) const KIND: SourceKind = SourceKind {
     check: |input| Ok(Arc::new(check(input)?)),
 };
 
-/// Messages that wait for the bus; further ones are dropped by the client.
+/// Messages that wait for the bus.
 const WAITING: usize = 4096;
 /// Publishes at the same time.
 const AT_ONCE: usize = 64;
@@ -100,38 +104,40 @@ impl Source for Subscription {
 
 impl Subscription {
     async fn follow(&self, context: &SourceContext) -> Result<(), SourceError> {
-        let messages = self.subscribe(context).await?;
+        let (_client, messages) = self.subscribe(context).await?;
         context.report(None);
-        let mut taken = messages
-            .map(|message| self.pass_on(context, message))
+        let (sender, mut waiting) = mpsc::channel(WAITING);
+        let mut taken = futures::stream::poll_fn(move |cx| waiting.poll_recv(cx))
+            .map(|(message, room)| self.pass_on(context, message, room))
             .buffered(AT_ONCE);
-        while taken.next().await.is_some() {}
+        let publish = async { while taken.next().await.is_some() {} };
+        futures::join!(take_in(context, messages, sender), publish);
         Err(self.server.failed("the subscription ended").into())
     }
 
-    async fn subscribe(&self, context: &SourceContext) -> Result<Subscriber, SourceError> {
+    async fn subscribe(
+        &self,
+        context: &SourceContext,
+    ) -> Result<(GuardedClient, Subscriber), SourceError> {
         let report = context.emitter.report.clone();
         let (event, url) = (context.event().to_owned(), self.server.url.clone());
-        let options = self
-            .server
-            .options(context.secrets())?
-            .subscription_capacity(WAITING)
-            .event_callback(move |news| {
+        let adapt = |options: ConnectOptions| {
+            let options = options.subscription_capacity(WAITING);
+            options.event_callback(move |news| {
                 match news {
                     Event::Connected => report(&event, None),
                     Event::Disconnected => report(&event, Some(format!("{url}: disconnected"))),
                     Event::SlowConsumer(_) => {
-                        tracing::warn!(event, "messages are dropped: the bus does not keep up");
+                        tracing::warn!(event, "messages are dropped: they come in too fast");
                     }
                     _ => {}
                 }
                 std::future::ready(())
-            });
-        let connect = async {
-            let client = options
-                .connect(self.server.url.as_str())
-                .await
-                .map_err(|error| self.server.failed(&error))?;
+            })
+        };
+        let (secrets, egress) = (context.secrets(), context.egress);
+        let client = self.server.connect(secrets, egress, adapt).await?;
+        let subscribe = async {
             let subject = self.subject.clone();
             let messages = match &self.queue {
                 Some(queue) => client.queue_subscribe(subject, queue.clone()).await,
@@ -144,12 +150,14 @@ impl Subscription {
                 .map_err(|error| self.server.failed(&error))?;
             Ok(messages)
         };
-        let connected = tokio::time::timeout(2 * DEADLINE, connect).await;
-        Ok(connected.unwrap_or_else(|_| Err(self.server.failed("no answer in time")))?)
+        let subscribed = tokio::time::timeout(DEADLINE, subscribe).await;
+        let subscribed =
+            subscribed.unwrap_or_else(|_| Err(self.server.failed("no answer in time")));
+        Ok((client, subscribed?))
     }
 
     /// Publishes a message, however long that takes.
-    async fn pass_on(&self, context: &SourceContext, message: Message) {
+    async fn pass_on(&self, context: &SourceContext, message: Message, _room: Room) {
         let body = if self.json {
             match emitter::raw_json(&message.payload) {
                 Ok(json) => Body::Json(json),
@@ -172,6 +180,26 @@ impl Subscription {
         while let Err(EmitError::Bus(_)) = context.emit(id.clone(), &payload).await {
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+/// Takes messages out of the connection at once, where only their number is bounded.
+async fn take_in(
+    context: &SourceContext,
+    mut messages: Subscriber,
+    waiting: mpsc::Sender<(Message, Room)>,
+) {
+    let mut dropping = false;
+    while let Some(message) = messages.next().await {
+        let room = context.share.take(message.length);
+        let kept = room.is_some_and(|room| waiting.try_send((message, room)).is_ok());
+        if !kept {
+            context.refused();
+            if !dropping {
+                tracing::warn!(eventsource = %context.emitter.key, event = context.event(), "messages are dropped: the bus does not keep up");
+            }
+        }
+        dropping = !kept;
     }
 }
 

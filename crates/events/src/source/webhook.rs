@@ -73,6 +73,12 @@ impl Webhook {
         self.hook.as_ref().map_or("webhook", |hook| hook.kind.key)
     }
 
+    /// The field of the manifest that names its port.
+    pub fn port_field(&self) -> String {
+        let at = if self.hook.is_some() { ".webhook" } else { "" };
+        format!("spec.{}.{}{at}.port", self.kind(), self.event)
+    }
+
     /// Serves one request to the endpoint, whose method is right.
     pub async fn serve(&self, request: Request<Body>, emitter: &Emitter) -> Answer {
         let (head, body) = request.into_parts();

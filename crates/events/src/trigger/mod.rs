@@ -15,18 +15,18 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use reconcile_core::{
     client::Fence,
+    credentials::redact_urls,
+    egress::EgressPolicy,
     object::{FieldError, ObjectKey},
     operator::Operator,
 };
 use serde_json::Value;
 use thiserror::Error;
 
-use self::{
-    http::HttpClients, identity::Identities, kind::decode_patched, nats::NatsClients,
-    secrets::Secrets,
-};
+use self::{http::HttpClients, identity::Identities, kind::decode_patched, secrets::Secrets};
 pub use self::{
     kind::{Action, Done, Run, Trigger, decode_template},
+    nats::NatsClients,
     task::Task,
 };
 use crate::{
@@ -37,6 +37,9 @@ use crate::{
         retry::Retry,
     },
 };
+
+/// The flag that permits link-local and metadata addresses.
+pub const ALLOW_LINK_LOCAL: &str = "--allow-link-local";
 
 /// When an action counts as successful.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -156,6 +159,16 @@ impl TriggerError {
         }
     }
 
+    /// Without the Secrets that the action has read, which a target may repeat, and without credentials in URLs.
+    fn redacted(self, secrets: &Secrets) -> Self {
+        let text = self.to_string();
+        let clean = redact_urls(&secrets.redact(text.clone()));
+        if clean == text || matches!(self, Self::NotLeading) {
+            return self;
+        }
+        Self::Failed(clean)
+    }
+
     /// The HTTP status of the API server's refusal.
     fn status(&self) -> Option<u16> {
         match self {
@@ -223,7 +236,7 @@ impl Executor {
         let fence = operator.fence().clone();
         Self {
             http: HttpClients::default(),
-            nats: NatsClients::default(),
+            nats: NatsClients::new(EgressPolicy::of_flag(ALLOW_LINK_LOCAL, false)),
             identities: Identities::new(operator.leader_role().clone(), operator.config.clone()),
             secrets,
             fence,
@@ -236,8 +249,13 @@ impl Executor {
             return Err(TriggerError::NotLeading);
         }
         let action = resolve(task, firing)?;
+        let secrets = self.secrets.recording();
+        let executor = Self {
+            secrets: secrets.clone(),
+            ..self.clone()
+        };
         let done = action.run(Run {
-            executor: self,
+            executor: &executor,
             firing,
             success: &task.success,
         });
@@ -251,7 +269,7 @@ impl Executor {
             // Its requests may have been held back: not a failure, but the next leader's work.
             return Err(TriggerError::NotLeading);
         }
-        outcome
+        outcome.map_err(|error| error.redacted(&secrets))
     }
 }
 

@@ -3,10 +3,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use async_nats::{Client, HeaderMap};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use reconcile_core::{object::FieldError, secret::Secret};
+use reconcile_core::{egress::EgressPolicy, object::FieldError, secret::Secret};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     api::trigger::{NatsTrigger, Parameter},
     nats::{DEADLINE, NatsError, NatsServer},
+    nats_client::GuardedClient,
     sensor::parameter,
 };
 
@@ -23,27 +24,39 @@ use crate::{
 const MOST: usize = 64;
 
 /// Connections by server and credentials. Clones share them.
-#[derive(Clone, Default)]
-pub struct NatsClients(Arc<Mutex<HashMap<String, Connected>>>);
+#[derive(Clone)]
+pub struct NatsClients {
+    clients: Arc<Mutex<HashMap<String, Connected>>>,
+    egress: EgressPolicy,
+}
 
 /// The connection with these credentials.
-type Connected = (Vec<Secret>, Client);
+type Connected = (Vec<Secret>, GuardedClient);
 
 impl NatsClients {
-    async fn get(&self, server: &NatsServer, values: Vec<Secret>) -> Result<Client, NatsError> {
+    /// Connections to the addresses that `egress` permits.
+    pub fn new(egress: EgressPolicy) -> Self {
+        Self {
+            clients: Arc::default(),
+            egress,
+        }
+    }
+
+    async fn get(
+        &self,
+        server: &NatsServer,
+        values: Vec<Secret>,
+    ) -> Result<GuardedClient, NatsError> {
         // Without the values, which are compared and never printed.
         let id = format!("{server:?}");
-        if let Some((known, client)) = self.0.lock().get(&id)
+        if let Some((known, client)) = self.clients.lock().get(&id)
             && *known == values
         {
             return Ok(client.clone());
         }
-        let connecting = server.options(&values)?.connect(server.url.as_str());
-        let client = tokio::time::timeout(2 * DEADLINE, connecting)
-            .await
-            .map_err(|_| server.failed("no answer in time"))?
-            .map_err(|error| server.failed(&error))?;
-        let mut clients = self.0.lock();
+        let connecting = server.connect(&values, self.egress, |options| options);
+        let client = connecting.await?;
+        let mut clients = self.clients.lock();
         if clients.len() >= MOST {
             clients.clear();
         }

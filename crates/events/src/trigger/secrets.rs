@@ -12,6 +12,7 @@ use std::{
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use parking_lot::Mutex;
+use reconcile_core::redaction::Redactor;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::time::Instant;
@@ -47,6 +48,8 @@ type Data = Arc<BTreeMap<String, SecretString>>;
 pub struct Secrets {
     client: Client,
     cache: Arc<Mutex<HashMap<Id, (Instant, Data)>>>,
+    /// The Secrets that one action has read.
+    read: Option<Arc<Redactor>>,
 }
 
 impl Secrets {
@@ -55,6 +58,30 @@ impl Secrets {
         Self {
             client,
             cache: Arc::default(),
+            read: None,
+        }
+    }
+
+    /// The same values, for one action: what it reads is hidden by [`Secrets::redact`].
+    pub fn recording(&self) -> Self {
+        Self {
+            read: Some(Arc::default()),
+            ..self.clone()
+        }
+    }
+
+    /// A text without the values that were read.
+    pub fn redact(&self, text: String) -> String {
+        match &self.read {
+            Some(read) => read.redact(text),
+            None => text,
+        }
+    }
+
+    /// Hides a user name and password also as they are sent in a header.
+    pub fn read_login(&self, name: &str, password: &str) {
+        if let Some(read) = &self.read {
+            read.add_login(name, password);
         }
     }
 
@@ -130,6 +157,9 @@ impl Secrets {
         match data.as_deref().and_then(|data| data.get(&key.key)) {
             Some(value) => {
                 let text = value.expose_secret();
+                if let (ObjectKind::Secret, Some(read)) = (kind, &self.read) {
+                    read.add(text);
+                }
                 Ok(Some(text.strip_suffix('\n').unwrap_or(text).into()))
             }
             None if key.optional == Some(true) => Ok(None),

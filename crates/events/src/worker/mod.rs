@@ -20,11 +20,17 @@ mod trigger;
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use reconcile_core::{apply::EventSink, clock::Clock, object::ObjectKey, reconcile::Queue};
+use reconcile_core::{
+    apply::EventSink, clock::Clock, egress::EgressPolicy, object::ObjectKey, reconcile::Queue,
+};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{metrics::Metrics, source::Listeners, trigger::Executor};
+use crate::{
+    metrics::Metrics,
+    source::{Listeners, SourceLimits, backlog::Backlog},
+    trigger::Executor,
+};
 
 pub use sensors::{CONNECTING, SensorHealth};
 pub use sources::SourceHealth;
@@ -48,6 +54,7 @@ struct Inner {
     source_queue: Queue,
     sensor_queue: Queue,
     has_source: SourceLookup,
+    source_limits: SourceLimits,
     sources: Mutex<HashMap<ObjectKey, sources::Running>>,
     sensors: Mutex<HashMap<ObjectKey, sensors::Running>>,
     kept: Mutex<HashMap<ObjectKey, sensors::Kept>>,
@@ -73,6 +80,8 @@ pub struct Parts {
     pub sensor_queue: Queue,
     /// Whether there is such an EventSource.
     pub has_source: SourceLookup,
+    /// Which addresses sources may call.
+    pub egress: EgressPolicy,
 }
 
 impl DataPlane {
@@ -88,6 +97,7 @@ impl DataPlane {
             source_queue,
             sensor_queue,
             has_source,
+            egress,
         } = parts;
         Self(Arc::new(Inner {
             executor,
@@ -101,6 +111,10 @@ impl DataPlane {
             source_queue,
             sensor_queue,
             has_source,
+            source_limits: SourceLimits {
+                egress,
+                backlog: Backlog::default(),
+            },
             sources: Mutex::default(),
             sensors: Mutex::default(),
             kept: Mutex::default(),

@@ -13,7 +13,7 @@ pub(super) async fn run(context: SourceContext) {
     loop {
         context.emitter.bus.ready().await;
         if let Err(error) = context.source().run(&context).await {
-            let reason = error.to_string();
+            let reason = context.redact(error.to_string());
             if told != reason {
                 tracing::warn!(eventsource = %context.emitter.key, event = context.event(), reason, "source interrupted");
                 told.clone_from(&reason);

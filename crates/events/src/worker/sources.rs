@@ -1,6 +1,10 @@
 //! EventSources of the data plane.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use reconcile_core::object::ObjectKey;
@@ -143,7 +147,9 @@ impl DataPlane {
                     }
                     health.set(&task.event, None);
                     let stop = self.0.stop.child_token();
-                    let run = source_task::run(task.context(&spec.uid, emitter.clone()));
+                    let limits = &self.0.source_limits;
+                    let context = task.context(&spec.uid, emitter.clone(), limits);
+                    let run = source_task::run(context);
                     self.0
                         .tasks
                         .spawn(stop.clone().run_until_cancelled_owned(run));
@@ -182,6 +188,17 @@ impl DataPlane {
         targets.cloned().unwrap_or_default()
     }
 
+    /// An `EndpointSlice` names these ports of this process for an EventSource, or is about to: no other one gets
+    /// them.
+    pub fn published(&self, key: &ObjectKey, numbers: &BTreeSet<u16>) {
+        self.0.listeners.published(key, numbers);
+    }
+
+    /// The `EndpointSlice` of an EventSource names these ports of this process, and no others any more.
+    pub fn published_only(&self, key: &ObjectKey, numbers: &BTreeSet<u16>) {
+        self.0.listeners.published_only(key, numbers);
+    }
+
     /// Stops an EventSource.
     pub fn stop_source(&self, key: &ObjectKey) {
         self.0.listeners.remove(key);
@@ -200,6 +217,7 @@ fn is_worth_another_try(spec: &CheckedSource, served: &Served) -> bool {
     let passing = |(port, closed): (&u16, &ClosedPort)| match closed {
         ClosedPort::Busy(_) => true,
         ClosedPort::Contested => !spec.contested.contains(port),
+        ClosedPort::Reserved => false,
     };
     !served.refused.is_empty() || served.closed.iter().any(passing)
 }

@@ -17,6 +17,7 @@ use events::{
 };
 use reconcile_core::{
     clock::Clock,
+    egress::EgressPolicy,
     listen::Budget,
     object::ObjectKey,
     operator::{Operator, install_tls},
@@ -33,10 +34,10 @@ pub(crate) use stage::Stage;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port that is free, and below those that the kernel gives to connections: nobody takes it by chance
-/// while a server is away for a moment.
+/// while a server is away for a moment. An EventSource may name it, which it may not do with those above.
 pub(crate) fn free_port() -> u16 {
     (0..1000)
-        .map(|_| rand::random_range(10_000..32_000))
+        .map(|_| rand::random_range(10_000..20_000))
         .find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok())
         .expect("a port")
 }
@@ -53,13 +54,18 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut check: impl 
 
 /// A data plane that acts against a cluster in memory.
 pub(crate) fn plane() -> DataPlane {
+    plane_with(Budget::new(1024, 64 << 20))
+}
+
+/// As [`plane`], with listeners of this budget.
+pub(crate) fn plane_with(budget: Budget) -> DataPlane {
     install_tls();
     let client = FakeApi::new().client();
     let clock = Clock::system();
     let operator = Operator::detached(client.clone(), clock.clone());
     DataPlane::new(Parts {
         executor: Executor::new(&operator, Secrets::new(client)),
-        listeners: Listeners::new([], Budget::new(1024, 64 << 20)),
+        listeners: Listeners::new([], budget),
         metrics: Metrics::register(&operator.registry).expect("a fresh registry"),
         clock,
         leader: tokio::sync::watch::channel(true).1,
@@ -67,6 +73,7 @@ pub(crate) fn plane() -> DataPlane {
         source_queue: Queue::new(),
         sensor_queue: Queue::new(),
         has_source: Arc::new(|key| key.namespace == "two"),
+        egress: EgressPolicy::of_flag("--allow-link-local", false),
     })
 }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use events::bus::{Auth, Bus, BusConfig, StreamSettings};
+use reconcile_core::egress::EgressPolicy;
 
 use super::{PATIENCE, free_port, until};
 
@@ -106,6 +107,7 @@ impl Nats {
             auth: Auth::None,
             tls: None,
             stream: StreamSettings::default(),
+            egress: EgressPolicy::of_flag("--allow-link-local", false),
         }
     }
 

@@ -1,11 +1,44 @@
 //! Name resolution that skips refused addresses.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tower::BoxError;
 
-use super::EgressPolicy;
+use thiserror::Error;
+
+use super::{EgressPolicy, RefusedAddress};
+
+/// A host that is not called.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// The policy refuses one of its addresses.
+    #[error(transparent)]
+    Refused(#[from] RefusedAddress),
+    /// It has no address.
+    #[error("cannot resolve {host}: {source}")]
+    Unknown {
+        /// Its name.
+        host: String,
+        /// What the resolver says.
+        source: io::Error,
+    },
+}
+
+pub(super) async fn check_host(policy: EgressPolicy, host: &str) -> Result<(), HostError> {
+    if policy == EgressPolicy::AllowLinkLocal {
+        return Ok(());
+    }
+    let addresses = tokio::net::lookup_host((host, 0)).await;
+    let addresses = addresses.map_err(|source| HostError::Unknown {
+        host: host.to_owned(),
+        source,
+    })?;
+    for address in addresses {
+        policy.check_address(address.ip())?;
+    }
+    Ok(())
+}
 
 /// Resolves names with the system's resolver and skips the addresses that the policy refuses.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ mod connect;
 mod dns;
 mod redirect;
 
-pub use dns::GuardedResolver;
+pub use dns::{GuardedResolver, HostError};
 pub use redirect::{InvalidRedirect, redirect_target};
 
 use std::{net::IpAddr, sync::Arc};
@@ -34,7 +34,7 @@ pub struct RefusedAddress {
 }
 
 /// Whether link-local and loopback addresses may be called.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EgressPolicy {
     /// Every address may be called.
     AllowLinkLocal,
@@ -87,6 +87,11 @@ impl EgressPolicy {
                 Some(Arc::new(GuardedResolver(*self)))
             }
         }
+    }
+
+    /// Checks all addresses of a host, for clients that resolve names themselves: they may choose any of them.
+    pub async fn check_host(&self, host: &str) -> Result<(), HostError> {
+        dns::check_host(*self, host).await
     }
 
     /// Makes a client skip refused addresses when it resolves names. The client must not follow redirects itself,

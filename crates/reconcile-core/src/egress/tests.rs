@@ -123,3 +123,22 @@ fn redirects_are_read_as_urls() {
         Err("file:///etc/passwd".into())
     );
 }
+
+#[tokio::test]
+async fn a_client_that_resolves_names_itself_is_told_of_every_address() {
+    let policy = EgressPolicy::of_flag("--allow", false);
+    for host in ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"] {
+        let error = policy.check_host(host).await.expect_err(host);
+        assert!(error.to_string().contains("--allow permits it"), "{error}");
+        let allowed = EgressPolicy::of_flag("--allow", true);
+        allowed.check_host(host).await.expect("permitted");
+    }
+    for host in ["127.0.0.1", "::1", "localhost"] {
+        policy.check_host(host).await.expect(host);
+    }
+    let error = policy
+        .check_host("no such host")
+        .await
+        .expect_err("no host");
+    assert!(error.to_string().starts_with("cannot resolve no such host"));
+}

@@ -1,4 +1,7 @@
 //! Request bodies that count against the port and the budget, and have a deadline.
+//!
+//! When there is no room, the bodies that have used most of it make room: so many slow bodies, on however many ports,
+//! do not keep others from being served.
 
 use std::{
     pin::Pin,
@@ -19,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    budget::Port,
+    budget::{MAKE_ROOM, Port, Scope},
     connection::{Phase, Progress},
 };
 
@@ -58,14 +61,18 @@ pub(super) struct Meter(Arc<Held>);
 
 struct Held {
     port: Arc<Port>,
-    permits: Mutex<Vec<OwnedSemaphorePermit>>,
+    progress: Arc<Progress>,
+    /// Of the port and of the budget.
+    permits: Mutex<[Option<OwnedSemaphorePermit>; 2]>,
     refusal: OnceLock<Refusal>,
 }
 
 impl Meter {
-    pub(super) fn new(port: Arc<Port>) -> Self {
+    pub(super) fn new(port: Arc<Port>, progress: Arc<Progress>) -> Self {
+        progress.begin_body();
         Self(Arc::new(Held {
             port,
+            progress,
             permits: Mutex::default(),
             refusal: OnceLock::new(),
         }))
@@ -89,28 +96,66 @@ impl Meter {
         Ok(())
     }
 
-    fn take(&self, length: usize) -> Result<(), Refusal> {
-        let count = u32::try_from(length).map_err(|_| self.refuse(Refusal::TooLarge))?;
-        let mut permits = self.0.permits.lock();
-        let pools = [&self.0.port.bytes, self.0.port.budget.all_bytes()];
-        for (index, pool) in pools.into_iter().enumerate() {
-            let permit = pool
-                .clone()
-                .try_acquire_many_owned(count)
-                .map_err(|_| self.refuse(Refusal::NoRoom))?;
-            match permits.get_mut(index) {
-                Some(held) => held.merge(permit),
-                None => permits.push(permit),
-            }
-        }
+    /// Takes room for `count` bytes; false when there is none.
+    fn try_take(&self, count: u32) -> bool {
+        let port = &self.0.port;
+        let pools = [Scope::Port, Scope::All].map(|scope| port.pool(scope).clone());
+        let [own, all] = pools.map(|pool| pool.try_acquire_many_owned(count));
+        let (Ok(own), Ok(all)) = (own, all) else {
+            return false;
+        };
+        self.hold(count, [own, all]);
+        true
+    }
+
+    /// As [`Meter::try_take`], and has other bodies make room.
+    async fn take(self, count: u32) -> Result<(), Refusal> {
+        let own = self.room(Scope::Port, count).await?;
+        let all = self.room(Scope::All, count).await?;
+        self.hold(count, [own, all]);
         Ok(())
     }
+
+    async fn room(&self, scope: Scope, count: u32) -> Result<OwnedSemaphorePermit, Refusal> {
+        let (port, progress) = (&self.0.port, &self.0.progress);
+        let pool = port.pool(scope);
+        if let Ok(permit) = pool.clone().try_acquire_many_owned(count) {
+            return Ok(permit);
+        }
+        let bytes = usize::try_from(count).unwrap_or(usize::MAX);
+        if !port.evict_bodies(scope, bytes, progress) {
+            return Err(self.refuse(Refusal::NoRoom));
+        }
+        let room = pool.clone().acquire_many_owned(count);
+        match tokio::time::timeout(MAKE_ROOM, room).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(self.refuse(Refusal::NoRoom)),
+        }
+    }
+
+    fn hold(&self, count: u32, taken: [OwnedSemaphorePermit; 2]) {
+        let bytes = usize::try_from(count).unwrap_or(usize::MAX);
+        self.0.progress.hold(bytes);
+        for (held, permit) in self.0.permits.lock().iter_mut().zip(taken) {
+            match held {
+                Some(held) => held.merge(permit),
+                None => *held = Some(permit),
+            }
+        }
+    }
+}
+
+struct Waiting {
+    frame: Frame<Bytes>,
+    room: Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>,
 }
 
 /// A request's body.
 pub(super) struct Metered {
     inner: Incoming,
     meter: Meter,
+    /// A frame for which room is being made.
+    waiting: Option<Waiting>,
     progress: Arc<Progress>,
     deadline: Pin<Box<Sleep>>,
 }
@@ -121,6 +166,7 @@ impl Metered {
         let metered = Self {
             inner,
             meter,
+            waiting: None,
             progress,
             deadline,
         };
@@ -148,24 +194,43 @@ impl Body for Metered {
             let refusal = self.meter.refuse(Refusal::Late);
             return Poll::Ready(Some(Err(refusal.into())));
         }
-        let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)).transpose()? else {
-            self.progress.enter(Phase::Handler);
-            return Poll::Ready(None);
+        if self.waiting.is_none() {
+            let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)).transpose()? else {
+                self.progress.enter(Phase::Handler);
+                return Poll::Ready(None);
+            };
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let count = u32::try_from(length).map_err(|_| self.meter.refuse(Refusal::TooLarge))?;
+            if self.meter.try_take(count) {
+                return Poll::Ready(Some(Ok(self.passed(frame))));
+            }
+            let room = Box::pin(self.meter.clone().take(count));
+            self.waiting = Some(Waiting { frame, room });
+        }
+        let Some(waiting) = &mut self.waiting else {
+            return Poll::Pending;
         };
-        if let Some(data) = frame.data_ref() {
-            self.meter.take(data.len())?;
+        ready!(waiting.room.as_mut().poll(cx))?;
+        match self.waiting.take() {
+            Some(Waiting { frame, .. }) => Poll::Ready(Some(Ok(self.passed(frame)))),
+            None => Poll::Pending,
         }
-        if self.inner.is_end_stream() {
-            self.progress.enter(Phase::Handler);
-        }
-        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.waiting.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+impl Metered {
+    fn passed(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        if self.inner.is_end_stream() {
+            self.progress.enter(Phase::Handler);
+        }
+        frame
     }
 }

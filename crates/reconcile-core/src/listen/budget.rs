@@ -19,8 +19,8 @@ const MOST_CONNECTIONS: usize = 2048;
 const RESERVED_DESCRIPTORS: u64 = 512;
 /// Bytes of request bodies in memory at a time, on all ports.
 const MOST_BYTES: usize = 64 << 20;
-/// How long a new connection waits for the one that makes room for it to close.
-const MAKE_ROOM: Duration = Duration::from_secs(1);
+/// How long a new connection or body waits for those that make room for it to close.
+pub(super) const MAKE_ROOM: Duration = Duration::from_secs(1);
 
 /// What clients may take of all ports that share the budget. Clones share it.
 #[derive(Clone, Debug)]
@@ -61,8 +61,17 @@ struct Entry {
 pub(super) struct Port {
     id: u64,
     pub(super) limits: Limits,
-    pub(super) bytes: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
     pub(super) budget: Budget,
+}
+
+/// What the bytes of a body count against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The limit of its port.
+    Port,
+    /// The budget of all ports.
+    All,
 }
 
 /// The right to hold one connection; it is given back on drop.
@@ -141,6 +150,11 @@ impl Budget {
         self.0.most_connections(&self.0.table.lock())
     }
 
+    /// Ports that may be open together, so that as many sockets at least are left to connections.
+    pub fn most_ports(&self) -> usize {
+        self.0.sockets / 2
+    }
+
     /// Bytes of request bodies that are in memory now.
     pub fn bytes(&self) -> usize {
         self.0.most_bytes - self.0.bytes.available_permits()
@@ -156,10 +170,6 @@ impl Budget {
             bytes: Arc::new(Semaphore::new(limits.bytes)),
             budget: self.clone(),
         }
-    }
-
-    pub(super) fn all_bytes(&self) -> &Arc<Semaphore> {
-        &self.0.bytes
     }
 
     pub(super) fn rejected(&self, reason: &str) {
@@ -178,6 +188,13 @@ impl Port {
     /// Bytes that a single body can have at most.
     pub(super) fn most_bytes(&self) -> usize {
         self.limits.bytes.min(self.budget.0.most_bytes)
+    }
+
+    pub(super) fn pool(&self, scope: Scope) -> &Arc<Semaphore> {
+        match scope {
+            Scope::Port => &self.bytes,
+            Scope::All => &self.budget.0.bytes,
+        }
     }
 
     /// A slot for a new connection. At the bound the connection that has waited longest for its client makes room:
@@ -206,6 +223,35 @@ impl Port {
             self.budget.rejected("connections");
         }
         slot
+    }
+
+    /// Makes room for `count` bytes of the body of `own`: closes the connections whose bodies have used most, in bytes
+    /// times their age, of this port or of all ports. False when those that used more than `own` do not hold enough.
+    pub(super) fn evict_bodies(&self, scope: Scope, count: usize, own: &Arc<Progress>) -> bool {
+        let table = self.budget.0.table.lock();
+        let (_, limit) = own.body_use().unwrap_or_default();
+        let mut bodies: Vec<_> = table
+            .open
+            .values()
+            .filter(|entry| scope == Scope::All || entry.port == self.id)
+            .filter(|entry| !entry.evict.is_cancelled() && !Arc::ptr_eq(&entry.progress, own))
+            .filter_map(|entry| Some((entry.progress.body_use()?, entry)))
+            .filter(|((bytes, used), _)| *bytes > 0 && *used > limit)
+            .collect();
+        bodies.sort_by_key(|((_, used), _)| std::cmp::Reverse(*used));
+        let mut freed = 0;
+        let enough = bodies.iter().position(|((bytes, _), _)| {
+            freed += bytes;
+            freed >= count
+        });
+        let Some(last) = enough else {
+            return false;
+        };
+        for (_, entry) in bodies.into_iter().take(last + 1) {
+            self.budget.rejected("evicted");
+            entry.evict.cancel();
+        }
+        true
     }
 
     fn try_enter(&self) -> Result<Slot, Option<CancellationToken>> {

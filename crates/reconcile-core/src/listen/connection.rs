@@ -35,13 +35,25 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Progress {
     state: Mutex<(Phase, Instant)>,
+    body: Mutex<BodyUse>,
     changed: Notify,
+}
+
+/// What the body of the latest request takes.
+#[derive(Clone, Copy, Debug)]
+struct BodyUse {
+    begun: Instant,
+    bytes: usize,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new((Phase::Header, Instant::now())),
+            body: Mutex::new(BodyUse {
+                begun: Instant::now(),
+                bytes: 0,
+            }),
             changed: Notify::new(),
         }
     }
@@ -55,6 +67,28 @@ impl Progress {
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         let (phase, since) = *self.state.lock();
         (phase != Phase::Handler).then_some(since)
+    }
+
+    /// A request begins; its body holds nothing yet.
+    pub(super) fn begin_body(&self) {
+        *self.body.lock() = BodyUse {
+            begun: Instant::now(),
+            bytes: 0,
+        };
+    }
+
+    /// The body holds so many bytes more.
+    pub(super) fn hold(&self, bytes: usize) {
+        self.body.lock().bytes += bytes;
+    }
+
+    /// Bytes of the body, and these times the milliseconds since it began: a body that is large and slow uses most of
+    /// what all share. `None` when no body is on its way.
+    pub(super) fn body_use(&self) -> Option<(usize, u128)> {
+        let (phase, _) = *self.state.lock();
+        let BodyUse { begun, bytes } = *self.body.lock();
+        let age = begun.elapsed().as_millis() + 1;
+        (phase == Phase::Body).then(|| (bytes, age * u128::try_from(bytes).unwrap_or(u128::MAX)))
     }
 
     fn read(&self) {

@@ -3,8 +3,8 @@
 //! ```text
 //!   accept ─► slot of the port and of the budget ─► TLS handshake ─► header ─► body ─► handler ─► response
 //!              │ at the bound: close the connection     └──────── each with a deadline ────────┘
-//!              │ that has waited longest for its client    body bytes count against port and budget;
-//!              └ none waits: 503 and close                 503 when they are used up
+//!              │ that has waited longest for its client    body bytes count against port and budget; at the bound
+//!              └ none waits: 503 and close                 the bodies that used most of it make room, else 503
 //! ```
 //!
 //! A process has one [`Budget`] for all ports that foreign clients reach. It is sized from the descriptor limit and

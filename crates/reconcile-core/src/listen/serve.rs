@@ -193,7 +193,7 @@ impl Exchange {
         slot: &Slot,
     ) -> Result<Response<Body>, Infallible> {
         // Holds the bytes of the body until there is a response.
-        let meter = Meter::new(self.port.clone());
+        let meter = Meter::new(self.port.clone(), slot.progress.clone());
         let size = hyper::body::Body::size_hint(request.body());
         let response = if let Err(refusal) = meter.check_size(&size) {
             refused(refusal)

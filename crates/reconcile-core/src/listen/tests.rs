@@ -218,7 +218,7 @@ async fn a_port_whose_handlers_are_all_at_work_answers_503_and_others_continue()
 }
 
 #[tokio::test]
-async fn bodies_in_progress_are_bounded_and_what_is_too_much_is_503() {
+async fn slow_bodies_make_room_for_others_within_the_bound() {
     const ROOM: usize = 256 << 10;
     for (own, all) in [(ROOM, 64 << 20), (64 << 20, ROOM)] {
         let limits = Limits {
@@ -232,18 +232,65 @@ async fn bodies_in_progress_are_bounded_and_what_is_too_much_is_503() {
             slow.push(port.connect(&(request("/length", 100 << 10) + &part)).await);
         }
         port.until("full", |budget| budget.bytes() == ROOM).await;
-        let refused = port.ask("/length", &part).await;
-        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
-        assert!(refused.contains("retry-after"), "{refused}");
-        assert!(port.budget.bytes() <= ROOM);
+        for _ in 0..8 {
+            let taken = port.ask("/length", &part).await;
+            assert!(taken.ends_with("\r\n\r\n65536"), "{taken}");
+            assert!(port.budget.bytes() <= ROOM);
+        }
         drop(slow);
-        port.until("free", |budget| budget.bytes() == 0).await;
-        let taken = port.ask("/length", &part).await;
-        assert!(taken.ends_with("\r\n\r\n65536"), "{taken}");
         port.until("free", |budget| budget.bytes() == 0).await;
         let never = port.ask("/length", &"x".repeat(ROOM + 1)).await;
         assert!(never.starts_with("HTTP/1.1 413"), "{never}");
     }
+}
+
+#[tokio::test]
+async fn ports_that_fill_the_budget_together_do_not_stop_another_one() {
+    const ROOM: usize = 256 << 10;
+    let limits = Limits {
+        bytes: ROOM / 2,
+        ..Limits::default()
+    };
+    let budget = Budget::new(1000, ROOM);
+    let attacked = [
+        Port::open(limits, budget.clone()).await,
+        Port::open(limits, budget.clone()).await,
+    ];
+    let other = Port::open(limits, budget.clone()).await;
+    let half = request("/length", 100 << 10) + &"x".repeat(64 << 10);
+    let mut slow = Vec::new();
+    for port in attacked.iter().cycle().take(4) {
+        slow.push(port.connect(&half).await);
+    }
+    other.until("full", |budget| budget.bytes() == ROOM).await;
+    let taken = other.ask("/length", &"x".repeat(100 << 10)).await;
+    assert!(taken.ends_with("\r\n\r\n102400"), "{taken}");
+    drop(slow);
+}
+
+#[tokio::test]
+async fn a_body_that_used_more_than_all_others_gives_up_itself() {
+    const ROOM: usize = 256 << 10;
+    let limits = Limits {
+        bytes: ROOM,
+        ..Limits::default()
+    };
+    let port = Port::open(limits, Budget::new(1000, ROOM)).await;
+    let mut large = port.connect(&request("/length", ROOM)).await;
+    let most = "x".repeat(224 << 10);
+    large.write_all(most.as_bytes()).await.expect("sent");
+    port.until("held", |budget| budget.bytes() == most.len())
+        .await;
+    let small = request("/length", 64 << 10) + &"x".repeat(32 << 10);
+    let small = port.connect(&small).await;
+    port.until("full", |budget| budget.bytes() == ROOM).await;
+    large.write_all(&vec![b'x'; 32 << 10]).await.expect("sent");
+    let refused = answer(large).await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.contains("retry-after"), "{refused}");
+    port.until("freed", |budget| budget.bytes() == 32 << 10)
+        .await;
+    drop(small);
 }
 
 #[tokio::test]

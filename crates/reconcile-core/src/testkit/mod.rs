@@ -8,7 +8,7 @@
 //!   step and a bound on the number of steps.
 //! - [`pass`]: one pass of a controller on objects in memory, in the order of the driver.
 //! - [`Transcript`]: what happened, one line per step, for golden files.
-//! - [`check_command_line`]: what the built binary of every operator must do.
+//! - [`check_command_line`], [`check_metrics_address`]: what the built binary of every operator must do.
 //!
 //! Nothing here is built into a binary.
 
@@ -30,7 +30,7 @@ mod verbs;
 mod tests;
 
 pub use api::{FakeApi, FakeServer, Health, Logged};
-pub use command_line::check_command_line;
+pub use command_line::{check_command_line, check_metrics_address};
 pub use fault::Fault;
 pub use kinds::FakeKind;
 pub use pass::{InMemory, Passed, merge_patch, pass};

@@ -90,6 +90,7 @@ impl EventBusController {
             auth,
             tls,
             stream: spec.stream.clone(),
+            egress: self.context.egress,
         })
     }
 

@@ -113,21 +113,51 @@ impl EventSourceController {
         source: &ObjectKey,
         wanted: Option<Value>,
     ) -> Result<(), ReconcileError> {
-        let published = self.slices.lock().get(source).cloned();
-        if published == wanted || !*self.replica.held().borrow() {
+        if self.slices.is(source, wanted.as_ref()) || !*self.replica.held().borrow() {
             return Ok(());
         }
-        let client = self.replica.client();
-        let name = service::slice_name_of(&source.name, self.replica.id());
-        let key = ObjectKey::new(source.namespace.clone(), name);
-        if let Some(slice) = wanted {
-            apply_forced(client, &slices(), &key, &slice, MANAGER).await?;
-            self.slices.lock().insert(source.clone(), slice);
+        let (client, plane) = (self.replica.client(), &self.context.plane);
+        let key = self.slice_of(source);
+        let numbers = wanted.as_ref().map(service::ports_of).unwrap_or_default();
+        // A request without an answer may have been carried out.
+        self.slices.doubt(source);
+        plane.published(source, &numbers);
+        if let Some(slice) = &wanted {
+            apply_forced(client, &slices(), &key, slice, MANAGER).await?;
         } else {
             delete(client, &slices(), &key, None, PropagationPolicy::Background).await?;
-            self.slices.lock().remove(source);
         }
+        plane.published_only(source, &numbers);
+        self.slices.set(source, wanted);
         Ok(())
+    }
+
+    /// Removes the slice of an EventSource that is gone. The garbage collector removes it too, in its own time.
+    pub(super) fn withdraw_later(&self, source: &ObjectKey) {
+        if !self.slices.may_exist(source) {
+            return;
+        }
+        self.slices.set(source, None);
+        let (client, plane) = (self.replica.client().clone(), self.context.plane.clone());
+        let (known, queue) = (self.slices.clone(), self.context.source_queue.clone());
+        let (key, source) = (self.slice_of(source), source.clone());
+        tokio::spawn(async move {
+            let background = PropagationPolicy::Background;
+            match delete(&client, &slices(), &key, None, background).await {
+                Ok(_) if known.may_exist(&source) => {
+                    // Created again meanwhile: its new slice may be the one that was removed.
+                    known.doubt(&source);
+                    queue.add(source);
+                }
+                Ok(_) => plane.published_only(&source, &BTreeSet::new()),
+                Err(error) => tracing::debug!(%source, %error, "cannot remove an EndpointSlice"),
+            }
+        });
+    }
+
+    fn slice_of(&self, source: &ObjectKey) -> ObjectKey {
+        let name = service::slice_name_of(&source.name, self.replica.id());
+        ObjectKey::new(source.namespace.clone(), name)
     }
 
     /// Removes a Service that was asked for once; each replica removes its own slice. One that belongs to

@@ -4,6 +4,7 @@ mod apply;
 mod observe;
 pub mod plan;
 pub mod service;
+pub mod slices;
 pub mod status;
 pub mod validate;
 
@@ -23,6 +24,7 @@ use serde_json::Value;
 
 pub use observe::Observed;
 pub use plan::Action;
+pub use slices::Slices;
 
 use super::{ControllerContext, ReconcileError, conditions};
 use crate::{api::EventSource, replicas::Replica, worker::SourceHealth};
@@ -43,9 +45,6 @@ pub struct EventSourceController {
     /// them want a pass.
     pub ports: Arc<Mutex<HashMap<ObjectKey, BTreeSet<u16>>>>,
 }
-
-/// `EndpointSlices` by EventSource. Clones share them.
-pub type Slices = Arc<Mutex<HashMap<ObjectKey, Value>>>;
 
 /// What an action brought.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,8 +100,7 @@ impl Controller for EventSourceController {
     fn forget(&self, key: &ObjectKey) {
         self.context.plane.stop_source(key);
         self.services.lock().remove(key);
-        // The slice itself goes with its owner.
-        self.slices.lock().remove(key);
+        self.withdraw_later(key);
         self.ports_changed(key, &BTreeSet::new());
     }
 }

@@ -36,7 +36,7 @@ pub struct Observed {
     pub owner: Value,
     /// The Service is as it should be already.
     pub service_done: bool,
-    /// This replica has published endpoints.
+    /// This replica, or an earlier process of it, may have published endpoints.
     pub published: bool,
     /// A Service is asked for, and there is no address that other pods could reach.
     pub unreachable: bool,
@@ -108,7 +108,7 @@ impl EventSourceController {
         let key = &observed.object.meta.key;
         let applied = self.services.lock().get(key).cloned();
         observed.service_done = applied.is_some_and(|applied| applied == wanted);
-        observed.published = self.slices.lock().contains_key(key);
+        observed.published = self.slices.may_exist(key);
         observed.unreachable = wanted.is_some() && self.reachable_address().is_none();
         observed
     }
@@ -120,6 +120,9 @@ impl EventSourceController {
 
     /// The slice of this replica that should be there, with the targets that are open now.
     pub(super) fn wanted_slice(&self, observed: &Observed) -> Option<Value> {
+        if observed.object.meta.deleting {
+            return None;
+        }
         let source = &observed.object.meta.key;
         let endpoints = service::Endpoints {
             source,

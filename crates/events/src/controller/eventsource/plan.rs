@@ -47,6 +47,9 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     let mut plan = Plan::new();
     if observed.object.meta.deleting {
         plan.act(Action::Stop);
+        if observed.published {
+            plan.act(Action::Endpoints);
+        }
         if observed.object.meta.has(FINALIZER) {
             plan.act(Action::RemoveFinalizer);
         }

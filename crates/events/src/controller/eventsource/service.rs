@@ -3,7 +3,10 @@
 //! The Service has no selector: its endpoints are the processes that serve the listeners, each with a slice of its
 //! own, and a port there that only this EventSource has.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use reconcile_core::object::ObjectKey;
@@ -14,14 +17,29 @@ use crate::{
     replicas::{MANAGED_BY, REPLICA},
 };
 
+const SUFFIX: &str = "-eventsource-svc";
+
 /// Name of the Service of an EventSource.
 pub fn name_of(source: &str) -> String {
-    format!("{source}-eventsource-svc")
+    format!("{source}{SUFFIX}")
 }
 
 /// Name of the slice that a replica publishes for an EventSource.
 pub fn slice_name_of(source: &str, replica: &str) -> String {
     format!("{}-{replica}", name_of(source))
+}
+
+/// The EventSource that a Service name belongs to.
+pub fn source_of(service: &str) -> Option<&str> {
+    service.strip_suffix(SUFFIX)
+}
+
+/// The ports of this process that a slice names.
+pub fn ports_of(slice: &Value) -> BTreeSet<u16> {
+    let ports = slice["ports"].as_array().into_iter().flatten();
+    ports
+        .filter_map(|port| u16::try_from(port["port"].as_u64()?).ok())
+        .collect()
 }
 
 /// The Service for a `spec.service`; `owner` is the reference to the EventSource.

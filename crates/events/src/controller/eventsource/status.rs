@@ -10,7 +10,10 @@ use serde_json::Map;
 use super::{Action, Observed, validate::CheckedSpec};
 use crate::{
     controller::conditions,
-    source::listener::{ClosedPort, Served},
+    source::{
+        Webhook,
+        listener::{ClosedPort, Served},
+    },
     worker::SourceHealth,
 };
 
@@ -87,7 +90,7 @@ fn deployed(
         let refused = health.served.refused.iter();
         parts.extend(refused.map(|refused| format!("{}: {}", refused.event, refused.reason)));
         if !reachable {
-            parts.extend(closed(&health.served));
+            parts.extend(closed(spec, &health.served));
         }
         let interrupted = health.interrupted.iter();
         parts.extend(interrupted.map(|(event, reason)| format!("{event}: {reason}")));
@@ -104,7 +107,7 @@ fn deployed(
     }
     let mut condition = conditions::holds(DEPLOYED);
     let notes: Vec<String> = health
-        .map(|health| closed(&health.served).collect())
+        .map(|health| closed(spec, &health.served).collect())
         .unwrap_or_default();
     if !notes.is_empty() {
         condition.message = format!("reachable through the Service only: {}", notes.join("; "));
@@ -119,8 +122,19 @@ fn deployed(
 }
 
 /// Ports of the manifest that are not open for callers without a Service, and why.
-fn closed(served: &Served) -> impl Iterator<Item = String> {
+fn closed(spec: &CheckedSpec, served: &Served) -> impl Iterator<Item = String> {
     served.closed.iter().map(|(port, reason)| match reason {
+        ClosedPort::Reserved => {
+            let webhooks = spec.webhooks.iter().map(|(webhook, _)| webhook);
+            let fields = webhooks
+                .filter(|webhook| webhook.port == *port)
+                .map(Webhook::port_field);
+            format!(
+                "{}: {port}: {reason}; choose another port, or set spec.service, so that callers reach this EventSource by \
+                 its Service",
+                fields.collect::<Vec<_>>().join(", ")
+            )
+        }
         ClosedPort::Contested => format!(
             "port {port}: {reason}; set spec.service, so that callers reach this EventSource by its Service"
         ),

@@ -1,7 +1,7 @@
 //! What an EventSource may ask for. Each event is checked by itself; what one has wrong does not stop the
 //! others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use reconcile_core::{fields::Finding, object::FieldError};
@@ -27,6 +27,9 @@ use crate::{
 
 /// No webhook takes a larger body: JetStream's own limit is 64 MiB at most.
 const MOST_BODY: i64 = 64 * 1024 * 1024;
+
+/// Each port takes sockets of a process that serves all EventSources.
+const MOST_PORTS: usize = 16;
 
 /// Secrets of an HTTP endpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -172,12 +175,33 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
             );
         }
     }
+    bound_ports(&mut checked);
     if checked.serves_nothing() && checked.problems.is_empty() && checked.unsupported.is_empty() {
         checked
             .problems
             .push("spec: no event source is given".to_owned());
     }
     Ok(checked)
+}
+
+/// Leaves out the endpoints on more ports than one EventSource may have.
+fn bound_ports(checked: &mut CheckedSpec) {
+    let mut ports = BTreeSet::new();
+    let problems = &mut checked.problems;
+    checked.webhooks.retain(|(webhook, _)| {
+        let port = webhook.port;
+        let fits = ports.contains(&port) || ports.len() < MOST_PORTS;
+        if fits {
+            ports.insert(port);
+        } else {
+            problems.push(format!(
+                "{}: {port} is one port too many; the endpoints of an EventSource may use {MOST_PORTS} ports, and share each \
+                 of them",
+                webhook.port_field()
+            ));
+        }
+        fits
+    });
 }
 
 /// The events below `spec.KEY`.

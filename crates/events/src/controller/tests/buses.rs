@@ -1,3 +1,4 @@
+use reconcile_core::egress::EgressPolicy;
 use serde_json::{Value, json};
 
 use super::{conditions, now, object};
@@ -19,6 +20,7 @@ fn observed(spec: &Value) -> Observed {
             auth: Auth::None,
             tls: None,
             stream: bus.stream.clone(),
+            egress: EgressPolicy::AllowLinkLocal,
         })
     });
     Observed {
@@ -158,7 +160,8 @@ fn secrets_hold_user_and_password_or_a_token() {
             urls: vec!["u".into()],
             auth: basic("u", "hush"),
             tls: None,
-            stream: StreamSettings::default()
+            stream: StreamSettings::default(),
+            egress: EgressPolicy::AllowLinkLocal,
         }
     );
     assert!(!debug.contains("hush"), "{debug}");

@@ -197,6 +197,11 @@ fn endpoints_are_published_while_a_service_is_asked_for() {
         plan(&source, now()).actions,
         [Action::Stop, Action::Endpoints]
     );
+    source.object.meta.deleting = true;
+    assert_eq!(
+        plan(&source, now()).actions,
+        [Action::Stop, Action::Endpoints]
+    );
 }
 
 #[test]
@@ -212,6 +217,48 @@ fn a_schedule_that_cannot_go_on_is_named() {
         conditions(&report).lines().next(),
         Some("Deployed=False NotServed tick: bucket _ticks: maximum number of streams reached")
     );
+}
+
+#[test]
+fn an_event_source_has_a_bound_on_its_ports_and_endpoints_may_share_them() {
+    let hook = |port: u16, path: usize| json!({"port": port, "endpoint": format!("/{path}")});
+    let mut webhooks: serde_json::Map<String, Value> = (0..17)
+        .map(|count| (format!("e{count:02}"), hook(12000 + count, 0)))
+        .collect();
+    webhooks.insert("shared".into(), hook(12000, 1));
+    let spec = json!({ "webhook": webhooks });
+    let source = observed(&spec);
+    assert_eq!(source.source.webhooks.len(), 17);
+    let told = told(&source, Vec::new());
+    assert!(
+        told.contains(
+            "SourcesProvided=False InvalidEventSource spec.webhook.e16.port: 12016 is one port too many; the endpoints of \
+             an EventSource may use 16 ports, and share each of them"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_port_of_the_controller_is_refused_by_its_field_unless_there_is_a_service() {
+    let mut source = observed(&json!({"webhook": {"push": {"port": 20077, "endpoint": "/push"}}}));
+    let mut health = SourceHealth::default();
+    health.served.closed.insert(20077, ClosedPort::Reserved);
+    let first = |source: &Observed| {
+        let report = report(source, &plan(source, now()), Some(&health), None, now());
+        conditions(&report).lines().next().map(str::to_owned)
+    };
+    assert_eq!(
+        first(&source).as_deref(),
+        Some(
+            "Deployed=False NotServed spec.webhook.push.port: 20077: the controller keeps ports 20000 to 29999 and those of \
+             its own endpoints for itself; choose another port, or set spec.service, so that callers reach this EventSource \
+             by its Service"
+        )
+    );
+    Arc::make_mut(&mut source.source).service = true;
+    let through = first(&source).expect("a condition");
+    assert!(through.starts_with("Deployed=True  reachable through the Service only: spec.webhook"));
 }
 
 #[test]

@@ -10,7 +10,10 @@ use reqwest::{Client, Response, Url, redirect::Policy};
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::tls::{TlsError, TlsSettings};
+use crate::{
+    tls::{TlsError, TlsSettings},
+    trigger::ALLOW_LINK_LOCAL,
+};
 
 /// Connections kept per host while they are not used.
 const IDLE_CONNECTIONS: usize = 64;
@@ -89,7 +92,7 @@ impl HttpClients {
     pub fn new(allow_link_local: bool) -> Self {
         Self {
             clients: Arc::default(),
-            egress: EgressPolicy::of_flag("--allow-link-local", allow_link_local),
+            egress: EgressPolicy::of_flag(ALLOW_LINK_LOCAL, allow_link_local),
         }
     }
 

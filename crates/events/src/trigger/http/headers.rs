@@ -23,6 +23,9 @@ async fn basic_auth(auth: &BasicAuth, run: Run<'_>) -> Result<HeaderValue, Trigg
         };
         parts.push(part.map_or_else(String::new, |part| part.expose_secret().to_owned()));
     }
+    if let [name, password] = parts.as_slice() {
+        run.executor.secrets.read_login(name, password);
+    }
     let text = format!("Basic {}", STANDARD.encode(parts.join(":")));
     let mut secret = value("Authorization", &text)?;
     secret.set_sensitive(true);

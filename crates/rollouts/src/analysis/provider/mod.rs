@@ -19,7 +19,6 @@ mod measure;
 mod newrelic;
 mod numbers;
 mod prometheus;
-mod redaction;
 mod registry;
 mod secrets;
 mod skywalking;
@@ -32,7 +31,7 @@ use expressions::analysis::AnalysisValue;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::Client;
-use reconcile_core::{clock::Clock, object::FieldError};
+use reconcile_core::{clock::Clock, object::FieldError, redaction};
 
 pub(super) use self::{checks::SECRET_STAND_IN, measure::Providers, registry::check};
 use self::{error::ProviderError, http::Http, redaction::Redactor};

@@ -1,12 +1,15 @@
 //! Removes credentials from texts that leave the process: status, Events and log.
 //!
-//! Every text that a provider returns goes through [`Redactor::redact`] whole, before it is shortened: a
+//! Every text that a foreign server returns goes through [`Redactor::redact`] whole, before it is shortened: a
 //! cut in the middle of a secret would leave its first half.
 
 use std::{fmt::Write as _, sync::Arc};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::secret::Secret;
 
 /// Replaces a secret.
 const REDACTED: &str = "*****";
@@ -15,13 +18,22 @@ const LONGEST_EXCERPT: usize = 200;
 /// Lines of a secret that are at least this long are secrets of their own: servers reformat keys.
 const SHORTEST_LINE: usize = 8;
 
-/// The secrets of one measurement, in every spelling that a server may send them back in. Cloning shares them.
+/// The secrets of one exchange, in every spelling that a server may send them back in. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Redactor(Arc<Mutex<Vec<SecretString>>>);
+pub struct Redactor(Arc<Mutex<Vec<SecretString>>>);
 
 impl Redactor {
+    /// Hides these secrets.
+    pub fn of(secrets: &[Secret]) -> Self {
+        let redactor = Self::default();
+        for secret in secrets {
+            redactor.add(secret.expose());
+        }
+        redactor
+    }
+
     /// Adds a secret with its usual encodings. Tokens that a login gives are added while measuring.
-    pub(super) fn add(&self, secret: &str) {
+    pub fn add(&self, secret: &str) {
         let mut found = Vec::new();
         let whole = [secret, secret.trim()];
         let lines = secret
@@ -43,7 +55,7 @@ impl Redactor {
     }
 
     /// Adds a user name and password, also as they are sent in a header.
-    pub(super) fn add_login(&self, name: &str, password: &str) {
+    pub fn add_login(&self, name: &str, password: &str) {
         if password.is_empty() {
             return;
         }
@@ -52,7 +64,7 @@ impl Redactor {
     }
 
     /// `text` without secrets.
-    pub(super) fn redact(&self, mut text: String) -> String {
+    pub fn redact(&self, mut text: String) -> String {
         for secret in &*self.0.lock() {
             if text.contains(secret.expose_secret()) {
                 text = text.replace(secret.expose_secret(), REDACTED);
@@ -62,7 +74,7 @@ impl Redactor {
     }
 
     /// The beginning of a foreign text on one line, for a message: redacted whole, then shortened.
-    pub(super) fn excerpt(&self, text: &[u8]) -> String {
+    pub fn excerpt(&self, text: &[u8]) -> String {
         let text = self.redact(String::from_utf8_lossy(text).into_owned());
         // Far more than is kept, so that runs of white space do not use it up.
         let start: String = text.chars().take(10 * LONGEST_EXCERPT).collect();
@@ -71,12 +83,12 @@ impl Redactor {
 }
 
 /// `text` with every run of white space as one space. Only for redacted texts: a secret may have white space.
-pub(super) fn on_one_line(text: &str) -> String {
+pub fn on_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// At most `longest` characters of `text`. Only for redacted texts.
-pub(super) fn shortened(text: String, longest: usize) -> String {
+pub fn shortened(text: String, longest: usize) -> String {
     match text.char_indices().nth(longest) {
         None => text,
         Some((end, _)) => format!("{}...", &text[..end]),
@@ -120,7 +132,7 @@ fn html(text: &str) -> String {
 }
 
 fn base64(text: &str) -> String {
-    expressions::go_text::base64_standard(text.as_bytes())
+    BASE64_STANDARD.encode(text)
 }
 
 fn percent(text: &str, space: &str) -> String {

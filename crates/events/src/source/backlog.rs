@@ -1,0 +1,98 @@
+//! What sources hold in memory of messages that the bus has not taken yet.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// Bytes of all messages that wait, of all sources together.
+const MOST_BYTES: usize = 64 << 20;
+/// What a message takes beside its own bytes.
+const OVERHEAD: usize = 512;
+
+/// Room for messages that wait, of one process. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Backlog(Arc<Mutex<usize>>);
+
+impl Default for Backlog {
+    fn default() -> Self {
+        Self::new(MOST_BYTES)
+    }
+}
+
+impl Backlog {
+    /// Room for so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(Mutex::new(bytes)))
+    }
+
+    /// The part of one source.
+    pub fn share(&self) -> Share {
+        Share {
+            all: self.clone(),
+            own: Arc::default(),
+        }
+    }
+}
+
+/// What one source holds: never more than it leaves to all others. Clones are the same source.
+#[derive(Clone, Debug)]
+pub struct Share {
+    all: Backlog,
+    own: Arc<Mutex<usize>>,
+}
+
+/// Room for one message, given back when it is dropped.
+#[derive(Debug)]
+pub struct Room {
+    share: Share,
+    bytes: usize,
+}
+
+impl Share {
+    /// Room for a message; `None` when there is none. A source that holds nothing may take all that is free.
+    pub fn take(&self, bytes: usize) -> Option<Room> {
+        let bytes = bytes.saturating_add(OVERHEAD);
+        let (mut free, mut own) = (self.all.0.lock(), self.own.lock());
+        let left = free.checked_sub(bytes)?;
+        if *own > 0 && *own + bytes > left {
+            return None;
+        }
+        *free = left;
+        *own += bytes;
+        let share = self.clone();
+        Some(Room { share, bytes })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // In the order in which they are taken.
+        let (mut free, mut own) = (self.share.all.0.lock(), self.share.own.lock());
+        *free += self.bytes;
+        *own -= self.bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_never_holds_more_than_it_leaves_to_others() {
+        let backlog = Backlog::new(1 << 20);
+        let (greedy, other) = (backlog.share(), backlog.share());
+        let message = 10_000;
+        let held: Vec<Room> = std::iter::from_fn(|| greedy.take(message)).collect();
+        let bytes = held.len() * (message + OVERHEAD);
+        assert!(bytes <= (1 << 19) && bytes > (1 << 19) - 2 * (message + OVERHEAD));
+        let room = other.take(message).expect("room for the other one");
+        drop(held);
+        drop(room);
+        // One large message passes, one that is too large never does.
+        let large = greedy.take((1 << 20) - OVERHEAD).expect("all of it");
+        assert!(other.take(0).is_none());
+        drop(large);
+        assert!(greedy.take(1 << 20).is_none());
+        assert_eq!(*backlog.0.lock(), 1 << 20);
+    }
+}
