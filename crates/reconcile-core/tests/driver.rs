@@ -603,26 +603,45 @@ async fn a_kind_without_the_status_endpoint_is_an_error_that_the_object_shows() 
     .await;
 }
 
-#[tokio::test]
-async fn an_invalid_object_is_logged_once_per_reason() {
+/// Takes what this thread logs until the guard is dropped.
+fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(log.clone())
         .with_ansi(false)
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    let room = Room::new();
-    room.api.put(&lamp("bad", &json!({"colour": 7})));
-    let key = ObjectKey::new("room", "bad");
+    (log, tracing::subscriber::set_default(subscriber))
+}
+
+/// Several passes over one object that nobody changes.
+async fn pass_repeatedly(room: &Room, name: &str) {
     for passes in 1..4 {
         room.until("another pass", |room| {
             room.passes.load(Ordering::SeqCst) >= passes
         })
         .await;
         room.rest().await;
-        room.driver.queue().add(key.clone());
+        room.driver.queue().add(ObjectKey::new("room", name));
     }
     room.rest().await;
+}
+
+#[tokio::test]
+async fn what_only_a_fix_of_the_program_helps_is_logged_once() {
+    let (log, _guard) = logged();
+    let kind = FakeKind::new("test.example", "v1", "Lamp", "lamps").without_status();
+    let room = Room::of(kind);
+    room.api.put(&lamp("a", &json!({"colour": "red"})));
+    pass_repeatedly(&room, "a").await;
+    assert_eq!(log.count("only a fix of the program"), 1);
+}
+
+#[tokio::test]
+async fn an_invalid_object_is_logged_once_per_reason() {
+    let (log, _guard) = logged();
+    let room = Room::new();
+    room.api.put(&lamp("bad", &json!({"colour": 7})));
+    pass_repeatedly(&room, "bad").await;
     assert_eq!(log.count("invalid object"), 1);
     room.api.edit("lamps", "room", "bad", |lamp| {
         lamp["spec"]["colour"] = json!([]);

@@ -78,7 +78,7 @@ impl Reader {
     }
 }
 
-/// Reads one value. The depth is bounded by serde_json.
+/// Reads one value. The depth is bounded by `serde_json`.
 struct Seed<'r>(&'r mut Reader);
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {

@@ -9,6 +9,7 @@
 //! ```
 
 mod apply;
+mod cleanup;
 mod duration_metrics;
 mod error;
 mod experiment_step;
@@ -25,7 +26,6 @@ pub mod plan;
 pub mod pod_rules;
 pub mod pods;
 mod replica_set;
-mod route_cleanup;
 mod service_cleanup;
 mod start;
 mod status;

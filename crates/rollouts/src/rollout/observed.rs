@@ -317,16 +317,6 @@ impl Observed {
         let services = self.experiments.iter().flat_map(|view| &view.services);
         services.map(|(_, service, _)| service.clone()).collect()
     }
-
-    /// ConfigMaps with flags that an update edited, by the status.
-    pub(super) fn edited_config_maps(&self) -> Vec<String> {
-        let statuses = self.status.canary.step_plugin_statuses.as_ref();
-        let all = statuses.and_then(Value::as_array).into_iter().flatten();
-        all.filter(|status| status["name"] == super::flags::PLUGIN)
-            .filter_map(|status| status["status"]["configMap"].as_str())
-            .map(str::to_owned)
-            .collect()
-    }
 }
 
 impl CheckedSpec {

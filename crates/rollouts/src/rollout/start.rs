@@ -9,12 +9,12 @@ use reconcile_core::{
 
 use super::{
     Effects, Rollouts, Sources,
+    cleanup::{Cleanup, is_former},
     kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
     metrics,
     observe::{references, service_tag, template_tag},
     observed::ReplicaSetView,
     plan::conditions::kind,
-    route_cleanup::{RouteCleanup, is_former},
     service_cleanup::{ServiceCleanup, queue_services_of},
     workload_effects,
 };
@@ -59,7 +59,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
         sources: sources.clone(),
         instance_id: config.instance_id.clone(),
     };
-    clean_up_routes(operator, &effects);
+    clean_up_former(operator, &effects);
     experiment::start(operator, config, &effects)?;
     let driver_config = DriverConfig {
         workers: config.workers,
@@ -112,18 +112,18 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     Ok(())
 }
 
-/// Routes of Rollouts that went or that name others now are given back.
-fn clean_up_routes(operator: &Operator, effects: &Effects) {
-    let (cleanup, sender) = RouteCleanup::new(effects.clone(), operator.leader());
+/// Gives back what Rollouts changed that are gone, and the routes of those that name other ones now.
+fn clean_up_former(operator: &Operator, effects: &Effects) {
+    let (cleanup, sender) = Cleanup::new(effects.clone(), operator.leader());
     effects.sources.roots.on_change(move |change| {
         let Some(old) = &change.old else {
             return;
         };
         if is_former(old, change.new.as_deref()) && sender.try_send(old.clone()).is_err() {
-            tracing::warn!(rollout = %change.key, "too many Rollouts changed their routes at once; its routes stay as they are");
+            tracing::warn!(rollout = %change.key, "too many Rollouts changed at once; its routes and flags stay as they are");
         }
     });
-    operator.spawn("route cleanup", cleanup.run());
+    operator.spawn("route and flag cleanup", cleanup.run());
 }
 
 /// Services that were switched and that no Rollout names any more are given back.

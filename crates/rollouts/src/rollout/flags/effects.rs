@@ -1,6 +1,6 @@
 //! Reads and writes of ConfigMaps with flags.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use kube::api::{ApiResource, DynamicObject};
 use reconcile_core::{
@@ -10,13 +10,17 @@ use reconcile_core::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    FlagEdit, FlagKey, FlagState, Flags, Holder,
+    FlagEdit, FlagKey, FlagState, Flags, Holder, edited_by_status,
     saved::{ANNOTATION, Entries, entry},
 };
-use crate::rollout::{
-    apply::{Effects, MANAGER, resource},
-    error::RolloutError,
-    observed::{Observed, Step},
+use crate::{
+    api::rollout::Rollout,
+    rollout::{
+        apply::{Effects, MANAGER, resource},
+        error::RolloutError,
+        observed::{CheckedSpec, Observed, Step},
+        validate,
+    },
 };
 
 fn config_maps() -> ApiResource {
@@ -35,7 +39,7 @@ impl Effects {
         }
         let mut flags = Flags::new();
         let mut maps: BTreeMap<String, Option<DynamicObject>> = BTreeMap::new();
-        let formers = observed.edited_config_maps();
+        let formers = super::edited_config_maps(&observed.status);
         let named = steps_of(observed).map(|(_, at)| at.config_map.clone());
         for name in named.chain(formers) {
             if let Entry::Vacant(place) = maps.entry(name) {
@@ -141,6 +145,54 @@ impl Effects {
                 None => drop(entries.remove(&entry(&at.key, &at.flag))),
             }
         }
+        self.write_flags(&key, &map, &texts, &entries).await
+    }
+
+    /// Gives back the flags that a deleted Rollout edited: they get the definitions that stood before. A flag
+    /// that is gone is left alone.
+    pub(in crate::rollout) async fn restore_flags(
+        &self,
+        former: &Rollout,
+    ) -> Result<(), RolloutError> {
+        for name in edited_by(former) {
+            let key = ObjectKey::new(&former.key().namespace, &name);
+            let Some(map) = apply::get(&self.client, &config_maps(), &key).await? else {
+                continue;
+            };
+            let (own, others): (Entries, Entries) = entries(&name, &map)?
+                .into_iter()
+                .partition(|(_, saved)| saved.uid == former.uid());
+            if own.is_empty() {
+                continue;
+            }
+            let mut texts: BTreeMap<String, Value> = BTreeMap::new();
+            for (entry_name, saved) in own {
+                let Some((key, flag)) = split(&map, &entry_name) else {
+                    continue;
+                };
+                let mut text = match texts.remove(&key) {
+                    Some(text) => text,
+                    None => parsed(&name, &map, &key)?,
+                };
+                if text["flags"][flag.as_str()].is_object() {
+                    text["flags"][flag.as_str()] = saved.before;
+                }
+                texts.insert(key, text);
+            }
+            tracing::info!(rollout = %former.key(), config_map = %name, "the Rollout is gone; its feature flags get their former definitions back");
+            self.write_flags(&key, &map, &texts, &others).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes texts and entries of a ConfigMap, unless somebody changed it since it was read.
+    async fn write_flags(
+        &self,
+        key: &ObjectKey,
+        map: &DynamicObject,
+        texts: &BTreeMap<String, Value>,
+        entries: &Entries,
+    ) -> Result<(), RolloutError> {
         let pretty = |text: &Value| serde_json::to_string_pretty(text).unwrap_or_default() + "\n";
         let data: Map<String, Value> = texts
             .iter()
@@ -154,9 +206,26 @@ impl Effects {
             },
             "data": data,
         });
-        apply::merge_patch(&self.client, &config_maps(), &key, &body, MANAGER).await?;
+        apply::merge_patch(&self.client, &config_maps(), key, &body, MANAGER).await?;
         Ok(())
     }
+}
+
+/// ConfigMaps with flags that a Rollout may have edited, as its status and its steps name them.
+fn edited_by(former: &Rollout) -> BTreeSet<String> {
+    let spec = former.parse_spec().map(validate::check);
+    let steps = match spec
+        .as_ref()
+        .map(|spec| spec.as_ref().map(CheckedSpec::canary))
+    {
+        Ok(Ok(Some(canary))) => canary.steps.as_slice(),
+        _ => &[],
+    };
+    let named = steps.iter().filter_map(|step| match step {
+        Step::FeatureFlag(step) => Some(step.at.config_map.clone()),
+        _ => None,
+    });
+    named.chain(edited_by_status(former)).collect()
 }
 
 /// The flags that steps edit, with the path of the step.

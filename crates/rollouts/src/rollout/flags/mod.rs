@@ -16,6 +16,8 @@ use reconcile_core::object::{FieldError, parse_at};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::rollout::{Rollout, RolloutStatus};
+
 /// Name of the step plugin.
 pub const PLUGIN: &str = "feature-flag";
 
@@ -51,6 +53,22 @@ pub struct FlagEdit {
     pub definition: Value,
     /// What is kept of the former definition; none when there is nothing to restore any more.
     pub saved: Option<SavedFlag>,
+}
+
+/// ConfigMaps with flags that the status says a Rollout has edited.
+pub(super) fn edited_by_status(root: &Rollout) -> impl Iterator<Item = String> + use<> {
+    let status = root.parse_status().unwrap_or_default();
+    edited_config_maps(&status).into_iter()
+}
+
+/// ConfigMaps with flags that the status says a Rollout has edited.
+pub(super) fn edited_config_maps(status: &RolloutStatus) -> Vec<String> {
+    let statuses = status.canary.step_plugin_statuses.as_ref();
+    let all = statuses.and_then(Value::as_array).into_iter().flatten();
+    all.filter(|status| status["name"] == PLUGIN)
+        .filter_map(|status| status["status"]["configMap"].as_str())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[derive(Deserialize)]

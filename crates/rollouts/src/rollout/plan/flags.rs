@@ -9,12 +9,36 @@ use super::{
     planner::{Planner, after},
 };
 use crate::rollout::{
-    flags::{FlagEdit, FlagKey, FlagStep, Flags, Holder, PLUGIN, SavedFlag, edited},
+    flags::{FlagEdit, FlagKey, FlagState, FlagStep, Flags, Holder, PLUGIN, SavedFlag, edited},
     observed::{Canary, Step},
 };
 
 /// Pause before a flag is read again after a write.
 const READ_AGAIN: SignedDuration = SignedDuration::from_millis(200);
+
+/// Gives back the flags that a canary edited before the strategy changed.
+pub(super) fn blue_green(planner: &mut Planner<'_>) {
+    planner.flags.clear();
+    let Some(flags) = planner.observed.flags.clone() else {
+        return;
+    };
+    for (at, _, saved) in own(&flags) {
+        planner.note(format!("flag {} gets its former definition back", at.flag));
+        planner.flags.push(FlagEdit {
+            at: at.clone(),
+            definition: saved.before.clone(),
+            saved: None,
+        });
+    }
+}
+
+/// The flags that the Rollout itself edited.
+fn own(flags: &Flags) -> impl Iterator<Item = (&FlagKey, &FlagState, &SavedFlag)> {
+    flags.iter().filter_map(|(at, state)| {
+        let saved = state.saved.as_ref()?;
+        (saved.holder == Holder::Own).then_some((at, state, saved))
+    })
+}
 
 /// Decides what becomes of the flags. The last round of a pass counts.
 pub(super) fn canary(planner: &mut Planner<'_>, canary: &Canary) {
@@ -22,14 +46,7 @@ pub(super) fn canary(planner: &mut Planner<'_>, canary: &Canary) {
     let Some(flags) = planner.observed.flags.clone() else {
         return;
     };
-    for (at, state) in &flags {
-        let Some(saved) = state
-            .saved
-            .as_ref()
-            .filter(|saved| saved.holder == Holder::Own)
-        else {
-            continue;
-        };
+    for (at, state, saved) in own(&flags) {
         let is_current = saved.hash == planner.newest_hash();
         let (definition, why) = if planner.aborted() || !is_current {
             (saved.before.clone(), "gets its former definition back")

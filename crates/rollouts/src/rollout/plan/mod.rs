@@ -173,7 +173,10 @@ fn rounds(planner: &mut Planner<'_>) {
         );
         match &planner.observed.spec.strategy {
             CheckedStrategy::Canary(canary) => canary::round(planner, canary),
-            CheckedStrategy::BlueGreen(rules) => bluegreen::round(planner, rules),
+            CheckedStrategy::BlueGreen(rules) => {
+                bluegreen::round(planner, rules);
+                flags::blue_green(planner);
+            }
         }
         if before
             == (

@@ -206,6 +206,22 @@ fn an_abort_and_a_newer_version_restore_what_stood_before() {
 }
 
 #[test]
+fn another_strategy_restores_what_stood_before() {
+    let mut cluster = cluster().with_services(&["main"]);
+    cluster.set_image("v2");
+    cluster.run();
+    assert_ne!(flag(&cluster).definition, plain());
+    cluster.edit(|spec| spec["strategy"] = json!({"blueGreen": {"activeService": "main"}}));
+    cluster.run();
+    let restored = FlagState {
+        definition: plain(),
+        saved: None,
+    };
+    assert_eq!(flag(&cluster), &restored, "{}", cluster.log);
+    assert_eq!(cluster.status().canary.step_plugin_statuses, None);
+}
+
+#[test]
 fn kills_lose_no_definition() {
     for seed in 0..40 {
         let mut random = StdRng::seed_from_u64(seed);

@@ -1,6 +1,7 @@
 //! The controller without a cluster: rules as tables, a simulated world, transcripts.
 
 mod alb;
+mod cleanup;
 mod cluster;
 mod deadline;
 mod examples;
@@ -17,7 +18,6 @@ mod offline;
 mod pods;
 mod refusals;
 mod replicas;
-mod route_cleanup;
 mod routers;
 mod rules;
 mod simulation;

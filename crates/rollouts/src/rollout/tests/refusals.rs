@@ -258,3 +258,52 @@ fn an_analysis_that_never_ends_is_refused_where_something_waits_for_it() {
     cluster.run();
     assert_eq!(cluster.status().phase, "Healthy");
 }
+
+#[test]
+fn a_bad_quantity_is_refused_by_its_field() {
+    let with = |path: &str, value: Value| {
+        let mut spec = spec(json!({"canary": {}}));
+        let pod = &mut spec["template"]["spec"];
+        pod["containers"][0]["resources"] = json!({"limits": {}, "requests": {}});
+        pod["initContainers"] = json!([{"name": "i", "resources": {"limits": {}}}]);
+        pod["volumes"] = json!([{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}]);
+        pod["overhead"] = json!({});
+        let (parent, name) = path.rsplit_once('/').expect("a path");
+        pod.pointer_mut(parent).expect("the parent")[name] = value;
+        spec
+    };
+    for (path, at) in [
+        (
+            "/containers/0/resources/limits/cpu",
+            "containers[0].resources.limits.cpu",
+        ),
+        (
+            "/containers/0/resources/requests/memory",
+            "containers[0].resources.requests.memory",
+        ),
+        (
+            "/initContainers/0/resources/limits/cpu",
+            "initContainers[0].resources.limits.cpu",
+        ),
+        (
+            "/volumes/0/emptyDir/sizeLimit",
+            "volumes[0].emptyDir.sizeLimit",
+        ),
+        ("/overhead/cpu", "overhead.cpu"),
+    ] {
+        let error = refusal(with(path, json!("lots")));
+        let expected = format!("spec.template.spec.{at}: Invalid value: \"lots\": ");
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(error.contains("for example to 500m or 1Gi"), "{error}");
+        for good in [
+            json!("500m"),
+            json!("1.5Gi"),
+            json!(2),
+            json!(0.5),
+            json!("1e3"),
+        ] {
+            let typed: RolloutSpec = serde_json::from_value(with(path, good)).expect("a spec");
+            check(typed).expect("a quantity");
+        }
+    }
+}

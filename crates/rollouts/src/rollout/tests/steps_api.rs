@@ -1,9 +1,16 @@
 //! Steps with an Experiment and with feature flags against an API server in memory, with lost answers.
 
-use reconcile_core::testkit::Fault;
+use std::time::Duration;
+
+use reconcile_core::{
+    operator::Operator,
+    testkit::{FakeApi, Fault},
+};
 use serde_json::{Value, json};
 
-use super::fake_api::{NAMESPACE, controller, get, is_healthy, rollout, server, until, update};
+use super::fake_api::{
+    NAMESPACE, PATIENCE, controller, get, is_healthy, rollout, server, until, update,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_experiment_is_created_once_and_decides_about_the_step() {
@@ -97,6 +104,79 @@ async fn a_flag_is_edited_once_and_put_back_by_an_abort() {
         annotations["rollouts.argoproj.io/feature-flags"].is_null(),
         "{annotations}"
     );
+    operator.shutdown.cancel();
+}
+
+/// A Rollout whose step has edited the flag and whose update waits, and the definition that stood before.
+async fn edited(api: &FakeApi) -> (Operator, Value) {
+    let definition = json!({"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off"});
+    let text = json!({"flags": {"checkout": definition}}).to_string();
+    api.put(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "flags", "namespace": NAMESPACE},
+        "data": {"shop.json": text}
+    }));
+    api.put(&rollout(
+        &json!({"canary": {"steps": [flag_step(&json!({"percentage": 30})), {"pause": {}}]}}),
+    ));
+    let operator = controller(api);
+    until(api, "deployed", is_healthy).await;
+    update(api, "v2");
+    until(api, "paused", |rollout| {
+        rollout["status"]["phase"] == "Paused"
+    })
+    .await;
+    assert_ne!(flag(api), definition);
+    (operator, definition)
+}
+
+/// The definition of the flag now.
+fn flag(api: &FakeApi) -> Value {
+    let map = api.get("configmaps", NAMESPACE, "flags");
+    let map = map.expect("the ConfigMap");
+    let text = map["data"]["shop.json"].as_str().unwrap_or_default();
+    let text: Value = serde_json::from_str(text).expect("JSON");
+    text["flags"]["checkout"].clone()
+}
+
+/// Waits until the flag has `definition` and no entry is left.
+async fn given_back(api: &FakeApi, definition: &Value) {
+    let is_back = || {
+        let map = api.get("configmaps", NAMESPACE, "flags");
+        let map = map.expect("the ConfigMap");
+        let entry = &map["metadata"]["annotations"]["rollouts.argoproj.io/feature-flags"];
+        flag(api) == *definition && entry.is_null()
+    };
+    let wait = async {
+        while !is_back() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, wait).await.is_ok();
+    assert!(in_time, "{}\n{}", flag(api), api.writes().join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flags_are_given_back_when_the_rollout_is_deleted() {
+    let api = server();
+    let (operator, definition) = edited(&api).await;
+    api.fail(Fault::status("patch", "configmaps", 409, "Conflict").times(1));
+    api.delete("rollouts", NAMESPACE, "web");
+    given_back(&api, &definition).await;
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flags_are_given_back_when_the_strategy_changes() {
+    let api = server();
+    let (operator, definition) = edited(&api).await;
+    api.put(&json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "main", "namespace": NAMESPACE},
+        "spec": {"selector": {"app": "web"}}
+    }));
+    api.edit("rollouts", NAMESPACE, "web", |rollout| {
+        rollout["spec"]["strategy"] = json!({"blueGreen": {"activeService": "main"}});
+    });
+    given_back(&api, &definition).await;
     operator.shutdown.cancel();
 }
 

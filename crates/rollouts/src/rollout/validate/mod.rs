@@ -3,12 +3,10 @@
 
 mod blue_green;
 mod steps;
+mod template;
 
 use jiff::SignedDuration;
-use reconcile_core::{
-    kube_types::{IntOrString, Selector},
-    object::FieldError,
-};
+use reconcile_core::{kube_types::IntOrString, object::FieldError};
 use serde_json::Value;
 
 use super::{
@@ -50,7 +48,7 @@ pub fn check(spec: RolloutSpec) -> Checked<CheckedSpec> {
             "Required value: Rollout has missing field '.spec.selector'",
         );
     };
-    check_template(&spec.template, &selector)?;
+    template::check(&spec.template, &selector)?;
     let replicas = spec.replicas.unwrap_or(1);
     let min_ready = spec.min_ready_seconds.unwrap_or_default();
     not_negative("spec.replicas", replicas)?;
@@ -122,43 +120,6 @@ fn not_negative(path: &str, number: i32) -> Checked<()> {
             path,
             format!("Invalid value: {number}: must be greater than or equal to 0"),
         );
-    }
-    Ok(())
-}
-
-fn check_template(
-    template: &Value,
-    selector: &reconcile_core::kube_types::LabelSelector,
-) -> Checked<()> {
-    let checked = Selector::try_from(selector)
-        .map_err(|error| FieldError::new("spec.selector", format!("Invalid value: {error}")))?;
-    if checked.is_everything() {
-        return wrong(
-            "spec.selector",
-            "Invalid value: empty selector is invalid for deployment",
-        );
-    }
-    if !template.is_object() {
-        return wrong("spec.template", "Required value: a pod template is needed");
-    }
-    let label = |key: &str| {
-        template
-            .pointer("/metadata/labels")
-            .and_then(Value::as_object)?
-            .get(key)
-            .and_then(Value::as_str)
-    };
-    if !checked.matches_with(label) {
-        return wrong(
-            "spec.template.metadata.labels",
-            "Invalid value: `selector` does not match template `labels`",
-        );
-    }
-    let containers = template
-        .pointer("/spec/containers")
-        .and_then(Value::as_array);
-    if containers.is_none_or(Vec::is_empty) {
-        return wrong("spec.template.spec.containers", "Required value");
     }
     Ok(())
 }

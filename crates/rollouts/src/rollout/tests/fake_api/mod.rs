@@ -18,7 +18,7 @@ use super::cluster::template;
 use crate::rollout::{RolloutConfig, start};
 
 /// Longest wait for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const NAMESPACE: &str = "ns";
 
 pub(super) fn server() -> FakeApi {

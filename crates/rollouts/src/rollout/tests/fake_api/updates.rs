@@ -1,9 +1,13 @@
 //! Deployments and updates: what they write, lost answers, refusals of the server.
 
+use std::time::Duration;
+
 use reconcile_core::testkit::Fault;
 use serde_json::json;
 
-use super::{NAMESPACE, controller, get, is_healthy, rollout, server, until, update, writes};
+use super::{
+    NAMESPACE, controller, get, is_healthy, peers, rollout, server, until, update, writes,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deployment_and_an_update_take_few_writes() {
@@ -122,5 +126,26 @@ async fn a_refusal_of_the_server_is_told_on_the_rollout() {
             .is_some_and(|note| note.contains("Service")),
         "{event:#}"
     );
+    operator.shutdown.cancel();
+}
+
+/// The status is written with a deadline of its own, shorter than that of other requests: a report that is
+/// not written is written by the next pass.
+#[tokio::test(start_paused = true)]
+async fn a_status_write_that_hangs_is_cut_and_repeated() {
+    const HANGS: Duration = Duration::from_secs(3600);
+    let api = server();
+    api.put(&rollout(&json!({"canary": {}})));
+    api.fail(Fault::delay("patch", "rollouts/status", HANGS).times(1));
+    let begun = tokio::time::Instant::now();
+    let operator = controller(&api);
+    while !is_healthy(&get(&api)) {
+        assert!(begun.elapsed() < HANGS, "{:#}", get(&api)["status"]);
+        peers(&api);
+        // The clock of the test only moves while everything waits.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let took = begun.elapsed().as_secs();
+    assert!((15..60).contains(&took), "{took} s of the paused clock");
     operator.shutdown.cancel();
 }

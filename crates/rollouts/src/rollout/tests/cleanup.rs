@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::routers::{NAMESPACE, World, world_with};
-use crate::{api::rollout::Rollout, rollout::route_cleanup::RouteCleanup};
+use crate::{api::rollout::Rollout, rollout::cleanup::Cleanup};
 
 fn gateway(route: &str) -> Value {
     json!({"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": route}}})
@@ -32,7 +32,7 @@ fn weights(world: &World) -> [i64; 2] {
 /// Runs the task for one Rollout as it was before.
 async fn clean_up(world: &World, former: Rollout) {
     let (_leads, leader) = watch::channel(true);
-    let (task, sender) = RouteCleanup::new(world.effects.clone(), leader);
+    let (task, sender) = Cleanup::new(world.effects.clone(), leader);
     sender
         .send(Arc::new(former))
         .await

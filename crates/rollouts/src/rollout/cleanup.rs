@@ -1,20 +1,24 @@
-//! Gives routes back: when a Rollout is deleted or names other routes, those that it named lead to the
-//! stable version only.
+//! Gives back what a Rollout changed: when it is deleted or names other routes, those that it named lead to
+//! the stable version only; when it is deleted, feature flags get the definitions that stood before.
 
 use std::{sync::Arc, time::Duration};
 
-use reconcile_core::{apply::ApplyError, error::Classify};
+use reconcile_core::{
+    apply::ApplyError,
+    error::{Classify, ErrorClass},
+};
 use tokio::sync::{mpsc, watch};
 
 use super::{
     Effects,
+    flags::{self, PLUGIN},
     observed::{Canary, CheckedStrategy},
     traffic::{RouteContext, Router, RouterError},
     validate, workload,
 };
 use crate::api::rollout::Rollout;
 
-/// Rollouts that may wait for their routes to be given back.
+/// Rollouts that may wait.
 const WAITING: usize = 1024;
 /// Pauses between tries while the API server does not answer.
 const PAUSES: [Duration; 3] = [
@@ -24,13 +28,13 @@ const PAUSES: [Duration; 3] = [
 ];
 
 /// The task.
-pub(super) struct RouteCleanup {
+pub(super) struct Cleanup {
     pub(super) effects: Effects,
     pub(super) leader: watch::Receiver<bool>,
     former: mpsc::Receiver<Arc<Rollout>>,
 }
 
-impl RouteCleanup {
+impl Cleanup {
     /// The task, and where it takes Rollouts from as they were before they changed or went.
     pub(super) fn new(
         effects: Effects,
@@ -45,24 +49,38 @@ impl RouteCleanup {
         (task, sender)
     }
 
-    /// Gives back routes, for ever.
+    /// Gives back until the process ends.
     pub(super) async fn run(mut self) {
         while let Some(former) = self.former.recv().await {
             if self.leader.wait_for(|leads| *leads).await.is_err() {
                 return;
             }
-            self.give_back(&former).await;
+            let current = self.effects.sources.roots.get(&former.key());
+            let current = current.filter(|root| root.uid() == former.uid());
+            self.give_routes_back(&former, current.as_deref()).await;
+            if current.is_none() {
+                self.give_flags_back(&former).await;
+            }
         }
     }
 
-    async fn give_back(&self, former: &Rollout) {
+    async fn give_flags_back(&self, former: &Rollout) {
+        let mut retries = Retries::default();
+        while let Err(error) = self.effects.restore_flags(former).await {
+            let permanent = error.class() == ErrorClass::Invalid;
+            if permanent || !retries.wait().await {
+                tracing::warn!(rollout = %former.key(), %error, "cannot give feature flags back");
+                return;
+            }
+        }
+    }
+
+    async fn give_routes_back(&self, former: &Rollout, current: Option<&Rollout>) {
         let Some(canary) = routed(former) else {
             return;
         };
-        let current = self.effects.sources.roots.get(&former.key());
-        let current = current.filter(|root| root.uid() == former.uid());
         // A manifest that cannot be read names nothing; traffic must not move because of a typing mistake.
-        let kept = match &current {
+        let kept = match current {
             None => Vec::new(),
             Some(root)
                 if root
@@ -105,19 +123,40 @@ impl RouteCleanup {
 }
 
 async fn clear(router: &dyn Router, context: &RouteContext<'_>) -> Result<(), RouterError> {
-    let mut pauses = PAUSES.into_iter();
+    let mut retries = Retries::default();
     loop {
         match router.clear(context).await {
             Err(RouterError::Api(error)) if is_gone(&error) => return Ok(()),
             Err(error) => {
                 let permanent = matches!(error, RouterError::Invalid(_));
-                let Some(pause) = pauses.next().filter(|_| !permanent) else {
+                if permanent || !retries.wait().await {
                     return Err(error);
-                };
+                }
                 tracing::debug!(%error, class = ?error.class(), "giving routes back again");
-                tokio::time::sleep(pause).await;
             }
             Ok(()) => return Ok(()),
+        }
+    }
+}
+
+/// Tries that are left.
+struct Retries(std::array::IntoIter<Duration, 3>);
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self(PAUSES.into_iter())
+    }
+}
+
+impl Retries {
+    /// Waits before the next try; false when none is left.
+    async fn wait(&mut self) -> bool {
+        match self.0.next() {
+            Some(pause) => {
+                tokio::time::sleep(pause).await;
+                true
+            }
+            None => false,
         }
     }
 }
@@ -143,11 +182,19 @@ fn routes(canary: &Canary) -> Vec<String> {
     routers.flat_map(|router| router.routes()).collect()
 }
 
-/// True when a Rollout went, or changed its spec, and had traffic routing.
+/// True when a Rollout may have something to give back: one with traffic routing that is gone or has
+/// another spec, or one with feature flags that is gone.
 pub(super) fn is_former(old: &Rollout, new: Option<&Rollout>) -> bool {
-    let routes = old
-        .spec
-        .as_ref()
-        .is_some_and(|spec| spec.get().contains("\"trafficRouting\""));
-    routes && new.is_none_or(|new| new.generation() != old.generation())
+    let names = |key: &str| {
+        let spec = old.spec.as_ref();
+        spec.is_some_and(|spec| spec.get().contains(key))
+    };
+    match new {
+        Some(new) => new.generation() != old.generation() && names("\"trafficRouting\""),
+        None => {
+            names("\"trafficRouting\"")
+                || names(PLUGIN)
+                || flags::edited_by_status(old).next().is_some()
+        }
+    }
 }
