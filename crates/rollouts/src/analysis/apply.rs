@@ -64,8 +64,8 @@ impl Effects {
             arguments: observed.spec.args.clone(),
             number: launch.number,
             retention: launch.retention,
-            open: launch.resume.clone(),
-            terminate: launch.terminate,
+            open: launch.open().cloned(),
+            terminate: launch.ends(),
             is_detached: false,
         };
         let measurement = PendingMeasurement {
@@ -100,8 +100,7 @@ impl Effects {
     }
 }
 
-/// Effects in what came of a measurement when it is dropped, so that one that is cancelled is not waited
-/// for.
+/// Stores the outcome of a measurement when it is dropped, so that no pass waits for one that was cancelled.
 struct PendingMeasurement {
     pending: PendingMeasurements,
     queue: Queue,

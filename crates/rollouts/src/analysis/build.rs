@@ -6,10 +6,10 @@ use expressions::arguments::substitute_args;
 use k8s_openapi::apimachinery::pkg::{apis::meta::v1::OwnerReference, util::intstr::IntOrString};
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
-use thiserror::Error;
 
+pub use super::build_error::BuildError;
 use super::{
-    field_path::{FieldPathError, field_value},
+    field_path::field_value,
     merge::{flatten, joined, merge_arguments},
 };
 use crate::api::{
@@ -66,54 +66,6 @@ impl RunType {
             Self::PostPromotion => "-post".to_owned(),
         }
     }
-}
-
-/// Why no run can be built from the templates and values.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum BuildError {
-    /// Two templates bring a metric of the same name.
-    #[error("two metrics have the same name '{0}'")]
-    DuplicateMetric(String),
-    /// Two templates bring different defaults for the same argument.
-    #[error(
-        "Argument `{name}` specified multiple times with different values: '{first}', '{second}'"
-    )]
-    ConflictingArgument {
-        /// Name of the argument.
-        name: String,
-        /// The default met first.
-        first: String,
-        /// The other one.
-        second: String,
-    },
-    /// Nobody gives the argument a value.
-    #[error("args.{0} was not resolved")]
-    Unresolved(String),
-    /// Nothing ends the metric.
-    #[error("metric '{0}' has an interval and no count, so it never ends; set count")]
-    Endless(String),
-    /// Two dry-run rules are the same.
-    #[error("two Dry-Run metric rules have the same name '{0}'")]
-    DuplicateDryRun(String),
-    /// Two retention rules are the same.
-    #[error("two Measurement Retention metric rules have the same name '{0}'")]
-    DuplicateRetention(String),
-    /// A field of the Rollout cannot be taken as a value.
-    #[error("args.{name}: {error}")]
-    Field {
-        /// Name of the argument.
-        name: String,
-        /// What is wrong with the path.
-        error: FieldPathError,
-    },
-    /// `podTemplateHashValue` is neither `Stable` nor `Latest`.
-    #[error("args.{name}: podTemplateHashValue must be Stable or Latest, not '{word}'")]
-    HashWord {
-        /// Name of the argument.
-        name: String,
-        /// What is there.
-        word: String,
-    },
 }
 
 /// What the values of a Rollout's arguments may be taken from.
@@ -301,19 +253,23 @@ pub(crate) fn spec_of(
     arguments: &[Argument],
 ) -> Result<AnalysisRunSpec, BuildError> {
     let template = flatten(templates)?;
-    let dry_run = joined(&analysis.dry_run, template.dry_run, |rule| {
-        &rule.metric_name
-    });
+    let dry_run = joined(
+        &analysis.dry_run,
+        template.dry_run,
+        |rule| &rule.metric_name,
+        BuildError::DuplicateDryRun,
+    )?;
     let retention = joined(
         &analysis.measurement_retention,
         template.measurement_retention,
         |rule| &rule.metric_name,
-    );
+        BuildError::DuplicateRetention,
+    )?;
     Ok(AnalysisRunSpec {
         metrics: template.metrics,
         args: merge_arguments(arguments, template.args)?,
-        dry_run: dry_run.map_err(BuildError::DuplicateDryRun)?,
-        measurement_retention: retention.map_err(BuildError::DuplicateRetention)?,
+        dry_run,
+        measurement_retention: retention,
         terminate: false,
         ttl_strategy: None,
     })

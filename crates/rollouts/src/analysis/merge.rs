@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::build::BuildError;
+use super::build_error::BuildError;
 use crate::api::analysis::{AnalysisTemplateSpec, Argument, DryRun, MeasurementRetention, Metric};
 
 /// Combines templates into one. Metrics must differ by name; arguments must not have different defaults.
@@ -19,25 +19,24 @@ pub(super) fn flatten(
             add_argument(&mut flat.args, argument)?;
         }
     }
-    let twice = |name: &str| name.to_owned();
     unique(
         flat.metrics
             .iter()
             .map(|metric: &Metric| metric.name.as_str()),
     )
-    .map_err(|name| BuildError::DuplicateMetric(twice(name)))?;
+    .map_err(|name| BuildError::DuplicateMetric(name.to_owned()))?;
     unique(
         flat.dry_run
             .iter()
             .map(|rule: &DryRun| rule.metric_name.as_str()),
     )
-    .map_err(|name| BuildError::DuplicateDryRun(twice(name)))?;
+    .map_err(|name| BuildError::DuplicateDryRun(name.to_owned()))?;
     unique(
         flat.measurement_retention
             .iter()
             .map(|rule: &MeasurementRetention| rule.metric_name.as_str()),
     )
-    .map_err(|name| BuildError::DuplicateRetention(twice(name)))?;
+    .map_err(|name| BuildError::DuplicateRetention(name.to_owned()))?;
     Ok(flat)
 }
 
@@ -86,15 +85,17 @@ pub(super) fn merge_arguments(
     }
 }
 
-/// Both lists, or the name that they have in common.
+/// Both lists, or the error that `duplicate` makes of the name that they have in common.
 pub(super) fn joined<T: Clone>(
     first: &[T],
     second: Vec<T>,
     name: impl Fn(&T) -> &String,
-) -> Result<Vec<T>, String> {
+    duplicate: impl Fn(String) -> BuildError,
+) -> Result<Vec<T>, BuildError> {
     let mut all = first.to_vec();
     all.extend(second);
-    unique(all.iter().map(|item| name(item).as_str())).map_err(str::to_owned)?;
+    let names = all.iter().map(|item| name(item).as_str());
+    unique(names).map_err(|name| duplicate(name.to_owned()))?;
     Ok(all)
 }
 

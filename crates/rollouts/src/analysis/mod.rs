@@ -29,6 +29,7 @@
 
 mod apply;
 pub mod build;
+mod build_error;
 mod controller;
 mod create;
 mod field_path;

@@ -9,7 +9,7 @@ use reconcile_core::{
 use serde_json::Value;
 
 use super::{
-    plan::Situation,
+    plan::{Intent, Situation},
     validate::{InvalidRun, check},
 };
 use crate::api::{
@@ -54,14 +54,20 @@ pub(super) fn observe(root: &Root<AnalysisRun>) -> ObservedRun {
     } else {
         String::new()
     };
+    let intent = if root.is_deleting() {
+        Intent::Delete
+    } else if spec.terminate {
+        Intent::Terminate
+    } else {
+        Intent::Measure
+    };
     ObservedRun {
         key: root.key(),
         uid: root.uid().to_owned(),
         situation: Situation {
             checked,
-            terminate: spec.terminate,
+            intent,
             ttl: spec.ttl_strategy.clone(),
-            deleting: root.is_deleting(),
             status,
             delivered: Vec::new(),
             in_flight: HashSet::new(),

@@ -1,7 +1,7 @@
-//! Measurements on their way, and those that came back and are not in a status yet.
+//! Measurements that are being taken, and outcomes that no status holds yet.
 //!
-//! A delivery stays here until the status shows it, so a failed status write loses nothing and records
-//! nothing twice. The pending is memory only: after a restart the status says what is due.
+//! An outcome stays here until the status holds it, so that a failed status write loses nothing and records
+//! nothing twice. Nothing of this is persisted: after a restart the status says what is due.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -60,21 +60,21 @@ struct Run {
     slots: HashMap<String, Slot>,
 }
 
-/// The pending of all runs. Cloning shares it. Its size is bounded by the metrics of unfinished runs.
+/// The measurements of all runs. Cloning shares them. Its size is bounded by the metrics of unfinished runs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PendingMeasurements(Arc<Mutex<HashMap<ObjectKey, Run>>>);
 
-/// What the pending holds for one run.
+/// The measurements of one run.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// Deliveries that the status does not show yet, ordered by metric.
+    /// Outcomes that the status does not hold yet, ordered by metric.
     pub(super) delivered: Vec<Delivery>,
-    /// Metrics with a measurement on its way.
+    /// Metrics whose measurement is being taken.
     pub(super) in_flight: HashSet<String>,
 }
 
 impl PendingMeasurements {
-    /// What there is for the run, after what `status` shows already was dropped.
+    /// The measurements of the run. Outcomes that `status` holds are dropped first.
     pub(super) fn look(&self, key: &ObjectKey, uid: &str, status: &AnalysisRunStatus) -> Contents {
         let mut runs = self.0.lock();
         let Some(run) = runs.get_mut(key) else {
@@ -101,7 +101,7 @@ impl PendingMeasurements {
         contents
     }
 
-    /// Notes that a measurement begins. False when one is on its way already or waits to be recorded.
+    /// Records that a measurement begins. False when one is being taken already or waits to be recorded.
     pub(super) fn begin(
         &self,
         key: &ObjectKey,
@@ -135,8 +135,8 @@ impl PendingMeasurements {
         true
     }
 
-    /// Puts in what came of a measurement; dropped when the run is gone or ended meanwhile. `None`
-    /// means that nothing came of it, so that it may be begun again.
+    /// Stores the outcome of a measurement, unless the run is gone or has ended. `None` means that the
+    /// measurement was cancelled, so that it may begin again.
     pub(super) fn deliver(
         &self,
         key: &ObjectKey,
@@ -158,7 +158,7 @@ impl PendingMeasurements {
         }
     }
 
-    /// Forgets a run.
+    /// Drops everything about a run.
     pub(super) fn forget(&self, key: &ObjectKey) {
         self.0.lock().remove(key);
     }

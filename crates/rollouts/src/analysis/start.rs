@@ -29,8 +29,8 @@ pub struct AnalysisConfig {
     pub providers: ProviderConfig,
 }
 
-/// Starts the watches of runs and templates and the AnalysisRun controller. `on_run` hears of every
-/// change of a run and `on_template` of every template that came, changed or went (cluster templates
+/// Starts the watches of runs and templates and the AnalysisRun controller. `on_run` receives every
+/// change of a run, and `on_template` the key of every template that was created, changed or deleted (cluster templates
 /// have no namespace); both must not block. Fails only when a metric cannot be registered.
 pub fn start(
     operator: &Operator,

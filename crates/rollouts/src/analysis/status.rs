@@ -1,17 +1,20 @@
-//! What a pass tells the run and its readers.
+//! The report of a pass: the status of the run, and Events.
 
 use reconcile_core::{
     event::EventNote,
     reconcile::{Report, Target},
 };
 
-use super::{observe::ObservedRun, plan::Decision};
+use super::{
+    observe::ObservedRun,
+    plan::{Decision, Intent},
+};
 
-/// The status, written when it changed, and the Events that belong to the change. The status is a part of the object itself: upstream's CRD has
-/// no status subresource for runs.
+/// The status, written when it changed, and the Events that belong to the change. The status is a part of the
+/// object itself: upstream's CRD has no status subresource for runs.
 pub(super) fn report(observed: &ObservedRun, decision: &Decision) -> Report {
     let mut report = Report::default();
-    if observed.situation.deleting || decision.deletes() {
+    if observed.situation.intent == Intent::Delete || decision.deletes() {
         return report;
     }
     let status = serde_json::to_value(&decision.status).unwrap_or_default();

@@ -11,7 +11,7 @@ use reconcile_core::clock::Clock;
 use super::{
     build::BuildError,
     merge::{flatten, merge_arguments},
-    plan::{Delivery, Launch, MeasureOutcome, RunAction, Situation, decide},
+    plan::{Delivery, Intent, Launch, MeasureOutcome, RunAction, Situation, decide},
     provider::{MeasurementRequest, ProviderConfig, Providers},
     validate::check,
 };
@@ -91,8 +91,8 @@ impl Trial {
         }
     }
 
-    /// Measures until there is a verdict. When `stop` is done, what was started is ended first. `tell`
-    /// hears of every measurement.
+    /// Measures until there is a verdict. When `stop` is done, open measurements are ended first. `tell`
+    /// receives every finished measurement; its error ends the analysis.
     pub(crate) async fn run(
         &self,
         stop: impl Future<Output = ()>,
@@ -100,9 +100,8 @@ impl Trial {
     ) -> io::Result<AnalysisRunStatus> {
         let mut situation = Situation {
             checked: check(&self.spec),
-            terminate: false,
+            intent: Intent::Measure,
             ttl: None,
-            deleting: false,
             status: AnalysisRunStatus::default(),
             delivered: Vec::new(),
             in_flight: HashSet::new(),
@@ -134,7 +133,7 @@ impl Trial {
                     }
                     situation.delivered.push(delivery);
                 }
-                () = &mut stop, if !situation.terminate => situation.terminate = true,
+                () = &mut stop, if situation.intent == Intent::Measure => situation.intent = Intent::Terminate,
                 () = tokio::time::sleep(wake) => {}
             }
         }
@@ -172,8 +171,8 @@ impl Trial {
                 arguments: self.spec.args.clone(),
                 number: launch.number,
                 retention: launch.retention,
-                open: launch.resume.clone(),
-                terminate: launch.terminate,
+                open: launch.open().cloned(),
+                terminate: launch.ends(),
                 is_detached: true,
             });
         let (providers, metric) = (self.providers.clone(), launch.metric.clone());

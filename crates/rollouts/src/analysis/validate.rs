@@ -13,7 +13,7 @@ use expressions::{
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use reconcile_core::{
-    kube_types::GoDuration,
+    kube_types::{GoDuration, go_duration::GoDurationError},
     object::{FieldError, parse_at},
 };
 use thiserror::Error;
@@ -76,6 +76,43 @@ pub enum InvalidRun {
     Spec(String),
 }
 
+/// Why the arguments do not fill in a metric.
+#[derive(Debug, Error)]
+pub(super) enum FillError {
+    /// The metric names an argument that has no value.
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    /// With the values, the metric is not one.
+    #[error(transparent)]
+    Form(#[from] FieldError),
+    /// The metric cannot be written as JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+/// Why the rules of a metric make no sense.
+#[derive(Debug, Error)]
+enum RuleError {
+    #[error("interval must be specified when count > 1")]
+    NoInterval,
+    #[error("invalid {field} string: {source}")]
+    Duration {
+        field: &'static str,
+        source: GoDurationError,
+    },
+    /// In the words of upstream.
+    #[error("{0}")]
+    Limits(&'static str),
+    #[error(
+        "count ({count}) must be >= failureLimit + consecutiveSuccessLimit ({failure} + {success}) if both >= 0"
+    )]
+    CountBelowSum {
+        count: i32,
+        failure: i32,
+        success: i32,
+    },
+}
+
 /// Checks a run.
 pub(super) fn check(spec: &AnalysisRunSpec) -> Result<Checked, InvalidRun> {
     if spec.metrics.is_empty() {
@@ -85,12 +122,13 @@ pub(super) fn check(spec: &AnalysisRunSpec) -> Result<Checked, InvalidRun> {
     let mut metrics = Vec::with_capacity(spec.metrics.len());
     let mut names = HashSet::new();
     for (index, raw) in spec.metrics.iter().enumerate() {
-        let metric = fill_in(raw, &stand_ins).map_err(InvalidRun::Arguments)?;
+        let metric =
+            fill_in(raw, &stand_ins).map_err(|error| InvalidRun::Arguments(error.to_string()))?;
         let at = |message: String| InvalidRun::Spec(format!("metrics[{index}]: {message}"));
         if !names.insert(metric.name.clone()) {
             return Err(at(format!("duplicate name '{}'", metric.name)));
         }
-        let mut checked = rules(index, &metric).map_err(at)?;
+        let mut checked = rules(index, &metric).map_err(|error| at(error.to_string()))?;
         let facts = provider::check(&metric.provider).map_err(|error| {
             at(match error.path.as_str() {
                 "provider" => error.message,
@@ -149,7 +187,7 @@ pub(crate) fn lint(spec: &AnalysisTemplateSpec) -> Vec<FieldError> {
         }
         match fill_in(raw, &stand_ins) {
             Ok(metric) => errors.extend(lint_metric(&at, &metric)),
-            Err(reason) => errors.push(FieldError::new(at, reason)),
+            Err(error) => errors.push(FieldError::new(at, error.to_string())),
         }
     }
     errors.retain(|error| !error.message.contains(SECRET_STAND_IN));
@@ -158,8 +196,8 @@ pub(crate) fn lint(spec: &AnalysisTemplateSpec) -> Vec<FieldError> {
 
 fn lint_metric(at: &str, metric: &Metric) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    if let Err(reason) = rules(0, metric) {
-        errors.push(FieldError::new(at, reason));
+    if let Err(error) = rules(0, metric) {
+        errors.push(FieldError::new(at, error.to_string()));
     }
     if let Err(error) = provider::check(&metric.provider) {
         errors.push(FieldError::new(
@@ -198,8 +236,8 @@ fn stand_in(argument: &Argument) -> Argument {
 }
 
 /// The metric with `{{args.x}}` replaced everywhere by the values of `arguments`.
-pub(super) fn fill_in(metric: &Metric, arguments: &[Argument]) -> Result<Metric, String> {
-    let text = serde_json::to_string(metric).map_err(|error| error.to_string())?;
+pub(super) fn fill_in(metric: &Metric, arguments: &[Argument]) -> Result<Metric, FillError> {
+    let text = serde_json::to_string(metric)?;
     let value_of = |name: &str| {
         arguments
             .iter()
@@ -207,29 +245,24 @@ pub(super) fn fill_in(metric: &Metric, arguments: &[Argument]) -> Result<Metric,
             .value
             .as_deref()
     };
-    let filled =
-        substitute_args(&text, value_of).map_err(|error: ArgumentError| error.to_string())?;
-    parse_at("metric", &filled).map_err(|error| error.to_string())
+    let filled = substitute_args(&text, value_of)?;
+    Ok(parse_at("metric", &filled)?)
 }
 
-fn rules(index: usize, metric: &Metric) -> Result<CheckedMetric, String> {
-    let count = number(metric.count.as_ref()).unwrap_or(0);
-    let failure_limit = number(metric.failure_limit.as_ref()).unwrap_or(0);
-    let inconclusive_limit = number(metric.inconclusive_limit.as_ref()).unwrap_or(0);
-    let error_limit =
-        number(metric.consecutive_error_limit.as_ref()).unwrap_or(DEFAULT_ERROR_LIMIT);
-    let success_limit = number(metric.consecutive_success_limit.as_ref()).unwrap_or(0);
+fn rules(index: usize, metric: &Metric) -> Result<CheckedMetric, RuleError> {
+    let limits = Limits::of(metric);
     let interval = duration("interval", metric.interval.as_deref())?;
     let initial_delay = duration("startDelay", metric.initial_delay.as_deref())?;
-    limits_make_sense(
+    limits.check()?;
+    let Limits {
         count,
-        failure_limit,
-        inconclusive_limit,
-        error_limit,
-        success_limit,
-    )?;
+        failure,
+        inconclusive,
+        error,
+        success,
+    } = limits;
     if count > 1 && interval.is_none() {
-        return Err("interval must be specified when count > 1".to_owned());
+        return Err(RuleError::NoInterval);
     }
     Ok(CheckedMetric {
         index,
@@ -241,49 +274,77 @@ fn rules(index: usize, metric: &Metric) -> Result<CheckedMetric, String> {
         },
         interval: interval.map(|interval| interval.max(SHORTEST_INTERVAL)),
         initial_delay,
-        failure_limit: (failure_limit >= 0).then_some(failure_limit),
-        inconclusive_limit,
-        error_limit,
-        success_limit: (success_limit > 0).then_some(success_limit),
+        failure_limit: (failure >= 0).then_some(failure),
+        inconclusive_limit: inconclusive,
+        error_limit: error,
+        success_limit: (success > 0).then_some(success),
         dry_run: false,
         retention: DEFAULT_RETENTION,
         lasting: false,
     })
 }
 
-/// Whether the limits fit each other, in the order and words of upstream.
-fn limits_make_sense(
+/// Numbers that end a metric.
+struct Limits {
     count: i32,
+    /// Failed measurements that are tolerated; -1 for any number.
     failure: i32,
     inconclusive: i32,
+    /// Errors in a row that are tolerated.
     error: i32,
+    /// Successes in a row that are enough; 0 for no such rule.
     success: i32,
-) -> Result<(), String> {
-    let problem = if success < 0 {
-        "consecutiveSuccessLimit must be >= 0"
-    } else if failure < -1 {
-        "failureLimit must be >= 0, or -1 to be disabled"
-    } else if success == 0 && failure == -1 {
-        "failureLimit and consecutiveSuccessLimit cannot both be disabled"
-    } else if inconclusive < 0 {
-        "inconclusiveLimit must be >= 0"
-    } else if error < 0 {
-        "consecutiveErrorLimit must be >= 0"
-    } else if count > 0
-        && failure >= 0
-        && i64::from(count) < i64::from(failure) + i64::from(success)
-    {
-        return Err(format!(
-            "count ({count}) must be >= failureLimit + consecutiveSuccessLimit ({failure} + {success}) if both >= 0"
-        ));
-    } else if count > 0 && failure < 0 && count < success {
-        "count must be >= consecutiveSuccessLimit"
-    } else if count > 0 && count < inconclusive {
-        "count must be >= inconclusiveLimit"
-    } else {
-        return Ok(());
-    };
-    Err(problem.to_owned())
+}
+
+impl Limits {
+    fn of(metric: &Metric) -> Self {
+        let given = |field: &Option<IntOrString>| number(field.as_ref());
+        Self {
+            count: given(&metric.count).unwrap_or(0),
+            failure: given(&metric.failure_limit).unwrap_or(0),
+            inconclusive: given(&metric.inconclusive_limit).unwrap_or(0),
+            error: given(&metric.consecutive_error_limit).unwrap_or(DEFAULT_ERROR_LIMIT),
+            success: given(&metric.consecutive_success_limit).unwrap_or(0),
+        }
+    }
+
+    /// Whether the limits fit each other, in the order of upstream.
+    fn check(&self) -> Result<(), RuleError> {
+        let Self {
+            count,
+            failure,
+            inconclusive,
+            error,
+            success,
+        } = *self;
+        let problem = if success < 0 {
+            "consecutiveSuccessLimit must be >= 0"
+        } else if failure < -1 {
+            "failureLimit must be >= 0, or -1 to be disabled"
+        } else if success == 0 && failure == -1 {
+            "failureLimit and consecutiveSuccessLimit cannot both be disabled"
+        } else if inconclusive < 0 {
+            "inconclusiveLimit must be >= 0"
+        } else if error < 0 {
+            "consecutiveErrorLimit must be >= 0"
+        } else if count > 0
+            && failure >= 0
+            && i64::from(count) < i64::from(failure) + i64::from(success)
+        {
+            return Err(RuleError::CountBelowSum {
+                count,
+                failure,
+                success,
+            });
+        } else if count > 0 && failure < 0 && count < success {
+            "count must be >= consecutiveSuccessLimit"
+        } else if count > 0 && count < inconclusive {
+            "count must be >= inconclusiveLimit"
+        } else {
+            return Ok(());
+        };
+        Err(RuleError::Limits(problem))
+    }
 }
 
 /// The number in a field that takes a number or a text; a text that is no number counts as 0, as in Go.
@@ -294,12 +355,12 @@ fn number(field: Option<&IntOrString>) -> Option<i32> {
     })
 }
 
-fn duration(name: &str, text: Option<&str>) -> Result<Option<SignedDuration>, String> {
+fn duration(field: &'static str, text: Option<&str>) -> Result<Option<SignedDuration>, RuleError> {
     match text {
         None | Some("") => Ok(None),
         Some(text) => match text.parse::<GoDuration>() {
             Ok(duration) => Ok(Some(duration.to_signed())),
-            Err(error) => Err(format!("invalid {name} string: {error}")),
+            Err(source) => Err(RuleError::Duration { field, source }),
         },
     }
 }

@@ -38,8 +38,8 @@ pub struct RunView {
     pub metrics: Vec<MetricView>,
 }
 
-/// A write that changes none of the facts is no change: each measurement writes the run, and its owner
-/// need not hear of it. So the version does not count.
+/// The version does not count: each measurement writes the run, and a write that changes none of the other
+/// facts must not wake its owner.
 impl PartialEq for RunView {
     fn eq(&self, other: &Self) -> bool {
         self.uid == other.uid
@@ -80,7 +80,7 @@ pub struct MetricView {
 }
 
 impl RunView {
-    /// The view of a run. A part that cannot be read is left out: the AnalysisRun controller tells.
+    /// The view of a run. A part that cannot be read is left out; the AnalysisRun controller reports it.
     pub fn of(root: &Root<AnalysisRun>) -> Self {
         let meta = &root.metadata;
         let owner = meta

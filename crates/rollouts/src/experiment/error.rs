@@ -7,7 +7,7 @@ use reconcile_core::{
 };
 use thiserror::Error;
 
-use crate::analysis::CreateError;
+use crate::analysis::{CreateError, TemplateError, build::BuildError};
 
 /// A pass failed.
 #[derive(Debug, Error)]
@@ -51,4 +51,21 @@ impl From<CreateError> for ExperimentError {
     fn from(error: CreateError) -> Self {
         Self::Run(Box::new(error))
     }
+}
+
+/// Why there is no AnalysisRun for an analysis.
+#[derive(Clone, Debug, Error)]
+pub enum RunError {
+    /// A template is missing or malformed.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// Templates and arguments do not make a run.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The value of an argument opens braces and does not close them.
+    #[error("\"{0}\": missing }}}}")]
+    OpenBraces(String),
+    /// The value of an argument names something that an Experiment does not have.
+    #[error("failed to resolve {{{{{0}}}}}")]
+    UnknownName(String),
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reconcile_core::{fields, object::ObjectKey};
 
 use super::{
-    error::ExperimentError,
+    error::{ExperimentError, RunError},
     observed::{CheckedSpec, Observed},
     run::{self, RunInputs},
     validate,
@@ -64,7 +64,7 @@ fn wanted_runs(
     root: &Experiment,
     spec: &CheckedSpec,
     status: &ExperimentStatus,
-) -> BTreeMap<String, Result<NewRun, String>> {
+) -> BTreeMap<String, Result<NewRun, RunError>> {
     let has_run = |name: &str| {
         let mut all = status.analysis_runs.iter();
         all.any(|run| run.name == name && !run.analysis_run.is_empty())
@@ -81,7 +81,9 @@ fn wanted_runs(
             };
             run::new_run(&inputs, analysis)
         } else {
-            Err(run::templates(&root.key().namespace, analysis, templates).err()?)
+            Err(run::templates(&root.key().namespace, analysis, templates)
+                .err()?
+                .into())
         };
         Some((analysis.name.clone(), run))
     });

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use reconcile_core::kube_types::LabelSelector;
 use serde_json::Value;
 
+use super::error::RunError;
 use crate::{
     analysis::{RunView, build::NewRun},
     api::experiment::{AnalysisRef, Experiment, ExperimentSpec, ExperimentStatus},
@@ -32,7 +33,7 @@ pub struct Observed {
     pub runs: Vec<Arc<RunView>>,
     /// The run of each analysis that has none yet, or why there can be none. Before all templates are
     /// available only what is wrong is known.
-    pub wanted_runs: BTreeMap<String, Result<NewRun, String>>,
+    pub wanted_runs: BTreeMap<String, Result<NewRun, RunError>>,
     /// Fields that the manifest sets and that have no effect, as a sentence; empty when there are none.
     pub unsupported: String,
 }

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
 
-use super::observed::CheckedSpec;
+use super::{error::RunError, observed::CheckedSpec};
 use crate::{
     analysis::{
-        Templates,
+        TemplateError, Templates,
         build::{self, NewRun},
     },
     api::{
@@ -42,18 +42,16 @@ pub(super) fn templates(
     namespace: &str,
     analysis: &AnalysisRef,
     templates: &Templates,
-) -> Result<Vec<AnalysisTemplateSpec>, String> {
+) -> Result<Vec<AnalysisTemplateSpec>, TemplateError> {
     let named = TemplateRef {
         template_name: analysis.template_name.clone(),
         cluster_scope: analysis.cluster_scope,
     };
-    templates
-        .resolve(namespace, &[named])
-        .map_err(|error| error.to_string())
+    templates.resolve(namespace, &[named])
 }
 
 /// The run of an analysis.
-pub(super) fn new_run(inputs: &RunInputs<'_>, analysis: &AnalysisRef) -> Result<NewRun, String> {
+pub(super) fn new_run(inputs: &RunInputs<'_>, analysis: &AnalysisRef) -> Result<NewRun, RunError> {
     let key = inputs.root.key();
     let found = templates(&key.namespace, analysis, inputs.templates)?;
     let raw = &inputs.spec.raw;
@@ -73,8 +71,8 @@ pub(super) fn new_run(inputs: &RunInputs<'_>, analysis: &AnalysisRef) -> Result<
                 ..argument.clone()
             })
         })
-        .collect::<Result<Vec<Argument>, String>>()?;
-    let spec = build::spec_of(&rules, &found, &arguments).map_err(|error| error.to_string())?;
+        .collect::<Result<Vec<Argument>, RunError>>()?;
+    let spec = build::spec_of(&rules, &found, &arguments)?;
     let name = run_name(&key.name, &analysis.name);
     let owner = inputs.root.controller_reference();
     let object = json!({
@@ -143,16 +141,16 @@ fn known_values(inputs: &RunInputs<'_>) -> BTreeMap<String, String> {
 }
 
 /// Replaces the names in double braces.
-fn resolve(text: &str, known: &BTreeMap<String, String>) -> Result<String, String> {
+fn resolve(text: &str, known: &BTreeMap<String, String>) -> Result<String, RunError> {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
         let Some((name, after)) = after.split_once("}}") else {
-            return Err(format!("\"{text}\": missing }}}}"));
+            return Err(RunError::OpenBraces(text.to_owned()));
         };
         let value = known.get(name.trim());
         out.push_str(before);
-        out.push_str(value.ok_or_else(|| format!("failed to resolve {{{{{name}}}}}"))?);
+        out.push_str(value.ok_or_else(|| RunError::UnknownName(name.to_owned()))?);
         rest = after;
     }
     out.push_str(rest);

@@ -1,4 +1,4 @@
-//! What a pass tells the Experiment: its status, and Events. The status is a part of the object itself:
+//! The report of a pass: the status of the Experiment, and Events. The status is a part of the object itself:
 //! upstream's CRD has no status subresource for Experiments.
 
 use jiff::Timestamp;

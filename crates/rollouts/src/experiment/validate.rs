@@ -1,5 +1,5 @@
-//! From the raw spec to one with defaults filled in and every rule checked. What is wrong is said with
-//! the path of the field.
+//! From the raw spec to one with defaults filled in and every rule checked. An error names the path of the
+//! field.
 
 use std::collections::HashSet;
 

@@ -40,7 +40,7 @@ pub struct ExperimentView {
 }
 
 impl ExperimentView {
-    /// The view of an Experiment. A part that cannot be read is left out: its controller tells.
+    /// The view of an Experiment. A part that cannot be read is left out; its controller reports it.
     pub fn of(root: &Experiment) -> Self {
         let meta = &root.metadata;
         let mut owners = meta.owner_references.iter().flatten();

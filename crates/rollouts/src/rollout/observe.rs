@@ -134,8 +134,8 @@ struct BlueGreenNames {
     post_promotion_analysis: Option<AnalysisNames>,
 }
 
-/// What a Rollout names: tags under which it is found when one of these changes. Nothing when it cannot be
-/// read; a condition tells the user.
+/// Tags of the objects that a Rollout names; the index finds it by them when one of these changes. Empty when
+/// the Rollout cannot be read, which its conditions say.
 pub(crate) fn references(root: &Rollout) -> Vec<String> {
     readable_references(root).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What a pass tells the Rollout: its status, its revision, Events.
+//! The report of a pass: the status and the revision of the Rollout, and Events.
 
 use jiff::Timestamp;
 use reconcile_core::{

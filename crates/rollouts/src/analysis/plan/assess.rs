@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use reconcile_core::event::EventNote;
 
+use super::Intent;
 use crate::{
     analysis::validate::{Checked, CheckedMetric},
     api::analysis::{AnalysisPhase, AnalysisRunStatus, MetricResult, RunSummary},
@@ -16,15 +17,38 @@ pub(super) struct RunVerdict {
     pub(super) message: String,
 }
 
-/// True when nothing new is measured: somebody asked for the end, or a metric that counts was not
-/// successful.
-pub(super) fn is_terminating(status: &AnalysisRunStatus, asked: bool) -> bool {
-    asked
-        || status.metric_results.iter().any(|result| {
+/// Whether a run still starts measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It does.
+    Measuring,
+    /// A metric that counts was not successful, so the others end with what they have.
+    Concluding,
+    /// Somebody asked for the end.
+    Terminating,
+}
+
+impl Stage {
+    /// The stage that a run with this status is in.
+    pub(super) fn of(status: &AnalysisRunStatus, intent: Intent) -> Self {
+        let is_bad = |result: &MetricResult| {
             !result.dry_run
                 && result.phase.is_completed()
                 && result.phase != AnalysisPhase::Successful
-        })
+        };
+        if intent == Intent::Terminate {
+            Self::Terminating
+        } else if status.metric_results.iter().any(is_bad) {
+            Self::Concluding
+        } else {
+            Self::Measuring
+        }
+    }
+
+    /// True when nothing new is measured and open measurements end.
+    pub(super) fn ends(self) -> bool {
+        self != Self::Measuring
+    }
 }
 
 /// Assesses all metrics and then the run. A metric that ends the run also ends the others, so the
@@ -32,20 +56,20 @@ pub(super) fn is_terminating(status: &AnalysisRunStatus, asked: bool) -> bool {
 pub(super) fn assess(
     status: &mut AnalysisRunStatus,
     checked: &Checked,
-    asked: bool,
+    intent: Intent,
     in_flight: &HashSet<String>,
     events: &mut Vec<EventNote>,
 ) -> RunVerdict {
     loop {
-        let terminating = is_terminating(status, asked);
-        let verdict = assess_once(status, checked, asked, terminating, events);
+        let stage = Stage::of(status, intent);
+        let verdict = assess_once(status, checked, stage, events);
         // A Job that is just being made must be ended before the run is, as one that is there already.
         let making = checked
             .metrics
             .iter()
             .any(|metric| metric.lasting && in_flight.contains(&metric.name));
         let open = making || has_open_measurement(status);
-        let verdict = if terminating && open && verdict.phase.is_completed() {
+        let verdict = if stage.ends() && open && verdict.phase.is_completed() {
             RunVerdict {
                 phase: AnalysisPhase::Running,
                 message: String::new(),
@@ -53,7 +77,7 @@ pub(super) fn assess(
         } else {
             verdict
         };
-        if is_terminating(status, asked) == terminating {
+        if Stage::of(status, intent) == stage {
             return verdict;
         }
     }
@@ -62,15 +86,14 @@ pub(super) fn assess(
 fn assess_once(
     status: &mut AnalysisRunStatus,
     checked: &Checked,
-    asked: bool,
-    terminating: bool,
+    stage: Stage,
     events: &mut Vec<EventNote>,
 ) -> RunVerdict {
     let mut run = RunVerdict {
         phase: AnalysisPhase::Unset,
         message: String::new(),
     };
-    if asked {
+    if stage == Stage::Terminating {
         "Run Terminated".clone_into(&mut run.message);
     }
     let (mut counted, mut dry) = (RunSummary::default(), RunSummary::default());
@@ -90,7 +113,7 @@ fn assess_once(
             all_completed = false;
             continue;
         };
-        transition(metric, result, terminating, events);
+        transition(metric, result, stage, events);
         if !result.phase.is_completed() {
             all_completed = false;
             continue;
@@ -101,9 +124,9 @@ fn assess_once(
     status.run_summary = counted;
     status.dry_run_summary = Some(dry);
     let open = !all_completed || run.phase == AnalysisPhase::Unset;
-    if terminating && run.phase == AnalysisPhase::Unset {
+    if stage.ends() && run.phase == AnalysisPhase::Unset {
         run.phase = AnalysisPhase::Successful;
-    } else if !terminating && open {
+    } else if !stage.ends() && open {
         run = RunVerdict {
             phase: AnalysisPhase::Running,
             message: String::new(),
@@ -126,10 +149,10 @@ fn has_open_measurement(status: &AnalysisRunStatus) -> bool {
 fn transition(
     metric: &CheckedMetric,
     result: &mut MetricResult,
-    terminating: bool,
+    stage: Stage,
     events: &mut Vec<EventNote>,
 ) {
-    let phase = metric_phase(metric, result, terminating);
+    let phase = metric_phase(metric, result, stage);
     if result.phase == phase {
         return;
     }
@@ -182,12 +205,12 @@ fn badness(phase: &AnalysisPhase) -> u8 {
     }
 }
 
-fn metric_phase(metric: &CheckedMetric, result: &MetricResult, terminating: bool) -> AnalysisPhase {
+fn metric_phase(metric: &CheckedMetric, result: &MetricResult, stage: Stage) -> AnalysisPhase {
     if result.phase.is_completed() {
         return result.phase.clone();
     }
     let Some(last) = result.measurements.last() else {
-        return if terminating {
+        return if stage.ends() {
             AnalysisPhase::Successful
         } else {
             AnalysisPhase::Pending
@@ -214,7 +237,7 @@ fn metric_phase(metric: &CheckedMetric, result: &MetricResult, terminating: bool
             (Some(_), None) => AnalysisPhase::Failed,
         };
     }
-    if terminating {
+    if stage.ends() {
         AnalysisPhase::Successful
     } else {
         AnalysisPhase::Running

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use reconcile_core::{event::EventNote, reconcile::Plan};
 
+use self::assess::Stage;
 use super::validate::{Checked, InvalidRun};
 use crate::api::analysis::{AnalysisPhase, AnalysisRunStatus, Measurement, TtlStrategy};
 
@@ -19,18 +20,28 @@ use crate::api::analysis::{AnalysisPhase, AnalysisRunStatus, Measurement, TtlStr
 pub struct Situation {
     /// The checked spec, or why there is none.
     pub checked: Result<Checked, InvalidRun>,
-    /// `spec.terminate`.
-    pub terminate: bool,
+    /// What is asked of the run.
+    pub intent: Intent,
     /// `spec.ttlStrategy`.
     pub ttl: Option<TtlStrategy>,
-    /// True once deletion was requested.
-    pub deleting: bool,
     /// The status as it was persisted last.
     pub status: AnalysisRunStatus,
-    /// Measurements that ended and are not in the status yet.
+    /// Measurements that ended or paused and are not in the status yet.
     pub delivered: Vec<Delivery>,
-    /// Names of metrics with a measurement on its way.
+    /// Names of metrics whose measurement is being taken.
     pub in_flight: HashSet<String>,
+}
+
+/// What is asked of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Intent {
+    /// It measures until there is a verdict.
+    #[default]
+    Measure,
+    /// `spec.terminate`: nothing new is measured, and open measurements end.
+    Terminate,
+    /// The object is being deleted, so nothing is decided any more.
+    Delete,
 }
 
 /// A measurement that ended, or paused.
@@ -61,24 +72,48 @@ pub enum MeasureOutcome {
 pub struct Launch {
     /// Position of the metric in the spec.
     pub index: usize,
-    /// The how manieth measurement of the metric it is, from 1.
+    /// Number of the measurement within the metric, from 1.
     pub number: i32,
     /// Measurements of the metric that are kept, and with them what they left behind.
     pub retention: usize,
     /// Name of the metric.
     pub metric: String,
-    /// The measurement to go on with, for one that takes several steps.
-    pub resume: Option<Measurement>,
-    /// End it instead of going on.
-    pub terminate: bool,
+    /// What is done.
+    pub step: LaunchStep,
+}
+
+/// What a launch does with its measurement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LaunchStep {
+    /// Start one.
+    Start,
+    /// Continue one that takes several steps.
+    Continue(Measurement),
+    /// End one before it has a value.
+    End(Measurement),
+}
+
+impl Launch {
+    /// The measurement that exists already.
+    pub fn open(&self) -> Option<&Measurement> {
+        match &self.step {
+            LaunchStep::Start => None,
+            LaunchStep::Continue(open) | LaunchStep::End(open) => Some(open),
+        }
+    }
+
+    /// True when the measurement ends without a value.
+    pub fn ends(&self) -> bool {
+        matches!(self.step, LaunchStep::End(_))
+    }
 }
 
 impl fmt::Display for Launch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = match (&self.resume, self.terminate) {
-            (None, _) => "measure",
-            (Some(_), false) => "go on measuring",
-            (Some(_), true) => "end the measurement of",
+        let verb = match self.step {
+            LaunchStep::Start => "measure",
+            LaunchStep::Continue(_) => "continue to measure",
+            LaunchStep::End(_) => "end the measurement of",
         };
         write!(f, "{verb} \"{}\"", self.metric)
     }
@@ -140,11 +175,11 @@ pub fn decide(situation: &Situation, now: Timestamp) -> Decision {
         status: situation.status.clone(),
         ..Decision::default()
     };
-    if situation.deleting {
+    if situation.intent == Intent::Delete {
         return decision;
     }
     if !decision.status.phase.is_completed() {
-        go_on(situation, now, &mut decision);
+        measure(situation, now, &mut decision);
     }
     if decision.status.phase.is_completed() {
         retire(situation.ttl.as_ref(), now, &mut decision);
@@ -152,7 +187,8 @@ pub fn decide(situation: &Situation, now: Timestamp) -> Decision {
     decision
 }
 
-fn go_on(situation: &Situation, now: Timestamp, decision: &mut Decision) {
+/// Records what was measured, judges it, and starts what is due.
+fn measure(situation: &Situation, now: Timestamp, decision: &mut Decision) {
     let checked = match &situation.checked {
         Ok(checked) => checked,
         Err(invalid) => return end(decision, AnalysisPhase::Error, invalid.to_string(), now),
@@ -191,7 +227,7 @@ fn go_on(situation: &Situation, now: Timestamp, decision: &mut Decision) {
     let verdict = assess::assess(
         &mut decision.status,
         checked,
-        situation.terminate,
+        situation.intent,
         &situation.in_flight,
         &mut decision.events,
     );
@@ -203,9 +239,9 @@ fn go_on(situation: &Situation, now: Timestamp, decision: &mut Decision) {
         decision.status.phase = verdict.phase;
         decision.status.message = verdict.message;
     }
-    let terminating = assess::is_terminating(&decision.status, situation.terminate);
+    let stage = Stage::of(&decision.status, situation.intent);
     let busy = &situation.in_flight;
-    let launches = schedule::due(&decision.status, checked, terminating, busy, now);
+    let launches = schedule::due(&decision.status, checked, stage, busy, now);
     let launched: HashSet<&str> = launches
         .iter()
         .map(|launch| launch.metric.as_str())
@@ -218,7 +254,7 @@ fn go_on(situation: &Situation, now: Timestamp, decision: &mut Decision) {
     record::trim(&mut decision.status, checked);
 }
 
-/// Ends the run with its verdict and tells about it.
+/// Ends the run with its verdict, with a note and an Event.
 fn end(decision: &mut Decision, phase: AnalysisPhase, message: String, now: Timestamp) {
     let text = format!("Analysis Completed. Result: {phase}");
     decision.plan.note(if message.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Launch, later};
+use super::{Launch, LaunchStep, assess::Stage, later};
 use crate::{
     analysis::validate::{Checked, CheckedMetric},
     api::analysis::{AnalysisPhase, AnalysisRunStatus, MetricResult},
@@ -17,7 +17,7 @@ const RETRY_AFTER_ERROR: SignedDuration = SignedDuration::from_secs(10);
 pub(super) fn due(
     status: &AnalysisRunStatus,
     checked: &Checked,
-    terminating: bool,
+    stage: Stage,
     in_flight: &HashSet<String>,
     now: Timestamp,
 ) -> Vec<Launch> {
@@ -30,9 +30,9 @@ pub(super) fn due(
         let at = moment(status, metric);
         let launch = match &open {
             // Ending a measurement must not wait for its next look.
-            Some(_) if terminating => true,
+            Some(_) if stage.ends() => true,
             Some(_) => at.is_some_and(|at| at <= now),
-            None => !terminating && at.is_some_and(|at| at <= now),
+            None => !stage.ends() && at.is_some_and(|at| at <= now),
         };
         if launch {
             launches.push(Launch {
@@ -40,8 +40,11 @@ pub(super) fn due(
                 metric: metric.name.clone(),
                 number: number(status, metric),
                 retention: metric.retention,
-                terminate: terminating && open.is_some(),
-                resume: open,
+                step: match open {
+                    None => LaunchStep::Start,
+                    Some(open) if stage.ends() => LaunchStep::End(open),
+                    Some(open) => LaunchStep::Continue(open),
+                },
             });
         }
     }
@@ -81,7 +84,7 @@ fn open_measurement(
         .cloned()
 }
 
-/// The how manieth measurement comes next, or is open.
+/// Number of the measurement that comes next, or is open.
 fn number(status: &AnalysisRunStatus, metric: &CheckedMetric) -> i32 {
     result_of(status, metric)
         .map_or(0, |result| result.count.saturating_add(result.error))

@@ -1,4 +1,4 @@
-//! A Kubernetes Job: it is made, watched over until it ends, and its end is the verdict.
+//! A Kubernetes Job: it is created and read again until it ends; its end is the verdict.
 //!
 //! The measurement takes several steps. Between them the status holds the Job's name and the time of the
 //! next look; the name follows from the run, the metric and the number of the measurement, so that a step
@@ -42,7 +42,7 @@ const LONGEST_NAME: usize = 63;
 /// Longest pause between two looks at a Job. The pause grows with the square root of the Job's age: a
 /// short Job is seen to end at once, a long one costs little.
 const LONGEST_PAUSE: i64 = 30;
-/// Reasons of a waiting container that no waiting heals. A first failed pull is none of them: registries
+/// Reasons for which a waiting container never starts. A first failed pull is not one of them: registries
 /// have bad moments.
 const HOPELESS: &[&str] = &[
     "ErrImageNeverPull",

@@ -51,7 +51,12 @@ pub(in crate::analysis) struct Providers {
 impl Providers {
     /// Takes measurements through `client`, with the process's environment.
     pub(in crate::analysis) fn new(client: Client, clock: Clock, config: ProviderConfig) -> Self {
-        Self::with_environment(client, clock, config, Arc::new(crate::args::variable))
+        Self::with_environment(
+            client,
+            clock,
+            config,
+            Arc::new(crate::environment::variable),
+        )
     }
 
     /// Takes measurements with another environment.
@@ -140,7 +145,7 @@ impl Providers {
         let resolved =
             secrets::resolve(client, &request.namespace, &request.arguments, redactor).await?;
         fill_in(&request.metric, resolved.expose())
-            .map_err(|reason| SecretError::Missing(redactor.redact(reason)))
+            .map_err(|error| SecretError::Missing(redactor.redact(error.to_string())))
     }
 
     async fn step(

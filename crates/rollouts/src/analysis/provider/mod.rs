@@ -40,12 +40,12 @@ use crate::api::analysis::{AnalysisPhase, Argument, Measurement, Metric, Provide
 /// Time that a provider may take where it says nothing else.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The value in the body of an answer of Prometheus; the error is what the measurement would say.
+/// The value in the body of an answer of Prometheus; the error is the message that the measurement would have.
 pub fn prometheus_value(body: &[u8]) -> Result<AnalysisValue, String> {
     prometheus::value(body).map_err(|error| error.message)
 }
 
-/// What the process tells all providers.
+/// Settings of the process for all providers.
 #[derive(Clone, Debug, Default)]
 pub struct ProviderConfig {
     /// Address of Prometheus for metrics that name none.
@@ -90,7 +90,7 @@ struct Reading {
     value: AnalysisValue,
     /// The value as the status shows it.
     text: String,
-    /// What the provider says about this measurement.
+    /// Details of this measurement, by name, for its `metadata`.
     metadata: BTreeMap<String, String>,
 }
 

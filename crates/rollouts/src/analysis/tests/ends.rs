@@ -12,7 +12,7 @@ use super::{
 use crate::{
     analysis::{
         observe::observe,
-        plan::{Delivery, MeasureOutcome, decide},
+        plan::{Delivery, Launch, MeasureOutcome, decide},
     },
     api::analysis::{AnalysisPhase, Measurement},
 };
@@ -168,9 +168,5 @@ fn a_job_that_is_just_being_made_is_ended_before_its_run() {
     });
     let ending = decide(&situation, now);
     assert_eq!(ending.status.phase, AnalysisPhase::Running);
-    assert!(
-        ending.launches().all(|launch| launch.terminate),
-        "{:?}",
-        ending.plan
-    );
+    assert!(ending.launches().all(Launch::ends), "{:?}", ending.plan);
 }

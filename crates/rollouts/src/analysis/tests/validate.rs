@@ -73,6 +73,7 @@ fn an_interval_without_a_count_never_ends_and_is_never_shorter_than_a_second() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn impossible_rules_are_named() {
     let provider = json!({ "prometheus": {} });
     for (spec, message) in [

@@ -200,7 +200,7 @@ pub struct Measurement {
     /// What was measured, as text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub value: String,
-    /// What the provider needs to know to go on, or says about the measurement.
+    /// What the provider needs to continue the measurement, and details of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// When an unfinished measurement is looked at again.

@@ -1,5 +1,5 @@
 //! `Rollout.spec`. Parts that the controller does not act on are kept as raw JSON, so that an object
-//! survives a round trip and a manifest that sets them can be told about it.
+//! survives a round trip and a condition can name the fields that a manifest sets.
 
 use std::collections::BTreeMap;
 

@@ -162,7 +162,7 @@ impl World {
         observe::observe(&self.sources(), &self.root())
     }
 
-    /// One pass. With `crash_after` the process dies after so many effects and tells nothing. True when
+    /// One pass. With `crash_after` the process dies after so many effects and reports nothing. True when
     /// something was done.
     pub(super) fn pass(&mut self, crash_after: Option<usize>) -> bool {
         let observed = match self.observe() {

@@ -17,9 +17,9 @@ use crate::rollout::{
 };
 
 impl Effects {
-    /// Takes a ReplicaSet over. The Rollout is read once more before: when somebody deletes it and wants to
-    /// keep its pods, its ReplicaSets become orphans, and the news of that may come first. Adopted then, they
-    /// would go with it.
+    /// Adopts a ReplicaSet. The Rollout is read once more before. `kubectl delete --cascade=orphan` makes its
+    /// ReplicaSets orphans, and the event of that may arrive before the deletion of the Rollout; adopted then,
+    /// they would be deleted with it.
     pub(super) async fn adopt(
         &self,
         observed: &Observed,

@@ -8,9 +8,10 @@ mod world;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
+use thiserror::Error;
 
 use self::world::World;
-use super::offline::Snapshot;
+use super::{RolloutError, offline::Snapshot};
 use crate::analysis::build::RunType;
 
 /// Time that a pod takes to be ready.
@@ -61,6 +62,20 @@ pub(crate) struct Pods {
     pub(crate) available: i32,
 }
 
+/// There is no forecast.
+#[derive(Debug, Error)]
+pub(crate) enum ForecastError {
+    /// The controller refuses a manifest.
+    #[error(transparent)]
+    Refused(#[from] RolloutError),
+    /// The update changes too often to be shown.
+    #[error("the update has more than {MOST_ROWS} changes")]
+    TooManyChanges,
+    /// The update does not come to an end.
+    #[error("the update does not end within {MOST_PASSES} passes")]
+    Endless,
+}
+
 /// A simulated update.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Forecast {
@@ -72,14 +87,14 @@ pub(crate) struct Forecast {
     pub(crate) message: String,
 }
 
-/// Simulates the update from `old` to `new`, or the first deployment of `new`. The error says why the
-/// controller refuses one of them.
+/// Simulates the update from `old` to `new`, or the first deployment of `new`. Fails when
+/// the controller refuses one of them, or when the update is too long.
 pub(crate) fn forecast(
     snapshot: &Snapshot,
     old: Option<&Value>,
     new: &Value,
     scenario: Scenario,
-) -> Result<Forecast, String> {
+) -> Result<Forecast, ForecastError> {
     let start = Timestamp::UNIX_EPOCH;
     let (old, new) = (
         old.map(|old| snapshot.with_template(old)),
@@ -106,7 +121,11 @@ pub(crate) fn forecast(
 }
 
 /// Lets the controller and its peers take turns until nothing is left to wait for.
-fn play(world: &mut World, scenario: Scenario, recorder: &mut Recorder) -> Result<(), String> {
+fn play(
+    world: &mut World,
+    scenario: Scenario,
+    recorder: &mut Recorder,
+) -> Result<(), ForecastError> {
     for _ in 0..MOST_PASSES {
         let pass = world.pass(scenario)?;
         recorder.add(world, &pass.reasons);
@@ -125,12 +144,10 @@ fn play(world: &mut World, scenario: Scenario, recorder: &mut Recorder) -> Resul
             return Ok(());
         }
         if recorder.rows.len() >= MOST_ROWS {
-            return Err(format!("the update has more than {MOST_ROWS} changes"));
+            return Err(ForecastError::TooManyChanges);
         }
     }
-    Err(format!(
-        "the update does not end within {MOST_PASSES} passes"
-    ))
+    Err(ForecastError::Endless)
 }
 
 /// Collects rows.

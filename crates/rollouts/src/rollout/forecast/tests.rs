@@ -101,7 +101,7 @@ fn a_wrong_manifest_is_refused() {
     let mut wrong = rollout("v1", &canary());
     wrong["spec"]["strategy"]["canary"]["steps"][0]["setWeight"] = 101.into();
     let error = forecast(&Snapshot::default(), None, &wrong, Scenario::default());
-    let error = error.expect_err("a refusal");
+    let error = error.expect_err("a refusal").to_string();
     assert!(
         error.starts_with("spec.strategy.canary.steps[0].setWeight: "),
         "{error}"

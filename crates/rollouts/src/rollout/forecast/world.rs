@@ -16,7 +16,7 @@ use crate::{
     experiment::ExperimentView,
     offline::index_meta,
     rollout::{
-        Sources,
+        RolloutError, Sources,
         observe::observe,
         observed::{ReplicaSetView, ServiceView},
         offline::Snapshot,
@@ -120,8 +120,8 @@ impl World {
         self.root["metadata"]["name"].as_str().unwrap_or_default()
     }
 
-    pub(super) fn rollout(&self) -> Result<Rollout, String> {
-        Root::from_value(&self.root).map_err(|error| error.to_string())
+    pub(super) fn rollout(&self) -> Result<Rollout, RolloutError> {
+        Ok(Root::from_value(&self.root)?)
     }
 
     fn sources(&self) -> Sources {
@@ -153,9 +153,8 @@ impl World {
     }
 
     /// One pass of the controller.
-    pub(super) fn pass(&mut self, scenario: Scenario) -> Result<Pass, String> {
-        let observed = observe(&self.sources(), &self.rollout()?);
-        let mut observed = observed.map_err(|error| error.to_string())?;
+    pub(super) fn pass(&mut self, scenario: Scenario) -> Result<Pass, RolloutError> {
+        let mut observed = observe(&self.sources(), &self.rollout()?)?;
         let canary = observed.spec.canary();
         if canary.is_some_and(|canary| canary.routing.is_some()) {
             observed.traffic = Some(self.traffic.clone());

@@ -307,3 +307,24 @@ fn write_change(f: &mut fmt::Formatter<'_>, change: &ReplicaSetChange) -> fmt::R
     }
     Ok(())
 }
+
+/// The edits of flags as actions, one for each ConfigMap.
+pub(super) fn set_flags(edits: &[FlagEdit]) -> Vec<Action> {
+    let mut actions: Vec<Action> = Vec::new();
+    for edit in edits {
+        let known = actions.iter_mut().find_map(|action| match action {
+            Action::SetFlags { config_map, edits } if *config_map == edit.at.config_map => {
+                Some(edits)
+            }
+            _ => None,
+        });
+        match known {
+            Some(edits) => edits.push(edit.clone()),
+            None => actions.push(Action::SetFlags {
+                config_map: edit.at.config_map.clone(),
+                edits: vec![edit.clone()],
+            }),
+        }
+    }
+    actions
+}

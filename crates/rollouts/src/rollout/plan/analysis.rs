@@ -136,7 +136,7 @@ pub(super) fn step_succeeded(planner: &Planner<'_>) -> bool {
     succeeded(planner, RunType::Step(0))
 }
 
-/// As [`refresh`], and tells when the run has come to another phase.
+/// As [`refresh`], with a note and an Event when the phase of the run changed.
 fn follow(planner: &mut Planner<'_>, run_type: RunType) -> Option<Arc<RunView>> {
     let old = slot(planner, run_type).as_ref()?.status.clone();
     let view = refresh(planner, run_type)?;

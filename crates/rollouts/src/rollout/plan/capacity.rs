@@ -4,7 +4,7 @@
 use super::{
     facts,
     planner::{PlannedReplicaSet, Planner, after, next_second},
-    traffic::VERIFY_AGAIN,
+    weight,
 };
 use crate::rollout::{
     observed::{Canary, CanaryScale, Step, Threshold},
@@ -141,7 +141,7 @@ pub(super) fn highest_weight(planner: &Planner<'_>, routing: &Routing) -> i32 {
 pub(super) fn scale(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing) {
     let replicas = planner.observed.spec.replicas;
     let newest = planner.new;
-    let weight = super::canary::weight(planner, canary);
+    let weight = weight::current(planner, canary);
     if let Some(stable) = planner.stable().filter(|stable| *stable != newest) {
         let goal = stable_goal(planner, canary, routing, weight);
         let kept = stable_pods_in_use(planner, canary, routing, stable);
@@ -247,7 +247,7 @@ pub(super) fn shrink_older(planner: &mut Planner<'_>, canary: &Canary) {
     for index in older {
         if is_reached_by_traffic(planner, index) {
             if let Some(deadline) = planner.replica_sets[index].deadline {
-                planner.wake_at(deadline.max(after(planner.now, VERIFY_AGAIN)));
+                planner.wake_at(deadline.max(after(planner.now, weight::VERIFY_AGAIN)));
             }
             continue;
         }
@@ -274,14 +274,14 @@ fn is_reached_by_traffic(planner: &Planner<'_>, index: usize) -> bool {
 /// The pods are there that the step asks for: those of the new version, and all of the stable one.
 pub(super) fn are_pods_ready(planner: &Planner<'_>, canary: &Canary, routing: &Routing) -> bool {
     let replicas = planner.observed.spec.replicas;
-    let weight = super::canary::weight(planner, canary);
+    let weight = weight::current(planner, canary);
     let goal = canary_goal(planner, canary, routing, weight);
     let new = planner.new_set();
     let stable = planner.stable().map(|stable| &planner.replica_sets[stable]);
     // More pods than the weight needs are there while a lower weight is not routed yet.
     let reached = match canary.threshold {
         Threshold::All => new.view.available >= goal,
-        other => super::canary::is_reached(other, goal, new.pods()),
+        other => weight::is_reached(other, goal, new.pods()),
     };
     let is_stable_whole = canary.dynamic_stable
         || stable.is_none_or(|set| set.replicas == replicas && set.view.current == replicas);

@@ -4,7 +4,6 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::{
-    action::Action,
     facts,
     planner::{Planner, after},
 };
@@ -165,25 +164,4 @@ pub(super) fn record(planner: &mut Planner<'_>) {
         // The next pass reads what was written before anything follows from it.
         planner.wake_at(after(planner.now, READ_AGAIN));
     }
-}
-
-/// One action for each ConfigMap.
-pub(super) fn actions(edits: &[FlagEdit]) -> Vec<Action> {
-    let mut actions: Vec<Action> = Vec::new();
-    for edit in edits {
-        let known = actions.iter_mut().find_map(|action| match action {
-            Action::SetFlags { config_map, edits } if *config_map == edit.at.config_map => {
-                Some(edits)
-            }
-            _ => None,
-        });
-        match known {
-            Some(edits) => edits.push(edit.clone()),
-            None => actions.push(Action::SetFlags {
-                config_map: edit.at.config_map.clone(),
-                edits: vec![edit.clone()],
-            }),
-        }
-    }
-    actions
 }

@@ -29,6 +29,7 @@ mod summary;
 mod template;
 mod traffic;
 mod transitions;
+mod weight;
 mod workload;
 
 pub use action::{

@@ -303,7 +303,7 @@ impl<'a> Planner<'a> {
         }
         actions.extend(self.switches.iter().cloned());
         actions.extend(self.route.clone().map(Action::Route));
-        actions.append(&mut super::flags::actions(&self.flags));
+        actions.append(&mut super::action::set_flags(&self.flags));
         actions.extend(self.runs.iter().cloned());
         actions.append(&mut shrinking);
         actions.extend(self.workload.clone().map(Action::ScaleWorkload));

@@ -8,26 +8,15 @@ use serde_json::json;
 use super::{
     capacity, experiment, facts,
     planner::{Planner, after},
+    weight,
 };
 use crate::rollout::{
     observed::{Canary, Step},
     traffic::{ManagedRoute, RouteGoal, RouteHashes, RouteStep, Routing},
 };
 
-/// Pause between two looks at a weight that is not in effect yet.
-pub(super) const VERIFY_AGAIN: SignedDuration = SignedDuration::from_secs(5);
-
 /// Pause before the routes are read again after a write.
 const READ_AGAIN: SignedDuration = SignedDuration::from_millis(200);
-
-/// The last weight that the steps up to `index`, exclusive, set.
-pub(super) fn weight_before(canary: &Canary, index: usize) -> Option<i32> {
-    let mut steps = canary.steps.iter().take(index).rev();
-    steps.find_map(|step| match step {
-        Step::SetWeight(weight) => Some(*weight),
-        _ => None,
-    })
-}
 
 /// The weight that the new version has now, as far as anybody can tell.
 fn current(planner: &Planner<'_>) -> i32 {
@@ -67,13 +56,13 @@ fn goal(planner: &Planner<'_>, canary: &Canary, routing: &Routing) -> i32 {
     let (target, before) = match facts::current_step(planner, canary) {
         None => (
             routing.max_weight,
-            weight_before(canary, canary.steps.len()).unwrap_or_default(),
+            weight::before(canary, canary.steps.len()).unwrap_or_default(),
         ),
         Some((index, _)) => {
             let index = usize::try_from(index).unwrap_or_default();
             (
-                weight_before(canary, index + 1).unwrap_or_default(),
-                weight_before(canary, index).unwrap_or_default(),
+                weight::before(canary, index + 1).unwrap_or_default(),
+                weight::before(canary, index).unwrap_or_default(),
             )
         }
     };
@@ -167,7 +156,7 @@ pub(super) fn route(planner: &mut Planner<'_>) {
     if state.weight == Some(goal.weight) && is_same_extra && is_same_routes && is_same_hashes {
         if state.in_effect == Some(false) {
             planner.note("waiting until the route is in effect");
-            planner.wake_at(after(planner.now, VERIFY_AGAIN));
+            planner.wake_at(after(planner.now, weight::VERIFY_AGAIN));
         }
         return;
     }

@@ -28,14 +28,18 @@ pub struct Routing {
 }
 
 impl Routing {
-    /// Whether every router can make `route`; the error says why not.
-    pub(in crate::rollout) fn takes(&self, route: &ManagedRoute) -> Result<(), String> {
-        match (route, self.can.headers) {
+    /// Whether every router can make `route`, which `at` names; the error says why not.
+    pub(in crate::rollout) fn takes(
+        &self,
+        at: &str,
+        route: &ManagedRoute,
+    ) -> Result<(), FieldError> {
+        let problem = match (route, self.can.headers) {
             (ManagedRoute::Mirror(_), _) if !self.can.mirror => {
-                Err("Invalid value: the traffic router cannot mirror requests".to_owned())
+                "Invalid value: the traffic router cannot mirror requests"
             }
             (ManagedRoute::Header(_), HeaderMatching::None) => {
-                Err("Invalid value: the traffic router cannot route by header".to_owned())
+                "Invalid value: the traffic router cannot route by header"
             }
             (ManagedRoute::Header(route), HeaderMatching::Exact)
                 if route
@@ -43,13 +47,11 @@ impl Routing {
                     .iter()
                     .any(|one| !matches!(one.value, StringMatch::Exact(_))) =>
             {
-                Err(
-                    "Invalid value: the traffic router matches headers by exact values only"
-                        .to_owned(),
-                )
+                "Invalid value: the traffic router matches headers by exact values only"
             }
-            _ => Ok(()),
-        }
+            _ => return Ok(()),
+        };
+        Err(FieldError::new(at, problem))
     }
 
     /// Whether Experiments may have a share of the traffic; the error says why not.

@@ -1,10 +1,7 @@
 //! Steps of a canary.
 
 use jiff::SignedDuration;
-use reconcile_core::{
-    kube_types::{GoDuration, IntOrString},
-    object::FieldError,
-};
+use reconcile_core::kube_types::{GoDuration, IntOrString};
 use serde_json::Value;
 
 use super::{Checked, seconds, wrong};
@@ -102,9 +99,7 @@ fn route_step(at: &str, step: RouteStep, routing: &Routing) -> Checked<RouteStep
         return wrong(format!("{at}.name"), message);
     }
     if let RouteStep::Set(route) = &step {
-        routing
-            .takes(route)
-            .map_err(|message| FieldError::new(at, message))?;
+        routing.takes(at, route)?;
     }
     Ok(step)
 }

@@ -2,16 +2,14 @@
 
 use jiff::SignedDuration;
 
-use super::{scaling_input, weight};
+use super::scaling_input;
 use crate::{
     api::rollout::PauseReason,
     rollout::{
-        observed::{Canary, Step, Threshold},
+        observed::{Canary, Step},
         plan::{
-            analysis, capacity, experiment, facts, flags,
-            planner::Planner,
-            replicas::{self, Pods},
-            traffic, transitions,
+            analysis, capacity, experiment, facts, flags, planner::Planner, replicas, traffic,
+            transitions, weight,
         },
     },
 };
@@ -45,12 +43,13 @@ pub(super) fn is_complete(planner: &mut Planner<'_>, canary: &Canary, step: &Ste
 fn is_balanced(planner: &Planner<'_>, canary: &Canary) -> bool {
     if let Some(routing) = &canary.routing {
         return capacity::are_pods_ready(planner, canary, routing)
-            && traffic::is_settled(planner, weight(planner, canary));
+            && traffic::is_settled(planner, weight::current(planner, canary));
     }
     let input = scaling_input(planner, canary);
     let goal = replicas::bounded(&input);
     let new = planner.new_set();
-    if new.replicas != goal.canary || !is_reached(canary.threshold, goal.canary, new.pods()) {
+    if new.replicas != goal.canary || !weight::is_reached(canary.threshold, goal.canary, new.pods())
+    {
         return false;
     }
     let stable = planner.stable().filter(|stable| *stable != planner.new);
@@ -63,16 +62,6 @@ fn is_balanced(planner: &Planner<'_>, canary: &Canary) -> bool {
     planner
         .older()
         .all(|index| planner.replica_sets[index].view.available == 0)
-}
-
-pub(in crate::rollout::plan) fn is_reached(threshold: Threshold, wanted: i32, pods: Pods) -> bool {
-    match threshold {
-        Threshold::All => pods.available == wanted,
-        Threshold::Percent(percent) => {
-            i64::from(pods.available) * 100 >= i64::from(wanted) * i64::from(percent)
-        }
-        Threshold::Pods(number) => pods.available >= number.min(wanted),
-    }
 }
 
 pub(super) fn may_promote(planner: &Planner<'_>, canary: &Canary) -> Option<String> {

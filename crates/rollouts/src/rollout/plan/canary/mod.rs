@@ -3,8 +3,6 @@
 mod completion;
 mod services;
 
-pub(in crate::rollout::plan) use completion::is_reached;
-
 use jiff::SignedDuration;
 use reconcile_core::event::EventNote;
 
@@ -12,8 +10,8 @@ use self::completion::{is_complete, may_promote};
 use super::{
     analysis, capacity, experiment, facts, flags,
     planner::Planner,
-    replicas::{self, FULL_WEIGHT, Pods, ScalingInput, Split},
-    traffic, transitions,
+    replicas::{self, Pods, ScalingInput, Split},
+    transitions, weight,
 };
 use crate::{
     api::rollout::PauseReason,
@@ -118,31 +116,11 @@ fn restart(planner: &mut Planner<'_>, canary: &Canary) {
     planner.note(skip);
 }
 
-/// The share of the new version, of the total that the routing knows or of 100.
-pub(in crate::rollout::plan) fn weight(planner: &Planner<'_>, canary: &Canary) -> i32 {
-    let full = canary
-        .routing
-        .as_ref()
-        .map_or(FULL_WEIGHT, |routing| routing.max_weight);
-    if planner.status.promote_full || planner.is_stable() || planner.stable().is_none() {
-        return full;
-    }
-    let not_begun = planner.is_halted() && planner.new_set().replicas == 0;
-    if planner.aborted() || not_begun {
-        return 0;
-    }
-    let Some((index, _)) = facts::current_step(planner, canary) else {
-        return full;
-    };
-    let until = usize::try_from(index).unwrap_or_default();
-    traffic::weight_before(canary, until + 1).unwrap_or_default()
-}
-
 fn scaling_input(planner: &Planner<'_>, canary: &Canary) -> ScalingInput {
     let stable = planner.stable().filter(|stable| *stable != planner.new);
     ScalingInput {
         replicas: planner.observed.spec.replicas,
-        weight: weight(planner, canary),
+        weight: weight::current(planner, canary),
         surge: canary.surge,
         unavailable: canary.unavailable,
         canary: planner.new_set().pods(),

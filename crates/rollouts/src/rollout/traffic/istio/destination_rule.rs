@@ -42,7 +42,7 @@ impl Subsets {
             })
     }
 
-    /// The patch that lets the subsets select `hashes`, or with none of them gives the rule back. Other
+    /// The patch that lets the subsets select `hashes`, or gives the rule back when there are none. Other
     /// subsets stay.
     pub(super) fn patch(
         &self,
