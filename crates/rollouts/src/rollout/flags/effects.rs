@@ -19,7 +19,7 @@ use crate::{
         apply::{Effects, MANAGER, resource},
         error::RolloutError,
         observed::{CheckedSpec, Observed, Step},
-        validate,
+        validate, workload,
     },
 };
 
@@ -213,7 +213,10 @@ impl Effects {
 
 /// ConfigMaps with flags that a Rollout may have edited, as its status and its steps name them.
 fn edited_by(former: &Rollout) -> BTreeSet<String> {
-    let spec = former.parse_spec().map(validate::check);
+    let spec = former
+        .parse_spec()
+        .map(workload::assume)
+        .map(validate::check);
     let steps = match spec
         .as_ref()
         .map(|spec| spec.as_ref().map(CheckedSpec::canary))
