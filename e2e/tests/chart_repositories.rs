@@ -9,7 +9,7 @@ mod scene;
 
 use std::{path::Path, process::Command, sync::Arc};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use axum::{
     Router,
     extract::{Request, State},
@@ -126,6 +126,8 @@ async fn a_chart_of_a_private_repository_follows_its_constraint() -> Result<()> 
     let (scene, charts) = scene(&cache).await?;
     charts.publish("web", "1.2.0")?;
     charts.publish("web", "2.0.0")?;
+    charts.publish("base", "0.1.0")?;
+    charts.publish("base", "0.2.0")?;
     let config = scene.bed.git()?.repository("config").await?;
     let values = [("prod/values.yaml", "message: from the config\n")];
     config.commit(&values, "the values").await?;
@@ -196,5 +198,36 @@ stringData:
         })
         .await?;
     assert_eq!(data(&scene, "web-web").await?["chart"], "1.3.0");
+    umbrella(&scene, &charts).await
+}
+
+/// A chart in Git with a dependency of the repository, by its lock.
+async fn umbrella(scene: &Scene, charts: &Repository) -> Result<()> {
+    let depends = |version: &str| {
+        format!(
+            "dependencies:\n- name: base\n  version: {version}\n  repository: {}\n",
+            charts.url
+        )
+    };
+    let chart = format!(
+        "apiVersion: v2\nname: umbrella\nversion: 1.0.0\n{}",
+        depends("0.x")
+    );
+    let files = [
+        ("app/Chart.yaml", chart.as_str()),
+        ("app/Chart.lock", &depends("0.1.0")),
+        ("app/values.yaml", "base: {message: from the umbrella}\n"),
+    ];
+    let git = scene.bed.git()?.repository("umbrella").await?;
+    git.commit(&files, "the umbrella").await?;
+    let policy = "{automated: {}}";
+    let manifest = scene::application("umbrella", &git.url, "app", "web", policy);
+    scene.apply("argocd", &manifest).await?;
+    scene.until_synced("umbrella").await?;
+    let settings = data(scene, "umbrella-base")
+        .await
+        .context("the dependency")?;
+    assert_eq!(settings["message"], "from the umbrella");
+    assert_eq!(settings["chart"], "0.1.0");
     Ok(())
 }
