@@ -94,6 +94,11 @@ pub struct ControllerArgs {
     pub burst: Option<u32>,
 }
 
+/// A variable of the process's environment, such as the address of a metric server; `None` when it is not set.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;

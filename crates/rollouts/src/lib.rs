@@ -19,7 +19,6 @@ pub mod analysis;
 pub mod api;
 pub mod args;
 pub mod controller;
-mod environment;
 pub mod experiment;
 mod instance;
 pub mod offline;

@@ -55,7 +55,7 @@ impl Providers {
             client,
             clock,
             config,
-            Arc::new(crate::environment::variable),
+            Arc::new(crate::args::variable),
         )
     }
 
