@@ -75,6 +75,7 @@ heap: ## Heap that the watch path needs, against its ceilings
 .PHONY: generated
 generated:
 	$(CARGO) xtask crds --check
+	$(CARGO) xtask dashboards --check
 	$(CARGO) xtask docs --check
 
 .PHONY: tidy
@@ -95,6 +96,13 @@ advisories: ## Known vulnerabilities of dependencies (asks the RustSec database)
 bench: ## Measure speed and memory on the bed; writes docs/benchmarks.md (ENGINE='NAME=COMMAND' adds a rival)
 	$(CARGO) build --release $(BUILD_OPERATORS) -p e2e --bins
 	target/release/bench $(if $(ENGINE),--engine '$(ENGINE)') $(BENCH_ARGS)
+
+.PHONY: generate
+generate: crds dashboards docs ## Write all generated files, manifests/ apart (make manifests)
+
+.PHONY: dashboards
+dashboards: ## Write the charts' Grafana dashboards from their tables
+	$(CARGO) xtask dashboards
 
 .PHONY: crds
 crds: ## Write the CRDs of charts and manifests from the tables of the kinds

@@ -61,7 +61,8 @@ pub struct Prometheus {
     pub part: Part,
     /// `http://127.0.0.1:PORT`.
     pub url: String,
-    /// A file of targets in Prometheus' `file_sd` form; written again whenever pods come or go.
+    /// A file of targets in Prometheus' `file_sd` form; written again whenever pods come or go. Other files `*.json` in
+    /// its folder are read, too.
     pub targets: PathBuf,
     _port: Port,
 }
@@ -77,7 +78,7 @@ impl Prometheus {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "scrape_configs": [
                 {"job_name": "pods", "file_sd_configs": [
-                    {"files": [targets.display().to_string()], "refresh_interval": "2s"},
+                    {"files": [folder.join("targets").join("*.json").display().to_string()], "refresh_interval": "2s"},
                 ]},
                 {"job_name": "prometheus", "static_configs": [
                     {"targets": [format!("127.0.0.1:{}", port.number())]},

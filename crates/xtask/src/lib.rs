@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   crds    schemas/*.yaml ─► charts/*/templates/crds/*.yaml, manifests/crds/*.yaml
+//!   dashboards  dashboards/*.yaml ─► charts/*/dashboards/*.json
 //!   docs    schemas/*.yaml + the operators' support ledgers ─► docs/compatibility.md
 //!           command lines ─► docs/flags.md; values.yaml ─► charts/*/README.md
 //!   tidy    what compilers and lints do not see: pure plans, sizes, names
@@ -21,6 +22,7 @@ use output::Mode;
 
 pub mod crd;
 pub mod crds;
+pub mod dashboards;
 pub mod docs;
 pub mod kinds;
 pub mod output;
@@ -44,6 +46,12 @@ pub enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write the Grafana dashboards of the charts.
+    Dashboards {
+        /// Only say whether the files are up to date.
+        #[arg(long)]
+        check: bool,
+    },
     /// Write the generated pages.
     Docs {
         /// Only say whether the files are up to date.
@@ -58,6 +66,7 @@ pub enum Command {
 pub fn run(cli: &Cli) -> ExitCode {
     let result = match cli.command {
         Command::Crds { check } => crds::run(&root(), Mode::of_flag(check)),
+        Command::Dashboards { check } => dashboards::run(&root(), Mode::of_flag(check)),
         Command::Docs { .. } if !cfg!(feature = "operators") => Ok(vec![
             "docs need the operators: leave out --no-default-features".to_owned(),
         ]),

@@ -30,7 +30,7 @@ pub fn write(root: &Path, files: &BTreeMap<String, String>, mode: Mode) -> Resul
             continue;
         }
         if mode == Mode::Check {
-            complaints.push(format!("{name} is not up to date: run `make crds docs`"));
+            complaints.push(format!("{name} is not up to date: run `make generate`"));
             continue;
         }
         if let Some(parent) = path.parent() {
