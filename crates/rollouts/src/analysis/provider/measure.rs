@@ -51,12 +51,7 @@ pub(in crate::analysis) struct Providers {
 impl Providers {
     /// Takes measurements through `client`, with the process's environment.
     pub(in crate::analysis) fn new(client: Client, clock: Clock, config: ProviderConfig) -> Self {
-        Self::with_environment(
-            client,
-            clock,
-            config,
-            Arc::new(crate::args::variable),
-        )
+        Self::with_environment(client, clock, config, Arc::new(crate::args::variable))
     }
 
     /// Takes measurements with another environment.
