@@ -20,7 +20,8 @@ demo: ## From commit to promoted on a real control plane, told on the terminal (
 TESTS := --workspace --lib --bins --tests
 E2E := $(patsubst e2e/tests/%.rs,--test %,$(wildcard e2e/tests/*.rs))
 
-# A test that lacks a program it needs fails. ALLOW_SKIPS=1 skips it instead; the skipped ones are listed at the end.
+# A test that lacks a program it needs fails. ALLOW_SKIPS=1 skips it instead; SKIP_SERVERS=1, which `make test` sets, only
+# where a server of `make servers` is missing. The skipped ones are listed at the end.
 export SKIPPED_TESTS := $(CURDIR)/target/skipped-tests
 LIST_SKIPPED := if [ -s "$(SKIPPED_TESTS)" ]; then \
 	echo "SKIPPED: $$(sort -u "$(SKIPPED_TESTS)" | wc -l) tests"; sort -u "$(SKIPPED_TESTS)"; fi
@@ -30,8 +31,23 @@ test: ## All tests: unit, simulation, fake API, and end-to-end on a real control
 	$(CARGO) test $(TESTS) --no-run
 	target/debug/bed build
 	@rm -f "$(SKIPPED_TESTS)"
-	$(CARGO) test $(TESTS) --no-fail-fast -- --test-threads=1
+	SKIP_SERVERS=$(or $(SKIP_SERVERS),1) $(CARGO) test $(TESTS) --no-fail-fast -- --test-threads=1
 	@$(LIST_SKIPPED)
+
+# Servers of the system that tests of event sources read, by the name of their package.
+SERVERS := redis-server
+
+.PHONY: servers
+servers: ## Install the servers that tests of event sources read (Debian; as root or with sudo)
+	@for server in $(SERVERS); do command -v "$$server" >/dev/null || missing=1; done; \
+	if [ -n "$${missing:-}" ]; then \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+		$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(SERVERS); \
+	fi
+
+.PHONY: test-all
+test-all: servers ## As test, with those servers installed first
+	$(MAKE) test SKIP_SERVERS=0
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of foreign bytes for SECONDS=60 each, or ONLY=name

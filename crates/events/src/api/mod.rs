@@ -7,6 +7,7 @@ mod decode;
 pub mod eventbus;
 pub mod eventsource;
 pub mod fields;
+mod hook_fields;
 pub mod nats;
 pub mod sensor;
 pub mod source_fields;

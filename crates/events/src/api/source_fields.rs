@@ -2,7 +2,12 @@
 
 use reconcile_core::fields::{Field, planned, reported, supported, supported_note};
 
-use super::fields::NO_POD;
+use super::{
+    fields::NO_POD,
+    hook_fields::{
+        BITBUCKET, BITBUCKET_SERVER, GERRIT, GITHUB, GITLAB, SLACK, SNS, STORAGE_GRID, STRIPE,
+    },
+};
 
 /// The endpoint of a service, its metadata and, for most, its filter.
 macro_rules! endpoint {
@@ -63,6 +68,8 @@ pub(super) const TABLES: &[&[Field]] = &[
     endpoint!("spec.sns.{*}"),
     endpoint!("spec.sns.{*}", filter),
     SNS,
+    REDIS,
+    REDIS_STREAM,
 ];
 
 const SOURCE: &[Field] = &[
@@ -145,8 +152,6 @@ const SOURCE_TYPES: &[Field] = &[
     planned("spec.nsq.**", TYPE),
     planned("spec.pubSub.**", TYPE),
     planned("spec.pulsar.**", TYPE),
-    planned("spec.redis.**", TYPE),
-    planned("spec.redisStream.**", TYPE),
     planned("spec.resource.**", TYPE),
     planned("spec.sftp.**", TYPE),
     planned("spec.sqs.**", TYPE),
@@ -159,239 +164,46 @@ pub fn unserved_source_types() -> impl Iterator<Item = &'static str> {
         .filter_map(|field| field.path.strip_prefix("spec.")?.strip_suffix(".**"))
 }
 
-/// Without an effect: nothing is registered at the service.
-const HOOK: &str = "the webhook is not registered: add it at the service by hand";
-
-const GITHUB: &[Field] = &[
-    supported("spec.github.{*}.webhookSecret.**"),
+const REDIS: &[Field] = &[
     supported_note(
-        "spec.github.{*}.id",
-        "where the webhook was added by hand; informative",
+        "spec.redis.{*}.hostAddress",
+        "HOST:PORT; link-local addresses are refused",
     ),
-    supported_note("spec.github.{*}.contentType", "both types are read"),
+    supported("spec.redis.{*}.username"),
+    supported("spec.redis.{*}.password.**"),
+    supported("spec.redis.{*}.db"),
     supported_note(
-        "spec.github.{*}.events[]",
-        "where the webhook was added by hand; informative",
+        "spec.redis.{*}.channels[]",
+        "Redis keeps nothing while nobody listens",
     ),
-    supported_note(
-        "spec.github.{*}.owner",
-        "where the webhook was added by hand; informative",
+    supported("spec.redis.{*}.jsonBody"),
+    reported(
+        "spec.redis.{*}.namespace",
+        "Secrets are read in the namespace of the EventSource",
     ),
-    supported_note(
-        "spec.github.{*}.repository",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.repositories[].**",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.organizations[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.active",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.insecure",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.githubBaseURL",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.githubUploadURL",
-        "where the webhook was added by hand; informative",
-    ),
-    planned("spec.github.{*}.apiToken.**", HOOK),
-    planned("spec.github.{*}.githubApp.**", HOOK),
-    planned("spec.github.{*}.deleteHookOnFinish", HOOK),
-    planned("spec.github.{*}.payloadEnrichment.**", HOOK),
+    supported("spec.redis.{*}.tls.caCertSecret.**"),
+    supported("spec.redis.{*}.tls.clientCertSecret.**"),
+    supported("spec.redis.{*}.tls.clientKeySecret.**"),
+    supported("spec.redis.{*}.tls.insecureSkipVerify"),
+    supported("spec.redis.{*}.metadata.**"),
+    supported("spec.redis.{*}.filter.expression"),
 ];
 
-const GITLAB: &[Field] = &[
+const REDIS_STREAM: &[Field] = &[
     supported_note(
-        "spec.gitlab.{*}.secretToken.**",
-        "checked also where upstream does not manage the webhook; the header is masked in the payload",
+        "spec.redisStream.{*}.hostAddress",
+        "HOST:PORT; link-local addresses are refused",
     ),
-    supported_note(
-        "spec.gitlab.{*}.events[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gitlab.{*}.projectID",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gitlab.{*}.projects[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gitlab.{*}.groups[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gitlab.{*}.enableSSLVerification",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gitlab.{*}.gitlabBaseURL",
-        "where the webhook was added by hand; informative",
-    ),
-    planned("spec.gitlab.{*}.accessToken.**", HOOK),
-    planned("spec.gitlab.{*}.deleteHookOnFinish", HOOK),
-];
-
-const BITBUCKET: &[Field] = &[
-    supported_note(
-        "spec.bitbucket.{*}.events[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucket.{*}.owner",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucket.{*}.projectKey",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucket.{*}.repositorySlug",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucket.{*}.repositories[].**",
-        "where the webhook was added by hand; informative",
-    ),
-    planned("spec.bitbucket.{*}.auth.**", HOOK),
-    planned("spec.bitbucket.{*}.deleteHookOnFinish", HOOK),
-];
-
-const BITBUCKET_SERVER: &[Field] = &[
-    supported("spec.bitbucketserver.{*}.webhookSecret.**"),
-    supported("spec.bitbucketserver.{*}.oneEventPerChange"),
-    supported_note(
-        "spec.bitbucketserver.{*}.events[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucketserver.{*}.projectKey",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucketserver.{*}.repositorySlug",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucketserver.{*}.projects[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucketserver.{*}.repositories[].**",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucketserver.{*}.bitbucketserverBaseURL",
-        "where the webhook was added by hand; informative",
-    ),
-    planned("spec.bitbucketserver.{*}.accessToken.**", HOOK),
-    planned("spec.bitbucketserver.{*}.deleteHookOnFinish", HOOK),
-    planned("spec.bitbucketserver.{*}.checkInterval", HOOK),
-    planned("spec.bitbucketserver.{*}.tls.**", HOOK),
-    planned(
-        "spec.bitbucketserver.{*}.skipBranchRefsChangedOnOpenPR",
-        "pushes to branches with an open pull request become events",
-    ),
-];
-
-const GERRIT: &[Field] = &[
-    supported_note(
-        "spec.gerrit.{*}.events[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gerrit.{*}.hookName",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gerrit.{*}.projects[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gerrit.{*}.gerritBaseURL",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gerrit.{*}.sslVerify",
-        "where the webhook was added by hand; informative",
-    ),
-    planned("spec.gerrit.{*}.auth.**", HOOK),
-    planned("spec.gerrit.{*}.deleteHookOnFinish", HOOK),
-];
-
-const SLACK: &[Field] = &[
-    supported_note("spec.slack.{*}.signingSecret.**", "required"),
-    supported_note(
-        "spec.slack.{*}.token.**",
-        "the verification token of the Events API; optional here",
-    ),
-];
-
-const STRIPE: &[Field] = &[
-    supported_note(
-        "spec.stripe.{*}.eventFilter[]",
-        "other events are answered with 200 and dropped",
-    ),
-    planned("spec.stripe.{*}.apiKey.**", HOOK),
-    planned("spec.stripe.{*}.createWebhook", HOOK),
-];
-
-const STORAGE_GRID: &[Field] = &[
-    supported("spec.storageGrid.{*}.filter.prefix"),
-    supported("spec.storageGrid.{*}.filter.suffix"),
-    supported_note(
-        "spec.storageGrid.{*}.topicArn",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.storageGrid.{*}.bucket",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.storageGrid.{*}.events[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.storageGrid.{*}.region",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.storageGrid.{*}.apiURL",
-        "where the webhook was added by hand; informative",
-    ),
-    planned("spec.storageGrid.{*}.authToken.**", HOOK),
-];
-
-const SNS: &[Field] = &[
-    supported_note(
-        "spec.sns.{*}.topicArn",
-        "messages of other topics are refused",
-    ),
-    supported("spec.sns.{*}.region"),
-    supported_note("spec.sns.{*}.endpoint", "where subscriptions are confirmed"),
-    supported_note("spec.sns.{*}.validateSignature", "SignatureVersion 1 and 2"),
-    planned(
-        "spec.sns.{*}.accessKey.**",
-        "the endpoint is not subscribed: subscribe it at the topic by hand; the confirmation is answered",
-    ),
-    planned(
-        "spec.sns.{*}.secretKey.**",
-        "the endpoint is not subscribed: subscribe it at the topic by hand; the confirmation is answered",
-    ),
-    planned(
-        "spec.sns.{*}.roleARN",
-        "the endpoint is not subscribed: subscribe it at the topic by hand; the confirmation is answered",
-    ),
+    supported("spec.redisStream.{*}.username"),
+    supported("spec.redisStream.{*}.password.**"),
+    supported("spec.redisStream.{*}.db"),
+    supported_note("spec.redisStream.{*}.streams[]", "a missing one is created"),
+    supported("spec.redisStream.{*}.consumerGroup"),
+    supported_note("spec.redisStream.{*}.maxMsgCountPerRead", "100 when absent"),
+    supported("spec.redisStream.{*}.tls.caCertSecret.**"),
+    supported("spec.redisStream.{*}.tls.clientCertSecret.**"),
+    supported("spec.redisStream.{*}.tls.clientKeySecret.**"),
+    supported("spec.redisStream.{*}.tls.insecureSkipVerify"),
+    supported("spec.redisStream.{*}.metadata.**"),
+    supported("spec.redisStream.{*}.filter.expression"),
 ];

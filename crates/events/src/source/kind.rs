@@ -3,7 +3,7 @@
 //! A new one is a file with a [`Source`] and a [`SourceKind`], its line in [`ALL`], and its rows in
 //! `api/source_fields.rs`. Webhooks are no such kind: requests come in by the shared listeners.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use reconcile_core::{
@@ -12,22 +12,32 @@ use reconcile_core::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{
     EmitError, Emitted, Emitter, EventFilter,
     backlog::{Backlog, Share},
     checkpoint::Checkpoint,
-    emitter, nats, schedule,
+    emitter, nats, redis, schedule,
 };
 use crate::{
     api::{KeySelector, decode, eventsource::SourceFilter},
     bus::BusError,
     nats::NatsError,
+    tls::TlsError,
 };
 
+/// Pause after the bus did not take an event.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// All kinds, in the order in which their events are checked.
-pub const ALL: &[&SourceKind] = &[&schedule::KIND, &nats::KIND];
+pub const ALL: &[&SourceKind] = &[
+    &schedule::KIND,
+    &nats::KIND,
+    &redis::CHANNELS,
+    &redis::STREAMS,
+];
 
 /// A kind of event source.
 #[derive(Debug)]
@@ -78,6 +88,17 @@ pub enum SourceError {
     /// No connection to the server.
     #[error(transparent)]
     Nats(#[from] NatsError),
+    /// The certificates cannot be used.
+    #[error("tls.{0}")]
+    Tls(#[from] TlsError),
+    /// The server is not reachable, or refuses.
+    #[error("{server}: {reason}")]
+    Server {
+        /// Where it is, without credentials.
+        server: String,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// What all kinds have in common.
@@ -206,6 +227,43 @@ impl SourceContext {
     /// Values of what [`Source::secrets`] names.
     pub fn secrets(&self) -> &[Secret] {
         &self.this.secrets
+    }
+
+    /// The value of the Secret that a field names; `None` where the manifest has no such field.
+    pub fn secret(&self, field: &str) -> Option<&Secret> {
+        let fields = self.this.source.secrets();
+        let at = fields.iter().position(|(name, _)| *name == field)?;
+        self.this.secrets.get(at)
+    }
+
+    /// The id of the event that `position` names at its server: the same each time it comes in.
+    pub fn id(&self, position: &str) -> String {
+        let name = format!(
+            "{}/{}/{}/{position}",
+            self.uid,
+            self.event(),
+            self.this.kind.key
+        );
+        hex::encode(&Sha256::digest(name)[..16])
+    }
+
+    /// Most bytes that a message on the bus may have.
+    pub fn largest_message(&self) -> usize {
+        self.emitter.bus.largest_message()
+    }
+
+    /// Counts a message of so many bytes, for which the bus has no room.
+    pub fn too_large(&self, size: usize) {
+        self.refused();
+        let limit = self.largest_message();
+        tracing::warn!(eventsource = %self.emitter.key, event = self.event(), size, limit, "message dropped: it is larger than a message of the bus may be");
+    }
+
+    /// As [`Self::emit`], and tries again until the bus has stored the event, or it cannot be stored.
+    pub async fn emit_for_sure(&self, id: String, payload: &impl Serialize) {
+        while let Err(EmitError::Bus(_)) = self.emit(id.clone(), payload).await {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Publishes an event unless its filter refuses it; returns when the bus has stored it. Two with the

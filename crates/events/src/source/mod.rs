@@ -1,6 +1,7 @@
 //! Event sources: what turns the outside world into events on the bus.
 
 pub mod backlog;
+mod body;
 pub mod calendar;
 pub mod certificate;
 pub mod checkpoint;
@@ -10,9 +11,11 @@ pub mod hook;
 pub mod kind;
 pub mod listener;
 mod nats;
+mod redis;
 pub mod routes;
 mod schedule;
 mod served;
+mod server;
 mod targets;
 pub mod webhook;
 

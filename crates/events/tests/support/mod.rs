@@ -3,6 +3,7 @@
 
 mod nats;
 mod receiver;
+mod server;
 mod stage;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
@@ -28,6 +29,7 @@ use serde_json::{Value, json};
 
 pub(crate) use nats::Nats;
 pub(crate) use receiver::{Call, Receiver};
+pub(crate) use server::Server;
 pub(crate) use stage::Stage;
 
 /// Longer than anything here should take, even on a loaded machine.

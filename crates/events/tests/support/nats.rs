@@ -150,8 +150,23 @@ fn binary() -> Option<PathBuf> {
 
 /// Fails the test, unless skips are allowed: a test that did nothing must not pass unseen.
 fn skip(reason: &str) {
-    let allowed = std::env::var_os("ALLOW_SKIPS").is_some_and(|text| text == "1");
-    assert!(allowed, "{reason} (ALLOW_SKIPS=1 skips this test)");
+    skip_where(&["ALLOW_SKIPS"], reason);
+}
+
+/// As [`skip`], for a server of the system, which `SKIP_SERVERS=1` does without too.
+pub(super) fn skip_server(reason: &str) {
+    skip_where(&["ALLOW_SKIPS", "SKIP_SERVERS"], reason);
+}
+
+fn skip_where(variables: &[&str], reason: &str) {
+    let allowed = variables
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|text| text == "1"));
+    assert!(
+        allowed,
+        "{reason} ({}=1 skips this test)",
+        variables.join("=1 or ")
+    );
     if let Some(file) = std::env::var_os("SKIPPED_TESTS") {
         let name = std::thread::current().name().unwrap_or("?").to_owned();
         std::fs::OpenOptions::new()

@@ -103,7 +103,8 @@ impl EgressPolicy {
         }
     }
 
-    fn check_address(&self, address: IpAddr) -> Result<(), RefusedAddress> {
+    /// Checks an address that a name was resolved to.
+    pub fn check_address(&self, address: IpAddr) -> Result<(), RefusedAddress> {
         match self {
             Self::RefuseLinkLocal { flag } if is_link_local(address) => {
                 Err(RefusedAddress { address, flag })

@@ -1,0 +1,200 @@
+//! TCP servers that sources read: address, TLS, deadlines, and the rule about addresses.
+
+use std::{sync::Arc, time::Duration};
+
+use reconcile_core::{egress::EgressPolicy, object::FieldError, secret::Secret};
+use rustls::{ClientConfig, pki_types::ServerName};
+use rustls_platform_verifier::ConfigVerifierExt;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, lookup_host},
+};
+use tokio_rustls::TlsConnector;
+
+use super::kind::{Input, SourceError};
+use crate::{
+    api::{KeySelector, TlsConfig},
+    tls::{ClientCertificate, TlsError, TlsSettings},
+};
+
+/// A server that does not take a connection within this time is unreachable.
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
+/// A connection that is quiet for so long is asked whether it is alive.
+const QUIET: Duration = Duration::from_secs(15);
+/// Link-local addresses are where clouds hand out credentials.
+const EGRESS: EgressPolicy = EgressPolicy::RefuseLinkLocal {
+    flag: "no flag of event sources",
+};
+
+const CA: &str = "tls.caCertSecret";
+const CERTIFICATE: &str = "tls.clientCertSecret";
+const KEY: &str = "tls.clientKeySecret";
+
+/// A connection, encrypted or not.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+/// Where a server is, and how to speak to it.
+#[derive(Debug)]
+pub(super) struct TcpServer {
+    /// `HOST:PORT`, for texts.
+    pub(super) address: String,
+    host: String,
+    port: u16,
+    /// Plain TCP when absent.
+    pub(super) tls: Option<ServerTls>,
+}
+
+/// Checked TLS settings.
+#[derive(Clone, Debug)]
+pub(super) struct ServerTls {
+    insecure: bool,
+    /// By field.
+    pub(super) secrets: Vec<(&'static str, KeySelector)>,
+}
+
+impl ServerTls {
+    /// Checks `tls` of an event.
+    pub(super) fn check(
+        input: &Input<'_>,
+        tls: Option<&TlsConfig>,
+    ) -> Result<Option<Self>, FieldError> {
+        let Some(tls) = tls else { return Ok(None) };
+        if tls.client_cert_secret.is_some() != tls.client_key_secret.is_some() {
+            let message = "clientCertSecret and clientKeySecret belong together";
+            return Err(input.wrong("tls", message));
+        }
+        let secrets = [
+            (CA, &tls.ca_cert_secret),
+            (CERTIFICATE, &tls.client_cert_secret),
+            (KEY, &tls.client_key_secret),
+        ];
+        let secrets = secrets
+            .into_iter()
+            .filter_map(|(field, selector)| Some((field, selector.clone()?)));
+        Ok(Some(Self {
+            insecure: tls.insecure_skip_verify == Some(true),
+            secrets: secrets.collect(),
+        }))
+    }
+
+    /// The configuration; `secret` gives the value of a field.
+    pub(super) fn config(
+        &self,
+        secret: impl Fn(&str) -> Option<Secret>,
+    ) -> Result<ClientConfig, SourceError> {
+        let text = |field| secret(field).map(|secret| secret.expose().to_owned());
+        let settings = TlsSettings {
+            ca: text(CA),
+            client: text(CERTIFICATE)
+                .zip(secret(KEY))
+                .map(|(chain, key)| ClientCertificate { chain, key }),
+            insecure: self.insecure,
+        };
+        match settings.client_config()? {
+            Some(config) => Ok(config),
+            None => ClientConfig::with_platform_verifier().map_err(|error| {
+                SourceError::Tls(TlsError::Field {
+                    field: "caCertSecret",
+                    reason: format!("cannot use the certificates of the system: {error}"),
+                })
+            }),
+        }
+    }
+}
+
+impl TcpServer {
+    /// Checks `text`, `HOST` or `HOST:PORT`, at `field`.
+    pub(super) fn check(
+        input: &Input<'_>,
+        (field, text): (&str, &str),
+        default_port: u16,
+        tls: Option<ServerTls>,
+    ) -> Result<Self, FieldError> {
+        let text = text.trim();
+        // The syntax of hosts is that of URLs, whose brackets keep IPv6 addresses apart.
+        let url = url::Url::parse(&format!("tcp://{text}")).ok();
+        let wrong = || input.wrong(field, format!("{text:?} is not HOST:PORT"));
+        let url = url.filter(|url| {
+            matches!(url.path(), "" | "/") && url.username().is_empty() && url.query().is_none()
+        });
+        let url = url.ok_or_else(wrong)?;
+        let host = url.host_str().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(wrong)?;
+        let port = url.port().unwrap_or(default_port);
+        Ok(Self {
+            address: format!("{host}:{port}"),
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port,
+            tls,
+        })
+    }
+
+    /// The Secrets of its TLS settings.
+    pub(super) fn secrets(&self) -> Vec<(&'static str, KeySelector)> {
+        let tls = self.tls.as_ref().map(|tls| tls.secrets.clone());
+        tls.unwrap_or_default()
+    }
+
+    /// Connects; `secret` gives the value of a field.
+    pub(super) async fn connect(
+        &self,
+        secret: impl Fn(&str) -> Option<Secret>,
+    ) -> Result<Box<dyn Duplex>, SourceError> {
+        let config = self
+            .tls
+            .as_ref()
+            .map(|tls| tls.config(secret))
+            .transpose()?;
+        let connecting = async {
+            let stream = self.open().await?;
+            let Some(config) = config else {
+                return Ok(Box::new(stream) as Box<dyn Duplex>);
+            };
+            let name =
+                ServerName::try_from(self.host.clone()).map_err(|error| error.to_string())?;
+            let connector = TlsConnector::from(Arc::new(config));
+            let stream = connector.connect(name, stream).await;
+            Ok(Box::new(stream.map_err(|error| error.to_string())?) as Box<dyn Duplex>)
+        };
+        match tokio::time::timeout(CONNECT, connecting).await {
+            Ok(connected) => connected.map_err(|reason: String| self.failed(&reason)),
+            Err(_) => Err(self.failed("no connection in time")),
+        }
+    }
+
+    /// Connects to the first address of the host that may be called and answers.
+    async fn open(&self) -> Result<TcpStream, String> {
+        let addresses = lookup_host((self.host.as_str(), self.port))
+            .await
+            .map_err(|error| error.to_string())?;
+        let mut last = "the name has no address".to_owned();
+        for address in addresses {
+            if let Err(refused) = EGRESS.check_address(address.ip()) {
+                last = refused.to_string();
+                continue;
+            }
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    // Small requests do not wait for each other, and a server that is gone without a word is noticed.
+                    let keepalive = TcpKeepalive::new().with_time(QUIET).with_interval(QUIET);
+                    drop(stream.set_nodelay(true));
+                    drop(SockRef::from(&stream).set_tcp_keepalive(&keepalive));
+                    return Ok(stream);
+                }
+                Err(error) => last = error.to_string(),
+            }
+        }
+        Err(last)
+    }
+
+    /// The server did or said this.
+    pub(super) fn failed(&self, reason: &(impl ToString + ?Sized)) -> SourceError {
+        SourceError::Server {
+            server: self.address.clone(),
+            reason: reason.to_string(),
+        }
+    }
+}
