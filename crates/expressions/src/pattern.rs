@@ -52,7 +52,7 @@ pub fn compile_pattern(text: &str) -> Result<Regex, PatternError> {
     if let Some(known) = recent(text) {
         return known;
     }
-    // Other threads go on meanwhile.
+    // Compiled without the lock, so that other threads do not wait.
     let compiled = compile(text);
     let mut kept = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
     kept.truncate(KEPT - 1);

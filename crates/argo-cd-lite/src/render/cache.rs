@@ -36,12 +36,24 @@ pub(super) type Outcome = Result<Arc<TargetSet>, RenderError>;
 struct Entry {
     inputs: Arc<Inputs>,
     outcome: Outcome,
+    /// Bytes of memory, roughly.
+    size: usize,
     used: u64,
 }
 
 impl Entry {
-    fn size(&self) -> usize {
-        OVERHEAD + self.outcome.as_ref().map_or(0, |set| set.size)
+    fn new(key: &CacheKey, inputs: Inputs, outcome: Outcome, used: u64) -> Self {
+        let outcome_size = match &outcome {
+            Ok(set) => set.bytes(),
+            Err(error) => error.to_string().len(),
+        };
+        let key_size = key.request.len() + key.placement.instance.len();
+        Self {
+            size: OVERHEAD + key_size + inputs.size() + outcome_size,
+            inputs: Arc::new(inputs),
+            outcome,
+            used,
+        }
     }
 }
 
@@ -81,22 +93,18 @@ impl RenderCache {
     pub(super) fn put(&self, key: CacheKey, inputs: Inputs, outcome: Outcome) {
         let mut state = self.0.lock();
         state.clock += 1;
-        let entry = Entry {
-            inputs: Arc::new(inputs),
-            outcome,
-            used: state.clock,
-        };
-        state.size += entry.size();
+        let entry = Entry::new(&key, inputs, outcome, state.clock);
+        state.size += entry.size;
         let entries = state.entries.entry(key).or_default();
         let mut gone = 0;
         entries.retain(|old| {
             let same = old.inputs == entry.inputs;
-            gone += if same { old.size() } else { 0 };
+            gone += if same { old.size } else { 0 };
             !same
         });
         if entries.len() >= PER_KEY {
             entries.sort_by_key(|entry| entry.used);
-            gone += entries.remove(0).size();
+            gone += entries.remove(0).size;
         }
         entries.push(entry);
         state.size -= gone;
@@ -109,7 +117,7 @@ impl RenderCache {
     pub(super) fn remove(&self, key: &CacheKey) {
         let mut state = self.0.lock();
         if let Some(old) = state.entries.remove(key) {
-            state.size -= old.iter().map(Entry::size).sum::<usize>();
+            state.size -= old.iter().map(|entry| entry.size).sum::<usize>();
         }
     }
 }
@@ -130,7 +138,7 @@ impl State {
                 break;
             }
             if let Some(old) = self.entries.remove(&key) {
-                self.size -= old.iter().map(Entry::size).sum::<usize>();
+                self.size -= old.iter().map(|entry| entry.size).sum::<usize>();
             }
         }
     }
@@ -170,6 +178,24 @@ mod tests {
         }
         assert!(cache.get(&key("39"), |_| true).is_some());
         assert!(cache.get(&key("0"), |_| true).is_none());
+    }
+
+    #[test]
+    fn inputs_and_failures_count() {
+        let cache = RenderCache::default();
+        for number in 0..40 {
+            let mut read = Inputs::default();
+            let record = (0..10_000).map(|path| (format!("{path:0100}"), String::new()));
+            read.trees.push(record.collect());
+            cache.put(key(&number.to_string()), read, Ok(set(0)));
+        }
+        assert!(cache.get(&key("0"), |_| true).is_none());
+        for number in 0..40 {
+            let failure = RenderError::field("path", "x".repeat(1024 * 1024));
+            cache.put(key(&number.to_string()), Inputs::default(), Err(failure));
+        }
+        assert!(cache.get(&key("0"), |_| true).is_none());
+        assert!(cache.get(&key("39"), |_| true).is_some());
     }
 
     #[test]

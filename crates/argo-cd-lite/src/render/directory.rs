@@ -1,6 +1,6 @@
 //! A folder of plain manifests: which files count.
 
-use expressions::glob::{Answer, Glob, GlobError};
+use expressions::glob::{Answer, Glob, GlobError, WorkBudget};
 
 use super::{
     MAX_MANIFEST_BYTES, RenderError, SourceType,
@@ -64,12 +64,14 @@ impl Renderer for Directory {
 }
 
 /// Which files of a folder are manifests.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct DirectoryFilter {
     directory: DirectorySource,
     /// The patterns, compiled; none where the field is empty.
     include: Option<Result<Glob, GlobError>>,
     exclude: Option<Result<Glob, GlobError>>,
+    /// For all files together.
+    budget: WorkBudget,
 }
 
 /// Extensions of manifests.
@@ -83,6 +85,7 @@ impl DirectoryFilter {
         Self {
             include: compile(&directory.include),
             exclude: compile(&directory.exclude),
+            budget: WorkBudget::default(),
             directory,
         }
     }
@@ -105,11 +108,15 @@ impl DirectoryFilter {
         }
         // A file about which a pattern is undecided stays, so that `render` refuses the source.
         !self.is_excluded(path)
-            && !matches!(answer(self.include.as_ref(), path), Some(Answer::NoMatch))
+            && !matches!(
+                self.answer(self.include.as_ref(), path),
+                Some(Answer::NoMatch)
+            )
     }
 
     fn is_excluded(&self, path: &str) -> bool {
-        answer(self.exclude.as_ref(), path).is_some_and(|answer| answer.allows())
+        self.answer(self.exclude.as_ref(), path)
+            .is_some_and(|answer| answer.allows())
     }
 
     /// Fails when a pattern has no answer for a file.
@@ -118,20 +125,20 @@ impl DirectoryFilter {
             ("directory.include", &self.include),
             ("directory.exclude", &self.exclude),
         ] {
-            if let Some(Answer::Undecided(error)) = answer(pattern.as_ref(), path) {
+            if let Some(Answer::Undecided(error)) = self.answer(pattern.as_ref(), path) {
                 return Err(RenderError::Pattern { field, error });
             }
         }
         Ok(())
     }
-}
 
-/// What a pattern says about a path; `None` without a pattern.
-fn answer(pattern: Option<&Result<Glob, GlobError>>, path: &str) -> Option<Answer> {
-    Some(match pattern? {
-        Ok(glob) => glob.answer(path),
-        Err(error) => Answer::Undecided(error.clone()),
-    })
+    /// What a pattern says about a path; `None` without a pattern.
+    fn answer(&self, pattern: Option<&Result<Glob, GlobError>>, path: &str) -> Option<Answer> {
+        Some(match pattern? {
+            Ok(glob) => glob.answer_within(path, &self.budget),
+            Err(error) => Answer::Undecided(error.clone()),
+        })
+    }
 }
 
 fn is_jsonnet(path: &str) -> bool {

@@ -83,7 +83,9 @@ impl RenderError {
     /// True when the same inputs may be rendered later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Git(GitError::Store(_)) | Self::Sandbox { .. } | Self::Interrupted => true,
+            Self::Git(GitError::Store(_) | GitError::Interrupted)
+            | Self::Sandbox { .. }
+            | Self::Interrupted => true,
             Self::Tool(error) => error.is_transient(),
             Self::Download { error, .. } => error.is_transient(),
             _ => false,

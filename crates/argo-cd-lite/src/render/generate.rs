@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{
     api::ApplicationSource,
-    repo::{ArchiveFile, Commit, FolderReader, GitError, GitLimits, Record, SourceTree, join},
+    repo::{
+        ArchiveFile, Commit, FolderReader, GitError, GitLimits, Interrupt, Record, SourceTree, join,
+    },
 };
 
 /// Bytes of a file that overrides parameters.
@@ -53,13 +55,14 @@ impl Files {
     }
 
     /// True when everything in `record` is as it was when it was read.
-    fn matches(&self, record: &Record) -> bool {
+    fn matches(&self, record: &Record, interrupt: &Interrupt) -> bool {
         if let Self::Archive(archive) = self
             && archive.is_of(record)
         {
             return true;
         }
-        self.tree().is_ok_and(|tree| tree.matches(record))
+        let tree = self.tree();
+        tree.is_ok_and(|tree| tree.interruptible(interrupt).matches(record))
     }
 }
 
@@ -132,10 +135,10 @@ impl RenderRequest {
     }
 
     /// True when another program will be started, as far as the folders tell.
-    pub(super) fn runs_tool(&self) -> bool {
+    pub(super) fn runs_tool(&self, interrupt: &Interrupt) -> bool {
         self.sources.iter().any(|open| {
             let detected = || {
-                let tree = open.files.tree().ok()?;
+                let tree = open.files.tree().ok()?.interruptible(interrupt);
                 let folder = tree.folder(&open.source.path).ok()?;
                 let entries = tree.entries(&folder).ok()?;
                 let decides = |name: &str| {
@@ -157,7 +160,7 @@ impl RenderRequest {
     }
 
     /// True when the inputs are what they were.
-    pub(super) fn matches(&self, inputs: &Inputs, tools: &Tools) -> bool {
+    pub(super) fn matches(&self, inputs: &Inputs, tools: &Tools, interrupt: &Interrupt) -> bool {
         inputs.trees.len() == self.sources.len()
             && inputs.facts.iter().all(|(name, value)| {
                 self.fact(name, tools)
@@ -167,7 +170,7 @@ impl RenderRequest {
                 .sources
                 .iter()
                 .zip(&inputs.trees)
-                .all(|(open, record)| record.is_empty() || open.files.matches(record))
+                .all(|(open, record)| record.is_empty() || open.files.matches(record, interrupt))
     }
 
     fn fact(&self, name: &str, tools: &Tools) -> Option<String> {
@@ -198,6 +201,17 @@ pub(super) struct Inputs {
     pub(super) facts: BTreeMap<String, String>,
 }
 
+impl Inputs {
+    /// Bytes of memory, roughly.
+    pub(super) fn size(&self) -> usize {
+        const OVERHEAD: usize = 64;
+        let paths = self.trees.iter().flatten();
+        let all = paths.chain(&self.facts);
+        all.map(|(name, value)| name.len() + value.len() + OVERHEAD)
+            .sum()
+    }
+}
+
 /// Text with manifests, of all sources.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Generated {
@@ -210,10 +224,10 @@ pub(super) struct Generated {
 pub(super) fn generate(
     request: &RenderRequest,
     tools: &Tools,
-    interrupt: &AtomicBool,
+    interrupt: &Interrupt,
 ) -> (Inputs, Result<Generated, RenderError>) {
     let trees: Result<Vec<SourceTree>, GitError> = (request.sources.iter())
-        .map(|open| open.files.tree())
+        .map(|open| Ok(open.files.tree()?.interruptible(interrupt)))
         .collect();
     let trees = match trees {
         Ok(trees) => trees,

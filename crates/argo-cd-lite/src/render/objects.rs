@@ -9,6 +9,9 @@ use super::{
     renderer::ManifestFile, target::TargetBuilder,
 };
 
+/// Bytes of memory of the targets of an Application. Aliases make manifests larger than the files.
+const MAX_TARGET_BYTES: usize = 256 * 1024 * 1024;
+
 /// The targets of all manifests; `scope` says whether a kind is namespaced. Files and objects are dropped one after
 /// another: as trees, the objects of a large application take many times the memory of their text.
 pub(super) fn targets(
@@ -37,6 +40,12 @@ pub(super) fn targets(
         }
         for object in objects(&file)? {
             builder.add(object);
+        }
+        if builder.size() > MAX_TARGET_BYTES {
+            return Err(RenderError::File {
+                path: file.path,
+                reason: format!("the objects up to here take more than {MAX_TARGET_BYTES} bytes"),
+            });
         }
     }
     Ok(TargetSet {

@@ -1,9 +1,6 @@
 //! Renders, each only once: from memory, from disk, or by work on a thread.
 
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{path::Path, sync::Arc};
 
 use prometheus::{IntCounterVec, Opts, Registry};
 use thiserror::Error;
@@ -16,7 +13,7 @@ use super::{
     sandbox,
     store::RenderStore,
 };
-use crate::repo::{PoolError, RepoHub};
+use crate::repo::{Interrupt, PoolError, RepoHub};
 
 /// Why there are no targets.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -107,14 +104,27 @@ impl Renders {
             placement: asked.placement.clone(),
             discovery: asked.discovery,
         };
-        let known = |inputs: &Inputs| request.matches(inputs, &self.tools);
         if asked.hard {
             self.cache.remove(&key);
-        } else if let Some(outcome) = self.cache.get(&key, known) {
-            self.counter.with_label_values(&["memory"]).inc();
-            return Ok(outcome?);
         }
-        let runs_tool = request.runs_tool();
+        let lookup = (self.clone(), request.clone(), key.clone());
+        let look = move |interrupt: &Interrupt| {
+            let (renders, request, key) = lookup;
+            let known = |inputs: &Inputs| request.matches(inputs, &renders.tools, interrupt);
+            match renders.cache.get(&key, known) {
+                Some(outcome) => Lookup::Known(outcome),
+                None => Lookup::Unknown {
+                    runs_tool: request.runs_tool(interrupt),
+                },
+            }
+        };
+        let runs_tool = match hub.look_up(look).await? {
+            Lookup::Known(outcome) => {
+                self.counter.with_label_values(&["memory"]).inc();
+                return Ok(outcome?);
+            }
+            Lookup::Unknown { runs_tool } => runs_tool,
+        };
         let work = Work {
             renders: self.clone(),
             request,
@@ -130,6 +140,15 @@ impl Renders {
     }
 }
 
+/// What is known before anything is rendered.
+enum Lookup {
+    Known(Outcome),
+    Unknown {
+        /// Whether another program will be started.
+        runs_tool: bool,
+    },
+}
+
 /// One render on a thread.
 struct Work {
     renders: Renders,
@@ -142,12 +161,12 @@ impl Work {
     fn run<S: Fn(&str, &str) -> Scope>(
         self,
         asked: &RenderFor<S>,
-        interrupt: &AtomicBool,
+        interrupt: &Interrupt,
     ) -> Outcome {
         let renders = &self.renders;
         let name = &self.key.request;
         let kept = if self.runs_tool && !asked.hard {
-            let matches = |inputs: &Inputs| self.request.matches(inputs, &renders.tools);
+            let matches = |inputs: &Inputs| self.request.matches(inputs, &renders.tools, interrupt);
             renders.store.get(name, matches)
         } else {
             None
@@ -181,7 +200,7 @@ pub fn render_once(
     tools: &Tools,
     scope: impl Fn(&str, &str) -> Scope,
 ) -> Result<TargetSet, RenderError> {
-    let interrupt = AtomicBool::new(false);
+    let interrupt = Interrupt::default();
     let (_, generated) = generate(request, tools, &interrupt);
     targets(generated?, placement, &interrupt, scope)
 }

@@ -100,6 +100,16 @@ pub struct TargetSet {
     pub size: usize,
 }
 
+impl TargetSet {
+    /// Bytes of memory of everything, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        const ID: usize = 200;
+        let texts = self.unsupported.iter().chain(&self.remarks);
+        let texts: usize = texts.map(|text| text.len() + 24).sum();
+        self.size + texts + (self.repeated.len() + self.excluded.len()) * ID
+    }
+}
+
 /// Fixed cost of a target beside its manifest, for the cache's budget.
 const TARGET_OVERHEAD: usize = 400;
 
@@ -153,7 +163,8 @@ impl<'a, F: Fn(&str, &str) -> Scope> TargetBuilder<'a, F> {
             return;
         }
         note_unsupported(&target, &mut set.unsupported);
-        set.size += target.manifest.len() + TARGET_OVERHEAD;
+        let images: usize = target.images.iter().map(|image| image.len() + 16).sum();
+        set.size += target.manifest.len() + images + TARGET_OVERHEAD;
         // Objects that are named at creation never repeat each other.
         if target.generate_name.is_some() {
             set.targets.push(target);
@@ -166,6 +177,11 @@ impl<'a, F: Fn(&str, &str) -> Scope> TargetBuilder<'a, F> {
             self.at.insert(target.id.clone(), set.targets.len());
             set.targets.push(target);
         }
+    }
+
+    /// Bytes of the targets so far.
+    pub(super) fn size(&self) -> usize {
+        self.set.size
     }
 
     pub(super) fn finish(mut self) -> TargetSet {

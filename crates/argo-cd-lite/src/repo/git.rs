@@ -1,6 +1,9 @@
 //! A bare store of one repository, through gix. Every function blocks: run it on a thread of a [`super::Pool`].
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gix::{
@@ -13,7 +16,7 @@ use gix::{
     },
     remote::{Direction, fetch::Shallow},
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use reconcile_core::{
     credentials::redact_urls,
     egress::{EgressPolicy, RefusedAddress},
@@ -25,7 +28,7 @@ use super::{
     Credential, GitLimits, Interrupt, RefList,
     http::BoundedHttp,
     limits::Watch,
-    tree::{FolderIndex, tree_of},
+    tree::{FolderIndex, commit_of, tree_of},
     url::same_authority,
 };
 
@@ -47,6 +50,9 @@ pub enum GitError {
     /// The server has an address that is not called for a manifest.
     #[error(transparent)]
     Refused(#[from] RefusedAddress),
+    /// Nobody waits for the result any longer.
+    #[error("reading the repository was interrupted")]
+    Interrupted,
     /// The path is not in the commit.
     #[error("{path}: app path does not exist")]
     NoPath {
@@ -123,6 +129,9 @@ fn is_too_large(text: &str) -> bool {
 /// slot of the object database. Without history only the newest pack is worth keeping.
 const MAX_PACKS: usize = 24;
 
+/// Commits of a store that are known to be there without a look.
+const MAX_KNOWN: usize = 256;
+
 /// A bare repository on disk that follows one remote.
 pub struct Store {
     url: String,
@@ -130,6 +139,8 @@ pub struct Store {
     limits: GitLimits,
     egress: EgressPolicy,
     folders: FolderIndex,
+    /// Commits that were found here.
+    known: Mutex<HashSet<String>>,
     repository: RwLock<ThreadSafeRepository>,
 }
 
@@ -151,6 +162,7 @@ impl Store {
             limits,
             egress,
             folders: FolderIndex::default(),
+            known: Mutex::default(),
             repository: RwLock::new(repository),
         })
     }
@@ -159,7 +171,9 @@ impl Store {
     fn renew(&self) -> Result<(), GitError> {
         if packs(&self.path) >= MAX_PACKS {
             tracing::debug!(path = %self.path.display(), "the store is created again");
-            *self.repository.write() = create(&self.path, &self.limits)?;
+            let created = create(&self.path, &self.limits);
+            self.known.lock().clear();
+            *self.repository.write() = created?;
         }
         Ok(())
     }
@@ -234,18 +248,28 @@ impl Store {
     /// True when the commit and its tree are here.
     pub fn has(&self, commit: &str) -> bool {
         let repository = self.open_repository();
-        tree_of(&repository, commit).is_ok()
+        let found = tree_of(&repository, commit).is_ok();
+        if found {
+            let mut known = self.known.lock();
+            if known.len() >= MAX_KNOWN {
+                known.clear();
+            }
+            known.insert(commit.to_owned());
+        }
+        found
+    }
+
+    /// True when the commit was found here before. Does not block.
+    pub(super) fn is_known(&self, commit: &str) -> bool {
+        self.known.lock().contains(commit)
     }
 
     /// The full id of the only commit here that begins with `prefix`.
     pub fn expand(&self, prefix: &str) -> Option<String> {
         let repository = self.open_repository();
         let id = repository.rev_parse_single(BStr::new(prefix)).ok()?;
-        id.object()
-            .ok()?
-            .peel_to_commit()
-            .ok()
-            .map(|commit| commit.id.to_string())
+        let commit = commit_of(&repository, id.detach()).ok()?;
+        Some(commit.id.to_string())
     }
 
     /// Fetches from the remote within the limits.

@@ -10,12 +10,11 @@ use reconcile_core::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt, PoolError,
-    RefList, Resolved, RevisionError, SourceTree, Store,
+    Commit, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
+    PoolError, RefList, Resolved, RevisionError,
     repository::{FollowedRevision, RepoError, Repository, Snapshot, later},
     resolve,
     transfer::{FETCH_DEADLINE, LIST_DEADLINE, StoreConfig, Transfers},
-    tree::CommitReader,
     url::{connection_url, host_and_path},
 };
 use crate::metrics::GitMetrics;
@@ -24,6 +23,10 @@ use crate::metrics::GitMetrics;
 const FAILING_POLL: Duration = Duration::from_secs(10);
 /// A repository that nobody follows is forgotten after this time without a request.
 const UNFOLLOWED: SignedDuration = SignedDuration::from_mins(10);
+/// Bytes of memory for the refs of all repositories.
+const REFS_BUDGET: usize = 256 * 1024 * 1024;
+/// A list of refs that always fits: some thousand refs.
+const SHORT_LIST: usize = 1024 * 1024;
 /// Space for stores when nothing else is said.
 pub const DEFAULT_DISK_BUDGET: u64 = 4 * 1024 * 1024 * 1024;
 
@@ -79,27 +82,6 @@ pub struct Follow<'a> {
     pub revision: &'a str,
     /// Prefix of tags that a version constraint looks at.
     pub tag_prefix: &'a str,
-}
-
-/// A commit that is in the store.
-#[derive(Clone)]
-pub struct Commit {
-    store: Arc<Store>,
-    id: String,
-}
-
-impl Commit {
-    /// Forty hexadecimal digits.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Its files. Opening and looking a few paths up is a few small reads of a mapped file; more belongs on a thread
-    /// of a pool.
-    pub fn tree(&self) -> Result<SourceTree, GitError> {
-        let reader = CommitReader::open(&self.store, &self.id)?;
-        Ok(SourceTree::new(Box::new(reader), *self.store.limits()))
-    }
 }
 
 impl RepoHub {
@@ -253,6 +235,7 @@ impl RepoHub {
         }
         let asked = self.0.clock.now();
         let (listed, turn) = self.0.transfers.list(repository, turn).await;
+        let listed = listed.and_then(|list| self.admit(repository, list));
         let old = match listed {
             Ok(list) => repository.listed(list, asked),
             Err(error) => {
@@ -267,6 +250,26 @@ impl RepoHub {
             self.wake_moved(repository, &old);
         }
         repository.snapshot()
+    }
+
+    /// Refuses a long list of refs when all lists together would take too much memory. Short ones always fit.
+    fn admit(&self, repository: &Repository, list: RefList) -> Result<RefList, RepoError> {
+        let size = list.size();
+        if size <= SHORT_LIST {
+            return Ok(list);
+        }
+        let repositories = self.0.repositories.lock();
+        let others: usize = (repositories.values())
+            .filter(|other| other.folder != repository.folder)
+            .map(|other| other.refs_size())
+            .sum();
+        if others.saturating_add(size) <= REFS_BUDGET {
+            return Ok(list);
+        }
+        Err(RepoError::Git(GitError::Exceeds {
+            what: "bytes of the refs of all repositories",
+            limit: REFS_BUDGET as u64,
+        }))
     }
 
     /// Wakes the applications whose revision moved between `old` and the refs of now.
@@ -358,14 +361,16 @@ impl RepoHub {
         let repository = self.repository(url);
         let transfers = &self.0.transfers;
         let store = transfers.store(&repository).await?;
-        if !store.has(&at.commit) {
-            transfers.ensure(&repository, &store, at).await?;
-            transfers.mark_used(&repository);
-        }
-        Ok(Commit {
-            store,
-            id: at.commit.clone(),
-        })
+        transfers.ensure(&repository, &store, at).await?;
+        Ok(Commit::new(store, &at.commit))
+    }
+
+    /// Runs `call`, which reads a little, on a thread of its own; it does not wait for renders.
+    pub async fn look_up<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Interrupt) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        self.0.transfers.look_up(call).await
     }
 
     /// Runs `call`, which reads or renders, on a thread of its own instead of those of the async runtime.

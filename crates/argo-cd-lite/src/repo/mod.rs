@@ -10,6 +10,7 @@ mod access;
 pub(crate) mod charts;
 #[cfg(not(test))]
 mod charts;
+mod commit;
 mod credentials;
 mod disk;
 mod git;
@@ -30,11 +31,12 @@ pub use access::FileRepositories;
 pub use charts::{
     ArchiveFile, ChartConfig, ChartError, ChartHub, ChartRef, OpenChart, is_packed, packed_problem,
 };
+pub use commit::Commit;
 pub use credentials::{
     Credential, Credentials, RepositoryKind, RepositorySecret, UnsupportedMembers,
 };
 pub use git::{Depth, FetchRequest, GitError, Store};
-pub use hub::{Commit, DEFAULT_DISK_BUDGET, Follow, HubConfig, PollTimes, RepoHub};
+pub use hub::{DEFAULT_DISK_BUDGET, Follow, HubConfig, PollTimes, RepoHub};
 pub use limits::GitLimits;
 pub use pool::{Interrupt, Pool, PoolError};
 pub use repository::{RepoError, Snapshot};

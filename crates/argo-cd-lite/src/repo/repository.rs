@@ -52,8 +52,12 @@ impl RepoError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Git(GitError::Remote(_) | GitError::Store(_) | GitError::NotFound)
-                | Self::Late(_)
+            Self::Git(
+                GitError::Remote(_)
+                    | GitError::Store(_)
+                    | GitError::NotFound
+                    | GitError::Interrupted
+            ) | Self::Late(_)
                 | Self::Pool(_)
                 | Self::Unlisted
         )
@@ -81,6 +85,8 @@ pub(super) struct FollowedRevision {
 #[derive(Default)]
 struct Listing {
     refs: Option<Arc<RefList>>,
+    /// Bytes of the refs.
+    size: usize,
     asked: Option<Timestamp>,
     failed: Option<(RepoError, Timestamp)>,
     failing_since: Option<Timestamp>,
@@ -187,6 +193,11 @@ impl Repository {
         self.listing.read().refs.clone()
     }
 
+    /// Bytes of the refs in memory.
+    pub(super) fn refs_size(&self) -> usize {
+        self.listing.read().size
+    }
+
     /// Takes a new list; gives the old one when the two differ.
     pub(super) fn listed(&self, list: RefList, asked: Timestamp) -> Option<Arc<RefList>> {
         let mut listing = self.listing.write();
@@ -194,6 +205,9 @@ impl Repository {
         listing.failing_since = None;
         listing.asked = Some(asked);
         let changed = listing.refs.as_deref() != Some(&list);
+        if changed {
+            listing.size = list.size();
+        }
         changed
             .then(|| listing.refs.replace(Arc::new(list)))
             .flatten()

@@ -15,6 +15,15 @@ pub struct RefList {
     pub refs: BTreeMap<String, String>,
 }
 
+impl RefList {
+    /// Bytes of memory, roughly.
+    pub fn size(&self) -> usize {
+        const OVERHEAD: usize = 80;
+        let one = |(name, commit): (&String, &String)| name.len() + commit.len() + OVERHEAD;
+        self.refs.iter().map(one).sum()
+    }
+}
+
 /// A commit, and the ref to fetch it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {

@@ -28,6 +28,8 @@ const TOOL_DEADLINE: Duration = Duration::from_secs(150);
 const TRANSFERS: usize = 8;
 /// Conversations at the same time of repositories whose server was slow the last time.
 const SLOW_TRANSFERS: usize = 2;
+/// Short reads at the same time.
+const LOOKUPS: usize = 4;
 /// A list of refs that takes longer is slow.
 const SLOW_LIST: Duration = Duration::from_secs(5);
 /// A fetch that takes longer is slow.
@@ -43,6 +45,7 @@ pub(super) struct Transfers {
     egress: EgressPolicy,
     metrics: GitMetrics,
     lanes: Lanes,
+    lookups: Pool,
     reads: Pool,
     tools: Pool,
 }
@@ -119,6 +122,8 @@ impl Transfers {
             credentials,
             egress: config.egress,
             lanes: Lanes::new(&metrics),
+            // Short reads of every pass, which must not wait for renders.
+            lookups: Pool::new("lookup", LOOKUPS, metrics.threads("lookup")),
             // Reading and rendering need the processor; more threads than cores only cost memory.
             reads: Pool::new("render", cores.clamp(2, 8), metrics.threads("render")),
             tools: Pool::new("tool", cores.clamp(2, 4), metrics.threads("tool")),
@@ -139,6 +144,23 @@ impl Transfers {
         self.reads.run(LIST_DEADLINE, call).await
     }
 
+    /// Runs `call`, which reads a little, on a thread of its own.
+    pub(super) async fn look_up<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Interrupt) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        self.lookups.run(LIST_DEADLINE, call).await
+    }
+
+    /// True when the commit is in the store.
+    async fn has(&self, store: &Arc<Store>, commit: &str) -> Result<bool, PoolError> {
+        if store.is_known(commit) {
+            return Ok(true);
+        }
+        let (store, commit) = (store.clone(), commit.to_owned());
+        self.look_up(move |_| store.has(&commit)).await
+    }
+
     /// Runs `call`, which runs other programs, on a thread of its own.
     pub(super) async fn run_tool<T: Send + 'static>(
         &self,
@@ -154,11 +176,11 @@ impl Transfers {
         store: &Arc<Store>,
         at: &Resolved,
     ) -> Result<(), RepoError> {
-        if store.has(&at.commit) {
+        if self.has(store, &at.commit).await? {
             return Ok(());
         }
         let mut turn = repository.turn(FETCH_DEADLINE).await?;
-        if store.has(&at.commit) {
+        if self.has(store, &at.commit).await? {
             return Ok(());
         }
         let tip = |source: &str| FetchRequest {
@@ -169,11 +191,12 @@ impl Transfers {
         if let Some(reference) = at.reference.as_deref().filter(|name| *name != "HEAD") {
             turn = self.fetch(repository, store, tip(reference), turn).await?;
         }
-        if !store.has(&at.commit) {
+        if !self.has(store, &at.commit).await? {
             turn = self.fetch(repository, store, tip(&at.commit), turn).await?;
         }
         drop(turn);
-        if store.has(&at.commit) {
+        if self.has(store, &at.commit).await? {
+            self.mark_used(repository).await;
             return Ok(());
         }
         Err(GitError::NoRevision(at.commit.clone()).into())
@@ -314,8 +337,10 @@ impl Transfers {
     }
 
     /// Notes on disk that the store was used now.
-    pub(super) fn mark_used(&self, repository: &Repository) {
-        disk::mark_used(&self.folder.join(&repository.folder));
+    async fn mark_used(&self, repository: &Repository) {
+        let path = self.folder.join(&repository.folder);
+        // The note only decides what is deleted first.
+        drop(self.look_up(move |_| disk::mark_used(&path)).await);
     }
 }
 

@@ -26,6 +26,8 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
+
 use self::{
     program::Program,
     syntax::{Classes, Dialect, Stars},
@@ -36,6 +38,19 @@ pub const MAX_LENGTH: usize = 16 * 1024;
 
 /// Most work of one match: instructions of the pattern times characters of the text.
 pub const MAX_WORK: usize = 8 << 20;
+
+/// Most work of all matches that share a [`WorkBudget`]: twenty thousand paths and a usual pattern take a tenth of it.
+pub const MAX_TOTAL_WORK: usize = 1 << 30;
+
+/// What is left of [`MAX_TOTAL_WORK`] for the patterns of one source.
+#[derive(Debug)]
+pub struct WorkBudget(Cell<usize>);
+
+impl Default for WorkBudget {
+    fn default() -> Self {
+        Self(Cell::new(MAX_TOTAL_WORK))
+    }
+}
 
 /// Why a pattern has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +153,16 @@ impl Glob {
                 reason,
             }),
         }
+    }
+
+    /// [`Self::answer`], as long as `budget` lasts.
+    pub fn answer_within(&self, text: &str, budget: &WorkBudget) -> Answer {
+        let Some(left) = budget.0.get().checked_sub(self.program.work(text)) else {
+            budget.0.set(0);
+            return Answer::Undecided(GlobError::TooCostly(text.len()));
+        };
+        budget.0.set(left);
+        self.answer(text)
     }
 
     /// Whether the whole text matches.

@@ -106,10 +106,15 @@ impl Program {
         at
     }
 
+    /// Most work of matching this text.
+    pub(super) fn work(&self, text: &str) -> usize {
+        let length = self.instructions.len() + self.ranges + 1;
+        length.saturating_mul(text.len() + 1)
+    }
+
     /// Whether the whole text matches; `None` where that would take too much work.
     pub(super) fn run(&self, text: &str) -> Option<bool> {
-        let length = self.instructions.len() + self.ranges + 1;
-        if length.saturating_mul(text.len() + 1) > MAX_WORK {
+        if self.work(text) > MAX_WORK {
             return None;
         }
         let end = self.instructions.len();

@@ -229,3 +229,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn many_texts_share_a_budget() {
+    let glob = Glob::new(&"{a,b}".repeat(100), &[]).expect("a pattern");
+    let budget = WorkBudget::default();
+    // Too long to match, which is seen early; the budget counts the most that it could take.
+    let text = "c".repeat(9_000);
+    let mut answers = 0;
+    while !glob.answer_within(&text, &budget).denies() {
+        answers += 1;
+        assert!(answers < 10_000, "the budget has an end");
+    }
+    assert!(answers > 10);
+    assert!(glob.answer_within("a", &budget).denies());
+}

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, path::PathBuf};
 
-use expressions::glob::{Answer, Glob, GlobError};
+use expressions::glob::{Answer, Glob, GlobError, WorkBudget};
 use reconcile_core::credentials::redact_url;
 
 use super::super::{RenderError, renderer::Job, sandbox::Sandbox};
@@ -232,7 +232,8 @@ fn matches(tree: &SourceTree, pattern: &str) -> Result<Vec<String>, RenderError>
         return Ok(Vec::new());
     };
     let undecided = std::cell::RefCell::new(None::<GlobError>);
-    let wanted = |path: &str| match glob.answer(&join(&base, path)) {
+    let budget = WorkBudget::default();
+    let wanted = |path: &str| match glob.answer_within(&join(&base, path), &budget) {
         Answer::Match => true,
         Answer::NoMatch => false,
         Answer::Undecided(error) => {

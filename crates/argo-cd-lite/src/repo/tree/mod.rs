@@ -11,19 +11,23 @@ mod commit;
 mod folder;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, VecDeque},
+    sync::atomic::Ordering,
 };
 
-pub(super) use commit::{CommitReader, FolderIndex, tree_of};
+pub(super) use commit::{CommitReader, FolderIndex, commit_of, tree_of};
 pub use folder::FolderReader;
 
-use super::{GitError, GitLimits};
+use super::{GitError, GitLimits, Interrupt};
 
 /// Symbolic links that are followed one after another; more is a loop.
 const MAX_LINKS: usize = 16;
 /// Bytes of the target of a symbolic link.
 const MAX_LINK_BYTES: u64 = 4096;
+
+/// Bytes of the paths and ids in a record.
+const MAX_RECORD_BYTES: usize = 4 * 1024 * 1024;
 
 /// Stands in a record for the id of what cannot be reached, for example behind a link that leads out.
 const UNREADABLE: &str = "!";
@@ -108,7 +112,9 @@ pub type Record = BTreeMap<String, String>;
 pub struct SourceTree {
     reader: Box<dyn TreeReader>,
     limits: GitLimits,
+    interrupt: Interrupt,
     record: RefCell<Record>,
+    record_bytes: Cell<usize>,
 }
 
 impl SourceTree {
@@ -117,7 +123,18 @@ impl SourceTree {
         Self {
             reader,
             limits,
+            interrupt: Interrupt::default(),
             record: RefCell::default(),
+            record_bytes: Cell::default(),
+        }
+    }
+
+    /// The same tree, which is read no further once `interrupt` is set.
+    #[must_use]
+    pub fn interruptible(self, interrupt: &Interrupt) -> Self {
+        Self {
+            interrupt: interrupt.clone(),
+            ..self
         }
     }
 
@@ -138,24 +155,50 @@ impl SourceTree {
     /// The file or folder at `path`; links are followed.
     pub fn look(&self, path: &str) -> Result<Option<Found>, GitError> {
         let clean = clean(path)?;
-        let found = self
-            .resolve(path)
-            .inspect_err(|_| self.note_error(&clean))?;
-        let mut record = self.record.borrow_mut();
+        let found = match self.resolve(path) {
+            Ok(found) => found,
+            Err(error) => return Err(self.unreadable(&clean, error)),
+        };
         // A folder that is recorded already stands for what is below it, unless a link led elsewhere.
         let straight = found.as_ref().is_some_and(|found| found.path == clean);
-        let covered =
-            folders_above(&clean).any(|above| record.get(above).is_some_and(|id| !id.is_empty()));
+        let covered = {
+            let record = self.record.borrow();
+            folders_above(&clean).any(|above| record.get(above).is_some_and(|id| !id.is_empty()))
+        };
         if !(straight && covered) {
-            let id = found.as_ref().map(|found| found.node.id.clone());
-            record.insert(clean, id.unwrap_or_default());
+            self.note(clean, found.as_ref())?;
         }
         Ok(found)
     }
 
-    fn note_error(&self, path: &str) {
-        let mut record = self.record.borrow_mut();
-        record.insert(path.to_owned(), UNREADABLE.to_owned());
+    /// Notes what is at a path.
+    fn note(&self, path: String, found: Option<&Found>) -> Result<(), GitError> {
+        let id = found.map(|found| found.node.id.clone());
+        self.insert(path, id.unwrap_or_default())
+    }
+
+    /// Notes that a path cannot be read, and gives the error that says so.
+    fn unreadable(&self, path: &str, error: GitError) -> GitError {
+        let noted = self.insert(path.to_owned(), UNREADABLE.to_owned());
+        noted.err().unwrap_or(error)
+    }
+
+    fn insert(&self, path: String, id: String) -> Result<(), GitError> {
+        let bytes = self.record_bytes.get() + path.len() + id.len();
+        if bytes > MAX_RECORD_BYTES {
+            return Err(exceeds("bytes of the paths of a source", MAX_RECORD_BYTES));
+        }
+        if self.record.borrow_mut().insert(path, id).is_none() {
+            self.record_bytes.set(bytes);
+        }
+        Ok(())
+    }
+
+    fn check_interrupt(&self) -> Result<(), GitError> {
+        if self.interrupt.load(Ordering::Relaxed) {
+            return Err(GitError::Interrupted);
+        }
+        Ok(())
     }
 
     /// The folder at `path`.
@@ -235,6 +278,7 @@ impl SourceTree {
         let mut at: Vec<(String, Node)> = Vec::new();
         let mut links = 0;
         while let Some(part) = pending.pop_front() {
+            self.check_interrupt()?;
             if part == ".." {
                 at.pop().ok_or_else(escapes)?;
                 continue;
@@ -305,6 +349,7 @@ impl Walk<'_> {
             return Err(exceeds("folders below each other", limits.depth));
         }
         for (name, node) in self.tree.list(&at.folder.node)? {
+            self.tree.check_interrupt()?;
             self.entries += 1;
             if self.entries > limits.entries {
                 return Err(exceeds("entries below the path", limits.entries));
@@ -344,15 +389,15 @@ impl Walk<'_> {
 
     /// What a link leads to. Outside of the folder that is read it is an input of its own.
     fn follow(&self, link: &str) -> Result<Option<Found>, GitError> {
-        let found = self.tree.resolve(link);
-        let found = found.inspect_err(|_| self.tree.note_error(link))?;
+        let found = match self.tree.resolve(link) {
+            Ok(found) => found,
+            Err(error) => return Err(self.tree.unreadable(link, error)),
+        };
         let inside = found.as_ref().is_some_and(|found| {
             self.root.path.is_empty() || found.path.starts_with(&format!("{}/", self.root.path))
         });
         if !inside {
-            let id = found.as_ref().map(|found| found.node.id.clone());
-            let mut record = self.tree.record.borrow_mut();
-            record.insert(link.to_owned(), id.unwrap_or_default());
+            self.tree.note(link.to_owned(), found.as_ref())?;
         }
         Ok(found)
     }

@@ -32,6 +32,37 @@ fn names(tree: &SourceTree, path: &str, linked_folders: bool) -> Result<Vec<Stri
 }
 
 #[test]
+fn a_walk_ends_when_it_is_interrupted() {
+    let (_folder, tree) = tree(&["app/a.yaml"], &[]);
+    let interrupt = Interrupt::default();
+    let tree = tree.interruptible(&interrupt);
+    assert_eq!(names(&tree, "app", false).expect("files"), ["a.yaml"]);
+    let folder = tree.folder("app").expect("a folder");
+    interrupt.store(true, Ordering::SeqCst);
+    let query = FileQuery {
+        recurse: true,
+        linked_folders: false,
+        max_bytes: 1 << 20,
+        wanted: &|_| true,
+    };
+    assert_eq!(tree.files(&folder, &query), Err(GitError::Interrupted));
+    assert_eq!(tree.look("app/a.yaml"), Err(GitError::Interrupted));
+}
+
+#[test]
+fn the_record_of_what_was_read_is_bounded() {
+    let (_folder, tree) = tree(&["a"], &[]);
+    let looked = (0..10_000).find_map(|number| {
+        let path = format!("{number}{}", "/x".repeat(500));
+        tree.look(&path).err()
+    });
+    assert!(
+        matches!(looked, Some(GitError::Exceeds { .. })),
+        "{looked:?}"
+    );
+}
+
+#[test]
 fn links_are_followed_inside_the_tree_only() {
     let (_folder, tree) = tree(
         &["app/a.yaml", "shared/values.yaml", "shared/deep/b.yaml"],
