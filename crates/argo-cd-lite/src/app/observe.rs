@@ -287,3 +287,24 @@ fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Obs
     }
     observed.problems.extend(problems);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compare_options_of_an_application_take_effect_or_are_remarked() {
+        let read = |text: Option<&str>| {
+            let mut problems = Vec::new();
+            let changes = compare_options(text, &mut problems);
+            (matches!(changes, WebhookChanges::Count), problems.len())
+        };
+        assert_eq!(read(None), (false, 0));
+        assert_eq!(read(Some("")), (false, 0));
+        assert_eq!(read(Some("ServerSideDiff=true")), (false, 0));
+        let both = " ServerSideDiff=true, IncludeMutationWebhook=true";
+        assert_eq!(read(Some(both)), (true, 0));
+        assert_eq!(read(Some("IncludeMutationWebhook=false")), (false, 0));
+        assert_eq!(read(Some("IgnoreExtraneous")), (false, 1));
+    }
+}
