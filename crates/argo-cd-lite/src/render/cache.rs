@@ -49,12 +49,21 @@ impl Entry {
         };
         let key_size = key.request.len() + key.placement.instance.len();
         Self {
-            size: OVERHEAD + key_size + inputs.size() + outcome_size,
+            size: OVERHEAD + key_size + size_of(&inputs) + outcome_size,
             inputs: Arc::new(inputs),
             outcome,
             used,
         }
     }
+}
+
+/// Bytes of memory of the inputs, roughly.
+fn size_of(inputs: &Inputs) -> usize {
+    const OVERHEAD: usize = 64;
+    let paths = inputs.trees.iter().flatten();
+    let all = paths.chain(&inputs.facts);
+    all.map(|(name, value)| name.len() + value.len() + OVERHEAD)
+        .sum()
 }
 
 #[derive(Default)]

@@ -201,17 +201,6 @@ pub(super) struct Inputs {
     pub(super) facts: BTreeMap<String, String>,
 }
 
-impl Inputs {
-    /// Bytes of memory, roughly.
-    pub(super) fn size(&self) -> usize {
-        const OVERHEAD: usize = 64;
-        let paths = self.trees.iter().flatten();
-        let all = paths.chain(&self.facts);
-        all.map(|(name, value)| name.len() + value.len() + OVERHEAD)
-            .sum()
-    }
-}
-
 /// Text with manifests, of all sources.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Generated {
