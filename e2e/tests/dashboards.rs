@@ -139,6 +139,25 @@ impl Prometheus {
     }
 }
 
+/// Counters that have no series before something failed.
+const ONLY_AFTER_A_FAILURE: [&str; 6] = [
+    "http_listener_rejected_total",
+    "argocd_git_lsremote_fail_total",
+    "argocd_git_fetch_fail_total",
+    "rollout_reconcile_error",
+    "analysis_run_info",
+    "analysis_run_reconcile_bucket",
+];
+
+/// Words with an underscore that are no metrics.
+const NO_METRICS: [&str; 5] = [
+    "histogram_quantile",
+    "request_type",
+    "autosync_enabled",
+    "event_name",
+    "bool",
+];
+
 /// Names before `{`, `[` or the end that are no functions, and so must be metrics.
 fn metrics(expr: &str) -> BTreeSet<String> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -153,13 +172,6 @@ fn metrics(expr: &str) -> BTreeSet<String> {
             names.insert(word);
         }
     }
-    const NO_METRICS: [&str; 5] = [
-        "histogram_quantile",
-        "request_type",
-        "autosync_enabled",
-        "event_name",
-        "bool",
-    ];
     names.retain(|name| !NO_METRICS.contains(&name.as_str()));
     names
 }
@@ -238,16 +250,6 @@ async fn every_query_of_dashboards_and_alerts_has_its_metrics() -> Result<()> {
     );
     Ok(())
 }
-
-/// Counters that have no series before something failed.
-const ONLY_AFTER_A_FAILURE: [&str; 6] = [
-    "http_listener_rejected_total",
-    "argocd_git_lsremote_fail_total",
-    "argocd_git_fetch_fail_total",
-    "rollout_reconcile_error",
-    "analysis_run_info",
-    "analysis_run_reconcile_bucket",
-];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn charts_render_dashboards_and_rules() -> Result<()> {

@@ -1,5 +1,10 @@
 //! Real traffic through a real Traefik while a Rollout moves its weights: Traefik's own `TraefikService`.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a scenario reads from top to bottom, with its manifests"
+)]
+
 mod scene;
 
 use std::collections::BTreeMap;
@@ -131,7 +136,7 @@ impl Users {
         let mut last = Tally::new();
         let wait = async {
             loop {
-                self.none_failed(&self.take())?;
+                none_failed(&self.take())?;
                 let mut window = Tally::new();
                 while window.values().sum::<u64>() < REQUESTS {
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -139,7 +144,7 @@ impl Users {
                         *window.entry(key).or_default() += count;
                     }
                 }
-                self.none_failed(&window)?;
+                none_failed(&window)?;
                 let all: u64 = window.values().sum();
                 let own: u64 = window
                     .iter()
@@ -155,12 +160,12 @@ impl Users {
         let reached = tokio::time::timeout(PATIENCE, wait).await;
         reached.with_context(|| format!("{version} never had {wanted} %: {last:?}"))?
     }
+}
 
-    fn none_failed(&self, tally: &Tally) -> Result<()> {
-        let bad: Vec<_> = tally.iter().filter(|((_, code), _)| *code != 200).collect();
-        ensure!(bad.is_empty(), "requests failed: {bad:?}");
-        Ok(())
-    }
+fn none_failed(tally: &Tally) -> Result<()> {
+    let bad: Vec<_> = tally.iter().filter(|((_, code), _)| *code != 200).collect();
+    ensure!(bad.is_empty(), "requests failed: {bad:?}");
+    Ok(())
 }
 
 fn rollout(image: &str) -> String {

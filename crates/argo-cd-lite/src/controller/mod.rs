@@ -104,14 +104,13 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         poll: app_resync,
         jitter: app_resync_jitter,
     };
-    let webhook = ListenAddress { address, port };
     start(
         &operator,
         settings,
         hub,
         tools.paths(),
         status_processors,
-        webhook,
+        ListenAddress { address, port },
     )
     .await?;
     operator.run().await?;

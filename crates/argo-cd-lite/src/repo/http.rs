@@ -14,6 +14,7 @@ use reconcile_core::egress::EgressPolicy;
 use reqwest::{NoProxy, Proxy, blocking::ClientBuilder};
 
 use super::limits::Watch;
+use crate::args::environment_proxy;
 
 /// A closed port of this machine, where a redirect to a refused address ends.
 const NOWHERE: &str = "http://127.0.0.1:9";
@@ -125,20 +126,13 @@ fn configured(mut builder: ClientBuilder, egress: EgressPolicy, verify: bool) ->
             egress.check(url).is_err().then_some(NOWHERE)
         }));
     // A client with a proxy of its own does not look for those of the environment.
-    let proxies: [(&str, fn(String) -> reqwest::Result<Proxy>); 3] = [
-        ("HTTPS_PROXY", Proxy::https),
-        ("HTTP_PROXY", Proxy::http),
-        ("ALL_PROXY", Proxy::all),
+    let proxies = [
+        environment_proxy("HTTPS_PROXY").map(Proxy::https),
+        environment_proxy("HTTP_PROXY").map(Proxy::http),
+        environment_proxy("ALL_PROXY").map(Proxy::all),
     ];
-    for (name, proxy) in proxies {
-        let value = std::env::var(name).or_else(|_| std::env::var(name.to_ascii_lowercase()));
-        let proxy = value
-            .ok()
-            .filter(|url| !url.is_empty())
-            .and_then(|url| proxy(url).ok());
-        if let Some(proxy) = proxy {
-            builder = builder.proxy(proxy.no_proxy(NoProxy::from_env()));
-        }
+    for proxy in proxies.into_iter().flatten().flatten() {
+        builder = builder.proxy(proxy.no_proxy(NoProxy::from_env()));
     }
     builder
 }

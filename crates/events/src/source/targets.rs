@@ -119,7 +119,7 @@ mod tests {
 
     /// Another EventSource whose target would like to have the same port.
     fn rival(number: u16) -> ObjectKey {
-        (0..)
+        (0..u32::MAX)
             .map(|count| ObjectKey::new("evil", format!("rival-{count}")))
             .find(|owner| first(&TargetPorts::default(), owner) == number)
             .expect("the range is small")

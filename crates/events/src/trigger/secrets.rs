@@ -63,6 +63,7 @@ impl Secrets {
     }
 
     /// The same values, for one action: what it reads is hidden by [`Secrets::redact`].
+    #[must_use]
     pub fn recording(&self) -> Self {
         Self {
             read: Some(Arc::default()),

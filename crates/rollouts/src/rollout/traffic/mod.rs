@@ -70,10 +70,6 @@ pub(super) struct Registration {
 type OpenRouter = fn(&str, &Value) -> Result<Arc<dyn Router>, FieldError>;
 
 /// What a router can do.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "a router has each ability for itself"
-)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
     /// It takes another total than 100.
