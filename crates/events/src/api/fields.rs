@@ -43,6 +43,15 @@ pub const SENSOR: Ledger = Ledger {
         parameters!("spec.triggers[].template.http.parameters[]"),
         parameters!("spec.triggers[].template.http.payload[]"),
         parameters!("spec.triggers[].template.http.dynamicHeaders[]"),
+        ARGO_WORKFLOW,
+        parameters!("spec.triggers[].template.argoWorkflow.parameters[]"),
+        SLACK,
+        parameters!("spec.triggers[].template.slack.parameters[]"),
+        EMAIL,
+        parameters!("spec.triggers[].template.email.parameters[]"),
+        AWS_LAMBDA,
+        parameters!("spec.triggers[].template.awsLambda.parameters[]"),
+        parameters!("spec.triggers[].template.awsLambda.payload[]"),
         NATS,
         parameters!("spec.triggers[].template.nats.parameters[]"),
         parameters!("spec.triggers[].template.nats.payload[]"),
@@ -142,14 +151,6 @@ const TRIGGERS: &[Field] = &[
     ),
     reported("spec.triggers[].template.k8s.source.file.**", NO_POD),
     planned(
-        "spec.triggers[].template.argoWorkflow.**",
-        "this type of trigger",
-    ),
-    planned(
-        "spec.triggers[].template.awsLambda.**",
-        "this type of trigger",
-    ),
-    planned(
         "spec.triggers[].template.azureEventHubs.**",
         "this type of trigger",
     ),
@@ -158,14 +159,12 @@ const TRIGGERS: &[Field] = &[
         "this type of trigger",
     ),
     planned("spec.triggers[].template.custom.**", "this type of trigger"),
-    planned("spec.triggers[].template.email.**", "this type of trigger"),
     planned("spec.triggers[].template.kafka.**", "this type of trigger"),
     planned(
         "spec.triggers[].template.openWhisk.**",
         "this type of trigger",
     ),
     planned("spec.triggers[].template.pulsar.**", "this type of trigger"),
-    planned("spec.triggers[].template.slack.**", "this type of trigger"),
 ];
 
 const HTTP: &[Field] = &[
@@ -209,6 +208,92 @@ const NATS: &[Field] = &[
     ),
 ];
 
+const ARGO_WORKFLOW: &[Field] = &[
+    supported_note(
+        "spec.triggers[].template.argoWorkflow.operation",
+        "submit when absent; done by the API server with the rights of the Sensor's service account, without the argo command",
+    ),
+    supported_note(
+        "spec.triggers[].template.argoWorkflow.args[]",
+        "of submit and submit-from: --parameter --labels --name --generate-name --entrypoint --serviceaccount; others are refused",
+    ),
+    supported("spec.triggers[].template.argoWorkflow.source.resource.**"),
+    supported("spec.triggers[].template.argoWorkflow.source.inline"),
+    supported("spec.triggers[].template.argoWorkflow.source.configmap.name"),
+    supported("spec.triggers[].template.argoWorkflow.source.configmap.key"),
+    supported("spec.triggers[].template.argoWorkflow.source.configmap.optional"),
+    planned(
+        "spec.triggers[].template.argoWorkflow.source.s3.**",
+        "objects from S3",
+    ),
+    planned(
+        "spec.triggers[].template.argoWorkflow.source.git.**",
+        "objects from Git",
+    ),
+    planned(
+        "spec.triggers[].template.argoWorkflow.source.url.**",
+        "objects from a URL",
+    ),
+    reported(
+        "spec.triggers[].template.argoWorkflow.source.file.**",
+        NO_POD,
+    ),
+];
+
+const SLACK: &[Field] = &[
+    supported("spec.triggers[].template.slack.slackToken.name"),
+    supported("spec.triggers[].template.slack.slackToken.key"),
+    supported("spec.triggers[].template.slack.slackToken.optional"),
+    supported("spec.triggers[].template.slack.channel"),
+    supported("spec.triggers[].template.slack.message"),
+    supported("spec.triggers[].template.slack.attachments"),
+    supported("spec.triggers[].template.slack.blocks"),
+    supported_note(
+        "spec.triggers[].template.slack.thread.messageAggregationKey",
+        "threads are remembered by the process, as upstream",
+    ),
+    supported("spec.triggers[].template.slack.thread.broadcastMessageToChannel"),
+    supported("spec.triggers[].template.slack.sender.username"),
+    supported("spec.triggers[].template.slack.sender.icon"),
+];
+
+const EMAIL: &[Field] = &[
+    supported_note(
+        "spec.triggers[].template.email.host",
+        "link-local addresses are refused",
+    ),
+    supported_note(
+        "spec.triggers[].template.email.port",
+        "587 when absent; 465 begins with TLS, and a password is sent over TLS only",
+    ),
+    supported("spec.triggers[].template.email.username"),
+    supported("spec.triggers[].template.email.smtpPassword.name"),
+    supported("spec.triggers[].template.email.smtpPassword.key"),
+    supported("spec.triggers[].template.email.smtpPassword.optional"),
+    supported_note(
+        "spec.triggers[].template.email.to[]",
+        "one message to all; a refused address fails the action",
+    ),
+    supported("spec.triggers[].template.email.from"),
+    supported("spec.triggers[].template.email.subject"),
+    supported("spec.triggers[].template.email.body"),
+];
+
+const AWS_LAMBDA: &[Field] = &[
+    supported("spec.triggers[].template.awsLambda.functionName"),
+    supported("spec.triggers[].template.awsLambda.region"),
+    supported("spec.triggers[].template.awsLambda.invocationType"),
+    supported_note(
+        "spec.triggers[].template.awsLambda.accessKey.**",
+        "required: a Sensor has no pod whose role could be used",
+    ),
+    supported("spec.triggers[].template.awsLambda.secretKey.**"),
+    planned(
+        "spec.triggers[].template.awsLambda.roleARN",
+        "assuming a role; use keys",
+    ),
+];
+
 const DLQ: &[Field] = &[supported_note(
     "spec.triggers[].dlqTrigger.**",
     "runs with its own tries when those of the trigger are spent; what fails there too, or without one, goes to the dead letters",
@@ -216,14 +301,10 @@ const DLQ: &[Field] = &[supported_note(
 
 /// Keys of a trigger's template that are trigger types this crate does not serve.
 pub const UNSERVED_TRIGGERS: &[&str] = &[
-    "argoWorkflow",
-    "awsLambda",
     "azureEventHubs",
     "azureServiceBus",
     "custom",
-    "email",
     "kafka",
     "openWhisk",
     "pulsar",
-    "slack",
 ];

@@ -9,7 +9,10 @@ use reconcile_core::object::FieldError;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{Executor, Firing, SuccessPolicy, TriggerError};
+use super::{
+    Executor, Firing, SuccessPolicy, TriggerError, argo_workflow::ArgoWorkflowTrigger,
+    aws_lambda::AwsLambdaTrigger, email::EmailTrigger, slack::SlackTrigger,
+};
 use crate::{
     api::{
         decode,
@@ -22,8 +25,12 @@ use crate::{
 /// All types. A template names exactly one.
 pub const ALL: &[TriggerKind] = &[
     TriggerKind::of::<K8sTrigger>(),
+    TriggerKind::of::<ArgoWorkflowTrigger>(),
     TriggerKind::of::<HttpTrigger>(),
     TriggerKind::of::<NatsTrigger>(),
+    TriggerKind::of::<SlackTrigger>(),
+    TriggerKind::of::<EmailTrigger>(),
+    TriggerKind::of::<AwsLambdaTrigger>(),
     TriggerKind::of::<LogTrigger>(),
 ];
 

@@ -1,5 +1,8 @@
 //! Triggers: what is done when the condition of a sensor holds.
 
+pub mod argo_workflow;
+pub mod aws_lambda;
+pub mod email;
 pub mod http;
 pub mod identity;
 pub mod k8s;
@@ -7,6 +10,9 @@ pub mod kind;
 mod log;
 mod nats;
 pub mod secrets;
+pub mod slack;
+#[cfg(test)]
+mod stage;
 mod task;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -23,7 +29,10 @@ use reconcile_core::{
 use serde_json::Value;
 use thiserror::Error;
 
-use self::{http::HttpClients, identity::Identities, kind::decode_patched, secrets::Secrets};
+use self::{
+    http::HttpClients, identity::Identities, kind::decode_patched, secrets::Secrets,
+    slack::SlackThreads,
+};
 pub use self::{
     kind::{Action, Done, Run, Trigger, decode_template},
     nats::NatsClients,
@@ -205,6 +214,8 @@ pub struct Executor {
     pub http: HttpClients,
     /// Connections to NATS servers.
     pub nats: NatsClients,
+    /// Threads of Slack messages.
+    pub slack: SlackThreads,
     /// Clients that act as service accounts.
     pub identities: Identities,
     /// Secrets and ConfigMaps.
@@ -237,6 +248,7 @@ impl Executor {
         Self {
             http: HttpClients::default(),
             nats: NatsClients::new(EgressPolicy::of_flag(ALLOW_LINK_LOCAL, false)),
+            slack: SlackThreads::default(),
             identities: Identities::new(operator.leader_role().clone(), operator.config.clone()),
             secrets,
             fence,

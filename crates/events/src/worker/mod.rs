@@ -11,6 +11,7 @@
 //! A change of a manifest only touches the tasks that it concerns. Durable consumers stay, so no event is
 //! lost while a trigger is exchanged; what was begun is finished first.
 
+mod activity;
 mod health;
 mod sensors;
 mod source_task;
@@ -32,6 +33,7 @@ use crate::{
     trigger::Executor,
 };
 
+pub use activity::{LastError, LastEvent, TriggerActivity};
 pub use sensors::{CONNECTING, SensorHealth};
 pub use sources::SourceHealth;
 

@@ -12,6 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     DataPlane,
+    activity::{Activity, TriggerActivity},
     health::Health,
     trigger::{self, Intake},
 };
@@ -39,6 +40,7 @@ struct RunningTrigger {
     /// Leaves its intake to a successor.
     task: JoinHandle<Option<Intake>>,
     health: Health,
+    activity: Activity,
 }
 
 /// The worker that a changed trigger had before.
@@ -83,6 +85,8 @@ pub struct SensorHealth {
     /// `trigger/dependency` with the reason why no events arrive, or `trigger/saved events` with the reason
     /// why nothing can be done with them.
     pub detached: BTreeMap<String, String>,
+    /// What each trigger did lately.
+    pub activity: BTreeMap<String, TriggerActivity>,
 }
 
 /// What the bus keeps for a Sensor, from its first run until it is deleted.
@@ -200,6 +204,11 @@ impl DataPlane {
                 (self.0.stop.child_token(), health)
             }
         };
+        // A changed trigger is still the same one to a reader of the status.
+        let activity = previous.as_ref().map_or_else(
+            || Activity::new(self.0.sensor_queue.clone(), sensor.key.clone()),
+            |before| before.running.activity.clone(),
+        );
         let stop = pulls.child_token();
         let context = trigger::Context {
             sensor: sensor.clone(),
@@ -212,6 +221,7 @@ impl DataPlane {
             stop: stop.clone(),
             pulls: pulls.clone(),
             health: health.clone(),
+            activity: activity.clone(),
             has_source: self.0.has_source.clone(),
             pace: Arc::new(Mutex::new(Pace::new(spec.spacing))),
         };
@@ -238,6 +248,7 @@ impl DataPlane {
             stop,
             task,
             health,
+            activity,
         }
     }
 
@@ -307,6 +318,8 @@ impl DataPlane {
             for (part, reason) in trigger.health.problems() {
                 health.detached.insert(format!("{name}/{part}"), reason);
             }
+            let activity = trigger.activity.now();
+            health.activity.insert(name.clone(), activity);
         }
         Some(health)
     }

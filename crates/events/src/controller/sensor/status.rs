@@ -5,7 +5,7 @@ use reconcile_core::{
     conditions::Condition,
     reconcile::{Plan, Report},
 };
-use serde_json::Map;
+use serde_json::{Map, Value, json};
 
 use super::{Action, Observed};
 use crate::{
@@ -43,9 +43,43 @@ pub fn report(
             deployed(observed, sensor, health, failure),
         ],
     };
+    let mut members = Map::new();
+    if let (Ok((sensor, _)), Some(health)) = (&observed.spec, health) {
+        let known = &observed.object.status["triggers"];
+        members.insert("triggers".to_owned(), triggers(sensor, health, known));
+    }
     observed
         .object
-        .report(&[DEPENDENCIES, TRIGGERS, DEPLOYED], wanted, Map::new(), now)
+        .report(&[DEPENDENCIES, TRIGGERS, DEPLOYED], wanted, members, now)
+}
+
+/// What each trigger did lately. What this process has not seen stays as `known`, from an earlier one.
+fn triggers(sensor: &CheckedSensor, health: &SensorHealth, known: &Value) -> Value {
+    let one = |name: &String| {
+        let known = known.as_array().into_iter().flatten();
+        let mut shown = known
+            .filter(|known| known["name"] == name.as_str())
+            .find_map(|known| known.as_object().cloned())
+            .unwrap_or_default();
+        shown.insert("name".to_owned(), json!(name));
+        let activity = health.activity.get(name).cloned().unwrap_or_default();
+        if let Some(last) = activity.last_event {
+            let last = json!({
+                "id": last.id, "source": last.source, "outcome": last.outcome, "time": last.time,
+            });
+            shown.insert("lastEvent".to_owned(), last);
+        }
+        if let Some(last) = activity.last_error {
+            let last = json!({ "message": last.message, "time": last.time });
+            shown.insert("lastError".to_owned(), last);
+        }
+        if !activity.pending.is_empty() {
+            let pending: u64 = activity.pending.values().sum();
+            shown.insert("pending".to_owned(), json!(pending));
+        }
+        Value::Object(shown)
+    };
+    sensor.named.iter().map(one).collect()
 }
 
 fn provided(kind: &str, reason: &str, problems: &[String]) -> Condition {

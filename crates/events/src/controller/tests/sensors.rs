@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::{
     bus::BusState,
     controller::sensor::{Action, Observed, plan::plan, status::report},
     sensor::checked::check,
-    worker::SensorHealth,
+    worker::{LastError, LastEvent, SensorHealth, TriggerActivity},
 };
 
 fn observed(spec: &Value) -> Observed {
@@ -27,7 +27,10 @@ fn told(observed: &Observed, detached: &[(&str, &str)]) -> String {
         .iter()
         .map(|(place, why)| ((*place).to_owned(), (*why).to_owned()))
         .collect();
-    let health = SensorHealth { detached };
+    let health = SensorHealth {
+        detached,
+        ..SensorHealth::default()
+    };
     conditions(&report(
         observed,
         &plan(observed, now()),
@@ -79,7 +82,7 @@ fn triggers_of_other_types_are_named_and_the_rest_runs() {
     let mut spec = good();
     spec["triggers"] = json!([
         {"template": {"name": "t", "log": {}}},
-        {"template": {"name": "w", "argoWorkflow": {"operation": "submit"}}},
+        {"template": {"name": "w", "openWhisk": {"actionName": "x"}}},
     ]);
     let sensor = observed(&spec);
     assert_eq!(plan(&sensor, now()).actions, [Action::Run]);
@@ -108,6 +111,46 @@ fn a_second_report_of_the_same_says_nothing() {
             .patches
             .is_empty()
     );
+}
+
+#[test]
+fn the_status_shows_what_each_trigger_did_lately() {
+    let mut sensor = observed(&good());
+    let at = |text: &str| text.parse().expect("a time");
+    let activity = |event: Option<LastEvent>| TriggerActivity {
+        last_event: event,
+        last_error: Some(LastError {
+            message: "http://x: refused".into(),
+            time: at("2026-01-02T03:00:00Z"),
+        }),
+        pending: BTreeMap::from([("a".to_owned(), 4)]),
+    };
+    let health = |event: Option<LastEvent>| SensorHealth {
+        activity: BTreeMap::from([("t".to_owned(), activity(event))]),
+        ..SensorHealth::default()
+    };
+    let event = LastEvent {
+        id: "7".into(),
+        source: "src/e".into(),
+        outcome: "http://x answered 200".into(),
+        time: at("2026-01-02T03:01:00Z"),
+    };
+    let plan = plan(&sensor, now());
+    let first = report(&sensor, &plan, Some(&health(Some(event))), None, now());
+    let status = first.patches[0].body["status"].clone();
+    let shown = json!([{
+        "name": "t",
+        "lastEvent": {
+            "id": "7", "source": "src/e", "outcome": "http://x answered 200", "time": "2026-01-02T03:01:00Z",
+        },
+        "lastError": {"message": "http://x: refused", "time": "2026-01-02T03:00:00Z"},
+        "pending": 4,
+    }]);
+    assert_eq!(status["triggers"], shown);
+    // The next process has not seen the event, and keeps what is known of it.
+    sensor.object.status = status;
+    let second = report(&sensor, &plan, Some(&health(None)), None, now());
+    assert!(second.patches.is_empty());
 }
 
 #[test]

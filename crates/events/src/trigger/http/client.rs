@@ -96,6 +96,11 @@ impl HttpClients {
         }
     }
 
+    /// Which addresses may be called.
+    pub fn egress(&self) -> EgressPolicy {
+        self.egress
+    }
+
     /// Builds the client for the usual settings ahead of the first call: reading the system's
     /// certificates takes tens of milliseconds.
     pub fn warm(&self) {

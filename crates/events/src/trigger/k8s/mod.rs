@@ -5,26 +5,24 @@
 
 mod discovered;
 mod provenance;
+pub(super) mod source;
 mod target;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use kube::{Client, core::GroupVersionKind};
-use reconcile_core::{
-    object::FieldError,
-    yaml::{Limits, documents_within},
-};
+use reconcile_core::object::FieldError;
 use serde_json::{Value, json};
 
 pub use discovered::Discovered;
-use target::{PatchKind, Target};
+pub(super) use {
+    source::Source,
+    target::{PatchKind, Target},
+};
 
 use super::{Done, Firing, Run, Trigger, TriggerError};
 use crate::{
-    api::{
-        KeySelector,
-        trigger::{K8sTrigger, Parameter},
-    },
+    api::trigger::{K8sTrigger, Parameter},
     sensor::parameter,
 };
 
@@ -51,67 +49,11 @@ fn check(path: &str, action: &mut K8sTrigger) -> Result<(), FieldError> {
             format!("{strategy:?} is not a known type of patch"),
         ));
     }
-    let Some(source) = &mut action.source else {
-        return Err(at("source", "must not be empty".into()));
-    };
-    if let Some(name) = ["s3", "file", "url", "git"]
-        .iter()
-        .find(|name| source.other.contains_key(**name))
-    {
-        return Err(at(&format!("source.{name}"), "not supported yet".into()));
-    }
-    match (&source.inline, &source.configmap, &source.resource) {
-        (Some(_), ..) if source.parsed.is_some() => Ok(()),
-        (Some(text), ..) => {
-            let parsed = parse(text).map_err(|error| at("source.inline", error))?;
-            source.parsed = Some(Arc::new(parsed));
-            Ok(())
-        }
-        (None, Some(_), _) => Ok(()),
-        (None, None, Some(resource)) => {
-            for field in ["apiVersion", "kind"] {
-                let patched = action
-                    .parameters
-                    .iter()
-                    .any(|parameter| parameter.dest == field);
-                if !patched && !resource.get(field).is_some_and(Value::is_string) {
-                    return Err(at(
-                        &format!("source.resource.{field}"),
-                        "must not be empty".into(),
-                    ));
-                }
-            }
-            Ok(())
-        }
-        (None, None, None) => Err(at("source", "names no source that is supported".into())),
-    }
-}
-
-/// Bounds of a manifest in a trigger. Aliases count as what they repeat; 20,000 nodes take milliseconds.
-const LIMITS: Limits = Limits {
-    bytes: 2 << 20,
-    nodes: 20_000,
-    text_bytes: 4 << 20,
-    depth: 100,
-};
-
-/// Reads the one object of a manifest.
-pub(super) fn parse(text: &str) -> Result<Value, String> {
-    let mut documents = documents_within(text, LIMITS).map_err(|error| error.to_string())?;
-    match documents.len() {
-        0 => Err("holds no object".to_owned()),
-        1 => Ok(documents.swap_remove(0).value),
-        count => Err(format!(
-            "holds {count} documents; a trigger acts on one object"
-        )),
-    }
-    .and_then(|value| {
-        if value.is_object() {
-            Ok(value)
-        } else {
-            Err("is not an object".to_owned())
-        }
-    })
+    source::check(
+        &format!("{path}.source"),
+        action.source.as_mut(),
+        &action.parameters,
+    )
 }
 
 /// What a trigger does with an object.
@@ -144,14 +86,6 @@ impl Operation {
     }
 }
 
-/// Where the object of a trigger is.
-enum Source {
-    /// Here.
-    Object(Value),
-    /// In a ConfigMap.
-    ConfigMap(KeySelector),
-}
-
 /// What is done with which object.
 pub struct K8sRequest {
     source: Source,
@@ -173,11 +107,7 @@ impl Trigger for K8sTrigger {
     }
 
     fn reuse(&mut self, checked: &Self) {
-        if let (Some(source), Some(before)) = (&mut self.source, &checked.source)
-            && source.inline == before.inline
-        {
-            source.parsed.clone_from(&before.parsed);
-        }
+        source::reuse(self.source.as_mut(), checked.source.as_ref());
     }
 
     fn parameters(&self) -> &[Parameter] {
@@ -190,14 +120,8 @@ impl Trigger for K8sTrigger {
             .ok_or_else(|| wrong("operation", "is not known"))?;
         let patch = PatchKind::parse(self.patch_strategy.as_deref().unwrap_or_default())
             .ok_or_else(|| wrong("patchStrategy", "is not known"))?;
-        let source = self.source.as_ref();
-        let source = source.ok_or_else(|| wrong("source", "must not be empty"))?;
         let mut request = K8sRequest {
-            source: match (&source.parsed, &source.configmap, &source.resource) {
-                (Some(parsed), ..) => Source::Object(parsed.as_ref().clone()),
-                (None, Some(key), _) => Source::ConfigMap(key.clone()),
-                (None, None, resource) => Source::Object(resource.clone().unwrap_or_default()),
-            },
+            source: Source::of("k8s.source", self.source.as_ref())?,
             operation,
             patch,
             parameters: self.parameters.clone(),
@@ -227,7 +151,7 @@ impl Trigger for K8sTrigger {
     async fn execute(mut request: K8sRequest, run: Run<'_>) -> Result<Done, TriggerError> {
         let firing = run.firing;
         if let Source::ConfigMap(key) = &request.source {
-            let mut object = manifest(key, run).await?;
+            let mut object = source::manifest("k8s.source.configmap", key, run).await?;
             if !request.live {
                 let parameters = std::mem::take(&mut request.parameters);
                 object = parameter::apply(object, &parameters, firing.inputs())?;
@@ -308,15 +232,12 @@ async fn write(
     Ok((target, written))
 }
 
-/// The object that a ConfigMap holds.
-async fn manifest(key: &KeySelector, run: Run<'_>) -> Result<Value, TriggerError> {
-    let secrets = &run.executor.secrets;
-    let text = secrets.config(&run.firing.sensor.namespace, key).await?;
-    parse(&text.unwrap_or_default())
-        .map_err(|error| FieldError::new("k8s.source.configmap", error).into())
-}
-
-async fn target(client: &Client, object: &Value, run: Run<'_>) -> Result<Target, TriggerError> {
+/// Where an object lives that a trigger names.
+pub(super) async fn target(
+    client: &Client,
+    object: &Value,
+    run: Run<'_>,
+) -> Result<Target, TriggerError> {
     let namespace = run.firing.sensor.namespace.as_str();
     let text = |pointer: &str| {
         object

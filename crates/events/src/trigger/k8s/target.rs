@@ -17,7 +17,7 @@ const NAMES: u32 = 3;
 
 /// The types of patches.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum PatchKind {
+pub(in crate::trigger) enum PatchKind {
     Merge,
     Strategic,
     Json,
@@ -26,7 +26,7 @@ pub(super) enum PatchKind {
 
 impl PatchKind {
     /// The type of a `patchStrategy`.
-    pub(super) fn parse(strategy: &str) -> Option<Self> {
+    pub(in crate::trigger) fn parse(strategy: &str) -> Option<Self> {
         match strategy {
             "" | "application/merge-patch+json" => Some(Self::Merge),
             "application/strategic-merge-patch+json" => Some(Self::Strategic),
@@ -38,7 +38,7 @@ impl PatchKind {
 }
 
 /// Where the object lives.
-pub(super) struct Target {
+pub(in crate::trigger) struct Target {
     api: Api<DynamicObject>,
     name: String,
     what: String,
@@ -46,7 +46,7 @@ pub(super) struct Target {
 
 impl Target {
     /// The place of `object`; without a namespace it is one of the cluster.
-    pub(super) fn new(
+    pub(in crate::trigger) fn new(
         client: &Client,
         resource: &ApiResource,
         namespace: Option<&str>,
@@ -81,7 +81,7 @@ impl Target {
     }
 
     /// Kind and place, with the name that was generated.
-    pub(super) fn shown(&self, generated: Option<&str>) -> String {
+    pub(in crate::trigger) fn shown(&self, generated: Option<&str>) -> String {
         match generated.filter(|name| *name != self.name) {
             Some(name) => format!("{} as {name}", self.what),
             None => self.what.clone(),
@@ -89,7 +89,7 @@ impl Target {
     }
 
     /// The failure for an object that should be there.
-    pub(super) fn absent(&self) -> TriggerError {
+    pub(in crate::trigger) fn absent(&self) -> TriggerError {
         TriggerError::Failed(format!("{} does not exist", self.what))
     }
 
@@ -104,7 +104,7 @@ impl Target {
     }
 
     /// The object as it is.
-    pub(super) async fn get(&self) -> Result<Option<DynamicObject>, TriggerError> {
+    pub(in crate::trigger) async fn get(&self) -> Result<Option<DynamicObject>, TriggerError> {
         self.named()?;
         self.api
             .get_opt(&self.name)
@@ -112,8 +112,14 @@ impl Target {
             .map_err(|error| self.failed("get", error))
     }
 
+    /// The object as it is; an error when there is none.
+    pub(in crate::trigger) async fn live(&self) -> Result<Value, TriggerError> {
+        let live = self.get().await?.ok_or_else(|| self.absent())?;
+        Ok(serde_json::to_value(live).unwrap_or(Value::Null))
+    }
+
     /// Creates the object; gives its name. One that this very firing created before is fine.
-    pub(super) async fn create(
+    pub(in crate::trigger) async fn create(
         &self,
         object: Value,
         firing: &Firing,
@@ -165,7 +171,7 @@ impl Target {
     }
 
     /// Merges `object` over the live one, unless somebody changed that since it was read.
-    pub(super) async fn replace(
+    pub(in crate::trigger) async fn replace(
         &self,
         live: &DynamicObject,
         object: &Value,
@@ -185,7 +191,7 @@ impl Target {
     }
 
     /// Patches the object; creates it when there is none.
-    pub(super) async fn patch(
+    pub(in crate::trigger) async fn patch(
         &self,
         object: Value,
         kind: PatchKind,
@@ -233,7 +239,7 @@ impl Target {
     }
 
     /// Deletes the object; one that is not there is fine.
-    pub(super) async fn delete(&self) -> Result<(), TriggerError> {
+    pub(in crate::trigger) async fn delete(&self) -> Result<(), TriggerError> {
         self.named()?;
         match self.api.delete(&self.name, &DeleteParams::default()).await {
             Ok(_) => Ok(()),
@@ -243,7 +249,7 @@ impl Target {
     }
 
     /// Waits until the object has the labels of the policy.
-    pub(super) async fn wait_for_labels(
+    pub(in crate::trigger) async fn wait_for_labels(
         &self,
         name: &str,
         policy: &LabelPolicy,

@@ -1,5 +1,7 @@
 //! The operations, against a cluster in memory.
 
+use std::sync::Arc;
+
 use kube::Client;
 use reconcile_core::{
     clock::Clock,

@@ -14,7 +14,8 @@ use crate::{
     bus::dead_letter_subject,
     event::CloudEvent,
     sensor::retry::Retry,
-    trigger::{Firing, Task, TriggerError},
+    trigger::{Done, Firing, Task, TriggerError},
+    worker::activity::{Success, identity},
 };
 
 /// Pause after a dead letter could not be published; the message is kept until it can.
@@ -51,22 +52,54 @@ impl Context {
         let started = Instant::now();
         let outcome = self.executor.run(&self.trigger.task, firing).await;
         let labels = self.labels();
-        self.metrics.action.observe(&labels, started.elapsed());
+        let took = started.elapsed();
+        self.metrics.action.observe(&labels, took);
         match outcome {
-            Ok(_) => {
+            Ok(done) => {
                 self.metrics.triggered.with_label_values(&labels).inc();
+                self.succeeded(firing, &done, took);
                 Tried::Succeeded
             }
             Err(TriggerError::NotLeading) => Tried::NotLeading,
             Err(error) => {
                 self.metrics.failed.with_label_values(&labels).inc();
-                tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, tried, %error, "action failed");
+                let (event, source) = identity(firing);
+                tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, source, event, tried, %error, "action failed");
+                self.activity.failed(&error.to_string(), self.clock.now());
                 match self.trigger.retry.after(tried, rand::random()) {
                     Some(pause) => Tried::Again(pause),
                     None => Tried::Spent(error),
                 }
             }
         }
+    }
+
+    /// Logs a delivered event, notes it for the status, and tells it once in a while in a Kubernetes Event.
+    fn succeeded(&self, firing: &Firing, done: &Done, took: Duration) {
+        let due = self.activity.succeeded(&Success {
+            firing,
+            done,
+            took,
+            now: self.clock.now(),
+        });
+        if due {
+            let note = format!("trigger {}: {}", firing.trigger, done.0);
+            self.emit(EventNote::normal("TriggerSucceeded", note));
+        }
+    }
+
+    /// Emits a Kubernetes Event about the Sensor.
+    fn emit(&self, note: EventNote) {
+        let key = &self.sensor.key;
+        let about = ObjectReference {
+            api_version: Some("argoproj.io/v1alpha1".to_owned()),
+            kind: Some("Sensor".to_owned()),
+            name: Some(key.name.clone()),
+            namespace: Some(key.namespace.clone()),
+            uid: Some(self.sensor.uid.clone()),
+            ..ObjectReference::default()
+        };
+        self.events.emit("sensor-controller", about, note);
     }
 
     /// All tries of the action, one after the other. False when it was interrupted and is still owed.
@@ -134,20 +167,8 @@ impl Context {
                 None => return false,
             }
         }
-        let about = ObjectReference {
-            api_version: Some("argoproj.io/v1alpha1".to_owned()),
-            kind: Some("Sensor".to_owned()),
-            name: Some(firing.sensor.name.clone()),
-            namespace: Some(firing.sensor.namespace.clone()),
-            uid: Some(self.sensor.uid.clone()),
-            ..ObjectReference::default()
-        };
         let note = format!("trigger {}: {}", firing.trigger, failure.reason);
-        self.events.emit(
-            "sensor-controller",
-            about,
-            EventNote::warning("TriggerFailed", note),
-        );
+        self.emit(EventNote::warning("TriggerFailed", note));
         self.dead_letter(failure).await
     }
 
@@ -200,7 +221,9 @@ impl Context {
         loop {
             match self.bus.dead_letter(&letter).await {
                 Ok(()) => {
-                    tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, reason, "event dead-lettered");
+                    let (event, source) = identity(firing);
+                    tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, source, event, reason, tries, letter = firing.id, "event dead-lettered");
+                    self.activity.failed(reason, self.clock.now());
                     return true;
                 }
                 Err(error) => {

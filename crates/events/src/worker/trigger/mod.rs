@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::{intake::Intake, ports::TriggerBus};
-use super::{SourceLookup, health::Health};
+use super::{SourceLookup, activity::Activity, health::Health};
 use crate::{
     bus::{Bus, ConsumerOwner},
     metrics::Metrics,
@@ -47,6 +47,8 @@ pub(super) struct Context {
     pub(super) pulls: CancellationToken,
     /// Why no events arrive, by dependency.
     pub(super) health: Health,
+    /// What the trigger did lately.
+    pub(super) activity: Activity,
     pub(super) pace: Arc<Mutex<Pace>>,
     /// Whether there is such an EventSource.
     pub(super) has_source: SourceLookup,

@@ -250,6 +250,10 @@ impl Pull {
         let Some(place) = delivery(&message) else {
             return;
         };
+        if let Ok(info) = message.info() {
+            let name = &self.context.trigger.dependencies[self.dependency].name;
+            self.context.activity.pending(name, info.pending);
+        }
         let (message, acker) = message.split();
         self.send(Incoming::Message(Held {
             dependency: self.dependency,

@@ -16,6 +16,7 @@ use crate::{
     sensor::{CheckedSensor, CheckedTrigger, checked, rate_limit::Pace},
     trigger::{Executor, Task, secrets::Secrets},
     worker::{
+        activity::Activity,
         health::Health,
         trigger::{
             Context, Intake,
@@ -120,6 +121,7 @@ fn context(spec: &Spec, broker: &Broker) -> Context {
         stop: pulls.child_token(),
         pulls,
         health: Health::new(Queue::new(), spec.sensor.key.clone()),
+        activity: Activity::new(Queue::new(), spec.sensor.key.clone()),
         pace: Arc::new(Mutex::new(Pace::new(trigger.spacing))),
         has_source: Arc::new(|_| false),
         trigger: Arc::new(trigger),

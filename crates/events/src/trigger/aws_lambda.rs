@@ -1,0 +1,340 @@
+//! The awsLambda trigger: invokes a function with keys from Secrets.
+//!
+//! Without keys upstream takes the role of the Sensor's pod. Here there is no such pod, and the role of the
+//! controller is not for tenants, so keys are required.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use reconcile_core::object::FieldError;
+use reqsign_aws_v4::{RequestSigner, StaticCredentialProvider};
+use reqsign_core::{Context, Signer};
+use reqwest::Url;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Done, Firing, Run, Trigger, TriggerError,
+    http::{Call, read_answer},
+    kind::{check_sources, patched, text_or_json},
+};
+use crate::{
+    api::{KeySelector, trigger::Parameter},
+    sensor::parameter,
+    tls::TlsSettings,
+};
+
+/// For one invocation; a function may run for 15 minutes, an action for 10.
+const DEADLINE: Duration = Duration::from_secs(590);
+/// What a function returns is not used; it is read so that the connection can be used again.
+const ANSWER: usize = 64 * 1024;
+
+/// Invokes a function.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AwsLambdaTrigger {
+    /// Name or ARN.
+    pub function_name: String,
+    /// Id of the access key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_key: Option<KeySelector>,
+    /// The secret of the access key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_key: Option<KeySelector>,
+    /// For example `eu-central-1`.
+    pub region: String,
+    /// The input of the function, built from the events.
+    pub payload: Vec<Parameter>,
+    /// Patches of this trigger.
+    pub parameters: Vec<Parameter>,
+    /// `RequestResponse` (default), `Event` or `DryRun`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invocation_type: Option<String>,
+    /// A role to assume.
+    #[serde(rename = "roleARN", skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+}
+
+/// An invocation without its keys.
+pub struct LambdaRequest {
+    url: Url,
+    function: String,
+    region: String,
+    access_key: KeySelector,
+    secret_key: KeySelector,
+    invocation: &'static str,
+    body: Bytes,
+}
+
+/// Checks fields that become part of a URL; the error names the field below `path`.
+fn checked_names(path: &str, trigger: &AwsLambdaTrigger) -> Result<(), FieldError> {
+    let plain = |text: &str, more: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    if !plain(&trigger.function_name, "-_:$") {
+        let message = format!("{:?} is not a name or ARN", trigger.function_name);
+        return Err(FieldError::new(format!("{path}.functionName"), message));
+    }
+    if !plain(&trigger.region, "-") {
+        let message = format!("{:?} is not a region", trigger.region);
+        return Err(FieldError::new(format!("{path}.region"), message));
+    }
+    Ok(())
+}
+
+fn invocation(path: &str, trigger: &AwsLambdaTrigger) -> Result<&'static str, FieldError> {
+    Ok(
+        match trigger.invocation_type.as_deref().unwrap_or_default() {
+            "" | "RequestResponse" => "RequestResponse",
+            "Event" => "Event",
+            "DryRun" => "DryRun",
+            other => {
+                let message = format!("{other:?} is not RequestResponse, Event or DryRun");
+                return Err(FieldError::new(format!("{path}.invocationType"), message));
+            }
+        },
+    )
+}
+
+impl Trigger for AwsLambdaTrigger {
+    const KEY: &'static str = "awsLambda";
+
+    type Request = LambdaRequest;
+
+    fn check(&mut self, path: &str) -> Result<(), FieldError> {
+        for (field, key) in [
+            ("accessKey", &self.access_key),
+            ("secretKey", &self.secret_key),
+        ] {
+            if key.is_none() {
+                let message = "must not be empty: a Sensor has no pod whose role could be used";
+                return Err(FieldError::new(format!("{path}.{field}"), message));
+            }
+        }
+        if self
+            .role_arn
+            .as_deref()
+            .is_some_and(|role| !role.is_empty())
+        {
+            return Err(FieldError::new(
+                format!("{path}.roleARN"),
+                "not supported yet",
+            ));
+        }
+        if self.parameters.is_empty() {
+            checked_names(path, self)?;
+        }
+        invocation(path, self)?;
+        let payload = format!("{path}.payload");
+        if self.payload.is_empty() {
+            return Err(FieldError::new(payload, "must not be empty"));
+        }
+        check_sources(&payload, &self.payload)
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn resolve(&self, firing: &Firing) -> Result<LambdaRequest, TriggerError> {
+        let action = patched(self, firing)?;
+        checked_names(Self::KEY, &action)?;
+        let invocation = invocation(Self::KEY, &action)?;
+        let missing =
+            |field: &str| FieldError::new(format!("awsLambda.{field}"), "must not be empty");
+        let domain = if action.region.starts_with("cn-") {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        };
+        let url = format!(
+            "https://lambda.{}.{domain}/2015-03-31/functions/{}/invocations",
+            action.region, action.function_name
+        );
+        Ok(LambdaRequest {
+            url: Url::parse(&url)
+                .map_err(|error| FieldError::new("awsLambda.region", error.to_string()))?,
+            body: parameter::payload(&action.payload, firing.inputs())?.into(),
+            function: action.function_name,
+            region: action.region,
+            access_key: action.access_key.ok_or_else(|| missing("accessKey"))?,
+            secret_key: action.secret_key.ok_or_else(|| missing("secretKey"))?,
+            invocation,
+        })
+    }
+
+    fn preview(request: &LambdaRequest) -> Value {
+        json!({ "awsLambda": {
+            "functionName": request.function,
+            "region": request.region,
+            "invocationType": request.invocation,
+            "payload": text_or_json(&request.body),
+        } })
+    }
+
+    async fn execute(request: LambdaRequest, run: Run<'_>) -> Result<Done, TriggerError> {
+        let failed = |reason: String| {
+            TriggerError::Failed(format!("function {}: {reason}", request.function))
+        };
+        let headers = signed(&request, run).await?;
+        let call = Call {
+            method: Method::POST,
+            url: request.url.clone(),
+            headers,
+            body: Some(request.body.clone()),
+            timeout: DEADLINE,
+        };
+        let http = &run.executor.http;
+        let client = http.get(&TlsSettings::default())?;
+        let answer = http
+            .send(&client, call)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        let status = answer.status().as_u16();
+        let function_error = answer
+            .headers()
+            .get("x-amz-function-error")
+            .and_then(|error| error.to_str().ok())
+            .map(str::to_owned);
+        drop(read_answer(answer, ANSWER).await);
+        let statuses = &run.success.statuses;
+        let good = if statuses.is_empty() {
+            (200..300).contains(&status)
+        } else {
+            statuses.contains(&status)
+        };
+        match function_error {
+            _ if !good => Err(failed(format!("answered {status}"))),
+            // The function has run; upstream does not look at how it ended.
+            Some(error) => Ok(Done(format!(
+                "function {} answered {status}, which reports the error {error}",
+                request.function
+            ))),
+            None => Ok(Done(format!(
+                "function {} answered {status}",
+                request.function
+            ))),
+        }
+    }
+}
+
+/// The headers of an invocation with its signature.
+async fn signed(request: &LambdaRequest, run: Run<'_>) -> Result<HeaderMap, TriggerError> {
+    let (secrets, namespace) = (&run.executor.secrets, &run.firing.sensor.namespace);
+    let access = secrets
+        .needed_secret(namespace, &request.access_key)
+        .await?;
+    let secret = secrets
+        .needed_secret(namespace, &request.secret_key)
+        .await?;
+    let failed =
+        |reason: String| TriggerError::Failed(format!("cannot sign the request: {reason}"));
+    let mut parts = http::Request::builder()
+        .method(Method::POST)
+        .uri(request.url.as_str())
+        .header(header::CONTENT_TYPE, "application/json")
+        .header("x-amz-invocation-type", request.invocation)
+        .header(
+            "x-amz-content-sha256",
+            hex::encode(Sha256::digest(&request.body)),
+        )
+        .body(())
+        .map_err(|error| failed(error.to_string()))?
+        .into_parts()
+        .0;
+    let keys = StaticCredentialProvider::new(access.expose_secret(), secret.expose_secret());
+    let signer = RequestSigner::new("lambda", &request.region);
+    Signer::new(Context::new(), keys, signer)
+        .sign(&mut parts, None)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    if let Some(signature) = parts.headers.get_mut(header::AUTHORIZATION) {
+        HeaderValue::set_sensitive(signature, true);
+    }
+    Ok(parts.headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trigger::stage::{Server, Stage};
+
+    fn trigger() -> AwsLambdaTrigger {
+        let value = json!({
+            "functionName": "hello", "region": "eu-central-1", "invocationType": "Event",
+            "accessKey": {"name": "s", "key": "access"}, "secretKey": {"name": "s", "key": "secret"},
+            "payload": [{"src": {"dependencyName": "a", "dataKey": "n"}, "dest": "name"}],
+        });
+        serde_json::from_value(value).expect("a trigger")
+    }
+
+    async fn invoke(stage: &Stage, server: &Server) -> Result<Done, TriggerError> {
+        let mut request = trigger().resolve(&stage.firing)?;
+        let path = request.url.path().to_owned();
+        request.url = Url::parse(&server.url).expect("a URL");
+        request.url.set_path(&path);
+        AwsLambdaTrigger::execute(request, stage.run()).await
+    }
+
+    #[tokio::test]
+    async fn an_invocation_is_signed_with_the_keys_and_fails_by_its_status() {
+        let stage = Stage::with_secret(json!({"access": "QUtJRA==", "secret": "aHVzaA=="}));
+        let server = Server::answering(202, &[], "").await;
+        let done = invoke(&stage, &server).await.expect("invoked");
+        assert_eq!(done.0, "function hello answered 202");
+        let got = server.requests().pop().expect("one request");
+        assert_eq!(got.path, "/2015-03-31/functions/hello/invocations");
+        assert_eq!(got.json(), json!({"name": "x"}));
+        assert_eq!(got.headers["x-amz-invocation-type"], "Event");
+        let signature = got.headers["authorization"].to_str().expect("text");
+        assert!(
+            signature.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"),
+            "{signature}"
+        );
+        assert!(
+            signature.contains("/eu-central-1/lambda/aws4_request"),
+            "{signature}"
+        );
+        let server = Server::answering(429, &[], "").await;
+        let error = invoke(&stage, &server).await.expect_err("throttled");
+        assert_eq!(error.to_string(), "function hello: answered 429");
+        let server = Server::answering(200, &[("x-amz-function-error", "Unhandled")], "{}").await;
+        let done = invoke(&stage, &server).await.expect("invoked");
+        assert!(
+            done.0.ends_with("reports the error Unhandled"),
+            "{}",
+            done.0
+        );
+    }
+
+    #[test]
+    fn keys_are_required_and_names_cannot_leave_their_place_in_the_url() {
+        let problem = |change: fn(&mut AwsLambdaTrigger)| {
+            let mut trigger = trigger();
+            change(&mut trigger);
+            let refused = Trigger::check(&mut trigger, "t").expect_err("refused");
+            refused.path
+        };
+        assert_eq!(problem(|t| t.access_key = None), "t.accessKey");
+        assert_eq!(
+            problem(|t| t.function_name = "a/../b".into()),
+            "t.functionName"
+        );
+        assert_eq!(problem(|t| t.region = "eu.evil.org/".into()), "t.region");
+        assert_eq!(
+            problem(|t| t.invocation_type = Some("Later".into())),
+            "t.invocationType"
+        );
+        assert_eq!(
+            problem(|t| t.role_arn = Some("arn:aws:iam::1:role/x".into())),
+            "t.roleARN"
+        );
+        assert_eq!(problem(|t| t.payload.clear()), "t.payload");
+    }
+}
