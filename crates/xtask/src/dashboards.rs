@@ -93,7 +93,7 @@ enum PanelKind {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
-    /// PromQL.
+    /// The query, in `PromQL`.
     pub expr: String,
     #[serde(default)]
     legend: String,
