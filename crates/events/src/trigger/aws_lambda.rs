@@ -284,7 +284,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_invocation_is_signed_with_the_keys_and_fails_by_its_status() {
-        let stage = Stage::with_secret(json!({"access": "QUtJRA==", "secret": "aHVzaA=="}));
+        let stage = Stage::with_secret(&json!({"access": "QUtJRA==", "secret": "aHVzaA=="}));
         let server = Server::answering(202, &[], "").await;
         let done = invoke(&stage, &server).await.expect("invoked");
         assert_eq!(done.0, "function hello answered 202");

@@ -293,7 +293,7 @@ mod tests {
     #[tokio::test]
     async fn one_message_goes_to_all_recipients() {
         let (port, lines) = server(None).await;
-        let stage = Stage::with_secret(json!({"password": "aHVzaA=="}));
+        let stage = Stage::with_secret(&json!({"password": "aHVzaA=="}));
         let mail = trigger(
             port,
             json!({
@@ -323,7 +323,7 @@ mod tests {
     #[tokio::test]
     async fn refusals_name_the_server_and_no_password() {
         let (port, _) = server(Some("550 unknown user")).await;
-        let stage = Stage::with_secret(json!({"password": "aHVzaA=="}));
+        let stage = Stage::with_secret(&json!({"password": "aHVzaA=="}));
         let error = send(&stage, &trigger(port, json!({})))
             .await
             .expect_err("refused");

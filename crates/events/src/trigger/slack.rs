@@ -74,7 +74,10 @@ pub struct Sender {
 
 /// First messages of threads, by namespace, channel and key. Cloning shares them.
 #[derive(Clone, Default)]
-pub struct SlackThreads(Arc<Mutex<HashMap<(String, String, String), String>>>);
+pub struct SlackThreads(Arc<Mutex<HashMap<ThreadKey, String>>>);
+
+/// Namespace, channel and aggregation key.
+type ThreadKey = (String, String, String);
 
 /// A message without its token and thread.
 pub struct SlackRequest {
@@ -274,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn messages_with_one_key_are_one_thread() {
-        let stage = Stage::with_secret(json!({"token": "eG94Yi0x"}));
+        let stage = Stage::with_secret(&json!({"token": "eG94Yi0x"}));
         let server = Server::answering(200, &[], r#"{"ok":true,"ts":"17.5"}"#).await;
         let threaded = trigger(json!({
             "blocks": r#"[{"type":"divider"}]"#,
@@ -301,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn refusals_are_named_and_show_no_token() {
-        let stage = Stage::with_secret(json!({"token": "eG94Yi0x"}));
+        let stage = Stage::with_secret(&json!({"token": "eG94Yi0x"}));
         let server =
             Server::answering(200, &[], r#"{"ok":false,"error":"channel_not_found"}"#).await;
         let error = post(&stage, &server, &trigger(json!({})))

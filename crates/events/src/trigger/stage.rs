@@ -20,7 +20,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// With the Secret `s` in the namespace, whose `data` is given.
-    pub(super) fn with_secret(data: Value) -> Self {
+    pub(super) fn with_secret(data: &Value) -> Self {
         let api = FakeApi::new();
         api.put(&json!({
             "apiVersion": "v1", "kind": "Secret",

@@ -36,7 +36,7 @@ async fn act_on(
     let trigger = json!({"operation": operation, "args": args, "source": {"resource": resource}});
     let mut trigger: ArgoWorkflowTrigger = serde_json::from_value(trigger).expect("a trigger");
     Trigger::check(&mut trigger, "t").map_err(|error| error.to_string())?;
-    let stage = Stage::with_secret(json!({}));
+    let stage = Stage::with_secret(&json!({}));
     let request = trigger
         .resolve(&stage.firing)
         .map_err(|error| error.to_string())?;

@@ -24,6 +24,8 @@ use crate::{
     },
 };
 
+use super::transcript::{NAMES, shown, summary};
+
 /// What becomes of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -69,13 +71,6 @@ struct State {
 pub(super) struct Broker {
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
-}
-
-/// The names of the dependencies, in their order.
-const NAMES: [&str; 3] = ["a", "b", "c"];
-
-fn shown((sequence, dependency): Place) -> String {
-    format!("{}={sequence}", NAMES[dependency])
 }
 
 impl Broker {
@@ -311,18 +306,6 @@ impl Records for Broker {
             state.records.remove(key);
             Ok(())
         }))
-    }
-}
-
-/// What matters of a record.
-fn summary(key: &str, value: &[u8]) -> String {
-    let json: Value = serde_json::from_slice(value).unwrap_or_default();
-    if key.ends_with("/_ledger") {
-        format!("consumed={} firing={}", json["consumed"], json["firing"])
-    } else if let Some(sequence) = json.get("StreamSeq") {
-        format!("sequence {sequence}")
-    } else {
-        String::from_utf8_lossy(value).into_owned()
     }
 }
 

@@ -4,6 +4,7 @@ mod broker;
 mod events;
 mod process;
 mod sets;
+mod transcript;
 
 use serde_json::{Value, json};
 

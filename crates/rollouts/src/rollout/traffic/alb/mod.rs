@@ -7,8 +7,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::{FutureExt, future::BoxFuture};
 use kube::api::DynamicObject;
 use reconcile_core::object::{FieldError, ObjectKey};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+mod config;
+
+use config::Config;
 
 use super::{
     Capabilities, ExtraWeights, FULL_WEIGHT, HeaderMatching, HeaderRoute, ManagedRoute,
@@ -52,33 +55,6 @@ struct Alb {
     prefix: String,
     /// Seconds that a client stays with its version.
     sticky: Option<i64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Config {
-    ingress: String,
-    ingresses: Vec<String>,
-    service_port: i64,
-    service_ports: Vec<IngressPorts>,
-    root_service: Option<String>,
-    annotation_prefix: Option<String>,
-    #[serde(rename = "stickinessConfig")]
-    stickiness: Stickiness,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct IngressPorts {
-    ingress: String,
-    service_ports: Vec<i64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Stickiness {
-    enabled: bool,
-    duration_seconds: i64,
 }
 
 impl Alb {
