@@ -177,7 +177,6 @@ fn metrics(expr: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "has not passed as a whole yet"]
 async fn every_query_of_dashboards_and_alerts_has_its_metrics() -> Result<()> {
     let options = Options {
         sample: false,
