@@ -17,6 +17,7 @@ mod git;
 mod http;
 mod hub;
 mod limits;
+mod listing;
 mod poll;
 mod pool;
 mod repository;

@@ -10,11 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use reconcile_core::object::ObjectKey;
 
-use super::{GitError, PoolError, RefList, RevisionError, Store, credentials::UnsupportedMembers};
+use super::{
+    GitError, PoolError, RefList, RevisionError, Store,
+    credentials::UnsupportedMembers,
+    listing::{Latest, Listing},
+};
 use thiserror::Error;
-
-/// A failure to list refs is not repeated for callers within this time.
-const FAILURE_LASTS: i64 = 5;
 
 /// A repository that cannot be read.
 #[derive(Clone, Debug, Error)]
@@ -82,14 +83,27 @@ pub(super) struct FollowedRevision {
     pub(super) tag_prefix: String,
 }
 
-#[derive(Default)]
-struct Listing {
-    refs: Option<Arc<RefList>>,
-    /// Bytes of the refs.
+/// Refs with what they take.
+#[derive(Clone)]
+struct Refs {
+    list: Arc<RefList>,
+    /// Bytes of the list.
     size: usize,
-    asked: Option<Timestamp>,
-    failed: Option<(RepoError, Timestamp)>,
-    failing_since: Option<Timestamp>,
+}
+
+impl Snapshot {
+    fn of(latest: Latest<Refs, RepoError>) -> Self {
+        let Latest {
+            value,
+            asked,
+            failing,
+        } = latest;
+        Self {
+            refs: value.list,
+            asked,
+            failing,
+        }
+    }
 }
 
 /// How the server of a repository did lately.
@@ -114,7 +128,7 @@ pub(super) struct Repository {
     /// Name of the folder of its store.
     pub(super) folder: String,
     pub(super) store: tokio::sync::Mutex<Option<Arc<Store>>>,
-    listing: RwLock<Listing>,
+    listing: RwLock<Listing<Refs, RepoError>>,
     /// One conversation with the server at a time; others wait for its result. It is held until the conversation
     /// ends, even when nobody waits for it any longer.
     gate: Arc<tokio::sync::Mutex<()>>,
@@ -186,38 +200,34 @@ impl Repository {
 
     /// True when the last attempt to list the refs failed.
     pub(super) fn is_failing(&self) -> bool {
-        self.listing.read().failed.is_some()
+        self.listing.read().is_failing()
     }
 
     pub(super) fn refs(&self) -> Option<Arc<RefList>> {
-        self.listing.read().refs.clone()
+        self.listing.read().value().map(|refs| refs.list.clone())
     }
 
     /// Bytes of the refs in memory.
     pub(super) fn refs_size(&self) -> usize {
-        self.listing.read().size
+        self.listing.read().value().map_or(0, |refs| refs.size)
     }
 
     /// Takes a new list; gives the old one when the two differ.
     pub(super) fn listed(&self, list: RefList, asked: Timestamp) -> Option<Arc<RefList>> {
         let mut listing = self.listing.write();
-        listing.failed = None;
-        listing.failing_since = None;
-        listing.asked = Some(asked);
-        let changed = listing.refs.as_deref() != Some(&list);
-        if changed {
-            listing.size = list.size();
+        if let Some(same) = listing.value().filter(|refs| *refs.list == list).cloned() {
+            listing.listed(same, asked);
+            return None;
         }
-        changed
-            .then(|| listing.refs.replace(Arc::new(list)))
-            .flatten()
+        let size = list.size();
+        let list = Arc::new(list);
+        let old = listing.listed(Refs { list, size }, asked);
+        old.map(|refs| refs.list)
     }
 
     /// Notes that the refs could not be listed.
     pub(super) fn failed(&self, error: RepoError, asked: Timestamp) {
-        let mut listing = self.listing.write();
-        listing.failing_since.get_or_insert(asked);
-        listing.failed = Some((error, asked));
+        self.listing.write().failed(error, asked);
     }
 
     /// What is known, when it is not older than `fresh` or a failure is recent.
@@ -226,34 +236,14 @@ impl Repository {
         fresh: Option<Timestamp>,
         now: Timestamp,
     ) -> Option<Result<Snapshot, RepoError>> {
-        let usable = {
-            let listing = self.listing.read();
-            let listed = listing
-                .asked
-                .is_some_and(|asked| fresh.is_none_or(|fresh| asked >= fresh));
-            let failed = listing.failed.as_ref().is_some_and(|(_, at)| {
-                now.as_second() - at.as_second() < FAILURE_LASTS
-                    && fresh.is_none_or(|fresh| *at >= fresh)
-            });
-            listed || failed
-        };
-        usable.then(|| self.snapshot())
+        let known = self.listing.read().known(fresh, now)?;
+        Some(known.map(Snapshot::of))
     }
 
     /// The refs, or the error when there are none.
     pub(super) fn snapshot(&self) -> Result<Snapshot, RepoError> {
-        let listing = self.listing.read();
-        match (&listing.refs, listing.asked, &listing.failed) {
-            (Some(refs), Some(asked), failed) => Ok(Snapshot {
-                refs: refs.clone(),
-                asked,
-                failing: failed
-                    .as_ref()
-                    .map(|(error, at)| (error.clone(), listing.failing_since.unwrap_or(*at))),
-            }),
-            (_, _, Some((error, _))) => Err(error.clone()),
-            _ => Err(RepoError::Unlisted),
-        }
+        let latest = self.listing.read().latest();
+        latest.unwrap_or(Err(RepoError::Unlisted)).map(Snapshot::of)
     }
 }
 

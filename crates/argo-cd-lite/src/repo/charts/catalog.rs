@@ -11,9 +11,8 @@ use super::{
     index::{ChartIndex, moves},
     place::Place,
 };
+use crate::repo::listing::{Latest, Listing};
 
-/// A failure to list versions is not repeated for callers within this time, in seconds.
-const FAILURE_LASTS: i64 = 5;
 /// How long a caller waits for the one before it.
 const TURN: Duration = Duration::from_secs(120);
 
@@ -25,28 +24,19 @@ pub(super) struct Followed {
 }
 
 /// The versions as they were listed.
-#[derive(Clone, Debug)]
-pub(super) struct Listed {
-    pub(super) index: Arc<ChartIndex>,
-    /// When they were asked for.
-    pub(super) asked: Timestamp,
-    /// Asking has failed since then: with this error, since this time.
-    pub(super) failing: Option<(ChartError, Timestamp)>,
-}
+pub(super) type Listed = Latest<Versions, ChartError>;
 
-#[derive(Default)]
-struct Listing {
-    index: Option<Arc<ChartIndex>>,
+/// The versions that a repository has.
+#[derive(Clone)]
+pub(super) struct Versions {
+    pub(super) index: Arc<ChartIndex>,
     etag: String,
-    asked: Option<Timestamp>,
-    failed: Option<(ChartError, Timestamp)>,
-    failing_since: Option<Timestamp>,
 }
 
 /// One repository in use.
 pub(super) struct Catalog {
     pub(super) place: Place,
-    listing: RwLock<Listing>,
+    listing: RwLock<Listing<Versions, ChartError>>,
     gate: tokio::sync::Mutex<()>,
     /// Digest that each revision of an artifact meant last, and when it was asked for.
     pub(super) digests: Mutex<HashMap<String, (String, Timestamp)>>,
@@ -81,7 +71,7 @@ impl Catalog {
 
     /// True when somebody follows a revision that may mean another version after a poll.
     pub(super) fn needs_polls(&self) -> bool {
-        let index = self.listing.read().index.clone();
+        let index = self.current().map(|(index, _)| index);
         let followers = self.followers.lock();
         followers.values().flatten().any(|followed| {
             if self.place.is_artifact() {
@@ -96,8 +86,8 @@ impl Catalog {
     /// The index of now with its `ETag`, to be asked for again.
     pub(super) fn current(&self) -> Option<(Arc<ChartIndex>, String)> {
         let listing = self.listing.read();
-        let index = listing.index.clone()?;
-        Some((index, listing.etag.clone()))
+        let versions = listing.value()?;
+        Some((versions.index.clone(), versions.etag.clone()))
     }
 
     /// Takes a new index; gives the Applications for which a revision means another version now.
@@ -107,15 +97,12 @@ impl Catalog {
         etag: String,
         asked: Timestamp,
     ) -> Vec<ObjectKey> {
-        let old = {
-            let mut listing = self.listing.write();
-            listing.failed = None;
-            listing.failing_since = None;
-            listing.asked = Some(asked);
-            listing.etag = etag;
-            listing.index.replace(index.clone())
+        let versions = Versions {
+            index: index.clone(),
+            etag,
         };
-        let Some(old) = old.filter(|old| old != index) else {
+        let old = self.listing.write().listed(versions, asked);
+        let Some(old) = old.map(|old| old.index).filter(|old| old != index) else {
             return Vec::new();
         };
         let followers = self.followers.lock();
@@ -133,14 +120,12 @@ impl Catalog {
 
     /// Notes that the versions could not be listed.
     pub(super) fn failed(&self, error: ChartError, asked: Timestamp) {
-        let mut listing = self.listing.write();
-        listing.failing_since.get_or_insert(asked);
-        listing.failed = Some((error, asked));
+        self.listing.write().failed(error, asked);
     }
 
     /// True when the last try to list versions failed.
     pub(super) fn is_failing(&self) -> bool {
-        self.listing.read().failed.is_some()
+        self.listing.read().is_failing()
     }
 
     /// What is known, when it is not older than `fresh` or a failure is recent.
@@ -149,33 +134,11 @@ impl Catalog {
         fresh: Option<Timestamp>,
         now: Timestamp,
     ) -> Option<Result<Listed, ChartError>> {
-        let usable = {
-            let listing = self.listing.read();
-            let listed = listing
-                .asked
-                .is_some_and(|asked| fresh.is_none_or(|fresh| asked >= fresh));
-            let failed = listing.failed.as_ref().is_some_and(|(_, at)| {
-                now.as_second() - at.as_second() < FAILURE_LASTS
-                    && fresh.is_none_or(|fresh| *at >= fresh)
-            });
-            listed || failed
-        };
-        usable.then(|| self.snapshot())?
+        self.listing.read().known(fresh, now)
     }
 
     /// The versions, or the error when none were ever listed; `None` before the first try.
     pub(super) fn snapshot(&self) -> Option<Result<Listed, ChartError>> {
-        let listing = self.listing.read();
-        match (&listing.index, listing.asked, &listing.failed) {
-            (Some(index), Some(asked), failed) => Some(Ok(Listed {
-                index: index.clone(),
-                asked,
-                failing: failed
-                    .as_ref()
-                    .map(|(error, at)| (error.clone(), listing.failing_since.unwrap_or(*at))),
-            })),
-            (_, _, Some((error, _))) => Some(Err(error.clone())),
-            _ => None,
-        }
+        self.listing.read().latest()
     }
 }

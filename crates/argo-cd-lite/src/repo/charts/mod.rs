@@ -279,10 +279,10 @@ impl ChartHub {
         let mut listed = self.list(catalog, fresh).await?;
         let now = self.0.repos.clock().now();
         let is_old = now.duration_since(listed.asked) > MISSING_AFTER;
-        if listed.index.select(chart, revision).is_err() && is_old {
+        if listed.value.index.select(chart, revision).is_err() && is_old {
             listed = self.list(catalog, Some(now)).await?;
         }
-        let version = listed.index.select(chart, revision)?.clone();
+        let version = listed.value.index.select(chart, revision)?.clone();
         Ok((listed, version))
     }
 
