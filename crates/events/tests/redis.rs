@@ -4,11 +4,7 @@ mod support;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use events::{
-    event::CloudEvent,
-    source::{CheckedSource, TaskEvent, kind},
-};
-use futures::StreamExt;
+use events::source::{CheckedSource, TaskEvent, kind};
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
 use tokio::{
@@ -16,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use support::{Nats, PATIENCE, Server, plane, until};
+use support::{Nats, Server, plane, until};
 
 /// An EventSource of one event, with its password.
 fn source(kind: &str, password: &str, config: &Value) -> Arc<CheckedSource> {
@@ -35,7 +31,7 @@ fn source(kind: &str, password: &str, config: &Value) -> Arc<CheckedSource> {
 
 fn config(redis: &Server, more: &Value) -> Value {
     let mut config = more.clone();
-    config["hostAddress"] = json!(format!("127.0.0.1:{}", redis.port));
+    config["hostAddress"] = json!(format!("127.0.0.1:{}", redis.port()));
     config["password"] = json!({"name": "redis", "key": "password"});
     config
 }
@@ -45,7 +41,7 @@ struct Client(BufReader<TcpStream>);
 
 impl Client {
     async fn connect(redis: &Server) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", redis.port))
+        let stream = TcpStream::connect(("127.0.0.1", redis.port()))
             .await
             .expect("connected");
         let mut client = Self(BufReader::new(stream));
@@ -82,40 +78,13 @@ impl Client {
     }
 }
 
-/// Messages of the stream of events.
-async fn count(nats: &Nats) -> usize {
-    let stream = jetstream(nats).await;
-    usize::try_from(stream.cached_info().state.messages).expect("a count")
-}
-
-async fn jetstream(nats: &Nats) -> async_nats::jetstream::stream::Stream {
-    let client = async_nats::connect(nats.config().urls[0].as_str())
-        .await
-        .expect("connected");
-    let context = async_nats::jetstream::new(client);
-    context.get_stream("default").await.expect("a stream")
-}
-
 /// All payloads of the stream of events, with the ids of the events.
 async fn stored(nats: &Nats) -> Vec<(String, Value)> {
-    let count = count(nats).await;
-    let stream = jetstream(nats).await;
-    let consumer = stream
-        .create_consumer(async_nats::jetstream::consumer::pull::Config {
-            ack_policy: async_nats::jetstream::consumer::AckPolicy::None,
-            ..Default::default()
-        })
-        .await
-        .expect("a consumer");
-    let messages = consumer.messages().await.expect("messages");
-    let events = messages.take(count).map(|message| {
-        let event = CloudEvent::decode(&message.expect("good").payload).expect("an event");
+    let events = nats.stored().await.into_iter().map(|event| {
         let payload = serde_json::from_slice(&event.data).expect("JSON");
         (event.id, payload)
     });
-    tokio::time::timeout(PATIENCE, events.collect())
-        .await
-        .expect("in time")
+    events.collect()
 }
 
 #[test]
@@ -148,18 +117,18 @@ fn ten_thousand_entries_of_a_stream_survive_the_death_of_the_source_and_of_the_s
         })
         .await;
         client.add(0..5000).await;
-        until("some are stored", || async { count(&nats).await >= 1000 }).await;
+        until("some are stored", || async { nats.count().await >= 1000 }).await;
         std::mem::forget(plane);
     });
     first.shutdown_background();
     main.block_on(async {
         let plane = start().await;
         Client::connect(&redis).await.add(5000..10_000).await;
-        until("more are stored", || async { count(&nats).await >= 6000 }).await;
+        until("more are stored", || async { nats.count().await >= 6000 }).await;
         redis.down();
         tokio::time::sleep(Duration::from_millis(100)).await;
         redis.up().await;
-        until("all are stored", || async { count(&nats).await >= 10_000 }).await;
+        until("all are stored", || async { nats.count().await >= 10_000 }).await;
         let stored = stored(&nats).await;
         let ids: BTreeSet<&str> = stored.iter().map(|(id, _)| id.as_str()).collect();
         let numbers: BTreeSet<usize> = stored
@@ -211,7 +180,7 @@ async fn an_entry_that_is_too_large_is_refused_and_does_not_hold_up_the_others()
     client.line().await;
     client.add(13..15).await;
     until("the good one is stored", || async {
-        count(&nats).await == 1
+        nats.count().await == 1
     })
     .await;
     let stored = stored(&nats).await;
@@ -249,7 +218,7 @@ async fn published_messages_are_text_or_json_and_a_restart_of_the_server_is_surv
     );
     wait_for_subscriber(&redis).await;
     Client::connect(&redis).await.ask("PUBLISH a hello").await;
-    until("one is stored", || async { count(&nats).await == 1 }).await;
+    until("one is stored", || async { nats.count().await == 1 }).await;
     assert_eq!(
         stored(&nats).await[0].1,
         json!({"channel": "a", "pattern": "", "body": "hello"})
@@ -266,7 +235,7 @@ async fn published_messages_are_text_or_json_and_a_restart_of_the_server_is_surv
         ))
         .await;
     client.ask("PUBLISH b again").await;
-    until("two are stored", || async { count(&nats).await == 2 }).await;
+    until("two are stored", || async { nats.count().await == 2 }).await;
     let json = json!({"channels": ["a"], "jsonBody": true});
     plane.ensure_source(&source("redis", "hush", &config(&redis, &json)), &bus);
     until("the other one listens", || async {
@@ -279,11 +248,11 @@ async fn published_messages_are_text_or_json_and_a_restart_of_the_server_is_surv
             .any(|(_, payload)| payload["body"] == json!({}))
     })
     .await;
-    let before = count(&nats).await;
+    let before = nats.count().await;
     client.ask("PUBLISH a {").await;
     client.ask("PUBLISH a [1]").await;
     until("the good one is stored", || async {
-        count(&nats).await > before
+        nats.count().await > before
     })
     .await;
     plane.stop().await;

@@ -429,7 +429,7 @@ fn ticks_are_neither_lost_nor_doubled_over_a_crash() {
         process.block_on(async {
             let (bus, plane) = (nats.bus().await, plane());
             assert!(run(&plane, &bus, &source).is_empty());
-            until("ticks", || async { count(&nats).await >= ticks }).await;
+            until("ticks", || async { nats.count().await >= ticks }).await;
             if !crash {
                 plane.stop().await;
             }
@@ -441,7 +441,7 @@ fn ticks_are_neither_lost_nor_doubled_over_a_crash() {
     process(true, 12);
     process(false, 16);
     let times: Vec<jiff::Timestamp> = check
-        .block_on(stored(&nats))
+        .block_on(nats.stored())
         .iter()
         .map(|event| {
             let payload: Value = serde_json::from_slice(&event.data).expect("JSON");
@@ -483,7 +483,7 @@ async fn schedules_of_two_namespaces_remember_their_ticks_apart() {
         })
         .await;
     }
-    until("ticks", || async { count(&stage.nats).await >= 4 }).await;
+    until("ticks", || async { stage.nats.count().await >= 4 }).await;
     stage.plane.stop().await;
 }
 
@@ -534,7 +534,7 @@ async fn messages_of_a_nats_subject_become_events() {
         async move {
             send("orders.probe", r#"{"n":0}"#).await;
             send("raw", "probe").await;
-            let all = stored(nats).await;
+            let all = nats.stored().await;
             let of = |subject: &str| all.iter().any(|event| event.subject == subject);
             of("orders") && of("raw")
         }
@@ -550,7 +550,7 @@ async fn messages_of_a_nats_subject_become_events() {
         send(subject, body).await;
     }
     let bodies = async |nats: &Nats| -> Vec<(String, String)> {
-        let all = stored(nats).await;
+        let all = nats.stored().await;
         let all = all.iter().map(|event| {
             (
                 event.subject.clone(),
@@ -642,33 +642,4 @@ fn a_nats_source_that_cannot_work_is_refused_by_its_field() {
         assert!(problem.starts_with(field), "{problem}");
         assert!(!problem.contains("s3cret"), "{problem}");
     }
-}
-
-/// Number of events in the stream.
-async fn count(nats: &Nats) -> u64 {
-    let client = async_nats::connect(nats.config().urls[0].as_str())
-        .await
-        .expect("connected");
-    let stream = async_nats::jetstream::new(client)
-        .get_stream("default")
-        .await
-        .expect("a stream");
-    stream.cached_info().state.messages
-}
-
-/// All events in the stream.
-async fn stored(nats: &Nats) -> Vec<CloudEvent> {
-    let client = async_nats::connect(nats.config().urls[0].as_str())
-        .await
-        .expect("connected");
-    let context = async_nats::jetstream::new(client);
-    let stream = context.get_stream("default").await.expect("a stream");
-    let state = stream.cached_info().state.clone();
-    let mut events = Vec::new();
-    for sequence in state.first_sequence..=state.last_sequence {
-        if let Ok(message) = stream.get_raw_message(sequence).await {
-            events.push(CloudEvent::decode(&message.payload).expect("an event"));
-        }
-    }
-    events
 }

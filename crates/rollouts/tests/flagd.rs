@@ -8,6 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use reconcile_core::testkit::count_skipped;
 use rollouts::rollout::flags::{FlagChange, FlagKey, FlagStep, Segment, SegmentTest, edited};
 use serde_json::{Value, json};
 
@@ -24,24 +25,10 @@ fn python() -> Option<OsString> {
     if check.is_ok_and(|status| status.success()) {
         return Some(python);
     }
-    skip(
+    count_skipped(
         "no flagd resolver: pip install openfeature-provider-flagd, or set FLAGD_PYTHON to a Python that has it",
     );
     None
-}
-
-/// A test that did nothing must not pass unseen: it is listed at the end of the run.
-fn skip(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
-    if let Some(file) = std::env::var_os("SKIPPED_TESTS") {
-        let name = std::thread::current().name().unwrap_or("?").to_owned();
-        std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(file)
-            .and_then(|mut file| writeln!(file, "{name}: {reason}"))
-            .expect("the skipped test is counted");
-    }
 }
 
 fn step(change: FlagChange) -> FlagStep {

@@ -6,17 +6,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_nats::{ConnectOptions, Event, HeaderMap, Message, Subscriber};
-use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use reconcile_core::object::FieldError;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::{
     EmitError,
     backlog::Room,
-    emitter,
+    body::Body,
     kind::{Input, Source, SourceContext, SourceError, SourceKind},
 };
 use crate::{
@@ -82,14 +80,6 @@ struct Payload<'p> {
     header: BTreeMap<String, Vec<String>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: &'p BTreeMap<String, String>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Body<'p> {
-    Json(&'p RawValue),
-    /// As Go writes bytes.
-    Base64(String),
 }
 
 impl Source for Subscription {
@@ -158,17 +148,8 @@ impl Subscription {
 
     /// Publishes a message, however long that takes.
     async fn pass_on(&self, context: &SourceContext, message: Message, _room: Room) {
-        let body = if self.json {
-            match emitter::raw_json(&message.payload) {
-                Ok(json) => Body::Json(json),
-                Err(error) => {
-                    context.refused();
-                    tracing::warn!(eventsource = %context.emitter.key, event = context.event(), %error, "message dropped: its body is not JSON");
-                    return;
-                }
-            }
-        } else {
-            Body::Base64(BASE64_STANDARD.encode(&message.payload))
+        let Some(body) = Body::bytes(context, &message.payload, self.json) else {
+            return;
         };
         let payload = Payload {
             subject: message.subject.as_str(),

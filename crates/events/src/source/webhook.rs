@@ -9,13 +9,13 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use reconcile_core::secret::Secret;
-use serde::Serialize;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{
-    EmitError, Emitter, Endpoint, EventFilter, ServerCertificate, emitter,
+    EmitError, Emitter, Endpoint, EventFilter, ServerCertificate,
+    body::CallPayload,
+    emitter,
     hook::{BoundHook, Call, Incoming},
 };
 
@@ -58,14 +58,6 @@ impl std::fmt::Debug for Webhook {
 
 /// Status and text of an answer.
 pub type Answer = (StatusCode, Cow<'static, str>);
-
-#[derive(Serialize)]
-struct Payload<'p> {
-    header: BTreeMap<String, Vec<String>>,
-    body: &'p RawValue,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: &'p BTreeMap<String, String>,
-}
 
 impl Webhook {
     /// The key below `spec`.
@@ -120,7 +112,7 @@ impl Webhook {
                 "the request body is not JSON".into(),
             );
         };
-        let payload = emitter::payload(&Payload {
+        let payload = emitter::payload(&CallPayload {
             header: headers_as_go(&head.headers),
             body,
             metadata: &self.metadata,

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Done, Firing, Run, Trigger, TriggerError,
     http::{Call, read_answer},
-    kind::{check_sources, patched, text_or_json},
+    kind::{check_payload, patched, text_or_json},
 };
 use crate::{
     api::{KeySelector, trigger::Parameter},
@@ -131,11 +131,7 @@ impl Trigger for AwsLambdaTrigger {
             checked_names(path, self)?;
         }
         invocation(path, self)?;
-        let payload = format!("{path}.payload");
-        if self.payload.is_empty() {
-            return Err(FieldError::new(payload, "must not be empty"));
-        }
-        check_sources(&payload, &self.payload)
+        check_payload(path, &self.payload)
     }
 
     fn parameters(&self) -> &[Parameter] {

@@ -164,6 +164,15 @@ pub fn patched<T: Trigger>(trigger: &T, firing: &Firing) -> Result<T, TriggerErr
     Ok(decode(T::KEY, &document)?)
 }
 
+/// Checks a payload that must have values.
+pub fn check_payload(path: &str, payload: &[Parameter]) -> Result<(), FieldError> {
+    let path = format!("{path}.payload");
+    if payload.is_empty() {
+        return Err(FieldError::new(path, "must not be empty"));
+    }
+    check_sources(&path, payload)
+}
+
 /// Checks that each value of a list names the dependency that it comes from.
 pub fn check_sources(path: &str, parameters: &[Parameter]) -> Result<(), FieldError> {
     for (index, parameter) in parameters.iter().enumerate() {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Done, Firing, Run, Trigger, TriggerError,
-    kind::{check_sources, patched, text_or_json},
+    kind::{check_payload, patched, text_or_json},
 };
 use crate::{
     api::trigger::{NatsTrigger, Parameter},
@@ -93,11 +93,7 @@ impl Trigger for NatsTrigger {
             let message = format!("{subject:?} is not a subject to publish to");
             return Err(FieldError::new(format!("{path}.subject"), message));
         }
-        let payload = format!("{path}.payload");
-        if self.payload.is_empty() {
-            return Err(FieldError::new(payload, "must not be empty"));
-        }
-        check_sources(&payload, &self.payload)
+        check_payload(path, &self.payload)
     }
 
     fn parameters(&self) -> &[Parameter] {

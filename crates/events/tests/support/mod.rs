@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 mod nats;
+mod process;
 mod receiver;
 mod server;
 mod stage;

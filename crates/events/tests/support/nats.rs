@@ -1,22 +1,24 @@
 //! A real nats-server.
 
-use std::{
-    io::Write as _,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::Arc,
+use std::{path::PathBuf, process::Command, sync::Arc};
+
+use async_nats::jetstream::{
+    consumer::{AckPolicy, pull},
+    stream::Stream,
 };
+use events::{
+    bus::{Auth, Bus, BusConfig, StreamSettings},
+    event::CloudEvent,
+};
+use futures::StreamExt;
+use reconcile_core::{egress::EgressPolicy, testkit::count_skipped};
 
-use events::bus::{Auth, Bus, BusConfig, StreamSettings};
-use reconcile_core::egress::EgressPolicy;
-
-use super::{PATIENCE, free_port, until};
+use super::{PATIENCE, free_port, process::Process};
 
 /// A nats-server with a folder of its own; gone when dropped.
 pub(crate) struct Nats {
-    child: Option<Child>,
+    process: Process,
     folder: tempfile::TempDir,
-    port: u16,
 }
 
 impl Nats {
@@ -28,9 +30,8 @@ impl Nats {
             return None;
         }
         let mut nats = Self {
-            child: None,
+            process: Process::new(free_port()),
             folder: tempfile::tempdir().expect("a folder"),
-            port: free_port(),
         };
         std::fs::write(nats.file("nats.conf"), "").expect("written");
         nats.up().await;
@@ -60,38 +61,19 @@ impl Nats {
     /// Starts the server again.
     pub(crate) async fn up(&mut self) {
         let binary = binary().expect("looked up before");
-        let child = Command::new(binary)
-            .args([
-                "-a",
-                "127.0.0.1",
-                "-p",
-                &self.port.to_string(),
-                "--jetstream",
-                "--store_dir",
-            ])
+        let mut command = Command::new(binary);
+        command
+            .args(["-a", "127.0.0.1", "-p", &self.process.port.to_string()])
+            .args(["--jetstream", "--store_dir"])
             .arg(self.folder.path())
             .arg("-c")
-            .arg(self.file("nats.conf"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nats-server starts");
-        self.child = Some(child);
-        let port = self.port;
-        until("the server listens", || async move {
-            tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .is_ok()
-        })
-        .await;
+            .arg(self.file("nats.conf"));
+        self.process.up(&mut command).await;
     }
 
     /// Kills the server.
     pub(crate) fn down(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            drop(child.kill());
-            drop(child.wait());
-        }
+        self.process.down();
     }
 
     /// Kills the server and deletes what it stored.
@@ -103,12 +85,46 @@ impl Nats {
     /// Settings to connect with.
     pub(crate) fn config(&self) -> BusConfig {
         BusConfig {
-            urls: vec![format!("nats://127.0.0.1:{}", self.port)],
+            urls: vec![format!("nats://127.0.0.1:{}", self.process.port)],
             auth: Auth::None,
             tls: None,
             stream: StreamSettings::default(),
             egress: EgressPolicy::of_flag("--allow-link-local", false),
         }
+    }
+
+    /// The stream of events, and its state.
+    pub(crate) async fn stream(&self) -> Stream {
+        let client = async_nats::connect(self.config().urls[0].as_str())
+            .await
+            .expect("connected");
+        let context = async_nats::jetstream::new(client);
+        context.get_stream("default").await.expect("a stream")
+    }
+
+    /// Number of events in the stream.
+    pub(crate) async fn count(&self) -> u64 {
+        self.stream().await.cached_info().state.messages
+    }
+
+    /// All events in the stream.
+    pub(crate) async fn stored(&self) -> Vec<CloudEvent> {
+        let stream = self.stream().await;
+        let count = usize::try_from(stream.cached_info().state.messages).expect("a count");
+        let consumer = stream
+            .create_consumer(pull::Config {
+                ack_policy: AckPolicy::None,
+                ..Default::default()
+            })
+            .await
+            .expect("a consumer");
+        let messages = consumer.messages().await.expect("messages");
+        let events = messages
+            .take(count)
+            .map(|message| CloudEvent::decode(&message.expect("good").payload).expect("an event"));
+        tokio::time::timeout(PATIENCE, events.collect())
+            .await
+            .expect("in time")
     }
 
     /// A connection that is ready.
@@ -120,12 +136,6 @@ impl Nats {
             .await
             .expect("the bus is ready");
         bus
-    }
-}
-
-impl Drop for Nats {
-    fn drop(&mut self) {
-        self.down();
     }
 }
 
@@ -167,13 +177,5 @@ fn skip_where(variables: &[&str], reason: &str) {
         "{reason} ({}=1 skips this test)",
         variables.join("=1 or ")
     );
-    if let Some(file) = std::env::var_os("SKIPPED_TESTS") {
-        let name = std::thread::current().name().unwrap_or("?").to_owned();
-        std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(file)
-            .and_then(|mut file| writeln!(file, "{name}: {reason}"))
-            .expect("the skipped test is counted");
-    }
+    count_skipped(reason);
 }

@@ -1,19 +1,15 @@
 //! Servers from packages of the system that event sources read.
 
-use std::{
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
+use std::{path::PathBuf, process::Command};
 
-use super::{free_port, nats, until};
+use super::{free_port, nats, process::Process};
 
 /// A server with a folder and a port of its own; gone when dropped.
 pub(crate) struct Server {
     program: PathBuf,
     arguments: Vec<String>,
     folder: tempfile::TempDir,
-    child: Option<Child>,
-    pub(crate) port: u16,
+    process: Process,
 }
 
 impl Server {
@@ -22,7 +18,7 @@ impl Server {
     pub(crate) async fn redis() -> Option<Self> {
         let mut server = Self::new("redis-server")?;
         let folder = server.folder.path().display().to_string();
-        let port = server.port.to_string();
+        let port = server.port().to_string();
         let arguments = [
             "--bind",
             "127.0.0.1",
@@ -59,41 +55,26 @@ impl Server {
             program,
             arguments: Vec::new(),
             folder: tempfile::tempdir().expect("a folder"),
-            child: None,
-            port: free_port(),
+            process: Process::new(free_port()),
         })
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.process.port
     }
 
     /// Starts the server again.
     pub(crate) async fn up(&mut self) {
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(&self.arguments)
-            .current_dir(self.folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the server starts");
-        self.child = Some(child);
-        let port = self.port;
-        until("the server listens", || async move {
-            tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .is_ok()
-        })
-        .await;
+            .current_dir(self.folder.path());
+        self.process.up(&mut command).await;
     }
 
     /// Kills the server.
     pub(crate) fn down(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            drop(child.kill());
-            drop(child.wait());
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.down();
+        self.process.down();
     }
 }

@@ -9,6 +9,7 @@
 //! - [`pass`]: one pass of a controller on objects in memory, in the order of the driver.
 //! - [`Transcript`]: what happened, one line per step, for golden files.
 //! - [`check_command_line`], [`check_metrics_address`]: what the built binary of every operator must do.
+//! - [`count_skipped`]: lists a test that lacks a program it needs.
 //!
 //! Nothing here is built into a binary.
 
@@ -22,6 +23,7 @@ mod ownership;
 mod pass;
 mod patch;
 mod simulation;
+mod skipped;
 mod store;
 mod transcript;
 mod verbs;
@@ -35,4 +37,5 @@ pub use fault::Fault;
 pub use kinds::FakeKind;
 pub use pass::{InMemory, Passed, merge_patch, pass};
 pub use simulation::{Act, Failure, Finished, Random, Simulation};
+pub use skipped::count_skipped;
 pub use transcript::Transcript;

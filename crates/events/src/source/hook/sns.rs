@@ -14,7 +14,7 @@ use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
 use reconcile_core::{egress::EgressPolicy, object::FieldError};
 use reqwest::{Client, Url, redirect::Policy};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
@@ -22,7 +22,7 @@ use super::{
     call::{malformed, parse, unauthorised},
     sns_signature::{self, Message},
 };
-use crate::source::{emitter, kind::Input, webhook::Answer};
+use crate::source::{body::CallPayload, emitter, kind::Input, webhook::Answer};
 
 /// The kind.
 pub(super) const KIND: HookKind = HookKind {
@@ -102,14 +102,6 @@ fn check(input: &Input<'_>) -> Result<Sns, FieldError> {
     })
 }
 
-#[derive(Serialize)]
-struct Payload<'p> {
-    header: BTreeMap<String, Vec<String>>,
-    body: &'p RawValue,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: &'p BTreeMap<String, String>,
-}
-
 impl Hook for Sns {
     fn receive<'r>(&'r self, call: &'r Call<'r>) -> BoxFuture<'r, Result<Reaction, Answer>> {
         self.read(call).boxed()
@@ -128,7 +120,7 @@ impl Sns {
         }
         match message.type_.as_str() {
             "Notification" => {
-                let payload = emitter::payload(&Payload {
+                let payload = emitter::payload(&CallPayload {
                     header: call.safe_headers(),
                     body: &body,
                     metadata: call.metadata,

@@ -1,0 +1,49 @@
+//! The process of a server.
+
+use std::process::{Child, Command, Stdio};
+
+use super::until;
+
+/// A process that listens on a port; killed when dropped.
+pub(super) struct Process {
+    child: Option<Child>,
+    pub(super) port: u16,
+}
+
+impl Process {
+    /// One that does not run yet.
+    pub(super) fn new(port: u16) -> Self {
+        Self { child: None, port }
+    }
+
+    /// Starts the server and waits until it listens.
+    pub(super) async fn up(&mut self, command: &mut Command) {
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the server starts");
+        self.child = Some(child);
+        let port = self.port;
+        until("the server listens", || async move {
+            tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_ok()
+        })
+        .await;
+    }
+
+    /// Kills the server.
+    pub(super) fn down(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.down();
+    }
+}
