@@ -1,14 +1,14 @@
 //! Chores of this repository, as `cargo xtask COMMAND`.
 //!
 //! ```text
-//!   crds    schemas/*.yaml ─► charts/*/templates/crds/*.yaml, manifests/crds/*.yaml
+//!   crds        schemas/*.yaml ─► charts/*/templates/crds/*.yaml, manifests/crds/*.yaml
 //!   dashboards  dashboards/*.yaml ─► charts/*/dashboards/*.json
-//!   docs    schemas/*.yaml + the operators' support ledgers ─► docs/compatibility.md
-//!           command lines ─► docs/flags.md; values.yaml ─► charts/*/README.md
-//!   tidy    what compilers and lints do not see: pure plans, sizes, names
+//!   docs        schemas/*.yaml + the operators' support ledgers ─► docs/compatibility.md
+//!               command lines ─► docs/flags.md; values.yaml ─► charts/*/README.md
+//!   tidy        what compilers and lints do not see: pure plans, sizes, names
 //! ```
 //!
-//! With `--check`, `crds` and `docs` write nothing and fail when a file is not up to date.
+//! With `--check`, `crds`, `dashboards` and `docs` write nothing and fail when a file is not up to date.
 
 use std::{
     io::Write as _,

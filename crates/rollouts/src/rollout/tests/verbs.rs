@@ -27,11 +27,6 @@ fn blue_green(rules: &Value) -> Cluster {
     cluster
 }
 
-fn promote(cluster: &mut Cluster) {
-    cluster.patch_status(&json!({"pauseConditions": null}));
-    cluster.run();
-}
-
 #[test]
 fn spec_paused_halts_everything() {
     let mut cluster = Cluster::new(2, &json!({"canary": {}}));
@@ -184,7 +179,7 @@ fn who_disables_the_automatic_promotion_is_waited_for() {
         cluster.run();
         let new = Some(cluster.set_of("v2").hash.clone());
         assert_eq!(cluster.services["main"].hash == new, switched, "{enabled}");
-        promote(&mut cluster);
+        cluster.promote();
         assert_eq!(cluster.services["main"].hash, new);
     }
 }
@@ -252,9 +247,9 @@ fn each_pause_is_told() {
     let mut cluster = canary(2, &json!([{"setWeight": 50}, {"pause": {}}, {"pause": {}}]));
     cluster.set_image("v2");
     cluster.run();
-    promote(&mut cluster);
+    cluster.promote();
     assert_eq!(cluster.status().current_step_index, Some(2));
-    promote(&mut cluster);
+    cluster.promote();
     for (event, times) in [("RolloutPaused", 2), ("RolloutResumed", 2)] {
         let told = cluster.log.matches(&format!("event: {event}")).count();
         assert_eq!(told, times, "{event}\n{}", cluster.log);

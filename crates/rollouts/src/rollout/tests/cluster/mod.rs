@@ -155,6 +155,12 @@ impl Cluster {
         merge_patch(&mut self.root["status"], patch);
     }
 
+    /// A person promotes a paused Rollout.
+    pub(super) fn promote(&mut self) {
+        self.patch_status(&json!({"pauseConditions": null}));
+        self.run();
+    }
+
     pub(super) fn say(&mut self, line: &str) {
         let seconds = self.now.duration_since(start()).as_secs();
         let _ = writeln!(self.log, "[{seconds:>3}s] {line}");

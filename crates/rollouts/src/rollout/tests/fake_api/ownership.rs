@@ -17,8 +17,8 @@ fn seen(api: &FakeApi, sources: &Sources) -> Observed {
     observe::observe(sources, &root).expect("a valid one")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rollout_that_is_going_takes_no_orphans_along() {
+/// A Rollout on an API server, what a pass observes of it, and the effects of one.
+fn stage() -> (FakeApi, Effects, Observed) {
     install_tls();
     let api = server();
     api.put(&rollout(&json!({"canary": {}})));
@@ -29,6 +29,12 @@ async fn a_rollout_that_is_going_takes_no_orphans_along() {
         instance_id: String::new(),
     };
     let seen = seen(&api, &sources);
+    (api, effects, seen)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_that_is_going_takes_no_orphans_along() {
+    let (api, effects, seen) = stage();
     let orphan = |name: &str| {
         let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": {}});
         let version = api.put(&set)["metadata"]["resourceVersion"].clone();
@@ -62,16 +68,7 @@ async fn a_rollout_that_is_going_takes_no_orphans_along() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn foreign_owners_of_a_replica_set_stay() {
-    install_tls();
-    let api = server();
-    api.put(&rollout(&json!({"canary": {}})));
-    let sources = Sources::default();
-    let effects = Effects {
-        client: api.client(),
-        sources: sources.clone(),
-        instance_id: String::new(),
-    };
-    let seen = seen(&api, &sources);
+    let (api, effects, seen) = stage();
     let foreign = json!({"apiVersion": "example.com/v1", "kind": "Backup", "name": "nightly", "uid": "u-backup"});
     let set = api.put(&json!({
         "apiVersion": "apps/v1", "kind": "ReplicaSet",

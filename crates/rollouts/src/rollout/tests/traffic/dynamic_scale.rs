@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{promote, strategy, weight, with_canary};
+use super::{strategy, weight, with_canary};
 use crate::rollout::{tests::cluster::Cluster, traffic::RouteState};
 
 #[test]
@@ -21,7 +21,7 @@ fn with_dynamic_scale_the_stable_version_shrinks_after_its_traffic() {
         ),
         (40, 6, 4)
     );
-    promote(&mut cluster);
+    cluster.promote();
     assert_eq!(
         (
             weight(&cluster),
@@ -30,7 +30,7 @@ fn with_dynamic_scale_the_stable_version_shrinks_after_its_traffic() {
         ),
         (80, 2, 8)
     );
-    promote(&mut cluster);
+    cluster.promote();
     assert_eq!(cluster.status().phase, "Healthy", "{}", cluster.log);
     assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (0, 10));
 }

@@ -148,11 +148,6 @@ fn with_canary(replicas: i32, steps: &Value, more: &Value) -> Cluster {
     cluster
 }
 
-fn promote(cluster: &mut Cluster) {
-    cluster.patch_status(&json!({"pauseConditions": null}));
-    cluster.run();
-}
-
 #[test]
 fn the_scale_of_a_canary_is_apart_from_its_weight_until_they_match_again() {
     let steps = json!([
@@ -165,13 +160,13 @@ fn the_scale_of_a_canary_is_apart_from_its_weight_until_they_match_again() {
     cluster.run();
     assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (0, 3));
     assert_eq!(cluster.status().current_step_index, Some(1));
-    promote(&mut cluster);
+    cluster.promote();
     assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (10, 3));
-    promote(&mut cluster);
+    cluster.promote();
     assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (10, 5));
-    promote(&mut cluster);
+    cluster.promote();
     assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (10, 1));
-    promote(&mut cluster);
+    cluster.promote();
     assert_eq!(cluster.status().phase, "Healthy", "{}", cluster.log);
     assert_eq!(cluster.sizes()["v2"], 10);
 }
@@ -199,7 +194,7 @@ fn a_version_has_a_minimum_of_pods_when_it_has_any() {
     cluster.set_image("v2");
     cluster.run();
     assert_eq!(cluster.sizes()["v2"], 0);
-    promote(&mut cluster);
+    cluster.promote();
     assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (10, 2));
 }
 
@@ -226,9 +221,9 @@ fn header_routes_come_with_their_steps_in_the_order_of_the_manifest_and_go_with_
     cluster.run();
     assert_eq!(cluster.traffic.managed, ["b"], "{}", cluster.log);
     assert_eq!(weight(&cluster), 0);
-    promote(&mut cluster);
+    cluster.promote();
     assert_eq!(cluster.traffic.managed, ["a", "b"]);
-    promote(&mut cluster);
+    cluster.promote();
     assert_eq!(cluster.traffic.managed, ["a"]);
     cluster.patch_status(&json!({"abort": true}));
     cluster.run();
@@ -237,7 +232,7 @@ fn header_routes_come_with_their_steps_in_the_order_of_the_manifest_and_go_with_
     cluster.run();
     assert_eq!(cluster.traffic.managed, ["b"]);
     for _ in 0..3 {
-        promote(&mut cluster);
+        cluster.promote();
     }
     assert_eq!(cluster.status().phase, "Healthy");
     assert!(cluster.traffic.managed.is_empty());

@@ -2,16 +2,14 @@
 //! has taken them over is not verified, because that needs credentials for AWS. The action stays when the Ingress
 //! is given back, with all traffic to the stable version, because the Ingress leads to it.
 
+mod config;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
 use kube::api::DynamicObject;
 use reconcile_core::object::{FieldError, ObjectKey};
 use serde_json::{Map, Value, json};
-
-mod config;
-
-use config::Config;
 
 use super::{
     Capabilities, ExtraWeights, FULL_WEIGHT, HeaderMatching, HeaderRoute, ManagedRoute,
@@ -21,6 +19,7 @@ use super::{
     parse,
 };
 use crate::rollout::apply::resource;
+use config::Config;
 
 /// ALB.
 pub(super) const REGISTRATION: Registration = Registration {
