@@ -145,7 +145,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store at `path`, or creates it. Its server is one that `egress` permits.
+    /// Opens the store at `path`, or creates it; also when a process died in the middle of a write to it. Its server is one that `egress` permits.
     pub fn open(
         path: &Path,
         url: &str,
@@ -153,7 +153,7 @@ impl Store {
         egress: EgressPolicy,
     ) -> Result<Self, GitError> {
         let repository = match open_bare(path, &limits) {
-            Ok(repository) if packs(path) < MAX_PACKS => repository,
+            Ok(repository) if packs(path) < MAX_PACKS && !is_locked(path) => repository,
             _ => create(path, &limits)?,
         };
         Ok(Self {
@@ -439,6 +439,26 @@ fn packs(path: &Path) -> usize {
             .filter(|entry| entry.path().extension().is_some_and(|kind| kind == "pack"))
             .count()
     })
+}
+
+/// True when a process that died has left a lock: Git would wait for its owner for ever. A store has one process, and
+/// this is asked before that process writes to it.
+fn is_locked(path: &Path) -> bool {
+    let mut folders = vec![path.to_owned(), path.join("refs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if Path::new(&entry.file_name())
+                .extension()
+                .is_some_and(|kind| kind == "lock")
+            {
+                return true;
+            }
+            if folder != path && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(entry.path());
+            }
+        }
+    }
+    false
 }
 
 /// Empties the folder. The store is only a cache; one that a crash left unusable is fetched again.

@@ -80,6 +80,18 @@ struct Bed {
     stores: tempfile::TempDir,
 }
 
+fn config(stores: &tempfile::TempDir) -> HubConfig {
+    HubConfig {
+        folder: stores.path().to_owned(),
+        disk_budget: DEFAULT_DISK_BUDGET,
+        limits: GitLimits::default(),
+        file_repositories: FileRepositories::Allow,
+        egress: EgressPolicy::AllowLinkLocal,
+        poll: Duration::from_secs(60),
+        jitter: Duration::ZERO,
+    }
+}
+
 impl Bed {
     fn new() -> Self {
         Self::with_limits(GitLimits::default())
@@ -90,13 +102,8 @@ impl Bed {
         let stores = tempfile::tempdir().expect("a folder");
         let woken: Woken = Arc::default();
         let config = HubConfig {
-            folder: stores.path().to_owned(),
-            disk_budget: DEFAULT_DISK_BUDGET,
             limits,
-            file_repositories: FileRepositories::Allow,
-            egress: EgressPolicy::AllowLinkLocal,
-            poll: Duration::from_secs(60),
-            jitter: Duration::ZERO,
+            ..config(&stores)
         };
         let metrics = GitMetrics::register(&Registry::new()).expect("metrics");
         let told = woken.clone();
@@ -619,19 +626,39 @@ async fn a_commit_that_the_server_does_not_have_is_no_reason_to_wait() {
 }
 
 #[tokio::test]
+async fn a_store_that_a_killed_process_left_locked_is_fetched_again() {
+    for lock in ["shallow.lock", "refs/heads/main.lock"] {
+        let bed = Bed::new();
+        bed.origin.write("app/a.yaml", "a").commit("1");
+        let at = bed.main().await;
+        bed.read(&at, "app").await.expect("files");
+        let mut stores = std::fs::read_dir(bed.stores.path()).expect("the folder");
+        let store = stores.next().expect("a store").expect("an entry").path();
+        std::fs::write(store.join(lock), "").expect("a lock");
+        bed.origin.write("app/a.yaml", "b").commit("2");
+        let at = bed.main().await;
+        let metrics = GitMetrics::register(&Registry::new()).expect("metrics");
+        let successor = RepoHub::new(
+            config(&bed.stores),
+            Credentials::default(),
+            Clock::system(),
+            metrics,
+            drop,
+        );
+        let folder = folder_id(&successor, &bed.url, &at, "app").await;
+        folder.expect("fetched again");
+    }
+}
+
+#[tokio::test]
 async fn stores_beyond_the_disk_budget_are_deleted_and_fetched_again() {
     let bed = Bed::new();
     bed.origin.write("app/a.yaml", "a").commit("1");
     let at = bed.main().await;
     bed.read(&at, "app").await.expect("files");
     let small = HubConfig {
-        folder: bed.stores.path().to_owned(),
         disk_budget: 1,
-        limits: GitLimits::default(),
-        file_repositories: FileRepositories::Allow,
-        egress: EgressPolicy::AllowLinkLocal,
-        poll: Duration::from_secs(60),
-        jitter: Duration::ZERO,
+        ..config(&bed.stores)
     };
     let registry = Registry::new();
     let metrics = GitMetrics::register(&registry).expect("metrics");
