@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use reconcile_core::{
     clock::Clock, credentials::redact_url, egress::EgressPolicy, object::ObjectKey,
@@ -12,17 +12,15 @@ use sha2::{Digest, Sha256};
 use super::{
     Commit, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
     PoolError, RefList, Resolved, RevisionError,
-    repository::{FollowedRevision, RepoError, Repository, Snapshot, later},
+    repository::{
+        FAILING_POLL, FollowedRevision, RepoError, Repository, Snapshot, UNFOLLOWED, later,
+    },
     resolve,
     transfer::{FETCH_DEADLINE, LIST_DEADLINE, StoreConfig, Transfers},
     url::{connection_url, host_and_path},
 };
 use crate::metrics::GitMetrics;
 
-/// Time between two polls of a repository whose server does not answer; short, because its Applications wait for it.
-const FAILING_POLL: Duration = Duration::from_secs(10);
-/// A repository that nobody follows is forgotten after this time without a request.
-const UNFOLLOWED: SignedDuration = SignedDuration::from_mins(10);
 /// Bytes of memory for the refs of all repositories.
 const REFS_BUDGET: usize = 256 * 1024 * 1024;
 /// A list of refs that always fits: some thousand refs.

@@ -17,6 +17,11 @@ use super::{
 };
 use thiserror::Error;
 
+/// Time between two polls of a repository whose server does not answer; short, because its Applications wait for it.
+pub(super) const FAILING_POLL: Duration = Duration::from_secs(10);
+/// A repository that nobody follows is forgotten after this time without a request.
+pub(super) const UNFOLLOWED: SignedDuration = SignedDuration::from_mins(10);
+
 /// A repository that cannot be read.
 #[derive(Clone, Debug, Error)]
 pub enum RepoError {

@@ -20,13 +20,17 @@ mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use reconcile_core::{credentials::redact_url, egress::EgressPolicy, object::ObjectKey};
 
-use super::{Credentials, RepoHub, RepositoryKind, repository::later, trust::Trust};
+use super::{
+    Credentials, RepoHub, RepositoryKind,
+    repository::{FAILING_POLL, later},
+    trust::Trust,
+};
 use archive::{Archive, Layout};
 use catalog::{Catalog, Followed, Listed};
 use download::Downloads;
@@ -42,9 +46,6 @@ pub use place::{is_packed, packed_problem};
 
 /// Versions that were listed longer ago than this are listed again before a version is called missing.
 const MISSING_AFTER: SignedDuration = SignedDuration::from_secs(5);
-
-/// Time between two polls of a repository that does not answer; short, because its Applications wait for it.
-const FAILING_POLL: Duration = Duration::from_secs(10);
 
 type Moved = dyn Fn(ObjectKey) + Send + Sync;
 

@@ -2,15 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
-
 use super::{ChartHub, catalog::Catalog};
-use crate::repo::repository::later;
+use crate::repo::repository::{UNFOLLOWED, later};
 
 /// The loop looks for repositories whose poll is due this often.
 const LOOK: Duration = Duration::from_secs(1);
-/// A repository that nobody follows is forgotten after this time without a request.
-const UNFOLLOWED: SignedDuration = SignedDuration::from_mins(10);
 
 impl ChartHub {
     /// Polls for ever. Ends only when the future is dropped.
