@@ -76,7 +76,14 @@ fn embedded_ipv4(address: Ipv6Addr) -> Vec<Ipv4Addr> {
         return vec![at([2, 3, 4, 5])];
     }
     if segments.starts_with(&LOCAL_NAT64) {
-        return EMBEDDED_AT.into_iter().map(at).collect();
+        let all = EMBEDDED_AT.into_iter().map(at);
+        // At the places of the other lengths there are zeros.
+        let found: Vec<_> = all.filter(|address| !address.is_unspecified()).collect();
+        return if found.is_empty() {
+            vec![Ipv4Addr::UNSPECIFIED]
+        } else {
+            found
+        };
     }
     let (prefix, embedded) = segments.split_at(6);
     let compatible = prefix == [0; 6] && embedded.first() != Some(&0);
