@@ -145,7 +145,14 @@ impl Effects {
                 None => drop(entries.remove(&entry(&at.key, &at.flag))),
             }
         }
-        self.write_flags(&key, &map, &texts, &entries).await
+        self.write_flags(&key, &map, &texts, &entries).await?;
+        // The Rollout may be gone since this pass began, and its flags given back before this write.
+        let root = &observed.root;
+        let current = self.sources.roots.get(&root.key());
+        if current.is_none_or(|current| current.uid() != root.uid()) {
+            self.restore_flags(root).await?;
+        }
+        Ok(())
     }
 
     /// Gives back the flags that a deleted Rollout edited: they get the definitions that stood before. A flag
