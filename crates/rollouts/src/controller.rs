@@ -38,7 +38,8 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         format!("{LEASE}-{instance_id}")
     };
     let mut ports = vec![metrics_port, healthz_port];
-    ports.dedup();
+    // Port 0 is another one each time.
+    ports.dedup_by(|one, other| one == other && *one != 0);
     let identity = Identity {
         name: "rollouts",
         lease,
