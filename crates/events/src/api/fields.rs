@@ -35,6 +35,7 @@ pub const SENSOR: Ledger = Ledger {
     kind: "Sensor",
     tables: &[
         SENSOR_SPEC,
+        SENSOR_STATUS,
         TEMPLATE,
         TRIGGERS,
         parameters!("spec.triggers[].parameters[]"),
@@ -82,6 +83,8 @@ const BUS: &[Field] = &[
     planned("spec.nats.**", "NATS Streaming; use jetstreamExotic"),
     planned("spec.kafka.**", "Kafka as a bus; use jetstreamExotic"),
 ];
+
+const SENSOR_STATUS: &[Field] = &[supported("status.triggers[].**")];
 
 const SENSOR_SPEC: &[Field] = &[
     supported("spec.eventBusName"),
