@@ -17,6 +17,24 @@ use crate::rollout::{
 };
 
 impl Effects {
+    /// Reads the Rollout once more; stale when it is gone or going, which the pass may not have heard of yet.
+    pub(in crate::rollout) async fn confirm_rollout(
+        &self,
+        observed: &Observed,
+    ) -> Result<(), RolloutError> {
+        let kind = resource("argoproj.io", "v1alpha1", "Rollout", "rollouts");
+        let now = apply::get(&self.client, &kind, &observed.root.key()).await?;
+        let stays = now.is_some_and(|now| {
+            now.metadata.uid.as_deref() == Some(observed.root.uid())
+                && now.metadata.deletion_timestamp.is_none()
+        });
+        if stays {
+            Ok(())
+        } else {
+            Err(RolloutError::Stale)
+        }
+    }
+
     /// Adopts a ReplicaSet. The Rollout is read once more before. `kubectl delete --cascade=orphan` makes its
     /// ReplicaSets orphans, and the event of that may arrive before the deletion of the Rollout; adopted then,
     /// they would be deleted with it.
@@ -26,15 +44,7 @@ impl Effects {
         key: &ObjectKey,
         version: &str,
     ) -> Result<(), RolloutError> {
-        let kind = resource("argoproj.io", "v1alpha1", "Rollout", "rollouts");
-        let now = apply::get(&self.client, &kind, &observed.root.key()).await?;
-        let stays = now.is_some_and(|now| {
-            now.metadata.uid.as_deref() == Some(observed.root.uid())
-                && now.metadata.deletion_timestamp.is_none()
-        });
-        if !stays {
-            return Err(RolloutError::Stale);
-        }
+        self.confirm_rollout(observed).await?;
         let Some(set) = apply::get(&self.client, &replica_sets(), key).await? else {
             return Err(RolloutError::Stale);
         };

@@ -106,7 +106,8 @@ impl Effects {
     }
 
     /// Writes edits of one ConfigMap: text and annotation in one patch, which is refused when somebody
-    /// changed the ConfigMap meanwhile.
+    /// changed the ConfigMap meanwhile. The Rollout is read once more before: its ReplicaSets go with it, and a
+    /// pass that hears of them first would take the update for complete and forget the former definitions.
     pub(in crate::rollout) async fn set_flags(
         &self,
         observed: &Observed,
@@ -114,6 +115,7 @@ impl Effects {
         edits: &[FlagEdit],
     ) -> Result<(), RolloutError> {
         let key = ObjectKey::new(&observed.root.key().namespace, config_map);
+        self.confirm_rollout(observed).await?;
         let Some(map) = apply::get(&self.client, &config_maps(), &key).await? else {
             return Err(RolloutError::Stale);
         };
