@@ -20,6 +20,8 @@ pub mod api;
 pub mod args;
 pub mod controller;
 pub mod experiment;
+#[cfg(test)]
+mod fake_cluster;
 mod instance;
 pub mod offline;
 mod pass_metrics;

@@ -12,6 +12,7 @@
 mod backoff;
 mod complaints;
 mod driver;
+mod in_memory;
 mod plan;
 mod queue;
 mod report;
@@ -19,6 +20,7 @@ mod report;
 pub use backoff::Backoff;
 use complaints::Complaints;
 pub use driver::{Driver, DriverConfig};
+pub use in_memory::{InMemory, Passed, merge_patch, pass_in_memory};
 pub use plan::{Note, Plan};
 pub use queue::Queue;
 pub use report::{Report, RootPatch, Target, into_merge_diff, merge_diff};

@@ -5,8 +5,8 @@
 //!   a light form of field ownership, the status subresource, finalizers, owner references, label
 //!   and field selectors, faults on demand and a log of every request.
 //! - [`Simulation`]: named actors in seeded random order over one world, with invariants after each
-//!   step and a bound on the number of steps.
-//! - [`pass`]: one pass of a controller on objects in memory, in the order of the driver.
+//!   step and a bound on the number of steps; [`pass_in_memory`](crate::reconcile::pass_in_memory) is one pass of a
+//!   controller in it.
 //! - [`Transcript`]: what happened, one line per step, for golden files.
 //! - [`check_command_line`], [`check_metrics_address`]: what the built binary of every operator must do.
 //! - [`count_skipped`]: lists a test that lacks a program it needs.
@@ -20,7 +20,6 @@ mod fault;
 mod follow;
 mod kinds;
 mod ownership;
-mod pass;
 mod patch;
 mod simulation;
 mod skipped;
@@ -35,7 +34,6 @@ pub use api::{FakeApi, FakeServer, Health, Logged};
 pub use command_line::{check_command_line, check_metrics_address};
 pub use fault::Fault;
 pub use kinds::FakeKind;
-pub use pass::{InMemory, Passed, merge_patch, pass};
 pub use simulation::{Act, Failure, Finished, Random, Simulation};
 pub use skipped::count_skipped;
 pub use transcript::Transcript;

@@ -53,7 +53,8 @@ pub use provider::{ProviderConfig, prometheus_value};
 pub use start::{AnalysisConfig, start};
 pub use templates::{TemplateError, Templates};
 pub(crate) use validate::lint;
-pub use view::{AnalysisIndexes, MetricView, RunOwner, RunView};
+pub(crate) use view::index_meta;
+pub use view::{AnalysisIndexes, MetricView, OwnerView, RunView};
 
 #[cfg(test)]
 mod tests;

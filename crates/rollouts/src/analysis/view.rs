@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use kube::api::ObjectMeta;
 use reconcile_core::{
-    object::{ObjectKey, Root},
+    object::{FieldError, Kind, ObjectKey, Root},
     watch::Index,
 };
 
+use serde_json::Value;
+
 use super::Templates;
-use crate::api::analysis::{AnalysisPhase, AnalysisRun};
+use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 
 /// What the Rollout controller and the metrics know of an AnalysisRun.
 #[derive(Clone, Debug)]
@@ -21,7 +24,7 @@ pub struct RunView {
     /// resourceVersion that the view was taken at.
     pub version: String,
     /// The controlling owner, when there is one.
-    pub owner: Option<RunOwner>,
+    pub owner: Option<OwnerView>,
     /// Labels of the run, for example `rollout-type`, `step-index` and `rollouts-pod-template-hash`.
     pub labels: BTreeMap<String, String>,
     /// When the run was created.
@@ -55,15 +58,28 @@ impl PartialEq for RunView {
     }
 }
 
-/// The controlling owner of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunOwner {
+/// The controlling owner of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnerView {
     /// Kind, for example `Rollout`.
     pub kind: String,
-    /// Name; the owner is in the namespace of the run.
+    /// Name; the owner is in the namespace of the object.
     pub name: String,
     /// Uid.
     pub uid: String,
+}
+
+impl OwnerView {
+    /// The controlling owner that the metadata names.
+    pub(crate) fn of(meta: &ObjectMeta) -> Option<Self> {
+        let mut owners = meta.owner_references.iter().flatten();
+        let owner = owners.find(|owner| owner.controller == Some(true))?;
+        Some(Self {
+            kind: owner.kind.clone(),
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+        })
+    }
 }
 
 /// A metric of a run.
@@ -83,11 +99,6 @@ impl RunView {
     /// The view of a run. A part that cannot be read is left out; the AnalysisRun controller reports it.
     pub fn of(root: &Root<AnalysisRun>) -> Self {
         let meta = &root.metadata;
-        let owner = meta
-            .owner_references
-            .iter()
-            .flatten()
-            .find(|owner| owner.controller == Some(true));
         let status = root.parse_status().unwrap_or_default();
         let spec = root.parse_spec().unwrap_or_default();
         let metrics = spec
@@ -110,11 +121,7 @@ impl RunView {
             key: root.key(),
             uid: root.uid().to_owned(),
             version: meta.resource_version.clone().unwrap_or_default(),
-            owner: owner.map(|owner| RunOwner {
-                kind: owner.kind.clone(),
-                name: owner.name.clone(),
-                uid: owner.uid.clone(),
-            }),
+            owner: OwnerView::of(meta),
             labels: meta.labels.clone().unwrap_or_default(),
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
             deleting: root.is_deleting(),
@@ -155,13 +162,39 @@ impl AnalysisIndexes {
     /// Takes the answer of a create, so that the next pass of the owner sees the run before its watch
     /// event arrives.
     pub fn remember(&self, view: RunView) {
-        let meta = kube::api::ObjectMeta {
-            name: Some(view.key.name.clone()),
-            namespace: Some(view.key.namespace.clone()),
-            uid: Some(view.uid.clone()),
+        let meta = ObjectMeta {
             resource_version: Some(view.version.clone()),
-            ..kube::api::ObjectMeta::default()
+            ..index_meta(&view.key, &view.uid)
         };
         drop(self.runs.written(&meta, view));
+    }
+
+    /// Adds an object of a file; false when it is of no analysis kind. Fails when the object has no valid metadata.
+    pub(crate) fn add(&self, object: &Value) -> Result<bool, FieldError> {
+        match object["kind"].as_str().unwrap_or_default() {
+            AnalysisTemplate::KIND => {
+                let root = Root::from_value(object)?;
+                let meta = index_meta(&root.key(), root.uid());
+                drop(self.templates.namespaced.written(&meta, root));
+            }
+            ClusterAnalysisTemplate::KIND => {
+                let root = Root::from_value(object)?;
+                let meta = index_meta(&root.key(), root.uid());
+                drop(self.templates.cluster.written(&meta, root));
+            }
+            AnalysisRun::KIND => self.remember(RunView::of(&Root::from_value(object)?)),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// Metadata under which an index keeps an object that no API server gave.
+pub(crate) fn index_meta(key: &ObjectKey, uid: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(key.name.clone()),
+        namespace: (!key.namespace.is_empty()).then(|| key.namespace.clone()),
+        uid: Some(uid.to_owned()),
+        ..ObjectMeta::default()
     }
 }

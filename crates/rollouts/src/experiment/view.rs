@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use reconcile_core::object::ObjectKey;
 
 use crate::{
-    analysis::RunOwner,
+    analysis::OwnerView,
     api::{
         analysis::AnalysisPhase,
         experiment::{Experiment, TemplateStatus},
@@ -20,7 +20,7 @@ pub struct ExperimentView {
     /// Uid.
     pub uid: String,
     /// The controlling owner, when there is one.
-    pub owner: Option<RunOwner>,
+    pub owner: Option<OwnerView>,
     /// Pod template hash of the new version of the Rollout.
     pub hash: String,
     /// Annotation with the index of the canary step that asked for it, and the content of that step.
@@ -43,8 +43,6 @@ impl ExperimentView {
     /// The view of an Experiment. A part that cannot be read is left out; its controller reports it.
     pub fn of(root: &Experiment) -> Self {
         let meta = &root.metadata;
-        let mut owners = meta.owner_references.iter().flatten();
-        let owner = owners.find(|owner| owner.controller == Some(true));
         let status = root.parse_status().unwrap_or_default();
         let labels = meta.labels.as_ref();
         let service = |status: TemplateStatus| {
@@ -59,11 +57,7 @@ impl ExperimentView {
         Self {
             key: root.key(),
             uid: root.uid().to_owned(),
-            owner: owner.map(|owner| RunOwner {
-                kind: owner.kind.clone(),
-                name: owner.name.clone(),
-                uid: owner.uid.clone(),
-            }),
+            owner: OwnerView::of(meta),
             hash: labels
                 .and_then(|labels| labels.get(HASH_LABEL))
                 .cloned()

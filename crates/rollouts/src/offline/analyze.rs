@@ -10,13 +10,12 @@ use kube::{
 };
 use reconcile_core::{clock::Clock, object::Kind, operator::install_tls};
 
-use super::{add_analysis, files, placed};
+use super::{files, placed};
 use crate::{
-    analysis::{ProviderConfig, trial},
+    analysis::{AnalysisIndexes, ProviderConfig, trial},
     api::analysis::{
         AnalysisPhase, AnalysisTemplate, Argument, ClusterAnalysisTemplate, TemplateRef,
     },
-    rollout::Sources,
 };
 
 /// Flags of `rollouts analyze`.
@@ -54,9 +53,9 @@ pub async fn run(
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
     let arguments = arguments(&args.arguments)?;
-    let sources = Sources::default();
+    let sources = AnalysisIndexes::default();
     let wanted = wanted(&args.files, &sources)?;
-    let templates = sources.analysis.templates.resolve("default", &wanted)?;
+    let templates = sources.templates.resolve("default", &wanted)?;
     let spec = trial::spec(&templates, &arguments)?;
     install_tls();
     let config = config(args.kubeconfig).await?;
@@ -94,7 +93,7 @@ fn arguments(given: &[String]) -> anyhow::Result<Vec<Argument>> {
 
 /// The templates of the files that no other one names. All templates are put into `sources`, as if they
 /// were in one namespace.
-fn wanted(files: &[PathBuf], sources: &Sources) -> anyhow::Result<Vec<TemplateRef>> {
+fn wanted(files: &[PathBuf], sources: &AnalysisIndexes) -> anyhow::Result<Vec<TemplateRef>> {
     let mut found = Vec::new();
     let mut nested = HashSet::new();
     for manifest in files::read(files)? {
@@ -107,7 +106,9 @@ fn wanted(files: &[PathBuf], sources: &Sources) -> anyhow::Result<Vec<TemplateRe
         if !cluster_scope {
             object["metadata"]["namespace"] = "default".into();
         }
-        add_analysis(sources, &object).with_context(|| manifest.file.clone())?;
+        sources
+            .add(&object)
+            .with_context(|| manifest.file.clone())?;
         let inner = object["spec"]["templates"].as_array();
         for reference in inner.into_iter().flatten() {
             if let Ok(reference) = serde_json::from_value::<TemplateRef>(reference.clone()) {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use kube::api::ObjectMeta;
 use reconcile_core::{
     kube_types::names::fnv1a_32,
     object::{Kind, Root},
@@ -12,11 +11,14 @@ use serde_json::Value;
 
 use super::{
     injected,
-    observed::{ReplicaSetOwner, ReplicaSetView, ServiceView},
+    observed::{ReplicaSetView, ServiceView},
     plan::hash::template_digest,
 };
-use crate::api::rollout::{
-    DESIRED_REPLICAS, HASH_LABEL, MANAGED_BY, REVISION, REVISION_HISTORY, SCALE_DOWN_DEADLINE,
+use crate::{
+    analysis::OwnerView,
+    api::rollout::{
+        DESIRED_REPLICAS, HASH_LABEL, MANAGED_BY, REVISION, REVISION_HISTORY, SCALE_DOWN_DEADLINE,
+    },
 };
 
 /// Names of the kind `ReplicaSet`.
@@ -88,7 +90,7 @@ pub(crate) fn replica_set_view(root: &Root<ReplicaSetKind>) -> Option<ReplicaSet
     let (mut spec, status) = (root.parse_spec().ok()?, root.parse_status().ok()?);
     let meta = &root.metadata;
     let labels = meta.labels.clone().unwrap_or_default();
-    let owner = owner_of(meta);
+    let owner = OwnerView::of(meta);
     let metadata = injected::metadata_of(root.annotation(injected::EPHEMERAL_METADATA));
     let avoids = injected::avoided_version(&spec.template);
     injected::strip(&mut spec.template, metadata.as_ref());
@@ -145,25 +147,12 @@ fn number<N: std::str::FromStr>(root: &Root<ReplicaSetKind>, annotation: &str) -
     root.annotation(annotation)?.parse().ok()
 }
 
-fn owner_of(meta: &ObjectMeta) -> Option<ReplicaSetOwner> {
-    let owner = meta
-        .owner_references
-        .iter()
-        .flatten()
-        .find(|owner| owner.controller == Some(true))?;
-    Some(ReplicaSetOwner {
-        kind: owner.kind.clone(),
-        name: owner.name.clone(),
-        uid: owner.uid.clone(),
-    })
-}
-
 /// The view of a Service; none when it does not have the form of one.
 pub(crate) fn service_view(root: &Root<ServiceKind>) -> Option<ServiceView> {
     let spec = root.parse_spec().ok()?;
     Some(ServiceView {
         hash: spec.selector.get(HASH_LABEL).cloned(),
-        owner: owner_of(&root.metadata).map(|owner| owner.uid),
+        owner: OwnerView::of(&root.metadata).map(|owner| owner.uid),
         managed_by: root.annotation(MANAGED_BY).map(str::to_owned),
         selector: spec
             .selector

@@ -27,6 +27,7 @@ pub mod pod_rules;
 pub mod pods;
 mod replica_set;
 mod service_cleanup;
+pub(crate) mod simulated;
 mod start;
 mod status;
 pub mod traffic;

@@ -14,7 +14,7 @@ use super::pods::PodView;
 use super::traffic::{RouteState, RouteStep, Routing};
 use super::workload::ResolvedWorkload;
 use crate::{
-    analysis::RunView,
+    analysis::{OwnerView, RunView},
     api::{
         analysis::RolloutAnalysis,
         experiment::ExperimentStep,
@@ -73,7 +73,7 @@ pub struct ReplicaSetView {
     /// Labels, for the selector.
     pub labels: BTreeMap<String, String>,
     /// The controlling owner.
-    pub owner: Option<ReplicaSetOwner>,
+    pub owner: Option<OwnerView>,
     /// Deletion was requested.
     pub deleting: bool,
     /// Pod template hash.
@@ -106,17 +106,6 @@ pub struct ReplicaSetView {
     pub available: i32,
     /// Reason and message of its `ReplicaFailure` condition.
     pub failure: Option<(String, String)>,
-}
-
-/// The controlling owner of a ReplicaSet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReplicaSetOwner {
-    /// Kind.
-    pub kind: String,
-    /// Name.
-    pub name: String,
-    /// Uid.
-    pub uid: String,
 }
 
 /// A Service.

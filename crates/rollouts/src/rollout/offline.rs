@@ -15,9 +15,8 @@ use super::{
     workload::{self, Workload, WorkloadKind, named_by},
 };
 use crate::{
-    analysis::Templates,
+    analysis::{Templates, index_meta},
     api::rollout::{Rollout, RolloutKind},
-    offline::{add_analysis, index_meta},
 };
 
 /// Objects around Rollouts, as they were at one moment.
@@ -53,7 +52,7 @@ impl Snapshot {
                     );
                 }
             }
-            _ => drop(add_analysis(&self.sources, object)?),
+            _ => drop(self.sources.analysis.add(object)?),
         }
         Ok(())
     }
@@ -224,7 +223,7 @@ impl Snapshot {
                 let object = json!({
                     "kind": kind, "metadata": {"name": name, "namespace": place, "uid": tag}, "spec": {}
                 });
-                if add_analysis(&self.sources, &object).is_ok() {
+                if self.sources.analysis.add(&object).is_ok() {
                     assumed.push(format!("{kind} {name}"));
                 }
             }

@@ -14,7 +14,7 @@ use reconcile_core::{
     clock::Clock,
     object::ObjectKey,
     operator::{Operator, install_tls},
-    testkit::{FakeApi, FakeKind, Fault},
+    testkit::{FakeApi, Fault},
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -26,13 +26,14 @@ use crate::{
         create_run, start, terminate_run,
     },
     api::analysis::AnalysisPhase,
+    fake_cluster::server,
 };
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The world around the controller.
-struct World {
+/// The cluster around the controller.
+struct Cluster {
     api: FakeApi,
     operator: Operator,
     changes: mpsc::UnboundedReceiver<RunView>,
@@ -41,17 +42,7 @@ struct World {
     gate: watch::Sender<bool>,
 }
 
-fn kinds() -> FakeApi {
-    let group = |kind: &str, plural: &str| {
-        FakeKind::new("argoproj.io", "v1alpha1", kind, plural).without_status()
-    };
-    FakeApi::new()
-        .with_kind(group("AnalysisRun", "analysisruns"))
-        .with_kind(group("AnalysisTemplate", "analysistemplates"))
-        .with_kind(group("ClusterAnalysisTemplate", "clusteranalysistemplates").cluster_scoped())
-}
-
-impl World {
+impl Cluster {
     /// `answer` is the vector that the metric server gives; it answers once the gate is open.
     async fn new(api: FakeApi, answer: &'static str) -> Self {
         install_tls();
@@ -171,7 +162,7 @@ fn one_metric(condition: &str) -> Value {
 
 #[tokio::test]
 async fn a_run_is_measured_and_completed() {
-    let mut world = World::new(kinds(), "0.97").await;
+    let mut world = Cluster::new(server(), "0.97").await;
     world.api.put(&json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
         "metadata": { "name": "t", "namespace": "ns" },
@@ -211,7 +202,7 @@ async fn a_run_is_measured_and_completed() {
 
 #[tokio::test]
 async fn a_malformed_run_says_why_and_others_go_on() {
-    let mut world = World::new(kinds(), "0.5").await;
+    let mut world = Cluster::new(server(), "0.5").await;
     world.api.put(&run(
         "bad",
         json!({ "metrics": [{ "name": "m", "count": [], "provider": {} }] }),
@@ -234,7 +225,7 @@ async fn a_malformed_run_says_why_and_others_go_on() {
 
 #[tokio::test]
 async fn a_measurement_survives_failed_writes_and_is_recorded_once() {
-    let mut world = World::new(kinds(), "1").await;
+    let mut world = Cluster::new(server(), "1").await;
     world.gate.send_replace(false);
     world.api.put(&run("r", one_metric("result[0] == 1")));
     world.asked(1).await;
@@ -255,7 +246,7 @@ async fn a_measurement_survives_failed_writes_and_is_recorded_once() {
 
 #[tokio::test]
 async fn terminate_ends_a_run_whose_measurement_hangs() {
-    let mut world = World::new(kinds(), "1").await;
+    let mut world = Cluster::new(server(), "1").await;
     world.gate.send_replace(false);
     world.api.put(&run("r", one_metric("result[0] == 1")));
     world.asked(1).await;
@@ -274,7 +265,7 @@ async fn terminate_ends_a_run_whose_measurement_hangs() {
 
 #[tokio::test]
 async fn a_run_whose_time_to_live_is_over_is_deleted() {
-    let mut world = World::new(kinds(), "1").await;
+    let mut world = Cluster::new(server(), "1").await;
     let mut spec = one_metric("true");
     spec["ttlStrategy"] = json!({ "secondsAfterCompletion": 0 });
     world.api.put(&run("r", spec));
@@ -290,7 +281,7 @@ async fn a_run_whose_time_to_live_is_over_is_deleted() {
 
 #[tokio::test]
 async fn a_job_is_followed_to_its_end_over_several_passes() {
-    let mut world = World::new(kinds(), "1").await;
+    let mut world = Cluster::new(server(), "1").await;
     let pod = json!({ "spec": { "restartPolicy": "Never", "containers": [{ "name": "c", "image": "i" }] } });
     let job = json!({ "spec": { "template": pod } });
     let spec = json!({ "metrics": [{ "name": "smoke", "provider": { "job": job } }] });
@@ -342,7 +333,7 @@ fn new_run(spec: Value, owner: &str) -> NewRun {
 
 #[tokio::test]
 async fn a_taken_name_gets_a_counter_unless_the_run_is_the_same() {
-    let api = kinds();
+    let api = server();
     let client = api.client();
     let names = async |run: NewRun| create_run(&client, &run).await.expect("a run").key.name;
     assert_eq!(names(new_run(one_metric("a"), "r1")).await, "web-5d8-2-1");
@@ -383,7 +374,7 @@ async fn a_taken_name_gets_a_counter_unless_the_run_is_the_same() {
 
 #[tokio::test]
 async fn a_created_run_is_known_to_its_owner_at_once() {
-    let api = kinds();
+    let api = server();
     let shared = AnalysisIndexes::default();
     let view = create_run(&api.client(), &new_run(one_metric("a"), "r1"))
         .await

@@ -9,8 +9,7 @@ use kube::api::ObjectMeta;
 use reconcile_core::{
     event::EventNote,
     object::{ObjectKey, Root},
-    reconcile::Target,
-    testkit::{InMemory, merge_patch, pass},
+    reconcile::{InMemory, Target, merge_patch, pass_in_memory},
 };
 use serde_json::{Value, json};
 
@@ -148,7 +147,7 @@ impl World {
         observed.situation.delivered = contents.delivered;
         observed.situation.in_flight = contents.in_flight;
         let now = self.now;
-        let passed = pass::<AnalysisRuns>(self, &observed, now);
+        let passed = pass_in_memory::<AnalysisRuns>(self, &observed, now);
         let decision = passed.decision;
         let report = passed.report.expect("nothing kills the process in a pass");
         for patch in &report.patches {

@@ -1,35 +1,11 @@
 //! The whole controller against an API server in memory: what it writes, and what it does when answers
 //! are lost.
 
-use std::time::Duration;
-
-use reconcile_core::{
-    clock::Clock,
-    operator::{Operator, install_tls},
-    testkit::{FakeApi, FakeKind, Fault},
-};
+use reconcile_core::testkit::{FakeApi, Fault};
 use serde_json::{Value, json};
 
-use super::world::template;
-use crate::rollout::{RolloutConfig, start};
-
-/// Longest wait for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
-const NAMESPACE: &str = "ns";
-
-fn server() -> FakeApi {
-    let kind = |kind: &str, plural: &str| FakeKind::new("argoproj.io", "v1alpha1", kind, plural);
-    FakeApi::new()
-        .with_kind(kind("Rollout", "rollouts"))
-        .with_kind(kind("AnalysisRun", "analysisruns").without_status())
-        .with_kind(kind("AnalysisTemplate", "analysistemplates").without_status())
-        .with_kind(
-            kind("ClusterAnalysisTemplate", "clusteranalysistemplates")
-                .cluster_scoped()
-                .without_status(),
-        )
-        .with_kind(kind("Experiment", "experiments").without_status())
-}
+use super::cluster::template;
+use crate::fake_cluster::{self, NAMESPACE, controller, server};
 
 fn experiment(spec: &Value) -> Value {
     json!({
@@ -49,47 +25,8 @@ fn analysis_template() -> Value {
     })
 }
 
-fn controller(api: &FakeApi) -> Operator {
-    install_tls();
-    let operator = Operator::detached(api.client(), Clock::system());
-    start(&operator, &RolloutConfig::default()).expect("metrics register once");
-    operator
-}
-
-/// The ReplicaSet controller and the kubelet: every wanted pod is there and ready.
-fn peers(api: &FakeApi) {
-    for set in api.list("replicasets") {
-        let wanted = set["spec"]["replicas"].clone();
-        if set["status"]["availableReplicas"] != wanted {
-            let name = set["metadata"]["name"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
-            api.edit("replicasets", NAMESPACE, &name, |set| {
-                set["status"] = json!({"replicas": wanted, "readyReplicas": wanted, "availableReplicas": wanted});
-            });
-        }
-    }
-}
-
 async fn until(api: &FakeApi, what: &str, reached: impl Fn(&Value) -> bool) {
-    let get = || {
-        api.get("experiments", NAMESPACE, "ab")
-            .expect("the Experiment")
-    };
-    let wait = async {
-        while !reached(&get()) {
-            peers(api);
-            tokio::task::yield_now().await;
-        }
-    };
-    let in_time = tokio::time::timeout(PATIENCE, wait).await.is_ok();
-    assert!(
-        in_time,
-        "not {what}: {:#}\n{}",
-        get()["status"],
-        api.writes().join("\n")
-    );
+    fake_cluster::until(api, ("experiments", "ab"), what, reached).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

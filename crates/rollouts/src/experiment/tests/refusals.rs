@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::world::{World, template};
+use super::cluster::{Cluster, template};
 use crate::api::analysis::AnalysisPhase;
 
 fn refused(change: impl FnOnce(&mut Value), expected: &str) {
-    let mut world = World::pair(Some("1m"), &["judge"]);
-    change(&mut world.root["spec"]);
-    world.pass(None);
-    let status = world.status();
+    let mut cluster = Cluster::pair(Some("1m"), &["judge"]);
+    change(&mut cluster.root["spec"]);
+    cluster.pass(None);
+    let status = cluster.status();
     let condition = &status.conditions[0];
     assert_eq!(
         (condition.kind.as_str(), condition.is_true()),
@@ -21,8 +21,8 @@ fn refused(change: impl FnOnce(&mut Value), expected: &str) {
         "{}",
         condition.message
     );
-    assert!(world.replica_sets.is_empty());
-    assert!(!world.pass(None), "it says so once");
+    assert!(cluster.replica_sets.is_empty());
+    assert!(!cluster.pass(None), "it says so once");
 }
 
 #[test]
@@ -85,13 +85,13 @@ fn what_is_wrong_has_a_path() {
 
 #[test]
 fn a_mended_manifest_goes_on() {
-    let mut world = World::pair(None, &[]);
-    world.root["spec"]["duration"] = "soon".into();
-    world.pass(None);
-    world.root["spec"]["duration"] = "5m".into();
-    world.run();
-    assert_eq!(world.phase(), AnalysisPhase::Running);
-    let kinds: Vec<String> = world
+    let mut cluster = Cluster::pair(None, &[]);
+    cluster.root["spec"]["duration"] = "soon".into();
+    cluster.pass(None);
+    cluster.root["spec"]["duration"] = "5m".into();
+    cluster.run();
+    assert_eq!(cluster.phase(), AnalysisPhase::Running);
+    let kinds: Vec<String> = cluster
         .status()
         .conditions
         .iter()
@@ -102,9 +102,9 @@ fn a_mended_manifest_goes_on() {
 
 #[test]
 fn a_field_without_effect_is_told() {
-    let mut world = World::new(&json!({"templates": [template("a")], "typo": 1}));
-    world.run();
-    let status = world.status();
+    let mut cluster = Cluster::new(&json!({"templates": [template("a")], "typo": 1}));
+    cluster.run();
+    let status = cluster.status();
     let told = status
         .conditions
         .iter()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use super::world::World;
+use super::cluster::Cluster;
 use crate::api::{
     analysis::AnalysisPhase,
     experiment::{AVAILABLE_AT, TemplatePhase},
@@ -14,14 +14,14 @@ use crate::api::{
 const SEEDS: u64 = 60;
 const TURNS: usize = 120;
 
-fn check(world: &World, seed: u64) {
-    let status = world.status();
-    let fail = |what: &str| panic!("seed {seed}: {what}\n{}", world.log);
-    if world.replica_sets.len() > 2 {
+fn check(cluster: &Cluster, seed: u64) {
+    let status = cluster.status();
+    let fail = |what: &str| panic!("seed {seed}: {what}\n{}", cluster.log);
+    if cluster.replica_sets.len() > 2 {
         fail("a ReplicaSet is doubled");
     }
     let mut tries = BTreeSet::new();
-    for (name, run) in &world.runs {
+    for (name, run) in &cluster.runs {
         let base = name.split('.').next().unwrap_or(name);
         if !tries.insert((base.to_owned(), run.labels[AVAILABLE_AT].clone())) {
             fail("a run is doubled");
@@ -34,57 +34,57 @@ fn check(world: &World, seed: u64) {
     }
 }
 
-fn turn(world: &mut World, random: &mut StdRng) {
-    let names: Vec<String> = world.replica_sets.keys().cloned().collect();
+fn turn(cluster: &mut Cluster, random: &mut StdRng) {
+    let names: Vec<String> = cluster.replica_sets.keys().cloned().collect();
     match random.random_range(0..100) {
         0..30 => {
             if !names.is_empty() {
                 let name = names[random.random_range(0..names.len())].clone();
-                world.count(&name);
+                cluster.count(&name);
             }
         }
         30..70 => {
             let crash = random.random_bool(0.3).then(|| random.random_range(0..4));
             if random.random_bool(0.2) {
-                let sets = world.replica_sets.keys();
-                let all: Vec<String> = sets.chain(world.services.keys()).cloned().collect();
-                let open = world.open_runs();
-                world.unseen = all
+                let sets = cluster.replica_sets.keys();
+                let all: Vec<String> = sets.chain(cluster.services.keys()).cloned().collect();
+                let open = cluster.open_runs();
+                cluster.unseen = all
                     .into_iter()
                     .chain(open)
                     .filter(|_| random.random_bool(0.5))
                     .collect();
             }
-            world.pass(crash);
+            cluster.pass(crash);
         }
         70..85 => {
             let seconds = random.random_range(1..15);
-            world.advance(seconds);
+            cluster.advance(seconds);
         }
         85..97 => {
-            if let Some(name) = world.open_runs().first().cloned() {
+            if let Some(name) = cluster.open_runs().first().cloned() {
                 let phase = match random.random_range(0..6) {
                     0 => AnalysisPhase::Failed,
                     1 => AnalysisPhase::Inconclusive,
                     _ => AnalysisPhase::Successful,
                 };
-                world.end_run(&name, phase);
+                cluster.end_run(&name, phase);
             }
         }
         97 => {
-            world.say("person: terminate");
-            world.root["spec"]["terminate"] = true.into();
+            cluster.say("person: terminate");
+            cluster.root["spec"]["terminate"] = true.into();
         }
         98 => {
-            if world.phase().is_completed() {
-                world.advance(1);
-                world.say("person: retry");
-                world.root["spec"]["terminate"] = false.into();
-                world.root["status"] = serde_json::Value::Null;
+            if cluster.phase().is_completed() {
+                cluster.advance(1);
+                cluster.say("person: retry");
+                cluster.root["spec"]["terminate"] = false.into();
+                cluster.root["status"] = serde_json::Value::Null;
             }
         }
         _ => {
-            world.hanging = if random.random_bool(0.5) {
+            cluster.hanging = if random.random_bool(0.5) {
                 vec!["ab-b".to_owned()]
             } else {
                 Vec::new()
@@ -98,37 +98,37 @@ fn every_history_ends_and_nothing_is_doubled() {
     let mut ends = BTreeSet::new();
     for seed in 0..SEEDS {
         let mut random = StdRng::seed_from_u64(seed);
-        let mut world = World::pair(Some("40s"), &["must!", "other"]);
-        world.root["spec"]["progressDeadlineSeconds"] = 60.into();
+        let mut cluster = Cluster::pair(Some("40s"), &["must!", "other"]);
+        cluster.root["spec"]["progressDeadlineSeconds"] = 60.into();
         for _ in 0..TURNS {
-            turn(&mut world, &mut random);
-            check(&world, seed);
+            turn(&mut cluster, &mut random);
+            check(&cluster, seed);
         }
         // Left alone, it ends.
         for _ in 0..20 {
-            world.run();
-            for name in world.open_runs() {
-                world.end_run(&name, AnalysisPhase::Successful);
+            cluster.run();
+            for name in cluster.open_runs() {
+                cluster.end_run(&name, AnalysisPhase::Successful);
             }
-            world.advance(30);
+            cluster.advance(30);
         }
-        world.run();
-        check(&world, seed);
-        let status = world.status();
+        cluster.run();
+        check(&cluster, seed);
+        let status = cluster.status();
         assert!(
             status.phase.is_completed(),
             "seed {seed}: {status:?}\n{}",
-            world.log
+            cluster.log
         );
         assert!(
-            world.pods().iter().all(|pods| *pods == 0),
+            cluster.pods().iter().all(|pods| *pods == 0),
             "seed {seed}: pods are left\n{}",
-            world.log
+            cluster.log
         );
         assert!(
-            world.services.is_empty(),
+            cluster.services.is_empty(),
             "seed {seed}: Services are left\n{}",
-            world.log
+            cluster.log
         );
         let all = status.template_statuses.iter();
         assert!(

@@ -1,16 +1,15 @@
 //! A whole update as it would happen: the planner of the controller with pods, analyses and people that are
 //! played, in time that is only counted.
 
-mod effects;
-mod experiment;
-mod world;
+mod cluster;
+mod lengths;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use self::world::World;
+use self::cluster::Cluster;
 use super::{RolloutError, offline::Snapshot};
 use crate::analysis::build::RunType;
 
@@ -100,17 +99,18 @@ pub(crate) fn forecast(
         old.map(|old| snapshot.with_template(old)),
         &snapshot.with_template(new),
     );
-    let mut world = World::new(snapshot, old.as_ref().unwrap_or(new), start);
+    let mut cluster = Cluster::new(snapshot, old.as_ref().unwrap_or(new), start);
     let mut recorder = Recorder::default();
     if old.is_some() {
         // The old version is there before the update begins.
-        play(&mut world, Scenario::default(), &mut Recorder::muted())?;
-        world.apply_manifest(new);
-        recorder.begin(&world);
+        play(&mut cluster, &mut Recorder::muted())?;
+        cluster.apply_manifest(new);
+        recorder.begin(&cluster);
     }
-    play(&mut world, scenario, &mut recorder)?;
+    cluster.set_scenario(scenario);
+    play(&mut cluster, &mut recorder)?;
     let text = |name: &str| {
-        let value = world.root["status"][name].as_str();
+        let value = cluster.objects.root["status"][name].as_str();
         value.unwrap_or_default().to_owned()
     };
     Ok(Forecast {
@@ -121,25 +121,21 @@ pub(crate) fn forecast(
 }
 
 /// Lets the controller and its peers take turns until nothing is left to wait for.
-fn play(
-    world: &mut World,
-    scenario: Scenario,
-    recorder: &mut Recorder,
-) -> Result<(), ForecastError> {
+fn play(cluster: &mut Cluster, recorder: &mut Recorder) -> Result<(), ForecastError> {
     for _ in 0..MOST_PASSES {
-        let pass = world.pass(scenario)?;
-        recorder.add(world, &pass.reasons);
-        if pass.changed || world.move_pods() {
+        let pass = cluster.pass()?;
+        recorder.add(cluster, &pass.reasons);
+        if pass.changed || cluster.move_pods() {
             continue;
         }
-        if let Some(next) = world.next_event(pass.wake) {
-            world.now = next;
-            world.move_pods();
-            if let Some(reason) = world.end_runs() {
-                recorder.add(world, &[reason]);
+        if let Some(next) = cluster.next_event(pass.wake) {
+            cluster.objects.now = next;
+            cluster.move_pods();
+            if let Some(reason) = cluster.end_runs() {
+                recorder.add(cluster, &[reason]);
             }
-        } else if world.promote() {
-            recorder.add(world, &["a person promotes (simulated)".to_owned()]);
+        } else if cluster.promote() {
+            recorder.add(cluster, &["a person promotes (simulated)".to_owned()]);
         } else {
             return Ok(());
         }
@@ -168,31 +164,31 @@ impl Recorder {
     }
 
     /// The update begins now.
-    fn begin(&mut self, world: &World) {
-        self.start = world.now;
-        self.minimum = Some(world.available());
+    fn begin(&mut self, cluster: &Cluster) {
+        self.start = cluster.objects.now;
+        self.minimum = Some(cluster.available());
     }
 
     /// Adds a row when something that a person can see changed, or there is a reason to tell.
-    fn add(&mut self, world: &World, reasons: &[String]) {
+    fn add(&mut self, cluster: &Cluster, reasons: &[String]) {
         if self.is_muted {
             return;
         }
-        let available = world.available();
+        let available = cluster.available();
         // Before the first deployment is complete there is no promise to keep.
-        if self.minimum.is_some() || world.is_deployed() {
+        if self.minimum.is_some() || cluster.is_deployed() {
             let minimum = self.minimum.unwrap_or(available);
             self.minimum = Some(minimum.min(available));
         }
         let row = Row {
-            seconds: world.now.duration_since(self.start).as_secs(),
-            step: world.root["status"]["currentStepIndex"].as_i64(),
-            weight: world.weight(),
-            stable: world.pods_of("stableRS"),
-            canary: world.canary_pods(),
+            seconds: cluster.objects.now.duration_since(self.start).as_secs(),
+            step: cluster.objects.root["status"]["currentStepIndex"].as_i64(),
+            weight: cluster.weight(),
+            stable: cluster.pods_of("stableRS"),
+            canary: cluster.canary_pods(),
             available,
             available_minimum: self.minimum.unwrap_or(available),
-            phase: world.root["status"]["phase"]
+            phase: cluster.objects.root["status"]["phase"]
                 .as_str()
                 .unwrap_or_default()
                 .to_owned(),

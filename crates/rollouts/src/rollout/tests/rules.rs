@@ -92,7 +92,7 @@ fn a_taken_name_leads_to_another_hash() {
     let foreign = crate::rollout::observed::ReplicaSetView {
         name: new.name.clone(),
         uid: "foreign".into(),
-        owner: Some(crate::rollout::observed::ReplicaSetOwner {
+        owner: Some(crate::analysis::OwnerView {
             kind: "ReplicaSet".into(),
             ..Default::default()
         }),

@@ -4,36 +4,34 @@
 mod effects;
 mod peers;
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    ops::{Deref, DerefMut},
+};
 
 use jiff::{SignedDuration, Timestamp};
-use kube::api::ObjectMeta;
 use reconcile_core::{
     event::EventNote,
     object::Root,
-    reconcile::Target,
-    testkit::{InMemory, merge_patch, pass},
+    reconcile::{InMemory, Report, Target, merge_patch, pass_in_memory},
 };
 use serde_json::{Value, json};
 
 use self::peers::Pod;
 use crate::{
-    analysis::RunView,
     api::{
         analysis::AnalysisPhase,
         rollout::{Rollout, RolloutStatus},
     },
-    experiment::ExperimentView,
     rollout::{
-        Applied, RolloutError, Rollouts, Sources,
+        Applied, RolloutError, Rollouts,
         flags::Flags,
         observe,
         observed::{Observed, ReplicaSetView, ServiceView},
-        peaks::Peaks,
         plan::Action,
+        simulated::SimulatedObjects,
         status,
-        traffic::RouteState,
-        workload::Workloads,
     },
 };
 
@@ -42,16 +40,8 @@ const NAMESPACE: &str = "ns";
 
 /// The world.
 pub(super) struct Cluster {
-    pub(super) now: Timestamp,
-    pub(super) root: Value,
-    pub(super) replica_sets: BTreeMap<String, ReplicaSetView>,
+    objects: SimulatedObjects,
     pub(super) pods: BTreeMap<String, Vec<Pod>>,
-    pub(super) workloads: Workloads,
-    pub(super) services: BTreeMap<String, ServiceView>,
-    /// What the routes say, where the strategy has traffic routing.
-    pub(super) traffic: RouteState,
-    pub(super) runs: BTreeMap<String, RunView>,
-    pub(super) experiments: BTreeMap<String, ExperimentView>,
     pub(super) flags: Flags,
     /// Images whose pods never become ready.
     pub(super) hanging: Vec<String>,
@@ -66,8 +56,6 @@ pub(super) struct Cluster {
     /// Every call to `pass`, for bounds.
     pub(super) passes: usize,
     images: BTreeMap<String, String>,
-    counter: u64,
-    peaks: Peaks,
 }
 
 fn start() -> Timestamp {
@@ -87,16 +75,11 @@ impl Cluster {
                 "strategy": strategy,
             }
         });
+        let mut objects = SimulatedObjects::new(root, start());
+        add_templates(&mut objects);
         Self {
-            now: start(),
-            root,
-            replica_sets: BTreeMap::new(),
+            objects,
             pods: BTreeMap::new(),
-            workloads: Workloads::default(),
-            services: BTreeMap::new(),
-            traffic: RouteState::at(0),
-            runs: BTreeMap::new(),
-            experiments: BTreeMap::new(),
             flags: Flags::new(),
             hanging: Vec::new(),
             protected: false,
@@ -106,8 +89,6 @@ impl Cluster {
             log: String::new(),
             passes: 0,
             images: BTreeMap::new(),
-            counter: 1,
-            peaks: Peaks::default(),
         }
     }
 
@@ -136,11 +117,7 @@ impl Cluster {
 
     /// A person changes the spec.
     pub(super) fn edit(&mut self, change: impl FnOnce(&mut Value)) {
-        change(&mut self.root["spec"]);
-        let generation = self.root["metadata"]["generation"]
-            .as_i64()
-            .unwrap_or_default();
-        self.root["metadata"]["generation"] = (generation + 1).into();
+        self.edit_spec(change);
     }
 
     pub(super) fn set_image(&mut self, image: &str) {
@@ -166,52 +143,8 @@ impl Cluster {
         let _ = writeln!(self.log, "[{seconds:>3}s] {line}");
     }
 
-    fn sources(&self) -> Sources {
-        let sources = Sources {
-            peaks: self.peaks.clone(),
-            workloads: self.workloads.clone(),
-            ..Sources::default()
-        };
-        for (name, set) in &self.replica_sets {
-            let meta = meta(name, &set.uid);
-            drop(sources.replica_sets.written(&meta, set.clone()));
-        }
-        for (name, service) in &self.services {
-            drop(sources.services.written(&meta(name, name), service.clone()));
-        }
-        for (name, run) in &self.runs {
-            drop(
-                sources
-                    .analysis
-                    .runs
-                    .written(&meta(name, &run.uid), run.clone()),
-            );
-        }
-        for (name, experiment) in &self.experiments {
-            let meta = meta(name, &experiment.uid);
-            drop(sources.experiments.written(&meta, experiment.clone()));
-        }
-        let needy = json!([{"name": "must"}]);
-        let endless =
-            json!([{"name": "m", "interval": "5s", "provider": {"web": {"url": "http://x/"}}}]);
-        for (template, args, metrics) in [
-            ("check", json!([]), json!([])),
-            ("watch", json!([]), json!([])),
-            ("needy", needy, json!([])),
-            ("endless", json!([]), endless),
-        ] {
-            let object = json!({
-                "metadata": {"name": template, "namespace": NAMESPACE}, "spec": {"metrics": metrics, "args": args}
-            });
-            let root = Root::from_value(&object).expect("a template");
-            let templates = &sources.analysis.templates.namespaced;
-            drop(templates.written(&meta(template, template), root));
-        }
-        sources
-    }
-
     pub(super) fn observe(&self) -> Result<Observed, RolloutError> {
-        let mut observed = observe::observe(&self.sources(), &self.root())?;
+        let mut observed = observe::observe(&self.sources(&[]), &self.root())?;
         let canary = observed.spec.canary();
         if canary.is_some_and(|canary| canary.routing.is_some()) {
             observed.traffic = Some(self.traffic.clone());
@@ -229,7 +162,7 @@ impl Cluster {
             Ok(seen) => seen,
             Err(error) => {
                 let report = status::rejected(&self.root(), &error.to_string(), self.now);
-                return (0, self.write(&report));
+                return (0, self.write_report(&report));
             }
         };
         let now = self.now;
@@ -238,7 +171,7 @@ impl Cluster {
             effects: 0,
             crash_after,
         };
-        let passed = pass::<Rollouts>(&mut process, &seen, now);
+        let passed = pass_in_memory::<Rollouts>(&mut process, &seen, now);
         let Some(report) = passed.report else {
             return (passed.tried, 0);
         };
@@ -262,42 +195,29 @@ impl Cluster {
         } else {
             passed.decision.plan.wake
         };
-        (passed.tried, self.write(&report))
+        (passed.tried, self.write_report(&report))
     }
 
-    fn write(&mut self, report: &reconcile_core::reconcile::Report) -> usize {
-        for patch in &report.patches {
-            match patch.target {
-                Target::Main => {
-                    if patch.body.get("spec").is_some() {
-                        let generation = self.root["metadata"]["generation"]
-                            .as_i64()
-                            .unwrap_or_default();
-                        self.root["metadata"]["generation"] = (generation + 1).into();
-                    }
-                    merge_patch(&mut self.root, &patch.body);
-                }
-                Target::Status => {
-                    merge_patch(&mut self.root, &patch.body);
-                    let status = self.status();
-                    let step = status
-                        .current_step_index
-                        .map(|index| format!(", step {index}"))
-                        .unwrap_or_default();
-                    self.say(&format!(
-                        "status: {} {}{step}, {}/{}/{} updated/available/all",
-                        status.phase,
-                        if status.message.is_empty() {
-                            "-"
-                        } else {
-                            &status.message
-                        },
-                        status.updated_replicas,
-                        status.available_replicas,
-                        status.replicas,
-                    ));
-                }
-            }
+    fn write_report(&mut self, report: &Report) -> usize {
+        self.write(report);
+        if report
+            .patches
+            .iter()
+            .any(|patch| patch.target == Target::Status)
+        {
+            let status = self.status();
+            let step = status
+                .current_step_index
+                .map(|index| format!(", step {index}"))
+                .unwrap_or_default();
+            let message = match status.message.as_str() {
+                "" => "-",
+                message => message,
+            };
+            self.say(&format!(
+                "status: {} {message}{step}, {}/{}/{} updated/available/all",
+                status.phase, status.updated_replicas, status.available_replicas, status.replicas,
+            ));
         }
         report.patches.len()
     }
@@ -354,13 +274,35 @@ impl Cluster {
     }
 }
 
-fn meta(name: &str, uid: &str) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name.to_owned()),
-        namespace: Some(NAMESPACE.to_owned()),
-        uid: Some(uid.to_owned()),
-        resource_version: Some("1".to_owned()),
-        ..ObjectMeta::default()
+/// The AnalysisTemplates that the strategies of the tests name.
+fn add_templates(objects: &mut SimulatedObjects) {
+    let needy = json!([{"name": "must"}]);
+    let endless =
+        json!([{"name": "m", "interval": "5s", "provider": {"web": {"url": "http://x/"}}}]);
+    for (template, args, metrics) in [
+        ("check", json!([]), json!([])),
+        ("watch", json!([]), json!([])),
+        ("needy", needy, json!([])),
+        ("endless", json!([]), endless),
+    ] {
+        objects.add_template(&json!({
+            "metadata": {"name": template, "namespace": NAMESPACE},
+            "spec": {"metrics": metrics, "args": args}
+        }));
+    }
+}
+
+impl Deref for Cluster {
+    type Target = SimulatedObjects;
+
+    fn deref(&self) -> &SimulatedObjects {
+        &self.objects
+    }
+}
+
+impl DerefMut for Cluster {
+    fn deref_mut(&mut self) -> &mut SimulatedObjects {
+        &mut self.objects
     }
 }
 
@@ -379,14 +321,18 @@ struct Process<'c> {
 }
 
 impl InMemory<Rollouts> for Process<'_> {
-    fn apply(&mut self, _: &Observed, action: &Action) -> Option<Result<Applied, RolloutError>> {
+    fn apply(
+        &mut self,
+        observed: &Observed,
+        action: &Action,
+    ) -> Option<Result<Applied, RolloutError>> {
         if self.crash_after == Some(self.effects) {
             self.cluster.say("controller: killed");
             return None;
         }
         self.effects += 1;
         self.cluster.say(&format!("controller: {action}"));
-        Some(Ok(self.cluster.apply(action)))
+        Some(Ok(self.cluster.apply_action(observed, action)))
     }
 
     fn event(&mut self, event: &EventNote) {

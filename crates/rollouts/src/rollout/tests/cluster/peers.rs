@@ -33,9 +33,9 @@ impl Cluster {
             .images
             .get(name)
             .is_some_and(|image| self.hanging.contains(image));
-        self.counter += 1;
+        let number = self.next_number();
         let set = &self.replica_sets[name];
-        let (born, number) = (self.now, self.counter);
+        let born = self.now;
         let labels = set.metadata.clone().unwrap_or_default().labels;
         let pods = self.pods.entry(name.to_owned()).or_default();
         match pods.len().cmp(&wanted) {
@@ -151,12 +151,12 @@ impl Cluster {
         name: &str,
         view: Workload,
     ) {
-        self.counter += 1;
+        let number = self.next_number();
         let meta = ObjectMeta {
             name: Some(name.to_owned()),
             namespace: Some(NAMESPACE.to_owned()),
             uid: Some(view.uid.clone()),
-            resource_version: Some(self.counter.to_string()),
+            resource_version: Some(number.to_string()),
             ..ObjectMeta::default()
         };
         drop(self.workloads.of(kind).written(&meta, view));

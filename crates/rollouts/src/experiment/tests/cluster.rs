@@ -1,53 +1,45 @@
-//! A world in memory: an Experiment, the objects around it, and passes of the controller that may be
+//! An Experiment and the objects around it in memory, and passes of the controller that may be
 //! killed between any two writes.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    fmt::Write as _,
+    ops::{Deref, DerefMut},
+};
 
 use jiff::{SignedDuration, Timestamp};
-use kube::api::ObjectMeta;
 use reconcile_core::{
     event::EventNote,
-    object::{ObjectKey, Root},
-    testkit::{InMemory, merge_patch, pass},
+    object::Root,
+    reconcile::{InMemory, Report, pass_in_memory},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    analysis::{RunOwner, RunView},
     api::{
         analysis::AnalysisPhase,
-        experiment::{Experiment, ExperimentStatus, TEMPLATE_NAME},
-        rollout::HASH_LABEL,
+        experiment::{Experiment, ExperimentStatus},
     },
     experiment::{
-        Applied, ExperimentError, Experiments, observe,
+        Applied, ExperimentError, Experiments, objects, observe,
         observed::Observed,
         plan::{Action, DeadlineChange, SetChange},
         status,
     },
-    rollout::{
-        Sources, annotation_digest,
-        observed::{ReplicaSetOwner, ReplicaSetView, ServiceView},
-    },
+    rollout::{observed::ServiceView, simulated::SimulatedObjects},
 };
 
 const UID: &str = "u-experiment";
 const NAMESPACE: &str = "ns";
 
-/// The world.
-pub(super) struct World {
-    pub(super) now: Timestamp,
-    pub(super) root: Value,
-    pub(super) replica_sets: BTreeMap<String, ReplicaSetView>,
-    pub(super) services: BTreeMap<String, ServiceView>,
-    pub(super) runs: BTreeMap<String, RunView>,
+/// The cluster.
+pub(super) struct Cluster {
+    objects: SimulatedObjects,
     /// Objects that the next pass does not see yet.
     pub(super) unseen: Vec<String>,
     /// ReplicaSets whose pods never become available.
     pub(super) hanging: Vec<String>,
     pub(super) wake: Option<Timestamp>,
     pub(super) log: String,
-    counter: u64,
 }
 
 pub(super) fn start() -> Timestamp {
@@ -65,24 +57,25 @@ pub(super) fn template(name: &str) -> Value {
     })
 }
 
-impl World {
-    /// A world with one Experiment.
+impl Cluster {
+    /// A cluster with one Experiment.
     pub(super) fn new(spec: &Value) -> Self {
         let root = json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "Experiment",
             "metadata": {"name": "ab", "namespace": NAMESPACE, "uid": UID}, "spec": spec,
         });
+        let mut objects = SimulatedObjects::new(root, start());
+        let metric = json!({"name": "m", "provider": {"web": {"url": "http://x/{{args.hash}}"}}});
+        objects.add_template(&json!({
+            "metadata": {"name": "check", "namespace": NAMESPACE},
+            "spec": {"metrics": [metric], "args": [{"name": "hash"}]}
+        }));
         Self {
-            now: start(),
-            root,
-            replica_sets: BTreeMap::new(),
-            services: BTreeMap::new(),
-            runs: BTreeMap::new(),
+            objects,
             unseen: Vec::new(),
             hanging: Vec::new(),
             wake: None,
             log: String::new(),
-            counter: 1,
         }
     }
 
@@ -126,40 +119,8 @@ impl World {
         self.now += SignedDuration::from_secs(seconds);
     }
 
-    fn sources(&self) -> Sources {
-        let sources = Sources::default();
-        let is_seen = |name: &str| !self.unseen.iter().any(|unseen| unseen == name);
-        for (name, set) in self.replica_sets.iter().filter(|(name, _)| is_seen(name)) {
-            drop(
-                sources
-                    .replica_sets
-                    .written(&meta(name, &set.uid), set.clone()),
-            );
-        }
-        for (name, service) in self.services.iter().filter(|(name, _)| is_seen(name)) {
-            drop(sources.services.written(&meta(name, name), service.clone()));
-        }
-        for (name, run) in self.runs.iter().filter(|(name, _)| is_seen(name)) {
-            drop(
-                sources
-                    .analysis
-                    .runs
-                    .written(&meta(name, &run.uid), run.clone()),
-            );
-        }
-        let metric = json!({"name": "m", "provider": {"web": {"url": "http://x/{{args.hash}}"}}});
-        let object = json!({
-            "metadata": {"name": "check", "namespace": NAMESPACE},
-            "spec": {"metrics": [metric], "args": [{"name": "hash"}]}
-        });
-        let check = Root::from_value(&object).expect("a template");
-        let templates = &sources.analysis.templates.namespaced;
-        drop(templates.written(&meta("check", "check"), check));
-        sources
-    }
-
     pub(super) fn observe(&self) -> Result<Observed, ExperimentError> {
-        observe::observe(&self.sources(), &self.root())
+        observe::observe(&self.sources(&self.unseen), &self.root())
     }
 
     /// One pass. With `crash_after` the process dies after so many effects and reports nothing. True when
@@ -169,17 +130,17 @@ impl World {
             Ok(observed) => observed,
             Err(error) => {
                 let report = status::rejected(&self.root(), &error.to_string(), self.now);
-                return self.write(&report);
+                return self.write_report(&report);
             }
         };
         self.unseen.clear();
         let now = self.now;
         let mut process = Process {
-            world: self,
+            cluster: self,
             effects: 0,
             crash_after,
         };
-        let passed = pass::<Experiments>(&mut process, &observed, now);
+        let passed = pass_in_memory::<Experiments>(&mut process, &observed, now);
         let Some(report) = passed.report.filter(|_| crash_after.is_none()) else {
             self.say("controller: killed");
             return true;
@@ -188,14 +149,12 @@ impl World {
             self.say(&format!("event: {}: {}", event.reason, event.note));
         }
         self.wake = passed.decision.plan.wake;
-        self.write(&report) || passed.tried > 0
+        self.write_report(&report) || passed.tried > 0
     }
 
-    fn write(&mut self, report: &reconcile_core::reconcile::Report) -> bool {
+    fn write_report(&mut self, report: &Report) -> bool {
         let before = self.phase();
-        for patch in &report.patches {
-            merge_patch(&mut self.root, &patch.body);
-        }
+        self.write(report);
         let after = self.phase();
         assert!(
             before == after || !before.is_completed(),
@@ -228,7 +187,7 @@ impl World {
                 return;
             }
         }
-        panic!("the world does not come to rest:\n{}", self.log);
+        panic!("the cluster does not come to rest:\n{}", self.log);
     }
 
     /// All pods of a ReplicaSet are there and available.
@@ -258,7 +217,7 @@ impl World {
         self.replica_sets.values().map(|set| set.replicas).collect()
     }
 
-    fn apply(&mut self, observed: &Observed, action: &Action) -> Applied {
+    fn apply_action(&mut self, observed: &Observed, action: &Action) -> Applied {
         match action {
             Action::CreateReplicaSet {
                 template,
@@ -268,28 +227,10 @@ impl World {
                 if self.replica_sets.contains_key(name) {
                     return Applied::Done;
                 }
-                self.counter += 1;
                 let mut all = observed.spec.templates.iter();
-                let hash = &all
-                    .find(|one| one.name == *template)
-                    .expect("a template")
-                    .hash;
-                let view = ReplicaSetView {
-                    name: name.clone(),
-                    uid: format!("u-{}", self.counter),
-                    created: Some(self.now),
-                    owner: Some(ReplicaSetOwner {
-                        kind: "Experiment".to_owned(),
-                        name: "ab".to_owned(),
-                        uid: UID.to_owned(),
-                    }),
-                    hash: hash.clone(),
-                    labels: BTreeMap::from([(HASH_LABEL.to_owned(), hash.clone())]),
-                    annotations: vec![annotation_digest(TEMPLATE_NAME, template)],
-                    replicas: *replicas,
-                    ..ReplicaSetView::default()
-                };
-                self.replica_sets.insert(name.clone(), view);
+                let template = all.find(|one| one.name == *template);
+                let set = objects::replica_set(observed, template.expect("a template"), *replicas);
+                self.add_replica_set(set).expect("a ReplicaSet");
             }
             Action::Change(SetChange {
                 name,
@@ -313,69 +254,41 @@ impl World {
                 self.services.insert(name.clone(), view);
             }
             Action::DeleteService { name } => drop(self.services.remove(name)),
-            Action::StartRun { analysis, run } => return self.start_run(analysis, run),
+            Action::StartRun { analysis, run } => {
+                let labels = run.object["metadata"]["labels"].clone();
+                let labels = serde_json::from_value(labels).expect("labels");
+                let view = self.start_run(&run.key.name, labels);
+                return Applied::Started {
+                    analysis: analysis.clone(),
+                    name: view.key.name.clone(),
+                    phase: AnalysisPhase::Running,
+                };
+            }
             Action::TerminateRun { name, .. } => {
                 self.runs.get_mut(name).expect("a run").terminate = true;
             }
         }
         Applied::Done
     }
+}
 
-    fn start_run(&mut self, analysis: &str, run: &crate::analysis::build::NewRun) -> Applied {
-        let mut name = run.key.name.clone();
-        let mut number = 0;
-        while let Some(known) = self.runs.get(&name) {
-            if !known.is_completed() && !known.terminate {
-                return started(analysis, &name);
-            }
-            number += 1;
-            name = format!("{}.{number}", run.key.name);
-        }
-        self.counter += 1;
-        let labels = &run.object["metadata"]["labels"];
-        let view = RunView {
-            key: ObjectKey::new(NAMESPACE, &name),
-            uid: format!("u-{}", self.counter),
-            version: self.counter.to_string(),
-            owner: Some(RunOwner {
-                kind: "Experiment".to_owned(),
-                name: "ab".to_owned(),
-                uid: UID.to_owned(),
-            }),
-            labels: serde_json::from_value(labels.clone()).expect("labels"),
-            created: Some(self.now),
-            deleting: false,
-            phase: AnalysisPhase::Running,
-            message: String::new(),
-            terminate: false,
-            metrics: Vec::new(),
-        };
-        self.runs.insert(name.clone(), view);
-        started(analysis, &name)
+impl Deref for Cluster {
+    type Target = SimulatedObjects;
+
+    fn deref(&self) -> &SimulatedObjects {
+        &self.objects
     }
 }
 
-fn started(analysis: &str, name: &str) -> Applied {
-    Applied::Started {
-        analysis: analysis.to_owned(),
-        name: name.to_owned(),
-        phase: AnalysisPhase::Running,
-    }
-}
-
-fn meta(name: &str, uid: &str) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name.to_owned()),
-        namespace: Some(NAMESPACE.to_owned()),
-        uid: Some(uid.to_owned()),
-        resource_version: Some("1".to_owned()),
-        ..ObjectMeta::default()
+impl DerefMut for Cluster {
+    fn deref_mut(&mut self) -> &mut SimulatedObjects {
+        &mut self.objects
     }
 }
 
 /// The process of the controller, which may be killed after so many effects.
-struct Process<'w> {
-    world: &'w mut World,
+struct Process<'c> {
+    cluster: &'c mut Cluster,
     effects: usize,
     crash_after: Option<usize>,
 }
@@ -390,12 +303,12 @@ impl InMemory<Experiments> for Process<'_> {
             return None;
         }
         self.effects += 1;
-        self.world.say(&format!("controller: {action}"));
-        Some(Ok(self.world.apply(observed, action)))
+        self.cluster.say(&format!("controller: {action}"));
+        Some(Ok(self.cluster.apply_action(observed, action)))
     }
 
     fn event(&mut self, event: &EventNote) {
-        self.world
+        self.cluster
             .say(&format!("event: {}: {}", event.reason, event.note));
     }
 }

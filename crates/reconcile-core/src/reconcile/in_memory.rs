@@ -1,11 +1,10 @@
-//! One pass of a controller on objects in memory: the steps of the driver, in the order of the driver.
+//! One pass of a controller on objects in memory, for offline verbs and simulations: the steps of the
+//! [`Driver`](super::Driver), in its order.
 
 use jiff::Timestamp;
 
-use crate::{
-    event::EventNote,
-    reconcile::{Controller, Done, Report},
-};
+use super::{Controller, Done, Report};
+use crate::event::EventNote;
 
 /// The cluster in a simulation of the controller `C`.
 pub trait InMemory<C: Controller> {
@@ -31,9 +30,9 @@ pub struct Passed<D> {
     pub report: Option<Report>,
 }
 
-/// Plans, applies and reports as [`crate::reconcile::Driver`] does. Writing the report is left to the caller, see
+/// Plans, applies and reports as [`Driver`](super::Driver) does. Writing the report is left to the caller, see
 /// [`merge_patch`].
-pub fn pass<C: Controller>(
+pub fn pass_in_memory<C: Controller>(
     cluster: &mut impl InMemory<C>,
     observed: &C::Observed,
     now: Timestamp,
