@@ -45,6 +45,17 @@ const AT_ONCE: usize = 16;
 /// Longest time that a stopping process spends on its slices.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// What tells a replica from the others.
+#[derive(Clone, Copy, Debug)]
+pub enum ReplicaIdentity<'p> {
+    /// The pod of this name: its process continues where an earlier one of the pod ended.
+    Pod(&'p str),
+    /// This process, which runs in no pod.
+    Process,
+    /// There is one replica only, because leader election is off.
+    Only,
+}
+
 /// This process among the replicas. Clones share its lease.
 #[derive(Clone, Debug)]
 pub struct Replica {
@@ -53,14 +64,13 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Runs for the lease of this replica. A process in the pod `pod` continues where an earlier one of the pod ended;
-    /// without a pod each process is a replica of its own. `elects` is false when leader election is off.
-    pub fn claim(claims: &Claims, pod: Option<&str>, elects: bool) -> Result<Self, ClaimError> {
-        let id = if elects {
-            let name = pod.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
-            hex::encode(&Sha256::digest(name)[..5])
-        } else {
-            ONLY.to_owned()
+    /// Competes for the lease of this replica.
+    pub fn claim(claims: &Claims, identity: ReplicaIdentity<'_>) -> Result<Self, ClaimError> {
+        let hashed = |name: &str| hex::encode(&Sha256::digest(name)[..5]);
+        let id = match identity {
+            ReplicaIdentity::Pod(name) => hashed(name),
+            ReplicaIdentity::Process => hashed(&uuid::Uuid::new_v4().to_string()),
+            ReplicaIdentity::Only => ONLY.to_owned(),
         };
         let role = claims.claim(&format!("{LEASE}{id}"), OnLoss::RunAgain)?;
         Ok(Self { id, role })

@@ -24,7 +24,7 @@ use crate::{
         sensor::SensorController,
     },
     metrics::Metrics,
-    replicas::{self, Replica, Standby},
+    replicas::{self, Replica, ReplicaIdentity, Standby},
     source::Listeners,
     trigger::{ALLOW_LINK_LOCAL, Executor, NatsClients, http::HttpClients, secrets::Secrets},
     worker::{DataPlane, Parts},
@@ -98,7 +98,12 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
             .unwrap_or_else(|| operator.namespace.clone())
     });
     let pod = leader.pod_name.as_deref().filter(|name| !name.is_empty());
-    let replica = Replica::claim(&operator.claims, pod, leader.enabled)?;
+    let identity = match pod {
+        _ if !leader.enabled => ReplicaIdentity::Only,
+        Some(name) => ReplicaIdentity::Pod(name),
+        None => ReplicaIdentity::Process,
+    };
+    let replica = Replica::claim(&operator.claims, identity)?;
     let serving = Serving {
         replica: replica.clone(),
         address,

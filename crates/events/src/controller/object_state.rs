@@ -25,13 +25,17 @@ pub struct ObjectState {
 }
 
 impl ObjectState {
-    /// Reads it from an object. What is ignored does not matter where nothing runs, so fields without effect
-    /// are looked for with `find` only when the spec is `usable`.
-    pub fn of<K: Kind>(root: &Root<K>, usable: bool, find: impl FnOnce() -> Vec<Finding>) -> Self {
+    /// Reads it from an object. What is ignored does not matter where nothing runs, so `find` looks for fields
+    /// without effect only when the check of the spec passed.
+    pub fn of<K: Kind, T, E>(
+        root: &Root<K>,
+        check: &Result<T, E>,
+        find: impl FnOnce() -> Vec<Finding>,
+    ) -> Self {
         Self {
             meta: ObjectMeta::of(root),
             status: root.status_value(),
-            findings: if usable { find() } else { Vec::new() },
+            findings: if check.is_ok() { find() } else { Vec::new() },
         }
     }
 

@@ -52,7 +52,7 @@ impl Dependency {
                 let admitted = catch_unwind(AssertUnwindSafe(|| filters.admit(event, now)));
                 match admitted {
                     Ok(Ok(())) => Verdict::Accepted,
-                    Ok(Err(reason)) => Verdict::Discarded(reason),
+                    Ok(Err(reason)) => Verdict::Discarded(reason.to_string()),
                     Err(panic) => Verdict::Failed(format!(
                         "a filter panicked, which is a bug: {}",
                         panics::message(&*panic)

@@ -5,8 +5,23 @@ use std::{collections::BTreeMap, sync::Arc};
 use expressions::{gjson, gotemplate, govaluate, sjson};
 use jiff::Timestamp;
 use serde_json::Value;
+use thiserror::Error;
 
 use crate::json;
+
+/// A text in one of the languages that is wrong, or that has no value for its input.
+#[derive(Clone, Debug, Error)]
+pub enum LanguageError {
+    /// A value cannot be set at a path.
+    #[error(transparent)]
+    Path(#[from] sjson::SetError),
+    /// A template.
+    #[error(transparent)]
+    Template(#[from] gotemplate::TemplateError),
+    /// An expression.
+    #[error(transparent)]
+    Expression(#[from] govaluate::GovaluateError),
+}
 
 /// A value found by a path.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +54,7 @@ pub fn get(json: &str, path: &str) -> Option<Found> {
             Ok(Value::String(text)) => text,
             _ => String::new(),
         },
-        // DeliveryHistory what a float can hold: the digits as they came.
+        // A float cannot hold it: the digits as they came.
         gjson::Kind::Number if !found.number().is_finite() => raw.clone(),
         _ => found.text(),
     };
@@ -48,8 +63,8 @@ pub fn get(json: &str, path: &str) -> Option<Found> {
 
 /// Sets the value at an sjson path to JSON text, creating what is missing on the way. Everything else in
 /// the document keeps its text.
-pub fn set(document: &str, path: &str, raw: &str) -> Result<String, String> {
-    sjson::set_raw(document, path, raw).map_err(|error| error.to_string())
+pub fn set(document: &str, path: &str, raw: &str) -> Result<String, LanguageError> {
+    Ok(sjson::set_raw(document, path, raw)?)
 }
 
 /// A Go template with the sprig functions.
@@ -73,8 +88,8 @@ impl std::fmt::Debug for Template {
 
 impl Template {
     /// Parses a template.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let parsed = gotemplate::Template::parse(text).map_err(|error| error.to_string())?;
+    pub fn parse(text: &str) -> Result<Self, LanguageError> {
+        let parsed = gotemplate::Template::parse(text)?;
         Ok(Self {
             text: text.to_owned(),
             parsed: Arc::new(parsed),
@@ -82,10 +97,9 @@ impl Template {
     }
 
     /// Renders it; `input` is `.Input`, and `now` what its clock shows.
-    pub fn render(&self, input: &Value, now: Timestamp) -> Result<String, String> {
-        self.parsed
-            .render_at(&serde_json::json!({ "Input": input }), now)
-            .map_err(|error| error.to_string())
+    pub fn render(&self, input: &Value, now: Timestamp) -> Result<String, LanguageError> {
+        let data = serde_json::json!({ "Input": input });
+        Ok(self.parsed.render_at(&data, now)?)
     }
 }
 
@@ -110,8 +124,8 @@ impl std::fmt::Debug for Expression {
 
 impl Expression {
     /// Parses an expression.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let parsed = govaluate::Expression::parse(text).map_err(|error| error.to_string())?;
+    pub fn parse(text: &str) -> Result<Self, LanguageError> {
+        let parsed = govaluate::Expression::parse(text)?;
         Ok(Self {
             text: text.to_owned(),
             parsed: Arc::new(parsed),
@@ -119,13 +133,11 @@ impl Expression {
     }
 
     /// Evaluates it; anything but a bool is an error.
-    pub fn holds(&self, values: &[(String, Value)]) -> Result<bool, String> {
+    pub fn holds(&self, values: &[(String, Value)]) -> Result<bool, LanguageError> {
         let values: BTreeMap<String, govaluate::Value> = values
             .iter()
             .map(|(name, value)| (name.clone(), value.into()))
             .collect();
-        self.parsed
-            .evaluate_bool(&values)
-            .map_err(|error| error.to_string())
+        Ok(self.parsed.evaluate_bool(&values)?)
     }
 }

@@ -11,6 +11,7 @@ pub mod dependency;
 pub mod filter;
 pub mod language;
 pub mod parameter;
+pub mod payload;
 pub mod rate_limit;
 pub mod retry;
 pub mod state;

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::language;
+use super::{
+    language::{self, LanguageError},
+    payload::{PayloadError, data_as_json},
+};
 use crate::{
     api::trigger::{Parameter, ParameterSource},
     event::CloudEvent,
@@ -26,7 +29,7 @@ pub struct Inputs<'i> {
 }
 
 /// A parameter that has no value or no place.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 #[error("parameter {index} ({dest:?}): {reason}")]
 pub struct ParameterError {
     /// Position in the list.
@@ -34,7 +37,51 @@ pub struct ParameterError {
     /// Where it should go.
     pub dest: String,
     /// What is wrong.
-    pub reason: String,
+    #[source]
+    pub reason: ValueError,
+}
+
+/// Why a parameter has no value, or why its value has no place.
+#[derive(Debug, Error)]
+pub enum ValueError {
+    /// It names no source.
+    #[error("has no src")]
+    NoSource,
+    /// Its operation is not known.
+    #[error("unknown operation {0:?}")]
+    Operation(String),
+    /// The source names neither a key nor a template.
+    #[error("neither key nor template")]
+    NoSelection,
+    /// The key selects nothing.
+    #[error("nothing at {0:?}")]
+    Absent(String),
+    /// The template renders nothing.
+    #[error("the template gives nothing")]
+    Empty,
+    /// The payload has no values.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// The input of a template cannot be decoded.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A template or a path is wrong.
+    #[error(transparent)]
+    Language(#[from] LanguageError),
+    /// A part of an event has no such value.
+    #[error("{part} of {dependency}: {reason}")]
+    Event {
+        /// `data` or `context`.
+        part: &'static str,
+        /// Name of the dependency.
+        dependency: String,
+        /// Why not.
+        #[source]
+        reason: Box<ValueError>,
+    },
+    /// All parameters together make a document that cannot be used.
+    #[error("the values give no document that can be used: {0}")]
+    Document(#[source] serde_json::Error),
 }
 
 /// A value for a parameter: text, or JSON that keeps its type.
@@ -74,7 +121,7 @@ pub fn apply(
     json::decode(&text).map_err(|error| ParameterError {
         index: parameters.len() - 1,
         dest: String::new(),
-        reason: format!("the values give no document that can be used: {error}"),
+        reason: ValueError::Document(error),
     })
 }
 
@@ -85,7 +132,7 @@ fn apply_to_text(
     inputs: Inputs<'_>,
 ) -> Result<String, ParameterError> {
     for (index, parameter) in parameters.iter().enumerate() {
-        let failed = |reason: String| ParameterError {
+        let failed = |reason: ValueError| ParameterError {
             index,
             dest: parameter.dest.clone(),
             reason,
@@ -109,9 +156,10 @@ fn apply_to_text(
                     }
                 }
             }
-            Some(other) => return Err(failed(format!("unknown operation {other:?}"))),
+            Some(other) => return Err(failed(ValueError::Operation(other.to_owned()))),
         };
-        document = language::set(&document, &parameter.dest, &value).map_err(failed)?;
+        document = language::set(&document, &parameter.dest, &value)
+            .map_err(|error| failed(error.into()))?;
     }
     Ok(document)
 }
@@ -147,7 +195,7 @@ pub fn text(
     parameter: &Parameter,
     inputs: Inputs<'_>,
 ) -> Result<Option<String>, ParameterError> {
-    let failed = |reason: String| ParameterError {
+    let failed = |reason: ValueError| ParameterError {
         index,
         dest: parameter.dest.clone(),
         reason,
@@ -159,96 +207,114 @@ pub fn text(
 fn resolve_parameter(
     parameter: &Parameter,
     inputs: Inputs<'_>,
-) -> Result<Option<Resolved>, String> {
+) -> Result<Option<Resolved>, ValueError> {
     let Some(source) = &parameter.src else {
-        return Err("has no src".to_owned());
+        return Err(ValueError::NoSource);
     };
     resolve(source, inputs)
 }
 
 /// The value of a source; `None` when its dependency has no event and it names no default.
-pub fn resolve(source: &ParameterSource, inputs: Inputs<'_>) -> Result<Option<Resolved>, String> {
+pub fn resolve(
+    source: &ParameterSource,
+    inputs: Inputs<'_>,
+) -> Result<Option<Resolved>, ValueError> {
     let default = || source.value.clone().map(Resolved::Text);
     let Some(event) = inputs.events.get(&source.dependency_name) else {
         return Ok(default());
     };
-    let given = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.is_empty());
-    let (about, template, key) = if given(&source.data_template) || given(&source.data_key) {
-        (
-            "data",
-            source.data_template.as_deref(),
-            source.data_key.as_deref(),
-        )
-    } else if given(&source.context_template) || given(&source.context_key) {
-        (
-            "context",
-            source.context_template.as_deref(),
-            source.context_key.as_deref(),
-        )
-    } else {
+    let Some(selection) = Selection::of(source) else {
         return Ok(Some(
             default().unwrap_or_else(|| Resolved::Text(event.whole().to_string())),
         ));
     };
-    let json = if about == "data" {
-        data_as_json(event)
-    } else {
-        Ok(Cow::Owned(event.context().to_string()))
+    let attempt = match selection.part {
+        Part::Data => match data_as_json(event) {
+            Ok(json) => selection.value(&json, inputs.now),
+            Err(error) => Err(error.into()),
+        },
+        Part::Context => selection.value(&event.context().to_string(), inputs.now),
     };
-    let attempt =
-        json.and_then(|json| from_json(&json, template, key, source.use_raw_data, inputs.now));
     match (attempt, default()) {
         (Ok(value), _) | (Err(_), Some(value)) => Ok(Some(value)),
-        (Err(reason), None) => Err(format!("{about} of {}: {reason}", source.dependency_name)),
+        (Err(reason), None) => Err(ValueError::Event {
+            part: selection.part.name(),
+            dependency: source.dependency_name.clone(),
+            reason: Box::new(reason),
+        }),
     }
 }
 
-fn from_json(
-    json: &str,
-    template: Option<&str>,
-    key: Option<&str>,
-    raw: bool,
-    now: Timestamp,
-) -> Result<Resolved, String> {
-    let mut reason = String::from("neither key nor template");
-    if let Some(template) = template.filter(|template| !template.is_empty()) {
-        match rendered(template, json, now) {
-            Ok(text) => return Ok(Resolved::Text(text)),
-            Err(error) => reason = error,
+/// A part of an event.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Data,
+    Context,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Context => "context",
         }
     }
-    let Some(key) = key.filter(|key| !key.is_empty()) else {
-        return Err(reason);
-    };
-    match language::get(json, key) {
-        None => Err(format!("nothing at {key:?}")),
-        Some(found) if raw && !found.is_string() => Ok(Resolved::Raw(found.raw)),
-        Some(found) if found.raw == "null" => Ok(Resolved::Text(found.raw)),
-        Some(found) => Ok(Resolved::Text(found.text)),
+}
+
+/// The value that a source takes from a part of an event: what the template renders, else what is at the key.
+struct Selection<'s> {
+    part: Part,
+    template: Option<&'s str>,
+    key: Option<&'s str>,
+    /// JSON that is no string keeps its type.
+    keeps_type: bool,
+}
+
+impl<'s> Selection<'s> {
+    /// The selection from the data, else from the context; `None` for the whole event.
+    fn of(source: &'s ParameterSource) -> Option<Self> {
+        fn given(field: Option<&String>) -> Option<&str> {
+            field.map(String::as_str).filter(|text| !text.is_empty())
+        }
+        let data = (Part::Data, &source.data_template, &source.data_key);
+        let context = (Part::Context, &source.context_template, &source.context_key);
+        [data, context]
+            .into_iter()
+            .map(|(part, template, key)| Self {
+                part,
+                template: given(template.as_ref()),
+                key: given(key.as_ref()),
+                keeps_type: source.use_raw_data,
+            })
+            .find(|selection| selection.template.is_some() || selection.key.is_some())
+    }
+
+    fn value(&self, json: &str, now: Timestamp) -> Result<Resolved, ValueError> {
+        let mut reason = ValueError::NoSelection;
+        if let Some(template) = self.template {
+            match rendered(template, json, now) {
+                Ok(text) => return Ok(Resolved::Text(text)),
+                Err(error) => reason = error,
+            }
+        }
+        let Some(key) = self.key else {
+            return Err(reason);
+        };
+        match language::get(json, key) {
+            None => Err(ValueError::Absent(key.to_owned())),
+            Some(found) if self.keeps_type && !found.is_string() => Ok(Resolved::Raw(found.raw)),
+            Some(found) if found.raw == "null" => Ok(Resolved::Text(found.raw)),
+            Some(found) => Ok(Resolved::Text(found.text)),
+        }
     }
 }
 
-fn rendered(template: &str, text: &str, now: Timestamp) -> Result<String, String> {
-    let input = json::decode(text).map_err(|error| error.to_string())?;
+fn rendered(template: &str, text: &str, now: Timestamp) -> Result<String, ValueError> {
+    let input = json::decode(text)?;
     let text = language::Template::parse(template)?.render(&input, now)?;
     // Nothing to show for: an absent value prints like this.
     if text.is_empty() || text == "<no value>" {
-        return Err("the template gives nothing".to_owned());
+        return Err(ValueError::Empty);
     }
     Ok(text)
-}
-
-/// The payload as JSON text; YAML is converted.
-pub fn data_as_json(event: &CloudEvent) -> Result<Cow<'_, str>, String> {
-    let text =
-        std::str::from_utf8(&event.data).map_err(|_| "the payload is not text".to_owned())?;
-    if serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok() {
-        return Ok(text.into());
-    }
-    if event.datacontenttype.contains("yaml") {
-        return reconcile_core::yaml::value(text)
-            .map_err(|error| error.to_string())
-            .map(|value| Cow::Owned(value.to_string()));
-    }
-    Err("the payload is not JSON".to_owned())
 }

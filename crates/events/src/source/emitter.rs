@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::EventFilter;
+use super::{EventFilter, filter::FilterError};
 use crate::{
     bus::{Bus, BusError, NAMESPACE},
     event::{self, CloudEvent},
@@ -44,7 +44,7 @@ pub struct Emitter {
 pub enum EmitError {
     /// The filter could not be evaluated; upstream drops such events too.
     #[error("filter: {0}")]
-    Filter(String),
+    Filter(#[from] FilterError),
     /// No message on the bus may be so large.
     #[error("the event takes {size} bytes on the bus, which accepts at most {limit}")]
     TooLarge {
@@ -110,10 +110,10 @@ impl Emitter {
             match filter.admits(&payload, self.clock.now()) {
                 Ok(true) => {}
                 Ok(false) => return Ok(Emitted::FilteredOut),
-                Err(reason) => {
+                Err(error) => {
                     self.refused(name);
-                    tracing::warn!(eventsource = %self.key, event = name, reason, "event dropped: its filter failed");
-                    return Err(EmitError::Filter(reason));
+                    tracing::warn!(eventsource = %self.key, event = name, %error, "event dropped: its filter failed");
+                    return Err(EmitError::Filter(error));
                 }
             }
         }

@@ -2,13 +2,31 @@
 
 use std::sync::Arc;
 
-use expressions::expr::filter::Filter;
+use expressions::expr::{EvalError, filter::Filter};
 use jiff::Timestamp;
+use thiserror::Error;
 
 use crate::json;
 
 /// Values in a payload that a filter looks at. A value of two bytes takes up to a hundred once it is decoded.
 const MOST_VALUES: usize = 250_000;
+
+/// Why a filter is wrong, or has no answer for a payload.
+#[derive(Debug, Error)]
+pub enum FilterError {
+    /// The expression is wrong, or fails on this payload.
+    #[error(transparent)]
+    Expression(#[from] EvalError),
+    /// The payload is not UTF-8.
+    #[error(transparent)]
+    NotText(#[from] std::str::Utf8Error),
+    /// The payload has more values than a filter looks at.
+    #[error("the payload has more than {MOST_VALUES} values")]
+    TooManyValues,
+    /// The payload cannot be decoded.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
 
 /// A parsed `filter.expression`.
 #[derive(Clone)]
@@ -33,11 +51,11 @@ impl std::fmt::Debug for EventFilter {
 
 impl EventFilter {
     /// Parses the expression; an empty one filters nothing and is `None`.
-    pub fn parse(text: &str) -> Result<Option<Self>, String> {
+    pub fn parse(text: &str) -> Result<Option<Self>, FilterError> {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        let parsed = Filter::parse(text).map_err(|error| error.to_string())?;
+        let parsed = Filter::parse(text)?;
         Ok(Some(Self {
             text: text.to_owned(),
             parsed: Arc::new(parsed),
@@ -45,8 +63,8 @@ impl EventFilter {
     }
 
     /// Whether the payload, a JSON object, becomes an event.
-    pub fn admits(&self, payload: &[u8], now: Timestamp) -> Result<bool, String> {
-        let payload = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
+    pub fn admits(&self, payload: &[u8], now: Timestamp) -> Result<bool, FilterError> {
+        let payload = std::str::from_utf8(payload)?;
         // Each value but the first of its list or object follows a comma; those in texts only add to the bound.
         let begins = |byte: &u8| matches!(byte, b',' | b'[' | b'{');
         if payload
@@ -56,12 +74,10 @@ impl EventFilter {
             .count()
             > MOST_VALUES
         {
-            return Err(format!("the payload has more than {MOST_VALUES} values"));
+            return Err(FilterError::TooManyValues);
         }
-        let payload = json::decode(payload).map_err(|error| error.to_string())?;
-        self.parsed
-            .accepts(&payload, Some(now))
-            .map_err(|error| error.to_string())
+        let payload = json::decode(payload)?;
+        Ok(self.parsed.accepts(&payload, Some(now))?)
     }
 }
 
@@ -78,10 +94,11 @@ mod tests {
             let payload = format!("{{\"body\":[0{}]}}", ",0".repeat(values));
             filter.admits(payload.as_bytes(), Timestamp::UNIX_EPOCH)
         };
-        assert_eq!(admits(1000), Ok(true));
+        assert!(admits(1000).expect("few values"));
+        let refusal = admits(MOST_VALUES).expect_err("too many values");
         assert_eq!(
-            admits(MOST_VALUES),
-            Err("the payload has more than 250000 values".to_owned())
+            refusal.to_string(),
+            "the payload has more than 250000 values"
         );
     }
 }

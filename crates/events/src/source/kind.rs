@@ -163,7 +163,7 @@ impl TaskEvent {
             config: config.clone(),
             metadata: common.metadata.unwrap_or_default(),
             filter: EventFilter::parse(&filter.expression)
-                .map_err(|error| input.wrong("filter.expression", error))?,
+                .map_err(|error| input.wrong("filter.expression", error.to_string()))?,
         })
     }
 

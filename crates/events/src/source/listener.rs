@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use super::served::{ClosedPort, Refused, Served};
 use super::{
     Emitter, ServerCertificate, Webhook,
+    open_error::OpenError,
     routes::{Route, Routes, serve},
     targets::{TARGETS, TargetPorts},
 };
@@ -122,9 +123,9 @@ impl Listeners {
                 let opened = target.is_ok();
                 match target {
                     Ok(target) => drop(served.targets.insert(*port, target)),
-                    Err(reason) => served.refused.extend(routes.iter().map(|route| Refused {
+                    Err(error) => served.refused.extend(routes.iter().map(|route| Refused {
                         event: route.webhook.event.clone(),
-                        reason: reason.clone(),
+                        reason: error.to_string(),
                     })),
                 }
                 opened
@@ -170,20 +171,19 @@ impl Listeners {
         owner: &ObjectKey,
         port: u16,
         routes: &[Route],
-    ) -> Result<u16, String> {
+    ) -> Result<u16, OpenError> {
         let certificate = certificate(routes);
         let id = (owner.clone(), port);
         if !ports.targets.contains_key(&id) {
             self.check_share(ports, &owner.namespace)?;
             let candidates = ports.numbers.candidates(owner, port).into_iter();
-            let socket = first_free(candidates)
-                .map_err(|error| format!("cannot open a port for its Service: {error}"))?;
+            let socket = first_free(candidates).map_err(OpenError::Target)?;
             let listener = self.open(format!("{owner} port {port}"), socket, certificate)?;
             ports.numbers.opened(owner, listener.number);
             ports.targets.insert(id.clone(), listener);
         }
         let Some(listener) = ports.targets.get_mut(&id) else {
-            return Err("cannot open a port for it".to_owned());
+            return Err(OpenError::Closed);
         };
         listener.present(certificate)?;
         drop(listener.routes.replace(owner, routes.to_vec()));
@@ -198,7 +198,7 @@ impl Listeners {
         port: u16,
         routes: Vec<Route>,
     ) -> Result<(), ClosedPort> {
-        let busy = |reason: String| ClosedPort::Busy(reason);
+        let busy = |reason: OpenError| ClosedPort::Busy(reason.to_string());
         let held = ports.direct.get(&port);
         if held.is_some_and(|(namespace, _)| *namespace != owner.namespace) {
             // The other EventSource has not been told yet that the port is contested.
@@ -215,7 +215,7 @@ impl Listeners {
             }
             self.check_share(ports, &owner.namespace).map_err(busy)?;
             // Replicas on one host serve the port together.
-            let socket = bind_shared(None, port).map_err(|error| busy(error.to_string()))?;
+            let socket = bind_shared(None, port).map_err(|error| busy(error.into()))?;
             let listener = self.open(format!("port {port}"), socket, certificate);
             let listener = listener.map_err(busy)?;
             ports
@@ -223,28 +223,25 @@ impl Listeners {
                 .insert(port, (owner.namespace.clone(), listener));
         }
         let Some((_, listener)) = ports.direct.get_mut(&port) else {
-            return Err(busy("cannot listen".to_owned()));
+            return Err(busy(OpenError::Closed));
         };
         if listener.certificate.as_ref() != certificate && !listener.routes.is_only_of(owner) {
-            return Err(busy(
-                "another EventSource uses it with another certificate or without".to_owned(),
-            ));
+            return Err(busy(OpenError::OtherCertificate));
         }
         listener.present(certificate).map_err(busy)?;
         let collisions = listener.routes.replace(owner, routes);
         match collisions.first() {
             None => Ok(()),
-            Some((route, holder)) => Err(busy(format!(
-                "{} {} is served for EventSource {}",
-                route.webhook.method,
-                route.webhook.endpoint.path(),
-                holder.name
-            ))),
+            Some((route, holder)) => Err(busy(OpenError::Route {
+                method: route.webhook.method.to_string(),
+                path: route.webhook.endpoint.path().to_owned(),
+                holder: holder.name.clone(),
+            })),
         }
     }
 
     /// Whether a namespace may open another port: never more than what it would leave to all others.
-    fn check_share(&self, ports: &Ports, namespace: &str) -> Result<(), String> {
+    fn check_share(&self, ports: &Ports, namespace: &str) -> Result<(), OpenError> {
         let most = self.budget.most_ports().min(TARGETS.len());
         let free = most.saturating_sub(ports.targets.len() + ports.direct.len());
         let targets = ports.targets.keys().map(|(owner, _)| &owner.namespace);
@@ -253,10 +250,11 @@ impl Listeners {
         if own.count() < free {
             return Ok(());
         }
-        Err(format!(
-            "namespace {namespace} has as many ports open as are left for all others ({free} of {most}); let its endpoints \
-             share ports"
-        ))
+        Err(OpenError::Share {
+            namespace: namespace.to_owned(),
+            free,
+            most,
+        })
     }
 
     fn open(
@@ -264,11 +262,8 @@ impl Listeners {
         name: String,
         socket: tokio::net::TcpListener,
         certificate: Option<&ServerCertificate>,
-    ) -> Result<Listener, String> {
-        let number = socket
-            .local_addr()
-            .map_err(|error| error.to_string())?
-            .port();
+    ) -> Result<Listener, OpenError> {
+        let number = socket.local_addr()?.port();
         let mut listener = Listener {
             number,
             routes: Arc::default(),
@@ -298,7 +293,7 @@ impl Listeners {
 
 impl Listener {
     /// Shows this certificate to clients from now on; without one it speaks plain HTTP.
-    fn present(&mut self, certificate: Option<&ServerCertificate>) -> Result<(), String> {
+    fn present(&mut self, certificate: Option<&ServerCertificate>) -> Result<(), OpenError> {
         if self.certificate.as_ref() == certificate {
             return Ok(());
         }

@@ -11,6 +11,7 @@ pub mod hook;
 pub mod kind;
 pub mod listener;
 mod nats;
+mod open_error;
 mod redis;
 pub mod routes;
 mod schedule;

@@ -34,6 +34,13 @@ pub struct SecretError {
     reason: String,
 }
 
+impl SecretError {
+    /// There is no such Secret.
+    pub(crate) fn not_found(namespace: &str, name: &str) -> Self {
+        error(ObjectKind::Secret, namespace, name, "not found".to_owned())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ObjectKind {
     Secret,
@@ -106,15 +113,7 @@ impl Secrets {
             ..key.clone()
         };
         let value = self.secret(namespace, &needed).await?;
-        let absent = || {
-            error(
-                ObjectKind::Secret,
-                namespace,
-                &key.name,
-                "not found".to_owned(),
-            )
-        };
-        value.ok_or_else(absent)
+        value.ok_or_else(|| SecretError::not_found(namespace, &key.name))
     }
 
     /// The value of a ConfigMap's key. `None` for an absent optional one.

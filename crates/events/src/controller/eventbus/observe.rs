@@ -9,10 +9,11 @@ use crate::{
     bus::{BusConfig, BusState},
     controller::ObjectState,
     tls::{ClientCertificate, TlsSettings},
+    trigger::secrets::SecretError,
 };
 
 /// Settings with secrets, or why they are not there.
-pub type Credentials = Result<BusConfig, String>;
+pub type Credentials = Result<BusConfig, SecretError>;
 
 /// What a plan is made from.
 pub struct Observed {
@@ -34,7 +35,7 @@ impl EventBusController {
     pub(super) async fn look(&self, root: &Root<EventBus>) -> Observed {
         let value = root.spec_value();
         let spec = validate::check(&value);
-        let object = ObjectState::of(root, spec.is_ok(), || validate::findings(&value));
+        let object = ObjectState::of(root, &spec, || validate::findings(&value));
         let meta = &object.meta;
         let credentials = match &spec {
             Ok(spec) if !meta.deleting => Some(self.credentials(&meta.key.namespace, spec).await),
@@ -98,15 +99,10 @@ impl EventBusController {
         &self,
         namespace: &str,
         key: Option<&KeySelector>,
-    ) -> Result<Option<SecretString>, String> {
+    ) -> Result<Option<SecretString>, SecretError> {
         match key {
             None => Ok(None),
-            Some(key) => self
-                .context
-                .secrets
-                .secret(namespace, key)
-                .await
-                .map_err(|error| error.to_string()),
+            Some(key) => self.context.secrets.secret(namespace, key).await,
         }
     }
 }

@@ -37,7 +37,7 @@ pub fn report(
             ]
         }
         (Ok(_), Some(Err(error))) => vec![
-            conditions::fails(CONFIGURED, "SecretMissing", error.clone()),
+            conditions::fails(CONFIGURED, "SecretMissing", error.to_string()),
             conditions::fails(DEPLOYED, "SecretMissing", "there are no credentials"),
         ],
         (Ok(_), _) => {

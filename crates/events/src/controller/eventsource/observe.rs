@@ -8,6 +8,7 @@ use reconcile_core::{
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use thiserror::Error;
 
 use super::{EventSourceController, service, validate};
 use crate::{
@@ -17,6 +18,15 @@ use crate::{
     source::{CheckedSource, ServerCertificate, TaskEvent, Webhook},
     trigger::secrets::SecretError,
 };
+
+/// A field names a Secret that cannot be read.
+#[derive(Debug, Error)]
+#[error("{path}: {error}")]
+struct FieldSecretError {
+    path: String,
+    #[source]
+    error: SecretError,
+}
 
 /// What a plan is made from.
 pub struct Observed {
@@ -46,7 +56,7 @@ impl EventSourceController {
     pub(super) async fn look(&self, root: &Root<EventSource>) -> Observed {
         let value = root.spec_value();
         let spec = validate::check(&root.key().name, &value);
-        let object = ObjectState::of(root, spec.is_ok(), || validate::findings(&value));
+        let object = ObjectState::of(root, &spec, || validate::findings(&value));
         let meta = &object.meta;
         let mut missing = Vec::new();
         let mut source = CheckedSource {
@@ -76,7 +86,7 @@ impl EventSourceController {
             for task in &spec.tasks {
                 match self.task_with_secrets(&meta.key.namespace, task).await {
                     Ok(task) => source.tasks.push(task),
-                    Err(problem) => missing.push(problem),
+                    Err(error) => missing.push(error.to_string()),
                 }
             }
             let key = ObjectKey::new(meta.key.namespace.clone(), spec.bus.clone());
@@ -135,17 +145,17 @@ impl EventSourceController {
         Some(endpoints.slice())
     }
 
-    /// The error names the field.
     async fn task_with_secrets(
         &self,
         namespace: &str,
         task: &TaskEvent,
-    ) -> Result<TaskEvent, String> {
+    ) -> Result<TaskEvent, FieldSecretError> {
         let mut task = task.clone();
         for (field, key) in task.source.secrets() {
             let value = self.context.secrets.needed_secret(namespace, &key).await;
-            let value = value.map_err(|error| {
-                format!("spec.{}.{}.{field}: {error}", task.kind.key, task.event)
+            let value = value.map_err(|error| FieldSecretError {
+                path: format!("spec.{}.{}.{field}", task.kind.key, task.event),
+                error,
             })?;
             task.secrets.push(Secret::from(value));
         }

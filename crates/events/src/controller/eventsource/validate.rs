@@ -246,8 +246,9 @@ fn check_filter(
 ) -> Result<Option<EventFilter>, FieldError> {
     match filter {
         None => Ok(None),
-        Some(filter) => EventFilter::parse(&filter.expression)
-            .map_err(|error| FieldError::new(format!("{path}.filter.expression"), error)),
+        Some(filter) => EventFilter::parse(&filter.expression).map_err(|error| {
+            FieldError::new(format!("{path}.filter.expression"), error.to_string())
+        }),
     }
 }
 

@@ -34,7 +34,7 @@ impl SensorController {
         let bus_key = bus_of(root);
         let checked = check(&root.key(), root.uid(), &value);
         Observed {
-            object: ObjectState::of(root, checked.is_ok(), || SENSOR.findings(&value, "spec")),
+            object: ObjectState::of(root, &checked, || SENSOR.findings(&value, "spec")),
             spec: checked.map(|(mut sensor, problems)| {
                 sensor.served_since = served_since(root);
                 (Arc::new(sensor), problems)

@@ -10,6 +10,7 @@ use crate::{
         status::report,
         validate,
     },
+    trigger::secrets::SecretError,
 };
 
 fn observed(spec: &Value) -> Observed {
@@ -93,9 +94,11 @@ fn other_settings_exchange_the_connection_and_a_missing_secret_keeps_it() {
         plan(&bus, now()).actions.as_slice(),
         [Action::Connect(_)]
     ));
-    bus.credentials = Some(Err("Secret ns/s: does not exist".into()));
+    bus.credentials = Some(Err(SecretError::not_found("ns", "s")));
     assert!(plan(&bus, now()).actions.is_empty());
-    assert!(told(&bus).starts_with("Configured=False SecretMissing Secret ns/s: does not exist"));
+    assert!(
+        told(&bus).starts_with("Configured=False SecretMissing cannot read Secret ns/s: not found")
+    );
 }
 
 #[test]

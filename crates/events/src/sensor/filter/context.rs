@@ -1,8 +1,9 @@
 //! Exact match of context attributes.
 
+use super::Refusal;
 use crate::{api::sensor::ContextFilter, event::CloudEvent};
 
-pub(super) fn admit(filter: &ContextFilter, event: &CloudEvent) -> Result<(), String> {
+pub(super) fn admit(filter: &ContextFilter, event: &CloudEvent) -> Result<(), Refusal> {
     let pairs = [
         ("type", &filter.type_, &event.type_),
         ("subject", &filter.subject, &event.subject),
@@ -13,9 +14,13 @@ pub(super) fn admit(filter: &ContextFilter, event: &CloudEvent) -> Result<(), St
             &event.datacontenttype,
         ),
     ];
-    for (name, wanted, actual) in pairs {
+    for (attribute, wanted, actual) in pairs {
         if !wanted.is_empty() && wanted != actual {
-            return Err(format!("context {name} is {actual:?}, not {wanted:?}"));
+            return Err(Refusal::Context {
+                attribute,
+                actual: actual.clone(),
+                wanted: wanted.clone(),
+            });
         }
     }
     Ok(())

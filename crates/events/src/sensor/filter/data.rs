@@ -8,6 +8,7 @@ use reconcile_core::object::FieldError;
 use regex::Regex;
 use serde_json::Value;
 
+use super::Refusal;
 use crate::{
     api::sensor,
     sensor::language::{self, Found, Template},
@@ -121,7 +122,7 @@ impl DataFilter {
         let template = (!raw.template.is_empty())
             .then(|| Template::parse(&raw.template))
             .transpose();
-        let template = template.map_err(|error| at("template", error))?;
+        let template = template.map_err(|error| at("template", error.to_string()))?;
         let wanted = ExpectedValues::check(path, raw)?;
         Ok(Self {
             path: raw.path.clone(),
@@ -132,21 +133,26 @@ impl DataFilter {
         })
     }
 
-    pub(super) fn admit(&self, json: &str, now: Timestamp) -> Result<(), String> {
+    pub(super) fn admit(&self, json: &str, now: Timestamp) -> Result<(), Refusal> {
         let path = &self.path;
         let Some(found) = language::get(json, path) else {
-            return Err(format!("data: nothing at {path:?}"));
+            return Err(Refusal::Absent {
+                filter: "data",
+                path: path.clone(),
+            });
         };
         let found = match &self.template {
             None => found,
             Some(template) => {
-                let failed = |error: String| format!("data: {path}: template: {error}");
                 let text = template
                     .render(&Value::String(found.text), now)
-                    .map_err(failed)?;
+                    .map_err(|error| Refusal::Template {
+                        path: path.clone(),
+                        error,
+                    })?;
                 // Nothing to compare: an absent value prints like this.
                 if text.is_empty() || text == "<no value>" {
-                    return Err(failed("gives nothing".to_owned()));
+                    return Err(Refusal::EmptyTemplate(path.clone()));
                 }
                 Found {
                     raw: Value::String(text.clone()).to_string(),
@@ -157,7 +163,10 @@ impl DataFilter {
         if self.matches(&found) {
             Ok(())
         } else {
-            Err(format!("data: {path} is {:?}", found.text))
+            Err(Refusal::Data {
+                path: path.clone(),
+                value: found.text,
+            })
         }
     }
 

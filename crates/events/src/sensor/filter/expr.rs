@@ -2,6 +2,7 @@
 
 use reconcile_core::object::FieldError;
 
+use super::Refusal;
 use crate::{
     api::sensor::{self, PayloadField},
     sensor::language::{self, Expression},
@@ -24,7 +25,7 @@ impl ExprFilter {
             }
         }
         let expression = Expression::parse(&raw.expr)
-            .map_err(|error| FieldError::new(format!("{path}.expr"), error))?;
+            .map_err(|error| FieldError::new(format!("{path}.expr"), error.to_string()))?;
         Ok(Self {
             text: raw.expr.clone(),
             expression,
@@ -32,7 +33,7 @@ impl ExprFilter {
         })
     }
 
-    pub(super) fn admit(&self, json: &str) -> Result<(), String> {
+    pub(super) fn admit(&self, json: &str) -> Result<(), Refusal> {
         if self.fields.is_empty() {
             // Without values there is nothing to judge; upstream skips it too.
             return Ok(());
@@ -41,13 +42,21 @@ impl ExprFilter {
         for field in &self.fields {
             match language::get(json, &field.path) {
                 Some(found) => values.push((field.name.clone(), found.value())),
-                None => return Err(format!("expr: nothing at {:?}", field.path)),
+                None => {
+                    return Err(Refusal::Absent {
+                        filter: "expr",
+                        path: field.path.clone(),
+                    });
+                }
             }
         }
         match self.expression.holds(&values) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(format!("expr: {} is false", self.text)),
-            Err(error) => Err(format!("expr: {}: {error}", self.text)),
+            Ok(false) => Err(Refusal::False(self.text.clone())),
+            Err(error) => Err(Refusal::Expression {
+                expression: self.text.clone(),
+                error,
+            }),
         }
     }
 }

@@ -6,13 +6,15 @@
 mod context;
 mod data;
 mod expr;
+mod refusal;
 mod time;
 
 use jiff::Timestamp;
 use reconcile_core::object::FieldError;
 
+pub use self::refusal::Refusal;
 use self::{data::DataFilter, expr::ExprFilter, time::TimeWindow};
-use super::parameter::data_as_json;
+use super::payload::data_as_json;
 use crate::{
     api::sensor::{self, ContextFilter},
     event::CloudEvent,
@@ -41,7 +43,7 @@ impl Logic {
     }
 
     /// Joins verdicts; refusals say why. Nothing to join admits.
-    fn join(self, verdicts: impl Iterator<Item = Result<(), String>>) -> Result<(), String> {
+    fn join(self, verdicts: impl Iterator<Item = Result<(), Refusal>>) -> Result<(), Refusal> {
         let mut refusals = Vec::new();
         let mut some = false;
         for verdict in verdicts {
@@ -54,7 +56,7 @@ impl Logic {
             }
         }
         if some && self == Self::Or {
-            Err(refusals.join("; "))
+            Err(Refusal::All(refusals))
         } else {
             Ok(())
         }
@@ -118,7 +120,7 @@ impl Filters {
     }
 
     /// Whether the event counts; the error says why not.
-    pub fn admit(&self, event: &CloudEvent, now: Timestamp) -> Result<(), String> {
+    pub fn admit(&self, event: &CloudEvent, now: Timestamp) -> Result<(), Refusal> {
         // Events without payload pass the filters that look at it.
         let json = if event.data.is_empty() {
             None
@@ -127,14 +129,14 @@ impl Filters {
         };
         let exprs = (!self.exprs.is_empty()).then(|| match &json {
             None => Ok(()),
-            Some(Err(reason)) => Err(reason.clone()),
+            Some(Err(error)) => Err(error.clone().into()),
             Some(Ok(json)) => self
                 .expr_logic
                 .join(self.exprs.iter().map(|filter| filter.admit(json))),
         });
         let data = (!self.data.is_empty()).then(|| match &json {
             None => Ok(()),
-            Some(Err(reason)) => Err(reason.clone()),
+            Some(Err(error)) => Err(error.clone().into()),
             Some(Ok(json)) => self
                 .data_logic
                 .join(self.data.iter().map(|filter| filter.admit(json, now))),

@@ -3,6 +3,7 @@
 use jiff::{civil::Time, tz::TimeZone};
 use reconcile_core::object::FieldError;
 
+use super::Refusal;
 use crate::{api::sensor::TimeFilter, event::CloudEvent};
 
 /// A checked window.
@@ -42,10 +43,10 @@ impl TimeWindow {
         Ok(Self { start, stop, zone })
     }
 
-    pub(super) fn admit(&self, event: &CloudEvent) -> Result<(), String> {
+    pub(super) fn admit(&self, event: &CloudEvent) -> Result<(), Refusal> {
         let at = event
             .timestamp()
-            .ok_or("the event has no time")?
+            .ok_or(Refusal::NoTime)?
             .to_zoned(self.zone.clone())
             .time();
         let inside = if self.start < self.stop {
@@ -57,7 +58,11 @@ impl TimeWindow {
         if inside {
             Ok(())
         } else {
-            Err(format!("{at} is outside {} to {}", self.start, self.stop))
+            Err(Refusal::Outside {
+                at,
+                start: self.start,
+                stop: self.stop,
+            })
         }
     }
 }

@@ -170,7 +170,8 @@ fn events_without_payload_pass_what_looks_at_payloads() {
 #[test]
 fn a_payload_that_is_no_json_is_refused_with_the_reason() {
     let refusal = filters(data("a", "string", "", &["x"]), None).admit(&event("hello"), now());
-    assert_eq!(refusal, Err("the payload is not JSON".to_owned()));
+    let refusal = refusal.expect_err("a refusal");
+    assert_eq!(refusal.to_string(), "the payload is not JSON");
     let yaml = CloudEvent {
         datacontenttype: "application/yaml".into(),
         ..event("a: x\n")
