@@ -29,7 +29,6 @@ pub(super) const LEFT: &[(&str, usize)] = &[
     ("crates/reconcile-core/src/client/tests.rs", 500),
     ("crates/reconcile-core/src/operator/mod.rs", 500),
     ("crates/reconcile-core/tests/driver.rs", 700),
-    ("crates/rollouts/src/experiment/tests/world.rs", 500),
     ("e2e/tests/events.rs", 600),
     ("e2e/tests/faults.rs", 600),
     ("e2e/tests/gitops.rs", 600),
