@@ -30,7 +30,8 @@ mod url;
 
 pub use access::FileRepositories;
 pub use charts::{
-    ArchiveFile, ChartConfig, ChartError, ChartHub, ChartRef, OpenChart, is_packed, packed_problem,
+    ArchiveFile, ChartConfig, ChartError, ChartHub, ChartIndex, ChartRef, ChartVersion, Manifest,
+    OpenChart, is_packed, packed_problem,
 };
 pub use commit::Commit;
 pub use credentials::{

@@ -67,7 +67,7 @@ fn git_credentials() {
     });
 }
 
-/// A password never shows, whatever stands in it.
+/// A password never shows, whatever is in it.
 #[test]
 fn git_passwords() {
     fuzz::run(MATERIAL, |text| {

@@ -1,6 +1,7 @@
 //! One line per target.
 
 mod bus_config;
+mod chart_index;
 mod conditions;
 mod cron;
 mod event;
@@ -12,9 +13,12 @@ mod gjson;
 mod glob;
 mod go_template;
 mod govaluate;
+mod hook_request;
 mod jsonpath;
+mod oci_manifest;
 mod prometheus_answer;
 mod quantities;
+mod redis_reply;
 mod selector;
 mod sync_options;
 mod webhook_payload;

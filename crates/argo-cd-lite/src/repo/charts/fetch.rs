@@ -13,7 +13,7 @@ use super::{
     catalog::Catalog,
     download::{Download, Login},
     index::{ChartIndex, ChartVersion, MAX_INDEX_BYTES},
-    oci::{OciRepository, Wanted},
+    oci::{ArtifactContent, OciRepository},
     place::Place,
     store::KeptIndex,
 };
@@ -151,7 +151,7 @@ impl ChartHub {
         credential: Option<&Credential>,
         version: &str,
     ) -> Result<Vec<u8>, ChartError> {
-        let archive = self.oci_archive(url, credential, version, Wanted::Chart);
+        let archive = self.oci_archive(url, credential, version, ArtifactContent::Chart);
         Ok(archive.await?.0)
     }
 
@@ -160,7 +160,7 @@ impl ChartHub {
         url: &str,
         credential: Option<&Credential>,
         reference: &str,
-        wanted: Wanted,
+        wanted: ArtifactContent,
     ) -> Result<(Vec<u8>, Layout), ChartError> {
         let repository = OciRepository::new(&self.0.downloads, url, credential)?;
         let manifest = repository.manifest(reference).await?;

@@ -15,25 +15,25 @@ const MAX_EVENTS: usize = 20_000_000;
 /// The charts of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(super) struct ChartIndex {
+pub struct ChartIndex {
     entries: BTreeMap<String, Option<Vec<Option<ChartVersion>>>>,
 }
 
 /// A version of a chart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(super) struct ChartVersion {
+pub struct ChartVersion {
     /// The version as the chart spells it.
-    pub(super) version: String,
+    pub version: String,
     /// Where the archive is; relative ones are relative to the repository.
-    pub(super) urls: Vec<String>,
+    pub urls: Vec<String>,
     /// SHA-256 of the archive, with or without `sha256:` before it; empty when the index has none.
-    pub(super) digest: Option<String>,
+    pub digest: Option<String>,
 }
 
 impl ChartIndex {
     /// Reads an `index.yaml`. Blocks.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, ChartError> {
+    pub fn parse(text: &[u8]) -> Result<Self, ChartError> {
         let malformed = |reason: String| ChartError::Malformed {
             what: "index.yaml",
             reason,
@@ -72,7 +72,7 @@ impl ChartIndex {
 
     /// The version of a chart that a revision means: the one of this text, else the highest that it allows as a
     /// constraint. `1.2` stands for the versions that begin so, as `helm` has it.
-    pub(super) fn select(&self, chart: &str, revision: &str) -> Result<&ChartVersion, ChartError> {
+    pub fn select(&self, chart: &str, revision: &str) -> Result<&ChartVersion, ChartError> {
         let versions = self.entries.get(chart).and_then(Option::as_ref);
         let versions = versions.ok_or_else(|| ChartError::NoChart(chart.to_owned()))?;
         let versions = || versions.iter().flatten();

@@ -34,13 +34,14 @@ use super::{
 use archive::{Archive, Layout};
 use catalog::{Catalog, Followed, Listed};
 use download::Downloads;
-use index::ChartVersion;
-use oci::Wanted;
+use oci::ArtifactContent;
 use place::Place;
 use store::ArchiveStore;
 
 pub use archive::ArchiveFile;
 pub use error::ChartError;
+pub use index::{ChartIndex, ChartVersion};
+pub use oci::Manifest;
 pub(super) use place::oci_url;
 pub use place::{is_packed, packed_problem};
 
@@ -240,9 +241,9 @@ impl ChartHub {
         let (content, layout) = if catalog.place.kind == RepositoryKind::Oci {
             let url = catalog.place.oci_repository();
             let wanted = if catalog.place.is_artifact() {
-                Wanted::Files
+                ArtifactContent::Files
             } else {
-                Wanted::Chart
+                ArtifactContent::Chart
             };
             self.oci_archive(&url, credential.as_ref(), &version.version, wanted)
                 .await?

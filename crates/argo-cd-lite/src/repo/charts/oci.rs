@@ -38,7 +38,7 @@ pub(super) struct OciRepository<'a> {
 
 /// What an archive has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum ArtifactContent {
     /// A chart.
     Chart,
     /// A chart, or any files.
@@ -46,19 +46,30 @@ pub(super) enum Wanted {
 }
 
 /// A manifest that was read.
-pub(super) struct Manifest {
+#[derive(Debug)]
+pub struct Manifest {
     /// `sha256:` and hexadecimal digits.
-    pub(super) digest: String,
+    pub digest: String,
     content: ManifestContent,
 }
 
-#[derive(Deserialize)]
+impl Manifest {
+    /// Reads the answer of a registry.
+    pub fn parse(body: &[u8]) -> Result<Self, ChartError> {
+        Ok(Self {
+            digest: sha256(body),
+            content: parse("the manifest", body)?,
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
 struct ManifestContent {
     #[serde(default)]
     layers: Vec<Layer>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Layer {
     #[serde(default)]
@@ -167,29 +178,27 @@ impl<'a> OciRepository<'a> {
                 expected: tag,
             });
         }
-        Ok(Manifest {
-            digest,
-            content: parse("the manifest", &reply.body)?,
-        })
+        Manifest::parse(&reply.body)
     }
 
     /// The archive that a manifest leads to: the chart, or the one layer of files.
     pub(super) async fn archive(
         &self,
         manifest: &Manifest,
-        wanted: Wanted,
+        wanted: ArtifactContent,
     ) -> Result<(Vec<u8>, Layout), ChartError> {
         let layers = &manifest.content.layers;
         let chart = layers.iter().find(|layer| layer.media_type == CHART_LAYER);
         let (layer, layout) = match (chart, layers.as_slice()) {
             (Some(layer), _) => (layer, Layout::Chart),
             (None, [layer])
-                if wanted == Wanted::Files && FILE_LAYERS.contains(&layer.media_type.as_str()) =>
+                if wanted == ArtifactContent::Files
+                    && FILE_LAYERS.contains(&layer.media_type.as_str()) =>
             {
                 (layer, Layout::Plain)
             }
             _ => {
-                let wanted = if wanted == Wanted::Chart {
+                let wanted = if wanted == ArtifactContent::Chart {
                     format!("a layer of the media type {CHART_LAYER}")
                 } else {
                     format!(

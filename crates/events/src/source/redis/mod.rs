@@ -16,13 +16,14 @@ use super::{
 use crate::api::{KeySelector, TlsConfig};
 
 pub(super) use channels::KIND as CHANNELS;
+pub use resp::{RespError, read_reply};
 pub(super) use streams::KIND as STREAMS;
 
 use resp::Connection;
 
 /// An answer to a command that does not block takes no longer.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Where Redis listens unless told otherwise.
+/// Port of Redis where the URL has none.
 const PORT: u16 = 6379;
 const PASSWORD: &str = "password";
 

@@ -36,7 +36,7 @@ pub(super) enum Value {
 
 /// No reply.
 #[derive(Debug, Error)]
-pub(super) enum RespError {
+pub enum RespError {
     /// The server refuses the command.
     #[error("{0}")]
     Refused(String),
@@ -190,6 +190,15 @@ impl Connection {
             Err(foreign().into())
         }
     }
+}
+
+/// Reads `bytes` as one reply, whose texts may have up to `longest` bytes.
+pub async fn read_reply(bytes: &[u8], longest: usize) -> Result<(), RespError> {
+    let input = io::Cursor::new(bytes.to_vec());
+    let stream = tokio::io::join(input, tokio::io::sink());
+    let reply = Connection::new(Box::new(stream), longest).receive().await?;
+    drop(reply);
+    Ok(())
 }
 
 /// A length; `None` for nothing.

@@ -56,8 +56,8 @@ impl Bed {
             trust,
         };
         let woken: Arc<Mutex<Vec<ObjectKey>>> = Arc::default();
-        let told = woken.clone();
-        let moved = move |app| told.lock().push(app);
+        let reported = woken.clone();
+        let moved = move |app| reported.lock().push(app);
         Self {
             hub: ChartHub::new(config, repos, credentials.clone(), moved),
             credentials,

@@ -49,14 +49,14 @@ pub(crate) struct Asked {
 }
 
 #[derive(Clone, Default)]
-struct Shared {
+struct ServerState {
     pages: Arc<Mutex<BTreeMap<String, Page>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 /// A server. It ends with the test.
 pub(crate) struct Server {
-    shared: Shared,
+    shared: ServerState,
     pub(crate) address: SocketAddr,
 }
 
@@ -71,7 +71,7 @@ impl Server {
     where
         L: Listener<Addr = SocketAddr>,
     {
-        let shared = Shared::default();
+        let shared = ServerState::default();
         let address = listener.local_addr().expect("an address");
         let router = Router::new().fallback(answer).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -100,7 +100,7 @@ impl Server {
     }
 }
 
-async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body> {
+async fn answer(State(shared): State<ServerState>, request: Request) -> Response<Body> {
     let path = request.uri().to_string();
     let header = |name: header::HeaderName| {
         let value = request.headers().get(name)?;
