@@ -257,7 +257,7 @@ pub(super) struct Elections {
 }
 
 impl Elections {
-    /// Runs them until shutdown. Leases are held until `drained`, then given back. Ends with an error when a lease is
+    /// Runs them until shutdown. Leases are held until `drained`, then released. Ends with an error when a lease is
     /// lost that the process cannot do without.
     pub(super) async fn run(mut self, drained: CancellationToken) -> Result<(), EndError> {
         let mut running = JoinSet::new();

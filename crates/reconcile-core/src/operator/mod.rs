@@ -9,11 +9,13 @@
 //! What serves needs none and uses [`Operator::serving`].
 
 mod claims;
+mod error;
 mod kubeconfig;
 mod process;
 mod signal;
 
 pub use claims::{ClaimError, Claims, OnLoss, Role};
+pub use error::{EndError, StartError};
 pub use process::{install_tls, run};
 
 use std::{
@@ -35,8 +37,8 @@ use crate::{
     args::{KubeArgs, LeaderArgs},
     client::{self, ClientPolicy, Connection, Deadlines, Fence, RequestMetrics},
     clock::Clock,
-    lease::{Candidate, LeaseLost, TimingError},
-    listen::{BindError, Budget, raise_limit},
+    lease::Candidate,
+    listen::{Budget, raise_limit},
     object::{Kind, Root},
     watch::Guarded,
 };
@@ -93,40 +95,6 @@ pub struct Operator {
     begun: Ready,
     /// The part that ended although it should not.
     broken: Arc<OnceLock<&'static str>>,
-}
-
-/// The operator could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The durations of the election do not go together.
-    #[error("leader election: {0}")]
-    Election(#[from] TimingError),
-    /// No usable connection settings.
-    #[error("cannot find the API server: {0}")]
-    Config(String),
-    /// The client could not be built.
-    #[error("cannot build the Kubernetes client: {0}")]
-    Client(#[from] kube::Error),
-    /// The admin server could not be started.
-    #[error("metrics and probes: {0}")]
-    Admin(#[from] BindError),
-    /// A metric could not be registered.
-    #[error("cannot register a metric: {0}")]
-    Metrics(#[from] prometheus::Error),
-    /// The lease could not be claimed.
-    #[error(transparent)]
-    Claim(#[from] ClaimError),
-}
-
-/// The process ended without a request to stop.
-#[derive(Debug, thiserror::Error)]
-pub enum EndError {
-    /// Another process may hold the lease now.
-    #[error(transparent)]
-    Lease(#[from] LeaseLost),
-    /// A part of the process ended or panicked.
-    #[error("{0} ended unexpectedly")]
-    Broken(&'static str),
 }
 
 impl Operator {

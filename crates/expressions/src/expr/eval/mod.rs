@@ -1,6 +1,7 @@
 //! Runs the tree of an expression.
 
 mod predicates;
+mod weight;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use super::error::Fault;
 use super::host::{Host, function_path};
 use super::operators;
 use super::value::Value;
+use weight::{Weight, weight, work};
 
 /// Steps one evaluation may take. A condition over a large measurement needs some thousands.
 const MAX_STEPS: usize = 1_000_000;
@@ -361,53 +363,4 @@ fn not_bool(expr: &Expr, value: &Value) -> Fault {
 
 fn int(count: usize) -> Value {
     Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-/// Steps that walking over a value counts as.
-fn work(value: &Value) -> usize {
-    /// Elements that can be compared in the time of one step.
-    const PER_STEP: usize = 16;
-    match value {
-        Value::Str(_) | Value::Bytes(_) | Value::List(_) | Value::Map(_) | Value::Groups(_) => {
-            weight(value, MAX_SIZE).size / PER_STEP
-        }
-        _ => 0,
-    }
-}
-
-/// How much is reachable from a value.
-struct Weight {
-    /// Elements and bytes.
-    size: usize,
-    /// Levels of lists and maps.
-    depth: usize,
-}
-
-/// Weighs a value; stops counting at `limit`.
-fn weight(value: &Value, limit: usize) -> Weight {
-    let mut size = 0_usize;
-    let mut depth = 0;
-    let mut pending = vec![(value, 0)];
-    while let Some((value, level)) = pending.pop() {
-        size += 1;
-        depth = depth.max(level);
-        let below = |value| (value, level + 1);
-        match value {
-            Value::Str(text) => size += text.len() / 8,
-            Value::Bytes(bytes) => size += bytes.len() / 8,
-            Value::List(items) => pending.extend(items.iter().map(below)),
-            Value::Map(map) => pending.extend(map.values().map(below)),
-            Value::Groups(groups) => {
-                pending.extend(groups.iter().flat_map(|(k, v)| [k, v]).map(below));
-            }
-            _ => {}
-        }
-        if size >= limit || depth > MAX_DEPTH {
-            break;
-        }
-    }
-    Weight {
-        size: size.min(limit),
-        depth,
-    }
 }
