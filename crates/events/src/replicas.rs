@@ -28,12 +28,8 @@ use reconcile_core::{
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::controller::eventsource::service;
+use crate::controller::eventsource::service::{self, MANAGED_BY, REPLICA};
 
-/// Label of an EndpointSlice: the replica that published it.
-pub const REPLICA: &str = "events.argoproj.io/replica";
-/// Value of the label `endpointslice.kubernetes.io/managed-by`.
-pub const MANAGED_BY: &str = "argo-events";
 /// Leases of replicas begin with this.
 const LEASE: &str = "argo-events-replica-";
 /// The replica of a process without leader election: there is only one.
@@ -111,7 +107,7 @@ impl Replica {
 pub struct Standby {
     /// Makes a role for each lease.
     pub claims: Claims,
-    /// Writes without a lease: a Lease is deleted after its own was given back.
+    /// Writes without a lease: a Lease is deleted after its own was released.
     pub client: Client,
     /// Namespace of the leases.
     pub namespace: String,
@@ -125,15 +121,15 @@ impl Standby {
     /// Looks at the leases of the other replicas until it is dropped.
     pub async fn run(&self) {
         let mut others = Others::default();
-        let mut told = String::new();
+        let mut reported = String::new();
         loop {
             match self.look(&mut others).await {
-                Ok(()) => told.clear(),
+                Ok(()) => reported.clear(),
                 Err(error) => {
                     let reason = error_chain(&error);
-                    if told != reason {
-                        tracing::warn!(reason, "cannot look after the endpoints of other replicas");
-                        told = reason;
+                    if reported != reason {
+                        tracing::warn!(reason, "cannot check the leases of other replicas");
+                        reported = reason;
                     }
                 }
             }
@@ -162,7 +158,9 @@ impl Standby {
                 Next::Wait => {}
                 Next::StandBy => match self.claims.claim(&lease.name_any(), OnLoss::RunAgain) {
                     Ok(role) => drop(others.roles.insert(id, role)),
-                    Err(error) => tracing::warn!(%error, "cannot stand by for a replica"),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot compete for the lease of another replica")
+                    }
                 },
                 Next::Clear(role) => {
                     let scope = self.scope.as_deref();

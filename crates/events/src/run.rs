@@ -50,6 +50,14 @@ pub enum RunError {
     End(#[from] EndError),
 }
 
+fn replica_identity<'p>(leader: &LeaderArgs, pod: Option<&'p str>) -> ReplicaIdentity<'p> {
+    match pod {
+        _ if !leader.enabled => ReplicaIdentity::Only,
+        Some(name) => ReplicaIdentity::Pod(name),
+        None => ReplicaIdentity::Process,
+    }
+}
+
 /// Runs until SIGTERM or until leadership is lost.
 pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
     let ControllerArgs {
@@ -87,7 +95,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
             if parsed.is_none() {
                 tracing::warn!(
                     text,
-                    "not an IP address; Services of event sources lead nowhere"
+                    "not an IP address; Services of EventSources get no endpoints"
                 );
             }
             parsed
@@ -98,12 +106,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
             .unwrap_or_else(|| operator.namespace.clone())
     });
     let pod = leader.pod_name.as_deref().filter(|name| !name.is_empty());
-    let identity = match pod {
-        _ if !leader.enabled => ReplicaIdentity::Only,
-        Some(name) => ReplicaIdentity::Pod(name),
-        None => ReplicaIdentity::Process,
-    };
-    let replica = Replica::claim(&operator.claims, identity)?;
+    let replica = Replica::claim(&operator.claims, replica_identity(&leader, pod))?;
     let serving = Serving {
         replica: replica.clone(),
         address,
@@ -138,16 +141,16 @@ async fn adopt_endpoints(
     scope: Option<&str>,
     serving: &Serving,
 ) {
-    let mut told = String::new();
+    let mut reported = String::new();
     let all = loop {
         let error = match replicas::published(&operator.serving, scope).await {
             Ok(all) => break all,
             Err(error) => error,
         };
         let reason = error_chain(&error);
-        if told != reason {
+        if reported != reason {
             tracing::warn!(reason, "cannot read the EndpointSlices of event sources");
-            told = reason;
+            reported = reason;
         }
         tokio::select! {
             () = operator.shutdown.cancelled() => return,

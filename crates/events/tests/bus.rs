@@ -296,7 +296,7 @@ fn a_killed_process_fires_each_set_with_one_identity() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_goes_away_loses_nothing_and_doubles_nothing() {
+async fn a_server_that_stops_loses_nothing_and_doubles_nothing() {
     let Some(mut stage) = Stage::start().await else {
         return;
     };

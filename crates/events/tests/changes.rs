@@ -94,7 +94,7 @@ async fn a_change_under_steady_flow_delays_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_trigger_catches_up_once_it_is_mended() {
+async fn a_broken_trigger_catches_up_once_it_is_fixed() {
     let Some(stage) = Stage::start().await else {
         return;
     };
@@ -127,7 +127,7 @@ async fn a_broken_trigger_catches_up_once_it_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sensor_that_is_made_anew_at_once_acts_on_what_comes_after() {
+async fn a_sensor_that_is_recreated_at_once_acts_on_later_events() {
     let Some(stage) = Stage::start().await else {
         return;
     };
@@ -207,7 +207,7 @@ async fn names_that_no_key_can_hold_work_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn saved_events_that_cannot_be_read_are_told() {
+async fn saved_events_that_cannot_be_read_are_reported() {
     let Some(stage) = Stage::start().await else {
         return;
     };

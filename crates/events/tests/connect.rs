@@ -28,7 +28,7 @@ async fn ready(config: BusConfig) {
         .expect("ready in time");
 }
 
-/// Waits until the bus says why it is away, in words that hold `part`.
+/// Waits until the bus says why it is not connected, in words that hold `part`.
 async fn away(config: BusConfig, part: &str) {
     let bus = bus(config).await;
     let state = bus.state();
@@ -36,16 +36,16 @@ async fn away(config: BusConfig, part: &str) {
         BusState::Away(why) => why.to_lowercase(),
         BusState::Ready { .. } => String::new(),
     };
-    let told = tokio::time::timeout(PATIENCE, async {
+    let reported = tokio::time::timeout(PATIENCE, async {
         while !said().contains(part) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
-    assert!(told.await.is_ok(), "{:?} and not {part}", said());
+    assert!(reported.await.is_ok(), "{:?} and not {part}", said());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_we_are_is_told_and_a_refusal_is_reported() {
+async fn the_identity_is_logged_and_a_refusal_is_reported() {
     let settings = |_: &Nats| "authorization { user: u, password: p }".to_owned();
     let Some(nats) = Nats::start_with(&[], settings).await else {
         return;
@@ -125,7 +125,7 @@ async fn tls_is_used_with_the_authority_that_is_given_and_a_stranger_is_refused(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_not_there_is_told_as_such() {
+async fn a_server_that_is_not_there_is_reported_as_such() {
     away(elsewhere("127.0.0.1"), "refused").await;
 }
 

@@ -4,7 +4,7 @@ mod support;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use events::source::{CheckedSource, TaskEvent, kind};
+use events::source::{CheckedSource, TaskEvent, registry};
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
 use tokio::{
@@ -16,7 +16,7 @@ use support::{Nats, Server, plane, until};
 
 /// An EventSource of one event, with its password.
 fn source(kind: &str, password: &str, config: &Value) -> Arc<CheckedSource> {
-    let kind = kind::ALL.iter().find(|known| known.key == kind);
+    let kind = registry::ALL.iter().find(|known| known.key == kind);
     let mut task = TaskEvent::check(kind.expect("a kind"), "event", config).expect("checked");
     task.secrets = vec![password.into()];
     Arc::new(CheckedSource {
@@ -259,7 +259,7 @@ async fn published_messages_are_text_or_json_and_a_restart_of_the_server_is_surv
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_and_a_server_that_is_away_are_reported() {
+async fn a_wrong_password_and_an_unreachable_server_are_reported() {
     let Some(nats) = Nats::start().await else {
         return;
     };

@@ -8,8 +8,8 @@ use events::{
     bus::Bus,
     event::CloudEvent,
     source::{
-        CheckedSource, Endpoint, EventFilter, ServerCertificate, TaskEvent, Webhook, kind,
-        listener::ClosedPort,
+        CheckedSource, Endpoint, EventFilter, ServerCertificate, TaskEvent, Webhook,
+        listener::ClosedPort, registry,
     },
     worker::DataPlane,
 };
@@ -36,7 +36,7 @@ fn webhook(event: &str, port: u16, method: &str) -> Webhook {
 }
 
 fn task(kind: &str, event: &str, config: &Value) -> TaskEvent {
-    let kind = kind::ALL.iter().find(|known| known.key == kind);
+    let kind = registry::ALL.iter().find(|known| known.key == kind);
     TaskEvent::check(kind.expect("a kind"), event, config).expect("checked")
 }
 
@@ -261,7 +261,7 @@ async fn body_of(events: &mut (impl futures::Stream<Item = CloudEvent> + Unpin))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sources_share_ports_and_the_second_of_an_endpoint_is_told() {
+async fn sources_share_ports_and_the_second_of_an_endpoint_is_reported() {
     let Some(nats) = Nats::start().await else {
         return;
     };
@@ -600,7 +600,7 @@ async fn messages_of_a_nats_subject_become_events() {
 
 #[test]
 fn a_nats_source_that_cannot_work_is_refused_by_its_field() {
-    let nats = kind::ALL.iter().find(|kind| kind.key == "nats");
+    let nats = registry::ALL.iter().find(|kind| kind.key == "nats");
     let refused = |config: Value| {
         TaskEvent::check(nats.expect("a kind"), "e", &config)
             .expect_err("refused")

@@ -13,7 +13,7 @@ use std::{
 
 use events::{
     bus::Bus,
-    source::{CheckedSource, Endpoint, TaskEvent, Webhook, kind, listener::ClosedPort},
+    source::{CheckedSource, Endpoint, TaskEvent, Webhook, listener::ClosedPort, registry},
     worker::DataPlane,
 };
 use reconcile_core::{listen::Budget, object::ObjectKey, secret::Secret};
@@ -59,7 +59,7 @@ async fn nobody_gets_the_target_of_another_tenant_not_even_after_a_restart() {
     let published = BTreeSet::from([target]);
     plane.published(&victim.key, &published);
 
-    // The next process: an attacker names the port that the slice still leads to, and is looked at first.
+    // The next process: an attacker names the port that the slice still leads to, and is reconciled first.
     plane.stop().await;
     let plane = support::plane();
     plane.published(&victim.key, &published);
@@ -119,7 +119,7 @@ fn subscribed(url: &str, settings: &Value, secrets: &[&str]) -> Arc<CheckedSourc
     let mut config = json!({"url": url, "subject": "orders", "jsonBody": true});
     let config = config.as_object_mut().expect("a map");
     config.extend(settings.as_object().cloned().unwrap_or_default());
-    let nats = kind::ALL.iter().find(|kind| kind.key == "nats");
+    let nats = registry::ALL.iter().find(|kind| kind.key == "nats");
     let config = Value::Object(config.clone());
     let mut task = TaskEvent::check(nats.expect("a kind"), "e", &config).expect("checked");
     assert_eq!(task.source.secrets().len(), secrets.len());

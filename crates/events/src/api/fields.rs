@@ -1,6 +1,6 @@
 //! The support ledger of the three kinds.
 
-use super::source_fields;
+use super::source_fields::{self, NO_POD};
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
 
 /// The fields of a list of parameters, one row each: a field that does not exist is reported.
@@ -62,8 +62,6 @@ pub const SENSOR: Ledger = Ledger {
 
 /// All ledgers of this crate.
 pub const LEDGERS: &[Ledger] = &[EVENT_BUS, EVENT_SOURCE, SENSOR];
-
-pub(super) const NO_POD: &str = "events run in the shared data plane; there is no pod of its own";
 
 const BUS: &[Field] = &[
     supported("spec.jetstreamExotic.url"),

@@ -2,12 +2,12 @@
 
 use reconcile_core::fields::{Field, planned, reported, supported, supported_note};
 
-use super::{
-    fields::NO_POD,
-    hook_fields::{
-        BITBUCKET, BITBUCKET_SERVER, GERRIT, GITHUB, GITLAB, SLACK, SNS, STORAGE_GRID, STRIPE,
-    },
+use super::hook_fields::{
+    BITBUCKET, BITBUCKET_SERVER, GERRIT, GITHUB, GITLAB, SLACK, SNS, STORAGE_GRID, STRIPE,
 };
+
+/// Why pod settings have no effect.
+pub(super) const NO_POD: &str = "events run in the shared data plane; there is no pod of its own";
 
 /// The endpoint of a service, its metadata and, for most, its filter.
 macro_rules! endpoint {

@@ -1,6 +1,6 @@
 //! What a kind of event source is that a task brings in: it subscribes, polls or keeps time.
 //!
-//! A new one is a file with a [`Source`] and a [`SourceKind`], its line in [`ALL`], and its rows in
+//! A new one is a file with a [`Source`] and a [`SourceKind`], its line in `registry::ALL`, and its rows in
 //! `api/source_fields.rs`. Webhooks are no such kind: requests come in by the shared listeners.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -19,7 +19,7 @@ use super::{
     EmitError, Emitted, Emitter, EventFilter,
     backlog::{Backlog, Share},
     checkpoint::Checkpoint,
-    emitter, nats, redis, schedule,
+    emitter,
 };
 use crate::{
     api::{KeySelector, decode, eventsource::SourceFilter},
@@ -30,14 +30,6 @@ use crate::{
 
 /// Pause after the bus did not take an event.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// All kinds, in the order in which their events are checked.
-pub const ALL: &[&SourceKind] = &[
-    &schedule::KIND,
-    &nats::KIND,
-    &redis::CHANNELS,
-    &redis::STREAMS,
-];
 
 /// A kind of event source.
 #[derive(Debug)]
@@ -79,7 +71,7 @@ pub trait Source: fmt::Debug + Send + Sync {
     fn run<'s>(&'s self, context: &'s SourceContext) -> BoxFuture<'s, Result<(), SourceError>>;
 }
 
-/// What is in the way of a source.
+/// Why a source does not run.
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// The bus did not do what was needed.
@@ -286,7 +278,7 @@ impl SourceContext {
         Checkpoint::open(&self.emitter.bus, &self.emitter.key, &self.this.event).await
     }
 
-    /// Says what is in the way of the event; `None` when nothing is.
+    /// Reports why events do not arrive; `None` when they do.
     pub fn report(&self, problem: Option<String>) {
         let problem = problem.map(|problem| self.redact(problem));
         (self.emitter.report)(&self.this.event, problem);

@@ -37,7 +37,7 @@ pub(crate) use stage::Stage;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port that is free, and below those that the kernel gives to connections: nobody takes it by chance
-/// while a server is away for a moment. An EventSource may name it, which it may not do with those above.
+/// while a server is unreachable for a moment. An EventSource may name it, which it may not do with those above.
 pub(crate) fn free_port() -> u16 {
     (0..1000)
         .map(|_| rand::random_range(10_000..20_000))

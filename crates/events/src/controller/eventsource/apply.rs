@@ -68,7 +68,7 @@ impl EventSourceController {
         Ok(Applied::Nothing)
     }
 
-    /// Has EventSources of other namespaces looked at again that name a port which this one names from now
+    /// Requests passes over EventSources of other namespaces that name a port which this one names from now
     /// on, or does not name any more.
     pub(super) fn ports_changed(&self, key: &ObjectKey, now: &BTreeSet<u16>) {
         let before = {

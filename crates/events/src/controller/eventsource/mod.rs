@@ -49,7 +49,7 @@ pub struct EventSourceController {
 /// What an action brought.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Applied {
-    /// Nothing to tell.
+    /// Nothing to report.
     Nothing,
     /// The source runs.
     Running(SourceHealth),

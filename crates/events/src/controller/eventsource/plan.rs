@@ -12,13 +12,13 @@ use super::Observed;
 pub const FINALIZER: &str = "eventsource-controller";
 /// Secrets are read again this often, because they are not watched.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
-/// So soon while something is in the way, such as a port that is taken.
+/// So soon while a part cannot run, for example because a port is taken.
 const LOOK_SOON: SignedDuration = SignedDuration::from_secs(10);
 
 /// One effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Let deletion go on.
+    /// Let deletion continue.
     RemoveFinalizer,
     /// Serve what the spec asks for.
     Run,

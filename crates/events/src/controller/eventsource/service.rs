@@ -12,12 +12,13 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
 
-use crate::{
-    api::eventsource::ServiceSpec,
-    replicas::{MANAGED_BY, REPLICA},
-};
+use crate::api::eventsource::ServiceSpec;
 
 const SUFFIX: &str = "-eventsource-svc";
+/// Label of an EndpointSlice: the replica that published it.
+pub const REPLICA: &str = "events.argoproj.io/replica";
+/// Value of the label `endpointslice.kubernetes.io/managed-by`.
+pub const MANAGED_BY: &str = "argo-events";
 
 /// Name of the Service of an EventSource.
 pub fn name_of(source: &str) -> String {

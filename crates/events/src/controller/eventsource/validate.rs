@@ -20,7 +20,8 @@ use crate::{
     source::{
         BoundHook, Endpoint, EventFilter, TaskEvent, Webhook,
         hook::{self, HookKind},
-        kind::{self, SourceKind},
+        kind::SourceKind,
+        registry,
         webhook::MAX_BODY,
     },
 };
@@ -165,7 +166,7 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
             );
         }
     }
-    for kind in kind::ALL {
+    for kind in registry::ALL {
         for (event, value) in events_of(kind.key, &raw.other, &mut checked.problems) {
             checked.add(
                 kind.key,
