@@ -1,9 +1,9 @@
-//! Random moments, told by their seed.
+//! Random moments, given by their seed.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
-/// Random moments between nothing and a longest time. The seed is logged, so that a failure can be told apart from
+/// Random moments between nothing and a longest time. The seed is logged, so that a failure can be distinguished from
 /// luck.
 #[derive(Debug)]
 pub struct Moments(u64);

@@ -6,7 +6,7 @@
 //!                       ├─ tools          the binaries: PATH, KUBEBUILDER_ASSETS, or built once into the cache
 //!                       ├─ ports, keeper  nothing collides; nothing survives us, not even after SIGKILL
 //!                       ├─ control_plane  etcd, kube-apiserver, kube-controller-manager, kube-scheduler
-//!                       ├─ simulation     kwok with our stages: pods that start, crash, hang or finish as told
+//!                       ├─ simulation     kwok with our stages: pods that start, crash, hang or finish as set
 //!                       ├─ services       nats-server with JetStream, Prometheus
 //!                       ├─ git            `git http-backend` behind HTTP, with a push hook
 //!                       └─ sample, load   a server that answers for every simulated pod, and real traffic to it

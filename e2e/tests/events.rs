@@ -359,21 +359,21 @@ spec:
             .into_iter();
         if let Some(name) = names.next() {
             let stream = context.get_stream(name).await?;
-            if let Ok(parked) = stream
+            if let Ok(stored) = stream
                 .get_last_raw_message_by_subject("dlq.retry.call")
                 .await
             {
-                let event: Value = serde_json::from_slice(&parked.payload)?;
+                let event: Value = serde_json::from_slice(&stored.payload)?;
                 assert!(
                     event.to_string().len() > 2,
-                    "a parked event must carry its content"
+                    "a dead-lettered event must carry its content"
                 );
                 break;
             }
         }
         anyhow::ensure!(
             begin.elapsed() < scene::PATIENCE,
-            "nothing was parked\n{}",
+            "nothing was dead-lettered\n{}",
             scene.logs()
         );
         tokio::time::sleep(Duration::from_millis(100)).await;

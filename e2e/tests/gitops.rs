@@ -373,8 +373,8 @@ async fn deleting_an_application_deletes_what_it_deployed() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_git_server_that_is_down_is_told_and_nothing_is_pruned() -> Result<()> {
-    // Without the three minutes for which a failing repository is not told.
+async fn a_git_server_that_is_down_is_reported_and_nothing_is_pruned() -> Result<()> {
+    // Without the three minutes for which a failing repository is not reported.
     let scene = with_args(&["--repo-error-grace-period-seconds=0"]).await?;
     let git = scene.bed.git()?;
     let (repository, _) = scene
@@ -387,11 +387,11 @@ async fn a_git_server_that_is_down_is_told_and_nothing_is_pruned() -> Result<()>
     scene.until_synced("down").await?;
     git.stop().await?;
     scene.refresh("down", "hard").await?;
-    let told = scene.until_refreshed("down").await?;
-    let condition = told["status"]["conditions"]
+    let reported = scene.until_refreshed("down").await?;
+    let condition = reported["status"]["conditions"]
         .as_array()
         .and_then(|all| all.iter().find(|one| one["type"] == "ComparisonError"));
-    assert!(condition.is_some(), "{told:#}");
+    assert!(condition.is_some(), "{reported:#}");
     assert_eq!(
         value(&scene, "down", "a").await?,
         Some(json!("1")),

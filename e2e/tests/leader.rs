@@ -182,7 +182,7 @@ async fn a_process_that_comes_back_in_its_pod_takes_its_lease_back_at_once() -> 
     let of_pod = |pod: &str| lease::Candidate::new(Some(pod.to_owned()), "node");
     let mut killed = run_as(&client, "pod", of_pod("events-0"));
     killed.leads.wait_for(|leads| *leads).await?;
-    // As after `kill -9`: nothing is given back.
+    // As after `kill -9`: nothing is released.
     killed.task.abort();
     let begin = Instant::now();
     let other = run_as(&client, "pod", of_pod("events-1"));

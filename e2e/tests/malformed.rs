@@ -1,4 +1,4 @@
-//! Malformed objects of each kind: each gets a condition that names the field, and the others go on.
+//! Malformed objects of each kind: each gets a condition that names the field, and the others are reconciled.
 //!
 //! The CRDs are installed without schemas here, so that the API server lets everything through: the operators must
 //! cope with what upstream's Events CRDs, which have no schemas, let through anyway.
@@ -108,7 +108,7 @@ async fn until_says(
 }
 
 /// An object of a kind that is not served yet gets a condition that says so.
-async fn until_told_unserved(scene: &Scene, kind: &str, namespace: &str) -> Result<()> {
+async fn until_reported_unserved(scene: &Scene, kind: &str, namespace: &str) -> Result<()> {
     let object =
         format!("apiVersion: {ARGO}\nkind: {kind}\nmetadata: {{name: later}}\nspec: {{}}\n");
     scene.apply(namespace, &object).await?;
@@ -116,7 +116,7 @@ async fn until_told_unserved(scene: &Scene, kind: &str, namespace: &str) -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rollouts_names_the_field_and_other_rollouts_go_on_without_our_schema() -> Result<()> {
+async fn rollouts_names_the_field_and_reconciles_other_rollouts_without_our_schema() -> Result<()> {
     let options = Options {
         nats: false,
         git: false,
@@ -259,8 +259,8 @@ spec:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn argo_cd_lite_names_the_field_and_other_applications_go_on_without_our_schema() -> Result<()>
-{
+async fn argo_cd_lite_names_the_field_and_reconciles_other_applications_without_our_schema()
+-> Result<()> {
     let options = Options {
         nats: false,
         prometheus: false,
@@ -339,11 +339,11 @@ async fn argo_cd_lite_names_the_field_and_other_applications_go_on_without_our_s
         until_says(&scene, "Application", "argocd", name, words).await?;
     }
     scene.until_synced("good").await?;
-    until_told_unserved(&scene, "ApplicationSet", "argocd").await
+    until_reported_unserved(&scene, "ApplicationSet", "argocd").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_names_the_field_and_other_sources_go_on_without_our_schema() -> Result<()> {
+async fn events_names_the_field_and_serves_other_sources_without_our_schema() -> Result<()> {
     let options = Options {
         git: false,
         prometheus: false,

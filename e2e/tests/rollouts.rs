@@ -77,7 +77,7 @@ async fn replicas(scene: &Scene, image: &str) -> Result<i32> {
 const PAUSES: &str = "{canary: {maxSurge: 1, maxUnavailable: 0, steps: [{setWeight: 20}, {pause: {}}, {setWeight: 60}, {pause: {duration: 1s}}]}}";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_canary_pauses_until_it_is_promoted_and_then_goes_on() -> Result<()> {
+async fn a_canary_pauses_until_it_is_promoted_and_then_continues() -> Result<()> {
     let scene = scene().await?;
     scene
         .apply(NS, &rollout("canary", 5, PAUSES, "web:v1"))

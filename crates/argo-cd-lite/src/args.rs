@@ -78,7 +78,7 @@ pub struct ControllerArgs {
     /// Namespace of the pod; the control plane is there unless --namespace says otherwise.
     #[arg(long, env = "POD_NAMESPACE", hide = true)]
     pub pod_namespace: Option<String>,
-    /// Globs of other namespaces whose Applications are looked after.
+    /// Globs of other namespaces whose Applications are reconciled.
     #[arg(
         long,
         env = "ARGOCD_APPLICATION_NAMESPACES",
@@ -95,7 +95,7 @@ pub struct ControllerArgs {
     /// Seconds for which a repository may fail before its Applications say so.
     #[arg(long, env = "ARGOCD_REPO_ERROR_GRACE_PERIOD_SECONDS", default_value = "180", value_parser = seconds, value_name = "SECONDS")]
     pub repo_error_grace_period_seconds: Duration,
-    /// Applications that are looked at at the same time.
+    /// Applications that are reconciled at the same time.
     #[arg(
         long,
         env = "ARGOCD_APPLICATION_CONTROLLER_STATUS_PROCESSORS",
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_upstream_without_meaning_here_are_told_and_hide_no_other() {
+    fn flags_of_upstream_without_meaning_here_are_logged_and_hide_no_other() {
         let line =
             "argo-cd-lite controller --repo-server argocd-repo-server:8081 --redis=x --port 0";
         let words = line.split(' ').map(std::ffi::OsString::from);

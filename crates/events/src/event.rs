@@ -154,7 +154,7 @@ impl CloudEvent {
     }
 }
 
-/// `data` of an event: JSON as it stands, or the text that a JSON string holds.
+/// `data` of an event: JSON unchanged, or the text that a JSON string holds.
 fn plain_data(raw: &RawValue, media_type: &str) -> Bytes {
     if media_type.is_empty() || media_type.contains("json") {
         return Bytes::copy_from_slice(raw.get().as_bytes());

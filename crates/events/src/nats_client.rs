@@ -2,7 +2,7 @@
 //! without sending a message.
 //!
 //! The client library resolves names again at each attempt and reads a message of any length that the server
-//! announces, so both are looked after here.
+//! announces, so both are watched here.
 
 use std::{
     ops::Deref,
@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 const RECONNECT: Duration = Duration::from_millis(500);
 /// Pause while no server may be called.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
-/// How often a connection is looked at.
+/// How often a connection is checked.
 const LOOK: Duration = Duration::from_millis(250);
 /// The largest message that a server may announce, whatever it says itself.
 const MOST_MESSAGE: usize = 64 << 20;

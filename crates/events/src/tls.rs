@@ -1,6 +1,6 @@
 //! TLS of outgoing connections: to the bus, and of http triggers.
 //!
-//! A certificate in `caCertSecret` is trusted as it stands, as Go does: it may be an authority, or the
+//! A certificate in `caCertSecret` is trusted as it is, as Go does: it may be an authority, or the
 //! certificate of the server itself, also when that one is marked as an authority.
 
 use std::sync::Arc;

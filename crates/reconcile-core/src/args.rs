@@ -128,7 +128,7 @@ pub fn parse<C: Parser>(
     }
 }
 
-/// Parses a command line in which a flag may stand twice, as with the originals: charts and manifests put the flags of
+/// Parses a command line in which a flag may occur twice, as with the originals: charts and manifests put the flags of
 /// a user after their own.
 fn last_counts<C: Parser>(arguments: &[OsString]) -> Result<C, clap::Error> {
     let mut command = C::command().args_override_self(true);
@@ -136,7 +136,7 @@ fn last_counts<C: Parser>(arguments: &[OsString]) -> Result<C, clap::Error> {
     C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-/// The flag that the parser stumbled over, and where it stands.
+/// The flag that the parser refused, and its position.
 fn unknown_flag(error: &clap::Error, arguments: &[OsString]) -> Option<(usize, String)> {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
         return None;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_flag_that_stands_twice_the_last_counts_and_lists_grow() {
+    fn of_a_repeated_flag_the_last_counts_and_lists_grow() {
         let line = "--loglevel=info --namespaced --name a --loglevel=debug --namespaced --name b --leader-elect \
                     --leader-elect=false";
         let (flags, unknown) = flags(line);

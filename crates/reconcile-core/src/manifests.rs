@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_stands_for_its_manifests_in_order() {
+    fn a_directory_means_its_manifests_in_order() {
         let home = tempfile::tempdir().expect("a directory");
         let write = |name: &str, text: &str| {
             let path = home.path().join(name);

@@ -23,7 +23,7 @@ pub trait Kind: Send + Sync + 'static {
     const VERSION: &'static str;
     /// Kind, for example `Deployment`.
     const KIND: &'static str;
-    /// Plural as it stands in the URL, for example `deployments`.
+    /// Plural as the URL has it, for example `deployments`.
     const PLURAL: &'static str;
     /// Name of a top-level field beside `spec` and `status` by which clients ask for something. It is kept with the
     /// object ([`Root::request`]), and a change of it calls for a pass.

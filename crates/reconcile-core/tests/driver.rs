@@ -224,7 +224,7 @@ impl Controller for Lamps {
     }
 }
 
-struct Room {
+struct Lab {
     api: FakeApi,
     driver: Arc<Driver<Lamps>>,
     operator: Operator,
@@ -236,7 +236,7 @@ fn lamp(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "test.example/v1", "kind": "Lamp", "metadata": {"name": name, "namespace": "room"}, "spec": spec})
 }
 
-impl Room {
+impl Lab {
     fn new() -> Self {
         Self::of(FakeKind::new("test.example", "v1", "Lamp", "lamps"))
     }
@@ -319,7 +319,7 @@ impl Room {
 
 #[tokio::test]
 async fn a_new_object_is_applied_reported_and_then_left_alone() {
-    let room = Room::new();
+    let room = Lab::new();
     room.api.put(&lamp("a", &json!({"colour": "red"})));
     room.until("red", |room| {
         room.get("lamps", "a")["status"]["shows"] == "red"
@@ -338,7 +338,7 @@ async fn a_new_object_is_applied_reported_and_then_left_alone() {
 
 #[tokio::test]
 async fn a_change_by_somebody_else_is_put_right() {
-    let room = Room::new();
+    let room = Lab::new();
     room.api.put(&lamp("a", &json!({"colour": "red"})));
     room.until("red", |room| {
         room.get("configmaps", "a")["data"]["colour"] == "red"
@@ -355,8 +355,8 @@ async fn a_change_by_somebody_else_is_put_right() {
 }
 
 #[tokio::test]
-async fn a_wrong_field_is_told_on_the_object_and_others_go_on() {
-    let room = Room::new();
+async fn a_wrong_field_is_reported_on_the_object_and_others_continue() {
+    let room = Lab::new();
     room.api.put(&lamp("bad", &json!({"colour": 7})));
     room.api.put(&lamp("panics", &json!({"colour": "red"})));
     room.api.put(&lamp("good", &json!({"colour": "red"})));
@@ -364,7 +364,7 @@ async fn a_wrong_field_is_told_on_the_object_and_others_go_on() {
         room.get("lamps", "good")["status"]["shows"] == "red"
     })
     .await;
-    room.until("told", |room| {
+    room.until("reported", |room| {
         room.get("lamps", "bad")["status"]["error"].is_string()
     })
     .await;
@@ -373,7 +373,7 @@ async fn a_wrong_field_is_told_on_the_object_and_others_go_on() {
     room.api.edit("lamps", "room", "bad", |lamp| {
         lamp["spec"]["colour"] = json!("green");
     });
-    room.until("mended", |room| {
+    room.until("fixed", |room| {
         room.get("lamps", "bad")["status"]["shows"] == "green"
     })
     .await;
@@ -381,7 +381,7 @@ async fn a_wrong_field_is_told_on_the_object_and_others_go_on() {
 
 #[tokio::test]
 async fn a_conflict_is_read_again_and_an_outage_is_retried() {
-    let room = Room::new();
+    let room = Lab::new();
     room.api
         .fail(Fault::status("patch", "configmaps", 409, "Conflict").times(1));
     room.api.put(&lamp("a", &json!({"colour": "red"})));
@@ -404,7 +404,7 @@ async fn a_conflict_is_read_again_and_an_outage_is_retried() {
 
 #[tokio::test]
 async fn a_spec_change_that_hides_in_the_answer_to_a_status_write_is_not_lost() {
-    let room = Room::new();
+    let room = Lab::new();
     room.api.put(&lamp("a", &json!({"colour": "red"})));
     room.until("red", |room| {
         room.get("lamps", "a")["status"]["shows"] == "red"
@@ -434,7 +434,7 @@ async fn a_spec_change_that_hides_in_the_answer_to_a_status_write_is_not_lost() 
 
 #[tokio::test]
 async fn a_broken_watch_and_a_compacted_history_lose_nothing() {
-    let room = Room::new();
+    let room = Lab::new();
     room.api.put(&lamp("a", &json!({"colour": "red"})));
     room.until("red", |room| {
         room.get("lamps", "a")["status"]["shows"] == "red"
@@ -459,7 +459,7 @@ async fn a_broken_watch_and_a_compacted_history_lose_nothing() {
 
 #[tokio::test]
 async fn a_stop_ends_the_pass_in_flight() {
-    let room = Room::new();
+    let room = Lab::new();
     room.api
         .fail(Fault::delay("patch", "configmaps", Duration::from_millis(300)).times(1));
     room.api.put(&lamp("a", &json!({"colour": "red"})));
@@ -468,7 +468,7 @@ async fn a_stop_ends_the_pass_in_flight() {
     })
     .await;
     room.operator.shutdown.cancel();
-    let Room { api, operator, .. } = room;
+    let Lab { api, operator, .. } = room;
     operator.run().await.expect("nobody took the lease");
     let shown = api.get("configmaps", "room", "a").unwrap_or_default();
     assert_eq!(shown["data"]["colour"], "red", "the pass was cut off");
@@ -480,7 +480,7 @@ async fn a_stop_ends_the_pass_in_flight() {
 
 #[tokio::test]
 async fn nothing_is_planned_before_all_parts_are_ready() {
-    let room = Room::new();
+    let room = Lab::new();
     let ready = room.operator.readiness.register("a part that is late");
     room.api.put(&lamp("a", &json!({"colour": "red"})));
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -494,7 +494,7 @@ async fn nothing_is_planned_before_all_parts_are_ready() {
 
 #[tokio::test]
 async fn guarded_patches_of_one_report_do_not_stand_in_each_others_way() {
-    let room = Room::new();
+    let room = Lab::new();
     room.api.put(&lamp("a", &json!({"colour": "gold"})));
     room.until("gold", |room| {
         room.get("lamps", "a")["status"]["shows"] == "gold"
@@ -511,7 +511,7 @@ async fn guarded_patches_of_one_report_do_not_stand_in_each_others_way() {
 
 #[tokio::test]
 async fn a_plan_that_is_always_late_does_not_take_a_whole_core() {
-    let room = Room::new();
+    let room = Lab::new();
     room.api.put(&lamp("a", &json!({"colour": "restless"})));
     room.until("shown", |room| {
         room.get("lamps", "a")["status"]["shows"] == "restless"
@@ -525,7 +525,7 @@ async fn a_plan_that_is_always_late_does_not_take_a_whole_core() {
 
 #[tokio::test]
 async fn a_second_listener_hears_of_a_change_that_hides_in_the_answer_to_a_status_write() {
-    let room = Room::new();
+    let room = Lab::new();
     let heard = Arc::<AtomicUsize>::default();
     let ear = heard.clone();
     room.driver.roots().on_change(move |change| {
@@ -554,7 +554,7 @@ async fn a_second_listener_hears_of_a_change_that_hides_in_the_answer_to_a_statu
     room.api.edit("lamps", "room", "a", |lamp| {
         lamp["spec"]["colour"] = json!("green");
     });
-    room.until("green is heard of", |_| heard.load(Ordering::SeqCst) > 0)
+    room.until("green arrives", |_| heard.load(Ordering::SeqCst) > 0)
         .await;
     room.until("green", |room| {
         room.get("lamps", "a")["status"]["shows"] == "green"
@@ -564,7 +564,7 @@ async fn a_second_listener_hears_of_a_change_that_hides_in_the_answer_to_a_statu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn passes_over_one_object_never_overlap_even_after_the_deadline() {
-    let room = Room::new();
+    let room = Lab::new();
     room.api.put(&lamp("stuck", &json!({"colour": "red"})));
     room.until("a second try", |room| {
         room.running.begun.load(Ordering::SeqCst) > 1
@@ -575,7 +575,7 @@ async fn passes_over_one_object_never_overlap_even_after_the_deadline() {
 
 #[tokio::test]
 async fn events_of_actions_before_a_conflict_are_not_lost() {
-    let room = Room::new();
+    let room = Lab::new();
     room.api
         .fail(Fault::delay("patch", "configmaps", Duration::ZERO).times(1));
     room.api
@@ -592,7 +592,7 @@ async fn events_of_actions_before_a_conflict_are_not_lost() {
 #[tokio::test]
 async fn a_kind_without_the_status_endpoint_is_an_error_that_the_object_shows() {
     let kind = FakeKind::new("test.example", "v1", "Lamp", "lamps").without_status();
-    let room = Room::of(kind);
+    let room = Lab::of(kind);
     room.api.put(&lamp("a", &json!({"colour": "red"})));
     room.until("an Event that names the cause", |room| {
         let mut notes = room.event_notes().into_iter();
@@ -614,7 +614,7 @@ fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
 }
 
 /// Several passes over one object that nobody changes.
-async fn pass_repeatedly(room: &Room, name: &str) {
+async fn pass_repeatedly(room: &Lab, name: &str) {
     for passes in 1..4 {
         room.until("another pass", |room| {
             room.passes.load(Ordering::SeqCst) >= passes
@@ -630,7 +630,7 @@ async fn pass_repeatedly(room: &Room, name: &str) {
 async fn what_only_a_fix_of_the_program_helps_is_logged_once() {
     let (log, _guard) = logged();
     let kind = FakeKind::new("test.example", "v1", "Lamp", "lamps").without_status();
-    let room = Room::of(kind);
+    let room = Lab::of(kind);
     room.api.put(&lamp("a", &json!({"colour": "red"})));
     pass_repeatedly(&room, "a").await;
     assert_eq!(log.count("only a fix of the program"), 1);
@@ -639,7 +639,7 @@ async fn what_only_a_fix_of_the_program_helps_is_logged_once() {
 #[tokio::test]
 async fn an_invalid_object_is_logged_once_per_reason() {
     let (log, _guard) = logged();
-    let room = Room::new();
+    let room = Lab::new();
     room.api.put(&lamp("bad", &json!({"colour": 7})));
     pass_repeatedly(&room, "bad").await;
     assert_eq!(log.count("invalid object"), 1);

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            // Nobody is left to tell when this fails.
+            // There is no place to report a failure of this.
             drop(writeln!(io::stderr(), "rollouts: {error:#}"));
             ExitCode::FAILURE
         }

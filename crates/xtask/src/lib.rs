@@ -79,7 +79,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     };
     let mut out = std::io::stderr().lock();
     for complaint in &complaints {
-        // Nobody is left to be told when standard error is gone.
+        // There is no place to report a failure of standard error.
         let _ = writeln!(out, "{complaint}");
     }
     if complaints.is_empty() {

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use anyhow::{Result, anyhow, ensure};
 
-/// The name under which the project's own operators stand in the tables.
+/// The name under which the project's own operators are in the tables.
 pub const OURS: &str = "argo-lite";
 
 /// An engine: the project's own operator, or any command in its place.

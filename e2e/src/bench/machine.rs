@@ -22,7 +22,7 @@ pub struct Machine {
     pub kernel: String,
     /// Load average over the minute before; far above zero means that other work shared the machine.
     pub load_average: Option<f64>,
-    /// How the scheduler was told to prefer bed, engine and load to other work; empty when it was not.
+    /// How the scheduler was set to prefer bed, engine and load to other work; empty when it was not.
     #[serde(default)]
     pub preferred: String,
 }
@@ -76,7 +76,7 @@ fn preferred() -> String {
     }
 }
 
-/// `release` or `debug`: how this program was built; unless told otherwise it takes operators of the same kind.
+/// `release` or `debug`: how this program was built; by default it takes operators of the same kind.
 pub fn profile() -> &'static str {
     if cfg!(debug_assertions) {
         "debug"

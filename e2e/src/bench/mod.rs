@@ -66,7 +66,7 @@ pub struct Plan {
 }
 
 /// Runs the plan. After every scenario the JSON and the page are written, so that a later failure loses nothing.
-/// An engine that fails is noted, and the others go on; the error at the end names the failures.
+/// An engine that fails is noted, and the others continue; the error at the end names the failures.
 pub async fn run(plan: &Plan) -> Result<()> {
     if let Some(remark) = &plan.remark {
         let mut book = Book::read(&plan.json)?;

@@ -14,7 +14,7 @@ use crate::stack::{self, Setup, Which};
 
 /// What is asked for when a subject is started.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct SubjectRequest<'a> {
     /// Our operator for the scenario; its chart gives the CRDs also to foreign engines.
     pub(crate) which: Which,
     /// Cargo's profile of our binary.
@@ -34,7 +34,11 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// Starts an engine on a bed. Ours is ready when this returns; of a foreign one only its process is started.
-    pub(crate) async fn start(bed: &Bed, engine: &Engine, wanted: &Wanted<'_>) -> Result<Self> {
+    pub(crate) async fn start(
+        bed: &Bed,
+        engine: &Engine,
+        wanted: &SubjectRequest<'_>,
+    ) -> Result<Self> {
         for path in wanted.crds {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("reading {}", path.display()))?;
@@ -47,7 +51,7 @@ impl Subject {
         }
     }
 
-    async fn ours(bed: &Bed, wanted: &Wanted<'_>) -> Result<Self> {
+    async fn ours(bed: &Bed, wanted: &SubjectRequest<'_>) -> Result<Self> {
         let binary = stack::binary(wanted.which, wanted.profile)?;
         let deployed = stack::deploy(bed, wanted.which, &binary, &Setup::default()).await?;
         let metrics = vec![deployed.metrics()];
@@ -57,7 +61,12 @@ impl Subject {
         })
     }
 
-    async fn foreign(bed: &Bed, name: &str, command: &str, wanted: &Wanted<'_>) -> Result<Self> {
+    async fn foreign(
+        bed: &Bed,
+        name: &str,
+        command: &str,
+        wanted: &SubjectRequest<'_>,
+    ) -> Result<Self> {
         let cluster = bed.cluster()?;
         let namespace = wanted.which.namespace();
         let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::subject::Subject;
 
-/// How often progress is logged and the engine looked after.
+/// How often progress is logged and the engine checked.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// An object of which only the status is read.

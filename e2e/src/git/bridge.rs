@@ -16,12 +16,12 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::Command;
 use tokio_util::io::ReaderStream;
 
-use super::{Shared, Webhook, webhook};
+use super::{ServerState, Webhook, webhook};
 
 /// Longest header line `git http-backend` may write.
 const HEADER_LIMIT: u64 = 64 * 1024;
 
-pub(super) fn router(shared: Arc<Shared>) -> Router {
+pub(super) fn router(shared: Arc<ServerState>) -> Router {
     // `/-/webhooks` is for other processes than the one that owns the bed; no repository may be named `-`.
     Router::new()
         .route(
@@ -32,21 +32,24 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-async fn list_webhooks(State(shared): State<Arc<Shared>>) -> Json<Vec<Webhook>> {
+async fn list_webhooks(State(shared): State<Arc<ServerState>>) -> Json<Vec<Webhook>> {
     Json(shared.webhooks.read().await.clone())
 }
 
-async fn add_webhook(State(shared): State<Arc<Shared>>, Json(hook): Json<Webhook>) -> StatusCode {
+async fn add_webhook(
+    State(shared): State<Arc<ServerState>>,
+    Json(hook): Json<Webhook>,
+) -> StatusCode {
     shared.webhooks.write().await.push(hook);
     StatusCode::CREATED
 }
 
-async fn clear_webhooks(State(shared): State<Arc<Shared>>) -> StatusCode {
+async fn clear_webhooks(State(shared): State<Arc<ServerState>>) -> StatusCode {
     shared.webhooks.write().await.clear();
     StatusCode::NO_CONTENT
 }
 
-async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn serve(State(shared): State<Arc<ServerState>>, request: Request) -> Response {
     match run(&shared, request).await {
         Ok(response) => response,
         Err(error) => {
@@ -56,7 +59,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     }
 }
 
-async fn run(shared: &Arc<Shared>, request: Request) -> Result<Response> {
+async fn run(shared: &Arc<ServerState>, request: Request) -> Result<Response> {
     let path = request.uri().path().to_owned();
     let push = path
         .strip_suffix("/git-receive-pack")
@@ -93,7 +96,7 @@ async fn run(shared: &Arc<Shared>, request: Request) -> Result<Response> {
     Ok(response)
 }
 
-fn cgi(shared: &Shared, request: &Request) -> Result<Command> {
+fn cgi(shared: &ServerState, request: &Request) -> Result<Command> {
     let header = |name: &str| {
         request
             .headers()

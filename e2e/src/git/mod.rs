@@ -21,7 +21,7 @@ pub use webhook::Webhook;
 
 /// What the bridge and the repositories share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct ServerState {
     /// The folder of bare repositories.
     pub(crate) root: PathBuf,
     /// `http://127.0.0.1:PORT`.
@@ -34,7 +34,7 @@ pub(crate) struct Shared {
 /// The Git server of a bed.
 #[derive(Debug)]
 pub struct GitServer {
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     work: PathBuf,
     port: Port,
     running: Mutex<Option<(CancellationToken, tokio::task::JoinHandle<()>)>>,
@@ -47,7 +47,7 @@ impl GitServer {
         let work = dir.join("git-work");
         std::fs::create_dir_all(&root)?;
         std::fs::create_dir_all(&work)?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ServerState {
             root,
             url: format!("http://127.0.0.1:{}", port.number()),
             webhooks: RwLock::default(),

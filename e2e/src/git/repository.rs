@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 
-use super::Shared;
+use super::ServerState;
 
 /// Longest run of one git command.
 const GIT: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    pub(super) async fn open(shared: &Arc<Shared>, work: &Path, name: &str) -> Result<Self> {
+    pub(super) async fn open(shared: &Arc<ServerState>, work: &Path, name: &str) -> Result<Self> {
         let bare = shared.root.join(format!("{name}.git"));
         let clone = work.join(name);
         let repository = Self {

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::Shared;
+use super::ServerState;
 use super::repository::git;
 
 /// One delivery may take this long; then it is tried again.
 const DELIVERY: Duration = Duration::from_secs(5);
-/// Tries of one delivery, half a minute in all: a receiver that was killed, and may only go on when its old lease has
+/// Tries of one delivery, half a minute in all: a receiver that was killed, and may only continue when its old lease has
 /// run out, gets the event too.
 const TRIES: u32 = 9;
 /// Longest pause between two tries; the first is a fifth of a second, and each is twice as long.
@@ -35,7 +35,7 @@ pub struct Webhook {
 }
 
 /// Reads what the repository's `post-receive` hook has written down and tells every webhook.
-pub(super) async fn after_push(shared: &Arc<Shared>, repository: &str) -> Result<()> {
+pub(super) async fn after_push(shared: &Arc<ServerState>, repository: &str) -> Result<()> {
     let dir = shared.root.join(repository);
     let note = dir.join("pushed");
     let taken = dir.join(format!("pushed.{}", uuid::Uuid::new_v4()));
@@ -64,7 +64,7 @@ pub(super) async fn after_push(shared: &Arc<Shared>, repository: &str) -> Result
 }
 
 async fn payload(
-    shared: &Shared,
+    shared: &ServerState,
     repository: &str,
     dir: &Path,
     [before, after, reference]: [&str; 3],

@@ -1,4 +1,4 @@
-//! How good a version is, told by its tag and the pod's annotations.
+//! How good a version is, given by its tag and the pod's annotations.
 
 use std::time::Duration;
 

@@ -17,8 +17,8 @@ async fn a_bed_on_the_current_context_adds_services_and_leaves_the_cluster_alone
         .env("KUBECONFIG", theirs.cluster()?.kubeconfig())
         .output()
         .await?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
+    let reported = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{reported}");
     let config: Value = serde_saphyr::from_str(&String::from_utf8(output.stdout)?)?;
     let server = &config["clusters"][0]["cluster"]["server"];
     assert_eq!(server, plane.server.as_str(), "{config:#}");

@@ -43,7 +43,7 @@ fn waiting_reason(object: Option<&DynamicObject>) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn pods_live_as_told() -> Result<()> {
+async fn pods_live_as_long_as_configured() -> Result<()> {
     let bed = Bed::up(Options::cluster_only()).await?;
     let cluster = bed.cluster()?;
     let ns = cluster.namespace("pods").await?;

@@ -41,7 +41,7 @@ async fn receiver() -> Result<(String, mpsc::Receiver<(HeaderMap, Bytes)>)> {
 }
 
 #[tokio::test]
-async fn a_push_is_told_as_github_tells_it() -> Result<()> {
+async fn a_push_is_delivered_as_github_delivers_it() -> Result<()> {
     let bed = Bed::up(Options {
         nats: false,
         prometheus: false,

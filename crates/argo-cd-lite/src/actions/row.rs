@@ -190,7 +190,7 @@ fn replicas(call: &Call<'_>) -> Result<u32, ActionError> {
         .map_err(|_| wrong(format!("{text:?} is no number of 0 or more")))
 }
 
-/// Sets a field; null takes it away. Objects on the way are made.
+/// Sets a field; null removes it. Objects on the way are made.
 pub(super) fn set(object: &mut Value, path: &[&str], value: Value) {
     let Some((last, parents)) = path.split_last() else {
         return;

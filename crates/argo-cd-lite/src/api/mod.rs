@@ -1,4 +1,4 @@
-//! The objects that this operator serves, as they stand in the API: names are upstream's.
+//! The objects that this operator serves, as the API has them: names are upstream's.
 
 mod application;
 mod appproject;

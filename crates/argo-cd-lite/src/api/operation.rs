@@ -134,7 +134,7 @@ impl InitiatedBy {
     }
 }
 
-/// Where an operation, or one task of it, stands.
+/// Phase of an operation or of one of its tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Phase {
     /// In work, or waiting for a retry when `finishedAt` is set too.
@@ -179,7 +179,7 @@ impl Phase {
 pub struct OperationState {
     /// What was asked for.
     pub operation: Operation,
-    /// Where it stands.
+    /// Its phase.
     pub phase: Phase,
     /// Message for people.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -255,7 +255,7 @@ pub struct ResourceResult {
     /// The hook's type, for hooks.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub hook_type: String,
-    /// Where the task stands; also for objects that are not hooks.
+    /// Phase of the task; also for objects that are not hooks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hook_phase: Option<Phase>,
     /// Phase of the sync that the task belongs to.

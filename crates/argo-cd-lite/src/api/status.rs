@@ -47,7 +47,7 @@ pub struct ApplicationStatus {
     /// Where health of single objects is kept; empty means in the rows, `appTree` means not in this object.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub resource_health_source: String,
-    /// Namespace of the controller that looks after the object.
+    /// Namespace of the controller that reconciles the object.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub controller_namespace: String,
     /// Members that we do not write.

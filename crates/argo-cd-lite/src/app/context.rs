@@ -24,7 +24,7 @@ use crate::{
 pub struct Settings {
     /// Namespace of the control plane.
     pub control_plane: String,
-    /// Globs of other namespaces whose Applications are looked after.
+    /// Globs of other namespaces whose Applications are reconciled.
     pub application_namespaces: Vec<String>,
     /// Pause after each wave; with `None` only where a fresh status looks like a stale one.
     pub wave_delay: Option<Duration>,

@@ -228,7 +228,7 @@ fn permissions(
 }
 
 /// What a project asks for and does not get. It stops the project's applications, because to ignore a
-/// limit would be worse than to stand still; only the list of orphaned objects limits nothing.
+/// limit would be worse than to stop; only the list of orphaned objects limits nothing.
 pub(super) fn project_problems(name: &str, raw: &Value) -> Vec<Problem> {
     let mut raw = raw.clone();
     let orphaned = raw

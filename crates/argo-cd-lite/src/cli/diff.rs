@@ -165,7 +165,7 @@ impl<'a> Comparison<'a> {
         Ok(differs)
     }
 
-    /// Takes away what does not count.
+    /// Removes what does not count.
     fn normalize(&self, id: &ResourceId, object: &mut Value) {
         let owners = object.clone();
         self.rules.for_object(id).remove_from(object, &owners);

@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 32;
 /// Extensions of files that count in a folder.
 const EXTENSIONS: &[&str] = &["yaml", "yml", "json"];
 
-/// An object and the file that it stands in.
+/// An object and the file that contains it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct FileObject {
     /// Name of the file for messages.

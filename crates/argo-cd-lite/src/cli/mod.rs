@@ -112,7 +112,7 @@ fn answer(verb: &Verb, out: &mut impl Write) -> Result<u8, CliError> {
     }
 }
 
-/// Tells a person something beside the answer. Nobody is left to be told when that fails too.
+/// Prints a remark beside the answer. There is no place to report a failure of that.
 fn warn(text: &str) {
     _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! What a live object would be after its target is applied, as far as that can be told without the API server.
+//! What a live object would be after its target is applied, as far as it is known without the API server.
 //!
 //! Fields that only the live object has stay: they are defaults, or somebody else's. Those that were applied before
 //! and are not wanted any more go. Lists of named things are merged by name for kinds of Kubernetes, by position

@@ -25,7 +25,7 @@ pub struct ClusterSurroundings {
     pub settings: SettingsHandle,
     /// The clock.
     pub clock: Clock,
-    /// Called with each Application that should be looked at.
+    /// Called with each Application that should be reconciled.
     pub wake: Wake,
 }
 

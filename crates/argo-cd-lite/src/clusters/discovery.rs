@@ -204,7 +204,7 @@ async fn read_each(client: &Client, kinds: &mut Kinds) -> Result<(), kube::Error
     Ok(())
 }
 
-/// Adds the kinds of a discovery document. A version whose own server is away is listed as stale and
+/// Adds the kinds of a discovery document. A version whose own server is unavailable is listed as stale and
 /// without kinds; what was known of it stays, so that its objects are not taken for objects of an unknown
 /// kind.
 fn read(list: &APIGroupDiscoveryList, known: &Kinds, kinds: &mut Kinds) {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_a_server_that_is_away_stay_and_removed_ones_go() {
+    fn kinds_of_an_unavailable_server_stay_and_removed_ones_go() {
         let resources = json!([{
             "resource": "things", "scope": "Cluster", "singularResource": "thing", "verbs": ["list", "watch"],
             "responseKind": {"group": "things.example.com", "version": "v1", "kind": "Thing"},

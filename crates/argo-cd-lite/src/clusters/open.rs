@@ -66,9 +66,9 @@ pub struct ClusterReport {
 
 /// All clusters. Cloning shares them.
 #[derive(Clone)]
-pub struct Clusters(Arc<Shared>);
+pub struct Clusters(Arc<OpenClusters>);
 
-struct Shared {
+struct OpenClusters {
     connector: Connector,
     around: ClusterSurroundings,
     /// Passes that run at the same time, over all clusters.
@@ -87,7 +87,7 @@ struct State {
 impl Clusters {
     /// No cluster is open yet. `workers` passes run at the same time.
     pub fn new(connector: Connector, around: ClusterSurroundings, workers: usize) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(OpenClusters {
             connector,
             around,
             workers,

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 /// Longest one.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
-/// Questions that stay without an answer before a cluster counts as away; a refusal counts at once.
+/// Questions that stay without an answer before a cluster counts as unreachable; a refusal counts at once.
 const SILENCES: u32 = 2;
 
 /// Whether a cluster answers.

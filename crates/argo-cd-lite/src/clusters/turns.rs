@@ -5,14 +5,14 @@ use std::{collections::VecDeque, sync::Arc};
 use parking_lot::Mutex;
 use reconcile_core::object::ObjectKey;
 
-/// Notifies an Application that it should be looked at.
+/// Requests a pass over an Application.
 pub type Wake = Arc<dyn Fn(ObjectKey) + Send + Sync>;
 
 /// The passes of one cluster. Cloning shares them.
 #[derive(Clone)]
-pub struct Turns(Arc<Shared>);
+pub struct Turns(Arc<TurnState>);
 
-struct Shared {
+struct TurnState {
     state: Mutex<State>,
     wake: Wake,
 }
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Turn {
     }
 }
 
-struct Running(Arc<Shared>);
+struct Running(Arc<TurnState>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -51,7 +51,7 @@ impl Drop for Running {
 impl Turns {
     /// No pass works yet; `wake` is called with an Application whose turn has come.
     pub fn new(wake: Wake) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(TurnState {
             state: Mutex::default(),
             wake,
         }))

@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// The project `default` always exists; like upstream we make it when it is missing, and try until it is
 /// there, because without it most Applications are invalid. Others need not wait for it longer than for
-/// the first try, whose end `tried` tells.
+/// the first try, whose end `tried` reports.
 pub(super) async fn ensure(
     context: &Context,
     mut leader: watch::Receiver<bool>,

@@ -106,7 +106,7 @@ pub(super) fn watch_secrets(
     );
 }
 
-/// Keeps the clusters of Secrets. The Applications that name one are looked at again when it changes.
+/// Keeps the clusters of Secrets. The Applications that name one are reconciled again when it changes.
 pub(super) fn watch_clusters(
     operator: &Operator,
     context: &Context,
@@ -151,7 +151,7 @@ fn webhook_secrets(data: BTreeMap<String, ByteString>) -> BTreeMap<String, secre
         .collect()
 }
 
-/// Keeps the settings of upstream's ConfigMap in force. Every Application is looked at again when they change.
+/// Keeps the settings of upstream's ConfigMap in force. Every Application is reconciled again when they change.
 pub(super) fn watch_settings(
     operator: &Operator,
     context: &Context,

@@ -101,7 +101,7 @@ fn differs(predicted: &Value, live: &Value, owner: Owner<'_>) -> bool {
     }
     match (predicted, live, owner) {
         (Value::Object(predicted), Value::Object(live), _) => {
-            // Only applying takes a field away.
+            // Only applying removes a field.
             live.keys().any(|name| !predicted.contains_key(name))
                 || predicted.iter().any(|(name, value)| {
                     let owner = owner.member(name);

@@ -166,7 +166,7 @@ pub(super) fn counterpart<'v>(item: &Value, list: &'v [Value]) -> Option<&'v Val
     }
 }
 
-/// Every value that `desired` names stands in `live`. Lists must agree in length and order; where they
+/// `live` has every value that `desired` names. Lists must agree in length and order; where they
 /// do not, the server decides.
 fn is_within(desired: &Value, live: &Value) -> bool {
     match (desired, live) {

@@ -27,7 +27,7 @@ const BROKEN: &[(&str, &str)] = &[
 /// Conditions that show a working autoscaler when they are true.
 const WORKING: &[&str] = &["AbleToScale", "ScalingLimited"];
 
-/// A broken condition decides wherever it stands in the list; else a working one does. A disabled
+/// A broken condition decides wherever it is in the list; else a working one does. A disabled
 /// autoscaler (`ScalingActive` is false, reason `ScalingDisabled`) is able to scale and thus healthy.
 pub(super) fn autoscaler(version: &str, metadata: &ObjectMeta, body: &Value) -> Health {
     let conditions = match version {

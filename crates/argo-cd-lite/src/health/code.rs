@@ -15,7 +15,7 @@ pub enum Code {
     Missing,
     /// Broken.
     Degraded,
-    /// Cannot be told.
+    /// Not known.
     Unknown,
 }
 

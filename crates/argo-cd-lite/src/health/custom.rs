@@ -47,7 +47,7 @@ pub(super) fn rollout(metadata: &ObjectMeta, body: &Value) -> Health {
 }
 
 /// `status.observedGeneration` of a Rollout is a string; a hash, as very old controllers write it, tells
-/// nothing. The generation of a referenced workload stands in an annotation.
+/// nothing. An annotation holds the generation of a referenced workload.
 fn speaks_of_this_spec(metadata: &ObjectMeta, body: &Value) -> bool {
     let number = |value: &Value| match value {
         Value::String(text) => text.parse::<i64>().ok(),

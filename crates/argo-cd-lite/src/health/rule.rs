@@ -26,7 +26,7 @@ pub(super) struct Rule {
     /// Kind, alternatives separated by `|`; `*` is any.
     pub(super) kind: &'static str,
     steps: &'static [Step],
-    otherwise: Option<Verdict>,
+    otherwise: Option<RuleHealth>,
 }
 
 /// A row without an answer for objects that no step decides.
@@ -42,7 +42,7 @@ pub(super) const fn rule(group: &'static str, kind: &'static str, steps: &'stati
 impl Rule {
     /// The answer where no step decides.
     pub(super) const fn otherwise(self, code: Code, say: &'static str) -> Self {
-        let otherwise = Some(Verdict { code, say });
+        let otherwise = Some(RuleHealth { code, say });
         Self { otherwise, ..self }
     }
 
@@ -73,12 +73,12 @@ impl Rule {
 }
 
 #[derive(Debug)]
-pub(super) struct Verdict {
+pub(super) struct RuleHealth {
     code: Code,
     say: &'static str,
 }
 
-impl Verdict {
+impl RuleHealth {
     fn spoken(&self, subject: &Subject<'_>, facts: Facts<'_>) -> Health {
         Health::new(self.code, render(self.say, subject, facts))
     }
@@ -97,10 +97,10 @@ pub(super) enum Step {
     /// A field that is absent or null.
     Absent {
         path: &'static str,
-        verdict: Verdict,
+        verdict: RuleHealth,
     },
     /// `status.observedGeneration` is older than the spec.
-    Behind(Verdict),
+    Behind(RuleHealth),
     /// What a table cannot say.
     Run(fn(&Subject<'_>) -> Option<Health>),
 }
@@ -120,13 +120,13 @@ pub(super) const fn field(
 
 /// A field that is not there.
 pub(super) const fn absent(path: &'static str, code: Code, say: &'static str) -> Step {
-    let verdict = Verdict { code, say };
+    let verdict = RuleHealth { code, say };
     Step::Absent { path, verdict }
 }
 
 /// The status is older than the spec.
 pub(super) const fn behind(code: Code, say: &'static str) -> Step {
-    Step::Behind(Verdict { code, say })
+    Step::Behind(RuleHealth { code, say })
 }
 
 /// What a table cannot say.
@@ -154,7 +154,7 @@ impl Step {
                     condition: None,
                     value: Some(&found),
                 };
-                Some(Verdict { code: *code, say }.spoken(subject, facts))
+                Some(RuleHealth { code: *code, say }.spoken(subject, facts))
             }
             Self::Absent { path, verdict } => subject
                 .at(path)
@@ -174,7 +174,7 @@ pub(super) struct Case {
     types: &'static str,
     status: &'static str,
     reasons: &'static str,
-    verdict: Verdict,
+    verdict: RuleHealth,
 }
 
 /// The condition is true. The message is the condition's own.
@@ -193,7 +193,7 @@ pub(super) const fn on(types: &'static str, status: &'static str, code: Code) ->
         types,
         status,
         reasons: "",
-        verdict: Verdict {
+        verdict: RuleHealth {
             code,
             say: "{message}",
         },
@@ -210,7 +210,7 @@ impl Case {
     pub(super) const fn say(self, say: &'static str) -> Self {
         let code = self.verdict.code;
         Self {
-            verdict: Verdict { code, say },
+            verdict: RuleHealth { code, say },
             ..self
         }
     }

@@ -10,7 +10,7 @@ use super::{
     value::text,
 };
 
-/// Parts of reasons that tell a failure from work in progress.
+/// Parts of reasons that distinguish a failure from work in progress.
 const FAILURES: &[&str] = &[
     "Fail",
     "Error",

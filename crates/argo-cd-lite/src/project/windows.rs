@@ -6,7 +6,7 @@
 //!  otherwise                                    ─► yes
 //! ```
 //!
-//! A person may sync at any time when every window in the way has `manualSync`, and a sync that began while it was
+//! A person may sync at any time when every window that blocks it has `manualSync`, and a sync that began while it was
 //! allowed may end when all of them have `syncOverrun`.
 
 use expressions::{
@@ -44,7 +44,7 @@ pub struct WindowSubject<'a> {
     pub cluster: &'a str,
 }
 
-/// A sync that wants to begin or to go on.
+/// A sync that wants to begin or to continue.
 #[derive(Clone, Copy, Debug)]
 pub struct SyncAttempt {
     /// A person asked for it.
@@ -71,7 +71,7 @@ pub enum WindowVerdict {
 
 /// The kinds of windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum WindowKind {
     Allow,
     Deny,
 }
@@ -79,7 +79,7 @@ enum Kind {
 /// A window that concerns the application.
 struct Window<'a> {
     spec: &'a SyncWindow,
-    kind: Kind,
+    kind: WindowKind,
     schedule: Schedule,
     length: SignedDuration,
 }
@@ -156,11 +156,11 @@ pub fn verdict(
         return Ok(WindowVerdict::Open);
     }
     let reason = match first.kind {
-        Kind::Deny => format!(
+        WindowKind::Deny => format!(
             "deny window '{}' for {} is active",
             first.spec.schedule, first.spec.duration
         ),
-        Kind::Allow => format!(
+        WindowKind::Allow => format!(
             "no allow window is active; the first one is '{}' for {}",
             first.spec.schedule, first.spec.duration
         ),
@@ -176,17 +176,17 @@ pub fn verdict(
 
 /// The windows that stop a sync at this time.
 fn closed_by<'w>(windows: &'w [Window<'w>], now: Timestamp) -> Vec<&'w Window<'w>> {
-    let of = |kind: Kind| windows.iter().filter(move |window| window.kind == kind);
-    let deny: Vec<_> = of(Kind::Deny)
+    let of = |kind: WindowKind| windows.iter().filter(move |window| window.kind == kind);
+    let deny: Vec<_> = of(WindowKind::Deny)
         .filter(|window| window.is_active(now))
         .collect();
     if !deny.is_empty() {
         return deny;
     }
-    if of(Kind::Allow).any(|window| window.is_active(now)) {
+    if of(WindowKind::Allow).any(|window| window.is_active(now)) {
         return Vec::new();
     }
-    of(Kind::Allow).collect()
+    of(WindowKind::Allow).collect()
 }
 
 fn parse(index: usize, spec: &SyncWindow) -> Result<Window<'_>, WindowError> {
@@ -196,8 +196,8 @@ fn parse(index: usize, spec: &SyncWindow) -> Result<Window<'_>, WindowError> {
         reason,
     };
     let kind = match spec.kind.as_str() {
-        "allow" => Kind::Allow,
-        "deny" => Kind::Deny,
+        "allow" => WindowKind::Allow,
+        "deny" => WindowKind::Deny,
         other => {
             return Err(wrong(
                 "kind",

@@ -1,4 +1,4 @@
-//! Variables of a build, and which facts a render looked at.
+//! Variables of a build, and which facts a render read.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -7,12 +7,12 @@ use std::{cell::RefCell, collections::BTreeMap};
 pub(super) struct Uses(RefCell<BTreeMap<String, String>>);
 
 impl Uses {
-    /// Notes that `value` of the fact `name` was looked at.
+    /// Notes that `value` of the fact `name` was read.
     pub(super) fn note(&self, name: impl Into<String>, value: impl Into<String>) {
         self.0.borrow_mut().insert(name.into(), value.into());
     }
 
-    /// All facts that were looked at.
+    /// All facts that were read.
     pub(super) fn all(&self) -> BTreeMap<String, String> {
         self.0.borrow().clone()
     }

@@ -134,7 +134,7 @@ impl RenderRequest {
         digest(&(&self.app, sources))
     }
 
-    /// True when another program will be started, as far as the folders tell.
+    /// True when another program will be started, as far as the folders show.
     pub(super) fn runs_tool(&self, interrupt: &Interrupt) -> bool {
         self.sources.iter().any(|open| {
             let detected = || {

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use super::{sandbox::Sandbox, tools::Tool};
 
-/// How often a running program is looked at.
+/// How often a running program is checked.
 const LOOK: Duration = Duration::from_millis(20);
 /// Bytes of a message of a program that are shown.
 const MAX_MESSAGE: usize = 2048;

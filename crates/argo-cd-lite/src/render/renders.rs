@@ -125,7 +125,7 @@ impl Renders {
             }
             Lookup::Unknown { runs_tool } => runs_tool,
         };
-        let work = Work {
+        let work = RenderTask {
             renders: self.clone(),
             request,
             key: key.clone(),
@@ -150,14 +150,14 @@ enum Lookup {
 }
 
 /// One render on a thread.
-struct Work {
+struct RenderTask {
     renders: Renders,
     request: RenderRequest,
     key: CacheKey,
     runs_tool: bool,
 }
 
-impl Work {
+impl RenderTask {
     fn run<S: Fn(&str, &str) -> Scope>(
         self,
         asked: &RenderFor<S>,

@@ -297,7 +297,7 @@ fn target(
     })
 }
 
-/// Drops what only the API server may write; it stands in manifests that were exported from a cluster.
+/// Drops what only the API server may write; manifests contain it that were exported from a cluster.
 fn clean(metadata: &mut Map<String, Value>) {
     for field in [
         "creationTimestamp",

@@ -13,7 +13,7 @@ pub(super) struct StoredRepository {
     pub(super) name: String,
     /// Bytes.
     pub(super) size: u64,
-    /// When it was last used, as far as the disk tells.
+    /// When it was last used, as far as the disk shows.
     pub(super) used: SystemTime,
 }
 

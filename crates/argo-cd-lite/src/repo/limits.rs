@@ -24,7 +24,7 @@ pub struct GitLimits {
     pub inflated_bytes: u64,
     /// Bytes of one folder object that is searched for a path.
     pub tree_bytes: u64,
-    /// Entries that are looked at below a source path.
+    /// Entries that are read below a source path.
     pub entries: usize,
     /// Files that are read from a source path.
     pub files: usize,

@@ -132,11 +132,12 @@ mod tests {
     async fn a_late_call_keeps_its_permit_until_its_thread_ends() {
         let pool = pool(1);
         let (release, wait) = std::sync::mpsc::channel::<()>();
-        let (told, interrupted) = std::sync::mpsc::channel();
+        let (reported, interrupted) = std::sync::mpsc::channel();
         let late = pool
             .run(Duration::from_millis(1), move |flag| {
                 wait.recv().unwrap_or_default();
-                told.send(flag.load(Ordering::SeqCst))
+                reported
+                    .send(flag.load(Ordering::SeqCst))
                     .expect("the test listens");
             })
             .await;

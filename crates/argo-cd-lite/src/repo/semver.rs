@@ -136,7 +136,7 @@ fn parse_all(text: &str) -> Option<Vec<Bound>> {
     let mut words = spaced.split_whitespace().peekable();
     words.peek()?;
     while let Some(word) = words.next() {
-        // An operator may stand apart from its version.
+        // Spaces may separate an operator from its version.
         let word = if word.chars().all(|c| "<>=^~!".contains(c)) {
             format!("{word}{}", words.next()?)
         } else {

@@ -106,8 +106,8 @@ impl Bed {
             ..config(&stores)
         };
         let metrics = GitMetrics::register(&Registry::new()).expect("metrics");
-        let told = woken.clone();
-        let moved = move |app| told.lock().push(app);
+        let reported = woken.clone();
+        let moved = move |app| reported.lock().push(app);
         let origin = Origin::new();
         Self {
             url: origin.url(),
@@ -338,7 +338,7 @@ async fn a_hub_that_refuses_local_files_reads_none_whoever_asks() {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_away_leaves_the_refs_of_before() {
+async fn a_server_that_stops_leaves_the_refs_of_before() {
     let bed = Bed::new();
     bed.origin.write("a.yaml", "a").commit("1");
     bed.refs(false).await;

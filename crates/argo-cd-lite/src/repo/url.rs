@@ -117,7 +117,7 @@ pub fn rule_spellings(url: &str) -> Option<[String; 2]> {
         return None;
     }
     let decoded = decode(&collapse(&normalize(url)), |_| false)?;
-    // What was behind an escape is looked at again; a blank is the only thing that has to be behind one.
+    // What was behind an escape is checked again; a blank is the only thing that has to be behind one.
     if ambiguity(&decoded.replace(' ', "")).is_some() || decoded.contains('%') {
         return None;
     }

@@ -25,7 +25,7 @@ fn sign(secret: &str, body: &[u8]) -> String {
 }
 
 #[test]
-fn senders_are_told_by_their_headers() {
+fn senders_are_recognized_by_their_headers() {
     let of = |name: &'static str| {
         Provider::of(headers(&[(name, "push".to_owned())])).map(|(provider, _)| provider)
     };

@@ -50,7 +50,7 @@ pub struct Customization {
 /// A script from the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LuaText {
-    /// Where it stands, for messages.
+    /// Its place in the settings, for messages.
     pub key: String,
     /// The source.
     pub source: String,
@@ -61,7 +61,7 @@ pub struct LuaText {
 /// Actions of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionSet {
-    /// Where they stand, for messages.
+    /// Their place in the settings, for messages.
     pub key: String,
     /// The built-in actions stay.
     pub merge_built_in: bool,

@@ -6,7 +6,7 @@
 //!   kinds    prunes, Namespace, … , APIService  objects of one kind at the same time
 //! ```
 //!
-//! The engine has no memory of its own: everything it must know after a restart stands in
+//! The engine has no memory of its own: everything it must know after a restart is in
 //! `status.operationState.syncResult.resources`, and hooks carry the operation that created them.
 
 mod options;

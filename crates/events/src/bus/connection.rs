@@ -19,7 +19,7 @@ use crate::nats_client::GuardedClient;
 const RECONNECT: Duration = Duration::from_millis(500);
 /// Messages that may wait for their acknowledgement by the server; more would only use memory.
 const MAX_IN_FLIGHT: usize = 4096;
-/// How often the streams are looked at, so that a deleted one comes back without a publish.
+/// How often the streams are checked, so that a deleted one comes back without a publish.
 const CHECK: Duration = Duration::from_secs(30);
 /// Pause after the streams could not be made.
 const SETUP_PAUSE: Duration = Duration::from_secs(2);
@@ -151,7 +151,7 @@ impl Bus {
                     Err(error) => (BusState::Away(self.redact(error.to_string())), SETUP_PAUSE),
                 }
             } else {
-                let told = reason.lock().clone();
+                let reported = reason.lock().clone();
                 let found = {
                     let bus = Arc::downgrade(self);
                     move || {
@@ -160,7 +160,7 @@ impl Bus {
                         }
                     }
                 };
-                let why = [probe.ask(&self.config, found), told]
+                let why = [probe.ask(&self.config, found), reported]
                     .into_iter()
                     .find(|why| !why.is_empty());
                 let why = why.unwrap_or_else(|| "not connected".to_owned());

@@ -361,7 +361,7 @@ pub(crate) fn namespace(headers: &HeaderMap) -> Option<String> {
         .map(|value| value.as_str().to_owned())
 }
 
-/// A time of the server; one that cannot be told is the epoch.
+/// A time of the server; one that cannot be parsed is the epoch.
 fn timestamp(nanos: i128) -> Timestamp {
     Timestamp::from_nanosecond(nanos).unwrap_or_default()
 }

@@ -9,7 +9,7 @@
 //!   stream `dlq`            subjects dlq.<sensor>.<trigger>: what spent its tries
 //! ```
 //!
-//! One connection per EventBus, kept for ever: it comes back by itself after the server was away, and what
+//! One connection per EventBus, kept for ever: it reconnects by itself after the server was unreachable, and what
 //! is missing on the server is made again.
 
 mod config;

@@ -11,12 +11,12 @@ use super::{
     options::{CONNECT_DEADLINE, options},
 };
 
-/// A connection that is away for less is not worth a try.
+/// A connection that is down for less is not probed.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Pause between two tries.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Looks for the reason while a bus is away.
+/// Looks for the reason while a bus is not connected.
 #[derive(Default)]
 pub(super) struct Probe {
     /// When to try next; none while the bus is connected.

@@ -22,7 +22,7 @@ pub fn fails(kind: &str, reason: &str, message: impl Into<String>) -> Condition 
     Condition::new(kind, false, reason, message)
 }
 
-/// A condition that nobody can tell yet.
+/// A condition that is not known yet.
 pub fn unknown(kind: &str, reason: &str, message: impl Into<String>) -> Condition {
     Condition::new(kind, ConditionStatus::Unknown, reason, message)
 }
@@ -33,7 +33,7 @@ pub(super) fn unsupported(findings: &[Finding]) -> Option<Condition> {
         .then(|| Condition::new(UNSUPPORTED, true, "NotSupportedYet", message(findings)))
 }
 
-/// What stands in the way on the side of the bus; `state` is `None` when there is no such EventBus.
+/// Why the bus cannot be used; `state` is `None` when there is no such EventBus.
 pub fn bus_trouble(kind: &str, name: &str, state: Option<&BusState>) -> Option<Condition> {
     match state {
         None => {

@@ -18,7 +18,7 @@ use super::{
 pub struct ObjectState {
     /// Metadata.
     pub meta: ObjectMeta,
-    /// The status as it stands.
+    /// The current status.
     pub status: Value,
     /// Fields without effect.
     pub findings: Vec<Finding>,
@@ -39,7 +39,7 @@ impl ObjectState {
         }
     }
 
-    /// The report that tells the object these conditions, sorted by type, and `members` of its status. The
+    /// The report with these conditions, sorted by type, and `members` of its status. The
     /// conditions of others, and other members, stay; `owned` are ours.
     pub fn report(
         &self,

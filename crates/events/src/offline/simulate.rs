@@ -23,7 +23,7 @@ use crate::{
     sensor::{
         CheckedSensor, CheckedTrigger,
         checked::check,
-        dependency::Verdict,
+        dependency::FilterOutcome,
         parameter::Events,
         state::{Ledger, Step},
     },
@@ -89,7 +89,7 @@ pub fn run(args: &SimulateArgs, now: Timestamp, out: &mut impl Write) -> anyhow:
                 "trigger": trigger.name,
             });
             match dependency.judge(&event, now) {
-                Verdict::Accepted => {
+                FilterOutcome::Accepted => {
                     let decided = state.take(trigger, &given.dependency, sequence, event);
                     good &= describe(
                         &mut line,
@@ -101,11 +101,11 @@ pub fn run(args: &SimulateArgs, now: Timestamp, out: &mut impl Write) -> anyhow:
                         },
                     );
                 }
-                Verdict::Discarded(reason) => {
+                FilterOutcome::Discarded(reason) => {
                     line["outcome"] = json!("discarded");
                     line["reason"] = json!(reason);
                 }
-                Verdict::Failed(reason) => {
+                FilterOutcome::Failed(reason) => {
                     good = false;
                     line["outcome"] = json!("failed");
                     line["reason"] = json!(reason);

@@ -28,7 +28,7 @@ pub struct Dependency {
 
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum FilterOutcome {
     /// It counts.
     Accepted,
     /// It does not, and why.
@@ -44,16 +44,16 @@ impl Dependency {
     }
 
     /// Applies the filters.
-    pub fn judge(&self, event: &CloudEvent, now: Timestamp) -> Verdict {
+    pub fn judge(&self, event: &CloudEvent, now: Timestamp) -> FilterOutcome {
         match &self.filters {
-            None => Verdict::Accepted,
+            None => FilterOutcome::Accepted,
             Some(filters) => {
                 // Filters run foreign expressions on foreign data: a bug there costs the event, not the task.
                 let admitted = catch_unwind(AssertUnwindSafe(|| filters.admit(event, now)));
                 match admitted {
-                    Ok(Ok(())) => Verdict::Accepted,
-                    Ok(Err(reason)) => Verdict::Discarded(reason.to_string()),
-                    Err(panic) => Verdict::Failed(format!(
+                    Ok(Ok(())) => FilterOutcome::Accepted,
+                    Ok(Err(reason)) => FilterOutcome::Discarded(reason.to_string()),
+                    Err(panic) => FilterOutcome::Failed(format!(
                         "a filter panicked, which is a bug: {}",
                         panics::message(&*panic)
                     )),

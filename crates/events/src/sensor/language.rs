@@ -50,12 +50,12 @@ pub fn get(json: &str, path: &str) -> Option<Found> {
     let raw = found.raw().to_owned();
     let text = match found.kind() {
         // Also what JSON permits and Unicode does not.
-        gjson::Kind::String => match json::decode(&raw) {
+        gjson::ValueKind::String => match json::decode(&raw) {
             Ok(Value::String(text)) => text,
             _ => String::new(),
         },
         // A float cannot hold it: the digits as they came.
-        gjson::Kind::Number if !found.number().is_finite() => raw.clone(),
+        gjson::ValueKind::Number if !found.number().is_finite() => raw.clone(),
         _ => found.text(),
     };
     Some(Found { raw, text })

@@ -41,16 +41,16 @@ pub struct Share {
     own: Arc<Mutex<usize>>,
 }
 
-/// Room for one message, given back when it is dropped.
+/// Room for one message, released on drop.
 #[derive(Debug)]
-pub struct Room {
+pub struct Reservation {
     share: Share,
     bytes: usize,
 }
 
 impl Share {
     /// Room for a message; `None` when there is none. A source that holds nothing may take all that is free.
-    pub fn take(&self, bytes: usize) -> Option<Room> {
+    pub fn take(&self, bytes: usize) -> Option<Reservation> {
         let bytes = bytes.saturating_add(OVERHEAD);
         let (mut free, mut own) = (self.all.0.lock(), self.own.lock());
         let left = free.checked_sub(bytes)?;
@@ -60,11 +60,11 @@ impl Share {
         *free = left;
         *own += bytes;
         let share = self.clone();
-        Some(Room { share, bytes })
+        Some(Reservation { share, bytes })
     }
 }
 
-impl Drop for Room {
+impl Drop for Reservation {
     fn drop(&mut self) {
         // In the order in which they are taken.
         let (mut free, mut own) = (self.share.all.0.lock(), self.share.own.lock());
@@ -82,7 +82,7 @@ mod tests {
         let backlog = Backlog::new(1 << 20);
         let (greedy, other) = (backlog.share(), backlog.share());
         let message = 10_000;
-        let held: Vec<Room> = std::iter::from_fn(|| greedy.take(message)).collect();
+        let held: Vec<Reservation> = std::iter::from_fn(|| greedy.take(message)).collect();
         let bytes = held.len() * (message + OVERHEAD);
         assert!(bytes <= (1 << 19) && bytes > (1 << 19) - 2 * (message + OVERHEAD));
         let room = other.take(message).expect("room for the other one");

@@ -20,7 +20,7 @@ use crate::{
 /// Room for the headers of a message: its id, and the framing.
 const HEADERS: usize = 256;
 
-/// Takes the name of an event, and what is in the way of publishing it; `None` when nothing is any more.
+/// Takes the name of an event, and why it cannot be published; `None` once it can.
 pub type ReportProblem = Arc<dyn Fn(&str, Option<String>) + Send + Sync>;
 
 /// Publishes the events of one EventSource.

@@ -201,7 +201,7 @@ impl Listeners {
         let busy = |reason: OpenError| ClosedPort::Busy(reason.to_string());
         let held = ports.direct.get(&port);
         if held.is_some_and(|(namespace, _)| *namespace != owner.namespace) {
-            // The other EventSource has not been told yet that the port is contested.
+            // The other EventSource has not been reconciled since the port became contested.
             ports.direct.remove(&port);
             return Err(ClosedPort::Contested);
         }

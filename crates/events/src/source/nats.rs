@@ -1,7 +1,7 @@
 //! `nats`: the messages of a core NATS subject.
 //!
 //! Core NATS keeps nothing: what is sent while nobody is subscribed is lost, as upstream. While the bus is
-//! away messages wait here, up to a bound in number and in bytes; further ones are dropped and counted.
+//! unreachable, messages wait here, up to a bound in number and in bytes; further ones are dropped and counted.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{
     EmitError,
-    backlog::Room,
+    backlog::Reservation,
     body::Body,
     kind::{Input, Source, SourceContext, SourceError, SourceKind},
 };
@@ -147,7 +147,7 @@ impl Subscription {
     }
 
     /// Publishes a message, however long that takes.
-    async fn pass_on(&self, context: &SourceContext, message: Message, _room: Room) {
+    async fn pass_on(&self, context: &SourceContext, message: Message, _room: Reservation) {
         let Some(body) = Body::bytes(context, &message.payload, self.json) else {
             return;
         };
@@ -168,7 +168,7 @@ impl Subscription {
 async fn take_in(
     context: &SourceContext,
     mut messages: Subscriber,
-    waiting: mpsc::Sender<(Message, Room)>,
+    waiting: mpsc::Sender<(Message, Reservation)>,
 ) {
     let mut dropping = false;
     while let Some(message) = messages.next().await {

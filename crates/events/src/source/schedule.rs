@@ -1,7 +1,7 @@
 //! `calendar`: waits for the tick, publishes it, remembers it.
 //!
 //! The id of a tick's event is made of what and when, so the bus drops a second one of the same tick; the
-//! last tick is kept on the bus, so a successor knows where to go on.
+//! last tick is kept on the bus, so a successor knows where to continue.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -9,7 +9,7 @@ use super::targets::TARGETS;
 pub struct Refused {
     /// Name of the event.
     pub event: String,
-    /// What is in the way.
+    /// Why not.
     pub reason: String,
 }
 
@@ -31,7 +31,7 @@ pub enum ClosedPort {
     Contested,
     /// It belongs to the controller, which serves targets or probes there.
     Reserved,
-    /// Something is in the way that may pass.
+    /// A reason that may pass.
     Busy(String),
 }
 

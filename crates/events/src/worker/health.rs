@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::Mutex;
 use reconcile_core::{object::ObjectKey, reconcile::Queue};
 
-/// Problems by part; tells the controller when one comes or goes. Cloning shares them.
+/// Problems by part; notifies the controller when one begins or ends. Cloning shares them.
 #[derive(Clone)]
 pub(super) struct Health {
     problems: Arc<Mutex<BTreeMap<String, String>>>,
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_controller_is_told_of_changes_only() {
+    fn the_controller_hears_of_changes_only() {
         let (queue, key) = (Queue::new(), ObjectKey::new("ns", "s"));
         let health = Health::new(queue.clone(), key);
         health.set("a", None);

@@ -68,7 +68,7 @@ impl Predecessor {
         }
     }
 
-    /// Ends it; what was begun is finished first. Its intake, when that is handed over.
+    /// Ends it; what was begun is finished first. Its intake, when a successor takes it.
     async fn end(self) -> Option<Intake> {
         if self.hands_over {
             self.running.stop.cancel();
@@ -127,7 +127,7 @@ impl Kept {
 
 impl DataPlane {
     /// Runs a Sensor with these settings; exchanges only the triggers that changed. A trigger that is in
-    /// the manifest but not valid is paused: its consumers keep what comes until it is mended.
+    /// the manifest but not valid is paused: its consumers keep what arrives until it is valid again.
     pub fn ensure_sensor(&self, spec: &Arc<CheckedSensor>, bus: &Arc<Bus>) {
         let mut sensors = self.0.sensors.lock();
         let mut kept = self.0.kept.lock();

@@ -9,14 +9,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the source until it is dropped, and reports what is in its way.
 pub(super) async fn run(context: SourceContext) {
-    let mut told = String::new();
+    let mut reported = String::new();
     loop {
         context.emitter.bus.ready().await;
         if let Err(error) = context.source().run(&context).await {
             let reason = context.redact(error.to_string());
-            if told != reason {
+            if reported != reason {
                 tracing::warn!(eventsource = %context.emitter.key, event = context.event(), reason, "source interrupted");
-                told.clone_from(&reason);
+                reported.clone_from(&reason);
             }
             context.report(Some(reason));
         }

@@ -29,7 +29,7 @@ pub(super) struct Running {
     served: Served,
     /// Tasks run too, because this process leads.
     leads: bool,
-    /// What is in the way of events, by their name.
+    /// Why events do not arrive, by their name.
     health: Health,
     tasks: Tasks,
 }
@@ -123,12 +123,12 @@ impl DataPlane {
             health,
             tasks,
         };
-        let told = running.health();
+        let reported = running.health();
         sources.insert(spec.key.clone(), running);
-        told
+        reported
     }
 
-    /// Goes over from the tasks `before` to those that are wanted; the same ones just go on.
+    /// Replaces the tasks `before` by those that are wanted; equal ones keep running.
     fn exchange(
         &self,
         spec: &CheckedSource,
@@ -212,7 +212,7 @@ impl DataPlane {
     }
 }
 
-/// Something is in the way that may be gone after a while.
+/// A reason that may pass after a while.
 fn is_worth_another_try(spec: &CheckedSource, served: &Served) -> bool {
     let passing = |(port, closed): (&u16, &ClosedPort)| match closed {
         ClosedPort::Busy(_) => true,

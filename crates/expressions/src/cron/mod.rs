@@ -4,7 +4,7 @@
 //! Five fields: minute, hour, day of month, month, day of week. A field is a list of `*`, `?`,
 //! `n`, `a-b`, each with an optional `/step`; months and days of the week also go by their first
 //! three letters; Sunday is 0 (7 is an error). When both day fields are restricted a day needs to
-//! match only one of them. `TZ=Zone` or `CRON_TZ=Zone` may stand before the fields.
+//! match only one of them. `TZ=Zone` or `CRON_TZ=Zone` may precede the fields.
 //!
 //! Over a change of the clock: what falls into the skipped hour does not happen that day, what
 //! falls into the repeated hour happens twice.
@@ -71,11 +71,11 @@ pub enum Descriptors {
 /// A parsed schedule.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    kind: Kind,
+    kind: FieldKind,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum FieldKind {
     Fields {
         fields: Fields,
         zone: TimeZone,
@@ -123,7 +123,7 @@ impl Schedule {
         }
         let fields = Fields::parse(rest, schedule)?;
         Ok(Self {
-            kind: Kind::Fields { fields, zone },
+            kind: FieldKind::Fields { fields, zone },
         })
     }
 
@@ -133,7 +133,7 @@ impl Schedule {
             // Less than a second counts as one, parts of seconds are dropped.
             let seconds = (nanos / duration::SECOND).max(1);
             return Some(Self {
-                kind: Kind::Every(SignedDuration::from_secs(seconds)),
+                kind: FieldKind::Every(SignedDuration::from_secs(seconds)),
             });
         }
         let fields = match text {
@@ -146,7 +146,7 @@ impl Schedule {
         };
         let fields = Fields::parse(fields, text).ok()?;
         Some(Self {
-            kind: Kind::Fields { fields, zone },
+            kind: FieldKind::Fields { fields, zone },
         })
     }
 
@@ -154,11 +154,11 @@ impl Schedule {
     /// years (`0 0 30 2 *`).
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         match &self.kind {
-            Kind::Every(step) => {
+            FieldKind::Every(step) => {
                 let whole = Timestamp::from_second(after.as_second()).ok()?;
                 whole.checked_add(*step).ok()
             }
-            Kind::Fields { fields, zone } => search::next(fields, zone, after),
+            FieldKind::Fields { fields, zone } => search::next(fields, zone, after),
         }
     }
 
@@ -167,7 +167,7 @@ impl Schedule {
     pub fn previous_before(&self, before: Timestamp) -> Option<Timestamp> {
         const HOUR: i64 = 3_600;
         const DAY: i64 = 24 * HOUR;
-        if matches!(self.kind, Kind::Every(_)) {
+        if matches!(self.kind, FieldKind::Every(_)) {
             return None;
         }
         let within = |start: Timestamp| self.next_after(start).filter(|found| *found < before);

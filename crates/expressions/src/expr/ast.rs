@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::value::Value;
 
-/// A node and where it stands in the text. Nodes are shared because a chained comparison
+/// A node and its position in the text. Nodes are shared because a chained comparison
 /// (`1 < x < 3`) uses its middle operand twice.
 #[derive(Debug)]
 pub(super) struct Expr {

@@ -28,7 +28,7 @@ pub trait Host {
     /// Calls an extra function. The message of an error becomes part of the evaluation error.
     fn call(&self, name: &str, args: &[Value]) -> Result<Value, String>;
 
-    /// Whether extra functions stand under this name and a dot.
+    /// Whether extra functions exist below this name and a dot.
     fn is_namespace(&self, _name: &str) -> bool {
         false
     }

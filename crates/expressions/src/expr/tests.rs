@@ -30,7 +30,7 @@ fn errors_name_the_expression_and_the_place() {
 }
 
 #[test]
-fn the_stage_tells_text_from_values() {
+fn the_stage_distinguishes_text_from_values() {
     let floats = AnalysisValue::Floats(vec![]);
     assert_eq!(
         evaluate("result[0] > 1", &floats).unwrap_err().stage,

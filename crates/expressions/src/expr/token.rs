@@ -4,7 +4,7 @@ use super::error::Fault;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     Ident,
     Number,
     Text,
@@ -17,7 +17,7 @@ pub(super) enum Kind {
 /// One token: its kind, its text (unescaped for literals) and where it starts, in bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
-    pub(super) kind: Kind,
+    pub(super) kind: TokenKind,
     pub(super) text: String,
     /// Only for `Bytes`: what the literal stands for, which need not be valid text.
     pub(super) bytes: Vec<u8>,
@@ -25,15 +25,15 @@ pub(super) struct Token {
 }
 
 impl Token {
-    pub(super) fn is(&self, kind: Kind, text: &str) -> bool {
+    pub(super) fn is(&self, kind: TokenKind, text: &str) -> bool {
         self.kind == kind && self.text == text
     }
 
     /// How an error message names the token.
     pub(super) fn describe(&self) -> String {
         match self.kind {
-            Kind::End => "end of expression".to_owned(),
-            Kind::Text => format!("string {:?}", self.text),
+            TokenKind::End => "end of expression".to_owned(),
+            TokenKind::Text => format!("string {:?}", self.text),
             _ => format!("`{}`", self.text),
         }
     }
@@ -106,7 +106,7 @@ impl Scanner<'_> {
         }
     }
 
-    fn emit(&mut self, kind: Kind, start: usize) {
+    fn emit(&mut self, kind: TokenKind, start: usize) {
         let text = self.source[start..self.at].to_owned();
         self.tokens.push(Token {
             kind,
@@ -120,7 +120,7 @@ impl Scanner<'_> {
         self.accept_while(char::is_whitespace);
         let start = self.at;
         let Some(c) = self.peek() else {
-            self.emit(Kind::End, start);
+            self.emit(TokenKind::End, start);
             return Ok(false);
         };
         match c {
@@ -134,7 +134,7 @@ impl Scanner<'_> {
             '.' => self.dot(start)?,
             '(' | ')' | '[' | ']' | '{' | '}' => {
                 self.bump();
-                self.emit(Kind::Bracket, start);
+                self.emit(TokenKind::Bracket, start);
             }
             '/' => self.slash(start)?,
             '?' => self.operator(start, ".?"),
@@ -157,16 +157,16 @@ impl Scanner<'_> {
     fn operator(&mut self, start: usize, second: &str) {
         self.bump();
         self.accept(second);
-        self.emit(Kind::Operator, start);
+        self.emit(TokenKind::Operator, start);
     }
 
     fn pointer(&mut self, start: usize) {
         self.bump();
-        self.emit(Kind::Operator, start);
+        self.emit(TokenKind::Operator, start);
         let name = self.at;
         self.accept_while(is_word);
         if self.at > name {
-            self.emit(Kind::Ident, name);
+            self.emit(TokenKind::Ident, name);
         }
     }
 
@@ -175,9 +175,9 @@ impl Scanner<'_> {
         let is_operator = WORD_OPERATORS.contains(&&self.source[start..self.at]);
         self.emit(
             if is_operator {
-                Kind::Operator
+                TokenKind::Operator
             } else {
-                Kind::Ident
+                TokenKind::Ident
             },
             start,
         );
@@ -193,7 +193,7 @@ impl Scanner<'_> {
             };
             self.at += length + 2;
         } else {
-            self.emit(Kind::Operator, start);
+            self.emit(TokenKind::Operator, start);
         }
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Scanner<'_> {
             let text = &self.source[start..self.at];
             return Err(Fault::compile(start, format!("bad number `{text}`")));
         }
-        self.emit(Kind::Number, start);
+        self.emit(TokenKind::Number, start);
         Ok(())
     }
 
@@ -244,7 +244,7 @@ impl Scanner<'_> {
         let text = self.source[self.at..self.at + length].to_owned();
         self.at += length + 1;
         self.tokens.push(Token {
-            kind: Kind::Text,
+            kind: TokenKind::Text,
             text,
             bytes: Vec::new(),
             at: start,
@@ -267,7 +267,7 @@ impl Scanner<'_> {
         }
         if is_bytes {
             self.tokens.push(Token {
-                kind: Kind::Bytes,
+                kind: TokenKind::Bytes,
                 text: String::new(),
                 bytes,
                 at: start,
@@ -275,7 +275,7 @@ impl Scanner<'_> {
         } else {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             self.tokens.push(Token {
-                kind: Kind::Text,
+                kind: TokenKind::Text,
                 text,
                 bytes: Vec::new(),
                 at: start,

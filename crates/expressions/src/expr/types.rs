@@ -104,7 +104,7 @@ impl Type {
         (self.is_unknown() && fits(other)) || (other.is_unknown() && fits(self))
     }
 
-    /// Whether a value of this type may be handed over where `wanted` is asked for.
+    /// Whether a value of this type may be passed where `wanted` is expected.
     pub(super) fn assignable(&self, wanted: &Self) -> bool {
         match (self, wanted) {
             (Self::List(a), Self::List(b)) => a.assignable(b),

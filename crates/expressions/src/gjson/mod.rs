@@ -55,7 +55,7 @@ fn is_shallow(text: &str) -> bool {
 
 /// The kind of a JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// `null`
     Null,
     /// `true` or `false`
@@ -76,13 +76,13 @@ const MAX_WORK: usize = 64 << 20;
 
 /// What is left of a lookup's bounds.
 #[derive(Debug)]
-struct Work {
+struct Budget {
     left: usize,
     /// Set when the bounds were met: a part that was not found then says nothing.
     exhausted: bool,
 }
 
-impl Work {
+impl Budget {
     fn spend(&mut self, bytes: usize) -> Option<()> {
         let Some(left) = self.left.checked_sub(bytes) else {
             self.exhausted = true;
@@ -113,7 +113,7 @@ impl<'j> Found<'j> {
         }
     }
 
-    /// Where the value stands in the document it was found in; `None` when it was put together.
+    /// Position of the value in the document it was found in; `None` when it was put together.
     pub(crate) fn position_in(&self, document: &str) -> Option<(usize, usize)> {
         let Cow::Borrowed(raw) = self.raw else {
             return None;
@@ -129,14 +129,14 @@ impl<'j> Found<'j> {
     }
 
     /// The kind of the value.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ValueKind {
         match self.raw.as_bytes().first() {
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::Array,
-            Some(b'"') => Kind::String,
-            Some(b't' | b'f') => Kind::Bool,
-            Some(b'n') | None => Kind::Null,
-            _ => Kind::Number,
+            Some(b'{') => ValueKind::Object,
+            Some(b'[') => ValueKind::Array,
+            Some(b'"') => ValueKind::String,
+            Some(b't' | b'f') => ValueKind::Bool,
+            Some(b'n') | None => ValueKind::Null,
+            _ => ValueKind::Number,
         }
     }
 
@@ -144,9 +144,9 @@ impl<'j> Found<'j> {
     /// with their digits, other numbers without exponent, null as nothing, the rest as JSON.
     pub fn text(&self) -> String {
         match self.kind() {
-            Kind::Null => String::new(),
-            Kind::String => serde_json::from_str(&self.raw).unwrap_or_default(),
-            Kind::Number => {
+            ValueKind::Null => String::new(),
+            ValueKind::String => serde_json::from_str(&self.raw).unwrap_or_default(),
+            ValueKind::Number => {
                 let digits = self.raw.strip_prefix('-').unwrap_or(&self.raw);
                 if digits.bytes().all(|b| b.is_ascii_digit()) {
                     self.raw.to_string()
@@ -161,9 +161,9 @@ impl<'j> Found<'j> {
     /// The number; numbers in strings count, true is one, everything else zero.
     pub fn number(&self) -> f64 {
         match self.kind() {
-            Kind::Number => self.raw.parse().unwrap_or(0.0),
-            Kind::Bool if self.raw == "true" => 1.0,
-            Kind::String => self.text().parse().unwrap_or(0.0),
+            ValueKind::Number => self.raw.parse().unwrap_or(0.0),
+            ValueKind::Bool if self.raw == "true" => 1.0,
+            ValueKind::String => self.text().parse().unwrap_or(0.0),
             _ => 0.0,
         }
     }
@@ -185,7 +185,7 @@ pub fn get<'j>(json: &'j str, path: &str) -> Option<Found<'j>> {
     if path.len() > MAX_PATH || !is_json(json) {
         return None;
     }
-    let mut work = Work {
+    let mut work = Budget {
         left: MAX_WORK,
         exhausted: false,
     };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::path::balanced;
-use super::{Found, Kind, elements, members};
+use super::{Found, ValueKind, elements, members};
 use crate::go_text::json;
 
 /// Applies the modifier at the start of `path`. The outer `None` means that there is no such
@@ -133,12 +133,12 @@ fn object<'m>(members: impl Iterator<Item = (&'m str, &'m str)>) -> Found<'stati
 
 fn reverse<'j>(found: &Found<'j>) -> Found<'j> {
     match found.kind() {
-        Kind::Array => {
+        ValueKind::Array => {
             let mut items = elements(found.raw()).unwrap_or_default();
             items.reverse();
             Found::owned(format!("[{}]", items.join(",")))
         }
-        Kind::Object => {
+        ValueKind::Object => {
             let members = members(found.raw()).unwrap_or_default();
             object(members.iter().rev().map(|(k, v)| (k.as_str(), *v)))
         }
@@ -148,7 +148,7 @@ fn reverse<'j>(found: &Found<'j>) -> Found<'j> {
 
 fn keys(found: &Found<'_>) -> Option<Found<'static>> {
     match found.kind() {
-        Kind::Object => {
+        ValueKind::Object => {
             let mut out = String::from("[");
             for (key, _) in members(found.raw())? {
                 if out.len() > 1 {
@@ -159,7 +159,7 @@ fn keys(found: &Found<'_>) -> Option<Found<'static>> {
             out.push(']');
             Some(Found::owned(out))
         }
-        Kind::Array => {
+        ValueKind::Array => {
             let count = elements(found.raw())?.len();
             Some(Found::owned(format!("[{}]", vec!["null"; count].join(","))))
         }
@@ -171,11 +171,11 @@ fn keys(found: &Found<'_>) -> Option<Found<'static>> {
 
 fn values<'j>(found: &Found<'j>) -> Option<Found<'j>> {
     match found.kind() {
-        Kind::Object => {
+        ValueKind::Object => {
             let values: Vec<&str> = members(found.raw())?.into_iter().map(|(_, v)| v).collect();
             Some(Found::owned(format!("[{}]", values.join(","))))
         }
-        Kind::Array => Some(found.clone()),
+        ValueKind::Array => Some(found.clone()),
         _ => Some(Found::owned(format!("[{}]", found.raw()))),
     }
 }

@@ -1,7 +1,7 @@
 //! Multipaths `[a,b]` and `{a,"name":b}`, and literals `!...`.
 
 use super::path::{balanced, walk};
-use super::{Found, Work};
+use super::{Budget, Found};
 use crate::go_text::json;
 
 /// Selects several paths at once; `None` when the brackets do not fit together, so that they are
@@ -10,7 +10,7 @@ pub(super) fn select<'j, 'p>(
     found: &Found<'j>,
     path: &'p str,
     depth: usize,
-    work: &mut Work,
+    work: &mut Budget,
 ) -> Option<(Found<'j>, Option<&'p str>)> {
     let end = balanced(path)?;
     let is_object = path.starts_with('{');

@@ -1,9 +1,9 @@
 //! Walks along a path.
 
 use super::component::Component;
-use super::{Found, Kind, MAX_DEPTH, Work, elements, members, modifiers, multipath, query};
+use super::{Budget, Found, MAX_DEPTH, ValueKind, elements, members, modifiers, multipath, query};
 
-/// What stands after a component.
+/// What follows a component.
 pub(super) enum Next<'p> {
     End,
     /// After a dot: the rest applies to the value, or to each value of a list of matches.
@@ -17,7 +17,7 @@ pub(super) fn walk<'j>(
     from: Found<'j>,
     path: &str,
     depth: usize,
-    work: &mut Work,
+    work: &mut Budget,
 ) -> Option<Found<'j>> {
     let mut found = from;
     let mut path = path;
@@ -56,7 +56,7 @@ fn step<'j, 'p>(
     path: &'p str,
     depth: usize,
     after_dot: bool,
-    work: &mut Work,
+    work: &mut Budget,
 ) -> Option<(Found<'j>, Option<&'p str>)> {
     match path.as_bytes().first() {
         Some(b'@') => {
@@ -76,8 +76,8 @@ fn step<'j, 'p>(
         _ => {}
     }
     match found.kind() {
-        Kind::Object => object_step(found, path, depth, work),
-        Kind::Array => array_step(found, path, depth, work),
+        ValueKind::Object => object_step(found, path, depth, work),
+        ValueKind::Array => array_step(found, path, depth, work),
         _ => None,
     }
 }
@@ -97,7 +97,7 @@ fn object_step<'j, 'p>(
     found: &Found<'j>,
     path: &'p str,
     depth: usize,
-    work: &mut Work,
+    work: &mut Budget,
 ) -> Option<(Found<'j>, Option<&'p str>)> {
     let component = Component::parse(path);
     let members = members(found.raw())?;
@@ -124,7 +124,7 @@ fn array_step<'j, 'p>(
     found: &Found<'j>,
     path: &'p str,
     depth: usize,
-    work: &mut Work,
+    work: &mut Budget,
 ) -> Option<(Found<'j>, Option<&'p str>)> {
     let items = elements(found.raw())?;
     if path.starts_with("#(") || path.starts_with("#[") {
@@ -152,7 +152,7 @@ fn array_step<'j, 'p>(
 }
 
 /// `[..]` with what `path` finds in each item that has it.
-fn collect(items: &[&str], path: &str, depth: usize, work: &mut Work) -> Option<String> {
+fn collect(items: &[&str], path: &str, depth: usize, work: &mut Budget) -> Option<String> {
     let mut out = String::from("[");
     for item in items {
         if let Some(found) = walk(Found::borrowed(item), path, depth, work) {
@@ -172,7 +172,7 @@ fn query_step<'j, 'p>(
     items: &[&str],
     path: &'p str,
     depth: usize,
-    work: &mut Work,
+    work: &mut Budget,
 ) -> Option<(Found<'j>, Option<&'p str>)> {
     let end = balanced(&path[1..])? + 1;
     let query = query::Query::parse(&path[2..end - 1]);
@@ -212,15 +212,15 @@ fn query_step<'j, 'p>(
 
 /// What follows the first component when that ends with a pipe: `|`, or a dot before a modifier
 /// or a multipath. Nothing has no components.
-fn after_pipe(kind: Kind, path: &str) -> Option<&str> {
+fn after_pipe(kind: ValueKind, path: &str) -> Option<&str> {
     let is_pipe = |rest: &str| rest.starts_with(['@', '[', '{']);
     match kind {
-        Kind::Object => match Component::parse(path).next {
+        ValueKind::Object => match Component::parse(path).next {
             Next::Pipe(rest) => Some(rest),
             Next::Dot(rest) if is_pipe(rest) => Some(rest),
             _ => None,
         },
-        Kind::Array => {
+        ValueKind::Array => {
             let bytes = path.as_bytes();
             let mut at = 0;
             while at < bytes.len() {
@@ -239,7 +239,7 @@ fn after_pipe(kind: Kind, path: &str) -> Option<&str> {
     }
 }
 
-/// Splits at the first pipe that stands outside of brackets and strings.
+/// Splits at the first pipe that is outside of brackets and strings.
 fn split_pipe(path: &str) -> (&str, Option<&str>) {
     let bytes = path.as_bytes();
     let mut at = 0;

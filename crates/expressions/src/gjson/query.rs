@@ -1,6 +1,6 @@
 //! Queries on arrays: the inside of `#(...)`.
 
-use super::{Found, Kind, Work, component, path};
+use super::{Budget, Found, ValueKind, component, path};
 
 /// A parsed query: a path in each element, and what its value must be.
 pub(super) struct Query<'p> {
@@ -46,11 +46,11 @@ impl<'p> Query<'p> {
         }
     }
 
-    pub(super) fn matches(&self, item: &str, depth: usize, work: &mut Work) -> bool {
+    pub(super) fn matches(&self, item: &str, depth: usize, work: &mut Budget) -> bool {
         let item = Found::borrowed(item);
         let found = if self.path.is_empty() {
             Some(item)
-        } else if matches!(item.kind(), Kind::Object | Kind::Array) {
+        } else if matches!(item.kind(), ValueKind::Object | ValueKind::Array) {
             path::walk(item, self.path, depth, work)
         } else {
             None
@@ -64,9 +64,9 @@ impl<'p> Query<'p> {
     /// `~true`, `~false`, `~null` and `~*` ask whether a value counts as such.
     fn matches_truth(&self, found: Option<&Found<'_>>, wanted: &str) -> bool {
         let truthy = found.is_some_and(|f| match f.kind() {
-            Kind::Bool => f.raw() == "true",
-            Kind::Number => f.number() != 0.0,
-            Kind::String => {
+            ValueKind::Bool => f.raw() == "true",
+            ValueKind::Number => f.number() != 0.0,
+            ValueKind::String => {
                 matches!(f.text().to_ascii_lowercase().as_str(), "1" | "t" | "true")
             }
             _ => false,
@@ -74,7 +74,7 @@ impl<'p> Query<'p> {
         let is = match wanted {
             "true" => truthy,
             "false" => !truthy,
-            "null" => found.is_none_or(|f| f.kind() == Kind::Null),
+            "null" => found.is_none_or(|f| f.kind() == ValueKind::Null),
             "*" => found.is_some(),
             _ => return false,
         };
@@ -89,7 +89,7 @@ impl<'p> Query<'p> {
         let wanted = self.value.as_str();
         match (found.kind(), self.operator) {
             (_, "") => true,
-            (Kind::String, operator) => {
+            (ValueKind::String, operator) => {
                 let text = found.text();
                 match operator {
                     "=" | "==" => text == wanted,
@@ -103,7 +103,7 @@ impl<'p> Query<'p> {
                     _ => false,
                 }
             }
-            (Kind::Number, operator) => {
+            (ValueKind::Number, operator) => {
                 let (number, wanted) = (found.number(), wanted.parse().unwrap_or(0.0));
                 #[expect(clippy::float_cmp, reason = "the language compares floats exactly")]
                 match operator {
@@ -116,7 +116,7 @@ impl<'p> Query<'p> {
                     _ => false,
                 }
             }
-            (Kind::Bool, operator) => {
+            (ValueKind::Bool, operator) => {
                 let truth = found.raw();
                 match operator {
                     "=" | "==" => wanted == truth,

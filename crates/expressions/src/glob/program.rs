@@ -36,7 +36,7 @@ enum Instruction {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Program {
     instructions: Vec<Instruction>,
-    /// Ranges in all classes: each of them is looked at when its class is.
+    /// Ranges in all classes: each of them is checked when its class is.
     ranges: usize,
 }
 

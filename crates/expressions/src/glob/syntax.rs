@@ -12,7 +12,7 @@ pub(super) struct Dialect<'a> {
     pub stars: Stars,
     /// `{a,b}` are alternatives.
     pub braces: bool,
-    /// What may stand in brackets.
+    /// What brackets may contain.
     pub classes: Classes,
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Stars {
     TwoMatchComponents,
 }
 
-/// What may stand in brackets.
+/// What brackets may contain.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Classes {
     /// `[abc]` or one range `[a-z]`; `!` negates.
@@ -211,7 +211,7 @@ impl Reader<'_, '_> {
             [] => return Err("`[]` is empty"),
             [low, '-', high] if low > high => return Err("the range goes backwards"),
             [low, '-', high] => class.ranges.push((*low, *high)),
-            [_, '-', ..] => return Err("a range must stand alone in its brackets"),
+            [_, '-', ..] => return Err("a range must be alone in its brackets"),
             members => class.ranges.extend(members.iter().map(|c| (*c, *c))),
         }
         Ok(())

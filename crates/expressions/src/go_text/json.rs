@@ -7,7 +7,7 @@ use serde_json::Value;
 pub struct Style {
     /// Spaces per level; zero keeps everything on one line.
     pub indent: usize,
-    /// Whether `<`, `>`, `&` are written as `\u003c` and so on, as Go does unless told otherwise.
+    /// Whether `<`, `>`, `&` are written as `\u003c` and so on, as Go does by default.
     pub escape_html: bool,
 }
 

@@ -87,7 +87,7 @@ impl Template {
         self.render_value(data, None)
     }
 
-    /// Renders the template with a clock that stands at `now`.
+    /// Renders the template with a clock that is stopped at `now`.
     pub fn render_at(
         &self,
         data: &serde_json::Value,

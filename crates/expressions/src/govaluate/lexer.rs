@@ -6,7 +6,7 @@ use super::Fault;
 use crate::go_text::time;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     Number(f64),
     Text(String),
     Bool(bool),
@@ -18,7 +18,7 @@ pub(super) enum Kind {
 
 #[derive(Debug, Clone)]
 pub(super) struct Token {
-    pub(super) kind: Kind,
+    pub(super) kind: TokenKind,
     pub(super) at: usize,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn tokenize(source: &str) -> Result<Vec<Token>, Fault> {
         let rest = &source[at..];
         let Some(first) = rest.chars().next() else {
             tokens.push(Token {
-                kind: Kind::End,
+                kind: TokenKind::End,
                 at,
             });
             return Ok(tokens);
@@ -65,12 +65,15 @@ pub(super) fn tokenize(source: &str) -> Result<Vec<Token>, Fault> {
             '\'' | '"' => {
                 let (text, length) = quoted(rest, |c| matches!(c, '\'' | '"'))
                     .ok_or_else(|| Fault::new(at, "string is not closed"))?;
-                (moment(&text).map_or(Kind::Text(text), Kind::Number), length)
+                (
+                    moment(&text).map_or(TokenKind::Text(text), TokenKind::Number),
+                    length,
+                )
             }
             '[' => {
                 let (name, length) = quoted(rest, |c| c == ']')
                     .ok_or_else(|| Fault::new(at, "`[` is not closed"))?;
-                (Kind::Variable(name), length)
+                (TokenKind::Variable(name), length)
             }
             c if c.is_alphabetic() || c == '_' => word(rest),
             _ => {
@@ -78,7 +81,7 @@ pub(super) fn tokenize(source: &str) -> Result<Vec<Token>, Fault> {
                     .iter()
                     .find(|s| rest.starts_with(**s))
                     .ok_or_else(|| Fault::new(at, format!("unexpected character {first:?}")))?;
-                (Kind::Symbol(symbol), symbol.len())
+                (TokenKind::Symbol(symbol), symbol.len())
             }
         };
         tokens.push(Token { kind, at });
@@ -86,14 +89,14 @@ pub(super) fn tokenize(source: &str) -> Result<Vec<Token>, Fault> {
     }
 }
 
-fn number(rest: &str, at: usize) -> Result<(Kind, usize), Fault> {
+fn number(rest: &str, at: usize) -> Result<(TokenKind, usize), Fault> {
     if let Some(digits) = rest.strip_prefix("0x") {
         let length = digits
             .find(|c: char| !c.is_ascii_hexdigit())
             .unwrap_or(digits.len());
         let value = u32::from_str_radix(&digits[..length], 16)
             .map_err(|_| Fault::new(at, "bad hexadecimal number"))?;
-        return Ok((Kind::Number(value.into()), length + 2));
+        return Ok((TokenKind::Number(value.into()), length + 2));
     }
     let length = rest
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -102,7 +105,7 @@ fn number(rest: &str, at: usize) -> Result<(Kind, usize), Fault> {
     let value = text
         .parse()
         .map_err(|_| Fault::new(at, format!("bad number `{text}`")))?;
-    Ok((Kind::Number(value), length))
+    Ok((TokenKind::Number(value), length))
 }
 
 /// Reads up to the closing character; a backslash takes the next character as it is.
@@ -120,7 +123,7 @@ fn quoted(rest: &str, is_end: fn(char) -> bool) -> Option<(String, usize)> {
 }
 
 /// A name or a word operator; `\-` makes any character part of a name.
-fn word(rest: &str) -> (Kind, usize) {
+fn word(rest: &str) -> (TokenKind, usize) {
     let mut name = String::new();
     let mut length = 0;
     let mut chars = rest.chars();
@@ -137,10 +140,10 @@ fn word(rest: &str) -> (Kind, usize) {
         }
     }
     let kind = match name.as_str() {
-        "true" => Kind::Bool(true),
-        "false" => Kind::Bool(false),
-        "in" | "IN" => Kind::Symbol("in"),
-        _ => Kind::Variable(name),
+        "true" => TokenKind::Bool(true),
+        "false" => TokenKind::Bool(false),
+        "in" | "IN" => TokenKind::Symbol("in"),
+        _ => TokenKind::Variable(name),
     };
     (kind, length)
 }

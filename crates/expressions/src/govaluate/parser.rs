@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::lexer::{Kind, Token, tokenize};
+use super::lexer::{Token, TokenKind, tokenize};
 use super::{Fault, Value};
 
 /// Parentheses and signs may be nested this deep.
@@ -65,7 +65,8 @@ pub(super) fn parse(source: &str) -> Result<(Node, Vec<String>), Fault> {
     let root = parser.expression(0)?;
     match parser.current() {
         Token {
-            kind: Kind::End, ..
+            kind: TokenKind::End,
+            ..
         } => Ok((root, parser.variables)),
         _ => Err(parser.unexpected()),
     }
@@ -86,7 +87,7 @@ impl Parser {
 
     fn advance(&mut self) -> Token {
         let token = self.current().clone();
-        if token.kind != Kind::End {
+        if token.kind != TokenKind::End {
             self.next += 1;
         }
         token
@@ -95,12 +96,12 @@ impl Parser {
     fn unexpected(&self) -> Fault {
         let token = self.current();
         let found = match &token.kind {
-            Kind::Number(_) => "a number".to_owned(),
-            Kind::Text(_) => "a string".to_owned(),
-            Kind::Bool(b) => format!("`{b}`"),
-            Kind::Variable(name) => format!("`{name}`"),
-            Kind::Symbol(symbol) => format!("`{symbol}`"),
-            Kind::End => "end of expression".to_owned(),
+            TokenKind::Number(_) => "a number".to_owned(),
+            TokenKind::Text(_) => "a string".to_owned(),
+            TokenKind::Bool(b) => format!("`{b}`"),
+            TokenKind::Variable(name) => format!("`{name}`"),
+            TokenKind::Symbol(symbol) => format!("`{symbol}`"),
+            TokenKind::End => "end of expression".to_owned(),
         };
         Fault::new(token.at, format!("unexpected {found}"))
     }
@@ -134,7 +135,7 @@ impl Parser {
             ));
         }
         let mut left = self.operand()?;
-        while let Kind::Symbol(symbol) = self.current().kind
+        while let TokenKind::Symbol(symbol) = self.current().kind
             && let Some(found) = precedence(symbol)
             && found >= level
         {
@@ -165,16 +166,16 @@ impl Parser {
     fn operand(&mut self) -> Result<Node, Fault> {
         let Token { kind, at } = self.current().clone();
         let node = match kind {
-            Kind::Number(n) => NodeKind::Literal(Value::Number(n)),
-            Kind::Text(text) => NodeKind::Literal(Value::Text(text)),
-            Kind::Bool(b) => NodeKind::Literal(Value::Bool(b)),
-            Kind::Variable(name) => {
+            TokenKind::Number(n) => NodeKind::Literal(Value::Number(n)),
+            TokenKind::Text(text) => NodeKind::Literal(Value::Text(text)),
+            TokenKind::Bool(b) => NodeKind::Literal(Value::Bool(b)),
+            TokenKind::Variable(name) => {
                 if !self.variables.contains(&name) {
                     self.variables.push(name.clone());
                 }
                 NodeKind::Variable(name)
             }
-            Kind::Symbol(symbol @ ("-" | "!" | "~")) => {
+            TokenKind::Symbol(symbol @ ("-" | "!" | "~")) => {
                 self.advance();
                 self.nesting += 1;
                 if self.nesting > MAX_NESTING {
@@ -184,10 +185,10 @@ impl Parser {
                 self.nesting -= 1;
                 return Self::node(at, NodeKind::Prefix(symbol, operand));
             }
-            Kind::Symbol("(") => {
+            TokenKind::Symbol("(") => {
                 self.advance();
                 let inner = self.expression(0)?;
-                if self.current().kind != Kind::Symbol(")") {
+                if self.current().kind != TokenKind::Symbol(")") {
                     return Err(self.unexpected());
                 }
                 self.advance();

@@ -103,7 +103,7 @@ impl Parser<'_> {
     /// Steps up to something that cannot be part of a path.
     fn steps(&mut self, in_filter: bool) -> Result<Vec<Step>, Fault> {
         let mut steps = Vec::new();
-        // `$` and `@` both stand for where the path starts.
+        // `$` and `@` both mean the start of the path.
         let rooted = self.take("$") || self.take("@");
         if !rooted && !in_filter && self.peek().is_some_and(is_name) {
             steps.push(self.field()?);

@@ -95,7 +95,7 @@ fn in_time(deadline: Instant) -> mlua::Result<()> {
     Err(mlua::Error::RuntimeError(TIME_IS_UP.to_owned()))
 }
 
-/// Takes away what is forbidden, and gives the script a clock that stands still.
+/// Removes what is forbidden, and gives the script a clock that is stopped.
 fn confine(lua: &Lua, now: Timestamp, deadline: Instant) -> mlua::Result<()> {
     let globals = lua.globals();
     for name in FORBIDDEN {

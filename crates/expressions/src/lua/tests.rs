@@ -70,7 +70,7 @@ fn errors_name_the_line() {
 }
 
 #[test]
-fn the_clock_stands_still() {
+fn the_clock_is_stopped() {
     let date = r#"local os = require("os"); return os.date("!%Y-%m-%dT%XZ")"#;
     assert_eq!(
         evaluate(date, &json!({})),

@@ -1,4 +1,4 @@
-//! Capitals, and words told apart by them.
+//! Capitals, and the words that they separate.
 
 /// Upper case for the first letter of each word; letters, digits and `_` make words.
 pub(super) fn title(subject: &str) -> String {

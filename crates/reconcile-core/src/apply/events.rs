@@ -39,7 +39,7 @@ use crate::{
 const WAITING: usize = 4096;
 /// Events written at the same time; more would compete with the work itself.
 const WRITERS: usize = 4;
-/// Pauses between tries while the API server is away: together longer than a restart of it takes.
+/// Pauses between tries while the API server is unreachable: together longer than a restart of it takes.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(500),
     Duration::from_secs(2),
@@ -180,7 +180,7 @@ impl Writer {
         }
     }
 
-    /// Writes an Event. An API server that is away for a moment, as at its restart, is waited for.
+    /// Writes an Event. Tries again while the API server is unreachable for a moment, as at its restart.
     async fn write(&self, item: &Item) {
         let mut pauses = PAUSES.into_iter();
         while let Err(error) = self.attempt(item).await {

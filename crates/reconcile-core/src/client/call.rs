@@ -1,6 +1,6 @@
 //! What a request does, read from method and URL.
 //!
-//! The fence stands on this reading, so whatever is not surely a read counts as a write.
+//! The fence relies on this reading, so whatever is not surely a read counts as a write.
 
 use http::{HeaderMap, Method, Uri, header::UPGRADE};
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, Reading};
 
-/// How often an open fence is looked at again while a write is in flight: timers stand still while a machine is
+/// How often an open fence is checked again while a write is in flight: timers stop while a machine is
 /// suspended, the lease does not.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 

@@ -377,7 +377,7 @@ async fn a_write_in_flight_ends_with_the_fence_and_not_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_goes_on_while_the_lease_is_renewed_until_its_own_deadline() {
+async fn a_write_continues_while_the_lease_is_renewed_until_its_own_deadline() {
     let clock = Clock::running(start());
     let fence = Fence::closed(clock.clone());
     fence.extend(clock.read(), SignedDuration::from_secs(10));

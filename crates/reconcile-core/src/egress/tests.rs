@@ -125,7 +125,7 @@ fn redirects_are_read_as_urls() {
 }
 
 #[tokio::test]
-async fn a_client_that_resolves_names_itself_is_told_of_every_address() {
+async fn a_client_that_resolves_names_itself_gets_every_address() {
     let policy = EgressPolicy::of_flag("--allow", false);
     for host in ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"] {
         let error = policy.check_host(host).await.expect_err(host);

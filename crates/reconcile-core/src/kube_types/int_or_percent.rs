@@ -29,7 +29,7 @@ pub enum IntOrStringError {
     /// A text without the percent sign, in a place that insists on it.
     #[error("invalid value for IntOrString: invalid type: string is not a percentage")]
     NotAPercentage,
-    /// What stands before the percent sign is not a whole number.
+    /// What precedes the percent sign is not a whole number.
     #[error("invalid value for IntOrString: invalid value {0:?}: invalid syntax")]
     NotANumber(String),
 }

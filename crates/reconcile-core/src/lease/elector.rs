@@ -35,7 +35,7 @@ pub struct LeaseConfig {
     pub timing: Timing,
 }
 
-/// A lease was lost before it was given back; its role may not write any more.
+/// A lease was lost before it was released; its role may not write any more.
 #[derive(Debug, Error)]
 #[error("lost the lease {namespace}/{name}: {reason}")]
 pub struct LeaseLost {

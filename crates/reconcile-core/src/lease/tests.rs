@@ -135,7 +135,7 @@ async fn a_moved_time_of_day_neither_takes_nor_keeps_a_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_whose_last_renewal_had_no_answer_is_given_back_too() {
+async fn a_lease_whose_last_renewal_had_no_answer_is_released_too() {
     let api = FakeApi::new();
     let mut leader = run_for(&api, "a");
     leader.lead().await;
@@ -147,7 +147,7 @@ async fn a_lease_whose_last_renewal_had_no_answer_is_given_back_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_is_kept_while_work_ends_and_then_given_back() {
+async fn a_lease_is_kept_while_work_ends_and_then_released() {
     let api = FakeApi::new();
     let mut leader = run_until(&api, "a", pass(20));
     leader.lead().await;

@@ -74,7 +74,7 @@ pub(super) enum Scope {
     All,
 }
 
-/// The right to hold one connection; it is given back on drop.
+/// The right to hold one connection; released on drop.
 #[derive(Debug)]
 pub(super) struct Slot {
     id: u64,

@@ -16,10 +16,10 @@ use crate::object::ObjectKey;
 
 /// The set of objects that want a pass. Its size is bounded by the number of objects.
 #[derive(Clone, Debug, Default)]
-pub struct Queue(Arc<Shared>);
+pub struct Queue(Arc<QueueState>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct QueueState {
     state: Mutex<State>,
     changed: Notify,
 }

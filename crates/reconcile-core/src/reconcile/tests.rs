@@ -125,7 +125,7 @@ fn a_patch_leads_from_each_state_to_each_other() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_api_server_is_told_once_and_without_a_dump() {
+async fn an_error_of_the_api_server_is_printed_once_and_without_a_dump() {
     let pods = apply::resource_of(&kube::core::GroupVersionKind::gvk("", "v1", "Pod"), "pods");
     let client = FakeApi::new().client();
     let error = apply::merge_patch(&client, &pods, &key("gone"), &json!({}), "test")

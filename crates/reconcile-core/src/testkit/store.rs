@@ -91,7 +91,7 @@ impl Store {
             .to_string()
     }
 
-    /// Stores a new state of an object and tells the watchers. `after` gets its resourceVersion.
+    /// Stores a new state of an object and notifies the watchers. `after` gets its resourceVersion.
     pub(super) fn commit(&mut self, id: &Id, mut after: Value, owners: Owners) -> Value {
         let version = self.next_version();
         set_meta(&mut after, "resourceVersion", json!(version.to_string()));

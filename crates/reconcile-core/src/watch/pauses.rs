@@ -54,7 +54,7 @@ mod tests {
             let pause = pauses.after_failure();
             assert_eq!(pause, Duration::from_millis(expected));
             tokio::time::sleep(pause).await;
-            assert!(pauses.recovered(), "told once");
+            assert!(pauses.recovered(), "reported once");
             assert!(!pauses.recovered(), "and not again");
         }
         tokio::time::sleep(CALM).await;

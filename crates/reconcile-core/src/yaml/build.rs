@@ -148,7 +148,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Checks that something of this depth may stand here.
+    /// Checks that something of this depth may be here.
     fn check_depth(&mut self, depth: usize) -> Result<(), String> {
         let limit = self.budget.depth();
         if self.stack.len() + depth > limit {
@@ -211,7 +211,7 @@ fn into_key(node: Node) -> Result<Key, String> {
     }
 }
 
-/// Entries of a merge replace those that stand before it, as in Go's YAML 1.1 library; of a list of
+/// Entries of a merge replace those before it, as in Go's YAML 1.1 library; of a list of
 /// mappings the earlier ones take precedence.
 fn merge(entries: &mut Map<String, Value>, value: Value) -> Result<(), String> {
     let refused = || "map merge requires map or sequence of maps as the value".to_owned();

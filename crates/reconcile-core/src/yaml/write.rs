@@ -11,7 +11,7 @@ const INDENT: usize = 2;
 
 /// `value` as one YAML document, without a separator, with a line break at the end.
 ///
-/// Lists stand at the indentation of their key, as `kubectl` and Go's library write them. The same
+/// Lists have the indentation of their key, as `kubectl` and Go's library write them. The same
 /// value always gives the same text.
 pub fn to_string(value: &Value) -> String {
     let mut out = String::new();
@@ -99,7 +99,7 @@ fn write_scalar(out: &mut String, value: &Value, depth: usize) {
     }
 }
 
-/// `block` gives the indentation of a literal block; `None` where none may stand (keys).
+/// `block` gives the indentation of a literal block; `None` where a block is not allowed (keys).
 fn write_text(out: &mut String, text: &str, block: Option<usize>) {
     if let Some(depth) = block.filter(|_| fits_literal_block(text)) {
         out.push_str(if text.ends_with('\n') { "|" } else { "|-" });

@@ -133,7 +133,7 @@ pub struct RunRequest<'a> {
     pub owner: OwnerReference,
     /// Pod template hash of the new ReplicaSet.
     pub pod_hash: &'a str,
-    /// Revision of the new ReplicaSet, as it stands in the Rollout's annotation.
+    /// Revision of the new ReplicaSet, as the Rollout's annotation has it.
     pub revision: &'a str,
     /// What the run is for.
     pub run_type: RunType,
@@ -197,7 +197,7 @@ pub fn build_run(request: RunRequest<'_>) -> Result<NewRun, BuildError> {
 }
 
 /// Whether a run can be built for `analysis`, before there is a reason to build one: the values that the
-/// Rollout gives are not looked at, only whether it gives them.
+/// Rollout sets are not checked, only whether it sets them.
 pub fn check(
     analysis: &RolloutAnalysis,
     templates: &[AnalysisTemplateSpec],

@@ -1,7 +1,7 @@
 //! From the raw spec of a run to what may be measured, with all defaults filled in.
 //!
-//! Arguments are filled in first, because they may stand anywhere in a metric, in its name and counts
-//! too. Values of Secrets are not known here: a stand-in takes their place, and what comes out is only
+//! Arguments are filled in first, because they may be anywhere in a metric, in its name and counts
+//! too. Values of Secrets are not known here: a placeholder replaces them, and what comes out is only
 //! used for the rules of a metric. The measurement fills in the real values.
 
 use std::collections::HashSet;

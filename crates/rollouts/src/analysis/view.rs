@@ -31,7 +31,7 @@ pub struct RunView {
     pub created: Option<Timestamp>,
     /// True once deletion was requested.
     pub deleting: bool,
-    /// `status.phase`; unset until the run was looked at.
+    /// `status.phase`; unset until the run was reconciled.
     pub phase: AnalysisPhase,
     /// `status.message`.
     pub message: String,
@@ -91,7 +91,7 @@ pub struct MetricView {
     pub provider: &'static str,
     /// True when the metric has no influence on the verdict; known from its first measurement on.
     pub dry_run: bool,
-    /// Where the metric stands; unset before its first measurement.
+    /// Phase of the metric; unset before its first measurement.
     pub phase: AnalysisPhase,
 }
 

@@ -124,11 +124,11 @@ pub struct AnalysisRef {
     pub required_for_completion: bool,
 }
 
-/// Where an Experiment stands.
+/// Phase of an Experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExperimentStatus {
-    /// Where it stands as a whole.
+    /// Phase of the whole.
     #[serde(skip_serializing_if = "is_unset")]
     pub phase: AnalysisPhase,
     /// Why.
@@ -151,7 +151,7 @@ pub struct ExperimentStatus {
     pub other: Map<String, Value>,
 }
 
-/// Where a template stands.
+/// Phase of a template.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TemplateStatus {
@@ -168,7 +168,7 @@ pub struct TemplateStatus {
     /// Collisions of names that another version counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collision_count: Option<i32>,
-    /// Where it stands.
+    /// Its phase.
     #[serde(skip_serializing_if = "TemplatePhase::is_unset")]
     pub status: TemplatePhase,
     /// Why.
@@ -185,11 +185,11 @@ pub struct TemplateStatus {
     pub pod_template_hash: String,
 }
 
-/// Where a template stands, from good to bad.
+/// Phases of a template, from good to bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum TemplatePhase {
-    /// Not looked at yet.
+    /// Not reconciled yet.
     #[default]
     Unset,
     /// It ran to the end.
@@ -250,7 +250,7 @@ impl From<TemplatePhase> for String {
     }
 }
 
-/// Where an analysis stands.
+/// Phase of an analysis.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisStatus {

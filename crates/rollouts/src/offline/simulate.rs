@@ -183,17 +183,17 @@ mod tests {
             fail_analysis: None,
             output: Output::Text,
         };
-        let told = |args: &SimulateArgs| {
+        let reported = |args: &SimulateArgs| {
             let mut out = Vec::new();
             run(args, &mut out).expect("a simulation");
             String::from_utf8(out).expect("text")
         };
-        let text = told(&args);
+        let text = reported(&args);
         assert!(text.starts_with("TIME "), "{text}");
         assert!(text.contains(" 50% ") && text.contains("1h00m"), "{text}");
         assert!(text.ends_with("\n\nHealthy\n"), "{text}");
         args.output = Output::Json;
-        let json: Value = serde_json::from_str(&told(&args)).expect("JSON");
+        let json: Value = serde_json::from_str(&reported(&args)).expect("JSON");
         assert_eq!(json["phase"], "Healthy");
         assert_eq!(json["rows"][0]["weight"], 50);
         args.fail_analysis = Some("sometimes".to_owned());

@@ -69,7 +69,7 @@ impl Cleanup {
         while let Err(error) = self.effects.restore_flags(former).await {
             let permanent = error.class() == ErrorClass::Invalid;
             if permanent || !retries.wait().await {
-                tracing::warn!(rollout = %former.key(), %error, "cannot give feature flags back");
+                tracing::warn!(rollout = %former.key(), %error, "cannot restore feature flags");
                 return;
             }
         }
@@ -116,7 +116,7 @@ impl Cleanup {
                 continue;
             }
             if let Err(error) = clear(&**router, &context).await {
-                tracing::warn!(rollout = %former.key(), routes = ?router.routes(), %error, "cannot give routes back");
+                tracing::warn!(rollout = %former.key(), routes = ?router.routes(), %error, "cannot restore routes");
             }
         }
     }
@@ -132,7 +132,7 @@ async fn clear(router: &dyn Router, context: &RouteContext<'_>) -> Result<(), Ro
                 if permanent || !retries.wait().await {
                     return Err(error);
                 }
-                tracing::debug!(%error, class = ?error.class(), "giving routes back again");
+                tracing::debug!(%error, class = ?error.class(), "restoring routes again");
             }
             Ok(()) => return Ok(()),
         }

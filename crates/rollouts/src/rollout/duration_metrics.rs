@@ -87,7 +87,7 @@ impl DurationMetrics {
     }
 }
 
-/// Seconds as they stand in the status.
+/// Seconds as the status has them.
 struct SignedSeconds(i64);
 
 impl SignedSeconds {

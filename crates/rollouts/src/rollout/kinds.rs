@@ -1,4 +1,4 @@
-//! ReplicaSets and Services: decoded at the door into the few fields that are needed.
+//! ReplicaSets and Services: decoded on arrival into the few fields that are needed.
 
 use std::collections::BTreeMap;
 

@@ -110,7 +110,7 @@ impl Effects {
             // The pod is gone, or another one has its name.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Applied::Done),
             Err(kube::Error::Api(status)) if status.code == 429 => {
-                tracing::info!(%namespace, pod = pod.name, reason = status.message, "eviction is held back");
+                tracing::info!(%namespace, pod = pod.name, reason = status.message, "the API server refuses the eviction for now");
                 Ok(Applied::Held)
             }
             Err(error) => {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::api::rollout::{HASH_LABEL, MANAGED_BY, Rollout};
 
-/// Pause before a Service that could not be given back is looked at again.
+/// Pause before a Service that could not be cleaned up is tried again.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// What the task works with.
@@ -40,7 +40,7 @@ impl ServiceCleanup {
         while self.leader.wait_for(|leads| *leads).await.is_ok() {
             let key = self.queue.next().await;
             if let Err(error) = self.look_at(&key).await {
-                tracing::warn!(service = %key, %error, "cannot give the Service back; trying again");
+                tracing::warn!(service = %key, %error, "cannot remove the pod template hash from the Service; trying again");
                 self.queue.add_after(key.clone(), RETRY);
             }
             self.queue.finish(&key);
@@ -95,7 +95,7 @@ impl ServiceCleanup {
     }
 }
 
-/// True when the Rollout names the Service, and when that cannot be told: traffic must not move because of
+/// True when the Rollout names the Service, and when that is not known: traffic must not move because of
 /// a typing mistake.
 fn names(root: &Rollout, service: &ObjectKey) -> bool {
     let tag = observe::service_tag(&service.namespace, &service.name);

@@ -126,7 +126,7 @@ fn clean_up_former(operator: &Operator, effects: &Effects) {
     operator.spawn("route and flag cleanup", cleanup.run());
 }
 
-/// Services that were switched and that no Rollout names any more are given back.
+/// Services that were switched and that no Rollout names any more lose the pod template hash.
 fn clean_up_services(operator: &Operator, sources: &Sources) {
     let queue = Queue::new();
     let (switched, forsaken, services) = (queue.clone(), queue.clone(), sources.services.clone());

@@ -1,7 +1,7 @@
 //! A schemars schema as the structural schema that a CustomResourceDefinition takes.
 //!
 //! References are written out, nulls and unions that only say "optional" are dropped, formats that
-//! OpenAPI does not know go away, titles and descriptions too (they would be most of the text), and
+//! OpenAPI does not know are removed, titles and descriptions too (they would be most of the text), and
 //! Kubernetes' own types get their merge marks and defaults.
 
 use serde_json::{Map, Value, json};

@@ -65,7 +65,7 @@ fn a_table_becomes_a_structural_schema() {
 }
 
 #[test]
-fn mistakes_in_a_table_are_told_with_their_place() {
+fn mistakes_in_a_table_are_reported_with_their_place() {
     let no_types = Types::default();
     let error = |fields: Value| {
         Table {
@@ -225,7 +225,7 @@ fn keys_of_keyed_lists_always_have_a_value() {
 }
 
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only the schema is looked at")]
+#[expect(dead_code, reason = "only the schema is read")]
 struct Sample {
     /// A sentence that must not end up in the schema.
     count: Option<u32>,
@@ -239,13 +239,13 @@ struct Sample {
 }
 
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only the schema is looked at")]
+#[expect(dead_code, reason = "only the schema is read")]
 struct Inner {
     name: Option<String>,
 }
 
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only the schema is looked at")]
+#[expect(dead_code, reason = "only the schema is read")]
 enum Mode {
     /// First.
     Fast,

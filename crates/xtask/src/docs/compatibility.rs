@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use reconcile_core::fields::{Field, Level};
 
 use super::{
-    levels::{Verdict, base, verdict},
+    levels::{FieldLevel, base, verdict},
     status,
 };
 use crate::{crd::Row, kinds::Kind};
@@ -25,7 +25,7 @@ A row per field of the eleven kinds, under upstream's names.
 
 Nothing is ignored silently: a field with ● or ○, and a field that this table does not know, is named in a condition of
 the object that sets it. `[]` stands for each element of a list, `{*}` for each key of a map, `.**` for everything below.
-A type named in the last column has its fields listed once, under *Shared types*.
+A type named in the last column has its fields listed once, under *SharedRows types*.
 
 ";
 
@@ -33,12 +33,12 @@ A type named in the last column has its fields listed once, under *Shared types*
 const NOT_READ: &str = "the kind is not acted on yet; a condition on each object says so";
 
 /// Fields of the named types that are listed once, with their types.
-type Shared = BTreeMap<String, Vec<(String, String)>>;
+type SharedRows = BTreeMap<String, Vec<(String, String)>>;
 
 /// The page.
 pub(super) fn page(kinds: &[Kind]) -> String {
     let mut out = String::from(INTRODUCTION);
-    let mut shared = Shared::new();
+    let mut shared = SharedRows::new();
     let mut sections = String::new();
     let _ = writeln!(
         out,
@@ -72,7 +72,7 @@ pub(super) fn page(kinds: &[Kind]) -> String {
     out.push_str(&sections);
     let _ = writeln!(
         out,
-        "\n## Shared types\n\nA field of these is what the table that names the type says about it."
+        "\n## SharedRows types\n\nA field of these is what the table that names the type says about it."
     );
     for (name, rows) in shared {
         let _ = writeln!(out, "\n### {name}\n\n| field | type |\n|---|---|");
@@ -83,7 +83,7 @@ pub(super) fn page(kinds: &[Kind]) -> String {
     out
 }
 
-fn write_row(out: &mut String, path: &str, verdict: Verdict) {
+fn write_row(out: &mut String, path: &str, verdict: FieldLevel) {
     let mark = match verdict.level {
         Level::Supported => "✓",
         Level::Reported => "●",
@@ -100,7 +100,7 @@ fn write_row(out: &mut String, path: &str, verdict: Verdict) {
 }
 
 /// All fields of a kind with their verdicts. `shared` collects types that are listed once.
-fn rows(kind: &Kind, shared: &mut Shared) -> Vec<(String, Verdict)> {
+fn rows(kind: &Kind, shared: &mut SharedRows) -> Vec<(String, FieldLevel)> {
     let ledger: Vec<&'static Field> = match kind.ledger() {
         Some(ledger) => ledger.fields().chain(status::fields(&kind.name)).collect(),
         None => Vec::new(),
@@ -145,7 +145,7 @@ fn rows(kind: &Kind, shared: &mut Shared) -> Vec<(String, Verdict)> {
 }
 
 /// Lists the type of the first of `rows`, with those that it names in turn.
-fn share(rows: &[Row], shared: &mut Shared) {
+fn share(rows: &[Row], shared: &mut SharedRows) {
     let Some((top, rest)) = rows.split_first() else {
         return;
     };
@@ -180,14 +180,14 @@ fn is_named(row: &Row) -> bool {
     row.has_children && row.kind != "object"
 }
 
-fn judge(row: &Row, ledger: &[&'static Field], known: bool) -> Verdict {
+fn judge(row: &Row, ledger: &[&'static Field], known: bool) -> FieldLevel {
     if !known {
-        return Verdict {
+        return FieldLevel {
             level: Level::Planned,
             note: NOT_READ,
         };
     }
-    verdict(&row.path, ledger).unwrap_or(Verdict {
+    verdict(&row.path, ledger).unwrap_or(FieldLevel {
         level: Level::Planned,
         note: "",
     })

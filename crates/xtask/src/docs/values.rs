@@ -50,7 +50,7 @@ fn table(values: &str) -> String {
         path.push((depth, key.to_owned()));
         let default = default.trim();
         if default.is_empty() {
-            // A group: what is said about it stands on its own line of the table.
+            // A group: what is said about it has its own line of the table.
             if !comment.is_empty() {
                 let _ = writeln!(out, "| `{}` | | {comment} |", dotted(&path));
             }

@@ -117,7 +117,7 @@ fn words_of_the_private_dialect_are_counted_per_crate() {
     assert_eq!(
         complaints("crates/expressions/src/lib.rs", line),
         [
-            "crates/expressions/src/lib.rs:1: write plain English instead of \"is told\": name who reports what to whom"
+            "crates/expressions/src/lib.rs:1: write plain English instead of \"told\": say who reports, logs or notifies"
         ]
     );
     // What is left in a crate is allowed, more is not.

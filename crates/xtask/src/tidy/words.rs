@@ -3,19 +3,25 @@
 use std::collections::BTreeMap;
 
 /// Word and what to write instead.
-const WORDS: [(&str, &str); 9] = [
+const WORDS: [(&str, &str); 18] = [
     ("anew", "again"),
-    ("is told", "name who reports what to whom"),
-    ("are told", "name who reports what to whom"),
     ("in vain", "without result, or say what failed"),
     ("goes on", "continues, recovers"),
     ("what acts", "name the component"),
     ("has none of", "has no"),
     ("could not be had", "cannot read X: reason"),
-    (
-        "told on the object",
-        "reported in a condition of the object",
-    ),
+    ("told", "say who reports, logs or notifies"),
+    ("is away", "is unreachable, is not connected"),
+    ("was away", "was unreachable, was not connected"),
+    ("looked at", "reconciled, checked, read"),
+    ("looked after", "reconciled, watched"),
+    ("look after", "reconcile, watch"),
+    ("in the way", "the reason itself"),
+    ("go on", "continue"),
+    ("given back", "released, restored, returned"),
+    ("gives back", "releases, restores, returns"),
+    ("heard of", "seen, received"),
+    ("parked", "stored, dead-lettered"),
 ];
 
 /// Lines with such words that are left in the code of a crate. Only ever lower these.

@@ -9,7 +9,7 @@ use super::goals::{self, Earlier, Measure};
 use super::scenario::Scenario;
 use crate::usage::mib;
 
-/// Where the engines' results and the goal stand in a row.
+/// Where the engines' results and the goal are in a row.
 struct Row {
     name: &'static str,
     cells: Vec<String>,

@@ -17,7 +17,7 @@ use super::Plan;
 use super::book::{Latency, Measurement, Memory, Stream};
 use super::engine::Engine;
 use super::requests;
-use super::subject::{Subject, Wanted};
+use super::subject::{Subject, SubjectRequest};
 use super::waiting::Reached;
 use crate::bed::Bed;
 use crate::stack::Which;
@@ -118,7 +118,7 @@ impl Session<'_> {
         scenario: Scenario,
         env: Vec<(String, String)>,
     ) -> Result<(Subject, Memory)> {
-        let wanted = Wanted {
+        let wanted = SubjectRequest {
             which: scenario.which(),
             profile: &self.plan.profile,
             crds: &self.plan.crds,

@@ -57,7 +57,7 @@ pub(super) struct Sink {
 }
 
 #[derive(Clone)]
-struct Shared {
+struct Received {
     ledger: Arc<Mutex<Ledger>>,
     arrivals: watch::Sender<u64>,
 }
@@ -74,7 +74,7 @@ impl Sink {
         let url = format!("http://{}/", listener.local_addr()?);
         let ledger = Arc::<Mutex<Ledger>>::default();
         let (arrivals, _) = watch::channel(0);
-        let shared = Shared {
+        let shared = Received {
             ledger: Arc::clone(&ledger),
             arrivals: arrivals.clone(),
         };
@@ -170,7 +170,7 @@ impl Sink {
     }
 }
 
-async fn arrive(State(shared): State<Shared>, body: Bytes) -> StatusCode {
+async fn arrive(State(shared): State<Received>, body: Bytes) -> StatusCode {
     let now = Instant::now();
     let Ok(arrival) = serde_json::from_slice::<Arrival>(&body) else {
         return StatusCode::BAD_REQUEST;

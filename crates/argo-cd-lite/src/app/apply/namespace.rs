@@ -42,7 +42,7 @@ pub(super) async fn ensure(
         ..ResourceResult::default()
     };
     if let Err(error) = applied {
-        // The objects that need it will be refused, too; here stands why.
+        // The objects that need it will be refused, too; this says why.
         row.message = TaskError::from(error).refusal()?;
         "SyncFailed".clone_into(&mut row.status);
         row.hook_phase = Some(Phase::Failed);

@@ -198,7 +198,7 @@ fn step(
     if let WindowVerdict::Closed { reason, until } =
         windows::operation(observed, &state, start, now)
     {
-        // It stays in work, and is looked at when a window opens or closes.
+        // It stays running, and is planned again when a window opens or closes.
         state.message = format!("sync operation blocked by sync window: {reason}");
         decision.plan.wake = until;
         decision.plan.note(state.message.clone());

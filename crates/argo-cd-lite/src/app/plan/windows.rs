@@ -19,7 +19,7 @@ pub(super) fn automated(observed: &Observed, now: Timestamp) -> WindowVerdict {
     verdict(observed, attempt)
 }
 
-/// Whether an operation may begin or go on.
+/// Whether an operation may begin or continue.
 pub(super) fn operation(
     observed: &Observed,
     state: &OperationState,

@@ -128,7 +128,7 @@ fn drop_rows(status: &mut ApplicationStatus, dispensable: Dispensable) {
     });
 }
 
-/// Leaves of the results that only say success what the sync engine needs to go on.
+/// Leaves of the results that only say success what the sync engine needs to continue.
 fn strip_results(status: &mut ApplicationStatus) {
     let result = status
         .operation_state

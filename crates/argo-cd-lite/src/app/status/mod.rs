@@ -244,7 +244,7 @@ impl Writer<'_> {
     }
 }
 
-/// Takes the request for a refresh away; whoever asked waits for this.
+/// Removes the request for a refresh; whoever asked waits for this.
 fn refresh_is_done() -> Value {
     json!({ "annotations": { ANNOTATION_REFRESH: Value::Null, ANNOTATION_REFRESH_TIMESTAMP: Value::Null } })
 }

@@ -207,7 +207,7 @@ impl Writer<'_> {
             .event(EventNote::normal("OperationStarted", note));
     }
 
-    /// An operation has ended: history, Event, and the request goes away.
+    /// An operation has ended: history, Event, and the request is removed.
     fn ended(&mut self, state: &OperationState) {
         self.operation = Some(Value::Null);
         let sync = state.operation.sync.clone().unwrap_or_default();

@@ -194,7 +194,7 @@ fn an_impossible_task_ends_the_operation_before_anything_is_done() {
 }
 
 #[test]
-fn retries_wait_and_then_start_anew() {
+fn retries_wait_and_then_start_again() {
     let status = |finished: &str| {
         json!({"operationState": {
             "phase": "Running", "startedAt": "2025-12-31T23:00:00Z", "finishedAt": finished, "retryCount": 2,

@@ -66,7 +66,7 @@ fn patch(observed: &Observed) -> (Value, Vec<String>, bool) {
 }
 
 #[test]
-fn a_new_automated_application_is_told_everything_in_one_patch() {
+fn a_new_automated_application_gets_its_status_in_one_patch() {
     let observed = observed(json!({"automated": {"prune": true}}), &["a"], &[]);
     let (body, events, again) = patch(&observed);
     insta::assert_json_snapshot!(body);
@@ -193,22 +193,22 @@ fn an_invalid_spec_makes_everything_unknown_and_forgets_nothing() {
 }
 
 #[test]
-fn an_effect_that_fails_is_told() {
+fn an_effect_that_fails_is_reported() {
     let failure = Some("patch ConfigMap ns/a: refused");
     let asked = observed(json!({"automated": {}}), &["a"], &[]);
-    let told = |report: &reconcile_core::reconcile::Report| {
+    let reported = |report: &reconcile_core::reconcile::Report| {
         let condition = &report.patches[0].body["status"]["conditions"][0];
         format!("{}: {}", condition["type"], condition["message"])
     };
     assert_eq!(
-        told(&report(&asked, &[], failure, now())),
+        reported(&report(&asked, &[], failure, now())),
         "\"SyncError\": \"patch ConfigMap ns/a: refused\""
     );
     let mut going = observed(json!({}), &[], &["a"]);
     going.deleting = true;
     going.finalizers = vec![crate::api::RESOURCES_FINALIZER.into()];
     assert_eq!(
-        told(&report(&going, &[], failure, now())),
+        reported(&report(&going, &[], failure, now())),
         "\"DeletionError\": \"patch ConfigMap ns/a: refused\""
     );
 }

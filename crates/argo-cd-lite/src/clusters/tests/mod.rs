@@ -133,7 +133,7 @@ fn only_what_counts_changes_the_hash_of_a_live_object() {
     );
 }
 
-/// An index over `api`, and the applications that it told.
+/// An index over `api`, and the applications that it notified.
 async fn index(api: &FakeApi) -> (LiveIndex, Arc<Mutex<Vec<ObjectKey>>>) {
     index_with(api, SettingsHandle::default()).await
 }
@@ -145,8 +145,8 @@ async fn index_with(
     install_tls();
     let discovery = Discovery::new(api.client(), Clock::system());
     discovery.ensure().await.expect("kinds");
-    let told: Arc<Mutex<Vec<ObjectKey>>> = Arc::default();
-    let changed = told.clone();
+    let reported: Arc<Mutex<Vec<ObjectKey>>> = Arc::default();
+    let changed = reported.clone();
     let index = LiveIndex::new(LiveIndexConfig {
         scope: ManagedScope::default(),
         client: api.client(),
@@ -156,14 +156,14 @@ async fn index_with(
         clock: Clock::system(),
         changed: Box::new(move |app| changed.lock().push(app)),
     });
-    (index, told)
+    (index, reported)
 }
 
 #[tokio::test]
 async fn an_object_that_two_applications_aim_at_stays_known_when_one_leaves() {
     let api = FakeApi::new();
     api.put(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared", "namespace": "ns"}}));
-    let (index, told) = index(&api).await;
+    let (index, reported) = index(&api).await;
     let id = ResourceId::new("", "ConfigMap", "ns", "shared");
     let kinds = HashSet::from([id.kind.clone()]);
     index.ensure(&kinds).await.expect("a list");
@@ -175,22 +175,22 @@ async fn an_object_that_two_applications_aim_at_stays_known_when_one_leaves() {
         index
             .follow(app, vec![id.clone()], Lookup::Read)
             .await
-            .expect("looked at");
+            .expect("reconciled");
     }
     assert_eq!(index.forget(&two), [], "somebody still followed at it");
     assert!(index.get(&id).is_some());
-    told.lock().clear();
+    reported.lock().clear();
     api.edit("configmaps", "ns", "shared", |map| {
         map["data"] = json!({"a": "b"});
     });
     let told_one = async {
-        while !told.lock().contains(&one) {
+        while !reported.lock().contains(&one) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     let heard = tokio::time::timeout(Duration::from_secs(10), told_one).await;
     assert!(heard.is_ok(), "the one that stays hears of changes");
-    assert!(!told.lock().contains(&two));
+    assert!(!reported.lock().contains(&two));
     assert_eq!(index.forget(&one), std::slice::from_ref(&id));
     assert!(index.get(&id).is_none(), "not kept for nobody");
 }
@@ -210,7 +210,7 @@ async fn an_object_whose_deletion_was_accepted_counts_as_going_at_once() {
     assert!(index.going(&id, &uid).expect("an object").deleting);
     assert!(index.get(&id).expect("an object").deleting);
     let other = index.going(&id, "another").expect("an object");
-    assert!(other.deleting, "it is only looked at");
+    assert!(other.deleting, "it is only observed");
 }
 
 #[tokio::test]

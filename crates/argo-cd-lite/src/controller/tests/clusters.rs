@@ -230,7 +230,7 @@ async fn new_credentials_in_the_secret_are_used_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_that_is_away_loses_nothing_and_slows_no_other() {
+async fn an_unreachable_cluster_loses_nothing_and_slows_no_other() {
     let (away, hanging) = (Remote::start().await, Remote::start().await);
     hanging.server.set_health(Health::Hanging);
     let (bed, first) = Bed::with(&[
@@ -341,7 +341,7 @@ async fn a_secret_does_not_choose_addresses_of_the_machine() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_project_is_asked_about_the_cluster_that_a_name_stands_for() {
+async fn a_project_is_asked_about_the_cluster_that_a_name_means() {
     let remote = Remote::start().await;
     let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
     bed.put_cluster("edge", &remote.data("edge", &json!({})));

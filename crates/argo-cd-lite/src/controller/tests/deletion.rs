@@ -87,7 +87,7 @@ async fn no_hook_of_a_source_that_is_not_permitted_runs_at_the_deletion() {
         "annotations": {"argocd.argoproj.io/tracking-id": "app:/ConfigMap:ns/a"}}}));
     bed.api.delete("applications", NAMESPACE, "app");
     let operator = bed.controller().await;
-    bed.until("told why it waits", |bed| {
+    bed.until("says why it waits", |bed| {
         let text = bed.app()["status"]["conditions"].to_string();
         text.contains("DeletionError") && text.contains("--allow-file-repositories")
     })

@@ -199,7 +199,7 @@ impl Evaluator {
         Ok(vec![Output::computed(value)])
     }
 
-    /// `and` and `or`: the second is looked at only when the first does not decide.
+    /// `and` and `or`: the second is evaluated only when the first does not decide.
     fn logic<'v>(
         &mut self,
         input: &Output<'v>,

@@ -79,7 +79,7 @@ pub(super) const RULES: &[Rule] = &[
     .waiting("Waiting for approval"),
 ];
 
-/// Times are compared as text: all of them are UTC in the same form. A running Job tells nothing of the last one.
+/// Times are compared as text: all of them are UTC in the same form. A running Job says nothing about the last one.
 fn last_schedule(subject: &Subject<'_>) -> Option<Health> {
     let scheduled = subject.text("status.lastScheduleTime");
     let succeeded = subject.text("status.lastSuccessfulTime");

@@ -103,7 +103,7 @@ fn rabbitmq(subject: &Subject<'_>) -> Option<Health> {
     ready.then(|| Health::new(Healthy, "RabbitMQ cluster ready"))
 }
 
-/// Queues and their like; the name of the kind stands in the messages in lower case.
+/// Queues and their like; messages have the name of the kind in lower case.
 fn rabbitmq_topology(subject: &Subject<'_>) -> Option<Health> {
     let kind = subject.kind.to_ascii_lowercase();
     for condition in subject.conditions() {

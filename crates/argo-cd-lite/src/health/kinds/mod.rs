@@ -52,7 +52,7 @@ const EXACT: &[&[Rule]] = &[
     workloads::RULES,
 ];
 
-/// Rows for all kinds of many groups, looked at when no exact one fits.
+/// Rows for all kinds of many groups, used when no exact one fits.
 const WILDCARD: &[&[Rule]] = &[cloud::RULES];
 
 static INDEX: LazyLock<HashMap<(&'static str, &'static str), &'static Rule>> =

@@ -38,7 +38,7 @@ fn conditions_count_only_when_switched_on() {
 }
 
 #[test]
-fn failures_are_told_from_work_in_progress() {
+fn failures_are_distinguished_from_work_in_progress() {
     let not_ready = |reason: &str| json!({"conditions": [{"type": "Ready", "status": "False", "reason": reason}]});
     assert_eq!(
         assess(true, &not_ready("BuildFailed")),

@@ -162,7 +162,7 @@ fn unpack(
     Ok(())
 }
 
-/// The folder of a dependency. Helm reads an absolute path from the machine, and takes `..` away without a look at links.
+/// The folder of a dependency. Helm reads an absolute path from the machine, and resolves `..` without following links.
 fn local(job: &Job<'_>, chart: &str, name: &str, path: &str) -> Result<Found, RenderError> {
     if path.starts_with('/') {
         return Err(RenderError::field(

@@ -1,4 +1,4 @@
-//! Values that must not stand in an error.
+//! Values that must not be part of an error.
 
 use reconcile_core::yaml;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::api::HelmSource;
 const NAMES: &[&str] = &[
     "pass", "secret", "token", "key", "cred", "auth", "private", "cert", "pwd",
 ];
-/// Shorter texts stand everywhere; to hide them would make errors unreadable.
+/// Shorter texts are common; to hide them would make errors unreadable.
 const SHORTEST: usize = 4;
 
 /// The texts to hide: parameters, and values whose name says what they are.

@@ -57,7 +57,7 @@ impl Renderer for Kustomize {
                 secrets: &[],
                 interrupt: job.interrupt,
             };
-            run.output().map_err(usage_away)
+            run.output().map_err(without_usage)
         };
         for edit in edits::commands(job, &options, &root)? {
             run(edit)?;
@@ -94,7 +94,7 @@ fn check(options: &KustomizeSource) -> Result<(), RenderError> {
 }
 
 /// The error without the manual page that the program prints after it.
-fn usage_away(error: ToolError) -> RenderError {
+fn without_usage(error: ToolError) -> RenderError {
     match error {
         ToolError::Failed { tool, message } => {
             let message = message.split("\nUsage:").next().unwrap_or_default();

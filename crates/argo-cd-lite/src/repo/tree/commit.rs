@@ -33,7 +33,7 @@ const MAX_COMMIT_BYTES: u64 = 1024 * 1024;
 /// Tags that lead to each other before there is a commit.
 const MAX_TAGS: u64 = 8;
 
-/// The commit that an object is, or that a tag leads to. Sizes are looked at before anything is inflated.
+/// The commit that an object is, or that a tag leads to. Sizes are checked before anything is inflated.
 pub(in crate::repo) fn commit_of(
     repository: &gix::Repository,
     mut id: ObjectId,

@@ -402,7 +402,7 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// Reads a file, after its size was looked at.
+    /// Reads a file, after its size was checked.
     fn keep(&mut self, path: String, node: &Node) -> Result<(), GitError> {
         if self.files.len() >= self.tree.limits.files {
             return Err(exceeds("manifest files", self.tree.limits.files));

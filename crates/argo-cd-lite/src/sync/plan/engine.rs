@@ -133,11 +133,11 @@ impl<'a> Engine<'a> {
         for (at, task) in self.tasks.iter().enumerate() {
             let judged = !self.is_final(task) && !task.is_delete();
             // An object that nobody waits for may vanish.
-            let told = task.live.is_some() || self.is_awaited(at);
+            let reported = task.live.is_some() || self.is_awaited(at);
             let Some(row) = self.rows[at].and_then(|row| self.results.get_mut(row)) else {
                 continue;
             };
-            if judged && told && row.hook_phase == Some(Phase::Running) {
+            if judged && reported && row.hook_phase == Some(Phase::Running) {
                 settle::settle(task, row);
             }
             if row.hook_phase != Some(Phase::Running) {

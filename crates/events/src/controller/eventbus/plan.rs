@@ -12,7 +12,7 @@ use crate::bus::{BusConfig, BusState};
 pub const FINALIZER: &str = "eventbus-controller";
 /// Secrets are read again this often, because they are not watched.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(300);
-/// So soon while the bus is away or a secret is missing.
+/// So soon while the bus is not connected or a secret is missing.
 const LOOK_SOON: SignedDuration = SignedDuration::from_secs(10);
 
 /// One effect.
@@ -20,7 +20,7 @@ const LOOK_SOON: SignedDuration = SignedDuration::from_secs(10);
 pub enum Action {
     /// Hold deletion back.
     AddFinalizer,
-    /// Let deletion go on.
+    /// Let deletion continue.
     RemoveFinalizer,
     /// Connect, or exchange the connection for one with these settings.
     Connect(Box<BusConfig>),
@@ -51,7 +51,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
             if observed.object.meta.has(FINALIZER) {
                 plan.act(Action::RemoveFinalizer);
             }
-            plan.note("nobody uses the bus: deletion may go on");
+            plan.note("no EventSource or Sensor uses the bus: deletion continues");
         } else {
             plan.note(format!(
                 "deletion waits: used by {}",

@@ -60,7 +60,7 @@ fn served_since(root: &Root<Sensor>) -> Option<Timestamp> {
         .as_array()?
         .iter()
         .find(|condition| condition["type"] == "Deployed")?;
-    // Also while the bus is away: what happens meanwhile is meant for the Sensor.
+    // Also while the bus is not connected: what happens meanwhile is meant for the Sensor.
     let served = deployed["status"] == "True"
         || ["EventBusNotReady", "NoEvents", "Connecting"]
             .iter()

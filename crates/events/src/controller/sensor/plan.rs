@@ -14,7 +14,7 @@ pub const FINALIZER: &str = "sensor-controller";
 /// One effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Let deletion go on.
+    /// Let deletion continue.
     RemoveFinalizer,
     /// Run the triggers of the spec.
     Run,

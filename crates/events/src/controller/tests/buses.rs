@@ -38,7 +38,7 @@ fn exotic() -> Value {
     json!({"jetstreamExotic": {"url": "nats://bus:4222"}})
 }
 
-fn told(observed: &Observed) -> String {
+fn reported(observed: &Observed) -> String {
     conditions(&report(observed, &plan(observed, now()), None, now()))
 }
 
@@ -51,7 +51,7 @@ fn a_bus_is_connected_to_and_says_so_once_it_is_ready() {
         [Action::AddFinalizer, Action::Connect(_)]
     ));
     assert_eq!(
-        told(&bus),
+        reported(&bus),
         "Configured=True\nDeployed=Unknown Connecting connecting"
     );
     let config = bus
@@ -63,12 +63,12 @@ fn a_bus_is_connected_to_and_says_so_once_it_is_ready() {
     bus.connection = Some((config.clone(), BusState::Away("connection refused".into())));
     assert!(plan(&bus, now()).actions.is_empty());
     assert_eq!(
-        told(&bus),
+        reported(&bus),
         "Configured=True\nDeployed=False NotConnected connection refused"
     );
     bus.connection = Some((config, BusState::Ready { stream: 1 }));
     assert_eq!(
-        told(&bus),
+        reported(&bus),
         "Configured=True\nDeployed=True Skipped connected; nothing is deployed for a bus that exists already"
     );
     let status = &report(&bus, &plan(&bus, now()), None, now()).patches[0].body["status"];
@@ -97,7 +97,8 @@ fn other_settings_exchange_the_connection_and_a_missing_secret_keeps_it() {
     bus.credentials = Some(Err(SecretError::not_found("ns", "s")));
     assert!(plan(&bus, now()).actions.is_empty());
     assert!(
-        told(&bus).starts_with("Configured=False SecretMissing cannot read Secret ns/s: not found")
+        reported(&bus)
+            .starts_with("Configured=False SecretMissing cannot read Secret ns/s: not found")
     );
 }
 
@@ -108,16 +109,16 @@ fn deletion_waits_for_the_users_of_a_bus() {
     bus.object.meta.finalizers = vec![FINALIZER.to_owned()];
     bus.users = vec!["Sensor s".into()];
     assert!(plan(&bus, now()).actions.is_empty());
-    assert!(told(&bus).contains("Deployed=False InUse deletion waits: used by Sensor s"));
+    assert!(reported(&bus).contains("Deployed=False InUse deletion waits: used by Sensor s"));
     bus.users.clear();
     assert_eq!(plan(&bus, now()).actions, [Action::RemoveFinalizer]);
-    assert_eq!(told(&bus), "no patch");
+    assert_eq!(reported(&bus), "no patch");
 }
 
 #[test]
 fn what_cannot_be_served_is_said_with_the_field() {
     let said = |spec: Value| {
-        told(&observed(&spec))
+        reported(&observed(&spec))
             .lines()
             .next()
             .unwrap_or_default()

@@ -22,7 +22,7 @@ fn observed(spec: &Value) -> Observed {
     }
 }
 
-fn told(observed: &Observed, detached: &[(&str, &str)]) -> String {
+fn reported(observed: &Observed, detached: &[(&str, &str)]) -> String {
     let detached = detached
         .iter()
         .map(|(place, why)| ((*place).to_owned(), (*why).to_owned()))
@@ -52,16 +52,18 @@ fn a_good_sensor_runs() {
     let sensor = observed(&good());
     assert_eq!(plan(&sensor, now()).actions, [Action::Run]);
     assert_eq!(
-        told(&sensor, &[]),
+        reported(&sensor, &[]),
         "DependenciesProvided=True\nDeployed=True\nTriggersProvided=True"
     );
     assert_eq!(
-        told(&sensor, &[("t/a", "the bus is away")]).lines().nth(1),
-        Some("Deployed=False NoEvents t/a: the bus is away")
+        reported(&sensor, &[("t/a", "the bus is not connected")])
+            .lines()
+            .nth(1),
+        Some("Deployed=False NoEvents t/a: the bus is not connected")
     );
     // A trigger that was changed a moment ago has not failed.
     assert_eq!(
-        told(&sensor, &[("t/a", "connecting")]).lines().nth(1),
+        reported(&sensor, &[("t/a", "connecting")]).lines().nth(1),
         Some("Deployed=Unknown Connecting t/a: connecting")
     );
 }
@@ -73,8 +75,8 @@ fn fields_without_effect_are_named() {
     spec["loggingFields"] = json!({"a": "b"});
     spec["replicas"] = json!(2);
     spec["triggers"][0]["unheardOf"] = json!(1);
-    let told = told(&observed(&spec), &[]);
-    insta::assert_snapshot!(told);
+    let reported = reported(&observed(&spec), &[]);
+    insta::assert_snapshot!(reported);
 }
 
 #[test]
@@ -86,7 +88,7 @@ fn triggers_of_other_types_are_named_and_the_rest_runs() {
     ]);
     let sensor = observed(&spec);
     assert_eq!(plan(&sensor, now()).actions, [Action::Run]);
-    insta::assert_snapshot!(told(&sensor, &[]));
+    insta::assert_snapshot!(reported(&sensor, &[]));
 }
 
 #[test]
@@ -94,7 +96,7 @@ fn an_unreadable_spec_stops_the_sensor_and_says_where() {
     let sensor = observed(&json!({"dependencies": 5}));
     assert_eq!(plan(&sensor, now()).actions, [Action::Pause]);
     assert!(
-        told(&sensor, &[])
+        reported(&sensor, &[])
             .starts_with("DependenciesProvided=False InvalidSpec spec.dependencies: ")
     );
 }

@@ -46,7 +46,7 @@ fn observed(spec: &Value) -> Observed {
     }
 }
 
-fn told(observed: &Observed, refused: Vec<Refused>) -> String {
+fn reported(observed: &Observed, refused: Vec<Refused>) -> String {
     let health = SourceHealth {
         served: Served {
             refused,
@@ -72,7 +72,7 @@ fn a_good_source_is_served() {
     let source = observed(&json!({"webhook": {"push": hook()}}));
     assert_eq!(plan(&source, now()).actions, [Action::Run]);
     assert_eq!(
-        told(&source, Vec::new()),
+        reported(&source, Vec::new()),
         "Deployed=True\nSourcesProvided=True"
     );
     assert_eq!(source.source.webhooks[0].endpoint.path(), "/push");
@@ -103,14 +103,14 @@ fn one_bad_event_and_unserved_types_do_not_stop_the_others() {
     }));
     assert_eq!(source.source.webhooks.len(), 1);
     assert_eq!(plan(&source, now()).actions, [Action::Run]);
-    insta::assert_snapshot!(told(&source, Vec::new()).replace("; ", ";\n  "));
+    insta::assert_snapshot!(reported(&source, Vec::new()).replace("; ", ";\n  "));
 }
 
 #[test]
-fn deployed_tells_the_truth() {
+fn deployed_is_true_only_when_all_parts_run() {
     let mut source = observed(&json!({"webhook": {"push": hook()}}));
     let first = |source: &Observed, refused| {
-        told(source, refused)
+        reported(source, refused)
             .lines()
             .next()
             .unwrap_or_default()
@@ -133,7 +133,7 @@ fn deployed_tells_the_truth() {
         first(&source, Vec::new()),
         "Deployed=False EventBusNotReady EventBus default: not connected"
     );
-    // What runs continues while the bus is away.
+    // What runs continues while the bus is not connected.
     assert_eq!(plan(&source, now()).actions, [Action::Run]);
     source.bus = None;
     assert_eq!(plan(&source, now()).actions, [Action::Stop]);
@@ -205,7 +205,7 @@ fn endpoints_are_published_while_a_service_is_asked_for() {
 }
 
 #[test]
-fn a_schedule_that_cannot_go_on_is_named() {
+fn a_schedule_without_further_ticks_is_named() {
     let source = observed(&json!({"calendar": {"tick": {"interval": "10s"}}}));
     let mut health = SourceHealth::default();
     health.interrupted.insert(
@@ -229,13 +229,13 @@ fn an_event_source_has_a_bound_on_its_ports_and_endpoints_may_share_them() {
     let spec = json!({ "webhook": webhooks });
     let source = observed(&spec);
     assert_eq!(source.source.webhooks.len(), 17);
-    let told = told(&source, Vec::new());
+    let reported = reported(&source, Vec::new());
     assert!(
-        told.contains(
+        reported.contains(
             "SourcesProvided=False InvalidEventSource spec.webhook.e16.port: 12016 is one port too many; the endpoints of \
              an EventSource may use 16 ports, and share each of them"
         ),
-        "{told}"
+        "{reported}"
     );
 }
 

@@ -324,7 +324,7 @@ fn again(live: &Value) -> Result<Value, TriggerError> {
     }))
 }
 
-/// The change that lets a Workflow go on: the spec is not suspended, and suspend nodes that run are done.
+/// The change that resumes a Workflow: the spec is not suspended, and suspend nodes that run are done.
 fn resumed(live: &Value, now: Timestamp) -> Value {
     let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let nodes: Map<String, Value> = live["status"]["nodes"]

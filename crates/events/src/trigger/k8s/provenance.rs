@@ -1,4 +1,4 @@
-//! What tells whose an object is: labels, the identity of the firing, the generated name.
+//! What identifies the owner of an object: labels, the identity of the firing, the generated name.
 
 use kube::api::DynamicObject;
 use reconcile_core::kube_types::names;

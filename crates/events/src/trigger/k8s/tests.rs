@@ -113,7 +113,7 @@ fn live(api: &FakeApi) {
 }
 
 #[tokio::test]
-async fn an_update_goes_on_from_what_others_wrote_meanwhile() {
+async fn an_update_continues_from_what_others_wrote_meanwhile() {
     let api = FakeApi::new();
     live(&api);
     api.fail(Fault::status("update", "configmaps", 409, "Conflict").times(3));

@@ -7,7 +7,7 @@ use reconcile_core::object::ObjectKey;
 use super::{Context, attempt::Failure, messages::Held};
 use crate::{
     event::CloudEvent,
-    sensor::{dependency::Verdict, parameter::Events},
+    sensor::{dependency::FilterOutcome, parameter::Events},
 };
 
 /// What is to be done about a message.
@@ -27,13 +27,13 @@ impl Context {
         let reason = match CloudEvent::decode(&held.body) {
             Err(error) => error.to_string(),
             Ok(event) => match self.judge(held, &event) {
-                Verdict::Accepted => return Admission::Accepted(event),
-                Verdict::Discarded(reason) => {
+                FilterOutcome::Accepted => return Admission::Accepted(event),
+                FilterOutcome::Discarded(reason) => {
                     let dependency = &self.trigger.dependencies[held.dependency].name;
                     tracing::debug!(sensor = %self.sensor.key, dependency, event = %event.id, reason, "event discarded");
                     return Admission::Settled;
                 }
-                Verdict::Failed(reason) => reason,
+                FilterOutcome::Failed(reason) => reason,
             },
         };
         let dependency = &self.trigger.dependencies[held.dependency].name;
@@ -55,13 +55,13 @@ impl Context {
     ///
     /// A bus may serve several namespaces. Where the Sensor's own namespace has the EventSource that the
     /// dependency names, events of an equally named one elsewhere do not count.
-    fn judge(&self, held: &Held, event: &CloudEvent) -> Verdict {
+    fn judge(&self, held: &Held, event: &CloudEvent) -> FilterOutcome {
         let dependency = &self.trigger.dependencies[held.dependency];
         let own = &self.sensor.key.namespace;
         if let Some(namespace) = held.namespace.as_ref().filter(|from| *from != own) {
             let source = ObjectKey::new(own.clone(), dependency.source.clone());
             if (self.has_source)(&source) {
-                return Verdict::Discarded(format!("of namespace {namespace}"));
+                return FilterOutcome::Discarded(format!("of namespace {namespace}"));
             }
         }
         dependency.judge(event, self.clock.now())

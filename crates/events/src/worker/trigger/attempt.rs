@@ -74,7 +74,7 @@ impl Context {
         }
     }
 
-    /// Logs a delivered event, notes it for the status, and tells it once in a while in a Kubernetes Event.
+    /// Logs a delivered event, notes it for the status, and writes a Kubernetes Event about it once in a while.
     fn succeeded(&self, firing: &Firing, done: &Done, took: Duration) {
         let due = self.activity.succeeded(&Success {
             firing,

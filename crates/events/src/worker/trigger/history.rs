@@ -1,7 +1,7 @@
 //! What a trigger that acts on each event by itself remembers: which messages are done, in case the
 //! server did not hear of it, and how often the others were tried.
 //!
-//! Tries are counted here and not by the server's deliveries: a message that is handed out and given back
+//! Tries are counted here and not by the server's deliveries: a message that is handed out and returned
 //! untouched, because the manifest changed, has not been tried.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};

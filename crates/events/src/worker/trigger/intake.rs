@@ -1,7 +1,7 @@
 //! What comes in for a trigger, whatever worker takes it.
 //!
 //! A worker that is replaced hands its [`Intake`] to the successor, with the messages that it has not begun:
-//! the pulls go on, and no message waits for the bus to deliver it again.
+//! pulling continues, and no message waits for the bus to deliver it again.
 
 use std::{
     collections::{BTreeMap, VecDeque},

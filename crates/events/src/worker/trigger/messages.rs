@@ -55,7 +55,7 @@ pub(super) struct Held {
     pub(super) acker: Option<Arc<dyn Acknowledge>>,
 }
 
-/// Where a message stands: its sequence in the stream, and the dependency that it came for.
+/// Position of a message: its sequence in the stream, and the dependency that it came for.
 pub(super) type Place = (u64, usize);
 
 impl Held {

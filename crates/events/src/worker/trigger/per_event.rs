@@ -29,7 +29,7 @@ use crate::sensor::parameter::Events;
 /// Actions of one trigger at the same time. Upstream has no bound, and runs out of sockets.
 const AT_ONCE: usize = 64;
 
-/// What to tell the bus about a message.
+/// The answer to the bus about a message.
 enum Outcome {
     Done,
     /// Failed; comes again after the pause.

@@ -23,7 +23,7 @@ use crate::{bus::BusError, sensor::state::Step, trigger::Firing};
 
 /// An event waits at most this long for older ones of other dependencies that may be on their way.
 const ORDER_PATIENCE: Duration = Duration::from_secs(1);
-/// Pause before the order is looked at again.
+/// Pause before the order is checked again.
 const ORDER_PAUSE: Duration = Duration::from_millis(2);
 /// Names the saved events in the health of a trigger.
 const SAVED: &str = "saved events";
@@ -53,8 +53,8 @@ struct PerSetWorker {
     head_since: Instant,
     /// When the saved events are forgotten next.
     next_reset: Option<Timestamp>,
-    /// The last complaint, so that a server that is away fills no log.
-    told: String,
+    /// The last complaint, so that an unreachable server fills no log.
+    reported: String,
 }
 
 pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> {
@@ -71,7 +71,7 @@ pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> 
         owed: None,
         head_since: Instant::now(),
         next_reset: None,
-        told: String::new(),
+        reported: String::new(),
         context,
     };
     let mut beat = messages::beats();
@@ -112,11 +112,11 @@ enum Pause {
 }
 
 impl PerSetWorker {
-    /// Says what is in the way, once; and that it is gone, once something was done again.
+    /// Logs a problem once, and its end once something was done again.
     fn tell(&mut self, error: Option<&BusError>) {
         let error = error.map(ToString::to_string);
         match &error {
-            Some(error) if self.told != *error => {
+            Some(error) if self.reported != *error => {
                 tracing::warn!(
                     sensor = %self.context.sensor.key,
                     trigger = %self.context.trigger.name,
@@ -124,10 +124,10 @@ impl PerSetWorker {
                     "cannot use the saved events; reading them again"
                 );
             }
-            None if self.told.is_empty() || !self.queue.is_empty() => return,
+            None if self.reported.is_empty() || !self.queue.is_empty() => return,
             _ => {}
         }
-        self.told = error.clone().unwrap_or_default();
+        self.reported = error.clone().unwrap_or_default();
         self.context.health.set(SAVED, error);
     }
 

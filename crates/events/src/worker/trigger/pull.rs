@@ -67,7 +67,7 @@ pub(super) struct Pull {
 impl Pull {
     pub(super) async fn run(self) {
         let dependency = &self.context.trigger.dependencies[self.dependency];
-        let mut told = String::new();
+        let mut reported = String::new();
         let mut before = Before {
             stream: None,
             served_since: self.context.sensor.served_since,
@@ -92,7 +92,7 @@ impl Pull {
                 Err(error) => error.to_string(),
             };
             self.tell(Some(reason.clone()));
-            if told != reason {
+            if reported != reason {
                 tracing::warn!(
                     sensor = %self.context.sensor.key,
                     trigger = %self.context.trigger.name,
@@ -100,7 +100,7 @@ impl Pull {
                     reason,
                     "no events arrive; attaching again"
                 );
-                told = reason;
+                reported = reason;
             }
             tokio::select! {
                 () = self.over() => return,
@@ -226,15 +226,15 @@ impl Pull {
                 Some(Err(error)) => {
                     silent += 1;
                     let quiet = error.kind() == pull::MessagesErrorKind::MissingHeartbeat;
-                    // The library asks again by itself after the server was away.
+                    // The library asks again by itself after an outage of the server.
                     if !quiet || silent >= SILENCE {
                         return Err(error.into());
                     }
                 }
             }
         }
-        // What came already is handed on too, so that it can be given back. The subscription ends first:
-        // nothing that is given back may come here again.
+        // What arrived already is handed on too, so that it can be returned. The subscription ends first:
+        // nothing that is returned may come here again.
         let mut rest = Vec::new();
         while let Some(Some(Ok(message))) = messages.next().now_or_never() {
             rest.push(message);

@@ -35,7 +35,7 @@ pub(in crate::expr) fn growth(name: &str, args: &[Value]) -> Result<usize, Strin
     })
 }
 
-/// How often `part` stands in `subject`; the empty text stands between all characters.
+/// How often `subject` contains `part`; the empty text is between all characters.
 fn pieces(subject: &str, part: &str) -> usize {
     if part.is_empty() {
         subject.len() + 1

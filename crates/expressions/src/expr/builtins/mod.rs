@@ -241,7 +241,7 @@ impl Params {
         }
     }
 
-    /// Whether an argument of type `t` may stand at `position`.
+    /// Whether an argument of type `t` is accepted at `position`.
     pub(super) fn accepts(&self, position: usize, t: &Type) -> bool {
         let Some(kind) = self.kinds.get(position).or(self.kinds.last()) else {
             return false;

@@ -3,7 +3,7 @@
 use super::super::ast::{Child, Node};
 use super::super::builtins;
 use super::super::error::Fault;
-use super::super::token::{Kind, Token};
+use super::super::token::{Token, TokenKind};
 use super::Parser;
 
 impl Parser {
@@ -30,17 +30,17 @@ impl Parser {
     pub(super) fn arguments(&mut self, piped: Vec<Child>) -> Result<Vec<Child>, Fault> {
         let offset = piped.len();
         let mut args = piped;
-        self.expect(Kind::Bracket, "(")?;
+        self.expect(TokenKind::Bracket, "(")?;
         while !self.at_bracket(")") {
             if args.len() > offset {
-                self.expect(Kind::Operator, ",")?;
+                self.expect(TokenKind::Operator, ",")?;
                 if self.at_bracket(")") {
                     break;
                 }
             }
             args.push(self.expression(0)?);
         }
-        self.expect(Kind::Bracket, ")")?;
+        self.expect(TokenKind::Bracket, ")")?;
         Ok(args)
     }
 
@@ -51,7 +51,7 @@ impl Parser {
         builtin: &builtins::PredicateBuiltin,
         piped: Vec<Child>,
     ) -> Result<Child, Fault> {
-        self.expect(Kind::Bracket, "(")?;
+        self.expect(TokenKind::Bracket, "(")?;
         let first = piped.len();
         let mut args = piped;
         for position in first..builtin.max {
@@ -63,7 +63,7 @@ impl Parser {
                 return Err(Fault::compile(self.current().at, reason));
             }
             if position > first {
-                self.expect(Kind::Operator, ",")?;
+                self.expect(TokenKind::Operator, ",")?;
                 if position >= builtin.min && self.at_bracket(")") {
                     break;
                 }
@@ -77,7 +77,7 @@ impl Parser {
         if self.at_operator(",") {
             self.advance();
         }
-        self.expect(Kind::Bracket, ")")?;
+        self.expect(TokenKind::Bracket, ")")?;
         self.node(
             at,
             Node::Builtin {
@@ -100,7 +100,7 @@ impl Parser {
         };
         self.predicates -= 1;
         if braced {
-            self.expect(Kind::Bracket, "}")?;
+            self.expect(TokenKind::Bracket, "}")?;
         }
         Ok(body)
     }

@@ -2,16 +2,16 @@
 
 use super::super::ast::{Child, Node};
 use super::super::error::Fault;
-use super::super::token::Kind;
+use super::super::token::TokenKind;
 use super::{MAX_NESTING, Parser};
 
 impl Parser {
     pub(super) fn declaration(&mut self) -> Result<Child, Fault> {
         self.advance();
         let name = self.expect_ident()?;
-        self.expect(Kind::Operator, "=")?;
+        self.expect(TokenKind::Operator, "=")?;
         let value = self.expression(0)?;
-        self.expect(Kind::Operator, ";")?;
+        self.expect(TokenKind::Operator, ";")?;
         self.nesting += 1;
         if self.nesting > MAX_NESTING {
             return Err(Self::too_deep(name.at));
@@ -31,16 +31,16 @@ impl Parser {
     pub(super) fn if_else(&mut self) -> Result<Child, Fault> {
         let at = self.advance().at;
         let condition = self.expression(0)?;
-        self.expect(Kind::Bracket, "{")?;
+        self.expect(TokenKind::Bracket, "{")?;
         let then = self.sequence()?;
-        self.expect(Kind::Bracket, "}")?;
-        self.expect(Kind::Operator, "else")?;
+        self.expect(TokenKind::Bracket, "}")?;
+        self.expect(TokenKind::Operator, "else")?;
         let otherwise = if self.at_operator("if") {
             self.expression(0)?
         } else {
-            self.expect(Kind::Bracket, "{")?;
+            self.expect(TokenKind::Bracket, "{")?;
             let otherwise = self.sequence()?;
-            self.expect(Kind::Bracket, "}")?;
+            self.expect(TokenKind::Bracket, "}")?;
             otherwise
         };
         self.node(
@@ -62,7 +62,7 @@ impl Parser {
                 (node.clone(), self.expression(0)?)
             } else {
                 let then = self.expression(0)?;
-                self.expect(Kind::Operator, ":")?;
+                self.expect(TokenKind::Operator, ":")?;
                 (then, self.expression(0)?)
             };
             node = self.node(

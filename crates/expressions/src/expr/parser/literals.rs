@@ -2,7 +2,7 @@
 
 use super::super::ast::{Child, Node};
 use super::super::error::Fault;
-use super::super::token::{Kind, Token};
+use super::super::token::{Token, TokenKind};
 use super::super::value::Value;
 use super::Parser;
 
@@ -12,14 +12,14 @@ impl Parser {
         let mut items = Vec::new();
         while !self.at_bracket("]") {
             if !items.is_empty() {
-                self.expect(Kind::Operator, ",")?;
+                self.expect(TokenKind::Operator, ",")?;
                 if self.at_bracket("]") {
                     break;
                 }
             }
             items.push(self.expression(0)?);
         }
-        self.expect(Kind::Bracket, "]")?;
+        self.expect(TokenKind::Bracket, "]")?;
         self.node(at, Node::List(items))
     }
 
@@ -28,18 +28,18 @@ impl Parser {
         let mut pairs = Vec::new();
         while !self.at_bracket("}") {
             if !pairs.is_empty() {
-                self.expect(Kind::Operator, ",")?;
+                self.expect(TokenKind::Operator, ",")?;
                 if self.at_bracket("}") {
                     break;
                 }
             }
             let token = self.current().clone();
             let key = match token.kind {
-                Kind::Number | Kind::Text | Kind::Ident => {
+                TokenKind::Number | TokenKind::Text | TokenKind::Ident => {
                     self.advance();
                     self.node(token.at, Node::Literal(Value::text(token.text)))?
                 }
-                Kind::Bracket if token.text == "(" => self.expression(0)?,
+                TokenKind::Bracket if token.text == "(" => self.expression(0)?,
                 _ => {
                     let found = token.describe();
                     return Err(Fault::compile(
@@ -50,10 +50,10 @@ impl Parser {
                     ));
                 }
             };
-            self.expect(Kind::Operator, ":")?;
+            self.expect(TokenKind::Operator, ":")?;
             pairs.push((key, self.expression(0)?));
         }
-        self.expect(Kind::Bracket, "}")?;
+        self.expect(TokenKind::Bracket, "}")?;
         self.node(at, Node::Map(pairs))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::ast::{Binary, Child, Expr, Node, Unary};
 use super::error::Fault;
-use super::token::{Kind, Token, tokenize};
+use super::token::{Token, TokenKind, tokenize};
 use super::value::Value;
 use crate::pattern::compile_pattern;
 use operators::{Infix, NOT, SIGN, infix};
@@ -38,7 +38,7 @@ pub(super) fn parse(source: &str) -> Result<Child, Fault> {
     };
     let tree = parser.sequence()?;
     let token = parser.current();
-    if token.kind != Kind::End {
+    if token.kind != TokenKind::End {
         return Err(parser.unexpected());
     }
     Ok(tree)
@@ -65,18 +65,18 @@ impl Parser {
 
     fn advance(&mut self) -> Token {
         let token = self.current().clone();
-        if token.kind != Kind::End {
+        if token.kind != TokenKind::End {
             self.next += 1;
         }
         token
     }
 
     fn at_operator(&self, text: &str) -> bool {
-        self.current().is(Kind::Operator, text)
+        self.current().is(TokenKind::Operator, text)
     }
 
     fn at_bracket(&self, text: &str) -> bool {
-        self.current().is(Kind::Bracket, text)
+        self.current().is(TokenKind::Bracket, text)
     }
 
     fn unexpected(&self) -> Fault {
@@ -84,7 +84,7 @@ impl Parser {
         Fault::compile(token.at, format!("unexpected {}", token.describe()))
     }
 
-    fn expect(&mut self, kind: Kind, text: &str) -> Result<Token, Fault> {
+    fn expect(&mut self, kind: TokenKind, text: &str) -> Result<Token, Fault> {
         if self.current().is(kind, text) {
             return Ok(self.advance());
         }
@@ -96,7 +96,7 @@ impl Parser {
     }
 
     fn expect_ident(&mut self) -> Result<Token, Fault> {
-        if self.current().kind == Kind::Ident {
+        if self.current().kind == TokenKind::Ident {
             return Ok(self.advance());
         }
         let token = self.current();
@@ -137,7 +137,7 @@ impl Parser {
         let mut items = vec![first];
         while self.at_operator(";") {
             self.advance();
-            if self.current().kind == Kind::End {
+            if self.current().kind == TokenKind::End {
                 break;
             }
             items.push(self.expression(0)?);
@@ -276,9 +276,9 @@ impl Parser {
     fn primary(&mut self) -> Result<Child, Fault> {
         let token = self.current().clone();
         let unary = match (token.kind, token.text.as_str()) {
-            (Kind::Operator, "not" | "!") => Some((Unary::Not, NOT)),
-            (Kind::Operator, "-") => Some((Unary::Minus, SIGN)),
-            (Kind::Operator, "+") => Some((Unary::Plus, SIGN)),
+            (TokenKind::Operator, "not" | "!") => Some((Unary::Not, NOT)),
+            (TokenKind::Operator, "-") => Some((Unary::Minus, SIGN)),
+            (TokenKind::Operator, "+") => Some((Unary::Plus, SIGN)),
             _ => None,
         };
         if let Some((unary, level)) = unary {
@@ -290,13 +290,13 @@ impl Parser {
         if self.at_bracket("(") {
             self.advance();
             let inner = self.sequence()?;
-            self.expect(Kind::Bracket, ")")?;
+            self.expect(TokenKind::Bracket, ")")?;
             return self.postfix(inner);
         }
         if self.predicates > 0 && self.at_operator("#") {
             self.advance();
             let adjacent = self.current().at == token.at + 1;
-            let name = if adjacent && self.current().kind == Kind::Ident {
+            let name = if adjacent && self.current().kind == TokenKind::Ident {
                 self.advance().text
             } else {
                 String::new()
@@ -322,7 +322,7 @@ impl Parser {
     fn operand(&mut self) -> Result<Child, Fault> {
         let token = self.current().clone();
         let node = match token.kind {
-            Kind::Ident => {
+            TokenKind::Ident => {
                 self.advance();
                 let literal = match token.text.as_str() {
                     "true" => Some(Value::Bool(true)),
@@ -339,21 +339,21 @@ impl Parser {
                     self.node(token.at, Node::Ident(token.text))?
                 }
             }
-            Kind::Number => {
+            TokenKind::Number => {
                 self.advance();
                 let value = literals::number(&token)?;
                 return self.node(token.at, Node::Literal(value));
             }
-            Kind::Text => {
+            TokenKind::Text => {
                 self.advance();
                 self.node(token.at, Node::Literal(Value::text(token.text)))?
             }
-            Kind::Bytes => {
+            TokenKind::Bytes => {
                 self.advance();
                 self.node(token.at, Node::Literal(Value::Bytes(token.bytes.into())))?
             }
-            Kind::Bracket if token.text == "[" => self.list()?,
-            Kind::Bracket if token.text == "{" => self.map()?,
+            TokenKind::Bracket if token.text == "[" => self.list()?,
+            TokenKind::Bracket if token.text == "{" => self.map()?,
             _ => return Err(self.unexpected()),
         };
         self.postfix(node)

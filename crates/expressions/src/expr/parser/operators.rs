@@ -1,7 +1,7 @@
 //! Which operators there are between and before operands, and how strongly they bind.
 
 use super::super::ast::Binary;
-use super::super::token::{Kind, Token};
+use super::super::token::{Token, TokenKind};
 
 /// Precedence of `|`, the loosest operator.
 const PIPE: u16 = 0;
@@ -16,7 +16,7 @@ pub(super) enum Infix {
 
 /// Operator, precedence, and whether it groups to the right.
 pub(super) fn infix(token: &Token) -> Option<(Infix, u16, bool)> {
-    if token.kind != Kind::Operator {
+    if token.kind != TokenKind::Operator {
         return None;
     }
     let (binary, precedence) = match token.text.as_str() {

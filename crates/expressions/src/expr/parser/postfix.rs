@@ -2,7 +2,7 @@
 
 use super::super::ast::{Child, Node};
 use super::super::error::Fault;
-use super::super::token::{Kind, is_word};
+use super::super::token::{TokenKind, is_word};
 use super::super::value::Value;
 use super::Parser;
 
@@ -11,7 +11,7 @@ impl Parser {
         let mut node = base;
         loop {
             let optional = self.at_operator("?.");
-            if optional && self.following().is(Kind::Bracket, "[") {
+            if optional && self.following().is(TokenKind::Bracket, "[") {
                 self.advance();
                 node = self.index(node, true)?;
             } else if optional || self.at_operator(".") {
@@ -27,8 +27,8 @@ impl Parser {
     fn member(&mut self, base: Child, optional: bool) -> Result<Child, Fault> {
         self.advance();
         let name = self.advance();
-        let is_name = name.kind == Kind::Ident
-            || (name.kind == Kind::Operator && name.text.starts_with(is_word));
+        let is_name = name.kind == TokenKind::Ident
+            || (name.kind == TokenKind::Operator && name.text.starts_with(is_word));
         if !is_name {
             return Err(Fault::compile(
                 name.at,
@@ -73,10 +73,10 @@ impl Parser {
             } else {
                 Some(self.expression(0)?)
             };
-            self.expect(Kind::Bracket, "]")?;
+            self.expect(TokenKind::Bracket, "]")?;
             return self.node(at, Node::Slice { base, from, to });
         }
-        self.expect(Kind::Bracket, "]")?;
+        self.expect(TokenKind::Bracket, "]")?;
         let property = from.ok_or_else(|| self.unexpected())?;
         let node = self.node(
             at,

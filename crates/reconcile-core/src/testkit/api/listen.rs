@@ -49,7 +49,7 @@ impl FakeServer {
         self.access.lock().token = Some(token.to_owned());
     }
 
-    /// Answers like this from now on. Watches that are open go on; see [`FakeApi::drop_watches`].
+    /// Answers like this from now on. Watches that are open stay open; see [`FakeApi::drop_watches`].
     pub fn set_health(&self, health: Health) {
         self.access.lock().health = health;
     }

@@ -66,7 +66,7 @@ fn every_seed_reaches_the_goal_and_repeats_itself() {
 }
 
 #[test]
-fn a_broken_invariant_is_told_with_its_seed() {
+fn a_broken_invariant_is_reported_with_its_seed() {
     let failure = cluster(7, true)
         .run_until(|world| world.ready == 5)
         .expect_err("too many pods");
@@ -76,7 +76,7 @@ fn a_broken_invariant_is_told_with_its_seed() {
 }
 
 #[test]
-fn rest_and_endless_runs_are_told_apart() {
+fn rest_and_endless_runs_are_distinguished() {
     let failure = cluster(1, false)
         .run_until(|world| world.ready == 9)
         .expect_err("never");

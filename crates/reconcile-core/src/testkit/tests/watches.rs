@@ -61,7 +61,7 @@ async fn streamed_and_paged_lists_tell_the_same_story() {
 }
 
 #[tokio::test]
-async fn a_dropped_watch_goes_on_where_it_was() {
+async fn a_dropped_watch_continues_where_it_was() {
     let server = FakeApi::new();
     put(&server, "a", "x");
     let mut stream = pin!(watcher(

@@ -211,7 +211,7 @@ fn desired(object: &Value) -> Map<String, Value> {
     map
 }
 
-/// What a dry run answers tells whose the fields would be.
+/// The answer of a dry run shows whose the fields would be.
 fn with_owners(mut object: Value, owners: &Owners) -> Value {
     let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
     set_meta(

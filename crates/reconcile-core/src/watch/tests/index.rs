@@ -135,7 +135,7 @@ fn listeners_hear_of_everything_but_what_was_dropped_on_purpose() {
 }
 
 #[test]
-fn own_writes_are_unsure_until_the_watch_tells_of_them() {
+fn own_writes_are_unsure_until_the_watch_has_them() {
     let index = Index::<u32>::default();
     let unsure = || {
         let all = index.unsure();

@@ -101,14 +101,14 @@ async fn a_streamed_list_is_not_given_up_because_of_an_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forgotten_history_leads_to_a_new_list_however_it_is_told() {
+async fn a_forgotten_history_leads_to_a_new_list_however_it_is_reported() {
     let api = FakeApi::new();
     put(&api, "a", "x", "1");
     put(&api, "b", "x", "1");
     let watched = watch(&api);
     pass(1).await;
     assert_eq!((watched.names().len(), streamed_lists(&api)), (2, 1));
-    // As the answer to the request that would go on.
+    // As the answer to the request that would continue.
     api.fail(Fault::status("watch", "configmaps", 410, "Expired"));
     api.drop_watches();
     api.delete("configmaps", "ns", "a");
@@ -143,7 +143,7 @@ async fn what_leaves_the_selection_or_is_left_out_goes_and_comes_back() {
         pass(1).await;
         assert_eq!(watched.names().len(), names, "{label} {value:?}");
     }
-    assert_eq!(*heard.lock(), 5, "a change was not told");
+    assert_eq!(*heard.lock(), 5, "a change was not reported");
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,7 +154,7 @@ async fn an_own_write_that_somebody_undid_before_the_list_is_found_out() {
     let own = index.clone();
     let watched = watch_into(&api, index, move |name| {
         // While the list is read: the answer to a create of an object that is gone already, and of one that is there
-        // but that no event has told of.
+        // but that no event has shown.
         if name == "a" {
             own.written(&meta("gone", "u1", 1), "1".to_owned());
         }

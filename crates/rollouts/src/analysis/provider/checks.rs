@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use crate::api::analysis::{Authentication, Header};
 
-/// What stands for the value of a Secret while a metric is checked.
+/// What replaces the value of a Secret while a metric is checked.
 pub(in crate::analysis) const SECRET_STAND_IN: &str = "temp-for-secret";
 /// Longest time that a metric may ask for; a longer one is cut, so that no measurement hangs for ever.
 const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);

@@ -24,7 +24,7 @@ use crate::api::analysis::{CloudWatch, CloudWatchQuery, Provider};
 
 /// Time that a query may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Time until now that is looked at where the metric says nothing.
+/// Length of the window that ends now, where the metric does not set one.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
 /// The operation in AWS's JSON protocol.
 const OPERATION: &str = "GraniteServiceVersion20100801.GetMetricData";

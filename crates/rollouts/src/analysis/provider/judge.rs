@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::redaction::Redactor;
 use crate::api::analysis::{AnalysisPhase, Metric};
 
-/// What stands before the reason where the query gave no value.
+/// What precedes the reason where the query gave no value.
 const EMPTY: &str = "the query gave no value, so the condition cannot be applied: ";
 
 /// A condition that cannot be applied to a value.

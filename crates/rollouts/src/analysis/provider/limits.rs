@@ -16,7 +16,7 @@ type Key = (&'static str, String);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Limits(Arc<Mutex<HashMap<Key, Arc<Semaphore>>>>);
 
-/// The right to measure; given back on drop.
+/// The right to measure; released on drop.
 #[derive(Debug)]
 pub(super) struct Permit {
     limits: Limits,

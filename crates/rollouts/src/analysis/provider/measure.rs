@@ -113,7 +113,7 @@ impl Providers {
         let step = self.step(provider, &task).await;
         let mut measurement = self.record(&task, begun, step);
         if withheld && !measurement.message.is_empty() {
-            // Without the secrets nobody can tell whether the message holds one.
+            // Without the secrets it is not known whether the message holds one.
             WITHHELD.clone_into(&mut measurement.message);
         }
         let metadata = provider

@@ -104,7 +104,7 @@ impl Reading {
     }
 }
 
-/// Where a measurement stands after a step.
+/// Phase of a measurement after a step.
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
     /// There is a value; the conditions of the metric judge it.

@@ -24,7 +24,7 @@ use crate::api::analysis::{Prometheus, Provider, RangeQuery};
 
 /// Time that a query may take where the metric says nothing.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Where the resolved query stands in the metric's metadata.
+/// Key of the resolved query in the metric's metadata.
 const RESOLVED_QUERY: &str = "ResolvedPrometheusQuery";
 /// Addresses of Amazon's Prometheus contain this; only for them upstream signs requests.
 const AMAZON: &str = "aps-workspaces";

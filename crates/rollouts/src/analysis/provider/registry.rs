@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_provider_stands_in_the_table_once_under_a_name_of_the_schema() {
+    fn each_provider_is_in_the_table_once_under_a_name_of_the_schema() {
         let names: HashSet<&str> = ALL.iter().map(|provider| provider.name()).collect();
         assert_eq!(names.len(), ALL.len());
         let schema = schemars::schema_for!(Provider);

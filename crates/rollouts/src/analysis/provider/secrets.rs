@@ -1,4 +1,4 @@
-//! Values of arguments that stand in Secrets: read for each measurement, never shown.
+//! Values of arguments that Secrets hold: read for each measurement, never shown.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};

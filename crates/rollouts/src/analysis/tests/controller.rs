@@ -201,7 +201,7 @@ async fn a_run_is_measured_and_completed() {
 }
 
 #[tokio::test]
-async fn a_malformed_run_says_why_and_others_go_on() {
+async fn a_malformed_run_says_why_and_others_continue() {
     let mut world = Cluster::new(server(), "0.5").await;
     world.api.put(&run(
         "bad",

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     runs::{HOUR, metric, run},
-    simulation::{World, script},
+    simulation::{RunSimulation, script},
 };
 use crate::{
     analysis::{
@@ -47,7 +47,7 @@ fn a_run_is_deleted_when_its_time_to_live_is_over() {
         (json!({ "secondsAfterFailure": 5 }), "m=f", 5),
     ] {
         let spec = json!({ "metrics": [metric("m", json!({}))], "ttlStrategy": ttl });
-        let mut world = World::new(spec, script(pattern));
+        let mut world = RunSimulation::new(spec, script(pattern));
         let start = world.now;
         world.run_for(HOUR);
         assert!(world.deleted, "{ttl}");
@@ -100,7 +100,7 @@ fn a_run_that_cannot_be_carried_out_says_why() {
 fn a_secret_that_is_missing_ends_the_run_in_an_error() {
     let spec = json!({ "metrics": [metric("m", json!({}))] });
     let reason = "secrets \"token\" not found";
-    let mut world = World::new(
+    let mut world = RunSimulation::new(
         spec,
         Box::new(move |_, _| MeasureOutcome::Unresolved(reason.to_owned())),
     );
@@ -113,7 +113,7 @@ fn a_secret_that_is_missing_ends_the_run_in_an_error() {
 
 #[test]
 fn a_status_of_a_wrong_form_is_replaced_by_an_error() {
-    let mut world = World::new(
+    let mut world = RunSimulation::new(
         json!({ "metrics": [metric("m", json!({}))] }),
         script("m=s"),
     );
@@ -133,7 +133,7 @@ fn a_status_of_a_wrong_form_is_replaced_by_an_error() {
 #[test]
 fn a_completed_run_is_left_alone() {
     let spec = json!({ "metrics": [metric("m", json!({ "interval": "1s" }))] });
-    let mut world = World::new(spec, script("m=f"));
+    let mut world = RunSimulation::new(spec, script("m=f"));
     let old = json!({ "phase": "Successful", "completedAt": "2026-01-01T11:00:00Z", "future": { "field": 1 } });
     world.write_status(old.clone());
     world.run_for(HOUR);
@@ -144,7 +144,7 @@ fn a_completed_run_is_left_alone() {
 #[test]
 fn a_job_that_is_just_being_made_is_ended_before_its_run() {
     let job = json!({ "name": "m", "provider": { "job": { "spec": { "template": {} } } } });
-    let world = World::new(
+    let world = RunSimulation::new(
         json!({ "terminate": true, "metrics": [job] }),
         script("m=s"),
     );

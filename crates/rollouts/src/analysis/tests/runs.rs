@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::simulation::{World, script};
+use super::simulation::{RunSimulation, script};
 use crate::api::analysis::{AnalysisPhase, AnalysisRunStatus};
 
 pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -20,8 +20,8 @@ pub(super) fn metric(name: &str, rules: Value) -> Value {
     metric
 }
 
-pub(super) fn run(spec: Value, patterns: &str) -> World {
-    let mut world = World::new(spec, script(patterns));
+pub(super) fn run(spec: Value, patterns: &str) -> RunSimulation {
+    let mut world = RunSimulation::new(spec, script(patterns));
     world.run_for(HOUR);
     world
 }
@@ -152,7 +152,7 @@ fn only_dry_run_metrics_make_a_successful_run() {
 #[test]
 fn terminate_ends_an_endless_run_with_what_was_measured() {
     let spec = json!({ "metrics": [metric("m", json!({ "interval": "10s" }))] });
-    let mut world = World::new(spec, script("m=s"));
+    let mut world = RunSimulation::new(spec, script("m=s"));
     world.run_for(SignedDuration::from_secs(35));
     world.edit(|spec| spec["terminate"] = true.into());
     world.run_for(HOUR);
@@ -213,7 +213,7 @@ fn ten_measurements_are_kept_or_as_many_as_a_rule_says() {
 #[test]
 fn a_restart_in_the_middle_of_a_measurement_measures_again() {
     let spec = json!({ "metrics": [metric("m", json!({ "count": 3, "interval": "10s" }))] });
-    let mut world = World::new(spec, script("m=s"));
+    let mut world = RunSimulation::new(spec, script("m=s"));
     world.pass();
     world.restart();
     world.run_for(HOUR);
@@ -259,7 +259,7 @@ proptest! {
             "count": count, "interval": "10s", "failureLimit": limit(failure_limit),
             "inconclusiveLimit": limit(inconclusive_limit), "consecutiveErrorLimit": error_limit,
         }))] });
-        let mut world = World::new(spec, script(&format!("m={answers}s")));
+        let mut world = RunSimulation::new(spec, script(&format!("m={answers}s")));
         for kill in kills {
             world.pass();
             if kill {

@@ -75,7 +75,7 @@ pub(super) fn script(patterns: &str) -> Script {
 }
 
 /// One run in a world of its own.
-pub(super) struct World {
+pub(super) struct RunSimulation {
     pub(super) now: Timestamp,
     start: Timestamp,
     spec: Value,
@@ -90,7 +90,7 @@ pub(super) struct World {
     wake: Option<Timestamp>,
 }
 
-impl World {
+impl RunSimulation {
     pub(super) fn new(spec: Value, script: Script) -> Self {
         let start: Timestamp = "2026-01-01T12:00:00Z".parse().expect("a time");
         Self {
@@ -236,7 +236,7 @@ impl World {
     }
 }
 
-impl InMemory<AnalysisRuns> for World {
+impl InMemory<AnalysisRuns> for RunSimulation {
     fn apply(
         &mut self,
         observed: &ObservedRun,

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Where a run, a metric or a measurement stands. Unknown words are kept.
+/// Phase of a run, a metric or a measurement. Unknown values are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(from = "String", into = "String")]
 pub enum AnalysisPhase {
@@ -96,9 +96,9 @@ impl JsonSchema for AnalysisPhase {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AnalysisRunStatus {
-    /// Where the run stands.
+    /// Phase of the run.
     pub phase: AnalysisPhase,
-    /// Why it stands there.
+    /// Why it has this phase.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// What was measured, per metric.
@@ -145,12 +145,12 @@ pub struct RunSummary {
 pub struct MetricResult {
     /// Name of the metric.
     pub name: String,
-    /// Where the metric stands.
+    /// Phase of the metric.
     pub phase: AnalysisPhase,
     /// The latest measurements, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<Measurement>,
-    /// Why it stands there.
+    /// Why it has this phase.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Measurements that gave a verdict; errors do not count.
@@ -203,7 +203,7 @@ pub struct Measurement {
     /// What the provider needs to continue the measurement, and details of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// When an unfinished measurement is looked at again.
+    /// When an unfinished measurement is checked again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume_at: Option<Time>,
 }

@@ -1,4 +1,4 @@
-//! Where the Experiment stands as a whole: by the worst of its templates and of its analyses.
+//! Phase of the Experiment: that of the worst of its templates and of its analyses.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use reconcile_core::{
@@ -20,7 +20,7 @@ pub(in crate::experiment) const INVALID_SPEC: &str = "InvalidSpec";
 const PROGRESSING: &str = "Progressing";
 
 /// A phase with its message.
-type Verdict = (AnalysisPhase, String);
+type PhaseReason = (AnalysisPhase, String);
 
 /// Sets phase and message, unless the Experiment is over.
 pub(super) fn assess(planner: &mut Planner<'_>) {
@@ -58,7 +58,7 @@ fn is_bad(phase: &AnalysisPhase) -> bool {
 }
 
 /// What templates and analyses mean together.
-fn together(planner: &Planner<'_>, templates: Verdict) -> Verdict {
+fn together(planner: &Planner<'_>, templates: PhaseReason) -> PhaseReason {
     let (spec, status) = (&planner.observed.spec, &planner.status);
     let analyses = analyses(planner);
     let required = are_required_successful(spec, status);
@@ -85,7 +85,7 @@ fn together(planner: &Planner<'_>, templates: Verdict) -> Verdict {
 }
 
 /// The worst of the templates; the first of several that are equally bad.
-fn templates(status: &ExperimentStatus) -> Verdict {
+fn templates(status: &ExperimentStatus) -> PhaseReason {
     let mut worst = (TemplatePhase::Unset, "");
     for template in &status.template_statuses {
         if template.status > worst.0 {
@@ -116,7 +116,7 @@ fn rank(phase: &AnalysisPhase) -> u8 {
 
 /// The worst of the analyses; good when there are none, or when all that are required were good and none
 /// was bad.
-fn analyses(planner: &Planner<'_>) -> Verdict {
+fn analyses(planner: &Planner<'_>) -> PhaseReason {
     let mut worst = (AnalysisPhase::Successful, String::new());
     for run in &planner.status.analysis_runs {
         if rank(&run.phase) > rank(&worst.0) {

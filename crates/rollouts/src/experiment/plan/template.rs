@@ -1,4 +1,4 @@
-//! A template: its ReplicaSet, its Service, and where it stands.
+//! A template: its ReplicaSet, its Service, and its phase.
 
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::event::EventNote;
@@ -82,7 +82,7 @@ fn bring_up(planner: &mut Planner<'_>, set: &ReplicaSetView, wanted: i32) -> boo
     replicas.is_some()
 }
 
-/// Takes the pods away once the delay is over. True when they change.
+/// Removes the pods once the delay is over. True when they change.
 fn take_down(planner: &mut Planner<'_>, set: &ReplicaSetView) -> bool {
     if set.replicas == 0 {
         return false;
@@ -189,7 +189,7 @@ fn service(
     }
 }
 
-/// Where the template stands, by its pods and the time.
+/// Phase of the template, by its pods and the time.
 fn judge(planner: &mut Planner<'_>, wanted: i32, status: &mut TemplateStatus) {
     if planner.is_ending {
         status.status = TemplatePhase::Successful;

@@ -84,7 +84,7 @@ fn what_is_wrong_has_a_path() {
 }
 
 #[test]
-fn a_mended_manifest_goes_on() {
+fn a_corrected_manifest_continues() {
     let mut cluster = Cluster::pair(None, &[]);
     cluster.root["spec"]["duration"] = "soon".into();
     cluster.pass(None);
@@ -101,16 +101,16 @@ fn a_mended_manifest_goes_on() {
 }
 
 #[test]
-fn a_field_without_effect_is_told() {
+fn a_field_without_effect_is_reported() {
     let mut cluster = Cluster::new(&json!({"templates": [template("a")], "typo": 1}));
     cluster.run();
     let status = cluster.status();
-    let told = status
+    let reported = status
         .conditions
         .iter()
         .find(|one| one.kind == "UnsupportedFields");
     assert!(
-        told.is_some_and(|told| told.message.contains("spec.typo")),
+        reported.is_some_and(|reported| reported.message.contains("spec.typo")),
         "{status:?}"
     );
     assert_eq!(status.phase, AnalysisPhase::Running);

@@ -204,7 +204,7 @@ fn arguments_name_templates_and_times() {
 }
 
 #[test]
-fn a_retry_judges_anew() {
+fn a_retry_runs_the_analysis_again() {
     let mut cluster = Cluster::pair(None, &["judge!"]);
     cluster.run();
     cluster.end_run("ab-judge", AnalysisPhase::Failed);

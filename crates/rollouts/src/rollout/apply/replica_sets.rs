@@ -17,7 +17,7 @@ use crate::rollout::{
 };
 
 impl Effects {
-    /// Reads the Rollout once more; stale when it is gone or going, which the pass may not have heard of yet.
+    /// Reads the Rollout once more; stale when it is deleted or being deleted, which the pass may not have seen yet.
     pub(in crate::rollout) async fn confirm_rollout(
         &self,
         observed: &Observed,

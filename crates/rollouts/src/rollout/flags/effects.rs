@@ -148,7 +148,7 @@ impl Effects {
             }
         }
         self.write_flags(&key, &map, &texts, &entries).await?;
-        // The Rollout may be gone since this pass began, and its flags given back before this write.
+        // The Rollout may be gone since this pass began, and its flags restored before this write.
         let root = &observed.root;
         let current = self.sources.roots.get(&root.key());
         if current.is_none_or(|current| current.uid() != root.uid()) {

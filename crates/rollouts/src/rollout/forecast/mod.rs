@@ -169,7 +169,7 @@ impl Recorder {
         self.minimum = Some(cluster.available());
     }
 
-    /// Adds a row when something that a person can see changed, or there is a reason to tell.
+    /// Adds a row when something that a person can see changed, or there is a reason to show.
     fn add(&mut self, cluster: &Cluster, reasons: &[String]) {
         if self.is_muted {
             return;

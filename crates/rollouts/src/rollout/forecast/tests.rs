@@ -42,28 +42,30 @@ fn canary() -> Value {
 
 #[test]
 fn a_canary_goes_through_its_steps_and_never_below_its_promise() {
-    let told = update(&canary(), None);
+    let reported = update(&canary(), None);
     assert_eq!(
-        (told.phase.as_str(), told.message.as_str()),
+        (reported.phase.as_str(), reported.message.as_str()),
         ("Healthy", "")
     );
-    let mut steps: Vec<i64> = told.rows.iter().filter_map(|row| row.step).collect();
+    let mut steps: Vec<i64> = reported.rows.iter().filter_map(|row| row.step).collect();
     steps.dedup();
     assert_eq!(steps, [0, 1, 2, 3, 4, 5]);
-    let mut weights: Vec<i64> = told.rows.iter().map(|row| row.weight).collect();
+    let mut weights: Vec<i64> = reported.rows.iter().map(|row| row.weight).collect();
     weights.dedup();
     assert_eq!(weights, [25, 50, 100]);
-    let last = told.rows.last().expect("a row");
+    let last = reported.rows.last().expect("a row");
     assert_eq!((last.stable.available, last.available_minimum), (4, 4));
     // 10 s for a pod, a minute of pause, an analysis of 41 s: the update takes at least that.
     assert!(last.seconds >= 111, "{}", last.seconds);
     assert!(
-        told.rows
+        reported
+            .rows
             .iter()
             .all(|row| row.available >= row.available_minimum)
     );
     assert!(
-        told.rows
+        reported
+            .rows
             .iter()
             .any(|row| row.reason.contains("a person promotes"))
     );
@@ -71,10 +73,10 @@ fn a_canary_goes_through_its_steps_and_never_below_its_promise() {
 
 #[test]
 fn a_failing_analysis_brings_the_stable_version_back() {
-    let told = update(&canary(), Some(RunType::Step(2)));
-    assert_eq!(told.phase, "Degraded");
-    assert!(told.message.contains("aborted"), "{}", told.message);
-    let last = told.rows.last().expect("a row");
+    let reported = update(&canary(), Some(RunType::Step(2)));
+    assert_eq!(reported.phase, "Degraded");
+    assert!(reported.message.contains("aborted"), "{}", reported.message);
+    let last = reported.rows.last().expect("a row");
     assert_eq!(
         (last.weight, last.stable.available, last.canary.replicas),
         (0, 4, 0)
@@ -85,15 +87,15 @@ fn a_failing_analysis_brings_the_stable_version_back() {
 #[test]
 fn blue_green_switches_once_all_pods_are_there() {
     let rules = json!({ "blueGreen": { "activeService": "active", "autoPromotionSeconds": 30 } });
-    let told = update(&rules, None);
-    assert_eq!(told.phase, "Healthy");
-    let switch = told
+    let reported = update(&rules, None);
+    assert_eq!(reported.phase, "Healthy");
+    let switch = reported
         .rows
         .iter()
         .find(|row| row.weight == 100)
         .expect("a switch");
     assert!(switch.seconds >= 40, "{}", switch.seconds);
-    assert_eq!(told.rows.last().expect("a row").available_minimum, 4);
+    assert_eq!(reported.rows.last().expect("a row").available_minimum, 4);
 }
 
 #[test]

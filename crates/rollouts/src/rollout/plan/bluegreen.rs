@@ -150,7 +150,7 @@ fn shrink_preview(planner: &mut Planner<'_>, rules: &BlueGreen) {
     }
 }
 
-/// Where the switch of the active Service stands.
+/// Progress of the switch of the active Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SwitchState {
     /// The update is aborted: the active Service selects the stable version.
@@ -196,7 +196,7 @@ fn is_judged(planner: &Planner<'_>, rules: &BlueGreen) -> bool {
     rules.pre_analysis.is_none() || analysis::succeeded(planner, RunType::PrePromotion)
 }
 
-/// Moves the switch on from where it stands.
+/// Takes the next step of the switch.
 fn move_switch(planner: &mut Planner<'_>, rules: &BlueGreen) {
     match switch_state(planner, rules) {
         SwitchState::Aborted => serve_stable(planner, rules),
@@ -271,7 +271,7 @@ fn serve_newest(planner: &mut Planner<'_>, rules: &BlueGreen) {
     }
 }
 
-/// The preview was looked at in its small size; now it gets its full one.
+/// The preview was tested in its small size; now it gets its full one.
 fn check_point(planner: &mut Planner<'_>, rules: &BlueGreen) {
     if rules.preview_replicas.is_some() && is_preview_ready(planner, rules) {
         planner.status.blue_green.scale_up_preview_check_point = true;

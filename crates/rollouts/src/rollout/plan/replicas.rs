@@ -126,7 +126,7 @@ pub struct ScalingInput {
     pub stable: Option<Pods>,
     /// Sum of `spec.replicas` of all other ReplicaSets.
     pub older: i32,
-    /// Pods that this pass takes away. They make no room yet: effects that grow a version come before
+    /// Pods that this pass removes. They make no room yet: effects that grow a version come before
     /// those that shrink one, and the process may end in between.
     pub leaving: i32,
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::rollout::pods::PodView;
 
-/// Time after which pods that a restart could not evict are looked at again.
+/// Time after which pods that a restart could not evict are tried again.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Plans the evictions of this pass. True when there are any.

@@ -20,7 +20,7 @@ pub(super) fn point(planner: &mut Planner<'_>, service: &str, index: usize) {
     }
 }
 
-/// Switches a Service to a hash, whatever stands behind it.
+/// Switches a Service to a hash, whether or not pods have it.
 pub(super) fn switch(planner: &mut Planner<'_>, service: &str, hash: &str) {
     let owner = planner
         .observed

@@ -98,7 +98,7 @@ fn paused(planner: &mut Planner<'_>) {
         } else {
             (reason::RESUMED, "Rollout is resumed")
         };
-        // A pause by `spec.paused` is the person's own doing and is not told as an Event.
+        // A pause by `spec.paused` is the person's own doing and is not reported as an Event.
         let by_controller = !planner.status.pause_conditions.is_empty() || controller_paused;
         if by_controller || old.controller_pause {
             tell_pause(planner, reason, text);

@@ -18,7 +18,7 @@ use crate::rollout::{
 /// Pause before the routes are read again after a write.
 const READ_AGAIN: SignedDuration = SignedDuration::from_millis(200);
 
-/// The weight that the new version has now, as far as anybody can tell.
+/// The weight that the new version has now, as far as it is known.
 fn current(planner: &Planner<'_>) -> i32 {
     let state = planner.observed.traffic.as_ref();
     state.map_or(0, |state| state.weight.unwrap_or(state.most))

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::routers::{NAMESPACE, World, set, world_with};
+use super::routers::{NAMESPACE, RoutedRollout, set, world_with};
 use crate::rollout::traffic::{self, RouteGoal};
 
 const ACTION: &str = "alb.ingress.kubernetes.io/actions.root";
 const MANAGED: &str = "rollouts.argoproj.io/managed-alb-annotations";
 
-fn world(stickiness: &Value) -> World {
+fn world(stickiness: &Value) -> RoutedRollout {
     let routing = json!({
         "alb": {"ingress": "main", "servicePort": 80, "rootService": "root", "stickinessConfig": stickiness},
         "managedRoutes": [{"name": "beta"}],
@@ -20,7 +20,7 @@ fn root_path() -> Value {
     json!({"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "root", "port": {"name": "use-annotation"}}}})
 }
 
-fn put_ingress(world: &World) {
+fn put_ingress(world: &RoutedRollout) {
     world.api.put(&json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
         "metadata": {"name": "main", "namespace": NAMESPACE, "annotations": {"x": "y"}},
@@ -28,7 +28,7 @@ fn put_ingress(world: &World) {
     }));
 }
 
-fn ingress(world: &World) -> Value {
+fn ingress(world: &RoutedRollout) -> Value {
     world
         .api
         .get("ingresses", NAMESPACE, "main")

@@ -1,18 +1,18 @@
-//! Routes are given back when a Rollout is deleted or names other ones.
+//! Routes are restored when a Rollout is deleted or names other ones.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::routers::{NAMESPACE, World, world_with};
+use super::routers::{NAMESPACE, RoutedRollout, world_with};
 use crate::{api::rollout::Rollout, rollout::cleanup::Cleanup};
 
 fn gateway(route: &str) -> Value {
     json!({"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": route}}})
 }
 
-fn put_route(world: &World) {
+fn put_route(world: &RoutedRollout) {
     let backends = json!([{"name": "old", "weight": 70}, {"name": "new", "weight": 30}]);
     world.api.put(&json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
@@ -20,7 +20,7 @@ fn put_route(world: &World) {
     }));
 }
 
-fn weights(world: &World) -> [i64; 2] {
+fn weights(world: &RoutedRollout) -> [i64; 2] {
     let route = world
         .api
         .get("httproutes", NAMESPACE, "main")
@@ -30,7 +30,7 @@ fn weights(world: &World) -> [i64; 2] {
 }
 
 /// Runs the task for one Rollout as it was before.
-async fn clean_up(world: &World, former: Rollout) {
+async fn clean_up(world: &RoutedRollout, former: Rollout) {
     let (_leads, leader) = watch::channel(true);
     let (task, sender) = Cleanup::new(world.effects.clone(), leader);
     sender
@@ -42,7 +42,7 @@ async fn clean_up(world: &World, former: Rollout) {
 }
 
 /// The Rollout of the world with other traffic routing, as the controller knows it now.
-fn know_with(world: &World, routing: &Value) {
+fn know_with(world: &RoutedRollout, routing: &Value) {
     let mut object = world
         .api
         .get("rollouts", NAMESPACE, "web")

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     cluster::Cluster,
-    routers::{NAMESPACE, World, world_with},
+    routers::{NAMESPACE, RoutedRollout, world_with},
 };
 use crate::{
     api::analysis::AnalysisPhase,
@@ -176,7 +176,10 @@ fn goal(weight: i32) -> RouteGoal {
 }
 
 /// Writes a goal with a share, reads it back, writes it again without a request, and then one without.
-async fn check(mut world: World, destinations: impl Fn(&World) -> Vec<(String, i64)>) {
+async fn check(
+    mut world: RoutedRollout,
+    destinations: impl Fn(&RoutedRollout) -> Vec<(String, i64)>,
+) {
     let named = |list: &[(&str, i64)]| -> Vec<(String, i64)> {
         list.iter()
             .map(|(name, weight)| ((*name).to_owned(), *weight))
@@ -187,7 +190,7 @@ async fn check(mut world: World, destinations: impl Fn(&World) -> Vec<(String, i
         ..ExperimentView::default()
     }));
     world.write(goal(20)).await;
-    let sorted = |world: &World| {
+    let sorted = |world: &RoutedRollout| {
         let mut all = destinations(world);
         all.sort();
         all

@@ -153,7 +153,11 @@ fn steps_edit_the_flag_and_a_promotion_keeps_it() {
         json!({"fractional": [["on", 20], ["off", 80]]})
     );
     assert_eq!(flag(&cluster).saved.as_ref().expect("kept").before, plain());
-    let statuses = cluster.status().canary.step_plugin_statuses.expect("told");
+    let statuses = cluster
+        .status()
+        .canary
+        .step_plugin_statuses
+        .expect("statuses");
     assert_eq!(statuses[0]["status"]["configMap"], "flags");
     for _ in 0..2 {
         cluster.patch_status(&json!({"pauseConditions": null}));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::routers::{NAMESPACE, World, set, world_with};
+use super::routers::{NAMESPACE, RoutedRollout, set, world_with};
 use crate::rollout::traffic::{self, RouteGoal, RouteHashes};
 
 const KINDS: [(&str, &str, &str, &str); 2] = [
@@ -20,14 +20,14 @@ const KINDS: [(&str, &str, &str, &str); 2] = [
     ),
 ];
 
-fn put(world: &World, kind: &str, name: &str, spec: &Value) {
+fn put(world: &RoutedRollout, kind: &str, name: &str, spec: &Value) {
     world.api.put(&json!({
         "apiVersion": "networking.istio.io/v1alpha3", "kind": kind,
         "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec,
     }));
 }
 
-fn get(world: &World, plural: &str, name: &str) -> Value {
+fn get(world: &RoutedRollout, plural: &str, name: &str) -> Value {
     world.api.get(plural, NAMESPACE, name).expect("the object")
 }
 
@@ -87,7 +87,7 @@ async fn http_tls_and_tcp_routes_of_several_services_get_the_weight() {
 }
 
 #[tokio::test]
-async fn a_named_route_that_is_missing_is_told() {
+async fn a_named_route_that_is_missing_is_reported() {
     let routing = json!({"istio": {"virtualService": {"name": "one", "routes": ["main"]}}});
     let mut world = world_with(routing, &KINDS);
     put(

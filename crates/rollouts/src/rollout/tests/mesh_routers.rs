@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::routers::{NAMESPACE, World, set, world_with};
+use super::routers::{NAMESPACE, RoutedRollout, set, world_with};
 use crate::rollout::traffic::{self, RouteGoal};
 
 /// Writes a weight, reads it back, writes it again without a request, and gives everything back.
-async fn check_weight(world: &mut World, weight: i32) {
+async fn check_weight(world: &mut RoutedRollout, weight: i32) {
     world.route(weight).await;
     assert_eq!(world.look().await, Ok((Some(weight), None)));
     world.api.clear_requests();
@@ -14,7 +14,7 @@ async fn check_weight(world: &mut World, weight: i32) {
     assert_eq!(world.api.writes(), Vec::<String>::new(), "the same again");
 }
 
-fn get(world: &World, plural: &str, name: &str) -> Value {
+fn get(world: &RoutedRollout, plural: &str, name: &str) -> Value {
     let found = world.api.get(plural, NAMESPACE, name);
     found.unwrap_or_else(|| panic!("{plural} {name} is there"))
 }

@@ -28,7 +28,7 @@ fn canary(steps: Value) -> Value {
 
 #[expect(clippy::too_many_lines, reason = "one table")]
 #[test]
-fn a_wrong_spec_is_told_by_field() {
+fn a_wrong_spec_is_reported_by_field() {
     let table = [
         (
             json!({"replicas": i32::MAX, "selector": {"matchLabels": {"app": "web"}}, "template": template("v1"), "strategy": {"canary": {}}}),

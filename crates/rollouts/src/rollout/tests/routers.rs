@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::needless_pass_by_value,
-    reason = "objects are written where they are used, and handed over"
+    reason = "objects are written where they are used"
 )]
 
 use reconcile_core::{
@@ -45,13 +45,13 @@ fn server() -> FakeApi {
 }
 
 /// A Rollout with traffic routing and an API server.
-pub(super) struct World {
+pub(super) struct RoutedRollout {
     pub(super) api: FakeApi,
     pub(super) effects: Effects,
     pub(super) observed: Observed,
 }
 
-fn world(routing: Value) -> World {
+fn world(routing: Value) -> RoutedRollout {
     world_with(routing, &[])
 }
 
@@ -59,7 +59,7 @@ fn world(routing: Value) -> World {
 pub(super) fn world_with(
     routing: Value,
     kinds: &[(&'static str, &'static str, &'static str, &'static str)],
-) -> World {
+) -> RoutedRollout {
     install_tls();
     let more = kinds
         .iter()
@@ -88,14 +88,14 @@ pub(super) fn world_with(
         sources,
         instance_id: String::new(),
     };
-    World {
+    RoutedRollout {
         api,
         effects,
         observed,
     }
 }
 
-impl World {
+impl RoutedRollout {
     pub(super) async fn look(&mut self) -> Result<(Option<i32>, Option<bool>), String> {
         let read = self.effects.observe_traffic(&mut self.observed).await;
         read.map_err(|error| error.to_string())?;
@@ -111,7 +111,7 @@ impl World {
         .await;
     }
 
-    /// The routes are given back.
+    /// The routes are restored.
     pub(super) async fn clear(&self) {
         let canary = self.observed.spec.canary().expect("a canary");
         let routing = canary.routing.as_ref().expect("routing");
@@ -129,7 +129,7 @@ impl World {
             router
                 .clear(&context)
                 .await
-                .expect("the routes are given back");
+                .expect("the routes are restored");
         }
     }
 

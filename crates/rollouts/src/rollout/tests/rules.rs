@@ -321,7 +321,7 @@ fn a_preview_service_that_is_given_up_holds_no_pods() {
 }
 
 #[test]
-fn the_status_tells_how_long_an_update_took_and_how_it_ended() {
+fn the_status_says_how_long_an_update_took_and_how_it_ended() {
     let steps = json!([{"setWeight": 50}, {"pause": {}}]);
     let mut cluster = Cluster::new(2, &json!({"canary": {"steps": steps}}));
     let duration = |cluster: &Cluster| cluster.status().duration.unwrap_or_default();

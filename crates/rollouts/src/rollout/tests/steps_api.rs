@@ -156,7 +156,7 @@ async fn given_back(api: &FakeApi, definition: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn flags_are_given_back_when_the_rollout_is_deleted() {
+async fn flags_are_restored_when_the_rollout_is_deleted() {
     let api = server();
     let (operator, definition) = edited(&api).await;
     api.fail(Fault::status("patch", "configmaps", 409, "Conflict").times(1));
@@ -166,7 +166,7 @@ async fn flags_are_given_back_when_the_rollout_is_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn flags_are_given_back_when_the_strategy_changes() {
+async fn flags_are_restored_when_the_strategy_changes() {
     let api = server();
     let (operator, definition) = edited(&api).await;
     api.put(&json!({

@@ -104,8 +104,8 @@ fn a_pause_does_not_make_a_complete_rollout_incomplete() {
         completed.expect("a condition").status,
         ConditionStatus::True
     );
-    let told = cluster.log.matches("RolloutNotCompleted").count();
-    assert_eq!(told, 1, "the first deployment only\n{}", cluster.log);
+    let reported = cluster.log.matches("RolloutNotCompleted").count();
+    assert_eq!(reported, 1, "the first deployment only\n{}", cluster.log);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn an_analysis_without_a_verdict_is_promoted_past() {
 }
 
 #[test]
-fn the_rollout_tells_what_becomes_of_its_analysis() {
+fn the_rollout_reports_the_phase_of_its_analysis() {
     let mut cluster = canary(2, &json!([{"setWeight": 50}, check()]));
     cluster.set_image("v2");
     cluster.run();
@@ -243,7 +243,7 @@ fn the_rollout_tells_what_becomes_of_its_analysis() {
 }
 
 #[test]
-fn each_pause_is_told() {
+fn each_pause_becomes_an_event() {
     let mut cluster = canary(2, &json!([{"setWeight": 50}, {"pause": {}}, {"pause": {}}]));
     cluster.set_image("v2");
     cluster.run();
@@ -251,8 +251,8 @@ fn each_pause_is_told() {
     assert_eq!(cluster.status().current_step_index, Some(2));
     cluster.promote();
     for (event, times) in [("RolloutPaused", 2), ("RolloutResumed", 2)] {
-        let told = cluster.log.matches(&format!("event: {event}")).count();
-        assert_eq!(told, times, "{event}\n{}", cluster.log);
+        let reported = cluster.log.matches(&format!("event: {event}")).count();
+        assert_eq!(reported, times, "{event}\n{}", cluster.log);
     }
 }
 

@@ -174,7 +174,7 @@ async fn a_change_of_the_deployment_wakes_the_rollout() {
         let found = api.get("deployments", NAMESPACE, "web");
         found.expect("the Deployment")["spec"]["replicas"].clone()
     };
-    until(&api, "handed over", |_| replicas() == 0).await;
+    until(&api, "replaced", |_| replicas() == 0).await;
     let before = get(&api)["status"]["currentPodHash"].clone();
     api.edit("deployments", NAMESPACE, "web", |deployment| {
         deployment["spec"]["template"] = template("v2");

@@ -58,7 +58,7 @@ const ROUTERS: &[Registration] = &[
 pub(super) struct Registration {
     /// Its key under `trafficRouting`, or under `trafficRouting.plugins`.
     name: &'static str,
-    /// The key stands under `plugins`.
+    /// The key is below `plugins`.
     plugin: bool,
     /// What it can do.
     can: Capabilities,

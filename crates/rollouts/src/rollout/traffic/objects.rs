@@ -13,7 +13,7 @@ use crate::rollout::apply::MANAGER;
 
 /// The objects of a kind in the namespace of the Rollout.
 pub(super) struct RouteObjects<'a> {
-    /// Where the configuration of the router stands, for errors.
+    /// Path of the router's configuration, for errors.
     pub(super) at: &'a str,
     /// The kind.
     pub(super) resource: ApiResource,

@@ -11,7 +11,7 @@ use super::{
     RouteState, Router, RouterError, StringMatch, parse,
 };
 
-/// Where the field stands.
+/// Path of the field.
 const AT: &str = "spec.strategy.canary.trafficRouting";
 
 /// `trafficRouting` with everything checked.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{FULL_WEIGHT, RouteContext, RouteState, extra::of_all_weights};
 
-/// Where both versions stand in a list of destinations.
+/// Positions of both versions in a list of destinations.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Split {
     canary: usize,

@@ -48,7 +48,7 @@ pub struct RouteState {
     pub extra: BTreeMap<String, i32>,
     /// The highest weight that any of them gives to the new version.
     pub most: i32,
-    /// What is written is in effect; none when nobody can tell.
+    /// What is written is in effect; none when it is not known.
     pub in_effect: Option<bool>,
     /// Names of the header and mirror routes that are there, in the order of `managedRoutes`. One that only some
     /// of the objects have has an empty name beside it, so that it is written again.

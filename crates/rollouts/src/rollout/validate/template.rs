@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Checked, wrong};
 
-/// Where the template stands.
+/// Path of the template.
 const AT: &str = "spec.template";
 
 pub(super) fn check(template: &Value, selector: &LabelSelector) -> Checked<()> {

@@ -29,7 +29,7 @@ pub enum Remains {
     Wave(Vec<(ResourceId, Arc<Live>)>),
     /// Objects of hooks that go at the end.
     Cleanup(Vec<HookObject>),
-    /// Nothing stands behind these finalizers any more.
+    /// No controller handles these finalizers any more.
     Finalizers(Vec<String>),
 }
 

@@ -11,7 +11,7 @@ use super::*;
 const SEEDS: u64 = 400;
 
 #[derive(Default)]
-struct World {
+struct SyncCluster {
     set: TargetSet,
     live: LiveMap,
     /// `status.operationState`, as it would be stored.
@@ -88,7 +88,7 @@ fn prune_candidates(random: &mut Random) -> LiveMap {
         .collect()
 }
 
-fn controller(world: &mut World, random: &mut Random) -> Act {
+fn controller(world: &mut SyncCluster, random: &mut Random) -> Act {
     if world.ended.is_some() {
         return Act::Idle;
     }
@@ -145,7 +145,7 @@ fn controller(world: &mut World, random: &mut Random) -> Act {
 }
 
 /// A task may only run when everything of earlier stages is done.
-fn check_order(world: &mut World, tasks: &[Task], task: &Task) {
+fn check_order(world: &mut SyncCluster, tasks: &[Task], task: &Task) {
     let failing = task.phase == SyncPhase::SyncFail;
     for earlier in tasks
         .iter()
@@ -164,7 +164,7 @@ fn check_order(world: &mut World, tasks: &[Task], task: &Task) {
     }
 }
 
-fn carry_out(world: &mut World, task: &Task) {
+fn carry_out(world: &mut SyncCluster, task: &Task) {
     if task.is_delete() {
         world.pruned.insert(task.id.clone());
         world.live.remove(&task.id);
@@ -192,7 +192,7 @@ fn carry_out(world: &mut World, task: &Task) {
     );
 }
 
-fn cluster(world: &mut World, random: &mut Random) -> Act {
+fn cluster(world: &mut SyncCluster, random: &mut Random) -> Act {
     let waiting: Vec<ResourceId> = world
         .live
         .iter()
@@ -220,14 +220,14 @@ fn cluster(world: &mut World, random: &mut Random) -> Act {
     Act::did(format!("{id} is {code}"))
 }
 
-fn hooks_run_once(world: &World) -> Result<(), String> {
+fn hooks_run_once(world: &SyncCluster) -> Result<(), String> {
     match world.hook_runs.iter().find(|(_, runs)| **runs > 1) {
         Some((id, runs)) => Err(format!("hook {id} ran {runs} times")),
         None => Ok(()),
     }
 }
 
-fn only_extras_are_pruned(world: &World) -> Result<(), String> {
+fn only_extras_are_pruned(world: &SyncCluster) -> Result<(), String> {
     let described = |id: &ResourceId| world.set.targets.iter().any(|target| target.id == *id);
     match world.pruned.iter().find(|id| described(id)) {
         Some(id) => Err(format!("{id} was pruned although Git describes it")),
@@ -239,15 +239,15 @@ fn only_extras_are_pruned(world: &World) -> Result<(), String> {
 fn syncs_end_in_order_with_each_hook_run_once_whatever_happens() {
     for seed in 0..SEEDS {
         let mut random = Random::new(seed);
-        let world = World {
+        let world = SyncCluster {
             set: random_set(&mut random),
             live: prune_candidates(&mut random),
-            ..World::default()
+            ..SyncCluster::default()
         };
         let finished = Simulation::new(world, seed, 2000)
             .actor("controller", controller)
             .actor("cluster", cluster)
-            .invariant("order", |world: &World| {
+            .invariant("order", |world: &SyncCluster| {
                 world.complaint.clone().map_or(Ok(()), Err)
             })
             .invariant("hooks run once", hooks_run_once)

@@ -212,7 +212,7 @@ fn objects_beside_a_hook_of_the_only_stage_are_not_waited_for() {
 }
 
 #[test]
-fn a_hook_whose_result_cannot_be_told_fails_the_sync() {
+fn a_hook_without_a_result_fails_the_sync() {
     let set = targets(&[("Job", "pre", &[("hook", "PreSync")])]);
     let (_, phase, _) = run(&set, |_| Some(Code::Unknown));
     assert_eq!(phase, Phase::Failed);

@@ -53,7 +53,7 @@ struct State {
     revision: u64,
     stream: BTreeMap<u64, (usize, Bytes)>,
     open: BTreeSet<Place>,
-    /// Where messages go that are given back.
+    /// Where returned messages go.
     sender: Option<mpsc::Sender<Incoming>>,
     /// Faults by number of the effect, counted from 0 over all processes.
     faults: BTreeMap<usize, Fault>,

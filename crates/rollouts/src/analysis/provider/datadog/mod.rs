@@ -23,7 +23,7 @@ use crate::api::analysis::{Datadog, Provider};
 
 /// Time that a query may take where the metric says nothing.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time until now that is looked at where the metric says nothing.
+/// Length of the window that ends now, where the metric does not set one.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Queries of Datadog.

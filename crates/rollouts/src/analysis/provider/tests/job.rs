@@ -9,13 +9,13 @@ use super::{
 };
 use crate::api::analysis::{AnalysisPhase, Measurement};
 
-struct World {
+struct JobCluster {
     api: FakeApi,
     providers: Providers,
     order: MeasurementRequest,
 }
 
-fn world(number: i32) -> World {
+fn world(number: i32) -> JobCluster {
     let api = FakeApi::new();
     let providers = Providers::new(api.client(), Clock::system(), ProviderConfig::default());
     let job = json!({
@@ -32,14 +32,14 @@ fn world(number: i32) -> World {
         retention: 2,
         ..order_of(json!({ "job": job }), json!({}), arguments)
     };
-    World {
+    JobCluster {
         api,
         providers,
         order,
     }
 }
 
-impl World {
+impl JobCluster {
     async fn step(&mut self, open: Option<Measurement>, terminate: bool) -> Measurement {
         self.order.open = open;
         self.order.terminate = terminate;

@@ -2,7 +2,7 @@
 
 #![allow(
     clippy::needless_pass_by_value,
-    reason = "objects are written where they are used, and handed over"
+    reason = "objects are written where they are used"
 )]
 
 mod cloudwatch;

@@ -27,7 +27,7 @@ pub struct Datadog {
     /// only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregator: Option<String>,
-    /// Time until now that is looked at, as a Go duration; 5m when absent.
+    /// Length of the window that ends now, as a Go duration; 5m when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
     /// Time that the query may take as a Go duration; 10s when absent.
@@ -68,7 +68,7 @@ pub struct NewRelic {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CloudWatch {
-    /// Time until now that is looked at, as a Go duration; 5m when absent.
+    /// Length of the window that ends now, as a Go duration; 5m when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
     /// The queries.
@@ -186,7 +186,7 @@ pub struct SkyWalking {
     /// The query in GraphQL; the variable `duration` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// Time until now that is looked at, as a Go duration.
+    /// Length of the window that ends now, as a Go duration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
 }

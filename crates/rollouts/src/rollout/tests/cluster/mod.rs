@@ -155,7 +155,7 @@ impl Cluster {
     }
 
     /// One pass of the controller. With `crash_after` the process dies after so many effects, before it
-    /// has told anything. Gives the number of effects and of status writes.
+    /// reports. Returns the number of effects and of status writes.
     pub(super) fn pass(&mut self, crash_after: Option<usize>) -> (usize, usize) {
         self.passes += 1;
         let seen = match self.observe() {

@@ -55,7 +55,7 @@ async fn a_rollout_that_is_going_takes_no_orphans_along() {
         .await
         .expect("it is taken over");
     assert_eq!(owners("first")[0]["name"], "web");
-    // Somebody deletes the Rollout and keeps its pods; the pass has not heard of it.
+    // Somebody deletes the Rollout and keeps its pods; the pass has not seen it.
     api.edit("rollouts", NAMESPACE, "web", |rollout| {
         rollout["metadata"]["finalizers"] = json!(["orphan"]);
         rollout["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();

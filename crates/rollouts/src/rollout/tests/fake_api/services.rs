@@ -1,4 +1,4 @@
-//! Services: given back, kept, missing.
+//! Services: cleaned up, kept, missing.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{NAMESPACE, PATIENCE, controller, is_healthy, rollout, server, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_is_given_back_when_its_rollout_goes() {
+async fn a_service_loses_the_hash_when_its_rollout_is_deleted() {
     let api = server();
     let selector =
         || api.get("services", NAMESPACE, "main").expect("the Service")["spec"]["selector"].clone();
@@ -21,7 +21,7 @@ async fn a_service_is_given_back_when_its_rollout_goes() {
     api.edit("rollouts", NAMESPACE, "web", |rollout| {
         rollout["spec"]["strategy"]["blueGreen"]["activeService"] = "other".into();
     });
-    until(&api, "given back", |_| selector() == json!({"app": "web"})).await;
+    until(&api, "restored", |_| selector() == json!({"app": "web"})).await;
     let other = || {
         api.get("services", NAMESPACE, "other")
             .expect("the Service")
@@ -38,7 +38,7 @@ async fn a_service_is_given_back_when_its_rollout_goes() {
     };
     tokio::time::timeout(PATIENCE, gone)
         .await
-        .expect("the Service is given back");
+        .expect("the Service is restored");
     assert!(
         other()["metadata"]["annotations"]
             .as_object()

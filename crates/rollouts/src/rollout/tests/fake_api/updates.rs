@@ -105,19 +105,19 @@ async fn a_template_that_the_server_refuses_is_an_invalid_spec() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refusal_of_the_server_is_told_on_the_rollout() {
+async fn a_refusal_of_the_server_becomes_an_event_of_the_rollout() {
     let api = server();
     api.put(&json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "main", "namespace": NAMESPACE}, "spec": {}}));
     api.put(&rollout(&json!({"blueGreen": {"activeService": "main"}})));
     api.fail(Fault::status("patch", "services", 403, "Forbidden").times(1));
     let operator = controller(&api);
     until(&api, "healed", is_healthy).await;
-    let told = || {
+    let reported = || {
         let mut events = api.list("events").into_iter();
         events.find(|event| event["reason"] == "ReconcileError")
     };
-    until(&api, "told", |_| told().is_some()).await;
-    let event = told().expect("an Event");
+    until(&api, "reported", |_| reported().is_some()).await;
+    let event = reported().expect("an Event");
     assert_eq!(event["type"], "Warning");
     assert_eq!(event["regarding"]["kind"], "Rollout");
     assert!(

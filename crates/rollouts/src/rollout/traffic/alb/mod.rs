@@ -1,6 +1,6 @@
 //! AWS Load Balancer Controller: the weights in an action annotation of each Ingress. Whether the load balancer
 //! has taken them over is not verified, because that needs credentials for AWS. The action stays when the Ingress
-//! is given back, with all traffic to the stable version, because the Ingress leads to it.
+//! is restored, with all traffic to the stable version, because the Ingress leads to it.
 
 mod config;
 
