@@ -1,6 +1,9 @@
 //! The command line, in upstream's spelling.
 
-use crate::offline::{lint::LintArgs, simulate::SimulateArgs};
+use crate::{
+    offline::{lint::LintArgs, simulate::SimulateArgs},
+    operate::{dlq::DlqArgs, explain::ExplainArgs, publish::PublishArgs, tail::TailArgs},
+};
 use clap::{Args, Parser, Subcommand};
 use reconcile_core::args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs};
 
@@ -22,6 +25,14 @@ pub enum Command {
     Lint(LintArgs),
     /// Show what a Sensor does with events, without a cluster.
     Simulate(SimulateArgs),
+    /// Publish an event, as a source would.
+    Publish(PublishArgs),
+    /// Show the events of a bus as they come.
+    Tail(TailArgs),
+    /// Show dead letters, or give their events to the triggers again.
+    Dlq(DlqArgs),
+    /// Say why a Sensor did or did not fire.
+    Explain(ExplainArgs),
 }
 
 /// Flags of `events controller`.

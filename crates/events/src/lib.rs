@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod nats;
 pub mod nats_client;
 pub mod offline;
+pub mod operate;
 mod panics;
 pub mod replicas;
 pub mod run;

@@ -62,7 +62,6 @@ fn replica_identity<'p>(leader: &LeaderArgs, pod: Option<&'p str>) -> ReplicaIde
 pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
     let ControllerArgs {
         kube,
-        log: _,
         mut leader,
         admin,
         namespaced,
@@ -72,7 +71,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         health_port,
         advertise_address,
         allow_link_local,
-        klog_level: _,
+        ..
     } = args;
     leader.namespace = leader.namespace.or_else(|| own_namespace.clone());
     let identity = Identity {

@@ -16,6 +16,7 @@
 //! Sensor dataTemplate, contextTemplate         Go template, sprig  [`gotemplate`], [`sprig`]
 //! AppProject sourceRepos, destinations         gobwas globs        [`glob`]
 //! argocd-cm health checks and actions          Lua 5.1             `lua` (feature `lua`)
+//! Sensor filters.script, transform.script      Lua 5.1             `lua` (feature `lua`)
 //! ```
 //!
 //! [`go_text`] holds what several of them share: how Go prints floats, JSON, durations and times;

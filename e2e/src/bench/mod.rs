@@ -147,7 +147,7 @@ fn write_page(plan: &Plan, book: &Book) -> Result<()> {
 async fn measure(plan: &Plan, scenario: Scenario, engine: &Engine) -> Result<Vec<Measurement>> {
     let options = Options {
         control: Control::Own,
-        nats: scenario == Scenario::Events,
+        nats: matches!(scenario, Scenario::Events | Scenario::Ordered),
         git: matches!(scenario, Scenario::Gitops | Scenario::Waves),
         prometheus: false,
         sample: false,

@@ -17,7 +17,8 @@ struct Cli {
     /// What to measure; may be given several times.
     #[arg(long, value_enum, default_value = "all")]
     scenario: Vec<Choice>,
-    /// Objects of the load instead of the scenario's own number (1000 Applications, 500 Rollouts, 20000 events).
+    /// Objects of the load instead of the scenario's own number (1000 Applications, 500 Rollouts, 20000 events, 5000
+    /// ordered events and pairs).
     #[arg(long, value_name = "N")]
     count: Option<usize>,
     /// Events per second at the fixed rate.
@@ -62,6 +63,7 @@ enum Choice {
     Waves,
     Rollouts,
     Events,
+    Ordered,
     All,
 }
 
@@ -77,6 +79,7 @@ impl Cli {
                 Choice::Waves => *scenario == Scenario::Waves,
                 Choice::Rollouts => *scenario == Scenario::Rollouts,
                 Choice::Events => *scenario == Scenario::Events,
+                Choice::Ordered => *scenario == Scenario::Ordered,
             })
         };
         Scenario::ALL.into_iter().filter(chosen).collect()

@@ -3,27 +3,12 @@
 use super::source_fields::{self, NO_POD};
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
 
-/// The fields of a list of parameters, one row each: a field that does not exist is reported.
-macro_rules! parameters {
-    ($list:literal) => {
-        &[
-            supported(concat!($list, ".dest")),
-            supported(concat!($list, ".operation")),
-            supported(concat!($list, ".src.dependencyName")),
-            supported(concat!($list, ".src.contextKey")),
-            supported(concat!($list, ".src.contextTemplate")),
-            supported(concat!($list, ".src.dataKey")),
-            supported(concat!($list, ".src.dataTemplate")),
-            supported(concat!($list, ".src.value")),
-            supported(concat!($list, ".src.useRawData")),
-        ]
-    };
-}
+use super::source_fields;
 
 /// EventBus.
 pub const EVENT_BUS: Ledger = Ledger {
     kind: "EventBus",
-    tables: &[BUS],
+    tables: &[BUS, BUS_SELECTORS],
 };
 /// EventSource.
 pub const EVENT_SOURCE: Ledger = Ledger {
@@ -38,48 +23,45 @@ pub const SENSOR: Ledger = Ledger {
         SENSOR_STATUS,
         TEMPLATE,
         TRIGGERS,
-        parameters!("spec.triggers[].parameters[]"),
-        parameters!("spec.triggers[].template.k8s.parameters[]"),
         HTTP,
-        parameters!("spec.triggers[].template.http.parameters[]"),
-        parameters!("spec.triggers[].template.http.payload[]"),
-        parameters!("spec.triggers[].template.http.dynamicHeaders[]"),
         ARGO_WORKFLOW,
-        parameters!("spec.triggers[].template.argoWorkflow.parameters[]"),
         SLACK,
-        parameters!("spec.triggers[].template.slack.parameters[]"),
         EMAIL,
-        parameters!("spec.triggers[].template.email.parameters[]"),
         AWS_LAMBDA,
-        parameters!("spec.triggers[].template.awsLambda.parameters[]"),
-        parameters!("spec.triggers[].template.awsLambda.payload[]"),
         NATS,
-        parameters!("spec.triggers[].template.nats.parameters[]"),
-        parameters!("spec.triggers[].template.nats.payload[]"),
         DLQ,
+        PARAMETERS,
+        BACKOFFS,
+        SENSOR_SELECTORS,
     ],
 };
 
 /// All ledgers of this crate.
 pub const LEDGERS: &[Ledger] = &[EVENT_BUS, EVENT_SOURCE, SENSOR];
 
+const LUA: &str = "Lua 5.1 with string, table and math, 200 ms and 32 MiB for an event; no files, processes or modules";
+
 const BUS: &[Field] = &[
     supported("spec.jetstreamExotic.url"),
     supported_note(
-        "spec.jetstreamExotic.accessSecret.**",
+        "spec.jetstreamExotic.accessSecret",
         "YAML with username and password, or token",
     ),
     supported_note(
         "spec.jetstreamExotic.streamConfig",
         "maxMsgs maxAge maxBytes replicas duplicates retention discard; an existing stream is changed where the server permits it",
     ),
-    supported("spec.jetstreamExotic.tls.caCertSecret.**"),
-    supported("spec.jetstreamExotic.tls.clientCertSecret.**"),
-    supported("spec.jetstreamExotic.tls.clientKeySecret.**"),
     supported("spec.jetstreamExotic.tls.insecureSkipVerify"),
     planned("spec.jetstream.**", "deploying a bus; use jetstreamExotic"),
     planned("spec.nats.**", "NATS Streaming; use jetstreamExotic"),
     planned("spec.kafka.**", "Kafka as a bus; use jetstreamExotic"),
+];
+
+const BUS_SELECTORS: &[Field] = selectors![
+    "spec.jetstreamExotic.accessSecret",
+    "spec.jetstreamExotic.tls.caCertSecret",
+    "spec.jetstreamExotic.tls.clientCertSecret",
+    "spec.jetstreamExotic.tls.clientKeySecret",
 ];
 
 const SENSOR_STATUS: &[Field] = &[supported("status.triggers[].**")];
@@ -97,28 +79,40 @@ const SENSOR_SPEC: &[Field] = &[
         "spec.dependencies[].filtersLogicalOperator",
         "with or, one filter that passes is enough; upstream discards the event when any filter fails",
     ),
-    supported("spec.dependencies[].filters.time.**"),
-    supported("spec.dependencies[].filters.context.**"),
-    supported("spec.dependencies[].filters.data[].**"),
-    supported("spec.dependencies[].filters.exprs[].**"),
+    supported("spec.dependencies[].filters.time.start"),
+    supported("spec.dependencies[].filters.time.stop"),
+    supported("spec.dependencies[].filters.time.timezone"),
+    supported("spec.dependencies[].filters.context.type"),
+    supported("spec.dependencies[].filters.context.subject"),
+    supported("spec.dependencies[].filters.context.source"),
+    supported("spec.dependencies[].filters.context.datacontenttype"),
+    supported("spec.dependencies[].filters.data[].path"),
+    supported("spec.dependencies[].filters.data[].type"),
+    supported("spec.dependencies[].filters.data[].comparator"),
+    supported("spec.dependencies[].filters.data[].template"),
+    supported("spec.dependencies[].filters.exprs[].expr"),
+    supported("spec.dependencies[].filters.exprs[].fields[].path"),
+    supported("spec.dependencies[].filters.exprs[].fields[].name"),
     supported("spec.dependencies[].filters.dataLogicalOperator"),
     supported("spec.dependencies[].filters.exprLogicalOperator"),
+    supported_note("spec.dependencies[].filters.script", LUA),
+    supported_note("spec.dependencies[].transform.script", LUA),
     planned(
-        "spec.dependencies[].filters.script",
-        "Lua; the triggers of the dependency do not run",
-    ),
-    planned(
-        "spec.dependencies[].transform.**",
-        "jq and Lua; the triggers of the dependency do not run",
+        "spec.dependencies[].transform.jq",
+        "the triggers of the dependency do not run; use script",
     ),
     supported_note(
         "spec.triggers[].atLeastOnce",
         "one event after the other, in order; without it many actions run at once; acknowledged after the outcome in both cases",
     ),
-    supported("spec.triggers[].policy.status.**"),
-    supported("spec.triggers[].policy.k8s.**"),
-    supported("spec.triggers[].retryStrategy.**"),
-    supported_note("spec.triggers[].rateLimit.**", "evenly spaced, no bursts"),
+    supported("spec.triggers[].policy.status.allow[]"),
+    supported("spec.triggers[].policy.k8s.labels.{*}"),
+    supported("spec.triggers[].policy.k8s.errorOnBackoffTimeout"),
+    supported("spec.triggers[].rateLimit.unit"),
+    supported_note(
+        "spec.triggers[].rateLimit.requestsPerUnit",
+        "evenly spaced, no bursts",
+    ),
     supported("spec.dependencies[].filters.data[].value[]"),
 ];
 
@@ -130,14 +124,15 @@ const TEMPLATE: &[Field] = &[
 const TRIGGERS: &[Field] = &[
     supported("spec.triggers[].template.name"),
     supported("spec.triggers[].template.conditions"),
-    supported("spec.triggers[].template.conditionsReset[].byTime.**"),
-    supported("spec.triggers[].template.log.**"),
+    supported("spec.triggers[].template.conditionsReset[].byTime.cron"),
+    supported("spec.triggers[].template.conditionsReset[].byTime.timezone"),
+    supported("spec.triggers[].template.log"),
+    supported("spec.triggers[].template.log.intervalSeconds"),
     supported("spec.triggers[].template.k8s.operation"),
     supported("spec.triggers[].template.k8s.patchStrategy"),
     supported("spec.triggers[].template.k8s.liveObject"),
     supported("spec.triggers[].template.k8s.source.resource.**"),
     supported("spec.triggers[].template.k8s.source.inline"),
-    supported("spec.triggers[].template.k8s.source.configmap.**"),
     planned(
         "spec.triggers[].template.k8s.source.s3.**",
         "objects from S3",
@@ -173,24 +168,14 @@ const HTTP: &[Field] = &[
     supported("spec.triggers[].template.http.method"),
     supported("spec.triggers[].template.http.timeout"),
     supported("spec.triggers[].template.http.host"),
-    supported("spec.triggers[].template.http.headers.**"),
+    supported("spec.triggers[].template.http.headers.{*}"),
     supported("spec.triggers[].template.http.secureHeaders[].name"),
-    supported("spec.triggers[].template.http.secureHeaders[].valueFrom.secretKeyRef.**"),
-    supported("spec.triggers[].template.http.secureHeaders[].valueFrom.configMapKeyRef.**"),
-    supported("spec.triggers[].template.http.basicAuth.username.**"),
-    supported("spec.triggers[].template.http.basicAuth.password.**"),
-    supported("spec.triggers[].template.http.tls.caCertSecret.**"),
-    supported("spec.triggers[].template.http.tls.clientCertSecret.**"),
-    supported("spec.triggers[].template.http.tls.clientKeySecret.**"),
     supported("spec.triggers[].template.http.tls.insecureSkipVerify"),
 ];
 
 const NATS: &[Field] = &[
     supported_note("spec.triggers[].template.nats.url", "without credentials"),
     supported("spec.triggers[].template.nats.subject"),
-    supported("spec.triggers[].template.nats.auth.basic.username.**"),
-    supported("spec.triggers[].template.nats.auth.basic.password.**"),
-    supported("spec.triggers[].template.nats.auth.token.**"),
     planned(
         "spec.triggers[].template.nats.auth.nkey.**",
         "keys as credentials; use basic or token",
@@ -199,9 +184,6 @@ const NATS: &[Field] = &[
         "spec.triggers[].template.nats.auth.credential.**",
         "keys as credentials; use basic or token",
     ),
-    supported("spec.triggers[].template.nats.tls.caCertSecret.**"),
-    supported("spec.triggers[].template.nats.tls.clientCertSecret.**"),
-    supported("spec.triggers[].template.nats.tls.clientKeySecret.**"),
     supported("spec.triggers[].template.nats.tls.insecureSkipVerify"),
     planned(
         "spec.triggers[].template.nats.jetstream.**",
@@ -285,10 +267,9 @@ const AWS_LAMBDA: &[Field] = &[
     supported("spec.triggers[].template.awsLambda.region"),
     supported("spec.triggers[].template.awsLambda.invocationType"),
     supported_note(
-        "spec.triggers[].template.awsLambda.accessKey.**",
+        "spec.triggers[].template.awsLambda.accessKey",
         "required: a Sensor has no pod whose role could be used",
     ),
-    supported("spec.triggers[].template.awsLambda.secretKey.**"),
     planned(
         "spec.triggers[].template.awsLambda.roleARN",
         "assuming a role; use keys",
@@ -308,4 +289,43 @@ pub const UNSERVED_TRIGGERS: &[&str] = &[
     "kafka",
     "openWhisk",
     "pulsar",
+];
+
+const SENSOR_SELECTORS: &[Field] = selectors![
+    "spec.triggers[].template.k8s.source.configmap",
+    "spec.triggers[].template.http.secureHeaders[].valueFrom.secretKeyRef",
+    "spec.triggers[].template.http.secureHeaders[].valueFrom.configMapKeyRef",
+    "spec.triggers[].template.http.basicAuth.username",
+    "spec.triggers[].template.http.basicAuth.password",
+    "spec.triggers[].template.http.tls.caCertSecret",
+    "spec.triggers[].template.http.tls.clientCertSecret",
+    "spec.triggers[].template.http.tls.clientKeySecret",
+    "spec.triggers[].template.nats.auth.basic.username",
+    "spec.triggers[].template.nats.auth.basic.password",
+    "spec.triggers[].template.nats.auth.token",
+    "spec.triggers[].template.nats.tls.caCertSecret",
+    "spec.triggers[].template.nats.tls.clientCertSecret",
+    "spec.triggers[].template.nats.tls.clientKeySecret",
+    "spec.triggers[].template.awsLambda.secretKey",
+    "spec.triggers[].template.awsLambda.accessKey",
+];
+
+const BACKOFFS: &[Field] = backoffs![
+    "spec.triggers[].retryStrategy",
+    "spec.triggers[].policy.k8s.backoff",
+];
+
+const PARAMETERS: &[Field] = parameters![
+    "spec.triggers[].parameters[]",
+    "spec.triggers[].template.k8s.parameters[]",
+    "spec.triggers[].template.http.parameters[]",
+    "spec.triggers[].template.http.payload[]",
+    "spec.triggers[].template.http.dynamicHeaders[]",
+    "spec.triggers[].template.argoWorkflow.parameters[]",
+    "spec.triggers[].template.slack.parameters[]",
+    "spec.triggers[].template.email.parameters[]",
+    "spec.triggers[].template.awsLambda.parameters[]",
+    "spec.triggers[].template.awsLambda.payload[]",
+    "spec.triggers[].template.nats.parameters[]",
+    "spec.triggers[].template.nats.payload[]",
 ];

@@ -6,7 +6,6 @@ use reconcile_core::fields::{Field, planned, supported, supported_note};
 const HOOK: &str = "the webhook is not registered: add it at the service by hand";
 
 pub(super) const GITHUB: &[Field] = &[
-    supported("spec.github.{*}.webhookSecret.**"),
     supported_note(
         "spec.github.{*}.id",
         "where the webhook was added by hand; informative",
@@ -25,7 +24,11 @@ pub(super) const GITHUB: &[Field] = &[
         "where the webhook was added by hand; informative",
     ),
     supported_note(
-        "spec.github.{*}.repositories[].**",
+        "spec.github.{*}.repositories[].owner",
+        "where the webhook was added by hand; informative",
+    ),
+    supported_note(
+        "spec.github.{*}.repositories[].names[]",
         "where the webhook was added by hand; informative",
     ),
     supported_note(
@@ -56,7 +59,7 @@ pub(super) const GITHUB: &[Field] = &[
 
 pub(super) const GITLAB: &[Field] = &[
     supported_note(
-        "spec.gitlab.{*}.secretToken.**",
+        "spec.gitlab.{*}.secretToken",
         "checked also where upstream does not manage the webhook; the header is masked in the payload",
     ),
     supported_note(
@@ -113,7 +116,6 @@ pub(super) const BITBUCKET: &[Field] = &[
 ];
 
 pub(super) const BITBUCKET_SERVER: &[Field] = &[
-    supported("spec.bitbucketserver.{*}.webhookSecret.**"),
     supported("spec.bitbucketserver.{*}.oneEventPerChange"),
     supported_note(
         "spec.bitbucketserver.{*}.events[]",
@@ -175,9 +177,9 @@ pub(super) const GERRIT: &[Field] = &[
 ];
 
 pub(super) const SLACK: &[Field] = &[
-    supported_note("spec.slack.{*}.signingSecret.**", "required"),
+    supported_note("spec.slack.{*}.signingSecret", "required"),
     supported_note(
-        "spec.slack.{*}.token.**",
+        "spec.slack.{*}.token",
         "the verification token of the Events API; optional here",
     ),
 ];

@@ -3,10 +3,14 @@
 //! The installed CRDs check nothing, so these types only decode; what is required and what fits
 //! together is checked by the `validate` step of each controller.
 
+#[macro_use]
+mod shapes;
+
 mod decode;
 pub mod eventbus;
 pub mod eventsource;
 pub mod fields;
+pub mod findings;
 mod hook_fields;
 pub mod nats;
 pub mod sensor;

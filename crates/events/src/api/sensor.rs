@@ -58,7 +58,17 @@ pub struct Dependency {
     pub filters_logical_operator: Option<String>,
     /// A change of the event before the filters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub transform: Option<Value>,
+    pub transform: Option<Transform>,
+}
+
+/// A change of an event; `jq` wins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Transform {
+    /// A jq program.
+    pub jq: String,
+    /// A Lua script.
+    pub script: String,
 }
 
 /// Filters of a dependency.

@@ -2,20 +2,17 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use async_nats::{
-    HeaderMap,
-    jetstream::{
-        self,
-        consumer::{self, AckPolicy, DeliverPolicy, FromConsumer, PullConsumer, pull},
-        context::ConsumerInfoErrorKind,
-        stream::{ConsumerCreateStrictErrorKind, RetentionPolicy, Stream},
-    },
+use async_nats::jetstream::{
+    self,
+    consumer::{self, AckPolicy, DeliverPolicy, FromConsumer, PullConsumer, pull},
+    context::ConsumerInfoErrorKind,
+    stream::{ConsumerCreateStrictErrorKind, RetentionPolicy, Stream},
 };
 use bytes::Bytes;
 use jiff::Timestamp;
 use reconcile_core::{kube_types::names::fnv1a_64, object::ObjectKey};
 
-use super::{Bus, BusError, NAMESPACE, STREAM, durable, error::request};
+use super::{Bus, BusError, STREAM, durable, error::request};
 
 /// A message that is not acknowledged for this long is delivered again. Shorter than the server's default
 /// of 30 s, so that a successor takes over quickly; work in progress is announced well within it.
@@ -31,6 +28,8 @@ pub struct StoredMessage {
     pub stored: Timestamp,
     /// The namespace that it comes from, where its source says so.
     pub namespace: Option<String>,
+    /// The only trigger that it is for, where it is not for all.
+    pub only_for: Option<String>,
     /// The body.
     pub body: Bytes,
 }
@@ -64,7 +63,7 @@ impl ConsumerOwner<'_> {
     ///
     /// Upstream joins names with `-` and leaves out the namespace, so sensor `a` with trigger `b-c` has the
     /// same name as sensor `a-b` with trigger `c`, and so have equal sensors of two namespaces.
-    fn names(&self) -> [String; 2] {
+    pub(super) fn names(&self) -> [String; 2] {
         let plain = durable(&self.sensor.name, self.trigger, self.dependency);
         let qualified = format!("{plain}-{:016x}", fnv1a_64(self.identity().as_bytes()));
         [plain, qualified]
@@ -226,7 +225,8 @@ impl Bus {
                     found.push(StoredMessage {
                         sequence: message.sequence,
                         stored: timestamp(message.time.unix_timestamp_nanos()),
-                        namespace: namespace(&message.headers),
+                        namespace: super::namespace(&message.headers),
+                        only_for: super::only_for(&message.headers),
                         body: message.payload,
                     });
                 }
@@ -240,14 +240,14 @@ impl Bus {
 }
 
 #[derive(PartialEq, Eq)]
-enum Whose {
+pub(super) enum Whose {
     Ours,
     /// Made by upstream, which leaves no note.
     Nobodys,
     Foreign,
 }
 
-fn whose_is(config: &consumer::Config, owner: &ConsumerOwner<'_>) -> Whose {
+pub(super) fn whose_is(config: &consumer::Config, owner: &ConsumerOwner<'_>) -> Whose {
     let metadata = config.metadata.get(OWNER);
     // A description of somebody's own is no identity, and the consumer is not ours to take.
     let described = config.description.as_ref().filter(|text| !text.is_empty());
@@ -275,7 +275,10 @@ fn owned(
     }
 }
 
-async fn info<I>(stream: &Stream<I>, name: &str) -> Result<Option<consumer::Info>, BusError> {
+pub(super) async fn info<I>(
+    stream: &Stream<I>,
+    name: &str,
+) -> Result<Option<consumer::Info>, BusError> {
     match stream.consumer_info(name).await {
         Ok(info) => Ok(Some(info)),
         Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
@@ -352,13 +355,6 @@ pub(crate) fn delivery(message: &jetstream::Message) -> Option<Delivery> {
         consumer_sequence: info.consumer_sequence,
         stored: timestamp(info.published.unix_timestamp_nanos()),
     })
-}
-
-/// The namespace that an event comes from; upstream's sources do not say.
-pub(crate) fn namespace(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get(NAMESPACE)
-        .map(|value| value.as_str().to_owned())
 }
 
 /// A time of the server; one that cannot be parsed is the epoch.

@@ -12,6 +12,7 @@
 //! One connection per EventBus, kept for ever: it reconnects by itself after the server was unreachable, and what
 //! is missing on the server is made again.
 
+mod browse;
 mod config;
 mod connection;
 mod consumers;
@@ -24,23 +25,39 @@ mod records;
 mod streams;
 mod url;
 
+pub use browse::{Browser, ConsumerProgress, From, Message};
 pub use config::{Auth, BusConfig, StreamSettings};
 pub use connection::{Bus, BusState};
+pub(crate) use consumers::delivery;
 pub use consumers::{ACK_WAIT, Attached, Before, ConsumerOwner, MAX_HELD, StoredMessage};
-pub(crate) use consumers::{delivery, namespace};
 pub use error::BusError;
 pub use pool::BusPool;
 pub(crate) use records::{erase, key, read, write};
 pub use url::ServerUrl;
 
+use async_nats::HeaderMap;
 use reconcile_core::kube_types::names::fnv1a_32;
 
 /// The stream of all events.
 pub const STREAM: &str = "default";
 /// The header that says which namespace an event comes from: a bus may serve several.
 pub const NAMESPACE: &str = "Argo-Events-Namespace";
+/// The header of an event that is for one trigger only, NAMESPACE/SENSOR/TRIGGER: it was replayed from a dead letter.
+pub const ONLY_FOR: &str = "Argo-Events-Only-For";
 /// The stream of what spent its tries.
 pub const DEAD_LETTERS: &str = "dlq";
+
+/// The only trigger that an event is for, as `NAMESPACE/SENSOR/TRIGGER`.
+pub(crate) fn only_for(headers: &HeaderMap) -> Option<String> {
+    headers.get(ONLY_FOR).map(|value| value.as_str().to_owned())
+}
+
+/// The namespace that an event comes from; upstream's sources do not say.
+pub(crate) fn namespace(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get(NAMESPACE)
+        .map(|value| value.as_str().to_owned())
+}
 
 /// The durable consumer of one dependency of one trigger.
 pub fn durable(sensor: &str, trigger: &str, dependency: &str) -> String {

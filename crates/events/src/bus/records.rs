@@ -1,6 +1,6 @@
 //! Records: the KV buckets of sensors and schedules.
 
-use async_nats::jetstream::{kv, stream::StorageType};
+use async_nats::jetstream::{self, kv, stream::StorageType};
 use bytes::Bytes;
 use reconcile_core::{kube_types::names::fnv1a_64, object::ObjectKey};
 
@@ -105,6 +105,23 @@ impl Bus {
             Err(error) => Err(request(format!("delete bucket {name}"))(&error)),
         }
     }
+}
+
+/// The KV bucket of a Sensor as it stands; `None` when there is none.
+pub(super) async fn existing_bucket(
+    context: &jetstream::Context,
+    sensor: &ObjectKey,
+) -> Result<Option<kv::Store>, BusError> {
+    for name in bucket_names(sensor) {
+        let Ok(store) = context.get_key_value(&name).await else {
+            continue;
+        };
+        let owner = read(&store, BUCKET_OWNER).await?;
+        if owner.is_none_or(|(owner, _)| owner == sensor.namespace.as_bytes()) {
+            return Ok(Some(store));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads a key: value and revision.

@@ -11,7 +11,7 @@ use reconcile_core::{
 use serde_json::Value;
 
 use crate::{
-    api::{EventBus, EventSource, Sensor, fields::SENSOR},
+    api::{EventBus, EventSource, Sensor, findings::sensor_findings},
     controller::{eventbus, eventsource},
     sensor,
 };
@@ -93,7 +93,7 @@ fn findings(object: &Value) -> Option<Vec<Finding>> {
                 Ok((_, problems)) => [problems.dependencies, problems.triggers].concat(),
                 Err(problem) => vec![problem.to_string()],
             };
-            (problems, Vec::new(), SENSOR.findings(spec, "spec"))
+            (problems, Vec::new(), sensor_findings(spec))
         }
         _ => return None,
     };

@@ -88,9 +88,9 @@ pub fn run(args: &SimulateArgs, now: Timestamp, out: &mut impl Write) -> anyhow:
                 "dependency": given.dependency,
                 "trigger": trigger.name,
             });
-            match dependency.judge(&event, now) {
-                FilterOutcome::Accepted => {
-                    let decided = state.take(trigger, &given.dependency, sequence, event);
+            match dependency.judge(event, now) {
+                FilterOutcome::Accepted(event) => {
+                    let decided = state.take(trigger, &given.dependency, sequence, *event);
                     good &= describe(
                         &mut line,
                         decided,

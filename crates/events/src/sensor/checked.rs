@@ -11,7 +11,13 @@ use jiff::Timestamp;
 use reconcile_core::object::{FieldError, ObjectKey};
 use serde_json::Value;
 
-use super::{dependency::Dependency, filter::Filters, rate_limit::Spacing, retry::Retry};
+use super::{
+    dependency::{Dependency, Turn},
+    filter::Filters,
+    rate_limit::Spacing,
+    retry::Retry,
+    script::Script,
+};
 use crate::{
     api::{
         DEFAULT_BUS, decode,
@@ -184,12 +190,15 @@ fn check_dependency(path: &str, value: &Value) -> Result<Dependency, FieldError>
             return Err(FieldError::new(format!("{path}.{field}"), message));
         }
     }
-    if raw.transform.is_some() {
-        return Err(FieldError::new(
-            format!("{path}.transform"),
-            "not supported yet",
-        ));
+    let transform = raw.transform.unwrap_or_default();
+    if !transform.jq.is_empty() {
+        let message = "not supported yet; use script";
+        return Err(FieldError::new(format!("{path}.transform.jq"), message));
     }
+    let script = Some(transform.script).filter(|script| !script.is_empty());
+    let transform = script
+        .map(|script| Script::check(&format!("{path}.transform.script"), &script))
+        .transpose()?;
     let operator = raw.filters_logical_operator.as_deref();
     let filters = raw
         .filters
@@ -200,7 +209,9 @@ fn check_dependency(path: &str, value: &Value) -> Result<Dependency, FieldError>
         name: raw.name,
         source: raw.event_source_name,
         event: raw.event_name,
+        transform,
         filters: filters.map(Arc::new),
+        turn: Turn::default(),
     })
 }
 

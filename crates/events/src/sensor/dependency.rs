@@ -7,7 +7,9 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::filter::Filters;
+use tokio::sync::Mutex;
+
+use super::{filter::Filters, script::Script};
 use crate::{
     event::{CloudEvent, subject},
     panics,
@@ -22,15 +24,29 @@ pub struct Dependency {
     pub source: String,
     /// Name of the event.
     pub event: String,
+    /// A change of each event before the filters.
+    pub transform: Option<Script>,
     /// Which events count.
     pub filters: Option<Arc<Filters>>,
+    /// Held while a script runs.
+    pub turn: Turn,
+}
+
+/// The turn of the scripts of a dependency: one at a time, so that no Sensor takes all threads.
+#[derive(Clone, Debug, Default)]
+pub struct Turn(pub Arc<Mutex<()>>);
+
+impl PartialEq for Turn {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
 }
 
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FilterOutcome {
-    /// It counts.
-    Accepted,
+    /// It counts, in the form that a transform gave it.
+    Accepted(Box<CloudEvent>),
     /// It does not, and why.
     Discarded(String),
     /// A bug of this program: nobody knows whether it counts.
@@ -43,22 +59,39 @@ impl Dependency {
         subject(&self.source, &self.event)
     }
 
-    /// Applies the filters.
-    pub fn judge(&self, event: &CloudEvent, now: Timestamp) -> FilterOutcome {
-        match &self.filters {
-            None => FilterOutcome::Accepted,
-            Some(filters) => {
-                // Filters run foreign expressions on foreign data: a bug there costs the event, not the task.
-                let admitted = catch_unwind(AssertUnwindSafe(|| filters.admit(event, now)));
-                match admitted {
-                    Ok(Ok(())) => FilterOutcome::Accepted,
-                    Ok(Err(reason)) => FilterOutcome::Discarded(reason.to_string()),
-                    Err(panic) => FilterOutcome::Failed(format!(
-                        "a filter panicked, which is a bug: {}",
-                        panics::message(&*panic)
-                    )),
-                }
-            }
+    /// True when scripts decide, which take too long for the threads of the runtime.
+    pub fn runs_scripts(&self) -> bool {
+        self.transform.is_some() || self.filters.as_ref().is_some_and(|f| f.has_script())
+    }
+
+    /// Transforms the event and applies the filters.
+    pub fn judge(&self, event: CloudEvent, now: Timestamp) -> FilterOutcome {
+        // They run foreign expressions on foreign data: a bug there costs the event, not the task.
+        let judged = catch_unwind(AssertUnwindSafe(|| self.transform_and_filter(event, now)));
+        judged.unwrap_or_else(|panic| {
+            FilterOutcome::Failed(format!(
+                "a filter panicked, which is a bug: {}",
+                panics::message(&*panic)
+            ))
+        })
+    }
+
+    fn transform_and_filter(&self, event: CloudEvent, now: Timestamp) -> FilterOutcome {
+        let event = match &self.transform {
+            // No payload, nothing to change.
+            Some(script) if !event.data.is_empty() => match script.transform(&event, now) {
+                Ok(event) => event,
+                Err(error) => return FilterOutcome::Discarded(format!("transform: {error}")),
+            },
+            _ => event,
+        };
+        match self
+            .filters
+            .as_ref()
+            .map(|filters| filters.admit(&event, now))
+        {
+            None | Some(Ok(())) => FilterOutcome::Accepted(Box::new(event)),
+            Some(Err(reason)) => FilterOutcome::Discarded(reason.to_string()),
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod parameter;
 pub mod payload;
 pub mod rate_limit;
 pub mod retry;
+pub mod script;
 pub mod state;
 
 pub use checked::{CheckedSensor, CheckedTrigger};

@@ -4,6 +4,7 @@ mod checks;
 mod filters;
 mod pacing;
 mod parameters;
+mod scripts;
 mod sets;
 
 use crate::event::CloudEvent;

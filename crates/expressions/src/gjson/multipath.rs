@@ -30,7 +30,9 @@ pub(super) fn select<'j, 'p>(
         }
         if is_object {
             match name {
-                Some(name) => out.push_str(name),
+                // A name in quotes stands as it is; any other text is one too.
+                Some(name) if name.starts_with('"') && super::is_json(name) => out.push_str(name),
+                Some(name) => json::write_text(&mut out, name, false),
                 None => json::write_text(&mut out, &last_name(selector), false),
             }
             out.push(':');
@@ -68,13 +70,26 @@ fn split(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Takes the name of `"name":path` off.
+/// Takes the name of `"name":path` or `name:path` off: the first colon outside of brackets and texts ends it,
+/// unless a modifier, which may have an argument after a colon, comes before.
 fn named(selector: &str) -> (Option<&str>, &str) {
-    if selector.starts_with('"')
-        && let Some(length) = balanced(selector)
-        && let Some(path) = selector[length..].strip_prefix(':')
-    {
-        return (Some(&selector[..length]), path);
+    let bytes = selector.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 1,
+            b'@' if at > 0 && matches!(bytes[at - 1], b'.' | b'|') => break,
+            b':' => {
+                let name = Some(&selector[..at]).filter(|name| !name.is_empty());
+                return (name, &selector[at + 1..]);
+            }
+            b'(' | b'[' | b'{' | b'"' => match balanced(&selector[at..]) {
+                Some(length) => at += length - 1,
+                None => break,
+            },
+            _ => {}
+        }
+        at += 1;
     }
     (None, selector)
 }

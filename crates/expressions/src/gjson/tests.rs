@@ -19,6 +19,28 @@ fn values_keep_their_text() {
 }
 
 #[test]
+fn names_of_a_multipath_need_no_quotes() {
+    let json = r#"{"user": {"name": "ann", "age": 7}, "tags": ["b", "a"]}"#;
+    for (path, expected) in [
+        ("{who:user.name}", r#"{"who":"ann"}"#),
+        (
+            r#"{who:user.name,"years":user.age}"#,
+            r#"{"who":"ann","years":7}"#,
+        ),
+        ("{user.name,n:tags.#}", r#"{"name":"ann","n":2}"#),
+        // Only the first colon ends a name, and none after a modifier.
+        (r#"{t:tags.@flatten:{"deep":true}}"#, r#"{"t":["b","a"]}"#),
+        (r#"{tags.@pretty:{"indent":""}}.tags"#, ""),
+        ("[a:user.name,tags.1]", r#"["ann","a"]"#),
+        ("{a b:user.age}", r#"{"a b":7}"#),
+        ("{:user.age}", r#"{"age":7}"#),
+    ] {
+        let found = get(json, path).map(|found| found.raw().to_owned());
+        assert_eq!(found.unwrap_or_default(), expected, "{path}");
+    }
+}
+
+#[test]
 fn text_that_is_no_json_has_nothing() {
     assert!(get("{\"a\": 1", "a").is_none());
     assert!(get(DOCUMENT, &"a".repeat(MAX_PATH + 1)).is_none());

@@ -101,6 +101,29 @@ fn table_to_json(table: &Table, depth: usize) -> Result<Value, LuaError> {
     Ok(Value::Array(list))
 }
 
+/// An empty table is an object, unless it was a list before.
+pub(super) fn empty_tables_as_objects(new: &mut Value, old: Option<&Value>, depth: usize) {
+    if depth > DEPTH {
+        return;
+    }
+    match new {
+        Value::Array(items) if items.is_empty() && !old.is_some_and(Value::is_array) => {
+            *new = Value::Object(Map::new());
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                empty_tables_as_objects(item, old.and_then(|old| old.get(index)), depth + 1);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                empty_tables_as_objects(field, old.and_then(|old| old.get(name)), depth + 1);
+            }
+        }
+        _ => {}
+    }
+}
+
 pub(super) fn restore_empty_objects(new: &mut Value, old: &Value, depth: usize) {
     if depth > DEPTH {
         return;

@@ -8,7 +8,7 @@ use mlua::{
 };
 use serde_json::Value;
 
-use super::{Libraries, Limits, LuaError, Script, convert};
+use super::{Libraries, Limits, LuaError, Script, convert, strings};
 
 /// Instructions between two looks at the clock.
 const INSTRUCTIONS: u32 = 10_000;
@@ -66,11 +66,16 @@ fn evaluate(
 ) -> mlua::Result<(Lua, LuaValue)> {
     let libraries = match script.libraries {
         Libraries::Safe => StdLib::TABLE | StdLib::OS,
-        Libraries::Open => StdLib::TABLE | StdLib::OS | StdLib::STRING | StdLib::MATH,
+        Libraries::Open | Libraries::Bounded => {
+            StdLib::TABLE | StdLib::OS | StdLib::STRING | StdLib::MATH
+        }
     };
     let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
     lua.set_memory_limit(limits.memory)?;
     confine(&lua, now, deadline)?;
+    if script.libraries == Libraries::Bounded {
+        strings::confine(&lua)?;
+    }
     for (name, value) in globals {
         lua.globals()
             .raw_set(*name, convert::to_lua(&lua, value, 0)?)?;

@@ -1,11 +1,11 @@
-//! Lua 5.1 scripts of administrators: health checks and actions for kinds.
+//! Lua 5.1 scripts: health checks and actions of administrators, filters and transforms of Sensors.
 //!
 //! A script is a function from JSON values to one JSON value. It gets its globals, returns a value, and
 //! nothing is left of it. What it cannot do:
 //!
 //! - reach files, processes, the environment, C modules or bytecode, whatever its libraries are
 //! - run longer than [`Limits::time`] or hold more than [`Limits::memory`]; the time of one call into the
-//!   string library is not bounded, which is why that library needs [`Libraries::Open`]
+//!   string library is not bounded with [`Libraries::Open`], which is for administrators
 //! - see another clock than the one it is given
 //!
 //! ```
@@ -21,6 +21,8 @@
 
 mod convert;
 mod machine;
+mod pattern;
+mod strings;
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,8 @@ pub enum Libraries {
     Safe,
     /// `string` and `math` too.
     Open,
+    /// `math`, and `string` with a budget of work for patterns and repetitions: for scripts that nobody trusts.
+    Bounded,
 }
 
 /// Bounds of one run.
@@ -117,4 +121,9 @@ pub fn check(source: &str) -> Result<(), LuaError> {
 /// that was an object in `old` its form back.
 pub fn restore_empty_objects(new: &mut Value, old: &Value) {
     convert::restore_empty_objects(new, old, 0);
+}
+
+/// Tables that are empty in Lua are objects in `new`, except where `old` has a list at the same place.
+pub fn empty_tables_as_objects(new: &mut Value, old: &Value) {
+    convert::empty_tables_as_objects(new, Some(old), 0);
 }

@@ -151,3 +151,90 @@ fn what_is_no_json_is_an_error() {
         assert!(matches!(value, Err(LuaError::NoJson(_))), "{source}");
     }
 }
+
+fn bounded(source: &str) -> Result<Value, LuaError> {
+    let script = Script {
+        source,
+        libraries: Libraries::Bounded,
+    };
+    run(&script, &[], Timestamp::UNIX_EPOCH, &Limits::default())
+}
+
+#[test]
+fn patterns_with_a_budget_answer_as_those_of_the_library() {
+    let open = |source: &str| {
+        let script = Script {
+            source,
+            libraries: Libraries::Open,
+        };
+        run(&script, &[], Timestamp::UNIX_EPOCH, &Limits::default())
+    };
+    for call in [
+        r#"string.find("hello world", "o w")"#,
+        r#"string.find("hello", "l+")"#,
+        r#"string.find("a.b", ".", 1, true)"#,
+        r#"string.find("a[b", "[", 1, true)"#,
+        r#"string.find("abc", "b", -1)"#,
+        r#"string.find("", "")"#,
+        r#"string.match("key = value", "^(%w+)%s*=%s*(%w+)$")"#,
+        r#"string.match("  trim  ", "^%s*(.-)%s*$")"#,
+        r#"string.match("2026-01-02", "(%d+)-(%d+)-(%d+)")"#,
+        r#"string.match("f(a(b)c)d", "%b()")"#,
+        r#"string.match("THE (quick) fox", "%f[%a]%a+", 5)"#,
+        r#"string.match("aXbXa", "(a)X.-X%1")"#,
+        r#"string.match("abc", "()b()")"#,
+        r#"string.match("x]y", "[]x]+")"#,
+        r#"string.match("a-b_c", "[%w_-]+")"#,
+        r#"string.match("refs/heads/main", "refs/heads/(.*)")"#,
+        r#"string.match("abc", "[^a-b]")"#,
+        r#"string.match("abc", "x?bc")"#,
+        r#"string.match("none", "%d")"#,
+        r#"string.gsub("hello world", "o", "0")"#,
+        r#"string.gsub("hello", "", "-")"#,
+        r#"string.gsub("abc", "%w", "%0%0", 2)"#,
+        r#"string.gsub("$name is $age", "%$(%w+)", {name = "ann", age = 7})"#,
+        r#"string.gsub("abc", "b", function(x) return x:upper() end)"#,
+        r#"string.gsub("abc", "^a", "x")"#,
+        r#"string.gsub("a,b", "(%w),(%w)", "%2,%1")"#,
+        r#"("x"):rep(3)"#,
+    ] {
+        let source = format!("return {{{call}}}");
+        // A nil in the middle makes no list; none of these has one.
+        assert_eq!(bounded(&source), open(&source), "{call}");
+    }
+    let words = "local t = {} for k, v in string.gmatch('a=1, b=2', '(%w+)=(%w+)') do t[k] = v end return t";
+    assert_eq!(bounded(words), open(words));
+    for wrong in ["'[a'", "'%'", "'(a'", "'%1'"] {
+        let failed = bounded(&format!("return string.match('abc', {wrong})"));
+        assert!(
+            matches!(failed, Err(LuaError::Failed { .. } | LuaError::Other(_))),
+            "{wrong}: {failed:?}"
+        );
+    }
+}
+
+#[test]
+fn no_call_of_the_bounded_library_takes_long() {
+    for source in [
+        r#"return string.find(("a"):rep(50), ("a?"):rep(50) .. ("a"):rep(50) .. "b")"#,
+        r#"return string.match(("a"):rep(1000), (".-"):rep(30) .. "b")"#,
+        r#"return ("x"):rep(1e9)"#,
+        r#"return string.find(("a"):rep(1e6), ("a"):rep(5e5) .. "b", 1, true)"#,
+        r#"return string.gsub(("a"):rep(1e6), "a", ("b"):rep(100))"#,
+        "while true do end",
+    ] {
+        assert!(bounded(source).is_err(), "{source}");
+    }
+    assert_eq!(
+        bounded("return string.dump == nil and os.exit == nil and io == nil"),
+        Ok(true.into())
+    );
+}
+
+#[test]
+fn empty_tables_become_objects_where_no_list_was() {
+    let old = serde_json::json!({"list": [], "map": {}});
+    let mut new = serde_json::json!({"list": [], "map": [], "new": []});
+    super::empty_tables_as_objects(&mut new, &old);
+    assert_eq!(new, serde_json::json!({"list": [], "map": {}, "new": {}}));
+}

@@ -23,11 +23,11 @@ const COUNT: usize = 20_000;
 /// Requests under way at full speed.
 const AT_ONCE: usize = 64;
 /// Longest time until a new EventSource and Sensor pass their first event.
-const WARM: Duration = Duration::from_secs(90);
+pub(super) const WARM: Duration = Duration::from_secs(90);
 /// An event counts as lost when nothing at all arrived for so long.
 const QUIET: Duration = Duration::from_secs(15);
 /// How long to look for doubled events after everything has arrived.
-const SETTLE: Duration = Duration::from_secs(2);
+pub(super) const SETTLE: Duration = Duration::from_secs(2);
 /// Longest wait for the webhook's answer.
 const ANSWER: Duration = Duration::from_secs(30);
 /// Bytes of an event besides its id.
@@ -35,26 +35,47 @@ const PADDING: usize = 200;
 
 /// Sends events and knows where they should arrive.
 #[derive(Clone)]
-struct Sender {
+pub(super) struct Sender {
     http: reqwest::Client,
     webhook: String,
-    sink: Arc<Sink>,
+    pub(super) sink: Arc<Sink>,
 }
 
 impl Sender {
-    async fn send(&self, load: &str, index: usize) {
+    /// Sends to this endpoint.
+    pub(super) fn new(webhook: String, sink: Arc<Sink>) -> Result<Self> {
+        Ok(Self {
+            http: reqwest::Client::builder()
+                .timeout(ANSWER)
+                .pool_max_idle_per_host(AT_ONCE)
+                .build()?,
+            webhook,
+            sink,
+        })
+    }
+
+    /// Sends an event that is counted.
+    pub(super) async fn send(&self, load: &str, index: usize) {
+        self.sink.sending(index);
+        if self.post(load, index).await {
+            self.sink.accepted(index);
+        }
+    }
+
+    /// Sends an event; true when it was accepted.
+    pub(super) async fn post(&self, load: &str, index: usize) -> bool {
         let body = json!({"id": format!("{load}-{index}"), "padding": "x".repeat(PADDING)});
         let request = self
             .http
             .post(&self.webhook)
             .header("content-type", "application/json")
             .body(body.to_string());
-        self.sink.sending(index);
         match request.send().await {
-            Ok(answer) if answer.status().is_success() => self.sink.accepted(index),
+            Ok(answer) if answer.status().is_success() => return true,
             Ok(answer) => tracing::debug!(status = %answer.status(), "refused"),
             Err(error) => tracing::debug!(%error, "not answered"),
         }
+        false
     }
 }
 
@@ -75,14 +96,7 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
             .apply_one(Which::Events.namespace(), &object)
             .await?;
     }
-    let sender = Sender {
-        http: reqwest::Client::builder()
-            .timeout(ANSWER)
-            .pool_max_idle_per_host(AT_ONCE)
-            .build()?,
-        webhook: format!("http://127.0.0.1:{port}/bench"),
-        sink,
-    };
+    let sender = Sender::new(format!("http://127.0.0.1:{port}/bench"), sink)?;
     warm(&sender, &subject).await?;
 
     let rate = session.plan.rate;
@@ -111,7 +125,7 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
 }
 
 /// Sends one event after the other until one has come through.
-async fn warm(sender: &Sender, subject: &Subject) -> Result<()> {
+pub(super) async fn warm(sender: &Sender, subject: &Subject) -> Result<()> {
     let end = Instant::now() + WARM;
     let mut turn = 0;
     while Instant::now() < end {
@@ -146,7 +160,7 @@ async fn at_rate(sender: &Sender, rate: u32, count: usize) -> Result<Outcome> {
 }
 
 /// As fast as the webhook answers, with 64 requests under way.
-async fn at_full_speed(sender: &Sender, count: usize) -> Result<Outcome> {
+pub(super) async fn at_full_speed(sender: &Sender, count: usize) -> Result<Outcome> {
     sender.sink.begin("full", count);
     let next = Arc::new(AtomicUsize::new(0));
     let start = Instant::now();
@@ -167,7 +181,7 @@ async fn at_full_speed(sender: &Sender, count: usize) -> Result<Outcome> {
     Ok(outcome(&sender.sink, start, start.elapsed()).await)
 }
 
-async fn outcome(sink: &Sink, start: Instant, sending: Duration) -> Outcome {
+pub(super) async fn outcome(sink: &Sink, start: Instant, sending: Duration) -> Outcome {
     sink.until_done(QUIET, SETTLE).await;
     let Count {
         sent,
@@ -205,19 +219,25 @@ fn per_second(count: u64, took: Duration) -> f64 {
     }
 }
 
+/// An object of the load.
+pub(super) fn object(kind: &str, name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": Which::Events.namespace()},
+        "spec": spec,
+    })
+}
+
+/// The bus. Its stream must hold a whole load, and on one server it cannot have replicas.
+pub(super) fn bus(nats: &str) -> Value {
+    let stream = "maxMsgs: 1000000\nmaxAge: 72h\nmaxBytes: -1\nreplicas: 1\nduplicates: 300s\n";
+    let spec = json!({"jetstreamExotic": {"url": nats, "streamConfig": stream}});
+    object("EventBus", "default", &spec)
+}
+
 /// Bus, source and sensor.
 fn pipeline(nats: &str, port: u16, sink: &str) -> [Value; 3] {
-    let object = |kind: &str, name: &str, spec: Value| {
-        json!({
-            "apiVersion": "argoproj.io/v1alpha1",
-            "kind": kind,
-            "metadata": {"name": name, "namespace": Which::Events.namespace()},
-            "spec": spec,
-        })
-    };
-    // The stream must hold a whole load, and on one server it cannot have replicas.
-    let stream = "maxMsgs: 1000000\nmaxAge: 72h\nmaxBytes: -1\nreplicas: 1\nduplicates: 300s\n";
-    let bus = json!({"jetstreamExotic": {"url": nats, "streamConfig": stream}});
     let endpoint = json!({"port": port.to_string(), "endpoint": "/bench", "method": "POST"});
     let source = json!({"webhook": {"bench": endpoint}});
     let payload = json!([{"src": {"dependencyName": "bench", "dataKey": "body.id"}, "dest": "id"}]);
@@ -227,8 +247,8 @@ fn pipeline(nats: &str, port: u16, sink: &str) -> [Value; 3] {
         "triggers": [{"template": {"name": "call", "http": call}}],
     });
     [
-        object("EventBus", "default", bus),
-        object("EventSource", "bench", source),
-        object("Sensor", "bench", sensor),
+        bus(nats),
+        object("EventSource", "bench", &source),
+        object("Sensor", "bench", &sensor),
     ]
 }

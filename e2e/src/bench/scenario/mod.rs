@@ -2,6 +2,7 @@
 
 mod events;
 mod gitops;
+mod ordered;
 mod rollouts;
 mod sink;
 mod waves;
@@ -33,11 +34,19 @@ pub enum Scenario {
     Rollouts,
     /// Events from a webhook to an http trigger, at a fixed rate and at full speed.
     Events,
+    /// Events whose order matters: one action after the other, and pairs of two dependencies.
+    Ordered,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Gitops, Self::Waves, Self::Rollouts, Self::Events];
+    pub const ALL: [Self; 5] = [
+        Self::Gitops,
+        Self::Waves,
+        Self::Rollouts,
+        Self::Events,
+        Self::Ordered,
+    ];
 
     /// The name on the command line and in the tables.
     pub fn name(self) -> &'static str {
@@ -46,6 +55,7 @@ impl Scenario {
             Self::Waves => "waves",
             Self::Rollouts => "rollouts",
             Self::Events => "events",
+            Self::Ordered => "ordered",
         }
     }
 
@@ -54,7 +64,7 @@ impl Scenario {
         match self {
             Self::Gitops | Self::Waves => Which::ArgoCdLite,
             Self::Rollouts => Which::Rollouts,
-            Self::Events => Which::Events,
+            Self::Events | Self::Ordered => Which::Events,
         }
     }
 
@@ -66,6 +76,7 @@ impl Scenario {
             Self::Waves => waves::run(session).await,
             Self::Rollouts => rollouts::run(session).await,
             Self::Events => events::run(session).await,
+            Self::Ordered => ordered::run(session).await,
         }
     }
 }

@@ -12,7 +12,7 @@ use reconcile_core::{
     reconcile::{Controller, Done, Plan, Report},
 };
 
-pub use observe::{Credentials, Observed};
+pub use observe::{Credentials, Observed, credentials};
 pub use plan::Action;
 
 use super::{ControllerContext, ReconcileError, conditions};

@@ -1,6 +1,9 @@
 //! What is known about an EventBus.
 
-use reconcile_core::object::{FieldError, Root};
+use reconcile_core::{
+    egress::EgressPolicy,
+    object::{FieldError, Root},
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{EventBusController, validate};
@@ -9,7 +12,7 @@ use crate::{
     bus::{BusConfig, BusState},
     controller::ObjectState,
     tls::{ClientCertificate, TlsSettings},
-    trigger::secrets::SecretError,
+    trigger::secrets::{SecretError, Secrets},
 };
 
 /// Settings with secrets, or why they are not there.
@@ -25,6 +28,8 @@ pub struct Observed {
     pub credentials: Option<Credentials>,
     /// The connection that exists: its settings and state.
     pub connection: Option<(BusConfig, BusState)>,
+    /// The largest message that the server takes, in bytes; absent until it is connected.
+    pub largest_message: Option<usize>,
     /// What the server refused of `streamConfig`.
     pub settings_problem: Option<String>,
     /// Who uses the bus.
@@ -38,13 +43,25 @@ impl EventBusController {
         let object = ObjectState::of(root, &spec, || validate::findings(&value));
         let meta = &object.meta;
         let credentials = match &spec {
-            Ok(spec) if !meta.deleting => Some(self.credentials(&meta.key.namespace, spec).await),
+            Ok(spec) if !meta.deleting => Some(
+                credentials(
+                    &self.context.secrets,
+                    self.context.egress,
+                    &meta.key.namespace,
+                    spec,
+                )
+                .await,
+            ),
             _ => None,
         };
         let connection = self.context.pool.get(&meta.key);
         Observed {
             spec,
             credentials,
+            largest_message: connection
+                .as_ref()
+                .map(|bus| bus.largest_message())
+                .filter(|largest| *largest != usize::MAX),
             settings_problem: connection.as_ref().and_then(|bus| bus.settings_problem()),
             connection: connection.map(|bus| (bus.config.clone(), bus.state().borrow().clone())),
             users: if meta.deleting {
@@ -55,54 +72,52 @@ impl EventBusController {
             object,
         }
     }
+}
 
-    async fn credentials(&self, namespace: &str, spec: &validate::CheckedBus) -> Credentials {
-        let auth = match self
-            .secret(namespace, spec.raw.access_secret.as_ref())
-            .await?
-        {
-            None => spec.auth.clone(),
-            Some(text) => validate::auth(text.expose_secret()),
-        };
-        let tls = match &spec.raw.tls {
-            None => None,
-            Some(tls) => {
-                let certificate = self
-                    .secret(namespace, tls.client_cert_secret.as_ref())
-                    .await?;
-                let key = self
-                    .secret(namespace, tls.client_key_secret.as_ref())
-                    .await?;
-                Some(TlsSettings {
-                    ca: self
-                        .secret(namespace, tls.ca_cert_secret.as_ref())
-                        .await?
-                        .map(|ca| ca.expose_secret().to_owned()),
-                    client: certificate.zip(key).map(|(chain, key)| ClientCertificate {
-                        chain: chain.expose_secret().to_owned(),
-                        key: key.into(),
-                    }),
-                    insecure: tls.insecure_skip_verify == Some(true),
-                })
-            }
-        };
-        Ok(BusConfig {
-            urls: spec.urls.clone(),
-            auth,
-            tls,
-            stream: spec.stream.clone(),
-            egress: self.context.egress,
-        })
-    }
-
-    async fn secret(
-        &self,
-        namespace: &str,
-        key: Option<&KeySelector>,
-    ) -> Result<Option<SecretString>, SecretError> {
-        match key {
-            None => Ok(None),
-            Some(key) => self.context.secrets.secret(namespace, key).await,
+/// The settings to connect with; Secrets are read in `namespace`.
+pub async fn credentials(
+    secrets: &Secrets,
+    egress: EgressPolicy,
+    namespace: &str,
+    spec: &validate::CheckedBus,
+) -> Credentials {
+    let read = |key: Option<&KeySelector>| secret(secrets, namespace, key.cloned());
+    let auth = match read(spec.raw.access_secret.as_ref()).await? {
+        None => spec.auth.clone(),
+        Some(text) => validate::auth(text.expose_secret()),
+    };
+    let tls = match &spec.raw.tls {
+        None => None,
+        Some(tls) => {
+            let certificate = read(tls.client_cert_secret.as_ref()).await?;
+            let key = read(tls.client_key_secret.as_ref()).await?;
+            let ca = read(tls.ca_cert_secret.as_ref()).await?;
+            Some(TlsSettings {
+                ca: ca.map(|ca| ca.expose_secret().to_owned()),
+                client: certificate.zip(key).map(|(chain, key)| ClientCertificate {
+                    chain: chain.expose_secret().to_owned(),
+                    key: key.into(),
+                }),
+                insecure: tls.insecure_skip_verify == Some(true),
+            })
         }
+    };
+    Ok(BusConfig {
+        urls: spec.urls.clone(),
+        auth,
+        tls,
+        stream: spec.stream.clone(),
+        egress,
+    })
+}
+
+async fn secret(
+    secrets: &Secrets,
+    namespace: &str,
+    key: Option<KeySelector>,
+) -> Result<Option<SecretString>, SecretError> {
+    match key {
+        None => Ok(None),
+        Some(key) => secrets.secret(namespace, &key).await,
     }
 }

@@ -57,9 +57,20 @@ pub fn report(
     if let Ok(spec) = &observed.spec {
         members.insert("config".to_owned(), json!({ "jetstream": spec.raw }));
     }
+    if let Some(largest) = observed.largest_message {
+        members.insert("maxPayload".to_owned(), json!(largest));
+    }
     observed
         .object
         .report(&[CONFIGURED, DEPLOYED], wanted, members, now)
+}
+
+/// What the server takes: larger events are refused with 413.
+fn limit(observed: &Observed) -> String {
+    let largest = observed.largest_message;
+    largest.map_or_else(String::new, |bytes| {
+        format!("; a message has at most {bytes} bytes")
+    })
 }
 
 fn deployed(observed: &Observed, failure: Option<&str>) -> Condition {
@@ -72,7 +83,10 @@ fn deployed(observed: &Observed, failure: Option<&str>) -> Condition {
             DEPLOYED,
             true,
             "Skipped",
-            "connected; nothing is deployed for a bus that exists already",
+            format!(
+                "connected; nothing is deployed for a bus that exists already{}",
+                limit(observed)
+            ),
         ),
         Some((_, BusState::Away(reason))) => {
             conditions::fails(DEPLOYED, "NotConnected", reason.clone())

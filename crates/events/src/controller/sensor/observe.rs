@@ -7,7 +7,7 @@ use reconcile_core::object::{FieldError, ObjectKey, Root};
 
 use super::SensorController;
 use crate::{
-    api::{Sensor, fields::SENSOR},
+    api::{Sensor, findings::sensor_findings},
     bus::BusState,
     controller::{ObjectState, context::bus_of},
     sensor::{
@@ -34,7 +34,7 @@ impl SensorController {
         let bus_key = bus_of(root);
         let checked = check(&root.key(), root.uid(), &value);
         Observed {
-            object: ObjectState::of(root, &checked, || SENSOR.findings(&value, "spec")),
+            object: ObjectState::of(root, &checked, || sensor_findings(&value)),
             spec: checked.map(|(mut sensor, problems)| {
                 sensor.served_since = served_since(root);
                 (Arc::new(sensor), problems)

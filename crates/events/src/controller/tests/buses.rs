@@ -29,6 +29,7 @@ fn observed(spec: &Value) -> Observed {
         spec: checked,
         credentials,
         connection: None,
+        largest_message: Some(1_048_576),
         settings_problem: None,
         users: Vec::new(),
     }
@@ -69,7 +70,7 @@ fn a_bus_is_connected_to_and_says_so_once_it_is_ready() {
     bus.connection = Some((config, BusState::Ready { stream: 1 }));
     assert_eq!(
         reported(&bus),
-        "Configured=True\nDeployed=True Skipped connected; nothing is deployed for a bus that exists already"
+        "Configured=True\nDeployed=True Skipped connected; nothing is deployed for a bus that exists already; a message has at most 1048576 bytes"
     );
     let status = &report(&bus, &plan(&bus, now()), None, now()).patches[0].body["status"];
     assert_eq!(
@@ -77,6 +78,7 @@ fn a_bus_is_connected_to_and_says_so_once_it_is_ready() {
         json!({"jetstream": {"url": "nats://bus:4222"}})
     );
     assert_eq!(status["observedGeneration"], 3);
+    assert_eq!(status["maxPayload"], 1_048_576);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{conditions, now, object};
 use crate::{
-    api::fields::SENSOR,
+    api::findings::sensor_findings,
     bus::BusState,
     controller::sensor::{Action, Observed, plan::plan, status::report},
     sensor::checked::check,
@@ -15,7 +15,7 @@ use crate::{
 fn observed(spec: &Value) -> Observed {
     let checked = check(&ObjectKey::new("ns", "s"), "uid-1", spec);
     Observed {
-        object: object("s", SENSOR.findings(spec, "spec")),
+        object: object("s", sensor_findings(spec)),
         spec: checked.map(|(sensor, problems)| (Arc::new(sensor), problems)),
         bus_key: ObjectKey::new("ns", "default"),
         bus: Some(BusState::Ready { stream: 1 }),
@@ -160,8 +160,7 @@ fn a_field_that_does_not_exist_is_reported() {
     let mut spec = good();
     spec["triggers"][0]["template"]["http"]["serverURL"] = json!("x");
     spec["triggers"][0]["template"]["http"]["payload"] = json!([{"src": {"dependencyName": "a", "dataKey": "x", "operation": "append"}, "dest": "x"}]);
-    let found: Vec<String> = SENSOR
-        .findings(&spec, "spec")
+    let found: Vec<String> = sensor_findings(&spec)
         .into_iter()
         .map(|finding| finding.path)
         .collect();

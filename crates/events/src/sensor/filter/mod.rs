@@ -1,6 +1,6 @@
 //! Filters of a dependency.
 //!
-//! Order: expressions, data, context, time. Joined by `and` (the default) the first refusal decides;
+//! Order: expressions, data, context, time, script. Joined by `and` (the default) the first refusal decides;
 //! joined by `or` one of the kinds that are present must admit the event.
 
 mod context;
@@ -14,7 +14,7 @@ use reconcile_core::object::FieldError;
 
 pub use self::refusal::Refusal;
 use self::{data::DataFilter, expr::ExprFilter, time::TimeWindow};
-use super::payload::data_as_json;
+use super::{payload::data_as_json, script::Script};
 use crate::{
     api::sensor::{self, ContextFilter},
     event::CloudEvent,
@@ -73,6 +73,7 @@ pub struct Filters {
     data_logic: Logic,
     context: Option<ContextFilter>,
     time: Option<TimeWindow>,
+    script: Option<Script>,
 }
 
 impl Filters {
@@ -82,16 +83,7 @@ impl Filters {
         raw: &sensor::Filters,
         operator: Option<&str>,
     ) -> Result<Self, FieldError> {
-        if raw
-            .script
-            .as_deref()
-            .is_some_and(|script| !script.is_empty())
-        {
-            return Err(FieldError::new(
-                format!("{path}.script"),
-                "not supported yet",
-            ));
-        }
+        let script = raw.script.as_deref().filter(|script| !script.is_empty());
         let exprs = raw.exprs.iter().enumerate();
         let data = raw.data.iter().enumerate();
         Ok(Self {
@@ -116,7 +108,15 @@ impl Filters {
                 .as_ref()
                 .map(|time| TimeWindow::check(&format!("{path}.time"), time))
                 .transpose()?,
+            script: script
+                .map(|script| Script::check(&format!("{path}.script"), script))
+                .transpose()?,
         })
+    }
+
+    /// True when one of them is a script.
+    pub fn has_script(&self) -> bool {
+        self.script.is_some()
     }
 
     /// Whether the event counts; the error says why not.
@@ -146,7 +146,12 @@ impl Filters {
             .as_ref()
             .map(|filter| context::admit(filter, event));
         let time = self.time.as_ref().map(|window| window.admit(event));
+        let script = self.script.as_ref().map(|script| match &json {
+            None => Ok(()),
+            Some(_) if script.admits(event, now)? => Ok(()),
+            Some(_) => Err(Refusal::ScriptFalse),
+        });
         self.logic
-            .join([exprs, data, context, time].into_iter().flatten())
+            .join([exprs, data, context, time, script].into_iter().flatten())
     }
 }

@@ -3,7 +3,7 @@
 use jiff::civil::Time;
 use thiserror::Error;
 
-use crate::sensor::{language::LanguageError, payload::PayloadError};
+use crate::sensor::{language::LanguageError, payload::PayloadError, script::ScriptError};
 
 /// Why a filter does not admit an event.
 #[derive(Clone, Debug, Error)]
@@ -61,6 +61,12 @@ pub enum Refusal {
         /// What the filter wants.
         wanted: String,
     },
+    /// The script fails.
+    #[error("script: {0}")]
+    Script(#[from] ScriptError),
+    /// The script returns something else than true.
+    #[error("script: does not return true")]
+    ScriptFalse,
     /// The event has no time.
     #[error("the event has no time")]
     NoTime,

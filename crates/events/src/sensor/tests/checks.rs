@@ -66,7 +66,7 @@ fn one_bad_part_does_not_stop_the_others() {
     let mut good = trigger("good");
     good["template"]["conditions"] = json!("a");
     let mut scripted = dependency("scripted");
-    scripted["filters"] = json!({"script": "return true"});
+    scripted["transform"] = json!({"jq": "."});
     let mut wrong = dependency("wrong");
     wrong["eventName"] = json!("has.dot");
     let (sensor, problems) = checked(&json!({

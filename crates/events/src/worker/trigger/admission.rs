@@ -26,11 +26,11 @@ impl Context {
     pub(super) async fn admit(&self, held: &Held) -> Admission {
         let reason = match CloudEvent::decode(&held.body) {
             Err(error) => error.to_string(),
-            Ok(event) => match self.judge(held, &event) {
-                FilterOutcome::Accepted => return Admission::Accepted(event),
+            Ok(event) => match self.judge(held, event).await {
+                FilterOutcome::Accepted(event) => return Admission::Accepted(*event),
                 FilterOutcome::Discarded(reason) => {
                     let dependency = &self.trigger.dependencies[held.dependency].name;
-                    tracing::debug!(sensor = %self.sensor.key, dependency, event = %event.id, reason, "event discarded");
+                    tracing::debug!(sensor = %self.sensor.key, dependency, message = held.sequence, reason, "event discarded");
                     return Admission::Settled;
                 }
                 FilterOutcome::Failed(reason) => reason,
@@ -54,9 +54,14 @@ impl Context {
     /// Whether an event counts for the dependency that it came for.
     ///
     /// A bus may serve several namespaces. Where the Sensor's own namespace has the EventSource that the
-    /// dependency names, events of an equally named one elsewhere do not count.
-    fn judge(&self, held: &Held, event: &CloudEvent) -> FilterOutcome {
+    /// dependency names, events of an equally named one elsewhere do not count. A replayed event is for the trigger
+    /// that failed.
+    async fn judge(&self, held: &Held, event: CloudEvent) -> FilterOutcome {
         let dependency = &self.trigger.dependencies[held.dependency];
+        let trigger = format!("{}/{}", self.sensor.key, self.trigger.name);
+        if let Some(other) = held.only_for.as_ref().filter(|only| **only != trigger) {
+            return FilterOutcome::Discarded(format!("replayed for {other} only"));
+        }
         let own = &self.sensor.key.namespace;
         if let Some(namespace) = held.namespace.as_ref().filter(|from| *from != own) {
             let source = ObjectKey::new(own.clone(), dependency.source.clone());
@@ -64,6 +69,19 @@ impl Context {
                 return FilterOutcome::Discarded(format!("of namespace {namespace}"));
             }
         }
-        dependency.judge(event, self.clock.now())
+        let now = self.clock.now();
+        if !dependency.runs_scripts() {
+            return dependency.judge(event, now);
+        }
+        let turn = dependency.turn.0.clone().lock_owned().await;
+        let dependency = dependency.clone();
+        let judged = tokio::task::spawn_blocking(move || {
+            let verdict = dependency.judge(event, now);
+            drop(turn);
+            verdict
+        });
+        judged.await.unwrap_or_else(|error| {
+            FilterOutcome::Failed(format!("a filter panicked, which is a bug: {error}"))
+        })
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct Held {
     pub(super) stored: Timestamp,
     /// The namespace that it comes from, where its source says so.
     pub(super) namespace: Option<String>,
+    /// The only trigger that it is for, where it is not for all.
+    pub(super) only_for: Option<String>,
     pub(super) body: Bytes,
     /// How to answer it. None for a message that a predecessor had in its hands: the bus delivers it
     /// again later, and it is answered then.

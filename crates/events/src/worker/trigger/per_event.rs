@@ -251,6 +251,7 @@ mod tests {
             consumer_sequence: 1,
             stored: jiff::Timestamp::UNIX_EPOCH,
             namespace: None,
+            only_for: None,
             body: bytes::Bytes::new(),
             acker: None,
         };

@@ -1,6 +1,8 @@
 //! Triggers that wait for several dependencies. Events are taken in the order of the stream, across the
 //! subjects of all dependencies; sets fire one after the other, each exactly once.
 
+mod settling;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use async_nats::jetstream::AckKind;
@@ -30,14 +32,25 @@ const SAVED: &str = "saved events";
 /// Pause after the bus could not do what was needed.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Messages that may wait for one write.
+const MOST_PENDING: usize = 64;
+/// What is in memory only waits so long for an event that may be on its way.
+const SETTLE_AFTER: Duration = Duration::from_millis(20);
+
 /// A set that fires.
 struct Running {
     set: BTreeMap<String, u64>,
-    /// The message that completed the set; none after a restart.
-    place: Option<Place>,
+    /// The messages of the set that are not answered.
+    places: Vec<Place>,
     task: JoinHandle<bool>,
     /// How the action ended: false when it is still owed.
     fired: Option<bool>,
+}
+
+/// A set whose action has ended, which the records do not say yet.
+struct EndedSet {
+    set: BTreeMap<String, u64>,
+    places: Vec<Place>,
 }
 
 struct PerSetWorker {
@@ -45,11 +58,14 @@ struct PerSetWorker {
     stream: Option<i128>,
     state: Option<TriggerState>,
     queue: BTreeMap<Place, Held>,
+    /// Messages whose events are saved in memory only.
+    pending: BTreeMap<Place, Held>,
     in_hand: InHand,
     order: Order,
     running: Option<Running>,
-    /// The message that completed a set whose action is still owed.
-    owed: Option<Place>,
+    ended: Option<EndedSet>,
+    /// The messages of a set whose action is still owed.
+    owed: Vec<Place>,
     head_since: Instant,
     /// When the saved events are forgotten next.
     next_reset: Option<Timestamp>,
@@ -65,10 +81,12 @@ pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> 
         stream: None,
         state: None,
         queue: BTreeMap::new(),
+        pending: BTreeMap::new(),
         in_hand: InHand::default(),
         order: Order::of(context.trigger.dependencies.len()),
         running: None,
-        owed: None,
+        ended: None,
+        owed: Vec::new(),
         head_since: Instant::now(),
         next_reset: None,
         reported: String::new(),
@@ -84,7 +102,7 @@ pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> 
             // Woken by a message or the end of the action.
             Ok(Pause::Idle) => BEAT,
             Err(_) => {
-                worker.state = None;
+                worker.drop_state();
                 PAUSE
             }
         };
@@ -144,8 +162,10 @@ impl PerSetWorker {
                     self.stream = Some(stream);
                     self.state = None;
                     self.queue.clear();
+                    self.pending.clear();
                     self.in_hand = InHand::default();
-                    self.owed = None;
+                    self.ended = None;
+                    self.owed.clear();
                     self.order.clear();
                 }
                 self.order.attached(dependency, consumer);
@@ -187,12 +207,11 @@ impl PerSetWorker {
             return Ok(Pause::Idle);
         };
         if self.running.is_some() {
-            return Ok(self.settle().await);
+            return Ok(self.finish());
         }
         if self.state.is_none() {
-            let state = TriggerState::load(&self.context, stream).await?;
-            let unfinished = state.unfinished();
-            self.state = Some(state);
+            self.state = Some(TriggerState::load(&self.context, stream).await?);
+            let unfinished = self.unfinished().await;
             // What a reset should have removed while nobody was here.
             let now = self.context.clock.now();
             let last = self
@@ -207,18 +226,24 @@ impl PerSetWorker {
                 self.resume(set, stream).await?;
                 return Ok(Pause::None);
             }
-            if let Some(place) = self.owed.take() {
-                // Somebody else ended it.
-                self.in_hand.answer(place, AckKind::Ack).await;
-            }
+            // Somebody else ended it.
+            let places = std::mem::take(&mut self.owed);
+            self.acknowledge(places).await;
         }
         self.reset().await?;
         let Some(place) = self.queue.first_key_value().map(|(place, _)| *place) else {
+            self.settle().await?;
             self.head_since = Instant::now();
             return Ok(Pause::Idle);
         };
+        if self.pending.len() >= MOST_PENDING {
+            self.settle().await?;
+        }
         let next = self.order.is_next(&self.context, place).await;
         if !next && self.head_since.elapsed() < ORDER_PATIENCE {
+            if self.head_since.elapsed() >= SETTLE_AFTER {
+                self.settle().await?;
+            }
             return Ok(Pause::Order);
         }
         self.head_since = Instant::now();
@@ -238,13 +263,14 @@ impl PerSetWorker {
     /// Forgets the saved events when the time for that has come.
     async fn reset(&mut self) -> Result<(), BusError> {
         let now = self.context.clock.now();
-        let (Some(tick), Some(state)) = (self.next_reset, &mut self.state) else {
+        let Some(tick) = self.next_reset.filter(|tick| now >= *tick) else {
             return Ok(());
         };
-        if now >= tick {
+        self.settle().await?;
+        if let Some(state) = &mut self.state {
             state.forget_before(tick).await?;
-            self.next_reset = self.reset_after(now);
         }
+        self.next_reset = self.reset_after(now);
         Ok(())
     }
 
@@ -268,8 +294,10 @@ impl PerSetWorker {
         match state.step(context, &dependency.name, held.sequence) {
             Step::Done => self.let_go(place).await,
             Step::Save => {
-                state.save(&dependency.name, held, event).await?;
-                self.let_go(place).await;
+                state.hold(&dependency.name, held, event);
+                if let Some(held) = self.queue.remove(&place) {
+                    self.pending.insert(place, held);
+                }
             }
             Step::Fire(set) => {
                 let mut others = set.clone();
@@ -278,9 +306,15 @@ impl PerSetWorker {
                 events.insert(dependency.name.clone(), event);
                 state.begin(set.clone()).await?;
                 let firing = context.firing(held.stream, &set, events);
-                // Announced as in progress until the set has fired.
+                // The record says so of the set before it too.
+                if let Some(ended) = self.ended.take() {
+                    self.acknowledge(ended.places).await;
+                }
+                // Announced as in progress until the set has fired. All saved events are in it.
                 self.queue.remove(&place);
-                self.start(firing, set, Some(place));
+                let pending = std::mem::take(&mut self.pending).into_keys();
+                let places = pending.chain([place]).collect();
+                self.start(firing, set, places);
             }
         }
         Ok(())
@@ -299,12 +333,12 @@ impl PerSetWorker {
         let events = state.events(&self.context, &set).await?;
         let firing = self.context.firing(stream, &set, events);
         tracing::info!(sensor = %firing.sensor, trigger = %firing.trigger, firing = firing.id, "resuming an interrupted action");
-        let place = self.owed.take();
-        self.start(firing, set, place);
+        let places = std::mem::take(&mut self.owed);
+        self.start(firing, set, places);
         Ok(())
     }
 
-    fn start(&mut self, firing: Firing, set: BTreeMap<String, u64>, place: Option<Place>) {
+    fn start(&mut self, firing: Firing, set: BTreeMap<String, u64>, places: Vec<Place>) {
         let context = self.context.clone();
         let task = tokio::spawn(async move {
             let body = bundle(&firing);
@@ -312,48 +346,10 @@ impl PerSetWorker {
         });
         self.running = Some(Running {
             set,
-            place,
+            places,
             task,
             fired: None,
         });
-    }
-
-    /// Records that the action has ended, if it has.
-    async fn settle(&mut self) -> Pause {
-        let Some(running) = self.running.take_if(|running| running.fired.is_some()) else {
-            return Pause::Idle;
-        };
-        if running.fired == Some(false) {
-            // Stopping, or not the leader: the ledger says what is owed.
-            self.state = None;
-            self.owed = running.place;
-            return Pause::Order;
-        }
-        self.record(&running.set).await;
-        if let Some(place) = running.place {
-            self.in_hand.answer(place, AckKind::Ack).await;
-        }
-        Pause::None
-    }
-
-    /// Writes that the set has fired, however long that takes: the action must not be repeated.
-    async fn record(&mut self, set: &BTreeMap<String, u64>) {
-        while let Some(state) = &mut self.state {
-            match state.end(set).await {
-                Ok(()) => return,
-                Err(error @ BusError::Revision { .. }) => {
-                    tracing::warn!(sensor = %self.context.sensor.key, %error, "somebody else writes the saved events");
-                    self.state = None;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "cannot record that a set has fired; trying again");
-                    if self.context.stop.is_cancelled() {
-                        return;
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
     }
 
     /// Stopping: finishes what was begun. The rest goes to the successor with the intake, or back to the bus
@@ -370,7 +366,7 @@ impl PerSetWorker {
                 () = pulls.cancelled(), if !ending => {}
                 _ = beat.tick() => self.in_hand.beat().await,
                 () = self.action() => {
-                    self.settle().await;
+                    self.finish();
                 }
                 message = intake.recv(), if pulling => match message {
                     Some(message) => self.take(message),
@@ -378,12 +374,12 @@ impl PerSetWorker {
                 },
             }
             if !pulling {
-                while let Some((place, _)) = self.queue.pop_first() {
-                    self.in_hand.answer(place, AckKind::Nak(None)).await;
-                }
+                self.give_back().await;
             }
         }
+        self.settle_at_last().await;
         if !pulling {
+            self.give_back().await;
             return None;
         }
         let queue = std::mem::take(&mut self.queue).into_values();

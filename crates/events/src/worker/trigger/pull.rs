@@ -17,7 +17,9 @@ use super::{
     Context,
     messages::{Attachment, Held, Incoming},
 };
-use crate::bus::{Attached, Before, Bus, BusError, BusState, MAX_HELD, delivery, namespace};
+use crate::bus::{
+    Attached, Before, Bus, BusError, BusState, MAX_HELD, delivery, namespace, only_for,
+};
 
 /// A quiet pull is confirmed by the server this often, so that a dead one is noticed.
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(10);
@@ -192,6 +194,7 @@ impl Pull {
                 consumer_sequence: 0,
                 stored: message.stored,
                 namespace: message.namespace,
+                only_for: message.only_for,
                 body: message.body,
                 acker: None,
             }))
@@ -262,6 +265,7 @@ impl Pull {
             consumer_sequence: place.consumer_sequence,
             stored: place.stored,
             namespace: message.headers.as_ref().and_then(namespace),
+            only_for: message.headers.as_ref().and_then(only_for),
             body: message.payload,
             acker: Some(Arc::new(acker)),
         }))

@@ -10,6 +10,10 @@
 //!
 //! Kept in memory too; every write is checked against the revision that is known here, so that a second
 //! writer is noticed instead of overwritten.
+//!
+//! Writes are grouped. A saved event that a set takes up soon, and the end of a set that the next one follows, are not
+//! written by themselves: what is held in memory only belongs to messages that are not answered yet, and comes again after
+//! a crash. [`TriggerState::settle`] writes what is left of that.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,10 +32,18 @@ use crate::{
 
 struct SavedEvent {
     sequence: u64,
+    consumer_sequence: u64,
     /// When the bus stored it.
     stored: Timestamp,
-    revision: u64,
     event: CloudEvent,
+}
+
+/// The record of a saved event.
+#[derive(Clone, Copy)]
+struct Written {
+    /// The event that it holds.
+    sequence: u64,
+    revision: u64,
 }
 
 /// The state of one trigger.
@@ -40,7 +52,10 @@ pub(super) struct TriggerState {
     trigger: String,
     ledger: Ledger,
     revision: u64,
+    /// The ledger in memory is newer than the record.
+    dirty: bool,
     saved: BTreeMap<String, SavedEvent>,
+    written: BTreeMap<String, Written>,
 }
 
 impl TriggerState {
@@ -53,7 +68,9 @@ impl TriggerState {
             trigger,
             ledger: Ledger::default(),
             revision: 0,
+            dirty: false,
             saved: BTreeMap::new(),
+            written: BTreeMap::new(),
         };
         let other_condition = memory.check_expression(context).await?;
         if let Some((value, revision)) = memory.store.read(&memory.key("_ledger")).await? {
@@ -84,13 +101,16 @@ impl TriggerState {
                     let event = CloudEvent::decode(saved.event.to_string().as_bytes()).ok()?;
                     Some(SavedEvent {
                         sequence: saved.stream_seq,
+                        consumer_sequence: saved.consumer_seq,
                         stored: saved.timestamp,
-                        revision,
                         event,
                     })
                 });
             match saved {
                 Some(saved) if !memory.ledger.is_leftover(&dependency.name, saved.sequence) => {
+                    let sequence = saved.sequence;
+                    let written = Written { sequence, revision };
+                    memory.written.insert(dependency.name.clone(), written);
                     memory.saved.insert(dependency.name.clone(), saved);
                 }
                 _ => memory.store.erase(&key).await?,
@@ -135,69 +155,75 @@ impl TriggerState {
             .step(&context.trigger.condition, &saved, dependency, sequence)
     }
 
-    /// Saves an event under its dependency.
-    pub(super) async fn save(
-        &mut self,
-        dependency: &str,
-        held: &Held,
-        event: CloudEvent,
-    ) -> Result<(), BusError> {
-        let saved = Saved {
-            stream_seq: held.sequence,
-            consumer_seq: held.consumer_sequence,
-            timestamp: held.stored,
-            event: as_value(&event),
-        };
-        let value = serde_json::to_vec(&saved).expect("an event is always JSON");
-        let known = self.saved.get(dependency).map_or(0, |saved| saved.revision);
-        let revision = self
-            .store
-            .write(&self.key(dependency), value.into(), known)
-            .await?;
+    /// Keeps an event under its dependency, in memory: its message is answered after [`TriggerState::settle`], or when
+    /// the set that takes it up has ended.
+    pub(super) fn hold(&mut self, dependency: &str, held: &Held, event: CloudEvent) {
         self.saved.insert(
             dependency.to_owned(),
             SavedEvent {
                 sequence: held.sequence,
+                consumer_sequence: held.consumer_sequence,
                 stored: held.stored,
-                revision,
                 event,
             },
         );
+    }
+
+    /// Writes what is in memory only: first the ledger, because a record that is overwritten may be of the set that has
+    /// ended.
+    pub(super) async fn settle(&mut self) -> Result<(), BusError> {
+        if self.dirty {
+            self.write_ledger(self.ledger.clone()).await?;
+        }
+        for (name, saved) in &self.saved {
+            let known = self.written.get(name);
+            if known.is_some_and(|written| written.sequence == saved.sequence) {
+                continue;
+            }
+            let record = Saved {
+                stream_seq: saved.sequence,
+                consumer_seq: saved.consumer_sequence,
+                timestamp: saved.stored,
+                event: as_value(&saved.event),
+            };
+            let value = serde_json::to_vec(&record).expect("an event is always JSON");
+            let revision = known.map_or(0, |written| written.revision);
+            let key = self.key(name);
+            let revision = self.store.write(&key, value.into(), revision).await?;
+            let sequence = saved.sequence;
+            self.written
+                .insert(name.clone(), Written { sequence, revision });
+        }
+        let stale = self.written.keys();
+        let stale = stale.filter(|name| !self.saved.contains_key(*name));
+        for name in stale.cloned().collect::<Vec<_>>() {
+            self.store.erase(&self.key(&name)).await?;
+            self.written.remove(&name);
+        }
         Ok(())
     }
 
     /// Forgets the saved events that are older than `tick`.
     pub(super) async fn forget_before(&mut self, tick: Timestamp) -> Result<(), BusError> {
-        let old = self.saved.iter().filter(|(_, saved)| saved.stored < tick);
-        let old: Vec<String> = old.map(|(name, _)| name.clone()).collect();
-        for name in old {
-            self.store.erase(&self.key(&name)).await?;
-            self.saved.remove(&name);
-        }
-        Ok(())
+        self.saved.retain(|_, saved| saved.stored >= tick);
+        self.settle().await
     }
 
-    /// Decides a set: from now on it fires, and nothing of it counts for another set.
+    /// Decides a set: from now on it fires, and nothing of it counts for another set. The set before it has ended.
     pub(super) async fn begin(&mut self, set: BTreeMap<String, u64>) -> Result<(), BusError> {
         self.write_ledger(self.ledger.begin(set)).await
     }
 
-    /// The set has fired: forgets it.
-    pub(super) async fn end(&mut self, set: &BTreeMap<String, u64>) -> Result<(), BusError> {
+    /// The set has fired: forgets it, in memory.
+    pub(super) fn end(&mut self, set: &BTreeMap<String, u64>) {
         if self.ledger.firing.is_some() {
-            self.write_ledger(self.ledger.end()).await?;
+            self.ledger = self.ledger.end();
+            self.dirty = true;
         }
-        for (name, sequence) in set {
-            if self
-                .saved
-                .get(name)
-                .is_some_and(|saved| saved.sequence <= *sequence)
-            {
-                self.store.erase(&self.key(name)).await?;
-                self.saved.remove(name);
-            }
-        }
-        Ok(())
+        self.saved.retain(|name, saved| {
+            set.get(name)
+                .is_none_or(|sequence| saved.sequence > *sequence)
+        });
     }
 
     async fn write_ledger(&mut self, next: Ledger) -> Result<(), BusError> {
@@ -207,6 +233,7 @@ impl TriggerState {
             .write(&self.key("_ledger"), value.into(), self.revision)
             .await?;
         self.ledger = next;
+        self.dirty = false;
         Ok(())
     }
 

@@ -164,6 +164,7 @@ impl Broker {
             consumer_sequence: sequence,
             stored: jiff::Timestamp::UNIX_EPOCH,
             namespace: None,
+            only_for: None,
             body: state.stream[&sequence].1.clone(),
             acker: Some(Arc::new(Delivery {
                 broker: self.clone(),

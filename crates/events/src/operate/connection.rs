@@ -1,0 +1,191 @@
+//! Which bus a command speaks to.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use kube::{Api, Client, Config, api::DynamicObject};
+use reconcile_core::{
+    apply::resource_of, args::KubeArgs, egress::EgressPolicy, kube_types::GoDuration, object::Kind,
+    operator::install_tls,
+};
+use serde_json::Value;
+
+use crate::{
+    api::{DEFAULT_BUS, EventBus},
+    bus::{Browser, BusConfig, ServerUrl, StreamSettings},
+    controller::eventbus::{credentials, validate},
+    tls::TlsSettings,
+    trigger::secrets::Secrets,
+};
+
+/// The bus of a command.
+#[derive(Args, Clone, Debug, Default)]
+pub struct BusArgs {
+    /// Connection to the API server.
+    #[command(flatten)]
+    pub kube: KubeArgs,
+    /// Namespace of the EventBus, and of what uses it.
+    #[arg(long, short = 'n', default_value = "default")]
+    pub namespace: String,
+    /// Name of the EventBus; the one named default when absent.
+    #[arg(long = "eventbus", value_name = "NAME")]
+    pub bus: Option<String>,
+    /// URL of the NATS server, for example of a forwarded port. Credentials are still those of the EventBus, unless
+    /// --credentials is given.
+    #[arg(long, env = "EVENTS_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// File with the credentials, in the form of an accessSecret. With --server, no EventBus is read; an empty file
+    /// stands for a server without authentication.
+    #[arg(long, env = "EVENTS_CREDENTIALS", value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
+    /// File with the certificate authority of the server, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Accept any certificate of the server.
+    #[arg(long)]
+    pub insecure_skip_verify: bool,
+}
+
+impl BusArgs {
+    /// Connects.
+    pub async fn connect(&self) -> anyhow::Result<Browser> {
+        install_tls();
+        let config = self.config().await?;
+        let urls = config.urls.join(",");
+        let browser = Browser::connect(&config).await;
+        browser.with_context(|| format!("bus at {urls}"))
+    }
+
+    /// The client of the cluster.
+    pub async fn client(&self) -> anyhow::Result<Client> {
+        install_tls();
+        let config = match &self.kube.kubeconfig {
+            None if self.kube.context.is_none() => Config::infer().await?,
+            file => {
+                let text = match file {
+                    Some(file) => kube::config::Kubeconfig::read_from(file)?,
+                    None => kube::config::Kubeconfig::read()?,
+                };
+                let options = kube::config::KubeConfigOptions {
+                    context: self.kube.context.clone(),
+                    ..Default::default()
+                };
+                Config::from_custom_kubeconfig(text, &options).await?
+            }
+        };
+        Ok(Client::try_from(config)?)
+    }
+
+    async fn config(&self) -> anyhow::Result<BusConfig> {
+        let mut config = match (&self.server, &self.credentials) {
+            (Some(server), Some(file)) => {
+                let text = fs::read_to_string(file)
+                    .with_context(|| format!("--credentials {}", file.display()))?;
+                config_of(server, &text)?
+            }
+            (server, file) => {
+                let mut config = self.config_of_cluster().await?;
+                if let Some(server) = server {
+                    config.urls = servers(server)?
+                        .into_iter()
+                        .map(|server| server.url)
+                        .collect();
+                }
+                if let Some(file) = file {
+                    let text = fs::read_to_string(file)
+                        .with_context(|| format!("--credentials {}", file.display()))?;
+                    config.auth = validate::auth(&text);
+                }
+                config
+            }
+        };
+        if self.ca.is_some() || self.insecure_skip_verify {
+            let ca = self.ca.as_ref();
+            let ca = ca.map(|file| {
+                fs::read_to_string(file).with_context(|| format!("--ca {}", file.display()))
+            });
+            let tls = config.tls.get_or_insert_default();
+            if let Some(ca) = ca {
+                tls.ca = Some(ca?);
+            }
+            tls.insecure |= self.insecure_skip_verify;
+        }
+        Ok(config)
+    }
+
+    async fn config_of_cluster(&self) -> anyhow::Result<BusConfig> {
+        let name = self.bus.as_deref().unwrap_or(DEFAULT_BUS);
+        let at = format!("EventBus {}/{name}", self.namespace);
+        let client = self.client().await.with_context(|| {
+            format!(
+                "cannot reach the cluster that holds {at}; --server with --credentials needs none"
+            )
+        })?;
+        let object = read::<EventBus>(&client, &self.namespace, name).await?;
+        let spec = validate::check(&object.data["spec"]).with_context(|| at.clone())?;
+        let secrets = Secrets::new(client);
+        match credentials(
+            &secrets,
+            EgressPolicy::AllowLinkLocal,
+            &self.namespace,
+            &spec,
+        )
+        .await
+        {
+            Ok(config) => Ok(config),
+            Err(error) => Err(error).context(at),
+        }
+    }
+}
+
+/// An object of the cluster.
+pub(super) async fn read<K: Kind>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> anyhow::Result<DynamicObject> {
+    let gvk = kube::core::GroupVersionKind::gvk(K::GROUP, K::VERSION, K::KIND);
+    let resource = resource_of(&gvk, K::PLURAL);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let object = api.get(name).await;
+    let mut object = object.with_context(|| format!("{} {namespace}/{name}", K::KIND))?;
+    if object.data.get("spec").is_none() {
+        object.data["spec"] = Value::Object(serde_json::Map::new());
+    }
+    Ok(object)
+}
+
+fn servers(text: &str) -> anyhow::Result<Vec<ServerUrl>> {
+    let servers = text.split(',').map(str::trim).filter(|url| !url.is_empty());
+    let servers: Result<Vec<_>, String> = servers.map(ServerUrl::parse).collect();
+    match servers {
+        Ok(servers) if servers.is_empty() => bail!("--server: must not be empty"),
+        Ok(servers) => Ok(servers),
+        Err(reason) => bail!("--server: {reason}"),
+    }
+}
+
+/// Settings without a cluster. Credentials may also stand in the URL.
+fn config_of(server: &str, credentials: &str) -> anyhow::Result<BusConfig> {
+    let servers = servers(server)?;
+    let auth = if credentials.trim().is_empty() {
+        servers[0].auth.clone()
+    } else {
+        validate::auth(credentials)
+    };
+    Ok(BusConfig {
+        urls: servers.into_iter().map(|server| server.url).collect(),
+        auth,
+        tls: None::<TlsSettings>,
+        stream: StreamSettings::default(),
+        // Whoever types a command may call what the command line names.
+        egress: EgressPolicy::AllowLinkLocal,
+    })
+}
+
+/// A Go duration of a flag.
+pub(super) fn span(text: &str) -> Result<jiff::SignedDuration, String> {
+    let span: GoDuration = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(jiff::SignedDuration::from_nanos(span.as_nanos()))
+}
