@@ -1,9 +1,8 @@
 //! The support ledger of the three kinds.
 
-use super::source_fields::{self, NO_POD};
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
 
-use super::source_fields;
+use super::source_fields::{self, NO_POD};
 
 /// EventBus.
 pub const EVENT_BUS: Ledger = Ledger {
