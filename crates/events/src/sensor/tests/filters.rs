@@ -212,5 +212,5 @@ fn what_is_wrong_with_a_filter_is_said_with_its_path() {
             .starts_with("f.time.stop: ")
     );
     assert!(check(json!({"dataLogicalOperator": "xor"})).starts_with("f.dataLogicalOperator: "));
-    assert!(check(json!({"script": "return true"})).starts_with("f.script: "));
+    assert!(check(json!({"script": "return return"})).starts_with("f.script: "));
 }
