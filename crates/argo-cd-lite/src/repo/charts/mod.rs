@@ -13,6 +13,7 @@ mod download;
 mod error;
 mod fetch;
 mod index;
+mod manifest;
 mod oci;
 mod place;
 mod poll;
@@ -41,7 +42,7 @@ use store::ArchiveStore;
 pub use archive::ArchiveFile;
 pub use error::ChartError;
 pub use index::{ChartIndex, ChartVersion};
-pub use oci::Manifest;
+pub use manifest::Manifest;
 pub(super) use place::oci_url;
 pub use place::{is_packed, packed_problem};
 

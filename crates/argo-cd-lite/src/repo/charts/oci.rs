@@ -3,12 +3,12 @@
 use http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
 use reqwest::Url;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use super::{
     ChartError,
     archive::{Layout, MAX_ARCHIVE_BYTES},
     download::{Download, Downloads, Login, Reply},
+    manifest::{Manifest, parse, sha256},
 };
 use crate::repo::Credential;
 
@@ -43,40 +43,6 @@ pub(super) enum ArtifactContent {
     Chart,
     /// A chart, or any files.
     Files,
-}
-
-/// A manifest that was read.
-#[derive(Debug)]
-pub struct Manifest {
-    /// `sha256:` and hexadecimal digits.
-    pub digest: String,
-    content: ManifestContent,
-}
-
-impl Manifest {
-    /// Reads the answer of a registry.
-    pub fn parse(body: &[u8]) -> Result<Self, ChartError> {
-        Ok(Self {
-            digest: sha256(body),
-            content: parse("the manifest", body)?,
-        })
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct ManifestContent {
-    #[serde(default)]
-    layers: Vec<Layer>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Layer {
-    #[serde(default)]
-    media_type: String,
-    digest: String,
-    #[serde(default)]
-    size: u64,
 }
 
 #[derive(Deserialize)]
@@ -187,7 +153,7 @@ impl<'a> OciRepository<'a> {
         manifest: &Manifest,
         wanted: ArtifactContent,
     ) -> Result<(Vec<u8>, Layout), ChartError> {
-        let layers = &manifest.content.layers;
+        let layers = &manifest.layers;
         let chart = layers.iter().find(|layer| layer.media_type == CHART_LAYER);
         let (layer, layout) = match (chart, layers.as_slice()) {
             (Some(layer), _) => (layer, Layout::Chart),
@@ -394,15 +360,4 @@ fn following_page(from: &Url, headers: &HeaderMap) -> Option<Url> {
     }
     let url = from.join(target).ok()?;
     (url.origin() == from.origin()).then_some(url)
-}
-
-fn sha256(content: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(Sha256::digest(content)))
-}
-
-fn parse<T: for<'de> Deserialize<'de>>(what: &'static str, body: &[u8]) -> Result<T, ChartError> {
-    serde_json::from_slice(body).map_err(|error| ChartError::Malformed {
-        what,
-        reason: error.to_string(),
-    })
 }
