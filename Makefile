@@ -59,6 +59,11 @@ unit: ## Unit, simulation and fake-API tests; no control plane
 	ALLOW_SKIPS=$(or $(ALLOW_SKIPS),1) $(CARGO) test --workspace --exclude e2e --lib --bins --tests
 	@$(LIST_SKIPPED)
 
+.PHONY: simulate
+simulate: ## Random histories of the rollouts controllers: HISTORIES=20000 for each simulation, or SEED=n to play one again
+	SIMULATION_HISTORIES=$(or $(HISTORIES),20000) $(if $(SEED),SIMULATION_SEED=$(SEED)) \
+		$(CARGO) test --release -p rollouts --lib -- simulation histories
+
 .PHONY: e2e
 e2e: ## End-to-end tests only; one of them with ONLY=name
 	$(CARGO) test $(TESTS) --no-run

@@ -9,6 +9,7 @@
 //!   controller in it.
 //! - [`Transcript`]: what happened, one line per step, for golden files.
 //! - [`check_command_line`], [`check_metrics_address`]: what the built binary of every operator must do.
+//! - [`seeds`]: which random histories a simulation plays.
 //! - [`count_skipped`]: lists a test that lacks a program it needs.
 //!
 //! Nothing here is built into a binary.
@@ -21,6 +22,7 @@ mod follow;
 mod kinds;
 mod ownership;
 mod patch;
+mod seeds;
 mod simulation;
 mod skipped;
 mod store;
@@ -34,6 +36,7 @@ pub use api::{FakeApi, FakeServer, Health, Logged};
 pub use command_line::{check_command_line, check_metrics_address};
 pub use fault::Fault;
 pub use kinds::FakeKind;
+pub use seeds::seeds;
 pub use simulation::{Act, Failure, Finished, Random, Simulation};
 pub use skipped::count_skipped;
 pub use transcript::Transcript;

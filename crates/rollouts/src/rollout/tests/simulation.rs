@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::cluster::Cluster;
 use crate::{api::analysis::AnalysisPhase, rollout::plan::replicas::bounds};
-use reconcile_core::kube_types::IntOrString;
+use reconcile_core::{kube_types::IntOrString, testkit::seeds};
 
 const SEEDS: u64 = 80;
 /// Turns in which anything may happen; after them the world is left alone to come to rest.
@@ -165,7 +165,7 @@ fn bring_to_rest(cluster: &mut Cluster, seed: u64) {
 
 #[test]
 fn a_canary_keeps_its_promises_whatever_happens() {
-    for seed in 0..SEEDS {
+    for seed in seeds(SEEDS) {
         let mut random = StdRng::seed_from_u64(seed);
         let replicas = random.random_range(1..12);
         let surge: i32 = random.random_range(0..4);
@@ -206,7 +206,7 @@ fn a_canary_keeps_its_promises_whatever_happens() {
 
 #[test]
 fn the_active_service_always_has_its_pods() {
-    for seed in 0..SEEDS {
+    for seed in seeds(SEEDS) {
         let mut random = StdRng::seed_from_u64(seed);
         let replicas = random.random_range(1..6);
         let mut strategy = json!({"blueGreen": {

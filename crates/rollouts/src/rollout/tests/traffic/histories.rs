@@ -1,6 +1,7 @@
 //! Random histories.
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use reconcile_core::testkit::seeds;
 use serde_json::json;
 
 use super::{deployed, weight, with_canary};
@@ -8,7 +9,7 @@ use crate::rollout::tests::cluster::Cluster;
 
 #[test]
 fn with_dynamic_scale_no_version_gets_more_traffic_than_its_pods_can_serve() {
-    for seed in 0..40 {
+    for seed in seeds(40) {
         let mut random = StdRng::seed_from_u64(seed);
         let replicas = random.random_range(1..9);
         let steps = json!([
@@ -63,7 +64,7 @@ fn check_dynamic(cluster: &Cluster, (before, now): (i32, i32), replicas: i32, se
 
 #[test]
 fn traffic_never_runs_ahead_of_pods_whatever_happens() {
-    for seed in 0..60 {
+    for seed in seeds(60) {
         let mut random = StdRng::seed_from_u64(seed);
         let replicas = random.random_range(1..9);
         let steps = json!([
