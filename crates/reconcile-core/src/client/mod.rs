@@ -27,7 +27,7 @@ pub use guarded::GuardError;
 use std::time::Duration;
 
 use kube::{Client, Config, client::ClientBuilder};
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounterVec, Opts, Registry, core::Collector, proto::MetricFamily};
 use tower::{Layer, service_fn};
 
 use crate::egress::EgressPolicy;
@@ -59,9 +59,52 @@ impl RequestMetrics {
         Ok(Self(counter))
     }
 
+    /// The counts so far.
+    pub fn counts(&self) -> Vec<RequestCount> {
+        let mut counts = Vec::new();
+        for metric in self.0.collect().iter().flat_map(MetricFamily::get_metric) {
+            let label = |name: &str| {
+                let mut labels = metric.get_label().iter();
+                labels
+                    .find(|label| label.name() == name)
+                    .map_or_else(String::new, |label| label.value().to_owned())
+            };
+            counts.push(RequestCount {
+                verb: label("verb"),
+                resource: label("resource"),
+                code: label("code"),
+                total: whole(metric.get_counter().get_value()),
+            });
+        }
+        counts
+    }
+
     fn count(&self, verb: &str, resource: &str, code: &str) {
         self.0.with_label_values(&[verb, resource, code]).inc();
     }
+}
+
+/// The number of requests of one sort.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestCount {
+    /// Verb in lower case.
+    pub verb: String,
+    /// Plural of the kind.
+    pub resource: String,
+    /// HTTP status.
+    pub code: String,
+    /// Requests so far.
+    pub total: u64,
+}
+
+/// A counter of whole numbers is read as a float.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts are whole and far below 2^53"
+)]
+fn whole(value: f64) -> u64 {
+    value as u64
 }
 
 /// How long requests may take, by class.

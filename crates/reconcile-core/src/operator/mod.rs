@@ -40,6 +40,7 @@ use crate::{
     lease::Candidate,
     listen::{Budget, raise_limit},
     object::{Kind, Root},
+    reconcile::QueueMetrics,
     watch::Guarded,
 };
 use claims::{Election, Elections, Foundation};
@@ -75,6 +76,10 @@ pub struct Operator {
     pub clock: Clock,
     /// Where metrics are registered.
     pub registry: Registry,
+    /// The counts of requests to the API server.
+    pub requests: RequestMetrics,
+    /// Numbers about queues.
+    pub queues: QueueMetrics,
     /// Parts that must be ready before the process is.
     pub readiness: Readiness,
     /// Where Events go.
@@ -163,6 +168,10 @@ impl Operator {
             instance,
         } = environment;
         let (clock, shutdown) = (foundation.clock.clone(), foundation.shutdown.clone());
+        let (requests, queues) = (
+            foundation.metrics.clone(),
+            QueueMetrics::register(&registry)?,
+        );
         let (claims, elections) = Claims::new(foundation);
         let leader = claims.claim(&identity.lease, OnLoss::EndProcess)?;
         let (events, writer) = EventSink::new(leader.client().clone(), clock.clone(), instance);
@@ -174,6 +183,8 @@ impl Operator {
             config,
             clock,
             registry,
+            requests,
+            queues,
             readiness,
             events,
             listeners,

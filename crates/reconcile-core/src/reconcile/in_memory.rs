@@ -38,6 +38,8 @@ pub fn pass_in_memory<C: Controller>(
     now: Timestamp,
 ) -> Passed<C::Decision> {
     let decision = C::plan(observed, now);
+    let leading = C::leading_events(&decision).to_vec();
+    let mut waiting = Vec::new();
     let mut done = Vec::new();
     let mut killed = false;
     for (index, action) in decision.as_ref().actions.iter().enumerate() {
@@ -46,8 +48,11 @@ pub fn pass_in_memory<C: Controller>(
             break;
         };
         if let Ok(applied) = &result {
-            for event in C::events(action, applied) {
-                cluster.event(&event);
+            let events = C::events(action, applied);
+            if leading.is_empty() {
+                events.iter().for_each(|event| cluster.event(event));
+            } else {
+                waiting.extend(events);
             }
         }
         let failed = result.is_err();
@@ -56,7 +61,15 @@ pub fn pass_in_memory<C: Controller>(
             break;
         }
     }
-    let report = (!killed).then(|| C::report(observed, &decision, &done, now));
+    let failed = done.last().is_some_and(|done| done.result.is_err());
+    let report = (!killed).then(|| {
+        let mut report = C::report(observed, &decision, &done, now);
+        let before = if failed { Vec::new() } else { leading };
+        report
+            .events
+            .splice(0..0, before.into_iter().chain(waiting));
+        report
+    });
     Passed {
         tried: done.len(),
         decision,

@@ -15,6 +15,7 @@ mod driver;
 mod in_memory;
 mod plan;
 mod queue;
+mod queue_metrics;
 mod report;
 
 pub use backoff::Backoff;
@@ -23,6 +24,7 @@ pub use driver::{Driver, DriverConfig};
 pub use in_memory::{InMemory, Passed, merge_patch, pass_in_memory};
 pub use plan::{Note, Plan};
 pub use queue::Queue;
+pub use queue_metrics::QueueMetrics;
 pub use report::{Report, RootPatch, Target, into_merge_diff, merge_diff};
 
 use std::{fmt, future::Future};
@@ -79,11 +81,19 @@ pub trait Controller: Send + Sync + 'static {
         false
     }
 
-    /// The Events about an action that succeeded; a plain function. They are emitted at once, whatever becomes of the
-    /// rest of the pass, whereas the Events of the report are emitted when the status is written.
+    /// The Events about an action that succeeded; a plain function. They are emitted whatever becomes of the rest of the
+    /// pass, at once unless [`Controller::leading_events`] come first. The Events of the report are emitted when the
+    /// status is written.
     fn events(action: &Self::Action, applied: &Self::Applied) -> Vec<EventNote> {
         let _ = (action, applied);
         Vec::new()
+    }
+
+    /// The Events about what happened before the actions of the pass, such as the step that ended; a plain function.
+    /// They are emitted when the status is written, in front of those of the actions, which then wait for it too.
+    fn leading_events(decision: &Self::Decision) -> &[EventNote] {
+        let _ = decision;
+        &[]
     }
 
     /// Computes what is written to the root object, from the decision and what was really applied; a plain

@@ -4,14 +4,15 @@
 //! not handed out again until [`Queue::finish`]; a change during the pass leads to another one.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
-    sync::Arc,
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
+use super::queue_metrics::{Level, QueueNumbers};
 use crate::object::ObjectKey;
 
 /// The set of objects that want a pass. Its size is bounded by the number of objects.
@@ -22,28 +23,51 @@ pub struct Queue(Arc<QueueState>);
 struct QueueState {
     state: Mutex<State>,
     changed: Notify,
+    numbers: OnceLock<QueueNumbers>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     ready: VecDeque<ObjectKey>,
-    queued: HashSet<ObjectKey>,
-    working: HashSet<ObjectKey>,
+    /// Since when objects wait.
+    queued: HashMap<ObjectKey, Instant>,
+    /// Since when passes run.
+    working: HashMap<ObjectKey, Instant>,
     timers: BTreeSet<(Instant, ObjectKey)>,
     timer_of: HashMap<ObjectKey, Instant>,
 }
 
-impl State {
-    fn push(&mut self, key: ObjectKey) -> bool {
-        if !self.queued.insert(key.clone()) {
-            return false;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pushed {
+    /// It waits already.
+    Known,
+    /// It waits for the end of its pass.
+    Later,
+    Ready,
+}
+
+impl QueueState {
+    fn push(&self, state: &mut State, key: ObjectKey) -> Pushed {
+        let pushed = state.push(key);
+        if let (Some(numbers), Pushed::Later | Pushed::Ready) = (self.numbers.get(), pushed) {
+            numbers.adds.inc();
         }
-        if self.working.contains(&key) {
+        pushed
+    }
+}
+
+impl State {
+    fn push(&mut self, key: ObjectKey) -> Pushed {
+        if self.queued.contains_key(&key) {
+            return Pushed::Known;
+        }
+        self.queued.insert(key.clone(), Instant::now());
+        if self.working.contains_key(&key) {
             // Handed out again by `finish`.
-            return false;
+            return Pushed::Later;
         }
         self.ready.push_back(key);
-        true
+        Pushed::Ready
     }
 
     fn clear_timer(&mut self, key: &ObjectKey) {
@@ -61,9 +85,18 @@ impl Queue {
 
     /// Asks for a pass now.
     pub fn add(&self, key: ObjectKey) {
-        if self.0.state.lock().push(key) {
+        let pushed = self.0.push(&mut self.0.state.lock(), key);
+        if pushed == Pushed::Ready {
             self.0.changed.notify_one();
         }
+    }
+
+    /// As [`Queue::add_after`], for a pass that failed.
+    pub fn retry_after(&self, key: ObjectKey, delay: Duration) {
+        if let Some(numbers) = self.0.numbers.get() {
+            numbers.retries.inc();
+        }
+        self.add_after(key, delay);
     }
 
     /// Asks for a pass after `delay`, unless an earlier one is due anyway.
@@ -96,12 +129,15 @@ impl Queue {
                         break;
                     }
                     state.clear_timer(&key);
-                    state.push(key);
+                    self.0.push(&mut state, key);
                 }
                 if let Some(key) = state.ready.pop_front() {
-                    state.queued.remove(&key);
+                    let since = state.queued.remove(&key);
+                    if let (Some(numbers), Some(since)) = (self.0.numbers.get(), since) {
+                        numbers.waited.observe((now - since).as_secs_f64());
+                    }
                     state.clear_timer(&key);
-                    state.working.insert(key.clone());
+                    state.working.insert(key.clone(), now);
                     if !state.ready.is_empty() {
                         self.0.changed.notify_one();
                     }
@@ -121,8 +157,11 @@ impl Queue {
     /// The pass over `key` has ended; a change that came meanwhile makes it ready again.
     pub fn finish(&self, key: &ObjectKey) {
         let mut state = self.0.state.lock();
-        state.working.remove(key);
-        if state.queued.contains(key) {
+        let since = state.working.remove(key);
+        if let (Some(numbers), Some(since)) = (self.0.numbers.get(), since) {
+            numbers.worked.observe(since.elapsed().as_secs_f64());
+        }
+        if state.queued.contains_key(key) {
             state.ready.push_back(key.clone());
             drop(state);
             self.0.changed.notify_one();
@@ -132,6 +171,23 @@ impl Queue {
     /// Drops the wake-up of an object that is gone.
     pub fn forget(&self, key: &ObjectKey) {
         self.0.state.lock().clear_timer(key);
+    }
+
+    /// Counts into `numbers` from now on; false when the queue counts already.
+    pub(super) fn measure(&self, numbers: QueueNumbers) -> bool {
+        self.0.numbers.set(numbers).is_ok()
+    }
+
+    /// What the queue holds now.
+    pub(super) fn level(&self) -> Level {
+        let state = self.0.state.lock();
+        let running = state.working.values();
+        let seconds: Vec<f64> = running.map(|since| since.elapsed().as_secs_f64()).collect();
+        Level {
+            ready: state.ready.len(),
+            unfinished: seconds.iter().sum(),
+            longest: seconds.into_iter().fold(0.0, f64::max),
+        }
     }
 
     /// Number of objects that are ready or in work.

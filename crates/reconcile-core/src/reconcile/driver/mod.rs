@@ -50,6 +50,8 @@ pub struct DriverConfig {
     pub report_deadlines: Deadlines,
     /// The role whose lease the controller needs; that of the operator's controllers when absent.
     pub role: Option<Role>,
+    /// Name of the queue in metrics; the plural of the kind when absent.
+    pub queue_name: Option<&'static str>,
     /// Seconds per pass, labelled `namespace` and `name`.
     pub seconds: Option<HistogramVec>,
     /// Failed passes, labelled `namespace` and `name`.
@@ -66,6 +68,7 @@ impl Default for DriverConfig {
                 ..Deadlines::default()
             },
             role: None,
+            queue_name: None,
             seconds: None,
             errors: None,
         }
@@ -102,6 +105,8 @@ impl<C: Controller> Driver<C> {
         queue: Queue,
         roots: Index<Root<C::Kind>>,
     ) -> Arc<Self> {
+        let name = config.queue_name.unwrap_or(C::Kind::PLURAL);
+        operator.queues.measure(name, &queue);
         let role = config.role.as_ref().unwrap_or(operator.leader_role());
         Arc::new(Self {
             controller: Arc::new(controller),
@@ -243,7 +248,11 @@ impl<C: Controller> Driver<C> {
                 if let (true, Some(errors)) = (failed, &self.config.errors) {
                     errors.with_label_values(&labels).inc();
                 }
-                self.queue.add_after(key.clone(), delay);
+                if failed {
+                    self.queue.retry_after(key.clone(), delay);
+                } else {
+                    self.queue.add_after(key.clone(), delay);
+                }
             }
         }
     }

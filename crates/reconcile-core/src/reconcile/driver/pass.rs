@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use kube::api::{GetParams, Request};
 
-use super::{BUG_DELAY, Driver};
+use super::{BUG_DELAY, Driver, write::Written};
 use crate::{
     error::{Classify, ErrorClass, error_chain},
     object::{Kind, ObjectKey, Root},
@@ -153,12 +153,15 @@ impl<C: Controller> Driver<C> {
             return self.serve(&observed, plan).await;
         }
         Self::log(root, plan);
+        let leading = C::leading_events(&decision);
+        let mut waiting = Vec::new();
         let mut done = Vec::with_capacity(plan.actions.len());
         let mut failure = None;
         for (index, action) in plan.actions.iter().enumerate() {
             let result = self.controller.apply(&observed, action).await;
             match &result {
-                Ok(applied) => self.emit(root, C::events(action, applied)),
+                Ok(applied) if leading.is_empty() => self.emit(root, C::events(action, applied)),
+                Ok(applied) => waiting.append(&mut C::events(action, applied)),
                 Err(error) => failure = Some(Failure::of(error).during(action)),
             }
             done.push(Done { index, result });
@@ -170,13 +173,26 @@ impl<C: Controller> Driver<C> {
             && (failure.class == ErrorClass::Fenced
                 || (failure.class == ErrorClass::Conflict && attempt == Attempt::First))
         {
+            self.emit(root, waiting);
             return Err(failure.clone());
         }
         let report = C::report(&observed, &decision, &done, now);
         let wake = plan.wake;
+        let leading = if failure.is_none() {
+            leading.to_vec()
+        } else {
+            Vec::new()
+        };
         // What was seen of a large object is not kept while its new status is sent.
         drop((observed, decision, done));
-        self.write(root, &report).await?;
+        let written = self.write_patches(root, &report).await;
+        if matches!(written, Ok(Written::All)) {
+            self.emit(root, leading);
+        }
+        self.emit(root, waiting);
+        if written? == Written::All {
+            self.emit(root, report.events);
+        }
         if let Some(failure) = failure {
             return Err(failure);
         }

@@ -22,8 +22,30 @@ use crate::{
     reconcile::{Controller, Report, RootPatch, Target},
 };
 
+/// What became of the patches of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// The object has them all.
+    All,
+    /// The object is gone.
+    Gone,
+}
+
 impl<C: Controller> Driver<C> {
+    /// Writes the report and emits its Events.
     pub(super) async fn write(&self, root: &Root<C::Kind>, report: &Report) -> Result<(), Failure> {
+        if self.write_patches(root, report).await? == Written::All {
+            self.emit(root, report.events.iter().cloned());
+        }
+        Ok(())
+    }
+
+    /// Writes the patches of the report.
+    pub(super) async fn write_patches(
+        &self,
+        root: &Root<C::Kind>,
+        report: &Report,
+    ) -> Result<Written, Failure> {
         let mut before = Cow::Borrowed(root);
         // What a guarded patch is guarded by: the version that was observed, or that of an own write on top of it.
         let mut guard = root.metadata.resource_version.clone();
@@ -49,15 +71,15 @@ impl<C: Controller> Driver<C> {
                     drop(self.remember(written));
                 }
                 Err(kube::Error::Api(status)) if status.code == 404 => {
-                    return self.not_found(root, patch.target).await;
+                    self.not_found(root, patch.target).await?;
+                    return Ok(Written::Gone);
                 }
                 Err(error) => {
                     return Err(Failure::of(&error).during(&"writing the status"));
                 }
             }
         }
-        self.emit(root, report.events.iter().cloned());
-        Ok(())
+        Ok(Written::All)
     }
 
     /// Queues Events about the root object.
