@@ -49,6 +49,7 @@ pub fn start(
     );
     let driver_config = DriverConfig {
         workers: config.workers,
+        queue_name: Some("AnalysisRuns"),
         seconds: Some(numbers.seconds),
         errors: Some(numbers.errors),
         ..DriverConfig::default()

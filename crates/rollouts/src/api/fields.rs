@@ -1,7 +1,7 @@
 //! Which fields of a Rollout have an effect. The tables of the analysis kinds are in
 //! [`crate::api::analysis_fields`].
 
-use reconcile_core::fields::{Field, Ledger, message, planned, supported, supported_note};
+use reconcile_core::fields::{Field, Ledger, message, reported, supported, supported_note};
 use serde_json::Value;
 
 use super::{analysis_fields, experiment_fields};
@@ -90,7 +90,7 @@ const CANARY_FIELDS: &[Field] = &[
         "spec.strategy.canary.trafficRouting.ambassador.**",
         "Mapping of getambassador.io/v2",
     ),
-    planned(
+    reported(
         "spec.strategy.canary.trafficRouting.appMesh.**",
         "AWS ended App Mesh; a Rollout that sets it is not acted upon and says so in InvalidSpec",
     ),

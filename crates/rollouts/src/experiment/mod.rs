@@ -17,6 +17,7 @@ mod metrics;
 mod objects;
 mod observe;
 pub mod observed;
+mod offline;
 pub mod plan;
 mod run;
 mod start;
@@ -26,6 +27,7 @@ mod view;
 
 pub use apply::Applied;
 pub use error::ExperimentError;
+pub(crate) use offline::explain;
 pub use start::start;
 pub(crate) use validate::{check_duration, refusal};
 pub use view::{ExperimentView, STEP};

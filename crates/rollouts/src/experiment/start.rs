@@ -26,6 +26,7 @@ pub fn start(
     let (queue, roots) = (Queue::new(), Index::<Experiment>::default());
     let driver_config = DriverConfig {
         workers: config.experiment_workers,
+        queue_name: Some("Experiments"),
         seconds: Some(numbers.seconds),
         errors: Some(numbers.errors),
         ..DriverConfig::default()

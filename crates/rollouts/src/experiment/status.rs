@@ -57,7 +57,9 @@ pub(super) fn report(
                 }
                 report.event(EventNote::warning("TemplateError", message.clone()));
             }
-            Err(error) => report.event(EventNote::warning("ReconcileError", error.to_string())),
+            Err(error) => {
+                report.event(EventNote::warning("ReconciliationError", error.to_string()))
+            }
         }
     }
     unsupported(observed, &mut status, now);

@@ -2,6 +2,7 @@
 
 pub mod analyze;
 pub use reconcile_core::manifests as files;
+pub(crate) mod explanation;
 pub mod lint;
 pub mod plan;
 pub mod simulate;

@@ -108,6 +108,10 @@ impl Controller for Rollouts {
         }
     }
 
+    fn leading_events(decision: &Decision) -> &[EventNote] {
+        &decision.leading_events
+    }
+
     fn report(
         observed: &Observed,
         decision: &Decision,

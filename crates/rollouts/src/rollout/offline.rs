@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use jiff::Timestamp;
-use reconcile_core::object::{Kind, ObjectKey, Root};
+use reconcile_core::object::{ObjectKey, Root};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,7 +16,12 @@ use super::{
 };
 use crate::{
     analysis::{Templates, index_meta},
-    api::rollout::{Rollout, RolloutKind},
+    api::{
+        experiment::Experiment,
+        rollout::{Rollout, RolloutKind},
+    },
+    experiment::{self, ExperimentView},
+    offline::explanation::{state, write_plan},
 };
 
 /// Objects around Rollouts, as they were at one moment.
@@ -51,6 +56,15 @@ impl Snapshot {
                             .written(&index_meta(&root.key(), root.uid()), view),
                     );
                 }
+            }
+            "Experiment" => {
+                let root: Experiment = Root::from_value(object)?;
+                let meta = index_meta(&root.key(), root.uid());
+                drop(
+                    self.sources
+                        .experiments
+                        .written(&meta, ExperimentView::of(&root)),
+                );
             }
             _ => drop(self.sources.analysis.add(object)?),
         }
@@ -88,14 +102,12 @@ impl Snapshot {
         manifest
     }
 
-    /// The uid by which the ReplicaSets of a Rollout know it.
-    pub(crate) fn owner_uid(&self, rollout: &ObjectKey) -> Option<String> {
-        let mut found = None;
+    /// The uid by which the ReplicaSets of an object know it.
+    pub(crate) fn owner_uid(&self, kind: &str, owner: &ObjectKey) -> Option<String> {
+        let (mut found, wanted) = (None, owner);
         self.sources.replica_sets.each(|key, set| {
             let owner = set.owner.as_ref().filter(|owner| {
-                key.namespace == rollout.namespace
-                    && owner.kind == RolloutKind::KIND
-                    && owner.name == rollout.name
+                key.namespace == wanted.namespace && owner.kind == kind && owner.name == wanted.name
             });
             if let Some(owner) = owner {
                 found = Some(owner.uid.clone());
@@ -151,25 +163,16 @@ impl Snapshot {
         let Decision {
             plan,
             status,
+            leading_events,
             events,
             ..
         } = decide(&observed, now);
-        if plan.actions.is_empty() {
-            let _ = writeln!(text, "  nothing to do");
-        }
-        for action in &plan.actions {
-            let _ = writeln!(text, "  - {action}");
-        }
-        for note in &plan.notes {
-            let _ = writeln!(text, "    because: {note}");
-        }
         let acted = plan.actions.iter().flat_map(Action::events);
-        for event in acted.chain(events) {
-            let _ = writeln!(text, "  Event {}: {}", event.reason, event.note);
-        }
-        if let Some(wake) = plan.wake {
-            let _ = writeln!(text, "  looks again at {wake}");
-        }
+        write_plan(
+            &mut text,
+            &plan,
+            leading_events.into_iter().chain(acted).chain(events),
+        );
         let step = status
             .current_step_index
             .map(|index| format!(", step {index}"))
@@ -180,6 +183,46 @@ impl Snapshot {
             state(&status.phase, &status.message)
         );
         text
+    }
+
+    /// What the controller would do with an Experiment, and why; the second is true when it would refuse it.
+    pub(crate) fn explain_experiment(&self, root: &Experiment, now: Timestamp) -> (String, bool) {
+        let mut text = format!("Experiment {}\n", root.key());
+        let analyses = root.parse_spec().map(|spec| spec.analyses);
+        for analysis in analyses.into_iter().flatten() {
+            let namespace = if analysis.cluster_scope {
+                String::new()
+            } else {
+                root.key().namespace
+            };
+            let key = ObjectKey::new(namespace, &analysis.template_name);
+            if let Some(what) = self.assume_template(&key) {
+                let _ = writeln!(text, "  assumed to exist: {what}");
+            }
+        }
+        match experiment::explain(&self.sources, root, now) {
+            Ok(plan) => (text + &plan, false),
+            Err(error) => (text + &format!("  refused: {error}\n"), true),
+        }
+    }
+
+    /// Takes a template as given that the files do not have; one without a namespace is of the cluster.
+    fn assume_template(&self, key: &ObjectKey) -> Option<String> {
+        let templates = &self.sources.analysis.templates;
+        if templates.namespaced.get(key).is_some() || templates.cluster.get(key).is_some() {
+            return None;
+        }
+        let kind = if key.namespace.is_empty() {
+            "ClusterAnalysisTemplate"
+        } else {
+            "AnalysisTemplate"
+        };
+        let uid = template_tag(&key.namespace, &key.name);
+        let object = json!({
+            "kind": kind, "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid}, "spec": {}
+        });
+        self.sources.analysis.add(&object).ok()?;
+        Some(format!("{kind} {}", key.name))
     }
 
     /// Services and templates that the Rollout names and that are not in the files.
@@ -211,31 +254,10 @@ impl Snapshot {
                 );
                 assumed.push(format!("Service {name}"));
             }
-            let analysis = &self.sources.analysis.templates;
-            let known =
-                analysis.namespaced.get(&key).is_some() || analysis.cluster.get(&key).is_some();
-            if kind == "template" && !known {
-                let kind = if tag == template_tag("", name) {
-                    "ClusterAnalysisTemplate"
-                } else {
-                    "AnalysisTemplate"
-                };
-                let object = json!({
-                    "kind": kind, "metadata": {"name": name, "namespace": place, "uid": tag}, "spec": {}
-                });
-                if self.sources.analysis.add(&object).is_ok() {
-                    assumed.push(format!("{kind} {name}"));
-                }
+            if kind == "template" {
+                assumed.extend(self.assume_template(&key));
             }
         }
         assumed
-    }
-}
-
-fn state(phase: &str, message: &str) -> String {
-    match (phase, message) {
-        ("", _) => "not observed by a controller yet".to_owned(),
-        (phase, "") => phase.to_owned(),
-        (phase, message) => format!("{phase} ({message})"),
     }
 }

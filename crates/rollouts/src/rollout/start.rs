@@ -1,9 +1,10 @@
 //! Wires the Rollout controller into the process.
 
 use reconcile_core::{
+    event::EventNote,
     object::{Kind, ObjectKey, Root},
     operator::Operator,
-    reconcile::{Driver, DriverConfig, Queue},
+    reconcile::{Controller as _, Driver, DriverConfig, Queue},
     watch::{Change, Index, Watch, WatchConfig},
 };
 
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     analysis::{self, AnalysisConfig, RunView},
     api::rollout::{HASH_LABEL, Rollout, RolloutKind},
-    experiment, instance,
+    client_metrics, experiment, instance,
 };
 
 /// What the command line says.
@@ -45,14 +46,24 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     let sources = Sources::default();
     let queue = Queue::new();
     let numbers = metrics::register(&operator.registry, &sources)?;
+    client_metrics::register(&operator.registry, operator.requests.clone())?;
     let (counted, dropped) = (numbers.events.clone(), numbers.events);
     operator
         .events
         .count_with(move |about, event| counted.count(about, event));
+    let (events, leader) = (operator.events.clone(), operator.leader());
     sources.roots.on_change(move |change| {
-        if change.new.is_none() {
-            dropped.forget(&change.key);
+        if change.new.is_some() {
+            return;
         }
+        if let (Some(old), true) = (&change.old, *leader.borrow()) {
+            let note = EventNote::normal(
+                "RolloutDeleted",
+                format!("Rollout {} is deleted", change.key),
+            );
+            events.emit(Rollouts::NAME, old.object_reference(), note);
+        }
+        dropped.forget(&change.key);
     });
     let effects = Effects {
         client: operator.client.clone(),
@@ -63,6 +74,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     experiment::start(operator, config, &effects)?;
     let driver_config = DriverConfig {
         workers: config.workers,
+        queue_name: Some("Rollouts"),
         seconds: Some(numbers.passes.seconds),
         errors: Some(numbers.passes.errors),
         ..DriverConfig::default()
@@ -129,6 +141,7 @@ fn clean_up_former(operator: &Operator, effects: &Effects) {
 /// Services that were switched and that no Rollout names any more lose the pod template hash.
 fn clean_up_services(operator: &Operator, sources: &Sources) {
     let queue = Queue::new();
+    operator.queues.measure("Services", &queue);
     let (switched, forsaken, services) = (queue.clone(), queue.clone(), sources.services.clone());
     sources.services.on_change(move |change| {
         if change.new.is_some_and(|view| view.managed_by.is_some()) {

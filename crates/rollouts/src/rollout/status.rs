@@ -171,7 +171,7 @@ fn failed(observed: &Observed, error: &RolloutError, now: Timestamp) -> Report {
         _ => {
             if error.is_refusal() {
                 // Upstream leaves this to its log, which who owns the Rollout seldom sees.
-                report.event(EventNote::warning("ReconcileError", error.to_string()));
+                report.event(EventNote::warning("ReconciliationError", error.to_string()));
             }
             return report;
         }

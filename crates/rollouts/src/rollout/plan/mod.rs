@@ -11,6 +11,7 @@ mod canary;
 mod capacity;
 pub(crate) mod conditions;
 mod duration;
+mod event_order;
 mod experiment;
 mod facts;
 mod flags;
@@ -43,7 +44,7 @@ pub(crate) use summary::phase_of;
 use jiff::Timestamp;
 use reconcile_core::{event::EventNote, reconcile::Plan};
 
-use self::planner::Planner;
+use self::{event_order::PassFacts, planner::Planner};
 use crate::{
     api::rollout::{BlueGreenStatus, CanaryStatus, PauseReason, RolloutStatus},
     rollout::observed::{CheckedStrategy, Observed},
@@ -63,7 +64,9 @@ pub struct Decision {
     pub revision: Option<i64>,
     /// The manifest does not say how many pods; 1 is to be written.
     pub write_replicas: bool,
-    /// Events about the Rollout, beside those of the actions ([`Action::events`]).
+    /// Events about the Rollout that come before those of the actions ([`Action::events`]).
+    pub leading_events: Vec<EventNote>,
+    /// Events about the Rollout that come after them.
     pub events: Vec<EventNote>,
 }
 
@@ -112,7 +115,12 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
     experiment::collect_old(&mut planner);
     summary::state(&mut planner);
     let annotated = revision::annotated(&planner);
-    let events = std::mem::take(&mut planner.events);
+    revision::announce(&mut planner, revision);
+    let facts = PassFacts {
+        creates: planner.new_set().is_new(),
+        gives_up: planner.abort_message.is_some(),
+    };
+    let (leading_events, events) = event_order::divide(std::mem::take(&mut planner.events), facts);
     let mut plan = Plan::new();
     plan.actions = planner.actions();
     planner
@@ -125,6 +133,7 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Decision {
         status: planner.status,
         revision: (annotated != Some(revision)).then_some(revision),
         write_replicas: observed.spec.replicas_unset,
+        leading_events,
         events,
     }
 }

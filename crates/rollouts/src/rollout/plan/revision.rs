@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use reconcile_core::event::EventNote;
 
-use super::planner::{PlannedReplicaSet, Planner};
+use super::{
+    event_order,
+    planner::{PlannedReplicaSet, Planner},
+};
 use crate::{api::rollout::REVISION, rollout::observed::ReplicaSetView};
 
 /// Finds the ReplicaSet of the newest template, or plans a new one.
@@ -75,14 +78,18 @@ pub(super) fn raise(planner: &mut Planner<'_>) -> i64 {
             set.history.push_str(&old.to_string());
         }
     }
-    let revision = set.revision;
-    if annotated(planner) != Some(revision) {
+    set.revision
+}
+
+/// The Event about a new revision. An earlier pass may have annotated the Rollout with it and then failed.
+pub(super) fn announce(planner: &mut Planner<'_>, revision: i64) {
+    let has_begun = planner.status.current_pod_hash != planner.observed.status.current_pod_hash;
+    if annotated(planner) != Some(revision) || has_begun {
         planner.events.push(EventNote::normal(
-            "RolloutUpdated",
+            event_order::UPDATED,
             format!("Rollout updated to revision {revision}"),
         ));
     }
-    revision
 }
 
 /// The revision that the Rollout is annotated with.

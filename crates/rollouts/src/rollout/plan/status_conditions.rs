@@ -7,7 +7,7 @@ use reconcile_core::{
 
 use super::{
     conditions::{NOT_AVAILABLE, find, is_true, kind, put, reason, reason_of, remove, set},
-    facts,
+    event_order, facts,
     planner::Planner,
     progress,
 };
@@ -39,10 +39,12 @@ fn completed(planner: &mut Planner<'_>) {
     let was = is_true(&planner.status, kind::COMPLETED);
     let first = find(&planner.observed.status, kind::COMPLETED).is_none();
     let done = planner.is_stable();
-    if (was && !done) || first {
+    // A version whose pods are there already may begin and end its update in one pass.
+    let was_stable = planner.observed.status.stable_rs == planner.newest_hash();
+    if (was && !(done && was_stable)) || first {
         let (revision, hash) = (planner.new_set().revision, planner.newest_hash());
         planner.events.push(EventNote::normal(
-            "RolloutNotCompleted",
+            event_order::NOT_COMPLETED,
             format!("Rollout not completed, started update to revision {revision} ({hash})"),
         ));
     }

@@ -6,7 +6,7 @@ use reconcile_core::event::EventNote;
 use serde_json::json;
 
 use super::{
-    capacity, experiment, facts,
+    capacity, event_order, experiment, facts,
     planner::{Planner, after},
     weight,
 };
@@ -168,7 +168,7 @@ pub(super) fn route(planner: &mut Planner<'_>) {
         planner.note(text.clone());
         planner
             .events
-            .push(EventNote::normal("TrafficWeightUpdated", text));
+            .push(EventNote::normal(event_order::WEIGHT_UPDATED, text));
     }
     planner.route = Some(goal);
     // The next pass reads what was written before anything follows from it.

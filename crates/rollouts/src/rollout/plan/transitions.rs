@@ -2,7 +2,7 @@
 
 use reconcile_core::event::EventNote;
 
-use super::{conditions, planner::Planner, restart};
+use super::{conditions, event_order, planner::Planner, restart};
 
 /// Why a version is promoted that has no stable one before it.
 pub(super) const INITIAL: &str = "Initial deploy";
@@ -17,7 +17,7 @@ pub(super) fn greet(planner: &mut Planner<'_>) {
         );
         planner
             .events
-            .push(EventNote::normal("RolloutAddedToInformer", note));
+            .push(EventNote::normal(event_order::ADDED, note));
     }
 }
 

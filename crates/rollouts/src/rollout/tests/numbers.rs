@@ -3,6 +3,7 @@ use prometheus::{Encoder, Registry, TextEncoder};
 use reconcile_core::{
     event::EventNote,
     object::{ObjectKey, Root},
+    testkit::Fault,
 };
 use serde_json::json;
 
@@ -96,8 +97,8 @@ fn events_are_counted_by_rollout_until_it_is_gone() {
     );
 }
 
-/// The numbers of the original with their labels, beside those of the client and the queue.
-const RECORDED: [(&str, &[&str]); 23] = [
+/// The numbers of the original with their labels.
+const RECORDED: [(&str, &[&str]); 34] = [
     ("analysis_run_info", &["name", "namespace", "phase"]),
     (
         "analysis_run_metric_phase",
@@ -109,6 +110,7 @@ const RECORDED: [(&str, &[&str]); 23] = [
     ),
     ("analysis_run_phase", &["name", "namespace", "phase"]),
     ("analysis_run_reconcile", &["name", "namespace"]),
+    ("analysis_run_reconcile_error", &["name", "namespace"]),
     ("analysis_template_info", &["name", "namespace"]),
     (
         "analysis_template_metric_info",
@@ -116,9 +118,14 @@ const RECORDED: [(&str, &[&str]); 23] = [
     ),
     ("argo_rollouts_controller_info", &["version"]),
     ("build_info", &["platform", "version"]),
+    (
+        "controller_clientset_k8s_request_total",
+        &["kind", "name", "namespace", "status_code", "verb"],
+    ),
     ("experiment_info", &["name", "namespace", "phase"]),
     ("experiment_phase", &["name", "namespace", "phase"]),
     ("experiment_reconcile", &["name", "namespace"]),
+    ("experiment_reconcile_error", &["name", "namespace"]),
     ("rollout_duration_seconds", &["name", "namespace", "status"]),
     (
         "rollout_events_total",
@@ -142,6 +149,14 @@ const RECORDED: [(&str, &[&str]); 23] = [
         &["name", "namespace", "status"],
     ),
     ("rollout_reconcile", &["name", "namespace"]),
+    ("rollout_reconcile_error", &["name", "namespace"]),
+    ("workqueue_adds_total", &["name"]),
+    ("workqueue_depth", &["name"]),
+    ("workqueue_longest_running_processor_seconds", &["name"]),
+    ("workqueue_queue_duration_seconds", &["name"]),
+    ("workqueue_retries_total", &["name"]),
+    ("workqueue_unfinished_work_seconds", &["name"]),
+    ("workqueue_work_duration_seconds", &["name"]),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,6 +178,9 @@ async fn the_numbers_have_the_names_and_labels_of_the_original() {
         }]},
     }));
     api.put(&rollout(&json!({"canary": {}})));
+    for resource in ["rollouts/status", "analysisruns", "experiments"] {
+        api.fail(Fault::status("patch", resource, 500, "InternalError").times(1));
+    }
     let operator = controller(&api);
     until(&api, "deployed", is_healthy).await;
     update(&api, "v2");
@@ -190,6 +208,17 @@ async fn the_numbers_have_the_names_and_labels_of_the_original() {
     })
     .await;
     let found = families();
+    let depths = operator.registry.gather();
+    let depths = depths
+        .iter()
+        .filter(|family| family.name() == "workqueue_depth");
+    let queues = depths.flat_map(prometheus::proto::MetricFamily::get_metric);
+    let queues = queues.flat_map(prometheus::proto::Metric::get_label);
+    let queues: Vec<&str> = queues.map(prometheus::proto::LabelPair::value).collect();
+    assert_eq!(
+        queues,
+        ["AnalysisRuns", "Experiments", "Rollouts", "Services"]
+    );
     for (name, labels) in RECORDED {
         let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
         assert_eq!(found.get(name), Some(&labels), "{name}");

@@ -64,3 +64,50 @@ fn a_wrong_manifest_is_refused_with_the_field() {
         "no Rollout is an error"
     );
 }
+
+fn experiment(selector: &str) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Experiment", "metadata": {"name": "ab"},
+        "spec": {
+            "duration": "5m",
+            "templates": [{"name": "a", "replicas": 2, "selector": {"matchLabels": {"app": selector}}, "template": template("v1")}],
+            "analyses": [{"name": "judge", "templateName": "check"}],
+        }
+    })
+}
+
+#[test]
+fn an_experiment_is_planned_from_what_is_there() {
+    let found = explain(vec![experiment("web")], now()).expect("a plan");
+    assert!(!found.refused);
+    insta::assert_snapshot!(found.text);
+
+    let mut running = experiment("web");
+    running["status"] = json!({
+        "phase": "Running", "availableAt": "2025-12-31T23:50:00Z",
+        "templateStatuses": [{"name": "a", "status": "Running", "replicas": 2, "availableReplicas": 2}],
+        "analysisRuns": [{"name": "judge", "analysisRun": "ab-judge", "phase": "Successful"}],
+    });
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {
+            "name": "ab-a", "uid": "s", "labels": {"app": "web", "rollouts-pod-template-hash": "x"},
+            "annotations": {"experiment.argoproj.io/name": "ab", "experiment.argoproj.io/template-name": "a"},
+            "ownerReferences": [{"kind": "Experiment", "name": "ab", "uid": "e", "controller": true, "apiVersion": "argoproj.io/v1alpha1"}],
+        },
+        "spec": {"replicas": 2, "template": template("v1")},
+        "status": {"replicas": 2, "readyReplicas": 2, "availableReplicas": 2},
+    });
+    let run = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
+        "metadata": {"name": "ab-judge", "uid": "r", "ownerReferences": [{"kind": "Experiment", "name": "ab", "uid": "e", "controller": true, "apiVersion": "argoproj.io/v1alpha1"}]},
+        "spec": {"metrics": []}, "status": {"phase": "Successful"},
+    });
+    let found = explain(vec![running, set, run], now()).expect("a plan");
+    insta::assert_snapshot!(found.text);
+
+    let refused = explain(vec![experiment("other")], now()).expect("an answer");
+    assert!(refused.refused, "{}", refused.text);
+    let field = "refused: spec.templates[0].template.metadata.labels: ";
+    assert!(refused.text.contains(field), "{}", refused.text);
+}

@@ -1,6 +1,7 @@
 //! The whole controller against an API server in memory: what it writes, and what it does when answers
 //! are lost.
 
+mod events;
 mod ownership;
 mod services;
 mod updates;

@@ -114,7 +114,7 @@ async fn a_refusal_of_the_server_becomes_an_event_of_the_rollout() {
     until(&api, "healed", is_healthy).await;
     let reported = || {
         let mut events = api.list("events").into_iter();
-        events.find(|event| event["reason"] == "ReconcileError")
+        events.find(|event| event["reason"] == "ReconciliationError")
     };
     until(&api, "reported", |_| reported().is_some()).await;
     let event = reported().expect("an Event");
