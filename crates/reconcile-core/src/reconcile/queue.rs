@@ -185,7 +185,8 @@ impl Queue {
         let seconds: Vec<f64> = running.map(|since| since.elapsed().as_secs_f64()).collect();
         Level {
             ready: state.ready.len(),
-            unfinished: seconds.iter().sum(),
+            // An empty sum would be -0.
+            unfinished: seconds.iter().fold(0.0, |sum, each| sum + each),
             longest: seconds.into_iter().fold(0.0, f64::max),
         }
     }
