@@ -135,6 +135,7 @@ impl Repositories {
             limits: GitLimits::default(),
             file_repositories: FileRepositories::Allow,
             egress: EgressPolicy::AllowLinkLocal,
+            trust: Trust::default(),
             poll: Duration::ZERO,
             jitter: Duration::ZERO,
         };

@@ -33,7 +33,10 @@ use crate::{
     server::{RefreshRequests, WebhookSecrets, WebhookServer},
     settings::SettingsHandle,
 };
-use watches::{watch_certificates, watch_clusters, watch_projects, watch_secrets, watch_settings};
+use watches::{
+    watch_certificates, watch_clusters, watch_known_hosts, watch_projects, watch_secrets,
+    watch_settings,
+};
 
 /// Name of the Lease; upstream's controllers shard instead of electing, so there is none to share.
 const LEASE: &str = "argo-cd-lite-controller";
@@ -58,9 +61,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         app_resync_jitter,
         repo_error_grace_period_seconds,
         status_processors,
-        operation_processors: _,
         sync_wave_delay,
-        log: _,
         metrics_port,
         address,
         port,
@@ -70,6 +71,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         repositories_allow_link_local,
         allow_local_clusters,
         tools,
+        ..
     } = args;
     let control_plane = namespace
         .or(pod_namespace)
@@ -101,6 +103,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         limits: GitLimits::default(),
         file_repositories: FileRepositories::from_flag(allow_file_repositories),
         egress: settings.egress,
+        trust: Trust::default(),
         poll: app_resync,
         jitter: app_resync_jitter,
     };
@@ -184,7 +187,7 @@ impl Parts {
         };
         let (hub, budget) = share(hub);
         let renders = Renders::new(tools, &hub.folder, budget, &operator.registry)?;
-        let trust = Trust::default();
+        let trust = hub.trust.clone();
         let charts = ChartConfig {
             folder: hub.folder.join("charts"),
             budget,
@@ -277,7 +280,8 @@ impl Parts {
         watch_secrets(operator, &control_plane, credentials, secrets.clone());
         watch_clusters(operator, &context, &roots, &queue);
         watch_settings(operator, &context, &roots, &queue);
-        watch_certificates(operator, &control_plane, trust);
+        watch_certificates(operator, &control_plane, trust.clone());
+        watch_known_hosts(operator, &control_plane, trust);
         applicationset::start(operator, &control_plane);
         let poll = context.repos.clone();
         operator.spawn("poll", async move { poll.poll().await });

@@ -28,6 +28,10 @@ use crate::{
 const SETTINGS_SECRET: &str = "argocd-secret";
 /// The ConfigMap with certificates by server name.
 const CERTIFICATES: &str = "argocd-tls-certs-cm";
+/// ConfigMap with the host keys of servers that are reached over ssh.
+const KNOWN_HOSTS: &str = "argocd-ssh-known-hosts-cm";
+/// Its member, in the format of OpenSSH.
+const KNOWN_HOSTS_KEY: &str = "ssh_known_hosts";
 
 pub(super) fn watch_projects(
     operator: &Operator,
@@ -178,12 +182,8 @@ pub(super) fn watch_settings(
         for problem in problems {
             tracing::warn!("{problem}");
         }
-        let mut keys: Vec<&str> = settings.unsupported.iter().map(String::as_str).collect();
-        if let Some(data) = &change.new {
-            keys.extend(ArgoSettings::without_effect(data));
-        }
-        if !keys.is_empty() {
-            let keys = keys.join(", ");
+        if !settings.unsupported.is_empty() {
+            let keys = settings.unsupported.join(", ");
             tracing::warn!(keys, "settings in {SETTINGS_MAP} have no effect");
         }
         repos.set_poll_times(PollTimes {
@@ -201,18 +201,48 @@ pub(super) fn watch_settings(
 
 /// Keeps the certificates that servers of repositories are checked with.
 pub(super) fn watch_certificates(operator: &Operator, control_plane: &str, trust: Trust) {
+    watch_map(
+        operator,
+        control_plane,
+        CERTIFICATES,
+        "certificates",
+        move |map| {
+            trust.set_certificates(map.cloned().unwrap_or_default());
+        },
+    );
+}
+
+/// Keeps the host keys that servers of repositories are checked with over ssh.
+pub(super) fn watch_known_hosts(operator: &Operator, control_plane: &str, trust: Trust) {
+    watch_map(
+        operator,
+        control_plane,
+        KNOWN_HOSTS,
+        "known hosts",
+        move |map| {
+            let hosts = map.and_then(|map| map.get(KNOWN_HOSTS_KEY));
+            trust.set_known_hosts(hosts.map(String::as_str));
+        },
+    );
+}
+
+/// Gives the data of a ConfigMap to `take`, also when it changes; `None` without one.
+fn watch_map(
+    operator: &Operator,
+    control_plane: &str,
+    map: &str,
+    title: &'static str,
+    take: impl Fn(Option<&BTreeMap<String, String>>) + Send + Sync + 'static,
+) {
     let api: Api<Guarded<ConfigMap>> = Api::namespaced(operator.client.clone(), control_plane);
     let watch = Watch::new(api, Index::default(), |map: ConfigMap| {
         Some(map.data.unwrap_or_default())
     })
     .config(WatchConfig {
         labels: None,
-        fields: Some(format!("metadata.name={CERTIFICATES}")),
+        fields: Some(format!("metadata.name={map}")),
     })
-    .on_change(move |change: Change<BTreeMap<String, String>>| {
-        let certificates = change.new.map(|map| map.as_ref().clone());
-        trust.set_certificates(certificates.unwrap_or_default());
-    });
-    let ready = operator.readiness.register("certificates");
-    operator.spawn("certificates", watch.ready(ready).run());
+    .on_change(move |change: Change<BTreeMap<String, String>>| take(change.new.as_deref()));
+    let ready = operator.readiness.register(title);
+    operator.spawn(title, watch.ready(ready).run());
 }

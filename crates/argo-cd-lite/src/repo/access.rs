@@ -1,9 +1,11 @@
 //! Which repositories a process may talk to at all, whoever names them.
 
+use super::ssh::SshUrl;
+
 /// Whether repositories on the machine of the process are accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FileRepositories {
-    /// Only `http://` and `https://`: with others a tenant reads files of the controller.
+    /// Only those of servers, by http, https and ssh: with others a tenant reads files of the controller.
     #[default]
     Refuse,
     /// `file://` too, for tests and machines without tenants.
@@ -21,6 +23,6 @@ impl FileRepositories {
         let is_remote = ["http://", "https://"]
             .iter()
             .any(|scheme| url.starts_with(scheme));
-        is_remote || self == Self::Allow
+        is_remote || SshUrl::parse(url).is_some() || self == Self::Allow
     }
 }

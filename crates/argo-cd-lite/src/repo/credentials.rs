@@ -28,6 +28,14 @@ pub struct Credential {
     pub client_certificate: Option<SecretString>,
     /// Talk to the registry without TLS.
     pub plain_http: bool,
+    /// Token that goes to a Git server as a bearer's.
+    pub bearer: Option<SecretString>,
+    /// Private key for ssh.
+    pub ssh_key: Option<SecretString>,
+    /// The only authorities that the server's certificate may come from, as PEM.
+    pub authority: Option<String>,
+    /// Servers known over ssh, in the format of OpenSSH.
+    pub known_hosts: Option<Arc<str>>,
 }
 
 /// What a repository holds.
@@ -56,18 +64,28 @@ impl Credential {
     pub fn is_empty(&self) -> bool {
         self.password.expose_secret().is_empty()
     }
+
+    /// True when it has anything to log in with.
+    fn logs_in(&self) -> bool {
+        !self.is_empty()
+            || [&self.client_certificate, &self.bearer, &self.ssh_key]
+                .iter()
+                .any(|secret| secret.is_some())
+    }
 }
 
 impl PartialEq for Credential {
     fn eq(&self, other: &Self) -> bool {
-        let certificate = |one: &Self| {
-            let pem = one.client_certificate.as_ref();
-            pem.map(|pem| pem.expose_secret().to_owned())
+        let secrets = |one: &Self| {
+            [&one.client_certificate, &one.bearer, &one.ssh_key]
+                .map(|secret| secret.as_ref().map(|text| text.expose_secret().to_owned()))
         };
         self.username == other.username
             && self.insecure == other.insecure
             && self.plain_http == other.plain_http
-            && certificate(self) == certificate(other)
+            && secrets(self) == secrets(other)
+            && self.authority == other.authority
+            && self.known_hosts == other.known_hosts
             && self.password.expose_secret() == other.password.expose_secret()
     }
 }
@@ -91,19 +109,18 @@ pub struct RepositorySecret {
 
 /// Members of repository Secrets that change how the repository is read and are not supported.
 const UNSUPPORTED: &[&str] = &[
-    "sshPrivateKey",
-    "bearerToken",
     "githubAppID",
     "githubAppInstallationID",
     "githubAppPrivateKey",
-    "tlsClientCertData",
-    "tlsClientCertKey",
     "gcpServiceAccountKey",
     "proxy",
     "azureServicePrincipalClientId",
     "azureServicePrincipalClientID",
     "useAzureWorkloadIdentity",
 ];
+
+/// Members that are supported for Git only.
+const ONLY_GIT: &[&str] = &["sshPrivateKey", "bearerToken"];
 
 impl RepositorySecret {
     /// Reads a Secret's data; `None` when it is not one about repositories.
@@ -121,6 +138,10 @@ impl RepositorySecret {
                 .map(|value| String::from_utf8_lossy(&value.0).into_owned())
                 .unwrap_or_default()
         };
+        let secret = |key: &str| {
+            let text = text(key);
+            (!text.is_empty()).then(|| SecretString::from(text))
+        };
         let url = text("url");
         let is_registry = || oci_url(&url).is_some();
         let kind = match text("type").as_str() {
@@ -131,12 +152,12 @@ impl RepositorySecret {
             _ => return None,
         };
         let certificate = [text("tlsClientCertData"), text("tlsClientCertKey")];
-        let certificate = (kind != RepositoryKind::Git && !certificate.concat().is_empty())
-            .then(|| SecretString::from(certificate.join("\n")));
+        let certificate =
+            (!certificate.concat().is_empty()).then(|| SecretString::from(certificate.join("\n")));
         let given: Vec<String> = UNSUPPORTED
             .iter()
+            .chain(ONLY_GIT.iter().filter(|_| kind != RepositoryKind::Git))
             .filter(|key| data.get(**key).is_some_and(|value| !value.0.is_empty()))
-            .filter(|key| kind == RepositoryKind::Git || !key.starts_with("tlsClientCert"))
             .map(ToString::to_string)
             .collect();
         let url = match kind {
@@ -153,6 +174,10 @@ impl RepositorySecret {
                 insecure: text("insecure") == "true" || text("insecureIgnoreHostKey") == "true",
                 client_certificate: certificate,
                 plain_http: text("insecureOCIForceHttp") == "true",
+                bearer: secret("bearerToken"),
+                ssh_key: secret("sshPrivateKey"),
+                authority: None,
+                known_hosts: None,
             },
             unsupported: given,
         })
@@ -208,9 +233,7 @@ impl Credentials {
         let of_kind = || secrets.values().filter(|secret| secret.kind == kind);
         let own = of_kind().find(|secret| !secret.template && secret.url == url);
         if let Some(own) = own
-            && (!own.credential.is_empty()
-                || own.credential.client_certificate.is_some()
-                || !own.unsupported.is_empty())
+            && (own.credential.logs_in() || !own.unsupported.is_empty())
         {
             return Some(own.clone());
         }

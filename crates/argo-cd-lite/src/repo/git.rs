@@ -28,6 +28,8 @@ use super::{
     Credential, GitLimits, Interrupt, RefList,
     http::BoundedHttp,
     limits::Watch,
+    ssh::{SshRequest, SshTransport, SshUrl},
+    tls::TlsSettings,
     tree::{FolderIndex, commit_of, tree_of},
     url::same_authority,
 };
@@ -152,6 +154,8 @@ impl Store {
         limits: GitLimits,
         egress: EgressPolicy,
     ) -> Result<Self, GitError> {
+        // Keys that a process left which was killed.
+        drop(std::fs::remove_dir_all(path.with_extension("ssh")));
         let repository = match open_bare(path, &limits) {
             Ok(repository) if packs(path) < MAX_PACKS && !is_locked(path) => repository,
             _ => create(path, &limits)?,
@@ -212,7 +216,7 @@ impl Store {
             what: "bytes in the list of refs",
             limit: self.limits.list_bytes,
         };
-        let connection = self.connect(&remote, &request)?;
+        let connection = self.connect(&remote, &request, credential)?;
         let connection = connection.with_credentials(answer(&self.url, credential));
         let (map, _) = connection
             .ref_map(Discard, gix::remote::ref_map::Options::default())
@@ -316,7 +320,7 @@ impl Store {
             what: "bytes in a transfer",
             limit: self.limits.pack_bytes + self.limits.list_bytes,
         };
-        let connection = self.connect(&remote, &bounds)?;
+        let connection = self.connect(&remote, &bounds, credential)?;
         let connection = connection.with_credentials(answer(&self.url, credential));
         let depth = match request.depth {
             Depth::Full => Shallow::undo(),
@@ -346,7 +350,20 @@ impl Store {
         &self,
         remote: &'a gix::Remote<'r>,
         request: &Request<'_>,
+        credential: Option<&Credential>,
     ) -> Result<gix::remote::Connection<'a, 'static, 'r, Box<dyn Transport + Send>>, GitError> {
+        if let Some(url) = SshUrl::parse(&self.url) {
+            let transport = SshTransport::connect(&SshRequest {
+                url: &url,
+                credential,
+                egress: self.egress,
+                watch: request.watch,
+                what: request.what,
+                limit: request.limit,
+                folder: &self.path.with_extension("ssh"),
+            })?;
+            return Ok(remote.to_connection_with_transport(Box::new(transport)));
+        }
         if !self.url.starts_with("http") {
             return remote
                 .connect(Direction::Fetch)
@@ -363,6 +380,7 @@ impl Store {
             request.what,
             request.limit,
             self.egress,
+            TlsSettings::of(credential)?,
         )
         .map_err(|error| remote_error(&error))?;
         let transport = http::Transport::new_http(client, url, version, false);
@@ -383,6 +401,16 @@ impl Store {
         };
         if credential.insecure {
             set("http.sslVerify", "false")?;
+        }
+        if credential.client_certificate.is_some() || credential.bearer.is_some() {
+            // Another server would be shown them.
+            set("http.followRedirects", "false")?;
+        }
+        if let Some(bearer) = &credential.bearer {
+            let header = format!("Authorization: Bearer {}", bearer.expose_secret());
+            set("http.extraHeader", &header)?;
+            config.commit().map_err(|error| store_error(&error))?;
+            return Ok(repository);
         }
         // The transport sends credentials only over https. A server in the cluster may use plain http, as upstream
         // allows: then they go in a header, and redirects are not followed.

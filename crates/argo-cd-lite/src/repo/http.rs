@@ -13,7 +13,7 @@ use gix::protocol::transport::client::blocking_io::http::{
 use reconcile_core::egress::EgressPolicy;
 use reqwest::{NoProxy, Proxy, blocking::ClientBuilder};
 
-use super::limits::Watch;
+use super::{limits::Watch, tls::TlsSettings};
 use crate::args::environment_proxy;
 
 /// A closed port of this machine, where a redirect to a refused address ends.
@@ -26,6 +26,7 @@ pub(super) struct BoundedHttp {
     what: &'static str,
     limit: u64,
     egress: EgressPolicy,
+    tls: TlsSettings,
 }
 
 impl BoundedHttp {
@@ -35,6 +36,7 @@ impl BoundedHttp {
         what: &'static str,
         limit: u64,
         egress: EgressPolicy,
+        tls: TlsSettings,
     ) -> gix::Result<Self> {
         let mut http = Self {
             inner: Remote::default(),
@@ -42,6 +44,7 @@ impl BoundedHttp {
             what,
             limit,
             egress,
+            tls,
         };
         http.configure(&http::Options::default())?;
         Ok(http)
@@ -95,10 +98,10 @@ impl Http for BoundedHttp {
             .downcast_ref::<http::Options>()
             .cloned()
             .unwrap_or_default();
-        let (egress, verify) = (self.egress, options.ssl_verify);
+        let (egress, verify, tls) = (self.egress, options.ssl_verify, self.tls.clone());
         let backend = Options {
             configure_client: Some(Box::new(move |builder| {
-                Ok(configured(builder, egress, verify))
+                Ok(configured(tls.configure(builder), egress, verify))
             })),
             configure_request: None,
         };

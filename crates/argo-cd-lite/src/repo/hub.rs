@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Commit, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
-    PoolError, RefList, Resolved, RevisionError,
+    PoolError, RefList, Resolved, RevisionError, Trust,
     repository::{
         FAILING_POLL, FollowedRevision, RepoError, Repository, Snapshot, UNFOLLOWED, later,
     },
@@ -41,6 +41,8 @@ pub struct HubConfig {
     pub file_repositories: FileRepositories,
     /// Which addresses of servers may be called.
     pub egress: EgressPolicy,
+    /// Which servers are who they say.
+    pub trust: Trust,
     /// Time between two polls of a repository.
     pub poll: Duration,
     /// Spread of that time, so that repositories are not polled together.
@@ -97,6 +99,7 @@ impl RepoHub {
             limits: config.limits,
             file_repositories: config.file_repositories,
             egress: config.egress,
+            trust: config.trust,
         };
         Self(Arc::new(Hub {
             poll: Mutex::new(PollTimes {

@@ -86,6 +86,11 @@ impl Watch {
         self.check(all, limit, what);
     }
 
+    /// Notes why the transfer fails; the first reason counts.
+    pub(super) fn fail(&self, error: GitError) {
+        self.exceeded.lock().get_or_insert(error);
+    }
+
     /// The error to report: the limit that was exceeded, or else `error`.
     pub(super) fn explain(&self, error: GitError) -> GitError {
         self.exceeded.lock().clone().unwrap_or(error)

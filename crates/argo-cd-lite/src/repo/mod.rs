@@ -23,6 +23,8 @@ mod pool;
 mod repository;
 mod revision;
 mod semver;
+mod ssh;
+mod tls;
 mod transfer;
 mod tree;
 mod trust;

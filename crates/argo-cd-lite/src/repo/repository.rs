@@ -42,7 +42,7 @@ pub enum RepoError {
     Credentials(#[from] UnsupportedMembers),
     /// The URL can name files of this machine, and no flag permits that.
     #[error(
-        "only http:// and https:// repositories are read; the controller's flag --allow-file-repositories permits file:// ones"
+        "only repositories by http, https and ssh are read; the controller's flag --allow-file-repositories permits file:// ones"
     )]
     LocalFile,
     /// The URL leads to a store of this process.

@@ -11,6 +11,7 @@ use super::*;
 use crate::metrics::GitMetrics;
 
 mod servers;
+mod ssh;
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
@@ -87,6 +88,7 @@ fn config(stores: &tempfile::TempDir) -> HubConfig {
         limits: GitLimits::default(),
         file_repositories: FileRepositories::Allow,
         egress: EgressPolicy::AllowLinkLocal,
+        trust: Trust::default(),
         poll: Duration::from_secs(60),
         jitter: Duration::ZERO,
     }
@@ -306,6 +308,7 @@ async fn a_hub_that_refuses_local_files_reads_none_whoever_asks() {
         limits: GitLimits::default(),
         file_repositories: FileRepositories::Refuse,
         egress: EgressPolicy::AllowLinkLocal,
+        trust: Trust::default(),
         poll: Duration::from_secs(60),
         jitter: Duration::ZERO,
     };

@@ -11,8 +11,9 @@ use reconcile_core::egress::EgressPolicy;
 
 use super::{
     Credential, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
-    Pool, PoolError, RefList, Resolved, Store, disk,
+    Pool, PoolError, RefList, Resolved, Store, Trust, disk,
     repository::{RepoError, Repository, Standing, Turn},
+    ssh::SshUrl,
 };
 use crate::metrics::GitMetrics;
 
@@ -43,6 +44,7 @@ pub(super) struct Transfers {
     file_repositories: FileRepositories,
     credentials: Credentials,
     egress: EgressPolicy,
+    trust: Trust,
     metrics: GitMetrics,
     lanes: Lanes,
     lookups: Pool,
@@ -57,6 +59,7 @@ pub(super) struct StoreConfig {
     pub(super) limits: GitLimits,
     pub(super) file_repositories: FileRepositories,
     pub(super) egress: EgressPolicy,
+    pub(super) trust: Trust,
 }
 
 /// Threads that talk to servers. Servers that hang hold those of their own lane only, so that one tenant's cannot keep
@@ -121,6 +124,7 @@ impl Transfers {
             file_repositories: config.file_repositories,
             credentials,
             egress: config.egress,
+            trust: config.trust,
             lanes: Lanes::new(&metrics),
             // Short reads of every pass, which must not wait for renders.
             lookups: Pool::new("lookup", LOOKUPS, metrics.threads("lookup")),
@@ -255,10 +259,21 @@ impl Transfers {
     }
 
     fn credential(&self, url: &str) -> Result<Option<Credential>, RepoError> {
-        match self.credentials.find(url) {
-            Some(secret) => Ok(Some(secret.usable()?)),
-            None => Ok(None),
+        let secret = self.credentials.find(url);
+        let mut credential = match secret {
+            Some(secret) => Some(secret.usable()?),
+            None => None,
+        };
+        if SshUrl::parse(url).is_some() {
+            credential.get_or_insert_default().known_hosts = self.trust.known_hosts();
+        } else if let Ok(parsed) = reqwest::Url::parse(url)
+            && let Some(authority) = self
+                .trust
+                .certificates(parsed.host_str().unwrap_or_default())
+        {
+            credential.get_or_insert_default().authority = Some(authority);
         }
+        Ok(credential)
     }
 
     /// The store of a repository, opened or created when needed. Every list, fetch and read begins here, so a

@@ -4,22 +4,39 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::RwLock;
 
-/// What `argocd-tls-certs-cm` holds. Cloning shares it.
+/// What `argocd-tls-certs-cm` and `argocd-ssh-known-hosts-cm` hold. Cloning shares it.
 #[derive(Clone, Debug, Default)]
-pub struct Trust(Arc<RwLock<BTreeMap<String, String>>>);
+pub struct Trust(Arc<RwLock<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    certificates: BTreeMap<String, String>,
+    hosts: Option<Arc<str>>,
+}
 
 impl Trust {
-    /// Takes the ConfigMap: PEM certificates by server name.
+    /// Takes the ConfigMap with PEM certificates by server name.
     pub fn set_certificates(&self, certificates: BTreeMap<String, String>) {
-        *self.0.write() = certificates;
+        self.0.write().certificates = certificates;
+    }
+
+    /// Takes the list of known hosts, in the format of OpenSSH.
+    pub fn set_known_hosts(&self, hosts: Option<&str>) {
+        self.0.write().hosts = hosts.map(Arc::from);
     }
 
     /// The certificates that a server's own must come from; `None` leaves the choice to the system.
     pub(super) fn certificates(&self, server: &str) -> Option<String> {
         let known = self.0.read();
         known
+            .certificates
             .get(server)
             .filter(|pem| !pem.trim().is_empty())
             .cloned()
+    }
+
+    /// The known hosts; without any, no server is reached over ssh.
+    pub(super) fn known_hosts(&self) -> Option<Arc<str>> {
+        self.0.read().hosts.clone()
     }
 }

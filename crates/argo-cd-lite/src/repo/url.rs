@@ -1,5 +1,7 @@
 //! Repository URLs, which are written in many ways for one repository.
 
+use super::ssh::SshUrl;
+
 /// A form in which two spellings of the same repository are equal: lower-case host without its default port, no
 /// user, no trailing slash or `.git`, `git@host:path` as an ssh URL.
 pub fn normalize(url: &str) -> String {
@@ -26,6 +28,10 @@ pub(super) fn connection_url(url: &str) -> String {
     match Parts::of(url) {
         Some(parts) if url.contains("://") => {
             let path = parts.path.trim_end_matches('/');
+            if let Some(ssh) = SshUrl::parse(url) {
+                // There the user is a part of the address.
+                return format!("ssh://{}@{}{path}", ssh.user(), parts.authority);
+            }
             format!("{}://{}{path}", parts.scheme, parts.authority)
         }
         _ => url.to_owned(),
@@ -242,6 +248,11 @@ mod tests {
             ("https://git.example.com./a", "https://git.example.com/a"),
             ("HTTPS://git.example.com", "https://git.example.com"),
             ("file:///tmp/A.git", "file:///tmp/A.git"),
+            (
+                "ssh://me@Git.example.com:22/A",
+                "ssh://me@git.example.com/A",
+            ),
+            ("git@git.example.com:a", "git@git.example.com:a"),
             ("/tmp/a", "/tmp/a"),
         ] {
             assert_eq!(connection_url(url), expected, "{url}");

@@ -22,7 +22,7 @@ use super::start;
 use crate::{
     app::Settings,
     render::ToolPaths,
-    repo::{DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, tests::Origin},
+    repo::{DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, Trust, tests::Origin},
 };
 
 /// Longest wait for something that must happen.
@@ -101,6 +101,7 @@ impl Bed {
             limits: GitLimits::default(),
             file_repositories: self.file_repositories,
             egress: EgressPolicy::AllowLinkLocal,
+            trust: Trust::default(),
             poll: Duration::from_secs(3600),
             jitter: Duration::ZERO,
         };

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     metrics::GitMetrics,
     repo::{
-        Credentials, DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, RepoHub,
+        Credentials, DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, RepoHub, Trust,
         tests::Origin,
     },
 };
@@ -34,6 +34,7 @@ impl Process {
             limits: GitLimits::default(),
             file_repositories: FileRepositories::Allow,
             egress: EgressPolicy::AllowLinkLocal,
+            trust: Trust::default(),
             poll: Duration::from_secs(60),
             jitter: Duration::ZERO,
         };

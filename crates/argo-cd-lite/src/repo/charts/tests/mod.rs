@@ -41,6 +41,7 @@ impl Bed {
                 limits: GitLimits::default(),
                 file_repositories: FileRepositories::Refuse,
                 egress: reconcile_core::egress::EgressPolicy::AllowLinkLocal,
+                trust: Trust::default(),
                 poll: Duration::from_millis(1),
                 jitter: Duration::ZERO,
             },

@@ -133,3 +133,93 @@ async fn certificates_of_server_and_client_are_checked() {
     let (_, text) = values(trust, with(&[], 4)).await.expect("a chart");
     assert_eq!(text, "private");
 }
+
+/// A list of refs as a Git server gives it.
+fn refs(commit: &str) -> Page {
+    let line = |text: &str| format!("{:04x}{text}", text.len() + 4);
+    let lines = [
+        line("# service=git-upload-pack\n"),
+        "0000".to_owned(),
+        line(&format!("{commit} HEAD\0side-band-64k\n")),
+        line(&format!("{commit} refs/heads/main\n")),
+        "0000".to_owned(),
+    ];
+    let kind = "application/x-git-upload-pack-advertisement";
+    Page {
+        headers: vec![("content-type", kind.to_owned())],
+        ..Page::of(lines.concat())
+    }
+}
+
+#[tokio::test]
+async fn a_git_server_and_its_client_check_each_other() {
+    use crate::repo::{Credential, GitError, GitLimits, Interrupt, Store};
+
+    let (server, authority) = server().await;
+    let commit = "1234567890123456789012345678901234567890";
+    let path = "/x.git/info/refs?service=git-upload-pack";
+    server.put(path, refs(commit));
+    let key = KeyPair::generate().expect("a key");
+    let certificate = CertificateParams::new(vec!["client".to_owned()])
+        .expect("parameters")
+        .signed_by(&key, &authority)
+        .expect("a certificate");
+    let pem = format!("{}\n{}", certificate.pem(), key.serialize_pem());
+    let url = format!("https://localhost:{}/x.git", server.address.port());
+    let list = |credential: Credential| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = url.clone();
+        let list = move || {
+            let any = reconcile_core::egress::EgressPolicy::AllowLinkLocal;
+            let store = Store::open(folder.path(), &url, GitLimits::default(), any)?;
+            let refs = store.list_refs(Some(&credential), &Interrupt::default())?;
+            Ok::<_, GitError>(refs.refs)
+        };
+        async move { tokio::task::spawn_blocking(list).await.expect("a result") }
+    };
+    let known = || Credential {
+        authority: Some(authority.pem()),
+        ..Credential::default()
+    };
+    let ours = || Credential {
+        client_certificate: Some(pem.clone().into()),
+        ..known()
+    };
+    let found = list(ours()).await.expect("refs");
+    assert_eq!(
+        found.get("refs/heads/main").map(String::as_str),
+        Some(commit)
+    );
+    list(known()).await.expect_err("no certificate");
+    let unknown = Credential {
+        authority: None,
+        ..ours()
+    };
+    list(unknown)
+        .await
+        .expect_err("nobody vouches for the server");
+    let broken = Credential {
+        client_certificate: Some("nonsense".to_owned().into()),
+        ..known()
+    };
+    let error = list(broken).await.expect_err("no certificate").to_string();
+    assert!(
+        error.contains("tlsClientCertData") && !error.contains("nonsense"),
+        "{error}"
+    );
+
+    // A bearer's token goes along, and nowhere else.
+    server.put(
+        path,
+        Page {
+            authorization: Some("Bearer a-token".to_owned()),
+            ..refs(commit)
+        },
+    );
+    list(ours()).await.expect_err("no token");
+    let with_token = Credential {
+        bearer: Some("a-token".to_owned().into()),
+        ..ours()
+    };
+    list(with_token).await.expect("refs");
+}
