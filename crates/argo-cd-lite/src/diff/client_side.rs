@@ -1,8 +1,9 @@
 //! Client-side apply, for manifests that server-side apply refuses.
 //!
 //! Server-side apply does not accept two list items with one key, for example an environment variable that is set
-//! twice. The API server itself does, and so does client-side apply, upstream's default. Such objects are written by a
-//! three-way merge patch: lists are replaced as a whole.
+//! twice, and no field that the schema does not have, whatever `Validate` says. The API server itself does, and so does
+//! client-side apply, upstream's default. Such objects are written by a three-way merge patch: lists are replaced as a
+//! whole.
 
 use reconcile_core::apply::ApplyError;
 use serde_json::{Map, Value};
@@ -18,6 +19,16 @@ pub fn repeats_list_items(error: &ApplyError) -> bool {
 fn is_repetition(code: Option<u16>, reason: &str) -> bool {
     reason.contains("duplicate entries for key")
         || (code == Some(422) && reason.contains("Duplicate value: "))
+}
+
+/// True for the refusal of server-side apply that `Validate=false` does not change: a field that the schema does not
+/// have. Other writes leave such a field out.
+pub fn has_unknown_fields(error: &ApplyError) -> bool {
+    is_unknown_field(&error.reason)
+}
+
+fn is_unknown_field(reason: &str) -> bool {
+    reason.contains("typed patch object") && reason.contains("field not declared in schema")
 }
 
 /// `desired` with the annotation by which the next apply knows what this one set.
@@ -106,7 +117,7 @@ fn covers(desired: &Value, live: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_repetition;
+    use super::{is_repetition, is_unknown_field};
 
     #[test]
     fn refusals_that_lists_as_a_whole_do_not_know() {
@@ -119,5 +130,16 @@ mod tests {
             "spec.ports[0].port: Invalid value: 0"
         ));
         assert!(!is_repetition(Some(409), "Duplicate value: x"));
+    }
+
+    #[test]
+    fn unknown_fields_are_told_from_other_refusals() {
+        assert!(is_unknown_field(
+            "failed to create typed patch object (a/b; v1, Kind=X): .spec.x: field not declared in schema"
+        ));
+        assert!(!is_unknown_field("spec.x: field not declared in schema"));
+        assert!(!is_unknown_field(
+            "failed to create typed patch object: .spec: expected map, got 1"
+        ));
     }
 }

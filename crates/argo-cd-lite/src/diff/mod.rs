@@ -15,7 +15,9 @@ mod server_side;
 mod structure;
 
 pub use cache::{DiffCache, DiffResult};
-pub use client_side::{client_side_patch, repeats_list_items, with_last_applied};
+pub use client_side::{
+    client_side_patch, has_unknown_fields, repeats_list_items, with_last_applied,
+};
 pub use ignore::{IgnoreRules, IgnoredPlaces, StatusField, WebhookChanges, jq_problem};
 pub use jq::{JqError, JqPaths};
 pub use outcome::equal_outcome;

@@ -15,7 +15,10 @@ use super::super::{Context, ObserveError, Place};
 use crate::{
     api::{ANNOTATION_OPERATION, ANNOTATION_TRACKING_ID, FIELD_MANAGER, HOOK_FINALIZER},
     clusters::{DiscoveryError, Live, ResourceId, Served},
-    diff::{IgnoreRules, client_side_patch, repeats_list_items, take_over, with_last_applied},
+    diff::{
+        IgnoreRules, client_side_patch, has_unknown_fields, repeats_list_items, take_over,
+        with_last_applied,
+    },
     render::Target,
     sync::plan::Task,
 };
@@ -186,15 +189,24 @@ async fn served(at: Place<'_>, task: &Task) -> Result<Arc<Served>, TaskError> {
 /// Force, because what Git says wins; unknown fields are refused unless the application or the object says
 /// `Validate=false`.
 fn parameters(mode: &ApplyOptions, task: &Task) -> PatchParams {
-    let validate = mode.validate && !task.settings.options.has("Validate=false");
     PatchParams {
-        field_validation: Some(if validate {
+        field_validation: Some(if is_validated(mode, task) {
             ValidationDirective::Strict
         } else {
             ValidationDirective::Ignore
         }),
         ..PatchParams::apply(FIELD_MANAGER).force()
     }
+}
+
+/// True when unknown fields are refused.
+fn is_validated(mode: &ApplyOptions, task: &Task) -> bool {
+    mode.validate && !task.settings.options.has("Validate=false")
+}
+
+/// True for refusals of server-side apply of what client-side apply accepts.
+fn needs_client_side(error: &ApplyError, validated: bool) -> bool {
+    repeats_list_items(error) || (!validated && has_unknown_fields(error))
 }
 
 /// True when the object is replaced instead of changed.
@@ -250,7 +262,9 @@ pub(super) async fn dry_run(
     let another_way = task.live.is_some()
         && error.code() == Some(422)
         && (is_replaced(mode, task) || is_forced(mode, task));
-    let conclusive = is_conclusive(&error) && !another_way && !repeats_list_items(&error);
+    let conclusive = is_conclusive(&error)
+        && !another_way
+        && !needs_client_side(&error, is_validated(mode, task));
     match TaskError::from(error) {
         TaskError::Refused(reason) if !conclusive => {
             tracing::debug!(object = %task.id, reason, "the dry run cannot judge the object yet");
@@ -303,7 +317,9 @@ pub(super) async fn apply(
             write.apply().await
         };
         match applied {
-            Err(error) if repeats_list_items(&error) => write.apply_client_side().await,
+            Err(error) if needs_client_side(&error, is_validated(mode, task)) => {
+                write.apply_client_side().await
+            }
             // Forced: what cannot be changed is deleted and created again.
             Err(error) if force && !task.is_hook() && error.code() == Some(422) => {
                 write.create_again().await

@@ -8,6 +8,7 @@ use crate::{
     api::{ApplicationStatus, Condition, Phase, ResourceResult, ResourceStatus, Time},
     app::Problem,
     health::Code,
+    sync::plan::compact,
 };
 
 /// A status larger than this is shortened: etcd refuses objects of 1.5 MiB, and the spec needs room too.
@@ -52,7 +53,7 @@ fn quiet_rows(rows: &mut [ResourceStatus]) {
 
 /// Keeps a status of thousands of objects below what etcd takes; the operation itself is never lost. First the messages
 /// of single results go, then, when the operation has ended, the results that only say success, then the rows of
-/// objects that are in sync, then those of others. One row of each kind stays: from them the controller learns which kinds to watch.
+/// objects that are in sync, then those of others. Results that a running operation needs are compacted. One row of each kind stays: from them the controller learns which kinds to watch.
 pub(super) fn shorten(status: &mut ApplicationStatus) {
     const FEW: usize = 500;
     if status.resources.len() < FEW && results_of(status).len() < FEW {
@@ -95,7 +96,7 @@ pub(super) fn shorten(status: &mut ApplicationStatus) {
         }
     }
     if size_of(status) > BUDGET {
-        strip_results(status);
+        compact_results(status, ended);
     }
 }
 
@@ -128,18 +129,28 @@ fn drop_rows(status: &mut ApplicationStatus, dispensable: Dispensable) {
     });
 }
 
-/// Leaves of the results that only say success what the sync engine needs to continue.
-fn strip_results(status: &mut ApplicationStatus) {
+/// Failures that are kept when there are too many; what they have in common is in the message.
+const FAILURES: usize = 500;
+
+/// Leaves of the results what the sync engine needs to continue.
+fn compact_results(status: &mut ApplicationStatus, ended: bool) {
     let result = status
         .operation_state
         .as_mut()
         .and_then(|state| state.sync_result.as_mut());
-    for row in result.into_iter().flat_map(|result| &mut result.resources) {
-        if row.hook_type.is_empty() && row.status == "Synced" {
-            row.version.clear();
-            row.status.clear();
-        }
+    let Some(result) = result else {
+        return;
+    };
+    if !ended {
+        compact(&mut result.resources);
     }
+    // With one failure the engine applies nothing more.
+    let mut failures = 0;
+    result.resources.retain(|row| {
+        let failure = row.hook_type.is_empty() && row.hook_phase.is_some_and(Phase::unsuccessful);
+        failures += usize::from(failure);
+        !failure || failures <= FAILURES
+    });
 }
 
 fn results_of(status: &ApplicationStatus) -> &[ResourceResult] {
@@ -209,19 +220,18 @@ mod tests {
 
     #[test]
     fn an_operation_in_work_fits_while_nothing_is_in_sync_yet() {
-        // What etcd takes, less room for the spec.
-        const LIMIT: usize = 1_450_000;
         let mut running = status(10_000, Phase::Running);
         for row in &mut running.resources {
             "OutOfSync".clone_into(&mut row.status);
         }
         shorten(&mut running);
-        assert!(size_of(&running) <= LIMIT, "{}", size_of(&running));
-        assert_eq!(
-            results_of(&running).len(),
-            10_000,
-            "the memory of the engine"
-        );
+        assert!(size_of(&running) <= BUDGET, "{}", size_of(&running));
+        let words: Vec<&str> = results_of(&running)
+            .iter()
+            .map(|row| row.name.as_str())
+            .collect();
+        assert_eq!(words.len(), 2, "the memory of the engine: {words:?}");
+        assert_eq!(words[1], "9999 objects");
         let kinds: HashSet<&str> = running
             .resources
             .iter()
@@ -235,6 +245,21 @@ mod tests {
         }
         shorten(&mut begun);
         assert!(size_of(&begun) <= BUDGET, "{}", size_of(&begun));
+    }
+
+    #[test]
+    fn an_operation_with_nothing_but_failures_fits() {
+        for phase in [Phase::Running, Phase::Failed] {
+            let mut failed = status(40_000, phase);
+            let state = failed.operation_state.as_mut().expect("a state");
+            let result = state.sync_result.as_mut().expect("a result");
+            for row in &mut result.resources {
+                row.hook_phase = Some(Phase::Failed);
+            }
+            shorten(&mut failed);
+            assert!(size_of(&failed) <= BUDGET, "{}", size_of(&failed));
+            assert_eq!(results_of(&failed).len(), FAILURES);
+        }
     }
 
     #[test]

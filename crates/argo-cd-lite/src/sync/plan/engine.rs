@@ -28,11 +28,11 @@ pub(super) struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    pub(super) fn new(tasks: &'a [Task], results: &[ResourceResult], operation: &'a str) -> Self {
+    pub(super) fn new(tasks: &'a [Task], results: Vec<ResourceResult>, operation: &'a str) -> Self {
         Self {
             tasks,
-            rows: rows_of(tasks, results),
-            results: results.to_vec(),
+            rows: rows_of(tasks, &results),
+            results,
             release: Vec::new(),
             operation,
             final_stage: final_stage(tasks),

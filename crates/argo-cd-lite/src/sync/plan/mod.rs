@@ -1,6 +1,7 @@
 //! One step of a sync, decided from what is known; nothing here reads or writes.
 
 mod build;
+mod compact;
 mod engine;
 mod messages;
 mod order;
@@ -8,6 +9,7 @@ mod settle;
 mod task;
 
 pub use build::{BuildInput, build, hook_name};
+pub use compact::{compact, expand};
 pub use messages::{deletion_message, join_reasons};
 pub use order::kind_rank;
 pub use task::{Task, TaskKind};
@@ -89,7 +91,7 @@ pub struct Advance {
 /// Decides the next step for `tasks`, which are in order, with the `results` so far. `operation` settings
 /// the hooks of this operation.
 pub fn advance(tasks: &[Task], results: &[ResourceResult], operation: &str) -> Advance {
-    let mut engine = Engine::new(tasks, results, operation);
+    let mut engine = Engine::new(tasks, expand(results, tasks), operation);
     let step = engine.step();
     Advance {
         results: engine.results,
@@ -101,7 +103,7 @@ pub fn advance(tasks: &[Task], results: &[ResourceResult], operation: &str) -> A
 /// Decides how to end a sync that somebody wants to end: running hooks are deleted, finished ones keep
 /// their result.
 pub fn terminate(tasks: &[Task], results: &[ResourceResult], operation: &str) -> Advance {
-    let mut engine = Engine::new(tasks, results, operation);
+    let mut engine = Engine::new(tasks, expand(results, tasks), operation);
     engine.adopt();
     engine.learn();
     let mut delete = engine.hooks_with(DeletePolicy::HookFailed);

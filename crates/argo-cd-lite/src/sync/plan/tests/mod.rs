@@ -102,6 +102,17 @@ pub(super) fn tasks(
     })
 }
 
+/// Tasks that apply so many ConfigMaps.
+pub(super) fn apply_tasks(count: usize) -> Vec<Task> {
+    let names: Vec<String> = (0..count).map(|at| format!("map-{at:05}")).collect();
+    let objects: Vec<Object<'_>> = names
+        .iter()
+        .map(|name| ("ConfigMap", name.as_str(), [].as_slice()))
+        .collect();
+    let sync = SyncOperation::default();
+    tasks(&targets(&objects), &LiveMap::new(), &sync, &[])
+}
+
 /// The order of tasks, in one line each.
 pub(super) fn order(tasks: &[Task]) -> Vec<String> {
     tasks.iter().map(ToString::to_string).collect()
