@@ -4,6 +4,7 @@ use reconcile_core::fields::{Field, Ledger, planned, reported, supported, suppor
 
 const CHARTS: &str = "Helm repositories and OCI registries";
 const NO_JSONNET: &str = "Jsonnet is not evaluated";
+const ONE_KUSTOMIZE: &str = "there is one kustomize; a version is refused";
 const NO_PLUGINS: &str = "config management plugins do not run here";
 const HELM_VERSION: &str = "v3 and v4 are accepted; there is one helm";
 const NO_HYDRATOR: &str = "manifests are not written back to Git";
@@ -76,7 +77,7 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.source.kustomize.patches[].patch"),
     supported("spec.source.kustomize.patches[].target.**"),
     supported("spec.source.kustomize.patches[].options.**"),
-    planned("spec.source.kustomize.version", "there is one kustomize"),
+    reported("spec.source.kustomize.version", ONE_KUSTOMIZE),
     supported_note(
         "spec.source.kustomize.kubeVersion",
         "without effect: charts inside of kustomizations are refused",
@@ -135,7 +136,7 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.sources[].kustomize.patches[].patch"),
     supported("spec.sources[].kustomize.patches[].target.**"),
     supported("spec.sources[].kustomize.patches[].options.**"),
-    planned("spec.sources[].kustomize.version", "there is one kustomize"),
+    reported("spec.sources[].kustomize.version", ONE_KUSTOMIZE),
     supported_note(
         "spec.sources[].kustomize.kubeVersion",
         "without effect: charts inside of kustomizations are refused",
@@ -224,10 +225,7 @@ pub const APPLICATION: &[Field] = &[
     supported("operation.sync.source.kustomize.patches[].patch"),
     supported("operation.sync.source.kustomize.patches[].target.**"),
     supported("operation.sync.source.kustomize.patches[].options.**"),
-    planned(
-        "operation.sync.source.kustomize.version",
-        "there is one kustomize",
-    ),
+    reported("operation.sync.source.kustomize.version", ONE_KUSTOMIZE),
     supported_note(
         "operation.sync.source.kustomize.kubeVersion",
         "without effect: charts inside of kustomizations are refused",
@@ -289,10 +287,7 @@ pub const APPLICATION: &[Field] = &[
     supported("operation.sync.sources[].kustomize.patches[].patch"),
     supported("operation.sync.sources[].kustomize.patches[].target.**"),
     supported("operation.sync.sources[].kustomize.patches[].options.**"),
-    planned(
-        "operation.sync.sources[].kustomize.version",
-        "there is one kustomize",
-    ),
+    reported("operation.sync.sources[].kustomize.version", ONE_KUSTOMIZE),
     supported_note(
         "operation.sync.sources[].kustomize.kubeVersion",
         "without effect: charts inside of kustomizations are refused",

@@ -203,4 +203,7 @@ pub struct Summary {
     /// Links; never written by us, kept when there.
     #[serde(rename = "externalURLs", skip_serializing_if = "Vec::is_empty")]
     pub external_urls: Vec<String>,
+    /// True when Applications are among the objects.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_app_of_apps: bool,
 }

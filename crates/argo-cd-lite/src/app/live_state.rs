@@ -9,7 +9,7 @@ use reconcile_core::{
     object::ObjectKey,
 };
 
-use super::{ObserveError, Observed, Place, Problem, Refresh};
+use super::{ObserveError, Observed, Place, Problem};
 use crate::{
     clusters::{GroupKind, Live, Lookup, ResourceId},
     render::{Scope, TargetSet},
@@ -147,7 +147,7 @@ async fn follow(
         .follow(&observed.key, ids.clone(), lookup)
         .await?;
     at.cluster.differ.cache().forget(&released);
-    if observed.refresh == Some(Refresh::Hard) {
+    if observed.is_hard() {
         at.cluster.differ.cache().forget(&ids);
     }
     for id in ids {

@@ -15,7 +15,7 @@ mod validate;
 use context::Place;
 pub use context::{Context, Settings};
 pub use error::{InvalidOperation, ObserveError};
-pub use notes::AppNotes;
+pub use notes::{AppNotes, HardRefresh};
 pub(crate) use observe::destination_of;
 pub use observed::{Observed, Problem, Refresh, Skip, SourceState};
 

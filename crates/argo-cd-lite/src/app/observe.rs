@@ -103,6 +103,10 @@ async fn observe_on(
         observe_deletion(at, root, &mut observed).await?;
         return Ok(observed);
     }
+    let every = at.context.argo.current().hard_reconciliation;
+    observed.hard_refresh = every
+        .filter(|every| !every.is_zero())
+        .map(|every| at.context.notes.hard_refresh(&observed.key, every, now));
     validate_spec(at.context, root, &mut observed);
     let blocked = observed.problems.iter().any(|problem| problem.blocks);
     if !blocked {
@@ -158,7 +162,7 @@ fn freshness(observed: &Observed, now: Timestamp) -> Option<Timestamp> {
             .operation_state
             .as_ref()
             .is_none_or(|state| state.phase.completed());
-    if observed.refresh.is_some() || asked {
+    if observed.refresh.is_some() || observed.is_hard() || asked {
         return Some(now);
     }
     let compared = observed.status.sync.as_ref().map(|sync| &sync.compared_to);
@@ -232,6 +236,7 @@ fn begin(context: &Context, root: &Root<Application>) -> Observed {
             .annotation(ANNOTATION_DELETION_APPROVED)
             .and_then(|text| text.trim().parse().ok()),
         settle_until: context.notes.settle_until(&key),
+        hard_refresh: None,
         key,
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use reconcile_core::object::ObjectKey;
 use serde_json::value::RawValue;
 
-use super::InvalidOperation;
+use super::{HardRefresh, InvalidOperation};
 use crate::{
     api::{
         ApplicationSpec, ApplicationStatus, CLEANUP, ManagedNamespaceMetadata, Operation,
@@ -177,6 +177,8 @@ pub struct Observed {
     pub approved_at: Option<Timestamp>,
     /// Until when the objects of the last wave must be given time.
     pub settle_until: Option<Timestamp>,
+    /// Refreshes without caches that come by themselves.
+    pub hard_refresh: Option<HardRefresh>,
 }
 
 impl Observed {
@@ -225,6 +227,11 @@ impl Observed {
         self.managed_namespace_metadata().is_some()
             && id.kind.is("", "Namespace")
             && *id.name == *self.spec.destination.namespace
+    }
+
+    /// True when caches of this pass do not count.
+    pub fn is_hard(&self) -> bool {
+        self.refresh == Some(Refresh::Hard) || self.hard_refresh.is_some_and(|refresh| refresh.due)
     }
 
     /// What the destination namespace should carry.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::credentials::redact_url;
 
-use super::{Context, ObserveError, Observed, Place, Problem, Refresh, SourceState, validate};
+use super::{Context, ObserveError, Observed, Place, Problem, SourceState, validate};
 use crate::{
     api::{ApplicationSource, Revisions},
     render::{
@@ -24,7 +24,7 @@ pub(super) async fn read_git(
     }
     let context = at.context;
     follow(context, observed, &sources);
-    let hard = observed.refresh == Some(Refresh::Hard);
+    let hard = observed.is_hard();
     let several = observed.spec.has_several_sources();
     let request = SourceRequest {
         sources: &sources,

@@ -49,9 +49,6 @@ const ELSEWHERE: &[&str] = &[
     "webhook.",
 ];
 
-/// Beginnings of keys that the controller does not act on yet.
-const NOT_YET: &[&str] = &["timeout.hard.reconciliation"];
-
 /// How objects are marked as belonging to an Application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TrackingMethod {
@@ -159,13 +156,6 @@ impl SettingProblem {
 }
 
 impl ArgoSettings {
-    /// Keys that are read and that the controller does not act on yet.
-    pub fn without_effect(data: &BTreeMap<String, String>) -> Vec<&str> {
-        let keys = data.keys().map(String::as_str);
-        keys.filter(|key| NOT_YET.iter().any(|start| key.starts_with(start)))
-            .collect()
-    }
-
     /// Reads the data of the ConfigMap. What cannot be read is left out and reported.
     pub fn parse(data: &BTreeMap<String, String>) -> (Self, Vec<SettingProblem>) {
         let mut settings = Self::default();

@@ -189,5 +189,8 @@ pub(super) fn plan(observed: &Observed, now: Timestamp) -> Decision {
         let at = now.saturating_add(UNTOLD_RETRY).unwrap_or(now);
         decision.plan.wake_at(at);
     }
+    if let Some(refresh) = observed.hard_refresh {
+        decision.plan.wake_at(refresh.next);
+    }
     Decision::Sync(Box::new(decision))
 }

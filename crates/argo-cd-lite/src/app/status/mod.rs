@@ -127,6 +127,10 @@ impl Writer<'_> {
             self.status.summary = Some(Summary {
                 images: comparison.images.clone(),
                 external_urls: links,
+                is_app_of_apps: comparison
+                    .rows
+                    .iter()
+                    .any(|row| row.group == "argoproj.io" && row.kind == "Application"),
             });
         }
     }

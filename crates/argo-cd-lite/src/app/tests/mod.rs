@@ -122,6 +122,7 @@ pub(super) fn observed(policy: Value, git: &[&str], found: &[&str]) -> Observed 
         deleted_at: None,
         approved_at: None,
         settle_until: None,
+        hard_refresh: None,
     }
 }
 
