@@ -77,6 +77,7 @@ pub(super) const TABLES: &[&[Field]] = &[
     REDIS,
     REDIS_STREAM,
     SELECTORS,
+    RESOURCE,
 ];
 
 const SOURCE: &[Field] = &[
@@ -92,6 +93,10 @@ const SOURCE: &[Field] = &[
     supported("spec.service.metadata.annotations.{*}"),
     supported_note("spec.replicas", "the shared data plane serves any number"),
     supported("spec.revisionHistoryLimit"),
+    supported_note(
+        "spec.template.serviceAccountName",
+        "the account that resource acts as; default when absent",
+    ),
     reported("spec.template.**", NO_POD),
     supported_note("spec.webhook.{*}.endpoint", "also {name} and {name:regex}"),
     supported("spec.webhook.{*}.method"),
@@ -159,7 +164,6 @@ const SOURCE_TYPES: &[Field] = &[
     planned("spec.nsq.**", TYPE),
     planned("spec.pubSub.**", TYPE),
     planned("spec.pulsar.**", TYPE),
-    planned("spec.resource.**", TYPE),
     planned("spec.sftp.**", TYPE),
     planned("spec.sqs.**", TYPE),
 ];
@@ -230,4 +234,32 @@ const SELECTORS: &[Field] = selectors![
     "spec.bitbucketserver.{*}.webhookSecret",
     "spec.slack.{*}.signingSecret",
     "spec.slack.{*}.token",
+];
+
+const RESOURCE: &[Field] = &[
+    supported("spec.resource.{*}.namespace"),
+    supported("spec.resource.{*}.group"),
+    supported("spec.resource.{*}.version"),
+    supported("spec.resource.{*}.resource"),
+    supported("spec.resource.{*}.eventTypes[]"),
+    supported("spec.resource.{*}.filter.prefix"),
+    supported("spec.resource.{*}.filter.labels[].key"),
+    supported_note(
+        "spec.resource.{*}.filter.labels[].operation",
+        "= == != in notin exists !",
+    ),
+    supported("spec.resource.{*}.filter.labels[].value"),
+    supported("spec.resource.{*}.filter.fields[].key"),
+    supported_note("spec.resource.{*}.filter.fields[].operation", "= == !="),
+    supported("spec.resource.{*}.filter.fields[].value"),
+    supported("spec.resource.{*}.filter.createdBy"),
+    supported_note(
+        "spec.resource.{*}.filter.afterStart",
+        "after the first start of the source, also over restarts",
+    ),
+    planned(
+        "spec.resource.{*}.cluster",
+        "the cluster of the controller is watched",
+    ),
+    supported("spec.resource.{*}.metadata.**"),
 ];

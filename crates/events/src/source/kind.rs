@@ -26,6 +26,7 @@ use crate::{
     bus::BusError,
     nats::NatsError,
     tls::TlsError,
+    trigger::identity::Identities,
 };
 
 /// Pause after the bus did not take an event.
@@ -112,6 +113,8 @@ pub struct TaskEvent {
     pub source: Arc<dyn Source>,
     /// Values of what [`Source::secrets`] names.
     pub secrets: Vec<Secret>,
+    /// The service account that it acts as.
+    pub account: String,
     config: Value,
     metadata: BTreeMap<String, String>,
     filter: Option<EventFilter>,
@@ -130,6 +133,7 @@ impl PartialEq for TaskEvent {
             && self.kind.key == other.kind.key
             && self.config == other.config
             && self.secrets == other.secrets
+            && self.account == other.account
     }
 }
 
@@ -152,6 +156,7 @@ impl TaskEvent {
             kind,
             source: (kind.check)(&input)?,
             secrets: Vec::new(),
+            account: "default".to_owned(),
             config: config.clone(),
             metadata: common.metadata.unwrap_or_default(),
             filter: EventFilter::parse(&filter.expression)
@@ -167,6 +172,7 @@ impl TaskEvent {
         limits: &SourceLimits,
     ) -> SourceContext {
         SourceContext {
+            identities: limits.identities.clone(),
             redactor: Redactor::of(&self.secrets),
             egress: limits.egress,
             share: limits.backlog.share(),
@@ -178,8 +184,10 @@ impl TaskEvent {
 }
 
 /// What sources may do, in one process.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SourceLimits {
+    /// Gives clients of the API server, by service account.
+    pub identities: Identities,
     /// Which addresses they may call.
     pub egress: EgressPolicy,
     /// What they may hold of messages that wait for the bus.
@@ -196,6 +204,7 @@ pub struct SourceContext {
     pub egress: EgressPolicy,
     /// Room for messages that wait for the bus.
     pub share: Share,
+    identities: Identities,
     redactor: Redactor,
     this: TaskEvent,
 }
@@ -271,6 +280,22 @@ impl SourceContext {
     /// Counts an input that cannot become an event.
     pub fn refused(&self) {
         self.emitter.refused(&self.this.event);
+    }
+
+    /// A client of the API server that acts as the service account of the EventSource. Its token lives for minutes.
+    pub async fn client(&self) -> Result<kube::Client, SourceError> {
+        let (namespace, account) = (&self.emitter.key.namespace, &self.this.account);
+        let client = self.identities.client(namespace, account).await;
+        client.map_err(|error| SourceError::Server {
+            server: "API server".to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Forgets the token of the service account, which was refused.
+    pub async fn forget_client(&self) {
+        let (namespace, account) = (&self.emitter.key.namespace, &self.this.account);
+        self.identities.forget(namespace, account).await;
     }
 
     /// What the source remembers on the bus.

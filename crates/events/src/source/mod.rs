@@ -14,6 +14,7 @@ mod nats;
 mod open_error;
 pub mod redis;
 pub mod registry;
+mod resource;
 pub mod routes;
 mod schedule;
 mod served;

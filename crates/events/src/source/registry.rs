@@ -1,6 +1,6 @@
 //! All kinds of event sources that a task brings in.
 
-use super::{kind::SourceKind, nats, redis, schedule};
+use super::{kind::SourceKind, nats, redis, resource, schedule};
 
 /// The kinds, in the order in which their events are checked.
 pub const ALL: &[&SourceKind] = &[
@@ -8,4 +8,5 @@ pub const ALL: &[&SourceKind] = &[
     &nats::KIND,
     &redis::CHANNELS,
     &redis::STREAMS,
+    &resource::KIND,
 ];

@@ -101,6 +101,11 @@ impl DataPlane {
             has_source,
             egress,
         } = parts;
+        let source_limits = SourceLimits {
+            identities: executor.identities.clone(),
+            egress,
+            backlog: Backlog::default(),
+        };
         Self(Arc::new(Inner {
             executor,
             listeners,
@@ -113,10 +118,7 @@ impl DataPlane {
             source_queue,
             sensor_queue,
             has_source,
-            source_limits: SourceLimits {
-                egress,
-                backlog: Backlog::default(),
-            },
+            source_limits,
             sources: Mutex::default(),
             sensors: Mutex::default(),
             kept: Mutex::default(),

@@ -85,7 +85,12 @@ impl EventSourceController {
             }
             for task in &spec.tasks {
                 match self.task_with_secrets(&meta.key.namespace, task).await {
-                    Ok(task) => source.tasks.push(task),
+                    Ok(mut task) => {
+                        if let Some(account) = &spec.account {
+                            task.account.clone_from(account);
+                        }
+                        source.tasks.push(task);
+                    }
                     Err(error) => missing.push(error.to_string()),
                 }
             }

@@ -55,6 +55,8 @@ impl WebhookSecrets {
 pub struct CheckedSpec {
     /// Name of the EventBus.
     pub bus: String,
+    /// The service account that `spec.template` names.
+    pub account: Option<String>,
     /// The Service that is asked for.
     pub service: Option<ServiceSpec>,
     /// HTTP endpoints, with the secrets that they need.
@@ -134,6 +136,7 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
             .event_bus_name
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| DEFAULT_BUS.to_owned()),
+        account: account_of(&raw.other),
         service: raw.service,
         ..CheckedSpec::default()
     };
@@ -203,6 +206,11 @@ fn bound_ports(checked: &mut CheckedSpec) {
         }
         fits
     });
+}
+
+fn account_of(spec: &BTreeMap<String, Value>) -> Option<String> {
+    let account = spec.get("template")?.get("serviceAccountName")?.as_str()?;
+    Some(account.to_owned()).filter(|account| !account.is_empty())
 }
 
 /// The events below `spec.KEY`.
