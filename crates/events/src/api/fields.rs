@@ -7,7 +7,7 @@ use super::source_fields::{self, NO_POD};
 /// EventBus.
 pub const EVENT_BUS: Ledger = Ledger {
     kind: "EventBus",
-    tables: &[BUS, BUS_SELECTORS],
+    tables: &[BUS, BUS_NOTED, BUS_SELECTORS],
 };
 /// EventSource.
 pub const EVENT_SOURCE: Ledger = Ledger {
@@ -31,12 +31,15 @@ pub const SENSOR: Ledger = Ledger {
         DLQ,
         PARAMETERS,
         BACKOFFS,
+        SENSOR_NOTED,
         SENSOR_SELECTORS,
     ],
 };
 
 /// All ledgers of this crate.
 pub const LEDGERS: &[Ledger] = &[EVENT_BUS, EVENT_SOURCE, SENSOR];
+
+const CONTEXT: &str = "upstream too compares type, subject, source and datacontenttype only";
 
 const LUA: &str = "Lua 5.1 with string, table and math, 200 ms and 32 MiB for an event; no files, processes or modules";
 
@@ -56,8 +59,9 @@ const BUS: &[Field] = &[
     planned("spec.kafka.**", "Kafka as a bus; use jetstreamExotic"),
 ];
 
+const BUS_NOTED: &[Field] = noted_selectors!["spec.jetstreamExotic.accessSecret"];
+
 const BUS_SELECTORS: &[Field] = selectors![
-    "spec.jetstreamExotic.accessSecret",
     "spec.jetstreamExotic.tls.caCertSecret",
     "spec.jetstreamExotic.tls.clientCertSecret",
     "spec.jetstreamExotic.tls.clientKeySecret",
@@ -85,6 +89,9 @@ const SENSOR_SPEC: &[Field] = &[
     supported("spec.dependencies[].filters.context.subject"),
     supported("spec.dependencies[].filters.context.source"),
     supported("spec.dependencies[].filters.context.datacontenttype"),
+    reported("spec.dependencies[].filters.context.id", CONTEXT),
+    reported("spec.dependencies[].filters.context.specversion", CONTEXT),
+    reported("spec.dependencies[].filters.context.time", CONTEXT),
     supported("spec.dependencies[].filters.data[].path"),
     supported("spec.dependencies[].filters.data[].type"),
     supported("spec.dependencies[].filters.data[].comparator"),
@@ -107,7 +114,7 @@ const SENSOR_SPEC: &[Field] = &[
     supported("spec.triggers[].policy.status.allow[]"),
     supported("spec.triggers[].policy.k8s.labels.{*}"),
     supported("spec.triggers[].policy.k8s.errorOnBackoffTimeout"),
-    supported("spec.triggers[].rateLimit.unit"),
+    supported_note("spec.triggers[].rateLimit.unit", "evenly spaced, no bursts"),
     supported_note(
         "spec.triggers[].rateLimit.requestsPerUnit",
         "evenly spaced, no bursts",
@@ -290,6 +297,8 @@ pub const UNSERVED_TRIGGERS: &[&str] = &[
     "pulsar",
 ];
 
+const SENSOR_NOTED: &[Field] = noted_selectors!["spec.triggers[].template.awsLambda.accessKey"];
+
 const SENSOR_SELECTORS: &[Field] = selectors![
     "spec.triggers[].template.k8s.source.configmap",
     "spec.triggers[].template.http.secureHeaders[].valueFrom.secretKeyRef",
@@ -306,7 +315,6 @@ const SENSOR_SELECTORS: &[Field] = selectors![
     "spec.triggers[].template.nats.tls.clientCertSecret",
     "spec.triggers[].template.nats.tls.clientKeySecret",
     "spec.triggers[].template.awsLambda.secretKey",
-    "spec.triggers[].template.awsLambda.accessKey",
 ];
 
 const BACKOFFS: &[Field] = backoffs![

@@ -5,6 +5,20 @@ macro_rules! selectors {
     ($($path:literal),+ $(,)?) => {
         &[
             $(
+                supported($path),
+                supported(concat!($path, ".name")),
+                supported(concat!($path, ".key")),
+                supported(concat!($path, ".optional")),
+            )+
+        ]
+    };
+}
+
+/// As `selectors!`, for paths that have a row with a note.
+macro_rules! noted_selectors {
+    ($($path:literal),+ $(,)?) => {
+        &[
+            $(
                 supported(concat!($path, ".name")),
                 supported(concat!($path, ".key")),
                 supported(concat!($path, ".optional")),

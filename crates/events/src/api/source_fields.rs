@@ -23,12 +23,15 @@ macro_rules! endpoint {
             ),
             supported(concat!($event, ".webhook.port")),
             supported_note(concat!($event, ".webhook.url"), "informative"),
+            supported(concat!($event, ".webhook.serverCertSecret")),
             supported(concat!($event, ".webhook.serverCertSecret.name")),
             supported(concat!($event, ".webhook.serverCertSecret.key")),
             supported(concat!($event, ".webhook.serverCertSecret.optional")),
+            supported(concat!($event, ".webhook.serverKeySecret")),
             supported(concat!($event, ".webhook.serverKeySecret.name")),
             supported(concat!($event, ".webhook.serverKeySecret.key")),
             supported(concat!($event, ".webhook.serverKeySecret.optional")),
+            supported(concat!($event, ".webhook.authSecret")),
             supported(concat!($event, ".webhook.authSecret.name")),
             supported(concat!($event, ".webhook.authSecret.key")),
             supported(concat!($event, ".webhook.authSecret.optional")),
@@ -78,10 +81,12 @@ pub(super) const TABLES: &[&[Field]] = &[
     REDIS_STREAM,
     SELECTORS,
     RESOURCE,
+    NOTED_SELECTORS,
 ];
 
 const SOURCE: &[Field] = &[
     supported("spec.eventBusName"),
+    supported("spec.service.ports[]"),
     supported("spec.service.ports[].name"),
     supported("spec.service.ports[].protocol"),
     supported("spec.service.ports[].appProtocol"),
@@ -115,10 +120,12 @@ const SOURCE: &[Field] = &[
     supported("spec.calendar.{*}.metadata.**"),
     supported("spec.calendar.{*}.persistence.catchup.enabled"),
     supported("spec.calendar.{*}.persistence.catchup.maxDuration"),
-    supported("spec.calendar.{*}.persistence.configMap.name"),
-    supported("spec.calendar.{*}.persistence.configMap.createIfNotExist"),
     supported_note(
-        "spec.calendar.{*}.persistence.configMap",
+        "spec.calendar.{*}.persistence.configMap.name",
+        "the last tick is kept on the bus instead",
+    ),
+    supported_note(
+        "spec.calendar.{*}.persistence.configMap.createIfNotExist",
         "the last tick is kept on the bus instead",
     ),
     supported("spec.calendar.{*}.filter.expression"),
@@ -230,8 +237,11 @@ const SELECTORS: &[Field] = selectors![
     "spec.redisStream.{*}.tls.clientCertSecret",
     "spec.redisStream.{*}.tls.clientKeySecret",
     "spec.github.{*}.webhookSecret",
-    "spec.gitlab.{*}.secretToken",
     "spec.bitbucketserver.{*}.webhookSecret",
+];
+
+const NOTED_SELECTORS: &[Field] = noted_selectors![
+    "spec.gitlab.{*}.secretToken",
     "spec.slack.{*}.signingSecret",
     "spec.slack.{*}.token",
 ];

@@ -59,6 +59,7 @@ const CONDITIONS: &[Field] = &[supported("status.conditions")];
 const EVENT_BUS: &[Field] = &[
     supported("status.conditions"),
     supported("status.config.**"),
+    supported("status.maxPayload"),
 ];
 
 const ROLLOUT: &[Field] = &[
