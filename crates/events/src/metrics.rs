@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use prometheus::{
-    IntCounterVec, IntGaugeVec, Opts, Registry,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
     proto,
 };
@@ -34,6 +34,8 @@ pub struct Metrics {
     pub retries_failed: IntCounterVec,
     /// Time that an action took.
     pub action: SummaryVec,
+    /// Bytes of messages that triggers have taken from the bus and not answered yet.
+    pub held: IntGauge,
 }
 
 impl Metrics {
@@ -58,9 +60,15 @@ impl Metrics {
             &["namespace", "eventsource_name"],
         )?;
         registry.register(Box::new(running.clone()))?;
+        let held = IntGauge::new(
+            "argo_events_held_message_bytes",
+            "Bytes of messages that triggers have taken from the bus and not answered yet.",
+        )?;
+        registry.register(Box::new(held.clone()))?;
         build_info(registry)?;
         Ok(Self {
             running,
+            held,
             sent: counter("events_sent_total", "Events stored by the bus.", SOURCE)?,
             sent_failed: counter(
                 "events_sent_failed_total",

@@ -54,13 +54,14 @@ impl Redactor {
         known.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
     }
 
-    /// Adds a user name and password, also as they are sent in a header.
+    /// Adds a user name and password, also as they are sent in a header of HTTP, and to a mail server.
     pub fn add_login(&self, name: &str, password: &str) {
         if password.is_empty() {
             return;
         }
         self.add(password);
         self.add(&base64(&format!("{name}:{password}")));
+        self.add(&base64(&format!("\0{name}\0{password}")));
     }
 
     /// `text` without secrets.
@@ -187,6 +188,7 @@ mod tests {
             ("hunter2", "*****"),
             ("aHVudGVyMg==", "*****"),
             ("Basic bWU6aHVudGVyMg==", "Basic *****"),
+            ("AUTH PLAIN AG1lAGh1bnRlcjI=", "AUTH PLAIN *****"),
             ("nothing", "nothing"),
         ] {
             assert_eq!(redactor.redact(text.to_owned()), redacted, "{text}");

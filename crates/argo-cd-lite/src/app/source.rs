@@ -103,7 +103,8 @@ fn follow(context: &Context, observed: &Observed, sources: &[ApplicationSource])
             tag_prefix: &source.tag_prefix,
         })
         .collect();
-    context.repos.follow(&observed.key, &follows);
+    let project = observed.spec.project_name();
+    context.repos.follow(&observed.key, project, &follows);
 }
 
 /// Why the source of an operation must not be used; it has to pass the same checks as that of the spec.

@@ -9,6 +9,7 @@
 //! ownership stamped, settings read and a hash.
 
 mod cache;
+mod confinement;
 mod directory;
 mod document;
 mod environment;

@@ -16,7 +16,7 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use thiserror::Error;
 
-use super::{sandbox::Sandbox, tools::Tool};
+use super::{confinement, sandbox::Sandbox, tools::Tool};
 
 /// How often a running program is checked.
 const LOOK: Duration = Duration::from_millis(20);
@@ -126,14 +126,14 @@ impl Run<'_> {
             .env_clear()
             .env("HOME", self.sandbox.path("home"))
             .env("TMPDIR", self.sandbox.path("tmp"))
-            // Nothing is to be fetched; what a check has missed ends at a closed port of this machine.
+            // Nothing is to be fetched: beside the kernel's refusal, for one that cannot refuse.
             .env("HTTP_PROXY", "http://127.0.0.1:9")
             .env("HTTPS_PROXY", "http://127.0.0.1:9")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        let child = command.spawn().map_err(failed)?;
+        let child = confinement::spawn(&mut command).map_err(failed)?;
         self.tool.started();
         let mut group = Group::new(child);
         group.limit(self.limits);

@@ -2,12 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use thiserror::Error;
 
 use super::{
     Placement, RenderError, RenderRequest, Scope, TargetSet, ToolPaths, Tools,
     cache::{CacheKey, Outcome, RenderCache},
+    confinement,
     generate::{Inputs, generate},
     objects::targets,
     sandbox,
@@ -74,6 +75,12 @@ impl Renders {
             &["from"],
         )?;
         registry.register(Box::new(counter.clone()))?;
+        let confined = IntGauge::new(
+            "argocd_lite_renderers_without_network",
+            "1 when the kernel keeps helm and kustomize from the network.",
+        )?;
+        confined.set(i64::from(confinement::denies_network()));
+        registry.register(Box::new(confined))?;
         let sandboxes = folder.join("sandboxes");
         sandbox::sweep(&sandboxes);
         Ok(Self {
@@ -132,7 +139,8 @@ impl Renders {
             runs_tool,
         };
         if runs_tool {
-            let done = hub.run_tool(move |interrupt| work.run(&asked, interrupt));
+            let project = work.request.app.project.clone();
+            let done = hub.run_tool(&project, move |interrupt| work.run(&asked, interrupt));
             return Ok(done.await??);
         }
         let done = hub.read(move |interrupt| work.run(&asked, interrupt));

@@ -13,7 +13,8 @@ use super::{
     Commit, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
     PoolError, RefList, Resolved, RevisionError, Trust,
     repository::{
-        FAILING_POLL, FollowedRevision, RepoError, Repository, Snapshot, UNFOLLOWED, later,
+        FAILING_POLL, FollowedRevision, Follower, Refs, RepoError, Repository, Snapshot,
+        UNFOLLOWED, later,
     },
     resolve,
     transfer::{FETCH_DEADLINE, LIST_DEADLINE, StoreConfig, Transfers},
@@ -177,15 +178,16 @@ impl RepoHub {
         repository
     }
 
-    /// Notes the revisions that `app` follows, so that a poll can wake it; it then follows nothing else.
-    pub fn follow(&self, app: &ObjectKey, follows: &[Follow<'_>]) {
-        let mut wanted: HashMap<String, (Arc<Repository>, Vec<FollowedRevision>)> = HashMap::new();
+    /// Notes the revisions that `app` of `project` follows, so that a poll can wake it; it then follows nothing else.
+    pub fn follow(&self, app: &ObjectKey, project: &str, follows: &[Follow<'_>]) {
+        let mut wanted: HashMap<String, (Arc<Repository>, Follower)> = HashMap::new();
         for follow in follows {
             let repository = self.repository(follow.url);
             let entry = wanted.entry(repository.folder.clone());
             entry
-                .or_insert_with(|| (repository, Vec::new()))
+                .or_insert_with(|| (repository, Follower::of(project)))
                 .1
+                .revisions
                 .push(FollowedRevision {
                     revision: follow.revision.to_owned(),
                     tag_prefix: follow.tag_prefix.to_owned(),
@@ -193,7 +195,7 @@ impl RepoHub {
         }
         let same = wanted
             .values()
-            .all(|(repository, revisions)| repository.followers.lock().get(app) == Some(revisions));
+            .all(|(repository, follower)| repository.followers.lock().get(app) == Some(follower));
         if same && !wanted.is_empty() {
             return;
         }
@@ -202,8 +204,8 @@ impl RepoHub {
                 other.followers.lock().remove(app);
             }
         }
-        for (repository, revisions) in wanted.into_values() {
-            repository.followers.lock().insert(app.clone(), revisions);
+        for (repository, follower) in wanted.into_values() {
+            repository.followers.lock().insert(app.clone(), follower);
         }
     }
 
@@ -236,9 +238,9 @@ impl RepoHub {
         }
         let asked = self.0.clock.now();
         let (listed, turn) = self.0.transfers.list(repository, turn).await;
-        let listed = listed.and_then(|list| self.admit(repository, list));
+        let listed = listed.and_then(|list| self.admit(repository, Refs::of(list)));
         let old = match listed {
-            Ok(list) => repository.listed(list, asked),
+            Ok(refs) => repository.listed(refs, asked),
             Err(error) => {
                 tracing::warn!(repository = %redact_url(&repository.url), %error, "cannot list refs");
                 repository.failed(error, asked);
@@ -254,18 +256,17 @@ impl RepoHub {
     }
 
     /// Refuses a long list of refs when all lists together would take too much memory. Short ones always fit.
-    fn admit(&self, repository: &Repository, list: RefList) -> Result<RefList, RepoError> {
-        let size = list.size();
-        if size <= SHORT_LIST {
-            return Ok(list);
+    fn admit(&self, repository: &Repository, refs: Refs) -> Result<Refs, RepoError> {
+        if refs.size <= SHORT_LIST {
+            return Ok(refs);
         }
         let repositories = self.0.repositories.lock();
         let others: usize = (repositories.values())
             .filter(|other| other.folder != repository.folder)
             .map(|other| other.refs_size())
             .sum();
-        if others.saturating_add(size) <= REFS_BUDGET {
-            return Ok(list);
+        if others.saturating_add(refs.size) <= REFS_BUDGET {
+            return Ok(refs);
         }
         Err(RepoError::Git(GitError::Exceeds {
             what: "bytes of the refs of all repositories",
@@ -282,7 +283,7 @@ impl RepoHub {
             .followers
             .lock()
             .iter()
-            .map(|(key, followed)| (key.clone(), followed.clone()))
+            .map(|(key, follower)| (key.clone(), follower.revisions.clone()))
             .collect();
         for (app, followed) in followers {
             let moved = followed.iter().any(|followed| {
@@ -382,11 +383,12 @@ impl RepoHub {
         self.0.transfers.read(call).await
     }
 
-    /// Runs `call`, which starts other programs, on a thread of its own; programs do not hold up reads.
+    /// Runs `call`, which starts other programs for `project`, on a thread of its own; programs do not hold up reads.
     pub async fn run_tool<T: Send + 'static>(
         &self,
+        project: &str,
         call: impl FnOnce(&Interrupt) -> T + Send + 'static,
     ) -> Result<T, PoolError> {
-        self.0.transfers.run_tool(call).await
+        self.0.transfers.run_tool(project, call).await
     }
 }

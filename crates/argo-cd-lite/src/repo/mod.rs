@@ -18,6 +18,7 @@ mod http;
 mod hub;
 mod limits;
 mod listing;
+mod permits;
 mod poll;
 mod pool;
 mod repository;

@@ -14,7 +14,9 @@ use std::{
 
 use prometheus::IntGauge;
 use thiserror::Error;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
+
+use super::permits::{Permit, Permits, Share, Sharing};
 
 /// How long a call waits for a free thread.
 const QUEUE_DEADLINE: Duration = Duration::from_secs(60);
@@ -40,7 +42,7 @@ pub type Interrupt = Arc<AtomicBool>;
 #[derive(Clone, Debug)]
 pub struct Pool {
     name: &'static str,
-    permits: Arc<Semaphore>,
+    permits: Permits,
     busy: IntGauge,
 }
 
@@ -54,11 +56,20 @@ impl Drop for StopOnDrop {
 }
 
 impl Pool {
-    /// A pool of `threads` threads; `busy` shows how many of them run.
+    /// A pool of `threads` threads, all of which may run; `busy` shows how many do.
     pub fn new(name: &'static str, threads: usize, busy: IntGauge) -> Self {
         Self {
             name,
-            permits: Arc::new(Semaphore::new(threads)),
+            permits: Permits::new(threads, Sharing::UseAll),
+            busy,
+        }
+    }
+
+    /// As [`Self::new`], for calls to servers that may take long: no host and no project gets all threads.
+    pub(super) fn shared(name: &'static str, threads: usize, busy: IntGauge) -> Self {
+        Self {
+            name,
+            permits: Permits::new(threads, Sharing::LeaveFree),
             busy,
         }
     }
@@ -70,10 +81,19 @@ impl Pool {
         deadline: Duration,
         call: impl FnOnce(&Interrupt) -> T + Send + 'static,
     ) -> Result<T, PoolError> {
-        let permit = tokio::time::timeout(QUEUE_DEADLINE, self.permits.clone().acquire_owned())
+        self.run_for(Share::default(), deadline, call).await
+    }
+
+    /// As [`Self::run`], on a thread that counts for `share`.
+    pub(super) async fn run_for<T: Send + 'static>(
+        &self,
+        share: Share,
+        deadline: Duration,
+        call: impl FnOnce(&Interrupt) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        let permit = tokio::time::timeout(QUEUE_DEADLINE, self.permits.acquire(share))
             .await
-            .map_err(|_| PoolError::Busy(self.name))?
-            .map_err(|closed| PoolError::Lost(self.name, closed.to_string()))?;
+            .map_err(|_| PoolError::Busy(self.name))?;
         let stop = StopOnDrop(Interrupt::default());
         let flag = stop.0.clone();
         let (give, result) = oneshot::channel();
@@ -96,12 +116,12 @@ impl Pool {
 
 /// What a thread holds while it runs; a panic gives it back, too.
 struct Running {
-    _permit: tokio::sync::OwnedSemaphorePermit,
+    _permit: Permit,
     busy: IntGauge,
 }
 
 impl Running {
-    fn new(permit: tokio::sync::OwnedSemaphorePermit, busy: IntGauge) -> Self {
+    fn new(permit: Permit, busy: IntGauge) -> Self {
         busy.inc();
         Self {
             _permit: permit,
@@ -142,7 +162,7 @@ mod tests {
             })
             .await;
         assert_eq!(late, Err(PoolError::Late(Duration::from_millis(1))));
-        assert_eq!(pool.permits.available_permits(), 0, "the thread still runs");
+        assert_eq!(pool.permits.free(), 0, "the thread still runs");
         assert_eq!(pool.busy.get(), 1);
         let second = pool.run(Duration::from_secs(1), |_| ()).await;
         assert_eq!(second, Err(PoolError::Busy("test")));

@@ -1,7 +1,7 @@
 //! One repository in use: its refs, its store, and who follows which revision.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,6 +14,8 @@ use super::{
     GitError, PoolError, RefList, RevisionError, Store,
     credentials::UnsupportedMembers,
     listing::{Latest, Listing},
+    permits::Share,
+    url::host,
 };
 use thiserror::Error;
 
@@ -88,12 +90,39 @@ pub(super) struct FollowedRevision {
     pub(super) tag_prefix: String,
 }
 
+/// What one Application follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Follower {
+    /// The project of the Application.
+    pub(super) project: String,
+    pub(super) revisions: Vec<FollowedRevision>,
+}
+
+impl Follower {
+    /// An Application of `project` that follows nothing yet.
+    pub(super) fn of(project: &str) -> Self {
+        Self {
+            project: project.to_owned(),
+            revisions: Vec::new(),
+        }
+    }
+}
+
 /// Refs with what they take.
 #[derive(Clone)]
-struct Refs {
+pub(super) struct Refs {
     list: Arc<RefList>,
     /// Bytes of the list.
-    size: usize,
+    pub(super) size: usize,
+}
+
+impl Refs {
+    pub(super) fn of(list: RefList) -> Self {
+        Self {
+            size: list.size(),
+            list: Arc::new(list),
+        }
+    }
 }
 
 impl Snapshot {
@@ -137,7 +166,7 @@ pub(super) struct Repository {
     /// One conversation with the server at a time; others wait for its result. It is held until the conversation
     /// ends, even when nobody waits for it any longer.
     gate: Arc<tokio::sync::Mutex<()>>,
-    pub(super) followers: Mutex<HashMap<ObjectKey, Vec<FollowedRevision>>>,
+    pub(super) followers: Mutex<HashMap<ObjectKey, Follower>>,
     /// When the poll is due; `None` asks for one at once.
     pub(super) due: Mutex<Option<Timestamp>>,
     /// When it was last asked for anything.
@@ -198,6 +227,19 @@ impl Repository {
         *self.used.lock()
     }
 
+    /// Whom a conversation with the server counts for.
+    pub(super) fn share(&self) -> Share {
+        let followers = self.followers.lock();
+        let projects: BTreeSet<&String> = followers
+            .values()
+            .map(|follower| &follower.project)
+            .collect();
+        Share {
+            host: Some(host(&self.url)).filter(|host| !host.is_empty()),
+            projects: projects.into_iter().cloned().collect(),
+        }
+    }
+
     /// True when somebody follows it.
     pub(super) fn is_followed(&self) -> bool {
         !self.followers.lock().is_empty()
@@ -218,15 +260,17 @@ impl Repository {
     }
 
     /// Takes a new list; gives the old one when the two differ.
-    pub(super) fn listed(&self, list: RefList, asked: Timestamp) -> Option<Arc<RefList>> {
+    pub(super) fn listed(&self, new: Refs, asked: Timestamp) -> Option<Arc<RefList>> {
         let mut listing = self.listing.write();
-        if let Some(same) = listing.value().filter(|refs| *refs.list == list).cloned() {
+        if let Some(same) = listing
+            .value()
+            .filter(|refs| refs.list == new.list)
+            .cloned()
+        {
             listing.listed(same, asked);
             return None;
         }
-        let size = list.size();
-        let list = Arc::new(list);
-        let old = listing.listed(Refs { list, size }, asked);
+        let old = listing.listed(new, asked);
         old.map(|refs| refs.list)
     }
 

@@ -223,7 +223,7 @@ async fn the_id_of_a_folder_changes_only_with_the_folder() {
         revision: "main",
         tag_prefix: "",
     };
-    bed.hub.follow(&app, &[follow]);
+    bed.hub.follow(&app, "default", &[follow]);
     let known = || async { resolve(&*bed.refs(false).await, "main", "").expect("main") };
     let old = known().await;
     let id = async |at: &Resolved, path: &str| bed.folder_id(at, path).await.expect("an id");

@@ -12,6 +12,7 @@ use reconcile_core::egress::EgressPolicy;
 use super::{
     Credential, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
     Pool, PoolError, RefList, Resolved, Store, Trust, disk,
+    permits::Share,
     repository::{RepoError, Repository, Standing, Turn},
     ssh::SshUrl,
 };
@@ -25,10 +26,10 @@ pub(super) const FETCH_DEADLINE: Duration = Duration::from_secs(90);
 const TOOL_DEADLINE: Duration = Duration::from_secs(150);
 
 /// Conversations at the same time, of repositories whose server answers fast and, beside them, of those that were not
-/// asked before. Each may hold a few objects in memory.
-const TRANSFERS: usize = 8;
+/// asked before. Each may hold a few objects in memory. One host or project gets half of them.
+const TRANSFERS: usize = 16;
 /// Conversations at the same time of repositories whose server was slow the last time.
-const SLOW_TRANSFERS: usize = 2;
+const SLOW_TRANSFERS: usize = 4;
 /// Short reads at the same time.
 const LOOKUPS: usize = 4;
 /// A list of refs that takes longer is slow.
@@ -62,8 +63,8 @@ pub(super) struct StoreConfig {
     pub(super) trust: Trust,
 }
 
-/// Threads that talk to servers. Servers that hang hold those of their own lane only, so that one tenant's cannot keep
-/// the others' repositories from being read.
+/// Threads that talk to servers. Servers that hang hold those of their own lane only, and of these what one host and one
+/// project may have, so that one tenant's cannot keep the others' repositories from being read.
 struct Lanes {
     untried: Pool,
     fast: Pool,
@@ -73,9 +74,9 @@ struct Lanes {
 impl Lanes {
     fn new(metrics: &GitMetrics) -> Self {
         Self {
-            untried: Pool::new("git-new", TRANSFERS, metrics.threads("git-new")),
-            fast: Pool::new("git", TRANSFERS, metrics.threads("git")),
-            slow: Pool::new("git-slow", SLOW_TRANSFERS, metrics.threads("git-slow")),
+            untried: Pool::shared("git-new", TRANSFERS, metrics.threads("git-new")),
+            fast: Pool::shared("git", TRANSFERS, metrics.threads("git")),
+            slow: Pool::shared("git-slow", SLOW_TRANSFERS, metrics.threads("git-slow")),
         }
     }
 
@@ -93,7 +94,7 @@ impl Lanes {
             Standing::Slow => &self.slow,
         };
         let done = lane
-            .run(deadline, move |interrupt| {
+            .run_for(repository.share(), deadline, move |interrupt| {
                 let began = Instant::now();
                 let value = call(interrupt);
                 (value, began.elapsed())
@@ -165,12 +166,14 @@ impl Transfers {
         self.look_up(move |_| store.has(&commit)).await
     }
 
-    /// Runs `call`, which runs other programs, on a thread of its own.
+    /// Runs `call`, which runs other programs for `project`, on a thread of its own.
     pub(super) async fn run_tool<T: Send + 'static>(
         &self,
+        project: &str,
         call: impl FnOnce(&Interrupt) -> T + Send + 'static,
     ) -> Result<T, PoolError> {
-        self.tools.run(TOOL_DEADLINE, call).await
+        let share = Share::of_project(project);
+        self.tools.run_for(share, TOOL_DEADLINE, call).await
     }
 
     /// Makes sure that the commit is in the store.

@@ -196,6 +196,16 @@ pub(super) fn covers(prefix: &str, url: &str) -> bool {
         && segments(&url.path).starts_with(&segments(&prefix.path))
 }
 
+/// The host that a URL leads to, whatever the port; empty for a file.
+pub(super) fn host(url: &str) -> String {
+    let authority = Parts::of(&normalize(url)).map(|parts| parts.authority);
+    let authority = authority.unwrap_or_default();
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host.to_owned(),
+        _ => authority,
+    }
+}
+
 /// True when both URLs lead to the same server by the same protocol.
 pub(super) fn same_authority(one: &str, other: &str) -> bool {
     if ambiguity(other).is_some() {

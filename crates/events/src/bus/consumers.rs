@@ -197,45 +197,40 @@ impl Bus {
         }
     }
 
-    /// The messages of a subject from sequence `first` to `last`, in order.
-    pub async fn messages_between(
+    /// The first message of a subject from sequence `first` to `last`; `None` when there is none.
+    pub async fn message_between(
         &self,
         subject: &str,
         first: u64,
         last: u64,
-    ) -> Result<Vec<StoredMessage>, BusError> {
-        let what = || request(format!("messages {first} to {last} of {subject}"));
+    ) -> Result<Option<StoredMessage>, BusError> {
+        if first > last {
+            return Ok(None);
+        }
+        let what = || request(format!("message {first} of {subject}"));
         let stream = self
             .context
             .get_stream_no_info(STREAM)
             .await
             .map_err(|error| what()(&error))?;
-        let mut found = Vec::new();
-        let mut next = first;
-        while next <= last {
-            let message = stream
-                .raw_message_builder()
-                .next_by_subject(subject)
-                .sequence(next)
-                .send()
-                .await;
-            match message {
-                Ok(message) if message.sequence <= last => {
-                    next = message.sequence + 1;
-                    found.push(StoredMessage {
-                        sequence: message.sequence,
-                        stored: timestamp(message.time.unix_timestamp_nanos()),
-                        namespace: super::namespace(&message.headers),
-                        only_for: super::only_for(&message.headers),
-                        body: message.payload,
-                    });
-                }
-                Ok(_) => break,
-                Err(error) if error.to_string().contains("no message found") => break,
-                Err(error) => return Err(what()(&error)),
-            }
+        let message = stream
+            .raw_message_builder()
+            .next_by_subject(subject)
+            .sequence(first)
+            .send()
+            .await;
+        match message {
+            Ok(message) if message.sequence <= last => Ok(Some(StoredMessage {
+                sequence: message.sequence,
+                stored: timestamp(message.time.unix_timestamp_nanos()),
+                namespace: super::namespace(&message.headers),
+                only_for: super::only_for(&message.headers),
+                body: message.payload,
+            })),
+            Ok(_) => Ok(None),
+            Err(error) if error.to_string().contains("no message found") => Ok(None),
+            Err(error) => Err(what()(&error)),
         }
-        Ok(found)
     }
 }
 

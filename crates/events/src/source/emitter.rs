@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use reconcile_core::{clock::Clock, object::ObjectKey};
+use reconcile_core::{clock::Clock, egress::EgressPolicy, object::ObjectKey};
 use serde_json::value::RawValue;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -33,6 +33,8 @@ pub struct Emitter {
     pub clock: Clock,
     /// Counters.
     pub metrics: Metrics,
+    /// Which addresses may be asked about what comes in.
+    pub egress: EgressPolicy,
     /// Called when publishing an event begins to fail, and when it works again.
     pub report: ReportProblem,
     /// Events whose last publish failed.

@@ -22,10 +22,6 @@ use crate::{
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// A connection that is quiet for so long is asked whether it is alive.
 const QUIET: Duration = Duration::from_secs(15);
-/// Link-local addresses are where clouds hand out credentials.
-const EGRESS: EgressPolicy = EgressPolicy::RefuseLinkLocal {
-    flag: "no flag of event sources",
-};
 
 const CA: &str = "tls.caCertSecret";
 const CERTIFICATE: &str = "tls.clientCertSecret";
@@ -138,9 +134,10 @@ impl TcpServer {
         tls.unwrap_or_default()
     }
 
-    /// Connects; `secret` gives the value of a field.
+    /// Connects, if `egress` permits it; `secret` gives the value of a field.
     pub(super) async fn connect(
         &self,
+        egress: EgressPolicy,
         secret: impl Fn(&str) -> Option<Secret>,
     ) -> Result<Box<dyn Duplex>, SourceError> {
         let config = self
@@ -149,7 +146,7 @@ impl TcpServer {
             .map(|tls| tls.config(secret))
             .transpose()?;
         let connecting = async {
-            let stream = self.open().await?;
+            let stream = self.open(egress).await?;
             let Some(config) = config else {
                 return Ok(Box::new(stream) as Box<dyn Duplex>);
             };
@@ -166,13 +163,13 @@ impl TcpServer {
     }
 
     /// Connects to the first address of the host that may be called and answers.
-    async fn open(&self) -> Result<TcpStream, String> {
+    async fn open(&self, egress: EgressPolicy) -> Result<TcpStream, String> {
         let addresses = lookup_host((self.host.as_str(), self.port))
             .await
             .map_err(|error| error.to_string())?;
         let mut last = "the name has no address".to_owned();
         for address in addresses {
-            if let Err(refused) = EGRESS.check_address(address.ip()) {
+            if let Err(refused) = egress.check_address(address.ip()) {
                 last = refused.to_string();
                 continue;
             }

@@ -138,6 +138,7 @@ impl Webhook {
             secrets: &hook.secrets,
             metadata: &self.metadata,
             now: emitter.clock.now(),
+            egress: emitter.egress,
         };
         let reaction = match hook.hook.receive(&call).await {
             Ok(reaction) => reaction,

@@ -2,33 +2,31 @@
 //!
 //! A password is sent over TLS only, except to a server on the same machine.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    Message,
     message::{Mailbox, header::ContentType},
-    transport::smtp::{
-        authentication::Credentials,
-        client::{Tls, TlsParameters},
-    },
+    transport::smtp::authentication::Credentials,
 };
-use reconcile_core::{egress::EgressPolicy, object::FieldError};
-use reqwest::Url;
+use reconcile_core::object::FieldError;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Done, Firing, Run, Trigger, TriggerError, kind::patched};
+use super::{
+    Done, Firing, Run, Trigger, TriggerError,
+    kind::patched,
+    smtp::{MailServer, SmtpError},
+};
 use crate::api::{KeySelector, trigger::Parameter};
 
-/// For one command of the conversation.
-const COMMAND: Duration = Duration::from_secs(15);
 /// For a whole message.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// For the end of the conversation.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// The port on which servers take messages of users.
 const SUBMISSION: u16 = 587;
-/// The port on which TLS begins with the connection.
-const TLS_PORT: u16 = 465;
 /// Recipients of one message, as servers limit them.
 const MOST_RECIPIENTS: usize = 100;
 
@@ -155,75 +153,39 @@ impl Trigger for EmailTrigger {
         let failed = |reason: &dyn std::fmt::Display| {
             TriggerError::Failed(format!("{host}:{port}: {reason}"))
         };
-        let credentials = match &request.password {
+        let login = match &request.password {
             None => None,
             Some(key) => {
                 let secrets = &run.executor.secrets;
                 let password = secrets
                     .needed_secret(&run.firing.sensor.namespace, key)
                     .await?;
-                let password = password.expose_secret().to_owned();
-                Some(Credentials::new(request.username.clone(), password))
+                let password = password.expose_secret();
+                secrets.read_login(&request.username, password);
+                Some(Credentials::new(
+                    request.username.clone(),
+                    password.to_owned(),
+                ))
             }
         };
-        let found = resolve(run.executor.http.egress(), host, *port);
-        let address = match tokio::time::timeout(COMMAND, found).await {
-            Ok(found) => found.map_err(|reason| failed(&reason))?,
-            Err(_) => return Err(failed(&"the name is not resolved in time")),
+        let egress = run.executor.http.egress();
+        let sending = async {
+            let server = MailServer::find(egress, host, *port).await?;
+            let mut connection = server.connect(login.as_ref()).await?;
+            let message = request.message.formatted();
+            let sent = connection.send(request.message.envelope(), &message).await;
+            Ok::<_, SmtpError>((sent?, connection))
         };
-        let address = &address;
-        let tls = tls(&request, address, credentials.is_some()).map_err(|error| failed(&error))?;
-        let mut transport =
-            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.ip().to_string())
-                .port(*port)
-                .tls(tls)
-                .timeout(Some(COMMAND));
-        if let Some(credentials) = credentials {
-            transport = transport.credentials(credentials);
-        }
-        let transport = transport.build();
-        match tokio::time::timeout(DEADLINE, transport.send(request.message.clone())).await {
+        match tokio::time::timeout(DEADLINE, sending).await {
             Ok(sent) => {
-                let answer = sent.map_err(|error| failed(&error))?;
+                let (answer, mut connection) = sent.map_err(|error| failed(&error))?;
+                // The message is taken, whatever the server says to the end of the conversation.
+                drop(tokio::time::timeout(FAREWELL, connection.quit()).await);
                 Ok(Done(format!("{host}:{port} answered {}", answer.code())))
             }
             Err(_) => Err(failed(&"no answer in time")),
         }
     }
-}
-
-/// The first address of the server that may be called.
-async fn resolve(egress: EgressPolicy, host: &str, port: u16) -> Result<SocketAddr, TriggerError> {
-    let failed = |reason: String| TriggerError::Failed(reason);
-    let found = tokio::net::lookup_host((host, port)).await;
-    let mut refused = None;
-    for address in found.map_err(|error| failed(error.to_string()))? {
-        // The policy speaks of URLs.
-        let url = Url::parse(&format!("http://{address}/"));
-        match egress.check(&url.map_err(|error| failed(error.to_string()))?) {
-            Ok(()) => return Ok(address),
-            Err(error) => refused = Some(error.to_string()),
-        }
-    }
-    Err(failed(
-        refused.unwrap_or_else(|| "the name has no address".to_owned()),
-    ))
-}
-
-/// How the connection is encrypted. The certificate is for the name in the manifest, not for the address.
-fn tls(
-    request: &EmailRequest,
-    address: &SocketAddr,
-    authenticates: bool,
-) -> Result<Tls, lettre::transport::smtp::Error> {
-    let parameters = TlsParameters::new_rustls(request.host.clone())?;
-    Ok(if request.port == TLS_PORT {
-        Tls::Wrapper(parameters)
-    } else if authenticates && !address.ip().is_loopback() {
-        Tls::Required(parameters)
-    } else {
-        Tls::Opportunistic(parameters)
-    })
 }
 
 #[cfg(test)]
@@ -355,5 +317,21 @@ mod tests {
         };
         assert_eq!(problem(json!({"host": ""})), "t.host");
         assert_eq!(problem(json!({"port": 70_000})), "t.port");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_sends_without_end_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                // A greeting of one line that does not end.
+                while stream.write_all(&[b'2'; 65_536]).await.is_ok() {}
+            }
+        });
+        let stage = Stage::with_secret(&json!({}));
+        let error = send(&stage, &trigger(port, json!({}))).await;
+        let error = error.expect_err("given up");
+        assert!(error.contains("sends more than 1048576 bytes"), "{error}");
     }
 }

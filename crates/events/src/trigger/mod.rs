@@ -11,6 +11,7 @@ mod log;
 mod nats;
 pub mod secrets;
 pub mod slack;
+mod smtp;
 #[cfg(test)]
 mod stage;
 mod task;
@@ -171,7 +172,7 @@ impl TriggerError {
     /// Without the Secrets that the action has read, which a target may repeat, and without credentials in URLs.
     fn redacted(self, secrets: &Secrets) -> Self {
         let text = self.to_string();
-        let clean = redact_urls(&secrets.redact(text.clone()));
+        let clean = clean(secrets, text.clone());
         if clean == text || matches!(self, Self::NotLeading) {
             return self;
         }
@@ -188,6 +189,11 @@ impl TriggerError {
             _ => None,
         }
     }
+}
+
+/// A text without the Secrets that the action has read, and without credentials in URLs.
+fn clean(secrets: &Secrets, text: String) -> String {
+    redact_urls(&secrets.redact(text))
 }
 
 fn words(error: &kube::Error) -> String {
@@ -281,7 +287,11 @@ impl Executor {
             // Its requests may have been held back: not a failure, but the next leader's work.
             return Err(TriggerError::NotLeading);
         }
-        outcome.map_err(|error| error.redacted(&secrets))
+        // What a target answers is part of both, and it may repeat what it was sent.
+        match outcome {
+            Ok(Done(text)) => Ok(Done(clean(&secrets, text))),
+            Err(error) => Err(error.redacted(&secrets)),
+        }
     }
 }
 
@@ -295,6 +305,63 @@ mod tests {
         assert_eq!(
             outcome.expect_err("failed").to_string(),
             "the action panicked, which is a bug: boom"
+        );
+    }
+
+    /// An action whose target answers with the Secret that it got.
+    #[derive(Debug)]
+    struct Echo;
+
+    impl Action for Echo {
+        fn key(&self) -> &'static str {
+            "echo"
+        }
+
+        fn parameters(&self) -> &[crate::api::trigger::Parameter] {
+            &[]
+        }
+
+        fn again(&self, path: &str, _value: &Value) -> kind::CheckedAction {
+            Err(FieldError::new(path, "nothing patches it"))
+        }
+
+        fn preview(&self, _firing: &Firing) -> Result<Value, TriggerError> {
+            Ok(Value::Null)
+        }
+
+        fn run<'r>(
+            &'r self,
+            run: Run<'r>,
+        ) -> futures::future::BoxFuture<'r, Result<Done, TriggerError>> {
+            Box::pin(async move {
+                let key = crate::api::KeySelector {
+                    name: "s".to_owned(),
+                    key: "word".to_owned(),
+                    optional: None,
+                };
+                let secret = run.executor.secrets.needed_secret("ns", &key).await?;
+                let secret = secrecy::ExposeSecret::expose_secret(&secret).to_owned();
+                Ok(Done(format!(
+                    "answered {secret} at https://u:{secret}@host/"
+                )))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_good_answer_that_repeats_a_secret_is_redacted_too() {
+        let stage = stage::Stage::with_secret(&serde_json::json!({"word": "aHVudGVyMg=="}));
+        let task = Task {
+            action: Arc::new(Echo),
+            template: Value::Null,
+            parameters: Vec::new(),
+            success: SuccessPolicy::default(),
+        };
+        let done = stage.run().executor.run(&task, &stage.firing).await;
+        let text = done.expect("it is good").0;
+        assert!(
+            text.contains("answered") && !text.contains("hunter2"),
+            "{text}"
         );
     }
 }

@@ -56,6 +56,7 @@ struct Inner {
     source_queue: Queue,
     sensor_queue: Queue,
     has_source: SourceLookup,
+    held: trigger::HeldBytes,
     source_limits: SourceLimits,
     sources: Mutex<HashMap<ObjectKey, sources::Running>>,
     sensors: Mutex<HashMap<ObjectKey, sensors::Running>>,
@@ -107,6 +108,7 @@ impl DataPlane {
             backlog: Backlog::default(),
         };
         Self(Arc::new(Inner {
+            held: trigger::HeldBytes::new(metrics.held.clone()),
             executor,
             listeners,
             metrics,

@@ -223,6 +223,7 @@ impl DataPlane {
             health: health.clone(),
             activity: activity.clone(),
             has_source: self.0.has_source.clone(),
+            held: self.0.held.clone(),
             pace: Arc::new(Mutex::new(Pace::new(spec.spacing))),
         };
         let bus = bus.clone();

@@ -87,6 +87,7 @@ impl DataPlane {
             bus: bus.clone(),
             clock: self.0.clock.clone(),
             metrics: self.0.metrics.clone(),
+            egress: self.0.source_limits.egress,
         });
         let served = self.0.listeners.set(&EndpointClaims {
             owner: &spec.key,

@@ -10,7 +10,7 @@ use std::{
 use axum::body::HttpBody;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header::RETRY_AFTER};
-use http_body_util::{BodyExt, Either, Full};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use kube::client::Body;
 use thiserror::Error;
 use tower::{BoxError, Layer, Service, ServiceExt};
@@ -27,6 +27,9 @@ const RETRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The caller waits for a server whose `Retry-After` is longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer that is read whole. Lists of many objects come as a stream, or in pages.
+const MOST_ANSWER: usize = 256 << 20;
 
 /// A write was refused because this process does not hold the lease.
 #[derive(Debug, Error)]
@@ -198,8 +201,23 @@ where
 
     async fn send_and_read(&self, request: Request<Body>) -> Result<Answer<B>, BoxError> {
         let (head, body) = self.send(request).await?.into_parts();
-        let body = body.collect().await.map_err(Into::into)?.to_bytes();
+        let body = read_whole(body, MOST_ANSWER).await?;
         Ok(Response::from_parts(head, Either::Left(Full::new(body))))
+    }
+}
+
+/// An answer to its end. A cluster that somebody else runs may send one without.
+async fn read_whole<B>(body: B, most: usize) -> Result<Bytes, BoxError>
+where
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    match Limited::new(body, most).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(format!("the answer has more than {most} bytes").into())
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -235,4 +253,26 @@ fn copy_of(request: &Request<Body>) -> Option<Request<Body>> {
     *copy.headers_mut() = request.headers().clone();
     *copy.extensions_mut() = request.extensions().clone();
     Some(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures::StreamExt;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_given_up() {
+        let chunk = || Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[b' '; 1024])));
+        let chunks = futures::stream::repeat_with(chunk);
+        let whole = read_whole(StreamBody::new(chunks.clone().take(64)), 64 << 10).await;
+        assert_eq!(whole.expect("as much as may be").len(), 64 << 10);
+        let endless = read_whole(StreamBody::new(chunks), 64 << 10).await;
+        let error = endless.expect_err("too much").to_string();
+        assert_eq!(error, "the answer has more than 65536 bytes");
+    }
 }

@@ -59,18 +59,7 @@ impl Cleanup {
             let current = current.filter(|root| root.uid() == former.uid());
             self.give_routes_back(&former, current.as_deref()).await;
             if current.is_none() {
-                self.give_flags_back(&former).await;
-            }
-        }
-    }
-
-    async fn give_flags_back(&self, former: &Rollout) {
-        let mut retries = Retries::default();
-        while let Err(error) = self.effects.restore_flags(former).await {
-            let permanent = error.class() == ErrorClass::Invalid;
-            if permanent || !retries.wait().await {
-                tracing::warn!(rollout = %former.key(), %error, "cannot restore feature flags");
-                return;
+                self.effects.give_flags_back(&former).await;
             }
         }
     }
@@ -117,6 +106,20 @@ impl Cleanup {
             }
             if let Err(error) = clear(&**router, &context).await {
                 tracing::warn!(rollout = %former.key(), routes = ?router.routes(), %error, "cannot restore routes");
+            }
+        }
+    }
+}
+
+impl Effects {
+    /// Gives back the flags of a Rollout that is gone. Tried again until nothing is left to try: no later pass does it.
+    pub(super) async fn give_flags_back(&self, former: &Rollout) {
+        let mut retries = Retries::default();
+        while let Err(error) = self.restore_flags(former).await {
+            let permanent = error.class() == ErrorClass::Invalid;
+            if permanent || !retries.wait().await {
+                tracing::warn!(rollout = %former.key(), %error, "cannot restore feature flags");
+                return;
             }
         }
     }
@@ -196,5 +199,69 @@ pub(super) fn is_former(old: &Rollout, new: Option<&Rollout>) -> bool {
                 || names(PLUGIN)
                 || flags::edited_by_status(old).next().is_some()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reconcile_core::{
+        object::Root,
+        testkit::{FakeApi, Fault},
+    };
+    use serde_json::json;
+
+    use super::*;
+    use crate::rollout::observe::Sources;
+
+    /// After a conflict no pass comes again: the Rollout is gone.
+    #[tokio::test(start_paused = true)]
+    async fn flags_are_given_back_although_others_write_the_config_map() {
+        reconcile_core::operator::install_tls();
+        let api = FakeApi::new();
+        let before = json!({"variants": {"on": true, "off": false}, "defaultVariant": "off"});
+        let after = json!({"variants": {"on": true, "off": false}, "defaultVariant": "on"});
+        let saved =
+            json!({"a.json/f": {"rollout": "web", "uid": "u", "hash": "h", "before": before}});
+        api.put(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {
+                "namespace": "ns", "name": "flags",
+                "annotations": {"rollouts.argoproj.io/feature-flags": saved.to_string()},
+            },
+            "data": {"a.json": json!({"flags": {"f": after}}).to_string()},
+        }));
+        api.fail(Fault::status("patch", "configmaps", 409, "Conflict").times(2));
+        let step = json!({"plugin": {
+            "name": "feature-flag",
+            "config": {"configMap": "flags", "key": "a.json", "flag": "f", "variant": "on", "percentage": 50},
+        }});
+        let former: Root<_> = serde_json::from_value(json!({
+            "metadata": {"namespace": "ns", "name": "web", "uid": "u"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "web"}},
+                "template": {
+                    "metadata": {"labels": {"app": "web"}},
+                    "spec": {"containers": [{"name": "web", "image": "web:1"}]},
+                },
+                "strategy": {"canary": {"steps": [step]}},
+            },
+        }))
+        .expect("a Rollout");
+        let effects = Effects {
+            client: api.client(),
+            sources: Sources::default(),
+            instance_id: String::new(),
+        };
+        effects.give_flags_back(&former).await;
+        let map = api.get("configmaps", "ns", "flags").expect("it is there");
+        let text = map["data"]["a.json"].as_str().expect("a text");
+        let flags: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        assert_eq!(flags["flags"]["f"], before);
+        assert!(
+            map["metadata"]["annotations"].is_null()
+                || map["metadata"]["annotations"]
+                    .as_object()
+                    .is_some_and(serde_json::Map::is_empty)
+        );
     }
 }

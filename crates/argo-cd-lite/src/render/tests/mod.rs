@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod kept;
+mod network;
 mod tools;
 
 use std::fs;

@@ -181,7 +181,7 @@ async fn a_user_in_a_url_changes_nothing() {
             revision: "main",
             tag_prefix: "",
         }];
-        bed.hub.follow(&key, &follows);
+        bed.hub.follow(&key, "default", &follows);
     }
     let urls: Vec<String> = (bed.hub.followed().iter())
         .map(|repository| repository.url.clone())

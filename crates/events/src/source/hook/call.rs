@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use jiff::Timestamp;
-use reconcile_core::secret::Secret;
+use reconcile_core::{egress::EgressPolicy, secret::Secret};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -30,6 +30,8 @@ pub struct Call<'c> {
     pub metadata: &'c BTreeMap<String, String>,
     /// The time of its arrival.
     pub now: Timestamp,
+    /// Which addresses may be called about it.
+    pub egress: EgressPolicy,
 }
 
 /// The fields of a form, each with its values.

@@ -116,7 +116,7 @@ impl Sns {
             return Err(malformed("the message is not of the topic in topicArn"));
         }
         if self.validate {
-            self.verify(&message).await?;
+            self.verify(call.egress, &message).await?;
         }
         match message.type_.as_str() {
             "Notification" => {
@@ -128,15 +128,17 @@ impl Sns {
                 Ok(Reaction::event(Some(message.id), payload))
             }
             "SubscriptionConfirmation" => {
-                self.confirm(&message.token).await.map_err(|reason| {
-                    tracing::warn!(
-                        topic = self.topic,
-                        reason,
-                        "cannot confirm the subscription"
-                    );
-                    let message = format!("cannot confirm the subscription: {reason}");
-                    (http::StatusCode::BAD_GATEWAY, message.into())
-                })?;
+                self.confirm(call.egress, &message.token)
+                    .await
+                    .map_err(|reason| {
+                        tracing::warn!(
+                            topic = self.topic,
+                            reason,
+                            "cannot confirm the subscription"
+                        );
+                        let message = format!("cannot confirm the subscription: {reason}");
+                        (http::StatusCode::BAD_GATEWAY, message.into())
+                    })?;
                 tracing::info!(topic = self.topic, "subscription confirmed");
                 Ok(Reaction::answer("success"))
             }
@@ -147,17 +149,17 @@ impl Sns {
         }
     }
 
-    async fn confirm(&self, token: &str) -> Result<(), String> {
+    async fn confirm(&self, egress: EgressPolicy, token: &str) -> Result<(), String> {
         let mut url = self.server.clone();
         url.query_pairs_mut()
             .append_pair("Action", "ConfirmSubscription")
             .append_pair("TopicArn", &self.topic)
             .append_pair("Token", token)
             .append_pair("Version", "2010-03-31");
-        self.get(url).await.map(drop)
+        self.get(egress, url).await.map(drop)
     }
 
-    async fn verify(&self, message: &Message) -> Result<(), Answer> {
+    async fn verify(&self, egress: EgressPolicy, message: &Message) -> Result<(), Answer> {
         let Some(url) = sns_signature::certificate_url(&message.signing_cert_url) else {
             return Err(unauthorised("SigningCertURL is not on a server of SNS"));
         };
@@ -165,7 +167,7 @@ impl Sns {
         let pem = if let Some(pem) = known {
             pem
         } else {
-            let pem = self.get(url.clone()).await.map_err(|reason| {
+            let pem = self.get(egress, url.clone()).await.map_err(|reason| {
                 let message = format!("cannot read the certificate of the signature: {reason}");
                 (http::StatusCode::BAD_GATEWAY, message.into())
             })?;
@@ -183,9 +185,8 @@ impl Sns {
         }
     }
 
-    async fn get(&self, url: Url) -> Result<Bytes, String> {
-        // Manifests name `endpoint`.
-        let egress = EgressPolicy::RefuseLinkLocal { flag: "no flag" };
+    /// Asks a server, which may be one that the manifest names.
+    async fn get(&self, egress: EgressPolicy, url: Url) -> Result<Bytes, String> {
         egress.check(&url).map_err(|error| error.to_string())?;
         let client = if let Some(client) = self.client.get() {
             client

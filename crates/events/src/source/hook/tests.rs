@@ -5,12 +5,15 @@ mod sns;
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use reconcile_core::secret::Secret;
+use reconcile_core::{egress::EgressPolicy, secret::Secret};
 use serde_json::{Value, json};
 
 use super::{ALL, BoundHook, Call, Reaction};
 use crate::source::webhook::Answer;
 
+const REFUSE: EgressPolicy = EgressPolicy::RefuseLinkLocal {
+    flag: "--allow-link-local",
+};
 /// 2026-01-02T03:04:05Z.
 const NOW: i64 = 1_767_323_045;
 
@@ -48,6 +51,7 @@ async fn call(
         secrets: &secrets,
         metadata: &BTreeMap::from([("team".to_owned(), "a".to_owned())]),
         now: jiff::Timestamp::from_second(NOW).expect("a time"),
+        egress: REFUSE,
     };
     hook.hook.receive(&call).await
 }
@@ -310,6 +314,7 @@ async fn a_request_to_slack_that_is_too_old_is_refused_though_its_signature_is_r
             secrets: &[("signingSecret", Secret::from("hush"))],
             metadata: &BTreeMap::new(),
             now: jiff::Timestamp::from_second(NOW + shift).expect("a time"),
+            egress: REFUSE,
         };
         assert_eq!(bound.hook.receive(&call).await.is_ok(), right, "{shift}");
     }

@@ -68,7 +68,7 @@ impl Redis {
     async fn connect(&self, context: &SourceContext) -> Result<Connection, SourceError> {
         let stream = self
             .server
-            .connect(|field| context.secret(field).cloned())
+            .connect(context.egress, |field| context.secret(field).cloned())
             .await?;
         let mut connection = Connection::new(stream, context.largest_message());
         let failed = |error: resp::RespError| self.server.failed(&error);

@@ -42,11 +42,8 @@ pub(in crate::trigger) enum HttpError {
     #[error(transparent)]
     InvalidRedirect(#[from] InvalidRedirect),
     /// Servers that redirect to each other.
-    #[error("more than {REDIRECTS} redirects, the last one to {host}")]
-    Redirects {
-        /// The last host.
-        host: String,
-    },
+    #[error("more than {REDIRECTS} redirects")]
+    Redirects,
 }
 
 impl From<reqwest::Error> for HttpError {
@@ -176,9 +173,7 @@ impl HttpClients {
             }
             url = next;
         }
-        Err(HttpError::Redirects {
-            host: url.host_str().unwrap_or_default().to_owned(),
-        })
+        Err(HttpError::Redirects)
     }
 }
 

@@ -39,6 +39,7 @@ impl Intake {
                 bus: bus.clone(),
                 dependency,
                 sender: sender.clone(),
+                room: context.held.dependency(&context.sensor.key.namespace),
             };
             tokio::spawn(pull.run());
         }

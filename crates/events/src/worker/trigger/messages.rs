@@ -10,7 +10,7 @@ use async_nats::jetstream::AckKind;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::ports::Acknowledge;
+use super::{ports::Acknowledge, room::Hold};
 use crate::bus::ACK_WAIT;
 
 /// Messages in hand are announced as in progress this often.
@@ -55,6 +55,8 @@ pub(super) struct Held {
     /// How to answer it. None for a message that a predecessor had in its hands: the bus delivers it
     /// again later, and it is answered then.
     pub(super) acker: Option<Arc<dyn Acknowledge>>,
+    /// Its part of the bytes that the process holds.
+    pub(super) _hold: Option<Hold>,
 }
 
 /// Position of a message: its sequence in the stream, and the dependency that it came for.

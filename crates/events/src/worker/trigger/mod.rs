@@ -11,6 +11,7 @@ mod per_event;
 mod per_set;
 mod ports;
 mod pull;
+mod room;
 mod saved_state;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use reconcile_core::{apply::EventSink, clock::Clock};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::{intake::Intake, ports::TriggerBus};
+pub(super) use self::{intake::Intake, ports::TriggerBus, room::HeldBytes};
 use super::{SourceLookup, activity::Activity, health::Health};
 use crate::{
     bus::{Bus, ConsumerOwner},
@@ -50,6 +51,8 @@ pub(super) struct Context {
     /// What the trigger did lately.
     pub(super) activity: Activity,
     pub(super) pace: Arc<Mutex<Pace>>,
+    /// Bounds the bytes of messages in the hands of this process.
+    pub(super) held: HeldBytes,
     /// Whether there is such an EventSource.
     pub(super) has_source: SourceLookup,
 }

@@ -254,6 +254,7 @@ mod tests {
             only_for: None,
             body: bytes::Bytes::new(),
             acker: None,
+            _hold: None,
         };
         assert!(worker.in_hand.take(&held));
         let task = worker.running.spawn(async { panic!("boom") });

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
-    self,
+    self, AckKind,
     consumer::{StreamError, pull},
 };
 use futures::{FutureExt, StreamExt};
@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 
 use super::{
     Context,
-    messages::{Attachment, Held, Incoming},
+    messages::{Attachment, BEAT, Held, Incoming},
+    room::{Hold, Room},
 };
 use crate::bus::{
     Attached, Before, Bus, BusError, BusState, MAX_HELD, delivery, namespace, only_for,
@@ -25,6 +26,13 @@ use crate::bus::{
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(10);
 /// Life of one pull request.
 const PULL: Duration = Duration::from_secs(60);
+/// Bytes that one pull request asks for at least: a request that is smaller than a message ends without one.
+const PULL_BYTES: usize = 2 << 20;
+/// Bytes that one pull request asks for at most, whatever the server calls its largest message: NATS allows no larger
+/// ones.
+const MOST_BYTES: usize = 65 << 20;
+/// What the headers and the subject of a message add to its payload at most, in bytes.
+const ENVELOPE: usize = 64 << 10;
 /// Silent heartbeats in a row after which the consumer is looked up again.
 const SILENCE: u32 = 2;
 /// Pause after a consumer could not be attached.
@@ -64,6 +72,8 @@ pub(super) struct Pull {
     pub(super) bus: Arc<Bus>,
     pub(super) dependency: usize,
     pub(super) sender: mpsc::Sender<Incoming>,
+    /// Bounds the bytes of the messages that are handed on and not answered yet.
+    pub(super) room: Room,
 }
 
 impl Pull {
@@ -91,7 +101,7 @@ impl Pull {
                     );
                     continue;
                 }
-                Err(error) => error.to_string(),
+                Err(error) => self.bus.redact(error.to_string()),
             };
             self.tell(Some(reason.clone()));
             if reported != reason {
@@ -165,6 +175,7 @@ impl Pull {
             .consumer
             .stream()
             .max_messages_per_batch(batch)
+            .max_bytes_per_batch(self.bytes_per_request())
             .expires(PULL)
             .heartbeat(IDLE_HEARTBEAT)
             .messages()
@@ -172,23 +183,31 @@ impl Pull {
         let stream = attached.stream;
         let info = attached.consumer.cached_info();
         let delivered = info.delivered.stream_sequence;
-        let mut unanswered = Vec::new();
+        let attachment = |delivered: u64| {
+            Incoming::Attached(Attachment {
+                dependency: index,
+                consumer: attached.name.clone(),
+                stream,
+                delivered,
+            })
+        };
         if context.trigger.is_ordered() && info.num_ack_pending > 0 {
             let first = info.ack_floor.stream_sequence + 1;
-            let subject = context.trigger.dependencies[index].subject();
-            let between = self.bus.messages_between(&subject, first, delivered);
-            unanswered = between.await?;
+            self.send(attachment(info.ack_floor.stream_sequence)).await;
+            self.read_again(stream, first, delivered).await?;
         }
-        self.send(Incoming::Attached(Attachment {
-            dependency: index,
-            consumer: attached.name,
-            stream,
-            delivered,
-        }))
-        .await;
-        for message in unanswered {
+        self.send(attachment(delivered)).await;
+        Ok(messages)
+    }
+
+    /// Hands on the messages of the dependency from sequence `next` to `last`, one at a time.
+    async fn read_again(&self, stream: i128, mut next: u64, last: u64) -> Result<(), BusError> {
+        let subject = self.context.trigger.dependencies[self.dependency].subject();
+        while let Some(message) = self.bus.message_between(&subject, next, last).await? {
+            next = message.sequence + 1;
+            let hold = self.room.take(message.body.len()).await;
             self.send(Incoming::Message(Held {
-                dependency: index,
+                dependency: self.dependency,
                 stream,
                 sequence: message.sequence,
                 consumer_sequence: 0,
@@ -197,10 +216,22 @@ impl Pull {
                 only_for: message.only_for,
                 body: message.body,
                 acker: None,
+                _hold: Some(hold),
             }))
             .await;
         }
-        Ok(messages)
+        Ok(())
+    }
+
+    /// Bytes of the messages that one request asks for.
+    fn bytes_per_request(&self) -> usize {
+        match self.bus.largest_message() {
+            // Not known.
+            usize::MAX => PULL_BYTES,
+            largest => largest
+                .saturating_add(ENVELOPE)
+                .clamp(PULL_BYTES, MOST_BYTES),
+        }
     }
 
     /// Hands something on. That nobody takes it any more is noticed by [`Pull::over`].
@@ -224,7 +255,8 @@ impl Pull {
                 None => return Err(PullError::Ended),
                 Some(Ok(message)) => {
                     silent = 0;
-                    self.hand_on(stream, message).await;
+                    let hold = self.hold(&message).await;
+                    self.hand_on(stream, message, hold).await;
                 }
                 Some(Err(error)) => {
                     silent += 1;
@@ -244,12 +276,32 @@ impl Pull {
         }
         drop(messages);
         for message in rest {
-            self.hand_on(stream, message).await;
+            let hold = self.room.take_now(message.payload.len());
+            self.hand_on(stream, message, hold).await;
         }
         Ok(Ended::Stopped)
     }
 
-    async fn hand_on(&self, stream: i128, message: jetstream::Message) {
+    /// Waits for room for a message, which is announced as in progress meanwhile. The others are left with the
+    /// bus until then. When nobody wants messages any more it is given back, so it needs no room.
+    async fn hold(&self, message: &jetstream::Message) -> Hold {
+        let bytes = message.payload.len();
+        let mut beats = tokio::time::interval_at(tokio::time::Instant::now() + BEAT, BEAT);
+        loop {
+            tokio::select! {
+                biased;
+                hold = self.room.take(bytes) => return hold,
+                () = self.over() => return self.room.take_now(bytes),
+                _ = beats.tick() => {
+                    if let Err(error) = message.ack_with(AckKind::Progress).await {
+                        tracing::debug!(%error, "cannot announce a message that waits for room");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn hand_on(&self, stream: i128, message: jetstream::Message, hold: Hold) {
         let Some(place) = delivery(&message) else {
             return;
         };
@@ -268,6 +320,7 @@ impl Pull {
             only_for: message.headers.as_ref().and_then(only_for),
             body: message.payload,
             acker: Some(Arc::new(acker)),
+            _hold: Some(hold),
         }))
         .await;
     }

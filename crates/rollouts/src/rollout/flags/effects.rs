@@ -152,7 +152,7 @@ impl Effects {
         let root = &observed.root;
         let current = self.sources.roots.get(&root.key());
         if current.is_none_or(|current| current.uid() != root.uid()) {
-            self.restore_flags(root).await?;
+            self.give_flags_back(root).await;
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ async fn sns_subscriptions_are_confirmed_at_the_server_of_the_manifest() {
         }
     });
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let confirm = async |token: &str| {
+    let confirm = async |endpoint: &str, token: &str| {
         let body = json!({
             "Type": "SubscriptionConfirmation", "TopicArn": TOPIC, "Token": token,
             "SubscribeURL": "http://169.254.169.254/latest",
@@ -78,14 +78,23 @@ async fn sns_subscriptions_are_confirmed_at_the_server_of_the_manifest() {
         let settings = json!({"topicArn": TOPIC, "endpoint": endpoint});
         call("sns", settings, &[], &body.to_string()).await
     };
-    assert!(confirm("good").await.expect("confirmed").events.is_empty());
+    assert!(
+        confirm(&endpoint, "good")
+            .await
+            .expect("confirmed")
+            .events
+            .is_empty()
+    );
     assert_eq!(
         calls.recv().await.expect("a call"),
         "/?Action=ConfirmSubscription&TopicArn=arn%3Aaws%3Asns%3Aeu-west-1%3A123456789012%3At&Token=good&Version=2010-03-31"
     );
-    let (status, text) = confirm("bad").await.expect_err("refused");
+    let (status, text) = confirm(&endpoint, "bad").await.expect_err("refused");
     assert_eq!(status, 502);
     assert!(text.contains("403") && !text.contains("Token"), "{text}");
+    let metadata = confirm("http://169.254.169.254/", "good").await;
+    let (_, text) = metadata.expect_err("not called");
+    assert!(text.contains("--allow-link-local permits it"), "{text}");
 }
 
 #[test]

@@ -171,6 +171,7 @@ impl Broker {
                 stream,
                 place,
             })),
+            _hold: None,
         }
     }
 

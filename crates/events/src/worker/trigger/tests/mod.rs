@@ -3,6 +3,7 @@
 mod broker;
 mod events;
 mod process;
+mod secrets;
 mod sets;
 mod transcript;
 

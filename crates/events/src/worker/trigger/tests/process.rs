@@ -19,7 +19,7 @@ use crate::{
         activity::Activity,
         health::Health,
         trigger::{
-            Context, Intake,
+            Context, HeldBytes, Intake,
             messages::{Attachment, Incoming},
             per_event, per_set,
         },
@@ -36,7 +36,7 @@ const PROCESSES: usize = 200;
 /// The Sensor and its one trigger.
 pub(super) struct Spec {
     sensor: Arc<CheckedSensor>,
-    trigger: CheckedTrigger,
+    pub(super) trigger: CheckedTrigger,
 }
 
 impl Spec {
@@ -102,7 +102,7 @@ async fn live(spec: &Spec, broker: &Broker) -> bool {
     }
 }
 
-fn context(spec: &Spec, broker: &Broker) -> Context {
+pub(super) fn context(spec: &Spec, broker: &Broker) -> Context {
     let client = FakeApi::new().client();
     let operator = Operator::detached(client.clone(), Clock::system());
     let mut trigger = spec.trigger.clone();
@@ -111,11 +111,13 @@ fn context(spec: &Spec, broker: &Broker) -> Context {
         ..trigger.task
     };
     let pulls = CancellationToken::new();
+    let metrics = Metrics::register(&operator.registry).expect("a fresh registry");
     Context {
+        held: HeldBytes::new(metrics.held.clone()),
         sensor: spec.sensor.clone(),
         bus: Arc::new(broker.clone()),
         executor: Executor::new(&operator, Secrets::new(client)),
-        metrics: Metrics::register(&operator.registry).expect("a fresh registry"),
+        metrics,
         clock: operator.clock.clone(),
         events: operator.events.clone(),
         stop: pulls.child_token(),

@@ -1,6 +1,7 @@
 //! Address and keys of Datadog.
 
 use reqwest::{Url, header::HeaderMap};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     analysis::provider::{
@@ -22,8 +23,8 @@ const DEFAULT_SECRET: &str = "datadog";
 /// Address and keys.
 pub(super) struct Account {
     address: String,
-    api_key: String,
-    app_key: String,
+    api_key: SecretString,
+    app_key: SecretString,
 }
 
 impl Account {
@@ -53,8 +54,8 @@ impl Account {
             })?;
         Ok(Self {
             address: found.plain("address").unwrap_or(DEFAULT_ADDRESS).to_owned(),
-            api_key: found.credential(task, "api-key")?.to_owned(),
-            app_key: found.credential(task, "app-key")?.to_owned(),
+            api_key: found.credential(task, "api-key")?.into(),
+            app_key: found.credential(task, "app-key")?.into(),
         })
     }
 
@@ -62,11 +63,11 @@ impl Account {
         let read = |name: &str| (task.tools.environment)(name).filter(|text| !text.is_empty());
         let account = Self {
             address: read("DD_ADDRESS").unwrap_or_else(|| DEFAULT_ADDRESS.to_owned()),
-            api_key: read("DD_API_KEY")?,
-            app_key: read("DD_APP_KEY")?,
+            api_key: read("DD_API_KEY")?.into(),
+            app_key: read("DD_APP_KEY")?.into(),
         };
-        task.redactor.add(&account.api_key);
-        task.redactor.add(&account.app_key);
+        task.redactor.add(account.api_key.expose_secret());
+        task.redactor.add(account.app_key.expose_secret());
         Some(account)
     }
 
@@ -77,8 +78,11 @@ impl Account {
 
     pub(super) fn headers(&self) -> Result<HeaderMap, ProviderError> {
         let mut headers = HeaderMap::new();
-        headers.insert("dd-api-key", secret_header(&self.api_key)?);
-        headers.insert("dd-application-key", secret_header(&self.app_key)?);
+        headers.insert("dd-api-key", secret_header(self.api_key.expose_secret())?);
+        headers.insert(
+            "dd-application-key",
+            secret_header(self.app_key.expose_secret())?,
+        );
         Ok(headers)
     }
 }
