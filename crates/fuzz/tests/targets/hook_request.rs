@@ -9,6 +9,7 @@ use events::source::{
 use futures::executor::block_on;
 use fuzz::Material;
 use http::{HeaderMap, HeaderValue};
+use reconcile_core::egress::EgressPolicy;
 use serde_json::json;
 
 const MATERIAL: Material = Material {
@@ -91,6 +92,9 @@ fn hook_request() {
                 secrets: &[],
                 metadata: &metadata,
                 now: jiff::Timestamp::UNIX_EPOCH,
+                egress: EgressPolicy::RefuseLocal {
+                    flag: "--allow-link-local",
+                },
             };
             let Ok(reaction) = block_on(hook.hook.receive(&call)) else {
                 continue;
