@@ -15,7 +15,7 @@ use landlock::{
 /// Starts a program without the network, as far as the kernel offers that.
 pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
     let start = || {
-        // Told once, by `denies_network`.
+        // `denies_network` reports a failure, once.
         drop(restrict_thread());
         command.spawn()
     };

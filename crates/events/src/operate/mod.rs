@@ -1,4 +1,4 @@
-//! Commands against a bus that runs: publish, watch, look after dead letters, explain.
+//! Commands against a bus that runs: publish, watch, list and replay dead letters, explain.
 //!
 //! They read the EventBus of a cluster, or connect to the server that `--server` names. Nothing of the controller has
 //! to run for them.

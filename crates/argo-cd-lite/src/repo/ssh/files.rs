@@ -102,14 +102,13 @@ impl PrivateFiles {
             .env_clear()
             .env("HOME", self.0.path())
             .env("LC_ALL", "C")
+            // The client of the system, whatever the environment of this process names first.
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("GIT_PROTOCOL", "version=2")
             .current_dir(self.0.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if let Some(path) = std::env::var_os("PATH") {
-            command.env("PATH", path);
-        }
         command
     }
 }

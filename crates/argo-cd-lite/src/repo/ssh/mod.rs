@@ -38,7 +38,7 @@ use super::{Credential, GitError, limits::Watch};
 use files::PrivateFiles;
 pub(super) use url::SshUrl;
 
-/// How often a conversation is looked at for somebody who waits for it.
+/// How often a waiting caller checks whether the connection has to end.
 const LOOK: Duration = Duration::from_millis(50);
 /// Time that a process which has closed its output gets to end.
 const END: Duration = Duration::from_secs(2);

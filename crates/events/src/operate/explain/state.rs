@@ -11,7 +11,7 @@ pub(super) struct Fact {
     pub(super) consumer: bool,
     pub(super) listens: bool,
     pub(super) pending: u64,
-    /// Events in the time that is looked at.
+    /// Events in the time that is searched.
     pub(super) events: usize,
     /// Those of the last ones that pass the filters.
     pub(super) passed: usize,
@@ -66,7 +66,7 @@ pub(super) fn state(
     for fact in facts {
         if fact.events == 0 {
             reasons.push(format!(
-                "no events of {} in the time that was looked at",
+                "no events of {} in the time that was searched",
                 fact.name
             ));
         } else if fact.passed == 0 {
@@ -131,7 +131,7 @@ mod tests {
         };
         assert_eq!(
             said(&[], &[fact("a"), silent]),
-            "waits for a, b; no events of b in the time that was looked at"
+            "waits for a, b; no events of b in the time that was searched"
         );
         let lost = Fact {
             consumer: false,

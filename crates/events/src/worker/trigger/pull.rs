@@ -283,7 +283,7 @@ impl Pull {
     }
 
     /// Waits for room for a message, which is announced as in progress meanwhile. The others are left with the
-    /// bus until then. When nobody wants messages any more it is given back, so it needs no room.
+    /// bus until then. When nobody wants messages any more it is returned, so it needs no room.
     async fn hold(&self, message: &jetstream::Message) -> Hold {
         let bytes = message.payload.len();
         let mut beats = tokio::time::interval_at(tokio::time::Instant::now() + BEAT, BEAT);

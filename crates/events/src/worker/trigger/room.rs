@@ -2,7 +2,7 @@
 //!
 //! Each dependency has a limit of its own, and all of them share [`HeldBytes`]. A namespace may hold as much as it
 //! leaves free: alone it gets half, and with others an equal share, so one that holds much never shuts the others
-//! out. A dependency that holds nothing always gets one message, so every trigger goes on.
+//! out. A dependency that holds nothing always gets one message, so every trigger continues.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ pub(in crate::worker) struct HeldBytes(Arc<Shared>);
 struct Shared {
     limit: usize,
     held: Mutex<Usage>,
-    /// Something was given back.
+    /// Room was released.
     freed: Notify,
     gauge: IntGauge,
 }
@@ -99,7 +99,7 @@ impl Room {
                 && namespace.unwrap_or_default().saturating_add(bytes) <= free)
     }
 
-    /// Takes room whether there is any or not: for what is given back at once.
+    /// Takes room whether there is any or not: for what is released at once.
     pub(super) fn take_now(&self, bytes: usize) -> Hold {
         self.own.fetch_add(bytes, Ordering::SeqCst);
         let shared = &self.held.0;
@@ -118,7 +118,7 @@ impl Room {
     }
 }
 
-/// The room that one message takes, given back when it is dropped.
+/// The room that one message takes, released when it is dropped.
 pub(super) struct Hold {
     held: HeldBytes,
     namespace: String,

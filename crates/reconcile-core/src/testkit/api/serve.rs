@@ -57,8 +57,13 @@ impl FakeApi {
         if call.verb == "watch" {
             return Ok(self.watch(&call));
         }
-        let (code, value) = verbs::handle(&mut self.inner.lock().store, &call);
-        self.log(&call, code);
+        let (code, value) = {
+            // Under one lock: who sees what a request has written finds the request in the log as well.
+            let mut inner = self.inner.lock();
+            let (code, value) = verbs::handle(&mut inner.store, &call);
+            inner.log.push(logged(&call, code));
+            (code, value)
+        };
         self.beat();
         if lost {
             return Err(io::Error::new(
@@ -130,16 +135,20 @@ impl FakeApi {
     }
 
     fn log(&self, call: &Call, code: u16) {
-        let entry = Logged {
-            verb: call.verb,
-            resource: call.resource(),
-            namespace: call.namespace.clone(),
-            name: call.name.clone(),
-            query: call.query.clone(),
-            body: serde_json::from_slice(&call.body).unwrap_or(Value::Null),
-            code,
-        };
+        let entry = logged(call, code);
         self.inner.lock().log.push(entry);
+    }
+}
+
+fn logged(call: &Call, code: u16) -> Logged {
+    Logged {
+        verb: call.verb,
+        resource: call.resource(),
+        namespace: call.namespace.clone(),
+        name: call.name.clone(),
+        query: call.query.clone(),
+        body: serde_json::from_slice(&call.body).unwrap_or(Value::Null),
+        code,
     }
 }
 

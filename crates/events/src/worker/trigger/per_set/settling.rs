@@ -23,7 +23,7 @@ impl PerSetWorker {
             self.ended = Some(ended);
             return None;
         }
-        // The record of its end was written, though nobody heard of it.
+        // The record of its end was written, although no answer arrived.
         self.acknowledge(ended.places).await;
         unfinished
     }

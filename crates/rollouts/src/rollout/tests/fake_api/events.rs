@@ -130,7 +130,7 @@ async fn a_blue_green_writes_its_events_in_order_and_once() {
     ];
     assert_eq!(reasons(&api, "RolloutCompleted").await, update);
 
-    // A status that is refused at first repeats nothing; what was done before is told before.
+    // A status that is refused at first repeats nothing; what was done before is reported before.
     api.fail(Fault::status("patch", "rollouts/status", 500, "InternalError").times(1));
     self::update(&api, "v3");
     until(&api, "promoted again", is_healthy).await;
