@@ -1,6 +1,6 @@
 //! What a type of trigger is.
 //!
-//! A new one is a file with a type behind [`Trigger`], its line in [`ALL`], and its rows in `api/fields.rs`.
+//! A new one is a file with a type behind [`Trigger`], its line in `registry::ALL`, and its rows in `api/fields.rs`.
 
 use std::{fmt, sync::Arc};
 
@@ -9,30 +9,11 @@ use reconcile_core::object::FieldError;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{
-    Executor, Firing, SuccessPolicy, TriggerError, argo_workflow::ArgoWorkflowTrigger,
-    aws_lambda::AwsLambdaTrigger, email::EmailTrigger, slack::SlackTrigger,
-};
+use super::{Executor, Firing, SuccessPolicy, TriggerError};
 use crate::{
-    api::{
-        decode,
-        fields::UNSERVED_TRIGGERS,
-        trigger::{HttpTrigger, K8sTrigger, LogTrigger, NatsTrigger, Parameter, TriggerTemplate},
-    },
+    api::{decode, trigger::Parameter},
     sensor::parameter,
 };
-
-/// All types. A template names exactly one.
-pub const ALL: &[TriggerKind] = &[
-    TriggerKind::of::<K8sTrigger>(),
-    TriggerKind::of::<ArgoWorkflowTrigger>(),
-    TriggerKind::of::<HttpTrigger>(),
-    TriggerKind::of::<NatsTrigger>(),
-    TriggerKind::of::<SlackTrigger>(),
-    TriggerKind::of::<EmailTrigger>(),
-    TriggerKind::of::<AwsLambdaTrigger>(),
-    TriggerKind::of::<LogTrigger>(),
-];
 
 /// A trigger that can run, or the field that is wrong.
 pub type CheckedAction = Result<Arc<dyn Action>, FieldError>;
@@ -42,11 +23,12 @@ pub struct TriggerKind {
     /// Key of the template, as upstream names it.
     pub key: &'static str,
     /// Decodes and checks what is below that key; the error names the field below the path.
-    check: fn(&str, &Value) -> CheckedAction,
+    pub(super) check: fn(&str, &Value) -> CheckedAction,
 }
 
 impl TriggerKind {
-    const fn of<T: Trigger>() -> Self {
+    /// The type that `T` is.
+    pub(super) const fn of<T: Trigger>() -> Self {
         Self {
             key: T::KEY,
             check: |path, value| Ok(Arc::new(checked::<T>(path, value, None)?)),
@@ -188,56 +170,4 @@ pub fn check_sources(path: &str, parameters: &[Parameter]) -> Result<(), FieldEr
 /// A payload for a person: as JSON where it is JSON.
 pub fn text_or_json(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_else(|_| json!(String::from_utf8_lossy(body)))
-}
-
-/// Decodes a template; the error names the field below `path`.
-pub fn decode_template(path: &str, template: &Value) -> CheckedAction {
-    let (kind, value) = kind_of(path, template)?;
-    (kind.check)(&format!("{path}.{}", kind.key), value)
-}
-
-/// As [`decode_template`], with what the check of the unpatched template made.
-pub(super) fn decode_patched(path: &str, template: &Value, before: &dyn Action) -> CheckedAction {
-    let (kind, value) = kind_of(path, template)?;
-    let path = format!("{path}.{}", kind.key);
-    if kind.key == before.key() {
-        before.again(&path, value)
-    } else {
-        (kind.check)(&path, value)
-    }
-}
-
-/// The type that a template names, and what is below its key.
-fn kind_of<'t>(
-    path: &str,
-    template: &'t Value,
-) -> Result<(&'static TriggerKind, &'t Value), FieldError> {
-    let given = |key: &str| template.get(key).filter(|value| !value.is_null());
-    if let Some(name) = UNSERVED_TRIGGERS.iter().find(|name| given(name).is_some()) {
-        return Err(FieldError::new(
-            format!("{path}.{name}"),
-            "this type of trigger is not supported yet",
-        ));
-    }
-    let common: Value = template
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| ALL.iter().all(|kind| kind.key != key.as_str()))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    decode::<TriggerTemplate>(
-        path,
-        if template.is_object() {
-            &common
-        } else {
-            template
-        },
-    )?;
-    let mut kinds = ALL.iter().filter_map(|kind| Some((kind, given(kind.key)?)));
-    match (kinds.next(), kinds.next()) {
-        (Some(only), None) => Ok(only),
-        (None, _) => Err(FieldError::new(path, "names no type of trigger")),
-        (Some(_), Some(_)) => Err(FieldError::new(path, "names more than one type of trigger")),
-    }
 }

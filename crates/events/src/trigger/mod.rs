@@ -9,6 +9,7 @@ pub mod k8s;
 pub mod kind;
 mod log;
 mod nats;
+pub mod registry;
 pub mod secrets;
 pub mod slack;
 mod smtp;
@@ -31,12 +32,13 @@ use serde_json::Value;
 use thiserror::Error;
 
 use self::{
-    http::HttpClients, identity::Identities, kind::decode_patched, secrets::Secrets,
+    http::HttpClients, identity::Identities, registry::decode_patched, secrets::Secrets,
     slack::SlackThreads,
 };
 pub use self::{
-    kind::{Action, Done, Run, Trigger, decode_template},
+    kind::{Action, Done, Run, Trigger},
     nats::NatsClients,
+    registry::decode_template,
     task::Task,
 };
 use crate::{
