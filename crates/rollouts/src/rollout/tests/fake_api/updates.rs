@@ -149,3 +149,30 @@ async fn a_status_write_that_hangs_is_cut_and_repeated() {
     assert!((15..60).contains(&took), "{took} s of the paused clock");
     operator.shutdown.cancel();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scale_that_arrives_before_the_default_is_written_stays() {
+    let api = server();
+    let mut unset = rollout(&json!({"canary": {}}));
+    unset["spec"]
+        .as_object_mut()
+        .expect("a map")
+        .remove("replicas");
+    api.put(&unset);
+    // `replicas: 1` is on its way while somebody scales.
+    api.fail(Fault::delay("patch", "rollouts", Duration::from_secs(3)).times(1));
+    let operator = controller(&api);
+    until(&api, "deployed once", |_| {
+        !api.list("replicasets").is_empty()
+    })
+    .await;
+    api.edit("rollouts", NAMESPACE, "web", |rollout| {
+        rollout["spec"]["replicas"] = json!(5);
+    });
+    until(&api, "scaled", |rollout| {
+        is_healthy(rollout) && rollout["status"]["availableReplicas"] == 5
+    })
+    .await;
+    assert_eq!(get(&api)["spec"]["replicas"], 5);
+    operator.shutdown.cancel();
+}
