@@ -17,8 +17,8 @@ use reconcile_core::{object::ObjectKey, redaction::Redactor};
 
 use super::{
     BusConfig, BusError, ConsumerOwner,
-    consumers::{Whose, delivery, info, whose_is},
-    error::request,
+    consumers::{Whose, consumer_info, delivery, whose_is},
+    error::refused,
     options::{REQUEST_DEADLINE, options},
     records,
 };
@@ -98,7 +98,7 @@ impl Browser {
     }
 
     fn failed(&self, what: &str, error: &dyn std::fmt::Display) -> BusError {
-        request(what)(&self.redactor.redact(error.to_string()))
+        refused(&self.redactor, what, error)
     }
 
     async fn stream(&self, name: &str) -> Result<Stream, BusError> {
@@ -214,7 +214,7 @@ impl Browser {
         owner: &ConsumerOwner<'_>,
     ) -> Result<Option<ConsumerProgress>, BusError> {
         let stream = self.stream(stream).await?;
-        let info = named_consumer(&stream, owner).await?;
+        let info = self.named_consumer(&stream, owner).await?;
         Ok(info.map(|info| ConsumerProgress {
             name: info.name,
             answered: info.ack_floor.stream_sequence,
@@ -231,26 +231,29 @@ impl Browser {
         sensor: &ObjectKey,
         names: &[&str],
     ) -> Result<Option<Bytes>, BusError> {
-        let store = records::existing_bucket(&self.context, sensor).await?;
-        let Some(store) = store else { return Ok(None) };
-        let found = records::read(&store, &records::key(names)).await?;
+        let bucket = records::existing_bucket(&self.context, sensor, &self.redactor).await?;
+        let Some(bucket) = bucket else {
+            return Ok(None);
+        };
+        let found = bucket.read(&records::key(names)).await?;
         Ok(found.map(|(value, _)| value))
     }
-}
 
-/// The consumer of a dependency as it stands; `None` when there is none.
-async fn named_consumer<I>(
-    stream: &Stream<I>,
-    owner: &ConsumerOwner<'_>,
-) -> Result<Option<consumer::Info>, BusError> {
-    for name in owner.names() {
-        if let Some(found) = info(stream, &name).await?
-            && whose_is(&found.config, owner) != Whose::Foreign
-        {
-            return Ok(Some(found));
+    /// The consumer of a dependency as it stands; `None` when there is none.
+    async fn named_consumer<I>(
+        &self,
+        stream: &Stream<I>,
+        owner: &ConsumerOwner<'_>,
+    ) -> Result<Option<consumer::Info>, BusError> {
+        for name in owner.names() {
+            if let Some(found) = consumer_info(stream, &name, &self.redactor).await?
+                && whose_is(&found.config, owner) != Whose::Foreign
+            {
+                return Ok(Some(found));
+            }
         }
+        Ok(None)
     }
-    Ok(None)
 }
 
 fn start(from: From) -> DeliverPolicy {

@@ -1,6 +1,6 @@
 //! One connection to a JetStream, and whether it can be used.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use async_nats::{Event, jetstream};
 use parking_lot::Mutex;
@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BusConfig, BusError,
+    BusConfig, BusError, error,
     options::{REQUEST_DEADLINE, options},
     probe::Probe,
 };
@@ -46,7 +46,7 @@ pub struct Bus {
     pub(super) client: GuardedClient,
     pub(crate) context: jetstream::Context,
     state: watch::Sender<BusState>,
-    redactor: Redactor,
+    pub(super) redactor: Redactor,
     /// What the server refused of `streamConfig`.
     settings_problem: Mutex<Option<String>>,
     check: Notify,
@@ -76,10 +76,11 @@ impl Bus {
                 drop(events.try_send(event));
                 async {}
             });
+        let redactor = config.auth.redactor();
         let client = options
             .connect(config.urls.clone())
             .await
-            .map_err(|error| BusError::Connect(error.to_string()))?;
+            .map_err(|error| BusError::Connect(redactor.redact(error.to_string())))?;
         let context = jetstream::context::ContextBuilder::new()
             .timeout(REQUEST_DEADLINE)
             .ack_timeout(REQUEST_DEADLINE)
@@ -88,7 +89,7 @@ impl Bus {
             .build(client.clone());
         let (state, _) = watch::channel(BusState::Away("connecting".into()));
         let bus = Arc::new(Self {
-            redactor: config.auth.redactor(),
+            redactor,
             config,
             client: GuardedClient::new(client),
             context,
@@ -192,15 +193,9 @@ impl Bus {
         self.settings_problem.lock().clone()
     }
 
-    /// An error without the credentials.
-    pub(super) fn redacted(&self, error: BusError) -> BusError {
-        match error {
-            BusError::Request { what, reason } => BusError::Request {
-                what,
-                reason: self.redact(reason),
-            },
-            other => other,
-        }
+    /// What the server answered to a request, without the credentials, which it may repeat.
+    pub(super) fn refused(&self, what: impl Into<String>, error: &dyn Display) -> BusError {
+        error::refused(&self.redactor, what, error)
     }
 
     /// A text of the server without the credentials, which it may repeat.

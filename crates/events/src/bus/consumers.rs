@@ -1,18 +1,18 @@
 //! Durable consumers, and messages read from the stream.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt::Display, time::Duration};
 
 use async_nats::jetstream::{
     self,
     consumer::{self, AckPolicy, DeliverPolicy, FromConsumer, PullConsumer, pull},
     context::ConsumerInfoErrorKind,
-    stream::{ConsumerCreateStrictErrorKind, RetentionPolicy, Stream},
+    stream::{RetentionPolicy, Stream},
 };
 use bytes::Bytes;
 use jiff::Timestamp;
-use reconcile_core::{kube_types::names::fnv1a_64, object::ObjectKey};
+use reconcile_core::{kube_types::names::fnv1a_64, object::ObjectKey, redaction::Redactor};
 
-use super::{Bus, BusError, STREAM, durable, error::request};
+use super::{Bus, BusError, STREAM, durable, error::refused};
 
 /// A message that is not acknowledged for this long is delivered again. Shorter than the server's default
 /// of 30 s, so that a successor takes over quickly; work in progress is announced well within it.
@@ -110,19 +110,9 @@ impl Bus {
         subject: &str,
         before: Before,
     ) -> Result<Attached, BusError> {
-        let attached = self.attach_to(owner, subject, before).await;
-        attached.map_err(|error| self.redacted(error))
-    }
-
-    async fn attach_to(
-        &self,
-        owner: &ConsumerOwner<'_>,
-        subject: &str,
-        before: Before,
-    ) -> Result<Attached, BusError> {
         let stream = self.context.get_stream(STREAM).await.map_err(|error| {
             self.check();
-            request(format!("stream {STREAM}"))(&error)
+            self.refused(format!("stream {STREAM}"), &error)
         })?;
         let created = stream.cached_info().created.unix_timestamp_nanos();
         let work_queue = stream.cached_info().config.retention == RetentionPolicy::WorkQueue;
@@ -145,7 +135,7 @@ impl Bus {
             ..pull::Config::default()
         };
         for name in owner.names() {
-            if let Some(consumer) = take(&stream, &name, owner, &wanted).await? {
+            if let Some(consumer) = self.take(&stream, &name, owner, &wanted).await? {
                 return Ok(Attached {
                     consumer,
                     name,
@@ -165,9 +155,9 @@ impl Bus {
             .context
             .get_stream_no_info(STREAM)
             .await
-            .map_err(|error| request(format!("stream {STREAM}"))(&error))?;
+            .map_err(|error| self.refused(format!("stream {STREAM}"), &error))?;
         for name in owner.names() {
-            let Some(found) = info(&stream, &name).await? else {
+            let Some(found) = consumer_info(&stream, &name, &self.redactor).await? else {
                 continue;
             };
             if whose_is(&found.config, owner) == Whose::Foreign {
@@ -176,7 +166,7 @@ impl Bus {
             match stream.delete_consumer(&name).await {
                 Ok(_) => {}
                 Err(error) if error.to_string().contains("not found") => {}
-                Err(error) => return Err(request(format!("delete consumer {name}"))(&error)),
+                Err(error) => return Err(self.refused(format!("delete consumer {name}"), &error)),
             }
         }
         Ok(())
@@ -184,16 +174,16 @@ impl Bus {
 
     /// The body of the message with this sequence number; `None` when it is gone.
     pub async fn message(&self, sequence: u64) -> Result<Option<Bytes>, BusError> {
-        let what = || request(format!("message {sequence}"));
+        let failed = |error: &dyn Display| self.refused(format!("message {sequence}"), error);
         let stream = self
             .context
             .get_stream_no_info(STREAM)
             .await
-            .map_err(|error| what()(&error))?;
+            .map_err(|error| failed(&error))?;
         match stream.get_raw_message(sequence).await {
             Ok(message) => Ok(Some(message.payload)),
             Err(error) if error.to_string().contains("no message found") => Ok(None),
-            Err(error) => Err(what()(&error)),
+            Err(error) => Err(failed(&error)),
         }
     }
 
@@ -207,12 +197,13 @@ impl Bus {
         if first > last {
             return Ok(None);
         }
-        let what = || request(format!("message {first} of {subject}"));
+        let what = format!("message {first} of {subject}");
+        let failed = |error: &dyn Display| self.refused(&what, error);
         let stream = self
             .context
             .get_stream_no_info(STREAM)
             .await
-            .map_err(|error| what()(&error))?;
+            .map_err(|error| failed(&error))?;
         let message = stream
             .raw_message_builder()
             .next_by_subject(subject)
@@ -229,7 +220,68 @@ impl Bus {
             })),
             Ok(_) => Ok(None),
             Err(error) if error.to_string().contains("no message found") => Ok(None),
-            Err(error) => Err(what()(&error)),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// The consumer `name`, created or adopted; `None` when it belongs to another trigger.
+    async fn take(
+        &self,
+        stream: &Stream,
+        name: &str,
+        owner: &ConsumerOwner<'_>,
+        wanted: &pull::Config,
+    ) -> Result<Option<PullConsumer>, BusError> {
+        let failed = |error: &dyn Display| self.refused(format!("consumer {name}"), error);
+        if let Some(found) = consumer_info(stream, name, &self.redactor).await? {
+            let whose = whose_is(&found.config, owner);
+            if whose == Whose::Foreign {
+                return Ok(None);
+            }
+            if found.config.filter_subject == wanted.filter_subject {
+                if whose == Whose::Nobodys {
+                    self.adopt(stream, name, &found, wanted).await;
+                }
+                let consumer = stream.get_consumer(name).await;
+                let consumer = consumer.map_err(|error| failed(&error))?;
+                return owned(consumer, name, owner);
+            }
+            stream
+                .delete_consumer(name)
+                .await
+                .map_err(|error| failed(&error))?;
+        }
+        let config = pull::Config {
+            durable_name: Some(name.to_owned()),
+            ..wanted.clone()
+        };
+        match stream.create_consumer_strict(config).await {
+            Ok(consumer) => owned(consumer, name, owner),
+            // Also where another process has just created it: the next try looks at whose it is.
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// Notes in the metadata of upstream's consumer whose it is from now on.
+    async fn adopt(
+        &self,
+        stream: &Stream,
+        name: &str,
+        found: &consumer::Info,
+        wanted: &pull::Config,
+    ) {
+        let Ok(mut config) = pull::Config::try_from_consumer_config(found.config.clone()) else {
+            return;
+        };
+        config.metadata.extend(wanted.metadata.clone());
+        config.description.clone_from(&wanted.description);
+        if let Err(error) = stream.update_consumer(config).await {
+            let error = self.redact(error.to_string());
+            tracing::debug!(
+                consumer = name,
+                error,
+                "cannot note the owner of a consumer"
+            );
         }
     }
 }
@@ -256,79 +308,30 @@ pub(super) fn whose_is(config: &consumer::Config, owner: &ConsumerOwner<'_>) -> 
 /// The consumer, when the server says that it is the owner's; `None` when it says that it is another one's.
 fn owned(
     consumer: PullConsumer,
+    name: &str,
     owner: &ConsumerOwner<'_>,
 ) -> Result<Option<PullConsumer>, BusError> {
-    let info = consumer.cached_info();
-    match whose_is(&info.config, owner) {
+    match whose_is(&consumer.cached_info().config, owner) {
         Whose::Ours => Ok(Some(consumer)),
         Whose::Foreign => Ok(None),
         Whose::Nobodys => Err(BusError::Request {
-            what: format!("consumer {}", info.name),
+            what: format!("consumer {name}"),
             reason: "the server does not keep whose it is, so another Sensor may get its events; use NATS 2.10 or newer"
                 .to_owned(),
         }),
     }
 }
 
-pub(super) async fn info<I>(
+/// How a consumer stands; `None` when there is none of this name.
+pub(super) async fn consumer_info<I>(
     stream: &Stream<I>,
     name: &str,
+    redactor: &Redactor,
 ) -> Result<Option<consumer::Info>, BusError> {
     match stream.consumer_info(name).await {
         Ok(info) => Ok(Some(info)),
         Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
-        Err(error) => Err(request(format!("consumer {name}"))(&error)),
-    }
-}
-
-/// The consumer `name`, created or adopted; `None` when it belongs to another trigger.
-async fn take(
-    stream: &Stream,
-    name: &str,
-    owner: &ConsumerOwner<'_>,
-    wanted: &pull::Config,
-) -> Result<Option<PullConsumer>, BusError> {
-    let failed = || request(format!("consumer {name}"));
-    if let Some(found) = info(stream, name).await? {
-        let whose = whose_is(&found.config, owner);
-        if whose == Whose::Foreign {
-            return Ok(None);
-        }
-        if found.config.filter_subject == wanted.filter_subject {
-            if whose == Whose::Nobodys {
-                adopt(stream, &found, wanted).await;
-            }
-            let consumer = stream.get_consumer(name).await;
-            return owned(consumer.map_err(|error| failed()(&error))?, owner);
-        }
-        stream
-            .delete_consumer(name)
-            .await
-            .map_err(|error| failed()(&error))?;
-    }
-    let config = pull::Config {
-        durable_name: Some(name.to_owned()),
-        ..wanted.clone()
-    };
-    match stream.create_consumer_strict(config).await {
-        Ok(consumer) => owned(consumer, owner),
-        Err(error) if error.kind() == ConsumerCreateStrictErrorKind::AlreadyExists => {
-            // Somebody was quicker a moment ago: the next try looks at whose it is.
-            Err(failed()(&error))
-        }
-        Err(error) => Err(failed()(&error)),
-    }
-}
-
-/// Notes in the metadata of upstream's consumer whose it is from now on.
-async fn adopt(stream: &Stream, found: &consumer::Info, wanted: &pull::Config) {
-    let Ok(mut config) = pull::Config::try_from_consumer_config(found.config.clone()) else {
-        return;
-    };
-    config.metadata.extend(wanted.metadata.clone());
-    config.description.clone_from(&wanted.description);
-    if let Err(error) = stream.update_consumer(config).await {
-        tracing::debug!(consumer = found.name, %error, "cannot note the owner of a consumer");
+        Err(error) => Err(refused(redactor, format!("consumer {name}"), &error)),
     }
 }
 

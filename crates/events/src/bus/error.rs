@@ -1,5 +1,8 @@
 //! What can go wrong on the bus.
 
+use std::fmt::Display;
+
+use reconcile_core::redaction::Redactor;
 use thiserror::Error;
 
 use crate::tls::TlsError;
@@ -32,10 +35,14 @@ pub enum BusError {
     },
 }
 
-pub(super) fn request(what: impl Into<String>) -> impl FnOnce(&dyn std::fmt::Display) -> BusError {
-    let what = what.into();
-    move |error| BusError::Request {
-        what,
-        reason: error.to_string(),
+/// What a server answered to a request, without the secrets of `redactor`, which it may repeat.
+pub(super) fn refused(
+    redactor: &Redactor,
+    what: impl Into<String>,
+    error: &dyn Display,
+) -> BusError {
+    BusError::Request {
+        what: what.into(),
+        reason: redactor.redact(error.to_string()),
     }
 }

@@ -22,6 +22,8 @@ mod pool;
 mod probe;
 mod publish;
 mod records;
+#[cfg(test)]
+mod refusals;
 mod streams;
 mod url;
 
@@ -32,7 +34,7 @@ pub(crate) use consumers::delivery;
 pub use consumers::{ACK_WAIT, Attached, Before, ConsumerOwner, MAX_HELD, StoredMessage};
 pub use error::BusError;
 pub use pool::BusPool;
-pub(crate) use records::{erase, key, read, write};
+pub(crate) use records::{Bucket, key};
 pub use url::ServerUrl;
 
 use async_nats::HeaderMap;

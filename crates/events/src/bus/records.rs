@@ -1,10 +1,18 @@
 //! Records: the KV buckets of sensors and schedules.
 
+use std::fmt::Display;
+
 use async_nats::jetstream::{self, kv, stream::StorageType};
 use bytes::Bytes;
-use reconcile_core::{kube_types::names::fnv1a_64, object::ObjectKey};
+use reconcile_core::{kube_types::names::fnv1a_64, object::ObjectKey, redaction::Redactor};
 
-use super::{Bus, BusError, error::request, options::REQUEST_DEADLINE};
+use super::{Bus, BusError, error::refused, options::REQUEST_DEADLINE};
+
+/// A KV bucket.
+pub(crate) struct Bucket {
+    store: kv::Store,
+    redactor: Redactor,
+}
 
 /// The record that holds the namespace of a Sensor's bucket.
 const BUCKET_OWNER: &str = "_owner";
@@ -46,11 +54,12 @@ fn key_part(name: &str) -> String {
 
 impl Bus {
     /// The KV bucket `name`, made where it is missing.
-    pub async fn bucket(&self, name: &str) -> Result<kv::Store, BusError> {
-        if let Ok(store) = self.context.get_key_value(name).await {
-            return Ok(store);
+    pub(crate) async fn bucket(&self, name: &str) -> Result<Bucket, BusError> {
+        if let Some(bucket) = Bucket::find(&self.context, name, &self.redactor).await {
+            return Ok(bucket);
         }
-        self.context
+        let store = self
+            .context
             .create_key_value(kv::Config {
                 bucket: name.to_owned(),
                 history: 1,
@@ -59,23 +68,27 @@ impl Bus {
                 ..kv::Config::default()
             })
             .await
-            .map_err(|error| request(format!("bucket {name}"))(&error))
+            .map_err(|error| self.refused(format!("bucket {name}"), &error))?;
+        Ok(Bucket {
+            store,
+            redactor: self.redactor.clone(),
+        })
     }
 
     /// The KV bucket of a Sensor, created where it is missing. A Sensor of the same name in another
     /// namespace has another one.
-    pub(crate) async fn sensor_bucket(&self, sensor: &ObjectKey) -> Result<kv::Store, BusError> {
+    pub(crate) async fn sensor_bucket(&self, sensor: &ObjectKey) -> Result<Bucket, BusError> {
         for name in bucket_names(sensor) {
-            let store = self.bucket(&name).await?;
-            let owner = if let Some((owner, _)) = read(&store, BUCKET_OWNER).await? {
+            let bucket = self.bucket(&name).await?;
+            let owner = if let Some((owner, _)) = bucket.read(BUCKET_OWNER).await? {
                 owner
             } else {
                 let namespace = Bytes::copy_from_slice(sensor.namespace.as_bytes());
-                write(&store, BUCKET_OWNER, namespace.clone(), 0).await?;
+                bucket.write(BUCKET_OWNER, namespace.clone(), 0).await?;
                 namespace
             };
             if owner == sensor.namespace.as_bytes() {
-                return Ok(store);
+                return Ok(bucket);
             }
         }
         Err(BusError::Request {
@@ -87,10 +100,11 @@ impl Bus {
     /// Removes the bucket of a Sensor; an absent one is fine.
     pub(crate) async fn drop_sensor_bucket(&self, sensor: &ObjectKey) -> Result<(), BusError> {
         for name in bucket_names(sensor) {
-            let Ok(store) = self.context.get_key_value(&name).await else {
+            let found = Bucket::find(&self.context, &name, &self.redactor).await;
+            let Some(bucket) = found else {
                 continue;
             };
-            let owner = read(&store, BUCKET_OWNER).await?;
+            let owner = bucket.read(BUCKET_OWNER).await?;
             if owner.is_none_or(|(owner, _)| owner == sensor.namespace.as_bytes()) {
                 self.drop_bucket(&name).await?;
             }
@@ -102,7 +116,7 @@ impl Bus {
         match self.context.delete_stream(format!("KV_{name}")).await {
             Ok(_) => Ok(()),
             Err(error) if error.to_string().contains("not found") => Ok(()),
-            Err(error) => Err(request(format!("delete bucket {name}"))(&error)),
+            Err(error) => Err(self.refused(format!("delete bucket {name}"), &error)),
         }
     }
 }
@@ -111,72 +125,89 @@ impl Bus {
 pub(super) async fn existing_bucket(
     context: &jetstream::Context,
     sensor: &ObjectKey,
-) -> Result<Option<kv::Store>, BusError> {
+    redactor: &Redactor,
+) -> Result<Option<Bucket>, BusError> {
     for name in bucket_names(sensor) {
-        let Ok(store) = context.get_key_value(&name).await else {
+        let Some(bucket) = Bucket::find(context, &name, redactor).await else {
             continue;
         };
-        let owner = read(&store, BUCKET_OWNER).await?;
+        let owner = bucket.read(BUCKET_OWNER).await?;
         if owner.is_none_or(|(owner, _)| owner == sensor.namespace.as_bytes()) {
-            return Ok(Some(store));
+            return Ok(Some(bucket));
         }
     }
     Ok(None)
 }
 
-/// Reads a key: value and revision.
-pub(crate) async fn read(store: &kv::Store, key: &str) -> Result<Option<(Bytes, u64)>, BusError> {
-    let entry = tokio::time::timeout(REQUEST_DEADLINE, store.entry(key))
-        .await
-        .map_err(|late| request(format!("read {key}"))(&late))?
-        .map_err(|error| request(format!("read {key}"))(&error))?;
-    Ok(entry
-        .filter(|entry| entry.operation == kv::Operation::Put)
-        .map(|entry| (entry.value, entry.revision)))
-}
+impl Bucket {
+    /// The bucket `name`; `None` when there is none.
+    async fn find(context: &jetstream::Context, name: &str, redactor: &Redactor) -> Option<Self> {
+        let store = context.get_key_value(name).await.ok()?;
+        Some(Self {
+            store,
+            redactor: redactor.clone(),
+        })
+    }
 
-/// Writes a key if its revision is still `revision` (0: absent); gives the new one.
-pub(crate) async fn write(
-    store: &kv::Store,
-    key: &str,
-    value: Bytes,
-    revision: u64,
-) -> Result<u64, BusError> {
-    let outcome = tokio::time::timeout(REQUEST_DEADLINE, async {
-        if revision == 0 {
-            store.create(key, value).await.map_err(|error| {
-                let taken = error.kind() == kv::CreateErrorKind::AlreadyExists;
-                (taken, error.to_string())
-            })
-        } else {
-            store.update(key, value, revision).await.map_err(|error| {
-                let taken = error.kind() == kv::UpdateErrorKind::WrongLastRevision;
-                (taken, error.to_string())
-            })
-        }
-    })
-    .await
-    .map_err(|late| request(format!("write {key}"))(&late))?;
-    outcome.map_err(|(taken, reason)| {
-        if taken {
-            BusError::Revision {
-                key: key.to_owned(),
-            }
-        } else {
-            BusError::Request {
-                what: format!("write {key}"),
-                reason,
-            }
-        }
-    })
-}
+    /// Reads a key: value and revision.
+    pub(crate) async fn read(&self, key: &str) -> Result<Option<(Bytes, u64)>, BusError> {
+        let failed = |error: &dyn Display| self.refused(format!("read {key}"), error);
+        let entry = tokio::time::timeout(REQUEST_DEADLINE, self.store.entry(key))
+            .await
+            .map_err(|late| failed(&late))?
+            .map_err(|error| failed(&error))?;
+        Ok(entry
+            .filter(|entry| entry.operation == kv::Operation::Put)
+            .map(|entry| (entry.value, entry.revision)))
+    }
 
-/// Deletes a key whatever its revision.
-pub(crate) async fn erase(store: &kv::Store, key: &str) -> Result<(), BusError> {
-    tokio::time::timeout(REQUEST_DEADLINE, store.delete(key))
+    /// Writes a key if its revision is still `revision` (0: absent); gives the new one.
+    pub(crate) async fn write(
+        &self,
+        key: &str,
+        value: Bytes,
+        revision: u64,
+    ) -> Result<u64, BusError> {
+        let failed = |error: &dyn Display| self.refused(format!("write {key}"), error);
+        let outcome = tokio::time::timeout(REQUEST_DEADLINE, async {
+            if revision == 0 {
+                self.store.create(key, value).await.map_err(|error| {
+                    let taken = error.kind() == kv::CreateErrorKind::AlreadyExists;
+                    (taken, error.to_string())
+                })
+            } else {
+                let updated = self.store.update(key, value, revision).await;
+                updated.map_err(|error| {
+                    let taken = error.kind() == kv::UpdateErrorKind::WrongLastRevision;
+                    (taken, error.to_string())
+                })
+            }
+        })
         .await
-        .map_err(|late| request(format!("delete {key}"))(&late))?
-        .map_err(|error| request(format!("delete {key}"))(&error))
+        .map_err(|late| failed(&late))?;
+        outcome.map_err(|(taken, reason)| {
+            if taken {
+                BusError::Revision {
+                    key: key.to_owned(),
+                }
+            } else {
+                failed(&reason)
+            }
+        })
+    }
+
+    /// Deletes a key whatever its revision.
+    pub(crate) async fn erase(&self, key: &str) -> Result<(), BusError> {
+        let failed = |error: &dyn Display| self.refused(format!("delete {key}"), error);
+        tokio::time::timeout(REQUEST_DEADLINE, self.store.delete(key))
+            .await
+            .map_err(|late| failed(&late))?
+            .map_err(|error| failed(&error))
+    }
+
+    fn refused(&self, what: String, error: &dyn Display) -> BusError {
+        refused(&self.redactor, what, error)
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
 
-use super::{Bus, BusError, DEAD_LETTERS, STREAM, StreamSettings, error::request};
+use super::{Bus, BusError, DEAD_LETTERS, STREAM, StreamSettings};
 
 /// Dead letters are kept for a week.
 const DEAD_LETTER_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -41,11 +41,11 @@ impl Bus {
                         .context
                         .create_stream(config)
                         .await
-                        .map_err(|error| request(what)(&error))?;
+                        .map_err(|error| self.refused(what, &error))?;
                     tracing::info!(stream = name, "stream created");
                     Ok(stream.cached_info().created.unix_timestamp_nanos())
                 }
-                _ => Err(request(what)(&error)),
+                _ => Err(self.refused(what, &error)),
             },
         }
     }

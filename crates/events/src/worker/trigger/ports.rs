@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use async_nats::{
     HeaderMap,
-    jetstream::{AckKind, consumer::pull, kv, message},
+    jetstream::{AckKind, consumer::pull, message},
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use reconcile_core::object::ObjectKey;
 
-use crate::bus::{self, Bus, BusError, STREAM};
+use crate::bus::{Bucket, Bus, BusError, STREAM};
 
 /// The bus of a trigger.
 pub(in crate::worker) trait TriggerBus: Send + Sync {
@@ -116,9 +116,9 @@ impl TriggerBus for Bus {
     }
 }
 
-impl Records for kv::Store {
+impl Records for Bucket {
     fn read<'r>(&'r self, key: &'r str) -> BoxFuture<'r, Result<Option<(Bytes, u64)>, BusError>> {
-        Box::pin(bus::read(self, key))
+        Box::pin(Bucket::read(self, key))
     }
 
     fn write<'r>(
@@ -127,11 +127,11 @@ impl Records for kv::Store {
         value: Bytes,
         revision: u64,
     ) -> BoxFuture<'r, Result<u64, BusError>> {
-        Box::pin(bus::write(self, key, value, revision))
+        Box::pin(Bucket::write(self, key, value, revision))
     }
 
     fn erase<'r>(&'r self, key: &'r str) -> BoxFuture<'r, Result<(), BusError>> {
-        Box::pin(bus::erase(self, key))
+        Box::pin(Bucket::erase(self, key))
     }
 }
 
