@@ -29,7 +29,6 @@ mod tools;
 
 pub use error::RenderError;
 pub use generate::{AppFacts, ClusterFacts, Files, OpenSource, RenderRequest};
-pub use process::ToolError;
 pub use remotes::Remotes;
 pub use renderer::SourceType;
 pub use renders::{RenderFailure, RenderFor, Renders, render_once};
@@ -37,7 +36,7 @@ pub use renders::{RenderFailure, RenderFor, Renders, render_once};
 pub(crate) use target::build;
 pub(crate) use target::images;
 pub use target::{Placement, Scope, Target, TargetSet};
-pub use tools::{ToolPaths, Tools};
+pub use tools::{ToolError, ToolPaths, Tools};
 
 /// Combined size of the manifests of one application; upstream's default.
 pub const MAX_MANIFEST_BYTES: u64 = 10 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! The programs that renderers start: where they are, and in which version.
+//! The programs that renderers start: where they are, in which version, what a run may cost, and how one fails.
 
 use std::{
     env,
@@ -8,10 +8,85 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::UNIX_EPOCH,
+    time::{Duration, UNIX_EPOCH},
 };
 
-use super::process::{ProcessLimits, ToolError};
+use thiserror::Error;
+
+/// A program that did not do its work.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ToolError {
+    /// It is not installed.
+    #[error("{tool} is not installed: give its path with {flag}, or put it in PATH")]
+    Missing {
+        /// The program.
+        tool: &'static str,
+        /// The flag that names it.
+        flag: &'static str,
+    },
+    /// It ended with an error.
+    #[error("{tool}: {message}")]
+    Failed {
+        /// The program.
+        tool: &'static str,
+        /// What it wrote, without secrets.
+        message: String,
+    },
+    /// It did not end in time.
+    #[error("{tool} did not end within {} s and was killed", .limit.as_secs())]
+    Late {
+        /// The program.
+        tool: &'static str,
+        /// The deadline.
+        limit: Duration,
+    },
+    /// It wrote too much.
+    #[error("{tool} wrote more than {limit} bytes and was killed")]
+    TooMuch {
+        /// The program.
+        tool: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+    /// It was not needed any more.
+    #[error("{0} was interrupted")]
+    Interrupted(&'static str),
+    /// It cannot be started or watched.
+    #[error("cannot run {tool}: {reason}")]
+    Run {
+        /// The program.
+        tool: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl ToolError {
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Interrupted(_) | Self::Run { .. })
+    }
+}
+
+/// What a run may cost.
+#[derive(Clone, Debug)]
+pub(super) struct ProcessLimits {
+    /// Time until it is killed.
+    pub(super) deadline: Duration,
+    /// Bytes that it may write to standard output.
+    pub(super) output: u64,
+    /// Bytes of memory.
+    pub(super) memory: u64,
+}
+
+impl Default for ProcessLimits {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(60),
+            output: 32 * 1024 * 1024,
+            memory: 512 * 1024 * 1024,
+        }
+    }
+}
 
 /// Where programs are.
 #[derive(Clone, Debug, Default)]

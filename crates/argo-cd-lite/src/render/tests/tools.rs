@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::super::process::ProcessLimits;
+use super::super::tools::ProcessLimits;
 use super::*;
 
 /// A folder with a repository and scripts that stand for programs.
