@@ -10,13 +10,13 @@ use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, sync::atomic::Ato
 use reconcile_core::yaml;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::{
-    Remotes, RenderError, SourceType, Tools,
+    AppFacts, ClusterFacts, Remotes, RenderError, SourceType, Tools,
     environment::{Environment, Uses, revision_fact},
-    remotes::PERMISSIONS_FACT,
-    renderer::{Job, ManifestFile, RENDERERS, Renderer},
+    facts::{CLUSTER_FACT, PERMISSIONS_FACT, digest},
+    registry::{RENDERERS, renderer_of},
+    renderer::{Job, ManifestFile},
 };
 use crate::{
     api::ApplicationSource,
@@ -75,42 +75,6 @@ pub struct OpenSource {
     pub files: Files,
     /// The commit.
     pub revision: String,
-}
-
-/// The Application for which sources are rendered.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct AppFacts {
-    /// Name.
-    pub name: String,
-    /// Name under which objects are tracked.
-    pub instance: String,
-    /// Project.
-    pub project: String,
-    /// Namespace of the destination.
-    pub namespace: String,
-}
-
-/// What charts may ask about the cluster; empty where nothing is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ClusterFacts {
-    /// Version of Kubernetes.
-    pub kube_version: String,
-    /// `group/version` and `group/version/Kind`, sorted.
-    pub api_versions: Vec<String>,
-}
-
-impl ClusterFacts {
-    /// Identifies the facts.
-    pub(super) fn digest(&self) -> String {
-        digest(self)
-    }
-}
-
-/// The SHA-256 of a value's JSON.
-pub(super) fn digest(value: &impl Serialize) -> String {
-    // A struct of texts always serializes.
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    hex::encode(Sha256::digest(text))
 }
 
 /// Sources to render together.
@@ -188,9 +152,6 @@ impl RenderRequest {
         tools.fact(name)
     }
 }
-
-/// Name of the fact that is what charts see of the cluster.
-pub(super) const CLUSTER_FACT: &str = "cluster";
 
 /// What a render depended on, beside its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -283,46 +244,6 @@ fn generate_all(
     }
     generated.remarks = remarks.into_inner();
     Ok(generated)
-}
-
-/// The renderer of a source: the one whose options it has, else the one whose file its folder holds.
-fn renderer_of(
-    source: &ApplicationSource,
-    tree: &SourceTree,
-) -> Result<&'static dyn Renderer, RenderError> {
-    if source.plugin.is_some() {
-        return Err(RenderError::field(
-            "plugin",
-            "config management plugins are not supported: render with helm, kustomize or directory",
-        ));
-    }
-    let chosen: Vec<&'static dyn Renderer> = RENDERERS
-        .into_iter()
-        .filter(|renderer| renderer.chosen(source))
-        .collect();
-    match chosen.as_slice() {
-        [one] => return Ok(*one),
-        [] => {}
-        several => {
-            let names: Vec<&str> = several
-                .iter()
-                .map(|renderer| renderer.source_type().word())
-                .collect();
-            return Err(RenderError::field(
-                "helm",
-                format!("multiple application sources defined: {}", names.join(", ")),
-            ));
-        }
-    }
-    let folder = tree.folder(&source.path)?;
-    // The last one in lexical order wins, as upstream's walk has it.
-    let entries = tree.entries(&folder)?;
-    let found = entries.iter().rev().find_map(|(name, _)| {
-        RENDERERS
-            .into_iter()
-            .find(|renderer| renderer.runs_tool() && renderer.owns(name))
-    });
-    Ok(found.unwrap_or(&super::directory::Directory))
 }
 
 /// The source with what the files `.argocd-source*.yaml` of its folder say. They cannot lead elsewhere.

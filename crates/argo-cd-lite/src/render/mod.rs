@@ -5,7 +5,7 @@
 //!      └──────────► inputs: what was read ──► caches: in memory and on disk
 //! ```
 //!
-//! A renderer is a file with a `Renderer`, and a line in `renderer.rs`. Targets have the namespace filled in,
+//! A renderer is a file with a `Renderer`, and a line in `registry.rs`. Targets have the namespace filled in,
 //! ownership stamped, settings read and a hash.
 
 mod cache;
@@ -14,11 +14,13 @@ mod directory;
 mod document;
 mod environment;
 mod error;
+mod facts;
 mod generate;
 mod helm;
 mod kustomize;
 mod objects;
 mod process;
+mod registry;
 mod remotes;
 mod renderer;
 mod renders;
@@ -28,7 +30,8 @@ mod target;
 mod tools;
 
 pub use error::RenderError;
-pub use generate::{AppFacts, ClusterFacts, Files, OpenSource, RenderRequest};
+pub use facts::{AppFacts, ClusterFacts};
+pub use generate::{Files, OpenSource, RenderRequest};
 pub use remotes::Remotes;
 pub use renderer::SourceType;
 pub use renders::{RenderFailure, RenderFor, Renders, render_once};

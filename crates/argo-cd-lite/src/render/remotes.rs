@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use super::generate::digest;
+use super::facts::digest;
 use crate::{
     api::ApplicationSource,
     project::Project,
     repo::{ChartError, ChartHub, ChartRef, OpenChart},
 };
-
-/// Name of the fact that is what a project permits.
-pub(super) const PERMISSIONS_FACT: &str = "permitted repositories";
 
 /// Bytes of a file of values.
 const MAX_VALUES_BYTES: u64 = 8 * 1024 * 1024;

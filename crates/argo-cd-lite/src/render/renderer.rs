@@ -1,4 +1,4 @@
-//! What a renderer is, and which there are.
+//! What a renderer is, and what it works with.
 
 use std::sync::atomic::AtomicBool;
 
@@ -6,15 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AppFacts, ClusterFacts, Remotes, RenderError, Tools,
-    directory::Directory,
     environment::{Environment, Uses},
-    helm::Helm,
-    kustomize::Kustomize,
 };
 use crate::{api::ApplicationSource, repo::SourceTree};
-
-/// All renderers. One that is new is a file and a line here.
-pub(super) static RENDERERS: [&dyn Renderer; 3] = [&Helm, &Kustomize, &Directory];
 
 /// How a source becomes manifests, as `status.sourceType` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]

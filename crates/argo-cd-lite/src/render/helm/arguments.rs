@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use super::{ValueFile, values::ParameterFile};
+use super::values::{ParameterFile, ValueFile};
 use crate::{
     api::HelmSource,
     render::{ClusterFacts, environment::Environment},

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::{RenderError, process::Run, renderer::Job, sandbox::Sandbox};
 use crate::{
-    render::remotes::PERMISSIONS_FACT,
+    render::facts::PERMISSIONS_FACT,
     repo::{ChartRef, FileQuery, Found, clean, join},
 };
 
@@ -224,7 +224,13 @@ fn vendored(job: &Job<'_>, chart: &str, name: &str) -> Result<bool, RenderError>
     };
     let archive = format!("{name}-");
     let entries = job.tree.entries(&folder)?;
-    Ok(entries.iter().any(|(entry, _)| {
-        entry == name || (entry.starts_with(&archive) && super::is_archive(entry))
-    }))
+    Ok(entries
+        .iter()
+        .any(|(entry, _)| entry == name || (entry.starts_with(&archive) && is_archive(entry))))
+}
+
+/// True for the name of a packed chart.
+pub(super) fn is_archive(path: &str) -> bool {
+    path.rsplit_once('.')
+        .is_some_and(|(_, extension)| extension == "tgz")
 }

@@ -9,7 +9,7 @@ use reconcile_core::yaml;
 
 use super::{
     RenderError, SourceType, ToolError,
-    generate::CLUSTER_FACT,
+    facts::CLUSTER_FACT,
     process::Run,
     renderer::{Job, ManifestFile, Renderer},
     sandbox::Sandbox,
@@ -19,6 +19,7 @@ use crate::{
     repo::{SourceFile, join},
 };
 use arguments::{Chart, arguments};
+use dependencies::is_archive;
 use values::ValueFile;
 
 /// Longest name of a release.
@@ -161,12 +162,6 @@ fn sees_cluster(files: &[SourceFile]) -> bool {
             // A template that is made of values may name anything.
             || contains(&file.content, b"tpl ")
     })
-}
-
-/// True for the name of a packed chart.
-fn is_archive(path: &str) -> bool {
-    path.rsplit_once('.')
-        .is_some_and(|(_, extension)| extension == "tgz")
 }
 
 fn uses_lookup(files: &[SourceFile]) -> bool {

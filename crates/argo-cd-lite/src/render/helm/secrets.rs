@@ -3,7 +3,7 @@
 use reconcile_core::yaml;
 use serde_json::Value;
 
-use super::ValueFile;
+use super::values::ValueFile;
 use crate::api::HelmSource;
 
 /// Parts of names whose values are hidden.

@@ -7,15 +7,14 @@ use std::collections::BTreeSet;
 use reconcile_core::yaml;
 use serde_json::Value;
 
-use super::{
-    super::{RenderError, renderer::Job, sandbox::Sandbox},
-    FILES,
-};
+use super::super::{RenderError, renderer::Job, sandbox::Sandbox};
 use crate::{
     api::KustomizeSource,
     repo::{Found, SourceTree, clean, join},
 };
 
+/// Names of the file that makes a folder a kustomization.
+pub(super) const FILES: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomization"];
 /// Bytes of a kustomization.
 const MAX_BYTES: u64 = 1024 * 1024;
 /// Kustomizations of one source, those of its bases included.

@@ -15,9 +15,7 @@ use crate::{
     api::{ApplicationSource, KustomizeSource},
     repo::join,
 };
-
-/// Names of the file that makes a folder a kustomization.
-const FILES: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomization"];
+use closure::FILES;
 
 /// Renders kustomizations.
 pub(super) struct Kustomize;
