@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use super::{
-    charts::oci_url,
+    registry_url::oci_url,
     url::{ambiguity, covers, normalize},
 };
 

@@ -12,10 +12,8 @@ use sha2::{Digest, Sha256};
 use super::{
     Commit, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
     PoolError, RefList, Resolved, RevisionError, Trust,
-    repository::{
-        FAILING_POLL, FollowedRevision, Follower, Refs, RepoError, Repository, Snapshot,
-        UNFOLLOWED, later,
-    },
+    listing::{FAILING_POLL, UNFOLLOWED, later},
+    repository::{FollowedRevision, Follower, Refs, RepoError, Repository, Snapshot},
     resolve,
     transfer::{FETCH_DEADLINE, LIST_DEADLINE, StoreConfig, Transfers},
     url::{connection_url, host_and_path},

@@ -1,9 +1,15 @@
-//! What a server listed last, and how the tries since then ended.
+//! What a server listed last, how the tries since then ended, and when it is asked again.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 /// A failure to list is not repeated for callers within this time, in seconds.
 const FAILURE_LASTS: i64 = 5;
+/// Time between two polls of a repository whose server does not answer; short, because its Applications wait for it.
+pub(super) const FAILING_POLL: Duration = Duration::from_secs(10);
+/// A repository that nobody follows is forgotten after this time without a request.
+pub(super) const UNFOLLOWED: SignedDuration = SignedDuration::from_mins(10);
 
 /// The last list of a server, and the failures since it.
 pub(super) struct Listing<T, E> {
@@ -97,4 +103,10 @@ impl<T: Clone, E: Clone> Listing<T, E> {
             None => failing.map(|failure| Err(failure.error.clone())),
         }
     }
+}
+
+/// A time plus a duration, or the time itself where there is no such sum.
+pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_add(SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX))
+        .unwrap_or(at)
 }

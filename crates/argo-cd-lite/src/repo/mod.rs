@@ -21,6 +21,7 @@ mod listing;
 mod permits;
 mod poll;
 mod pool;
+mod registry_url;
 mod repository;
 mod revision;
 mod semver;

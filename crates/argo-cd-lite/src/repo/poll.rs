@@ -6,10 +6,7 @@ use jiff::Timestamp;
 use rand::Rng;
 use reconcile_core::credentials::redact_url;
 
-use super::{
-    PollTimes, RepoHub,
-    repository::{Repository, later},
-};
+use super::{PollTimes, RepoHub, listing::later, repository::Repository};
 
 /// The loop looks for new repositories this often.
 const LOOK: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use reconcile_core::object::ObjectKey;
 
@@ -18,11 +18,6 @@ use super::{
     url::host,
 };
 use thiserror::Error;
-
-/// Time between two polls of a repository whose server does not answer; short, because its Applications wait for it.
-pub(super) const FAILING_POLL: Duration = Duration::from_secs(10);
-/// A repository that nobody follows is forgotten after this time without a request.
-pub(super) const UNFOLLOWED: SignedDuration = SignedDuration::from_mins(10);
 
 /// A repository that cannot be read.
 #[derive(Clone, Debug, Error)]
@@ -294,9 +289,4 @@ impl Repository {
         let latest = self.listing.read().latest();
         latest.unwrap_or(Err(RepoError::Unlisted)).map(Snapshot::of)
     }
-}
-
-pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
-    at.saturating_add(SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX))
-        .unwrap_or(at)
 }

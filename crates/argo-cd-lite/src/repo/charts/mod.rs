@@ -29,7 +29,7 @@ use reconcile_core::{credentials::redact_url, egress::EgressPolicy, object::Obje
 
 use super::{
     Credentials, RepoHub, RepositoryKind,
-    repository::{FAILING_POLL, later},
+    listing::{FAILING_POLL, later},
     trust::Trust,
 };
 use archive::{Archive, Layout};
@@ -43,7 +43,6 @@ pub use archive::ArchiveFile;
 pub use error::ChartError;
 pub use index::{ChartIndex, ChartVersion};
 pub use manifest::Manifest;
-pub(super) use place::oci_url;
 pub use place::{is_packed, packed_problem};
 
 /// Versions that were listed longer ago than this are listed again before a version is called missing.

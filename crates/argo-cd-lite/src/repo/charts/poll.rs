@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{ChartHub, catalog::Catalog};
-use crate::repo::repository::{UNFOLLOWED, later};
+use crate::repo::listing::{UNFOLLOWED, later};
 
 /// The loop looks for repositories whose poll is due this often.
 const LOOK: Duration = Duration::from_secs(1);
