@@ -13,11 +13,13 @@ mod charts;
 mod commit;
 mod credentials;
 mod disk;
+mod error;
 mod git;
 mod http;
 mod hub;
 mod limits;
 mod listing;
+mod objects;
 mod permits;
 mod poll;
 mod pool;
@@ -41,7 +43,8 @@ pub use commit::Commit;
 pub use credentials::{
     Credential, Credentials, RepositoryKind, RepositorySecret, UnsupportedMembers,
 };
-pub use git::{Depth, FetchRequest, GitError, Store};
+pub use error::GitError;
+pub use git::{Depth, FetchRequest, Store};
 pub use hub::{DEFAULT_DISK_BUDGET, Follow, HubConfig, PollTimes, RepoHub};
 pub use limits::GitLimits;
 pub use pool::{Interrupt, Pool, PoolError};

@@ -16,7 +16,7 @@ pub(super) const LEFT: &[(&str, usize)] = &[
     ("crates/argo-cd-lite/src/health/tests/mod.rs", 500),
     ("crates/argo-cd-lite/src/project/windows.rs", 500),
     ("crates/argo-cd-lite/src/render/tests/tools.rs", 500),
-    ("crates/argo-cd-lite/src/repo/git.rs", 600),
+    ("crates/argo-cd-lite/src/repo/git.rs", 500),
     ("crates/argo-cd-lite/src/repo/tests.rs", 800),
     ("crates/argo-cd-lite/src/repo/tree/mod.rs", 500),
     ("crates/argo-cd-lite/src/settings/customizations.rs", 500),

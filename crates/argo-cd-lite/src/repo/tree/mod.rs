@@ -16,7 +16,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-pub(super) use commit::{CommitReader, FolderIndex, commit_of, tree_of};
+pub(super) use commit::CommitReader;
 pub use folder::FolderReader;
 
 use super::{GitError, GitLimits, Interrupt};
