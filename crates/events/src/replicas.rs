@@ -159,7 +159,7 @@ impl Standby {
                 Next::StandBy => match self.claims.claim(&lease.name_any(), OnLoss::RunAgain) {
                     Ok(role) => drop(others.roles.insert(id, role)),
                     Err(error) => {
-                        tracing::warn!(%error, "cannot compete for the lease of another replica")
+                        tracing::warn!(%error, "cannot compete for the lease of another replica");
                     }
                 },
                 Next::Clear(role) => {

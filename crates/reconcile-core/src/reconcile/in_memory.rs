@@ -50,7 +50,9 @@ pub fn pass_in_memory<C: Controller>(
         if let Ok(applied) = &result {
             let events = C::events(action, applied);
             if leading.is_empty() {
-                events.iter().for_each(|event| cluster.event(event));
+                for event in &events {
+                    cluster.event(event);
+                }
             } else {
                 waiting.extend(events);
             }

@@ -10,10 +10,7 @@ use std::ops::Range;
 pub fn seeds(usual: u64) -> Range<u64> {
     let number = |name: &str| {
         let text = std::env::var(name).ok()?;
-        Some(
-            text.parse()
-                .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
-        )
+        Some(text.parse().expect("SIMULATION_* variables are numbers"))
     };
     match number("SIMULATION_SEED") {
         Some(seed) => seed..seed + 1,

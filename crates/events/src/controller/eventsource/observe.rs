@@ -70,30 +70,7 @@ impl EventSourceController {
         let ports = ports_of(root);
         let mut bus = None;
         if let Ok(spec) = &spec {
-            for (webhook, secrets) in &spec.webhooks {
-                match self
-                    .with_secrets(&meta.key.namespace, webhook, secrets)
-                    .await
-                {
-                    Ok(webhook) => source.webhooks.push(webhook),
-                    Err(error) => missing.push(format!(
-                        "spec.{}.{}: {error}",
-                        webhook.kind(),
-                        webhook.event
-                    )),
-                }
-            }
-            for task in &spec.tasks {
-                match self.task_with_secrets(&meta.key.namespace, task).await {
-                    Ok(mut task) => {
-                        if let Some(account) = &spec.account {
-                            task.account.clone_from(account);
-                        }
-                        source.tasks.push(task);
-                    }
-                    Err(error) => missing.push(error.to_string()),
-                }
-            }
+            missing = self.read_secrets(spec, &mut source).await;
             let key = ObjectKey::new(meta.key.namespace.clone(), spec.bus.clone());
             bus = self
                 .context
@@ -126,6 +103,38 @@ impl EventSourceController {
         observed.published = self.slices.may_exist(key);
         observed.unreachable = wanted.is_some() && self.reachable_address().is_none();
         observed
+    }
+
+    /// Fills in the webhooks and tasks whose Secrets can be read; the reasons of the others.
+    async fn read_secrets(
+        &self,
+        spec: &validate::CheckedSpec,
+        source: &mut CheckedSource,
+    ) -> Vec<String> {
+        let namespace = source.key.namespace.clone();
+        let mut missing = Vec::new();
+        for (webhook, secrets) in &spec.webhooks {
+            match self.with_secrets(&namespace, webhook, secrets).await {
+                Ok(webhook) => source.webhooks.push(webhook),
+                Err(error) => missing.push(format!(
+                    "spec.{}.{}: {error}",
+                    webhook.kind(),
+                    webhook.event
+                )),
+            }
+        }
+        for task in &spec.tasks {
+            match self.task_with_secrets(&namespace, task).await {
+                Ok(mut task) => {
+                    if let Some(account) = &spec.account {
+                        task.account.clone_from(account);
+                    }
+                    source.tasks.push(task);
+                }
+                Err(error) => missing.push(error.to_string()),
+            }
+        }
+        missing
     }
 
     fn reachable_address(&self) -> Option<IpAddr> {

@@ -61,7 +61,10 @@ impl Resource {
     pub(super) async fn follow(&self, context: &SourceContext) -> Result<(), SourceError> {
         let mut checkpoint = context.checkpoint().await?;
         let now = context.emitter.clock.now();
-        let what = format!("{:?} {:?} {}", self.resource, self.namespace, self.labels);
+        let what = format!(
+            "{:?} {:?} {}",
+            self.api_resource, self.namespace, self.labels
+        );
         let last = checkpoint.load::<Position>().await?;
         let position = last.filter(|last| last.what == what).unwrap_or(Position {
             what,
@@ -133,14 +136,11 @@ impl Resource {
                 }));
             }
             self.publish(run, changes).await;
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page = page.continue_token(&token),
-                None => {
-                    let version = list.metadata.resource_version.unwrap_or_default();
-                    self.missing(run, &listed).await;
-                    return Ok(version);
-                }
-            }
+            let Some(token) = list.metadata.continue_.filter(|token| !token.is_empty()) else {
+                self.missing(run, &listed).await;
+                return Ok(list.metadata.resource_version.unwrap_or_default());
+            };
+            page = page.continue_token(&token);
         }
     }
 
@@ -244,9 +244,9 @@ impl Resource {
                     r#type: changed.change,
                     body,
                     old_body: before.filter(|_: &&RawValue| changed.change == Change::Update),
-                    group: &self.resource.group,
-                    version: &self.resource.version,
-                    resource: &self.resource.plural,
+                    group: &self.api_resource.group,
+                    version: &self.api_resource.version,
+                    resource: &self.api_resource.plural,
                     metadata: run.context.metadata(),
                 };
                 let (uid, version) = (uid(&changed.object), version(&changed.object));
@@ -262,8 +262,8 @@ impl Resource {
     async fn api(&self, context: &SourceContext) -> Result<Api<DynamicObject>, SourceError> {
         let client: Client = context.client().await?;
         Ok(match &self.namespace {
-            Some(namespace) => Api::namespaced_with(client, namespace, &self.resource),
-            None => Api::all_with(client, &self.resource),
+            Some(namespace) => Api::namespaced_with(client, namespace, &self.api_resource),
+            None => Api::all_with(client, &self.api_resource),
         })
     }
 }

@@ -60,7 +60,7 @@ impl fmt::Display for Change {
 struct Resource {
     /// All namespaces when absent.
     namespace: Option<String>,
-    resource: ApiResource,
+    api_resource: ApiResource,
     changes: Vec<Change>,
     /// A label selector.
     labels: String,
@@ -82,7 +82,7 @@ fn check(input: &Input<'_>) -> Result<Resource, FieldError> {
     let kind = GroupVersionKind::gvk(&config.group, &config.version, "");
     Ok(Resource {
         namespace: Some(config.namespace).filter(|namespace| !namespace.is_empty()),
-        resource: resource_of(&kind, &config.resource),
+        api_resource: resource_of(&kind, &config.resource),
         changes: config.event_types,
         labels,
         filter,

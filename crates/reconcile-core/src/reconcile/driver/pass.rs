@@ -131,22 +131,7 @@ impl<C: Controller> Driver<C> {
 
     async fn once(&self, root: &Arc<Root<C::Kind>>, attempt: Attempt) -> Result<Next, Failure> {
         let now = self.clock.now();
-        let observed = match self.controller.observe(root).await {
-            Ok(observed) => observed,
-            Err(error) => {
-                let failure = Failure::of(&error);
-                if self.leads()
-                    && matches!(
-                        failure.class,
-                        ErrorClass::Invalid | ErrorClass::Bug | ErrorClass::Transient
-                    )
-                {
-                    let report = C::reject(root, &error, now);
-                    self.write(root, &report).await?;
-                }
-                return Err(failure);
-            }
-        };
+        let observed = self.observed(root, now).await?;
         let decision = C::plan(&observed, now);
         let plan = decision.as_ref();
         if C::EVERY_REPLICA && !self.leads() {
@@ -201,6 +186,29 @@ impl<C: Controller> Driver<C> {
             (false, Some(at)) => Next::At(at),
             (false, None) => Next::Idle,
         })
+    }
+
+    /// What the decision rests on. An object that cannot be observed shows the reason in its status.
+    async fn observed(
+        &self,
+        root: &Arc<Root<C::Kind>>,
+        now: Timestamp,
+    ) -> Result<C::Observed, Failure> {
+        let error = match self.controller.observe(root).await {
+            Ok(observed) => return Ok(observed),
+            Err(error) => error,
+        };
+        let failure = Failure::of(&error);
+        if self.leads()
+            && matches!(
+                failure.class,
+                ErrorClass::Invalid | ErrorClass::Bug | ErrorClass::Transient
+            )
+        {
+            let report = C::reject(root, &error, now);
+            self.write(root, &report).await?;
+        }
+        Err(failure)
     }
 
     fn leads(&self) -> bool {
