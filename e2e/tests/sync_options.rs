@@ -4,6 +4,7 @@ mod scene;
 
 use anyhow::Result;
 use e2e::Options;
+use e2e::git::Repository;
 use e2e::stack::Which;
 use scene::{Scene, config_map, synced_and_healthy};
 use serde_json::{Value, json};
@@ -53,7 +54,6 @@ async fn what_upstream_applies_with_its_options_is_applied() -> Result<()> {
     let scene = scene().await?;
     let two_names =
         ", ports: [{name: a, containerPort: 80}, {name: b, containerPort: 80}]".to_owned();
-    let unknown = ", imaginary: true";
     let (repository, _) = scene
         .follow(
             "options",
@@ -105,6 +105,11 @@ async fn what_upstream_applies_with_its_options_is_applied() -> Result<()> {
     assert_eq!(ports.as_array().map(Vec::len), Some(1), "{ports}");
     assert_eq!(ports[0]["port"], json!(81));
 
+    unknown_fields(&scene, &repository).await
+}
+
+async fn unknown_fields(scene: &Scene, repository: &Repository) -> Result<()> {
+    let unknown = ", imaginary: true";
     // A field that does not exist is refused, and says which one; with Validate=false it is left out.
     let bad = deployment("unknown", "", "unknown", unknown);
     repository
@@ -129,6 +134,7 @@ async fn what_upstream_applies_with_its_options_is_applied() -> Result<()> {
             state["phase"] == "Succeeded" && state["syncResult"]["revision"] == json!(commit)
         })
         .await?;
+    let deployments = scene.api("apps/v1", "Deployment", "options").await?;
     let found: Value = deployments.get("unknown").await?.data;
     assert_eq!(found["spec"]["selector"]["matchLabels"]["app"], "unknown");
     Ok(())

@@ -100,7 +100,7 @@ fn put(api: &FakeApi, name: &str, value: &str) {
 
 fn edit(api: &FakeApi, name: &str, value: &str) {
     api.edit("configmaps", "ns", name, |object| {
-        object["data"]["v"] = json!(value)
+        object["data"]["v"] = json!(value);
     });
 }
 

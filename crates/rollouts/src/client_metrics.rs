@@ -13,22 +13,19 @@ const NAME: &str = "controller_clientset_k8s_request_total";
 /// memory without bound.
 const LABELS: [&str; 5] = ["kind", "namespace", "name", "verb", "status_code"];
 
-/// Registers the counter. It is read from `requests` at each scrape.
-pub(crate) fn register(
-    registry: &Registry,
-    requests: RequestMetrics,
-) -> Result<(), prometheus::Error> {
+/// Registers the counter. It is read from `sent` at each scrape.
+pub(crate) fn register(registry: &Registry, sent: RequestMetrics) -> Result<(), prometheus::Error> {
     let options = Opts::new(NAME, "Requests sent to the Kubernetes API server.");
     let counter = IntCounterVec::new(options, &LABELS)?;
     registry.register(Box::new(Requests {
-        requests,
+        sent,
         counter,
         scrape: Mutex::new(()),
     }))
 }
 
 struct Requests {
-    requests: RequestMetrics,
+    sent: RequestMetrics,
     counter: IntCounterVec,
     scrape: Mutex<()>,
 }
@@ -40,7 +37,7 @@ impl Collector for Requests {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let _one_at_a_time = self.scrape.lock();
-        for count in self.requests.counts() {
+        for count in self.sent.counts() {
             let labels = [&*count.resource, "", "", verb(&count.verb), &*count.code];
             let series = self.counter.with_label_values(&labels);
             series.inc_by(count.total.saturating_sub(series.get()));

@@ -326,7 +326,8 @@ mod tests {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 // A greeting of one line that does not end.
-                while stream.write_all(&[b'2'; 65_536]).await.is_ok() {}
+                let line = vec![b'2'; 65_536];
+                while stream.write_all(&line).await.is_ok() {}
             }
         });
         let stage = Stage::with_secret(&json!({}));

@@ -58,7 +58,7 @@ pub(super) fn report(
                 report.event(EventNote::warning("TemplateError", message.clone()));
             }
             Err(error) => {
-                report.event(EventNote::warning("ReconciliationError", error.to_string()))
+                report.event(EventNote::warning("ReconciliationError", error.to_string()));
             }
         }
     }

@@ -47,24 +47,11 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     let queue = Queue::new();
     let numbers = metrics::register(&operator.registry, &sources)?;
     client_metrics::register(&operator.registry, operator.requests.clone())?;
-    let (counted, dropped) = (numbers.events.clone(), numbers.events);
+    let counted = numbers.events.clone();
     operator
         .events
         .count_with(move |about, event| counted.count(about, event));
-    let (events, leader) = (operator.events.clone(), operator.leader());
-    sources.roots.on_change(move |change| {
-        if change.new.is_some() {
-            return;
-        }
-        if let (Some(old), true) = (&change.old, *leader.borrow()) {
-            let note = EventNote::normal(
-                "RolloutDeleted",
-                format!("Rollout {} is deleted", change.key),
-            );
-            events.emit(Rollouts::NAME, old.object_reference(), note);
-        }
-        dropped.forget(&change.key);
-    });
+    report_deletions(operator, &sources, numbers.events);
     let effects = Effects {
         client: operator.client.clone(),
         sources: sources.clone(),
@@ -122,6 +109,24 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     clean_up_services(operator, &sources);
     operator.spawn_drained(driver.run());
     Ok(())
+}
+
+/// Emits an Event for each Rollout that is deleted, and forgets its numbers.
+fn report_deletions(operator: &Operator, sources: &Sources, counts: metrics::EventMetrics) {
+    let (events, leader) = (operator.events.clone(), operator.leader());
+    sources.roots.on_change(move |change| {
+        if change.new.is_some() {
+            return;
+        }
+        if let (Some(old), true) = (&change.old, *leader.borrow()) {
+            let note = EventNote::normal(
+                "RolloutDeleted",
+                format!("Rollout {} is deleted", change.key),
+            );
+            events.emit(Rollouts::NAME, old.object_reference(), note);
+        }
+        counts.forget(&change.key);
+    });
 }
 
 /// Gives back what Rollouts changed that are gone, and the routes of those that name other ones now.

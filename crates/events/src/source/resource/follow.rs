@@ -61,10 +61,7 @@ impl Resource {
     pub(super) async fn follow(&self, context: &SourceContext) -> Result<(), SourceError> {
         let mut checkpoint = context.checkpoint().await?;
         let now = context.emitter.clock.now();
-        let what = format!(
-            "{:?} {:?} {}",
-            self.api_resource, self.namespace, self.labels
-        );
+        let what = format!("{:?} {:?} {}", self.watched, self.namespace, self.labels);
         let last = checkpoint.load::<Position>().await?;
         let position = last.filter(|last| last.what == what).unwrap_or(Position {
             what,
@@ -244,9 +241,9 @@ impl Resource {
                     r#type: changed.change,
                     body,
                     old_body: before.filter(|_: &&RawValue| changed.change == Change::Update),
-                    group: &self.api_resource.group,
-                    version: &self.api_resource.version,
-                    resource: &self.api_resource.plural,
+                    group: &self.watched.group,
+                    version: &self.watched.version,
+                    resource: &self.watched.plural,
                     metadata: run.context.metadata(),
                 };
                 let (uid, version) = (uid(&changed.object), version(&changed.object));
@@ -262,8 +259,8 @@ impl Resource {
     async fn api(&self, context: &SourceContext) -> Result<Api<DynamicObject>, SourceError> {
         let client: Client = context.client().await?;
         Ok(match &self.namespace {
-            Some(namespace) => Api::namespaced_with(client, namespace, &self.api_resource),
-            None => Api::all_with(client, &self.api_resource),
+            Some(namespace) => Api::namespaced_with(client, namespace, &self.watched),
+            None => Api::all_with(client, &self.watched),
         })
     }
 }

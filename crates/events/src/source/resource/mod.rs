@@ -60,7 +60,7 @@ impl fmt::Display for Change {
 struct Resource {
     /// All namespaces when absent.
     namespace: Option<String>,
-    api_resource: ApiResource,
+    watched: ApiResource,
     changes: Vec<Change>,
     /// A label selector.
     labels: String,
@@ -82,7 +82,7 @@ fn check(input: &Input<'_>) -> Result<Resource, FieldError> {
     let kind = GroupVersionKind::gvk(&config.group, &config.version, "");
     Ok(Resource {
         namespace: Some(config.namespace).filter(|namespace| !namespace.is_empty()),
-        api_resource: resource_of(&kind, &config.resource),
+        watched: resource_of(&kind, &config.resource),
         changes: config.event_types,
         labels,
         filter,

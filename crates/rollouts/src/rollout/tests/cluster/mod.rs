@@ -274,7 +274,7 @@ impl Cluster {
     }
 }
 
-/// The AnalysisTemplates that the strategies of the tests name.
+/// The `AnalysisTemplate` objects that the strategies of the tests name.
 fn add_templates(objects: &mut SimulatedObjects) {
     let needy = json!([{"name": "must"}]);
     let endless =
