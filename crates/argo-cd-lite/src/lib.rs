@@ -35,6 +35,7 @@ pub mod controller;
 pub mod diff;
 pub mod health;
 pub mod metrics;
+mod process_limits;
 pub mod project;
 pub mod render;
 pub mod repo;

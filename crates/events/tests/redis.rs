@@ -2,32 +2,15 @@
 
 mod support;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use events::source::{CheckedSource, TaskEvent, registry};
-use reconcile_core::object::ObjectKey;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
 };
 
-use support::{Nats, Server, plane, until};
-
-/// An EventSource of one event, with its password.
-fn source(kind: &str, password: &str, config: &Value) -> Arc<CheckedSource> {
-    let kind = registry::ALL.iter().find(|known| known.key == kind);
-    let mut task = TaskEvent::check(kind.expect("a kind"), "event", config).expect("checked");
-    task.secrets = vec![password.into()];
-    Arc::new(CheckedSource {
-        key: ObjectKey::new("ns", "src"),
-        uid: "uid".into(),
-        webhooks: Vec::new(),
-        tasks: vec![task],
-        service: false,
-        contested: BTreeSet::new(),
-    })
-}
+use support::{Nats, Server, plane, source, until};
 
 fn config(redis: &Server, more: &Value) -> Value {
     let mut config = more.clone();
@@ -98,7 +81,7 @@ fn ten_thousand_entries_of_a_stream_survive_the_death_of_the_source_and_of_the_s
     };
     let source = source(
         "redisStream",
-        "hush",
+        &["hush"],
         &config(&redis, &json!({"streams": ["orders"]})),
     );
     let start = async || {
@@ -164,7 +147,10 @@ async fn an_entry_that_is_too_large_is_refused_and_does_not_hold_up_the_others()
     };
     let (bus, plane) = (nats.bus().await, plane());
     let more = json!({"streams": ["orders"], "metadata": {"k": "v"}, "filter": {"expression": "values.n != \"13\""}});
-    plane.ensure_source(&source("redisStream", "hush", &config(&redis, &more)), &bus);
+    plane.ensure_source(
+        &source("redisStream", &["hush"], &config(&redis, &more)),
+        &bus,
+    );
     let mut client = Client::connect(&redis).await;
     until("the group is there", || async {
         let mut client = Client::connect(&redis).await;
@@ -211,7 +197,7 @@ async fn published_messages_are_text_or_json_and_a_restart_of_the_server_is_surv
     plane.ensure_source(
         &source(
             "redis",
-            "hush",
+            &["hush"],
             &config(&redis, &json!({"channels": ["a", "b"]})),
         ),
         &bus,
@@ -237,7 +223,7 @@ async fn published_messages_are_text_or_json_and_a_restart_of_the_server_is_surv
     client.ask("PUBLISH b again").await;
     until("two are stored", || async { nats.count().await == 2 }).await;
     let json = json!({"channels": ["a"], "jsonBody": true});
-    plane.ensure_source(&source("redis", "hush", &config(&redis, &json)), &bus);
+    plane.ensure_source(&source("redis", &["hush"], &config(&redis, &json)), &bus);
     until("the other one listens", || async {
         let mut client = Client::connect(&redis).await;
         client.send("PUBLISH a {}").await;
@@ -269,7 +255,7 @@ async fn a_wrong_password_and_an_unreachable_server_are_reported() {
     let (bus, plane) = (nats.bus().await, plane());
     let wrong = source(
         "redisStream",
-        "s3cret",
+        &["s3cret"],
         &config(&redis, &json!({"streams": ["orders"]})),
     );
     let reported = async |part: &str| {

@@ -2,28 +2,17 @@
 
 mod support;
 
-use std::{collections::BTreeSet, sync::Arc};
-
 use axum::body::Body;
 use events::{
-    metrics::Metrics,
-    source::{CheckedSource, Listeners, TaskEvent, registry},
-    trigger::{Executor, identity::Identities, secrets::Secrets},
-    worker::{DataPlane, Parts},
+    source::{TaskEvent, registry},
+    trigger::identity::Identities,
+    worker::DataPlane,
 };
 use http::Request;
-use reconcile_core::{
-    clock::Clock,
-    egress::EgressPolicy,
-    listen::Budget,
-    object::ObjectKey,
-    operator::{Operator, install_tls},
-    reconcile::Queue,
-    testkit::FakeApi,
-};
+use reconcile_core::{listen::Budget, testkit::FakeApi};
 use serde_json::{Value, json};
 
-use support::{Nats, until};
+use support::{Nats, plane_of, source, until};
 
 /// Serves the fake API over HTTP, so that clients with tokens reach it.
 async fn address_of(api: &FakeApi) -> http::Uri {
@@ -51,36 +40,9 @@ async fn address_of(api: &FakeApi) -> http::Uri {
 
 /// A process that acts against the API.
 async fn plane(api: &FakeApi) -> DataPlane {
-    install_tls();
-    let clock = Clock::system();
-    let operator = Operator::detached(api.client(), clock.clone());
-    let mut executor = Executor::new(&operator, Secrets::new(api.client()));
     let config = kube::Config::new(address_of(api).await);
-    executor.identities = Identities::new(operator.leader_role().clone(), config);
-    DataPlane::new(Parts {
-        executor,
-        listeners: Listeners::new([], Budget::new(16, 1 << 20)),
-        metrics: Metrics::register(&operator.registry).expect("a fresh registry"),
-        clock,
-        leader: tokio::sync::watch::channel(true).1,
-        events: operator.events.clone(),
-        source_queue: Queue::new(),
-        sensor_queue: Queue::new(),
-        has_source: Arc::new(|_| true),
-        egress: EgressPolicy::of_flag("--allow-link-local", false),
-    })
-}
-
-fn source(config: &Value) -> Arc<CheckedSource> {
-    let kind = registry::ALL.iter().find(|kind| kind.key == "resource");
-    let task = TaskEvent::check(kind.expect("a kind"), "event", config).expect("checked");
-    Arc::new(CheckedSource {
-        key: ObjectKey::new("ns", "src"),
-        uid: "uid".into(),
-        webhooks: Vec::new(),
-        tasks: vec![task],
-        service: false,
-        contested: BTreeSet::new(),
+    plane_of(api, Budget::new(16, 1 << 20), |operator, executor| {
+        executor.identities = Identities::new(operator.leader_role().clone(), config);
     })
 }
 
@@ -139,13 +101,17 @@ async fn changes_come_in_once_over_restarts_and_gaps_in_the_history() {
     let api = FakeApi::new();
     put(&api, "a", "1");
     put(&api, "skipped", "1");
-    let source = source(&json!({
-        "version": "v1", "resource": "configmaps", "namespace": "ns", "eventTypes": ["ADD", "UPDATE", "DELETE"],
-        "filter": {
-            "labels": [{"key": "app", "value": "a"}],
-            "fields": [{"key": "metadata.name", "operation": "!=", "value": "^skip"}],
-        },
-    }));
+    let source = source(
+        "resource",
+        &[],
+        &json!({
+            "version": "v1", "resource": "configmaps", "namespace": "ns", "eventTypes": ["ADD", "UPDATE", "DELETE"],
+            "filter": {
+                "labels": [{"key": "app", "value": "a"}],
+                "fields": [{"key": "metadata.name", "operation": "!=", "value": "^skip"}],
+            },
+        }),
+    );
     let first = plane(&api).await;
     first.ensure_source(&source, &nats.bus().await);
     let mut expected = vec!["ADD a ->1"];
@@ -226,8 +192,11 @@ async fn settings_are_checked_and_a_kind_that_is_missing_is_reported() {
     };
     let api = FakeApi::new();
     let plane = plane(&api).await;
-    let missing =
-        source(&json!({"group": "x.y", "version": "v1", "resource": "zs", "eventTypes": ["ADD"]}));
+    let missing = source(
+        "resource",
+        &[],
+        &json!({"group": "x.y", "version": "v1", "resource": "zs", "eventTypes": ["ADD"]}),
+    );
     let bus = nats.bus().await;
     until("it is reported", || async {
         let health = plane.ensure_source(&missing, &bus);

@@ -13,13 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use rustix::process::{Pid, Resource, Signal, kill_process_group};
 
 use super::{
     confinement,
     sandbox::Sandbox,
     tools::{ProcessLimits, Tool, ToolError},
 };
+use crate::process_limits::limit_child;
 
 /// How often a running program is checked.
 const LOOK: Duration = Duration::from_millis(20);
@@ -64,7 +65,7 @@ impl Run<'_> {
         let child = confinement::spawn(&mut command).map_err(failed)?;
         self.tool.started();
         let mut group = Group::new(child);
-        group.limit(self.limits);
+        group.limit(self.tool, self.limits);
         let (status, output, message) = self.watch(&mut group)?;
         if status.success() {
             return Ok(output);
@@ -193,23 +194,16 @@ impl Group {
     }
 
     /// Bounds what the kernel gives to the program. The program has hardly begun: it could not do harm before.
-    fn limit(&self, limits: &ProcessLimits) {
+    fn limit(&self, tool: &Tool, limits: &ProcessLimits) {
         let seconds = limits.deadline.as_secs().saturating_add(1);
-        for (resource, value) in [
+        let limits = [
             (Resource::Cpu, seconds.saturating_mul(2)),
             (Resource::Data, limits.memory),
             (Resource::Fsize, limits.memory),
             (Resource::Nofile, 1024),
             (Resource::Core, 0),
-        ] {
-            let limit = Rlimit {
-                current: Some(value),
-                maximum: Some(value),
-            };
-            if let Err(error) = prlimit(self.pid, resource, limit) {
-                tracing::debug!(?resource, %error, "cannot limit a program");
-            }
-        }
+        ];
+        limit_child(tool.name, &self.child, &limits);
     }
 
     fn ended(&mut self) -> std::io::Result<Option<ExitStatus>> {

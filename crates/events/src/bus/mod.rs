@@ -38,7 +38,7 @@ pub(crate) use records::{Bucket, key};
 pub use url::ServerUrl;
 
 use async_nats::HeaderMap;
-use reconcile_core::kube_types::names::fnv1a_32;
+use reconcile_core::{kube_types::names::fnv1a_32, object::ObjectKey};
 
 /// The stream of all events.
 pub const STREAM: &str = "default";
@@ -52,6 +52,16 @@ pub const DEAD_LETTERS: &str = "dlq";
 /// The only trigger that an event is for, as `NAMESPACE/SENSOR/TRIGGER`.
 pub(crate) fn only_for(headers: &HeaderMap) -> Option<String> {
     headers.get(ONLY_FOR).map(|value| value.as_str().to_owned())
+}
+
+/// Why an event with this value of [`ONLY_FOR`] is not for a trigger; `None` when it is.
+pub(crate) fn replayed_for_another(
+    only_for: Option<&str>,
+    sensor: &ObjectKey,
+    trigger: &str,
+) -> Option<String> {
+    let only_for = only_for?;
+    (only_for != format!("{sensor}/{trigger}")).then(|| format!("replayed for {only_for} only"))
 }
 
 /// The namespace that an event comes from; upstream's sources do not say.

@@ -101,11 +101,9 @@ impl Bus {
     pub(crate) async fn drop_sensor_bucket(&self, sensor: &ObjectKey) -> Result<(), BusError> {
         for name in bucket_names(sensor) {
             let found = Bucket::find(&self.context, &name, &self.redactor).await;
-            let Some(bucket) = found else {
-                continue;
-            };
-            let owner = bucket.read(BUCKET_OWNER).await?;
-            if owner.is_none_or(|(owner, _)| owner == sensor.namespace.as_bytes()) {
+            if let Some(bucket) = found
+                && bucket.may_belong_to(sensor).await?
+            {
                 self.drop_bucket(&name).await?;
             }
         }
@@ -128,11 +126,9 @@ pub(super) async fn existing_bucket(
     redactor: &Redactor,
 ) -> Result<Option<Bucket>, BusError> {
     for name in bucket_names(sensor) {
-        let Some(bucket) = Bucket::find(context, &name, redactor).await else {
-            continue;
-        };
-        let owner = bucket.read(BUCKET_OWNER).await?;
-        if owner.is_none_or(|(owner, _)| owner == sensor.namespace.as_bytes()) {
+        if let Some(bucket) = Bucket::find(context, &name, redactor).await
+            && bucket.may_belong_to(sensor).await?
+        {
             return Ok(Some(bucket));
         }
     }
@@ -147,6 +143,12 @@ impl Bucket {
             store,
             redactor: redactor.clone(),
         })
+    }
+
+    /// False when the bucket says that it belongs to a Sensor of another namespace; upstream's say nothing.
+    async fn may_belong_to(&self, sensor: &ObjectKey) -> Result<bool, BusError> {
+        let owner = self.read(BUCKET_OWNER).await?;
+        Ok(owner.is_none_or(|(owner, _)| owner == sensor.namespace.as_bytes()))
     }
 
     /// Reads a key: value and revision.

@@ -4,10 +4,14 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use kube::{Api, Client, Config, api::DynamicObject};
+use kube::{Api, Client, api::DynamicObject};
 use reconcile_core::{
-    apply::resource_of, args::KubeArgs, egress::EgressPolicy, kube_types::GoDuration, object::Kind,
-    operator::install_tls,
+    apply::resource_of,
+    args::KubeArgs,
+    egress::EgressPolicy,
+    kube_types::GoDuration,
+    object::Kind,
+    operator::{install_tls, kube_config},
 };
 use serde_json::Value;
 
@@ -60,51 +64,28 @@ impl BusArgs {
     /// The client of the cluster.
     pub async fn client(&self) -> anyhow::Result<Client> {
         install_tls();
-        let config = match &self.kube.kubeconfig {
-            None if self.kube.context.is_none() => Config::infer().await?,
-            file => {
-                let text = match file {
-                    Some(file) => kube::config::Kubeconfig::read_from(file)?,
-                    None => kube::config::Kubeconfig::read()?,
-                };
-                let options = kube::config::KubeConfigOptions {
-                    context: self.kube.context.clone(),
-                    ..Default::default()
-                };
-                Config::from_custom_kubeconfig(text, &options).await?
-            }
-        };
-        Ok(Client::try_from(config)?)
+        Ok(Client::try_from(kube_config(&self.kube).await?)?)
     }
 
     async fn config(&self) -> anyhow::Result<BusConfig> {
-        let mut config = match (&self.server, &self.credentials) {
-            (Some(server), Some(file)) => {
-                let text = fs::read_to_string(file)
-                    .with_context(|| format!("--credentials {}", file.display()))?;
-                config_of(server, &text)?
-            }
-            (server, file) => {
+        let mut config = match (
+            &self.server,
+            text_of("--credentials", self.credentials.as_ref()),
+        ) {
+            (Some(server), Some(text)) => config_of(server, &text?)?,
+            (server, text) => {
                 let mut config = self.config_of_cluster().await?;
                 if let Some(server) = server {
-                    config.urls = servers(server)?
-                        .into_iter()
-                        .map(|server| server.url)
-                        .collect();
+                    config.urls = urls(servers(server)?);
                 }
-                if let Some(file) = file {
-                    let text = fs::read_to_string(file)
-                        .with_context(|| format!("--credentials {}", file.display()))?;
-                    config.auth = validate::auth(&text);
+                if let Some(text) = text {
+                    config.auth = validate::auth(&text?);
                 }
                 config
             }
         };
         if self.ca.is_some() || self.insecure_skip_verify {
-            let ca = self.ca.as_ref();
-            let ca = ca.map(|file| {
-                fs::read_to_string(file).with_context(|| format!("--ca {}", file.display()))
-            });
+            let ca = text_of("--ca", self.ca.as_ref());
             let tls = config.tls.get_or_insert_default();
             if let Some(ca) = ca {
                 tls.ca = Some(ca?);
@@ -156,6 +137,16 @@ pub(super) async fn read<K: Kind>(
     Ok(object)
 }
 
+/// The text of the file that a flag names.
+fn text_of(flag: &str, file: Option<&PathBuf>) -> Option<anyhow::Result<String>> {
+    let file = file?;
+    Some(fs::read_to_string(file).with_context(|| format!("{flag} {}", file.display())))
+}
+
+fn urls(servers: Vec<ServerUrl>) -> Vec<String> {
+    servers.into_iter().map(|server| server.url).collect()
+}
+
 fn servers(text: &str) -> anyhow::Result<Vec<ServerUrl>> {
     let servers = text.split(',').map(str::trim).filter(|url| !url.is_empty());
     let servers: Result<Vec<_>, String> = servers.map(ServerUrl::parse).collect();
@@ -175,7 +166,7 @@ fn config_of(server: &str, credentials: &str) -> anyhow::Result<BusConfig> {
         validate::auth(credentials)
     };
     Ok(BusConfig {
-        urls: servers.into_iter().map(|server| server.url).collect(),
+        urls: urls(servers),
         auth,
         tls: None::<TlsSettings>,
         stream: StreamSettings::default(),

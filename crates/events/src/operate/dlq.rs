@@ -82,9 +82,32 @@ pub async fn run(args: &DlqArgs, out: &mut impl Write) -> anyhow::Result<bool> {
     }
 }
 
-/// The letters of a selection, oldest first.
-async fn letters(browser: &Browser, selection: &Selection) -> Result<Vec<Message>, BusError> {
-    let filter = match (&selection.sensor, &selection.trigger) {
+impl Selection {
+    async fn letters(&self, browser: &Browser) -> Result<Vec<Message>, BusError> {
+        let owner = LetterOwner {
+            namespace: &self.bus.namespace,
+            sensor: self.sensor.as_deref(),
+            trigger: self.trigger.as_deref(),
+        };
+        letters(browser, &owner, From::Beginning).await
+    }
+}
+
+/// Whose letters: those of a namespace, of one of its Sensors, or of one trigger.
+pub(super) struct LetterOwner<'o> {
+    pub(super) namespace: &'o str,
+    pub(super) sensor: Option<&'o str>,
+    /// Of the Sensor.
+    pub(super) trigger: Option<&'o str>,
+}
+
+/// The letters of an owner, oldest first.
+pub(super) async fn letters(
+    browser: &Browser,
+    whose: &LetterOwner<'_>,
+    from: From,
+) -> Result<Vec<Message>, BusError> {
+    let filter = match (whose.sensor, whose.trigger) {
         (Some(sensor), Some(trigger)) => dead_letter_subject(sensor, trigger),
         (Some(sensor), None) => {
             let subject = dead_letter_subject(sensor, "x");
@@ -92,15 +115,14 @@ async fn letters(browser: &Browser, selection: &Selection) -> Result<Vec<Message
         }
         (None, _) => format!("{DEAD_LETTERS}.>"),
     };
-    let mut found = browser.read(DEAD_LETTERS, &filter, From::Beginning).await?;
+    let mut found = browser.read(DEAD_LETTERS, &filter, from).await?;
     // Subjects have no namespace, and names that they cannot hold are changed.
     found.retain(|letter| {
         let (namespace, sensor) = owner(letter);
-        namespace == selection.bus.namespace
-            && selection.sensor.as_ref().is_none_or(|name| *name == sensor)
-            && selection
+        namespace == whose.namespace
+            && whose.sensor.is_none_or(|name| name == sensor)
+            && whose
                 .trigger
-                .as_deref()
                 .is_none_or(|name| letter.header("Trigger") == Some(name))
     });
     Ok(found)
@@ -114,7 +136,7 @@ fn owner(letter: &Message) -> (&str, &str) {
 
 async fn list(args: &ListArgs, out: &mut impl Write) -> anyhow::Result<bool> {
     let browser = args.selection.bus.connect().await?;
-    for letter in letters(&browser, &args.selection).await? {
+    for letter in args.selection.letters(&browser).await? {
         let header = |name: &str| letter.header(name).unwrap_or_default();
         let events: Vec<String> = show::events(&letter.body)
             .iter()
@@ -155,7 +177,7 @@ async fn replay(args: &ReplayArgs, out: &mut impl Write) -> anyhow::Result<bool>
         bail!("name letters by their numbers, or use --all");
     }
     let browser = args.selection.bus.connect().await?;
-    let mut found = letters(&browser, &args.selection).await?;
+    let mut found = args.selection.letters(&browser).await?;
     if !args.all {
         found.retain(|letter| args.letters.contains(&letter.sequence));
         let has = |number: &&u64| found.iter().any(|letter| letter.sequence == **number);

@@ -14,7 +14,7 @@ pub mod secrets;
 pub mod slack;
 mod smtp;
 #[cfg(test)]
-mod stage;
+pub(crate) mod stage;
 mod task;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};

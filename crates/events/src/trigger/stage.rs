@@ -12,15 +12,18 @@ use super::{Executor, Firing, Run, SuccessPolicy, secrets::Secrets};
 use crate::{event::CloudEvent, sensor::parameter::Events};
 
 /// A firing of the Sensor `ns/s` for one event of dependency `a`, with the payload `{"n":"x"}`.
-pub(super) struct Stage {
-    pub(super) firing: Firing,
+pub(crate) struct Stage {
+    pub(crate) firing: Firing,
     pub(super) success: SuccessPolicy,
-    executor: Executor,
+    pub(crate) executor: Executor,
+    pub(crate) operator: Operator,
+    /// The API server.
+    pub(crate) api: FakeApi,
 }
 
 impl Stage {
     /// With the Secret `s` in the namespace, whose `data` is given.
-    pub(super) fn with_secret(data: &Value) -> Self {
+    pub(crate) fn with_secret(data: &Value) -> Self {
         let api = FakeApi::new();
         api.put(&json!({
             "apiVersion": "v1", "kind": "Secret",
@@ -42,6 +45,8 @@ impl Stage {
             },
             success: SuccessPolicy::default(),
             executor: Executor::new(&operator, Secrets::new(api.client())),
+            operator,
+            api,
         }
     }
 

@@ -7,13 +7,13 @@ mod receiver;
 mod server;
 mod stage;
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::TcpListener, sync::Arc, time::Duration};
 
 use events::{
     bus::Bus,
     metrics::Metrics,
     sensor::{CheckedSensor, checked::check},
-    source::Listeners,
+    source::{CheckedSource, Listeners, TaskEvent, registry},
     trigger::{Executor, secrets::Secrets},
     worker::{DataPlane, Parts},
 };
@@ -55,6 +55,21 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut check: impl 
     assert!(waited.await.is_ok(), "not within a minute: {what}");
 }
 
+/// The EventSource `ns/src` with one event of a source that is registered as `kind`, with its Secrets.
+pub(crate) fn source(kind: &str, secrets: &[&str], config: &Value) -> Arc<CheckedSource> {
+    let kind = registry::ALL.iter().find(|known| known.key == kind);
+    let mut task = TaskEvent::check(kind.expect("a kind"), "event", config).expect("checked");
+    task.secrets = secrets.iter().map(|secret| (*secret).into()).collect();
+    Arc::new(CheckedSource {
+        key: ObjectKey::new("ns", "src"),
+        uid: "uid".into(),
+        webhooks: Vec::new(),
+        tasks: vec![task],
+        service: false,
+        contested: BTreeSet::new(),
+    })
+}
+
 /// A data plane that acts against a cluster in memory.
 pub(crate) fn plane() -> DataPlane {
     plane_with(Budget::new(1024, 64 << 20))
@@ -62,12 +77,23 @@ pub(crate) fn plane() -> DataPlane {
 
 /// As [`plane`], with listeners of this budget.
 pub(crate) fn plane_with(budget: Budget) -> DataPlane {
+    plane_of(&FakeApi::new(), budget, |_, _| {})
+}
+
+/// As [`plane`], against this API and with an executor that `change` prepares.
+pub(crate) fn plane_of(
+    api: &FakeApi,
+    budget: Budget,
+    change: impl FnOnce(&Operator, &mut Executor),
+) -> DataPlane {
     install_tls();
-    let client = FakeApi::new().client();
+    let client = api.client();
     let clock = Clock::system();
     let operator = Operator::detached(client.clone(), clock.clone());
+    let mut executor = Executor::new(&operator, Secrets::new(client));
+    change(&operator, &mut executor);
     DataPlane::new(Parts {
-        executor: Executor::new(&operator, Secrets::new(client)),
+        executor,
         listeners: Listeners::new([], budget),
         metrics: Metrics::register(&operator.registry).expect("a fresh registry"),
         clock,

@@ -11,7 +11,7 @@ use super::StartError;
 use crate::args::KubeArgs;
 
 /// The connection settings that the flags name, or those of the pod.
-pub(super) async fn load(args: &KubeArgs) -> Result<Config, StartError> {
+pub async fn kube_config(args: &KubeArgs) -> Result<Config, StartError> {
     let options = KubeConfigOptions {
         context: args.context.clone(),
         ..KubeConfigOptions::default()

@@ -16,6 +16,7 @@ mod signal;
 
 pub use claims::{ClaimError, Claims, OnLoss, Role};
 pub use error::{EndError, StartError};
+pub use kubeconfig::kube_config;
 pub use process::{install_tls, run};
 
 use std::{
@@ -118,7 +119,7 @@ impl Operator {
         }
         let listeners = Budget::for_descriptors(raise_limit());
         let clock = Clock::system();
-        let config = kubeconfig::load(kube).await?;
+        let config = kube_config(kube).await?;
         let registry = Registry::new();
         let metrics = RequestMetrics::register(&registry)?;
         registry.register(Box::new(admin::ProcessCollector::new()?))?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::super::book::{Latency, Measurement, Stream};
+use super::super::book::{Latency, Measurement, Memory, Stream};
 use super::super::subject::Subject;
 use super::sink::{Count, Sink};
 use super::{Case, Outcome, Scenario, Session};
@@ -43,7 +43,7 @@ pub(super) struct Sender {
 
 impl Sender {
     /// Sends to this endpoint.
-    pub(super) fn new(webhook: String, sink: Arc<Sink>) -> Result<Self> {
+    fn new(webhook: String, sink: Arc<Sink>) -> Result<Self> {
         Ok(Self {
             http: reqwest::Client::builder()
                 .timeout(ANSWER)
@@ -79,24 +79,57 @@ impl Sender {
     }
 }
 
-pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
-    crate::init_tls();
-    let port = session.bed.free_port()?;
-    let sink = Arc::new(Sink::start().await?);
-    let env = vec![
-        ("WEBHOOK_PORT".to_owned(), port.to_string()),
-        ("SINK_URL".to_owned(), sink.url.clone()),
-    ];
-    let (subject, idle) = session.subject(Scenario::Events, env).await?;
-    let nats = &session.bed.nats()?.url;
-    for object in pipeline(nats, port, &sink.url) {
-        session
-            .bed
-            .cluster()?
-            .apply_one(Which::Events.namespace(), &object)
-            .await?;
+/// A process with bus, source and sensors, and the target of their calls.
+pub(super) struct Deployed {
+    pub(super) port: u16,
+    pub(super) sink: Arc<Sink>,
+    pub(super) subject: Subject,
+    pub(super) idle: Memory,
+}
+
+impl Deployed {
+    /// Starts the process and applies the objects, which are made of the URL of the bus, the port of the webhook and
+    /// the URL of the target.
+    pub(super) async fn start<const OBJECTS: usize>(
+        session: &Session<'_>,
+        scenario: Scenario,
+        pipeline: impl FnOnce(&str, u16, &str) -> [Value; OBJECTS],
+    ) -> Result<Self> {
+        crate::init_tls();
+        let port = session.bed.free_port()?;
+        let sink = Arc::new(Sink::start().await?);
+        let env = vec![
+            ("WEBHOOK_PORT".to_owned(), port.to_string()),
+            ("SINK_URL".to_owned(), sink.url.clone()),
+        ];
+        let (subject, idle) = session.subject(scenario, env).await?;
+        let nats = &session.bed.nats()?.url;
+        for object in pipeline(nats, port, &sink.url) {
+            session
+                .bed
+                .cluster()?
+                .apply_one(Which::Events.namespace(), &object)
+                .await?;
+        }
+        Ok(Self {
+            port,
+            sink,
+            subject,
+            idle,
+        })
     }
-    let sender = Sender::new(format!("http://127.0.0.1:{port}/bench"), sink)?;
+
+    /// Sends to a path of the webhook.
+    pub(super) fn sender(&self, path: &str) -> Result<Sender> {
+        let url = format!("http://127.0.0.1:{}/{path}", self.port);
+        Sender::new(url, self.sink.clone())
+    }
+}
+
+pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
+    let deployed = Deployed::start(session, Scenario::Events, pipeline).await?;
+    let sender = deployed.sender("bench")?;
+    let Deployed { subject, idle, .. } = deployed;
     warm(&sender, &subject).await?;
 
     let rate = session.plan.rate;

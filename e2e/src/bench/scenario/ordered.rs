@@ -1,7 +1,6 @@
 //! Events whose order matters: one action after the other (`atLeastOnce`), and pairs of two dependencies. Each pair is
 //! sent as one event after the other, so that it is known which sets have to fire.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -10,33 +9,17 @@ use tokio::time::Instant;
 
 use super::super::book::Measurement;
 use super::super::subject::Subject;
-use super::events::{self, SETTLE, Sender, WARM};
-use super::sink::Sink;
+use super::events::{self, Deployed, SETTLE, Sender, WARM};
 use super::{Case, Outcome, Scenario, Session};
-use crate::stack::Which;
 
 /// Events, or pairs of them, when nothing else is asked for.
 const COUNT: usize = 5_000;
 
 pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
-    crate::init_tls();
-    let port = session.bed.free_port()?;
-    let sink = Arc::new(Sink::start().await?);
-    let env = vec![
-        ("WEBHOOK_PORT".to_owned(), port.to_string()),
-        ("SINK_URL".to_owned(), sink.url.clone()),
-    ];
-    let (subject, idle) = session.subject(Scenario::Ordered, env).await?;
-    let nats = &session.bed.nats()?.url;
-    for object in pipeline(nats, port, &sink.url) {
-        session
-            .bed
-            .cluster()?
-            .apply_one(Which::Events.namespace(), &object)
-            .await?;
-    }
-    let to = |path: &str| Sender::new(format!("http://127.0.0.1:{port}/{path}"), sink.clone());
+    let deployed = Deployed::start(session, Scenario::Ordered, pipeline).await?;
+    let to = |path: &str| deployed.sender(path);
     let (single, first, second) = (to("single")?, to("first")?, to("second")?);
+    let Deployed { subject, idle, .. } = deployed;
     events::warm(&single, &subject).await?;
     warm_pairs(&first, &second, &subject).await?;
 

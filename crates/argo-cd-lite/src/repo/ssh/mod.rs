@@ -32,9 +32,10 @@ use gix::{
 };
 use parking_lot::Mutex;
 use reconcile_core::{credentials::redact_urls, egress::EgressPolicy};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::Resource;
 
 use super::{Credential, GitError, limits::Watch};
+use crate::process_limits::limit_child;
 use files::PrivateFiles;
 pub(super) use url::SshUrl;
 
@@ -46,8 +47,13 @@ const END: Duration = Duration::from_secs(2);
 const MESSAGES: u64 = 16 * 1024;
 /// Bytes of a message that are shown.
 const SHOWN: usize = 300;
-/// Bytes of memory of a process.
-const MEMORY: u64 = 256 * 1024 * 1024;
+/// What the kernel gives to a process: seconds, bytes, files.
+const LIMITS: [(Resource, u64); 4] = [
+    (Resource::Cpu, 300),
+    (Resource::Data, 256 * 1024 * 1024),
+    (Resource::Nofile, 64),
+    (Resource::Core, 0),
+];
 
 /// A conversation to begin.
 pub(in crate::repo) struct SshRequest<'a> {
@@ -80,7 +86,7 @@ impl SshTransport {
             }
             _ => GitError::Store(format!("cannot run ssh: {error}")),
         })?;
-        limit(&child);
+        limit_child("ssh", &child, &LIMITS);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(input), Some(output), Some(messages)) = pipes else {
             return Err(GitError::Store("ssh has no pipes".to_owned()));
@@ -161,25 +167,6 @@ fn permitted_address(url: &SshUrl, egress: EgressPolicy) -> Result<IpAddr, GitEr
     }
     let first = addresses.first().copied();
     first.ok_or_else(|| GitError::Remote(format!("the host {} has no address", url.host)))
-}
-
-/// Bounds what the kernel gives to the process.
-fn limit(child: &Child) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    for (resource, value) in [
-        (Resource::Cpu, 300),
-        (Resource::Data, MEMORY),
-        (Resource::Nofile, 64),
-        (Resource::Core, 0),
-    ] {
-        let limit = Rlimit {
-            current: Some(value),
-            maximum: Some(value),
-        };
-        if let Err(error) = prlimit(pid, resource, limit) {
-            tracing::debug!(?resource, %error, "cannot limit ssh");
-        }
-    }
 }
 
 /// The process, which is killed when nobody waits for it any longer.

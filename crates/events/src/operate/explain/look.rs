@@ -8,11 +8,14 @@ use super::{
 };
 use crate::{
     bus::{
-        Browser, ConsumerOwner, ConsumerProgress, DEAD_LETTERS, From, Message, ONLY_FOR, STREAM,
-        dead_letter_subject,
+        Browser, ConsumerOwner, ConsumerProgress, From, Message, ONLY_FOR, STREAM,
+        replayed_for_another,
     },
     event::CloudEvent,
-    operate::show,
+    operate::{
+        dlq::{LetterOwner, letters},
+        show,
+    },
     sensor::{
         CheckedSensor, CheckedTrigger,
         dependency::{Dependency, FilterOutcome},
@@ -122,21 +125,18 @@ impl Look {
         message: &Message,
         progress: Option<&ConsumerProgress>,
     ) -> (bool, EventExplanation) {
-        let only = message.header(ONLY_FOR);
-        let this = format!("{}/{}", self.sensor.key, trigger.name);
+        let other = message.header(ONLY_FOR);
+        let other = replayed_for_another(other, &self.sensor.key, &trigger.name);
         let decoded = CloudEvent::decode(&message.body);
         let id = decoded
             .as_ref()
             .map(|event| event.id.clone())
             .unwrap_or_default();
-        let (passes, said) = match decoded {
-            Err(error) => (false, format!("dead-lettered: {error}")),
-            Ok(_) if only.is_some_and(|only| only != this) => (
-                false,
-                format!("discarded: replayed for {} only", only.unwrap_or_default()),
-            ),
+        let (passes, said) = match (decoded, other) {
+            (Err(error), _) => (false, format!("dead-lettered: {error}")),
+            (Ok(_), Some(reason)) => (false, format!("discarded: {reason}")),
             // Filters see the time of the event, and templates the clock; so does the worker.
-            Ok(event) => match dependency.judge(event, message.stored) {
+            (Ok(event), None) => match dependency.judge(event, message.stored) {
                 FilterOutcome::Accepted(_) => (true, "passes the filters".to_owned()),
                 FilterOutcome::Discarded(reason) => (false, format!("discarded: {reason}")),
                 FilterOutcome::Failed(reason) => (false, format!("dead-lettered: {reason}")),
@@ -158,16 +158,14 @@ impl Look {
     }
 
     async fn dead_letters(&self, trigger: &CheckedTrigger) -> anyhow::Result<Vec<String>> {
-        let subject = dead_letter_subject(&self.sensor.key.name, &trigger.name);
-        let letters = self.browser.read(DEAD_LETTERS, &subject, self.from).await?;
-        let sensor = self.sensor.key.to_string();
-        let own: Vec<&Message> = letters
-            .iter()
-            .filter(|letter| letter.header("Sensor") == Some(sensor.as_str()))
-            .filter(|letter| letter.header("Trigger") == Some(trigger.name.as_str()))
-            .collect();
+        let owner = LetterOwner {
+            namespace: &self.sensor.key.namespace,
+            sensor: Some(&self.sensor.key.name),
+            trigger: Some(&trigger.name),
+        };
+        let own = letters(&self.browser, &owner, self.from).await?;
         let skipped = own.len().saturating_sub(self.last);
-        let shown = own.into_iter().skip(skipped).map(|letter| {
+        let shown = own.iter().skip(skipped).map(|letter| {
             let reason = letter.header("Reason").unwrap_or_default();
             format!(
                 "letter {} of {}: {reason}",

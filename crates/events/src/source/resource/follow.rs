@@ -104,10 +104,11 @@ impl Resource {
             let mut changes = Vec::new();
             for mut object in list.items {
                 object.types.get_or_insert_with(|| types.clone());
-                let uid = uid(&object);
+                let (uid, version) = (uid(&object), version(&object));
+                let is_newer = run.position.is_before(&version);
                 let change = if run.position.version.is_none() {
                     Some(Change::Add)
-                } else if gap && run.position.is_before(&version(&object)) {
+                } else if gap && is_newer {
                     let created = object.metadata.creation_timestamp.as_ref();
                     let is_new = created
                         .is_some_and(|time| time.0.as_second() >= run.position.at.as_second());
@@ -119,10 +120,10 @@ impl Resource {
                 let json = text(&object);
                 // The watch that follows brings what is newer, and what that was before.
                 let resumes = !gap && run.position.version.is_some();
-                let before = if resumes && run.position.is_before(&version(&object)) {
+                let before = if resumes && is_newer {
                     None
                 } else {
-                    run.known.replace(&uid, &version(&object), &json)
+                    run.known.replace(&uid, &version, &json)
                 };
                 listed.insert(uid);
                 changes.extend(change.map(|change| Changed {

@@ -6,6 +6,7 @@ use reconcile_core::object::ObjectKey;
 
 use super::{Context, attempt::Failure, messages::Held};
 use crate::{
+    bus::replayed_for_another,
     event::CloudEvent,
     sensor::{dependency::FilterOutcome, parameter::Events},
 };
@@ -58,9 +59,9 @@ impl Context {
     /// that failed.
     async fn judge(&self, held: &Held, event: CloudEvent) -> FilterOutcome {
         let dependency = &self.trigger.dependencies[held.dependency];
-        let trigger = format!("{}/{}", self.sensor.key, self.trigger.name);
-        if let Some(other) = held.only_for.as_ref().filter(|only| **only != trigger) {
-            return FilterOutcome::Discarded(format!("replayed for {other} only"));
+        let only_for = held.only_for.as_deref();
+        if let Some(reason) = replayed_for_another(only_for, &self.sensor.key, &self.trigger.name) {
+            return FilterOutcome::Discarded(reason);
         }
         let own = &self.sensor.key.namespace;
         if let Some(namespace) = held.namespace.as_ref().filter(|from| *from != own) {

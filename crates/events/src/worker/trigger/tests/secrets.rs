@@ -6,18 +6,13 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use reconcile_core::{clock::Clock, object::ObjectKey, operator::Operator, testkit::FakeApi};
 use serde_json::{Value, json};
 
 use super::{
     broker::Broker,
     process::{Spec, context},
 };
-use crate::{
-    event::CloudEvent,
-    sensor::parameter::Events,
-    trigger::{Executor, Firing, secrets::Secrets},
-};
+use crate::trigger::stage::Stage;
 
 /// Also a part of a host name, so that a redirect can repeat it there.
 const SECRET: &str = "hush-0123456789";
@@ -57,29 +52,10 @@ async fn echo() -> (String, Arc<AtomicUsize>) {
     (url, calls)
 }
 
-fn firing() -> Firing {
-    let now = "2026-01-02T03:04:05Z".parse().expect("a time");
-    let event = CloudEvent::new("7".into(), "src", "webhook", "a", now, "{}".into());
-    Firing {
-        id: "f".into(),
-        sensor: ObjectKey::new("ns", "s"),
-        trigger: "t".into(),
-        service_account: "default".into(),
-        events: Events::from([("a".to_owned(), event)]),
-        now,
-    }
-}
-
 #[tokio::test]
 async fn a_target_that_repeats_a_secret_header_publishes_nothing() {
-    reconcile_core::operator::install_tls();
     let (url, calls) = echo().await;
-    let api = FakeApi::new();
-    api.put(&json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "ns"},
-        "data": {"key": "aHVzaC0wMTIzNDU2Nzg5"},
-    }));
-    let operator = Operator::detached(api.client(), Clock::system());
+    let stage = Stage::with_secret(&json!({"key": "aHVzaC0wMTIzNDU2Nzg5"}));
     let secure =
         json!([{"name": "X-Key", "valueFrom": {"secretKeyRef": {"name": "s", "key": "key"}}}]);
     let spec = Spec::check(&json!({
@@ -93,12 +69,12 @@ async fn a_target_that_repeats_a_secret_header_publishes_nothing() {
     let broker = Broker::default();
     let mut context = context(&spec, &broker);
     context.trigger = Arc::new(spec.trigger.clone());
-    context.executor = Executor::new(&operator, Secrets::new(api.client()));
-    context.events = operator.events.clone();
+    context.executor = stage.executor.clone();
+    context.events = stage.operator.events.clone();
     let mut shown = Vec::new();
     for failures in 1.. {
         let left = calls.load(SeqCst) < 16;
-        assert!(context.act(&firing(), Bytes::new()).await);
+        assert!(context.act(&stage.firing, Bytes::new()).await);
         let now = context.activity.now();
         shown.push(format!("{now:?}"));
         assert_eq!(now.last_event.is_some(), !left, "{now:?}");
@@ -107,8 +83,8 @@ async fn a_target_that_repeats_a_secret_header_publishes_nothing() {
             break;
         }
     }
-    operator.events.flush().await;
-    let notes: Vec<Value> = api.list("events").into_iter().collect();
+    stage.operator.events.flush().await;
+    let notes: Vec<Value> = stage.api.list("events").into_iter().collect();
     assert!(!notes.is_empty(), "failures have Events");
     shown.extend(notes.iter().map(Value::to_string));
     let letters = broker.log();
