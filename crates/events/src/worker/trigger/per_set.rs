@@ -236,7 +236,8 @@ impl PerSetWorker {
             self.head_since = Instant::now();
             return Ok(Pause::Idle);
         };
-        if self.pending.len() >= MOST_PENDING {
+        let ended = self.ended.as_ref().map_or(0, |ended| ended.places.len());
+        if self.pending.len() + ended >= MOST_PENDING {
             self.settle().await?;
         }
         let next = self.order.is_next(&self.context, place).await;
@@ -292,6 +293,11 @@ impl PerSetWorker {
             Admission::Owed => return Ok(()),
         };
         match state.step(context, &dependency.name, held.sequence) {
+            // Perhaps of a set that ended in memory only: answered like the rest of it.
+            Step::Done if let Some(ended) = &mut self.ended => {
+                self.queue.remove(&place);
+                ended.places.push(place);
+            }
             Step::Done => self.let_go(place).await,
             Step::Save => {
                 state.hold(&dependency.name, held, event);

@@ -147,6 +147,25 @@ fn a_write_whose_answer_is_lost_is_found_and_not_repeated() {
     }
 }
 
+#[test]
+fn messages_of_a_resumed_set_are_answered_after_its_end_is_recorded() {
+    // The process dies when the action has ended, before that is written.
+    let broker = Broker::with("ab").faults([(4, Fault::DiesBefore)]);
+    run(&spec("a && b", json!({})), &broker);
+    assert_eq!(
+        broker.log()[2..],
+        [
+            r#"write t/_ledger consumed={"a":1,"b":2} firing={"a":1,"b":2}"#,
+            "act a=1 b=2",
+            // Another process.
+            "act a=1 b=2",
+            r#"write t/_ledger consumed={"a":1,"b":2} firing=null"#,
+            "ack a=1",
+            "ack b=2",
+        ]
+    );
+}
+
 fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         Just(Fault::DiesBefore),
