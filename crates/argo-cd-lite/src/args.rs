@@ -29,6 +29,12 @@ pub struct Cli {
 pub enum Command {
     /// Run the controller.
     Controller(Box<ControllerArgs>),
+    /// Evaluate Jsonnet; the controller starts this.
+    #[command(hide = true)]
+    Jsonnet {
+        /// File with the request.
+        request: PathBuf,
+    },
     /// Answer without a cluster.
     #[command(flatten)]
     Verb(Verb),
@@ -175,6 +181,7 @@ impl ToolArgs {
         ToolPaths {
             helm: self.helm_binary,
             kustomize: self.kustomize_binary,
+            own: std::env::current_exe().ok(),
             search: std::env::var_os("PATH"),
         }
     }
@@ -210,7 +217,7 @@ mod tests {
         let line = ["argo-cd-lite", "controller"].iter().chain(flags).copied();
         match Cli::try_parse_from(line).expect("flags that parse").command {
             Command::Controller(args) => *args,
-            Command::Verb(verb) => panic!("{verb:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use argo_cd_lite::{
     args::{Cli, Command},
     cli, controller,
+    render::evaluate_jsonnet,
 };
 use reconcile_core::{args::parse, operator};
 
@@ -17,5 +18,6 @@ fn main() -> ExitCode {
             operator::run(&args.log.clone(), &ignored, controller::run(*args))
         }
         Command::Verb(verb) => cli::run(&verb),
+        Command::Jsonnet { request } => evaluate_jsonnet(&request),
     }
 }

@@ -3,7 +3,6 @@
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
 
 const CHARTS: &str = "Helm repositories and OCI registries";
-const NO_JSONNET: &str = "Jsonnet is not evaluated";
 const ONE_KUSTOMIZE: &str = "there is one kustomize; a version is refused";
 const NO_PLUGINS: &str = "config management plugins do not run here";
 const HELM_VERSION: &str = "v3 and v4 are accepted; there is one helm";
@@ -38,7 +37,7 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.source.directory.include"),
     supported("spec.source.directory.exclude"),
     supported("spec.source.directory.disableExtensionFilter"),
-    planned("spec.source.directory.jsonnet.**", NO_JSONNET),
+    supported("spec.source.directory.jsonnet.**"),
     supported_note("spec.source.chart", CHARTS),
     supported("spec.source.helm.valueFiles"),
     supported("spec.source.helm.releaseName"),
@@ -97,7 +96,7 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.sources[].directory.include"),
     supported("spec.sources[].directory.exclude"),
     supported("spec.sources[].directory.disableExtensionFilter"),
-    planned("spec.sources[].directory.jsonnet.**", NO_JSONNET),
+    supported("spec.sources[].directory.jsonnet.**"),
     supported_note("spec.sources[].chart", CHARTS),
     supported("spec.sources[].helm.valueFiles"),
     supported("spec.sources[].helm.releaseName"),
@@ -186,7 +185,7 @@ pub const APPLICATION: &[Field] = &[
     supported("operation.sync.source.directory.include"),
     supported("operation.sync.source.directory.exclude"),
     supported("operation.sync.source.directory.disableExtensionFilter"),
-    planned("operation.sync.source.directory.jsonnet.**", NO_JSONNET),
+    supported("operation.sync.source.directory.jsonnet.**"),
     supported_note("operation.sync.source.chart", CHARTS),
     supported("operation.sync.source.helm.valueFiles"),
     supported("operation.sync.source.helm.releaseName"),
@@ -248,7 +247,7 @@ pub const APPLICATION: &[Field] = &[
     supported("operation.sync.sources[].directory.include"),
     supported("operation.sync.sources[].directory.exclude"),
     supported("operation.sync.sources[].directory.disableExtensionFilter"),
-    planned("operation.sync.sources[].directory.jsonnet.**", NO_JSONNET),
+    supported("operation.sync.sources[].directory.jsonnet.**"),
     supported_note("operation.sync.sources[].chart", CHARTS),
     supported("operation.sync.sources[].helm.valueFiles"),
     supported("operation.sync.sources[].helm.releaseName"),

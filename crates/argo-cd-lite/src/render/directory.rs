@@ -4,11 +4,13 @@ use expressions::glob::{Answer, Glob, GlobError, WorkBudget};
 
 use super::{
     MAX_MANIFEST_BYTES, RenderError, SourceType,
+    document::is_skipped,
+    jsonnet,
     renderer::{Job, ManifestFile, Renderer},
 };
 use crate::{
     api::{ApplicationSource, DirectorySource},
-    repo::FileQuery,
+    repo::{FileQuery, join},
 };
 
 /// Renders folders of plain manifests.
@@ -38,20 +40,18 @@ impl Renderer for Directory {
             recurse: filter.recurse(),
             linked_folders: false,
             max_bytes: MAX_MANIFEST_BYTES,
-            wanted: &|path| filter.wants(path),
+            wanted: &|path| filter.is_manifest(path),
         };
         let files = job.tree.files(&folder, &query)?;
         let mut manifests = Vec::new();
         for file in files {
             filter.check(&file.path)?;
             if is_jsonnet(&file.path) {
-                if filter.is_excluded(&file.path) {
-                    continue;
+                if !is_skipped(&file.content) {
+                    let path = join(&folder.path, &file.path);
+                    manifests.push(jsonnet::manifests(job, &folder.path, &path, file.content)?);
                 }
-                return Err(RenderError::File {
-                    path: file.path,
-                    reason: "Jsonnet is not supported yet; exclude the file".to_owned(),
-                });
+                continue;
             }
             manifests.push(ManifestFile {
                 path: file.path,
@@ -75,7 +75,7 @@ struct DirectoryFilter {
 }
 
 /// Extensions of manifests.
-const EXTENSIONS: &[&str] = &["yaml", "yml", "json"];
+const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "jsonnet"];
 
 impl DirectoryFilter {
     /// The filter of a source.
@@ -93,11 +93,6 @@ impl DirectoryFilter {
     /// True when sub-folders are read too.
     fn recurse(&self) -> bool {
         self.directory.recurse
-    }
-
-    /// True for files whose content is needed.
-    fn wants(&self, path: &str) -> bool {
-        is_jsonnet(path) || self.is_manifest(path)
     }
 
     fn is_manifest(&self, path: &str) -> bool {
@@ -141,7 +136,8 @@ impl DirectoryFilter {
     }
 }
 
-fn is_jsonnet(path: &str) -> bool {
+/// True for a file that is evaluated.
+pub(super) fn is_jsonnet(path: &str) -> bool {
     path.rsplit_once('.')
         .is_some_and(|(_, extension)| extension == "jsonnet")
 }

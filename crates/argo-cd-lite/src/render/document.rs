@@ -6,6 +6,11 @@ use serde_json::Value;
 /// A file that holds this text anywhere is not read.
 const SKIP_MARK: &str = "+argocd:skip-file-rendering";
 
+/// True for a file that asks not to be read.
+pub(super) fn is_skipped(content: &[u8]) -> bool {
+    decode(content).is_ok_and(|text| has_skip_mark(&text))
+}
+
 /// The objects of a file, or why it cannot be read; the caller knows the path.
 pub(super) fn parse(path: &str, content: &[u8]) -> Result<Vec<Value>, String> {
     let text = decode(content)?;

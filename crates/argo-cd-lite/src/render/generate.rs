@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{
     AppFacts, ClusterFacts, Remotes, RenderError, SourceType, Tools,
+    directory::is_jsonnet,
     environment::{Environment, Uses, revision_fact},
     facts::{CLUSTER_FACT, PERMISSIONS_FACT, digest},
     registry::{RENDERERS, renderer_of},
@@ -107,6 +108,7 @@ impl RenderRequest {
                 let entries = tree.entries(&folder).ok()?;
                 let decides = |name: &str| {
                     name.starts_with(".argocd-source")
+                        || is_jsonnet(name)
                         || RENDERERS
                             .iter()
                             .any(|one| one.runs_tool() && one.owns(name))
@@ -117,9 +119,7 @@ impl RenderRequest {
             matches!(open.files, Files::Archive(_))
                 || open.source.helm.is_some()
                 || open.source.kustomize.is_some()
-                || (open.source.renders()
-                    && open.source.directory.is_none()
-                    && detected().unwrap_or(false))
+                || (open.source.renders() && detected().unwrap_or(false))
         })
     }
 

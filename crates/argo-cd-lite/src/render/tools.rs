@@ -95,6 +95,8 @@ pub struct ToolPaths {
     pub helm: Option<PathBuf>,
     /// Path of `kustomize`; searched for in `search` when absent.
     pub kustomize: Option<PathBuf>,
+    /// Our own program, which evaluates Jsonnet.
+    pub own: Option<PathBuf>,
     /// Folders in the form of the environment variable PATH.
     pub search: Option<OsString>,
 }
@@ -188,6 +190,7 @@ pub struct Tools(Arc<Inner>);
 struct Inner {
     helm: Tool,
     kustomize: Tool,
+    jsonnet: Tool,
     sandboxes: PathBuf,
     limits: ProcessLimits,
 }
@@ -207,6 +210,7 @@ impl Tools {
                 paths.kustomize,
                 paths.search,
             ),
+            jsonnet: Tool::new("jsonnet", "the installation", paths.own, None),
             sandboxes,
             limits,
         }))
@@ -218,6 +222,10 @@ impl Tools {
 
     pub(super) fn kustomize(&self) -> &Tool {
         &self.0.kustomize
+    }
+
+    pub(super) fn jsonnet(&self) -> &Tool {
+        &self.0.jsonnet
     }
 
     /// Folder of the private folders.
@@ -232,7 +240,7 @@ impl Tools {
 
     /// How often programs were started.
     pub fn runs(&self) -> u64 {
-        [self.helm(), self.kustomize()]
+        [self.helm(), self.kustomize(), self.jsonnet()]
             .iter()
             .map(|tool| tool.runs.load(Ordering::Relaxed))
             .sum()
@@ -240,7 +248,7 @@ impl Tools {
 
     /// The current value of a fact about a program.
     pub(super) fn fact(&self, name: &str) -> Option<String> {
-        [self.helm(), self.kustomize()]
+        [self.helm(), self.kustomize(), self.jsonnet()]
             .into_iter()
             .find(|tool| tool.name == name)
             .map(Tool::identity)

@@ -187,10 +187,10 @@ fn include_and_exclude_choose_and_exclude_wins() {
 }
 
 #[test]
-fn jsonnet_is_refused_not_ignored() {
+fn jsonnet_without_the_program_is_refused_not_ignored() {
     let error = names(&[file("x.jsonnet", "{}")], None).expect_err("Jsonnet");
     assert!(
-        error.to_string().contains("Jsonnet is not supported"),
+        error.to_string().contains("jsonnet is not installed"),
         "{error}"
     );
     let exclude = Some(DirectorySource {

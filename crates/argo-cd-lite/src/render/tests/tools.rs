@@ -40,6 +40,7 @@ impl Bench {
         ToolPaths {
             helm: Some(self.folder.path().join("helm")),
             kustomize: Some(self.folder.path().join("kustomize")),
+            own: None,
             search: None,
         }
     }
