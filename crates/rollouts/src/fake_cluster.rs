@@ -43,10 +43,14 @@ pub(crate) fn controller(api: &FakeApi) -> Operator {
 pub(crate) fn peers(api: &FakeApi) {
     for set in api.list("replicasets") {
         let wanted = set["spec"]["replicas"].clone();
-        if set["status"]["availableReplicas"] != wanted || set["status"]["replicas"] != wanted {
+        let generation = set["metadata"]["generation"].clone();
+        let mut status =
+            json!({"replicas": wanted, "readyReplicas": wanted, "availableReplicas": wanted});
+        status["observedGeneration"] = generation;
+        if set["status"] != status {
             let name = set["metadata"]["name"].as_str().unwrap_or_default();
             api.edit("replicasets", NAMESPACE, name, |set| {
-                set["status"] = json!({"replicas": wanted, "readyReplicas": wanted, "availableReplicas": wanted});
+                set["status"] = status;
             });
         }
     }

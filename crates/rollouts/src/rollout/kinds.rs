@@ -51,6 +51,7 @@ pub(crate) struct ReplicaSetStatus {
     replicas: i32,
     ready_replicas: i32,
     available_replicas: i32,
+    observed_generation: Option<i64>,
     conditions: Vec<ReplicaSetCondition>,
 }
 
@@ -134,6 +135,10 @@ pub(crate) fn replica_set_view(root: &Root<ReplicaSetKind>) -> Option<ReplicaSet
         current: status.replicas,
         ready: status.ready_replicas,
         available: status.available_replicas,
+        // A status that nobody has written yet counts no pods, which is true.
+        stale: status
+            .observed_generation
+            .is_some_and(|observed| observed < root.generation()),
         failure: failure.map(|condition| (condition.reason, condition.message)),
     })
 }

@@ -104,6 +104,8 @@ pub struct ReplicaSetView {
     pub ready: i32,
     /// `status.availableReplicas`.
     pub available: i32,
+    /// The ReplicaSet controller has not acted on the newest spec yet: the counts may be about pods that are leaving.
+    pub stale: bool,
     /// Reason and message of its `ReplicaFailure` condition.
     pub failure: Option<(String, String)>,
 }

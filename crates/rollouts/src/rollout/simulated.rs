@@ -351,6 +351,8 @@ fn free_name<T>(
 
 /// Patches the view of a ReplicaSet.
 fn change(set: &mut ReplicaSetView, change: &ReplicaSetChange) {
+    let is_spec = change.replicas.is_some() || change.min_ready.is_some();
+    set.stale |= is_spec || change.template.is_some();
     set.replicas = change.replicas.unwrap_or(set.replicas);
     set.min_ready = change.min_ready.unwrap_or(set.min_ready);
     if let Some(template) = &change.template {

@@ -197,6 +197,7 @@ impl Cluster {
         set.current = set.replicas;
         set.ready = if hangs { 0 } else { set.replicas };
         set.available = set.ready;
+        set.stale = false;
     }
 
     /// An AnalysisRun ends.

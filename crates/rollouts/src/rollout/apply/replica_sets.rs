@@ -83,11 +83,16 @@ impl Effects {
         Ok(self.patch_replica_set(key, &body).await?)
     }
 
+    /// Creates a ReplicaSet. One that was there before may be gone because the Rollout is: its deletion may be seen
+    /// after those of its ReplicaSets, so the Rollout is read once more before it gets pods again.
     pub(super) async fn create(
         &self,
         observed: &Observed,
         set: &NewReplicaSet,
     ) -> Result<Applied, RolloutError> {
+        if observed.status.current_pod_hash == set.hash {
+            self.confirm_rollout(observed).await?;
+        }
         let key = ObjectKey::new(
             observed.root.metadata.namespace.clone().unwrap_or_default(),
             &set.name,

@@ -180,8 +180,9 @@ impl Cluster {
                 count(now),
                 count(now.saturating_sub(min_ready(set)).unwrap_or(Timestamp::MIN)),
             );
-            changed |= (set.current, set.ready, set.available) != numbers;
+            changed |= set.stale || (set.current, set.ready, set.available) != numbers;
             (set.current, set.ready, set.available) = numbers;
+            set.stale = false;
         }
         changed
     }

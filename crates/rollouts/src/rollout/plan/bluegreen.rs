@@ -59,7 +59,7 @@ fn restore_active(planner: &mut Planner<'_>, rules: &BlueGreen) {
         .services
         .get(&rules.active)
         .is_some_and(|view| view.hash.as_ref().is_none_or(String::is_empty));
-    if lost && planner.replica_sets[stable].view.available > 0 {
+    if lost && planner.replica_sets[stable].available() > 0 {
         planner.note("the active Service has lost its hash; it gets the stable one back");
         let hash = planner.status.stable_rs.clone();
         service::switch(planner, &rules.active, &hash);
@@ -73,6 +73,7 @@ fn is_saturated(planner: &Planner<'_>) -> bool {
     !set.is_new()
         && set.replicas == wanted
         && set.view.replicas == wanted
+        && !set.view.stale
         && set.desired == Some(wanted)
         && set.view.available == wanted
 }
@@ -80,7 +81,7 @@ fn is_saturated(planner: &Planner<'_>) -> bool {
 fn is_preview_ready(planner: &Planner<'_>, rules: &BlueGreen) -> bool {
     let set = planner.new_set();
     rules.preview_replicas.is_some_and(|wanted| {
-        !set.is_new() && set.replicas == wanted && set.view.available >= wanted
+        !set.is_new() && set.replicas == wanted && set.asks_for(wanted) && set.available() >= wanted
     })
 }
 

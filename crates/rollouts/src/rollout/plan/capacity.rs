@@ -3,7 +3,7 @@
 
 use super::{
     facts,
-    planner::{PlannedReplicaSet, Planner, after, next_second},
+    planner::{Planner, after, next_second},
     weight,
 };
 use crate::rollout::{
@@ -28,11 +28,6 @@ fn pods_of(planner: &Planner<'_>, routing: &Routing, weight: i32) -> i32 {
 fn weight_for(pods: i32, replicas: i32, max_weight: i32) -> i32 {
     let share = i64::from(pods) * i64::from(max_weight) / i64::from(replicas.max(1));
     i32::try_from(share).map_or(max_weight, |share| share.clamp(0, max_weight))
-}
-
-/// Available pods of a version without those that are about to go.
-pub(super) fn serving(set: &PlannedReplicaSet) -> i32 {
-    set.view.available.min(set.view.replicas)
 }
 
 /// The last `setCanaryScale` that is in force: it ends with the update.
@@ -96,7 +91,12 @@ pub(super) fn canary_has_pods_for(
     weight: i32,
 ) -> bool {
     let replicas = planner.observed.spec.replicas;
-    let available = serving(planner.new_set());
+    let new = planner.new_set();
+    if new.view.stale && weight > routed(planner) {
+        // It may be losing the pods that it counts.
+        return false;
+    }
+    let available = new.available();
     let needed = pods_of(planner, routing, weight).min(replicas);
     match canary_scale(planner, canary) {
         Some(_) => available >= needed.min(canary_goal(planner, canary, routing, weight)),
@@ -114,11 +114,11 @@ pub(super) fn lowest_weight(planner: &Planner<'_>, canary: &Canary, routing: &Ro
         return 0;
     };
     let mut sets = planner.replica_sets.iter().enumerate();
-    if !sets.any(|(index, set)| index != stable && serving(set) > 0) {
+    if !sets.any(|(index, set)| index != stable && set.available() > 0) {
         // There is no other version that could serve in its place.
         return 0;
     }
-    let available = serving(&planner.replica_sets[stable]);
+    let available = planner.replica_sets[stable].available();
     let served = weight_for(
         available,
         planner.observed.spec.replicas,
@@ -129,7 +129,7 @@ pub(super) fn lowest_weight(planner: &Planner<'_>, canary: &Canary, routing: &Ro
 
 /// The highest weight that the pods of the new version can serve.
 pub(super) fn highest_weight(planner: &Planner<'_>, routing: &Routing) -> i32 {
-    let available = serving(planner.new_set());
+    let available = planner.new_set().available();
     weight_for(
         available,
         planner.observed.spec.replicas,
@@ -202,7 +202,7 @@ fn drain_aborted(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing, 
         let count = at_least(planner, canary, sent).min(planner.replica_sets[newest].replicas);
         return planner.scale(newest, count);
     }
-    let ready = planner.replica_sets[stable].view.available >= replicas;
+    let ready = planner.replica_sets[stable].available() >= replicas;
     if planner.replica_sets[newest].replicas == 0 || !ready || routed(planner) > 0 {
         return;
     }
@@ -280,10 +280,12 @@ pub(super) fn are_pods_ready(planner: &Planner<'_>, canary: &Canary, routing: &R
     let stable = planner.stable().map(|stable| &planner.replica_sets[stable]);
     // More pods than the weight needs are there while a lower weight is not routed yet.
     let reached = match canary.threshold {
-        Threshold::All => new.view.available >= goal,
+        Threshold::All => new.available() >= goal,
         other => weight::is_reached(other, goal, new.pods()),
     };
     let is_stable_whole = canary.dynamic_stable
-        || stable.is_none_or(|set| set.replicas == replicas && set.view.current == replicas);
-    new.replicas >= goal && reached && is_stable_whole
+        || stable.is_none_or(|set| {
+            set.replicas == replicas && set.asks_for(replicas) && set.view.current == replicas
+        });
+    new.replicas >= goal && new.asks_for(goal) && reached && is_stable_whole
 }

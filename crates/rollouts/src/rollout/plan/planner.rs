@@ -72,8 +72,19 @@ impl PlannedReplicaSet {
     pub(super) fn pods(&self) -> super::replicas::Pods {
         super::replicas::Pods {
             wanted: self.replicas,
-            available: self.view.available,
+            available: self.available(),
         }
+    }
+
+    /// Available pods without those that are about to go.
+    pub(super) fn available(&self) -> i32 {
+        self.view.available.min(self.view.replicas)
+    }
+
+    /// The ReplicaSet asks for `count` pods already, and its status is about these: not about pods that it was about
+    /// to remove when it was scaled up again.
+    pub(super) fn asks_for(&self, count: i32) -> bool {
+        self.view.replicas >= count && !self.view.stale
     }
 
     /// True when it is still to be created.

@@ -126,6 +126,9 @@ pub struct ScalingInput {
     pub stable: Option<Pods>,
     /// Sum of `spec.replicas` of all other ReplicaSets.
     pub older: i32,
+    /// A ReplicaSet has not acted on its newest `spec.replicas` yet, so that its available pods may be leaving: nothing
+    /// shrinks in their favour.
+    pub stale: bool,
     /// Pods that this pass removes. They make no room yet: effects that grow a version come before
     /// those that shrink one, and the process may end in between.
     pub leaving: i32,
@@ -144,8 +147,8 @@ pub fn goal(now: &ScalingInput) -> Split {
 
 /// The counts of this pass: as far towards the weight as the bounds allow.
 ///
-/// What goes up comes first, the stable version before the canary. While older versions have pods nothing
-/// else shrinks. Of the two versions only the one that the weight takes pods from shrinks, and only by
+/// What goes up comes first, the stable version before the canary. While older versions have pods, or counts
+/// are stale, nothing else shrinks. Of the two versions only the one that the weight takes pods from shrinks, and only by
 /// what the availability of the other leaves over.
 pub fn bounded(now: &ScalingInput) -> Split {
     let goal = goal(now);
@@ -163,7 +166,7 @@ pub fn bounded(now: &ScalingInput) -> Split {
         stable: grow(stable.wanted, goal.stable),
     };
     split.canary = grow(now.canary.wanted, goal.canary);
-    if now.older > 0 {
+    if now.older > 0 || now.stale {
         return split;
     }
     if now.stable.is_none() {

@@ -27,7 +27,7 @@ fn current(planner: &Planner<'_>) -> i32 {
 /// True when the new version may get traffic: there is another one to compare it with, and it has pods.
 fn may_get_traffic(planner: &Planner<'_>) -> bool {
     let nothing_to_compare = planner.stable().is_none() || planner.is_stable();
-    !nothing_to_compare && !planner.aborted() && planner.new_set().view.available > 0
+    !nothing_to_compare && !planner.aborted() && planner.new_set().available() > 0
 }
 
 /// The weight that is right now. It never falls faster than the stable version gets pods.
@@ -81,7 +81,7 @@ fn has_capacity(planner: &Planner<'_>, canary: &Canary, routing: &Routing, weigh
     let stable_needed = rest / i64::from(routing.max_weight.max(1));
     let stable = planner
         .stable()
-        .map_or(0, |stable| capacity::serving(&planner.replica_sets[stable]));
+        .map_or(0, |stable| planner.replica_sets[stable].available());
     capacity::canary_has_pods_for(planner, canary, routing, weight)
         && i64::from(stable) >= stable_needed
 }
@@ -183,7 +183,7 @@ fn hashes(planner: &Planner<'_>) -> RouteHashes {
         .unwrap_or_default();
     let ready = |index: Option<usize>, now: Option<String>| {
         let set = index.map(|index| &planner.replica_sets[index]);
-        let set = set.filter(|set| set.view.available > 0 || now.is_none());
+        let set = set.filter(|set| set.available() > 0 || now.is_none());
         set.map(|set| set.view.hash.clone()).or(now)
     };
     RouteHashes {

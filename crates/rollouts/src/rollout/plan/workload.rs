@@ -25,7 +25,8 @@ pub(super) fn update(planner: &mut Planner<'_>) {
     }
     let wanted = observed.spec.replicas;
     let new = planner.new_set();
-    let is_done = planner.is_stable() && !new.is_new() && new.view.available >= wanted;
+    let is_done =
+        planner.is_stable() && !new.is_new() && new.asks_for(wanted) && new.available() >= wanted;
     let to = match reference.scale_down {
         ScaleDown::Never => return,
         _ if is_done => 0,

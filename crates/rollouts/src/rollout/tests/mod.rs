@@ -21,6 +21,7 @@ mod replicas;
 mod routers;
 mod rules;
 mod simulation;
+mod stale;
 mod steps_api;
 mod traffic;
 mod transcripts;

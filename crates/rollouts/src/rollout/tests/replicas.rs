@@ -65,6 +65,7 @@ fn a_pass_goes_no_further_than_the_bounds() {
         canary: pods(0, 0),
         stable: Some(pods(10, 10)),
         older: 0,
+        stale: false,
         leaving: 0,
     };
     // Surge first; one stable pod may go at once.
@@ -90,6 +91,12 @@ fn a_pass_goes_no_further_than_the_bounds() {
         ..start
     };
     assert_eq!(bounded(&older), split(2, 9));
+    // Pods that may be leaving give nothing to shrink for.
+    let stale = ScalingInput {
+        stale: true,
+        ..further
+    };
+    assert_eq!(bounded(&stale), split(3, 9));
 }
 
 #[test]
@@ -102,6 +109,7 @@ fn an_abort_brings_the_stable_version_back_within_the_bounds() {
         canary: pods(8, 8),
         stable: Some(pods(2, 2)),
         older: 0,
+        stale: false,
         leaving: 0,
     };
     assert_eq!(bounded(&now), split(7, 4));
@@ -117,6 +125,7 @@ fn a_smaller_rollout_shrinks_in_the_middle_of_an_update() {
         canary: pods(5, 5),
         stable: Some(pods(5, 5)),
         older: 0,
+        stale: false,
         leaving: 0,
     };
     let next = bounded(&now);
@@ -157,6 +166,7 @@ proptest! {
         let _ = stable_ready;
         let now = ScalingInput {
             replicas, weight, surge, unavailable, older,
+            stale: false,
             leaving: 0,
             canary: pods(canary, canary_ready.min(canary)),
             stable: Some(pods(stable, stable)),
@@ -180,7 +190,7 @@ proptest! {
         let mut now = begin;
         for _ in 0..=2 * replicas + 2 {
             now = bounded(&ScalingInput {
-                replicas, weight, surge, unavailable, older: 0, leaving: 0,
+                replicas, weight, surge, unavailable, older: 0, stale: false, leaving: 0,
                 canary: pods(now.canary, now.canary),
                 stable: Some(pods(now.stable, now.stable)),
             });

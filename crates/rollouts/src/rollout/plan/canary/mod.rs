@@ -116,6 +116,11 @@ fn restart(planner: &mut Planner<'_>, canary: &Canary) {
     planner.note(skip);
 }
 
+fn is_stale(planner: &Planner<'_>) -> bool {
+    let mut sets = planner.replica_sets.iter();
+    sets.any(|set| !set.deleted && set.view.stale)
+}
+
 fn scaling_input(planner: &Planner<'_>, canary: &Canary) -> ScalingInput {
     let stable = planner.stable().filter(|stable| *stable != planner.new);
     ScalingInput {
@@ -129,6 +134,7 @@ fn scaling_input(planner: &Planner<'_>, canary: &Canary) -> ScalingInput {
             .older()
             .map(|index| planner.replica_sets[index].replicas)
             .sum(),
+        stale: is_stale(planner),
         leaving: planner
             .replica_sets
             .iter()
@@ -171,7 +177,7 @@ fn shrink_older(planner: &mut Planner<'_>, canary: &Canary) {
         .older()
         .filter(|index| planner.replica_sets[*index].replicas > 0)
         .collect();
-    if older.is_empty() {
+    if older.is_empty() || is_stale(planner) {
         return;
     }
     for index in &older {

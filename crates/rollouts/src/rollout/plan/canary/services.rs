@@ -44,7 +44,7 @@ fn can_take_over(planner: &Planner<'_>, canary: &Canary, index: usize) -> bool {
     } else {
         capacity::pods_for(weight, replicas, routing.max_weight)
     };
-    weight == 0 || planner.replica_sets[index].view.available >= needed
+    weight == 0 || planner.replica_sets[index].available() >= needed
 }
 
 /// With ping-pong the Service of the new version becomes the stable one.

@@ -72,6 +72,8 @@ impl Cluster {
         set.current = i32::try_from(pods.len()).unwrap_or_default();
         set.ready = i32::try_from(ready).unwrap_or_default();
         set.available = set.ready;
+        // It is behind while it has to remove pods.
+        set.stale = set.current > set.replicas;
     }
 
     /// All peers act until they have nothing left to do.

@@ -9,7 +9,14 @@ use reconcile_core::{
 use serde_json::{Value, json};
 
 use super::{NAMESPACE, get, rollout, server};
-use crate::rollout::{Effects, Sources, observe, observed::Observed, plan::Action};
+use crate::{
+    api::rollout::PodMetadata,
+    rollout::{
+        Effects, Sources, observe,
+        observed::Observed,
+        plan::{Action, NewReplicaSet},
+    },
+};
 
 /// What a pass sees of the Rollout as it is in `api` now, with no ReplicaSets.
 fn seen(api: &FakeApi, sources: &Sources) -> Observed {
@@ -64,6 +71,36 @@ async fn a_rollout_that_is_going_takes_no_orphans_along() {
     let error = effects.apply(&seen, &second).await.expect_err("too late");
     assert_eq!(error.class(), ErrorClass::Conflict);
     assert_eq!(owners("second"), Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_that_is_gone_gets_no_pods_again() {
+    let (api, effects, first) = stage();
+    let create = |hash: &str| {
+        Action::Create(NewReplicaSet {
+            name: format!("web-{hash}"),
+            hash: hash.to_owned(),
+            replicas: 1,
+            revision: 1,
+            metadata: PodMetadata::default(),
+            avoids: None,
+        })
+    };
+    effects
+        .apply(&first, &create("a"))
+        .await
+        .expect("it is created");
+    let mut seen = first;
+    seen.status.current_pod_hash = "a".to_owned();
+    // The garbage collector takes the ReplicaSet along, and the pass sees that before it sees why.
+    api.delete("rollouts", NAMESPACE, "web");
+    assert_eq!(api.list("replicasets"), Vec::<Value>::new());
+    let error = effects
+        .apply(&seen, &create("a"))
+        .await
+        .expect_err("too late");
+    assert_eq!(error.class(), ErrorClass::Conflict);
+    assert_eq!(api.list("replicasets"), Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
