@@ -35,7 +35,7 @@ test: ## All tests: unit, simulation, fake API, and end-to-end on a real control
 	@$(LIST_SKIPPED)
 
 # Servers of the system that tests of event sources read, by the name of their package.
-SERVERS := redis-server
+SERVERS := redis-server mosquitto
 
 .PHONY: servers
 servers: ## Install the servers that tests of event sources read (Debian; as root or with sudo)

@@ -6,6 +6,7 @@
 #[macro_use]
 mod shapes;
 
+mod broker_fields;
 mod decode;
 pub mod eventbus;
 pub mod eventsource;

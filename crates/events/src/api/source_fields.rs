@@ -2,8 +2,11 @@
 
 use reconcile_core::fields::{Field, planned, reported, supported, supported_note};
 
-use super::hook_fields::{
-    BITBUCKET, BITBUCKET_SERVER, GERRIT, GITHUB, GITLAB, SLACK, SNS, STORAGE_GRID, STRIPE,
+use super::{
+    broker_fields::{BROKER_BACKOFFS, BROKER_SELECTORS, BROKERS},
+    hook_fields::{
+        BITBUCKET, BITBUCKET_SERVER, GERRIT, GITHUB, GITLAB, SLACK, SNS, STORAGE_GRID, STRIPE,
+    },
 };
 
 /// Why pod settings have no effect.
@@ -81,6 +84,9 @@ pub(super) const TABLES: &[&[Field]] = &[
     REDIS_STREAM,
     SELECTORS,
     RESOURCE,
+    BROKERS,
+    BROKER_SELECTORS,
+    BROKER_BACKOFFS,
     NOTED_SELECTORS,
 ];
 
@@ -136,10 +142,6 @@ const SOURCE: &[Field] = &[
     supported("spec.nats.{*}.subject"),
     supported("spec.nats.{*}.queue"),
     supported("spec.nats.{*}.jsonBody"),
-    reported(
-        "spec.nats.{*}.connectionBackoff.**",
-        "tried again each second until it works",
-    ),
     planned(
         "spec.nats.{*}.auth.nkey.**",
         "keys as credentials; use basic or token",
@@ -160,14 +162,12 @@ const SOURCE_TYPES: &[Field] = &[
     planned("spec.azureEventsHub.**", TYPE),
     planned("spec.azureQueueStorage.**", TYPE),
     planned("spec.azureServiceBus.**", TYPE),
-    planned("spec.emitter.**", TYPE),
     planned("spec.file.**", TYPE),
     planned("spec.generic.**", TYPE),
     planned("spec.hdfs.**", TYPE),
     planned("spec.kafka.**", TYPE),
     planned("spec.minio.**", TYPE),
     planned("spec.mns.**", TYPE),
-    planned("spec.mqtt.**", TYPE),
     planned("spec.nsq.**", TYPE),
     planned("spec.pubSub.**", TYPE),
     planned("spec.pulsar.**", TYPE),

@@ -3,7 +3,15 @@
 //! A new one is a file with a [`Source`] and a [`SourceKind`], its line in `registry::ALL`, and its rows in
 //! `api/source_fields.rs`. Webhooks are no such kind: requests come in by the shared listeners.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use reconcile_core::{
@@ -20,9 +28,10 @@ use super::{
     backlog::{Backlog, Share},
     checkpoint::Checkpoint,
     emitter,
+    reconnect::Reconnect,
 };
 use crate::{
-    api::{KeySelector, decode, eventsource::SourceFilter},
+    api::{KeySelector, decode, eventsource::SourceFilter, trigger::Backoff},
     bus::BusError,
     nats::NatsError,
     tls::TlsError,
@@ -96,8 +105,9 @@ pub enum SourceError {
 
 /// What all kinds have in common.
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Common {
+    connection_backoff: Option<Backoff>,
     metadata: Option<BTreeMap<String, String>>,
     filter: Option<SourceFilter>,
 }
@@ -115,6 +125,8 @@ pub struct TaskEvent {
     pub secrets: Vec<Secret>,
     /// The service account that it acts as.
     pub account: String,
+    /// How long it waits before it connects again.
+    pub reconnect: Reconnect,
     config: Value,
     metadata: BTreeMap<String, String>,
     filter: Option<EventFilter>,
@@ -157,6 +169,10 @@ impl TaskEvent {
             source: (kind.check)(&input)?,
             secrets: Vec::new(),
             account: "default".to_owned(),
+            reconnect: Reconnect::check(
+                &format!("{path}.connectionBackoff"),
+                common.connection_backoff.as_ref(),
+            )?,
             config: config.clone(),
             metadata: common.metadata.unwrap_or_default(),
             filter: EventFilter::parse(&filter.expression)
@@ -174,6 +190,7 @@ impl TaskEvent {
         SourceContext {
             identities: limits.identities.clone(),
             redactor: Redactor::of(&self.secrets),
+            connected: AtomicBool::new(false),
             egress: limits.egress,
             share: limits.backlog.share(),
             uid: uid.to_owned(),
@@ -206,6 +223,7 @@ pub struct SourceContext {
     pub share: Share,
     identities: Identities,
     redactor: Redactor,
+    connected: AtomicBool,
     this: TaskEvent,
 }
 
@@ -303,8 +321,21 @@ impl SourceContext {
         Checkpoint::open(&self.emitter.bus, &self.emitter.key, &self.this.event).await
     }
 
+    /// How long the source waits before it connects again.
+    pub fn reconnect(&self) -> Reconnect {
+        self.this.reconnect
+    }
+
+    /// Whether events arrived since this was asked the last time.
+    pub fn was_connected(&self) -> bool {
+        self.connected.swap(false, Ordering::Relaxed)
+    }
+
     /// Reports why events do not arrive; `None` when they do.
     pub fn report(&self, problem: Option<String>) {
+        if problem.is_none() {
+            self.connected.store(true, Ordering::Relaxed);
+        }
         let problem = problem.map(|problem| self.redact(problem));
         (self.emitter.report)(&self.this.event, problem);
     }

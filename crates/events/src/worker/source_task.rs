@@ -1,15 +1,11 @@
 //! The task of an event that is brought in: runs its source again and again.
 
-use std::time::Duration;
-
 use crate::source::SourceContext;
-
-/// Pause after a source has ended.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the source until it is dropped, and reports what is in its way.
 pub(super) async fn run(context: SourceContext) {
     let mut reported = String::new();
+    let mut tried = 0;
     loop {
         context.emitter.bus.ready().await;
         if let Err(error) = context.source().run(&context).await {
@@ -20,6 +16,12 @@ pub(super) async fn run(context: SourceContext) {
             }
             context.report(Some(reason));
         }
-        tokio::time::sleep(PAUSE).await;
+        tried = if context.was_connected() {
+            1
+        } else {
+            tried + 1
+        };
+        let pause = context.reconnect().pause(tried, rand::random());
+        tokio::time::sleep(pause).await;
     }
 }

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 pub(crate) use nats::Nats;
 pub(crate) use receiver::{Call, Receiver};
-pub(crate) use server::Server;
+pub(crate) use server::{Certified, Server, certified};
 pub(crate) use stage::Stage;
 
 /// Longer than anything here should take, even on a loaded machine.
@@ -68,6 +68,29 @@ pub(crate) fn source(kind: &str, secrets: &[&str], config: &Value) -> Arc<Checke
         service: false,
         contested: BTreeSet::new(),
     })
+}
+
+/// Why the check of this event refuses it.
+pub(crate) fn refusal(kind: &str, config: &Value) -> String {
+    let kind = registry::ALL.iter().find(|known| known.key == kind);
+    let checked = TaskEvent::check(kind.expect("a kind"), "event", config);
+    checked.expect_err("refused").to_string()
+}
+
+/// Waits until the source reports a problem with `part` in it, and none of the secrets that tests use.
+pub(crate) async fn reported(
+    plane: &DataPlane,
+    source: &Arc<CheckedSource>,
+    bus: &Arc<Bus>,
+    part: &str,
+) {
+    until(part, || async {
+        let health = plane.ensure_source(source, bus);
+        let reason = health.interrupted.get("event").cloned().unwrap_or_default();
+        assert!(!reason.contains("s3cret"), "{reason}");
+        reason.contains(part)
+    })
+    .await;
 }
 
 /// A data plane that acts against a cluster in memory.

@@ -33,6 +33,18 @@ impl Process {
         .await;
     }
 
+    /// Asks the server to stop, and waits until it has.
+    pub(super) async fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let asked = Command::new("kill").arg(child.id().to_string()).status();
+        assert!(asked.is_ok_and(|status| status.success()), "no signal");
+        let ended = tokio::task::spawn_blocking(move || child.wait());
+        let ended = tokio::time::timeout(super::PATIENCE, ended).await;
+        assert!(ended.is_ok(), "the server does not stop");
+    }
+
     /// Kills the server.
     pub(super) fn down(&mut self) {
         if let Some(mut child) = self.child.take() {

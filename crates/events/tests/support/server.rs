@@ -4,6 +4,14 @@ use std::{path::PathBuf, process::Command};
 
 use super::{free_port, nats, process::Process};
 
+/// A certificate that a server shows, with its key.
+pub(crate) type Certified = rcgen::CertifiedKey<rcgen::KeyPair>;
+
+/// A certificate that signs itself, for `localhost`.
+pub(crate) fn certified() -> Certified {
+    rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate")
+}
+
 /// A server with a folder and a port of its own; gone when dropped.
 pub(crate) struct Server {
     program: PathBuf,
@@ -36,6 +44,47 @@ impl Server {
         server.arguments = arguments.map(str::to_owned).to_vec();
         server.up().await;
         Some(server)
+    }
+
+    /// Starts `mosquitto` for the user `worker` with the password `hush`, which keeps sessions over a restart; with
+    /// `tls`, it shows this certificate.
+    pub(crate) async fn mosquitto(tls: Option<&Certified>) -> Option<Self> {
+        let mut server = Self::new("mosquitto")?;
+        let (passwords, config) = (server.file("passwords"), server.file("config"));
+        std::fs::write(&passwords, "worker:hush\n").expect("written");
+        let hashed = Command::new("mosquitto_passwd")
+            .arg("-U")
+            .arg(&passwords)
+            .status();
+        assert!(hashed.is_ok_and(|status| status.success()), "passwords");
+        // Root is the user of tests in containers; others ignore the line.
+        let mut lines = format!(
+            "listener {} 127.0.0.1\nallow_anonymous false\npassword_file {}\npersistence true\npersistence_location {}/\nmax_queued_messages 0\nuser root\n",
+            server.port(),
+            passwords.display(),
+            server.folder.path().display(),
+        );
+        if let Some(certified) = tls {
+            let (certificate, key) = server.write(certified);
+            lines += &format!("certfile {certificate}\nkeyfile {key}\n");
+        }
+        std::fs::write(&config, lines).expect("written");
+        server.arguments = vec!["-c".to_owned(), config.display().to_string()];
+        server.up().await;
+        Some(server)
+    }
+
+    /// Path of a file in the server's folder.
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a certificate and its key; returns their paths.
+    fn write(&self, certified: &Certified) -> (String, String) {
+        let (certificate, key) = (self.file("server.crt"), self.file("server.key"));
+        std::fs::write(&certificate, certified.cert.pem()).expect("written");
+        std::fs::write(&key, certified.signing_key.serialize_pem()).expect("written");
+        (certificate.display().to_string(), key.display().to_string())
     }
 
     fn new(program: &str) -> Option<Self> {
@@ -71,6 +120,11 @@ impl Server {
             .args(&self.arguments)
             .current_dir(self.folder.path());
         self.process.up(&mut command).await;
+    }
+
+    /// Asks the server to stop, and waits until it has.
+    pub(crate) async fn stop(&mut self) {
+        self.process.stop().await;
     }
 
     /// Kills the server.
