@@ -6,9 +6,14 @@ use clap::{Args, Parser, Subcommand};
 use reconcile_core::{
     args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs},
     kube_types::{GoDuration, Quantity},
+    listen::ListenAddress,
 };
 
-use crate::{cli::Verb, render::ToolPaths};
+use crate::{
+    cli::Verb,
+    controller::{Ports, RedisPort},
+    render::ToolPaths,
+};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -143,6 +148,9 @@ pub struct ControllerArgs {
         value_name = "PORT"
     )]
     pub port: u16,
+    /// Ports for Argo CD's own server.
+    #[command(flatten)]
+    pub upstream: UpstreamArgs,
     /// Programs that render.
     #[command(flatten)]
     pub tools: ToolArgs,
@@ -162,6 +170,48 @@ pub struct ControllerArgs {
     /// Space that Git stores, charts and kept renders may take, for example 4Gi. The least recently used ones are deleted beyond it.
     #[arg(long, env = "ARGOCD_LITE_CACHE_SIZE", default_value = "4Gi", value_parser = bytes, value_name = "QUANTITY")]
     pub cache_size: u64,
+}
+
+/// Ports for Argo CD's own server.
+#[derive(Args, Clone, Debug)]
+pub struct UpstreamArgs {
+    /// Port of the Redis protocol, for an unmodified argocd-server beside this controller; off when absent. Clients
+    /// need the password in Secret argocd-redis.
+    #[arg(long, env = "ARGOCD_LITE_REDIS_PORT", value_name = "PORT")]
+    pub redis_port: Option<u16>,
+    /// IP address that --redis-port listens on.
+    #[arg(
+        long,
+        env = "ARGOCD_LITE_REDIS_ADDRESS",
+        default_value = "127.0.0.1",
+        value_name = "IP"
+    )]
+    pub redis_address: IpAddr,
+    /// Version of the cache that argocd-server puts into its keys.
+    #[arg(
+        long,
+        env = "ARGOCD_LITE_REDIS_CACHE_VERSION",
+        default_value = "1.8.3",
+        value_name = "VERSION"
+    )]
+    pub redis_cache_version: String,
+}
+
+impl UpstreamArgs {
+    /// The ports, without that of the webhook.
+    pub fn ports(self) -> Ports {
+        let redis = self.redis_port.map(|port| RedisPort {
+            listen: ListenAddress {
+                address: Some(self.redis_address),
+                port,
+            },
+            cache_version: self.redis_cache_version,
+        });
+        Ports {
+            redis,
+            ..Ports::default()
+        }
+    }
 }
 
 /// Programs that render.

@@ -22,6 +22,7 @@
 //! - [`applicationset`] not served yet; a condition on each ApplicationSet says so
 //! - [`project`] what a project allows
 //! - [`settings`] what is read of `argocd-cm`
+//! - [`redis`] what Argo CD's own server reads of a cache
 //! - [`server`] the webhook; [`metrics`] counters
 
 pub mod actions;
@@ -37,6 +38,7 @@ pub mod health;
 pub mod metrics;
 mod process_limits;
 pub mod project;
+pub mod redis;
 pub mod render;
 pub mod repo;
 pub mod server;

@@ -3,6 +3,7 @@
 mod apply;
 mod context;
 mod error;
+mod inspect;
 mod live_state;
 mod notes;
 mod observe;
@@ -15,6 +16,7 @@ mod validate;
 use context::Place;
 pub use context::{Context, Settings};
 pub use error::{InvalidOperation, ObserveError};
+pub use inspect::{Inspection, inspect};
 pub use notes::{AppNotes, HardRefresh};
 pub(crate) use observe::destination_of;
 pub use observed::{Observed, Problem, Refresh, Skip, SourceState};

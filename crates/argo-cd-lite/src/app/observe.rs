@@ -175,7 +175,7 @@ fn freshness(observed: &Observed, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// What the object itself says, without any other read.
-fn begin(context: &Context, root: &Root<Application>) -> Observed {
+pub(super) fn begin(context: &Context, root: &Root<Application>) -> Observed {
     let key = root.key();
     let status = root.parse_status();
     let mut problems = Vec::new();
@@ -270,7 +270,7 @@ fn compare_options(text: Option<&str>, problems: &mut Vec<Problem>) -> WebhookCh
     changes
 }
 
-fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Observed) {
+pub(super) fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Observed) {
     let name = observed.spec.project_name().to_owned();
     let project = context.project(&name);
     let mut problems = validate::problems(

@@ -21,7 +21,7 @@ mod mask;
 mod plan;
 mod predict;
 mod render;
-mod scope;
+pub(crate) mod scope;
 mod source;
 mod source_error;
 

@@ -75,7 +75,7 @@ const CLUSTER: &[(&str, &[&str])] = &[
 ];
 
 /// The scope of a kind.
-pub(super) fn of(group: &str, kind: &str) -> Scope {
+pub(crate) fn of(group: &str, kind: &str) -> Scope {
     let known = CLUSTER.iter().find(|(known, _)| *known == group);
     if known.is_some_and(|(_, kinds)| kinds.contains(&kind)) {
         Scope::Cluster

@@ -123,6 +123,16 @@ impl Discovery {
         versions
     }
 
+    /// Namespaced kinds that definitions bring.
+    pub fn custom_kinds(&self) -> Vec<GroupKind> {
+        let kinds = self.0.kinds.read().clone();
+        let custom = kinds.iter().filter(|(kind, served)| {
+            let is_custom = kind.group.contains('.') && !kind.group.ends_with(".k8s.io");
+            is_custom && served.iter().any(|served| served.namespaced)
+        });
+        custom.map(|(kind, _)| kind.clone()).collect()
+    }
+
     /// Versions of kinds.
     pub fn count(&self) -> usize {
         self.0.kinds.read().values().map(Vec::len).sum()

@@ -1,6 +1,7 @@
 //! From the command line to a running controller.
 
 mod default_project;
+mod upstream;
 mod watches;
 
 use std::{sync::Arc, time::Duration};
@@ -26,6 +27,7 @@ use crate::{
     args::ControllerArgs,
     clusters::{ClusterClients, ClusterMetrics, ClusterSurroundings, Clusters, Connector},
     metrics::{AppInfo, AppMetrics, GitMetrics},
+    redis::Changes,
     render::{Renders, ToolPaths},
     repo::{
         ChartConfig, ChartHub, Credentials, FileRepositories, GitLimits, HubConfig, RepoHub, Trust,
@@ -33,6 +35,8 @@ use crate::{
     server::{RefreshRequests, WebhookSecrets, WebhookServer},
     settings::SettingsHandle,
 };
+use upstream::serve_redis;
+pub use upstream::{Ports, RedisPort};
 use watches::{
     watch_certificates, watch_clusters, watch_known_hosts, watch_projects, watch_secrets,
     watch_settings,
@@ -65,6 +69,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         metrics_port,
         address,
         port,
+        upstream,
         cache_dir,
         cache_size,
         allow_file_repositories,
@@ -113,7 +118,10 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         hub,
         tools.paths(),
         status_processors,
-        ListenAddress { address, port },
+        Ports {
+            webhook: ListenAddress { address, port },
+            ..upstream.ports()
+        },
     )
     .await?;
     operator.run().await?;
@@ -128,10 +136,10 @@ pub async fn start(
     hub: HubConfig,
     tools: ToolPaths,
     workers: usize,
-    webhook: ListenAddress,
+    ports: impl Into<Ports>,
 ) -> anyhow::Result<()> {
     Parts::new(operator, settings, hub, tools, workers)?
-        .start(operator, workers, webhook)
+        .start(operator, workers, ports.into())
         .await
 }
 
@@ -168,6 +176,7 @@ struct Parts {
     secrets: WebhookSecrets,
     queue: Queue,
     roots: Index<Root<Application>>,
+    changes: Changes,
 }
 
 impl Parts {
@@ -181,9 +190,13 @@ impl Parts {
         let queue = Queue::new();
         let roots: Index<Root<Application>> = Index::default();
         let credentials = Credentials::default();
+        let changes = Changes::default();
         let wake = |queue: &Queue| {
-            let queue = queue.clone();
-            move |app: ObjectKey| queue.add(app)
+            let (queue, changes) = (queue.clone(), changes.clone());
+            move |app: ObjectKey| {
+                changes.note(&app);
+                queue.add(app);
+            }
         };
         let (hub, budget) = share(hub);
         let renders = Renders::new(tools, &hub.folder, budget, &operator.registry)?;
@@ -242,15 +255,11 @@ impl Parts {
             secrets: Arc::new(RwLock::default()),
             queue,
             roots,
+            changes,
         })
     }
 
-    async fn start(
-        self,
-        operator: &Operator,
-        workers: usize,
-        listen: ListenAddress,
-    ) -> anyhow::Result<()> {
+    async fn start(self, operator: &Operator, workers: usize, ports: Ports) -> anyhow::Result<()> {
         let Self {
             context,
             credentials,
@@ -258,6 +267,7 @@ impl Parts {
             secrets,
             queue,
             roots,
+            changes,
         } = self;
         let control_plane = context.settings.control_plane.clone();
         let config = DriverConfig {
@@ -287,8 +297,11 @@ impl Parts {
         operator.spawn("poll", async move { poll.poll().await });
         let charts = context.charts.clone();
         operator.spawn("chart poll", async move { charts.poll().await });
+        if let Some(port) = ports.redis {
+            serve_redis(operator, &context, port, changes);
+        }
         let webhook = WebhookServer {
-            listen,
+            listen: ports.webhook,
             budget: operator.listeners.clone(),
             secrets,
             depth: context.metrics.webhooks().clone(),

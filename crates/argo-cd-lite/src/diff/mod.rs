@@ -21,7 +21,7 @@ pub use client_side::{
 pub use ignore::{IgnoreRules, IgnoredPlaces, StatusField, WebhookChanges, jq_problem};
 pub use jq::{JqError, JqPaths};
 pub use outcome::equal_outcome;
-pub use server_side::{DiffError, Differ};
+pub use server_side::{DiffError, Differ, Prediction};
 pub use structure::{has_legacy_manager, leftover, looks_same, status_differs, take_over};
 
 #[cfg(test)]

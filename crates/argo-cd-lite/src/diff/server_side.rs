@@ -127,7 +127,6 @@ impl Differ {
         resource: &ApiResource,
         rules: &IgnoreRules,
     ) -> Result<bool, DiffError> {
-        let key = target.id.key();
         let Ok(live) = serde_json::to_value(read) else {
             return Ok(false);
         };
@@ -139,35 +138,60 @@ impl Differ {
         if leftover(&desired, &live) || status_differs(&desired, &live, &ignored) {
             return Ok(false);
         }
+        match self.predict(target, &live, resource).await? {
+            Prediction::Unchanged => Ok(true),
+            Prediction::Refused => Ok(false),
+            Prediction::Object(predicted) => {
+                Ok(equal_outcome(&predicted, &live, &ignored, rules.webhooks()))
+            }
+        }
+    }
+
+    /// What the server says that applying the target would make of the live object.
+    pub async fn predict(
+        &self,
+        target: &Target,
+        live: &Value,
+        resource: &ApiResource,
+    ) -> Result<Prediction, DiffError> {
         tracing::debug!(object = %target.id, "asking the server what applying would change");
+        let (key, desired) = (target.id.key(), target.value());
         let params = PatchParams {
             dry_run: true,
             ..PatchParams::apply(FIELD_MANAGER).force()
         };
-        let predicted = match apply_with(&self.client, resource, &key, &desired, &params).await {
-            Ok(predicted) => predicted,
-            Err(error) if repeats_list_items(&error) => {
-                let Some(patch) = client_side_patch(&desired, &live) else {
-                    return Ok(true);
-                };
-                let params = PatchParams {
-                    field_manager: Some(FIELD_MANAGER.to_owned()),
-                    dry_run: true,
-                    ..PatchParams::default()
-                };
-                match merge_with(&self.client, resource, &key, &patch, &params).await {
-                    Ok(predicted) => predicted,
-                    Err(error) if is_refused(&error) => return Ok(false),
-                    Err(error) => return Err(error.into()),
-                }
-            }
+        let mut answer = apply_with(&self.client, resource, &key, &desired, &params).await;
+        if answer.as_ref().is_err_and(repeats_list_items) {
+            let Some(patch) = client_side_patch(&desired, live) else {
+                return Ok(Prediction::Unchanged);
+            };
+            let params = PatchParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                dry_run: true,
+                ..PatchParams::default()
+            };
+            answer = merge_with(&self.client, resource, &key, &patch, &params).await;
+        }
+        match answer {
+            Ok(predicted) => Ok(Prediction::Object(
+                serde_json::to_value(&predicted).unwrap_or(Value::Null),
+            )),
             // Refused: applying will be refused too, and says why.
-            Err(error) if is_refused(&error) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        };
-        let predicted = serde_json::to_value(&predicted).unwrap_or(Value::Null);
-        Ok(equal_outcome(&predicted, &live, &ignored, rules.webhooks()))
+            Err(error) if is_refused(&error) => Ok(Prediction::Refused),
+            Err(error) => Err(error.into()),
+        }
     }
+}
+
+/// The answer of a dry-run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Prediction {
+    /// The object after it.
+    Object(Value),
+    /// There is nothing to change.
+    Unchanged,
+    /// The server does not accept the target.
+    Refused,
 }
 
 /// True when the manifest itself is at fault. The API server answers 500 to fields that a built-in kind

@@ -1,7 +1,8 @@
 //! All renderers, and which of them a source has.
 
 use super::{
-    RenderError, directory::Directory, helm::Helm, kustomize::Kustomize, renderer::Renderer,
+    RenderError, SourceType, directory::Directory, helm::Helm, kustomize::Kustomize,
+    renderer::Renderer,
 };
 use crate::{api::ApplicationSource, repo::SourceTree};
 
@@ -46,4 +47,25 @@ pub(super) fn renderer_of(
             .find(|renderer| renderer.runs_tool() && renderer.owns(name))
     });
     Ok(found.unwrap_or(&Directory))
+}
+
+/// How a source is rendered.
+pub fn source_type(
+    source: &ApplicationSource,
+    tree: &SourceTree,
+) -> Result<SourceType, RenderError> {
+    Ok(renderer_of(source, tree)?.source_type())
+}
+
+impl SourceType {
+    /// What the files of a folder make it; `None` for one that may hold plain manifests.
+    pub fn of_folder<'n>(names: impl Iterator<Item = &'n str>) -> Option<Self> {
+        names
+            .filter_map(|name| {
+                let mut renderers = RENDERERS.into_iter();
+                renderers.find(|renderer| renderer.runs_tool() && renderer.owns(name))
+            })
+            .last()
+            .map(|renderer| renderer.source_type())
+    }
 }

@@ -39,7 +39,7 @@ pub use charts::{
     ArchiveFile, ChartConfig, ChartError, ChartHub, ChartIndex, ChartRef, ChartVersion, Manifest,
     OpenChart, is_packed, packed_problem,
 };
-pub use commit::Commit;
+pub use commit::{Commit, CommitInfo};
 pub use credentials::{
     Credential, Credentials, RepositoryKind, RepositorySecret, UnsupportedMembers,
 };

@@ -18,12 +18,14 @@ mod body;
 mod budget;
 mod connection;
 mod descriptors;
+mod gate;
 mod limits;
 mod serve;
 mod tls;
 
 pub use budget::Budget;
 pub use descriptors::raise_limit;
+pub use gate::{Admission, Gate};
 pub use limits::Limits;
 pub use serve::{Server, serve};
 pub use tls::TlsMode;

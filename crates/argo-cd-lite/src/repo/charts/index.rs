@@ -70,6 +70,14 @@ impl ChartIndex {
         }
     }
 
+    /// The charts with their versions, in the order of the index.
+    pub fn charts(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+        self.entries.iter().map(|(name, versions)| {
+            let versions = versions.iter().flatten().flatten();
+            (name.as_str(), versions.map(|one| one.version.as_str()))
+        })
+    }
+
     /// The version of a chart that a revision means: the one of this text, else the highest that it allows as a
     /// constraint. `1.2` stands for the versions that begin so, as `helm` has it.
     pub fn select(&self, chart: &str, revision: &str) -> Result<&ChartVersion, ChartError> {

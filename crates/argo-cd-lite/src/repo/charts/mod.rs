@@ -207,6 +207,34 @@ impl ChartHub {
         })
     }
 
+    /// The charts of a Helm repository; `now` asks the server now.
+    pub async fn index(&self, url: &str, now: bool) -> Result<Arc<ChartIndex>, ChartError> {
+        // A repository with an index has one list for all charts.
+        let catalog = self.catalog(Place::of(url, "any")?);
+        self.versions(&catalog, now).await
+    }
+
+    /// The tags of a repository of a registry; `now` asks the server now.
+    pub async fn tags(&self, url: &str, now: bool) -> Result<Vec<String>, ChartError> {
+        let catalog = self.catalog(Place::of_artifact(url)?);
+        let index = self.versions(&catalog, now).await?;
+        let tags = index.charts().flat_map(|(_, tags)| tags.map(str::to_owned));
+        Ok(tags.collect())
+    }
+
+    async fn versions(
+        &self,
+        catalog: &Arc<Catalog>,
+        now: bool,
+    ) -> Result<Arc<ChartIndex>, ChartError> {
+        let fresh = now.then(|| self.0.repos.clock().now());
+        let listed = self.list(catalog, fresh).await?;
+        match listed.failing {
+            Some((error, _)) if now => Err(error),
+            _ => Ok(listed.value.index),
+        }
+    }
+
     /// The archive of a version of a chart.
     pub async fn open(
         &self,
