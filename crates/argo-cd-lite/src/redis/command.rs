@@ -99,7 +99,10 @@ impl Command {
             "AUTH" => login(rest).map(Self::Auth),
             "PING" => at_most_one(rest).map(Self::Ping),
             "ECHO" => one(rest).map(Self::Echo),
-            "SELECT" => return one(rest).ok_or_else(wrong_count).and_then(select),
+            "SELECT" => {
+                let database = one(rest).ok_or_else(wrong_count)?;
+                return number(&database).map(Self::Select);
+            }
             "CLIENT" => return client(&rest),
             "GET" => one(rest).map(Self::Get),
             "SET" => return set(rest).map_err(|error| error.unwrap_or_else(wrong_count)),
@@ -195,10 +198,6 @@ fn hello(arguments: Vec<Vec<u8>>) -> Result<Command, Reply> {
         }
     }
     Ok(Command::Hello { version, login })
-}
-
-fn select(database: Vec<u8>) -> Result<Command, Reply> {
-    number(&database).map(Command::Select)
 }
 
 fn client(arguments: &[Vec<u8>]) -> Result<Command, Reply> {

@@ -13,6 +13,7 @@ mod answers;
 mod changes;
 mod channels;
 mod command;
+mod execute;
 mod frame;
 mod key;
 pub mod live;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::OwnedSemaphorePermit,
@@ -10,13 +9,10 @@ use tokio::{
 
 use super::{
     channels::{Message, Subscriber},
-    command::{ClientCommand, Command, Login, SetCommand, Unit},
+    command::{Command, Login},
     frame::{FrameLimits, parse},
-    key::LiveKey,
-    pattern,
     reply::{Protocol, Reply},
     server::Shared,
-    store::{Condition, TimeLeft},
 };
 
 /// Bounds before the client has given the password.
@@ -34,7 +30,7 @@ const OWN_BUFFER: usize = 16 * 1024;
 /// Most bytes of answers that are collected before they are written.
 const BATCH: usize = 64 * 1024;
 /// Longest key or name of a channel.
-const MAX_KEY: usize = 4096;
+pub(super) const MAX_KEY: usize = 4096;
 /// Time in which the client must take an answer.
 const STALL: Duration = Duration::from_secs(30);
 /// Wrong passwords until the connection is closed.
@@ -231,7 +227,7 @@ impl<'a> Session<'a> {
             _ if self.is_subscribed() => Reply::error(
                 "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT are allowed in this context",
             ),
-            command => self.keyed(command).await,
+            command => self.shared.execute(command, self.id).await,
         };
         self.reply(&reply);
     }
@@ -334,98 +330,4 @@ impl<'a> Session<'a> {
         let count = i64::try_from(self.subscriber.subscribed().len()).unwrap_or(i64::MAX);
         Reply::Push(vec![Reply::text(what), channel, Reply::Int(count)])
     }
-
-    /// Commands about keys, and what is left.
-    async fn keyed(&self, command: Command) -> Reply {
-        let (store, now) = (&self.shared.store, self.shared.clock.now());
-        match command {
-            Command::Get(key) => self.get(&key, now).await,
-            Command::Set(set) => self.set(&set, now),
-            Command::Del(keys) => count(&keys, |key| store.remove(key, now)),
-            Command::Exists(keys) => count(&keys, |key| store.contains(key, now)),
-            Command::Expire(key, time) => {
-                Reply::Int(i64::from(store.expire(&key, later(now, time), now)))
-            }
-            Command::TimeToLive(key, unit) => Reply::Int(match store.time_left(&key, now) {
-                TimeLeft::NoKey => -2,
-                TimeLeft::Forever => -1,
-                TimeLeft::For(time) if unit == Unit::Seconds => time.as_secs(),
-                TimeLeft::For(time) => i64::try_from(time.as_millis()).unwrap_or(i64::MAX),
-            }),
-            Command::Rename(from, to) if to.len() <= MAX_KEY && store.rename(&from, &to, now) => {
-                Reply::Simple("OK")
-            }
-            Command::Rename(..) => Reply::error("no such key"),
-            Command::Scan { pattern } => {
-                let matches = |key: &[u8]| {
-                    pattern
-                        .as_ref()
-                        .is_none_or(|pattern| pattern::matches(pattern, key))
-                };
-                let keys = store.keys(matches, now).into_iter().map(Reply::Bulk);
-                Reply::List(vec![Reply::text("0"), Reply::List(keys.collect())])
-            }
-            Command::Publish(channel, payload) => {
-                let receivers = self.shared.channels.publish(&channel, &payload);
-                Reply::Int(i64::try_from(receivers).unwrap_or(i64::MAX))
-            }
-            Command::Select(0) => Reply::Simple("OK"),
-            Command::Select(_) => Reply::error("DB index is out of range"),
-            Command::Echo(payload) => Reply::text(payload),
-            Command::Client(ClientCommand::Note) => Reply::Simple("OK"),
-            Command::Client(ClientCommand::Id) => Reply::Int(self.id),
-            _ => Reply::error("the command is not possible here"),
-        }
-    }
-
-    async fn get(&self, key: &[u8], now: Timestamp) -> Reply {
-        let Some(live) = LiveKey::parse(key, &self.shared.cache_version) else {
-            return self
-                .shared
-                .store
-                .get(key, now)
-                .map_or(Reply::Null, Reply::Bulk);
-        };
-        match self.shared.answers.get(&live).await {
-            Ok(Some(value)) => Reply::Bulk(value),
-            Ok(None) => Reply::Null,
-            Err(error) => {
-                tracing::warn!(key = %String::from_utf8_lossy(key), %error, "cannot answer a request for the cache");
-                Reply::error(error.to_string())
-            }
-        }
-    }
-
-    fn set(&self, set: &SetCommand, now: Timestamp) -> Reply {
-        if set.key.len() > MAX_KEY {
-            return Reply::error("the key is too long");
-        }
-        if LiveKey::parse(&set.key, &self.shared.cache_version).is_some() {
-            // The controller answers it from what is really there.
-            return Reply::Simple("OK");
-        }
-        let expires = set.time.map(|time| later(now, time));
-        let condition: Condition = set.condition;
-        match self
-            .shared
-            .store
-            .set(&set.key, &set.value, expires, condition, now)
-        {
-            Ok(true) => Reply::Simple("OK"),
-            Ok(false) => Reply::Null,
-            Err(_) => Reply::Error(
-                "OOM the value is larger than all the memory that is set aside for values"
-                    .to_owned(),
-            ),
-        }
-    }
-}
-
-fn count(keys: &[Vec<u8>], is_one: impl Fn(&[u8]) -> bool) -> Reply {
-    let count = keys.iter().filter(|key| is_one(key)).count();
-    Reply::Int(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-fn later(now: Timestamp, time: SignedDuration) -> Timestamp {
-    now.saturating_add(time).unwrap_or(Timestamp::MAX)
 }

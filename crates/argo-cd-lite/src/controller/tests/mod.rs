@@ -4,6 +4,7 @@
 mod clusters;
 mod deletion;
 mod settings;
+mod upstream;
 
 use std::time::Duration;
 
@@ -18,9 +19,9 @@ use reconcile_core::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::start;
+use super::Parts;
 use crate::{
-    app::Settings,
+    app::{Context, Settings},
     render::ToolPaths,
     repo::{DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, Trust, tests::Origin},
 };
@@ -85,7 +86,7 @@ impl Bed {
         operator
     }
 
-    async fn start(&self, operator: &Operator, webhook: ListenAddress) {
+    async fn start(&self, operator: &Operator, webhook: ListenAddress) -> Context {
         install_tls();
         let settings = Settings {
             control_plane: NAMESPACE.into(),
@@ -105,9 +106,12 @@ impl Bed {
             poll: Duration::from_secs(3600),
             jitter: Duration::ZERO,
         };
-        start(operator, settings, hub, ToolPaths::default(), 4, webhook)
-            .await
-            .expect("a controller");
+        let parts = Parts::new(operator, settings, hub, ToolPaths::default(), 4);
+        let parts = parts.expect("parts of a controller");
+        let context = parts.context.clone();
+        let started = parts.start(operator, 4, webhook.into()).await;
+        started.expect("a controller");
+        context
     }
 
     fn application(&self, policy: &Value) {

@@ -29,8 +29,12 @@ async fn values_are_kept_for_their_time_in_both_versions() {
     let served = serve().await;
     for protocol in ["resp2", "resp3"] {
         let mut client = connect(&served, protocol).await;
-        let _: () = client
-            .set_ex("revoked-token|a", "1", 3600)
+        let _: () = redis::cmd("SET")
+            .arg("revoked-token|a")
+            .arg("1")
+            .arg("EX")
+            .arg(3600)
+            .query_async(&mut client)
             .await
             .expect("set");
         let _: () = client
