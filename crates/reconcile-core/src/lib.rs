@@ -10,6 +10,7 @@
 //!   listen     HTTP listeners that no client can exhaust
 //!   egress     which addresses are called on behalf of a manifest
 //!   credentials, secret   texts without the credentials of URLs; secrets that do not print
+//!   shares     fair shares of bytes and threads: a holder leaves as much free as it holds
 //!   apply      the few ways to write
 //!   conditions status conditions with honest transition times
 //!   kube_types Go durations, quantities, int-or-percent, selectors, names
@@ -41,6 +42,7 @@ pub mod operator;
 pub mod reconcile;
 pub mod redaction;
 pub mod secret;
+pub mod shares;
 pub mod telemetry;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

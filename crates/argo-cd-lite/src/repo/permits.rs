@@ -3,12 +3,10 @@
 //! A host, and a project, may hold as many permits as it leaves free: alone half of them, beside others an equal
 //! share. However many repositories one tenant names, threads are left for the rest. Whoever holds least goes first.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::Mutex;
+use reconcile_core::shares::Shares;
 use tokio::sync::oneshot;
 
 /// What a call is for.
@@ -47,8 +45,7 @@ pub(super) struct Permits(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     sharing: Sharing,
-    free: usize,
-    held: HashMap<Holder, usize>,
+    threads: Shares<Holder>,
     waiting: VecDeque<Waiting>,
 }
 
@@ -75,8 +72,7 @@ impl Permits {
     pub(super) fn new(count: usize, sharing: Sharing) -> Self {
         Self(Arc::new(Mutex::new(State {
             sharing,
-            free: count,
-            held: HashMap::new(),
+            threads: Shares::new(count),
             waiting: VecDeque::new(),
         })))
     }
@@ -91,7 +87,7 @@ impl Permits {
 
     #[cfg(test)]
     pub(super) fn free(&self) -> usize {
-        self.0.lock().free
+        self.0.lock().threads.free()
     }
 
     /// Gives permits to those who may have one.
@@ -102,10 +98,7 @@ impl Permits {
             let Some((next, holders)) = state.next() else {
                 return;
             };
-            state.free -= 1;
-            for holder in &holders {
-                *state.held.entry(holder.clone()).or_default() += 1;
-            }
+            state.threads.take(&holders, 1);
             drop(state);
             // One that nobody waits for any longer comes back at once.
             drop(next.give.send(Permit {
@@ -119,7 +112,7 @@ impl Permits {
 impl State {
     /// Takes the next one out of the queue: that whose project, and then whose host, holds least.
     fn next(&mut self) -> Option<(Waiting, Vec<Holder>)> {
-        if self.free == 0 {
+        if self.threads.free() == 0 {
             return None;
         }
         let (_, index, holders) = self
@@ -136,7 +129,7 @@ impl State {
 
     /// What its project and its host hold, and who would hold the permit; `None` when it may have none now.
     fn burden(&self, share: &Share) -> Option<([usize; 2], Vec<Holder>)> {
-        let held = |holder: &Holder| self.held.get(holder).copied().unwrap_or_default();
+        let held = |holder: &Holder| self.threads.held(holder);
         let host = share.host.clone().map(Holder::Host);
         let project = share
             .projects
@@ -146,25 +139,15 @@ impl State {
             .min_by_key(held);
         let of = |holder: &Option<Holder>| holder.as_ref().map_or(0, held);
         let burden = [of(&project), of(&host)];
-        let most = burden.into_iter().max().unwrap_or_default();
-        let admitted = self.sharing == Sharing::UseAll || most < self.free;
-        admitted.then(|| (burden, project.into_iter().chain(host).collect()))
+        let holders: Vec<Holder> = project.into_iter().chain(host).collect();
+        let admitted = self.sharing == Sharing::UseAll || self.threads.admits(&holders, 1);
+        admitted.then_some((burden, holders))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.permits.0.lock();
-        state.free += 1;
-        for holder in &self.holders {
-            if let Some(held) = state.held.get_mut(holder) {
-                *held -= 1;
-                if *held == 0 {
-                    state.held.remove(holder);
-                }
-            }
-        }
-        drop(state);
+        self.permits.0.lock().threads.release(&self.holders, 1);
         self.permits.serve();
     }
 }

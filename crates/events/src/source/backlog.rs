@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use reconcile_core::shares::Shares;
 
 /// Bytes of all messages that wait, of all sources together.
 const MOST_BYTES: usize = 64 << 20;
@@ -11,7 +12,15 @@ const OVERHEAD: usize = 512;
 
 /// Room for messages that wait, of one process. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Backlog(Arc<Mutex<usize>>);
+pub struct Backlog(Arc<Mutex<Waiting>>);
+
+/// Bytes that wait, by the number of their source.
+#[derive(Debug)]
+struct Waiting {
+    bytes: Shares<u64>,
+    /// Number of the next source.
+    next: u64,
+}
 
 impl Default for Backlog {
     fn default() -> Self {
@@ -22,14 +31,17 @@ impl Default for Backlog {
 impl Backlog {
     /// Room for so many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Mutex::new(bytes)))
+        let bytes = Shares::new(bytes);
+        Self(Arc::new(Mutex::new(Waiting { bytes, next: 0 })))
     }
 
     /// The part of one source.
     pub fn share(&self) -> Share {
+        let mut waiting = self.0.lock();
+        waiting.next += 1;
         Share {
             all: self.clone(),
-            own: Arc::default(),
+            source: waiting.next,
         }
     }
 }
@@ -38,7 +50,7 @@ impl Backlog {
 #[derive(Clone, Debug)]
 pub struct Share {
     all: Backlog,
-    own: Arc<Mutex<usize>>,
+    source: u64,
 }
 
 /// Room for one message, released on drop.
@@ -52,13 +64,11 @@ impl Share {
     /// Room for a message; `None` when there is none. A source that holds nothing may take all that is free.
     pub fn take(&self, bytes: usize) -> Option<Reservation> {
         let bytes = bytes.saturating_add(OVERHEAD);
-        let (mut free, mut own) = (self.all.0.lock(), self.own.lock());
-        let left = free.checked_sub(bytes)?;
-        if *own > 0 && *own + bytes > left {
+        let mut waiting = self.all.0.lock();
+        if !waiting.bytes.admits(&[self.source], bytes) {
             return None;
         }
-        *free = left;
-        *own += bytes;
+        waiting.bytes.take(&[self.source], bytes);
         let share = self.clone();
         Some(Reservation { share, bytes })
     }
@@ -66,10 +76,8 @@ impl Share {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // In the order in which they are taken.
-        let (mut free, mut own) = (self.share.all.0.lock(), self.share.own.lock());
-        *free += self.bytes;
-        *own -= self.bytes;
+        let mut waiting = self.share.all.0.lock();
+        waiting.bytes.release(&[self.share.source], self.bytes);
     }
 }
 
@@ -93,6 +101,6 @@ mod tests {
         assert!(other.take(0).is_none());
         drop(large);
         assert!(greedy.take(1 << 20).is_none());
-        assert_eq!(*backlog.0.lock(), 1 << 20);
+        assert_eq!(backlog.0.lock().bytes.used(), 0);
     }
 }

@@ -4,16 +4,14 @@
 //! leaves free: alone it gets half, and with others an equal share, so one that holds much never shuts the others
 //! out. A dependency that holds nothing always gets one message, so every trigger continues.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use parking_lot::Mutex;
 use prometheus::IntGauge;
+use reconcile_core::shares::Shares;
 use tokio::sync::Notify;
 
 /// Bytes of messages that the process holds.
@@ -26,17 +24,11 @@ const DEPENDENCY_BYTES: usize = 4 << 20;
 pub(in crate::worker) struct HeldBytes(Arc<Shared>);
 
 struct Shared {
-    limit: usize,
-    held: Mutex<Usage>,
+    /// Bytes by namespace.
+    held: Mutex<Shares<String>>,
     /// Room was released.
     freed: Notify,
     gauge: IntGauge,
-}
-
-#[derive(Default)]
-struct Usage {
-    all: usize,
-    namespaces: HashMap<String, usize>,
 }
 
 impl HeldBytes {
@@ -47,8 +39,7 @@ impl HeldBytes {
 
     fn with_limit(limit: usize, gauge: IntGauge) -> Self {
         Self(Arc::new(Shared {
-            limit,
-            held: Mutex::default(),
+            held: Mutex::new(Shares::new(limit)),
             freed: Notify::new(),
             gauge,
         }))
@@ -62,6 +53,15 @@ impl HeldBytes {
             limit: DEPENDENCY_BYTES,
             own: Arc::default(),
         }
+    }
+
+    /// Changes what is held, and shows it.
+    fn count(&self, change: impl FnOnce(&mut Shares<String>)) {
+        let mut held = self.0.held.lock();
+        change(&mut held);
+        self.0
+            .gauge
+            .set(i64::try_from(held.used()).unwrap_or(i64::MAX));
     }
 }
 
@@ -90,25 +90,19 @@ impl Room {
 
     fn admits(&self, bytes: usize) -> bool {
         let own = self.own.load(Ordering::SeqCst);
-        let shared = &self.held.0;
-        let usage = shared.held.lock();
-        let free = shared.limit.saturating_sub(usage.all);
-        let namespace = usage.namespaces.get(&self.namespace).copied();
-        own == 0
-            || (own.saturating_add(bytes) <= self.limit
-                && namespace.unwrap_or_default().saturating_add(bytes) <= free)
+        own == 0 || (own.saturating_add(bytes) <= self.limit && self.namespace_admits(bytes))
+    }
+
+    fn namespace_admits(&self, bytes: usize) -> bool {
+        let held = self.held.0.held.lock();
+        held.admits(std::slice::from_ref(&self.namespace), bytes)
     }
 
     /// Takes room whether there is any or not: for what is released at once.
     pub(super) fn take_now(&self, bytes: usize) -> Hold {
         self.own.fetch_add(bytes, Ordering::SeqCst);
-        let shared = &self.held.0;
-        let mut usage = shared.held.lock();
-        usage.all += bytes;
-        *usage.namespaces.entry(self.namespace.clone()).or_default() += bytes;
-        shared
-            .gauge
-            .set(i64::try_from(usage.all).unwrap_or(i64::MAX));
+        self.held
+            .count(|held| held.take(std::slice::from_ref(&self.namespace), bytes));
         Hold {
             held: self.held.clone(),
             namespace: self.namespace.clone(),
@@ -129,20 +123,9 @@ pub(super) struct Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.own.fetch_sub(self.bytes, Ordering::SeqCst);
-        let shared = &self.held.0;
-        let mut usage = shared.held.lock();
-        usage.all -= self.bytes;
-        if let Some(namespace) = usage.namespaces.get_mut(&self.namespace) {
-            *namespace -= self.bytes;
-            if *namespace == 0 {
-                usage.namespaces.remove(&self.namespace);
-            }
-        }
-        shared
-            .gauge
-            .set(i64::try_from(usage.all).unwrap_or(i64::MAX));
-        drop(usage);
-        shared.freed.notify_waiters();
+        self.held
+            .count(|held| held.release(std::slice::from_ref(&self.namespace), self.bytes));
+        self.held.0.freed.notify_waiters();
     }
 }
 
@@ -177,7 +160,7 @@ mod tests {
         assert!(waiting.now_or_never().is_some(), "there is room again");
         drop(taken);
         assert_eq!(held.0.gauge.get(), 0);
-        assert!(held.0.held.lock().namespaces.is_empty());
+        assert_eq!(held.0.held.lock().held(&"shop".to_owned()), 0);
     }
 
     #[tokio::test]
