@@ -139,8 +139,8 @@ impl Controller for Lamps {
         if root.key().name == "stuck" {
             let _running = Running::begin(&self.running);
             tokio::time::sleep(DEADLINE / 2).await;
-            // A call that does not give the thread back, beyond the deadline.
-            std::thread::sleep(3 * DEADLINE);
+            // A call that cannot be cancelled, beyond the deadline. Timers of the runtime go on meanwhile.
+            tokio::task::block_in_place(|| std::thread::sleep(3 * DEADLINE));
             tokio::time::sleep(DEADLINE).await;
         }
         Ok(Seen {
@@ -411,8 +411,8 @@ async fn a_spec_change_that_hides_in_the_answer_to_a_status_write_is_not_lost() 
     })
     .await;
     room.rest().await;
-    // The status write is held up, and the spec changes just before it lands: its answer carries the new spec, and
-    // the event of the change itself is older than that answer.
+    // The status write is held up, and the spec changes just before it lands. Its answer is all that shows the change:
+    // the watch is late.
     room.api
         .fail(Fault::delay("patch", "lamps/status", Duration::from_millis(200)).times(1));
     room.api.edit("lamps", "room", "a", |lamp| {
@@ -422,6 +422,7 @@ async fn a_spec_change_that_hides_in_the_answer_to_a_status_write_is_not_lost() 
         room.get("configmaps", "a")["data"]["colour"] == "blue"
     })
     .await;
+    room.api.hold_watches("lamps");
     room.api.edit("lamps", "room", "a", |lamp| {
         lamp["spec"]["colour"] = json!("green");
     });

@@ -1,5 +1,6 @@
 //! Runs a controller: hands out objects, carries a pass from observe to report, decides the retry.
 
+mod failure;
 mod pass;
 mod write;
 

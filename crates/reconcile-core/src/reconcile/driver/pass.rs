@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use kube::api::{GetParams, Request};
 
-use super::{BUG_DELAY, Driver, write::Written};
+use super::{BUG_DELAY, Driver, failure::Failure, write::Written};
 use crate::{
-    error::{Classify, ErrorClass, error_chain},
+    error::{ErrorClass, error_chain},
     object::{Kind, ObjectKey, Root},
     reconcile::{Controller, Done, Plan},
 };
@@ -22,27 +22,6 @@ pub(super) enum Next {
     At(Timestamp),
     /// Delay, and whether the pass counts as failed.
     After(Duration, bool),
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Failure {
-    pub(super) class: ErrorClass,
-    pub(super) text: String,
-}
-
-impl Failure {
-    pub(super) fn of<E: std::error::Error + Classify + 'static>(error: &E) -> Self {
-        Self {
-            class: error.class(),
-            text: error_chain(error),
-        }
-    }
-
-    /// What was being done.
-    pub(super) fn during(mut self, action: &impl std::fmt::Display) -> Self {
-        self.text = format!("{action}: {}", self.text);
-        self
-    }
 }
 
 /// Which try of a pass it is: a conflict is read and planned again once.

@@ -14,7 +14,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Driver, pass::Failure};
+use super::{Driver, failure::Failure};
 use crate::{
     error::ErrorClass,
     event::EventNote,
