@@ -1,6 +1,13 @@
 //! One step of a path: a key, an index, or a pattern of keys.
 
-use super::path::Next;
+/// What follows a component.
+pub(super) enum Next<'p> {
+    End,
+    /// After a dot: the rest applies to the value, or to each value of a list of matches.
+    Dot(&'p str),
+    /// After a pipe: the rest applies to the result as a whole.
+    Pipe(&'p str),
+}
 
 /// One key or index of a path.
 pub(super) struct Component<'p> {

@@ -6,6 +6,7 @@
 //! modifiers `@this @valid @ugly @pretty @reverse @keys @values @flatten @join @tostr @fromstr`,
 //! multipaths `[a,b]` and `{a,b}`, and literals `!"x"`.
 
+mod brackets;
 mod component;
 mod members;
 mod modifiers;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::path::balanced;
+use super::brackets::balanced;
 use super::{Found, ValueKind, elements, members};
 use crate::go_text::json;
 
@@ -42,8 +42,10 @@ pub(super) fn apply<'j, 'p>(
         "reverse" => Some(reverse(found)),
         "keys" => keys(found),
         "values" => values(found),
-        "flatten" => Some(flatten(found, option(argument, "deep"))),
-        "join" => Some(join(found, option(argument, "preserve"))),
+        "flatten" if is_set(argument, "deep") => Some(flatten(found, Levels::All)),
+        "flatten" => Some(flatten(found, Levels::One)),
+        "join" if is_set(argument, "preserve") => Some(join(found, DoubleKeys::Keep)),
+        "join" => Some(join(found, DoubleKeys::LastWins)),
         "tostr" => {
             let mut text = String::new();
             json::write_text(&mut text, found.raw(), false);
@@ -112,7 +114,7 @@ fn layout(raw: &str, indent: usize) -> String {
 }
 
 /// Whether a flag is set in a modifier's JSON argument.
-fn option(argument: &str, name: &str) -> bool {
+fn is_set(argument: &str, name: &str) -> bool {
     serde_json::from_str::<Value>(argument)
         .is_ok_and(|value| value.get(name) == Some(&Value::Bool(true)))
 }
@@ -180,8 +182,22 @@ fn values<'j>(found: &Found<'j>) -> Option<Found<'j>> {
     }
 }
 
-/// Elements that are arrays are replaced by their elements, all the way down with `deep`.
-fn flatten<'j>(found: &Found<'j>, deep: bool) -> Found<'j> {
+/// How far arrays inside of an array are replaced by their elements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Levels {
+    One,
+    All,
+}
+
+/// What becomes of a key that several objects of an array have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DoubleKeys {
+    LastWins,
+    Keep,
+}
+
+/// Replaces elements that are arrays by their elements.
+fn flatten<'j>(found: &Found<'j>, levels: Levels) -> Found<'j> {
     let Some(items) = elements(found.raw()) else {
         return found.clone();
     };
@@ -190,7 +206,12 @@ fn flatten<'j>(found: &Found<'j>, deep: bool) -> Found<'j> {
     while let Some((item, open)) = pending.pop() {
         match elements(item) {
             Some(inner) if open => {
-                pending.extend(inner.into_iter().rev().map(|item| (item, deep)));
+                pending.extend(
+                    inner
+                        .into_iter()
+                        .rev()
+                        .map(|item| (item, levels == Levels::All)),
+                );
             }
             _ => out.push(item),
         }
@@ -198,8 +219,8 @@ fn flatten<'j>(found: &Found<'j>, deep: bool) -> Found<'j> {
     Found::owned(format!("[{}]", out.join(",")))
 }
 
-/// Joins the objects of an array; of double keys the last value wins unless they are preserved.
-fn join<'j>(found: &Found<'j>, preserve: bool) -> Found<'j> {
+/// Joins the objects of an array to one.
+fn join<'j>(found: &Found<'j>, double: DoubleKeys) -> Found<'j> {
     let Some(items) = elements(found.raw()) else {
         return found.clone();
     };
@@ -208,7 +229,7 @@ fn join<'j>(found: &Found<'j>, preserve: bool) -> Found<'j> {
         for (key, value) in members(item).unwrap_or_default() {
             match joined
                 .iter_mut()
-                .find(|(known, _)| !preserve && *known == key)
+                .find(|(known, _)| double == DoubleKeys::LastWins && *known == key)
             {
                 Some(slot) => slot.1 = value,
                 None => joined.push((key, value)),

@@ -1,16 +1,15 @@
 //! Multipaths `[a,b]` and `{a,"name":b}`, and literals `!...`.
 
-use super::path::{balanced, walk};
+use super::brackets::balanced;
 use super::{Budget, Found};
 use crate::go_text::json;
 
-/// Selects several paths at once; `None` when the brackets do not fit together, so that they are
-/// part of a key.
+/// Selects several paths at once, each of which `find` looks up; `None` when the brackets do not fit together, so that
+/// they are part of a key.
 pub(super) fn select<'j, 'p>(
-    found: &Found<'j>,
     path: &'p str,
-    depth: usize,
     work: &mut Budget,
+    find: impl Fn(&str, &mut Budget) -> Option<Found<'j>>,
 ) -> Option<(Found<'j>, Option<&'p str>)> {
     let end = balanced(path)?;
     let is_object = path.starts_with('{');
@@ -22,7 +21,7 @@ pub(super) fn select<'j, 'p>(
     let mut out = String::from(if is_object { "{" } else { "[" });
     for selector in split(&path[1..end - 1]) {
         let (name, selector) = named(selector);
-        let Some(value) = walk(found.clone(), selector, depth, work) else {
+        let Some(value) = find(selector, work) else {
             continue;
         };
         if out.len() > 1 {

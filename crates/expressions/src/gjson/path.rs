@@ -1,16 +1,8 @@
 //! Walks along a path.
 
-use super::component::Component;
+use super::brackets::balanced;
+use super::component::{Component, Next};
 use super::{Budget, Found, MAX_DEPTH, ValueKind, elements, members, modifiers, multipath, query};
-
-/// What follows a component.
-pub(super) enum Next<'p> {
-    End,
-    /// After a dot: the rest applies to the value, or to each value of a list of matches.
-    Dot(&'p str),
-    /// After a pipe: the rest applies to the result as a whole.
-    Pipe(&'p str),
-}
 
 /// Follows `path` from `from`.
 pub(super) fn walk<'j>(
@@ -65,7 +57,9 @@ fn step<'j, 'p>(
             }
         }
         Some(b'[' | b'{') => {
-            if let Some(selected) = multipath::select(found, path, depth, work) {
+            let find =
+                |selector: &str, work: &mut Budget| walk(found.clone(), selector, depth, work);
+            if let Some(selected) = multipath::select(path, work, find) {
                 return Some(selected);
             }
         }
@@ -187,7 +181,9 @@ fn query_step<'j, 'p>(
         Some(b'|') => Next::Pipe(&after[1..]),
         Some(_) => return None,
     };
-    let mut matching = items.iter().filter(|item| query.matches(item, depth, work));
+    let mut matching = items
+        .iter()
+        .filter(|item| query.matches(item, |item, path| walk(item, path, depth, work)));
     if !all {
         let first = matching.next()?;
         let rest = match next {
@@ -256,25 +252,4 @@ fn split_pipe(path: &str) -> (&str, Option<&str>) {
         at += 1;
     }
     (path, None)
-}
-
-/// Length of the string or bracket at the start of `text`, both ends included.
-pub(super) fn balanced(text: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut in_string = false;
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => in_string = !in_string,
-            b'(' | b'[' | b'{' if !in_string => depth += 1,
-            b')' | b']' | b'}' if !in_string => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-        if depth == 0 && !in_string {
-            return Some(at + 1);
-        }
-    }
-    None
 }

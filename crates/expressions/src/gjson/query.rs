@@ -1,6 +1,6 @@
 //! Queries on arrays: the inside of `#(...)`.
 
-use super::{Budget, Found, ValueKind, component, path};
+use super::{Found, ValueKind, brackets::balanced, component};
 
 /// A parsed query: a path in each element, and what its value must be.
 pub(super) struct Query<'p> {
@@ -19,7 +19,7 @@ impl<'p> Query<'p> {
         while at < bytes.len() {
             match bytes[at] {
                 b'\\' => at += 1,
-                b'(' | b'[' | b'{' | b'"' => match path::balanced(&text[at..]) {
+                b'(' | b'[' | b'{' | b'"' => match balanced(&text[at..]) {
                     Some(length) => at += length - 1,
                     None => break,
                 },
@@ -46,12 +46,17 @@ impl<'p> Query<'p> {
         }
     }
 
-    pub(super) fn matches(&self, item: &str, depth: usize, work: &mut Budget) -> bool {
+    /// Whether the element passes; `find` looks the path of the query up in it.
+    pub(super) fn matches(
+        &self,
+        item: &str,
+        find: impl for<'i> FnOnce(Found<'i>, &str) -> Option<Found<'i>>,
+    ) -> bool {
         let item = Found::borrowed(item);
         let found = if self.path.is_empty() {
             Some(item)
         } else if matches!(item.kind(), ValueKind::Object | ValueKind::Array) {
-            path::walk(item, self.path, depth, work)
+            find(item, self.path)
         } else {
             None
         };
