@@ -16,6 +16,7 @@ mod open_error;
 mod reconnect;
 pub mod redis;
 pub mod registry;
+pub mod request;
 mod resource;
 pub mod routes;
 mod schedule;

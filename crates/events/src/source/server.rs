@@ -1,11 +1,19 @@
 //! TCP servers that sources read: address, TLS, deadlines, and the rule about addresses.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use reconcile_core::{egress::EgressPolicy, object::FieldError, secret::Secret};
-use rustls::{ClientConfig, pki_types::ServerName};
+use reconcile_core::{
+    egress::{EgressPolicy, RefusedAddress},
+    object::FieldError,
+    secret::Secret,
+};
+use rustls::{
+    ClientConfig,
+    pki_types::{InvalidDnsNameError, ServerName},
+};
 use rustls_platform_verifier::ConfigVerifierExt;
 use socket2::{SockRef, TcpKeepalive};
+use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
@@ -26,6 +34,22 @@ const QUIET: Duration = Duration::from_secs(15);
 const CA: &str = "tls.caCertSecret";
 const CERTIFICATE: &str = "tls.clientCertSecret";
 const KEY: &str = "tls.clientKeySecret";
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+enum ConnectError {
+    #[error("the name has no address")]
+    NoAddress,
+    #[error(transparent)]
+    Refused(#[from] RefusedAddress),
+    #[error(transparent)]
+    Name(#[from] InvalidDnsNameError),
+    /// The name was not found, nobody listens, or the handshake failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("no connection within {} s", CONNECT.as_secs())]
+    Late,
+}
 
 /// A connection, encrypted or not.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -150,27 +174,22 @@ impl TcpServer {
             let Some(config) = config else {
                 return Ok(Box::new(stream) as Box<dyn Duplex>);
             };
-            let name =
-                ServerName::try_from(self.host.clone()).map_err(|error| error.to_string())?;
+            let name = ServerName::try_from(self.host.clone())?;
             let connector = TlsConnector::from(Arc::new(config));
-            let stream = connector.connect(name, stream).await;
-            Ok(Box::new(stream.map_err(|error| error.to_string())?) as Box<dyn Duplex>)
+            Ok(Box::new(connector.connect(name, stream).await?) as Box<dyn Duplex>)
         };
-        match tokio::time::timeout(CONNECT, connecting).await {
-            Ok(connected) => connected.map_err(|reason: String| self.failed(&reason)),
-            Err(_) => Err(self.failed("no connection in time")),
-        }
+        tokio::time::timeout(CONNECT, connecting)
+            .await
+            .unwrap_or(Err(ConnectError::Late))
+            .map_err(|error| self.failed(&error))
     }
 
     /// Connects to the first address of the host that may be called and answers.
-    async fn open(&self, egress: EgressPolicy) -> Result<TcpStream, String> {
-        let addresses = lookup_host((self.host.as_str(), self.port))
-            .await
-            .map_err(|error| error.to_string())?;
-        let mut last = "the name has no address".to_owned();
-        for address in addresses {
+    async fn open(&self, egress: EgressPolicy) -> Result<TcpStream, ConnectError> {
+        let mut last = ConnectError::NoAddress;
+        for address in lookup_host((self.host.as_str(), self.port)).await? {
             if let Err(refused) = egress.check_address(address.ip()) {
-                last = refused.to_string();
+                last = refused.into();
                 continue;
             }
             match TcpStream::connect(address).await {
@@ -181,7 +200,7 @@ impl TcpServer {
                     drop(SockRef::from(&stream).set_tcp_keepalive(&keepalive));
                     return Ok(stream);
                 }
-                Err(error) => last = error.to_string(),
+                Err(error) => last = error.into(),
             }
         }
         Err(last)

@@ -1,6 +1,6 @@
 //! Requests to webhooks of EventSources: headers, forms and queries.
 
-use events::source::webhook::{form_as_json, headers_as_go};
+use events::source::request::{form_as_json, headers_as_go};
 use fuzz::Material;
 use http::{HeaderMap, HeaderName, HeaderValue};
 

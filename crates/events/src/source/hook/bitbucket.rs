@@ -5,8 +5,11 @@ use std::sync::Arc;
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::value::RawValue;
 
-use super::{Call, Hook, HookKind, Reaction, call::malformed};
-use crate::source::webhook::Answer;
+use super::{
+    call::{Call, Reaction, malformed},
+    kind::{Hook, HookKind},
+};
+use crate::source::request::Answer;
 
 /// The kind.
 pub(super) const KIND: HookKind = HookKind {

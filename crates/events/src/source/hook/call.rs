@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::source::{
     emitter,
-    webhook::{Answer, form_fields, headers_as_go},
+    request::{Answer, form_fields, headers_as_go},
 };
 
 /// Headers that carry a shared secret, which must not travel with the event.

@@ -7,12 +7,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Call, Hook, HookKind, Reaction,
-    call::{malformed, parse, raw, unauthorised},
-    given,
+    call::{Call, Reaction, malformed, parse, raw, unauthorised},
+    kind::{Hook, HookKind, given},
     signature::{Hash, is_right},
 };
-use crate::{api::KeySelector, source::webhook::Answer};
+use crate::{api::KeySelector, source::request::Answer};
 
 /// The kind.
 pub(super) const KIND: HookKind = HookKind {

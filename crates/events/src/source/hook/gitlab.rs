@@ -6,8 +6,11 @@ use futures::{FutureExt, future::BoxFuture};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Call, Hook, HookKind, Reaction, call::unauthorised, given};
-use crate::{api::KeySelector, source::webhook::Answer};
+use super::{
+    call::{Call, Reaction, unauthorised},
+    kind::{Hook, HookKind, given},
+};
+use crate::{api::KeySelector, source::request::Answer};
 
 /// The kind.
 pub(super) const KIND: HookKind = HookKind {

@@ -11,6 +11,7 @@ mod call;
 mod gerrit;
 mod github;
 mod gitlab;
+mod kind;
 mod signature;
 mod slack;
 mod sns;
@@ -23,14 +24,13 @@ mod tests;
 
 use std::{fmt, sync::Arc};
 
-use futures::future::BoxFuture;
 use reconcile_core::{object::FieldError, secret::Secret};
 use serde_json::Value;
 
-use super::{kind::Input, webhook::Answer};
-use crate::api::KeySelector;
+use super::kind::Input;
 
 pub use call::{Call, Incoming, Reaction};
+pub use kind::{Hook, HookKind};
 
 /// All services, in the order in which their events are checked.
 pub const ALL: &[&HookKind] = &[
@@ -44,30 +44,6 @@ pub const ALL: &[&HookKind] = &[
     &storage_grid::KIND,
     &sns::KIND,
 ];
-
-/// A service that calls an endpoint.
-#[derive(Debug)]
-pub struct HookKind {
-    /// The key below `spec`.
-    pub key: &'static str,
-    /// The `type` of its events, which upstream writes in lower case for some.
-    pub event_type: &'static str,
-    /// `filter.expression` decides which requests become events; upstream has it for most.
-    pub has_expression: bool,
-    /// Checks the settings of one event, without those below `webhook`.
-    pub check: fn(&Input<'_>) -> Result<Arc<dyn Hook>, FieldError>,
-}
-
-/// Reads the requests of a service.
-pub trait Hook: fmt::Debug + Send + Sync {
-    /// The Secrets that it needs, by field.
-    fn secrets(&self) -> Vec<(&'static str, KeySelector)> {
-        Vec::new()
-    }
-
-    /// Checks a request and says what becomes of it. The error is the answer to a request that is refused.
-    fn receive<'r>(&'r self, call: &'r Call<'r>) -> BoxFuture<'r, Result<Reaction, Answer>>;
-}
 
 /// The service behind an endpoint. Equal ones behave the same.
 #[derive(Clone)]
@@ -109,12 +85,3 @@ impl PartialEq for BoundHook {
 }
 
 impl Eq for BoundHook {}
-
-/// The Secrets among `all` that are given.
-fn given<const N: usize>(
-    all: [(&'static str, &Option<KeySelector>); N],
-) -> Vec<(&'static str, KeySelector)> {
-    all.into_iter()
-        .filter_map(|(field, selector)| Some((field, selector.clone()?)))
-        .collect()
-}

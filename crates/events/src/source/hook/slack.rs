@@ -8,14 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    Call, Hook, HookKind, Reaction,
-    call::{malformed, parse, unauthorised},
-    given,
+    call::{Call, Reaction, malformed, parse, unauthorised},
+    kind::{Hook, HookKind, given},
     signature::{Hash, is_right},
 };
 use crate::{
     api::KeySelector,
-    source::{emitter, kind::Input, webhook::Answer},
+    source::{emitter, kind::Input, request::Answer},
 };
 
 /// The kind.

@@ -12,17 +12,21 @@ use std::{
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
-use reconcile_core::{egress::EgressPolicy, object::FieldError};
+use reconcile_core::{
+    egress::{EgressPolicy, RefusedAddress},
+    object::FieldError,
+};
 use reqwest::{Client, Url, redirect::Policy};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use thiserror::Error;
 
 use super::{
-    Call, Hook, HookKind, Reaction,
-    call::{malformed, parse, unauthorised},
+    call::{Call, Reaction, malformed, parse, unauthorised},
+    kind::{Hook, HookKind},
     sns_signature::{self, Message},
 };
-use crate::source::{body::CallPayload, emitter, kind::Input, webhook::Answer};
+use crate::source::{body::CallPayload, emitter, kind::Input, request::Answer};
 
 /// The kind.
 pub(super) const KIND: HookKind = HookKind {
@@ -57,6 +61,26 @@ struct Sns {
     client: OnceLock<Client>,
     /// PEM by URL.
     certificates: Mutex<BTreeMap<String, Bytes>>,
+}
+
+/// SNS did not answer a request, or not as it should.
+#[derive(Debug, Error)]
+enum RequestError {
+    #[error(transparent)]
+    Refused(#[from] RefusedAddress),
+    /// Without the URL, whose token would confirm another subscription.
+    #[error("{0}")]
+    Http(reqwest::Error),
+    #[error("status {0}")]
+    Status(http::StatusCode),
+    #[error("the answer has more than {MOST_ANSWER} bytes")]
+    TooLarge,
+}
+
+impl From<reqwest::Error> for RequestError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error.without_url())
+    }
 }
 
 fn check(input: &Input<'_>) -> Result<Sns, FieldError> {
@@ -130,10 +154,11 @@ impl Sns {
             "SubscriptionConfirmation" => {
                 self.confirm(call.egress, &message.token)
                     .await
-                    .map_err(|reason| {
+                    .map_err(|error| {
+                        let reason = error.to_string();
                         tracing::warn!(
                             topic = self.topic,
-                            reason,
+                            error = reason,
                             "cannot confirm the subscription"
                         );
                         let message = format!("cannot confirm the subscription: {reason}");
@@ -149,7 +174,7 @@ impl Sns {
         }
     }
 
-    async fn confirm(&self, egress: EgressPolicy, token: &str) -> Result<(), String> {
+    async fn confirm(&self, egress: EgressPolicy, token: &str) -> Result<(), RequestError> {
         let mut url = self.server.clone();
         url.query_pairs_mut()
             .append_pair("Action", "ConfirmSubscription")
@@ -167,8 +192,8 @@ impl Sns {
         let pem = if let Some(pem) = known {
             pem
         } else {
-            let pem = self.get(egress, url.clone()).await.map_err(|reason| {
-                let message = format!("cannot read the certificate of the signature: {reason}");
+            let pem = self.get(egress, url.clone()).await.map_err(|error| {
+                let message = format!("cannot read the certificate of the signature: {error}");
                 (http::StatusCode::BAD_GATEWAY, message.into())
             })?;
             let mut kept = self.certificates.lock();
@@ -186,31 +211,26 @@ impl Sns {
     }
 
     /// Asks a server, which may be one that the manifest names.
-    async fn get(&self, egress: EgressPolicy, url: Url) -> Result<Bytes, String> {
-        egress.check(&url).map_err(|error| error.to_string())?;
+    async fn get(&self, egress: EgressPolicy, url: Url) -> Result<Bytes, RequestError> {
+        egress.check(&url)?;
         let client = if let Some(client) = self.client.get() {
             client
         } else {
             let builder = Client::builder().timeout(DEADLINE).redirect(Policy::none());
-            let client = egress.guard(builder).build().map_err(text)?;
+            let client = egress.guard(builder).build()?;
             self.client.get_or_init(|| client)
         };
-        let mut answer = client.get(url).send().await.map_err(text)?;
+        let mut answer = client.get(url).send().await?;
         if !answer.status().is_success() {
-            return Err(format!("status {}", answer.status()));
+            return Err(RequestError::Status(answer.status()));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(text)? {
+        while let Some(chunk) = answer.chunk().await? {
             body.extend_from_slice(&chunk);
             if body.len() > MOST_ANSWER {
-                return Err(format!("the answer has more than {MOST_ANSWER} bytes"));
+                return Err(RequestError::TooLarge);
             }
         }
         Ok(body.into())
     }
-}
-
-/// Without the URL, whose token would confirm another subscription.
-fn text(error: reqwest::Error) -> String {
-    error.without_url().to_string()
 }

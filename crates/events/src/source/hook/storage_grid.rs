@@ -6,8 +6,11 @@ use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Call, Hook, HookKind, Reaction, call::malformed};
-use crate::source::{emitter, webhook::Answer};
+use super::{
+    call::{Call, Reaction, malformed},
+    kind::{Hook, HookKind},
+};
+use crate::source::{emitter, request::Answer};
 
 /// The kind.
 pub(super) const KIND: HookKind = HookKind {

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    Call, Hook, HookKind, Reaction,
-    call::{malformed, parse},
+    call::{Call, Reaction, malformed, parse},
+    kind::{Hook, HookKind},
 };
-use crate::source::{emitter, webhook::Answer};
+use crate::source::{emitter, request::Answer};
 
 /// The kind.
 pub(super) const KIND: HookKind = HookKind {

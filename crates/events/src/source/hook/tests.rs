@@ -9,7 +9,7 @@ use reconcile_core::{egress::EgressPolicy, secret::Secret};
 use serde_json::{Value, json};
 
 use super::{ALL, BoundHook, Call, Reaction};
-use crate::source::webhook::Answer;
+use crate::source::request::Answer;
 
 const REFUSE: EgressPolicy = EgressPolicy::RefuseLinkLocal {
     flag: "--allow-link-local",
