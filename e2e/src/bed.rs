@@ -15,14 +15,11 @@ use crate::isolated;
 use crate::keeper::Keeper;
 use crate::ports::Port;
 use crate::process::{Part, Program};
-use crate::sample::Sample;
+use crate::sample::{SAMPLE_PORT, Sample};
 use crate::services::{Nats, Prometheus};
 use crate::simulation::Nodes;
 use crate::targets::Targets;
 use crate::tools::{self, Binaries, Tool};
-
-/// The port on which the sample application answers inside an isolated bed, where every port is free.
-pub const SAMPLE_PORT: u16 = 8080;
 
 /// Whose cluster a bed uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

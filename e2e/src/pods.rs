@@ -14,6 +14,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// The annotation of pods that serve metrics, as most Prometheus installations know it.
 pub(crate) const SCRAPE: &str = "prometheus.io/scrape";
+/// The port on which the sample application answers inside an isolated bed, where every port is free.
+pub const SAMPLE_PORT: u16 = 8080;
 /// The label by which Rollouts tell versions apart.
 const ROLLOUT_HASH: &str = "rollouts-pod-template-hash";
 
@@ -124,7 +126,7 @@ fn read(pod: &Pod) -> Option<(IpAddr, PodInfo)> {
         port: annotations
             .get("prometheus.io/port")
             .and_then(|port| port.parse().ok())
-            .unwrap_or(crate::bed::SAMPLE_PORT),
+            .unwrap_or(SAMPLE_PORT),
         annotations: annotations.clone().into_iter().collect(),
     };
     Some((address, info))

@@ -8,8 +8,8 @@
 mod scene;
 
 use anyhow::Result;
-use e2e::bed::SAMPLE_PORT;
 use e2e::load::Load;
+use e2e::sample::SAMPLE_PORT;
 use e2e::stack::Which;
 use e2e::{Options, isolated};
 use scene::Scene;

@@ -9,7 +9,7 @@ async fn main() -> Result<()> {
         Some(text) => text
             .parse()
             .with_context(|| format!("{text} is not a port"))?,
-        None => e2e::bed::SAMPLE_PORT,
+        None => e2e::sample::SAMPLE_PORT,
     };
     let client = kube::Client::try_default()
         .await

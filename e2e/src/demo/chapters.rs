@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::follow::Follower;
 use super::{Stage, manifests};
-use crate::bed::SAMPLE_PORT;
 use crate::cluster::{condition, wait_for};
 use crate::load::Load;
+use crate::sample::SAMPLE_PORT;
 
 /// Longest wait for a step of the story; each normally takes a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(60);

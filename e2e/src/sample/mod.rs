@@ -29,6 +29,8 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use crate::pods::SAMPLE_PORT;
+
 use crate::pods::{self, Directory, PodInfo};
 use metrics::PodMetrics;
 use version::Behaviour;
