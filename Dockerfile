@@ -28,10 +28,10 @@ COPY e2e/tools/render ./
 ENV CGO_ENABLED=0
 RUN go build -trimpath -ldflags "-s -w" -o /programs/ helm.sh/helm/v4/cmd/helm sigs.k8s.io/kustomize/kustomize/v5
 
-# The client by which argo-cd-lite reads Git over ssh, with the libraries that the image below does not have.
+# What argo-cd-lite reads Git over ssh and checks signatures with, and the libraries that the image below does not have.
 FROM debian:bookworm-slim AS ssh
-RUN apt-get update && apt-get install -y --no-install-recommends openssh-client && mkdir -p /ssh/usr/bin && cp /usr/bin/ssh /ssh/usr/bin/ \
- && for lib in $(ldd /usr/bin/ssh | awk '$3 ~ /^\// {print $3}' | grep -v '/libc\.so'); do \
+RUN apt-get update && apt-get install -y --no-install-recommends gpgv openssh-client && mkdir -p /ssh/usr/bin && cp /usr/bin/ssh /usr/bin/gpgv /ssh/usr/bin/ \
+ && for lib in $(ldd /usr/bin/ssh /usr/bin/gpgv | awk '$3 ~ /^\// {print $3}' | grep -v '/libc\.so'); do \
       folder="/ssh/usr/lib/$(basename "$(dirname "$lib")")" && mkdir -p "$folder" && cp -L "$lib" "$folder/"; \
     done
 

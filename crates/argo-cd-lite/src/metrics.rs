@@ -132,6 +132,7 @@ pub struct SyncEnd<'a> {
 #[derive(Clone, Debug)]
 pub struct AppMetrics {
     syncs: IntCounterVec,
+    orphans: IntGaugeVec,
     reconcile: HistogramVec,
     webhooks: IntGauge,
 }
@@ -163,11 +164,20 @@ impl AppMetrics {
             "argocd_lite_webhook_queue_depth",
             "Webhook requests in the queue.",
         )?;
+        let orphans = IntGaugeVec::new(
+            Opts::new(
+                "argocd_app_orphaned_resources_count",
+                "Number of orphaned resources per application.",
+            ),
+            &["namespace", "name", "project"],
+        )?;
+        registry.register(Box::new(orphans.clone()))?;
         registry.register(Box::new(syncs.clone()))?;
         registry.register(Box::new(reconcile.clone()))?;
         registry.register(Box::new(webhooks.clone()))?;
         Ok(Self {
             syncs,
+            orphans,
             reconcile,
             webhooks,
         })
@@ -195,21 +205,21 @@ impl AppMetrics {
             .inc();
     }
 
+    /// Orphaned objects of an application; `None` when its project does not count them.
+    pub fn orphans(&self, app: &ObjectKey, project: &str, count: Option<usize>) {
+        let labels = [app.namespace.as_str(), app.name.as_str(), project];
+        match count {
+            Some(count) => (self.orphans.with_label_values(&labels))
+                .set(i64::try_from(count).unwrap_or(i64::MAX)),
+            // There is none as a rule.
+            None => drop(self.orphans.remove_label_values(&labels)),
+        }
+    }
+
     /// The application is gone, and with it its series.
     pub fn forget(&self, app: &ObjectKey) {
-        for family in self.syncs.collect() {
-            for metric in family.get_metric() {
-                let labels: HashMap<&str, &str> = metric
-                    .get_label()
-                    .iter()
-                    .map(|label| (label.name(), label.value()))
-                    .collect();
-                let of = |name: &str| labels.get(name).copied();
-                if of("namespace") == Some(&app.namespace) && of("name") == Some(&app.name) {
-                    drop(self.syncs.remove(&labels));
-                }
-            }
-        }
+        remove_series(&self.syncs, app, |labels| self.syncs.remove(labels));
+        remove_series(&self.orphans, app, |labels| self.orphans.remove(labels));
     }
 
     /// A pass took this long.
@@ -222,6 +232,28 @@ impl AppMetrics {
     /// Requests that wait.
     pub fn webhooks(&self) -> &IntGauge {
         &self.webhooks
+    }
+}
+
+/// Removes the series of an application.
+fn remove_series(
+    metric: &impl Collector,
+    app: &ObjectKey,
+    remove: impl Fn(&HashMap<&str, &str>) -> Result<(), prometheus::Error>,
+) {
+    for family in metric.collect() {
+        for metric in family.get_metric() {
+            let labels: HashMap<&str, &str> = metric
+                .get_label()
+                .iter()
+                .map(|label| (label.name(), label.value()))
+                .collect();
+            let of = |name: &str| labels.get(name).copied();
+            if of("namespace") == Some(&app.namespace) && of("name") == Some(&app.name) {
+                // It was just listed; gone is gone.
+                drop(remove(&labels));
+            }
+        }
     }
 }
 

@@ -51,6 +51,15 @@ pub struct AppProjectSpec {
     /// The applications may use the clusters of this project only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub permit_only_project_scoped_clusters: bool,
+    /// The accounts that syncs run as, by destination.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub destination_service_accounts: Vec<DestinationServiceAccount>,
+    /// Warn of objects in destination namespaces that no Application manages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orphaned_resources: Option<OrphanedResources>,
+    /// Keys one of which has to have signed what is synced; any commit when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signature_keys: Vec<SignatureKey>,
     /// When the applications may sync.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sync_windows: Vec<SyncWindow>,
@@ -90,6 +99,51 @@ pub struct SyncWindow {
     /// Text for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
+}
+
+/// A key that signs commits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct SignatureKey {
+    /// Id of the key: the last 16 hexadecimal digits of its fingerprint, or more.
+    #[serde(rename = "keyID")]
+    pub key_id: String,
+}
+
+/// Objects that no Application manages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct OrphanedResources {
+    /// A condition says how many there are; true when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn: Option<bool>,
+    /// Objects that do not count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<OrphanIgnore>,
+}
+
+/// Objects that do not count as orphaned; all members are globs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct OrphanIgnore {
+    /// Group.
+    pub group: String,
+    /// Kind; empty means any.
+    pub kind: String,
+    /// Name; empty means any.
+    pub name: String,
+}
+
+/// The account of a destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DestinationServiceAccount {
+    /// Glob of the URL of the API server.
+    pub server: String,
+    /// Glob of the destination namespace.
+    pub namespace: String,
+    /// Name of the ServiceAccount, with its namespace and a colon before it when that is not the destination's.
+    pub default_service_account: String,
 }
 
 /// A cluster and a namespace, both globs.

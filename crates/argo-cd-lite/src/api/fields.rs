@@ -3,7 +3,7 @@
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
 
 const CHARTS: &str = "Helm repositories and OCI registries";
-const ONE_KUSTOMIZE: &str = "there is one kustomize; a version is refused";
+const KUSTOMIZE_VERSION: &str = "programs that kustomize.path.VERSION of argocd-cm names";
 const NO_PLUGINS: &str = "config management plugins do not run here";
 const HELM_VERSION: &str = "v3 and v4 are accepted; there is one helm";
 const NO_HYDRATOR: &str = "manifests are not written back to Git";
@@ -76,15 +76,9 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.source.kustomize.patches[].patch"),
     supported("spec.source.kustomize.patches[].target.**"),
     supported("spec.source.kustomize.patches[].options.**"),
-    reported("spec.source.kustomize.version", ONE_KUSTOMIZE),
-    supported_note(
-        "spec.source.kustomize.kubeVersion",
-        "without effect: charts inside of kustomizations are refused",
-    ),
-    supported_note(
-        "spec.source.kustomize.apiVersions",
-        "without effect: charts inside of kustomizations are refused",
-    ),
+    supported_note("spec.source.kustomize.version", KUSTOMIZE_VERSION),
+    supported("spec.source.kustomize.kubeVersion"),
+    supported("spec.source.kustomize.apiVersions"),
     reported("spec.source.plugin.**", NO_PLUGINS),
     supported("spec.sources[].repoURL"),
     supported("spec.sources[].path"),
@@ -135,15 +129,9 @@ pub const APPLICATION: &[Field] = &[
     supported("spec.sources[].kustomize.patches[].patch"),
     supported("spec.sources[].kustomize.patches[].target.**"),
     supported("spec.sources[].kustomize.patches[].options.**"),
-    reported("spec.sources[].kustomize.version", ONE_KUSTOMIZE),
-    supported_note(
-        "spec.sources[].kustomize.kubeVersion",
-        "without effect: charts inside of kustomizations are refused",
-    ),
-    supported_note(
-        "spec.sources[].kustomize.apiVersions",
-        "without effect: charts inside of kustomizations are refused",
-    ),
+    supported_note("spec.sources[].kustomize.version", KUSTOMIZE_VERSION),
+    supported("spec.sources[].kustomize.kubeVersion"),
+    supported("spec.sources[].kustomize.apiVersions"),
     reported("spec.sources[].plugin.**", NO_PLUGINS),
     reported("spec.sourceHydrator.**", NO_HYDRATOR),
     supported("spec.syncPolicy.automated.allowEmpty"),
@@ -224,15 +212,9 @@ pub const APPLICATION: &[Field] = &[
     supported("operation.sync.source.kustomize.patches[].patch"),
     supported("operation.sync.source.kustomize.patches[].target.**"),
     supported("operation.sync.source.kustomize.patches[].options.**"),
-    reported("operation.sync.source.kustomize.version", ONE_KUSTOMIZE),
-    supported_note(
-        "operation.sync.source.kustomize.kubeVersion",
-        "without effect: charts inside of kustomizations are refused",
-    ),
-    supported_note(
-        "operation.sync.source.kustomize.apiVersions",
-        "without effect: charts inside of kustomizations are refused",
-    ),
+    supported_note("operation.sync.source.kustomize.version", KUSTOMIZE_VERSION),
+    supported("operation.sync.source.kustomize.kubeVersion"),
+    supported("operation.sync.source.kustomize.apiVersions"),
     reported("operation.sync.source.plugin.**", NO_PLUGINS),
     supported("operation.sync.sources[].repoURL"),
     supported("operation.sync.sources[].path"),
@@ -286,17 +268,14 @@ pub const APPLICATION: &[Field] = &[
     supported("operation.sync.sources[].kustomize.patches[].patch"),
     supported("operation.sync.sources[].kustomize.patches[].target.**"),
     supported("operation.sync.sources[].kustomize.patches[].options.**"),
-    reported("operation.sync.sources[].kustomize.version", ONE_KUSTOMIZE),
     supported_note(
-        "operation.sync.sources[].kustomize.kubeVersion",
-        "without effect: charts inside of kustomizations are refused",
+        "operation.sync.sources[].kustomize.version",
+        KUSTOMIZE_VERSION,
     ),
-    supported_note(
-        "operation.sync.sources[].kustomize.apiVersions",
-        "without effect: charts inside of kustomizations are refused",
-    ),
+    supported("operation.sync.sources[].kustomize.kubeVersion"),
+    supported("operation.sync.sources[].kustomize.apiVersions"),
     reported("operation.sync.sources[].plugin.**", NO_PLUGINS),
-    planned("operation.sync.manifests", "local manifests are not taken"),
+    supported("operation.sync.manifests"),
     supported("operation.sync.revisions"),
     supported("operation.sync.syncOptions"),
     supported("operation.sync.syncStrategy.apply.force"),
@@ -318,15 +297,15 @@ pub const APP_PROJECT: &[Field] = &[
         "rights of API users; without effect on the controller",
     ),
     supported("spec.permitOnlyProjectScopedClusters"),
-    planned(
+    supported_note(
         "spec.destinationServiceAccounts",
-        "syncs run with the controller's own rights",
+        "with application.sync.impersonation.enabled in argocd-cm",
     ),
-    planned(
-        "spec.orphanedResources.**",
-        "orphaned objects are not listed",
+    supported("spec.orphanedResources.**"),
+    supported_note(
+        "spec.signatureKeys",
+        "of commits, by keys of argocd-gpg-keys-cm",
     ),
-    planned("spec.signatureKeys", "signatures are not checked"),
     planned("spec.sourceIntegrity.**", "signatures are not checked"),
     supported("spec.syncWindows"),
 ];

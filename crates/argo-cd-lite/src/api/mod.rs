@@ -13,8 +13,8 @@ pub use application::{
     ManagedNamespaceMetadata, RetryBackoff, RetryStrategy, SyncPolicy,
 };
 pub use appproject::{
-    AppProject, AppProjectSpec, ClusterResourceItem, GroupKindItem, ProjectDestination,
-    ProjectStatus, SyncWindow,
+    AppProject, AppProjectSpec, ClusterResourceItem, DestinationServiceAccount, GroupKindItem,
+    OrphanIgnore, OrphanedResources, ProjectDestination, ProjectStatus, SignatureKey, SyncWindow,
 };
 pub use operation::{
     InitiatedBy, Operation, OperationState, Phase, ResourceRef, ResourceResult, StrategyApply,

@@ -62,10 +62,13 @@ pub struct SyncOperation {
     /// Options for the whole sync.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sync_options: Vec<String>,
+    /// Sync these objects, as JSON, instead of what the sources hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub manifests: Vec<String>,
     /// Self-heal attempts so far.
     #[serde(skip_serializing_if = "is_zero")]
     pub auto_heal_attempts_count: i64,
-    /// What we do not act on (`manifests`); reported.
+    /// What we do not act on; reported.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
 }

@@ -15,7 +15,7 @@ use crate::{
     metrics::AppMetrics,
     project::{Project, check_windows},
     render::Renders,
-    repo::{ChartHub, RepoHub},
+    repo::{ChartHub, RepoHub, Signatures},
     settings::SettingsHandle,
 };
 
@@ -47,6 +47,8 @@ pub struct Context {
     pub settings: Settings,
     /// Repositories.
     pub repos: RepoHub,
+    /// Keys that commits are signed with.
+    pub signatures: Signatures,
     /// Charts of Helm repositories and registries.
     pub charts: ChartHub,
     /// Rendered applications.
@@ -70,6 +72,8 @@ pub struct Context {
 pub(super) struct Place<'a> {
     pub(super) context: &'a Context,
     pub(super) cluster: &'a Cluster,
+    /// The client that writes: the controller's, or that of an account of the project.
+    pub(super) client: &'a Client,
 }
 
 impl Context {

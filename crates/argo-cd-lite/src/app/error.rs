@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::{
     clusters::{ClusterError, DiscoveryError, LiveError, ResourceId, Unreachable},
     diff::DiffError,
+    project::ServiceAccountError,
 };
 
 /// The field `operation` cannot be acted on.
@@ -44,6 +45,9 @@ pub enum ObserveError {
     /// The kind of a hook is not served.
     #[error("cannot create {0}: the cluster does not serve its kind; is its definition installed?")]
     Unserved(ResourceId),
+    /// There is no account to write as.
+    #[error(transparent)]
+    ServiceAccount(#[from] ServiceAccountError),
     /// A read or write of a single object.
     #[error(transparent)]
     Api(#[from] ApplyError),
@@ -63,6 +67,7 @@ impl Classify for ObserveError {
             Self::Discovery(error) => error.class(),
             Self::Live(error) => error.class(),
             Self::Diff(error) => error.class(),
+            Self::ServiceAccount(_) => ErrorClass::Invalid,
             Self::Unserved(_) => ErrorClass::Transient,
             Self::Api(error) => error.class(),
         }

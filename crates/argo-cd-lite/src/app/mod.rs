@@ -3,12 +3,16 @@
 mod apply;
 mod context;
 mod error;
+mod failure;
 mod inspect;
 mod live_state;
+mod local_source;
 mod notes;
 mod observe;
 mod observed;
+mod orphans;
 pub mod plan;
+mod signatures;
 mod source;
 mod status;
 mod validate;
@@ -109,6 +113,7 @@ impl Controller for Applications {
     }
 
     fn forget(&self, key: &ObjectKey) {
+        apply::release_hooks(&self.context, key);
         self.context.forget(key);
     }
 }

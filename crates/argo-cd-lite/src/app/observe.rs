@@ -9,6 +9,7 @@ use reconcile_core::object::Root;
 use super::{
     Context, InvalidOperation, ObserveError, Observed, Place, Problem, Refresh, Skip, SourceState,
     live_state::{check_permissions, compare, live_of, note_handed_over},
+    orphans,
     plan::deletion,
     source::read_git,
     validate,
@@ -21,6 +22,7 @@ use crate::{
     },
     clusters::{ClusterError, ConnectionState, DestinationError, GroupKind, instance_name},
     diff::WebhookChanges,
+    project::{ServiceAccountError, SyncTarget, service_account},
 };
 
 /// Refs of this age are as good as new; it bounds the polls when many applications arrive at once.
@@ -79,6 +81,7 @@ pub(super) async fn observe(
     let at = Place {
         context,
         cluster: &cluster,
+        client: &cluster.client,
     };
     let work = observe_on(at, root, observed);
     // On the heap: the state of a whole pass is large.
@@ -99,6 +102,7 @@ async fn observe_on(
 ) -> Result<Observed, ObserveError> {
     let now = at.context.clock.now();
     at.cluster.discovery.ensure().await?;
+    observed.sync_user = sync_user(at.context, &observed);
     if observed.deleting {
         observe_deletion(at, root, &mut observed).await?;
         return Ok(observed);
@@ -114,7 +118,37 @@ async fn observe_on(
         read_git(at, &mut observed, fresh).await?;
     }
     compare(at, &mut observed).await?;
+    orphans::warn(at, &mut observed).await;
     Ok(observed)
+}
+
+/// The user that writes on the cluster in place of the controller, or why there is none.
+fn sync_user(
+    context: &Context,
+    observed: &Observed,
+) -> Result<Option<String>, ServiceAccountError> {
+    let rule = context.argo.current().impersonation;
+    let Ok(cluster) = &observed.destination else {
+        return Ok(None);
+    };
+    if !rule.enabled {
+        return Ok(None);
+    }
+    let name = observed.spec.project_name();
+    let project = context.project(name);
+    // A project that does not exist or cannot be read names no account, and nothing takes its place.
+    let readable = project.filter(|(_, problems)| !problems.iter().any(|problem| problem.blocks));
+    let enforced = rule.enforced || readable.is_none();
+    let items = readable.map(|(project, _)| project.spec.destination_service_accounts);
+    let target = SyncTarget {
+        cluster,
+        namespace: &observed.spec.destination.namespace,
+        app_namespace: &observed.key.namespace,
+    };
+    match service_account(name, &items.unwrap_or_default(), target) {
+        Err(ServiceAccountError::NoMatch { .. }) if !enforced => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// What the end of an application needs to know: its live objects, of every kind that it may have.
@@ -227,6 +261,7 @@ pub(super) fn begin(context: &Context, root: &Root<Application>) -> Observed {
         problems,
         create_namespace: false,
         namespace_refused: None,
+        sync_user: Ok(None),
         handed_over: HashSet::new(),
         shared_definitions: BTreeMap::new(),
         windows: Vec::new(),
@@ -237,6 +272,7 @@ pub(super) fn begin(context: &Context, root: &Root<Application>) -> Observed {
             .and_then(|text| text.trim().parse().ok()),
         settle_until: context.notes.settle_until(&key),
         hard_refresh: None,
+        look_again: None,
         key,
     }
 }

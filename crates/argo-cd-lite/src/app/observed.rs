@@ -17,6 +17,7 @@ use crate::{
     },
     clusters::{Destination, DestinationError, GroupKind, Live, ResourceId, Turn},
     diff::{IgnoreRules, WebhookChanges},
+    project::ServiceAccountError,
     render::TargetSet,
     sync::{DeletionPhase, SyncOptions},
 };
@@ -163,6 +164,8 @@ pub struct Observed {
     pub create_namespace: bool,
     /// Why the destination namespace must not be created or labelled, when it must not.
     pub namespace_refused: Option<String>,
+    /// The user that writes on the cluster; `None` is the controller. An error stops every write.
+    pub sync_user: Result<Option<String>, ServiceAccountError>,
     /// Objects that carry our mark and that another application describes by now: they are left to it.
     pub handed_over: HashSet<ResourceId>,
     /// Definitions of kinds that other applications bring, too. They carry no mark that says so.
@@ -179,6 +182,8 @@ pub struct Observed {
     pub settle_until: Option<Timestamp>,
     /// Refreshes without caches that come by themselves.
     pub hard_refresh: Option<HardRefresh>,
+    /// When what no watch reports is looked at again.
+    pub look_again: Option<Timestamp>,
 }
 
 impl Observed {

@@ -3,13 +3,17 @@
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::credentials::redact_url;
 
-use super::{Context, ObserveError, Observed, Place, Problem, SourceState, validate};
+use super::{
+    Context, ObserveError, Observed, Place, Problem, SourceState,
+    failure::Failure,
+    local_source,
+    signatures::{check_signature, refuse_unsigned},
+    validate,
+};
 use crate::{
     api::{ApplicationSource, Revisions},
-    render::{
-        AppFacts, Files, OpenSource, Placement, Remotes, RenderFailure, RenderFor, RenderRequest,
-    },
-    repo::{ChartError, ChartRef, Follow, OpenChart, RepoError, Resolved, is_packed},
+    render::{AppFacts, Files, OpenSource, Placement, Remotes, RenderFor, RenderRequest},
+    repo::{ChartRef, Follow, OpenChart, Resolved, is_packed},
 };
 
 /// Reads what the sources say at their target revisions, and at those of the operation in work.
@@ -39,6 +43,12 @@ pub(super) async fn read_git(
         return Ok(());
     };
     let sync = operation.sync.clone().unwrap_or_default();
+    if !sync.manifests.is_empty() {
+        let place = placement(at, observed);
+        let local = local_source::read(at, observed, place, sync.manifests).await;
+        observed.sync_source = Some(local);
+        return Ok(());
+    }
     let pinned = observed
         .status
         .operation_state
@@ -61,16 +71,8 @@ pub(super) async fn read_git(
     if own.is_none() && (revisions.is_empty() || at_target) {
         return Ok(());
     }
-    let refused = own.iter().flatten();
-    let refused = refused
-        .into_iter()
-        .find_map(|own| refuse_source(context, observed, own));
-    if let Some(message) = refused {
-        observed.sync_source = Some(SourceState::Failed {
-            message,
-            transient: false,
-            grace: false,
-        });
+    if let Some(refused) = refused(context, observed, own.as_deref().unwrap_or_default()) {
+        observed.sync_source = Some(refused);
         return Ok(());
     }
     let several = if own.is_some() { own_several } else { several };
@@ -84,6 +86,16 @@ pub(super) async fn read_git(
     };
     observed.sync_source = Some(render(at, observed, &request).await);
     Ok(())
+}
+
+/// Where the objects of the application go.
+fn placement(at: Place<'_>, observed: &Observed) -> Placement {
+    Placement {
+        instance: observed.instance.clone(),
+        namespace: observed.spec.destination.namespace.clone(),
+        server: at.cluster.destination().server.to_string(),
+        managed: at.context.argo.current().managed.clone(),
+    }
 }
 
 /// Notes which revisions wake the application.
@@ -105,6 +117,22 @@ fn follow(context: &Context, observed: &Observed, sources: &[ApplicationSource])
         .collect();
     let project = observed.spec.project_name();
     context.repos.follow(&observed.key, project, &follows);
+}
+
+/// The state of sources that an operation brings, when one of them must not be used.
+fn refused(
+    context: &Context,
+    observed: &Observed,
+    own: &[ApplicationSource],
+) -> Option<SourceState> {
+    let mut reasons = own
+        .iter()
+        .filter_map(|own| refuse_source(context, observed, own));
+    Some(SourceState::Failed {
+        message: reasons.next()?,
+        transient: false,
+        grace: false,
+    })
 }
 
 /// Why the source of an operation must not be used; it has to pass the same checks as that of the spec.
@@ -173,38 +201,6 @@ async fn render(
 fn lasted(context: &Context, since: Timestamp) -> bool {
     let age = context.clock.now().duration_since(since);
     age >= SignedDuration::try_from(context.settings.repo_grace).unwrap_or(SignedDuration::MAX)
-}
-
-struct Failure {
-    message: String,
-    transient: bool,
-}
-
-impl From<RepoError> for Failure {
-    fn from(error: RepoError) -> Self {
-        Self {
-            transient: error.is_transient(),
-            message: format!("Failed to load target state: {error}"),
-        }
-    }
-}
-
-impl From<ChartError> for Failure {
-    fn from(error: ChartError) -> Self {
-        Self {
-            transient: error.is_transient(),
-            message: format!("Failed to load target state: {error}"),
-        }
-    }
-}
-
-impl From<RenderFailure> for Failure {
-    fn from(error: RenderFailure) -> Self {
-        Self {
-            transient: error.is_transient(),
-            message: format!("Failed to load target state: failed to generate manifest: {error}"),
-        }
-    }
 }
 
 /// The commit of a source.
@@ -284,6 +280,7 @@ async fn open(
     request: &SourceRequest<'_>,
 ) -> Result<OpenSource, Failure> {
     if is_packed(source) {
+        refuse_unsigned(context, observed, source)?;
         let version = find_version(context, observed, source, revision, request.fresh).await?;
         let how = OpenChart {
             pass_credentials: source
@@ -304,6 +301,20 @@ async fn open(
     }
     let at = find_commit(context, observed, source, revision, request.fresh).await?;
     let commit = context.repos.commit(&source.repo_url, &at).await?;
+    check_signature(context, observed, &commit).await?;
+    let project = context.project(observed.spec.project_name());
+    let permit = |url: &str| {
+        let source = ApplicationSource {
+            repo_url: url.to_owned(),
+            ..ApplicationSource::default()
+        };
+        let project = project.as_ref();
+        project.is_some_and(|(project, _)| project.permits_source(&source))
+    };
+    let commits = context
+        .repos
+        .with_submodules(&source.repo_url, commit, &permit);
+    let commit = commits.await?;
     Ok(OpenSource {
         source: source.clone(),
         files: Files::Commit(commit),
@@ -312,10 +323,13 @@ async fn open(
 }
 
 async fn try_render(
-    Place { context, cluster }: Place<'_>,
+    at: Place<'_>,
     observed: &mut Observed,
     request: &SourceRequest<'_>,
 ) -> Result<SourceState, Failure> {
+    let Place {
+        context, cluster, ..
+    } = at;
     let mut sources = Vec::new();
     for (index, source) in request.sources.iter().enumerate() {
         let revision = request.revisions.and_then(|revisions| revisions.get(index));
@@ -330,12 +344,7 @@ async fn try_render(
     };
     let discovery = cluster.discovery.clone();
     let asked = RenderFor {
-        placement: Placement {
-            instance: observed.instance.clone(),
-            namespace: observed.spec.destination.namespace.clone(),
-            server: cluster.destination().server.to_string(),
-            managed: context.argo.current().managed.clone(),
-        },
+        placement: placement(at, observed),
         discovery: discovery.generation(),
         scope: move |group: &str, kind: &str| discovery.scope(group, kind),
         hard: request.hard,
@@ -349,6 +358,7 @@ async fn try_render(
         },
         sources,
         cluster: cluster.facts().await,
+        kustomize: context.argo.current().kustomize.clone(),
         remotes: context
             .project(observed.spec.project_name())
             .map(|(project, _)| {

@@ -17,7 +17,9 @@ use crate::{
     clusters::{Destination, DestinationError},
     diff::jq_problem,
     project::Project,
-    repo::{FileRepositories, ambiguity, has_password, is_packed, packed_problem},
+    repo::{
+        FileRepositories, ambiguity, has_password, is_packed, is_remote_repository, packed_problem,
+    },
     sync::SyncOptions,
 };
 
@@ -124,14 +126,10 @@ pub(super) fn source_problem(
                 .to_owned(),
         );
     }
-    if !is_file
-        && !["http://", "https://"]
-            .iter()
-            .any(|scheme| url.starts_with(scheme))
-    {
+    if !is_file && !is_remote_repository(url) {
         return Some(format!(
-            "spec.source.repoURL {:?} is not supported yet: use http or https",
-            url.split('@').next_back().unwrap_or_default()
+            "spec.source.repoURL {:?} is no address of a repository: use https://, http://, ssh:// or user@host:path",
+            redact_url(url)
         ));
     }
     if let Some(reason) = ambiguity(url) {
@@ -228,23 +226,43 @@ fn permissions(
 }
 
 /// What a project asks for and does not get. It stops the project's applications, because to ignore a
-/// limit would be worse than to stop; only the list of orphaned objects limits nothing.
+/// limit would be worse than to stop.
 pub(super) fn project_problems(name: &str, raw: &Value) -> Vec<Problem> {
-    let mut raw = raw.clone();
-    let orphaned = raw
-        .as_object_mut()
-        .and_then(|spec| spec.remove("orphanedResources"));
-    let mut problems = Vec::new();
-    if orphaned.is_some_and(|value| !value.is_null()) {
-        problems.push(Problem::remark(
-            "OrphanedResourceWarning",
-            format!("project {name}: spec.orphanedResources is not supported yet; orphaned objects are not listed"),
-        ));
+    let unsupported = unsupported(raw, "spec", APP_PROJECT);
+    let problem = unsupported
+        .map(|list| Problem::invalid_spec(format!("project {name}: not supported yet: {list}")));
+    problem.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_by_https_and_ssh_pass_and_others_say_what_to_write() {
+        let problem = |url: &str| {
+            let source = ApplicationSource {
+                repo_url: url.to_owned(),
+                path: "app".to_owned(),
+                ..ApplicationSource::default()
+            };
+            source_problem(&source, FileRepositories::Refuse)
+        };
+        for url in [
+            "https://git.example.com/a.git",
+            "http://git.example.com/a.git",
+            "ssh://git@git.example.com:2222/a.git",
+            "git@git.example.com:owner/a.git",
+        ] {
+            assert_eq!(problem(url), None, "{url}");
+        }
+        for url in [
+            "git.example.com/a",
+            "ftp://git.example.com/a",
+            "-oProxyCommand=sh:a",
+        ] {
+            let problem = problem(url).expect(url);
+            assert!(problem.contains("use https://"), "{problem}");
+        }
     }
-    if let Some(list) = unsupported(&raw, "spec", APP_PROJECT) {
-        problems.push(Problem::invalid_spec(format!(
-            "project {name}: not supported yet: {list}"
-        )));
-    }
-    problems
 }

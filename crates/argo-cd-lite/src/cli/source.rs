@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -89,6 +90,7 @@ pub(super) fn targets(
             api_versions: args.api_versions.clone(),
         },
         remotes: None,
+        kustomize: Arc::default(),
     };
     let tools = Tools::new(args.tools.clone().paths(), folder.path().join("sandboxes"));
     let set = render_once(&request, &app.placement, &tools, scope::of)
@@ -183,7 +185,9 @@ impl Repositories {
                 .hub
                 .resolve(url, &listed.refs, revision, &source.tag_prefix)
                 .await?;
-            self.hub.commit(url, &at).await
+            let commit = self.hub.commit(url, &at).await?;
+            // There is no project here that could refuse a repository.
+            self.hub.with_submodules(url, commit, &|_| true).await
         };
         let commit = self
             .runtime

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use reconcile_core::{clock::Clock, object::ObjectKey};
 
 use super::{
-    ClusterSpec, ConnectionMonitor, ConnectionState, Destination, Discovery, LiveIndex,
-    LiveIndexConfig, Turns, connector::ClusterClients, turns::Wake,
+    ClusterSpec, ConnectionMonitor, ConnectionState, Destination, Discovery, Inventory, LiveIndex,
+    LiveIndexConfig, Turns, connector::ClusterClients, impersonation::impersonated, turns::Wake,
 };
 use crate::{
     diff::{DiffCache, Differ},
@@ -62,6 +62,8 @@ pub struct Cluster {
     pub discovery: Discovery,
     /// Live objects.
     pub live: LiveIndex,
+    /// What its namespaces hold beside managed objects.
+    pub inventory: Inventory,
     /// Comparisons.
     pub differ: Differ,
     /// Whether it answers.
@@ -104,6 +106,7 @@ impl Cluster {
         });
         Self {
             client: syncs,
+            inventory: Inventory::new(reads.clone(), discovery.clone()),
             discovery,
             live,
             differ: Differ::new(reads.clone(), DiffCache::default()),
@@ -124,6 +127,11 @@ impl Cluster {
     /// The cluster as its Secret describes it.
     pub fn spec(&self) -> &ClusterSpec {
         &self.spec
+    }
+
+    /// A client of syncs that has the rights of another user.
+    pub fn client_as(&self, user: &str) -> Client {
+        impersonated(&self.client, user)
     }
 
     /// What charts may ask about the cluster. Without an answer of the server its version is left out.

@@ -98,6 +98,15 @@ impl Discovery {
         self.0.kinds.read().get(kind)?.first().cloned()
     }
 
+    /// Every kind with objects in namespaces, in the version that the server likes best.
+    pub fn namespaced(&self) -> Vec<(GroupKind, Arc<Served>)> {
+        let kinds = self.0.kinds.read().clone();
+        let preferred = kinds
+            .iter()
+            .filter_map(|(kind, versions)| Some((kind.clone(), versions.first()?.clone())));
+        preferred.filter(|(_, served)| served.namespaced).collect()
+    }
+
     /// Where objects of a kind live.
     pub fn scope(&self, group: &str, kind: &str) -> Scope {
         match self.preferred(&GroupKind::new(group, kind)) {

@@ -163,6 +163,11 @@ impl Clusters {
         cluster.turns.take(app, limit)
     }
 
+    /// The cluster that an Application uses.
+    pub fn of(&self, app: &ObjectKey) -> Option<Arc<Cluster>> {
+        self.0.state.lock().held.get(app).cloned()
+    }
+
     /// The Application is gone, or has no cluster any more.
     pub fn forget(&self, app: &ObjectKey) {
         self.0.state.lock().release(app);

@@ -30,7 +30,8 @@ use crate::{
     redis::Changes,
     render::{Renders, ToolPaths},
     repo::{
-        ChartConfig, ChartHub, Credentials, FileRepositories, GitLimits, HubConfig, RepoHub, Trust,
+        ChartConfig, ChartHub, Credentials, FileRepositories, GitLimits, HubConfig, RepoHub,
+        Signatures, Trust,
     },
     server::{RefreshRequests, WebhookSecrets, WebhookServer},
     settings::SettingsHandle,
@@ -39,7 +40,7 @@ use upstream::serve_redis;
 pub use upstream::{Ports, RedisPort};
 use watches::{
     watch_certificates, watch_clusters, watch_known_hosts, watch_projects, watch_secrets,
-    watch_settings,
+    watch_settings, watch_signature_keys,
 };
 
 /// Name of the Lease; upstream's controllers shard instead of electing, so there is none to share.
@@ -239,6 +240,7 @@ impl Parts {
             clock: operator.clock.clone(),
             settings,
             repos,
+            signatures: Signatures::default(),
             charts,
             renders,
             clusters,
@@ -292,6 +294,7 @@ impl Parts {
         watch_settings(operator, &context, &roots, &queue);
         watch_certificates(operator, &control_plane, trust.clone());
         watch_known_hosts(operator, &control_plane, trust);
+        watch_signature_keys(operator, &control_plane, context.signatures.clone());
         applicationset::start(operator, &control_plane);
         let poll = context.repos.clone();
         operator.spawn("poll", async move { poll.poll().await });

@@ -19,7 +19,7 @@ use crate::{
     api::{AppProject, Application},
     app::{Context, destination_of},
     clusters::ClusterSecret,
-    repo::{Credentials, PollTimes, RepositorySecret, Trust},
+    repo::{Credentials, PollTimes, RepositorySecret, Signatures, Trust},
     server::WebhookSecrets,
     settings::{ArgoSettings, SETTINGS_MAP},
 };
@@ -28,6 +28,8 @@ use crate::{
 const SETTINGS_SECRET: &str = "argocd-secret";
 /// The ConfigMap with certificates by server name.
 const CERTIFICATES: &str = "argocd-tls-certs-cm";
+/// ConfigMap with the armored public keys of those who sign commits.
+const SIGNATURE_KEYS: &str = "argocd-gpg-keys-cm";
 /// ConfigMap with the host keys of servers that are reached over ssh.
 const KNOWN_HOSTS: &str = "argocd-ssh-known-hosts-cm";
 /// Its member, in the format of OpenSSH.
@@ -223,6 +225,21 @@ pub(super) fn watch_known_hosts(operator: &Operator, control_plane: &str, trust:
             let hosts = map.and_then(|map| map.get(KNOWN_HOSTS_KEY));
             trust.set_known_hosts(hosts.map(String::as_str));
         },
+    );
+}
+
+/// Keeps the keys that commits are signed with.
+pub(super) fn watch_signature_keys(
+    operator: &Operator,
+    control_plane: &str,
+    signatures: Signatures,
+) {
+    watch_map(
+        operator,
+        control_plane,
+        SIGNATURE_KEYS,
+        "signature keys",
+        move |map| signatures.set_keys(map),
     );
 }
 

@@ -1,8 +1,11 @@
 //! What an AppProject allows; pure functions of its spec.
 
 mod destinations;
+mod orphans;
+mod service_accounts;
 mod windows;
 
+pub use service_accounts::{ServiceAccountError, SyncTarget, service_account};
 pub use windows::{
     SyncAttempt, WindowError, WindowSubject, WindowVerdict, check as check_windows,
     verdict as window_verdict,

@@ -52,6 +52,16 @@ pub enum RenderError {
         /// What is wrong.
         error: Box<ChartError>,
     },
+    /// A repository that a kustomization names cannot be read.
+    #[error("cannot read the base {url:?}: {reason}")]
+    Base {
+        /// URL of the repository, without credentials.
+        url: String,
+        /// What is wrong.
+        reason: String,
+        /// It may pass by itself.
+        transient: bool,
+    },
     /// The files cannot be read.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -88,6 +98,7 @@ impl RenderError {
             | Self::Interrupted => true,
             Self::Tool(error) => error.is_transient(),
             Self::Download { error, .. } => error.is_transient(),
+            Self::Base { transient, .. } => *transient,
             _ => false,
         }
     }

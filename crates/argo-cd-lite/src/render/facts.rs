@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 /// Name of the fact that is what charts see of the cluster.
 pub(super) const CLUSTER_FACT: &str = "cluster";
 
+/// Name of the fact that is how kustomize is called.
+pub(super) const KUSTOMIZE_FACT: &str = "kustomize settings";
+
 /// Name of the fact that is what a project permits.
 pub(super) const PERMISSIONS_FACT: &str = "permitted repositories";
 

@@ -5,7 +5,12 @@
 //!                                        └──► inputs: paths with ids, facts
 //! ```
 
-use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, sync::atomic::AtomicBool};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use reconcile_core::yaml;
 use serde::{Deserialize, Serialize};
@@ -15,7 +20,7 @@ use super::{
     AppFacts, ClusterFacts, Remotes, RenderError, SourceType, Tools,
     directory::is_jsonnet,
     environment::{Environment, Uses, revision_fact},
-    facts::{CLUSTER_FACT, PERMISSIONS_FACT, digest},
+    facts::{CLUSTER_FACT, KUSTOMIZE_FACT, PERMISSIONS_FACT, digest},
     registry::{RENDERERS, renderer_of},
     renderer::{Job, ManifestFile},
 };
@@ -24,6 +29,7 @@ use crate::{
     repo::{
         ArchiveFile, Commit, FolderReader, GitError, GitLimits, Interrupt, Record, SourceTree, join,
     },
+    settings::KustomizeSettings,
 };
 
 /// Bytes of a file that overrides parameters.
@@ -89,6 +95,8 @@ pub struct RenderRequest {
     pub cluster: ClusterFacts,
     /// Charts that charts depend on; without it none is downloaded.
     pub remotes: Option<Remotes>,
+    /// Programs and flags of kustomize.
+    pub kustomize: Arc<KustomizeSettings>,
 }
 
 impl RenderRequest {
@@ -140,6 +148,9 @@ impl RenderRequest {
     fn fact(&self, name: &str, tools: &Tools) -> Option<String> {
         if name == CLUSTER_FACT {
             return Some(self.cluster.digest());
+        }
+        if name == KUSTOMIZE_FACT {
+            return Some(digest(&self.kustomize));
         }
         if name == PERMISSIONS_FACT {
             return self.remotes.as_ref().map(Remotes::permissions);
@@ -236,6 +247,7 @@ fn generate_all(
             },
             tools,
             remotes: request.remotes.as_ref(),
+            kustomize: &request.kustomize,
             uses,
             remarks: &remarks,
             interrupt,

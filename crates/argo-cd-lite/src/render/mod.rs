@@ -34,6 +34,7 @@ pub use error::RenderError;
 pub use facts::{AppFacts, ClusterFacts};
 pub use generate::{Files, OpenSource, RenderRequest};
 pub use jsonnet::run as evaluate_jsonnet;
+pub use objects::local_targets;
 pub use registry::source_type;
 pub use remotes::Remotes;
 pub use renderer::SourceType;

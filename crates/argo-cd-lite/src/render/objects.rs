@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 
 use super::{
-    Placement, RenderError, Scope, TargetSet, document, generate::Generated,
+    MAX_MANIFEST_BYTES, Placement, RenderError, Scope, TargetSet, document, generate::Generated,
     renderer::ManifestFile, target::TargetBuilder,
 };
+
+/// The field with manifests that somebody sends along.
+const LOCAL: &str = "operation.sync.manifests";
 
 /// Bytes of memory of the targets of an Application. Aliases make manifests larger than the files.
 const MAX_TARGET_BYTES: usize = 256 * 1024 * 1024;
@@ -53,6 +56,34 @@ pub(super) fn targets(
         remarks,
         ..builder.finish()
     })
+}
+
+/// The targets of manifests that somebody sends along, each of them an object.
+pub fn local_targets(
+    manifests: &[String],
+    placement: &Placement,
+    interrupt: &AtomicBool,
+    scope: impl Fn(&str, &str) -> Scope,
+) -> Result<TargetSet, RenderError> {
+    let bytes: usize = manifests.iter().map(String::len).sum();
+    if bytes as u64 > MAX_MANIFEST_BYTES {
+        return Err(RenderError::File {
+            path: LOCAL.to_owned(),
+            reason: format!("it has more than {MAX_MANIFEST_BYTES} bytes"),
+        });
+    }
+    let manifests = manifests.iter().enumerate();
+    let generated = Generated {
+        manifests: manifests
+            .map(|(index, text)| ManifestFile {
+                path: format!("{LOCAL}[{index}]"),
+                strict: true,
+                content: text.clone().into_bytes(),
+            })
+            .collect(),
+        ..Generated::default()
+    };
+    targets(generated, placement, interrupt, scope)
 }
 
 /// False when it is certain that the file holds no definition of a kind. UTF-16 is not looked into.

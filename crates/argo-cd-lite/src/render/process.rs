@@ -16,7 +16,7 @@ use std::{
 use rustix::process::{Pid, Resource, Signal, kill_process_group};
 
 use super::{
-    confinement,
+    confinement::{self, Reach},
     sandbox::Sandbox,
     tools::{ProcessLimits, Tool, ToolError},
 };
@@ -37,6 +37,8 @@ pub(super) struct Run<'a> {
     pub(super) limits: &'a ProcessLimits,
     /// Texts that must not be shown.
     pub(super) secrets: &'a [String],
+    /// The only files of this machine that it may open; all that its user may, without it.
+    pub(super) reach: Option<Reach<'a>>,
     pub(super) interrupt: &'a AtomicBool,
 }
 
@@ -62,7 +64,7 @@ impl Run<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        let child = confinement::spawn(&mut command).map_err(failed)?;
+        let child = confinement::spawn(&mut command, self.reach).map_err(failed)?;
         self.tool.started();
         let mut group = Group::new(child);
         group.limit(self.tool, self.limits);

@@ -1,4 +1,4 @@
-//! What renderers may download: charts that a chart depends on, and files of values.
+//! What renderers may download: charts that charts and kustomizations name, bases, and files.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::facts::digest;
 use crate::{
     api::ApplicationSource,
     project::Project,
-    repo::{ChartError, ChartHub, ChartRef, OpenChart},
+    repo::{ArchiveFile, ChartError, ChartHub, ChartRef, Commit, OpenChart, RepoError},
 };
 
 /// Bytes of a file of values.
@@ -63,14 +63,24 @@ impl Remotes {
 
     /// The archive of a chart. Blocks; must not be called on a thread of the async runtime.
     pub(super) fn download(&self, chart: &ChartRef<'_>) -> Result<Vec<u8>, ChartError> {
-        let archive = self.runtime.block_on(async {
+        self.open(chart)?.content()
+    }
+
+    /// The files of a chart. Blocks, like `download`.
+    pub(super) fn open(&self, chart: &ChartRef<'_>) -> Result<ArchiveFile, ChartError> {
+        self.runtime.block_on(async {
             let version = self.charts.find(chart, None).await?.version;
             let exact = ChartRef {
                 revision: &version,
                 ..*chart
             };
             self.charts.open(&exact, OpenChart::default()).await
-        });
-        archive?.content()
+        })
+    }
+
+    /// The commit of a revision, with the credentials of its repository. Blocks, like `download`.
+    pub(super) fn commit(&self, url: &str, revision: &str) -> Result<Commit, RepoError> {
+        let repositories = self.charts.repositories();
+        self.runtime.block_on(repositories.commit_of(url, revision))
     }
 }

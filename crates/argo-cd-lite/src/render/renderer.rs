@@ -1,6 +1,6 @@
 //! What a renderer is, and what it works with.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::{
     AppFacts, ClusterFacts, Remotes, RenderError, Tools,
     environment::{Environment, Uses},
 };
-use crate::{api::ApplicationSource, repo::SourceTree};
+use crate::{api::ApplicationSource, repo::SourceTree, settings::KustomizeSettings};
 
 /// How a source becomes manifests, as `status.sourceType` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -70,6 +70,8 @@ pub(super) struct Job<'a> {
     pub(super) tools: &'a Tools,
     /// Charts that a chart depends on; without it none is downloaded.
     pub(super) remotes: Option<&'a Remotes>,
+    /// Programs and flags of kustomize.
+    pub(super) kustomize: &'a KustomizeSettings,
     pub(super) uses: &'a Uses,
     /// Notes for people.
     pub(super) remarks: &'a std::cell::RefCell<Vec<String>>,
@@ -78,6 +80,14 @@ pub(super) struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Fails when the result is no longer needed.
+    pub(super) fn check_interrupt(&self) -> Result<(), RenderError> {
+        if self.interrupt.load(Ordering::Relaxed) {
+            return Err(RenderError::Interrupted);
+        }
+        Ok(())
+    }
+
     /// The tree that `$name` stands for.
     pub(super) fn reference(&self, name: &str) -> Option<&SourceTree> {
         let found = self.references.iter().find(|(known, _)| known == name);

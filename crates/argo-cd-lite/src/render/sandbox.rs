@@ -98,11 +98,12 @@ impl Sandbox {
         Ok(whole)
     }
 
-    /// Writes a folder of a tree, with the content of what its links lead to, at the same path below `tree/`.
+    /// Writes a folder of a tree, with the content of what its links lead to, at the same path below the folder `prefix`.
     pub(super) fn copy(
         &self,
         tree: &SourceTree,
         folder: &Found,
+        prefix: &str,
     ) -> Result<Vec<SourceFile>, RenderError> {
         let query = FileQuery {
             recurse: true,
@@ -111,11 +112,11 @@ impl Sandbox {
             wanted: &|_| true,
         };
         let files = tree.files(folder, &query)?;
-        fs::create_dir_all(self.path(&join("tree", &folder.path)))
+        fs::create_dir_all(self.path(&join(prefix, &folder.path)))
             .map_err(|error| self.failed(&error.to_string()))?;
         for file in &files {
             let path = join(&folder.path, &file.path);
-            self.write(&join("tree", &path), &file.content)?;
+            self.write(&join(prefix, &path), &file.content)?;
         }
         Ok(files)
     }

@@ -1,6 +1,7 @@
 //! The programs that renderers start: where they are, in which version, what a run may cost, and how one fails.
 
 use std::{
+    collections::BTreeMap,
     env,
     ffi::OsString,
     path::{Path, PathBuf},
@@ -11,7 +12,11 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use parking_lot::Mutex;
 use thiserror::Error;
+
+/// Before the path of a program that the settings name, in names of facts.
+const VERSION_FACT: &str = "kustomize ";
 
 /// A program that did not do its work.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -107,6 +112,8 @@ pub(super) struct Tool {
     /// Its name.
     pub(super) name: &'static str,
     flag: &'static str,
+    /// Name of the fact that is its identity.
+    fact: String,
     configured: Option<PathBuf>,
     search: Option<OsString>,
     found: OnceLock<Option<Found>>,
@@ -129,6 +136,7 @@ impl Tool {
         Self {
             name,
             flag,
+            fact: name.to_owned(),
             configured,
             search,
             found: OnceLock::new(),
@@ -162,6 +170,11 @@ impl Tool {
         }
     }
 
+    /// Name of the fact that is its identity.
+    pub(super) fn fact(&self) -> &str {
+        &self.fact
+    }
+
     /// Changes with the program; empty when there is none.
     pub(super) fn identity(&self) -> String {
         self.find()
@@ -189,7 +202,9 @@ pub struct Tools(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     helm: Tool,
-    kustomize: Tool,
+    kustomize: Arc<Tool>,
+    /// Other versions of kustomize by path.
+    versions: Mutex<BTreeMap<PathBuf, Arc<Tool>>>,
     jsonnet: Tool,
     sandboxes: PathBuf,
     limits: ProcessLimits,
@@ -204,12 +219,13 @@ impl Tools {
     pub(super) fn with_limits(paths: ToolPaths, sandboxes: PathBuf, limits: ProcessLimits) -> Self {
         Self(Arc::new(Inner {
             helm: Tool::new("helm", "--helm-binary", paths.helm, paths.search.clone()),
-            kustomize: Tool::new(
+            kustomize: Arc::new(Tool::new(
                 "kustomize",
                 "--kustomize-binary",
                 paths.kustomize,
                 paths.search,
-            ),
+            )),
+            versions: Mutex::default(),
             jsonnet: Tool::new("jsonnet", "the installation", paths.own, None),
             sandboxes,
             limits,
@@ -220,8 +236,20 @@ impl Tools {
         &self.0.helm
     }
 
-    pub(super) fn kustomize(&self) -> &Tool {
-        &self.0.kustomize
+    pub(super) fn kustomize(&self) -> Arc<Tool> {
+        self.0.kustomize.clone()
+    }
+
+    /// The kustomize at a path that the settings name.
+    pub(super) fn kustomize_at(&self, path: &Path) -> Arc<Tool> {
+        let make = || {
+            let flag = "kustomize.path.VERSION of argocd-cm";
+            let mut tool = Tool::new("kustomize", flag, Some(path.to_owned()), None);
+            tool.fact = format!("{VERSION_FACT}{}", path.display());
+            Arc::new(tool)
+        };
+        let mut versions = self.0.versions.lock();
+        versions.entry(path.to_owned()).or_insert_with(make).clone()
     }
 
     pub(super) fn jsonnet(&self) -> &Tool {
@@ -240,15 +268,20 @@ impl Tools {
 
     /// How often programs were started.
     pub fn runs(&self) -> u64 {
-        [self.helm(), self.kustomize(), self.jsonnet()]
-            .iter()
+        let versions = self.0.versions.lock();
+        [self.helm(), &*self.0.kustomize, self.jsonnet()]
+            .into_iter()
+            .chain(versions.values().map(|tool| &**tool))
             .map(|tool| tool.runs.load(Ordering::Relaxed))
             .sum()
     }
 
     /// The current value of a fact about a program.
     pub(super) fn fact(&self, name: &str) -> Option<String> {
-        [self.helm(), self.kustomize(), self.jsonnet()]
+        if let Some(path) = name.strip_prefix(VERSION_FACT) {
+            return Some(self.kustomize_at(Path::new(path)).identity());
+        }
+        [self.helm(), &*self.0.kustomize, self.jsonnet()]
             .into_iter()
             .find(|tool| tool.name == name)
             .map(Tool::identity)

@@ -1,12 +1,22 @@
 //! A commit that was fetched.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use gix::ObjectId;
+use jiff::SignedDuration;
 
 use super::{
-    GitError, SourceTree, Store, error::store_error, objects::commit_of, tree::CommitReader,
+    GitError, RepoError, RepoHub, Resolved, SourceTree, Store,
+    error::store_error,
+    objects::commit_of,
+    tree::{CommitReader, ModulesReader},
 };
+
+/// Refs of a repository that nobody follows are listed again after this time.
+const UNFOLLOWED_REFS: SignedDuration = SignedDuration::from_secs(60);
+
+/// The commits of submodules by their id, or why they are not there.
+pub(super) type Submodules = BTreeMap<String, Result<Commit, String>>;
 
 /// Who made a commit, when and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +34,7 @@ pub struct CommitInfo {
 pub struct Commit {
     store: Arc<Store>,
     id: String,
+    submodules: Arc<Submodules>,
 }
 
 impl Commit {
@@ -31,6 +42,15 @@ impl Commit {
         Self {
             store,
             id: id.to_owned(),
+            submodules: Arc::default(),
+        }
+    }
+
+    /// The same commit with these submodules.
+    pub(super) fn with(self, submodules: Submodules) -> Self {
+        Self {
+            submodules: Arc::new(submodules),
+            ..self
         }
     }
 
@@ -39,10 +59,31 @@ impl Commit {
         &self.id
     }
 
+    /// The commit as Git keeps it. Blocks.
+    pub(super) fn raw(&self) -> Result<Vec<u8>, GitError> {
+        let repository = self.store.open_repository();
+        let id = ObjectId::from_hex(self.id.as_bytes()).map_err(|error| store_error(&error))?;
+        Ok(commit_of(&repository, id)?.data.clone())
+    }
+
     /// Its files. Blocks, as all reads of the tree do: use a thread of [`super::RepoHub::read`] or [`super::RepoHub::look_up`].
     pub fn tree(&self) -> Result<SourceTree, GitError> {
-        let reader = CommitReader::open(&self.store, &self.id)?;
-        Ok(SourceTree::new(Box::new(reader), *self.store.limits()))
+        let open = |commit: &Self| CommitReader::open(&commit.store, &commit.id);
+        let reader = open(self)?;
+        let limits = *self.store.limits();
+        if self.submodules.is_empty() {
+            return Ok(SourceTree::new(Box::new(reader), limits));
+        }
+        let mut modules = Vec::new();
+        for (id, commit) in self.submodules.iter() {
+            let opened = match commit {
+                Ok(commit) => Ok(open(commit)?),
+                Err(reason) => Err(reason.clone()),
+            };
+            modules.push((id.clone(), opened));
+        }
+        let reader = ModulesReader::new(reader, modules);
+        Ok(SourceTree::new(Box::new(reader), limits))
     }
 
     /// Who made it, when and why. Blocks, as [`Self::tree`] does.
@@ -57,5 +98,23 @@ impl Commit {
             seconds: author.seconds(),
             message: message.to_string(),
         })
+    }
+}
+
+impl RepoHub {
+    /// The commit of a revision in a repository that no Application may follow: its refs are at most a minute old.
+    pub async fn commit_of(&self, url: &str, revision: &str) -> Result<Commit, RepoError> {
+        let is_commit = revision.len() == 40 && revision.bytes().all(|b| b.is_ascii_hexdigit());
+        let at = if is_commit {
+            Resolved {
+                commit: revision.to_owned(),
+                reference: None,
+            }
+        } else {
+            let fresh = self.clock().now() - UNFOLLOWED_REFS;
+            let listed = self.refs(url, Some(fresh)).await?;
+            self.resolve(url, &listed.refs, revision, "").await?
+        };
+        self.commit(url, &at).await
     }
 }

@@ -4,10 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::ByteString;
 use parking_lot::RwLock;
+use reqwest::{NoProxy, Proxy, Url};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use super::{
+    GithubApp,
     registry_url::oci_url,
     url::{ambiguity, covers, normalize},
 };
@@ -36,7 +38,18 @@ pub struct Credential {
     pub authority: Option<String>,
     /// Servers known over ssh, in the format of OpenSSH.
     pub known_hosts: Option<Arc<str>>,
+    /// Logs in with tokens of this App.
+    pub github_app: Option<GithubApp>,
+    /// URL of the proxy for http and https.
+    pub proxy_url: Option<SecretString>,
+    /// Comma list of hosts, domains and networks that are reached without the proxy.
+    pub no_proxy: String,
 }
+
+/// The proxy of a repository Secret cannot be used. The URL may hold a password.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("proxy of the repository Secret is no URL of an http or https proxy")]
+pub struct ProxyError;
 
 /// What a repository holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,9 +78,28 @@ impl Credential {
         self.password.expose_secret().is_empty()
     }
 
+    /// True when the server is reached through a proxy of its own.
+    pub(super) fn has_proxy(&self) -> bool {
+        self.proxy_url.is_some()
+    }
+
+    /// The proxy, as clients take it.
+    pub(super) fn proxy(&self) -> Result<Option<Proxy>, ProxyError> {
+        let Some(url) = &self.proxy_url else {
+            return Ok(None);
+        };
+        let url = Url::parse(url.expose_secret()).map_err(|_| ProxyError)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(ProxyError);
+        }
+        let proxy = Proxy::all(url).map_err(|_| ProxyError)?;
+        Ok(Some(proxy.no_proxy(NoProxy::from_string(&self.no_proxy))))
+    }
+
     /// True when it has anything to log in with.
     fn logs_in(&self) -> bool {
         !self.is_empty()
+            || self.github_app.is_some()
             || [&self.client_certificate, &self.bearer, &self.ssh_key]
                 .iter()
                 .any(|secret| secret.is_some())
@@ -77,14 +109,21 @@ impl Credential {
 impl PartialEq for Credential {
     fn eq(&self, other: &Self) -> bool {
         let secrets = |one: &Self| {
-            [&one.client_certificate, &one.bearer, &one.ssh_key]
-                .map(|secret| secret.as_ref().map(|text| text.expose_secret().to_owned()))
+            [
+                &one.client_certificate,
+                &one.bearer,
+                &one.ssh_key,
+                &one.proxy_url,
+            ]
+            .map(|secret| secret.as_ref().map(|text| text.expose_secret().to_owned()))
         };
         self.username == other.username
             && self.insecure == other.insecure
             && self.plain_http == other.plain_http
             && secrets(self) == secrets(other)
             && self.authority == other.authority
+            && self.github_app == other.github_app
+            && self.no_proxy == other.no_proxy
             && self.known_hosts == other.known_hosts
             && self.password.expose_secret() == other.password.expose_secret()
     }
@@ -109,18 +148,14 @@ pub struct RepositorySecret {
 
 /// Members of repository Secrets that change how the repository is read and are not supported.
 const UNSUPPORTED: &[&str] = &[
-    "githubAppID",
-    "githubAppInstallationID",
-    "githubAppPrivateKey",
     "gcpServiceAccountKey",
-    "proxy",
     "azureServicePrincipalClientId",
     "azureServicePrincipalClientID",
     "useAzureWorkloadIdentity",
 ];
 
 /// Members that are supported for Git only.
-const ONLY_GIT: &[&str] = &["sshPrivateKey", "bearerToken"];
+const ONLY_GIT: &[&str] = &["sshPrivateKey", "bearerToken", "githubAppID"];
 
 impl RepositorySecret {
     /// Reads a Secret's data; `None` when it is not one about repositories.
@@ -178,10 +213,25 @@ impl RepositorySecret {
                 ssh_key: secret("sshPrivateKey"),
                 authority: None,
                 known_hosts: None,
+                github_app: github_app(&text),
+                proxy_url: secret("proxy"),
+                no_proxy: text("noProxy"),
             },
             unsupported: given,
         })
     }
+}
+
+/// The GitHub App of a Secret that has any member about one; what is missing is found when a token is asked for.
+fn github_app(text: &impl Fn(&str) -> String) -> Option<GithubApp> {
+    let app = GithubApp {
+        id: text("githubAppID").trim().to_owned(),
+        installation: text("githubAppInstallationID").trim().to_owned(),
+        key: text("githubAppPrivateKey").into(),
+        base_url: text("githubAppEnterpriseBaseUrl"),
+    };
+    let given = [&*app.id, &*app.installation, app.key.expose_secret()].concat();
+    (!given.is_empty()).then_some(app)
 }
 
 /// Members of a repository Secret that are not supported, so that the repository cannot be reached as it asks.
@@ -240,6 +290,79 @@ impl Credentials {
         let template = of_kind()
             .filter(|secret| secret.template && covers(&secret.url, &url))
             .max_by_key(|secret| secret.url.len());
-        template.or(own).cloned()
+        let mut found = template.or(own).cloned()?;
+        // The way to the server is the repository's own; only the login comes from a template.
+        if let Some(own) = own.filter(|own| own.credential.has_proxy()) {
+            found
+                .credential
+                .proxy_url
+                .clone_from(&own.credential.proxy_url);
+            found
+                .credential
+                .no_proxy
+                .clone_from(&own.credential.no_proxy);
+        }
+        Some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(kind: &str, members: &[(&str, &str)]) -> RepositorySecret {
+        let labels = [(SECRET_TYPE_LABEL.to_owned(), kind.to_owned())];
+        let data = members.iter();
+        let data = data.map(|(key, text)| ((*key).to_owned(), ByteString(text.as_bytes().into())));
+        RepositorySecret::read(&labels.into(), &data.collect()).expect("a Secret")
+    }
+
+    #[test]
+    fn a_github_app_is_a_login_of_git_only() {
+        let url = ("url", "https://github.com/a/b");
+        let app = [
+            ("githubAppID", "12"),
+            ("githubAppInstallationID", " 7 "),
+            ("githubAppPrivateKey", "a key"),
+            (
+                "githubAppEnterpriseBaseUrl",
+                "https://ghe.example.com/api/v3",
+            ),
+        ];
+        let git = read("repository", &[&[url], &app[..]].concat());
+        assert!(git.unsupported.is_empty() && git.credential.logs_in());
+        let found = git.credential.github_app.expect("an App");
+        assert_eq!(
+            (found.id.as_str(), found.installation.as_str()),
+            ("12", "7")
+        );
+        assert_eq!(found.base_url, "https://ghe.example.com/api/v3");
+        assert!(!format!("{found:?}").contains("a key"));
+        // One without its key is no anonymous login.
+        let half = read("repository", &[url, app[0]]);
+        assert!(half.credential.github_app.is_some());
+        let helm = read("repository", &[&[url, ("type", "helm")], &app[..]].concat());
+        assert_eq!(helm.unsupported, ["githubAppID"]);
+    }
+
+    #[test]
+    fn a_template_brings_the_login_and_the_repository_its_proxy() {
+        let credentials = Credentials::default();
+        let own = [
+            ("url", "https://git.example.com/a"),
+            ("proxy", "http://proxy:3128"),
+        ];
+        credentials.set("own", Some(read("repository", &own)));
+        let template = [("url", "https://git.example.com"), ("password", "p")];
+        credentials.set("template", Some(read("repo-creds", &template)));
+        let found = credentials
+            .find("https://git.example.com/a.git")
+            .expect("a Secret");
+        assert_eq!(found.credential.password.expose_secret(), "p");
+        assert!(found.credential.has_proxy());
+        let other = credentials
+            .find("https://git.example.com/b")
+            .expect("a Secret");
+        assert!(!other.credential.has_proxy());
     }
 }

@@ -34,8 +34,16 @@ pub enum GitError {
     #[error("the path {0} leads outside of the repository")]
     Escapes(String),
     /// A folder of the source is a submodule.
-    #[error("{0} is a Git submodule; submodules are not supported yet")]
+    #[error("{0} is a Git submodule that .gitmodules does not name or that could not be read")]
     Submodule(String),
+    /// The repository of a submodule is not read.
+    #[error("cannot read the Git submodule {name}: {reason}")]
+    SubmoduleRefused {
+        /// Name of its folder.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// The files are too large altogether.
     #[error("the manifests are larger than {0} bytes altogether")]
     TooLarge(u64),

@@ -22,12 +22,12 @@ use secrecy::ExposeSecret;
 
 use super::{
     Credential, GitError, GitLimits, Interrupt, RefList,
+    connection::ConnectionSettings,
     error::{is_missing_revision, is_too_large, remote_error, store_error},
     http::BoundedHttp,
     limits::Watch,
     objects::{FolderIndex, commit_of, tree_of},
     ssh::{SshRequest, SshTransport, SshUrl},
-    tls::TlsSettings,
     url::same_authority,
 };
 
@@ -284,7 +284,7 @@ impl Store {
             request.what,
             request.limit,
             self.egress,
-            TlsSettings::of(credential)?,
+            ConnectionSettings::of(credential)?,
         )
         .map_err(|error| remote_error(&error))?;
         let transport = http::Transport::new_http(client, url, version, false);

@@ -13,7 +13,7 @@ use gix::protocol::transport::client::blocking_io::http::{
 use reconcile_core::egress::EgressPolicy;
 use reqwest::{NoProxy, Proxy, blocking::ClientBuilder};
 
-use super::{limits::Watch, tls::TlsSettings};
+use super::{connection::ConnectionSettings, limits::Watch};
 use crate::args::environment_proxy;
 
 /// A closed port of this machine, where a redirect to a refused address ends.
@@ -26,7 +26,7 @@ pub(super) struct BoundedHttp {
     what: &'static str,
     limit: u64,
     egress: EgressPolicy,
-    tls: TlsSettings,
+    tls: ConnectionSettings,
 }
 
 impl BoundedHttp {
@@ -36,7 +36,7 @@ impl BoundedHttp {
         what: &'static str,
         limit: u64,
         egress: EgressPolicy,
-        tls: TlsSettings,
+        tls: ConnectionSettings,
     ) -> gix::Result<Self> {
         let mut http = Self {
             inner: Remote::default(),
@@ -101,7 +101,8 @@ impl Http for BoundedHttp {
         let (egress, verify, tls) = (self.egress, options.ssl_verify, self.tls.clone());
         let backend = Options {
             configure_client: Some(Box::new(move |builder| {
-                Ok(configured(tls.configure(builder), egress, verify))
+                let proxy = tls.proxy.clone();
+                Ok(configured(tls.configure(builder), egress, verify, proxy))
             })),
             configure_request: None,
         };
@@ -116,18 +117,29 @@ impl Http for BoundedHttp {
 
 /// The client for one conversation. Names that resolve to refused addresses do not resolve; a redirect to such an
 /// address goes nowhere, because addresses are not resolved.
-fn configured(mut builder: ClientBuilder, egress: EgressPolicy, verify: bool) -> ClientBuilder {
+fn configured(
+    mut builder: ClientBuilder,
+    egress: EgressPolicy,
+    verify: bool,
+    proxy: Option<Proxy>,
+) -> ClientBuilder {
     if !verify {
         builder = builder.tls_danger_accept_invalid_certs(true);
     }
     let Some(resolver) = egress.resolver() else {
-        return builder;
+        return match proxy {
+            Some(proxy) => builder.proxy(proxy),
+            None => builder,
+        };
     };
     builder = builder
         .dns_resolver(resolver)
         .proxy(Proxy::custom(move |url| {
             egress.check(url).is_err().then_some(NOWHERE)
         }));
+    if let Some(proxy) = proxy {
+        return builder.proxy(proxy);
+    }
     // A client with a proxy of its own does not look for those of the environment.
     let proxies = [
         environment_proxy("HTTPS_PROXY").map(Proxy::https),

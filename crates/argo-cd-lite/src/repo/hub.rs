@@ -15,6 +15,7 @@ use super::{
     listing::{FAILING_POLL, UNFOLLOWED, later},
     repository::{FollowedRevision, Follower, Refs, RepoError, Repository, Snapshot},
     resolve,
+    submodules::KnownSubmodules,
     transfer::{FETCH_DEADLINE, LIST_DEADLINE, StoreConfig, Transfers},
     url::{connection_url, host_and_path},
 };
@@ -68,6 +69,7 @@ struct Hub {
     clock: Clock,
     repositories: Mutex<HashMap<String, Arc<Repository>>>,
     transfers: Transfers,
+    submodules: KnownSubmodules,
     moved: Box<Moved>,
     wake: tokio::sync::Notify,
 }
@@ -105,9 +107,10 @@ impl RepoHub {
                 poll: config.poll,
                 jitter: config.jitter,
             }),
+            transfers: Transfers::new(stores, credentials, clock.clone(), metrics),
             clock,
             repositories: Mutex::default(),
-            transfers: Transfers::new(stores, credentials, metrics),
+            submodules: KnownSubmodules::default(),
             moved: Box::new(moved),
             wake: tokio::sync::Notify::new(),
         }))
@@ -130,6 +133,10 @@ impl RepoHub {
 
     pub(super) fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    pub(super) fn submodules(&self) -> &KnownSubmodules {
+        &self.0.submodules
     }
 
     pub(super) fn wake(&self) -> &tokio::sync::Notify {

@@ -11,10 +11,12 @@ pub(crate) mod charts;
 #[cfg(not(test))]
 mod charts;
 mod commit;
+mod connection;
 mod credentials;
 mod disk;
 mod error;
 mod git;
+mod github_app;
 mod http;
 mod hub;
 mod limits;
@@ -27,8 +29,9 @@ mod registry_url;
 mod repository;
 mod revision;
 mod semver;
+mod signature;
 mod ssh;
-mod tls;
+mod submodules;
 mod transfer;
 mod tree;
 mod trust;
@@ -41,21 +44,26 @@ pub use charts::{
 };
 pub use commit::{Commit, CommitInfo};
 pub use credentials::{
-    Credential, Credentials, RepositoryKind, RepositorySecret, UnsupportedMembers,
+    Credential, Credentials, ProxyError, RepositoryKind, RepositorySecret, UnsupportedMembers,
 };
 pub use error::GitError;
 pub use git::{Depth, FetchRequest, Store};
+pub use github_app::{GithubApp, GithubAppError};
 pub use hub::{DEFAULT_DISK_BUDGET, Follow, HubConfig, PollTimes, RepoHub};
 pub use limits::GitLimits;
 pub use pool::{Interrupt, Pool, PoolError};
 pub use repository::{RepoError, Snapshot};
 pub use revision::{RefList, Resolved, RevisionError, resolve};
+pub use signature::{SignatureError, Signatures};
 pub use tree::{
     FileQuery, FolderReader, Found, Node, NodeKind, Record, SourceFile, SourceTree, TreeReader,
     clean, join,
 };
 pub use trust::Trust;
-pub use url::{ambiguity, has_password, host_and_path, normalize, rule_pattern, rule_spellings};
+pub use url::{
+    ambiguity, has_password, host_and_path, is_remote_repository, normalize, rule_pattern,
+    rule_spellings,
+};
 
 #[cfg(test)]
 pub(crate) mod tests;

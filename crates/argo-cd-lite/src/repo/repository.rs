@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use reconcile_core::object::ObjectKey;
 
 use super::{
-    GitError, PoolError, RefList, RevisionError, Store,
+    GitError, GithubAppError, PoolError, RefList, RevisionError, Store,
     credentials::UnsupportedMembers,
     listing::{Latest, Listing},
     permits::Share,
@@ -37,6 +37,9 @@ pub enum RepoError {
     /// The credentials have members that are not supported.
     #[error(transparent)]
     Credentials(#[from] UnsupportedMembers),
+    /// GitHub gives no token for the App of the credentials.
+    #[error(transparent)]
+    GithubApp(#[from] GithubAppError),
     /// The URL can name files of this machine, and no flag permits that.
     #[error(
         "only repositories by http, https and ssh are read; the controller's flag --allow-file-repositories permits file:// ones"
@@ -53,6 +56,9 @@ pub enum RepoError {
 impl RepoError {
     /// True when trying again later may help without any change of the Application.
     pub fn is_transient(&self) -> bool {
+        if let Self::GithubApp(error) = self {
+            return error.is_transient();
+        }
         matches!(
             self,
             Self::Git(

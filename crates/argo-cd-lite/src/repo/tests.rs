@@ -12,6 +12,7 @@ use crate::metrics::GitMetrics;
 
 mod servers;
 mod ssh;
+mod submodules;
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
@@ -417,12 +418,10 @@ fn members_of_a_secret_count_only_when_they_say_something() {
         RepositorySecret::read(&labels, &data).expect("a Secret of a Git repository")
     };
     let url = ("url", "https://git/a.git");
-    assert!(
-        read(&[url, ("proxy", ""), ("sshPrivateKey", "")])
-            .unsupported
-            .is_empty()
-    );
-    assert_eq!(read(&[url, ("proxy", "http://p")]).unsupported, ["proxy"]);
+    let empty = read(&[url, ("sshPrivateKey", "")]);
+    assert!(empty.unsupported.is_empty());
+    let cloud = read(&[url, ("gcpServiceAccountKey", "{}")]);
+    assert_eq!(cloud.unsupported, ["gcpServiceAccountKey"]);
 }
 
 #[tokio::test]

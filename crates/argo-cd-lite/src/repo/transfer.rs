@@ -7,11 +7,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use reconcile_core::egress::EgressPolicy;
+use reconcile_core::{clock::Clock, egress::EgressPolicy};
 
 use super::{
     Credential, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
     Pool, PoolError, RefList, Resolved, Store, Trust, disk,
+    github_app::GithubTokens,
     permits::Share,
     repository::{RepoError, Repository, Standing, Turn},
     ssh::SshUrl,
@@ -46,6 +47,7 @@ pub(super) struct Transfers {
     credentials: Credentials,
     egress: EgressPolicy,
     trust: Trust,
+    tokens: GithubTokens,
     metrics: GitMetrics,
     lanes: Lanes,
     lookups: Pool,
@@ -116,7 +118,12 @@ impl Lanes {
 }
 
 impl Transfers {
-    pub(super) fn new(config: StoreConfig, credentials: Credentials, metrics: GitMetrics) -> Self {
+    pub(super) fn new(
+        config: StoreConfig,
+        credentials: Credentials,
+        clock: Clock,
+        metrics: GitMetrics,
+    ) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             folder: config.folder,
@@ -125,6 +132,7 @@ impl Transfers {
             file_repositories: config.file_repositories,
             credentials,
             egress: config.egress,
+            tokens: GithubTokens::new(config.egress, config.trust.clone(), clock),
             trust: config.trust,
             lanes: Lanes::new(&metrics),
             // Short reads of every pass, which must not wait for renders.
@@ -216,7 +224,7 @@ impl Transfers {
         request: FetchRequest,
         turn: Turn,
     ) -> Result<Turn, RepoError> {
-        let credential = self.credential(&repository.url)?;
+        let credential = self.credential(&repository.url).await?;
         let store = store.clone();
         // The turn goes with the call, so that a late one keeps it until it ends.
         let fetched = self
@@ -238,9 +246,9 @@ impl Transfers {
         turn: Turn,
     ) -> (Result<RefList, RepoError>, Option<Turn>) {
         let ready = match self.store(repository).await {
-            Ok(store) => self
-                .credential(&repository.url)
-                .map(|credential| (store, credential)),
+            Ok(store) => {
+                (self.credential(&repository.url).await).map(|credential| (store, credential))
+            }
             Err(error) => Err(error),
         };
         let (store, credential) = match ready {
@@ -261,7 +269,7 @@ impl Transfers {
         }
     }
 
-    fn credential(&self, url: &str) -> Result<Option<Credential>, RepoError> {
+    async fn credential(&self, url: &str) -> Result<Option<Credential>, RepoError> {
         let secret = self.credentials.find(url);
         let mut credential = match secret {
             Some(secret) => Some(secret.usable()?),
@@ -276,7 +284,10 @@ impl Transfers {
         {
             credential.get_or_insert_default().authority = Some(authority);
         }
-        Ok(credential)
+        match credential {
+            Some(credential) => Ok(Some(self.tokens.log_in(credential).await?)),
+            None => Ok(None),
+        }
     }
 
     /// The store of a repository, opened or created when needed. Every list, fetch and read begins here, so a

@@ -38,6 +38,16 @@ pub(super) fn connection_url(url: &str) -> String {
     }
 }
 
+/// True for the address of a repository on a server: by https, http or ssh.
+pub fn is_remote_repository(url: &str) -> bool {
+    let url = url.trim();
+    let by_http = |scheme: &str| {
+        url.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    by_http("https://") || by_http("http://") || SshUrl::parse(url).is_some()
+}
+
 /// True when a URL holds a password or token. Credentials belong in a Secret: those of a URL would be used for everyone
 /// who names the repository, and would be visible to everyone who reads the Application.
 pub fn has_password(url: &str) -> bool {

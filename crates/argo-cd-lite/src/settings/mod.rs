@@ -7,6 +7,7 @@
 
 mod customizations;
 mod handle;
+mod kustomize;
 mod resources;
 
 pub use customizations::{
@@ -14,6 +15,7 @@ pub use customizations::{
     LuaText,
 };
 pub use handle::SettingsHandle;
+pub use kustomize::{KustomizeSettings, KustomizeVersion};
 pub use resources::{CompareOptions, IgnoreStatus, KindFilter, KindSelector};
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -36,7 +38,6 @@ const ELSEWHERE: &[&str] = &[
     "exec.",
     "ga.",
     "help.",
-    "kustomize.",
     "oidc.",
     "resource.links",
     "resource.respectRBAC",
@@ -82,6 +83,24 @@ impl Default for TrackingSettings {
     }
 }
 
+/// Whose rights syncs have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Impersonation {
+    /// Those of `destinationServiceAccounts` of the project.
+    pub enabled: bool,
+    /// A destination without an account is refused; otherwise the controller's own rights count there.
+    pub enforced: bool,
+}
+
+impl Default for Impersonation {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            enforced: true,
+        }
+    }
+}
+
 /// Which objects are managed, and how they are marked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ManagementRules {
@@ -114,6 +133,10 @@ pub struct ArgoSettings {
     pub standard_conditions: bool,
     /// The cluster of the control plane is a destination without a cluster Secret.
     pub in_cluster: bool,
+    /// What is written to clusters is written as accounts of the projects.
+    pub impersonation: Impersonation,
+    /// Programs and flags of kustomize.
+    pub kustomize: Arc<KustomizeSettings>,
     /// Keys that have no effect.
     pub unsupported: Vec<String>,
 }
@@ -131,6 +154,8 @@ impl Default for ArgoSettings {
             values_file_schemes: vec!["https".to_owned(), "http".to_owned()],
             standard_conditions: false,
             in_cluster: true,
+            impersonation: Impersonation::default(),
+            kustomize: Arc::default(),
             unsupported: Vec::new(),
         }
     }
@@ -223,8 +248,17 @@ impl ArgoSettings {
             "resource.health.standardConditions" => {
                 self.standard_conditions = flag(key, word)?;
             }
+            "application.sync.impersonation.enabled" => {
+                self.impersonation.enabled = flag(key, word)?;
+            }
+            "application.sync.impersonation.enforced" => {
+                self.impersonation.enforced = word.is_empty() || flag(key, word)?;
+            }
             "cluster.inClusterEnabled" => self.in_cluster = word.is_empty() || flag(key, word)?,
             other if other.starts_with(CUSTOMIZATIONS) => {}
+            other if other.starts_with(kustomize::PREFIX) => {
+                Arc::make_mut(&mut self.kustomize).read(other, text)?;
+            }
             other if ELSEWHERE.iter().any(|known| other.starts_with(known)) => {}
             other => self.unsupported.push(other.to_owned()),
         }

@@ -149,7 +149,7 @@ fn kinds_comparisons_tracking_and_times() {
         ("timeout.reconciliation.jitter", "10"),
         ("resource.health.standardConditions", "true"),
         ("url", "https://argocd"),
-        ("application.sync.impersonation.enabled", "true"),
+        ("application.allowedNodeLabels", "a"),
     ]);
     assert_eq!(problems, [""; 0]);
     assert!(
@@ -177,10 +177,7 @@ fn kinds_comparisons_tracking_and_times() {
         Some(Duration::from_secs(10))
     );
     assert!(settings.standard_conditions);
-    assert_eq!(
-        settings.unsupported,
-        ["application.sync.impersonation.enabled"]
-    );
+    assert_eq!(settings.unsupported, ["application.allowedNodeLabels"]);
 }
 
 #[test]

@@ -7,12 +7,12 @@ use kube::api::{DynamicObject, PropagationPolicy};
 use reconcile_core::apply::{Deleted, FinalizerChange, create, delete, get, remove_finalizer};
 
 use super::{
-    super::{ObserveError, Observed},
+    super::{ObserveError, Observed, Place},
     object,
 };
 use crate::{
     api::{FIELD_MANAGER, HOOK_FINALIZER},
-    clusters::{Cluster, Live, ResourceId},
+    clusters::{Live, ResourceId},
     sync::plan::HookObject,
 };
 
@@ -24,34 +24,34 @@ type ObjectState = (ResourceId, Option<Arc<Live>>);
 
 /// Takes the finalizer off hooks, and deletes those that are to go.
 pub(super) async fn settle(
-    cluster: &Cluster,
+    at: Place<'_>,
     hooks: &[HookObject],
 ) -> Result<Vec<ObjectState>, ObserveError> {
     // By position: the compiler cannot prove a stream of references to be Send.
     stream::iter(0..hooks.len())
-        .map(|at| settle_one(cluster, &hooks[at]))
+        .map(|index| settle_one(at, &hooks[index]))
         .buffer_unordered(WRITES)
         .try_collect()
         .await
 }
 
-async fn settle_one(cluster: &Cluster, hook: &HookObject) -> Result<ObjectState, ObserveError> {
+async fn settle_one(at: Place<'_>, hook: &HookObject) -> Result<ObjectState, ObserveError> {
     let gone = || {
-        cluster.live.deleted(&hook.id, &hook.uid);
+        at.cluster.live.deleted(&hook.id, &hook.uid);
         (hook.id.clone(), None)
     };
-    let Some(served) = cluster.discovery.preferred(&hook.id.kind) else {
+    let Some(served) = at.cluster.discovery.preferred(&hook.id.kind) else {
         return Ok(gone());
     };
     let key = hook.id.key();
     if hook.finalizer {
-        let Some(object) = get(&cluster.client, &served.resource, &key).await? else {
+        let Some(object) = get(at.client, &served.resource, &key).await? else {
             return Ok(gone());
         };
         if object.metadata.uid.as_deref() != Some(hook.uid.as_str()) {
             return Ok((
                 hook.id.clone(),
-                cluster.live.written(&hook.id.kind, &object),
+                at.cluster.live.written(&hook.id.kind, &object),
             ));
         }
         let present = object.metadata.finalizers.clone().unwrap_or_default();
@@ -64,19 +64,18 @@ async fn settle_one(cluster: &Cluster, hook: &HookObject) -> Result<ObjectState,
                 version: &version,
                 manager: FIELD_MANAGER,
             };
-            let written =
-                remove_finalizer(&cluster.client, &served.resource, &key, &change).await?;
+            let written = remove_finalizer(at.client, &served.resource, &key, &change).await?;
             match written {
                 None => return Ok(gone()),
                 Some(_) if being_deleted && present.len() == 1 => return Ok(gone()),
-                Some(object) => drop(cluster.live.written(&hook.id.kind, &object)),
+                Some(object) => drop(at.cluster.live.written(&hook.id.kind, &object)),
             }
         }
     }
     if hook.delete {
         // Background: the next hook of this name has another uid, so old dependents are no trouble.
         let deleted = delete(
-            &cluster.client,
+            at.client,
             &served.resource,
             &key,
             Some(&hook.uid),
@@ -87,12 +86,12 @@ async fn settle_one(cluster: &Cluster, hook: &HookObject) -> Result<ObjectState,
             return Ok(gone());
         }
     }
-    Ok((hook.id.clone(), cluster.live.get(&hook.id)))
+    Ok((hook.id.clone(), at.cluster.live.get(&hook.id)))
 }
 
 /// Creates hooks that run at the deletion of an application, with the mark of this deletion.
 pub(super) async fn create_all(
-    cluster: &Cluster,
+    at: Place<'_>,
     observed: &Observed,
     hooks: &[(usize, ResourceId)],
     deletion: &str,
@@ -104,26 +103,26 @@ pub(super) async fn create_all(
     for (index, id) in hooks {
         let target = &set.targets[*index];
         let kind = &id.kind;
-        let mut served = cluster.discovery.version(kind, &target.version);
+        let mut served = at.cluster.discovery.version(kind, &target.version);
         if served.is_none() {
-            cluster.discovery.refresh().await?;
-            served = cluster.discovery.version(kind, &target.version);
+            at.cluster.discovery.refresh().await?;
+            served = at.cluster.discovery.version(kind, &target.version);
         }
         let served = served.ok_or_else(|| ObserveError::Unserved(id.clone()))?;
         let mut manifest = target.value();
         object::name_hook(&mut manifest, id, deletion);
         let object: DynamicObject = serde_json::from_value(manifest)
             .unwrap_or_else(|_| DynamicObject::new(&id.name, &served.resource));
-        let (client, resource) = (&cluster.client, &served.resource);
+        let (client, resource) = (at.client, &served.resource);
         let object = create(client, resource, &id.key(), &object, FIELD_MANAGER).await?;
-        created.push((id.clone(), cluster.live.written(kind, &object)));
+        created.push((id.clone(), at.cluster.live.written(kind, &object)));
     }
     Ok(created)
 }
 
 /// Deletes objects of an application that is being deleted.
 pub(super) async fn delete_all(
-    cluster: &Cluster,
+    at: Place<'_>,
     objects: &[(ResourceId, String)],
     foreground: bool,
 ) -> Result<Vec<ObjectState>, ObserveError> {
@@ -135,23 +134,23 @@ pub(super) async fn delete_all(
         }
     };
     stream::iter(0..objects.len())
-        .map(|at| delete_one(cluster, &objects[at].0, &objects[at].1, propagation()))
+        .map(|index| delete_one(at, &objects[index].0, &objects[index].1, propagation()))
         .buffer_unordered(WRITES)
         .try_collect()
         .await
 }
 
 async fn delete_one(
-    cluster: &Cluster,
+    at: Place<'_>,
     id: &ResourceId,
     uid: &str,
     propagation: PropagationPolicy,
 ) -> Result<ObjectState, ObserveError> {
-    let Some(served) = cluster.discovery.preferred(&id.kind) else {
+    let Some(served) = at.cluster.discovery.preferred(&id.kind) else {
         return Ok((id.clone(), None));
     };
     match delete(
-        &cluster.client,
+        at.client,
         &served.resource,
         &id.key(),
         Some(uid),
@@ -160,12 +159,12 @@ async fn delete_one(
     .await
     {
         Ok(Deleted::Gone) => {
-            cluster.live.deleted(id, uid);
+            at.cluster.live.deleted(id, uid);
             Ok((id.clone(), None))
         }
-        Ok(Deleted::Pending) => Ok((id.clone(), cluster.live.get(id))),
+        Ok(Deleted::Pending) => Ok((id.clone(), at.cluster.live.get(id))),
         // Another object of that name has taken its place.
-        Err(error) if error.code() == Some(409) => Ok((id.clone(), cluster.live.get(id))),
+        Err(error) if error.code() == Some(409) => Ok((id.clone(), at.cluster.live.get(id))),
         Err(error) => Err(error.into()),
     }
 }

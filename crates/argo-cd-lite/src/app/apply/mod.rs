@@ -7,12 +7,15 @@ mod tasks;
 
 use std::sync::Arc;
 
+use reconcile_core::{error::error_chain, object::ObjectKey};
+use tokio::runtime::Handle;
+
 use super::{Context, ObserveError, Observed, Place, plan::Action};
 use crate::{
     api::ResourceResult,
-    clusters::{Live, ResourceId},
+    clusters::{Live, ResourceId, instance_name},
     metrics::SyncEnd,
-    sync::plan::Task,
+    sync::plan::{HookObject, Task},
 };
 
 /// What an action brought.
@@ -93,34 +96,74 @@ pub(super) async fn apply(
         return Ok(Applied::Done);
     }
     let cluster = context.cluster(observed)?;
+    let client = match observed.sync_user.as_ref() {
+        Ok(None) => cluster.client.clone(),
+        Ok(Some(user)) => cluster.client_as(user),
+        Err(error) => return Err(error.clone().into()),
+    };
     let at = Place {
         context,
         cluster: &cluster,
+        client: &client,
     };
     cluster.connection.guard(act(at, observed, action)).await
+}
+
+/// Takes the finalizer off the hooks of an Application that is gone and left its objects behind: nobody else would, and
+/// their namespace could not be deleted.
+pub(super) fn release_hooks(context: &Context, app: &ObjectKey) {
+    let (Some(cluster), Ok(runtime)) = (context.clusters.of(app), Handle::try_current()) else {
+        return;
+    };
+    let instance = instance_name(app, &context.settings.control_plane);
+    let hooks: Vec<HookObject> = (cluster.live.of_instance(&instance).into_iter())
+        .filter(|(_, live)| live.hook_finalizer)
+        .map(|(id, live)| HookObject {
+            id,
+            uid: live.uid.to_string(),
+            finalizer: true,
+            delete: false,
+        })
+        .collect();
+    if hooks.is_empty() {
+        return;
+    }
+    let (context, app) = (context.clone(), app.clone());
+    runtime.spawn(async move {
+        let at = Place {
+            context: &context,
+            cluster: &cluster,
+            client: &cluster.client,
+        };
+        match hooks::settle(at, &hooks).await {
+            Ok(_) => tracing::info!(application = %app, count = hooks.len(), "hooks of a deleted Application released"),
+            Err(error) => {
+                let error = error_chain(&error);
+                tracing::warn!(application = %app, error, "cannot release the hooks of a deleted Application");
+            }
+        }
+    });
 }
 
 /// Carries out an action on the cluster of the Application.
 async fn act(at: Place<'_>, observed: &Observed, action: &Action) -> Result<Applied, ObserveError> {
     match action {
         Action::EnsureNamespace { name, metadata } => {
-            namespace::ensure(at.cluster, name, metadata.as_ref())
+            namespace::ensure(at, name, metadata.as_ref())
                 .await
                 .map(|row| Applied::Namespace(Box::new(row)))
         }
         Action::Run(run) => tasks::run(at, observed, run).await.map(Applied::Tasks),
-        Action::Hooks(list) => hooks::settle(at.cluster, list).await.map(Applied::Objects),
+        Action::Hooks(list) => hooks::settle(at, list).await.map(Applied::Objects),
         // Needs no cluster.
         Action::Conclude(_) => Ok(Applied::Done),
-        Action::CreateHooks { hooks, deletion } => {
-            hooks::create_all(at.cluster, observed, hooks, deletion)
-                .await
-                .map(Applied::Objects)
-        }
+        Action::CreateHooks { hooks, deletion } => hooks::create_all(at, observed, hooks, deletion)
+            .await
+            .map(Applied::Objects),
         Action::Delete {
             objects,
             foreground,
-        } => hooks::delete_all(at.cluster, objects, *foreground)
+        } => hooks::delete_all(at, objects, *foreground)
             .await
             .map(Applied::Objects),
     }

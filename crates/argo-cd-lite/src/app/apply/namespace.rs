@@ -7,16 +7,16 @@ use reconcile_core::{
 };
 use serde_json::json;
 
-use super::{super::ObserveError, object::TaskError};
-use crate::{
-    api::{FIELD_MANAGER, ManagedNamespaceMetadata, Phase, ResourceResult},
-    clusters::Cluster,
+use super::{
+    super::{ObserveError, Place},
+    object::TaskError,
 };
+use crate::api::{FIELD_MANAGER, ManagedNamespaceMetadata, Phase, ResourceResult};
 
 /// Creates the namespace, or gives it labels and annotations. It is not tracked: it outlives the
 /// application.
 pub(super) async fn ensure(
-    cluster: &Cluster,
+    at: Place<'_>,
     name: &str,
     metadata: Option<&ManagedNamespaceMetadata>,
 ) -> Result<ResourceResult, ObserveError> {
@@ -30,10 +30,10 @@ pub(super) async fn ensure(
         wanted["metadata"]["labels"] = json!(metadata.labels);
         wanted["metadata"]["annotations"] = json!(metadata.annotations);
     }
-    let existed = cluster.knows_namespace(name);
+    let existed = at.cluster.knows_namespace(name);
     let key = ObjectKey::new("", name);
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let applied = apply_with(&cluster.client, &resource, &key, &wanted, &params).await;
+    let applied = apply_with(at.client, &resource, &key, &wanted, &params).await;
     let mut row = ResourceResult {
         version: "v1".to_owned(),
         kind: "Namespace".to_owned(),
@@ -48,7 +48,7 @@ pub(super) async fn ensure(
         row.hook_phase = Some(Phase::Failed);
         return Ok(row);
     }
-    cluster.namespace_exists(name);
+    at.cluster.namespace_exists(name);
     let verb = if existed { "configured" } else { "created" };
     row.message = format!("namespace/{name} {verb}");
     "Synced".clone_into(&mut row.status);

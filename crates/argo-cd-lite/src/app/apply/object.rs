@@ -242,7 +242,7 @@ pub(super) async fn dry_run(
     let mut params = parameters(mode, task);
     params.dry_run = true;
     let tried = apply_with(
-        &at.cluster.client,
+        at.client,
         &served.resource,
         &task.id.key(),
         manifest,
@@ -295,7 +295,7 @@ pub(super) async fn apply(
     let ignored = rules.for_object(&task.id);
     let mut current = None;
     if task.live.is_some() && (replace || (mode.respect_ignored && !ignored.is_empty())) {
-        current = get(&at.cluster.client, &served.resource, &task.id.key()).await?;
+        current = get(at.client, &served.resource, &task.id.key()).await?;
     }
     if mode.respect_ignored
         && let Some(current) = &current
@@ -371,7 +371,7 @@ impl ObjectWrite<'_> {
 
     /// Server-side apply.
     async fn apply(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource) = (&self.at.cluster.client, &self.served.resource);
+        let (client, resource) = (self.at.client, &self.served.resource);
         apply_with(client, resource, &self.key(), self.manifest, &self.params).await
     }
 
@@ -392,7 +392,7 @@ impl ObjectWrite<'_> {
             "annotations": { "kubectl.kubernetes.io/last-applied-configuration": Value::Null },
         } });
         tracing::info!(object = %self.task.id, "taking over fields of client-side apply");
-        let (client, resource) = (&self.at.cluster.client, &self.served.resource);
+        let (client, resource) = (self.at.client, &self.served.resource);
         match merge_patch(client, resource, &self.key(), &patch, FIELD_MANAGER).await {
             // Somebody else writes to it at the same time; the next sync takes over.
             Err(error) if error.code() == Some(409) => return Ok(object),
@@ -403,7 +403,7 @@ impl ObjectWrite<'_> {
 
     /// Applies as kubectl does without server-side apply.
     async fn apply_client_side(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource, key) = (&self.at.cluster.client, &self.served.resource, self.key());
+        let (client, resource, key) = (self.at.client, &self.served.resource, self.key());
         let Some(current) = get(client, resource, &key).await? else {
             let whole = with_last_applied(self.manifest);
             let object = serde_json::from_value(whole)
@@ -427,14 +427,14 @@ impl ObjectWrite<'_> {
         if let Some(metadata) = whole.get_mut("metadata") {
             metadata["resourceVersion"] = json!(current.metadata.resource_version);
         }
-        let (client, resource) = (&self.at.cluster.client, &self.served.resource);
+        let (client, resource) = (self.at.client, &self.served.resource);
         reconcile_core::apply::replace(client, resource, &self.key(), &whole, FIELD_MANAGER).await
     }
 
     /// `Replace` with `Force`: the object is deleted first. Definitions and namespaces are replaced in place, because
     /// their objects would go with them.
     async fn create_again(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource, key) = (&self.at.cluster.client, &self.served.resource, self.key());
+        let (client, resource, key) = (self.at.client, &self.served.resource, self.key());
         let id = &self.task.id;
         if matches!(
             id.kind.kind.as_ref(),
@@ -455,14 +455,14 @@ impl ObjectWrite<'_> {
     }
 
     async fn create(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource, key) = (&self.at.cluster.client, &self.served.resource, self.key());
+        let (client, resource, key) = (self.at.client, &self.served.resource, self.key());
         let object: DynamicObject = serde_json::from_value(self.manifest.clone())
             .unwrap_or_else(|_| DynamicObject::new(&key.name, resource));
         create(client, resource, &key, &object, FIELD_MANAGER).await
     }
 
     async fn await_gone(&self, uid: &str) -> Result<(), ApplyError> {
-        let (client, resource, key) = (&self.at.cluster.client, &self.served.resource, self.key());
+        let (client, resource, key) = (self.at.client, &self.served.resource, self.key());
         let looks = GONE.as_millis() / LOOK.as_millis();
         for _ in 0..looks {
             match get(client, resource, &key).await? {
@@ -487,7 +487,7 @@ pub(super) async fn await_established(at: Place<'_>, id: &ResourceId) -> Result<
     };
     let looks = ESTABLISHED.as_millis() / LOOK.as_millis();
     for _ in 0..looks {
-        let found = get(&at.cluster.client, &served.resource, &id.key()).await?;
+        let found = get(at.client, &served.resource, &id.key()).await?;
         let conditions = found
             .as_ref()
             .and_then(|object| object.data.pointer("/status/conditions")?.as_array());

@@ -270,7 +270,7 @@ impl TaskRunner<'_> {
             )));
         };
         let deleted = delete(
-            &self.at.cluster.client,
+            self.at.client,
             &served.resource,
             &task.id.key(),
             Some(uid),

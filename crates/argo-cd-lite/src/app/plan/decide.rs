@@ -207,6 +207,10 @@ fn step(
             Start::Earlier => OperationStep::Hold(Box::new(state)),
         };
     }
+    if let Err(error) = &observed.sync_user {
+        end(&mut state, Phase::Error, &error.to_string(), now);
+        return OperationStep::End(Box::new(state), start);
+    }
     let sync = match tasks_of(observed, &state) {
         Ok(sync) => sync,
         // A sync that is under way waits for the repository; a new one fails at once, and may be tried again.

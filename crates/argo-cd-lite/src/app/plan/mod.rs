@@ -192,5 +192,8 @@ pub(super) fn plan(observed: &Observed, now: Timestamp) -> Decision {
     if let Some(refresh) = observed.hard_refresh {
         decision.plan.wake_at(refresh.next);
     }
+    if let Some(at) = observed.look_again {
+        decision.plan.wake_at(at);
+    }
     Decision::Sync(Box::new(decision))
 }

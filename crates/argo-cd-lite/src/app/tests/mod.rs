@@ -115,6 +115,7 @@ pub(super) fn observed(policy: Value, git: &[&str], found: &[&str]) -> Observed 
         problems: Vec::new(),
         create_namespace: false,
         namespace_refused: None,
+        sync_user: Ok(None),
         handed_over: HashSet::new(),
         shared_definitions: BTreeMap::new(),
         windows: Vec::new(),
@@ -123,6 +124,7 @@ pub(super) fn observed(policy: Value, git: &[&str], found: &[&str]) -> Observed 
         approved_at: None,
         settle_until: None,
         hard_refresh: None,
+        look_again: None,
     }
 }
 

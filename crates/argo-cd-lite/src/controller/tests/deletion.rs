@@ -151,3 +151,28 @@ async fn move_an_object(change: impl FnOnce(&mut Value)) {
     assert!(bed.api.get("configmaps", "ns", "moved").is_some());
     operator.shutdown.cancel();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_an_application_leaves_behind_loses_its_finalizer() {
+    let (bed, _) = Bed::with(&[
+        ("app/hook.yaml", HOOK),
+        ("app/a.yaml", &config_map("a", "1")),
+    ]);
+    bed.application(&json!({"automated": {}}));
+    let operator = bed.controller().await;
+    let finalizers = |bed: &Bed| {
+        let job = bed.api.get("jobs", "ns", "pre");
+        job.map(|job| job["metadata"]["finalizers"].to_string())
+    };
+    bed.until("at work", |bed| {
+        finalizers(bed).is_some_and(|names| names.contains(crate::api::HOOK_FINALIZER))
+    })
+    .await;
+    // Without the finalizer of its own, the Application is gone at once.
+    bed.api.delete("applications", NAMESPACE, "app");
+    bed.until("released", |bed| {
+        finalizers(bed).is_some_and(|names| !names.contains(crate::api::HOOK_FINALIZER))
+    })
+    .await;
+    operator.shutdown.cancel();
+}

@@ -3,6 +3,8 @@
 
 mod clusters;
 mod deletion;
+mod impersonation;
+mod manifests;
 mod settings;
 mod upstream;
 

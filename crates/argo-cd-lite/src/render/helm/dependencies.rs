@@ -58,7 +58,7 @@ pub(super) fn add(job: &Job<'_>, sandbox: &Sandbox, chart: &str) -> Result<(), R
             Some(path) => {
                 let folder = local(job, chart, &dependency.name, path)?;
                 if all_local {
-                    sandbox.copy(job.tree, &folder)?;
+                    sandbox.copy(job.tree, &folder, "tree")?;
                 } else {
                     unpack(job, sandbox, chart, &dependency.name, &folder)?;
                 }
@@ -79,6 +79,7 @@ pub(super) fn add(job: &Job<'_>, sandbox: &Sandbox, chart: &str) -> Result<(), R
         folder: &sandbox.path(&join("tree", chart)),
         limits: job.tools.limits(),
         secrets: &[],
+        reach: None,
         interrupt: job.interrupt,
     };
     run.output()?;

@@ -52,7 +52,7 @@ impl Renderer for Helm {
         job.uses.note(tool.name, tool.identity());
         let sandbox = Sandbox::new(tool.name, job.tools.sandboxes())?;
         let folder = job.tree.folder(&job.source.path)?;
-        let files = sandbox.copy(job.tree, &folder)?;
+        let files = sandbox.copy(job.tree, &folder, "tree")?;
         if !files.iter().any(|file| file.path == "Chart.yaml") {
             return Err(RenderError::field(
                 "path",
@@ -92,6 +92,7 @@ impl Renderer for Helm {
                 folder: &chart_folder,
                 limits: job.tools.limits(),
                 secrets: &secrets,
+                reach: None,
                 interrupt: job.interrupt,
             };
             run.output()

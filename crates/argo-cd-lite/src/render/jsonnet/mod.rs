@@ -54,6 +54,7 @@ pub(super) fn manifests(
         folder: &root,
         limits: &limits,
         secrets: &[],
+        reach: None,
         interrupt: job.interrupt,
     };
     let json = run.output()?;

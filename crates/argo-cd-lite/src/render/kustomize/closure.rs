@@ -1,13 +1,20 @@
 //! The files that a kustomization reads: its folder, and what its fields name outside of it.
 //!
-//! Whatever the program could fetch from elsewhere is refused here: it would fetch by itself, from any address.
+//! What they name by address is fetched by the controller and put beside the other files. The program itself reaches no
+//! network.
 
 use std::collections::BTreeSet;
 
 use reconcile_core::yaml;
 use serde_json::Value;
 
-use super::super::{RenderError, renderer::Job, sandbox::Sandbox};
+use super::{
+    super::{RenderError, renderer::Job, sandbox::Sandbox},
+    charts::Charts,
+    options::Build,
+    places::{INLINE, is_remote, places},
+    remote::{Place, RemotePlaces},
+};
 use crate::{
     api::KustomizeSource,
     repo::{Found, SourceTree, clean, join},
@@ -28,34 +35,11 @@ pub(super) struct Root {
     pub(super) file: String,
 }
 
-/// Fields whose items are files, folders or addresses.
-const PLACES: &[&str] = &[
-    "resources",
-    "bases",
-    "components",
-    "crds",
-    "configurations",
-    "generators",
-    "transformers",
-    "validators",
-    "patchesStrategicMerge",
-];
-/// Those of them whose items may be manifests in place of names of files.
-const INLINE: &[&str] = &[
-    "generators",
-    "transformers",
-    "validators",
-    "patchesStrategicMerge",
-];
-/// Fields whose items have a file under `path`.
-const WITH_PATH: &[&str] = &["patches", "patchesJson6902", "replacements"];
-/// Fields whose items have lists of files.
-const GENERATORS: &[&str] = &["configMapGenerator", "secretGenerator"];
-
 /// Writes everything to the sandbox that the kustomization of the source reads.
-pub(super) fn copy(
-    job: &Job<'_>,
+pub(super) fn copy<'a>(
+    job: &'a Job<'a>,
     sandbox: &Sandbox,
+    build: &Build,
     options: &KustomizeSource,
 ) -> Result<Root, RenderError> {
     let tree = job.tree;
@@ -70,9 +54,14 @@ pub(super) fn copy(
         folder: start.path.clone(),
         file,
     };
+    let mut remotes = RemotePlaces::new(job);
     let mut closure = Closure {
+        job,
         tree,
         sandbox,
+        prefix: "tree".to_owned(),
+        helm: build.helm,
+        remotes: &mut remotes,
         copied: BTreeSet::new(),
         seen: BTreeSet::new(),
         pending: vec![start.clone()],
@@ -87,8 +76,23 @@ pub(super) fn copy(
     {
         closure.add(&start, &patch.path)?;
     }
-    while let Some(folder) = closure.pending.pop() {
-        closure.read(&folder)?;
+    closure.run()?;
+    while let Some((commit, prefix, path)) = remotes.take_next() {
+        let tree = commit.tree()?;
+        let start = tree.folder(&path)?;
+        let mut closure = Closure {
+            job,
+            tree: &tree,
+            sandbox,
+            prefix,
+            helm: build.helm,
+            remotes: &mut remotes,
+            copied: BTreeSet::new(),
+            seen: BTreeSet::new(),
+            // A link keeps its name: the program finds the folder where the kustomization says.
+            pending: vec![Found { path, ..start }],
+        };
+        closure.run()?;
     }
     Ok(root)
 }
@@ -102,9 +106,16 @@ fn file_of(tree: &SourceTree, folder: &Found) -> Result<Option<String>, RenderEr
     Ok(name.map(|name| (*name).to_owned()))
 }
 
-struct Closure<'a> {
-    tree: &'a SourceTree,
-    sandbox: &'a Sandbox,
+/// What a kustomization reads of one tree.
+struct Closure<'a, 't> {
+    job: &'a Job<'a>,
+    tree: &'t SourceTree,
+    sandbox: &'t Sandbox,
+    /// Folder of the sandbox with the tree.
+    prefix: String,
+    /// Charts inside of kustomizations are rendered.
+    helm: bool,
+    remotes: &'t mut RemotePlaces<'a>,
     /// Folders in the sandbox, and files beside them.
     copied: BTreeSet<String>,
     /// Folders of kustomizations.
@@ -112,7 +123,15 @@ struct Closure<'a> {
     pending: Vec<Found>,
 }
 
-impl Closure<'_> {
+impl Closure<'_, '_> {
+    fn run(&mut self) -> Result<(), RenderError> {
+        while let Some(folder) = self.pending.pop() {
+            self.job.check_interrupt()?;
+            self.read(&folder)?;
+        }
+        Ok(())
+    }
+
     /// Copies a folder and follows what its kustomization names.
     fn read(&mut self, folder: &Found) -> Result<(), RenderError> {
         if !self.seen.insert(folder.path.clone()) {
@@ -135,18 +154,90 @@ impl Closure<'_> {
         };
         let content = self.tree.file(&path, MAX_BYTES)?.unwrap_or_default();
         let text = String::from_utf8(content).map_err(|_| broken("it is not UTF-8 text".into()))?;
-        let kustomization = yaml::value(&text).map_err(|error| broken(error.to_string()))?;
-        if kustomization.get("helmCharts").is_some()
-            || kustomization.get("helmChartInflationGenerator").is_some()
-        {
-            return Err(broken(
-                "helmCharts is not supported: the chart would be downloaded; make it a source of its own".into(),
-            ));
-        }
+        let mut kustomization = yaml::value(&text).map_err(|error| broken(error.to_string()))?;
+        self.place_charts(folder, &path, &kustomization)?;
+        let fetched = self.fetch_remotes(folder, &path, &mut kustomization)?;
         for (field, place) in places(&kustomization) {
-            self.follow(folder, &path, field, place)?;
+            if !fetched.contains(place) {
+                self.follow(folder, &path, field, place)?;
+            }
+        }
+        if !fetched.is_empty() {
+            let text = yaml::to_string(&kustomization);
+            self.sandbox
+                .write(&join(&self.prefix, &path), text.as_bytes())?;
         }
         Ok(())
+    }
+
+    /// Puts the charts of a kustomization where the program looks for them.
+    fn place_charts(
+        &mut self,
+        folder: &Found,
+        file: &str,
+        kustomization: &Value,
+    ) -> Result<(), RenderError> {
+        let broken = |reason: &str| RenderError::File {
+            path: file.to_owned(),
+            reason: reason.to_owned(),
+        };
+        if kustomization.get("helmChartInflationGenerator").is_some() {
+            return Err(broken(
+                "helmChartInflationGenerator is not supported: write it as helmCharts",
+            ));
+        }
+        if kustomization.get("helmCharts").is_none() {
+            return Ok(());
+        }
+        if !self.helm {
+            return Err(broken(
+                "helmCharts needs --enable-helm in kustomize.buildOptions of argocd-cm; or make the chart a source of its own",
+            ));
+        }
+        if let Some(home) = Charts::home(kustomization) {
+            self.add(folder, home)?;
+        }
+        let charts = Charts {
+            job: self.job,
+            sandbox: self.sandbox,
+            tree: self.tree,
+            prefix: &self.prefix,
+            folder: &folder.path,
+            file,
+        };
+        charts.place(kustomization)
+    }
+
+    /// Fetches what resources and components name by address. Gives the texts that stand for them by now.
+    fn fetch_remotes(
+        &mut self,
+        folder: &Found,
+        file: &str,
+        kustomization: &mut Value,
+    ) -> Result<BTreeSet<String>, RenderError> {
+        let mut fetched = BTreeSet::new();
+        let whole = join(&self.prefix, &folder.path);
+        let whole = whole.trim_end_matches('/');
+        for field in ["resources", "bases", "components"] {
+            let items = kustomization.get_mut(field).and_then(Value::as_array_mut);
+            for item in items.into_iter().flatten() {
+                let Some(text) = item.as_str().map(str::to_owned) else {
+                    continue;
+                };
+                if !is_remote(&text) || self.add(folder, &text)? {
+                    continue;
+                }
+                let place = Place {
+                    file,
+                    field,
+                    folder: whole,
+                };
+                let here = self.remotes.fetch(self.sandbox, &place, &text)?;
+                *item = Value::String(here.clone());
+                fetched.insert(here);
+            }
+        }
+        Ok(fetched)
     }
 
     /// Follows one item of a field.
@@ -172,7 +263,7 @@ impl Closure<'_> {
         }
         let reason = if is_remote(place) {
             format!(
-                "{field}: {:?} is remote, and remote files are not fetched: put them into the repository",
+                "{field}: {:?} is remote, and only resources and components are fetched: put it into the repository",
                 reconcile_core::credentials::redact_url(place)
             )
         } else {
@@ -198,7 +289,7 @@ impl Closure<'_> {
             });
         } else if !self.is_copied(&path) {
             if let Some(content) = self.tree.file(&path, MAX_BYTES)? {
-                self.sandbox.write(&join("tree", &path), &content)?;
+                self.sandbox.write(&join(&self.prefix, &path), &content)?;
             }
             self.copied.insert(path);
         }
@@ -207,7 +298,7 @@ impl Closure<'_> {
 
     fn copy_folder(&mut self, folder: &Found) -> Result<(), RenderError> {
         if !self.is_copied(&folder.path) {
-            self.sandbox.copy(self.tree, folder)?;
+            self.sandbox.copy(self.tree, folder, &self.prefix)?;
             self.copied.insert(folder.path.clone());
         }
         Ok(())
@@ -220,93 +311,5 @@ impl Closure<'_> {
             || path
                 .match_indices('/')
                 .any(|(end, _)| self.copied.contains(&path[..end]))
-    }
-}
-
-/// All places that a kustomization names, with their fields.
-fn places(kustomization: &Value) -> Vec<(&'static str, &str)> {
-    let mut found = Vec::new();
-    for field in PLACES {
-        let items = kustomization[*field].as_array();
-        found.extend(
-            items
-                .into_iter()
-                .flatten()
-                .filter_map(|item| Some((*field, item.as_str()?))),
-        );
-    }
-    for field in WITH_PATH {
-        let items = kustomization[*field].as_array();
-        found.extend(
-            items
-                .into_iter()
-                .flatten()
-                .filter_map(|item| Some((*field, item["path"].as_str()?))),
-        );
-    }
-    found.extend(
-        kustomization["openapi"]["path"]
-            .as_str()
-            .map(|path| ("openapi", path)),
-    );
-    for field in GENERATORS {
-        let generators = kustomization[*field].as_array();
-        for generator in generators.into_iter().flatten() {
-            let listed = ["files", "envs"]
-                .iter()
-                .filter_map(|list| generator[*list].as_array())
-                .flatten();
-            let files = listed
-                .filter_map(Value::as_str)
-                .chain(generator["env"].as_str());
-            // A file may have a key before it.
-            found.extend(
-                files.map(|file| (*field, file.split_once('=').map_or(file, |(_, file)| file))),
-            );
-        }
-    }
-    found.retain(|(_, place)| !place.is_empty());
-    found
-}
-
-/// True for what the program would take for an address.
-fn is_remote(place: &str) -> bool {
-    place.contains("://")
-        || place.contains("?ref=")
-        || place.starts_with("git@")
-        || place.starts_with("github.com")
-        || place.contains(".git")
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn all_fields_that_name_files_are_found() {
-        let kustomization = json!({
-            "resources": ["a.yaml", "../base"],
-            "components": ["../c"],
-            "patches": [{"path": "p.yaml"}, {"patch": "inline"}],
-            "replacements": [{"path": "r.yaml"}, {"source": {}}],
-            "patchesStrategicMerge": ["s.yaml"],
-            "openapi": {"path": "o.json"},
-            "configMapGenerator": [{"files": ["x.txt", "key=../y.txt"], "envs": ["e.env"]}],
-            "secretGenerator": [{"env": "old.env"}],
-            "namespace": "x",
-        });
-        let found: Vec<&str> = places(&kustomization)
-            .into_iter()
-            .map(|(_, place)| place)
-            .collect();
-        assert_eq!(
-            found,
-            [
-                "a.yaml", "../base", "../c", "s.yaml", "p.yaml", "r.yaml", "o.json", "x.txt",
-                "../y.txt", "e.env", "old.env"
-            ]
-        );
     }
 }

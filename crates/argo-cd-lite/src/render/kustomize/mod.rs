@@ -1,12 +1,18 @@
 //! Kustomizations, by `kustomize build`.
 
+mod address;
+mod charts;
 mod closure;
 mod edits;
+mod options;
+mod places;
+mod remote;
 
 use std::ffi::OsString;
 
 use super::{
     RenderError, SourceType, ToolError,
+    confinement::Reach,
     process::Run,
     renderer::{Job, ManifestFile, Renderer},
     sandbox::Sandbox,
@@ -16,6 +22,7 @@ use crate::{
     repo::join,
 };
 use closure::FILES;
+use options::Build;
 
 /// Renders kustomizations.
 pub(super) struct Kustomize;
@@ -40,11 +47,20 @@ impl Renderer for Kustomize {
     fn render(&self, job: &Job<'_>) -> Result<Vec<ManifestFile>, RenderError> {
         let options = job.source.kustomize.clone().unwrap_or_default();
         check(&options)?;
-        let tool = job.tools.kustomize();
-        job.uses.note(tool.name, tool.identity());
+        let build = Build::of(job, &options)?;
+        let tool = &*build.tool;
         let sandbox = Sandbox::new(tool.name, job.tools.sandboxes())?;
-        let root = closure::copy(job, &sandbox, &options)?;
+        let root = closure::copy(job, &sandbox, &build, &options)?;
         let folder = sandbox.path(&join("tree", &root.folder));
+        let mut programs = vec![tool.path()?];
+        if build.helm {
+            programs.push(job.tools.helm().path()?);
+        }
+        let whole = sandbox.path("");
+        let reach = Reach {
+            programs: &programs,
+            folder: &whole,
+        };
         let run = |arguments: Vec<OsString>| {
             let run = Run {
                 tool,
@@ -53,6 +69,7 @@ impl Renderer for Kustomize {
                 folder: &folder,
                 limits: job.tools.limits(),
                 secrets: &[],
+                reach: build.is_open().then_some(reach),
                 interrupt: job.interrupt,
             };
             run.output().map_err(without_usage)
@@ -63,7 +80,7 @@ impl Renderer for Kustomize {
         if !options.patches.is_empty() {
             edits::add_patches(&options, &root, &sandbox)?;
         }
-        let output = run(vec!["build".into(), ".".into()])?;
+        let output = run(build.arguments(job)?)?;
         Ok(vec![ManifestFile {
             path: "kustomize build".to_owned(),
             strict: true,
@@ -73,15 +90,6 @@ impl Renderer for Kustomize {
 }
 
 fn check(options: &KustomizeSource) -> Result<(), RenderError> {
-    if !options.version.is_empty() {
-        return Err(RenderError::field(
-            "kustomize.version",
-            format!(
-                "version {:?} is not registered: there is only one kustomize; leave the field empty",
-                options.version
-            ),
-        ));
-    }
     if options.label_include_templates && !options.label_without_selector {
         return Err(RenderError::field(
             "kustomize.labelIncludeTemplates",

@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod kept;
+mod kustomize;
 mod network;
 mod tools;
 
@@ -50,6 +51,7 @@ fn names(
         }],
         cluster: ClusterFacts::default(),
         remotes: None,
+        kustomize: std::sync::Arc::default(),
     };
     let tools = Tools::new(ToolPaths::default(), folder.path().join("sandboxes"));
     let set = render_once(&request, &placement, &tools, |_, kind| {

@@ -4,6 +4,7 @@
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,12 +12,14 @@ use serde_json::{Value, json};
 
 use super::super::tools::ProcessLimits;
 use super::*;
+use crate::settings::KustomizeSettings;
 
 /// A folder with a repository and scripts that stand for programs.
 pub(super) struct Bench {
-    folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
     limits: ProcessLimits,
     pub(super) remotes: Option<Remotes>,
+    pub(super) kustomize: KustomizeSettings,
 }
 
 impl Bench {
@@ -27,6 +30,7 @@ impl Bench {
             folder,
             limits: ProcessLimits::default(),
             remotes: None,
+            kustomize: KustomizeSettings::default(),
         };
         for name in ["helm", "kustomize"] {
             let path = bench.folder.path().join(name);
@@ -65,6 +69,7 @@ impl Bench {
             &Files::Folder(self.folder.path().join("repository")),
         );
         request.remotes.clone_from(&self.remotes);
+        request.kustomize = Arc::new(self.kustomize.clone());
         let sandboxes = self.folder.path().join("sandboxes");
         let tools = Tools::with_limits(self.paths(), sandboxes.clone(), self.limits.clone());
         let result = render_once(&request, &placement(), &tools, |_, _| Scope::Namespaced);
@@ -73,7 +78,7 @@ impl Bench {
         result
     }
 
-    fn error(&self, source: Value) -> String {
+    pub(super) fn error(&self, source: Value) -> String {
         self.render(source).expect_err("an error").to_string()
     }
 }
@@ -104,6 +109,7 @@ pub(super) fn request(sources: Vec<Value>, files: &Files) -> RenderRequest {
             .collect(),
         cluster: ClusterFacts::default(),
         remotes: None,
+        kustomize: Arc::default(),
     }
 }
 
@@ -257,7 +263,7 @@ fn addresses_are_not_fetched() {
         "helmCharts: [{name: a, repo: 'https://x'}]\n",
     );
     let error = bench.error(json!({"path": "k"}));
-    assert!(error.contains("helmCharts is not supported"), "{error}");
+    assert!(error.contains("helmCharts needs --enable-helm"), "{error}");
 }
 
 #[test]

@@ -181,8 +181,8 @@ impl Downloads {
         url: &Url,
     ) -> Result<reqwest::RequestBuilder, ChartError> {
         let credential = download.login.credential_for(url);
-        let insecure = download.login.credential.is_some_and(|one| one.insecure);
-        let client = self.client(url, credential, insecure)?;
+        let home = download.login.credential;
+        let client = self.client(url, credential, home)?;
         let mut request = client.get(url.clone());
         if let Some(accept) = download.accept {
             request = request.header(ACCEPT, accept);
@@ -201,19 +201,25 @@ impl Downloads {
         Ok(request)
     }
 
-    /// The client for a server: its authority, and the certificate that the credential has.
+    /// The client for a server: its authority, the certificate that the credential has, and the proxy of the repository.
     fn client(
         &self,
         url: &Url,
         credential: Option<&Credential>,
-        insecure: bool,
+        home: Option<&Credential>,
     ) -> Result<Client, ChartError> {
+        let insecure = home.is_some_and(|one| one.insecure);
         let authority = self.trust.certificates(url.host_str().unwrap_or_default());
         let own = credential.and_then(|one| one.client_certificate.as_ref());
         let mut hash = Sha256::new();
         hash.update(authority.as_deref().unwrap_or_default());
         hash.update([0]);
         hash.update(own.map_or("", |pem| pem.expose_secret()));
+        let proxy = home.and_then(|one| one.proxy_url.as_ref());
+        hash.update([0]);
+        hash.update(proxy.map_or("", |url| url.expose_secret()));
+        hash.update([0]);
+        hash.update(home.map_or("", |one| one.no_proxy.as_str()));
         let key = format!("{insecure} {}", hex::encode(hash.finalize()));
         if let Some(client) = self.clients.lock().get(&key) {
             return Ok(client.clone());
@@ -234,6 +240,9 @@ impl Downloads {
         if let Some(pem) = own {
             let identity = Identity::from_pem(pem.expose_secret().as_bytes());
             builder = builder.identity(identity.map_err(failed)?);
+        }
+        if let Some(proxy) = home.map(Credential::proxy).transpose()?.flatten() {
+            builder = builder.proxy(proxy);
         }
         let client = self.egress.guard(builder).build().map_err(failed)?;
         let mut clients = self.clients.lock();

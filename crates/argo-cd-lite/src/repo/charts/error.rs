@@ -3,7 +3,7 @@
 use reconcile_core::egress::{InvalidRedirect, RefusedAddress};
 use thiserror::Error;
 
-use crate::repo::{PoolError, credentials::UnsupportedMembers};
+use crate::repo::{PoolError, ProxyError, credentials::UnsupportedMembers};
 
 /// Why there is no chart. The text never holds credentials.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -45,6 +45,9 @@ pub enum ChartError {
         /// HTTP status.
         status: u16,
     },
+    /// The Secret names no usable proxy.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// An address that is not called.
     #[error(transparent)]
     Address(#[from] RefusedAddress),

@@ -17,7 +17,7 @@ use super::{
     place::Place,
     store::KeptIndex,
 };
-use crate::repo::{Credential, semver::Constraint};
+use crate::repo::{Credential, RepoHub, semver::Constraint};
 
 impl ChartHub {
     pub(super) async fn list_tags(
@@ -240,6 +240,11 @@ impl ChartHub {
             limit,
         });
         Ok(reply.await?.success("the file")?.body)
+    }
+
+    /// The Git repositories, whose threads and times it shares.
+    pub fn repositories(&self) -> &RepoHub {
+        &self.0.repos
     }
 
     pub(super) fn credential(&self, place: &Place) -> Result<Option<Credential>, ChartError> {

@@ -77,6 +77,12 @@ pub(in crate::repo) struct SshTransport {
 impl SshTransport {
     pub(super) fn connect(request: &SshRequest<'_>) -> Result<Self, GitError> {
         let url = request.url;
+        if request.credential.is_some_and(Credential::has_proxy) {
+            return Err(GitError::Remote(
+                "proxy of the repository Secret is for http and https: ssh does not go through it"
+                    .to_owned(),
+            ));
+        }
         let address = permitted_address(url, request.egress)?;
         let files = PrivateFiles::write(request.folder, request.credential)?;
         let mut command = files.command(url, address, request.credential);

@@ -9,6 +9,7 @@
 
 mod commit;
 mod folder;
+mod modules;
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,8 +17,8 @@ use std::{
     sync::atomic::Ordering,
 };
 
-pub(super) use commit::CommitReader;
 pub use folder::FolderReader;
+pub(super) use {commit::CommitReader, modules::ModulesReader};
 
 use super::{GitError, GitLimits, Interrupt};
 
@@ -25,7 +26,6 @@ use super::{GitError, GitLimits, Interrupt};
 const MAX_LINKS: usize = 16;
 /// Bytes of the target of a symbolic link.
 const MAX_LINK_BYTES: u64 = 4096;
-
 /// Bytes of the paths and ids in a record.
 const MAX_RECORD_BYTES: usize = 4 * 1024 * 1024;
 

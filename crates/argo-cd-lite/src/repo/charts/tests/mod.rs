@@ -39,7 +39,7 @@ impl Bed {
                 folder: folder.join("git"),
                 disk_budget: DEFAULT_DISK_BUDGET,
                 limits: GitLimits::default(),
-                file_repositories: FileRepositories::Refuse,
+                file_repositories: FileRepositories::Allow,
                 egress: reconcile_core::egress::EgressPolicy::AllowLinkLocal,
                 trust: Trust::default(),
                 poll: Duration::from_millis(1),
@@ -304,7 +304,7 @@ fn secrets_are_for_repositories_of_their_kind() {
         &[
             ("url", "https://h.example.com/charts"),
             ("type", "helm"),
-            ("proxy", "http://p"),
+            ("gcpServiceAccountKey", "{}"),
         ],
     );
     let secret = bed
@@ -314,5 +314,63 @@ fn secrets_are_for_repositories_of_their_kind() {
         .expect("a Secret")
         .usable()
         .expect_err("not supported");
-    assert!(error.to_string().contains("proxy"), "{error}");
+    assert!(
+        error.to_string().contains("gcpServiceAccountKey"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_repository_is_reached_through_its_proxy() {
+    let server = Server::start().await;
+    let text = index(&[("1.0.0", "web.tgz", "")]);
+    server
+        .put("http://charts.invalid/index.yaml", Page::of(text.clone()))
+        .put(
+            "http://charts.invalid/web.tgz",
+            Page::of(chart("web", "1.0.0", "far")),
+        )
+        .put("/index.yaml", Page::of(text))
+        .put("/web.tgz", Page::of(chart("web", "1.0.0", "near")));
+    let folder = tempfile::tempdir().expect("a folder");
+    let bed = Bed::new(folder.path(), Trust::default());
+    let (proxy, direct) = (server.url(), server.url());
+    let url = "http://charts.invalid";
+    bed.secret(
+        "repository",
+        &[("url", url), ("type", "helm"), ("proxy", &proxy)],
+    );
+    let found = bed.values(&web(url, "1.0.0")).await;
+    assert_eq!(found.expect("a chart").1, "far");
+    // Git goes through it, too; there is no repository behind it.
+    let git = "http://git.invalid/a.git";
+    bed.secret("repository", &[("url", git), ("proxy", &proxy)]);
+    let refs = bed.hub.repositories().refs(git, None).await;
+    assert!(refs.is_err());
+    let asked = server.asked();
+    let through = |one: &server::Asked| one.path.starts_with("http://git.invalid/a.git/info/refs");
+    assert!(asked.iter().any(through), "{asked:?}");
+    // A closed port, which no host of the list is reached through.
+    let members = [
+        ("url", direct.as_str()),
+        ("type", "helm"),
+        ("proxy", "http://127.0.0.1:9"),
+        ("noProxy", "example.com,127.0.0.1"),
+    ];
+    bed.secret("repository", &members);
+    let found = bed.values(&web(&direct, "1.0.0")).await;
+    assert_eq!(found.expect("a chart").1, "near");
+    let members = [
+        ("url", "https://other.invalid"),
+        ("type", "helm"),
+        ("proxy", "socks5://user:secret@127.0.0.1:9"),
+    ];
+    bed.secret("repository", &members);
+    let error = bed.values(&web("https://other.invalid", "1.0.0")).await;
+    let error = error.expect_err("no such proxy");
+    assert!(
+        error.contains("is no URL of an http or https proxy"),
+        "{error}"
+    );
+    assert!(!error.contains("secret"), "{error}");
 }

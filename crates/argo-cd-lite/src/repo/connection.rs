@@ -1,20 +1,22 @@
-//! Certificates of a conversation with a Git server.
+//! How a Git server is reached: certificates, and a proxy.
 
-use reqwest::{Certificate, Identity, blocking::ClientBuilder};
+use reqwest::{Certificate, Identity, Proxy, blocking::ClientBuilder};
 use secrecy::ExposeSecret;
 
 use super::{Credential, GitError};
 
-/// Whom to believe, and who we are.
+/// Whom to believe, who we are, and which way to go.
 #[derive(Clone, Default)]
-pub(super) struct TlsSettings {
+pub(super) struct ConnectionSettings {
     /// The only authorities of the server, instead of those of the system.
     authorities: Option<Vec<Certificate>>,
     /// Our own certificate with its key.
     identity: Option<Identity>,
+    /// Instead of those of the environment.
+    pub(super) proxy: Option<Proxy>,
 }
 
-impl TlsSettings {
+impl ConnectionSettings {
     /// Reads the PEM texts of a credential; errors do not quote them.
     pub(super) fn of(credential: Option<&Credential>) -> Result<Self, GitError> {
         let Some(credential) = credential else {
@@ -39,6 +41,9 @@ impl TlsSettings {
         Ok(Self {
             authorities: authorities.transpose()?,
             identity: identity.transpose()?,
+            proxy: credential
+                .proxy()
+                .map_err(|error| GitError::Remote(error.to_string()))?,
         })
     }
 

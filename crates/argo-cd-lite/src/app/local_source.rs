@@ -1,0 +1,40 @@
+//! Manifests that an operation brings itself.
+
+use std::sync::Arc;
+
+use super::{Observed, Place, SourceState, signatures::required_keys};
+use crate::render::{Placement, RenderFailure, local_targets};
+
+/// Manifests that the operation brings itself, under the revision that the sources have.
+pub(super) async fn read(
+    at: Place<'_>,
+    observed: &Observed,
+    placement: Placement,
+    manifests: Vec<String>,
+) -> SourceState {
+    let (revisions, _) = match &observed.source {
+        SourceState::Ready { revisions, set } => (revisions.clone(), set),
+        other => return other.clone(),
+    };
+    if !required_keys(at.context, observed).is_empty() {
+        return SourceState::Failed {
+            message: "operation.sync.manifests is not permitted: the project requires signed commits (spec.signatureKeys)".to_owned(),
+            transient: false,
+            grace: false,
+        };
+    }
+    let discovery = at.cluster.discovery.clone();
+    let scope = move |group: &str, kind: &str| discovery.scope(group, kind);
+    let built = at.context.repos.read(move |interrupt| {
+        local_targets(&manifests, &placement, interrupt, scope).map(Arc::new)
+    });
+    let built = built.await.map_err(RenderFailure::from);
+    match built.and_then(|built| built.map_err(RenderFailure::from)) {
+        Ok(set) => SourceState::Ready { revisions, set },
+        Err(failure) => SourceState::Failed {
+            transient: failure.is_transient(),
+            message: failure.to_string(),
+            grace: false,
+        },
+    }
+}

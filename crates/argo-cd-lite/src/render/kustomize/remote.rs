@@ -1,0 +1,166 @@
+//! What kustomizations name by address: fetched by the controller, by its own rules, and put beside the other files.
+
+use std::collections::BTreeSet;
+
+use reconcile_core::credentials::redact_url;
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::{Remotes, RenderError, facts::PERMISSIONS_FACT, renderer::Job, sandbox::Sandbox},
+    address::{Address, RemoteFolder},
+};
+use crate::repo::{Commit, join};
+
+/// Folders and files by address that one source may lead to.
+const MAX_REMOTE: usize = 50;
+/// Folder of the sandbox for repositories beside that of the source.
+const FOLDER: &str = "remote";
+
+/// Addresses that were met, and the repositories behind them.
+pub(super) struct RemotePlaces<'a> {
+    job: &'a Job<'a>,
+    repositories: Vec<Repository>,
+    seen: BTreeSet<Address>,
+    pending: Vec<(usize, String)>,
+}
+
+struct Repository {
+    url: String,
+    revision: String,
+    commit: Commit,
+}
+
+/// Where an address stands in a kustomization.
+pub(super) struct Place<'a> {
+    /// The file that names it.
+    pub(super) file: &'a str,
+    /// The field.
+    pub(super) field: &'a str,
+    /// Path of the folder of the file below the sandbox.
+    pub(super) folder: &'a str,
+}
+
+impl Place<'_> {
+    fn refused(&self, address: &str, reason: &str) -> RenderError {
+        RenderError::File {
+            path: self.file.to_owned(),
+            reason: format!("{}: {:?} {reason}", self.field, shown(address)),
+        }
+    }
+}
+
+impl<'a> RemotePlaces<'a> {
+    pub(super) fn new(job: &'a Job<'a>) -> Self {
+        Self {
+            job,
+            repositories: Vec::new(),
+            seen: BTreeSet::new(),
+            pending: Vec::new(),
+        }
+    }
+
+    /// Fetches what is at an address, and gives the text that stands for it in the kustomization.
+    pub(super) fn fetch(
+        &mut self,
+        sandbox: &Sandbox,
+        place: &Place<'_>,
+        text: &str,
+    ) -> Result<String, RenderError> {
+        let Some(remotes) = self.job.remotes else {
+            return Err(place.refused(
+                text,
+                "is remote, and remote files are not fetched here: put them into the repository",
+            ));
+        };
+        let address = Address::parse(text).ok_or_else(|| {
+            place.refused(text, "is neither a path nor an address of a repository")
+        })?;
+        let is_new = self.seen.insert(address.clone());
+        if self.seen.len() > MAX_REMOTE {
+            return Err(place.refused(
+                text,
+                &format!("is one of more than {MAX_REMOTE} remote places"),
+            ));
+        }
+        match address {
+            Address::File(url) => file(remotes, sandbox, place, &url),
+            Address::Folder(folder) => {
+                let index = self.repository(remotes, place, text, &folder)?;
+                if is_new {
+                    self.pending.push((index, folder.path.clone()));
+                }
+                let up = "../".repeat(place.folder.split('/').count());
+                Ok(format!("{up}{}", join(&prefix(index), &folder.path)))
+            }
+        }
+    }
+
+    /// The index of the repository of a folder.
+    fn repository(
+        &mut self,
+        remotes: &Remotes,
+        place: &Place<'_>,
+        text: &str,
+        folder: &RemoteFolder,
+    ) -> Result<usize, RenderError> {
+        let known = self
+            .repositories
+            .iter()
+            .position(|known| known.url == folder.repository && known.revision == folder.revision);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        self.job.uses.note(PERMISSIONS_FACT, remotes.permissions());
+        if !remotes.permit(&folder.repository) {
+            return Err(place.refused(
+                text,
+                "is in a repository that the project does not permit (spec.sourceRepos)",
+            ));
+        }
+        let commit = remotes
+            .commit(&folder.repository, &folder.revision)
+            .map_err(|error| RenderError::Base {
+                url: redact_url(&folder.repository),
+                transient: error.is_transient(),
+                reason: error.to_string(),
+            })?;
+        self.repositories.push(Repository {
+            url: folder.repository.clone(),
+            revision: folder.revision.clone(),
+            commit,
+        });
+        Ok(self.repositories.len() - 1)
+    }
+
+    /// The next folder to copy: its repository's files, their folder in the sandbox, and its path.
+    pub(super) fn take_next(&mut self) -> Option<(Commit, String, String)> {
+        let (index, path) = self.pending.pop()?;
+        Some((self.repositories[index].commit.clone(), prefix(index), path))
+    }
+}
+
+/// An address for messages: what follows the path may be a token.
+fn shown(address: &str) -> String {
+    redact_url(address.split('?').next().unwrap_or_default())
+}
+
+fn prefix(index: usize) -> String {
+    format!("{FOLDER}/{index}")
+}
+
+/// Downloads a file into the folder of the kustomization: the program reads no file outside of it.
+fn file(
+    remotes: &Remotes,
+    sandbox: &Sandbox,
+    place: &Place<'_>,
+    url: &str,
+) -> Result<String, RenderError> {
+    let content = remotes.values(url).map_err(|error| RenderError::Download {
+        what: format!("a file of {}", place.field),
+        url: shown(url),
+        error: Box::new(error),
+    })?;
+    let name = format!(".remote-{}.yaml", hex::encode(&Sha256::digest(url)[..8]));
+    sandbox.write(&join(place.folder, &name), &content)?;
+    Ok(name)
+}
