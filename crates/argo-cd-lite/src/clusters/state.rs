@@ -19,7 +19,6 @@ const ANSWER: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(10);
 /// First pause after a cluster did not answer.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
-/// Longest one.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// Questions that stay without an answer before a cluster counts as unreachable; a refusal counts at once.
 const SILENCES: u32 = 2;

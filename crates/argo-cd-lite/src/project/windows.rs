@@ -69,7 +69,6 @@ pub enum WindowVerdict {
     },
 }
 
-/// The kinds of windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WindowKind {
     Allow,

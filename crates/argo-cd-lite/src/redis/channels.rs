@@ -19,15 +19,12 @@ const MAX_WAITING: usize = 1024;
 const MAX_WAITING_BYTES: usize = 1 << 20;
 /// Channels of one subscriber.
 const MAX_CHANNELS: usize = 1024;
-/// Subscriptions of all subscribers.
 const MAX_SUBSCRIPTIONS: usize = 20_000;
 
 /// A message on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
-    /// The channel.
     pub(super) channel: Arc<[u8]>,
-    /// The payload.
     pub(super) payload: Arc<[u8]>,
 }
 

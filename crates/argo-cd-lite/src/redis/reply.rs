@@ -34,7 +34,6 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// A text.
     pub(super) fn text(text: impl AsRef<[u8]>) -> Self {
         Self::Bulk(text.as_ref().into())
     }

@@ -118,7 +118,6 @@ impl BoundRedis {
         Publisher(self.shared.clone())
     }
 
-    /// The port.
     #[cfg(test)]
     pub(super) fn port(&self) -> u16 {
         self.listener

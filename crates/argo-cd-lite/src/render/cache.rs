@@ -22,7 +22,6 @@ const OVERHEAD: usize = 500;
 /// What the targets of an application depend on, beside its inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct CacheKey {
-    /// Of the request.
     pub(super) request: String,
     /// Where the objects go, and how they are marked.
     pub(super) placement: Placement,

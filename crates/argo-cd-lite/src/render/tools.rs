@@ -109,7 +109,6 @@ pub struct ToolPaths {
 /// A program.
 #[derive(Debug)]
 pub(super) struct Tool {
-    /// Its name.
     pub(super) name: &'static str,
     flag: &'static str,
     /// Name of the fact that is its identity.

@@ -13,7 +13,6 @@ use super::{Bus, BusError};
 const PUBLISH_TRIES: u32 = 5;
 /// All tries of one publish together: a caller of a webhook waits for the end of it.
 const PUBLISH_DEADLINE: Duration = Duration::from_secs(6);
-/// One try.
 const PUBLISH_TRY: Duration = Duration::from_secs(2);
 /// Pause between tries, with up to as much again at random.
 const PUBLISH_PAUSE: Duration = Duration::from_millis(300);

@@ -23,7 +23,6 @@ use crate::{
     nats_client::GuardedClient,
 };
 
-/// The kind.
 pub(super) const KIND: SourceKind = SourceKind {
     key: "nats",
     check: |input| Ok(Arc::new(check(input)?)),

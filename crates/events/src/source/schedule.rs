@@ -19,7 +19,6 @@ use super::{
 };
 use crate::{api::eventsource::CalendarEvent, bus::BusError};
 
-/// The kind.
 pub(super) const KIND: SourceKind = SourceKind {
     key: "calendar",
     check: |input| Ok(Arc::new(check(input)?)),

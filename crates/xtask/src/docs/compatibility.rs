@@ -35,7 +35,6 @@ const NOT_READ: &str = "the kind is not acted on yet; a condition on each object
 /// Fields of the named types that are listed once, with their types.
 type SharedRows = BTreeMap<String, Vec<(String, String)>>;
 
-/// The page.
 pub(super) fn page(kinds: &[Kind]) -> String {
     let mut out = String::from(INTRODUCTION);
     let mut shared = SharedRows::new();

@@ -13,7 +13,6 @@ Every binary runs its operator as `BINARY controller`. Flags have the spelling o
 flag of the originals that has no meaning here is accepted.
 ";
 
-/// The page.
 pub(super) fn page() -> String {
     let mut out = String::from(INTRODUCTION);
     for command in commands() {

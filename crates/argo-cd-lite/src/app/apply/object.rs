@@ -355,7 +355,6 @@ pub(super) async fn apply(
     })
 }
 
-/// The write of one object.
 struct ObjectWrite<'a> {
     at: Place<'a>,
     task: &'a Task,

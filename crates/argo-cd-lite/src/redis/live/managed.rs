@@ -8,7 +8,6 @@ use crate::{
     diff::{IgnoreRules, Prediction},
 };
 
-/// One object.
 pub(super) struct ManagedObject {
     /// What identifies it.
     pub(super) id: ResourceId,
@@ -18,7 +17,6 @@ pub(super) struct ManagedObject {
     pub(super) live: Option<Value>,
     /// What the server would make of it, where both sides differ.
     pub(super) predicted: Option<Prediction>,
-    /// A hook.
     pub(super) hook: bool,
     /// A sync would change nothing.
     pub(super) same: bool,

@@ -17,7 +17,6 @@ use crate::{
 pub(super) struct OwnedObject {
     /// Its kind.
     pub(super) resource: ApiResource,
-    /// The object.
     pub(super) object: DynamicObject,
 }
 

@@ -22,7 +22,6 @@ pub(super) struct ValueFile {
     pub(super) path: PathBuf,
     /// The name that the source gives it.
     pub(super) shown: String,
-    /// Content.
     pub(super) content: Vec<u8>,
 }
 

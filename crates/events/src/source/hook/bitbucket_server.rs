@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{api::KeySelector, source::request::Answer};
 
-/// The kind.
 pub(super) const KIND: HookKind = HookKind {
     key: "bitbucketserver",
     event_type: "bitbucketserver",

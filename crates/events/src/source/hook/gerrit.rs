@@ -11,7 +11,6 @@ use super::{
 };
 use crate::source::request::Answer;
 
-/// The kind.
 pub(super) const KIND: HookKind = HookKind {
     key: "gerrit",
     event_type: "gerrit",

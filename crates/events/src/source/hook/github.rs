@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{api::KeySelector, source::request::Answer};
 
-/// The kind.
 pub(super) const KIND: HookKind = HookKind {
     key: "github",
     event_type: "github",

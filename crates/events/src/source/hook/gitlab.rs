@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{api::KeySelector, source::request::Answer};
 
-/// The kind.
 pub(super) const KIND: HookKind = HookKind {
     key: "gitlab",
     event_type: "gitlab",

@@ -17,7 +17,6 @@ use crate::{
     source::{emitter, kind::Input, request::Answer},
 };
 
-/// The kind.
 pub(super) const KIND: HookKind = HookKind {
     key: "slack",
     event_type: "slack",

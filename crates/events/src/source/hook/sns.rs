@@ -28,7 +28,6 @@ use super::{
 };
 use crate::source::{body::CallPayload, emitter, kind::Input, request::Answer};
 
-/// The kind.
 pub(super) const KIND: HookKind = HookKind {
     key: "sns",
     event_type: "sns",

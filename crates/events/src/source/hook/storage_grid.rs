@@ -12,7 +12,6 @@ use super::{
 };
 use crate::source::{emitter, request::Answer};
 
-/// The kind.
 pub(super) const KIND: HookKind = HookKind {
     key: "storageGrid",
     event_type: "storagegrid",

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::source::{emitter, request::Answer};
 
-/// The kind.
 pub(super) const KIND: HookKind = HookKind {
     key: "stripe",
     event_type: "stripe",

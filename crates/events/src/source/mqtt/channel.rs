@@ -14,7 +14,6 @@ use crate::{
     source::kind::{Input, SourceKind},
 };
 
-/// The kind.
 pub(in crate::source) const KIND: SourceKind = SourceKind {
     key: "emitter",
     check: |input| Ok(Arc::new(check(input)?)),

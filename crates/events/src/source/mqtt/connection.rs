@@ -89,7 +89,6 @@ pub(super) enum Incoming {
     Other,
 }
 
-/// A connection.
 pub(super) struct Connection {
     stream: Box<dyn Duplex>,
     read: BytesMut,

@@ -19,7 +19,6 @@ use crate::{
     },
 };
 
-/// The kind.
 pub(in crate::source) const KIND: SourceKind = SourceKind {
     key: "redis",
     check: |input| Ok(Arc::new(check(input)?)),

@@ -52,7 +52,6 @@ pub enum RespError {
 }
 
 impl Value {
-    /// The text.
     pub(super) fn text(&self) -> Option<String> {
         match self {
             Self::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),

@@ -16,7 +16,6 @@ use crate::{
     source::kind::{Input, Source, SourceContext, SourceError, SourceKind},
 };
 
-/// The kind.
 pub(in crate::source) const KIND: SourceKind = SourceKind {
     key: "redisStream",
     check: |input| Ok(Arc::new(check(input)?)),

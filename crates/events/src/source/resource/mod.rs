@@ -19,7 +19,6 @@ use super::kind::{Input, Source, SourceContext, SourceError, SourceKind};
 
 use filter::Filter;
 
-/// The kind.
 pub(super) const KIND: SourceKind = SourceKind {
     key: "resource",
     check: |input| Ok(Arc::new(check(input)?)),

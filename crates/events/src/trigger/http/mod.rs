@@ -173,7 +173,6 @@ async fn tls_settings(tls: Option<&TlsConfig>, run: Run<'_>) -> Result<TlsSettin
     })
 }
 
-/// A URL without credentials.
 fn url_without_credentials(url: &Url) -> String {
     let mut url = url.clone();
     match (url.set_username(""), url.set_password(None)) {

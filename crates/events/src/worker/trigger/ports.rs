@@ -13,7 +13,6 @@ use reconcile_core::object::ObjectKey;
 
 use crate::bus::{Bucket, Bus, BusError, STREAM};
 
-/// The bus of a trigger.
 pub(in crate::worker) trait TriggerBus: Send + Sync {
     /// The records of a Sensor, made where they are missing.
     fn records<'b>(

@@ -46,7 +46,6 @@ struct Written {
     revision: u64,
 }
 
-/// The state of one trigger.
 pub(super) struct TriggerState {
     store: Arc<dyn Records>,
     trigger: String,
