@@ -182,7 +182,7 @@ pub struct Observed {
     pub settle_until: Option<Timestamp>,
     /// Refreshes without caches that come by themselves.
     pub hard_refresh: Option<HardRefresh>,
-    /// When what no watch reports is looked at again.
+    /// When what no watch reports is read again.
     pub look_again: Option<Timestamp>,
 }
 

@@ -13,13 +13,13 @@ use parking_lot::Mutex;
 use super::{Discovery, GroupKind, ResourceId, Served, Tracking};
 use crate::settings::ManagementRules;
 
-/// Time between two looks at a namespace.
+/// Time between two reads of a namespace.
 const INTERVAL: SignedDuration = SignedDuration::from_secs(180);
 /// Lists at the same time.
 const LISTS: usize = 8;
 /// Objects of one answer.
 const PAGE: u32 = 500;
-/// Objects of one kind that are looked at.
+/// Objects of one kind that are read.
 const MAX_OF_KIND: usize = 10_000;
 
 /// Kinds that controllers fill by themselves: nobody describes them in Git.
@@ -38,16 +38,16 @@ const BY_CONTROLLERS: &[(&str, &str)] = &[
 pub struct Unmanaged {
     /// The objects, sorted.
     pub objects: Arc<Vec<ResourceId>>,
-    /// When the namespace is looked at again.
+    /// When the namespace is read again.
     pub next: Timestamp,
 }
 
-/// The namespaces of a cluster that were looked at.
+/// The namespaces of a cluster that were read.
 pub struct Inventory {
     client: Client,
     discovery: Discovery,
     known: Mutex<HashMap<String, Unmanaged>>,
-    /// One look at a time.
+    /// One read at a time.
     gate: tokio::sync::Mutex<()>,
 }
 

@@ -91,10 +91,7 @@ mod tests {
         ] {
             assert!(orphan(group, kind, namespace, name), "{kind} {name}");
         }
-        assert!(
-            shop.warns_of_orphans().is_some(),
-            "it warns unless told not to"
-        );
+        assert!(shop.warns_of_orphans().is_some(), "it warns by default");
         let silent = project(serde_json::json!({"warn": false}));
         assert!(silent.warns_of_orphans().is_none());
         assert!(

@@ -24,7 +24,7 @@ use crate::process_limits::limit_child;
 
 /// Time of a check.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How often a check is looked at.
+/// How often a running check is polled.
 const LOOK: Duration = Duration::from_millis(10);
 /// What the program may take.
 const LIMITS: [(Resource, u64); 4] = [
@@ -226,12 +226,11 @@ fn run(
         .env("HOME", folder.path())
         .env("GNUPGHOME", folder.path())
         .env("LC_ALL", "C")
+        // The program of the system, whatever the environment of this process names first.
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .stdin(Stdio::null())
         .stdout(status)
         .stderr(Stdio::null());
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
-    }
     let mut child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             "the program gpgv is not installed beside the controller".to_owned()

@@ -59,7 +59,7 @@ pub fn run(request: &Path) -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         },
         Err(text) => {
-            // Nobody is left to be told when that fails too.
+            // Nobody reads it when that fails, too.
             _ = writeln!(io::stderr(), "{text}");
             ExitCode::FAILURE
         }
