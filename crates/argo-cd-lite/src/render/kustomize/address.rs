@@ -182,6 +182,10 @@ mod tests {
         }
         let file = "https://raw.example.com/a/b/main/install.yaml?token=x";
         assert_eq!(Address::parse(file), Some(Address::File(file.to_owned())));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_no_address() {
         for none in [
             "../base",
             "base",
