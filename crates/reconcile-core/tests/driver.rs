@@ -139,7 +139,7 @@ impl Controller for Lamps {
         if root.key().name == "stuck" {
             let _running = Running::begin(&self.running);
             tokio::time::sleep(DEADLINE / 2).await;
-            // A call that cannot be cancelled, beyond the deadline. Timers of the runtime go on meanwhile.
+            // A call that cannot be cancelled, beyond the deadline. Timers of the runtime continue meanwhile.
             tokio::task::block_in_place(|| std::thread::sleep(3 * DEADLINE));
             tokio::time::sleep(DEADLINE).await;
         }
