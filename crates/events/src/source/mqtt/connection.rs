@@ -63,7 +63,7 @@ pub(super) enum Message {
 }
 
 impl Message {
-    /// The packet identifier; 0 for QoS 0.
+    /// The packet identifier; 0 for a message of `QoS` 0.
     pub(super) fn id(&self) -> u16 {
         match self {
             Self::Whole(message) => message.pkid,

@@ -1,6 +1,6 @@
 //! `mqtt`: the messages of a topic.
 //!
-//! The session outlives the connection, and a message of QoS 1 or 2 is acknowledged after the bus has stored it: the
+//! The session outlives the connection, and a message of `QoS` 1 or 2 is acknowledged after the bus stored it: the
 //! broker keeps what arrives while nobody is connected, and sends again what was not acknowledged.
 
 use std::sync::Arc;
