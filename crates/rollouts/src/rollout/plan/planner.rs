@@ -70,10 +70,8 @@ impl PlannedReplicaSet {
     }
 
     pub(super) fn pods(&self) -> super::replicas::Pods {
-        super::replicas::Pods {
-            wanted: self.replicas,
-            available: self.available(),
-        }
+        let (wanted, available) = (self.replicas, self.available());
+        super::replicas::Pods { wanted, available }
     }
 
     /// Available pods without those that are about to go.
@@ -81,8 +79,7 @@ impl PlannedReplicaSet {
         self.view.available.min(self.view.replicas)
     }
 
-    /// The ReplicaSet asks for `count` pods already, and its status is about these: not about pods that it was about
-    /// to remove when it was scaled up again.
+    /// The ReplicaSet asks for `count` pods already, and its status is about these, not about pods that are leaving.
     pub(super) fn asks_for(&self, count: i32) -> bool {
         self.view.replicas >= count && !self.view.stale
     }
