@@ -13,6 +13,7 @@ use crate::{
     cli::Verb,
     controller::{Ports, RedisPort},
     render::ToolPaths,
+    repo_server::RepoServerSettings,
 };
 
 /// The command line.
@@ -195,11 +196,26 @@ pub struct UpstreamArgs {
         value_name = "VERSION"
     )]
     pub redis_cache_version: String,
+    /// Port of the repo-server protocol, for Argo CD's own components; off when absent. It has no logins: let nobody
+    /// else reach it.
+    #[arg(long, env = "ARGOCD_LITE_REPO_SERVER_PORT", value_name = "PORT")]
+    pub repo_server_port: Option<u16>,
+    /// IP address that --repo-server-port listens on.
+    #[arg(
+        long,
+        env = "ARGOCD_LITE_REPO_SERVER_ADDRESS",
+        default_value = "127.0.0.1",
+        value_name = "IP"
+    )]
+    pub repo_server_address: IpAddr,
+    /// Serve the repo-server protocol without TLS.
+    #[arg(long, env = "ARGOCD_REPO_SERVER_DISABLE_TLS")]
+    pub repo_server_disable_tls: bool,
 }
 
 impl UpstreamArgs {
-    /// The ports, without that of the webhook.
-    pub fn ports(self) -> Ports {
+    /// The ports, with that of the webhook.
+    pub fn ports(self, webhook: ListenAddress) -> Ports {
         let redis = self.redis_port.map(|port| RedisPort {
             listen: ListenAddress {
                 address: Some(self.redis_address),
@@ -207,9 +223,17 @@ impl UpstreamArgs {
             },
             cache_version: self.redis_cache_version,
         });
+        let repo_server = self.repo_server_port.map(|port| RepoServerSettings {
+            listen: ListenAddress {
+                address: Some(self.repo_server_address),
+                port,
+            },
+            tls: !self.repo_server_disable_tls,
+        });
         Ports {
+            webhook,
             redis,
-            ..Ports::default()
+            repo_server,
         }
     }
 }

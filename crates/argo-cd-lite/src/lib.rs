@@ -22,6 +22,7 @@
 //! - [`applicationset`] not served yet; a condition on each ApplicationSet says so
 //! - [`project`] what a project allows
 //! - [`settings`] what is read of `argocd-cm`
+//! - [`repo_server`] renders and files for Argo CD's own components
 //! - [`redis`] what Argo CD's own server reads of a cache
 //! - [`server`] the webhook; [`metrics`] counters
 
@@ -41,6 +42,7 @@ pub mod project;
 pub mod redis;
 pub mod render;
 pub mod repo;
+pub mod repo_server;
 pub mod server;
 pub mod settings;
 pub mod sync;

@@ -83,7 +83,7 @@ impl Context {
     }
 
     /// The project of this name, with the problems of its spec.
-    pub(super) fn project(&self, name: &str) -> Option<(Project, Vec<Problem>)> {
+    pub(crate) fn project(&self, name: &str) -> Option<(Project, Vec<Problem>)> {
         let root = self
             .projects
             .get(&ObjectKey::new(&*self.settings.control_plane, name))?;

@@ -36,7 +36,7 @@ use crate::{
     server::{RefreshRequests, WebhookSecrets, WebhookServer},
     settings::SettingsHandle,
 };
-use upstream::serve_redis;
+use upstream::serve_upstream;
 pub use upstream::{Ports, RedisPort};
 use watches::{
     watch_certificates, watch_clusters, watch_known_hosts, watch_projects, watch_secrets,
@@ -82,9 +82,8 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let control_plane = namespace
         .or(pod_namespace)
         .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-    leader
-        .namespace
-        .get_or_insert_with(|| control_plane.clone());
+    let lease_namespace = &mut leader.namespace;
+    lease_namespace.get_or_insert_with(|| control_plane.clone());
     let identity = Identity {
         name: "argo-cd-lite",
         lease: LEASE.to_owned(),
@@ -119,10 +118,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         hub,
         tools.paths(),
         status_processors,
-        Ports {
-            webhook: ListenAddress { address, port },
-            ..upstream.ports()
-        },
+        upstream.ports(ListenAddress { address, port }),
     )
     .await?;
     operator.run().await?;
@@ -169,6 +165,15 @@ fn connector(operator: &Operator, egress: EgressPolicy) -> Connector {
     }
 }
 
+/// Puts an Application into the queue, and notes that it has changed.
+fn waking(queue: &Queue, changes: &Changes) -> impl Fn(ObjectKey) + Send + Sync + use<> {
+    let (queue, changes) = (queue.clone(), changes.clone());
+    move |app: ObjectKey| {
+        changes.note(&app);
+        queue.add(app);
+    }
+}
+
 /// The parts of the controller before they run.
 struct Parts {
     context: Context,
@@ -178,6 +183,7 @@ struct Parts {
     queue: Queue,
     roots: Index<Root<Application>>,
     changes: Changes,
+    stores: HubConfig,
 }
 
 impl Parts {
@@ -192,16 +198,10 @@ impl Parts {
         let roots: Index<Root<Application>> = Index::default();
         let credentials = Credentials::default();
         let changes = Changes::default();
-        let wake = |queue: &Queue| {
-            let (queue, changes) = (queue.clone(), changes.clone());
-            move |app: ObjectKey| {
-                changes.note(&app);
-                queue.add(app);
-            }
-        };
+        let wake = |queue: &Queue| waking(queue, &changes);
         let (hub, budget) = share(hub);
         let renders = Renders::new(tools, &hub.folder, budget, &operator.registry)?;
-        let trust = hub.trust.clone();
+        let (trust, stores) = (hub.trust.clone(), hub.clone());
         let charts = ChartConfig {
             folder: hub.folder.join("charts"),
             budget,
@@ -258,6 +258,7 @@ impl Parts {
             queue,
             roots,
             changes,
+            stores,
         })
     }
 
@@ -270,6 +271,7 @@ impl Parts {
             queue,
             roots,
             changes,
+            stores,
         } = self;
         let control_plane = context.settings.control_plane.clone();
         let config = DriverConfig {
@@ -289,6 +291,8 @@ impl Parts {
         let ready = operator.readiness.register("applications");
         operator.spawn("applications", driver.watch_roots(apps).ready(ready).run());
         watch_projects(operator, &context, &roots, &queue);
+        let own = (changes, credentials.clone(), stores);
+        serve_upstream(operator, &context, &ports, own);
         watch_secrets(operator, &control_plane, credentials, secrets.clone());
         watch_clusters(operator, &context, &roots, &queue);
         watch_settings(operator, &context, &roots, &queue);
@@ -300,9 +304,6 @@ impl Parts {
         operator.spawn("poll", async move { poll.poll().await });
         let charts = context.charts.clone();
         operator.spawn("chart poll", async move { charts.poll().await });
-        if let Some(port) = ports.redis {
-            serve_redis(operator, &context, port, changes);
-        }
         let webhook = WebhookServer {
             listen: ports.webhook,
             budget: operator.listeners.clone(),
@@ -362,6 +363,18 @@ async fn run_passes(
         () = passes => {}
         () = project => {}
     }
+}
+
+/// What the controller acts through, and its credentials, without anything that runs.
+#[cfg(test)]
+pub(crate) fn context(
+    operator: &Operator,
+    settings: Settings,
+    hub: HubConfig,
+) -> (Context, Credentials) {
+    let parts = Parts::new(operator, settings, hub, ToolPaths::default(), 4);
+    let parts = parts.expect("parts of a controller");
+    (parts.context, parts.credentials)
 }
 
 #[cfg(test)]

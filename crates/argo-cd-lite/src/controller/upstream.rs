@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::Api;
 use reconcile_core::{
+    error::error_chain,
     listen::ListenAddress,
     operator::Operator,
     secret,
@@ -14,6 +15,8 @@ use reconcile_core::{
 use crate::{
     app::Context,
     redis::{Changes, Password, RedisServer, live::ControllerAnswers},
+    repo::{Credentials, HubConfig},
+    repo_server::{RepoServer, RepoServerSettings},
 };
 
 /// The Secret with the password of the Redis protocol.
@@ -28,6 +31,8 @@ pub struct Ports {
     pub webhook: ListenAddress,
     /// The Redis protocol; `None` turns it off.
     pub redis: Option<RedisPort>,
+    /// The repo-server protocol; `None` turns it off.
+    pub repo_server: Option<RepoServerSettings>,
 }
 
 impl From<ListenAddress> for Ports {
@@ -48,13 +53,23 @@ pub struct RedisPort {
     pub cache_version: String,
 }
 
-/// Serves the Redis protocol while this replica leads: only then the live objects are known.
-pub(super) fn serve_redis(
+/// Serves the ports for Argo CD's own server that are switched on.
+pub(super) fn serve_upstream(
     operator: &Operator,
     context: &Context,
-    port: RedisPort,
-    changes: Changes,
+    ports: &Ports,
+    (changes, credentials, stores): (Changes, Credentials, HubConfig),
 ) {
+    if let Some(port) = ports.redis.clone() {
+        serve_redis(operator, context, port, changes);
+    }
+    if let Some(settings) = ports.repo_server.clone() {
+        serve_repositories(operator, context, settings, (credentials, stores));
+    }
+}
+
+/// Serves the Redis protocol while this replica leads: only then the live objects are known.
+fn serve_redis(operator: &Operator, context: &Context, port: RedisPort, changes: Changes) {
     let password = Password::default();
     watch_password(operator, &context.settings.control_plane, password.clone());
     let noted = changes.clone();
@@ -115,4 +130,32 @@ fn read_password(mut data: BTreeMap<String, ByteString>) -> Option<secret::Secre
     let value = data.remove(REDIS_PASSWORD)?;
     let text = String::from_utf8(value.0).ok()?;
     (!text.is_empty()).then(|| text.into())
+}
+
+/// Serves the repo-server protocol on every replica, once settings, projects and credentials are known.
+fn serve_repositories(
+    operator: &Operator,
+    context: &Context,
+    settings: RepoServerSettings,
+    (credentials, config): (Credentials, HubConfig),
+) {
+    let server = RepoServer {
+        settings,
+        budget: operator.listeners.clone(),
+        context: context.clone(),
+        credentials,
+        config,
+        stop: operator.shutdown.clone(),
+    };
+    let readiness = operator.readiness.clone();
+    operator.spawn("repo server", async move {
+        readiness.wait().await;
+        match server.bind().await {
+            Ok(bound) => bound.serve().await,
+            Err(error) => {
+                let error = error_chain(&error);
+                tracing::error!(%error, "cannot serve the repo-server protocol: check --repo-server-port and --repo-server-address");
+            }
+        }
+    });
 }

@@ -97,7 +97,7 @@ impl Command {
         let command = match word.as_str() {
             "HELLO" => return hello(rest),
             "AUTH" => login(rest).map(Self::Auth),
-            "PING" => at_most_one(rest).map(Self::Ping),
+            "PING" => at_most_one(rest).ok().map(Self::Ping),
             "ECHO" => one(rest).map(Self::Echo),
             "SELECT" => {
                 let database = one(rest).ok_or_else(wrong_count)?;
@@ -157,9 +157,16 @@ fn two(arguments: Vec<Vec<u8>>) -> Option<(Vec<u8>, Vec<u8>)> {
     both.map(|[first, second]| (first, second))
 }
 
-fn at_most_one(mut arguments: Vec<Vec<u8>>) -> Option<Option<Vec<u8>>> {
+/// More arguments than there may be.
+struct TooMany;
+
+fn at_most_one(mut arguments: Vec<Vec<u8>>) -> Result<Option<Vec<u8>>, TooMany> {
     let first = arguments.pop();
-    arguments.is_empty().then_some(first)
+    if arguments.is_empty() {
+        Ok(first)
+    } else {
+        Err(TooMany)
+    }
 }
 
 fn some(arguments: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
@@ -168,7 +175,9 @@ fn some(arguments: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
 
 fn login(mut arguments: Vec<Vec<u8>>) -> Option<Login> {
     let password = arguments.pop()?;
-    let user = at_most_one(arguments)?.unwrap_or_else(|| b"default".to_vec());
+    let user = at_most_one(arguments)
+        .ok()?
+        .unwrap_or_else(|| b"default".to_vec());
     Some(Login { user, password })
 }
 

@@ -47,10 +47,9 @@ impl Shared {
                 let receivers = self.channels.publish(&channel, &payload);
                 Reply::Int(i64::try_from(receivers).unwrap_or(i64::MAX))
             }
-            Command::Select(0) => Reply::Simple("OK"),
+            Command::Select(0) | Command::Client(ClientCommand::Note) => Reply::Simple("OK"),
             Command::Select(_) => Reply::error("DB index is out of range"),
             Command::Echo(payload) => Reply::text(payload),
-            Command::Client(ClientCommand::Note) => Reply::Simple("OK"),
             Command::Client(ClientCommand::Id) => Reply::Int(id),
             _ => Reply::error("the command is not possible here"),
         }

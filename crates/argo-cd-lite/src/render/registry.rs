@@ -66,6 +66,6 @@ impl SourceType {
                 renderers.find(|renderer| renderer.runs_tool() && renderer.owns(name))
             })
             .last()
-            .map(|renderer| renderer.source_type())
+            .map(Renderer::source_type)
     }
 }

@@ -42,14 +42,15 @@ fn row(object: ManagedObject, rules: &IgnoreRules) -> Value {
     } = object;
     let normal = |value: &Value| normalized(value, live.as_ref(), &id, rules);
     let normalized_live = live.as_ref().map(normal);
+    let is_unchanged = match &predicted {
+        Some(prediction) => *prediction == Prediction::Unchanged,
+        None => target.is_some() && live.is_some(),
+    };
     let predicted = match predicted {
         Some(Prediction::Object(after)) => Some(normal(&after)),
+        _ if is_unchanged => normalized_live.clone(),
         // What the server does not accept is shown as Git has it.
-        Some(Prediction::Refused) => target.clone(),
-        Some(Prediction::Unchanged) => normalized_live.clone(),
-        None if target.is_none() => None,
-        None if live.is_some() => normalized_live.clone(),
-        None => target.clone(),
+        _ => target.clone(),
     };
     let version = live
         .as_ref()

@@ -20,8 +20,11 @@ pub(super) struct OwnedObject {
     pub(super) object: DynamicObject,
 }
 
+/// Group and kind.
+type Kind = (&'static str, &'static str);
+
 /// Kinds that own none.
-const CHILDLESS: &[(&str, &str)] = &[
+const CHILDLESS: &[Kind] = &[
     ("", "ConfigMap"),
     ("", "Secret"),
     ("", "ServiceAccount"),
@@ -42,14 +45,16 @@ const CHILDLESS: &[(&str, &str)] = &[
 ];
 
 /// What the kinds of Kubernetes own, with what that owns in turn.
-const OWNED: &[(&str, &str, &[(&str, &str)])] = &[
-    ("apps", "Deployment", &[("apps", "ReplicaSet"), ("", "Pod")]),
-    ("apps", "ReplicaSet", &[("", "Pod")]),
-    ("", "ReplicationController", &[("", "Pod")]),
-    ("", "Pod", &[]),
+const OWNED: &[(Kind, &[Kind])] = &[
     (
-        "apps",
-        "StatefulSet",
+        ("apps", "Deployment"),
+        &[("apps", "ReplicaSet"), ("", "Pod")],
+    ),
+    (("apps", "ReplicaSet"), &[("", "Pod")]),
+    (("", "ReplicationController"), &[("", "Pod")]),
+    (("", "Pod"), &[]),
+    (
+        ("apps", "StatefulSet"),
         &[
             ("", "Pod"),
             ("apps", "ControllerRevision"),
@@ -57,21 +62,19 @@ const OWNED: &[(&str, &str, &[(&str, &str)])] = &[
         ],
     ),
     (
-        "apps",
-        "DaemonSet",
+        ("apps", "DaemonSet"),
         &[("", "Pod"), ("apps", "ControllerRevision")],
     ),
-    ("batch", "Job", &[("", "Pod")]),
-    ("batch", "CronJob", &[("batch", "Job"), ("", "Pod")]),
+    (("batch", "Job"), &[("", "Pod")]),
+    (("batch", "CronJob"), &[("batch", "Job"), ("", "Pod")]),
     (
-        "",
-        "Service",
+        ("", "Service"),
         &[("", "Endpoints"), ("discovery.k8s.io", "EndpointSlice")],
     ),
 ];
 
 /// What an object of another kind may own of the kinds of Kubernetes.
-const ANY: &[(&str, &str)] = &[
+const ANY: &[Kind] = &[
     ("", "Pod"),
     ("", "Service"),
     ("", "ConfigMap"),
@@ -89,12 +92,12 @@ const ANY: &[(&str, &str)] = &[
 
 /// The kinds that objects of a kind may own, directly or not.
 fn kinds_below(kind: &GroupKind, custom: &[GroupKind]) -> Vec<GroupKind> {
-    let is = |(group, name): &(&str, &str)| kind.is(group, name);
+    let is = |(group, name): &Kind| kind.is(group, name);
     if CHILDLESS.iter().any(is) {
         return Vec::new();
     }
-    let known = OWNED.iter().find(|(group, name, _)| kind.is(group, name));
-    let kinds = known.map_or(ANY, |(_, _, kinds)| *kinds);
+    let known = OWNED.iter().find(|(owner, _)| is(owner));
+    let kinds = known.map_or(ANY, |(_, kinds)| *kinds);
     let mut kinds: Vec<GroupKind> = kinds
         .iter()
         .map(|(group, name)| GroupKind::new(*group, *name))

@@ -109,8 +109,6 @@ async fn serve_within(budget: Budget) -> Served {
 
 /// Ends with the future, or fails.
 async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(done) => done,
-        Err(_) => panic!("not in time: {what}"),
-    }
+    let done = tokio::time::timeout(PATIENCE, work).await;
+    done.unwrap_or_else(|_| panic!("not in time: {what}"))
 }

@@ -1,0 +1,177 @@
+//! The listener.
+
+use std::{sync::Arc, time::Duration};
+
+use reconcile_core::listen::{Admission, BindError, Budget, Limits, ListenAddress};
+use rustls::ServerConfig;
+use thiserror::Error;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    reach::{OWN, Repositories, calls},
+    service,
+    tls::{CertificateError, self_signed},
+};
+use crate::{
+    app::Context,
+    repo::{Credentials, HubConfig},
+};
+
+/// Connections of this port.
+const CONNECTIONS: usize = 256;
+/// Time for the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Calls that are worked on at the same time.
+const CALLS: usize = 32;
+/// Pause after accepting failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The port cannot be served.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// It cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// It has no certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
+/// How the port is served.
+#[derive(Clone, Debug)]
+pub struct RepoServerSettings {
+    /// Where it listens.
+    pub listen: ListenAddress,
+    /// With TLS and a certificate of its own.
+    pub tls: bool,
+}
+
+/// What the server needs.
+pub struct RepoServer {
+    /// How the port is served.
+    pub settings: RepoServerSettings,
+    /// What clients may take of all ports.
+    pub budget: Budget,
+    /// Git stores, charts and renderers of the controller.
+    pub context: Context,
+    /// The credentials of the controller.
+    pub credentials: Credentials,
+    /// How stores of single calls are made; the folder is that of all stores.
+    pub config: HubConfig,
+    /// Ends the server.
+    pub stop: CancellationToken,
+}
+
+/// A server whose port is open.
+pub struct BoundRepoServer {
+    listener: TcpListener,
+    budget: Budget,
+    tls: Option<Arc<ServerConfig>>,
+    repositories: Arc<Repositories>,
+    stop: CancellationToken,
+}
+
+impl RepoServer {
+    /// Opens the port.
+    pub async fn bind(self) -> Result<BoundRepoServer, ServeError> {
+        let tls = self.settings.tls.then(self_signed).transpose()?;
+        let listener = self.settings.listen.bind().await?;
+        // Left by a process that was killed.
+        drop(std::fs::remove_dir_all(calls(&self.config.folder)));
+        tracing::info!(bound = ?listener.local_addr().ok(), tls = tls.is_some(), "serving the repo-server protocol");
+        Ok(BoundRepoServer {
+            listener,
+            budget: self.budget,
+            tls,
+            repositories: Arc::new(Repositories {
+                context: self.context,
+                credentials: self.credentials,
+                config: self.config,
+                own: Arc::new(Semaphore::new(OWN)),
+            }),
+            stop: self.stop,
+        })
+    }
+}
+
+impl BoundRepoServer {
+    /// The port.
+    #[cfg(test)]
+    pub(super) fn port(&self) -> u16 {
+        self.listener
+            .local_addr()
+            .map_or(0, |address| address.port())
+    }
+
+    /// Serves until the stop; returns when all connections are closed.
+    pub async fn serve(self) {
+        let limits = Limits {
+            connections: CONNECTIONS,
+            header: HANDSHAKE,
+            ..Limits::default()
+        };
+        let (gate, tasks) = (self.budget.gate(limits), TaskTracker::new());
+        let permits = Arc::new(Semaphore::new(CALLS));
+        let accept = async {
+            loop {
+                let Ok((stream, client)) = self.listener.accept().await else {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                };
+                let Some(admission) = gate.enter().await else {
+                    continue;
+                };
+                let (repositories, permits) = (self.repositories.clone(), permits.clone());
+                let (tls, stop) = (self.tls.clone(), self.stop.clone());
+                tasks.spawn(async move {
+                    tokio::select! {
+                        () = serve(stream, tls, &admission, repositories, permits) => {}
+                        () = admission.ended() => tracing::debug!(%client, "no handshake in time"),
+                        () = stop.cancelled() => {}
+                    }
+                });
+            }
+        };
+        tokio::select! {
+            () = accept => {}
+            () = self.stop.cancelled() => {}
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    admission: &Admission,
+    repositories: Arc<Repositories>,
+    permits: Arc<Semaphore>,
+) {
+    // Answers are small, and their callers wait.
+    drop(stream.set_nodelay(true));
+    let ended = match tls {
+        None => {
+            admission.trust();
+            service::serve(stream, repositories, permits).await
+        }
+        Some(config) => match TlsAcceptor::from(config).accept(stream).await {
+            Ok(stream) => {
+                admission.trust();
+                service::serve(stream, repositories, permits).await
+            }
+            Err(error) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                return;
+            }
+        },
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
