@@ -83,7 +83,16 @@ async fn what_is_written_to_a_cluster_is_written_as_the_account_of_the_project()
             project["spec"]["destinationServiceAccounts"] =
                 json!([{"server": "*", "namespace": "ns", "defaultServiceAccount": "deployer"}]);
         });
-    sync(&bed);
+    // The watch of projects may be behind that of Applications.
+    bed.until("permitted", |bed| {
+        let app = bed.app();
+        let phase = &app["status"]["operationState"]["phase"];
+        if phase == "Error" && app["operation"].is_null() {
+            sync(bed);
+        }
+        phase == "Succeeded"
+    })
+    .await;
     bed.until_synced(&commit).await;
     bed.origin.remove("app/b.yaml");
     let second = bed.origin.commit("without b");
