@@ -64,6 +64,10 @@ impl Cli {
 
 /// Flags of the controller.
 #[derive(Args, Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of a command line are independent of each other"
+)]
 #[command(
     mut_arg("level", |arg| arg.env("ARGOCD_APPLICATION_CONTROLLER_LOGLEVEL")),
     mut_arg("format", |arg| arg.env("ARGOCD_APPLICATION_CONTROLLER_LOGFORMAT"))
@@ -168,6 +172,13 @@ pub struct ControllerArgs {
     /// Let cluster Secrets name loopback, link-local and instance metadata addresses as their server.
     #[arg(long, env = "ARGOCD_LITE_ALLOW_LOCAL_CLUSTERS")]
     pub allow_local_clusters: bool,
+    /// Labels of Applications that become labels of the metric `argocd_app_labels`.
+    #[arg(long, value_delimiter = ',', value_name = "LABELS")]
+    pub metrics_application_labels: Vec<String>,
+    /// Sync although an application controller of Argo CD runs in the namespace of the control plane. Without it no
+    /// Application is changed while one runs.
+    #[arg(long, env = "ARGOCD_LITE_TAKE_OVER")]
+    pub take_over: bool,
     /// Space that Git stores, charts and kept renders may take, for example 4Gi. The least recently used ones are deleted beyond it.
     #[arg(long, env = "ARGOCD_LITE_CACHE_SIZE", default_value = "4Gi", value_parser = bytes, value_name = "QUANTITY")]
     pub cache_size: u64,

@@ -1,26 +1,35 @@
 //! Metrics with upstream's names.
 
-use std::collections::HashMap;
+mod applications;
+mod info;
+mod requests;
+
+pub use applications::AppDetails;
+pub use info::AppInfo;
+pub use requests::register as register_requests;
+
+use std::{collections::HashMap, time::Duration};
 
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    core::{Collector, Desc},
-    proto::MetricFamily,
+    CounterVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, core::Collector,
 };
-use reconcile_core::{
-    object::{ObjectKey, Root},
-    watch::Index,
-};
+use reconcile_core::object::ObjectKey;
 
-use crate::{
-    api::{Application, Phase},
-    clusters::Clusters,
-};
+use crate::api::Phase;
+
+/// Upper bounds in seconds of passes: those of upstream, and smaller ones, because most passes take milliseconds.
+const PASS_SECONDS: [f64; 13] = [
+    0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0,
+];
+/// Upper bounds in seconds of conversations with Git servers: those of upstream, and smaller ones.
+const GIT_SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0];
 
 /// Counters of Git requests.
 #[derive(Clone, Debug)]
 pub struct GitMetrics {
     requests: IntCounterVec,
+    durations: HistogramVec,
     list_failures: IntCounterVec,
     fetch_failures: IntCounterVec,
     threads: IntGaugeVec,
@@ -51,6 +60,15 @@ impl GitMetrics {
             "argocd_lite_git_store_evictions_total",
             "Git stores that were deleted to keep the disk budget.",
         )?;
+        let durations = HistogramVec::new(
+            HistogramOpts::new(
+                "argocd_git_request_duration_seconds",
+                "Seconds that requests to Git servers took.",
+            )
+            .buckets(GIT_SECONDS.to_vec()),
+            &["repo", "request_type"],
+        )?;
+        registry.register(Box::new(durations.clone()))?;
         registry.register(Box::new(threads.clone()))?;
         registry.register(Box::new(store_bytes.clone()))?;
         registry.register(Box::new(evictions.clone()))?;
@@ -60,6 +78,7 @@ impl GitMetrics {
                 "Requests to Git servers.",
                 &["repo", "request_type"],
             )?,
+            durations,
             list_failures: counter(
                 "argocd_git_lsremote_fail_total",
                 "Failed lists of refs.",
@@ -89,28 +108,40 @@ impl GitMetrics {
     }
 
     /// Refs were listed.
-    pub fn listed(&self, url: &str, fine: bool) {
+    pub fn listed(&self, url: &str, end: RequestEnd) {
         let repo = crate::repo::normalize(url);
-        self.requests
-            .with_label_values(&[repo.as_str(), "ls-remote"])
-            .inc();
-        if !fine {
+        self.requested(&repo, "ls-remote", end.took);
+        if !end.fine {
             self.list_failures.with_label_values(&[repo.as_str()]).inc();
         }
     }
 
     /// A commit was fetched.
-    pub fn fetched(&self, url: &str, fine: bool) {
+    pub fn fetched(&self, url: &str, end: RequestEnd) {
         let repo = crate::repo::normalize(url);
-        self.requests
-            .with_label_values(&[repo.as_str(), "fetch"])
-            .inc();
-        if !fine {
+        self.requested(&repo, "fetch", end.took);
+        if !end.fine {
             self.fetch_failures
                 .with_label_values(&[repo.as_str()])
                 .inc();
         }
     }
+
+    fn requested(&self, repo: &str, request: &str, took: Duration) {
+        self.requests.with_label_values(&[repo, request]).inc();
+        self.durations
+            .with_label_values(&[repo, request])
+            .observe(took.as_secs_f64());
+    }
+}
+
+/// The end of a request to a Git server.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestEnd {
+    /// It had an answer.
+    pub fine: bool,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// The end of a sync.
@@ -126,6 +157,8 @@ pub struct SyncEnd<'a> {
     pub phase: Phase,
     /// Nothing was to be changed.
     pub dry_run: bool,
+    /// Seconds since its begin.
+    pub seconds: f64,
 }
 
 /// Counters of syncs and passes.
@@ -133,6 +166,7 @@ pub struct SyncEnd<'a> {
 pub struct AppMetrics {
     syncs: IntCounterVec,
     orphans: IntGaugeVec,
+    sync_seconds: CounterVec,
     reconcile: HistogramVec,
     webhooks: IntGauge,
 }
@@ -151,13 +185,20 @@ impl AppMetrics {
                 "dry_run",
             ],
         )?;
+        let sync_seconds = CounterVec::new(
+            Opts::new(
+                "argocd_app_sync_duration_seconds_total",
+                "Seconds that application syncs took.",
+            ),
+            &["namespace", "name", "project", "dest_server"],
+        )?;
         // One series for all applications: a histogram per application would cost more than it is worth.
         let reconcile = HistogramVec::new(
             HistogramOpts::new(
                 "argocd_app_reconcile",
                 "Seconds per reconciliation of an Application.",
             )
-            .buckets(vec![0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]),
+            .buckets(PASS_SECONDS.to_vec()),
             &["namespace", "dest_server"],
         )?;
         let webhooks = IntGauge::new(
@@ -173,11 +214,13 @@ impl AppMetrics {
         )?;
         registry.register(Box::new(orphans.clone()))?;
         registry.register(Box::new(syncs.clone()))?;
+        registry.register(Box::new(sync_seconds.clone()))?;
         registry.register(Box::new(reconcile.clone()))?;
         registry.register(Box::new(webhooks.clone()))?;
         Ok(Self {
             syncs,
             orphans,
+            sync_seconds,
             reconcile,
             webhooks,
         })
@@ -191,7 +234,11 @@ impl AppMetrics {
             server,
             phase,
             dry_run,
+            seconds,
         } = end;
+        self.sync_seconds
+            .with_label_values(&[app.namespace.as_str(), app.name.as_str(), project, server])
+            .inc_by(seconds.max(0.0));
         let dry_run = if *dry_run { "true" } else { "false" };
         self.syncs
             .with_label_values(&[
@@ -220,6 +267,9 @@ impl AppMetrics {
     pub fn forget(&self, app: &ObjectKey) {
         remove_series(&self.syncs, app, |labels| self.syncs.remove(labels));
         remove_series(&self.orphans, app, |labels| self.orphans.remove(labels));
+        remove_series(&self.sync_seconds, app, |labels| {
+            self.sync_seconds.remove(labels)
+        });
     }
 
     /// A pass took this long.
@@ -257,103 +307,6 @@ fn remove_series(
     }
 }
 
-const INFO_LABELS: &[&str] = &[
-    "namespace",
-    "name",
-    "project",
-    "autosync_enabled",
-    "repo",
-    "dest_server",
-    "dest_namespace",
-    "sync_status",
-    "health_status",
-    "operation",
-];
-
-/// `argocd_app_info`, read from the Applications at each scrape.
-pub struct AppInfo {
-    roots: Index<Root<Application>>,
-    clusters: Clusters,
-    desc: Desc,
-}
-
-impl AppInfo {
-    /// A collector over `roots`.
-    pub fn new(
-        roots: Index<Root<Application>>,
-        clusters: Clusters,
-    ) -> Result<Self, prometheus::Error> {
-        let labels = INFO_LABELS.iter().map(ToString::to_string).collect();
-        let desc = Desc::new(
-            "argocd_app_info".to_owned(),
-            "Information about application.".to_owned(),
-            labels,
-            HashMap::new(),
-        )?;
-        Ok(Self {
-            roots,
-            clusters,
-            desc,
-        })
-    }
-}
-
-impl Collector for AppInfo {
-    fn desc(&self) -> Vec<&Desc> {
-        vec![&self.desc]
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let Ok(gauge) = prometheus::IntGaugeVec::new(
-            Opts::new("argocd_app_info", "Information about application."),
-            INFO_LABELS,
-        ) else {
-            return Vec::new();
-        };
-        self.roots.each(|key, root| {
-            let spec = root.parse_spec().unwrap_or_default();
-            let status = root.parse_status().unwrap_or_default();
-            let sync = status
-                .sync
-                .map_or_else(|| "Unknown".to_owned(), |sync| sync.status);
-            let health = status
-                .health
-                .map_or_else(|| "Unknown".to_owned(), |health| health.status);
-            let operation = match (root.is_deleting(), root.request.is_some()) {
-                (true, _) => "delete",
-                (_, true) => "sync",
-                _ => "",
-            };
-            let repo = spec
-                .sources()
-                .first()
-                .map(|source| crate::repo::normalize(&source.repo_url))
-                .unwrap_or_default();
-            let server = self.clusters.server_of(&spec.destination);
-            let auto = if spec.automated().is_some() {
-                "true"
-            } else {
-                "false"
-            };
-            gauge
-                .with_label_values(&[
-                    key.namespace.as_str(),
-                    key.name.as_str(),
-                    spec.project_name(),
-                    auto,
-                    repo.as_str(),
-                    server.as_str(),
-                    spec.destination.namespace.as_str(),
-                    sync.as_str(),
-                    health.as_str(),
-                    operation,
-                ])
-                .set(1);
-        });
-        gauge.collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,22 +324,27 @@ mod tests {
                     server: "https://kubernetes.default.svc",
                     phase,
                     dry_run,
+                    seconds: 1.5,
                 });
             }
         }
         metrics.forget(&gone);
         let families = registry.gather();
-        let syncs = families
-            .iter()
-            .find(|family| family.name() == "argocd_app_sync_total")
-            .expect("the counter");
-        let names: Vec<&str> = syncs
-            .get_metric()
-            .iter()
-            .flat_map(prometheus::proto::Metric::get_label)
-            .filter(|label| label.name() == "name")
-            .map(prometheus::proto::LabelPair::value)
-            .collect();
-        assert_eq!(names, ["b", "b"]);
+        let family = |name: &str| {
+            let found = families.iter().find(|family| family.name() == name);
+            found.expect("the counter")
+        };
+        let names = |name: &str| {
+            let labels = family(name).get_metric().iter();
+            labels
+                .flat_map(prometheus::proto::Metric::get_label)
+                .filter(|label| label.name() == "name")
+                .map(|label| label.value().to_owned())
+                .collect::<Vec<String>>()
+        };
+        assert_eq!(names("argocd_app_sync_total"), ["b", "b"]);
+        assert_eq!(names("argocd_app_sync_duration_seconds_total"), ["b"]);
+        let seconds = &family("argocd_app_sync_duration_seconds_total").get_metric()[0];
+        assert!((seconds.get_counter().get_value() - 3.0).abs() < 1e-9);
     }
 }

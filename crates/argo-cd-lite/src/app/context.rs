@@ -7,7 +7,7 @@ use reconcile_core::{
     clock::Clock, egress::EgressPolicy, object::ObjectKey, object::Root, watch::Index,
 };
 
-use super::{AppNotes, Observed, Problem, validate};
+use super::{AppNotes, Observed, OriginalController, Problem, validate};
 use crate::{
     api::{AppProject, Application},
     clusters::{Cluster, ClusterError, Clusters},
@@ -34,6 +34,10 @@ pub struct Settings {
     pub egress: EgressPolicy,
     /// Which addresses a cluster Secret may name.
     pub cluster_egress: EgressPolicy,
+    /// Act although an application controller of Argo CD runs.
+    pub take_over: bool,
+    /// Labels of Applications that metrics show.
+    pub metrics_labels: Vec<String>,
 }
 
 /// Everything that observe and apply use. Cloning shares it.
@@ -61,6 +65,8 @@ pub struct Context {
     pub projects: Index<Root<AppProject>>,
     /// Settings from the ConfigMap.
     pub argo: SettingsHandle,
+    /// Whether an application controller of Argo CD runs.
+    pub original: OriginalController,
     /// Notes between passes.
     pub notes: AppNotes,
     /// Metrics.

@@ -10,6 +10,7 @@ mod local_source;
 mod notes;
 mod observe;
 mod observed;
+mod original;
 mod orphans;
 pub mod plan;
 mod signatures;
@@ -24,6 +25,7 @@ pub use inspect::{Inspection, inspect};
 pub use notes::{AppNotes, HardRefresh};
 pub(crate) use observe::destination_of;
 pub use observed::{Observed, Problem, Refresh, Skip, SourceState};
+pub use original::{OriginalController, refusal as original_refusal};
 
 use jiff::Timestamp;
 use reconcile_core::{

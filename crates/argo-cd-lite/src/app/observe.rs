@@ -228,7 +228,11 @@ pub(super) fn begin(context: &Context, root: &Root<Application>) -> Observed {
             .application_namespaces
             .iter()
             .any(|pattern| glob::answer(pattern, &key.namespace, &[]).allows());
-    let skip = (switched_off || elsewhere).then_some(Skip::SwitchedOff);
+    let skip = if switched_off || elsewhere {
+        Some(Skip::SwitchedOff)
+    } else {
+        context.original.pod().map(Skip::Original)
+    };
     let webhook_changes =
         compare_options(root.annotation(ANNOTATION_COMPARE_OPTIONS), &mut problems);
     let refresh = root.annotation(ANNOTATION_REFRESH).map(|text| {

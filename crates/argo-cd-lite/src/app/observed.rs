@@ -32,7 +32,7 @@ pub enum Refresh {
 }
 
 /// Why nothing is done in a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Skip {
     /// `skip-reconcile` of the Application or of its cluster.
     SwitchedOff,
@@ -40,6 +40,8 @@ pub enum Skip {
     Connecting,
     /// Enough other passes work on the cluster.
     Busy,
+    /// An application controller of Argo CD runs in this pod.
+    Original(Arc<str>),
 }
 
 /// A condition to be.

@@ -1,6 +1,6 @@
 //! One cluster that Applications use: its clients, and what is known of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use kube::Client;
 use parking_lot::Mutex;
@@ -71,6 +71,8 @@ pub struct Cluster {
     /// Its passes.
     pub(super) turns: Turns,
     pub(super) holders: Holders,
+    /// When the watches began.
+    pub(super) opened: Instant,
     /// What charts may ask about it, with the state of discovery that it belongs to.
     facts: tokio::sync::Mutex<Option<(u64, ClusterFacts)>>,
     /// Namespaces that were seen.
@@ -113,6 +115,7 @@ impl Cluster {
             connection: ConnectionMonitor::start(&spec, reads, changed),
             turns: Turns::new(around.wake.clone()),
             holders,
+            opened: Instant::now(),
             facts: tokio::sync::Mutex::default(),
             namespaces: Mutex::default(),
             spec,

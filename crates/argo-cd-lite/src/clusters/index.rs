@@ -272,6 +272,15 @@ impl LiveIndex {
             .sum()
     }
 
+    /// Changes that watches reported, by kind.
+    pub fn events(&self) -> Vec<(GroupKind, u64)> {
+        let kinds = self.0.kinds.read();
+        kinds
+            .iter()
+            .map(|(kind, watch)| (kind.clone(), watch.events()))
+            .collect()
+    }
+
     /// One live object.
     pub fn get(&self, id: &ResourceId) -> Option<Arc<Live>> {
         self.0.kinds.read().get(&id.kind)?.get(&id.key())

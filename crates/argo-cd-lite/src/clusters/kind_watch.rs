@@ -1,6 +1,12 @@
 //! The live objects of one kind: one watch of the whole cluster, or one of each namespace that is managed.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use kube::{
     Api, Client,
@@ -72,6 +78,7 @@ pub(super) struct KindWatch {
     pub(super) checks: Checks,
     pub(super) followers: Arc<FollowedObjects>,
     parts: Vec<Part>,
+    events: Arc<AtomicU64>,
 }
 
 /// One watch.
@@ -107,12 +114,18 @@ impl KindWatch {
             checks,
             followers,
             parts: Vec::new(),
+            events: Arc::default(),
         };
         let parts = places(&watch.served, scope).into_iter();
         watch.parts = parts
             .map(|namespace| watch.part(client, namespace, changed.clone()))
             .collect();
         watch
+    }
+
+    /// Changes that were reported so far.
+    pub(super) fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
     }
 
     fn part<F>(&self, client: &Client, namespace: Option<String>, changed: F) -> Part
@@ -143,9 +156,12 @@ impl KindWatch {
                 kept.then_some(live)
             }
         };
-        let followers = self.followers.clone();
+        let (followers, events) = (self.followers.clone(), self.events.clone());
         let watch = Watch::named(resource.plural.clone(), api, index.clone(), convert)
-            .on_change(move |change| changed(&followers, &change))
+            .on_change(move |change| {
+                events.fetch_add(1, Ordering::Relaxed);
+                changed(&followers, &change);
+            })
             .ready(ready);
         Part {
             namespace,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use prometheus::{
-    IntGaugeVec, Opts,
+    IntCounterVec, IntGaugeVec, Opts,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -28,6 +28,16 @@ const KINDS: Gauge = (
     "Number of monitored Kubernetes API resources.",
     &["server"],
 );
+const AGE: Gauge = (
+    "argocd_cluster_cache_age_seconds",
+    "Seconds since the watches of the cluster began.",
+    &["server"],
+);
+const EVENTS: Gauge = (
+    "argocd_cluster_events_total",
+    "Changes of live objects that watches reported.",
+    &["server", "group", "kind"],
+);
 const OBJECTS: Gauge = (
     "argocd_cluster_api_resource_objects",
     "Number of k8s resource objects in the cache.",
@@ -44,7 +54,7 @@ impl ClusterMetrics {
     /// Over all clusters.
     pub fn new(clusters: Clusters) -> Result<Self, prometheus::Error> {
         let mut descriptions = Vec::new();
-        for (name, help, labels) in [INFO, CONNECTION, KINDS, OBJECTS] {
+        for (name, help, labels) in [INFO, CONNECTION, KINDS, OBJECTS, AGE, EVENTS] {
             let labels = labels.iter().map(ToString::to_string).collect();
             let (name, help) = (name.to_owned(), help.to_owned());
             descriptions.push(Desc::new(name, help, labels, HashMap::new())?);
@@ -63,9 +73,16 @@ impl Collector for ClusterMetrics {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let gauge = |(name, help, labels): Gauge| IntGaugeVec::new(Opts::new(name, help), labels);
-        let (Ok(info), Ok(connection), Ok(kinds), Ok(objects)) =
-            (gauge(INFO), gauge(CONNECTION), gauge(KINDS), gauge(OBJECTS))
-        else {
+        let (Ok(info), Ok(connection), Ok(kinds), Ok(objects), Ok(age)) = (
+            gauge(INFO),
+            gauge(CONNECTION),
+            gauge(KINDS),
+            gauge(OBJECTS),
+            gauge(AGE),
+        ) else {
+            return Vec::new();
+        };
+        let Ok(events) = IntCounterVec::new(Opts::new(EVENTS.0, EVENTS.1), EVENTS.2) else {
             return Vec::new();
         };
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -83,10 +100,20 @@ impl Collector for ClusterMetrics {
             objects
                 .with_label_values(&[server])
                 .set(number(report.objects));
+            if let Some(seconds) = report.age {
+                let seconds = i64::try_from(seconds.as_secs()).unwrap_or(i64::MAX);
+                age.with_label_values(&[server]).set(seconds);
+            }
+            for (kind, count) in &report.events {
+                let labels = [server, &*kind.group, &*kind.kind];
+                events.with_label_values(&labels).inc_by(*count);
+            }
         }
-        [info, connection, kinds, objects]
-            .iter()
-            .flat_map(Collector::collect)
-            .collect()
+        let gauges = [info, connection, kinds, objects, age];
+        let mut families: Vec<MetricFamily> = gauges.iter().flat_map(Collector::collect).collect();
+        families.extend(events.collect());
+        // The text encoder refuses families without a series.
+        families.retain(|family| !family.get_metric().is_empty());
+        families
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use thiserror::Error;
 
 use super::{
     Cluster, ClusterSecret, ClusterSpec, ClusterSurroundings, ConnectError, ConnectionState,
-    Connector, Destination, DestinationError, Turn, Unreachable,
+    Connector, Destination, DestinationError, GroupKind, Turn, Unreachable,
     registry::{Registry, concerns},
 };
 use crate::api::ApplicationDestination;
@@ -62,6 +63,10 @@ pub struct ClusterReport {
     pub kinds: usize,
     /// Live objects that are kept.
     pub objects: usize,
+    /// Since when the cluster is watched; `None` while no Application uses it.
+    pub age: Option<Duration>,
+    /// Changes that watches reported, by kind.
+    pub events: Vec<(GroupKind, u64)>,
 }
 
 /// All clusters. Cloning shares them.
@@ -210,6 +215,8 @@ impl Clusters {
                 connection: open.map(|cluster| cluster.connection.state()),
                 kinds: open.map_or(0, |cluster| cluster.discovery.count()),
                 objects: open.map_or(0, |cluster| cluster.live.count()),
+                age: open.map(|cluster| cluster.opened.elapsed()),
+                events: open.map_or_else(Vec::new, |cluster| cluster.live.events()),
             }
         });
         reports.collect()

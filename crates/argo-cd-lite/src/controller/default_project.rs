@@ -32,6 +32,11 @@ pub(super) async fn ensure(
         return;
     }
     let mut tried = Some(tried);
+    if context.original.pod().is_some() {
+        // It makes the project itself.
+        drop(tried.take());
+        context.original.gone().await;
+    }
     let mut pause = FIRST_PAUSE;
     while let Err(error) = create_project(context).await {
         tracing::warn!(%error, "cannot create the project default");

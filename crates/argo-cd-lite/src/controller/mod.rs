@@ -1,6 +1,7 @@
 //! From the command line to a running controller.
 
 mod default_project;
+mod original;
 mod upstream;
 mod watches;
 
@@ -22,11 +23,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Application, DEFAULT_NAMESPACE},
-    app::{AppNotes, Applications, Context, Settings},
+    app::{AppNotes, Applications, Context, OriginalController, Settings},
     applicationset,
     args::ControllerArgs,
     clusters::{ClusterClients, ClusterMetrics, ClusterSurroundings, Clusters, Connector},
-    metrics::{AppInfo, AppMetrics, GitMetrics},
+    metrics::{AppDetails, AppInfo, AppMetrics, GitMetrics, register_requests},
     redis::Changes,
     render::{Renders, ToolPaths},
     repo::{
@@ -36,6 +37,7 @@ use crate::{
     server::{RefreshRequests, WebhookSecrets, WebhookServer},
     settings::SettingsHandle,
 };
+use original::watch_original;
 use upstream::serve_upstream;
 pub use upstream::{Ports, RedisPort};
 use watches::{
@@ -54,75 +56,65 @@ const PASS_DEADLINE: Duration = Duration::from_secs(30 * 60);
 const SYNC_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs the controller until it is asked to stop.
-pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
-    let ControllerArgs {
-        kube,
-        mut leader,
-        admin,
-        namespace,
-        pod_namespace,
-        application_namespaces,
-        app_resync,
-        app_resync_jitter,
-        repo_error_grace_period_seconds,
-        status_processors,
-        sync_wave_delay,
-        metrics_port,
-        address,
-        port,
-        upstream,
-        cache_dir,
-        cache_size,
-        allow_file_repositories,
-        repositories_allow_link_local,
-        allow_local_clusters,
-        tools,
-        ..
-    } = args;
-    let control_plane = namespace
-        .or(pod_namespace)
+pub async fn run(mut args: ControllerArgs) -> anyhow::Result<()> {
+    let control_plane = args
+        .namespace
+        .take()
+        .or_else(|| args.pod_namespace.take())
         .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-    let lease_namespace = &mut leader.namespace;
-    lease_namespace.get_or_insert_with(|| control_plane.clone());
+    args.leader
+        .namespace
+        .get_or_insert_with(|| control_plane.clone());
     let identity = Identity {
         name: "argo-cd-lite",
         lease: LEASE.to_owned(),
-        address: admin.metrics_address,
-        ports: vec![metrics_port],
+        address: args.admin.metrics_address,
+        ports: vec![args.metrics_port],
     };
-    let operator = Operator::start(identity, &kube, &leader).await?;
-    let settings = Settings {
-        control_plane,
-        application_namespaces,
-        wave_delay: sync_wave_delay,
-        repo_grace: repo_error_grace_period_seconds,
-        egress: EgressPolicy::of_flag(
-            "--repositories-allow-link-local",
-            repositories_allow_link_local,
-        ),
-        cluster_egress: EgressPolicy::of_local_flag("--allow-local-clusters", allow_local_clusters),
-    };
-    let hub = HubConfig {
-        folder: cache_dir.unwrap_or_else(|| std::env::temp_dir().join("argo-cd-lite")),
-        disk_budget: cache_size,
-        limits: GitLimits::default(),
-        file_repositories: FileRepositories::from_flag(allow_file_repositories),
-        egress: settings.egress,
-        trust: Trust::default(),
-        poll: app_resync,
-        jitter: app_resync_jitter,
-    };
-    start(
-        &operator,
-        settings,
-        hub,
-        tools.paths(),
-        status_processors,
-        upstream.ports(ListenAddress { address, port }),
-    )
-    .await?;
+    let operator = Operator::start(identity, &args.kube, &args.leader).await?;
+    let settings = settings(&args, control_plane);
+    let hub = hub_config(&args, settings.egress);
+    let ports = args.upstream.ports(ListenAddress {
+        address: args.address,
+        port: args.port,
+    });
+    let (tools, workers) = (args.tools.paths(), args.status_processors);
+    start(&operator, settings, hub, tools, workers, ports).await?;
     operator.run().await?;
     Ok(())
+}
+
+fn settings(args: &ControllerArgs, control_plane: String) -> Settings {
+    Settings {
+        control_plane,
+        application_namespaces: args.application_namespaces.clone(),
+        wave_delay: args.sync_wave_delay,
+        repo_grace: args.repo_error_grace_period_seconds,
+        egress: EgressPolicy::of_flag(
+            "--repositories-allow-link-local",
+            args.repositories_allow_link_local,
+        ),
+        cluster_egress: EgressPolicy::of_local_flag(
+            "--allow-local-clusters",
+            args.allow_local_clusters,
+        ),
+        take_over: args.take_over,
+        metrics_labels: args.metrics_application_labels.clone(),
+    }
+}
+
+fn hub_config(args: &ControllerArgs, egress: EgressPolicy) -> HubConfig {
+    let folder = args.cache_dir.clone();
+    HubConfig {
+        folder: folder.unwrap_or_else(|| std::env::temp_dir().join("argo-cd-lite")),
+        disk_budget: args.cache_size,
+        limits: GitLimits::default(),
+        file_repositories: FileRepositories::from_flag(args.allow_file_repositories),
+        egress,
+        trust: Trust::default(),
+        poll: args.app_resync,
+        jitter: args.app_resync_jitter,
+    }
 }
 
 /// Starts watches, polls, the webhook server and the controller with `workers` passes at the same time.
@@ -228,7 +220,10 @@ impl Parts {
             around,
             workers,
         );
-        let collectors: [Box<dyn Collector>; 2] = [
+        register_requests(&operator.registry, &operator.requests)?;
+        let details = AppDetails::new(roots.clone(), &settings.metrics_labels)?;
+        let collectors: [Box<dyn Collector>; 3] = [
+            Box::new(details),
             Box::new(AppInfo::new(roots.clone(), clusters.clone())?),
             Box::new(ClusterMetrics::new(clusters.clone())?),
         ];
@@ -247,6 +242,7 @@ impl Parts {
             roots: roots.clone(),
             projects: Index::default(),
             argo,
+            original: OriginalController::default(),
             notes: AppNotes::default(),
             metrics: AppMetrics::register(&operator.registry)?,
         };
@@ -290,6 +286,7 @@ impl Parts {
         let apps = operator.api((!elsewhere).then_some(control_plane.as_str()));
         let ready = operator.readiness.register("applications");
         operator.spawn("applications", driver.watch_roots(apps).ready(ready).run());
+        watch_original(operator, &context, &roots, &queue);
         watch_projects(operator, &context, &roots, &queue);
         let own = (changes, credentials.clone(), stores);
         serve_upstream(operator, &context, &ports, own);

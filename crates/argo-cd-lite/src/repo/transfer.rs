@@ -17,7 +17,7 @@ use super::{
     repository::{RepoError, Repository, Standing, Turn},
     ssh::SshUrl,
 };
-use crate::metrics::GitMetrics;
+use crate::metrics::{GitMetrics, RequestEnd};
 
 /// Deadline of a list of refs and of a read; upstream's is 15 s.
 pub(super) const LIST_DEADLINE: Duration = Duration::from_secs(15);
@@ -226,6 +226,7 @@ impl Transfers {
     ) -> Result<Turn, RepoError> {
         let credential = self.credential(&repository.url).await?;
         let store = store.clone();
+        let began = Instant::now();
         // The turn goes with the call, so that a late one keeps it until it ends.
         let fetched = self
             .lanes
@@ -233,8 +234,11 @@ impl Transfers {
                 (store.fetch(&request, credential.as_ref(), interrupt), turn)
             })
             .await;
-        let fine = matches!(fetched, Ok((Ok(()), _)));
-        self.metrics.fetched(&repository.url, fine);
+        let end = RequestEnd {
+            fine: matches!(fetched, Ok((Ok(()), _))),
+            took: began.elapsed(),
+        };
+        self.metrics.fetched(&repository.url, end);
         let (result, turn) = fetched?;
         result?;
         Ok(turn)
@@ -255,14 +259,18 @@ impl Transfers {
             Ok(ready) => ready,
             Err(error) => return (Err(error), Some(turn)),
         };
+        let began = Instant::now();
         let listed = self
             .lanes
             .run(repository, LIST_DEADLINE, SLOW_LIST, move |interrupt| {
                 (store.list_refs(credential.as_ref(), interrupt), turn)
             })
             .await;
-        self.metrics
-            .listed(&repository.url, matches!(listed, Ok((Ok(_), _))));
+        let end = RequestEnd {
+            fine: matches!(listed, Ok((Ok(_), _))),
+            took: began.elapsed(),
+        };
+        self.metrics.listed(&repository.url, end);
         match listed {
             Ok((list, turn)) => (list.map_err(RepoError::from), Some(turn)),
             Err(error) => (Err(error.into()), None),

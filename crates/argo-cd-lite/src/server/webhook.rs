@@ -27,6 +27,10 @@ use crate::repo::RepoHub;
 
 /// Largest payload; pushes of thousands of commits stay below, and nobody can fill the memory.
 const MAX_BODY: usize = 10 * 1024 * 1024;
+/// What a person sees who opens the port in a browser.
+const INDEX: &str = "argo-cd-lite: the webhook of Git servers.\n\n\
+    POST /api/webhook  a push refreshes the Applications of its repository\n\n\
+    There is no user interface here: kubectl get applications. Metrics and probes have a port of their own.\n";
 /// Requests that may wait. Each is only a few URLs; a sender gets 503 when the queue is full.
 const QUEUE: usize = 1000;
 
@@ -112,6 +116,7 @@ impl WebhookServer {
 
 fn router(receiver: Receiver) -> Router {
     Router::new()
+        .route("/", get(|| async { INDEX }))
         .route("/api/webhook", post(receive))
         .route("/healthz", get(|| async { "ok" }))
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -1,8 +1,11 @@
 //! Readiness: every registered part must have said that it is ready, once.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use parking_lot::RwLock;
@@ -12,6 +15,7 @@ use tokio::sync::Notify;
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     parts: Arc<RwLock<Vec<(String, Ready)>>>,
+    holds: Arc<RwLock<BTreeMap<&'static str, String>>>,
     changed: Arc<Notify>,
 }
 
@@ -54,6 +58,21 @@ impl Readiness {
             .filter(|(_, ready)| !ready.is_set())
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// Makes the process unready for `reason` although its parts are ready, until `None` takes it back. It holds up
+    /// probes, not [`Readiness::wait`].
+    pub fn hold(&self, name: &'static str, reason: Option<String>) {
+        let mut holds = self.holds.write();
+        match reason {
+            Some(reason) => drop(holds.insert(name, reason)),
+            None => drop(holds.remove(name)),
+        }
+    }
+
+    /// Why the process is held unready.
+    pub fn holds(&self) -> Vec<String> {
+        self.holds.read().values().cloned().collect()
     }
 
     /// Waits until all parts registered so far are ready.

@@ -23,6 +23,11 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Connections at a time, on all admin ports; a kubelet and a few Prometheus servers need less. They are not taken
 /// from the budget of the other listeners, so that probes are answered whatever happens there.
 const CONNECTIONS: usize = 64;
+/// What a person sees who opens the port in a browser.
+const INDEX: &str = "Metrics and probes of this operator.\n\n\
+    /metrics  numbers for Prometheus\n\
+    /healthz  200 while the process lives\n\
+    /readyz   200 when it is ready, else the reason\n";
 /// No endpoint reads a body.
 const BYTES: usize = 64 * 1024;
 
@@ -63,6 +68,7 @@ impl AdminServer {
             source,
         })?;
         let router = Router::new()
+            .route("/", get(|| async { INDEX }))
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok" }))
             .route("/readyz", get(ready))
@@ -98,12 +104,13 @@ async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
 
 async fn ready(State(endpoints): State<Endpoints>) -> (StatusCode, String) {
     let missing = endpoints.readiness.missing();
-    if missing.is_empty() {
-        (StatusCode::OK, "ok".to_owned())
+    let holds = endpoints.readiness.holds();
+    if !missing.is_empty() {
+        let text = format!("waiting for: {}", missing.join(", "));
+        (StatusCode::SERVICE_UNAVAILABLE, text)
+    } else if !holds.is_empty() {
+        (StatusCode::SERVICE_UNAVAILABLE, holds.join("\n"))
     } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("waiting for: {}", missing.join(", ")),
-        )
+        (StatusCode::OK, "ok".to_owned())
     }
 }

@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     clock::Clock,
     error::{ErrorClass, classify_kube, error_chain},
-    event::EventNote,
+    event::{EventNote, EventType},
     object::ObjectKey,
 };
 
@@ -104,13 +104,7 @@ impl EventSink {
 
     /// Queues an Event about `about`, reported by the controller `reporter`.
     pub fn emit(&self, reporter: &'static str, about: ObjectReference, event: EventNote) {
-        tracing::info!(
-            controller = reporter,
-            kind = about.kind.as_deref().unwrap_or("object"),
-            object = %key_of(&about),
-            reason = %event.reason,
-            "{}", event.note
-        );
+        log(reporter, &about, &event);
         if let Some(count) = self.counter.get() {
             count(&about, &event);
         }
@@ -135,6 +129,20 @@ impl EventSink {
         let mut waiting = self.waiting.subscribe();
         // The sender is held by this sink, so the wait cannot be cut off.
         drop(waiting.wait_for(|waiting| *waiting == 0).await);
+    }
+}
+
+/// A Warning is a line at level warn, so that failures are found without reading all lines.
+fn log(reporter: &str, about: &ObjectReference, event: &EventNote) {
+    let kind = about.kind.as_deref().unwrap_or("object");
+    let (object, reason) = (key_of(about), &event.reason);
+    match event.type_ {
+        EventType::Normal => {
+            tracing::info!(controller = reporter, kind, %object, %reason, "{}", event.note);
+        }
+        EventType::Warning => {
+            tracing::warn!(controller = reporter, kind, %object, %reason, "{}", event.note);
+        }
     }
 }
 

@@ -19,10 +19,12 @@ mod call;
 mod fence;
 mod gate;
 mod guarded;
+mod view;
 
 pub use fence::Fence;
 pub use gate::{Fenced, FencedInFlight, Late};
 pub use guarded::GuardError;
+pub use view::RequestView;
 
 use std::time::Duration;
 

@@ -46,7 +46,7 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
     let sources = Sources::default();
     let queue = Queue::new();
     let numbers = metrics::register(&operator.registry, &sources)?;
-    client_metrics::register(&operator.registry, operator.requests.clone())?;
+    client_metrics::register(&operator.registry, &operator.requests)?;
     let counted = numbers.events.clone();
     operator
         .events

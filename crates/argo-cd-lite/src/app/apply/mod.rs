@@ -7,6 +7,7 @@ mod tasks;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use reconcile_core::{error::error_chain, object::ObjectKey};
 use tokio::runtime::Handle;
 
@@ -91,6 +92,7 @@ pub(super) async fn apply(
             server: observed.server(),
             phase: *phase,
             dry_run: false,
+            seconds: since_begin(observed, context.clock.now()),
         });
         context.notes.set_settle(&observed.key, None);
         return Ok(Applied::Done);
@@ -143,6 +145,17 @@ pub(super) fn release_hooks(context: &Context, app: &ObjectKey) {
             }
         }
     });
+}
+
+/// Seconds since the operation in work began; 0 for one that begins in this pass.
+fn since_begin(observed: &Observed, now: Timestamp) -> f64 {
+    let state = observed.status.operation_state.as_ref();
+    let started = state
+        .filter(|state| !state.phase.completed())
+        .and_then(|state| state.started_at);
+    started.map_or(0.0, |started| {
+        now.duration_since(started.timestamp()).as_secs_f64()
+    })
 }
 
 /// Carries out an action on the cluster of the Application.

@@ -1,6 +1,10 @@
 //! Tasks of a sync, group after group.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::SignedDuration;
@@ -11,6 +15,7 @@ use super::{
     super::{ObserveError, Observed, Place, plan::Run},
     After, TaskOutcome, TaskOutcomes,
     object::{self, ApplyOptions, TaskError},
+    since_begin,
 };
 use crate::{
     api::Phase,
@@ -49,6 +54,7 @@ pub(super) async fn run(
             .ignore_rules()
             .with_settings(&at.context.argo.current()),
         mode: mode(run),
+        began: Instant::now(),
     };
     let mut tasks = TaskOutcomes {
         dry_run: run.dry_run_only,
@@ -123,6 +129,7 @@ struct TaskRunner<'a> {
     set: &'a Arc<TargetSet>,
     rules: IgnoreRules,
     mode: ApplyOptions,
+    began: Instant,
 }
 
 impl TaskRunner<'_> {
@@ -134,6 +141,9 @@ impl TaskRunner<'_> {
             server: self.observed.server(),
             phase,
             dry_run: self.run.dry_run_only,
+            // Most syncs begin and end in one pass.
+            seconds: since_begin(self.observed, self.at.context.clock.now())
+                .max(self.began.elapsed().as_secs_f64()),
         });
     }
 

@@ -162,12 +162,13 @@ impl AsRef<Plan<Action>> for Decision {
 
 /// Decides about a pass.
 pub(super) fn plan(observed: &Observed, now: Timestamp) -> Decision {
-    if let Some(why) = observed.skip {
+    if let Some(why) = &observed.skip {
         let mut plan = Plan::new();
         plan.note(match why {
             Skip::SwitchedOff => "reconciliation is switched off by annotation",
             Skip::Connecting => "waits for the first answer of its cluster",
             Skip::Busy => "waits for other passes over its cluster",
+            Skip::Original(_) => "an application controller of Argo CD runs",
         });
         return Decision::Skip(plan);
     }

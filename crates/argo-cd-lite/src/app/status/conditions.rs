@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use reconcile_core::event::EventNote;
 
 use crate::{
     api::{ApplicationStatus, Condition, Phase, ResourceResult, ResourceStatus, Time},
@@ -40,6 +41,20 @@ pub(super) fn conditions(
     }
     new.sort_by(|a, b| (&a.type_, &a.message).cmp(&(&b.type_, &b.message)));
     new
+}
+
+/// A Warning for each condition that is new and speaks of an error.
+pub(super) fn warnings(old: &[Condition], new: &[Condition]) -> Vec<EventNote> {
+    let is_new = |condition: &&Condition| {
+        condition.type_.ends_with("Error")
+            && !old
+                .iter()
+                .any(|known| known.type_ == condition.type_ && known.message == condition.message)
+    };
+    new.iter()
+        .filter(is_new)
+        .map(|condition| EventNote::warning(&condition.type_, &condition.message))
+        .collect()
 }
 
 /// The messages of objects that are as they should be are the first to go.

@@ -14,11 +14,12 @@ use reconcile_core::{
 };
 use serde_json::{Value, json, value::RawValue};
 
-use conditions::{conditions, shorten};
+use conditions::{conditions, shorten, warnings};
 
 use super::{
-    Observed, Problem, Refresh, SourceState,
+    Observed, Problem, Refresh, Skip, SourceState,
     apply::Applied,
+    original,
     plan::{Decision, compare::Comparison, decide::SyncDecision},
 };
 use crate::{
@@ -45,7 +46,12 @@ pub(super) fn report(
     now: Timestamp,
 ) -> Report {
     let decision = match decision {
-        Decision::Skip(_) => return Report::default(),
+        Decision::Skip(_) => {
+            return match &observed.skip {
+                Some(Skip::Original(pod)) => original::report(observed, pod, now),
+                _ => Report::default(),
+            };
+        }
         Decision::Delete { remains, .. } => {
             return deletion::report(observed, remains, outcome, now);
         }
@@ -187,7 +193,11 @@ impl Writer<'_> {
             SourceState::Failed { grace: true, .. } => return,
             _ => {}
         }
-        self.status.conditions = conditions(&self.status.conditions, &problems, self.now);
+        let new = conditions(&self.status.conditions, &problems, self.now);
+        self.report
+            .events
+            .extend(warnings(&self.status.conditions, &new));
+        self.status.conditions = new;
     }
 
     fn finish(mut self) -> Report {

@@ -8,7 +8,7 @@ use reconcile_core::{
 };
 use serde_json::{Value, json};
 
-use super::conditions::conditions;
+use super::conditions::{conditions, warnings};
 use crate::{
     api::{ANNOTATION_REFRESH, Application, HealthStatus, Time},
     app::{ObserveError, Problem},
@@ -50,6 +50,7 @@ pub(in crate::app) fn reject(
     };
     let mut new = old.clone();
     new.conditions = conditions(&old.conditions, &[problem], now);
+    report.events = warnings(&old.conditions, &new.conditions);
     if matches!(error, ObserveError::Spec(_) | ObserveError::Cluster(_)) {
         let mut sync = old.sync.clone().unwrap_or_default();
         "Unknown".clone_into(&mut sync.status);

@@ -174,6 +174,7 @@ fn a_condition_keeps_its_time_while_it_says_the_same() {
     let later = now() + jiff::SignedDuration::from_secs(60);
     let report = report(&again, &[], None, later);
     assert!(report.patches.is_empty(), "{:?}", report.patches);
+    assert!(report.events.is_empty(), "{:?}", report.events);
 }
 
 #[test]
@@ -190,6 +191,49 @@ fn an_invalid_spec_makes_everything_unknown_and_forgets_nothing() {
         (&json!({"status": "Unknown"}), Some("Unknown"))
     );
     assert_eq!(status.get("resources"), None, "the rows stay");
+}
+
+/// The Warnings of a report.
+fn warnings(report: &reconcile_core::reconcile::Report) -> Vec<String> {
+    let is_warning = |event: &&reconcile_core::event::EventNote| {
+        event.type_ == reconcile_core::event::EventType::Warning
+    };
+    let warnings = report.events.iter().filter(is_warning);
+    warnings
+        .map(|event| format!("{}: {}", event.reason, event.note))
+        .collect()
+}
+
+#[test]
+fn each_new_error_is_a_warning_with_its_reason() {
+    let mut broken = observed(json!({}), &["a"], &["a"]);
+    broken.source = SourceState::NotAsked;
+    broken.problems = vec![
+        Problem::invalid_spec("spec.source is required"),
+        Problem::remark("OrphanedResourceWarning", "3 objects"),
+    ];
+    assert_eq!(
+        warnings(&report(&broken, &[], None, now())),
+        ["InvalidSpecError: spec.source is required"]
+    );
+    let mut unread = observed(json!({}), &["a"], &["a"]);
+    unread.source = SourceState::Failed {
+        message: "no such path".into(),
+        transient: false,
+        grace: false,
+    };
+    let first = report(&unread, &[], None, now());
+    assert_eq!(warnings(&first), ["ComparisonError: no such path"]);
+    let mut another = with_status(unread, &first.patches[0].body["status"]);
+    another.source = SourceState::Failed {
+        message: "no such branch".into(),
+        transient: false,
+        grace: false,
+    };
+    assert_eq!(
+        warnings(&report(&another, &[], None, now())),
+        ["ComparisonError: no such branch"]
+    );
 }
 
 #[test]
@@ -285,6 +329,7 @@ fn a_malformed_spec_is_named_by_its_path() {
     let report = reject(&root, &error.into(), now());
     let condition = &report.patches[0].body["status"]["conditions"][0];
     assert_eq!(condition["type"], "InvalidSpecError");
+    assert_eq!(warnings(&report).len(), 1, "{:?}", report.events);
     assert!(
         condition["message"]
             .as_str()

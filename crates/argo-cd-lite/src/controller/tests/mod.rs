@@ -5,6 +5,7 @@ mod clusters;
 mod deletion;
 mod impersonation;
 mod manifests;
+mod original;
 mod settings;
 mod upstream;
 
@@ -36,6 +37,7 @@ struct Bed {
     api: FakeApi,
     file_repositories: FileRepositories,
     cluster_egress: EgressPolicy,
+    take_over: bool,
     origin: Origin,
     stores: TempDir,
 }
@@ -52,6 +54,7 @@ impl Bed {
             api,
             file_repositories: FileRepositories::Allow,
             cluster_egress: EgressPolicy::AllowLinkLocal,
+            take_over: false,
             origin: Origin::new(),
             stores: tempfile::tempdir().expect("a folder"),
         }
@@ -97,6 +100,8 @@ impl Bed {
             repo_grace: Duration::from_secs(180),
             egress: reconcile_core::egress::EgressPolicy::AllowLinkLocal,
             cluster_egress: self.cluster_egress,
+            take_over: self.take_over,
+            metrics_labels: Vec::new(),
         };
         let hub = HubConfig {
             folder: self.stores.path().to_owned(),
@@ -413,6 +418,9 @@ async fn a_push_that_reaches_a_replica_that_does_not_lead_is_synced_by_the_leade
     standby.readiness.wait().await;
     let second = bed.push(&[("app/a.yaml", &config_map("a", "2"))]);
     let push = json!({"repository": {"html_url": bed.origin.url()}});
+    let index = reqwest::get(format!("http://{address}/")).await;
+    let index = index.expect("an answer").text().await.expect("text");
+    assert!(index.contains("POST /api/webhook"), "{index}");
     let answer = reqwest::Client::new()
         .post(format!("http://{address}/api/webhook"))
         .header("x-github-event", "push")

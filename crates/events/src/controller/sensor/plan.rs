@@ -54,7 +54,10 @@ pub fn plan(observed: &Observed, _: Timestamp) -> Plan<Action> {
         }
         (Ok((sensor, _)), Some(_)) => {
             plan.act(Action::Run);
-            plan.note(format!("{} triggers", sensor.triggers.len()));
+            plan.note(match sensor.triggers.len() {
+                1 => "1 trigger".to_owned(),
+                count => format!("{count} triggers"),
+            });
         }
     }
     plan

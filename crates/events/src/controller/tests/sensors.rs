@@ -168,3 +168,14 @@ fn a_field_that_does_not_exist_is_reported() {
         assert!(found.iter().any(|found| found.ends_with(path)), "{found:?}");
     }
 }
+
+#[test]
+fn the_note_of_a_plan_counts_triggers_in_english() {
+    let mut spec = good();
+    let notes = |spec: &Value| plan(&observed(spec), now()).to_string();
+    assert!(notes(&spec).contains("1 trigger\n") || notes(&spec).ends_with("1 trigger"));
+    spec["triggers"] = json!([
+        {"template": {"name": "t", "log": {}}}, {"template": {"name": "u", "log": {}}},
+    ]);
+    assert!(notes(&spec).contains("2 triggers"));
+}
