@@ -140,7 +140,8 @@ impl Prometheus {
 }
 
 /// Counters that have no series before something failed.
-const ONLY_AFTER_A_FAILURE: [&str; 6] = [
+const ONLY_AFTER_A_FAILURE: [&str; 7] = [
+    "argocd_app_condition",
     "http_listener_rejected_total",
     "argocd_git_lsremote_fail_total",
     "argocd_git_fetch_fail_total",
@@ -150,7 +151,8 @@ const ONLY_AFTER_A_FAILURE: [&str; 6] = [
 ];
 
 /// Words with an underscore that are no metrics.
-const NO_METRICS: [&str; 5] = [
+const NO_METRICS: [&str; 6] = [
+    "label_replace",
     "histogram_quantile",
     "request_type",
     "autosync_enabled",

@@ -30,6 +30,8 @@ pub enum Tool {
     NatsServer,
     /// The metrics store.
     Prometheus,
+    /// Checks and tests rules of Prometheus.
+    Promtool,
     /// Renders charts.
     Helm,
     /// Renders kustomizations.
@@ -38,7 +40,7 @@ pub enum Tool {
 
 impl Tool {
     /// Every tool, the slowest to build first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::KubeApiserver,
         Self::KubeControllerManager,
         Self::KubeScheduler,
@@ -46,6 +48,7 @@ impl Tool {
         Self::Kwok,
         Self::NatsServer,
         Self::Prometheus,
+        Self::Promtool,
         Self::Helm,
         Self::Kustomize,
     ];
@@ -60,6 +63,7 @@ impl Tool {
             Self::Kwok => "kwok",
             Self::NatsServer => "nats-server",
             Self::Prometheus => "prometheus",
+            Self::Promtool => "promtool",
             Self::Helm => "helm",
             Self::Kustomize => "kustomize",
         }
@@ -74,6 +78,7 @@ impl Tool {
             Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
             Self::NatsServer => "github.com/nats-io/nats-server/v2",
             Self::Prometheus => "github.com/prometheus/prometheus/cmd/prometheus",
+            Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
             Self::Kustomize => "sigs.k8s.io/kustomize/kustomize/v5",
         }
@@ -83,6 +88,7 @@ impl Tool {
     fn module(self) -> &'static str {
         match self {
             Self::Prometheus => "prometheus",
+            Self::Promtool => "promtool",
             Self::Helm | Self::Kustomize => "render",
             _ => "",
         }
@@ -90,7 +96,7 @@ impl Tool {
 
     /// Build tags: Prometheus without its thirty service discoveries builds in a third of the time.
     fn tags(self) -> &'static str {
-        if self == Self::Prometheus {
+        if matches!(self, Self::Prometheus | Self::Promtool) {
             "remove_all_sd"
         } else {
             ""
