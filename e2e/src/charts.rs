@@ -50,7 +50,7 @@ pub async fn helm(args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Renders a chart, CRDs included. `values` are `--set` arguments such as `crds.install=false`.
+/// Renders a chart, CRDs included, its tests apart. `values` are `--set` arguments such as `crds.install=false`.
 pub async fn template(
     chart: &Path,
     release: &str,
@@ -65,6 +65,7 @@ pub async fn template(
         "--namespace",
         namespace,
         "--include-crds",
+        "--skip-tests",
     ];
     for value in values {
         args.extend(["--set", value]);

@@ -220,17 +220,24 @@ async fn an_image_of_the_controller_counts_more_than_the_one_of_all() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_budget_can_allow_none_or_all() -> Result<()> {
+async fn a_budget_can_allow_none_and_must_protect_something() -> Result<()> {
     for which in Which::ALL {
-        for (value, field) in [("maxUnavailable", "maxUnavailable"), ("x", "minAvailable")] {
-            let set = format!("controller.pdb.{value}=0");
+        for nothing in ["minAvailable=0", "maxUnavailable=100%"] {
+            let set = format!("controller.pdb.{nothing}");
+            let values = ["controller.pdb.enabled=true", &set];
+            let refused = charts::template(&charts::path(which.name()), "x", "x", &values).await;
+            let error = refused.err().context("a budget that protects nothing")?;
+            assert!(error.to_string().contains("protects nothing"), "{error:#}");
+        }
+        for (field, count) in [("maxUnavailable", 0), ("minAvailable", 1)] {
+            let set = format!("controller.pdb.{field}={count}");
             let values = ["controller.pdb.enabled=true", &set];
             let objects = charts::template(&charts::path(which.name()), "x", "x", &values).await?;
             let budget = objects
                 .iter()
                 .find(|object| object["kind"] == "PodDisruptionBudget")
                 .context("a budget")?;
-            assert_eq!(budget["spec"][field], 0, "{}: {set}", which.name());
+            assert_eq!(budget["spec"][field], count, "{}: {set}", which.name());
         }
     }
     Ok(())

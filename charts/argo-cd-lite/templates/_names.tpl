@@ -88,3 +88,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* IP families of a Service. */}}
+{{- define "argo-cd-lite.dualStack" -}}
+{{- with .Values.global.dualStack }}
+{{- with .ipFamilyPolicy }}
+  ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .ipFamilies }}
+  ipFamilies:
+    {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end }}
+{{- end -}}

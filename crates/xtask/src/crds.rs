@@ -57,7 +57,7 @@ fn manifest(kind: &Kind) -> Result<String> {
     ))
 }
 
-/// The definition inside of the chart's switches.
+/// The definition inside of the chart's switches; one that another release or kubectl made is left alone.
 fn template(kind: &Kind) -> Result<String> {
     let Switches {
         install,
@@ -66,6 +66,7 @@ fn template(kind: &Kind) -> Result<String> {
         labels,
     } = switches(kind.chart);
     let object = kind.definition()?.to_value(&json!({}));
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
     // Descriptions may show `{{args.name}}`, which is no template of the chart.
     let text = yaml::to_string(&object).replace("{{", "{{ \"{{\" }}");
     let metadata = format!(
@@ -79,7 +80,9 @@ fn template(kind: &Kind) -> Result<String> {
         text = text.replacen("  labels:\n", &labels, 1);
     }
     Ok(format!(
-        "# Written by `cargo xtask crds` from crates/xtask/schemas.\n{{{{- if .Values.{install} }}}}\n{text}{{{{- end }}}}\n"
+        "# Written by `cargo xtask crds` from crates/xtask/schemas.\n{{{{- if and .Values.{install} (include \"values.isOurs\" \
+         (dict \"root\" . \"apiVersion\" \"apiextensions.k8s.io/v1\" \"kind\" \"CustomResourceDefinition\" \"namespace\" \"\" \
+         \"name\" \"{name}\")) }}}}\n{text}{{{{- end }}}}\n"
     ))
 }
 

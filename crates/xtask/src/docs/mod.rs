@@ -21,7 +21,11 @@ use crate::{
 /// Charts with a table of values in their README.
 const CHARTS: [&str; 3] = ["argo-cd-lite", "events", "rollouts"];
 
-/// Writes or checks `docs/compatibility.md`, `docs/flags.md` and the tables of values in the charts' READMEs.
+/// Templates that every chart has: checks of values, and of what is in the cluster already.
+const TEMPLATES: &str = include_str!("values.tpl");
+
+/// Writes or checks `docs/compatibility.md`, `docs/flags.md` and the tables of values in the charts' READMEs,
+/// and the charts' lists of the values that they read.
 pub fn run(root: &Path, mode: Mode) -> Result<Vec<String>> {
     let kinds = kinds::all()?;
     let mut files = BTreeMap::new();
@@ -33,6 +37,10 @@ pub fn run(root: &Path, mode: Mode) -> Result<Vec<String>> {
     for chart in CHARTS {
         let name = format!("charts/{chart}/README.md");
         files.insert(name, values::readme(root, chart)?);
+        let paths = values::paths(root, chart)?;
+        files.insert(format!("charts/{chart}/values.paths"), paths);
+        let name = format!("charts/{chart}/templates/_values.tpl");
+        files.insert(name, TEMPLATES.to_owned());
     }
     output::write(root, &files, mode)
 }

@@ -6,6 +6,15 @@ use anyhow::{Context, Result, bail};
 
 const BEGIN: &str = "<!-- values: written by `cargo xtask docs` -->\n";
 const END: &str = "<!-- end of values -->\n";
+/// Ends of the paths of groups that are rendered as a whole, so that any key has an effect.
+const OPEN: [&str; 6] = [
+    "/configs/cm",
+    "/dashboards/labels",
+    "Probe",
+    "/resources",
+    "ecurityContext",
+    "/cache/volume",
+];
 
 /// The README of a chart with its table brought up to date.
 pub(super) fn readme(root: &Path, chart: &str) -> Result<String> {
@@ -26,11 +35,41 @@ pub(super) fn readme(root: &Path, chart: &str) -> Result<String> {
     ))
 }
 
-/// One line per value: a key with a default on its own line. A comment directly above a key is its
-/// description; one above a group belongs to the group's first value only if that has none.
-fn table(values: &str) -> String {
-    let mut out = String::from("| value | default | |\n|---|---|---|\n");
-    let mut path: Vec<(usize, String)> = Vec::new();
+/// The paths of all values that a chart reads, one a line, for the check of values files; everything below a path belongs
+/// to it.
+pub(super) fn paths(root: &Path, chart: &str) -> Result<String> {
+    let name = format!("charts/{chart}/values.yaml");
+    let values = fs::read_to_string(root.join(&name)).with_context(|| format!("reading {name}"))?;
+    let mut out = String::new();
+    for entry in entries(&values) {
+        let path = format!("/{}", entry.path.join("/"));
+        let is_open = OPEN.iter().any(|end| path.ends_with(end));
+        if is_open || !entry.is_group() {
+            let _ = writeln!(out, "{path}");
+        }
+    }
+    Ok(out)
+}
+
+/// A key of a values file.
+struct Entry<'a> {
+    path: Vec<&'a str>,
+    /// What stands after the colon; nothing for a group.
+    default: &'a str,
+    /// The comment above it.
+    comment: String,
+}
+
+impl Entry<'_> {
+    fn is_group(&self) -> bool {
+        self.default.is_empty()
+    }
+}
+
+/// The keys of a values file, those in lists apart. A comment directly above a key is its description.
+fn entries(values: &str) -> Vec<Entry<'_>> {
+    let mut entries = Vec::new();
+    let mut path: Vec<(usize, &str)> = Vec::new();
     let mut comment = String::new();
     for line in values.lines() {
         let text = line.trim_start();
@@ -47,26 +86,28 @@ fn table(values: &str) -> String {
             continue;
         };
         path.retain(|(at, _)| *at < depth);
-        path.push((depth, key.to_owned()));
-        let default = default.trim();
-        if default.is_empty() {
-            // A group: what is said about it has its own line of the table.
-            if !comment.is_empty() {
-                let _ = writeln!(out, "| `{}` | | {comment} |", dotted(&path));
-            }
-        } else {
-            let _ = writeln!(out, "| `{}` | `{default}` | {comment} |", dotted(&path));
-        }
-        comment.clear();
+        path.push((depth, key));
+        entries.push(Entry {
+            path: path.iter().map(|(_, key)| *key).collect(),
+            default: default.trim(),
+            comment: std::mem::take(&mut comment),
+        });
     }
-    out
+    entries
 }
 
-fn dotted(path: &[(usize, String)]) -> String {
-    path.iter()
-        .map(|(_, key)| key.as_str())
-        .collect::<Vec<_>>()
-        .join(".")
+/// One line per value: a key with a default on its own line. What is said about a group has its own line.
+fn table(values: &str) -> String {
+    let mut out = String::from("| value | default | |\n|---|---|---|\n");
+    for entry in entries(values) {
+        let (path, comment) = (entry.path.join("."), &entry.comment);
+        if !entry.is_group() {
+            let _ = writeln!(out, "| `{path}` | `{}` | {comment} |", entry.default);
+        } else if !comment.is_empty() {
+            let _ = writeln!(out, "| `{path}` | | {comment} |");
+        }
+    }
+    out
 }
 
 #[cfg(test)]
