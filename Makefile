@@ -118,6 +118,11 @@ bench: ## Measure speed and memory on the bed; writes docs/benchmarks.md (ENGINE
 	$(CARGO) build --release $(BUILD_OPERATORS) -p e2e --bins
 	target/release/bench $(if $(ENGINE),--engine '$(ENGINE)') $(BENCH_ARGS)
 
+.PHONY: release
+release: ## The files of a release in target/release-files: binaries, SBOM, images, charts, checksums; needs no connection
+	$(CARGO) build --profile dist --locked $(BUILD_OPERATORS)
+	$(CARGO) xtask release --binaries target/dist $(if $(PROGRAMS),--programs '$(PROGRAMS)')
+
 .PHONY: generate
 generate: crds dashboards docs ## Write all generated files, manifests/ apart (make manifests)
 

@@ -5,6 +5,7 @@
 //!   dashboards  dashboards/*.yaml ─► charts/*/dashboards/*.json
 //!   docs        schemas/*.yaml + the operators' support ledgers ─► docs/compatibility.md
 //!               command lines ─► docs/flags.md; values.yaml ─► charts/*/README.md
+//!   release     binaries ─► archives, bills of materials, images, charts, checksums
 //!   tidy        what compilers and lints do not see: pure plans, sizes, names
 //! ```
 //!
@@ -26,6 +27,7 @@ pub mod dashboards;
 pub mod docs;
 pub mod kinds;
 pub mod output;
+pub mod release;
 pub mod tidy;
 
 /// Chores of this repository.
@@ -60,18 +62,21 @@ pub enum Command {
     },
     /// Check what compilers and lints do not see.
     Tidy,
+    /// Write the files of a release from binaries that are built already.
+    Release(release::ReleaseArgs),
 }
 
 /// Runs one command, and prints problems to standard error, one per line.
 pub fn run(cli: &Cli) -> ExitCode {
-    let result = match cli.command {
-        Command::Crds { check } => crds::run(&root(), Mode::of_flag(check)),
-        Command::Dashboards { check } => dashboards::run(&root(), Mode::of_flag(check)),
+    let result = match &cli.command {
+        Command::Crds { check } => crds::run(&root(), Mode::of_flag(*check)),
+        Command::Dashboards { check } => dashboards::run(&root(), Mode::of_flag(*check)),
         Command::Docs { .. } if !cfg!(feature = "operators") => Ok(vec![
             "docs need the operators: leave out --no-default-features".to_owned(),
         ]),
-        Command::Docs { check } => docs::run(&root(), Mode::of_flag(check)),
+        Command::Docs { check } => docs::run(&root(), Mode::of_flag(*check)),
         Command::Tidy => tidy::run(&root()),
+        Command::Release(args) => release::run(&root(), args).map(|()| Vec::new()),
     };
     let complaints = match result {
         Ok(complaints) => complaints,
