@@ -36,6 +36,8 @@ test: ## All tests: unit, simulation, fake API, and end-to-end on a real control
 
 # Servers of the system that tests of event sources read, by the name of their package.
 SERVERS := redis-server mosquitto
+# The services of Amazon, from Python's packages.
+MOTO := $(HOME)/.cache/argo-lite-bed/moto
 
 .PHONY: servers
 servers: ## Install the servers that tests of event sources read (Debian; as root or with sudo)
@@ -44,6 +46,8 @@ servers: ## Install the servers that tests of event sources read (Debian; as roo
 		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
 		$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(SERVERS); \
 	fi
+	@[ -x "$(MOTO)/bin/moto_server" ] || { \
+		python3 -m venv "$(MOTO)" && "$(MOTO)/bin/pip" install -q --disable-pip-version-check 'moto[server]==5.2.5'; }
 
 .PHONY: test-all
 test-all: servers ## As test, with those servers installed first

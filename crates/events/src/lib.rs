@@ -14,10 +14,14 @@
 
 pub mod api;
 pub mod args;
+mod aws;
+mod azure;
 pub mod bus;
 pub mod controller;
 pub mod event;
+pub mod http_client;
 pub mod json;
+mod jwt;
 pub mod metrics;
 pub mod nats;
 pub mod nats_client;
@@ -26,6 +30,7 @@ pub mod operate;
 mod panics;
 pub mod replicas;
 pub mod run;
+mod s3;
 pub mod sensor;
 pub mod source;
 pub mod tls;

@@ -23,10 +23,11 @@ use crate::{
         eventsource::{EventSourceController, Slices},
         sensor::SensorController,
     },
+    http_client::{ALLOW_LINK_LOCAL, HttpClients},
     metrics::Metrics,
     replicas::{self, Replica, ReplicaIdentity, Standby},
     source::Listeners,
-    trigger::{ALLOW_LINK_LOCAL, Executor, NatsClients, http::HttpClients, secrets::Secrets},
+    trigger::{Executor, NatsClients, secrets::Secrets},
     worker::{DataPlane, Parts},
 };
 
@@ -243,7 +244,7 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, 
     let secrets = Secrets::new(operator.client.clone());
     let mut executor = Executor::new(operator, secrets.clone());
     let egress = EgressPolicy::of_flag(ALLOW_LINK_LOCAL, settings.allow_link_local);
-    executor.http = HttpClients::new(settings.allow_link_local);
+    executor.http = HttpClients::new(egress);
     executor.nats = NatsClients::new(egress);
     let (bus_queue, source_queue, sensor_queue) = (Queue::new(), Queue::new(), Queue::new());
     let sources = index_of_sources();

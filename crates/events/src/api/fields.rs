@@ -22,11 +22,15 @@ pub const SENSOR: Ledger = Ledger {
         SENSOR_STATUS,
         TEMPLATE,
         TRIGGERS,
+        K8S_SOURCE,
         HTTP,
         ARGO_WORKFLOW,
+        ARGO_WORKFLOW_SOURCE,
         SLACK,
         EMAIL,
         AWS_LAMBDA,
+        AZURE,
+        OPEN_WHISK,
         NATS,
         DLQ,
         PARAMETERS,
@@ -139,35 +143,14 @@ const TRIGGERS: &[Field] = &[
     supported("spec.triggers[].template.k8s.liveObject"),
     supported("spec.triggers[].template.k8s.source.resource.**"),
     supported("spec.triggers[].template.k8s.source.inline"),
-    planned(
-        "spec.triggers[].template.k8s.source.s3.**",
-        "objects from S3",
-    ),
-    planned(
-        "spec.triggers[].template.k8s.source.git.**",
-        "objects from Git",
-    ),
-    planned(
-        "spec.triggers[].template.k8s.source.url.**",
-        "objects from a URL",
-    ),
-    reported("spec.triggers[].template.k8s.source.file.**", NO_POD),
-    planned(
-        "spec.triggers[].template.azureEventHubs.**",
-        "this type of trigger",
-    ),
-    planned(
-        "spec.triggers[].template.azureServiceBus.**",
-        "this type of trigger",
-    ),
     planned("spec.triggers[].template.custom.**", "this type of trigger"),
     planned("spec.triggers[].template.kafka.**", "this type of trigger"),
-    planned(
-        "spec.triggers[].template.openWhisk.**",
-        "this type of trigger",
-    ),
     planned("spec.triggers[].template.pulsar.**", "this type of trigger"),
 ];
+
+const K8S_SOURCE: &[Field] = artifact!("spec.triggers[].template.k8s.source");
+
+const ARGO_WORKFLOW_SOURCE: &[Field] = artifact!("spec.triggers[].template.argoWorkflow.source");
 
 const HTTP: &[Field] = &[
     supported("spec.triggers[].template.http.url"),
@@ -211,22 +194,6 @@ const ARGO_WORKFLOW: &[Field] = &[
     supported("spec.triggers[].template.argoWorkflow.source.configmap.name"),
     supported("spec.triggers[].template.argoWorkflow.source.configmap.key"),
     supported("spec.triggers[].template.argoWorkflow.source.configmap.optional"),
-    planned(
-        "spec.triggers[].template.argoWorkflow.source.s3.**",
-        "objects from S3",
-    ),
-    planned(
-        "spec.triggers[].template.argoWorkflow.source.git.**",
-        "objects from Git",
-    ),
-    planned(
-        "spec.triggers[].template.argoWorkflow.source.url.**",
-        "objects from a URL",
-    ),
-    reported(
-        "spec.triggers[].template.argoWorkflow.source.file.**",
-        NO_POD,
-    ),
 ];
 
 const SLACK: &[Field] = &[
@@ -282,22 +249,56 @@ const AWS_LAMBDA: &[Field] = &[
     ),
 ];
 
+const AZURE: &[Field] = &[
+    supported("spec.triggers[].template.azureServiceBus.queueName"),
+    supported_note(
+        "spec.triggers[].template.azureServiceBus.topicName",
+        "where there is no queueName",
+    ),
+    reported(
+        "spec.triggers[].template.azureServiceBus.subscriptionName",
+        "of who reads the topic, without effect upstream too",
+    ),
+    supported("spec.triggers[].template.azureServiceBus.tls.insecureSkipVerify"),
+    supported_note(
+        "spec.triggers[].template.azureServiceBus.connectionString",
+        "with SharedAccessKeyName and SharedAccessKey; the message is sent over HTTPS",
+    ),
+    supported_note(
+        "spec.triggers[].template.azureEventHubs.fqdn",
+        "the event is sent over HTTPS",
+    ),
+    supported("spec.triggers[].template.azureEventHubs.hubName"),
+];
+
+const OPEN_WHISK: &[Field] = &[
+    supported_note(
+        "spec.triggers[].template.openWhisk.host",
+        "a host or a URL; link-local addresses are refused",
+    ),
+    supported_note(
+        "spec.triggers[].template.openWhisk.version",
+        "v1 when absent",
+    ),
+    supported_note(
+        "spec.triggers[].template.openWhisk.namespace",
+        "that of the user when absent",
+    ),
+    supported("spec.triggers[].template.openWhisk.actionName"),
+];
+
 const DLQ: &[Field] = &[supported_note(
     "spec.triggers[].dlqTrigger.**",
     "runs with its own tries when those of the trigger are spent; what fails there too, or without one, goes to the dead letters",
 )];
 
 /// Keys of a trigger's template that are trigger types this crate does not serve.
-pub const UNSERVED_TRIGGERS: &[&str] = &[
-    "azureEventHubs",
-    "azureServiceBus",
-    "custom",
-    "kafka",
-    "openWhisk",
-    "pulsar",
-];
+pub const UNSERVED_TRIGGERS: &[&str] = &["custom", "kafka", "pulsar"];
 
-const SENSOR_NOTED: &[Field] = noted_selectors!["spec.triggers[].template.awsLambda.accessKey"];
+const SENSOR_NOTED: &[Field] = noted_selectors![
+    "spec.triggers[].template.awsLambda.accessKey",
+    "spec.triggers[].template.azureServiceBus.connectionString",
+];
 
 const SENSOR_SELECTORS: &[Field] = selectors![
     "spec.triggers[].template.k8s.source.configmap",
@@ -315,6 +316,12 @@ const SENSOR_SELECTORS: &[Field] = selectors![
     "spec.triggers[].template.nats.tls.clientCertSecret",
     "spec.triggers[].template.nats.tls.clientKeySecret",
     "spec.triggers[].template.awsLambda.secretKey",
+    "spec.triggers[].template.azureServiceBus.tls.caCertSecret",
+    "spec.triggers[].template.azureServiceBus.tls.clientCertSecret",
+    "spec.triggers[].template.azureServiceBus.tls.clientKeySecret",
+    "spec.triggers[].template.azureEventHubs.sharedAccessKeyName",
+    "spec.triggers[].template.azureEventHubs.sharedAccessKey",
+    "spec.triggers[].template.openWhisk.authToken",
 ];
 
 const BACKOFFS: &[Field] = backoffs![
@@ -333,6 +340,12 @@ const PARAMETERS: &[Field] = parameters![
     "spec.triggers[].template.email.parameters[]",
     "spec.triggers[].template.awsLambda.parameters[]",
     "spec.triggers[].template.awsLambda.payload[]",
+    "spec.triggers[].template.azureServiceBus.parameters[]",
+    "spec.triggers[].template.azureServiceBus.payload[]",
+    "spec.triggers[].template.azureEventHubs.parameters[]",
+    "spec.triggers[].template.azureEventHubs.payload[]",
+    "spec.triggers[].template.openWhisk.parameters[]",
+    "spec.triggers[].template.openWhisk.payload[]",
     "spec.triggers[].template.nats.parameters[]",
     "spec.triggers[].template.nats.payload[]",
 ];

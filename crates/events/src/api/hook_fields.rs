@@ -1,150 +1,96 @@
 //! The support ledger of services that call an endpoint, without what all of them share.
 
-use reconcile_core::fields::{Field, planned, supported, supported_note};
+use reconcile_core::fields::{Field, planned, reported, supported, supported_note};
+
+const REGISTERED: &str = "with webhook.url the webhook is registered and kept as it should be; without it add it by hand";
+
+const STAYS: &str = "the webhook stays when the EventSource is deleted: remove it at the service";
 
 /// Without an effect: nothing is registered at the service.
 const HOOK: &str = "the webhook is not registered: add it at the service by hand";
 
 pub(super) const GITHUB: &[Field] = &[
+    reported("spec.github.{*}.id", "without effect upstream too"),
     supported_note(
-        "spec.github.{*}.id",
-        "where the webhook was added by hand; informative",
+        "spec.github.{*}.contentType",
+        "json when absent; both types are read",
     ),
-    supported_note("spec.github.{*}.contentType", "both types are read"),
-    supported_note(
-        "spec.github.{*}.events[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.owner",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.repository",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.repositories[].owner",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.repositories[].names[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.organizations[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.active",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.github.{*}.insecure",
-        "where the webhook was added by hand; informative",
-    ),
+    supported_note("spec.github.{*}.events[]", "GitHub's default when absent"),
+    supported("spec.github.{*}.owner"),
+    supported("spec.github.{*}.repository"),
+    supported("spec.github.{*}.repositories[].owner"),
+    supported("spec.github.{*}.repositories[].names[]"),
+    supported("spec.github.{*}.organizations[]"),
+    supported_note("spec.github.{*}.active", "true when absent"),
+    supported("spec.github.{*}.insecure"),
     supported_note(
         "spec.github.{*}.githubBaseURL",
-        "where the webhook was added by hand; informative",
+        "of GitHub Enterprise, with /api/v3",
     ),
-    supported_note(
-        "spec.github.{*}.githubUploadURL",
-        "where the webhook was added by hand; informative",
+    reported("spec.github.{*}.githubUploadURL", "nothing is uploaded"),
+    supported_note("spec.github.{*}.apiToken", REGISTERED),
+    supported("spec.github.{*}.apiToken.name"),
+    supported("spec.github.{*}.apiToken.key"),
+    supported("spec.github.{*}.apiToken.optional"),
+    supported("spec.github.{*}.githubApp.appID"),
+    supported("spec.github.{*}.githubApp.installationID"),
+    supported_note("spec.github.{*}.githubApp.privateKey", REGISTERED),
+    supported("spec.github.{*}.githubApp.privateKey.name"),
+    supported("spec.github.{*}.githubApp.privateKey.key"),
+    supported("spec.github.{*}.githubApp.privateKey.optional"),
+    planned("spec.github.{*}.deleteHookOnFinish", STAYS),
+    planned(
+        "spec.github.{*}.payloadEnrichment.**",
+        "the payload is what GitHub sends",
     ),
-    planned("spec.github.{*}.apiToken.**", HOOK),
-    planned("spec.github.{*}.githubApp.**", HOOK),
-    planned("spec.github.{*}.deleteHookOnFinish", HOOK),
-    planned("spec.github.{*}.payloadEnrichment.**", HOOK),
 ];
 
 pub(super) const GITLAB: &[Field] = &[
     supported_note(
         "spec.gitlab.{*}.secretToken",
-        "checked also where upstream does not manage the webhook; the header is masked in the payload",
+        "checked also where the webhook was added by hand; the header is masked in the payload",
     ),
-    supported_note(
-        "spec.gitlab.{*}.events[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gitlab.{*}.projectID",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gitlab.{*}.projects[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gitlab.{*}.groups[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gitlab.{*}.enableSSLVerification",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gitlab.{*}.gitlabBaseURL",
-        "where the webhook was added by hand; informative",
-    ),
-    planned("spec.gitlab.{*}.accessToken.**", HOOK),
-    planned("spec.gitlab.{*}.deleteHookOnFinish", HOOK),
+    supported_note("spec.gitlab.{*}.events[]", "PushEvents when absent"),
+    supported("spec.gitlab.{*}.projectID"),
+    supported("spec.gitlab.{*}.projects[]"),
+    supported("spec.gitlab.{*}.groups[]"),
+    supported("spec.gitlab.{*}.enableSSLVerification"),
+    supported("spec.gitlab.{*}.gitlabBaseURL"),
+    supported_note("spec.gitlab.{*}.accessToken", REGISTERED),
+    supported("spec.gitlab.{*}.accessToken.name"),
+    supported("spec.gitlab.{*}.accessToken.key"),
+    supported("spec.gitlab.{*}.accessToken.optional"),
+    planned("spec.gitlab.{*}.deleteHookOnFinish", STAYS),
 ];
 
 pub(super) const BITBUCKET: &[Field] = &[
-    supported_note(
-        "spec.bitbucket.{*}.events[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucket.{*}.owner",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
+    supported("spec.bitbucket.{*}.events[]"),
+    supported("spec.bitbucket.{*}.owner"),
+    reported(
         "spec.bitbucket.{*}.projectKey",
-        "where the webhook was added by hand; informative",
+        "owner and repositorySlug name a repository",
     ),
-    supported_note(
-        "spec.bitbucket.{*}.repositorySlug",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucket.{*}.repositories[].**",
-        "where the webhook was added by hand; informative",
-    ),
-    planned("spec.bitbucket.{*}.auth.**", HOOK),
-    planned("spec.bitbucket.{*}.deleteHookOnFinish", HOOK),
+    supported("spec.bitbucket.{*}.repositorySlug"),
+    supported("spec.bitbucket.{*}.repositories[].**"),
+    supported_note("spec.bitbucket.{*}.auth.**", REGISTERED),
+    planned("spec.bitbucket.{*}.deleteHookOnFinish", STAYS),
 ];
 
 pub(super) const BITBUCKET_SERVER: &[Field] = &[
     supported("spec.bitbucketserver.{*}.oneEventPerChange"),
-    supported_note(
-        "spec.bitbucketserver.{*}.events[]",
-        "where the webhook was added by hand; informative",
+    supported("spec.bitbucketserver.{*}.events[]"),
+    supported("spec.bitbucketserver.{*}.projectKey"),
+    supported("spec.bitbucketserver.{*}.repositorySlug"),
+    supported("spec.bitbucketserver.{*}.projects[]"),
+    supported("spec.bitbucketserver.{*}.repositories[].**"),
+    supported("spec.bitbucketserver.{*}.bitbucketserverBaseURL"),
+    supported_note("spec.bitbucketserver.{*}.accessToken.**", REGISTERED),
+    planned("spec.bitbucketserver.{*}.deleteHookOnFinish", STAYS),
+    reported(
+        "spec.bitbucketserver.{*}.checkInterval",
+        "the webhook is looked at every ten minutes",
     ),
-    supported_note(
-        "spec.bitbucketserver.{*}.projectKey",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucketserver.{*}.repositorySlug",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucketserver.{*}.projects[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucketserver.{*}.repositories[].**",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.bitbucketserver.{*}.bitbucketserverBaseURL",
-        "where the webhook was added by hand; informative",
-    ),
-    planned("spec.bitbucketserver.{*}.accessToken.**", HOOK),
-    planned("spec.bitbucketserver.{*}.deleteHookOnFinish", HOOK),
-    planned("spec.bitbucketserver.{*}.checkInterval", HOOK),
-    planned("spec.bitbucketserver.{*}.tls.**", HOOK),
+    supported("spec.bitbucketserver.{*}.tls.**"),
     planned(
         "spec.bitbucketserver.{*}.skipBranchRefsChangedOnOpenPR",
         "pushes to branches with an open pull request become events",

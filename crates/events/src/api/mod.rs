@@ -6,6 +6,7 @@
 #[macro_use]
 mod shapes;
 
+pub mod artifact;
 mod broker_fields;
 mod decode;
 pub mod eventbus;

@@ -59,3 +59,59 @@ macro_rules! parameters {
         ]
     };
 }
+
+/// Where the object of a trigger comes from, beside a resource, text or a ConfigMap.
+macro_rules! artifact {
+    ($source:literal) => {
+        &[
+            supported_note(
+                concat!($source, ".url.path"),
+                "2 MiB at most; link-local addresses are refused",
+            ),
+            supported_note(
+                concat!($source, ".url.verifyCert"),
+                "true when absent; upstream verifies nothing then",
+            ),
+            supported_note(
+                concat!($source, ".s3.endpoint"),
+                "HOST or HOST:PORT, Amazon when absent; link-local addresses are refused",
+            ),
+            supported_note(concat!($source, ".s3.region"), "us-east-1 when absent"),
+            supported(concat!($source, ".s3.insecure")),
+            supported(concat!($source, ".s3.bucket.name")),
+            supported_note(concat!($source, ".s3.bucket.key"), "2 MiB at most"),
+            supported_note(
+                concat!($source, ".s3.accessKey"),
+                "required: a Sensor has no pod whose role could be used",
+            ),
+            supported(concat!($source, ".s3.accessKey.name")),
+            supported(concat!($source, ".s3.accessKey.key")),
+            supported(concat!($source, ".s3.accessKey.optional")),
+            supported(concat!($source, ".s3.secretKey")),
+            supported(concat!($source, ".s3.secretKey.name")),
+            supported(concat!($source, ".s3.secretKey.key")),
+            supported(concat!($source, ".s3.secretKey.optional")),
+            supported(concat!($source, ".s3.caCertificate")),
+            supported(concat!($source, ".s3.caCertificate.name")),
+            supported(concat!($source, ".s3.caCertificate.key")),
+            supported(concat!($source, ".s3.caCertificate.optional")),
+            reported(
+                concat!($source, ".s3.events[]"),
+                "of event sources, without effect upstream too",
+            ),
+            reported(
+                concat!($source, ".s3.filter.**"),
+                "of event sources, without effect upstream too",
+            ),
+            reported(
+                concat!($source, ".s3.metadata.**"),
+                "of event sources, without effect upstream too",
+            ),
+            planned(concat!($source, ".git.**"), "objects from Git"),
+            reported(
+                concat!($source, ".file.**"),
+                "refused: a Sensor has no pod whose files could be read; use configmap, url or s3",
+            ),
+        ]
+    };
+}

@@ -1,6 +1,6 @@
 //! The support ledger of event sources.
 
-use reconcile_core::fields::{Field, planned, reported, supported, supported_note};
+use reconcile_core::fields::{Field, Level, planned, reported, supported, supported_note};
 
 use super::{
     broker_fields::{BROKER_BACKOFFS, BROKER_SELECTORS, BROKERS},
@@ -25,7 +25,10 @@ macro_rules! endpoint {
                 "services send their events by POST",
             ),
             supported(concat!($event, ".webhook.port")),
-            supported_note(concat!($event, ".webhook.url"), "informative"),
+            supported_note(
+                concat!($event, ".webhook.url"),
+                "what github, gitlab, bitbucket and bitbucketserver are registered to call; informative elsewhere",
+            ),
             supported(concat!($event, ".webhook.serverCertSecret")),
             supported(concat!($event, ".webhook.serverCertSecret.name")),
             supported(concat!($event, ".webhook.serverCertSecret.key")),
@@ -87,6 +90,11 @@ pub(super) const TABLES: &[&[Field]] = &[
     BROKERS,
     BROKER_SELECTORS,
     BROKER_BACKOFFS,
+    SQS,
+    MINIO,
+    PUB_SUB,
+    AZURE_SERVICE_BUS,
+    CLOUD_SELECTORS,
     NOTED_SELECTORS,
 ];
 
@@ -157,29 +165,30 @@ const SOURCE: &[Field] = &[
 
 const TYPE: &str = "this type of event source";
 
+const HDFS: &str = "refused: it needs a client of Hadoop with Kerberos; let the job that writes the files call a webhook";
+
+const MNS: &str = "refused: there is no kept client of Alibaba's queues; let a subscription of theirs call a webhook";
+
 const SOURCE_TYPES: &[Field] = &[
     planned("spec.amqp.**", TYPE),
     planned("spec.azureEventsHub.**", TYPE),
     planned("spec.azureQueueStorage.**", TYPE),
-    planned("spec.azureServiceBus.**", TYPE),
     planned("spec.file.**", TYPE),
     planned("spec.generic.**", TYPE),
-    planned("spec.hdfs.**", TYPE),
+    reported("spec.hdfs.**", HDFS),
     planned("spec.kafka.**", TYPE),
-    planned("spec.minio.**", TYPE),
-    planned("spec.mns.**", TYPE),
+    reported("spec.mns.**", MNS),
     planned("spec.nsq.**", TYPE),
-    planned("spec.pubSub.**", TYPE),
     planned("spec.pulsar.**", TYPE),
     planned("spec.sftp.**", TYPE),
-    planned("spec.sqs.**", TYPE),
 ];
 
-/// Keys of an EventSource's `spec` that are source types this crate does not serve.
-pub fn unserved_source_types() -> impl Iterator<Item = &'static str> {
-    SOURCE_TYPES
-        .iter()
-        .filter_map(|field| field.path.strip_prefix("spec.")?.strip_suffix(".**"))
+/// Keys of an EventSource's `spec` that are source types this crate does not serve, and why where it never will.
+pub fn unserved_source_types() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    SOURCE_TYPES.iter().filter_map(|field| {
+        let key = field.path.strip_prefix("spec.")?.strip_suffix(".**")?;
+        Some((key, (field.level == Level::Reported).then_some(field.note)))
+    })
 }
 
 const REDIS: &[Field] = &[
@@ -241,9 +250,112 @@ const SELECTORS: &[Field] = selectors![
 ];
 
 const NOTED_SELECTORS: &[Field] = noted_selectors![
+    "spec.pubSub.{*}.credentialSecret",
+    "spec.azureServiceBus.{*}.connectionString",
+    "spec.sqs.{*}.accessKey",
+    "spec.sqs.{*}.secretKey",
     "spec.gitlab.{*}.secretToken",
     "spec.slack.{*}.signingSecret",
     "spec.slack.{*}.token",
+];
+
+const SQS: &[Field] = &[
+    supported("spec.sqs.{*}.queue"),
+    supported("spec.sqs.{*}.queueAccountId"),
+    supported("spec.sqs.{*}.region"),
+    supported_note(
+        "spec.sqs.{*}.endpoint",
+        "Amazon when absent; link-local addresses are refused",
+    ),
+    supported_note("spec.sqs.{*}.accessKey", NO_ROLE),
+    supported_note("spec.sqs.{*}.secretKey", NO_ROLE),
+    planned("spec.sqs.{*}.roleARN", "refused; use keys"),
+    supported_note("spec.sqs.{*}.waitTimeSeconds", "3 when 0 or absent"),
+    supported_note(
+        "spec.sqs.{*}.dlq",
+        "messages that no event can be made of stay in the queue, whose own rules give them up",
+    ),
+    supported("spec.sqs.{*}.jsonBody"),
+    supported("spec.sqs.{*}.metadata.**"),
+    supported("spec.sqs.{*}.filter.expression"),
+];
+
+const NO_ROLE: &str = "required: an EventSource has no pod whose role could be used";
+
+const MINIO: &[Field] = &[
+    supported_note(
+        "spec.minio.{*}.endpoint",
+        "HOST or HOST:PORT of a server that streams notifications; link-local addresses are refused",
+    ),
+    supported("spec.minio.{*}.bucket.name"),
+    reported("spec.minio.{*}.bucket.key", "without effect upstream too"),
+    supported("spec.minio.{*}.region"),
+    supported("spec.minio.{*}.insecure"),
+    supported_note(
+        "spec.minio.{*}.events[]",
+        "s3:ObjectCreated:* s3:ObjectRemoved:* s3:ObjectAccessed:* when absent",
+    ),
+    supported("spec.minio.{*}.filter.prefix"),
+    supported("spec.minio.{*}.filter.suffix"),
+    supported("spec.minio.{*}.metadata.**"),
+];
+
+const PUB_SUB: &[Field] = &[
+    supported_note(
+        "spec.pubSub.{*}.projectID",
+        "that of the credentials when absent",
+    ),
+    supported_note(
+        "spec.pubSub.{*}.topic",
+        "a subscription that is missing is created for it, and the topic too",
+    ),
+    supported_note("spec.pubSub.{*}.topicProjectID", "projectID when absent"),
+    supported_note(
+        "spec.pubSub.{*}.subscriptionID",
+        "a name made of the EventSource's uid when absent",
+    ),
+    supported_note(
+        "spec.pubSub.{*}.credentialSecret",
+        "required: the key file of a service account; an EventSource has no pod whose account could be used",
+    ),
+    planned(
+        "spec.pubSub.{*}.deleteSubscriptionOnFinish",
+        "the subscription stays when the EventSource is deleted",
+    ),
+    supported("spec.pubSub.{*}.jsonBody"),
+    supported("spec.pubSub.{*}.metadata.**"),
+    supported("spec.pubSub.{*}.filter.expression"),
+];
+
+const AZURE_SERVICE_BUS: &[Field] = &[
+    supported("spec.azureServiceBus.{*}.queueName"),
+    supported_note(
+        "spec.azureServiceBus.{*}.topicName",
+        "with subscriptionName, where there is no queueName",
+    ),
+    supported("spec.azureServiceBus.{*}.subscriptionName"),
+    supported_note(
+        "spec.azureServiceBus.{*}.connectionString",
+        "with SharedAccessKeyName and SharedAccessKey; messages are received over HTTPS",
+    ),
+    reported(
+        "spec.azureServiceBus.{*}.fullyQualifiedNamespace",
+        "an EventSource has no pod whose identity could be used; set connectionString",
+    ),
+    supported("spec.azureServiceBus.{*}.tls.insecureSkipVerify"),
+    supported("spec.azureServiceBus.{*}.jsonBody"),
+    supported("spec.azureServiceBus.{*}.metadata.**"),
+    supported("spec.azureServiceBus.{*}.filter.expression"),
+];
+
+const CLOUD_SELECTORS: &[Field] = selectors![
+    "spec.azureServiceBus.{*}.tls.caCertSecret",
+    "spec.azureServiceBus.{*}.tls.clientCertSecret",
+    "spec.azureServiceBus.{*}.tls.clientKeySecret",
+    "spec.sqs.{*}.sessionToken",
+    "spec.minio.{*}.accessKey",
+    "spec.minio.{*}.secretKey",
+    "spec.minio.{*}.caCertificate",
 ];
 
 const RESOURCE: &[Field] = &[

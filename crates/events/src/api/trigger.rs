@@ -1,11 +1,11 @@
 //! The triggers of a Sensor.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{KeySelector, TlsConfig, ValueFrom, nats::NatsConfig};
+use super::{KeySelector, TlsConfig, ValueFrom, artifact::ArtifactSource, nats::NatsConfig};
 
 /// One action of a sensor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -81,27 +81,6 @@ pub struct K8sTrigger {
     pub patch_strategy: Option<String>,
     /// For `update`: start from the live object.
     pub live_object: bool,
-}
-
-/// Where an object comes from. The first one given is used, in the order of the fields.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ArtifactSource {
-    /// YAML or JSON text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub inline: Option<String>,
-    /// A key of a ConfigMap.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub configmap: Option<KeySelector>,
-    /// The object itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resource: Option<Value>,
-    /// The object of `inline`, read once.
-    #[serde(skip)]
-    pub parsed: Option<Arc<Value>>,
-    /// Sources that are only reported.
-    #[serde(flatten)]
-    pub other: BTreeMap<String, Value>,
 }
 
 /// Publishes to a core NATS subject.

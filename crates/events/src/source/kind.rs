@@ -44,10 +44,20 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A kind of event source.
 #[derive(Debug)]
 pub struct SourceKind {
-    /// The key below `spec`; also the `type` of its events.
+    /// The key below `spec`.
     pub key: &'static str,
     /// Checks one event.
     pub check: fn(&Input<'_>) -> Result<Arc<dyn Source>, FieldError>,
+}
+
+impl SourceKind {
+    /// The `type` of its events, which upstream writes in lower case for one of them.
+    fn event_type(&self) -> &'static str {
+        match self.key {
+            "pubSub" => "pubsub",
+            key => key,
+        }
+    }
 }
 
 /// One event as the manifest gives it.
@@ -289,7 +299,7 @@ impl SourceContext {
     /// same `id` are one.
     pub async fn emit(&self, id: String, payload: &impl Serialize) -> Result<Emitted, EmitError> {
         let payload = emitter::payload(payload);
-        let (event, kind) = (&self.this.event, self.this.kind.key);
+        let (event, kind) = (&self.this.event, self.this.kind.event_type());
         self.emitter
             .emit(event, kind, id, payload, self.this.filter.as_ref())
             .await
@@ -338,6 +348,16 @@ impl SourceContext {
         }
         let problem = problem.map(|problem| self.redact(problem));
         (self.emitter.report)(&self.this.event, problem);
+    }
+
+    /// The beginning of a text of the server on one line, without secrets and credentials.
+    pub fn excerpt(&self, text: &str) -> String {
+        redact_urls(&self.redactor.excerpt(text.as_bytes()))
+    }
+
+    /// Hides a token that was got with the secrets of this source, from now on.
+    pub fn hide(&self, token: &str) {
+        self.redactor.add(token);
     }
 
     /// A text of the server without the secrets of this source, which it may repeat, and without credentials in URLs.

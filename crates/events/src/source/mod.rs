@@ -1,5 +1,6 @@
 //! Event sources: what turns the outside world into events on the bus.
 
+mod azure_service_bus;
 pub mod backlog;
 mod body;
 pub mod calendar;
@@ -8,11 +9,14 @@ pub mod checkpoint;
 pub mod emitter;
 pub mod filter;
 pub mod hook;
+mod http_server;
 pub mod kind;
 pub mod listener;
+mod minio;
 mod mqtt;
 mod nats;
 mod open_error;
+mod pub_sub;
 mod reconnect;
 pub mod redis;
 pub mod registry;
@@ -22,6 +26,7 @@ pub mod routes;
 mod schedule;
 mod served;
 mod server;
+mod sqs;
 mod targets;
 pub mod webhook;
 
@@ -60,6 +65,9 @@ impl CheckedSource {
     /// The names of all events.
     pub fn events(&self) -> impl Iterator<Item = &str> {
         let webhooks = self.webhooks.iter().map(|webhook| webhook.event.as_str());
-        webhooks.chain(self.tasks.iter().map(|task| task.event.as_str()))
+        // Some tasks register the webhook of an event.
+        let known = |name: &&str| self.webhooks.iter().all(|webhook| webhook.event != *name);
+        let tasks = self.tasks.iter().map(|task| task.event.as_str());
+        webhooks.chain(tasks.filter(known))
     }
 }

@@ -1,6 +1,8 @@
 //! All kinds of event sources that a task brings in.
 
-use super::{kind::SourceKind, mqtt, nats, redis, resource, schedule};
+use super::{
+    azure_service_bus, kind::SourceKind, minio, mqtt, nats, pub_sub, redis, resource, schedule, sqs,
+};
 
 /// The kinds, in the order in which their events are checked.
 pub const ALL: &[&SourceKind] = &[
@@ -11,4 +13,8 @@ pub const ALL: &[&SourceKind] = &[
     &redis::CHANNELS,
     &redis::STREAMS,
     &resource::KIND,
+    &sqs::KIND,
+    &minio::KIND,
+    &pub_sub::KIND,
+    &azure_service_bus::KIND,
 ];

@@ -100,20 +100,24 @@ impl ServerTls {
         }))
     }
 
-    /// The configuration; `secret` gives the value of a field.
-    pub(super) fn config(
-        &self,
-        secret: impl Fn(&str) -> Option<Secret>,
-    ) -> Result<ClientConfig, SourceError> {
+    /// The settings; `secret` gives the value of a field.
+    pub(super) fn settings(&self, secret: impl Fn(&str) -> Option<Secret>) -> TlsSettings {
         let text = |field| secret(field).map(|secret| secret.expose().to_owned());
-        let settings = TlsSettings {
+        TlsSettings {
             ca: text(CA),
             client: text(CERTIFICATE)
                 .zip(secret(KEY))
                 .map(|(chain, key)| ClientCertificate { chain, key }),
             insecure: self.insecure,
-        };
-        match settings.client_config()? {
+        }
+    }
+
+    /// The configuration; `secret` gives the value of a field.
+    pub(super) fn config(
+        &self,
+        secret: impl Fn(&str) -> Option<Secret>,
+    ) -> Result<ClientConfig, SourceError> {
+        match self.settings(secret).client_config()? {
             Some(config) => Ok(config),
             None => ClientConfig::with_platform_verifier().map_err(|error| {
                 SourceError::Tls(TlsError::Field {

@@ -6,23 +6,21 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, Method, header};
 use reconcile_core::object::FieldError;
-use reqsign_aws_v4::{RequestSigner, StaticCredentialProvider};
-use reqsign_core::{Context, Signer};
 use reqwest::Url;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{
     Done, Firing, Run, Trigger, TriggerError,
-    http::{Call, read_answer},
     kind::{check_payload, patched, text_or_json},
 };
 use crate::{
     api::{KeySelector, trigger::Parameter},
+    aws,
+    http_client::{Call, read_answer},
     sensor::parameter,
     tls::TlsSettings,
 };
@@ -229,31 +227,27 @@ async fn signed(request: &LambdaRequest, run: Run<'_>) -> Result<HeaderMap, Trig
     let secret = secrets
         .needed_secret(namespace, &request.secret_key)
         .await?;
-    let failed =
-        |reason: String| TriggerError::Failed(format!("cannot sign the request: {reason}"));
-    let mut parts = http::Request::builder()
+    let service = aws::Service {
+        name: "lambda",
+        region: &request.region,
+    };
+    let keys = aws::Keys {
+        access: access.expose_secret(),
+        secret: secret.expose_secret(),
+        session: None,
+    };
+    let mut request = http::Request::builder()
         .method(Method::POST)
         .uri(request.url.as_str())
         .header(header::CONTENT_TYPE, "application/json")
         .header("x-amz-invocation-type", request.invocation)
-        .header(
-            "x-amz-content-sha256",
-            hex::encode(Sha256::digest(&request.body)),
-        )
+        .header("x-amz-content-sha256", aws::content_hash(&request.body))
         .body(())
-        .map_err(|error| failed(error.to_string()))?
+        .map_err(aws::SigningError::from)?
         .into_parts()
         .0;
-    let keys = StaticCredentialProvider::new(access.expose_secret(), secret.expose_secret());
-    let signer = RequestSigner::new("lambda", &request.region);
-    Signer::new(Context::new(), keys, signer)
-        .sign(&mut parts, None)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    if let Some(signature) = parts.headers.get_mut(header::AUTHORIZATION) {
-        HeaderValue::set_sensitive(signature, true);
-    }
-    Ok(parts.headers)
+    aws::sign(&mut request, &service, &keys).await?;
+    Ok(request.headers)
 }
 
 #[cfg(test)]

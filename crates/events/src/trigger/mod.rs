@@ -2,6 +2,9 @@
 
 pub mod argo_workflow;
 pub mod aws_lambda;
+pub mod azure_event_hubs;
+mod azure_send;
+pub mod azure_service_bus;
 pub mod email;
 pub mod http;
 pub mod identity;
@@ -9,6 +12,7 @@ pub mod k8s;
 pub mod kind;
 mod log;
 mod nats;
+pub mod open_whisk;
 pub mod registry;
 pub mod secrets;
 pub mod slack;
@@ -31,10 +35,7 @@ use reconcile_core::{
 use serde_json::Value;
 use thiserror::Error;
 
-use self::{
-    http::HttpClients, identity::Identities, registry::decode_patched, secrets::Secrets,
-    slack::SlackThreads,
-};
+use self::{identity::Identities, registry::decode_patched, secrets::Secrets, slack::SlackThreads};
 pub use self::{
     kind::{Action, Done, Run, Trigger},
     nats::NatsClients,
@@ -43,15 +44,14 @@ pub use self::{
 };
 use crate::{
     api::trigger::Policy,
+    aws::SigningError,
+    http_client::{ALLOW_LINK_LOCAL, HttpClients},
     panics,
     sensor::{
         parameter::{self, Events, Inputs, ParameterError},
         retry::Retry,
     },
 };
-
-/// The flag that permits link-local and metadata addresses.
-pub const ALLOW_LINK_LOCAL: &str = "--allow-link-local";
 
 /// When an action counts as successful.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -161,6 +161,12 @@ pub enum TriggerError {
     /// The action was refused or did not reach its target.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<SigningError> for TriggerError {
+    fn from(error: SigningError) -> Self {
+        Self::Failed(error.to_string())
+    }
 }
 
 impl TriggerError {

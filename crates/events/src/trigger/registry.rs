@@ -6,8 +6,11 @@ use serde_json::Value;
 use super::{
     argo_workflow::ArgoWorkflowTrigger,
     aws_lambda::AwsLambdaTrigger,
+    azure_event_hubs::AzureEventHubsTrigger,
+    azure_service_bus::AzureServiceBusTrigger,
     email::EmailTrigger,
     kind::{Action, CheckedAction, TriggerKind},
+    open_whisk::OpenWhiskTrigger,
     slack::SlackTrigger,
 };
 use crate::api::{
@@ -25,6 +28,9 @@ pub const ALL: &[TriggerKind] = &[
     TriggerKind::of::<SlackTrigger>(),
     TriggerKind::of::<EmailTrigger>(),
     TriggerKind::of::<AwsLambdaTrigger>(),
+    TriggerKind::of::<OpenWhiskTrigger>(),
+    TriggerKind::of::<AzureServiceBusTrigger>(),
+    TriggerKind::of::<AzureEventHubsTrigger>(),
     TriggerKind::of::<LogTrigger>(),
 ];
 

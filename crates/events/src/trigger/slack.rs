@@ -10,13 +10,10 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{
-    Done, Firing, Run, Trigger, TriggerError,
-    http::{Call, read_answer},
-    kind::patched,
-};
+use super::{Done, Firing, Run, Trigger, TriggerError, kind::patched};
 use crate::{
     api::{KeySelector, trigger::Parameter},
+    http_client::{Call, read_answer},
     tls::TlsSettings,
 };
 

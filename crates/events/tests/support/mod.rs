@@ -4,6 +4,7 @@
 mod nats;
 mod process;
 mod receiver;
+mod recording;
 mod server;
 mod stage;
 
@@ -30,6 +31,7 @@ use serde_json::{Value, json};
 
 pub(crate) use nats::Nats;
 pub(crate) use receiver::{Call, Receiver};
+pub(crate) use recording::Recording;
 pub(crate) use server::{Certified, Server, certified};
 pub(crate) use stage::Stage;
 

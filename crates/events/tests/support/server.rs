@@ -74,6 +74,15 @@ impl Server {
         Some(server)
     }
 
+    /// Starts `moto_server`, which plays the services of Amazon and keeps nothing over a restart. It takes any keys.
+    pub(crate) async fn moto() -> Option<Self> {
+        let mut server = Self::new("moto_server")?;
+        let port = server.port().to_string();
+        server.arguments = ["-H", "127.0.0.1", "-p", &port].map(str::to_owned).to_vec();
+        server.up().await;
+        Some(server)
+    }
+
     /// Path of a file in the server's folder.
     fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -92,6 +101,9 @@ impl Server {
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
         // Debian's place for servers is not in everybody's path.
         folders.push("/usr/sbin".into());
+        if let Some(home) = std::env::home_dir() {
+            folders.push(home.join(".cache/argo-lite-bed/moto/bin"));
+        }
         let found = folders
             .into_iter()
             .map(|folder| folder.join(program))

@@ -100,6 +100,20 @@ impl CheckedSpec {
         self.tasks.push(task);
     }
 
+    /// Has the webhook of an event that is served registered, where the manifest asks for it.
+    fn add_registration(&mut self, kind: &HookKind, event: &str, value: &Value) {
+        let wanted = kind.registration.filter(|kind| kind.is_wanted(value));
+        let served =
+            |(webhook, _): &(Webhook, _)| webhook.event == event && webhook.kind() == kind.key;
+        let (Some(wanted), true) = (wanted, self.webhooks.iter().any(served)) else {
+            return;
+        };
+        match check_task(&wanted.task, event, value) {
+            Ok(task) => self.push_task(task),
+            Err(problem) => self.problems.push(problem.to_string()),
+        }
+    }
+
     /// The key of the events among which there is one of this name.
     fn kind_of(&self, event: &str) -> Option<&'static str> {
         let mut webhooks = self.webhooks.iter();
@@ -115,7 +129,7 @@ impl CheckedSpec {
 pub fn findings(spec: &Value) -> Vec<Finding> {
     let mut all = EVENT_SOURCE.findings(spec, "spec");
     let types: Vec<String> = unserved_source_types()
-        .map(|name| format!("spec.{name}"))
+        .map(|(name, _)| format!("spec.{name}"))
         .collect();
     // Said by `SourcesProvided` already.
     all.retain(|finding| !types.iter().any(|name| is_below(&finding.path, name)));
@@ -144,13 +158,16 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
         let message = format!("{name:?} cannot be used on the bus: no dots");
         return Err(FieldError::new("metadata.name", message));
     }
-    for kind in unserved_source_types() {
+    for (kind, reason) in unserved_source_types() {
         if raw
             .other
             .get(kind)
             .is_some_and(|events| events.as_object().is_none_or(|all| !all.is_empty()))
         {
-            checked.unsupported.push(format!("spec.{kind}"));
+            match reason {
+                Some(reason) => checked.problems.push(format!("spec.{kind}: {reason}")),
+                None => checked.unsupported.push(format!("spec.{kind}")),
+            }
         }
     }
     for (event, value) in &raw.webhook {
@@ -167,6 +184,7 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
                 check_hook(kind, event, value),
                 CheckedSpec::push_webhook,
             );
+            checked.add_registration(kind, event, value);
         }
     }
     for kind in registry::ALL {

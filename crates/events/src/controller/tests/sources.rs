@@ -107,6 +107,24 @@ fn one_bad_event_and_unserved_types_do_not_stop_the_others() {
 }
 
 #[test]
+fn types_that_are_refused_for_good_say_why() {
+    let source = observed(&json!({
+        "webhook": {"push": hook()},
+        "hdfs": {"files": {"addresses": ["h:8020"]}},
+        "mns": {"orders": {"queue": "q"}},
+    }));
+    assert_eq!(source.source.webhooks.len(), 1);
+    let reported = reported(&source, Vec::new());
+    for reason in [
+        "spec.hdfs: refused: it needs a client of Hadoop",
+        "spec.mns: refused: there is no kept client",
+    ] {
+        assert!(reported.contains(reason), "{reported}");
+    }
+    assert!(!reported.contains("not supported yet"), "{reported}");
+}
+
+#[test]
 fn deployed_is_true_only_when_all_parts_run() {
     let mut source = observed(&json!({"webhook": {"push": hook()}}));
     let first = |source: &Observed, refused| {

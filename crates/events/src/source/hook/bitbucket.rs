@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::{
     call::{Call, Reaction, malformed},
     kind::{Hook, HookKind},
+    registration,
 };
 use crate::source::request::Answer;
 
@@ -15,6 +16,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "bitbucket",
     event_type: "bitbucket",
     has_expression: true,
+    registration: Some(&registration::BITBUCKET),
     check: |_| Ok(Arc::new(Bitbucket)),
 };
 

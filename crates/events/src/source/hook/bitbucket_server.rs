@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::{
     call::{Call, Incoming, Reaction, malformed, parse, raw, unauthorised},
     kind::{Hook, HookKind, given},
+    registration,
     signature::{Hash, is_right},
 };
 use crate::{api::KeySelector, source::request::Answer};
@@ -17,6 +18,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "bitbucketserver",
     event_type: "bitbucketserver",
     has_expression: true,
+    registration: Some(&registration::BITBUCKET_SERVER),
     check: |input| Ok(Arc::new(input.decode::<BitbucketServer>()?)),
 };
 

@@ -15,6 +15,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "gerrit",
     event_type: "gerrit",
     has_expression: true,
+    registration: None,
     check: |_| Ok(Arc::new(Gerrit)),
 };
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::{
     call::{Call, Reaction, malformed, parse, raw, unauthorised},
     kind::{Hook, HookKind, given},
+    registration,
     signature::{Hash, is_right},
 };
 use crate::{api::KeySelector, source::request::Answer};
@@ -17,6 +18,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "github",
     event_type: "github",
     has_expression: true,
+    registration: Some(&registration::GITHUB),
     check: |input| Ok(Arc::new(input.decode::<GitHub>()?)),
 };
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::{
     call::{Call, Reaction, unauthorised},
     kind::{Hook, HookKind, given},
+    registration,
 };
 use crate::{api::KeySelector, source::request::Answer};
 
@@ -16,6 +17,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "gitlab",
     event_type: "gitlab",
     has_expression: true,
+    registration: Some(&registration::GITLAB),
     check: |input| Ok(Arc::new(input.decode::<GitLab>()?)),
 };
 

@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use futures::future::BoxFuture;
 use reconcile_core::object::FieldError;
 
-use super::call::{Call, Reaction};
+use super::{
+    call::{Call, Reaction},
+    registration::RegistrationKind,
+};
 use crate::{
     api::KeySelector,
     source::{kind::Input, request::Answer},
@@ -20,6 +23,8 @@ pub struct HookKind {
     pub event_type: &'static str,
     /// `filter.expression` decides which requests become events; upstream has it for most.
     pub has_expression: bool,
+    /// How its webhooks are registered, where that is done here.
+    pub registration: Option<&'static RegistrationKind>,
     /// Checks the settings of one event, without those below `webhook`.
     pub check: fn(&Input<'_>) -> Result<Arc<dyn Hook>, FieldError>,
 }

@@ -12,6 +12,7 @@ mod gerrit;
 mod github;
 mod gitlab;
 mod kind;
+mod registration;
 mod signature;
 mod slack;
 mod sns;
@@ -31,6 +32,7 @@ use super::kind::Input;
 
 pub use call::{Call, Incoming, Reaction};
 pub use kind::{Hook, HookKind};
+pub use registration::RegistrationKind;
 
 /// All services, in the order in which their events are checked.
 pub const ALL: &[&HookKind] = &[

@@ -21,6 +21,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "slack",
     event_type: "slack",
     has_expression: true,
+    registration: None,
     check: |input| Ok(Arc::new(check(input)?)),
 };
 

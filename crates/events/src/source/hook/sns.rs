@@ -32,6 +32,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "sns",
     event_type: "sns",
     has_expression: true,
+    registration: None,
     check: |input| Ok(Arc::new(check(input)?)),
 };
 

@@ -16,6 +16,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "storageGrid",
     event_type: "storagegrid",
     has_expression: false,
+    registration: None,
     check: |input| Ok(Arc::new(input.decode::<StorageGrid>()?)),
 };
 

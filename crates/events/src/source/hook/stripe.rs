@@ -17,6 +17,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "stripe",
     event_type: "stripe",
     has_expression: false,
+    registration: None,
     check: |input| Ok(Arc::new(input.decode::<Stripe>()?)),
 };
 

@@ -20,7 +20,7 @@ use super::{
     k8s::{self, PatchKind, Source, Target},
 };
 use crate::{
-    api::trigger::{ArtifactSource, Parameter},
+    api::{artifact::ArtifactSource, trigger::Parameter},
     sensor::parameter,
 };
 
@@ -137,15 +137,14 @@ impl Trigger for ArgoWorkflowTrigger {
         let mut shown = json!({ "operation": request.shown });
         match &request.source {
             Source::Object(object) => shown["object"] = object.clone(),
-            Source::ConfigMap(_) => shown["note"] = json!("the object is read from a ConfigMap"),
+            Source::Remote(remote) => shown["note"] = json!(remote.note()),
         }
         json!({ "argoWorkflow": shown })
     }
 
     async fn execute(mut request: WorkflowRequest, run: Run<'_>) -> Result<Done, TriggerError> {
-        if let Source::ConfigMap(key) = &request.source {
-            let path = "argoWorkflow.source.configmap";
-            let object = k8s::source::manifest(path, key, run).await?;
+        if let Source::Remote(remote) = &request.source {
+            let object = remote.manifest("argoWorkflow.source", run).await?;
             let mut object = parameter::apply(object, &request.parameters, run.firing.inputs())?;
             if request.operation == Operation::Submit {
                 request.arguments.apply(&mut object);

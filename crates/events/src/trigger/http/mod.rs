@@ -1,7 +1,6 @@
 //! The http trigger: one call, whatever the answer says, unless a policy lists the statuses that count.
 
 mod check;
-mod client;
 mod headers;
 #[cfg(test)]
 mod tests;
@@ -15,9 +14,6 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-pub use client::HttpClients;
-pub(super) use client::{Call, HttpError, read_answer};
-
 use super::{
     Done, Firing, Run, Trigger, TriggerError,
     kind::{patched, text_or_json},
@@ -27,6 +23,7 @@ use crate::{
         KeySelector, TlsConfig,
         trigger::{HttpTrigger, Parameter},
     },
+    http_client::{Call, HttpError, read_answer},
     sensor::parameter,
     tls::{ClientCertificate, TlsSettings},
 };
@@ -151,7 +148,10 @@ impl Trigger for HttpTrigger {
     }
 }
 
-async fn tls_settings(tls: Option<&TlsConfig>, run: Run<'_>) -> Result<TlsSettings, TriggerError> {
+pub(super) async fn tls_settings(
+    tls: Option<&TlsConfig>,
+    run: Run<'_>,
+) -> Result<TlsSettings, TriggerError> {
     let (secrets, namespace) = (&run.executor.secrets, &run.firing.sensor.namespace);
     let Some(tls) = tls else {
         return Ok(TlsSettings::default());

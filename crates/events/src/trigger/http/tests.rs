@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use super::*;
 use crate::{
     event::CloudEvent,
+    http_client::HttpClients,
     sensor::parameter::Events,
     trigger::{Executor, SuccessPolicy, secrets::Secrets},
 };

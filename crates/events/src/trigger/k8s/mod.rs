@@ -140,7 +140,7 @@ impl Trigger for K8sTrigger {
         let mut shown = json!({ "operation": request.operation.name() });
         match &request.source {
             Source::Object(object) => shown["object"] = object.clone(),
-            Source::ConfigMap(_) => shown["note"] = json!("the object is read from a ConfigMap"),
+            Source::Remote(remote) => shown["note"] = json!(remote.note()),
         }
         if request.live {
             shown["note"] = json!("the parameters are applied to the object in the cluster");
@@ -150,8 +150,8 @@ impl Trigger for K8sTrigger {
 
     async fn execute(mut request: K8sRequest, run: Run<'_>) -> Result<Done, TriggerError> {
         let firing = run.firing;
-        if let Source::ConfigMap(key) = &request.source {
-            let mut object = source::manifest("k8s.source.configmap", key, run).await?;
+        if let Source::Remote(remote) = &request.source {
+            let mut object = remote.manifest("k8s.source", run).await?;
             if !request.live {
                 let parameters = std::mem::take(&mut request.parameters);
                 object = parameter::apply(object, &parameters, firing.inputs())?;

@@ -10,10 +10,10 @@ use reqwest::{Client, Response, Url, redirect::Policy};
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::{
-    tls::{TlsError, TlsSettings},
-    trigger::ALLOW_LINK_LOCAL,
-};
+use crate::tls::{TlsError, TlsSettings};
+
+/// The flag that permits link-local and metadata addresses.
+pub const ALLOW_LINK_LOCAL: &str = "--allow-link-local";
 
 /// Connections kept per host while they are not used.
 const IDLE_CONNECTIONS: usize = 64;
@@ -28,7 +28,7 @@ const REDIRECTS: usize = 10;
 
 /// A request that was not answered.
 #[derive(Debug, Error)]
-pub(in crate::trigger) enum HttpError {
+pub(crate) enum HttpError {
     /// The client could not be built.
     #[error("tls.{0}")]
     Tls(#[from] TlsError),
@@ -70,26 +70,26 @@ pub struct HttpClients {
 
 impl Default for HttpClients {
     fn default() -> Self {
-        Self::new(false)
+        Self::new(EgressPolicy::of_flag(ALLOW_LINK_LOCAL, false))
     }
 }
 
 /// One request.
-pub(in crate::trigger) struct Call {
-    pub(in crate::trigger) method: Method,
-    pub(in crate::trigger) url: Url,
-    pub(in crate::trigger) headers: HeaderMap,
-    pub(in crate::trigger) body: Option<Bytes>,
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
     /// For the request with all its redirects.
-    pub(in crate::trigger) timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl HttpClients {
-    /// Clients that may call link-local addresses, or not.
-    pub fn new(allow_link_local: bool) -> Self {
+    /// Clients that may call what `egress` permits.
+    pub fn new(egress: EgressPolicy) -> Self {
         Self {
             clients: Arc::default(),
-            egress: EgressPolicy::of_flag(ALLOW_LINK_LOCAL, allow_link_local),
+            egress,
         }
     }
 
@@ -106,7 +106,7 @@ impl HttpClients {
         }
     }
 
-    pub(in crate::trigger) fn get(&self, tls: &TlsSettings) -> Result<Client, HttpError> {
+    pub(crate) fn get(&self, tls: &TlsSettings) -> Result<Client, HttpError> {
         let id = format!("{:?} {:?} {}", tls.ca, tls.client, tls.insecure);
         let mut clients = self.clients.lock();
         if let Some((known, client)) = clients.get(&id)
@@ -133,11 +133,7 @@ impl HttpClients {
     }
 
     /// Sends a request and follows redirects. What is secret goes to the first server only.
-    pub(in crate::trigger) async fn send(
-        &self,
-        client: &Client,
-        call: Call,
-    ) -> Result<Response, HttpError> {
+    pub(crate) async fn send(&self, client: &Client, call: Call) -> Result<Response, HttpError> {
         let deadline = Instant::now() + call.timeout;
         let Call {
             mut method,
@@ -178,10 +174,7 @@ impl HttpClients {
 }
 
 /// The body of an answer, or its beginning when it has more than `most` bytes.
-pub(in crate::trigger) async fn read_answer(
-    mut answer: Response,
-    most: usize,
-) -> Result<Vec<u8>, HttpError> {
+pub(crate) async fn read_answer(mut answer: Response, most: usize) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         let room = most - body.len();

@@ -1,0 +1,93 @@
+//! Tokens of an installation of a GitHub App.
+
+use std::time::Duration;
+
+use http::{HeaderValue, Method, header};
+use reconcile_core::{object::FieldError, secret::Secret};
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{ask, below, secret_header};
+use crate::{
+    api::KeySelector,
+    http_client::Call,
+    jwt,
+    source::{
+        http_server::HttpServer,
+        kind::{Input, SourceContext, SourceError},
+    },
+};
+
+pub(super) const PRIVATE_KEY: &str = "githubApp.privateKey";
+
+/// Clocks may differ by so much, in seconds.
+const SKEW: i64 = 60;
+/// A proof is good for so long, in seconds; GitHub permits ten minutes.
+const LIFETIME: i64 = 300;
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// An installation of an app.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct GitHubApp {
+    private_key: Option<KeySelector>,
+    #[serde(rename = "appID")]
+    app_id: i64,
+    #[serde(rename = "installationID")]
+    installation_id: i64,
+}
+
+impl GitHubApp {
+    /// The Secret of its key.
+    pub(super) fn check(
+        &self,
+        input: &Input<'_>,
+    ) -> Result<Option<(&'static str, KeySelector)>, FieldError> {
+        for (field, id) in [
+            ("appID", self.app_id),
+            ("installationID", self.installation_id),
+        ] {
+            if id <= 0 {
+                return Err(input.wrong(&format!("githubApp.{field}"), "must be set"));
+            }
+        }
+        match &self.private_key {
+            Some(key) => Ok(Some((PRIVATE_KEY, key.clone()))),
+            None => Err(input.wrong(PRIVATE_KEY, "must be set")),
+        }
+    }
+}
+
+/// A token of the installation, which is in no text from now on.
+pub(super) async fn token(
+    app: &GitHubApp,
+    key: &Secret,
+    base: &Url,
+    context: &SourceContext,
+    server: &HttpServer,
+) -> Result<String, SourceError> {
+    let now = context.emitter.clock.now().as_second();
+    let claims = json!({"iss": app.app_id.to_string(), "iat": now - SKEW, "exp": now + LIFETIME});
+    let proof = jwt::signed(key.expose(), None, &claims)
+        .map_err(|reason| server.failed(&format!("{PRIVATE_KEY}: {reason}")))?;
+    let mut headers = secret_header(header::AUTHORIZATION, &format!("Bearer {proof}"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("argo-events"));
+    headers.insert(
+        header::ACCEPT,
+        HeaderValue::from_static("application/vnd.github+json"),
+    );
+    let id = app.installation_id.to_string();
+    let call = Call {
+        method: Method::POST,
+        url: below(base, ["app", "installations", &id, "access_tokens"]),
+        headers,
+        body: None,
+        timeout: DEADLINE,
+    };
+    let answer = ask(context, server, call).await?;
+    let token = answer["token"].as_str().filter(|token| !token.is_empty());
+    let token = token.ok_or_else(|| server.failed("no token for the installation of the app"))?;
+    context.hide(token);
+    Ok(token.to_owned())
+}
