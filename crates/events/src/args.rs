@@ -1,5 +1,7 @@
 //! The command line, in upstream's spelling.
 
+use std::path::PathBuf;
+
 use crate::{
     offline::{lint::LintArgs, simulate::SimulateArgs},
     operate::{dlq::DlqArgs, explain::ExplainArgs, publish::PublishArgs, tail::TailArgs},
@@ -64,6 +66,13 @@ pub struct ControllerArgs {
         hide = true
     )]
     pub own_namespace: Option<String>,
+    /// File with the versions of NATS and the defaults of buses that the controller deploys; built-in ones without it.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/argo-events/controller-config.yaml"
+    )]
+    pub controller_config: PathBuf,
     /// Port of /metrics.
     #[arg(long, default_value_t = 7777)]
     pub metrics_port: u16,

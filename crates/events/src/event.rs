@@ -61,15 +61,18 @@ struct Out<'e> {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct In {
+struct In<'b> {
     id: String,
     source: String,
     r#type: String,
     subject: Option<String>,
     datacontenttype: Option<String>,
     time: Option<String>,
-    data_base64: Option<String>,
-    data: Option<Box<RawValue>>,
+    // Not copied: it is most of the message.
+    #[serde(borrow)]
+    data_base64: Option<&'b RawValue>,
+    #[serde(borrow)]
+    data: Option<&'b RawValue>,
 }
 
 impl CloudEvent {
@@ -112,11 +115,11 @@ impl CloudEvent {
 
     /// Reads a message body.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        let event: In = serde_json::from_slice(body)?;
+        let event: In<'_> = serde_json::from_slice(body)?;
         let datacontenttype = event.datacontenttype.unwrap_or_default();
         let data = match (event.data_base64, event.data) {
-            (Some(text), _) => STANDARD.decode(text)?.into(),
-            (None, Some(raw)) => plain_data(&raw, &datacontenttype),
+            (Some(raw), _) => encoded_data(raw)?,
+            (None, Some(raw)) => plain_data(raw, &datacontenttype),
             (None, None) => Bytes::new(),
         };
         Ok(Self {
@@ -151,6 +154,22 @@ impl CloudEvent {
     /// The time of the event, when it is one.
     pub fn timestamp(&self) -> Option<Timestamp> {
         self.time.parse().ok()
+    }
+}
+
+/// `data_base64` of an event.
+fn encoded_data(raw: &RawValue) -> Result<Bytes, DecodeError> {
+    let quoted = raw.get();
+    let plain = quoted
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .filter(|text| !text.contains('\\'));
+    match plain {
+        Some(text) => Ok(STANDARD.decode(text)?.into()),
+        // Some encoders escape slashes.
+        None => Ok(STANDARD
+            .decode(serde_json::from_str::<String>(quoted)?)?
+            .into()),
     }
 }
 
@@ -206,5 +225,14 @@ mod tests {
     fn a_message_that_is_no_event_is_an_error() {
         assert!(CloudEvent::decode(b"hello").is_err());
         assert!(CloudEvent::decode(br#"{"id":"1","data_base64":"*"}"#).is_err());
+        assert!(CloudEvent::decode(br#"{"id":"1","data_base64":7}"#).is_err());
+    }
+
+    #[test]
+    fn escaped_slashes_and_null_are_read() {
+        let event = CloudEvent::decode(br#"{"id":"1","data_base64":"\/\/8="}"#);
+        assert_eq!(event.expect("an event").data.as_ref(), [0xFF, 0xFF]);
+        let event = CloudEvent::decode(br#"{"id":"1","data_base64":null,"data":1}"#);
+        assert_eq!(event.expect("an event").data, "1");
     }
 }

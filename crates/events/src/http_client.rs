@@ -107,7 +107,11 @@ impl HttpClients {
     }
 
     pub(crate) fn get(&self, tls: &TlsSettings) -> Result<Client, HttpError> {
-        let id = format!("{:?} {:?} {}", tls.ca, tls.client, tls.insecure);
+        let id = if *tls == TlsSettings::default() {
+            String::new()
+        } else {
+            format!("{:?} {:?} {}", tls.ca, tls.client, tls.insecure)
+        };
         let mut clients = self.clients.lock();
         if let Some((known, client)) = clients.get(&id)
             && known == tls

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::{
     api::{KeySelector, nats::NatsConfig},
-    bus::{Auth, ServerUrl},
+    bus::{Auth, ServerUrl, with_credentials, with_nkey},
     nats_client::{GuardedClient, guarded},
     tls::{ClientCertificate, TlsError, TlsSettings},
 };
@@ -21,6 +21,8 @@ pub const DEADLINE: Duration = Duration::from_secs(5);
 const USERNAME: &str = "auth.basic.username";
 const PASSWORD: &str = "auth.basic.password";
 const TOKEN: &str = "auth.token";
+const NKEY: &str = "auth.nkey";
+const CREDENTIAL: &str = "auth.credential";
 const CA: &str = "tls.caCertSecret";
 const CERTIFICATE: &str = "tls.clientCertSecret";
 const KEY: &str = "tls.clientKeySecret";
@@ -63,14 +65,6 @@ impl NatsServer {
             return Err(wrong("url", "holds credentials; put them into auth".into()));
         }
         let auth = config.auth.clone().unwrap_or_default();
-        for (field, selector) in [
-            ("auth.nkey", &auth.nkey),
-            ("auth.credential", &auth.credential),
-        ] {
-            if selector.is_some() {
-                return Err(wrong(field, "not supported yet; use basic or token".into()));
-            }
-        }
         let basic = auth.basic.unwrap_or_default();
         if basic.username.is_some() != basic.password.is_some() {
             return Err(wrong(
@@ -87,6 +81,8 @@ impl NatsServer {
             (USERNAME, basic.username),
             (PASSWORD, basic.password),
             (TOKEN, auth.token),
+            (NKEY, auth.nkey),
+            (CREDENTIAL, auth.credential),
             (CA, tls.ca_cert_secret),
             (CERTIFICATE, tls.client_cert_secret),
             (KEY, tls.client_key_secret),
@@ -117,6 +113,14 @@ impl NatsServer {
         }
         if let Some(token) = value(TOKEN) {
             options = options.token(token);
+        }
+        let refused = |field: &str, reason: String| self.failed(&format!("{field}: {reason}"));
+        if let Some(seed) = value(NKEY) {
+            options = with_nkey(options, &seed.into()).map_err(|why| refused(NKEY, why))?;
+        }
+        if let Some(file) = value(CREDENTIAL) {
+            options =
+                with_credentials(options, &file.into()).map_err(|why| refused(CREDENTIAL, why))?;
         }
         if self.tls {
             let client = value(CERTIFICATE).zip(value(KEY));

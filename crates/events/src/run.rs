@@ -19,7 +19,7 @@ use crate::{
     controller::{
         ControllerContext,
         context::{index_by_bus, index_of_sources},
-        eventbus::EventBusController,
+        eventbus::{BusDefaults, EventBusController, deployment::config::ConfigError},
         eventsource::{EventSourceController, Slices},
         sensor::SensorController,
     },
@@ -46,6 +46,9 @@ pub enum RunError {
     /// A metric could not be registered.
     #[error("cannot register a metric: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The configuration of the controller cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Another process leads, or a part of this one ended.
     #[error(transparent)]
     End(#[from] EndError),
@@ -67,6 +70,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         admin,
         namespaced,
         managed_namespace,
+        controller_config,
         own_namespace,
         metrics_port,
         health_port,
@@ -75,6 +79,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         ..
     } = args;
     leader.namespace = leader.namespace.or_else(|| own_namespace.clone());
+    let defaults = Arc::new(BusDefaults::read(&controller_config)?);
     let identity = Identity {
         name: "events",
         lease: "argo-events-controller".to_owned(),
@@ -111,6 +116,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         replica: replica.clone(),
         address,
         slices: Slices::default(),
+        defaults,
     };
     adopt_endpoints(&operator, &context, scope.as_deref(), &serving).await;
     run_controllers(&operator, &context, scope.as_deref(), &serving);
@@ -131,6 +137,8 @@ struct Serving {
     replica: Replica,
     address: Option<IpAddr>,
     slices: Slices,
+    /// Defaults of buses.
+    defaults: Arc<BusDefaults>,
 }
 
 /// Learns what earlier processes published under the address of this one: callers may still come in by these ports,
@@ -288,6 +296,7 @@ fn run_controllers(
     let buses = Driver::with_queue(
         EventBusController {
             context: context.clone(),
+            defaults: serving.defaults.clone(),
         },
         operator,
         config(),

@@ -17,6 +17,7 @@
 //! AppProject sourceRepos, destinations         gobwas globs        [`glob`]
 //! argocd-cm health checks and actions          Lua 5.1             `lua` (feature `lua`)
 //! Sensor filters.script, transform.script      Lua 5.1             `lua` (feature `lua`)
+//! Sensor transform.jq, jqPathExpressions       jq                  [`jq`]
 //! ```
 //!
 //! [`go_text`] holds what several of them share: how Go prints floats, JSON, durations and times;
@@ -41,6 +42,7 @@ pub mod glob;
 pub mod go_text;
 pub mod gotemplate;
 pub mod govaluate;
+pub mod jq;
 pub mod jsonpath;
 #[cfg(feature = "lua")]
 pub mod lua;

@@ -101,13 +101,11 @@ async fn the_process_is_ready_when_it_runs_and_all_its_parts_are() {
     assert!(answer.ends_with("waiting for: widgets"), "{answer}");
     part.set();
     assert!(ask(here, "/readyz").await.starts_with("HTTP/1.1 200"));
-    operator
-        .readiness
-        .hold("lock", Some("another one acts".to_owned()));
+    readiness.hold("lock", Some("another one acts".to_owned()));
     let answer = ask(here, "/readyz").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     assert!(answer.ends_with("another one acts"), "{answer}");
-    operator.readiness.hold("lock", None);
+    readiness.hold("lock", None);
     assert!(ask(here, "/readyz").await.starts_with("HTTP/1.1 200"));
     let index = ask(here, "/").await;
     assert!(index.starts_with("HTTP/1.1 200"), "{index}");

@@ -1,12 +1,12 @@
 //! `ignoreDifferences`: fields whose difference does not count.
 
-use expressions::glob;
+use expressions::{
+    glob,
+    jq::{JqError, JqPaths, Step},
+};
 use serde_json::{Map, Value, json};
 
-use super::{
-    jq::{JqError, JqPaths, Step},
-    structure::{ITEM_KEYS, counterpart, managers},
-};
+use super::structure::{ITEM_KEYS, counterpart, managers};
 use crate::{
     api::IgnoreDifference,
     clusters::{ResourceId, content_hash},

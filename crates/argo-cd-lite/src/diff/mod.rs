@@ -9,7 +9,6 @@
 mod cache;
 mod client_side;
 mod ignore;
-mod jq;
 mod outcome;
 mod server_side;
 mod structure;
@@ -18,8 +17,8 @@ pub use cache::{DiffCache, DiffResult};
 pub use client_side::{
     client_side_patch, has_unknown_fields, repeats_list_items, with_last_applied,
 };
+pub use expressions::jq::{JqError, JqPaths};
 pub use ignore::{IgnoreRules, IgnoredPlaces, StatusField, WebhookChanges, jq_problem};
-pub use jq::{JqError, JqPaths};
 pub use outcome::equal_outcome;
 pub use server_side::{DiffError, Differ, Prediction};
 pub use structure::{has_legacy_manager, leftover, looks_same, status_differs, take_over};

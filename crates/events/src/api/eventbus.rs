@@ -4,7 +4,10 @@ use reconcile_core::object::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{KeySelector, TlsConfig};
+use super::{
+    KeySelector, TlsConfig,
+    jetstream::{JetStreamSpec, NatsSpec},
+};
 
 /// The kind EventBus; its plural is `eventbus`.
 #[derive(Clone, Copy, Debug)]
@@ -27,12 +30,12 @@ pub struct EventBusSpec {
     /// A JetStream that exists already.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jetstream_exotic: Option<JetStreamConfig>,
-    /// A JetStream that the controller would deploy.
+    /// A JetStream that the controller deploys.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub jetstream: Option<Value>,
+    pub jetstream: Option<JetStreamSpec>,
     /// NATS Streaming.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats: Option<Value>,
+    pub nats: Option<NatsSpec>,
     /// Kafka.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kafka: Option<Value>,
@@ -45,10 +48,10 @@ pub struct JetStreamConfig {
     /// One or several URLs, separated by commas.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Secret whose value is YAML with `username` and `password`, or with `token`.
+    /// Secret whose value is YAML with `username` and `password`, `token` or `nkey`, or a credentials file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_secret: Option<KeySelector>,
-    /// YAML with settings of the stream; used when the stream is created, never to change it.
+    /// YAML with settings of the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_config: Option<String>,
     /// TLS settings; without them TLS is used when the server asks for it.

@@ -2,13 +2,9 @@
 
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
 
+pub use super::bus_fields::EVENT_BUS;
 use super::source_fields::{self, NO_POD};
 
-/// EventBus.
-pub const EVENT_BUS: Ledger = Ledger {
-    kind: "EventBus",
-    tables: &[BUS, BUS_NOTED, BUS_SELECTORS],
-};
 /// EventSource.
 pub const EVENT_SOURCE: Ledger = Ledger {
     kind: "EventSource",
@@ -47,30 +43,6 @@ const CONTEXT: &str = "upstream too compares type, subject, source and dataconte
 
 const LUA: &str = "Lua 5.1 with string, table and math, 200 ms and 32 MiB for an event; no files, processes or modules";
 
-const BUS: &[Field] = &[
-    supported("spec.jetstreamExotic.url"),
-    supported_note(
-        "spec.jetstreamExotic.accessSecret",
-        "YAML with username and password, or token",
-    ),
-    supported_note(
-        "spec.jetstreamExotic.streamConfig",
-        "maxMsgs maxAge maxBytes replicas duplicates retention discard; an existing stream is changed where the server permits it",
-    ),
-    supported("spec.jetstreamExotic.tls.insecureSkipVerify"),
-    planned("spec.jetstream.**", "deploying a bus; use jetstreamExotic"),
-    planned("spec.nats.**", "NATS Streaming; use jetstreamExotic"),
-    planned("spec.kafka.**", "Kafka as a bus; use jetstreamExotic"),
-];
-
-const BUS_NOTED: &[Field] = noted_selectors!["spec.jetstreamExotic.accessSecret"];
-
-const BUS_SELECTORS: &[Field] = selectors![
-    "spec.jetstreamExotic.tls.caCertSecret",
-    "spec.jetstreamExotic.tls.clientCertSecret",
-    "spec.jetstreamExotic.tls.clientKeySecret",
-];
-
 const SENSOR_STATUS: &[Field] = &[supported("status.triggers[].**")];
 
 const SENSOR_SPEC: &[Field] = &[
@@ -78,7 +50,10 @@ const SENSOR_SPEC: &[Field] = &[
     supported_note("spec.replicas", "the shared data plane serves any number"),
     supported("spec.revisionHistoryLimit"),
     reported("spec.errorOnFailedRound", "without effect upstream too"),
-    reported("spec.loggingFields.**", "extra fields in the log"),
+    supported_note(
+        "spec.loggingFields.{*}",
+        "in the lines about delivered and failed events, as the field fields",
+    ),
     supported("spec.dependencies[].name"),
     supported("spec.dependencies[].eventSourceName"),
     supported("spec.dependencies[].eventName"),
@@ -107,9 +82,9 @@ const SENSOR_SPEC: &[Field] = &[
     supported("spec.dependencies[].filters.exprLogicalOperator"),
     supported_note("spec.dependencies[].filters.script", LUA),
     supported_note("spec.dependencies[].transform.script", LUA),
-    planned(
+    supported_note(
         "spec.dependencies[].transform.jq",
-        "the triggers of the dependency do not run; use script",
+        "within a budget of values, without def, foreach, limit, input, env, dates; other functions are refused by name",
     ),
     supported_note(
         "spec.triggers[].atLeastOnce",
@@ -165,14 +140,6 @@ const HTTP: &[Field] = &[
 const NATS: &[Field] = &[
     supported_note("spec.triggers[].template.nats.url", "without credentials"),
     supported("spec.triggers[].template.nats.subject"),
-    planned(
-        "spec.triggers[].template.nats.auth.nkey.**",
-        "keys as credentials; use basic or token",
-    ),
-    planned(
-        "spec.triggers[].template.nats.auth.credential.**",
-        "keys as credentials; use basic or token",
-    ),
     supported("spec.triggers[].template.nats.tls.insecureSkipVerify"),
     planned(
         "spec.triggers[].template.nats.jetstream.**",
@@ -312,6 +279,8 @@ const SENSOR_SELECTORS: &[Field] = selectors![
     "spec.triggers[].template.nats.auth.basic.username",
     "spec.triggers[].template.nats.auth.basic.password",
     "spec.triggers[].template.nats.auth.token",
+    "spec.triggers[].template.nats.auth.nkey",
+    "spec.triggers[].template.nats.auth.credential",
     "spec.triggers[].template.nats.tls.caCertSecret",
     "spec.triggers[].template.nats.tls.clientCertSecret",
     "spec.triggers[].template.nats.tls.clientKeySecret",

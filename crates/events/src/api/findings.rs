@@ -51,6 +51,12 @@ mod tests {
             ".source.resource.**",
             ".dlqTrigger.**",
             "status.triggers[].**",
+            // Fields of pods, which the API server checks.
+            ".tolerations[].**",
+            ".securityContext.**",
+            ".imagePullSecrets[].**",
+            ".affinity.**",
+            ".resources.**",
         ];
         for field in SENSOR.fields().chain(EVENT_BUS.fields()) {
             let hides = field.level == Level::Supported && field.path.ends_with(".**");

@@ -8,12 +8,14 @@ mod shapes;
 
 pub mod artifact;
 mod broker_fields;
+mod bus_fields;
 mod decode;
 pub mod eventbus;
 pub mod eventsource;
 pub mod fields;
 pub mod findings;
 mod hook_fields;
+pub mod jetstream;
 pub mod nats;
 pub mod sensor;
 pub mod source_fields;

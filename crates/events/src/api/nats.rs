@@ -28,10 +28,10 @@ pub struct NatsAuth {
     /// A token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<KeySelector>,
-    /// A seed; refused.
+    /// The seed of a user's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nkey: Option<KeySelector>,
-    /// A credentials file; refused.
+    /// A credentials file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<KeySelector>,
 }

@@ -32,6 +32,9 @@ pub struct SensorSpec {
     pub dependencies: Vec<Value>,
     /// What it does.
     pub triggers: Vec<Value>,
+    /// Fields of the log lines about its events.
+    #[serde(rename = "loggingFields", skip_serializing_if = "BTreeMap::is_empty")]
+    pub logging_fields: BTreeMap<String, Value>,
     /// Pod settings; only the service account has a meaning here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<Value>,

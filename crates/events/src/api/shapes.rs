@@ -115,3 +115,17 @@ macro_rules! artifact {
         ]
     };
 }
+
+/// A container of a bus, at each of these paths.
+macro_rules! bus_containers {
+    ($($path:literal),+ $(,)?) => {
+        &[
+            $(
+                supported(concat!($path, ".imagePullPolicy")),
+                supported(concat!($path, ".resources.**")),
+                supported(concat!($path, ".securityContext.**")),
+                reported(concat!($path, ".**"), "as upstream, only imagePullPolicy, resources and securityContext have effect"),
+            )+
+        ]
+    };
+}

@@ -150,14 +150,6 @@ const SOURCE: &[Field] = &[
     supported("spec.nats.{*}.subject"),
     supported("spec.nats.{*}.queue"),
     supported("spec.nats.{*}.jsonBody"),
-    planned(
-        "spec.nats.{*}.auth.nkey.**",
-        "keys as credentials; use basic or token",
-    ),
-    planned(
-        "spec.nats.{*}.auth.credential.**",
-        "keys as credentials; use basic or token",
-    ),
     supported("spec.nats.{*}.tls.insecureSkipVerify"),
     supported("spec.nats.{*}.metadata.**"),
     supported("spec.nats.{*}.filter.expression"),
@@ -234,6 +226,8 @@ const SELECTORS: &[Field] = selectors![
     "spec.nats.{*}.auth.basic.username",
     "spec.nats.{*}.auth.basic.password",
     "spec.nats.{*}.auth.token",
+    "spec.nats.{*}.auth.nkey",
+    "spec.nats.{*}.auth.credential",
     "spec.nats.{*}.tls.caCertSecret",
     "spec.nats.{*}.tls.clientCertSecret",
     "spec.nats.{*}.tls.clientKeySecret",

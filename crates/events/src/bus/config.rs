@@ -47,6 +47,10 @@ pub enum Auth {
     },
     /// A token.
     Token(Secret),
+    /// The seed of a user's key, with which the server's challenge is signed.
+    Nkey(Secret),
+    /// The text of a credentials file: a signed user, and the seed of its key.
+    Credentials(Secret),
 }
 
 impl Auth {
@@ -56,7 +60,13 @@ impl Auth {
         match self {
             Self::None => {}
             Self::Basic { username, password } => redactor.add_login(username, password.expose()),
-            Self::Token(token) => redactor.add(token.expose()),
+            Self::Token(secret) | Self::Nkey(secret) => redactor.add(secret.expose()),
+            Self::Credentials(file) => {
+                let lines = file.expose().lines().map(str::trim);
+                for line in lines.filter(|line| !line.is_empty() && !line.contains(' ')) {
+                    redactor.add(line);
+                }
+            }
         }
         redactor
     }
@@ -133,7 +143,10 @@ impl StreamSettings {
             Some(value) => integer(value).ok_or_else(|| format!("{key}: must be a duration")),
         };
         settings.max_msgs = number("maxmsgs", settings.max_msgs)?;
-        settings.max_bytes = number("maxbytes", settings.max_bytes)?;
+        if let Some(value) = members.get("maxbytes") {
+            settings.max_bytes = bytes(value)
+                .ok_or("maxbytes: must be a number of bytes, or a size like 512MB or 1GB")?;
+        }
         settings.max_age = span("maxage", settings.max_age)?;
         settings.duplicates = span("duplicates", settings.duplicates)?;
         settings.retention = number("retention", settings.retention)?;
@@ -158,6 +171,22 @@ fn integer(value: &Value) -> Option<i64> {
     }
 }
 
+/// A number of bytes, or one with a unit of 1024, 1024² or 1024³, as upstream.
+fn bytes(value: &Value) -> Option<i64> {
+    if let Some(number) = integer(value) {
+        return Some(number);
+    }
+    let text = value.as_str()?.trim().to_ascii_lowercase();
+    let text = text.strip_suffix('b').unwrap_or(&text);
+    let (digits, shift) = match text.as_bytes().last()? {
+        b'k' => (&text[..text.len() - 1], 10),
+        b'm' => (&text[..text.len() - 1], 20),
+        b'g' => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    digits.trim().parse::<i64>().ok()?.checked_mul(1 << shift)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +201,10 @@ mod tests {
         assert_eq!(parsed.max_msgs, 10);
         assert_eq!(parsed.max_age, GoDuration::from_secs(72 * 3600).as_nanos());
         assert_eq!(parsed.max_bytes, 1000);
+        for (text, count) in [("1GB", 1 << 30), ("512 mb", 512 << 20), ("10k", 10 << 10)] {
+            let parsed = StreamSettings::parse(&json!({ "maxBytes": text })).expect("a size");
+            assert_eq!(parsed.max_bytes, count, "{text}");
+        }
         assert_eq!(parsed.replicas, 3);
         assert_eq!(parsed.duplicates, 60_000_000_000);
     }
@@ -189,5 +222,6 @@ mod tests {
         );
         assert!(StreamSettings::parse(&json!({"retention": 7})).is_err());
         assert!(StreamSettings::parse(&json!([])).is_err());
+        assert!(StreamSettings::parse(&json!({"maxBytes": "much"})).is_err());
     }
 }

@@ -343,6 +343,8 @@ pub(crate) struct Delivery {
     pub(crate) consumer_sequence: u64,
     /// When the server stored it.
     pub(crate) stored: Timestamp,
+    /// Messages that the consumer has not delivered yet.
+    pub(crate) pending: u64,
 }
 
 /// Reads the delivery from a message's reply subject.
@@ -352,6 +354,7 @@ pub(crate) fn delivery(message: &jetstream::Message) -> Option<Delivery> {
         sequence: info.stream_sequence,
         consumer_sequence: info.consumer_sequence,
         stored: timestamp(info.published.unix_timestamp_nanos()),
+        pending: info.pending,
     })
 }
 

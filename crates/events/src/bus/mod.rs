@@ -33,6 +33,7 @@ pub use connection::{Bus, BusState};
 pub(crate) use consumers::delivery;
 pub use consumers::{ACK_WAIT, Attached, Before, ConsumerOwner, MAX_HELD, StoredMessage};
 pub use error::BusError;
+pub(crate) use options::{with_credentials, with_nkey};
 pub use pool::BusPool;
 pub(crate) use records::{Bucket, key};
 pub use url::ServerUrl;

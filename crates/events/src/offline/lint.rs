@@ -12,7 +12,10 @@ use serde_json::Value;
 
 use crate::{
     api::{EventBus, EventSource, Sensor, findings::sensor_findings},
-    controller::{eventbus, eventsource},
+    controller::{
+        eventbus::{self, BusDefaults},
+        eventsource,
+    },
     sensor,
 };
 
@@ -72,7 +75,10 @@ fn findings(object: &Value) -> Option<Vec<Finding>> {
     let spec = &object["spec"];
     let (problems, unserved, ignored) = match kind {
         EventBus::KIND => {
-            let problem = eventbus::validate::check(spec).err();
+            let key = ObjectKey::new(text(object, "/metadata/namespace"), name);
+            let asked = text(spec, "/jetstream/version");
+            let defaults = BusDefaults::with_version(asked);
+            let problem = eventbus::validate::check(&key, spec, &defaults).err();
             let problems = problem.map(|problem| problem.to_string());
             (
                 problems.into_iter().collect(),
@@ -107,7 +113,7 @@ fn findings(object: &Value) -> Option<Vec<Finding>> {
         .chain(unserved)
         .map(|text| Finding {
             // Upstream takes it.
-            is_warning: text.contains("not supported yet") || text.contains("which has a problem"),
+            is_warning: text.contains("not supported") || text.contains("which has a problem"),
             text,
         })
         .collect();

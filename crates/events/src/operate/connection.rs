@@ -16,9 +16,12 @@ use reconcile_core::{
 use serde_json::Value;
 
 use crate::{
-    api::{DEFAULT_BUS, EventBus},
+    api::{DEFAULT_BUS, EventBus, decode},
     bus::{Browser, BusConfig, ServerUrl, StreamSettings},
-    controller::eventbus::{credentials, validate},
+    controller::eventbus::{
+        credentials,
+        validate::{self, CheckedBus},
+    },
     tls::TlsSettings,
     trigger::secrets::Secrets,
 };
@@ -104,7 +107,7 @@ impl BusArgs {
             )
         })?;
         let object = read::<EventBus>(&client, &self.namespace, name).await?;
-        let spec = validate::check(&object.data["spec"]).with_context(|| at.clone())?;
+        let spec = checked(&object.data).with_context(|| at.clone())?;
         let secrets = Secrets::new(client);
         match credentials(
             &secrets,
@@ -118,6 +121,20 @@ impl BusArgs {
             Err(error) => Err(error).context(at),
         }
     }
+}
+
+/// How to connect. What the controller deploys is in the status.
+fn checked(bus: &Value) -> anyhow::Result<CheckedBus> {
+    let exotic = &bus["spec"]["jetstreamExotic"];
+    let config = if exotic.is_object() {
+        exotic
+    } else {
+        &bus["status"]["config"]["jetstream"]
+    };
+    if !config.is_object() {
+        bail!("the controller has not deployed a bus: status.config is empty");
+    }
+    Ok(validate::check_exotic(decode("spec", config)?)?)
 }
 
 /// An object of the cluster.

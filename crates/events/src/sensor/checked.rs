@@ -16,7 +16,7 @@ use super::{
     filter::Filters,
     rate_limit::Spacing,
     retry::Retry,
-    script::Script,
+    transform::Transform,
 };
 use crate::{
     api::{
@@ -42,6 +42,8 @@ pub struct CheckedSensor {
     pub served_since: Option<Timestamp>,
     /// The service account that its triggers act as.
     pub service_account: String,
+    /// `loggingFields`, as `key=value` pairs for the log; `None` without any.
+    pub logging_fields: Option<String>,
     /// The triggers that can run.
     pub triggers: Vec<Arc<CheckedTrigger>>,
     /// Names of all triggers in the manifest, also of those that cannot run.
@@ -120,7 +122,7 @@ pub fn check(
         .iter()
         .filter_map(|trigger| trigger.pointer("/template/name")?.as_str());
     let named = named.map(str::to_owned).collect();
-    let bus = spec.event_bus_name.filter(|name| !name.is_empty());
+    let bus = spec.event_bus_name.clone().filter(|name| !name.is_empty());
     let sensor = CheckedSensor {
         key: key.clone(),
         uid: uid.to_owned(),
@@ -128,6 +130,7 @@ pub fn check(
         named,
         bus: bus.unwrap_or_else(|| DEFAULT_BUS.to_owned()),
         service_account: account.unwrap_or("default").to_owned(),
+        logging_fields: logging_fields(&spec.logging_fields),
         triggers: if bus::is_token(&key.name) {
             triggers
         } else {
@@ -135,6 +138,15 @@ pub fn check(
         },
     };
     Ok((sensor, problems))
+}
+
+fn logging_fields(fields: &BTreeMap<String, Value>) -> Option<String> {
+    let pair = |(key, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{key}={text}"),
+        other => format!("{key}={other}"),
+    };
+    let pairs: Vec<String> = fields.iter().map(pair).collect();
+    (!pairs.is_empty()).then(|| pairs.join(" "))
 }
 
 /// By name; a dependency with a problem is there without a value, so that a condition that names it gets
@@ -191,14 +203,7 @@ fn check_dependency(path: &str, value: &Value) -> Result<Dependency, FieldError>
         }
     }
     let transform = raw.transform.unwrap_or_default();
-    if !transform.jq.is_empty() {
-        let message = "not supported yet; use script";
-        return Err(FieldError::new(format!("{path}.transform.jq"), message));
-    }
-    let script = Some(transform.script).filter(|script| !script.is_empty());
-    let transform = script
-        .map(|script| Script::check(&format!("{path}.transform.script"), &script))
-        .transpose()?;
+    let transform = Transform::check(&format!("{path}.transform"), &transform)?;
     let operator = raw.filters_logical_operator.as_deref();
     let filters = raw
         .filters

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use tokio::sync::Mutex;
 
-use super::{filter::Filters, script::Script};
+use super::{filter::Filters, transform::Transform};
 use crate::{
     event::{CloudEvent, subject},
     panics,
@@ -25,7 +25,7 @@ pub struct Dependency {
     /// Name of the event.
     pub event: String,
     /// A change of each event before the filters.
-    pub transform: Option<Script>,
+    pub transform: Option<Transform>,
     /// Which events count.
     pub filters: Option<Arc<Filters>>,
     /// Held while a script runs.
@@ -79,7 +79,7 @@ impl Dependency {
     fn transform_and_filter(&self, event: CloudEvent, now: Timestamp) -> FilterOutcome {
         let event = match &self.transform {
             // No payload, nothing to change.
-            Some(script) if !event.data.is_empty() => match script.transform(&event, now) {
+            Some(transform) if !event.data.is_empty() => match transform.apply(&event, now) {
                 Ok(event) => event,
                 Err(error) => return FilterOutcome::Discarded(format!("transform: {error}")),
             },

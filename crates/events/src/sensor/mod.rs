@@ -16,6 +16,7 @@ pub mod rate_limit;
 pub mod retry;
 pub mod script;
 pub mod state;
+pub mod transform;
 
 pub use checked::{CheckedSensor, CheckedTrigger};
 

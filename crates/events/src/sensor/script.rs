@@ -79,16 +79,23 @@ impl Script {
 
     /// The payload, and what the script makes of it.
     fn run(&self, event: &CloudEvent, now: Timestamp) -> Result<(Value, Value), ScriptError> {
-        let text = data_as_json(event)?;
-        let payload = json::decode(&text).map_err(|_| PayloadError::NotJson)?;
-        if !payload.is_object() {
-            return Err(ScriptError::NoObject);
-        }
+        let payload = payload(event)?;
         let script = lua::Script {
             source: &self.0,
             libraries: Libraries::Bounded,
         };
         let value = lua::run(&script, &[("event", &payload)], now, &LIMITS)?;
         Ok((payload, value))
+    }
+}
+
+/// The payload, which must be an object.
+pub(super) fn payload(event: &CloudEvent) -> Result<Value, ScriptError> {
+    let text = data_as_json(event)?;
+    let payload = json::decode(&text).map_err(|_| PayloadError::NotJson)?;
+    if payload.is_object() {
+        Ok(payload)
+    } else {
+        Err(ScriptError::NoObject)
     }
 }

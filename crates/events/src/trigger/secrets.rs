@@ -12,7 +12,7 @@ use std::{
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use parking_lot::Mutex;
-use reconcile_core::redaction::Redactor;
+use reconcile_core::{object::ObjectKey, redaction::Redactor};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::time::Instant;
@@ -171,6 +171,11 @@ impl Secrets {
                 Err(error(kind, namespace, &key.name, reason))
             }
         }
+    }
+
+    /// Has the next read of a Secret ask the API server.
+    pub fn forget_secret(&self, key: &ObjectKey) {
+        self.forget(ObjectKind::Secret, &key.namespace, &key.name);
     }
 
     fn forget(&self, kind: ObjectKind, namespace: &str, name: &str) {

@@ -54,6 +54,7 @@ pub struct LastError {
 struct State {
     activity: TriggerActivity,
     success_event: Option<Timestamp>,
+    fields: Option<String>,
 }
 
 /// The activity of one trigger. Cloning shares it.
@@ -82,6 +83,16 @@ impl Activity {
         }
     }
 
+    /// Sets what the lines about events hold beside the event.
+    pub(super) fn set_fields(&self, fields: Option<String>) {
+        self.state.lock().fields = fields;
+    }
+
+    /// What the lines about events hold beside the event.
+    pub(super) fn fields(&self) -> Option<String> {
+        self.state.lock().fields.clone()
+    }
+
     /// Notes and logs an action. True when a Kubernetes Event about it is due.
     pub(super) fn succeeded(&self, success: &Success<'_>) -> bool {
         let Success {
@@ -92,8 +103,9 @@ impl Activity {
         } = success;
         let (id, source) = identity(firing);
         let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(sensor = %firing.sensor, trigger = %firing.trigger, source, event = id, outcome, milliseconds, "event delivered");
         let mut state = self.state.lock();
+        let fields = state.fields.as_deref();
+        tracing::info!(sensor = %firing.sensor, trigger = %firing.trigger, source, event = id, outcome, milliseconds, fields, "event delivered");
         state.activity.last_event = Some(LastEvent {
             id,
             source,

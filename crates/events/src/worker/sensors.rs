@@ -153,6 +153,7 @@ impl DataPlane {
                     self.start_trigger(spec, trigger, bus, previous, kept)
                 }
             };
+            running.activity.set_fields(spec.logging_fields.clone());
             triggers.insert(trigger.name.clone(), running);
         }
         for (name, left) in before {

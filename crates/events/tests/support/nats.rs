@@ -38,6 +38,15 @@ impl Nats {
         Some(nats)
     }
 
+    /// The program; without one as [`Nats::start`].
+    pub(crate) fn binary_or_skip() -> Option<PathBuf> {
+        let found = binary();
+        if found.is_none() {
+            skip("no nats-server: run `target/debug/bed build`, or set NATS_SERVER to its path");
+        }
+        found
+    }
+
     /// Starts a server with more settings, which may name [`Nats::file`]s of these contents.
     pub(crate) async fn start_with(
         files: &[(&str, &str)],

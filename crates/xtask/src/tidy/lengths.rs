@@ -10,7 +10,6 @@ pub(super) const LEFT: &[(&str, usize)] = &[
     ("crates/argo-cd-lite/src/app/apply/object.rs", 600),
     ("crates/argo-cd-lite/src/app/tests/decisions.rs", 700),
     ("crates/argo-cd-lite/src/controller/tests/mod.rs", 700),
-    ("crates/argo-cd-lite/src/diff/jq/evaluate.rs", 500),
     ("crates/argo-cd-lite/src/diff/tests.rs", 600),
     ("crates/argo-cd-lite/src/health/tests/kinds.rs", 700),
     ("crates/argo-cd-lite/src/health/tests/mod.rs", 500),

@@ -59,6 +59,8 @@ impl Served {
         let settings = Settings {
             control_plane: "argocd".into(),
             application_namespaces: Vec::new(),
+            metrics_labels: Vec::new(),
+            take_over: true,
             wave_delay: None,
             repo_grace: Duration::from_secs(180),
             egress: EgressPolicy::AllowLinkLocal,

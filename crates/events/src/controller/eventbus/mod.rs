@@ -1,10 +1,14 @@
-//! EventBus: keeps a connection to the JetStream that it names, and says whether it can be used.
+//! EventBus: deploys a JetStream or uses the one that it names, keeps a connection to it, and says whether it can be
+//! used.
 
 mod apply;
+pub mod deployment;
 mod observe;
 pub mod plan;
 pub mod status;
 pub mod validate;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use reconcile_core::{
@@ -12,6 +16,7 @@ use reconcile_core::{
     reconcile::{Controller, Done, Plan, Report},
 };
 
+pub use deployment::BusDefaults;
 pub use observe::{Credentials, Observed, credentials};
 pub use plan::Action;
 
@@ -22,6 +27,8 @@ use crate::api::EventBus;
 pub struct EventBusController {
     /// What the controllers share.
     pub context: ControllerContext,
+    /// Defaults of buses that are deployed.
+    pub defaults: Arc<BusDefaults>,
 }
 
 impl Controller for EventBusController {
@@ -41,7 +48,7 @@ impl Controller for EventBusController {
     }
 
     async fn observe(&self, root: &Root<EventBus>) -> Result<Observed, ReconcileError> {
-        Ok(self.look(root).await)
+        self.look(root).await
     }
 
     fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {

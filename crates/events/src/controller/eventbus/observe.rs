@@ -5,12 +5,17 @@ use reconcile_core::{
     object::{FieldError, Root},
 };
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 
-use super::{EventBusController, validate};
+use super::{
+    EventBusController,
+    deployment::{Live, live},
+    validate,
+};
 use crate::{
     api::{EventBus, KeySelector},
     bus::{BusConfig, BusState},
-    controller::ObjectState,
+    controller::{ObjectState, ReconcileError},
     tls::{ClientCertificate, TlsSettings},
     trigger::secrets::{SecretError, Secrets},
 };
@@ -32,16 +37,27 @@ pub struct Observed {
     pub largest_message: Option<usize>,
     /// What the server refused of `streamConfig`.
     pub settings_problem: Option<String>,
+    /// What exists of a bus that the controller deploys.
+    pub live: Option<Live>,
     /// Who uses the bus.
     pub users: Vec<String>,
 }
 
 impl EventBusController {
-    pub(super) async fn look(&self, root: &Root<EventBus>) -> Observed {
+    pub(super) async fn look(&self, root: &Root<EventBus>) -> Result<Observed, ReconcileError> {
         let value = root.spec_value();
-        let spec = validate::check(&value);
+        let spec = validate::check(&root.key(), &value, &self.defaults);
         let object = ObjectState::of(root, &spec, || validate::findings(&value));
         let meta = &object.meta;
+        let deployment = spec.as_ref().ok().and_then(|spec| spec.deployment.as_ref());
+        let live = match deployment {
+            Some(deployment) if !meta.deleting => {
+                let (client, namespace) = (&self.context.client, &meta.key.namespace);
+                let owner = json!(root.controller_reference());
+                Some(live::look(client, &deployment.names, namespace, owner).await?)
+            }
+            _ => None,
+        };
         let credentials = match &spec {
             Ok(spec) if !meta.deleting => Some(
                 credentials(
@@ -55,8 +71,9 @@ impl EventBusController {
             _ => None,
         };
         let connection = self.context.pool.get(&meta.key);
-        Observed {
+        Ok(Observed {
             spec,
+            live,
             credentials,
             largest_message: connection
                 .as_ref()
@@ -70,7 +87,7 @@ impl EventBusController {
                 Vec::new()
             },
             object,
-        }
+        })
     }
 }
 

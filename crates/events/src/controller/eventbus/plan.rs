@@ -5,7 +5,10 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::reconcile::Plan;
 
-use super::Observed;
+use super::{
+    Observed,
+    deployment::{Deployment, Live, Managed, live::SecretsState, objects::objects, secrets::Place},
+};
 use crate::bus::{BusConfig, BusState};
 
 /// Held while EventSources or Sensors use the bus, as upstream.
@@ -22,6 +25,14 @@ pub enum Action {
     AddFinalizer,
     /// Let deletion continue.
     RemoveFinalizer,
+    /// Make new credentials of a bus that the controller deploys.
+    CreateSecrets,
+    /// Give clients the certificate authority of servers that upstream has deployed.
+    AddAuthority(String),
+    /// Make an object of the bus what it should be.
+    Deploy(Box<Managed>),
+    /// Delete the volumes of a bus that is deleted.
+    DeleteVolumes,
     /// Connect, or exchange the connection for one with these settings.
     Connect(Box<BusConfig>),
     /// Drop the connection.
@@ -33,6 +44,10 @@ impl fmt::Display for Action {
         match self {
             Self::AddFinalizer => write!(f, "add finalizer {FINALIZER}"),
             Self::RemoveFinalizer => write!(f, "remove finalizer {FINALIZER}"),
+            Self::CreateSecrets => f.write_str("create credentials"),
+            Self::AddAuthority(_) => f.write_str("add the certificate authority for clients"),
+            Self::Deploy(object) => write!(f, "apply {} {}", object.kind, object.name),
+            Self::DeleteVolumes => f.write_str("delete volumes"),
             Self::Connect(config) => write!(f, "connect to {}", config.urls.join(",")),
             Self::Disconnect => f.write_str("disconnect"),
         }
@@ -49,6 +64,9 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
                 plan.act(Action::Disconnect);
             }
             if observed.object.meta.has(FINALIZER) {
+                if deployment(observed).is_some() {
+                    plan.act(Action::DeleteVolumes);
+                }
                 plan.act(Action::RemoveFinalizer);
             }
             plan.note("no EventSource or Sensor uses the bus: deletion continues");
@@ -61,6 +79,14 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
         }
         return plan;
     }
+    if let (Some(deployment), Some(live)) = (deployment(observed), &observed.live) {
+        deploy(&mut plan, observed, deployment, live);
+        if live.foreign.is_some() {
+            // Nor are somebody else's credentials used.
+            plan.wake_at(soon);
+            return plan;
+        }
+    }
     let Some(Ok(config)) = &observed.credentials else {
         // The old connection stays: a slip in a manifest or secret must not stop what runs.
         plan.note("no usable settings; an existing connection is kept");
@@ -69,7 +95,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
         }
         return plan;
     };
-    if !observed.object.meta.has(FINALIZER) {
+    if observed.live.is_none() && !observed.object.meta.has(FINALIZER) {
         plan.act(Action::AddFinalizer);
     }
     match &observed.connection {
@@ -90,4 +116,41 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
         soon
     });
     plan
+}
+
+fn deployment(observed: &Observed) -> Option<&Deployment> {
+    observed.spec.as_ref().ok()?.deployment.as_ref()
+}
+
+/// Makes what exists of a bus what it should be.
+fn deploy(plan: &mut Plan<Action>, observed: &Observed, deployment: &Deployment, live: &Live) {
+    let meta = &observed.object.meta;
+    if let Some(foreign) = &live.foreign {
+        plan.note(format!("{foreign} belongs to somebody else"));
+        return;
+    }
+    if !meta.has(FINALIZER) {
+        plan.act(Action::AddFinalizer);
+    }
+    match &live.secrets {
+        SecretsState::Complete => {}
+        SecretsState::NoAuthority(authority) => plan.act(Action::AddAuthority(authority.clone())),
+        SecretsState::Missing => plan.act(Action::CreateSecrets),
+    }
+    let place = Place {
+        names: &deployment.names,
+        namespace: &meta.key.namespace,
+        owner: &live.owner,
+    };
+    for object in objects(deployment, &place, live.encryption) {
+        if live.has(&object) {
+            continue;
+        }
+        plan.note(format!("{} {} differs", object.kind, object.name));
+        plan.act(Action::Deploy(Box::new(object)));
+    }
+    plan.note(format!(
+        "{} of {} servers are ready",
+        live.ready, deployment.replicas
+    ));
 }

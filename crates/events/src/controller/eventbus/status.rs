@@ -26,8 +26,8 @@ pub fn report(
     }
     let mut wanted = match (&observed.spec, &observed.credentials) {
         (Err(error), _) => {
-            let reason = if error.message.contains("not supported") {
-                "NotSupportedYet"
+            let reason = if error.message.starts_with("not supported") {
+                "NotSupported"
             } else {
                 "InvalidSpec"
             };
@@ -36,6 +36,10 @@ pub fn report(
                 conditions::fails(DEPLOYED, reason, "the spec cannot be used"),
             ]
         }
+        (Ok(spec), Some(Err(_))) if spec.deployment.is_some() => vec![
+            conditions::holds(CONFIGURED),
+            deploying(observed, failure, "credentials are being created"),
+        ],
         (Ok(_), Some(Err(error))) => vec![
             conditions::fails(CONFIGURED, "SecretMissing", error.to_string()),
             conditions::fails(DEPLOYED, "SecretMissing", "there are no credentials"),
@@ -73,9 +77,60 @@ fn limit(observed: &Observed) -> String {
     })
 }
 
+/// The condition of a bus that is not connected to because of `why`.
+fn deploying(observed: &Observed, failure: Option<&str>, why: &str) -> Condition {
+    let foreign = observed
+        .live
+        .as_ref()
+        .and_then(|live| live.foreign.as_ref());
+    match (foreign, failure) {
+        (Some(foreign), _) => {
+            let message = format!(
+                "{foreign} does not belong to this EventBus; delete it, or give the EventBus another name"
+            );
+            conditions::fails(DEPLOYED, "NameTaken", message)
+        }
+        (None, Some(failure)) => conditions::fails(DEPLOYED, "DeployFailed", failure),
+        (None, None) => conditions::unknown(DEPLOYED, "Deploying", why),
+    }
+}
+
+/// What is deployed, in words.
+fn servers(observed: &Observed) -> Option<String> {
+    let spec = observed.spec.as_ref().ok()?;
+    let (deployment, live) = spec.deployment.as_ref().zip(observed.live.as_ref())?;
+    let served = if deployment.is_native {
+        "spec.nats.native is served by JetStream"
+    } else {
+        "JetStream is deployed"
+    };
+    let (ready, all) = (live.ready, deployment.replicas);
+    Some(format!("{served}; {ready} of {all} servers are ready"))
+}
+
 fn deployed(observed: &Observed, failure: Option<&str>) -> Condition {
+    let servers = servers(observed);
+    let foreign = observed
+        .live
+        .as_ref()
+        .and_then(|live| live.foreign.as_ref());
+    if servers.is_some() && (failure.is_some() || foreign.is_some()) {
+        return deploying(observed, failure, "");
+    }
     if let Some(failure) = failure {
         return conditions::fails(DEPLOYED, "ConnectFailed", failure);
+    }
+    if let Some(servers) = servers {
+        return match &observed.connection {
+            Some((_, BusState::Ready { .. })) => {
+                let message = format!("{servers}{}", limit(observed));
+                Condition::new(DEPLOYED, true, "Succeeded", message)
+            }
+            Some((_, BusState::Away(reason))) => {
+                conditions::fails(DEPLOYED, "NotConnected", format!("{servers}: {reason}"))
+            }
+            None => conditions::unknown(DEPLOYED, "Deploying", servers),
+        };
     }
     match &observed.connection {
         // Upstream's reason.

@@ -1,11 +1,16 @@
 //! What an EventBus may ask for.
 
-use reconcile_core::{fields::Finding, object::FieldError};
+use reconcile_core::{
+    fields::Finding,
+    object::{FieldError, ObjectKey},
+};
 use serde_json::Value;
 
+use super::deployment::{self, BusDefaults, Deployment};
+
 use crate::{
-    api::decode,
     api::{
+        decode,
         eventbus::{EventBusSpec, JetStreamConfig},
         fields::EVENT_BUS,
     },
@@ -23,23 +28,50 @@ pub struct CheckedBus {
     pub raw: JetStreamConfig,
     /// Settings for a new stream.
     pub stream: StreamSettings,
+    /// What the controller deploys; absent for a bus that exists already.
+    pub deployment: Option<Deployment>,
 }
 
-/// Checks a `spec`.
-pub fn check(spec: &Value) -> Result<CheckedBus, FieldError> {
+/// Checks the `spec` of an EventBus.
+pub fn check(
+    bus: &ObjectKey,
+    spec: &Value,
+    defaults: &BusDefaults,
+) -> Result<CheckedBus, FieldError> {
     let parsed: EventBusSpec = decode("spec", spec)?;
-    let deployed = [
-        ("jetstream", &parsed.jetstream),
-        ("nats", &parsed.nats),
-        ("kafka", &parsed.kafka),
-    ];
-    if let Some((name, _)) = deployed.iter().find(|(_, variant)| variant.is_some()) {
-        let message = "not supported yet; use jetstreamExotic";
-        return Err(FieldError::new(format!("spec.{name}"), message));
-    }
-    let Some(mut raw) = parsed.jetstream_exotic else {
-        return Err(FieldError::new("spec.jetstreamExotic", "must not be empty"));
+    let asked = match (parsed.jetstream, parsed.nats, parsed.kafka) {
+        (Some(spec), _, _) => deployment::Asked::JetStream(spec),
+        (None, Some(nats), _) => match nats.native {
+            Some(spec) if nats.exotic.is_none() => deployment::Asked::Native(spec),
+            _ => {
+                let message = "not supported: NATS Streaming has no maintained client; use jetstreamExotic with a JetStream server";
+                return Err(FieldError::new("spec.nats.exotic", message));
+            }
+        },
+        (None, None, Some(_)) => {
+            let message = "not supported: buses are JetStream; use jetstream, or jetstreamExotic with a server of your own";
+            return Err(FieldError::new("spec.kafka", message));
+        }
+        (None, None, None) => {
+            let Some(exotic) = parsed.jetstream_exotic else {
+                let message = "must have one of jetstream, jetstreamExotic and nats.native";
+                return Err(FieldError::new("spec", message));
+            };
+            return check_exotic(exotic);
+        }
     };
+    let (deployment, raw, stream) = deployment::check(bus, asked, defaults)?;
+    Ok(CheckedBus {
+        urls: raw.url.iter().cloned().collect(),
+        auth: Auth::None,
+        raw,
+        stream,
+        deployment: Some(deployment),
+    })
+}
+
+/// Checks how to reach a server that exists already.
+pub fn check_exotic(mut raw: JetStreamConfig) -> Result<CheckedBus, FieldError> {
     let text = raw.url.as_deref().unwrap_or_default();
     let servers = text
         .split(',')
@@ -84,6 +116,7 @@ pub fn check(spec: &Value) -> Result<CheckedBus, FieldError> {
         auth,
         raw,
         stream,
+        deployment: None,
     })
 }
 
@@ -92,21 +125,31 @@ pub fn findings(spec: &Value) -> Vec<Finding> {
     EVENT_BUS.findings(spec, "spec")
 }
 
-/// Reads the value of `accessSecret`: YAML with user and password, or with a token. Anything else is a
-/// token.
+/// Reads the value of `accessSecret`: a credentials file, the seed of a user's key, or YAML with `username` and
+/// `password`, `nkey` or `token`. Anything else is a token.
 pub fn auth(text: &str) -> Auth {
+    if text.contains("-----BEGIN NATS USER JWT-----") {
+        return Auth::Credentials(text.to_owned().into());
+    }
+    let plain = text.trim();
+    if nkeys::KeyPair::from_seed(plain).is_ok() {
+        return Auth::Nkey(plain.to_owned().into());
+    }
     let value = reconcile_core::yaml::value(text).unwrap_or(Value::Null);
     let member = |name: &str| match value.get(name) {
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
-    match (member("username"), member("password"), member("token")) {
-        (Some(username), password, _) => Auth::Basic {
+    if let Some(username) = member("username") {
+        return Auth::Basic {
             username,
-            password: password.unwrap_or_default().into(),
-        },
-        (None, _, Some(token)) => Auth::Token(token.into()),
-        (None, _, None) => Auth::Token(text.trim().to_owned().into()),
+            password: member("password").unwrap_or_default().into(),
+        };
+    }
+    match (member("nkey"), member("token")) {
+        (Some(seed), _) => Auth::Nkey(seed.into()),
+        (None, Some(token)) => Auth::Token(token.into()),
+        (None, None) => Auth::Token(plain.to_owned().into()),
     }
 }

@@ -66,7 +66,7 @@ fn one_bad_part_does_not_stop_the_others() {
     let mut good = trigger("good");
     good["template"]["conditions"] = json!("a");
     let mut scripted = dependency("scripted");
-    scripted["transform"] = json!({"jq": "."});
+    scripted["transform"] = json!({"jq": "input"});
     let mut wrong = dependency("wrong");
     wrong["eventName"] = json!("has.dot");
     let (sensor, problems) = checked(&json!({
@@ -257,4 +257,13 @@ fn an_inline_manifest_is_one_object_of_bounded_size() {
         refused.ends_with("the input has more than 20000 nodes"),
         "{refused}"
     );
+}
+
+#[test]
+fn logging_fields_are_pairs_in_the_order_of_their_names() {
+    let mut spec = json!({"dependencies": [dependency("a")], "triggers": [trigger("t")]});
+    assert_eq!(checked(&spec).0.logging_fields, None);
+    spec["loggingFields"] = json!({"team": "a b", "cell": 7});
+    let fields = checked(&spec).0.logging_fields;
+    assert_eq!(fields.as_deref(), Some("cell=7 team=a b"));
 }

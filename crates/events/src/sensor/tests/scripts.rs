@@ -165,9 +165,48 @@ fn scripts_are_checked_with_the_manifest() {
     );
     let long = "-".repeat(70_000);
     assert!(problems(json!({"filters": {"script": long}})).contains("more than 65536 bytes"));
-    let said = problems(json!({"transform": {"jq": ".a"}}));
+    let said = problems(json!({"transform": {"jq": "env.HOME"}}));
     assert_eq!(
         said,
-        "spec.dependencies[0].transform.jq: not supported yet; use script"
+        "spec.dependencies[0].transform.jq: jq expression \"env.HOME\": function env is not supported"
     );
+}
+
+#[test]
+fn jq_changes_the_payload_before_the_filters_and_wins_over_a_script() {
+    let dependency = |jq: &str| {
+        json!({
+            "transform": {"jq": jq, "script": "return 3"},
+            "filters": {"data": [{"path": "total", "type": "number", "value": ["3"]}]},
+        })
+    };
+    let payload = r#"{"items": [1, 2], "id": 12345678901234567}"#;
+    let accepted = judged(&dependency("{total: (.items | add), id}"), event(payload));
+    let FilterOutcome::Accepted(changed) = accepted else {
+        panic!("{accepted:?}");
+    };
+    assert_eq!(
+        std::str::from_utf8(&changed.data),
+        Ok(r#"{"id":12345678901234567,"total":3}"#)
+    );
+    for (jq, payload, reason) in [
+        ("{total: 4}", payload, "data"),
+        (
+            ".items",
+            payload,
+            "transform: the first output of jq is no JSON object",
+        ),
+        (
+            "empty",
+            payload,
+            "transform: the first output of jq is no JSON object",
+        ),
+        (".items.x", payload, "transform: jq expression does not fit"),
+        (".", "[]", "transform: the payload is no JSON object"),
+    ] {
+        let FilterOutcome::Discarded(said) = judged(&dependency(jq), event(payload)) else {
+            panic!("{jq} accepted");
+        };
+        assert!(said.contains(reason), "{jq}: {said}");
+    }
 }

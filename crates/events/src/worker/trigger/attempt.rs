@@ -64,7 +64,8 @@ impl Context {
             Err(error) => {
                 self.metrics.failed.with_label_values(&labels).inc();
                 let (event, source) = identity(firing);
-                tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, source, event, tried, %error, "action failed");
+                let fields = self.activity.fields();
+                tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, source, event, tried, %error, fields, "action failed");
                 self.activity.failed(&error.to_string(), self.clock.now());
                 match self.trigger.retry.after(tried, rand::random()) {
                     Some(pause) => Tried::Again(pause),
@@ -222,7 +223,8 @@ impl Context {
             match self.bus.dead_letter(&letter).await {
                 Ok(()) => {
                     let (event, source) = identity(firing);
-                    tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, source, event, reason, tries, letter = firing.id, "event dead-lettered");
+                    let fields = self.activity.fields();
+                    tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, source, event, reason, tries, letter = firing.id, fields, "event dead-lettered");
                     self.activity.failed(reason, self.clock.now());
                     return true;
                 }

@@ -286,6 +286,9 @@ impl Pull {
     /// bus until then. When nobody wants messages any more it is returned, so it needs no room.
     async fn hold(&self, message: &jetstream::Message) -> Hold {
         let bytes = message.payload.len();
+        if let Some(hold) = self.room.take_free(bytes) {
+            return hold;
+        }
         let mut beats = tokio::time::interval_at(tokio::time::Instant::now() + BEAT, BEAT);
         loop {
             tokio::select! {
@@ -305,10 +308,8 @@ impl Pull {
         let Some(place) = delivery(&message) else {
             return;
         };
-        if let Ok(info) = message.info() {
-            let name = &self.context.trigger.dependencies[self.dependency].name;
-            self.context.activity.pending(name, info.pending);
-        }
+        let name = &self.context.trigger.dependencies[self.dependency].name;
+        self.context.activity.pending(name, place.pending);
         let (message, acker) = message.split();
         self.send(Incoming::Message(Held {
             dependency: self.dependency,

@@ -81,11 +81,16 @@ impl Room {
             let freed = shared.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
-            if self.admits(bytes) {
-                return self.take_now(bytes);
+            if let Some(hold) = self.take_free(bytes) {
+                return hold;
             }
             freed.await;
         }
+    }
+
+    /// Takes room when there is any.
+    pub(super) fn take_free(&self, bytes: usize) -> Option<Hold> {
+        self.admits(bytes).then(|| self.take_now(bytes))
     }
 
     fn admits(&self, bytes: usize) -> bool {

@@ -1,0 +1,145 @@
+//! jq: the paths that an expression leads to (`jqPathExpressions`), and what a program makes of a value
+//! (`transform.jq`).
+//!
+//! jq is a whole programming language, in which a tenant can loop for ever or fill the memory. Only its filters that end
+//! are taken: no definitions, no recursion, no input and no environment. What is left has a budget of values, which
+//! bounds time and memory alike. Other expressions are refused by name, so that none is silently without effect.
+
+mod calls;
+mod construct;
+mod evaluate;
+mod functions;
+mod measure;
+mod members;
+mod output;
+mod parse;
+mod update;
+mod values;
+
+use serde_json::Value;
+use thiserror::Error;
+
+/// How much an expression may hold and do.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Bytes of the expression.
+    length: usize,
+    /// Words and signs of the expression; parsing and evaluation call themselves at most once for each.
+    tokens: usize,
+    /// Values that it may make; an object of 1 MiB has about 50,000.
+    values: usize,
+}
+
+const PATHS: Limits = Limits {
+    length: 1024,
+    tokens: 200,
+    values: 200_000,
+};
+const PROGRAM: Limits = Limits {
+    length: 8192,
+    tokens: 400,
+    values: 500_000,
+};
+/// Brackets that may be open at the same time; the parser calls itself for each.
+const MAX_DEPTH: usize = 32;
+
+/// Why an expression cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum JqError {
+    /// It is too long, or more than 32 brackets are open.
+    #[error("jq expression is too long or nested too deep")]
+    TooLarge,
+    /// It is not jq.
+    #[error("jq expression {0:?} cannot be parsed")]
+    Syntax(String),
+    /// It holds something that is not supported.
+    #[error("jq expression {expression:?}: {what} is not supported")]
+    Unsupported {
+        /// The expression.
+        expression: String,
+        /// The part.
+        what: String,
+    },
+    /// It does not fit the object, for example because it iterates over a number.
+    #[error("jq expression does not fit the object: {0}")]
+    Mismatch(&'static str),
+    /// It makes more values than its budget permits.
+    #[error("jq expression makes too many or too large values")]
+    TooMany,
+}
+
+/// A part of a path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// A position in a list.
+    Index(usize),
+    /// A field of an object.
+    Key(String),
+}
+
+/// An expression that leads to places in an object.
+#[derive(Clone, Debug)]
+pub struct JqPaths {
+    text: String,
+    filter: parse::Filter,
+}
+
+impl JqPaths {
+    /// Parses an expression such as `.spec.containers[] | select(.name == "proxy") | .image`.
+    pub fn parse(expression: &str) -> Result<Self, JqError> {
+        Ok(Self {
+            filter: parse::parse(expression, PATHS)?,
+            text: expression.to_owned(),
+        })
+    }
+
+    /// The expression as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The places in `value`, in the order in which they must be removed: the last item of a list first.
+    pub fn places(&self, value: &Value) -> Result<Vec<Vec<Step>>, JqError> {
+        let mut places = evaluate::places(&self.filter, value, PATHS.values)?;
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        places.dedup();
+        Ok(places)
+    }
+}
+
+/// A program that makes a value of a value.
+#[derive(Clone, Debug)]
+pub struct JqProgram {
+    text: String,
+    filter: parse::Filter,
+}
+
+impl JqProgram {
+    /// Parses a program such as `{name: .body.user.name, count: (.body.items | length)}`.
+    pub fn parse(program: &str) -> Result<Self, JqError> {
+        Ok(Self {
+            filter: parse::parse(program, PROGRAM)?,
+            text: program.to_owned(),
+        })
+    }
+
+    /// The first output for `value`; `None` when there is none.
+    pub fn first(&self, value: &Value) -> Result<Option<Value>, JqError> {
+        evaluate::first(&self.filter, value, PROGRAM.values)
+    }
+}
+
+impl PartialEq for JqProgram {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl PartialEq for JqPaths {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+#[cfg(test)]
+mod tests;
