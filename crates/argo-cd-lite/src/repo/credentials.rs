@@ -14,7 +14,6 @@ use super::{
     url::{ambiguity, covers, normalize},
 };
 
-/// Label with the type of a Secret.
 const SECRET_TYPE_LABEL: &str = "argocd.argoproj.io/secret-type";
 
 /// How to log in to a repository's server. Debug output hides the password.

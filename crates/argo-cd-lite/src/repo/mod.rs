@@ -39,8 +39,8 @@ mod url;
 
 pub use access::FileRepositories;
 pub use charts::{
-    ArchiveFile, ChartConfig, ChartError, ChartHub, ChartIndex, ChartRef, ChartVersion, Manifest,
-    OpenChart, is_packed, packed_problem,
+    Archive, ArchiveFile, ChartConfig, ChartError, ChartHub, ChartIndex, ChartRef, ChartVersion,
+    Layout, Manifest, OpenChart, is_packed, packed_problem,
 };
 pub use commit::{Commit, CommitInfo};
 pub use credentials::{

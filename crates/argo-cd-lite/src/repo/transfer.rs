@@ -21,7 +21,6 @@ use crate::metrics::{GitMetrics, RequestEnd};
 
 /// Deadline of a list of refs and of a read; upstream's is 15 s.
 pub(super) const LIST_DEADLINE: Duration = Duration::from_secs(15);
-/// Deadline of a fetch.
 pub(super) const FETCH_DEADLINE: Duration = Duration::from_secs(90);
 /// Deadline of a call that runs other programs; longer than that of a program.
 const TOOL_DEADLINE: Duration = Duration::from_secs(150);

@@ -1,6 +1,7 @@
 //! One line per target.
 
 mod bus_config;
+mod chart_archive;
 mod chart_index;
 mod conditions;
 mod cron;
@@ -20,6 +21,7 @@ mod prometheus_answer;
 mod quantities;
 mod redis_reply;
 mod selector;
+mod sns_certificate;
 mod sync_options;
 mod webhook_payload;
 mod webhook_request;

@@ -27,7 +27,7 @@ const MAX_DEPTH: usize = 32;
 
 /// What is above the files of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub enum Layout {
     /// One folder, named like the chart, which is not part of the tree.
     Chart,
     /// Nothing.
@@ -97,7 +97,7 @@ impl ArchiveFile {
 
 /// What an archive holds, by path.
 #[derive(Debug, Default)]
-pub(super) struct Archive(BTreeMap<String, Entry>);
+pub struct Archive(BTreeMap<String, Entry>);
 
 #[derive(Debug)]
 enum Entry {
@@ -108,7 +108,7 @@ enum Entry {
 
 impl Archive {
     /// Reads an archive, compressed or not. Blocks.
-    pub(super) fn read(content: &[u8], layout: Layout) -> Result<Self, ChartError> {
+    pub fn read(content: &[u8], layout: Layout) -> Result<Self, ChartError> {
         let inflated: Box<dyn Read + '_> = if content.starts_with(&[0x1f, 0x8b]) {
             Box::new(MultiGzDecoder::new(content))
         } else {
@@ -141,6 +141,11 @@ impl Archive {
             return Err(ChartError::Archive("it holds no files".to_owned()));
         }
         Ok(builder.archive)
+    }
+
+    /// The paths of all that it holds; that of the root is empty.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 

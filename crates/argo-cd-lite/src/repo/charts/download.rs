@@ -41,7 +41,6 @@ pub(super) struct Downloads {
 pub(super) struct Login<'a> {
     /// The server that the credential belongs to.
     pub(super) home: &'a Url,
-    /// The credential.
     pub(super) credential: Option<&'a Credential>,
     /// Send it to other servers, too: the source says `passCredentials`.
     pub(super) everywhere: bool,
@@ -55,7 +54,6 @@ impl Login<'_> {
     }
 }
 
-/// One download.
 pub(super) struct Download<'a> {
     pub(super) url: Url,
     pub(super) login: Login<'a>,

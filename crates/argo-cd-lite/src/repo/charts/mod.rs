@@ -32,14 +32,13 @@ use super::{
     listing::{FAILING_POLL, later},
     trust::Trust,
 };
-use archive::{Archive, Layout};
 use catalog::{Catalog, Followed, Listed};
 use download::Downloads;
 use oci::ArtifactContent;
 use place::Place;
 use store::ArchiveStore;
 
-pub use archive::ArchiveFile;
+pub use archive::{Archive, ArchiveFile, Layout};
 pub use error::ChartError;
 pub use index::{ChartIndex, ChartVersion};
 pub use manifest::Manifest;

@@ -87,7 +87,6 @@ impl<'a> OciRepository<'a> {
         })
     }
 
-    /// All tags.
     pub(super) async fn tags(&self) -> Result<Vec<String>, ChartError> {
         let mut session = Session::default();
         let mut next = Some(self.url(&format!("tags/list?n={}", 1000))?);

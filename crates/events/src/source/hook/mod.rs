@@ -16,7 +16,7 @@ mod registration;
 mod signature;
 mod slack;
 mod sns;
-mod sns_signature;
+pub mod sns_signature;
 mod storage_grid;
 mod stripe;
 

@@ -14,7 +14,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 /// A message as SNS sends it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Message {
+pub struct Message {
     #[serde(rename = "Type")]
     pub(super) type_: String,
     #[serde(rename = "MessageId")]
@@ -34,7 +34,7 @@ pub(super) struct Message {
 }
 
 /// The URL of a certificate, when it is one of SNS.
-pub(super) fn certificate_url(text: &str) -> Option<Url> {
+pub fn certificate_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let host = url.host_str()?;
     let host = host.strip_suffix(".cn").unwrap_or(host);
@@ -54,7 +54,7 @@ fn is_pem(url: &Url) -> bool {
 
 impl Message {
     /// Whether the owner of the certificate, PEM, has signed it.
-    pub(super) fn is_signed_with(&self, pem: &[u8]) -> bool {
+    pub fn is_signed_with(&self, pem: &[u8]) -> bool {
         let algorithm: &dyn SignatureVerificationAlgorithm = match self.signature_version.as_str() {
             "1" => &RsaSha1,
             "2" => webpki::ring::RSA_PKCS1_2048_8192_SHA256,
