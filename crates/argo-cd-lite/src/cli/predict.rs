@@ -28,11 +28,23 @@ pub(super) fn after_apply(live: &Value, target: &Value) -> Value {
         .unwrap_or(Value::Null);
     let api = target["apiVersion"].as_str().unwrap_or_default();
     let group = api.split_once('/').map_or("", |(group, _)| group);
-    let named = !group.contains('.') || group.ends_with(".k8s.io");
-    merge(live, target, &applied, named)
+    let lists = if !group.contains('.') || group.ends_with(".k8s.io") {
+        ListMerge::ByName
+    } else {
+        ListMerge::ByPosition
+    };
+    merge(live, target, &applied, lists)
 }
 
-fn merge(live: &Value, target: &Value, applied: &Value, named: bool) -> Value {
+/// Which items of two lists belong together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ListMerge {
+    /// Those of one name, where the items have names.
+    ByName,
+    ByPosition,
+}
+
+fn merge(live: &Value, target: &Value, applied: &Value, lists: ListMerge) -> Value {
     match (live, target) {
         (Value::Object(live), Value::Object(target)) => {
             let mut merged = Map::new();
@@ -43,7 +55,7 @@ fn merge(live: &Value, target: &Value, applied: &Value, named: bool) -> Value {
             }
             for (name, value) in target {
                 let before = live.get(name).unwrap_or(&Value::Null);
-                let value = merge(before, value, &applied[name.as_str()], named);
+                let value = merge(before, value, &applied[name.as_str()], lists);
                 // A null asks for nothing.
                 if !value.is_null() {
                     merged.insert(name.clone(), value);
@@ -52,24 +64,27 @@ fn merge(live: &Value, target: &Value, applied: &Value, named: bool) -> Value {
             Value::Object(merged)
         }
         (Value::Array(live), Value::Array(target)) => {
-            Value::Array(merge_lists(live, target, applied, named))
+            Value::Array(merge_lists(live, target, applied, lists))
         }
         (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => live.clone(),
         _ => target.clone(),
     }
 }
 
-fn merge_lists(live: &[Value], target: &[Value], applied: &Value, named: bool) -> Vec<Value> {
-    let key = KEYS
-        .iter()
-        .find(|key| named && tells_apart(live, key) && tells_apart(target, key));
+fn merge_lists(live: &[Value], target: &[Value], applied: &Value, lists: ListMerge) -> Vec<Value> {
+    let keys = match lists {
+        ListMerge::ByName => KEYS,
+        ListMerge::ByPosition => &[],
+    };
+    let mut keys = keys.iter();
+    let key = keys.find(|key| tells_apart(live, key) && tells_apart(target, key));
     let Some(key) = key.filter(|_| !target.is_empty()) else {
         return target
             .iter()
             .enumerate()
             .map(|(index, item)| match live.get(index) {
                 Some(before) if live.len() == target.len() => {
-                    merge(before, item, &applied[index], named)
+                    merge(before, item, &applied[index], lists)
                 }
                 _ => item.clone(),
             })
@@ -84,7 +99,7 @@ fn merge_lists(live: &[Value], target: &[Value], applied: &Value, named: bool) -
         .filter_map(|before| match find(target, before) {
             Some(item) => {
                 let applied = find(applied, before).unwrap_or(Value::Null);
-                Some(merge(before, &item, &applied, named))
+                Some(merge(before, &item, &applied, lists))
             }
             None if find(applied, before).is_some() => None,
             None => Some(before.clone()),

@@ -2,7 +2,6 @@
 
 use super::error::Fault;
 
-/// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
     Ident,

@@ -45,8 +45,8 @@ fn print(name: &str, args: &[Value]) -> Result<Value, String> {
     }
     let text = match name {
         "printf" => return printf(args),
-        "println" => joined(args, true) + "\n",
-        _ => joined(args, false),
+        "println" => joined(args, Spaces::Always) + "\n",
+        _ => joined(args, Spaces::UnlessText),
     };
     sprig::charge(text.len())?;
     let text = match name {
@@ -67,12 +67,20 @@ fn print(name: &str, args: &[Value]) -> Result<Value, String> {
     Ok(Value::String(text.into()))
 }
 
-/// Go's `Sprint` sets a space between two values of which none is text, `Sprintln` always.
-fn joined(args: &[Value], always: bool) -> String {
+/// Between which values a space is set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spaces {
+    /// Between any two, as Go's `Sprintln`.
+    Always,
+    /// Between two of which none is text, as `Sprint`.
+    UnlessText,
+}
+
+fn joined(args: &[Value], spaces: Spaces) -> String {
     let mut out = String::new();
     for (index, arg) in args.iter().enumerate() {
         let is_text = |value: &Value| matches!(value, Value::String(_));
-        if index > 0 && (always || !(is_text(arg) || is_text(&args[index - 1]))) {
+        if index > 0 && (spaces == Spaces::Always || !(is_text(arg) || is_text(&args[index - 1]))) {
             out.push(' ');
         }
         out.push_str(&sprig::go_string(arg));

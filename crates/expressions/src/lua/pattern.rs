@@ -12,7 +12,6 @@ pub(super) struct Match {
     pub(super) captures: Vec<Capture>,
 }
 
-/// One capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Capture {
     /// `(` without its `)` yet.

@@ -24,10 +24,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("htmlDateInZone", 2, 2, |a| {
         in_zone("2006-01-02", a.any(0), a.str(1)?)
     }),
-    function("dateModify", 2, 2, |a| modified(a, false)),
-    function("date_modify", 2, 2, |a| modified(a, false)),
-    function("mustDateModify", 2, 2, |a| modified(a, true)),
-    function("must_date_modify", 2, 2, |a| modified(a, true)),
+    function("dateModify", 2, 2, |a| {
+        modified(a, BadDuration::ChangesNothing)
+    }),
+    function("date_modify", 2, 2, |a| {
+        modified(a, BadDuration::ChangesNothing)
+    }),
+    function("mustDateModify", 2, 2, |a| {
+        modified(a, BadDuration::IsAnError)
+    }),
+    function("must_date_modify", 2, 2, |a| {
+        modified(a, BadDuration::IsAnError)
+    }),
     function("toDate", 2, 2, |a| {
         Ok(shown(
             &time::parse(a.str(0)?, a.str(1)?, &TimeZone::UTC).unwrap_or_else(|_| zero()),
@@ -100,14 +108,21 @@ fn in_zone(layout: &str, value: &Value, zone: &str) -> Outcome {
     )))
 }
 
-fn modified(args: &Args<'_>, must: bool) -> Outcome {
+/// What a duration means that cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BadDuration {
+    ChangesNothing,
+    IsAnError,
+}
+
+fn modified(args: &Args<'_>, bad: BadDuration) -> Outcome {
     let time = given(args, 1)?;
     match duration::parse(args.str(0)?) {
         Ok(nanos) => time
             .checked_add(SignedDuration::from_nanos(nanos))
             .map(|time| shown(&time))
             .map_err(|error| error.to_string()),
-        Err(error) if must => Err(error),
+        Err(error) if bad == BadDuration::IsAnError => Err(error),
         Err(_) => Ok(shown(&time)),
     }
 }

@@ -54,18 +54,34 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("values", 1, 1, |a| {
         Ok(list(a.map(0)?.values().cloned().collect()))
     }),
-    function("pick", 1, ANY, |a| chosen(a, true)),
-    function("omit", 1, ANY, |a| chosen(a, false)),
-    function("merge", 1, ANY, |a| merged(a, false)),
-    function("mustMerge", 1, ANY, |a| merged(a, false)),
-    function("mergeOverwrite", 1, ANY, |a| merged(a, true)),
-    function("mustMergeOverwrite", 1, ANY, |a| merged(a, true)),
+    function("pick", 1, ANY, |a| chosen(a, Named::Stay)),
+    function("omit", 1, ANY, |a| chosen(a, Named::Go)),
+    function("merge", 1, ANY, |a| merged(a, Conflict::KeepFirst)),
+    function("mustMerge", 1, ANY, |a| merged(a, Conflict::KeepFirst)),
+    function("mergeOverwrite", 1, ANY, |a| merged(a, Conflict::TakeLast)),
+    function("mustMergeOverwrite", 1, ANY, |a| {
+        merged(a, Conflict::TakeLast)
+    }),
     function("dig", 3, ANY, dig),
     function("deepCopy", 1, 1, |a| Ok(a.any(0).clone())),
     function("mustDeepCopy", 1, 1, |a| Ok(a.any(0).clone())),
 ];
 
-fn chosen(args: &Args<'_>, keep: bool) -> Outcome {
+/// What becomes of the entries that are named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Stay,
+    Go,
+}
+
+/// Which value wins where two dictionaries have one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Conflict {
+    KeepFirst,
+    TakeLast,
+}
+
+fn chosen(args: &Args<'_>, named: Named) -> Outcome {
     let mut names = Vec::new();
     for index in 1..args.len() {
         names.push(args.str(index)?);
@@ -73,30 +89,30 @@ fn chosen(args: &Args<'_>, keep: bool) -> Outcome {
     let chosen = args
         .map(0)?
         .iter()
-        .filter(|(name, _)| names.contains(&&***name) == keep);
+        .filter(|(name, _)| names.contains(&&***name) == (named == Named::Stay));
     Ok(map(chosen
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()))
 }
 
-/// Merges dictionaries into the first one, down into dictionaries that both sides have. Without
-/// `overwrite` only empty places are filled.
-fn merged(args: &Args<'_>, overwrite: bool) -> Outcome {
+/// Merges dictionaries into the first one, down into dictionaries that both sides have. An empty place is always
+/// filled, and an empty value never replaces another.
+fn merged(args: &Args<'_>, conflict: Conflict) -> Outcome {
     let mut result = args.map(0)?.clone();
     for index in 1..args.len() {
-        merge_into(&mut result, args.map(index)?, overwrite);
+        merge_into(&mut result, args.map(index)?, conflict);
     }
     Ok(map(result))
 }
 
-fn merge_into(target: &mut Map, source: &Map, overwrite: bool) {
+fn merge_into(target: &mut Map, source: &Map, conflict: Conflict) {
     for (name, value) in source {
         match (target.get_mut(name), value) {
             (Some(Value::Map(inner)), Value::Map(value)) => {
-                merge_into(Arc::make_mut(inner), value, overwrite);
+                merge_into(Arc::make_mut(inner), value, conflict);
             }
             (Some(old), value) => {
-                if (overwrite && !is_empty(value)) || is_empty(old) {
+                if (conflict == Conflict::TakeLast && !is_empty(value)) || is_empty(old) {
                     *old = value.clone();
                 }
             }

@@ -67,10 +67,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(text(abbreviate(a.str(2)?, left, right)))
     }),
     function("wrap", 2, 2, |a| {
-        Ok(text(wrap(a.str(1)?, a.int(0)?, "\n", false)?))
+        Ok(text(wrap(a.str(1)?, a.int(0)?, "\n", LongWords::Whole)?))
     }),
     function("wrapWith", 3, 3, |a| {
-        Ok(text(wrap(a.str(2)?, a.int(0)?, a.str(1)?, true)?))
+        Ok(text(wrap(a.str(2)?, a.int(0)?, a.str(1)?, LongWords::Cut)?))
     }),
     function("quote", 0, ANY, |a| {
         Ok(text(joined(a, |value| go_text::quote(&go_string(value)))))
@@ -208,9 +208,15 @@ fn abbreviate(subject: &str, offset: i64, width: i64) -> String {
     format!("...{}", part(length - (width - 3), length))
 }
 
-/// Breaks lines at spaces so that they have at most `width` bytes; words that are longer stay
-/// whole unless `cut_words`.
-fn wrap(subject: &str, width: i64, line_end: &str, cut_words: bool) -> Result<String, String> {
+/// What becomes of words that are longer than a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LongWords {
+    Whole,
+    Cut,
+}
+
+/// Breaks lines at spaces so that they have at most `width` bytes.
+fn wrap(subject: &str, width: i64, line_end: &str, words: LongWords) -> Result<String, String> {
     let width = usize::try_from(width.max(1)).unwrap_or(usize::MAX);
     charge(subject.len().saturating_mul(1 + line_end.len()))?;
     let line_end = if line_end.is_empty() { "\n" } else { line_end };
@@ -224,7 +230,7 @@ fn wrap(subject: &str, width: i64, line_end: &str, cut_words: bool) -> Result<St
         let last_space = rest[..=width].iter().rposition(|b| *b == b' ');
         let (line, next) = match last_space {
             Some(space) => (space, space + 1),
-            None if cut_words => (width, width),
+            None if words == LongWords::Cut => (width, width),
             None => match rest[width..].iter().position(|b| *b == b' ') {
                 Some(space) => (width + space, width + space + 1),
                 None => break,

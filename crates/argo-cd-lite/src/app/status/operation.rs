@@ -18,6 +18,13 @@ use crate::{
     sync::plan::join_reasons,
 };
 
+/// What the operation still has to do after the tasks of this pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Following {
+    Nothing,
+    MoreTasks,
+}
+
 impl Writer<'_> {
     /// Takes the operation's step into the status; gives the comparison after the effects.
     pub(super) fn operation(
@@ -59,7 +66,12 @@ impl Writer<'_> {
                     .actions
                     .iter()
                     .any(|action| matches!(action, Action::Conclude(..)));
-                let again = self.effects(&mut state, outcome.applied, *last) && !concluded;
+                let following = if *last {
+                    Following::Nothing
+                } else {
+                    Following::MoreTasks
+                };
+                let again = self.effects(&mut state, outcome.applied, following) && !concluded;
                 (state, again)
             }
         };
@@ -118,7 +130,12 @@ impl Writer<'_> {
 
     /// Adds what the effects brought to the operation's result. True when another pass should follow at
     /// once.
-    fn effects(&mut self, state: &mut OperationState, applied: &[&Applied], last: bool) -> bool {
+    fn effects(
+        &mut self,
+        state: &mut OperationState,
+        applied: &[&Applied],
+        following: Following,
+    ) -> bool {
         let mut again = false;
         let mut rows = results(state).to_vec();
         let mut failed_namespace = None;
@@ -138,7 +155,7 @@ impl Writer<'_> {
                     rows.extend(tasks.outcomes.iter().map(|outcome| outcome.row.clone()));
                     if failed_namespace.is_none() {
                         set_results(state, rows.clone());
-                        again |= self.tasks(state, tasks, last);
+                        again |= self.tasks(state, tasks, following);
                     }
                 }
                 Applied::Done => {}
@@ -153,7 +170,12 @@ impl Writer<'_> {
         again
     }
 
-    fn tasks(&mut self, state: &mut OperationState, tasks: &TaskOutcomes, last: bool) -> bool {
+    fn tasks(
+        &mut self,
+        state: &mut OperationState,
+        tasks: &TaskOutcomes,
+        following: Following,
+    ) -> bool {
         let mut reasons: Vec<&str> = Vec::new();
         for outcome in &tasks.outcomes {
             let bad = outcome.row.hook_phase.is_some_and(Phase::unsuccessful);
@@ -171,7 +193,7 @@ impl Writer<'_> {
                 "successfully synced (dry run)",
                 self.now,
             );
-        } else if !last {
+        } else if following == Following::MoreTasks {
             return true;
         } else if reasons.is_empty() {
             end(
