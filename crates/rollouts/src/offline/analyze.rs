@@ -4,11 +4,13 @@ use std::{collections::HashSet, io::Write, path::PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+use kube::{Client, Config};
+use reconcile_core::{
+    args::KubeArgs,
+    clock::Clock,
+    object::Kind,
+    operator::{install_tls, kube_config},
 };
-use reconcile_core::{clock::Clock, object::Kind, operator::install_tls};
 
 use super::{files, placed};
 use crate::{
@@ -28,9 +30,9 @@ pub struct AnalyzeArgs {
     /// A value for an argument of the templates.
     #[arg(long = "arg", short = 'a', value_name = "NAME=VALUE")]
     pub arguments: Vec<String>,
-    /// Kubeconfig of the cluster with Secrets and Jobs; not needed for metrics that use none.
-    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
+    /// Where Secrets and Jobs are; metrics that use none need no cluster.
+    #[command(flatten)]
+    pub kube: KubeArgs,
     /// Namespace of the Secrets that arguments name, and of Jobs; that of the kubeconfig when absent.
     #[arg(long, short = 'n', value_name = "NAMESPACE")]
     pub namespace: Option<String>,
@@ -58,7 +60,7 @@ pub async fn run(
     let templates = sources.templates.resolve("default", &wanted)?;
     let spec = trial::spec(&templates, &arguments)?;
     install_tls();
-    let config = config(args.kubeconfig).await?;
+    let config = config(&args.kube).await?;
     let namespace = args
         .namespace
         .unwrap_or_else(|| config.default_namespace.clone());
@@ -132,18 +134,14 @@ fn wanted(files: &[PathBuf], sources: &AnalysisIndexes) -> anyhow::Result<Vec<Te
     Ok(if found.is_empty() { all } else { found })
 }
 
-/// The connection to the cluster. Without a kubeconfig it leads nowhere, and says so when it is needed.
-async fn config(kubeconfig: Option<PathBuf>) -> anyhow::Result<Config> {
-    if let Some(path) = kubeconfig {
-        let file = Kubeconfig::read_from(&path)
-            .with_context(|| format!("cannot read kubeconfig {}", path.display()))?;
-        return Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-            .await
-            .with_context(|| format!("cannot use kubeconfig {}", path.display()));
-    }
-    match Config::infer().await {
-        Ok(config) => Ok(config),
-        Err(_) => Ok(Config::new(NOWHERE.parse()?)),
+/// The connection to the cluster. Where none is named and none is found it leads nowhere, and says so when it is needed.
+async fn config(kube: &KubeArgs) -> anyhow::Result<Config> {
+    let paths = kube.kubeconfig.as_ref();
+    let is_named =
+        kube.context.is_some() || paths.is_some_and(|paths| !paths.as_os_str().is_empty());
+    match kube_config(kube).await {
+        Err(_) if !is_named => Ok(Config::new(NOWHERE.parse()?)),
+        config => Ok(config?),
     }
 }
 
@@ -181,7 +179,10 @@ mod tests {
             } else {
                 arguments.collect()
             },
-            kubeconfig: None,
+            kube: KubeArgs {
+                kubeconfig: None,
+                context: None,
+            },
             namespace: None,
             controller_namespace: "argo-rollouts".to_owned(),
             prometheus_address: None,
@@ -220,5 +221,17 @@ mod tests {
             let error = analyzed("true", &[given]).await.expect_err("no analysis");
             assert_eq!(error.to_string(), message);
         }
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_named_must_be_readable() {
+        let home = tempfile::tempdir().expect("a directory");
+        let kubeconfig = Some(home.path().join("absent"));
+        let kube = KubeArgs {
+            kubeconfig,
+            context: None,
+        };
+        let error = config(&kube).await.expect_err("no such file");
+        assert!(error.to_string().contains("absent"), "{error}");
     }
 }
