@@ -411,8 +411,9 @@ async fn a_spec_change_that_hides_in_the_answer_to_a_status_write_is_not_lost() 
     })
     .await;
     room.rest().await;
-    // The status write is held up, and the spec changes just before it lands. Its answer is all that shows the change:
-    // the watch is late.
+    // The status write is held up, and the spec changes just before it lands. Its answer is all that calls for another
+    // pass: the watches are late.
+    room.api.hold_watches("configmaps");
     room.api
         .fail(Fault::delay("patch", "lamps/status", Duration::from_millis(200)).times(1));
     room.api.edit("lamps", "room", "a", |lamp| {
