@@ -29,9 +29,7 @@ pub(super) fn run_name(experiment: &str, analysis: &str) -> String {
 pub(super) struct RunInputs<'a> {
     /// The Experiment.
     pub(super) root: &'a Experiment,
-    /// Its spec.
     pub(super) spec: &'a CheckedSpec,
-    /// All templates.
     pub(super) templates: &'a Templates,
     /// Since when all its templates are available.
     pub(super) available_at: Timestamp,

@@ -167,7 +167,6 @@ impl SetTemplate {
 pub(super) struct StepInputs<'a> {
     /// The Rollout.
     pub(super) observed: &'a Observed,
-    /// The step.
     pub(super) step: &'a ExperimentStep,
     /// What the plan says.
     pub(super) start: &'a ExperimentStart,

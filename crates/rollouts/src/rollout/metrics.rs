@@ -44,9 +44,7 @@ const PLATFORM: &str = if cfg!(target_arch = "aarch64") {
 
 /// What is counted while the controller works.
 pub(super) struct RolloutCounters {
-    /// Passes.
     pub(super) passes: PassMetrics,
-    /// Events.
     pub(super) events: EventMetrics,
 }
 

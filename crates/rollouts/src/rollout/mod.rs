@@ -11,6 +11,7 @@
 mod apply;
 mod cleanup;
 mod duration_metrics;
+mod effects;
 mod error;
 mod experiment_step;
 pub mod flags;
@@ -26,6 +27,7 @@ pub mod plan;
 pub mod pod_rules;
 pub mod pods;
 mod replica_set;
+mod resources;
 mod service_cleanup;
 pub(crate) mod simulated;
 mod start;
@@ -35,11 +37,11 @@ mod validate;
 pub mod workload;
 mod workload_effects;
 
-pub use apply::{Applied, Effects};
-pub(crate) use apply::{MANAGER, replica_sets, services};
+pub use effects::{Applied, Effects};
 pub use error::RolloutError;
 pub(crate) use kinds::annotation_digest;
 pub use observe::Sources;
+pub(crate) use resources::{MANAGER, replica_sets, services};
 pub use start::{RolloutConfig, start};
 pub use validate::check;
 

@@ -10,7 +10,6 @@ use super::flags::{FlagStep, Flags};
 use super::peaks::Peak;
 use super::plan::hash::{ComparedTemplate, TemplateDigest};
 use super::pod_rules::PodRules;
-use super::pods::PodView;
 use super::traffic::{RouteState, RouteStep, Routing};
 use super::workload::ResolvedWorkload;
 use crate::{
@@ -57,6 +56,27 @@ pub struct Observed {
     pub peak: Peak,
     /// Fields that the manifest sets and that have no effect, as a sentence; empty when there are none.
     pub unsupported: String,
+}
+
+/// A pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodView {
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// Uid of its ReplicaSet.
+    pub set: String,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// Deletion was requested.
+    pub deleting: bool,
+    /// Since when it is ready.
+    pub ready_since: Option<Timestamp>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A ReplicaSet.

@@ -137,7 +137,6 @@ impl Snapshot {
         services
     }
 
-    /// The templates.
     pub(crate) fn templates(&self) -> Templates {
         self.sources.analysis.templates.clone()
     }

@@ -8,39 +8,18 @@ use kube::{
 };
 use reconcile_core::{apply::ApplyError, object::ObjectKey};
 use serde_json::json;
-use std::collections::BTreeMap;
 
 use super::{
-    Applied, Effects, RolloutError,
-    apply::MANAGER,
-    observed::Observed,
+    effects::{Applied, Effects},
+    error::RolloutError,
+    observed::{Observed, PodView},
     plan::{PodChange, PodRef},
+    resources::MANAGER,
 };
 use crate::api::rollout::HASH_LABEL;
 
 /// Pods per page of a list.
 const PAGE: u32 = 500;
-
-/// A pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PodView {
-    /// Name.
-    pub name: String,
-    /// Uid.
-    pub uid: String,
-    /// Uid of its ReplicaSet.
-    pub set: String,
-    /// When it was created.
-    pub created: Option<Timestamp>,
-    /// Deletion was requested.
-    pub deleting: bool,
-    /// Since when it is ready.
-    pub ready_since: Option<Timestamp>,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-    /// Annotations.
-    pub annotations: BTreeMap<String, String>,
-}
 
 impl Effects {
     /// Reads the pods where the plan needs them.

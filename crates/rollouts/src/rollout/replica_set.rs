@@ -4,11 +4,12 @@ use reconcile_core::{apply, object::ObjectKey};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Effects, RolloutError,
-    apply::replica_sets,
+    effects::Effects,
+    error::RolloutError,
     injected,
     observed::Observed,
     plan::{NewReplicaSet, ReplicaSetChange, TemplateChange, copied_annotations},
+    resources::replica_sets,
 };
 use crate::api::rollout::{DESIRED_REPLICAS, HASH_LABEL, INSTANCE_ID, REVISION};
 

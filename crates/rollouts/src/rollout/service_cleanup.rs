@@ -15,8 +15,8 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
-    apply::{MANAGER, resource},
     observe::{self, Sources},
+    resources::{MANAGER, resource},
 };
 use crate::api::rollout::{HASH_LABEL, MANAGED_BY, Rollout};
 

@@ -10,7 +10,7 @@ use reconcile_core::{
 use serde_json::{Value, json};
 
 use super::{
-    apply::Applied,
+    effects::Applied,
     error::RolloutError,
     observed::Observed,
     plan::{

@@ -11,7 +11,7 @@ use reconcile_core::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::apply::resource;
+use super::resources::resource;
 use crate::api::rollout::{Rollout, RolloutSpec};
 
 const AT: &str = "spec.workloadRef";

@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 
 use super::{
     Effects, RolloutConfig, RolloutError, Sources,
-    apply::MANAGER,
     plan::WorkloadScale,
+    resources::MANAGER,
     workload::{Workload, WorkloadKind, named_by, workload_tag},
 };
 use crate::api::rollout::Rollout;

@@ -61,9 +61,7 @@ pub struct ProviderConfig {
 pub(super) struct MeasurementRequest {
     /// Namespace of the run, whose Secrets arguments may refer to.
     pub(super) namespace: String,
-    /// Name of the run.
     pub(super) run_name: String,
-    /// Uid of the run.
     pub(super) run_uid: String,
     /// When the run started.
     pub(super) run_started: Option<Timestamp>,

@@ -31,7 +31,6 @@ use crate::{
 const UID: &str = "u-experiment";
 const NAMESPACE: &str = "ns";
 
-/// The cluster.
 pub(super) struct Cluster {
     objects: SimulatedObjects,
     /// Objects that the next pass does not see yet.

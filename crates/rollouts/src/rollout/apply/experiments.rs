@@ -7,16 +7,17 @@ use reconcile_core::{
 };
 use serde_json::json;
 
-use super::{Applied, Effects, MANAGER, replica_sets, resource};
 use crate::{
     api::experiment::{Experiment, ExperimentKind},
     experiment::ExperimentView,
     rollout::{
+        effects::{Applied, Effects},
         error::RolloutError,
         experiment_step::{self, SetTemplate, StepInputs},
         injected,
         observed::{Observed, Step},
         plan::ExperimentStart,
+        resources::{MANAGER, replica_sets, resource},
     },
 };
 

@@ -1,62 +1,26 @@
-//! Effects. Each is one targeted write; the answer goes into the index, so that the next pass sees it.
+//! Carries out actions: each is one targeted write.
 
 mod experiments;
 mod replica_sets;
 mod runs;
 
-use kube::{
-    Client,
-    api::{ApiResource, DynamicObject, PropagationPolicy},
-    core::GroupVersionKind,
-};
-use reconcile_core::{
-    apply::{self, ApplyError},
-    object::{Kind, ObjectKey, Root},
-};
-use serde_json::{Value, json};
+use kube::api::PropagationPolicy;
+use reconcile_core::{apply, object::ObjectKey};
+use serde_json::json;
 
 use self::experiments::experiments;
 use super::{
+    effects::{Applied, Effects},
     error::RolloutError,
-    kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
-    observe::Sources,
     observed::Observed,
     plan::Action,
+    resources::{MANAGER, resource, services},
     traffic::{self, RouteContext, RouteGoal, Routing},
 };
 use crate::{
     analysis,
-    api::rollout::{HASH_LABEL, MANAGED_BY, RunStatus},
+    api::rollout::{HASH_LABEL, MANAGED_BY},
 };
-
-/// Field manager of writes.
-pub(crate) const MANAGER: &str = "rollouts-controller";
-
-/// What an action brought.
-#[derive(Clone, Debug)]
-pub enum Applied {
-    /// It is done.
-    Done,
-    /// A `PodDisruptionBudget` holds the eviction back.
-    Held,
-    /// The name of the new ReplicaSet is taken by another one.
-    Collision,
-    /// The AnalysisRun that was started.
-    Started(RunStatus),
-    /// The Experiment that was created; its name.
-    Experimenting(String),
-}
-
-/// Carries out actions. Cloning shares client and indexes.
-#[derive(Clone)]
-pub struct Effects {
-    /// The fenced client.
-    pub client: Client,
-    /// The indexes.
-    pub sources: Sources,
-    /// `--instance-id`.
-    pub instance_id: String,
-}
 
 impl Effects {
     /// Carries out one action.
@@ -115,49 +79,6 @@ impl Effects {
             }
         }
         Ok(Applied::Done)
-    }
-
-    /// Patches a ReplicaSet.
-    pub(crate) async fn patch_replica_set(
-        &self,
-        key: &ObjectKey,
-        body: &Value,
-    ) -> Result<(), ApplyError> {
-        let object = apply::merge_patch(&self.client, &replica_sets(), key, body, MANAGER).await?;
-        self.remember_replica_set(object);
-        Ok(())
-    }
-
-    /// Takes the answer of a write of a ReplicaSet or Service.
-    pub(crate) fn remember(&self, object: DynamicObject) {
-        let kind = object.types.as_ref().map(|types| types.kind.as_str());
-        if kind == Some(ServiceKind::KIND) {
-            self.remember_service(object);
-        } else {
-            self.remember_replica_set(object);
-        }
-    }
-
-    fn remember_service(&self, object: DynamicObject) {
-        let root = serde_json::to_value(object)
-            .ok()
-            .and_then(|value| Root::<ServiceKind>::from_value(&value).ok());
-        if let Some(root) = root
-            && let Some(view) = service_view(&root)
-        {
-            drop(self.sources.services.written(&root.metadata, view));
-        }
-    }
-
-    fn remember_replica_set(&self, object: DynamicObject) {
-        let root = serde_json::to_value(object)
-            .ok()
-            .and_then(|value| Root::<ReplicaSetKind>::from_value(&value).ok());
-        if let Some(root) = root
-            && let Some(view) = replica_set_view(&root)
-        {
-            drop(self.sources.replica_sets.written(&root.metadata, view));
-        }
     }
 
     async fn switch(
@@ -225,16 +146,4 @@ impl Effects {
         }
         Ok(())
     }
-}
-
-pub(super) fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
-    apply::resource_of(&GroupVersionKind::gvk(group, version, kind), plural)
-}
-
-pub(crate) fn replica_sets() -> ApiResource {
-    resource("apps", "v1", "ReplicaSet", "replicasets")
-}
-
-pub(crate) fn services() -> ApiResource {
-    resource("", "v1", "Service", "services")
 }

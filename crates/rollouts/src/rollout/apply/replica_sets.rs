@@ -7,13 +7,14 @@ use reconcile_core::{
 };
 use serde_json::json;
 
-use super::{Applied, Effects, MANAGER, replica_sets, resource};
 use crate::rollout::{
+    effects::{Applied, Effects},
     error::RolloutError,
     kinds::{ReplicaSetKind, replica_set_view},
     observed::Observed,
     plan::NewReplicaSet,
     replica_set,
+    resources::{MANAGER, replica_sets, resource},
 };
 
 impl Effects {

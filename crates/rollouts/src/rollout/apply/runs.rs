@@ -1,6 +1,5 @@
 //! Starts AnalysisRuns.
 
-use super::{Applied, Effects};
 use crate::{
     analysis::{
         self,
@@ -8,6 +7,7 @@ use crate::{
     },
     api::{analysis::RolloutAnalysis, rollout::RunStatus},
     rollout::{
+        effects::{Applied, Effects},
         error::RolloutError,
         observed::{CheckedStrategy, Observed, Step},
     },

@@ -16,9 +16,10 @@ use super::{
 use crate::{
     api::rollout::Rollout,
     rollout::{
-        apply::{Effects, MANAGER, resource},
+        effects::Effects,
         error::RolloutError,
         observed::{CheckedSpec, Observed, Step},
+        resources::{MANAGER, resource},
         validate, workload,
     },
 };

@@ -30,7 +30,6 @@ struct RunEnd {
     phase: AnalysisPhase,
 }
 
-/// The cluster.
 pub(super) struct Cluster {
     pub(super) objects: SimulatedObjects,
     scenario: Scenario,

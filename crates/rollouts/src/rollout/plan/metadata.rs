@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    action::{Action, PodChange, PodRef, TemplateChange},
-    planner::{PlannedReplicaSet, Planner},
+    action::{Action, PodChange, PodRef},
+    planner::Planner,
 };
-use crate::{api::rollout::PodMetadata, rollout::pods::PodView};
+use crate::{api::rollout::PodMetadata, rollout::observed::PodView};
 
 /// Gives each version its labels and annotations, and plans what changes of pods that are there.
 pub(super) fn update(planner: &mut Planner<'_>) {
@@ -39,35 +39,6 @@ pub(super) fn update(planner: &mut Planner<'_>) {
         .map(Action::ChangePod)
         .collect();
     planner.pods.extend(changes);
-}
-
-/// What changes in the template of a ReplicaSet that exists.
-pub(super) fn template_change(set: &PlannedReplicaSet) -> Option<TemplateChange> {
-    let old = set.view.metadata.clone().unwrap_or_default();
-    let avoids = set
-        .avoids
-        .clone()
-        .filter(|(_, hash)| set.view.avoids.as_ref() != Some(hash));
-    let change = TemplateChange {
-        metadata: set.metadata.clone(),
-        labels: changes(&old.labels, &set.metadata.labels),
-        annotations: changes(&old.annotations, &set.metadata.annotations),
-        avoids,
-    };
-    (old != set.metadata || change.avoids.is_some()).then_some(change)
-}
-
-fn changes(
-    old: &BTreeMap<String, String>,
-    new: &BTreeMap<String, String>,
-) -> BTreeMap<String, Option<String>> {
-    let gone = old.keys().filter(|key| !new.contains_key(*key));
-    let set = new
-        .iter()
-        .filter(|(key, value)| old.get(*key) != Some(value));
-    gone.map(|key| (key.clone(), None))
-        .chain(set.map(|(key, value)| (key.clone(), Some(value.clone()))))
-        .collect()
 }
 
 fn pod_change(planner: &Planner<'_>, pod: &PodView) -> Option<PodChange> {

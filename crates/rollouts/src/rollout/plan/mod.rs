@@ -28,6 +28,7 @@ mod service;
 mod status_conditions;
 mod summary;
 mod template;
+mod template_change;
 mod traffic;
 mod transitions;
 mod weight;

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use super::conditions::{find, kind, reason};
 use crate::api::rollout::RolloutStatus;
 
-/// Healthy.
 pub(crate) const HEALTHY: &str = "Healthy";
 /// Something needs attention.
 pub(crate) const DEGRADED: &str = "Degraded";

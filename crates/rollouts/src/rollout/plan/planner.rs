@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use reconcile_core::event::EventNote;
 
-use super::action::{Action, NewReplicaSet, ReplicaSetChange, RunRef, WorkloadScale};
+use super::{
+    action::{Action, NewReplicaSet, ReplicaSetChange, RunRef, WorkloadScale},
+    template_change::template_change,
+};
 use crate::{
     analysis::build::RunType,
     api::rollout::{
@@ -359,7 +362,7 @@ impl<'a> Planner<'a> {
         }
         let min_ready = (is_newest && view.min_ready != self.observed.spec.min_ready)
             .then_some(self.observed.spec.min_ready);
-        let template = super::metadata::template_change(set);
+        let template = template_change(view, &set.metadata, set.avoids.as_ref());
         let same = annotations.is_empty() && replicas.is_none() && min_ready.is_none();
         if same && template.is_none() {
             return None;

@@ -7,7 +7,7 @@ use super::{
     action::{Action, PodRef},
     planner::{Planner, after},
 };
-use crate::rollout::pods::PodView;
+use crate::rollout::observed::PodView;
 
 /// Time after which pods that a restart could not evict are tried again.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);

@@ -9,11 +9,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Capabilities, Registration, RouteContext, RouteGoal, RouteState, Router, RouterError,
     objects::{RouteObjects, unfit},
-    parse,
+    parse::parse,
+    router::{Capabilities, Registration, RouteContext, Router, RouterError},
+    state::{RouteGoal, RouteState},
 };
-use crate::rollout::apply::resource;
+use crate::rollout::resources::resource;
 
 /// Ambassador.
 pub(super) const REGISTRATION: Registration = Registration {
@@ -140,7 +141,7 @@ impl Router for Ambassador {
                 }
                 let weight = found.map_or(0, |found| {
                     let weight = found.data["spec"]["weight"].as_i64().unwrap_or_default();
-                    i32::try_from(weight).unwrap_or(super::FULL_WEIGHT)
+                    i32::try_from(weight).unwrap_or(super::router::FULL_WEIGHT)
                 });
                 states.push(RouteState::at(weight));
             }

@@ -9,13 +9,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Capabilities, FULL_WEIGHT, HeaderMatching, HeaderRoute, ManagedRoute, Registration,
-    RouteContext, RouteGoal, RouteState, Router, RouterError, StringMatch,
+    managed::{HeaderRoute, ManagedRoute, StringMatch},
     objects::{RouteObjects, unfit},
-    parse,
+    parse::parse,
+    router::{
+        Capabilities, FULL_WEIGHT, HeaderMatching, Registration, RouteContext, Router, RouterError,
+    },
     split::Split,
+    state::{RouteGoal, RouteState},
 };
-use crate::rollout::apply::resource;
+use crate::rollout::resources::resource;
 
 /// APISIX.
 pub(super) const REGISTRATION: Registration = Registration {

@@ -1,25 +1,11 @@
 //! Destinations beside both versions: templates of the Experiment of a step that have a weight.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-use super::{FULL_WEIGHT, RouteGoal, RouteState};
-
-/// A destination beside both versions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExtraWeight {
-    /// Its Service.
-    pub service: String,
-    /// Pod template hash of its pods.
-    pub hash: String,
-    /// Its share.
-    pub weight: i32,
-}
-
-impl fmt::Display for ExtraWeight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.weight, self.service)
-    }
-}
+use super::{
+    router::FULL_WEIGHT,
+    state::{RouteGoal, RouteState},
+};
 
 impl RouteGoal {
     /// What is left of a total of 100 for the stable version.

@@ -6,7 +6,7 @@ use reconcile_core::object::FieldError;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::parse;
+use super::parse::parse;
 
 /// A route that a step adds under a name of `managedRoutes`.
 #[derive(Clone, Debug, PartialEq, Eq)]

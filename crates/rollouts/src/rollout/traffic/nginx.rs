@@ -13,12 +13,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Capabilities, ExtraWeights, HeaderMatching, Registration, RouteContext, RouteGoal, RouteState,
-    Router, RouterError,
     objects::{RouteObjects, is_owned, unfit},
-    parse,
+    parse::parse,
+    router::{
+        Capabilities, ExtraWeights, HeaderMatching, Registration, RouteContext, Router, RouterError,
+    },
+    state::{RouteGoal, RouteState},
 };
-use crate::rollout::apply::{MANAGER, resource};
+use crate::rollout::resources::{MANAGER, resource};
 
 /// ingress-nginx.
 pub(super) const REGISTRATION: Registration = Registration {
@@ -151,7 +153,7 @@ impl Nginx {
         annotations.extend(self.annotations.clone());
         annotations.insert(self.annotation("canary"), "true".to_owned());
         annotations.insert(self.annotation("canary-weight"), weight.to_string());
-        if context.max_weight != super::FULL_WEIGHT {
+        if context.max_weight != super::router::FULL_WEIGHT {
             let total = context.max_weight.to_string();
             annotations.insert(self.annotation("canary-weight-total"), total);
         }

@@ -8,8 +8,8 @@ use reconcile_core::{
 };
 use serde_json::{Value, json};
 
-use super::{RouteContext, RouterError};
-use crate::rollout::apply::MANAGER;
+use super::router::{RouteContext, RouterError};
+use crate::rollout::resources::MANAGER;
 
 /// The objects of a kind in the namespace of the Rollout.
 pub(super) struct RouteObjects<'a> {

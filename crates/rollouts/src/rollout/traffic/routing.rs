@@ -7,8 +7,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Capabilities, ExtraWeights, FULL_WEIGHT, HeaderMatching, ManagedRoute, ROUTERS, RouteContext,
-    RouteState, Router, RouterError, StringMatch, parse,
+    managed::{ManagedRoute, StringMatch},
+    parse::parse,
+    registry::ROUTERS,
+    router::{
+        Capabilities, ExtraWeights, FULL_WEIGHT, HeaderMatching, RouteContext, Router, RouterError,
+    },
+    state::RouteState,
 };
 
 /// Path of the field.

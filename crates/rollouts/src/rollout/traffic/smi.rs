@@ -9,10 +9,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Capabilities, ExtraWeights, Registration, RouteContext, RouteGoal, RouteState, Router,
-    RouterError, extra::of_all_weights, objects::RouteObjects, parse,
+    extra::of_all_weights,
+    objects::RouteObjects,
+    parse::parse,
+    router::{Capabilities, ExtraWeights, Registration, RouteContext, Router, RouterError},
+    state::{RouteGoal, RouteState},
 };
-use crate::rollout::apply::resource;
+use crate::rollout::resources::resource;
 
 /// SMI.
 pub(super) const REGISTRATION: Registration = Registration {

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{FULL_WEIGHT, RouteContext, RouteState, extra::of_all_weights};
+use super::{
+    extra::of_all_weights,
+    router::{FULL_WEIGHT, RouteContext},
+    state::RouteState,
+};
 
 /// Positions of both versions in a list of destinations.
 #[derive(Clone, Copy, Debug)]

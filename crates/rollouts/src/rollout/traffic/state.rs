@@ -2,7 +2,24 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{ExtraWeight, ManagedRoute};
+use super::managed::ManagedRoute;
+
+/// A destination beside both versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExtraWeight {
+    /// Its Service.
+    pub service: String,
+    /// Pod template hash of its pods.
+    pub hash: String,
+    /// Its share.
+    pub weight: i32,
+}
+
+impl fmt::Display for ExtraWeight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.weight, self.service)
+    }
+}
 
 /// What the routes of a Rollout should say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,12 +9,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Capabilities, Registration, RouteContext, RouteGoal, RouteState, Router, RouterError,
     objects::{RouteObjects, unfit},
-    parse,
+    parse::parse,
+    router::{Capabilities, Registration, RouteContext, Router, RouterError},
     split::Split,
+    state::{RouteGoal, RouteState},
 };
-use crate::rollout::apply::resource;
+use crate::rollout::resources::resource;
 
 /// Traefik.
 pub(super) const REGISTRATION: Registration = Registration {

@@ -33,7 +33,6 @@ pub(in crate::analysis::provider) enum Login {
     Signature(Signature),
 }
 
-/// A request for a token.
 #[derive(Clone, Debug)]
 pub(in crate::analysis::provider) struct TokenRequest {
     url: Url,

@@ -20,7 +20,6 @@ use reqwest::{Method, Url, header::HeaderMap};
 /// A request to a metric server.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
-    /// Method.
     pub(super) method: Method,
     /// Where it goes.
     pub(super) url: Url,
@@ -50,7 +49,6 @@ impl Call {
         }
     }
 
-    /// A `POST` of JSON.
     pub(super) fn post_json(url: Url, body: &serde_json::Value, deadline: Duration) -> Self {
         let mut call = Self::get(url, deadline);
         call.method = Method::POST;

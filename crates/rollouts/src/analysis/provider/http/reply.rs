@@ -13,9 +13,7 @@ pub(super) const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 /// An answer.
 #[derive(Clone, Debug)]
 pub(in crate::analysis::provider) struct Reply {
-    /// Status.
     pub(in crate::analysis::provider) status: StatusCode,
-    /// Headers.
     pub(in crate::analysis::provider) headers: HeaderMap,
     /// The whole body.
     pub(in crate::analysis::provider) body: Vec<u8>,

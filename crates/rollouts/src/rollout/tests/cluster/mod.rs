@@ -242,7 +242,6 @@ impl Cluster {
         message.clone_into(&mut run.message);
     }
 
-    /// An Experiment ends.
     pub(super) fn end_experiment(&mut self, name: &str, phase: AnalysisPhase) {
         self.say(&format!("experiment: {name} {}", phase.as_str()));
         let view = self

@@ -10,8 +10,8 @@ use reconcile_core::object::ObjectKey;
 use super::{Cluster, NAMESPACE};
 use crate::rollout::{
     Applied,
+    observed::PodView,
     plan::{PodChange, PodRef, WorkloadScale},
-    pods::PodView,
     workload::{Workload, WorkloadKind},
 };
 

@@ -12,13 +12,17 @@ use reconcile_core::object::{FieldError, ObjectKey};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Capabilities, ExtraWeights, FULL_WEIGHT, HeaderMatching, HeaderRoute, ManagedRoute,
-    Registration, RouteContext, RouteGoal, RouteState, Router, RouterError, StringMatch,
     extra::of_all_weights,
+    managed::{HeaderRoute, ManagedRoute, StringMatch},
     objects::{RouteObjects, unfit},
-    parse,
+    parse::parse,
+    router::{
+        Capabilities, ExtraWeights, FULL_WEIGHT, HeaderMatching, Registration, RouteContext,
+        Router, RouterError,
+    },
+    state::{RouteGoal, RouteState},
 };
-use crate::rollout::apply::resource;
+use crate::rollout::resources::resource;
 use config::Config;
 
 /// ALB.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::{RouteContext, RouteGoal};
+use super::super::{router::RouteContext, state::RouteGoal};
 
 /// The weights of the backends that belong to Experiments of the Rollout, by Service.
 pub(super) fn present(rule: &Value, context: &RouteContext<'_>) -> BTreeMap<String, i32> {

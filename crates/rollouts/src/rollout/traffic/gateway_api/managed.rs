@@ -6,7 +6,8 @@ use reconcile_core::object::FieldError;
 use serde_json::{Value, json};
 
 use super::super::{
-    HeaderRoute, ManagedRoute, MirrorRoute, RouteContext, StringMatch, managed::MirrorMatch,
+    managed::{HeaderRoute, ManagedRoute, MirrorMatch, MirrorRoute, StringMatch},
+    router::RouteContext,
 };
 use super::{RouteKind, backend};
 

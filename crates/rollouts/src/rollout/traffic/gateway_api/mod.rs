@@ -20,12 +20,14 @@ use self::{
     rules::{backend, patch, rules_of, state},
 };
 use super::{
-    Capabilities, ExtraWeights, HeaderMatching, Registration, RouteContext, RouteGoal, RouteState,
-    Router, RouterError,
     objects::{not_found, unfit},
-    parse,
+    parse::parse,
+    router::{
+        Capabilities, ExtraWeights, HeaderMatching, Registration, RouteContext, Router, RouterError,
+    },
+    state::{RouteGoal, RouteState},
 };
-use crate::rollout::apply::{MANAGER, resource};
+use crate::rollout::resources::{MANAGER, resource};
 
 /// Gateway API.
 pub(super) const REGISTRATION: Registration = Registration {

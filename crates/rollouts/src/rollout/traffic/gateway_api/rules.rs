@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use super::{FoundRoute, IN_PROGRESS, experiments, managed};
 use crate::rollout::traffic::{
-    ManagedRoute, RouteContext, RouteGoal, RouteState, extra::of_all_weights,
+    extra::of_all_weights,
+    managed::ManagedRoute,
+    router::RouteContext,
+    state::{RouteGoal, RouteState},
 };
 
 /// The index of a backend with this name.

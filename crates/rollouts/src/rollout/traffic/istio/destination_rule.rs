@@ -5,7 +5,7 @@ use reconcile_core::object::FieldError;
 use serde_json::{Value, json};
 
 use super::{
-    super::{RouteContext, RouteHashes, objects::unfit},
+    super::{objects::unfit, router::RouteContext, state::RouteHashes},
     DESTINATION_RULE, Subsets,
 };
 use crate::api::rollout::{HASH_LABEL, MANAGED_BY};

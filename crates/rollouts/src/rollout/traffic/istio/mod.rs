@@ -12,10 +12,14 @@ use serde_json::Value;
 
 use self::virtual_service::RouteNames;
 use super::{
-    Capabilities, ExtraWeights, HeaderMatching, Registration, RouteContext, RouteGoal, RouteHashes,
-    RouteState, Router, RouterError, objects::RouteObjects, parse,
+    objects::RouteObjects,
+    parse::parse,
+    router::{
+        Capabilities, ExtraWeights, HeaderMatching, Registration, RouteContext, Router, RouterError,
+    },
+    state::{RouteGoal, RouteHashes, RouteState},
 };
-use crate::rollout::apply::resource;
+use crate::rollout::resources::resource;
 
 /// Istio.
 pub(super) const REGISTRATION: Registration = Registration {

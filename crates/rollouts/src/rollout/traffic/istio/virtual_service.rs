@@ -7,8 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        FULL_WEIGHT, HeaderRoute, ManagedRoute, MirrorRoute, RouteContext, RouteGoal, RouteState,
-        StringMatch, extra::of_all_weights, objects::unfit,
+        extra::of_all_weights,
+        managed::{HeaderRoute, ManagedRoute, MirrorRoute, StringMatch},
+        objects::unfit,
+        router::{FULL_WEIGHT, RouteContext},
+        state::{RouteGoal, RouteState},
     },
     Subsets, VIRTUAL_SERVICE,
 };
@@ -17,7 +20,6 @@ use super::{
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RouteNames {
-    /// Its name.
     pub(super) name: String,
     /// Names of HTTP routes.
     routes: Vec<String>,
