@@ -17,7 +17,10 @@ use super::{
 use crate::{
     analysis::{self, build::NewRun},
     api::{analysis::AnalysisPhase, experiment::ExperimentKind, rollout::SCALE_DOWN_DEADLINE},
-    rollout::{Effects, MANAGER, replica_sets, services},
+    rollout::{
+        effects::Effects,
+        resources::{MANAGER, replica_sets, services},
+    },
 };
 
 /// What an action brought.

@@ -22,8 +22,8 @@ pub mod plan;
 mod run;
 mod start;
 mod status;
-mod validate;
-mod view;
+pub(crate) mod validate;
+pub(crate) mod view;
 
 pub use apply::Applied;
 pub use error::ExperimentError;
@@ -44,7 +44,7 @@ use self::{
 };
 use crate::{
     api::experiment::{Experiment, ExperimentKind},
-    rollout::Effects,
+    rollout::effects::Effects,
 };
 
 /// The controller of Experiments.

@@ -16,7 +16,7 @@ use crate::{
         experiment::{Experiment, ExperimentStatus, TEMPLATE_NAME},
         experiment_fields::EXPERIMENT,
     },
-    rollout::{Sources, annotation_digest},
+    rollout::{kinds::annotation_digest, observe::Sources},
 };
 
 /// Reads everything that a plan may look at.

@@ -8,7 +8,7 @@ use super::{observe::observe, plan};
 use crate::{
     api::experiment::Experiment,
     offline::explanation::{state, write_plan},
-    rollout::Sources,
+    rollout::observe::Sources,
 };
 
 /// What the controller would do with `root`, and why. The error says why it would refuse it.

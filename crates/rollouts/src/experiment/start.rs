@@ -11,7 +11,7 @@ use super::{ExperimentView, Experiments, metrics};
 use crate::{
     api::experiment::{Experiment, ExperimentKind},
     instance,
-    rollout::{Effects, RolloutConfig},
+    rollout::{config::RolloutConfig, effects::Effects},
 };
 
 /// Starts the watch and the controller of Experiments. What it reads of other kinds comes from the

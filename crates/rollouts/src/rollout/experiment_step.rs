@@ -23,7 +23,7 @@ use crate::{
         },
         rollout::{HASH_LABEL, REVISION},
     },
-    experiment::{STEP, check_duration},
+    experiment::{validate::check_duration, view::STEP},
 };
 
 /// Checks the `experiment` of a step.

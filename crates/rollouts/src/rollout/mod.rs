@@ -10,16 +10,17 @@
 
 mod apply;
 mod cleanup;
+pub(crate) mod config;
 mod duration_metrics;
-mod effects;
+pub(crate) mod effects;
 mod error;
 mod experiment_step;
 pub mod flags;
 pub(crate) mod forecast;
 mod injected;
-mod kinds;
+pub(crate) mod kinds;
 mod metrics;
-mod observe;
+pub(crate) mod observe;
 pub mod observed;
 pub(crate) mod offline;
 pub(crate) mod peaks;
@@ -27,7 +28,7 @@ pub mod plan;
 pub mod pod_rules;
 pub mod pods;
 mod replica_set;
-mod resources;
+pub(crate) mod resources;
 mod service_cleanup;
 pub(crate) mod simulated;
 mod start;
@@ -37,12 +38,11 @@ mod validate;
 pub mod workload;
 mod workload_effects;
 
+pub use config::RolloutConfig;
 pub use effects::{Applied, Effects};
 pub use error::RolloutError;
-pub(crate) use kinds::annotation_digest;
 pub use observe::Sources;
-pub(crate) use resources::{MANAGER, replica_sets, services};
-pub use start::{RolloutConfig, start};
+pub use start::start;
 pub use validate::check;
 
 use jiff::Timestamp;

@@ -24,7 +24,7 @@ use crate::{
         fields,
         rollout::{Rollout, RolloutKind},
     },
-    experiment::ExperimentView,
+    experiment::view::ExperimentView,
 };
 
 /// The indexes that a pass reads.

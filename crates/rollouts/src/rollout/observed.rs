@@ -19,7 +19,7 @@ use crate::{
         experiment::ExperimentStep,
         rollout::{PodMetadata, Rollout, RolloutStatus},
     },
-    experiment::ExperimentView,
+    experiment::view::ExperimentView,
 };
 
 /// Everything that a plan may look at.

@@ -20,7 +20,7 @@ use crate::{
         experiment::Experiment,
         rollout::{Rollout, RolloutKind},
     },
-    experiment::{self, ExperimentView},
+    experiment::{self, view::ExperimentView},
     offline::explanation::{state, write_plan},
 };
 

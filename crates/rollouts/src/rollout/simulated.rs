@@ -33,7 +33,7 @@ use crate::{
             SCALE_DOWN_DEADLINE,
         },
     },
-    experiment::ExperimentView,
+    experiment::view::ExperimentView,
 };
 
 /// A Rollout or an Experiment with the objects around it, as the indexes of a controller hold them.

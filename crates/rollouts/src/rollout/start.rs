@@ -11,6 +11,7 @@ use reconcile_core::{
 use super::{
     Effects, Rollouts, Sources,
     cleanup::{Cleanup, is_former},
+    config::RolloutConfig,
     kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
     metrics,
     observe::{references, service_tag, template_tag},
@@ -20,25 +21,10 @@ use super::{
     workload_effects,
 };
 use crate::{
-    analysis::{self, AnalysisConfig, RunView},
+    analysis::{self, RunView},
     api::rollout::{HASH_LABEL, Rollout, RolloutKind},
     client_metrics, experiment, instance,
 };
-
-/// What the command line says.
-#[derive(Clone, Debug, Default)]
-pub struct RolloutConfig {
-    /// The one namespace to work in; all of them when absent.
-    pub namespace: Option<String>,
-    /// `--instance-id`.
-    pub instance_id: String,
-    /// Passes at the same time; 0 means the default of the driver.
-    pub workers: usize,
-    /// `--experiment-threads`: passes over Experiments at the same time; 0 means the default of the driver.
-    pub experiment_workers: usize,
-    /// Settings of the analysis.
-    pub analysis: AnalysisConfig,
-}
 
 /// Starts the watches and the controllers of Rollouts, AnalysisRuns and Experiments. Fails only when a metric cannot
 /// be registered.

@@ -14,7 +14,10 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::{
-    Effects, RolloutConfig, RolloutError, Sources,
+    config::RolloutConfig,
+    effects::Effects,
+    error::RolloutError,
+    observe::Sources,
     plan::WorkloadScale,
     resources::MANAGER,
     workload::{Workload, WorkloadKind, named_by, workload_tag},

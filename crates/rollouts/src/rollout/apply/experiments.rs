@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     api::experiment::{Experiment, ExperimentKind},
-    experiment::ExperimentView,
+    experiment::view::ExperimentView,
     rollout::{
         effects::{Applied, Effects},
         error::RolloutError,

@@ -8,7 +8,7 @@ use super::cluster::Cluster;
 use crate::{
     analysis::build::RunType,
     api::analysis::{Metric, RolloutAnalysis},
-    experiment::check_duration,
+    experiment::validate::check_duration,
 };
 
 /// Time of a single measurement.

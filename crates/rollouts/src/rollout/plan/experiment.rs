@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{analysis::AnalysisPhase, rollout::PauseReason},
-    experiment::ExperimentView,
+    experiment::view::ExperimentView,
     rollout::{
         observed::{Canary, Step},
         traffic::ExtraWeight,
