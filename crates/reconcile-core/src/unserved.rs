@@ -28,6 +28,7 @@ pub trait Unserved: Send + Sync + 'static {
     const GROUP: &'static str;
     /// As [`Kind::VERSION`].
     const VERSION: &'static str;
+    /// As [`Kind::KIND`].
     const KIND: &'static str;
     /// As [`Kind::PLURAL`].
     const PLURAL: &'static str;
