@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail};
 
 const BEGIN: &str = "<!-- values: written by `cargo xtask docs` -->\n";
 const END: &str = "<!-- end of values -->\n";
+/// The default of a list of several lines.
+const LIST: &str = "[...]";
 /// Ends of the paths of groups that are rendered as a whole, so that any key has an effect.
 const OPEN: [&str; 6] = [
     "/configs/cm",
@@ -54,7 +56,7 @@ pub(super) fn paths(root: &Path, chart: &str) -> Result<String> {
 /// A key of a values file.
 struct Entry<'a> {
     path: Vec<&'a str>,
-    /// What stands after the colon; nothing for a group.
+    /// What stands after the colon; nothing for a group, [`LIST`] for a list on lines of its own.
     default: &'a str,
     /// The comment above it.
     comment: String,
@@ -68,12 +70,18 @@ impl Entry<'_> {
 
 /// The keys of a values file, those in lists apart. A comment directly above a key is its description.
 fn entries(values: &str) -> Vec<Entry<'_>> {
-    let mut entries = Vec::new();
+    let mut entries: Vec<Entry<'_>> = Vec::new();
     let mut path: Vec<(usize, &str)> = Vec::new();
     let mut comment = String::new();
+    // How deep the key is whose list is being read.
+    let mut list: Option<usize> = None;
     for line in values.lines() {
         let text = line.trim_start();
         let depth = line.len() - text.len();
+        if list.is_some_and(|key| depth > key && !text.is_empty()) {
+            continue;
+        }
+        list = None;
         if let Some(said) = text.strip_prefix('#') {
             if !comment.is_empty() {
                 comment.push(' ');
@@ -81,7 +89,14 @@ fn entries(values: &str) -> Vec<Entry<'_>> {
             comment.push_str(said.trim());
             continue;
         }
-        let Some((key, default)) = text.split_once(':').filter(|_| !text.starts_with('-')) else {
+        if text.starts_with('-') {
+            if let Some(entry) = entries.last_mut().filter(|entry| entry.is_group()) {
+                entry.default = LIST;
+                list = path.last().map(|(key, _)| *key);
+            }
+            continue;
+        }
+        let Some((key, default)) = text.split_once(':') else {
             comment.clear();
             continue;
         };
@@ -119,7 +134,17 @@ mod tests {
         assert_eq!(
             super::table(values),
             "| value | default | |\n|---|---|---|\n| `a` | `1` |  |\n| `b` | | What b is. |\n\
-             | `b.c` | `\"\"` | first second |\n| `e` | `{}` |  |\n"
+             | `b.c` | `\"\"` | first second |\n| `b.d` | `[...]` |  |\n| `e` | `{}` |  |\n"
         );
+    }
+
+    #[test]
+    fn what_is_in_a_list_belongs_to_the_list() {
+        let values = "a:\n  versions:\n    - name: x\n      image: y\n    - name: z\n\n  b: 1\n";
+        let paths: Vec<String> = super::entries(values)
+            .iter()
+            .map(|entry| entry.path.join("/"))
+            .collect();
+        assert_eq!(paths, ["a", "a/versions", "a/b"]);
     }
 }
