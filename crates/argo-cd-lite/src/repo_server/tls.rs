@@ -1,4 +1,4 @@
-//! The certificate of the port. Callers do not check it, unless they are told to.
+//! The certificate of the port. Callers check it only where their settings ask for it.
 
 use std::sync::Arc;
 

@@ -88,7 +88,7 @@ pub(super) const BITBUCKET_SERVER: &[Field] = &[
     planned("spec.bitbucketserver.{*}.deleteHookOnFinish", STAYS),
     reported(
         "spec.bitbucketserver.{*}.checkInterval",
-        "the webhook is looked at every ten minutes",
+        "the webhook is checked every ten minutes",
     ),
     supported("spec.bitbucketserver.{*}.tls.**"),
     planned(

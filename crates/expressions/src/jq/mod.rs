@@ -40,6 +40,9 @@ const PROGRAM: Limits = Limits {
     tokens: 400,
     values: 500_000,
 };
+/// Stack in bytes on which programs are parsed and evaluated. The longest program needs 5 MiB in a debug build, more than
+/// a thread of the runtime has. Only pages that are touched take memory.
+const PROGRAM_STACK: usize = 16 << 20;
 /// Brackets that may be open at the same time; the parser calls itself for each.
 const MAX_DEPTH: usize = 32;
 
@@ -118,14 +121,16 @@ impl JqProgram {
     /// Parses a program such as `{name: .body.user.name, count: (.body.items | length)}`.
     pub fn parse(program: &str) -> Result<Self, JqError> {
         Ok(Self {
-            filter: parse::parse(program, PROGRAM)?,
+            filter: stacker::grow(PROGRAM_STACK, || parse::parse(program, PROGRAM))?,
             text: program.to_owned(),
         })
     }
 
     /// The first output for `value`; `None` when there is none.
     pub fn first(&self, value: &Value) -> Result<Option<Value>, JqError> {
-        evaluate::first(&self.filter, value, PROGRAM.values)
+        stacker::grow(PROGRAM_STACK, || {
+            evaluate::first(&self.filter, value, PROGRAM.values)
+        })
     }
 }
 

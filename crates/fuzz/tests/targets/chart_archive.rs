@@ -40,7 +40,7 @@ const MATERIAL: Material = Material {
 
 const BLOCK: usize = 512;
 
-/// A tar of the entries, each header with its right checksum: without that nothing behind it is looked at.
+/// A tar of the entries, each header with its right checksum: without that nothing behind it is read.
 fn archive(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for line in text.lines() {

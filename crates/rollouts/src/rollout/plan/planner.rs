@@ -6,10 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use reconcile_core::event::EventNote;
 
-use super::{
-    action::{Action, NewReplicaSet, ReplicaSetChange, RunRef, WorkloadScale},
-    template_change::template_change,
-};
+use super::action::{Action, NewReplicaSet, ReplicaSetChange, RunRef, WorkloadScale};
 use crate::{
     analysis::build::RunType,
     api::rollout::{
@@ -362,7 +359,8 @@ impl<'a> Planner<'a> {
         }
         let min_ready = (is_newest && view.min_ready != self.observed.spec.min_ready)
             .then_some(self.observed.spec.min_ready);
-        let template = template_change(view, &set.metadata, set.avoids.as_ref());
+        let template =
+            super::template_change::template_change(view, &set.metadata, set.avoids.as_ref());
         let same = annotations.is_empty() && replicas.is_none() && min_ready.is_none();
         if same && template.is_none() {
             return None;
@@ -388,13 +386,8 @@ pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
 /// The next whole second, for waits that must not be cut short by the precision of the API.
 pub(crate) fn next_second(at: Timestamp) -> Timestamp {
     let whole = whole_second(at);
-    if whole == at {
-        at
-    } else {
-        whole
-            .saturating_add(SignedDuration::from_secs(1))
-            .unwrap_or(at)
-    }
+    let next = whole.saturating_add(SignedDuration::from_secs(1));
+    if whole == at { at } else { next.unwrap_or(at) }
 }
 
 /// `at` plus `by`; the far end of time when that is beyond it.

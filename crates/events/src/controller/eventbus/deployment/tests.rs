@@ -68,7 +68,7 @@ eventBus:
     settings: 'max_file_store: 1GB'
     streamConfig: 'maxMsgs: 5'
     versions:
-    - {version: a, natsImage: n, metricsExporterImage: m, configReloaderImage: r, startCommand: /s}
+    - {version: a, natsImage: nats, metricsExporterImage: m, configReloaderImage: r, startCommand: /s}
 ";
     let parsed = BusDefaults::parse(text).expect("good");
     assert_eq!(parsed.known_versions(), "a");

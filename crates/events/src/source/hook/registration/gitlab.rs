@@ -83,7 +83,7 @@ impl GitLab {
             .groups
             .iter()
             .map(|name| place("groups", "group", name));
-        // GitLab sends pushes unless it is told not to.
+        // GitLab sends pushes unless the hook says no.
         let mut hook =
             json!({"url": target, "enable_ssl_verification": config.verify, "push_events": false});
         for event in &config.events {

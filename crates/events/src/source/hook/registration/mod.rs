@@ -1,7 +1,7 @@
 //! Registers webhooks at the services that call them, where a manifest gives credentials and the URL to be called.
 //!
 //! A [`Registrar`] says where hooks are kept and what one looks like; the rest is the same for all: what is there is
-//! listed, a hook with our URL is changed where it differs, and one that is missing is created. It is looked at again
+//! listed, a hook with our URL is changed where it differs, and one that is missing is created. The list is read again
 //! now and then, because somebody may delete a hook by hand.
 
 mod bitbucket;
@@ -34,7 +34,7 @@ pub(super) use bitbucket_server::KIND as BITBUCKET_SERVER;
 pub(super) use github::KIND as GITHUB;
 pub(super) use gitlab::KIND as GITLAB;
 
-/// Hooks are looked at so often.
+/// How often hooks are checked.
 const LOOK: Duration = Duration::from_secs(10 * 60);
 /// Pauses after a failure: from, to.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));

@@ -122,7 +122,7 @@ fn wrong_sources_are_refused_with_their_field() {
         let error = check("s", Some(&mut source), &[]).expect_err("refused");
         assert_eq!(error.path, path);
     }
-    // What comes first counts, as upstream: a file beside an inline manifest is not looked at.
+    // What comes first counts, as upstream: a file beside an inline manifest is not read.
     let mut both = artifact(
         json!({"inline": MANIFEST, "file": {"path": "x"}, "configmap": {"name": "c", "key": "k"}}),
     );

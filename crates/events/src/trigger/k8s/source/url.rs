@@ -39,7 +39,7 @@ impl WebFile {
         }
         Ok(Self {
             url,
-            // Upstream verifies nothing unless it is told to.
+            // Upstream verifies nothing without this field.
             insecure: artifact.verify_cert == Some(false),
         })
     }
