@@ -247,7 +247,7 @@ spec:
         .until_application("overlay", "an error about the base", |app| {
             app["status"]["conditions"]
                 .to_string()
-                .contains("remote files are not fetched")
+                .contains("is a link-local or instance metadata address")
         })
         .await?;
     assert_eq!(app["status"]["sync"]["status"], "Unknown");

@@ -622,10 +622,6 @@ fn a_nats_source_that_cannot_work_is_refused_by_its_field() {
             "spec.nats.e.url",
         ),
         (
-            json!({"url": "nats://h", "subject": "a", "auth": {"nkey": key}}),
-            "spec.nats.e.auth.nkey",
-        ),
-        (
             json!({"url": "nats://h", "subject": "a", "auth": {"basic": {"username": key}}}),
             "spec.nats.e.auth.basic",
         ),

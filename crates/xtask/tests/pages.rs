@@ -106,11 +106,12 @@ fn every_link_leads_to_a_file_and_a_heading() {
 
 /// Code without its tests, as one text without the breaks that the formatter makes.
 fn code() -> String {
-    let mut sources = Vec::new();
-    files(&xtask::root().join("crates"), ".rs", &mut sources);
+    let (folder, mut sources) = (xtask::root().join("crates"), Vec::new());
+    files(&folder, ".rs", &mut sources);
     let mut code = String::new();
     for source in sources {
-        let path = source.to_string_lossy().into_owned();
+        let below = source.strip_prefix(&folder).expect("below the folder");
+        let path = format!("/{}", below.display());
         if path.contains("/tests") || path.contains("/xtask/") || path.contains("/target/") {
             continue;
         }

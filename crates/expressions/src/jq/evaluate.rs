@@ -114,6 +114,7 @@ impl<'v> Evaluator<'v> {
     }
 
     /// Filters whose outputs are new values.
+    #[expect(clippy::too_many_lines, reason = "a table of filters")]
     fn compute(&mut self, filter: &Filter, input: &Output<'v>) -> Result<Outputs<'v>, JqError> {
         let value = match filter {
             Filter::And(first, second) => return self.logic(input, (first, second), true),

@@ -74,7 +74,7 @@ pub(super) fn find(name: &str, arguments: usize) -> Option<Function> {
         },
         ("first", 0) => |input, _| Ok(list(input)?.first().cloned().unwrap_or(Value::Null)),
         ("last", 0) => |input, _| Ok(list(input)?.last().cloned().unwrap_or(Value::Null)),
-        ("flatten", 0) => |input, _| Ok(flatten(input)?),
+        ("flatten", 0) => |input, _| flatten(input),
         ("floor", 0) => |input, _| Ok(float(number(input)?.floor())),
         ("ceil", 0) => |input, _| Ok(float(number(input)?.ceil())),
         ("round", 0) => |input, _| Ok(float(number(input)?.round())),
@@ -217,7 +217,8 @@ fn escaped(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            out.push('%');
+            out.push_str(&hex::encode_upper([byte]));
         }
     }
     out

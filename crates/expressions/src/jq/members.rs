@@ -75,11 +75,12 @@ impl<'v> Evaluator<'v> {
         };
         let (from, to) = (bound(from)?, bound(to)?);
         let range = |length: usize| {
-            let at = |bound: i64| match usize::try_from(bound) {
-                Ok(index) => index.min(length),
-                Err(_) => {
-                    let back = usize::try_from(bound.unsigned_abs()).unwrap_or(usize::MAX);
-                    length.saturating_sub(back)
+            let at = |bound: i64| {
+                let places = usize::try_from(bound.unsigned_abs()).unwrap_or(usize::MAX);
+                if bound < 0 {
+                    length.saturating_sub(places)
+                } else {
+                    places.min(length)
                 }
             };
             let (start, end) = (from.map_or(0, at), to.map_or(length, at));

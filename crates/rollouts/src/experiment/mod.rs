@@ -29,7 +29,7 @@ pub use apply::Applied;
 pub use error::ExperimentError;
 pub(crate) use offline::explain;
 pub use start::start;
-pub(crate) use validate::{check_duration, refusal};
+pub(crate) use validate::refusal;
 pub use view::{ExperimentView, STEP};
 
 use jiff::Timestamp;

@@ -44,6 +44,7 @@ fn watched(bed: &Bed) -> (Client, Writes) {
     (Client::new(service, "default"), writes)
 }
 
+#[expect(clippy::too_many_lines, reason = "one story of an Application")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_written_to_a_cluster_is_written_as_the_account_of_the_project() {
     let (bed, commit) = Bed::with(&[

@@ -1,9 +1,10 @@
 //! The effects of an EventBus.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use reconcile_core::{
     apply::{apply_forced, merge_patch},
+    clock::Clock,
     object::{FieldError, ObjectKey},
 };
 use serde_json::json;
@@ -99,7 +100,7 @@ impl EventBusController {
             namespace: &bus.namespace,
             owner: &live.owner,
         };
-        let year = Timestamp::now().to_zoned(TimeZone::UTC).year();
+        let year = Clock::system().now().to_zoned(TimeZone::UTC).year();
         let secrets = place.generate_again(year, live).map_err(|error| {
             FieldError::new("metadata.name", format!("no certificate for it: {error}"))
         })?;

@@ -93,10 +93,10 @@ impl Place<'_> {
             (AUTH, users),
             (ENCRYPTION, random(32)),
             (KEY, clients.key),
-            (CERTIFICATE, clients.certificate),
+            (CERTIFICATE, clients.chain),
             (AUTHORITY, clients.authority.clone()),
             (CLUSTER_KEY, routes.key),
-            (CLUSTER_CERTIFICATE, routes.certificate),
+            (CLUSTER_CERTIFICATE, routes.chain),
             (CLUSTER_AUTHORITY, routes.authority),
         ]);
         let mut server = self.secret(&self.names.server_secret(), &server);
@@ -142,7 +142,7 @@ fn random(length: usize) -> String {
 
 struct Certificate {
     key: String,
-    certificate: String,
+    chain: String,
     authority: String,
 }
 
@@ -169,10 +169,10 @@ fn certificate(hosts: &[String], year: i16) -> Result<Certificate, rcgen::Error>
         ExtendedKeyUsagePurpose::ClientAuth,
     ];
     let key = KeyPair::generate()?;
-    let certificate = leaf.signed_by(&key, &issuer)?.pem();
+    let chain = leaf.signed_by(&key, &issuer)?.pem();
     Ok(Certificate {
         key: key.serialize_pem(),
-        certificate,
+        chain,
         authority: authority_pem,
     })
 }
