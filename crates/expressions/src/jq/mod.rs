@@ -40,9 +40,9 @@ const PROGRAM: Limits = Limits {
     tokens: 400,
     values: 500_000,
 };
-/// Stack in bytes on which programs are parsed and evaluated. The longest program needs 5 MiB in a debug build, more than
-/// a thread of the runtime has. Only pages that are touched take memory.
-const PROGRAM_STACK: usize = 16 << 20;
+/// Stack in bytes on which expressions are parsed and evaluated. The longest program needs 5 MiB in a debug build, more
+/// than a thread of the runtime has. Only pages that are touched take memory.
+const STACK: usize = 16 << 20;
 /// Brackets that may be open at the same time; the parser calls itself for each.
 const MAX_DEPTH: usize = 32;
 
@@ -91,7 +91,7 @@ impl JqPaths {
     /// Parses an expression such as `.spec.containers[] | select(.name == "proxy") | .image`.
     pub fn parse(expression: &str) -> Result<Self, JqError> {
         Ok(Self {
-            filter: parse::parse(expression, PATHS)?,
+            filter: stacker::grow(STACK, || parse::parse(expression, PATHS))?,
             text: expression.to_owned(),
         })
     }
@@ -103,7 +103,9 @@ impl JqPaths {
 
     /// The places in `value`, in the order in which they must be removed: the last item of a list first.
     pub fn places(&self, value: &Value) -> Result<Vec<Vec<Step>>, JqError> {
-        let mut places = evaluate::places(&self.filter, value, PATHS.values)?;
+        let mut places = stacker::grow(STACK, || {
+            evaluate::places(&self.filter, value, PATHS.values)
+        })?;
         places.sort_unstable_by(|a, b| b.cmp(a));
         places.dedup();
         Ok(places)
@@ -121,14 +123,14 @@ impl JqProgram {
     /// Parses a program such as `{name: .body.user.name, count: (.body.items | length)}`.
     pub fn parse(program: &str) -> Result<Self, JqError> {
         Ok(Self {
-            filter: stacker::grow(PROGRAM_STACK, || parse::parse(program, PROGRAM))?,
+            filter: stacker::grow(STACK, || parse::parse(program, PROGRAM))?,
             text: program.to_owned(),
         })
     }
 
     /// The first output for `value`; `None` when there is none.
     pub fn first(&self, value: &Value) -> Result<Option<Value>, JqError> {
-        stacker::grow(PROGRAM_STACK, || {
+        stacker::grow(STACK, || {
             evaluate::first(&self.filter, value, PROGRAM.values)
         })
     }

@@ -320,3 +320,17 @@ fn the_longest_programs_do_not_exhaust_the_stack() {
         drop(output(&chain, &value));
     }
 }
+
+#[test]
+fn the_longest_paths_do_not_exhaust_the_stack() {
+    let value = json!({"a": 1});
+    for chain in [
+        format!("{}.", ".|".repeat(99)),
+        format!("{}1", "1+".repeat(99)),
+        format!("{}1", "-".repeat(199)),
+        format!("{}.{}", "with_entries(".repeat(32), ")".repeat(32)),
+    ] {
+        let paths = JqPaths::parse(&chain).expect(&chain);
+        drop(paths.places(&value));
+    }
+}
