@@ -8,7 +8,7 @@ use prometheus::{
 };
 use reconcile_core::watch::Index;
 
-use super::ExperimentView;
+use super::view::ExperimentView;
 use crate::{analysis::PHASES, pass_metrics::PassMetrics};
 
 /// Registers all numbers. Those about objects are taken from the index when they are asked for.

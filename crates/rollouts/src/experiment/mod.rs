@@ -30,7 +30,6 @@ pub use error::ExperimentError;
 pub(crate) use offline::explain;
 pub use start::start;
 pub(crate) use validate::refusal;
-pub use view::{ExperimentView, STEP};
 
 use jiff::Timestamp;
 use reconcile_core::{

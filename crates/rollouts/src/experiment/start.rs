@@ -7,7 +7,7 @@ use reconcile_core::{
     watch::{Index, Watch},
 };
 
-use super::{ExperimentView, Experiments, metrics};
+use super::{Experiments, metrics, view::ExperimentView};
 use crate::{
     api::experiment::{Experiment, ExperimentKind},
     instance,

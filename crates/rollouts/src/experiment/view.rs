@@ -83,4 +83,4 @@ impl ExperimentView {
 }
 
 /// Annotation of an Experiment: which canary step of which try of the update asked for it.
-pub const STEP: &str = "rollout.argoproj.io/experiment-step";
+pub(crate) const STEP: &str = "rollout.argoproj.io/experiment-step";

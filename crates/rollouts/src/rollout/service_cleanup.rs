@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::{
     observe::{self, Sources},
-    resources::{MANAGER, resource},
+    resources::{MANAGER, rollouts, services},
 };
 use crate::api::rollout::{HASH_LABEL, MANAGED_BY, Rollout};
 
@@ -62,8 +62,7 @@ impl ServiceCleanup {
             return Ok(());
         }
         // The index holds the Rollouts of this instance only, so the API server has the last word.
-        let kind = resource("argoproj.io", "v1alpha1", "Rollout", "rollouts");
-        if let Some(object) = apply::get(&self.client, &kind, &owner).await? {
+        if let Some(object) = apply::get(&self.client, &rollouts(), &owner).await? {
             let root = serde_json::to_value(object)
                 .ok()
                 .and_then(|value| Root::from_value(&value).ok());
@@ -71,8 +70,7 @@ impl ServiceCleanup {
                 return Ok(());
             }
         }
-        let service = resource("", "v1", "Service", "services");
-        let Some(now) = apply::get(&self.client, &service, key).await? else {
+        let Some(now) = apply::get(&self.client, &services(), key).await? else {
             return Ok(());
         };
         let managed_by = now.metadata.annotations.as_ref();
@@ -88,7 +86,7 @@ impl ServiceCleanup {
             },
             "spec": { "selector": { HASH_LABEL: null } },
         });
-        match apply::merge_patch(&self.client, &service, key, &body, MANAGER).await {
+        match apply::merge_patch(&self.client, &services(), key, &body, MANAGER).await {
             Err(error) if error.code() != Some(404) => Err(error),
             _ => Ok(()),
         }

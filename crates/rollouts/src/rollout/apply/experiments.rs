@@ -1,9 +1,9 @@
 //! The effects of a canary step with an Experiment.
 
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::DynamicObject;
 use reconcile_core::{
     apply::{self, ApplyError},
-    object::{Kind, ObjectKey, Root},
+    object::{ObjectKey, Root},
 };
 use serde_json::json;
 
@@ -17,21 +17,12 @@ use crate::{
         injected,
         observed::{Observed, Step},
         plan::ExperimentStart,
-        resources::{MANAGER, replica_sets, resource},
+        resources::{MANAGER, experiments, replica_sets},
     },
 };
 
 /// Names that are tried for the Experiment of one step.
 const MOST_NAMES: u32 = 100;
-
-pub(super) fn experiments() -> ApiResource {
-    resource(
-        ExperimentKind::GROUP,
-        ExperimentKind::VERSION,
-        ExperimentKind::KIND,
-        ExperimentKind::PLURAL,
-    )
-}
 
 impl Effects {
     /// Creates the Experiment of a step. One with the mark of the step that gives a verdict yet is what an

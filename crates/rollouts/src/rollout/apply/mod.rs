@@ -8,13 +8,12 @@ use kube::api::PropagationPolicy;
 use reconcile_core::{apply, object::ObjectKey};
 use serde_json::json;
 
-use self::experiments::experiments;
 use super::{
     effects::{Applied, Effects},
     error::RolloutError,
     observed::Observed,
     plan::Action,
-    resources::{MANAGER, resource, services},
+    resources::{MANAGER, experiments, resource, services},
     traffic::{self, RouteContext, RouteGoal, Routing},
 };
 use crate::{

@@ -14,7 +14,7 @@ use crate::rollout::{
     observed::Observed,
     plan::NewReplicaSet,
     replica_set,
-    resources::{MANAGER, replica_sets, resource},
+    resources::{MANAGER, replica_sets, rollouts},
 };
 
 impl Effects {
@@ -23,8 +23,7 @@ impl Effects {
         &self,
         observed: &Observed,
     ) -> Result<(), RolloutError> {
-        let kind = resource("argoproj.io", "v1alpha1", "Rollout", "rollouts");
-        let now = apply::get(&self.client, &kind, &observed.root.key()).await?;
+        let now = apply::get(&self.client, &rollouts(), &observed.root.key()).await?;
         let stays = now.is_some_and(|now| {
             now.metadata.uid.as_deref() == Some(observed.root.uid())
                 && now.metadata.deletion_timestamp.is_none()

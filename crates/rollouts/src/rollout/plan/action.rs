@@ -99,7 +99,7 @@ pub struct ExperimentStart {
     pub hash: String,
     /// Revision of the new version.
     pub revision: i64,
-    /// Names the try of the step, see [`crate::experiment::STEP`].
+    /// Names the try of the step, see [`crate::experiment::view::STEP`].
     pub mark: String,
     /// ReplicaSet of the new version.
     pub canary_set: String,

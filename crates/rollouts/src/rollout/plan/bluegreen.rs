@@ -3,7 +3,7 @@
 
 use super::{
     analysis, facts,
-    planner::{Planner, after},
+    planner::{Planner, after, next_second},
     service, transitions,
 };
 use crate::{analysis::build::RunType, api::rollout::PauseReason, rollout::observed::BlueGreen};
@@ -71,18 +71,17 @@ fn is_saturated(planner: &Planner<'_>) -> bool {
     let wanted = planner.observed.spec.replicas;
     let set = planner.new_set();
     !set.is_new()
-        && set.replicas == wanted
+        && set.is_sized(wanted)
         && set.view.replicas == wanted
-        && !set.view.stale
         && set.desired == Some(wanted)
         && set.view.available == wanted
 }
 
 fn is_preview_ready(planner: &Planner<'_>, rules: &BlueGreen) -> bool {
     let set = planner.new_set();
-    rules.preview_replicas.is_some_and(|wanted| {
-        !set.is_new() && set.replicas == wanted && set.asks_for(wanted) && set.available() >= wanted
-    })
+    rules
+        .preview_replicas
+        .is_some_and(|wanted| !set.is_new() && set.is_sized(wanted) && set.available() >= wanted)
 }
 
 fn scale(planner: &mut Planner<'_>, rules: &BlueGreen) {
@@ -140,7 +139,7 @@ fn shrink_preview(planner: &mut Planner<'_>, rules: &BlueGreen) {
     }
     let deadline = match planner.replica_sets[newest].deadline {
         Some(deadline) => deadline,
-        None => super::planner::next_second(after(planner.now, delay)),
+        None => next_second(after(planner.now, delay)),
     };
     if deadline <= planner.now {
         planner.note("the preview of the aborted update is scaled down");
@@ -345,9 +344,9 @@ fn shrink_older(planner: &mut Planner<'_>, rules: &BlueGreen) {
         if is_referenced(planner, index) {
             continue;
         }
-        let deadline = planner.replica_sets[index].deadline.unwrap_or_else(|| {
-            super::planner::next_second(after(planner.now, rules.scale_down_delay))
-        });
+        let deadline = planner.replica_sets[index]
+            .deadline
+            .unwrap_or_else(|| next_second(after(planner.now, rules.scale_down_delay)));
         waiting += 1;
         if waiting > limit || deadline <= planner.now {
             planner.scale(index, 0);

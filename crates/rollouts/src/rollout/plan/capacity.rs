@@ -284,8 +284,6 @@ pub(super) fn are_pods_ready(planner: &Planner<'_>, canary: &Canary, routing: &R
         other => weight::is_reached(other, goal, new.pods()),
     };
     let is_stable_whole = canary.dynamic_stable
-        || stable.is_none_or(|set| {
-            set.replicas == replicas && set.asks_for(replicas) && set.view.current == replicas
-        });
+        || stable.is_none_or(|set| set.is_sized(replicas) && set.view.current == replicas);
     new.replicas >= goal && new.asks_for(goal) && reached && is_stable_whole
 }

@@ -6,18 +6,20 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use reconcile_core::event::EventNote;
 
-use super::action::{Action, NewReplicaSet, ReplicaSetChange, RunRef, WorkloadScale};
+use super::{
+    action::{Action, NewReplicaSet, ReplicaSetChange, RunRef, WorkloadScale},
+    planned_replica_set::PlannedReplicaSet,
+};
 use crate::{
     analysis::build::RunType,
     api::rollout::{
-        DESIRED_REPLICAS, PodMetadata, REVISION, REVISION_HISTORY, Rollout, RolloutStatus,
-        SCALE_DOWN_DEADLINE, WORKLOAD_GENERATION,
+        DESIRED_REPLICAS, REVISION, REVISION_HISTORY, Rollout, RolloutStatus, SCALE_DOWN_DEADLINE,
+        WORKLOAD_GENERATION,
     },
     rollout::{
         flags::FlagEdit,
         kinds::annotation_digest,
-        observed::{Observed, ReplicaSetView, ServiceView},
-        pod_rules::AntiAffinity,
+        observed::{Observed, ServiceView},
         traffic::RouteGoal,
     },
 };
@@ -36,58 +38,6 @@ const NOT_COPIED: [&str; 6] = [
 pub(crate) fn copied_annotations(root: &Rollout) -> impl Iterator<Item = (&String, &String)> {
     let all = root.metadata.annotations.iter().flatten();
     all.filter(|(key, _)| !NOT_COPIED.contains(&key.as_str()))
-}
-
-/// A ReplicaSet as it is and as it will be.
-#[derive(Clone, Debug)]
-pub(super) struct PlannedReplicaSet {
-    pub(super) view: Arc<ReplicaSetView>,
-    pub(super) replicas: i32,
-    pub(super) desired: Option<i32>,
-    pub(super) deadline: Option<Timestamp>,
-    pub(super) revision: i64,
-    pub(super) history: String,
-    pub(super) deleted: bool,
-    /// Labels and annotations of its pods for a time.
-    pub(super) metadata: PodMetadata,
-    /// The version that its pods avoid, where that is decided.
-    pub(super) avoids: Option<(AntiAffinity, String)>,
-}
-
-impl PlannedReplicaSet {
-    pub(super) fn new(view: Arc<ReplicaSetView>) -> Self {
-        Self {
-            replicas: view.replicas,
-            desired: view.desired,
-            deadline: view.deadline,
-            revision: view.revision,
-            history: view.revision_history.clone(),
-            deleted: false,
-            metadata: view.metadata.clone().unwrap_or_default(),
-            avoids: None,
-            view,
-        }
-    }
-
-    pub(super) fn pods(&self) -> super::replicas::Pods {
-        let (wanted, available) = (self.replicas, self.available());
-        super::replicas::Pods { wanted, available }
-    }
-
-    /// Available pods without those that are about to go.
-    pub(super) fn available(&self) -> i32 {
-        self.view.available.min(self.view.replicas)
-    }
-
-    /// The ReplicaSet asks for `count` pods already, and its status is about these, not about pods that are leaving.
-    pub(super) fn asks_for(&self, count: i32) -> bool {
-        self.view.replicas >= count && !self.view.stale
-    }
-
-    /// True when it is still to be created.
-    pub(super) fn is_new(&self) -> bool {
-        self.view.uid.is_empty()
-    }
 }
 
 /// The working copy.
@@ -359,8 +309,7 @@ impl<'a> Planner<'a> {
         }
         let min_ready = (is_newest && view.min_ready != self.observed.spec.min_ready)
             .then_some(self.observed.spec.min_ready);
-        let template =
-            super::template_change::template_change(view, &set.metadata, set.avoids.as_ref());
+        let template = set.template_change();
         let same = annotations.is_empty() && replicas.is_none() && min_ready.is_none();
         if same && template.is_none() {
             return None;

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use reconcile_core::event::EventNote;
 
-use super::{
-    event_order,
-    planner::{PlannedReplicaSet, Planner},
-};
+use super::{event_order, planned_replica_set::PlannedReplicaSet, planner::Planner};
 use crate::{api::rollout::REVISION, rollout::observed::ReplicaSetView};
 
 /// Finds the ReplicaSet of the newest template, or plans a new one.

@@ -1,6 +1,6 @@
 //! The counted part of the status, and the phase.
 
-use super::{phase::PhaseInputs, planner::Planner};
+use super::{phase::PhaseInputs, planned_replica_set::PlannedReplicaSet, planner::Planner};
 use crate::{
     api::rollout::RolloutStatus,
     rollout::observed::{CheckedSpec, CheckedStrategy},
@@ -9,9 +9,8 @@ use reconcile_core::kube_types::Selector;
 
 /// Counts pods and copies what clients read.
 pub(super) fn count(planner: &mut Planner<'_>) {
-    let total = |of: fn(&super::planner::PlannedReplicaSet) -> i32| {
-        planner.replica_sets.iter().map(of).sum::<i32>()
-    };
+    let total =
+        |of: fn(&PlannedReplicaSet) -> i32| planner.replica_sets.iter().map(of).sum::<i32>();
     let (replicas, ready, available) = (
         total(|set| set.view.current),
         total(|set| set.view.ready),

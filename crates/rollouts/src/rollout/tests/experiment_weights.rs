@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::analysis::AnalysisPhase,
-    experiment::ExperimentView,
+    experiment::view::ExperimentView,
     rollout::traffic::{ExtraWeight, RouteGoal},
 };
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     objects::{RouteObjects, unfit},
     parse::parse,
-    router::{Capabilities, Registration, RouteContext, Router, RouterError},
+    router::{Capabilities, FULL_WEIGHT, Registration, RouteContext, Router, RouterError},
     state::{RouteGoal, RouteState},
 };
 use crate::rollout::resources::resource;
@@ -141,7 +141,7 @@ impl Router for Ambassador {
                 }
                 let weight = found.map_or(0, |found| {
                     let weight = found.data["spec"]["weight"].as_i64().unwrap_or_default();
-                    i32::try_from(weight).unwrap_or(super::router::FULL_WEIGHT)
+                    i32::try_from(weight).unwrap_or(FULL_WEIGHT)
                 });
                 states.push(RouteState::at(weight));
             }

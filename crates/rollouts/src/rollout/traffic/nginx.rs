@@ -16,7 +16,8 @@ use super::{
     objects::{RouteObjects, is_owned, unfit},
     parse::parse,
     router::{
-        Capabilities, ExtraWeights, HeaderMatching, Registration, RouteContext, Router, RouterError,
+        Capabilities, ExtraWeights, FULL_WEIGHT, HeaderMatching, Registration, RouteContext,
+        Router, RouterError,
     },
     state::{RouteGoal, RouteState},
 };
@@ -153,7 +154,7 @@ impl Nginx {
         annotations.extend(self.annotations.clone());
         annotations.insert(self.annotation("canary"), "true".to_owned());
         annotations.insert(self.annotation("canary-weight"), weight.to_string());
-        if context.max_weight != super::router::FULL_WEIGHT {
+        if context.max_weight != FULL_WEIGHT {
             let total = context.max_weight.to_string();
             annotations.insert(self.annotation("canary-weight-total"), total);
         }

@@ -48,15 +48,14 @@ fn is_balanced(planner: &Planner<'_>, canary: &Canary) -> bool {
     let input = scaling_input(planner, canary);
     let goal = replicas::bounded(&input);
     let new = planner.new_set();
-    let is_sized = new.replicas == goal.canary && new.asks_for(goal.canary);
-    if !is_sized || !weight::is_reached(canary.threshold, goal.canary, new.pods()) {
+    if !new.is_sized(goal.canary) || !weight::is_reached(canary.threshold, goal.canary, new.pods())
+    {
         return false;
     }
     let stable = planner.stable().filter(|stable| *stable != planner.new);
     if let Some(stable) = stable {
         let set = &planner.replica_sets[stable];
-        let is_sized = set.replicas == goal.stable && set.asks_for(goal.stable);
-        if !is_sized || set.view.current != goal.stable {
+        if !set.is_sized(goal.stable) || set.view.current != goal.stable {
             return false;
         }
     }
@@ -74,9 +73,7 @@ pub(super) fn may_promote(planner: &Planner<'_>, canary: &Canary) -> Option<Stri
     }
     let replicas = planner.observed.spec.replicas;
     let new = planner.new_set();
-    let pods = new.pods();
-    let is_sized = !new.is_new() && pods.wanted == replicas && new.asks_for(replicas);
-    if !is_sized || pods.available != replicas {
+    if new.is_new() || !new.is_sized(replicas) || new.available() != replicas {
         return None;
     }
     if planner.status.promote_full {
