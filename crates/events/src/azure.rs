@@ -1,7 +1,5 @@
 //! Servers of Azure Service Bus and Event Hubs over HTTPS: connection strings and signatures.
 
-use std::fmt::Write as _;
-
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::{Timestamp, ToSpan};
 use reqwest::Url;
@@ -9,6 +7,8 @@ use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use url::form_urlencoded;
+
+use crate::http_client::address;
 
 /// A signature is good for so long.
 const LIFETIME_MINUTES: i64 = 10;
@@ -73,33 +73,18 @@ impl Namespace {
     pub(crate) fn signature(&self, url: &Url, now: Timestamp) -> String {
         let expiry = now.saturating_add(LIFETIME_MINUTES.minutes());
         let expiry = expiry.unwrap_or(now).as_second();
-        let resource: String = form_urlencoded::byte_serialize(url.as_str().as_bytes()).collect();
+        let encoded =
+            |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let resource = encoded(url.as_str());
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.expose_secret().as_bytes());
         let signature = hmac::sign(&key, format!("{resource}\n{expiry}").as_bytes());
         let signature = BASE64_STANDARD.encode(signature);
-        let encoded =
-            |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let mut header = format!("SharedAccessSignature sr={resource}");
-        let _ = write!(
-            header,
-            "&sig={}&se={expiry}&skn={}",
+        format!(
+            "SharedAccessSignature sr={resource}&sig={}&se={expiry}&skn={}",
             encoded(&signature),
             encoded(&self.key_name)
-        );
-        header
+        )
     }
-}
-
-/// The address of a host, which has no path, user or query.
-pub(crate) fn address(host: &str, encrypted: bool) -> Option<Url> {
-    let scheme = if encrypted { "https" } else { "http" };
-    let url = Url::parse(&format!("{scheme}://{host}/")).ok()?;
-    let plain = url.path() == "/"
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    plain.then_some(url)
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 use reconcile_core::egress::{EgressPolicy, InvalidRedirect, RefusedAddress, redirect_target};
 use reqwest::{Client, Response, Url, redirect::Policy};
@@ -23,6 +24,8 @@ const IDLE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(10);
 /// Clients with settings of their own; beyond that number the connections of all are dropped.
 const MOST_CLIENTS: usize = 64;
+/// Bytes of an answer that are read when nobody looks at it.
+const UNUSED: usize = 64 * 1024;
 /// Redirects of one request, as Go.
 const REDIRECTS: usize = 10;
 
@@ -175,6 +178,34 @@ impl HttpClients {
         }
         Err(HttpError::Redirects)
     }
+}
+
+/// Status of an answer whose body is not used: it is read so far that the connection can be used again.
+pub(crate) async fn finish(answer: Response) -> u16 {
+    let status = answer.status().as_u16();
+    // What was read of an answer that breaks off does not matter.
+    drop(read_answer(answer, UNUSED).await);
+    status
+}
+
+/// The value of `Authorization` for `USER:PASSWORD`.
+pub(crate) fn basic_auth(login: &str) -> HeaderValue {
+    let text = format!("Basic {}", BASE64_STANDARD.encode(login));
+    let mut value = HeaderValue::try_from(text).expect("base64 has no control characters");
+    value.set_sensitive(true);
+    value
+}
+
+/// The address of a host, which has no path, user or query.
+pub(crate) fn address(host: &str, encrypted: bool) -> Option<Url> {
+    let scheme = if encrypted { "https" } else { "http" };
+    let url = Url::parse(&format!("{scheme}://{host}/")).ok()?;
+    let plain = url.path() == "/"
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    plain.then_some(url)
 }
 
 /// The body of an answer, or its beginning when it has more than `most` bytes.

@@ -21,7 +21,6 @@ pub mod controller;
 pub mod event;
 pub mod http_client;
 pub mod json;
-mod jwt;
 pub mod metrics;
 pub mod nats;
 pub mod nats_client;

@@ -297,6 +297,7 @@ fn run_controllers(
         EventBusController {
             context: context.clone(),
             defaults: serving.defaults.clone(),
+            clock: operator.clock.clone(),
         },
         operator,
         config(),

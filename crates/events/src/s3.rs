@@ -3,7 +3,7 @@
 use reconcile_core::object::FieldError;
 use reqwest::Url;
 
-use crate::{api::artifact::S3Artifact, aws::Service};
+use crate::{api::artifact::S3Artifact, aws::Service, http_client::address};
 
 /// Amazon's own endpoint, which knows buckets of one region only.
 const AMAZON: &str = "s3.amazonaws.com";
@@ -41,20 +41,11 @@ impl Bucket {
                 format!("{name:?} is not the name of a bucket"),
             ));
         }
-        let scheme = if artifact.insecure { "http" } else { "https" };
         let host = match artifact.endpoint.as_str() {
             "" | AMAZON => format!("s3.{region}.amazonaws.com"),
             host => host.to_owned(),
         };
-        let endpoint = Url::parse(&format!("{scheme}://{host}"))
-            .ok()
-            .filter(|url| {
-                url.path() == "/"
-                    && url.username().is_empty()
-                    && url.password().is_none()
-                    && url.query().is_none()
-                    && url.fragment().is_none()
-            });
+        let endpoint = address(host.strip_suffix('/').unwrap_or(&host), !artifact.insecure);
         let message = || format!("{:?} is not HOST or HOST:PORT", artifact.endpoint);
         Ok(Self {
             endpoint: endpoint.ok_or_else(|| wrong("endpoint", message()))?,

@@ -2,47 +2,17 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy};
 use events::{
-    bus::{Auth, Bus, BusConfig, BusState, StreamSettings},
+    bus::{Auth, Bus, BusConfig, StreamSettings},
     tls::TlsSettings,
 };
 use reconcile_core::egress::EgressPolicy;
 use serde_json::json;
 
-use support::{Nats, PATIENCE};
-
-/// A bus that begins to connect.
-async fn bus(config: BusConfig) -> Arc<Bus> {
-    reconcile_core::operator::install_tls();
-    Bus::start("test", config, || {})
-        .await
-        .expect("settings are good")
-}
-
-async fn ready(config: BusConfig) {
-    tokio::time::timeout(PATIENCE, bus(config).await.ready())
-        .await
-        .expect("ready in time");
-}
-
-/// Waits until the bus says why it is not connected, in words that hold `part`.
-async fn away(config: BusConfig, part: &str) {
-    let bus = bus(config).await;
-    let state = bus.state();
-    let said = || match &*state.borrow() {
-        BusState::Away(why) => why.to_lowercase(),
-        BusState::Ready { .. } => String::new(),
-    };
-    let reported = tokio::time::timeout(PATIENCE, async {
-        while !said().contains(part) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    assert!(reported.await.is_ok(), "{:?} and not {part}", said());
-}
+use support::{Nats, away, bus, ready};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_identity_is_logged_and_a_refusal_is_reported() {

@@ -2,16 +2,11 @@
 
 mod support;
 
-use std::{
-    io::Write as _,
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::Arc,
-};
+use std::{io::Write as _, path::Path, process::Command, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use events::{
-    bus::{Auth, Bus, BusConfig, BusState},
+    bus::{Auth, BusConfig},
     controller::eventbus::{
         BusDefaults,
         deployment::{Deployment, objects::objects, secrets::Place, server::EncryptionKey},
@@ -27,7 +22,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use support::{Nats, PATIENCE, free_port, until};
+use support::{Nats, Process, away, free_port, ready};
 
 /// What the controller would apply, with the paths and ports of this machine.
 struct Deployed {
@@ -164,24 +159,11 @@ async fn a_real_server_takes_what_is_generated_and_only_its_credentials() {
         "version": "latest", "replicas": 1, "maxPayload": "2MB",
         "streamConfig": "maxMsgs: 77", "settings": "max_file_store: 4GB",
     }));
-    let child = deployed
-        .command(&binary)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let _server = Running(child.expect("started"));
-    until("the server listens", || async {
-        TcpStream::connect(("127.0.0.1", deployed.port))
-            .await
-            .is_ok()
-    })
-    .await;
+    let mut server = Process::new(deployed.port);
+    server.up(&mut deployed.command(&binary)).await;
     handshake(&deployed).await;
     let auth = validate::auth(&value(&deployed.client, "client-auth"));
-    let bus = Bus::start("test", deployed.config(auth.clone()), || {}).await;
-    let bus = bus.expect("settings are good");
-    let ready = tokio::time::timeout(PATIENCE, bus.ready()).await;
-    assert!(ready.is_ok(), "not ready: {:?}", *bus.state().borrow());
+    let bus = ready(deployed.config(auth.clone())).await;
     assert_eq!(bus.largest_message(), 2 << 20);
     // What is stored cannot be read on the disk.
     let body = "a text that is not on the disk in clear";
@@ -195,22 +177,7 @@ async fn a_real_server_takes_what_is_generated_and_only_its_credentials() {
         username: "u".into(),
         password: "p".into(),
     };
-    let refused = Bus::start("test", deployed.config(stranger), || {}).await;
-    let refused = refused.expect("settings are good");
-    until("the stranger is refused", || async {
-        matches!(&*refused.state().borrow(), BusState::Away(why) if why.to_lowercase().contains("authorization"))
-    })
-    .await;
-}
-
-/// Killed when dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
+    away(deployed.config(stranger), "authorization").await;
 }
 
 async fn bus_client(deployed: &Deployed, auth: &Auth) -> async_nats::Client {

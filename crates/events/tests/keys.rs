@@ -2,35 +2,18 @@
 
 mod support;
 
-use std::time::Duration;
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use events::{
-    bus::{Auth, Bus, BusConfig, BusState},
+    bus::{Auth, Bus, BusConfig},
     controller::eventbus::validate,
 };
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 
-use support::{Nats, PATIENCE};
-
-async fn ready(config: BusConfig) {
-    reconcile_core::operator::install_tls();
-    let bus = Bus::start("test", config, || {}).await.expect("usable");
-    tokio::time::timeout(PATIENCE, bus.ready())
-        .await
-        .expect("ready in time");
-}
+use support::{Nats, away, ready};
 
 async fn refused(config: BusConfig) {
-    let bus = Bus::start("test", config, || {}).await.expect("usable");
-    let says = || matches!(&*bus.state().borrow(), BusState::Away(why) if why.to_lowercase().contains("authorization"));
-    let waited = tokio::time::timeout(PATIENCE, async {
-        while !says() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "{:?}", *bus.state().borrow());
+    away(config, "authorization").await;
 }
 
 fn seed(key: &KeyPair) -> String {

@@ -17,15 +17,15 @@ pub struct ArtifactSource {
     /// YAML or JSON text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inline: Option<String>,
-    /// A file of the Sensor's pod.
+    /// A file of the Sensor's pod; refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<FileArtifact>,
+    pub file: Option<Value>,
     /// A file on a web server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<UrlArtifact>,
-    /// A file in a repository.
+    /// A file in a repository; refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub git: Option<GitArtifact>,
+    pub git: Option<Value>,
     /// A key of a ConfigMap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configmap: Option<KeySelector>,
@@ -37,14 +37,6 @@ pub struct ArtifactSource {
     pub parsed: Option<Arc<Value>>,
 }
 
-/// A file of a pod.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct FileArtifact {
-    /// Its path.
-    pub path: String,
-}
-
 /// A file on a web server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -54,58 +46,6 @@ pub struct UrlArtifact {
     /// Verify the certificate of the server: unless it is `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_cert: Option<bool>,
-}
-
-/// A file in a Git repository.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GitArtifact {
-    /// URL of the repository.
-    pub url: String,
-    /// User and password.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub creds: Option<GitCredentials>,
-    /// A private key for SSH.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ssh_key_secret: Option<KeySelector>,
-    /// Path of the file in the repository.
-    pub file_path: String,
-    /// A branch; `master` when no revision is named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub branch: Option<String>,
-    /// A tag.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
-    /// A ref or a commit.
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-    /// Another repository with the same history.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remote: Option<GitRemote>,
-    /// Accept any host key.
-    pub insecure_ignore_host_key: bool,
-}
-
-/// User and password of a Git server.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct GitCredentials {
-    /// The user.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<KeySelector>,
-    /// The password or token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub password: Option<KeySelector>,
-}
-
-/// A remote of a repository.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct GitRemote {
-    /// Its name.
-    pub name: String,
-    /// Its URLs.
-    pub urls: Vec<String>,
 }
 
 /// A bucket of S3, or of a server that speaks its protocol.

@@ -80,10 +80,13 @@ pub struct NativeSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerTemplate {
     /// When the image is pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<String>,
     /// Requests and limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Value>,
     /// Rights of the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub security_context: Option<Value>,
 }
 

@@ -71,27 +71,24 @@ impl BusArgs {
     }
 
     async fn config(&self) -> anyhow::Result<BusConfig> {
-        let mut config = match (
-            &self.server,
-            text_of("--credentials", self.credentials.as_ref()),
-        ) {
-            (Some(server), Some(text)) => config_of(server, &text?)?,
+        let credentials = text_of("--credentials", self.credentials.as_ref())?;
+        let mut config = match (&self.server, credentials) {
+            (Some(server), Some(text)) => config_of(server, &text)?,
             (server, text) => {
                 let mut config = self.config_of_cluster().await?;
                 if let Some(server) = server {
                     config.urls = urls(servers(server)?);
                 }
                 if let Some(text) = text {
-                    config.auth = validate::auth(&text?);
+                    config.auth = validate::auth(&text);
                 }
                 config
             }
         };
         if self.ca.is_some() || self.insecure_skip_verify {
-            let ca = text_of("--ca", self.ca.as_ref());
             let tls = config.tls.get_or_insert_default();
-            if let Some(ca) = ca {
-                tls.ca = Some(ca?);
+            if let Some(ca) = text_of("--ca", self.ca.as_ref())? {
+                tls.ca = Some(ca);
             }
             tls.insecure |= self.insecure_skip_verify;
         }
@@ -155,9 +152,10 @@ pub(super) async fn read<K: Kind>(
 }
 
 /// The text of the file that a flag names.
-fn text_of(flag: &str, file: Option<&PathBuf>) -> Option<anyhow::Result<String>> {
-    let file = file?;
-    Some(fs::read_to_string(file).with_context(|| format!("{flag} {}", file.display())))
+fn text_of(flag: &str, file: Option<&PathBuf>) -> anyhow::Result<Option<String>> {
+    let text = file
+        .map(|file| fs::read_to_string(file).with_context(|| format!("{flag} {}", file.display())));
+    text.transpose()
 }
 
 fn urls(servers: Vec<ServerUrl>) -> Vec<String> {

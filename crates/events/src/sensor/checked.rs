@@ -122,7 +122,7 @@ pub fn check(
         .iter()
         .filter_map(|trigger| trigger.pointer("/template/name")?.as_str());
     let named = named.map(str::to_owned).collect();
-    let bus = spec.event_bus_name.clone().filter(|name| !name.is_empty());
+    let bus = spec.event_bus_name.filter(|name| !name.is_empty());
     let sensor = CheckedSensor {
         key: key.clone(),
         uid: uid.to_owned(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use futures::{FutureExt, future::BoxFuture};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use reconcile_core::{object::FieldError, secret::Secret};
 use reqwest::{Response, Url};
 use serde::{Deserialize, Serialize};
@@ -156,29 +156,21 @@ impl Listener {
         context: &SourceContext,
         server: &HttpServer,
     ) -> Result<Response, SourceError> {
-        let mut request = http::Request::builder()
-            .method(Method::GET)
-            .uri(self.url.as_str())
-            .header("x-amz-content-sha256", aws::content_hash(b""))
-            .body(())
-            .map_err(|error| server.failed(&error))?
-            .into_parts()
-            .0;
+        let mut call = Call {
+            method: Method::GET,
+            url: self.url.clone(),
+            headers: HeaderMap::new(),
+            body: None,
+            timeout: STREAM,
+        };
         let secret = |field| context.secret(field).map(Secret::expose);
         let keys = Keys {
             access: secret(ACCESS).unwrap_or_default(),
             secret: secret(SECRET).unwrap_or_default(),
             session: None,
         };
-        let signed = aws::sign(&mut request, &self.bucket.service(), &keys).await;
+        let signed = aws::sign(&mut call, &self.bucket.service(), &keys).await;
         signed.map_err(|error| server.failed(&error))?;
-        let call = Call {
-            method: Method::GET,
-            url: self.url.clone(),
-            headers: request.headers,
-            body: None,
-            timeout: STREAM,
-        };
         server.send(call).await
     }
 }

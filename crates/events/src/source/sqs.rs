@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reconcile_core::{object::FieldError, secret::Secret};
 use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -50,6 +50,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Ten messages of 1 MiB, with room for what JSON escapes.
 const ANSWER: usize = 24 << 20;
+
+/// The version of the protocol.
+const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
+/// Names the operation.
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 
 const ACCESS: &str = "accessKey";
 const SECRET: &str = "secretKey";
@@ -342,16 +347,17 @@ impl Client<'_> {
         timeout: Duration,
     ) -> Result<(T, Held), SourceError> {
         let body = Bytes::from(question.to_string());
-        let mut request = http::Request::builder()
-            .method(Method::POST)
-            .uri(self.queue.endpoint.as_str())
-            .header(header::CONTENT_TYPE, "application/x-amz-json-1.0")
-            .header("x-amz-target", format!("AmazonSQS.{action}"))
-            .header("x-amz-content-sha256", aws::content_hash(&body))
-            .body(())
-            .map_err(|error| self.server.failed(&error))?
-            .into_parts()
-            .0;
+        let target = HeaderValue::try_from(format!("AmazonSQS.{action}"));
+        let mut call = Call {
+            method: Method::POST,
+            url: self.queue.endpoint.clone(),
+            headers: HeaderMap::from_iter([
+                (header::CONTENT_TYPE, JSON),
+                (TARGET, target.map_err(|error| self.server.failed(&error))?),
+            ]),
+            body: Some(body),
+            timeout,
+        };
         let secret = |field| self.context.secret(field).map(Secret::expose);
         let keys = Keys {
             access: secret(ACCESS).unwrap_or_default(),
@@ -362,15 +368,8 @@ impl Client<'_> {
             name: "sqs",
             region: &self.queue.region,
         };
-        let signed = aws::sign(&mut request, &service, &keys).await;
+        let signed = aws::sign(&mut call, &service, &keys).await;
         signed.map_err(|error| self.server.failed(&error))?;
-        let call = Call {
-            method: Method::POST,
-            url: self.queue.endpoint.clone(),
-            headers: request.headers,
-            body: Some(body),
-            timeout,
-        };
         let answer = self.server.send(call).await?;
         let status = answer.status();
         let held = self.server.body(self.context, answer, ANSWER).await?;

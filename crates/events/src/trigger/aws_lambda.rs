@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reconcile_core::object::FieldError;
 use reqwest::Url;
 use secrecy::ExposeSecret;
@@ -20,15 +20,14 @@ use super::{
 use crate::{
     api::{KeySelector, trigger::Parameter},
     aws,
-    http_client::{Call, read_answer},
+    http_client::{Call, finish},
     sensor::parameter,
     tls::TlsSettings,
 };
 
 /// For one invocation; a function may run for 15 minutes, an action for 10.
 const DEADLINE: Duration = Duration::from_secs(590);
-/// What a function returns is not used; it is read so that the connection can be used again.
-const ANSWER: usize = 64 * 1024;
+const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 
 /// Invokes a function.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -176,35 +175,21 @@ impl Trigger for AwsLambdaTrigger {
         let failed = |reason: String| {
             TriggerError::Failed(format!("function {}: {reason}", request.function))
         };
-        let headers = signed(&request, run).await?;
-        let call = Call {
-            method: Method::POST,
-            url: request.url.clone(),
-            headers,
-            body: Some(request.body.clone()),
-            timeout: DEADLINE,
-        };
+        let call = signed(&request, run).await?;
         let http = &run.executor.http;
         let client = http.get(&TlsSettings::default())?;
         let answer = http
             .send(&client, call)
             .await
             .map_err(|error| failed(error.to_string()))?;
-        let status = answer.status().as_u16();
         let function_error = answer
             .headers()
             .get("x-amz-function-error")
             .and_then(|error| error.to_str().ok())
             .map(str::to_owned);
-        drop(read_answer(answer, ANSWER).await);
-        let statuses = &run.success.statuses;
-        let good = if statuses.is_empty() {
-            (200..300).contains(&status)
-        } else {
-            statuses.contains(&status)
-        };
+        let status = finish(answer).await;
         match function_error {
-            _ if !good => Err(failed(format!("answered {status}"))),
+            _ if !run.success.accepts(status) => Err(failed(format!("answered {status}"))),
             // The function has run; upstream does not look at how it ended.
             Some(error) => Ok(Done(format!(
                 "function {} answered {status}, which reports the error {error}",
@@ -218,8 +203,8 @@ impl Trigger for AwsLambdaTrigger {
     }
 }
 
-/// The headers of an invocation with its signature.
-async fn signed(request: &LambdaRequest, run: Run<'_>) -> Result<HeaderMap, TriggerError> {
+/// An invocation with its signature.
+async fn signed(request: &LambdaRequest, run: Run<'_>) -> Result<Call, TriggerError> {
     let (secrets, namespace) = (&run.executor.secrets, &run.firing.sensor.namespace);
     let access = secrets
         .needed_secret(namespace, &request.access_key)
@@ -236,18 +221,19 @@ async fn signed(request: &LambdaRequest, run: Run<'_>) -> Result<HeaderMap, Trig
         secret: secret.expose_secret(),
         session: None,
     };
-    let mut request = http::Request::builder()
-        .method(Method::POST)
-        .uri(request.url.as_str())
-        .header(header::CONTENT_TYPE, "application/json")
-        .header("x-amz-invocation-type", request.invocation)
-        .header("x-amz-content-sha256", aws::content_hash(&request.body))
-        .body(())
-        .map_err(aws::SigningError::from)?
-        .into_parts()
-        .0;
-    aws::sign(&mut request, &service, &keys).await?;
-    Ok(request.headers)
+    let header = HeaderValue::from_static;
+    let mut call = Call {
+        method: Method::POST,
+        url: request.url.clone(),
+        headers: HeaderMap::from_iter([
+            (header::CONTENT_TYPE, header("application/json")),
+            (INVOCATION_TYPE, header(request.invocation)),
+        ]),
+        body: Some(request.body.clone()),
+        timeout: DEADLINE,
+    };
+    aws::sign(&mut call, &service, &keys).await?;
+    Ok(call)
 }
 
 #[cfg(test)]

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use super::{
     Done, Firing, Run, Trigger, TriggerError,
     azure_send::Message,
-    kind::{check_payload, patched, text_or_json},
+    kind::{check_payload, patched, required, text_or_json},
 };
 use crate::{
     api::{KeySelector, trigger::Parameter},
-    azure::{self, Namespace},
+    azure::Namespace,
+    http_client::address,
     sensor::parameter,
     tls::TlsSettings,
 };
@@ -50,6 +51,14 @@ pub struct HubEvent {
 }
 
 impl AzureEventHubsTrigger {
+    /// Name of the key, and the key.
+    fn keys(&self, path: &str) -> Result<(KeySelector, KeySelector), FieldError> {
+        let name = self.shared_access_key_name.as_ref();
+        let name = required(path, "sharedAccessKeyName", name)?;
+        let key = required(path, "sharedAccessKey", self.shared_access_key.as_ref())?;
+        Ok((name.clone(), key.clone()))
+    }
+
     fn address(&self, path: &str) -> Result<Url, FieldError> {
         if self.hub_name.is_empty() {
             return Err(FieldError::new(
@@ -63,7 +72,7 @@ impl AzureEventHubsTrigger {
                 format!("{:?} is not a host", self.fqdn),
             )
         };
-        azure::address(&self.fqdn, true).ok_or_else(wrong)
+        address(&self.fqdn, true).ok_or_else(wrong)
     }
 }
 
@@ -73,17 +82,7 @@ impl Trigger for AzureEventHubsTrigger {
     type Request = HubEvent;
 
     fn check(&mut self, path: &str) -> Result<(), FieldError> {
-        for (field, key) in [
-            ("sharedAccessKeyName", &self.shared_access_key_name),
-            ("sharedAccessKey", &self.shared_access_key),
-        ] {
-            if key.is_none() {
-                return Err(FieldError::new(
-                    format!("{path}.{field}"),
-                    "must not be empty",
-                ));
-            }
-        }
+        self.keys(path)?;
         if self.parameters.is_empty() {
             self.address(path)?;
         }
@@ -96,18 +95,13 @@ impl Trigger for AzureEventHubsTrigger {
 
     fn resolve(&self, firing: &Firing) -> Result<HubEvent, TriggerError> {
         let action = patched(self, firing)?;
-        let missing =
-            |field: &str| FieldError::new(format!("azureEventHubs.{field}"), "must not be empty");
+        let (key_name, key) = action.keys(Self::KEY)?;
         Ok(HubEvent {
             address: action.address(Self::KEY)?,
             body: parameter::payload(&action.payload, firing.inputs())?.into(),
             hub: action.hub_name,
-            key_name: action
-                .shared_access_key_name
-                .ok_or_else(|| missing("sharedAccessKeyName"))?,
-            key: action
-                .shared_access_key
-                .ok_or_else(|| missing("sharedAccessKey"))?,
+            key_name,
+            key,
         })
     }
 

@@ -4,19 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
-use reconcile_core::clock::Clock;
 
 use super::{Done, Run, TriggerError};
 use crate::{
     azure::Namespace,
-    http_client::{Call, read_answer},
+    http_client::{Call, finish},
     tls::TlsSettings,
 };
 
 /// For one message.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Answers hold nothing that is used.
-const ANSWER: usize = 64 * 1024;
 
 /// One message to a queue, topic or hub.
 pub(super) struct Message<'m> {
@@ -34,7 +31,7 @@ impl Message<'_> {
         let entity = self.entity;
         let failed = |reason: String| TriggerError::Failed(format!("{entity}: {reason}"));
         let url = self.namespace.url(&[entity]);
-        let signature = self.namespace.signature(&url, Clock::system().now());
+        let signature = self.namespace.signature(&url, run.executor.clock.now());
         let mut authorization = HeaderValue::from_str(&signature)
             .map_err(|_| failed("the key has no valid name".to_owned()))?;
         authorization.set_sensitive(true);
@@ -51,12 +48,11 @@ impl Message<'_> {
         let client = http.get(&self.tls)?;
         let answer = http.send(&client, call).await;
         let answer = answer.map_err(|error| failed(error.to_string()))?;
-        let status = answer.status();
-        drop(read_answer(answer, ANSWER).await);
-        if status.is_success() {
-            Ok(Done(format!("{entity} answered {}", status.as_u16())))
+        let status = finish(answer).await;
+        if (200..300).contains(&status) {
+            Ok(Done(format!("{entity} answered {status}")))
         } else {
-            Err(failed(format!("answered {}", status.as_u16())))
+            Err(failed(format!("answered {status}")))
         }
     }
 }

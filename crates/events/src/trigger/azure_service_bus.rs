@@ -11,7 +11,7 @@ use super::{
     Done, Firing, Run, Trigger, TriggerError,
     azure_send::Message,
     http::tls_settings,
-    kind::{check_payload, patched, text_or_json},
+    kind::{check_payload, patched, required, text_or_json},
 };
 use crate::{
     api::{KeySelector, TlsConfig, trigger::Parameter},
@@ -51,6 +51,10 @@ pub struct ServiceBusMessage {
 }
 
 impl AzureServiceBusTrigger {
+    fn connection_string(&self, path: &str) -> Result<&KeySelector, FieldError> {
+        required(path, "connectionString", self.connection_string.as_ref())
+    }
+
     fn entity(&self, path: &str) -> Result<&str, FieldError> {
         let names = [&self.queue_name, &self.topic_name];
         let name = names.into_iter().find(|name| !name.is_empty());
@@ -70,12 +74,7 @@ impl Trigger for AzureServiceBusTrigger {
     type Request = ServiceBusMessage;
 
     fn check(&mut self, path: &str) -> Result<(), FieldError> {
-        if self.connection_string.is_none() {
-            return Err(FieldError::new(
-                format!("{path}.connectionString"),
-                "must not be empty",
-            ));
-        }
+        self.connection_string(path)?;
         if self.parameters.is_empty() {
             self.entity(path)?;
         }
@@ -88,10 +87,9 @@ impl Trigger for AzureServiceBusTrigger {
 
     fn resolve(&self, firing: &Firing) -> Result<ServiceBusMessage, TriggerError> {
         let action = patched(self, firing)?;
-        let missing = || FieldError::new("azureServiceBus.connectionString", "must not be empty");
         Ok(ServiceBusMessage {
             entity: action.entity(Self::KEY)?.to_owned(),
-            connection_string: action.connection_string.ok_or_else(missing)?,
+            connection_string: action.connection_string(Self::KEY)?.clone(),
             id: firing.id.clone(),
             tls: action.tls,
             body: parameter::payload(&action.payload, firing.inputs())?.into(),

@@ -146,6 +146,11 @@ pub fn patched<T: Trigger>(trigger: &T, firing: &Firing) -> Result<T, TriggerErr
     Ok(decode(T::KEY, &document)?)
 }
 
+/// The value of a field that a manifest must have.
+pub fn required<'t, T>(path: &str, field: &str, value: Option<&'t T>) -> Result<&'t T, FieldError> {
+    value.ok_or_else(|| FieldError::new(format!("{path}.{field}"), "must not be empty"))
+}
+
 /// Checks a payload that must have values.
 pub fn check_payload(path: &str, payload: &[Parameter]) -> Result<(), FieldError> {
     let path = format!("{path}.payload");

@@ -27,6 +27,7 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use reconcile_core::{
     client::Fence,
+    clock::Clock,
     credentials::redact_urls,
     egress::EgressPolicy,
     object::{FieldError, ObjectKey},
@@ -74,6 +75,16 @@ pub struct LabelPolicy {
 }
 
 impl SuccessPolicy {
+    /// Whether an action with this HTTP status was successful: one of those that the manifest lists, or without a list
+    /// any that means success.
+    pub fn accepts(&self, status: u16) -> bool {
+        if self.statuses.is_empty() {
+            (200..300).contains(&status)
+        } else {
+            self.statuses.contains(&status)
+        }
+    }
+
     /// Checks the policy at `path`.
     pub fn check(path: &str, policy: Option<&Policy>) -> Result<Self, FieldError> {
         let Some(policy) = policy else {
@@ -236,6 +247,8 @@ pub struct Executor {
     pub secrets: Secrets,
     /// Closed when another process leads.
     pub fence: Fence,
+    /// The clock.
+    pub clock: Clock,
 }
 
 /// The action of a firing: the template with its parameters applied.
@@ -266,6 +279,7 @@ impl Executor {
             identities: Identities::new(operator.leader_role().clone(), operator.config.clone()),
             secrets,
             fence,
+            clock: operator.clock.clone(),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use reconcile_core::object::FieldError;
@@ -17,15 +16,13 @@ use super::{
 };
 use crate::{
     api::{KeySelector, trigger::Parameter},
-    http_client::{Call, read_answer},
+    http_client::{Call, basic_auth, finish},
     sensor::parameter,
     tls::TlsSettings,
 };
 
 /// The server answers after a minute also when the action is not done.
 const DEADLINE: Duration = Duration::from_secs(90);
-/// What an action returns is not used.
-const ANSWER: usize = 64 * 1024;
 
 /// Invokes an action.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -147,11 +144,7 @@ impl Trigger for OpenWhiskTrigger {
             let token = token.expose_secret();
             let (user, password) = token.split_once(':').unwrap_or((token, ""));
             secrets.read_login(user, password);
-            let login = format!("Basic {}", BASE64_STANDARD.encode(token));
-            let mut login =
-                HeaderValue::from_str(&login).expect("base64 has no control characters");
-            login.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, login);
+            headers.insert(header::AUTHORIZATION, basic_auth(token));
         }
         let call = Call {
             method: Method::POST,
@@ -164,16 +157,9 @@ impl Trigger for OpenWhiskTrigger {
         let client = http.get(&TlsSettings::default())?;
         let answer = http.send(&client, call).await;
         let answer = answer.map_err(|error| failed(error.to_string()))?;
-        let status = answer.status().as_u16();
-        drop(read_answer(answer, ANSWER).await);
-        let statuses = &run.success.statuses;
+        let status = finish(answer).await;
         // 202: it runs and its result is not waited for any longer. 502: it failed.
-        let good = if statuses.is_empty() {
-            (200..300).contains(&status)
-        } else {
-            statuses.contains(&status)
-        };
-        if good {
+        if run.success.accepts(status) {
             Ok(Done(format!("action {action} answered {status}")))
         } else {
             Err(failed(format!("answered {status}")))

@@ -11,7 +11,7 @@ mod stage;
 use std::{collections::BTreeSet, net::TcpListener, sync::Arc, time::Duration};
 
 use events::{
-    bus::Bus,
+    bus::{Bus, BusConfig, BusState},
     metrics::Metrics,
     sensor::{CheckedSensor, checked::check},
     source::{CheckedSource, Listeners, TaskEvent, registry},
@@ -30,6 +30,7 @@ use reconcile_core::{
 use serde_json::{Value, json};
 
 pub(crate) use nats::Nats;
+pub(crate) use process::Process;
 pub(crate) use receiver::{Call, Receiver};
 pub(crate) use recording::Recording;
 pub(crate) use server::{Certified, Server, certified};
@@ -77,6 +78,38 @@ pub(crate) fn refusal(kind: &str, config: &Value) -> String {
     let kind = registry::ALL.iter().find(|known| known.key == kind);
     let checked = TaskEvent::check(kind.expect("a kind"), "event", config);
     checked.expect_err("refused").to_string()
+}
+
+/// A bus that begins to connect.
+pub(crate) async fn bus(config: BusConfig) -> Arc<Bus> {
+    install_tls();
+    Bus::start("test", config, || {})
+        .await
+        .expect("settings are good")
+}
+
+/// A bus that is connected.
+pub(crate) async fn ready(config: BusConfig) -> Arc<Bus> {
+    let bus = bus(config).await;
+    let ready = tokio::time::timeout(PATIENCE, bus.ready()).await;
+    assert!(ready.is_ok(), "not ready: {:?}", *bus.state().borrow());
+    bus
+}
+
+/// Waits until the bus says why it is not connected, in words that hold `part`.
+pub(crate) async fn away(config: BusConfig, part: &str) {
+    let bus = bus(config).await;
+    let state = bus.state();
+    let said = || match &*state.borrow() {
+        BusState::Away(why) => why.to_lowercase(),
+        BusState::Ready { .. } => String::new(),
+    };
+    let reported = tokio::time::timeout(PATIENCE, async {
+        while !said().contains(part) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(reported.await.is_ok(), "{:?} and not {part}", said());
 }
 
 /// Waits until the source reports a problem with `part` in it, and none of the secrets that tests use.

@@ -25,10 +25,7 @@ impl Nats {
     /// Starts a server. Without a binary the test fails, or with `ALLOW_SKIPS=1` it is counted in
     /// the file `SKIPPED_TESTS` and there is no server.
     pub(crate) async fn start() -> Option<Self> {
-        if binary().is_none() {
-            skip("no nats-server: run `target/debug/bed build`, or set NATS_SERVER to its path");
-            return None;
-        }
+        Self::binary_or_skip()?;
         let mut nats = Self {
             process: Process::new(free_port()),
             folder: tempfile::tempdir().expect("a folder"),

@@ -5,19 +5,19 @@ use std::process::{Child, Command, Stdio};
 use super::until;
 
 /// A process that listens on a port; killed when dropped.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Option<Child>,
     pub(super) port: u16,
 }
 
 impl Process {
     /// One that does not run yet.
-    pub(super) fn new(port: u16) -> Self {
+    pub(crate) fn new(port: u16) -> Self {
         Self { child: None, port }
     }
 
     /// Starts the server and waits until it listens.
-    pub(super) async fn up(&mut self, command: &mut Command) {
+    pub(crate) async fn up(&mut self, command: &mut Command) {
         let child = command
             .stdout(Stdio::null())
             .stderr(Stdio::null())

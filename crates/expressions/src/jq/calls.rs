@@ -36,16 +36,11 @@ fn quantifier(which: Quantifier, inner: Filter) -> Filter {
 /// A call of a function; the error names what is not supported.
 pub(super) fn call(name: &str, arguments: &[Term<&str>]) -> Result<Filter, String> {
     if let Some(function) = functions::find(name, arguments.len()) {
-        let arguments = arguments.iter().map(filter).collect::<Result<_, _>>()?;
-        return Ok(Filter::Call(function, arguments));
+        let argument = arguments.first().map(boxed).transpose()?;
+        return Ok(Filter::Call(function, argument));
     }
     let ordered = |how, key: Filter| Filter::Ordered(how, Box::new(key));
-    let kept = |different: bool| {
-        let comparison = if different {
-            Comparison::Different
-        } else {
-            Comparison::Equal
-        };
+    let kept = |comparison| {
         let null = Box::new(Filter::Literal(Value::Null));
         let compare = Filter::Compare(comparison, Box::new(Filter::Identity), null);
         Filter::Select(Box::new(compare))
@@ -56,8 +51,8 @@ pub(super) fn call(name: &str, arguments: &[Term<&str>]) -> Result<Filter, Strin
         ("false", []) => Filter::Literal(Value::Bool(false)),
         ("empty", []) => Filter::Empty,
         ("recurse", []) => Filter::Recurse,
-        ("values", []) => kept(true),
-        ("nulls", []) => kept(false),
+        ("values", []) => kept(Comparison::Different),
+        ("nulls", []) => kept(Comparison::Equal),
         ("select", [condition]) => Filter::Select(boxed(condition)?),
         ("map", [inner]) => map(filter(inner)?),
         ("map_values", [inner]) => {

@@ -3,11 +3,12 @@
 use serde_json::{Map, Value};
 
 use super::{
-    JqError, Step,
+    JqError,
     evaluate::{Evaluator, Outputs},
+    find,
     functions::{self, to_text},
     measure::size,
-    output::Output,
+    output::{NULL, Output},
     parse::{Assignment, Filter, TextPart},
     update,
     values::{arithmetic, is_true},
@@ -39,24 +40,18 @@ impl<'v> Evaluator<'v> {
     pub(super) fn call(
         &mut self,
         function: functions::Function,
-        arguments: &[Filter],
+        argument: Option<&Filter>,
         input: &Output<'v>,
     ) -> Result<Outputs<'v>, JqError> {
-        let mut all = vec![Vec::new()];
-        for argument in arguments {
-            let values = self.run(argument, input)?;
-            self.spend(all.len().saturating_mul(values.len()))?;
-            let each = |value: &Output<'v>| {
-                let value = Value::clone(&value.value);
-                all.iter()
-                    .map(move |before: &Vec<Value>| [before.clone(), vec![value.clone()]].concat())
-                    .collect::<Vec<_>>()
-            };
-            all = values.iter().flat_map(each).collect();
-        }
+        let Some(argument) = argument else {
+            let value = function(&input.value, &NULL)?;
+            return Ok(vec![self.made(value)?]);
+        };
+        let arguments = self.run(argument, input)?;
+        self.spend(arguments.len())?;
         let mut outputs = Vec::new();
-        for arguments in all {
-            let value = function(&input.value, &arguments)?;
+        for argument in arguments {
+            let value = function(&input.value, &argument.value)?;
             outputs.push(self.made(value)?);
         }
         Ok(outputs)
@@ -154,8 +149,8 @@ impl<'v> Evaluator<'v> {
             let mut value = self.copy(&input.value)?;
             let mut gone = Vec::new();
             for steps in places {
-                let old = find(&value, &steps);
-                let old = Output::computed(self.copy(&old)?);
+                let old = find(&value, &steps).unwrap_or(&NULL);
+                let old = Output::computed(self.copy(old)?);
                 match self.run(right, &old)?.first() {
                     Some(new) => {
                         let new = self.copy(&new.value)?;
@@ -164,8 +159,7 @@ impl<'v> Evaluator<'v> {
                     None => gone.push(steps),
                 }
             }
-            gone.sort_unstable_by(|a, b| b.cmp(a));
-            update::remove(&mut value, &gone);
+            update::remove_all(&mut value, gone);
             return Ok(vec![self.made(value)?]);
         }
         let mut outputs = Vec::new();
@@ -183,13 +177,4 @@ impl<'v> Evaluator<'v> {
         }
         Ok(outputs)
     }
-}
-
-/// The member of `value` at `steps`; null when there is none.
-fn find(value: &Value, steps: &[Step]) -> Value {
-    let found = steps.iter().try_fold(value, |at, step| match step {
-        Step::Key(key) => at.get(key),
-        Step::Index(index) => at.get(index),
-    });
-    found.cloned().unwrap_or(Value::Null)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    JqError, Step,
+    JqError, Step, caught,
     functions::{self, list},
     measure::size,
     output::{Held, Output, Place},
@@ -18,11 +18,7 @@ pub(super) fn places(
     value: &Value,
     budget: usize,
 ) -> Result<Vec<Vec<Step>>, JqError> {
-    let mut evaluator = Evaluator {
-        left: budget,
-        variables: Vec::new(),
-    };
-    evaluator.places(filter, Held::Borrowed(value))
+    Evaluator::new(budget).places(filter, Held::Borrowed(value))
 }
 
 /// The first output of `filter` for `value`; it may make `budget` values.
@@ -31,11 +27,8 @@ pub(super) fn first(
     value: &Value,
     budget: usize,
 ) -> Result<Option<Value>, JqError> {
-    let mut evaluator = Evaluator {
-        left: budget,
-        variables: Vec::new(),
-    };
-    let outputs = evaluator.run(filter, &Output::root(Held::Borrowed(value)))?;
+    let input = Output::root(Held::Borrowed(value));
+    let outputs = Evaluator::new(budget).run(filter, &input)?;
     Ok(outputs.first().map(|output| Value::clone(&output.value)))
 }
 
@@ -50,6 +43,13 @@ pub(super) struct Evaluator<'v> {
 pub(super) type Outputs<'v> = Vec<Output<'v>>;
 
 impl<'v> Evaluator<'v> {
+    fn new(budget: usize) -> Self {
+        Self {
+            left: budget,
+            variables: Vec::new(),
+        }
+    }
+
     pub(super) fn spend(&mut self, values: usize) -> Result<(), JqError> {
         self.left = self.left.checked_sub(values).ok_or(JqError::TooMany)?;
         Ok(())
@@ -88,10 +88,7 @@ impl<'v> Evaluator<'v> {
                 outputs
             }
             Filter::Alternative(first, second) => self.alternative(first, second, input)?,
-            Filter::Try(inner) => match self.run(inner, input) {
-                Err(JqError::TooMany) => return Err(JqError::TooMany),
-                outputs => outputs.unwrap_or_default(),
-            },
+            Filter::Try(inner) => caught(self.run(inner, input))?.unwrap_or_default(),
             Filter::Select(condition) => {
                 let times = self.run(condition, input)?;
                 let chosen = times.iter().filter(|output| is_true(&output.value));
@@ -101,10 +98,7 @@ impl<'v> Evaluator<'v> {
             Filter::Bind(source, name, body) => {
                 let mut outputs = Vec::new();
                 for value in self.run(source, input)? {
-                    self.variables.push((name.clone(), value.value));
-                    let found = self.run(body, input);
-                    self.variables.pop();
-                    outputs.extend(found?);
+                    outputs.extend(self.run_with(name, value.value, body, input)?);
                 }
                 outputs
             }
@@ -155,7 +149,9 @@ impl<'v> Evaluator<'v> {
                 }
                 _ => return Err(JqError::Mismatch("sub and gsub need a text")),
             },
-            Filter::Call(function, arguments) => return self.call(*function, arguments, input),
+            Filter::Call(function, argument) => {
+                return self.call(*function, argument.as_deref(), input);
+            }
             Filter::Array(inner) => {
                 let mut items = Vec::new();
                 if let Some(inner) = inner {
@@ -173,9 +169,9 @@ impl<'v> Evaluator<'v> {
                 for item in list(&input.value)? {
                     let item = Output::computed(self.copy(item)?);
                     let keys = self.run(key, &item)?;
-                    let keys = keys.iter().map(|key| Value::clone(&key.value));
-                    let keys = self.made(Value::Array(keys.collect()))?;
-                    keyed.push((Value::clone(&keys.value), Value::clone(&item.value)));
+                    let keys = keys.iter().map(|key| Value::clone(&key.value)).collect();
+                    self.spend(size(&keys)?)?;
+                    keyed.push((keys, Value::clone(&item.value)));
                 }
                 functions::ordered(*how, keyed)
             }
@@ -184,20 +180,16 @@ impl<'v> Evaluator<'v> {
                 for value in self.run(&fold.source, input)? {
                     let null = || Output::computed(Value::Null);
                     let before = state.take().unwrap_or_else(null);
-                    self.variables.push((fold.name.clone(), value.value));
-                    let after = self.run(&fold.step, &before);
-                    self.variables.pop();
-                    state = after?.into_iter().last();
+                    let after = self.run_with(&fold.name, value.value, &fold.step, &before)?;
+                    state = after.into_iter().last();
                 }
                 return Ok(state.into_iter().collect());
             }
             Filter::Assign(how, places, right) => return self.assign(*how, places, right, input),
             Filter::Delete(places) => {
-                let mut places = self.places(places, input.value.clone())?;
-                places.sort_unstable_by(|a, b| b.cmp(a));
-                places.dedup();
+                let places = self.places(places, input.value.clone())?;
                 let mut value = self.copy(&input.value)?;
-                update::remove(&mut value, &places);
+                update::remove_all(&mut value, places);
                 value
             }
             // The others are outputs of `run`.
@@ -217,6 +209,20 @@ impl<'v> Evaluator<'v> {
             steps.ok_or(JqError::Mismatch("it gives a computed value, not a path"))
         });
         places.collect()
+    }
+
+    /// Runs a filter in which the variable `name` has this value.
+    fn run_with(
+        &mut self,
+        name: &str,
+        value: Held<'v>,
+        filter: &Filter,
+        input: &Output<'v>,
+    ) -> Result<Outputs<'v>, JqError> {
+        self.variables.push((name.to_owned(), value));
+        let outputs = self.run(filter, input);
+        self.variables.pop();
+        outputs
     }
 
     fn variable(&mut self, name: &str) -> Result<Outputs<'v>, JqError> {
@@ -249,11 +255,8 @@ impl<'v> Evaluator<'v> {
         second: &Filter,
         input: &Output<'v>,
     ) -> Result<Outputs<'v>, JqError> {
-        let found: Vec<_> = match self.run(first, input) {
-            Ok(outputs) => outputs.into_iter().filter(|o| is_true(&o.value)).collect(),
-            Err(JqError::TooMany) => return Err(JqError::TooMany),
-            Err(_) => Vec::new(),
-        };
+        let mut found = caught(self.run(first, input))?.unwrap_or_default();
+        found.retain(|output| is_true(&output.value));
         if found.is_empty() {
             self.run(second, input)
         } else {

@@ -12,8 +12,8 @@ use super::{
     values::{arithmetic, compare, float, has, is_true, length, split, type_of},
 };
 
-/// From the input and the arguments to a value.
-pub(super) type Function = fn(&Value, &[Value]) -> Result<Value, JqError>;
+/// From the input and the argument to a value; the argument is null for a function without one.
+pub(super) type Function = fn(&Value, &Value) -> Result<Value, JqError>;
 
 /// Padding of base64 is optional, as in jq.
 const ANY_PADDING: GeneralPurpose = GeneralPurpose::new(
@@ -21,7 +21,7 @@ const ANY_PADDING: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The function of this name and number of arguments.
+/// The function of this name and number of arguments, of which there is one at most.
 pub(super) fn find(name: &str, arguments: usize) -> Option<Function> {
     Some(match (name, arguments) {
         ("not", 0) => |input, _| Ok((!is_true(input)).into()),
@@ -36,22 +36,22 @@ pub(super) fn find(name: &str, arguments: usize) -> Option<Function> {
         ("tonumber", 0) => |input, _| to_number(input),
         ("ascii_downcase", 0) => |input, _| Ok(text(input)?.to_ascii_lowercase().into()),
         ("ascii_upcase", 0) => |input, _| Ok(text(input)?.to_ascii_uppercase().into()),
-        ("ltrimstr", 1) => |input, arguments| {
-            Ok(trimmed(input, &arguments[0], |text, part| {
+        ("ltrimstr", 1) => |input, argument| {
+            Ok(trimmed(input, argument, |text, part| {
                 text.strip_prefix(part)
             }))
         },
-        ("rtrimstr", 1) => |input, arguments| {
-            Ok(trimmed(input, &arguments[0], |text, part| {
+        ("rtrimstr", 1) => |input, argument| {
+            Ok(trimmed(input, argument, |text, part| {
                 text.strip_suffix(part)
             }))
         },
         ("trim", 0) => |input, _| Ok(text(input)?.trim().into()),
         ("ltrim", 0) => |input, _| Ok(text(input)?.trim_start().into()),
         ("rtrim", 0) => |input, _| Ok(text(input)?.trim_end().into()),
-        ("split", 1) => |input, arguments| Ok(split(text(input)?, text(&arguments[0])?)),
-        ("join", 1) => |input, arguments| join(input, &arguments[0]),
-        ("has", 1) => |input, arguments| has(input, &arguments[0]).map(Value::Bool),
+        ("split", 1) => |input, argument| Ok(split(text(input)?, text(argument)?)),
+        ("join", 1) => |input, argument| join(input, argument),
+        ("has", 1) => |input, argument| has(input, argument).map(Value::Bool),
         ("keys" | "keys_unsorted", 0) => |input, _| keys(input),
         ("to_entries", 0) => |input, _| {
             let fields = object(input)?.iter();
@@ -179,20 +179,17 @@ fn keys(value: &Value) -> Result<Value, JqError> {
 fn from_entries(value: &Value) -> Result<Value, JqError> {
     let mut fields = Map::new();
     for entry in list(value)? {
-        let member = |names: [&str; 4]| {
+        let member = |names: &[&str]| {
             let mut found = names.iter().filter_map(|name| entry.get(*name));
             found.find(|value| !value.is_null())
         };
-        let key = member(["key", "k", "name", "Name"]).or_else(|| entry.get("Key"));
-        let key = match key {
+        let key = match member(&["key", "k", "name", "Name", "Key"]) {
             Some(Value::String(key)) => key.clone(),
             Some(key @ (Value::Number(_) | Value::Bool(_))) => key.to_string(),
             _ => return Err(JqError::Mismatch("from_entries needs keys that are texts")),
         };
-        let found = member(["value", "v", "Value", "V"]);
-        let false_value = entry.get("value").or_else(|| entry.get("v"));
-        let value = found.or(false_value).cloned().unwrap_or(Value::Null);
-        fields.insert(key, value);
+        let value = member(&["value", "v", "Value", "V"]);
+        fields.insert(key, value.cloned().unwrap_or(Value::Null));
     }
     Ok(Value::Object(fields))
 }

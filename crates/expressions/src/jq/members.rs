@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    JqError,
+    JqError, caught,
     evaluate::{Evaluator, Outputs},
     measure::size,
     output::{Held, Output, member, members},
@@ -41,23 +41,27 @@ impl<'v> Evaluator<'v> {
                 }
                 Access::Slice(from, to) => self.slice(&base, input, (from, to)),
             };
-            match found {
-                Ok(found) => {
-                    self.spend(found.len())?;
-                    for output in &found {
-                        // Members of a computed value are copies.
-                        if let Held::Shared(value) = &output.value {
-                            self.spend(size(value)?)?;
-                        }
-                    }
-                    outputs.extend(found);
-                }
-                Err(JqError::TooMany) => return Err(JqError::TooMany),
-                Err(_) if part.optional => {}
-                Err(error) => return Err(error),
-            }
+            let found = if part.optional {
+                caught(found)?.unwrap_or_default()
+            } else {
+                found?
+            };
+            self.reach(&found)?;
+            outputs.extend(found);
         }
         Ok(outputs)
+    }
+
+    /// Counts members that were found.
+    fn reach(&mut self, found: &[Output<'v>]) -> Result<(), JqError> {
+        self.spend(found.len())?;
+        for output in found {
+            // Members of a computed value are copies.
+            if let Held::Shared(value) = &output.value {
+                self.spend(size(value)?)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn slice(
@@ -104,12 +108,7 @@ impl<'v> Evaluator<'v> {
         let mut open = vec![input.clone()];
         while let Some(output) = open.pop() {
             let mut below = members(&output).unwrap_or_default();
-            self.spend(below.len())?;
-            for output in &below {
-                if let Held::Shared(value) = &output.value {
-                    self.spend(size(value)?)?;
-                }
-            }
+            self.reach(&below)?;
             below.reverse();
             open.extend(below);
             outputs.push(output);

@@ -13,11 +13,14 @@ mod measure;
 mod members;
 mod output;
 mod parse;
+mod step;
 mod update;
 mod values;
 
 use serde_json::Value;
 use thiserror::Error;
+
+pub use step::{Step, find, removal_order, remove};
 
 /// How much an expression may hold and do.
 #[derive(Clone, Copy, Debug)]
@@ -71,80 +74,76 @@ pub enum JqError {
     TooMany,
 }
 
-/// A part of a path.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// A position in a list.
-    Index(usize),
-    /// A field of an object.
-    Key(String),
-}
-
-/// An expression that leads to places in an object.
+/// A parsed expression, which is known by its text.
 #[derive(Clone, Debug)]
-pub struct JqPaths {
+struct Expression {
     text: String,
     filter: parse::Filter,
 }
+
+impl Expression {
+    fn parse(text: &str, limits: Limits) -> Result<Self, JqError> {
+        Ok(Self {
+            filter: on_own_stack(|| parse::parse(text, limits))?,
+            text: text.to_owned(),
+        })
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// Parser and evaluation call themselves for each nesting of an expression.
+fn on_own_stack<T>(work: impl FnOnce() -> T) -> T {
+    stacker::grow(STACK, work)
+}
+
+/// What `?` and `//` make of the outcome of a filter: `None` for an error. The end of the budget stays an error.
+fn caught<T>(outcome: Result<T, JqError>) -> Result<Option<T>, JqError> {
+    match outcome {
+        Err(JqError::TooMany) => Err(JqError::TooMany),
+        outcome => Ok(outcome.ok()),
+    }
+}
+
+/// An expression that leads to places in an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JqPaths(Expression);
 
 impl JqPaths {
     /// Parses an expression such as `.spec.containers[] | select(.name == "proxy") | .image`.
     pub fn parse(expression: &str) -> Result<Self, JqError> {
-        Ok(Self {
-            filter: stacker::grow(STACK, || parse::parse(expression, PATHS))?,
-            text: expression.to_owned(),
-        })
+        Expression::parse(expression, PATHS).map(Self)
     }
 
     /// The expression as it was written.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// The places in `value`, in the order in which they must be removed: the last item of a list first.
     pub fn places(&self, value: &Value) -> Result<Vec<Vec<Step>>, JqError> {
-        let mut places = stacker::grow(STACK, || {
-            evaluate::places(&self.filter, value, PATHS.values)
-        })?;
-        places.sort_unstable_by(|a, b| b.cmp(a));
-        places.dedup();
-        Ok(places)
+        let filter = &self.0.filter;
+        on_own_stack(|| evaluate::places(filter, value, PATHS.values)).map(removal_order)
     }
 }
 
 /// A program that makes a value of a value.
-#[derive(Clone, Debug)]
-pub struct JqProgram {
-    text: String,
-    filter: parse::Filter,
-}
+#[derive(Clone, Debug, PartialEq)]
+pub struct JqProgram(Expression);
 
 impl JqProgram {
     /// Parses a program such as `{name: .body.user.name, count: (.body.items | length)}`.
     pub fn parse(program: &str) -> Result<Self, JqError> {
-        Ok(Self {
-            filter: stacker::grow(STACK, || parse::parse(program, PROGRAM))?,
-            text: program.to_owned(),
-        })
+        Expression::parse(program, PROGRAM).map(Self)
     }
 
     /// The first output for `value`; `None` when there is none.
     pub fn first(&self, value: &Value) -> Result<Option<Value>, JqError> {
-        stacker::grow(STACK, || {
-            evaluate::first(&self.filter, value, PROGRAM.values)
-        })
-    }
-}
-
-impl PartialEq for JqProgram {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl PartialEq for JqPaths {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        on_own_stack(|| evaluate::first(&self.0.filter, value, PROGRAM.values))
     }
 }
 

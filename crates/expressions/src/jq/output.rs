@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{JqError, Step};
 
 /// What an absent member is.
-static NULL: Value = Value::Null;
+pub(super) static NULL: Value = Value::Null;
 
 /// Where an output is in the object.
 #[derive(Clone)]
@@ -121,16 +121,10 @@ pub(super) fn member<'v>(base: &Output<'v>, index: &Value) -> Result<Output<'v>,
 }
 
 fn at<'v>(base: &Output<'v>, step: Step) -> Output<'v> {
-    fn find<'a>(value: &'a Value, step: &Step) -> Option<&'a Value> {
-        match step {
-            Step::Key(key) => value.get(key),
-            Step::Index(index) => value.get(index),
-        }
-    }
     let value = match &base.value {
-        Held::Borrowed(value) => find(value, &step).map(Held::Borrowed),
+        Held::Borrowed(value) => step.member(value).map(Held::Borrowed),
         Held::Shared(value) => {
-            let found = find(value, &step).cloned();
+            let found = step.member(value).cloned();
             found.map(|value| Held::Shared(Rc::new(value)))
         }
     };

@@ -78,8 +78,8 @@ pub(super) enum Filter {
     Matches(Regex),
     /// `sub("regex"; "text")`, and with true `gsub`
     Replace(Regex, String, bool),
-    /// A function of values.
-    Call(Function, Vec<Filter>),
+    /// A function of values, with its argument.
+    Call(Function, Option<Box<Filter>>),
     /// `empty`
     Empty,
 }
@@ -220,8 +220,7 @@ pub(super) fn filter(term: &Term<&str>) -> Result<Filter, String> {
                 boxed(inner)?,
             ),
         },
-        Term::Str(None, parts) => text(parts, None)?,
-        Term::Str(Some(format), parts) => text(parts, Some(*format))?,
+        Term::Str(format, parts) => text(parts, *format)?,
         Term::Var(name) => Filter::Variable(variable(name)),
         Term::Arr(inner) => Filter::Array(inner.as_deref().map(boxed).transpose()?),
         Term::Obj(fields) => Filter::Object(fields.iter().map(field).collect::<Result<_, _>>()?),

@@ -80,15 +80,14 @@ fn expressions_lead_to_places() {
             &["/spec/template/spec/containers/1"],
         ),
         (
-            r#".spec.template.spec.containers[] | select(any(.env[]?; .name == "A") | not)"#,
-            &[],
+            r#".spec.template.spec.containers[] | select([.env[]?] | any(.name == "A") | not)"#,
+            &["/spec/template/spec/containers/1"],
         ),
         (".nothing[]?", &[]),
     ];
-    for (expression, expected) in cases.iter().take(cases.len() - 2) {
+    for (expression, expected) in cases {
         assert_eq!(places(expression, &deployment()), *expected, "{expression}");
     }
-    assert!(places(".nothing[]?", &deployment()).is_empty());
 }
 
 #[test]
@@ -249,6 +248,10 @@ fn programs_make_the_values_that_jq_makes() {
             json!({"list": [4, 2, 3, 2]}),
         ),
         ("{list} | del(.list[0, 2])", json!({"list": [1, 1]})),
+        (
+            "{list} | (.list[0], .list[0]) |= empty",
+            json!({"list": [1, 2, 1]}),
+        ),
         ("{list, none} | keys", json!(["list", "none"])),
         ("[range(3)], 0", json!([0, 1, 2])),
         (

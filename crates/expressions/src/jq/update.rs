@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{JqError, Step};
+use super::{JqError, Step, removal_order, remove};
 
 /// An item may be set so far behind the end of a list; those between are null.
 const MAX_GAP: usize = 1000;
@@ -49,25 +49,13 @@ fn enter<'a>(value: &'a mut Value, step: &Step) -> Result<&'a mut Value, JqError
     }
 }
 
-/// Removes the members at `places`, which must be sorted with the last item of a list first.
-pub(super) fn remove(value: &mut Value, places: &[Vec<Step>]) {
-    for steps in places {
-        let Some((last, parents)) = steps.split_last() else {
+/// Removes the members at `places`; null is left of the value itself.
+pub(super) fn remove_all(value: &mut Value, places: Vec<Vec<Step>>) {
+    for place in removal_order(places) {
+        if place.is_empty() {
             *value = Value::Null;
-            continue;
-        };
-        let parent = parents.iter().try_fold(&mut *value, |at, step| match step {
-            Step::Key(key) => at.get_mut(key),
-            Step::Index(index) => at.get_mut(index),
-        });
-        match (parent, last) {
-            (Some(Value::Object(fields)), Step::Key(key)) => {
-                fields.remove(key);
-            }
-            (Some(Value::Array(items)), Step::Index(index)) if *index < items.len() => {
-                items.remove(*index);
-            }
-            _ => {}
+        } else {
+            remove(value, &place);
         }
     }
 }

@@ -4,7 +4,6 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::tz::TimeZone;
 use reconcile_core::{
     apply::{apply_forced, merge_patch},
-    clock::Clock,
     object::{FieldError, ObjectKey},
 };
 use serde_json::json;
@@ -100,7 +99,7 @@ impl EventBusController {
             namespace: &bus.namespace,
             owner: &live.owner,
         };
-        let year = Clock::system().now().to_zoned(TimeZone::UTC).year();
+        let year = self.clock.now().to_zoned(TimeZone::UTC).year();
         let secrets = place.generate_again(year, live).map_err(|error| {
             FieldError::new("metadata.name", format!("no certificate for it: {error}"))
         })?;

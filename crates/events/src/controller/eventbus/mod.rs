@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use reconcile_core::{
+    clock::Clock,
     object::{ObjectKey, Root},
     reconcile::{Controller, Done, Plan, Report},
 };
@@ -29,6 +30,8 @@ pub struct EventBusController {
     pub context: ControllerContext,
     /// Defaults of buses that are deployed.
     pub defaults: Arc<BusDefaults>,
+    /// The clock.
+    pub clock: Clock,
 }
 
 impl Controller for EventBusController {

@@ -80,12 +80,13 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
         return plan;
     }
     if let (Some(deployment), Some(live)) = (deployment(observed), &observed.live) {
-        deploy(&mut plan, observed, deployment, live);
-        if live.foreign.is_some() {
+        if let Some(foreign) = &live.foreign {
             // Nor are somebody else's credentials used.
+            plan.note(format!("{foreign} belongs to somebody else"));
             plan.wake_at(soon);
             return plan;
         }
+        deploy(&mut plan, observed, deployment, live);
     }
     let Some(Ok(config)) = &observed.credentials else {
         // The old connection stays: a slip in a manifest or secret must not stop what runs.
@@ -125,10 +126,6 @@ fn deployment(observed: &Observed) -> Option<&Deployment> {
 /// Makes what exists of a bus what it should be.
 fn deploy(plan: &mut Plan<Action>, observed: &Observed, deployment: &Deployment, live: &Live) {
     let meta = &observed.object.meta;
-    if let Some(foreign) = &live.foreign {
-        plan.note(format!("{foreign} belongs to somebody else"));
-        return;
-    }
     if !meta.has(FINALIZER) {
         plan.act(Action::AddFinalizer);
     }

@@ -36,10 +36,12 @@ pub fn report(
                 conditions::fails(DEPLOYED, reason, "the spec cannot be used"),
             ]
         }
-        (Ok(spec), Some(Err(_))) if spec.deployment.is_some() => vec![
-            conditions::holds(CONFIGURED),
-            deploying(observed, failure, "credentials are being created"),
-        ],
+        (Ok(spec), Some(Err(_))) if spec.deployment.is_some() => {
+            let creating =
+                || conditions::unknown(DEPLOYED, "Deploying", "credentials are being created");
+            let deployed = not_deployed(observed, failure).unwrap_or_else(creating);
+            vec![conditions::holds(CONFIGURED), deployed]
+        }
         (Ok(_), Some(Err(error))) => vec![
             conditions::fails(CONFIGURED, "SecretMissing", error.to_string()),
             conditions::fails(DEPLOYED, "SecretMissing", "there are no credentials"),
@@ -77,22 +79,16 @@ fn limit(observed: &Observed) -> String {
     })
 }
 
-/// The condition of a bus that is not connected to because of `why`.
-fn deploying(observed: &Observed, failure: Option<&str>, why: &str) -> Condition {
-    let foreign = observed
-        .live
-        .as_ref()
-        .and_then(|live| live.foreign.as_ref());
-    match (foreign, failure) {
-        (Some(foreign), _) => {
-            let message = format!(
-                "{foreign} does not belong to this EventBus; delete it, or give the EventBus another name"
-            );
-            conditions::fails(DEPLOYED, "NameTaken", message)
-        }
-        (None, Some(failure)) => conditions::fails(DEPLOYED, "DeployFailed", failure),
-        (None, None) => conditions::unknown(DEPLOYED, "Deploying", why),
+/// What is in the way of a bus that the controller deploys.
+fn not_deployed(observed: &Observed, failure: Option<&str>) -> Option<Condition> {
+    let live = observed.live.as_ref();
+    if let Some(foreign) = live.and_then(|live| live.foreign.as_ref()) {
+        let message = format!(
+            "{foreign} does not belong to this EventBus; delete it, or give the EventBus another name"
+        );
+        return Some(conditions::fails(DEPLOYED, "NameTaken", message));
     }
+    failure.map(|failure| conditions::fails(DEPLOYED, "DeployFailed", failure))
 }
 
 /// What is deployed, in words.
@@ -109,19 +105,8 @@ fn servers(observed: &Observed) -> Option<String> {
 }
 
 fn deployed(observed: &Observed, failure: Option<&str>) -> Condition {
-    let servers = servers(observed);
-    let foreign = observed
-        .live
-        .as_ref()
-        .and_then(|live| live.foreign.as_ref());
-    if servers.is_some() && (failure.is_some() || foreign.is_some()) {
-        return deploying(observed, failure, "");
-    }
-    if let Some(failure) = failure {
-        return conditions::fails(DEPLOYED, "ConnectFailed", failure);
-    }
-    if let Some(servers) = servers {
-        return match &observed.connection {
+    if let Some(servers) = servers(observed) {
+        let connected = || match &observed.connection {
             Some((_, BusState::Ready { .. })) => {
                 let message = format!("{servers}{}", limit(observed));
                 Condition::new(DEPLOYED, true, "Succeeded", message)
@@ -129,8 +114,12 @@ fn deployed(observed: &Observed, failure: Option<&str>) -> Condition {
             Some((_, BusState::Away(reason))) => {
                 conditions::fails(DEPLOYED, "NotConnected", format!("{servers}: {reason}"))
             }
-            None => conditions::unknown(DEPLOYED, "Deploying", servers),
+            None => conditions::unknown(DEPLOYED, "Deploying", servers.as_str()),
         };
+        return not_deployed(observed, failure).unwrap_or_else(connected);
+    }
+    if let Some(failure) = failure {
+        return conditions::fails(DEPLOYED, "ConnectFailed", failure);
     }
     match &observed.connection {
         // Upstream's reason.

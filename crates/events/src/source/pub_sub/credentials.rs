@@ -1,10 +1,11 @@
 //! Who pulls messages, and where the API is.
 
+use reconcile_core::jwt;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{azure::address, jwt};
+use crate::http_client::address;
 
 /// A proof of identity is good for so long, in seconds.
 pub(super) const LIFETIME: i64 = 3600;

@@ -1,12 +1,12 @@
 //! The headers of a call.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
 use super::HttpRequest;
 use crate::{
     api::trigger::BasicAuth,
+    http_client,
     trigger::{Run, TriggerError},
 };
 
@@ -26,10 +26,7 @@ async fn basic_auth(auth: &BasicAuth, run: Run<'_>) -> Result<HeaderValue, Trigg
     if let [name, password] = parts.as_slice() {
         run.executor.secrets.read_login(name, password);
     }
-    let text = format!("Basic {}", STANDARD.encode(parts.join(":")));
-    let mut secret = value("Authorization", &text)?;
-    secret.set_sensitive(true);
-    Ok(secret)
+    Ok(http_client::basic_auth(&parts.join(":")))
 }
 
 /// The headers of a call; where two say the same, the later one of upstream's order wins.

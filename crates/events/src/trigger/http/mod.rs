@@ -23,15 +23,13 @@ use crate::{
         KeySelector, TlsConfig,
         trigger::{HttpTrigger, Parameter},
     },
-    http_client::{Call, HttpError, read_answer},
+    http_client::{Call, HttpError, finish},
     sensor::parameter,
     tls::{ClientCertificate, TlsSettings},
 };
 
 /// Deadline when the manifest gives none, as upstream.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// An answer is read so far, so that its connection can be used again; nobody looks at it.
-const ANSWER: usize = 64 * 1024;
 
 impl From<HttpError> for TriggerError {
     fn from(error: HttpError) -> Self {
@@ -134,9 +132,7 @@ impl Trigger for HttpTrigger {
             .send(&client, call)
             .await
             .map_err(|error| TriggerError::Failed(format!("{shown}: {error}")))?;
-        let status = answer.status().as_u16();
-        // What was read of an answer that breaks off does not matter.
-        drop(read_answer(answer, ANSWER).await);
+        let status = finish(answer).await;
         let statuses = &run.success.statuses;
         if statuses.is_empty() || statuses.contains(&status) {
             Ok(Done(format!("{shown} answered {status}")))

@@ -1,6 +1,6 @@
 //! The controller's configuration file: which versions of NATS there are, and defaults of buses.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -22,6 +22,19 @@ pub struct Version {
     pub config_reloader_image: String,
     /// Path of nats-server in its image.
     pub start_command: String,
+}
+
+impl Version {
+    fn is_complete(&self) -> bool {
+        let fields = [
+            &self.version,
+            &self.nats_image,
+            &self.metrics_exporter_image,
+            &self.config_reloader_image,
+            &self.start_command,
+        ];
+        fields.iter().all(|text| !text.is_empty())
+    }
 }
 
 /// Defaults of buses that the controller deploys.
@@ -129,25 +142,7 @@ impl BusDefaults {
                 .map_err(|reason| format!("eventBus.jetstream.streamConfig: {reason}"))?;
         }
         if let Some(versions) = given.versions {
-            let incomplete = versions.iter().find(|version| {
-                let Version {
-                    version: name,
-                    nats_image,
-                    metrics_exporter_image,
-                    config_reloader_image,
-                    start_command,
-                } = version;
-                [
-                    name,
-                    nats_image,
-                    metrics_exporter_image,
-                    config_reloader_image,
-                    start_command,
-                ]
-                .iter()
-                .any(|text| text.is_empty())
-            });
-            if let Some(version) = incomplete {
+            if let Some(version) = versions.iter().find(|version| !version.is_complete()) {
                 return Err(format!(
                     "eventBus.jetstream.versions: {:?} needs version, natsImage, metricsExporterImage, configReloaderImage and startCommand",
                     version.version
@@ -179,9 +174,8 @@ pub fn settings_of(text: &str) -> Result<Map<String, Value>, String> {
     let value = reconcile_core::yaml::value(text).map_err(|error| error.to_string())?;
     StreamSettings::parse(&value)?;
     let members = value.as_object().cloned().unwrap_or_default();
-    let members: BTreeMap<String, Value> = members
-        .into_iter()
+    let members = members.into_iter();
+    Ok(members
         .map(|(key, value)| (key.to_lowercase(), value))
-        .collect();
-    Ok(members.into_iter().collect())
+        .collect())
 }

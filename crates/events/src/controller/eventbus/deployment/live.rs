@@ -71,25 +71,15 @@ pub async fn look(
     namespace: &str,
     owner: Value,
 ) -> Result<Live, ApplyError> {
-    let key = |name: String| ObjectKey::new(namespace, name);
-    let (maps, services) = (
-        ManagedKind::ConfigMap.resource(),
-        ManagedKind::Service.resource(),
-    );
-    let (sets, secrets) = (ManagedKind::StatefulSet.resource(), secrets_resource());
-    let (map, service, set, server, clients) = (
-        key(names.config_map()),
-        key(names.service()),
-        key(names.stateful_set()),
-        key(names.server_secret()),
-        key(names.client_secret()),
-    );
+    let found = |resource: ApiResource, name: String| async move {
+        get(client, &resource, &ObjectKey::new(namespace, name)).await
+    };
     let (map, service, set, server, clients) = futures::try_join!(
-        get(client, &maps, &map),
-        get(client, &services, &service),
-        get(client, &sets, &set),
-        get(client, &secrets, &server),
-        get(client, &secrets, &clients),
+        found(ManagedKind::ConfigMap.resource(), names.config_map()),
+        found(ManagedKind::Service.resource(), names.service()),
+        found(ManagedKind::StatefulSet.resource(), names.stateful_set()),
+        found(secrets_resource(), names.server_secret()),
+        found(secrets_resource(), names.client_secret()),
     )?;
     let uid = owner["uid"].as_str().unwrap_or_default().to_owned();
     let all = [&map, &service, &set, &server, &clients];

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use kube::{api::ApiResource, core::GroupVersionKind};
 use reconcile_core::apply::resource_of;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -181,7 +182,6 @@ fn stateful_set(deployment: &Deployment) -> Value {
 }
 
 fn pod(deployment: &Deployment) -> Value {
-    let settings = &deployment.spec.pod;
     let mut volumes = vec![
         json!({ "name": "pid", "emptyDir": {} }),
         json!({ "name": "config-volume", "projected": { "sources": config_sources(deployment) } }),
@@ -199,22 +199,17 @@ fn pod(deployment: &Deployment) -> Value {
             metrics_container(deployment),
         ],
     });
-    let given = [
-        ("nodeSelector", &settings.node_selector),
-        ("tolerations", &settings.tolerations),
-        ("securityContext", &settings.security_context),
-        ("imagePullSecrets", &settings.image_pull_secrets),
-        ("priorityClassName", &settings.priority_class_name),
-        ("priority", &settings.priority),
-        ("serviceAccountName", &settings.service_account_name),
-        ("affinity", &settings.affinity),
-    ];
-    for (field, value) in given {
-        if let Some(value) = value {
-            pod[field] = value.clone();
+    add_fields(&mut pod, &deployment.spec.pod);
+    pod
+}
+
+/// Adds what a manifest says in its own fields.
+fn add_fields(object: &mut Value, given: &impl Serialize) {
+    if let Ok(Value::Object(fields)) = serde_json::to_value(given) {
+        for (field, value) in fields {
+            object[field] = value;
         }
     }
-    pod
 }
 
 /// The files that [`server::configuration`] names.
@@ -241,17 +236,13 @@ fn server_container(deployment: &Deployment) -> Value {
     let field = |path: &str| json!({ "fieldRef": { "apiVersion": "v1", "fieldPath": path } });
     let advertise = format!("$(POD_NAME).{}.$(POD_NAMESPACE).svc", names.service());
     let key = json!({ "name": names.server_secret(), "key": secrets::ENCRYPTION });
-    let probe = |path: &str, extra: Value| {
-        let mut probe = json!({
+    let probe = |path: &str, member: &str, number: u8| {
+        json!({
             "httpGet": { "path": path, "port": MONITOR_PORT },
             "initialDelaySeconds": 10,
             "timeoutSeconds": 5,
-        });
-        let members: Map<String, Value> = extra.as_object().cloned().unwrap_or_default();
-        for (member, value) in members {
-            probe[member] = value;
-        }
-        probe
+            member: number,
+        })
     };
     let data = if deployment.spec.persistence.is_some() {
         names.volume()
@@ -280,9 +271,9 @@ fn server_container(deployment: &Deployment) -> Value {
             { "name": "pid", "mountPath": "/var/run/nats" },
             { "name": data, "mountPath": DATA_FOLDER },
         ],
-        "startupProbe": probe("/healthz", json!({ "failureThreshold": 30 })),
-        "livenessProbe": probe("/", json!({ "periodSeconds": 30 })),
-        "readinessProbe": probe("/healthz", json!({ "periodSeconds": 5 })),
+        "startupProbe": probe("/healthz", "failureThreshold", 30),
+        "livenessProbe": probe("/", "periodSeconds", 30),
+        "readinessProbe": probe("/healthz", "periodSeconds", 5),
         "lifecycle": { "preStop": { "exec": { "command": [start, format!("-sl=ldm={PID_FILE}")] } } },
     });
     templated(container, deployment.spec.container_template.as_ref())
@@ -321,17 +312,8 @@ fn metrics_container(deployment: &Deployment) -> Value {
 }
 
 fn templated(mut container: Value, template: Option<&ContainerTemplate>) -> Value {
-    let Some(template) = template else {
-        return container;
-    };
-    if let Some(policy) = &template.image_pull_policy {
-        container["imagePullPolicy"] = json!(policy);
-    }
-    if let Some(resources) = &template.resources {
-        container["resources"] = resources.clone();
-    }
-    if let Some(context) = &template.security_context {
-        container["securityContext"] = context.clone();
+    if let Some(template) = template {
+        add_fields(&mut container, template);
     }
     container
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderValue, Method, header};
-use reconcile_core::{object::FieldError, secret::Secret};
+use reconcile_core::{jwt, object::FieldError, secret::Secret};
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
@@ -12,7 +12,6 @@ use super::{ask, below, secret_header};
 use crate::{
     api::KeySelector,
     http_client::Call,
-    jwt,
     source::{
         http_server::HttpServer,
         kind::{Input, SourceContext, SourceError},

@@ -114,8 +114,7 @@ impl Remote {
 }
 
 /// Why no file is read.
-const NO_FILES: &str =
-    "a Sensor has no pod whose files could be read; use configmap, url, s3 or git";
+const NO_FILES: &str = "a Sensor has no pod whose files could be read; use configmap, url or s3";
 
 /// Takes over the object of an earlier check of the same text.
 pub(in crate::trigger) fn reuse(

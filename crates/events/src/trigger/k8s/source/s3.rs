@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use reconcile_core::object::FieldError;
 use secrecy::ExposeSecret;
 
@@ -66,28 +66,19 @@ impl S3Object {
             secret: secret.expose_secret(),
             session: None,
         };
-        let url = self.bucket.url(&self.key);
-        let mut request = http::Request::builder()
-            .method(Method::GET)
-            .uri(url.as_str())
-            .header("x-amz-content-sha256", aws::content_hash(b""))
-            .body(())
-            .map_err(aws::SigningError::from)?
-            .into_parts()
-            .0;
-        aws::sign(&mut request, &self.bucket.service(), &keys).await?;
+        let mut call = Call {
+            method: Method::GET,
+            url: self.bucket.url(&self.key),
+            headers: HeaderMap::new(),
+            body: None,
+            timeout: DEADLINE,
+        };
+        aws::sign(&mut call, &self.bucket.service(), &keys).await?;
         let http = &run.executor.http;
         let client = http.get(&TlsSettings {
             ca: ca.map(|ca| ca.expose_secret().to_owned()),
             ..TlsSettings::default()
         })?;
-        let call = Call {
-            method: Method::GET,
-            url,
-            headers: request.headers,
-            body: None,
-            timeout: DEADLINE,
-        };
         let answer = http.send(&client, call).await;
         let answer = answer.map_err(|error| failed(error.to_string()))?;
         text_of(answer).await.map_err(failed)

@@ -58,7 +58,7 @@ async fn a_certificate_is_verified_unless_the_manifest_says_otherwise() {
     ] {
         let given = serde_json::from_value(given).expect("an artifact");
         let file = WebFile::check("url", &given).expect("good");
-        assert_eq!(file.is_insecure(), insecure);
+        assert_eq!(file.insecure, insecure);
     }
 }
 
