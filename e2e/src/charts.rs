@@ -73,6 +73,22 @@ pub async fn template(
     documents(&helm(&args).await?)
 }
 
+/// Renders a chart, its tests included, with a file of values or its defaults.
+pub async fn render(
+    chart: &Path,
+    release: &str,
+    namespace: &str,
+    values: Option<&Path>,
+) -> Result<Vec<Value>> {
+    let chart = chart.to_str().context("the chart's path is not UTF-8")?;
+    let mut args = vec!["template", release, chart, "--namespace", namespace];
+    if let Some(values) = values {
+        let values = values.to_str().context("the file's path is not UTF-8")?;
+        args.extend(["--values", values]);
+    }
+    documents(&helm(&args).await?)
+}
+
 /// Applies a rendered chart, CRDs first, without its workloads: the operator runs as a real process beside it.
 pub async fn install(cluster: &Cluster, namespace: &str, objects: &[Value]) -> Result<()> {
     let is_crd = |object: &&Value| object["kind"] == "CustomResourceDefinition";

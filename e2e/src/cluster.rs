@@ -82,6 +82,14 @@ impl Cluster {
         Ok(name)
     }
 
+    /// Makes the namespace of this name, if it is not there.
+    pub async fn apply_namespace(&self, name: &str) -> Result<()> {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        self.apply_one("", &namespace).await?;
+        Ok(())
+    }
+
     /// An Api for any kind: `api_version` as in a manifest. A namespace is ignored where the kind has none.
     pub async fn api(
         &self,

@@ -140,10 +140,7 @@ pub async fn prepare(bed: &Bed, which: Which, binary: &Path, setup: &Setup) -> R
     )
     .await?;
     if !setup.installed {
-        let own = serde_json::json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace }
-        });
-        cluster.apply_one("", &own).await?;
+        cluster.apply_namespace(namespace).await?;
         charts::install(cluster, namespace, &objects).await?;
     }
     let (account, chart_args) = workload(&objects)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use e2e::charts;
 use e2e::stack::Which;
 use e2e::tools::{self, Tool};
 use reconcile_core::yaml;
@@ -27,18 +28,11 @@ fn promtool(args: &[&str]) -> Result<()> {
 }
 
 fn rules(which: Which) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("../charts/{0}/rules/{0}.yaml", which.name()))
+    charts::path(which.name()).join(format!("rules/{}.yaml", which.name()))
 }
 
-/// The names of alerts at `path` of each item of a list.
-fn alerts<'v>(items: &'v Value, name: &str) -> impl Iterator<Item = String> + use<'v> {
-    let name = name.to_owned();
-    items
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(move |item| item[&name].as_str().map(str::to_owned))
+fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
+    value[key].as_array().into_iter().flatten()
 }
 
 #[test]
@@ -59,20 +53,15 @@ fn each_alert_fires_when_it_should() -> Result<()> {
         let tests = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&name))?;
         let rules = rules(which);
         let known = yaml::value(&std::fs::read_to_string(&rules)?)?;
-        let groups = known["groups"].as_array().into_iter().flatten();
-        let known: BTreeSet<String> = groups
-            .flat_map(|group| alerts(&group["rules"], "alert"))
+        let known: BTreeSet<&str> = list(&known, "groups")
+            .flat_map(|group| list(group, "rules"))
+            .filter_map(|rule| rule["alert"].as_str())
             .collect();
-        let tested = yaml::value(&tests)?;
-        let cases = tested["tests"].as_array().into_iter().flatten();
-        let fires = |case: &&Value| {
-            let expected = case["alert_rule_test"].as_array().into_iter().flatten();
-            let mut expected = expected.filter_map(|test| test["exp_alerts"].as_array());
-            expected.any(|alerts| !alerts.is_empty())
-        };
-        let tested: BTreeSet<String> = cases
-            .filter(fires)
-            .flat_map(|case| alerts(&case["alert_rule_test"], "alertname"))
+        let cases = yaml::value(&tests)?;
+        let tested: BTreeSet<&str> = list(&cases, "tests")
+            .flat_map(|case| list(case, "alert_rule_test"))
+            .filter(|test| list(test, "exp_alerts").next().is_some())
+            .filter_map(|test| test["alertname"].as_str())
             .collect();
         assert_eq!(tested, known, "{name} has a test in which each alert fires");
         let path = folder.path().join("test.yaml");

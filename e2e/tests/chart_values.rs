@@ -14,16 +14,7 @@ async fn render(which: Which, values: &Value) -> Result<Vec<Value>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("values.json");
     std::fs::write(&path, values.to_string())?;
-    let chart = charts::path(which.name());
-    let args = [
-        "template",
-        "x",
-        chart.to_str().context("UTF-8")?,
-        "--namespace=apps",
-        "--values",
-        path.to_str().context("UTF-8")?,
-    ];
-    e2e::cluster::documents(&charts::helm(&args).await?)
+    charts::render(&charts::path(which.name()), "x", "apps", Some(&path)).await
 }
 
 async fn refusal(which: Which, values: &Value) -> Result<String> {
@@ -220,8 +211,7 @@ async fn accept_examples(cluster: &e2e::cluster::Cluster) -> Result<()> {
                 .as_str()
                 .unwrap_or("default");
             if namespace != "default" {
-                let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-                cluster.apply_one("", &namespace).await?;
+                cluster.apply_namespace(namespace).await?;
             }
             let applied = cluster.apply_one(namespace, &object).await;
             applied.with_context(|| path.display().to_string())?;
@@ -248,12 +238,7 @@ async fn helm_installs_beside_the_original_and_leaves_its_objects_alone() -> Res
     let kubeconfig = cluster.kubeconfig().display().to_string();
     for which in Which::ALL {
         let namespace = which.namespace();
-        cluster
-            .apply_one(
-                "",
-                &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
-            )
-            .await?;
+        cluster.apply_namespace(namespace).await?;
         let original = json!({
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "argocd-cm", "namespace": namespace}, "data": {"url": "https://theirs.example"},

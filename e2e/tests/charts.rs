@@ -22,15 +22,8 @@ fn variants(which: Which) -> Result<Vec<Option<PathBuf>>> {
     Ok(variants)
 }
 
-async fn render(which: Which, namespace: &str, values: Option<&PathBuf>) -> Result<Vec<Value>> {
-    let chart = charts::path(which.name());
-    let chart = chart.to_str().context("UTF-8")?;
-    let mut args = vec!["template", which.name(), chart, "--namespace", namespace];
-    let path = values.map(|path| path.display().to_string());
-    if let Some(path) = &path {
-        args.extend(["--values", path]);
-    }
-    e2e::cluster::documents(&charts::helm(&args).await?)
+async fn render(which: Which, namespace: &str, values: Option<&Path>) -> Result<Vec<Value>> {
+    charts::render(&charts::path(which.name()), which.name(), namespace, values).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +75,7 @@ async fn the_crds_are_kept_on_uninstall_and_can_be_left_out() -> Result<()> {
 }
 
 /// What a chart renders, of its long CRDs the metadata only.
-async fn rendered(which: Which, values: Option<&PathBuf>) -> Result<Value> {
+async fn rendered(which: Which, values: Option<&Path>) -> Result<Value> {
     let mut objects = render(which, "x", values).await?;
     for object in &mut objects {
         if object["kind"] == "CustomResourceDefinition" {
@@ -330,7 +323,7 @@ async fn every_chart_installs_on_its_own_under_pod_security_restricted() -> Resu
                 "metadata": {"name": namespace, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
             });
             cluster.apply_one("", &restricted).await?;
-            let mut objects = render(which, &namespace, values.as_ref()).await?;
+            let mut objects = render(which, &namespace, values.as_deref()).await?;
             // CRDs first, as helm does.
             objects.sort_by_key(|object| object["kind"] != "CustomResourceDefinition");
             for object in &objects {

@@ -10,7 +10,7 @@ use e2e::charts;
 use e2e::stack::Which;
 use e2e::{Bed, Options};
 use reconcile_core::yaml;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Longest text of all annotations of an object; `kubectl apply` adds the object itself as one.
 const ANNOTATIONS: usize = 256 << 10;
@@ -138,10 +138,7 @@ async fn the_manifests_can_be_applied() -> Result<()> {
     let bed = Bed::up(Options::cluster_only()).await?;
     let cluster = bed.cluster()?;
     for which in Which::ALL {
-        let namespace = json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": which.namespace()},
-        });
-        cluster.apply_one("", &namespace).await?;
+        cluster.apply_namespace(which.namespace()).await?;
         for install in installs(which) {
             let path = folder().join(which.name()).join(install.file);
             let objects = e2e::cluster::documents(&std::fs::read_to_string(&path)?)?;

@@ -25,6 +25,15 @@ ask for nothing. */}}
 {{- end -}}
 {{- end -}}
 
+{{/* The part of NOTES about them. */}}
+{{- define "values.notes" -}}
+{{- with include "values.unread" . | trim }}
+
+Not read by this chart, so without effect (strictValues: true refuses them):
+{{ . | indent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* What a values file must not say. */}}
 {{- define "values.check" -}}
 {{- if .Values.strictValues -}}
@@ -58,4 +67,38 @@ yes
 yes
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The pod of `helm test`: the operator is reachable and ready. Metrics and probes share a port. */}}
+{{- define "values.test" -}}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ .fullname | trunc 56 | trimSuffix "-" }}-ready
+  namespace: {{ .namespace }}
+  labels:
+    {{- omit .labels "app.kubernetes.io/component" | toYaml | nindent 4 }}
+    app.kubernetes.io/component: test
+  annotations:
+    helm.sh/hook: test
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    runAsGroup: 65532
+    seccompProfile:
+      type: RuntimeDefault
+  containers:
+    - name: ready
+      image: {{ .image | quote }}
+      command: [wget, -q, -O, "-", -T, "10"]
+      args: ["http://{{ .fullname }}-metrics:{{ .port }}/readyz"]
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities:
+          drop: [ALL]
 {{- end -}}

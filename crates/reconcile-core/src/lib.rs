@@ -9,6 +9,7 @@
 //!   client     the gate of all requests: fence, request classes with deadlines, counters
 //!   listen     HTTP listeners that no client can exhaust
 //!   egress     which addresses are called on behalf of a manifest
+//!   jwt        proofs of identity that a private key signs
 //!   credentials, secret   texts without the credentials of URLs; secrets that do not print
 //!   shares     fair shares of bytes and threads: a holder leaves as much free as it holds
 //!   apply      the few ways to write
@@ -33,6 +34,7 @@ pub mod egress;
 pub mod error;
 pub mod event;
 pub mod fields;
+pub mod jwt;
 pub mod kube_types;
 pub mod lease;
 pub mod listen;

@@ -1,4 +1,4 @@
-//! The eleven kinds: tables in `schemas/CHART/KIND.yaml`, and the ledgers of the operators.
+//! The operators and their eleven kinds: tables in `schemas/CHART/KIND.yaml`, and the ledgers of the operators.
 
 use anyhow::{Context, Result, anyhow};
 use reconcile_core::{fields::Ledger, yaml};
@@ -6,6 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::crd::{Column, Definition, Descriptions, Scope, Table, Types};
+
+/// The operators: each is a crate, a binary and a chart of this name.
+pub const OPERATORS: [&str; 3] = ["argo-cd-lite", "events", "rollouts"];
 
 /// Where a kind comes from.
 struct Source {

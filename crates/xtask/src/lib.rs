@@ -25,6 +25,7 @@ pub mod crd;
 pub mod crds;
 pub mod dashboards;
 pub mod docs;
+pub mod files;
 pub mod kinds;
 pub mod output;
 pub mod release;

@@ -12,15 +12,10 @@ fn read(path: &Path) -> String {
 }
 
 /// Files with this end below a folder.
-fn files(folder: &Path, end: &str, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            files(&path, end, found);
-        } else if path.to_string_lossy().ends_with(end) {
-            found.push(path);
-        }
-    }
+fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let mut files = xtask::files::below(folder).expect("a folder");
+    files.retain(|path| path.to_string_lossy().ends_with(end));
+    files
 }
 
 /// Where the links of a page lead, code blocks apart.
@@ -61,9 +56,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 fn every_page_is_in_the_summary() {
     let docs = xtask::root().join("docs");
     let summary: BTreeSet<String> = links(&read(&docs.join("SUMMARY.md"))).into_iter().collect();
-    let mut pages = Vec::new();
-    files(&docs, ".md", &mut pages);
-    let pages: BTreeSet<String> = pages
+    let pages: BTreeSet<String> = files(&docs, ".md")
         .iter()
         .map(|page| page.strip_prefix(&docs).expect("below docs"))
         .map(|page| page.display().to_string())
@@ -78,8 +71,8 @@ fn every_link_leads_to_a_file_and_a_heading() {
     let mut pages: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
         .map(|page| root.join(page))
         .to_vec();
-    files(&root.join("docs"), ".md", &mut pages);
-    files(&root.join("charts"), ".md", &mut pages);
+    pages.extend(files(&root.join("docs"), ".md"));
+    pages.extend(files(&root.join("charts"), ".md"));
     let mut broken = Vec::new();
     for page in &pages {
         let text = read(page);
@@ -106,10 +99,9 @@ fn every_link_leads_to_a_file_and_a_heading() {
 
 /// Code without its tests, as one text without the breaks that the formatter makes.
 fn code() -> String {
-    let (folder, mut sources) = (xtask::root().join("crates"), Vec::new());
-    files(&folder, ".rs", &mut sources);
+    let folder = xtask::root().join("crates");
     let mut code = String::new();
-    for source in sources {
+    for source in files(&folder, ".rs") {
         let below = source.strip_prefix(&folder).expect("below the folder");
         let path = format!("/{}", below.display());
         if path.contains("/tests") || path.contains("/xtask/") || path.contains("/target/") {

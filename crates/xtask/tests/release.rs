@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use xtask::release::{ReleaseArgs, run};
 
 fn json(path: &Path) -> Value {
-    let text = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = fs::read(path).expect("a file");
     serde_json::from_slice(&text).expect("JSON")
 }
 

@@ -1,7 +1,6 @@
 //! A started engine: its processes, where it counts its requests, and whether it still lives.
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
 
 use super::engine::Engine;
 use super::requests::{self, Requests};
@@ -69,8 +68,7 @@ impl Subject {
     ) -> Result<Self> {
         let cluster = bed.cluster()?;
         let namespace = wanted.which.namespace();
-        let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        cluster.apply_one("", &own).await?;
+        cluster.apply_namespace(namespace).await?;
         if wanted.crds.is_empty() {
             let chart = charts::path(wanted.which.name());
             let objects = charts::template(&chart, wanted.which.name(), namespace, &[]).await?;

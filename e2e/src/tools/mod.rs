@@ -87,8 +87,7 @@ impl Tool {
     /// The folder of the Go module, below `e2e/tools`.
     fn module(self) -> &'static str {
         match self {
-            Self::Prometheus => "prometheus",
-            Self::Promtool => "promtool",
+            Self::Prometheus | Self::Promtool => "prometheus",
             Self::Helm | Self::Kustomize => "render",
             _ => "",
         }

@@ -9,7 +9,7 @@ use reconcile_core::{
 
 use super::{AppNotes, Observed, OriginalController, Problem, validate};
 use crate::{
-    api::{AppProject, Application},
+    api::{AppProject, AppProjectSpec, Application},
     clusters::{Cluster, ClusterError, Clusters},
     health::Checks,
     metrics::AppMetrics,
@@ -18,6 +18,39 @@ use crate::{
     repo::{ChartHub, RepoHub, Signatures},
     settings::SettingsHandle,
 };
+
+/// A project as it was read, once for all passes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownProject {
+    /// The project; it permits nothing when its spec cannot be read.
+    pub project: Arc<Project>,
+    /// What is wrong with its spec, or not supported.
+    pub problems: Vec<Problem>,
+}
+
+impl KnownProject {
+    /// Reads the spec of a project.
+    pub fn read(root: &Root<AppProject>) -> Self {
+        let name = root.key().name;
+        let mut problems = Vec::from_iter(validate::project_problem(&name, &root.spec_value()));
+        let spec = root.parse_spec().unwrap_or_else(|error| {
+            problems.push(Problem::invalid_spec(format!("project {name}: {error}")));
+            AppProjectSpec::default()
+        });
+        if let Err(error) = check_windows(&spec.sync_windows) {
+            problems.push(Problem::invalid_spec(format!("project {name}: {error}")));
+        }
+        Self {
+            project: Arc::new(Project { name, spec }),
+            problems,
+        }
+    }
+
+    /// True when its Applications are not synced.
+    pub fn blocks(&self) -> bool {
+        self.problems.iter().any(|problem| problem.blocks)
+    }
+}
 
 /// Settings from the command line.
 #[derive(Clone, Debug)]
@@ -62,7 +95,7 @@ pub struct Context {
     /// Applications.
     pub roots: Index<Root<Application>>,
     /// Projects.
-    pub projects: Index<Root<AppProject>>,
+    pub projects: Index<KnownProject>,
     /// Settings from the ConfigMap.
     pub argo: SettingsHandle,
     /// Whether an application controller of Argo CD runs.
@@ -88,29 +121,10 @@ impl Context {
         Checks::new(self.argo.current(), self.clock.clone())
     }
 
-    /// The project of this name, with the problems of its spec.
-    pub(crate) fn project(&self, name: &str) -> Option<(Project, Vec<Problem>)> {
-        let root = self
-            .projects
-            .get(&ObjectKey::new(&*self.settings.control_plane, name))?;
-        let mut problems = validate::project_problems(name, &root.spec_value());
-        let spec = match root.parse_spec() {
-            Ok(spec) => spec,
-            Err(error) => {
-                problems.push(Problem::invalid_spec(format!("project {name}: {error}")));
-                crate::api::AppProjectSpec::default()
-            }
-        };
-        if let Err(error) = check_windows(&spec.sync_windows) {
-            problems.push(Problem::invalid_spec(format!("project {name}: {error}")));
-        }
-        Some((
-            Project {
-                name: name.to_owned(),
-                spec,
-            },
-            problems,
-        ))
+    /// The project of this name.
+    pub(crate) fn project(&self, name: &str) -> Option<Arc<KnownProject>> {
+        self.projects
+            .get(&ObjectKey::new(&*self.settings.control_plane, name))
     }
 
     /// The cluster that a pass has observed.

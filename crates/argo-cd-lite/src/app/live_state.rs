@@ -110,11 +110,12 @@ pub(super) async fn live_of(
 /// Leaves out live objects that the project does not permit: they are neither compared nor deleted, whoever
 /// put the application's name on them. A project that cannot be read permits as much as none.
 fn keep_permitted(at: Place<'_>, observed: &mut Observed) {
-    let project = at
+    let known = at
         .context
         .project(observed.spec.project_name())
-        .filter(|(_, problems)| !problems.iter().any(|problem| problem.blocks));
-    if let Some((project, _)) = project {
+        .filter(|known| !known.blocks());
+    if let Some(known) = known {
+        let project = &known.project;
         observed
             .live
             .retain(|id, _| project.permits_object(at.cluster.destination(), id));
@@ -201,11 +202,14 @@ fn may_manage(at: Place<'_>, app: &ObjectKey, id: &ResourceId) -> bool {
     let sources = spec.sources();
     at.context
         .project(spec.project_name())
-        .is_some_and(|(project, problems)| {
-            !problems.iter().any(|problem| problem.blocks)
+        .is_some_and(|known| {
+            let project = &known.project;
+            !known.blocks()
                 && project.permits_namespace(&app.namespace, &at.context.settings.control_plane)
                 && !sources.is_empty()
-                && sources.iter().all(|source| project.permits_source(source))
+                && sources
+                    .iter()
+                    .all(|source| project.permits_repository(&source.repo_url))
                 && project.permits_object(at.cluster.destination(), id)
         })
 }
@@ -228,9 +232,10 @@ fn note_shared_definitions(at: Place<'_>, observed: &mut Observed) {
 
 pub(super) fn check_permissions(at: Place<'_>, observed: &mut Observed, set: &TargetSet) {
     let name = observed.spec.project_name().to_owned();
-    let Some((project, _)) = at.context.project(&name) else {
+    let Some(known) = at.context.project(&name) else {
         return;
     };
+    let project = &known.project;
     for target in &set.targets {
         let scope = at
             .cluster
@@ -335,7 +340,8 @@ fn namespace_refusal(at: Place<'_>, observed: &Observed) -> Option<String> {
     if name.is_empty() || !observed.sync_options().has("CreateNamespace=true") {
         return None;
     }
-    let (project, _) = at.context.project(observed.spec.project_name())?;
+    let known = at.context.project(observed.spec.project_name())?;
+    let project = &known.project;
     let id = ResourceId::new("", "Namespace", "", name);
     (!project.permits_object(at.cluster.destination(), &id)).then(|| {
         format!(

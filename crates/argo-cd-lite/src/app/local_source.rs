@@ -12,21 +12,19 @@ pub(super) async fn read(
     placement: Placement,
     manifests: Vec<String>,
 ) -> SourceState {
-    let (revisions, _) = match &observed.source {
-        SourceState::Ready { revisions, set } => (revisions.clone(), set),
-        other => return other.clone(),
+    let Some((revisions, _)) = observed.source.ready() else {
+        return observed.source.clone();
     };
+    let revisions = revisions.clone();
     if !required_keys(at.context, observed).is_empty() {
-        return SourceState::Failed {
-            message: "operation.sync.manifests is not permitted: the project requires signed commits (spec.signatureKeys)".to_owned(),
-            transient: false,
-            grace: false,
-        };
+        return SourceState::refused(
+            "operation.sync.manifests is not permitted: the project requires signed commits (spec.signatureKeys)",
+        );
     }
     let discovery = at.cluster.discovery.clone();
     let scope = move |group: &str, kind: &str| discovery.scope(group, kind);
     let built = at.context.repos.read(move |interrupt| {
-        local_targets(&manifests, &placement, interrupt, scope).map(Arc::new)
+        local_targets(manifests, &placement, interrupt, scope).map(Arc::new)
     });
     let built = built.await.map_err(RenderFailure::from);
     match built.and_then(|built| built.map_err(RenderFailure::from)) {

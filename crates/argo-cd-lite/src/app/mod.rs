@@ -19,7 +19,7 @@ mod status;
 mod validate;
 
 use context::Place;
-pub use context::{Context, Settings};
+pub use context::{Context, KnownProject, Settings};
 pub use error::{InvalidOperation, ObserveError};
 pub use inspect::{Inspection, inspect};
 pub use notes::{AppNotes, HardRefresh};

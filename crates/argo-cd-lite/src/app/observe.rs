@@ -135,17 +135,17 @@ fn sync_user(
         return Ok(None);
     }
     let name = observed.spec.project_name();
-    let project = context.project(name);
     // A project that does not exist or cannot be read names no account, and nothing takes its place.
-    let readable = project.filter(|(_, problems)| !problems.iter().any(|problem| problem.blocks));
+    let readable = context.project(name).filter(|known| !known.blocks());
     let enforced = rule.enforced || readable.is_none();
-    let items = readable.map(|(project, _)| project.spec.destination_service_accounts);
+    let items =
+        (readable.as_ref()).map(|known| &known.project.spec.destination_service_accounts[..]);
     let target = SyncTarget {
         cluster,
         namespace: &observed.spec.destination.namespace,
         app_namespace: &observed.key.namespace,
     };
-    match service_account(name, &items.unwrap_or_default(), target) {
+    match service_account(name, items.unwrap_or_default(), target) {
         Err(ServiceAccountError::NoMatch { .. }) if !enforced => Ok(None),
         found => found.map(Some),
     }
@@ -168,11 +168,7 @@ async fn observe_deletion(
         if reasons.is_empty() {
             read_git(at, observed, None).await?;
         } else {
-            observed.source = SourceState::Failed {
-                message: reasons.join("; "),
-                transient: false,
-                grace: false,
-            };
+            observed.source = SourceState::refused(reasons.join("; "));
         }
         if let Some((_, set)) = observed.source.ready() {
             kinds.extend(set.targets.iter().map(|target| target.id.kind.clone()));
@@ -312,17 +308,18 @@ fn compare_options(text: Option<&str>, problems: &mut Vec<Problem>) -> WebhookCh
 
 pub(super) fn validate_spec(context: &Context, root: &Root<Application>, observed: &mut Observed) {
     let name = observed.spec.project_name().to_owned();
-    let project = context.project(&name);
+    let known = context.project(&name);
     let mut problems = validate::problems(
         &root.spec_value(),
         &observed.spec,
         &observed.destination,
-        project.as_ref().map(|(project, _)| project),
+        known.as_ref().map(|known| &*known.project),
         context.repos.file_repositories(),
     );
-    if let Some((project, unsupported)) = &project {
+    if let Some(known) = &known {
+        let project = &known.project;
         observed.windows.clone_from(&project.spec.sync_windows);
-        problems.extend(unsupported.iter().cloned());
+        problems.extend(known.problems.iter().cloned());
         if !project.permits_namespace(&observed.key.namespace, &observed.control_plane) {
             problems.push(Problem::invalid_spec(format!(
                 "application '{}' in namespace '{}' is not permitted to use project '{name}'",

@@ -108,6 +108,15 @@ pub enum SourceState {
 }
 
 impl SourceState {
+    /// Sources that must not be used, for a reason that does not pass by itself.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::Failed {
+            message: message.into(),
+            transient: false,
+            grace: false,
+        }
+    }
+
     /// Commits and targets, when they are known.
     pub fn ready(&self) -> Option<(&Revisions, &Arc<TargetSet>)> {
         match self {

@@ -10,11 +10,12 @@ pub(super) async fn warn(at: Place<'_>, observed: &mut Observed) {
     let name = observed.spec.project_name();
     let count = |count| at.context.metrics.orphans(&observed.key, name, count);
     let namespace = observed.spec.destination.namespace.clone();
-    let project = at.context.project(name).map(|(project, _)| project);
-    let project = project.filter(|project| project.warns_of_orphans().is_some());
-    let Some(project) = project.filter(|_| !namespace.is_empty()) else {
+    let known = at.context.project(name);
+    let warns = known.filter(|known| known.project.warns_of_orphans() && !namespace.is_empty());
+    let Some(known) = warns else {
         return count(None);
     };
+    let project = &known.project;
     let cluster = at.cluster.destination();
     let managed = at.context.argo.current().managed.clone();
     let now = at.context.clock.now();

@@ -10,10 +10,11 @@ use crate::{
 
 /// Ids of the keys one of which has to have signed what is synced.
 pub(super) fn required_keys(context: &Context, observed: &Observed) -> Vec<String> {
-    let project = context.project(observed.spec.project_name());
-    let keys = project.map(|(project, _)| project.spec.signature_keys);
-    let keys = keys.unwrap_or_default().into_iter();
-    keys.map(|key| key.key_id).collect()
+    let known = context.project(observed.spec.project_name());
+    let keys = known
+        .iter()
+        .flat_map(|known| &known.project.spec.signature_keys);
+    keys.map(|key| key.key_id.clone()).collect()
 }
 
 /// Fails when the project asks for signatures: charts and artifacts have none.

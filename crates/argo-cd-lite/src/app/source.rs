@@ -125,14 +125,9 @@ fn refused(
     observed: &Observed,
     own: &[ApplicationSource],
 ) -> Option<SourceState> {
-    let mut reasons = own
-        .iter()
-        .filter_map(|own| refuse_source(context, observed, own));
-    Some(SourceState::Failed {
-        message: reasons.next()?,
-        transient: false,
-        grace: false,
-    })
+    own.iter()
+        .find_map(|own| refuse_source(context, observed, own))
+        .map(SourceState::refused)
 }
 
 /// Why the source of an operation must not be used; it has to pass the same checks as that of the spec.
@@ -147,7 +142,7 @@ fn refuse_source(
     let name = observed.spec.project_name();
     let permitted = context
         .project(name)
-        .is_some_and(|(project, _)| project.permits_source(source));
+        .is_some_and(|known| known.project.permits_repository(&source.repo_url));
     (!permitted).then(|| {
         format!(
             "application repo {} is not permitted in project '{name}'",
@@ -212,13 +207,8 @@ async fn find_commit(
     fresh: Option<Timestamp>,
 ) -> Result<Resolved, Failure> {
     let url = source.repo_url.as_str();
-    if let Some(commit) = revision
-        .filter(|text| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
-    {
-        return Ok(Resolved {
-            commit: commit.to_owned(),
-            reference: None,
-        });
+    if let Some(at) = revision.and_then(Resolved::of_commit_id) {
+        return Ok(at);
     }
     let listed = context.repos.refs(url, fresh).await?;
     if let Some((error, since)) = &listed.failing
@@ -302,19 +292,13 @@ async fn open(
     let at = find_commit(context, observed, source, revision, request.fresh).await?;
     let commit = context.repos.commit(&source.repo_url, &at).await?;
     check_signature(context, observed, &commit).await?;
-    let project = context.project(observed.spec.project_name());
-    let permit = |url: &str| {
-        let source = ApplicationSource {
-            repo_url: url.to_owned(),
-            ..ApplicationSource::default()
-        };
-        let project = project.as_ref();
-        project.is_some_and(|(project, _)| project.permits_source(&source))
-    };
-    let commits = context
+    let known = context.project(observed.spec.project_name());
+    let permit =
+        |url: &str| (known.as_ref()).is_some_and(|known| known.project.permits_repository(url));
+    let commit = context
         .repos
-        .with_submodules(&source.repo_url, commit, &permit);
-    let commit = commits.await?;
+        .with_submodules(&source.repo_url, commit, &permit)
+        .await?;
     Ok(OpenSource {
         source: source.clone(),
         files: Files::Commit(commit),
@@ -359,12 +343,10 @@ async fn try_render(
         sources,
         cluster: cluster.facts().await,
         kustomize: context.argo.current().kustomize.clone(),
-        remotes: context
-            .project(observed.spec.project_name())
-            .map(|(project, _)| {
-                let schemes = context.argo.current().values_file_schemes.clone();
-                Remotes::new(context.charts.clone(), project, schemes)
-            }),
+        remotes: context.project(observed.spec.project_name()).map(|known| {
+            let schemes = context.argo.current().values_file_schemes.clone();
+            Remotes::new(context.charts.clone(), known.project.clone(), schemes)
+        }),
     };
     let set = context
         .renders

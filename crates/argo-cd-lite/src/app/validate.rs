@@ -206,7 +206,7 @@ fn permissions(
     for source in spec
         .sources()
         .iter()
-        .filter(|source| !project.permits_source(source))
+        .filter(|source| !project.permits_repository(&source.repo_url))
     {
         problems.push(Problem::invalid_spec(format!(
             "application repo {} is not permitted in project '{}'",
@@ -227,11 +227,9 @@ fn permissions(
 
 /// What a project asks for and does not get. It stops the project's applications, because to ignore a
 /// limit would be worse than to stop.
-pub(super) fn project_problems(name: &str, raw: &Value) -> Vec<Problem> {
-    let unsupported = unsupported(raw, "spec", APP_PROJECT);
-    let problem = unsupported
-        .map(|list| Problem::invalid_spec(format!("project {name}: not supported yet: {list}")));
-    problem.into_iter().collect()
+pub(super) fn project_problem(name: &str, raw: &Value) -> Option<Problem> {
+    unsupported(raw, "spec", APP_PROJECT)
+        .map(|list| Problem::invalid_spec(format!("project {name}: not supported yet: {list}")))
 }
 
 #[cfg(test)]

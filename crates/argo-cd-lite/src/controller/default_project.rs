@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     api::{AppProject, FIELD_MANAGER},
-    app::Context,
+    app::{Context, KnownProject},
     project::{DEFAULT_PROJECT, default_spec},
 };
 
@@ -62,8 +62,8 @@ async fn create_project(context: &Context) -> Result<(), ApplyError> {
             if let Ok(root) = serde_json::to_value(&object)
                 && let Ok(root) = Root::<AppProject>::from_value(&root)
             {
-                let meta = root.metadata.clone();
-                drop(context.projects.written(&meta, root));
+                let known = KnownProject::read(&root);
+                drop(context.projects.written(&root.metadata, known));
             }
         }),
     }

@@ -17,7 +17,7 @@ use reconcile_core::{
 
 use crate::{
     api::{AppProject, Application},
-    app::{Context, destination_of},
+    app::{Context, KnownProject, destination_of},
     clusters::ClusterSecret,
     repo::{Credentials, PollTimes, RepositorySecret, Signatures, Trust},
     server::WebhookSecrets,
@@ -44,8 +44,9 @@ pub(super) fn watch_projects(
     let api: Api<Guarded<Root<AppProject>>> =
         Api::namespaced(operator.client.clone(), &context.settings.control_plane);
     let (roots, queue) = (roots.clone(), queue.clone());
-    let watch = Watch::named(AppProject::PLURAL, api, context.projects.clone(), Some).on_change(
-        move |change: Change<Root<AppProject>>| {
+    let read = |root: Root<AppProject>| Some(KnownProject::read(&root));
+    let watch = Watch::named(AppProject::PLURAL, api, context.projects.clone(), read).on_change(
+        move |change: Change<KnownProject>| {
             let name = change.key.name;
             roots.each(|key, root| {
                 if root

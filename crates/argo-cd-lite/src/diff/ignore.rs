@@ -2,7 +2,7 @@
 
 use expressions::{
     glob,
-    jq::{JqError, JqPaths, Step},
+    jq::{self, JqError, JqPaths, Step, removal_order},
 };
 use serde_json::{Map, Value, json};
 
@@ -179,7 +179,7 @@ impl<'r> IgnoredPlaces<'r> {
             return;
         }
         for place in self.places(value, live) {
-            remove_place(value, &place);
+            jq::remove(value, &place);
         }
     }
 
@@ -189,13 +189,13 @@ impl<'r> IgnoredPlaces<'r> {
         let is_status = |place: &[Step]| place.first() == Some(&Step::Key("status".to_owned()));
         for place in self.places(target, live) {
             if !is_status(&place) {
-                remove_place(target, &place);
+                jq::remove(target, &place);
             }
         }
         let mut places = self.places(live, live);
         places.reverse();
         for place in places {
-            if let Some(value) = find(live, &place)
+            if let Some(value) = jq::find(live, &place)
                 && !is_status(&place)
             {
                 copy(target, live, &place, value);
@@ -230,9 +230,7 @@ impl<'r> IgnoredPlaces<'r> {
         {
             places.push(vec![Step::Key("rules".to_owned())]);
         }
-        places.sort_unstable_by(|a, b| b.cmp(a));
-        places.dedup();
-        places
+        removal_order(places)
     }
 }
 
@@ -245,7 +243,7 @@ fn steps(value: &Value, pointer: &str) -> Vec<Step> {
             let key = word.replace("~1", "/").replace("~0", "~");
             let index = key.parse().ok().filter(|_| at.is_some_and(Value::is_array));
             let step = index.map_or(Step::Key(key), Step::Index);
-            at = at.and_then(|value| member(value, &step));
+            at = at.and_then(|value| step.member(value));
             step
         })
         .collect()
@@ -267,7 +265,7 @@ fn owned_places(value: &Value, fields: &Value, at: &mut Vec<Step>, places: &mut 
             },
             _ => continue,
         };
-        let Some(found) = member(value, &step) else {
+        let Some(found) = step.member(value) else {
             continue;
         };
         at.push(step);
@@ -297,41 +295,13 @@ fn has_keys(item: &Value, keys: &str) -> bool {
         .is_ok_and(|keys| keys.iter().all(|(key, value)| item.get(key) == Some(value)))
 }
 
-fn member<'v>(value: &'v Value, step: &Step) -> Option<&'v Value> {
-    match step {
-        Step::Key(key) => value.get(key),
-        Step::Index(index) => value.get(index),
-    }
-}
-
-fn find<'v>(value: &'v Value, place: &[Step]) -> Option<&'v Value> {
-    place.iter().try_fold(value, member)
-}
-
-fn remove_place(value: &mut Value, place: &[Step]) {
-    let Some((last, above)) = place.split_last() else {
-        return;
-    };
-    let parent = above.iter().try_fold(value, |value, step| match step {
-        Step::Key(key) => value.get_mut(key),
-        Step::Index(index) => value.get_mut(index),
-    });
-    match (parent, last) {
-        (Some(Value::Object(fields)), Step::Key(key)) => drop(fields.remove(key)),
-        (Some(Value::Array(items)), Step::Index(index)) if *index < items.len() => {
-            items.remove(*index);
-        }
-        _ => {}
-    }
-}
-
 /// Copies the value at a place of the live object into the target. Items of lists are found by what identifies them.
 fn copy(target: &mut Value, live: &Value, place: &[Step], value: &Value) {
     let Some((step, rest)) = place.split_first() else {
         *target = value.clone();
         return;
     };
-    let Some(below) = member(live, step) else {
+    let Some(below) = step.member(live) else {
         return;
     };
     match (target, step) {

@@ -14,9 +14,7 @@ pub use windows::{
 use expressions::glob;
 
 use crate::{
-    api::{
-        AppProjectSpec, ApplicationSource, ClusterResourceItem, GroupKindItem, ProjectDestination,
-    },
+    api::{AppProjectSpec, ClusterResourceItem, GroupKindItem, ProjectDestination},
     clusters::{Destination, ResourceId},
     repo::{rule_pattern, rule_spellings},
 };
@@ -52,10 +50,10 @@ pub struct Project {
 }
 
 impl Project {
-    /// True when applications may take manifests from this source. A `!` pattern that fits refuses, whatever the case of
+    /// True when applications may take manifests from this repository. A `!` pattern that fits refuses, whatever the case of
     /// letters and whether the scheme is http or https: a server may not tell these apart.
-    pub fn permits_source(&self, source: &ApplicationSource) -> bool {
-        let Some(spellings) = rule_spellings(&source.repo_url) else {
+    pub fn permits_repository(&self, url: &str) -> bool {
+        let Some(spellings) = rule_spellings(url) else {
             return false;
         };
         let mut allowed = false;
@@ -163,17 +161,10 @@ mod tests {
         }
     }
 
-    fn source(url: &str) -> ApplicationSource {
-        ApplicationSource {
-            repo_url: url.into(),
-            ..ApplicationSource::default()
-        }
-    }
-
     #[test]
     fn the_default_project_allows_everything() {
         let project = project(default_spec());
-        assert!(project.permits_source(&source("https://git/a")));
+        assert!(project.permits_repository("https://git/a"));
         assert!(project.permits_object(&cluster(), &ResourceId::new("", "ConfigMap", "x", "y")));
         assert!(project.permits_object(&cluster(), &ResourceId::new("", "Namespace", "", "y")));
         assert!(!project.permits_namespace("other", "argocd"));
@@ -185,8 +176,8 @@ mod tests {
             source_repos: vec!["*".into(), "!https://git/secret*".into()],
             ..default_spec()
         };
-        assert!(project(spec.clone()).permits_source(&source("https://git/a.git")));
-        assert!(!project(spec).permits_source(&source("https://git/secret.git")));
+        assert!(project(spec.clone()).permits_repository("https://git/a.git"));
+        assert!(!project(spec).permits_repository("https://git/secret.git"));
     }
 
     #[test]
@@ -220,14 +211,14 @@ mod tests {
                 "https://git/%ff",
                 "https://user@git:443/secret",
             ] {
-                assert!(!project.permits_source(&source(url)), "{rule} {url}");
+                assert!(!project.permits_repository(url), "{rule} {url}");
             }
             for url in [
                 "https://git/secrets",
                 "https://git/a%20b",
                 "https://git/public.git",
             ] {
-                assert!(project.permits_source(&source(url)), "{rule} {url}");
+                assert!(project.permits_repository(url), "{rule} {url}");
             }
         }
         let spec = AppProjectSpec {
@@ -235,7 +226,7 @@ mod tests {
             ..default_spec()
         };
         let literal = project(spec);
-        assert!(!literal.permits_source(&source("https://git/a")));
+        assert!(!literal.permits_repository("https://git/a"));
     }
 
     #[test]
@@ -245,7 +236,7 @@ mod tests {
             ..default_spec()
         };
         let project = project(spec);
-        assert!(project.permits_source(&source("https://git/team/a/b.git")));
+        assert!(project.permits_repository("https://git/team/a/b.git"));
         for url in [
             "https://git/team/../secret",
             "https://git/team/%2e%2E/secret",
@@ -254,7 +245,7 @@ mod tests {
             "https://evil.org\\@git/team/a",
             "https://evil.org#@git/team/a",
         ] {
-            assert!(!project.permits_source(&source(url)), "{url}");
+            assert!(!project.permits_repository(url), "{url}");
         }
     }
 
@@ -297,12 +288,12 @@ mod tests {
                 source_repos: vec!["*".into(), format!("!{broken}")],
                 ..default_spec()
             };
-            assert!(!project(spec).permits_source(&source("https://git/a")));
+            assert!(!project(spec).permits_repository("https://git/a"));
             let spec = AppProjectSpec {
                 source_repos: vec![broken.clone()],
                 ..default_spec()
             };
-            assert!(!project(spec).permits_source(&source("https://git/a")));
+            assert!(!project(spec).permits_repository("https://git/a"));
             let spec = AppProjectSpec {
                 namespace_resource_blacklist: vec![GroupKindItem {
                     group: String::new(),

@@ -1,10 +1,7 @@
 //! Which objects of a namespace count as orphaned: no Application manages them, and the project does not ignore them.
 
 use super::{Project, fits};
-use crate::{
-    api::OrphanedResources,
-    clusters::{Destination, ResourceId},
-};
+use crate::clusters::{Destination, ResourceId};
 
 /// Objects that every namespace, or every cluster, has by itself: group is the core group.
 const BY_KUBERNETES: &[(&str, &str)] = &[
@@ -13,10 +10,10 @@ const BY_KUBERNETES: &[(&str, &str)] = &[
 ];
 
 impl Project {
-    /// The settings, when the project warns of orphaned objects.
-    pub fn warns_of_orphans(&self) -> Option<&OrphanedResources> {
-        let settings = self.spec.orphaned_resources.as_ref()?;
-        settings.warn.unwrap_or(true).then_some(settings)
+    /// True when the project warns of orphaned objects.
+    pub fn warns_of_orphans(&self) -> bool {
+        (self.spec.orphaned_resources.as_ref())
+            .is_some_and(|settings| settings.warn.unwrap_or(true))
     }
 
     /// True for an object without an Application that the project does not ignore.
@@ -91,13 +88,9 @@ mod tests {
         ] {
             assert!(orphan(group, kind, namespace, name), "{kind} {name}");
         }
-        assert!(shop.warns_of_orphans().is_some(), "it warns by default");
+        assert!(shop.warns_of_orphans(), "it warns by default");
         let silent = project(serde_json::json!({"warn": false}));
-        assert!(silent.warns_of_orphans().is_none());
-        assert!(
-            project(serde_json::Value::Null)
-                .warns_of_orphans()
-                .is_none()
-        );
+        assert!(!silent.warns_of_orphans());
+        assert!(!project(serde_json::Value::Null).warns_of_orphans());
     }
 }

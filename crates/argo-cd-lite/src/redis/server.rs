@@ -11,20 +11,17 @@ use std::{
 use parking_lot::RwLock;
 use reconcile_core::{
     clock::Clock,
-    listen::{Admission, BindError, Budget, Limits, ListenAddress},
+    listen::{BindError, Budget, Client, Gate, Limits, ListenAddress},
     secret::Secret,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     answers::{Answers, LiveAnswers},
     channels::Channels,
     key::channel,
-    session::{End, Session},
+    session::Session,
     store::Store,
 };
 
@@ -36,8 +33,6 @@ const LOGIN: Duration = Duration::from_secs(10);
 const MEMORY: usize = 32 << 20;
 /// Bytes of the values that clients write.
 const VALUES: usize = 16 << 20;
-/// Pause after accepting failed.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// The password; none until its Secret was read, and then nobody gets in.
 pub type Password = Arc<RwLock<Option<Secret>>>;
@@ -132,43 +127,21 @@ impl BoundRedis {
             header: LOGIN,
             ..Limits::default()
         };
-        let (gate, tasks) = (self.budget.gate(limits), TaskTracker::new());
+        let gate = Gate {
+            name: "redis",
+            limits,
+            budget: self.budget,
+            busy: b"-ERR max number of clients reached\r\n",
+        };
         let ids = AtomicI64::new(1);
-        let accept = async {
-            loop {
-                let Ok((stream, client)) = self.listener.accept().await else {
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                };
-                let Some(admission) = gate.enter().await else {
-                    drop(stream.try_write(b"-ERR max number of clients reached\r\n"));
-                    continue;
-                };
-                let id = ids.fetch_add(1, Ordering::Relaxed);
-                let (shared, stop) = (self.shared.clone(), self.stop.clone());
-                tasks.spawn(async move {
-                    tokio::select! {
-                        end = serve(stream, &shared, id, &admission) => {
-                            tracing::debug!(%client, ?end, "Redis client has left");
-                        }
-                        () = admission.ended() => {}
-                        () = stop.cancelled() => {}
-                    }
-                });
+        let session = |stream, client: Client| {
+            let (shared, id) = (self.shared.clone(), ids.fetch_add(1, Ordering::Relaxed));
+            async move {
+                let trusted = || client.trust();
+                let end = Session::new(&shared, id, &trusted).run(stream).await;
+                tracing::debug!(client = %client.address, ?end, "Redis client has left");
             }
         };
-        tokio::select! {
-            () = accept => {}
-            () = self.stop.cancelled() => {}
-        }
-        tasks.close();
-        tasks.wait().await;
+        gate.serve(self.listener, self.stop, session).await;
     }
-}
-
-async fn serve(stream: TcpStream, shared: &Shared, id: i64, admission: &Admission) -> End {
-    // Answers are small, and their clients wait.
-    drop(stream.set_nodelay(true));
-    let trusted = || admission.trust();
-    Session::new(shared, id, &trusted).run(stream).await
 }

@@ -21,7 +21,7 @@ use super::{
     directory::is_jsonnet,
     environment::{Environment, Uses, revision_fact},
     facts::{CLUSTER_FACT, KUSTOMIZE_FACT, PERMISSIONS_FACT, digest},
-    registry::{RENDERERS, renderer_of},
+    registry::{owner_of, renderer_of},
     renderer::{Job, ManifestFile},
 };
 use crate::{
@@ -117,9 +117,7 @@ impl RenderRequest {
                 let decides = |name: &str| {
                     name.starts_with(".argocd-source")
                         || is_jsonnet(name)
-                        || RENDERERS
-                            .iter()
-                            .any(|one| one.runs_tool() && one.owns(name))
+                        || owner_of(name).is_some()
                 };
                 Some(entries.iter().any(|(name, _)| decides(name)))
             };

@@ -60,7 +60,7 @@ pub(super) fn targets(
 
 /// The targets of manifests that somebody sends along, each of them an object.
 pub fn local_targets(
-    manifests: &[String],
+    manifests: Vec<String>,
     placement: &Placement,
     interrupt: &AtomicBool,
     scope: impl Fn(&str, &str) -> Scope,
@@ -72,13 +72,13 @@ pub fn local_targets(
             reason: format!("it has more than {MAX_MANIFEST_BYTES} bytes"),
         });
     }
-    let manifests = manifests.iter().enumerate();
+    let manifests = manifests.into_iter().enumerate();
     let generated = Generated {
         manifests: manifests
             .map(|(index, text)| ManifestFile {
                 path: format!("{LOCAL}[{index}]"),
                 strict: true,
-                content: text.clone().into_bytes(),
+                content: text.into_bytes(),
             })
             .collect(),
         ..Generated::default()

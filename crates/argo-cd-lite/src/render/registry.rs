@@ -7,7 +7,7 @@ use super::{
 use crate::{api::ApplicationSource, repo::SourceTree};
 
 /// All renderers. One that is new is a file and a line here.
-pub(super) static RENDERERS: [&dyn Renderer; 3] = [&Helm, &Kustomize, &Directory];
+static RENDERERS: [&dyn Renderer; 3] = [&Helm, &Kustomize, &Directory];
 
 /// The renderer of a source: the one whose options it has, else the one whose file its folder holds.
 pub(super) fn renderer_of(
@@ -41,12 +41,15 @@ pub(super) fn renderer_of(
     let folder = tree.folder(&source.path)?;
     // The last one in lexical order wins, as upstream's walk has it.
     let entries = tree.entries(&folder)?;
-    let found = entries.iter().rev().find_map(|(name, _)| {
-        RENDERERS
-            .into_iter()
-            .find(|renderer| renderer.runs_tool() && renderer.owns(name))
-    });
+    let found = entries.iter().rev().find_map(|(name, _)| owner_of(name));
     Ok(found.unwrap_or(&Directory))
+}
+
+/// The renderer whose file this is; its folder is not one of plain manifests.
+pub(super) fn owner_of(file_name: &str) -> Option<&'static dyn Renderer> {
+    RENDERERS
+        .into_iter()
+        .find(|renderer| renderer.runs_tool() && renderer.owns(file_name))
 }
 
 /// How a source is rendered.
@@ -60,12 +63,6 @@ pub fn source_type(
 impl SourceType {
     /// What the files of a folder make it; `None` for one that may hold plain manifests.
     pub fn of_folder<'n>(names: impl Iterator<Item = &'n str>) -> Option<Self> {
-        names
-            .filter_map(|name| {
-                let mut renderers = RENDERERS.into_iter();
-                renderers.find(|renderer| renderer.runs_tool() && renderer.owns(name))
-            })
-            .last()
-            .map(Renderer::source_type)
+        names.filter_map(owner_of).last().map(Renderer::source_type)
     }
 }

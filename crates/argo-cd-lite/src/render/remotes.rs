@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::facts::digest;
 use crate::{
-    api::ApplicationSource,
     project::Project,
     repo::{ArchiveFile, ChartError, ChartHub, ChartRef, Commit, OpenChart, RepoError},
 };
@@ -24,10 +23,10 @@ pub struct Remotes {
 impl Remotes {
     /// Downloads for an Application of `project`; files of values by these schemes of URLs. Must be called within the
     /// async runtime, which downloads.
-    pub fn new(charts: ChartHub, project: Project, schemes: Vec<String>) -> Self {
+    pub fn new(charts: ChartHub, project: Arc<Project>, schemes: Vec<String>) -> Self {
         Self {
             charts,
-            project: Arc::new(project),
+            project,
             schemes,
             runtime: tokio::runtime::Handle::current(),
         }
@@ -40,10 +39,7 @@ impl Remotes {
 
     /// True when the project permits the repository.
     pub(super) fn permit(&self, url: &str) -> bool {
-        self.project.permits_source(&ApplicationSource {
-            repo_url: url.to_owned(),
-            ..ApplicationSource::default()
-        })
+        self.project.permits_repository(url)
     }
 
     /// Why a file of values is not downloaded by a URL of this scheme; `None` when it is.

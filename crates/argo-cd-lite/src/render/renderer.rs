@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     AppFacts, ClusterFacts, Remotes, RenderError, Tools,
     environment::{Environment, Uses},
+    facts::PERMISSIONS_FACT,
+    tools::Tool,
 };
 use crate::{api::ApplicationSource, repo::SourceTree, settings::KustomizeSettings};
 
@@ -86,6 +88,17 @@ impl Job<'_> {
             return Err(RenderError::Interrupted);
         }
         Ok(())
+    }
+
+    /// True when the project permits the repository. The result depends on its permissions from now on.
+    pub(super) fn permits(&self, remotes: &Remotes, url: &str) -> bool {
+        self.uses.note(PERMISSIONS_FACT, remotes.permissions());
+        remotes.permit(url)
+    }
+
+    /// Notes that the result depends on a program.
+    pub(super) fn note_tool(&self, tool: &Tool) {
+        self.uses.note(tool.fact(), tool.identity());
     }
 
     /// The tree that `$name` stands for.

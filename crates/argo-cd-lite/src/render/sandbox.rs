@@ -98,13 +98,14 @@ impl Sandbox {
         Ok(whole)
     }
 
-    /// Writes a folder of a tree, with the content of what its links lead to, at the same path below the folder `prefix`.
+    /// Writes a folder of a tree, with the content of what its links lead to, to the folder `target`.
     pub(super) fn copy(
         &self,
         tree: &SourceTree,
         folder: &Found,
-        prefix: &str,
+        target: &str,
     ) -> Result<Vec<SourceFile>, RenderError> {
+        let target = clean(target)?;
         let query = FileQuery {
             recurse: true,
             linked_folders: true,
@@ -112,11 +113,9 @@ impl Sandbox {
             wanted: &|_| true,
         };
         let files = tree.files(folder, &query)?;
-        fs::create_dir_all(self.path(&join(prefix, &folder.path)))
-            .map_err(|error| self.failed(&error.to_string()))?;
+        fs::create_dir_all(self.path(&target)).map_err(|error| self.failed(&error.to_string()))?;
         for file in &files {
-            let path = join(&folder.path, &file.path);
-            self.write(&join(prefix, &path), &file.content)?;
+            self.write(&join(&target, &file.path), &file.content)?;
         }
         Ok(files)
     }

@@ -104,12 +104,8 @@ impl Commit {
 impl RepoHub {
     /// The commit of a revision in a repository that no Application may follow: its refs are at most a minute old.
     pub async fn commit_of(&self, url: &str, revision: &str) -> Result<Commit, RepoError> {
-        let is_commit = revision.len() == 40 && revision.bytes().all(|b| b.is_ascii_hexdigit());
-        let at = if is_commit {
-            Resolved {
-                commit: revision.to_owned(),
-                reference: None,
-            }
+        let at = if let Some(at) = Resolved::of_commit_id(revision) {
+            at
         } else {
             let fresh = self.clock().now() - UNFOLLOWED_REFS;
             let listed = self.refs(url, Some(fresh)).await?;

@@ -6,17 +6,12 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use reconcile_core::{
-    clock::Clock, credentials::redact_url, egress::EgressPolicy, error::error_chain,
+    clock::Clock, credentials::redact_url, egress::EgressPolicy, error::error_chain, jwt,
 };
 use reqwest::{Certificate, Client, Url, redirect::Policy};
-use rustls::{
-    SignatureScheme,
-    pki_types::{PrivateKeyDer, pem::PemObject},
-};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -255,34 +250,23 @@ fn endpoint(app: &GithubApp) -> Result<Url, GithubAppError> {
         })
 }
 
-/// A JSON web token that says who the App is, signed by its key (RS256).
+/// A JSON web token that says who the App is, signed by its key.
 fn claim(app: &GithubApp, now: Timestamp) -> Result<String, GithubAppError> {
-    let unusable = || {
-        let reason = "githubAppPrivateKey of the repository Secret is no RSA key in PEM form";
-        failed(app, reason.to_owned(), false)
-    };
-    let key = PrivateKeyDer::from_pem_slice(app.key.expose_secret().as_bytes());
-    let provider = rustls::crypto::CryptoProvider::get_default().ok_or_else(unusable)?;
-    let key = provider
-        .key_provider
-        .load_private_key(key.map_err(|_| unusable())?);
-    let key = key.map_err(|_| unusable())?;
-    let signer = key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]);
-    let signer = signer.ok_or_else(unusable)?;
-    let encode = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let header = encode(json!({"alg": "RS256", "typ": "JWT"}));
-    let claims = encode(json!({
+    let claims = json!({
         "iat": (now - SKEW).as_second(),
         "exp": (now + CLAIM).as_second(),
         "iss": app.id,
-    }));
-    let text = format!("{header}.{claims}");
-    let signature = signer.sign(text.as_bytes()).map_err(|_| unusable())?;
-    Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    });
+    jwt::signed(app.key.expose_secret(), None, &claims).map_err(|_| {
+        let reason = "githubAppPrivateKey of the repository Secret is no RSA key in PEM form";
+        failed(app, reason.to_owned(), false)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
     use super::*;
     use crate::repo::charts::tests::server::{Page, Server};
 

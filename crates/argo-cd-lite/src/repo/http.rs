@@ -26,7 +26,7 @@ pub(super) struct BoundedHttp {
     what: &'static str,
     limit: u64,
     egress: EgressPolicy,
-    tls: ConnectionSettings,
+    connection: ConnectionSettings,
 }
 
 impl BoundedHttp {
@@ -36,7 +36,7 @@ impl BoundedHttp {
         what: &'static str,
         limit: u64,
         egress: EgressPolicy,
-        tls: ConnectionSettings,
+        connection: ConnectionSettings,
     ) -> gix::Result<Self> {
         let mut http = Self {
             inner: Remote::default(),
@@ -44,7 +44,7 @@ impl BoundedHttp {
             what,
             limit,
             egress,
-            tls,
+            connection,
         };
         http.configure(&http::Options::default())?;
         Ok(http)
@@ -98,11 +98,11 @@ impl Http for BoundedHttp {
             .downcast_ref::<http::Options>()
             .cloned()
             .unwrap_or_default();
-        let (egress, verify, tls) = (self.egress, options.ssl_verify, self.tls.clone());
+        let (egress, verify) = (self.egress, options.ssl_verify);
+        let connection = self.connection.clone();
         let backend = Options {
             configure_client: Some(Box::new(move |builder| {
-                let proxy = tls.proxy.clone();
-                Ok(configured(tls.configure(builder), egress, verify, proxy))
+                Ok(configured(builder, &connection, egress, verify))
             })),
             configure_request: None,
         };
@@ -118,27 +118,29 @@ impl Http for BoundedHttp {
 /// The client for one conversation. Names that resolve to refused addresses do not resolve; a redirect to such an
 /// address goes nowhere, because addresses are not resolved.
 fn configured(
-    mut builder: ClientBuilder,
+    builder: ClientBuilder,
+    connection: &ConnectionSettings,
     egress: EgressPolicy,
     verify: bool,
-    proxy: Option<Proxy>,
 ) -> ClientBuilder {
+    let mut builder = connection.configure(builder);
     if !verify {
         builder = builder.tls_danger_accept_invalid_certs(true);
     }
-    let Some(resolver) = egress.resolver() else {
-        return match proxy {
-            Some(proxy) => builder.proxy(proxy),
-            None => builder,
-        };
-    };
-    builder = builder
-        .dns_resolver(resolver)
-        .proxy(Proxy::custom(move |url| {
-            egress.check(url).is_err().then_some(NOWHERE)
-        }));
-    if let Some(proxy) = proxy {
-        return builder.proxy(proxy);
+    let resolver = egress.resolver();
+    let is_guarded = resolver.is_some();
+    if let Some(resolver) = resolver {
+        builder = builder
+            .dns_resolver(resolver)
+            .proxy(Proxy::custom(move |url| {
+                egress.check(url).is_err().then_some(NOWHERE)
+            }));
+    }
+    if let Some(proxy) = &connection.proxy {
+        return builder.proxy(proxy.clone());
+    }
+    if !is_guarded {
+        return builder;
     }
     // A client with a proxy of its own does not look for those of the environment.
     let proxies = [

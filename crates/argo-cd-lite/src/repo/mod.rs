@@ -53,7 +53,7 @@ pub use hub::{DEFAULT_DISK_BUDGET, Follow, HubConfig, PollTimes, RepoHub};
 pub use limits::GitLimits;
 pub use pool::{Interrupt, Pool, PoolError};
 pub use repository::{RepoError, Snapshot};
-pub use revision::{RefList, Resolved, RevisionError, resolve};
+pub use revision::{RefList, Resolved, RevisionError, is_commit_id, resolve};
 pub use signature::{SignatureError, Signatures};
 pub use tree::{
     FileQuery, FolderReader, Found, Node, NodeKind, Record, SourceFile, SourceTree, TreeReader,

@@ -33,6 +33,16 @@ pub struct Resolved {
     pub reference: Option<String>,
 }
 
+impl Resolved {
+    /// What a whole commit id means, whatever the refs are; `None` for any other revision.
+    pub fn of_commit_id(revision: &str) -> Option<Self> {
+        is_commit_id(revision).then(|| Self {
+            commit: revision.to_ascii_lowercase(),
+            reference: None,
+        })
+    }
+}
+
 /// A revision that cannot be found.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum RevisionError {
@@ -54,7 +64,7 @@ pub fn resolve(
     revision: &str,
     tag_prefix: &str,
 ) -> Result<Resolved, RevisionError> {
-    if is_hex(revision) && revision.len() == 40 {
+    if is_commit_id(revision) {
         let reference = refs
             .refs
             .iter()
@@ -126,6 +136,11 @@ fn by_name(refs: &RefList, name: &str) -> Option<Resolved> {
         commit: commit.clone(),
         reference: Some(name.to_owned()),
     })
+}
+
+/// True for the whole id of a commit.
+pub fn is_commit_id(text: &str) -> bool {
+    text.len() == 40 && is_hex(text)
 }
 
 fn is_hex(text: &str) -> bool {

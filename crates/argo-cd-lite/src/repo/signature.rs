@@ -85,23 +85,33 @@ pub struct Signatures(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// All keys in binary form, one after another.
-    keyring: RwLock<Arc<Vec<u8>>>,
+    keyring: RwLock<Arc<Keyring>>,
     known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Keyring {
+    /// All keys in binary form, one after another.
+    keys: Vec<u8>,
+    /// SHA-256 of the keys.
+    digest: Vec<u8>,
 }
 
 impl Signatures {
     /// Takes the ConfigMap with armored public keys by key id.
     pub fn set_keys(&self, keys: Option<&BTreeMap<String, String>>) {
-        let mut keyring = Vec::new();
+        let mut binary = Vec::new();
         for (id, armored) in keys.into_iter().flatten() {
             if let Some(key) = dearmored(armored) {
-                keyring.extend(key);
+                binary.extend(key);
             } else {
                 tracing::warn!(key = id, "argocd-gpg-keys-cm: no armored public key");
             }
         }
-        *self.0.keyring.write() = Arc::new(keyring);
+        *self.0.keyring.write() = Arc::new(Keyring {
+            digest: Sha256::digest(&binary).to_vec(),
+            keys: binary,
+        });
         self.0.known.lock().clear();
     }
 
@@ -114,7 +124,7 @@ impl Signatures {
     ) -> Result<Result<(), SignatureError>, RepoError> {
         let keyring = self.0.keyring.read().clone();
         let mut hash = Sha256::new();
-        hash.update(keyring.as_slice());
+        hash.update(&keyring.digest);
         for key in allowed {
             hash.update([0]);
             hash.update(key);
@@ -126,7 +136,7 @@ impl Signatures {
         let (commit, allowed) = (commit.clone(), allowed.to_vec());
         let check = move |interrupt: &Interrupt| -> Result<_, GitError> {
             let raw = commit.raw()?;
-            Ok(check(commit.id(), &raw, &keyring, &allowed, interrupt))
+            Ok(check(commit.id(), &raw, &keyring.keys, &allowed, interrupt))
         };
         let result = hub.read(check).await??;
         if !matches!(result, Err(SignatureError::Unchecked { .. })) {

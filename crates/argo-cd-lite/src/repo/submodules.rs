@@ -88,10 +88,12 @@ impl RepoHub {
         };
         match self.commit(url, &at).await {
             Ok(commit) => Ok(Ok(commit)),
-            Err(error @ RepoError::Git(GitError::NotFound | GitError::NoRevision(_))) => {
-                Ok(Err(format!("{shown}: {error}")))
+            // A repository that is not there is a mistake in `.gitmodules` rather than a failure that passes.
+            Err(error)
+                if error.is_transient() && !matches!(error, RepoError::Git(GitError::NotFound)) =>
+            {
+                Err(error)
             }
-            Err(error) if error.is_transient() => Err(error),
             Err(error) => Ok(Err(format!("{shown}: {error}"))),
         }
     }

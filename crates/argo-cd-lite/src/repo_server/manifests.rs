@@ -83,10 +83,10 @@ impl Repositories {
             scope: scope_of,
             hard: request.no_cache,
         };
-        let remotes = context.project(project).map(|(project, _)| {
+        let remotes = context.project(project).map(|known| {
             Remotes::new(
                 reach.charts.clone(),
-                project,
+                known.project.clone(),
                 settings.values_file_schemes.clone(),
             )
         });

@@ -183,11 +183,8 @@ impl Reach {
         tag_prefix: &str,
         age: Age,
     ) -> Result<Resolved, CallError> {
-        if is_commit(revision) {
-            return Ok(Resolved {
-                commit: revision.to_ascii_lowercase(),
-                reference: None,
-            });
+        if let Some(at) = Resolved::of_commit_id(revision) {
+            return Ok(at);
         }
         let listed = self.hub.refs(url, Some(self.since(age))).await?;
         let resolve = self.hub.resolve(url, &listed.refs, revision, tag_prefix);
@@ -256,11 +253,6 @@ impl Reach {
 /// Where the stores of single calls are, in the folder of all stores.
 pub(super) fn calls(folder: &Path) -> PathBuf {
     folder.join("calls")
-}
-
-/// True for the whole id of a commit.
-pub(super) fn is_commit(revision: &str) -> bool {
-    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The members of a Secret that stands for what a caller has sent.

@@ -7,11 +7,11 @@ use super::{
         ResolveRevisionResponse, RevisionMetadata, TestRepositoryRequest, TestRepositoryResponse,
         Time, UpdateRevisionForPathsRequest, UpdateRevisionForPathsResponse,
     },
-    reach::{Age, Reach, Repositories, is_commit},
+    reach::{Age, Reach, Repositories},
 };
 use crate::{
     api::ApplicationSource,
-    repo::{ChartRef, Commit, RepositoryKind, is_packed},
+    repo::{ChartRef, Commit, RepositoryKind, is_commit_id, is_packed},
 };
 
 /// Paths of one request.
@@ -71,7 +71,7 @@ impl Repositories {
                 revision: version,
             });
         }
-        if is_commit(&revision) {
+        if is_commit_id(&revision) {
             return Ok(ResolveRevisionResponse {
                 revision: revision.clone(),
                 ambiguous_revision: revision,
@@ -130,7 +130,7 @@ impl Repositories {
         request: RepoServerRevisionMetadataRequest,
     ) -> Result<RevisionMetadata, CallError> {
         let repo = request.repo.ok_or_else(|| CallError::missing("repo"))?;
-        if !is_commit(&request.revision) {
+        if !is_commit_id(&request.revision) {
             return Err(CallError::Invalid(
                 "revision must be the whole id of a commit".to_owned(),
             ));

@@ -2,15 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reconcile_core::listen::{Admission, BindError, Budget, Limits, ListenAddress};
-use rustls::ServerConfig;
+use reconcile_core::listen::{BindError, Budget, Client, Gate, Limits, ListenAddress, TlsMode};
 use thiserror::Error;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
-use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     reach::{OWN, Repositories, calls},
@@ -28,8 +23,6 @@ const CONNECTIONS: usize = 256;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Calls that are worked on at the same time.
 const CALLS: usize = 32;
-/// Pause after accepting failed.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// The port cannot be served.
 #[derive(Debug, Error)]
@@ -71,7 +64,7 @@ pub struct RepoServer {
 pub struct BoundRepoServer {
     listener: TcpListener,
     budget: Budget,
-    tls: Option<Arc<ServerConfig>>,
+    tls: TlsMode,
     repositories: Arc<Repositories>,
     stop: CancellationToken,
 }
@@ -79,11 +72,12 @@ pub struct BoundRepoServer {
 impl RepoServer {
     /// Opens the port.
     pub async fn bind(self) -> Result<BoundRepoServer, ServeError> {
-        let tls = self.settings.tls.then(self_signed).transpose()?;
+        let tls = TlsMode::plain();
+        tls.set(self.settings.tls.then(self_signed).transpose()?);
         let listener = self.settings.listen.bind().await?;
         // Left by a process that was killed.
         drop(std::fs::remove_dir_all(calls(&self.config.folder)));
-        tracing::info!(bound = ?listener.local_addr().ok(), tls = tls.is_some(), "serving the repo-server protocol");
+        tracing::info!(bound = ?listener.local_addr().ok(), tls = self.settings.tls, "serving the repo-server protocol");
         Ok(BoundRepoServer {
             listener,
             budget: self.budget,
@@ -115,63 +109,32 @@ impl BoundRepoServer {
             header: HANDSHAKE,
             ..Limits::default()
         };
-        let (gate, tasks) = (self.budget.gate(limits), TaskTracker::new());
+        let gate = Gate {
+            name: "repo-server",
+            limits,
+            budget: self.budget,
+            busy: b"",
+        };
         let permits = Arc::new(Semaphore::new(CALLS));
-        let accept = async {
-            loop {
-                let Ok((stream, client)) = self.listener.accept().await else {
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                };
-                let Some(admission) = gate.enter().await else {
-                    continue;
-                };
-                let (repositories, permits) = (self.repositories.clone(), permits.clone());
-                let (tls, stop) = (self.tls.clone(), self.stop.clone());
-                tasks.spawn(async move {
-                    tokio::select! {
-                        () = serve(stream, tls, &admission, repositories, permits) => {}
-                        () = admission.ended() => tracing::debug!(%client, "no handshake in time"),
-                        () = stop.cancelled() => {}
+        let session = |stream, client: Client| {
+            let (tls, repositories) = (self.tls.clone(), self.repositories.clone());
+            let permits = permits.clone();
+            async move {
+                let ended = match tls.accept(stream).await {
+                    Ok(stream) => {
+                        client.trust();
+                        service::serve(stream, repositories, permits).await
                     }
-                });
+                    Err(error) => {
+                        tracing::debug!(%error, "TLS handshake failed");
+                        return;
+                    }
+                };
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
             }
         };
-        tokio::select! {
-            () = accept => {}
-            () = self.stop.cancelled() => {}
-        }
-        tasks.close();
-        tasks.wait().await;
-    }
-}
-
-async fn serve(
-    stream: TcpStream,
-    tls: Option<Arc<ServerConfig>>,
-    admission: &Admission,
-    repositories: Arc<Repositories>,
-    permits: Arc<Semaphore>,
-) {
-    // Answers are small, and their callers wait.
-    drop(stream.set_nodelay(true));
-    let ended = match tls {
-        None => {
-            admission.trust();
-            service::serve(stream, repositories, permits).await
-        }
-        Some(config) => match TlsAcceptor::from(config).accept(stream).await {
-            Ok(stream) => {
-                admission.trust();
-                service::serve(stream, repositories, permits).await
-            }
-            Err(error) => {
-                tracing::debug!(%error, "TLS handshake failed");
-                return;
-            }
-        },
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
+        gate.serve(self.listener, self.stop, session).await;
     }
 }

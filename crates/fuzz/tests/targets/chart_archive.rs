@@ -47,19 +47,16 @@ fn archive(text: &str) -> Vec<u8> {
         let mut fields = line.splitn(5, '|');
         let mut field = || latin(fields.next().unwrap_or_default());
         let (kind, name, link, size, content) = (field(), field(), field(), field(), field());
-        let mut header = [0; BLOCK];
-        put(&mut header[..100], &name);
-        put(&mut header[100..108], b"0000644");
+        let mut header = tar::Header::new_ustar();
+        put(&mut header.as_old_mut().name, &name);
+        put(&mut header.as_old_mut().linkname, &link);
+        header.set_mode(0o644);
         let size = String::from_utf8_lossy(&size).parse::<u64>();
-        let size = size.unwrap_or(content.len() as u64);
-        put(&mut header[124..135], format!("{size:011o}").as_bytes());
-        header[156] = kind.first().copied().unwrap_or(b'0');
-        put(&mut header[157..257], &link);
-        put(&mut header[257..265], b"ustar\x0000");
-        header[148..156].fill(b' ');
-        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-        put(&mut header[148..155], format!("{sum:06o}\0").as_bytes());
-        bytes.extend(header);
+        header.set_size(size.unwrap_or(content.len() as u64));
+        let kind = kind.first().copied().unwrap_or(b'0');
+        header.set_entry_type(tar::EntryType::new(kind));
+        header.set_cksum();
+        bytes.extend(header.as_bytes());
         bytes.extend(&content);
         bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
     }

@@ -1,54 +1,81 @@
 //! A port that speaks another protocol than HTTP, with connections from the same budget.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Budget, Limits,
-    budget::{Port, Slot},
-    connection::Phase,
+    accept::accept,
+    budget::Slot,
+    connection::{Phase, Progress},
 };
 
-/// Admits the connections of one port.
-#[derive(Debug)]
-pub struct Gate(Arc<Port>);
-
-/// The right to hold one connection; released on drop.
-#[derive(Debug)]
-pub struct Admission {
-    slot: Slot,
-    limits: Limits,
+/// A port, and within which limits its connections are.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// Name of the port in the log.
+    pub name: &'static str,
+    /// Of these, the number of connections and the time for the header count: a client has to be trusted within it.
+    pub limits: Limits,
+    /// Limits of all ports that share it.
+    pub budget: Budget,
+    /// What a client receives for which there is no room.
+    pub busy: &'static [u8],
 }
 
-impl Budget {
-    /// A port within this budget. Of `limits`, the number of connections and the time for the header count.
-    pub fn gate(&self, limits: Limits) -> Gate {
-        Gate(Arc::new(self.port(limits)))
+/// The client of one connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Where it is.
+    pub address: SocketAddr,
+    progress: Arc<Progress>,
+}
+
+impl Client {
+    /// The client has proved who it is: it has no deadline any more and does not make room for others.
+    pub fn trust(&self) {
+        self.progress.enter(Phase::Handler);
     }
 }
 
 impl Gate {
-    /// Admits a connection. At the bound, one that has not been trusted yet makes room; `None` when there is none.
-    pub async fn enter(&self) -> Option<Admission> {
-        let slot = self.0.enter().await?;
-        Some(Admission {
-            slot,
-            limits: self.0.limits,
-        })
-    }
-}
-
-impl Admission {
-    /// The client has proved who it is: it has no deadline any more and does not make room for others.
-    pub fn trust(&self) {
-        self.slot.progress.enter(Phase::Handler);
-    }
-
-    /// Ends when the connection has to: its client was not trusted within the time for the header, or it makes room
-    /// for another one.
-    pub async fn ended(&self) {
+    /// Serves connections until `stop`; returns when all are closed. A session is dropped at the stop, when its client
+    /// is not trusted in time, and when one that is not trusted yet makes room for another connection.
+    pub async fn serve<F>(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+        session: impl Fn(TcpStream, Client) -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (port, tasks) = (self.budget.port(self.limits), TaskTracker::new());
+        let refuse = |stream: TcpStream| drop(stream.try_write(self.busy));
+        let begin = |stream, address, slot: Slot| {
+            let progress = slot.progress.clone();
+            let session = session(stream, Client { address, progress });
+            let (name, limits) = (self.name, self.limits);
+            let (budget, stop) = (self.budget.clone(), stop.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = session => {}
+                    () = slot.progress.expired(&limits) => {
+                        budget.rejected("deadline");
+                        tracing::debug!(listener = name, client = %address, "the client is not trusted in time");
+                    }
+                    () = slot.evicted.cancelled() => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        };
         tokio::select! {
-            () = self.slot.progress.expired(&self.limits) => {}
-            () = self.slot.evicted.cancelled() => {}
+            () = accept(&listener, self.name, &port, refuse, begin) => {}
+            () = stop.cancelled() => {}
         }
+        drop(listener);
+        tasks.close();
+        tasks.wait().await;
     }
 }

@@ -11,9 +11,13 @@
 //! leaves the rest to the API server, the bus and the probes, which the admin server answers from a budget of its
 //! own. [`serve`] never fails: when the process runs out of descriptors it waits and accepts again.
 //!
+//! A [`Gate`] serves another protocol from the same budget: it admits connections and ends those whose clients do not
+//! prove in time who they are.
+//!
 //! To serve a port with TLS, give the [`Server`] a [`TlsMode`]. The certificate can change while the port stays open,
 //! because each connection reads it when it is accepted.
 
+mod accept;
 mod body;
 mod budget;
 mod connection;
@@ -25,7 +29,7 @@ mod tls;
 
 pub use budget::Budget;
 pub use descriptors::raise_limit;
-pub use gate::{Admission, Gate};
+pub use gate::{Client, Gate};
 pub use limits::Limits;
 pub use serve::{Server, serve};
 pub use tls::TlsMode;

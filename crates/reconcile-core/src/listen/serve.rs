@@ -1,6 +1,6 @@
-//! The accept loop, and one task per connection.
+//! One task per connection of a port that speaks HTTP.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -17,6 +17,7 @@ use tower::ServiceExt;
 
 use super::{
     Budget, Limits, TlsMode,
+    accept::accept,
     body::{Meter, Metered, Refusal},
     budget::{Port, Slot},
     connection::{Phase, Tracked},
@@ -24,8 +25,6 @@ use super::{
 
 /// Time that requests in flight get after the stop.
 const GRACE: Duration = Duration::from_secs(5);
-/// Pause after accepting failed, for example without a free descriptor.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Largest request header, and most that is read ahead of a body.
 const BUFFER: usize = 64 * 1024;
 /// Answer to a connection for which there is no room.
@@ -68,9 +67,15 @@ pub async fn serve(listener: TcpListener, server: Server, stop: CancellationToke
         abort: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
+    let refuse = |stream: TcpStream| {
+        if connections.tls.is_plain() {
+            drop(stream.try_write(BUSY));
+        }
+    };
+    let begin = |stream, client, slot| connections.spawn(stream, client, slot);
     tokio::select! {
         () = stop.cancelled() => {}
-        () = connections.accept(&listener, &name) => {}
+        () = accept(&listener, &name, &connections.port, refuse, begin) => {}
     }
     drop(listener);
     connections.tasks.close();
@@ -95,35 +100,7 @@ struct Connections {
 }
 
 impl Connections {
-    async fn accept(&self, listener: &TcpListener, name: &str) {
-        let mut failing = false;
-        loop {
-            let (stream, client) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) if is_of_the_client(&error) => continue,
-                Err(error) => {
-                    if !failing {
-                        tracing::warn!(listener = name, %error, "cannot accept connections");
-                    }
-                    failing = true;
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            if std::mem::take(&mut failing) {
-                tracing::info!(listener = name, "accepting connections again");
-            }
-            match self.port.enter().await {
-                Some(slot) => self.spawn(stream, client, slot),
-                None if self.tls.is_plain() => drop(stream.try_write(BUSY)),
-                None => {}
-            }
-        }
-    }
-
     fn spawn(&self, stream: TcpStream, client: SocketAddr, slot: Slot) {
-        // Responses are small, and their clients wait.
-        drop(stream.set_nodelay(true));
         let exchange = Exchange {
             port: self.port.clone(),
             router: self.router.clone(),
@@ -139,16 +116,6 @@ impl Connections {
             }
         });
     }
-}
-
-/// Connections that the client gave up before they were accepted.
-fn is_of_the_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-    )
 }
 
 /// The requests and responses of one connection.

@@ -30,7 +30,8 @@ impl TlsMode {
         self.0.read().is_none()
     }
 
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
+    /// Makes the handshake, where there is one.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
         let config = self.0.read().clone();
         match config {
             None => Ok(Either::Left(stream)),

@@ -14,14 +14,11 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::Result;
 
 use crate::{
-    kinds,
+    kinds::{self, OPERATORS},
     output::{self, Mode},
 };
 
-/// Charts with a table of values in their README.
-const CHARTS: [&str; 3] = ["argo-cd-lite", "events", "rollouts"];
-
-/// Templates that every chart has: checks of values, and of what is in the cluster already.
+/// Templates that every chart has: checks of values and of what is in the cluster already, and the pod of `helm test`.
 const TEMPLATES: &str = include_str!("values.tpl");
 
 /// Writes or checks `docs/compatibility.md`, `docs/flags.md` and the tables of values in the charts' READMEs,
@@ -34,7 +31,7 @@ pub fn run(root: &Path, mode: Mode) -> Result<Vec<String>> {
         compatibility::page(&kinds),
     );
     files.insert("docs/flags.md".to_owned(), flags::page());
-    for chart in CHARTS {
+    for chart in OPERATORS {
         let name = format!("charts/{chart}/README.md");
         files.insert(name, values::readme(root, chart)?);
         let paths = values::paths(root, chart)?;

@@ -1,13 +1,11 @@
 //! Archives of which the same files give the same bytes.
 
-use std::{
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{fs, io::Write as _, path::Path};
 
 use anyhow::{Context, Result};
 use flate2::{Compression, GzBuilder};
+
+use crate::files;
 
 /// A tar archive that is being put together.
 #[derive(Default)]
@@ -36,7 +34,7 @@ impl Archive {
 
     /// Adds all files below `path`.
     pub(super) fn folder(&mut self, path: &Path, name: &str) -> Result<()> {
-        for file in files(path)? {
+        for file in files::below(path)? {
             let below = file.strip_prefix(path).unwrap_or(&file);
             self.file(&file, &format!("{name}/{}", below.display()), 0o644)?;
         }
@@ -46,7 +44,6 @@ impl Archive {
     /// The archive, sorted by name.
     pub(super) fn tar(mut self) -> Result<Vec<u8>> {
         self.entries.sort();
-        self.entries.dedup_by(|a, b| a.0 == b.0);
         let mut builder = tar::Builder::new(Vec::new());
         for (name, mode, content) in &self.entries {
             let mut header = tar::Header::new_gnu();
@@ -78,24 +75,4 @@ pub(super) fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
         .write(Vec::new(), Compression::best());
     writer.write_all(bytes)?;
     Ok(writer.finish()?)
-}
-
-/// All files below a folder, sorted.
-pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        let entries =
-            fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
-        for entry in entries {
-            let path = entry?.path();
-            if path.is_dir() {
-                open.push(path);
-            } else {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }

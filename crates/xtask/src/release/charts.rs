@@ -5,7 +5,8 @@ use std::{fmt::Write as _, fs, path::Path};
 use anyhow::{Context, Result};
 use reconcile_core::yaml;
 
-use super::{archive, archive::Archive, digest};
+use super::{archive::Archive, digest};
+use crate::files;
 
 /// A packaged chart.
 pub(super) struct Package {
@@ -26,7 +27,7 @@ pub(super) fn package(root: &Path, chart: &str, out: &Path) -> Result<Package> {
     let text_of = |key: &str| about[key].as_str().unwrap_or_default().to_owned();
     let ignored = fs::read_to_string(folder.join(".helmignore")).unwrap_or_default();
     let mut tar = Archive::default();
-    for path in archive::files(&folder)? {
+    for path in files::below(&folder)? {
         let below = path.strip_prefix(&folder).unwrap_or(&path);
         let name = below.display().to_string();
         let is_ignored = ignored.lines().any(|line| match line.strip_suffix('/') {

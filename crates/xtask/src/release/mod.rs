@@ -23,10 +23,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use sha2::{Digest as _, Sha256};
 
+use crate::kinds::OPERATORS;
 use archive::Archive;
-
-/// The binaries of a release, which have a chart of the same name.
-const BINARIES: [&str; 3] = ["argo-cd-lite", "events", "rollouts"];
 
 /// What to release.
 #[derive(Args, Debug)]
@@ -57,9 +55,9 @@ pub fn run(root: &Path, args: &ReleaseArgs) -> Result<()> {
         fs::remove_dir_all(out).with_context(|| format!("removing {}", out.display()))?;
     }
     fs::create_dir_all(out.join("charts")).with_context(|| format!("making {}", out.display()))?;
-    let metadata = sbom::Metadata::read(root)?;
+    let metadata = sbom::Metadata::read(root, &args.target)?;
     let mut packages = Vec::new();
-    for name in BINARIES {
+    for name in OPERATORS {
         let binary = args.binaries.join(name);
         ensure!(
             binary.is_file(),
@@ -71,7 +69,7 @@ pub fn run(root: &Path, args: &ReleaseArgs) -> Result<()> {
         archive.file(&root.join("LICENSE"), &format!("{name}/LICENSE"), 0o644)?;
         let file = format!("{name}-{version}-{}.tar.gz", args.target);
         fs::write(out.join(&file), archive.gzip()?).with_context(|| format!("writing {file}"))?;
-        let bill = serde_json::to_vec_pretty(&metadata.bill_of(name, version)?)?;
+        let bill = serde_json::to_vec_pretty(&metadata.bill_of(name)?)?;
         fs::write(out.join(format!("{name}-{version}.cdx.json")), bill)?;
         let programs = args.programs.as_deref().filter(|_| name == "argo-cd-lite");
         image::write(

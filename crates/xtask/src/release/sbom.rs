@@ -51,12 +51,12 @@ struct DependencyKind {
 }
 
 impl Metadata {
-    /// Asks cargo, without any connection.
-    pub(super) fn read(root: &Path) -> Result<Self> {
+    /// Asks cargo what is linked on `target`, without any connection.
+    pub(super) fn read(root: &Path, target: &str) -> Result<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
             .args(["metadata", "--format-version=1", "--locked", "--offline"])
-            .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+            .args(["--filter-platform", target])
             .current_dir(root)
             .output()
             .context("running cargo metadata")?;
@@ -70,7 +70,7 @@ impl Metadata {
     }
 
     /// The bill of a binary: every crate that is linked into it, with its licence.
-    pub(super) fn bill_of(&self, name: &str, version: &str) -> Result<Value> {
+    pub(super) fn bill_of(&self, name: &str) -> Result<Value> {
         let packages: BTreeMap<&str, &Package> = self
             .packages
             .iter()
@@ -104,7 +104,7 @@ impl Metadata {
             "specVersion": "1.5",
             "version": 1,
             "metadata": {"component": {
-                "type": "application", "bom-ref": url(main), "name": name, "version": version, "purl": url(main),
+                "type": "application", "bom-ref": url(main), "name": name, "version": main.version, "purl": url(main),
             }},
             "components": components,
             "dependencies": dependencies,

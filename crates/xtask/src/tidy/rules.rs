@@ -1,6 +1,7 @@
 //! The rules.
 
 use super::{lengths, source::Source};
+use crate::kinds::OPERATORS;
 
 /// File names that do not describe the content.
 const EMPTY_NAMES: [&str; 5] = [
@@ -47,8 +48,6 @@ const TOOLS: [&str; 2] = ["crates/fuzz/", "crates/xtask/"];
 
 /// The one file that may use the bare watcher of kube.
 const WATCHES: &str = "crates/reconcile-core/src/watch/stream.rs";
-
-const OPERATORS: [&str; 3] = ["argo-cd-lite", "events", "rollouts"];
 
 /// Complaints about one file.
 pub(super) fn file(source: &Source<'_>) -> Vec<String> {

@@ -105,8 +105,7 @@ fn name(index: usize) -> String {
 /// The target namespace, and the project `default` for engines that do not make it themselves.
 pub(super) async fn prepare(session: &Session<'_>) -> Result<()> {
     let cluster = session.bed.cluster()?;
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TARGET}});
-    cluster.apply_one("", &namespace).await?;
+    cluster.apply_namespace(TARGET).await?;
     let project = json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "AppProject",

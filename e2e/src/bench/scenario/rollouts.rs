@@ -51,9 +51,7 @@ fn stable(rollout: &Seen<Status>) -> &str {
 pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
     let count = session.plan.count.unwrap_or(COUNT);
     let (subject, idle) = session.subject(Scenario::Rollouts, vec![]).await?;
-    let namespace =
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
-    session.bed.cluster()?.apply_one("", &namespace).await?;
+    session.bed.cluster()?.apply_namespace(NAMESPACE).await?;
     let deployed = deploy(session, &subject, idle, count).await?;
     if !deployed.complete() {
         // An update of Rollouts that are not there would measure something else.

@@ -346,11 +346,7 @@ async fn a_project_is_asked_about_the_cluster_that_a_name_means() {
     let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
     bed.put_cluster("edge", &remote.data("edge", &json!({})));
     let project = |server: &str| {
-        bed.api.put(&json!({
-            "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
-            "metadata": {"name": "default", "namespace": NAMESPACE},
-            "spec": {"sourceRepos": ["*"], "destinations": [{"server": server, "namespace": "*"}]},
-        }));
+        bed.project(&json!({"destinations": [{"server": server, "namespace": "*"}]}));
     };
     project("https://kubernetes.default.svc");
     bed.put_app("app", &json!({"name": "edge"}));

@@ -44,7 +44,6 @@ fn watched(bed: &Bed) -> (Client, Writes) {
     (Client::new(service, "default"), writes)
 }
 
-#[expect(clippy::too_many_lines, reason = "one story of an Application")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_written_to_a_cluster_is_written_as_the_account_of_the_project() {
     let (bed, commit) = Bed::with(&[
@@ -55,14 +54,7 @@ async fn what_is_written_to_a_cluster_is_written_as_the_account_of_the_project()
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm", "namespace": NAMESPACE},
         "data": {"application.sync.impersonation.enabled": "true"},
     }));
-    bed.api.put(&json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
-        "metadata": {"name": "default", "namespace": NAMESPACE},
-        "spec": {
-            "sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}],
-            "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
-        },
-    }));
+    bed.project(&json!({"clusterResourceWhitelist": [{"group": "*", "kind": "*"}]}));
     bed.application(&json!({}));
     let sync = |bed: &Bed| {
         bed.api.edit("applications", NAMESPACE, "app", |app| {

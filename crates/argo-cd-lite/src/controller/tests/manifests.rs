@@ -68,13 +68,8 @@ async fn a_project_warns_of_objects_that_no_application_manages() {
         .put(&map("owned", json!({"ownerReferences": owner})));
     let mark = json!({"argocd.argoproj.io/tracking-id": "other:/ConfigMap:ns/others"});
     bed.api.put(&map("others", json!({"annotations": mark})));
-    bed.api.put(&json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
-        "metadata": {"name": "default", "namespace": NAMESPACE},
-        "spec": {
-            "sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}],
-            "orphanedResources": {"ignore": [{"kind": "ConfigMap", "name": "ign*"}]},
-        },
+    bed.project(&json!({
+        "orphanedResources": {"ignore": [{"kind": "ConfigMap", "name": "ign*"}]},
     }));
     bed.application(&json!({"automated": {}}));
     let operator = bed.controller().await;
@@ -100,14 +95,7 @@ async fn a_project_warns_of_objects_that_no_application_manages() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_project_with_signature_keys_syncs_no_commit_that_they_did_not_sign() {
     let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
-    bed.api.put(&json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
-        "metadata": {"name": "default", "namespace": NAMESPACE},
-        "spec": {
-            "sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}],
-            "signatureKeys": [{"keyID": "0123456789ABCDEF"}],
-        },
-    }));
+    bed.project(&json!({"signatureKeys": [{"keyID": "0123456789ABCDEF"}]}));
     bed.application(&json!({"automated": {}}));
     let operator = bed.controller().await;
     bed.until("refused", |bed| {

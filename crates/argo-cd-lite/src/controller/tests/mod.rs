@@ -134,6 +134,19 @@ impl Bed {
         }));
     }
 
+    /// Puts the project `default`: any repository and namespace, and what `spec` says instead or beside.
+    fn project(&self, spec: &Value) {
+        let mut project = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
+            "metadata": {"name": "default", "namespace": NAMESPACE},
+            "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]},
+        });
+        for (field, value) in spec.as_object().into_iter().flatten() {
+            project["spec"][field] = value.clone();
+        }
+        self.api.put(&project);
+    }
+
     fn app(&self) -> Value {
         self.api
             .get("applications", NAMESPACE, "app")
@@ -357,11 +370,7 @@ async fn nothing_is_pruned_while_live_objects_cannot_be_listed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_project_does_not_permit_is_never_pruned() {
     let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
-    bed.api.put(&json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
-        "metadata": {"name": "default", "namespace": NAMESPACE},
-        "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "ns"}]},
-    }));
+    bed.project(&json!({"destinations": [{"server": "*", "namespace": "ns"}]}));
     for namespace in ["ns", "elsewhere"] {
         let tracking = format!("app:/ConfigMap:{namespace}/old");
         bed.api.put(
@@ -441,15 +450,6 @@ async fn a_push_that_reaches_a_replica_that_does_not_lead_is_synced_by_the_leade
     leader.shutdown.cancel();
 }
 
-/// A project that lets Applications write ConfigMaps of one namespace only.
-fn tenant() -> Value {
-    json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
-        "metadata": {"name": "default", "namespace": NAMESPACE},
-        "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]},
-    })
-}
-
 impl Bed {
     /// Waits until the operation has failed and gives its message.
     async fn until_failed(&self) -> String {
@@ -466,7 +466,7 @@ impl Bed {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_gets_no_namespace_and_no_labels_on_one() {
     let (bed, _) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
-    bed.api.put(&tenant());
+    bed.project(&json!({}));
     bed.api
         .put(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns"}}));
     bed.application(&json!({
@@ -509,9 +509,7 @@ async fn a_revision_that_does_not_exist_fails_the_operation_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_source_of_an_operation_must_be_permitted() {
     let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
-    let mut project = tenant();
-    project["spec"]["sourceRepos"] = json!([bed.origin.url()]);
-    bed.api.put(&project);
+    bed.project(&json!({"sourceRepos": [bed.origin.url()]}));
     bed.application(&json!({"automated": {}}));
     let operator = bed.controller().await;
     bed.until_synced(&commit).await;

@@ -9,10 +9,7 @@ use reconcile_core::{credentials::redact_url, yaml};
 use serde_json::Value;
 
 use super::super::{RenderError, process::Run, renderer::Job, sandbox::Sandbox};
-use crate::{
-    render::facts::PERMISSIONS_FACT,
-    repo::{ChartRef, FileQuery, Found, clean, join},
-};
+use crate::repo::{ChartRef, Found, clean, join};
 
 /// Bytes of a file that describes a chart.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -58,9 +55,10 @@ pub(super) fn add(job: &Job<'_>, sandbox: &Sandbox, chart: &str) -> Result<(), R
             Some(path) => {
                 let folder = local(job, chart, &dependency.name, path)?;
                 if all_local {
-                    sandbox.copy(job.tree, &folder, "tree")?;
+                    sandbox.copy(job.tree, &folder, &join("tree", &folder.path))?;
                 } else {
-                    unpack(job, sandbox, chart, &dependency.name, &folder)?;
+                    let target = clean(&format!("{chart}/charts/{}", dependency.name))?;
+                    sandbox.copy(job.tree, &folder, &join("tree", &target))?;
                 }
             }
             None => download(job, sandbox, chart, dependency)?,
@@ -109,8 +107,7 @@ fn download(
             "charts are not downloaded here, so commit what `helm dependency build` puts into its charts folder",
         );
     };
-    job.uses.note(PERMISSIONS_FACT, sources.permissions());
-    if !sources.permit(&wanted.repository) {
+    if !job.permits(sources, &wanted.repository) {
         return refused("the project does not permit this repository (spec.sourceRepos)");
     }
     let same = |one: &Dependency| one.name == *name && one.repository == wanted.repository;
@@ -139,27 +136,6 @@ fn download(
     }
     let path = format!("charts/{name}.tgz");
     sandbox.write(&join("tree", &join(chart, &path)), &content)?;
-    Ok(())
-}
-
-/// Writes a folder of the repository into the `charts` folder.
-fn unpack(
-    job: &Job<'_>,
-    sandbox: &Sandbox,
-    chart: &str,
-    name: &str,
-    folder: &Found,
-) -> Result<(), RenderError> {
-    let query = FileQuery {
-        recurse: true,
-        linked_folders: true,
-        max_bytes: MAX_BYTES * 64,
-        wanted: &|_| true,
-    };
-    for file in job.tree.files(folder, &query)? {
-        let path = clean(&format!("{chart}/charts/{name}/{}", file.path))?;
-        sandbox.write(&join("tree", &path), &file.content)?;
-    }
     Ok(())
 }
 

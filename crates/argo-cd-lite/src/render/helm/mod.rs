@@ -49,10 +49,10 @@ impl Renderer for Helm {
         let helm = job.source.helm.clone().unwrap_or_default();
         check(&helm)?;
         let tool = job.tools.helm();
-        job.uses.note(tool.name, tool.identity());
+        job.note_tool(tool);
         let sandbox = Sandbox::new(tool.name, job.tools.sandboxes())?;
         let folder = job.tree.folder(&job.source.path)?;
-        let files = sandbox.copy(job.tree, &folder, "tree")?;
+        let files = sandbox.copy(job.tree, &folder, &join("tree", &folder.path))?;
         if !files.iter().any(|file| file.path == "Chart.yaml") {
             return Err(RenderError::field(
                 "path",

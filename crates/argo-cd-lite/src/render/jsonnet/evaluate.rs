@@ -28,6 +28,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use super::error::{reason, span_in, span_of, words};
+use crate::repo::{clean, join};
 
 /// A value that comes from outside of the files.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -213,26 +214,14 @@ impl<'p> Files<'_, 'p> {
 
 /// Where an import may be, in order.
 pub(super) fn candidates(folder: &str, libraries: &[String], path: &str) -> Vec<String> {
+    if path.starts_with('/') {
+        return Vec::new();
+    }
     std::iter::once(folder)
         .chain(libraries.iter().rev().map(String::as_str))
-        .filter_map(|folder| resolved(folder, path))
+        // What leads out of the tree is nowhere.
+        .filter_map(|folder| clean(&join(folder, path)).ok())
         .collect()
-}
-
-/// A relative path below `folder`, without dots; `None` when it leads out of the tree.
-fn resolved(folder: &str, path: &str) -> Option<String> {
-    if path.starts_with('/') {
-        return None;
-    }
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
 }
 
 impl<'p> Callbacks<'p> for Files<'_, 'p> {

@@ -33,11 +33,11 @@ pub(super) fn manifests(
     path: &str,
     content: Vec<u8>,
 ) -> Result<ManifestFile, RenderError> {
-    let options = job.source.directory.clone().unwrap_or_default().jsonnet;
+    let options = (job.source.directory.as_ref()).and_then(|directory| directory.jsonnet.clone());
     let options = options.unwrap_or_default();
     let request = request(job, &options, folder, path, content)?;
     let tool = job.tools.jsonnet();
-    job.uses.note(tool.name, tool.identity());
+    job.note_tool(tool);
     let sandbox = Sandbox::new(tool.name, job.tools.sandboxes())?;
     let text = serde_json::to_vec(&request).map_err(|error| broken(path, &error.to_string()))?;
     sandbox.write(REQUEST, &text)?;

@@ -3,15 +3,11 @@
 use reconcile_core::credentials::redact_url;
 use serde_json::Value;
 
-use super::super::{
-    Remotes, RenderError, facts::PERMISSIONS_FACT, renderer::Job, sandbox::Sandbox,
-};
-use crate::repo::{ChartRef, FileQuery, Found, SourceTree, join};
+use super::super::{Remotes, RenderError, renderer::Job, sandbox::Sandbox};
+use crate::repo::{ChartRef, Found, SourceTree, clean, join};
 
 /// Charts of one kustomization.
 const MAX_CHARTS: usize = 50;
-/// Bytes of the files of a chart.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Folder of the charts when the kustomization names none.
 const HOME: &str = "charts";
 
@@ -103,7 +99,7 @@ impl Charts<'_> {
         } else {
             format!("{home}/{}-{}/{}", chart.name, chart.version, chart.name)
         };
-        let place = crate::repo::clean(&join(self.folder, &place))?;
+        let place = clean(&join(self.folder, &place))?;
         if self
             .tree
             .look(&place)?
@@ -122,8 +118,7 @@ impl Charts<'_> {
         let Some(remotes) = self.job.remotes else {
             return refused("charts are not downloaded here: put it into the repository");
         };
-        self.job.uses.note(PERMISSIONS_FACT, remotes.permissions());
-        if !remotes.permit(chart.repository) {
+        if !self.job.permits(remotes, chart.repository) {
             return refused("the project does not permit this repository (spec.sourceRepos)");
         }
         self.download(remotes, chart, &place)
@@ -152,17 +147,8 @@ impl Charts<'_> {
                 error: Box::new(error),
             })?;
         let tree = archive.tree();
-        let query = FileQuery {
-            recurse: true,
-            linked_folders: true,
-            max_bytes: MAX_BYTES,
-            wanted: &|_| true,
-        };
-        for file in tree.files(&tree.folder("")?, &query)? {
-            let path = crate::repo::clean(&join(place, &file.path))?;
-            self.sandbox
-                .write(&join(self.prefix, &path), &file.content)?;
-        }
+        let target = join(self.prefix, place);
+        self.sandbox.copy(&tree, &tree.folder("")?, &target)?;
         Ok(())
     }
 }

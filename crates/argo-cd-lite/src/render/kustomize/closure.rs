@@ -298,7 +298,8 @@ impl Closure<'_, '_> {
 
     fn copy_folder(&mut self, folder: &Found) -> Result<(), RenderError> {
         if !self.is_copied(&folder.path) {
-            self.sandbox.copy(self.tree, folder, &self.prefix)?;
+            self.sandbox
+                .copy(self.tree, folder, &join(&self.prefix, &folder.path))?;
             self.copied.insert(folder.path.clone());
         }
         Ok(())

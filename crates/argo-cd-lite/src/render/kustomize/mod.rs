@@ -80,7 +80,7 @@ impl Renderer for Kustomize {
         if !options.patches.is_empty() {
             edits::add_patches(&options, &root, &sandbox)?;
         }
-        let output = run(build.arguments(job)?)?;
+        let output = run(build.arguments(job, &options)?)?;
         Ok(vec![ManifestFile {
             path: "kustomize build".to_owned(),
             strict: true,

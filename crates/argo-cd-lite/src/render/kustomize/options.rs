@@ -54,7 +54,7 @@ impl Build {
             tool = job.tools.kustomize_at(&version.path);
             flags = version.build_options.as_ref().unwrap_or(flags);
         }
-        job.uses.note(tool.fact(), tool.identity());
+        job.note_tool(&tool);
         checked(tool, flags)
     }
 
@@ -64,18 +64,21 @@ impl Build {
     }
 
     /// The arguments of the build, with what charts may ask of the cluster.
-    pub(super) fn arguments(&self, job: &Job<'_>) -> Result<Vec<OsString>, RenderError> {
+    pub(super) fn arguments(
+        &self,
+        job: &Job<'_>,
+        options: &KustomizeSource,
+    ) -> Result<Vec<OsString>, RenderError> {
         let mut arguments: Vec<OsString> = vec!["build".into(), ".".into()];
         arguments.extend(self.flags.iter().map(OsString::from));
         if !self.helm {
             return Ok(arguments);
         }
         let helm = job.tools.helm();
-        job.uses.note(helm.fact(), helm.identity());
+        job.note_tool(helm);
         arguments.push("--helm-command".into());
         arguments.push(helm.path()?.into());
         job.uses.note(CLUSTER_FACT, job.cluster.digest());
-        let options = job.source.kustomize.clone().unwrap_or_default();
         let version = [&options.kube_version, &job.cluster.kube_version];
         if let Some(version) = version.into_iter().find(|version| !version.is_empty()) {
             arguments.push("--helm-kube-version".into());

@@ -6,7 +6,7 @@ use reconcile_core::credentials::redact_url;
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::{Remotes, RenderError, facts::PERMISSIONS_FACT, renderer::Job, sandbox::Sandbox},
+    super::{Remotes, RenderError, renderer::Job, sandbox::Sandbox},
     address::{Address, RemoteFolder},
 };
 use crate::repo::{Commit, join};
@@ -110,8 +110,7 @@ impl<'a> RemotePlaces<'a> {
         if let Some(known) = known {
             return Ok(known);
         }
-        self.job.uses.note(PERMISSIONS_FACT, remotes.permissions());
-        if !remotes.permit(&folder.repository) {
+        if !self.job.permits(remotes, &folder.repository) {
             return Err(place.refused(
                 text,
                 "is in a repository that the project does not permit (spec.sourceRepos)",

@@ -2,18 +2,12 @@
 
 use serde_json::json;
 
-use super::{
-    super::Remotes,
-    tools::{Bench, CHART, REPORT, report},
-};
-use crate::{
-    project::{Project, default_spec},
-    repo::{
-        Trust,
-        charts::tests::{
-            Bed,
-            server::{Page, Server, chart, index},
-        },
+use super::tools::{Bench, CHART, REPORT, report};
+use crate::repo::{
+    Trust,
+    charts::tests::{
+        Bed,
+        server::{Page, Server, chart, index},
     },
 };
 
@@ -108,13 +102,7 @@ async fn charts_of_permitted_repositories_are_downloaded_by_the_lock() {
                 &format!("dependencies:\n{}", named(lock)),
             );
         }
-        let mut spec = default_spec();
-        spec.source_repos = vec![permitted.to_owned()];
-        let project = Project {
-            name: "shop".to_owned(),
-            spec,
-        };
-        bench.remotes = Some(Remotes::new(bed.hub.clone(), project, Vec::new()));
+        bench.permit(&bed.hub, &[permitted], &[]);
         tokio::task::spawn_blocking(move || bench.render(json!({"path": "chart"})))
     };
     let set = render("*", "1.0.0")
@@ -154,12 +142,7 @@ async fn values_come_from_urls_that_the_settings_permit() {
         bench
             .write("Chart.yaml", CHART)
             .write("values.yaml", "a: near");
-        let project = Project {
-            name: "shop".to_owned(),
-            spec: default_spec(),
-        };
-        let schemes = schemes.iter().map(ToString::to_string).collect();
-        bench.remotes = Some(Remotes::new(bed.hub.clone(), project, schemes));
+        bench.permit(&bed.hub, &["*"], schemes);
         let source = json!({"path": ".", "helm": {"valueFiles": ["values.yaml", file]}});
         tokio::task::spawn_blocking(move || bench.render(source))
     };

@@ -4,12 +4,8 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use serde_json::json;
 
-use super::{
-    super::Remotes,
-    tools::{Bench, REPORT, report},
-};
+use super::tools::{Bench, REPORT, report};
 use crate::{
-    project::{Project, default_spec},
     repo::{
         Trust,
         charts::tests::{
@@ -38,15 +34,6 @@ for file in $(find . -name kustomization.yaml | sort); do
   echo "    $file"; sed 's/^/      /' "$file"
 done
 "#;
-
-fn project(permitted: &[&str]) -> Project {
-    let mut spec = default_spec();
-    spec.source_repos = permitted.iter().map(ToString::to_string).collect();
-    Project {
-        name: "shop".to_owned(),
-        spec,
-    }
-}
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
@@ -152,8 +139,7 @@ async fn bases_and_files_by_address_are_fetched_by_the_rules_of_the_project() {
             "k/kustomization.yaml",
             &format!("resources: ['{resource}']\n"),
         );
-        let project = project(&[permitted]);
-        bench.remotes = Some(Remotes::new(bed.hub.clone(), project, Vec::new()));
+        bench.permit(&bed.hub, &[permitted], &[]);
         tokio::task::spawn_blocking(move || bench.render(json!({"path": "k"})))
     };
     let base = format!("{repository}//base?ref=HEAD");
@@ -222,8 +208,7 @@ async fn charts_of_a_kustomization_come_from_permitted_repositories() {
             .write("k/kustomization.yaml", &charts)
             .write("k/charts/own-1.0.0/own/Chart.yaml", "name: own\n");
         bench.kustomize.build_options = words(flags);
-        let project = project(&[permitted]);
-        bench.remotes = Some(Remotes::new(bed.hub.clone(), project, Vec::new()));
+        bench.permit(&bed.hub, &[permitted], &[]);
         tokio::task::spawn_blocking(move || bench.render(json!({"path": "k"})))
     };
     let helm = "--enable-helm";

@@ -12,13 +12,18 @@ use serde_json::{Value, json};
 
 use super::super::tools::ProcessLimits;
 use super::*;
-use crate::settings::KustomizeSettings;
+use crate::{
+    api::AppProjectSpec,
+    project::{Project, default_spec},
+    repo::ChartHub,
+    settings::KustomizeSettings,
+};
 
 /// A folder with a repository and scripts that stand for programs.
 pub(super) struct Bench {
     pub(super) folder: tempfile::TempDir,
     limits: ProcessLimits,
-    pub(super) remotes: Option<Remotes>,
+    remotes: Option<Remotes>,
     pub(super) kustomize: KustomizeSettings,
 }
 
@@ -76,6 +81,23 @@ impl Bench {
         let left = fs::read_dir(sandboxes).map_or(0, Iterator::count);
         assert_eq!(left, 0, "a private folder was left");
         result
+    }
+
+    /// Lets renders download, by these schemes of URLs, what a project may that permits these repositories.
+    pub(super) fn permit(&mut self, charts: &ChartHub, repositories: &[&str], schemes: &[&str]) {
+        let words = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        let project = Project {
+            name: "shop".to_owned(),
+            spec: AppProjectSpec {
+                source_repos: words(repositories),
+                ..default_spec()
+            },
+        };
+        self.remotes = Some(Remotes::new(
+            charts.clone(),
+            Arc::new(project),
+            words(schemes),
+        ));
     }
 
     pub(super) fn error(&self, source: Value) -> String {
