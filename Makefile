@@ -35,7 +35,7 @@ test: ## All tests: unit, simulation, fake API, and end-to-end on a real control
 	@$(LIST_SKIPPED)
 
 # Servers of the system that tests of event sources read, by the name of their package.
-SERVERS := redis-server mosquitto
+SERVERS := redis-server mosquitto rabbitmq-server
 # The services of Amazon, from Python's packages.
 MOTO := $(HOME)/.cache/argo-lite-bed/moto
 

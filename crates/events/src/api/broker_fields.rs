@@ -1,9 +1,48 @@
 //! The support ledger of event sources that subscribe at message brokers.
 
-use reconcile_core::fields::{Field, supported, supported_note};
+use reconcile_core::fields::{Field, reported, supported, supported_note};
 
 /// The fields of the sources that are neither Secrets nor back-offs.
 pub(super) const BROKERS: &[Field] = &[
+    supported_note(
+        "spec.amqp.{*}.url",
+        "amqp:// or amqps://; link-local addresses are refused",
+    ),
+    supported_note(
+        "spec.amqp.{*}.exchangeName",
+        "empty with queueDeclare.name: the queue alone",
+    ),
+    supported_note(
+        "spec.amqp.{*}.exchangeType",
+        "one of a plugin, such as x-delayed-message, may exist already",
+    ),
+    supported("spec.amqp.{*}.routingKey"),
+    supported("spec.amqp.{*}.jsonBody"),
+    supported("spec.amqp.{*}.exchangeDeclare.durable"),
+    supported("spec.amqp.{*}.exchangeDeclare.autoDelete"),
+    supported("spec.amqp.{*}.exchangeDeclare.internal"),
+    supported("spec.amqp.{*}.exchangeDeclare.noWait"),
+    supported("spec.amqp.{*}.queueDeclare.name"),
+    supported("spec.amqp.{*}.queueDeclare.durable"),
+    supported("spec.amqp.{*}.queueDeclare.autoDelete"),
+    supported("spec.amqp.{*}.queueDeclare.exclusive"),
+    supported("spec.amqp.{*}.queueDeclare.noWait"),
+    supported_note(
+        "spec.amqp.{*}.queueDeclare.arguments",
+        "a YAML map of strings, numbers and booleans",
+    ),
+    supported("spec.amqp.{*}.queueBind.noWait"),
+    supported("spec.amqp.{*}.consume.consumerTag"),
+    reported(
+        "spec.amqp.{*}.consume.autoAck",
+        "a message is always acknowledged after the bus has stored it",
+    ),
+    supported("spec.amqp.{*}.consume.exclusive"),
+    supported("spec.amqp.{*}.consume.noLocal"),
+    supported("spec.amqp.{*}.consume.noWait"),
+    supported("spec.amqp.{*}.tls.insecureSkipVerify"),
+    supported("spec.amqp.{*}.metadata.**"),
+    supported("spec.amqp.{*}.filter.expression"),
     supported_note(
         "spec.mqtt.{*}.url",
         "tcp:// or ssl://; link-local addresses are refused",
@@ -34,6 +73,12 @@ pub(super) const BROKERS: &[Field] = &[
 
 /// Their Secrets.
 pub(super) const BROKER_SELECTORS: &[Field] = selectors![
+    "spec.amqp.{*}.urlSecret",
+    "spec.amqp.{*}.auth.username",
+    "spec.amqp.{*}.auth.password",
+    "spec.amqp.{*}.tls.caCertSecret",
+    "spec.amqp.{*}.tls.clientCertSecret",
+    "spec.amqp.{*}.tls.clientKeySecret",
     "spec.mqtt.{*}.auth.username",
     "spec.mqtt.{*}.auth.password",
     "spec.mqtt.{*}.tls.caCertSecret",
@@ -49,6 +94,7 @@ pub(super) const BROKER_SELECTORS: &[Field] = selectors![
 /// Their back-offs. A source never gives up: after `steps` the pause stays.
 pub(super) const BROKER_BACKOFFS: &[Field] = backoffs![
     "spec.nats.{*}.connectionBackoff",
+    "spec.amqp.{*}.connectionBackoff",
     "spec.mqtt.{*}.connectionBackoff",
     "spec.emitter.{*}.connectionBackoff",
 ];

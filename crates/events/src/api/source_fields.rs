@@ -162,7 +162,6 @@ const HDFS: &str = "refused: it needs a client of Hadoop with Kerberos; let the 
 const MNS: &str = "refused: there is no kept client of Alibaba's queues; let a subscription of theirs call a webhook";
 
 const SOURCE_TYPES: &[Field] = &[
-    planned("spec.amqp.**", TYPE),
     planned("spec.azureEventsHub.**", TYPE),
     planned("spec.azureQueueStorage.**", TYPE),
     planned("spec.file.**", TYPE),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use expressions::cron::{CronError, Schedule};
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, Zoned, civil::Date, tz::TimeZone};
 
 /// Missed ticks that are not older than this are made up for: a restart or a change of leaders takes
 /// less. Older ones only with `persistence.catchup`.
@@ -126,10 +126,13 @@ impl Calendar {
 
     /// The tick as Go prints a time.
     pub fn event_time(&self, tick: Timestamp) -> String {
-        tick.to_zoned(self.zone.clone())
-            .strftime("%Y-%m-%d %H:%M:%S%.f %z %Z")
-            .to_string()
+        go_time(&tick.to_zoned(self.zone.clone()))
     }
+}
+
+/// A time as Go prints it.
+pub fn go_time(time: &Zoned) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S%.f %z %Z").to_string()
 }
 
 /// Reads exclusion dates. Only `EXDATE:` entries count, by their day; others are ignored, as upstream does.

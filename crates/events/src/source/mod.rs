@@ -1,5 +1,7 @@
 //! Event sources: what turns the outside world into events on the bus.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod azure_service_bus;
 pub mod backlog;
 mod body;
@@ -22,6 +24,7 @@ pub mod redis;
 pub mod registry;
 pub mod request;
 mod resource;
+mod rounds;
 pub mod routes;
 mod schedule;
 mod served;

@@ -1,5 +1,7 @@
 //! All kinds of event sources that a task brings in.
 
+#[cfg(feature = "amqp")]
+use super::amqp;
 use super::{
     azure_service_bus, kind::SourceKind, minio, mqtt, nats, pub_sub, redis, resource, schedule, sqs,
 };
@@ -8,6 +10,8 @@ use super::{
 pub const ALL: &[&SourceKind] = &[
     &schedule::KIND,
     &nats::KIND,
+    #[cfg(feature = "amqp")]
+    &amqp::KIND,
     &mqtt::MQTT,
     &mqtt::EMITTER,
     &redis::CHANNELS,
@@ -17,4 +21,10 @@ pub const ALL: &[&SourceKind] = &[
     &minio::KIND,
     &pub_sub::KIND,
     &azure_service_bus::KIND,
+];
+
+/// Keys of kinds whose clients this program was built without.
+pub const LEFT_OUT: &[&str] = &[
+    #[cfg(not(feature = "amqp"))]
+    "amqp",
 ];

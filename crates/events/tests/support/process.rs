@@ -1,6 +1,11 @@
 //! The process of a server.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    net::TcpStream,
+    os::unix::process::CommandExt,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use super::until;
 
@@ -19,6 +24,8 @@ impl Process {
     /// Starts the server and waits until it listens.
     pub(crate) async fn up(&mut self, command: &mut Command) {
         let child = command
+            // What a script starts ends with it.
+            .process_group(0)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -48,8 +55,15 @@ impl Process {
     /// Kills the server.
     pub(super) fn down(&mut self) {
         if let Some(mut child) = self.child.take() {
-            drop(child.kill());
+            let group = format!("-{}", child.id());
+            let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
+            assert!(killed.is_ok(), "no signal");
             drop(child.wait());
+            // What a script started may end a little later.
+            let end = Instant::now() + super::PATIENCE;
+            while TcpStream::connect(("127.0.0.1", self.port)).is_ok() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
     }
 }

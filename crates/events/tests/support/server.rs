@@ -16,8 +16,11 @@ pub(crate) fn certified() -> Certified {
 pub(crate) struct Server {
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     folder: tempfile::TempDir,
     process: Process,
+    /// Where it listens with TLS, if it does.
+    pub(crate) tls_port: u16,
 }
 
 impl Server {
@@ -47,7 +50,7 @@ impl Server {
     }
 
     /// Starts `mosquitto` for the user `worker` with the password `hush`, which keeps sessions over a restart; with
-    /// `tls`, it shows this certificate.
+    /// `tls`, it shows this certificate on another port.
     pub(crate) async fn mosquitto(tls: Option<&Certified>) -> Option<Self> {
         let mut server = Self::new("mosquitto")?;
         let (passwords, config) = (server.file("passwords"), server.file("config"));
@@ -66,7 +69,10 @@ impl Server {
         );
         if let Some(certified) = tls {
             let (certificate, key) = server.write(certified);
-            lines += &format!("certfile {certificate}\nkeyfile {key}\n");
+            let port = server.tls_port;
+            lines.extend([format!(
+                "listener {port} 127.0.0.1\ncertfile {certificate}\nkeyfile {key}\n"
+            )]);
         }
         std::fs::write(&config, lines).expect("written");
         server.arguments = vec!["-c".to_owned(), config.display().to_string()];
@@ -79,6 +85,44 @@ impl Server {
         let mut server = Self::new("moto_server")?;
         let port = server.port().to_string();
         server.arguments = ["-H", "127.0.0.1", "-p", &port].map(str::to_owned).to_vec();
+        server.up().await;
+        Some(server)
+    }
+
+    /// Starts RabbitMQ for the user `worker` with the password `hush`, which keeps durable queues over a restart; with
+    /// `tls`, it shows this certificate on another port.
+    pub(crate) async fn rabbitmq(tls: Option<&Certified>) -> Option<Self> {
+        let mut server = Self::new("rabbitmq-server")?;
+        // The script in the path switches the user; the one behind it does not.
+        let script = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server");
+        if script.is_file() {
+            server.program = script;
+        }
+        let port = server.port();
+        let mut lines = format!(
+            "default_user = worker\ndefault_pass = hush\nloopback_users = none\nlisteners.tcp.1 = 127.0.0.1:{port}\n"
+        );
+        if let Some(certified) = tls {
+            let (certificate, key) = server.write(certified);
+            lines.extend([format!(
+                "listeners.ssl.1 = 127.0.0.1:{}\nssl_options.certfile = {certificate}\nssl_options.keyfile = {key}\n",
+                server.tls_port,
+            )]);
+        }
+        std::fs::write(server.file("rabbitmq.conf"), lines).expect("written");
+        std::fs::write(server.file("plugins"), "[].").expect("written");
+        let folder = server.folder.path().display().to_string();
+        let set = |name: &str, value: String| (name.to_owned(), value);
+        server.environment = vec![
+            set("HOME", folder.clone()),
+            set("RABBITMQ_CONFIG_FILE", format!("{folder}/rabbitmq")),
+            set("RABBITMQ_ENABLED_PLUGINS_FILE", format!("{folder}/plugins")),
+            set("RABBITMQ_MNESIA_BASE", format!("{folder}/data")),
+            set("RABBITMQ_LOG_BASE", format!("{folder}/log")),
+            set("RABBITMQ_PID_FILE", format!("{folder}/pid")),
+            set("RABBITMQ_NODENAME", format!("test{port}@localhost")),
+            set("RABBITMQ_DIST_PORT", free_port().to_string()),
+        ];
         server.up().await;
         Some(server)
     }
@@ -115,8 +159,10 @@ impl Server {
         Some(Self {
             program,
             arguments: Vec::new(),
+            environment: Vec::new(),
             folder: tempfile::tempdir().expect("a folder"),
             process: Process::new(free_port()),
+            tls_port: free_port(),
         })
     }
 
@@ -130,6 +176,7 @@ impl Server {
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
+            .envs(self.environment.clone())
             .current_dir(self.folder.path());
         self.process.up(&mut command).await;
     }

@@ -158,7 +158,8 @@ pub fn check(name: &str, spec: &Value) -> Result<CheckedSpec, FieldError> {
         let message = format!("{name:?} cannot be used on the bus: no dots");
         return Err(FieldError::new("metadata.name", message));
     }
-    for (kind, reason) in unserved_source_types() {
+    let left_out = registry::LEFT_OUT.iter().map(|kind| (*kind, None));
+    for (kind, reason) in unserved_source_types().chain(left_out) {
         if raw
             .other
             .get(kind)

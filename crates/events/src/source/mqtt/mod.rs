@@ -3,7 +3,6 @@
 
 mod channel;
 mod connection;
-mod sequence;
 mod session;
 mod topic;
 

@@ -8,16 +8,14 @@ use rumqttc::{ConnectReturnCode, QoS, SubscribeReasonCode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{
-    connection::{Connection, Incoming, Message, MqttError},
-    sequence::{Position, Sequence},
-};
+use super::connection::{Connection, Incoming, Message, MqttError};
 use crate::{
     api::KeySelector,
     source::{
         body::Body,
         checkpoint::Checkpoint,
         kind::{Source, SourceContext, SourceError},
+        rounds::{Position, Rounds},
         server::TcpServer,
     },
 };
@@ -83,9 +81,8 @@ impl Session {
         let mut connection = self.connect(context).await?;
         let subscribed = self.subscribe(&mut connection, known.as_ref()).await;
         subscribed.map_err(|error| self.server.failed(&error))?;
-        let sequence = Sequence::new(self.filter.clone(), known);
-        self.receive(context, connection, sequence, checkpoint)
-            .await
+        let rounds = Rounds::new(self.filter.clone(), known);
+        self.receive(context, connection, rounds, checkpoint).await
     }
 
     async fn subscribe(
@@ -94,8 +91,8 @@ impl Session {
         known: Option<&Position>,
     ) -> Result<(), MqttError> {
         // The session remembers subscriptions.
-        if let Some(known) = known.filter(|known| known.topic != self.filter) {
-            let mut unsubscribe = Unsubscribe::new(known.topic.clone());
+        if let Some(known) = known.filter(|known| known.subscription != self.filter) {
+            let mut unsubscribe = Unsubscribe::new(known.subscription.clone());
             unsubscribe.pkid = 2;
             connection.send(&Packet::Unsubscribe(unsubscribe)).await?;
         }
@@ -112,7 +109,7 @@ impl Session {
         &self,
         context: &SourceContext,
         mut connection: Connection,
-        mut sequence: Sequence,
+        mut rounds: Rounds<u16>,
         mut checkpoint: Checkpoint,
     ) -> Result<(), SourceError> {
         let failed = |error: MqttError| self.server.failed(&error);
@@ -127,14 +124,16 @@ impl Session {
                     let Some(message) = self.message(context, incoming.map_err(failed)?)? else {
                         continue;
                     };
-                    if sequence.begins(message.id(), message.is_repeated()) {
+                    let (id, repeated) = (message.id(), message.is_repeated());
+                    // Messages of QoS 0 have no identifier, and never come again.
+                    if id != 0 && rounds.begins(&id, repeated) {
                         // Messages of the last round are settled first.
                         while let Some(acknowledge) = publishing.next().await {
                             acknowledged(&mut connection, acknowledge).await.map_err(failed)?;
                         }
-                        checkpoint.save(sequence.begin()).await?;
+                        checkpoint.save(rounds.begin()).await?;
                     }
-                    let round = sequence.round(message.id(), message.is_repeated());
+                    let round = if id == 0 { 0 } else { rounds.round(id, repeated) };
                     publishing.push_back(self.publish(context, message, round));
                 }
                 _ = ping.tick() => connection.ping().await.map_err(failed)?,
