@@ -11,6 +11,7 @@
 //!   egress     which addresses are called on behalf of a manifest
 //!   jwt        proofs of identity that a private key signs
 //!   credentials, secret   texts without the credentials of URLs; secrets that do not print
+//!   shards     objects that are shared out between processes by named claims
 //!   shares     fair shares of bytes and threads: a holder leaves as much free as it holds
 //!   apply      the few ways to write
 //!   conditions status conditions with honest transition times
@@ -44,6 +45,7 @@ pub mod operator;
 pub mod reconcile;
 pub mod redaction;
 pub mod secret;
+pub mod shards;
 pub mod shares;
 pub mod telemetry;
 #[cfg(any(test, feature = "testkit"))]

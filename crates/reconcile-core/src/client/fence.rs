@@ -76,9 +76,15 @@ impl Fence {
 
     /// Ends when writes are not allowed any more.
     pub async fn until_closed(&self) {
+        self.until_remaining(Duration::ZERO).await;
+    }
+
+    /// Ends when writes are allowed for `margin` or less, or not any more.
+    pub async fn until_remaining(&self, margin: Duration) {
         let mut changes = self.state.subscribe();
         loop {
-            let Some(left) = self.remaining() else {
+            let left = self.remaining().and_then(|left| left.checked_sub(margin));
+            let Some(left) = left.filter(|left| !left.is_zero()) else {
                 return;
             };
             tokio::select! {

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::coordination::v1::Lease;
+use ring::digest::{SHA256, digest};
 use thiserror::Error;
 
 /// How long things take; client-go's names and defaults.
@@ -114,6 +116,28 @@ pub struct Candidate {
     pub pod: Option<String>,
 }
 
+impl LeaseRecord {
+    /// Reads the fields.
+    pub fn of(lease: &Lease) -> Self {
+        let spec = lease.spec.clone().unwrap_or_default();
+        Self {
+            holder: spec.holder_identity.unwrap_or_default(),
+            duration_seconds: spec.lease_duration_seconds.unwrap_or_default(),
+            transitions: spec.lease_transitions.unwrap_or_default(),
+            renewed: spec.renew_time.map(|time| time.0.to_string()),
+        }
+    }
+}
+
+impl Observed {
+    /// True when the record has not changed for the duration that it asks for itself, so that its holder is dead. `now`
+    /// is a time of the steady clock.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        let patience = SignedDuration::from_secs(i64::from(self.record.duration_seconds.max(1)));
+        now.duration_since(self.since) >= patience
+    }
+}
+
 impl Candidate {
     /// The candidate of a process in the pod of that name, or outside of pods on the host of that name.
     ///
@@ -127,9 +151,18 @@ impl Candidate {
         }
     }
 
+    /// Ten letters for the names of objects, the same for all processes of one pod.
+    pub fn short_id(&self) -> String {
+        let name = self.pod.as_deref().unwrap_or(&self.identity);
+        let hash = digest(&SHA256, name.as_bytes());
+        hash.as_ref()[..5]
+            .iter()
+            .fold(String::new(), |id, byte| format!("{id}{byte:02x}"))
+    }
+
     /// True when `holder` was an earlier process of the same pod. It is dead: a container starts after the one before
     /// has ended.
-    fn succeeds(&self, holder: &str) -> bool {
+    pub fn succeeds(&self, holder: &str) -> bool {
         let pod_of_holder = holder.rsplit_once('_').map(|(pod, _)| pod);
         self.pod.is_some() && pod_of_holder == self.pod.as_deref()
     }
@@ -167,9 +200,10 @@ pub enum Decision {
 /// itself asks for, measured with the local clock from when the change was seen. Clocks of other machines
 /// play no part.
 pub fn decide(observed: Option<&Observed>, me: &Candidate, now: Timestamp) -> Decision {
-    let Some(Observed { record, since }) = observed else {
+    let Some(observed) = observed else {
         return Decision::Create;
     };
+    let record = &observed.record;
     if record.holder == me.identity {
         return Decision::Renew;
     }
@@ -178,13 +212,12 @@ pub fn decide(observed: Option<&Observed>, me: &Candidate, now: Timestamp) -> De
             transitions: record.transitions.saturating_add(1),
         };
     }
-    let patience = SignedDuration::from_secs(i64::from(record.duration_seconds.max(1)));
-    if now.duration_since(*since) < patience {
-        Decision::Wait
-    } else {
+    if observed.is_silent(now) {
         Decision::Take {
             transitions: record.transitions.saturating_add(1),
         }
+    } else {
+        Decision::Wait
     }
 }
 

@@ -90,6 +90,13 @@ impl Elector {
         }
     }
 
+    /// As an elector that saw the lease so before: a holder that was silent all the time need not be waited for again.
+    #[must_use]
+    pub fn that_saw(mut self, seen: Option<Observed>) -> Self {
+        self.seen = seen;
+        self
+    }
+
     /// Runs for the lease and holds it until `stop`, then gives it back when the work in flight has ended. Ends with
     /// an error when the lease is lost; then it can be run again.
     pub async fn run(
@@ -229,13 +236,7 @@ impl Elector {
             return;
         };
         self.version.clone_from(&lease.metadata.resource_version);
-        let spec = lease.spec.clone().unwrap_or_default();
-        let record = LeaseRecord {
-            holder: spec.holder_identity.unwrap_or_default(),
-            duration_seconds: spec.lease_duration_seconds.unwrap_or_default(),
-            transitions: spec.lease_transitions.unwrap_or_default(),
-            renewed: spec.renew_time.map(|time| time.0.to_string()),
-        };
+        let record = LeaseRecord::of(lease);
         if self.seen.as_ref().is_none_or(|seen| seen.record != record) {
             self.seen = Some(Observed { record, since: now });
         }

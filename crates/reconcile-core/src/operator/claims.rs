@@ -14,13 +14,13 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::EndError;
 use crate::{
     client::{self, ClientPolicy, Connection, Deadlines, Fence, RequestMetrics},
     clock::Clock,
-    lease::{Candidate, Elector, LeaseConfig, LeaseLost, Timing},
+    lease::{Candidate, Elector, LeaseConfig, LeaseLost, Observed, Timing},
 };
 
 /// Claims that were made and not begun yet.
@@ -49,6 +49,8 @@ pub struct Role {
     policy: ClientPolicy,
     held: watch::Sender<bool>,
     stop: CancellationToken,
+    /// Cancelled when the election has ended.
+    ended: CancellationToken,
 }
 
 impl fmt::Debug for Role {
@@ -97,6 +99,21 @@ impl Role {
         self.held.subscribe()
     }
 
+    /// Whether the lease is held now.
+    pub fn is_held(&self) -> bool {
+        *self.held.borrow()
+    }
+
+    /// Ends when the lease was given back after [`Role::release`], or given up: from then on it may be claimed again.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Whether [`Role::ended`] would end at once.
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
     /// Gives the lease back, so that another process can take it at once. The role's work must have ended.
     pub fn release(&self) {
         self.stop.cancel();
@@ -119,13 +136,13 @@ struct Inner {
 
 /// How this process runs for leases.
 #[derive(Clone)]
-pub(super) struct Election {
+pub(crate) struct Election {
     /// On a connection of its own and without a fence: an election comes before the fence that it opens.
-    pub(super) client: Client,
+    pub(crate) client: Client,
     /// Namespace of the leases.
-    pub(super) namespace: String,
-    pub(super) candidate: Candidate,
-    pub(super) timing: Timing,
+    pub(crate) namespace: String,
+    pub(crate) candidate: Candidate,
+    pub(crate) timing: Timing,
 }
 
 /// What claims are made of.
@@ -178,6 +195,17 @@ impl Claims {
 
     /// Runs for a lease from the moment on that the operator runs. Its name is unique among the roles of the process.
     pub fn claim(&self, lease: &str, on_loss: OnLoss) -> Result<Role, ClaimError> {
+        self.claim_observed(lease, on_loss, None)
+    }
+
+    /// As [`Claims::claim`], of a lease that was seen so before on the clock of this process: a holder that has been
+    /// silent since then is not waited for again.
+    pub fn claim_observed(
+        &self,
+        lease: &str,
+        on_loss: OnLoss,
+        seen: Option<Observed>,
+    ) -> Result<Role, ClaimError> {
         let inner = &self.0;
         let fence = match inner.election {
             Some(_) => Fence::closed(inner.clock.clone()),
@@ -191,17 +219,24 @@ impl Claims {
             policy,
             held: watch::Sender::new(inner.election.is_none()),
             stop: inner.shutdown.child_token(),
+            ended: CancellationToken::new(),
         };
         if let Some(election) = &inner.election {
             let claim = Claim {
-                elector: election.elector(&role, &inner.clock),
+                elector: election.elector(&role, &inner.clock).that_saw(seen),
                 on_loss,
                 stop: role.stop.clone(),
+                _ended: role.ended.clone().drop_guard(),
             };
             let queued = inner.queue.try_send(claim);
             queued.map_err(|_| ClaimError(lease.to_owned()))?;
         }
         Ok(role)
+    }
+
+    /// How this process runs for leases; `None` when leader election is off.
+    pub(crate) fn election(&self) -> Option<&Election> {
+        self.0.election.as_ref()
     }
 }
 
@@ -223,6 +258,7 @@ struct Claim {
     elector: Elector,
     on_loss: OnLoss,
     stop: CancellationToken,
+    _ended: DropGuard,
 }
 
 impl Claim {

@@ -54,7 +54,7 @@ pub trait Controller: Send + Sync + 'static {
 
     /// Lower-case name of the controller for logs, metrics and the Event reporter.
     const NAME: &'static str;
-    /// Whether replicas that do not lead run passes too, for their local actions.
+    /// Whether replicas that do not lead, or do not hold the shard of the object, run passes too, for their local actions.
     const EVERY_REPLICA: bool = false;
 
     /// Reads and validates; must not write. Reads come from indexes wherever one exists.
@@ -110,6 +110,13 @@ pub trait Controller: Send + Sync + 'static {
     fn reject(root: &Root<Self::Kind>, error: &Self::Error, now: Timestamp) -> Report {
         let _ = (root, error, now);
         Report::default()
+    }
+
+    /// This process may not act for the object any more, because its shard goes to another one: stop what runs for it
+    /// and forget what the other process may change, as if the object had never been here. What was begun holds up the
+    /// hand-over by [`Claim::work`](crate::shards::Claim::work). Not called when a leader loses its lease.
+    fn let_go(&self, key: &ObjectKey) {
+        let _ = key;
     }
 
     /// The object is gone from the API server: drop what is kept in memory for it.

@@ -2,17 +2,16 @@
 
 mod failure;
 mod pass;
+mod rights;
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{Client, api::Api};
+use parking_lot::Mutex;
 use prometheus::{HistogramVec, IntCounterVec};
-use tokio::{
-    sync::{Semaphore, watch},
-    time::Instant,
-};
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Backoff, Complaints, Controller, Queue};
@@ -22,7 +21,8 @@ use crate::{
     client::Deadlines,
     clock::Clock,
     object::{Kind, ObjectKey, Root},
-    operator::{Operator, Role},
+    operator::Operator,
+    shards::{Authority, Claim},
     watch::{Guarded, Index, Watch},
 };
 use pass::Next;
@@ -49,8 +49,8 @@ pub struct DriverConfig {
     /// Deadlines of the driver's own requests, which write the report and read the root object; the default for one
     /// request is 15 s. What the controller requests has the deadlines of the controller's client.
     pub report_deadlines: Deadlines,
-    /// The role whose lease the controller needs; that of the operator's controllers when absent.
-    pub role: Option<Role>,
+    /// For which objects the controller acts; for all while the lease of the operator's controllers is held when absent.
+    pub authority: Option<Authority>,
     /// Name of the queue in metrics; the plural of the kind when absent.
     pub queue_name: Option<&'static str>,
     /// Seconds per pass, labelled `namespace` and `name`.
@@ -68,7 +68,7 @@ impl Default for DriverConfig {
                 unary: REPORT_DEADLINE,
                 ..Deadlines::default()
             },
-            role: None,
+            authority: None,
             queue_name: None,
             seconds: None,
             errors: None,
@@ -87,7 +87,9 @@ pub struct Driver<C: Controller> {
     clock: Clock,
     events: EventSink,
     readiness: Readiness,
-    leader: watch::Receiver<bool>,
+    authority: Authority,
+    /// A client for each claim that is held.
+    clients: Mutex<Vec<(Claim, Client)>>,
     shutdown: CancellationToken,
     config: DriverConfig,
 }
@@ -108,18 +110,21 @@ impl<C: Controller> Driver<C> {
     ) -> Arc<Self> {
         let name = config.queue_name.unwrap_or(C::Kind::PLURAL);
         operator.queues.measure(name, &queue);
-        let role = config.role.as_ref().unwrap_or(operator.leader_role());
+        let leader = operator.leader_role();
+        let authority = config.authority.clone();
         Arc::new(Self {
             controller: Arc::new(controller),
             roots,
             queue,
             backoff: Backoff::default(),
             complaints: Complaints::default(),
-            client: role.with_deadlines(config.report_deadlines),
+            client: leader.with_deadlines(config.report_deadlines),
             clock: operator.clock.clone(),
             events: operator.events.clone(),
             readiness: operator.readiness.clone(),
-            leader: role.held(),
+            authority: authority
+                .unwrap_or_else(|| Authority::Lease(Claim::of_role(leader.clone()))),
+            clients: Mutex::default(),
             shutdown: operator.shutdown.clone(),
             config,
         })
@@ -166,7 +171,7 @@ impl<C: Controller> Driver<C> {
     /// would make what exists already and miss what is referred to. After shutdown waits for the passes in work.
     ///
     /// A controller of [`Controller::EVERY_REPLICA`] runs passes without the lease too, and all of them again when the
-    /// lease is acquired.
+    /// lease is acquired. Of a controller with shards the objects of a shard that is taken have a pass.
     pub async fn run(self: Arc<Self>) {
         tokio::select! {
             () = self.readiness.wait() => {}
@@ -179,11 +184,16 @@ impl<C: Controller> Driver<C> {
         };
         let permits = Arc::new(Semaphore::new(workers));
         let passes = TaskTracker::new();
-        let (mut leader, mut changes) = (self.leader.clone(), self.leader.clone());
+        let (mut some, mut changes) = (self.authority.changes(), self.authority.changes());
+        let in_shards = matches!(self.authority, Authority::Shards(_));
+        let mut ours = BTreeMap::new();
+        if in_shards {
+            self.shards_changed(&mut ours);
+        }
         loop {
             let next = async {
                 if !C::EVERY_REPLICA {
-                    leader.wait_for(|leads| *leads).await.ok()?;
+                    some.some().await;
                 }
                 let permit = permits.clone().acquire_owned().await.ok()?;
                 Some((self.queue.next().await, permit))
@@ -191,9 +201,11 @@ impl<C: Controller> Driver<C> {
             let next = tokio::select! {
                 () = self.shutdown.cancelled() => None,
                 next = next => next,
-                Ok(()) = changes.changed(), if C::EVERY_REPLICA => {
-                    for key in self.roots.keys() {
-                        self.queue.add(key);
+                () = changes.changed(), if in_shards || C::EVERY_REPLICA => {
+                    if in_shards {
+                        self.shards_changed(&mut ours);
+                    } else {
+                        self.queue_all();
                     }
                     continue;
                 }
@@ -208,6 +220,12 @@ impl<C: Controller> Driver<C> {
         }
         passes.close();
         passes.wait().await;
+    }
+
+    fn queue_all(&self) {
+        for key in self.roots.keys() {
+            self.queue.add(key);
+        }
     }
 
     /// Runs a pass in a task of its own, so that neither a panic nor a stuck call takes others along.

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use kube::api::{GetParams, Request};
 
-use super::{BUG_DELAY, Driver, failure::Failure, write::Written};
+use super::{BUG_DELAY, Driver, failure::Failure, rights::Rights, write::Written};
 use crate::{
     error::{ErrorClass, error_chain},
     object::{Kind, ObjectKey, Root},
     reconcile::{Controller, Done, Plan},
+    shards::Authority,
 };
 
 /// What happens to the object after the pass.
@@ -40,9 +41,24 @@ impl<C: Controller> Driver<C> {
             self.queue.forget(key);
             return Next::Gone;
         };
+        let rights = self.rights(key);
+        if !C::EVERY_REPLICA && !rights.acts() && matches!(self.authority, Authority::Shards(_)) {
+            // For the process that holds its shard.
+            return Next::Idle;
+        }
+        let next = self.attempts(&mut root, &rights).await;
+        if rights.went() {
+            // What this pass began after the driver let go.
+            self.controller.let_go(key);
+        }
+        next
+    }
+
+    async fn attempts(&self, root: &mut Arc<Root<C::Kind>>, rights: &Rights) -> Next {
+        let key = &root.key();
         let mut attempt = Attempt::First;
         loop {
-            let failure = match self.once(&root, attempt).await {
+            let failure = match self.once(root, rights, attempt).await {
                 Ok(next) => {
                     self.backoff.succeeded(key);
                     self.complaints.clear(key);
@@ -52,9 +68,9 @@ impl<C: Controller> Driver<C> {
             };
             if failure.class == ErrorClass::Conflict && attempt == Attempt::First {
                 attempt = Attempt::AfterConflict;
-                match self.read_again(key).await {
+                match self.read_again(key, rights).await {
                     Ok(Some(fresh)) => {
-                        root = fresh;
+                        *root = fresh;
                         continue;
                     }
                     Ok(None) => return Next::Idle,
@@ -97,23 +113,29 @@ impl<C: Controller> Driver<C> {
     pub(super) async fn read_again(
         &self,
         key: &ObjectKey,
+        rights: &Rights,
     ) -> Result<Option<Arc<Root<C::Kind>>>, kube::Error> {
         let request = Request::new(Self::url(key))
             .get(&key.name, &GetParams::default())
             .map_err(kube::Error::BuildRequest)?;
-        match self.client.request::<Root<C::Kind>>(request).await {
+        match rights.client.request::<Root<C::Kind>>(request).await {
             Ok(root) => Ok(Some(self.remember(root))),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    async fn once(&self, root: &Arc<Root<C::Kind>>, attempt: Attempt) -> Result<Next, Failure> {
+    async fn once(
+        &self,
+        root: &Arc<Root<C::Kind>>,
+        rights: &Rights,
+        attempt: Attempt,
+    ) -> Result<Next, Failure> {
         let now = self.clock.now();
-        let observed = self.observed(root, now).await?;
+        let observed = self.observed(root, rights, now).await?;
         let decision = C::plan(&observed, now);
         let plan = decision.as_ref();
-        if C::EVERY_REPLICA && !self.leads() {
+        if C::EVERY_REPLICA && !rights.acts() {
             return self.serve(&observed, plan).await;
         }
         Self::log(root, plan);
@@ -149,7 +171,7 @@ impl<C: Controller> Driver<C> {
         };
         // What was seen of a large object is not kept while its new status is sent.
         drop((observed, decision, done));
-        let written = self.write_patches(root, &report).await;
+        let written = self.write_patches(root, rights, &report).await;
         if matches!(written, Ok(Written::All)) {
             self.emit(root, leading);
         }
@@ -171,6 +193,7 @@ impl<C: Controller> Driver<C> {
     async fn observed(
         &self,
         root: &Arc<Root<C::Kind>>,
+        rights: &Rights,
         now: Timestamp,
     ) -> Result<C::Observed, Failure> {
         let error = match self.controller.observe(root).await {
@@ -178,20 +201,16 @@ impl<C: Controller> Driver<C> {
             Err(error) => error,
         };
         let failure = Failure::of(&error);
-        if self.leads()
+        if rights.acts()
             && matches!(
                 failure.class,
                 ErrorClass::Invalid | ErrorClass::Bug | ErrorClass::Transient
             )
         {
             let report = C::reject(root, &error, now);
-            self.write(root, &report).await?;
+            self.write(root, rights, &report).await?;
         }
         Err(failure)
-    }
-
-    fn leads(&self) -> bool {
-        *self.leader.borrow()
     }
 
     /// The pass of a replica that does not lead.

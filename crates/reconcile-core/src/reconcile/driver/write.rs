@@ -14,7 +14,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Driver, failure::Failure};
+use super::{Driver, failure::Failure, rights::Rights};
 use crate::{
     error::ErrorClass,
     event::EventNote,
@@ -33,8 +33,13 @@ pub(super) enum Written {
 
 impl<C: Controller> Driver<C> {
     /// Writes the report and emits its Events.
-    pub(super) async fn write(&self, root: &Root<C::Kind>, report: &Report) -> Result<(), Failure> {
-        if self.write_patches(root, report).await? == Written::All {
+    pub(super) async fn write(
+        &self,
+        root: &Root<C::Kind>,
+        rights: &Rights,
+        report: &Report,
+    ) -> Result<(), Failure> {
+        if self.write_patches(root, rights, report).await? == Written::All {
             self.emit(root, report.events.iter().cloned());
         }
         Ok(())
@@ -44,13 +49,14 @@ impl<C: Controller> Driver<C> {
     pub(super) async fn write_patches(
         &self,
         root: &Root<C::Kind>,
+        rights: &Rights,
         report: &Report,
     ) -> Result<Written, Failure> {
         let mut before = Cow::Borrowed(root);
         // What a guarded patch is guarded by: the version that was observed, or that of an own write on top of it.
         let mut guard = root.metadata.resource_version.clone();
         for patch in &report.patches {
-            match self.patch(root, patch, guard.as_deref()).await {
+            match self.patch(root, rights, patch, guard.as_deref()).await {
                 Ok(written) => {
                     let version = &written.metadata.resource_version;
                     // An unchanged version means that the server made nothing of the patch, as when the
@@ -71,7 +77,7 @@ impl<C: Controller> Driver<C> {
                     drop(self.remember(written));
                 }
                 Err(kube::Error::Api(status)) if status.code == 404 => {
-                    self.not_found(root, patch.target).await?;
+                    self.not_found(root, rights, patch.target).await?;
                     return Ok(Written::Gone);
                 }
                 Err(error) => {
@@ -90,11 +96,16 @@ impl<C: Controller> Driver<C> {
     }
 
     /// A patch found no object: either the object is gone, or its kind does not have the endpoint.
-    async fn not_found(&self, root: &Root<C::Kind>, target: Target) -> Result<(), Failure> {
+    async fn not_found(
+        &self,
+        root: &Root<C::Kind>,
+        rights: &Rights,
+        target: Target,
+    ) -> Result<(), Failure> {
         if target == Target::Main {
             return Ok(());
         }
-        match self.read_again(&root.key()).await {
+        match self.read_again(&root.key(), rights).await {
             Ok(Some(found)) if found.metadata.uid == root.metadata.uid => {}
             Ok(_) => return Ok(()),
             Err(error) => return Err(Failure::of(&error).during(&"reading the object")),
@@ -114,6 +125,7 @@ impl<C: Controller> Driver<C> {
     async fn patch(
         &self,
         root: &Root<C::Kind>,
+        rights: &Rights,
         patch: &RootPatch,
         guard: Option<&str>,
     ) -> Result<Root<C::Kind>, kube::Error> {
@@ -128,7 +140,8 @@ impl<C: Controller> Driver<C> {
             Target::Main => request.patch(&key.name, &params, &merge),
             Target::Status => request.patch_subresource("status", &key.name, &params, &merge),
         };
-        self.client
+        rights
+            .client
             .request(request.map_err(kube::Error::BuildRequest)?)
             .await
     }

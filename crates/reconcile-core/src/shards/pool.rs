@@ -1,0 +1,457 @@
+//! The loop that takes shards and hands them over.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::SignedDuration;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Preconditions},
+};
+use parking_lot::RwLock;
+use tokio::sync::{Notify, watch};
+
+use super::{Claim, Moves, Names, Sightings, View, metrics::ShardMetrics, moves, shard_of};
+use crate::{
+    clock::Clock,
+    error::error_chain,
+    lease::LeaseRecord,
+    object::ObjectKey,
+    operator::{Claims, OnLoss, Operator, Role, StartError},
+};
+
+/// Shortest pause between looks at the leases.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+/// Time that work gets to end when a shard is handed over.
+const HAND_OVER: Duration = Duration::from_secs(20);
+/// Time that work gets to be dropped after that.
+const DROP: Duration = Duration::from_secs(5);
+/// Leases of processes that have been gone for so long are deleted.
+const OLD: SignedDuration = SignedDuration::from_mins(5);
+
+/// Says how much work each shard is.
+pub type Weigh = Arc<dyn Fn() -> Vec<u64> + Send + Sync>;
+
+/// What makes a pool.
+#[derive(Clone)]
+pub struct ShardConfig {
+    /// What the names of its leases begin with.
+    pub prefix: String,
+    /// Number of shards; at least 1.
+    pub count: u32,
+    /// How much work each shard is; `None` when all are equal.
+    pub weigh: Option<Weigh>,
+}
+
+/// The shards of a pool that this process holds. Clones share them.
+#[derive(Clone)]
+pub struct Shards(Arc<Held>);
+
+struct Held {
+    count: u32,
+    claims: RwLock<BTreeMap<u32, Claim>>,
+    changed: watch::Sender<()>,
+    metrics: ShardMetrics,
+}
+
+impl fmt::Debug for Shards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Shards").field(&self.held()).finish()
+    }
+}
+
+impl Shards {
+    /// Takes part in the pool from the moment on that the operator runs.
+    pub fn start(operator: &Operator, config: ShardConfig) -> Result<Self, StartError> {
+        let count = config.count.max(1);
+        let shards = Self(Arc::new(Held {
+            count,
+            claims: RwLock::default(),
+            changed: watch::Sender::new(()),
+            metrics: ShardMetrics::register(&operator.registry, count)?,
+        }));
+        let names = Names {
+            prefix: config.prefix,
+            count,
+        };
+        let claims = &operator.claims;
+        let Some(pool) = Pool::new(&shards, names.clone(), operator, config.weigh)? else {
+            // The only process.
+            for index in 0..count {
+                let role = claims.claim(&names.shard(index), OnLoss::RunAgain)?;
+                shards.take(index, Claim::of_role(role));
+            }
+            return Ok(shards);
+        };
+        operator.spawn("shards", pool.run());
+        Ok(shards)
+    }
+
+    /// Number of shards of the pool.
+    pub fn count(&self) -> u32 {
+        self.0.count
+    }
+
+    /// The shards that are held.
+    pub fn held(&self) -> Vec<u32> {
+        self.0.claims.read().keys().copied().collect()
+    }
+
+    /// The shards that are held, and by which claims.
+    pub fn claims(&self) -> BTreeMap<u32, Claim> {
+        self.0.claims.read().clone()
+    }
+
+    /// The claim by which this process may act for an object now.
+    pub fn claim_of(&self, key: &ObjectKey) -> Option<Claim> {
+        let claims = self.0.claims.read();
+        // Known at once while nothing is held, or everything in one shard.
+        if claims.is_empty() {
+            return None;
+        }
+        let claim = claims.get(&shard_of(key, self.0.count))?;
+        (!claim.leaving().is_cancelled()).then(|| claim.clone())
+    }
+
+    /// Changes whenever a shard is taken or goes.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
+    }
+
+    fn take(&self, shard: u32, claim: Claim) {
+        let mut claims = self.0.claims.write();
+        claims.insert(shard, claim);
+        self.0.metrics.holds(claims.len());
+        drop(claims);
+        self.0.metrics.changed("taken");
+        self.0.changed.send_replace(());
+    }
+
+    /// Nobody takes this claim any more; nothing happens when that is so already.
+    fn leave(&self, shard: u32, claim: &Claim, change: &str) {
+        claim.leaving().cancel();
+        let mut claims = self.0.claims.write();
+        if !claims.get(&shard).is_some_and(|held| held.is(claim)) {
+            return;
+        }
+        claims.remove(&shard);
+        self.0.metrics.holds(claims.len());
+        drop(claims);
+        self.0.metrics.changed(change);
+        self.0.changed.send_replace(());
+    }
+}
+
+/// A shard that this process runs for, holds or leaves.
+struct Candidacy {
+    role: Role,
+    phase: Phase,
+}
+
+enum Phase {
+    /// Its lease is not held, or is held and nobody acts for it yet.
+    Running,
+    Active(Claim),
+    /// Until its lease is given back.
+    Leaving,
+}
+
+struct Pool {
+    shards: Shards,
+    claims: Claims,
+    leases: Api<Lease>,
+    clock: Clock,
+    pause: Duration,
+    margin: Duration,
+    names: Names,
+    identity: String,
+    sightings: Sightings,
+    weigh: Option<Weigh>,
+    member: Role,
+    candidacies: BTreeMap<u32, Candidacy>,
+    wake: Arc<Notify>,
+    waits: bool,
+}
+
+impl Pool {
+    /// `None` when there is no election.
+    fn new(
+        shards: &Shards,
+        names: Names,
+        operator: &Operator,
+        weigh: Option<Weigh>,
+    ) -> Result<Option<Self>, StartError> {
+        let claims = operator.claims.clone();
+        let Some(election) = claims.election() else {
+            return Ok(None);
+        };
+        let candidate = election.candidate.clone();
+        let timing = election.timing;
+        let leases = Api::namespaced(election.client.clone(), &election.namespace);
+        let member = claims.claim(&names.worker(&candidate.short_id()), OnLoss::RunAgain)?;
+        Ok(Some(Self {
+            shards: shards.clone(),
+            leases,
+            clock: operator.clock.clone(),
+            pause: timing.retry_period,
+            margin: timing.renew_deadline / 5,
+            identity: candidate.identity.clone(),
+            sightings: Sightings::new(names.clone(), candidate),
+            names,
+            weigh,
+            member,
+            candidacies: BTreeMap::new(),
+            wake: Arc::default(),
+            waits: false,
+            claims,
+        }))
+    }
+
+    async fn run(mut self) {
+        // Others share out their shards with a process that they know.
+        drop(self.member.held().wait_for(|held| *held).await);
+        let mut reported = String::new();
+        loop {
+            match self.look().await {
+                Ok(()) => reported.clear(),
+                Err(error) => {
+                    let reason = error_chain(&error);
+                    if reported != reason {
+                        tracing::warn!(reason, "cannot read the leases of shards");
+                        reported = reason;
+                    }
+                }
+            }
+            tokio::time::sleep(SHORTEST_PAUSE.min(self.pause)).await;
+            tokio::select! {
+                () = tokio::time::sleep(self.pause) => {}
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Reads the leases once and does what follows.
+    async fn look(&mut self) -> Result<(), kube::Error> {
+        self.notice_losses();
+        // Only of these the list shows who else held what when they were won.
+        let won: Vec<u32> = self
+            .candidacies
+            .iter()
+            .filter(|(_, one)| matches!(one.phase, Phase::Running) && one.role.is_held())
+            .map(|(shard, _)| *shard)
+            .collect();
+        let listed = self.leases.list(&ListParams::default()).await?;
+        let now = self.clock.steady();
+        let records = listed
+            .iter()
+            .map(|lease| (lease.name_any(), LeaseRecord::of(lease)));
+        self.sightings.see(records, now);
+        let others = self.sightings.others(now);
+        let held = self
+            .candidacies
+            .iter()
+            .filter(|(_, one)| one.role.is_held());
+        let mine: BTreeSet<u32> = held.map(|(shard, _)| *shard).collect();
+        let mut view = self.sightings.view(&mine, now);
+        let pool_holds = view.holders.iter().any(Option::is_some);
+        let waits = others.hold || (others.larger && !pool_holds);
+        if waits && !self.waits {
+            tracing::info!(
+                shards = self.names.count,
+                "waiting for processes with another number of shards"
+            );
+        }
+        self.waits = waits;
+        if others.hold {
+            self.give_up_running();
+        } else {
+            for shard in won {
+                self.activate(shard);
+            }
+        }
+        view.weights = self.weigh.as_ref().map(|weigh| weigh()).unwrap_or_default();
+        self.carry_out(&view, waits);
+        self.delete_old().await;
+        Ok(())
+    }
+
+    /// Gives up the leases that [`Guarded`] stopped the work of.
+    fn notice_losses(&mut self) {
+        for one in self.candidacies.values_mut() {
+            if let Phase::Active(claim) = &one.phase
+                && claim.leaving().is_cancelled()
+            {
+                tokio::spawn(hand_over(claim.clone(), self.wake.clone()));
+                one.phase = Phase::Leaving;
+            }
+        }
+        self.candidacies.retain(|_, one| !one.role.has_ended());
+    }
+
+    fn carry_out(&mut self, view: &View, waits: bool) {
+        let Moves { claim, release } = moves(view, &self.identity);
+        for (shard, one) in &mut self.candidacies {
+            match &one.phase {
+                Phase::Active(held) if release.contains(shard) => {
+                    tracing::info!(lease = one.role.lease(), "handing over a shard");
+                    self.shards.leave(*shard, held, "handed_over");
+                    tokio::spawn(hand_over(held.clone(), self.wake.clone()));
+                    one.phase = Phase::Leaving;
+                }
+                Phase::Running if !one.role.is_held() && (waits || !claim.contains(shard)) => {
+                    one.leave(&self.wake);
+                }
+                Phase::Running | Phase::Active(_) | Phase::Leaving => {}
+            }
+        }
+        if waits || !self.member.is_held() {
+            return;
+        }
+        for shard in claim {
+            if !self.candidacies.contains_key(&shard) {
+                self.run_for(shard);
+            }
+        }
+    }
+
+    fn run_for(&mut self, shard: u32) {
+        let lease = self.names.shard(shard);
+        let seen = self.sightings.observed(&lease).cloned();
+        let role = match self.claims.claim_observed(&lease, OnLoss::RunAgain, seen) {
+            Ok(role) => role,
+            Err(error) => {
+                tracing::warn!(%error, "cannot run for a shard");
+                return;
+            }
+        };
+        let (mut held, wake) = (role.held(), self.wake.clone());
+        let ended = role.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = held.wait_for(|held| *held) => {}
+                () = ended.ended() => {}
+            }
+            wake.notify_one();
+        });
+        let phase = Phase::Running;
+        self.candidacies.insert(shard, Candidacy { role, phase });
+    }
+
+    /// Acts for a shard from now on.
+    fn activate(&mut self, shard: u32) {
+        let Some(one) = self.candidacies.get_mut(&shard) else {
+            return;
+        };
+        if !one.role.is_held() {
+            return;
+        }
+        let claim = Claim::of_role(one.role.clone());
+        let guarded = Guarded {
+            shards: self.shards.clone(),
+            shard,
+            claim: claim.clone(),
+        };
+        tokio::spawn(guarded.run(self.margin, self.wake.clone()));
+        one.phase = Phase::Active(claim.clone());
+        self.shards.take(shard, claim);
+    }
+
+    /// Nobody has acted for these yet.
+    fn give_up_running(&mut self) {
+        for one in self.candidacies.values_mut() {
+            if matches!(one.phase, Phase::Running) {
+                one.leave(&self.wake);
+            }
+        }
+    }
+
+    /// Deletes leases of processes that are gone.
+    async fn delete_old(&self) {
+        for name in self.sightings.old(self.clock.steady(), OLD) {
+            if let Err(error) = self.delete_unless_changed(&name).await {
+                tracing::debug!(
+                    lease = name,
+                    error = error_chain(&error),
+                    "cannot delete an old lease"
+                );
+            }
+        }
+    }
+
+    async fn delete_unless_changed(&self, name: &str) -> Result<(), kube::Error> {
+        let Some(lease) = self.leases.get_opt(name).await? else {
+            return Ok(());
+        };
+        let seen = self.sightings.observed(name);
+        if seen.is_none_or(|seen| seen.record != LeaseRecord::of(&lease)) {
+            return Ok(());
+        }
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: lease.uid(),
+                resource_version: lease.resource_version(),
+            }),
+            ..DeleteParams::default()
+        };
+        match self.leases.delete(name, &params).await {
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+impl Candidacy {
+    fn leave(&mut self, wake: &Arc<Notify>) {
+        self.role.release();
+        self.phase = Phase::Leaving;
+        let (role, wake) = (self.role.clone(), wake.clone());
+        tokio::spawn(async move {
+            role.ended().await;
+            wake.notify_one();
+        });
+    }
+}
+
+/// A shard whose work is stopped in time when its lease is not renewed.
+struct Guarded {
+    shards: Shards,
+    shard: u32,
+    claim: Claim,
+}
+
+impl Guarded {
+    async fn run(self, margin: Duration, wake: Arc<Notify>) {
+        let role = self.claim.role();
+        role.fence().until_remaining(margin).await;
+        if !self.claim.leaving().is_cancelled() {
+            tracing::warn!(
+                lease = role.lease(),
+                "the lease of a shard is not renewed; its work stops"
+            );
+            self.shards.leave(self.shard, &self.claim, "lost");
+            wake.notify_one();
+        }
+        role.fence().until_closed().await;
+        self.claim.lost().cancel();
+    }
+}
+
+/// Gives the lease of a shard back when its work has ended.
+async fn hand_over(claim: Claim, wake: Arc<Notify>) {
+    let lease = claim.role().lease();
+    if tokio::time::timeout(HAND_OVER, claim.idle()).await.is_err() {
+        tracing::warn!(lease, "work of a shard did not end in time and is dropped");
+        claim.lost().cancel();
+        if tokio::time::timeout(DROP, claim.idle()).await.is_err() {
+            tracing::error!(lease, "work of a shard cannot be dropped; this is a bug");
+        }
+    }
+    claim.role().release();
+    claim.role().ended().await;
+    wake.notify_one();
+}
