@@ -144,6 +144,15 @@ fn write_page(plan: &Plan, book: &Book) -> Result<()> {
         .with_context(|| format!("writing {}", plan.page.display()))
 }
 
+/// Nodes that hold the pods of so many objects.
+fn nodes_for(objects: usize) -> usize {
+    /// Pods of one object at its peak: the old and the new one of an update, and one that is still being removed.
+    const PODS: usize = 3;
+    let usual = Options::default();
+    let room = usize::try_from(usual.pods_per_node).unwrap_or(usize::MAX);
+    (objects * PODS).div_ceil(room.max(1)).max(usual.nodes)
+}
+
 async fn measure(plan: &Plan, scenario: Scenario, engine: &Engine) -> Result<Vec<Measurement>> {
     let options = Options {
         control: Control::Own,
@@ -152,6 +161,7 @@ async fn measure(plan: &Plan, scenario: Scenario, engine: &Engine) -> Result<Vec
         prometheus: false,
         sample: false,
         keep_dir: plan.keep,
+        nodes: nodes_for(plan.count.unwrap_or_default()),
         ..Options::default()
     };
     let bed = Bed::up(options).await.context("starting the bed")?;
@@ -166,4 +176,16 @@ async fn measure(plan: &Plan, scenario: Scenario, engine: &Engine) -> Result<Vec
     let outcome = scenario.run(&session).await;
     bed.down();
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_hold_all_pods_of_an_update() {
+        assert_eq!(nodes_for(0), Options::default().nodes);
+        assert_eq!(nodes_for(500), 10);
+        assert_eq!(nodes_for(5_000), 15);
+    }
 }

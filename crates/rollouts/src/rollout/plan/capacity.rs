@@ -158,6 +158,11 @@ pub(super) fn scale(planner: &mut Planner<'_>, canary: &Canary, routing: &Routin
         let sent = pods_of(planner, routing, routed(planner));
         at_least(planner, canary, goal.max(sent)).min(replicas)
     };
+    let count = if are_routes_behind(planner) {
+        count.max(planner.new_set().view.replicas)
+    } else {
+        count
+    };
     planner.scale(newest, count);
     planner.replica_sets[newest].deadline = None;
 }
@@ -175,12 +180,17 @@ fn stable_pods_in_use(
     let Some(state) = &planner.observed.traffic else {
         return 0;
     };
-    if state.in_effect == Some(false) {
-        // Nobody knows how much traffic still arrives.
+    if are_routes_behind(planner) {
         return planner.replica_sets[stable].replicas;
     }
     let sent = routing.max_weight - state.weight.unwrap_or_default();
     pods_of(planner, routing, sent)
+}
+
+/// What is written into the routes is not in effect yet: nobody knows how much traffic still arrives where.
+pub(super) fn are_routes_behind(planner: &Planner<'_>) -> bool {
+    let state = planner.observed.traffic.as_ref();
+    state.is_some_and(|state| state.in_effect == Some(false))
 }
 
 /// The highest weight that any route gave to the new version when the pass began.
@@ -195,6 +205,9 @@ pub(super) fn routed(planner: &Planner<'_>) -> i32 {
 /// After an abort the new version keeps its pods for a while, and always until no traffic reaches it.
 fn drain_aborted(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing, stable: usize) {
     let newest = planner.new;
+    if are_routes_behind(planner) && is_reached_by_traffic(planner, newest) {
+        return;
+    }
     let replicas = planner.observed.spec.replicas;
     if canary.dynamic_stable && !canary.abort_delay_set {
         // Its pods go as its traffic goes.

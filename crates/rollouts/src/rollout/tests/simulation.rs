@@ -32,20 +32,39 @@ impl Promise {
 }
 
 fn available_that_stays(cluster: &Cluster) -> i32 {
-    cluster
-        .replica_sets
-        .values()
-        .map(|set| set.available.min(set.replicas))
-        .sum()
+    let names = cluster.replica_sets.keys();
+    names.map(|name| cluster.steady_pods(name)).sum()
 }
 
 fn wanted(cluster: &Cluster) -> i32 {
     cluster.replica_sets.values().map(|set| set.replicas).sum()
 }
 
-fn check(cluster: &Cluster, promise: &Promise, before: (i32, i32), seed: u64) {
-    let (most, least) = promise.bounds(cluster.replicas());
-    let (wanted_before, stays_before) = before;
+/// What is known before a pass.
+struct Before {
+    replicas: i32,
+    wanted: i32,
+    stays: i32,
+}
+
+impl Before {
+    fn of(cluster: &Cluster) -> Self {
+        Self {
+            replicas: cluster.replicas(),
+            wanted: wanted(cluster),
+            stays: available_that_stays(cluster),
+        }
+    }
+}
+
+fn check(cluster: &Cluster, promise: &Promise, before: &Before, seed: u64) {
+    // Somebody may have scaled the Rollout while the pass ran; it could not know.
+    let (before_pass, after_pass) = (before.replicas, cluster.replicas());
+    let (most, least) = (
+        promise.bounds(before_pass.max(after_pass)).0,
+        promise.bounds(before_pass.min(after_pass)).1,
+    );
+    let (wanted_before, stays_before) = (before.wanted, before.stays);
     let (now, stays) = (wanted(cluster), available_that_stays(cluster));
     assert!(
         now <= most.max(wanted_before),
@@ -66,7 +85,7 @@ fn turn(cluster: &mut Cluster, random: &mut StdRng, promise: &Promise, seed: u64
     let pick = |random: &mut StdRng| {
         (!names.is_empty()).then(|| names[random.random_range(0..names.len())].clone())
     };
-    match random.random_range(0..if promise.scales { 102 } else { 100 }) {
+    match random.random_range(0..if promise.scales { 108 } else { 103 }) {
         0..30 => {
             if let Some(name) = pick(random) {
                 cluster.make_or_remove_pod(&name);
@@ -83,10 +102,10 @@ fn turn(cluster: &mut Cluster, random: &mut StdRng, promise: &Promise, seed: u64
             }
         }
         65..90 => {
-            let before = (wanted(cluster), available_that_stays(cluster));
+            let before = Before::of(cluster);
             let crash = random.random_bool(0.1).then(|| random.random_range(0..4));
             cluster.pass(crash);
-            check(cluster, promise, before, seed);
+            check(cluster, promise, &before, seed);
         }
         90..94 => cluster.advance(random.random_range(1..20)),
         94..96 => cluster.patch_status(&json!({"pauseConditions": null})),
@@ -96,12 +115,16 @@ fn turn(cluster: &mut Cluster, random: &mut StdRng, promise: &Promise, seed: u64
             let version = random.random_range(1..5);
             cluster.set_image(&format!("v{version}"));
         }
-        100 => {
+        100..102 => cluster.fall_behind(),
+        102 => cluster.catch_up(),
+        103 => {
             let replicas = random.random_range(0..14);
             cluster.say(&format!("person: {replicas} pods"));
             cluster.edit(|spec| spec["replicas"] = replicas.into());
         }
-        101 => {
+        104 => cluster.interloper = Some(|spec| spec["replicas"] = 5.into()),
+        105..107 => cluster.autoscale(random.random_range(40..200)),
+        107 => {
             let paused = random.random_bool(0.3);
             cluster.say(&format!("person: paused {paused}"));
             cluster.edit(|spec| spec["paused"] = paused.into());
@@ -128,6 +151,8 @@ fn turn(cluster: &mut Cluster, random: &mut StdRng, promise: &Promise, seed: u64
 /// People and peers do what is needed for the newest version to win.
 fn bring_to_rest(cluster: &mut Cluster, seed: u64) {
     const MOST: usize = 60;
+    cluster.catch_up();
+    cluster.interloper = None;
     cluster.hanging.clear();
     cluster.edit(|spec| spec["paused"] = false.into());
     for pods in cluster.pods.values_mut() {
@@ -251,8 +276,10 @@ fn the_active_service_always_has_its_pods() {
                 cluster.log
             );
             if before.as_ref() != Some(&active) {
+                let name = set.name.clone();
                 assert_eq!(
-                    set.available, set.replicas,
+                    cluster.steady_pods(&name),
+                    set.replicas,
                     "seed {seed}: switched to pods that are not there\n{}",
                     cluster.log
                 );

@@ -30,13 +30,19 @@ pub(super) fn point(planner: &mut Planner<'_>, canary: &Canary) {
     }
 }
 
-/// With `dynamicStableScale` the weight of the canary Service may not fall to 0 at once. The Service stays with
-/// its version until the other one has pods for that weight.
+/// The Service stays with its version until the other one has pods for the traffic that arrives: with
+/// `dynamicStableScale` the weight may not fall to 0 at once, and while routes are not in effect all may arrive.
 fn can_take_over(planner: &Planner<'_>, canary: &Canary, index: usize) -> bool {
-    let Some(routing) = canary.routing.as_ref().filter(|_| canary.dynamic_stable) else {
+    let Some(routing) = &canary.routing else {
         return true;
     };
     let replicas = planner.observed.spec.replicas;
+    if capacity::are_routes_behind(planner) {
+        return planner.replica_sets[index].available() >= replicas;
+    }
+    if !canary.dynamic_stable {
+        return true;
+    }
     let weight = capacity::routed(planner);
     let needed = if Some(index) == planner.stable() {
         // It gets the traffic of both Services.

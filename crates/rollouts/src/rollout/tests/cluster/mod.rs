@@ -1,7 +1,8 @@
 //! A world in memory: the API server's objects, people who change them, and passes of the controller.
-//! What its actions do is in [`effects`], what other controllers do in [`peers`].
+//! What its actions do is in [`effects`], what other controllers do in [`peers`], what goes wrong in [`faults`].
 
 mod effects;
+mod faults;
 mod peers;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use rand::rngs::StdRng;
 use reconcile_core::{
     event::EventNote,
     object::Root,
@@ -18,6 +20,7 @@ use reconcile_core::{
 };
 use serde_json::{Value, json};
 
+pub(super) use self::faults::RouterFault;
 use self::peers::Pod;
 use crate::{
     api::{
@@ -51,6 +54,13 @@ pub(super) struct Cluster {
     pub(super) mutating: bool,
     /// Somebody changes the Rollout between the read of the next pass and its report.
     pub(super) interloper: Option<fn(&mut Value)>,
+    /// ReplicaSets as the last event showed them, while events are late.
+    late: Option<BTreeMap<String, ReplicaSetView>>,
+    pub(super) router: RouterFault,
+    /// Weight of the new version that the router really sends; none when its objects differ.
+    pub(super) sent: Option<i32>,
+    /// The order in which everybody acts before they come to rest; a fixed one without it.
+    pub(super) order: Option<StdRng>,
     pub(super) wake: Option<Timestamp>,
     pub(super) log: String,
     /// Every call to `pass`, for bounds.
@@ -85,6 +95,10 @@ impl Cluster {
             protected: false,
             mutating: false,
             interloper: None,
+            late: None,
+            router: RouterFault::None,
+            sent: Some(0),
+            order: None,
             wake: None,
             log: String::new(),
             passes: 0,
@@ -158,7 +172,7 @@ impl Cluster {
     /// reports. Returns the number of effects and of status writes.
     pub(super) fn pass(&mut self, crash_after: Option<usize>) -> (usize, usize) {
         self.passes += 1;
-        let seen = match self.observe() {
+        let seen = match self.observe_late() {
             Ok(seen) => seen,
             Err(error) => {
                 let report = status::rejected(&self.root(), &error.to_string(), self.now);
@@ -331,7 +345,18 @@ impl InMemory<Rollouts> for Process<'_> {
         }
         self.effects += 1;
         self.cluster.say(&format!("controller: {action}"));
-        Some(Ok(self.cluster.apply_action(observed, action)))
+        if let Action::Route(_) = action
+            && let Some(error) = self.cluster.refusal()
+        {
+            return Some(Err(error));
+        }
+        let applied = self.cluster.apply_action(observed, action);
+        match action {
+            Action::Route(_) => self.cluster.note_route(),
+            Action::Change(change) => self.cluster.note_change(change),
+            _ => {}
+        }
+        Some(Ok(applied))
     }
 
     fn event(&mut self, event: &EventNote) {

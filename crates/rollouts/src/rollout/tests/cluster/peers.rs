@@ -89,6 +89,10 @@ impl Cluster {
     /// The controller and its peers take turns until nothing moves.
     pub(in crate::rollout::tests) fn run(&mut self) {
         const MOST: usize = 100;
+        if let Some(mut order) = self.order.take() {
+            self.stir(&mut order);
+            self.order = Some(order);
+        }
         for _ in 0..MOST {
             self.settle();
             let before = (self.replica_sets.clone(), self.pods.clone());

@@ -5,7 +5,7 @@ mod histories;
 
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, RouterFault};
 use crate::rollout::traffic::RouteState;
 
 fn strategy(steps: &Value) -> Value {
@@ -100,6 +100,29 @@ fn a_lower_weight_is_routed_before_pods_go() {
     );
     cluster.run();
     assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (25, 1));
+}
+
+#[test]
+fn pods_stay_until_a_lower_weight_is_in_effect() {
+    let steps = json!([{"setWeight": 75}, {"pause": {}}, {"setWeight": 25}, {"pause": {}}]);
+    let mut cluster = deployed(4, &steps);
+    cluster.routes_arrive();
+    cluster.set_image("v2");
+    cluster.run();
+    cluster.router = RouterFault::Lags;
+    cluster.patch_status(&json!({"pauseConditions": null}));
+    cluster.run();
+    assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (25, 3));
+    cluster.routes_arrive();
+    cluster.run();
+    assert_eq!(cluster.sizes()["v2"], 1);
+    // After an abort both Services lead to the stable pods, so nothing reaches the others.
+    cluster.patch_status(&json!({"abort": true}));
+    cluster.run();
+    cluster.advance(60);
+    cluster.run();
+    assert_eq!(cluster.traffic.in_effect, Some(false));
+    assert_eq!((weight(&cluster), cluster.sizes()["v2"]), (0, 0));
 }
 
 #[test]
