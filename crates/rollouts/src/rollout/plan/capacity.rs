@@ -118,7 +118,7 @@ pub(super) fn lowest_weight(planner: &Planner<'_>, canary: &Canary, routing: &Ro
         // There is no other version that could serve in its place.
         return 0;
     }
-    let available = planner.replica_sets[stable].available();
+    let available = planner.replica_sets[stable].dependable();
     let served = weight_for(
         available,
         planner.observed.spec.replicas,
@@ -127,14 +127,17 @@ pub(super) fn lowest_weight(planner: &Planner<'_>, canary: &Canary, routing: &Ro
     (routing.max_weight - served).min(routed(planner))
 }
 
-/// The highest weight that the pods of the new version can serve.
+/// The highest weight that the pods of the new version can serve. Never above the weight that is routed now while
+/// they may be leaving.
 pub(super) fn highest_weight(planner: &Planner<'_>, routing: &Routing) -> i32 {
-    let available = planner.new_set().available();
-    weight_for(
-        available,
-        planner.observed.spec.replicas,
-        routing.max_weight,
-    )
+    let new = planner.new_set();
+    let replicas = planner.observed.spec.replicas;
+    let served = weight_for(new.available(), replicas, routing.max_weight);
+    if new.view.stale {
+        served.min(routed(planner))
+    } else {
+        served
+    }
 }
 
 /// Counts out the pods: what the weight needs, and never less than what the routes still send.
@@ -215,7 +218,7 @@ fn drain_aborted(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing, 
         let count = at_least(planner, canary, sent).min(planner.replica_sets[newest].replicas);
         return planner.scale(newest, count);
     }
-    let ready = planner.replica_sets[stable].available() >= replicas;
+    let ready = planner.replica_sets[stable].dependable() >= replicas;
     if planner.replica_sets[newest].replicas == 0 || !ready || routed(planner) > 0 {
         return;
     }

@@ -51,6 +51,11 @@ impl PlannedReplicaSet {
         self.view.available.min(self.view.replicas)
     }
 
+    /// Available pods that more traffic may be sent to: none while the counts may be about pods that are leaving.
+    pub(super) fn dependable(&self) -> i32 {
+        if self.view.stale { 0 } else { self.available() }
+    }
+
     /// The ReplicaSet asks for `count` pods already, and its status is about these, not about pods that are leaving.
     pub(super) fn asks_for(&self, count: i32) -> bool {
         self.view.replicas >= count && !self.view.stale

@@ -10,9 +10,9 @@ pub(super) fn point(planner: &mut Planner<'_>, service: &str, index: usize) {
     };
     let set = &planner.replica_sets[index];
     let ready = if view.managed_by.is_some() {
-        set.available() > 0
+        set.dependable() > 0
     } else {
-        set.replicas > 0 && set.available() >= set.replicas
+        set.replicas > 0 && set.dependable() >= set.replicas
     };
     if ready || planner.observed.spec.replicas == 0 {
         let hash = set.view.hash.clone();

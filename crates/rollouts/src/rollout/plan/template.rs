@@ -280,7 +280,7 @@ const SOURCE_DEFAULTS: [(&str, &[(&str, &str)]); 4] = [
         &[
             ("cachingMode", "ReadWrite"),
             ("fsType", "ext4"),
-            ("kind", "AnalysisIndexes"),
+            ("kind", "Shared"),
         ],
     ),
     (

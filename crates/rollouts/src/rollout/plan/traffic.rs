@@ -81,7 +81,7 @@ fn has_capacity(planner: &Planner<'_>, canary: &Canary, routing: &Routing, weigh
     let stable_needed = rest / i64::from(routing.max_weight.max(1));
     let stable = planner
         .stable()
-        .map_or(0, |stable| planner.replica_sets[stable].available());
+        .map_or(0, |stable| planner.replica_sets[stable].dependable());
     capacity::canary_has_pods_for(planner, canary, routing, weight)
         && i64::from(stable) >= stable_needed
 }
@@ -183,7 +183,7 @@ fn hashes(planner: &Planner<'_>) -> RouteHashes {
         .unwrap_or_default();
     let ready = |index: Option<usize>, now: Option<String>| {
         let set = index.map(|index| &planner.replica_sets[index]);
-        let set = set.filter(|set| set.available() > 0 || now.is_none());
+        let set = set.filter(|set| set.dependable() > 0 || now.is_none());
         set.map(|set| set.view.hash.clone()).or(now)
     };
     RouteHashes {

@@ -23,6 +23,8 @@ fn written() -> Value {
                 {"name": "p", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
                 {"name": "e", "ephemeral": {"volumeClaimTemplate": {"spec": {"resources": {"requests": {"storage": "1024Mi"}}}}}},
                 {"name": "r", "rbd": {"monitors": ["m"], "image": "i"}},
+                {"name": "z", "azureDisk": {"diskName": "d", "diskURI": "u"}}, {"name": "i", "iscsi": {"iqn": "q", "lun": 0}},
+                {"name": "o", "scaleIO": {"gateway": "g", "system": "s"}},
                 {"name": "d", "downwardAPI": {"items": [{"path": "x", "resourceFieldRef": {"resource": "limits.memory", "divisor": "1024Ki"}}]}}
             ]
         }
@@ -51,6 +53,9 @@ fn stored() -> Value {
                 {"name": "p", "projected": {"defaultMode": 420, "sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}}]}},
                 {"name": "e", "ephemeral": {"volumeClaimTemplate": {"metadata": {"creationTimestamp": null}, "spec": {"resources": {"requests": {"storage": "1Gi"}}, "volumeMode": "Filesystem"}}}},
                 {"name": "r", "rbd": {"monitors": ["m"], "image": "i", "pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"}},
+                {"name": "z", "azureDisk": {"diskName": "d", "diskURI": "u", "cachingMode": "ReadWrite", "fsType": "ext4", "kind": "Shared", "readOnly": false}},
+                {"name": "i", "iscsi": {"iqn": "q", "lun": 0, "iscsiInterface": "default"}},
+                {"name": "o", "scaleIO": {"gateway": "g", "system": "s", "storageMode": "ThinProvisioned", "fsType": "xfs"}},
                 {"name": "d", "downwardAPI": {"defaultMode": 420, "items": [{"path": "x", "resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}}]}}
             ]
         }

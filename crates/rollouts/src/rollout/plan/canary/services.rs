@@ -38,7 +38,7 @@ fn can_take_over(planner: &Planner<'_>, canary: &Canary, index: usize) -> bool {
     };
     let replicas = planner.observed.spec.replicas;
     if capacity::are_routes_behind(planner) {
-        return planner.replica_sets[index].available() >= replicas;
+        return planner.replica_sets[index].dependable() >= replicas;
     }
     if !canary.dynamic_stable {
         return true;
@@ -50,7 +50,7 @@ fn can_take_over(planner: &Planner<'_>, canary: &Canary, index: usize) -> bool {
     } else {
         capacity::pods_for(weight, replicas, routing.max_weight)
     };
-    weight == 0 || planner.replica_sets[index].available() >= needed
+    weight == 0 || planner.replica_sets[index].dependable() >= needed
 }
 
 /// With ping-pong the Service of the new version becomes the stable one.

@@ -54,7 +54,8 @@ impl Cluster {
     pub(super) fn note_change(&mut self, change: &ReplicaSetChange) {
         let late = self.late.as_mut();
         if let Some(set) = late.and_then(|late| late.get_mut(&change.name)) {
-            set.stale |= change.replicas.is_some();
+            let is_spec = change.replicas.is_some() || change.min_ready.is_some();
+            set.stale |= is_spec || change.template.is_some();
         }
     }
 

@@ -65,6 +65,25 @@ fn with_dynamic_scale_an_abort_moves_traffic_as_stable_pods_come_back() {
 }
 
 #[test]
+fn with_dynamic_scale_pods_that_may_be_leaving_get_no_more_traffic() {
+    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
+    let mut cluster = with_canary(4, &steps, &json!({"dynamicStableScale": true}));
+    cluster.set_image("v2");
+    cluster.settle();
+    cluster.peers();
+    cluster.settle();
+    assert_eq!((weight(&cluster), cluster.sizes()["v1"]), (50, 2));
+    // The update is given up before anybody knows whether two stable pods have gone.
+    cluster.patch_status(&json!({"abort": true}));
+    cluster.settle();
+    assert_eq!((weight(&cluster), cluster.sizes()["v1"]), (50, 4));
+    let stable = cluster.set_of("v1").name.clone();
+    cluster.count(&stable);
+    cluster.settle();
+    assert_eq!(weight(&cluster), 0, "{}", cluster.log);
+}
+
+#[test]
 fn with_dynamic_scale_a_way_back_keeps_the_canary_until_the_stable_version_is_whole() {
     let steps = json!([{"setWeight": 80}, {"pause": {}}]);
     let mut cluster = with_canary(10, &steps, &json!({"dynamicStableScale": true}));
