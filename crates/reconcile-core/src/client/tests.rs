@@ -441,6 +441,28 @@ async fn the_deadline_of_a_call_covers_all_of_its_tries() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_log_may_begin_late_and_a_watch_may_not() {
+    let service = tower::service_fn(|_: Request<Body>| async {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        Ok::<_, Infallible>(answer(200))
+    });
+    let policy = ClientPolicy {
+        fence: open(),
+        deadlines: Deadlines::default(),
+        metrics: Server::new().metrics,
+    };
+    let mut gate = GateLayer::new(policy).layer(service);
+    let mut ask = |uri: &str| {
+        let request = Request::get(format!("{PODS}{uri}")).body(Body::empty());
+        gate.call(request.expect("a request"))
+    };
+    let log = ask("/p/log?follow=true").await.expect("its first line");
+    assert_eq!(log.status(), 200);
+    let error = ask("?watch=true").await.expect_err("no answer in time");
+    assert!(error.is::<Late>(), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_has_no_deadline() {
     for uri in ["?watch=true", "/p/log?follow=true"] {
         let server = Server::new();
