@@ -232,13 +232,16 @@ mod tests {
     #[test]
     fn a_url_that_climbs_or_is_read_in_two_ways_is_not_permitted() {
         let spec = AppProjectSpec {
-            source_repos: vec!["https://git/team/**".into()],
+            source_repos: vec!["https://git/team/**".into(), "https://git/shop".into()],
             ..default_spec()
         };
         let project = project(spec);
         assert!(project.permits_repository("https://git/team/a/b.git"));
         for url in [
             "https://git/team/../secret",
+            // A rule is no prefix.
+            "https://git/shopping",
+            "https://git/shop/secret",
             "https://git/team/%2e%2E/secret",
             "https://git.evil.org/team/a",
             "https://git:8443/team/a",

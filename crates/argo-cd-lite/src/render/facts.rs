@@ -12,6 +12,9 @@ pub(super) const KUSTOMIZE_FACT: &str = "kustomize settings";
 /// Name of the fact that is what a project permits.
 pub(super) const PERMISSIONS_FACT: &str = "permitted repositories";
 
+/// Start of the names of facts that are who logs in to a repository.
+pub(super) const LOGIN_FACT: &str = "login to ";
+
 /// The Application for which sources are rendered.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct AppFacts {

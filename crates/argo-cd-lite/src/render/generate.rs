@@ -20,7 +20,7 @@ use super::{
     AppFacts, ClusterFacts, Remotes, RenderError, SourceType, Tools,
     directory::is_jsonnet,
     environment::{Environment, Uses, revision_fact},
-    facts::{CLUSTER_FACT, KUSTOMIZE_FACT, PERMISSIONS_FACT, digest},
+    facts::{CLUSTER_FACT, KUSTOMIZE_FACT, LOGIN_FACT, PERMISSIONS_FACT, digest},
     registry::{owner_of, renderer_of},
     renderer::{Job, ManifestFile},
 };
@@ -152,6 +152,9 @@ impl RenderRequest {
         }
         if name == PERMISSIONS_FACT {
             return self.remotes.as_ref().map(Remotes::permissions);
+        }
+        if let Some(url) = name.strip_prefix(LOGIN_FACT) {
+            return self.remotes.as_ref().map(|remotes| remotes.login(url));
         }
         let revision = self.sources.iter().enumerate();
         let revision = revision.map(|(index, open)| (revision_fact(index), &open.revision));

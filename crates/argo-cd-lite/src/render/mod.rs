@@ -36,7 +36,7 @@ pub use generate::{Files, OpenSource, RenderRequest};
 pub use jsonnet::run as evaluate_jsonnet;
 pub use objects::local_targets;
 pub use registry::source_type;
-pub use remotes::Remotes;
+pub use remotes::{Logins, Remotes};
 pub use renderer::SourceType;
 pub use renders::{RenderFailure, RenderFor, Renders, render_once};
 #[cfg(test)]

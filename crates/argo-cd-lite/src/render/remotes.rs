@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use thiserror::Error;
+use uuid::Uuid;
+
 use super::facts::digest;
 use crate::{
     project::Project,
-    repo::{ArchiveFile, ChartError, ChartHub, ChartRef, Commit, OpenChart, RepoError},
+    repo::{
+        ArchiveFile, ChartError, ChartHub, ChartRef, Commit, Credentials, OpenChart, RepoError,
+    },
 };
 
 /// Bytes of a file of values.
@@ -17,7 +22,33 @@ pub struct Remotes {
     charts: ChartHub,
     project: Arc<Project>,
     schemes: Vec<String>,
+    logins: Logins,
     runtime: tokio::runtime::Handle,
+}
+
+/// Whose credentials downloads use.
+#[derive(Clone)]
+pub enum Logins {
+    /// Those of the controller.
+    Controller,
+    /// Those of the controller that a caller brings, too. Others stay closed to it.
+    Shared {
+        /// What the controller has.
+        controller: Credentials,
+        /// What the caller brings.
+        caller: Credentials,
+    },
+    /// Those of one call, by its unique number. Nobody else gets what they opened.
+    Call(Uuid),
+}
+
+/// Why a repository is not read.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub(super) enum RemoteRefusal {
+    #[error("the project does not permit this repository (spec.sourceRepos)")]
+    Project,
+    #[error("the call does not bring the credentials that the controller has for this repository")]
+    Login,
 }
 
 impl Remotes {
@@ -28,8 +59,15 @@ impl Remotes {
             charts,
             project,
             schemes,
+            logins: Logins::Controller,
             runtime: tokio::runtime::Handle::current(),
         }
+    }
+
+    /// The same with the credentials of somebody else.
+    #[must_use]
+    pub fn with_logins(self, logins: Logins) -> Self {
+        Self { logins, ..self }
     }
 
     /// Changes with what the project permits.
@@ -37,9 +75,29 @@ impl Remotes {
         digest(&self.project.spec.source_repos)
     }
 
-    /// True when the project permits the repository.
-    pub(super) fn permit(&self, url: &str) -> bool {
-        self.project.permits_repository(url)
+    /// Who logs in to the repository: a render that used it serves only those for whom this is equal.
+    pub(super) fn login(&self, url: &str) -> String {
+        match &self.logins {
+            Logins::Controller => "controller".to_owned(),
+            Logins::Shared { controller, caller } if controller.agrees_with(caller, url) => {
+                "controller".to_owned()
+            }
+            Logins::Shared { .. } => "nobody".to_owned(),
+            Logins::Call(number) => format!("call {number}"),
+        }
+    }
+
+    /// Why the repository is not read; `None` when it is.
+    pub(super) fn refusal(&self, url: &str) -> Option<RemoteRefusal> {
+        if !self.project.permits_repository(url) {
+            return Some(RemoteRefusal::Project);
+        }
+        match &self.logins {
+            Logins::Shared { controller, caller } if !controller.agrees_with(caller, url) => {
+                Some(RemoteRefusal::Login)
+            }
+            Logins::Controller | Logins::Shared { .. } | Logins::Call(_) => None,
+        }
     }
 
     /// Why a file of values is not downloaded by a URL of this scheme; `None` when it is.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     AppFacts, ClusterFacts, Remotes, RenderError, Tools,
     environment::{Environment, Uses},
-    facts::PERMISSIONS_FACT,
+    facts::{LOGIN_FACT, PERMISSIONS_FACT},
+    remotes::RemoteRefusal,
     tools::Tool,
 };
 use crate::{api::ApplicationSource, repo::SourceTree, settings::KustomizeSettings};
@@ -90,10 +91,13 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// True when the project permits the repository. The result depends on its permissions from now on.
-    pub(super) fn permits(&self, remotes: &Remotes, url: &str) -> bool {
+    /// Why a repository is not read; `None` when it is. The result depends from now on on what the project permits and
+    /// on who logs in.
+    pub(super) fn refusal(&self, remotes: &Remotes, url: &str) -> Option<RemoteRefusal> {
         self.uses.note(PERMISSIONS_FACT, remotes.permissions());
-        remotes.permit(url)
+        let login = format!("{LOGIN_FACT}{url}");
+        self.uses.note(&login, remotes.login(url));
+        remotes.refusal(url)
     }
 
     /// Notes that the result depends on a program.

@@ -263,6 +263,19 @@ impl Credentials {
         }
     }
 
+    /// True when `other` logs in to the repository in the same way, whatever the repository holds.
+    pub fn agrees_with(&self, other: &Self, url: &str) -> bool {
+        let kinds = [
+            RepositoryKind::Git,
+            RepositoryKind::Helm,
+            RepositoryKind::Oci,
+        ];
+        kinds.into_iter().all(|kind| {
+            let login = |known: &Self| known.find_kind(kind, url).map(|found| found.credential);
+            login(self).unwrap_or_default() == login(other).unwrap_or_default()
+        })
+    }
+
     /// The Secret of a Git repository. See [`Self::find_kind`].
     pub fn find(&self, url: &str) -> Option<RepositorySecret> {
         self.find_kind(RepositoryKind::Git, url)

@@ -9,7 +9,7 @@ use super::{
         ChartDetails, HelmChart, HelmChartsRequest, HelmChartsResponse,
         RepoServerRevisionChartDetailsRequest,
     },
-    reach::{Age, Repositories},
+    reach::{Age, Offered, Repositories},
 };
 use crate::api::ApplicationSource;
 
@@ -23,7 +23,7 @@ impl Repositories {
         request: HelmChartsRequest,
     ) -> Result<HelmChartsResponse, CallError> {
         let repo = request.repo.ok_or_else(|| CallError::missing("repo"))?;
-        let reach = self.reach(&[&repo], &[]).await?;
+        let reach = self.reach(&[&repo], Offered::default()).await?;
         let index = reach.charts.index(&repo.repo, false).await?;
         let items = index.charts().map(|(name, versions)| HelmChart {
             name: name.to_owned(),
@@ -43,7 +43,7 @@ impl Repositories {
         if request.name.is_empty() {
             return Err(CallError::missing("name"));
         }
-        let reach = self.reach(&[&repo], &[]).await?;
+        let reach = self.reach(&[&repo], Offered::default()).await?;
         let source = ApplicationSource {
             repo_url: repo.repo,
             chart: request.name,

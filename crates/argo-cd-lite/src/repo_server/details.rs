@@ -10,7 +10,7 @@ use super::{
         DirectoryAppSpec, HelmAppSpec, HelmFileParameter, HelmParameter, KustomizeAppSpec,
         ManifestRequest, RepoAppDetailsResponse, RepoServerAppDetailsQuery,
     },
-    reach::{Age, Repositories, check_same},
+    reach::{Age, Offered, Repositories, check_same},
 };
 use crate::{
     api::{ApplicationSource, HelmSource},
@@ -41,7 +41,9 @@ impl Repositories {
             .to_api()
             .map_err(|error| CallError::Invalid(error.to_string()))?;
         check_same(repo, &source)?;
-        let reach = self.reach(&repos(repo, &request.ref_sources), &[]).await?;
+        let reach = self
+            .reach(&repos(repo, &request.ref_sources), Offered::default())
+            .await?;
         let age = Age::of(request.no_revision_cache);
         let open = reach.open(&source, "", age).await?;
         let read = {
@@ -71,6 +73,7 @@ impl Repositories {
                     revision: open.revision,
                     app_name: request.app_name,
                     application_source: request.source.clone(),
+                    repos: request.repos.clone(),
                     ref_sources: request.ref_sources.clone(),
                     ..ManifestRequest::default()
                 });

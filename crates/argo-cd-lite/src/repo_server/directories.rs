@@ -10,7 +10,7 @@ use super::{
         AppList, GitDirectoriesRequest, GitDirectoriesResponse, GitFilesRequest, GitFilesResponse,
         ListAppsRequest,
     },
-    reach::{Age, Repositories},
+    reach::{Age, Offered, Repositories},
 };
 use crate::{
     render::SourceType,
@@ -32,7 +32,7 @@ impl Repositories {
     ) -> Result<GitFilesResponse, CallError> {
         let repo = request.repo.ok_or_else(|| CallError::missing("repo"))?;
         let pattern = FilePattern::new(&request.path, request.new_git_file_globbing_enabled)?;
-        let reach = self.reach(&[&repo], &[]).await?;
+        let reach = self.reach(&[&repo], Offered::default()).await?;
         let age = Age::of(request.no_revision_cache);
         let commit = reach.commit(&repo.repo, &request.revision, age).await?;
         let map = reach.hub.read(move |_| files(&commit, &pattern)).await??;
@@ -45,7 +45,7 @@ impl Repositories {
         request: GitDirectoriesRequest,
     ) -> Result<GitDirectoriesResponse, CallError> {
         let repo = request.repo.ok_or_else(|| CallError::missing("repo"))?;
-        let reach = self.reach(&[&repo], &[]).await?;
+        let reach = self.reach(&[&repo], Offered::default()).await?;
         let age = Age::of(request.no_revision_cache);
         let commit = reach.commit(&repo.repo, &request.revision, age).await?;
         let folders = reach.hub.read(move |_| folders(&commit.tree()?)).await??;
@@ -58,7 +58,7 @@ impl Repositories {
     /// The folders that hold charts or kustomizations.
     pub(super) async fn list_apps(&self, request: ListAppsRequest) -> Result<AppList, CallError> {
         let repo = request.repo.ok_or_else(|| CallError::missing("repo"))?;
-        let reach = self.reach(&[&repo], &[]).await?;
+        let reach = self.reach(&[&repo], Offered::default()).await?;
         let commit = reach
             .commit(&repo.repo, &request.revision, Age::Recent)
             .await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     error::CallError,
     messages::{ManifestRequest, ManifestResponse, RefTarget, Repository},
-    reach::{Age, Reach, Repositories, check_same},
+    reach::{Age, Offered, Reach, Repositories, check_same},
 };
 use crate::{
     api::ApplicationSource,
@@ -32,8 +32,12 @@ impl Repositories {
             .to_api()
             .map_err(|error| CallError::Invalid(error.to_string()))?;
         check_same(repo, &source)?;
+        let offered = Offered {
+            repos: &request.repos,
+            templates: &request.helm_repo_creds,
+        };
         let reach = self
-            .reach(&repos(repo, &request.ref_sources), &request.helm_repo_creds)
+            .reach(&repos(repo, &request.ref_sources), offered)
             .await?;
         let age = Age::of(request.no_revision_cache);
         let main = reach.open(&source, &request.revision, age).await?;
@@ -89,6 +93,7 @@ impl Repositories {
                 known.project.clone(),
                 settings.values_file_schemes.clone(),
             )
+            .with_logins(reach.logins.clone())
         });
         let render = RenderRequest {
             app: AppFacts {

@@ -1,5 +1,6 @@
 //! The repositories of one call: those of the controller where the call brings the credentials that the controller
-//! has, too; otherwise stores of its own, which go with the call.
+//! has, too; otherwise stores of its own, which go with the call. What its sources name in turn follows the same rule,
+//! repository by repository.
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +15,7 @@ use prometheus::Registry;
 use reconcile_core::clock::Clock;
 use tempfile::TempDir;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 use super::{
     error::CallError,
@@ -23,7 +25,7 @@ use crate::{
     api::ApplicationSource,
     app::Context,
     metrics::GitMetrics,
-    render::{Files, OpenSource},
+    render::{Files, Logins, OpenSource},
     repo::{
         ChartConfig, ChartHub, ChartRef, Commit, Credentials, HubConfig, OpenChart, RepoHub,
         RepositoryKind, RepositorySecret, Resolved, is_packed, normalize,
@@ -68,21 +70,30 @@ pub(super) struct Repositories {
     pub(super) own: Arc<Semaphore>,
 }
 
+/// Credentials that a call brings for what its sources name in turn.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Offered<'a> {
+    pub(super) repos: &'a [Repository],
+    pub(super) templates: &'a [RepoCreds],
+}
+
 /// The repositories of one call.
 pub(super) struct Reach {
     pub(super) hub: RepoHub,
     pub(super) charts: ChartHub,
+    /// Whose credentials open what the sources name in turn: charts that charts depend on, remote bases.
+    pub(super) logins: Logins,
     clock: Clock,
     /// Files of the call, and its right to have some.
     _own: Option<(TempDir, OwnedSemaphorePermit)>,
 }
 
 impl Repositories {
-    /// The repositories of a call that brings these ones.
+    /// The repositories of a call that opens `repos`, and may open what `offered` has the credentials for.
     pub(super) async fn reach(
         &self,
         repos: &[&Repository],
-        creds: &[RepoCreds],
+        offered: Offered<'_>,
     ) -> Result<Reach, CallError> {
         let mut secrets = Vec::new();
         let mut known = true;
@@ -98,21 +109,34 @@ impl Repositories {
             known &= self.has(&repo.repo, &secret);
             secrets.push(secret);
         }
-        let context = &self.context;
-        if known {
-            return Ok(Reach {
-                hub: context.repos.clone(),
-                charts: context.charts.clone(),
-                clock: context.clock.clone(),
-                _own: None,
-            });
+        for repo in offered.repos {
+            let secret = repo.secret();
+            known &= secret
+                .as_ref()
+                .is_none_or(|secret| self.has(&repo.repo, secret));
+            secrets.extend(secret);
         }
+        secrets.extend(offered.templates.iter().filter_map(RepoCreds::secret));
         let given = Credentials::default();
-        let templates = creds.iter().filter_map(RepoCreds::secret);
-        for (number, secret) in secrets.into_iter().chain(templates).enumerate() {
+        for (number, secret) in secrets.into_iter().enumerate() {
             given.set(&number.to_string(), Some(secret));
         }
-        self.own(&given).await
+        let mut templates = offered.templates.iter();
+        known &= templates.all(|template| self.credentials.agrees_with(&given, &template.url));
+        if !known {
+            return self.own(&given).await;
+        }
+        let context = &self.context;
+        Ok(Reach {
+            hub: context.repos.clone(),
+            charts: context.charts.clone(),
+            logins: Logins::Shared {
+                controller: self.credentials.clone(),
+                caller: given,
+            },
+            clock: context.clock.clone(),
+            _own: None,
+        })
     }
 
     /// Whether the controller logs in to a repository in the same way. The type is the caller's word, so no other
@@ -159,6 +183,7 @@ impl Repositories {
         Ok(Reach {
             hub,
             charts,
+            logins: Logins::Call(Uuid::new_v4()),
             clock,
             _own: Some((folder, permit)),
         })
@@ -325,7 +350,7 @@ impl Repository {
 }
 
 impl RepoCreds {
-    fn secret(&self) -> Option<RepositorySecret> {
+    pub(super) fn secret(&self) -> Option<RepositorySecret> {
         Members::default()
             .text("url", &self.url)
             .text("type", &self.type_)

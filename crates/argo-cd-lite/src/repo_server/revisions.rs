@@ -7,7 +7,7 @@ use super::{
         ResolveRevisionResponse, RevisionMetadata, TestRepositoryRequest, TestRepositoryResponse,
         Time, UpdateRevisionForPathsRequest, UpdateRevisionForPathsResponse,
     },
-    reach::{Age, Reach, Repositories},
+    reach::{Age, Offered, Reach, Repositories},
 };
 use crate::{
     api::ApplicationSource,
@@ -24,7 +24,7 @@ impl Repositories {
         request: TestRepositoryRequest,
     ) -> Result<TestRepositoryResponse, CallError> {
         let repo = request.repo.ok_or_else(|| CallError::missing("repo"))?;
-        let reach = self.reach(&[&repo], &[]).await?;
+        let reach = self.reach(&[&repo], Offered::default()).await?;
         match repo.kind() {
             RepositoryKind::Git => {
                 let since = reach.since(Age::New);
@@ -63,7 +63,7 @@ impl Repositories {
             .to_api()
             .map_err(|error| CallError::Invalid(error.to_string()))?;
         let revision = request.ambiguous_revision;
-        let reach = self.reach(&[repo], &[]).await?;
+        let reach = self.reach(&[repo], Offered::default()).await?;
         if is_packed(&source) {
             let version = chart_version(&reach, &source, &revision).await?;
             return Ok(ResolveRevisionResponse {
@@ -95,7 +95,7 @@ impl Repositories {
     /// Branches and tags.
     pub(super) async fn list_refs(&self, request: ListRefsRequest) -> Result<Refs, CallError> {
         let repo = request.repo.ok_or_else(|| CallError::missing("repo"))?;
-        let reach = self.reach(&[&repo], &[]).await?;
+        let reach = self.reach(&[&repo], Offered::default()).await?;
         let listed = reach
             .hub
             .refs(&repo.repo, Some(reach.since(Age::Recent)))
@@ -117,7 +117,7 @@ impl Repositories {
     /// Tags of an OCI repository.
     pub(super) async fn list_oci_tags(&self, request: ListRefsRequest) -> Result<Refs, CallError> {
         let repo = request.repo.ok_or_else(|| CallError::missing("repo"))?;
-        let reach = self.reach(&[&repo], &[]).await?;
+        let reach = self.reach(&[&repo], Offered::default()).await?;
         Ok(Refs {
             branches: Vec::new(),
             tags: reach.charts.tags(&repo.repo, false).await?,
@@ -135,7 +135,7 @@ impl Repositories {
                 "revision must be the whole id of a commit".to_owned(),
             ));
         }
-        let reach = self.reach(&[&repo], &[]).await?;
+        let reach = self.reach(&[&repo], Offered::default()).await?;
         let listed = reach
             .hub
             .refs(&repo.repo, Some(reach.since(Age::Recent)))
@@ -173,7 +173,7 @@ impl Repositories {
         if request.paths.len() > MAX_PATHS {
             return Err(CallError::Invalid(format!("more than {MAX_PATHS} paths")));
         }
-        let reach = self.reach(&[repo], &[]).await?;
+        let reach = self.reach(&[repo], Offered::default()).await?;
         let age = Age::of(request.no_revision_cache);
         let at = reach
             .resolve(&repo.repo, &request.revision, "", age)

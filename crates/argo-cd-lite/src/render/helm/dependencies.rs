@@ -107,8 +107,8 @@ fn download(
             "charts are not downloaded here, so commit what `helm dependency build` puts into its charts folder",
         );
     };
-    if !job.permits(sources, &wanted.repository) {
-        return refused("the project does not permit this repository (spec.sourceRepos)");
+    if let Some(refusal) = job.refusal(sources, &wanted.repository) {
+        return refused(&refusal.to_string());
     }
     let same = |one: &Dependency| one.name == *name && one.repository == wanted.repository;
     let locked = listed(job, chart, &["Chart.lock", "requirements.lock"])?;

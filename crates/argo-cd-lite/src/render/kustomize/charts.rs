@@ -118,8 +118,8 @@ impl Charts<'_> {
         let Some(remotes) = self.job.remotes else {
             return refused("charts are not downloaded here: put it into the repository");
         };
-        if !self.job.permits(remotes, chart.repository) {
-            return refused("the project does not permit this repository (spec.sourceRepos)");
+        if let Some(refusal) = self.job.refusal(remotes, chart.repository) {
+            return refused(&refusal.to_string());
         }
         self.download(remotes, chart, &place)
     }

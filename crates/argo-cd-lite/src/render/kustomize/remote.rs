@@ -110,11 +110,8 @@ impl<'a> RemotePlaces<'a> {
         if let Some(known) = known {
             return Ok(known);
         }
-        if !self.job.permits(remotes, &folder.repository) {
-            return Err(place.refused(
-                text,
-                "is in a repository that the project does not permit (spec.sourceRepos)",
-            ));
+        if let Some(refusal) = self.job.refusal(remotes, &folder.repository) {
+            return Err(place.refused(text, &format!("is in another repository: {refusal}")));
         }
         let commit = remotes
             .commit(&folder.repository, &folder.revision)

@@ -1,13 +1,17 @@
 //! Charts that a chart depends on.
 
 use serde_json::json;
+use uuid::Uuid;
 
 use super::tools::{Bench, CHART, REPORT, report};
-use crate::repo::{
-    Trust,
-    charts::tests::{
-        Bed,
-        server::{Page, Server, chart, index},
+use crate::{
+    render::Logins,
+    repo::{
+        Trust,
+        charts::tests::{
+            Bed,
+            server::{Page, Server, chart, index},
+        },
     },
 };
 
@@ -125,6 +129,73 @@ async fn charts_of_permitted_repositories_are_downloaded_by_the_lock() {
         let error = result.expect_err(expected).to_string();
         assert!(error.contains(expected), "{error}");
         assert!(error.contains("web"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chart_is_open_to_those_only_who_bring_its_credentials() {
+    let server = Server::start().await;
+    let closed = |page: Page| Page {
+        authorization: Some("Basic dTpw".to_owned()),
+        ..page
+    };
+    server
+        .put(
+            "/index.yaml",
+            closed(Page::of(index(&[("1.0.0", "web-1.0.0.tgz", "")]))),
+        )
+        .put(
+            "/web-1.0.0.tgz",
+            closed(Page::of(chart("web", "1.0.0", "a: b"))),
+        );
+    let folder = tempfile::tempdir().expect("a folder");
+    let bed = Bed::new(folder.path(), Trust::default());
+    let url = server.url();
+    let (login, source) = (
+        [
+            ("url", url.as_str()),
+            ("type", "helm"),
+            ("username", "u"),
+            ("password", "p"),
+        ],
+        json!({"path": "chart"}),
+    );
+    bed.secret("repository", &login);
+    let caller = Bed::new(folder.path(), Trust::default());
+    let shared = || Logins::Shared {
+        controller: bed.credentials.clone(),
+        caller: caller.credentials.clone(),
+    };
+    let mut bench = Bench::new(&format!("{NEEDS_WEB}{REPORT}"));
+    let web = format!("dependencies:\n- {{name: web, version: 1.0.0, repository: '{url}'}}\n");
+    let own = "- {name: own, version: 1.0.0, repository: 'file://../own'}\n";
+    bench
+        .write("chart/Chart.yaml", &format!("{CHART}{web}{own}"))
+        .write("chart/Chart.lock", &web)
+        .write("own/Chart.yaml", CHART);
+    bench.permit(&bed.hub, &["*"], &[]);
+    let inputs = tokio::task::block_in_place(|| bench.inputs(source.clone()));
+    assert!(server.count("/web-1.0.0.tgz", 200) == 1 && bench.matches(source.clone(), &inputs));
+    let asked = server.asked().len();
+    bench.log_in(shared());
+    assert!(
+        !bench.matches(source.clone(), &inputs),
+        "what the controller rendered is not for a caller without the credentials"
+    );
+    let error = tokio::task::block_in_place(|| bench.error(source.clone()));
+    assert!(error.contains("does not bring the credentials"), "{error}");
+    assert_eq!(server.asked().len(), asked);
+    caller.secret("repository", &login);
+    assert!(
+        bench.matches(source.clone(), &inputs),
+        "the same credentials"
+    );
+    bench.log_in(Logins::Call(Uuid::new_v4()));
+    let of_call = tokio::task::block_in_place(|| bench.inputs(source.clone()));
+    assert!(bench.matches(source.clone(), &of_call));
+    for other in [Logins::Controller, shared(), Logins::Call(Uuid::new_v4())] {
+        bench.log_in(other);
+        assert!(!bench.matches(source.clone(), &of_call));
     }
 }
 

@@ -10,12 +10,15 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::super::tools::ProcessLimits;
+use super::super::{
+    generate::{Inputs, generate},
+    tools::ProcessLimits,
+};
 use super::*;
 use crate::{
     api::AppProjectSpec,
     project::{Project, default_spec},
-    repo::ChartHub,
+    repo::{ChartHub, Interrupt},
     settings::KustomizeSettings,
 };
 
@@ -69,16 +72,9 @@ impl Bench {
     }
 
     pub(super) fn render(&self, source: Value) -> Result<TargetSet, RenderError> {
-        let mut request = request(
-            vec![source],
-            &Files::Folder(self.folder.path().join("repository")),
-        );
-        request.remotes.clone_from(&self.remotes);
-        request.kustomize = Arc::new(self.kustomize.clone());
-        let sandboxes = self.folder.path().join("sandboxes");
-        let tools = Tools::with_limits(self.paths(), sandboxes.clone(), self.limits.clone());
+        let (request, tools) = (self.request(source), self.tools());
         let result = render_once(&request, &placement(), &tools, |_, _| Scope::Namespaced);
-        let left = fs::read_dir(sandboxes).map_or(0, Iterator::count);
+        let left = fs::read_dir(self.folder.path().join("sandboxes")).map_or(0, Iterator::count);
         assert_eq!(left, 0, "a private folder was left");
         result
     }
@@ -98,6 +94,38 @@ impl Bench {
             Arc::new(project),
             words(schemes),
         ));
+    }
+
+    /// Lets what is permitted be read with these credentials only.
+    pub(super) fn log_in(&mut self, logins: Logins) {
+        let remotes = self.remotes.take();
+        self.remotes = remotes.map(|remotes| remotes.with_logins(logins));
+    }
+
+    /// What a render depended on.
+    pub(super) fn inputs(&self, source: Value) -> Inputs {
+        generate(&self.request(source), &self.tools(), &Interrupt::default()).0
+    }
+
+    /// True when a render with these inputs would serve now.
+    pub(super) fn matches(&self, source: Value, inputs: &Inputs) -> bool {
+        self.request(source)
+            .matches(inputs, &self.tools(), &Interrupt::default())
+    }
+
+    fn request(&self, source: Value) -> RenderRequest {
+        let mut request = request(
+            vec![source],
+            &Files::Folder(self.folder.path().join("repository")),
+        );
+        request.remotes.clone_from(&self.remotes);
+        request.kustomize = Arc::new(self.kustomize.clone());
+        request
+    }
+
+    fn tools(&self) -> Tools {
+        let sandboxes = self.folder.path().join("sandboxes");
+        Tools::with_limits(self.paths(), sandboxes, self.limits.clone())
     }
 
     pub(super) fn error(&self, source: Value) -> String {

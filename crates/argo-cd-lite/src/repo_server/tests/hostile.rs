@@ -6,9 +6,16 @@ use tokio::{
 };
 
 use super::{Served, soon};
-use crate::repo_server::messages::{
-    Empty, GitFilesRequest, GitFilesResponse, HealthCheckRequest, HealthCheckResponse,
-    ListRefsRequest, PluginList, Refs, Repository, TestRepositoryRequest, TestRepositoryResponse,
+use crate::{
+    render::Logins,
+    repo_server::{
+        messages::{
+            Empty, GitFilesRequest, GitFilesResponse, HealthCheckRequest, HealthCheckResponse,
+            ListRefsRequest, PluginList, Refs, RepoCreds, Repository, TestRepositoryRequest,
+            TestRepositoryResponse,
+        },
+        reach::Offered,
+    },
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,6 +97,49 @@ async fn the_type_that_a_caller_names_opens_no_credentials_of_the_controller() {
         answer.expect_err("no such type").code(),
         tonic::Code::InvalidArgument
     );
+}
+
+#[tokio::test]
+async fn what_a_source_names_is_opened_with_the_credentials_of_the_call_only() {
+    let served = Served::new(false).await;
+    let charts = |password: &str| Repository {
+        repo: "https://charts.example.com/shop".to_owned(),
+        type_: "helm".to_owned(),
+        username: "u".to_owned(),
+        password: password.to_owned(),
+        ..Repository::default()
+    };
+    let template = |password: &str| RepoCreds {
+        url: "https://git.example.com/shop".to_owned(),
+        password: password.to_owned(),
+        ..RepoCreds::default()
+    };
+    let known = |one: &str| charts(one).secret();
+    served.credentials.set("charts", known("of the controller"));
+    let own = template("of the controller").secret();
+    served.credentials.set("template", own);
+    let below = "https://git.example.com/shop/base";
+    let open = async |repos: &[Repository], templates: &[RepoCreds]| {
+        let offered = Offered { repos, templates };
+        let main = served.repository();
+        let reach = served.repositories.reach(&[&main], offered).await;
+        match reach.expect("stores").logins {
+            Logins::Shared { controller, caller } => Some(
+                [&charts("").repo, below, "https://git.example.com/public"]
+                    .map(|url| controller.agrees_with(&caller, url)),
+            ),
+            Logins::Controller => panic!("no call has the rights of the controller"),
+            Logins::Call(_) => None,
+        }
+    };
+    assert_eq!(open(&[], &[]).await, Some([false, false, true]));
+    let repos = [charts("of the controller")];
+    assert_eq!(open(&repos, &[]).await, Some([true, false, true]));
+    let templates = [template("of the controller")];
+    assert_eq!(open(&repos, &templates).await, Some([true; 3]));
+    // Other credentials serve for this call, in stores of its own.
+    assert_eq!(open(&[charts("of the caller")], &templates).await, None);
+    assert_eq!(open(&repos, &[template("of the caller")]).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

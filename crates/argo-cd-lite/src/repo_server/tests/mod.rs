@@ -5,7 +5,7 @@ mod files;
 mod hostile;
 mod manifests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use reconcile_core::{
     clock::Clock,
@@ -15,11 +15,13 @@ use reconcile_core::{
     testkit::FakeApi,
 };
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     RepoServer, RepoServerSettings,
     messages::{ApplicationSource, Repository},
+    reach::Repositories,
 };
 use crate::{
     app::Settings,
@@ -41,6 +43,8 @@ struct Served {
     tls: bool,
     credentials: Credentials,
     folder: TempDir,
+    /// As the server has them.
+    repositories: Repositories,
     stop: CancellationToken,
     _operator: Operator,
 }
@@ -78,6 +82,12 @@ impl Served {
         };
         let (context, credentials) = controller::context(&operator, settings, config.clone());
         let stop = CancellationToken::new();
+        let repositories = Repositories {
+            context: context.clone(),
+            credentials: credentials.clone(),
+            config: config.clone(),
+            own: Arc::new(Semaphore::new(1)),
+        };
         let server = RepoServer {
             settings: RepoServerSettings {
                 listen: ListenAddress {
@@ -101,6 +111,7 @@ impl Served {
             tls,
             credentials,
             folder,
+            repositories,
             stop,
             _operator: operator,
         }

@@ -22,7 +22,7 @@ use server::{Page, Server, chart, index, sha256};
 /// A hub with Secrets, over a folder that a restart keeps.
 pub(crate) struct Bed {
     pub(crate) hub: ChartHub,
-    pub(super) credentials: Credentials,
+    pub(crate) credentials: Credentials,
     pub(super) woken: Arc<Mutex<Vec<ObjectKey>>>,
 }
 
