@@ -25,6 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const PAUSE: SignedDuration = SignedDuration::from_secs(15);
 /// Where the measurement keeps the id of the analysis.
 const EXECUTION: &str = "canaryExecutionId";
+/// Bytes of an id.
+const LONGEST_ID: usize = 256;
 
 /// Analyses of Kayenta.
 pub(super) struct KayentaProvider;
@@ -162,8 +164,11 @@ async fn start(task: &Task<'_>, spec: &Kayenta, config: &str) -> Result<String, 
     let body = json!({ "scopes": scopes, "thresholds": { "pass": pass, "marginal": marginal } });
     let reply = ask(task, Call::post_json(url, &body, TIMEOUT)).await?;
     let answer: Value = reply.json()?;
-    match answer[EXECUTION].as_str() {
-        Some(id) if !id.is_empty() => Ok(id.to_owned()),
+    let id = answer[EXECUTION].as_str();
+    // It is shown in the status, whole: what repeats a secret, or is no id at all, is refused.
+    let may_be_shown = |id: &&str| task.redactor.redact((*id).to_owned()) == *id;
+    match id.filter(may_be_shown) {
+        Some(id) if (1..=LONGEST_ID).contains(&id.len()) => Ok(id.to_owned()),
         _ => Err(ProviderError::answer("Invalid canaryExecutionId")),
     }
 }

@@ -83,6 +83,28 @@ async fn an_analysis_is_started_and_its_score_is_the_verdict() {
 }
 
 #[tokio::test]
+async fn an_id_that_repeats_a_secret_or_is_none_is_not_shown() {
+    for id in ["run-of-hunter2".to_owned(), "x".repeat(300)] {
+        let (address, _) = serve(move |seen| {
+            let answer = match seen.path.split('?').next() {
+                Some("/canaryConfig") => json!([{ "id": "c1", "name": "golden" }]),
+                _ => json!({ "canaryExecutionId": id }),
+            };
+            axum::Json(answer).into_response()
+        })
+        .await;
+        let arguments = json!([
+            { "name": "password", "valueFrom": { "secretKeyRef": { "name": "login", "key": "password" } } },
+        ]);
+        let order = order_of(spec(address), json!({ "interval": "5m" }), arguments);
+        let measured = taken(providers(address, None).measure(&order).await);
+        assert_eq!(measured.phase, AnalysisPhase::Error);
+        assert_eq!(measured.message, "Invalid canaryExecutionId");
+        assert!(measured.metadata.is_empty(), "{:?}", measured.metadata);
+    }
+}
+
+#[tokio::test]
 async fn a_config_that_is_not_there_is_an_error() {
     let (address, _) = serve(server(json!({}))).await;
     let mut wanted = spec(address);
