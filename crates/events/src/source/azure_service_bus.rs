@@ -9,11 +9,12 @@ use reconcile_core::object::FieldError;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     EmitError,
     body::Body,
-    http_server::HttpServer,
+    http_server::{HttpServer, may_ask_again},
     kind::{Input, Source, SourceContext, SourceError, SourceKind},
     server::ServerTls,
 };
@@ -175,20 +176,22 @@ impl Entity {
 impl Client<'_> {
     async fn receive(&self) -> Result<(), SourceError> {
         loop {
-            self.take().await?;
+            let asked = Instant::now();
+            let found = self.take().await?;
             self.context.report(None);
+            may_ask_again(asked, usize::from(found)).await;
         }
     }
 
-    /// Receives a message, publishes it and deletes it; nothing where none comes in time.
-    async fn take(&self) -> Result<(), SourceError> {
+    /// Receives a message, publishes it and deletes it; false where none comes in time.
+    async fn take(&self) -> Result<bool, SourceError> {
         let mut url = self.url(&["messages", "head"]);
         url.set_query(Some(&format!("timeout={WAIT}")));
         let wait = Duration::from_secs(WAIT) + DEADLINE;
         let answer = self.ask(Method::POST, url, wait).await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         if status == StatusCode::NO_CONTENT {
-            return Ok(());
+            return Ok(false);
         }
         let held = self.server.body(self.context, answer, ANSWER).await?;
         if !status.is_success() {
@@ -213,7 +216,7 @@ impl Client<'_> {
                 // 404: the lock has ended, and the message comes again under the same id.
                 let status = deleted.status();
                 if status.is_success() || status == StatusCode::NOT_FOUND {
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(self.refused("deleting a message", status))
             }

@@ -1,12 +1,14 @@
 //! What sources hold in memory of messages that the bus has not taken yet.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use reconcile_core::shares::Shares;
 
 /// Bytes of all messages that wait, of all sources together.
 const MOST_BYTES: usize = 64 << 20;
+/// Pause before room is asked for again.
+const PAUSE: Duration = Duration::from_millis(50);
 /// What a message takes beside its own bytes.
 const OVERHEAD: usize = 512;
 
@@ -72,6 +74,18 @@ impl Share {
         let share = self.clone();
         Some(Reservation { share, bytes })
     }
+
+    /// Waits for room for a message. Who waits does not read on, so that what follows stays at the server.
+    pub async fn wait(&self, bytes: usize) -> Reservation {
+        // A message that is larger than all room takes all of it.
+        let bytes = bytes.min(MOST_BYTES - OVERHEAD);
+        loop {
+            if let Some(room) = self.take(bytes) {
+                return room;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
 }
 
 impl Drop for Reservation {
@@ -102,5 +116,18 @@ mod tests {
         drop(large);
         assert!(greedy.take(1 << 20).is_none());
         assert_eq!(backlog.0.lock().bytes.used(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_no_room_waits_until_there_is_some() {
+        let backlog = Backlog::default();
+        let (first, second) = (backlog.share(), backlog.share());
+        let all = first.wait(usize::MAX).await;
+        let hour = Duration::from_secs(3600);
+        let waiting = tokio::time::timeout(hour, second.wait(1)).await;
+        assert!(waiting.is_err(), "there is no room");
+        drop(all);
+        let room = tokio::time::timeout(hour, second.wait(1)).await;
+        assert!(room.is_ok(), "there is room again");
     }
 }

@@ -17,8 +17,17 @@ use crate::{
 
 /// An answer waits so long for room in memory.
 const ROOM: Duration = Duration::from_secs(30);
-/// Pause before room is asked for again.
-const PAUSE: Duration = Duration::from_millis(50);
+
+/// A server that has nothing is asked so often at most. Those that wait for a message before they answer take longer.
+const SHORTEST_QUESTION: Duration = Duration::from_secs(1);
+
+/// Ends when a server that was asked at that moment, and had so many messages, may be asked again. One that has none
+/// and does not wait for them, whoever runs it, does not keep the process busy.
+pub(super) async fn may_ask_again(asked: Instant, found: usize) {
+    if found == 0 {
+        tokio::time::sleep_until(asked + SHORTEST_QUESTION).await;
+    }
+}
 
 /// A server with connections of its own.
 pub(super) struct HttpServer {
@@ -97,15 +106,8 @@ impl HttpServer {
         bytes: usize,
         deadline: Instant,
     ) -> Result<Reservation, SourceError> {
-        loop {
-            if let Some(room) = context.share.take(bytes) {
-                return Ok(room);
-            }
-            if Instant::now() >= deadline {
-                return Err(self.failed("no room in memory for its answer"));
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+        let room = tokio::time::timeout_at(deadline, context.share.wait(bytes)).await;
+        room.map_err(|_| self.failed("no room in memory for its answer"))
     }
 
     /// The server did or said this.
@@ -114,5 +116,24 @@ impl HttpServer {
             server: self.address.clone(),
             reason: reason.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_has_nothing_is_not_asked_without_pause() {
+        let begun = Instant::now();
+        for _ in 0..10 {
+            may_ask_again(Instant::now(), 0).await;
+        }
+        assert!(begun.elapsed() >= 10 * SHORTEST_QUESTION);
+        // One that waited itself, or has more, is asked again at once.
+        let now = Instant::now();
+        may_ask_again(begun, 0).await;
+        may_ask_again(now, 1).await;
+        assert_eq!(Instant::now(), now);
     }
 }

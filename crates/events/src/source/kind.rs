@@ -29,6 +29,7 @@ use super::{
     checkpoint::Checkpoint,
     emitter,
     reconnect::Reconnect,
+    tokens::RecentTokens,
 };
 use crate::{
     api::{KeySelector, decode, eventsource::SourceFilter, trigger::Backoff},
@@ -111,6 +112,9 @@ pub enum SourceError {
         /// What is wrong.
         reason: String,
     },
+    /// A bug of this program.
+    #[error("the source panicked, which is a bug: {0}")]
+    Panicked(String),
 }
 
 /// What all kinds have in common.
@@ -200,6 +204,7 @@ impl TaskEvent {
         SourceContext {
             identities: limits.identities.clone(),
             redactor: Redactor::of(&self.secrets),
+            tokens: RecentTokens::default(),
             connected: AtomicBool::new(false),
             egress: limits.egress,
             share: limits.backlog.share(),
@@ -233,6 +238,7 @@ pub struct SourceContext {
     pub share: Share,
     identities: Identities,
     redactor: Redactor,
+    tokens: RecentTokens,
     connected: AtomicBool,
     this: TaskEvent,
 }
@@ -352,16 +358,17 @@ impl SourceContext {
 
     /// The beginning of a text of the server on one line, without secrets and credentials.
     pub fn excerpt(&self, text: &str) -> String {
+        let text = self.tokens.redact(text.to_owned());
         redact_urls(&self.redactor.excerpt(text.as_bytes()))
     }
 
     /// Hides a token that was got with the secrets of this source, from now on.
     pub fn hide(&self, token: &str) {
-        self.redactor.add(token);
+        self.tokens.add(token);
     }
 
     /// A text of the server without the secrets of this source, which it may repeat, and without credentials in URLs.
     pub fn redact(&self, text: String) -> String {
-        redact_urls(&self.redactor.redact(text))
+        redact_urls(&self.redactor.redact(self.tokens.redact(text)))
     }
 }

@@ -31,6 +31,7 @@ mod served;
 mod server;
 mod sqs;
 mod targets;
+mod tokens;
 pub mod webhook;
 
 use std::collections::BTreeSet;

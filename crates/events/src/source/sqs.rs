@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::{
     EmitError,
     body::Body,
-    http_server::{Held, HttpServer},
+    http_server::{Held, HttpServer, may_ask_again},
     kind::{Input, Source, SourceContext, SourceError, SourceKind},
 };
 use crate::{
@@ -251,6 +251,7 @@ impl Queue {
 impl Client<'_> {
     /// Receives messages, publishes them, and deletes them.
     async fn take(&self, queue_url: &str) -> Result<(), SourceError> {
+        let begun = Instant::now();
         let question = json!({
             "QueueUrl": queue_url,
             "MaxNumberOfMessages": MESSAGES,
@@ -264,6 +265,7 @@ impl Client<'_> {
         let (received, _room): (Received, Held) = asked.await?;
         let deadline = Instant::now() + PATIENCE;
         let messages = received.messages.unwrap_or_default();
+        may_ask_again(begun, messages.len()).await;
         // The groups of a queue with an order keep theirs.
         let at_once = if self.queue.name.strip_suffix(".fifo").is_some() {
             1

@@ -21,9 +21,8 @@ mod smtp;
 pub(crate) mod stage;
 mod task;
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures::FutureExt;
 use jiff::Timestamp;
 use reconcile_core::{
     client::Fence,
@@ -226,10 +225,8 @@ fn words(error: &kube::Error) -> String {
 async fn caught(
     action: impl Future<Output = Result<Done, TriggerError>>,
 ) -> Result<Done, TriggerError> {
-    AssertUnwindSafe(action)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|panic| Err(TriggerError::Panicked(panics::message(&*panic))))
+    let outcome = panics::caught(action).await;
+    outcome.unwrap_or_else(|panic| Err(TriggerError::Panicked(panic)))
 }
 
 /// Carries out actions. Cloning shares connections and caches.

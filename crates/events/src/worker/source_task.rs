@@ -1,6 +1,9 @@
 //! The task of an event that is brought in: runs its source again and again.
 
-use crate::source::SourceContext;
+use crate::{
+    panics,
+    source::{SourceContext, kind::SourceError},
+};
 
 /// Runs the source until it is dropped, and reports what is in its way.
 pub(super) async fn run(context: SourceContext) {
@@ -8,7 +11,8 @@ pub(super) async fn run(context: SourceContext) {
     let mut tried = 0;
     loop {
         context.emitter.bus.ready().await;
-        if let Err(error) = context.source().run(&context).await {
+        let ended = panics::caught(context.source().run(&context)).await;
+        if let Err(error) = ended.unwrap_or_else(|panic| Err(SourceError::Panicked(panic))) {
             let reason = context.redact(error.to_string());
             if reported != reason {
                 tracing::warn!(eventsource = %context.emitter.key, event = context.event(), reason, "source interrupted");

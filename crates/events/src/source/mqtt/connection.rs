@@ -71,6 +71,14 @@ impl Message {
         }
     }
 
+    /// Bytes of its body that are held.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Whole(message) => message.payload.len(),
+            Self::TooLarge { .. } => 0,
+        }
+    }
+
     /// The broker sends it again.
     pub(super) fn is_repeated(&self) -> bool {
         match self {

@@ -12,6 +12,7 @@ use super::connection::{Connection, Incoming, Message, MqttError};
 use crate::{
     api::KeySelector,
     source::{
+        backlog::Reservation,
         body::Body,
         checkpoint::Checkpoint,
         kind::{Source, SourceContext, SourceError},
@@ -134,7 +135,16 @@ impl Session {
                         checkpoint.save(rounds.begin()).await?;
                     }
                     let round = if id == 0 { 0 } else { rounds.round(id, repeated) };
-                    publishing.push_back(self.publish(context, message, round));
+                    let room = loop {
+                        tokio::select! {
+                            room = context.share.wait(message.held()) => break room,
+                            Some(acknowledge) = publishing.next() => {
+                                acknowledged(&mut connection, acknowledge).await.map_err(failed)?;
+                            }
+                            _ = ping.tick() => connection.ping().await.map_err(failed)?,
+                        }
+                    };
+                    publishing.push_back(self.publish(context, message, round, room));
                 }
                 _ = ping.tick() => connection.ping().await.map_err(failed)?,
             }
@@ -201,7 +211,13 @@ impl Session {
     }
 
     /// Publishes a message, however long that takes; returns what is to be acknowledged.
-    async fn publish(&self, context: &SourceContext, message: Message, round: u64) -> Option<u16> {
+    async fn publish(
+        &self,
+        context: &SourceContext,
+        message: Message,
+        round: u64,
+        _room: Reservation,
+    ) -> Option<u16> {
         let (id, acknowledge) = (message.id(), Some(message.id()).filter(|id| *id != 0));
         let message = match message {
             Message::Whole(message) => message,

@@ -14,12 +14,13 @@ use reconcile_core::object::FieldError;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use self::credentials::{Credentials, EARLY, LIFETIME};
 use super::{
     EmitError,
     body::Body,
-    http_server::{Held, HttpServer},
+    http_server::{Held, HttpServer, may_ask_again},
     kind::{Input, Source, SourceContext, SourceError, SourceKind},
 };
 use crate::{api::KeySelector, http_client::Call, tls::TlsSettings};
@@ -233,12 +234,14 @@ impl Client<'_> {
 
     /// Pulls messages, publishes them and acknowledges them.
     async fn take(&self) -> Result<(), SourceError> {
+        let begun = Instant::now();
         let question = json!({ "maxMessages": MESSAGES });
         let pull = format!("{}:pull", self.name);
         let answer = self
             .call(Method::POST, &pull, Some(&question), PULL)
             .await?;
         let pulled = self.good(&answer)?;
+        may_ask_again(begun, pulled.received_messages.len()).await;
         let outcomes: Vec<_> = stream::iter(pulled.received_messages)
             .map(|received| async move {
                 let outcome = self.publish(&received.message).await;

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     api::KeySelector,
     source::{
+        backlog::Reservation,
         body::Body,
         kind::{Input, Source, SourceContext, SourceError, SourceKind},
     },
@@ -80,10 +81,15 @@ impl Channels {
             .await
             .map_err(failed)?;
         context.report(None);
-        let messages = stream::unfold(Some(connection), |connection| async {
-            let mut connection = connection?;
+        let share = context.share.clone();
+        let messages = stream::unfold(Some((connection, share)), |reading| async {
+            let (mut connection, share) = reading?;
             match next(&mut connection).await {
-                Ok(message) => Some((Ok(message), Some(connection))),
+                // What follows is not read before there is room for this one; others are published meanwhile.
+                Ok((channel, body)) => {
+                    let room = share.wait(body.held()).await;
+                    Some((Ok((channel, body, room)), Some((connection, share))))
+                }
                 Err(error) => Some((Err(error), None)),
             }
         });
@@ -99,8 +105,8 @@ impl Channels {
     }
 
     /// Publishes a message, however long that takes.
-    async fn pass_on(&self, context: &SourceContext, message: (String, Value)) {
-        let (channel, body) = message;
+    async fn pass_on(&self, context: &SourceContext, message: (String, Value, Reservation)) {
+        let (channel, body, _room) = message;
         let body = match body {
             Value::Text(body) => body,
             Value::Skipped(size) => return context.too_large(size),

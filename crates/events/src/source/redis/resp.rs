@@ -52,6 +52,14 @@ pub enum RespError {
 }
 
 impl Value {
+    /// Bytes that a text holds.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            _ => 0,
+        }
+    }
+
     pub(super) fn text(&self) -> Option<String> {
         match self {
             Self::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use reconcile_core::object::FieldError;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{
     DEADLINE, Redis, names,
@@ -13,7 +14,10 @@ use super::{
 };
 use crate::{
     api::KeySelector,
-    source::kind::{Input, Source, SourceContext, SourceError, SourceKind},
+    source::{
+        http_server::may_ask_again,
+        kind::{Input, Source, SourceContext, SourceError, SourceKind},
+    },
 };
 
 pub(in crate::source) const KIND: SourceKind = SourceKind {
@@ -119,6 +123,7 @@ impl Streams {
         // what is new.
         let (mut from, mut entries) = ("0", 1);
         loop {
+            let asked = Instant::now();
             let reply = self.next(connection, from, entries).await?;
             let mut count = 0;
             for (stream, batch) in parsed(reply) {
@@ -127,6 +132,8 @@ impl Streams {
             }
             if count == 0 && from == "0" {
                 (from, entries) = (">", self.entries);
+            } else {
+                may_ask_again(asked, count).await;
             }
         }
     }

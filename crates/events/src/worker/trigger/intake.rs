@@ -15,7 +15,7 @@ use super::{
     messages::{Attachment, Held, Incoming},
     pull::Pull,
 };
-use crate::bus::Bus;
+use crate::{bus::Bus, panics};
 
 /// Messages on their way from the bus to the task; the bus itself bounds what is outstanding.
 const ON_THE_WAY: usize = 64;
@@ -41,7 +41,10 @@ impl Intake {
                 sender: sender.clone(),
                 room: context.held.dependency(&context.sensor.key.namespace),
             };
-            tokio::spawn(pull.run());
+            tokio::spawn(async move {
+                let name = pull.name();
+                panics::restarted(&name, || pull.run()).await;
+            });
         }
         Self {
             incoming,

@@ -28,6 +28,7 @@ use super::{SourceLookup, activity::Activity, health::Health};
 use crate::{
     bus::{Bus, ConsumerOwner},
     metrics::Metrics,
+    panics,
     sensor::{CheckedSensor, CheckedTrigger, parameter::Events, rate_limit::Pace},
     trigger::{Executor, Firing},
 };
@@ -108,12 +109,20 @@ pub(super) async fn run(
     let name = format!("{}/{}", context.sensor.key, context.trigger.name);
     tracing::info!(trigger = %name, condition = context.trigger.condition.text(), "trigger starts");
     context.executor.http.warm();
-    let intake = intake.unwrap_or_else(|| Intake::start(&context, bus));
-    let left = if context.trigger.acts_per_event() {
-        per_event::run(context, intake).await
-    } else {
-        per_set::run(context, intake).await
+    let mut intake = intake;
+    let worker = || {
+        let intake = intake.take();
+        let (context, bus) = (context.clone(), bus.clone());
+        async move {
+            let intake = intake.unwrap_or_else(|| Intake::start(&context, &bus));
+            if context.trigger.acts_per_event() {
+                per_event::run(context, intake).await
+            } else {
+                per_set::run(context, intake).await
+            }
+        }
     };
+    let left = panics::restarted(&name, worker).await;
     tracing::info!(trigger = %name, "trigger stopped");
     left
 }

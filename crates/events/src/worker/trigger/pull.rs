@@ -77,7 +77,17 @@ pub(super) struct Pull {
 }
 
 impl Pull {
-    pub(super) async fn run(self) {
+    /// For the log.
+    pub(super) fn name(&self) -> String {
+        let context = &self.context;
+        let dependency = &context.trigger.dependencies[self.dependency].name;
+        format!(
+            "{}/{}/{dependency}",
+            context.sensor.key, context.trigger.name
+        )
+    }
+
+    pub(super) async fn run(&self) {
         let dependency = &self.context.trigger.dependencies[self.dependency];
         let mut reported = String::new();
         let mut before = Before {
