@@ -60,6 +60,9 @@ pub struct AppProjectSpec {
     /// Keys one of which has to have signed what is synced; any commit when empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signature_keys: Vec<SignatureKey>,
+    /// What is verified of sources, by repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_integrity: Option<SourceIntegrity>,
     /// When the applications may sync.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sync_windows: Vec<SyncWindow>,
@@ -108,6 +111,52 @@ pub struct SignatureKey {
     /// Id of the key: the last 16 hexadecimal digits of its fingerprint, or more.
     #[serde(rename = "keyID")]
     pub key_id: String,
+}
+
+/// What is verified of sources.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct SourceIntegrity {
+    /// Of Git repositories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitIntegrity>,
+}
+
+/// Policies of Git repositories.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct GitIntegrity {
+    /// At most one of them may fit a repository.
+    pub policies: Vec<GitIntegrityPolicy>,
+}
+
+/// The policy of some repositories.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct GitIntegrityPolicy {
+    /// Which repositories.
+    pub repos: Vec<IntegrityRepository>,
+    /// Signatures by GnuPG.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpg: Option<GpgPolicy>,
+}
+
+/// Repositories of a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct IntegrityRepository {
+    /// Glob of URLs; `!` before it takes them out.
+    pub url: String,
+}
+
+/// Which signatures are required.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct GpgPolicy {
+    /// `none`, `head` or `strict`.
+    pub mode: String,
+    /// Ids of the keys that may sign.
+    pub keys: Vec<String>,
 }
 
 /// Objects that no Application manages.

@@ -1,6 +1,6 @@
 //! The support ledger of `Application` and `AppProject`.
 
-use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
+use reconcile_core::fields::{Field, Ledger, reported, supported, supported_note};
 
 const CHARTS: &str = "Helm repositories and OCI registries";
 const KUSTOMIZE_VERSION: &str = "programs that kustomize.path.VERSION of argocd-cm names";
@@ -306,7 +306,15 @@ pub const APP_PROJECT: &[Field] = &[
         "spec.signatureKeys",
         "of commits, by keys of argocd-gpg-keys-cm",
     ),
-    planned("spec.sourceIntegrity.**", "signatures are not checked"),
+    supported_note(
+        "spec.sourceIntegrity.git.policies[].gpg.keys",
+        "of commits and annotated tags, by keys of argocd-gpg-keys-cm",
+    ),
+    supported("spec.sourceIntegrity.git.policies[].gpg.mode"),
+    supported_note(
+        "spec.sourceIntegrity.git.policies[].repos",
+        "two policies that fit one repository are an error",
+    ),
     supported("spec.syncWindows"),
 ];
 

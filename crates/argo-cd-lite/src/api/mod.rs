@@ -13,8 +13,10 @@ pub use application::{
     ManagedNamespaceMetadata, RetryBackoff, RetryStrategy, SyncPolicy,
 };
 pub use appproject::{
-    AppProject, AppProjectSpec, ClusterResourceItem, DestinationServiceAccount, GroupKindItem,
-    OrphanIgnore, OrphanedResources, ProjectDestination, ProjectStatus, SignatureKey, SyncWindow,
+    AppProject, AppProjectSpec, ClusterResourceItem, DestinationServiceAccount, GitIntegrity,
+    GitIntegrityPolicy, GpgPolicy, GroupKindItem, IntegrityRepository, OrphanIgnore,
+    OrphanedResources, ProjectDestination, ProjectStatus, SignatureKey, SourceIntegrity,
+    SyncWindow,
 };
 pub use operation::{
     InitiatedBy, Operation, OperationState, Phase, ResourceRef, ResourceResult, StrategyApply,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Observed, Place, SourceState, signatures::required_keys};
+use super::{Observed, Place, SourceState, signatures::refuse_manifests};
 use crate::render::{Placement, RenderFailure, local_targets};
 
 /// Manifests that the operation brings itself, under the revision that the sources have.
@@ -16,10 +16,8 @@ pub(super) async fn read(
         return observed.source.clone();
     };
     let revisions = revisions.clone();
-    if !required_keys(at.context, observed).is_empty() {
-        return SourceState::refused(
-            "operation.sync.manifests is not permitted: the project requires signed commits (spec.signatureKeys)",
-        );
+    if let Some(refused) = refuse_manifests(at.context, observed) {
+        return SourceState::refused(refused);
     }
     let discovery = at.cluster.discovery.clone();
     let scope = move |group: &str, kind: &str| discovery.scope(group, kind);

@@ -291,7 +291,7 @@ async fn open(
     }
     let at = find_commit(context, observed, source, revision, request.fresh).await?;
     let commit = context.repos.commit(&source.repo_url, &at).await?;
-    check_signature(context, observed, &commit).await?;
+    check_signature(context, observed, source, (&at, &commit)).await?;
     let known = context.project(observed.spec.project_name());
     let permit =
         |url: &str| (known.as_ref()).is_some_and(|known| known.project.permits_repository(url));

@@ -1,10 +1,12 @@
 //! What an AppProject allows; pure functions of its spec.
 
 mod destinations;
+mod integrity;
 mod orphans;
 mod service_accounts;
 mod windows;
 
+pub use integrity::IntegrityError;
 pub use service_accounts::{ServiceAccountError, SyncTarget, service_account};
 pub use windows::{
     SyncAttempt, WindowError, WindowSubject, WindowVerdict, check as check_windows,

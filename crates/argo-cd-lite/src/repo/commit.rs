@@ -54,6 +54,18 @@ impl Commit {
         }
     }
 
+    /// Another commit of the same repository, which may not be in the store.
+    pub(super) fn other(&self, id: &str) -> Self {
+        Self::new(self.store.clone(), id)
+    }
+
+    /// Whether it is in the store. Blocks.
+    pub(super) fn is_stored(&self) -> Result<bool, GitError> {
+        let id = ObjectId::from_hex(self.id.as_bytes()).map_err(|error| store_error(&error))?;
+        let found = self.store.open_repository().try_find_header(id);
+        Ok(found.map_err(|error| store_error(&error))?.is_some())
+    }
+
     /// Forty hexadecimal digits.
     pub fn id(&self) -> &str {
         &self.id

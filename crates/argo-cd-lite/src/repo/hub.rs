@@ -372,6 +372,48 @@ impl RepoHub {
         Ok(Commit::new(store, &at.commit))
     }
 
+    /// The annotated tag behind a ref that leads to `commit`, as Git keeps it; `None` when the ref is the commit itself.
+    pub(super) async fn tag(
+        &self,
+        url: &str,
+        name: &str,
+        commit: &str,
+    ) -> Result<Option<Vec<u8>>, RepoError> {
+        let repository = self.repository(url);
+        let transfers = &self.0.transfers;
+        let store = transfers.store(&repository).await?;
+        let find = {
+            let (store, name, commit) = (store.clone(), name.to_owned(), commit.to_owned());
+            move |_: &Interrupt| store.tag(&name, &commit)
+        };
+        if let Some(found) = transfers.look_up(find.clone()).await?? {
+            return Ok(found);
+        }
+        let turn = repository.turn(FETCH_DEADLINE).await?;
+        let request = FetchRequest {
+            source: name.to_owned(),
+            depth: Depth::Tip,
+        };
+        drop(transfers.fetch(&repository, &store, request, turn).await?);
+        let found = transfers.look_up(find).await??;
+        found.ok_or_else(|| GitError::NoRevision(name.to_owned()).into())
+    }
+
+    /// Fetches the commits before one that is in the store.
+    pub(super) async fn fetch_history(&self, url: &str, at: &Resolved) -> Result<(), RepoError> {
+        let repository = self.repository(url);
+        let transfers = &self.0.transfers;
+        let store = transfers.store(&repository).await?;
+        let turn = repository.turn(FETCH_DEADLINE).await?;
+        let reference = at.reference.as_deref().filter(|name| *name != "HEAD");
+        let request = FetchRequest {
+            source: reference.unwrap_or("refs/heads/*").to_owned(),
+            depth: Depth::Full,
+        };
+        drop(transfers.fetch(&repository, &store, request, turn).await?);
+        Ok(())
+    }
+
     /// Runs `call`, which reads a little, on a thread of its own; it does not wait for renders.
     pub async fn look_up<T: Send + 'static>(
         &self,

@@ -54,7 +54,7 @@ pub use limits::GitLimits;
 pub use pool::{Interrupt, Pool, PoolError};
 pub use repository::{RepoError, Snapshot};
 pub use revision::{RefList, Resolved, RevisionError, is_commit_id, resolve};
-pub use signature::{SignatureError, Signatures};
+pub use signature::{RequiredSignatures, SignatureError, Signatures, Signed};
 pub use tree::{
     FileQuery, FolderReader, Found, Node, NodeKind, Record, SourceFile, SourceTree, TreeReader,
     clean, join,

@@ -22,6 +22,10 @@ use thiserror::Error;
 use super::{Commit, GitError, Interrupt, RepoError, RepoHub};
 use crate::process_limits::limit_child;
 
+pub use history::{RequiredSignatures, Signed};
+
+mod history;
+
 /// Time of a check.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How often a running check is polled.
@@ -59,13 +63,23 @@ pub enum SignatureError {
     },
     /// The signature is good and its key is none of the project's.
     #[error(
-        "Target revision {commit} in Git is signed by the key {key}, which spec.signatureKeys of the project does not list"
+        "Target revision {commit} in Git is signed by the key {key}, which the project does not list (spec.signatureKeys or spec.sourceIntegrity)"
     )]
     NotAllowed {
         /// The commit.
         commit: String,
         /// Id of the key.
         key: String,
+    },
+    /// Too many commits would have to be looked at.
+    #[error(
+        "revision {commit} in Git has more than {limit} ancestors without a seal: add a signed commit with the trailer Argocd-gpg-seal"
+    )]
+    Long {
+        /// The commit.
+        commit: String,
+        /// The limit.
+        limit: usize,
     },
     /// The check could not be made.
     #[error("cannot verify the signature of revision {commit}: {reason}")]
@@ -115,13 +129,8 @@ impl Signatures {
         self.0.known.lock().clear();
     }
 
-    /// Fails unless a key of the list has signed the commit.
-    pub async fn verify(
-        &self,
-        hub: &RepoHub,
-        commit: &Commit,
-        allowed: &[String],
-    ) -> Result<Result<(), SignatureError>, RepoError> {
+    /// The keys of a list, as they are known now.
+    fn keys(&self, allowed: &[String]) -> Keys {
         let keyring = self.0.keyring.read().clone();
         let mut hash = Sha256::new();
         hash.update(&keyring.digest);
@@ -129,37 +138,68 @@ impl Signatures {
             hash.update([0]);
             hash.update(key);
         }
-        let name = format!("{} {}", commit.id(), hex::encode(hash.finalize()));
-        if let Some(known) = self.0.known.lock().get(&name) {
-            return Ok(known.clone());
+        Keys {
+            keyring,
+            allowed: allowed.to_vec(),
+            digest: hex::encode(hash.finalize()),
         }
-        let (commit, allowed) = (commit.clone(), allowed.to_vec());
+    }
+
+    fn known(&self, name: &str) -> Option<Result<(), SignatureError>> {
+        self.0.known.lock().get(name).cloned()
+    }
+
+    fn remember(&self, name: String, result: &Result<(), SignatureError>) {
+        if matches!(result, Err(SignatureError::Unchecked { .. })) {
+            return;
+        }
+        let mut known = self.0.known.lock();
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(name, result.clone());
+    }
+
+    /// Fails unless a key of the list has signed the commit.
+    async fn verify_commit(
+        &self,
+        hub: &RepoHub,
+        commit: &Commit,
+        keys: &Keys,
+    ) -> Result<Result<(), SignatureError>, RepoError> {
+        let name = format!("{} {}", commit.id(), keys.digest);
+        if let Some(known) = self.known(&name) {
+            return Ok(known);
+        }
+        let (commit, keys) = (commit.clone(), keys.clone());
         let check = move |interrupt: &Interrupt| -> Result<_, GitError> {
             let raw = commit.raw()?;
-            Ok(check(commit.id(), &raw, &keyring.keys, &allowed, interrupt))
+            Ok(check(commit.id(), split(&raw), &keys, interrupt))
         };
         let result = hub.read(check).await??;
-        if !matches!(result, Err(SignatureError::Unchecked { .. })) {
-            let mut known = self.0.known.lock();
-            if known.len() >= MAX_KNOWN {
-                known.clear();
-            }
-            known.insert(name, result.clone());
-        }
+        self.remember(name, &result);
         Ok(result)
     }
 }
 
-/// Whether one of the allowed keys has signed a commit.
+/// The keys that may sign.
+#[derive(Clone)]
+struct Keys {
+    keyring: Arc<Keyring>,
+    /// Ids.
+    allowed: Vec<String>,
+    /// Says which keys these are.
+    digest: String,
+}
+
+/// Whether one of the allowed keys has made a signature of a commit or tag, which comes with what was signed.
 fn check(
     commit: &str,
-    raw: &[u8],
-    keyring: &[u8],
-    allowed: &[String],
+    split: Option<(Vec<u8>, Vec<u8>)>,
+    keys: &Keys,
     interrupt: &Interrupt,
 ) -> Result<(), SignatureError> {
-    let (signature, signed) =
-        split(raw).ok_or_else(|| SignatureError::Unsigned(commit.to_owned()))?;
+    let (signature, signed) = split.ok_or_else(|| SignatureError::Unsigned(commit.to_owned()))?;
     if !signature.starts_with(b"-----BEGIN PGP SIGNATURE-----") {
         return Err(SignatureError::Foreign(commit.to_owned()));
     }
@@ -167,15 +207,15 @@ fn check(
         commit: commit.to_owned(),
         reason,
     };
-    let status = run(keyring, &signature, &signed, interrupt).map_err(unchecked)?;
+    let status = run(&keys.keyring.keys, &signature, &signed, interrupt).map_err(unchecked)?;
     let invalid = |reason: String| SignatureError::Invalid {
         commit: commit.to_owned(),
         reason,
     };
-    let key = signer(&status).map_err(invalid)?;
-    let listed = allowed.iter().any(|id| {
+    let (used, key) = signer(&status).map_err(invalid)?;
+    let listed = keys.allowed.iter().any(|id| {
         let id = id.trim().to_ascii_uppercase();
-        id.len() >= KEY_ID && key.ends_with(&id)
+        id.len() >= KEY_ID && (key.ends_with(&id) || used.ends_with(&id))
     });
     if listed {
         return Ok(());
@@ -205,6 +245,21 @@ fn split(raw: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
         }
     }
     (found == 1).then_some((signature, signed))
+}
+
+/// The signature at the end of an annotated tag, and the tag before it.
+fn split_tag(raw: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    const BEGIN: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
+    let mut at = 0;
+    let mut found = None;
+    for line in raw.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(BEGIN) {
+            found = Some(at);
+        }
+        at += line.len();
+    }
+    let at = found?;
+    Some((raw[at..].to_vec(), raw[..at].to_vec()))
 }
 
 /// What `gpgv` says about a signature, line by line.
@@ -267,8 +322,8 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The fingerprint of the primary key of the only signature, which has to be good in every respect.
-fn signer(status: &str) -> Result<String, String> {
+/// The fingerprints of the key of the only signature and of its primary key. The signature has to be good in every respect.
+fn signer(status: &str) -> Result<(String, String), String> {
     let lines: Vec<Vec<&str>> = status
         .lines()
         .filter_map(|line| line.strip_prefix("[GNUPG:] "))
@@ -293,8 +348,10 @@ fn signer(status: &str) -> Result<String, String> {
         }
     }
     let valid = lines.iter().find(|line| line.first() == Some(&"VALIDSIG"));
-    match valid.and_then(|line| line.last()) {
-        Some(key) if of("GOODSIG") == 1 && of("VALIDSIG") == 1 => Ok(key.to_ascii_uppercase()),
+    match valid.and_then(|line| Some((line.get(1)?, line.last()?))) {
+        Some((used, key)) if of("GOODSIG") == 1 && of("VALIDSIG") == 1 => {
+            Ok((used.to_ascii_uppercase(), key.to_ascii_uppercase()))
+        }
         _ => Err("there is not exactly one good signature".to_owned()),
     }
 }
@@ -312,4 +369,4 @@ fn dearmored(text: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -11,6 +11,7 @@ use super::*;
 use crate::metrics::GitMetrics;
 
 mod servers;
+mod signatures;
 mod ssh;
 mod submodules;
 

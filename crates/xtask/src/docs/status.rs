@@ -52,7 +52,10 @@ const APPLICATION: &[Field] = &[
     supported("status.sync.status"),
 ];
 
-const APP_PROJECT: &[Field] = &[planned("status.jwtTokensByRole.**", "tokens of roles")];
+const APP_PROJECT: &[Field] = &[reported(
+    "status.jwtTokensByRole.**",
+    "tokens of roles; written by Argo CD's API server only",
+)];
 
 const CONDITIONS: &[Field] = &[supported("status.conditions")];
 
