@@ -36,16 +36,22 @@ test: ## All tests: unit, simulation, fake API, and end-to-end on a real control
 
 # Servers of the system that tests of event sources read, by the name of their package.
 SERVERS := redis-server mosquitto rabbitmq-server
+# A broker of Kafka from Maven Central, and another client of it from Python's packages.
+KAFKA := $(HOME)/.cache/argo-lite-bed/kafka
 # The services of Amazon, from Python's packages.
 MOTO := $(HOME)/.cache/argo-lite-bed/moto
 
 .PHONY: servers
 servers: ## Install the servers that tests of event sources read (Debian; as root or with sudo)
-	@for server in $(SERVERS); do command -v "$$server" >/dev/null || missing=1; done; \
+	@for server in $(SERVERS) mvn; do command -v "$$server" >/dev/null || missing=1; done; \
 	if [ -n "$${missing:-}" ]; then \
 		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
-		$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(SERVERS); \
+		$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(SERVERS) maven; \
 	fi
+	@[ -d "$(KAFKA)/lib" ] || mvn -q -B -f crates/events/tests/data/kafka-pom.xml dependency:copy-dependencies -DoutputDirectory="$(KAFKA)/lib"
+	@[ -x "$(KAFKA)/client/bin/python" ] || { \
+		python3 -m venv "$(KAFKA)/client" && "$(KAFKA)/client/bin/pip" install -q --disable-pip-version-check \
+			kafka-python==3.0.12 lz4==4.4.5 zstandard==0.25.0 python-snappy==0.7.3; }
 	@[ -x "$(MOTO)/bin/moto_server" ] || { \
 		python3 -m venv "$(MOTO)" && "$(MOTO)/bin/pip" install -q --disable-pip-version-check 'moto[server]==5.2.5'; }
 

@@ -21,6 +21,7 @@ pub mod controller;
 pub mod event;
 pub mod http_client;
 pub mod json;
+mod kafka;
 pub mod metrics;
 pub mod nats;
 pub mod nats_client;

@@ -44,6 +44,42 @@ pub(super) const BROKERS: &[Field] = &[
     supported("spec.amqp.{*}.metadata.**"),
     supported("spec.amqp.{*}.filter.expression"),
     supported_note(
+        "spec.kafka.{*}.url",
+        "HOST:PORT, several with commas; link-local addresses are refused",
+    ),
+    supported("spec.kafka.{*}.topic"),
+    supported_note(
+        "spec.kafka.{*}.partition",
+        "without consumerGroup; the next offset is kept on the bus",
+    ),
+    supported("spec.kafka.{*}.consumerGroup.groupName"),
+    supported("spec.kafka.{*}.consumerGroup.oldest"),
+    supported_note(
+        "spec.kafka.{*}.consumerGroup.rebalanceStrategy",
+        "range, roundrobin or sticky",
+    ),
+    supported("spec.kafka.{*}.limitEventsPerSecond"),
+    supported("spec.kafka.{*}.jsonBody"),
+    supported_note(
+        "spec.kafka.{*}.sasl.mechanism",
+        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+    ),
+    reported(
+        "spec.kafka.{*}.version",
+        "one protocol is spoken, which brokers from 2.1 to 4 know",
+    ),
+    reported(
+        "spec.kafka.{*}.config",
+        "settings of a library in Go; use the fields above",
+    ),
+    reported(
+        "spec.kafka.{*}.schemaRegistry.**",
+        "refused: records are not decoded by a registry",
+    ),
+    supported("spec.kafka.{*}.tls.insecureSkipVerify"),
+    supported("spec.kafka.{*}.metadata.**"),
+    supported("spec.kafka.{*}.filter.expression"),
+    supported_note(
         "spec.mqtt.{*}.url",
         "tcp:// or ssl://; link-local addresses are refused",
     ),
@@ -79,6 +115,11 @@ pub(super) const BROKER_SELECTORS: &[Field] = selectors![
     "spec.amqp.{*}.tls.caCertSecret",
     "spec.amqp.{*}.tls.clientCertSecret",
     "spec.amqp.{*}.tls.clientKeySecret",
+    "spec.kafka.{*}.sasl.userSecret",
+    "spec.kafka.{*}.sasl.passwordSecret",
+    "spec.kafka.{*}.tls.caCertSecret",
+    "spec.kafka.{*}.tls.clientCertSecret",
+    "spec.kafka.{*}.tls.clientKeySecret",
     "spec.mqtt.{*}.auth.username",
     "spec.mqtt.{*}.auth.password",
     "spec.mqtt.{*}.tls.caCertSecret",
@@ -95,6 +136,7 @@ pub(super) const BROKER_SELECTORS: &[Field] = selectors![
 pub(super) const BROKER_BACKOFFS: &[Field] = backoffs![
     "spec.nats.{*}.connectionBackoff",
     "spec.amqp.{*}.connectionBackoff",
+    "spec.kafka.{*}.connectionBackoff",
     "spec.mqtt.{*}.connectionBackoff",
     "spec.emitter.{*}.connectionBackoff",
 ];

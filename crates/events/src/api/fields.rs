@@ -27,6 +27,7 @@ pub const SENSOR: Ledger = Ledger {
         AWS_LAMBDA,
         AZURE,
         OPEN_WHISK,
+        KAFKA,
         NATS,
         DLQ,
         PARAMETERS,
@@ -119,7 +120,6 @@ const TRIGGERS: &[Field] = &[
     supported("spec.triggers[].template.k8s.source.resource.**"),
     supported("spec.triggers[].template.k8s.source.inline"),
     planned("spec.triggers[].template.custom.**", "this type of trigger"),
-    planned("spec.triggers[].template.kafka.**", "this type of trigger"),
     planned("spec.triggers[].template.pulsar.**", "this type of trigger"),
 ];
 
@@ -238,6 +238,46 @@ const AZURE: &[Field] = &[
     supported("spec.triggers[].template.azureEventHubs.hubName"),
 ];
 
+const KAFKA: &[Field] = &[
+    supported_note(
+        "spec.triggers[].template.kafka.url",
+        "HOST:PORT, several with commas; link-local addresses are refused",
+    ),
+    supported("spec.triggers[].template.kafka.topic"),
+    supported_note(
+        "spec.triggers[].template.kafka.requiredAcks",
+        "1 for the leader; all replicas when 0 or -1",
+    ),
+    supported_note("spec.triggers[].template.kafka.compress", "with Snappy"),
+    supported_note(
+        "spec.triggers[].template.kafka.partitioningKey",
+        "the key of the record",
+    ),
+    supported("spec.triggers[].template.kafka.headers.{*}"),
+    supported("spec.triggers[].template.kafka.secureHeaders[].name"),
+    supported_note(
+        "spec.triggers[].template.kafka.sasl.mechanism",
+        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+    ),
+    supported("spec.triggers[].template.kafka.tls.insecureSkipVerify"),
+    reported(
+        "spec.triggers[].template.kafka.flushFrequency",
+        "each record is sent at once and confirmed",
+    ),
+    reported(
+        "spec.triggers[].template.kafka.partition",
+        "without effect upstream too; the key chooses",
+    ),
+    reported(
+        "spec.triggers[].template.kafka.version",
+        "one protocol is spoken, which brokers from 2.1 to 4 know",
+    ),
+    reported(
+        "spec.triggers[].template.kafka.schemaRegistry.**",
+        "refused: records are not encoded by a registry",
+    ),
+];
+
 const OPEN_WHISK: &[Field] = &[
     supported_note(
         "spec.triggers[].template.openWhisk.host",
@@ -260,7 +300,7 @@ const DLQ: &[Field] = &[supported_note(
 )];
 
 /// Keys of a trigger's template that are trigger types this crate does not serve.
-pub const UNSERVED_TRIGGERS: &[&str] = &["custom", "kafka", "pulsar"];
+pub const UNSERVED_TRIGGERS: &[&str] = &["custom", "pulsar"];
 
 const SENSOR_NOTED: &[Field] = noted_selectors![
     "spec.triggers[].template.awsLambda.accessKey",
@@ -291,6 +331,13 @@ const SENSOR_SELECTORS: &[Field] = selectors![
     "spec.triggers[].template.azureEventHubs.sharedAccessKeyName",
     "spec.triggers[].template.azureEventHubs.sharedAccessKey",
     "spec.triggers[].template.openWhisk.authToken",
+    "spec.triggers[].template.kafka.secureHeaders[].valueFrom.secretKeyRef",
+    "spec.triggers[].template.kafka.secureHeaders[].valueFrom.configMapKeyRef",
+    "spec.triggers[].template.kafka.sasl.userSecret",
+    "spec.triggers[].template.kafka.sasl.passwordSecret",
+    "spec.triggers[].template.kafka.tls.caCertSecret",
+    "spec.triggers[].template.kafka.tls.clientCertSecret",
+    "spec.triggers[].template.kafka.tls.clientKeySecret",
 ];
 
 const BACKOFFS: &[Field] = backoffs![
@@ -315,6 +362,8 @@ const PARAMETERS: &[Field] = parameters![
     "spec.triggers[].template.azureEventHubs.payload[]",
     "spec.triggers[].template.openWhisk.parameters[]",
     "spec.triggers[].template.openWhisk.payload[]",
+    "spec.triggers[].template.kafka.parameters[]",
+    "spec.triggers[].template.kafka.payload[]",
     "spec.triggers[].template.nats.parameters[]",
     "spec.triggers[].template.nats.payload[]",
 ];

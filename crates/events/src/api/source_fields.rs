@@ -167,7 +167,6 @@ const SOURCE_TYPES: &[Field] = &[
     planned("spec.file.**", TYPE),
     planned("spec.generic.**", TYPE),
     reported("spec.hdfs.**", HDFS),
-    planned("spec.kafka.**", TYPE),
     reported("spec.mns.**", MNS),
     planned("spec.nsq.**", TYPE),
     planned("spec.pulsar.**", TYPE),

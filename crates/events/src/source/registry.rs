@@ -3,7 +3,8 @@
 #[cfg(feature = "amqp")]
 use super::amqp;
 use super::{
-    azure_service_bus, kind::SourceKind, minio, mqtt, nats, pub_sub, redis, resource, schedule, sqs,
+    azure_service_bus, kafka, kind::SourceKind, minio, mqtt, nats, pub_sub, redis, resource,
+    schedule, sqs,
 };
 
 /// The kinds, in the order in which their events are checked.
@@ -12,6 +13,7 @@ pub const ALL: &[&SourceKind] = &[
     &nats::KIND,
     #[cfg(feature = "amqp")]
     &amqp::KIND,
+    &kafka::KIND,
     &mqtt::MQTT,
     &mqtt::EMITTER,
     &redis::CHANNELS,

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// A server that does not take a connection within this time is unreachable.
-pub(super) const CONNECT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 /// A connection that is quiet for so long is asked whether it is alive.
 const QUIET: Duration = Duration::from_secs(15);
 
@@ -52,32 +52,32 @@ enum ConnectError {
 }
 
 /// A connection, encrypted or not.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
 /// Where a server is, and how to speak to it.
 #[derive(Debug)]
-pub(super) struct TcpServer {
+pub(crate) struct TcpServer {
     /// `HOST:PORT`, for texts.
-    pub(super) address: String,
+    pub(crate) address: String,
     host: String,
     port: u16,
     /// Plain TCP when absent.
-    pub(super) tls: Option<ServerTls>,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 /// Checked TLS settings.
 #[derive(Clone, Debug)]
-pub(super) struct ServerTls {
+pub(crate) struct ServerTls {
     insecure: bool,
     /// By field.
-    pub(super) secrets: Vec<(&'static str, KeySelector)>,
+    pub(crate) secrets: Vec<(&'static str, KeySelector)>,
 }
 
 impl ServerTls {
     /// Checks `tls` of an event.
-    pub(super) fn check(
+    pub(crate) fn check(
         input: &Input<'_>,
         tls: Option<&TlsConfig>,
     ) -> Result<Option<Self>, FieldError> {
@@ -101,7 +101,7 @@ impl ServerTls {
     }
 
     /// The settings; `secret` gives the value of a field.
-    pub(super) fn settings(&self, secret: impl Fn(&str) -> Option<Secret>) -> TlsSettings {
+    pub(crate) fn settings(&self, secret: impl Fn(&str) -> Option<Secret>) -> TlsSettings {
         let text = |field| secret(field).map(|secret| secret.expose().to_owned());
         TlsSettings {
             ca: text(CA),
@@ -113,7 +113,7 @@ impl ServerTls {
     }
 
     /// The configuration; `secret` gives the value of a field.
-    pub(super) fn config(
+    pub(crate) fn config(
         &self,
         secret: impl Fn(&str) -> Option<Secret>,
     ) -> Result<ClientConfig, SourceError> {
@@ -131,7 +131,7 @@ impl ServerTls {
 
 impl TcpServer {
     /// Checks `text`, `HOST` or `HOST:PORT`, at `field`.
-    pub(super) fn check(
+    pub(crate) fn check(
         input: &Input<'_>,
         (field, text): (&str, &str),
         default_port: u16,
@@ -157,13 +157,13 @@ impl TcpServer {
     }
 
     /// The Secrets of its TLS settings.
-    pub(super) fn secrets(&self) -> Vec<(&'static str, KeySelector)> {
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, KeySelector)> {
         let tls = self.tls.as_ref().map(|tls| tls.secrets.clone());
         tls.unwrap_or_default()
     }
 
     /// Connects, if `egress` permits it; `secret` gives the value of a field.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
         egress: EgressPolicy,
         secret: impl Fn(&str) -> Option<Secret>,
@@ -211,7 +211,7 @@ impl TcpServer {
     }
 
     /// The server did or said this.
-    pub(super) fn failed(&self, reason: &(impl ToString + ?Sized)) -> SourceError {
+    pub(crate) fn failed(&self, reason: &(impl ToString + ?Sized)) -> SourceError {
         SourceError::Server {
             server: self.address.clone(),
             reason: reason.to_string(),

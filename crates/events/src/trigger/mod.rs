@@ -9,6 +9,7 @@ pub mod email;
 pub mod http;
 pub mod identity;
 pub mod k8s;
+mod kafka;
 pub mod kind;
 mod log;
 mod nats;

@@ -57,8 +57,8 @@ fn a_trigger_only_listens_to_what_its_condition_names() {
 
 #[test]
 fn one_bad_part_does_not_stop_the_others() {
-    let mut kafka = trigger("to-kafka");
-    kafka["template"] = json!({"name": "to-kafka", "kafka": {"url": "x"}});
+    let mut pulsar = trigger("to-pulsar");
+    pulsar["template"] = json!({"name": "to-pulsar", "pulsar": {"url": "x"}});
     let mut unknown = trigger("unknown");
     unknown["template"]["conditions"] = json!("a && nobody");
     let mut on_bad = trigger("on-bad");
@@ -72,7 +72,7 @@ fn one_bad_part_does_not_stop_the_others() {
     let (sensor, problems) = checked(&json!({
         "dependencies": [dependency("a"), scripted, wrong, dependency("a"), {"name": 3}],
         "triggers": [
-            kafka, unknown, on_bad, good, trigger("good"),
+            pulsar, unknown, on_bad, good, trigger("good"),
             {"template": {"name": "http", "http": {"url": "ftp://x"}}},
             {"template": {"name": "k8s", "k8s": {"operation": "create", "source": {"resource": {"kind": "Pod"}}}}},
             {"template": {"name": "params", "http": {"url": "http://x", "parameters": [{"dest": "url"}]}}},
