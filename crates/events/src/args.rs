@@ -23,6 +23,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the controllers and, in the same process, everything that event sources and sensors do.
     Controller(Box<ControllerArgs>),
+    /// Run what event sources and sensors of some shards do, beside a controller with the same --shards.
+    Worker(Box<ControllerArgs>),
     /// Check manifests as the controller would, without a cluster.
     Lint(LintArgs),
     /// Show what a Sensor does with events, without a cluster.
@@ -37,7 +39,7 @@ pub enum Command {
     Explain(ExplainArgs),
 }
 
-/// Flags of `events controller`.
+/// Flags of `events controller` and `events worker`.
 #[derive(Args, Clone, Debug)]
 pub struct ControllerArgs {
     /// Connection to the API server.
@@ -73,6 +75,11 @@ pub struct ControllerArgs {
         default_value = "/etc/argo-events/controller-config.yaml"
     )]
     pub controller_config: PathBuf,
+    /// Number of shards that all controllers and workers share: each process acts for the EventSources and Sensors of
+    /// its shards. With 1 the leader acts for all. The same number for all processes; several per process divide the
+    /// work more evenly.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub shards: u32,
     /// Port of /metrics.
     #[arg(long, default_value_t = 7777)]
     pub metrics_port: u16,

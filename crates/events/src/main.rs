@@ -30,6 +30,9 @@ fn main() -> ExitCode {
         Command::Controller(args) => {
             return operator::run(&args.log.clone(), &ignored, run::controller(*args));
         }
+        Command::Worker(args) => {
+            return operator::run(&args.log.clone(), &ignored, run::worker(*args));
+        }
         Command::Lint(args) => lint::run(&args, &mut out),
         Command::Simulate(args) => simulate::run(&args, now, &mut out),
         Command::Publish(args) => wait_for(publish::run(&args, now, &mut out)),

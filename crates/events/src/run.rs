@@ -1,4 +1,4 @@
-//! `events controller`: puts the parts together.
+//! `events controller` and `events worker`: puts the parts together.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -6,8 +6,10 @@ use reconcile_core::{
     args::LeaderArgs,
     egress::EgressPolicy,
     error::error_chain,
-    operator::{ClaimError, EndError, Identity, Operator, StartError},
+    object::Root,
+    operator::{ClaimError, EndError, Identity, Operator, Part, StartError},
     reconcile::{Driver, DriverConfig, Queue},
+    shards::{Authority, ShardConfig, Shards, weights_of},
     watch::Index,
 };
 use thiserror::Error;
@@ -31,6 +33,8 @@ use crate::{
     worker::{DataPlane, Parts},
 };
 
+/// The leases of shards begin with this.
+const SHARDS: &str = "argo-events-shard";
 /// Pause between tries to read what earlier processes published.
 const ADOPT_PAUSE: Duration = Duration::from_secs(2);
 
@@ -49,6 +53,9 @@ pub enum RunError {
     /// The configuration of the controller cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A worker that does not know how the work is divided.
+    #[error("events worker needs --shards of 2 or more, the same number as that of the controller")]
+    Unsharded,
     /// Another process leads, or a part of this one ended.
     #[error(transparent)]
     End(#[from] EndError),
@@ -64,6 +71,23 @@ fn replica_identity<'p>(leader: &LeaderArgs, pod: Option<&'p str>) -> ReplicaIde
 
 /// Runs until SIGTERM or until leadership is lost.
 pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
+    let part = if args.shards > 1 {
+        Part::LeaderAndShards
+    } else {
+        Part::Leader
+    };
+    run(args, part).await
+}
+
+/// Works on shards until SIGTERM.
+pub async fn worker(args: ControllerArgs) -> Result<(), RunError> {
+    if args.shards < 2 {
+        return Err(RunError::Unsharded);
+    }
+    run(args, Part::Shards).await
+}
+
+async fn run(args: ControllerArgs, part: Part) -> Result<(), RunError> {
     let ControllerArgs {
         kube,
         mut leader,
@@ -76,6 +100,7 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         health_port,
         advertise_address,
         allow_link_local,
+        shards,
         ..
     } = args;
     leader.namespace = leader.namespace.or_else(|| own_namespace.clone());
@@ -86,8 +111,9 @@ pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
         address: admin.metrics_address,
         ports: vec![metrics_port, health_port],
     };
-    let operator = Operator::start(identity, &kube, &leader).await?;
+    let operator = Operator::start_as(part, identity, &kube, &leader).await?;
     let settings = Settings {
+        shards: (part != Part::Leader).then_some(shards),
         reserved_ports: [metrics_port, health_port],
         allow_link_local,
     };
@@ -241,6 +267,8 @@ fn look_after_replicas(
 
 /// Settings of the data plane.
 struct Settings {
+    /// Number of shards; `None` when the leader acts for all objects.
+    shards: Option<u32>,
     /// Ports of the admin server.
     reserved_ports: [u16; 2],
     /// Triggers, sources and buses may have link-local addresses.
@@ -248,20 +276,25 @@ struct Settings {
 }
 
 /// Indexes, connections and the data plane.
-fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, prometheus::Error> {
+fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, RunError> {
     let secrets = Secrets::new(operator.client.clone());
     let mut executor = Executor::new(operator, secrets.clone());
     let egress = EgressPolicy::of_flag(ALLOW_LINK_LOCAL, settings.allow_link_local);
     executor.http = HttpClients::new(egress);
     executor.nats = NatsClients::new(egress);
     let (bus_queue, source_queue, sensor_queue) = (Queue::new(), Queue::new(), Queue::new());
-    let sources = index_of_sources();
+    let (sources, sensors) = (index_of_sources(), index_by_bus());
+    let authority = match settings.shards {
+        None => Authority::leader(operator),
+        Some(count) => Authority::Shards(shards_of(operator, count, &sources, &sensors)?),
+    };
     let plane = DataPlane::new(Parts {
         executor,
+        config: operator.config.clone(),
         listeners: Listeners::new(settings.reserved_ports, operator.listeners.clone()),
         metrics: Metrics::register(&operator.registry)?,
         clock: operator.clock.clone(),
-        leader: operator.leader(),
+        authority: authority.clone(),
         events: operator.events.clone(),
         source_queue: source_queue.clone(),
         sensor_queue: sensor_queue.clone(),
@@ -273,9 +306,10 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, 
     });
     Ok(ControllerContext {
         client: operator.client.clone(),
+        authority,
         buses: Index::default(),
         sources,
-        sensors: index_by_bus(),
+        sensors,
         bus_queue,
         source_queue,
         sensor_queue,
@@ -286,6 +320,23 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, 
     })
 }
 
+/// The shards of this process, weighed by the number of their objects.
+fn shards_of(
+    operator: &Operator,
+    count: u32,
+    sources: &Index<Root<EventSource>>,
+    sensors: &Index<Root<Sensor>>,
+) -> Result<Shards, StartError> {
+    let (sources, sensors) = (sources.clone(), sensors.clone());
+    let weigh = move || weights_of(sources.keys().into_iter().chain(sensors.keys()), count);
+    let config = ShardConfig {
+        prefix: SHARDS.to_owned(),
+        count,
+        weigh: Some(Arc::new(weigh)),
+    };
+    Shards::start(operator, config)
+}
+
 fn run_controllers(
     operator: &Operator,
     context: &ControllerContext,
@@ -293,6 +344,10 @@ fn run_controllers(
     serving: &Serving,
 ) {
     let config = DriverConfig::default;
+    let in_shards = || DriverConfig {
+        authority: Some(context.authority.clone()),
+        ..DriverConfig::default()
+    };
     let buses = Driver::with_queue(
         EventBusController {
             context: context.clone(),
@@ -314,7 +369,7 @@ fn run_controllers(
             ports: Arc::default(),
         },
         operator,
-        config(),
+        in_shards(),
         context.source_queue.clone(),
         context.sources.clone(),
     );
@@ -323,7 +378,7 @@ fn run_controllers(
             context: context.clone(),
         },
         operator,
-        config(),
+        in_shards(),
         context.sensor_queue.clone(),
         context.sensors.clone(),
     );

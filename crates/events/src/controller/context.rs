@@ -8,6 +8,7 @@ use reconcile_core::{
     egress::EgressPolicy,
     object::{Kind, ObjectKey, Root},
     reconcile::Queue,
+    shards::Authority,
     watch::Index,
 };
 use serde::Deserialize;
@@ -28,8 +29,10 @@ pub const MANAGER: &str = "argo-events";
 /// `ControllerContext` by the controllers. Cloning shares everything.
 #[derive(Clone)]
 pub struct ControllerContext {
-    /// The client of this process.
+    /// The client of this process: for reads, and for what only the leader writes.
     pub client: Client,
+    /// For which EventSources and Sensors this process acts.
+    pub authority: Authority,
     /// The buses.
     pub buses: Index<Root<EventBus>>,
     /// EventSources, tagged by the bus that they use and the ports that they name.
@@ -143,9 +146,19 @@ impl ControllerContext {
         }
     }
 
+    /// The client for what is written for an EventSource or a Sensor.
+    pub(super) fn writer(&self, key: &ObjectKey) -> Result<Client, ReconcileError> {
+        let claim = self
+            .authority
+            .claim_of(key)
+            .ok_or(ReconcileError::NotHeld)?;
+        Ok(claim.role().client().clone())
+    }
+
     /// Adds or removes a finalizer.
     pub(super) async fn set_finalizer<K: Kind>(
         &self,
+        client: &Client,
         root: &ObjectMeta,
         finalizer: &str,
         present: bool,
@@ -158,9 +171,9 @@ impl ControllerContext {
             manager: MANAGER,
         };
         if present {
-            add_finalizer(&self.client, &resource, &root.key, &change).await?;
+            add_finalizer(client, &resource, &root.key, &change).await?;
         } else {
-            remove_finalizer(&self.client, &resource, &root.key, &change).await?;
+            remove_finalizer(client, &resource, &root.key, &change).await?;
         }
         Ok(())
     }

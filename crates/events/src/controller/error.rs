@@ -15,6 +15,9 @@ pub enum ReconcileError {
     /// The object is not valid.
     #[error(transparent)]
     Invalid(#[from] FieldError),
+    /// The shard of the object went to another process during the pass.
+    #[error("another process acts for this object")]
+    NotHeld,
     /// The API server refused or did not answer.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -27,6 +30,7 @@ impl Classify for ReconcileError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Invalid(_) => ErrorClass::Invalid,
+            Self::NotHeld => ErrorClass::Fenced,
             Self::Apply(error) => error.class(),
             Self::Bus(_) => ErrorClass::Transient,
         }

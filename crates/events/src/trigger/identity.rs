@@ -48,6 +48,11 @@ impl Identities {
         }
     }
 
+    /// Whether the clients need the lease of this role.
+    pub fn are_of(&self, role: &Role) -> bool {
+        self.role.lease() == role.lease()
+    }
+
     /// A client that acts as the service account.
     pub async fn client(&self, namespace: &str, account: &str) -> Result<Client, TriggerError> {
         let cached = self.cached(namespace, account);

@@ -1,8 +1,8 @@
 //! The data plane: the tasks that run EventSources and Sensors in this process.
 //!
 //! ```text
-//!   controllers ──► DataPlane::ensure_source   on every replica; schedules only while this process leads
-//!               ──► DataPlane::ensure_sensor   only while this process leads
+//!   controllers ──► DataPlane::ensure_source   on every replica; what pulls or keeps time only by the claim of the object
+//!               ──► DataPlane::ensure_sensor   only by the claim of the object: that of the leader, or of its shard
 //!                     EventSource: routes of the shared listeners, one task per schedule
 //!                     Sensor:      one task per trigger, with durable consumers on the bus
 //!   DataPlane ──► queue of the controller, whenever the health of a Sensor changes
@@ -12,6 +12,7 @@
 //! lost while a trigger is exchanged; what was begun is finished first.
 
 mod activity;
+mod claimed;
 mod health;
 mod sensors;
 mod source_task;
@@ -20,11 +21,12 @@ mod trigger;
 
 use std::{collections::HashMap, sync::Arc};
 
+use kube::Config;
 use parking_lot::Mutex;
 use reconcile_core::{
     apply::EventSink, clock::Clock, egress::EgressPolicy, object::ObjectKey, reconcile::Queue,
+    shards::Authority,
 };
-use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -45,11 +47,11 @@ pub type SourceLookup = Arc<dyn Fn(&ObjectKey) -> bool + Send + Sync>;
 pub struct DataPlane(Arc<Inner>);
 
 struct Inner {
-    executor: Executor,
+    executors: claimed::Executors,
     listeners: Listeners,
     metrics: Metrics,
     clock: Clock,
-    leader: watch::Receiver<bool>,
+    authority: Authority,
     events: EventSink,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -67,14 +69,16 @@ struct Inner {
 pub struct Parts {
     /// Carries out triggers.
     pub executor: Executor,
+    /// Connects executors to the API server.
+    pub config: Config,
     /// HTTP listeners.
     pub listeners: Listeners,
     /// Counters.
     pub metrics: Metrics,
     /// The clock.
     pub clock: Clock,
-    /// Whether this process leads.
-    pub leader: watch::Receiver<bool>,
+    /// For which objects this process acts.
+    pub authority: Authority,
     /// Kubernetes Events.
     pub events: EventSink,
     /// Told when an endpoint that was refused should be tried again.
@@ -92,10 +96,11 @@ impl DataPlane {
     pub fn new(parts: Parts) -> Self {
         let Parts {
             executor,
+            config,
             listeners,
             metrics,
             clock,
-            leader,
+            authority,
             events,
             source_queue,
             sensor_queue,
@@ -109,11 +114,11 @@ impl DataPlane {
         };
         Self(Arc::new(Inner {
             held: trigger::HeldBytes::new(metrics.held.clone()),
-            executor,
+            executors: claimed::Executors::new(executor, config),
             listeners,
             metrics,
             clock,
-            leader,
+            authority,
             events,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

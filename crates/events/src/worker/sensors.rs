@@ -6,13 +6,14 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use reconcile_core::object::ObjectKey;
+use reconcile_core::{object::ObjectKey, shards::Claim};
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     DataPlane,
     activity::{Activity, TriggerActivity},
+    claimed::by_claim,
     health::Health,
     trigger::{self, Intake},
 };
@@ -26,6 +27,8 @@ pub const CONNECTING: &str = "connecting";
 
 /// A Sensor that runs.
 pub(super) struct Running {
+    /// By which it runs.
+    claim: Claim,
     spec: Arc<CheckedSensor>,
     pub(super) bus: Arc<Bus>,
     triggers: BTreeMap<String, RunningTrigger>,
@@ -79,6 +82,13 @@ impl Predecessor {
     }
 }
 
+/// Where a trigger runs.
+struct Place<'p> {
+    sensor: &'p Arc<CheckedSensor>,
+    bus: &'p Arc<Bus>,
+    claim: &'p Claim,
+}
+
 /// How a Sensor is doing: what is wrong, per part of a trigger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SensorHealth {
@@ -128,7 +138,11 @@ impl Kept {
 impl DataPlane {
     /// Runs a Sensor with these settings; exchanges only the triggers that changed. A trigger that is in
     /// the manifest but not valid is paused: its consumers keep what arrives until it is valid again.
+    /// Without the claim of the Sensor nothing runs.
     pub fn ensure_sensor(&self, spec: &Arc<CheckedSensor>, bus: &Arc<Bus>) {
+        let Some(claim) = self.0.authority.claim_of(&spec.key) else {
+            return self.pause_sensor(&spec.key);
+        };
         let mut sensors = self.0.sensors.lock();
         let mut kept = self.0.kept.lock();
         let kept = kept
@@ -138,6 +152,7 @@ impl DataPlane {
         let same = |running: &Running| {
             Arc::ptr_eq(&running.bus, bus)
                 && running.spec.uid == spec.uid
+                && running.claim.is(&claim)
                 && running.spec.service_account == spec.service_account
         };
         let keep_triggers = old.as_ref().is_some_and(same);
@@ -150,7 +165,12 @@ impl DataPlane {
                 previous => {
                     let previous =
                         previous.map(|before| Predecessor::of(before, trigger, keep_triggers));
-                    self.start_trigger(spec, trigger, bus, previous, kept)
+                    let place = Place {
+                        sensor: spec,
+                        bus,
+                        claim: &claim,
+                    };
+                    self.start_trigger(&place, trigger, previous, kept)
                 }
             };
             running.activity.set_fields(spec.logging_fields.clone());
@@ -166,6 +186,7 @@ impl DataPlane {
         }
         kept.bus = bus.clone();
         let running = Running {
+            claim,
             spec: spec.clone(),
             bus: bus.clone(),
             triggers,
@@ -175,12 +196,12 @@ impl DataPlane {
 
     fn start_trigger(
         &self,
-        sensor: &Arc<CheckedSensor>,
+        place: &Place<'_>,
         spec: &Arc<CheckedTrigger>,
-        bus: &Arc<Bus>,
         previous: Option<Predecessor>,
         kept: &mut Kept,
     ) -> RunningTrigger {
+        let Place { sensor, bus, claim } = *place;
         for dependency in &spec.dependencies {
             kept.places
                 .insert((spec.name.clone(), dependency.name.clone()));
@@ -215,7 +236,7 @@ impl DataPlane {
             sensor: sensor.clone(),
             trigger: spec.clone(),
             bus: bus.clone(),
-            executor: self.0.executor.clone(),
+            executor: self.0.executors.of(claim),
             metrics: self.0.metrics.clone(),
             clock: self.0.clock.clone(),
             events: self.0.events.clone(),
@@ -229,7 +250,7 @@ impl DataPlane {
         };
         let bus = bus.clone();
         let names: BTreeSet<String> = spec.dependencies.iter().map(|d| d.name.clone()).collect();
-        let task = self.0.tasks.spawn(async move {
+        let work = async move {
             // The predecessor finishes what it began before the successor takes the same consumers.
             leaving.wait().await;
             let mut intake = None;
@@ -243,7 +264,9 @@ impl DataPlane {
                 }
             }
             Box::pin(trigger::run(context, &bus, intake)).await
-        });
+        };
+        let task = by_claim(claim.clone(), pulls.clone(), work);
+        let task = self.0.tasks.spawn(task);
         RunningTrigger {
             spec: spec.clone(),
             pulls,
@@ -294,6 +317,19 @@ impl DataPlane {
                 tracing::warn!(%error, "cannot delete the saved events of a deleted Sensor");
             }
         });
+    }
+
+    /// Stops a Sensor that another process runs from now on. What the bus keeps for it is that process's matter.
+    pub fn let_go_of_sensor(&self, key: &ObjectKey) {
+        self.pause_sensor(key);
+        if let Some(kept) = self.0.kept.lock().get_mut(key) {
+            kept.bucket = false;
+            for (trigger, _) in std::mem::take(&mut kept.places) {
+                self.0
+                    .metrics
+                    .drop_trigger(&[&key.namespace, &key.name, &trigger]);
+            }
+        }
     }
 
     /// Stops the tasks of a Sensor that cannot run at present; its consumers keep what comes meanwhile.

@@ -7,14 +7,14 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use reconcile_core::object::ObjectKey;
+use reconcile_core::{object::ObjectKey, shards::Claim};
 use tokio_util::sync::CancellationToken;
 
-use super::{DataPlane, health::Health, source_task};
+use super::{DataPlane, claimed::by_claim, health::Health, source_task};
 use crate::{
     bus::Bus,
     source::{
-        CheckedSource, Emitter, TaskEvent,
+        CheckedSource, Emitter, SourceLimits, TaskEvent,
         listener::{ClosedPort, EndpointClaims, Served},
     },
 };
@@ -27,8 +27,8 @@ pub(super) struct Running {
     spec: Arc<CheckedSource>,
     bus: Arc<Bus>,
     served: Served,
-    /// Tasks run too, because this process leads.
-    leads: bool,
+    /// By which its tasks run here.
+    claim: Option<Claim>,
     /// Why events do not arrive, by their name.
     health: Health,
     tasks: Tasks,
@@ -62,12 +62,12 @@ impl DataPlane {
     /// Runs an EventSource with these settings; changes a running one in place.
     pub fn ensure_source(&self, spec: &Arc<CheckedSource>, bus: &Arc<Bus>) -> SourceHealth {
         let mut sources = self.0.sources.lock();
-        let leads = *self.0.leader.borrow();
+        let claim = self.0.authority.claim_of(&spec.key);
         let old = sources.get_mut(&spec.key);
         if let Some(running) = &old
             && running.spec == *spec
             && Arc::ptr_eq(&running.bus, bus)
-            && running.leads == leads
+            && same_claim(running.claim.as_ref(), claim.as_ref())
             && !is_worth_another_try(spec, &running.served)
         {
             return running.health();
@@ -99,28 +99,35 @@ impl DataPlane {
         if is_worth_another_try(spec, &served) {
             self.0.source_queue.add_after(spec.key.clone(), TRY_AGAIN);
         }
-        let before = match old {
+        let mut before = match old {
             None => Tasks::new(),
             Some(running) => {
                 let gone = |name: &&str| spec.events().all(|event| event != *name);
                 self.drop_metrics(&spec.key, running.spec.events().filter(gone));
                 let mut before = std::mem::take(&mut running.tasks);
-                if !Arc::ptr_eq(&running.bus, bus) {
-                    // Each holds the bus that it was begun with.
+                if !Arc::ptr_eq(&running.bus, bus)
+                    || !same_claim(running.claim.as_ref(), claim.as_ref())
+                {
+                    // Each holds the bus and the claim that it was begun with.
                     stop_all(&mut before);
                 }
                 before
             }
         };
         // A tick or message must come in by one process only, an HTTP request reaches just one.
-        let wanted: &[TaskEvent] = if leads { &spec.tasks } else { &[] };
-        let tasks = self.exchange(spec, wanted, &emitter, &health, before);
+        let tasks = match &claim {
+            Some(claim) => self.exchange(spec, claim, &emitter, &health, before),
+            None => {
+                stop_all(&mut before);
+                Tasks::new()
+            }
+        };
         self.count(spec);
         let running = Running {
             spec: spec.clone(),
             bus: bus.clone(),
             served,
-            leads,
+            claim,
             health,
             tasks,
         };
@@ -129,17 +136,21 @@ impl DataPlane {
         reported
     }
 
-    /// Replaces the tasks `before` by those that are wanted; equal ones keep running.
+    /// Replaces the tasks `before` by those of `spec`; equal ones keep running.
     fn exchange(
         &self,
         spec: &CheckedSource,
-        wanted: &[TaskEvent],
+        claim: &Claim,
         emitter: &Arc<Emitter>,
         health: &Health,
         mut before: Tasks,
     ) -> Tasks {
         let mut tasks = Tasks::new();
-        for task in wanted {
+        let limits = SourceLimits {
+            identities: self.0.executors.of(claim).identities,
+            ..self.0.source_limits.clone()
+        };
+        for task in &spec.tasks {
             let running = match before.remove(&task.event) {
                 Some(running) if running.0 == *task => running,
                 other => {
@@ -148,12 +159,11 @@ impl DataPlane {
                     }
                     health.set(&task.event, None);
                     let stop = self.0.stop.child_token();
-                    let limits = &self.0.source_limits;
-                    let context = task.context(&spec.uid, emitter.clone(), limits);
+                    let context = task.context(&spec.uid, emitter.clone(), &limits);
                     let run = source_task::run(context);
-                    self.0
-                        .tasks
-                        .spawn(stop.clone().run_until_cancelled_owned(run));
+                    let run = stop.clone().run_until_cancelled_owned(run);
+                    let run = by_claim(claim.clone(), stop.clone(), run);
+                    self.0.tasks.spawn(run);
                     (task.clone(), stop)
                 }
             };
@@ -221,6 +231,13 @@ fn is_worth_another_try(spec: &CheckedSource, served: &Served) -> bool {
         ClosedPort::Reserved => false,
     };
     !served.refused.is_empty() || served.closed.iter().any(passing)
+}
+
+fn same_claim(one: Option<&Claim>, other: Option<&Claim>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.is(other),
+        (one, other) => one.is_none() && other.is_none(),
+    }
 }
 
 fn stop_all(tasks: &mut Tasks) {

@@ -26,6 +26,7 @@ use reconcile_core::{
     object::ObjectKey,
     operator::{Operator, install_tls},
     reconcile::Queue,
+    shards::Authority,
     testkit::FakeApi,
 };
 use serde_json::{Value, json};
@@ -157,7 +158,8 @@ pub(crate) fn plane_of(
         listeners: Listeners::new([], budget),
         metrics: Metrics::register(&operator.registry).expect("a fresh registry"),
         clock,
-        leader: tokio::sync::watch::channel(true).1,
+        config: operator.config.clone(),
+        authority: Authority::leader(&operator),
         events: operator.events.clone(),
         source_queue: Queue::new(),
         sensor_queue: Queue::new(),

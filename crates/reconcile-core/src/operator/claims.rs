@@ -207,20 +207,7 @@ impl Claims {
         seen: Option<Observed>,
     ) -> Result<Role, ClaimError> {
         let inner = &self.0;
-        let fence = match inner.election {
-            Some(_) => Fence::closed(inner.clock.clone()),
-            None => Fence::open(inner.clock.clone()),
-        };
-        let policy = self.policy(fence);
-        let role = Role {
-            lease: lease.into(),
-            connection: inner.connection.clone(),
-            client: inner.connection.client(policy.clone()),
-            policy,
-            held: watch::Sender::new(inner.election.is_none()),
-            stop: inner.shutdown.child_token(),
-            ended: CancellationToken::new(),
-        };
+        let role = self.role(lease, inner.election.is_none());
         if let Some(election) = &inner.election {
             let claim = Claim {
                 elector: election.elector(&role, &inner.clock).that_saw(seen),
@@ -232,6 +219,30 @@ impl Claims {
             queued.map_err(|_| ClaimError(lease.to_owned()))?;
         }
         Ok(role)
+    }
+
+    /// The role of a lease that this process does not run for.
+    pub(super) fn never(&self, lease: &str) -> Role {
+        self.role(lease, false)
+    }
+
+    fn role(&self, lease: &str, held: bool) -> Role {
+        let inner = &self.0;
+        let fence = if held {
+            Fence::open(inner.clock.clone())
+        } else {
+            Fence::closed(inner.clock.clone())
+        };
+        let policy = self.policy(fence);
+        Role {
+            lease: lease.into(),
+            connection: inner.connection.clone(),
+            client: inner.connection.client(policy.clone()),
+            policy,
+            held: watch::Sender::new(held),
+            stop: inner.shutdown.child_token(),
+            ended: CancellationToken::new(),
+        }
     }
 
     /// How this process runs for leases; `None` when leader election is off.

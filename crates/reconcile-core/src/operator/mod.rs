@@ -65,6 +65,18 @@ pub struct Identity {
     pub ports: Vec<u16>,
 }
 
+/// What a process does among the others of its kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// It runs for the lease of the controllers, and all work is the leader's.
+    #[default]
+    Leader,
+    /// As [`Part::Leader`], and it works on shards whether it leads or not ([`crate::shards`]).
+    LeaderAndShards,
+    /// It works on shards only and never leads.
+    Shards,
+}
+
 /// A started operator: connected, observable, not yet leading.
 pub struct Operator {
     /// The client of the controllers; its writes need the lease of [`Operator::leader_role`].
@@ -110,6 +122,16 @@ impl Operator {
         kube: &KubeArgs,
         leader: &LeaderArgs,
     ) -> Result<Self, StartError> {
+        Self::start_as(Part::Leader, identity, kube, leader).await
+    }
+
+    /// As [`Operator::start`], for a process that works on shards.
+    pub async fn start_as(
+        part: Part,
+        identity: Identity,
+        kube: &KubeArgs,
+        leader: &LeaderArgs,
+    ) -> Result<Self, StartError> {
         install_tls();
         // From the beginning: the first process of a container is not stopped by a signal that it does not listen for.
         let shutdown = CancellationToken::new();
@@ -151,6 +173,7 @@ impl Operator {
             listeners,
             begun,
             instance: pod_of(leader).unwrap_or_else(host_name),
+            part,
         };
         Self::assemble(&identity, foundation, environment)
     }
@@ -167,6 +190,7 @@ impl Operator {
             listeners,
             begun,
             instance,
+            part,
         } = environment;
         let (clock, shutdown) = (foundation.clock.clone(), foundation.shutdown.clone());
         let (requests, queues) = (
@@ -174,8 +198,18 @@ impl Operator {
             QueueMetrics::register(&registry)?,
         );
         let (claims, elections) = Claims::new(foundation);
-        let leader = claims.claim(&identity.lease, OnLoss::EndProcess)?;
-        let (events, writer) = EventSink::new(leader.client().clone(), clock.clone(), instance);
+        let leader = match part {
+            Part::Leader | Part::LeaderAndShards => {
+                claims.claim(&identity.lease, OnLoss::EndProcess)?
+            }
+            Part::Shards => claims.never(&identity.lease),
+        };
+        let recorder = match part {
+            Part::Leader => leader.client().clone(),
+            // Who holds a shard tells of its objects.
+            Part::LeaderAndShards | Part::Shards => claims.serving(),
+        };
+        let (events, writer) = EventSink::new(recorder, clock.clone(), instance);
         tokio::spawn(writer);
         Ok(Self {
             client: leader.client().clone(),
@@ -242,6 +276,7 @@ impl Operator {
             listeners: Budget::for_descriptors(Some(1024)),
             begun: Ready::default(),
             instance: "test".to_owned(),
+            part: Part::Leader,
         };
         let identity = Identity {
             name: "test",
@@ -379,4 +414,5 @@ struct Environment {
     begun: Ready,
     /// Name of this replica in Events.
     instance: String,
+    part: Part,
 }

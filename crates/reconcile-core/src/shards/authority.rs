@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::{Claim, Shards};
-use crate::object::ObjectKey;
+use crate::{object::ObjectKey, operator::Operator};
 
 /// For which objects a process may act.
 #[derive(Clone, Debug)]
@@ -17,6 +17,11 @@ pub enum Authority {
 }
 
 impl Authority {
+    /// That of the leader: for all objects.
+    pub fn leader(operator: &Operator) -> Self {
+        Self::Lease(Claim::of_role(operator.leader_role().clone()))
+    }
+
     /// The claim by which this process may act for an object now. Take it once for what must not be done half.
     pub fn claim_of(&self, key: &ObjectKey) -> Option<Claim> {
         match self {

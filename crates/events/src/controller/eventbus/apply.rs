@@ -31,12 +31,12 @@ impl EventBusController {
         match action {
             Action::AddFinalizer => {
                 self.context
-                    .set_finalizer::<EventBus>(meta, FINALIZER, true)
+                    .set_finalizer::<EventBus>(&self.context.client, meta, FINALIZER, true)
                     .await
             }
             Action::RemoveFinalizer => {
                 self.context
-                    .set_finalizer::<EventBus>(meta, FINALIZER, false)
+                    .set_finalizer::<EventBus>(&self.context.client, meta, FINALIZER, false)
                     .await
             }
             Action::CreateSecrets => match deployed(observed) {

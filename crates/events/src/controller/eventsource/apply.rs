@@ -30,8 +30,9 @@ impl EventSourceController {
         let key = &observed.object.meta.key;
         match action {
             Action::RemoveFinalizer => {
+                let client = self.context.writer(key)?;
                 self.context
-                    .set_finalizer::<EventSource>(&observed.object.meta, FINALIZER, false)
+                    .set_finalizer::<EventSource>(&client, &observed.object.meta, FINALIZER, false)
                     .await?;
             }
             Action::Run => {
@@ -91,7 +92,7 @@ impl EventSourceController {
         source: &ObjectKey,
         wanted: &Value,
     ) -> Result<(), ReconcileError> {
-        let client = &self.context.client;
+        let client = &self.context.writer(source)?;
         let key = ObjectKey::new(source.namespace.clone(), service::name_of(&source.name));
         let live = apply_forced(client, &services(), &key, wanted, MANAGER).await?;
         if live
@@ -163,7 +164,7 @@ impl EventSourceController {
     /// Removes a Service that was asked for once; each replica removes its own slice. One that belongs to
     /// somebody else stays.
     async fn remove_service(&self, source: &ObjectKey, uid: &str) -> Result<(), ReconcileError> {
-        let client = &self.context.client;
+        let client = &self.context.writer(source)?;
         let key = ObjectKey::new(source.namespace.clone(), service::name_of(&source.name));
         let Some(live) = get(client, &services(), &key).await? else {
             return Ok(());

@@ -64,7 +64,7 @@ impl Controller for EventSourceController {
     type Error = ReconcileError;
 
     const NAME: &'static str = "eventsource-controller";
-    // Endpoints are served on every replica; schedules run on the leader.
+    // Endpoints are served on every replica; what pulls or keeps time runs where the claim of the object is.
     const EVERY_REPLICA: bool = true;
 
     fn is_local(action: &Action) -> bool {
@@ -95,6 +95,11 @@ impl Controller for EventSourceController {
             _ => None,
         });
         status::report(observed, plan, health, failure.as_deref(), now)
+    }
+
+    fn let_go(&self, key: &ObjectKey) {
+        // The next process may write another one.
+        self.services.lock().remove(key);
     }
 
     fn forget(&self, key: &ObjectKey) {

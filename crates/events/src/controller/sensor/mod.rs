@@ -48,8 +48,9 @@ impl Controller for SensorController {
         let key = &observed.object.meta.key;
         match (action, &observed.spec) {
             (Action::RemoveFinalizer, _) => {
+                let client = self.context.writer(key)?;
                 self.context
-                    .set_finalizer::<Sensor>(&observed.object.meta, plan::FINALIZER, false)
+                    .set_finalizer::<Sensor>(&client, &observed.object.meta, plan::FINALIZER, false)
                     .await?;
             }
             (Action::Run, Ok((sensor, _))) => {
@@ -71,6 +72,10 @@ impl Controller for SensorController {
         let failure = conditions::failure(done);
         let health = done.iter().find_map(|done| done.result.as_ref().ok());
         status::report(observed, plan, health, failure.as_deref(), now)
+    }
+
+    fn let_go(&self, key: &ObjectKey) {
+        self.context.plane.let_go_of_sensor(key);
     }
 
     fn forget(&self, key: &ObjectKey) {

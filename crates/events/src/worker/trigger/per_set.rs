@@ -7,10 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_nats::jetstream::AckKind;
 use jiff::Timestamp;
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, Interval},
-};
+use tokio::time::{Instant, Interval};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Context,
@@ -42,7 +40,7 @@ struct Running {
     set: BTreeMap<String, u64>,
     /// The messages of the set that are not answered.
     places: Vec<Place>,
-    task: JoinHandle<bool>,
+    task: AbortOnDropHandle<bool>,
     /// How the action ended: false when it is still owed.
     fired: Option<bool>,
 }
@@ -346,10 +344,11 @@ impl PerSetWorker {
 
     fn start(&mut self, firing: Firing, set: BTreeMap<String, u64>, places: Vec<Place>) {
         let context = self.context.clone();
-        let task = tokio::spawn(async move {
+        // Ends with this trigger, when its claim is lost.
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
             let body = bundle(&firing);
             context.act(&firing, body).await
-        });
+        }));
         self.running = Some(Running {
             set,
             places,

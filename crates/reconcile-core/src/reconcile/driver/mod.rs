@@ -122,8 +122,7 @@ impl<C: Controller> Driver<C> {
             clock: operator.clock.clone(),
             events: operator.events.clone(),
             readiness: operator.readiness.clone(),
-            authority: authority
-                .unwrap_or_else(|| Authority::Lease(Claim::of_role(leader.clone()))),
+            authority: authority.unwrap_or_else(|| Authority::leader(operator)),
             clients: Mutex::default(),
             shutdown: operator.shutdown.clone(),
             config,

@@ -1,0 +1,63 @@
+//! What acts by a claim: it stops with it, and acts with its client.
+
+use kube::Config;
+use parking_lot::Mutex;
+use reconcile_core::shards::Claim;
+use tokio_util::sync::CancellationToken;
+
+use crate::trigger::{Executor, identity::Identities};
+
+/// Executors by claim: their writes pass the fence of its lease.
+pub(super) struct Executors {
+    /// The executor of the leader's claim; the others share its connections.
+    base: Executor,
+    config: Config,
+    others: Mutex<Vec<(Claim, Executor)>>,
+}
+
+impl Executors {
+    pub(super) fn new(base: Executor, config: Config) -> Self {
+        Self {
+            base,
+            config,
+            others: Mutex::default(),
+        }
+    }
+
+    pub(super) fn of(&self, claim: &Claim) -> Executor {
+        if self.base.identities.are_of(claim.role()) {
+            return self.base.clone();
+        }
+        let mut others = self.others.lock();
+        if let Some((_, executor)) = others.iter().find(|(held, _)| held.is(claim)) {
+            return executor.clone();
+        }
+        others.retain(|(held, _)| !held.leaving().is_cancelled());
+        let executor = Executor {
+            identities: Identities::new(claim.role().clone(), self.config.clone()),
+            fence: claim.role().fence().clone(),
+            ..self.base.clone()
+        };
+        others.push((claim.clone(), executor.clone()));
+        executor
+    }
+}
+
+/// Runs `work` by a claim: `stop` is cancelled when the claim is about to go, and the work is dropped when it is lost.
+/// Until the work has ended the claim is not handed over.
+pub(super) async fn by_claim<T>(
+    claim: Claim,
+    stop: CancellationToken,
+    work: impl Future<Output = Option<T>>,
+) -> Option<T> {
+    let _held = claim.work();
+    let mut work = Box::pin(work);
+    tokio::select! {
+        ended = &mut work => return ended,
+        () = claim.leaving().cancelled() => stop.cancel(),
+    }
+    tokio::select! {
+        ended = work => ended,
+        () = claim.lost().cancelled() => None,
+    }
+}

@@ -1,0 +1,220 @@
+//! Processes that share Sensors by shards: one is killed, one joins, one stops, and every event is acted upon.
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use reconcile_core::testkit::{FakeApi, FakeKind};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use support::{Nats, Receiver, publish, spec, until};
+
+const SHARDS: u32 = 6;
+const SENSORS: usize = 6;
+/// First number of the events while nobody dies.
+const FLOW: u64 = 1000;
+
+/// The `events` binary; killed when dropped.
+struct Worker(Child);
+
+impl Worker {
+    fn start(command: &str, kubeconfig: &std::path::Path) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_events"))
+            .arg(command)
+            .arg("--kubeconfig")
+            .arg(kubeconfig)
+            .args([
+                "--metrics-address=127.0.0.1",
+                "--metrics-port=0",
+                "--health-port=0",
+            ])
+            .arg(format!("--shards={SHARDS}"))
+            // Not shorter: the machine that runs the tests may be slow.
+            .args([
+                "--leader-election-lease-duration=8s",
+                "--leader-election-renew-deadline=6s",
+                "--leader-election-retry-period=500ms",
+            ])
+            .env_remove("POD_NAME")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        Self(child)
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.0.id().to_string()])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "no signal");
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn argo(kind: &str, name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": kind,
+        "metadata": {"namespace": "ns", "name": name}, "spec": spec,
+    })
+}
+
+/// Whether so many processes hold all shards between them.
+fn shared_by(api: &FakeApi, processes: usize) -> bool {
+    let mut shares: BTreeMap<String, usize> = BTreeMap::new();
+    for shard in 0..SHARDS {
+        let name = format!("argo-events-shard-{shard}-of-{SHARDS}");
+        let lease = api.get("leases", "ops", &name).unwrap_or_default();
+        let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+        if !holder.is_empty() {
+            *shares.entry(holder.to_owned()).or_default() += 1;
+        }
+    }
+    let all = shares.values().sum::<usize>() == SHARDS as usize;
+    all && shares.len() == processes
+}
+
+fn deployed(api: &FakeApi) -> bool {
+    (0..SENSORS).all(|n| {
+        let sensor = api
+            .get("sensors", "ns", &format!("s{n}"))
+            .unwrap_or_default();
+        let conditions = sensor["status"]["conditions"].as_array().cloned();
+        let conditions = conditions.unwrap_or_default();
+        let is_deployed =
+            |condition: &Value| condition["type"] == "Deployed" && condition["status"] == "True";
+        conditions.iter().any(is_deployed)
+    })
+}
+
+/// The numbers that each Sensor sent, in the order of the calls.
+fn numbers(receiver: &Receiver) -> BTreeMap<String, Vec<u64>> {
+    let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for call in receiver.calls.lock().iter() {
+        let number = call.body["a"].as_u64().expect("a number");
+        all.entry(call.path.clone()).or_default().push(number);
+    }
+    all
+}
+
+/// Whether every Sensor has sent every one of these numbers.
+fn complete(receiver: &Receiver, wanted: Range<u64>) -> bool {
+    let wanted: BTreeSet<u64> = wanted.collect();
+    let all = numbers(receiver);
+    all.len() == SENSORS
+        && all
+            .values()
+            .all(|numbers| numbers.iter().copied().collect::<BTreeSet<_>>() == wanted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_is_acted_upon_while_workers_are_killed_join_and_stop() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    let kind = |kind, plural| FakeKind::new("argoproj.io", "v1alpha1", kind, plural);
+    let api = FakeApi::new()
+        .with_kind(kind("EventBus", "eventbus"))
+        .with_kind(kind("EventSource", "eventsources"))
+        .with_kind(kind("Sensor", "sensors"));
+    let receiver = Receiver::start().await;
+    let url = nats.config().urls[0].clone();
+    api.put(&argo(
+        "EventBus",
+        "default",
+        &json!({"jetstreamExotic": {"url": url}}),
+    ));
+    for n in 0..SENSORS {
+        let mut spec = spec(&format!("{}/s{n}", receiver.url), &["a"]);
+        spec["triggers"][0]["atLeastOnce"] = true.into();
+        api.put(&argo("Sensor", &format!("s{n}"), &spec));
+    }
+    let server = api.listen().await.expect("a port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let kubeconfig = folder.path().join("kubeconfig");
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": server.url}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "ops"}}],
+        "users": [{"name": "u", "user": {}}],
+    });
+    std::fs::write(&kubeconfig, text.to_string()).expect("written");
+
+    let first = Worker::start("controller", &kubeconfig);
+    let second = Worker::start("worker", &kubeconfig);
+    until("two processes share", || async { shared_by(&api, 2) }).await;
+    until("all Sensors run", || async { deployed(&api) }).await;
+    let bus = nats.bus().await;
+
+    for n in 0..150 {
+        publish(&bus, "a", n).await;
+        if n == 75 {
+            second.signal("-KILL");
+        }
+    }
+    until("the shards of the dead process are taken", || async {
+        shared_by(&api, 1)
+    })
+    .await;
+    until("150 events each", || async { complete(&receiver, 0..150) }).await;
+    let repeated: usize = numbers(&receiver)
+        .values()
+        .map(|numbers| numbers.len() - 150)
+        .sum();
+    println!(
+        "{repeated} of {} actions repeated after SIGKILL",
+        150 * SENSORS
+    );
+    // Each trigger of the dead process had one action under way.
+    assert!(repeated <= SENSORS, "{repeated} actions repeated");
+
+    // From here on nobody dies: neither lost nor repeated.
+    receiver.calls.lock().clear();
+    let third = Worker::start("worker", &kubeconfig);
+    let quiet = CancellationToken::new();
+    let flow = tokio::spawn({
+        let (bus, quiet) = (bus.clone(), quiet.clone());
+        async move {
+            // Numbers of their own: the bus knows the ids of those before.
+            let mut n = FLOW;
+            while !quiet.is_cancelled() {
+                publish(&bus, "a", n).await;
+                n += 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            n
+        }
+    });
+    until("the new process has its share", || async {
+        shared_by(&api, 2)
+    })
+    .await;
+    first.signal("-TERM");
+    until("its shards are handed over", || async {
+        shared_by(&api, 1)
+    })
+    .await;
+    quiet.cancel();
+    let count = flow.await.expect("published");
+    until("all events of the flow", || async {
+        complete(&receiver, FLOW..count)
+    })
+    .await;
+    let wanted: Vec<u64> = (FLOW..count).collect();
+    for (sensor, numbers) in numbers(&receiver) {
+        assert_eq!(numbers, wanted, "{sensor}");
+    }
+    drop(third);
+}
