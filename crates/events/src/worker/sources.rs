@@ -115,12 +115,11 @@ impl DataPlane {
             }
         };
         // A tick or message must come in by one process only, an HTTP request reaches just one.
-        let tasks = match &claim {
-            Some(claim) => self.exchange(spec, claim, &emitter, &health, before),
-            None => {
-                stop_all(&mut before);
-                Tasks::new()
-            }
+        let tasks = if let Some(claim) = &claim {
+            self.exchange(spec, claim, &emitter, &health, before)
+        } else {
+            stop_all(&mut before);
+            Tasks::new()
         };
         self.count(spec);
         let running = Running {
