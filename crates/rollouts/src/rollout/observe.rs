@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use reconcile_core::{
     kube_types::Selector,
-    object::{FieldError, ObjectKey, Root},
+    object::{FieldError, ObjectKey},
     watch::Index,
 };
 use serde::Deserialize;
@@ -15,14 +15,14 @@ use super::{
     observed::{CheckedSpec, CheckedStrategy, Observed, ReplicaSetView, ServiceView, Step},
     peaks::Peaks,
     validate,
-    workload::{self, Workloads, named_by, workload_tag},
+    workload::{self, ResolvedWorkload, Workloads, named_by, workload_tag},
 };
 use crate::{
     analysis::{AnalysisIndexes, build},
     api::{
         analysis::{RolloutAnalysis, TemplateRef},
         fields,
-        rollout::{Rollout, RolloutKind},
+        rollout::Rollout,
     },
     experiment::view::ExperimentView,
 };
@@ -179,15 +179,43 @@ pub(crate) fn readable_references(root: &Rollout) -> Option<Vec<String>> {
     Some(tags)
 }
 
+/// What follows from the spec of a Rollout and from the workload that it refers to.
+#[derive(Clone)]
+pub(crate) struct Checked {
+    spec: CheckedSpec,
+    workload: Option<ResolvedWorkload>,
+    unsupported: String,
+}
+
+/// Checks the spec of a Rollout.
+pub(crate) fn check(sources: &Sources, root: &Rollout) -> Result<Checked, RolloutError> {
+    let mut spec = root.parse_spec()?;
+    let namespace = root.key().namespace;
+    let workload = workload::resolve(&sources.workloads, &namespace, &mut spec)?;
+    Ok(Checked {
+        spec: validate::check(spec)?,
+        workload,
+        unsupported: fields::unsupported(&root.spec_value()),
+    })
+}
+
 /// Reads everything that a plan may look at.
-pub(crate) fn observe(
+pub(crate) fn observe(sources: &Sources, root: &Rollout) -> Result<Observed, RolloutError> {
+    observe_checked(sources, root, check(sources, root)?)
+}
+
+/// As [`observe`], with a spec that is checked already.
+pub(crate) fn observe_checked(
     sources: &Sources,
-    root: &Root<RolloutKind>,
+    root: &Rollout,
+    checked: Checked,
 ) -> Result<Observed, RolloutError> {
     let key = root.key();
-    let mut spec = root.parse_spec()?;
-    let workload = workload::resolve(&sources.workloads, &key.namespace, &mut spec)?;
-    let mut spec = validate::check(spec)?;
+    let Checked {
+        mut spec,
+        workload,
+        unsupported,
+    } = checked;
     let status = root.parse_status()?;
     if let CheckedStrategy::Canary(canary) = &mut spec.strategy {
         canary.assign_services(&status);
@@ -222,7 +250,7 @@ pub(crate) fn observe(
         .collect();
     Ok(Observed {
         root: root.clone(),
-        unsupported: fields::unsupported(&root.spec_value()),
+        unsupported,
         raw_status: root.status_value(),
         traffic: None,
         flags: None,

@@ -1,11 +1,14 @@
 //! A world in memory: the API server's objects, people who change them, and passes of the controller.
-//! What its actions do is in [`effects`], what other controllers do in [`peers`], what goes wrong in [`faults`].
+//! What its actions do is in [`effects`], what other controllers do in [`peers`], what goes wrong in [`faults`], what a
+//! pass need not read again in [`memory`].
 
 mod effects;
 mod faults;
+mod memory;
 mod peers;
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fmt::Write as _,
     ops::{Deref, DerefMut},
@@ -15,22 +18,17 @@ use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
 use reconcile_core::{
     event::EventNote,
-    object::Root,
     reconcile::{InMemory, Report, Target, merge_patch, pass_in_memory},
 };
 use serde_json::{Value, json};
 
 pub(super) use self::faults::RouterFault;
-use self::peers::Pod;
+use self::{memory::Memory, peers::Pod};
 use crate::{
-    api::{
-        analysis::AnalysisPhase,
-        rollout::{Rollout, RolloutStatus},
-    },
+    api::{analysis::AnalysisPhase, rollout::RolloutStatus},
     rollout::{
         Applied, RolloutError, Rollouts,
         flags::Flags,
-        observe,
         observed::{Observed, ReplicaSetView, ServiceView},
         plan::Action,
         simulated::SimulatedObjects,
@@ -66,6 +64,7 @@ pub(super) struct Cluster {
     /// Every call to `pass`, for bounds.
     pub(super) passes: usize,
     images: BTreeMap<String, String>,
+    memory: RefCell<Option<Memory>>,
 }
 
 fn start() -> Timestamp {
@@ -103,6 +102,7 @@ impl Cluster {
             log: String::new(),
             passes: 0,
             images: BTreeMap::new(),
+            memory: RefCell::new(None),
         }
     }
 
@@ -112,10 +112,6 @@ impl Cluster {
                 .insert((*name).to_owned(), ServiceView::default());
         }
         self
-    }
-
-    pub(super) fn root(&self) -> Rollout {
-        Root::from_value(&self.root).expect("a Rollout")
     }
 
     pub(super) fn status(&self) -> RolloutStatus {
@@ -158,7 +154,7 @@ impl Cluster {
     }
 
     pub(super) fn observe(&self) -> Result<Observed, RolloutError> {
-        let mut observed = observe::observe(&self.sources(&[]), &self.root())?;
+        let mut observed = self.observe_indexes()?;
         let canary = observed.spec.canary();
         if canary.is_some_and(|canary| canary.routing.is_some()) {
             observed.traffic = Some(self.traffic.clone());
