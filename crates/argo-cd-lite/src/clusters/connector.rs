@@ -1,5 +1,7 @@
 //! Makes the clients of a cluster. No request is sent yet.
 
+use std::sync::Arc;
+
 use kube::Client;
 use reconcile_core::{
     client::{ClientPolicy, Connection, Deadlines, GuardError},
@@ -10,6 +12,7 @@ use thiserror::Error;
 
 use super::{
     credentials::ConfigError,
+    exec::ExecTokens,
     spec::{Access, ClusterSpec},
 };
 
@@ -53,7 +56,10 @@ impl Connector {
             Access::ControlPlane => return Ok(self.control_plane.clone()),
             Access::Remote(remote) => remote,
         };
-        let connection = Connection::guarded(&remote.client_config()?, self.egress)?;
+        let mut connection = Connection::guarded(&remote.client_config()?, self.egress)?;
+        if let Some(provider) = remote.exec() {
+            connection = connection.with_tokens(Arc::new(ExecTokens::new(provider.clone())));
+        }
         let policy = self.role.policy();
         Ok(ClusterClients {
             reads: connection.client(policy.clone()),

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::exec::{ExecProvider, RawExec};
+
 /// Why a cluster Secret cannot be used. No message quotes a value of the Secret but its server.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
@@ -58,6 +60,8 @@ pub struct RemoteAccess {
     key: Secret,
     server_name: Option<String>,
     insecure: bool,
+    /// A program that gives tokens.
+    exec: Option<ExecProvider>,
 }
 
 #[derive(Default, Deserialize)]
@@ -70,7 +74,7 @@ struct RawConfig {
     #[serde(rename = "awsAuthConfig")]
     aws: Option<Value>,
     #[serde(rename = "execProviderConfig")]
-    exec: Option<Value>,
+    exec: Option<RawExec>,
     proxy_url: String,
 }
 
@@ -98,9 +102,8 @@ impl RawConfig {
 
     fn unsupported(&self) -> Option<ConfigError> {
         const STATIC: &str =
-            "use bearerToken, username and password, or tlsClientConfig with a client certificate";
+            "use execProviderConfig, bearerToken, or tlsClientConfig with a client certificate";
         let found = [
-            (self.exec.is_some(), "execProviderConfig", STATIC),
             (self.aws.is_some(), "awsAuthConfig", STATIC),
             (
                 !self.proxy_url.is_empty(),
@@ -119,6 +122,13 @@ impl RemoteAccess {
         let raw = RawConfig::parse(config)?;
         if let Some(error) = raw.unsupported() {
             return Err(error);
+        }
+        let exec = raw.exec.map(ExecProvider::parse).transpose()?;
+        if exec.is_some() && !(raw.username.is_empty() && raw.bearer_token.is_empty()) {
+            return Err(ConfigError::Field {
+                field: "execProviderConfig",
+                problem: "must not be there beside username or bearerToken",
+            });
         }
         let tls = raw.tls_client_config;
         let certificate = tls.cert_data.unwrap_or_default();
@@ -148,12 +158,21 @@ impl RemoteAccess {
             key: key.into(),
             server_name: Some(tls.server_name).filter(|name| !name.is_empty()),
             insecure: tls.insecure,
+            exec,
         })
+    }
+
+    /// The program that gives tokens.
+    pub fn exec(&self) -> Option<&ExecProvider> {
+        self.exec.as_ref()
     }
 
     /// True when the Secret brings credentials of its own.
     pub fn has_credentials(&self) -> bool {
-        !(self.username.is_empty() && self.password.is_empty() && self.token.is_empty())
+        let given = [&self.password, &self.token]
+            .iter()
+            .any(|secret| !secret.is_empty());
+        given || !self.username.is_empty() || self.exec.is_some()
     }
 
     /// The API server.

@@ -11,6 +11,7 @@ mod connector;
 mod credentials;
 mod destination;
 mod discovery;
+mod exec;
 mod impersonation;
 mod index;
 mod inventory;

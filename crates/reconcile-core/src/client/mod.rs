@@ -19,14 +19,16 @@ mod call;
 mod fence;
 mod gate;
 mod guarded;
+mod tokens;
 mod view;
 
 pub use fence::Fence;
 pub use gate::{Fenced, FencedInFlight, Late};
 pub use guarded::GuardError;
+pub use tokens::{TokenError, TokenSource};
 pub use view::RequestView;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kube::{Client, Config, client::ClientBuilder};
 use prometheus::{IntCounterVec, Opts, Registry, core::Collector, proto::MetricFamily};
@@ -161,6 +163,11 @@ impl Connection {
     /// is sent yet.
     pub fn guarded(config: &Config, egress: EgressPolicy) -> Result<Self, GuardError> {
         guarded::client(config, egress).map(Self)
+    }
+
+    /// The same connection, whose requests carry a bearer token that `tokens` gives.
+    pub fn with_tokens(self, tokens: Arc<dyn TokenSource>) -> Self {
+        Self(tokens::client(self.0, tokens))
     }
 
     /// The connection of an API server in memory.

@@ -109,8 +109,16 @@ fn rcgen_like_pem(title: &str) -> String {
 fn what_cannot_be_used_is_named_without_its_values() {
     let cases = [
         (
-            json!({"execProviderConfig": {"command": "hush"}}),
-            "config.execProviderConfig is not supported",
+            json!({"execProviderConfig": {"args": ["hush"]}}),
+            "config.execProviderConfig.command is missing",
+        ),
+        (
+            json!({"execProviderConfig": {"command": "hush", "apiVersion": "hush"}}),
+            "config.execProviderConfig.apiVersion is neither",
+        ),
+        (
+            json!({"execProviderConfig": {"command": "hush"}, "bearerToken": "hush"}),
+            "config.execProviderConfig must not be there beside",
         ),
         (
             json!({"awsAuthConfig": {"clusterName": "hush"}}),

@@ -152,6 +152,34 @@ async fn an_application_lives_and_dies_on_another_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_takes_its_token_from_a_program() {
+    let remote = Remote::start().await;
+    remote.server.require("token-of-edge");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    std::fs::write(&file, "expired").expect("a file");
+    let script = format!(
+        "printf '{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{{\"token\":\"%s\"}}}}' \"$(cat '{}')\"",
+        file.display()
+    );
+    let exec = json!({"execProviderConfig": {
+        "command": "sh", "args": ["-c", script],
+        "apiVersion": "client.authentication.k8s.io/v1",
+    }});
+    let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
+    bed.put_cluster("edge", &remote.data("edge", &exec));
+    bed.put_app("app", &json!({"name": "edge"}));
+    let operator = bed.controller().await;
+    bed.until_condition("ComparisonError", "Unauthorized").await;
+    // The server refuses the old token, so the program is asked again.
+    std::fs::write(&file, "token-of-edge").expect("a file");
+    bed.until_synced(&commit).await;
+    assert!(remote.api.get("configmaps", "ns", "a").is_some());
+    assert!(!bed.texts().contains("token-of-edge"));
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_cluster_is_an_invalid_spec_until_its_secret_comes() {
     let remote = Remote::start().await;
     let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
@@ -163,11 +191,11 @@ async fn an_unknown_cluster_is_an_invalid_spec_until_its_secret_comes() {
     )
     .await;
     assert_eq!(bed.app()["status"]["sync"]["status"], "Unknown");
-    let exec = json!({"execProviderConfig": {"command": "argocd-k8s-auth"}});
+    let exec = json!({"execProviderConfig": {"args": ["aws"]}});
     bed.put_cluster("edge", &remote.data("edge", &exec));
     bed.until_condition(
         "InvalidSpecError",
-        "config.execProviderConfig is not supported",
+        "config.execProviderConfig.command is missing",
     )
     .await;
     bed.put_cluster("edge", &remote.data("edge", &json!({})));
