@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture, future::try_join_all};
-use serde::{Deserialize, Serialize};
 use tokio::{
     sync::Mutex,
     time::{Instant, interval_at, sleep},
@@ -13,98 +12,24 @@ use super::{
     config::{Group, Reading, Subscription},
     fetch::{Claims, Fetched},
     group::{BEAT, Member, coordinator, is_rebalance},
+    keep::{Ended, Keeper, Position, ended},
     publish::{Pace, Publisher},
 };
 use crate::{
     api::KeySelector,
-    bus::BusError,
     kafka::{
         cluster::Access,
         connection::{Connection, KafkaError, checked},
         records::Batch,
         requests::{Leaders, Metadata, OFFSET_OUT_OF_RANGE, UNKNOWN_MEMBER},
     },
-    source::{
-        checkpoint::Checkpoint,
-        kind::{Source, SourceContext, SourceError},
-    },
+    source::kind::{Source, SourceContext, SourceError},
 };
 
 /// How often the number of partitions is looked up: new ones belong to somebody.
 const LOOK: Duration = Duration::from_secs(300);
 /// Pause before the group is joined again.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// The record on the bus of a source without a group.
-#[derive(Serialize, Deserialize)]
-struct Position {
-    topic: String,
-    partition: i32,
-    next: i64,
-}
-
-/// Why reading ended.
-enum Ended {
-    /// The group divides the partitions anew, or there are others.
-    Rebalance,
-    Failed(SourceError),
-}
-
-impl From<SourceError> for Ended {
-    fn from(error: SourceError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<BusError> for Ended {
-    fn from(error: BusError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-/// What an error of a broker means.
-fn ended(connection: &Connection, error: &KafkaError) -> Ended {
-    if is_rebalance(error) {
-        Ended::Rebalance
-    } else {
-        Ended::Failed(connection.failed(error))
-    }
-}
-
-/// Where offsets are kept.
-enum Keeper {
-    /// At the coordinator of the group.
-    Group {
-        coordinator: Connection,
-        member: Member,
-    },
-    /// On the bus.
-    Bus {
-        checkpoint: Box<Checkpoint>,
-        position: Position,
-    },
-}
-
-impl Keeper {
-    async fn keep(&mut self, partition: i32, next: i64) -> Result<(), Ended> {
-        match self {
-            Self::Group {
-                coordinator,
-                member,
-            } => {
-                let kept = member.commit(coordinator, &[(partition, next)]).await;
-                kept.map_err(|error| ended(coordinator, &error))
-            }
-            Self::Bus {
-                checkpoint,
-                position,
-            } => {
-                position.next = next;
-                Ok(checkpoint.save(position).await?)
-            }
-        }
-    }
-}
 
 impl Source for Subscription {
     fn secrets(&self) -> Vec<(&'static str, KeySelector)> {

@@ -8,6 +8,7 @@ mod config;
 mod consume;
 mod fetch;
 mod group;
+mod keep;
 mod publish;
 
 use std::sync::Arc;
