@@ -146,13 +146,10 @@ impl ControllerContext {
         }
     }
 
-    /// The client for what is written for an EventSource or a Sensor.
-    pub(super) fn writer(&self, key: &ObjectKey) -> Result<Client, ReconcileError> {
-        let claim = self
-            .authority
-            .claim_of(key)
-            .ok_or(ReconcileError::NotHeld)?;
-        Ok(claim.role().client().clone())
+    /// The client for what is written for an EventSource or a Sensor; `None` when another process acts for it.
+    pub(super) fn writer(&self, key: &ObjectKey) -> Option<Client> {
+        let claim = self.authority.claim_of(key)?;
+        Some(claim.role().client().clone())
     }
 
     /// Adds or removes a finalizer.

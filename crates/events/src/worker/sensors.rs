@@ -123,6 +123,15 @@ impl Kept {
         }
     }
 
+    /// Notes what the bus keeps for a trigger.
+    fn note(&mut self, trigger: &CheckedTrigger) {
+        for dependency in &trigger.dependencies {
+            self.places
+                .insert((trigger.name.clone(), dependency.name.clone()));
+        }
+        self.bucket |= trigger.is_ordered();
+    }
+
     /// Adds to the tasks that are leaving.
     fn leave(&mut self, last: impl Future<Output = ()> + Send + 'static) {
         let (before, next) = (self.leaving.clone(), TaskTracker::new());
@@ -202,11 +211,7 @@ impl DataPlane {
         kept: &mut Kept,
     ) -> RunningTrigger {
         let Place { sensor, bus, claim } = *place;
-        for dependency in &spec.dependencies {
-            kept.places
-                .insert((spec.name.clone(), dependency.name.clone()));
-        }
-        kept.bucket |= spec.is_ordered();
+        kept.note(spec);
         let leaving = kept.leaving.clone();
         let labels = [
             sensor.key.namespace.as_str(),

@@ -30,7 +30,7 @@ impl EventSourceController {
         let key = &observed.object.meta.key;
         match action {
             Action::RemoveFinalizer => {
-                let client = self.context.writer(key)?;
+                let client = self.context.writer(key).ok_or(ReconcileError::NotHeld)?;
                 self.context
                     .set_finalizer::<EventSource>(&client, &observed.object.meta, FINALIZER, false)
                     .await?;
@@ -92,7 +92,8 @@ impl EventSourceController {
         source: &ObjectKey,
         wanted: &Value,
     ) -> Result<(), ReconcileError> {
-        let client = &self.context.writer(source)?;
+        let client = self.context.writer(source);
+        let client = &client.ok_or(ReconcileError::NotHeld)?;
         let key = ObjectKey::new(source.namespace.clone(), service::name_of(&source.name));
         let live = apply_forced(client, &services(), &key, wanted, MANAGER).await?;
         if live
@@ -164,7 +165,8 @@ impl EventSourceController {
     /// Removes a Service that was asked for once; each replica removes its own slice. One that belongs to
     /// somebody else stays.
     async fn remove_service(&self, source: &ObjectKey, uid: &str) -> Result<(), ReconcileError> {
-        let client = &self.context.writer(source)?;
+        let client = self.context.writer(source);
+        let client = &client.ok_or(ReconcileError::NotHeld)?;
         let key = ObjectKey::new(source.namespace.clone(), service::name_of(&source.name));
         let Some(live) = get(client, &services(), &key).await? else {
             return Ok(());

@@ -48,7 +48,7 @@ impl Controller for SensorController {
         let key = &observed.object.meta.key;
         match (action, &observed.spec) {
             (Action::RemoveFinalizer, _) => {
-                let client = self.context.writer(key)?;
+                let client = self.context.writer(key).ok_or(ReconcileError::NotHeld)?;
                 self.context
                     .set_finalizer::<Sensor>(&client, &observed.object.meta, plan::FINALIZER, false)
                     .await?;

@@ -122,7 +122,7 @@ pub(super) async fn run(
             }
         }
     };
-    let left = panics::restarted(&name, worker).await;
+    let left = Box::pin(panics::restarted(&name, worker)).await;
     tracing::info!(trigger = %name, "trigger stopped");
     left
 }
