@@ -62,7 +62,7 @@ impl Process {
         self.shards.claims().get(&shard).expect("held").clone()
     }
 
-    /// As a process that is killed: nothing is renewed or given back.
+    /// As a process that is killed: nothing is renewed or released.
     fn kill(&self) {
         self.running.abort();
     }

@@ -166,6 +166,7 @@ impl Connection {
     }
 
     /// The same connection, whose requests carry a bearer token that `tokens` gives.
+    #[must_use]
     pub fn with_tokens(self, tokens: Arc<dyn TokenSource>) -> Self {
         Self(tokens::client(self.0, tokens))
     }

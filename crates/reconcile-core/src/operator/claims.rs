@@ -104,7 +104,7 @@ impl Role {
         *self.held.borrow()
     }
 
-    /// Ends when the lease was given back after [`Role::release`], or given up: from then on it may be claimed again.
+    /// Ends when the lease was released after [`Role::release`], or given up: from then on it may be claimed again.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
     }

@@ -10,17 +10,18 @@
 
 mod claims;
 mod error;
+mod identity;
 mod kubeconfig;
 mod process;
 mod signal;
 
 pub use claims::{ClaimError, Claims, OnLoss, Role};
 pub use error::{EndError, StartError};
+pub use identity::{Identity, Part};
 pub use kubeconfig::kube_config;
 pub use process::{install_tls, run};
 
 use std::{
-    net::IpAddr,
     panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -51,31 +52,6 @@ use process::host_name;
 const DRAIN: Duration = Duration::from_secs(20);
 /// Time that the Events of the last passes get to be written.
 const FLUSH: Duration = Duration::from_secs(2);
-
-/// What differs between operators at start.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// Name of the process, for the log and for Events.
-    pub name: &'static str,
-    /// Name of the Lease that its controllers need.
-    pub lease: String,
-    /// Address of the admin server; all addresses when absent.
-    pub address: Option<IpAddr>,
-    /// Ports of the admin server; each serves all endpoints. 0 takes a free one.
-    pub ports: Vec<u16>,
-}
-
-/// What a process does among the others of its kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Part {
-    /// It runs for the lease of the controllers, and all work is the leader's.
-    #[default]
-    Leader,
-    /// As [`Part::Leader`], and it works on shards whether it leads or not ([`crate::shards`]).
-    LeaderAndShards,
-    /// It works on shards only and never leads.
-    Shards,
-}
 
 /// A started operator: connected, observable, not yet leading.
 pub struct Operator {

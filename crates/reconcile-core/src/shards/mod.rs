@@ -22,7 +22,7 @@
 //!
 //! - **One process acts for a shard.** It does so from the moment on that it holds the lease. It begins to stop when
 //!   renewals fail, before the fence closes; when that closes its work is dropped, and nobody can take the lease before.
-//! - **A hand-over loses nothing**: the lease is given back when the work of the shard has ended.
+//! - **A hand-over loses nothing**: the lease is released when the work of the shard has ended.
 //! - **A dead process is replaced** as soon as its leases run out: what was seen of a lease counts from the first look.
 //! - **Another number of shards waits.** Processes that count differently never act at the same time: those that hold
 //!   shards keep them until the last of them is gone, then the others begin.
@@ -31,6 +31,7 @@ mod assign;
 mod authority;
 mod balance;
 mod claim;
+mod held;
 mod metrics;
 mod pool;
 mod sightings;
@@ -42,5 +43,6 @@ pub use assign::{shard_of, weights_of};
 pub use authority::{Authority, AuthorityChanges};
 pub use balance::{Moves, View, distribution, moves};
 pub use claim::Claim;
-pub use pool::{ShardConfig, Shards, Weigh};
+pub use held::Shards;
+pub use pool::{ShardConfig, Weigh};
 pub use sightings::{Names, Others, Sightings};

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -13,15 +12,13 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Preconditions},
 };
-use parking_lot::RwLock;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
-use super::{Claim, Moves, Names, Sightings, View, metrics::ShardMetrics, moves, shard_of};
+use super::{Claim, Moves, Names, Shards, Sightings, View, metrics::ShardMetrics, moves};
 use crate::{
     clock::Clock,
     error::error_chain,
     lease::LeaseRecord,
-    object::ObjectKey,
     operator::{Claims, OnLoss, Operator, Role, StartError},
 };
 
@@ -48,33 +45,11 @@ pub struct ShardConfig {
     pub weigh: Option<Weigh>,
 }
 
-/// The shards of a pool that this process holds. Clones share them.
-#[derive(Clone)]
-pub struct Shards(Arc<Held>);
-
-struct Held {
-    count: u32,
-    claims: RwLock<BTreeMap<u32, Claim>>,
-    changed: watch::Sender<()>,
-    metrics: ShardMetrics,
-}
-
-impl fmt::Debug for Shards {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Shards").field(&self.held()).finish()
-    }
-}
-
 impl Shards {
     /// Takes part in the pool from the moment on that the operator runs.
     pub fn start(operator: &Operator, config: ShardConfig) -> Result<Self, StartError> {
         let count = config.count.max(1);
-        let shards = Self(Arc::new(Held {
-            count,
-            claims: RwLock::default(),
-            changed: watch::Sender::new(()),
-            metrics: ShardMetrics::register(&operator.registry, count)?,
-        }));
+        let shards = Self::new(count, ShardMetrics::register(&operator.registry, count)?);
         let names = Names {
             prefix: config.prefix,
             count,
@@ -91,60 +66,6 @@ impl Shards {
         operator.spawn("shards", pool.run());
         Ok(shards)
     }
-
-    /// Number of shards of the pool.
-    pub fn count(&self) -> u32 {
-        self.0.count
-    }
-
-    /// The shards that are held.
-    pub fn held(&self) -> Vec<u32> {
-        self.0.claims.read().keys().copied().collect()
-    }
-
-    /// The shards that are held, and by which claims.
-    pub fn claims(&self) -> BTreeMap<u32, Claim> {
-        self.0.claims.read().clone()
-    }
-
-    /// The claim by which this process may act for an object now.
-    pub fn claim_of(&self, key: &ObjectKey) -> Option<Claim> {
-        let claims = self.0.claims.read();
-        // Known at once while nothing is held, or everything in one shard.
-        if claims.is_empty() {
-            return None;
-        }
-        let claim = claims.get(&shard_of(key, self.0.count))?;
-        (!claim.leaving().is_cancelled()).then(|| claim.clone())
-    }
-
-    /// Changes whenever a shard is taken or goes.
-    pub fn changes(&self) -> watch::Receiver<()> {
-        self.0.changed.subscribe()
-    }
-
-    fn take(&self, shard: u32, claim: Claim) {
-        let mut claims = self.0.claims.write();
-        claims.insert(shard, claim);
-        self.0.metrics.holds(claims.len());
-        drop(claims);
-        self.0.metrics.changed("taken");
-        self.0.changed.send_replace(());
-    }
-
-    /// Nobody takes this claim any more; nothing happens when that is so already.
-    fn leave(&self, shard: u32, claim: &Claim, change: &str) {
-        claim.leaving().cancel();
-        let mut claims = self.0.claims.write();
-        if !claims.get(&shard).is_some_and(|held| held.is(claim)) {
-            return;
-        }
-        claims.remove(&shard);
-        self.0.metrics.holds(claims.len());
-        drop(claims);
-        self.0.metrics.changed(change);
-        self.0.changed.send_replace(());
-    }
 }
 
 /// A shard that this process runs for, holds or leaves.
@@ -157,7 +78,7 @@ enum Phase {
     /// Its lease is not held, or is held and nobody acts for it yet.
     Running,
     Active(Claim),
-    /// Until its lease is given back.
+    /// Until its lease is released.
     Leaving,
 }
 

@@ -24,7 +24,7 @@ const END: i64 = 230;
 enum Phase {
     /// The lease is won.
     Won,
-    /// It was won before the list that is being looked at.
+    /// It was won before the list that is being read.
     WonBefore,
     Active,
     Leaving,
@@ -381,12 +381,8 @@ fn leases_of_processes_that_are_gone_are_old_after_a_while() {
         duration_seconds: LEASE_SECONDS,
         ..LeaseRecord::default()
     };
-    for name in [
-        "pool-worker-abc-of-3",
-        "pool-1-of-3",
-        "pool-1-of-9",
-        "other-1-of-9",
-    ] {
+    let names = ["pool-worker-abc-of-3", "pool-1-of-3"];
+    for name in names.into_iter().chain(["pool-1-of-9", "other-1-of-9"]) {
         world.leases.insert(name.to_owned(), gone.clone());
     }
     world.list(0);
