@@ -136,7 +136,7 @@ pub struct GitIntegrity {
 pub struct GitIntegrityPolicy {
     /// Which repositories.
     pub repos: Vec<IntegrityRepository>,
-    /// Signatures by GnuPG.
+    /// Signatures by `GnuPG`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpg: Option<GpgPolicy>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kube::Client;
 use reconcile_core::{
     client::{ClientPolicy, Connection, Deadlines, GuardError},
+    clock::Clock,
     egress::EgressPolicy,
     operator::Role,
 };
@@ -47,6 +48,8 @@ pub struct Connector {
     pub sync_deadlines: Deadlines,
     /// Which addresses a Secret may name.
     pub egress: EgressPolicy,
+    /// When tokens end.
+    pub clock: Clock,
 }
 
 impl Connector {
@@ -58,7 +61,8 @@ impl Connector {
         };
         let mut connection = Connection::guarded(&remote.client_config()?, self.egress)?;
         if let Some(provider) = remote.exec() {
-            connection = connection.with_tokens(Arc::new(ExecTokens::new(provider.clone())));
+            let tokens = ExecTokens::new(provider.clone(), self.clock.clone());
+            connection = connection.with_tokens(Arc::new(tokens));
         }
         let policy = self.role.policy();
         Ok(ClusterClients {

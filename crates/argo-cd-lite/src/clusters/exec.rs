@@ -7,6 +7,7 @@ use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::{
     client::{TokenError, TokenSource},
+    clock::Clock,
     secret::Secret,
 };
 use rustix::process::{Pid, Resource, Signal, kill_process_group};
@@ -223,14 +224,16 @@ enum Last {
 /// The tokens of one program; a run at a time, whose result all requests take.
 pub(super) struct ExecTokens {
     provider: ExecProvider,
+    clock: Clock,
     last: tokio::sync::Mutex<Last>,
     refused: parking_lot::Mutex<Option<HeaderValue>>,
 }
 
 impl ExecTokens {
-    pub(super) fn new(provider: ExecProvider) -> Self {
+    pub(super) fn new(provider: ExecProvider, clock: Clock) -> Self {
         Self {
             provider,
+            clock,
             last: tokio::sync::Mutex::new(Last::Nothing),
             refused: parking_lot::Mutex::default(),
         }
@@ -246,7 +249,7 @@ impl TokenSource for ExecTokens {
     fn authorization(&self) -> BoxFuture<'_, Result<HeaderValue, TokenError>> {
         Box::pin(async {
             let mut last = self.last.lock().await;
-            let now = Timestamp::now();
+            let now = self.clock.now();
             match &*last {
                 Last::Token(token) if self.is_usable(token, now) => {
                     return Ok(token.authorization.clone());
@@ -264,7 +267,7 @@ impl TokenSource for ExecTokens {
                     Ok(authorization)
                 }
                 Err(error) => {
-                    *last = Last::Failed(error.clone(), Timestamp::now());
+                    *last = Last::Failed(error.clone(), self.clock.now());
                     Err(error)
                 }
             }
@@ -303,7 +306,7 @@ mod tests {
             runs.display(),
             credential(status)
         );
-        ExecTokens::new(provider(&script, &json!({})))
+        ExecTokens::new(provider(&script, &json!({})), Clock::system())
     }
 
     fn runs(file: &std::path::Path) -> usize {

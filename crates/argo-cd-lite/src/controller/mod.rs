@@ -152,6 +152,7 @@ fn connector(operator: &Operator, egress: EgressPolicy) -> Connector {
             syncs: role.with_deadlines(sync_deadlines),
         },
         role,
+        clock: operator.clock.clone(),
         sync_deadlines,
         egress,
     }

@@ -180,28 +180,6 @@ impl Store {
         Some(commit.id.to_string())
     }
 
-    /// The annotated tag that was fetched as the ref `name`, as Git keeps it; an inner `None` when the ref is the commit
-    /// itself. Nothing when the ref is not here or leads to another commit.
-    pub fn tag(&self, name: &str, commit: &str) -> Result<Option<Option<Vec<u8>>>, GitError> {
-        let repository = self.open_repository();
-        let mirror = format!("refs/mirror/{}", name.strip_prefix("refs/").unwrap_or(name));
-        let found = repository.try_find_reference(mirror.as_str());
-        let Some(reference) = found.map_err(|error| store_error(&error))? else {
-            return Ok(None);
-        };
-        let Some(id) = reference.target().try_id().map(ToOwned::to_owned) else {
-            return Ok(None);
-        };
-        // This also checks the size of the tag.
-        if commit_of(&repository, id)?.id.to_string() != commit {
-            return Ok(None);
-        }
-        let object = repository.find_object(id);
-        let object = object.map_err(|error| store_error(&error))?;
-        let is_tag = object.kind == gix::object::Kind::Tag;
-        Ok(Some(is_tag.then(|| object.data.clone())))
-    }
-
     /// Fetches from the remote within the limits.
     pub fn fetch(
         &self,

@@ -1,17 +1,15 @@
 //! All repositories in use: their refs, their stores, and who follows which revision.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use reconcile_core::{
-    clock::Clock, credentials::redact_url, egress::EgressPolicy, object::ObjectKey,
-};
+use reconcile_core::{clock::Clock, credentials::redact_url, object::ObjectKey};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Commit, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
-    PoolError, RefList, Resolved, RevisionError, Trust,
+    Commit, Credentials, Depth, FetchRequest, FileRepositories, GitError, Interrupt, PoolError,
+    RefList, Resolved, RevisionError,
     listing::{FAILING_POLL, UNFOLLOWED, later},
     repository::{FollowedRevision, Follower, Refs, RepoError, Repository, Snapshot},
     resolve,
@@ -21,42 +19,14 @@ use super::{
 };
 use crate::metrics::GitMetrics;
 
+pub use config::{DEFAULT_DISK_BUDGET, HubConfig, PollTimes};
+
+mod config;
+
 /// Bytes of memory for the refs of all repositories.
 const REFS_BUDGET: usize = 256 * 1024 * 1024;
 /// A list of refs that always fits: some thousand refs.
 const SHORT_LIST: usize = 1024 * 1024;
-/// Space for stores when nothing else is said.
-pub const DEFAULT_DISK_BUDGET: u64 = 4 * 1024 * 1024 * 1024;
-
-/// Where stores are and how to reach repositories.
-#[derive(Clone, Debug)]
-pub struct HubConfig {
-    /// Folder of the stores.
-    pub folder: PathBuf,
-    /// Bytes that all stores may have together.
-    pub disk_budget: u64,
-    /// Limits of one repository.
-    pub limits: GitLimits,
-    /// Whether a repository may be a path on the machine of this process.
-    pub file_repositories: FileRepositories,
-    /// Which addresses of servers may be called.
-    pub egress: EgressPolicy,
-    /// Which servers are who they say.
-    pub trust: Trust,
-    /// Time between two polls of a repository.
-    pub poll: Duration,
-    /// Spread of that time, so that repositories are not polled together.
-    pub jitter: Duration,
-}
-
-/// How often a repository is polled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PollTimes {
-    /// Time between two polls; zero turns the poll off.
-    pub poll: Duration,
-    /// Spread of that time.
-    pub jitter: Duration,
-}
 
 type Moved = dyn Fn(ObjectKey) + Send + Sync;
 
@@ -139,6 +109,10 @@ impl RepoHub {
         &self.0.submodules
     }
 
+    pub(super) fn transfers(&self) -> &Transfers {
+        &self.0.transfers
+    }
+
     pub(super) fn wake(&self) -> &tokio::sync::Notify {
         &self.0.wake
     }
@@ -166,7 +140,7 @@ impl RepoHub {
         self.0.transfers.trim(&known, "").await;
     }
 
-    fn repository(&self, url: &str) -> Arc<Repository> {
+    pub(super) fn repository(&self, url: &str) -> Arc<Repository> {
         let now = self.0.clock.now();
         let key = connection_url(url);
         let mut repositories = self.0.repositories.lock();
@@ -370,48 +344,6 @@ impl RepoHub {
         let store = transfers.store(&repository).await?;
         transfers.ensure(&repository, &store, at).await?;
         Ok(Commit::new(store, &at.commit))
-    }
-
-    /// The annotated tag behind a ref that leads to `commit`, as Git keeps it; `None` when the ref is the commit itself.
-    pub(super) async fn tag(
-        &self,
-        url: &str,
-        name: &str,
-        commit: &str,
-    ) -> Result<Option<Vec<u8>>, RepoError> {
-        let repository = self.repository(url);
-        let transfers = &self.0.transfers;
-        let store = transfers.store(&repository).await?;
-        let find = {
-            let (store, name, commit) = (store.clone(), name.to_owned(), commit.to_owned());
-            move |_: &Interrupt| store.tag(&name, &commit)
-        };
-        if let Some(found) = transfers.look_up(find.clone()).await?? {
-            return Ok(found);
-        }
-        let turn = repository.turn(FETCH_DEADLINE).await?;
-        let request = FetchRequest {
-            source: name.to_owned(),
-            depth: Depth::Tip,
-        };
-        drop(transfers.fetch(&repository, &store, request, turn).await?);
-        let found = transfers.look_up(find).await??;
-        found.ok_or_else(|| GitError::NoRevision(name.to_owned()).into())
-    }
-
-    /// Fetches the commits before one that is in the store.
-    pub(super) async fn fetch_history(&self, url: &str, at: &Resolved) -> Result<(), RepoError> {
-        let repository = self.repository(url);
-        let transfers = &self.0.transfers;
-        let store = transfers.store(&repository).await?;
-        let turn = repository.turn(FETCH_DEADLINE).await?;
-        let reference = at.reference.as_deref().filter(|name| *name != "HEAD");
-        let request = FetchRequest {
-            source: reference.unwrap_or("refs/heads/*").to_owned(),
-            depth: Depth::Full,
-        };
-        drop(transfers.fetch(&repository, &store, request, turn).await?);
-        Ok(())
     }
 
     /// Runs `call`, which reads a little, on a thread of its own; it does not wait for renders.

@@ -24,6 +24,7 @@ use crate::process_limits::limit_child;
 
 pub use history::{RequiredSignatures, Signed};
 
+mod fetch;
 mod history;
 
 /// Time of a check.
@@ -71,7 +72,7 @@ pub enum SignatureError {
         /// Id of the key.
         key: String,
     },
-    /// Too many commits would have to be looked at.
+    /// Too many commits would have to be read.
     #[error(
         "revision {commit} in Git has more than {limit} ancestors without a seal: add a signed commit with the trailer Argocd-gpg-seal"
     )]

@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     super::{Commit, GitError, Interrupt, RepoError, RepoHub, Resolved},
-    Keys, SignatureError, Signatures, check, split_tag,
+    Keys, SignatureError, Signatures, check,
+    fetch::TagTarget,
+    split_tag,
 };
 
 /// Trailer of a commit whose signer answers for all that came before it.
@@ -56,7 +58,7 @@ impl Signatures {
         let keys = self.keys(&required.keys);
         let tag = (signed.at.reference.as_deref()).filter(|name| name.starts_with("refs/tags/"));
         if let Some(name) = tag
-            && let Some(raw) = hub.tag(signed.url, name, &signed.at.commit).await?
+            && let TagTarget::Annotated(raw) = hub.tag(signed.url, name, &signed.at.commit).await?
         {
             let verified = self.verify_tag(hub, name, raw, &keys).await?;
             if verified.is_err() || !required.whole_history {
