@@ -105,6 +105,22 @@ async fn an_id_that_repeats_a_secret_or_is_none_is_not_shown() {
 }
 
 #[tokio::test]
+async fn a_secret_that_makes_a_field_wrong_is_not_shown() {
+    let (address, _) = serve(server(json!({}))).await;
+    let arguments = json!([
+        { "name": "password", "valueFrom": { "secretKeyRef": { "name": "login", "key": "password" } } },
+    ]);
+    let rules = json!({ "interval": "{{args.password}}" });
+    let order = order_of(spec(address), rules, arguments);
+    let measured = taken(providers(address, None).measure(&order).await);
+    let message = &measured.message;
+    assert!(
+        message.starts_with("Invalid duration \"*****\"") && !message.contains("hunter2"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
 async fn a_config_that_is_not_there_is_an_error() {
     let (address, _) = serve(server(json!({}))).await;
     let mut wanted = spec(address);
