@@ -279,3 +279,24 @@ async fn helm_installs_beside_the_original_and_leaves_its_objects_alone() -> Res
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_share_work_between_replicas_when_there_are_shards() -> Result<()> {
+    let arguments = async |values: Value| -> Result<Vec<String>> {
+        let objects = render(Which::Events, &values).await?;
+        let deployment = objects.iter().find(|object| object["kind"] == "Deployment");
+        let deployment = deployment.context("a Deployment")?;
+        let args = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+        Ok(serde_json::from_value(args.clone())?)
+    };
+    let usual = arguments(json!({})).await?;
+    assert!(usual.iter().all(|flag| !flag.starts_with("--shards")));
+    let shared = arguments(json!({"controller": {"replicas": 3, "shards": 12}})).await?;
+    assert!(
+        shared.iter().any(|flag| flag == "--shards=12"),
+        "{shared:?}"
+    );
+    let none = refusal(Which::Events, &json!({"controller": {"shards": 0}})).await?;
+    assert!(none.contains("shards"), "{none}");
+    Ok(())
+}

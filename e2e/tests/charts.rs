@@ -273,29 +273,6 @@ async fn no_rights_in_the_whole_cluster_are_asked_for_where_nobody_gives_them() 
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn events_share_work_between_replicas_when_there_are_shards() -> Result<()> {
-    let arguments = async |values: &[&str]| -> Result<Vec<String>> {
-        let objects = charts::template(&charts::path("events"), "x", "x", values).await?;
-        let deployment = objects.iter().find(|object| object["kind"] == "Deployment");
-        let args =
-            deployment.map(|object| &object["spec"]["template"]["spec"]["containers"][0]["args"]);
-        Ok(serde_json::from_value(args.cloned().unwrap_or_default())?)
-    };
-    let usual = arguments(&[]).await?;
-    assert!(usual.iter().all(|flag| !flag.starts_with("--shards")));
-    let shared = arguments(&["controller.replicas=3", "controller.shards=12"]).await?;
-    assert!(
-        shared.iter().any(|flag| flag == "--shards=12"),
-        "{shared:?}"
-    );
-    assert!(
-        arguments(&["controller.shards=0"]).await.is_err(),
-        "a schema"
-    );
-    Ok(())
-}
-
 /// The values of a schema that are not objects with fields of their own.
 fn described(schema: &Value, at: &str, found: &mut Vec<String>) {
     match schema["properties"].as_object() {

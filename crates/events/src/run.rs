@@ -62,11 +62,10 @@ pub enum RunError {
 }
 
 fn replica_identity<'p>(leader: &LeaderArgs, pod: Option<&'p str>) -> ReplicaIdentity<'p> {
-    match pod {
-        _ if !leader.enabled => ReplicaIdentity::Only,
-        Some(name) => ReplicaIdentity::Pod(name),
-        None => ReplicaIdentity::Process,
+    if !leader.enabled {
+        return ReplicaIdentity::Only;
     }
+    pod.map_or(ReplicaIdentity::Process, ReplicaIdentity::Pod)
 }
 
 /// Runs until SIGTERM or until leadership is lost.

@@ -181,9 +181,11 @@ async fn a_real_server_takes_what_is_generated_and_only_its_credentials() {
 }
 
 async fn bus_client(deployed: &Deployed, auth: &Auth) -> async_nats::Client {
-    let Auth::Basic { username, password } = auth else {
-        panic!("user and password");
+    let basic = match auth {
+        Auth::Basic { username, password } => Some((username, password)),
+        _ => None,
     };
+    let (username, password) = basic.expect("user and password");
     let tls = TlsSettings {
         insecure: true,
         ..TlsSettings::default()

@@ -140,7 +140,7 @@ async fn records_of_every_compression_are_events_and_those_that_cannot_be_are_re
     // The source begins with the next record.
     until("the source reads", || async {
         broker
-            .client(&["publish", "orders"], &[first.clone()])
+            .client(&["publish", "orders"], std::slice::from_ref(&first))
             .await;
         nats.count().await > 0
     })

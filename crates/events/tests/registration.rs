@@ -102,7 +102,7 @@ async fn answer(
     let hooks = lists.get_mut(list).expect("a list");
     let hook = hooks
         .iter_mut()
-        .find(|hook| hook["id"].to_string() == id)
+        .find(|hook| hook["id"].as_u64() == id.parse().ok())
         .expect("a hook");
     for (field, value) in sent.as_object().into_iter().flatten() {
         hook[field] = value.clone();

@@ -5,6 +5,7 @@ mod support;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -24,7 +25,7 @@ const FLOW: u64 = 1000;
 struct Worker(Child);
 
 impl Worker {
-    fn start(command: &str, kubeconfig: &std::path::Path) -> Self {
+    fn start(command: &str, kubeconfig: &Path) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_events"))
             .arg(command)
             .arg("--kubeconfig")
@@ -119,18 +120,13 @@ fn complete(receiver: &Receiver, wanted: Range<u64>) -> bool {
             .all(|numbers| numbers.iter().copied().collect::<BTreeSet<_>>() == wanted)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_event_is_acted_upon_while_workers_are_killed_join_and_stop() {
-    let Some(nats) = Nats::start().await else {
-        return;
-    };
+/// A cluster with a bus and Sensors that send to the receiver.
+fn cluster(url: &str, receiver: &Receiver) -> FakeApi {
     let kind = |kind, plural| FakeKind::new("argoproj.io", "v1alpha1", kind, plural);
     let api = FakeApi::new()
         .with_kind(kind("EventBus", "eventbus"))
         .with_kind(kind("EventSource", "eventsources"))
         .with_kind(kind("Sensor", "sensors"));
-    let receiver = Receiver::start().await;
-    let url = nats.config().urls[0].clone();
     api.put(&argo(
         "EventBus",
         "default",
@@ -141,16 +137,30 @@ async fn every_event_is_acted_upon_while_workers_are_killed_join_and_stop() {
         spec["triggers"][0]["atLeastOnce"] = true.into();
         api.put(&argo("Sensor", &format!("s{n}"), &spec));
     }
-    let server = api.listen().await.expect("a port");
-    let folder = tempfile::tempdir().expect("a folder");
-    let kubeconfig = folder.path().join("kubeconfig");
+    api
+}
+
+fn write_kubeconfig(path: &Path, server: &str) {
     let text = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": server.url}}],
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "ops"}}],
         "users": [{"name": "u", "user": {}}],
     });
-    std::fs::write(&kubeconfig, text.to_string()).expect("written");
+    std::fs::write(path, text.to_string()).expect("written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_is_acted_upon_while_workers_are_killed_join_and_stop() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    let receiver = Receiver::start().await;
+    let api = cluster(&nats.config().urls[0], &receiver);
+    let server = api.listen().await.expect("a port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let kubeconfig = folder.path().join("kubeconfig");
+    write_kubeconfig(&kubeconfig, &server.url);
 
     let first = Worker::start("controller", &kubeconfig);
     let second = Worker::start("worker", &kubeconfig);
@@ -173,10 +183,6 @@ async fn every_event_is_acted_upon_while_workers_are_killed_join_and_stop() {
         .values()
         .map(|numbers| numbers.len() - 150)
         .sum();
-    println!(
-        "{repeated} of {} actions repeated after SIGKILL",
-        150 * SENSORS
-    );
     // Each trigger of the dead process had one action under way.
     assert!(repeated <= SENSORS, "{repeated} actions repeated");
 

@@ -8,7 +8,9 @@ use std::{
 };
 
 fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    fs::read_to_string(path)
+        .map_err(|error| format!("{}: {error}", path.display()))
+        .expect("a readable page")
 }
 
 /// Files with this end below a folder.

@@ -79,7 +79,7 @@ fn limit(observed: &Observed) -> String {
     })
 }
 
-/// What is in the way of a bus that the controller deploys.
+/// Why a bus that the controller deploys is not ready.
 fn not_deployed(observed: &Observed, failure: Option<&str>) -> Option<Condition> {
     let live = observed.live.as_ref();
     if let Some(foreign) = live.and_then(|live| live.foreign.as_ref()) {
