@@ -1,7 +1,7 @@
 //! What a kind of event source is that a task brings in: it subscribes, polls or keeps time.
 //!
 //! A new one is a file with a [`Source`] and a [`SourceKind`], its line in `registry::ALL`, and its rows in
-//! `api/source_fields.rs`. Webhooks are no such kind: requests come in by the shared listeners.
+//! `api/source_fields.rs`; `docs/style.md` has all steps. Webhooks are no such kind: requests come in by the shared listeners.
 
 use std::{
     collections::BTreeMap,
@@ -254,7 +254,7 @@ impl SourceContext {
         self.this.source.as_ref()
     }
 
-    /// Copied into each payload.
+    /// Metadata of the entry. Each source puts it into its payload as `metadata`; `emit` does not.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.this.metadata
     }

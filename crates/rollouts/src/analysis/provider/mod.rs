@@ -1,7 +1,7 @@
 //! Where values come from: one file a provider, and the way from a value to a measurement.
 //!
 //! To add a provider: its spec with a row in [`crate::api::analysis`], a file here that implements
-//! [`MetricProvider`], and a line in [`registry::ALL`].
+//! [`MetricProvider`], and a line in [`registry::ALL`]; `docs/style.md` has all steps.
 
 mod checks;
 mod cloudwatch;
