@@ -78,10 +78,9 @@ impl ExecProvider {
                 });
             }
         };
-        let secret = |text: String| Secret::from(text);
         Ok(Self {
             command: raw.command,
-            args: raw.args.into_iter().map(secret).collect(),
+            args: raw.args.into_iter().map(Secret::from).collect(),
             env: (raw.env.into_iter())
                 .map(|(name, value)| (name, value.into()))
                 .collect(),
@@ -164,13 +163,9 @@ impl ExecProvider {
         let authorization = HeaderValue::try_from(format!("Bearer {token}"));
         let mut authorization = authorization.map_err(|_| "prints a token that is no token")?;
         authorization.set_sensitive(true);
-        let until = match printed.status.expiration_timestamp {
-            Some(text) => Some(
-                text.parse()
-                    .map_err(|_| "prints a status.expirationTimestamp that is no time")?,
-            ),
-            None => None,
-        };
+        let until = printed.status.expiration_timestamp;
+        let until = until.map(|text| text.parse()).transpose();
+        let until = until.map_err(|_| "prints a status.expirationTimestamp that is no time")?;
         Ok(Token {
             authorization,
             until,
@@ -329,18 +324,13 @@ mod tests {
         tokens.rejected(&first);
         tokens.authorization().await.expect("a token");
         assert_eq!(runs(&file), 2);
-        let old = folder.path().join("old");
-        let ended = json!({"token": "t2", "expirationTimestamp": "2020-01-01T00:00:00Z"});
-        let tokens = counting(&old, &ended);
-        tokens.authorization().await.expect("a token");
-        tokens.authorization().await.expect("a token");
-        assert_eq!(runs(&old), 2);
-        let long = folder.path().join("long");
-        let lasting = json!({"token": "t3", "expirationTimestamp": "2999-01-01T00:00:00Z"});
-        let tokens = counting(&long, &lasting);
-        tokens.authorization().await.expect("a token");
-        tokens.authorization().await.expect("a token");
-        assert_eq!(runs(&long), 1);
+        for (end, expected) in [("2020-01-01T00:00:00Z", 2), ("2999-01-01T00:00:00Z", 1)] {
+            let file = folder.path().join(&end[..4]);
+            let tokens = counting(&file, &json!({"token": "t2", "expirationTimestamp": end}));
+            tokens.authorization().await.expect("a token");
+            tokens.authorization().await.expect("a token");
+            assert_eq!(runs(&file), expected, "{end}");
+        }
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 
 use bytes::{Buf, Bytes};
 
-use super::wire::{NotKafka, Reader, Writer, zigzag};
+use super::wire::{NotKafka, Reader, Writer, varint};
 
 /// Format of batches since Kafka 0.11.
 const MAGIC: i8 = 2;
@@ -147,16 +147,12 @@ impl Records {
     }
 
     fn varint(&mut self) -> io::Result<i64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
+        let number = varint(|| {
             let mut byte = [0];
             self.reader.read_exact(&mut byte)?;
-            value |= u64::from(byte[0] & 0x7F) << shift;
-            if byte[0] < 0x80 {
-                return Ok(zigzag(value));
-            }
-        }
-        Err(broken())
+            Ok::<_, io::Error>(byte[0])
+        })?;
+        number.ok_or_else(broken)
     }
 
     fn record(&self, bytes: &[u8]) -> Result<Record, NotKafka> {

@@ -88,15 +88,7 @@ impl<'b> Reader<'b> {
 
     /// A number whose length depends on its size.
     pub(crate) fn varint(&mut self) -> Result<i64, NotKafka> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array_of()?;
-            value |= u64::from(byte & 0x7F) << shift;
-            if byte < 0x80 {
-                return Ok(zigzag(value));
-            }
-        }
-        Err(NotKafka)
+        varint(|| self.array_of().map(|[byte]| byte))?.ok_or(NotKafka)
     }
 
     /// Bytes after a [`Self::varint`] length; `None` for null.
@@ -108,9 +100,19 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// A number with its sign in the last bit.
-pub(crate) fn zigzag(value: u64) -> i64 {
-    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+/// A number whose length depends on its size, with its sign in the last bit; `None` when it does not end.
+pub(crate) fn varint<E>(mut next: impl FnMut() -> Result<u8, E>) -> Result<Option<i64>, E> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = next()?;
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return Ok(Some(
+                (value >> 1).cast_signed() ^ -(value & 1).cast_signed(),
+            ));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes a request.
