@@ -1,17 +1,11 @@
 //! Signatures of Amazon's services, version 4.
 
-use http::{HeaderValue, header};
+use reconcile_core::aws;
+pub(crate) use reconcile_core::aws::SigningError;
 use reqsign_aws_v4::{RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
-use sha2::{Digest, Sha256};
-use thiserror::Error;
 
 use crate::http_client::Call;
-
-/// A request that cannot be signed.
-#[derive(Debug, Error)]
-#[error("cannot sign the request: {0}")]
-pub(crate) struct SigningError(String);
 
 /// Whom a request is for.
 #[derive(Clone, Copy, Debug)]
@@ -39,30 +33,12 @@ pub(crate) async fn sign(
     service: &Service<'_>,
     keys: &Keys<'_>,
 ) -> Result<(), SigningError> {
-    let body = call.body.as_deref().unwrap_or_default();
-    let mut request = http::Request::builder()
-        .method(call.method.clone())
-        .uri(call.url.as_str())
-        .header("x-amz-content-sha256", hex::encode(Sha256::digest(body)))
-        .body(())
-        .map_err(|error| SigningError(error.to_string()))?
-        .into_parts()
-        .0;
-    request.headers.extend(std::mem::take(&mut call.headers));
     let mut credentials = StaticCredentialProvider::new(keys.access, keys.secret);
     if let Some(token) = keys.session {
         credentials = credentials.with_session_token(token);
     }
-    let signer = RequestSigner::new(service.name, service.region);
-    Signer::new(Context::new(), credentials, signer)
-        .sign(&mut request, None)
-        .await
-        .map_err(|error| SigningError(error.to_string()))?;
-    for name in ["x-amz-security-token", header::AUTHORIZATION.as_str()] {
-        if let Some(value) = request.headers.get_mut(name) {
-            HeaderValue::set_sensitive(value, true);
-        }
-    }
-    call.headers = request.headers;
-    Ok(())
+    let how = RequestSigner::new(service.name, service.region);
+    let signer = Signer::new(Context::new(), credentials, how);
+    let body = call.body.as_deref().unwrap_or_default();
+    aws::sign(&signer, (&call.method, &call.url), &mut call.headers, body).await
 }

@@ -9,6 +9,7 @@
 //!   client     the gate of all requests: fence, request classes with deadlines, counters
 //!   listen     HTTP listeners that no client can exhaust
 //!   egress     which addresses are called on behalf of a manifest
+//!   aws        signatures of AWS, and where their credentials come from
 //!   jwt        proofs of identity that a private key signs
 //!   credentials, secret   texts without the credentials of URLs; secrets that do not print
 //!   shards     objects that are shared out between processes by named claims
@@ -27,6 +28,7 @@
 pub mod admin;
 pub mod apply;
 pub mod args;
+pub mod aws;
 pub mod client;
 pub mod clock;
 pub mod conditions;

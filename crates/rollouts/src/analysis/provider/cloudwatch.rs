@@ -6,7 +6,11 @@ use expressions::{analysis::AnalysisValue, expr, go_text};
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use reconcile_core::{kube_types::GoDuration, object::FieldError};
+use reconcile_core::{
+    aws::{self, Environment},
+    kube_types::GoDuration,
+    object::FieldError,
+};
 use reqwest::{
     Url,
     header::{CONTENT_TYPE, HeaderValue},
@@ -15,10 +19,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Environment, MetricProvider, Reading, Step, Task,
+    MetricProvider, Reading, Step, Task,
     checks::{self, filled},
     error::ProviderError,
-    http::{self, Call, Login, Reply, Signature},
+    http::{Call, Login, Reply, Signature},
 };
 use crate::api::analysis::{CloudWatch, CloudWatchQuery, Provider};
 
@@ -95,7 +99,7 @@ fn check(spec: &CloudWatch) -> Result<(), FieldError> {
 
 fn call(task: &Task<'_>, spec: &CloudWatch) -> Result<Call, ProviderError> {
     let environment = &task.tools.environment;
-    let region = http::region(environment)
+    let region = aws::region(environment)
         .ok_or_else(|| ProviderError::invalid("no region: set AWS_REGION for the controller"))?;
     let interval = checks::duration("interval", spec.interval.as_ref(), DEFAULT_INTERVAL)
         .map_err(ProviderError::invalid)?;

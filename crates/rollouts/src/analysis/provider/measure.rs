@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
-use reconcile_core::clock::Clock;
+use reconcile_core::{aws::Environment, clock::Clock};
 
 use super::{
     MeasurementRequest, MetricProvider, ProviderConfig, Reading, Step, Task, Tools,
@@ -59,7 +59,7 @@ impl Providers {
         client: Client,
         clock: Clock,
         config: ProviderConfig,
-        environment: super::Environment,
+        environment: Environment,
     ) -> Self {
         Self {
             tools: Tools {

@@ -31,7 +31,7 @@ use expressions::analysis::AnalysisValue;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::Client;
-use reconcile_core::{clock::Clock, object::FieldError, redaction};
+use reconcile_core::{aws::Environment, clock::Clock, object::FieldError, redaction};
 
 pub(super) use self::{checks::SECRET_STAND_IN, measure::Providers, registry::check};
 use self::{error::ProviderError, http::Http, redaction::Redactor};
@@ -155,9 +155,6 @@ struct Tools {
     config: Arc<ProviderConfig>,
     environment: Environment,
 }
-
-/// Reads a variable of the process's environment.
-type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// A kind of source for values. Providers keep no state of their own; what a measurement needs later is in
 /// its metadata.

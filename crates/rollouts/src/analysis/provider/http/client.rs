@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use reconcile_core::{
+    aws::Environment,
     egress::{EgressPolicy, redirect_target},
     error::error_chain,
 };
@@ -17,7 +18,7 @@ use super::{
     Call, Login, Reply,
     sigv4::{Signature, Signers},
 };
-use crate::analysis::provider::{Environment, error::ProviderError, redaction::Redactor};
+use crate::analysis::provider::{error::ProviderError, redaction::Redactor};
 
 /// A server that does not accept a connection within this time is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

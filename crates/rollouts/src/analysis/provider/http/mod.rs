@@ -10,7 +10,7 @@ pub(super) use self::{
     client::Http,
     login::{Login, headers, secret_header},
     reply::Reply,
-    sigv4::{Signature, region},
+    sigv4::Signature,
 };
 
 use std::time::Duration;
