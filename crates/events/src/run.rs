@@ -9,7 +9,7 @@ use reconcile_core::{
     object::Root,
     operator::{ClaimError, EndError, Identity, Operator, Part, StartError},
     reconcile::{Driver, DriverConfig, Queue},
-    shards::{Authority, ShardConfig, Shards, weights_of},
+    shards::{Authority, ShardConfig, weights_of},
     watch::Index,
 };
 use thiserror::Error;
@@ -70,11 +70,7 @@ fn replica_identity<'p>(leader: &LeaderArgs, pod: Option<&'p str>) -> ReplicaIde
 
 /// Runs until SIGTERM or until leadership is lost.
 pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
-    let part = if args.shards > 1 {
-        Part::LeaderAndShards
-    } else {
-        Part::Leader
-    };
+    let part = Part::of_controller(args.shards);
     run(args, part).await
 }
 
@@ -283,10 +279,10 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, 
     executor.nats = NatsClients::new(egress);
     let (bus_queue, source_queue, sensor_queue) = (Queue::new(), Queue::new(), Queue::new());
     let (sources, sensors) = (index_of_sources(), index_by_bus());
-    let authority = match settings.shards {
-        None => Authority::leader(operator),
-        Some(count) => Authority::Shards(shards_of(operator, count, &sources, &sensors)?),
-    };
+    let pool = settings
+        .shards
+        .map(|count| pool_of(count, &sources, &sensors));
+    let authority = Authority::start(operator, pool)?;
     let plane = DataPlane::new(Parts {
         executor,
         config: operator.config.clone(),
@@ -319,21 +315,19 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, 
     })
 }
 
-/// The shards of this process, weighed by the number of their objects.
-fn shards_of(
-    operator: &Operator,
+/// The pool of shards, weighed by the number of their objects.
+fn pool_of(
     count: u32,
     sources: &Index<Root<EventSource>>,
     sensors: &Index<Root<Sensor>>,
-) -> Result<Shards, StartError> {
+) -> ShardConfig {
     let (sources, sensors) = (sources.clone(), sensors.clone());
     let weigh = move || weights_of(sources.keys().into_iter().chain(sensors.keys()), count);
-    let config = ShardConfig {
+    ShardConfig {
         prefix: SHARDS.to_owned(),
         count,
         weigh: Some(Arc::new(weigh)),
-    };
-    Shards::start(operator, config)
+    }
 }
 
 fn run_controllers(

@@ -1,8 +1,7 @@
 //! What acts by a claim: it stops with it, and acts with its client.
 
 use kube::Config;
-use parking_lot::Mutex;
-use reconcile_core::shards::Claim;
+use reconcile_core::shards::{ByClaim, Claim};
 use tokio_util::sync::CancellationToken;
 
 use crate::trigger::{Executor, identity::Identities};
@@ -12,7 +11,7 @@ pub(super) struct Executors {
     /// The executor of the leader's claim; the others share its connections.
     base: Executor,
     config: Config,
-    others: Mutex<Vec<(Claim, Executor)>>,
+    others: ByClaim<Executor>,
 }
 
 impl Executors {
@@ -20,7 +19,7 @@ impl Executors {
         Self {
             base,
             config,
-            others: Mutex::default(),
+            others: ByClaim::default(),
         }
     }
 
@@ -28,18 +27,11 @@ impl Executors {
         if self.base.identities.are_of(claim.role()) {
             return self.base.clone();
         }
-        let mut others = self.others.lock();
-        if let Some((_, executor)) = others.iter().find(|(held, _)| held.is(claim)) {
-            return executor.clone();
-        }
-        others.retain(|(held, _)| !held.leaving().is_cancelled());
-        let executor = Executor {
+        self.others.of(claim, || Executor {
             identities: Identities::new(claim.role().clone(), self.config.clone()),
             fence: claim.role().fence().clone(),
             ..self.base.clone()
-        };
-        others.push((claim.clone(), executor.clone()));
-        executor
+        })
     }
 }
 

@@ -26,3 +26,14 @@ pub enum Part {
     /// It works on shards only and never leads.
     Shards,
 }
+
+impl Part {
+    /// That of a controller with so many shards; with one the leader acts for all objects.
+    pub fn of_controller(shards: u32) -> Self {
+        if shards > 1 {
+            Self::LeaderAndShards
+        } else {
+            Self::Leader
+        }
+    }
+}

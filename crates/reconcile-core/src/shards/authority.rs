@@ -2,8 +2,11 @@
 
 use tokio::sync::watch;
 
-use super::{Claim, Shards};
-use crate::{object::ObjectKey, operator::Operator};
+use super::{Claim, ShardConfig, Shards};
+use crate::{
+    object::ObjectKey,
+    operator::{Operator, StartError},
+};
 
 /// For which objects a process may act.
 #[derive(Clone, Debug)]
@@ -20,6 +23,14 @@ impl Authority {
     /// That of the leader: for all objects.
     pub fn leader(operator: &Operator) -> Self {
         Self::Lease(Claim::of_role(operator.leader_role().clone()))
+    }
+
+    /// That of a process of a pool, or of the leader without one.
+    pub fn start(operator: &Operator, pool: Option<ShardConfig>) -> Result<Self, StartError> {
+        match pool {
+            None => Ok(Self::leader(operator)),
+            Some(config) => Shards::start(operator, config).map(Self::Shards),
+        }
     }
 
     /// The claim by which this process may act for an object now. Take it once for what must not be done half.

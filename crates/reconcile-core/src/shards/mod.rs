@@ -10,11 +10,12 @@
 //!
 //! How an operator uses it:
 //!
-//! 1. [`Shards::start`] at start, with a prefix of leases, the number of shards and a function that weighs them
+//! 1. [`Authority::start`] at start, with a prefix of leases, the number of shards and a function that weighs them
 //!    ([`weights_of`] counts objects). Without leader election the process holds all shards at once.
 //! 2. `DriverConfig { authority: Some(Authority::Shards(shards)), .. }`: the driver runs passes over the objects of
 //!    held shards only, writes with the client of the shard's lease, queues all objects of a shard that is gained, and
 //!    calls [`Controller::let_go`](crate::reconcile::Controller::let_go) for those of a shard that goes.
+//!    A pass that is not through when the time for a hand-over is up is dropped.
 //! 3. What acts on its own, beside passes, takes the [`Claim`] of its object: it stops at [`Claim::leaving`], finishes
 //!    what it began while it keeps a token of [`Claim::work`], and is dropped at [`Claim::lost`].
 //!
@@ -30,6 +31,7 @@
 mod assign;
 mod authority;
 mod balance;
+mod by_claim;
 mod claim;
 mod held;
 mod metrics;
@@ -42,6 +44,7 @@ mod simulation;
 pub use assign::{shard_of, weights_of};
 pub use authority::{Authority, AuthorityChanges};
 pub use balance::{Moves, View, distribution, moves};
+pub use by_claim::ByClaim;
 pub use claim::Claim;
 pub use held::Shards;
 pub use pool::{ShardConfig, Weigh};

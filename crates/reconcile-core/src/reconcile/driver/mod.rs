@@ -9,7 +9,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{Client, api::Api};
-use parking_lot::Mutex;
 use prometheus::{HistogramVec, IntCounterVec};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -22,7 +21,7 @@ use crate::{
     clock::Clock,
     object::{Kind, ObjectKey, Root},
     operator::Operator,
-    shards::{Authority, Claim},
+    shards::{Authority, ByClaim},
     watch::{Guarded, Index, Watch},
 };
 use pass::Next;
@@ -89,7 +88,7 @@ pub struct Driver<C: Controller> {
     readiness: Readiness,
     authority: Authority,
     /// A client for each claim that is held.
-    clients: Mutex<Vec<(Claim, Client)>>,
+    clients: ByClaim<Client>,
     shutdown: CancellationToken,
     config: DriverConfig,
 }
@@ -123,7 +122,7 @@ impl<C: Controller> Driver<C> {
             events: operator.events.clone(),
             readiness: operator.readiness.clone(),
             authority: authority.unwrap_or_else(|| Authority::leader(operator)),
-            clients: Mutex::default(),
+            clients: ByClaim::default(),
             shutdown: operator.shutdown.clone(),
             config,
         })

@@ -46,7 +46,11 @@ impl<C: Controller> Driver<C> {
             // For the process that holds its shard.
             return Next::Idle;
         }
-        let next = self.attempts(&mut root, &rights).await;
+        let next = tokio::select! {
+            next = self.attempts(&mut root, &rights) => next,
+            // What is under way cannot be written any more; the next holder continues with what is there.
+            () = rights.lost() => Next::Idle,
+        };
         if rights.went() {
             // What this pass began after the driver let go.
             self.controller.let_go(key);

@@ -33,13 +33,24 @@ impl Rights {
             .as_ref()
             .is_some_and(|(claim, _)| claim.leaving().is_cancelled())
     }
+
+    /// Ends when the lease of the object's shard is lost, or the time to hand it over is up.
+    pub(super) async fn lost(&self) {
+        match &self.claim {
+            Some((claim, _)) => claim.lost().cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl<C: Controller> Driver<C> {
     pub(super) fn rights(&self, key: &ObjectKey) -> Rights {
         let claim = self.authority.claim_of(key);
         let client = match (&self.authority, &claim) {
-            (Authority::Shards(_), Some(claim)) => self.client_of(claim),
+            // Making one starts a task.
+            (Authority::Shards(_), Some(claim)) => self.clients.of(claim, || {
+                claim.role().with_deadlines(self.config.report_deadlines)
+            }),
             _ => self.client.clone(),
         };
         let claim = claim.map(|claim| {
@@ -47,18 +58,6 @@ impl<C: Controller> Driver<C> {
             (claim, work)
         });
         Rights { client, claim }
-    }
-
-    /// One client for each claim: making one starts a task.
-    fn client_of(&self, claim: &Claim) -> Client {
-        let mut clients = self.clients.lock();
-        if let Some((_, client)) = clients.iter().find(|(held, _)| held.is(claim)) {
-            return client.clone();
-        }
-        clients.retain(|(held, _)| !held.leaving().is_cancelled());
-        let client = claim.role().with_deadlines(self.config.report_deadlines);
-        clients.push((claim.clone(), client.clone()));
-        client
     }
 
     /// Lets go of the objects of shards that went since `before`, and queues those of shards that came.
