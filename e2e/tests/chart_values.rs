@@ -281,22 +281,28 @@ async fn helm_installs_beside_the_original_and_leaves_its_objects_alone() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_share_work_between_replicas_when_there_are_shards() -> Result<()> {
-    let arguments = async |values: Value| -> Result<Vec<String>> {
-        let objects = render(Which::Events, &values).await?;
+async fn replicas_share_work_when_there_are_shards() -> Result<()> {
+    let arguments = async |which: Which, values: Value| -> Result<Vec<String>> {
+        let objects = render(which, &values).await?;
         let deployment = objects.iter().find(|object| object["kind"] == "Deployment");
         let deployment = deployment.context("a Deployment")?;
         let args = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
         Ok(serde_json::from_value(args.clone())?)
     };
-    let usual = arguments(json!({})).await?;
-    assert!(usual.iter().all(|flag| !flag.starts_with("--shards")));
-    let shared = arguments(json!({"controller": {"replicas": 3, "shards": 12}})).await?;
-    assert!(
-        shared.iter().any(|flag| flag == "--shards=12"),
-        "{shared:?}"
-    );
-    let none = refusal(Which::Events, &json!({"controller": {"shards": 0}})).await?;
-    assert!(none.contains("shards"), "{none}");
+    for which in [Which::Events, Which::ArgoCdLite] {
+        let usual = arguments(which, json!({})).await?;
+        assert!(usual.iter().all(|flag| !flag.starts_with("--shards")));
+        let shares = json!({"controller": {"replicas": 3, "shards": 12}});
+        let shared = arguments(which, shares).await?;
+        assert!(
+            shared.iter().any(|flag| flag == "--shards=12"),
+            "{shared:?}"
+        );
+        let none = refusal(which, &json!({"controller": {"shards": 0}})).await?;
+        assert!(none.contains("shards"), "{none}");
+    }
+    let both = json!({"controller": {"shards": 2}, "server": {"upstream": {"enabled": true}}});
+    let both = refusal(Which::ArgoCdLite, &both).await?;
+    assert!(both.contains("server.upstream.enabled needs 1"), "{both}");
     Ok(())
 }

@@ -119,6 +119,11 @@ pub struct ControllerArgs {
         value_name = "NUMBER"
     )]
     pub status_processors: usize,
+    /// Number of shards that all replicas share: each process acts for the Applications of its shards and watches what
+    /// these need. With 1 the leader acts for all. The same number for all replicas; several per replica divide the work
+    /// more evenly. Excludes --redis-port.
+    #[arg(long, env = "ARGOCD_LITE_SHARDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256), value_name = "NUMBER")]
+    pub shards: u32,
     /// Accepted; syncs run within the passes of --status-processors.
     #[arg(
         long,
@@ -270,6 +275,11 @@ impl ToolArgs {
             search: std::env::var_os("PATH"),
         }
     }
+}
+
+/// A variable of the process's environment, such as one that says where credentials are; `None` when it is not set.
+pub fn environment_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// The value of an environment variable such as `HTTPS_PROXY`, in upper or lower case.

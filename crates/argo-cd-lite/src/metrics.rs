@@ -2,10 +2,12 @@
 
 mod applications;
 mod info;
+mod own;
 mod requests;
 
 pub use applications::AppDetails;
 pub use info::AppInfo;
+pub use own::OwnApplications;
 pub use requests::register as register_requests;
 
 use std::{collections::HashMap, time::Duration};

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use kube::Client;
 use reconcile_core::{
-    clock::Clock, egress::EgressPolicy, object::ObjectKey, object::Root, watch::Index,
+    clock::Clock, egress::EgressPolicy, object::ObjectKey, object::Root, shards::Authority,
+    watch::Index,
 };
 
 use super::{AppNotes, Observed, OriginalController, Problem, validate};
@@ -67,6 +68,8 @@ pub struct Settings {
     pub egress: EgressPolicy,
     /// Which addresses a cluster Secret may name.
     pub cluster_egress: EgressPolicy,
+    /// Number of shards that processes share; with 1 the leader acts for all Applications.
+    pub shards: u32,
     /// Act although an application controller of Argo CD runs.
     pub take_over: bool,
     /// Labels of Applications that metrics show.
@@ -78,6 +81,8 @@ pub struct Settings {
 pub struct Context {
     /// The client of the control plane's cluster, for projects; its writes pass the fence.
     pub client: Client,
+    /// For which Applications this process acts.
+    pub authority: Authority,
     /// The clock.
     pub clock: Clock,
     /// Settings.
@@ -111,7 +116,7 @@ pub struct Context {
 pub(super) struct Place<'a> {
     pub(super) context: &'a Context,
     pub(super) cluster: &'a Cluster,
-    /// The client that writes: the controller's, or that of an account of the project.
+    /// The client: the one for reads, or the one that writes for the Application, perhaps as an account of the project.
     pub(super) client: &'a Client,
 }
 

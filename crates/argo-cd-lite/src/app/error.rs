@@ -48,6 +48,9 @@ pub enum ObserveError {
     /// There is no account to write as.
     #[error(transparent)]
     ServiceAccount(#[from] ServiceAccountError),
+    /// The Application went to another process during the pass.
+    #[error("the lease of the Application is not held any more; nothing is written")]
+    NotHeld,
     /// A read or write of a single object.
     #[error(transparent)]
     Api(#[from] ApplyError),
@@ -68,7 +71,7 @@ impl Classify for ObserveError {
             Self::Live(error) => error.class(),
             Self::Diff(error) => error.class(),
             Self::ServiceAccount(_) => ErrorClass::Invalid,
-            Self::Unserved(_) => ErrorClass::Transient,
+            Self::Unserved(_) | Self::NotHeld => ErrorClass::Transient,
             Self::Api(error) => error.class(),
         }
     }

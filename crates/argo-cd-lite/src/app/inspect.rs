@@ -47,7 +47,7 @@ pub async fn inspect(
     let at = Place {
         context,
         cluster: &cluster,
-        client: &cluster.client,
+        client: &cluster.reads,
     };
     let looked = cluster.connection.guard(look(at, &root, &mut observed));
     let looked = Box::pin(looked).await;

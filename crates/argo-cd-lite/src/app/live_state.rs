@@ -359,7 +359,7 @@ async fn namespace_is_missing(at: Place<'_>, observed: &Observed) -> Result<bool
         return Ok(false);
     }
     let resource = resource_of(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
-    let found = get(&at.cluster.client, &resource, &ObjectKey::new("", name)).await?;
+    let found = get(at.client, &resource, &ObjectKey::new("", name)).await?;
     if found.is_some() {
         at.cluster.namespace_exists(name);
     } else {

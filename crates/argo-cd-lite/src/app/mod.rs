@@ -114,6 +114,10 @@ impl Controller for Applications {
         status::reject(root, error, now)
     }
 
+    fn let_go(&self, key: &ObjectKey) {
+        self.context.forget(key);
+    }
+
     fn forget(&self, key: &ObjectKey) {
         apply::release_hooks(&self.context, key);
         self.context.forget(key);

@@ -81,7 +81,7 @@ pub(super) async fn observe(
     let at = Place {
         context,
         cluster: &cluster,
-        client: &cluster.client,
+        client: &cluster.reads,
     };
     let work = observe_on(at, root, observed);
     // On the heap: the state of a whole pass is large.

@@ -4,11 +4,14 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use kube::Client;
 use parking_lot::Mutex;
-use reconcile_core::{clock::Clock, object::ObjectKey};
+use reconcile_core::{clock::Clock, object::ObjectKey, shards::Claim};
 
 use super::{
     ClusterSpec, ConnectionMonitor, ConnectionState, Destination, Discovery, Inventory, LiveIndex,
-    LiveIndexConfig, Turns, connector::ClusterClients, impersonation::impersonated, turns::Wake,
+    LiveIndexConfig, Turns,
+    connector::{ClusterClients, SyncClients},
+    impersonation::impersonated,
+    turns::Wake,
 };
 use crate::{
     diff::{DiffCache, Differ},
@@ -56,8 +59,10 @@ impl Holders {
 pub struct Cluster {
     /// What it was made from.
     pub(super) spec: Arc<ClusterSpec>,
-    /// Client of syncs; its writes pass the fence.
-    pub client: Client,
+    /// The client for reads.
+    pub reads: Client,
+    /// The clients of syncs.
+    syncs: SyncClients,
     /// Kinds.
     pub discovery: Discovery,
     /// Live objects.
@@ -107,12 +112,13 @@ impl Cluster {
             changed: Box::new(move |app| wake(app)),
         });
         Self {
-            client: syncs,
+            syncs,
             inventory: Inventory::new(reads.clone(), discovery.clone()),
             discovery,
             live,
             differ: Differ::new(reads.clone(), DiffCache::default()),
-            connection: ConnectionMonitor::start(&spec, reads, changed),
+            connection: ConnectionMonitor::start(&spec, reads.clone(), changed),
+            reads,
             turns: Turns::new(around.wake.clone()),
             holders,
             opened: Instant::now(),
@@ -132,9 +138,13 @@ impl Cluster {
         &self.spec
     }
 
-    /// A client of syncs that has the rights of another user.
-    pub fn client_as(&self, user: &str) -> Client {
-        impersonated(&self.client, user)
+    /// The client of syncs by a claim; with the rights of another user where one is named.
+    pub fn writer(&self, claim: &Claim, user: Option<&str>) -> Client {
+        let client = self.syncs.of(claim);
+        match user {
+            Some(user) => impersonated(&client, user),
+            None => client,
+        }
     }
 
     /// What charts may ask about the cluster. Without an answer of the server its version is left out.

@@ -27,7 +27,7 @@ mod tracking;
 mod turns;
 
 pub use cluster::{Cluster, ClusterSurroundings};
-pub use connector::{ClusterClients, ConnectError, Connector};
+pub use connector::{ClusterClients, ConnectError, Connector, SyncClients};
 pub use credentials::ConfigError;
 pub use destination::{Destination, DestinationError};
 pub use discovery::{Discovery, DiscoveryError, Served};

@@ -2,6 +2,7 @@
 
 mod default_project;
 mod original;
+mod pool;
 mod upstream;
 mod watches;
 
@@ -15,8 +16,9 @@ use reconcile_core::{
     egress::EgressPolicy,
     listen::ListenAddress,
     object::{ObjectKey, Root},
-    operator::{Identity, Operator},
+    operator::{Identity, Operator, Part},
     reconcile::{Driver, DriverConfig, Queue},
+    shards::Authority,
     watch::Index,
 };
 use tokio_util::sync::CancellationToken;
@@ -25,9 +27,9 @@ use crate::{
     api::{Application, DEFAULT_NAMESPACE},
     app::{AppNotes, Applications, Context, OriginalController, Settings},
     applicationset,
-    args::ControllerArgs,
-    clusters::{ClusterClients, ClusterMetrics, ClusterSurroundings, Clusters, Connector},
-    metrics::{AppDetails, AppInfo, AppMetrics, GitMetrics, register_requests},
+    args::{ControllerArgs, environment_variable},
+    clusters::{ClusterMetrics, ClusterSurroundings, Clusters, Connector},
+    metrics::{AppDetails, AppInfo, AppMetrics, GitMetrics, OwnApplications, register_requests},
     redis::Changes,
     render::{Renders, ToolPaths},
     repo::{
@@ -57,6 +59,10 @@ const SYNC_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs the controller until it is asked to stop.
 pub async fn run(mut args: ControllerArgs) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.shards == 1 || args.upstream.redis_port.is_none(),
+        "--redis-port needs --shards=1: the port answers for all Applications, and a process knows those of its shards"
+    );
     let control_plane = args
         .namespace
         .take()
@@ -71,7 +77,8 @@ pub async fn run(mut args: ControllerArgs) -> anyhow::Result<()> {
         address: args.admin.metrics_address,
         ports: vec![args.metrics_port],
     };
-    let operator = Operator::start(identity, &args.kube, &args.leader).await?;
+    let part = Part::of_controller(args.shards);
+    let operator = Operator::start_as(part, identity, &args.kube, &args.leader).await?;
     let settings = settings(&args, control_plane);
     let hub = hub_config(&args, settings.egress);
     let ports = args.upstream.ports(ListenAddress {
@@ -98,6 +105,7 @@ fn settings(args: &ControllerArgs, control_plane: String) -> Settings {
             "--allow-local-clusters",
             args.allow_local_clusters,
         ),
+        shards: args.shards,
         take_over: args.take_over,
         metrics_labels: args.metrics_application_labels.clone(),
     }
@@ -141,18 +149,14 @@ fn share(mut hub: HubConfig) -> (HubConfig, u64) {
 
 /// How clusters are reached.
 fn connector(operator: &Operator, egress: EgressPolicy) -> Connector {
-    let role = operator.leader_role().clone();
     let sync_deadlines = Deadlines {
         unary: SYNC_DEADLINE,
         ..Deadlines::default()
     };
     Connector {
-        control_plane: ClusterClients {
-            reads: operator.client.clone(),
-            syncs: role.with_deadlines(sync_deadlines),
-        },
-        role,
+        role: operator.leader_role().clone(),
         clock: operator.clock.clone(),
+        environment: Arc::new(environment_variable),
         sync_deadlines,
         egress,
     }
@@ -222,10 +226,15 @@ impl Parts {
             workers,
         );
         register_requests(&operator.registry, &operator.requests)?;
-        let details = AppDetails::new(roots.clone(), &settings.metrics_labels)?;
+        let authority = pool::authority(operator, settings.shards, &roots)?;
+        let own = OwnApplications {
+            roots: roots.clone(),
+            authority: authority.clone(),
+        };
+        let details = AppDetails::new(own.clone(), &settings.metrics_labels)?;
         let collectors: [Box<dyn Collector>; 3] = [
             Box::new(details),
-            Box::new(AppInfo::new(roots.clone(), clusters.clone())?),
+            Box::new(AppInfo::new(own, clusters.clone())?),
             Box::new(ClusterMetrics::new(clusters.clone())?),
         ];
         for collector in collectors {
@@ -233,6 +242,7 @@ impl Parts {
         }
         let context = Context {
             client: operator.client.clone(),
+            authority,
             clock: operator.clock.clone(),
             settings,
             repos,
@@ -274,6 +284,7 @@ impl Parts {
         let config = DriverConfig {
             workers,
             pass_deadline: PASS_DEADLINE,
+            authority: Some(context.authority.clone()),
             ..DriverConfig::default()
         };
         let driver = Driver::with_queue(
@@ -311,9 +322,9 @@ impl Parts {
             refreshes: RefreshRequests {
                 client: operator.serving.clone(),
                 apps: roots,
+                authority: context.authority.clone(),
                 clock: operator.clock.clone(),
             },
-            leader: operator.leader(),
             stop: operator.shutdown.clone(),
         };
         operator.spawn("webhook server", webhook.bind().await?);
@@ -348,10 +359,16 @@ async fn run_passes(
         std::future::pending::<()>().await;
     };
     let passes = async {
-        // The sender is dropped after the first try, or with success.
+        let first_try = async {
+            // Shards do not wait for the leader: their passes run again when the project is there. The sender is dropped
+            // after the first try, or with success.
+            if !matches!(context.authority, Authority::Shards(_)) {
+                drop(tried.await);
+            }
+        };
         let stopped = tokio::select! {
             () = shutdown.cancelled() => true,
-            _ = tried => false,
+            () = first_try => false,
         };
         if !stopped {
             driver.run().await;

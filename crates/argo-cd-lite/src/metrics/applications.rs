@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::OwnApplications;
 use prometheus::{
     IntGaugeVec, Opts,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
-use reconcile_core::{object::Root, watch::Index};
-
-use crate::api::Application;
 
 const CONDITION: &str = "argocd_app_condition";
 const CONDITION_HELP: &str = "Conditions of the Application, by type.";
@@ -19,18 +17,15 @@ const LABELS_HELP: &str = "Labels of the Application, as labels of the series.";
 
 /// `argocd_app_condition` and `argocd_app_labels`.
 pub struct AppDetails {
-    roots: Index<Root<Application>>,
+    apps: OwnApplications,
     /// Labels of Applications with the labels of the series that show them.
     labels: Vec<(String, String)>,
     descriptions: Vec<Desc>,
 }
 
 impl AppDetails {
-    /// A collector over `roots` that shows these labels of Applications.
-    pub fn new(
-        roots: Index<Root<Application>>,
-        labels: &[String],
-    ) -> Result<Self, prometheus::Error> {
+    /// A collector over `apps` that shows these labels of Applications.
+    pub fn new(apps: OwnApplications, labels: &[String]) -> Result<Self, prometheus::Error> {
         // Two labels that differ only in signs would make one label of the series.
         let shown: BTreeMap<String, String> = labels
             .iter()
@@ -47,7 +42,7 @@ impl AppDetails {
             descriptions.push(desc(LABELS, LABELS_HELP, all)?);
         }
         Ok(Self {
-            roots,
+            apps,
             labels: shown
                 .into_iter()
                 .map(|(series, label)| (label, series))
@@ -58,7 +53,7 @@ impl AppDetails {
 
     fn conditions(&self) -> Result<IntGaugeVec, prometheus::Error> {
         let gauge = IntGaugeVec::new(Opts::new(CONDITION, CONDITION_HELP), &CONDITION_LABELS)?;
-        self.roots.each(|key, root| {
+        self.apps.each(|key, root| {
             for condition in root.parse_status().unwrap_or_default().conditions {
                 let labels = [&*key.namespace, &*key.name, &*condition.type_];
                 gauge.with_label_values(&labels).inc();
@@ -71,7 +66,7 @@ impl AppDetails {
         let mut names = vec!["namespace", "name", "project"];
         names.extend(self.labels.iter().map(|(_, series)| series.as_str()));
         let gauge = IntGaugeVec::new(Opts::new(LABELS, LABELS_HELP), &names)?;
-        self.roots.each(|key, root| {
+        self.apps.each(|key, root| {
             let spec = root.parse_spec().unwrap_or_default();
             let mut values = vec![&*key.namespace, &*key.name, spec.project_name()];
             let own = root.metadata.labels.as_ref();
@@ -114,12 +109,17 @@ impl Collector for AppDetails {
 #[cfg(test)]
 mod tests {
     use prometheus::{Registry, TextEncoder};
+    use reconcile_core::{
+        clock::Clock, object::Root, operator::Operator, shards::Authority, testkit::FakeApi,
+        watch::Index,
+    };
     use serde_json::json;
 
     use super::*;
+    use crate::api::Application;
 
-    #[test]
-    fn conditions_and_chosen_labels_are_series() {
+    #[tokio::test]
+    async fn conditions_and_chosen_labels_are_series() {
         let roots: Index<Root<Application>> = Index::default();
         let object = json!({
             "metadata": {"name": "shop", "namespace": "argocd", "resourceVersion": "1", "uid": "u",
@@ -132,7 +132,15 @@ mod tests {
         drop(roots.written(&meta, root));
         let labels = ["team.example/name".to_owned(), "absent".to_owned()];
         let registry = Registry::new();
-        let details = AppDetails::new(roots, &labels).expect("a collector");
+        let operator = Operator::detached(FakeApi::new().client(), Clock::system());
+        let own = |authority| OwnApplications {
+            roots: roots.clone(),
+            authority,
+        };
+        let nobody = AppDetails::new(own(Authority::Nobody), &labels).expect("a collector");
+        assert!(nobody.collect().is_empty(), "another process shows it");
+        let details = AppDetails::new(own(Authority::leader(&operator)), &labels);
+        let details = details.expect("a collector");
         registry.register(Box::new(details)).expect("fresh names");
         let text = TextEncoder::new()
             .encode_to_string(&registry.gather())

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::OwnApplications;
+use crate::clusters::Clusters;
 use prometheus::{
     Opts,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
-use reconcile_core::{object::Root, watch::Index};
-
-use crate::{api::Application, clusters::Clusters};
 
 const INFO_LABELS: &[&str] = &[
     "namespace",
@@ -26,17 +25,14 @@ const INFO_LABELS: &[&str] = &[
 
 /// `argocd_app_info`, read from the Applications at each scrape.
 pub struct AppInfo {
-    roots: Index<Root<Application>>,
+    apps: OwnApplications,
     clusters: Clusters,
     desc: Desc,
 }
 
 impl AppInfo {
-    /// A collector over `roots`.
-    pub fn new(
-        roots: Index<Root<Application>>,
-        clusters: Clusters,
-    ) -> Result<Self, prometheus::Error> {
+    /// A collector over `apps`.
+    pub fn new(apps: OwnApplications, clusters: Clusters) -> Result<Self, prometheus::Error> {
         let labels = INFO_LABELS.iter().map(ToString::to_string).collect();
         let desc = Desc::new(
             "argocd_app_info".to_owned(),
@@ -45,7 +41,7 @@ impl AppInfo {
             HashMap::new(),
         )?;
         Ok(Self {
-            roots,
+            apps,
             clusters,
             desc,
         })
@@ -64,7 +60,7 @@ impl Collector for AppInfo {
         ) else {
             return Vec::new();
         };
-        self.roots.each(|key, root| {
+        self.apps.each(|key, root| {
             let spec = root.parse_spec().unwrap_or_default();
             let status = root.parse_status().unwrap_or_default();
             let sync = status

@@ -1,6 +1,7 @@
-//! A push that reaches a replica that does not lead. The leader hears of it as of any other request: by the annotation
-//! that asks for a refresh, which it takes as a wish to read the refs of the repository again. The annotation stays
-//! until there is a leader, so no push is lost while a lease changes hands.
+//! A push that reaches a replica that does not act for an Application, because it does not lead or does not hold the shard.
+//! Who acts hears of it as of any other request: by the annotation that asks for a refresh, which it takes as a wish to
+//! read the refs of the repository again. The annotation stays until somebody acts, so no push is lost while a lease
+//! changes hands.
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ use reconcile_core::{
     clock::Clock,
     error::error_chain,
     object::{Kind, ObjectKey, Root},
+    shards::Authority,
     watch::Index,
 };
 use serde_json::{Value, json};
@@ -27,24 +29,27 @@ use crate::{
 /// Applications that are patched at the same time.
 const AT_ONCE: usize = 8;
 
-/// Asks the leader for refreshes.
+/// Requests refreshes of Applications that other processes act for.
 #[derive(Clone)]
 pub struct RefreshRequests {
     /// Needs no lease: every replica may ask.
     pub client: Client,
     /// The Applications.
     pub apps: Index<Root<Application>>,
+    /// For which Applications this process acts.
+    pub authority: Authority,
     /// The clock.
     pub clock: Clock,
 }
 
 impl RefreshRequests {
-    /// Asks for a refresh of every Application that uses one of the repositories; gives how many there are.
+    /// Requests a refresh of every Application that uses one of the repositories and that another process acts for; gives
+    /// how many there are.
     pub async fn request(&self, urls: &[String]) -> usize {
         let pushed: BTreeSet<String> = urls.iter().map(|url| host_and_path(url)).collect();
         let mut concerned = Vec::new();
         self.apps.each(|key, root| {
-            if uses(root, &pushed) {
+            if self.authority.claim_of(key).is_none() && uses(root, &pushed) {
                 let hard = root.annotation(ANNOTATION_REFRESH) == Some("hard");
                 concerned.push((key.clone(), hard));
             }

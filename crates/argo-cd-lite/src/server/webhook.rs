@@ -16,7 +16,7 @@ use reconcile_core::{
     listen::{self, BindError, Budget, Limits, ListenAddress, Server, TlsMode},
     secret::Secret,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -47,12 +47,10 @@ pub struct WebhookServer {
     pub secrets: WebhookSecrets,
     /// Requests that wait.
     pub depth: IntGauge,
-    /// What the leader does with a push.
+    /// The repositories of the Applications that this process acts for.
     pub repos: RepoHub,
-    /// What every other replica does with it.
+    /// For the other Applications.
     pub refreshes: RefreshRequests,
-    /// Whether this replica leads.
-    pub leader: watch::Receiver<bool>,
     /// Ends the server.
     pub stop: CancellationToken,
 }
@@ -94,22 +92,14 @@ impl WebhookServer {
         while let Some(urls) = requests.recv().await {
             self.depth.dec();
             let shown: Vec<String> = urls.iter().map(|url| redact_url(url)).collect();
-            let leads = *self.leader.borrow();
-            if leads {
-                let repositories = self.repos.poll_now(&urls);
-                tracing::info!(
-                    repositories,
-                    urls = ?shown,
-                    "reading the refs of a pushed repository"
-                );
-            } else {
-                let applications = self.refreshes.request(&urls).await;
-                tracing::info!(
-                    applications,
-                    urls = ?shown,
-                    "asked the leader to refresh after a push"
-                );
-            }
+            let repositories = self.repos.poll_now(&urls);
+            let applications = self.refreshes.request(&urls).await;
+            tracing::info!(
+                repositories,
+                applications,
+                urls = ?shown,
+                "a repository was pushed to: reading its refs, and requesting refreshes of Applications of other processes"
+            );
         }
     }
 }

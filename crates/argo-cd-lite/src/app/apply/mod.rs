@@ -98,9 +98,10 @@ pub(super) async fn apply(
         return Ok(Applied::Done);
     }
     let cluster = context.cluster(observed)?;
+    let claim = context.authority.claim_of(&observed.key);
+    let claim = claim.ok_or(ObserveError::NotHeld)?;
     let client = match observed.sync_user.as_ref() {
-        Ok(None) => cluster.client.clone(),
-        Ok(Some(user)) => cluster.client_as(user),
+        Ok(user) => cluster.writer(&claim, user.as_deref()),
         Err(error) => return Err(error.clone().into()),
     };
     let at = Place {
@@ -114,7 +115,11 @@ pub(super) async fn apply(
 /// Takes the finalizer off the hooks of an Application that is gone and left its objects behind: nobody else would, and
 /// their namespace could not be deleted.
 pub(super) fn release_hooks(context: &Context, app: &ObjectKey) {
-    let (Some(cluster), Ok(runtime)) = (context.clusters.of(app), Handle::try_current()) else {
+    let (Some(cluster), Some(claim), Ok(runtime)) = (
+        context.clusters.of(app),
+        context.authority.claim_of(app),
+        Handle::try_current(),
+    ) else {
         return;
     };
     let instance = instance_name(app, &context.settings.control_plane);
@@ -132,10 +137,11 @@ pub(super) fn release_hooks(context: &Context, app: &ObjectKey) {
     }
     let (context, app) = (context.clone(), app.clone());
     runtime.spawn(async move {
+        let _held = claim.work();
         let at = Place {
             context: &context,
             cluster: &cluster,
-            client: &cluster.client,
+            client: &cluster.writer(&claim, None),
         };
         match hooks::settle(at, &hooks).await {
             Ok(_) => tracing::info!(application = %app, count = hooks.len(), "hooks of a deleted Application released"),

@@ -100,6 +100,7 @@ impl Bed {
             repo_grace: Duration::from_secs(180),
             egress: reconcile_core::egress::EgressPolicy::AllowLinkLocal,
             cluster_egress: self.cluster_egress,
+            shards: 1,
             take_over: self.take_over,
             metrics_labels: Vec::new(),
         };

@@ -132,7 +132,7 @@ pub(super) async fn read<'o>(
             let Some(served) = cluster.discovery.preferred(&kind) else {
                 return Ok(Vec::new());
             };
-            let found = list(&cluster.client, &served.resource, &namespace, "").await;
+            let found = list(&cluster.reads, &served.resource, &namespace, "").await;
             let objects = found.map_err(|error| failed(&error))?.into_iter();
             let owned = objects.map(|object| OwnedObject {
                 resource: served.resource.clone(),

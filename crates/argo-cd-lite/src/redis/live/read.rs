@@ -61,14 +61,14 @@ async fn read(
     Wanted { resource, ids }: Wanted,
 ) -> Result<Vec<(ResourceId, DynamicObject)>, AnswerError> {
     if let [id] = ids.as_slice() {
-        let found = get(&cluster.client, &resource, &id.key()).await;
+        let found = get(&cluster.reads, &resource, &id.key()).await;
         let found = found.map_err(|error| failed(&error))?;
         let object = found.map(|object| (id.clone(), typed(object, &resource)));
         return Ok(object.into_iter().collect());
     }
     let namespace = ids.first().map(|id| id.namespace.clone());
     let found = list(
-        &cluster.client,
+        &cluster.reads,
         &resource,
         &namespace.unwrap_or_default(),
         "",

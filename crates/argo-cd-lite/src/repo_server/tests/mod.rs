@@ -64,6 +64,7 @@ impl Served {
             control_plane: "argocd".into(),
             application_namespaces: Vec::new(),
             metrics_labels: Vec::new(),
+            shards: 1,
             take_over: true,
             wave_delay: None,
             repo_grace: Duration::from_secs(180),
