@@ -14,9 +14,9 @@ use reconcile_core::{
 use thiserror::Error;
 
 use super::{
-    credentials::ConfigError,
-    exec::ExecTokens,
+    credentials::{ConfigError, Login},
     spec::{Access, ClusterSpec},
+    tokens::{KeptTokens, TokenProvider},
 };
 
 /// A cluster that no client can be made for.
@@ -92,6 +92,15 @@ pub struct Connector {
 }
 
 impl Connector {
+    fn provider(&self, login: &Login) -> Box<dyn TokenProvider> {
+        match login {
+            Login::Exec(program) => Box::new(program.clone()),
+            Login::Aws(login) => {
+                Box::new(login.provider(self.environment.clone(), self.clock.clone()))
+            }
+        }
+    }
+
     /// The clients of a cluster.
     pub fn connect(&self, spec: &ClusterSpec) -> Result<ClusterClients, ConnectError> {
         let remote = match &spec.access {
@@ -104,8 +113,8 @@ impl Connector {
             Access::Remote(remote) => remote,
         };
         let mut connection = Connection::guarded(&remote.client_config()?, self.egress)?;
-        if let Some(provider) = remote.exec() {
-            let tokens = ExecTokens::new(provider.clone(), self.clock.clone());
+        if let Some(login) = remote.login() {
+            let tokens = KeptTokens::new(self.provider(login), self.clock.clone());
             connection = connection.with_tokens(Arc::new(tokens));
         }
         Ok(ClusterClients {

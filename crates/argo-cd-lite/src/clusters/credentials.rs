@@ -4,10 +4,12 @@ use http::Uri;
 use kube::Config;
 use reconcile_core::secret::Secret;
 use serde::Deserialize;
-use serde_json::Value;
 use thiserror::Error;
 
-use super::exec::{ExecProvider, RawExec};
+use super::{
+    aws::{AwsLogin, RawAws},
+    exec::{ExecProvider, RawExec},
+};
 
 /// Why a cluster Secret cannot be used. No message quotes a value of the Secret but its server.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -60,8 +62,17 @@ pub struct RemoteAccess {
     key: Secret,
     server_name: Option<String>,
     insecure: bool,
-    /// A program that gives tokens.
-    exec: Option<ExecProvider>,
+    /// What gives tokens that end.
+    login: Option<Login>,
+}
+
+/// What gives tokens that end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// A program.
+    Exec(ExecProvider),
+    /// The credentials of AWS that this process has.
+    Aws(AwsLogin),
 }
 
 #[derive(Default, Deserialize)]
@@ -72,7 +83,7 @@ struct RawConfig {
     bearer_token: String,
     tls_client_config: RawTls,
     #[serde(rename = "awsAuthConfig")]
-    aws: Option<Value>,
+    aws: Option<RawAws>,
     #[serde(rename = "execProviderConfig")]
     exec: Option<RawExec>,
     proxy_url: String,
@@ -101,35 +112,46 @@ impl RawConfig {
     }
 
     fn unsupported(&self) -> Option<ConfigError> {
-        const STATIC: &str =
-            "use execProviderConfig, bearerToken, or tlsClientConfig with a client certificate";
-        let found = [
-            (self.aws.is_some(), "awsAuthConfig", STATIC),
-            (
-                !self.proxy_url.is_empty(),
-                "proxyUrl",
-                "the controller must reach the server directly",
-            ),
-        ];
-        let (_, field, instead) = found.into_iter().find(|(is_set, ..)| *is_set)?;
-        Some(ConfigError::Unsupported { field, instead })
+        (!self.proxy_url.is_empty()).then_some(ConfigError::Unsupported {
+            field: "proxyUrl",
+            instead: "the controller must reach the server directly",
+        })
+    }
+
+    /// What gives tokens that end; nothing else may log in beside it.
+    fn login(&mut self) -> Result<Option<Login>, ConfigError> {
+        let (aws, exec) = (self.aws.take(), self.exec.take());
+        let fixed = !(self.username.is_empty() && self.bearer_token.is_empty());
+        let field = match (&aws, &exec) {
+            (None, None) => return Ok(None),
+            (Some(_), _) => "awsAuthConfig",
+            (None, Some(_)) => "execProviderConfig",
+        };
+        if fixed {
+            return Err(ConfigError::Field {
+                field,
+                problem: "must not be there beside username or bearerToken",
+            });
+        }
+        match (aws, exec) {
+            (Some(_), Some(_)) => Err(ConfigError::Field {
+                field,
+                problem: "must not be there beside execProviderConfig",
+            }),
+            (Some(aws), None) => AwsLogin::parse(aws).map(Login::Aws).map(Some),
+            (None, exec) => Ok(exec.map(ExecProvider::parse).transpose()?.map(Login::Exec)),
+        }
     }
 }
 
 impl RemoteAccess {
     /// From the keys `server` and `config` of a cluster Secret.
     pub fn parse(server: &str, config: &[u8]) -> Result<Self, ConfigError> {
-        let raw = RawConfig::parse(config)?;
+        let mut raw = RawConfig::parse(config)?;
         if let Some(error) = raw.unsupported() {
             return Err(error);
         }
-        let exec = raw.exec.map(ExecProvider::parse).transpose()?;
-        if exec.is_some() && !(raw.username.is_empty() && raw.bearer_token.is_empty()) {
-            return Err(ConfigError::Field {
-                field: "execProviderConfig",
-                problem: "must not be there beside username or bearerToken",
-            });
-        }
+        let login = raw.login()?;
         let tls = raw.tls_client_config;
         let certificate = tls.cert_data.unwrap_or_default();
         let key = tls.key_data.unwrap_or_default();
@@ -158,13 +180,13 @@ impl RemoteAccess {
             key: key.into(),
             server_name: Some(tls.server_name).filter(|name| !name.is_empty()),
             insecure: tls.insecure,
-            exec,
+            login,
         })
     }
 
-    /// The program that gives tokens.
-    pub fn exec(&self) -> Option<&ExecProvider> {
-        self.exec.as_ref()
+    /// What gives tokens that end.
+    pub fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
     }
 
     /// True when the Secret brings credentials of its own.
@@ -172,7 +194,7 @@ impl RemoteAccess {
         let given = [&self.password, &self.token]
             .iter()
             .any(|secret| !secret.is_empty());
-        given || !self.username.is_empty() || self.exec.is_some()
+        given || !self.username.is_empty() || self.login.is_some()
     }
 
     /// The API server.

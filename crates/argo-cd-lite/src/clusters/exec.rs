@@ -3,19 +3,16 @@
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
 
 use futures::future::BoxFuture;
-use http::HeaderValue;
-use jiff::{SignedDuration, Timestamp};
-use reconcile_core::{
-    client::{TokenError, TokenSource},
-    clock::Clock,
-    secret::Secret,
-};
+use reconcile_core::{client::TokenError, secret::Secret};
 use rustix::process::{Pid, Resource, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{io::AsyncReadExt, process::Command};
 
-use super::credentials::ConfigError;
+use super::{
+    credentials::ConfigError,
+    tokens::{Token, TokenProvider},
+};
 use crate::process_limits::limit_process;
 
 /// Time for one run of the program. Requests to a cluster have 30 s altogether.
@@ -28,10 +25,6 @@ const LIMITS: [(Resource, u64); 3] = [
     (Resource::Nofile, 256),
     (Resource::Core, 0),
 ];
-/// A token is asked for again this long before it ends.
-const EARLY: SignedDuration = SignedDuration::from_secs(60);
-/// A failure is not tried again for this time: a hundred Applications ask at once.
-const PAUSE: SignedDuration = SignedDuration::from_secs(5);
 /// Versions of the protocol.
 const VERSIONS: [&str; 2] = [
     "client.authentication.k8s.io/v1",
@@ -146,10 +139,10 @@ impl ExecProvider {
                 "ends with {status}; run it in the controller's container to see why"
             )));
         }
-        self.token(&printed).map_err(failed)
+        self.parse_printed(&printed).map_err(failed)
     }
 
-    fn token(&self, printed: &[u8]) -> Result<Token, &'static str> {
+    fn parse_printed(&self, printed: &[u8]) -> Result<Token, &'static str> {
         // The parser's own message may quote a value.
         let printed: Printed =
             serde_json::from_slice(printed).map_err(|_| "prints no ExecCredential")?;
@@ -160,16 +153,10 @@ impl ExecProvider {
         if token.is_empty() {
             return Err("prints no status.token; client certificates are not supported");
         }
-        let authorization = HeaderValue::try_from(format!("Bearer {token}"));
-        let mut authorization = authorization.map_err(|_| "prints a token that is no token")?;
-        authorization.set_sensitive(true);
         let until = printed.status.expiration_timestamp;
         let until = until.map(|text| text.parse()).transpose();
         let until = until.map_err(|_| "prints a status.expirationTimestamp that is no time")?;
-        Ok(Token {
-            authorization,
-            until,
-        })
+        Token::bearer(&token, until).ok_or("prints a token that is no token")
     }
 }
 
@@ -202,83 +189,19 @@ struct PrintedStatus {
     expiration_timestamp: Option<String>,
 }
 
-#[derive(Clone)]
-struct Token {
-    authorization: HeaderValue,
-    /// Without an end until the server refuses it.
-    until: Option<Timestamp>,
-}
-
-/// What the last run gave.
-enum Last {
-    Nothing,
-    Token(Token),
-    Failed(TokenError, Timestamp),
-}
-
-/// The tokens of one program; a run at a time, whose result all requests take.
-pub(super) struct ExecTokens {
-    provider: ExecProvider,
-    clock: Clock,
-    last: tokio::sync::Mutex<Last>,
-    refused: parking_lot::Mutex<Option<HeaderValue>>,
-}
-
-impl ExecTokens {
-    pub(super) fn new(provider: ExecProvider, clock: Clock) -> Self {
-        Self {
-            provider,
-            clock,
-            last: tokio::sync::Mutex::new(Last::Nothing),
-            refused: parking_lot::Mutex::default(),
-        }
-    }
-
-    fn is_usable(&self, token: &Token, now: Timestamp) -> bool {
-        let refused = self.refused.lock().as_ref() == Some(&token.authorization);
-        !refused && token.until.is_none_or(|until| until - EARLY > now)
-    }
-}
-
-impl TokenSource for ExecTokens {
-    fn authorization(&self) -> BoxFuture<'_, Result<HeaderValue, TokenError>> {
-        Box::pin(async {
-            let mut last = self.last.lock().await;
-            let now = self.clock.now();
-            match &*last {
-                Last::Token(token) if self.is_usable(token, now) => {
-                    return Ok(token.authorization.clone());
-                }
-                Last::Failed(error, at) if now.duration_since(*at) < PAUSE => {
-                    return Err(error.clone());
-                }
-                _ => {}
-            }
-            match self.provider.run().await {
-                Ok(token) => {
-                    let authorization = token.authorization.clone();
-                    *self.refused.lock() = None;
-                    *last = Last::Token(token);
-                    Ok(authorization)
-                }
-                Err(error) => {
-                    *last = Last::Failed(error.clone(), self.clock.now());
-                    Err(error)
-                }
-            }
-        })
-    }
-
-    fn rejected(&self, authorization: &HeaderValue) {
-        *self.refused.lock() = Some(authorization.clone());
+impl TokenProvider for ExecProvider {
+    fn token(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
+        Box::pin(self.run())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use reconcile_core::{client::TokenSource, clock::Clock};
     use serde_json::Value;
 
     use super::*;
+    use crate::clusters::tokens::KeptTokens;
 
     fn provider(script: &str, more: &Value) -> ExecProvider {
         let mut raw = json!({"command": "sh", "args": ["-c", script]});
@@ -295,13 +218,13 @@ mod tests {
     }
 
     /// A program that counts its runs in a file.
-    fn counting(runs: &std::path::Path, status: &Value) -> ExecTokens {
+    fn counting(runs: &std::path::Path, status: &Value) -> KeptTokens {
         let script = format!(
             "echo x >> '{}'; echo '{}'",
             runs.display(),
             credential(status)
         );
-        ExecTokens::new(provider(&script, &json!({})), Clock::system())
+        KeptTokens::new(Box::new(provider(&script, &json!({}))), Clock::system())
     }
 
     fn runs(file: &std::path::Path) -> usize {

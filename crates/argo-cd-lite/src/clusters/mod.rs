@@ -6,6 +6,7 @@
 //!            connection: asked now and then; no pass waits for a cluster that does not answer
 //! ```
 
+mod aws;
 mod cluster;
 mod connector;
 mod credentials;
@@ -23,6 +24,7 @@ mod registry;
 mod resource_id;
 mod spec;
 mod state;
+mod tokens;
 mod tracking;
 mod turns;
 

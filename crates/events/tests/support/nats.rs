@@ -11,7 +11,7 @@ use events::{
     event::CloudEvent,
 };
 use futures::StreamExt;
-use reconcile_core::{egress::EgressPolicy, testkit::count_skipped};
+use reconcile_core::{egress::EgressPolicy, testkit::skip_where};
 
 use super::{PATIENCE, free_port, process::Process};
 
@@ -172,16 +172,4 @@ fn skip(reason: &str) {
 /// As [`skip`], for a server of the system, which `SKIP_SERVERS=1` does without too.
 pub(super) fn skip_server(reason: &str) {
     skip_where(&["ALLOW_SKIPS", "SKIP_SERVERS"], reason);
-}
-
-fn skip_where(variables: &[&str], reason: &str) {
-    let allowed = variables
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|text| text == "1"));
-    assert!(
-        allowed,
-        "{reason} ({}=1 skips this test)",
-        variables.join("=1 or ")
-    );
-    count_skipped(reason);
 }

@@ -10,7 +10,7 @@
 //! - [`Transcript`]: what happened, one line per step, for golden files.
 //! - [`check_command_line`], [`check_metrics_address`]: what the built binary of every operator must do.
 //! - [`seeds`]: which random histories a simulation plays.
-//! - [`count_skipped`]: lists a test that lacks a program it needs.
+//! - [`count_skipped`], [`skip_where`]: lists a test that lacks a program it needs, and fails it unless that is allowed.
 //!
 //! Nothing here is built into a binary.
 
@@ -38,5 +38,5 @@ pub use fault::Fault;
 pub use kinds::FakeKind;
 pub use seeds::seeds;
 pub use simulation::{Act, Failure, Finished, Random, Simulation};
-pub use skipped::count_skipped;
+pub use skipped::{count_skipped, skip_where};
 pub use transcript::Transcript;

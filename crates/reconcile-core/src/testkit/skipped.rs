@@ -20,3 +20,20 @@ pub fn count_skipped(reason: &str) {
             .expect("the skipped test is counted");
     }
 }
+
+/// Fails the running test for `reason`, unless one of these environment variables is 1, such as `ALLOW_SKIPS`: then it
+/// counts as skipped.
+///
+/// # Panics
+/// Unless skips are allowed.
+pub fn skip_where(variables: &[&str], reason: &str) {
+    let allowed = variables
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|text| text == "1"));
+    assert!(
+        allowed,
+        "{reason} ({}=1 skips this test)",
+        variables.join("=1 or ")
+    );
+    count_skipped(reason);
+}

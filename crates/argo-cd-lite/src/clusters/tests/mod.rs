@@ -1,5 +1,6 @@
 //! Ownership of objects.
 
+mod eks;
 mod secrets;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};

@@ -121,8 +121,16 @@ fn what_cannot_be_used_is_named_without_its_values() {
             "config.execProviderConfig must not be there beside",
         ),
         (
-            json!({"awsAuthConfig": {"clusterName": "hush"}}),
-            "config.awsAuthConfig is not supported",
+            json!({"awsAuthConfig": {"roleARN": "hush"}}),
+            "config.awsAuthConfig.clusterName is missing",
+        ),
+        (
+            json!({"awsAuthConfig": {"clusterName": "hush"}, "bearerToken": "hush"}),
+            "config.awsAuthConfig must not be there beside username or bearerToken",
+        ),
+        (
+            json!({"awsAuthConfig": {"clusterName": "hush"}, "execProviderConfig": {"command": "hush"}}),
+            "config.awsAuthConfig must not be there beside execProviderConfig",
         ),
         (
             json!({"proxyUrl": "http://hush"}),
