@@ -11,6 +11,18 @@ pub(super) struct Failure {
     pub(super) transient: bool,
 }
 
+impl Failure {
+    /// The credentials of the repository are not for this Application.
+    pub(super) fn of_other_project(repository: &str) -> Self {
+        Self {
+            transient: false,
+            message: format!(
+                "Failed to load target state: the Secret of the repository {repository} belongs to another project"
+            ),
+        }
+    }
+}
+
 impl From<RepoError> for Failure {
     fn from(error: RepoError) -> Self {
         Self {

@@ -6,7 +6,7 @@ use reconcile_core::credentials::redact_url;
 use super::{
     Context, ObserveError, Observed, Place, Problem, SourceState,
     failure::Failure,
-    local_source,
+    large_files, local_source,
     signatures::{check_signature, refuse_unsigned},
     validate,
 };
@@ -269,6 +269,11 @@ async fn open(
     revision: Option<&str>,
     request: &SourceRequest<'_>,
 ) -> Result<OpenSource, Failure> {
+    let project = observed.spec.project_name();
+    if !context.repos.serves(&source.repo_url, project) {
+        let repository = redact_url(&source.repo_url);
+        return Err(Failure::of_other_project(&repository));
+    }
     if is_packed(source) {
         refuse_unsigned(context, observed, source)?;
         let version = find_version(context, observed, source, revision, request.fresh).await?;
@@ -293,8 +298,13 @@ async fn open(
     let commit = context.repos.commit(&source.repo_url, &at).await?;
     check_signature(context, observed, source, (&at, &commit)).await?;
     let known = context.project(observed.spec.project_name());
-    let permit =
-        |url: &str| (known.as_ref()).is_some_and(|known| known.project.permits_repository(url));
+    let permit = |url: &str| {
+        let permitted = known.as_ref().map(|known| &known.project);
+        permitted.is_some_and(|project| {
+            project.permits_repository(url) && context.repos.serves(url, &project.name)
+        })
+    };
+    let commit = context.repos.with_large_files(&source.repo_url, commit);
     let commit = context
         .repos
         .with_submodules(&source.repo_url, commit, &permit)
@@ -326,12 +336,15 @@ async fn try_render(
         // There is exactly one.
         Revisions::One(commits.collect())
     };
-    let discovery = cluster.discovery.clone();
-    let asked = RenderFor {
-        placement: placement(at, observed),
-        discovery: discovery.generation(),
-        scope: move |group: &str, kind: &str| discovery.scope(group, kind),
-        hard: request.hard,
+    let (place, hard) = (placement(at, observed), request.hard);
+    let asked = || {
+        let discovery = cluster.discovery.clone();
+        RenderFor {
+            placement: place.clone(),
+            discovery: discovery.generation(),
+            scope: move |group: &str, kind: &str| discovery.scope(group, kind),
+            hard,
+        }
     };
     let request = RenderRequest {
         app: AppFacts {
@@ -348,10 +361,7 @@ async fn try_render(
             Remotes::new(context.charts.clone(), known.project.clone(), schemes)
         }),
     };
-    let set = context
-        .renders
-        .render(&context.repos, request, asked)
-        .await?;
+    let set = large_files::render(context, &request, asked).await?;
     tracing::debug!(application = %observed.key, %revisions, objects = set.targets.len(), "targets are known");
     Ok(SourceState::Ready { revisions, set })
 }

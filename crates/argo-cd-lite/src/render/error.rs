@@ -93,7 +93,7 @@ impl RenderError {
     /// True when the same inputs may be rendered later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Git(GitError::Store(_) | GitError::Interrupted)
+            Self::Git(GitError::Store(_) | GitError::Interrupted | GitError::LargeFiles)
             | Self::Sandbox { .. }
             | Self::Interrupted => true,
             Self::Tool(error) => error.is_transient(),

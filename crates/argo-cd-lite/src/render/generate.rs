@@ -196,7 +196,11 @@ pub(super) fn generate(
         Err(error) => return (Inputs::default(), Err(error.into())),
     };
     let uses = Uses::default();
-    let result = generate_all(request, &trees, &uses, tools, interrupt);
+    let mut result = generate_all(request, &trees, &uses, tools, interrupt);
+    if trees.iter().any(SourceTree::lacks_files) {
+        // Whatever it is, it was made of pointers.
+        result = Err(GitError::LargeFiles.into());
+    }
     let inputs = Inputs {
         trees: trees.iter().map(SourceTree::record).collect(),
         facts: uses.all(),

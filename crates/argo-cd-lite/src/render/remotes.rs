@@ -47,6 +47,8 @@ pub enum Logins {
 pub(super) enum RemoteRefusal {
     #[error("the project does not permit this repository (spec.sourceRepos)")]
     Project,
+    #[error("the Secret of this repository belongs to another project")]
+    Secret,
     #[error("the call does not bring the credentials that the controller has for this repository")]
     Login,
 }
@@ -77,6 +79,9 @@ impl Remotes {
 
     /// Who logs in to the repository: a render that used it serves only those for whom this is equal.
     pub(super) fn login(&self, url: &str) -> String {
+        if !self.charts.repositories().serves(url, &self.project.name) {
+            return "another project".to_owned();
+        }
         match &self.logins {
             Logins::Controller => "controller".to_owned(),
             Logins::Shared { controller, caller } if controller.agrees_with(caller, url) => {
@@ -91,6 +96,9 @@ impl Remotes {
     pub(super) fn refusal(&self, url: &str) -> Option<RemoteRefusal> {
         if !self.project.permits_repository(url) {
             return Some(RemoteRefusal::Project);
+        }
+        if !self.charts.repositories().serves(url, &self.project.name) {
+            return Some(RemoteRefusal::Secret);
         }
         match &self.logins {
             Logins::Shared { controller, caller } if !controller.agrees_with(caller, url) => {

@@ -14,7 +14,7 @@ use super::{
     sandbox,
     store::RenderStore,
 };
-use crate::repo::{Interrupt, PoolError, RepoHub};
+use crate::repo::{GitError, Interrupt, PoolError, RepoHub};
 
 /// Why there are no targets.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -34,6 +34,11 @@ impl RenderFailure {
             Self::Render(error) => error.is_transient(),
             Self::Pool(_) => true,
         }
+    }
+
+    /// True when contents of Git LFS have to be downloaded first.
+    pub fn lacks_files(&self) -> bool {
+        matches!(self, Self::Render(RenderError::Git(GitError::LargeFiles)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which repositories a process may talk to at all, whoever names them.
 
-use super::ssh::SshUrl;
+use super::{RepoHub, ssh::SshUrl};
 
 /// Whether repositories on the machine of the process are accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,5 +24,12 @@ impl FileRepositories {
             .iter()
             .any(|scheme| url.starts_with(scheme));
         is_remote || SshUrl::parse(url).is_some() || self == Self::Allow
+    }
+}
+
+impl RepoHub {
+    /// Whether the credentials that open a repository serve a project. What they opened is closed to the others.
+    pub fn serves(&self, url: &str, project: &str) -> bool {
+        self.transfers().credentials().serve(url, project)
     }
 }

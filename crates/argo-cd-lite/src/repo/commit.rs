@@ -6,7 +6,7 @@ use gix::ObjectId;
 use jiff::SignedDuration;
 
 use super::{
-    GitError, RepoError, RepoHub, Resolved, SourceTree, Store,
+    GitError, LargeFiles, RepoError, RepoHub, Resolved, SourceTree, Store,
     error::store_error,
     objects::commit_of,
     tree::{CommitReader, ModulesReader},
@@ -35,6 +35,7 @@ pub struct Commit {
     store: Arc<Store>,
     id: String,
     submodules: Arc<Submodules>,
+    large: Option<Arc<LargeFiles>>,
 }
 
 impl Commit {
@@ -43,6 +44,7 @@ impl Commit {
             store,
             id: id.to_owned(),
             submodules: Arc::default(),
+            large: None,
         }
     }
 
@@ -52,6 +54,19 @@ impl Commit {
             submodules: Arc::new(submodules),
             ..self
         }
+    }
+
+    /// The same commit with the contents that its pointers of Git LFS stand for.
+    pub(super) fn with_contents(self, large: LargeFiles) -> Self {
+        Self {
+            large: Some(Arc::new(large)),
+            ..self
+        }
+    }
+
+    /// Where the contents of Git LFS are, for a repository whose pointers are followed.
+    pub(super) fn large_files(&self) -> Option<&Arc<LargeFiles>> {
+        self.large.as_ref()
     }
 
     /// Another commit of the same repository, which may not be in the store.
@@ -80,7 +95,8 @@ impl Commit {
 
     /// Its files. Blocks, as all reads of the tree do: use a thread of [`super::RepoHub::read`] or [`super::RepoHub::look_up`].
     pub fn tree(&self) -> Result<SourceTree, GitError> {
-        let open = |commit: &Self| CommitReader::open(&commit.store, &commit.id);
+        let open =
+            |commit: &Self| CommitReader::open(&commit.store, &commit.id, commit.large.clone());
         let reader = open(self)?;
         let limits = *self.store.limits();
         if self.submodules.is_empty() {

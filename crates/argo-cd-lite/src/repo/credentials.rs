@@ -43,6 +43,8 @@ pub struct Credential {
     pub proxy_url: Option<SecretString>,
     /// Comma list of hosts, domains and networks that are reached without the proxy.
     pub no_proxy: String,
+    /// Pointers of Git LFS stand for their contents.
+    pub large_files: bool,
 }
 
 /// The proxy of a repository Secret cannot be used. The URL may hold a password.
@@ -61,6 +63,12 @@ pub enum RepositoryKind {
     /// Charts or other artifacts of an OCI registry.
     Oci,
 }
+
+const KINDS: [RepositoryKind; 3] = [
+    RepositoryKind::Git,
+    RepositoryKind::Helm,
+    RepositoryKind::Oci,
+];
 
 impl Credential {
     /// A user name with a password or token.
@@ -123,6 +131,7 @@ impl PartialEq for Credential {
             && self.authority == other.authority
             && self.github_app == other.github_app
             && self.no_proxy == other.no_proxy
+            && self.large_files == other.large_files
             && self.known_hosts == other.known_hosts
             && self.password.expose_secret() == other.password.expose_secret()
     }
@@ -141,6 +150,8 @@ pub struct RepositorySecret {
     pub template: bool,
     /// The credential.
     pub credential: Credential,
+    /// The only project that it serves; empty for all.
+    pub project: String,
     /// Members that are not supported, for example `sshPrivateKey`.
     pub unsupported: Vec<String>,
 }
@@ -215,7 +226,10 @@ impl RepositorySecret {
                 github_app: github_app(&text),
                 proxy_url: secret("proxy"),
                 no_proxy: text("noProxy"),
+                // As upstream: a template says nothing about it.
+                large_files: !template && text("enableLfs") == "true",
             },
+            project: text("project"),
             unsupported: given,
         })
     }
@@ -265,14 +279,17 @@ impl Credentials {
 
     /// True when `other` logs in to the repository in the same way, whatever the repository holds.
     pub fn agrees_with(&self, other: &Self, url: &str) -> bool {
-        let kinds = [
-            RepositoryKind::Git,
-            RepositoryKind::Helm,
-            RepositoryKind::Oci,
-        ];
-        kinds.into_iter().all(|kind| {
+        KINDS.into_iter().all(|kind| {
             let login = |known: &Self| known.find_kind(kind, url).map(|found| found.credential);
             login(self).unwrap_or_default() == login(other).unwrap_or_default()
+        })
+    }
+
+    /// True when the Secret for `url` serves the project, or there is none.
+    pub fn serve(&self, url: &str, project: &str) -> bool {
+        KINDS.into_iter().all(|kind| {
+            let found = self.find_kind(kind, url);
+            found.is_none_or(|secret| secret.project.is_empty() || secret.project == project)
         })
     }
 
@@ -293,7 +310,9 @@ impl Credentials {
         };
         let secrets = self.0.read();
         let of_kind = || secrets.values().filter(|secret| secret.kind == kind);
-        let own = of_kind().find(|secret| !secret.template && secret.url == url);
+        let all_own = of_kind().filter(|secret| !secret.template && secret.url == url);
+        // One that serves all projects comes first.
+        let own = all_own.min_by_key(|secret| !secret.project.is_empty());
         if let Some(own) = own
             && (own.credential.logs_in() || !own.unsupported.is_empty())
         {
@@ -303,6 +322,7 @@ impl Credentials {
             .filter(|secret| secret.template && covers(&secret.url, &url))
             .max_by_key(|secret| secret.url.len());
         let mut found = template.or(own).cloned()?;
+        found.credential.large_files = own.is_some_and(|own| own.credential.large_files);
         // The way to the server is the repository's own; only the login comes from a template.
         if let Some(own) = own.filter(|own| own.credential.has_proxy()) {
             found
@@ -319,62 +339,4 @@ impl Credentials {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(kind: &str, members: &[(&str, &str)]) -> RepositorySecret {
-        let labels = [(SECRET_TYPE_LABEL.to_owned(), kind.to_owned())];
-        let data = members.iter();
-        let data = data.map(|(key, text)| ((*key).to_owned(), ByteString(text.as_bytes().into())));
-        RepositorySecret::read(&labels.into(), &data.collect()).expect("a Secret")
-    }
-
-    #[test]
-    fn a_github_app_is_a_login_of_git_only() {
-        let url = ("url", "https://github.com/a/b");
-        let app = [
-            ("githubAppID", "12"),
-            ("githubAppInstallationID", " 7 "),
-            ("githubAppPrivateKey", "a key"),
-            (
-                "githubAppEnterpriseBaseUrl",
-                "https://ghe.example.com/api/v3",
-            ),
-        ];
-        let git = read("repository", &[&[url], &app[..]].concat());
-        assert!(git.unsupported.is_empty() && git.credential.logs_in());
-        let found = git.credential.github_app.expect("an App");
-        assert_eq!(
-            (found.id.as_str(), found.installation.as_str()),
-            ("12", "7")
-        );
-        assert_eq!(found.base_url, "https://ghe.example.com/api/v3");
-        assert!(!format!("{found:?}").contains("a key"));
-        // One without its key is no anonymous login.
-        let half = read("repository", &[url, app[0]]);
-        assert!(half.credential.github_app.is_some());
-        let helm = read("repository", &[&[url, ("type", "helm")], &app[..]].concat());
-        assert_eq!(helm.unsupported, ["githubAppID"]);
-    }
-
-    #[test]
-    fn a_template_brings_the_login_and_the_repository_its_proxy() {
-        let credentials = Credentials::default();
-        let own = [
-            ("url", "https://git.example.com/a"),
-            ("proxy", "http://proxy:3128"),
-        ];
-        credentials.set("own", Some(read("repository", &own)));
-        let template = [("url", "https://git.example.com"), ("password", "p")];
-        credentials.set("template", Some(read("repo-creds", &template)));
-        let found = credentials
-            .find("https://git.example.com/a.git")
-            .expect("a Secret");
-        assert_eq!(found.credential.password.expose_secret(), "p");
-        assert!(found.credential.has_proxy());
-        let other = credentials
-            .find("https://git.example.com/b")
-            .expect("a Secret");
-        assert!(!other.credential.has_proxy());
-    }
-}
+mod tests;

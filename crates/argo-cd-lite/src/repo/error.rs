@@ -33,6 +33,9 @@ pub enum GitError {
     /// A symbolic link or a path leads out of the repository.
     #[error("the path {0} leads outside of the repository")]
     Escapes(String),
+    /// What was read are pointers of Git LFS whose contents are not here.
+    #[error("files of Git LFS are not downloaded yet")]
+    LargeFiles,
     /// A folder of the source is a submodule.
     #[error("{0} is a Git submodule that .gitmodules does not name or that could not be read")]
     Submodule(String),

@@ -117,7 +117,7 @@ impl Http for BoundedHttp {
 
 /// The client for one conversation. Names that resolve to refused addresses do not resolve; a redirect to such an
 /// address goes nowhere, because addresses are not resolved.
-fn configured(
+pub(super) fn configured(
     builder: ClientBuilder,
     connection: &ConnectionSettings,
     egress: EgressPolicy,

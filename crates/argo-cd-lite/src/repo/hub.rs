@@ -346,6 +346,29 @@ impl RepoHub {
         Ok(Commit::new(store, &at.commit))
     }
 
+    /// The commit with the contents of Git LFS, when the Secret of its repository says `enableLfs`.
+    pub fn with_large_files(&self, url: &str, commit: Commit) -> Commit {
+        match self.0.transfers.large_files(&self.repository(url)) {
+            Some(large) => commit.with_contents(large),
+            None => commit,
+        }
+    }
+
+    /// Downloads what reads of the commit found to be missing; false when nothing was.
+    pub async fn fetch_large_files(&self, url: &str, commit: &Commit) -> Result<bool, RepoError> {
+        let Some(files) = commit.large_files() else {
+            return Ok(false);
+        };
+        let missing: Vec<_> = files.take_missing().into_iter().collect();
+        if missing.is_empty() {
+            return Ok(false);
+        }
+        let repository = self.repository(url);
+        let transfers = &self.0.transfers;
+        let fetched = transfers.fetch_large(&repository, files, missing).await;
+        fetched.map(|()| true)
+    }
+
     /// Runs `call`, which reads a little, on a thread of its own; it does not wait for renders.
     pub async fn look_up<T: Send + 'static>(
         &self,

@@ -10,6 +10,7 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::metrics::GitMetrics;
 
+mod large_files;
 mod servers;
 mod signatures;
 mod ssh;
@@ -366,6 +367,7 @@ fn credentials_are_found_by_url_and_by_prefix() {
         url: normalize(url),
         template,
         credential: Credential::basic("u", password),
+        project: String::new(),
         unsupported: Vec::new(),
     };
     let credentials = Credentials::default();

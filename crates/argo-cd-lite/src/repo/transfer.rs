@@ -11,10 +11,12 @@ use reconcile_core::{clock::Clock, egress::EgressPolicy};
 
 use super::{
     Credential, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
-    Pool, PoolError, RefList, Resolved, Store, Trust, disk,
+    LargeFiles, Pool, PoolError, RefList, Resolved, Store, Trust, disk,
     github_app::GithubTokens,
+    lanes::Lanes,
+    lfs::{Download, Pointer},
     permits::Share,
-    repository::{RepoError, Repository, Standing, Turn},
+    repository::{RepoError, Repository, Turn},
     ssh::SshUrl,
 };
 use crate::metrics::{GitMetrics, RequestEnd};
@@ -25,11 +27,6 @@ pub(super) const FETCH_DEADLINE: Duration = Duration::from_secs(90);
 /// Deadline of a call that runs other programs; longer than that of a program.
 const TOOL_DEADLINE: Duration = Duration::from_secs(150);
 
-/// Conversations at the same time, of repositories whose server answers fast and, beside them, of those that were not
-/// asked before. Each may hold a few objects in memory. One host or project gets half of them.
-const TRANSFERS: usize = 16;
-/// Conversations at the same time of repositories whose server was slow the last time.
-const SLOW_TRANSFERS: usize = 4;
 /// Short reads at the same time.
 const LOOKUPS: usize = 4;
 /// A list of refs that takes longer is slow.
@@ -62,58 +59,6 @@ pub(super) struct StoreConfig {
     pub(super) file_repositories: FileRepositories,
     pub(super) egress: EgressPolicy,
     pub(super) trust: Trust,
-}
-
-/// Threads that talk to servers. Servers that hang hold those of their own lane only, and of these what one host and one
-/// project may have, so that one tenant's cannot keep the others' repositories from being read.
-struct Lanes {
-    untried: Pool,
-    fast: Pool,
-    slow: Pool,
-}
-
-impl Lanes {
-    fn new(metrics: &GitMetrics) -> Self {
-        Self {
-            untried: Pool::shared("git-new", TRANSFERS, metrics.threads("git-new")),
-            fast: Pool::shared("git", TRANSFERS, metrics.threads("git")),
-            slow: Pool::shared("git-slow", SLOW_TRANSFERS, metrics.threads("git-slow")),
-        }
-    }
-
-    /// Runs a conversation of `repository`, and notes how its server did.
-    async fn run<T: Send + 'static>(
-        &self,
-        repository: &Repository,
-        deadline: Duration,
-        slow: Duration,
-        call: impl FnOnce(&Interrupt) -> T + Send + 'static,
-    ) -> Result<T, PoolError> {
-        let lane = match repository.standing() {
-            Standing::Untried => &self.untried,
-            Standing::Fast => &self.fast,
-            Standing::Slow => &self.slow,
-        };
-        let done = lane
-            .run_for(repository.share(), deadline, move |interrupt| {
-                let began = Instant::now();
-                let value = call(interrupt);
-                (value, began.elapsed())
-            })
-            .await;
-        match done {
-            Ok((value, took)) => {
-                repository.answered(took > slow);
-                Ok(value)
-            }
-            Err(error) => {
-                if matches!(error, PoolError::Late(_)) {
-                    repository.answered(true);
-                }
-                Err(error)
-            }
-        }
-    }
 }
 
 impl Transfers {
@@ -241,6 +186,43 @@ impl Transfers {
         let (result, turn) = fetched?;
         result?;
         Ok(turn)
+    }
+
+    /// The repository Secrets.
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The contents of Git LFS of a repository; `None` where pointers stay what they are.
+    pub(super) fn large_files(&self, repository: &Repository) -> Option<LargeFiles> {
+        let secret = self.credentials.find(&repository.url)?;
+        let folder = self.folder.join(&repository.folder);
+        (secret.credential.large_files).then(|| LargeFiles::new(&folder))
+    }
+
+    /// Downloads the contents of pointers of Git LFS.
+    pub(super) async fn fetch_large(
+        &self,
+        repository: &Arc<Repository>,
+        files: &Arc<LargeFiles>,
+        pointers: Vec<Pointer>,
+    ) -> Result<(), RepoError> {
+        let download = Download {
+            url: repository.url.clone(),
+            credential: self.credential(&repository.url).await?,
+            egress: self.egress,
+            limit: self.limits.object_bytes,
+        };
+        let (files, turn) = (files.clone(), repository.turn(FETCH_DEADLINE).await?);
+        let fetched = self
+            .lanes
+            .run(repository, FETCH_DEADLINE, SLOW_FETCH, move |interrupt| {
+                (download.run(&files, &pointers, interrupt), turn)
+            })
+            .await;
+        let (result, turn) = fetched?;
+        drop(turn);
+        Ok(result?)
     }
 
     pub(super) async fn list(

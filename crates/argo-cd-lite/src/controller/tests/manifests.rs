@@ -1,5 +1,6 @@
 //! Manifests that an operation brings itself, and what projects say about namespaces.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::{Bed, NAMESPACE, config_map};
@@ -128,5 +129,44 @@ async fn a_project_with_signature_keys_syncs_no_commit_that_they_did_not_sign() 
         app["operation"] = json!({"sync": {}});
     });
     bed.until_synced(&commit).await;
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_of_another_project_is_refused() {
+    let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
+    let secret = |project: &str| {
+        bed.api.put(&json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {
+                "name": "repository", "namespace": NAMESPACE,
+                "labels": {"argocd.argoproj.io/secret-type": "repository"},
+            },
+            "data": {
+                "url": STANDARD.encode(bed.origin.url()),
+                "password": STANDARD.encode("hush"),
+                "project": STANDARD.encode(project),
+            },
+        }));
+    };
+    secret("other");
+    bed.application(&json!({"automated": {}}));
+    let operator = bed.controller().await;
+    bed.until("a ComparisonError", |bed| {
+        let conditions = bed.app()["status"]["conditions"].to_string();
+        conditions.contains("belongs to another project")
+    })
+    .await;
+    assert!(bed.api.get("configmaps", "ns", "a").is_none());
+    secret("default");
+    bed.until("synced", |bed| {
+        // The Secret may be seen after a refresh.
+        bed.api.edit("applications", NAMESPACE, "app", |app| {
+            app["metadata"]["annotations"] = json!({"argocd.argoproj.io/refresh": "normal"});
+        });
+        let sync = &bed.app()["status"]["sync"];
+        sync["status"] == "Synced" && sync["revision"] == commit.as_str()
+    })
+    .await;
     operator.shutdown.cancel();
 }

@@ -66,6 +66,10 @@ pub trait TreeReader {
     fn size(&self, node: &Node) -> Result<u64, GitError>;
     /// Content of a file or target of a link.
     fn read(&self, node: &Node) -> Result<Vec<u8>, GitError>;
+    /// True when a file was read whose content is kept elsewhere and not here: what it gave is a pointer.
+    fn lacks_files(&self) -> bool {
+        false
+    }
 }
 
 /// A node and the path that leads to it without links.
@@ -150,6 +154,11 @@ impl SourceTree {
             Ok(None) => id.is_empty(),
             Err(_) => id == UNREADABLE,
         })
+    }
+
+    /// True when something was read that is only a pointer to its content.
+    pub fn lacks_files(&self) -> bool {
+        self.reader.lacks_files()
     }
 
     /// The file or folder at `path`; links are followed.

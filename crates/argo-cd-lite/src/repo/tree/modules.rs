@@ -92,4 +92,8 @@ impl TreeReader for ModulesReader {
     fn read(&self, node: &Node) -> Result<Vec<u8>, GitError> {
         self.reader(node).read(node)
     }
+
+    fn lacks_files(&self) -> bool {
+        self.readers.iter().any(TreeReader::lacks_files)
+    }
 }
