@@ -59,7 +59,7 @@ pub enum ActionsCommand {
 /// Where the manifests of an Application come from.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SourceArgs {
-    /// Read a repository from a folder on this machine. May be given several times.
+    /// Read a repository from a folder on this machine, also where a kustomization names it. May be given several times.
     #[arg(long, value_name = "URL=PATH")]
     pub repo_override: Vec<String>,
     /// Version of Kubernetes that charts see.
@@ -76,6 +76,9 @@ pub struct SourceArgs {
     /// Programs that render.
     #[command(flatten)]
     pub tools: ToolArgs,
+    /// Let repositories, and what they name, be at link-local and instance metadata addresses.
+    #[arg(long)]
+    pub repositories_allow_link_local: bool,
     /// Namespace of the control plane; Applications elsewhere have it in the names of their marks.
     #[arg(long, env = "ARGOCD_NAMESPACE", default_value = crate::api::DEFAULT_NAMESPACE, value_name = "NAMESPACE")]
     pub namespace: String,

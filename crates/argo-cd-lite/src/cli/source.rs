@@ -1,6 +1,7 @@
 //! The manifests of an Application: from folders on this machine, or from its repositories.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,13 +15,16 @@ use super::{CliError, SourceArgs, SourceError, application::FileApplication, sco
 use crate::{
     api::ApplicationSource,
     metrics::GitMetrics,
+    project::{DEFAULT_PROJECT, Project, default_spec},
     render::{
-        AppFacts, ClusterFacts, Files, OpenSource, RenderRequest, TargetSet, Tools, render_once,
+        AppFacts, ClusterFacts, Files, OpenSource, Remotes, RenderRequest, TargetSet, Tools,
+        render_once,
     },
     repo::{
         ChartConfig, ChartError, ChartHub, ChartRef, Credentials, DEFAULT_DISK_BUDGET,
         FileRepositories, GitLimits, HubConfig, OpenChart, RepoHub, Trust, is_packed, normalize,
     },
+    settings::ArgoSettings,
 };
 
 /// The targets of an Application and the revision that they were read at; empty for a folder that is read as it is.
@@ -45,12 +49,13 @@ pub(super) fn targets(
     let first = sources
         .first()
         .ok_or_else(|| failed(SourceError::NoSource))?;
-    let mut repositories = None;
+    let repositories = Repositories::new(folder.path(), args).map_err(failed)?;
+    let overrides = overrides(args)?;
     let mut open = Vec::new();
     for source in sources {
         let own = normalize(&source.repo_url) == normalize(&first.repo_url);
         let revision = revision.filter(|_| own);
-        let here = overridden(args, &source.repo_url)?;
+        let here = overrides.get(&normalize(&source.repo_url)).cloned();
         let chart = is_packed(source);
         let (files, revision) = match (here, revision) {
             (Some(here), _) if chart => (Files::Folder(here), String::new()),
@@ -59,10 +64,6 @@ pub(super) fn targets(
                 let url = match &here {
                     Some(here) => file_url(here).map_err(failed)?,
                     None => source.repo_url.clone(),
-                };
-                let repositories = match &repositories {
-                    Some(known) => known,
-                    None => repositories.insert(Repositories::new(folder.path()).map_err(failed)?),
                 };
                 repositories.open(&url, source, revision).map_err(failed)?
             }
@@ -89,7 +90,7 @@ pub(super) fn targets(
             kube_version: args.kube_version.clone(),
             api_versions: args.api_versions.clone(),
         },
-        remotes: None,
+        remotes: Some(repositories.remotes(&overrides).map_err(failed)?),
         kustomize: Arc::default(),
     };
     let tools = Tools::new(args.tools.clone().paths(), folder.path().join("sandboxes"));
@@ -98,18 +99,18 @@ pub(super) fn targets(
     Ok(Rendered { revision, set })
 }
 
-/// The folder that takes the place of a repository.
-fn overridden(args: &SourceArgs, url: &str) -> Result<Option<PathBuf>, CliError> {
+/// The folders that take the place of repositories, by their normalised URLs.
+fn overrides(args: &SourceArgs) -> Result<BTreeMap<String, PathBuf>, CliError> {
+    let mut folders = BTreeMap::new();
     for text in &args.repo_override {
         // A path has no equals sign more often than a URL.
         let (from, to) = text.rsplit_once('=').ok_or_else(|| {
             CliError::Usage(format!("--repo-override {text:?}: write it as URL=PATH"))
         })?;
-        if normalize(from) == normalize(url) {
-            return Ok(Some(PathBuf::from(to)));
-        }
+        let folder = folders.entry(normalize(from));
+        folder.or_insert_with(|| PathBuf::from(to));
     }
-    Ok(None)
+    Ok(folders)
 }
 
 fn file_url(folder: &Path) -> Result<String, SourceError> {
@@ -128,15 +129,19 @@ struct Repositories {
 }
 
 impl Repositories {
-    fn new(folder: &Path) -> Result<Self, SourceError> {
+    fn new(folder: &Path, args: &SourceArgs) -> Result<Self, SourceError> {
         install_tls();
         let metrics = GitMetrics::register(&Registry::new())?;
+        let egress = EgressPolicy::of_flag(
+            "--repositories-allow-link-local",
+            args.repositories_allow_link_local,
+        );
         let config = HubConfig {
             folder: folder.join("stores"),
             disk_budget: DEFAULT_DISK_BUDGET,
             limits: GitLimits::default(),
             file_repositories: FileRepositories::Allow,
-            egress: EgressPolicy::AllowLinkLocal,
+            egress,
             trust: Trust::default(),
             poll: Duration::ZERO,
             jitter: Duration::ZERO,
@@ -151,8 +156,7 @@ impl Repositories {
         let charts = ChartConfig {
             folder: folder.join("charts"),
             budget: DEFAULT_DISK_BUDGET,
-            // Whoever runs the verb chooses the repository.
-            egress: EgressPolicy::AllowLinkLocal,
+            egress,
             trust: Trust::default(),
         };
         let charts = ChartHub::new(charts, hub.clone(), Credentials::default(), |_| {});
@@ -166,6 +170,25 @@ impl Repositories {
             charts,
             runtime,
         })
+    }
+
+    /// What renderers may download. There is no project here that could refuse a repository; but what a repository names is
+    /// none on this machine, unless a folder takes its place.
+    fn remotes(&self, overrides: &BTreeMap<String, PathBuf>) -> Result<Remotes, SourceError> {
+        let mut instead = BTreeMap::new();
+        for (url, folder) in overrides {
+            instead.insert(url.clone(), file_url(folder)?);
+        }
+        let mut spec = default_spec();
+        spec.source_repos = vec!["*".to_owned(), "!file://**".to_owned()];
+        let project = Project {
+            name: DEFAULT_PROJECT.to_owned(),
+            spec,
+        };
+        let schemes = ArgoSettings::default().values_file_schemes;
+        let _runtime = self.runtime.enter();
+        let remotes = Remotes::new(self.charts.clone(), Arc::new(project), schemes);
+        Ok(remotes.with_repositories(instead))
     }
 
     /// The files of a source and their commit.

@@ -1,5 +1,7 @@
 //! The verbs on files, as a person runs them.
 
+mod bases;
+
 use std::{fs, path::Path};
 
 use clap::Parser;

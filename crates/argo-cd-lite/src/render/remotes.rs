@@ -1,6 +1,6 @@
 //! What renderers may download: charts that charts and kustomizations name, bases, and files.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use thiserror::Error;
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use crate::{
     project::Project,
     repo::{
         ArchiveFile, ChartError, ChartHub, ChartRef, Commit, Credentials, OpenChart, RepoError,
+        normalize,
     },
 };
 
@@ -23,6 +24,8 @@ pub struct Remotes {
     project: Arc<Project>,
     schemes: Vec<String>,
     logins: Logins,
+    /// What is read in place of a repository, by its normalised URL.
+    instead: BTreeMap<String, String>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -62,6 +65,7 @@ impl Remotes {
             project,
             schemes,
             logins: Logins::Controller,
+            instead: BTreeMap::new(),
             runtime: tokio::runtime::Handle::current(),
         }
     }
@@ -70,6 +74,12 @@ impl Remotes {
     #[must_use]
     pub fn with_logins(self, logins: Logins) -> Self {
         Self { logins, ..self }
+    }
+
+    /// The same with these URLs in place of those of repositories, which are normalised.
+    #[must_use]
+    pub fn with_repositories(self, instead: BTreeMap<String, String>) -> Self {
+        Self { instead, ..self }
     }
 
     /// Changes with what the project permits.
@@ -143,6 +153,10 @@ impl Remotes {
     /// The commit of a revision, with the credentials of its repository. Blocks, like `download`.
     pub(super) fn commit(&self, url: &str, revision: &str) -> Result<Commit, RepoError> {
         let repositories = self.charts.repositories();
+        let url = self
+            .instead
+            .get(&normalize(url))
+            .map_or(url, String::as_str);
         self.runtime.block_on(repositories.commit_of(url, revision))
     }
 }
