@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use reconcile_core::secret::Secret;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -17,17 +18,29 @@ pub enum Provider {
     GitLab,
     /// Gogs, Gitea and Forgejo.
     Gogs,
+    /// Bitbucket Cloud.
+    Bitbucket,
+    /// Bitbucket Server and Data Center.
+    BitbucketServer,
+    /// Azure DevOps.
+    AzureDevOps,
 }
 
 impl Provider {
     /// The sender, recognised by the header that names the event.
     pub fn of(header: impl Fn(&str) -> Option<String>) -> Option<(Self, String)> {
-        // Gitea also sends the headers of GitHub and Gogs.
+        // Both name the event in the same header.
+        if header("x-hook-uuid").is_some() {
+            return Some((Self::Bitbucket, header("x-event-key").unwrap_or_default()));
+        }
+        // Gitea also sends the headers of GitHub and Gogs. Azure DevOps names the event in the payload only.
         let kinds = [
             ("x-gitea-event", Self::Gogs),
             ("x-gogs-event", Self::Gogs),
             ("x-gitlab-event", Self::GitLab),
             ("x-github-event", Self::GitHub),
+            ("x-event-key", Self::BitbucketServer),
+            ("x-vss-activityid", Self::AzureDevOps),
         ];
         kinds
             .into_iter()
@@ -39,6 +52,17 @@ impl Provider {
             Self::GitHub => "webhook.github.secret",
             Self::GitLab => "webhook.gitlab.secret",
             Self::Gogs => "webhook.gogs.secret",
+            Self::Bitbucket => "webhook.bitbucket.uuid",
+            Self::BitbucketServer => "webhook.bitbucketserver.secret",
+            Self::AzureDevOps => "webhook.azuredevops.password",
+        }
+    }
+
+    /// True for the event by which a server asks whether anybody listens.
+    pub fn is_ping(self, event: &str) -> bool {
+        match self {
+            Self::BitbucketServer => event == "diagnostics:ping",
+            _ => event == "ping",
         }
     }
 }
@@ -71,16 +95,40 @@ pub fn verify(
         // Compares in constant time.
         mac.verify_slice(&signature).is_ok()
     };
+    let sha256 = |name: &str| header(name)?.strip_prefix("sha256=").map(str::to_owned);
     match provider {
-        Provider::GitHub => signed(
-            header("x-hub-signature-256")
-                .and_then(|text| text.strip_prefix("sha256=").map(str::to_owned)),
-        ),
+        Provider::GitHub => signed(sha256("x-hub-signature-256")),
+        Provider::BitbucketServer => signed(sha256("x-hub-signature")),
+        Provider::Bitbucket => header("x-hook-uuid").is_some_and(|uuid| secret.is(&uuid)),
+        Provider::AzureDevOps => logged_in(secrets, secret, header("authorization")),
         Provider::Gogs => {
             signed(header("x-gitea-signature").or_else(|| header("x-gogs-signature")))
         }
         Provider::GitLab => header("x-gitlab-token").is_some_and(|token| secret.is(&token)),
     }
+}
+
+/// Whether the header has name and password of the sender.
+fn logged_in(
+    secrets: &BTreeMap<String, Secret>,
+    password: &Secret,
+    authorization: Option<String>,
+) -> bool {
+    let Some(text) = authorization else {
+        return false;
+    };
+    let decoded = text
+        .strip_prefix("Basic ")
+        .and_then(|encoded| STANDARD.decode(encoded).ok());
+    let Some(pair) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) else {
+        return false;
+    };
+    let Some((name, given)) = pair.split_once(':') else {
+        return false;
+    };
+    let wanted = secrets.get("webhook.azuredevops.username");
+    let named = wanted.map_or(name.is_empty(), |wanted| wanted.is(name));
+    password.is(given) && named
 }
 
 fn is_webhook_secret(key: &str) -> bool {
@@ -100,6 +148,10 @@ const OF_REPOSITORY: &[&str] = &[
     "homepage",
     "url",
 ];
+/// The member of a link of Bitbucket.
+const OF_LINK: &[&str] = &["href"];
+/// Members of `resource.repository` of Azure DevOps that hold a URL of it.
+const OF_RESOURCE: &[&str] = &["remoteUrl"];
 /// Members of `project` that hold a URL of it.
 const OF_PROJECT: &[&str] = &["web_url", "git_http_url", "git_ssh_url", "http_url"];
 /// URLs that are taken of one payload, far more than there are places.
@@ -122,6 +174,14 @@ pub fn repositories(payload: &[u8]) -> Result<Vec<String>, serde_json::Error> {
 #[derive(Clone, Copy)]
 enum Place {
     Payload,
+    /// The repository.
+    Repository,
+    /// `repository.links` of Bitbucket.
+    Links,
+    /// A list of objects with these members.
+    List(&'static [&'static str]),
+    /// `resource` of Azure DevOps.
+    Resource,
     /// An object with these members.
     Members(&'static [&'static str]),
     Url,
@@ -131,7 +191,13 @@ impl Place {
     /// What a member of an object at this place is.
     fn member(self, key: &str) -> Option<Self> {
         match self {
-            Self::Payload if key == "repository" => Some(Self::Members(OF_REPOSITORY)),
+            Self::Payload if key == "repository" => Some(Self::Repository),
+            Self::Payload if key == "resource" => Some(Self::Resource),
+            Self::Repository if key == "links" => Some(Self::Links),
+            Self::Repository if OF_REPOSITORY.contains(&key) => Some(Self::Url),
+            Self::Links if key == "html" => Some(Self::Members(OF_LINK)),
+            Self::Links if key == "clone" => Some(Self::List(OF_LINK)),
+            Self::Resource if key == "repository" => Some(Self::Members(OF_RESOURCE)),
             Self::Payload if key == "project" => Some(Self::Members(OF_PROJECT)),
             Self::Members(names) if names.contains(&key) => Some(Self::Url),
             _ => None,
@@ -175,7 +241,12 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
+        if let Place::List(members) = self.place {
+            let place = Place::Members(members);
+            while items.next_element_seed(place.read(self.urls))?.is_some() {}
+        } else {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+        }
         Ok(())
     }
 

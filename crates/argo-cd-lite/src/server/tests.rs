@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use reconcile_core::secret::Secret;
 use serde_json::json;
@@ -32,15 +33,34 @@ fn senders_are_recognized_by_their_headers() {
     assert_eq!(of("x-github-event"), Some(Provider::GitHub));
     assert_eq!(of("x-gitlab-event"), Some(Provider::GitLab));
     assert_eq!(of("x-gogs-event"), Some(Provider::Gogs));
+    assert_eq!(of("x-hook-uuid"), Some(Provider::Bitbucket));
+    assert_eq!(of("x-event-key"), Some(Provider::BitbucketServer));
+    assert_eq!(of("x-vss-activityid"), Some(Provider::AzureDevOps));
     assert_eq!(of("x-other"), None);
+    let both = [
+        ("x-hook-uuid", "u".to_owned()),
+        ("x-event-key", "repo:push".to_owned()),
+    ];
+    let cloud = Provider::of(headers(&both));
+    assert_eq!(cloud, Some((Provider::Bitbucket, "repo:push".to_owned())));
+    assert!(Provider::BitbucketServer.is_ping("diagnostics:ping"));
 }
 
 #[test]
 fn a_secret_asks_for_a_proof() {
-    let secrets: BTreeMap<String, Secret> = ["github", "gitlab", "gogs"]
-        .iter()
-        .map(|name| (format!("webhook.{name}.secret"), "s3cret".into()))
+    let keys = [
+        "github.secret",
+        "gitlab.secret",
+        "gogs.secret",
+        "bitbucket.uuid",
+        "bitbucketserver.secret",
+        "azuredevops.password",
+    ];
+    let mut secrets: BTreeMap<String, Secret> = (keys.iter())
+        .map(|name| (format!("webhook.{name}"), "s3cret".into()))
         .collect();
+    secrets.insert("webhook.azuredevops.username".to_owned(), "hooks".into());
+    let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
     let body = b"{}";
     let good = sign("s3cret", body);
     let cases = [
@@ -72,6 +92,54 @@ fn a_secret_asks_for_a_proof() {
             false,
         ),
         (Provider::GitLab, "x-other", String::new(), false),
+        (
+            Provider::Bitbucket,
+            "x-hook-uuid",
+            "s3cret".to_owned(),
+            true,
+        ),
+        (
+            Provider::Bitbucket,
+            "x-hook-uuid",
+            "other".to_owned(),
+            false,
+        ),
+        (
+            Provider::BitbucketServer,
+            "x-hub-signature",
+            format!("sha256={good}"),
+            true,
+        ),
+        (
+            Provider::BitbucketServer,
+            "x-hub-signature",
+            good.clone(),
+            false,
+        ),
+        (
+            Provider::AzureDevOps,
+            "authorization",
+            basic("hooks:s3cret"),
+            true,
+        ),
+        (
+            Provider::AzureDevOps,
+            "authorization",
+            basic("other:s3cret"),
+            false,
+        ),
+        (
+            Provider::AzureDevOps,
+            "authorization",
+            basic("hooks:other"),
+            false,
+        ),
+        (
+            Provider::AzureDevOps,
+            "authorization",
+            "Bearer s3cret".to_owned(),
+            false,
+        ),
     ];
     for (provider, name, value, expected) in cases {
         let pairs = [(name, value)];
@@ -106,6 +174,25 @@ fn any_payload_gives_a_list_of_repositories() {
         (
             json!({"project": {"git_http_url": "https://h/a.git", "web_url": ""}}),
             1,
+        ),
+        // Bitbucket Cloud, Bitbucket Server, Azure DevOps.
+        (
+            json!({"repository": {"links": {"html": {"href": "https://bitbucket.org/a/b"}, "self": {"href": "https://api/x"}}}}),
+            1,
+        ),
+        (
+            json!({"repository": {"links": {"clone": [
+                {"name": "http", "href": "https://h/scm/a/b.git"}, {"name": "ssh", "href": "ssh://git@h:7999/a/b.git"}, 5,
+            ]}}}),
+            2,
+        ),
+        (
+            json!({"resource": {"repository": {"remoteUrl": "https://o@dev.azure.com/o/p/_git/r", "url": "https://dev.azure.com/api"}}}),
+            1,
+        ),
+        (
+            json!({"repository": {"links": [{"href": "https://h/x"}]}, "resource": []}),
+            0,
         ),
         (json!({"repository": "text"}), 0),
         (json!({"repository": {"html_url": 5}}), 0),

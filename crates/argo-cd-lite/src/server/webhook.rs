@@ -128,7 +128,7 @@ async fn receive(
             "the signature does not match the secret",
         );
     }
-    if event == "ping" {
+    if provider.is_ping(&event) {
         return (StatusCode::OK, "pong");
     }
     let Ok(urls) = repositories(&body) else {
