@@ -19,6 +19,7 @@ mod azure;
 pub mod bus;
 pub mod controller;
 pub mod event;
+mod grpc;
 pub mod http_client;
 pub mod json;
 mod kafka;

@@ -27,6 +27,7 @@ pub const SENSOR: Ledger = Ledger {
         AWS_LAMBDA,
         AZURE,
         OPEN_WHISK,
+        CUSTOM,
         KAFKA,
         NATS,
         DLQ,
@@ -119,7 +120,6 @@ const TRIGGERS: &[Field] = &[
     supported("spec.triggers[].template.k8s.liveObject"),
     supported("spec.triggers[].template.k8s.source.resource.**"),
     supported("spec.triggers[].template.k8s.source.inline"),
-    planned("spec.triggers[].template.custom.**", "this type of trigger"),
     planned("spec.triggers[].template.pulsar.**", "this type of trigger"),
 ];
 
@@ -294,17 +294,32 @@ const OPEN_WHISK: &[Field] = &[
     supported("spec.triggers[].template.openWhisk.actionName"),
 ];
 
+const CUSTOM: &[Field] = &[
+    supported_note(
+        "spec.triggers[].template.custom.serverURL",
+        "HOST:PORT; link-local addresses are refused",
+    ),
+    supported("spec.triggers[].template.custom.secure"),
+    supported_note(
+        "spec.triggers[].template.custom.certSecret",
+        "the certificates of the system when absent",
+    ),
+    supported("spec.triggers[].template.custom.serverNameOverride"),
+    supported("spec.triggers[].template.custom.spec.{*}"),
+];
+
 const DLQ: &[Field] = &[supported_note(
     "spec.triggers[].dlqTrigger.**",
     "runs with its own tries when those of the trigger are spent; what fails there too, or without one, goes to the dead letters",
 )];
 
 /// Keys of a trigger's template that are trigger types this crate does not serve.
-pub const UNSERVED_TRIGGERS: &[&str] = &["custom", "pulsar"];
+pub const UNSERVED_TRIGGERS: &[&str] = &["pulsar"];
 
 const SENSOR_NOTED: &[Field] = noted_selectors![
     "spec.triggers[].template.awsLambda.accessKey",
     "spec.triggers[].template.azureServiceBus.connectionString",
+    "spec.triggers[].template.custom.certSecret",
 ];
 
 const SENSOR_SELECTORS: &[Field] = selectors![
@@ -362,6 +377,8 @@ const PARAMETERS: &[Field] = parameters![
     "spec.triggers[].template.azureEventHubs.payload[]",
     "spec.triggers[].template.openWhisk.parameters[]",
     "spec.triggers[].template.openWhisk.payload[]",
+    "spec.triggers[].template.custom.parameters[]",
+    "spec.triggers[].template.custom.payload[]",
     "spec.triggers[].template.kafka.parameters[]",
     "spec.triggers[].template.kafka.payload[]",
     "spec.triggers[].template.nats.parameters[]",

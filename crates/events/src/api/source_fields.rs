@@ -95,6 +95,7 @@ pub(super) const TABLES: &[&[Field]] = &[
     PUB_SUB,
     AZURE_SERVICE_BUS,
     CLOUD_SELECTORS,
+    GENERIC,
     NOTED_SELECTORS,
 ];
 
@@ -165,7 +166,6 @@ const SOURCE_TYPES: &[Field] = &[
     planned("spec.azureEventsHub.**", TYPE),
     planned("spec.azureQueueStorage.**", TYPE),
     planned("spec.file.**", TYPE),
-    planned("spec.generic.**", TYPE),
     reported("spec.hdfs.**", HDFS),
     reported("spec.mns.**", MNS),
     planned("spec.nsq.**", TYPE),
@@ -237,6 +237,7 @@ const SELECTORS: &[Field] = selectors![
     "spec.redisStream.{*}.tls.caCertSecret",
     "spec.redisStream.{*}.tls.clientCertSecret",
     "spec.redisStream.{*}.tls.clientKeySecret",
+    "spec.generic.{*}.authSecret",
     "spec.github.{*}.webhookSecret",
     "spec.bitbucketserver.{*}.webhookSecret",
 ];
@@ -348,6 +349,21 @@ const CLOUD_SELECTORS: &[Field] = selectors![
     "spec.minio.{*}.accessKey",
     "spec.minio.{*}.secretKey",
     "spec.minio.{*}.caCertificate",
+];
+
+const GENERIC: &[Field] = &[
+    supported_note(
+        "spec.generic.{*}.url",
+        "HOST:PORT; link-local addresses are refused",
+    ),
+    supported("spec.generic.{*}.config"),
+    supported_note(
+        "spec.generic.{*}.insecure",
+        "when false, TLS with the certificates of the system",
+    ),
+    supported("spec.generic.{*}.jsonBody"),
+    supported("spec.generic.{*}.metadata.**"),
+    supported("spec.generic.{*}.filter.expression"),
 ];
 
 const RESOURCE: &[Field] = &[

@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod checkpoint;
 pub mod emitter;
 pub mod filter;
+mod generic;
 pub mod hook;
 mod http_server;
 mod kafka;

@@ -3,7 +3,7 @@
 #[cfg(feature = "amqp")]
 use super::amqp;
 use super::{
-    azure_service_bus, kafka, kind::SourceKind, minio, mqtt, nats, pub_sub, redis, resource,
+    azure_service_bus, generic, kafka, kind::SourceKind, minio, mqtt, nats, pub_sub, redis, resource,
     schedule, sqs,
 };
 
@@ -23,6 +23,7 @@ pub const ALL: &[&SourceKind] = &[
     &minio::KIND,
     &pub_sub::KIND,
     &azure_service_bus::KIND,
+    &generic::KIND,
 ];
 
 /// Keys of kinds whose clients this program was built without.

@@ -31,7 +31,8 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 /// A connection that is quiet for so long is asked whether it is alive.
 const QUIET: Duration = Duration::from_secs(15);
 
-const CA: &str = "tls.caCertSecret";
+/// The field with the certificates to trust.
+pub(crate) const CA: &str = "tls.caCertSecret";
 const CERTIFICATE: &str = "tls.clientCertSecret";
 const KEY: &str = "tls.clientKeySecret";
 
@@ -98,6 +99,15 @@ impl ServerTls {
             insecure: tls.insecure_skip_verify == Some(true),
             secrets: secrets.collect(),
         }))
+    }
+
+    /// Trusts the certificate of a Secret, whose value is asked for as [`CA`]; those of the system when
+    /// absent.
+    pub(crate) fn trusting(ca: Option<KeySelector>) -> Self {
+        Self {
+            insecure: false,
+            secrets: ca.map(|ca| (CA, ca)).into_iter().collect(),
+        }
     }
 
     /// The settings; `secret` gives the value of a field.
@@ -173,15 +183,47 @@ impl TcpServer {
             .as_ref()
             .map(|tls| tls.config(secret))
             .transpose()?;
+        self.connect_with(egress, config, None).await
+    }
+
+    /// Connects, if `egress` permits it, with TLS where there is a configuration. The certificate of the server is for
+    /// `name`, which is the host when absent.
+    pub(crate) async fn connect_with(
+        &self,
+        egress: EgressPolicy,
+        config: Option<ClientConfig>,
+        name: Option<&str>,
+    ) -> Result<Box<dyn Duplex>, SourceError> {
         let connecting = async {
             let stream = self.open(egress).await?;
             let Some(config) = config else {
                 return Ok(Box::new(stream) as Box<dyn Duplex>);
             };
+            let name = ServerName::try_from(name.unwrap_or(&self.host).to_owned())?;
+            let connector = TlsConnector::from(Arc::new(config));
+            Ok(Box::new(connector.connect(name, stream).await?) as Box<dyn Duplex>)
+        };
+        self.in_time(connecting).await
+    }
+
+    /// Begins TLS on a connection, as protocols do that negotiate it first.
+    pub(crate) async fn encrypt(
+        &self,
+        stream: Box<dyn Duplex>,
+        config: ClientConfig,
+    ) -> Result<Box<dyn Duplex>, SourceError> {
+        let connecting = async {
             let name = ServerName::try_from(self.host.clone())?;
             let connector = TlsConnector::from(Arc::new(config));
             Ok(Box::new(connector.connect(name, stream).await?) as Box<dyn Duplex>)
         };
+        self.in_time(connecting).await
+    }
+
+    async fn in_time<R>(
+        &self,
+        connecting: impl Future<Output = Result<R, ConnectError>>,
+    ) -> Result<R, SourceError> {
         tokio::time::timeout(CONNECT, connecting)
             .await
             .unwrap_or(Err(ConnectError::Late))

@@ -5,6 +5,7 @@ pub mod aws_lambda;
 pub mod azure_event_hubs;
 mod azure_send;
 pub mod azure_service_bus;
+mod custom;
 pub mod email;
 pub mod http;
 pub mod identity;

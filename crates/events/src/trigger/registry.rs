@@ -8,6 +8,7 @@ use super::{
     aws_lambda::AwsLambdaTrigger,
     azure_event_hubs::AzureEventHubsTrigger,
     azure_service_bus::AzureServiceBusTrigger,
+    custom::CustomTrigger,
     email::EmailTrigger,
     kafka::KafkaTrigger,
     kind::{Action, CheckedAction, TriggerKind},
@@ -33,6 +34,7 @@ pub const ALL: &[TriggerKind] = &[
     TriggerKind::of::<OpenWhiskTrigger>(),
     TriggerKind::of::<AzureServiceBusTrigger>(),
     TriggerKind::of::<AzureEventHubsTrigger>(),
+    TriggerKind::of::<CustomTrigger>(),
     TriggerKind::of::<LogTrigger>(),
 ];
 

@@ -1,6 +1,7 @@
 //! A real nats-server, a data plane beside it, and a receiver of calls.
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
+mod grpc;
 mod kafka;
 mod nats;
 mod process;
@@ -31,6 +32,7 @@ use reconcile_core::{
 };
 use serde_json::{Value, json};
 
+pub(crate) use grpc::{GrpcService, streaming, unary};
 pub(crate) use kafka::Kafka;
 pub(crate) use nats::Nats;
 pub(crate) use process::Process;

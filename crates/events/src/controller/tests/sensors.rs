@@ -84,7 +84,7 @@ fn triggers_of_other_types_are_named_and_the_rest_runs() {
     let mut spec = good();
     spec["triggers"] = json!([
         {"template": {"name": "t", "log": {}}},
-        {"template": {"name": "w", "custom": {"serverURL": "x"}}},
+        {"template": {"name": "w", "pulsar": {"url": "x"}}},
     ]);
     let sensor = observed(&spec);
     assert_eq!(plan(&sensor, now()).actions, [Action::Run]);
