@@ -40,6 +40,9 @@ SERVERS := redis-server mosquitto rabbitmq-server
 KAFKA := $(HOME)/.cache/argo-lite-bed/kafka
 # The services of Amazon, from Python's packages.
 MOTO := $(HOME)/.cache/argo-lite-bed/moto
+# A server of NSQ with its lookup service, from the Go module proxy, and one of Azure's queues from npm.
+NSQ := $(HOME)/.cache/argo-lite-bed/nsq
+AZURITE := $(HOME)/.cache/argo-lite-bed/azurite
 
 .PHONY: servers
 servers: ## Install the servers that tests of event sources read (Debian; as root or with sudo)
@@ -54,6 +57,11 @@ servers: ## Install the servers that tests of event sources read (Debian; as roo
 			kafka-python==3.0.12 lz4==4.4.5 zstandard==0.25.0 python-snappy==0.7.3; }
 	@[ -x "$(MOTO)/bin/moto_server" ] || { \
 		python3 -m venv "$(MOTO)" && "$(MOTO)/bin/pip" install -q --disable-pip-version-check 'moto[server]==5.2.5'; }
+	@[ -x "$(NSQ)/nsqd" ] || { \
+		mkdir -p "$(NSQ)" && cp crates/events/tests/data/nsq.mod "$(NSQ)/go.mod" && cd "$(NSQ)" && \
+		GOFLAGS=-mod=mod go build -o . github.com/nsqio/nsq/apps/nsqd github.com/nsqio/nsq/apps/nsqlookupd; }
+	@[ -e "$(AZURITE)/node_modules/.bin/azurite-queue" ] || { \
+		mkdir -p "$(AZURITE)" && npm install --silent --no-audit --no-fund --prefix "$(AZURITE)" azurite@3.35.0; }
 
 .PHONY: test-all
 test-all: servers ## As test, with those servers installed first

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::{
     offline::{lint::LintArgs, simulate::SimulateArgs},
     operate::{dlq::DlqArgs, explain::ExplainArgs, publish::PublishArgs, tail::TailArgs},
+    source::files::WatchedFolder,
 };
 use clap::{Args, Parser, Subcommand};
 use reconcile_core::args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs};
@@ -92,6 +93,10 @@ pub struct ControllerArgs {
     /// Let triggers, sources and buses call link-local addresses, where clouds serve the credentials of a machine.
     #[arg(long)]
     pub allow_link_local: bool,
+    /// Folders of this pod that `file` event sources may watch, with all that is below, and of which namespace; `*` for
+    /// all namespaces. None by default.
+    #[arg(long, value_name = "NAMESPACE=PATH", value_delimiter = ',')]
+    pub watched_folders: Vec<WatchedFolder>,
     /// Accepted for compatibility; the Kubernetes client logs with everything else.
     #[arg(long = "klog-level", hide = true)]
     pub klog_level: Option<String>,

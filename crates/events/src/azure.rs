@@ -22,6 +22,9 @@ pub(crate) enum ConnectionStringError {
     /// The endpoint is no address.
     #[error("Endpoint of the connection string is not sb://HOST/")]
     Endpoint,
+    /// The endpoint of a queue service is no URL.
+    #[error("QueueEndpoint of the connection string is not http://HOST/ or https://HOST/")]
+    QueueEndpoint,
 }
 
 /// A namespace and a key for it.
@@ -85,6 +88,12 @@ impl Namespace {
             encoded(&self.key_name)
         )
     }
+}
+
+/// A time of HTTP as Go writes times in JSON.
+pub(crate) fn rfc3339(time: &str) -> String {
+    jiff::fmt::rfc2822::parse(time)
+        .map_or_else(|_| time.to_owned(), |time| time.timestamp().to_string())
 }
 
 #[cfg(test)]

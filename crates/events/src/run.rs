@@ -28,7 +28,7 @@ use crate::{
     http_client::{ALLOW_LINK_LOCAL, HttpClients},
     metrics::Metrics,
     replicas::{self, Replica, ReplicaIdentity, Standby},
-    source::Listeners,
+    source::{Listeners, files::WatchedFolders},
     trigger::{Executor, NatsClients, secrets::Secrets},
     worker::{DataPlane, Parts},
 };
@@ -94,8 +94,6 @@ async fn run(args: ControllerArgs, part: Part) -> Result<(), RunError> {
         metrics_port,
         health_port,
         advertise_address,
-        allow_link_local,
-        shards,
         ..
     } = args;
     leader.namespace = leader.namespace.or_else(|| own_namespace.clone());
@@ -108,9 +106,10 @@ async fn run(args: ControllerArgs, part: Part) -> Result<(), RunError> {
     };
     let operator = Operator::start_as(part, identity, &kube, &leader).await?;
     let settings = Settings {
-        shards: (part != Part::Leader).then_some(shards),
+        shards: (part != Part::Leader).then_some(args.shards),
         reserved_ports: [metrics_port, health_port],
-        allow_link_local,
+        allow_link_local: args.allow_link_local,
+        folders: WatchedFolders::new(args.watched_folders),
     };
     let context = parts(&operator, &settings)?;
     let plane = context.plane.clone();
@@ -266,8 +265,8 @@ struct Settings {
     shards: Option<u32>,
     /// Ports of the admin server.
     reserved_ports: [u16; 2],
-    /// Triggers, sources and buses may have link-local addresses.
     allow_link_local: bool,
+    folders: WatchedFolders,
 }
 
 /// Indexes, connections and the data plane.
@@ -298,6 +297,7 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, 
             Arc::new(move |key| sources.get(key).is_some())
         },
         egress,
+        folders: settings.folders.clone(),
     });
     Ok(ControllerContext {
         client: operator.client.clone(),

@@ -105,6 +105,16 @@ pub(super) const BROKERS: &[Field] = &[
     supported("spec.emitter.{*}.tls.insecureSkipVerify"),
     supported("spec.emitter.{*}.metadata.**"),
     supported("spec.emitter.{*}.filter.expression"),
+    supported_note(
+        "spec.nsq.{*}.hostAddress",
+        "HOST:PORT of nsqlookupd; link-local addresses are refused, also for the servers that it names",
+    ),
+    supported("spec.nsq.{*}.topic"),
+    supported("spec.nsq.{*}.channel"),
+    supported("spec.nsq.{*}.jsonBody"),
+    supported("spec.nsq.{*}.tls.insecureSkipVerify"),
+    supported("spec.nsq.{*}.metadata.**"),
+    supported("spec.nsq.{*}.filter.expression"),
 ];
 
 /// Their Secrets.
@@ -130,6 +140,9 @@ pub(super) const BROKER_SELECTORS: &[Field] = selectors![
     "spec.emitter.{*}.tls.caCertSecret",
     "spec.emitter.{*}.tls.clientCertSecret",
     "spec.emitter.{*}.tls.clientKeySecret",
+    "spec.nsq.{*}.tls.caCertSecret",
+    "spec.nsq.{*}.tls.clientCertSecret",
+    "spec.nsq.{*}.tls.clientKeySecret",
 ];
 
 /// Their back-offs. A source never gives up: after `steps` the pause stays.
@@ -139,4 +152,5 @@ pub(super) const BROKER_BACKOFFS: &[Field] = backoffs![
     "spec.kafka.{*}.connectionBackoff",
     "spec.mqtt.{*}.connectionBackoff",
     "spec.emitter.{*}.connectionBackoff",
+    "spec.nsq.{*}.connectionBackoff",
 ];

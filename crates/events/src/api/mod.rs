@@ -9,6 +9,7 @@ mod shapes;
 pub mod artifact;
 mod broker_fields;
 mod bus_fields;
+mod cloud_fields;
 mod decode;
 pub mod eventbus;
 pub mod eventsource;

@@ -4,6 +4,10 @@ use reconcile_core::fields::{Field, Level, planned, reported, supported, support
 
 use super::{
     broker_fields::{BROKER_BACKOFFS, BROKER_SELECTORS, BROKERS},
+    cloud_fields::{
+        AZURE_QUEUE_STORAGE, AZURE_SERVICE_BUS, CLOUD_NOTED_SELECTORS, CLOUD_SELECTORS, MINIO,
+        PUB_SUB, SQS,
+    },
     hook_fields::{
         BITBUCKET, BITBUCKET_SERVER, GERRIT, GITHUB, GITLAB, SLACK, SNS, STORAGE_GRID, STRIPE,
     },
@@ -94,8 +98,11 @@ pub(super) const TABLES: &[&[Field]] = &[
     MINIO,
     PUB_SUB,
     AZURE_SERVICE_BUS,
+    AZURE_QUEUE_STORAGE,
     CLOUD_SELECTORS,
+    CLOUD_NOTED_SELECTORS,
     GENERIC,
+    FILE,
     NOTED_SELECTORS,
 ];
 
@@ -164,11 +171,8 @@ const MNS: &str = "refused: there is no kept client of Alibaba's queues; let a s
 
 const SOURCE_TYPES: &[Field] = &[
     planned("spec.azureEventsHub.**", TYPE),
-    planned("spec.azureQueueStorage.**", TYPE),
-    planned("spec.file.**", TYPE),
     reported("spec.hdfs.**", HDFS),
     reported("spec.mns.**", MNS),
-    planned("spec.nsq.**", TYPE),
     planned("spec.pulsar.**", TYPE),
     planned("spec.sftp.**", TYPE),
 ];
@@ -243,112 +247,9 @@ const SELECTORS: &[Field] = selectors![
 ];
 
 const NOTED_SELECTORS: &[Field] = noted_selectors![
-    "spec.pubSub.{*}.credentialSecret",
-    "spec.azureServiceBus.{*}.connectionString",
-    "spec.sqs.{*}.accessKey",
-    "spec.sqs.{*}.secretKey",
     "spec.gitlab.{*}.secretToken",
     "spec.slack.{*}.signingSecret",
     "spec.slack.{*}.token",
-];
-
-const SQS: &[Field] = &[
-    supported("spec.sqs.{*}.queue"),
-    supported("spec.sqs.{*}.queueAccountId"),
-    supported("spec.sqs.{*}.region"),
-    supported_note(
-        "spec.sqs.{*}.endpoint",
-        "Amazon when absent; link-local addresses are refused",
-    ),
-    supported_note("spec.sqs.{*}.accessKey", NO_ROLE),
-    supported_note("spec.sqs.{*}.secretKey", NO_ROLE),
-    planned("spec.sqs.{*}.roleARN", "refused; use keys"),
-    supported_note("spec.sqs.{*}.waitTimeSeconds", "3 when 0 or absent"),
-    supported_note(
-        "spec.sqs.{*}.dlq",
-        "messages that no event can be made of stay in the queue, whose own rules give them up",
-    ),
-    supported("spec.sqs.{*}.jsonBody"),
-    supported("spec.sqs.{*}.metadata.**"),
-    supported("spec.sqs.{*}.filter.expression"),
-];
-
-const NO_ROLE: &str = "required: an EventSource has no pod whose role could be used";
-
-const MINIO: &[Field] = &[
-    supported_note(
-        "spec.minio.{*}.endpoint",
-        "HOST or HOST:PORT of a server that streams notifications; link-local addresses are refused",
-    ),
-    supported("spec.minio.{*}.bucket.name"),
-    reported("spec.minio.{*}.bucket.key", "without effect upstream too"),
-    supported("spec.minio.{*}.region"),
-    supported("spec.minio.{*}.insecure"),
-    supported_note(
-        "spec.minio.{*}.events[]",
-        "s3:ObjectCreated:* s3:ObjectRemoved:* s3:ObjectAccessed:* when absent",
-    ),
-    supported("spec.minio.{*}.filter.prefix"),
-    supported("spec.minio.{*}.filter.suffix"),
-    supported("spec.minio.{*}.metadata.**"),
-];
-
-const PUB_SUB: &[Field] = &[
-    supported_note(
-        "spec.pubSub.{*}.projectID",
-        "that of the credentials when absent",
-    ),
-    supported_note(
-        "spec.pubSub.{*}.topic",
-        "a subscription that is missing is created for it, and the topic too",
-    ),
-    supported_note("spec.pubSub.{*}.topicProjectID", "projectID when absent"),
-    supported_note(
-        "spec.pubSub.{*}.subscriptionID",
-        "a name made of the EventSource's uid when absent",
-    ),
-    supported_note(
-        "spec.pubSub.{*}.credentialSecret",
-        "required: the key file of a service account; an EventSource has no pod whose account could be used",
-    ),
-    planned(
-        "spec.pubSub.{*}.deleteSubscriptionOnFinish",
-        "the subscription stays when the EventSource is deleted",
-    ),
-    supported("spec.pubSub.{*}.jsonBody"),
-    supported("spec.pubSub.{*}.metadata.**"),
-    supported("spec.pubSub.{*}.filter.expression"),
-];
-
-const AZURE_SERVICE_BUS: &[Field] = &[
-    supported("spec.azureServiceBus.{*}.queueName"),
-    supported_note(
-        "spec.azureServiceBus.{*}.topicName",
-        "with subscriptionName, where there is no queueName",
-    ),
-    supported("spec.azureServiceBus.{*}.subscriptionName"),
-    supported_note(
-        "spec.azureServiceBus.{*}.connectionString",
-        "with SharedAccessKeyName and SharedAccessKey; messages are received over HTTPS",
-    ),
-    reported(
-        "spec.azureServiceBus.{*}.fullyQualifiedNamespace",
-        "an EventSource has no pod whose identity could be used; set connectionString",
-    ),
-    supported("spec.azureServiceBus.{*}.tls.insecureSkipVerify"),
-    supported("spec.azureServiceBus.{*}.jsonBody"),
-    supported("spec.azureServiceBus.{*}.metadata.**"),
-    supported("spec.azureServiceBus.{*}.filter.expression"),
-];
-
-const CLOUD_SELECTORS: &[Field] = selectors![
-    "spec.azureServiceBus.{*}.tls.caCertSecret",
-    "spec.azureServiceBus.{*}.tls.clientCertSecret",
-    "spec.azureServiceBus.{*}.tls.clientKeySecret",
-    "spec.sqs.{*}.sessionToken",
-    "spec.minio.{*}.accessKey",
-    "spec.minio.{*}.secretKey",
-    "spec.minio.{*}.caCertificate",
 ];
 
 const GENERIC: &[Field] = &[
@@ -364,6 +265,19 @@ const GENERIC: &[Field] = &[
     supported("spec.generic.{*}.jsonBody"),
     supported("spec.generic.{*}.metadata.**"),
     supported("spec.generic.{*}.filter.expression"),
+];
+
+const FILE: &[Field] = &[
+    supported("spec.file.{*}.eventType"),
+    supported_note(
+        "spec.file.{*}.watchPathConfig.directory",
+        "in the pod of the controller, where --watched-folders permits it",
+    ),
+    supported("spec.file.{*}.watchPathConfig.path"),
+    supported("spec.file.{*}.watchPathConfig.pathRegexp"),
+    supported_note("spec.file.{*}.polling", "once a second"),
+    supported("spec.file.{*}.metadata.**"),
+    supported("spec.file.{*}.filter.expression"),
 ];
 
 const RESOURCE: &[Field] = &[

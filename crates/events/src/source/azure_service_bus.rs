@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::{KeySelector, TlsConfig},
-    azure::Namespace,
+    azure::{Namespace, rfc3339},
     http_client::Call,
     tls::TlsSettings,
 };
@@ -335,10 +335,4 @@ fn application_properties(headers: &HeaderMap) -> BTreeMap<String, Value> {
         Some((name.to_string(), value))
     })
     .collect()
-}
-
-/// A time of HTTP as Go writes times in JSON.
-fn rfc3339(time: &str) -> String {
-    jiff::fmt::rfc2822::parse(time)
-        .map_or_else(|_| time.to_owned(), |time| time.timestamp().to_string())
 }

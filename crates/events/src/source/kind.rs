@@ -28,6 +28,7 @@ use super::{
     backlog::{Backlog, Share},
     checkpoint::Checkpoint,
     emitter,
+    files::WatchedFolders,
     reconnect::Reconnect,
     tokens::RecentTokens,
 };
@@ -207,6 +208,7 @@ impl TaskEvent {
             tokens: RecentTokens::default(),
             connected: AtomicBool::new(false),
             egress: limits.egress,
+            folders: limits.folders.clone(),
             share: limits.backlog.share(),
             uid: uid.to_owned(),
             emitter,
@@ -222,6 +224,8 @@ pub struct SourceLimits {
     pub identities: Identities,
     /// Which addresses they may call.
     pub egress: EgressPolicy,
+    /// Which folders of this machine they may watch.
+    pub folders: WatchedFolders,
     /// What they may hold of messages that wait for the bus.
     pub backlog: Backlog,
 }
@@ -234,6 +238,8 @@ pub struct SourceContext {
     pub emitter: Arc<Emitter>,
     /// Which addresses it may call.
     pub egress: EgressPolicy,
+    /// Which folders of this machine it may watch.
+    pub folders: WatchedFolders,
     /// Room for messages that wait for the bus.
     pub share: Share,
     identities: Identities,

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "amqp")]
 mod amqp;
+mod azure_queue_storage;
 mod azure_service_bus;
 pub mod backlog;
 mod body;
@@ -9,6 +10,7 @@ pub mod calendar;
 pub mod certificate;
 pub mod checkpoint;
 pub mod emitter;
+pub mod files;
 pub mod filter;
 mod generic;
 pub mod hook;
@@ -19,6 +21,7 @@ pub mod listener;
 mod minio;
 mod mqtt;
 mod nats;
+mod nsq;
 mod open_error;
 mod pub_sub;
 mod reconnect;

@@ -3,8 +3,8 @@
 #[cfg(feature = "amqp")]
 use super::amqp;
 use super::{
-    azure_service_bus, generic, kafka, kind::SourceKind, minio, mqtt, nats, pub_sub, redis, resource,
-    schedule, sqs,
+    azure_queue_storage, azure_service_bus, files, generic, kafka, kind::SourceKind, minio, mqtt,
+    nats, nsq, pub_sub, redis, resource, schedule, sqs,
 };
 
 /// The kinds, in the order in which their events are checked.
@@ -23,7 +23,10 @@ pub const ALL: &[&SourceKind] = &[
     &minio::KIND,
     &pub_sub::KIND,
     &azure_service_bus::KIND,
+    &azure_queue_storage::KIND,
+    &nsq::KIND,
     &generic::KIND,
+    &files::LOCAL,
 ];
 
 /// Keys of kinds whose clients this program was built without.

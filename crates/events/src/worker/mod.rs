@@ -31,7 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     metrics::Metrics,
-    source::{Listeners, SourceLimits, backlog::Backlog},
+    source::{Listeners, SourceLimits, backlog::Backlog, files::WatchedFolders},
     trigger::Executor,
 };
 
@@ -89,6 +89,8 @@ pub struct Parts {
     pub has_source: SourceLookup,
     /// Which addresses sources may call.
     pub egress: EgressPolicy,
+    /// Which folders of this machine sources may watch.
+    pub folders: WatchedFolders,
 }
 
 impl DataPlane {
@@ -106,10 +108,12 @@ impl DataPlane {
             sensor_queue,
             has_source,
             egress,
+            folders,
         } = parts;
         let source_limits = SourceLimits {
             identities: executor.identities.clone(),
             egress,
+            folders,
             backlog: Backlog::default(),
         };
         Self(Arc::new(Inner {

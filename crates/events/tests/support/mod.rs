@@ -4,6 +4,7 @@
 mod grpc;
 mod kafka;
 mod nats;
+mod nsq;
 mod process;
 mod receiver;
 mod recording;
@@ -16,7 +17,7 @@ use events::{
     bus::{Bus, BusConfig, BusState},
     metrics::Metrics,
     sensor::{CheckedSensor, checked::check},
-    source::{CheckedSource, Listeners, TaskEvent, registry},
+    source::{CheckedSource, Listeners, TaskEvent, files::WatchedFolders, registry},
     trigger::{Executor, secrets::Secrets},
     worker::{DataPlane, Parts},
 };
@@ -35,6 +36,7 @@ use serde_json::{Value, json};
 pub(crate) use grpc::{GrpcService, streaming, unary};
 pub(crate) use kafka::Kafka;
 pub(crate) use nats::Nats;
+pub(crate) use nsq::Nsq;
 pub(crate) use process::Process;
 pub(crate) use receiver::{Call, Receiver};
 pub(crate) use recording::Recording;
@@ -149,13 +151,23 @@ pub(crate) fn plane_of(
     budget: Budget,
     change: impl FnOnce(&Operator, &mut Executor),
 ) -> DataPlane {
+    DataPlane::new(parts_of(api, budget, change))
+}
+
+/// As [`plane`], with sources that may watch these folders.
+pub(crate) fn plane_watching(folders: WatchedFolders) -> DataPlane {
+    let parts = parts_of(&FakeApi::new(), Budget::new(1024, 64 << 20), |_, _| {});
+    DataPlane::new(Parts { folders, ..parts })
+}
+
+fn parts_of(api: &FakeApi, budget: Budget, change: impl FnOnce(&Operator, &mut Executor)) -> Parts {
     install_tls();
     let client = api.client();
     let clock = Clock::system();
     let operator = Operator::detached(client.clone(), clock.clone());
     let mut executor = Executor::new(&operator, Secrets::new(client));
     change(&operator, &mut executor);
-    DataPlane::new(Parts {
+    Parts {
         executor,
         listeners: Listeners::new([], budget),
         metrics: Metrics::register(&operator.registry).expect("a fresh registry"),
@@ -167,7 +179,8 @@ pub(crate) fn plane_of(
         sensor_queue: Queue::new(),
         has_source: Arc::new(|key| key.namespace == "two"),
         egress: EgressPolicy::of_flag("--allow-link-local", false),
-    })
+        folders: WatchedFolders::default(),
+    }
 }
 
 /// A sensor of the namespace `ns` without problems.

@@ -89,6 +89,27 @@ impl Server {
         Some(server)
     }
 
+    /// Starts Azurite, which plays the queues of Azure Storage for the account `shop` with this key.
+    pub(crate) async fn azurite(key: &str) -> Option<Self> {
+        let mut server = Self::new("azurite-queue")?;
+        let (port, folder) = (server.port().to_string(), server.file("data"));
+        let folder = folder.display().to_string();
+        let arguments = [
+            "--queueHost",
+            "127.0.0.1",
+            "--queuePort",
+            &port,
+            "--location",
+            &folder,
+            "--silent",
+            "--disableTelemetry",
+        ];
+        server.arguments = arguments.map(str::to_owned).to_vec();
+        server.environment = vec![("AZURITE_ACCOUNTS".to_owned(), format!("shop:{key}"))];
+        server.up().await;
+        Some(server)
+    }
+
     /// Starts RabbitMQ for the user `worker` with the password `hush`, which keeps durable queues over a restart; with
     /// `tls`, it shows this certificate on another port.
     pub(crate) async fn rabbitmq(tls: Option<&Certified>) -> Option<Self> {
@@ -146,7 +167,9 @@ impl Server {
         // Debian's place for servers is not in everybody's path.
         folders.push("/usr/sbin".into());
         if let Some(home) = std::env::home_dir() {
-            folders.push(home.join(".cache/argo-lite-bed/moto/bin"));
+            let cache = home.join(".cache/argo-lite-bed");
+            folders.push(cache.join("moto/bin"));
+            folders.push(cache.join("azurite/node_modules/.bin"));
         }
         let found = folders
             .into_iter()
