@@ -125,7 +125,9 @@ impl HttpSend for CredentialServices {
         &self,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, Error> {
+        // A URL may hold the token of a web identity.
         let failed = |error: reqwest::Error| {
+            let error = error.without_url();
             Error::unexpected(format!("cannot get credentials: {}", error_chain(&error)))
         };
         let request = reqwest::Request::try_from(self.routed(request)?).map_err(failed)?;
@@ -174,5 +176,60 @@ impl Env for Variables {
 
     fn home_dir(&self) -> Option<PathBuf> {
         self.var("HOME").map(PathBuf::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn services(endpoint: &'static str) -> CredentialServices {
+        CredentialServices::new(Arc::new(move |name: &str| {
+            (name == STS_ENDPOINT).then(|| endpoint.to_owned())
+        }))
+    }
+
+    fn request(url: &str) -> http::Request<Bytes> {
+        let request = http::Request::get(url).body(Bytes::new());
+        request.expect("a request")
+    }
+
+    #[test]
+    fn only_sts_is_where_the_environment_says() {
+        let routed = |url: &str| {
+            let routed = services("http://127.0.0.1:9").routed(request(url));
+            let routed = routed.expect("a request");
+            let host = routed.headers().get(HOST).cloned();
+            (routed.uri().to_string(), host)
+        };
+        let (uri, host) = routed("https://sts.eu-west-1.amazonaws.com/?Action=AssumeRole");
+        assert_eq!(uri, "http://127.0.0.1:9/?Action=AssumeRole");
+        assert_eq!(host.expect("a host"), "sts.eu-west-1.amazonaws.com");
+        for other in [
+            "http://169.254.169.254/latest/api/token",
+            "https://sts.example.com/",
+            "https://aps.eu-west-1.amazonaws.com/",
+        ] {
+            assert_eq!(routed(other).0, other);
+        }
+        let url = "https://sts.amazonaws.com/";
+        assert!(services("no url").routed(request(url)).is_err());
+        assert_eq!(
+            services("").routed(request(url)).expect("as it is").uri(),
+            url
+        );
+    }
+
+    #[tokio::test]
+    async fn no_error_has_the_token_of_a_web_identity() {
+        crate::operator::install_tls();
+        let url = "https://sts.amazonaws.com/?WebIdentityToken=hush";
+        // A port that nobody listens at.
+        let error = services("http://127.0.0.1:9").http_send(request(url)).await;
+        let error = error.expect_err("nobody there").to_string();
+        assert!(error.contains("cannot get credentials"), "{error}");
+        assert!(!error.contains("hush"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{error::error_chain, redaction::shortened};
 
-/// Bytes of a message; the answer of a credential service may be in it.
+/// Characters of a message; the answer of a credential service may be in it.
 const LONGEST: usize = 512;
 
 /// A request that cannot be signed.
