@@ -285,12 +285,12 @@ mod tests {
             ),
         ] {
             let error = provider(&script, &json!({})).run().await;
-            let error = error.err().expect("no token").to_string();
+            let error = error.expect_err("no token").to_string();
             assert!(error.contains(expected), "{error}");
             assert!(!error.contains("hush"), "{error}");
         }
         let absent = json!({"command": "no-such-program-hush"});
-        let absent = provider("", &absent).run().await.err().expect("no token");
+        let absent = provider("", &absent).run().await.expect_err("no token");
         assert!(
             absent
                 .to_string()

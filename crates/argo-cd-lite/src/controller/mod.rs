@@ -9,7 +9,6 @@ mod watches;
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
-use prometheus::core::Collector;
 use reconcile_core::{
     admin::Readiness,
     client::Deadlines,
@@ -28,8 +27,8 @@ use crate::{
     app::{AppNotes, Applications, Context, OriginalController, Settings},
     applicationset,
     args::{ControllerArgs, environment_variable},
-    clusters::{ClusterMetrics, ClusterSurroundings, Clusters, Connector},
-    metrics::{AppDetails, AppInfo, AppMetrics, GitMetrics, OwnApplications, register_requests},
+    clusters::{ClusterSurroundings, Clusters, Connector},
+    metrics::{AppMetrics, GitMetrics, OwnApplications, register_requests},
     redis::Changes,
     render::{Renders, ToolPaths},
     repo::{
@@ -231,15 +230,7 @@ impl Parts {
             roots: roots.clone(),
             authority: authority.clone(),
         };
-        let details = AppDetails::new(own.clone(), &settings.metrics_labels)?;
-        let collectors: [Box<dyn Collector>; 3] = [
-            Box::new(details),
-            Box::new(AppInfo::new(own, clusters.clone())?),
-            Box::new(ClusterMetrics::new(clusters.clone())?),
-        ];
-        for collector in collectors {
-            operator.registry.register(collector)?;
-        }
+        own.register(&operator.registry, &clusters, &settings.metrics_labels)?;
         let context = Context {
             client: operator.client.clone(),
             authority,

@@ -106,6 +106,29 @@ fn rcgen_like_pem(title: &str) -> String {
 }
 
 #[test]
+fn a_login_to_eks_stands_alone() {
+    let cases = [
+        (
+            json!({"awsAuthConfig": {"roleARN": "hush"}}),
+            "config.awsAuthConfig.clusterName is missing",
+        ),
+        (
+            json!({"awsAuthConfig": {"clusterName": "hush"}, "bearerToken": "hush"}),
+            "config.awsAuthConfig must not be there beside username or bearerToken",
+        ),
+        (
+            json!({"awsAuthConfig": {"clusterName": "hush"}, "execProviderConfig": {"command": "hush"}}),
+            "config.awsAuthConfig must not be there beside execProviderConfig",
+        ),
+    ];
+    for (config, expected) in cases {
+        let error = access(&config).expect_err("a refusal");
+        assert!(error.contains(expected), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+    }
+}
+
+#[test]
 fn what_cannot_be_used_is_named_without_its_values() {
     let cases = [
         (
@@ -119,18 +142,6 @@ fn what_cannot_be_used_is_named_without_its_values() {
         (
             json!({"execProviderConfig": {"command": "hush"}, "bearerToken": "hush"}),
             "config.execProviderConfig must not be there beside",
-        ),
-        (
-            json!({"awsAuthConfig": {"roleARN": "hush"}}),
-            "config.awsAuthConfig.clusterName is missing",
-        ),
-        (
-            json!({"awsAuthConfig": {"clusterName": "hush"}, "bearerToken": "hush"}),
-            "config.awsAuthConfig must not be there beside username or bearerToken",
-        ),
-        (
-            json!({"awsAuthConfig": {"clusterName": "hush"}, "execProviderConfig": {"command": "hush"}}),
-            "config.awsAuthConfig must not be there beside execProviderConfig",
         ),
         (
             json!({"proxyUrl": "http://hush"}),

@@ -239,12 +239,8 @@ fn failed(what: &str) -> GitError {
 /// Where the batch API of a repository is.
 fn endpoint(url: &str) -> Result<Url, GitError> {
     let trimmed = url.trim_end_matches('/');
-    let dot_git = if trimmed.ends_with(".git") {
-        ""
-    } else {
-        ".git"
-    };
-    let parsed = Url::parse(&format!("{trimmed}{dot_git}/info/lfs/objects/batch"));
+    let base = trimmed.strip_suffix(".git").unwrap_or(trimmed);
+    let parsed = Url::parse(&format!("{base}.git/info/lfs/objects/batch"));
     let parsed = parsed
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"));
