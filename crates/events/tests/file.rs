@@ -2,7 +2,9 @@
 
 mod support;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet, fs, io::Write, os::unix::fs::PermissionsExt, path::Path, sync::Arc,
+};
 
 use events::source::{CheckedSource, files::WatchedFolders};
 use serde_json::{Value, json};
@@ -42,7 +44,11 @@ fn change(folder: &Path, kind: &str, number: usize) {
     fs::write(folder.join(format!("draft-{number}")), "").expect("written");
     fs::File::create(&file).expect("made");
     match kind {
-        "WRITE" => fs::write(&file, "x").expect("written"),
+        "WRITE" => {
+            let mut opened = fs::File::options().append(true).open(&file);
+            let written = opened.as_mut().map(|file| file.write_all(b"x"));
+            written.expect("opened").expect("written");
+        }
         "CHMOD" => {
             let mode = fs::Permissions::from_mode(0o600);
             fs::set_permissions(&file, mode).expect("changed");
@@ -70,18 +76,31 @@ async fn each_type_of_change_is_an_event_of_the_files_that_are_named() {
     ] {
         let entry = entry(folder, &json!({"eventType": kind, "metadata": {"k": "v"}}));
         plane.ensure_source(&entry, &bus);
+        let of_kind = async || {
+            let stored = payloads(&nats).await.into_iter();
+            let stored = stored.filter(|payload| payload["op"] == op);
+            let names = stored.filter_map(|payload| Some(payload["name"].as_str()?.to_owned()));
+            names.collect::<Vec<String>>()
+        };
         let mut number = 0;
         // Nothing is seen before it watches.
         until(kind, || {
             number += 1;
             change(folder, kind, number);
-            let nats = &nats;
-            async move {
-                let stored = payloads(nats).await;
-                stored.iter().any(|payload| payload["op"] == op)
-            }
+            let seen = Box::pin(of_kind());
+            async move { !seen.await.is_empty() }
         })
         .await;
+        change(folder, kind, number + 1);
+        let last = format!("order-{kind}-{}", number + 1);
+        until("the last one is seen", || async {
+            of_kind().await.iter().any(|name| name.ends_with(&last))
+        })
+        .await;
+        // The other changes of the same files are no events.
+        let names = of_kind().await;
+        let files: BTreeSet<&String> = names.iter().collect();
+        assert_eq!(files.len(), names.len(), "{names:?}");
         for payload in payloads(&nats).await {
             let name = payload["name"].as_str().expect("text");
             let start = folder.join("order-").display().to_string();
