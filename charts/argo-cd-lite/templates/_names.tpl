@@ -101,3 +101,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- end }}
 {{- end }}
 {{- end -}}
+
+{{/* Secrets with certificates of the ports for Argo CD's own components, by the folder that each is mounted to. */}}
+{{- define "argo-cd-lite.certificates" -}}
+{{- $upstream := .Values.server.upstream -}}
+{{- $found := dict -}}
+{{- if $upstream.enabled -}}
+{{- range $name, $port := dict "redis" $upstream.redis "repo-server" $upstream.repoServer -}}
+{{- with $port.certificateSecret -}}{{- $_ := set $found $name . -}}{{- end -}}
+{{- with $port.clientCASecret -}}{{- $_ := set $found (printf "%s-clients" $name) . -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $found -}}
+{{- end -}}

@@ -1,20 +1,17 @@
 //! The command line, in upstream's spelling. Flags of upstream that have no meaning here are accepted.
 
+mod upstream;
+
 use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use reconcile_core::{
     args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs},
     kube_types::{GoDuration, Quantity},
-    listen::ListenAddress,
 };
 
-use crate::{
-    cli::Verb,
-    controller::{Ports, RedisPort},
-    render::ToolPaths,
-    repo_server::RepoServerSettings,
-};
+use crate::{cli::Verb, render::ToolPaths};
+pub use upstream::UpstreamArgs;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -187,71 +184,6 @@ pub struct ControllerArgs {
     /// Space that Git stores, charts and kept renders may take, for example 4Gi. The least recently used ones are deleted beyond it.
     #[arg(long, env = "ARGOCD_LITE_CACHE_SIZE", default_value = "4Gi", value_parser = bytes, value_name = "QUANTITY")]
     pub cache_size: u64,
-}
-
-/// Ports for Argo CD's own server.
-#[derive(Args, Clone, Debug)]
-pub struct UpstreamArgs {
-    /// Port of the Redis protocol, for an unmodified argocd-server beside this controller; off when absent. Clients
-    /// need the password in Secret argocd-redis.
-    #[arg(long, env = "ARGOCD_LITE_REDIS_PORT", value_name = "PORT")]
-    pub redis_port: Option<u16>,
-    /// IP address that --redis-port listens on.
-    #[arg(
-        long,
-        env = "ARGOCD_LITE_REDIS_ADDRESS",
-        default_value = "127.0.0.1",
-        value_name = "IP"
-    )]
-    pub redis_address: IpAddr,
-    /// Version of the cache that argocd-server puts into its keys.
-    #[arg(
-        long,
-        env = "ARGOCD_LITE_REDIS_CACHE_VERSION",
-        default_value = "1.8.3",
-        value_name = "VERSION"
-    )]
-    pub redis_cache_version: String,
-    /// Port of the repo-server protocol, for Argo CD's own components; off when absent. It has no logins: let nobody
-    /// else reach it.
-    #[arg(long, env = "ARGOCD_LITE_REPO_SERVER_PORT", value_name = "PORT")]
-    pub repo_server_port: Option<u16>,
-    /// IP address that --repo-server-port listens on.
-    #[arg(
-        long,
-        env = "ARGOCD_LITE_REPO_SERVER_ADDRESS",
-        default_value = "127.0.0.1",
-        value_name = "IP"
-    )]
-    pub repo_server_address: IpAddr,
-    /// Serve the repo-server protocol without TLS.
-    #[arg(long, env = "ARGOCD_REPO_SERVER_DISABLE_TLS")]
-    pub repo_server_disable_tls: bool,
-}
-
-impl UpstreamArgs {
-    /// The ports, with that of the webhook.
-    pub fn ports(self, webhook: ListenAddress) -> Ports {
-        let redis = self.redis_port.map(|port| RedisPort {
-            listen: ListenAddress {
-                address: Some(self.redis_address),
-                port,
-            },
-            cache_version: self.redis_cache_version,
-        });
-        let repo_server = self.repo_server_port.map(|port| RepoServerSettings {
-            listen: ListenAddress {
-                address: Some(self.repo_server_address),
-                port,
-            },
-            tls: !self.repo_server_disable_tls,
-        });
-        Ports {
-            webhook,
-            redis,
-            repo_server,
-        }
-    }
 }
 
 /// Programs that render.

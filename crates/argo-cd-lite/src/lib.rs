@@ -24,6 +24,7 @@
 //! - [`settings`] what is read of `argocd-cm`
 //! - [`repo_server`] renders and files for Argo CD's own components
 //! - [`redis`] what Argo CD's own server reads of a cache
+//! - [`tls`] certificates of the ports for Argo CD's own components
 //! - [`server`] the webhook; [`metrics`] counters
 
 pub mod actions;
@@ -46,3 +47,4 @@ pub mod repo_server;
 pub mod server;
 pub mod settings;
 pub mod sync;
+pub mod tls;

@@ -8,11 +8,13 @@ use super::{
     Context, ObserveError, Observed, Place,
     live_state::{compare, live_of, note_handed_over},
     observe::{begin, validate_spec},
+    orphans::find,
     source::read_git,
 };
 use crate::{
     api::Application,
-    clusters::{Cluster, ClusterError},
+    clusters::{Cluster, ClusterError, ResourceId},
+    project::Project,
 };
 
 /// Both sides of an Application, and its cluster.
@@ -21,6 +23,17 @@ pub struct Inspection {
     pub observed: Observed,
     /// The cluster of the destination.
     pub cluster: Arc<Cluster>,
+}
+
+/// Objects in the destination namespace that no Application manages, when the project looks for them.
+pub async fn orphans(context: &Context, inspection: &Inspection) -> Vec<ResourceId> {
+    let at = Place {
+        context,
+        cluster: &inspection.cluster,
+        client: &inspection.cluster.reads,
+    };
+    let found = find(at, &inspection.observed, Project::tells_orphans).await;
+    found.map(|found| found.objects).unwrap_or_default()
 }
 
 /// Looks at an Application as the last pass did: at the refs that are known, and with the live objects of now. `None`

@@ -22,7 +22,7 @@ mod validate;
 use context::Place;
 pub use context::{Context, KnownProject, Settings};
 pub use error::{InvalidOperation, ObserveError};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, inspect, orphans as orphans_of};
 pub use notes::{AppNotes, HardRefresh};
 pub(crate) use observe::destination_of;
 pub use observed::{Observed, Problem, Refresh, Skip, SourceState};

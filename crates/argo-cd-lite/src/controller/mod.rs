@@ -3,6 +3,7 @@
 mod default_project;
 mod original;
 mod pool;
+mod revoked;
 mod upstream;
 mod watches;
 

@@ -12,11 +12,13 @@ use reconcile_core::{
     watch::{Change, Guarded, Index, Watch, WatchConfig},
 };
 
+use super::revoked::RevokedMap;
 use crate::{
     app::Context,
     redis::{Changes, Password, RedisServer, live::ControllerAnswers},
     repo::{Credentials, HubConfig},
     repo_server::{RepoServer, RepoServerSettings},
+    tls::Tls,
 };
 
 /// The Secret with the password of the Redis protocol.
@@ -51,6 +53,8 @@ pub struct RedisPort {
     pub listen: ListenAddress,
     /// Version of the cache that clients put into each key.
     pub cache_version: String,
+    /// TLS, or none.
+    pub tls: Tls,
 }
 
 /// Serves the ports for Argo CD's own server that are switched on.
@@ -77,13 +81,17 @@ fn serve_redis(operator: &Operator, context: &Context, port: RedisPort, changes:
         .roots
         .on_change(move |change| noted.note(&change.key));
     let control_plane = context.settings.control_plane.clone();
-    let server = RedisServer {
+    let revoked = RevokedMap::new(&operator.client, &control_plane);
+    let mut server = RedisServer {
         listen: port.listen,
         budget: operator.listeners.clone(),
         password,
         cache_version: port.cache_version,
         clock: operator.clock.clone(),
         live: Arc::new(ControllerAnswers::new(context.clone())),
+        revoked: Vec::new(),
+        keeper: Arc::new(revoked.clone()),
+        tls: port.tls,
         stop: operator.shutdown.clone(),
     };
     let mut leader = operator.leader();
@@ -91,9 +99,11 @@ fn serve_redis(operator: &Operator, context: &Context, port: RedisPort, changes:
         if leader.wait_for(|leads| *leads).await.is_err() {
             return;
         }
+        server.revoked = revoked.load().await;
         let bound = match server.bind().await {
             Ok(bound) => bound,
             Err(error) => {
+                let error = error_chain(&error);
                 tracing::error!(%error, "cannot serve the Redis protocol: check --redis-port and --redis-address");
                 return;
             }

@@ -10,6 +10,11 @@ const BY_KUBERNETES: &[(&str, &str)] = &[
 ];
 
 impl Project {
+    /// True when the project looks for orphaned objects.
+    pub fn tells_orphans(&self) -> bool {
+        self.spec.orphaned_resources.is_some()
+    }
+
     /// True when the project warns of orphaned objects.
     pub fn warns_of_orphans(&self) -> bool {
         (self.spec.orphaned_resources.as_ref())
@@ -90,7 +95,8 @@ mod tests {
         }
         assert!(shop.warns_of_orphans(), "it warns by default");
         let silent = project(serde_json::json!({"warn": false}));
-        assert!(!silent.warns_of_orphans());
-        assert!(!project(serde_json::Value::Null).warns_of_orphans());
+        assert!(!silent.warns_of_orphans() && silent.tells_orphans());
+        let none = project(serde_json::Value::Null);
+        assert!(!none.warns_of_orphans() && !none.tells_orphans());
     }
 }

@@ -7,41 +7,44 @@ use super::{
     key::LiveKey,
     pattern,
     reply::Reply,
+    revoked::is_revoked,
     server::Shared,
     session::MAX_KEY,
-    store::TimeLeft,
+    store::{Store, TimeLeft},
 };
 
 impl Shared {
     /// Answers a command of the client with this number.
     pub(super) async fn execute(&self, command: Command, id: i64) -> Reply {
-        let (store, now) = (&self.store, self.clock.now());
+        let now = self.clock.now();
         match command {
             Command::Get(key) => self.get(&key, now).await,
-            Command::Set(set) => self.set(&set, now),
-            Command::Del(keys) => count(&keys, |key| store.remove(key, now)),
-            Command::Exists(keys) => count(&keys, |key| store.contains(key, now)),
+            Command::Set(set) => self.set(&set, now).await,
+            Command::Del(keys) => count(&keys, |key| self.store(key).remove(key, now)),
+            Command::Exists(keys) => count(&keys, |key| self.store(key).contains(key, now)),
             Command::Expire(key, time) => {
-                Reply::Int(i64::from(store.expire(&key, later(now, time), now)))
+                let expires = later(now, time);
+                Reply::Int(i64::from(self.store(&key).expire(&key, expires, now)))
             }
-            Command::TimeToLive(key, unit) => Reply::Int(match store.time_left(&key, now) {
-                TimeLeft::NoKey => -2,
-                TimeLeft::Forever => -1,
-                TimeLeft::For(time) if unit == Unit::Seconds => time.as_secs(),
-                TimeLeft::For(time) => i64::try_from(time.as_millis()).unwrap_or(i64::MAX),
-            }),
-            Command::Rename(from, to) if to.len() <= MAX_KEY && store.rename(&from, &to, now) => {
-                Reply::Simple("OK")
+            Command::TimeToLive(key, unit) => {
+                Reply::Int(match self.store(&key).time_left(&key, now) {
+                    TimeLeft::NoKey => -2,
+                    TimeLeft::Forever => -1,
+                    TimeLeft::For(time) if unit == Unit::Seconds => time.as_secs(),
+                    TimeLeft::For(time) => i64::try_from(time.as_millis()).unwrap_or(i64::MAX),
+                })
             }
-            Command::Rename(..) => Reply::error("no such key"),
+            Command::Rename(from, to) => self.rename(&from, &to, now),
             Command::Scan { pattern } => {
                 let matches = |key: &[u8]| {
                     pattern
                         .as_ref()
                         .is_none_or(|pattern| pattern::matches(pattern, key))
                 };
-                let keys = store.keys(matches, now).into_iter().map(Reply::Bulk);
-                Reply::List(vec![Reply::text("0"), Reply::List(keys.collect())])
+                let mut keys = self.store.keys(matches, now);
+                keys.extend(self.revoked.store.keys(matches, now));
+                let keys = keys.into_iter().map(Reply::Bulk).collect();
+                Reply::List(vec![Reply::text("0"), Reply::List(keys)])
             }
             Command::Publish(channel, payload) => {
                 let receivers = self.channels.publish(&channel, &payload);
@@ -55,9 +58,27 @@ impl Shared {
         }
     }
 
+    /// Where a key is.
+    fn store(&self, key: &[u8]) -> &Store {
+        if is_revoked(key) {
+            &self.revoked.store
+        } else {
+            &self.store
+        }
+    }
+
+    fn rename(&self, from: &[u8], to: &[u8], now: Timestamp) -> Reply {
+        let refused = to.len() > MAX_KEY || is_revoked(from) || is_revoked(to);
+        if !refused && self.store.rename(from, to, now) {
+            return Reply::Simple("OK");
+        }
+        Reply::error("no such key")
+    }
+
     async fn get(&self, key: &[u8], now: Timestamp) -> Reply {
         let Some(live) = LiveKey::parse(key, &self.cache_version) else {
-            return self.store.get(key, now).map_or(Reply::Null, Reply::Bulk);
+            let value = self.store(key).get(key, now);
+            return value.map_or(Reply::Null, Reply::Bulk);
         };
         match self.answers.get(&live).await {
             Ok(Some(value)) => Reply::Bulk(value),
@@ -69,7 +90,7 @@ impl Shared {
         }
     }
 
-    fn set(&self, set: &SetCommand, now: Timestamp) -> Reply {
+    async fn set(&self, set: &SetCommand, now: Timestamp) -> Reply {
         if set.key.len() > MAX_KEY {
             return Reply::error("the key is too long");
         }
@@ -78,6 +99,13 @@ impl Shared {
             return Reply::Simple("OK");
         }
         let expires = set.time.map(|time| later(now, time));
+        if is_revoked(&set.key) {
+            return match self.revoked.set(set, expires, now).await {
+                Ok(true) => Reply::Simple("OK"),
+                Ok(false) => Reply::Null,
+                Err(reason) => Reply::error(reason),
+            };
+        }
         let stored = self
             .store
             .set(&set.key, &set.value, expires, set.condition, now);

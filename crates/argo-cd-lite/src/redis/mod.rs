@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   connection ─► password ─► frame ─► command ─┬─► key of a tree, of managed resources, of a cluster ─► live answers
+//!                                               ├─► a revoked token ─► store that is kept over a restart
 //!                                               ├─► any other key ─► store with times to live
 //!   controller ─► publisher ─► channels ────────┴─► mailbox of each subscriber
 //! ```
@@ -19,12 +20,14 @@ mod key;
 pub mod live;
 mod pattern;
 mod reply;
+mod revoked;
 mod server;
 mod session;
 mod store;
 
 pub use answers::{AnswerError, LiveAnswers};
 pub use changes::Changes;
+pub use revoked::{KeepRevoked, RevokedToken};
 pub use server::{BoundRedis, Password, Publisher, RedisServer};
 
 #[cfg(test)]

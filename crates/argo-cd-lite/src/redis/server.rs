@@ -11,7 +11,7 @@ use std::{
 use parking_lot::RwLock;
 use reconcile_core::{
     clock::Clock,
-    listen::{BindError, Budget, Client, Gate, Limits, ListenAddress},
+    listen::{Budget, Client, Gate, Limits, ListenAddress},
     secret::Secret,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -21,9 +21,11 @@ use super::{
     answers::{Answers, LiveAnswers},
     channels::Channels,
     key::channel,
+    revoked::{KeepRevoked, Revoked, RevokedToken},
     session::Session,
     store::Store,
 };
+use crate::tls::{LiveTls, ServeError, Tls};
 
 /// Connections of this port.
 const CONNECTIONS: usize = 1500;
@@ -51,6 +53,12 @@ pub struct RedisServer {
     pub clock: Clock,
     /// Makes the values that the controller answers itself.
     pub live: Arc<dyn LiveAnswers>,
+    /// Tokens that were revoked before.
+    pub revoked: Vec<RevokedToken>,
+    /// Keeps those that are revoked.
+    pub keeper: Arc<dyn KeepRevoked>,
+    /// TLS, or none.
+    pub tls: Tls,
     /// Ends the server.
     pub stop: CancellationToken,
 }
@@ -61,6 +69,7 @@ pub(super) struct Shared {
     pub(super) cache_version: String,
     pub(super) clock: Clock,
     pub(super) store: Store,
+    pub(super) revoked: Revoked,
     pub(super) channels: Channels,
     pub(super) answers: Answers,
     pub(super) memory: Arc<Semaphore>,
@@ -82,14 +91,17 @@ pub struct BoundRedis {
     listener: TcpListener,
     budget: Budget,
     shared: Arc<Shared>,
+    tls: LiveTls,
     stop: CancellationToken,
 }
 
 impl RedisServer {
     /// Opens the port.
-    pub async fn bind(self) -> Result<BoundRedis, BindError> {
+    pub async fn bind(self) -> Result<BoundRedis, ServeError> {
+        let tls = self.tls.open(&[])?;
         let listener = self.listen.bind().await?;
-        tracing::info!(bound = ?listener.local_addr().ok(), "serving the Redis protocol");
+        tracing::info!(bound = ?listener.local_addr().ok(), tls = ?tls.mode, "serving the Redis protocol");
+        let now = self.clock.now();
         Ok(BoundRedis {
             listener,
             budget: self.budget,
@@ -98,10 +110,12 @@ impl RedisServer {
                 cache_version: self.cache_version,
                 clock: self.clock,
                 store: Store::new(VALUES),
+                revoked: Revoked::new(self.revoked, self.keeper, now),
                 channels: Channels::default(),
                 answers: Answers::new(self.live),
                 memory: Arc::new(Semaphore::new(MEMORY)),
             }),
+            tls,
             stop: self.stop,
         })
     }
@@ -134,14 +148,26 @@ impl BoundRedis {
             busy: b"-ERR max number of clients reached\r\n",
         };
         let ids = AtomicI64::new(1);
+        let mode = self.tls.mode.clone();
         let session = |stream, client: Client| {
             let (shared, id) = (self.shared.clone(), ids.fetch_add(1, Ordering::Relaxed));
+            let mode = mode.clone();
             async move {
+                let stream = match mode.accept(stream).await {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        tracing::debug!(client = %client.address, %error, "TLS handshake failed");
+                        return;
+                    }
+                };
                 let trusted = || client.trust();
                 let end = Session::new(&shared, id, &trusted).run(stream).await;
                 tracing::debug!(client = %client.address, ?end, "Redis client has left");
             }
         };
-        gate.serve(self.listener, self.stop, session).await;
+        tokio::select! {
+            () = gate.serve(self.listener, self.stop, session) => {}
+            () = self.tls.follow() => {}
+        }
     }
 }

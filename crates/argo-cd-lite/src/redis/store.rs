@@ -142,6 +142,11 @@ impl Store {
         })
     }
 
+    /// The end of a key that has one.
+    pub(super) fn expires(&self, key: &[u8], now: Timestamp) -> Option<Timestamp> {
+        self.state.lock().live(key, now)?.expires
+    }
+
     /// Time that is left to a key.
     pub(super) fn time_left(&self, key: &[u8], now: Timestamp) -> TimeLeft {
         match self.state.lock().live(key, now) {

@@ -40,6 +40,7 @@ mod trust;
 mod url;
 
 pub use access::FileRepositories;
+pub(crate) use charts::MAX_ARCHIVE_BYTES;
 pub use charts::{
     Archive, ArchiveFile, ChartConfig, ChartError, ChartHub, ChartIndex, ChartRef, ChartVersion,
     Layout, Manifest, OpenChart, is_packed, packed_problem,

@@ -1,4 +1,4 @@
-//! Charts of repositories.
+//! Charts and artifacts of repositories.
 
 use reconcile_core::yaml;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     error::CallError,
     messages::{
-        ChartDetails, HelmChart, HelmChartsRequest, HelmChartsResponse,
+        ChartDetails, HelmChart, HelmChartsRequest, HelmChartsResponse, OciMetadata,
         RepoServerRevisionChartDetailsRequest,
     },
     reach::{Age, Offered, Repositories},
@@ -56,6 +56,32 @@ impl Repositories {
         let text = String::from_utf8_lossy(&text);
         let chart = yaml::value(&text).map_err(|error| CallError::Invalid(error.to_string()))?;
         Ok(described(&chart))
+    }
+
+    /// What the author of an artifact says of it.
+    pub(super) async fn oci_metadata(
+        &self,
+        request: RepoServerRevisionChartDetailsRequest,
+    ) -> Result<OciMetadata, CallError> {
+        let repo = request.repo.ok_or_else(|| CallError::missing("repo"))?;
+        if request.revision.is_empty() {
+            return Err(CallError::missing("revision"));
+        }
+        let reach = self.reach(&[&repo], Offered::default()).await?;
+        let annotations = reach.charts.annotations(&repo.repo, &request.revision);
+        let mut annotations = annotations.await?;
+        let mut take = |name: &str| {
+            let name = format!("org.opencontainers.image.{name}");
+            annotations.remove(&name).unwrap_or_default()
+        };
+        Ok(OciMetadata {
+            created_at: take("created"),
+            authors: take("authors"),
+            docs_url: take("documentation"),
+            source_url: take("source"),
+            version: take("version"),
+            description: take("description"),
+        })
     }
 }
 

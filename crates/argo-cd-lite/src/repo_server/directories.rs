@@ -1,4 +1,4 @@
-//! Files and folders of a commit, for generators and forms.
+//! Files and folders of a commit or an artifact, for generators and forms.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,15 @@ use super::{
     error::CallError,
     messages::{
         AppList, GitDirectoriesRequest, GitDirectoriesResponse, GitFilesRequest, GitFilesResponse,
-        ListAppsRequest,
+        ListAppsRequest, OciDirectoriesRequest, OciDirectoriesResponse, OciFilesRequest,
+        OciFilesResponse, Repository,
     },
-    reach::{Age, Offered, Repositories},
+    reach::{Age, Offered, Reach, Repositories},
 };
 use crate::{
-    render::SourceType,
-    repo::{Commit, FileQuery, Found, GitError, NodeKind, SourceTree, join},
+    api::ApplicationSource,
+    render::{Files, SourceType},
+    repo::{FileQuery, Found, GitError, NodeKind, SourceTree, is_packed, join},
 };
 
 /// Bytes of the files of one answer.
@@ -35,8 +37,63 @@ impl Repositories {
         let reach = self.reach(&[&repo], Offered::default()).await?;
         let age = Age::of(request.no_revision_cache);
         let commit = reach.commit(&repo.repo, &request.revision, age).await?;
-        let map = reach.hub.read(move |_| files(&commit, &pattern)).await??;
-        Ok(GitFilesResponse { map })
+        let found = reach.hub.read(move |_| files(&commit.tree()?, &pattern));
+        Ok(GitFilesResponse { map: found.await?? })
+    }
+
+    /// The files of an artifact that a pattern matches.
+    pub(super) async fn oci_files(
+        &self,
+        request: OciFilesRequest,
+    ) -> Result<OciFilesResponse, CallError> {
+        let repo = request.repo.ok_or_else(|| CallError::missing("repo"))?;
+        let pattern = FilePattern::new(&request.glob, true)?;
+        let age = Age::of(request.no_revision_cache);
+        let (reach, artifact) = self.artifact(repo, &request.revision, age).await?;
+        let found = reach.hub.read(move |_| files(&artifact.tree()?, &pattern));
+        Ok(OciFilesResponse {
+            files: found.await??,
+        })
+    }
+
+    /// All folders of an artifact but hidden ones.
+    pub(super) async fn oci_directories(
+        &self,
+        request: OciDirectoriesRequest,
+    ) -> Result<OciDirectoriesResponse, CallError> {
+        let repo = request.repo.ok_or_else(|| CallError::missing("repo"))?;
+        let age = Age::of(request.no_revision_cache);
+        let (reach, artifact) = self.artifact(repo, &request.revision, age).await?;
+        let folders = reach
+            .hub
+            .read(move |_| folders(&artifact.tree()?))
+            .await??;
+        Ok(OciDirectoriesResponse {
+            paths: paths(folders),
+        })
+    }
+
+    async fn artifact(
+        &self,
+        repo: Repository,
+        revision: &str,
+        age: Age,
+    ) -> Result<(Reach, Files), CallError> {
+        let source = ApplicationSource {
+            repo_url: repo.repo.clone(),
+            ..ApplicationSource::default()
+        };
+        if !is_packed(&source) {
+            return Err(CallError::Invalid(
+                "repo is no artifact of a registry".to_owned(),
+            ));
+        }
+        if revision.is_empty() {
+            return Err(CallError::missing("revision"));
+        }
+        let reach = self.reach(&[&repo], Offered::default()).await?;
+        let open = reach.open(&source, revision, age).await?;
+        Ok((reach, open.files))
     }
 
     /// All folders but hidden ones.
@@ -49,9 +106,8 @@ impl Repositories {
         let age = Age::of(request.no_revision_cache);
         let commit = reach.commit(&repo.repo, &request.revision, age).await?;
         let folders = reach.hub.read(move |_| folders(&commit.tree()?)).await??;
-        let named = folders.into_iter().filter(|(path, _)| !path.is_empty());
         Ok(GitDirectoriesResponse {
-            paths: named.map(|(path, _)| path).collect(),
+            paths: paths(folders),
         })
     }
 
@@ -124,8 +180,13 @@ impl FilePattern {
     }
 }
 
-fn files(commit: &Commit, pattern: &FilePattern) -> Result<BTreeMap<String, Vec<u8>>, GitError> {
-    let tree = commit.tree()?;
+/// The paths of folders, without the root.
+fn paths(folders: BTreeMap<String, Option<SourceType>>) -> Vec<String> {
+    let paths = folders.into_keys().filter(|path| !path.is_empty());
+    paths.collect()
+}
+
+fn files(tree: &SourceTree, pattern: &FilePattern) -> Result<BTreeMap<String, Vec<u8>>, GitError> {
     let Some(folder) = tree.look(&pattern.folder)?.filter(Found::is_folder) else {
         return Ok(BTreeMap::new());
     };

@@ -36,6 +36,9 @@ pub(super) enum CallError {
     /// Credentials that cannot be used.
     #[error(transparent)]
     Credentials(#[from] UnsupportedMembers),
+    /// The parts of a request that is sent in parts.
+    #[error("cannot receive the files: {}", .0.message())]
+    Parts(Status),
     /// A folder of its own for the call.
     #[error("cannot keep the files of the call: {0}")]
     Folder(#[from] std::io::Error),

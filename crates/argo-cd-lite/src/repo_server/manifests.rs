@@ -12,15 +12,29 @@ use crate::{
     cli::scope,
     clusters::instance_owner,
     render::{
-        AppFacts, ClusterFacts, OpenSource, Placement, Remotes, RenderFor, RenderRequest, Scope,
+        AppFacts, ClusterFacts, Files, OpenSource, Placement, Remotes, RenderFor, RenderRequest,
+        Scope,
     },
+    repo::ArchiveFile,
 };
+
+/// The revision of files that came with the call, as Argo CD has it.
+const RECEIVED: &str = "streamed";
 
 impl Repositories {
     /// The manifests of a source, also of one that no Application has.
     pub(super) async fn generate_manifest(
         &self,
         request: ManifestRequest,
+    ) -> Result<ManifestResponse, CallError> {
+        self.manifests(request, None).await
+    }
+
+    /// The manifests of a source, whose own files are those of an archive when there is one.
+    pub(super) async fn manifests(
+        &self,
+        request: ManifestRequest,
+        received: Option<ArchiveFile>,
     ) -> Result<ManifestResponse, CallError> {
         let repo = request
             .repo
@@ -40,7 +54,14 @@ impl Repositories {
             .reach(&repos(repo, &request.ref_sources), offered)
             .await?;
         let age = Age::of(request.no_revision_cache);
-        let main = reach.open(&source, &request.revision, age).await?;
+        let main = match received {
+            Some(archive) => OpenSource {
+                source,
+                files: Files::Archive(archive),
+                revision: RECEIVED.to_owned(),
+            },
+            None => reach.open(&source, &request.revision, age).await?,
+        };
         let revision = main.revision.clone();
         let mut sources = references(&reach, &request.ref_sources, age).await?;
         sources.push(main);

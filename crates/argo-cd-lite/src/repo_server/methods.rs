@@ -6,10 +6,10 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use prost::Message;
 use tonic::{
-    Code, Status,
+    Code, Status, Streaming,
     body::Body,
     codegen::BoxFuture,
-    server::{Grpc, UnaryService},
+    server::{ClientStreamingService, Grpc, UnaryService},
 };
 use tonic_prost::ProstCodec;
 
@@ -56,6 +56,12 @@ pub(super) async fn route(
                 "ListPlugins" => {
                     unary(request, |_: Empty| async { Ok(PluginList::default()) }).await
                 }
+                "GenerateManifestWithFiles" => {
+                    let answer = |parts| async move {
+                        repositories.generate_manifest_with_files(parts).await
+                    };
+                    Box::pin(streamed(request, answer)).await
+                }
                 _ => unimplemented(&path),
             }
         };
@@ -70,9 +76,12 @@ pub(super) async fn route(
         "GetAppDetails" => app_details,
         "GetRevisionMetadata" => revision_metadata,
         "GetRevisionChartDetails" => chart_details,
+        "GetOCIMetadata" => oci_metadata,
         "GetHelmCharts" => helm_charts,
         "GetGitFiles" => git_files,
         "GetGitDirectories" => git_directories,
+        "GetOciFiles" => oci_files,
+        "GetOciDirectories" => oci_directories,
         "UpdateRevisionForPaths" => update_revision_for_paths,
     }
 }
@@ -81,8 +90,27 @@ fn unimplemented(path: &str) -> Response<Body> {
     Status::unimplemented(format!("{path} is not served")).into_http()
 }
 
-/// A function as a method of one request and one answer.
+/// A function as a method of one answer, and of one request or a stream of its parts.
 struct Method<F>(Option<F>, Duration);
+
+impl<F> Method<F> {
+    fn run<I, W, A>(&mut self, input: I) -> BoxFuture<tonic::Response<A>, Status>
+    where
+        F: FnOnce(I) -> W + Send + 'static,
+        W: Future<Output = Result<A, CallError>> + Send + 'static,
+        I: Send + 'static,
+        A: Send + 'static,
+    {
+        let (function, deadline) = (self.0.take(), self.1);
+        Box::pin(async move {
+            let function = function.ok_or_else(|| Status::new(Code::Internal, "called twice"))?;
+            match tokio::time::timeout(deadline, function(input)).await {
+                Ok(answer) => Ok(tonic::Response::new(answer?)),
+                Err(_) => Err(Status::deadline_exceeded("the call took too long")),
+            }
+        })
+    }
+}
 
 impl<F, W, Q, A> UnaryService<Q> for Method<F>
 where
@@ -95,15 +123,22 @@ where
     type Future = BoxFuture<tonic::Response<A>, Status>;
 
     fn call(&mut self, request: tonic::Request<Q>) -> Self::Future {
-        let (function, deadline) = (self.0.take(), self.1);
-        Box::pin(async move {
-            let function = function.ok_or_else(|| Status::new(Code::Internal, "called twice"))?;
-            let work = tokio::time::timeout(deadline, function(request.into_inner()));
-            match work.await {
-                Ok(answer) => Ok(tonic::Response::new(answer?)),
-                Err(_) => Err(Status::deadline_exceeded("the call took too long")),
-            }
-        })
+        self.run(request.into_inner())
+    }
+}
+
+impl<F, W, Q, A> ClientStreamingService<Q> for Method<F>
+where
+    F: FnOnce(Streaming<Q>) -> W + Send + 'static,
+    W: Future<Output = Result<A, CallError>> + Send + 'static,
+    Q: Send + 'static,
+    A: Send + 'static,
+{
+    type Response = A;
+    type Future = BoxFuture<tonic::Response<A>, Status>;
+
+    fn call(&mut self, request: tonic::Request<Streaming<Q>>) -> Self::Future {
+        self.run(request.into_inner())
     }
 }
 
@@ -115,9 +150,29 @@ where
     W: Future<Output = Result<A, CallError>> + Send + 'static,
 {
     let deadline = deadline_of(&request);
-    let mut grpc = Grpc::new(ProstCodec::<A, Q>::default())
-        .apply_max_message_size_config(Some(MAX_REQUEST), Some(MAX_ANSWER));
-    grpc.unary(Method(Some(function), deadline), request).await
+    let method = Method(Some(function), deadline);
+    grpc::<Q, A>().unary(method, request).await
+}
+
+async fn streamed<Q, A, F, W>(request: Request<Incoming>, function: F) -> Response<Body>
+where
+    Q: Message + Default + Send + 'static,
+    A: Message + Send + 'static,
+    F: FnOnce(Streaming<Q>) -> W + Send + 'static,
+    W: Future<Output = Result<A, CallError>> + Send + 'static,
+{
+    let deadline = deadline_of(&request);
+    let method = Method(Some(function), deadline);
+    grpc::<Q, A>().client_streaming(method, request).await
+}
+
+fn grpc<Q, A>() -> Grpc<ProstCodec<A, Q>>
+where
+    Q: Message + Default + Send + 'static,
+    A: Message + Send + 'static,
+{
+    Grpc::new(ProstCodec::default())
+        .apply_max_message_size_config(Some(MAX_REQUEST), Some(MAX_ANSWER))
 }
 
 /// The time that the caller waits, from `grpc-timeout`: a number and a unit.

@@ -19,9 +19,9 @@ mod reach;
 mod revisions;
 mod server;
 mod service;
-mod tls;
+mod uploads;
 
 pub use server::{BoundRepoServer, RepoServer, RepoServerSettings};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

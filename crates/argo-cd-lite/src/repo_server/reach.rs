@@ -36,6 +36,8 @@ use crate::{
 const CALL_DISK: u64 = 512 << 20;
 /// Calls that have stores of their own at the same time.
 pub(super) const OWN: usize = 4;
+/// Calls that bring files at the same time.
+pub(super) const UPLOADS: usize = 4;
 /// Refs of this age do where a caller does not ask for new ones.
 const RECENT: SignedDuration = SignedDuration::from_secs(180);
 
@@ -68,6 +70,8 @@ pub(super) struct Repositories {
     pub(super) config: HubConfig,
     /// Calls that have stores of their own.
     pub(super) own: Arc<Semaphore>,
+    /// Calls that have received files, or are receiving some.
+    pub(super) uploads: Arc<Semaphore>,
 }
 
 /// Credentials that a call brings for what its sources name in turn.

@@ -2,19 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reconcile_core::listen::{BindError, Budget, Client, Gate, Limits, ListenAddress, TlsMode};
-use thiserror::Error;
+use reconcile_core::listen::{Budget, Client, Gate, Limits, ListenAddress};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    reach::{OWN, Repositories, calls},
+    reach::{OWN, Repositories, UPLOADS, calls},
     service,
-    tls::{CertificateError, self_signed},
 };
 use crate::{
     app::Context,
     repo::{Credentials, HubConfig},
+    tls::{LiveTls, ServeError, Tls},
 };
 
 /// Connections of this port.
@@ -24,24 +23,13 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Calls that are worked on at the same time.
 const CALLS: usize = 32;
 
-/// The port cannot be served.
-#[derive(Debug, Error)]
-pub enum ServeError {
-    /// It cannot be opened.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// It has no certificate.
-    #[error(transparent)]
-    Certificate(#[from] CertificateError),
-}
-
 /// How the port is served.
 #[derive(Clone, Debug)]
 pub struct RepoServerSettings {
     /// Where it listens.
     pub listen: ListenAddress,
-    /// With TLS and a certificate of its own.
-    pub tls: bool,
+    /// TLS, or none.
+    pub tls: Tls,
 }
 
 /// What the server needs.
@@ -64,7 +52,7 @@ pub struct RepoServer {
 pub struct BoundRepoServer {
     listener: TcpListener,
     budget: Budget,
-    tls: TlsMode,
+    tls: LiveTls,
     repositories: Arc<Repositories>,
     stop: CancellationToken,
 }
@@ -72,12 +60,11 @@ pub struct BoundRepoServer {
 impl RepoServer {
     /// Opens the port.
     pub async fn bind(self) -> Result<BoundRepoServer, ServeError> {
-        let tls = TlsMode::plain();
-        tls.set(self.settings.tls.then(self_signed).transpose()?);
+        let tls = self.settings.tls.open(&[b"h2"])?;
         let listener = self.settings.listen.bind().await?;
         // Left by a process that was killed.
         drop(std::fs::remove_dir_all(calls(&self.config.folder)));
-        tracing::info!(bound = ?listener.local_addr().ok(), tls = self.settings.tls, "serving the repo-server protocol");
+        tracing::info!(bound = ?listener.local_addr().ok(), tls = ?tls.mode, "serving the repo-server protocol");
         Ok(BoundRepoServer {
             listener,
             budget: self.budget,
@@ -87,6 +74,7 @@ impl RepoServer {
                 credentials: self.credentials,
                 config: self.config,
                 own: Arc::new(Semaphore::new(OWN)),
+                uploads: Arc::new(Semaphore::new(UPLOADS)),
             }),
             stop: self.stop,
         })
@@ -116,11 +104,12 @@ impl BoundRepoServer {
             busy: b"",
         };
         let permits = Arc::new(Semaphore::new(CALLS));
+        let mode = self.tls.mode.clone();
         let session = |stream, client: Client| {
-            let (tls, repositories) = (self.tls.clone(), self.repositories.clone());
+            let (mode, repositories) = (mode.clone(), self.repositories.clone());
             let permits = permits.clone();
             async move {
-                let ended = match tls.accept(stream).await {
+                let ended = match mode.accept(stream).await {
                     Ok(stream) => {
                         client.trust();
                         service::serve(stream, repositories, permits).await
@@ -135,6 +124,9 @@ impl BoundRepoServer {
                 }
             }
         };
-        gate.serve(self.listener, self.stop, session).await;
+        tokio::select! {
+            () = gate.serve(self.listener, self.stop, session) => {}
+            () = self.tls.follow() => {}
+        }
     }
 }

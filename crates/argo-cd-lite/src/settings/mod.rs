@@ -129,6 +129,8 @@ pub struct ArgoSettings {
     pub ignore_resource_updates: bool,
     /// Schemes of URLs by which files of Helm values are downloaded.
     pub values_file_schemes: Vec<String>,
+    /// Labels of nodes that pages show.
+    pub node_labels: Vec<String>,
     /// Kinds without a health rule are judged by the conventions for conditions.
     pub standard_conditions: bool,
     /// The cluster of the control plane is a destination without a cluster Secret.
@@ -152,6 +154,7 @@ impl Default for ArgoSettings {
             hard_reconciliation: None,
             ignore_resource_updates: true,
             values_file_schemes: vec!["https".to_owned(), "http".to_owned()],
+            node_labels: Vec::new(),
             standard_conditions: false,
             in_cluster: true,
             impersonation: Impersonation::default(),
@@ -241,10 +244,9 @@ impl ArgoSettings {
                 self.ignore_resource_updates = flag(key, word)?;
             }
             "helm.valuesFileSchemes" => {
-                let schemes = word.split(',').map(str::trim);
-                let schemes = schemes.filter(|scheme| !scheme.is_empty());
-                self.values_file_schemes = schemes.map(str::to_owned).collect();
+                self.values_file_schemes = words(word);
             }
+            "application.allowedNodeLabels" => self.node_labels = words(word),
             "resource.health.standardConditions" => {
                 self.standard_conditions = flag(key, word)?;
             }
@@ -276,6 +278,13 @@ fn tracking(key: &str, word: &str) -> Result<TrackingMethod, SettingProblem> {
             format!("{other:?} is not one of annotation, annotation+label, label"),
         )),
     }
+}
+
+/// The words between commas.
+fn words(text: &str) -> Vec<String> {
+    let words = text.split(',').map(str::trim);
+    let words = words.filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
 }
 
 fn duration(key: &str, word: &str) -> Result<Duration, SettingProblem> {

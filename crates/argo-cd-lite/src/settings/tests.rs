@@ -149,7 +149,8 @@ fn kinds_comparisons_tracking_and_times() {
         ("timeout.reconciliation.jitter", "10"),
         ("resource.health.standardConditions", "true"),
         ("url", "https://argocd"),
-        ("application.allowedNodeLabels", "a"),
+        ("application.allowedNodeLabels", "a, example.com/b,"),
+        ("unheard.of", "a"),
     ]);
     assert_eq!(problems, [""; 0]);
     assert!(
@@ -177,7 +178,8 @@ fn kinds_comparisons_tracking_and_times() {
         Some(Duration::from_secs(10))
     );
     assert!(settings.standard_conditions);
-    assert_eq!(settings.unsupported, ["application.allowedNodeLabels"]);
+    assert_eq!(settings.node_labels, ["a", "example.com/b"]);
+    assert_eq!(settings.unsupported, ["unheard.of"]);
 }
 
 #[test]

@@ -99,3 +99,69 @@ async fn trees_and_both_sides_are_answered_as_they_are_now() {
     );
     operator.shutdown.cancel();
 }
+
+const POD: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  nodeName: n1
+  containers: [{name: c, image: x, resources: {requests: {cpu: 100m}}}]
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trees_show_nodes_and_what_belongs_to_nobody() {
+    let files = [("app/a.yaml", &*config_map("a", "1")), ("app/p.yaml", POD)];
+    let (bed, commit) = Bed::with(&files);
+    let object = |kind: &str, name: &str, namespace: Option<&str>| {
+        json!({
+            "apiVersion": "v1", "kind": kind,
+            "metadata": {"name": name, "namespace": namespace},
+        })
+    };
+    bed.project(&json!({"orphanedResources": {"warn": false, "ignore": [{"kind": "Secret"}]}}));
+    bed.api.put(&object("ConfigMap", "left", Some("ns")));
+    bed.api.put(&object("Secret", "ignored", Some("ns")));
+    bed.api
+        .put(&object("ConfigMap", "elsewhere", Some("other")));
+    let mut node = object("Node", "n1", None);
+    node["metadata"]["labels"] = json!({"zone": "a", "hidden": "b"});
+    node["status"] =
+        json!({"capacity": {"cpu": "4", "pods": "10"}, "nodeInfo": {"architecture": "arm64"}});
+    bed.api.put(&node);
+    let mut neighbour = object("Pod", "other", Some("other"));
+    neighbour["spec"] = json!({
+        "nodeName": "n1",
+        "containers": [{"name": "c", "resources": {"requests": {"cpu": "250m"}}}],
+    });
+    bed.api.put(&neighbour);
+    bed.api.put(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "argocd-cm", "namespace": "argocd"},
+        "data": {"application.allowedNodeLabels": "zone"},
+    }));
+    bed.application(&json!({"automated": {}}));
+    let operator = Operator::detached(bed.api.client(), Clock::system());
+    let context = bed.start(&operator, ListenAddress::default()).await;
+    bed.until_synced(&commit).await;
+    let answers = ControllerAnswers::new(context);
+
+    let tree = json_of(answers.tree("app".to_owned()).await);
+    let orphans = tree["orphanedNodes"].as_array().expect("orphans");
+    let orphans: Vec<&Value> = orphans.iter().map(|node| &node["name"]).collect();
+    assert_eq!(orphans, ["left"]);
+    let host = &tree["hosts"][0];
+    assert_eq!(
+        (&host["name"], &host["labels"]),
+        (&json!("n1"), &json!({"zone": "a"}))
+    );
+    assert_eq!(host["systemInfo"]["architecture"], "arm64");
+    assert_eq!(
+        host["resourcesInfo"],
+        json!([{
+            "resourceName": "cpu", "capacity": 4000,
+            "requestedByApp": 100, "requestedByNeighbors": 250,
+        }])
+    );
+    operator.shutdown.cancel();
+}

@@ -1,6 +1,7 @@
 //! The values that are made of what the controller knows: read when they are asked for, and kept nowhere.
 
 mod cluster;
+mod hosts;
 mod managed;
 mod masked;
 mod network;
@@ -18,16 +19,21 @@ use serde_json::Value;
 
 use super::{AnswerError, LiveAnswers};
 use crate::{
-    app::{Context, Inspection, inspect},
+    app::{Context, Inspection, inspect, orphans_of},
     clusters::{ResourceId, instance_owner},
 };
+use hosts::Hosts;
 use managed::{ManagedObject, rows};
 use read::read_objects;
 use tree::{RootObject, Tree};
 
+/// Orphaned objects of one tree.
+const MAX_ORPHANS: usize = 1000;
+
 /// Answers from the controller.
 pub struct ControllerAnswers {
     context: Context,
+    hosts: Hosts,
 }
 
 /// An error with its causes.
@@ -43,7 +49,10 @@ fn json(value: &Value) -> Result<Option<Vec<u8>>, AnswerError> {
 impl ControllerAnswers {
     /// Answers from this controller.
     pub fn new(context: Context) -> Self {
-        Self { context }
+        Self {
+            context,
+            hosts: Hosts::default(),
+        }
     }
 
     async fn inspect(&self, instance: &str) -> Result<Option<Inspection>, AnswerError> {
@@ -57,11 +66,19 @@ impl ControllerAnswers {
         let Some(inspection) = self.inspect(instance).await? else {
             return Ok(None);
         };
+        let (context, cluster) = (&self.context, &inspection.cluster);
         let objects = live_objects(&inspection).await?;
-        let owned = owned::read(&inspection.cluster, objects.values()).await?;
+        let mut orphans = orphans_of(context, &inspection).await;
+        orphans.truncate(MAX_ORPHANS);
+        let orphans = read_objects(cluster, orphans).await?;
+        let known = objects.values().chain(orphans.values());
+        let owned = owned::read(cluster, known).await?;
         let roots = roots(&inspection, objects);
-        let tree = Tree::new(roots, owned, &self.context.checks());
-        json(&tree.to_value())
+        let tree = Tree::new(roots, orphan_roots(orphans), owned, &context.checks());
+        let labels = context.argo.current().node_labels.clone();
+        let now = context.clock.now();
+        let hosts = self.hosts.of_tree(cluster, &tree.hosted, &labels, now);
+        json(&tree.to_value(&hosts.await))
     }
 
     async fn managed_of(&self, instance: &str) -> Result<Option<Vec<u8>>, AnswerError> {
@@ -106,6 +123,24 @@ async fn live_objects(
         .keys()
         .filter(|id| !observed.handed_over.contains(id));
     read_objects(&inspection.cluster, ids.cloned().collect()).await
+}
+
+/// Orphaned objects, sorted by name.
+fn orphan_roots(objects: HashMap<ResourceId, DynamicObject>) -> Vec<RootObject> {
+    let roots = objects.into_iter().map(|(id, object)| {
+        let version = object.types.as_ref().map_or("", |types| {
+            let text = types.api_version.as_str();
+            text.rsplit_once('/').map_or(text, |(_, version)| version)
+        });
+        RootObject {
+            version: version.into(),
+            id,
+            object: Some(object),
+        }
+    });
+    let mut roots: Vec<RootObject> = roots.collect();
+    roots.sort_by(|a, b| a.id.cmp(&b.id));
+    roots
 }
 
 /// The objects at the top of the tree: those that are there, and those that are missing.

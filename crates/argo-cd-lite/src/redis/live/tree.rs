@@ -8,7 +8,7 @@ use std::{
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 
-use super::{node::node, owned::OwnedObject};
+use super::{hosts::Hosted, node::node, owned::OwnedObject};
 use crate::{clusters::ResourceId, health::Checks};
 
 /// An object that Git describes, or that carries the mark of the Application.
@@ -24,18 +24,70 @@ pub(super) struct RootObject {
 /// The nodes, each once.
 pub(super) struct Tree {
     nodes: Vec<Value>,
+    orphaned: Vec<Value>,
+    /// What its pods ask for of the nodes that they run on.
+    pub(super) hosted: Hosted,
 }
 
 impl Tree {
-    /// Joins the objects with what they own.
-    pub(super) fn new(roots: Vec<RootObject>, owned: Vec<OwnedObject>, checks: &Checks) -> Self {
-        let mut below = Below::of(owned);
-        let mut nodes = Vec::new();
-        let mut seen: HashSet<String> = HashSet::new();
-        let mut open = Vec::new();
+    /// Joins the objects with what they own. Orphaned objects are no part of the tree, but are shown with it.
+    pub(super) fn new(
+        roots: Vec<RootObject>,
+        orphans: Vec<RootObject>,
+        owned: Vec<OwnedObject>,
+        checks: &Checks,
+    ) -> Self {
+        let mut growth = Growth {
+            below: Below::of(owned),
+            seen: HashSet::new(),
+            checks,
+        };
         // An object that is owned and at the top is in the tree once.
         let uids = roots.iter().filter_map(|root| root.object.as_ref());
-        seen.extend(uids.filter_map(|object| object.metadata.uid.clone()));
+        let seen = uids.filter_map(|object| object.metadata.uid.clone());
+        growth.seen.extend(seen);
+        let mut hosted = Hosted::default();
+        let nodes = growth.nodes(roots, |pod| hosted.add(pod));
+        Self {
+            nodes,
+            orphaned: growth.nodes(orphans, |_| {}),
+            hosted,
+        }
+    }
+
+    /// As the cache has it.
+    pub(super) fn to_value(&self, hosts: &[Value]) -> Value {
+        let mut tree = json!({"nodes": self.nodes, "shardsCount": 1});
+        for (name, rows) in [("orphanedNodes", &self.orphaned[..]), ("hosts", hosts)] {
+            if !rows.is_empty() {
+                tree[name] = rows.into();
+            }
+        }
+        tree
+    }
+}
+
+/// A tree that grows from its roots down.
+struct Growth<'c> {
+    below: Below,
+    seen: HashSet<String>,
+    checks: &'c Checks,
+}
+
+impl Growth<'_> {
+    fn nodes(
+        &mut self,
+        roots: Vec<RootObject>,
+        mut on_pod: impl FnMut(&DynamicObject),
+    ) -> Vec<Value> {
+        let mut nodes = Vec::new();
+        let mut open = Vec::new();
+        let mut add = |resource: &ApiResource, object: &DynamicObject, parents: &[Value]| {
+            if resource.group.is_empty() && resource.kind == "Pod" {
+                on_pod(object);
+            }
+            node(resource, object, parents, self.checks)
+        };
         for root in roots {
             let Some(object) = root.object else {
                 nodes.push(missing(&root.id, &root.version));
@@ -48,25 +100,20 @@ impl Tree {
                 kind: root.id.kind.kind.to_string(),
                 plural: String::new(),
             };
-            nodes.push(node(&resource, &object, &[], checks));
+            nodes.push(add(&resource, &object, &[]));
             open.push(Parent::of(&resource, &object));
         }
         while let Some(parent) = open.pop() {
-            for OwnedObject { resource, object } in below.take(&parent) {
+            for OwnedObject { resource, object } in self.below.take(&parent) {
                 let uid = object.metadata.uid.clone().unwrap_or_default();
-                if !seen.insert(uid) {
+                if !self.seen.insert(uid) {
                     continue;
                 }
-                nodes.push(node(&resource, &object, &[parent.reference()], checks));
+                nodes.push(add(&resource, &object, &[parent.reference()]));
                 open.push(Parent::of(&resource, &object));
             }
         }
-        Self { nodes }
-    }
-
-    /// As the cache has it.
-    pub(super) fn to_value(&self) -> Value {
-        json!({"nodes": self.nodes, "shardsCount": 1})
+        nodes
     }
 }
 
@@ -191,7 +238,7 @@ mod tests {
     }
 
     fn names(tree: &Tree) -> Vec<String> {
-        let value = tree.to_value();
+        let value = tree.to_value(&[]);
         let nodes = value["nodes"].as_array().expect("nodes").iter();
         let names = nodes.map(|node| {
             let parent = node.pointer("/parentRefs/0/name").and_then(Value::as_str);
@@ -237,16 +284,38 @@ mod tests {
             child("ReplicaSet", "rs", "d"),
             child("Pod", "foreign", "other"),
         ];
-        let tree = Tree::new(roots, below, &Checks::default());
+        let tree = Tree::new(roots, Vec::new(), below, &Checks::default());
         assert_eq!(names(&tree), ["web<", "gone<", "rs<web", "pod<rs"]);
-        assert_eq!(tree.to_value()["nodes"][1]["health"]["status"], "Missing");
+        let value = tree.to_value(&[]);
+        assert_eq!(value["nodes"][1]["health"]["status"], "Missing");
+        assert_eq!(
+            (value.get("orphanedNodes"), value.get("hosts")),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn orphans_stand_beside_the_tree_with_what_they_own() {
+        let roots = vec![root("Deployment", "web", "d")];
+        let orphans = vec![root("Deployment", "left", "l")];
+        let below = vec![
+            child("ReplicaSet", "rs", "d"),
+            child("ReplicaSet", "old", "l"),
+        ];
+        let tree = Tree::new(roots, orphans, below, &Checks::default());
+        assert_eq!(names(&tree), ["web<", "rs<web"]);
+        let value = tree.to_value(&[json!({"name": "n"})]);
+        let orphaned = value["orphanedNodes"].as_array().expect("orphans");
+        let orphaned: Vec<&Value> = orphaned.iter().map(|node| &node["name"]).collect();
+        assert_eq!(orphaned, ["left", "old"]);
+        assert_eq!(value["hosts"][0]["name"], "n");
     }
 
     #[test]
     fn owners_in_a_circle_end() {
         let roots = vec![root("Deployment", "web", "d")];
         let below = vec![child("A", "a", "d"), child("A", "d", "a")];
-        let tree = Tree::new(roots, below, &Checks::default());
+        let tree = Tree::new(roots, Vec::new(), below, &Checks::default());
         assert_eq!(names(&tree), ["web<", "a<web"]);
     }
 
@@ -265,7 +334,7 @@ mod tests {
             claim("db-0"),
             claim("data-db-x"),
         ];
-        let tree = Tree::new(roots, below, &Checks::default());
+        let tree = Tree::new(roots, Vec::new(), below, &Checks::default());
         assert_eq!(names(&tree), ["db<", "data-db-0<db"]);
     }
 }

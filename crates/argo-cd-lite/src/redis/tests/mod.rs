@@ -2,24 +2,26 @@
 
 mod hostile;
 mod protocol;
+mod revoked;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use reconcile_core::{
     clock::Clock,
     listen::{Budget, ListenAddress},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{AnswerError, LiveAnswers, Publisher, RedisServer};
+use super::{AnswerError, KeepRevoked, LiveAnswers, Publisher, RedisServer, RevokedToken};
+use crate::tls::Tls;
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,9 +65,29 @@ impl LiveAnswers for OneApp {
     }
 }
 
+/// Keeps tokens in memory, or fails.
+#[derive(Default)]
+struct Keeper {
+    kept: Mutex<Vec<RevokedToken>>,
+    fails: AtomicBool,
+}
+
+impl KeepRevoked for Keeper {
+    fn keep(&self, tokens: Vec<RevokedToken>) -> BoxFuture<'_, Result<(), String>> {
+        let result = if self.fails.load(Ordering::SeqCst) {
+            Err("the API server is unreachable".to_owned())
+        } else {
+            *self.kept.lock() = tokens;
+            Ok(())
+        };
+        async move { result }.boxed()
+    }
+}
+
 struct Served {
     port: u16,
     live: Arc<OneApp>,
+    keeper: Arc<Keeper>,
     publisher: Publisher,
     budget: Budget,
     stop: CancellationToken,
@@ -82,6 +104,11 @@ async fn serve() -> Served {
 }
 
 async fn serve_within(budget: Budget) -> Served {
+    serve_with(budget, Tls::Off, Vec::new()).await
+}
+
+async fn serve_with(budget: Budget, tls: Tls, revoked: Vec<RevokedToken>) -> Served {
+    let keeper = Arc::new(Keeper::default());
     let (live, stop) = (Arc::new(OneApp::default()), CancellationToken::new());
     let server = RedisServer {
         listen: ListenAddress {
@@ -93,6 +120,9 @@ async fn serve_within(budget: Budget) -> Served {
         cache_version: "1.8.3".to_owned(),
         clock: Clock::system(),
         live: live.clone(),
+        revoked,
+        keeper: keeper.clone(),
+        tls,
         stop: stop.clone(),
     };
     let bound = server.bind().await.expect("a port");
@@ -101,6 +131,7 @@ async fn serve_within(budget: Budget) -> Served {
     Served {
         port,
         live,
+        keeper,
         publisher,
         budget,
         stop,

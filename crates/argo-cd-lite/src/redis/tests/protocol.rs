@@ -18,7 +18,7 @@ fn client(served: &Served, password: &str, protocol: &str) -> Client {
     .expect("a URL")
 }
 
-async fn connect(served: &Served, protocol: &str) -> MultiplexedConnection {
+pub(super) async fn connect(served: &Served, protocol: &str) -> MultiplexedConnection {
     let client = client(served, PASSWORD, protocol);
     let connection = soon("a connection", client.get_multiplexed_async_connection()).await;
     connection.expect("a connection")

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 use super::ChartError;
 use crate::repo::{GitError, GitLimits, Node, NodeKind, Record, SourceTree, TreeReader, join};
 
-/// Bytes of an archive as it is downloaded.
-pub(super) const MAX_ARCHIVE_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of an archive as it is downloaded or received.
+pub(crate) const MAX_ARCHIVE_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of all that an archive holds, headers and padding included.
 const MAX_INFLATED_BYTES: u64 = 96 * 1024 * 1024;
 /// Files, folders and links of an archive.
@@ -59,6 +59,15 @@ pub struct ArchiveFile {
 }
 
 impl ArchiveFile {
+    /// An archive that was written to `path` for the time of one answer, with its SHA-256 in hexadecimal digits.
+    pub fn received(path: PathBuf, digest: String) -> Self {
+        Self {
+            path,
+            digest,
+            layout: Layout::Plain,
+        }
+    }
+
     /// Its files. The archive is read when the first one is looked up.
     pub fn tree(&self) -> SourceTree {
         let reader = ArchiveReader {

@@ -1,6 +1,6 @@
 //! What is downloaded of a repository: its versions, and the archives of charts.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use reconcile_core::{credentials::redact_url, object::ObjectKey};
@@ -196,6 +196,19 @@ impl ChartHub {
         let mut digests = catalog.digests.lock();
         digests.insert(revision.to_owned(), (digest.clone(), asked));
         Ok(digest)
+    }
+
+    /// The annotations of the manifest that a tag or digest of an artifact leads to.
+    pub async fn annotations(
+        &self,
+        url: &str,
+        revision: &str,
+    ) -> Result<BTreeMap<String, String>, ChartError> {
+        let place = Place::of_artifact(url)?;
+        let credential = self.credential(&place)?;
+        let url = place.oci_repository();
+        let repository = OciRepository::new(&self.0.downloads, &url, credential.as_ref())?;
+        Ok(repository.manifest(revision).await?.annotations)
     }
 
     /// Asks again what the revisions of an artifact mean; gives the Applications for which one means another digest.

@@ -1,5 +1,7 @@
 //! Manifests of OCI registries.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -11,6 +13,8 @@ pub struct Manifest {
     /// `sha256:` and hexadecimal digits.
     pub digest: String,
     pub(super) layers: Vec<Layer>,
+    /// What its author says of it.
+    pub(super) annotations: BTreeMap<String, String>,
 }
 
 impl Manifest {
@@ -20,6 +24,7 @@ impl Manifest {
         Ok(Self {
             digest: sha256(body),
             layers: content.layers,
+            annotations: content.annotations.unwrap_or_default(),
         })
     }
 }
@@ -28,6 +33,7 @@ impl Manifest {
 struct Content {
     #[serde(default)]
     layers: Vec<Layer>,
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 /// A layer of an artifact.

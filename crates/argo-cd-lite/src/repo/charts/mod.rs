@@ -38,6 +38,7 @@ use oci::ArtifactContent;
 use place::Place;
 use store::ArchiveStore;
 
+pub(crate) use archive::MAX_ARCHIVE_BYTES;
 pub use archive::{Archive, ArchiveFile, Layout};
 pub use error::ChartError;
 pub use index::{ChartIndex, ChartVersion};

@@ -14,17 +14,18 @@ mod source;
 pub use repository::{RefTarget, RepoCreds, Repository};
 pub use requests::{
     Application, ApplicationSpec, Empty, GitDirectoriesRequest, GitFilesRequest,
-    HealthCheckRequest, HelmChartsRequest, ListAppsRequest, ListRefsRequest, ManifestRequest,
-    RepoServerAppDetailsQuery, RepoServerRevisionChartDetailsRequest,
+    HealthCheckRequest, HelmChartsRequest, ListAppsRequest, ListRefsRequest, ManifestFileChunk,
+    ManifestFileMetadata, ManifestRequest, ManifestRequestWithFiles, OciDirectoriesRequest,
+    OciFilesRequest, RepoServerAppDetailsQuery, RepoServerRevisionChartDetailsRequest,
     RepoServerRevisionMetadataRequest, ResolveRevisionRequest, TestRepositoryRequest,
     UpdateRevisionForPathsRequest,
 };
 pub use responses::{
     AppList, ChartDetails, DirectoryAppSpec, GitDirectoriesResponse, GitFilesResponse,
     HealthCheckResponse, HelmAppSpec, HelmChart, HelmChartsResponse, KustomizeAppSpec,
-    ManifestResponse, PluginInfo, PluginList, Refs, RepoAppDetailsResponse,
-    ResolveRevisionResponse, RevisionMetadata, TestRepositoryResponse, Time,
-    UpdateRevisionForPathsResponse,
+    ManifestResponse, OciDirectoriesResponse, OciFilesResponse, OciMetadata, PluginInfo,
+    PluginList, Refs, RepoAppDetailsResponse, ResolveRevisionResponse, RevisionMetadata,
+    TestRepositoryResponse, Time, UpdateRevisionForPathsResponse,
 };
 pub use source::{
     ApplicationSource, ApplicationSourceDirectory, ApplicationSourceHelm, ApplicationSourceJsonnet,

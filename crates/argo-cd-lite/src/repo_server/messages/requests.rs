@@ -51,6 +51,32 @@ pub struct ManifestRequest {
     pub project_name: String,
 }
 
+/// One part of a source to render whose files are sent along: first the request, then the checksum, then the archive.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ManifestRequestWithFiles {
+    #[prost(message, optional, tag = "1")]
+    pub request: Option<ManifestRequest>,
+    #[prost(message, optional, tag = "2")]
+    pub metadata: Option<ManifestFileMetadata>,
+    #[prost(message, optional, tag = "3")]
+    pub chunk: Option<ManifestFileChunk>,
+}
+
+/// What the archive is.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ManifestFileMetadata {
+    /// SHA-256 in hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub checksum: String,
+}
+
+/// A piece of the archive.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ManifestFileChunk {
+    #[prost(bytes = "vec", tag = "1")]
+    pub chunk: Vec<u8>,
+}
+
 /// A repository to reach.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TestRepositoryRequest {
@@ -189,6 +215,30 @@ pub struct GitDirectoriesRequest {
     pub no_revision_cache: bool,
     #[prost(bool, tag = "5")]
     pub verify_commit: bool,
+}
+
+/// Asks for the files of an artifact.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct OciFilesRequest {
+    #[prost(message, optional, tag = "1")]
+    pub repo: Option<Repository>,
+    #[prost(string, tag = "2")]
+    pub revision: String,
+    #[prost(string, tag = "3")]
+    pub glob: String,
+    #[prost(bool, tag = "4")]
+    pub no_revision_cache: bool,
+}
+
+/// Asks for the folders of an artifact.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct OciDirectoriesRequest {
+    #[prost(message, optional, tag = "1")]
+    pub repo: Option<Repository>,
+    #[prost(string, tag = "2")]
+    pub revision: String,
+    #[prost(bool, tag = "3")]
+    pub no_revision_cache: bool,
 }
 
 /// Asks whether paths changed between two revisions.

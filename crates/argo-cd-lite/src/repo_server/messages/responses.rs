@@ -153,6 +153,23 @@ pub struct ChartDetails {
     pub maintainers: Vec<String>,
 }
 
+/// What the author of an artifact says of it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct OciMetadata {
+    #[prost(string, tag = "1")]
+    pub created_at: String,
+    #[prost(string, tag = "2")]
+    pub authors: String,
+    #[prost(string, tag = "4")]
+    pub docs_url: String,
+    #[prost(string, tag = "5")]
+    pub source_url: String,
+    #[prost(string, tag = "6")]
+    pub version: String,
+    #[prost(string, tag = "7")]
+    pub description: String,
+}
+
 /// Charts of a repository.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct HelmChartsResponse {
@@ -179,6 +196,20 @@ pub struct GitFilesResponse {
 /// Folders.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct GitDirectoriesResponse {
+    #[prost(string, repeated, tag = "1")]
+    pub paths: Vec<String>,
+}
+
+/// Contents of an artifact by path.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct OciFilesResponse {
+    #[prost(btree_map = "string, bytes", tag = "1")]
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+/// Folders of an artifact.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct OciDirectoriesResponse {
     #[prost(string, repeated, tag = "1")]
     pub paths: Vec<String>,
 }

@@ -17,7 +17,7 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::ring,
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -57,22 +57,12 @@ impl Client {
         if !tls {
             return Self::over(stream, "http").await;
         }
-        let provider = Arc::new(ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions of TLS")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec()];
         let name = ServerName::try_from("argocd-repo-server").expect("a name");
-        let stream = TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await;
+        let stream = connector(&[b"h2"], None).connect(name, stream).await;
         Self::over(stream.expect("a handshake"), "https").await
     }
 
-    async fn over(
+    pub(super) async fn over(
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         scheme: &str,
     ) -> Self {
@@ -95,6 +85,24 @@ impl Client {
         Box::pin(self.call_path(&path, request)).await
     }
 
+    /// Calls a method that takes its request in parts.
+    pub(super) async fn send<Q, A>(&self, method: &str, parts: Vec<Q>) -> Result<A, Status>
+    where
+        Q: Message + Default + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut grpc = self.0.clone();
+        let path = format!("/repository.RepoServerService/{method}");
+        let path: PathAndQuery = path.parse().expect("a path");
+        grpc.ready()
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        let codec = ProstCodec::<Q, A>::default();
+        let request = tonic::Request::new(futures::stream::iter(parts));
+        let answer = Box::pin(grpc.client_streaming(request, path, codec));
+        Ok(super::soon("an answer", answer).await?.into_inner())
+    }
+
     pub(super) async fn call_path<Q, A>(&self, path: &str, request: Q) -> Result<A, Status>
     where
         Q: Message + Default + 'static,
@@ -109,6 +117,27 @@ impl Client {
         let answer = Box::pin(grpc.unary(tonic::Request::new(request), path, codec));
         Ok(super::soon("an answer", answer).await?.into_inner())
     }
+}
+
+/// TLS that takes any certificate of the server, with a certificate of its own or without.
+pub(crate) fn connector(
+    protocols: &[&[u8]],
+    own: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+) -> TlsConnector {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions of TLS")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate));
+    let mut config = match own {
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(vec![certificate], key)
+            .expect("a certificate"),
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
 }
 
 /// Takes any certificate, as Argo CD's components do by default.

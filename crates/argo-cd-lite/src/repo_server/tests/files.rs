@@ -1,12 +1,9 @@
 //! Refs, commits, files and folders.
 
 use super::{Served, client::Client};
-use crate::repo_server::messages::{
-    AppList, Application, ApplicationSpec, Empty, GitDirectoriesRequest, GitDirectoriesResponse,
-    GitFilesRequest, GitFilesResponse, HealthCheckRequest, HealthCheckResponse, ListAppsRequest,
-    ListRefsRequest, PluginList, Refs, RepoServerRevisionMetadataRequest, ResolveRevisionRequest,
-    ResolveRevisionResponse, RevisionMetadata, TestRepositoryRequest, TestRepositoryResponse,
-    UpdateRevisionForPathsRequest, UpdateRevisionForPathsResponse,
+use crate::{
+    repo::charts::tests::server::{Page, Server, gzip, sha256, tar},
+    repo_server::messages::*,
 };
 
 async fn resolve(
@@ -240,5 +237,126 @@ async fn health_and_plugins_are_answered() {
     assert_eq!(
         error.expect_err("no such method").code(),
         tonic::Code::Unimplemented
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_author_of_an_artifact_says_is_told() {
+    let registry = Server::start().await;
+    let annotated = r#"{"layers": [], "annotations": {
+        "org.opencontainers.image.created": "2026-11-01T00:00:00Z",
+        "org.opencontainers.image.authors": "a, b",
+        "org.opencontainers.image.documentation": "https://docs.example.com",
+        "org.opencontainers.image.source": "https://git.example.com",
+        "org.opencontainers.image.version": "1.2.3",
+        "org.opencontainers.image.description": "a shop",
+        "org.opencontainers.image.url": "https://not.shown"}}"#;
+    registry
+        .put("/v2/team/shop/manifests/1.2.3", Page::of(annotated))
+        .put(
+            "/v2/team/shop/manifests/plain",
+            Page::of(r#"{"layers": [], "annotations": null}"#),
+        );
+    let served = Served::new(true).await;
+    let client = served.client().await;
+    let ask = async |revision: &str| {
+        let request = RepoServerRevisionChartDetailsRequest {
+            repo: Some(Repository {
+                repo: format!("oci://{}/team/shop", registry.address),
+                type_: "oci".to_owned(),
+                insecure_oci_force_http: true,
+                ..Repository::default()
+            }),
+            revision: revision.to_owned(),
+            ..RepoServerRevisionChartDetailsRequest::default()
+        };
+        client
+            .call::<_, OciMetadata>("GetOCIMetadata", request)
+            .await
+    };
+    assert_eq!(
+        ask("1.2.3").await.expect("annotations"),
+        OciMetadata {
+            created_at: "2026-11-01T00:00:00Z".to_owned(),
+            authors: "a, b".to_owned(),
+            docs_url: "https://docs.example.com".to_owned(),
+            source_url: "https://git.example.com".to_owned(),
+            version: "1.2.3".to_owned(),
+            description: "a shop".to_owned(),
+        }
+    );
+    let plain = ask("plain").await.expect("no annotations");
+    assert_eq!(plain, OciMetadata::default());
+    for missing in ["", "none", "../1.2.3"] {
+        assert!(ask(missing).await.is_err(), "{missing}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_and_folders_of_an_artifact_are_listed() {
+    let registry = Server::start().await;
+    let layer = gzip(&tar(&[
+        ("envs/test/config.json", "{}"),
+        ("envs/prod/eu/config.json", "[]"),
+        (".hidden/config.json", "no"),
+        ("other.txt", "no"),
+    ]));
+    let digest = format!("sha256:{}", sha256(&layer));
+    let manifest = serde_json::json!({"layers": [{
+        "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+        "digest": digest, "size": layer.len(),
+    }]});
+    let manifest = manifest.to_string();
+    let of_manifest = format!("sha256:{}", sha256(manifest.as_bytes()));
+    registry
+        .put("/v2/team/envs/manifests/v1", Page::of(manifest.clone()))
+        .put(
+            &format!("/v2/team/envs/manifests/{of_manifest}"),
+            Page::of(manifest),
+        )
+        .put(&format!("/v2/team/envs/blobs/{digest}"), Page::of(layer));
+    let served = Served::new(true).await;
+    let client = served.client().await;
+    let repo = Repository {
+        repo: format!("oci://{}/team/envs", registry.address),
+        type_: "oci".to_owned(),
+        insecure_oci_force_http: true,
+        ..Repository::default()
+    };
+    let ask = async |repo: &Repository, glob: &str| {
+        let request = OciFilesRequest {
+            repo: Some(repo.clone()),
+            revision: "v1".to_owned(),
+            glob: glob.to_owned(),
+            no_revision_cache: true,
+        };
+        let answer = client.call::<_, OciFilesResponse>("GetOciFiles", request);
+        answer.await.map(|answer| answer.files)
+    };
+    let found = ask(&repo, "envs/**/config.json").await.expect("files");
+    let found: Vec<(&str, &[u8])> = found
+        .iter()
+        .map(|(path, text)| (&**path, &**text))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("envs/prod/eu/config.json", b"[]".as_slice()),
+            ("envs/test/config.json", b"{}"),
+        ]
+    );
+    assert!(ask(&repo, "../*").await.is_err());
+    assert!(ask(&served.repository(), "*").await.is_err(), "it is Git");
+
+    let request = OciDirectoriesRequest {
+        repo: Some(repo),
+        revision: "v1".to_owned(),
+        no_revision_cache: true,
+    };
+    let answer = client.call("GetOciDirectories", request).await;
+    let answer: OciDirectoriesResponse = answer.expect("folders");
+    assert_eq!(
+        answer.paths,
+        ["envs", "envs/prod", "envs/prod/eu", "envs/test"]
     );
 }

@@ -1,9 +1,11 @@
 //! The server against a client of its own, over TLS and HTTP/2 as Argo CD's components speak them.
 
-mod client;
+pub(crate) mod client;
 mod files;
 mod hostile;
 mod manifests;
+mod tls;
+mod uploads;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +32,7 @@ use crate::{
         Credentials, DEFAULT_DISK_BUDGET, FileRepositories, GitLimits, HubConfig, Trust,
         tests::Origin,
     },
+    tls::{Tls, TlsFiles},
 };
 use client::Client;
 
@@ -57,6 +60,15 @@ impl Drop for Served {
 
 impl Served {
     async fn new(tls: bool) -> Self {
+        let tls = if tls {
+            Tls::On(TlsFiles::default())
+        } else {
+            Tls::Off
+        };
+        Self::with(tls).await
+    }
+
+    async fn with(tls: Tls) -> Self {
         install_tls();
         let (origin, folder) = (Origin::new(), tempfile::tempdir().expect("a folder"));
         let operator = Operator::detached(FakeApi::new().client(), Clock::system());
@@ -88,6 +100,7 @@ impl Served {
             credentials: credentials.clone(),
             config: config.clone(),
             own: Arc::new(Semaphore::new(1)),
+            uploads: Arc::new(Semaphore::new(1)),
         };
         let server = RepoServer {
             settings: RepoServerSettings {
@@ -95,7 +108,7 @@ impl Served {
                     address: Some([127, 0, 0, 1].into()),
                     port: 0,
                 },
-                tls,
+                tls: tls.clone(),
             },
             budget: operator.listeners.clone(),
             context,
@@ -109,7 +122,7 @@ impl Served {
         Self {
             origin,
             port,
-            tls,
+            tls: tls != Tls::Off,
             credentials,
             folder,
             repositories,
