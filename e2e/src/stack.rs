@@ -103,6 +103,17 @@ pub fn quick_lease() -> Vec<String> {
     .to_vec()
 }
 
+/// Arguments for a long lease, for stories in which the API server is away: a leader that cannot renew within its
+/// deadline ends by design, and a busy machine may need long to start the API server again.
+pub fn patient_lease() -> Vec<String> {
+    [
+        "--leader-election-lease-duration=120s",
+        "--leader-election-renew-deadline=100s",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
 /// The binary of an operator below cargo's target folder.
 pub fn binary(which: Which, profile: &str) -> Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use e2e::Options;
 use e2e::chance::Moments;
-use e2e::stack::{Setup, Which, quick_lease};
+use e2e::stack::{Setup, Which, patient_lease, quick_lease};
 use kube::api::ListParams;
 use scene::{Scene, config_map, job, synced_and_healthy};
 use serde_json::{Value, json};
@@ -395,7 +395,14 @@ async fn a_bus_that_restarts_loses_no_accepted_event() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_restarts_interrupts_nothing() -> Result<()> {
     e2e::init_tls();
-    let scene = Scene::set(options(), &Which::ALL).await?;
+    let mut scene = Scene::set(options(), &[]).await?;
+    for which in Which::ALL {
+        let setup = Setup {
+            args: patient_lease(),
+            ..Setup::default()
+        };
+        scene.add(which, &setup).await?;
+    }
     let port = scene.bed.free_port()?;
     scene
         .apply("default", &pipeline(&scene.bed.nats()?.url, port))
@@ -415,7 +422,9 @@ async fn an_api_server_that_restarts_interrupts_nothing() -> Result<()> {
         .apply("default", &ROLLOUT.replace("web:v0", "web:v1"))
         .await?;
     scene.bed.control_plane()?.restart_apiserver().await?;
-    deliver(port, "after").await?;
+    let delivered = deliver(port, "after").await;
+    all_run(&scene).await?;
+    delivered?;
     until_promoted(&scene, "web:v1").await?;
     made(&scene, 1).await?;
     repository
@@ -432,6 +441,11 @@ async fn an_api_server_that_restarts_interrupts_nothing() -> Result<()> {
             |map| map["data"]["value"] == "2",
         )
         .await?;
+    all_run(&scene).await
+}
+
+/// An error that quotes the log when one of the operators has ended.
+async fn all_run(scene: &Scene) -> Result<()> {
     for deployed in &scene.operators {
         deployed
             .operator
