@@ -3,7 +3,9 @@
 mod hooks;
 mod namespace;
 mod object;
+mod refusal;
 mod tasks;
+mod write;
 
 use std::sync::Arc;
 

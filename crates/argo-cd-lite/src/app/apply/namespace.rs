@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     super::{ObserveError, Place},
-    object::TaskError,
+    refusal::TaskError,
 };
 use crate::api::{FIELD_MANAGER, ManagedNamespaceMetadata, Phase, ResourceResult};
 

@@ -3,22 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use kube::api::{DynamicObject, PatchParams, PropagationPolicy, ValidationDirective};
-use reconcile_core::{
-    apply::{ApplyError, Deleted, apply_with, create, delete, get, merge_patch},
-    error::{Classify, ErrorClass},
-    object::ObjectKey,
-};
+use reconcile_core::apply::{ApplyError, apply_with, get};
 use serde_json::{Value, json};
-use thiserror::Error;
 
-use super::super::{Context, ObserveError, Place};
+use super::{
+    super::{Context, ObserveError, Place},
+    refusal::TaskError,
+    write::ObjectWrite,
+};
 use crate::{
     api::{ANNOTATION_OPERATION, ANNOTATION_TRACKING_ID, FIELD_MANAGER, HOOK_FINALIZER},
-    clusters::{DiscoveryError, Live, ResourceId, Served},
-    diff::{
-        IgnoreRules, client_side_patch, has_unknown_fields, repeats_list_items, take_over,
-        with_last_applied,
-    },
+    clusters::{Live, ResourceId, Served},
+    diff::{IgnoreRules, has_unknown_fields, repeats_list_items},
     render::Target,
     sync::plan::Task,
 };
@@ -39,8 +35,6 @@ pub(super) struct ApplyOptions {
     pub(super) propagation: PropagationPolicy,
 }
 
-/// Time that a forced replacement waits for the old object to go.
-const GONE: Duration = Duration::from_secs(30);
 /// Time that a definition gets to be established; upstream's is 3 s.
 const ESTABLISHED: Duration = Duration::from_secs(3);
 /// Pause between two looks while waiting.
@@ -97,79 +91,6 @@ pub(super) fn name_hook(manifest: &mut Value, id: &ResourceId, operation: &str) 
         // Stamped when the name was not known yet.
         annotations[ANNOTATION_TRACKING_ID] = json!(format!("{tracking}{}", id.name));
     }
-}
-
-/// A task that was not carried out.
-#[derive(Debug, Error)]
-pub(super) enum TaskError {
-    /// The API server refuses the object; the operation reports it.
-    #[error("{0}")]
-    Refused(String),
-    /// The API server cannot be used; the pass ends and is tried again.
-    #[error(transparent)]
-    Pass(Box<ObserveError>),
-}
-
-impl TaskError {
-    /// The reason of a refusal; other failures are errors of the pass.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the error of the pass, which is moved once"
-    )]
-    pub(super) fn refusal(self) -> Result<String, ObserveError> {
-        match self {
-            Self::Refused(reason) => Ok(reason),
-            Self::Pass(error) => Err(*error),
-        }
-    }
-}
-
-impl From<ApplyError> for TaskError {
-    fn from(error: ApplyError) -> Self {
-        match (error.class(), error.code()) {
-            (ErrorClass::Fenced, _) | (_, None) => Self::Pass(Box::new(error.into())),
-            _ => Self::Refused(shorten_refusal(&error.reason)),
-        }
-    }
-}
-
-impl From<DiscoveryError> for TaskError {
-    fn from(error: DiscoveryError) -> Self {
-        Self::Pass(Box::new(error.into()))
-    }
-}
-
-/// Characters of a refusal that end in the status.
-const MAX_REFUSAL: usize = 1024;
-
-/// A refusal without the values that it quotes: for an immutable field the API server prints whole pod specs.
-fn shorten_refusal(reason: &str) -> String {
-    const VALUE: &str = "Invalid value: ";
-    const LONG: usize = 200;
-    let mut short = String::new();
-    let mut rest = reason;
-    while let Some(at) = rest.find(VALUE) {
-        let (before, after) = rest.split_at(at + VALUE.len());
-        short.push_str(before);
-        // The explanation follows the value; a value may hold colons of its own.
-        let end = [": field is immutable", ": updates to ", ": may not "]
-            .iter()
-            .filter_map(|words| after.find(words))
-            .min()
-            .unwrap_or(0);
-        if end > LONG {
-            short.push_str("(...)");
-            rest = &after[end..];
-        } else {
-            rest = after;
-        }
-    }
-    short.push_str(rest);
-    if let Some((end, _)) = short.char_indices().nth(MAX_REFUSAL) {
-        short.truncate(end);
-        short.push_str("...");
-    }
-    short
 }
 
 async fn served(at: Place<'_>, task: &Task) -> Result<Arc<Served>, TaskError> {
@@ -355,126 +276,6 @@ pub(super) async fn apply(
     })
 }
 
-struct ObjectWrite<'a> {
-    at: Place<'a>,
-    task: &'a Task,
-    served: &'a Served,
-    manifest: &'a Value,
-    params: PatchParams,
-}
-
-impl ObjectWrite<'_> {
-    fn key(&self) -> ObjectKey {
-        self.task.id.key()
-    }
-
-    /// Server-side apply.
-    async fn apply(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource) = (self.at.client, &self.served.resource);
-        apply_with(client, resource, &self.key(), self.manifest, &self.params).await
-    }
-
-    /// Applies; then, when the object still has fields that client-side apply wrote for us, takes them over
-    /// and applies again, so that what is not wanted any more goes.
-    async fn apply_and_take_over(&self) -> Result<DynamicObject, ApplyError> {
-        let object = self.apply().await?;
-        let managers = serde_json::to_value(&object)
-            .ok()
-            .as_ref()
-            .and_then(take_over);
-        let Some(managers) = managers else {
-            return Ok(object);
-        };
-        let patch = json!({ "metadata": {
-            "managedFields": managers,
-            "resourceVersion": object.metadata.resource_version,
-            "annotations": { "kubectl.kubernetes.io/last-applied-configuration": Value::Null },
-        } });
-        tracing::info!(object = %self.task.id, "taking over fields of client-side apply");
-        let (client, resource) = (self.at.client, &self.served.resource);
-        match merge_patch(client, resource, &self.key(), &patch, FIELD_MANAGER).await {
-            // Somebody else writes to it at the same time; the next sync takes over.
-            Err(error) if error.code() == Some(409) => return Ok(object),
-            other => drop(other?),
-        }
-        self.apply().await
-    }
-
-    /// Applies as kubectl does without server-side apply.
-    async fn apply_client_side(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource, key) = (self.at.client, &self.served.resource, self.key());
-        let Some(current) = get(client, resource, &key).await? else {
-            let whole = with_last_applied(self.manifest);
-            let object = serde_json::from_value(whole)
-                .unwrap_or_else(|_| DynamicObject::new(&key.name, resource));
-            return create(client, resource, &key, &object, FIELD_MANAGER).await;
-        };
-        let live = serde_json::to_value(&current).unwrap_or(Value::Null);
-        match client_side_patch(self.manifest, &live) {
-            Some(patch) => merge_patch(client, resource, &key, &patch, FIELD_MANAGER).await,
-            None => Ok(current),
-        }
-    }
-
-    /// `Replace`: the whole object becomes what Git says.
-    async fn replace(&self, current: Option<&DynamicObject>) -> Result<DynamicObject, ApplyError> {
-        let Some(current) = current else {
-            // It went since it was observed, or was never there.
-            return self.create().await;
-        };
-        let mut whole = self.manifest.clone();
-        if let Some(metadata) = whole.get_mut("metadata") {
-            metadata["resourceVersion"] = json!(current.metadata.resource_version);
-        }
-        let (client, resource) = (self.at.client, &self.served.resource);
-        reconcile_core::apply::replace(client, resource, &self.key(), &whole, FIELD_MANAGER).await
-    }
-
-    /// `Replace` with `Force`: the object is deleted first. Definitions and namespaces are replaced in place, because
-    /// their objects would go with them.
-    async fn create_again(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource, key) = (self.at.client, &self.served.resource, self.key());
-        let id = &self.task.id;
-        if matches!(
-            id.kind.kind.as_ref(),
-            "CustomResourceDefinition" | "Namespace"
-        ) {
-            let current = get(client, resource, &key).await?;
-            return self.replace(current.as_ref()).await;
-        }
-        if let Some(live) = &self.task.live {
-            let foreground = PropagationPolicy::Foreground;
-            let deleted = delete(client, resource, &key, Some(&live.uid), foreground).await?;
-            if deleted == Deleted::Pending {
-                self.await_gone(&live.uid).await?;
-            }
-            self.at.cluster.live.deleted(id, &live.uid);
-        }
-        self.create().await
-    }
-
-    async fn create(&self) -> Result<DynamicObject, ApplyError> {
-        let (client, resource, key) = (self.at.client, &self.served.resource, self.key());
-        let object: DynamicObject = serde_json::from_value(self.manifest.clone())
-            .unwrap_or_else(|_| DynamicObject::new(&key.name, resource));
-        create(client, resource, &key, &object, FIELD_MANAGER).await
-    }
-
-    async fn await_gone(&self, uid: &str) -> Result<(), ApplyError> {
-        let (client, resource, key) = (self.at.client, &self.served.resource, self.key());
-        let looks = GONE.as_millis() / LOOK.as_millis();
-        for _ in 0..looks {
-            match get(client, resource, &key).await? {
-                Some(object) if object.metadata.uid.as_deref() == Some(uid) => {
-                    tokio::time::sleep(LOOK).await;
-                }
-                _ => return Ok(()),
-            }
-        }
-        Ok(())
-    }
-}
-
 fn live_of(context: &Context, served: &Served, object: &DynamicObject) -> Live {
     Live::of(&context.checks(), &served.resource, object)
 }
@@ -502,24 +303,4 @@ pub(super) async fn await_established(at: Place<'_>, id: &ResourceId) -> Result<
         tokio::time::sleep(LOOK).await;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shorten_refusal;
-
-    #[test]
-    fn a_refusal_does_not_print_whole_pod_specs() {
-        let spec = format!("core.PodTemplateSpec{{{}}}", "Env:x, ".repeat(500));
-        let reason = format!(
-            "Job.batch \"j\" is invalid: spec.template: Invalid value: {spec}: field is immutable"
-        );
-        assert_eq!(
-            shorten_refusal(&reason),
-            "Job.batch \"j\" is invalid: spec.template: Invalid value: (...): field is immutable"
-        );
-        let plain = "a: Invalid value: \"b\": must be c";
-        assert_eq!(shorten_refusal(plain), plain);
-        assert!(shorten_refusal(&"ä".repeat(5000)).chars().count() <= 1027);
-    }
 }

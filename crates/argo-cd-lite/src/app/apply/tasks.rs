@@ -14,7 +14,8 @@ use reconcile_core::apply::{Deleted, delete};
 use super::{
     super::{ObserveError, Observed, Place, plan::Run},
     After, TaskOutcome, TaskOutcomes,
-    object::{self, ApplyOptions, TaskError},
+    object::{self, ApplyOptions},
+    refusal::TaskError,
     since_begin,
 };
 use crate::{
