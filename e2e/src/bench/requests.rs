@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result};
 use kube::Client;
 use serde::{Deserialize, Serialize};
 
-/// Counters of a client's requests: ours, then those that Go operators are known to export.
+/// Counters of a client's requests: ours, then those that Go operators are known to export. The first that a page has
+/// is read: ours also go by the originals' names, for the originals' dashboards, and would count twice.
 const CLIENT_COUNTERS: [&str; 4] = [
     "kubernetes_client_requests_total",
     "argocd_app_k8s_request_total",
@@ -44,13 +45,18 @@ impl Requests {
         }
     }
 
-    fn read(text: &str, counters: &[&str]) -> Option<Self> {
+    /// Reads the first of the counters that the page has.
+    fn read_first(text: &str, counters: &[&str]) -> Option<Self> {
+        counters.iter().find_map(|name| Self::read(text, name))
+    }
+
+    fn read(text: &str, counter: &str) -> Option<Self> {
         let mut found = None;
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let Some((name, rest)) = line.split_once('{') else {
                 continue;
             };
-            if !counters.contains(&name) {
+            if name != counter {
                 continue;
             }
             let Some((labels, value)) = rest.rsplit_once("} ") else {
@@ -119,7 +125,7 @@ pub(crate) async fn of_engine(urls: &[String]) -> Option<Requests> {
             .await
             .ok()?;
         let text = answer.text().await.ok()?;
-        if let Some(found) = Requests::read(&text, &CLIENT_COUNTERS) {
+        if let Some(found) = Requests::read_first(&text, &CLIENT_COUNTERS) {
             sum.get_or_insert_with(Requests::default).add(&found);
         }
     }
@@ -133,7 +139,7 @@ pub(crate) async fn of_apiserver(client: &Client) -> Result<Requests> {
         .request_text(request)
         .await
         .context("the API server's metrics")?;
-    Requests::read(&text, &[SERVER_COUNTER]).context("the API server counts no requests")
+    Requests::read(&text, SERVER_COUNTER).context("the API server counts no requests")
 }
 
 #[cfg(test)]
@@ -145,22 +151,23 @@ mod tests {
 kubernetes_client_requests_total{code=\"200\",resource=\"rollouts/status\",verb=\"patch\"} 12
 kubernetes_client_requests_total{code=\"409\",resource=\"rollouts/status\",verb=\"patch\"} 1
 kubernetes_client_requests_total{code=\"200\",resource=\"rollouts\",verb=\"watch\"} 3
+controller_clientset_k8s_request_total{kind=\"rollouts\",status_code=\"200\",verb=\"Patch\"} 13
 apiserver_request_total{code=\"201\",dry_run=\"\",subresource=\"binding\",resource=\"pods\",verb=\"POST\"} 1.5e+03
 ";
 
     #[test]
-    fn counters_are_summed_over_codes_and_without_watches() {
-        let requests = Requests::read(PAGE, &CLIENT_COUNTERS).unwrap();
+    fn one_counter_is_summed_over_codes_and_without_watches() {
+        let requests = Requests::read_first(PAGE, &CLIENT_COUNTERS).unwrap();
         assert_eq!(
             requests.0,
             BTreeMap::from([("patch rollouts/status".to_owned(), 13)])
         );
-        let server = Requests::read(PAGE, &[SERVER_COUNTER]).unwrap();
+        let server = Requests::read(PAGE, SERVER_COUNTER).unwrap();
         assert_eq!(
             server.0,
             BTreeMap::from([("post pods/binding".to_owned(), 1500)])
         );
-        assert_eq!(Requests::read(PAGE, &["other"]), None);
+        assert_eq!(Requests::read_first(PAGE, &["other"]), None);
     }
 
     #[test]
