@@ -363,15 +363,10 @@ async fn a_trigger_has_its_service_fetch_do_and_judge() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_trigger_service_refuses_goes_to_the_dead_letters_with_its_reason() {
     let refusal = Err(Status::permission_denied("not for you"));
-    let no_success = Ok(Verdict {
-        success: false,
-        message: "still red".to_owned(),
-    });
     let tls = json!({"secure": true});
     let missing = json!({"secure": true, "certSecret": {"name": "plugin", "key": "none"}});
     let cases = [
         ("{}", refusal, json!({}), "ApplyPolicy: ", "not for you"),
-        ("{}", no_success, json!({}), "no success", "still red"),
         (
             "[1]",
             Ok(good()),

@@ -165,12 +165,15 @@ impl Trigger for CustomTrigger {
         };
         let verdict: Verdict = service.ask(POLICY, question).await?;
         let message = service.excerpt(verdict.message);
-        if verdict.success {
-            return Ok(Done(format!("{} succeeded: {message}", service.address)));
-        }
-        let reason = format!("ApplyPolicy reports no success: {message}");
-        Err(service.failed(&reason))
+        Ok(judged(service.address, verdict.success, &message))
     }
+}
+
+/// What was done by the word of `ApplyPolicy`. Upstream notes `success` and fails for none, and services rely on that:
+/// one that leaves the field out would have its event tried again.
+fn judged(address: &str, success: bool, message: &str) -> Done {
+    let verdict = if success { "success" } else { "no success" };
+    Done(format!("{address} reports {verdict}: {message}"))
 }
 
 /// A service that is connected.
@@ -255,4 +258,15 @@ fn patched(
     })?;
     let patched = parameter::apply(Value::Object(object), parameters, firing.inputs())?;
     Ok(patched.to_string().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_without_success_is_noted_and_fails_nothing() {
+        let done = judged("s:1", false, "still red");
+        assert_eq!(done, Done("s:1 reports no success: still red".to_owned()));
+    }
 }
