@@ -12,6 +12,20 @@ use prometheus::{
 
 const SOURCE: &[&str] = &["namespace", "eventsource_name", "event_name"];
 const TRIGGER: &[&str] = &["namespace", "sensor_name", "trigger_name"];
+const DISCARDED: &[&str] = &["namespace", "sensor_name", "trigger_name", "filter"];
+/// What refuses events.
+const FILTERS: [&str; 10] = [
+    "payload",
+    "data",
+    "expr",
+    "context",
+    "script",
+    "time",
+    "or",
+    "transform",
+    "namespace",
+    "replay",
+];
 
 /// The metrics of the data plane. Cloning shares them.
 #[derive(Clone)]
@@ -34,6 +48,10 @@ pub struct Metrics {
     pub retries_failed: IntCounterVec,
     /// Time that an action took.
     pub action: SummaryVec,
+    /// Events that do not count for a trigger, by what refuses them.
+    pub discarded: IntCounterVec,
+    /// Events that were put with the dead letters.
+    pub dead_lettered: IntCounterVec,
     /// Bytes of messages that triggers have taken from the bus and not answered yet.
     pub held: IntGauge,
 }
@@ -96,6 +114,16 @@ impl Metrics {
                 "Actions that failed after all tries.",
                 TRIGGER,
             )?,
+            discarded: counter(
+                "events_discarded_total",
+                "Events that do not count for a trigger, by the filter that refuses them.",
+                DISCARDED,
+            )?,
+            dead_lettered: counter(
+                "events_dead_lettered_total",
+                "Dead letters of a trigger.",
+                TRIGGER,
+            )?,
             action: summary(
                 "action_duration_milliseconds",
                 "Time that an action took.",
@@ -111,9 +139,18 @@ impl Metrics {
         }
     }
 
+    fn of_triggers(&self) -> [&IntCounterVec; 4] {
+        [
+            &self.triggered,
+            &self.failed,
+            &self.retries_failed,
+            &self.dead_lettered,
+        ]
+    }
+
     /// Creates the series of a trigger at 0, as upstream does.
     pub fn trigger_at_zero(&self, labels: &[&str; 3]) {
-        for counter in [&self.triggered, &self.failed, &self.retries_failed] {
+        for counter in self.of_triggers() {
             drop(counter.with_label_values(labels));
         }
     }
@@ -128,8 +165,12 @@ impl Metrics {
 
     /// Drops the series of a trigger. Absent ones are fine.
     pub fn drop_trigger(&self, labels: &[&str; 3]) {
-        for counter in [&self.triggered, &self.failed, &self.retries_failed] {
+        for counter in self.of_triggers() {
             drop(counter.remove_label_values(labels));
+        }
+        for filter in FILTERS {
+            let labels = [labels[0], labels[1], labels[2], filter];
+            drop(self.discarded.remove_label_values(&labels));
         }
         self.action.remove(labels);
     }

@@ -16,7 +16,10 @@ use crate::{
         eventbus::{self, BusDefaults},
         eventsource,
     },
-    sensor,
+    sensor::{
+        self,
+        annotations::{FILTER_ERRORS, annotation},
+    },
 };
 
 /// Flags of `events lint`.
@@ -96,7 +99,11 @@ fn findings(object: &Value) -> Option<Vec<Finding>> {
         Sensor::KIND => {
             let key = ObjectKey::new(text(object, "/metadata/namespace"), name);
             let problems = match sensor::checked::check(&key, "", spec) {
-                Ok((_, problems)) => [problems.dependencies, problems.triggers].concat(),
+                Ok((mut sensor, mut problems)) => {
+                    let errors = annotation(object, FILTER_ERRORS);
+                    sensor.heed_filter_errors(errors, &mut problems);
+                    [problems.dependencies, problems.triggers].concat()
+                }
                 Err(problem) => vec![problem.to_string()],
             };
             (problems, Vec::new(), sensor_findings(spec))

@@ -22,6 +22,7 @@ use crate::{
     event::CloudEvent,
     sensor::{
         CheckedSensor, CheckedTrigger,
+        annotations::{FILTER_ERRORS, annotation},
         checked::check,
         dependency::FilterOutcome,
         parameter::Events,
@@ -101,9 +102,9 @@ pub fn run(args: &SimulateArgs, now: Timestamp, out: &mut impl Write) -> anyhow:
                         },
                     );
                 }
-                FilterOutcome::Discarded(reason) => {
+                FilterOutcome::Discarded(discard) => {
                     line["outcome"] = json!("discarded");
-                    line["reason"] = json!(reason);
+                    line["reason"] = json!(discard.reason);
                 }
                 FilterOutcome::Failed(reason) => {
                     good = false;
@@ -134,7 +135,9 @@ fn sensor(file: &Path, out: &mut impl Write) -> anyhow::Result<(CheckedSensor, b
     };
     let namespace = Some(text("/metadata/namespace")).filter(|namespace| !namespace.is_empty());
     let key = ObjectKey::new(namespace.unwrap_or("default"), text("/metadata/name"));
-    let (sensor, problems) = check(&key, "", &manifest.object["spec"])?;
+    let (mut sensor, mut problems) = check(&key, "", &manifest.object["spec"])?;
+    let errors = annotation(&manifest.object, FILTER_ERRORS);
+    sensor.heed_filter_errors(errors, &mut problems);
     let problems = [problems.dependencies, problems.triggers].concat();
     for problem in &problems {
         writeln!(out, "{}", json!({ "problem": problem }))?;

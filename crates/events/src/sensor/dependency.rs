@@ -1,6 +1,7 @@
 //! Whether an event counts for a dependency.
 
 use std::{
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -48,9 +49,24 @@ pub enum FilterOutcome {
     /// It counts, in the form that a transform gave it.
     Accepted(Box<CloudEvent>),
     /// It does not, and why.
-    Discarded(String),
+    Discarded(Discard),
     /// A bug of this program: nobody knows whether it counts.
     Failed(String),
+}
+
+/// Why an event does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discard {
+    /// What refuses it: a kind of filter, `transform`, `namespace`, or `replay`.
+    pub by: &'static str,
+    /// In words.
+    pub reason: String,
+}
+
+impl fmt::Display for Discard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
 }
 
 impl Dependency {
@@ -81,7 +97,12 @@ impl Dependency {
             // No payload, nothing to change.
             Some(transform) if !event.data.is_empty() => match transform.apply(&event, now) {
                 Ok(event) => event,
-                Err(error) => return FilterOutcome::Discarded(format!("transform: {error}")),
+                Err(error) => {
+                    return FilterOutcome::Discarded(Discard {
+                        by: "transform",
+                        reason: format!("transform: {error}"),
+                    });
+                }
             },
             _ => event,
         };
@@ -91,7 +112,10 @@ impl Dependency {
             .map(|filters| filters.admit(&event, now))
         {
             None | Some(Ok(())) => FilterOutcome::Accepted(Box::new(event)),
-            Some(Err(reason)) => FilterOutcome::Discarded(reason.to_string()),
+            Some(Err(refusal)) => FilterOutcome::Discarded(Discard {
+                by: refusal.filter(),
+                reason: refusal.to_string(),
+            }),
         }
     }
 }

@@ -6,6 +6,7 @@
 //!                                                         retry, rate_limit ─┘
 //! ```
 
+pub mod annotations;
 pub mod checked;
 pub mod dependency;
 pub mod filter;

@@ -29,7 +29,11 @@ use super::{BusArgs, connection, tail::Output};
 use crate::{
     api::Sensor,
     bus::From,
-    sensor::{CheckedSensor, checked::check},
+    sensor::{
+        CheckedSensor,
+        annotations::{FILTER_ERRORS, annotation},
+        checked::check,
+    },
 };
 
 /// Flags of `events explain`.
@@ -124,15 +128,17 @@ pub async fn run(args: &ExplainArgs, now: Timestamp, out: &mut impl Write) -> an
 
 async fn sensor(args: &ExplainArgs) -> anyhow::Result<(CheckedSensor, Vec<String>)> {
     let key = ObjectKey::new(&args.bus.namespace, &args.sensor);
-    let (uid, spec) = match &args.file {
-        Some(file) => (String::new(), spec_of_file(file, &args.sensor)?),
-        None => spec_of_cluster(args, &key).await?,
+    let object = match &args.file {
+        Some(file) => object_of_file(file, &args.sensor)?,
+        None => object_of_cluster(args, &key).await?,
     };
-    let (sensor, problems) = check(&key, &uid, &spec)?;
+    let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+    let (mut sensor, mut problems) = check(&key, uid, &object["spec"])?;
+    sensor.heed_filter_errors(annotation(&object, FILTER_ERRORS), &mut problems);
     Ok((sensor, [problems.dependencies, problems.triggers].concat()))
 }
 
-fn spec_of_file(file: &Path, name: &str) -> anyhow::Result<Value> {
+fn object_of_file(file: &Path, name: &str) -> anyhow::Result<Value> {
     let mut found = manifests::read_flat(&[file.to_owned()])?;
     found.retain(|manifest| {
         let found = manifest.object.pointer("/metadata/name");
@@ -141,16 +147,14 @@ fn spec_of_file(file: &Path, name: &str) -> anyhow::Result<Value> {
     let [manifest] = found.as_mut_slice() else {
         bail!("{}: holds no Sensor {name}", file.display());
     };
-    Ok(manifest.object["spec"].take())
+    Ok(manifest.object.take())
 }
 
-/// uid and spec.
-async fn spec_of_cluster(args: &ExplainArgs, key: &ObjectKey) -> anyhow::Result<(String, Value)> {
+async fn object_of_cluster(args: &ExplainArgs, key: &ObjectKey) -> anyhow::Result<Value> {
     let client = args.bus.client().await;
     let client = client.context("cannot reach the cluster")?;
-    let mut object = connection::read::<Sensor>(&client, &key.namespace, &key.name).await?;
-    let uid = object.metadata.uid.unwrap_or_default();
-    Ok((uid, object.data["spec"].take()))
+    let object = connection::read::<Sensor>(&client, &key.namespace, &key.name).await?;
+    Ok(serde_json::to_value(object)?)
 }
 
 fn print(explanation: &Explanation, out: &mut impl Write) -> anyhow::Result<()> {

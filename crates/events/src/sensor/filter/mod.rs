@@ -1,7 +1,8 @@
 //! Filters of a dependency.
 //!
 //! Order: expressions, data, context, time, script. Joined by `and` (the default) the first refusal decides;
-//! joined by `or` one of the kinds that are present must admit the event.
+//! joined by `or` one of the kinds that are present must admit the event. An error in another kind does not matter then,
+//! unless the Sensor asks for upstream's rule, which discards the event.
 
 mod context;
 mod data;
@@ -74,6 +75,8 @@ pub struct Filters {
     context: Option<ContextFilter>,
     time: Option<TimeWindow>,
     script: Option<Script>,
+    /// Joined by `or`, an error in one of the kinds discards the event.
+    error_discards: bool,
 }
 
 impl Filters {
@@ -111,7 +114,14 @@ impl Filters {
             script: script
                 .map(|script| Script::check(&format!("{path}.script"), script))
                 .transpose()?,
+            error_discards: false,
         })
+    }
+
+    /// From now on an error in one kind of filters discards the event, also when they are joined by `or` and another kind
+    /// admits it.
+    pub fn discard_on_error(&mut self) {
+        self.error_discards = true;
     }
 
     /// True when one of them is a script.
@@ -151,7 +161,16 @@ impl Filters {
             Some(_) if script.admits(event, now)? => Ok(()),
             Some(_) => Err(Refusal::ScriptFalse),
         });
-        self.logic
-            .join([exprs, data, context, time, script].into_iter().flatten())
+        let verdicts = [exprs, data, context, time, script];
+        if self.error_discards {
+            let refusals = verdicts
+                .iter()
+                .flatten()
+                .filter_map(|one| one.as_ref().err());
+            if let Some(error) = refusals.clone().find(|refusal| refusal.is_error()) {
+                return Err(error.clone());
+            }
+        }
+        self.logic.join(verdicts.into_iter().flatten())
     }
 }

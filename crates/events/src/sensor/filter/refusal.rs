@@ -85,6 +85,47 @@ pub enum Refusal {
     All(Vec<Refusal>),
 }
 
+impl Refusal {
+    /// The kind of filter that refuses; `or` when several do.
+    pub fn filter(&self) -> &'static str {
+        match self {
+            Self::Payload(_) => "payload",
+            Self::Absent { filter, .. } => filter,
+            Self::Template { .. } | Self::EmptyTemplate(_) | Self::Data { .. } => "data",
+            Self::False(_) | Self::Expression { .. } => "expr",
+            Self::Context { .. } => "context",
+            Self::Script(_) | Self::ScriptFalse => "script",
+            Self::NoTime | Self::Outside { .. } => "time",
+            Self::All(refusals) => match refusals.as_slice() {
+                [only] => only.filter(),
+                [first, rest @ ..] if rest.iter().all(|one| one.filter() == first.filter()) => {
+                    first.filter()
+                }
+                _ => "or",
+            },
+        }
+    }
+
+    /// True when a filter has no answer, rather than one that does not admit the event.
+    pub fn is_error(&self) -> bool {
+        match self {
+            Self::Payload(_)
+            | Self::Absent { .. }
+            | Self::Template { .. }
+            | Self::EmptyTemplate(_)
+            | Self::Expression { .. }
+            | Self::Script(_) => true,
+            Self::Data { .. }
+            | Self::False(_)
+            | Self::Context { .. }
+            | Self::ScriptFalse
+            | Self::NoTime
+            | Self::Outside { .. } => false,
+            Self::All(refusals) => refusals.iter().any(Self::is_error),
+        }
+    }
+}
+
 fn joined(refusals: &[Refusal]) -> String {
     let texts: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     texts.join("; ")

@@ -214,3 +214,30 @@ fn what_is_wrong_with_a_filter_is_said_with_its_path() {
     assert!(check(json!({"dataLogicalOperator": "xor"})).starts_with("f.dataLogicalOperator: "));
     assert!(check(json!({"script": "return return"})).starts_with("f.script: "));
 }
+
+#[test]
+fn joined_by_or_an_error_is_a_filter_that_does_not_pass_unless_errors_discard() {
+    let both = json!({
+        "data": [{"path": "absent", "type": "string", "value": ["x"]}],
+        "context": {"source": "src"},
+    });
+    let event = event(r#"{"n": 1}"#);
+    let usual = filters(both.clone(), Some("or"));
+    assert!(usual.admit(&event, now()).is_ok());
+    let mut strict = filters(both, Some("or"));
+    strict.discard_on_error();
+    let refusal = strict.admit(&event, now()).expect_err("discarded");
+    assert_eq!(refusal.to_string(), "data: nothing at \"absent\"");
+    // A filter that says no is no error, nor is one beside another that passes in the same list.
+    let no = json!({
+        "data": [{"path": "n", "type": "number", "value": ["2"]}],
+        "exprs": [
+            {"expr": "m == 1", "fields": [{"path": "m", "name": "m"}]},
+            {"expr": "n == 1", "fields": [{"path": "n", "name": "n"}]},
+        ],
+        "exprLogicalOperator": "or",
+    });
+    let mut strict = filters(no, Some("or"));
+    strict.discard_on_error();
+    assert!(strict.admit(&event, now()).is_ok());
+}

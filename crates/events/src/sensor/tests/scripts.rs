@@ -8,7 +8,7 @@ use crate::{
     sensor::{
         CheckedSensor,
         checked::{Problems, check},
-        dependency::FilterOutcome,
+        dependency::{Discard, FilterOutcome},
     },
 };
 use reconcile_core::object::ObjectKey;
@@ -36,7 +36,7 @@ fn transformed(script: &str, payload: &str) -> Result<Value, String> {
             assert_eq!(event.datacontenttype, "application/json");
             Ok(serde_json::from_slice(&event.data).expect("JSON"))
         }
-        FilterOutcome::Discarded(reason) => Err(reason),
+        FilterOutcome::Discarded(discard) => Err(discard.reason),
         FilterOutcome::Failed(bug) => panic!("{bug}"),
     }
 }
@@ -47,7 +47,7 @@ fn a_script_admits_what_it_returns_true_for() {
     let said = |script: &str| match judged(&json!({"filters": {"script": script}}), event(payload))
     {
         FilterOutcome::Accepted(_) => "accepted".to_owned(),
-        FilterOutcome::Discarded(reason) => reason,
+        FilterOutcome::Discarded(discard) => discard.reason,
         FilterOutcome::Failed(bug) => panic!("{bug}"),
     };
     let cases = BTreeMap::from([
@@ -89,7 +89,8 @@ fn a_script_sees_objects_only_and_passes_what_has_no_payload() {
     let script = json!({"filters": {"script": "return false"}});
     let reason = |payload: &str| match judged(&script, event(payload)) {
         FilterOutcome::Accepted(_) => "accepted".to_owned(),
-        FilterOutcome::Discarded(reason) | FilterOutcome::Failed(reason) => reason,
+        FilterOutcome::Discarded(discard) => discard.reason,
+        FilterOutcome::Failed(bug) => panic!("{bug}"),
     };
     assert_eq!(reason("[1]"), "script: the payload is no JSON object");
     assert_eq!(reason("hello"), "script: the payload is not JSON");
@@ -204,7 +205,9 @@ fn jq_changes_the_payload_before_the_filters_and_wins_over_a_script() {
         (".items.x", payload, "transform: jq expression does not fit"),
         (".", "[]", "transform: the payload is no JSON object"),
     ] {
-        let FilterOutcome::Discarded(said) = judged(&dependency(jq), event(payload)) else {
+        let FilterOutcome::Discarded(Discard { reason: said, .. }) =
+            judged(&dependency(jq), event(payload))
+        else {
             panic!("{jq} accepted");
         };
         assert!(said.contains(reason), "{jq}: {said}");

@@ -222,6 +222,8 @@ impl Context {
         loop {
             match self.bus.dead_letter(&letter).await {
                 Ok(()) => {
+                    let labels = self.labels();
+                    self.metrics.dead_lettered.with_label_values(&labels).inc();
                     let (event, source) = identity(firing);
                     let fields = self.activity.fields();
                     tracing::warn!(sensor = %firing.sensor, trigger = %firing.trigger, source, event, reason, tries, letter = firing.id, fields, "event dead-lettered");

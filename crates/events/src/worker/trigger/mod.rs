@@ -4,6 +4,7 @@ mod admission;
 mod attempt;
 mod finished;
 mod history;
+mod in_turn;
 mod intake;
 mod messages;
 mod order;

@@ -1,8 +1,8 @@
 //! Triggers that act on each event by itself.
 //!
 //! With `atLeastOnce` events are taken one after the other, and an event that fails is tried again before
-//! the next one begins. Otherwise many actions run at the same time, in no order, and a failed event goes
-//! back to the bus until its next try.
+//! the next one begins ([`InTurn`]). Otherwise many actions run at the same time, in no order, and a failed
+//! event goes back to the bus until its next try.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -17,14 +17,14 @@ use tokio::{
 
 use super::{
     Context,
-    admission::Admission,
+    admission::{Admission, Judged},
     attempt::{Failure, Tried},
-    finished::Finished,
     history::DeliveryHistory,
+    in_turn::{InTurn, NextTurn},
     intake::Intake,
     messages::{self, Held, InHand, Incoming, Place},
 };
-use crate::sensor::parameter::Events;
+use crate::{event::CloudEvent, sensor::parameter::Events, trigger::Firing};
 
 /// Actions of one trigger at the same time. Upstream has no bound, and runs out of sockets.
 const AT_ONCE: usize = 64;
@@ -53,22 +53,24 @@ struct PerEventWorker {
     /// Messages for the successor, or back to the bus when there is none.
     left: Vec<Held>,
     history: DeliveryHistory,
+    /// Where order matters.
+    in_turn: Option<InTurn>,
 }
 
 pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> {
-    let mut worker = PerEventWorker::default();
-    let mut beat = messages::beats();
-    let limit = if context.trigger.at_least_once {
-        1
-    } else {
-        AT_ONCE
+    let ordered = context.trigger.at_least_once;
+    let mut worker = PerEventWorker {
+        in_turn: ordered.then(|| InTurn::new(context.clone())),
+        ..PerEventWorker::default()
     };
+    let mut beat = messages::beats();
     loop {
-        worker.begin(&context, limit);
+        worker.begin(&context).await;
         tokio::select! {
             () = context.stop.cancelled() => break,
             _ = beat.tick(), if !worker.in_hand.is_empty() => worker.in_hand.beat().await,
             Some(ended) = worker.running.join_next_with_id(), if !worker.running.is_empty() => worker.finish(ended).await,
+            () = progress(&mut worker.in_turn) => {}
             message = intake.recv() => match message {
                 None => break,
                 Some(message) => worker.take(message).await,
@@ -80,15 +82,54 @@ pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> 
 
 impl PerEventWorker {
     /// Begins what may run.
-    fn begin(&mut self, context: &Context, limit: usize) {
-        while self.running.len() < limit
+    async fn begin(&mut self, context: &Context) {
+        if self.in_turn.is_some() {
+            return self.begin_in_turn(context).await;
+        }
+        while self.running.len() < AT_ONCE
             && let Some(held) = self.waiting.pop_front()
         {
             let tried = self.history.next_try(held.place());
-            let place = held.place();
-            let task = self.running.spawn(handle(context.clone(), held, tried));
-            self.places.insert(task.id(), place);
+            let context = context.clone();
+            self.spawn(held.place(), async move {
+                let outcome = judge_and_act(&context, &held, tried).await;
+                (held, outcome)
+            });
         }
+    }
+
+    async fn begin_in_turn(&mut self, context: &Context) {
+        while let Some(in_turn) = &mut self.in_turn {
+            in_turn.take(&mut self.waiting);
+            if !self.running.is_empty() {
+                return;
+            }
+            match in_turn.next() {
+                NextTurn::Wait => return,
+                NextTurn::Finished(held) => self.done(held.place()).await,
+                NextTurn::Act(held, judged) => {
+                    let context = context.clone();
+                    self.spawn(held.place(), async move {
+                        let outcome = act_in_turn(&context, &held, judged).await;
+                        (held, outcome)
+                    });
+                }
+            }
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        place: Place,
+        handle: impl Future<Output = (Held, Outcome)> + Send + 'static,
+    ) {
+        let task = self.running.spawn(handle);
+        self.places.insert(task.id(), place);
+    }
+
+    async fn done(&mut self, place: Place) {
+        self.history.done(place);
+        self.in_hand.answer(place, AckKind::Ack).await;
     }
 
     async fn take(&mut self, message: Incoming) {
@@ -114,8 +155,10 @@ impl PerEventWorker {
         let place = self.places.remove(&id);
         match ended.map(|(_, outcome)| outcome) {
             Ok((held, Outcome::Done)) => {
-                self.history.done(held.place());
-                self.in_hand.answer(held.place(), AckKind::Ack).await;
+                self.done(held.place()).await;
+                if let Some(in_turn) = &mut self.in_turn {
+                    in_turn.done(&held);
+                }
             }
             Ok((held, Outcome::Again(pause))) => {
                 let place = held.place();
@@ -144,6 +187,9 @@ impl PerEventWorker {
         mut beat: Interval,
     ) -> Option<Intake> {
         let mut pulling = true;
+        if let Some(in_turn) = &mut self.in_turn {
+            in_turn.withdraw(&mut self.waiting);
+        }
         loop {
             let ending = context.pulls.is_cancelled();
             if self.running.is_empty() && !(pulling && ending) {
@@ -162,6 +208,9 @@ impl PerEventWorker {
                 self.give_back().await;
             }
         }
+        if let Some(in_turn) = &mut self.in_turn {
+            in_turn.record_at_last().await;
+        }
         if !pulling {
             return None;
         }
@@ -177,47 +226,44 @@ impl PerEventWorker {
     }
 }
 
-async fn handle(context: Context, held: Held, tried: u32) -> (Held, Outcome) {
-    let outcome = if held.acker.is_some() {
-        judge_and_act(&context, &held, tried).await
-    } else {
-        resume(&context, &held, tried).await
-    };
-    (held, outcome)
+/// Continues what is under way beside actions; never ends when there is nothing.
+async fn progress(in_turn: &mut Option<InTurn>) {
+    match in_turn {
+        Some(in_turn) => in_turn.progress().await,
+        None => std::future::pending().await,
+    }
 }
 
-/// Acts on a message that a predecessor had in its hands, unless that one or another finished it.
-async fn resume(context: &Context, held: &Held, tried: u32) -> Outcome {
-    let Some(finished) = Finished::load(context, held).await else {
-        return Outcome::Leave;
-    };
-    if finished.covers(context, held) {
-        return Outcome::Done;
+fn done_if(done: bool) -> Outcome {
+    if done { Outcome::Done } else { Outcome::Leave }
+}
+
+/// The firing for one event.
+fn firing(context: &Context, held: &Held, event: CloudEvent) -> Firing {
+    let name = &context.trigger.dependencies[held.dependency].name;
+    let set = BTreeMap::from([(name.clone(), held.sequence)]);
+    context.firing(held.stream, &set, Events::from([(name.clone(), event)]))
+}
+
+/// Acts until that is successful or all tries are spent.
+async fn act_in_turn(context: &Context, held: &Held, judged: Judged) -> Outcome {
+    match context.settle(held, judged).await {
+        Admission::Accepted(event) => {
+            let firing = firing(context, held, event);
+            done_if(context.act(&firing, held.body.clone()).await)
+        }
+        Admission::Settled => Outcome::Done,
+        Admission::Owed => Outcome::Leave,
     }
-    let outcome = judge_and_act(context, held, tried).await;
-    if matches!(outcome, Outcome::Done) && finished.add(context, held).await.is_none() {
-        tracing::debug!(
-            sequence = held.sequence,
-            "stopped before a finished event was recorded"
-        );
-    }
-    outcome
 }
 
 async fn judge_and_act(context: &Context, held: &Held, tried: u32) -> Outcome {
-    let dependency = &context.trigger.dependencies[held.dependency];
-    let set = BTreeMap::from([(dependency.name.clone(), held.sequence)]);
-    let done_if = |done| if done { Outcome::Done } else { Outcome::Leave };
     let event = match context.admit(held).await {
         Admission::Accepted(event) => event,
         Admission::Settled => return Outcome::Done,
         Admission::Owed => return Outcome::Leave,
     };
-    let events = Events::from([(dependency.name.clone(), event)]);
-    let firing = context.firing(held.stream, &set, events);
-    if context.trigger.at_least_once {
-        return done_if(context.act(&firing, held.body.clone()).await);
-    }
+    let firing = firing(context, held, event);
     if tried == 1 && !context.turn().await {
         return Outcome::Leave;
     }

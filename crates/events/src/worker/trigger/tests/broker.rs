@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::Write as _,
     sync::Arc,
+    time::Duration,
 };
 
 use async_nats::jetstream::AckKind;
@@ -16,7 +17,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     api::trigger::Parameter,
-    bus::BusError,
+    bus::{ACK_WAIT, BusError},
     trigger::{Action, Done, Firing, Run, TriggerError, kind::CheckedAction},
     worker::trigger::{
         messages::{Held, Incoming, Place},
@@ -61,7 +62,12 @@ struct State {
     plays: VecDeque<Play>,
     /// The next dead letter makes the task panic.
     letter_panics: bool,
+    /// How long a record takes to be written.
+    slow_writes: Option<Duration>,
+    /// A new process reads first what a dead one had in its hands; the bus delivers it again later.
+    reads_again: bool,
     dead: bool,
+    deaths: usize,
     log: Vec<String>,
     fired: Vec<BTreeMap<String, u64>>,
 }
@@ -112,6 +118,21 @@ impl Broker {
         self
     }
 
+    pub(super) fn slow_writes(self, time: Duration) -> Self {
+        self.state.lock().slow_writes = Some(time);
+        self
+    }
+
+    pub(super) fn reads_again(self) -> Self {
+        self.state.lock().reads_again = true;
+        self
+    }
+
+    /// Times that a process died.
+    pub(super) fn deaths(&self) -> usize {
+        self.state.lock().deaths
+    }
+
     /// All that happened.
     pub(super) fn log(&self) -> Vec<String> {
         self.state.lock().log.clone()
@@ -136,11 +157,26 @@ impl Broker {
     /// The messages that are not answered, as they are delivered to a new process, which is alive from now on.
     pub(super) fn deliver(&self, stream: i128, sender: mpsc::Sender<Incoming>) -> Vec<Held> {
         let mut state = self.state.lock();
+        state.deaths += usize::from(state.dead);
+        let again = state.reads_again && state.dead;
         state.dead = false;
         state.sender = Some(sender);
         let open: Vec<Place> = state.open.iter().copied().collect();
         let held = |place: Place| self.held(&state, stream, place);
-        open.into_iter().map(held).collect()
+        let mut all: Vec<Held> = open.iter().copied().map(held).collect();
+        if again {
+            for held in &mut all {
+                held.acker = None;
+            }
+            let broker = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(ACK_WAIT).await;
+                for place in open {
+                    broker.deliver_again(stream, place);
+                }
+            });
+        }
+        all
     }
 
     fn deliver_again(&self, stream: i128, place: Place) {
@@ -290,7 +326,7 @@ impl Records for Broker {
         revision: u64,
     ) -> BoxFuture<'r, Result<u64, BusError>> {
         let what = format!("write {key} {}", summary(key, &value));
-        Box::pin(self.effect(what, move |state| {
+        let write = self.effect(what, move |state| {
             let now = state.records.get(key).map_or(0, |(_, revision)| *revision);
             if now != revision {
                 let key = key.to_owned();
@@ -300,7 +336,12 @@ impl Records for Broker {
             let revision = state.revision;
             state.records.insert(key.to_owned(), (value, revision));
             Ok(revision)
-        }))
+        });
+        Box::pin(async {
+            let slow = self.state.lock().slow_writes;
+            tokio::time::sleep(slow.unwrap_or_default()).await;
+            write.await
+        })
     }
 
     fn erase<'r>(&'r self, key: &'r str) -> BoxFuture<'r, Result<(), BusError>> {

@@ -1,8 +1,14 @@
 //! Triggers that act on each event by itself.
 
 use serde_json::json;
+use tokio::sync::mpsc;
 
-use super::{Broker, Play, broker::Fault, run, spec};
+use super::{
+    Broker, Play,
+    broker::Fault,
+    process::{Spec, context},
+    run, spec,
+};
 
 #[test]
 fn at_least_once_takes_one_event_after_the_other_and_answers_after_the_action() {
@@ -80,4 +86,31 @@ fn a_process_that_dies_between_action_and_answer_leaves_the_event_to_the_next() 
     let broker = Broker::with("a").faults([(0, Fault::DiesAfter)]);
     run(&spec("a", json!({"atLeastOnce": true})), &broker);
     assert_eq!(broker.log(), ["act a=1", "act a=1", "ack a=1"]);
+}
+
+#[tokio::test]
+async fn events_that_do_not_count_are_counted_by_what_refuses_them() {
+    let spec = Spec::check(&json!({
+        "dependencies": [{
+            "name": "a", "eventSourceName": "src", "eventName": "a",
+            "filters": {"context": {"type": "other"}},
+        }],
+        "triggers": [{"template": {"name": "t", "log": {}}}],
+    }));
+    let broker = Broker::with("a!");
+    let context = context(&spec, &broker);
+    let (sender, _incoming) = mpsc::channel(8);
+    for held in broker.deliver(1, sender) {
+        context.admit(&held).await;
+    }
+    let metrics = &context.metrics;
+    let discarded = |by: &str| {
+        metrics
+            .discarded
+            .with_label_values(&["ns", "s", "t", by])
+            .get()
+    };
+    assert_eq!((discarded("context"), discarded("data")), (1, 0));
+    let letters = metrics.dead_lettered.with_label_values(&["ns", "s", "t"]);
+    assert_eq!(letters.get(), 1);
 }

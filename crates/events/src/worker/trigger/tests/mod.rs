@@ -2,6 +2,7 @@
 
 mod broker;
 mod events;
+mod in_turn;
 mod process;
 mod secrets;
 mod sets;

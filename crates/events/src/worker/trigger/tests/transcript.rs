@@ -17,6 +17,8 @@ pub(super) fn summary(key: &str, value: &[u8]) -> String {
     let json: Value = serde_json::from_slice(value).unwrap_or_default();
     if key.ends_with("/_ledger") {
         format!("consumed={} firing={}", json["consumed"], json["firing"])
+    } else if key.ends_with("/_finished") {
+        json["finished"].to_string()
     } else if let Some(sequence) = json.get("StreamSeq") {
         format!("sequence {sequence}")
     } else {
