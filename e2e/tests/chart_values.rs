@@ -306,3 +306,100 @@ async fn replicas_share_work_when_there_are_shards() -> Result<()> {
     assert!(both.contains("server.upstream.enabled needs 1"), "{both}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_of_events_are_a_deployment_of_their_own_with_the_shards_of_the_controller()
+-> Result<()> {
+    let pod = json!({
+        "replicas": 5, "resources": {"limits": {"memory": "99Mi"}}, "nodeSelector": {"pool": "workers"},
+        "tolerations": [{"key": "busy", "operator": "Exists"}], "priorityClassName": "high", "extraArgs": ["--more"],
+        "affinity": {"podAntiAffinity": {}}, "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
+        ],
+    });
+    let shards = json!({"shards": 12, "nodeSelector": {"pool": "controllers"}});
+    let more = json!({"create": true});
+    let values = json!({"worker": pod, "controller": shards, "networkPolicy": more});
+    let objects = render(Which::Events, &values).await?;
+    let controller = find(&objects, "Deployment", "x-events")?;
+    let workers = find(&objects, "Deployment", "x-events-worker")?;
+    assert_eq!(workers["spec"]["replicas"], 5);
+    let of = |deployment: &Value| deployment["spec"]["template"]["spec"].clone();
+    let (spec, container) = (of(workers), of(workers)["containers"][0].clone());
+    for flag in ["worker", "--shards=12", "--more"] {
+        let args = container["args"].as_array().context("arguments")?;
+        assert!(args.iter().any(|arg| arg == flag), "{flag}: {args:?}");
+    }
+    assert_eq!(container["image"], of(controller)["containers"][0]["image"]);
+    assert_eq!(container["resources"], values["worker"]["resources"]);
+    for field in [
+        "nodeSelector",
+        "tolerations",
+        "priorityClassName",
+        "affinity",
+    ] {
+        assert_eq!(spec[field], values["worker"][field], "{field}");
+    }
+    assert_eq!(of(controller)["nodeSelector"]["pool"], "controllers");
+    // Neither takes the pods of the other.
+    let selector = |deployment: &Value| deployment["spec"]["selector"]["matchLabels"].clone();
+    let (ours, theirs) = (selector(workers), selector(controller));
+    assert_ne!(ours, theirs);
+    let spread = &spec["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"];
+    assert_eq!(*spread, ours);
+    let labels = &workers["spec"]["template"]["metadata"]["labels"];
+    let (component, name) = ("app.kubernetes.io/component", "app.kubernetes.io/name");
+    assert_eq!(labels[component], "worker");
+    // Their metrics are scraped, and their ports open.
+    let metrics = find(&objects, "Service", "x-events-metrics")?;
+    let selected = metrics["spec"]["selector"]
+        .as_object()
+        .context("a selector")?;
+    assert!(
+        selected.iter().all(|(key, value)| labels[key] == *value),
+        "{selected:?}"
+    );
+    let policy = find(&objects, "NetworkPolicy", "x-events")?;
+    let pods = &policy["spec"]["podSelector"];
+    assert_eq!(pods["matchLabels"][name], labels[name]);
+    let wanted = json!([{"key": component, "operator": "In", "values": ["controller-manager", "worker", "dedicated"]}]);
+    assert_eq!(pods["matchExpressions"], wanted);
+
+    let none = render(Which::Events, &json!({})).await?;
+    assert!(find(&none, "Deployment", "x-events-worker").is_err());
+    let alone = refusal(Which::Events, &json!({"worker": {"replicas": 1}})).await?;
+    assert!(alone.contains("controller.shards"), "{alone}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_controller_of_events_gets_a_template_for_pods_of_single_objects_on_demand()
+-> Result<()> {
+    let values = json!({"dedicated": {"enabled": true}, "worker": {"nodeSelector": {"pool": "w"}}, "controller": {"shards": 4}});
+    let objects = render(Which::Events, &values).await?;
+    let config = find(&objects, "ConfigMap", "x-events-config")?;
+    let text = config["data"]["dedicated.yaml"]
+        .as_str()
+        .context("a template")?;
+    let template = e2e::cluster::documents(text)?.remove(0);
+    assert_eq!(template["kind"], "Deployment");
+    let pod = &template["spec"]["template"]["spec"];
+    let controller = find(&objects, "Deployment", "x-events")?;
+    let own = &controller["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["args"][0], "worker");
+    assert_eq!(pod["containers"][0]["image"], own["containers"][0]["image"]);
+    assert_eq!(pod["serviceAccountName"], own["serviceAccountName"]);
+    assert_eq!(pod["nodeSelector"], json!({"pool": "w"}));
+    let may = |objects: &[Value]| -> Result<bool> {
+        let role = find(objects, "Role", "x-events-leader")?;
+        let rules = role["rules"].as_array().context("rules")?;
+        Ok(rules
+            .iter()
+            .any(|rule| rule["resources"] == json!(["deployments"])))
+    };
+    assert!(may(&objects)?);
+    let none = render(Which::Events, &json!({})).await?;
+    assert!(find(&none, "ConfigMap", "x-events-config")?["data"]["dedicated.yaml"].is_null());
+    assert!(!may(&none)?);
+    Ok(())
+}

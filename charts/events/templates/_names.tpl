@@ -31,19 +31,37 @@
 {{- default .Values.global.image.repository .Values.controller.image.repository }}:{{ default .Chart.AppVersion $tag -}}
 {{- end -}}
 
-{{- define "events.selectorLabels" -}}
+{{- define "events.workerName" -}}
+{{- printf "%s-worker" (include "events.fullname" . | trunc 56 | trimSuffix "-") -}}
+{{- end -}}
+
+{{/* The pods of this release, controllers and workers. */}}
+{{- define "events.releaseLabels" -}}
 app.kubernetes.io/name: {{ include "events.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: controller-manager
+{{- end -}}
+
+{{- define "events.selectorLabels" -}}
+{{- include "events.selectorLabelsOf" (dict "root" . "component" "controller-manager") -}}
+{{- end -}}
+
+{{/* The pods of one component: `root` is the context. */}}
+{{- define "events.selectorLabelsOf" -}}
+{{ include "events.releaseLabels" .root }}
+app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
 {{- define "events.labels" -}}
-{{ include "events.selectorLabels" . }}
+{{- include "events.labelsOf" (dict "root" . "component" "controller-manager") -}}
+{{- end -}}
+
+{{- define "events.labelsOf" -}}
+{{ include "events.selectorLabelsOf" . }}
 app.kubernetes.io/part-of: events
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") }}
-{{- with include "events.strings" (list .Values.global.additionalLabels) }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name (.root.Chart.Version | replace "+" "_") }}
+{{- with include "events.strings" (list .root.Values.global.additionalLabels) }}
 {{ . }}
 {{- end }}
 {{- end -}}
@@ -61,9 +79,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- end -}}
 {{- end -}}
 
-{{/* Constraints that name no pods mean those of this chart. */}}
+{{/* Constraints that name no pods mean those of the Deployment. */}}
 {{- define "events.topologySpreadConstraints" -}}
-{{- $pods := dict "matchLabels" (include "events.selectorLabels" .root | fromYaml) -}}
+{{- $pods := dict "matchLabels" (include "events.selectorLabelsOf" .selector | fromYaml) -}}
 {{- $all := list -}}
 {{- range .constraints -}}
 {{- $all = append $all (merge (deepCopy .) (dict "labelSelector" $pods)) -}}

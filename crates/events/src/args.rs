@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
+    controller::dedicated::DedicatedObject,
     offline::{lint::LintArgs, simulate::SimulateArgs},
     operate::{dlq::DlqArgs, explain::ExplainArgs, publish::PublishArgs, tail::TailArgs},
     source::files::WatchedFolder,
@@ -81,6 +82,17 @@ pub struct ControllerArgs {
     /// work more evenly.
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub shards: u32,
+    /// Deployment of `events worker` in YAML, from which those of EventSources and Sensors are made that ask for a pod of
+    /// their own (spec.template, or the annotation events.argoproj.io/dedicated); without the file none gets one.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/argo-events/dedicated.yaml"
+    )]
+    pub dedicated_template: PathBuf,
+    /// Of a worker: act for this object alone, EventSource/NAMESPACE/NAME or Sensor/NAMESPACE/NAME, in a pod of its own.
+    #[arg(long, value_name = "OBJECT")]
+    pub only: Option<DedicatedObject>,
     /// Port of /metrics.
     #[arg(long, default_value_t = 7777)]
     pub metrics_port: u16,

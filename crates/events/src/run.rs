@@ -1,19 +1,22 @@
 //! `events controller` and `events worker`: puts the parts together.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+mod dedicated;
+mod endpoints;
+
+use std::{net::IpAddr, sync::Arc};
 
 use reconcile_core::{
     args::LeaderArgs,
     egress::EgressPolicy,
-    error::error_chain,
-    object::Root,
+    object::{Kind, Root},
     operator::{ClaimError, EndError, Identity, Operator, Part, StartError},
     reconcile::{Driver, DriverConfig, Queue},
     shards::{Authority, ShardConfig, weights_of},
-    watch::Index,
+    watch::{Index, WatchConfig},
 };
 use thiserror::Error;
 
+use self::endpoints::{Serving, adopt_endpoints, look_after_replicas, serve_endpoints};
 use crate::{
     api::{EventBus, EventSource, Sensor},
     args::ControllerArgs,
@@ -21,13 +24,14 @@ use crate::{
     controller::{
         ControllerContext,
         context::{index_by_bus, index_of_sources},
+        dedicated::{Dedicated, DedicatedObject, DedicatedTemplate, TemplateError},
         eventbus::{BusDefaults, EventBusController, deployment::config::ConfigError},
         eventsource::{EventSourceController, Slices},
         sensor::SensorController,
     },
     http_client::{ALLOW_LINK_LOCAL, HttpClients},
     metrics::Metrics,
-    replicas::{self, Replica, ReplicaIdentity, Standby},
+    replicas::{Replica, ReplicaIdentity},
     source::{Listeners, files::WatchedFolders},
     trigger::{Executor, NatsClients, secrets::Secrets},
     worker::{DataPlane, Parts},
@@ -35,8 +39,8 @@ use crate::{
 
 /// The leases of shards begin with this.
 const SHARDS: &str = "argo-events-shard";
-/// Pause between tries to read what earlier processes published.
-const ADOPT_PAUSE: Duration = Duration::from_secs(2);
+/// The leases of the pods of one object begin with this and its id.
+const ONLY: &str = "argo-events-only";
 
 /// The process could not start, or had to end.
 #[derive(Debug, Error)]
@@ -54,8 +58,16 @@ pub enum RunError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A worker that does not know how the work is divided.
-    #[error("events worker needs --shards of 2 or more, the same number as that of the controller")]
+    #[error(
+        "events worker needs --shards of 2 or more, the same number as that of the controller, or --only"
+    )]
     Unsharded,
+    /// A controller acts for all objects.
+    #[error("--only is for events worker")]
+    Only,
+    /// The Deployments of objects cannot be made.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// Another process leads, or a part of this one ended.
     #[error(transparent)]
     End(#[from] EndError),
@@ -70,13 +82,16 @@ fn replica_identity<'p>(leader: &LeaderArgs, pod: Option<&'p str>) -> ReplicaIde
 
 /// Runs until SIGTERM or until leadership is lost.
 pub async fn controller(args: ControllerArgs) -> Result<(), RunError> {
+    if args.only.is_some() {
+        return Err(RunError::Only);
+    }
     let part = Part::of_controller(args.shards);
     run(args, part).await
 }
 
 /// Works on shards until SIGTERM.
 pub async fn worker(args: ControllerArgs) -> Result<(), RunError> {
-    if args.shards < 2 {
+    if args.shards < 2 && args.only.is_none() {
         return Err(RunError::Unsharded);
     }
     run(args, Part::Shards).await
@@ -94,6 +109,8 @@ async fn run(args: ControllerArgs, part: Part) -> Result<(), RunError> {
         metrics_port,
         health_port,
         advertise_address,
+        dedicated_template,
+        only,
         ..
     } = args;
     leader.namespace = leader.namespace.or_else(|| own_namespace.clone());
@@ -105,168 +122,113 @@ async fn run(args: ControllerArgs, part: Part) -> Result<(), RunError> {
         ports: vec![metrics_port, health_port],
     };
     let operator = Operator::start_as(part, identity, &kube, &leader).await?;
+    let template = DedicatedTemplate::read(&dedicated_template)?;
     let settings = Settings {
-        shards: (part != Part::Leader).then_some(args.shards),
+        pool: Pool::of(only.as_ref(), args.shards, part),
+        dedicated: match (&only, &template) {
+            (Some(_), _) => Dedicated::Only,
+            (None, Some(_)) => dedicated::shared(),
+            (None, None) => Dedicated::Off,
+        },
         reserved_ports: [metrics_port, health_port],
         allow_link_local: args.allow_link_local,
         folders: WatchedFolders::new(args.watched_folders),
     };
     let context = parts(&operator, &settings)?;
-    let plane = context.plane.clone();
-    let address = advertise_address
-        .filter(|text| !text.is_empty())
-        .and_then(|text| {
-            let parsed = text.parse().ok();
-            if parsed.is_none() {
-                tracing::warn!(
-                    text,
-                    "not an IP address; Services of EventSources get no endpoints"
-                );
-            }
-            parsed
-        });
-    let scope = namespaced.then(|| {
-        managed_namespace
-            .or(own_namespace)
-            .unwrap_or_else(|| operator.namespace.clone())
-    });
+    let scope = match &only {
+        Some(object) => Some(object.key.namespace.clone()),
+        None => namespaced.then(|| {
+            managed_namespace
+                .or(own_namespace)
+                .unwrap_or_else(|| operator.namespace.clone())
+        }),
+    };
     let pod = leader.pod_name.as_deref().filter(|name| !name.is_empty());
     let replica = Replica::claim(&operator.claims, replica_identity(&leader, pod))?;
     let serving = Serving {
         replica: replica.clone(),
-        address,
+        address: address_of(advertise_address),
         slices: Slices::default(),
         defaults,
     };
     adopt_endpoints(&operator, &context, scope.as_deref(), &serving).await;
-    run_controllers(&operator, &context, scope.as_deref(), &serving);
+    run_controllers(
+        &operator,
+        &context,
+        scope.as_deref(),
+        &serving,
+        only.as_ref(),
+    );
     serve_endpoints(&operator, &context, &serving);
-    look_after_replicas(&operator, &leader, scope.clone(), &replica);
+    if only.is_none() {
+        look_after_replicas(&operator, &leader, scope.clone(), &replica);
+        dedicated::run(&operator, &context, &leader, template);
+    }
+    end_with(&operator, replica, scope, context.plane.clone());
+    operator.run().await?;
+    Ok(())
+}
+
+/// When the process stops: callers go elsewhere first, then what was begun is finished.
+fn end_with(operator: &Operator, replica: Replica, scope: Option<String>, plane: DataPlane) {
     let stop = operator.shutdown.clone();
     operator.spawn_drained(async move {
         stop.cancelled().await;
         replica.withdraw(scope.as_deref()).await;
         plane.stop().await;
     });
-    operator.run().await?;
-    Ok(())
-}
-
-/// How callers reach this process.
-struct Serving {
-    replica: Replica,
-    address: Option<IpAddr>,
-    slices: Slices,
-    /// Defaults of buses.
-    defaults: Arc<BusDefaults>,
-}
-
-/// Learns what earlier processes published under the address of this one: callers may still come in by these ports,
-/// so nobody else gets them.
-async fn adopt_endpoints(
-    operator: &Operator,
-    context: &ControllerContext,
-    scope: Option<&str>,
-    serving: &Serving,
-) {
-    let mut reported = String::new();
-    let all = loop {
-        let error = match replicas::published(&operator.serving, scope).await {
-            Ok(all) => break all,
-            Err(error) => error,
-        };
-        let reason = error_chain(&error);
-        if reported != reason {
-            tracing::warn!(reason, "cannot read the EndpointSlices of event sources");
-            reported = reason;
-        }
-        tokio::select! {
-            () = operator.shutdown.cancelled() => return,
-            () = tokio::time::sleep(ADOPT_PAUSE) => {}
-        }
-    };
-    for slice in all {
-        if slice.replica.as_deref() == Some(serving.replica.id()) {
-            serving.slices.doubt(&slice.source);
-        }
-        if serving
-            .address
-            .is_some_and(|own| slice.addresses.contains(&own))
-        {
-            context.plane.published(&slice.source, &slice.ports);
-        }
-    }
-}
-
-/// Publishes all endpoints whenever the lease of this replica is won: others may have removed them.
-fn serve_endpoints(operator: &Operator, context: &ControllerContext, serving: &Serving) {
-    let mut held = serving.replica.held();
-    let (slices, sources) = (serving.slices.clone(), context.sources.clone());
-    let queue = context.source_queue.clone();
-    operator.spawn("endpoints of this replica", async move {
-        while held.wait_for(|held| *held).await.is_ok() {
-            slices.doubt_all();
-            for key in sources.keys() {
-                queue.add(key);
-            }
-            if held.wait_for(|held| !*held).await.is_err() {
-                break;
-            }
-        }
-        // The elections have ended: so does the process.
-        std::future::pending::<()>().await;
-    });
-}
-
-/// Removes the endpoints of replicas that are gone.
-fn look_after_replicas(
-    operator: &Operator,
-    leader: &LeaderArgs,
-    scope: Option<String>,
-    replica: &Replica,
-) {
-    let standby = Standby {
-        claims: operator.claims.clone(),
-        client: operator.serving.clone(),
-        namespace: leader
-            .namespace
-            .clone()
-            .unwrap_or_else(|| operator.namespace.clone()),
-        scope,
-        own: replica.clone(),
-    };
-    let (mut leads, client) = (operator.leader(), operator.client.clone());
-    let elects = leader.enabled;
-    operator.spawn("endpoints of other replicas", async move {
-        let orphans = async {
-            // An error is the end of the process.
-            drop(leads.wait_for(|leads| *leads).await);
-            match standby.remove_orphans(&client).await {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "removed endpoints of earlier processes"),
-                Err(error) => tracing::warn!(
-                    error = error_chain(&error),
-                    "cannot remove endpoints of earlier processes"
-                ),
-            }
-        };
-        if elects {
-            futures::join!(orphans, standby.run());
-        } else {
-            orphans.await;
-            std::future::pending::<()>().await;
-        }
-    });
 }
 
 /// Settings of the data plane.
 struct Settings {
-    /// Number of shards; `None` when the leader acts for all objects.
-    shards: Option<u32>,
+    /// How objects are shared out.
+    pool: Pool,
+    /// Which objects are left to pods of their own.
+    dedicated: Dedicated,
     /// Ports of the admin server.
     reserved_ports: [u16; 2],
     allow_link_local: bool,
     folders: WatchedFolders,
+}
+
+/// The processes among which objects are shared out.
+struct Pool {
+    /// Names of their leases begin with this.
+    prefix: String,
+    /// Number of shards.
+    shards: u32,
+    /// The leader acts for all objects.
+    by_leader: bool,
+}
+
+impl Pool {
+    fn of(only: Option<&DedicatedObject>, shards: u32, part: Part) -> Self {
+        match only {
+            Some(object) => Self {
+                prefix: format!("{ONLY}-{}", object.id()),
+                shards: 1,
+                by_leader: false,
+            },
+            None => Self {
+                prefix: SHARDS.to_owned(),
+                shards,
+                by_leader: part == Part::Leader,
+            },
+        }
+    }
+}
+
+/// The address of this process for pods.
+fn address_of(text: Option<String>) -> Option<IpAddr> {
+    let text = text.filter(|text| !text.is_empty())?;
+    let parsed = text.parse().ok();
+    if parsed.is_none() {
+        tracing::warn!(
+            text,
+            "not an IP address; Services of EventSources get no endpoints"
+        );
+    }
+    parsed
 }
 
 /// Indexes, connections and the data plane.
@@ -278,10 +240,8 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, 
     executor.nats = NatsClients::new(egress);
     let (bus_queue, source_queue, sensor_queue) = (Queue::new(), Queue::new(), Queue::new());
     let (sources, sensors) = (index_of_sources(), index_by_bus());
-    let pool = settings
-        .shards
-        .map(|count| pool_of(count, &sources, &sensors));
-    let authority = Authority::start(operator, pool)?;
+    let pool = pool_of(operator, &settings.pool, &sources, &sensors);
+    let authority = Authority::start(operator, Some(pool))?;
     let plane = DataPlane::new(Parts {
         executor,
         config: operator.config.clone(),
@@ -312,21 +272,25 @@ fn parts(operator: &Operator, settings: &Settings) -> Result<ControllerContext, 
         egress,
         secrets,
         plane,
+        dedicated: settings.dedicated.clone(),
     })
 }
 
-/// The pool of shards, weighed by the number of their objects.
+/// The pool of shards, weighed by the number of their objects. What a leader acts for is a shard too: so it never acts
+/// beside processes that share out the objects.
 fn pool_of(
-    count: u32,
+    operator: &Operator,
+    pool: &Pool,
     sources: &Index<Root<EventSource>>,
     sensors: &Index<Root<Sensor>>,
 ) -> ShardConfig {
-    let (sources, sensors) = (sources.clone(), sensors.clone());
+    let (sources, sensors, count) = (sources.clone(), sensors.clone(), pool.shards);
     let weigh = move || weights_of(sources.keys().into_iter().chain(sensors.keys()), count);
     ShardConfig {
-        prefix: SHARDS.to_owned(),
+        prefix: pool.prefix.clone(),
         count,
         weigh: Some(Arc::new(weigh)),
+        role: pool.by_leader.then(|| operator.leader_role().clone()),
     }
 }
 
@@ -335,6 +299,7 @@ fn run_controllers(
     context: &ControllerContext,
     scope: Option<&str>,
     serving: &Serving,
+    only: Option<&DedicatedObject>,
 ) {
     let config = DriverConfig::default;
     let in_shards = || DriverConfig {
@@ -376,19 +341,34 @@ fn run_controllers(
         context.sensors.clone(),
     );
     let ready = |name: &str| operator.readiness.register(name);
+    // A pod of one object acts for that one; its namespace is watched as far as filters and buses need it.
+    let runs = |kind: &str| only.is_none_or(|only| only.kind == kind);
+    let narrowed = |kind: &str| {
+        let name = only.filter(|only| only.kind == kind);
+        WatchConfig {
+            labels: None,
+            fields: name.map(|only| format!("metadata.name={}", only.key.name)),
+        }
+    };
     let watch = buses
         .watch_roots(operator.api::<EventBus>(scope))
         .ready(ready("eventbus"));
     operator.spawn("watch of EventBuses", watch.run());
     let watch = sources
         .watch_roots(operator.api::<EventSource>(scope))
+        .config(narrowed(EventSource::KIND))
         .ready(ready("eventsources"));
     operator.spawn("watch of EventSources", watch.run());
     let watch = sensors
         .watch_roots(operator.api::<Sensor>(scope))
+        .config(narrowed(Sensor::KIND))
         .ready(ready("sensors"));
     operator.spawn("watch of Sensors", watch.run());
     operator.spawn_drained(buses.run());
-    operator.spawn_drained(sources.run());
-    operator.spawn_drained(sensors.run());
+    if runs(EventSource::KIND) {
+        operator.spawn_drained(sources.run());
+    }
+    if runs(Sensor::KIND) {
+        operator.spawn_drained(sensors.run());
+    }
 }

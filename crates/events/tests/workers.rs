@@ -5,87 +5,21 @@ mod support;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    path::Path,
-    process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use reconcile_core::testkit::{FakeApi, FakeKind};
-use serde_json::{Value, json};
+use reconcile_core::testkit::FakeApi;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use support::{Nats, Receiver, publish, spec, until};
+use support::{
+    Nats, Receiver, publish, spec, until,
+    workers::{Worker, api_with_bus, argo, shared_by, write_kubeconfig},
+};
 
-const SHARDS: u32 = 6;
 const SENSORS: usize = 6;
 /// First number of the events while nobody dies.
 const FLOW: u64 = 1000;
-
-/// The `events` binary; killed when dropped.
-struct Worker(Child);
-
-impl Worker {
-    fn start(command: &str, kubeconfig: &Path) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_events"))
-            .arg(command)
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
-            .args([
-                "--metrics-address=127.0.0.1",
-                "--metrics-port=0",
-                "--health-port=0",
-            ])
-            .arg(format!("--shards={SHARDS}"))
-            // Not shorter: the machine that runs the tests may be slow.
-            .args([
-                "--leader-election-lease-duration=8s",
-                "--leader-election-renew-deadline=6s",
-                "--leader-election-retry-period=500ms",
-            ])
-            .env_remove("POD_NAME")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        Self(child)
-    }
-
-    fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args([signal, &self.0.id().to_string()])
-            .status();
-        assert!(sent.is_ok_and(|status| status.success()), "no signal");
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-fn argo(kind: &str, name: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": kind,
-        "metadata": {"namespace": "ns", "name": name}, "spec": spec,
-    })
-}
-
-/// Whether so many processes hold all shards between them.
-fn shared_by(api: &FakeApi, processes: usize) -> bool {
-    let mut shares: BTreeMap<String, usize> = BTreeMap::new();
-    for shard in 0..SHARDS {
-        let name = format!("argo-events-shard-{shard}-of-{SHARDS}");
-        let lease = api.get("leases", "ops", &name).unwrap_or_default();
-        let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
-        if !holder.is_empty() {
-            *shares.entry(holder.to_owned()).or_default() += 1;
-        }
-    }
-    let all = shares.values().sum::<usize>() == SHARDS as usize;
-    all && shares.len() == processes
-}
 
 fn deployed(api: &FakeApi) -> bool {
     (0..SENSORS).all(|n| {
@@ -122,32 +56,13 @@ fn complete(receiver: &Receiver, wanted: Range<u64>) -> bool {
 
 /// A cluster with a bus and Sensors that send to the receiver.
 fn cluster(url: &str, receiver: &Receiver) -> FakeApi {
-    let kind = |kind, plural| FakeKind::new("argoproj.io", "v1alpha1", kind, plural);
-    let api = FakeApi::new()
-        .with_kind(kind("EventBus", "eventbus"))
-        .with_kind(kind("EventSource", "eventsources"))
-        .with_kind(kind("Sensor", "sensors"));
-    api.put(&argo(
-        "EventBus",
-        "default",
-        &json!({"jetstreamExotic": {"url": url}}),
-    ));
+    let api = api_with_bus(url);
     for n in 0..SENSORS {
         let mut spec = spec(&format!("{}/s{n}", receiver.url), &["a"]);
         spec["triggers"][0]["atLeastOnce"] = true.into();
         api.put(&argo("Sensor", &format!("s{n}"), &spec));
     }
     api
-}
-
-fn write_kubeconfig(path: &Path, server: &str) {
-    let text = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "ops"}}],
-        "users": [{"name": "u", "user": {}}],
-    });
-    std::fs::write(path, text.to_string()).expect("written");
 }
 
 #[tokio::test(flavor = "multi_thread")]

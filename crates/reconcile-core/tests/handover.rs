@@ -107,6 +107,7 @@ fn start(api: &FakeApi, identity: &str) -> UnderWay {
         prefix: "pool".to_owned(),
         count: 2,
         weigh: None,
+        role: None,
     };
     let config = DriverConfig {
         authority: Some(Authority::start(&operator, Some(pool)).expect("a pool")),

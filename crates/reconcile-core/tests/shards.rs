@@ -28,14 +28,28 @@ fn config(count: u32) -> ShardConfig {
         prefix: "pool".to_owned(),
         count,
         weigh: None,
+        role: None,
     }
 }
 
-fn start(api: &FakeApi, identity: &str, count: u32) -> Process {
+fn operator(api: &FakeApi, identity: &str) -> Operator {
     let clock = Clock::running("2026-01-01T00:00:00Z".parse().expect("a time"));
-    let operator =
-        Operator::detached_candidate(api.client(), clock, identity.into(), Timing::default());
-    let shards = Shards::start(&operator, config(count)).expect("a pool");
+    Operator::detached_candidate(api.client(), clock, identity.into(), Timing::default())
+}
+
+fn start(api: &FakeApi, identity: &str, count: u32) -> Process {
+    run(operator(api, identity), config(count))
+}
+
+/// A process that acts for all while it leads.
+fn start_leader(api: &FakeApi, identity: &str) -> Process {
+    let operator = operator(api, identity);
+    let role = Some(operator.leader_role().clone());
+    run(operator, ShardConfig { role, ..config(1) })
+}
+
+fn run(operator: Operator, config: ShardConfig) -> Process {
+    let shards = Shards::start(&operator, config).expect("a pool");
     let stop = operator.shutdown.clone();
     // The leader of these processes is of no interest.
     let running = tokio::spawn(async move { drop(operator.run().await) });
@@ -190,6 +204,68 @@ async fn another_number_of_shards_waits_for_the_last_process_of_the_first() {
     assert_eq!(next.shards.held(), [] as [u32; 0]);
     second.stop.cancel();
     next.holds(5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_without_shards_never_acts_beside_processes_with_shards() {
+    let api = FakeApi::new();
+    let leader = start_leader(&api, "leader");
+    leader.holds(1).await;
+    let worker = start(&api, "worker", 4);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(worker.shards.held(), [] as [u32; 0], "beside the leader");
+    leader.stop.cancel();
+    worker.holds(4).await;
+    let next = start_leader(&api, "next");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(holder(&api, "leader"), "next");
+    assert_eq!(next.shards.held(), [] as [u32; 0], "beside the worker");
+    worker.stop.cancel();
+    next.holds(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_replicas_without_shards_only_the_leader_acts() {
+    let api = FakeApi::new();
+    let (first, second) = (start_leader(&api, "first"), start_leader(&api, "second"));
+    first.holds(1).await;
+    assert_eq!(holder(&api, "leader"), "first");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(second.shards.held(), [] as [u32; 0]);
+    first.kill();
+    let killed = Instant::now();
+    second.holds(1).await;
+    assert_eq!(holder(&api, "leader"), "second");
+    // Of both leases it saw the last renewal: it waits once.
+    let longest = Timing::default().lease_duration + Duration::from_secs(8);
+    assert!(killed.elapsed() < longest, "{:?}", killed.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_numbers_of_shards_are_those_of_the_process() {
+    let api = FakeApi::new();
+    let operator = operator(&api, "first");
+    let registry = operator.registry.clone();
+    let first = run(operator, config(4));
+    first.holds(4).await;
+    let second = start(&api, "second", 4);
+    second.holds(2).await;
+    first.holds(2).await;
+    let families = registry.gather();
+    let value = |name: &str, change: &str| -> f64 {
+        let family = families.iter().find(|family| family.name() == name);
+        let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
+        let labelled = |metric: &&prometheus::proto::Metric| {
+            let labels = metric.get_label();
+            labels.iter().all(|label| label.value() == change)
+        };
+        let metric = metrics.iter().find(labelled).expect("a value");
+        metric.get_gauge().get_value() + metric.get_counter().get_value()
+    };
+    assert_eq!((value("shards", ""), value("shards_held", "")), (4.0, 2.0));
+    let changes =
+        ["taken", "handed_over", "lost"].map(|change| value("shard_changes_total", change));
+    assert_eq!(changes, [4.0, 2.0, 0.0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,7 @@ pub(super) fn authority(
         prefix: SHARDS.to_owned(),
         count: shards,
         weigh: Some(Arc::new(move || weights_of(roots.keys(), shards))),
+        role: None,
     });
     Authority::start(operator, pool)
 }

@@ -3,7 +3,7 @@
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
 
 pub use super::bus_fields::EVENT_BUS;
-use super::source_fields::{self, NO_POD};
+use super::source_fields::{self, NO_POD, OWN_POD};
 
 /// EventSource.
 pub const EVENT_SOURCE: Ledger = Ledger {
@@ -61,7 +61,7 @@ const SENSOR_SPEC: &[Field] = &[
     supported("spec.dependencies[].eventName"),
     supported_note(
         "spec.dependencies[].filtersLogicalOperator",
-        "with or, one filter that passes is enough; upstream discards the event when any filter fails",
+        "with or, one filter that passes is enough; where upstream discards the event because another one has an error, the annotation events.argoproj.io/filter-errors: discard asks for that",
     ),
     supported("spec.dependencies[].filters.time.start"),
     supported("spec.dependencies[].filters.time.stop"),
@@ -106,6 +106,10 @@ const SENSOR_SPEC: &[Field] = &[
 const TEMPLATE: &[Field] = &[
     supported("spec.template.serviceAccountName"),
     reported("spec.template.**", NO_POD),
+    reported("spec.template.nodeSelector.{*}", OWN_POD),
+    reported("spec.template.tolerations[].**", OWN_POD),
+    reported("spec.template.affinity.**", OWN_POD),
+    reported("spec.template.container.resources.**", OWN_POD),
 ];
 
 const TRIGGERS: &[Field] = &[

@@ -16,6 +16,10 @@ use super::{
 /// Why pod settings have no effect.
 pub(super) const NO_POD: &str = "events run in the shared data plane; there is no pod of its own";
 
+/// Where pod settings have an effect.
+pub(super) const OWN_POD: &str =
+    "heeded in a pod of its own, which the controller gives with --dedicated-template";
+
 /// The endpoint of a service, its metadata and, for most, its filter.
 macro_rules! endpoint {
     ($event:literal) => {
@@ -125,6 +129,10 @@ const SOURCE: &[Field] = &[
         "the account that resource acts as; default when absent",
     ),
     reported("spec.template.**", NO_POD),
+    reported("spec.template.nodeSelector.{*}", OWN_POD),
+    reported("spec.template.tolerations[].**", OWN_POD),
+    reported("spec.template.affinity.**", OWN_POD),
+    reported("spec.template.container.resources.**", OWN_POD),
     supported_note("spec.webhook.{*}.endpoint", "also {name} and {name:regex}"),
     supported("spec.webhook.{*}.method"),
     supported_note(

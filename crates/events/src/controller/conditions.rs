@@ -12,6 +12,9 @@ use crate::bus::BusState;
 /// Present, and true, when a manifest sets fields that have no effect here.
 pub const UNSUPPORTED: &str = "UnsupportedFields";
 
+/// Present when an object has a pod of its own, and true while that is available.
+pub const DEDICATED_POD: &str = "DedicatedPod";
+
 /// A condition that holds.
 pub fn holds(kind: &str) -> Condition {
     Condition::new(kind, true, "", "")
@@ -45,6 +48,14 @@ pub fn bus_trouble(kind: &str, name: &str, state: Option<&BusState>) -> Option<C
             Some(fails(kind, "EventBusNotReady", message))
         }
         Some(BusState::Ready { .. }) => None,
+    }
+}
+
+/// The condition of an object that is left to a pod of its own; `missing` says that none is available.
+pub fn dedicated_pod(missing: Option<&str>) -> Condition {
+    match missing {
+        Some(missing) => fails(DEDICATED_POD, "NotAvailable", missing),
+        None => holds(DEDICATED_POD),
     }
 }
 

@@ -14,7 +14,10 @@ use reconcile_core::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ReconcileError;
+use super::{
+    ReconcileError,
+    dedicated::{Dedicated, PodWish, TAG},
+};
 use crate::{
     api::{DEFAULT_BUS, EventBus, EventSource, Sensor},
     bus::BusPool,
@@ -53,6 +56,8 @@ pub struct ControllerContext {
     pub secrets: Secrets,
     /// What runs.
     pub plane: DataPlane,
+    /// Which objects are left to pods of their own.
+    pub dedicated: Dedicated,
 }
 
 #[derive(Default, Deserialize)]
@@ -61,17 +66,25 @@ struct Uses {
     event_bus_name: Option<String>,
 }
 
-/// An index of a kind that uses a bus, tagged by the bus.
+/// An index of a kind that uses a bus, tagged by the bus and by whether the object asks for a pod of its own.
 pub fn index_by_bus<K: Kind>() -> Index<Root<K>> {
-    Index::new(|root: &Root<K>| vec![bus_of(root).to_string()])
+    Index::new(|root: &Root<K>| {
+        let pod = dedicated_tag(root).into_iter();
+        pod.chain([bus_of(root).to_string()]).collect()
+    })
 }
 
-/// An index of EventSources, tagged by bus and by the ports that they name.
+/// An index of EventSources, tagged by the ports that they name too.
 pub fn index_of_sources() -> Index<Root<EventSource>> {
     Index::new(|root: &Root<EventSource>| {
         let ports = ports_of(root).into_iter().map(port_tag);
+        let ports = ports.chain(dedicated_tag(root));
         ports.chain([bus_of(root).to_string()]).collect()
     })
+}
+
+fn dedicated_tag<K: Kind>(root: &Root<K>) -> Option<String> {
+    PodWish::of(root).map(|_| TAG.to_owned())
 }
 
 fn port_tag(port: u16) -> String {

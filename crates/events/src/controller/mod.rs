@@ -3,6 +3,8 @@
 
 pub mod conditions;
 pub mod context;
+pub mod dedicated;
+mod elsewhere;
 pub mod error;
 pub mod eventbus;
 pub mod eventsource;

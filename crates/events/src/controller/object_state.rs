@@ -10,7 +10,7 @@ use reconcile_core::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    conditions::{UNSUPPORTED, unsupported},
+    conditions::{DEDICATED_POD, UNSUPPORTED, unsupported},
     context::ObjectMeta,
 };
 
@@ -22,6 +22,20 @@ pub struct ObjectState {
     pub status: Value,
     /// Fields without effect.
     pub findings: Vec<Finding>,
+    /// What is said about a pod of its own.
+    pub pod: PodReport,
+}
+
+/// What is said about a pod of its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum PodReport {
+    /// Nothing: there is none.
+    #[default]
+    None,
+    /// This.
+    Condition(Condition),
+    /// Another process says it.
+    Theirs,
 }
 
 impl ObjectState {
@@ -36,6 +50,7 @@ impl ObjectState {
             meta: ObjectMeta::of(root),
             status: root.status_value(),
             findings: if check.is_ok() { find() } else { Vec::new() },
+            pod: PodReport::None,
         }
     }
 
@@ -49,6 +64,15 @@ impl ObjectState {
         now: Timestamp,
     ) -> Report {
         wanted.extend(unsupported(&self.findings));
+        let mut owned: Vec<&str> = owned.iter().copied().chain([UNSUPPORTED]).collect();
+        match &self.pod {
+            PodReport::None => owned.push(DEDICATED_POD),
+            PodReport::Condition(condition) => {
+                owned.push(DEDICATED_POD);
+                wanted.push(condition.clone());
+            }
+            PodReport::Theirs => {}
+        }
         let mut status = self.status.as_object().cloned().unwrap_or_default();
         let mut conditions: Vec<Condition> = status
             .get("conditions")
@@ -59,7 +83,6 @@ impl ObjectState {
                     .collect()
             })
             .unwrap_or_default();
-        let owned: Vec<&str> = owned.iter().copied().chain([UNSUPPORTED]).collect();
         merge(&mut conditions, &owned, wanted, Times::Transition, now);
         conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
         status.insert("conditions".to_owned(), json!(conditions));

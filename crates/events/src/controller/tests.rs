@@ -8,7 +8,7 @@ mod sources;
 use reconcile_core::{fields::Finding, object::ObjectKey, reconcile::Report};
 use serde_json::Value;
 
-use super::{ObjectState, context::ObjectMeta};
+use super::{ObjectState, context::ObjectMeta, object_state::PodReport};
 
 fn now() -> jiff::Timestamp {
     "2026-01-02T03:04:05Z".parse().expect("a time")
@@ -26,6 +26,7 @@ fn object(name: &str, findings: Vec<Finding>) -> ObjectState {
         },
         status: Value::Null,
         findings,
+        pod: PodReport::None,
     }
 }
 

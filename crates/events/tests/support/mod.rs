@@ -10,6 +10,7 @@ mod receiver;
 mod recording;
 mod server;
 mod stage;
+pub(crate) mod workers;
 
 use std::{collections::BTreeSet, net::TcpListener, sync::Arc, time::Duration};
 

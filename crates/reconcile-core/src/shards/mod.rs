@@ -27,12 +27,15 @@
 //! - **A dead process is replaced** as soon as its leases run out: what was seen of a lease counts from the first look.
 //! - **Another number of shards waits.** Processes that count differently never act at the same time: those that hold
 //!   shards keep them until the last of them is gone, then the others begin.
+//! - **A leader without shards is a pool of one shard** that only it may take ([`ShardConfig::role`]), so it never acts
+//!   beside processes with shards.
 
 mod assign;
 mod authority;
 mod balance;
 mod by_claim;
 mod claim;
+mod ending;
 mod held;
 mod metrics;
 mod pool;

@@ -14,7 +14,12 @@ use kube::{
 };
 use tokio::sync::Notify;
 
-use super::{Claim, Moves, Names, Shards, Sightings, View, metrics::ShardMetrics, moves};
+use super::{
+    Claim, Moves, Names, Shards, Sightings, View,
+    ending::{Guarded, hand_over, wake_when_held},
+    metrics::ShardMetrics,
+    moves,
+};
 use crate::{
     clock::Clock,
     error::error_chain,
@@ -24,10 +29,6 @@ use crate::{
 
 /// Shortest pause between looks at the leases.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-/// Time that work gets to end when a shard is handed over.
-const HAND_OVER: Duration = Duration::from_secs(20);
-/// Time that work gets to be dropped after that.
-const DROP: Duration = Duration::from_secs(5);
 /// Leases of processes that have been gone for so long are deleted.
 const OLD: SignedDuration = SignedDuration::from_mins(5);
 
@@ -43,6 +44,9 @@ pub struct ShardConfig {
     pub count: u32,
     /// How much work each shard is; `None` when all are equal.
     pub weigh: Option<Weigh>,
+    /// The role that a process must hold to take part; `None` when every process takes part. With one shard and the role
+    /// of the leader it is the leader that acts for all, and never beside processes with another number of shards.
+    pub role: Option<Role>,
 }
 
 impl Shards {
@@ -55,7 +59,11 @@ impl Shards {
             count,
         };
         let claims = &operator.claims;
-        let Some(pool) = Pool::new(&shards, names.clone(), operator, config.weigh)? else {
+        let part = Part {
+            weigh: config.weigh,
+            role: config.role,
+        };
+        let Some(pool) = Pool::new(&shards, names.clone(), operator, part) else {
             // The only process.
             for index in 0..count {
                 let role = claims.claim(&names.shard(index), OnLoss::RunAgain)?;
@@ -82,6 +90,12 @@ enum Phase {
     Leaving,
 }
 
+/// How this process takes part in a pool.
+struct Part {
+    weigh: Option<Weigh>,
+    role: Option<Role>,
+}
+
 struct Pool {
     shards: Shards,
     claims: Claims,
@@ -92,8 +106,9 @@ struct Pool {
     names: Names,
     identity: String,
     sightings: Sightings,
-    weigh: Option<Weigh>,
-    member: Role,
+    part: Part,
+    /// By which others know this process; `None` until it takes part.
+    member: Option<Role>,
     candidacies: BTreeMap<u32, Candidacy>,
     wake: Arc<Notify>,
     waits: bool,
@@ -101,21 +116,13 @@ struct Pool {
 
 impl Pool {
     /// `None` when there is no election.
-    fn new(
-        shards: &Shards,
-        names: Names,
-        operator: &Operator,
-        weigh: Option<Weigh>,
-    ) -> Result<Option<Self>, StartError> {
+    fn new(shards: &Shards, names: Names, operator: &Operator, part: Part) -> Option<Self> {
         let claims = operator.claims.clone();
-        let Some(election) = claims.election() else {
-            return Ok(None);
-        };
+        let election = claims.election()?;
         let candidate = election.candidate.clone();
         let timing = election.timing;
         let leases = Api::namespaced(election.client.clone(), &election.namespace);
-        let member = claims.claim(&names.worker(&candidate.short_id()), OnLoss::RunAgain)?;
-        Ok(Some(Self {
+        Some(Self {
             shards: shards.clone(),
             leases,
             clock: operator.clock.clone(),
@@ -124,20 +131,22 @@ impl Pool {
             identity: candidate.identity.clone(),
             sightings: Sightings::new(names.clone(), candidate),
             names,
-            weigh,
-            member,
+            part,
+            member: None,
             candidacies: BTreeMap::new(),
             wake: Arc::default(),
             waits: false,
             claims,
-        }))
+        })
     }
 
     async fn run(mut self) {
-        // Others share out their shards with a process that they know.
-        drop(self.member.held().wait_for(|held| *held).await);
+        if let Some(role) = self.part.role.clone() {
+            wake_when_held(&role, &self.wake);
+        }
         let mut reported = String::new();
         loop {
+            self.join();
             match self.look().await {
                 Ok(()) => reported.clear(),
                 Err(error) => {
@@ -153,6 +162,22 @@ impl Pool {
                 () = tokio::time::sleep(self.pause) => {}
                 () = self.wake.notified() => {}
             }
+        }
+    }
+
+    /// Lets the others know of this process when it may take part: they share out their shards with it.
+    fn join(&mut self) {
+        let may = self.part.role.as_ref().is_none_or(Role::is_held);
+        if self.member.is_some() || !may {
+            return;
+        }
+        let id = self.sightings.own_id();
+        match self.claims.claim(&self.names.worker(&id), OnLoss::RunAgain) {
+            Ok(member) => {
+                wake_when_held(&member, &self.wake);
+                self.member = Some(member);
+            }
+            Err(error) => tracing::warn!(%error, "cannot take part in the shards"),
         }
     }
 
@@ -195,7 +220,12 @@ impl Pool {
                 self.activate(shard);
             }
         }
-        view.weights = self.weigh.as_ref().map(|weigh| weigh()).unwrap_or_default();
+        view.weights = self
+            .part
+            .weigh
+            .as_ref()
+            .map(|weigh| weigh())
+            .unwrap_or_default();
         self.carry_out(&view, waits);
         self.delete_old().await;
         Ok(())
@@ -230,7 +260,7 @@ impl Pool {
                 Phase::Running | Phase::Active(_) | Phase::Leaving => {}
             }
         }
-        if waits || !self.member.is_held() {
+        if waits || !self.member.as_ref().is_some_and(Role::is_held) {
             return;
         }
         for shard in claim {
@@ -250,15 +280,7 @@ impl Pool {
                 return;
             }
         };
-        let (mut held, wake) = (role.held(), self.wake.clone());
-        let ended = role.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = held.wait_for(|held| *held) => {}
-                () = ended.ended() => {}
-            }
-            wake.notify_one();
-        });
+        wake_when_held(&role, &self.wake);
         let phase = Phase::Running;
         self.candidacies.insert(shard, Candidacy { role, phase });
     }
@@ -336,43 +358,4 @@ impl Candidacy {
             wake.notify_one();
         });
     }
-}
-
-/// A shard whose work is stopped in time when its lease is not renewed.
-struct Guarded {
-    shards: Shards,
-    shard: u32,
-    claim: Claim,
-}
-
-impl Guarded {
-    async fn run(self, margin: Duration, wake: Arc<Notify>) {
-        let role = self.claim.role();
-        role.fence().until_remaining(margin).await;
-        if !self.claim.leaving().is_cancelled() {
-            tracing::warn!(
-                lease = role.lease(),
-                "the lease of a shard is not renewed; its work stops"
-            );
-            self.shards.leave(self.shard, &self.claim, "lost");
-            wake.notify_one();
-        }
-        role.fence().until_closed().await;
-        self.claim.lost().cancel();
-    }
-}
-
-/// Gives the lease of a shard back when its work has ended.
-async fn hand_over(claim: Claim, wake: Arc<Notify>) {
-    let lease = claim.role().lease();
-    if tokio::time::timeout(HAND_OVER, claim.idle()).await.is_err() {
-        tracing::warn!(lease, "work of a shard did not end in time and is dropped");
-        claim.lost().cancel();
-        if tokio::time::timeout(DROP, claim.idle()).await.is_err() {
-            tracing::error!(lease, "work of a shard cannot be dropped; this is a bug");
-        }
-    }
-    claim.role().release();
-    claim.role().ended().await;
-    wake.notify_one();
 }

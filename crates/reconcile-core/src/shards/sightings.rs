@@ -76,6 +76,11 @@ impl Sightings {
         }
     }
 
+    /// Tells this process from others in the name of a lease.
+    pub fn own_id(&self) -> String {
+        self.me.short_id()
+    }
+
     /// Takes in a list of leases, read at `now`, a time of the steady clock. A lease that looks as before keeps the
     /// moment at which it was first seen so.
     pub fn see(&mut self, listed: impl IntoIterator<Item = (String, LeaseRecord)>, now: Timestamp) {

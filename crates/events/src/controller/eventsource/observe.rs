@@ -14,7 +14,7 @@ use super::{EventSourceController, service, validate};
 use crate::{
     api::EventSource,
     bus::BusState,
-    controller::{ObjectState, context::ports_of},
+    controller::{ObjectState, context::ports_of, dedicated::Elsewhere},
     source::{CheckedSource, ServerCertificate, TaskEvent, Webhook},
     trigger::secrets::SecretError,
 };
@@ -50,13 +50,16 @@ pub struct Observed {
     pub published: bool,
     /// A Service is asked for, and there is no address that other pods could reach.
     pub unreachable: bool,
+    /// Who acts for it when this process does not.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 impl EventSourceController {
     pub(super) async fn look(&self, root: &Root<EventSource>) -> Observed {
         let value = root.spec_value();
         let spec = validate::check(&root.key().name, &value);
-        let object = ObjectState::of(root, &spec, || validate::findings(&value));
+        let mut object = ObjectState::of(root, &spec, || validate::findings(&value));
+        let elsewhere = self.context.elsewhere(root, &mut object);
         let meta = &object.meta;
         let mut missing = Vec::new();
         let mut source = CheckedSource {
@@ -94,6 +97,7 @@ impl EventSourceController {
             service_done: false,
             published: false,
             unreachable: false,
+            elsewhere,
             object,
         };
         let wanted = wanted_service(&observed);
@@ -144,7 +148,7 @@ impl EventSourceController {
 
     /// The slice of this replica that should be there, with the targets that are open now.
     pub(super) fn wanted_slice(&self, observed: &Observed) -> Option<Value> {
-        if observed.object.meta.deleting {
+        if observed.object.meta.deleting || observed.elsewhere.is_some() {
             return None;
         }
         let source = &observed.object.meta.key;

@@ -56,6 +56,14 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
         plan.note("deleted");
         return plan;
     }
+    if let Some(elsewhere) = &observed.elsewhere {
+        plan.act(Action::Stop);
+        if observed.published {
+            plan.act(Action::Endpoints);
+        }
+        plan.note(elsewhere.to_string());
+        return plan;
+    }
     let Ok(spec) = &observed.spec else {
         plan.act(Action::Stop);
         if observed.published {

@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use super::{Action, Observed, validate::CheckedSpec};
 use crate::{
-    controller::conditions,
+    controller::{conditions, dedicated::Elsewhere},
     source::{
         Webhook,
         listener::{ClosedPort, Served},
@@ -31,6 +31,14 @@ pub fn report(
     if plan.actions.contains(&Action::RemoveFinalizer) {
         // The object may be gone.
         return Report::default();
+    }
+    match &observed.elsewhere {
+        // Who acts for it tells the rest.
+        Some(Elsewhere::Pod | Elsewhere::PodMissing(_)) => {
+            return observed.object.report(&[], Vec::new(), Map::new(), now);
+        }
+        Some(Elsewhere::Shared) => return Report::default(),
+        None => {}
     }
     let wanted = match &observed.spec {
         Err(error) => vec![

@@ -58,6 +58,7 @@ impl Controller for SensorController {
                     self.context.plane.ensure_sensor(sensor, &bus);
                 }
             }
+            (Action::Leave, _) => self.context.plane.let_go_of_sensor(key),
             (Action::Pause, _) | (Action::Run, Err(_)) => self.context.plane.pause_sensor(key),
         }
         Ok(self.context.plane.sensor_health(key).unwrap_or_default())

@@ -9,9 +9,10 @@ use super::SensorController;
 use crate::{
     api::{Sensor, findings::sensor_findings},
     bus::BusState,
-    controller::{ObjectState, context::bus_of},
+    controller::{ObjectState, context::bus_of, dedicated::Elsewhere},
     sensor::{
         CheckedSensor,
+        annotations::FILTER_ERRORS,
         checked::{Problems, check},
     },
 };
@@ -26,6 +27,8 @@ pub struct Observed {
     pub bus_key: ObjectKey,
     /// The state of the bus; `None` when there is no such EventBus.
     pub bus: Option<BusState>,
+    /// Who acts for it when this process does not.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 impl SensorController {
@@ -33,9 +36,13 @@ impl SensorController {
         let value = root.spec_value();
         let bus_key = bus_of(root);
         let checked = check(&root.key(), root.uid(), &value);
+        let mut object = ObjectState::of(root, &checked, || sensor_findings(&value));
+        let elsewhere = self.context.elsewhere(root, &mut object);
         Observed {
-            object: ObjectState::of(root, &checked, || sensor_findings(&value)),
-            spec: checked.map(|(mut sensor, problems)| {
+            object,
+            elsewhere,
+            spec: checked.map(|(mut sensor, mut problems)| {
+                sensor.heed_filter_errors(root.annotation(FILTER_ERRORS), &mut problems);
                 sensor.served_since = served_since(root);
                 (Arc::new(sensor), problems)
             }),

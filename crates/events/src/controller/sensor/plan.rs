@@ -20,6 +20,8 @@ pub enum Action {
     Run,
     /// Run nothing; the bus keeps what comes meanwhile.
     Pause,
+    /// Leave it to another process, with what the bus keeps for it.
+    Leave,
 }
 
 impl fmt::Display for Action {
@@ -28,6 +30,7 @@ impl fmt::Display for Action {
             Self::RemoveFinalizer => write!(f, "remove finalizer {FINALIZER}"),
             Self::Run => f.write_str("run the triggers"),
             Self::Pause => f.write_str("pause"),
+            Self::Leave => f.write_str("leave it to another process"),
         }
     }
 }
@@ -41,6 +44,11 @@ pub fn plan(observed: &Observed, _: Timestamp) -> Plan<Action> {
             plan.act(Action::RemoveFinalizer);
         }
         plan.note("deleted");
+        return plan;
+    }
+    if let Some(elsewhere) = &observed.elsewhere {
+        plan.act(Action::Leave);
+        plan.note(elsewhere.to_string());
         return plan;
     }
     match (&observed.spec, &observed.bus) {

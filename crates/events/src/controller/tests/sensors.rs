@@ -7,7 +7,12 @@ use super::{conditions, now, object};
 use crate::{
     api::findings::sensor_findings,
     bus::BusState,
-    controller::sensor::{Action, Observed, plan::plan, status::report},
+    controller::{
+        conditions::dedicated_pod,
+        dedicated::Elsewhere,
+        object_state::PodReport,
+        sensor::{Action, Observed, plan::plan, status::report},
+    },
     sensor::checked::check,
     worker::{LastError, LastEvent, SensorHealth, TriggerActivity},
 };
@@ -19,6 +24,7 @@ fn observed(spec: &Value) -> Observed {
         spec: checked.map(|(sensor, problems)| (Arc::new(sensor), problems)),
         bus_key: ObjectKey::new("ns", "default"),
         bus: Some(BusState::Ready { stream: 1 }),
+        elsewhere: None,
     }
 }
 
@@ -98,6 +104,43 @@ fn an_unreadable_spec_stops_the_sensor_and_says_where() {
     assert!(
         reported(&sensor, &[])
             .starts_with("DependenciesProvided=False InvalidSpec spec.dependencies: ")
+    );
+}
+
+#[test]
+fn of_a_sensor_with_a_pod_of_its_own_only_the_pod_is_told() {
+    let mut sensor = observed(&good());
+    let ours = json!({
+        "type": "Deployed", "status": "True", "lastTransitionTime": "2026-01-02T03:00:00Z",
+        "reason": "", "message": "",
+    });
+    sensor.object.status = json!({"conditions": [ours]});
+    sensor.elsewhere = Some(Elsewhere::PodMissing("no pod".into()));
+    sensor.object.pod = PodReport::Condition(dedicated_pod(Some("no pod")));
+    assert_eq!(plan(&sensor, now()).actions, [Action::Leave]);
+    assert_eq!(
+        reported(&sensor, &[]),
+        "DedicatedPod=False NotAvailable no pod\nDeployed=True"
+    );
+    // In the pod: the condition is another process's, also when the rest is reported.
+    let theirs = json!({
+        "type": "DedicatedPod", "status": "False", "lastTransitionTime": "2026-01-02T03:00:00Z",
+        "reason": "NotAvailable", "message": "no pod",
+    });
+    sensor.object.status = json!({"conditions": [theirs]});
+    sensor.elsewhere = None;
+    sensor.object.pod = PodReport::Theirs;
+    let all = reported(&sensor, &[]);
+    assert!(
+        all.starts_with("DedicatedPod=False NotAvailable no pod\n"),
+        "{all}"
+    );
+    // The shared processes forget it with the pod.
+    sensor.object.pod = PodReport::None;
+    let all = reported(&sensor, &[]);
+    assert!(
+        !all.contains("DedicatedPod") && all.contains("Deployed=True"),
+        "{all}"
     );
 }
 

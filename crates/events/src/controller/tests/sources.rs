@@ -36,6 +36,7 @@ fn observed(spec: &Value) -> Observed {
             contested: std::collections::BTreeSet::new(),
         }),
         spec: checked,
+        elsewhere: None,
         missing: Vec::new(),
         bus: Some(BusState::Ready { stream: 1 }),
         ports: std::collections::BTreeSet::new(),
