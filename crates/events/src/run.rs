@@ -162,8 +162,8 @@ async fn run(args: ControllerArgs, part: Part) -> Result<(), RunError> {
     serve_endpoints(&operator, &context, &serving);
     if only.is_none() {
         look_after_replicas(&operator, &leader, scope.clone(), &replica);
-        dedicated::run(&operator, &context, &leader, template);
     }
+    dedicated::run(&operator, &context, &leader, (template, dedicated_template));
     end_with(&operator, replica, scope, context.plane.clone());
     operator.run().await?;
     Ok(())

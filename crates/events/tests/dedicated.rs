@@ -67,7 +67,7 @@ async fn a_sensor_with_a_pod_of_its_own_is_left_to_it_until_it_asks_for_none() {
     until("the status says so", || async { pod_is("False") }).await;
 
     // What the kubelet and the controller of Deployments would do.
-    let pod = Worker::start_with("worker", &kubeconfig, &[only]);
+    let mut pod = Worker::start_with("worker", &kubeconfig, &[only, &from]);
     let name = made["metadata"]["name"]
         .as_str()
         .expect("a name")
@@ -84,8 +84,14 @@ async fn a_sensor_with_a_pod_of_its_own_is_left_to_it_until_it_asks_for_none() {
         publish(&bus, "a", n).await;
     }
     receiver.wait_for(20).await;
-    // It dies: nobody else acts, and that is said.
-    drop(pod);
+    // Without the template the pod ends, because shared processes that start now act for the Sensor. This one does not, and
+    // says so.
+    std::fs::remove_file(&template).expect("removed");
+    let end = std::time::Instant::now() + support::PATIENCE;
+    while !pod.has_ended() {
+        assert!(std::time::Instant::now() < end, "the pod runs");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     api.edit("deployments", "ops", &name, |made| {
         made["status"] = Value::Null
     });

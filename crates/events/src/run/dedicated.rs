@@ -1,6 +1,6 @@
 //! Objects with pods of their own: the watch of their Deployments, and who keeps these.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use reconcile_core::{args::LeaderArgs, operator::Operator, watch::Index};
 use tokio::sync::Notify;
@@ -11,6 +11,9 @@ use crate::controller::{
     dedicated::{Dedicated, DedicatedTemplate, Keeper, LiveDeployment, TAG, watch_of_deployments},
 };
 
+/// A pod of one object looks so often whether the template is there.
+const PERIOD: Duration = Duration::from_secs(10);
+
 /// A process that leaves objects to pods of their own.
 pub(super) fn shared() -> Dedicated {
     Dedicated::Shared(Index::new(|live: &LiveDeployment| {
@@ -18,13 +21,17 @@ pub(super) fn shared() -> Dedicated {
     }))
 }
 
-/// Watches the Deployments, which are where the leases are, and keeps them while this process leads.
+/// Watches the Deployments, which are where the leases are, and keeps them while this process leads. A pod of one object
+/// ends when the file of the template is gone.
 pub(super) fn run(
     operator: &Operator,
     context: &ControllerContext,
     leader: &LeaderArgs,
-    template: Option<DedicatedTemplate>,
+    (template, file): (Option<DedicatedTemplate>, PathBuf),
 ) {
+    if matches!(context.dedicated, Dedicated::Only) {
+        return end_without_template(operator, file);
+    }
     let (Dedicated::Shared(live), Some(template)) = (&context.dedicated, template) else {
         return;
     };
@@ -69,5 +76,17 @@ pub(super) fn run(
         }
         // The election has ended: so does the process.
         std::future::pending::<()>().await;
+    });
+}
+
+/// Without the template no object has a pod of its own: the shared processes act for this one, and nobody deletes its
+/// Deployment.
+fn end_without_template(operator: &Operator, file: PathBuf) {
+    operator.spawn("template of dedicated pods", async move {
+        while file.is_file() {
+            tokio::time::sleep(PERIOD).await;
+        }
+        let file = file.display();
+        tracing::error!(%file, "the template is gone: no object has a pod of its own any more");
     });
 }

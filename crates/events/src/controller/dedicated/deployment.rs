@@ -137,6 +137,12 @@ fn labelled(labels: Option<&Value>, selector: &Value) -> Value {
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
+    // No part of a release of Helm.
+    all.remove("helm.sh/chart");
+    all.insert(
+        "app.kubernetes.io/managed-by".to_owned(),
+        json!("argo-events"),
+    );
     all.insert("app.kubernetes.io/component".to_owned(), json!("dedicated"));
     all.extend(selector.as_object().cloned().unwrap_or_default());
     Value::Object(all)

@@ -12,7 +12,7 @@ spec:
   replicas: 3
   selector: {matchLabels: {app.kubernetes.io/component: worker}}
   template:
-    metadata: {labels: {app.kubernetes.io/name: events, app.kubernetes.io/component: worker}}
+    metadata: {labels: {app.kubernetes.io/name: events, app.kubernetes.io/component: worker, helm.sh/chart: events-1}}
     spec:
       serviceAccountName: events
       topologySpreadConstraints: [{topologyKey: zone}]
@@ -81,7 +81,8 @@ fn a_deployment_takes_placing_and_resources_from_the_manifest_and_nothing_else()
         json!({"matchLabels": {LABEL: id}})
     );
     let labels = json!({
-        "app.kubernetes.io/name": "events", "app.kubernetes.io/component": "dedicated", LABEL: id,
+        "app.kubernetes.io/name": "events", "app.kubernetes.io/component": "dedicated",
+        "app.kubernetes.io/managed-by": "argo-events", LABEL: id,
     });
     assert_eq!(made["spec"]["template"]["metadata"]["labels"], labels);
     assert_eq!(

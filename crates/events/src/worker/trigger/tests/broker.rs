@@ -1,5 +1,7 @@
 //! A bus in memory. It outlives the processes that use it, which die at the effect that a test names.
 
+mod delivery;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::Write as _,
@@ -7,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use async_nats::jetstream::AckKind;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -17,15 +18,15 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     api::trigger::Parameter,
-    bus::{ACK_WAIT, BusError},
+    bus::BusError,
     trigger::{Action, Done, Firing, Run, TriggerError, kind::CheckedAction},
     worker::trigger::{
-        messages::{Held, Incoming, Place},
-        ports::{Acknowledge, DeadLetter, Progress, Records, TriggerBus},
+        messages::{Incoming, Place},
+        ports::{DeadLetter, Progress, Records, TriggerBus},
     },
 };
 
-use super::transcript::{NAMES, shown, summary};
+use super::transcript::{NAMES, summary};
 
 /// What becomes of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,63 +153,6 @@ impl Broker {
 
     pub(super) fn keys(&self) -> Vec<String> {
         self.state.lock().records.keys().cloned().collect()
-    }
-
-    /// The messages that are not answered, as they are delivered to a new process, which is alive from now on.
-    pub(super) fn deliver(&self, stream: i128, sender: mpsc::Sender<Incoming>) -> Vec<Held> {
-        let mut state = self.state.lock();
-        state.deaths += usize::from(state.dead);
-        let again = state.reads_again && state.dead;
-        state.dead = false;
-        state.sender = Some(sender);
-        let open: Vec<Place> = state.open.iter().copied().collect();
-        let held = |place: Place| self.held(&state, stream, place);
-        let mut all: Vec<Held> = open.iter().copied().map(held).collect();
-        if again {
-            for held in &mut all {
-                held.acker = None;
-            }
-            let broker = self.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(ACK_WAIT).await;
-                for place in open {
-                    broker.deliver_again(stream, place);
-                }
-            });
-        }
-        all
-    }
-
-    fn deliver_again(&self, stream: i128, place: Place) {
-        let state = self.state.lock();
-        if let Some(sender) = state
-            .sender
-            .as_ref()
-            .filter(|_| state.open.contains(&place))
-        {
-            let again = Incoming::Message(self.held(&state, stream, place));
-            assert!(sender.try_send(again).is_ok(), "room in the intake");
-        }
-    }
-
-    fn held(&self, state: &State, stream: i128, place: Place) -> Held {
-        let (sequence, dependency) = place;
-        Held {
-            dependency,
-            stream,
-            sequence,
-            consumer_sequence: sequence,
-            stored: jiff::Timestamp::UNIX_EPOCH,
-            namespace: None,
-            only_for: None,
-            body: state.stream[&sequence].1.clone(),
-            acker: Some(Arc::new(Delivery {
-                broker: self.clone(),
-                stream,
-                place,
-            })),
-            _hold: None,
-        }
     }
 
     /// Waits until everything is answered (true), or the process dies.
@@ -349,35 +293,6 @@ impl Records for Broker {
             state.records.remove(key);
             Ok(())
         }))
-    }
-}
-
-struct Delivery {
-    broker: Broker,
-    stream: i128,
-    place: Place,
-}
-
-impl Acknowledge for Delivery {
-    fn acknowledge(&self, kind: AckKind) -> BoxFuture<'_, ()> {
-        let what = match kind {
-            AckKind::Ack => format!("ack {}", shown(self.place)),
-            AckKind::Nak(_) => format!("nak {}", shown(self.place)),
-            _ => return Box::pin(async {}),
-        };
-        Box::pin(async move {
-            let acknowledged = matches!(kind, AckKind::Ack);
-            let answered = self.broker.effect(what, |state| {
-                if acknowledged {
-                    state.open.remove(&self.place);
-                }
-                Ok(())
-            });
-            // What was not acknowledged is delivered again.
-            if answered.await.is_err() || !acknowledged {
-                self.broker.deliver_again(self.stream, self.place);
-            }
-        })
     }
 }
 
