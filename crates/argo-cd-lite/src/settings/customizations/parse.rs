@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use expressions::{glob::Glob, lua};
 use reconcile_core::yaml;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     super::{CUSTOMIZATIONS, SettingProblem},
