@@ -9,8 +9,9 @@
 //!   controller in it.
 //! - [`Transcript`]: what happened, one line per step, for golden files.
 //! - [`check_command_line`], [`check_metrics_address`]: what the built binary of every operator must do.
-//! - [`seeds`]: which random histories a simulation plays.
+//! - [`histories`], [`seeds`]: which random histories a simulation plays.
 //! - [`count_skipped`], [`skip_where`]: lists a test that lacks a program it needs, and fails it unless that is allowed.
+//! - [`count_skipped`]: lists a test that lacks a program it needs.
 //!
 //! Nothing here is built into a binary.
 
@@ -36,7 +37,7 @@ pub use api::{FakeApi, FakeServer, Health, Logged};
 pub use command_line::{check_command_line, check_metrics_address};
 pub use fault::Fault;
 pub use kinds::FakeKind;
-pub use seeds::seeds;
+pub use seeds::{histories, seeds};
 pub use simulation::{Act, Failure, Finished, Random, Simulation};
 pub use skipped::{count_skipped, skip_where};
 pub use transcript::Transcript;

@@ -16,6 +16,7 @@ pub(crate) mod effects;
 mod error;
 mod experiment_step;
 pub mod flags;
+mod followed;
 pub(crate) mod forecast;
 mod injected;
 pub(crate) mod kinds;

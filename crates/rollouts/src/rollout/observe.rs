@@ -22,7 +22,7 @@ use crate::{
     api::{
         analysis::{RolloutAnalysis, TemplateRef},
         fields,
-        rollout::Rollout,
+        rollout::{Rollout, RolloutStatus},
     },
     experiment::view::ExperimentView,
 };
@@ -134,8 +134,7 @@ struct BlueGreenNames {
     post_promotion_analysis: Option<AnalysisNames>,
 }
 
-/// Tags of the objects that a Rollout names; the index finds it by them when one of these changes. Empty when
-/// the Rollout cannot be read, which its conditions say.
+/// Tags of the objects that a Rollout names; the index finds it by them when one of these changes.
 pub(crate) fn references(root: &Rollout) -> Vec<String> {
     readable_references(root).unwrap_or_default()
 }
@@ -201,14 +200,17 @@ pub(crate) fn check(sources: &Sources, root: &Rollout) -> Result<Checked, Rollou
 
 /// Reads everything that a plan may look at.
 pub(crate) fn observe(sources: &Sources, root: &Rollout) -> Result<Observed, RolloutError> {
-    observe_checked(sources, root, check(sources, root)?)
+    let checked = check(sources, root)?;
+    let status = (root.parse_status()?, root.status_value());
+    observe_checked(sources, root, checked, status)
 }
 
-/// As [`observe`], with a spec that is checked already.
+/// As [`observe`], with a spec that is checked already, and a status that is parsed, beside it as it was read.
 pub(crate) fn observe_checked(
     sources: &Sources,
     root: &Rollout,
     checked: Checked,
+    (status, raw_status): (RolloutStatus, Value),
 ) -> Result<Observed, RolloutError> {
     let key = root.key();
     let Checked {
@@ -216,7 +218,6 @@ pub(crate) fn observe_checked(
         workload,
         unsupported,
     } = checked;
-    let status = root.parse_status()?;
     if let CheckedStrategy::Canary(canary) = &mut spec.strategy {
         canary.assign_services(&status);
     }
@@ -251,7 +252,7 @@ pub(crate) fn observe_checked(
     Ok(Observed {
         root: root.clone(),
         unsupported,
-        raw_status: root.status_value(),
+        raw_status,
         traffic: None,
         flags: None,
         pods: None,

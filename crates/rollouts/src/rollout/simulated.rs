@@ -12,19 +12,17 @@ use serde_json::Value;
 
 use super::{
     Applied, RolloutError, Sources, experiment_step,
+    followed::follow,
     kinds::{ReplicaSetKind, annotation_digest, replica_set_view},
     observed::{Observed, ReplicaSetView, ServiceView},
-    peaks::Peaks,
     plan::{Action, ExperimentStart, NewReplicaSet, ReplicaSetChange},
     replica_set::new_set,
     traffic::RouteState,
-    workload::Workloads,
 };
 use crate::{
     analysis::{
-        AnalysisIndexes, OwnerView, RunView, Templates,
+        OwnerView, RunView,
         build::{ROLLOUT_TYPE_LABEL, RunType, STEP_INDEX_LABEL, run_name},
-        index_meta,
     },
     api::{
         analysis::AnalysisPhase,
@@ -46,11 +44,10 @@ pub(crate) struct SimulatedObjects {
     pub(crate) services: BTreeMap<String, ServiceView>,
     pub(crate) runs: BTreeMap<String, RunView>,
     pub(crate) experiments: BTreeMap<String, ExperimentView>,
-    pub(crate) templates: Templates,
-    pub(crate) workloads: Workloads,
     /// What the routes say, where the strategy has traffic routing.
     pub(crate) traffic: RouteState,
-    peaks: Peaks,
+    /// The indexes of the controller. Those of objects that are here follow in [`Self::sources`].
+    pub(crate) indexes: Sources,
     counter: u32,
 }
 
@@ -64,10 +61,8 @@ impl SimulatedObjects {
             services: BTreeMap::new(),
             runs: BTreeMap::new(),
             experiments: BTreeMap::new(),
-            templates: Templates::default(),
-            workloads: Workloads::default(),
             traffic: RouteState::at(0),
-            peaks: Peaks::default(),
+            indexes: Sources::default(),
             counter: 0,
         }
     }
@@ -95,8 +90,9 @@ impl SimulatedObjects {
     pub(crate) fn add_template(&mut self, object: &Value) {
         let root: Root<crate::api::analysis::AnalysisTemplate> =
             Root::from_value(object).expect("an AnalysisTemplate");
-        let meta = index_meta(&root.key(), "template");
-        drop(self.templates.namespaced.written(&meta, root));
+        let meta = crate::analysis::index_meta(&root.key(), "template");
+        let templates = &self.indexes.analysis.templates;
+        drop(templates.namespaced.written(&meta, root));
     }
 
     /// A number that no other object has.
@@ -118,6 +114,9 @@ impl SimulatedObjects {
 
     /// Writes a report as the API server does. True when it changed the root.
     pub(crate) fn write(&mut self, report: &Report) -> bool {
+        if report.patches.is_empty() {
+            return false;
+        }
         let before = self.root.clone();
         for patch in &report.patches {
             if patch.target == Target::Main && patch.body.get("spec").is_some() {
@@ -128,35 +127,37 @@ impl SimulatedObjects {
         self.root != before
     }
 
-    /// The indexes of the controller, without the objects whose names are `hidden` from it.
-    pub(crate) fn sources(&self, hidden: &[String]) -> Sources {
-        let sources = Sources {
-            analysis: AnalysisIndexes {
-                templates: self.templates.clone(),
-                ..AnalysisIndexes::default()
-            },
-            peaks: self.peaks.clone(),
-            workloads: self.workloads.clone(),
-            ..Sources::default()
-        };
+    /// The indexes of the controller, without the objects whose names are `hidden` from it. They are kept, and
+    /// brought up to date.
+    pub(crate) fn sources(&self, hidden: &[String]) -> &Sources {
         let namespace = self.metadata("namespace");
-        let meta = |name: &str, uid: &str| index_meta(&ObjectKey::new(namespace, name), uid);
-        let is_seen = |name: &String| !hidden.contains(name);
-        for (name, set) in self.replica_sets.iter().filter(|(name, _)| is_seen(name)) {
-            let meta = meta(name, &set.uid);
-            drop(sources.replica_sets.written(&meta, set.clone()));
-        }
-        for (name, service) in self.services.iter().filter(|(name, _)| is_seen(name)) {
-            drop(sources.services.written(&meta(name, name), service.clone()));
-        }
-        for (_, run) in self.runs.iter().filter(|(name, _)| is_seen(name)) {
-            sources.analysis.remember(run.clone());
-        }
-        for (name, experiment) in self.experiments.iter().filter(|(name, _)| is_seen(name)) {
-            let meta = meta(name, &experiment.uid);
-            drop(sources.experiments.written(&meta, experiment.clone()));
-        }
-        sources
+        let Sources {
+            replica_sets,
+            services,
+            analysis,
+            experiments,
+            ..
+        } = &self.indexes;
+        let name_as_uid = |name: &str, _: &ServiceView| name.to_owned();
+        follow(
+            replica_sets,
+            namespace,
+            &self.replica_sets,
+            hidden,
+            |_, set| set.uid.clone(),
+        );
+        follow(services, namespace, &self.services, hidden, name_as_uid);
+        follow(&analysis.runs, namespace, &self.runs, hidden, |_, run| {
+            run.uid.clone()
+        });
+        follow(
+            experiments,
+            namespace,
+            &self.experiments,
+            hidden,
+            |_, view| view.uid.clone(),
+        );
+        &self.indexes
     }
 
     /// Carries out an action of a Rollout; `None` for one about flags, pods or workloads, which are the caller's.

@@ -119,7 +119,7 @@ impl Cluster {
     }
 
     pub(super) fn observe(&self) -> Result<Observed, ExperimentError> {
-        observe::observe(&self.sources(&self.unseen), &self.root())
+        observe::observe(self.sources(&self.unseen), &self.root())
     }
 
     /// One pass. With `crash_after` the process dies after so many effects and reports nothing. True when

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use reconcile_core::testkit::seeds;
+use reconcile_core::testkit::{histories, seeds};
 
 use super::cluster::Cluster;
 use crate::api::{
@@ -12,7 +12,7 @@ use crate::api::{
     experiment::{AVAILABLE_AT, TemplatePhase},
 };
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 1000;
 const TURNS: usize = 120;
 
 fn check(cluster: &Cluster, seed: u64) {
@@ -97,7 +97,7 @@ fn turn(cluster: &mut Cluster, random: &mut StdRng) {
 #[test]
 fn every_history_ends_and_nothing_is_doubled() {
     let mut ends = BTreeSet::new();
-    for seed in seeds(SEEDS) {
+    histories(SEEDS, |seed| {
         let mut random = StdRng::seed_from_u64(seed);
         let mut cluster = Cluster::pair(Some("40s"), &["must!", "other"]);
         cluster.root["spec"]["progressDeadlineSeconds"] = 60.into();
@@ -137,6 +137,11 @@ fn every_history_ends_and_nothing_is_doubled() {
                 .all(|one| one.status.is_completed() && one.status != TemplatePhase::Unset)
         );
         ends.insert(status.phase.as_str().to_owned());
-    }
-    assert!(ends.len() >= 3, "histories end in different ways: {ends:?}");
+    });
+    // One that is played again ends in one way.
+    let is_sample = seeds(SEEDS).count() > 50;
+    assert!(
+        !is_sample || ends.len() >= 3,
+        "histories end in different ways: {ends:?}"
+    );
 }

@@ -58,7 +58,7 @@ impl Cluster {
         }
         let mut objects = SimulatedObjects::new(root, now);
         objects.services = snapshot.services();
-        objects.templates = snapshot.templates();
+        objects.indexes.analysis.templates = snapshot.templates();
         Self {
             objects,
             scenario: Scenario::default(),
@@ -83,7 +83,7 @@ impl Cluster {
     /// One pass of the controller.
     pub(super) fn pass(&mut self) -> Result<Pass, RolloutError> {
         let root = Root::from_value(&self.objects.root)?;
-        let mut observed = observe(&self.objects.sources(&[]), &root)?;
+        let mut observed = observe(self.objects.sources(&[]), &root)?;
         let canary = observed.spec.canary();
         if canary.is_some_and(|canary| canary.routing.is_some()) {
             observed.traffic = Some(self.objects.traffic.clone());

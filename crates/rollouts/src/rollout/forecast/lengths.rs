@@ -31,7 +31,7 @@ impl Cluster {
         };
         let analysis: RolloutAnalysis =
             serde_json::from_value(analysis.clone()).unwrap_or_default();
-        let templates = &self.objects.templates;
+        let templates = &self.objects.indexes.analysis.templates;
         let templates = templates.resolve(&self.objects.key().namespace, &analysis.templates);
         let templates = templates.unwrap_or_default();
         let metrics: Vec<&Metric> = templates.iter().flat_map(|spec| &spec.metrics).collect();

@@ -189,12 +189,10 @@ fn rounds(planner: &mut Planner<'_>) {
                 flags::blue_green(planner);
             }
         }
-        if before
-            == (
-                planner.status.clone(),
-                sizes(planner),
-                planner.services.clone(),
-            )
+        let (status, sizes_before, services) = &before;
+        if *services == planner.services
+            && *sizes_before == sizes(planner)
+            && *status == planner.status
         {
             break;
         }

@@ -6,11 +6,10 @@ use serde_json::json;
 
 use super::cluster::Cluster;
 use crate::{api::analysis::AnalysisPhase, rollout::plan::replicas::bounds};
-use reconcile_core::{kube_types::IntOrString, testkit::seeds};
+use reconcile_core::{kube_types::IntOrString, testkit::histories};
 
-const SEEDS: u64 = 80;
-/// Turns in which anything may happen; after them the world is left alone to come to rest.
-const TURNS: usize = 250;
+/// Histories of each kind in a usual run: with those of `traffic/histories.rs` and of Experiments they are 5,000.
+const SEEDS: u64 = 1000;
 
 /// What the manifest promises about the number of pods.
 struct Promise {
@@ -38,6 +37,13 @@ fn available_that_stays(cluster: &Cluster) -> i32 {
 
 fn wanted(cluster: &Cluster) -> i32 {
     cluster.replica_sets.values().map(|set| set.replicas).sum()
+}
+
+/// Turns in which anything may happen; after them the world is left alone to come to rest. Most histories are short,
+/// because most mistakes need few turns and another beginning.
+pub(super) fn turns(random: &mut StdRng) -> usize {
+    let most = if random.random_bool(0.1) { 300 } else { 100 };
+    random.random_range(20..most)
 }
 
 /// What is known before a pass.
@@ -190,108 +196,128 @@ fn bring_to_rest(cluster: &mut Cluster, seed: u64) {
 
 #[test]
 fn a_canary_keeps_its_promises_whatever_happens() {
-    for seed in seeds(SEEDS) {
-        let mut random = StdRng::seed_from_u64(seed);
-        let replicas = random.random_range(1..12);
-        let surge: i32 = random.random_range(0..4);
-        let unavailable = random.random_range(0..3);
-        let unavailable = if surge == 0 && unavailable == 0 {
-            1
-        } else {
-            unavailable
-        };
-        let steps = json!([
-            {"setWeight": random.random_range(0..40)}, {"pause": {"duration": 10}},
-            {"analysis": {"templates": [{"templateName": "check"}]}},
-            {"setWeight": random.random_range(40..100)}, {"pause": {}}
-        ]);
-        let strategy =
-            json!({"canary": {"steps": steps, "maxSurge": surge, "maxUnavailable": unavailable}});
-        let mut cluster = Cluster::new(replicas, &strategy);
-        cluster.run();
-        if random.random_bool(0.3) {
-            cluster.hanging.push("v3".to_owned());
-        }
-        let promise = Promise {
-            surge,
-            unavailable,
-            scales: seed % 2 == 0,
-        };
-        for _ in 0..TURNS {
-            turn(&mut cluster, &mut random, &promise, seed);
-        }
-        bring_to_rest(&mut cluster, seed);
-        assert_eq!(wanted(&cluster), cluster.replicas(), "seed {seed}");
-        assert_eq!(
-            cluster.status().stable_rs,
-            cluster.status().current_pod_hash
-        );
+    histories(SEEDS, |seed| drop(play_canary(seed)));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_history() {
+    let log = play_canary(7);
+    assert!(log.lines().count() > 50, "{log}");
+    assert_eq!(log, play_canary(7));
+    assert_ne!(log, play_canary(8));
+}
+
+/// A history of a canary, and its log.
+fn play_canary(seed: u64) -> String {
+    let mut random = StdRng::seed_from_u64(seed);
+    let replicas = random.random_range(1..12);
+    let surge: i32 = random.random_range(0..4);
+    let unavailable = random.random_range(0..3);
+    let unavailable = if surge == 0 && unavailable == 0 {
+        1
+    } else {
+        unavailable
+    };
+    let steps = json!([
+        {"setWeight": random.random_range(0..40)}, {"pause": {"duration": 10}},
+        {"analysis": {"templates": [{"templateName": "check"}]}},
+        {"setWeight": random.random_range(40..100)}, {"pause": {}}
+    ]);
+    let strategy =
+        json!({"canary": {"steps": steps, "maxSurge": surge, "maxUnavailable": unavailable}});
+    let mut cluster = Cluster::new(replicas, &strategy);
+    cluster.run();
+    if random.random_bool(0.3) {
+        cluster.hanging.push("v3".to_owned());
     }
+    // Most histories begin with an update, which takes many turns.
+    if random.random_bool(0.8) {
+        cluster.set_image("v2");
+    }
+    let promise = Promise {
+        surge,
+        unavailable,
+        scales: seed % 2 == 0,
+    };
+    for _ in 0..turns(&mut random) {
+        turn(&mut cluster, &mut random, &promise, seed);
+    }
+    bring_to_rest(&mut cluster, seed);
+    assert_eq!(wanted(&cluster), cluster.replicas(), "seed {seed}");
+    assert_eq!(
+        cluster.status().stable_rs,
+        cluster.status().current_pod_hash
+    );
+    cluster.log
 }
 
 #[test]
 fn the_active_service_always_has_its_pods() {
-    for seed in seeds(SEEDS) {
-        let mut random = StdRng::seed_from_u64(seed);
-        let replicas = random.random_range(1..6);
-        let mut strategy = json!({"blueGreen": {
-            "activeService": "main", "previewService": "next",
-            "autoPromotionEnabled": random.random_bool(0.5), "scaleDownDelaySeconds": 5, "abortScaleDownDelaySeconds": 5,
-        }});
-        if random.random_bool(0.5) {
-            strategy["blueGreen"]["previewReplicaCount"] = 1.into();
+    histories(SEEDS, play_blue_green);
+}
+
+fn play_blue_green(seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let replicas = random.random_range(1..6);
+    let mut strategy = json!({"blueGreen": {
+        "activeService": "main", "previewService": "next",
+        "autoPromotionEnabled": random.random_bool(0.5), "scaleDownDelaySeconds": 5, "abortScaleDownDelaySeconds": 5,
+    }});
+    if random.random_bool(0.5) {
+        strategy["blueGreen"]["previewReplicaCount"] = 1.into();
+    }
+    for part in ["prePromotionAnalysis", "postPromotionAnalysis"] {
+        if random.random_bool(0.4) {
+            strategy["blueGreen"][part] = json!({"templates": [{"templateName": "check"}]});
         }
-        for part in ["prePromotionAnalysis", "postPromotionAnalysis"] {
-            if random.random_bool(0.4) {
-                strategy["blueGreen"][part] = json!({"templates": [{"templateName": "check"}]});
-            }
-        }
-        let mut cluster = Cluster::new(replicas, &strategy).with_services(&["main", "next"]);
-        cluster.run();
-        if random.random_bool(0.3) {
-            cluster.hanging.push("v3".to_owned());
-        }
-        // Blue-green has no bounds of this kind; what it promises is checked below.
-        let promise = Promise {
-            surge: 1_000_000,
-            unavailable: 1_000_000,
-            scales: seed % 2 == 0,
-        };
-        for _ in 0..TURNS {
-            let before = cluster.services["main"].hash.clone();
-            turn(&mut cluster, &mut random, &promise, seed);
-            let active = cluster.services["main"]
-                .hash
-                .clone()
-                .expect("the Service was pointed somewhere");
-            let set = cluster.replica_sets.values().find(|set| set.hash == active);
-            let set = set.unwrap_or_else(|| {
-                panic!("seed {seed}: the active version is gone\n{}", cluster.log)
-            });
-            // Counted out together with the annotation, for the number that was wanted then.
+    }
+    let mut cluster = Cluster::new(replicas, &strategy).with_services(&["main", "next"]);
+    cluster.run();
+    if random.random_bool(0.3) {
+        cluster.hanging.push("v3".to_owned());
+    }
+    if random.random_bool(0.8) {
+        cluster.set_image("v2");
+    }
+    // Blue-green has no bounds of this kind; what it promises is checked below.
+    let promise = Promise {
+        surge: 1_000_000,
+        unavailable: 1_000_000,
+        scales: seed % 2 == 0,
+    };
+    for _ in 0..turns(&mut random) {
+        let before = cluster.services["main"].hash.clone();
+        turn(&mut cluster, &mut random, &promise, seed);
+        let active = cluster.services["main"]
+            .hash
+            .clone()
+            .expect("the Service was pointed somewhere");
+        let set = cluster.replica_sets.values().find(|set| set.hash == active);
+        let set = set
+            .unwrap_or_else(|| panic!("seed {seed}: the active version is gone\n{}", cluster.log));
+        // Counted out together with the annotation, for the number that was wanted then.
+        assert_eq!(
+            Some(set.replicas),
+            set.desired,
+            "seed {seed}: the active version shrank\n{}",
+            cluster.log
+        );
+        if before.as_ref() != Some(&active) {
+            let name = set.name.clone();
             assert_eq!(
-                Some(set.replicas),
-                set.desired,
-                "seed {seed}: the active version shrank\n{}",
+                cluster.steady_pods(&name),
+                set.replicas,
+                "seed {seed}: switched to pods that are not there\n{}",
                 cluster.log
             );
-            if before.as_ref() != Some(&active) {
-                let name = set.name.clone();
-                assert_eq!(
-                    cluster.steady_pods(&name),
-                    set.replicas,
-                    "seed {seed}: switched to pods that are not there\n{}",
-                    cluster.log
-                );
-            }
         }
-        bring_to_rest(&mut cluster, seed);
-        cluster.advance(60);
-        cluster.run();
-        assert_eq!(
-            wanted(&cluster),
-            cluster.replicas(),
-            "seed {seed}: old versions are gone"
-        );
     }
+    bring_to_rest(&mut cluster, seed);
+    cluster.advance(60);
+    cluster.run();
+    assert_eq!(
+        wanted(&cluster),
+        cluster.replicas(),
+        "seed {seed}: old versions are gone"
+    );
 }

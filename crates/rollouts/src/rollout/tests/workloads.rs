@@ -38,7 +38,11 @@ fn cluster(scale_down: &str) -> Cluster {
 
 fn deployed(cluster: &Cluster) -> i32 {
     let key = reconcile_core::object::ObjectKey::new("ns", "web");
-    let workload = cluster.workloads.of(WorkloadKind::Deployment).get(&key);
+    let workload = cluster
+        .indexes
+        .workloads
+        .of(WorkloadKind::Deployment)
+        .get(&key);
     workload.expect("the Deployment").replicas
 }
 

@@ -123,7 +123,9 @@ impl Cluster {
                 4..6 => {
                     self.make_ready(name);
                 }
-                6 => self.count(name),
+                6 => {
+                    self.count(name);
+                }
                 7 => self.fall_behind(),
                 _ => self.catch_up(),
             }

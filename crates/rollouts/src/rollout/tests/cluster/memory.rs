@@ -1,12 +1,14 @@
 //! What was read of the Rollout before: most passes see the same spec, and checking it takes more time than the rest of
 //! a pass.
 
-use reconcile_core::object::Root;
+use std::cell::RefMut;
+
+use reconcile_core::object::{FieldError, Root};
 use serde_json::{Value, value::RawValue};
 
 use super::Cluster;
 use crate::{
-    api::rollout::Rollout,
+    api::rollout::{Rollout, RolloutStatus},
     rollout::{
         RolloutError,
         observe::{self, Checked},
@@ -18,6 +20,7 @@ use crate::{
 pub(super) struct Memory {
     object: Value,
     root: Rollout,
+    status: Result<RolloutStatus, FieldError>,
     /// The same spec, checked; none before that, and where it depends on a workload.
     checked: Option<Checked>,
 }
@@ -27,51 +30,68 @@ fn raw(value: &Value) -> Option<Box<RawValue>> {
     Some(RawValue::from_string(value.to_string()).expect("a value is JSON"))
 }
 
+impl Memory {
+    fn of(object: &Value) -> Self {
+        let root: Rollout = Root::from_value(object).expect("a Rollout");
+        Self {
+            object: object.clone(),
+            status: root.parse_status(),
+            root,
+            checked: None,
+        }
+    }
+
+    /// Takes over what changed since.
+    fn follow(&mut self, object: &Value) {
+        if self.object["spec"] != object["spec"] {
+            *self = Self::of(object);
+        } else if self.object["metadata"] != object["metadata"] {
+            let checked = self.checked.take();
+            *self = Self::of(object);
+            self.checked = checked;
+        } else if self.object["status"] != object["status"] {
+            self.object["status"] = object["status"].clone();
+            self.root.status = raw(&object["status"]);
+            self.status = self.root.parse_status();
+        }
+    }
+}
+
 impl Cluster {
+    /// What is remembered of the Rollout, brought up to date.
+    fn remembered(&self) -> RefMut<'_, Memory> {
+        let object = &self.objects.root;
+        let mut memory = RefMut::map(self.memory.borrow_mut(), |memory| {
+            memory.get_or_insert_with(|| Memory::of(object))
+        });
+        memory.follow(object);
+        memory
+    }
+
     /// The Rollout as the API server shows it.
     pub(in crate::rollout::tests) fn root(&self) -> Rollout {
-        let object = &self.objects.root;
-        let mut memory = self.memory.borrow_mut();
-        if let Some(known) = &mut *memory
-            && known.object["spec"] == object["spec"]
-            && known.object["metadata"] == object["metadata"]
-        {
-            if known.object["status"] != object["status"] {
-                known.root.status = raw(&object["status"]);
-                known.object["status"] = object["status"].clone();
-            }
-            return known.root.clone();
-        }
-        let root: Rollout = Root::from_value(object).expect("a Rollout");
-        let same_spec = |known: &Memory| known.object["spec"] == object["spec"];
-        let known = memory.take().filter(same_spec);
-        *memory = Some(Memory {
-            object: object.clone(),
-            root: root.clone(),
-            checked: known.and_then(|known| known.checked),
-        });
-        root
+        self.remembered().root.clone()
+    }
+
+    /// Its status.
+    pub(in crate::rollout::tests) fn status(&self) -> RolloutStatus {
+        self.remembered().status.clone().expect("a status")
     }
 
     /// Everything that a plan looks at, out of the indexes.
     pub(super) fn observe_indexes(&self) -> Result<Observed, RolloutError> {
-        let (sources, root) = (self.sources(&[]), self.root());
+        let sources = self.sources(&[]);
+        let mut memory = self.remembered();
         if !root_has_template(&self.objects.root) {
-            return observe::observe(&sources, &root);
+            return observe::observe(sources, &memory.root);
         }
-        let known = self
-            .memory
-            .borrow()
-            .as_ref()
-            .and_then(|known| known.checked.clone());
-        let checked = match known {
-            Some(checked) => checked,
-            None => observe::check(&sources, &root)?,
+        let checked = match &memory.checked {
+            Some(checked) => checked.clone(),
+            None => observe::check(sources, &memory.root)?,
         };
-        if let Some(memory) = &mut *self.memory.borrow_mut() {
-            memory.checked.get_or_insert_with(|| checked.clone());
-        }
-        observe::observe_checked(&sources, &root, checked)
+        memory.checked.get_or_insert_with(|| checked.clone());
+        let status = (memory.status.clone()?, memory.object["status"].clone());
+        observe::observe_checked(sources, &memory.root, checked, status)
     }
 }
 

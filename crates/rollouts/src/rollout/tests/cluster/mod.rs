@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 pub(super) use self::faults::RouterFault;
 use self::{memory::Memory, peers::Pod};
 use crate::{
-    api::{analysis::AnalysisPhase, rollout::RolloutStatus},
+    api::analysis::AnalysisPhase,
     rollout::{
         Applied, RolloutError, Rollouts,
         flags::Flags,
@@ -112,10 +112,6 @@ impl Cluster {
                 .insert((*name).to_owned(), ServiceView::default());
         }
         self
-    }
-
-    pub(super) fn status(&self) -> RolloutStatus {
-        self.root().parse_status().expect("a status")
     }
 
     pub(super) fn replicas(&self) -> i32 {

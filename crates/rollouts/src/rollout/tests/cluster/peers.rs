@@ -64,26 +64,31 @@ impl Cluster {
         pod.map(|pod| pod.ready = true).is_some()
     }
 
-    /// The ReplicaSet controller writes the status of a set.
-    pub(in crate::rollout::tests) fn count(&mut self, name: &str) {
-        let pods = self.pods.get(name).cloned().unwrap_or_default();
-        let ready = pods.iter().filter(|pod| pod.ready).count();
+    /// The ReplicaSet controller writes the status of a set. True when it changed.
+    pub(in crate::rollout::tests) fn count(&mut self, name: &str) -> bool {
+        let number = |count: usize| i32::try_from(count).unwrap_or_default();
+        let pods = self.pods.get(name).map_or(&[][..], Vec::as_slice);
+        let ready = number(pods.iter().filter(|pod| pod.ready).count());
+        let current = number(pods.len());
         let set = self.set(name);
-        set.current = i32::try_from(pods.len()).unwrap_or_default();
-        set.ready = i32::try_from(ready).unwrap_or_default();
-        set.available = set.ready;
+        let before = (set.current, set.ready, set.available, set.stale);
         // It is behind while it has to remove pods.
-        set.stale = set.current > set.replicas;
+        let now = (current, ready, ready, current > set.replicas);
+        (set.current, set.ready, set.available, set.stale) = now;
+        before != now
     }
 
-    /// All peers act until they have nothing left to do.
-    pub(in crate::rollout::tests) fn peers(&mut self) {
+    /// All peers act until they have nothing left to do. True when they had something.
+    pub(in crate::rollout::tests) fn peers(&mut self) -> bool {
         let names: Vec<String> = self.replica_sets.keys().cloned().collect();
+        let mut acted = false;
         for name in names {
-            while self.make_or_remove_pod(&name) {}
-            while self.make_ready(&name) {}
-            self.count(&name);
+            while self.make_or_remove_pod(&name) || self.make_ready(&name) {
+                acted = true;
+            }
+            acted |= self.count(&name);
         }
+        acted
     }
 
     /// The controller and its peers take turns until nothing moves.
@@ -95,9 +100,7 @@ impl Cluster {
         }
         for _ in 0..MOST {
             self.settle();
-            let before = (self.replica_sets.clone(), self.pods.clone());
-            self.peers();
-            if before == (self.replica_sets.clone(), self.pods.clone()) {
+            if !self.peers() {
                 return;
             }
         }
@@ -165,12 +168,16 @@ impl Cluster {
             resource_version: Some(number.to_string()),
             ..ObjectMeta::default()
         };
-        drop(self.workloads.of(kind).written(&meta, view));
+        drop(self.indexes.workloads.of(kind).written(&meta, view));
     }
 
     pub(super) fn scale_workload(&mut self, scale: &WorkloadScale) {
         let key = ObjectKey::new(NAMESPACE, &scale.name);
-        let known = self.workloads.of(WorkloadKind::Deployment).get(&key);
+        let known = self
+            .indexes
+            .workloads
+            .of(WorkloadKind::Deployment)
+            .get(&key);
         let mut view = Workload::clone(&known.expect("the Deployment exists"));
         view.replicas = scale.to;
         view.generation += 1;

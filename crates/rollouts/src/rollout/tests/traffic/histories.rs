@@ -1,15 +1,21 @@
 //! Random histories.
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use reconcile_core::testkit::seeds;
+use reconcile_core::testkit::histories;
 use serde_json::json;
 
 use super::{deployed, weight, with_canary};
-use crate::rollout::tests::cluster::{Cluster, RouterFault};
+use crate::rollout::tests::{
+    cluster::{Cluster, RouterFault},
+    simulation::turns,
+};
+
+/// Histories of each kind in a usual run.
+const SEEDS: u64 = 1000;
 
 #[test]
 fn with_dynamic_scale_no_version_gets_more_traffic_than_its_pods_can_serve() {
-    for seed in seeds(40) {
+    histories(SEEDS, |seed| {
         let mut random = StdRng::seed_from_u64(seed);
         let replicas = random.random_range(1..9);
         let steps = json!([
@@ -17,7 +23,7 @@ fn with_dynamic_scale_no_version_gets_more_traffic_than_its_pods_can_serve() {
             {"setWeight": random.random_range(20..100)}, {"pause": {}}
         ]);
         let mut cluster = with_canary(replicas, &steps, &json!({"dynamicStableScale": true}));
-        for _ in 0..200 {
+        for _ in 0..turns(&mut random) {
             turn(&mut cluster, &mut random);
             disturb(&mut cluster, &mut random, false);
             let before = weight(&cluster);
@@ -27,7 +33,7 @@ fn with_dynamic_scale_no_version_gets_more_traffic_than_its_pods_can_serve() {
             check_dynamic(&cluster, (before, now), replicas, seed);
         }
         rest(&mut cluster, seed);
-    }
+    });
 }
 
 fn check_dynamic(cluster: &Cluster, (before, now): (i32, i32), replicas: i32, seed: u64) {
@@ -65,7 +71,7 @@ fn check_dynamic(cluster: &Cluster, (before, now): (i32, i32), replicas: i32, se
 
 #[test]
 fn traffic_never_runs_ahead_of_pods_whatever_happens() {
-    for seed in seeds(60) {
+    histories(SEEDS, |seed| {
         // Every other router says what is in effect, and may lag.
         let verifies = seed % 2 == 0;
         let mut random = StdRng::seed_from_u64(seed);
@@ -78,13 +84,13 @@ fn traffic_never_runs_ahead_of_pods_whatever_happens() {
         if verifies {
             cluster.routes_arrive();
         }
-        for _ in 0..200 {
+        for _ in 0..turns(&mut random) {
             turn(&mut cluster, &mut random);
             disturb(&mut cluster, &mut random, verifies);
             pass_and_check(&mut cluster, replicas, &mut random, seed);
         }
         rest(&mut cluster, seed);
-    }
+    });
 }
 
 /// Events of ReplicaSets come late, and the router fails for a while.
@@ -110,7 +116,9 @@ fn turn(cluster: &mut Cluster, random: &mut StdRng) {
         7..12 => {
             cluster.make_ready(&name);
         }
-        12..16 => cluster.count(&name),
+        12..16 => {
+            cluster.count(&name);
+        }
         16 => cluster.patch_status(&json!({"pauseConditions": null})),
         17 => cluster.patch_status(&json!({"abort": random.random_bool(0.5)})),
         18 => cluster.set_image(&format!("v{}", random.random_range(1..4))),
