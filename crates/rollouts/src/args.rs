@@ -83,6 +83,17 @@ pub struct ControllerArgs {
     /// can then read the credentials of the node.
     #[arg(long)]
     pub analysis_allow_link_local: bool,
+    /// Go on with a step, and let old pods go, only when AWS says that its load balancers follow: their weights, and the
+    /// pods behind a Service that was switched. Needs `elasticloadbalancing:Describe*` and a region.
+    #[arg(long = "aws-verify-target-group", visible_alias = "alb-verify-weight")]
+    pub aws_verify_target_group: bool,
+    /// Tag of target groups that says which Service of which Ingress they belong to.
+    #[arg(
+        long = "alb-tag-key-resource-id",
+        default_value = "ingress.k8s.aws/resource",
+        value_name = "KEY"
+    )]
+    pub alb_tag_key_resource_id: String,
     /// Passes over Experiments at the same time.
     #[arg(long = "experiment-threads", default_value_t = 10)]
     pub experiment_threads: usize,

@@ -28,6 +28,8 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         analysis_threads,
         prometheus_address,
         analysis_allow_link_local,
+        aws_verify_target_group,
+        alb_tag_key_resource_id,
         experiment_threads,
         qps: _,
         burst: _,
@@ -65,6 +67,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         instance_id,
         workers: rollout_threads,
         experiment_workers: experiment_threads,
+        verify_target_groups: aws_verify_target_group.then_some(alb_tag_key_resource_id),
         analysis,
     };
     rollout::start(&operator, &config).context("registering metrics")?;

@@ -18,6 +18,7 @@
 pub mod analysis;
 pub mod api;
 pub mod args;
+mod aws;
 mod client_metrics;
 pub mod controller;
 pub mod experiment;

@@ -11,7 +11,6 @@
 //! - [`check_command_line`], [`check_metrics_address`]: what the built binary of every operator must do.
 //! - [`histories`], [`seeds`]: which random histories a simulation plays.
 //! - [`count_skipped`], [`skip_where`]: lists a test that lacks a program it needs, and fails it unless that is allowed.
-//! - [`count_skipped`]: lists a test that lacks a program it needs.
 //!
 //! Nothing here is built into a binary.
 

@@ -72,7 +72,7 @@ const CANARY_FIELDS: &[Field] = &[
     ),
     supported_note(
         "spec.strategy.canary.trafficRouting.alb.**",
-        "weights are not verified with AWS",
+        "with --aws-verify-target-group a step waits until AWS has the weights",
     ),
     supported_note(
         "spec.strategy.canary.trafficRouting.smi.**",

@@ -99,6 +99,7 @@ impl Cleanup {
             max_weight: routing.max_weight,
             managed: &routing.managed,
             experiments: &experiments,
+            aws: None,
         };
         for router in &routing.routers {
             if router.routes().iter().any(|route| kept.contains(route)) {
@@ -251,6 +252,7 @@ mod tests {
             client: api.client(),
             sources: Sources::default(),
             instance_id: String::new(),
+            aws: None,
         };
         effects.give_flags_back(&former).await;
         let map = api.get("configmaps", "ns", "flags").expect("it is there");

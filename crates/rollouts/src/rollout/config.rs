@@ -13,6 +13,8 @@ pub struct RolloutConfig {
     pub workers: usize,
     /// `--experiment-threads`: passes over Experiments at the same time; 0 means the default of the driver.
     pub experiment_workers: usize,
+    /// `--aws-verify-target-group`: the tag of target groups by which they are known.
+    pub verify_target_groups: Option<String>,
     /// Settings of the analysis.
     pub analysis: AnalysisConfig,
 }

@@ -11,6 +11,7 @@ use super::{
     kinds::{ReplicaSetKind, ServiceKind, replica_set_view, service_view},
     observe::Sources,
     resources::{MANAGER, replica_sets},
+    traffic::Aws,
 };
 use crate::api::rollout::RunStatus;
 
@@ -38,6 +39,8 @@ pub struct Effects {
     pub sources: Sources,
     /// `--instance-id`.
     pub instance_id: String,
+    /// Load balancers of AWS, where the controller may ask about them.
+    pub(crate) aws: Option<Aws>,
 }
 
 impl Effects {

@@ -34,6 +34,7 @@ mod service_cleanup;
 pub(crate) mod simulated;
 mod start;
 mod status;
+pub mod targets;
 pub mod traffic;
 mod validate;
 pub mod workload;
@@ -85,6 +86,7 @@ impl Controller for Rollouts {
         self.effects.read_workload(root).await?;
         let mut observed = observe::observe(&self.effects.sources, root)?;
         self.effects.observe_traffic(&mut observed).await?;
+        self.effects.observe_targets(&mut observed).await?;
         self.effects.observe_flags(&mut observed).await?;
         self.effects.observe_pods(&mut observed).await?;
         Ok(observed)

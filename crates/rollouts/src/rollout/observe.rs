@@ -254,6 +254,7 @@ pub(crate) fn observe_checked(
         unsupported,
         raw_status,
         traffic: None,
+        targets: None,
         flags: None,
         pods: None,
         workload,

@@ -10,6 +10,7 @@ use super::flags::{FlagStep, Flags};
 use super::peaks::Peak;
 use super::plan::hash::{ComparedTemplate, TemplateDigest};
 use super::pod_rules::PodRules;
+use super::targets::TargetsFound;
 use super::traffic::{RouteState, RouteStep, Routing};
 use super::workload::ResolvedWorkload;
 use crate::{
@@ -46,6 +47,9 @@ pub struct Observed {
     pub experiments: Vec<Arc<ExperimentView>>,
     /// What the route objects say; none without traffic routing.
     pub traffic: Option<RouteState>,
+    /// Whether target groups of AWS have the pods behind a Service that was switched; none without
+    /// `--aws-verify-target-group`.
+    pub targets: Option<TargetsFound>,
     /// Feature flags; none where there is no cluster to read them from.
     pub flags: Option<Flags>,
     /// The workload that its template comes from.

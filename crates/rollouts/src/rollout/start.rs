@@ -1,5 +1,7 @@
 //! Wires the Rollout controller into the process.
 
+use std::sync::Arc;
+
 use reconcile_core::{
     event::EventNote,
     object::{Kind, ObjectKey, Root},
@@ -18,11 +20,14 @@ use super::{
     observed::ReplicaSetView,
     plan::conditions::kind,
     service_cleanup::{ServiceCleanup, queue_services_of},
+    traffic::Aws,
     workload_effects,
 };
 use crate::{
     analysis::{self, RunView},
     api::rollout::{HASH_LABEL, Rollout, RolloutKind},
+    args,
+    aws::Elb,
     client_metrics, experiment, instance,
 };
 
@@ -42,6 +47,10 @@ pub fn start(operator: &Operator, config: &RolloutConfig) -> Result<(), promethe
         client: operator.client.clone(),
         sources: sources.clone(),
         instance_id: config.instance_id.clone(),
+        aws: config.verify_target_groups.clone().map(|tag| Aws {
+            balancers: Arc::new(Elb::new(Arc::new(args::variable))),
+            tag,
+        }),
     };
     clean_up_former(operator, &effects);
     experiment::start(operator, config, &effects)?;

@@ -4,7 +4,7 @@
 use reconcile_core::fields::{Field, planned, reported, supported, supported_note};
 
 const COPY: &str = "a copy of what was asked for";
-const VERIFICATION: &str = "needs the API of AWS";
+const VERIFICATION: &str = "with --aws-verify-target-group";
 
 const APPLICATION: &[Field] = &[
     supported("status.conditions"),
@@ -69,8 +69,8 @@ const ROLLOUT: &[Field] = &[
     supported("status.HPAReplicas"),
     supported("status.abort"),
     supported("status.abortedAt"),
-    planned("status.alb.**", VERIFICATION),
-    planned("status.albs.**", VERIFICATION),
+    supported_note("status.alb.**", VERIFICATION),
+    supported_note("status.albs.**", VERIFICATION),
     supported("status.availableReplicas"),
     supported("status.blueGreen"),
     supported("status.canary.currentBackgroundAnalysisRunStatus"),

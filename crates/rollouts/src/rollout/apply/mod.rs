@@ -11,10 +11,10 @@ use serde_json::json;
 use super::{
     effects::{Applied, Effects},
     error::RolloutError,
-    observed::Observed,
+    observed::{Canary, Observed, Step},
     plan::Action,
     resources::{MANAGER, experiments, resource, services},
-    traffic::{self, RouteContext, RouteGoal, Routing},
+    traffic::{self, Asking, RouteContext, RouteGoal, Routing},
 };
 use crate::{
     analysis,
@@ -129,8 +129,24 @@ impl Effects {
             max_weight: routing.max_weight,
             managed: &routing.managed,
             experiments,
+            aws: self.asking(observed, canary),
         };
         Some((routing, context))
+    }
+
+    /// What AWS is asked in this pass. Its API has narrow limits, so weights are verified where a step waits for
+    /// them, as upstream does.
+    fn asking<'a>(&'a self, observed: &'a Observed, canary: &Canary) -> Option<Asking<'a>> {
+        let status = &observed.status;
+        let is_update = !status.stable_rs.is_empty() && status.stable_rs != status.current_pod_hash;
+        let index = usize::try_from(status.current_step_index.unwrap_or_default()).ok();
+        let step = index.and_then(|index| canary.steps.get(index));
+        Some(Asking {
+            aws: self.aws.as_ref()?,
+            verify: is_update && matches!(step, Some(Step::SetWeight(_))),
+            is_update,
+            is_known: status.alb.is_some(),
+        })
     }
 
     async fn route(&self, observed: &Observed, goal: &RouteGoal) -> Result<(), RolloutError> {

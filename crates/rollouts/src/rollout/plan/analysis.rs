@@ -95,11 +95,19 @@ pub(super) fn blue_green(
         finish(planner, RunType::PrePromotion);
     }
     if rules.post_analysis.is_some() && switched && !planner.is_stable() {
-        require(
-            planner,
-            RunType::PostPromotion,
-            "Post-promotion analysis phase error/failed",
-        );
+        // Before the load balancer knows the pods there is nothing to measure.
+        let started = planner
+            .status
+            .blue_green
+            .post_promotion_analysis_run_status
+            .is_some();
+        if started || facts::are_targets_registered(planner) {
+            require(
+                planner,
+                RunType::PostPromotion,
+                "Post-promotion analysis phase error/failed",
+            );
+        }
     } else {
         finish(planner, RunType::PostPromotion);
     }

@@ -4,7 +4,7 @@
 use super::{
     analysis, facts,
     planner::{Planner, after, next_second},
-    service, transitions,
+    service, transitions, weight,
 };
 use crate::{analysis::build::RunType, api::rollout::PauseReason, rollout::observed::BlueGreen};
 
@@ -310,6 +310,9 @@ fn may_promote(planner: &mut Planner<'_>, rules: &BlueGreen) -> Option<String> {
     if planner.status.blue_green.active_selector != planner.newest_hash() || planner.is_halted() {
         return None;
     }
+    if !planner.is_stable() && !has_targets(planner) {
+        return None;
+    }
     if let Some(reason) = facts::shortcut(planner) {
         return Some(reason.to_owned());
     }
@@ -321,6 +324,17 @@ fn may_promote(planner: &mut Planner<'_>, rules: &BlueGreen) -> Option<String> {
         return None;
     }
     Some("Completed blue-green update".to_owned())
+}
+
+/// The load balancers of AWS know the pods behind the active Service.
+fn has_targets(planner: &mut Planner<'_>) -> bool {
+    planner.announce_targets();
+    let registered = facts::are_targets_registered(planner);
+    if !registered {
+        planner.note("waiting until AWS knows the pods of the active Service");
+        planner.wake_at(after(planner.now, weight::VERIFY_AGAIN));
+    }
+    registered
 }
 
 /// Old versions wait for a while after the switch, so that one can go back at once.

@@ -271,7 +271,15 @@ pub(super) fn shrink_older(planner: &mut Planner<'_>, canary: &Canary) {
         waiting += i32::from(deadline.is_some());
         match deadline.filter(|deadline| *deadline > planner.now && waiting <= limit) {
             Some(deadline) => planner.wake_at(deadline),
-            None => planner.scale(index, 0),
+            None if facts::are_targets_registered(planner) => {
+                planner.announce_targets();
+                planner.scale(index, 0);
+            }
+            None => {
+                planner.announce_targets();
+                planner.note("waiting until AWS knows the pods of the stable Service");
+                planner.wake_at(after(planner.now, weight::VERIFY_AGAIN));
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use reconcile_core::event::EventNote;
 
 use super::conditions::reason;
+use crate::rollout::traffic::{UNVERIFIED, VERIFIED, VERIFY_ERROR};
 
 pub(super) const ADDED: &str = "RolloutAddedToInformer";
 pub(super) const UPDATED: &str = "RolloutUpdated";
@@ -37,6 +38,8 @@ enum Place {
     Added,
     NotCompleted,
     Updated,
+    /// What a step waits for, or waited for until now.
+    Verification,
     /// What ended or was decided, and what the actions follow from.
     Cause,
     /// The actions are before this.
@@ -49,6 +52,7 @@ fn place(event: &EventNote, facts: PassFacts) -> Place {
         ADDED => Place::Added,
         NOT_COMPLETED => Place::NotCompleted,
         UPDATED => Place::Updated,
+        VERIFIED | UNVERIFIED | VERIFY_ERROR => Place::Verification,
         WEIGHT_UPDATED => Place::Traffic,
         reason::ABORTED if facts.gives_up => Place::Cause,
         reason::ABORTED | reason::COMPLETED | reason::PAUSED | reason::TIMED_OUT => Place::Result,

@@ -102,6 +102,19 @@ pub(super) fn is_healthy(planner: &Planner<'_>) -> bool {
     done && status.updated_replicas == wanted && status.available_replicas == wanted
 }
 
+/// AWS has all pods behind the Service that was switched, or nobody asks it.
+pub(super) fn are_targets_registered(planner: &Planner<'_>) -> bool {
+    let Some(targets) = &planner.observed.targets else {
+        return true;
+    };
+    targets.registered.unwrap_or_else(|| {
+        // What is switched in this pass is asked about in the next one.
+        let before = &planner.observed.services;
+        let mut services = planner.services.iter();
+        services.all(|(name, view)| before.get(name).is_some_and(|old| old.hash == view.hash))
+    })
+}
+
 /// With ping-pong: both Services have swapped their roles in this pass.
 pub(super) fn have_services_swapped(planner: &Planner<'_>) -> bool {
     let before = planner.observed.status.canary.stable_ping_pong.as_ref();

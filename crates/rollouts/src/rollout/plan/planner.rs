@@ -173,6 +173,17 @@ impl<'a> Planner<'a> {
         self.wake = Some(self.wake.map_or(at, |old| old.min(at)));
     }
 
+    /// Says what AWS knows of the pods behind a Service that was switched; the caller waits until it knows all, or did.
+    pub(super) fn announce_targets(&mut self) {
+        let targets = self.observed.targets.as_ref();
+        let findings = targets.map(|targets| targets.findings.as_slice());
+        for finding in findings.unwrap_or_default() {
+            if !self.events.contains(finding) {
+                self.events.push(finding.clone());
+            }
+        }
+    }
+
     /// The current time as it is written into objects: whole seconds.
     pub(super) fn time(&self) -> Time {
         Time(whole_second(self.now))

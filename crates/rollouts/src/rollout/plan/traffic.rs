@@ -149,6 +149,7 @@ pub(super) fn route(planner: &mut Planner<'_>) {
         hashes: hashes(planner),
     };
     record(planner, canary, routing, &goal);
+    announce_findings(planner, goal.weight);
     let names: Vec<&str> = goal.managed.iter().map(ManagedRoute::name).collect();
     let is_same_routes = state.managed == names && !changes_managed_routes(planner, canary);
     let is_same_hashes = state.hashes.as_ref().is_none_or(|now| *now == goal.hashes);
@@ -215,6 +216,24 @@ fn record(planner: &mut Planner<'_>, canary: &Canary, routing: &Routing, goal: &
         weights["verified"] = (verified && is_written(planner, weight)).into();
     }
     planner.status.canary.weights = Some(weights);
+}
+
+/// The load balancers for the status, and what their verification found as Events: as long as it waits, and once
+/// when it is over.
+fn announce_findings(planner: &mut Planner<'_>, weight: i32) {
+    let Some(state) = &planner.observed.traffic else {
+        return;
+    };
+    if let Some(last) = state.balancers.last() {
+        planner.status.alb = Some(last.clone());
+        planner.status.albs = Some(state.balancers.clone().into());
+    }
+    let before = planner.observed.status.canary.weights.as_ref();
+    let was_verified = before.is_some_and(|weights| weights["verified"] == true);
+    let is_news = state.in_effect == Some(false) || !was_verified;
+    if is_news && is_written(planner, weight) {
+        planner.events.extend(state.findings.iter().cloned());
+    }
 }
 
 fn is_written(planner: &Planner<'_>, weight: i32) -> bool {

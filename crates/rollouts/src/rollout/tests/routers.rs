@@ -87,6 +87,7 @@ pub(super) fn world_with(
         client: api.client(),
         sources,
         instance_id: String::new(),
+        aws: None,
     };
     RoutedRollout {
         api,
@@ -124,6 +125,7 @@ impl RoutedRollout {
             max_weight: routing.max_weight,
             managed: &routing.managed,
             experiments: &[],
+            aws: None,
         };
         for router in &routing.routers {
             router

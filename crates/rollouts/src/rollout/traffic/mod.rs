@@ -6,6 +6,7 @@
 mod alb;
 mod ambassador;
 mod apisix;
+mod aws;
 mod extra;
 mod gateway_api;
 mod istio;
@@ -21,6 +22,8 @@ mod split;
 mod state;
 mod traefik;
 
+pub(crate) use aws::{Asking, Aws};
+pub(super) use aws::{UNVERIFIED, VERIFIED, VERIFY_ERROR};
 pub use managed::{HeaderRoute, ManagedRoute, MirrorRoute, RouteStep, StringMatch};
 pub(super) use managed::{header_step, mirror_step};
 pub use router::{FULL_WEIGHT, RouterError};

@@ -13,6 +13,7 @@ use reconcile_core::{
 use serde_json::Value;
 use thiserror::Error;
 
+use super::aws::Asking;
 use super::state::{RouteGoal, RouteState};
 
 /// All traffic, for routers that know no other total.
@@ -108,6 +109,8 @@ pub(crate) struct RouteContext<'a> {
     pub(crate) managed: &'a [String],
     /// Services of all Experiments of the Rollout.
     pub(crate) experiments: &'a [String],
+    /// What AWS is asked, where the controller may ask it.
+    pub(crate) aws: Option<Asking<'a>>,
 }
 
 /// A router of one Rollout.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
+    alb,
     managed::{ManagedRoute, StringMatch},
     parse::parse,
     registry::ROUTERS,
@@ -28,6 +29,8 @@ pub struct Routing {
     pub max_weight: i32,
     /// Names that header and mirror routes may have, the one that is tried first in front.
     pub managed: Vec<String>,
+    /// One of them is the load balancer of AWS.
+    pub(in crate::rollout) on_aws: bool,
     /// What all of the routers can do.
     can: Capabilities,
 }
@@ -115,6 +118,7 @@ pub(in crate::rollout) fn check(value: &Value) -> Result<Routing, FieldError> {
         .filter(|(_, _, config)| !config.is_null());
     let mut routers = Vec::new();
     let mut can: Option<Capabilities> = None;
+    let mut on_aws = false;
     for (plugin, name, config) in named {
         let path = if plugin {
             format!("{AT}.plugins[{name}]")
@@ -126,6 +130,7 @@ pub(in crate::rollout) fn check(value: &Value) -> Result<Routing, FieldError> {
             return Err(FieldError::new(path, unknown_router(name)));
         };
         can = Some(can.map_or(found.can, |can| can.and(found.can)));
+        on_aws |= found.name == alb::REGISTRATION.name;
         routers.push((found.open)(&path, config)?);
     }
     let Some(can) = can else {
@@ -146,6 +151,7 @@ pub(in crate::rollout) fn check(value: &Value) -> Result<Routing, FieldError> {
             .into_iter()
             .map(|route| route.name)
             .collect(),
+        on_aws,
         can,
     })
 }

@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use reconcile_core::event::EventNote;
+use serde_json::Value;
+
 use super::managed::ManagedRoute;
 
 /// A destination beside both versions.
@@ -72,6 +75,10 @@ pub struct RouteState {
     pub managed: Vec<String>,
     /// What subsets select; none for routers without them.
     pub hashes: Option<RouteHashes>,
+    /// What was found when it was verified whether the routes are in effect, as Events.
+    pub findings: Vec<EventNote>,
+    /// Load balancers behind the routes, as `status.albs` has them.
+    pub balancers: Vec<Value>,
 }
 
 impl RouteState {
@@ -102,7 +109,9 @@ impl RouteState {
 
     /// What two objects or routers say together.
     #[must_use]
-    fn and(self, other: Self) -> Self {
+    fn and(mut self, mut other: Self) -> Self {
+        self.findings.append(&mut other.findings);
+        self.balancers.append(&mut other.balancers);
         let both = (self.in_effect, other.in_effect);
         let managed = if self.managed == other.managed {
             self.managed
@@ -117,6 +126,8 @@ impl RouteState {
         Self {
             managed,
             hashes,
+            findings: self.findings,
+            balancers: self.balancers,
             weight: self.weight.filter(|_| same),
             extra: self.extra,
             most: self.most.max(other.most),

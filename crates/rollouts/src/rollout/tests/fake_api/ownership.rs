@@ -34,6 +34,7 @@ fn stage() -> (FakeApi, Effects, Observed) {
         client: api.client(),
         sources: sources.clone(),
         instance_id: String::new(),
+        aws: None,
     };
     let seen = seen(&api, &sources);
     (api, effects, seen)

@@ -1,8 +1,9 @@
 //! AWS Load Balancer Controller: the weights in an action annotation of each Ingress. Whether the load balancer
-//! has taken them over is not verified, because that needs credentials for AWS. The action stays when the Ingress
+//! has taken them over is asked of AWS where the controller may ([`super::aws`]). The action stays when the Ingress
 //! is restored, with all traffic to the stable version, because the Ingress leads to it.
 
 mod config;
+mod verification;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -366,9 +367,11 @@ impl Router for Alb {
     ) -> BoxFuture<'a, Result<RouteState, RouterError>> {
         async move {
             let mut states = Vec::new();
-            for (name, _) in &self.ingresses {
+            for (name, ports) in &self.ingresses {
                 let (_, ingress) = self.read(context, name).await?;
-                states.push(self.state(context, &ingress));
+                let mut state = self.state(context, &ingress);
+                verification::verify(context, ports, &ingress, &mut state).await;
+                states.push(state);
             }
             Ok(RouteState::together(states))
         }
