@@ -131,7 +131,14 @@ fn fail_and_retry(cluster: &mut Cluster) {
 fn no_verdict_pauses_and_a_resumption_measures_again() {
     let steps =
         json!([{"setWeight": 50}, {"analysis": {"templates": [{"templateName": "check"}]}}]);
-    let mut cluster = Cluster::new(2, &json!({"canary": {"steps": steps}}));
+    let strategy = json!({"canary": {"steps": steps}});
+    insta::assert_snapshot!(in_any_order(
+        || Cluster::new(2, &strategy),
+        resume_undecided
+    ));
+}
+
+fn resume_undecided(cluster: &mut Cluster) {
     cluster.run();
     cluster.set_image("v2");
     cluster.run();
@@ -158,7 +165,13 @@ fn a_failing_background_analysis_aborts_at_any_step() {
         "analysis": {"templates": [{"templateName": "watch"}], "startingStep": 1},
         "steps": [{"setWeight": 20}, {"setWeight": 40}, {"pause": {}}]
     }});
-    let mut cluster = Cluster::new(5, &strategy);
+    insta::assert_snapshot!(in_any_order(
+        || Cluster::new(5, &strategy),
+        fail_in_background
+    ));
+}
+
+fn fail_in_background(cluster: &mut Cluster) {
     cluster.run();
     cluster.set_image("v2");
     cluster.run();
@@ -184,7 +197,11 @@ fn the_active_service_goes_back_when_the_new_version_fails_after_the_switch() {
     let strategy = json!({"blueGreen": {
         "activeService": "main", "postPromotionAnalysis": {"templates": [{"templateName": "check"}]}
     }});
-    let mut cluster = Cluster::new(2, &strategy).with_services(&["main"]);
+    let new = || Cluster::new(2, &strategy).with_services(&["main"]);
+    insta::assert_snapshot!(in_any_order(new, fail_after_the_switch));
+}
+
+fn fail_after_the_switch(cluster: &mut Cluster) {
     cluster.run();
     cluster.set_image("v2");
     cluster.run();
