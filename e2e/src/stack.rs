@@ -103,7 +103,7 @@ pub fn quick_lease() -> Vec<String> {
     .to_vec()
 }
 
-/// Arguments for a long lease, for stories in which the API server is away: a leader that cannot renew within its
+/// Arguments for a long lease, for stories in which the API server stops: a leader that cannot renew within its
 /// deadline ends by design, and a busy machine may need long to start the API server again.
 pub fn patient_lease() -> Vec<String> {
     [
