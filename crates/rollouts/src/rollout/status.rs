@@ -177,7 +177,11 @@ fn failed(observed: &Observed, error: &RolloutError, now: Timestamp) -> Report {
         }
     }
     status.observed_generation = observed.root.generation().to_string();
-    let (phase, message) = plan::phase_of(&observed.spec, &status);
+    let (phase, message) = match plan::phase_of(&observed.spec, &status) {
+        // The pods that are healthy are those of the template before.
+        (plan::phase::HEALTHY, _) => (plan::phase::PROGRESSING, error.to_string()),
+        other => other,
+    };
     phase.clone_into(&mut status.phase);
     status.message = message;
     report.status(&observed.raw_status, &value(&status, &observed.raw_status));
