@@ -82,7 +82,7 @@ unit: ## Unit, simulation and fake-API tests; no control plane
 	@$(LIST_SKIPPED)
 
 .PHONY: simulate
-simulate: ## Random histories of the rollouts controllers: HISTORIES=25000 for each of four simulations, or SEED=n to play one again
+simulate: ## Random histories of the rollouts controllers: HISTORIES=25000 for each of five simulations, or SEED=n to play one again
 	SIMULATION_HISTORIES=$(or $(HISTORIES),25000) $(if $(SEED),SIMULATION_SEED=$(SEED)) \
 		$(CARGO) test --release -p rollouts --lib -- simulation histories
 
