@@ -1,7 +1,7 @@
 //! Which status fields the operators write. The other side of the contract: dashboards, scripts and
 //! other controllers read them. (The ledgers of the operators speak about what users write.)
 
-use reconcile_core::fields::{Field, planned, reported, supported, supported_note};
+use reconcile_core::fields::{Field, reported, supported, supported_note};
 
 const COPY: &str = "a copy of what was asked for";
 const VERIFICATION: &str = "with --aws-verify-target-group";
