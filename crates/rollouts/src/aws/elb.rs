@@ -5,7 +5,6 @@
 use std::{
     collections::HashMap,
     fmt,
-    future::Future,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -56,6 +55,9 @@ const MOST_TAGGED: usize = 20;
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 /// Load balancers that are remembered.
 const MOST_KEPT: usize = 256;
+
+/// A load balancer, or that there is none.
+type Found = Result<Option<Arc<LoadBalancer>>, AwsError>;
 
 /// The API of load balancers, with the credentials of the process.
 pub(crate) struct Elb {
@@ -119,11 +121,7 @@ impl Elb {
     }
 
     /// The load balancer behind `host`, from what is kept or from AWS.
-    async fn find(
-        &self,
-        kept: &mut Kept,
-        host: &str,
-    ) -> Result<Option<Arc<LoadBalancer>>, AwsError> {
+    async fn find(&self, kept: &mut Kept, host: &str) -> Found {
         let client = self.client(kept)?;
         if !kept.names.contains_key(host) {
             let size = [("PageSize", PAGE_SIZE.to_owned())];
