@@ -105,6 +105,12 @@ impl Cluster {
         ready.min(self.replica_sets[name].replicas)
     }
 
+    /// Available pods of a set by the last event that arrived.
+    pub(in crate::rollout::tests) fn seen_available(&self, name: &str) -> i32 {
+        let sets = self.late.as_ref().unwrap_or(&self.replica_sets);
+        sets.get(name).map_or(0, |set| set.available)
+    }
+
     /// The controller, the other controllers and the watch act a few times in random order.
     pub(super) fn stir(&mut self, random: &mut StdRng) {
         const MOST: usize = 16;
