@@ -170,7 +170,8 @@ pub(super) fn scale(planner: &mut Planner<'_>, canary: &Canary, routing: &Routin
     planner.replica_sets[newest].deadline = None;
 }
 
-/// Pods of the stable version that its traffic needs as the routes were when the pass began.
+/// Pods of the stable version that its traffic needs as the routes were when the pass began, and as this pass leaves them
+/// where the new version loses its traffic because it has no pods.
 fn stable_pods_in_use(
     planner: &Planner<'_>,
     canary: &Canary,
@@ -186,8 +187,12 @@ fn stable_pods_in_use(
     if are_routes_behind(planner) {
         return planner.replica_sets[stable].replicas;
     }
-    let sent = routing.max_weight - state.weight.unwrap_or_default();
-    pods_of(planner, routing, sent)
+    let weight = if planner.new_set().available() > 0 {
+        state.weight.unwrap_or_default()
+    } else {
+        0
+    };
+    pods_of(planner, routing, routing.max_weight - weight)
 }
 
 /// What is written into the routes is not in effect yet: nobody knows how much traffic still arrives where.
