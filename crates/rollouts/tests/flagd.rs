@@ -1,5 +1,5 @@
 //! The flag definitions that canary steps write, evaluated by flagd's own resolver: the package
-//! `openfeature-provider-flagd` of the Python package index, for the Python that `FLAGD_PYTHON` names (`python3` when it names none).
+//! `openfeature-provider-flagd` of the Python package index, for the Python that `FLAGD_PYTHON` names (that of `make servers` when it names none).
 
 use std::{
     collections::BTreeMap,
@@ -8,16 +8,20 @@ use std::{
     process::{Command, Stdio},
 };
 
-use reconcile_core::testkit::count_skipped;
+use reconcile_core::testkit::skip_where;
 use rollouts::rollout::flags::{FlagChange, FlagKey, FlagStep, Segment, SegmentTest, edited};
 use serde_json::{Value, json};
 
 /// Users of a population; the share of a variant is exact within a few percent.
 const USERS: usize = 2000;
 
-/// A Python that has the resolver. Without one the test is counted in the file `SKIPPED_TESTS`.
+/// A Python that has the resolver: the one that `FLAGD_PYTHON` names, else that of `make servers`.
 fn python() -> Option<OsString> {
-    let python = std::env::var_os("FLAGD_PYTHON").unwrap_or_else(|| "python3".into());
+    let named = std::env::var_os("FLAGD_PYTHON");
+    let python = named.unwrap_or_else(|| {
+        let home = std::env::home_dir().unwrap_or_default();
+        home.join(".cache/argo-lite-bed/flagd/bin/python").into()
+    });
     let check = Command::new(&python)
         .args(["-c", "import openfeature.contrib.provider.flagd"])
         .stderr(Stdio::null())
@@ -25,8 +29,9 @@ fn python() -> Option<OsString> {
     if check.is_ok_and(|status| status.success()) {
         return Some(python);
     }
-    count_skipped(
-        "no flagd resolver: pip install openfeature-provider-flagd, or set FLAGD_PYTHON to a Python that has it",
+    skip_where(
+        &["ALLOW_SKIPS", "SKIP_SERVERS"],
+        "no flagd resolver: run `make servers`, or set FLAGD_PYTHON to a Python with openfeature-provider-flagd",
     );
     None
 }

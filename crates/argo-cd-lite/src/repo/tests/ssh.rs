@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use reconcile_core::testkit::count_skipped;
+use reconcile_core::testkit::skip_where;
 
 use super::*;
 
@@ -27,6 +27,9 @@ fn run(program: &str, arguments: &[&str]) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// What allows the tests to do without the programs of SSH.
+const SKIPS: &[&str] = &["ALLOW_SKIPS", "SKIP_SERVERS"];
+
 /// Where sshd is, which wants to be named by its whole path.
 fn sshd() -> Option<PathBuf> {
     ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"]
@@ -39,7 +42,7 @@ impl SshServer {
     /// Starts one; `None` when the machine lacks a program.
     fn start() -> Option<Self> {
         let Some((program, user)) = sshd().zip(run("id", &["-un"])) else {
-            count_skipped("no sshd: apt-get install openssh-server openssh-client");
+            skip_where(SKIPS, "no sshd: run `make servers`");
             return None;
         };
         let folder = tempfile::tempdir().expect("a folder");
@@ -50,7 +53,7 @@ impl SshServer {
                 &["-q", "-t", "ed25519", "-N", "", "-f", &path(name)],
             );
             if made.is_none() {
-                count_skipped("no ssh-keygen: apt-get install openssh-client");
+                skip_where(SKIPS, "no ssh-keygen: run `make servers`");
                 return None;
             }
         }
@@ -196,7 +199,7 @@ fn a_server_or_a_key_that_is_not_known_is_refused_with_what_to_do() {
 #[test]
 fn a_silent_server_is_left_when_nobody_waits() {
     if run("ssh", &["-V"]).is_none() {
-        count_skipped("no ssh: apt-get install openssh-client");
+        skip_where(SKIPS, "no ssh: run `make servers`");
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
