@@ -56,6 +56,24 @@ pub struct Metrics {
     pub held: IntGauge,
 }
 
+/// The gauges of running events and of held bytes.
+fn gauges(registry: &Registry) -> Result<(IntGaugeVec, IntGauge), prometheus::Error> {
+    let running = IntGaugeVec::new(
+        Opts::new(
+            "argo_events_event_service_running_total",
+            "Events that an event source serves at present.",
+        ),
+        &["namespace", "eventsource_name"],
+    )?;
+    registry.register(Box::new(running.clone()))?;
+    let held = IntGauge::new(
+        "argo_events_held_message_bytes",
+        "Bytes of messages that triggers have taken from the bus and not answered yet.",
+    )?;
+    registry.register(Box::new(held.clone()))?;
+    Ok((running, held))
+}
+
 impl Metrics {
     /// Registers all metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
@@ -70,19 +88,7 @@ impl Metrics {
             registry.register(Box::new(summary.clone()))?;
             Ok::<_, prometheus::Error>(summary)
         };
-        let running = IntGaugeVec::new(
-            Opts::new(
-                "argo_events_event_service_running_total",
-                "Events that an event source serves at present.",
-            ),
-            &["namespace", "eventsource_name"],
-        )?;
-        registry.register(Box::new(running.clone()))?;
-        let held = IntGauge::new(
-            "argo_events_held_message_bytes",
-            "Bytes of messages that triggers have taken from the bus and not answered yet.",
-        )?;
-        registry.register(Box::new(held.clone()))?;
+        let (running, held) = gauges(registry)?;
         build_info(registry)?;
         Ok(Self {
             running,

@@ -125,11 +125,7 @@ async fn run(args: ControllerArgs, part: Part) -> Result<(), RunError> {
     let template = DedicatedTemplate::read(&dedicated_template)?;
     let settings = Settings {
         pool: Pool::of(only.as_ref(), args.shards, part),
-        dedicated: match (&only, &template) {
-            (Some(_), _) => Dedicated::Only,
-            (None, Some(_)) => dedicated::shared(),
-            (None, None) => Dedicated::Off,
-        },
+        dedicated: dedicated::role(only.as_ref(), template.as_ref()),
         reserved_ports: [metrics_port, health_port],
         allow_link_local: args.allow_link_local,
         folders: WatchedFolders::new(args.watched_folders),

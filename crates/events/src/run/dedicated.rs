@@ -8,17 +8,28 @@ use tokio::sync::Notify;
 use crate::controller::{
     ControllerContext,
     context::MANAGER,
-    dedicated::{Dedicated, DedicatedTemplate, Keeper, LiveDeployment, TAG, watch_of_deployments},
+    dedicated::{
+        Dedicated, DedicatedObject, DedicatedTemplate, Keeper, LiveDeployment, TAG,
+        watch_of_deployments,
+    },
 };
 
 /// A pod of one object looks so often whether the template is there.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// A process that leaves objects to pods of their own.
-pub(super) fn shared() -> Dedicated {
-    Dedicated::Shared(Index::new(|live: &LiveDeployment| {
-        vec![live.object.to_string()]
-    }))
+/// What this process has to do with pods of single objects: it is the one of `only`, or leaves objects to them when there is
+/// a template for such pods.
+pub(super) fn role(
+    only: Option<&DedicatedObject>,
+    template: Option<&DedicatedTemplate>,
+) -> Dedicated {
+    match (only, template) {
+        (Some(_), _) => Dedicated::Only,
+        (None, Some(_)) => Dedicated::Shared(Index::new(|live: &LiveDeployment| {
+            vec![live.object.to_string()]
+        })),
+        (None, None) => Dedicated::Off,
+    }
 }
 
 /// Watches the Deployments, which are where the leases are, and keeps them while this process leads. A pod of one object
