@@ -55,7 +55,7 @@ pub(super) struct Revoked {
 impl Revoked {
     /// With the tokens that were kept.
     pub(super) fn new(
-        kept: Vec<RevokedToken>,
+        kept: &[RevokedToken],
         keeper: Arc<dyn KeepRevoked>,
         now: Timestamp,
     ) -> Self {

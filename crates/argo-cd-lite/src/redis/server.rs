@@ -110,7 +110,7 @@ impl RedisServer {
                 cache_version: self.cache_version,
                 clock: self.clock,
                 store: Store::new(VALUES),
-                revoked: Revoked::new(self.revoked, self.keeper, now),
+                revoked: Revoked::new(&self.revoked, self.keeper, now),
                 channels: Channels::default(),
                 answers: Answers::new(self.live),
                 memory: Arc::new(Semaphore::new(MEMORY)),
