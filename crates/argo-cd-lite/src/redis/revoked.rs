@@ -54,11 +54,7 @@ pub(super) struct Revoked {
 
 impl Revoked {
     /// With the tokens that were kept.
-    pub(super) fn new(
-        kept: &[RevokedToken],
-        keeper: Arc<dyn KeepRevoked>,
-        now: Timestamp,
-    ) -> Self {
+    pub(super) fn new(kept: &[RevokedToken], keeper: Arc<dyn KeepRevoked>, now: Timestamp) -> Self {
         let store = Store::new(BYTES);
         for token in kept.iter().filter(|token| token.expires > now) {
             let key = [PREFIX, token.id.as_bytes()].concat();

@@ -1,5 +1,7 @@
 //! What can go wrong in a pass.
 
+use std::time::Duration;
+
 use reconcile_core::{
     apply::ApplyError,
     error::{Classify, ErrorClass},
@@ -10,12 +12,18 @@ use thiserror::Error;
 use super::traffic::RouterError;
 use crate::analysis::{CreateError, TemplateError, build::BuildError};
 
+/// Pause before route objects that are missing or unfit are read again. No watch tells of them.
+const ROUTES_AGAIN: Duration = Duration::from_secs(10);
+
 /// A pass failed.
 #[derive(Debug, Error)]
 pub enum RolloutError {
     /// The manifest is wrong, or names something that does not exist.
     #[error("{0}")]
     Invalid(#[from] FieldError),
+    /// A route object is missing or does not fit the manifest.
+    #[error("{0}")]
+    Unrouted(#[source] FieldError),
     /// The API server refused or did not answer.
     #[error(transparent)]
     Api(Box<ApplyError>),
@@ -62,6 +70,7 @@ impl RolloutError {
             },
             Self::Route(RouterError::Invalid(_))
             | Self::Invalid(_)
+            | Self::Unrouted(_)
             | Self::Analysis(_)
             | Self::Template(_)
             | Self::Stale
@@ -75,6 +84,7 @@ impl Classify for RolloutError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Invalid(_) | Self::Analysis(_) | Self::Template(_) => ErrorClass::Invalid,
+            Self::Unrouted(_) => ErrorClass::RetryAfter(ROUTES_AGAIN),
             Self::Api(error) => error.class(),
             // What the API server calls invalid stays so; a quota may let it through later.
             Self::CreateReplicaSet { source, .. } => source.class(),
@@ -103,7 +113,7 @@ impl From<CreateError> for RolloutError {
 impl From<RouterError> for RolloutError {
     fn from(error: RouterError) -> Self {
         match error {
-            RouterError::Invalid(error) => Self::Invalid(error),
+            RouterError::Invalid(error) => Self::Unrouted(error),
             RouterError::Api(error) => Self::Api(error),
         }
     }

@@ -135,7 +135,7 @@ impl Controller for Rollouts {
 
     fn reject(root: &Rollout, error: &RolloutError, now: Timestamp) -> Report {
         match error {
-            RolloutError::Invalid(error) if !root.is_deleting() => {
+            RolloutError::Invalid(error) | RolloutError::Unrouted(error) if !root.is_deleting() => {
                 status::rejected(root, &error.to_string(), now)
             }
             _ => Report::default(),
