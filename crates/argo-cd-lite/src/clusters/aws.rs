@@ -162,12 +162,7 @@ fn is_region(region: &str) -> bool {
 }
 
 fn host(region: &str) -> String {
-    let domain = if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    };
-    format!("sts.{region}.{domain}")
+    format!("sts.{region}.{}", aws::domain(region))
 }
 
 /// Signs the call by its query: EKS makes it, and adds no header but the id of the cluster. The hash of the body, which

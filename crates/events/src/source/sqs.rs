@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use reconcile_core::{object::FieldError, secret::Secret};
+use reconcile_core::{aws::domain, object::FieldError, secret::Secret};
 use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -132,13 +132,8 @@ fn check(input: &Input<'_>) -> Result<Queue, FieldError> {
 }
 
 fn endpoint(input: &Input<'_>, given: &str, region: &str) -> Result<Url, FieldError> {
-    let domain = if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    };
     let text = match given {
-        "" => format!("https://sqs.{region}.{domain}"),
+        "" => format!("https://sqs.{region}.{}", domain(region)),
         given => given.to_owned(),
     };
     Url::parse(&text)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use reconcile_core::object::FieldError;
+use reconcile_core::{aws::domain, object::FieldError};
 use reqwest::Url;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -141,14 +141,11 @@ impl Trigger for AwsLambdaTrigger {
         let invocation = invocation(Self::KEY, &action)?;
         let missing =
             |field: &str| FieldError::new(format!("awsLambda.{field}"), "must not be empty");
-        let domain = if action.region.starts_with("cn-") {
-            "amazonaws.com.cn"
-        } else {
-            "amazonaws.com"
-        };
         let url = format!(
-            "https://lambda.{}.{domain}/2015-03-31/functions/{}/invocations",
-            action.region, action.function_name
+            "https://lambda.{}.{}/2015-03-31/functions/{}/invocations",
+            action.region,
+            domain(&action.region),
+            action.function_name
         );
         Ok(LambdaRequest {
             url: Url::parse(&url)

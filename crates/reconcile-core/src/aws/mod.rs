@@ -23,12 +23,24 @@ use services::{CredentialServices, Files, Variables};
 /// Reads a variable of the process's environment.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// The first of these variables that is not empty.
+pub fn variable(environment: &Environment, names: &[&str]) -> Option<String> {
+    let mut values = names.iter().filter_map(|name| environment(name));
+    values.find(|value| !value.is_empty())
+}
+
 /// The region that the environment names.
 pub fn region(environment: &Environment) -> Option<String> {
-    ["AWS_REGION", "AWS_DEFAULT_REGION"]
-        .iter()
-        .filter_map(|name| environment(name))
-        .find(|region| !region.is_empty())
+    variable(environment, &["AWS_REGION", "AWS_DEFAULT_REGION"])
+}
+
+/// The domain of the services of a region.
+pub fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    }
 }
 
 /// Whose credentials sign.

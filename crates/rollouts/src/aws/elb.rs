@@ -99,19 +99,16 @@ impl Elb {
 
     /// Where the API of the region is. The environment may say otherwise, as for AWS's SDKs.
     fn endpoint(&self, region: &str) -> Result<Url, AwsError> {
-        let own = [
+        let names = [
             "AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2",
             "AWS_ENDPOINT_URL",
         ];
-        let own = own.iter().filter_map(|name| (self.environment)(name));
-        let own = own.into_iter().find(|address| !address.is_empty());
-        let suffix = if region.starts_with("cn-") {
-            "amazonaws.com.cn"
-        } else {
-            "amazonaws.com"
-        };
-        let address =
-            own.unwrap_or_else(|| format!("https://elasticloadbalancing.{region}.{suffix}/"));
+        let address = aws::variable(&self.environment, &names).unwrap_or_else(|| {
+            format!(
+                "https://elasticloadbalancing.{region}.{}/",
+                aws::domain(region)
+            )
+        });
         let url =
             Url::parse(&address).map_err(|error| AwsError::Setup(format!("{address}: {error}")))?;
         self.egress

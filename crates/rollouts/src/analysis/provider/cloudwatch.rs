@@ -127,16 +127,9 @@ fn call(task: &Task<'_>, spec: &CloudWatch) -> Result<Call, ProviderError> {
 
 /// Where `CloudWatch` of a region is. The environment may say otherwise, as for AWS's SDKs.
 fn endpoint(environment: &Environment, region: &str) -> Result<Url, ProviderError> {
-    let own = ["AWS_ENDPOINT_URL_CLOUDWATCH", "AWS_ENDPOINT_URL"]
-        .iter()
-        .filter_map(|name| environment(name))
-        .find(|address| !address.is_empty());
-    let suffix = if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    };
-    let address = own.unwrap_or_else(|| format!("https://monitoring.{region}.{suffix}/"));
+    let names = ["AWS_ENDPOINT_URL_CLOUDWATCH", "AWS_ENDPOINT_URL"];
+    let address = aws::variable(environment, &names)
+        .unwrap_or_else(|| format!("https://monitoring.{region}.{}/", aws::domain(region)));
     checks::parse_url(&address).map_err(ProviderError::invalid)
 }
 
