@@ -12,7 +12,7 @@ use lapin::{
 };
 use serde_json::{Value, json};
 
-use support::{Nats, PATIENCE, Server, certified, plane, refusal, reported, source, until};
+use support::{Nats, PATIENCE, Server, certified, plane, refusal, reported, source, until, with};
 
 fn url(broker: &Server, password: &str) -> String {
     format!("amqp://worker:{password}@127.0.0.1:{}", broker.port())
@@ -20,20 +20,19 @@ fn url(broker: &Server, password: &str) -> String {
 
 /// The settings of a durable queue.
 fn durable(broker: &Server, more: &Value) -> Value {
-    let mut config = json!({
-        "url": format!("amqp://127.0.0.1:{}", broker.port()),
-        "exchangeName": "shop",
-        "exchangeType": "topic",
-        "routingKey": "orders.*",
-        "jsonBody": true,
-        "auth": {"username": {"name": "r", "key": "u"}, "password": {"name": "r", "key": "p"}},
-        "queueDeclare": {"name": "orders", "durable": true, "arguments": "x-max-length: 100000"},
-        "consume": {"consumerTag": "events"},
-    });
-    for (field, value) in more.as_object().expect("an object") {
-        config[field] = value.clone();
-    }
-    config
+    with(
+        json!({
+            "url": format!("amqp://127.0.0.1:{}", broker.port()),
+            "exchangeName": "shop",
+            "exchangeType": "topic",
+            "routingKey": "orders.*",
+            "jsonBody": true,
+            "auth": {"username": {"name": "r", "key": "u"}, "password": {"name": "r", "key": "p"}},
+            "queueDeclare": {"name": "orders", "durable": true, "arguments": "x-max-length: 100000"},
+            "consume": {"consumerTag": "events"},
+        }),
+        more,
+    )
 }
 
 /// Another client, whose messages the broker confirms.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use support::{Nats, PATIENCE, Recording, Server, plane, refusal, reported, source, until};
+use support::{Nats, PATIENCE, Recording, Server, plane, refusal, reported, source, until, with};
 
 /// Base64 of `s3cret-s3cret-s3cret`.
 const KEY: &str = "czNjcmV0LXMzY3JldC1zM2NyZXQ=";
@@ -66,21 +66,14 @@ async fn send(server: &Server, text: &str) {
 }
 
 fn entry(connection: &str, more: &Value) -> Arc<CheckedSource> {
-    let mut config = json!({
-        "connectionString": {"name": "azure", "key": "c"}, "queueName": "orders", "jsonBody": true,
-        "waitTimeInSeconds": 0,
-    });
-    for (field, value) in more.as_object().expect("an object") {
-        config[field] = value.clone();
-    }
+    let config = with(
+        json!({
+            "connectionString": {"name": "azure", "key": "c"}, "queueName": "orders", "jsonBody": true,
+            "waitTimeInSeconds": 0,
+        }),
+        more,
+    );
     source("azureQueueStorage", &[connection], &config)
-}
-
-async fn payloads(nats: &Nats) -> Vec<Value> {
-    let stored = nats.stored().await.into_iter();
-    stored
-        .map(|event| serde_json::from_slice(&event.data).expect("JSON"))
-        .collect()
 }
 
 #[test]
@@ -121,7 +114,7 @@ fn messages_survive_the_death_of_the_source_and_of_the_server() {
             send(&server, &format!("{{\"n\":{n}}}")).await;
         }
         until("all are stored", || async { nats.count().await >= ALL }).await;
-        let stored = payloads(&nats).await;
+        let stored = nats.payloads().await;
         let numbers: BTreeSet<u64> = stored
             .iter()
             .filter_map(|payload| payload["body"]["n"].as_u64())
@@ -173,7 +166,7 @@ async fn messages_are_decoded_and_what_cannot_be_an_event_goes_or_stays() {
         nats.count().await == 1
     })
     .await;
-    let payload = payloads(&nats).await.remove(0);
+    let payload = nats.payloads().await.remove(0);
     let (id, time) = (&payload["messageID"], &payload["insertionTime"]);
     let inserted: Result<Timestamp, _> = time.as_str().expect("text").parse();
     assert!(inserted.is_ok(), "{time}");

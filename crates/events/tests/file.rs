@@ -9,7 +9,7 @@ use std::{
 use events::source::{CheckedSource, files::WatchedFolders};
 use serde_json::{Value, json};
 
-use support::{Nats, plane_watching, refusal, reported, source, until};
+use support::{Nats, plane_watching, refusal, reported, source, until, with};
 
 fn permitted(folder: &Path) -> WatchedFolders {
     let flag = format!("ns={}", folder.display());
@@ -17,25 +17,17 @@ fn permitted(folder: &Path) -> WatchedFolders {
 }
 
 fn config(folder: &Path, more: &Value) -> Value {
-    let mut config = json!({
-        "eventType": "CREATE",
-        "watchPathConfig": {"directory": folder, "pathRegexp": "^order-"},
-    });
-    for (field, value) in more.as_object().expect("an object") {
-        config[field] = value.clone();
-    }
-    config
+    with(
+        json!({
+            "eventType": "CREATE",
+            "watchPathConfig": {"directory": folder, "pathRegexp": "^order-"},
+        }),
+        more,
+    )
 }
 
 fn entry(folder: &Path, more: &Value) -> Arc<CheckedSource> {
     source("file", &[], &config(folder, more))
-}
-
-async fn payloads(nats: &Nats) -> Vec<Value> {
-    let stored = nats.stored().await.into_iter();
-    stored
-        .map(|event| serde_json::from_slice(&event.data).expect("JSON"))
-        .collect()
 }
 
 /// Changes a file of the folder in this way.
@@ -77,7 +69,7 @@ async fn each_type_of_change_is_an_event_of_the_files_that_are_named() {
         let entry = entry(folder, &json!({"eventType": kind, "metadata": {"k": "v"}}));
         plane.ensure_source(&entry, &bus);
         let of_kind = async || {
-            let stored = payloads(&nats).await.into_iter();
+            let stored = nats.payloads().await.into_iter();
             let stored = stored.filter(|payload| payload["op"] == op);
             let names = stored.filter_map(|payload| Some(payload["name"].as_str()?.to_owned()));
             names.collect::<Vec<String>>()
@@ -101,7 +93,7 @@ async fn each_type_of_change_is_an_event_of_the_files_that_are_named() {
         let names = of_kind().await;
         let files: BTreeSet<&String> = names.iter().collect();
         assert_eq!(files.len(), names.len(), "{names:?}");
-        for payload in payloads(&nats).await {
+        for payload in nats.payloads().await {
             let name = payload["name"].as_str().expect("text");
             let start = folder.join("order-").display().to_string();
             assert!(name.starts_with(&start), "{name}");
@@ -133,7 +125,7 @@ async fn a_folder_is_polled_and_its_files_have_short_names() {
         async move { nats.count().await > 0 }
     })
     .await;
-    let stored = payloads(&nats).await;
+    let stored = nats.payloads().await;
     let name = stored[0]["name"].as_str().expect("text");
     assert!(name.starts_with("order-") && name != "order-0", "{name}");
     assert_eq!(

@@ -15,7 +15,7 @@ use tonic::Status;
 
 use support::{
     Certified, GrpcService, Nats, Stage, certified, plane, plane_of, refusal, reported, source,
-    streaming, unary, until,
+    streaming, unary, until, with,
 };
 
 /// What the source asks for.
@@ -92,24 +92,17 @@ async fn eventing(
 
 /// An entry for a service without TLS.
 fn entry(service: &GrpcService, token: &str, more: &Value) -> Arc<CheckedSource> {
-    let mut config = json!({
-        "url": format!("127.0.0.1:{}", service.port),
-        "insecure": true,
-        "config": "topic: orders\n",
-        "jsonBody": true,
-        "authSecret": {"name": "plugin", "key": "token"},
-    });
-    for (field, value) in more.as_object().expect("an object") {
-        config[field] = value.clone();
-    }
+    let config = with(
+        json!({
+            "url": format!("127.0.0.1:{}", service.port),
+            "insecure": true,
+            "config": "topic: orders\n",
+            "jsonBody": true,
+            "authSecret": {"name": "plugin", "key": "token"},
+        }),
+        more,
+    );
     source("generic", &[token], &config)
-}
-
-async fn payloads(nats: &Nats) -> Vec<Value> {
-    let stored = nats.stored().await.into_iter();
-    stored
-        .map(|event| serde_json::from_slice(&event.data).expect("JSON"))
-        .collect()
 }
 
 #[test]
@@ -147,7 +140,7 @@ fn what_a_service_sends_is_stored_over_its_restart_and_the_death_of_the_source()
             if nats.count().await < ALL {
                 return false;
             }
-            let stored = payloads(&nats).await;
+            let stored = nats.payloads().await;
             let numbers: BTreeSet<u64> = stored
                 .iter()
                 .filter_map(|payload| payload["body"]["n"].as_u64())
@@ -177,7 +170,7 @@ async fn the_service_gets_its_settings_and_what_cannot_be_an_event_is_refused() 
     plane.ensure_source(&entry(&service, "s3cret", &more), &bus);
     until("one is stored", || async { nats.count().await == 1 }).await;
     assert_eq!(
-        payloads(&nats).await,
+        nats.payloads().await,
         [json!({"body": {"n": 14}, "metadata": {"k": "v"}})]
     );
     let request = Start {
@@ -195,7 +188,7 @@ async fn the_service_gets_its_settings_and_what_cannot_be_an_event_is_refused() 
         nats.count().await == 2
     })
     .await;
-    assert_eq!(payloads(&nats).await[1], json!({"body": "YWI="}));
+    assert_eq!(nats.payloads().await[1], json!({"body": "YWI="}));
     // A message that no client of gRPC takes ends the stream.
     let (service, _) = eventing(1, None, vec![vec![b' '; 20 << 20]]).await;
     reported(
@@ -285,15 +278,15 @@ async fn trigger_service(
 }
 
 fn custom(service: &GrpcService, more: &Value) -> Value {
-    let mut custom = json!({
-        "serverURL": format!("127.0.0.1:{}", service.port),
-        "spec": {"url": "https://example.com/\"a\"", "b": "1"},
-        "payload": [{"src": {"dependencyName": "a", "dataKey": "n"}, "dest": "n"}],
-        "parameters": [{"src": {"dependencyName": "a", "dataKey": "n"}, "dest": "metadata.name"}],
-    });
-    for (field, value) in more.as_object().expect("an object") {
-        custom[field] = value.clone();
-    }
+    let custom = with(
+        json!({
+            "serverURL": format!("127.0.0.1:{}", service.port),
+            "spec": {"url": "https://example.com/\"a\"", "b": "1"},
+            "payload": [{"src": {"dependencyName": "a", "dataKey": "n"}, "dest": "n"}],
+            "parameters": [{"src": {"dependencyName": "a", "dataKey": "n"}, "dest": "metadata.name"}],
+        }),
+        more,
+    );
     json!({"template": {"name": "t", "custom": custom}})
 }
 

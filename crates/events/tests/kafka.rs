@@ -6,20 +6,19 @@ use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use serde_json::{Value, json};
 
-use support::{Kafka, Nats, Stage, certified, plane, refusal, reported, source, until};
+use support::{Kafka, Nats, Stage, certified, plane, refusal, reported, source, until, with};
 
 /// The settings of a consumer group.
 fn group(broker: &Kafka, more: &Value) -> Value {
-    let mut config = json!({
-        "url": format!("127.0.0.1:{}", broker.port()),
-        "topic": "orders",
-        "jsonBody": true,
-        "consumerGroup": {"groupName": "events", "oldest": true, "rebalanceStrategy": "roundrobin"},
-    });
-    for (field, value) in more.as_object().expect("an object") {
-        config[field] = value.clone();
-    }
-    config
+    with(
+        json!({
+            "url": format!("127.0.0.1:{}", broker.port()),
+            "topic": "orders",
+            "jsonBody": true,
+            "consumerGroup": {"groupName": "events", "oldest": true, "rebalanceStrategy": "roundrobin"},
+        }),
+        more,
+    )
 }
 
 async fn create(broker: &Kafka, topic: &str) {
@@ -277,12 +276,12 @@ async fn a_trigger_publishes_records_that_another_client_reads() {
     let mut spec = stage.spec(&["a"]);
     let payload = json!([{"src": {"dependencyName": "a", "dataKey": "n"}, "dest": "n"}]);
     let template = |name: &str, more: &Value| {
-        let mut kafka = json!({
-            "url": format!("127.0.0.1:{}", broker.port()), "topic": "done", "payload": payload,
-        });
-        for (field, value) in more.as_object().expect("an object") {
-            kafka[field] = value.clone();
-        }
+        let kafka = with(
+            json!({
+                "url": format!("127.0.0.1:{}", broker.port()), "topic": "done", "payload": payload,
+            }),
+            more,
+        );
         json!({"template": {"name": name, "kafka": kafka}})
     };
     spec["triggers"] = json!([

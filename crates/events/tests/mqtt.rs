@@ -8,19 +8,19 @@ use events::source::CheckedSource;
 use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing, Packet, QoS};
 use serde_json::{Value, json};
 
-use support::{Nats, PATIENCE, Server, certified, plane, refusal, reported, source, until};
+use support::{Nats, PATIENCE, Server, certified, plane, refusal, reported, source, until, with};
 
 /// An EventSource of the topic `orders`, with its password.
 fn orders(broker: &Server, password: &str, more: &Value) -> std::sync::Arc<CheckedSource> {
-    let mut config = json!({
-        "url": format!("tcp://127.0.0.1:{}", broker.port()),
-        "topic": "orders",
-        "clientId": "source",
-        "auth": {"username": {"name": "mqtt", "key": "u"}, "password": {"name": "mqtt", "key": "p"}},
-    });
-    for (field, value) in more.as_object().expect("an object") {
-        config[field] = value.clone();
-    }
+    let config = with(
+        json!({
+            "url": format!("tcp://127.0.0.1:{}", broker.port()),
+            "topic": "orders",
+            "clientId": "source",
+            "auth": {"username": {"name": "mqtt", "key": "u"}, "password": {"name": "mqtt", "key": "p"}},
+        }),
+        more,
+    );
     source("mqtt", &["worker", password], &config)
 }
 

@@ -7,20 +7,20 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use events::source::CheckedSource;
 use serde_json::{Value, json};
 
-use support::{Certified, Nats, Nsq, certified, plane, refusal, reported, source, until};
+use support::{Certified, Nats, Nsq, certified, plane, refusal, reported, source, until, with};
 
 fn entry(nsq: &Nsq, more: &Value) -> Arc<CheckedSource> {
     entry_with(nsq, &[], more)
 }
 
 fn entry_with(nsq: &Nsq, secrets: &[&str], more: &Value) -> Arc<CheckedSource> {
-    let mut config = json!({
-        "hostAddress": format!("127.0.0.1:{}", nsq.lookup_port()),
-        "topic": "orders", "channel": "argo", "jsonBody": true,
-    });
-    for (field, value) in more.as_object().expect("an object") {
-        config[field] = value.clone();
-    }
+    let config = with(
+        json!({
+            "hostAddress": format!("127.0.0.1:{}", nsq.lookup_port()),
+            "topic": "orders", "channel": "argo", "jsonBody": true,
+        }),
+        more,
+    );
     source("nsq", secrets, &config)
 }
 

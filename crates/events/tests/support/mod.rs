@@ -66,6 +66,14 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut check: impl 
     assert!(waited.await.is_ok(), "not in time: {what}");
 }
 
+/// `settings` with the fields of `more` in the place of its own.
+pub(crate) fn with(mut settings: Value, more: &Value) -> Value {
+    for (field, value) in more.as_object().expect("an object") {
+        settings[field] = value.clone();
+    }
+    settings
+}
+
 /// The EventSource `ns/src` with one event of a source that is registered as `kind`, with its Secrets.
 pub(crate) fn source(kind: &str, secrets: &[&str], config: &Value) -> Arc<CheckedSource> {
     let kind = registry::ALL.iter().find(|known| known.key == kind);

@@ -113,6 +113,14 @@ impl Nats {
         self.stream().await.cached_info().state.messages
     }
 
+    /// The data of all events in the stream.
+    pub(crate) async fn payloads(&self) -> Vec<serde_json::Value> {
+        let stored = self.stored().await.into_iter();
+        stored
+            .map(|event| serde_json::from_slice(&event.data).expect("JSON"))
+            .collect()
+    }
+
     /// All events in the stream.
     pub(crate) async fn stored(&self) -> Vec<CloudEvent> {
         let stream = self.stream().await;
