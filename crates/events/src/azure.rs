@@ -27,6 +27,25 @@ pub(crate) enum ConnectionStringError {
     QueueEndpoint,
 }
 
+/// A connection string, `NAME=VALUE;NAME=VALUE`.
+#[derive(Clone, Copy)]
+pub(crate) struct ConnectionParts<'t>(pub(crate) &'t str);
+
+impl<'t> ConnectionParts<'t> {
+    /// The value of a part that is there and not empty; the case of names does not count.
+    pub(crate) fn find(self, name: &str) -> Option<&'t str> {
+        let mut parts = self.0.split(';').filter_map(|part| part.split_once('='));
+        let found = parts.find(|(key, _)| key.trim().eq_ignore_ascii_case(name));
+        let value = found.map(|(_, value)| value.trim());
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// The value of a part, or the error that it is missing.
+    pub(crate) fn needed(self, name: &'static str) -> Result<&'t str, ConnectionStringError> {
+        self.find(name).ok_or(ConnectionStringError::Missing(name))
+    }
+}
+
 /// A namespace and a key for it.
 #[derive(Clone)]
 pub(crate) struct Namespace {
@@ -42,23 +61,19 @@ impl Namespace {
     /// Reads `Endpoint=sb://HOST/;SharedAccessKeyName=NAME;SharedAccessKey=KEY`. With `UseDevelopmentEmulator=true` the
     /// connection is not encrypted, as in Azure's own clients.
     pub(crate) fn parse(text: &str) -> Result<Self, ConnectionStringError> {
-        let part = |name: &'static str| {
-            let parts = text.split(';').filter_map(|part| part.split_once('='));
-            let mut found = parts.filter(|(key, _)| key.trim().eq_ignore_ascii_case(name));
-            let value = found.next().map(|(_, value)| value.trim());
-            value.filter(|value| !value.is_empty())
-        };
-        let needed = |name| part(name).ok_or(ConnectionStringError::Missing(name));
-        let emulator =
-            part("UseDevelopmentEmulator").is_some_and(|is| is.eq_ignore_ascii_case("true"));
-        let host = needed("Endpoint")?
+        let parts = ConnectionParts(text);
+        let emulator = parts
+            .find("UseDevelopmentEmulator")
+            .is_some_and(|is| is.eq_ignore_ascii_case("true"));
+        let host = parts
+            .needed("Endpoint")?
             .strip_prefix("sb://")
             .ok_or(ConnectionStringError::Endpoint)?;
         Ok(Self {
             address: address(host.trim_end_matches('/'), !emulator)
                 .ok_or(ConnectionStringError::Endpoint)?,
-            key_name: needed("SharedAccessKeyName")?.to_owned(),
-            key: needed("SharedAccessKey")?.to_owned().into(),
+            key_name: parts.needed("SharedAccessKeyName")?.to_owned(),
+            key: parts.needed("SharedAccessKey")?.to_owned().into(),
         })
     }
 

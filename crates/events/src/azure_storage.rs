@@ -7,7 +7,7 @@ use reqwest::Url;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::azure::ConnectionStringError;
+use crate::azure::{ConnectionParts, ConnectionStringError};
 
 /// The version of the protocol.
 const VERSION: &str = "2021-12-02";
@@ -44,19 +44,16 @@ pub(crate) struct QueueMessage {
 impl QueueAccount {
     /// Reads a connection string with an account key or a shared access signature.
     pub(crate) fn parse(text: &str) -> Result<Self, ConnectionStringError> {
-        let part = |name: &'static str| {
-            let mut parts = text.split(';').filter_map(|part| part.split_once('='));
-            let found = parts.find(|(key, _)| key.trim().eq_ignore_ascii_case(name));
-            let value = found.map(|(_, value)| value.trim());
-            value.filter(|value| !value.is_empty())
-        };
-        let needed = |name| part(name).ok_or(ConnectionStringError::Missing(name));
-        let endpoint = if let Some(endpoint) = part("QueueEndpoint") {
+        let parts = ConnectionParts(text);
+        let endpoint = if let Some(endpoint) = parts.find("QueueEndpoint") {
             endpoint.to_owned()
         } else {
-            let protocol = part("DefaultEndpointsProtocol").unwrap_or("https");
-            let suffix = part("EndpointSuffix").unwrap_or("core.windows.net");
-            format!("{protocol}://{}.queue.{suffix}", needed("AccountName")?)
+            let protocol = parts.find("DefaultEndpointsProtocol").unwrap_or("https");
+            let suffix = parts.find("EndpointSuffix").unwrap_or("core.windows.net");
+            format!(
+                "{protocol}://{}.queue.{suffix}",
+                parts.needed("AccountName")?
+            )
         };
         let endpoint = Url::parse(&format!("{}/", endpoint.trim_end_matches('/')));
         let endpoint = endpoint.ok().filter(|url| {
@@ -65,11 +62,11 @@ impl QueueAccount {
                 && url.password().is_none()
                 && url.query().is_none()
         });
-        let access = match part("SharedAccessSignature") {
+        let access = match parts.find("SharedAccessSignature") {
             Some(signature) => Access::Signature(signature.trim_start_matches('?').into()),
             None => Access::Key {
-                name: needed("AccountName")?.to_owned(),
-                key: needed("AccountKey")?.into(),
+                name: parts.needed("AccountName")?.to_owned(),
+                key: parts.needed("AccountKey")?.into(),
             },
         };
         Ok(Self {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     super::{Context, ObserveError, Place},
     refusal::TaskError,
-    write::ObjectWrite,
+    write::{LOOK, ObjectWrite},
 };
 use crate::{
     api::{ANNOTATION_OPERATION, ANNOTATION_TRACKING_ID, FIELD_MANAGER, HOOK_FINALIZER},
@@ -37,8 +37,6 @@ pub(super) struct ApplyOptions {
 
 /// Time that a definition gets to be established; upstream's is 3 s.
 const ESTABLISHED: Duration = Duration::from_secs(3);
-/// Pause between two looks while waiting.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// The object as kubectl names it, for example `deployment.apps/web`.
 pub(super) fn title(id: &ResourceId) -> String {

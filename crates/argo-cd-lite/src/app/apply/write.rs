@@ -20,7 +20,7 @@ use crate::{
 /// Time that a forced replacement waits for the old object to go.
 const GONE: Duration = Duration::from_secs(30);
 /// Pause between two looks while waiting.
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 /// One object that a task writes.
 pub(super) struct ObjectWrite<'a> {

@@ -54,15 +54,14 @@ impl FromStr for DedicatedObject {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.split('/').collect();
-        let kind = [EventSource::KIND, Sensor::KIND].into_iter();
+        let mut kinds = [EventSource::KIND, Sensor::KIND].into_iter();
         let object = match parts.as_slice() {
-            [kind_of, namespace, name] if !namespace.is_empty() && !name.is_empty() => kind
-                .into_iter()
-                .find(|kind| kind == kind_of)
-                .map(|kind| Self {
+            [kind, namespace, name] if !namespace.is_empty() && !name.is_empty() => {
+                kinds.find(|known| known == kind).map(|kind| Self {
                     kind,
                     key: ObjectKey::new(*namespace, *name),
-                }),
+                })
+            }
             _ => None,
         };
         object

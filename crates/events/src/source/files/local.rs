@@ -74,8 +74,11 @@ impl Local {
             for notice in notices.map_err(|error| self.failed(&error.into()))? {
                 match notice {
                     Notice::Changed(change) => {
-                        if change.op == self.watched.op && self.watched.has(&change.name) {
-                            self.pass_on(context, &change.name).await;
+                        if self.watched.wants(change.op, &change.name) {
+                            // Notifications have the path of the file, comparisons its name.
+                            let directory = self.watched.directory.trim_end_matches('/');
+                            let path = format!("{directory}/{}", change.name);
+                            self.watched.pass_on(context, &path).await;
                         }
                     }
                     Notice::Overflow => {
@@ -101,21 +104,12 @@ impl Local {
             tokio::time::sleep(POLL).await;
             let found = look().await.map_err(|error| self.failed(&error))?;
             for change in changes(&known, &found) {
-                if change.op == self.watched.op && self.watched.has(&change.name) {
-                    let id = uuid::Uuid::new_v4().simple().to_string();
-                    self.watched.pass_on(context, &change.name, id).await;
+                if self.watched.wants(change.op, &change.name) {
+                    self.watched.pass_on(context, &change.name).await;
                 }
             }
             known = found;
         }
-    }
-
-    /// Publishes a notification, with the path of the file as its name.
-    async fn pass_on(&self, context: &SourceContext, name: &str) {
-        let directory = self.watched.directory.trim_end_matches('/');
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let name = format!("{directory}/{name}");
-        self.watched.pass_on(context, &name, id).await;
     }
 
     fn failed(&self, error: &FolderError) -> SourceError {

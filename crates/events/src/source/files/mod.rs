@@ -107,6 +107,11 @@ impl Watched {
         })
     }
 
+    /// Whether a change is one of those that are events.
+    fn wants(&self, op: Op, name: &str) -> bool {
+        op == self.op && self.has(name)
+    }
+
     /// Whether a file of the folder is one of those that are watched.
     fn has(&self, name: &str) -> bool {
         match &self.names {
@@ -120,13 +125,14 @@ impl Watched {
     }
 
     /// Publishes a change under this name, however long that takes.
-    async fn pass_on(&self, context: &SourceContext, name: &str, id: String) {
+    async fn pass_on(&self, context: &SourceContext, name: &str) {
         let metadata = context.metadata();
         let payload = Payload {
             name,
             op: self.op as u8,
             metadata: (!metadata.is_empty()).then_some(metadata),
         };
+        let id = uuid::Uuid::new_v4().simple().to_string();
         context.emit_for_sure(id, &payload).await;
     }
 }
