@@ -138,7 +138,7 @@ impl Gpg {
         let line = listed.lines().find(|line| line.starts_with("fpr:"));
         let fingerprint = line.and_then(|line| line.split(':').nth(9));
         let fingerprint = fingerprint.context("a fingerprint")?;
-        gpg.key = fingerprint[fingerprint.len() - 16..].to_owned();
+        fingerprint[fingerprint.len() - 16..].clone_into(&mut gpg.key);
         gpg.public = gpg.run(&["--armor", "--export", name])?;
         Ok(Some(gpg))
     }

@@ -33,6 +33,14 @@ fn condition(api: &FakeApi, kind: &str) -> String {
     status.unwrap_or_default().to_owned()
 }
 
+async fn until_ended(pod: &mut Worker) {
+    let end = std::time::Instant::now() + support::PATIENCE;
+    while !pod.has_ended() {
+        assert!(std::time::Instant::now() < end, "the pod runs");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sensor_with_a_pod_of_its_own_is_left_to_it_until_it_asks_for_none() {
     let Some(nats) = Nats::start().await else {
@@ -87,13 +95,9 @@ async fn a_sensor_with_a_pod_of_its_own_is_left_to_it_until_it_asks_for_none() {
     // Without the template the pod ends, because shared processes that start now act for the Sensor. This one does not, and
     // says so.
     std::fs::remove_file(&template).expect("removed");
-    let end = std::time::Instant::now() + support::PATIENCE;
-    while !pod.has_ended() {
-        assert!(std::time::Instant::now() < end, "the pod runs");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    until_ended(&mut pod).await;
     api.edit("deployments", "ops", &name, |made| {
-        made["status"] = Value::Null
+        made["status"] = Value::Null;
     });
     until("the status says so again", || async { pod_is("False") }).await;
     for n in 20..40 {

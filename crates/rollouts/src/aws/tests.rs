@@ -134,7 +134,10 @@ fn forward(groups: &[(&str, i32)]) -> String {
     let mut action = "Actions.member.1.Type=forward".to_owned();
     for ((arn, weight), number) in groups.iter().zip(1..) {
         let group = format!("Actions.member.1.ForwardConfig.TargetGroups.member.{number}");
-        action += &format!("&{group}.TargetGroupArn={arn}&{group}.Weight={weight}");
+        action.extend([
+            format!("&{group}.TargetGroupArn={arn}"),
+            format!("&{group}.Weight={weight}"),
+        ]);
     }
     action
 }

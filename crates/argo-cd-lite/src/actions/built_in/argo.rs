@@ -17,7 +17,8 @@ use super::{
         },
     },
     fields::is_true,
-    icons::{PAUSE, PLAY, PLUS, RESTART, STOP},
+    icons::{PLAY, PLUS, RESTART, STOP},
+    switches::{pause, suspend, unsuspend},
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -28,14 +29,9 @@ pub(super) const ROWS: &[Row] = &[
         Set(&[(&["spec", "restartAt"], Now)]),
     )
     .shown("", RESTART),
-    row(
-        "argoproj.io",
-        "Rollout",
-        "pause",
-        Set(&[(&["spec", "paused"], Flag(true))]),
-    )
-    .state(|object| State::when(!is_paused(object) && !is_promoted(object)))
-    .shown("", PAUSE),
+    pause("argoproj.io", "Rollout", |object| {
+        State::when(!is_paused(object) && !is_promoted(object))
+    }),
     row("argoproj.io", "Rollout", "resume", Edit(resume_rollout))
         .state(|object| State::when(is_paused(object)))
         .shown("", PLAY),
@@ -96,22 +92,12 @@ pub(super) const ROWS: &[Row] = &[
         Create(create::workflow_of_schedule),
     )
     .shown("Create Workflow", PLUS),
-    row(
-        "argoproj.io",
-        "CronWorkflow",
-        "suspend",
-        Set(&[(&["spec", "suspend"], Flag(true))]),
-    )
-    .state(|object| State::only_when(!is_true(object, "/spec/suspend")))
-    .shown("", PAUSE),
-    row(
-        "argoproj.io",
-        "CronWorkflow",
-        "resume",
-        Set(&[(&["spec", "suspend"], Flag(false))]),
-    )
-    .state(|object| State::only_when(is_true(object, "/spec/suspend")))
-    .shown("", PLAY),
+    suspend("argoproj.io", "CronWorkflow", |object| {
+        State::only_when(!is_true(object, "/spec/suspend"))
+    }),
+    unsuspend("argoproj.io", "CronWorkflow", |object| {
+        State::only_when(is_true(object, "/spec/suspend"))
+    }),
     row(
         "argoproj.io",
         "WorkflowTemplate",

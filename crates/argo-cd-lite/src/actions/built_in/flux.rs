@@ -9,15 +9,11 @@ use serde_json::Value;
 use super::{
     super::{
         ActionError, Call,
-        row::{
-            Effect::{Edit, Set},
-            Row,
-            Setting::Flag,
-            State, row, set,
-        },
+        row::{Effect::Edit, Row, State, row, set},
     },
     fields::is_true,
-    icons::{PAUSE, PLAY, RESTART},
+    icons::RESTART,
+    switches::{suspend, unsuspend},
 };
 
 /// Kinds of Flux by group; all of them know `spec.suspend`.
@@ -38,22 +34,12 @@ pub(super) const KINDS: &[(&str, &str)] = &[
 /// Rows of Flux, in the group and for the kinds of each.
 pub(super) const fn rows(group: &'static str, kinds: &'static str) -> [Row; 3] {
     [
-        row(
-            group,
-            kinds,
-            "suspend",
-            Set(&[(&["spec", "suspend"], Flag(true))]),
-        )
-        .state(|object| State::when(!is_true(object, "/spec/suspend")))
-        .shown("", PAUSE),
-        row(
-            group,
-            kinds,
-            "resume",
-            Set(&[(&["spec", "suspend"], Flag(false))]),
-        )
-        .state(|object| State::when(is_true(object, "/spec/suspend")))
-        .shown("", PLAY),
+        suspend(group, kinds, |object| {
+            State::when(!is_true(object, "/spec/suspend"))
+        }),
+        unsuspend(group, kinds, |object| {
+            State::when(is_true(object, "/spec/suspend"))
+        }),
         row(group, kinds, "reconcile", Edit(request_reconciliation))
             .state(|object| {
                 let listens = !matches!(object["kind"].as_str(), Some("Alert" | "Provider"));

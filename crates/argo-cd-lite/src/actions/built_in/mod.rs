@@ -6,6 +6,7 @@ mod fields;
 mod flux;
 mod icons;
 mod operators;
+mod switches;
 mod workloads;
 
 use serde_json::Value;

@@ -6,11 +6,12 @@ use super::{
     super::row::{
         Effect::Set,
         Row,
-        Setting::{Absent, Flag, Now, ReplicasText, Text},
+        Setting::{Absent, Now, ReplicasText, Text},
         State, row,
     },
     fields::{annotation, is_true},
     icons::{PAUSE, PLAY, RESTART},
+    switches::{pause, unpause},
 };
 
 const KEDA_PAUSED: &str = "autoscaling.keda.sh/paused";
@@ -67,22 +68,12 @@ pub(super) const ROWS: &[Row] = &[
         Set(&[(&["spec", "rolloutAfter"], Now)]),
     )
     .shown("", RESTART),
-    row(
-        "cluster.x-k8s.io",
-        "MachineDeployment|Cluster",
-        "pause",
-        Set(&[(&["spec", "paused"], Flag(true))]),
-    )
-    .state(|object| State::when(!is_true(object, "/spec/paused")))
-    .shown("", PAUSE),
-    row(
-        "cluster.x-k8s.io",
-        "MachineDeployment|Cluster",
-        "resume",
-        Set(&[(&["spec", "paused"], Flag(false))]),
-    )
-    .state(|object| State::when(is_true(object, "/spec/paused")))
-    .shown("", PLAY),
+    pause("cluster.x-k8s.io", "MachineDeployment|Cluster", |object| {
+        State::when(!is_true(object, "/spec/paused"))
+    }),
+    unpause("cluster.x-k8s.io", "MachineDeployment|Cluster", |object| {
+        State::when(is_true(object, "/spec/paused"))
+    }),
     row(
         "controlplane.cluster.x-k8s.io",
         "KubeadmControlPlane",

@@ -12,12 +12,13 @@ use super::{
         row::{
             Effect::{Create, Edit, Set},
             Row,
-            Setting::{Flag, Now, Replicas},
+            Setting::{Now, Replicas},
             State, row, seconds, set,
         },
     },
     fields::{conditions, is_true},
-    icons::{PAUSE, PLAY, PLUS, RESTART, STOP},
+    icons::{PLUS, RESTART, STOP},
+    switches::{pause, suspend, unpause, unsuspend},
 };
 
 const RESTARTED_AT: &[&str] = &[
@@ -36,22 +37,12 @@ pub(super) const ROWS: &[Row] = &[
         Set(&[(RESTARTED_AT, Now)]),
     )
     .shown("", RESTART),
-    row(
-        "apps",
-        "Deployment",
-        "pause",
-        Set(&[(&["spec", "paused"], Flag(true))]),
-    )
-    .state(|object| State::when(!is_true(object, "/spec/paused")))
-    .shown("", PAUSE),
-    row(
-        "apps",
-        "Deployment",
-        "resume",
-        Set(&[(&["spec", "paused"], Flag(false))]),
-    )
-    .state(|object| State::when(is_true(object, "/spec/paused")))
-    .shown("", PLAY),
+    pause("apps", "Deployment", |object| {
+        State::when(!is_true(object, "/spec/paused"))
+    }),
+    unpause("apps", "Deployment", |object| {
+        State::when(is_true(object, "/spec/paused"))
+    }),
     row(
         "apps",
         "Deployment|StatefulSet",
@@ -60,38 +51,18 @@ pub(super) const ROWS: &[Row] = &[
     )
     .param("replicas", |object| number(object, "/spec/replicas")),
     row("batch", "CronJob", "create-job", Create(create::job)).shown("Create Job", PLUS),
-    row(
-        "batch",
-        "CronJob",
-        "suspend",
-        Set(&[(&["spec", "suspend"], Flag(true))]),
-    )
-    .state(|object| State::only_when(!is_true(object, "/spec/suspend")))
-    .shown("", PAUSE),
-    row(
-        "batch",
-        "CronJob",
-        "resume",
-        Set(&[(&["spec", "suspend"], Flag(false))]),
-    )
-    .state(|object| State::only_when(is_true(object, "/spec/suspend")))
-    .shown("", PLAY),
-    row(
-        "batch",
-        "Job",
-        "suspend",
-        Set(&[(&["spec", "suspend"], Flag(true))]),
-    )
-    .state(|object| State::only_when(!has_ended(object) && !is_true(object, "/spec/suspend")))
-    .shown("", PAUSE),
-    row(
-        "batch",
-        "Job",
-        "resume",
-        Set(&[(&["spec", "suspend"], Flag(false))]),
-    )
-    .state(|object| State::only_when(!has_ended(object) && is_true(object, "/spec/suspend")))
-    .shown("", PLAY),
+    suspend("batch", "CronJob", |object| {
+        State::only_when(!is_true(object, "/spec/suspend"))
+    }),
+    unsuspend("batch", "CronJob", |object| {
+        State::only_when(is_true(object, "/spec/suspend"))
+    }),
+    suspend("batch", "Job", |object| {
+        State::only_when(!has_ended(object) && !is_true(object, "/spec/suspend"))
+    }),
+    unsuspend("batch", "Job", |object| {
+        State::only_when(!has_ended(object) && is_true(object, "/spec/suspend"))
+    }),
     row("batch", "Job", "terminate", Edit(terminate_job))
         .state(|object| State::only_when(!has_ended(object) && object["status"].is_object()))
         .shown("", STOP),

@@ -240,7 +240,7 @@ fn play_canary(seed: u64) -> String {
     let promise = Promise {
         surge,
         unavailable,
-        scales: seed % 2 == 0,
+        scales: seed.is_multiple_of(2),
     };
     for _ in 0..turns(&mut random) {
         turn(&mut cluster, &mut random, &promise, seed);
@@ -286,7 +286,7 @@ fn play_blue_green(seed: u64) {
     let promise = Promise {
         surge: 1_000_000,
         unavailable: 1_000_000,
-        scales: seed % 2 == 0,
+        scales: seed.is_multiple_of(2),
     };
     for _ in 0..turns(&mut random) {
         let before = cluster.services["main"].hash.clone();
