@@ -1,8 +1,8 @@
-//! What is finished of the messages that a predecessor had in its hands.
+//! What is finished of the messages that a predecessor had in its hands, and of those after them.
 //!
 //! With `atLeastOnce` a successor acts on them at once, in the order of the stream, before the bus delivers
-//! them again and they can be acknowledged. Without a record a process that dies before that would leave
-//! the next one to repeat all of them.
+//! them again and they can be acknowledged. Until then a process that takes over reads them from the stream, and all that
+//! follows: without a record it would repeat them.
 //!
 //! One write records all that was finished since the one before it: it is under way while the next action runs. What
 //! it does not say yet is bounded by [`MOST_UNWRITTEN`], and so is what a successor repeats.
@@ -158,7 +158,8 @@ impl Finished {
     pub(super) fn add(&mut self, context: &Context, held: &Held) {
         let Some(place) = &mut self.place else { return };
         let name = &context.trigger.dependencies[held.dependency].name;
-        place.record.finished.insert(name.clone(), held.sequence);
+        let finished = place.record.finished.entry(name.clone()).or_default();
+        *finished = (*finished).max(held.sequence);
         self.unwritten += 1;
         self.begin_write(context);
     }

@@ -12,7 +12,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
 
-use super::{Context, admission::Judged, finished::Finished, messages::Held};
+use super::{
+    Context, admission::Judged, finished::Finished, history::DeliveryHistory, messages::Held,
+};
 
 /// Messages that are judged before their turn.
 const AHEAD: usize = 16;
@@ -61,13 +63,13 @@ impl InTurn {
     }
 
     /// The message whose turn it is, when nothing is under way.
-    pub(super) fn next(&mut self) -> NextTurn {
+    pub(super) fn next(&mut self, history: &DeliveryHistory) -> NextTurn {
         let Some((held, Some(_))) = self.ahead.front() else {
             return NextTurn::Wait;
         };
         // Of a predecessor; the others were acknowledged when they were finished.
         let resumed = held.acker.is_none();
-        if resumed
+        if is_recorded(held, history)
             && (!self.finished.is_known(&self.context, held.stream) || self.finished.is_behind())
         {
             return NextTurn::Wait;
@@ -87,8 +89,8 @@ impl InTurn {
     }
 
     /// Notes that the action of a message has ended.
-    pub(super) fn done(&mut self, held: &Held) {
-        if held.acker.is_none() {
+    pub(super) fn done(&mut self, held: &Held, history: &DeliveryHistory) {
+        if is_recorded(held, history) {
             self.finished.add(&self.context, held);
         }
     }
@@ -118,6 +120,12 @@ impl InTurn {
     pub(super) async fn record_at_last(&mut self) {
         self.finished.write_at_last(&self.context).await;
     }
+}
+
+/// True when a successor would read the message from the stream and must know that it is finished: a dead process had it in
+/// its hands, or one before it that is not acknowledged yet.
+fn is_recorded(held: &Held, history: &DeliveryHistory) -> bool {
+    held.acker.is_none() || history.has_unacknowledged(held.dependency)
 }
 
 fn unshared(held: Arc<Held>) -> Held {

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Context,
+    history::Unacknowledged,
     messages::{Attachment, Held, Incoming},
     pull::Pull,
 };
@@ -27,6 +28,8 @@ pub(in crate::worker) struct Intake {
     attached: BTreeMap<usize, Attachment>,
     /// What a predecessor put back; comes first.
     put_back: VecDeque<Incoming>,
+    /// What a predecessor has done of messages that come again.
+    unacknowledged: Unacknowledged,
 }
 
 impl Intake {
@@ -50,6 +53,7 @@ impl Intake {
             incoming,
             attached: BTreeMap::new(),
             put_back: VecDeque::new(),
+            unacknowledged: Unacknowledged::default(),
         }
     }
 
@@ -60,6 +64,7 @@ impl Intake {
             incoming,
             attached: BTreeMap::new(),
             put_back: VecDeque::new(),
+            unacknowledged: Unacknowledged::default(),
         }
     }
 
@@ -94,6 +99,16 @@ impl Intake {
             }
         }
         next
+    }
+
+    /// What a predecessor has done of messages that come again.
+    pub(super) fn take_unacknowledged(&mut self) -> Unacknowledged {
+        std::mem::take(&mut self.unacknowledged)
+    }
+
+    /// Notes what is done of messages that come again, for the next worker.
+    pub(super) fn keep_unacknowledged(&mut self, unacknowledged: Unacknowledged) {
+        self.unacknowledged = unacknowledged;
     }
 
     /// Makes it ready for the next worker, which gets the attachments and these messages first.

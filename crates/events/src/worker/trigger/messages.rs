@@ -105,11 +105,13 @@ impl InHand {
         held
     }
 
-    /// Answers a message and lets go of it.
-    pub(super) async fn answer(&mut self, place: Place, kind: AckKind) {
-        if let Some(Some(acker)) = self.0.remove(&place) {
-            acker.acknowledge(kind).await;
-        }
+    /// Answers a message and lets go of it; false when there is no way to answer it yet.
+    pub(super) async fn answer(&mut self, place: Place, kind: AckKind) -> bool {
+        let Some(Some(acker)) = self.0.remove(&place) else {
+            return false;
+        };
+        acker.acknowledge(kind).await;
+        true
     }
 
     /// Tells the server that all messages are being worked on.

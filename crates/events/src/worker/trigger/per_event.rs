@@ -61,6 +61,7 @@ pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> 
     let ordered = context.trigger.at_least_once;
     let mut worker = PerEventWorker {
         in_turn: ordered.then(|| InTurn::new(context.clone())),
+        history: DeliveryHistory::after(intake.take_unacknowledged()),
         ..PerEventWorker::default()
     };
     let mut beat = messages::beats();
@@ -104,7 +105,7 @@ impl PerEventWorker {
             if !self.running.is_empty() {
                 return;
             }
-            match in_turn.next() {
+            match in_turn.next(&self.history) {
                 NextTurn::Wait => return,
                 NextTurn::Finished(held) => self.done(held.place()).await,
                 NextTurn::Act(held, judged) => {
@@ -128,8 +129,8 @@ impl PerEventWorker {
     }
 
     async fn done(&mut self, place: Place) {
-        self.history.done(place);
-        self.in_hand.answer(place, AckKind::Ack).await;
+        let acknowledged = self.in_hand.answer(place, AckKind::Ack).await;
+        self.history.done(place, acknowledged);
     }
 
     async fn take(&mut self, message: Incoming) {
@@ -139,6 +140,7 @@ impl PerEventWorker {
                 if self.history.is_done(held.place()) {
                     if let Some(acker) = &held.acker {
                         acker.acknowledge(AckKind::Ack).await;
+                        self.history.acknowledged(held.place());
                     }
                 } else if self.in_hand.take(&held) {
                     self.waiting.push_back(held);
@@ -157,7 +159,7 @@ impl PerEventWorker {
             Ok((held, Outcome::Done)) => {
                 self.done(held.place()).await;
                 if let Some(in_turn) = &mut self.in_turn {
-                    in_turn.done(&held);
+                    in_turn.done(&held, &self.history);
                 }
             }
             Ok((held, Outcome::Again(pause))) => {
@@ -216,6 +218,7 @@ impl PerEventWorker {
         }
         let left = self.left.into_iter().chain(self.waiting);
         intake.hand_over(left.map(|held| self.in_hand.release(held)));
+        intake.keep_unacknowledged(self.history.into_unacknowledged());
         Some(intake)
     }
 

@@ -67,6 +67,10 @@ struct State {
     slow_writes: Option<Duration>,
     /// A new process reads first what a dead one had in its hands; the bus delivers it again later.
     reads_again: bool,
+    /// Messages that the first process gets; the others come later.
+    first_batch: Option<u64>,
+    /// The last sequence that was delivered.
+    delivered: u64,
     dead: bool,
     deaths: usize,
     log: Vec<String>,
@@ -126,6 +130,11 @@ impl Broker {
 
     pub(super) fn reads_again(self) -> Self {
         self.state.lock().reads_again = true;
+        self
+    }
+
+    pub(super) fn first_batch(self, messages: u64) -> Self {
+        self.state.lock().first_batch = Some(messages);
         self
     }
 

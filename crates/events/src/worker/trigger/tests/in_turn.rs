@@ -62,6 +62,26 @@ fn what_a_dead_process_has_finished_is_known_before_its_successor_acts() {
 }
 
 #[test]
+fn what_is_acknowledged_beyond_messages_that_come_again_is_not_repeated() {
+    // The first process dies with three messages in its hands. The second acts on them, and on newer ones that it
+    // acknowledges, and dies before the bus delivers the three again: the third reads all of them from the stream.
+    let broker = Broker::with(&"a".repeat(30))
+        .faults([(0, Fault::DiesBefore), (60, Fault::DiesBefore)])
+        .reads_again()
+        .first_batch(3);
+    run(&spec("a", json!({"atLeastOnce": true})), &broker);
+    assert_eq!(broker.deaths(), 2);
+    let acknowledged_early = lines(&broker, "ack a=4").len();
+    assert_eq!(acknowledged_early, 1, "{:#?}", broker.log());
+    let mut acted = acted(&broker);
+    let actions = acted.len();
+    acted.dedup();
+    assert_eq!(acted, (1..=30).collect::<Vec<u64>>());
+    // A write is quick here: only what was under way is repeated.
+    assert!(actions <= 31, "{:#?}", broker.log());
+}
+
+#[test]
 fn a_record_whose_answer_is_lost_is_read_and_written_again() {
     // Effects: the death, the first action, its record.
     let broker = Broker::with("aaa")
@@ -90,10 +110,12 @@ proptest! {
         count in 1_usize..60,
         faults in proptest::collection::btree_map(0_usize..300, fault(), 0..40),
         slow in 0_u64..3,
+        first in 1_u64..60,
     ) {
         let broker = Broker::with(&"a".repeat(count))
             .faults(faults)
             .reads_again()
+            .first_batch(first)
             .slow_writes(Duration::from_millis(slow));
         // An action that the bus of the test refuses is tried again.
         run(&spec("a", json!({"atLeastOnce": true, "retryStrategy": {"steps": 100}})), &broker);

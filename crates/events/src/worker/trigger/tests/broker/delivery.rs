@@ -1,6 +1,6 @@
 //! Deliveries of a bus in memory, and their answers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::AckKind;
 use futures::future::BoxFuture;
@@ -16,8 +16,12 @@ use crate::{
     },
 };
 
+/// When the messages after the first batch come, if the process is alive then.
+const LATER: Duration = Duration::from_secs(1);
+
 impl Broker {
-    /// The messages that are not answered, as they are delivered to a new process, which is alive from now on.
+    /// What is delivered to a new process, which is alive from now on: messages that are not answered. A process that reads
+    /// again what a dead one had in its hands reads all of the stream from the first of them.
     pub(in crate::worker::trigger::tests) fn deliver(
         &self,
         stream: i128,
@@ -28,22 +32,59 @@ impl Broker {
         let again = state.reads_again && state.dead;
         state.dead = false;
         state.sender = Some(sender);
+        let most = state.first_batch.take().unwrap_or(u64::MAX);
+        let before = std::mem::replace(&mut state.delivered, most);
         let open: Vec<Place> = state.open.iter().copied().collect();
         let held = |place: Place| self.held(&state, stream, place);
-        let mut all: Vec<Held> = open.iter().copied().map(held).collect();
-        if again {
-            for held in &mut all {
-                held.acker = None;
-            }
+        let new = open
+            .iter()
+            .copied()
+            .filter(|(sequence, _)| *sequence <= most && (*sequence > before || !again));
+        if most < u64::MAX {
             let broker = self.clone();
             tokio::spawn(async move {
-                tokio::time::sleep(ACK_WAIT).await;
-                for place in open {
-                    broker.deliver_again(stream, place);
-                }
+                tokio::time::sleep(LATER).await;
+                broker.deliver_rest(stream, most);
             });
         }
-        all
+        if !again {
+            return new.map(held).collect();
+        }
+        let first = open.first().map_or(u64::MAX, |(sequence, _)| *sequence);
+        let mut read: Vec<Held> = Vec::new();
+        for (sequence, (dependency, _)) in state
+            .stream
+            .range(first..)
+            .take_while(|(at, _)| **at <= before)
+        {
+            read.push(Held {
+                acker: None,
+                ..held((*sequence, *dependency))
+            });
+        }
+        read.extend(new.map(held));
+        let broker = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ACK_WAIT).await;
+            for place in open.into_iter().filter(|(sequence, _)| *sequence <= before) {
+                broker.deliver_again(stream, place);
+            }
+        });
+        read
+    }
+
+    /// Delivers what comes after the first batch.
+    fn deliver_rest(&self, stream: i128, first_batch: u64) {
+        let rest: Vec<Place> = {
+            let mut state = self.state.lock();
+            state.delivered = u64::MAX;
+            let open = state.open.iter().copied();
+            open.filter(|(sequence, _)| *sequence > first_batch)
+                .collect()
+        };
+        for place in rest {
+            self.deliver_again(stream, place);
+        }
     }
 
     fn deliver_again(&self, stream: i128, place: Place) {
