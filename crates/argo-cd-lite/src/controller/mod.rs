@@ -18,7 +18,6 @@ use reconcile_core::{
     object::{ObjectKey, Root},
     operator::{Identity, Operator, Part},
     reconcile::{Driver, DriverConfig, Queue},
-    shards::Authority,
     watch::Index,
 };
 use tokio_util::sync::CancellationToken;
@@ -354,7 +353,7 @@ async fn run_passes(
         let first_try = async {
             // Shards do not wait for the leader: their passes run again when the project is there. The sender is dropped
             // after the first try, or with success.
-            if !matches!(context.authority, Authority::Shards(_)) {
+            if context.shards <= 1 {
                 drop(tried.await);
             }
         };
