@@ -3,6 +3,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use jiff::Timestamp;
+use quick_xml::{Reader, events::Event};
 use reqwest::Url;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
@@ -32,13 +33,15 @@ enum Access {
 }
 
 /// A message as it was received.
-pub(crate) struct QueueMessage {
-    pub(crate) id: String,
+pub struct QueueMessage {
+    /// Its id.
+    pub id: String,
     /// With which it is deleted.
-    pub(crate) receipt: String,
+    pub receipt: String,
     /// When it came into the queue, as HTTP writes times.
-    pub(crate) inserted: String,
-    pub(crate) text: String,
+    pub inserted: String,
+    /// What it says, maybe in base64.
+    pub text: String,
 }
 
 impl QueueAccount {
@@ -138,55 +141,91 @@ fn text_to_sign(method: &Method, url: &Url, account: &str, date: &str) -> String
 }
 
 /// The messages of an answer, `most` at most; `None` if it is none.
-pub(crate) fn messages(xml: &str, most: usize) -> Option<Vec<QueueMessage>> {
-    if !xml.contains("<QueueMessagesList") {
-        return None;
+pub fn messages(xml: &str, most: usize) -> Option<Vec<QueueMessage>> {
+    let mut reader = Reader::from_str(xml);
+    let (mut found, mut current, mut text) = (Vec::new(), Parts::default(), String::new());
+    let mut open = 0_usize;
+    let mut is_list = false;
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(_) if open > 0 => {
+                text.clear();
+                open += 1;
+            }
+            Event::Start(start) if !is_list && start.name().as_ref() == LIST => {
+                is_list = true;
+                open += 1;
+            }
+            Event::Empty(empty) if !is_list && empty.name().as_ref() == LIST => is_list = true,
+            Event::Start(_) => return None,
+            Event::Text(part) => text.push_str(&part.into_inner()),
+            Event::CData(part) => text.push_str(&part.into_inner()),
+            Event::GeneralRef(name) => text.push(character(&name.into_inner())?),
+            Event::End(end) => {
+                open = open.checked_sub(1)?;
+                match (open, end.name().as_ref()) {
+                    (1, MESSAGE) if found.len() < most => {
+                        found.push(std::mem::take(&mut current).whole()?);
+                    }
+                    (2, name) => current.set(name, std::mem::take(&mut text)),
+                    _ => {}
+                }
+            }
+            Event::Eof => return (is_list && open == 0).then_some(found),
+            _ => {}
+        }
     }
-    let each = xml.split("<QueueMessage>").skip(1).take(most);
-    let each = each.map(|text| {
-        let field = |name: &str| {
-            let (_, rest) = text.split_once(&format!("<{name}>"))?;
-            let (value, _) = rest.split_once('<')?;
-            Some(unescape(value))
-        };
-        Some(QueueMessage {
-            id: field("MessageId").filter(|id| !id.is_empty())?,
-            receipt: field("PopReceipt")?,
-            inserted: field("InsertionTime")?,
-            text: field("MessageText").unwrap_or_default(),
-        })
-    });
-    each.collect()
 }
 
-/// Text of XML.
-fn unescape(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('&') {
-        plain.push_str(before);
-        let entity = after.split_once(';').and_then(|(name, tail)| {
-            let number = |text: &str, base| u32::from_str_radix(text, base).ok();
-            let character = match name {
-                "lt" => '<',
-                "gt" => '>',
-                "amp" => '&',
-                "quot" => '"',
-                "apos" => '\'',
-                name => match (name.strip_prefix("#x"), name.strip_prefix('#')) {
-                    (Some(hex), _) => char::from_u32(number(hex, 16)?)?,
-                    (None, Some(decimal)) => char::from_u32(number(decimal, 10)?)?,
-                    (None, None) => return None,
-                },
-            };
-            Some((character, tail))
-        });
-        let (character, tail) = entity.unwrap_or(('&', after));
-        plain.push(character);
-        rest = tail;
+/// Elements of an answer.
+const LIST: &str = "QueueMessagesList";
+const MESSAGE: &str = "QueueMessage";
+
+/// What has been read of a message.
+#[derive(Default)]
+struct Parts {
+    id: Option<String>,
+    receipt: Option<String>,
+    inserted: Option<String>,
+    text: String,
+}
+
+impl Parts {
+    fn set(&mut self, name: &str, text: String) {
+        match name {
+            "MessageId" => self.id = Some(text),
+            "PopReceipt" => self.receipt = Some(text),
+            "InsertionTime" => self.inserted = Some(text),
+            "MessageText" => self.text = text,
+            _ => {}
+        }
     }
-    plain.push_str(rest);
-    plain
+
+    fn whole(self) -> Option<QueueMessage> {
+        Some(QueueMessage {
+            id: self.id.filter(|id| !id.is_empty())?,
+            receipt: self.receipt?,
+            inserted: self.inserted?,
+            text: self.text,
+        })
+    }
+}
+
+/// The character that a reference stands for. There are no others than those of XML itself.
+fn character(name: &str) -> Option<char> {
+    let number = |text: &str, base| char::from_u32(u32::from_str_radix(text, base).ok()?);
+    match name {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        name => match (name.strip_prefix("#x"), name.strip_prefix('#')) {
+            (Some(hex), _) => number(hex, 16),
+            (None, Some(decimal)) => number(decimal, 10),
+            (None, None) => None,
+        },
+    }
 }
 
 #[cfg(test)]
@@ -256,18 +295,26 @@ mod tests {
     #[test]
     fn messages_are_read_and_what_is_no_list_is_none() {
         let message = "<QueueMessage><MessageId>m</MessageId><InsertionTime>t</InsertionTime><PopReceipt>r&amp;</PopReceipt>\
-            <MessageText>&lt;a&gt; &#x26; &#38; &amp;lt; &nothing; &</MessageText></QueueMessage>";
+            <MessageText> &lt;a&gt; &#x26; &#38; &amp;lt; <![CDATA[<&>]]> </MessageText></QueueMessage>";
         let xml = format!("<QueueMessagesList>{message}{message}{message}</QueueMessagesList>");
         let found = messages(&xml, 2).expect("a list");
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].receipt, "r&");
-        assert_eq!(found[0].text, "<a> & & &lt; &nothing; &");
+        assert_eq!(found[0].text, " <a> & & &lt; <&> ");
         assert!(
             messages("<QueueMessagesList />", 2)
                 .expect("a list")
                 .is_empty()
         );
-        let cut = "<QueueMessagesList><QueueMessage><MessageId>m</MessageId>";
-        assert!(messages(cut, 2).is_none() && messages("<html>", 2).is_none());
+        for text in [
+            "<QueueMessagesList><QueueMessage><MessageId>m</MessageId>",
+            "<QueueMessagesList><QueueMessage><MessageId>m</MessageId></QueueMessage></QueueMessagesList>",
+            "<QueueMessagesList>&nothing;</QueueMessagesList>",
+            "<QueueMessagesList></Other>",
+            "<html></html>",
+            "",
+        ] {
+            assert!(messages(text, 2).is_none(), "{text}");
+        }
     }
 }

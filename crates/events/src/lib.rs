@@ -16,7 +16,7 @@ pub mod api;
 pub mod args;
 mod aws;
 mod azure;
-mod azure_storage;
+pub mod azure_storage;
 pub mod bus;
 pub mod controller;
 pub mod event;

@@ -72,6 +72,13 @@ impl Material {
     }
 }
 
+/// The bytes that a text stands for: of each character the lowest eight bits of its number. So examples and tokens of
+/// binary protocols are texts too, `"\0\u{ff}"`.
+pub fn bytes(text: &str) -> Vec<u8> {
+    let bytes = text.chars().map(|c| u32::from(c).to_le_bytes()[0]);
+    bytes.collect()
+}
+
 fn pick(list: &[&'static str], index: u16) -> &'static str {
     match list.len() {
         0 => "",
@@ -159,6 +166,11 @@ mod tests {
         assert_eq!(MATERIAL.text(0, &[(3, 0, 2)]), "b");
         assert_eq!(MATERIAL.text(0, &[(4, 0, 2)]), "a.a.b");
         assert_eq!(MATERIAL.text(0, &[(6, 3, 0)]), "a.b((((((((");
+    }
+
+    #[test]
+    fn a_character_is_a_byte() {
+        assert_eq!(bytes("a\0\u{ff}\u{102}"), [b'a', 0, 0xff, 2]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub mod listener;
 mod minio;
 mod mqtt;
 mod nats;
-mod nsq;
+pub mod nsq;
 mod open_error;
 mod pub_sub;
 mod reconnect;

@@ -1,5 +1,6 @@
 //! One line per target.
 
+mod azure_queue_messages;
 mod bus_config;
 mod chart_archive;
 mod chart_index;
@@ -16,6 +17,7 @@ mod go_template;
 mod govaluate;
 mod hook_request;
 mod jsonpath;
+mod nsq_frames;
 mod oci_manifest;
 mod prometheus_answer;
 mod quantities;

@@ -36,7 +36,7 @@ const MESSAGE: u32 = 2;
 
 /// The connection does not work.
 #[derive(Debug, Error)]
-pub(super) enum NsqError {
+pub enum NsqError {
     /// It is broken.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -277,6 +277,18 @@ impl Connection {
         let text = String::from_utf8_lossy(&text).into_owned();
         Err(NsqError::Refused(text))
     }
+}
+
+/// The number of whole frames in bytes of a server, with bodies of `largest` bytes at most.
+pub fn read_frames(bytes: &[u8], largest: usize) -> Result<usize, NsqError> {
+    let (_, stream) = tokio::io::duplex(1);
+    let mut connection = Connection::new(Box::new(stream), largest);
+    connection.read.extend_from_slice(bytes);
+    let mut frames = 0;
+    while connection.take()?.is_some() {
+        frames += 1;
+    }
+    Ok(frames)
 }
 
 #[cfg(test)]

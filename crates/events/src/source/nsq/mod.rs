@@ -24,6 +24,8 @@ use crate::{
     tls::TlsSettings,
 };
 
+pub use connection::{NsqError, read_frames};
+
 /// The kind.
 pub(super) const KIND: SourceKind = SourceKind {
     key: "nsq",
