@@ -107,6 +107,7 @@ pub(super) const TABLES: &[&[Field]] = &[
     CLOUD_NOTED_SELECTORS,
     GENERIC,
     FILE,
+    SFTP,
     NOTED_SELECTORS,
 ];
 
@@ -182,7 +183,6 @@ const SOURCE_TYPES: &[Field] = &[
     reported("spec.hdfs.**", HDFS),
     reported("spec.mns.**", MNS),
     planned("spec.pulsar.**", TYPE),
-    planned("spec.sftp.**", TYPE),
 ];
 
 /// Keys of an EventSource's `spec` that are source types this crate does not serve, and why where it never will.
@@ -252,12 +252,16 @@ const SELECTORS: &[Field] = selectors![
     "spec.generic.{*}.authSecret",
     "spec.github.{*}.webhookSecret",
     "spec.bitbucketserver.{*}.webhookSecret",
+    "spec.sftp.{*}.username",
+    "spec.sftp.{*}.password",
 ];
 
 const NOTED_SELECTORS: &[Field] = noted_selectors![
     "spec.gitlab.{*}.secretToken",
     "spec.slack.{*}.signingSecret",
     "spec.slack.{*}.token",
+    "spec.sftp.{*}.address",
+    "spec.sftp.{*}.sshKeySecret",
 ];
 
 const GENERIC: &[Field] = &[
@@ -286,6 +290,30 @@ const FILE: &[Field] = &[
     supported_note("spec.file.{*}.polling", "once a second"),
     supported("spec.file.{*}.metadata.**"),
     supported("spec.file.{*}.filter.expression"),
+];
+
+const SFTP: &[Field] = &[
+    supported_note(
+        "spec.sftp.{*}.address",
+        "HOST:PORT, and in further lines the host keys of the server; without any, the first one it shows is remembered; link-local addresses are refused",
+    ),
+    supported_note(
+        "spec.sftp.{*}.sshKeySecret",
+        "ed25519, ECDSA or RSA without a passphrase; host keys in further lines count too",
+    ),
+    supported_note(
+        "spec.sftp.{*}.eventType",
+        "CREATE, which a changed file is too; REMOVE; WRITE, which upstream never sends",
+    ),
+    supported("spec.sftp.{*}.watchPathConfig.directory"),
+    supported("spec.sftp.{*}.watchPathConfig.path"),
+    supported("spec.sftp.{*}.watchPathConfig.pathRegexp"),
+    supported_note(
+        "spec.sftp.{*}.pollIntervalDuration",
+        "10s when absent, 1s at least; upstream takes 10s whatever it says",
+    ),
+    supported("spec.sftp.{*}.metadata.**"),
+    supported("spec.sftp.{*}.filter.expression"),
 ];
 
 const RESOURCE: &[Field] = &[

@@ -34,6 +34,8 @@ pub mod routes;
 mod schedule;
 mod served;
 pub(crate) mod server;
+#[cfg(feature = "sftp")]
+pub mod sftp;
 mod sqs;
 mod targets;
 mod tokens;

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "amqp")]
 use super::amqp;
+#[cfg(feature = "sftp")]
+use super::sftp;
 use super::{
     azure_queue_storage, azure_service_bus, files, generic, kafka, kind::SourceKind, minio, mqtt,
     nats, nsq, pub_sub, redis, resource, schedule, sqs,
@@ -27,10 +29,14 @@ pub const ALL: &[&SourceKind] = &[
     &nsq::KIND,
     &generic::KIND,
     &files::LOCAL,
+    #[cfg(feature = "sftp")]
+    &sftp::KIND,
 ];
 
 /// Keys of kinds whose clients this program was built without.
 pub const LEFT_OUT: &[&str] = &[
     #[cfg(not(feature = "amqp"))]
     "amqp",
+    #[cfg(not(feature = "sftp"))]
+    "sftp",
 ];

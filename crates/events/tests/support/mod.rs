@@ -9,6 +9,7 @@ mod process;
 mod receiver;
 mod recording;
 mod server;
+mod ssh;
 mod stage;
 pub(crate) mod workers;
 
@@ -42,6 +43,7 @@ pub(crate) use process::Process;
 pub(crate) use receiver::{Call, Receiver};
 pub(crate) use recording::Recording;
 pub(crate) use server::{Certified, Server, certified};
+pub(crate) use ssh::Sftp;
 pub(crate) use stage::Stage;
 
 /// Longer than anything here should take, even on a loaded machine.

@@ -40,6 +40,11 @@ impl Process {
         .await;
     }
 
+    /// Its id; it runs.
+    pub(super) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// Asks the server to stop, and waits until it has.
     pub(super) async fn stop(&mut self) {
         let Some(mut child) = self.child.take() else {

@@ -149,19 +149,34 @@ impl Server {
     }
 
     /// Path of a file in the server's folder.
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a certificate and its key; returns their paths.
-    fn write(&self, certified: &Certified) -> (String, String) {
+    pub(super) fn write(&self, certified: &Certified) -> (String, String) {
         let (certificate, key) = (self.file("server.crt"), self.file("server.key"));
         std::fs::write(&certificate, certified.cert.pem()).expect("written");
         std::fs::write(&key, certified.signing_key.serialize_pem()).expect("written");
         (certificate.display().to_string(), key.display().to_string())
     }
 
-    fn new(program: &str) -> Option<Self> {
+    /// Sets what the program is started with.
+    pub(super) fn run_with(&mut self, arguments: Vec<String>) {
+        self.arguments = arguments;
+    }
+
+    /// Sets a variable of its environment.
+    pub(super) fn set(&mut self, name: &str, value: String) {
+        self.environment.push((name.to_owned(), value));
+    }
+
+    /// Id of its process.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(super) fn new(program: &str) -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
         // Debian's place for servers is not in everybody's path.
@@ -170,6 +185,7 @@ impl Server {
             let cache = home.join(".cache/argo-lite-bed");
             folders.push(cache.join("moto/bin"));
             folders.push(cache.join("azurite/node_modules/.bin"));
+            folders.push(cache);
         }
         let found = folders
             .into_iter()

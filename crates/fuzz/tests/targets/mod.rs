@@ -23,6 +23,7 @@ mod prometheus_answer;
 mod quantities;
 mod redis_reply;
 mod selector;
+mod sftp_reply;
 mod sns_certificate;
 mod sync_options;
 mod webhook_payload;

@@ -99,7 +99,7 @@ fn one_bad_event_and_unserved_types_do_not_stop_the_others() {
             "fast": {"interval": "1ms"},
             "zone": {"interval": "1h", "timezone": "Mars/North"},
         },
-        "sftp": {"orders": {"eventType": "CREATE"}},
+        "azureEventsHub": {"orders": {"hubName": "h"}},
         "template": {"container": {"resources": {}}},
     }));
     assert_eq!(source.source.webhooks.len(), 1);

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, Dir, fstat, statat};
 use serde::Deserialize;
 
 use super::{
-    WatchPathConfig, Watched,
+    Op, WatchPathConfig, Watched,
     folders::FolderError,
     listing::{Listing, MOST, Seen, changes},
     notifications::{Notice, Notifications},
@@ -40,7 +40,12 @@ struct Local {
 fn check(input: &Input<'_>) -> Result<Local, FieldError> {
     let settings: Settings = input.decode()?;
     Ok(Local {
-        watched: Watched::check(input, &settings.event_type, settings.watch_path_config)?,
+        watched: Watched::check(
+            input,
+            &Op::ALL,
+            &settings.event_type,
+            settings.watch_path_config,
+        )?,
         polling: settings.polling,
     })
 }

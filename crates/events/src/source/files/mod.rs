@@ -12,7 +12,10 @@ use reconcile_core::object::FieldError;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::kind::{Input, SourceContext};
+use super::{
+    emitter::{EmitError, Emitted},
+    kind::{Input, SourceContext},
+};
 
 pub use folders::{WatchedFolder, WatchedFolderError, WatchedFolders};
 pub(super) use local::KIND as LOCAL;
@@ -20,31 +23,41 @@ pub(super) use local::KIND as LOCAL;
 /// Which files are watched, as a manifest says it.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct WatchPathConfig {
+pub(super) struct WatchPathConfig {
     directory: String,
-    path: String,
-    path_regexp: String,
+    pub(super) path: String,
+    pub(super) path_regexp: String,
 }
 
 /// Which changes of which files are events.
 #[derive(Debug)]
-struct Watched {
+pub(super) struct Watched {
     /// As the manifest has it.
-    directory: String,
-    names: Names,
-    op: Op,
+    pub(super) directory: String,
+    pub(super) names: Names,
+    pub(super) op: Op,
 }
 
 /// Names of files in the folder.
 #[derive(Debug)]
-enum Names {
+pub(super) enum Names {
     One(String),
     Like(Regex),
 }
 
+impl Names {
+    /// Whether the name of a file in the folder is one of them.
+    pub(super) fn has(&self, name: &str) -> bool {
+        match self {
+            Self::One(path) => path == name,
+            Self::Like(pattern) => pattern.is_match(name),
+        }
+    }
+}
+
 /// What happened to a file; the numbers are upstream's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Op {
+pub(super) enum Op {
     Create = 1,
     Write = 2,
     Remove = 4,
@@ -53,13 +66,24 @@ enum Op {
 }
 
 impl Op {
-    const ALL: [(&'static str, Self); 5] = [
-        ("CREATE", Self::Create),
-        ("WRITE", Self::Write),
-        ("REMOVE", Self::Remove),
-        ("RENAME", Self::Rename),
-        ("CHMOD", Self::Chmod),
+    const ALL: [Self; 5] = [
+        Self::Create,
+        Self::Write,
+        Self::Remove,
+        Self::Rename,
+        Self::Chmod,
     ];
+
+    /// As manifests have it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Write => "WRITE",
+            Self::Remove => "REMOVE",
+            Self::Rename => "RENAME",
+            Self::Chmod => "CHMOD",
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -70,18 +94,20 @@ struct Payload<'p> {
 }
 
 impl Watched {
-    /// Checks `eventType` and `watchPathConfig` of an event.
-    fn check(
+    /// Checks `eventType`, which is one of `ops`, and `watchPathConfig` of an event.
+    pub(super) fn check(
         input: &Input<'_>,
+        ops: &[Op],
         event_type: &str,
         config: WatchPathConfig,
     ) -> Result<Self, FieldError> {
         let wrong = |field: &str, message: &str| {
             Err(input.wrong(&format!("watchPathConfig.{field}"), message))
         };
-        let op = Op::ALL.iter().find(|(name, _)| *name == event_type);
-        let Some((_, op)) = op else {
-            let message = format!("{event_type:?} is not CREATE, WRITE, REMOVE, RENAME or CHMOD");
+        let op = ops.iter().find(|op| op.name() == event_type);
+        let Some(op) = op else {
+            let names: Vec<&str> = ops.iter().map(|op| op.name()).collect();
+            let message = format!("{event_type:?} is none of {}", names.join(", "));
             return Err(input.wrong("eventType", message));
         };
         let directory = Path::new(&config.directory);
@@ -114,26 +140,44 @@ impl Watched {
 
     /// Whether a file of the folder is one of those that are watched.
     fn has(&self, name: &str) -> bool {
+        if self.names.has(name) {
+            return true;
+        }
         match &self.names {
-            Names::One(path) => path == name,
+            Names::One(_) => false,
             // Upstream matches with the slash behind a directory that is written without one.
             Names::Like(pattern) => {
-                pattern.is_match(name)
-                    || !self.directory.ends_with('/') && pattern.is_match(&format!("/{name}"))
+                !self.directory.ends_with('/') && pattern.is_match(&format!("/{name}"))
             }
+        }
+    }
+
+    fn payload<'p>(&self, context: &'p SourceContext, name: &'p str) -> Payload<'p> {
+        let metadata = context.metadata();
+        Payload {
+            name,
+            op: self.op as u8,
+            metadata: (!metadata.is_empty()).then_some(metadata),
         }
     }
 
     /// Publishes a change under this name, however long that takes.
     async fn pass_on(&self, context: &SourceContext, name: &str) {
-        let metadata = context.metadata();
-        let payload = Payload {
-            name,
-            op: self.op as u8,
-            metadata: (!metadata.is_empty()).then_some(metadata),
-        };
         let id = uuid::Uuid::new_v4().simple().to_string();
+        let payload = self.payload(context, name);
         context.emit_for_sure(id, &payload).await;
+    }
+
+    /// Publishes a change under this name; two of the same position are one.
+    #[cfg(feature = "sftp")]
+    pub(super) async fn emit(
+        &self,
+        context: &SourceContext,
+        position: &str,
+        name: &str,
+    ) -> Result<Emitted, EmitError> {
+        let payload = self.payload(context, name);
+        context.emit(context.id(position), &payload).await
     }
 }
 
