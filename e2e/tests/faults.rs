@@ -5,6 +5,10 @@
     reason = "a scenario reads from top to bottom, with its manifests"
 )]
 
+#[path = "faults/events.rs"]
+mod events;
+#[path = "faults/pipeline.rs"]
+mod pipeline;
 mod scene;
 
 use std::time::{Duration, Instant};
@@ -14,6 +18,7 @@ use e2e::Options;
 use e2e::chance::Moments;
 use e2e::stack::{Setup, Which, patient_lease, quick_lease};
 use kube::api::ListParams;
+use pipeline::{deliver, made, pipeline, ready};
 use scene::{Scene, config_map, job, synced_and_healthy};
 use serde_json::{Value, json};
 
@@ -194,201 +199,6 @@ async fn argo_cd_lite_killed_at_any_moment_runs_no_hook_twice() -> Result<()> {
             );
         }
     }
-    Ok(())
-}
-
-fn pipeline(nats: &str, port: u16) -> String {
-    format!(
-        r"
-apiVersion: v1
-kind: ServiceAccount
-metadata: {{name: maker}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {{name: maker}}
-rules: [{{apiGroups: [''], resources: [configmaps], verbs: ['*']}}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: maker}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: maker}}
-subjects: [{{kind: ServiceAccount, name: maker, namespace: default}}]
----
-apiVersion: argoproj.io/v1alpha1
-kind: EventBus
-metadata: {{name: default}}
-spec: {{jetstreamExotic: {{url: '{nats}'}}}}
----
-apiVersion: argoproj.io/v1alpha1
-kind: EventSource
-metadata: {{name: hook}}
-spec: {{webhook: {{order: {{port: '{port}', endpoint: /order, method: POST}}}}}}
----
-apiVersion: argoproj.io/v1alpha1
-kind: Sensor
-metadata: {{name: maker}}
-spec:
-  template: {{serviceAccountName: maker}}
-  dependencies: [{{name: order, eventSourceName: hook, eventName: order}}]
-  triggers:
-    - template:
-        name: make
-        k8s:
-          operation: create
-          source:
-            resource:
-              apiVersion: v1
-              kind: ConfigMap
-              metadata: {{generateName: made-}}
-              data: {{}}
-          parameters:
-            - {{src: {{dependencyName: order, dataKey: body.id}}, dest: data.id}}
-      retryStrategy: {{steps: 5, duration: 500ms}}
-"
-    )
-}
-
-/// Sends an event until it is accepted, as a Git server would. True when it was accepted at the first try.
-async fn deliver(port: u16, id: &str) -> Result<bool> {
-    let client = reqwest::Client::new();
-    let begin = Instant::now();
-    let mut first = true;
-    loop {
-        let request = client
-            .post(format!("http://127.0.0.1:{port}/order"))
-            .json(&json!({"id": id}))
-            .timeout(Duration::from_secs(10));
-        if request
-            .send()
-            .await
-            .is_ok_and(|answer| answer.status().is_success())
-        {
-            return Ok(first);
-        }
-        first = false;
-        ensure!(
-            begin.elapsed() < scene::PATIENCE,
-            "event {id} was not accepted"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// Ids of the ConfigMaps that the trigger made, until `count` different ones are there.
-async fn made(scene: &Scene, count: usize) -> Result<Vec<String>> {
-    let begin = Instant::now();
-    loop {
-        let maps = scene
-            .api("v1", "ConfigMap", "default")
-            .await?
-            .list(&ListParams::default())
-            .await?;
-        let mut ids: Vec<String> = maps
-            .items
-            .iter()
-            .filter_map(|map| map.data["data"]["id"].as_str().map(str::to_owned))
-            .collect();
-        ids.sort();
-        let mut different = ids.clone();
-        different.dedup();
-        if different.len() >= count {
-            return Ok(ids);
-        }
-        ensure!(
-            begin.elapsed() < scene::PATIENCE,
-            "only {} of {count}: {different:?}\n{}",
-            different.len(),
-            scene.logs()
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-async fn ready(scene: &Scene) -> Result<()> {
-    for (kind, name) in [("EventSource", "hook"), ("Sensor", "maker")] {
-        scene.until_deployed(kind, "default", name).await?;
-    }
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn events_killed_at_any_moment_loses_nothing_and_triggers_nothing_twice() -> Result<()> {
-    e2e::init_tls();
-    let scene = quick(
-        Options {
-            git: false,
-            ..options()
-        },
-        Which::Events,
-    )
-    .await?;
-    let port = scene.bed.free_port()?;
-    scene
-        .apply("default", &pipeline(&scene.bed.nats()?.url, port))
-        .await?;
-    ready(&scene).await?;
-    let mut moments = Moments::new();
-    let mut sent = 0;
-    let mut repeated = 0;
-    for _ in 0..ROUNDS {
-        let kill = async {
-            moments.pass(Duration::from_millis(500)).await;
-            scene
-                .operator(Which::Events)?
-                .operator
-                .kill_and_restart()
-                .await
-        };
-        let send = async {
-            let mut again = 0;
-            for number in sent..sent + 40 {
-                if !deliver(port, &number.to_string()).await? {
-                    again += 1;
-                }
-            }
-            Ok::<_, anyhow::Error>(again)
-        };
-        let (killed, again) = tokio::join!(kill, send);
-        killed?;
-        repeated += again?;
-        sent += 40;
-    }
-    let ids = made(&scene, sent).await?;
-    // A call whose answer was lost in the crash is sent again by its sender: that is a second event, and the only
-    // reason for a second ConfigMap.
-    ensure!(
-        ids.len() <= sent + repeated,
-        "{} ConfigMaps for {sent} events, {repeated} of them sent again",
-        ids.len()
-    );
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bus_that_restarts_loses_no_accepted_event() -> Result<()> {
-    e2e::init_tls();
-    let scene = Scene::set(
-        Options {
-            git: false,
-            ..options()
-        },
-        &[Which::Events],
-    )
-    .await?;
-    let port = scene.bed.free_port()?;
-    scene
-        .apply("default", &pipeline(&scene.bed.nats()?.url, port))
-        .await?;
-    ready(&scene).await?;
-    for number in 0..20 {
-        deliver(port, &number.to_string()).await?;
-        if number == 9 {
-            scene.bed.nats()?.part.restart().await?;
-        }
-    }
-    scene.bed.nats()?.until_ready().await?;
-    made(&scene, 20).await?;
     Ok(())
 }
 

@@ -353,7 +353,7 @@ async fn run_passes(
         let first_try = async {
             // Shards do not wait for the leader: their passes run again when the project is there. The sender is dropped
             // after the first try, or with success.
-            if context.shards <= 1 {
+            if context.settings.shards <= 1 {
                 drop(tried.await);
             }
         };

@@ -1,5 +1,8 @@
 //! A bare store of one repository, through gix. Every function blocks: run it on a thread of a [`super::Pool`].
 
+mod answer;
+mod bare;
+
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
@@ -20,6 +23,10 @@ use parking_lot::{Mutex, RwLock};
 use reconcile_core::egress::EgressPolicy;
 use secrecy::ExposeSecret;
 
+use self::{
+    answer::answer,
+    bare::{create, is_locked, open_bare, packs},
+};
 use super::{
     Credential, GitError, GitLimits, Interrupt, RefList,
     connection::ConnectionSettings,
@@ -28,7 +35,6 @@ use super::{
     limits::Watch,
     objects::{FolderIndex, commit_of, tree_of},
     ssh::{SshRequest, SshTransport, SshUrl},
-    url::same_authority,
 };
 
 /// Packs after which a store is created again. Each fetch leaves one, and each open pack costs address space and a
@@ -343,102 +349,6 @@ impl Store {
     }
 }
 
-fn open_bare(path: &Path, limits: &GitLimits) -> Result<ThreadSafeRepository, GitError> {
-    let options = gix::open::Options::isolated()
-        .with(gix::sec::Trust::Full)
-        .config_overrides([
-            // Small deltas of folders; the default cache would cost more memory than it saves.
-            "core.deltaBaseCacheLimit=1m".to_owned(),
-            "gitoxide.objects.cacheLimit=0".to_owned(),
-            // Each thread that resolves deltas holds a few objects.
-            "pack.threads=2".to_owned(),
-            format!("gitoxide.objects.allocLimit={}", limits.object_bytes),
-        ]);
-    ThreadSafeRepository::open_opts(path, options).map_err(|error| store_error(&error))
-}
-
-fn create(path: &Path, limits: &GitLimits) -> Result<ThreadSafeRepository, GitError> {
-    clear(path)?;
-    gix::init_bare(path).map_err(|error| store_error(&error))?;
-    open_bare(path, limits)
-}
-
-fn packs(path: &Path) -> usize {
-    let entries = std::fs::read_dir(path.join("objects/pack"));
-    entries.map_or(0, |entries| {
-        entries
-            .filter_map(Result::ok)
-            .filter(|entry| entry.path().extension().is_some_and(|kind| kind == "pack"))
-            .count()
-    })
-}
-
-/// True when a process that died has left a lock: Git would wait for its owner for ever. A store has one process, and
-/// this is asked before that process writes to it.
-fn is_locked(path: &Path) -> bool {
-    let mut folders = vec![path.to_owned(), path.join("refs")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if Path::new(&entry.file_name())
-                .extension()
-                .is_some_and(|kind| kind == "lock")
-            {
-                return true;
-            }
-            if folder != path && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                folders.push(entry.path());
-            }
-        }
-    }
-    false
-}
-
-/// Empties the folder. The store is only a cache; one that a crash left unusable is fetched again.
-fn clear(path: &Path) -> Result<(), GitError> {
-    if path.exists() {
-        std::fs::remove_dir_all(path).map_err(|error| store_error(&error))?;
-    }
-    std::fs::create_dir_all(path).map_err(|error| store_error(&error))
-}
-
-/// Gives the credential to the server that it belongs to. The transport also asks after a redirect to another
-/// server, which gets none.
-fn answer(
-    url: &str,
-    credential: Option<&Credential>,
-) -> impl FnMut(
-    gix::credentials::helper::Action,
-) -> gix::Result<Option<gix::credentials::protocol::Outcome>>
-+ use<> {
-    use gix::credentials::helper::Action;
-    let known = credential.filter(|known| !known.is_empty()).cloned();
-    let url = url.to_owned();
-    move |action| {
-        let Action::Get(context) = action else {
-            return Ok(None);
-        };
-        let asking = context.url.as_ref().map(ToString::to_string);
-        let asking = asking.or_else(|| {
-            let (protocol, host) = (context.protocol.as_ref()?, context.host.as_ref()?);
-            Some(format!("{protocol}://{host}"))
-        });
-        let Some(credential) = known
-            .as_ref()
-            .filter(|_| asking.is_some_and(|asking| same_authority(&url, &asking)))
-        else {
-            return Ok(None);
-        };
-        Ok(Some(gix::credentials::protocol::Outcome {
-            identity: gix::sec::identity::Account {
-                username: credential.username.clone(),
-                password: credential.password.expose_secret().to_owned(),
-                oauth_refresh_token: None,
-            },
-            next: context.into(),
-        }))
-    }
-}
-
 /// What to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchRequest {
@@ -462,38 +372,4 @@ struct Request<'a> {
     watch: &'a Watch,
     what: &'static str,
     limit: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use gix::credentials::helper::Action;
-
-    use super::*;
-
-    #[test]
-    fn a_redirect_to_another_server_gets_no_credential() {
-        let credential = Credential::basic("u", "secret");
-        let mut answer = answer("https://git.example.com/a.git", Some(&credential));
-        let mut given = |url: &str| {
-            answer(Action::get_for_url(url))
-                .expect("an answer")
-                .map(|outcome| outcome.identity.password)
-        };
-        assert_eq!(
-            given("https://git.example.com/b").as_deref(),
-            Some("secret")
-        );
-        assert_eq!(
-            given("https://git.example.com:443/b").as_deref(),
-            Some("secret")
-        );
-        for url in [
-            "https://evil.org/a.git",
-            "https://git.example.com.evil.org/a.git",
-            "https://git.example.com:8443/a.git",
-            "http://git.example.com/a.git",
-        ] {
-            assert_eq!(given(url), None, "{url}");
-        }
-    }
 }

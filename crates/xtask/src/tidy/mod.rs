@@ -4,12 +4,11 @@
 //! - only argument parsing reads the environment, and nothing measures with a clock that tests
 //!   cannot stop;
 //! - nothing watches but through the one constructor;
-//! - files have at most 400 lines, except for those of a list that only shrinks (clippy bounds functions);
+//! - files have at most 400 lines (clippy bounds functions);
 //! - files are named by their domain, and say at the top what they are for;
 //! - texts and comments are plain English: no word of a short list;
 //! - the core names no kind of an operator, and operators do not depend on each other.
 
-mod lengths;
 mod rules;
 mod source;
 mod words;
@@ -43,9 +42,6 @@ pub fn run(root: &Path) -> Result<Vec<String>> {
         words.read(page, &text);
     }
     complaints.extend(words.complaints(words::LEFT));
-    complaints.extend(lengths::stale(lengths::LEFT, |path| {
-        root.join(path).is_file()
-    }));
     for manifest in [
         "argo-cd-lite",
         "events",

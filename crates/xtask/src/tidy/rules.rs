@@ -1,6 +1,6 @@
 //! The rules.
 
-use super::{lengths, source::Source};
+use super::source::Source;
 use crate::kinds::OPERATORS;
 
 /// File names that do not describe the content.
@@ -43,6 +43,9 @@ const KINDS: [&str; 11] = [
     "Experiment",
 ];
 
+/// Most lines of a file.
+const LONGEST: usize = 400;
+
 /// Crates that are no part of any operator.
 const TOOLS: [&str; 2] = ["crates/fuzz/", "crates/xtask/"];
 
@@ -53,11 +56,10 @@ const WATCHES: &str = "crates/reconcile-core/src/watch/stream.rs";
 pub(super) fn file(source: &Source<'_>) -> Vec<String> {
     let mut found = Vec::new();
     let path = source.path;
-    found.extend(lengths::complaint(
-        path,
-        source.text.lines().count(),
-        lengths::LEFT,
-    ));
+    let lines = source.text.lines().count();
+    if lines > LONGEST {
+        found.push(format!("{path}: {lines} lines, more than {LONGEST}"));
+    }
     if EMPTY_NAMES.contains(&source.file_name()) {
         found.push(format!("{path}: name the file after what is in it"));
     }

@@ -1,6 +1,6 @@
 //! The rules complain where they should, and only there.
 
-use super::{lengths, rules, source::Source, words::Words};
+use super::{rules, source::Source, words::Words};
 
 fn complaints(path: &str, text: &str) -> Vec<String> {
     rules::file(&Source::new(path, text))
@@ -52,18 +52,6 @@ fn files_are_documented_short_and_named() {
     assert!(complaints("crates/a/src/a.rs", &long)[0].ends_with("401 lines, more than 400"));
     assert!(complaints("crates/a/src/utils.rs", "//! U.\n")[0].contains("name the file"));
     assert!(complaints("crates/a/src/a.rs", "fn a() {}\n")[0].contains("no module documentation"));
-}
-
-#[test]
-fn longer_files_may_not_grow_and_leave_the_list() {
-    let left = [("a.rs", 500)];
-    let complaint = |lines| lengths::complaint("a.rs", lines, &left);
-    assert_eq!(complaint(500), None);
-    assert!(complaint(501).is_some_and(|text| text.contains("its limit of 500")));
-    assert!(complaint(400).is_some_and(|text| text.contains("take it from the list")));
-    assert_eq!(lengths::complaint("b.rs", 400, &left), None);
-    assert_eq!(lengths::stale(&left, |_| true), [""; 0]);
-    assert_eq!(lengths::stale(&left, |_| false).len(), 1);
 }
 
 #[test]

@@ -10,6 +10,9 @@
 mod commit;
 mod folder;
 mod modules;
+mod path;
+mod reader;
+mod walk;
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,7 +20,12 @@ use std::{
     sync::atomic::Ordering,
 };
 
-pub use folder::FolderReader;
+use self::path::{folders_above, parts};
+pub use self::{
+    folder::FolderReader,
+    path::{clean, join},
+    reader::{Node, NodeKind, TreeReader},
+};
 pub(super) use {commit::CommitReader, modules::ModulesReader};
 
 use super::{GitError, GitLimits, Interrupt};
@@ -31,46 +39,6 @@ const MAX_RECORD_BYTES: usize = 4 * 1024 * 1024;
 
 /// Stands in a record for the id of what cannot be reached, for example behind a link that leads out.
 const UNREADABLE: &str = "!";
-
-/// What an entry of a folder is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeKind {
-    /// A folder.
-    Folder,
-    /// A file.
-    File,
-    /// A symbolic link.
-    Link,
-    /// A Git submodule, which is another repository.
-    Module,
-}
-
-/// An entry of a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
-    /// What it is.
-    pub kind: NodeKind,
-    /// Identifies the content: equal ids mean equal content.
-    pub id: String,
-}
-
-/// Where the entries of a tree come from. All calls block.
-pub trait TreeReader {
-    /// The folder at the root.
-    fn root(&self) -> &Node;
-    /// The entry `name` of a folder.
-    fn find(&self, folder: &Node, name: &str) -> Result<Option<Node>, GitError>;
-    /// The entries of a folder.
-    fn list(&self, folder: &Node) -> Result<Vec<(String, Node)>, GitError>;
-    /// Bytes of a file or of the target of a link.
-    fn size(&self, node: &Node) -> Result<u64, GitError>;
-    /// Content of a file or target of a link.
-    fn read(&self, node: &Node) -> Result<Vec<u8>, GitError>;
-    /// True when a file was read whose content is kept elsewhere and not here: what it gave is a pointer.
-    fn lacks_files(&self) -> bool {
-        false
-    }
-}
 
 /// A node and the path that leads to it without links.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,32 +202,6 @@ impl SourceTree {
         Ok(entries)
     }
 
-    /// The files of a folder that was looked up, in the order of their paths.
-    pub fn files(
-        &self,
-        folder: &Found,
-        query: &FileQuery<'_>,
-    ) -> Result<Vec<SourceFile>, GitError> {
-        let mut walk = Walk {
-            tree: self,
-            query,
-            root: folder,
-            bytes: 0,
-            entries: 0,
-            files: Vec::new(),
-        };
-        let mut pending = vec![Pending {
-            folder: folder.clone(),
-            prefix: String::new(),
-            depth: 0,
-        }];
-        while let Some(next) = pending.pop() {
-            walk.read_folder(&next, &mut pending)?;
-        }
-        walk.files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(walk.files)
-    }
-
     fn list(&self, folder: &Node) -> Result<Vec<(String, Node)>, GitError> {
         self.check_size(folder, self.limits.tree_bytes, "bytes in a folder object")?;
         self.reader.list(folder)
@@ -334,140 +276,11 @@ impl SourceTree {
     }
 }
 
-/// A folder that is still to be read.
-struct Pending {
-    folder: Found,
-    prefix: String,
-    depth: usize,
-}
-
-struct Walk<'a> {
-    tree: &'a SourceTree,
-    query: &'a FileQuery<'a>,
-    root: &'a Found,
-    bytes: u64,
-    entries: usize,
-    files: Vec<SourceFile>,
-}
-
-impl Walk<'_> {
-    fn read_folder(&mut self, at: &Pending, pending: &mut Vec<Pending>) -> Result<(), GitError> {
-        let limits = &self.tree.limits;
-        // An incomplete set of files would look like files that were deleted, so every limit is an error.
-        if at.depth > limits.depth {
-            return Err(exceeds("folders below each other", limits.depth));
-        }
-        for (name, node) in self.tree.list(&at.folder.node)? {
-            self.tree.check_interrupt()?;
-            self.entries += 1;
-            if self.entries > limits.entries {
-                return Err(exceeds("entries below the path", limits.entries));
-            }
-            let path = format!("{}{name}", at.prefix);
-            let real = join(&at.folder.path, &name);
-            match node.kind {
-                NodeKind::Folder => self.descend(Found { path: real, node }, &path, at, pending),
-                NodeKind::Module if self.query.recurse => return Err(GitError::Submodule(real)),
-                NodeKind::File if (self.query.wanted)(&path) => self.keep(path, &node)?,
-                NodeKind::Link if self.query.linked_folders || (self.query.wanted)(&path) => {
-                    match self.follow(&real)? {
-                        Some(found) if !found.is_folder() && (self.query.wanted)(&path) => {
-                            self.keep(path, &found.node)?;
-                        }
-                        Some(found) if found.is_folder() && self.query.linked_folders => {
-                            self.descend(found, &path, at, pending);
-                        }
-                        _ => {}
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn descend(&self, folder: Found, path: &str, at: &Pending, pending: &mut Vec<Pending>) {
-        if self.query.recurse {
-            pending.push(Pending {
-                folder,
-                prefix: format!("{path}/"),
-                depth: at.depth + 1,
-            });
-        }
-    }
-
-    /// What a link leads to. Outside of the folder that is read it is an input of its own.
-    fn follow(&self, link: &str) -> Result<Option<Found>, GitError> {
-        let found = match self.tree.resolve(link) {
-            Ok(found) => found,
-            Err(error) => return Err(self.tree.unreadable(link, error)),
-        };
-        let inside = found.as_ref().is_some_and(|found| {
-            self.root.path.is_empty() || found.path.starts_with(&format!("{}/", self.root.path))
-        });
-        if !inside {
-            self.tree.note(link.to_owned(), found.as_ref())?;
-        }
-        Ok(found)
-    }
-
-    /// Reads a file, after its size was checked.
-    fn keep(&mut self, path: String, node: &Node) -> Result<(), GitError> {
-        if self.files.len() >= self.tree.limits.files {
-            return Err(exceeds("manifest files", self.tree.limits.files));
-        }
-        self.bytes = self.bytes.saturating_add(self.tree.reader.size(node)?);
-        if self.bytes > self.query.max_bytes {
-            return Err(GitError::TooLarge(self.query.max_bytes));
-        }
-        let content = self.tree.reader.read(node)?;
-        self.files.push(SourceFile { path, content });
-        Ok(())
-    }
-}
-
 fn exceeds(what: &'static str, limit: usize) -> GitError {
     GitError::Exceeds {
         what,
         limit: u64::try_from(limit).unwrap_or(u64::MAX),
     }
-}
-
-/// The parts of a path that mean something.
-fn parts(path: &str) -> impl DoubleEndedIterator<Item = &str> {
-    path.split('/').filter(|part| !matches!(*part, "" | "."))
-}
-
-/// The folders above `path`, the root included, and itself.
-fn folders_above(path: &str) -> impl Iterator<Item = &str> {
-    let ends = path.match_indices('/').map(|(end, _)| end);
-    [0].into_iter()
-        .chain(ends)
-        .chain([path.len()])
-        .map(|end| &path[..end])
-}
-
-/// `name` in the folder `parent`.
-pub fn join(parent: &str, name: &str) -> String {
-    match parent {
-        "" => name.to_owned(),
-        parent => format!("{parent}/{name}"),
-    }
-}
-
-/// `path` without `.`, `..` and empty parts; one that climbs out of the root is refused.
-pub fn clean(path: &str) -> Result<String, GitError> {
-    let mut clean: Vec<&str> = Vec::new();
-    for part in parts(path) {
-        if part == ".." {
-            clean
-                .pop()
-                .ok_or_else(|| GitError::Escapes(path.to_owned()))?;
-        } else {
-            clean.push(part);
-        }
-    }
-    Ok(clean.join("/"))
 }
 
 #[cfg(test)]
