@@ -89,6 +89,22 @@ impl Measurement {
         (self.objects > 0).then(|| total as f64 / self.objects as f64)
     }
 
+    /// The engine's own requests per object that change something.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub fn writes_per_object(&self) -> Option<f64> {
+        let writes = self.requests.as_ref()?.writes();
+        (self.objects > 0).then(|| writes as f64 / self.objects as f64)
+    }
+
+    /// The engine's CPU during the load, in percent of one core.
+    pub fn cpu_percent(&self) -> f64 {
+        if self.seconds > 0.0 {
+            self.cpu_seconds / self.seconds * 100.0
+        } else {
+            0.0
+        }
+    }
+
     /// Everybody's requests per object.
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     pub fn apiserver_requests_per_object(&self) -> f64 {

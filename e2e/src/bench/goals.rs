@@ -13,6 +13,10 @@ pub(super) enum Measure {
     PeakMib,
     /// The 99th percentile of the delay, in milliseconds.
     P99Millis,
+    /// Writes to the API server per object, Events included.
+    Writes,
+    /// CPU of the engine, in percent of one core.
+    CpuPercent,
 }
 
 /// A limit that a case must not exceed.
@@ -26,7 +30,7 @@ pub(super) struct Goal {
 }
 
 /// The limits; set for a machine of two cores.
-const GOALS: [Goal; 15] = [
+const GOALS: [Goal; 18] = [
     goal("gitops", 1000, Measure::Seconds, 60.0),
     goal("gitops", 1000, Measure::PeakMib, 80.0),
     goal("gitops", 1000, Measure::IdleMib, 15.0),
@@ -39,6 +43,9 @@ const GOALS: [Goal; 15] = [
     goal("rollouts-deploy", 500, Measure::IdleMib, 15.0),
     goal("rollouts-update", 500, Measure::Seconds, 45.0),
     goal("rollouts-update", 500, Measure::IdleMib, 15.0),
+    goal("rollouts-deploy", 5000, Measure::PeakMib, 120.0),
+    goal("routes-update", 500, Measure::Writes, 10.0),
+    goal("analyses-steady", 500, Measure::CpuPercent, 2.0),
     goal("events-rate", 900, Measure::P99Millis, 5.0),
     goal("events-rate", 900, Measure::IdleMib, 15.0),
     goal("events-full", 20_000, Measure::IdleMib, 15.0),

@@ -27,6 +27,19 @@ pub(super) fn requests(one: &Measurement) -> String {
         .map_or_else(|| "not counted".to_owned(), |each| format!("{each:.2}"))
 }
 
+pub(super) fn writes(one: &Measurement) -> String {
+    one.writes_per_object()
+        .map_or_else(String::new, |each| format!("{each:.2}"))
+}
+
+pub(super) fn cpu(one: &Measurement) -> String {
+    format!(
+        "{:.2} s ({:.1} % of a core)",
+        one.cpu_seconds,
+        one.cpu_percent()
+    )
+}
+
 pub(super) fn latency(one: &Measurement) -> String {
     let Some(latency) = one.latency else {
         return String::new();

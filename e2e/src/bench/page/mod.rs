@@ -59,6 +59,7 @@ run them: the chart's arguments, the token of its service account and exactly it
 | CPU | user and system seconds of the process tree during the load |
 | CPU of the control plane | the same for API server, etcd, controller manager, scheduler, kwok and nats-server: on few cores this, and not the engine, bounds the time |
 | requests per object | sent by the engine to the API server by its own count, watches left out |
+| writes per object | those of them that change something, Events included |
 | all clients per object | requests that the API server counted from everybody (controller manager, scheduler, kwok), without the load's own |
 | each object | from the request that made or changed the object to its state; for events from the webhook request to the arrival at the trigger's target |
 
@@ -78,6 +79,8 @@ fn summary(page: &mut String, book: &Book) {
             Measure::P99Millis,
             Measure::PeakMib,
             Measure::IdleMib,
+            Measure::Writes,
+            Measure::CpuPercent,
         ];
         for measurement in run
             .measurements
@@ -118,6 +121,11 @@ fn figure(measurement: &Measurement, measure: Measure) -> (&'static str, f64) {
                 .map_or(f64::INFINITY, |latency| latency.p99);
             ("p99 of each event", p99)
         }
+        Measure::Writes => (
+            "writes per object",
+            measurement.writes_per_object().unwrap_or(f64::INFINITY),
+        ),
+        Measure::CpuPercent => ("CPU", measurement.cpu_percent()),
     }
 }
 
@@ -126,6 +134,8 @@ fn unit(measure: Measure) -> &'static str {
         Measure::Seconds => "s",
         Measure::IdleMib | Measure::PeakMib => "MiB",
         Measure::P99Millis => "ms",
+        Measure::Writes => "",
+        Measure::CpuPercent => "% of a core",
     }
 }
 
@@ -240,8 +250,9 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
         },
         plain("after RSS / PSS", each(&|one| cells::memory(one.after))),
         Row {
+            goal: goal(Measure::CpuPercent),
             earlier: then(&|past| past.cpu_seconds.map(|seconds| format!("{seconds} s"))),
-            ..plain("CPU", each(&|one| format!("{:.2} s", one.cpu_seconds)))
+            ..plain("CPU", each(&cells::cpu))
         },
         plain(
             "CPU of the control plane",
@@ -250,6 +261,10 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
         Row {
             earlier: then(&|past| past.requests.map(str::to_owned)),
             ..plain("requests per object", each(&cells::requests))
+        },
+        Row {
+            goal: goal(Measure::Writes),
+            ..plain("writes per object", each(&cells::writes))
         },
         plain(
             "all clients per object",

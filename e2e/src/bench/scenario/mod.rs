@@ -1,9 +1,11 @@
 //! The loads.
 
+mod analyses;
 mod events;
 mod gitops;
 mod ordered;
 mod rollouts;
+mod routes;
 mod sink;
 mod waves;
 
@@ -32,6 +34,10 @@ pub enum Scenario {
     Waves,
     /// Many one-pod Rollouts, deployed and then updated.
     Rollouts,
+    /// The same Rollouts with a route of the Gateway API each.
+    Routes,
+    /// Many AnalysisRuns that measure at the same time, and the runs of a day.
+    Analyses,
     /// Events from a webhook to an http trigger, at a fixed rate and at full speed.
     Events,
     /// Events whose order matters: one action after the other, and pairs of two dependencies.
@@ -40,10 +46,12 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Gitops,
         Self::Waves,
         Self::Rollouts,
+        Self::Routes,
+        Self::Analyses,
         Self::Events,
         Self::Ordered,
     ];
@@ -54,6 +62,8 @@ impl Scenario {
             Self::Gitops => "gitops",
             Self::Waves => "waves",
             Self::Rollouts => "rollouts",
+            Self::Routes => "routes",
+            Self::Analyses => "analyses",
             Self::Events => "events",
             Self::Ordered => "ordered",
         }
@@ -63,7 +73,7 @@ impl Scenario {
     pub(crate) fn which(self) -> Which {
         match self {
             Self::Gitops | Self::Waves => Which::ArgoCdLite,
-            Self::Rollouts => Which::Rollouts,
+            Self::Rollouts | Self::Routes | Self::Analyses => Which::Rollouts,
             Self::Events | Self::Ordered => Which::Events,
         }
     }
@@ -75,6 +85,8 @@ impl Scenario {
             Self::Gitops => gitops::run(session).await,
             Self::Waves => waves::run(session).await,
             Self::Rollouts => rollouts::run(session).await,
+            Self::Routes => routes::run(session).await,
+            Self::Analyses => analyses::run(session).await,
             Self::Events => events::run(session).await,
             Self::Ordered => ordered::run(session).await,
         }

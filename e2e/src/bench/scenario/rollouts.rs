@@ -1,4 +1,5 @@
-//! N one-pod Rollouts: deployed, then updated through `setWeight: 50` and a pause of two seconds.
+//! N one-pod Rollouts: deployed, then updated through `setWeight: 50` and a pause of two seconds. Their traffic is nobody's
+//! concern here, see [`super::routes`].
 
 use std::collections::HashMap;
 
@@ -18,7 +19,27 @@ use super::{Case, Outcome, Scenario, Session};
 /// Rollouts when nothing else is asked for.
 const COUNT: usize = 500;
 /// Where they live.
-const NAMESPACE: &str = "bench";
+pub(super) const NAMESPACE: &str = "bench";
+
+/// Rollouts of one form.
+#[derive(Clone, Copy)]
+pub(super) struct Fleet {
+    /// How they are called.
+    pub(super) what: &'static str,
+    /// The case of their first deployment.
+    pub(super) deploy: &'static str,
+    /// The case of their update.
+    pub(super) update: &'static str,
+    /// The Rollout of this name.
+    pub(super) rollout: fn(&str) -> Value,
+}
+
+const PLAIN: Fleet = Fleet {
+    what: "one-pod Rollouts",
+    deploy: "rollouts-deploy",
+    update: "rollouts-update",
+    rollout,
+};
 
 /// What is read of a Rollout.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -49,15 +70,29 @@ fn stable(rollout: &Seen<Status>) -> &str {
 }
 
 pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
-    let count = session.plan.count.unwrap_or(COUNT);
     let (subject, idle) = session.subject(Scenario::Rollouts, vec![]).await?;
     session.bed.cluster()?.apply_namespace(NAMESPACE).await?;
-    let deployed = deploy(session, &subject, idle, count).await?;
+    measure(session, &subject, idle, PLAIN).await
+}
+
+/// How many Rollouts this run has.
+pub(super) fn count_of(session: &Session<'_>) -> usize {
+    session.plan.count.unwrap_or(COUNT)
+}
+
+/// The first deployment of a fleet, and its update.
+pub(super) async fn measure(
+    session: &Session<'_>,
+    subject: &Subject,
+    idle: Memory,
+    fleet: Fleet,
+) -> Result<Vec<Measurement>> {
+    let deployed = deploy(session, subject, idle, fleet).await?;
     if !deployed.complete() {
         // An update of Rollouts that are not there would measure something else.
         return Ok(vec![deployed]);
     }
-    let updated = update(session, &subject, idle, count).await?;
+    let updated = update(session, subject, idle, fleet).await?;
     Ok(vec![deployed, updated])
 }
 
@@ -65,17 +100,20 @@ async fn deploy(
     session: &Session<'_>,
     subject: &Subject,
     idle: Memory,
-    count: usize,
+    fleet: Fleet,
 ) -> Result<Measurement> {
+    let count = count_of(session);
     let cluster = session.bed.cluster()?;
     let api = cluster
         .api("argoproj.io/v1alpha1", "Rollout", NAMESPACE)
         .await?;
     let watched = statuses::<Status>(cluster.client(), NAMESPACE, "Rollout", "rollouts");
-    let rollouts = (0..count).map(|index| rollout(&name(index))).collect();
+    let rollouts = (0..count)
+        .map(|index| (fleet.rollout)(&name(index)))
+        .collect();
     let case = Case {
-        id: "rollouts-deploy",
-        title: format!("{count} one-pod Rollouts deployed: all Healthy"),
+        id: fleet.deploy,
+        title: format!("{count} {} deployed: all Healthy", fleet.what),
         objects: count,
         own_requests: count,
     };
@@ -99,8 +137,9 @@ async fn update(
     session: &Session<'_>,
     subject: &Subject,
     idle: Memory,
-    count: usize,
+    fleet: Fleet,
 ) -> Result<Measurement> {
+    let count = count_of(session);
     let cluster = session.bed.cluster()?;
     let api = cluster
         .api("argoproj.io/v1alpha1", "Rollout", NAMESPACE)
@@ -116,9 +155,10 @@ async fn update(
     let change =
         json!({"spec": {"template": {"metadata": {"annotations": {"bench/version": "2"}}}}});
     let case = Case {
-        id: "rollouts-update",
+        id: fleet.update,
         title: format!(
-            "{count} Rollouts updated through setWeight 50 and a pause of 2 s: all Healthy"
+            "{count} {} updated through setWeight 50 and a pause of 2 s: all Healthy",
+            fleet.what
         ),
         objects: count,
         own_requests: count,
@@ -143,11 +183,13 @@ async fn update(
     session.case(subject, idle, case, load).await
 }
 
-fn name(index: usize) -> String {
+/// The name of one of the Rollouts.
+pub(super) fn name(index: usize) -> String {
     format!("rollout-{index:05}")
 }
 
-fn rollout(name: &str) -> Value {
+/// A Rollout of one pod.
+pub(super) fn rollout(name: &str) -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Rollout",
