@@ -53,8 +53,13 @@ pub struct Traefik {
 }
 
 /// Traefik: the program that `TRAEFIK` names, one on `PATH`, or that of `make traefik`. Without one the test fails,
-/// unless `SKIP_TRAEFIK`, `SKIP_SERVERS` or `ALLOW_SKIPS` is 1; then it is counted in the file `SKIPPED_TESTS`.
+/// unless `SKIP_SERVERS` or `ALLOW_SKIPS` is 1. With `SKIP_TRAEFIK=1` it is skipped in any case. What is skipped is counted
+/// in the file `SKIPPED_TESTS`.
 pub fn program() -> Option<PathBuf> {
+    if std::env::var_os("SKIP_TRAEFIK").is_some_and(|text| text == "1") {
+        skip_where(&["SKIP_TRAEFIK"], "tests of real traffic");
+        return None;
+    }
     let named = std::env::var_os("TRAEFIK").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let kept = std::env::home_dir().map(|home| home.join(".cache/argo-lite-bed/traefik/bin"));
@@ -63,7 +68,7 @@ pub fn program() -> Option<PathBuf> {
     let found = named.or_else(|| files.find(|file| file.is_file()));
     if found.is_none() {
         skip_where(
-            &["ALLOW_SKIPS", "SKIP_SERVERS", "SKIP_TRAEFIK"],
+            &["ALLOW_SKIPS", "SKIP_SERVERS"],
             "no traefik: run `make traefik`, or set TRAEFIK to its path",
         );
     }
