@@ -310,6 +310,7 @@ impl Parts {
             secrets,
             depth: context.metrics.webhooks().clone(),
             repos: context.repos.clone(),
+            charts: context.charts.clone(),
             refreshes: RefreshRequests {
                 client: operator.serving.clone(),
                 apps: roots,

@@ -43,7 +43,7 @@ pub use access::FileRepositories;
 pub(crate) use charts::MAX_ARCHIVE_BYTES;
 pub use charts::{
     Archive, ArchiveFile, ChartConfig, ChartError, ChartHub, ChartIndex, ChartRef, ChartVersion,
-    Layout, Manifest, OpenChart, is_packed, packed_problem,
+    Layout, Manifest, OpenChart, chart_repository, is_packed, packed_problem,
 };
 pub use commit::{Commit, CommitInfo};
 pub use credentials::{

@@ -1,7 +1,8 @@
-//! The HTTP server: webhooks of Git servers.
+//! The HTTP server: webhooks of Git servers and registries.
 
 mod payload;
 mod refresh;
+mod registry;
 mod webhook;
 
 pub use payload::{Provider, repositories, verify};

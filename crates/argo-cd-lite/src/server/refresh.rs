@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{ANNOTATION_REFRESH, ANNOTATION_REFRESH_TIMESTAMP, Application, FIELD_MANAGER},
-    repo::host_and_path,
+    repo::{chart_repository, host_and_path},
 };
 
 /// Applications that are patched at the same time.
@@ -93,6 +93,15 @@ fn uses(root: &Root<Application>, pushed: &BTreeSet<String>) -> bool {
     spec.get("source")
         .into_iter()
         .chain(sources.into_iter().flatten())
-        .filter_map(|source| source.get("repoURL")?.as_str())
-        .any(|url| pushed.contains(&host_and_path(url)))
+        .flat_map(locations)
+        .any(|location| pushed.contains(&location))
+}
+
+/// Where a source is: its repository, and in a registry that of its chart.
+fn locations(source: &Value) -> impl Iterator<Item = String> {
+    let text = |name: &str| source.get(name).and_then(Value::as_str);
+    let url = text("repoURL").map(host_and_path);
+    let chart = text("repoURL").zip(text("chart").filter(|chart| !chart.is_empty()));
+    let chart = chart.and_then(|(url, chart)| chart_repository(url, chart));
+    url.into_iter().chain(chart)
 }

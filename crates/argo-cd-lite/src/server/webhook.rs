@@ -22,13 +22,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     RefreshRequests,
     payload::{Provider, repositories, verify},
+    registry,
 };
-use crate::repo::RepoHub;
+use crate::repo::{ChartHub, RepoHub};
 
 /// Largest payload; pushes of thousands of commits stay below, and nobody can fill the memory.
 const MAX_BODY: usize = 10 * 1024 * 1024;
 /// What a person sees who opens the port in a browser.
-const INDEX: &str = "argo-cd-lite: the webhook of Git servers.\n\n\
+const INDEX: &str = "argo-cd-lite: the webhook of Git servers and registries.\n\n\
     POST /api/webhook  a push refreshes the Applications of its repository\n\n\
     There is no user interface here: kubectl get applications. Metrics and probes have a port of their own.\n";
 /// Requests that may wait. Each is only a few URLs; a sender gets 503 when the queue is full.
@@ -49,6 +50,8 @@ pub struct WebhookServer {
     pub depth: IntGauge,
     /// The repositories of the Applications that this process acts for.
     pub repos: RepoHub,
+    /// Their charts and artifacts.
+    pub charts: ChartHub,
     /// For the other Applications.
     pub refreshes: RefreshRequests,
     /// Ends the server.
@@ -92,13 +95,13 @@ impl WebhookServer {
         while let Some(urls) = requests.recv().await {
             self.depth.dec();
             let shown: Vec<String> = urls.iter().map(|url| redact_url(url)).collect();
-            let repositories = self.repos.poll_now(&urls);
+            let repositories = self.repos.poll_now(&urls) + self.charts.poll_now(&urls);
             let applications = self.refreshes.request(&urls).await;
             tracing::info!(
                 repositories,
                 applications,
                 urls = ?shown,
-                "a repository was pushed to: reading its refs, and requesting refreshes of Applications of other processes"
+                "a repository was pushed to: reading its refs or tags, and requesting refreshes of Applications of other processes"
             );
         }
     }
@@ -119,24 +122,10 @@ async fn receive(
     body: Bytes,
 ) -> (StatusCode, &'static str) {
     let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
-    let Some((provider, event)) = Provider::of(header) else {
-        return (StatusCode::BAD_REQUEST, "Unknown webhook event");
+    let urls = match pushed(&receiver.secrets.read(), header, &body) {
+        Ok(urls) => urls,
+        Err(answer) => return answer,
     };
-    if !verify(provider, &receiver.secrets.read(), header, &body) {
-        return (
-            StatusCode::UNAUTHORIZED,
-            "the signature does not match the secret",
-        );
-    }
-    if provider.is_ping(&event) {
-        return (StatusCode::OK, "pong");
-    }
-    let Ok(urls) = repositories(&body) else {
-        return (StatusCode::BAD_REQUEST, "the payload is not JSON");
-    };
-    if urls.is_empty() {
-        return (StatusCode::BAD_REQUEST, "the payload names no repository");
-    }
     receiver.depth.inc();
     if receiver.queue.try_send(urls).is_ok() {
         return (StatusCode::OK, "ok");
@@ -146,4 +135,42 @@ async fn receive(
         StatusCode::SERVICE_UNAVAILABLE,
         "Queue is full, discarding webhook payload",
     )
+}
+
+/// The URLs of the repository that was pushed to, or the answer to a request that leads to nothing.
+fn pushed(
+    secrets: &BTreeMap<String, Secret>,
+    header: impl Fn(&str) -> Option<String> + Copy,
+    body: &[u8],
+) -> Result<Vec<String>, (StatusCode, &'static str)> {
+    let of_registry = |found: Result<Option<String>, serde_json::Error>| match found {
+        Ok(Some(url)) => Ok(vec![url]),
+        Ok(None) => Err((StatusCode::OK, "no tag was pushed")),
+        Err(_) => Err((StatusCode::BAD_REQUEST, "the payload has another form")),
+    };
+    if registry::is_harbor(secrets, header) {
+        return of_registry(registry::harbor_artifact(body));
+    }
+    let Some((provider, event)) = Provider::of(header) else {
+        return Err((StatusCode::BAD_REQUEST, "Unknown webhook event"));
+    };
+    if !verify(provider, secrets, header, body) {
+        return Err((
+            StatusCode::UNAUTHORIZED,
+            "the signature does not match the secret",
+        ));
+    }
+    if provider.is_ping(&event) {
+        return Err((StatusCode::OK, "pong"));
+    }
+    if provider == Provider::GitHub && event == registry::PACKAGE {
+        return of_registry(registry::github_package(body));
+    }
+    let Ok(urls) = repositories(body) else {
+        return Err((StatusCode::BAD_REQUEST, "the payload is not JSON"));
+    };
+    if urls.is_empty() {
+        return Err((StatusCode::BAD_REQUEST, "the payload names no repository"));
+    }
+    Ok(urls)
 }

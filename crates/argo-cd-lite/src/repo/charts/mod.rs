@@ -43,7 +43,7 @@ pub use archive::{Archive, ArchiveFile, Layout};
 pub use error::ChartError;
 pub use index::{ChartIndex, ChartVersion};
 pub use manifest::Manifest;
-pub use place::{is_packed, packed_problem};
+pub use place::{chart_repository, is_packed, packed_problem};
 
 /// Versions that were listed longer ago than this are listed again before a version is called missing.
 const MISSING_AFTER: SignedDuration = SignedDuration::from_secs(5);

@@ -3,7 +3,7 @@
 use super::ChartError;
 use crate::{
     api::ApplicationSource,
-    repo::{RepositoryKind, ambiguity, normalize, registry_url::oci_url},
+    repo::{RepositoryKind, ambiguity, host_and_path, normalize, registry_url::oci_url},
 };
 
 /// The repository of a chart.
@@ -83,6 +83,12 @@ impl Place {
     }
 }
 
+/// Host and path of the repository in which a registry has a chart; `None` for a chart of a Helm repository.
+pub fn chart_repository(url: &str, chart: &str) -> Option<String> {
+    let place = Place::of(url, chart).ok()?;
+    (place.kind == RepositoryKind::Oci).then(|| host_and_path(&place.oci_repository()))
+}
+
 /// True for a source whose files are an archive of a Helm repository or a registry.
 pub fn is_packed(source: &ApplicationSource) -> bool {
     !source.chart.is_empty() || is_artifact_url(&source.repo_url)
@@ -136,5 +142,14 @@ mod tests {
         let place = Place::of("https://charts.example.com/stable/", "web").expect("a place");
         assert_eq!(place.url, "https://charts.example.com/stable");
         assert_eq!(place.kind, RepositoryKind::Helm);
+        assert_eq!(
+            chart_repository("https://charts.example.com/stable", "web"),
+            None
+        );
+        let of_registry = chart_repository("Registry.example.com/charts/", "web");
+        assert_eq!(
+            of_registry.as_deref(),
+            Some("registry.example.com/charts/web")
+        );
     }
 }

@@ -2,8 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
+
 use super::{ChartHub, catalog::Catalog};
-use crate::repo::listing::{UNFOLLOWED, later};
+use crate::repo::{
+    RepositoryKind, host_and_path,
+    listing::{UNFOLLOWED, later},
+};
 
 /// The loop looks for repositories whose poll is due this often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -30,6 +35,22 @@ impl ChartHub {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Makes the polls of these repositories of registries due; gives how many are followed.
+    pub fn poll_now(&self, urls: &[String]) -> usize {
+        let pushed: Vec<String> = urls.iter().map(|url| host_and_path(url)).collect();
+        let mut found = 0;
+        for catalog in self.0.catalogs.lock().values() {
+            let is_pushed = |at: String| pushed.contains(&host_and_path(&at));
+            if catalog.place.kind == RepositoryKind::Oci
+                && is_pushed(catalog.place.oci_repository())
+            {
+                *catalog.due.lock() = Timestamp::MIN;
+                found += 1;
+            }
+        }
+        found
     }
 
     /// Starts the poll of one repository beside the others, because one slow server must not hold them up.

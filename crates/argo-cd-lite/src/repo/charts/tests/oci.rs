@@ -1,5 +1,7 @@
 //! A registry: tokens, tags, manifests, layers.
 
+use jiff::Timestamp;
+
 use super::{
     super::oci::OciRepository,
     server::{Asked, gzip, tar},
@@ -228,6 +230,20 @@ async fn files_of_an_artifact_are_a_source_that_follows_its_tag() {
     let catalog = bed.hub.catalog(of("latest").place().expect("a place"));
     assert!(catalog.needs_polls());
     assert!(bed.hub.moved_artifacts(&catalog).await.is_empty());
+    // A push of that repository makes its poll due, one of another does not.
+    *catalog.due.lock() = Timestamp::MAX;
+    let pushed = |repository: &str| {
+        bed.hub
+            .poll_now(&[format!("oci://{}/{repository}", server.address)])
+    };
+    assert_eq!(
+        (pushed("team/other"), *catalog.due.lock()),
+        (0, Timestamp::MAX)
+    );
+    assert_eq!(
+        (pushed("team/Files"), *catalog.due.lock()),
+        (1, Timestamp::MIN)
+    );
     let newer = put("latest", "newer");
     let mut moved = bed.hub.moved_artifacts(&catalog).await;
     moved.sort();
