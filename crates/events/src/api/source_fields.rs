@@ -5,8 +5,8 @@ use reconcile_core::fields::{Field, Level, planned, reported, supported, support
 use super::{
     broker_fields::{BROKER_BACKOFFS, BROKER_SELECTORS, BROKERS},
     cloud_fields::{
-        AZURE_QUEUE_STORAGE, AZURE_SERVICE_BUS, CLOUD_NOTED_SELECTORS, CLOUD_SELECTORS, MINIO,
-        PUB_SUB, SQS,
+        AZURE_EVENTS_HUB, AZURE_QUEUE_STORAGE, AZURE_SERVICE_BUS, CLOUD_NOTED_SELECTORS,
+        CLOUD_SELECTORS, MINIO, PUB_SUB, SQS,
     },
     hook_fields::{
         BITBUCKET, BITBUCKET_SERVER, GERRIT, GITHUB, GITLAB, SLACK, SNS, STORAGE_GRID, STRIPE,
@@ -103,6 +103,7 @@ pub(super) const TABLES: &[&[Field]] = &[
     PUB_SUB,
     AZURE_SERVICE_BUS,
     AZURE_QUEUE_STORAGE,
+    AZURE_EVENTS_HUB,
     CLOUD_SELECTORS,
     CLOUD_NOTED_SELECTORS,
     GENERIC,
@@ -179,7 +180,6 @@ const HDFS: &str = "refused: it needs a client of Hadoop with Kerberos; let the 
 const MNS: &str = "refused: there is no kept client of Alibaba's queues; let a subscription of theirs call a webhook";
 
 const SOURCE_TYPES: &[Field] = &[
-    planned("spec.azureEventsHub.**", TYPE),
     reported("spec.hdfs.**", HDFS),
     reported("spec.mns.**", MNS),
     planned("spec.pulsar.**", TYPE),

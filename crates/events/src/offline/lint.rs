@@ -148,7 +148,7 @@ mod tests {
         file(
             "good.yaml",
             "{apiVersion: argoproj.io/v1alpha1, kind: EventSource, metadata: {name: a}, spec: {calendar: {t: {interval: 1h}}, \
-             azureEventsHub: {k: {hubName: x}}}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}",
+             pulsar: {k: {topics: [x]}}}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}",
         );
         file(
             "deep/bad.yaml",
@@ -166,8 +166,7 @@ mod tests {
             let out = String::from_utf8(out).expect("text");
             (good, out.replace(&home.path().display().to_string(), "DIR"))
         };
-        let warning =
-            "DIR/good.yaml: EventSource a: warning: spec.azureEventsHub: not supported yet\n";
+        let warning = "DIR/good.yaml: EventSource a: warning: spec.pulsar: not supported yet\n";
         let flat = format!("{warning}1 objects checked, 0 refused\n");
         assert_eq!(lint(false), (true, flat));
         let (good, all) = lint(true);

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "amqp")]
 mod amqp;
+mod azure_events_hub;
 mod azure_queue_storage;
 mod azure_service_bus;
 pub mod backlog;

@@ -5,8 +5,8 @@ use super::amqp;
 #[cfg(feature = "sftp")]
 use super::sftp;
 use super::{
-    azure_queue_storage, azure_service_bus, files, generic, kafka, kind::SourceKind, minio, mqtt,
-    nats, nsq, pub_sub, redis, resource, schedule, sqs,
+    azure_events_hub, azure_queue_storage, azure_service_bus, files, generic, kafka,
+    kind::SourceKind, minio, mqtt, nats, nsq, pub_sub, redis, resource, schedule, sqs,
 };
 
 /// The kinds, in the order in which their events are checked.
@@ -26,6 +26,7 @@ pub const ALL: &[&SourceKind] = &[
     &pub_sub::KIND,
     &azure_service_bus::KIND,
     &azure_queue_storage::KIND,
+    &azure_events_hub::KIND,
     &nsq::KIND,
     &generic::KIND,
     &files::LOCAL,

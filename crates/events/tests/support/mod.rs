@@ -1,6 +1,7 @@
 //! A real nats-server, a data plane beside it, and a receiver of calls.
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
+mod event_hub;
 mod grpc;
 mod kafka;
 mod nats;
@@ -35,6 +36,7 @@ use reconcile_core::{
 };
 use serde_json::{Value, json};
 
+pub(crate) use event_hub::EventHub;
 pub(crate) use grpc::{GrpcService, streaming, unary};
 pub(crate) use kafka::Kafka;
 pub(crate) use nats::Nats;

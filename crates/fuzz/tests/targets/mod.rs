@@ -1,5 +1,6 @@
 //! One line per target.
 
+mod amqp10_frames;
 mod azure_queue_messages;
 mod bus_config;
 mod chart_archive;

@@ -99,7 +99,7 @@ fn one_bad_event_and_unserved_types_do_not_stop_the_others() {
             "fast": {"interval": "1ms"},
             "zone": {"interval": "1h", "timezone": "Mars/North"},
         },
-        "azureEventsHub": {"orders": {"hubName": "h"}},
+        "pulsar": {"orders": {"topics": ["t"]}},
         "template": {"container": {"resources": {}}},
     }));
     assert_eq!(source.source.webhooks.len(), 1);

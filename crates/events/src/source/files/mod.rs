@@ -12,10 +12,7 @@ use reconcile_core::object::FieldError;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    emitter::{EmitError, Emitted},
-    kind::{Input, SourceContext},
-};
+use super::kind::{Input, SourceContext};
 
 pub use folders::{WatchedFolder, WatchedFolderError, WatchedFolders};
 pub(super) use local::KIND as LOCAL;
@@ -175,7 +172,7 @@ impl Watched {
         context: &SourceContext,
         position: &str,
         name: &str,
-    ) -> Result<Emitted, EmitError> {
+    ) -> Result<super::Emitted, super::EmitError> {
         let payload = self.payload(context, name);
         context.emit(context.id(position), &payload).await
     }

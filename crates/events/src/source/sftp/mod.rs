@@ -121,10 +121,10 @@ fn fingerprint(parts: &[&str]) -> String {
     hex::encode(&Sha256::digest(parts.join("\0"))[..16])
 }
 
-fn failed(field: &str, reason: impl ToString) -> SourceError {
+fn failed(field: &str, reason: impl Into<String>) -> SourceError {
     SourceError::Server {
         server: field.to_owned(),
-        reason: reason.to_string(),
+        reason: reason.into(),
     }
 }
 
@@ -182,7 +182,8 @@ impl Directory {
         let credential = match context.secret(PASSWORD) {
             Some(password) => Credential::Password(password.clone()),
             None => Credential::Key(
-                UserKey::parse(text(SSH_KEY)).map_err(|error| failed(SSH_KEY, error))?,
+                UserKey::parse(text(SSH_KEY))
+                    .map_err(|error| failed(SSH_KEY, error.to_string()))?,
             ),
         };
         Ok(Access {
