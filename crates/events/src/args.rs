@@ -1,6 +1,6 @@
 //! The command line, in upstream's spelling.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     controller::dedicated::DedicatedObject,
@@ -9,7 +9,10 @@ use crate::{
     source::files::WatchedFolder,
 };
 use clap::{Args, Parser, Subcommand};
-use reconcile_core::args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs};
+use reconcile_core::{
+    args::{AdminArgs, KubeArgs, LeaderArgs, LogArgs},
+    aws::Environment,
+};
 
 /// EventBus, EventSource and Sensor: events cross JetStream and trigger actions, without loss.
 #[derive(Debug, Parser)]
@@ -112,4 +115,9 @@ pub struct ControllerArgs {
     /// Accepted for compatibility; the Kubernetes client logs with everything else.
     #[arg(long = "klog-level", hide = true)]
     pub klog_level: Option<String>,
+}
+
+/// The variables of the process, which say where STS is.
+pub fn environment() -> Environment {
+    Arc::new(|name: &str| std::env::var(name).ok())
 }

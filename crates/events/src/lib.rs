@@ -15,7 +15,7 @@
 pub mod amqp10;
 pub mod api;
 pub mod args;
-mod aws;
+pub mod aws;
 mod azure;
 pub mod azure_storage;
 pub mod bus;

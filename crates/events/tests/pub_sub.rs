@@ -131,6 +131,45 @@ async fn messages_are_acknowledged_once_they_are_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_goes_with_its_event_where_the_manifest_wants_it() {
+    let (plane, emulator) = (plane(), Emulator::default());
+    let address = emulator.start().await;
+    let config = json!({
+        "topic": "orders", "subscriptionID": "argo", "deleteSubscriptionOnFinish": true,
+        "credentialSecret": {"name": "google", "key": "file"},
+    });
+    let source = source("pubSub", &[&credentials(&address)], &config);
+    let (task, owner) = (&source.tasks[0], (&source.key, source.uid.as_str()));
+    let registered = task.source.registered().expect("a subscription");
+    assert!(registered.ends_with_event());
+    let names = registered.names("uid", "event");
+    let removed = plane.remove_registered(task, owner, &names).await;
+    assert_eq!(
+        (removed, emulator.calls.lock().len()),
+        (Ok(()), 0),
+        "another event uses it"
+    );
+    // It was removed by hand: no reason to try again.
+    let removed = plane.remove_registered(task, owner, &[].into()).await;
+    assert_eq!(removed, Ok(()));
+    assert_eq!(
+        *emulator.calls.lock(),
+        ["DELETE /v1/projects/shop/subscriptions/argo"]
+    );
+    let denied = json!({"error": {"code": 403, "message": "not allowed"}}).to_string();
+    let denied = Recording::answering(403, denied).await;
+    let source = support::source("pubSub", &[&credentials(&denied.address)], &config);
+    let removed = plane
+        .remove_registered(&source.tasks[0], owner, &[].into())
+        .await;
+    let reason = removed.expect_err("refused");
+    assert!(
+        reason.contains("subscriptions/argo: answered 403: not allowed"),
+        "{reason}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_and_files_that_are_no_credentials_are_reported() {
     let Some(nats) = Nats::start().await else {
         return;

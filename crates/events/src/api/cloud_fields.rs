@@ -1,6 +1,6 @@
 //! The support ledger of event sources of clouds and stores of objects.
 
-use reconcile_core::fields::{Field, planned, reported, supported, supported_note};
+use reconcile_core::fields::{Field, reported, supported, supported_note};
 
 const NO_ROLE: &str = "required: an EventSource has no pod whose role could be used";
 
@@ -14,7 +14,7 @@ pub(super) const SQS: &[Field] = &[
     ),
     supported_note("spec.sqs.{*}.accessKey", NO_ROLE),
     supported_note("spec.sqs.{*}.secretKey", NO_ROLE),
-    planned("spec.sqs.{*}.roleARN", "refused; use keys"),
+    supported_note("spec.sqs.{*}.roleARN", "assumed with the keys"),
     supported_note("spec.sqs.{*}.waitTimeSeconds", "3 when 0 or absent"),
     supported_note(
         "spec.sqs.{*}.dlq",
@@ -61,9 +61,9 @@ pub(super) const PUB_SUB: &[Field] = &[
         "spec.pubSub.{*}.credentialSecret",
         "required: the key file of a service account; an EventSource has no pod whose account could be used",
     ),
-    planned(
+    supported_note(
         "spec.pubSub.{*}.deleteSubscriptionOnFinish",
-        "the subscription stays when the EventSource is deleted",
+        "five tries; then an Event says what stays",
     ),
     supported("spec.pubSub.{*}.jsonBody"),
     supported("spec.pubSub.{*}.metadata.**"),

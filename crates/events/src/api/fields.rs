@@ -145,9 +145,13 @@ const NATS: &[Field] = &[
     supported_note("spec.triggers[].template.nats.url", "without credentials"),
     supported("spec.triggers[].template.nats.subject"),
     supported("spec.triggers[].template.nats.tls.insecureSkipVerify"),
-    planned(
+    supported_note(
+        "spec.triggers[].template.nats.jetstream",
+        "{} is enough: a stream of the server has to store the message",
+    ),
+    reported(
         "spec.triggers[].template.nats.jetstream.**",
-        "it is published to core NATS",
+        "the server finds the stream by the subject",
     ),
 ];
 
@@ -214,9 +218,9 @@ const AWS_LAMBDA: &[Field] = &[
         "spec.triggers[].template.awsLambda.accessKey",
         "required: a Sensor has no pod whose role could be used",
     ),
-    planned(
+    supported_note(
         "spec.triggers[].template.awsLambda.roleARN",
-        "assuming a role; use keys",
+        "assumed with the keys, which are required",
     ),
 ];
 

@@ -1,13 +1,12 @@
 //! The support ledger of services that call an endpoint, without what all of them share.
 
-use reconcile_core::fields::{Field, planned, reported, supported, supported_note};
+use reconcile_core::fields::{Field, reported, supported, supported_note};
 
 const REGISTERED: &str = "with webhook.url the webhook is registered and kept as it should be; without it add it by hand";
 
-const STAYS: &str = "the webhook stays when the EventSource is deleted: remove it at the service";
+const REMOVED: &str = "five tries; then an Event says what stays";
 
-/// Without an effect: nothing is registered at the service.
-const HOOK: &str = "the webhook is not registered: add it at the service by hand";
+const SUBSCRIBED: &str = "with webhook.url the endpoint is subscribed, until the event is deleted; without it subscribe it by hand";
 
 pub(super) const GITHUB: &[Field] = &[
     reported("spec.github.{*}.id", "without effect upstream too"),
@@ -38,10 +37,10 @@ pub(super) const GITHUB: &[Field] = &[
     supported("spec.github.{*}.githubApp.privateKey.name"),
     supported("spec.github.{*}.githubApp.privateKey.key"),
     supported("spec.github.{*}.githubApp.privateKey.optional"),
-    planned("spec.github.{*}.deleteHookOnFinish", STAYS),
-    planned(
-        "spec.github.{*}.payloadEnrichment.**",
-        "the payload is what GitHub sends",
+    supported_note("spec.github.{*}.deleteHookOnFinish", REMOVED),
+    supported_note(
+        "spec.github.{*}.payloadEnrichment.fetchPROnPRCommentAdded",
+        "as body.pull_request; with apiToken or githubApp",
     ),
 ];
 
@@ -60,7 +59,7 @@ pub(super) const GITLAB: &[Field] = &[
     supported("spec.gitlab.{*}.accessToken.name"),
     supported("spec.gitlab.{*}.accessToken.key"),
     supported("spec.gitlab.{*}.accessToken.optional"),
-    planned("spec.gitlab.{*}.deleteHookOnFinish", STAYS),
+    supported_note("spec.gitlab.{*}.deleteHookOnFinish", REMOVED),
 ];
 
 pub(super) const BITBUCKET: &[Field] = &[
@@ -73,7 +72,7 @@ pub(super) const BITBUCKET: &[Field] = &[
     supported("spec.bitbucket.{*}.repositorySlug"),
     supported("spec.bitbucket.{*}.repositories[].**"),
     supported_note("spec.bitbucket.{*}.auth.**", REGISTERED),
-    planned("spec.bitbucket.{*}.deleteHookOnFinish", STAYS),
+    supported_note("spec.bitbucket.{*}.deleteHookOnFinish", REMOVED),
 ];
 
 pub(super) const BITBUCKET_SERVER: &[Field] = &[
@@ -85,41 +84,26 @@ pub(super) const BITBUCKET_SERVER: &[Field] = &[
     supported("spec.bitbucketserver.{*}.repositories[].**"),
     supported("spec.bitbucketserver.{*}.bitbucketserverBaseURL"),
     supported_note("spec.bitbucketserver.{*}.accessToken.**", REGISTERED),
-    planned("spec.bitbucketserver.{*}.deleteHookOnFinish", STAYS),
+    supported_note("spec.bitbucketserver.{*}.deleteHookOnFinish", REMOVED),
     reported(
         "spec.bitbucketserver.{*}.checkInterval",
         "the webhook is checked every ten minutes",
     ),
     supported("spec.bitbucketserver.{*}.tls.**"),
-    planned(
+    supported_note(
         "spec.bitbucketserver.{*}.skipBranchRefsChangedOnOpenPR",
-        "pushes to branches with an open pull request become events",
+        "with accessToken; a push that the server cannot be asked about is answered with 502",
     ),
 ];
 
 pub(super) const GERRIT: &[Field] = &[
-    supported_note(
-        "spec.gerrit.{*}.events[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gerrit.{*}.hookName",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gerrit.{*}.projects[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gerrit.{*}.gerritBaseURL",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.gerrit.{*}.sslVerify",
-        "where the webhook was added by hand; informative",
-    ),
-    planned("spec.gerrit.{*}.auth.**", HOOK),
-    planned("spec.gerrit.{*}.deleteHookOnFinish", HOOK),
+    supported_note("spec.gerrit.{*}.events[]", "all when absent"),
+    supported("spec.gerrit.{*}.hookName"),
+    supported("spec.gerrit.{*}.projects[]"),
+    supported_note("spec.gerrit.{*}.gerritBaseURL", "with the plugin webhooks"),
+    supported("spec.gerrit.{*}.sslVerify"),
+    supported_note("spec.gerrit.{*}.auth.**", REGISTERED),
+    supported_note("spec.gerrit.{*}.deleteHookOnFinish", REMOVED),
 ];
 
 pub(super) const SLACK: &[Field] = &[
@@ -135,8 +119,14 @@ pub(super) const STRIPE: &[Field] = &[
         "spec.stripe.{*}.eventFilter[]",
         "other events are answered with 200 and dropped",
     ),
-    planned("spec.stripe.{*}.apiKey.**", HOOK),
-    planned("spec.stripe.{*}.createWebhook", HOOK),
+    supported_note(
+        "spec.stripe.{*}.apiKey.**",
+        "with createWebhook and webhook.url",
+    ),
+    supported_note(
+        "spec.stripe.{*}.createWebhook",
+        "one that calls the URL is kept; it stays when the EventSource is deleted, as upstream",
+    ),
 ];
 
 pub(super) const STORAGE_GRID: &[Field] = &[
@@ -144,25 +134,16 @@ pub(super) const STORAGE_GRID: &[Field] = &[
     supported("spec.storageGrid.{*}.filter.suffix"),
     supported_note(
         "spec.storageGrid.{*}.topicArn",
-        "where the webhook was added by hand; informative",
+        "the URN of the endpoint, which is created where it is missing",
     ),
+    supported("spec.storageGrid.{*}.bucket"),
+    supported("spec.storageGrid.{*}.events[]"),
+    reported("spec.storageGrid.{*}.region", "without effect upstream too"),
+    supported("spec.storageGrid.{*}.apiURL"),
     supported_note(
-        "spec.storageGrid.{*}.bucket",
-        "where the webhook was added by hand; informative",
+        "spec.storageGrid.{*}.authToken.**",
+        "with webhook.url endpoint and notifications are set up; they stay when the EventSource is deleted, as upstream",
     ),
-    supported_note(
-        "spec.storageGrid.{*}.events[]",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.storageGrid.{*}.region",
-        "where the webhook was added by hand; informative",
-    ),
-    supported_note(
-        "spec.storageGrid.{*}.apiURL",
-        "where the webhook was added by hand; informative",
-    ),
-    planned("spec.storageGrid.{*}.authToken.**", HOOK),
 ];
 
 pub(super) const SNS: &[Field] = &[
@@ -173,16 +154,7 @@ pub(super) const SNS: &[Field] = &[
     supported("spec.sns.{*}.region"),
     supported_note("spec.sns.{*}.endpoint", "where subscriptions are confirmed"),
     supported_note("spec.sns.{*}.validateSignature", "SignatureVersion 1 and 2"),
-    planned(
-        "spec.sns.{*}.accessKey.**",
-        "the endpoint is not subscribed: subscribe it at the topic by hand; the confirmation is answered",
-    ),
-    planned(
-        "spec.sns.{*}.secretKey.**",
-        "the endpoint is not subscribed: subscribe it at the topic by hand; the confirmation is answered",
-    ),
-    planned(
-        "spec.sns.{*}.roleARN",
-        "the endpoint is not subscribed: subscribe it at the topic by hand; the confirmation is answered",
-    ),
+    supported_note("spec.sns.{*}.accessKey.**", SUBSCRIBED),
+    supported_note("spec.sns.{*}.secretKey.**", SUBSCRIBED),
+    supported_note("spec.sns.{*}.roleARN", "assumed with the keys"),
 ];

@@ -35,7 +35,7 @@ macro_rules! endpoint {
             supported(concat!($event, ".webhook.port")),
             supported_note(
                 concat!($event, ".webhook.url"),
-                "what github, gitlab, bitbucket and bitbucketserver are registered to call; informative elsewhere",
+                "what the service is registered to call, where credentials are given",
             ),
             supported(concat!($event, ".webhook.serverCertSecret")),
             supported(concat!($event, ".webhook.serverCertSecret.name")),
@@ -337,9 +337,9 @@ const RESOURCE: &[Field] = &[
         "spec.resource.{*}.filter.afterStart",
         "after the first start of the source, also over restarts",
     ),
-    planned(
+    reported(
         "spec.resource.{*}.cluster",
-        "the cluster of the controller is watched",
+        "without effect upstream too: the cluster of the controller is watched",
     ),
     supported("spec.resource.{*}.metadata.**"),
 ];

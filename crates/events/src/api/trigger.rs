@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{KeySelector, TlsConfig, ValueFrom, artifact::ArtifactSource, nats::NatsConfig};
 
@@ -83,7 +83,7 @@ pub struct K8sTrigger {
     pub live_object: bool,
 }
 
-/// Publishes to a core NATS subject.
+/// Publishes to a NATS subject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NatsTrigger {
@@ -96,6 +96,9 @@ pub struct NatsTrigger {
     pub payload: Vec<Parameter>,
     /// Patches of this trigger.
     pub parameters: Vec<Parameter>,
+    /// Present where JetStream is to confirm that it has stored the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jetstream: Option<Map<String, Value>>,
 }
 
 /// Calls a URL.

@@ -2,6 +2,7 @@
 
 mod args;
 mod buses;
+mod registrations;
 mod sensors;
 mod sources;
 

@@ -6,10 +6,7 @@ use bytes::BytesMut;
 use reqwest::{Client, Response, Url};
 use tokio::time::Instant;
 
-use super::{
-    backlog::Reservation,
-    kind::{SourceContext, SourceError},
-};
+use super::{backlog::Reservation, kind::SourceError, service_context::ServiceContext};
 use crate::{
     http_client::{Call, HttpClients},
     tls::TlsSettings,
@@ -47,7 +44,7 @@ impl HttpServer {
     /// The server of a URL, called as the source is permitted to.
     pub(super) fn new(
         url: &Url,
-        context: &SourceContext,
+        context: &ServiceContext,
         tls: &TlsSettings,
     ) -> Result<Self, SourceError> {
         let host = url.host_str().unwrap_or_default();
@@ -76,7 +73,7 @@ impl HttpServer {
     /// The body of an answer, if it has `most` bytes at most.
     pub(super) async fn body(
         &self,
-        context: &SourceContext,
+        context: &ServiceContext,
         mut answer: Response,
         most: usize,
     ) -> Result<Held, SourceError> {
@@ -102,7 +99,7 @@ impl HttpServer {
 
     async fn room(
         &self,
-        context: &SourceContext,
+        context: &ServiceContext,
         bytes: usize,
         deadline: Instant,
     ) -> Result<Reservation, SourceError> {

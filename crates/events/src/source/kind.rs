@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,26 +15,19 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use reconcile_core::{
-    credentials::redact_urls, egress::EgressPolicy, object::FieldError, redaction::Redactor,
-    secret::Secret,
-};
+use reconcile_core::{egress::EgressPolicy, object::FieldError, secret::Secret};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{
-    EmitError, Emitted, Emitter, EventFilter,
-    backlog::{Backlog, Share},
-    checkpoint::Checkpoint,
-    emitter,
-    files::WatchedFolders,
-    reconnect::Reconnect,
-    tokens::RecentTokens,
+    EmitError, Emitted, Emitter, EventFilter, backlog::Backlog, checkpoint::Checkpoint, emitter,
+    files::WatchedFolders, reconnect::Reconnect, registered::Registered,
+    service_context::ServiceContext,
 };
 use crate::{
     api::{KeySelector, decode, eventsource::SourceFilter, trigger::Backoff},
+    aws::AwsSigners,
     bus::BusError,
     nats::NatsError,
     tls::TlsError,
@@ -89,6 +83,11 @@ pub trait Source: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What it has registered at its service; `None` for one that leaves nothing there.
+    fn registered(&self) -> Option<&dyn Registered> {
+        None
+    }
+
     /// Runs until it is dropped. After an error or an end it is run again, with a pause.
     fn run<'s>(&'s self, context: &'s SourceContext) -> BoxFuture<'s, Result<(), SourceError>>;
 }
@@ -142,7 +141,8 @@ pub struct TaskEvent {
     pub account: String,
     /// How long it waits before it connects again.
     pub reconnect: Reconnect,
-    config: Value,
+    /// As the manifest gives it.
+    pub config: Value,
     metadata: BTreeMap<String, String>,
     filter: Option<EventFilter>,
 }
@@ -204,15 +204,10 @@ impl TaskEvent {
     ) -> SourceContext {
         SourceContext {
             identities: limits.identities.clone(),
-            redactor: Redactor::of(&self.secrets),
-            tokens: RecentTokens::default(),
             connected: AtomicBool::new(false),
-            egress: limits.egress,
             folders: limits.folders.clone(),
-            share: limits.backlog.share(),
-            uid: uid.to_owned(),
+            service: ServiceContext::new(self, (&emitter.key, uid), emitter.clock.clone(), limits),
             emitter,
-            this: self.clone(),
         }
     }
 }
@@ -228,64 +223,46 @@ pub struct SourceLimits {
     pub folders: WatchedFolders,
     /// What they may hold of messages that wait for the bus.
     pub backlog: Backlog,
+    /// Signers of requests to AWS.
+    pub signers: AwsSigners,
+}
+
+#[cfg(test)]
+impl SourceLimits {
+    pub(crate) fn of_tests(executor: &crate::trigger::Executor) -> Self {
+        Self {
+            identities: executor.identities.clone(),
+            egress: EgressPolicy::of_flag("--allow-link-local", false),
+            folders: WatchedFolders::default(),
+            backlog: Backlog::default(),
+            signers: executor.signers.clone(),
+        }
+    }
 }
 
 /// What the task of a source works with.
 pub struct SourceContext {
-    /// Uid of the EventSource, part of deterministic event ids.
-    pub uid: String,
     /// Publishes.
     pub emitter: Arc<Emitter>,
-    /// Which addresses it may call.
-    pub egress: EgressPolicy,
     /// Which folders of this machine it may watch.
     pub folders: WatchedFolders,
-    /// Room for messages that wait for the bus.
-    pub share: Share,
     identities: Identities,
-    redactor: Redactor,
-    tokens: RecentTokens,
     connected: AtomicBool,
-    this: TaskEvent,
+    service: ServiceContext,
+}
+
+impl Deref for SourceContext {
+    type Target = ServiceContext;
+
+    fn deref(&self) -> &ServiceContext {
+        &self.service
+    }
 }
 
 impl SourceContext {
-    /// Name of the event.
-    pub fn event(&self) -> &str {
-        &self.this.event
-    }
-
-    /// The source that runs.
-    pub fn source(&self) -> &dyn Source {
-        self.this.source.as_ref()
-    }
-
     /// Metadata of the entry. Each source puts it into its payload as `metadata`; `emit` does not.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.this.metadata
-    }
-
-    /// Values of what [`Source::secrets`] names.
-    pub fn secrets(&self) -> &[Secret] {
-        &self.this.secrets
-    }
-
-    /// The value of the Secret that a field names; `None` where the manifest has no such field.
-    pub fn secret(&self, field: &str) -> Option<&Secret> {
-        let fields = self.this.source.secrets();
-        let at = fields.iter().position(|(name, _)| *name == field)?;
-        self.this.secrets.get(at)
-    }
-
-    /// The id of the event that `position` names at its server: the same each time it comes in.
-    pub fn id(&self, position: &str) -> String {
-        let name = format!(
-            "{}/{}/{}/{position}",
-            self.uid,
-            self.event(),
-            self.this.kind.key
-        );
-        hex::encode(&Sha256::digest(name)[..16])
+        &self.task.metadata
     }
 
     /// Most bytes that a message on the bus may have.
@@ -311,20 +288,20 @@ impl SourceContext {
     /// same `id` are one.
     pub async fn emit(&self, id: String, payload: &impl Serialize) -> Result<Emitted, EmitError> {
         let payload = emitter::payload(payload);
-        let (event, kind) = (&self.this.event, self.this.kind.event_type());
+        let (event, kind) = (&self.task.event, self.task.kind.event_type());
         self.emitter
-            .emit(event, kind, id, payload, self.this.filter.as_ref())
+            .emit(event, kind, id, payload, self.task.filter.as_ref())
             .await
     }
 
     /// Counts an input that cannot become an event.
     pub fn refused(&self) {
-        self.emitter.refused(&self.this.event);
+        self.emitter.refused(&self.task.event);
     }
 
     /// A client of the API server that acts as the service account of the EventSource. Its token lives for minutes.
     pub async fn client(&self) -> Result<kube::Client, SourceError> {
-        let (namespace, account) = (&self.emitter.key.namespace, &self.this.account);
+        let (namespace, account) = (&self.emitter.key.namespace, &self.task.account);
         let client = self.identities.client(namespace, account).await;
         client.map_err(|error| SourceError::Server {
             server: "API server".to_owned(),
@@ -334,18 +311,18 @@ impl SourceContext {
 
     /// Forgets the token of the service account, which was refused.
     pub async fn forget_client(&self) {
-        let (namespace, account) = (&self.emitter.key.namespace, &self.this.account);
+        let (namespace, account) = (&self.emitter.key.namespace, &self.task.account);
         self.identities.forget(namespace, account).await;
     }
 
     /// What the source remembers on the bus.
     pub async fn checkpoint(&self) -> Result<Checkpoint, BusError> {
-        Checkpoint::open(&self.emitter.bus, &self.emitter.key, &self.this.event).await
+        Checkpoint::open(&self.emitter.bus, &self.emitter.key, &self.task.event).await
     }
 
     /// How long the source waits before it connects again.
     pub fn reconnect(&self) -> Reconnect {
-        self.this.reconnect
+        self.task.reconnect
     }
 
     /// Whether events arrived since this was asked the last time.
@@ -359,22 +336,6 @@ impl SourceContext {
             self.connected.store(true, Ordering::Relaxed);
         }
         let problem = problem.map(|problem| self.redact(problem));
-        (self.emitter.report)(&self.this.event, problem);
-    }
-
-    /// The beginning of a text of the server on one line, without secrets and credentials.
-    pub fn excerpt(&self, text: &str) -> String {
-        let text = self.tokens.redact(text.to_owned());
-        redact_urls(&self.redactor.excerpt(text.as_bytes()))
-    }
-
-    /// Hides a token that was got with the secrets of this source, from now on.
-    pub fn hide(&self, token: &str) {
-        self.tokens.add(token);
-    }
-
-    /// A text of the server without the secrets of this source, which it may repeat, and without credentials in URLs.
-    pub fn redact(&self, text: String) -> String {
-        redact_urls(&self.redactor.redact(self.tokens.redact(text)))
+        (self.emitter.report)(&self.task.event, problem);
     }
 }

@@ -27,6 +27,7 @@ mod open_error;
 mod pub_sub;
 mod reconnect;
 pub mod redis;
+pub mod registered;
 pub mod registry;
 pub mod request;
 mod resource;
@@ -35,6 +36,7 @@ pub mod routes;
 mod schedule;
 mod served;
 pub(crate) mod server;
+pub mod service_context;
 #[cfg(feature = "sftp")]
 pub mod sftp;
 mod sqs;
@@ -53,7 +55,9 @@ pub use filter::EventFilter;
 pub use hook::BoundHook;
 pub use kind::{Source, SourceContext, SourceLimits, TaskEvent};
 pub use listener::Listeners;
+pub use registered::Registered;
 pub use routes::Endpoint;
+pub use service_context::ServiceContext;
 pub use webhook::Webhook;
 
 /// An EventSource with everything checked and every secret read.

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     api::KeySelector,
-    aws::{self, Keys, Service},
+    aws::{AwsSigner, Keys, Service, checked_role},
     http_client::Call,
     tls::TlsSettings,
 };
@@ -83,6 +83,8 @@ struct Queue {
     name: String,
     account: Option<String>,
     region: String,
+    /// Assumed with the keys.
+    role: String,
     secrets: Vec<(&'static str, KeySelector)>,
     wait: u8,
     keep_unreadable: bool,
@@ -103,9 +105,7 @@ fn check(input: &Input<'_>) -> Result<Queue, FieldError> {
         let message = format!("{:?} is not a region", config.region);
         return Err(input.wrong("region", message));
     }
-    if !config.role_arn.is_empty() {
-        return Err(input.wrong("roleARN", "not supported yet; use accessKey and secretKey"));
-    }
+    let role = checked_role(&config.role_arn).map_err(|why| input.wrong("roleARN", why))?;
     let mut secrets = Vec::new();
     for (field, key) in [(ACCESS, config.access_key), (SECRET, config.secret_key)] {
         let reason = "must not be empty: an EventSource has no pod whose role could be used";
@@ -124,6 +124,7 @@ fn check(input: &Input<'_>) -> Result<Queue, FieldError> {
         name: config.queue,
         account: Some(config.queue_account_id).filter(|id| !id.is_empty()),
         region: config.region,
+        role,
         secrets,
         wait,
         keep_unreadable: config.dlq,
@@ -221,14 +222,30 @@ struct Client<'q> {
     queue: &'q Queue,
     context: &'q SourceContext,
     server: HttpServer,
+    signer: Arc<AwsSigner>,
 }
 
 impl Queue {
+    fn signer(&self, context: &SourceContext) -> Arc<AwsSigner> {
+        let secret = |field| context.secret(field).map(Secret::expose);
+        let keys = Keys {
+            access: secret(ACCESS).unwrap_or_default(),
+            secret: secret(SECRET).unwrap_or_default(),
+            session: secret(SESSION),
+        };
+        let service = Service {
+            name: "sqs",
+            region: &self.region,
+        };
+        context.signers.signer(&service, &keys, &self.role)
+    }
+
     async fn follow(&self, context: &SourceContext) -> Result<(), SourceError> {
         let client = Client {
             queue: self,
             context,
             server: HttpServer::new(&self.endpoint, context, &TlsSettings::default())?,
+            signer: self.signer(context),
         };
         let mut question = json!({"QueueName": self.name});
         if let Some(account) = &self.account {
@@ -355,17 +372,7 @@ impl Client<'_> {
             body: Some(body),
             timeout,
         };
-        let secret = |field| self.context.secret(field).map(Secret::expose);
-        let keys = Keys {
-            access: secret(ACCESS).unwrap_or_default(),
-            secret: secret(SECRET).unwrap_or_default(),
-            session: secret(SESSION),
-        };
-        let service = Service {
-            name: "sqs",
-            region: &self.queue.region,
-        };
-        let signed = aws::sign(&mut call, &service, &keys).await;
+        let signed = self.signer.sign(&mut call).await;
         signed.map_err(|error| self.server.failed(&error))?;
         let answer = self.server.send(call).await?;
         let status = answer.status();
@@ -386,10 +393,8 @@ impl Client<'_> {
         } else {
             &held.bytes
         };
-        let parsed = serde_json::from_slice(text).map_err(|error| {
-            self.server
-                .failed(&format!("{action} answered no JSON of SQS: {error}"))
-        })?;
+        let wrong = |error| format!("{action} answered no JSON of SQS: {error}");
+        let parsed = serde_json::from_slice(text).map_err(|e| self.server.failed(&wrong(e)))?;
         Ok((parsed, held))
     }
 }

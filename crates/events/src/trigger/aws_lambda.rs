@@ -62,6 +62,7 @@ pub struct LambdaRequest {
     region: String,
     access_key: KeySelector,
     secret_key: KeySelector,
+    role: String,
     invocation: &'static str,
     body: Bytes,
 }
@@ -99,6 +100,12 @@ fn invocation(path: &str, trigger: &AwsLambdaTrigger) -> Result<&'static str, Fi
     )
 }
 
+/// The role to assume; empty for none.
+fn role(path: &str, trigger: &AwsLambdaTrigger) -> Result<String, FieldError> {
+    let role = aws::checked_role(trigger.role_arn.as_deref().unwrap_or_default());
+    role.map_err(|reason| FieldError::new(format!("{path}.roleARN"), reason))
+}
+
 impl Trigger for AwsLambdaTrigger {
     const KEY: &'static str = "awsLambda";
 
@@ -114,16 +121,7 @@ impl Trigger for AwsLambdaTrigger {
                 return Err(FieldError::new(format!("{path}.{field}"), message));
             }
         }
-        if self
-            .role_arn
-            .as_deref()
-            .is_some_and(|role| !role.is_empty())
-        {
-            return Err(FieldError::new(
-                format!("{path}.roleARN"),
-                "not supported yet",
-            ));
-        }
+        role(path, self)?;
         if self.parameters.is_empty() {
             checked_names(path, self)?;
         }
@@ -139,6 +137,7 @@ impl Trigger for AwsLambdaTrigger {
         let action = patched(self, firing)?;
         checked_names(Self::KEY, &action)?;
         let invocation = invocation(Self::KEY, &action)?;
+        let role = role(Self::KEY, &action)?;
         let missing =
             |field: &str| FieldError::new(format!("awsLambda.{field}"), "must not be empty");
         let url = format!(
@@ -153,6 +152,7 @@ impl Trigger for AwsLambdaTrigger {
             body: parameter::payload(&action.payload, firing.inputs())?.into(),
             function: action.function_name,
             region: action.region,
+            role,
             access_key: action.access_key.ok_or_else(|| missing("accessKey"))?,
             secret_key: action.secret_key.ok_or_else(|| missing("secretKey"))?,
             invocation,
@@ -229,7 +229,8 @@ async fn signed(request: &LambdaRequest, run: Run<'_>) -> Result<Call, TriggerEr
         body: Some(request.body.clone()),
         timeout: DEADLINE,
     };
-    aws::sign(&mut call, &service, &keys).await?;
+    let signer = run.executor.signers.signer(&service, &keys, &request.role);
+    signer.sign(&mut call).await?;
     Ok(call)
 }
 
@@ -286,6 +287,39 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn a_role_is_assumed_with_the_keys_once_for_many_invocations() {
+        let mut stage = Stage::with_secret(&json!({"access": "QUtJRA==", "secret": "aHVzaA=="}));
+        let session = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIAEXAMPLE000000000</AccessKeyId>\
+                       <SecretAccessKey>k</SecretAccessKey><SessionToken>sessiontoken</SessionToken>\
+                       <Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult>\
+                       </AssumeRoleResponse>";
+        let sts = Server::answering(200, &[], session).await;
+        let at = sts.url.clone();
+        stage.executor.signers = aws::AwsSigners::new(std::sync::Arc::new(move |name: &str| {
+            (name == "AWS_ENDPOINT_URL_STS").then(|| at.clone())
+        }));
+        let server = Server::answering(202, &[], "").await;
+        for _ in 0..2 {
+            let mut trigger = trigger();
+            trigger.role_arn = Some("arn:aws:iam::123456789012:role/shop".into());
+            Trigger::check(&mut trigger, "t").expect("good");
+            let mut request = trigger.resolve(&stage.firing).expect("resolved");
+            request.url = Url::parse(&server.url).expect("a URL");
+            AwsLambdaTrigger::execute(request, stage.run())
+                .await
+                .expect("invoked");
+        }
+        let asked = sts.requests();
+        assert_eq!(asked.len(), 1);
+        let signature = asked[0].headers["authorization"].to_str().expect("text");
+        assert!(signature.contains("Credential=AKID/"), "{signature}");
+        assert!(asked[0].path.contains("role%2Fshop"), "{}", asked[0].path);
+        for got in server.requests() {
+            assert_eq!(got.headers["x-amz-security-token"], "sessiontoken");
+        }
+    }
+
     #[test]
     fn keys_are_required_and_names_cannot_leave_their_place_in_the_url() {
         let problem = |change: fn(&mut AwsLambdaTrigger)| {
@@ -305,7 +339,7 @@ mod tests {
             "t.invocationType"
         );
         assert_eq!(
-            problem(|t| t.role_arn = Some("arn:aws:iam::1:role/x".into())),
+            problem(|t| t.role_arn = Some("arn:aws:iam::1:user/x".into())),
             "t.roleARN"
         );
         assert_eq!(problem(|t| t.payload.clear()), "t.payload");

@@ -46,7 +46,8 @@ pub use self::{
 };
 use crate::{
     api::trigger::Policy,
-    aws::SigningError,
+    args,
+    aws::{AwsSigners, SigningError},
     http_client::{ALLOW_LINK_LOCAL, HttpClients},
     panics,
     sensor::{
@@ -248,6 +249,8 @@ pub struct Executor {
     pub fence: Fence,
     /// The clock.
     pub clock: Clock,
+    /// Signers of requests to AWS.
+    pub signers: AwsSigners,
 }
 
 /// The action of a firing: the template with its parameters applied.
@@ -279,6 +282,7 @@ impl Executor {
             secrets,
             fence,
             clock: operator.clock.clone(),
+            signers: AwsSigners::new(args::environment()),
         }
     }
 

@@ -1,9 +1,10 @@
-//! The nats trigger: publishes to a core NATS subject, which confirms nothing: successful when the message was written
-//! to a connection. A JetStream that stores the subject drops repetitions by the id of the message.
+//! The nats trigger: publishes to a subject. Core NATS confirms nothing: the trigger is successful when the message was
+//! written to a connection. With `jetstream` it is when a stream has stored the message. A JetStream that stores the
+//! subject drops repetitions by the id of the message in both cases.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, error::Error, sync::Arc};
 
-use async_nats::HeaderMap;
+use async_nats::{Client, HeaderMap, jetstream};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use reconcile_core::{egress::EgressPolicy, object::FieldError, secret::Secret};
@@ -76,6 +77,8 @@ pub struct NatsRequest {
     server: NatsServer,
     subject: String,
     body: Bytes,
+    /// A stream confirms it.
+    confirmed: bool,
 }
 
 impl Trigger for NatsTrigger {
@@ -107,6 +110,7 @@ impl Trigger for NatsTrigger {
             // Parameters do not change it, as upstream.
             subject: self.subject.clone(),
             body: parameter::payload(&action.payload, firing.inputs())?.into(),
+            confirmed: action.jetstream.is_some(),
         })
     }
 
@@ -114,6 +118,7 @@ impl Trigger for NatsTrigger {
         json!({ "nats": {
             "url": request.server.url,
             "subject": request.subject,
+            "jetstream": request.confirmed,
             "payload": text_or_json(&request.body),
         } })
     }
@@ -123,6 +128,7 @@ impl Trigger for NatsTrigger {
             server,
             subject,
             body,
+            confirmed,
         } = request;
         let mut values = Vec::new();
         for (_, key) in &server.secrets {
@@ -131,23 +137,76 @@ impl Trigger for NatsTrigger {
             values.push(Secret::from(value.await?));
         }
         let client = run.executor.nats.get(&server, values).await?;
-        let done = Done(format!("{} {subject} published", server.url));
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", run.firing.id.as_str());
+        let message = Message {
+            subject,
+            headers,
+            body,
+        };
         let publish = async {
-            let mut headers = HeaderMap::new();
-            headers.insert("Nats-Msg-Id", run.firing.id.as_str());
-            client
-                .publish_with_headers(subject, headers, body)
-                .await
-                .map_err(|error| server.failed(&error))?;
-            // Until then the message is in a buffer of this process.
-            client.flush().await.map_err(|error| server.failed(&error))
+            if confirmed {
+                store(&server, &client, message).await
+            } else {
+                send(&server, &client, message).await
+            }
         };
         match tokio::time::timeout(DEADLINE, publish).await {
-            Ok(published) => {
-                published?;
-                Ok(done)
-            }
+            Ok(published) => Ok(published?),
             Err(_) => Err(server.failed("no answer in time").into()),
         }
     }
+}
+
+struct Message {
+    subject: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// Publishes to core NATS.
+async fn send(
+    server: &NatsServer,
+    client: &GuardedClient,
+    message: Message,
+) -> Result<Done, NatsError> {
+    let done = Done(format!("{} {} published", server.url, message.subject));
+    client
+        .publish_with_headers(message.subject, message.headers, message.body)
+        .await
+        .map_err(|error| server.failed(&error))?;
+    // Until then the message is in a buffer of this process.
+    client
+        .flush()
+        .await
+        .map_err(|error| server.failed(&error))?;
+    Ok(done)
+}
+
+/// Publishes to JetStream, and waits until a stream has stored the message.
+async fn store(
+    server: &NatsServer,
+    client: &GuardedClient,
+    message: Message,
+) -> Result<Done, NatsError> {
+    let context = jetstream::new(Client::clone(client));
+    let subject = message.subject.clone();
+    let failed = |error: jetstream::context::PublishError| {
+        // The reason of the server is behind the kind of the error.
+        let reason = error
+            .source()
+            .map_or_else(String::new, |why| format!(": {why}"));
+        server.failed(&format!(
+            "{subject} is not stored by a stream: {error}{reason}"
+        ))
+    };
+    let sent = context
+        .publish_with_headers(message.subject, message.headers, message.body)
+        .await
+        .map_err(&failed)?;
+    let stored = sent.await.map_err(&failed)?;
+    Ok(Done(format!(
+        "{} {subject} stored in stream {} as {}",
+        server.url, stored.stream, stored.sequence
+    )))
 }

@@ -14,6 +14,7 @@
 mod activity;
 mod claimed;
 mod health;
+mod registered;
 mod sensors;
 mod source_task;
 mod sources;
@@ -115,6 +116,7 @@ impl DataPlane {
             egress,
             folders,
             backlog: Backlog::default(),
+            signers: executor.signers.clone(),
         };
         Self(Arc::new(Inner {
             held: trigger::HeldBytes::new(metrics.held.clone()),

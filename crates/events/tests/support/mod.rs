@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 mod event_hub;
+mod forge;
 mod grpc;
 mod kafka;
 mod nats;
@@ -37,6 +38,7 @@ use reconcile_core::{
 use serde_json::{Value, json};
 
 pub(crate) use event_hub::EventHub;
+pub(crate) use forge::Forge;
 pub(crate) use grpc::{GrpcService, streaming, unary};
 pub(crate) use kafka::Kafka;
 pub(crate) use nats::Nats;

@@ -90,6 +90,30 @@ impl Accounts {
             return self.with_own_credentials(account, how);
         }
         let source = self.with_own_credentials(account, RequestSigner::new("sts", &account.region));
+        self.assuming(account, source, how)
+    }
+
+    /// A signer with these credentials, or with those of the role of the account, which they assume. The role is
+    /// assumed again two minutes before its credentials end.
+    pub fn signer_of(
+        &self,
+        keys: impl ProvideCredential<Credential = Credential>,
+        account: &Account,
+        how: impl SignRequest<Credential = Credential>,
+    ) -> Signer<Credential> {
+        if account.role_arn.is_empty() {
+            return self.with(keys, how);
+        }
+        let source = self.with(keys, RequestSigner::new("sts", &account.region));
+        self.assuming(account, source, how)
+    }
+
+    fn assuming(
+        &self,
+        account: &Account,
+        source: Signer<Credential>,
+        how: impl SignRequest<Credential = Credential>,
+    ) -> Signer<Credential> {
         let role = AssumeRoleCredentialProvider::new(account.role_arn.clone(), source)
             .with_role_session_name(self.session.to_owned())
             .with_region(account.region.clone())

@@ -14,11 +14,14 @@ use serde_json::{Value, json};
 
 use super::{
     Action, Applied, EventSourceController, Observed, observe::wanted_service, plan::FINALIZER,
-    service,
+    removal::Remover, service,
 };
 use crate::{
     api::EventSource,
-    controller::{ReconcileError, context::MANAGER},
+    controller::{
+        ReconcileError,
+        context::{MANAGER, ObjectMeta},
+    },
 };
 
 impl EventSourceController {
@@ -29,12 +32,9 @@ impl EventSourceController {
     ) -> Result<Applied, ReconcileError> {
         let key = &observed.object.meta.key;
         match action {
-            Action::RemoveFinalizer => {
-                let client = self.context.writer(key).ok_or(ReconcileError::NotHeld)?;
-                self.context
-                    .set_finalizer::<EventSource>(&client, &observed.object.meta, FINALIZER, false)
-                    .await?;
-            }
+            Action::AddFinalizer => self.mark(&observed.object.meta, true).await?,
+            Action::RemoveFinalizer => self.mark(&observed.object.meta, false).await?,
+            Action::RemoveRegistered => self.remove_registered(observed)?,
             Action::Run => {
                 let name = observed
                     .spec
@@ -67,6 +67,29 @@ impl EventSourceController {
             Action::Endpoints => self.publish(key, self.wanted_slice(observed)).await?,
         }
         Ok(Applied::Nothing)
+    }
+
+    async fn mark(&self, meta: &ObjectMeta, present: bool) -> Result<(), ReconcileError> {
+        let client = self.context.writer(&meta.key);
+        let client = &client.ok_or(ReconcileError::NotHeld)?;
+        self.context
+            .set_finalizer::<EventSource>(client, meta, FINALIZER, present)
+            .await
+    }
+
+    fn remove_registered(&self, observed: &Observed) -> Result<(), ReconcileError> {
+        let meta = &observed.object.meta;
+        let claim = self.context.authority.claim_of(&meta.key);
+        let remover = Remover {
+            key: meta.key.clone(),
+            uid: meta.uid.clone(),
+            plane: self.context.plane.clone(),
+            secrets: self.context.secrets.clone(),
+            queue: self.context.source_queue.clone(),
+        };
+        let claim = claim.ok_or(ReconcileError::NotHeld)?;
+        self.removals.start(remover, &observed.registrations, claim);
+        Ok(())
     }
 
     /// Requests passes over EventSources of other namespaces that name a port which this one names from now

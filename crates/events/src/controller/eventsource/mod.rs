@@ -3,6 +3,8 @@
 mod apply;
 mod observe;
 pub mod plan;
+pub mod registrations;
+pub mod removal;
 pub mod service;
 pub mod slices;
 pub mod status;
@@ -24,6 +26,7 @@ use serde_json::Value;
 
 pub use observe::Observed;
 pub use plan::Action;
+pub use removal::Removals;
 pub use slices::Slices;
 
 use super::{ControllerContext, ReconcileError, conditions};
@@ -41,6 +44,8 @@ pub struct EventSourceController {
     pub services: Arc<Mutex<HashMap<ObjectKey, Option<Value>>>>,
     /// `EndpointSlices` of this replica as they were last applied.
     pub slices: Slices,
+    /// Removals of what deleted events have registered.
+    pub removals: Removals,
     /// Ports that each EventSource names: when they change, EventSources of other namespaces that name
     /// them want a pass.
     pub ports: Arc<Mutex<HashMap<ObjectKey, BTreeSet<u16>>>>,
@@ -100,11 +105,13 @@ impl Controller for EventSourceController {
     fn let_go(&self, key: &ObjectKey) {
         // The next process may write another one.
         self.services.lock().remove(key);
+        self.removals.stop(key);
     }
 
     fn forget(&self, key: &ObjectKey) {
         self.context.plane.stop_source(key);
         self.services.lock().remove(key);
+        self.removals.stop(key);
         self.withdraw_later(key);
         self.ports_changed(key, &BTreeSet::new());
     }

@@ -10,19 +10,23 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{EventSourceController, service, validate};
+use super::{
+    EventSourceController,
+    registrations::{Manifest, Registrations},
+    service, validate,
+};
 use crate::{
     api::EventSource,
     bus::BusState,
     controller::{ObjectState, context::ports_of, dedicated::Elsewhere},
     source::{CheckedSource, ServerCertificate, TaskEvent, Webhook},
-    trigger::secrets::SecretError,
+    trigger::secrets::{SecretError, Secrets},
 };
 
 /// A field names a Secret that cannot be read.
 #[derive(Debug, Error)]
 #[error("{path}: {error}")]
-struct FieldSecretError {
+pub(super) struct FieldSecretError {
     path: String,
     #[source]
     error: SecretError,
@@ -52,6 +56,8 @@ pub struct Observed {
     pub unreachable: bool,
     /// Who acts for it when this process does not.
     pub elsewhere: Option<Elsewhere>,
+    /// What its events have registered at services.
+    pub registrations: Registrations,
 }
 
 impl EventSourceController {
@@ -87,7 +93,9 @@ impl EventSourceController {
             };
             source.contested = ports.iter().copied().filter(foreign).collect();
         }
+        let registrations = self.registrations(&value, &object, spec.as_ref().ok());
         let mut observed = Observed {
+            registrations,
             spec,
             source: Arc::new(source),
             missing,
@@ -128,7 +136,7 @@ impl EventSourceController {
             }
         }
         for task in &spec.tasks {
-            match self.task_with_secrets(&namespace, task).await {
+            match task_with_secrets(&self.context.secrets, &namespace, task).await {
                 Ok(mut task) => {
                     if let Some(account) = &spec.account {
                         task.account.clone_from(account);
@@ -163,21 +171,22 @@ impl EventSourceController {
         Some(endpoints.slice())
     }
 
-    async fn task_with_secrets(
+    fn registrations(
         &self,
-        namespace: &str,
-        task: &TaskEvent,
-    ) -> Result<TaskEvent, FieldSecretError> {
-        let mut task = task.clone();
-        for (field, key) in task.source.secrets() {
-            let value = self.context.secrets.needed_secret(namespace, &key).await;
-            let value = value.map_err(|error| FieldSecretError {
-                path: format!("spec.{}.{}.{field}", task.kind.key, task.event),
-                error,
-            })?;
-            task.secrets.push(Secret::from(value));
-        }
-        Ok(task)
+        spec: &Value,
+        object: &ObjectState,
+        checked: Option<&validate::CheckedSpec>,
+    ) -> Registrations {
+        let key = &object.meta.key;
+        let mut registrations = Registrations::of(&Manifest {
+            uid: &object.meta.uid,
+            spec,
+            status: &object.status,
+            tasks: checked.map(|checked| checked.tasks.as_slice()),
+            deleting: object.meta.deleting,
+        });
+        registrations.removal = self.removals.state(key, &registrations);
+        registrations
     }
 
     async fn with_secrets(
@@ -211,6 +220,24 @@ impl EventSourceController {
         }
         Ok(webhook)
     }
+}
+
+/// An event with the Secrets that it needs.
+pub(super) async fn task_with_secrets(
+    secrets: &Secrets,
+    namespace: &str,
+    task: &TaskEvent,
+) -> Result<TaskEvent, FieldSecretError> {
+    let mut task = task.clone();
+    for (field, key) in task.source.secrets() {
+        let value = secrets.needed_secret(namespace, &key).await;
+        let value = value.map_err(|error| FieldSecretError {
+            path: format!("spec.{}.{}.{field}", task.kind.key, task.event),
+            error,
+        })?;
+        task.secrets.push(Secret::from(value));
+    }
+    Ok(task)
 }
 
 /// The Service that should be there.

@@ -6,9 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use reconcile_core::reconcile::Plan;
 
 use super::Observed;
+use crate::controller::dedicated::Elsewhere;
 
-/// Upstream's finalizer. It is never added here, because a deleted source has nothing to wait for; an
-/// object that upstream has marked must be let go, though.
+/// Upstream's finalizer. It is added only where something is to be removed at a service; an object that upstream has
+/// marked must be let go, though.
 pub const FINALIZER: &str = "eventsource-controller";
 /// Secrets are read again this often, because they are not watched.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
@@ -18,6 +19,10 @@ const LOOK_SOON: SignedDuration = SignedDuration::from_secs(10);
 /// One effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Have deletion wait for what is removed at services.
+    AddFinalizer,
+    /// Remove at services what deleted events have registered.
+    RemoveRegistered,
     /// Let deletion continue.
     RemoveFinalizer,
     /// Serve what the spec asks for.
@@ -33,6 +38,8 @@ pub enum Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::AddFinalizer => write!(f, "add finalizer {FINALIZER}"),
+            Self::RemoveRegistered => f.write_str("remove what deleted events have registered"),
             Self::RemoveFinalizer => write!(f, "remove finalizer {FINALIZER}"),
             Self::Run => f.write_str("serve the events"),
             Self::Stop => f.write_str("stop serving"),
@@ -51,7 +58,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
             plan.act(Action::Endpoints);
         }
         if observed.object.meta.has(FINALIZER) {
-            plan.act(Action::RemoveFinalizer);
+            let_go(observed, &mut plan);
         }
         plan.note("deleted");
         return plan;
@@ -72,6 +79,12 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
         plan.note("the spec cannot be used");
         return plan;
     };
+    let registrations = &observed.registrations;
+    let registered = !registrations.records().is_empty();
+    if registered && !observed.object.meta.has(FINALIZER) {
+        plan.act(Action::AddFinalizer);
+        plan.note("events have registered at services what goes with them");
+    }
     if observed.bus.is_some() {
         plan.act(Action::Run);
         plan.note(format!(
@@ -94,6 +107,10 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     if spec.service.is_some() || observed.published {
         plan.act(Action::Endpoints);
     }
+    if !registrations.stale.is_empty() && registrations.removal.is_none() {
+        plan.act(Action::RemoveRegistered);
+        plan.note("deleted events have left something at services");
+    }
     let again = |after| now.saturating_add(after).unwrap_or(now);
     if !observed.missing.is_empty() {
         plan.wake_at(again(LOOK_SOON));
@@ -105,4 +122,24 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
         plan.wake_at(again(LOOK_AGAIN));
     }
     plan
+}
+
+/// What a deleted object waits for.
+fn let_go(observed: &Observed, plan: &mut Plan<Action>) {
+    let registrations = &observed.registrations;
+    if registrations.stale.is_empty() || registrations.left().is_some() {
+        plan.act(Action::RemoveFinalizer);
+        return;
+    }
+    if registrations.removal.is_some() {
+        plan.note("waits for the removal of what its events have registered");
+        return;
+    }
+    match observed.elsewhere {
+        // They remove it.
+        Some(Elsewhere::Pod | Elsewhere::Shared) => {
+            plan.note("what its events have registered is removed elsewhere");
+        }
+        Some(Elsewhere::PodMissing(_)) | None => plan.act(Action::RemoveRegistered),
+    }
 }

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use reconcile_core::{
     conditions::Condition,
+    event::EventNote,
     reconcile::{Plan, Report},
 };
-use serde_json::Map;
+use serde_json::{Map, Value, json};
 
-use super::{Action, Observed, validate::CheckedSpec};
+use super::{Action, Observed, registrations::MEMBER, removal::TRIES, validate::CheckedSpec};
 use crate::{
     controller::{conditions, dedicated::Elsewhere},
     source::{
@@ -19,6 +20,8 @@ use crate::{
 
 const SOURCES: &str = "SourcesProvided";
 const DEPLOYED: &str = "Deployed";
+/// Present while something that deleted events have registered cannot be removed.
+const REMOVED: &str = "RegistrationsRemoved";
 
 /// The report of a pass; `failure` is what went wrong in it.
 pub fn report(
@@ -30,7 +33,9 @@ pub fn report(
 ) -> Report {
     if plan.actions.contains(&Action::RemoveFinalizer) {
         // The object may be gone.
-        return Report::default();
+        let mut report = Report::default();
+        tell_what_is_left(observed, &mut report);
+        return report;
     }
     match &observed.elsewhere {
         // Who acts for it tells the rest.
@@ -40,16 +45,43 @@ pub fn report(
         Some(Elsewhere::Shared) => return Report::default(),
         None => {}
     }
-    let wanted = match &observed.spec {
+    let mut wanted = match &observed.spec {
         Err(error) => vec![
             conditions::fails(SOURCES, "InvalidSpec", error.to_string()),
             conditions::fails(DEPLOYED, "InvalidSpec", "the spec cannot be used"),
         ],
         Ok(spec) => vec![sources(spec), deployed(observed, spec, health, failure)],
     };
-    observed
+    if let Some(trouble) = observed.registrations.trouble() {
+        wanted.push(conditions::fails(REMOVED, "Retrying", trouble));
+    }
+    let owned = [SOURCES, DEPLOYED, REMOVED];
+    let mut report = observed
         .object
-        .report(&[SOURCES, DEPLOYED], wanted, Map::new(), now)
+        .report(&owned, wanted, members(observed), now);
+    tell_what_is_left(observed, &mut report);
+    report
+}
+
+/// Members of the status beside its conditions.
+fn members(observed: &Observed) -> Map<String, Value> {
+    let records = observed.registrations.records();
+    let before = observed.object.status.get(MEMBER);
+    let value = match (records.as_slice(), before) {
+        ([], None) => return Map::new(),
+        ([], Some(_)) => Value::Null,
+        (records, _) => json!(records),
+    };
+    Map::from_iter([(MEMBER.to_owned(), value)])
+}
+
+/// An Event about each thing that could not be removed: nobody else will.
+fn tell_what_is_left(observed: &Observed, report: &mut Report) {
+    for left in observed.registrations.left().unwrap_or_default() {
+        let note =
+            format!("not removed after {TRIES} tries, remove it at the service by hand: {left}");
+        report.event(EventNote::warning("RegistrationLeft", note));
+    }
 }
 
 fn sources(spec: &CheckedSpec) -> Condition {

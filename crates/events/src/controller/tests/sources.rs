@@ -9,6 +9,7 @@ use crate::{
     controller::eventsource::{
         Action, Observed,
         plan::{FINALIZER, plan},
+        registrations::Registrations,
         service,
         status::report,
         validate,
@@ -20,7 +21,7 @@ use crate::{
     worker::SourceHealth,
 };
 
-fn observed(spec: &Value) -> Observed {
+pub(super) fn observed(spec: &Value) -> Observed {
     let checked = validate::check("src", spec);
     Observed {
         object: object("src", validate::findings(spec)),
@@ -44,10 +45,11 @@ fn observed(spec: &Value) -> Observed {
         service_done: true,
         published: false,
         unreachable: false,
+        registrations: Registrations::default(),
     }
 }
 
-fn reported(observed: &Observed, refused: Vec<Refused>) -> String {
+pub(super) fn reported(observed: &Observed, refused: Vec<Refused>) -> String {
     let health = SourceHealth {
         served: Served {
             refused,
@@ -64,7 +66,7 @@ fn reported(observed: &Observed, refused: Vec<Refused>) -> String {
     ))
 }
 
-fn hook() -> Value {
+pub(super) fn hook() -> Value {
     json!({"port": "12000", "endpoint": "push", "method": "POST"})
 }
 

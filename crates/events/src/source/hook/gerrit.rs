@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::{
     call::{Call, Reaction},
     kind::{Hook, HookKind},
+    registration,
 };
 use crate::source::request::Answer;
 
@@ -15,7 +16,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "gerrit",
     event_type: "gerrit",
     has_expression: true,
-    registration: None,
+    registration: Some(&registration::GERRIT),
     check: |_| Ok(Arc::new(Gerrit)),
 };
 

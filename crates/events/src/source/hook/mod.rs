@@ -5,6 +5,7 @@
 //! `api/source_fields.rs`.
 //! Port, path, certificate, token and filter are those of every endpoint.
 
+mod api;
 mod bitbucket;
 mod bitbucket_server;
 mod call;
@@ -12,6 +13,7 @@ mod gerrit;
 mod github;
 mod gitlab;
 mod kind;
+mod open_pull_requests;
 mod registration;
 mod signature;
 mod slack;

@@ -24,6 +24,7 @@ use thiserror::Error;
 use super::{
     call::{Call, Reaction, malformed, parse, unauthorised},
     kind::{Hook, HookKind},
+    registration,
     sns_signature::{self, Message},
 };
 use crate::source::{body::CallPayload, emitter, kind::Input, request::Answer};
@@ -32,7 +33,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "sns",
     event_type: "sns",
     has_expression: true,
-    registration: None,
+    registration: Some(&registration::SNS),
     check: |input| Ok(Arc::new(check(input)?)),
 };
 
@@ -83,42 +84,63 @@ impl From<reqwest::Error> for RequestError {
     }
 }
 
+/// A topic, and the server that has it.
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub(super) arn: String,
+    pub(super) region: String,
+    pub(super) server: Url,
+}
+
+impl Topic {
+    /// That of `topicArn`, `region` and `endpoint`.
+    pub(super) fn check(input: &Input<'_>) -> Result<Self, FieldError> {
+        let raw: Raw = input.decode()?;
+        let mut parts = raw.topic_arn.split(':');
+        let (Some("arn"), Some(partition), Some("sns"), Some(region)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            let message = format!("{:?} is not the ARN of an SNS topic", raw.topic_arn);
+            return Err(input.wrong("topicArn", message));
+        };
+        let region = if raw.region.is_empty() {
+            region
+        } else {
+            &raw.region
+        };
+        if !region
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        {
+            return Err(input.wrong("region", format!("{region:?} is not a region")));
+        }
+        let tld = if partition == "aws-cn" {
+            "com.cn"
+        } else {
+            "com"
+        };
+        let server = if raw.endpoint.is_empty() {
+            format!("https://sns.{region}.amazonaws.{tld}/")
+        } else {
+            raw.endpoint
+        };
+        let server = Url::parse(&server)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| input.wrong("endpoint", format!("{server:?} is not an HTTP URL")))?;
+        Ok(Self {
+            region: region.to_owned(),
+            arn: raw.topic_arn,
+            server,
+        })
+    }
+}
+
 fn check(input: &Input<'_>) -> Result<Sns, FieldError> {
     let raw: Raw = input.decode()?;
-    let mut parts = raw.topic_arn.split(':');
-    let (Some("arn"), Some(partition), Some("sns"), Some(region)) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        let message = format!("{:?} is not the ARN of an SNS topic", raw.topic_arn);
-        return Err(input.wrong("topicArn", message));
-    };
-    let region = if raw.region.is_empty() {
-        region
-    } else {
-        &raw.region
-    };
-    if !region
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    {
-        return Err(input.wrong("region", format!("{region:?} is not a region")));
-    }
-    let tld = if partition == "aws-cn" {
-        "com.cn"
-    } else {
-        "com"
-    };
-    let server = if raw.endpoint.is_empty() {
-        format!("https://sns.{region}.amazonaws.{tld}/")
-    } else {
-        raw.endpoint
-    };
-    let server = Url::parse(&server)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| input.wrong("endpoint", format!("{server:?} is not an HTTP URL")))?;
+    let Topic { arn, server, .. } = Topic::check(input)?;
     Ok(Sns {
-        topic: raw.topic_arn,
+        topic: arn,
         server,
         validate: raw.validate_signature,
         client: OnceLock::new(),

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::{
     call::{Call, Reaction, malformed},
     kind::{Hook, HookKind},
+    registration,
 };
 use crate::source::{emitter, request::Answer};
 
@@ -16,7 +17,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "storageGrid",
     event_type: "storagegrid",
     has_expression: false,
-    registration: None,
+    registration: Some(&registration::STORAGE_GRID),
     check: |input| Ok(Arc::new(input.decode::<StorageGrid>()?)),
 };
 

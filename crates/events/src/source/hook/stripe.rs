@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::{
     call::{Call, Reaction, malformed, parse},
     kind::{Hook, HookKind},
+    registration,
 };
 use crate::source::{emitter, request::Answer};
 
@@ -17,7 +18,7 @@ pub(super) const KIND: HookKind = HookKind {
     key: "stripe",
     event_type: "stripe",
     has_expression: false,
-    registration: None,
+    registration: Some(&registration::STRIPE),
     check: |input| Ok(Arc::new(input.decode::<Stripe>()?)),
 };
 

@@ -1,5 +1,6 @@
 //! What the services send, what becomes of it, and what is refused. Signatures were made with OpenSSL.
 
+mod questions;
 mod sns;
 
 use std::collections::BTreeMap;

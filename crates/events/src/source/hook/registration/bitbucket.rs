@@ -11,13 +11,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    PAGE, Place, Registrar, Registration, RegistrationKind, bearer, below, kind, secret_header,
+    RegistrationKind, kind,
+    list::{PAGE, Place, Registrar, Registration},
+    session::{bearer, below, secret_header},
 };
 use crate::{
     api::{KeySelector, trigger::BasicAuth},
     source::{
         http_server::HttpServer,
-        kind::{Input, SourceContext, SourceError},
+        kind::{Input, SourceError},
+        service_context::ServiceContext,
     },
 };
 
@@ -126,7 +129,7 @@ impl Registrar for Bitbucket {
 
     fn login<'r>(
         &'r self,
-        context: &'r SourceContext,
+        context: &'r ServiceContext,
         _server: &'r HttpServer,
     ) -> BoxFuture<'r, Result<HeaderMap, SourceError>> {
         let login = match (context.secret(USER), context.secret(PASSWORD)) {
@@ -142,7 +145,7 @@ impl Registrar for Bitbucket {
         std::future::ready(Ok(login)).boxed()
     }
 
-    fn hook(&self, _context: &SourceContext) -> Value {
+    fn hook(&self, _context: &ServiceContext) -> Value {
         self.hook.clone()
     }
 

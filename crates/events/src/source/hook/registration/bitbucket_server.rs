@@ -8,13 +8,18 @@ use reconcile_core::object::FieldError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{PAGE, Place, Registrar, Registration, RegistrationKind, base, bearer, below, kind};
+use super::{
+    RegistrationKind, kind,
+    list::{PAGE, Place, Registrar, Registration},
+    session::{base, bearer, below},
+};
 use crate::{
     api::{KeySelector, TlsConfig},
     source::{
         http_server::HttpServer,
-        kind::{Input, SourceContext, SourceError},
+        kind::{Input, SourceError},
         server::ServerTls,
+        service_context::ServiceContext,
     },
     tls::TlsSettings,
 };
@@ -117,7 +122,7 @@ impl Registrar for BitbucketServer {
         self.secrets.clone()
     }
 
-    fn tls(&self, context: &SourceContext) -> TlsSettings {
+    fn tls(&self, context: &ServiceContext) -> TlsSettings {
         let tls = self.tls.as_ref();
         tls.map(|tls| tls.settings(|field| context.secret(field).cloned()))
             .unwrap_or_default()
@@ -129,13 +134,13 @@ impl Registrar for BitbucketServer {
 
     fn login<'r>(
         &'r self,
-        context: &'r SourceContext,
+        context: &'r ServiceContext,
         _server: &'r HttpServer,
     ) -> BoxFuture<'r, Result<HeaderMap, SourceError>> {
         std::future::ready(Ok(bearer(context, TOKEN))).boxed()
     }
 
-    fn hook(&self, context: &SourceContext) -> Value {
+    fn hook(&self, context: &ServiceContext) -> Value {
         let mut hook = self.hook.clone();
         if let Some(secret) = context.secret(SECRET) {
             hook["configuration"] = json!({"secret": secret.expose()});

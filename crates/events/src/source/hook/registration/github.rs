@@ -10,15 +10,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Place, Registrar, Registration, RegistrationKind, base, bearer, below,
+    RegistrationKind,
     github_app::{GitHubApp, PRIVATE_KEY, token},
-    kind, secret_header,
+    kind,
+    list::{Place, Registrar, Registration},
+    session::{base, bearer, below, secret_header},
 };
 use crate::{
     api::KeySelector,
     source::{
         http_server::HttpServer,
-        kind::{Input, SourceContext, SourceError},
+        kind::{Input, SourceError},
+        service_context::ServiceContext,
     },
 };
 
@@ -140,7 +143,7 @@ impl Registrar for GitHub {
 
     fn login<'r>(
         &'r self,
-        context: &'r SourceContext,
+        context: &'r ServiceContext,
         server: &'r HttpServer,
     ) -> BoxFuture<'r, Result<HeaderMap, SourceError>> {
         async move {
@@ -158,7 +161,7 @@ impl Registrar for GitHub {
         .boxed()
     }
 
-    fn hook(&self, context: &SourceContext) -> Value {
+    fn hook(&self, context: &ServiceContext) -> Value {
         let mut hook = self.hook.clone();
         if let Some(secret) = context.secret(SECRET) {
             hook["config"]["secret"] = json!(secret.expose());

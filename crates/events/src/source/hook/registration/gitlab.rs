@@ -8,12 +8,17 @@ use reconcile_core::object::FieldError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Place, Registrar, Registration, RegistrationKind, base, below, kind, secret_header};
+use super::{
+    RegistrationKind, kind,
+    list::{Place, Registrar, Registration},
+    session::{base, below, secret_header},
+};
 use crate::{
     api::KeySelector,
     source::{
         http_server::HttpServer,
-        kind::{Input, SourceContext, SourceError},
+        kind::{Input, SourceError},
+        service_context::ServiceContext,
     },
 };
 
@@ -130,7 +135,7 @@ impl Registrar for GitLab {
 
     fn login<'r>(
         &'r self,
-        context: &'r SourceContext,
+        context: &'r ServiceContext,
         _server: &'r HttpServer,
     ) -> BoxFuture<'r, Result<HeaderMap, SourceError>> {
         let token = context.secret(TOKEN).map_or("", |token| token.expose());
@@ -138,7 +143,7 @@ impl Registrar for GitLab {
         std::future::ready(Ok(secret_header(name, token))).boxed()
     }
 
-    fn hook(&self, context: &SourceContext) -> Value {
+    fn hook(&self, context: &ServiceContext) -> Value {
         let mut hook = self.hook.clone();
         if let Some(secret) = context.secret(SECRET) {
             hook["token"] = json!(secret.expose());

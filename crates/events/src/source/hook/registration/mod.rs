@@ -1,53 +1,51 @@
-//! Registers webhooks at the services that call them, where a manifest gives credentials and the URL to be called.
+//! Registers webhooks at the services that call them, where a manifest gives credentials and the URL to be called, and
+//! removes them with their event where it wants that.
 //!
-//! A [`Registrar`] says where hooks are kept and what one looks like; the rest is the same for all: what is there is
-//! listed, a hook with our URL is changed where it differs, and one that is missing is created. The list is read again
-//! now and then, because somebody may delete a hook by hand.
+//! A [`Registering`] makes the service call us, and undoes that. Most services keep webhooks in lists: for these a
+//! [`list::Registrar`] says where the lists are and what a hook looks like. What is registered is checked now and
+//! then, because somebody may delete a hook by hand.
 
 mod bitbucket;
 mod bitbucket_server;
+mod gerrit;
 mod github;
 mod github_app;
 mod gitlab;
+mod list;
+mod session;
+mod sns;
+mod storage_grid;
+mod stripe;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use futures::{FutureExt, future::BoxFuture};
-use http::{HeaderMap, HeaderValue, Method, header};
+use futures::future::BoxFuture;
 use reconcile_core::object::FieldError;
 use reqwest::Url;
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{
-    api::KeySelector,
-    http_client::Call,
-    source::{
-        http_server::HttpServer,
-        kind::{Input, Source, SourceContext, SourceError, SourceKind},
-    },
-    tls::TlsSettings,
+use crate::source::{
+    kind::{Input, Source, SourceContext, SourceError, SourceKind},
+    registered::Registered,
+    service_context::ServiceContext,
 };
 
 pub(super) use bitbucket::KIND as BITBUCKET;
 pub(super) use bitbucket_server::KIND as BITBUCKET_SERVER;
+pub(super) use gerrit::KIND as GERRIT;
 pub(super) use github::KIND as GITHUB;
+pub(super) use github_app::{GitHubApp, PRIVATE_KEY, question, token_of};
 pub(super) use gitlab::KIND as GITLAB;
+pub(super) use session::{base, below};
+pub(super) use sns::KIND as SNS;
+pub(super) use storage_grid::KIND as STORAGE_GRID;
+pub(super) use stripe::KIND as STRIPE;
 
 /// How often hooks are checked.
 const LOOK: Duration = Duration::from_secs(10 * 60);
 /// Pauses after a failure: from, to.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
-/// For one request.
-const DEADLINE: Duration = Duration::from_secs(30);
-/// Lists of hooks are small.
-const ANSWER: usize = 4 << 20;
-/// Pages of a list that are read.
-const PAGES: usize = 20;
-/// Hooks of a page.
-const PAGE: usize = 100;
-/// Places of one event.
-const PLACES: usize = 500;
 
 /// How the hooks of a service are registered.
 #[derive(Debug)]
@@ -56,6 +54,8 @@ pub struct RegistrationKind {
     pub task: SourceKind,
     /// Fields that give credentials: without one of them nothing is registered.
     pub credentials: &'static [&'static str],
+    /// A field that must be true too, where upstream has one.
+    pub asked_by: Option<&'static str>,
 }
 
 impl RegistrationKind {
@@ -63,7 +63,9 @@ impl RegistrationKind {
     pub fn is_wanted(&self, event: &Value) -> bool {
         let given = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
         let url = event.pointer("/webhook/url").and_then(Value::as_str);
+        let asked = |field| event.get(field).and_then(Value::as_bool) == Some(true);
         url.is_some_and(|url| !url.is_empty())
+            && self.asked_by.is_none_or(asked)
             && self
                 .credentials
                 .iter()
@@ -71,317 +73,115 @@ impl RegistrationKind {
     }
 }
 
-/// Where hooks are kept, and what ours looks like.
-trait Registrar: fmt::Debug + Send + Sync {
-    /// The Secrets that it needs, by field.
-    fn secrets(&self) -> Vec<(&'static str, KeySelector)>;
-
-    /// TLS settings of the API.
-    fn tls(&self, _context: &SourceContext) -> TlsSettings {
-        TlsSettings::default()
-    }
-
-    /// Lists of hooks.
-    fn places(&self) -> &[Place];
-
-    /// The headers that prove who asks.
-    fn login<'r>(
-        &'r self,
-        context: &'r SourceContext,
-        server: &'r HttpServer,
-    ) -> BoxFuture<'r, Result<HeaderMap, SourceError>>;
-
-    /// Our hook, as it is created.
-    fn hook(&self, context: &SourceContext) -> Value;
-
-    /// Changes a hook.
-    fn edit(&self) -> Method {
-        Method::PUT
-    }
-
-    /// The query of a page, from 0.
-    fn page(&self, page: usize) -> String {
-        format!("per_page={PAGE}&page={}", page + 1)
-    }
-
-    /// The hooks of an answer.
-    fn listed<'v>(&self, answer: &'v Value) -> Option<&'v Vec<Value>>;
-
-    /// The URL that a listed hook calls.
-    fn url_of<'v>(&self, listed: &'v Value) -> Option<&'v str>;
-}
-
-/// A list of hooks.
-#[derive(Debug)]
-struct Place {
-    /// For example `repository shop/api`.
-    name: String,
-    url: Url,
-}
-
-/// Keeps hooks registered. It brings no event in.
-#[derive(Debug)]
-struct Registration<R> {
-    registrar: R,
+/// What has a service call an endpoint.
+trait Registering: Source {
     /// What is called.
-    target: String,
+    fn target(&self) -> &Target;
+
+    /// Where it is registered, by name.
+    fn places(&self) -> BTreeSet<String>;
+
+    /// Makes everything registered as it should be.
+    fn register<'r>(
+        &'r self,
+        context: &'r ServiceContext,
+    ) -> BoxFuture<'r, Result<(), SourceError>>;
+
+    /// Removes what is registered, but where the name of the place is refused by `removes`. Services whose manifests have
+    /// no field that asks for this are left alone.
+    fn unregister<'r>(
+        &'r self,
+        _context: &'r ServiceContext,
+        _removes: &'r (dyn Fn(&str) -> bool + Sync),
+    ) -> BoxFuture<'r, Result<(), SourceError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
-impl<R: Registrar> Registration<R> {
-    /// Checks `webhook.url` and its endpoint, and that there is a place for the hook.
-    fn check(
-        input: &Input<'_>,
-        registrar: impl FnOnce(&str) -> Result<R, FieldError>,
-    ) -> Result<Self, FieldError> {
-        let text = |pointer: &str| {
-            input
-                .value
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        let base = text("/webhook/url").trim_end_matches('/');
-        let wrong = || {
-            input.wrong(
-                "webhook.url",
-                format!("{base:?} is not a URL with http or https"),
-            )
-        };
-        let url = Url::parse(base).map_err(|_| wrong())?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong());
+impl<R: Registering> Registered for R {
+    fn ends_with_event(&self) -> bool {
+        self.target().ends_with_event
+    }
+
+    fn names(&self, _uid: &str, _event: &str) -> BTreeSet<String> {
+        let places = self.places().into_iter();
+        places.map(|place| self.target().at(&place)).collect()
+    }
+
+    fn remove<'r>(
+        &'r self,
+        context: &'r ServiceContext,
+        kept: &'r BTreeSet<String>,
+    ) -> BoxFuture<'r, Result<(), SourceError>> {
+        Box::pin(async move {
+            let removes = |place: &str| !kept.contains(&self.target().at(place));
+            self.unregister(context, &removes).await
+        })
+    }
+}
+
+/// The URL that a service is to call.
+#[derive(Debug)]
+struct Target {
+    url: String,
+    ends_with_event: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TargetConfig {
+    webhook: WebhookConfig,
+    delete_hook_on_finish: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WebhookConfig {
+    url: String,
+    endpoint: String,
+}
+
+impl Target {
+    /// Checks `webhook.url` and its endpoint.
+    fn check(input: &Input<'_>) -> Result<Self, FieldError> {
+        let config: TargetConfig = input.decode()?;
+        let base = config.webhook.url.trim_end_matches('/');
+        let url = Url::parse(base).ok();
+        if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
+            let message = format!("{base:?} is not a URL with http or https");
+            return Err(input.wrong("webhook.url", message));
         }
-        let target = format!(
-            "{base}/{}",
-            text("/webhook/endpoint").trim_start_matches('/')
-        );
-        let registrar = registrar(&target)?;
-        let places = registrar.places().len();
-        if places == 0 || places > PLACES {
-            let message = format!(
-                "names {places} repositories, projects or organizations for its webhook; it may be 1 to {PLACES}"
-            );
-            return Err(FieldError::new(input.path, message));
-        }
-        Ok(Self { registrar, target })
+        let endpoint = config.webhook.endpoint.trim_start_matches('/');
+        Ok(Self {
+            url: format!("{base}/{endpoint}"),
+            ends_with_event: config.delete_hook_on_finish,
+        })
+    }
+
+    /// The name of its hook at a place.
+    fn at(&self, place: &str) -> String {
+        format!("{place} {}", self.url)
     }
 }
 
-impl<R: Registrar> Source for Registration<R> {
-    fn secrets(&self) -> Vec<(&'static str, KeySelector)> {
-        self.registrar.secrets()
-    }
-
-    fn run<'s>(&'s self, context: &'s SourceContext) -> BoxFuture<'s, Result<(), SourceError>> {
-        self.keep(context).boxed()
-    }
-}
-
-impl<R: Registrar> Registration<R> {
-    /// Registers the hook, and looks at it again and again.
-    async fn keep(&self, context: &SourceContext) -> Result<(), SourceError> {
-        let mut pause = PAUSES.0;
-        loop {
-            match self.register(context).await {
-                Ok(()) => {
-                    context.report(None);
-                    pause = PAUSES.0;
-                    tokio::time::sleep(LOOK).await;
-                }
-                Err(error) => {
-                    // A service that refuses is not asked again each second.
-                    context.report(Some(format!("cannot register the webhook: {error}")));
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSES.1);
-                }
+/// Registers the hook, and looks at it again and again. It brings no event in.
+async fn keep(registering: &impl Registering, context: &SourceContext) -> Result<(), SourceError> {
+    let mut pause = PAUSES.0;
+    loop {
+        match registering.register(context).await {
+            Ok(()) => {
+                context.report(None);
+                pause = PAUSES.0;
+                tokio::time::sleep(LOOK).await;
+            }
+            Err(error) => {
+                // A service that refuses is not asked again each second.
+                context.report(Some(format!("cannot register the webhook: {error}")));
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
             }
         }
     }
-
-    async fn register(&self, context: &SourceContext) -> Result<(), SourceError> {
-        let Some(first) = self.registrar.places().first() else {
-            return Ok(());
-        };
-        let server = HttpServer::new(&first.url, context, &self.registrar.tls(context))?;
-        let mut headers = self.registrar.login(context, &server).await?;
-        headers.insert(header::USER_AGENT, HeaderValue::from_static("argo-events"));
-        let session = Session {
-            context,
-            server: &server,
-            headers,
-        };
-        for place in self.registrar.places() {
-            let done = self.register_at(&session, place).await;
-            done.map_err(|error| match error {
-                SourceError::Server { server, reason } => SourceError::Server {
-                    server,
-                    reason: format!("{}: {reason}", place.name),
-                },
-                other => other,
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Makes one hook with our URL be there as it should be.
-    async fn register_at(&self, session: &Session<'_>, place: &Place) -> Result<(), SourceError> {
-        let wanted = self.registrar.hook(session.context);
-        for page in 0..PAGES {
-            let mut url = place.url.clone();
-            url.set_query(Some(&self.registrar.page(page)));
-            let answer = session.ask(Method::GET, url, None).await?;
-            let Some(hooks) = self.registrar.listed(&answer) else {
-                return Err(session.server.failed("the answer is no list of webhooks"));
-            };
-            let ours = |hook: &&Value| self.registrar.url_of(hook) == Some(self.target.as_str());
-            if let Some(found) = hooks.iter().find(ours) {
-                return self.change(session, place, found, &wanted).await;
-            }
-            if hooks.len() < PAGE {
-                break;
-            }
-        }
-        session
-            .ask(Method::POST, place.url.clone(), Some(&wanted))
-            .await?;
-        tracing::info!(eventsource = %session.context.emitter.key, event = session.context.event(), place = place.name, "webhook registered");
-        Ok(())
-    }
-
-    async fn change(
-        &self,
-        session: &Session<'_>,
-        place: &Place,
-        found: &Value,
-        wanted: &Value,
-    ) -> Result<(), SourceError> {
-        if holds(found, wanted) {
-            return Ok(());
-        }
-        let id = ["id", "uuid"]
-            .iter()
-            .find_map(|field| match &found[*field] {
-                Value::String(text) => Some(text.clone()),
-                Value::Number(number) => Some(number.to_string()),
-                _ => None,
-            });
-        let id = id.ok_or_else(|| session.server.failed("a listed webhook has no id"))?;
-        let mut url = place.url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.push(&id);
-        }
-        session
-            .ask(self.registrar.edit(), url, Some(wanted))
-            .await
-            .map(drop)
-    }
-}
-
-/// Fields that a service takes and does not show again.
-const WRITE_ONLY: [&str; 4] = ["secret", "token", "configuration", "name"];
-
-/// Whether everything of `wanted` is in `found`, as far as the service shows it. Lists are sets.
-fn holds(found: &Value, wanted: &Value) -> bool {
-    match (found, wanted) {
-        (Value::Object(found), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
-            WRITE_ONLY.contains(&key.as_str())
-                || found.get(key).is_some_and(|found| holds(found, wanted))
-        }),
-        (Value::Array(found), Value::Array(wanted)) => {
-            found.len() == wanted.len() && wanted.iter().all(|item| found.contains(item))
-        }
-        (found, wanted) => found == wanted,
-    }
-}
-
-/// Requests of one pass.
-struct Session<'s> {
-    context: &'s SourceContext,
-    server: &'s HttpServer,
-    headers: HeaderMap,
-}
-
-impl Session<'_> {
-    async fn ask(
-        &self,
-        method: Method,
-        url: Url,
-        body: Option<&Value>,
-    ) -> Result<Value, SourceError> {
-        let mut headers = self.headers.clone();
-        if body.is_some() {
-            headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            );
-        }
-        let call = Call {
-            method: method.clone(),
-            url,
-            headers,
-            body: body.map(|body| Bytes::from(body.to_string())),
-            timeout: DEADLINE,
-        };
-        ask(self.context, self.server, call).await
-    }
-}
-
-/// The JSON of an answer that is not a refusal.
-async fn ask(
-    context: &SourceContext,
-    server: &HttpServer,
-    call: Call,
-) -> Result<Value, SourceError> {
-    let method = call.method.clone();
-    let answer = server.send(call).await?;
-    let status = answer.status();
-    let held = server.body(context, answer, ANSWER).await?;
-    if !status.is_success() {
-        let excerpt = context.excerpt(&String::from_utf8_lossy(&held.bytes));
-        return Err(server.failed(&format!("{method} answered {}: {excerpt}", status.as_u16())));
-    }
-    if held.bytes.is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_slice(&held.bytes).map_err(|_| server.failed("the answer is not JSON"))
-}
-
-/// The headers with a token, which no text shows.
-fn bearer(context: &SourceContext, field: &str) -> HeaderMap {
-    let token = context.secret(field).map(|token| token.expose().to_owned());
-    secret_header(
-        header::AUTHORIZATION,
-        &format!("Bearer {}", token.unwrap_or_default()),
-    )
-}
-
-fn secret_header(name: header::HeaderName, value: &str) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let Ok(mut value) = HeaderValue::from_str(value) {
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    headers
-}
-
-/// The base of an API, with a path to which segments are added.
-fn base(input: &Input<'_>, field: &str, given: &str, default: &str) -> Result<Url, FieldError> {
-    let text = if given.is_empty() { default } else { given };
-    let url = Url::parse(text).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.username().is_empty()
-            && url.query().is_none()
-    });
-    url.ok_or_else(|| input.wrong(field, format!("{text:?} is not a URL without a user")))
-}
-
-/// A URL below `base`; each segment is one, whatever is in it.
-fn below<'s>(base: &Url, segments: impl IntoIterator<Item = &'s str>) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
-    }
-    url
 }
 
 /// The task of a service.
@@ -393,5 +193,6 @@ const fn kind(
     RegistrationKind {
         task: SourceKind { key, check },
         credentials,
+        asked_by: None,
     }
 }
