@@ -38,6 +38,8 @@ test: ## All tests: unit, simulation, fake API, and end-to-end on a real control
 SERVERS := redis-server mosquitto rabbitmq-server
 # A broker of Kafka from Maven Central, and another client of it from Python's packages.
 KAFKA := $(HOME)/.cache/argo-lite-bed/kafka
+# A broker of Pulsar from Maven Central (230 MB), and another client of it from Python's packages.
+PULSAR := $(HOME)/.cache/argo-lite-bed/pulsar
 # The services of Amazon, from Python's packages.
 MOTO := $(HOME)/.cache/argo-lite-bed/moto
 # A server of NSQ with its lookup service, from the Go module proxy, and one of Azure's queues from npm.
@@ -63,6 +65,11 @@ servers: ## Install the servers and programs that tests need beside the bed (Deb
 	@[ -x "$(KAFKA)/client/bin/python" ] || { \
 		python3 -m venv "$(KAFKA)/client" && "$(KAFKA)/client/bin/pip" install -q --disable-pip-version-check \
 			kafka-python==3.0.12 lz4==4.4.5 zstandard==0.25.0 python-snappy==0.7.3; }
+	@[ -d "$(PULSAR)/lib" ] || { \
+		mvn -q -B -f crates/events/tests/data/pulsar-pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$(PULSAR)/part" && \
+		mv "$(PULSAR)/part" "$(PULSAR)/lib"; }
+	@[ -x "$(PULSAR)/client/bin/python" ] || { \
+		python3 -m venv "$(PULSAR)/client" && "$(PULSAR)/client/bin/pip" install -q --disable-pip-version-check pulsar-client==3.13.0; }
 	@[ -x "$(MOTO)/bin/moto_server" ] || { \
 		python3 -m venv "$(MOTO)" && "$(MOTO)/bin/pip" install -q --disable-pip-version-check 'moto[server]==5.2.5'; }
 	@[ -x "$(NSQ)/nsqd" ] || { \

@@ -31,6 +31,7 @@ pub mod nats_client;
 pub mod offline;
 pub mod operate;
 mod panics;
+mod pulsar;
 pub mod replicas;
 pub mod run;
 mod s3;

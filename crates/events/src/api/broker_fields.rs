@@ -2,6 +2,12 @@
 
 use reconcile_core::fields::{Field, reported, supported, supported_note};
 
+/// What becomes of `tlsValidateHostname`.
+pub(super) const PULSAR_NAME: &str = "the name in the certificate is always checked, as upstream's client does too, unless tlsAllowInsecureConnection is set";
+
+/// Why there is no Athenz.
+pub(super) const ATHENZ: &str = "refused: use authTokenSecret, or a client certificate in tls";
+
 /// The fields of the sources that are neither Secrets nor back-offs.
 pub(super) const BROKERS: &[Field] = &[
     supported_note(
@@ -115,6 +121,23 @@ pub(super) const BROKERS: &[Field] = &[
     supported("spec.nsq.{*}.tls.insecureSkipVerify"),
     supported("spec.nsq.{*}.metadata.**"),
     supported("spec.nsq.{*}.filter.expression"),
+    supported_note(
+        "spec.pulsar.{*}.url",
+        "pulsar:// or pulsar+ssl://, several hosts with commas; link-local addresses are refused, also for the brokers that these name",
+    ),
+    supported_note(
+        "spec.pulsar.{*}.topics[]",
+        "all partitions of them; the subscription has the name of the event",
+    ),
+    supported_note("spec.pulsar.{*}.type", "exclusive or shared"),
+    supported("spec.pulsar.{*}.jsonBody"),
+    supported("spec.pulsar.{*}.tlsAllowInsecureConnection"),
+    reported("spec.pulsar.{*}.tlsValidateHostname", PULSAR_NAME),
+    supported("spec.pulsar.{*}.tls.insecureSkipVerify"),
+    reported("spec.pulsar.{*}.authAthenzParams.{*}", ATHENZ),
+    reported("spec.pulsar.{*}.authAthenzSecret.**", ATHENZ),
+    supported("spec.pulsar.{*}.metadata.**"),
+    supported("spec.pulsar.{*}.filter.expression"),
 ];
 
 /// Their Secrets.
@@ -143,6 +166,11 @@ pub(super) const BROKER_SELECTORS: &[Field] = selectors![
     "spec.nsq.{*}.tls.caCertSecret",
     "spec.nsq.{*}.tls.clientCertSecret",
     "spec.nsq.{*}.tls.clientKeySecret",
+    "spec.pulsar.{*}.authTokenSecret",
+    "spec.pulsar.{*}.tlsTrustCertsSecret",
+    "spec.pulsar.{*}.tls.caCertSecret",
+    "spec.pulsar.{*}.tls.clientCertSecret",
+    "spec.pulsar.{*}.tls.clientKeySecret",
 ];
 
 /// Their back-offs. A source never gives up: after `steps` the pause stays.
@@ -153,4 +181,5 @@ pub(super) const BROKER_BACKOFFS: &[Field] = backoffs![
     "spec.mqtt.{*}.connectionBackoff",
     "spec.emitter.{*}.connectionBackoff",
     "spec.nsq.{*}.connectionBackoff",
+    "spec.pulsar.{*}.connectionBackoff",
 ];

@@ -2,6 +2,7 @@
 
 use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
 
+use super::broker_trigger_fields::{KAFKA, PULSAR};
 pub use super::bus_fields::EVENT_BUS;
 use super::source_fields::{self, NO_POD, OWN_POD};
 
@@ -29,6 +30,7 @@ pub const SENSOR: Ledger = Ledger {
         OPEN_WHISK,
         CUSTOM,
         KAFKA,
+        PULSAR,
         NATS,
         DLQ,
         PARAMETERS,
@@ -124,7 +126,6 @@ const TRIGGERS: &[Field] = &[
     supported("spec.triggers[].template.k8s.liveObject"),
     supported("spec.triggers[].template.k8s.source.resource.**"),
     supported("spec.triggers[].template.k8s.source.inline"),
-    planned("spec.triggers[].template.pulsar.**", "this type of trigger"),
 ];
 
 const K8S_SOURCE: &[Field] = artifact!("spec.triggers[].template.k8s.source");
@@ -246,46 +247,6 @@ const AZURE: &[Field] = &[
     supported("spec.triggers[].template.azureEventHubs.hubName"),
 ];
 
-const KAFKA: &[Field] = &[
-    supported_note(
-        "spec.triggers[].template.kafka.url",
-        "HOST:PORT, several with commas; link-local addresses are refused",
-    ),
-    supported("spec.triggers[].template.kafka.topic"),
-    supported_note(
-        "spec.triggers[].template.kafka.requiredAcks",
-        "1 for the leader; all replicas when 0 or -1",
-    ),
-    supported_note("spec.triggers[].template.kafka.compress", "with Snappy"),
-    supported_note(
-        "spec.triggers[].template.kafka.partitioningKey",
-        "the key of the record",
-    ),
-    supported("spec.triggers[].template.kafka.headers.{*}"),
-    supported("spec.triggers[].template.kafka.secureHeaders[].name"),
-    supported_note(
-        "spec.triggers[].template.kafka.sasl.mechanism",
-        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
-    ),
-    supported("spec.triggers[].template.kafka.tls.insecureSkipVerify"),
-    reported(
-        "spec.triggers[].template.kafka.flushFrequency",
-        "each record is sent at once and confirmed",
-    ),
-    reported(
-        "spec.triggers[].template.kafka.partition",
-        "without effect upstream too; the key chooses",
-    ),
-    reported(
-        "spec.triggers[].template.kafka.version",
-        "one protocol is spoken, which brokers from 2.1 to 4 know",
-    ),
-    reported(
-        "spec.triggers[].template.kafka.schemaRegistry.**",
-        "refused: records are not encoded by a registry",
-    ),
-];
-
 const OPEN_WHISK: &[Field] = &[
     supported_note(
         "spec.triggers[].template.openWhisk.host",
@@ -320,9 +281,6 @@ const DLQ: &[Field] = &[supported_note(
     "spec.triggers[].dlqTrigger.**",
     "runs with its own tries when those of the trigger are spent; what fails there too, or without one, goes to the dead letters",
 )];
-
-/// Keys of a trigger's template that are trigger types this crate does not serve.
-pub const UNSERVED_TRIGGERS: &[&str] = &["pulsar"];
 
 const SENSOR_NOTED: &[Field] = noted_selectors![
     "spec.triggers[].template.awsLambda.accessKey",
@@ -361,11 +319,17 @@ const SENSOR_SELECTORS: &[Field] = selectors![
     "spec.triggers[].template.kafka.tls.caCertSecret",
     "spec.triggers[].template.kafka.tls.clientCertSecret",
     "spec.triggers[].template.kafka.tls.clientKeySecret",
+    "spec.triggers[].template.pulsar.authTokenSecret",
+    "spec.triggers[].template.pulsar.tlsTrustCertsSecret",
+    "spec.triggers[].template.pulsar.tls.caCertSecret",
+    "spec.triggers[].template.pulsar.tls.clientCertSecret",
+    "spec.triggers[].template.pulsar.tls.clientKeySecret",
 ];
 
 const BACKOFFS: &[Field] = backoffs![
     "spec.triggers[].retryStrategy",
     "spec.triggers[].policy.k8s.backoff",
+    "spec.triggers[].template.pulsar.connectionBackoff",
 ];
 
 const PARAMETERS: &[Field] = parameters![
@@ -389,6 +353,8 @@ const PARAMETERS: &[Field] = parameters![
     "spec.triggers[].template.custom.payload[]",
     "spec.triggers[].template.kafka.parameters[]",
     "spec.triggers[].template.kafka.payload[]",
+    "spec.triggers[].template.pulsar.parameters[]",
+    "spec.triggers[].template.pulsar.payload[]",
     "spec.triggers[].template.nats.parameters[]",
     "spec.triggers[].template.nats.payload[]",
 ];

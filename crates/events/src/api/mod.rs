@@ -8,6 +8,7 @@ mod shapes;
 
 pub mod artifact;
 mod broker_fields;
+mod broker_trigger_fields;
 mod bus_fields;
 mod cloud_fields;
 mod decode;

@@ -173,17 +173,11 @@ const SOURCE: &[Field] = &[
     supported("spec.nats.{*}.filter.expression"),
 ];
 
-const TYPE: &str = "this type of event source";
-
 const HDFS: &str = "refused: it needs a client of Hadoop with Kerberos; let the job that writes the files call a webhook";
 
 const MNS: &str = "refused: there is no kept client of Alibaba's queues; let a subscription of theirs call a webhook";
 
-const SOURCE_TYPES: &[Field] = &[
-    reported("spec.hdfs.**", HDFS),
-    reported("spec.mns.**", MNS),
-    planned("spec.pulsar.**", TYPE),
-];
+const SOURCE_TYPES: &[Field] = &[reported("spec.hdfs.**", HDFS), reported("spec.mns.**", MNS)];
 
 /// Keys of an EventSource's `spec` that are source types this crate does not serve, and why where it never will.
 pub fn unserved_source_types() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {

@@ -1,6 +1,6 @@
 //! The servers of a cluster, and how a client logs in there.
 
-use reconcile_core::{egress::EgressPolicy, object::FieldError, secret::Secret};
+use reconcile_core::object::FieldError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::{
     api::{KeySelector, TlsConfig},
     source::{
         kind::{Input, SourceError},
-        server::{ServerTls, TcpServer},
+        server::{Access, ServerTls, TcpServer},
     },
 };
 
@@ -54,12 +54,6 @@ pub(crate) struct Cluster {
     path: String,
     sasl: Option<Mechanism>,
     login: Vec<(&'static str, KeySelector)>,
-}
-
-/// What a client may call, and the values of the Secrets of [`Cluster::secrets`] by field.
-pub(crate) struct Access<'a> {
-    pub(crate) egress: EgressPolicy,
-    pub(crate) secret: &'a (dyn Fn(&str) -> Option<Secret> + Sync),
 }
 
 impl Cluster {

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_refused_has_file_and_field_and_what_is_not_served_is_a_warning() {
+    fn what_is_refused_has_file_and_field_and_what_is_ignored_is_a_warning() {
         let home = tempfile::tempdir().expect("a directory");
         let file = |name: &str, text: &str| {
             let path = home.path().join(name);
@@ -148,7 +148,7 @@ mod tests {
         file(
             "good.yaml",
             "{apiVersion: argoproj.io/v1alpha1, kind: EventSource, metadata: {name: a}, spec: {calendar: {t: {interval: 1h}}, \
-             pulsar: {k: {topics: [x]}}}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}",
+             unheardOf: 1}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}",
         );
         file(
             "deep/bad.yaml",
@@ -166,7 +166,7 @@ mod tests {
             let out = String::from_utf8(out).expect("text");
             (good, out.replace(&home.path().display().to_string(), "DIR"))
         };
-        let warning = "DIR/good.yaml: EventSource a: warning: spec.pulsar: not supported yet\n";
+        let warning = "DIR/good.yaml: EventSource a: warning: spec: not supported yet and ignored: spec.unheardOf (unknown field)\n";
         let flat = format!("{warning}1 objects checked, 0 refused\n");
         assert_eq!(lint(false), (true, flat));
         let (good, all) = lint(true);

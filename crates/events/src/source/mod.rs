@@ -25,6 +25,7 @@ mod nats;
 pub mod nsq;
 mod open_error;
 mod pub_sub;
+mod pulsar;
 mod reconnect;
 pub mod redis;
 pub mod registered;

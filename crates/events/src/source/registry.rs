@@ -6,7 +6,7 @@ use super::amqp;
 use super::sftp;
 use super::{
     azure_events_hub, azure_queue_storage, azure_service_bus, files, generic, kafka,
-    kind::SourceKind, minio, mqtt, nats, nsq, pub_sub, redis, resource, schedule, sqs,
+    kind::SourceKind, minio, mqtt, nats, nsq, pub_sub, pulsar, redis, resource, schedule, sqs,
 };
 
 /// The kinds, in the order in which their events are checked.
@@ -28,6 +28,7 @@ pub const ALL: &[&SourceKind] = &[
     &azure_queue_storage::KIND,
     &azure_events_hub::KIND,
     &nsq::KIND,
+    &pulsar::KIND,
     &generic::KIND,
     &files::LOCAL,
     #[cfg(feature = "sftp")]

@@ -33,7 +33,8 @@ const QUIET: Duration = Duration::from_secs(15);
 
 /// The field with the certificates to trust.
 pub(crate) const CA: &str = "tls.caCertSecret";
-const CERTIFICATE: &str = "tls.clientCertSecret";
+/// The field with the certificate of the client.
+pub(crate) const CERTIFICATE: &str = "tls.clientCertSecret";
 const KEY: &str = "tls.clientKeySecret";
 
 /// Why there is no connection.
@@ -56,6 +57,12 @@ enum ConnectError {
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+/// What a client may call, and the values of the Secrets that its settings name, by field.
+pub(crate) struct Access<'a> {
+    pub(crate) egress: EgressPolicy,
+    pub(crate) secret: &'a (dyn Fn(&str) -> Option<Secret> + Sync),
+}
 
 /// Where a server is, and how to speak to it.
 #[derive(Debug)]

@@ -216,14 +216,8 @@ impl<'r> Service<'r> {
         })
     }
 
-    /// The beginning of a text of the service, without Secrets.
     fn excerpt(&self, text: String) -> String {
-        const SHOWN: usize = 300;
-        let text = self.run.executor.secrets.redact(text);
-        text.chars()
-            .filter(|c| !c.is_control())
-            .take(SHOWN)
-            .collect()
+        self.run.executor.secrets.excerpt(text)
     }
 
     fn failed(&self, reason: &str) -> TriggerError {

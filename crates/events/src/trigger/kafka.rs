@@ -17,14 +17,17 @@ use crate::{
         trigger::{Parameter, SecureHeader},
     },
     kafka::{
-        cluster::{Access, Cluster, Sasl},
+        cluster::{Cluster, Sasl},
         connection::KafkaError,
         produce::{partition_of, produce},
         records::{Record, batch},
         requests::Metadata,
     },
     sensor::parameter,
-    source::kind::{Input, SourceError},
+    source::{
+        kind::{Input, SourceError},
+        server::Access,
+    },
 };
 
 /// A record is stored within this time.

@@ -15,6 +15,7 @@ pub mod kind;
 mod log;
 mod nats;
 pub mod open_whisk;
+mod pulsar;
 pub mod registry;
 pub mod secrets;
 pub mod slack;
@@ -41,6 +42,7 @@ use self::{identity::Identities, registry::decode_patched, secrets::Secrets, sla
 pub use self::{
     kind::{Action, Done, Run, Trigger},
     nats::NatsClients,
+    pulsar::PulsarProducers,
     registry::decode_template,
     task::Task,
 };
@@ -239,6 +241,8 @@ pub struct Executor {
     pub http: HttpClients,
     /// Connections to NATS servers.
     pub nats: NatsClients,
+    /// Producers of Pulsar.
+    pub pulsar: PulsarProducers,
     /// Threads of Slack messages.
     pub slack: SlackThreads,
     /// Clients that act as service accounts.
@@ -277,6 +281,7 @@ impl Executor {
         Self {
             http: HttpClients::default(),
             nats: NatsClients::new(EgressPolicy::of_flag(ALLOW_LINK_LOCAL, false)),
+            pulsar: PulsarProducers::default(),
             slack: SlackThreads::default(),
             identities: Identities::new(operator.leader_role().clone(), operator.config.clone()),
             secrets,

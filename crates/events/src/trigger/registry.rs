@@ -13,11 +13,11 @@ use super::{
     kafka::KafkaTrigger,
     kind::{Action, CheckedAction, TriggerKind},
     open_whisk::OpenWhiskTrigger,
+    pulsar::PulsarTrigger,
     slack::SlackTrigger,
 };
 use crate::api::{
     decode,
-    fields::UNSERVED_TRIGGERS,
     trigger::{HttpTrigger, K8sTrigger, LogTrigger, NatsTrigger, TriggerTemplate},
 };
 
@@ -28,6 +28,7 @@ pub const ALL: &[TriggerKind] = &[
     TriggerKind::of::<HttpTrigger>(),
     TriggerKind::of::<NatsTrigger>(),
     TriggerKind::of::<KafkaTrigger>(),
+    TriggerKind::of::<PulsarTrigger>(),
     TriggerKind::of::<SlackTrigger>(),
     TriggerKind::of::<EmailTrigger>(),
     TriggerKind::of::<AwsLambdaTrigger>(),
@@ -61,12 +62,6 @@ fn kind_of<'t>(
     template: &'t Value,
 ) -> Result<(&'static TriggerKind, &'t Value), FieldError> {
     let given = |key: &str| template.get(key).filter(|value| !value.is_null());
-    if let Some(name) = UNSERVED_TRIGGERS.iter().find(|name| given(name).is_some()) {
-        return Err(FieldError::new(
-            format!("{path}.{name}"),
-            "this type of trigger is not supported yet",
-        ));
-    }
     let common: Value = template
         .as_object()
         .into_iter()

@@ -86,6 +86,16 @@ impl Secrets {
         }
     }
 
+    /// The beginning of a text of a server, on one line and without Secrets.
+    pub fn excerpt(&self, text: String) -> String {
+        const SHOWN: usize = 300;
+        let text = self.redact(text);
+        text.chars()
+            .filter(|c| !c.is_control())
+            .take(SHOWN)
+            .collect()
+    }
+
     /// Hides a user name and password also as they are sent in a header.
     pub fn read_login(&self, name: &str, password: &str) {
         if let Some(read) = &self.read {

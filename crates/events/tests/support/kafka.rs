@@ -1,7 +1,6 @@
 //! A real Kafka broker with its own controller.
 
 use std::{
-    io::Write as _,
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -137,25 +136,6 @@ impl Kafka {
             .args([script, *what, &self.port().to_string()])
             .args(rest);
         let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
-        let input = lines.join("\n");
-        let ran = tokio::task::spawn_blocking(move || {
-            let mut child = command
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("the client starts");
-            let mut stdin = child.stdin.take().expect("piped");
-            stdin.write_all(input.as_bytes()).expect("written");
-            drop(stdin);
-            child.wait_with_output().expect("an end")
-        });
-        let output = tokio::time::timeout(2 * super::PATIENCE, ran).await;
-        let output = output.expect("in time").expect("no panic");
-        assert!(output.status.success(), "the client {arguments:?} fails");
-        let printed = String::from_utf8(output.stdout).expect("text");
-        let printed = printed
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"));
-        printed.collect()
+        super::lines_of(command, lines.join("\n")).await
     }
 }

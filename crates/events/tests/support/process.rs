@@ -1,13 +1,40 @@
 //! The process of a server.
 
 use std::{
+    io::Write as _,
     net::TcpStream,
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use super::until;
+use serde_json::Value;
+
+use super::{PATIENCE, until};
+
+/// Runs a program to its end with this input; returns the JSON lines that it prints.
+pub(super) async fn lines_of(mut command: Command, input: String) -> Vec<Value> {
+    let what = format!("{command:?}");
+    let ran = tokio::task::spawn_blocking(move || {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the client starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(input.as_bytes()).expect("written");
+        drop(stdin);
+        child.wait_with_output().expect("an end")
+    });
+    let output = tokio::time::timeout(2 * PATIENCE, ran).await;
+    let output = output.expect("in time").expect("no panic");
+    assert!(output.status.success(), "the client {what} fails");
+    let printed = String::from_utf8(output.stdout).expect("text");
+    let printed = printed
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    printed.collect()
+}
 
 /// A process that listens on a port; killed when dropped.
 pub(crate) struct Process {

@@ -86,11 +86,11 @@ fn fields_without_effect_are_named() {
 }
 
 #[test]
-fn triggers_of_other_types_are_named_and_the_rest_runs() {
+fn triggers_that_are_not_supported_are_named_and_the_rest_runs() {
     let mut spec = good();
     spec["triggers"] = json!([
         {"template": {"name": "t", "log": {}}},
-        {"template": {"name": "w", "pulsar": {"url": "x"}}},
+        {"template": {"name": "w", "k8s": {"operation": "create", "source": {"git": {"url": "https://x"}}}}},
     ]);
     let sensor = observed(&spec);
     assert_eq!(plan(&sensor, now()).actions, [Action::Run]);

@@ -101,7 +101,7 @@ fn one_bad_event_and_unserved_types_do_not_stop_the_others() {
             "fast": {"interval": "1ms"},
             "zone": {"interval": "1h", "timezone": "Mars/North"},
         },
-        "pulsar": {"orders": {"topics": ["t"]}},
+        "hdfs": {"files": {"addresses": ["h:8020"]}},
         "template": {"container": {"resources": {}}},
     }));
     assert_eq!(source.source.webhooks.len(), 1);

@@ -18,12 +18,14 @@ use super::{
 use crate::{
     api::KeySelector,
     kafka::{
-        cluster::Access,
         connection::{Connection, KafkaError, checked},
         records::Batch,
         requests::{Leaders, Metadata, OFFSET_OUT_OF_RANGE, UNKNOWN_MEMBER},
     },
-    source::kind::{Source, SourceContext, SourceError},
+    source::{
+        kind::{Source, SourceContext, SourceError},
+        server::Access,
+    },
 };
 
 /// How often the number of partitions is looked up: new ones belong to somebody.
