@@ -1,6 +1,6 @@
 //! The support ledger of event sources.
 
-use reconcile_core::fields::{Field, Level, planned, reported, supported, supported_note};
+use reconcile_core::fields::{Field, Level, reported, supported, supported_note};
 
 use super::{
     broker_fields::{BROKER_BACKOFFS, BROKER_SELECTORS, BROKERS},
