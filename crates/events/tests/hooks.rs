@@ -124,11 +124,11 @@ fn settings_of_services_are_checked_at_their_field() {
         ]
     );
     let findings = validate::findings(&json!({"github": {"push": {
-        "webhook": endpoint(), "deleteHookOnFinish": true, "owner": "o",
+        "webhook": endpoint(), "githubUploadURL": "https://u", "owner": "o",
     }}}));
     let found: Vec<&str> = findings
         .iter()
         .map(|finding| finding.path.as_str())
         .collect();
-    assert_eq!(found, ["spec.github.push.deleteHookOnFinish"]);
+    assert_eq!(found, ["spec.github.push.githubUploadURL"]);
 }

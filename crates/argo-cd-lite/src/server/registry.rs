@@ -27,12 +27,12 @@ pub(super) fn is_harbor(
 #[serde(default)]
 struct PackageEvent {
     action: String,
-    package: Package,
+    package: Published,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Package {
+struct Published {
     name: String,
     package_type: String,
     owner: Owner,

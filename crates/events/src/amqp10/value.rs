@@ -238,6 +238,10 @@ impl<'b> Items<'b> {
     }
 }
 
+#[expect(
+    clippy::copy_iterator,
+    reason = "a value that holds items is read again from its beginning"
+)]
 impl<'b> Iterator for Items<'b> {
     type Item = Result<Value<'b>, Malformed>;
 

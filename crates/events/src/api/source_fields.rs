@@ -62,8 +62,14 @@ macro_rules! endpoint {
     };
 }
 
+const STATUS: &[Field] = &[supported_note(
+    "status.registered[].**",
+    "what is removed at a service with its event; no secret values",
+)];
+
 /// All rows of an EventSource.
 pub(super) const TABLES: &[&[Field]] = &[
+    STATUS,
     SOURCE,
     SOURCE_TYPES,
     endpoint!("spec.github.{*}"),

@@ -20,7 +20,7 @@ spec:
         - {name: events, image: events:1, args: [worker, --shards=12, --loglevel=info]}
 ";
 
-fn sensor(annotations: Value, template: Value) -> Root<Sensor> {
+fn sensor(annotations: &Value, template: &Value) -> Root<Sensor> {
     let object = json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Sensor",
         "metadata": {"namespace": "shop", "name": "orders", "uid": "u", "annotations": annotations},
@@ -31,8 +31,9 @@ fn sensor(annotations: Value, template: Value) -> Root<Sensor> {
 
 #[test]
 fn placing_and_resources_ask_for_a_pod_and_an_annotation_decides() {
-    let asks =
-        |annotations: Value, template: Value| PodWish::of(&sensor(annotations, template)).is_some();
+    let asks = |annotations: Value, template: Value| {
+        PodWish::of(&sensor(&annotations, &template)).is_some()
+    };
     let nowhere = || json!({});
     for template in [
         json!({"nodeSelector": {"disk": "ssd"}}),
@@ -58,8 +59,8 @@ fn placing_and_resources_ask_for_a_pod_and_an_annotation_decides() {
 fn a_deployment_takes_placing_and_resources_from_the_manifest_and_nothing_else() {
     let template = DedicatedTemplate::parse(TEMPLATE).expect("a template");
     let root = sensor(
-        json!({}),
-        json!({
+        &json!({}),
+        &json!({
             "serviceAccountName": "root-of-all", "priorityClassName": "system-node-critical",
             "volumes": [{"name": "v", "hostPath": {"path": "/"}}], "securityContext": {"runAsUser": 0},
             "container": {
@@ -132,8 +133,8 @@ fn templates_and_names_of_objects_are_checked() {
 
 #[test]
 fn shared_processes_leave_an_object_to_its_pod_and_the_pod_leaves_it_when_none_is_asked_for() {
-    let plain = sensor(json!({}), json!({}));
-    let asking = sensor(json!({DEDICATED: "true"}), json!({}));
+    let plain = sensor(&json!({}), &json!({}));
+    let asking = sensor(&json!({DEDICATED: "true"}), &json!({}));
     let live = Index::new(|live: &LiveDeployment| vec![live.object.to_string()]);
     let shared = Dedicated::Shared(live.clone());
     assert_eq!(Dedicated::Off.elsewhere(&asking), None);

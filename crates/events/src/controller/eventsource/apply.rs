@@ -9,6 +9,7 @@ use kube::{
 use reconcile_core::{
     apply::{apply_forced, delete, get, merge_patch, resource_of},
     object::ObjectKey,
+    shards::Claim,
 };
 use serde_json::{Value, json};
 
@@ -34,7 +35,10 @@ impl EventSourceController {
         match action {
             Action::AddFinalizer => self.mark(&observed.object.meta, true).await?,
             Action::RemoveFinalizer => self.mark(&observed.object.meta, false).await?,
-            Action::RemoveRegistered => self.remove_registered(observed)?,
+            Action::RemoveRegistered => {
+                let claim = self.context.authority.claim_of(&observed.object.meta.key);
+                self.remove_registered(observed, claim.ok_or(ReconcileError::NotHeld)?);
+            }
             Action::Run => {
                 let name = observed
                     .spec
@@ -77,9 +81,8 @@ impl EventSourceController {
             .await
     }
 
-    fn remove_registered(&self, observed: &Observed) -> Result<(), ReconcileError> {
+    fn remove_registered(&self, observed: &Observed, claim: Claim) {
         let meta = &observed.object.meta;
-        let claim = self.context.authority.claim_of(&meta.key);
         let remover = Remover {
             key: meta.key.clone(),
             uid: meta.uid.clone(),
@@ -87,9 +90,7 @@ impl EventSourceController {
             secrets: self.context.secrets.clone(),
             queue: self.context.source_queue.clone(),
         };
-        let claim = claim.ok_or(ReconcileError::NotHeld)?;
         self.removals.start(remover, &observed.registrations, claim);
-        Ok(())
     }
 
     /// Requests passes over EventSources of other namespaces that name a port which this one names from now

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use reconcile_core::reconcile::Plan;
 
-use super::Observed;
+use super::{Observed, validate::CheckedSpec};
 use crate::controller::dedicated::Elsewhere;
 
 /// Upstream's finalizer. It is added only where something is to be removed at a service; an object that upstream has
@@ -115,13 +115,18 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan<Action> {
     if !observed.missing.is_empty() {
         plan.wake_at(again(LOOK_SOON));
     }
-    let webhooks = spec.webhooks.iter();
-    let mut secrets = webhooks.map(|(_, secrets)| !secrets.is_empty());
-    let mut tasks = spec.tasks.iter();
-    if secrets.any(|some| some) || tasks.any(|task| !task.source.secrets().is_empty()) {
+    if uses_secrets(spec) {
         plan.wake_at(again(LOOK_AGAIN));
     }
     plan
+}
+
+/// True when Secrets may change what the events need.
+fn uses_secrets(spec: &CheckedSpec) -> bool {
+    let webhooks = spec.webhooks.iter();
+    let mut secrets = webhooks.map(|(_, secrets)| !secrets.is_empty());
+    let mut tasks = spec.tasks.iter();
+    secrets.any(|some| some) || tasks.any(|task| !task.source.secrets().is_empty())
 }
 
 /// What a deleted object waits for.

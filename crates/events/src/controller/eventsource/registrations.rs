@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::removal::RemovalState;
-use crate::source::{TaskEvent, hook, kind::SourceKind, registry};
+use crate::source::{TaskEvent, hook, kind::SourceKind, registered::Registered, registry};
 
 /// The member of the status.
 pub const MEMBER: &str = "registered";
@@ -36,7 +36,7 @@ impl Record {
         let ends = task
             .source
             .registered()
-            .is_some_and(|it| it.ends_with_event());
+            .is_some_and(Registered::ends_with_event);
         let mut settings = ends.then(|| task.config.clone())?;
         if let Some(settings) = settings.as_object_mut() {
             settings.retain(|field, _| !OURS.contains(&field.as_str()));

@@ -134,7 +134,7 @@ impl Hub {
     }
 }
 
-impl<'c> Reader<'c> {
+impl Reader<'_> {
     fn failed(&self, error: impl Into<AmqpError>) -> SourceError {
         self.hub.failed(self.context, &error.into())
     }

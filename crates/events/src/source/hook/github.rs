@@ -156,7 +156,7 @@ struct Owner {
 
 impl Comment {
     fn of(call: &Call<'_>, body: &BTreeMap<String, Box<RawValue>>) -> Option<Self> {
-        let text = |field| body.get(field).map(|value: &Box<RawValue>| value.get());
+        let text = |field| body.get(field).map(|value| value.get());
         if call.header(EVENT) != Some("issue_comment") || text("action") != Some("\"created\"") {
             return None;
         }

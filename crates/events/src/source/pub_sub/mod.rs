@@ -129,13 +129,11 @@ impl Source for Subscription {
 impl Subscription {
     /// `projects/P/subscriptions/S`, for a project or one that only the credentials tell.
     fn name(&self, project: &str, uid: &str, event: &str) -> String {
-        let name = match &self.name {
-            Some(name) => name.clone(),
-            None => {
-                let id = service_context::id(uid, event, KIND.key, "subscription");
-                format!("argo-events-{id}")
-            }
+        let made = || {
+            let id = service_context::id(uid, event, KIND.key, "subscription");
+            format!("argo-events-{id}")
         };
+        let name = self.name.clone().unwrap_or_else(made);
         let project = self.project.as_deref().unwrap_or(project);
         format!("projects/{project}/subscriptions/{name}")
     }

@@ -77,7 +77,7 @@ impl UserKey {
             _ => None,
         };
         if let Some(pair) = rsa {
-            return RsaKey::new(pair);
+            return RsaKey::user_key(pair);
         }
         let key = match PrivateKey::from_openssh(block) {
             Ok(key) => key,
@@ -87,14 +87,14 @@ impl UserKey {
             return Err(KeyError::Protected);
         }
         match key.key_data() {
-            KeypairData::Rsa(pair) => RsaKey::new(rsa_pair(pair).ok_or(KeyError::Refused)?),
+            KeypairData::Rsa(pair) => RsaKey::user_key(rsa_pair(pair).ok_or(KeyError::Refused)?),
             _ => Ok(Self::Plain(Arc::new(key))),
         }
     }
 }
 
 impl RsaKey {
-    fn new(pair: KeyPair) -> Result<UserKey, KeyError> {
+    fn user_key(pair: KeyPair) -> Result<UserKey, KeyError> {
         let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(pair.public());
         let [n, e] = [n, e].map(|number| Mpint::from_positive_bytes(&number));
         let public = RsaPublicKey::new(e, n).map_err(|_| KeyError::Refused)?;

@@ -130,7 +130,7 @@ fn failed(field: &str, reason: impl Into<String>) -> SourceError {
 
 impl Directory {
     async fn follow(&self, context: &SourceContext) -> Result<(), SourceError> {
-        let mut access = self.access(context)?;
+        let mut access = Self::access(context)?;
         let host = fingerprint(&[&access.server.address]);
         let user = access.user.expose();
         let place = fingerprint(&[&host, user, &self.watched.directory, &self.pattern]);
@@ -167,7 +167,7 @@ impl Directory {
     }
 
     /// Reads the Secrets.
-    fn access(&self, context: &SourceContext) -> Result<Access, SourceError> {
+    fn access(context: &SourceContext) -> Result<Access, SourceError> {
         let text = |field: &str| context.secret(field).map_or("", Secret::expose);
         // Keys of the server may stand in further lines.
         let first = text(ADDRESS).lines().next().unwrap_or_default();

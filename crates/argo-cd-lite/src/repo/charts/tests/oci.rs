@@ -230,20 +230,7 @@ async fn files_of_an_artifact_are_a_source_that_follows_its_tag() {
     let catalog = bed.hub.catalog(of("latest").place().expect("a place"));
     assert!(catalog.needs_polls());
     assert!(bed.hub.moved_artifacts(&catalog).await.is_empty());
-    // A push of that repository makes its poll due, one of another does not.
-    *catalog.due.lock() = Timestamp::MAX;
-    let pushed = |repository: &str| {
-        bed.hub
-            .poll_now(&[format!("oci://{}/{repository}", server.address)])
-    };
-    assert_eq!(
-        (pushed("team/other"), *catalog.due.lock()),
-        (0, Timestamp::MAX)
-    );
-    assert_eq!(
-        (pushed("team/Files"), *catalog.due.lock()),
-        (1, Timestamp::MIN)
-    );
+    a_push_makes_the_poll_due(&bed, &catalog, &server.address.to_string());
     let newer = put("latest", "newer");
     let mut moved = bed.hub.moved_artifacts(&catalog).await;
     moved.sort();
@@ -254,4 +241,21 @@ async fn files_of_an_artifact_are_a_source_that_follows_its_tag() {
         let error = bed.values(&of(revision)).await.expect_err(revision);
         assert!(error.contains(expected), "{error}");
     }
+}
+
+/// A push of `team/files` does, and one of another repository does not.
+fn a_push_makes_the_poll_due(bed: &Bed, catalog: &Catalog, registry: &str) {
+    *catalog.due.lock() = Timestamp::MAX;
+    let pushed = |repository: &str| {
+        bed.hub
+            .poll_now(&[format!("oci://{registry}/{repository}")])
+    };
+    assert_eq!(
+        (pushed("team/other"), *catalog.due.lock()),
+        (0, Timestamp::MAX)
+    );
+    assert_eq!(
+        (pushed("team/Files"), *catalog.due.lock()),
+        (1, Timestamp::MIN)
+    );
 }

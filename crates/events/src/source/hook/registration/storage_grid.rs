@@ -1,4 +1,4 @@
-//! An endpoint of a tenant at NetApp `StorageGRID`, and the notifications of a bucket that go there.
+//! An endpoint of a tenant at `StorageGRID`, and the notifications of a bucket that go there.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -128,7 +128,7 @@ impl StorageGrid {
     fn notifications(&self, event: &str) -> String {
         let events = self.events.iter();
         let events: String = events
-            .map(|event| format!("<Event>{event}</Event>"))
+            .map(|event| ["<Event>", event, "</Event>"].concat())
             .collect();
         let id: String = event
             .chars()
