@@ -94,6 +94,10 @@ fn github(forge: &Forge, names: &[&str], secret: &str) -> Value {
 const TOKEN: (&str, &str) = ("authorization", "Bearer hushtoken");
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one webhook, from its registration to what three ends leave of it"
+)]
 async fn a_webhook_goes_with_its_event_also_when_nobody_saw_the_event_go() {
     let Some(mut cluster) = Cluster::start().await else {
         return;

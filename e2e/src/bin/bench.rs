@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use e2e::bench::engine::Engine;
 use e2e::bench::scenario::Scenario;
 use e2e::bench::{self, Plan};
@@ -14,11 +14,11 @@ use e2e::bench::{self, Plan};
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 struct Cli {
-    /// What to measure; may be given several times.
-    #[arg(long, value_enum, default_value = "all")]
-    scenario: Vec<Choice>,
-    /// Objects of the load instead of the scenario's own number (1000 Applications, 500 Rollouts, 20000 events, 5000
-    /// ordered events and pairs).
+    /// What to measure; may be given several times. Everything without it.
+    #[arg(long, value_enum)]
+    scenario: Vec<Scenario>,
+    /// Objects of the load instead of the scenario's own number (1000 Applications, 500 Rollouts and AnalysisRuns,
+    /// 20000 events, 5000 ordered events and pairs).
     #[arg(long, value_name = "N")]
     count: Option<usize>,
     /// Events per second at the fixed rate.
@@ -57,31 +57,12 @@ struct Cli {
     json: PathBuf,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Choice {
-    Gitops,
-    Waves,
-    Rollouts,
-    Events,
-    Ordered,
-    All,
-}
-
 impl Cli {
     fn scenarios(&self) -> Vec<Scenario> {
         if self.page_only {
             return Vec::new();
         }
-        let chosen = |scenario: &Scenario| {
-            self.scenario.iter().any(|choice| match choice {
-                Choice::All => true,
-                Choice::Gitops => *scenario == Scenario::Gitops,
-                Choice::Waves => *scenario == Scenario::Waves,
-                Choice::Rollouts => *scenario == Scenario::Rollouts,
-                Choice::Events => *scenario == Scenario::Events,
-                Choice::Ordered => *scenario == Scenario::Ordered,
-            })
-        };
+        let chosen = |one: &Scenario| self.scenario.is_empty() || self.scenario.contains(one);
         Scenario::ALL.into_iter().filter(chosen).collect()
     }
 

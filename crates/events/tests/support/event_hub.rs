@@ -49,7 +49,8 @@ impl EventHub {
     pub(crate) fn publish(&self, partition: usize, lines: &[String]) {
         let file = self.server.file("partitions").join(partition.to_string());
         let mut file = fs::File::options().append(true).open(file).expect("there");
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let mut text = lines.join("\n");
+        text.push('\n');
         file.write_all(text.as_bytes()).expect("written");
     }
 
