@@ -21,6 +21,7 @@ pub mod azure_storage;
 pub mod bus;
 pub mod controller;
 pub mod event;
+mod frame_stream;
 mod grpc;
 pub mod http_client;
 pub mod json;

@@ -145,9 +145,18 @@ impl Cluster {
 
     /// A connection to the first of its servers that takes one.
     pub(crate) async fn open(&self, access: &Access<'_>) -> Result<Connection, SourceError> {
+        self.connect_first(access, None).await
+    }
+
+    /// A connection to the first of its servers that takes one; `broker` is where a proxy leads to.
+    async fn connect_first(
+        &self,
+        access: &Access<'_>,
+        broker: Option<&str>,
+    ) -> Result<Connection, SourceError> {
         let mut last = None;
         for server in &self.servers {
-            match self.connect(access, server, None).await {
+            match self.connect(access, server, broker).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => last = Some(error),
             }
@@ -162,14 +171,7 @@ impl Cluster {
         place: &Place,
     ) -> Result<Connection, SourceError> {
         if place.through_proxy {
-            let mut last = None;
-            for server in &self.servers {
-                match self.connect(access, server, Some(&place.address)).await {
-                    Ok(connection) => return Ok(connection),
-                    Err(error) => last = Some(error),
-                }
-            }
-            return Err(last.expect("a URL names a server"));
+            return self.connect_first(access, Some(&place.address)).await;
         }
         let input = Input {
             path: &self.path,

@@ -1,19 +1,16 @@
 //! The frames and requests of one connection to a broker.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use prost::Message as _;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::{Instant, timeout},
-};
+use tokio::time::timeout;
 
 use super::{
     error::PulsarError,
     proto::{BaseCommand, Command, Connect, Delivered, Metadata, Nothing, Send, VERSION},
 };
-use crate::source::server::Duplex;
+use crate::{frame_stream::FrameStream, source::server::Duplex};
 
 /// A request is answered, and a command written, within this time.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -21,8 +18,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) const PING: Duration = Duration::from_secs(20);
 /// A broker that says nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(90);
-/// Bytes of one read.
-const READ: usize = 16 << 10;
 /// Bytes of a command.
 const LARGEST_COMMAND: usize = 64 << 10;
 /// Bytes of an entry that are kept: brokers take 5 MiB by default, with 10 KiB around them.
@@ -61,12 +56,7 @@ pub(super) struct Login {
 
 /// A connection.
 pub(crate) struct Connection {
-    stream: Box<dyn Duplex>,
-    read: BytesMut,
-    write: Vec<u8>,
-    /// Bytes that are still to be skipped.
-    skip: usize,
-    heard: Instant,
+    stream: FrameStream,
     request: u64,
     /// Bytes of a message that the broker takes.
     pub(crate) largest: usize,
@@ -75,11 +65,7 @@ pub(crate) struct Connection {
 impl Connection {
     fn new(stream: Box<dyn Duplex>) -> Self {
         Self {
-            stream,
-            read: BytesMut::new(),
-            write: Vec::new(),
-            skip: 0,
-            heard: Instant::now(),
+            stream: FrameStream::new(stream, b""),
             request: 0,
             largest: LARGEST_MESSAGE,
         }
@@ -167,7 +153,7 @@ impl Connection {
         let command = command.base().encode_to_vec();
         self.number(command.len() + 4);
         self.number(command.len());
-        self.write.extend_from_slice(&command);
+        self.stream.write.extend_from_slice(&command);
     }
 
     /// Queues the question whether the broker is alive.
@@ -181,29 +167,18 @@ impl Connection {
         let entry = encoded(metadata, payload);
         self.number(command.len() + 4 + entry.len());
         self.number(command.len());
-        self.write.extend_from_slice(&command);
-        self.write.extend_from_slice(&entry);
+        self.stream.write.extend_from_slice(&command);
+        self.stream.write.extend_from_slice(&entry);
     }
 
     fn number(&mut self, number: usize) {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
-        self.write.extend_from_slice(&number.to_be_bytes());
+        self.stream.write.extend_from_slice(&number.to_be_bytes());
     }
 
     /// Sends what was queued.
     pub(crate) async fn flush(&mut self) -> Result<(), PulsarError> {
-        if self.write.is_empty() {
-            return Ok(());
-        }
-        let write = async {
-            self.stream.write_all(&self.write).await?;
-            self.stream.flush().await
-        };
-        timeout(DEADLINE, write)
-            .await
-            .map_err(|_| PulsarError::Silent)??;
-        self.write.clear();
-        Ok(())
+        Ok(self.stream.flush(DEADLINE).await?)
     }
 
     /// The next frame. It may be dropped while it waits: nothing is lost.
@@ -217,50 +192,37 @@ impl Connection {
                 Some(frame) => return Ok(frame),
                 None => {}
             }
-            self.read.reserve(READ);
-            let silent = tokio::time::sleep_until(self.heard + SILENCE);
-            let read = tokio::select! {
-                // Who did not listen for long reads first what has come in meanwhile.
-                biased;
-                read = self.stream.read_buf(&mut self.read) => read?,
-                () = silent => return Err(PulsarError::Silent),
-            };
-            if read == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-            self.heard = Instant::now();
+            self.stream.fill(SILENCE).await?;
         }
     }
 
     /// The frame that has come in, if one has.
     fn take(&mut self) -> Result<Option<Frame>, PulsarError> {
-        let skipped = self.skip.min(self.read.len());
-        self.read.advance(skipped);
-        self.skip -= skipped;
-        if self.skip > 0 || self.read.len() < 4 {
+        if !self.stream.has(4) {
             return Ok(None);
         }
-        let total = (&self.read[..4]).get_u32() as usize;
+        let read = &mut self.stream.read;
+        let total = (&read[..4]).get_u32() as usize;
         if !(4..ABSURD).contains(&total) {
             return Err(PulsarError::Protocol);
         }
-        if self.read.len() < 8 {
+        if read.len() < 8 {
             return Ok(None);
         }
-        let size = (&self.read[4..8]).get_u32() as usize;
+        let size = (&read[4..8]).get_u32() as usize;
         if size > LARGEST_COMMAND || size > total - 4 {
             return Err(PulsarError::Protocol);
         }
         let rest = total - 4 - size;
         let kept = if rest > LARGEST_ENTRY { PREFIX } else { rest };
-        if self.read.len() < 8 + size + kept {
+        if read.len() < 8 + size + kept {
             return Ok(None);
         }
-        self.read.advance(8);
-        let command = self.read.split_to(size);
+        read.advance(8);
+        let command = read.split_to(size);
         let command = BaseCommand::decode(command.freeze()).map_err(|_| PulsarError::Protocol)?;
-        let body = self.read.split_to(kept).freeze();
-        self.skip = rest - kept;
+        let body = read.split_to(kept).freeze();
+        self.stream.skip(rest - kept);
         Ok(Some(match command.command {
             Some(Command::Message(delivered)) if kept < rest => {
                 Frame::Entry(delivered, Body::Prefix(body, rest))
@@ -283,6 +245,8 @@ pub(super) fn encoded(metadata: &Metadata, payload: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
     use crate::pulsar::proto::MessageId;
 
@@ -303,7 +267,7 @@ mod tests {
     fn reading(bytes: &[u8]) -> Connection {
         let (_, client) = tokio::io::duplex(8);
         let mut connection = Connection::new(Box::new(client));
-        connection.read.extend_from_slice(bytes);
+        connection.stream.read.extend_from_slice(bytes);
         connection
     }
 
@@ -364,10 +328,13 @@ mod tests {
         let mut asked = Connection::new(Box::new(client));
         let mut other = reading(b"");
         other.ping();
-        server.write_all(&other.write).await.expect("written");
+        server
+            .write_all(&other.stream.write)
+            .await
+            .expect("written");
         assert!(matches!(asked.next().await, Ok(Frame::Other)));
-        other.write.clear();
+        other.stream.write.clear();
         other.queue(Command::Pong(Nothing {}));
-        assert_eq!(asked.write, other.write);
+        assert_eq!(asked.stream.write, other.stream.write);
     }
 }

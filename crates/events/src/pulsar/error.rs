@@ -5,6 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use super::proto::Refusal;
+use crate::frame_stream::StreamError;
 
 /// The connection does not work.
 #[derive(Debug, Error)]
@@ -32,6 +33,15 @@ pub(crate) enum PulsarError {
     /// Nobody knows whether a message was stored.
     #[error("the connection broke before the broker confirmed the message")]
     Unconfirmed,
+}
+
+impl From<StreamError> for PulsarError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Io(error) => Self::Io(error),
+            StreamError::Silent => Self::Silent,
+        }
+    }
 }
 
 impl PulsarError {

@@ -2,16 +2,16 @@
 
 use std::{io, time::Duration};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use serde::Deserialize;
 use serde_json::json;
 use thiserror::Error;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::{Instant, timeout},
-};
+use tokio::time::timeout;
 
-use crate::source::server::Duplex;
+use crate::{
+    frame_stream::{FrameStream, StreamError},
+    source::server::Duplex,
+};
 
 /// A command is written within this time.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -19,8 +19,6 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(90);
 /// Bytes of a frame that is no message.
 const LARGEST_ANSWER: usize = 64 << 10;
-/// Bytes of one read.
-const READ: usize = 16 << 10;
 /// Bytes of a message before its body: time, attempts, id.
 const HEAD: usize = 8 + 2 + ID;
 /// Bytes of an id.
@@ -49,6 +47,15 @@ pub enum NsqError {
     /// The server refuses a command, in these words.
     #[error("{0}")]
     Refused(String),
+}
+
+impl From<StreamError> for NsqError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Io(error) => Self::Io(error),
+            StreamError::Silent => Self::Silent,
+        }
+    }
 }
 
 /// A message as it came in.
@@ -98,38 +105,29 @@ pub(super) struct Features {
 
 /// A connection.
 pub(super) struct Connection {
-    stream: Box<dyn Duplex>,
-    read: BytesMut,
-    write: Vec<u8>,
-    /// Bytes that are still to be skipped.
-    skip: usize,
+    stream: FrameStream,
     largest: usize,
-    heard: Instant,
 }
 
 impl Connection {
     /// Begins the protocol.
     pub(super) fn new(stream: Box<dyn Duplex>, largest: usize) -> Self {
         Self {
-            stream,
-            read: BytesMut::new(),
-            write: b"  V2".to_vec(),
-            skip: 0,
+            stream: FrameStream::new(stream, b"  V2"),
             largest,
-            heard: Instant::now(),
         }
     }
 
     /// What it goes over, to be encrypted.
     pub(super) fn into_stream(self) -> Box<dyn Duplex> {
-        self.stream
+        self.stream.into_stream()
     }
 
     /// Goes on over a stream that is encrypted now.
     pub(super) fn encrypted(stream: Box<dyn Duplex>, largest: usize) -> Self {
         Self {
-            write: Vec::new(),
-            ..Self::new(stream, largest)
+            stream: FrameStream::new(stream, b""),
+            largest,
         }
     }
 
@@ -139,10 +137,10 @@ impl Connection {
             "client_id": "argo-events", "user_agent": "argo-events", "feature_negotiation": true, "tls_v1": tls,
         });
         let body = body.to_string();
-        self.write.extend_from_slice(b"IDENTIFY\n");
+        self.stream.write.extend_from_slice(b"IDENTIFY\n");
         let size = u32::try_from(body.len()).unwrap_or_default();
-        self.write.extend_from_slice(&size.to_be_bytes());
-        self.write.extend_from_slice(body.as_bytes());
+        self.stream.write.extend_from_slice(&size.to_be_bytes());
+        self.stream.write.extend_from_slice(body.as_bytes());
         let answer = self.answer().await?;
         serde_json::from_slice(&answer).map_err(|_| NsqError::Protocol)
     }
@@ -172,24 +170,13 @@ impl Connection {
 
     /// Queues a command without a body.
     pub(super) fn queue(&mut self, command: &str) {
-        self.write.extend_from_slice(command.as_bytes());
-        self.write.push(b'\n');
+        self.stream.write.extend_from_slice(command.as_bytes());
+        self.stream.write.push(b'\n');
     }
 
     /// Sends what was queued.
     pub(super) async fn flush(&mut self) -> Result<(), NsqError> {
-        if self.write.is_empty() {
-            return Ok(());
-        }
-        let write = async {
-            self.stream.write_all(&self.write).await?;
-            self.stream.flush().await
-        };
-        timeout(DEADLINE, write)
-            .await
-            .map_err(|_| NsqError::Silent)??;
-        self.write.clear();
-        Ok(())
+        Ok(self.stream.flush(DEADLINE).await?)
     }
 
     /// The next frame. It may be dropped while it waits: nothing is lost.
@@ -203,28 +190,16 @@ impl Connection {
                 Some(frame) => return Ok(frame),
                 None => {}
             }
-            self.read.reserve(READ);
-            let silent = tokio::time::sleep_until(self.heard + SILENCE);
-            let read = tokio::select! {
-                read = self.stream.read_buf(&mut self.read) => read?,
-                () = silent => return Err(NsqError::Silent),
-            };
-            if read == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-            self.heard = Instant::now();
+            self.stream.fill(SILENCE).await?;
         }
     }
 
     /// The frame that has come in, if one has.
     fn take(&mut self) -> Result<Option<Frame>, NsqError> {
-        let skipped = self.skip.min(self.read.len());
-        self.read.advance(skipped);
-        self.skip -= skipped;
-        if self.skip > 0 || self.read.len() < 8 {
+        if !self.stream.has(8) {
             return Ok(None);
         }
-        let mut head = &self.read[..8];
+        let mut head = &self.stream.read[..8];
         let size = head.get_u32() as usize;
         let kind = head.get_u32();
         // The size counts the type.
@@ -238,21 +213,22 @@ impl Connection {
         let body = size.checked_sub(HEAD).ok_or(NsqError::Protocol)?;
         let whole = body <= self.largest;
         let needed = 8 + if whole { size } else { HEAD };
-        if self.read.len() < needed {
+        let read = &mut self.stream.read;
+        if read.len() < needed {
             return Ok(None);
         }
-        self.read.advance(8);
-        let timestamp = self.read.get_i64();
-        self.read.advance(2);
-        let id = self.read.split_to(ID);
+        read.advance(8);
+        let timestamp = read.get_i64();
+        read.advance(2);
+        let id = read.split_to(ID);
         if !id.iter().all(u8::is_ascii_alphanumeric) {
             return Err(NsqError::Protocol);
         }
         let id = String::from_utf8_lossy(&id).into_owned();
         let body = if whole {
-            Body::Whole(self.read.split_to(body).freeze())
+            Body::Whole(read.split_to(body).freeze())
         } else {
-            self.skip = body;
+            self.stream.skip(body);
             Body::Skipped(body)
         };
         Ok(Some(Frame::Message(Message {
@@ -263,11 +239,12 @@ impl Connection {
     }
 
     fn answer_of(&mut self, kind: u32, size: usize) -> Result<Option<Frame>, NsqError> {
-        if self.read.len() < 8 + size {
+        let read = &mut self.stream.read;
+        if read.len() < 8 + size {
             return Ok(None);
         }
-        self.read.advance(8);
-        let text = self.read.split_to(size).freeze();
+        read.advance(8);
+        let text = read.split_to(size).freeze();
         if kind == RESPONSE {
             return Ok(Some(Frame::Response(text)));
         }
@@ -283,7 +260,7 @@ impl Connection {
 pub fn read_frames(bytes: &[u8], largest: usize) -> Result<usize, NsqError> {
     let (_, stream) = tokio::io::duplex(1);
     let mut connection = Connection::new(Box::new(stream), largest);
-    connection.read.extend_from_slice(bytes);
+    connection.stream.read.extend_from_slice(bytes);
     let mut frames = 0;
     while connection.take()?.is_some() {
         frames += 1;
@@ -293,6 +270,8 @@ pub fn read_frames(bytes: &[u8], largest: usize) -> Result<usize, NsqError> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     fn frame(kind: u32, data: &[u8]) -> Vec<u8> {
@@ -362,7 +341,7 @@ mod tests {
         ] {
             let (_, client) = tokio::io::duplex(8);
             let mut connection = Connection::new(Box::new(client), 10);
-            connection.read.extend_from_slice(&bytes);
+            connection.stream.read.extend_from_slice(&bytes);
             assert!(matches!(connection.take(), Err(NsqError::Protocol)));
         }
     }
