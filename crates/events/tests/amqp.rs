@@ -12,7 +12,9 @@ use lapin::{
 };
 use serde_json::{Value, json};
 
-use support::{Nats, PATIENCE, Server, certified, plane, refusal, reported, source, until, with};
+use support::{
+    Nats, PATIENCE, Server, certified, numbers, plane, refusal, reported, source, until, with,
+};
 
 fn url(broker: &Server, password: &str) -> String {
     format!("amqp://worker:{password}@127.0.0.1:{}", broker.port())
@@ -96,21 +98,6 @@ fn plain() -> BasicProperties {
     BasicProperties::default()
 }
 
-async fn stored(nats: &Nats) -> Vec<(String, Value)> {
-    let events = nats.stored().await.into_iter().map(|event| {
-        let payload = serde_json::from_slice(&event.data).expect("JSON");
-        (event.id, payload)
-    });
-    events.collect()
-}
-
-fn numbers(stored: &[(String, Value)]) -> Vec<u64> {
-    let numbers = stored
-        .iter()
-        .filter_map(|(_, payload)| payload["body"]["n"].as_u64());
-    numbers.collect()
-}
-
 /// Publishes until the source consumes, which the first event shows.
 async fn subscribed(nats: &Nats, publisher: &Publisher) {
     until("the source is subscribed", || async {
@@ -159,10 +146,10 @@ fn ten_thousand_messages_survive_the_death_of_the_source_and_of_the_broker() {
         let publisher = Publisher::connect(&broker).await;
         publisher.numbers(8000..10_000).await;
         until("all are stored", || async {
-            nats.count().await > 10_000 && numbers(&stored(&nats).await).len() >= 10_000
+            nats.count().await > 10_000 && numbers(&nats.identified().await).len() >= 10_000
         })
         .await;
-        let stored = stored(&nats).await;
+        let stored = nats.identified().await;
         let ids: BTreeSet<&str> = stored.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(ids.len(), stored.len());
         let mut numbers = numbers(&stored);
@@ -223,12 +210,12 @@ async fn properties_are_in_the_payload_and_messages_that_cannot_be_events_are_re
         ])
         .await;
     until("the good ones are stored", || async {
-        let mut numbers = numbers(&stored(&nats).await);
+        let mut numbers = numbers(&nats.identified().await);
         numbers.sort_unstable();
         numbers == [14, 15, 15]
     })
     .await;
-    let stored = stored(&nats).await;
+    let stored = nats.identified().await;
     let of = stored
         .iter()
         .find(|(_, payload)| payload["body"]["n"] == 14);

@@ -6,7 +6,9 @@ use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use serde_json::{Value, json};
 
-use support::{Kafka, Nats, Stage, certified, plane, refusal, reported, source, until, with};
+use support::{
+    Kafka, Nats, Stage, certified, plane, refusal, reported, sorted_numbers, source, until, with,
+};
 
 /// The settings of a consumer group.
 fn group(broker: &Kafka, more: &Value) -> Value {
@@ -30,23 +32,6 @@ async fn publish(broker: &Kafka, numbers: Range<usize>) {
     broker
         .client(&["numbers", "orders", &first, &end], &[])
         .await;
-}
-
-async fn stored(nats: &Nats) -> Vec<(String, Value)> {
-    let events = nats.stored().await.into_iter().map(|event| {
-        let payload = serde_json::from_slice(&event.data).expect("JSON");
-        (event.id, payload)
-    });
-    events.collect()
-}
-
-fn numbers(stored: &[(String, Value)]) -> Vec<u64> {
-    let numbers = stored
-        .iter()
-        .filter_map(|(_, payload)| payload["body"]["n"].as_u64());
-    let mut numbers: Vec<u64> = numbers.collect();
-    numbers.sort_unstable();
-    numbers
 }
 
 #[test]
@@ -79,9 +64,9 @@ fn ten_thousand_records_survive_the_death_of_the_source_and_of_the_broker() {
         broker.up().await;
         publish(&broker, 8000..10_000).await;
         until("all are stored", || async { nats.count().await >= 10_000 }).await;
-        let stored = stored(&nats).await;
+        let stored = nats.identified().await;
         let ids: BTreeSet<&str> = stored.iter().map(|(id, _)| id.as_str()).collect();
-        let numbers = numbers(&stored);
+        let numbers = sorted_numbers(&stored);
         assert_eq!((ids.len(), stored.len()), (10_000, 10_000));
         assert!(numbers.is_sorted_by(|a, b| a < b), "some came twice");
         assert_eq!(numbers.last(), Some(&9999));
@@ -115,8 +100,8 @@ async fn members_of_a_group_share_its_topics() {
     first.stop().await;
     publish(&broker, 20..30).await;
     until("all are stored", || async { nats.count().await == 30 }).await;
-    let stored = stored(&nats).await;
-    assert_eq!(numbers(&stored), (0..30).collect::<Vec<u64>>());
+    let stored = nats.identified().await;
+    assert_eq!(sorted_numbers(&stored), (0..30).collect::<Vec<u64>>());
     second.stop().await;
     third.stop().await;
 }
@@ -162,10 +147,10 @@ async fn records_of_every_compression_are_events_and_those_that_cannot_be_are_re
             .await;
     }
     until("the good ones are stored", || async {
-        numbers(&stored(&nats).await) == [0, 1, 2, 3]
+        sorted_numbers(&nats.identified().await) == [0, 1, 2, 3]
     })
     .await;
-    let stored = stored(&nats).await;
+    let stored = nats.identified().await;
     let zero = stored.iter().find(|(_, payload)| payload["body"]["n"] == 0);
     assert_eq!(
         zero.expect("stored").1,

@@ -8,7 +8,9 @@ use events::source::CheckedSource;
 use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing, Packet, QoS};
 use serde_json::{Value, json};
 
-use support::{Nats, PATIENCE, Server, certified, plane, refusal, reported, source, until, with};
+use support::{
+    Nats, PATIENCE, Server, certified, numbers, plane, refusal, reported, source, until, with,
+};
 
 /// An EventSource of the topic `orders`, with its password.
 fn orders(broker: &Server, password: &str, more: &Value) -> std::sync::Arc<CheckedSource> {
@@ -65,14 +67,6 @@ fn numbered(numbers: Range<usize>) -> Vec<Vec<u8>> {
         .collect()
 }
 
-async fn stored(nats: &Nats) -> Vec<(String, Value)> {
-    let events = nats.stored().await.into_iter().map(|event| {
-        let payload = serde_json::from_slice(&event.data).expect("JSON");
-        (event.id, payload)
-    });
-    events.collect()
-}
-
 /// Publishes until the source is subscribed, which the first event shows.
 async fn subscribed(nats: &Nats, broker: &Server, topic: &str) {
     until("the source is subscribed", || async {
@@ -80,13 +74,6 @@ async fn subscribed(nats: &Nats, broker: &Server, topic: &str) {
         nats.count().await > 0
     })
     .await;
-}
-
-fn numbers(stored: &[(String, Value)]) -> Vec<u64> {
-    let numbers = stored
-        .iter()
-        .filter_map(|(_, payload)| payload["body"]["n"].as_u64());
-    numbers.collect()
 }
 
 #[test]
@@ -124,10 +111,10 @@ fn ten_thousand_messages_survive_the_death_of_the_source_and_a_restart_of_the_br
         let plane = start().await;
         publish(&broker, "orders", numbered(7000..10_000)).await;
         until("all are stored", || async {
-            nats.count().await >= 10_001 && numbers(&stored(&nats).await).len() >= 10_000
+            nats.count().await >= 10_001 && numbers(&nats.identified().await).len() >= 10_000
         })
         .await;
-        let stored = stored(&nats).await;
+        let stored = nats.identified().await;
         let ids: BTreeSet<&str> = stored.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(ids.len(), stored.len());
         let mut numbers = numbers(&stored);
@@ -156,10 +143,10 @@ async fn a_message_that_is_too_large_or_no_json_is_refused_and_the_topic_may_cha
     messages.extend(numbered(13..15));
     publish(&broker, "orders", messages).await;
     until("the good one is stored", || async {
-        numbers(&stored(&nats).await) == [14]
+        numbers(&nats.identified().await) == [14]
     })
     .await;
-    let last = stored(&nats).await.pop().expect("one").1;
+    let last = nats.identified().await.pop().expect("one").1;
     assert_eq!(last["metadata"], json!({"k": "v"}));
     assert!(
         last["messageId"].as_u64().is_some_and(|id| id > 0),
@@ -170,7 +157,7 @@ async fn a_message_that_is_too_large_or_no_json_is_refused_and_the_topic_may_cha
     plane.ensure_source(&other, &bus);
     until("the other topic comes in", || async {
         publish(&broker, "other/a", vec![b"x".to_vec()]).await;
-        stored(&nats)
+        nats.identified()
             .await
             .iter()
             .any(|(_, payload)| payload["body"] == "eA==")
@@ -182,11 +169,11 @@ async fn a_message_that_is_too_large_or_no_json_is_refused_and_the_topic_may_cha
         all.iter().any(|(_, payload)| payload["body"] == body)
     };
     until("the last one is stored", || async {
-        has(&stored(&nats).await, "bGFzdA==")
+        has(&nats.identified().await, "bGFzdA==")
     })
     .await;
     // {"n":30}
-    assert!(!has(&stored(&nats).await, "eyJuIjozMH0="));
+    assert!(!has(&nats.identified().await, "eyJuIjozMH0="));
     plane.stop().await;
 }
 
@@ -275,7 +262,7 @@ async fn a_channel_of_emitter_is_a_topic_below_its_key() {
     let channel = source("emitter", &["worker", "hush"], &config);
     plane.ensure_source(&channel, &bus);
     subscribed(&nats, &broker, "k3y/orders/").await;
-    let first = stored(&nats).await.remove(0).1;
+    let first = nats.identified().await.remove(0).1;
     assert_eq!(
         first,
         json!({"topic": "k3y/orders/", "body": {"first": true}})
@@ -285,7 +272,7 @@ async fn a_channel_of_emitter_is_a_topic_below_its_key() {
     broker.up().await;
     until("the channel is subscribed again", || async {
         publish(&broker, "k3y/orders/", numbered(7..8)).await;
-        numbers(&stored(&nats).await).contains(&7)
+        numbers(&nats.identified().await).contains(&7)
     })
     .await;
     plane.stop().await;

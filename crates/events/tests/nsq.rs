@@ -24,14 +24,6 @@ fn entry_with(nsq: &Nsq, secrets: &[&str], more: &Value) -> Arc<CheckedSource> {
     source("nsq", secrets, &config)
 }
 
-async fn stored(nats: &Nats) -> Vec<(String, Value)> {
-    let events = nats.stored().await.into_iter().map(|event| {
-        let payload = serde_json::from_slice(&event.data).expect("JSON");
-        (event.id, payload)
-    });
-    events.collect()
-}
-
 fn numbered(numbers: std::ops::Range<u64>) -> Vec<Vec<u8>> {
     numbers
         .map(|n| format!("{{\"n\":{n}}}").into_bytes())
@@ -71,7 +63,7 @@ fn ten_thousand_messages_survive_the_death_of_the_source_and_of_the_server() {
         nsq.up().await;
         nsq.publish("orders", &numbered(8000..10_000)).await;
         until("all are stored", || async { nats.count().await >= 10_000 }).await;
-        let stored = stored(&nats).await;
+        let stored = nats.identified().await;
         let ids: BTreeSet<&str> = stored.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(ids.len(), stored.len());
         let numbers: BTreeSet<u64> = stored
@@ -108,7 +100,7 @@ async fn the_payload_names_the_server_and_messages_that_cannot_be_events_are_ref
         nats.count().await == 1 && nsq.depth("orders", "argo").await == Some(0)
     })
     .await;
-    let payload = stored(&nats).await.remove(0).1;
+    let payload = nats.identified().await.remove(0).1;
     let timestamp = payload["timestamp"].as_str().expect("text");
     assert_eq!(timestamp.len(), 19, "nanoseconds: {timestamp}");
     assert_eq!(

@@ -6,7 +6,9 @@ use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use serde_json::{Value, json};
 
-use support::{Nats, Pulsar, certified, plane, refusal, reported, source, token, until, with};
+use support::{
+    Nats, Pulsar, certified, plane, refusal, reported, sorted_numbers, source, token, until, with,
+};
 
 fn config(broker: &Pulsar, more: &Value) -> Value {
     with(
@@ -26,29 +28,12 @@ async fn publish(broker: &Pulsar, numbers: Range<usize>) {
         .await;
 }
 
-async fn stored(nats: &Nats) -> Vec<(String, Value)> {
-    let events = nats.stored().await.into_iter().map(|event| {
-        let payload = serde_json::from_slice(&event.data).expect("JSON");
-        (event.id, payload)
-    });
-    events.collect()
-}
-
-fn numbers(stored: &[(String, Value)]) -> Vec<u64> {
-    let numbers = stored
-        .iter()
-        .filter_map(|(_, payload)| payload["body"]["n"].as_u64());
-    let mut numbers: Vec<u64> = numbers.collect();
-    numbers.sort_unstable();
-    numbers
-}
-
 /// Everything is stored, and what came twice had one id.
 async fn complete(nats: &Nats, count: u64) {
     until("all are stored", || async { nats.count().await >= count }).await;
-    let stored = stored(nats).await;
+    let stored = nats.identified().await;
     let ids: BTreeSet<&str> = stored.iter().map(|(id, _)| id.as_str()).collect();
-    assert_eq!(numbers(&stored), (0..count).collect::<Vec<u64>>());
+    assert_eq!(sorted_numbers(&stored), (0..count).collect::<Vec<u64>>());
     assert_eq!(ids.len(), stored.len());
 }
 
@@ -144,8 +129,8 @@ async fn messages_of_every_compression_are_events_and_those_that_cannot_be_are_r
         nats.count().await >= 30
     })
     .await;
-    let stored = stored(&nats).await;
-    assert_eq!(numbers(&stored), (100..130).collect::<Vec<u64>>());
+    let stored = nats.identified().await;
+    assert_eq!(sorted_numbers(&stored), (100..130).collect::<Vec<u64>>());
     let payload = &stored[0].1;
     let time = payload["publishTime"].as_str().expect("text");
     assert!(

@@ -62,14 +62,6 @@ impl Client {
 }
 
 /// All payloads of the stream of events, with the ids of the events.
-async fn stored(nats: &Nats) -> Vec<(String, Value)> {
-    let events = nats.stored().await.into_iter().map(|event| {
-        let payload = serde_json::from_slice(&event.data).expect("JSON");
-        (event.id, payload)
-    });
-    events.collect()
-}
-
 #[test]
 fn ten_thousand_entries_of_a_stream_survive_the_death_of_the_source_and_of_the_server() {
     let main = tokio::runtime::Runtime::new().expect("a runtime");
@@ -112,7 +104,7 @@ fn ten_thousand_entries_of_a_stream_survive_the_death_of_the_source_and_of_the_s
         tokio::time::sleep(Duration::from_millis(100)).await;
         redis.up().await;
         until("all are stored", || async { nats.count().await >= 10_000 }).await;
-        let stored = stored(&nats).await;
+        let stored = nats.identified().await;
         let ids: BTreeSet<&str> = stored.iter().map(|(id, _)| id.as_str()).collect();
         let numbers: BTreeSet<usize> = stored
             .iter()
@@ -169,7 +161,7 @@ async fn an_entry_that_is_too_large_is_refused_and_does_not_hold_up_the_others()
         nats.count().await == 1
     })
     .await;
-    let stored = stored(&nats).await;
+    let stored = nats.identified().await;
     assert_eq!(stored[0].1["values"], json!({"n": "14"}));
     assert_eq!(stored[0].1["metadata"], json!({"k": "v"}));
     plane.stop().await;
@@ -206,7 +198,7 @@ async fn published_messages_are_text_or_json_and_a_restart_of_the_server_is_surv
     Client::connect(&redis).await.ask("PUBLISH a hello").await;
     until("one is stored", || async { nats.count().await == 1 }).await;
     assert_eq!(
-        stored(&nats).await[0].1,
+        nats.identified().await[0].1,
         json!({"channel": "a", "pattern": "", "body": "hello"})
     );
     redis.down();
@@ -228,7 +220,7 @@ async fn published_messages_are_text_or_json_and_a_restart_of_the_server_is_surv
         let mut client = Client::connect(&redis).await;
         client.send("PUBLISH a {}").await;
         client.line().await;
-        stored(&nats)
+        nats.identified()
             .await
             .iter()
             .any(|(_, payload)| payload["body"] == json!({}))

@@ -94,14 +94,6 @@ impl Client {
     }
 }
 
-async fn payloads(nats: &Nats) -> Vec<(String, Value)> {
-    let events = nats.stored().await.into_iter().map(|event| {
-        let payload = serde_json::from_slice(&event.data).expect("JSON");
-        (event.id, payload)
-    });
-    events.collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_event_can_be_made_of_is_deleted_or_kept_as_the_manifest_says() {
     let Some(nats) = Nats::start().await else {
@@ -123,7 +115,7 @@ async fn what_no_event_can_be_made_of_is_deleted_or_kept_as_the_manifest_says() 
         client.waiting(&queue).await == 0
     })
     .await;
-    let stored = payloads(&nats).await;
+    let stored = nats.identified().await;
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].1["body"], json!({"n": 2}));
     assert_eq!(stored[0].1["metadata"], json!({"k": "v"}));
@@ -142,7 +134,7 @@ async fn what_no_event_can_be_made_of_is_deleted_or_kept_as_the_manifest_says() 
     plane.ensure_source(&source("sqs", &KEYS, &bytes), &bus);
     client.send(&texts, &["hello".to_owned()]).await;
     until("text is stored", || async {
-        let stored = payloads(&nats).await;
+        let stored = nats.identified().await;
         stored
             .iter()
             .any(|(_, payload)| payload["body"] == "aGVsbG8=")

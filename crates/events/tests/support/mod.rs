@@ -42,7 +42,7 @@ pub(crate) use event_hub::EventHub;
 pub(crate) use forge::Forge;
 pub(crate) use grpc::{GrpcService, streaming, unary};
 pub(crate) use kafka::Kafka;
-pub(crate) use nats::Nats;
+pub(crate) use nats::{Nats, numbers, sorted_numbers};
 pub(crate) use nsq::Nsq;
 pub(crate) use process::Process;
 use process::lines_of;

@@ -121,6 +121,15 @@ impl Nats {
             .collect()
     }
 
+    /// The ids of all events in the stream, with their data.
+    pub(crate) async fn identified(&self) -> Vec<(String, serde_json::Value)> {
+        let events = self.stored().await.into_iter().map(|event| {
+            let payload = serde_json::from_slice(&event.data).expect("JSON");
+            (event.id, payload)
+        });
+        events.collect()
+    }
+
     /// All events in the stream.
     pub(crate) async fn stored(&self) -> Vec<CloudEvent> {
         let stream = self.stream().await;
@@ -180,4 +189,19 @@ fn skip(reason: &str) {
 /// As [`skip`], for a server of the system, which `SKIP_SERVERS=1` does without too.
 pub(super) fn skip_server(reason: &str) {
     skip_where(&["ALLOW_SKIPS", "SKIP_SERVERS"], reason);
+}
+
+/// The numbers of numbered events, in the order of the stream.
+pub(crate) fn numbers(stored: &[(String, serde_json::Value)]) -> Vec<u64> {
+    let numbers = stored
+        .iter()
+        .filter_map(|(_, payload)| payload["body"]["n"].as_u64());
+    numbers.collect()
+}
+
+/// The numbers of numbered events in their own order.
+pub(crate) fn sorted_numbers(stored: &[(String, serde_json::Value)]) -> Vec<u64> {
+    let mut numbers = numbers(stored);
+    numbers.sort_unstable();
+    numbers
 }
