@@ -155,14 +155,7 @@ fn a_good_version_is_promoted_and_a_bad_one_is_rolled_back() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prometheus_that_is_down_is_an_error_not_a_verdict() -> Result<()> {
-    let options = Options {
-        nats: false,
-        git: false,
-        sample: false,
-        prometheus: false,
-        ..Options::default()
-    };
-    let scene = Scene::set(options, &[Which::Rollouts]).await?;
+    let scene = Scene::set(Options::cluster_only(), &[Which::Rollouts]).await?;
     let run = r"
 apiVersion: argoproj.io/v1alpha1
 kind: AnalysisRun

@@ -11,26 +11,12 @@ use e2e::stack::{Setup, Which};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{EvictParams, ListParams};
-use scene::{ARGO, PATIENCE, Scene};
+use scene::{ARGO, PATIENCE, Scene, healthy};
 use serde_json::{Value, json};
 
 const NS: &str = "default";
 /// Pause between two looks at the pods.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-fn options() -> Options {
-    Options {
-        nats: false,
-        prometheus: false,
-        git: false,
-        sample: false,
-        ..Options::default()
-    }
-}
-
-fn healthy(rollout: &Value) -> bool {
-    scene::observed(rollout) && rollout["status"]["phase"] == "Healthy"
-}
 
 /// A Rollout of one instance, or of none.
 fn rollout(name: &str, instance: Option<&str>, image: &str) -> String {
@@ -60,7 +46,7 @@ async fn status(scene: &Scene, name: &str) -> Result<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_controller_handles_the_rollouts_of_its_instance() -> Result<()> {
-    let mut scene = Scene::set(options(), &[]).await?;
+    let mut scene = Scene::set(Options::cluster_only(), &[]).await?;
     for (replica, id) in [(0, "blue"), (1, "green")] {
         let setup = Setup {
             args: vec![format!("--instance-id={id}")],
@@ -154,7 +140,7 @@ async fn pods(scene: &Scene, app: &str) -> Result<(Vec<String>, Vec<String>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vertical_pod_autoscaler_changes_pods_and_no_version() -> Result<()> {
-    let scene = Scene::set(options(), &[Which::Rollouts]).await?;
+    let scene = Scene::set(Options::cluster_only(), &[Which::Rollouts]).await?;
     scene.apply(NS, &rollout("web", None, "web:1")).await?;
     let first = scene
         .until("Rollout", NS, "web", "Healthy", healthy)

@@ -12,20 +12,13 @@ use e2e::Options;
 use e2e::stack::Which;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::api::ListParams;
-use scene::Scene;
+use scene::{Scene, healthy};
 use serde_json::{Value, json};
 
 const NS: &str = "default";
 
 async fn scene() -> Result<Scene> {
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        git: false,
-        sample: false,
-        ..Options::default()
-    };
-    Scene::set(options, &[Which::Rollouts]).await
+    Scene::set(Options::cluster_only(), &[Which::Rollouts]).await
 }
 
 fn rollout(name: &str, replicas: u32, strategy: &str, image: &str) -> String {
@@ -45,10 +38,6 @@ spec:
         - {{name: web, image: '{image}', ports: [{{containerPort: 80}}]}}
 "
     )
-}
-
-fn healthy(rollout: &Value) -> bool {
-    scene::observed(rollout) && rollout["status"]["phase"] == "Healthy"
 }
 
 fn runs(image: &'static str) -> impl Fn(&Value) -> bool {

@@ -29,7 +29,7 @@ use e2e::stack::Which;
 use serde_json::{Value, json};
 
 use proxy::{Provider, Traefik};
-use scene::Scene;
+use scene::{Scene, healthy};
 
 const NS: &str = "default";
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -74,10 +74,6 @@ fn controller(scene: &Scene) -> Result<&Part> {
 async fn resume(scene: &Scene, rollout: &str) -> Result<()> {
     let patch = json!({"status": {"pauseConditions": null}});
     scene.patch_status("Rollout", NS, rollout, patch).await
-}
-
-fn healthy(rollout: &Value) -> bool {
-    scene::observed(rollout) && rollout["status"]["phase"] == "Healthy"
 }
 
 fn paused_at(step: u32) -> impl Fn(&Value) -> bool {

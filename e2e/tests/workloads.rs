@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 use reconcile_core::clock::Clock;
-use scene::{PATIENCE, Scene};
+use scene::{PATIENCE, Scene, healthy};
 use serde_json::{Value, json};
 
 const NS: &str = "default";
@@ -22,18 +22,7 @@ const NS: &str = "default";
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 async fn scene() -> Result<Scene> {
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        git: false,
-        sample: false,
-        ..Options::default()
-    };
-    Scene::set(options, &[Which::Rollouts]).await
-}
-
-fn healthy(rollout: &Value) -> bool {
-    scene::observed(rollout) && rollout["status"]["phase"] == "Healthy"
+    Scene::set(Options::cluster_only(), &[Which::Rollouts]).await
 }
 
 fn is_ready(pod: &Pod) -> bool {

@@ -227,6 +227,11 @@ pub fn observed(rollout: &Value) -> bool {
         == Some(rollout["metadata"]["generation"].to_string().as_str())
 }
 
+/// A Rollout that is Healthy in its newest form.
+pub fn healthy(rollout: &Value) -> bool {
+    observed(rollout) && rollout["status"]["phase"] == "Healthy"
+}
+
 /// True for an Application that is Synced and Healthy with its operation done.
 pub fn synced_and_healthy(application: &Value) -> bool {
     let status = &application["status"];
