@@ -2,7 +2,10 @@
 
 use http::Uri;
 use kube::Config;
-use reconcile_core::secret::Secret;
+use reconcile_core::{
+    client::{ProxyAddress, ProxyError},
+    secret::Secret,
+};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -30,14 +33,9 @@ pub enum ConfigError {
         /// Column of the error.
         column: usize,
     },
-    /// A field that would change how the cluster is reached and has no effect here.
-    #[error("config.{field} is not supported: {instead}")]
-    Unsupported {
-        /// The field.
-        field: &'static str,
-        /// What to do.
-        instead: &'static str,
-    },
+    /// The proxy.
+    #[error("config.proxyUrl {0}")]
+    Proxy(#[from] ProxyError),
     /// A field has a value that cannot be used.
     #[error("config.{field} {problem}")]
     Field {
@@ -62,6 +60,8 @@ pub struct RemoteAccess {
     key: Secret,
     server_name: Option<String>,
     insecure: bool,
+    /// Through which the server is reached.
+    proxy: Option<ProxyAddress>,
     /// What gives tokens that end.
     login: Option<Login>,
 }
@@ -111,11 +111,11 @@ impl RawConfig {
         })
     }
 
-    fn unsupported(&self) -> Option<ConfigError> {
-        (!self.proxy_url.is_empty()).then_some(ConfigError::Unsupported {
-            field: "proxyUrl",
-            instead: "the controller must reach the server directly",
-        })
+    fn proxy(&self) -> Result<Option<ProxyAddress>, ConfigError> {
+        if self.proxy_url.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(ProxyAddress::parse(&self.proxy_url)?))
     }
 
     /// What gives tokens that end; nothing else may log in beside it.
@@ -148,9 +148,7 @@ impl RemoteAccess {
     /// From the keys `server` and `config` of a cluster Secret.
     pub fn parse(server: &str, config: &[u8]) -> Result<Self, ConfigError> {
         let mut raw = RawConfig::parse(config)?;
-        if let Some(error) = raw.unsupported() {
-            return Err(error);
-        }
+        let proxy = raw.proxy()?;
         let login = raw.login()?;
         let tls = raw.tls_client_config;
         let certificate = tls.cert_data.unwrap_or_default();
@@ -180,6 +178,7 @@ impl RemoteAccess {
             key: key.into(),
             server_name: Some(tls.server_name).filter(|name| !name.is_empty()),
             insecure: tls.insecure,
+            proxy,
             login,
         })
     }
@@ -197,6 +196,11 @@ impl RemoteAccess {
         given || !self.username.is_empty() || self.login.is_some()
     }
 
+    /// True when the server is reached through a proxy of its own.
+    pub fn has_proxy(&self) -> bool {
+        self.proxy.is_some()
+    }
+
     /// The API server.
     pub fn server(&self) -> &Uri {
         &self.server
@@ -211,6 +215,7 @@ impl RemoteAccess {
         };
         config.accept_invalid_certs = self.insecure;
         config.tls_server_name.clone_from(&self.server_name);
+        config.proxy_url = self.proxy.as_ref().map(|proxy| proxy.uri().clone());
         let auth = &mut config.auth_info;
         if !self.username.is_empty() {
             auth.username = Some(self.username.clone());

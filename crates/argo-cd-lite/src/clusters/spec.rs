@@ -112,9 +112,15 @@ impl ClusterSecret {
             project: text("project").into(),
         };
         let config = data.get("config").map(|value| value.0.as_slice());
-        let spec = RemoteAccess::parse(&server, config.unwrap_or_default()).map(|remote| {
+        let spec = RemoteAccess::parse(&server, config.unwrap_or_default()).and_then(|remote| {
             let is_own = server == IN_CLUSTER_SERVER && !remote.has_credentials();
-            Arc::new(ClusterSpec {
+            if is_own && remote.has_proxy() {
+                return Err(ConfigError::Field {
+                    field: "proxyUrl",
+                    problem: "needs credentials beside it for the cluster of the control plane",
+                });
+            }
+            Ok(Arc::new(ClusterSpec {
                 destination: destination.clone(),
                 access: if is_own {
                     Access::ControlPlane
@@ -132,7 +138,7 @@ impl ClusterSecret {
                     .get(ANNOTATION_REFRESH)
                     .cloned()
                     .unwrap_or_default(),
-            })
+            }))
         });
         Self {
             server: destination.server,

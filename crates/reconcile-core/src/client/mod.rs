@@ -19,12 +19,14 @@ mod call;
 mod fence;
 mod gate;
 mod guarded;
+mod proxy;
 mod tokens;
 mod view;
 
 pub use fence::Fence;
 pub use gate::{Fenced, FencedInFlight, Late};
 pub use guarded::GuardError;
+pub use proxy::{ProxyAddress, ProxyError};
 pub use tokens::{TokenError, TokenSource};
 pub use view::RequestView;
 
@@ -159,8 +161,8 @@ impl Connection {
         Ok(Self(ClientBuilder::try_from(config)?.build()))
     }
 
-    /// A connection to an API server that a Secret names: addresses that the policy refuses are not called. No request
-    /// is sent yet.
+    /// A connection to an API server that a Secret names, through `proxy_url` where `config` has one: addresses that the
+    /// policy refuses are not called. No request is sent yet.
     pub fn guarded(config: &Config, egress: EgressPolicy) -> Result<Self, GuardError> {
         guarded::client(config, egress).map(Self)
     }

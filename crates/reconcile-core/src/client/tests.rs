@@ -1,6 +1,7 @@
 //! The gate in front of made-up servers.
 
 mod fence;
+mod proxy;
 
 use std::{
     convert::Infallible,

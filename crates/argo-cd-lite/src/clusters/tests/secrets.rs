@@ -144,8 +144,12 @@ fn what_cannot_be_used_is_named_without_its_values() {
             "config.execProviderConfig must not be there beside",
         ),
         (
-            json!({"proxyUrl": "http://hush"}),
-            "config.proxyUrl is not supported",
+            json!({"proxyUrl": "ftp://u:hush@proxy"}),
+            "config.proxyUrl is no URL of an http, https or socks5 proxy",
+        ),
+        (
+            json!({"proxyUrl": "http://u%3A:hush@proxy"}),
+            "config.proxyUrl has a user name or password that no proxy accepts",
         ),
         (
             json!({"bearerToken": ["hush"]}),
@@ -226,7 +230,7 @@ fn destinations_are_resolved_as_upstream_does() {
         &[
             ("name", "odd"),
             ("server", "https://odd"),
-            ("config", r#"{"proxyUrl": "x"}"#),
+            ("config", r#"{"proxyUrl": "ftp://x"}"#),
         ],
     );
     add("e", &[("name", "hub"), ("server", own)]);
