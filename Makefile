@@ -158,10 +158,10 @@ advisories: ## Known vulnerabilities of dependencies (asks the RustSec database)
 	$(CARGO) deny check advisories
 
 .PHONY: bench
-bench: ## Measure speed and memory on the bed, of the binaries that images have; writes docs/benchmarks.md (ENGINE='NAME=COMMAND' adds a rival)
+bench: ## Measure speed and memory on the bed, of the binaries that images have; writes docs/benchmarks.md (ENGINE='NAME=COMMAND' adds a rival, SCALE=50000 runs only that many Applications)
 	$(CARGO) build --release -p e2e --bins
 	$(CARGO) build --profile dist $(BUILD_OPERATORS)
-	target/release/bench --profile dist $(if $(ENGINE),--engine '$(ENGINE)') $(BENCH_ARGS)
+	target/release/bench --profile dist $(if $(ENGINE),--engine '$(ENGINE)') $(if $(SCALE),--scenario scale --count $(SCALE) --deadline 3600) $(BENCH_ARGS)
 
 .PHONY: release
 release: ## The files of a release in target/release-files: binaries, SBOM, images, charts, checksums; needs no connection

@@ -63,6 +63,12 @@ pub struct Measurement {
     pub after: Memory,
     /// CPU seconds during the load.
     pub cpu_seconds: f64,
+    /// CPU seconds of programs that the engine started, such as helm; a part of `cpu_seconds`.
+    #[serde(default)]
+    pub program_cpu_seconds: f64,
+    /// Renders that took work, by the engine's own count. None when it exports no count.
+    #[serde(default)]
+    pub renders: Option<u64>,
     /// CPU seconds of the bed's own processes (API server, etcd, controller manager and so on) during the load.
     #[serde(default)]
     pub bed_cpu_seconds: f64,
@@ -94,6 +100,26 @@ impl Measurement {
     pub fn writes_per_object(&self) -> Option<f64> {
         let writes = self.requests.as_ref()?.writes();
         (self.objects > 0).then(|| writes as f64 / self.objects as f64)
+    }
+
+    /// Changes of objects by the engine, without Events and its lease.
+    pub fn object_writes(&self) -> Option<u64> {
+        Some(self.requests.as_ref()?.of_objects().total())
+    }
+
+    /// The engine's CPU for each object, in milliseconds.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub fn cpu_millis_per_object(&self) -> f64 {
+        self.cpu_seconds * 1000.0 / self.objects.max(1) as f64
+    }
+
+    /// The engine's own part of its CPU, in percent; the rest is that of programs that it started.
+    pub fn own_percent(&self) -> f64 {
+        if self.cpu_seconds > 0.0 {
+            100.0 - self.program_cpu_seconds / self.cpu_seconds * 100.0
+        } else {
+            0.0
+        }
     }
 
     /// The engine's CPU during the load, in percent of one core.

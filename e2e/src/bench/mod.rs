@@ -5,7 +5,7 @@
 //!                         for every scenario, for every engine: a fresh bed
 //!                           subject    the engine's processes, with its chart's rights
 //!                           sampler    memory and CPU of the process tree, every 100 ms
-//!                           scenario   the load: gitops, waves, rollouts, events
+//!                           scenario   the load: gitops, scale, monorepo, rollouts, events ...
 //!                           waiting    one watch and a counter, no polling
 //!                           requests   what was asked of the API server
 //!                         book ──► JSON ──► page (Markdown, with goals beside the results)
@@ -84,6 +84,8 @@ pub async fn run(plan: &Plan) -> Result<()> {
             Tool::Etcd,
             Tool::Kwok,
             Tool::NatsServer,
+            Tool::Helm,
+            Tool::Kustomize,
         ])
     })
     .await
@@ -157,11 +159,15 @@ async fn measure(plan: &Plan, scenario: Scenario, engine: &Engine) -> Result<Vec
     let options = Options {
         control: Control::Own,
         nats: matches!(scenario, Scenario::Events | Scenario::Ordered),
-        git: matches!(scenario, Scenario::Gitops | Scenario::Waves),
+        git: scenario.needs_git(),
         prometheus: false,
         sample: false,
         keep_dir: plan.keep,
-        nodes: nodes_for(plan.count.unwrap_or_default()),
+        nodes: nodes_for(
+            plan.count
+                .filter(|_| scenario.has_pods())
+                .unwrap_or_default(),
+        ),
         ..Options::default()
     };
     let bed = Bed::up(options).await.context("starting the bed")?;

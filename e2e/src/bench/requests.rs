@@ -39,8 +39,24 @@ impl Requests {
             .sum()
     }
 
+    /// Those that change an object: Events and the lease of the engine itself left out.
+    pub fn of_objects(&self) -> Self {
+        let other = ["get ", "list ", "create events", "patch events"];
+        let of = self.0.iter();
+        let kept = of.filter(|(key, _)| {
+            !key.ends_with(" leases") && !other.iter().any(|start| key.starts_with(start))
+        });
+        Self(kept.map(|(key, count)| (key.clone(), *count)).collect())
+    }
+
+    /// What the engine whose metrics are at `url` has sent so far.
+    pub async fn read_from(url: &str) -> Result<Self> {
+        let found = of_engine(&[url.to_owned()]).await;
+        found.with_context(|| format!("{url} counts no requests"))
+    }
+
     /// What was added since `before`.
-    pub(crate) fn since(&self, before: &Self) -> Self {
+    pub fn since(&self, before: &Self) -> Self {
         let grown = self.0.iter().filter_map(|(key, count)| {
             let added = count.saturating_sub(before.0.get(key).copied().unwrap_or(0));
             (added > 0).then(|| (key.clone(), added))
@@ -141,6 +157,28 @@ pub(crate) async fn of_engine(urls: &[String]) -> Option<Requests> {
     sum
 }
 
+/// The sum of a metric's series whose line begins with `series`, such as `renders_total{from="work"`. None when the engine
+/// does not answer.
+pub(crate) async fn counter(urls: &[String], series: &str) -> Option<u64> {
+    let mut sum = 0;
+    for url in urls {
+        let answer = reqwest::Client::new()
+            .get(url)
+            .timeout(SCRAPE)
+            .send()
+            .await
+            .ok()?;
+        sum += sum_of(&answer.text().await.ok()?, series);
+    }
+    Some(sum)
+}
+
+fn sum_of(page: &str, series: &str) -> u64 {
+    let lines = page.lines().filter(|line| line.starts_with(series));
+    let values = lines.filter_map(|line| line.rsplit_once(' '));
+    values.map(|(_, value)| count_of(value)).sum()
+}
+
 /// Everything the API server was asked so far, by anybody.
 pub(crate) async fn of_apiserver(client: &Client) -> Result<Requests> {
     let request = http::Request::get("/metrics").body(Vec::new())?;
@@ -177,6 +215,25 @@ apiserver_request_total{code=\"201\",dry_run=\"\",subresource=\"binding\",resour
             BTreeMap::from([("post pods/binding".to_owned(), 1500)])
         );
         assert_eq!(Requests::read_first(PAGE, &["other"]), None);
+    }
+
+    #[test]
+    fn a_metric_is_summed_over_its_series() {
+        let page = "a_total{from=\"work\"} 3\na_total{from=\"disk\"} 9\na_total{from=\"work\",b=\"1\"} 4\na_total_other 7\n";
+        assert_eq!(sum_of(page, "a_total{from=\"work\""), 7);
+        assert_eq!(sum_of(page, "a_total{"), 16);
+        assert_eq!(sum_of(page, "b"), 0);
+    }
+
+    #[test]
+    fn events_and_leases_are_no_objects() {
+        let requests = Requests(BTreeMap::from([
+            ("update leases".to_owned(), 5),
+            ("create events".to_owned(), 2),
+            ("get leases".to_owned(), 9),
+            ("patch applications/status".to_owned(), 3),
+        ]));
+        assert_eq!((requests.writes(), requests.of_objects().total()), (10, 3));
     }
 
     #[test]

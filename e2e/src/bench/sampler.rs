@@ -36,6 +36,8 @@ pub(crate) struct Reading {
     pub(crate) memory: Memory,
     /// User and system time so far, ended children included.
     pub(crate) cpu_seconds: f64,
+    /// The part of it that these processes used themselves, without what they started.
+    pub(crate) own_cpu_seconds: f64,
     pub(crate) threads: u64,
 }
 
@@ -45,6 +47,7 @@ impl Reading {
         let mut sum = Self::default();
         for pid in pids {
             let own = Usage::of(*pid)?;
+            sum.own_cpu_seconds += own.cpu_seconds;
             sum.add(*pid, &own);
             for child in descendants(*pid) {
                 // A child may end between the listing and the reading.
@@ -108,6 +111,8 @@ pub(crate) struct Series {
     pub(crate) peak: Memory,
     /// CPU seconds spent between start and end.
     pub(crate) cpu_seconds: f64,
+    /// Those of programs that the engine started.
+    pub(crate) program_cpu_seconds: f64,
 }
 
 /// Reads an engine every 100 ms in a thread of its own, so that a busy load generator does not delay it.
@@ -162,9 +167,13 @@ impl Sampler {
             high_water += Usage::of(*pid)?.peak_rss_kib;
         }
         peak.rss_kib = peak.rss_kib.max(high_water);
+        let cpu_seconds = ended.cpu_seconds - self.started.cpu_seconds;
+        let own = ended.own_cpu_seconds - self.started.own_cpu_seconds;
         Ok(Series {
             peak,
-            cpu_seconds: ended.cpu_seconds - self.started.cpu_seconds,
+            cpu_seconds,
+            // Both are read in ticks, one after the other.
+            program_cpu_seconds: (cpu_seconds - own).max(0.0),
         })
     }
 }

@@ -11,6 +11,9 @@ use crate::operator::Operator;
 use crate::process::Program;
 use crate::stack::{self, Setup, Which};
 
+/// The variable that tells a foreign engine where to listen for webhooks.
+pub(crate) const WEBHOOK_PORT: &str = "WEBHOOK_PORT";
+
 /// What is asked for when a subject is started.
 #[derive(Debug, Clone)]
 pub(crate) struct SubjectRequest<'a> {
@@ -20,8 +23,10 @@ pub(crate) struct SubjectRequest<'a> {
     pub(crate) profile: &'a str,
     /// Manifests applied first; a foreign engine then gets no CRDs of the chart.
     pub(crate) crds: &'a [std::path::PathBuf],
-    /// More environment, such as the port on which a webhook should listen.
+    /// More environment of a foreign engine, such as the port on which a webhook should listen.
     pub(crate) env: Vec<(String, String)>,
+    /// Arguments of our operator after those of its chart.
+    pub(crate) args: Vec<String>,
 }
 
 /// A running engine.
@@ -29,6 +34,7 @@ pub(crate) struct SubjectRequest<'a> {
 pub(crate) struct Subject {
     operator: Operator,
     metrics: Vec<String>,
+    webhook: Option<String>,
 }
 
 impl Subject {
@@ -52,11 +58,20 @@ impl Subject {
 
     async fn ours(bed: &Bed, wanted: &SubjectRequest<'_>) -> Result<Self> {
         let binary = stack::binary(wanted.which, wanted.profile)?;
-        let deployed = stack::deploy(bed, wanted.which, &binary, &Setup::default()).await?;
+        let setup = Setup {
+            args: wanted.args.clone(),
+            // As its chart does: a process that is started again takes the lease of its pod at once.
+            env: vec![("POD_NAME".to_owned(), format!("{}-0", wanted.which.name()))],
+            ..Setup::default()
+        };
+        let deployed = stack::deploy(bed, wanted.which, &binary, &setup).await?;
         let metrics = vec![deployed.metrics()];
+        let webhook = deployed.addresses.get(1);
+        let webhook = webhook.map(|address| format!("{address}/api/webhook"));
         Ok(Self {
             operator: deployed.operator,
             metrics,
+            webhook,
         })
     }
 
@@ -92,7 +107,31 @@ impl Subject {
         Ok(Self {
             operator,
             metrics: vec![format!("http://127.0.0.1:{metrics_port}/metrics")],
+            webhook: (wanted.env.iter())
+                .find(|(name, _)| name == WEBHOOK_PORT)
+                .map(|(_, port)| format!("http://127.0.0.1:{port}/api/webhook")),
         })
+    }
+
+    /// Where it is told of pushes, when it listens for them.
+    pub(crate) fn webhook(&self) -> Option<&str> {
+        self.webhook.as_deref()
+    }
+
+    /// Kills it and starts it again, without waiting until it is ready.
+    pub(crate) async fn kill_and_start(&self) -> Result<()> {
+        self.operator.part.kill().await?;
+        self.operator.part.start().await
+    }
+
+    /// Returns when it says that it is ready.
+    pub(crate) async fn until_ready(&self) -> Result<()> {
+        self.operator.until_ready().await
+    }
+
+    /// The sum of a metric's series whose line begins with `series`; None when it does not answer.
+    pub(crate) async fn counter(&self, series: &str) -> Option<u64> {
+        requests::counter(&self.metrics, series).await
     }
 
     /// An error that shows the end of the log when a process has ended.

@@ -10,8 +10,8 @@ use tokio::process::Command;
 
 use super::ServerState;
 
-/// Longest run of one git command.
-const GIT: Duration = Duration::from_secs(30);
+/// Longest run of one git command; a commit of 50,000 files takes long.
+const GIT: Duration = Duration::from_mins(3);
 /// The hook only writes down what was pushed; the bridge, which ran the push, reads it.
 const POST_RECEIVE: &str = "#!/bin/sh\ncat >> pushed\n";
 

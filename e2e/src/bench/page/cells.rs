@@ -1,6 +1,7 @@
 //! The figures of a measurement as text.
 
 use crate::bench::book::{Measurement, Memory};
+use crate::bench::goals::{self, Measure};
 use crate::usage::mib;
 
 pub(super) fn time(one: &Measurement) -> String {
@@ -38,6 +39,34 @@ pub(super) fn cpu(one: &Measurement) -> String {
         one.cpu_seconds,
         one.cpu_percent()
     )
+}
+
+pub(super) fn programs(one: &Measurement) -> String {
+    if one.program_cpu_seconds <= 0.0 {
+        return String::new();
+    }
+    let (programs, own) = (one.program_cpu_seconds, one.own_percent());
+    format!("{programs:.2} s (the engine: {own:.1} %)")
+}
+
+/// Only where something depends on it.
+pub(super) fn cpu_each(one: &Measurement) -> String {
+    if one.program_cpu_seconds <= 0.0 && goals::of(one, Measure::CpuMillis).is_none() {
+        return String::new();
+    }
+    format!("{:.1} ms", one.cpu_millis_per_object())
+}
+
+pub(super) fn renders(one: &Measurement) -> String {
+    one.renders
+        .map_or_else(String::new, |renders| renders.to_string())
+}
+
+/// Only where something depends on it.
+pub(super) fn object_writes(one: &Measurement) -> String {
+    let judged = goals::of(one, Measure::ObjectWrites).is_some();
+    let writes = one.object_writes().filter(|_| judged);
+    writes.map_or_else(String::new, |writes| writes.to_string())
 }
 
 pub(super) fn latency(one: &Measurement) -> String {

@@ -57,11 +57,14 @@ run them: the chart's arguments, the token of its service account and exactly it
 | peak | resident: the larger of the kernel's high-water mark and the sum over the process tree every 100 ms; PSS: the largest of those samples |
 | after | when memory has settled after the load |
 | CPU | user and system seconds of the process tree during the load |
+| CPU of programs that it started | the part of them that helm or kustomize used; the rest is the engine's own |
+| renders | those for which manifests were made; a result that was kept is none |
 | CPU of the control plane | the same for API server, etcd, controller manager, scheduler, kwok and nats-server: on few cores this, and not the engine, bounds the time |
 | requests per object | sent by the engine to the API server by its own count, watches left out |
 | writes per object | those of them that change something, Events included |
+| writes of objects | the same in total, without Events and the lease of the engine |
 | all clients per object | requests that the API server counted from everybody (controller manager, scheduler, kwok), without the load's own |
-| each object | from the request that made or changed the object to its state; for events from the webhook request to the arrival at the trigger's target |
+| each object | from the request that made or changed the object to its state; for commits from the webhook to the object in the cluster, for drift from the change by hand until a watch has shown it healed; for events from the webhook request to the arrival at the trigger's target |
 
 Another engine under the same load: `make bench ENGINE='NAME=COMMAND'`. The command gets `KUBECONFIG`, `NATS_URL`,
 `GIT_URL`, `NAMESPACE`, `METRICS_PORT` and (events) `WEBHOOK_PORT` in its environment.
@@ -74,20 +77,12 @@ fn summary(page: &mut String, book: &Book) {
         let Some(run) = book.runs.get(scenario.name()) else {
             continue;
         };
-        let measures = [
-            Measure::Seconds,
-            Measure::P99Millis,
-            Measure::PeakMib,
-            Measure::IdleMib,
-            Measure::Writes,
-            Measure::CpuPercent,
-        ];
         for measurement in run
             .measurements
             .iter()
             .filter(|found| found.engine == super::engine::OURS)
         {
-            for measure in measures {
+            for measure in Measure::ALL {
                 let Some(goal) = goals::of(measurement, measure) else {
                     continue;
                 };
@@ -126,16 +121,30 @@ fn figure(measurement: &Measurement, measure: Measure) -> (&'static str, f64) {
             measurement.writes_per_object().unwrap_or(f64::INFINITY),
         ),
         Measure::CpuPercent => ("CPU", measurement.cpu_percent()),
+        Measure::CpuSeconds => ("CPU", measurement.cpu_seconds),
+        Measure::CpuMillis => ("CPU per object", measurement.cpu_millis_per_object()),
+        Measure::OwnPercent => ("its own CPU", measurement.own_percent()),
+        Measure::Renders => ("renders", measurement.renders.map_or(f64::INFINITY, count)),
+        Measure::ObjectWrites => (
+            "writes of objects",
+            measurement.object_writes().map_or(f64::INFINITY, count),
+        ),
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn count(number: u64) -> f64 {
+    number as f64
 }
 
 fn unit(measure: Measure) -> &'static str {
     match measure {
-        Measure::Seconds => "s",
+        Measure::Seconds | Measure::CpuSeconds => "s",
         Measure::IdleMib | Measure::PeakMib => "MiB",
-        Measure::P99Millis => "ms",
-        Measure::Writes => "",
+        Measure::P99Millis | Measure::CpuMillis => "ms",
+        Measure::Writes | Measure::ObjectWrites | Measure::Renders => "",
         Measure::CpuPercent => "% of a core",
+        Measure::OwnPercent => "% of all",
     }
 }
 
@@ -250,9 +259,21 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
         },
         plain("after RSS / PSS", each(&|one| cells::memory(one.after))),
         Row {
-            goal: goal(Measure::CpuPercent),
+            goal: either(goal(Measure::CpuPercent), goal(Measure::CpuSeconds)),
             earlier: then(&|past| past.cpu_seconds.map(|seconds| format!("{seconds} s"))),
             ..plain("CPU", each(&cells::cpu))
+        },
+        Row {
+            goal: goal(Measure::OwnPercent),
+            ..plain("CPU of programs that it started", each(&cells::programs))
+        },
+        Row {
+            goal: goal(Measure::CpuMillis),
+            ..plain("CPU per object", each(&cells::cpu_each))
+        },
+        Row {
+            goal: goal(Measure::Renders),
+            ..plain("renders", each(&cells::renders))
         },
         plain(
             "CPU of the control plane",
@@ -265,6 +286,10 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
         Row {
             goal: goal(Measure::Writes),
             ..plain("writes per object", each(&cells::writes))
+        },
+        Row {
+            goal: goal(Measure::ObjectWrites),
+            ..plain("writes of objects", each(&cells::object_writes))
         },
         plain(
             "all clients per object",
@@ -283,12 +308,16 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
     ]
 }
 
+fn either(one: String, other: String) -> String {
+    if one.is_empty() { other } else { one }
+}
+
 fn limit(found: &[&Measurement], measure: Measure) -> String {
     let goal = found.first().and_then(|one| goals::of(one, measure));
-    let what = if measure == Measure::P99Millis {
-        "p99 "
-    } else {
-        ""
+    let what = match measure {
+        Measure::P99Millis => "p99 ",
+        Measure::OwnPercent => "the rest ",
+        _ => "",
     };
     goal.map(|goal| format!("{what}≤ {} {}", goal.limit, unit(measure)))
         .unwrap_or_default()

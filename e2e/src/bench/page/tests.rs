@@ -19,6 +19,8 @@ fn measurement(engine: &str, seconds: f64, peak_mib: u64) -> Measurement {
         peak: memory(peak_mib),
         after: memory(20),
         cpu_seconds: 12.5,
+        program_cpu_seconds: 0.0,
+        renders: None,
         bed_cpu_seconds: 30.0,
         requests: Some(Requests(BTreeMap::from([(
             "patch configmaps".to_owned(),
@@ -115,4 +117,30 @@ fn a_load_of_another_size_is_not_judged() {
     (small.objects, small.done) = (50, 50);
     let page = render(&book(vec![small]));
     assert!(!page.contains("## Goals"), "{page}");
+}
+
+#[test]
+fn renders_and_the_cpu_of_programs_are_judged() {
+    let of_helm = |case: &str, renders: u64| Measurement {
+        case: case.to_owned(),
+        objects: 200,
+        done: 200,
+        cpu_seconds: 20.0,
+        program_cpu_seconds: 15.0,
+        renders: Some(renders),
+        ..measurement("argo-lite", 4.0, 60)
+    };
+    let page = render(&book(vec![
+        of_helm("helm", 200),
+        of_helm("helm-restart", 1),
+    ]));
+    for line in [
+        "| helm | its own CPU | 25.0 % of all | 50 % of all | reached |",
+        "| helm-restart | renders | 1.0  | 0  | **missed** |",
+        "| CPU of programs that it started | 15.00 s (the engine: 25.0 %) | the rest ≤ 50 % of all |  |",
+        "| CPU per object | 100.0 ms |  |  |",
+        "| renders | 1 | ≤ 0  |  |",
+    ] {
+        assert!(page.contains(line), "{line}\n{page}");
+    }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::super::book::{Latency, Measurement, Memory, Stream};
-use super::super::subject::Subject;
+use super::super::subject::{Subject, WEBHOOK_PORT};
 use super::sink::{Count, Sink};
 use super::{Case, Outcome, Scenario, Session};
 use crate::stack::Which;
@@ -99,7 +99,7 @@ impl Deployed {
         let port = session.bed.free_port()?;
         let sink = Arc::new(Sink::start().await?);
         let env = vec![
-            ("WEBHOOK_PORT".to_owned(), port.to_string()),
+            (WEBHOOK_PORT.to_owned(), port.to_string()),
             ("SINK_URL".to_owned(), sink.url.clone()),
         ];
         let (subject, idle) = session.subject(scenario, env).await?;

@@ -1,4 +1,4 @@
-//! N Applications of one 2 KB ConfigMap each, in one repository, synced automatically.
+//! N Applications of one 2 KB ConfigMap each, in one repository, synced automatically; then a restart.
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -12,13 +12,15 @@ use super::super::book::Measurement;
 use super::super::subject::Subject;
 use super::super::waiting::{Reached, Seen, statuses, until_all};
 use super::super::{load, scenario::as_u64};
+use super::contents::KEY;
 use super::{Case, Outcome, Scenario, Session};
+use crate::git::Repository;
 use crate::stack::Which;
 
 /// Applications when nothing else is asked for.
 const COUNT: usize = 1000;
 /// Where the ConfigMaps go.
-const TARGET: &str = "bench";
+pub(super) const TARGET: &str = "bench";
 /// Bytes of data in every ConfigMap.
 const DATA: usize = 2048;
 
@@ -54,52 +56,66 @@ pub(super) fn converged(application: &Seen<Status>) -> bool {
 
 pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
     let count = session.plan.count.unwrap_or(COUNT);
-    let bed = session.bed;
-    let repository = bed.git()?.repository("bench").await?;
-    for index in 0..count {
-        let name = name(index);
-        let manifest = config_map(&name, &json!({}));
-        repository
-            .write(
-                &format!("apps/{name}/configmap.json"),
-                &manifest.to_string(),
-            )
-            .await?;
-    }
-    repository
-        .commit(&[], "one ConfigMap for every application")
-        .await?;
+    let repository = one_map_each(session, count).await?;
     let (subject, idle) = session.subject(Scenario::Gitops, vec![]).await?;
     prepare(session).await?;
-    let applications = (0..count)
-        .map(|index| {
-            application(
-                &name(index),
-                &repository.url,
-                &format!("apps/{}", name(index)),
-            )
-        })
-        .collect();
     let case = Case {
         id: "gitops",
         title: format!("{count} Applications of one 2 KB ConfigMap: all Synced and Healthy"),
         objects: count,
         own_requests: count,
     };
-    let load = converge(session, &subject, applications);
-    let measurement = session.case(&subject, idle, case, load).await?;
-    if measurement.complete() {
+    let load = converge(session, &subject, applications(&repository, count));
+    let mut measurements = vec![session.case(&subject, idle, case, load).await?];
+    if measurements[0].complete() {
         let found = config_maps(session).await?;
         ensure!(
             found == as_u64(count),
             "{count} Applications are Synced, but {found} ConfigMaps exist"
         );
+        let case = Case {
+            id: "gitops-restart",
+            title: format!(
+                "the process is killed and started again: {count} Applications reconciled"
+            ),
+            objects: count,
+            own_requests: 0,
+        };
+        measurements.extend(session.restart(&subject, idle, case).await?);
     }
-    Ok(vec![measurement])
+    Ok(measurements)
 }
 
-fn name(index: usize) -> String {
+/// The name of an Application, its folder and its ConfigMap.
+pub(super) fn name(index: usize) -> String {
     format!("app-{index:05}")
+}
+
+/// A repository with a folder for each of so many Applications.
+pub(super) async fn one_map_each(session: &Session<'_>, count: usize) -> Result<Repository> {
+    let repository = session.bed.git()?.repository("bench").await?;
+    for index in 0..count {
+        let name = name(index);
+        let manifest = config_map(&name, &json!({})).to_string();
+        repository.write(&file(&name), &manifest).await?;
+    }
+    repository
+        .commit(&[], "one ConfigMap for every application")
+        .await?;
+    Ok(repository)
+}
+
+/// Where the ConfigMap of an Application is.
+pub(super) fn file(name: &str) -> String {
+    format!("apps/{name}/configmap.json")
+}
+
+/// The Applications of these folders.
+pub(super) fn applications(repository: &Repository, count: usize) -> Vec<Value> {
+    let names = (0..count).map(name);
+    names
+        .map(|name| application(&name, &repository.url, &format!("apps/{name}")))
+        .collect()
 }
 
 /// The target namespace, and the project `default` for engines that do not make it themselves.
@@ -122,13 +138,17 @@ pub(super) async fn prepare(session: &Session<'_>) -> Result<()> {
 
 /// A ConfigMap with 2 KB of data.
 pub(super) fn config_map(name: &str, annotations: &Value) -> Value {
-    let data: String = name.chars().cycle().take(DATA).collect();
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name, "annotations": annotations},
-        "data": {"payload": data},
+        "data": {KEY: payload(name)},
     })
+}
+
+/// 2 KB of data.
+pub(super) fn payload(seed: &str) -> String {
+    seed.chars().cycle().take(DATA).collect()
 }
 
 /// An Application that syncs by itself.

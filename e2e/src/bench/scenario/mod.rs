@@ -1,11 +1,18 @@
 //! The loads.
 
 mod analyses;
+mod contents;
+mod drift;
 mod events;
 mod gitops;
+mod large;
+mod monorepo;
 mod ordered;
+mod rendered;
+mod restarted;
 mod rollouts;
 mod routes;
+mod scale;
 mod sink;
 mod waves;
 
@@ -19,7 +26,8 @@ use tokio::time::Instant;
 use super::Plan;
 use super::book::{Latency, Measurement, Memory, Stream};
 use super::engine::Engine;
-use super::requests;
+use super::requests::{self, Requests};
+use super::sampler::Series;
 use super::subject::{Subject, SubjectRequest};
 use super::waiting::Reached;
 use crate::bed::Bed;
@@ -28,10 +36,22 @@ use crate::stack::Which;
 /// A kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// Many Applications of one 2 KB ConfigMap each, synced automatically.
+    /// Many Applications of one 2 KB ConfigMap each, synced automatically; then the process is killed and started again.
     Gitops,
+    /// As many of them as one process holds; then nothing happens, and then only to objects that are no Application's.
+    Scale,
+    /// Many Applications of one repository: commits that touch one of them, and commits that touch none.
+    Monorepo,
+    /// Many Applications of one chart with different values; then the process is killed and started again.
+    Helm,
+    /// Many overlays of one base, likewise.
+    Kustomize,
+    /// Objects that are changed by hand, one after the other.
+    Drift,
     /// One Application whose objects come in five waves.
     Waves,
+    /// One Application of very many objects.
+    Large,
     /// Many one-pod Rollouts, deployed and then updated.
     Rollouts,
     /// The same Rollouts with a route of the Gateway API each.
@@ -46,9 +66,15 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::Gitops,
+        Self::Scale,
+        Self::Monorepo,
+        Self::Helm,
+        Self::Kustomize,
+        Self::Drift,
         Self::Waves,
+        Self::Large,
         Self::Rollouts,
         Self::Routes,
         Self::Analyses,
@@ -60,7 +86,13 @@ impl Scenario {
     pub fn name(self) -> &'static str {
         match self {
             Self::Gitops => "gitops",
+            Self::Scale => "scale",
+            Self::Monorepo => "monorepo",
+            Self::Helm => "helm",
+            Self::Kustomize => "kustomize",
+            Self::Drift => "drift",
             Self::Waves => "waves",
+            Self::Large => "large",
             Self::Rollouts => "rollouts",
             Self::Routes => "routes",
             Self::Analyses => "analyses",
@@ -72,10 +104,27 @@ impl Scenario {
     /// Our operator for it.
     pub(crate) fn which(self) -> Which {
         match self {
-            Self::Gitops | Self::Waves => Which::ArgoCdLite,
+            Self::Gitops
+            | Self::Scale
+            | Self::Monorepo
+            | Self::Helm
+            | Self::Kustomize
+            | Self::Drift
+            | Self::Waves
+            | Self::Large => Which::ArgoCdLite,
             Self::Rollouts | Self::Routes | Self::Analyses => Which::Rollouts,
             Self::Events | Self::Ordered => Which::Events,
         }
+    }
+
+    /// Whether it needs the Git server.
+    pub(crate) fn needs_git(self) -> bool {
+        self.which() == Which::ArgoCdLite
+    }
+
+    /// Whether `count` objects of it have pods.
+    pub(crate) fn has_pods(self) -> bool {
+        self.which() == Which::Rollouts
     }
 
     /// Puts the load on one engine. An error when the engine cannot be started or ends under the load; an engine that
@@ -83,7 +132,13 @@ impl Scenario {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Vec<Measurement>> {
         match self {
             Self::Gitops => gitops::run(session).await,
+            Self::Scale => scale::run(session).await,
+            Self::Monorepo => monorepo::run(session).await,
+            Self::Helm => rendered::run(session, &rendered::HELM).await,
+            Self::Kustomize => rendered::run(session, &rendered::KUSTOMIZE).await,
+            Self::Drift => drift::run(session).await,
             Self::Waves => waves::run(session).await,
+            Self::Large => large::run(session).await,
             Self::Rollouts => rollouts::run(session).await,
             Self::Routes => routes::run(session).await,
             Self::Analyses => analyses::run(session).await,
@@ -134,6 +189,17 @@ impl Outcome {
     }
 }
 
+/// Counters before a load; `None` where the engine has none, or has just been started.
+struct Counts {
+    own: Option<Requests>,
+    renders: Option<u64>,
+    server: Requests,
+    bed_cpu: f64,
+}
+
+/// Our counter of renders that took work.
+const RENDERS: &str = r#"argocd_lite_renders_total{from="work""#;
+
 impl Session<'_> {
     /// Starts the engine and waits until its memory has settled.
     pub(crate) async fn subject(
@@ -141,11 +207,22 @@ impl Session<'_> {
         scenario: Scenario,
         env: Vec<(String, String)>,
     ) -> Result<(Subject, Memory)> {
+        self.subject_with(scenario, env, vec![]).await
+    }
+
+    /// The same, with arguments for our operator.
+    pub(crate) async fn subject_with(
+        &self,
+        scenario: Scenario,
+        env: Vec<(String, String)>,
+        args: Vec<String>,
+    ) -> Result<(Subject, Memory)> {
         let wanted = SubjectRequest {
             which: scenario.which(),
             profile: &self.plan.profile,
             crds: &self.plan.crds,
             env,
+            args,
         };
         let subject = Subject::start(self.bed, self.engine, &wanted)
             .await
@@ -163,22 +240,50 @@ impl Session<'_> {
         case: Case,
         load: impl Future<Output = Result<Outcome>>,
     ) -> Result<Measurement> {
-        let client = self.bed.client()?;
-        let own_before = subject.requests().await;
-        let server_before = requests::of_apiserver(&client).await?;
-        let bed_before = self.bed_cpu().await;
+        let before = self.counts(subject).await?;
         let sampler = subject.sample().await?;
         let outcome = load.await.with_context(|| case.title.clone())?;
         let series = sampler.finish()?;
-        let bed_cpu_seconds = self.bed_cpu().await - bed_before;
-        let server_after = requests::of_apiserver(&client).await?;
-        let own_after = subject.requests().await;
+        self.measured(subject, idle, case, &before, series, outcome)
+            .await
+    }
+
+    /// What was counted so far.
+    async fn counts(&self, subject: &Subject) -> Result<Counts> {
+        Ok(Counts {
+            own: subject.requests().await,
+            renders: self.renders(subject).await,
+            server: requests::of_apiserver(&self.bed.client()?).await?,
+            bed_cpu: self.bed_cpu().await,
+        })
+    }
+
+    /// Renders that took work so far; only ours are counted.
+    async fn renders(&self, subject: &Subject) -> Option<u64> {
+        if !self.engine.is_ours() {
+            return None;
+        }
+        subject.counter(RENDERS).await
+    }
+
+    /// The measurement of a load that is over.
+    async fn measured(
+        &self,
+        subject: &Subject,
+        idle: Memory,
+        case: Case,
+        before: &Counts,
+        series: Series,
+        outcome: Outcome,
+    ) -> Result<Measurement> {
+        let now = self.counts(subject).await?;
         let after = subject.settled().await?.memory;
-        let requests = match (own_before, own_after) {
-            (before, Some(after)) => Some(after.since(&before.unwrap_or_default())),
-            (_, None) => None,
-        };
-        let everybody = server_after.since(&server_before).total();
+        let own = now.own.map(|now| match &before.own {
+            Some(before) => now.since(before),
+            None => now,
+        });
+        let renders = now.renders.map(|now| now - before.renders.unwrap_or(0));
+        let everybody = now.server.since(&before.server).total();
         let measurement = Measurement {
             case: case.id.to_owned(),
             title: case.title,
@@ -190,8 +295,10 @@ impl Session<'_> {
             peak: series.peak,
             after,
             cpu_seconds: series.cpu_seconds,
-            bed_cpu_seconds,
-            requests,
+            program_cpu_seconds: series.program_cpu_seconds,
+            renders,
+            bed_cpu_seconds: now.bed_cpu - before.bed_cpu,
+            requests: own,
             apiserver_requests: everybody.saturating_sub(as_u64(case.own_requests)),
             latency: outcome.latency,
             stream: outcome.stream,
