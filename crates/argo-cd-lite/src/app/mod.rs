@@ -5,7 +5,6 @@ mod context;
 mod error;
 mod failure;
 mod inspect;
-mod large_files;
 mod live_state;
 mod local_source;
 mod notes;

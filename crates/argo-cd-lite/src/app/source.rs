@@ -6,7 +6,7 @@ use reconcile_core::credentials::redact_url;
 use super::{
     Context, ObserveError, Observed, Place, Problem, SourceState,
     failure::Failure,
-    large_files, local_source,
+    local_source,
     signatures::{check_signature, refuse_unsigned},
     validate,
 };
@@ -361,7 +361,10 @@ async fn try_render(
             Remotes::new(context.charts.clone(), known.project.clone(), schemes)
         }),
     };
-    let set = large_files::render(context, &request, asked).await?;
+    let (renders, repos) = (&context.renders, &context.repos);
+    let set = renders
+        .render_whole::<_, Failure>(repos, &request, asked)
+        .await?;
     tracing::debug!(application = %observed.key, %revisions, objects = set.targets.len(), "targets are known");
     Ok(SourceState::Ready { revisions, set })
 }

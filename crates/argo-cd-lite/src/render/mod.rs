@@ -19,6 +19,7 @@ mod generate;
 mod helm;
 mod jsonnet;
 mod kustomize;
+mod large_files;
 mod objects;
 mod process;
 mod registry;

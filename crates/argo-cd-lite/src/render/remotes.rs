@@ -150,6 +150,15 @@ impl Remotes {
         })
     }
 
+    /// Downloads what reads of the commit found to be only pointers of Git LFS. Blocks, like `download`.
+    pub(super) fn complete(&self, commit: &Commit) -> Result<(), RepoError> {
+        let repositories = self.charts.repositories();
+        let fetched = self
+            .runtime
+            .block_on(repositories.fetch_large_files(commit));
+        fetched.map(drop)
+    }
+
     /// The commit of a revision, with the credentials of its repository. Blocks, like `download`.
     pub(super) fn commit(&self, url: &str, revision: &str) -> Result<Commit, RepoError> {
         let repositories = self.charts.repositories();

@@ -64,9 +64,11 @@ impl Commit {
         }
     }
 
-    /// Where the contents of Git LFS are, for a repository whose pointers are followed.
-    pub(super) fn large_files(&self) -> Option<&Arc<LargeFiles>> {
-        self.large.as_ref()
+    /// Where the contents of Git LFS are: its own and those of its submodules, as far as their pointers are followed.
+    pub(super) fn large_files(&self) -> impl Iterator<Item = &Arc<LargeFiles>> {
+        let modules = self.submodules.values().flatten();
+        let modules = modules.filter_map(|module| module.large.as_ref());
+        self.large.iter().chain(modules)
     }
 
     /// Another commit of the same repository, which may not be in the store.
@@ -139,6 +141,7 @@ impl RepoHub {
             let listed = self.refs(url, Some(fresh)).await?;
             self.resolve(url, &listed.refs, revision, "").await?
         };
-        self.commit(url, &at).await
+        let commit = self.commit(url, &at).await?;
+        Ok(self.with_large_files(url, commit))
     }
 }

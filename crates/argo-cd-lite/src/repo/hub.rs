@@ -354,19 +354,20 @@ impl RepoHub {
         }
     }
 
-    /// Downloads what reads of the commit found to be missing; false when nothing was.
-    pub async fn fetch_large_files(&self, url: &str, commit: &Commit) -> Result<bool, RepoError> {
-        let Some(files) = commit.large_files() else {
-            return Ok(false);
-        };
-        let missing: Vec<_> = files.take_missing().into_iter().collect();
-        if missing.is_empty() {
-            return Ok(false);
+    /// Downloads what reads of the commit and of its submodules found to be missing; false when nothing was.
+    pub async fn fetch_large_files(&self, commit: &Commit) -> Result<bool, RepoError> {
+        let mut found = false;
+        for files in commit.large_files() {
+            let missing: Vec<_> = files.take_missing().into_iter().collect();
+            if missing.is_empty() {
+                continue;
+            }
+            let repository = self.repository(files.url());
+            let transfers = &self.0.transfers;
+            transfers.fetch_large(&repository, files, missing).await?;
+            found = true;
         }
-        let repository = self.repository(url);
-        let transfers = &self.0.transfers;
-        let fetched = transfers.fetch_large(&repository, files, missing).await;
-        fetched.map(|()| true)
+        Ok(found)
     }
 
     /// Runs `call`, which reads a little, on a thread of its own; it does not wait for renders.

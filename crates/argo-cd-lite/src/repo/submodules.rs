@@ -87,7 +87,7 @@ impl RepoHub {
             reference: None,
         };
         match self.commit(url, &at).await {
-            Ok(commit) => Ok(Ok(commit)),
+            Ok(commit) => Ok(Ok(self.with_large_files(url, commit))),
             // A repository that is not there is a mistake in `.gitmodules` rather than a failure that passes.
             Err(error)
                 if error.is_transient() && !matches!(error, RepoError::Git(GitError::NotFound)) =>

@@ -12,7 +12,7 @@ use crate::metrics::GitMetrics;
 
 mod bounds;
 mod credentials;
-mod large_files;
+pub(crate) mod large_files;
 mod servers;
 mod signatures;
 mod ssh;
@@ -58,6 +58,10 @@ impl Origin {
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         std::fs::write(path, content).expect("a file");
         self
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn remove(&self, path: &str) -> &Self {

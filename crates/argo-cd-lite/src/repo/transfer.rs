@@ -197,7 +197,7 @@ impl Transfers {
     pub(super) fn large_files(&self, repository: &Repository) -> Option<LargeFiles> {
         let secret = self.credentials.find(&repository.url)?;
         let folder = self.folder.join(&repository.folder);
-        (secret.credential.large_files).then(|| LargeFiles::new(&folder))
+        (secret.credential.large_files).then(|| LargeFiles::new(&repository.url, &folder))
     }
 
     /// Downloads the contents of pointers of Git LFS.

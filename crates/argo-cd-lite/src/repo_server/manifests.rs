@@ -96,7 +96,7 @@ impl Repositories {
             "" => "default",
             name => name,
         };
-        let asked = RenderFor {
+        let asked = || RenderFor {
             placement: Placement {
                 instance: instance.clone(),
                 namespace: request.namespace.clone(),
@@ -119,7 +119,7 @@ impl Repositories {
         let render = RenderRequest {
             app: AppFacts {
                 name,
-                instance,
+                instance: instance.clone(),
                 project: project.to_owned(),
                 namespace: request.namespace.clone(),
             },
@@ -131,7 +131,8 @@ impl Repositories {
             remotes,
             kustomize: settings.kustomize.clone(),
         };
-        Ok(context.renders.render(&reach.hub, render, asked).await?)
+        let renders = &context.renders;
+        renders.render_whole(&reach.hub, &render, asked).await
     }
 }
 

@@ -271,6 +271,7 @@ impl Reach {
         }
         let at = self.resolve(url, revision, &source.tag_prefix, age).await?;
         let commit = self.hub.commit(url, &at).await?;
+        let commit = self.hub.with_large_files(url, commit);
         Ok(OpenSource {
             source: source.clone(),
             files: Files::Commit(commit),
@@ -341,6 +342,7 @@ impl Repository {
             )
             .text("noProxy", &self.no_proxy)
             .flag("insecure", self.insecure || self.insecure_ignore_host_key)
+            .flag("enableLfs", self.enable_lfs)
             .flag("enableOCI", self.enable_oci)
             .flag("insecureOCIForceHttp", self.insecure_oci_force_http)
             .flag("useAzureWorkloadIdentity", self.use_azure_workload_identity)

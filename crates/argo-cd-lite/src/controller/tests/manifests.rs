@@ -50,6 +50,32 @@ async fn an_operation_may_bring_its_manifests() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hydrator_is_refused_by_its_field_and_nothing_is_applied() {
+    let (bed, _) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
+    bed.application(&json!({"automated": {}}));
+    bed.api.edit("applications", NAMESPACE, "app", |app| {
+        app["spec"]["sourceHydrator"] = json!({
+            "drySource": {"repoURL": "https://git.example.com/dry.git", "path": ".", "targetRevision": "main"},
+            "syncSource": {"targetBranch": "environments/prod", "path": "app"},
+        });
+    });
+    let operator = bed.controller().await;
+    bed.until("a condition names the field", |bed| {
+        let conditions = bed.app()["status"]["conditions"].clone();
+        let conditions = conditions.as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|one| {
+            let message = one["message"].as_str().unwrap_or_default();
+            one["type"] == "InvalidSpecError"
+                && message.contains("spec.sourceHydrator")
+                && message.contains("manifests are not written back to Git")
+        })
+    })
+    .await;
+    assert_eq!(bed.api.get("configmaps", "ns", "a"), None);
+    operator.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_project_warns_of_objects_that_no_application_manages() {
     let (bed, commit) = Bed::with(&[("app/a.yaml", &config_map("a", "1"))]);
     let map = |name: &str, more: serde_json::Value| {

@@ -9,11 +9,11 @@ use reconcile_core::yaml;
 use serde_json::Value;
 
 use super::{
-    super::{RenderError, renderer::Job, sandbox::Sandbox},
+    super::{RenderError, large_files::ROUNDS, renderer::Job, sandbox::Sandbox},
     charts::Charts,
     options::Build,
     places::{INLINE, is_remote, places},
-    remote::{Place, RemotePlaces},
+    remote::{Base, Place, RemotePlaces},
 };
 use crate::{
     api::KustomizeSource,
@@ -77,24 +77,46 @@ pub(super) fn copy<'a>(
         closure.add(&start, &patch.path)?;
     }
     closure.run()?;
-    while let Some((commit, prefix, path)) = remotes.take_next() {
-        let tree = commit.tree()?;
-        let start = tree.folder(&path)?;
+    while let Some(base) = remotes.take_next() {
+        copy_base(job, sandbox, build, &mut remotes, &base)?;
+    }
+    Ok(root)
+}
+
+/// Writes what a base of another repository reads. It begins again when that was in part a pointer of Git LFS.
+fn copy_base<'a>(
+    job: &'a Job<'a>,
+    sandbox: &Sandbox,
+    build: &Build,
+    remotes: &mut RemotePlaces<'a>,
+    base: &Base,
+) -> Result<(), RenderError> {
+    for _ in 0..ROUNDS {
+        let tree = remotes.tree(base)?;
+        let start = tree.folder(&base.path)?;
         let mut closure = Closure {
             job,
             tree: &tree,
             sandbox,
-            prefix,
+            prefix: base.prefix.clone(),
             helm: build.helm,
-            remotes: &mut remotes,
+            remotes: &mut *remotes,
             copied: BTreeSet::new(),
             seen: BTreeSet::new(),
             // A link keeps its name: the program finds the folder where the kustomization says.
-            pending: vec![Found { path, ..start }],
+            pending: vec![Found {
+                path: base.path.clone(),
+                ..start
+            }],
         };
-        closure.run()?;
+        let copied = closure.run();
+        if !tree.lacks_files() {
+            return copied;
+        }
+        // Whatever it is, it was made of pointers.
+        remotes.complete(base)?;
     }
-    Ok(root)
+    Err(remotes.endless(base))
 }
 
 /// The name of the kustomization of a folder.

@@ -6,10 +6,10 @@ use reconcile_core::credentials::redact_url;
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::{Remotes, RenderError, renderer::Job, sandbox::Sandbox},
+    super::{Remotes, RenderError, large_files::too_many_rounds, renderer::Job, sandbox::Sandbox},
     address::{Address, RemoteFolder},
 };
-use crate::repo::{Commit, join};
+use crate::repo::{Commit, RepoError, SourceTree, join};
 
 /// Folders and files by address that one source may lead to.
 const MAX_REMOTE: usize = 50;
@@ -28,6 +28,23 @@ struct Repository {
     url: String,
     revision: String,
     commit: Commit,
+}
+
+/// A folder of another repository.
+pub(super) struct Base {
+    repository: usize,
+    /// Folder of the sandbox with the files of the repository.
+    pub(super) prefix: String,
+    /// Path in the repository.
+    pub(super) path: String,
+}
+
+fn unreadable(repository: &str, error: &RepoError) -> RenderError {
+    RenderError::Base {
+        url: redact_url(repository),
+        transient: error.is_transient(),
+        reason: error.to_string(),
+    }
 }
 
 /// Where an address stands in a kustomization.
@@ -115,11 +132,7 @@ impl<'a> RemotePlaces<'a> {
         }
         let commit = remotes
             .commit(&folder.repository, &folder.revision)
-            .map_err(|error| RenderError::Base {
-                url: redact_url(&folder.repository),
-                transient: error.is_transient(),
-                reason: error.to_string(),
-            })?;
+            .map_err(|error| unreadable(&folder.repository, &error))?;
         self.repositories.push(Repository {
             url: folder.repository.clone(),
             revision: folder.revision.clone(),
@@ -128,10 +141,34 @@ impl<'a> RemotePlaces<'a> {
         Ok(self.repositories.len() - 1)
     }
 
-    /// The next folder to copy: its repository's files, their folder in the sandbox, and its path.
-    pub(super) fn take_next(&mut self) -> Option<(Commit, String, String)> {
+    /// The next folder to copy.
+    pub(super) fn take_next(&mut self) -> Option<Base> {
         let (index, path) = self.pending.pop()?;
-        Some((self.repositories[index].commit.clone(), prefix(index), path))
+        Some(Base {
+            repository: index,
+            prefix: prefix(index),
+            path,
+        })
+    }
+
+    /// The files of a folder's repository.
+    pub(super) fn tree(&self, base: &Base) -> Result<SourceTree, RenderError> {
+        Ok(self.repositories[base.repository].commit.tree()?)
+    }
+
+    /// Downloads what was read of a folder's repository and is only a pointer of Git LFS.
+    pub(super) fn complete(&self, base: &Base) -> Result<(), RenderError> {
+        let repository = &self.repositories[base.repository];
+        let Some(remotes) = self.job.remotes else {
+            return Ok(());
+        };
+        let completed = remotes.complete(&repository.commit);
+        completed.map_err(|error| unreadable(&repository.url, &error))
+    }
+
+    /// A folder whose downloads lead to more downloads without end.
+    pub(super) fn endless(&self, base: &Base) -> RenderError {
+        unreadable(&self.repositories[base.repository].url, &too_many_rounds())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
             Bed,
             server::{Page, Server, chart, index},
         },
-        tests::Origin,
+        tests::{Origin, large_files::LfsServer},
     },
     settings::KustomizeVersion,
 };
@@ -187,6 +187,44 @@ async fn bases_and_files_by_address_are_fetched_by_the_rules_of_the_project() {
         assert!(error.contains(expected), "{resource}: {error}");
         assert!(!error.contains("secret"), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pointers_of_a_base_are_downloaded_before_the_program_runs() {
+    let origin = Origin::new();
+    let server = LfsServer::start(origin.folder()).await;
+    // The kustomization itself is in Git LFS, and so is what it names.
+    let pointer = server.keep("resources: [map.yaml]\n");
+    origin.write("base/kustomization.yaml", &pointer);
+    origin
+        .write("base/map.yaml", &server.keep("a: 1\n"))
+        .commit("1");
+    let folder = tempfile::tempdir().expect("a folder");
+    let bed = Bed::new(folder.path(), Trust::default());
+    let url = server.url();
+    let render = || {
+        let mut bench = Bench::new(SPY);
+        let base = format!("resources: ['{url}//base?ref=main']\n");
+        bench.write("k/kustomization.yaml", &base);
+        bench.permit(&bed.hub, &["*"], &[]);
+        tokio::task::spawn_blocking(move || bench.render(json!({"path": "k"})))
+    };
+    let members = [
+        ("url", url.as_str()),
+        ("username", "git"),
+        ("password", "hush"),
+    ];
+    bed.secret("repository", &members);
+    // Without the member the pointer is the kustomization; the real program refuses it.
+    let set = render().await.expect("a thread").expect("a render");
+    let found = report(&set, "kustomizations");
+    assert!(found.contains("oid sha256:"), "{found}");
+    let mut enabled = members.to_vec();
+    enabled.push(("enableLfs", "true"));
+    bed.secret("repository", &enabled);
+    let set = render().await.expect("a thread").expect("a render");
+    let found = report(&set, "kustomizations");
+    assert!(found.contains("resources: [map.yaml]"), "{found}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

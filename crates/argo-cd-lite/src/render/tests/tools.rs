@@ -346,6 +346,24 @@ fn files_of_the_folder_override_parameters_and_lead_nowhere_else() {
 }
 
 #[test]
+fn a_chart_that_looks_objects_up_has_a_remark() {
+    let remarks = |template: &str| {
+        let bench = Bench::new(REPORT);
+        bench
+            .write("chart/Chart.yaml", CHART)
+            .write("chart/templates/secret.yaml", template);
+        let set = bench.render(json!({"path": "chart"})).expect("a render");
+        set.remarks
+    };
+    let found = remarks(r#"data: {{ (lookup "v1" "Secret" .Release.Namespace "s").data }}"#);
+    assert_eq!(
+        found,
+        ["the chart uses the function lookup, which finds nothing while manifests are rendered"]
+    );
+    assert!(remarks("# lookup is not used\ndata: {{ .Values.lookup }}").is_empty());
+}
+
+#[test]
 fn a_source_of_two_kinds_or_a_plugin_is_refused() {
     let bench = Bench::new(REPORT);
     bench.write("chart/Chart.yaml", CHART);

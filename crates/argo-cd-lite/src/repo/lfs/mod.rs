@@ -30,16 +30,24 @@ const MOST_FILES: usize = 20_000;
 /// The contents of a repository's large files, as far as they are here, and which ones are missing.
 #[derive(Debug)]
 pub struct LargeFiles {
+    /// URL of the repository.
+    url: String,
     folder: PathBuf,
     missing: Mutex<BTreeSet<Pointer>>,
 }
 
 impl LargeFiles {
-    pub(super) fn new(store: &Path) -> Self {
+    pub(super) fn new(url: &str, store: &Path) -> Self {
         Self {
+            url: url.to_owned(),
             folder: store.join(FOLDER),
             missing: Mutex::default(),
         }
+    }
+
+    /// URL of the repository.
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     /// The content that a pointer stands for; `None`, and noted, when it is not here.

@@ -24,7 +24,7 @@ use super::*;
 
 /// What a server has, and what it was asked for.
 #[derive(Clone)]
-struct Server {
+pub(crate) struct LfsServer {
     folder: std::path::PathBuf,
     /// `http://127.0.0.1:PORT`.
     address: String,
@@ -38,8 +38,9 @@ struct Server {
     downloads: Arc<Mutex<Vec<HeaderMap>>>,
 }
 
-impl Server {
-    async fn start(folder: &Path) -> Self {
+impl LfsServer {
+    /// Serves the repository in a folder.
+    pub(crate) async fn start(folder: &Path) -> Self {
         reconcile_core::operator::install_tls();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a port");
@@ -61,12 +62,12 @@ impl Server {
         server
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}/r.git", self.address)
     }
 
     /// Keeps a content and gives its pointer.
-    fn keep(&self, content: &str) -> String {
+    pub(crate) fn keep(&self, content: &str) -> String {
         let oid = hex::encode(Sha256::digest(content));
         let pointer = format!(
             "version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {}\n",
@@ -87,7 +88,7 @@ impl Server {
 }
 
 /// What the git program says; it serves as git-http-backend lets it.
-fn upload_pack(server: &Server, headers: &HeaderMap, more: &[&str], input: &[u8]) -> Vec<u8> {
+fn upload_pack(server: &LfsServer, headers: &HeaderMap, more: &[&str], input: &[u8]) -> Vec<u8> {
     let protocol = headers.get("git-protocol").and_then(|it| it.to_str().ok());
     let mut child = Command::new("git")
         .args(["upload-pack", "--stateless-rpc"])
@@ -104,20 +105,20 @@ fn upload_pack(server: &Server, headers: &HeaderMap, more: &[&str], input: &[u8]
     child.wait_with_output().expect("an end").stdout
 }
 
-async fn refs(State(server): State<Server>, headers: HeaderMap, _: RawQuery) -> Response {
+async fn refs(State(server): State<LfsServer>, headers: HeaderMap, _: RawQuery) -> Response {
     let mut body = b"001e# service=git-upload-pack\n0000".to_vec();
     body.extend(upload_pack(&server, &headers, &["--advertise-refs"], b""));
     let kind = "application/x-git-upload-pack-advertisement";
     ([("content-type", kind)], body).into_response()
 }
 
-async fn pack(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> Response {
+async fn pack(State(server): State<LfsServer>, headers: HeaderMap, body: Bytes) -> Response {
     let answer = upload_pack(&server, &headers, &[], &body);
     let kind = "application/x-git-upload-pack-result";
     ([("content-type", kind)], answer).into_response()
 }
 
-async fn batch(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> Response {
+async fn batch(State(server): State<LfsServer>, headers: HeaderMap, body: Bytes) -> Response {
     server.batches.fetch_add(1, Ordering::SeqCst);
     let login = format!("Basic {}", STANDARD.encode("git:hush"));
     if headers.get(AUTHORIZATION).is_none_or(|it| *it != *login) {
@@ -143,7 +144,7 @@ async fn batch(State(server): State<Server>, headers: HeaderMap, body: Bytes) ->
 }
 
 async fn content(
-    State(server): State<Server>,
+    State(server): State<LfsServer>,
     UrlPath(oid): UrlPath<String>,
     headers: HeaderMap,
 ) -> Response {
@@ -156,7 +157,7 @@ async fn content(
 }
 
 /// A repository Secret for the server.
-fn secret(server: &Server, members: &[(&str, &str)]) -> RepositorySecret {
+pub(crate) fn secret(server: &LfsServer, members: &[(&str, &str)]) -> RepositorySecret {
     let url = server.url();
     let all = [("url", &*url), ("username", "git"), ("password", "hush")];
     let members = all.iter().chain(members);
@@ -168,7 +169,7 @@ fn secret(server: &Server, members: &[(&str, &str)]) -> RepositorySecret {
 
 struct LfsBed {
     origin: Origin,
-    server: Server,
+    server: LfsServer,
     hub: RepoHub,
     credentials: Credentials,
     _stores: tempfile::TempDir,
@@ -177,7 +178,7 @@ struct LfsBed {
 impl LfsBed {
     async fn new(members: &[(&str, &str)]) -> Self {
         let (origin, stores) = (Origin::new(), tempfile::tempdir().expect("a folder"));
-        let server = Server::start(origin.folder.path()).await;
+        let server = LfsServer::start(origin.folder.path()).await;
         let credentials = Credentials::default();
         credentials.set("r", Some(secret(&server, members)));
         let metrics = GitMetrics::register(&Registry::new()).expect("metrics");
@@ -203,7 +204,7 @@ impl LfsBed {
     }
 
     async fn fetch(&self, commit: &Commit) -> Result<bool, RepoError> {
-        self.hub.fetch_large_files(&self.server.url(), commit).await
+        self.hub.fetch_large_files(commit).await
     }
 }
 
@@ -262,7 +263,7 @@ async fn a_download_from_elsewhere_gets_no_login_of_the_repository() {
     let bed = LfsBed::new(&[("enableLfs", "true")]).await;
     let pointer = bed.server.keep("a: 1\n");
     bed.origin.write("a.yaml", &pointer).commit("1");
-    let other = Server::start(bed.origin.folder.path()).await;
+    let other = LfsServer::start(bed.origin.folder.path()).await;
     *other.contents.lock() = bed.server.contents.lock().clone();
     *bed.server.elsewhere.lock() = Some(other.address.clone());
     let commit = bed.open().await;
@@ -318,4 +319,32 @@ async fn what_is_not_the_file_is_refused_and_no_secret_is_quoted() {
     text(&commit, "other.yaml");
     let error = bed.fetch(&commit).await.expect_err("refused").to_string();
     assert!(error.contains("refuses the credentials"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pointers_of_a_submodule_are_their_contents_as_its_own_secret_says() {
+    let bed = LfsBed::new(&[("enableLfs", "true")]).await;
+    let pointer = bed.server.keep("a: 1\n");
+    let inner = bed.origin.write("a.yaml", &pointer).commit("1");
+    let parent = Origin::new();
+    // The parent's Secret says nothing, so its own pointers stay.
+    parent.write("own.yaml", &pointer).commit("1");
+    submodules::add(&parent, "vendor", &bed.server.url(), &inner);
+    let head = git(parent.folder.path(), &["rev-parse", "HEAD"]);
+    let at = Resolved::of_commit_id(&head).expect("a commit");
+    let url = parent.url();
+    let open = async || {
+        let commit = bed.hub.commit(&url, &at).await.expect("a commit");
+        let commit = bed.hub.with_large_files(&url, commit);
+        let whole = bed.hub.with_submodules(&url, commit, &|_| true).await;
+        whole.expect("submodules")
+    };
+    let commit = open().await;
+    assert_eq!(text(&commit, "own.yaml"), (pointer.clone(), false));
+    assert_eq!(text(&commit, "vendor/a.yaml"), (pointer.clone(), true));
+    assert!(bed.fetch(&commit).await.expect("downloaded"));
+    assert_eq!(text(&commit, "vendor/a.yaml"), ("a: 1\n".to_owned(), false));
+    assert!(!bed.fetch(&commit).await.expect("nothing is missing"));
+    bed.credentials.set("r", Some(secret(&bed.server, &[])));
+    assert_eq!(text(&open().await, "vendor/a.yaml"), (pointer, false));
 }

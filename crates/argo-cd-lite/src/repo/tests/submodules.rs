@@ -3,7 +3,7 @@
 use super::*;
 
 /// Adds a submodule as the git program does.
-fn add(parent: &Origin, path: &str, url: &str, commit: &str) {
+pub(super) fn add(parent: &Origin, path: &str, url: &str, commit: &str) {
     let folder = parent.folder.path();
     let modules = folder.join(".gitmodules");
     let known = std::fs::read_to_string(&modules).unwrap_or_default();

@@ -18,6 +18,8 @@ pub struct Repository {
     pub insecure_ignore_host_key: bool,
     #[prost(bool, tag = "7")]
     pub insecure: bool,
+    #[prost(bool, tag = "8")]
+    pub enable_lfs: bool,
     #[prost(string, tag = "9")]
     pub tls_client_cert_data: String,
     #[prost(string, tag = "10")]

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Served;
+use crate::repo::tests::large_files::{LfsServer, secret};
 use crate::repo_server::messages::{
     ApplicationSource, ApplicationSourceDirectory, ApplicationSourceHelm, HelmParameter,
     ManifestRequest, ManifestResponse, RepoAppDetailsResponse, RepoServerAppDetailsQuery,
+    Repository,
 };
 
 const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n";
@@ -175,4 +177,38 @@ async fn a_chart_shows_its_values_and_parameters() {
         .await
         .expect("details");
     assert!(details.directory.is_some() && details.helm.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pointers_are_their_contents_for_callers_that_say_so() {
+    let served = Served::new(false).await;
+    let server = LfsServer::start(served.origin.folder()).await;
+    let pointer = server.keep(MAP);
+    served.origin.write("app/m.yaml", &pointer).commit("a map");
+    let known = secret(&server, &[("enableLfs", "true")]);
+    served.credentials.set("r", Some(known));
+    let client = served.client().await;
+    let ask = async |enable_lfs: bool| {
+        let repository = Repository {
+            repo: server.url(),
+            username: "git".to_owned(),
+            password: "hush".to_owned(),
+            enable_lfs,
+            ..Repository::default()
+        };
+        let source = ApplicationSource {
+            repo_url: server.url(),
+            ..served.source("app")
+        };
+        let request = ManifestRequest {
+            repo: Some(repository),
+            ..request(&served, source)
+        };
+        let answer: Result<ManifestResponse, _> = client.call("GenerateManifest", request).await;
+        answer.expect("manifests").manifests
+    };
+    assert_eq!(ask(true).await.len(), 1);
+    assert_eq!(served.stores(), 1, "the controller's own store is used");
+    // A pointer is no manifest.
+    assert!(ask(false).await.is_empty());
 }
