@@ -9,6 +9,10 @@
 mod apply;
 #[path = "gitops/hooks.rs"]
 mod hooks;
+#[path = "gitops/namespaces.rs"]
+mod namespaces;
+#[path = "gitops/rewritten.rs"]
+mod rewritten;
 mod scene;
 
 use anyhow::{Context as _, Result};

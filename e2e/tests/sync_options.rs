@@ -108,6 +108,50 @@ async fn what_upstream_applies_with_its_options_is_applied() -> Result<()> {
     unknown_fields(&scene, &repository).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_was_changed_by_hand_is_healed() -> Result<()> {
+    let scene = scene().await?;
+    let service = "
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: x}, ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 443}]}
+";
+    scene
+        .follow("port", AUTOMATED, &[("app/service.yaml", service)])
+        .await?;
+    scene.until_synced("port").await?;
+    let services = scene.api("v1", "Service", "port").await?;
+    let ports = |service: &Value| -> Vec<(String, u64)> {
+        let ports = service["spec"]["ports"].as_array();
+        let port = |port: &Value| {
+            let name = port["name"].as_str().unwrap_or_default();
+            (name.to_owned(), port["port"].as_u64().unwrap_or_default())
+        };
+        ports.into_iter().flatten().map(port).collect()
+    };
+    let wanted = [("http".to_owned(), 80), ("https".to_owned(), 443)];
+    // As `kubectl edit` does: the number is the key of the list, so the edit makes another port of it.
+    let edit = json!({"spec": {"ports": [
+        {"name": "http", "port": 81, "targetPort": 8080}, {"name": "https", "port": 443},
+    ]}});
+    let by_hand = kube::api::PatchParams {
+        field_manager: Some("kubectl-edit".to_owned()),
+        ..kube::api::PatchParams::default()
+    };
+    let edited = services
+        .patch("web", &by_hand, &kube::api::Patch::Merge(edit))
+        .await?;
+    assert_ne!(ports(&edited.data), wanted);
+    scene
+        .until_any("v1", "Service", "port", "web", "healed", |service| {
+            ports(service) == wanted
+        })
+        .await?;
+    scene.until_synced("port").await?;
+    Ok(())
+}
+
 async fn unknown_fields(scene: &Scene, repository: &Repository) -> Result<()> {
     let unknown = ", imaginary: true";
     // A field that does not exist is refused, and says which one; with Validate=false it is left out.
