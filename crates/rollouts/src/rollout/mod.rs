@@ -30,6 +30,7 @@ pub mod pod_rules;
 pub mod pods;
 mod replica_set;
 pub(crate) mod resources;
+mod route_writes;
 mod service_cleanup;
 pub(crate) mod simulated;
 mod start;
@@ -131,6 +132,7 @@ impl Controller for Rollouts {
 
     fn forget(&self, key: &ObjectKey) {
         self.effects.sources.peaks.forget(key);
+        self.effects.sources.route_writes.take(key);
     }
 
     fn reject(root: &Rollout, error: &RolloutError, now: Timestamp) -> Report {

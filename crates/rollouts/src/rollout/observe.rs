@@ -14,6 +14,7 @@ use super::{
     error::RolloutError,
     observed::{CheckedSpec, CheckedStrategy, Observed, ReplicaSetView, ServiceView, Step},
     peaks::Peaks,
+    route_writes::RouteWrites,
     validate,
     workload::{self, ResolvedWorkload, Workloads, named_by, workload_tag},
 };
@@ -42,6 +43,8 @@ pub struct Sources {
     pub analysis: AnalysisIndexes,
     /// The most pods that updates had ready so far.
     pub peaks: Peaks,
+    /// Rollouts whose last pass wrote their routes.
+    pub route_writes: RouteWrites,
     /// Experiments, tagged with the uid of their owner.
     pub experiments: Index<ExperimentView>,
 }
@@ -62,6 +65,7 @@ impl Default for Sources {
             services: Index::default(),
             analysis: AnalysisIndexes::default(),
             peaks: Peaks::default(),
+            route_writes: RouteWrites::default(),
             experiments: Index::new(|view: &ExperimentView| {
                 view.owner.iter().map(|owner| owner.uid.clone()).collect()
             }),
@@ -254,6 +258,7 @@ pub(crate) fn observe_checked(
         unsupported,
         raw_status,
         traffic: None,
+        is_rerouted: sources.route_writes.take(&key),
         targets: None,
         flags: None,
         pods: None,

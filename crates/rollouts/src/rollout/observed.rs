@@ -47,6 +47,8 @@ pub struct Observed {
     pub experiments: Vec<Arc<ExperimentView>>,
     /// What the route objects say; none without traffic routing.
     pub traffic: Option<RouteState>,
+    /// The pass before this one wrote the route objects.
+    pub is_rerouted: bool,
     /// Whether target groups of AWS have the pods behind a Service that was switched; none without
     /// `--aws-verify-target-group`.
     pub targets: Option<TargetsFound>,

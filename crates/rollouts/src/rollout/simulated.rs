@@ -214,6 +214,8 @@ impl SimulatedObjects {
             }
             Action::Route(goal) => {
                 self.traffic.write(goal);
+                let writes = &self.indexes.route_writes;
+                writes.note(observed.root.key());
                 Ok(Applied::Done)
             }
             Action::Delete { name, .. } => {

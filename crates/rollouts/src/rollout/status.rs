@@ -76,11 +76,45 @@ pub(crate) fn report(
             guarded: decision.write_replicas,
         });
     }
-    report.status(&observed.raw_status, &value(&status, &observed.raw_status));
+    if !may_wait(observed, decision, &status) {
+        report.status(&observed.raw_status, &value(&status, &observed.raw_status));
+    }
     for event in &decision.events {
         report.event(event.clone());
     }
     report
+}
+
+/// The pass moved traffic, and beside it only numbers changed: the next pass, which reads the routes in a moment, writes
+/// them together with the step that this completes, as upstream does. What was done is found again after a crash.
+fn may_wait(observed: &Observed, decision: &Decision, status: &RolloutStatus) -> bool {
+    let mut actions = decision.plan.actions.iter();
+    let moves_traffic = actions.any(|action| matches!(action, Action::Route(_)));
+    moves_traffic
+        && !observed.is_rerouted
+        && without_numbers(&observed.status) == without_numbers(status)
+}
+
+/// A status without the numbers of pods, the weights, and what is said about them: the message, and how far
+/// `Progressing` has come.
+fn without_numbers(status: &RolloutStatus) -> RolloutStatus {
+    let mut status = RolloutStatus {
+        replicas: 0,
+        updated_replicas: 0,
+        ready_replicas: 0,
+        available_replicas: 0,
+        hpa_replicas: 0,
+        message: String::new(),
+        ..status.clone()
+    };
+    status.canary.weights = None;
+    for condition in &mut status.conditions {
+        let moves = [reason::CREATED, reason::FOUND, reason::UPDATED];
+        if condition.kind == kind::PROGRESSING && moves.contains(&condition.reason.as_str()) {
+            *condition = Condition::new(kind::PROGRESSING, true, reason::UPDATED, String::new());
+        }
+    }
+    status
 }
 
 /// The status as it is written. A field that somebody set to its zero value, as a client does with

@@ -158,6 +158,7 @@ impl Effects {
                     .await
                     .map_err(RolloutError::Route)?;
             }
+            self.sources.route_writes.note(context.rollout);
         }
         Ok(())
     }

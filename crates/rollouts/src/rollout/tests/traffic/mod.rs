@@ -65,6 +65,50 @@ fn a_canary_moves_traffic_after_pods_and_pods_after_traffic() {
     assert_eq!((cluster.sizes()["v1"], cluster.sizes()["v2"]), (0, 5));
 }
 
+fn statuses(cluster: &Cluster) -> Vec<&str> {
+    let lines = cluster.log.lines();
+    let written = lines.filter_map(|line| line.split_once("] status: "));
+    written.map(|(_, status)| status).collect()
+}
+
+#[test]
+fn a_step_and_the_weight_that_completes_it_are_written_together() {
+    let mut cluster = deployed(1, &json!([{"setWeight": 50}, {"pause": {"duration": 2}}]));
+    let before = statuses(&cluster).len();
+    cluster.set_image("v2");
+    cluster.run();
+    cluster.advance(3);
+    cluster.run();
+    let written = &statuses(&cluster)[before..];
+    let expected = [
+        "Progressing more replicas need to be updated, step 0, 0/1/1 updated/available/all",
+        "Paused CanaryPauseStep, step 1, 1/2/2 updated/available/all",
+        "Progressing waiting for all steps to complete, step 2, 1/2/2 updated/available/all",
+        "Healthy -, step 2, 1/2/2 updated/available/all",
+    ];
+    assert_eq!(written, expected, "{}", cluster.log);
+}
+
+#[test]
+fn a_quarrel_about_a_route_does_not_hold_up_the_status() {
+    let mut cluster = deployed(1, &json!([{"setWeight": 50}, {"pause": {}}]));
+    cluster.set_image("v2");
+    cluster.settle();
+    for name in cluster.replica_sets.keys().cloned().collect::<Vec<_>>() {
+        while cluster.make_or_remove_pod(&name) {}
+        while cluster.make_ready(&name) {}
+        cluster.count(&name);
+    }
+    cluster.pass(None);
+    assert_eq!(weight(&cluster), 50);
+    assert_eq!(cluster.status().updated_replicas, 0, "{}", cluster.log);
+    // Somebody else puts the weight back.
+    cluster.traffic = RouteState::at(0);
+    cluster.pass(None);
+    assert_eq!(weight(&cluster), 50);
+    assert_eq!(cluster.status().updated_replicas, 1, "{}", cluster.log);
+}
+
 #[test]
 fn an_abort_moves_traffic_back_at_once_and_pods_later() {
     let mut cluster = deployed(4, &json!([{"setWeight": 50}, {"pause": {}}]));
