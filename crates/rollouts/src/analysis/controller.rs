@@ -10,6 +10,7 @@ use reconcile_core::{
 
 use super::{
     apply::{Effects, RunError},
+    checked_specs::CheckedSpecs,
     observe::{ObservedRun, observe},
     pending::PendingMeasurements,
     plan::{Decision, RunAction, decide},
@@ -21,6 +22,7 @@ use crate::api::analysis::AnalysisRun;
 /// The controller of AnalysisRuns.
 pub struct AnalysisRuns {
     effects: Effects,
+    specs: CheckedSpecs,
 }
 
 impl AnalysisRuns {
@@ -35,6 +37,7 @@ impl AnalysisRuns {
                 pending,
                 providers,
             },
+            specs: CheckedSpecs::default(),
         }
     }
 }
@@ -50,7 +53,7 @@ impl Controller for AnalysisRuns {
     const NAME: &'static str = "analysis-controller";
 
     async fn observe(&self, root: &Root<AnalysisRun>) -> Result<ObservedRun, RunError> {
-        let mut observed = observe(root);
+        let mut observed = observe(root, &self.specs);
         let status = &observed.situation.status;
         let contents = self
             .effects
@@ -84,5 +87,6 @@ impl Controller for AnalysisRuns {
 
     fn forget(&self, key: &ObjectKey) {
         self.effects.pending.forget(key);
+        self.specs.forget(key);
     }
 }

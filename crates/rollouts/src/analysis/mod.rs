@@ -30,6 +30,7 @@
 mod apply;
 pub mod build;
 mod build_error;
+mod checked_specs;
 mod controller;
 mod create;
 mod field_path;

@@ -1,6 +1,6 @@
 //! Reads a run.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use reconcile_core::{
     fields,
@@ -9,8 +9,9 @@ use reconcile_core::{
 use serde_json::Value;
 
 use super::{
+    checked_specs::{CheckedSpec, CheckedSpecs},
     plan::{Intent, Situation},
-    validate::{InvalidRun, check},
+    validate::InvalidRun,
 };
 use crate::api::{
     analysis::{AnalysisRun, AnalysisRunSpec, AnalysisRunStatus},
@@ -25,28 +26,45 @@ pub struct ObservedRun {
     /// Uid of the run.
     pub uid: String,
     /// The raw spec; empty when it has a wrong form.
-    pub spec: AnalysisRunSpec,
+    pub spec: Arc<AnalysisRunSpec>,
     /// Everything that the plan looks at.
     pub situation: Situation,
-    /// The persisted status in the form that this version writes it, to find what changed.
-    pub persisted: Value,
+    /// What the object has as its status, to find what changed.
+    pub persisted: Persisted,
     /// Fields that the manifest sets and that have no effect; empty for none.
     pub ignored: String,
 }
 
+/// The status that the object has.
+#[derive(Debug)]
+pub enum Persisted {
+    /// That of the situation.
+    Read,
+    /// None, or one of a wrong form.
+    Unread(Value),
+}
+
 /// Reads a run. A part that has a wrong form becomes the reason why the run ends in an error.
-pub(super) fn observe(root: &Root<AnalysisRun>) -> ObservedRun {
-    let spec = root.parse_spec();
+pub(super) fn observe(root: &Root<AnalysisRun>, specs: &CheckedSpecs) -> ObservedRun {
     let status = root.parse_status();
-    let checked = match (&spec, &status) {
-        (Err(error), _) | (_, Err(error)) => Err(InvalidRun::Spec(error.to_string())),
-        (Ok(spec), Ok(_)) => check(spec),
+    let is_completed = status
+        .as_ref()
+        .is_ok_and(|status| status.phase.is_completed());
+    let read = if is_completed {
+        specs.forget(&root.key());
+        Arc::new(CheckedSpec::of(root))
+    } else {
+        specs.of(root)
+    };
+    let checked = match (&read.checked, &status) {
+        (Ok(_), Err(error)) => Err(InvalidRun::Spec(error.to_string())),
+        (checked, _) => checked.clone(),
     };
     let persisted = match (&root.status, &status) {
-        (Some(_), Ok(status)) => serde_json::to_value(status).unwrap_or_default(),
-        _ => root.status_value(),
+        (Some(_), Ok(_)) => Persisted::Read,
+        _ => Persisted::Unread(root.status_value()),
     };
-    let spec = spec.unwrap_or_default();
+    let spec = Arc::clone(&read.spec);
     let status: AnalysisRunStatus = status.unwrap_or_default();
     // Told once, when the run starts. A run that cannot be carried out says why in its status.
     let ignored = if status.started_at.is_none() && checked.is_ok() {

@@ -6,7 +6,7 @@ use reconcile_core::{
 };
 
 use super::{
-    observe::ObservedRun,
+    observe::{ObservedRun, Persisted},
     plan::{Decision, Intent},
 };
 
@@ -17,8 +17,14 @@ pub(super) fn report(observed: &ObservedRun, decision: &Decision) -> Report {
     if observed.situation.intent == Intent::Delete || decision.deletes() {
         return report;
     }
-    let status = serde_json::to_value(&decision.status).unwrap_or_default();
-    report.status_at(Target::Main, &observed.persisted, &status);
+    let value = |status| serde_json::to_value(status).unwrap_or_default();
+    let (old, new) = (&observed.situation.status, &decision.status);
+    match &observed.persisted {
+        // Most passes only start a measurement.
+        Persisted::Read if old == new => {}
+        Persisted::Read => report.status_at(Target::Main, &value(old), &value(new)),
+        Persisted::Unread(old) => report.status_at(Target::Main, old, &value(new)),
+    }
     if !observed.ignored.is_empty() {
         report.event(EventNote::warning(
             "UnsupportedFields",

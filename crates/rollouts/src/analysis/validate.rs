@@ -238,6 +238,9 @@ fn stand_in(argument: &Argument) -> Argument {
 /// The metric with `{{args.x}}` replaced everywhere by the values of `arguments`.
 pub(super) fn fill_in(metric: &Metric, arguments: &[Argument]) -> Result<Metric, FillError> {
     let text = serde_json::to_string(metric)?;
+    if !text.contains("{{") {
+        return Ok(metric.clone());
+    }
     let value_of = |name: &str| {
         arguments
             .iter()

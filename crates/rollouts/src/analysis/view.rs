@@ -9,10 +9,13 @@ use reconcile_core::{
     watch::Index,
 };
 
-use serde_json::Value;
+use serde::{Deserialize, de::DeserializeOwned, de::IgnoredAny};
+use serde_json::{Value, value::RawValue};
 
 use super::Templates;
-use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
+use crate::api::analysis::{
+    AnalysisPhase, AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Provider,
+};
 
 /// What the Rollout controller and the metrics know of an AnalysisRun.
 #[derive(Clone, Debug)]
@@ -95,12 +98,50 @@ pub struct MetricView {
     pub phase: AnalysisPhase,
 }
 
+/// What a view takes of a spec; the rest is skipped, not read.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ViewedSpec {
+    terminate: bool,
+    metrics: Vec<ViewedMetric>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ViewedMetric {
+    name: String,
+    /// Its members; none for `null`.
+    provider: BTreeMap<String, Option<IgnoredAny>>,
+}
+
+/// What a view takes of a status: each measurement writes it, and most of it are measurements.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ViewedStatus {
+    phase: AnalysisPhase,
+    message: String,
+    metric_results: Vec<ViewedResult>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ViewedResult {
+    name: String,
+    phase: AnalysisPhase,
+    dry_run: bool,
+}
+
+fn viewed<T: DeserializeOwned + Default>(part: Option<&RawValue>) -> T {
+    part.and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default()
+}
+
 impl RunView {
     /// The view of a run. A part that cannot be read is left out; the AnalysisRun controller reports it.
     pub fn of(root: &Root<AnalysisRun>) -> Self {
         let meta = &root.metadata;
-        let status = root.parse_status().unwrap_or_default();
-        let spec = root.parse_spec().unwrap_or_default();
+        let status: ViewedStatus = viewed(root.status.as_deref());
+        let spec: ViewedSpec = viewed(root.spec.as_deref());
         let metrics = spec
             .metrics
             .iter()
@@ -109,7 +150,9 @@ impl RunView {
                 let result = results.find(|result| result.name == metric.name);
                 MetricView {
                     name: metric.name.clone(),
-                    provider: metric.provider.label(),
+                    provider: Provider::label_of(|name| {
+                        metric.provider.get(name).is_some_and(Option::is_some)
+                    }),
                     dry_run: result.is_some_and(|result| result.dry_run),
                     phase: result
                         .map(|result| result.phase.clone())

@@ -149,7 +149,7 @@ fn a_job_that_is_just_being_made_is_ended_before_its_run() {
         script("m=s"),
     );
     let now: Timestamp = world.now;
-    let mut situation = observe(&world.root()).situation;
+    let mut situation = observe(&world.root(), &world.specs).situation;
     situation.in_flight = HashSet::from(["m".to_owned()]);
     let waiting = decide(&situation, now);
     assert_eq!(waiting.status.phase, AnalysisPhase::Running);

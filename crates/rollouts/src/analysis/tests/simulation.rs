@@ -17,6 +17,7 @@ use crate::{
     analysis::{
         AnalysisRuns,
         apply::RunError,
+        checked_specs::CheckedSpecs,
         observe::{ObservedRun, observe},
         pending::PendingMeasurements,
         plan::{MeasureOutcome, RunAction},
@@ -81,6 +82,7 @@ pub(super) struct RunSimulation {
     spec: Value,
     status: Option<Value>,
     pending: PendingMeasurements,
+    pub(super) specs: CheckedSpecs,
     script: Script,
     taken: std::collections::HashMap<String, usize>,
     flying: Vec<(Timestamp, String)>,
@@ -99,6 +101,7 @@ impl RunSimulation {
             spec,
             status: None,
             pending: PendingMeasurements::default(),
+            specs: CheckedSpecs::default(),
             script,
             taken: std::collections::HashMap::new(),
             flying: Vec::new(),
@@ -141,7 +144,7 @@ impl RunSimulation {
         self.passes += 1;
         assert!(self.passes < MOST_PASSES, "no end in sight:\n{}", self.log);
         let root = self.root();
-        let mut observed = observe(&root);
+        let mut observed = observe(&root, &self.specs);
         let key = ObjectKey::new("ns", "run");
         let contents = self.pending.look(&key, "u1", &observed.situation.status);
         observed.situation.delivered = contents.delivered;

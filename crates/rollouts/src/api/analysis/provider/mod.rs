@@ -107,6 +107,13 @@ impl Provider {
         self.rows().next().map_or("", |row| row.label)
     }
 
+    /// As [`Provider::label`] of one whose members are set that `is_set` says.
+    pub fn label_of(is_set: impl Fn(&str) -> bool) -> &'static str {
+        let mut rows = ROWS.iter();
+        rows.find(|row| is_set(row.name))
+            .map_or("", |row| row.label)
+    }
+
     fn rows(&self) -> impl Iterator<Item = &'static Row> {
         ROWS.iter().filter(|row| (row.is_set)(self))
     }
