@@ -5,6 +5,8 @@
     reason = "each test file uses a part of it"
 )]
 
+mod quiet;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -13,7 +15,7 @@ use e2e::git::Repository;
 use e2e::stack::{self, Deployed, Setup, Which};
 use e2e::{Bed, Options};
 use kube::Api;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
 /// API version of all kinds of the project.
@@ -110,6 +112,15 @@ impl Scene {
     pub async fn refresh(&self, name: &str, how: &str) -> Result<()> {
         let patch = json!({"metadata": {"annotations": {REFRESH: how}}});
         self.patch("Application", "argocd", name, patch).await
+    }
+
+    /// Removes an Application and leaves its objects.
+    pub async fn abandon(&self, name: &str) -> Result<()> {
+        let patch = json!({"metadata": {"finalizers": null}});
+        self.patch("Application", "argocd", name, patch).await?;
+        let api = self.api(ARGO, "Application", "argocd").await?;
+        api.delete(name, &DeleteParams::default()).await?;
+        self.until_gone(ARGO, "Application", "argocd", name).await
     }
 
     /// Waits until the refresh that was asked for is done.
