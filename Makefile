@@ -21,7 +21,8 @@ TESTS := --workspace --lib --bins --tests
 E2E := $(patsubst e2e/tests/%.rs,--test %,$(wildcard e2e/tests/*.rs))
 
 # A test that lacks a program it needs fails. ALLOW_SKIPS=1 skips it instead; SKIP_SERVERS=1, which `make test` sets, only
-# where a program of `make servers` is missing, and SKIP_FIDELITY=1 the comparison with upstream's CRDs (make fidelity). The skipped ones are listed at the end.
+# where a program of `make servers` is missing, SKIP_FIDELITY=1 the comparison with upstream's CRDs (make fidelity), and SKIP_REAL_MANIFESTS=1 manifests of
+# public projects (make real-manifests). The skipped ones are listed at the end.
 export SKIPPED_TESTS := $(CURDIR)/target/skipped-tests
 LIST_SKIPPED := if [ -s "$(SKIPPED_TESTS)" ]; then \
 	echo "SKIPPED: $$(sort -u "$(SKIPPED_TESTS)" | wc -l) tests"; sort -u "$(SKIPPED_TESTS)"; fi
@@ -31,7 +32,7 @@ test: ## All tests: unit, simulation, fake API, and end-to-end on a real control
 	$(CARGO) test $(TESTS) --no-run
 	target/debug/bed build
 	@rm -f "$(SKIPPED_TESTS)"
-	SKIP_SERVERS=$(or $(SKIP_SERVERS),1) SKIP_FIDELITY=1 $(CARGO) test $(TESTS) --no-fail-fast -- --test-threads=1
+	SKIP_SERVERS=$(or $(SKIP_SERVERS),1) SKIP_FIDELITY=1 SKIP_REAL_MANIFESTS=1 $(CARGO) test $(TESTS) --no-fail-fast -- --test-threads=1
 	@$(LIST_SKIPPED)
 
 # Servers of the system that tests of event sources read, by the name of their package.
@@ -132,6 +133,12 @@ lint: ## Clippy with warnings denied
 fidelity: ## Compare our CRDs with upstream's in UPSTREAM_CRDS=folder
 	@test -n "$(UPSTREAM_CRDS)" || { echo "fidelity: set UPSTREAM_CRDS to a folder with upstream's CRDs"; exit 1; }
 	UPSTREAM_CRDS="$(abspath $(UPSTREAM_CRDS))" $(CARGO) test -p xtask --test fidelity
+
+.PHONY: real-manifests
+real-manifests: ## Make an Application of each YAML file of REAL_MANIFESTS=folder, and watch that each stays Synced and untouched
+	@test -n "$(REAL_MANIFESTS)" || { echo "real-manifests: set REAL_MANIFESTS to a folder with manifests of public projects"; exit 1; }
+	$(CARGO) build -p e2e -p argo-cd-lite --bins
+	REAL_MANIFESTS="$(abspath $(REAL_MANIFESTS))" $(CARGO) test -p e2e --test real_manifests -- --nocapture
 
 .PHONY: heap
 heap: ## Heap that the watch path needs, against its ceilings
