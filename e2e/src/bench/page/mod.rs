@@ -231,17 +231,11 @@ fn table(page: &mut String, case: &str, found: &[&Measurement]) {
 }
 
 fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
-    let each = |cell: &dyn Fn(&Measurement) -> String| found.iter().map(|one| cell(one)).collect();
+    let each = |cell: &dyn Fn(&Measurement) -> String| each(found, cell);
     let then =
         |text: &dyn Fn(Earlier) -> Option<String>| earlier.and_then(text).unwrap_or_default();
     let goal = |measure| limit(found, measure);
-    let plain = |name, cells| Row {
-        name,
-        cells,
-        goal: String::new(),
-        earlier: String::new(),
-    };
-    vec![
+    let mut rows = vec![
         Row {
             goal: goal(Measure::Seconds),
             earlier: then(&|past| past.seconds.map(|seconds| format!("{seconds} s"))),
@@ -258,27 +252,9 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
             ..plain("peak RSS / PSS", each(&|one| cells::memory(one.peak)))
         },
         plain("after RSS / PSS", each(&|one| cells::memory(one.after))),
-        Row {
-            goal: either(goal(Measure::CpuPercent), goal(Measure::CpuSeconds)),
-            earlier: then(&|past| past.cpu_seconds.map(|seconds| format!("{seconds} s"))),
-            ..plain("CPU", each(&cells::cpu))
-        },
-        Row {
-            goal: goal(Measure::OwnPercent),
-            ..plain("CPU of programs that it started", each(&cells::programs))
-        },
-        Row {
-            goal: goal(Measure::CpuMillis),
-            ..plain("CPU per object", each(&cells::cpu_each))
-        },
-        Row {
-            goal: goal(Measure::Renders),
-            ..plain("renders", each(&cells::renders))
-        },
-        plain(
-            "CPU of the control plane",
-            each(&|one| format!("{:.1} s", one.bed_cpu_seconds)),
-        ),
+    ];
+    rows.extend(work_rows(found, earlier));
+    rows.extend([
         Row {
             earlier: then(&|past| past.requests.map(str::to_owned)),
             ..plain("requests per object", each(&cells::requests))
@@ -305,7 +281,51 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
             ..plain("throughput", each(&cells::throughput))
         },
         plain("lost, doubled", each(&cells::losses)),
+    ]);
+    rows
+}
+
+/// CPU, and what it was spent for.
+fn work_rows(found: &[&Measurement], earlier: Option<Earlier>) -> [Row; 5] {
+    let each = |cell: &dyn Fn(&Measurement) -> String| each(found, cell);
+    let goal = |measure| limit(found, measure);
+    let earlier = earlier.and_then(|past| past.cpu_seconds);
+    [
+        Row {
+            goal: either(goal(Measure::CpuPercent), goal(Measure::CpuSeconds)),
+            earlier: earlier.map_or_else(String::new, |seconds| format!("{seconds} s")),
+            ..plain("CPU", each(&cells::cpu))
+        },
+        Row {
+            goal: goal(Measure::OwnPercent),
+            ..plain("CPU of programs that it started", each(&cells::programs))
+        },
+        Row {
+            goal: goal(Measure::CpuMillis),
+            ..plain("CPU per object", each(&cells::cpu_each))
+        },
+        Row {
+            goal: goal(Measure::Renders),
+            ..plain("renders", each(&cells::renders))
+        },
+        plain(
+            "CPU of the control plane",
+            each(&|one| format!("{:.1} s", one.bed_cpu_seconds)),
+        ),
     ]
+}
+
+fn each(found: &[&Measurement], cell: &dyn Fn(&Measurement) -> String) -> Vec<String> {
+    found.iter().map(|one| cell(one)).collect()
+}
+
+fn plain(name: &'static str, cells: Vec<String>) -> Row {
+    Row {
+        name,
+        cells,
+        goal: String::new(),
+        earlier: String::new(),
+    }
 }
 
 fn either(one: String, other: String) -> String {
