@@ -40,6 +40,7 @@ impl Requests {
     }
 
     /// Those that change an object: Events and the lease of the engine itself left out.
+    #[must_use]
     pub fn of_objects(&self) -> Self {
         let other = ["get ", "list ", "create events", "patch events"];
         let of = self.0.iter();
@@ -56,6 +57,7 @@ impl Requests {
     }
 
     /// What was added since `before`.
+    #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let grown = self.0.iter().filter_map(|(key, count)| {
             let added = count.saturating_sub(before.0.get(key).copied().unwrap_or(0));
