@@ -12,7 +12,10 @@ use kube::{
     Resource,
     api::{ObjectMeta, Patch, PatchParams, Request},
 };
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
 
 use super::{Driver, failure::Failure, rights::Rights};
 use crate::{
@@ -179,9 +182,34 @@ fn is_plainly_as_patched<K: Kind>(before: &Root<K>, written: &Root<K>, body: &Va
     {
         return false;
     }
-    let mut status = before.status_value();
-    json_patch::merge(&mut status, patch);
-    text(written.status.as_deref()) == Some(&*status.to_string())
+    let merged = merged_text(text(before.status.as_deref()).unwrap_or("{}"), patch);
+    merged.is_some() && merged.as_deref() == text(written.status.as_deref())
+}
+
+/// The text of an object after a merge patch, whose members that are no objects replace what is there unread.
+fn merged_text(object: &str, patch: &Value) -> Option<String> {
+    let mut members: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = BTreeMap::new();
+    let parsed: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(object).ok()?;
+    members.extend(
+        parsed
+            .into_iter()
+            .map(|(key, raw)| (key, Cow::Borrowed(raw))),
+    );
+    for (key, change) in patch.as_object()? {
+        let old = members.remove(key.as_str());
+        let new = match change {
+            Value::Null => continue,
+            Value::Object(_) => {
+                let old = old.and_then(|old| serde_json::from_str(old.get()).ok());
+                let mut value: Value = old.unwrap_or_default();
+                json_patch::merge(&mut value, change);
+                to_raw_value(&value)
+            }
+            other => to_raw_value(other),
+        };
+        members.insert(Cow::Borrowed(key), Cow::Owned(new.ok()?));
+    }
+    serde_json::to_string(&members).ok()
 }
 
 fn is_same_metadata(before: &ObjectMeta, written: &ObjectMeta) -> bool {
@@ -306,6 +334,13 @@ mod tests {
             assert!(!is_plainly_as_patched(&before, &other, &body), "{place}");
             assert!(!is_as_patched(&before, &other, &body), "{place}");
         }
+        let nested = json!({"a": {"b": 1, "c": [1]}, "d": [{"e": 1}], "f": "g"});
+        let patch =
+            json!({"a": {"b": null, "c": [2]}, "d": [], "f": null, "h": {"i": {"j": null}}});
+        let mut expected = nested.clone();
+        json_patch::merge(&mut expected, &patch);
+        let merged = merged_text(&nested.to_string(), &patch);
+        assert_eq!(merged.as_deref(), Some(&*expected.to_string()));
         // What it does not judge is judged as before.
         let guarded = json!({"metadata": {"resourceVersion": "7"}, "status": {"lit": true}});
         assert!(!is_plainly_as_patched(&before, &lamp(&written), &guarded));
