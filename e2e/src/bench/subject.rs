@@ -113,7 +113,7 @@ impl Subject {
         })
     }
 
-    /// Where it is told of pushes, when it listens for them.
+    /// Address for pushes, when it listens for them.
     pub(crate) fn webhook(&self) -> Option<&str> {
         self.webhook.as_deref()
     }

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// The key that is watched.
 pub(super) const KEY: &str = "payload";
-/// Changes that may wait to be looked at.
+/// Changes that may wait to be read.
 const WAITING: usize = 1024;
 
 struct Change {

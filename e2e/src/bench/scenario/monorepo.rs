@@ -79,11 +79,11 @@ impl Monorepo<'_> {
                 let mut manifest = config_map(&name, &json!({}));
                 manifest["data"][KEY] = value.clone().into();
                 let files = [(&*file(&name), &*manifest.to_string())];
-                let told = self.push(&files).await?;
+                let pushed = self.push(&files).await?;
                 let Some(at) = contents.until(&name, &value, ONE).await? else {
                     break;
                 };
-                each.push(at.saturating_duration_since(told));
+                each.push(at.saturating_duration_since(pushed));
                 self.subject.check().await?;
             }
             Ok(Outcome {
@@ -123,7 +123,7 @@ impl Monorepo<'_> {
         self.session.case(self.subject, idle, case, load).await
     }
 
-    /// Pushes a commit, and tells the engine. When it was told.
+    /// Pushes a commit, and calls the webhook of the engine. When it was called.
     async fn push(&self, files: &[(&str, &str)]) -> Result<Instant> {
         let commit = self.repository.commit(files, "a change").await?;
         let url = self.repository.url.trim_end_matches(".git");
@@ -136,7 +136,7 @@ impl Monorepo<'_> {
             .subject
             .webhook()
             .context("the engine has no webhook")?;
-        let told = Instant::now();
+        let called = Instant::now();
         reqwest::Client::new()
             .post(webhook)
             .header("X-GitHub-Event", "push")
@@ -144,6 +144,6 @@ impl Monorepo<'_> {
             .send()
             .await?
             .error_for_status()?;
-        Ok(told)
+        Ok(called)
     }
 }
