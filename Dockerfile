@@ -28,19 +28,25 @@ COPY e2e/tools/render ./
 ENV CGO_ENABLED=0
 RUN go build -trimpath -ldflags "-s -w" -o /programs/ helm.sh/helm/v4/cmd/helm sigs.k8s.io/kustomize/kustomize/v5
 
-# What argo-cd-lite reads Git over ssh and checks signatures with, and the libraries that the image below does not have.
+# What Git is read with over ssh, what argo-cd-lite checks signatures with, and the libraries that the image below does not
+# have.
 FROM debian:bookworm-slim AS ssh
-RUN apt-get update && apt-get install -y --no-install-recommends gpgv openssh-client && mkdir -p /ssh/usr/bin && cp /usr/bin/ssh /usr/bin/gpgv /ssh/usr/bin/ \
- && for lib in $(ldd /usr/bin/ssh /usr/bin/gpgv | awk '$3 ~ /^\// {print $3}' | grep -v '/libc\.so'); do \
-      folder="/ssh/usr/lib/$(basename "$(dirname "$lib")")" && mkdir -p "$folder" && cp -L "$lib" "$folder/"; \
+RUN apt-get update && apt-get install -y --no-install-recommends gpgv openssh-client \
+ && for program in ssh gpgv; do \
+      mkdir -p "/$program/usr/bin" && cp "/usr/bin/$program" "/$program/usr/bin/" \
+      && for lib in $(ldd "/usr/bin/$program" | awk '$3 ~ /^\// {print $3}' | grep -v '/libc\.so'); do \
+        folder="/$program/usr/lib/$(basename "$(dirname "$lib")")" && mkdir -p "$folder" && cp -L "$lib" "$folder/"; \
+      done; \
     done
 
 # glibc and certificates, no shell.
 FROM gcr.io/distroless/cc-debian12:nonroot AS image-events
+COPY --from=ssh /ssh/ /
 FROM gcr.io/distroless/cc-debian12:nonroot AS image-rollouts
 FROM gcr.io/distroless/cc-debian12:nonroot AS image-argo-cd-lite
 COPY --from=programs /programs/ /usr/local/bin/
 COPY --from=ssh /ssh/ /
+COPY --from=ssh /gpgv/ /
 
 # The numeric user is the one that the charts name.
 FROM image-${BIN}

@@ -214,12 +214,6 @@ pub fn environment_variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The value of an environment variable such as `HTTPS_PROXY`, in upper or lower case.
-pub fn environment_proxy(name: &str) -> Option<String> {
-    let value = std::env::var(name).or_else(|_| std::env::var(name.to_ascii_lowercase()));
-    value.ok().filter(|url| !url.is_empty())
-}
-
 /// Bytes as a Kubernetes quantity.
 fn bytes(text: &str) -> Result<u64, String> {
     let quantity: Quantity = text.parse().map_err(|error| format!("{error}"))?;

@@ -38,7 +38,6 @@ pub mod controller;
 pub mod diff;
 pub mod health;
 pub mod metrics;
-mod process_limits;
 pub mod project;
 pub mod redis;
 pub mod render;

@@ -38,6 +38,8 @@ pub mod run;
 mod s3;
 pub mod sensor;
 pub mod source;
+#[cfg(any(feature = "git", feature = "sftp"))]
+mod ssh_host_keys;
 pub mod tls;
 pub mod trigger;
 pub mod worker;

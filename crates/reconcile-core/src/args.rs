@@ -9,6 +9,12 @@ use clap::{
 
 use crate::{kube_types::GoDuration, lease::Timing, telemetry::LogFormat};
 
+/// The value of an environment variable such as `HTTPS_PROXY`, in upper or lower case.
+pub fn environment_proxy(name: &str) -> Option<String> {
+    let value = std::env::var(name).or_else(|_| std::env::var(name.to_ascii_lowercase()));
+    value.ok().filter(|url| !url.is_empty())
+}
+
 /// Flags for the connection to the API server.
 #[derive(Args, Clone, Debug, Default)]
 pub struct KubeArgs {

@@ -12,6 +12,7 @@
 //!   aws        signatures of AWS, and where their credentials come from
 //!   jwt        proofs of identity that a private key signs
 //!   credentials, secret   texts without the credentials of URLs; secrets that do not print
+//!   process_limits  what the kernel gives to the programs that an operator starts
 //!   shards     objects that are shared out between processes by named claims
 //!   shares     fair shares of bytes and threads: a holder leaves as much free as it holds
 //!   apply      the few ways to write
@@ -44,6 +45,7 @@ pub mod listen;
 pub mod manifests;
 pub mod object;
 pub mod operator;
+pub mod process_limits;
 pub mod reconcile;
 pub mod redaction;
 pub mod secret;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
 
 use futures::future::BoxFuture;
-use reconcile_core::{client::TokenError, secret::Secret};
+use reconcile_core::{client::TokenError, process_limits::limit_process, secret::Secret};
 use rustix::process::{Pid, Resource, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::json;
@@ -13,7 +13,6 @@ use super::{
     credentials::ConfigError,
     tokens::{Token, TokenProvider},
 };
-use crate::process_limits::limit_process;
 
 /// Time for one run of the program. Requests to a cluster have 30 s altogether.
 const DEADLINE: Duration = Duration::from_secs(20);

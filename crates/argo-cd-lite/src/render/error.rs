@@ -1,6 +1,7 @@
 //! Sources that cannot be turned into objects.
 
 use expressions::glob::GlobError;
+use git_fetch::FetchError;
 use thiserror::Error;
 
 use super::ToolError;
@@ -93,7 +94,11 @@ impl RenderError {
     /// True when the same inputs may be rendered later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Git(GitError::Store(_) | GitError::Interrupted | GitError::LargeFiles)
+            Self::Git(
+                GitError::Fetch(FetchError::Store(_))
+                | GitError::Interrupted
+                | GitError::LargeFiles,
+            )
             | Self::Sandbox { .. }
             | Self::Interrupted => true,
             Self::Tool(error) => error.is_transient(),

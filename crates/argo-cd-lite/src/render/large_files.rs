@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use git_fetch::FetchError;
+
 use super::{Files, RenderFailure, RenderFor, RenderRequest, Renders, Scope, TargetSet};
-use crate::repo::{GitError, RepoError, RepoHub};
+use crate::repo::{RepoError, RepoHub};
 
 /// How often reading begins again. Each round reads further only where a file that was downloaded names others, such as a
 /// kustomization.
@@ -40,5 +42,5 @@ impl Renders {
 pub(super) fn too_many_rounds() -> RepoError {
     let limit = ROUNDS as u64;
     let what = "rounds of downloads from Git LFS";
-    RepoError::from(GitError::Exceeds { what, limit })
+    RepoError::from(FetchError::Exceeds { what, limit })
 }

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reconcile_core::process_limits::limit_child;
 use rustix::process::{Pid, Resource, Signal, kill_process_group};
 
 use super::{
@@ -20,7 +21,6 @@ use super::{
     sandbox::Sandbox,
     tools::{ProcessLimits, Tool, ToolError},
 };
-use crate::process_limits::limit_child;
 
 /// How often a running program is checked.
 const LOOK: Duration = Duration::from_millis(20);

@@ -1,6 +1,8 @@
 //! Which repositories a process may talk to at all, whoever names them.
 
-use super::{RepoHub, ssh::SshUrl};
+use git_fetch::SshUrl;
+
+use super::RepoHub;
 
 /// Whether repositories on the machine of the process are accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

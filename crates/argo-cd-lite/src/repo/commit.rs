@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use git_fetch::commit_of;
 use gix::ObjectId;
 use jiff::SignedDuration;
 
 use super::{
     GitError, LargeFiles, RepoError, RepoHub, Resolved, SourceTree, Store,
     error::store_error,
-    objects::commit_of,
     tree::{CommitReader, ModulesReader},
 };
 

@@ -2,17 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use git_fetch::{FetchError, Login, url::covers};
 use k8s_openapi::ByteString;
 use parking_lot::RwLock;
 use reqwest::{NoProxy, Proxy, Url};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use super::{
-    GithubApp,
-    registry_url::oci_url,
-    url::{ambiguity, covers, normalize},
-};
+use super::{GithubApp, ambiguity, normalize, registry_url::oci_url};
 
 const SECRET_TYPE_LABEL: &str = "argocd.argoproj.io/secret-type";
 
@@ -101,6 +98,22 @@ impl Credential {
         }
         let proxy = Proxy::all(url).map_err(|_| ProxyError)?;
         Ok(Some(proxy.no_proxy(NoProxy::from_string(&self.no_proxy))))
+    }
+
+    /// As Git servers take it. Tokens of an App are asked for before.
+    pub(super) fn login(&self) -> Result<Login, FetchError> {
+        let proxy = self.proxy();
+        Ok(Login {
+            username: self.username.clone(),
+            password: self.password.clone(),
+            insecure: self.insecure,
+            client_certificate: self.client_certificate.clone(),
+            bearer: self.bearer.clone(),
+            ssh_key: self.ssh_key.clone(),
+            authority: self.authority.clone(),
+            known_hosts: self.known_hosts.clone(),
+            proxy: proxy.map_err(|error| FetchError::Remote(error.to_string()))?,
+        })
     }
 
     /// True when it has anything to log in with.

@@ -2,20 +2,22 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use git_fetch::url::connection_url;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use reconcile_core::{clock::Clock, credentials::redact_url, object::ObjectKey};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Commit, Credentials, Depth, FetchRequest, FileRepositories, GitError, Interrupt, PoolError,
-    RefList, Resolved, RevisionError,
+    Commit, Credentials, Depth, FetchRequest, FileRepositories, Interrupt, PoolError, RefList,
+    Resolved, RevisionError,
+    error::exceeds,
+    host_and_path,
     listing::{FAILING_POLL, UNFOLLOWED, later},
     repository::{FollowedRevision, Follower, Refs, RepoError, Repository, Snapshot},
     resolve,
     submodules::KnownSubmodules,
     transfer::{FETCH_DEADLINE, LIST_DEADLINE, StoreConfig, Transfers},
-    url::{connection_url, host_and_path},
 };
 use crate::metrics::GitMetrics;
 
@@ -247,10 +249,8 @@ impl RepoHub {
         if others.saturating_add(refs.size) <= REFS_BUDGET {
             return Ok(refs);
         }
-        Err(RepoError::Git(GitError::Exceeds {
-            what: "bytes of the refs of all repositories",
-            limit: REFS_BUDGET as u64,
-        }))
+        let what = "bytes of the refs of all repositories";
+        Err(RepoError::Git(exceeds(what, REFS_BUDGET as u64)))
     }
 
     /// Wakes the applications whose revision moved between `old` and the refs of now.

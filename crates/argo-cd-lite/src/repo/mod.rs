@@ -11,33 +11,24 @@ pub(crate) mod charts;
 #[cfg(not(test))]
 mod charts;
 mod commit;
-mod connection;
 mod credentials;
 mod disk;
 mod error;
-mod git;
 mod github_app;
-mod http;
 mod hub;
 mod lanes;
 mod lfs;
-mod limits;
 mod listing;
-mod objects;
-mod permits;
 mod poll;
-mod pool;
 mod registry_url;
 mod repository;
 mod revision;
 mod semver;
 mod signature;
-mod ssh;
 mod submodules;
 mod transfer;
 mod tree;
 mod trust;
-mod url;
 
 pub use access::FileRepositories;
 pub(crate) use charts::MAX_ARCHIVE_BYTES;
@@ -50,24 +41,24 @@ pub use credentials::{
     Credential, Credentials, ProxyError, RepositoryKind, RepositorySecret, UnsupportedMembers,
 };
 pub use error::GitError;
-pub use git::{Depth, FetchRequest, Store};
+pub use git_fetch::{
+    Depth, FetchRequest, GitLimits, Interrupt, Pool, PoolError, RefList, Store, is_commit_id,
+    url::{
+        ambiguity, has_password, host_and_path, is_remote_repository, normalize, rule_pattern,
+        rule_spellings,
+    },
+};
 pub use github_app::{GithubApp, GithubAppError};
 pub use hub::{DEFAULT_DISK_BUDGET, Follow, HubConfig, PollTimes, RepoHub};
 pub use lfs::LargeFiles;
-pub use limits::GitLimits;
-pub use pool::{Interrupt, Pool, PoolError};
 pub use repository::{RepoError, Snapshot};
-pub use revision::{RefList, Resolved, RevisionError, is_commit_id, resolve};
+pub use revision::{Resolved, RevisionError, resolve};
 pub use signature::{RequiredSignatures, SignatureError, Signatures, Signed};
 pub use tree::{
     FileQuery, FolderReader, Found, Node, NodeKind, Record, SourceFile, SourceTree, TreeReader,
     clean, join,
 };
 pub use trust::Trust;
-pub use url::{
-    ambiguity, has_password, host_and_path, is_remote_repository, normalize, rule_pattern,
-    rule_spellings,
-};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use git_fetch::{FetchError, Share, url::host};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use reconcile_core::object::ObjectKey;
@@ -14,8 +15,6 @@ use super::{
     GitError, GithubAppError, PoolError, RefList, RevisionError, Store,
     credentials::UnsupportedMembers,
     listing::{Latest, Listing},
-    permits::Share,
-    url::host,
 };
 use thiserror::Error;
 
@@ -53,6 +52,12 @@ pub enum RepoError {
     Unlisted,
 }
 
+impl From<FetchError> for RepoError {
+    fn from(error: FetchError) -> Self {
+        Self::Git(error.into())
+    }
+}
+
 impl RepoError {
     /// True when trying again later may help without any change of the Application.
     pub fn is_transient(&self) -> bool {
@@ -62,10 +67,9 @@ impl RepoError {
         matches!(
             self,
             Self::Git(
-                GitError::Remote(_)
-                    | GitError::Store(_)
-                    | GitError::NotFound
-                    | GitError::Interrupted
+                GitError::Fetch(
+                    FetchError::Remote(_) | FetchError::Store(_) | FetchError::NotFound
+                ) | GitError::Interrupted
             ) | Self::Late(_)
                 | Self::Pool(_)
                 | Self::Unlisted

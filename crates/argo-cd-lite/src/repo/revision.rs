@@ -1,28 +1,8 @@
 //! From the word in `targetRevision` to a commit; a pure function of the listed refs.
 
-use std::collections::BTreeMap;
-
 use thiserror::Error;
 
-use super::semver::Constraint;
-
-/// The refs of a repository, peeled: tags point at their commit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RefList {
-    /// Commit of `HEAD`, absent in an empty repository.
-    pub head: Option<String>,
-    /// Full name, for example `refs/heads/main`, to commit.
-    pub refs: BTreeMap<String, String>,
-}
-
-impl RefList {
-    /// Bytes of memory, roughly.
-    pub fn size(&self) -> usize {
-        const OVERHEAD: usize = 80;
-        let one = |(name, commit): (&String, &String)| name.len() + commit.len() + OVERHEAD;
-        self.refs.iter().map(one).sum()
-    }
-}
+use super::{RefList, is_commit_id, semver::Constraint};
 
 /// A commit, and the ref to fetch it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,11 +116,6 @@ fn by_name(refs: &RefList, name: &str) -> Option<Resolved> {
         commit: commit.clone(),
         reference: Some(name.to_owned()),
     })
-}
-
-/// True for the whole id of a commit.
-pub fn is_commit_id(text: &str) -> bool {
-    text.len() == 40 && is_hex(text)
 }
 
 fn is_hex(text: &str) -> bool {

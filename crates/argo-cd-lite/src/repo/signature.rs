@@ -15,12 +15,12 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use parking_lot::{Mutex, RwLock};
+use reconcile_core::process_limits::limit_child;
 use rustix::process::Resource;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{Commit, GitError, Interrupt, RepoError, RepoHub};
-use crate::process_limits::limit_child;
 
 pub use history::{RequiredSignatures, Signed};
 

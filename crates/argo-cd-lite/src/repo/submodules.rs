@@ -2,10 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use git_fetch::FetchError;
 use parking_lot::Mutex;
 use reconcile_core::credentials::redact_url;
 
-use super::{Commit, GitError, NodeKind, RepoError, RepoHub, Resolved, commit::Submodules};
+use super::{
+    Commit, GitError, NodeKind, RepoError, RepoHub, Resolved, commit::Submodules, error::exceeds,
+};
 
 /// The file that names them.
 const FILE: &str = ".gitmodules";
@@ -49,10 +52,7 @@ impl RepoHub {
                     continue;
                 }
                 if found.len() >= MAX_SUBMODULES || depth >= MAX_DEPTH {
-                    return Err(RepoError::Git(GitError::Exceeds {
-                        what: "submodules",
-                        limit: MAX_SUBMODULES as u64,
-                    }));
+                    return Err(exceeds("submodules", MAX_SUBMODULES as u64).into());
                 }
                 let url = absolute(&parent, &wanted.url);
                 let read = self.submodule(&url, wanted, permit).await?;
@@ -90,7 +90,8 @@ impl RepoHub {
             Ok(commit) => Ok(Ok(self.with_large_files(url, commit))),
             // A repository that is not there is a mistake in `.gitmodules` rather than a failure that passes.
             Err(error)
-                if error.is_transient() && !matches!(error, RepoError::Git(GitError::NotFound)) =>
+                if error.is_transient()
+                    && !matches!(error, RepoError::Git(GitError::Fetch(FetchError::NotFound))) =>
             {
                 Err(error)
             }

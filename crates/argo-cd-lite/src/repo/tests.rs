@@ -7,6 +7,8 @@ use prometheus::Registry;
 use reconcile_core::{clock::Clock, egress::EgressPolicy, object::ObjectKey};
 use secrecy::ExposeSecret;
 
+use git_fetch::StoreRules;
+
 use super::*;
 use crate::metrics::GitMetrics;
 
@@ -89,6 +91,15 @@ struct Bed {
     hub: RepoHub,
     woken: Woken,
     stores: tempfile::TempDir,
+}
+
+/// Rules of a store of servers that `egress` permits.
+pub(crate) fn rules(egress: EgressPolicy) -> StoreRules {
+    StoreRules {
+        limits: GitLimits::default(),
+        egress,
+        names: trust::NAMES,
+    }
 }
 
 fn config(stores: &tempfile::TempDir) -> HubConfig {

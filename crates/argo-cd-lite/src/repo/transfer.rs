@@ -7,17 +7,17 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use git_fetch::{FetchError, Login, Share, SshUrl, StoreRules};
 use reconcile_core::{clock::Clock, egress::EgressPolicy};
 
 use super::{
-    Credential, Credentials, Depth, FetchRequest, FileRepositories, GitError, GitLimits, Interrupt,
+    Credential, Credentials, Depth, FetchRequest, FileRepositories, GitLimits, Interrupt,
     LargeFiles, Pool, PoolError, RefList, Resolved, Store, Trust, disk,
     github_app::GithubTokens,
     lanes::Lanes,
     lfs::{Download, Pointer},
-    permits::Share,
     repository::{RepoError, Repository, Turn},
-    ssh::SshUrl,
+    trust::NAMES,
 };
 use crate::metrics::{GitMetrics, RequestEnd};
 
@@ -158,7 +158,7 @@ impl Transfers {
             self.mark_used(repository).await;
             return Ok(());
         }
-        Err(GitError::NoRevision(at.commit.clone()).into())
+        Err(FetchError::NoRevision(at.commit.clone()).into())
     }
 
     pub(super) async fn fetch(
@@ -168,14 +168,14 @@ impl Transfers {
         request: FetchRequest,
         turn: Turn,
     ) -> Result<Turn, RepoError> {
-        let credential = self.credential(&repository.url).await?;
+        let login = self.login(&repository.url).await?;
         let store = store.clone();
         let began = Instant::now();
         // The turn goes with the call, so that a late one keeps it until it ends.
         let fetched = self
             .lanes
             .run(repository, FETCH_DEADLINE, SLOW_FETCH, move |interrupt| {
-                (store.fetch(&request, credential.as_ref(), interrupt), turn)
+                (store.fetch(&request, login.as_ref(), interrupt), turn)
             })
             .await;
         let end = RequestEnd {
@@ -231,12 +231,10 @@ impl Transfers {
         turn: Turn,
     ) -> (Result<RefList, RepoError>, Option<Turn>) {
         let ready = match self.store(repository).await {
-            Ok(store) => {
-                (self.credential(&repository.url).await).map(|credential| (store, credential))
-            }
+            Ok(store) => (self.login(&repository.url).await).map(|login| (store, login)),
             Err(error) => Err(error),
         };
-        let (store, credential) = match ready {
+        let (store, login) = match ready {
             Ok(ready) => ready,
             Err(error) => return (Err(error), Some(turn)),
         };
@@ -244,7 +242,7 @@ impl Transfers {
         let listed = self
             .lanes
             .run(repository, LIST_DEADLINE, SLOW_LIST, move |interrupt| {
-                (store.list_refs(credential.as_ref(), interrupt), turn)
+                (store.list_refs(login.as_ref(), interrupt), turn)
             })
             .await;
         let end = RequestEnd {
@@ -256,6 +254,11 @@ impl Transfers {
             Ok((list, turn)) => (list.map_err(RepoError::from), Some(turn)),
             Err(error) => (Err(error.into()), None),
         }
+    }
+
+    async fn login(&self, url: &str) -> Result<Option<Login>, RepoError> {
+        let credential = self.credential(url).await?;
+        Ok(credential.map(|one| one.login()).transpose()?)
     }
 
     async fn credential(&self, url: &str) -> Result<Option<Credential>, RepoError> {
@@ -292,12 +295,17 @@ impl Transfers {
         if let Some(store) = open.as_ref() {
             return Ok(store.clone());
         }
-        let (folder, limits, egress) = (self.folder.clone(), self.limits, self.egress);
+        let folder = self.folder.clone();
+        let rules = StoreRules {
+            limits: self.limits,
+            egress: self.egress,
+            names: NAMES,
+        };
         let (name, url) = (repository.folder.clone(), repository.url.clone());
         let store = self
             .read(move |_| {
                 let path = folder.join(name);
-                let store = Store::open(&path, &url, limits, egress)?;
+                let store = Store::open(&path, &url, rules)?;
                 refuse_stores(&url, &folder)?;
                 disk::mark_used(&path);
                 Ok::<_, RepoError>(Arc::new(store))

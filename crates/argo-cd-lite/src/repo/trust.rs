@@ -2,7 +2,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use git_fetch::Names;
 use parking_lot::RwLock;
+
+/// What errors of Git call the things that a user can change.
+pub(super) const NAMES: Names = Names {
+    ssh_key: "the key sshPrivateKey of the repository Secret",
+    add_ssh_key: "add sshPrivateKey to a repository Secret",
+    known_hosts: "the ConfigMap argocd-ssh-known-hosts-cm",
+    authority: "the ConfigMap argocd-tls-certs-cm",
+    client_certificate: "tlsClientCertData and tlsClientCertKey of the repository Secret",
+    proxy: "proxy of the repository Secret",
+};
 
 /// What `argocd-tls-certs-cm` and `argocd-ssh-known-hosts-cm` hold. Cloning shares it.
 #[derive(Clone, Debug, Default)]

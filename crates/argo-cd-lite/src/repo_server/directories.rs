@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use expressions::glob::Glob;
+use git_fetch::FetchError;
 
 use super::{
     error::CallError,
@@ -216,10 +217,9 @@ fn folders(tree: &SourceTree) -> Result<BTreeMap<String, Option<SourceType>>, Gi
                 continue;
             }
             if depth >= MAX_DEPTH || folders.len() + open.len() >= MAX_FOLDERS {
-                return Err(GitError::Exceeds {
-                    what: "folders",
-                    limit: MAX_FOLDERS as u64,
-                });
+                let limit = MAX_FOLDERS as u64;
+                let what = "folders";
+                return Err(FetchError::Exceeds { what, limit }.into());
             }
             let path = join(&folder.path, &name);
             open.push((Found { path, node }, depth + 1));

@@ -23,9 +23,9 @@ pub struct ArtifactSource {
     /// A file on a web server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<UrlArtifact>,
-    /// A file in a repository; refused.
+    /// A file in a Git repository.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub git: Option<Value>,
+    pub git: Option<Box<GitArtifact>>,
     /// A key of a ConfigMap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configmap: Option<KeySelector>,
@@ -46,6 +46,54 @@ pub struct UrlArtifact {
     /// Verify the certificate of the server: unless it is `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_cert: Option<bool>,
+}
+
+/// A file in a Git repository.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GitArtifact {
+    /// The repository, by https, http or ssh.
+    pub url: String,
+    /// User and password for https and http.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creds: Option<GitCreds>,
+    /// Private key for ssh, and behind it lines with the keys of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh_key_secret: Option<KeySelector>,
+    /// Accept any host key.
+    pub insecure_ignore_host_key: bool,
+    /// Path of the file in the repository.
+    pub file_path: String,
+    /// The full name of a ref, or the id of a commit.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// A branch.
+    pub branch: String,
+    /// A tag.
+    pub tag: String,
+    /// Another repository, which is read instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<GitRemote>,
+}
+
+/// How to log in to a Git server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GitCreds {
+    /// Name of the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<KeySelector>,
+    /// Password or token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<KeySelector>,
+}
+
+/// Another repository.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GitRemote {
+    /// Its URLs, of which the first is used.
+    pub urls: Vec<String>,
 }
 
 /// A bucket of S3, or of a server that speaks its protocol.

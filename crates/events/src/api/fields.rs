@@ -1,6 +1,6 @@
 //! The support ledger of the three kinds.
 
-use reconcile_core::fields::{Field, Ledger, planned, reported, supported, supported_note};
+use reconcile_core::fields::{Field, Ledger, reported, supported, supported_note};
 
 use super::broker_trigger_fields::{KAFKA, PULSAR};
 pub use super::bus_fields::EVENT_BUS;

@@ -107,10 +107,57 @@ macro_rules! artifact {
                 concat!($source, ".s3.metadata.**"),
                 "of event sources, without effect upstream too",
             ),
-            planned(concat!($source, ".git.**"), "objects from Git"),
+            supported_note(
+                concat!($source, ".git.url"),
+                "by https, http or ssh, without a password; link-local addresses are refused",
+            ),
+            supported_note(
+                concat!($source, ".git.filePath"),
+                "2 MiB at most; relative and without .., ~ and backslash; no link leads to it; the commit may have 64 MiB compressed and 100,000 objects",
+            ),
+            supported_note(
+                concat!($source, ".git.ref"),
+                "comes before tag and branch; the full name of a ref as upstream, or also the id of a commit",
+            ),
+            supported_note(concat!($source, ".git.tag"), "comes before branch"),
+            supported_note(concat!($source, ".git.branch"), "master when absent, as upstream"),
+            supported_note(
+                concat!($source, ".git.remote.urls[]"),
+                "the first is read instead of url, which is not asked",
+            ),
+            supported_note(
+                concat!($source, ".git.remote.name"),
+                "any name does: nothing is cloned that could keep it",
+            ),
+            reported(
+                concat!($source, ".git.cloneDirectory"),
+                "nothing is cloned: the file is read from the objects of the commit",
+            ),
+            supported_note(
+                concat!($source, ".git.creds.username"),
+                "with password, for https and http",
+            ),
+            supported(concat!($source, ".git.creds.username.name")),
+            supported(concat!($source, ".git.creds.username.key")),
+            supported(concat!($source, ".git.creds.username.optional")),
+            supported(concat!($source, ".git.creds.password")),
+            supported(concat!($source, ".git.creds.password.name")),
+            supported(concat!($source, ".git.creds.password.key")),
+            supported(concat!($source, ".git.creds.password.optional")),
+            supported_note(
+                concat!($source, ".git.sshKeySecret"),
+                "required for ssh: a private key without a passphrase, and behind it lines with the keys of the server",
+            ),
+            supported(concat!($source, ".git.sshKeySecret.name")),
+            supported(concat!($source, ".git.sshKeySecret.key")),
+            supported(concat!($source, ".git.sshKeySecret.optional")),
+            supported_note(
+                concat!($source, ".git.insecureIgnoreHostKey"),
+                "for ssh only; without it a server whose key is not in sshKeySecret is refused",
+            ),
             reported(
                 concat!($source, ".file.**"),
-                "refused: a Sensor has no pod whose files could be read; use configmap, url or s3",
+                "refused: a Sensor has no pod whose files could be read; use configmap, url, git or s3",
             ),
         ]
     };

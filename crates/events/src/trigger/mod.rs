@@ -22,9 +22,10 @@ pub mod slack;
 mod smtp;
 #[cfg(test)]
 pub(crate) mod stage;
+mod success;
 mod task;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use reconcile_core::{
@@ -38,87 +39,24 @@ use reconcile_core::{
 use serde_json::Value;
 use thiserror::Error;
 
+#[cfg(feature = "git")]
+use self::k8s::source::GitReader;
 use self::{identity::Identities, registry::decode_patched, secrets::Secrets, slack::SlackThreads};
 pub use self::{
     kind::{Action, Done, Run, Trigger},
     nats::NatsClients,
     pulsar::PulsarProducers,
     registry::decode_template,
+    success::{LabelPolicy, SuccessPolicy},
     task::Task,
 };
 use crate::{
-    api::trigger::Policy,
     args,
     aws::{AwsSigners, SigningError},
     http_client::{ALLOW_LINK_LOCAL, HttpClients},
     panics,
-    sensor::{
-        parameter::{self, Events, Inputs, ParameterError},
-        retry::Retry,
-    },
+    sensor::parameter::{self, Events, Inputs, ParameterError},
 };
-
-/// When an action counts as successful.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SuccessPolicy {
-    /// HTTP statuses; every status when empty.
-    pub statuses: Vec<u16>,
-    /// Labels that the object must get.
-    pub labels: Option<LabelPolicy>,
-}
-
-/// Labels that an object must get for its trigger to be successful.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LabelPolicy {
-    /// The labels.
-    pub labels: BTreeMap<String, String>,
-    /// Looks and pauses.
-    pub looks: Retry,
-    /// Running out of looks is a failure.
-    pub required: bool,
-}
-
-impl SuccessPolicy {
-    /// Whether an action with this HTTP status was successful: one of those that the manifest lists, or without a list
-    /// any that means success.
-    pub fn accepts(&self, status: u16) -> bool {
-        if self.statuses.is_empty() {
-            (200..300).contains(&status)
-        } else {
-            self.statuses.contains(&status)
-        }
-    }
-
-    /// Checks the policy at `path`.
-    pub fn check(path: &str, policy: Option<&Policy>) -> Result<Self, FieldError> {
-        let Some(policy) = policy else {
-            return Ok(Self::default());
-        };
-        let mut success = Self::default();
-        for status in policy.status.iter().flat_map(|policy| &policy.allow) {
-            let status = u16::try_from(*status)
-                .ok()
-                .filter(|status| (100..600).contains(status));
-            let wrong = || FieldError::new(format!("{path}.status.allow"), "not an HTTP status");
-            success.statuses.push(status.ok_or_else(wrong)?);
-        }
-        if let Some(k8s) = policy.k8s.as_ref().filter(|k8s| !k8s.labels.is_empty()) {
-            let looks = match &k8s.backoff {
-                None => Retry {
-                    steps: 5,
-                    ..Retry::default()
-                },
-                Some(backoff) => Retry::check(&format!("{path}.k8s.backoff"), backoff)?,
-            };
-            success.labels = Some(LabelPolicy {
-                labels: k8s.labels.clone(),
-                looks,
-                required: k8s.error_on_backoff_timeout,
-            });
-        }
-        Ok(success)
-    }
-}
 
 /// One decided firing.
 #[derive(Clone, Debug)]
@@ -255,6 +193,9 @@ pub struct Executor {
     pub clock: Clock,
     /// Signers of requests to AWS.
     pub signers: AwsSigners,
+    /// Reads Git repositories.
+    #[cfg(feature = "git")]
+    pub(crate) git: GitReader,
 }
 
 /// The action of a firing: the template with its parameters applied.
@@ -288,6 +229,8 @@ impl Executor {
             fence,
             clock: operator.clock.clone(),
             signers: AwsSigners::new(args::environment()),
+            #[cfg(feature = "git")]
+            git: GitReader::new(EgressPolicy::of_flag(ALLOW_LINK_LOCAL, false)),
         }
     }
 

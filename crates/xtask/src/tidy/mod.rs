@@ -48,6 +48,7 @@ pub fn run(root: &Path) -> Result<Vec<String>> {
         "rollouts",
         "reconcile-core",
         "expressions",
+        "git-fetch",
     ] {
         let name = format!("crates/{manifest}/Cargo.toml");
         let text =

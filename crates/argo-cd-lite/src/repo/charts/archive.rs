@@ -9,6 +9,7 @@ use std::{
 };
 
 use flate2::read::MultiGzDecoder;
+use git_fetch::FetchError;
 use sha2::{Digest, Sha256};
 
 use super::ChartError;
@@ -299,7 +300,7 @@ impl ArchiveReader {
         if let Some(archive) = self.archive.get() {
             return Ok(archive);
         }
-        let failed = |error: ChartError| GitError::Store(error.to_string());
+        let failed = |error: ChartError| GitError::Fetch(FetchError::Store(error.to_string()));
         let content = self.file.content().map_err(failed)?;
         let archive = Archive::read(&content, self.file.layout).map_err(failed)?;
         Ok(self.archive.get_or_init(|| archive))

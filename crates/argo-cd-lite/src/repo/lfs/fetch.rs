@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use git_fetch::{ConnectionSettings, FetchError, configured};
 use reconcile_core::egress::{EgressPolicy, redirect_target};
 use reqwest::{
     Method, Url,
@@ -21,9 +22,8 @@ use sha2::{Digest, Sha256};
 use super::{LargeFiles, Pointer};
 use crate::repo::{
     Credential, GitError, Interrupt,
-    connection::ConnectionSettings,
-    error::{remote_error, store_error},
-    http::configured,
+    error::{exceeds, remote_error, store_error},
+    trust::NAMES,
 };
 
 /// Form of requests and answers.
@@ -92,13 +92,11 @@ impl Download {
     ) -> Result<(), GitError> {
         if let Some(large) = pointers.iter().find(|pointer| pointer.size > self.limit) {
             tracing::debug!(bytes = large.size, "a file of Git LFS is too large");
-            return Err(GitError::Exceeds {
-                what: "bytes in a file of Git LFS",
-                limit: self.limit,
-            });
+            return Err(exceeds("bytes in a file of Git LFS", self.limit));
         }
         let home = endpoint(&self.url)?;
-        let connection = ConnectionSettings::of(self.credential.as_ref())?;
+        let login = self.credential.as_ref().map(Credential::login);
+        let connection = ConnectionSettings::of(login.transpose()?.as_ref(), &NAMES)?;
         let verify = !self.credential.as_ref().is_some_and(|one| one.insecure);
         let builder = Client::builder()
             .timeout(DEADLINE)
@@ -141,10 +139,7 @@ impl Download {
         let read = answer.take(MAX_ANSWER + 1).read_to_end(&mut text);
         read.map_err(|error| failed(&format!("the answer breaks off: {error}")))?;
         if text.len() as u64 > MAX_ANSWER {
-            return Err(GitError::Exceeds {
-                what: "bytes in an answer of Git LFS",
-                limit: MAX_ANSWER,
-            });
+            return Err(exceeds("bytes in an answer of Git LFS", MAX_ANSWER));
         }
         // The parser's message may quote what the server says.
         let answer: Answer = serde_json::from_slice(&text)
@@ -233,7 +228,7 @@ fn checked(answer: Response) -> Result<Response, GitError> {
 }
 
 fn failed(what: &str) -> GitError {
-    GitError::Remote(format!("Git LFS: {what}"))
+    FetchError::Remote(format!("Git LFS: {what}")).into()
 }
 
 /// Where the batch API of a repository is.

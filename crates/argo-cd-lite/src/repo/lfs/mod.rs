@@ -18,7 +18,10 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{GitError, error::store_error};
+use super::{
+    GitError,
+    error::{exceeds, store_error},
+};
 pub(super) use fetch::Download;
 pub(super) use pointer::{MAX_POINTER, Pointer};
 
@@ -63,10 +66,7 @@ impl LargeFiles {
     fn note(&self, pointer: &Pointer) -> Result<Option<Vec<u8>>, GitError> {
         let mut missing = self.missing.lock();
         if missing.len() >= MOST_FILES {
-            return Err(GitError::Exceeds {
-                what: "files of Git LFS",
-                limit: MOST_FILES as u64,
-            });
+            return Err(exceeds("files of Git LFS", MOST_FILES as u64));
         }
         missing.insert(pointer.clone());
         Ok(None)

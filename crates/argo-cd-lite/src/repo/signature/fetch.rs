@@ -1,8 +1,10 @@
 //! What signatures are looked for in, beside the commit itself: annotated tags and the history.
 
+use git_fetch::{FetchError, commit_of};
+
 use super::super::{
-    Depth, FetchRequest, GitError, Interrupt, RepoError, RepoHub, Resolved, error::store_error,
-    git::Store, objects::commit_of, transfer::FETCH_DEADLINE,
+    Depth, FetchRequest, GitError, Interrupt, RepoError, RepoHub, Resolved, Store,
+    error::store_error, transfer::FETCH_DEADLINE,
 };
 
 /// What a ref points to.
@@ -13,34 +15,23 @@ pub(in crate::repo) enum TagTarget {
     Commit,
 }
 
-impl Store {
-    /// What the ref `name` points to, as it was fetched; `None` when the ref is not here or leads to another commit.
-    pub(in crate::repo) fn tag(
-        &self,
-        name: &str,
-        commit: &str,
-    ) -> Result<Option<TagTarget>, GitError> {
-        let repository = self.open_repository();
-        let mirror = format!("refs/mirror/{}", name.strip_prefix("refs/").unwrap_or(name));
-        let found = repository.try_find_reference(mirror.as_str());
-        let Some(reference) = found.map_err(|error| store_error(&error))? else {
-            return Ok(None);
-        };
-        let Some(id) = reference.target().try_id().map(ToOwned::to_owned) else {
-            return Ok(None);
-        };
-        // This also checks the size of the tag.
-        let found = commit_of(&repository, id)?.id;
-        if gix::ObjectId::from_hex(commit.as_bytes()).ok() != Some(found) {
-            return Ok(None);
-        }
-        let object = repository.find_object(id);
-        let object = object.map_err(|error| store_error(&error))?;
-        Ok(Some(match object.kind {
-            gix::object::Kind::Tag => TagTarget::Annotated(object.data.clone()),
-            _ => TagTarget::Commit,
-        }))
+/// What the ref `name` points to, as it was fetched; `None` when the ref is not here or leads to another commit.
+fn target(store: &Store, name: &str, commit: &str) -> Result<Option<TagTarget>, GitError> {
+    let Some(id) = store.fetched(name)? else {
+        return Ok(None);
+    };
+    let repository = store.open_repository();
+    // This also checks the size of the tag.
+    let found = commit_of(&repository, id)?.id;
+    if gix::ObjectId::from_hex(commit.as_bytes()).ok() != Some(found) {
+        return Ok(None);
     }
+    let object = repository.find_object(id);
+    let object = object.map_err(|error| store_error(&error))?;
+    Ok(Some(match object.kind {
+        gix::object::Kind::Tag => TagTarget::Annotated(object.data.clone()),
+        _ => TagTarget::Commit,
+    }))
 }
 
 impl RepoHub {
@@ -56,7 +47,7 @@ impl RepoHub {
         let store = transfers.store(&repository).await?;
         let find = {
             let (store, name, commit) = (store.clone(), name.to_owned(), commit.to_owned());
-            move |_: &Interrupt| store.tag(&name, &commit)
+            move |_: &Interrupt| target(&store, &name, &commit)
         };
         if let Some(found) = transfers.look_up(find.clone()).await?? {
             return Ok(found);
@@ -68,7 +59,7 @@ impl RepoHub {
         };
         drop(transfers.fetch(&repository, &store, request, turn).await?);
         let found = transfers.look_up(find).await??;
-        found.ok_or_else(|| GitError::NoRevision(name.to_owned()).into())
+        found.ok_or_else(|| FetchError::NoRevision(name.to_owned()).into())
     }
 
     /// Fetches the commits before one that is in the store.

@@ -6,6 +6,8 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use git_fetch::FetchError;
+
 use super::*;
 
 const ANY: EgressPolicy = EgressPolicy::AllowLinkLocal;
@@ -55,11 +57,9 @@ fn serve_endlessly(mut stream: TcpStream) {
 fn an_endless_list_of_refs_is_cut_off() {
     reconcile_core::operator::install_tls();
     let folder = tempfile::tempdir().expect("a folder");
-    let limits = GitLimits {
-        list_bytes: 100_000,
-        ..GitLimits::default()
-    };
-    let store = Store::open(folder.path(), &endless_server(), limits, ANY).expect("a store");
+    let mut rules = rules(ANY);
+    rules.limits.list_bytes = 100_000;
+    let store = Store::open(folder.path(), &endless_server(), rules).expect("a store");
     let error = store.list_refs(None, &Interrupt::default());
     let text = error.expect_err("too many refs").to_string();
     assert!(text.contains("100000 bytes in the list of refs"), "{text}");
@@ -92,7 +92,7 @@ fn server(answer: Option<String>) -> (String, Arc<AtomicUsize>) {
 
 fn store(folder: &tempfile::TempDir, url: &str, egress: EgressPolicy) -> Store {
     reconcile_core::operator::install_tls();
-    Store::open(folder.path(), url, GitLimits::default(), egress).expect("a store")
+    Store::open(folder.path(), url, rules(egress)).expect("a store")
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn metadata_addresses_are_not_called() {
         let store = store(&folder, url, REFUSE);
         let refused = store.list_refs(None, &Interrupt::default());
         assert!(
-            matches!(refused, Err(GitError::Refused(_))),
+            matches!(refused, Err(FetchError::Refused(_))),
             "{url}: {refused:?}"
         );
     }

@@ -2,14 +2,14 @@
 
 use std::{cell::Cell, sync::Arc};
 
+use git_fetch::{Entries, tree_of};
 use gix::{ObjectId, bstr::ByteSlice, objs::tree::EntryKind};
 
 use super::{Node, NodeKind, TreeReader};
 use crate::repo::{
     GitError, LargeFiles, Store,
-    error::store_error,
+    error::{exceeds, store_error},
     lfs::{MAX_POINTER, Pointer},
-    objects::{Entries, tree_of},
 };
 
 /// Entries from which on a folder is indexed.
@@ -94,10 +94,7 @@ impl CommitReader {
     fn tree(&self, node: &Node) -> Result<gix::Tree<'_>, GitError> {
         let limit = self.store.limits().tree_bytes;
         if self.stored_size(node)? > limit {
-            return Err(GitError::Exceeds {
-                what: "bytes in a folder object",
-                limit,
-            });
+            return Err(exceeds("bytes in a folder object", limit));
         }
         self.repository
             .find_tree(object_id(node)?)

@@ -8,6 +8,8 @@ use std::{
 };
 
 use super::{Node, NodeKind, TreeReader};
+use git_fetch::FetchError;
+
 use crate::repo::GitError;
 
 /// Reads the files of a folder, `.git` left out. An id is the path of the file: it does not tell changes of content.
@@ -96,5 +98,5 @@ fn node(path: &Path, kind: fs::FileType) -> Option<Node> {
 }
 
 fn failed(path: &Path, error: &io::Error) -> GitError {
-    GitError::Store(format!("{}: {error}", path.display()))
+    FetchError::Store(format!("{}: {error}", path.display())).into()
 }

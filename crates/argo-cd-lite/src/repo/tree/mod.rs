@@ -28,7 +28,7 @@ pub use self::{
 };
 pub(super) use {commit::CommitReader, modules::ModulesReader};
 
-use super::{GitError, GitLimits, Interrupt};
+use super::{GitError, GitLimits, Interrupt, error::exceeds};
 
 /// Symbolic links that are followed one after another; more is a loop.
 const MAX_LINKS: usize = 16;
@@ -163,7 +163,7 @@ impl SourceTree {
     fn insert(&self, path: String, id: String) -> Result<(), GitError> {
         let bytes = self.record_bytes.get() + path.len() + id.len();
         if bytes > MAX_RECORD_BYTES {
-            return Err(exceeds("bytes of the paths of a source", MAX_RECORD_BYTES));
+            return Err(too_many("bytes of the paths of a source", MAX_RECORD_BYTES));
         }
         if self.record.borrow_mut().insert(path, id).is_none() {
             self.record_bytes.set(bytes);
@@ -216,7 +216,7 @@ impl SourceTree {
 
     fn check_size(&self, node: &Node, limit: u64, what: &'static str) -> Result<(), GitError> {
         if self.reader.size(node)? > limit {
-            return Err(GitError::Exceeds { what, limit });
+            return Err(exceeds(what, limit));
         }
         Ok(())
     }
@@ -276,11 +276,8 @@ impl SourceTree {
     }
 }
 
-fn exceeds(what: &'static str, limit: usize) -> GitError {
-    GitError::Exceeds {
-        what,
-        limit: u64::try_from(limit).unwrap_or(u64::MAX),
-    }
+fn too_many(what: &'static str, limit: usize) -> GitError {
+    exceeds(what, u64::try_from(limit).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

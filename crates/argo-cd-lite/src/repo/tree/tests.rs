@@ -2,6 +2,8 @@
 
 use std::{fs, os::unix::fs::symlink};
 
+use git_fetch::FetchError;
+
 use super::*;
 
 fn tree(files: &[&str], links: &[(&str, &str)]) -> (tempfile::TempDir, SourceTree) {
@@ -57,7 +59,7 @@ fn the_record_of_what_was_read_is_bounded() {
         tree.look(&path).err()
     });
     assert!(
-        matches!(looked, Some(GitError::Exceeds { .. })),
+        matches!(looked, Some(GitError::Fetch(FetchError::Exceeds { .. }))),
         "{looked:?}"
     );
 }
@@ -99,7 +101,10 @@ fn links_are_followed_inside_the_tree_only() {
 fn a_link_to_a_folder_above_ends_at_the_limit_of_depth() {
     let (_folder, tree) = tree(&["app/a.yaml"], &[("app/again", "../app")]);
     let error = names(&tree, "app", true).expect_err("no end");
-    assert!(matches!(error, GitError::Exceeds { .. }), "{error}");
+    assert!(
+        matches!(error, GitError::Fetch(FetchError::Exceeds { .. })),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! All files below a folder, within limits.
 
-use super::{FileQuery, Found, Node, NodeKind, SourceFile, SourceTree, exceeds, join};
+use super::{FileQuery, Found, Node, NodeKind, SourceFile, SourceTree, join, too_many};
 use crate::repo::GitError;
 
 impl SourceTree {
@@ -52,13 +52,13 @@ impl Walk<'_> {
         let limits = &self.tree.limits;
         // An incomplete set of files would look like files that were deleted, so every limit is an error.
         if at.depth > limits.depth {
-            return Err(exceeds("folders below each other", limits.depth));
+            return Err(too_many("folders below each other", limits.depth));
         }
         for (name, node) in self.tree.list(&at.folder.node)? {
             self.tree.check_interrupt()?;
             self.entries += 1;
             if self.entries > limits.entries {
-                return Err(exceeds("entries below the path", limits.entries));
+                return Err(too_many("entries below the path", limits.entries));
             }
             let path = format!("{}{name}", at.prefix);
             let real = join(&at.folder.path, &name);
@@ -111,7 +111,7 @@ impl Walk<'_> {
     /// Reads a file, after its size was checked.
     fn keep(&mut self, path: String, node: &Node) -> Result<(), GitError> {
         if self.files.len() >= self.tree.limits.files {
-            return Err(exceeds("manifest files", self.tree.limits.files));
+            return Err(too_many("manifest files", self.tree.limits.files));
         }
         self.bytes = self.bytes.saturating_add(self.tree.reader.size(node)?);
         if self.bytes > self.query.max_bytes {

@@ -90,7 +90,7 @@ fn triggers_that_are_not_supported_are_named_and_the_rest_runs() {
     let mut spec = good();
     spec["triggers"] = json!([
         {"template": {"name": "t", "log": {}}},
-        {"template": {"name": "w", "k8s": {"operation": "create", "source": {"git": {"url": "https://x"}}}}},
+        {"template": {"name": "w", "k8s": {"operation": "create", "source": {"file": {"path": "/etc/x"}}}}},
     ]);
     let sensor = observed(&spec);
     assert_eq!(plan(&sensor, now()).actions, [Action::Run]);

@@ -24,8 +24,7 @@ use russh::{
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use thiserror::Error;
 
-/// Keys of a server that one Secret may name.
-const MOST_HOST_KEYS: usize = 16;
+use crate::ssh_host_keys;
 
 /// A key that cannot be used. It quotes nothing of it.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -177,18 +176,11 @@ fn block(text: &str) -> Option<&str> {
     Some(&block[..end])
 }
 
-/// The public keys in the lines of a text: `TYPE KEY`, with or without anything before and behind it, as in
-/// `authorized_keys`, `known_hosts` and the output of `ssh-keyscan`.
+/// The public keys of servers in the lines of a text.
 pub(super) fn host_keys(text: &str) -> Vec<PublicKey> {
-    let lines = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'));
-    let keys = lines.filter_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().take(8).collect();
-        let mut pairs = words.windows(2);
-        pairs.find_map(|pair| PublicKey::from_openssh(&pair.join(" ")).ok())
-    });
-    keys.take(MOST_HOST_KEYS).collect()
+    let keys = ssh_host_keys::host_keys(text).into_iter();
+    keys.filter_map(|key| PublicKey::from_openssh(&key).ok())
+        .collect()
 }
 
 /// A key as it is written in files, without a comment.
@@ -200,27 +192,13 @@ pub(super) fn written(key: &PublicKey) -> Result<String, ssh_key::Error> {
 mod tests {
     use super::*;
 
-    const ED25519: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJCzT8pIHg3cX6qHwS0oXnXrNUMnbe/6p4b9zZQ0nD2u";
-
     #[test]
-    fn host_keys_are_found_in_the_formats_of_openssh() {
-        for text in [
-            ED25519.to_owned(),
-            format!("{ED25519} somebody@example"),
-            format!("# comment\nsftp.example.org {ED25519}\n"),
-            format!("-----BEGIN X-----\nabcd\n-----END X-----\n[h]:2222,h {ED25519} c"),
-        ] {
-            let keys = host_keys(&text);
-            assert_eq!(keys.len(), 1, "{text}");
-            assert_eq!(written(&keys[0]).expect("a key"), ED25519);
-        }
-        assert!(host_keys("sftp.example.org:22").is_empty());
-        assert!(host_keys("ssh-ed25519 AAAA\nssh-ed25519").is_empty());
-        assert_eq!(
-            host_keys(&format!("{ED25519}\n").repeat(99)).len(),
-            MOST_HOST_KEYS
-        );
+    fn host_keys_are_written_as_they_are_read() {
+        let text =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJCzT8pIHg3cX6qHwS0oXnXrNUMnbe/6p4b9zZQ0nD2u";
+        let keys = host_keys(&format!("h {text} comment"));
+        assert_eq!(keys.len(), 1);
+        assert_eq!(written(&keys[0]).expect("a key"), text);
     }
 
     #[test]

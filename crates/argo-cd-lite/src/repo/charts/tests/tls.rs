@@ -153,7 +153,7 @@ fn refs(commit: &str) -> Page {
 
 #[tokio::test]
 async fn a_git_server_and_its_client_check_each_other() {
-    use crate::repo::{Credential, GitError, GitLimits, Interrupt, Store};
+    use crate::repo::{Credential, GitError, Interrupt, Store, tests::rules};
 
     let (server, authority) = server().await;
     let commit = "1234567890123456789012345678901234567890";
@@ -171,8 +171,9 @@ async fn a_git_server_and_its_client_check_each_other() {
         let url = url.clone();
         let list = move || {
             let any = reconcile_core::egress::EgressPolicy::AllowLinkLocal;
-            let store = Store::open(folder.path(), &url, GitLimits::default(), any)?;
-            let refs = store.list_refs(Some(&credential), &Interrupt::default())?;
+            let store = Store::open(folder.path(), &url, rules(any))?;
+            let login = credential.login()?;
+            let refs = store.list_refs(Some(&login), &Interrupt::default())?;
             Ok::<_, GitError>(refs.refs)
         };
         async move { tokio::task::spawn_blocking(list).await.expect("a result") }

@@ -1,5 +1,7 @@
 //! Where the object of a trigger comes from.
 
+#[cfg(feature = "git")]
+mod git;
 mod s3;
 mod url;
 
@@ -11,9 +13,17 @@ use reconcile_core::{
 };
 use serde_json::Value;
 
+#[cfg(feature = "git")]
+use self::git::GitFile;
+#[cfg(feature = "git")]
+pub(crate) use self::git::GitReader;
 use self::{s3::S3Object, url::WebFile};
 use crate::{
-    api::{KeySelector, artifact::ArtifactSource, trigger::Parameter},
+    api::{
+        KeySelector,
+        artifact::{ArtifactSource, GitArtifact},
+        trigger::Parameter,
+    },
     http_client::read_answer,
     trigger::{Run, TriggerError},
 };
@@ -30,6 +40,8 @@ pub(in crate::trigger) enum Source {
 pub(in crate::trigger) enum Remote {
     S3(Box<S3Object>),
     Url(WebFile),
+    #[cfg(feature = "git")]
+    Git(Box<GitFile>),
     ConfigMap(KeySelector),
 }
 
@@ -61,11 +73,8 @@ impl Remote {
             return Err(FieldError::new(format!("{path}.file"), NO_FILES));
         } else if let Some(url) = &source.url {
             Self::Url(WebFile::check(&format!("{path}.url"), url)?)
-        } else if source.git.is_some() {
-            return Err(FieldError::new(
-                format!("{path}.git"),
-                "not supported yet; use url, s3 or configmap",
-            ));
+        } else if let Some(git) = &source.git {
+            git_file(&format!("{path}.git"), git)?
         } else if let Some(key) = &source.configmap {
             Self::ConfigMap(key.clone())
         } else {
@@ -79,6 +88,8 @@ impl Remote {
         match self {
             Self::S3(_) => "s3",
             Self::Url(_) => "url",
+            #[cfg(feature = "git")]
+            Self::Git(_) => "git",
             Self::ConfigMap(_) => "configmap",
         }
     }
@@ -88,6 +99,8 @@ impl Remote {
         let place = match self {
             Self::S3(object) => object.to_string(),
             Self::Url(file) => file.to_string(),
+            #[cfg(feature = "git")]
+            Self::Git(file) => file.to_string(),
             Self::ConfigMap(_) => "a ConfigMap".to_owned(),
         };
         format!("the object is read from {place}")
@@ -102,6 +115,8 @@ impl Remote {
         let text = match self {
             Self::S3(object) => object.read(run).await?,
             Self::Url(file) => file.read(run).await?,
+            #[cfg(feature = "git")]
+            Self::Git(file) => file.read(run).await?,
             Self::ConfigMap(key) => {
                 let secrets = &run.executor.secrets;
                 let text = secrets.config(&run.firing.sensor.namespace, key).await?;
@@ -114,7 +129,19 @@ impl Remote {
 }
 
 /// Why no file is read.
-const NO_FILES: &str = "a Sensor has no pod whose files could be read; use configmap, url or s3";
+const NO_FILES: &str =
+    "a Sensor has no pod whose files could be read; use configmap, url, git or s3";
+
+#[cfg(feature = "git")]
+fn git_file(path: &str, git: &GitArtifact) -> Result<Remote, FieldError> {
+    Ok(Remote::Git(Box::new(GitFile::check(path, git)?)))
+}
+
+#[cfg(not(feature = "git"))]
+fn git_file(path: &str, _: &GitArtifact) -> Result<Remote, FieldError> {
+    let message = "this program was built without the client of git; use url, s3 or configmap";
+    Err(FieldError::new(path, message))
+}
 
 /// Takes over the object of an earlier check of the same text.
 pub(in crate::trigger) fn reuse(

@@ -7,19 +7,20 @@ const USER: &str = "git";
 
 /// `ssh://[user@]host[:port]/path` or `user@host:path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::repo) struct SshUrl {
+pub struct SshUrl {
     user: Option<String>,
     /// Name or address, without brackets.
-    pub(in crate::repo) host: String,
-    pub(in crate::repo) port: u16,
+    pub host: String,
+    /// 22 when the URL has none.
+    pub port: u16,
     /// The path as the server's `git-upload-pack` gets it.
-    pub(in crate::repo) path: String,
+    pub path: String,
 }
 
 impl SshUrl {
     /// Reads a URL; `None` when it is not one of ssh, or has a part that a shell or a program could take for something
     /// else.
-    pub(in crate::repo) fn parse(url: &str) -> Option<Self> {
+    pub fn parse(url: &str) -> Option<Self> {
         let url = url.trim();
         let (authority, path) = match url.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ssh") => {
@@ -68,12 +69,12 @@ impl SshUrl {
     }
 
     /// The user to log in as.
-    pub(in crate::repo) fn user(&self) -> &str {
+    pub fn user(&self) -> &str {
         self.user.as_deref().unwrap_or(USER)
     }
 
     /// The name of the server in lists of known hosts.
-    pub(in crate::repo) fn known_as(&self) -> String {
+    pub fn known_as(&self) -> String {
         if self.port == PORT {
             self.host.clone()
         } else {
@@ -82,7 +83,7 @@ impl SshUrl {
     }
 
     /// The path as one word of a shell.
-    pub(in crate::repo) fn quoted_path(&self) -> String {
+    pub fn quoted_path(&self) -> String {
         let quoted = self.path.replace('\'', "'\\''").replace('!', "'\\!'");
         format!("'{quoted}'")
     }

@@ -1,6 +1,6 @@
 //! Repository URLs, which are written in many ways for one repository.
 
-use super::ssh::SshUrl;
+use crate::SshUrl;
 
 /// A form in which two spellings of the same repository are equal: lower-case host without its default port, no
 /// user, no trailing slash or `.git`, `git@host:path` as an ssh URL.
@@ -23,7 +23,7 @@ pub fn normalize(url: &str) -> String {
 /// The URL under which the server is asked, and which identifies a repository here: as [`normalize`] gives it, but with
 /// the path as it was written, because not every server finds `a.git` as `a`. It has no user, so that everyone who
 /// names the repository gets the same answers.
-pub(super) fn connection_url(url: &str) -> String {
+pub fn connection_url(url: &str) -> String {
     let url = url.trim();
     match Parts::of(url) {
         Some(parts) if url.contains("://") => {
@@ -187,7 +187,7 @@ fn decode(text: &str, quoted: impl Fn(char) -> bool) -> Option<String> {
 }
 
 /// True when a template for `prefix` is one for `url`: the same scheme, host and port, and whole path segments.
-pub(super) fn covers(prefix: &str, url: &str) -> bool {
+pub fn covers(prefix: &str, url: &str) -> bool {
     if ambiguity(url).is_some() {
         return false;
     }
@@ -207,7 +207,7 @@ pub(super) fn covers(prefix: &str, url: &str) -> bool {
 }
 
 /// The host that a URL leads to, whatever the port; empty for a file.
-pub(super) fn host(url: &str) -> String {
+pub fn host(url: &str) -> String {
     let authority = Parts::of(&normalize(url)).map(|parts| parts.authority);
     let authority = authority.unwrap_or_default();
     match authority.rsplit_once(':') {
@@ -217,7 +217,7 @@ pub(super) fn host(url: &str) -> String {
 }
 
 /// True when both URLs lead to the same server by the same protocol.
-pub(super) fn same_authority(one: &str, other: &str) -> bool {
+pub fn same_authority(one: &str, other: &str) -> bool {
     if ambiguity(other).is_some() {
         return false;
     }

@@ -1,7 +1,8 @@
-//! A bare store of one repository, through gix. Every function blocks: run it on a thread of a [`super::Pool`].
+//! A bare store of one repository, through gix. Every function blocks: run it on a thread of a [`crate::Pool`].
 
 mod answer;
 mod bare;
+mod request;
 
 use std::{
     collections::HashSet,
@@ -10,7 +11,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gix::{
-    ThreadSafeRepository,
+    ObjectId, ThreadSafeRepository,
     bstr::BStr,
     progress::Discard,
     protocol::{
@@ -23,12 +24,14 @@ use parking_lot::{Mutex, RwLock};
 use reconcile_core::egress::EgressPolicy;
 use secrecy::ExposeSecret;
 
+pub use self::request::{Depth, FetchRequest, RefList};
 use self::{
     answer::answer,
     bare::{create, is_locked, open_bare, packs},
+    request::mirror,
 };
-use super::{
-    Credential, GitError, GitLimits, Interrupt, RefList,
+use crate::{
+    FetchError, GitLimits, Interrupt, Login, Names,
     connection::ConnectionSettings,
     error::{is_missing_revision, is_too_large, remote_error, store_error},
     http::BoundedHttp,
@@ -48,8 +51,7 @@ const MAX_KNOWN: usize = 256;
 pub struct Store {
     url: String,
     path: PathBuf,
-    limits: GitLimits,
-    egress: EgressPolicy,
+    rules: StoreRules,
     folders: FolderIndex,
     /// Commits that were found here.
     known: Mutex<HashSet<String>>,
@@ -57,24 +59,18 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store at `path`, or creates it; also when a process died in the middle of a write to it. Its server is one that `egress` permits.
-    pub fn open(
-        path: &Path,
-        url: &str,
-        limits: GitLimits,
-        egress: EgressPolicy,
-    ) -> Result<Self, GitError> {
+    /// Opens the store at `path`, or creates it; also when a process died in the middle of a write to it.
+    pub fn open(path: &Path, url: &str, rules: StoreRules) -> Result<Self, FetchError> {
         // Keys that a process left which was killed.
         drop(std::fs::remove_dir_all(path.with_extension("ssh")));
-        let repository = match open_bare(path, &limits) {
+        let repository = match open_bare(path, &rules.limits) {
             Ok(repository) if packs(path) < MAX_PACKS && !is_locked(path) => repository,
-            _ => create(path, &limits)?,
+            _ => create(path, &rules.limits)?,
         };
         Ok(Self {
             url: url.to_owned(),
             path: path.to_owned(),
-            limits,
-            egress,
+            rules,
             folders: FolderIndex::default(),
             known: Mutex::default(),
             repository: RwLock::new(repository),
@@ -82,37 +78,34 @@ impl Store {
     }
 
     /// Creates the store again when it has too many packs. Readers keep the files that they have open.
-    fn renew(&self) -> Result<(), GitError> {
+    fn renew(&self) -> Result<(), FetchError> {
         if packs(&self.path) >= MAX_PACKS {
             tracing::debug!(path = %self.path.display(), "the store is created again");
-            let created = create(&self.path, &self.limits);
+            let created = create(&self.path, &self.rules.limits);
             self.known.lock().clear();
             *self.repository.write() = created?;
         }
         Ok(())
     }
 
-    pub(super) fn open_repository(&self) -> gix::Repository {
+    /// The store as gix reads it.
+    pub fn open_repository(&self) -> gix::Repository {
         self.repository.read().to_thread_local()
     }
 
     /// Asks the remote for its refs.
     pub fn list_refs(
         &self,
-        credential: Option<&Credential>,
+        login: Option<&Login>,
         interrupt: &Interrupt,
-    ) -> Result<RefList, GitError> {
-        let watch = Watch::new(self.limits, interrupt);
-        self.try_list_refs(credential, &watch)
+    ) -> Result<RefList, FetchError> {
+        let watch = Watch::new(self.rules.limits, interrupt);
+        self.try_list_refs(login, &watch)
             .map_err(|error| watch.explain(error))
     }
 
-    fn try_list_refs(
-        &self,
-        credential: Option<&Credential>,
-        watch: &Watch,
-    ) -> Result<RefList, GitError> {
-        let repository = self.local(credential)?;
+    fn try_list_refs(&self, login: Option<&Login>, watch: &Watch) -> Result<RefList, FetchError> {
+        let repository = self.local(login)?;
         let remote = self.remote(
             &repository,
             &[
@@ -124,10 +117,10 @@ impl Store {
         let request = Request {
             watch,
             what: "bytes in the list of refs",
-            limit: self.limits.list_bytes,
+            limit: self.rules.limits.list_bytes,
         };
-        let connection = self.connect(&remote, &request, credential)?;
-        let connection = connection.with_credentials(answer(&self.url, credential));
+        let connection = self.connect(&remote, &request, login)?;
+        let connection = connection.with_credentials(answer(&self.url, login));
         let (map, _) = connection
             .ref_map(Discard, gix::remote::ref_map::Options::default())
             .map_err(|error| remote_error(&error))?;
@@ -174,7 +167,7 @@ impl Store {
     }
 
     /// True when the commit was found here before. Does not block.
-    pub(super) fn is_known(&self, commit: &str) -> bool {
+    pub fn is_known(&self, commit: &str) -> bool {
         self.known.lock().contains(commit)
     }
 
@@ -190,19 +183,19 @@ impl Store {
     pub fn fetch(
         &self,
         request: &FetchRequest,
-        credential: Option<&Credential>,
+        login: Option<&Login>,
         interrupt: &Interrupt,
-    ) -> Result<(), GitError> {
+    ) -> Result<(), FetchError> {
         self.renew()?;
-        let watch = Watch::new(self.limits, interrupt);
-        self.try_fetch(request, credential, &watch)
+        let watch = Watch::new(self.rules.limits, interrupt);
+        self.try_fetch(request, login, &watch)
             .map_err(|error| match watch.explain(error) {
-                GitError::Remote(text) if is_missing_revision(&text, &request.source) => {
-                    GitError::NoRevision(request.source.clone())
+                FetchError::Remote(text) if is_missing_revision(&text, &request.source) => {
+                    FetchError::NoRevision(request.source.clone())
                 }
-                GitError::Remote(text) if is_too_large(&text) => GitError::Exceeds {
+                FetchError::Remote(text) if is_too_large(&text) => FetchError::Exceeds {
                     what: "bytes in an object",
-                    limit: self.limits.object_bytes,
+                    limit: self.rules.limits.object_bytes,
                 },
                 other => other,
             })
@@ -211,27 +204,22 @@ impl Store {
     fn try_fetch(
         &self,
         request: &FetchRequest,
-        credential: Option<&Credential>,
+        login: Option<&Login>,
         watch: &Watch,
-    ) -> Result<(), GitError> {
-        let mut repository = self.local(credential)?;
+    ) -> Result<(), FetchError> {
+        let mut repository = self.local(login)?;
         repository
             .committer_or_set_generic_fallback()
             .map_err(|error| store_error(&error))?;
-        // A ref of our own per source keeps objects reachable and lets the next fetch send only the rest.
-        let source = request.source.as_str();
-        let spec = match source.strip_prefix("refs/") {
-            Some(rest) => format!("+{source}:refs/mirror/{rest}"),
-            None => format!("+{source}:refs/mirror/commits/{source}"),
-        };
+        let spec = format!("+{}:{}", request.source, mirror(&request.source));
         let remote = self.remote(&repository, &[spec.as_str()])?;
         let bounds = Request {
             watch,
             what: "bytes in a transfer",
-            limit: self.limits.pack_bytes + self.limits.list_bytes,
+            limit: self.rules.limits.pack_bytes + self.rules.limits.list_bytes,
         };
-        let connection = self.connect(&remote, &bounds, credential)?;
-        let connection = connection.with_credentials(answer(&self.url, credential));
+        let connection = self.connect(&remote, &bounds, login)?;
+        let connection = connection.with_credentials(answer(&self.url, login));
         let depth = match request.depth {
             Depth::Full => Shallow::undo(),
             Depth::Tip => Shallow::DepthAtRemote(std::num::NonZeroU32::MIN),
@@ -245,13 +233,22 @@ impl Store {
         Ok(())
     }
 
+    /// The object that was fetched from `source`, the name of a ref or a commit: a commit or an annotated tag.
+    pub fn fetched(&self, source: &str) -> Result<Option<ObjectId>, FetchError> {
+        let repository = self.open_repository();
+        let found = repository.try_find_reference(mirror(source).as_str());
+        let reference = found.map_err(|error| store_error(&error))?;
+        let id = reference.and_then(|found| found.target().try_id().map(ToOwned::to_owned));
+        Ok(id)
+    }
+
     /// Limits of the repository.
-    pub(super) fn limits(&self) -> &GitLimits {
-        &self.limits
+    pub fn limits(&self) -> &GitLimits {
+        &self.rules.limits
     }
 
     /// Indexes of large folders.
-    pub(super) fn folders(&self) -> &FolderIndex {
+    pub fn folders(&self) -> &FolderIndex {
         &self.folders
     }
 
@@ -260,13 +257,15 @@ impl Store {
         &self,
         remote: &'a gix::Remote<'r>,
         request: &Request<'_>,
-        credential: Option<&Credential>,
-    ) -> Result<gix::remote::Connection<'a, 'static, 'r, Box<dyn Transport + Send>>, GitError> {
+        login: Option<&Login>,
+    ) -> Result<gix::remote::Connection<'a, 'static, 'r, Box<dyn Transport + Send>>, FetchError>
+    {
         if let Some(url) = SshUrl::parse(&self.url) {
             let transport = SshTransport::connect(&SshRequest {
                 url: &url,
-                credential,
-                egress: self.egress,
+                login,
+                names: &self.rules.names,
+                egress: self.rules.egress,
                 watch: request.watch,
                 what: request.what,
                 limit: request.limit,
@@ -280,7 +279,7 @@ impl Store {
                 .map_err(|error| remote_error(&error));
         }
         if let Ok(url) = reqwest::Url::parse(&self.url) {
-            self.egress.check(&url)?;
+            self.rules.egress.check(&url)?;
         }
         let (url, version) = remote
             .sanitized_url_and_version(Direction::Fetch)
@@ -289,17 +288,17 @@ impl Store {
             request.watch.clone(),
             request.what,
             request.limit,
-            self.egress,
-            ConnectionSettings::of(credential)?,
+            self.rules.egress,
+            ConnectionSettings::of(login, &self.rules.names)?,
         )
         .map_err(|error| remote_error(&error))?;
         let transport = http::Transport::new_http(client, url, version, false);
         Ok(remote.to_connection_with_transport(Box::new(transport) as Box<dyn Transport + Send>))
     }
 
-    fn local(&self, credential: Option<&Credential>) -> Result<gix::Repository, GitError> {
+    fn local(&self, login: Option<&Login>) -> Result<gix::Repository, FetchError> {
         let mut repository = self.open_repository();
-        let Some(credential) = credential else {
+        let Some(login) = login else {
             return Ok(repository);
         };
         let mut config = repository.config_snapshot_mut();
@@ -309,14 +308,14 @@ impl Store {
                 .map(drop)
                 .map_err(|error| store_error(&error))
         };
-        if credential.insecure {
+        if login.insecure {
             set("http.sslVerify", "false")?;
         }
-        if credential.client_certificate.is_some() || credential.bearer.is_some() {
+        if login.client_certificate.is_some() || login.bearer.is_some() {
             // Another server would be shown them.
             set("http.followRedirects", "false")?;
         }
-        if let Some(bearer) = &credential.bearer {
+        if let Some(bearer) = &login.bearer {
             let header = format!("Authorization: Bearer {}", bearer.expose_secret());
             set("http.extraHeader", &header)?;
             config.commit().map_err(|error| store_error(&error))?;
@@ -324,9 +323,9 @@ impl Store {
         }
         // The transport sends credentials only over https. A server in the cluster may use plain http, as upstream
         // allows: then they go in a header, and redirects are not followed.
-        if self.url.starts_with("http://") && !credential.is_empty() {
-            let password = credential.password.expose_secret();
-            let pair = format!("{}:{password}", credential.username);
+        if self.url.starts_with("http://") && !login.is_empty() {
+            let password = login.password.expose_secret();
+            let pair = format!("{}:{password}", login.username);
             let header = format!("Authorization: Basic {}", STANDARD.encode(pair));
             set("http.extraHeader", &header)?;
             set("http.followRedirects", "false")?;
@@ -339,7 +338,7 @@ impl Store {
         &self,
         repository: &'r gix::Repository,
         specs: &[&str],
-    ) -> Result<gix::Remote<'r>, GitError> {
+    ) -> Result<gix::Remote<'r>, FetchError> {
         repository
             .remote_at(self.url.as_str())
             .map_err(|error| remote_error(&error))?
@@ -349,22 +348,15 @@ impl Store {
     }
 }
 
-/// What to fetch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchRequest {
-    /// A full ref name, which may end in `*`, or a commit.
-    pub source: String,
-    /// How much of the history.
-    pub depth: Depth,
-}
-
-/// How much of the history to fetch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// The commit only.
-    Tip,
-    /// All of it, to resolve short commit ids.
-    Full,
+/// What a store keeps to.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreRules {
+    /// What the repository may cost.
+    pub limits: GitLimits,
+    /// Which servers may be called.
+    pub egress: EgressPolicy,
+    /// What errors call the things that a user can change.
+    pub names: Names,
 }
 
 /// Bounds of the answers to one kind of request.

@@ -2,12 +2,15 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use gix::progress::{Id, MessageLevel, Step, StepShared, Unit};
 
-use super::{GitError, pool::Interrupt};
+use crate::FetchError;
+
+/// Asks a running call to stop.
+pub type Interrupt = Arc<AtomicBool>;
 
 /// Limits of one repository. Everything that a server or a commit can make large has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +54,17 @@ impl Default for GitLimits {
 
 /// Watches one transfer and interrupts it when it exceeds a limit.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     limits: GitLimits,
     interrupt: Interrupt,
     received: Arc<AtomicU64>,
     packed: Arc<AtomicU64>,
     inflated: Arc<AtomicU64>,
-    exceeded: Arc<parking_lot::Mutex<Option<GitError>>>,
+    exceeded: Arc<parking_lot::Mutex<Option<FetchError>>>,
 }
 
 impl Watch {
-    pub(super) fn new(limits: GitLimits, interrupt: &Interrupt) -> Self {
+    pub(crate) fn new(limits: GitLimits, interrupt: &Interrupt) -> Self {
         Self {
             limits,
             interrupt: interrupt.clone(),
@@ -72,31 +75,31 @@ impl Watch {
         }
     }
 
-    pub(super) fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)
     }
 
-    pub(super) fn interrupt(&self) -> &Interrupt {
+    pub(crate) fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
 
     /// Counts bytes of answers. `limit` is that of the request at hand.
-    pub(super) fn received(&self, bytes: u64, what: &'static str, limit: u64) {
+    pub(crate) fn received(&self, bytes: u64, what: &'static str, limit: u64) {
         let all = self.received.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.check(all, limit, what);
     }
 
     /// Notes why the transfer fails; the first reason counts.
-    pub(super) fn fail(&self, error: GitError) {
+    pub(crate) fn fail(&self, error: FetchError) {
         self.exceeded.lock().get_or_insert(error);
     }
 
     /// The error to report: the limit that was exceeded, or else `error`.
-    pub(super) fn explain(&self, error: GitError) -> GitError {
+    pub(crate) fn explain(&self, error: FetchError) -> FetchError {
         self.exceeded.lock().clone().unwrap_or(error)
     }
 
-    pub(super) fn progress(&self) -> TransferProgress {
+    pub(crate) fn progress(&self) -> TransferProgress {
         TransferProgress {
             watch: self.clone(),
             id: gix::progress::UNKNOWN,
@@ -108,7 +111,7 @@ impl Watch {
         if value > limit {
             self.exceeded
                 .lock()
-                .get_or_insert(GitError::Exceeds { what, limit });
+                .get_or_insert(FetchError::Exceeds { what, limit });
             self.interrupt.store(true, Ordering::SeqCst);
         }
     }
@@ -131,7 +134,7 @@ const OBJECTS: Id = *b"IWIO";
 const INFLATED_BYTES: Id = *b"IWDB";
 
 /// Listens to what gix reports while it receives a pack.
-pub(super) struct TransferProgress {
+pub(crate) struct TransferProgress {
     watch: Watch,
     id: Id,
     step: StepShared,

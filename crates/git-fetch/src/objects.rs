@@ -8,10 +8,10 @@ use std::{
 use gix::{ObjectId, bstr::BString, objs::tree::EntryKind};
 use parking_lot::Mutex;
 
-use super::{GitError, error::store_error};
+use crate::{FetchError, store_error};
 
 /// Id of the tree of a commit, when both are in the store.
-pub(super) fn tree_of(repository: &gix::Repository, commit: &str) -> Result<ObjectId, GitError> {
+pub fn tree_of(repository: &gix::Repository, commit: &str) -> Result<ObjectId, FetchError> {
     let id = ObjectId::from_hex(commit.as_bytes()).map_err(|error| store_error(&error))?;
     let commit = commit_of(repository, id)?;
     let tree = commit.tree_id().map_err(|error| store_error(&error))?;
@@ -26,16 +26,16 @@ const MAX_COMMIT_BYTES: u64 = 1024 * 1024;
 const MAX_TAGS: u64 = 8;
 
 /// The commit that an object is, or that a tag leads to. Sizes are checked before anything is inflated.
-pub(super) fn commit_of(
+pub fn commit_of(
     repository: &gix::Repository,
     mut id: ObjectId,
-) -> Result<gix::Commit<'_>, GitError> {
+) -> Result<gix::Commit<'_>, FetchError> {
     for _ in 0..MAX_TAGS {
         let header = repository
             .find_header(id)
             .map_err(|error| store_error(&error))?;
         if header.size() > MAX_COMMIT_BYTES {
-            return Err(GitError::Exceeds {
+            return Err(FetchError::Exceeds {
                 what: "bytes in a commit or tag",
                 limit: MAX_COMMIT_BYTES,
             });
@@ -54,7 +54,7 @@ pub(super) fn commit_of(
             .map_err(|error| store_error(&error))?
             .detach();
     }
-    Err(GitError::Exceeds {
+    Err(FetchError::Exceeds {
         what: "tags of tags",
         limit: MAX_TAGS,
     })
@@ -67,15 +67,15 @@ const INDEXED: usize = 4;
 const INDEXED_ENTRIES: usize = 200_000;
 
 /// The entries of a folder, by name.
-pub(super) type Entries = Arc<HashMap<BString, (EntryKind, ObjectId)>>;
+pub type Entries = Arc<HashMap<BString, (EntryKind, ObjectId)>>;
 
 /// Indexes of the large folders that were used last.
 #[derive(Default)]
-pub(super) struct FolderIndex(Mutex<VecDeque<(ObjectId, Entries)>>);
+pub struct FolderIndex(Mutex<VecDeque<(ObjectId, Entries)>>);
 
 impl FolderIndex {
     /// The entries of a folder that is indexed.
-    pub(super) fn get(&self, tree: ObjectId) -> Option<Entries> {
+    pub fn get(&self, tree: ObjectId) -> Option<Entries> {
         let mut indexed = self.0.lock();
         let at = indexed.iter().position(|(id, _)| *id == tree)?;
         let found = indexed.remove(at)?;
@@ -85,7 +85,7 @@ impl FolderIndex {
     }
 
     /// Keeps the entries of a folder.
-    pub(super) fn put(&self, tree: ObjectId, entries: Entries) {
+    pub fn put(&self, tree: ObjectId, entries: Entries) {
         if entries.len() > INDEXED_ENTRIES {
             return;
         }

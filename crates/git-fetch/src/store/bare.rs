@@ -4,9 +4,12 @@ use std::path::Path;
 
 use gix::ThreadSafeRepository;
 
-use crate::repo::{GitError, GitLimits, error::store_error};
+use crate::{FetchError, GitLimits, store_error};
 
-pub(super) fn open_bare(path: &Path, limits: &GitLimits) -> Result<ThreadSafeRepository, GitError> {
+pub(super) fn open_bare(
+    path: &Path,
+    limits: &GitLimits,
+) -> Result<ThreadSafeRepository, FetchError> {
     let options = gix::open::Options::isolated()
         .with(gix::sec::Trust::Full)
         .config_overrides([
@@ -20,7 +23,7 @@ pub(super) fn open_bare(path: &Path, limits: &GitLimits) -> Result<ThreadSafeRep
     ThreadSafeRepository::open_opts(path, options).map_err(|error| store_error(&error))
 }
 
-pub(super) fn create(path: &Path, limits: &GitLimits) -> Result<ThreadSafeRepository, GitError> {
+pub(super) fn create(path: &Path, limits: &GitLimits) -> Result<ThreadSafeRepository, FetchError> {
     clear(path)?;
     gix::init_bare(path).map_err(|error| store_error(&error))?;
     open_bare(path, limits)
@@ -57,7 +60,7 @@ pub(super) fn is_locked(path: &Path) -> bool {
 }
 
 /// Empties the folder. The store is only a cache; one that a crash left unusable is fetched again.
-fn clear(path: &Path) -> Result<(), GitError> {
+fn clear(path: &Path) -> Result<(), FetchError> {
     if path.exists() {
         std::fs::remove_dir_all(path).map_err(|error| store_error(&error))?;
     }

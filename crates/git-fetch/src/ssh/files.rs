@@ -10,25 +10,23 @@ use std::{
 
 use secrecy::ExposeSecret;
 
-use super::{
-    super::{Credential, GitError},
-    SshUrl,
-};
+use super::SshUrl;
+use crate::{FetchError, Login};
 
 /// The key and the known hosts, readable for this process only.
 pub(super) struct PrivateFiles(tempfile::TempDir);
 
 impl PrivateFiles {
-    pub(super) fn write(parent: &Path, credential: Option<&Credential>) -> Result<Self, GitError> {
-        let failed = |error: io::Error| GitError::Store(format!("files for ssh: {error}"));
+    pub(super) fn write(parent: &Path, login: Option<&Login>) -> Result<Self, FetchError> {
+        let failed = |error: io::Error| FetchError::Store(format!("files for ssh: {error}"));
         fs::create_dir_all(parent).map_err(failed)?;
         let folder = tempfile::Builder::new().prefix("ssh-").tempdir_in(parent);
         let files = Self(folder.map_err(failed)?);
-        let hosts = credential.and_then(|one| one.known_hosts.as_deref());
+        let hosts = login.and_then(|one| one.known_hosts.as_deref());
         files
             .put("known_hosts", hosts.unwrap_or_default())
             .map_err(failed)?;
-        if let Some(key) = credential.and_then(|one| one.ssh_key.as_ref()) {
+        if let Some(key) = login.and_then(|one| one.ssh_key.as_ref()) {
             // OpenSSH does not read a key without an end of line.
             let key = format!("{}\n", key.expose_secret().trim());
             files.put("key", &key).map_err(failed)?;
@@ -48,12 +46,7 @@ impl PrivateFiles {
     }
 
     /// The program that talks to the server at `address`.
-    pub(super) fn command(
-        &self,
-        url: &SshUrl,
-        address: IpAddr,
-        credential: Option<&Credential>,
-    ) -> Command {
+    pub(super) fn command(&self, url: &SshUrl, address: IpAddr, login: Option<&Login>) -> Command {
         let path = |name: &str| self.0.path().join(name).display().to_string();
         let mut options: Vec<String> = [
             "BatchMode=yes",
@@ -80,10 +73,10 @@ impl PrivateFiles {
         options.push(format!("HostName={address}"));
         // Known hosts name what the URL names.
         options.push(format!("HostKeyAlias={}", url.known_as()));
-        let key = credential.is_some_and(|one| one.ssh_key.is_some());
+        let key = login.is_some_and(|one| one.ssh_key.is_some());
         let identity = if key { path("key") } else { "none".to_owned() };
         options.push(format!("IdentityFile={identity}"));
-        if credential.is_some_and(|one| one.insecure) {
+        if login.is_some_and(|one| one.insecure) {
             options.push("StrictHostKeyChecking=no".to_owned());
             options.push("UserKnownHostsFile=/dev/null".to_owned());
         } else {

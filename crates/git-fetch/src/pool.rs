@@ -4,19 +4,16 @@
 //! not when the caller stops waiting. A server that never answers therefore holds threads of this pool only; name
 //! resolution and the rest of the process keep theirs.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use prometheus::IntGauge;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::permits::{Permit, Permits, Share, Sharing};
+use crate::{
+    Interrupt,
+    permits::{Permit, Permits, Share, Sharing},
+};
 
 /// How long a call waits for a free thread.
 const QUEUE_DEADLINE: Duration = Duration::from_secs(60);
@@ -34,9 +31,6 @@ pub enum PoolError {
     #[error("the {0} thread failed: {1}")]
     Lost(&'static str, String),
 }
-
-/// Asks a running call to stop.
-pub type Interrupt = Arc<AtomicBool>;
 
 /// A bounded number of threads. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -66,7 +60,7 @@ impl Pool {
     }
 
     /// As [`Self::new`], for calls to servers that may take long: no host and no project gets all threads.
-    pub(super) fn shared(name: &'static str, threads: usize, busy: IntGauge) -> Self {
+    pub fn shared(name: &'static str, threads: usize, busy: IntGauge) -> Self {
         Self {
             name,
             permits: Permits::new(threads, Sharing::LeaveFree),
@@ -85,7 +79,7 @@ impl Pool {
     }
 
     /// As [`Self::run`], on a thread that counts for `share`.
-    pub(super) async fn run_for<T: Send + 'static>(
+    pub async fn run_for<T: Send + 'static>(
         &self,
         share: Share,
         deadline: Duration,

@@ -31,13 +31,12 @@ use gix::{
     },
 };
 use parking_lot::Mutex;
-use reconcile_core::{credentials::redact_urls, egress::EgressPolicy};
+use reconcile_core::{credentials::redact_urls, egress::EgressPolicy, process_limits::limit_child};
 use rustix::process::Resource;
 
-use super::{Credential, GitError, limits::Watch};
-use crate::process_limits::limit_child;
+use crate::{FetchError, Login, Names, limits::Watch};
 use files::PrivateFiles;
-pub(super) use url::SshUrl;
+pub use url::SshUrl;
 
 /// How often a waiting caller checks whether the connection has to end.
 const LOOK: Duration = Duration::from_millis(50);
@@ -56,46 +55,47 @@ const LIMITS: [(Resource, u64); 4] = [
 ];
 
 /// A conversation to begin.
-pub(in crate::repo) struct SshRequest<'a> {
-    pub(super) url: &'a SshUrl,
-    pub(super) credential: Option<&'a Credential>,
-    pub(super) egress: EgressPolicy,
-    pub(super) watch: &'a Watch,
+pub(crate) struct SshRequest<'a> {
+    pub(crate) url: &'a SshUrl,
+    pub(crate) login: Option<&'a Login>,
+    pub(crate) names: &'a Names,
+    pub(crate) egress: EgressPolicy,
+    pub(crate) watch: &'a Watch,
     /// What is counted of the answers, and how much of it there may be.
-    pub(super) what: &'static str,
-    pub(super) limit: u64,
+    pub(crate) what: &'static str,
+    pub(crate) limit: u64,
     /// Where private folders are made.
-    pub(super) folder: &'a Path,
+    pub(crate) folder: &'a Path,
 }
 
 /// A conversation with the `git-upload-pack` of a server.
-pub(in crate::repo) struct SshTransport {
+pub(crate) struct SshTransport {
     connection: Connection<SshOutput, ChildStdin>,
     _process: Arc<SshProcess>,
 }
 
 impl SshTransport {
-    pub(super) fn connect(request: &SshRequest<'_>) -> Result<Self, GitError> {
+    pub(crate) fn connect(request: &SshRequest<'_>) -> Result<Self, FetchError> {
         let url = request.url;
-        if request.credential.is_some_and(Credential::has_proxy) {
-            return Err(GitError::Remote(
-                "proxy of the repository Secret is for http and https: ssh does not go through it"
-                    .to_owned(),
-            ));
+        if request.login.is_some_and(|login| login.proxy.is_some()) {
+            return Err(FetchError::Remote(format!(
+                "{} is for http and https: ssh does not go through it",
+                request.names.proxy
+            )));
         }
         let address = permitted_address(url, request.egress)?;
-        let files = PrivateFiles::write(request.folder, request.credential)?;
-        let mut command = files.command(url, address, request.credential);
+        let files = PrivateFiles::write(request.folder, request.login)?;
+        let mut command = files.command(url, address, request.login);
         let mut child = command.spawn().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
-                GitError::Remote("the program ssh is not installed beside the controller".into())
+                FetchError::Remote("the program ssh is not installed beside the controller".into())
             }
-            _ => GitError::Store(format!("cannot run ssh: {error}")),
+            _ => FetchError::Store(format!("cannot run ssh: {error}")),
         })?;
         limit_child("ssh", &child, &LIMITS);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(input), Some(output), Some(messages)) = pipes else {
-            return Err(GitError::Store("ssh has no pipes".to_owned()));
+            return Err(FetchError::Store("ssh has no pipes".to_owned()));
         };
         let process = SshProcess::new(child, files, request.watch);
         let output = SshOutput {
@@ -106,7 +106,8 @@ impl SshTransport {
             what: request.what,
             limit: request.limit,
             host: url.host.clone(),
-            has_key: request.credential.is_some_and(|one| one.ssh_key.is_some()),
+            names: *request.names,
+            has_key: request.login.is_some_and(|one| one.ssh_key.is_some()),
         };
         let host = None::<(&str, Option<u16>)>;
         let connection = Connection::new(
@@ -159,10 +160,10 @@ impl Transport for SshTransport {
 }
 
 /// The address to call: `ssh` is given it, so that the name cannot mean another one a moment later.
-fn permitted_address(url: &SshUrl, egress: EgressPolicy) -> Result<IpAddr, GitError> {
+fn permitted_address(url: &SshUrl, egress: EgressPolicy) -> Result<IpAddr, FetchError> {
     let resolved = (url.host.as_str(), url.port).to_socket_addrs();
     let resolved = resolved.map_err(|error| {
-        GitError::Remote(format!("cannot resolve the host {}: {error}", url.host))
+        FetchError::Remote(format!("cannot resolve the host {}: {error}", url.host))
     })?;
     let mut addresses: Vec<IpAddr> = resolved.map(|address| address.ip()).collect();
     // Only one is tried, and not every network has the newer protocol.
@@ -172,7 +173,7 @@ fn permitted_address(url: &SshUrl, egress: EgressPolicy) -> Result<IpAddr, GitEr
         egress.check_address(*address)?;
     }
     let first = addresses.first().copied();
-    first.ok_or_else(|| GitError::Remote(format!("the host {} has no address", url.host)))
+    first.ok_or_else(|| FetchError::Remote(format!("the host {} has no address", url.host)))
 }
 
 /// The process, which is killed when nobody waits for it any longer.
@@ -265,6 +266,7 @@ struct SshOutput {
     what: &'static str,
     limit: u64,
     host: String,
+    names: Names,
     has_key: bool,
 }
 
@@ -286,30 +288,29 @@ impl Read for SshOutput {
 
 impl SshOutput {
     /// The error behind the messages of a process that failed.
-    fn explain(&self, messages: &str) -> GitError {
-        let host = &self.host;
+    fn explain(&self, messages: &str) -> FetchError {
+        let (host, names) = (&self.host, &self.names);
         let lower = messages.to_lowercase();
         let has = |words: &str| lower.contains(words);
         if has("host key verification failed") {
-            return GitError::Remote(format!(
-                "cannot verify the host key of {host}: it is not in the ConfigMap argocd-ssh-known-hosts-cm, or differs from the one there"
+            return FetchError::Remote(format!(
+                "cannot verify the host key of {host}: it is not in {}, or differs from the one there",
+                names.known_hosts
             ));
         }
         if has("error in libcrypto") || has("invalid format") || has("incorrect passphrase") {
-            return GitError::Remote(
-                "sshPrivateKey of the repository Secret is no private key without a passphrase"
-                    .to_owned(),
-            );
+            let key = names.ssh_key;
+            return FetchError::Remote(format!("{key} is no private key without a passphrase"));
         }
         if has("permission denied") {
-            return GitError::Remote(if self.has_key {
-                format!("{host} refuses the key of the repository Secret")
+            return FetchError::Remote(if self.has_key {
+                format!("{host} refuses {}", names.ssh_key)
             } else {
-                format!("{host} asks for a key: add sshPrivateKey to a repository Secret")
+                format!("{host} asks for a key: {}", names.add_ssh_key)
             });
         }
         if has("not found") || has("does not appear to be a git repository") {
-            return GitError::NotFound;
+            return FetchError::NotFound;
         }
         let line = messages.lines().rev().find(|line| !line.trim().is_empty());
         let text = line.unwrap_or("the connection was closed").trim();
@@ -318,6 +319,6 @@ impl SshOutput {
             .filter(|c| !c.is_control())
             .take(SHOWN)
             .collect();
-        GitError::Remote(redact_urls(&format!("ssh to {host}: {short}")))
+        FetchError::Remote(redact_urls(&format!("ssh to {host}: {short}")))
     }
 }

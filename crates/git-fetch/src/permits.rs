@@ -11,17 +11,17 @@ use tokio::sync::oneshot;
 
 /// What a call is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Share {
+pub struct Share {
     /// The host that is called, if one is.
-    pub(super) host: Option<String>,
+    pub host: Option<String>,
     /// The projects that want it. It counts for the one that holds least, so that nobody slows a repository of others
     /// by following it, too.
-    pub(super) projects: Vec<String>,
+    pub projects: Vec<String>,
 }
 
 impl Share {
     /// A call for one project that needs no server.
-    pub(super) fn of_project(project: &str) -> Self {
+    pub fn of_project(project: &str) -> Self {
         Self {
             host: None,
             projects: vec![project.to_owned()],
@@ -31,7 +31,7 @@ impl Share {
 
 /// Whether a share is limited, or only decides who is next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sharing {
+pub(crate) enum Sharing {
     /// A host or project leaves as much free as it holds: its calls may take long.
     LeaveFree,
     /// Nothing stays idle while somebody waits: calls are short.
@@ -40,7 +40,7 @@ pub(super) enum Sharing {
 
 /// A number of permits. Cloning shares them.
 #[derive(Clone, Debug)]
-pub(super) struct Permits(Arc<Mutex<State>>);
+pub(crate) struct Permits(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -63,13 +63,13 @@ struct Waiting {
 
 /// One permit; it comes back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub(crate) struct Permit {
     permits: Permits,
     holders: Vec<Holder>,
 }
 
 impl Permits {
-    pub(super) fn new(count: usize, sharing: Sharing) -> Self {
+    pub(crate) fn new(count: usize, sharing: Sharing) -> Self {
         Self(Arc::new(Mutex::new(State {
             sharing,
             threads: Shares::new(count),
@@ -78,7 +78,7 @@ impl Permits {
     }
 
     /// Waits for a permit.
-    pub(super) async fn acquire(&self, share: Share) -> Permit {
+    pub(crate) async fn acquire(&self, share: Share) -> Permit {
         let (give, given) = oneshot::channel();
         self.0.lock().waiting.push_back(Waiting { share, give });
         self.serve();
@@ -86,7 +86,7 @@ impl Permits {
     }
 
     #[cfg(test)]
-    pub(super) fn free(&self) -> usize {
+    pub(crate) fn free(&self) -> usize {
         self.0.lock().threads.free()
     }
 

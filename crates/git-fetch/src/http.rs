@@ -10,17 +10,16 @@ use gix::protocol::transport::client::blocking_io::http::{
     self, GetResponse, Http, PostBodyDataKind, PostResponse,
     reqwest::{Options, Remote},
 };
-use reconcile_core::egress::EgressPolicy;
+use reconcile_core::{args::environment_proxy, egress::EgressPolicy};
 use reqwest::{NoProxy, Proxy, blocking::ClientBuilder};
 
-use super::{connection::ConnectionSettings, limits::Watch};
-use crate::args::environment_proxy;
+use crate::{connection::ConnectionSettings, limits::Watch};
 
 /// A closed port of this machine, where a redirect to a refused address ends.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// HTTP requests under a [`Watch`].
-pub(super) struct BoundedHttp {
+pub(crate) struct BoundedHttp {
     inner: Remote,
     watch: Watch,
     what: &'static str,
@@ -31,7 +30,7 @@ pub(super) struct BoundedHttp {
 
 impl BoundedHttp {
     /// Requests to addresses that `egress` permits, whose answers may have `limit` bytes altogether.
-    pub(super) fn new(
+    pub(crate) fn new(
         watch: Watch,
         what: &'static str,
         limit: u64,
@@ -117,7 +116,7 @@ impl Http for BoundedHttp {
 
 /// The client for one conversation. Names that resolve to refused addresses do not resolve; a redirect to such an
 /// address goes nowhere, because addresses are not resolved.
-pub(super) fn configured(
+pub fn configured(
     builder: ClientBuilder,
     connection: &ConnectionSettings,
     egress: EgressPolicy,
@@ -155,7 +154,7 @@ pub(super) fn configured(
 }
 
 /// The body of an answer.
-pub(super) struct BoundedBody<R> {
+pub(crate) struct BoundedBody<R> {
     inner: R,
     watch: Watch,
     what: &'static str,

@@ -2,19 +2,19 @@
 
 use secrecy::ExposeSecret;
 
-use crate::repo::{Credential, url::same_authority};
+use crate::{Login, url::same_authority};
 
 /// Gives the credential to the server that it belongs to. The transport also asks after a redirect to another
 /// server, which gets none.
 pub(super) fn answer(
     url: &str,
-    credential: Option<&Credential>,
+    login: Option<&Login>,
 ) -> impl FnMut(
     gix::credentials::helper::Action,
 ) -> gix::Result<Option<gix::credentials::protocol::Outcome>>
 + use<> {
     use gix::credentials::helper::Action;
-    let known = credential.filter(|known| !known.is_empty()).cloned();
+    let known = login.filter(|known| !known.is_empty()).cloned();
     let url = url.to_owned();
     move |action| {
         let Action::Get(context) = action else {
@@ -25,7 +25,7 @@ pub(super) fn answer(
             let (protocol, host) = (context.protocol.as_ref()?, context.host.as_ref()?);
             Some(format!("{protocol}://{host}"))
         });
-        let Some(credential) = known
+        let Some(login) = known
             .as_ref()
             .filter(|_| asking.is_some_and(|asking| same_authority(&url, &asking)))
         else {
@@ -33,8 +33,8 @@ pub(super) fn answer(
         };
         Ok(Some(gix::credentials::protocol::Outcome {
             identity: gix::sec::identity::Account {
-                username: credential.username.clone(),
-                password: credential.password.expose_secret().to_owned(),
+                username: login.username.clone(),
+                password: login.password.expose_secret().to_owned(),
                 oauth_refresh_token: None,
             },
             next: context.into(),
@@ -50,8 +50,12 @@ mod tests {
 
     #[test]
     fn a_redirect_to_another_server_gets_no_credential() {
-        let credential = Credential::basic("u", "secret");
-        let mut answer = answer("https://git.example.com/a.git", Some(&credential));
+        let login = Login {
+            username: "u".to_owned(),
+            password: "secret".to_owned().into(),
+            ..Login::default()
+        };
+        let mut answer = answer("https://git.example.com/a.git", Some(&login));
         let mut given = |url: &str| {
             answer(Action::get_for_url(url))
                 .expect("an answer")
