@@ -246,13 +246,7 @@ pub(crate) fn observe_checked(
             .map(|(_, set)| set)
             .collect()
     };
-    let runs = sources
-        .analysis
-        .runs
-        .tagged(root.uid())
-        .into_iter()
-        .map(|(_, run)| run)
-        .collect();
+    let runs = values(sources.analysis.runs.tagged(root.uid()));
     Ok(Observed {
         root: root.clone(),
         unsupported,
@@ -271,13 +265,12 @@ pub(crate) fn observe_checked(
         released,
         services,
         runs,
-        experiments: sources
-            .experiments
-            .tagged(root.uid())
-            .into_iter()
-            .map(|(_, view)| view)
-            .collect(),
+        experiments: values(sources.experiments.tagged(root.uid())),
     })
+}
+
+fn values<T>(found: Vec<(ObjectKey, Arc<T>)>) -> Vec<Arc<T>> {
+    found.into_iter().map(|(_, value)| value).collect()
 }
 
 fn services(
