@@ -7,6 +7,8 @@
 
 #[path = "events/calendar.rs"]
 mod calendar;
+#[path = "events/guides.rs"]
+mod guides;
 #[path = "events/replicas.rs"]
 mod replicas;
 mod scene;
@@ -46,11 +48,15 @@ async fn scene_of(which: &[Which]) -> Result<Scene> {
 }
 
 async fn set_bus(scene: &Scene) -> Result<()> {
+    set_bus_in(scene, NS).await
+}
+
+async fn set_bus_in(scene: &Scene, namespace: &str) -> Result<()> {
     let bus = format!(
         "apiVersion: argoproj.io/v1alpha1\nkind: EventBus\nmetadata: {{name: default}}\nspec: {{jetstreamExotic: {{url: '{}'}}}}\n",
         scene.bed.nats()?.url
     );
-    scene.apply(NS, &bus).await?;
+    scene.apply(namespace, &bus).await?;
     Ok(())
 }
 
