@@ -158,7 +158,10 @@ fn nodes_for(objects: usize) -> usize {
 async fn measure(plan: &Plan, scenario: Scenario, engine: &Engine) -> Result<Vec<Measurement>> {
     let options = Options {
         control: Control::Own,
-        nats: matches!(scenario, Scenario::Events | Scenario::Ordered),
+        nats: matches!(
+            scenario,
+            Scenario::Events | Scenario::Ordered | Scenario::Sources
+        ),
         git: scenario.needs_git(),
         prometheus: false,
         sample: false,

@@ -1,6 +1,7 @@
 //! The Markdown page: one table per case, engines side by side, goals beside the results.
 
 mod cells;
+mod sources;
 
 use std::fmt::Write as _;
 
@@ -151,6 +152,9 @@ fn unit(measure: Measure) -> &'static str {
 fn section(page: &mut String, scenario: Scenario, run: &Run) {
     let _ = writeln!(page, "## {}\n", scenario.name());
     facts(page, run);
+    if scenario == Scenario::Sources {
+        return sources::table(page, run);
+    }
     let mut cases: Vec<&str> = Vec::new();
     for measurement in &run.measurements {
         if !cases.contains(&measurement.case.as_str()) {

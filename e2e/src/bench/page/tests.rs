@@ -144,3 +144,18 @@ fn renders_and_the_cpu_of_programs_are_judged() {
         assert!(page.contains(line), "{line}\n{page}");
     }
 }
+
+#[test]
+fn what_an_event_source_adds_is_in_a_table_of_kinds() {
+    let mut mqtt = measurement("ours", 1.0, 30);
+    mqtt.case = "sources-mqtt".to_owned();
+    mqtt.title = "mqtt".to_owned();
+    (mqtt.objects, mqtt.done) = (20, 20);
+    let mut book = book(vec![mqtt]);
+    let run = book.runs.remove("gitops").expect("a run");
+    book.runs.insert("sources".to_owned(), run);
+    let page = render(&book);
+    // 10 MiB more for 20 of them.
+    let row = "| `mqtt` | ours | 20 | 10.0 / 10.0 MiB | 20.0 / 20.0 MiB | 512 KiB |";
+    assert!(page.contains(row), "{page}");
+}

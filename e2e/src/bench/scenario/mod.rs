@@ -14,6 +14,7 @@ mod rollouts;
 mod routes;
 mod scale;
 mod sink;
+mod sources;
 mod waves;
 
 use std::collections::HashMap;
@@ -62,11 +63,13 @@ pub enum Scenario {
     Events,
     /// Events whose order matters: one action after the other, and pairs of two dependencies.
     Ordered,
+    /// `EventSources` of one kind after the other that only wait.
+    Sources,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Gitops,
         Self::Scale,
         Self::Monorepo,
@@ -80,6 +83,7 @@ impl Scenario {
         Self::Analyses,
         Self::Events,
         Self::Ordered,
+        Self::Sources,
     ];
 
     /// The name on the command line and in the tables.
@@ -98,6 +102,7 @@ impl Scenario {
             Self::Analyses => "analyses",
             Self::Events => "events",
             Self::Ordered => "ordered",
+            Self::Sources => "sources",
         }
     }
 
@@ -113,7 +118,7 @@ impl Scenario {
             | Self::Waves
             | Self::Large => Which::ArgoCdLite,
             Self::Rollouts | Self::Routes | Self::Analyses => Which::Rollouts,
-            Self::Events | Self::Ordered => Which::Events,
+            Self::Events | Self::Ordered | Self::Sources => Which::Events,
         }
     }
 
@@ -144,6 +149,7 @@ impl Scenario {
             Self::Analyses => analyses::run(session).await,
             Self::Events => events::run(session).await,
             Self::Ordered => ordered::run(session).await,
+            Self::Sources => sources::run(session).await,
         }
     }
 }
