@@ -69,6 +69,10 @@ pub struct Measurement {
     /// Renders that took work, by the engine's own count. None when it exports no count.
     #[serde(default)]
     pub renders: Option<u64>,
+    /// CPU seconds that a bare client needs for the requests to the measured service that are part of the load. None where
+    /// there are none.
+    #[serde(default)]
+    pub bare_cpu_seconds: Option<f64>,
     /// CPU seconds of the bed's own processes (API server, etcd, controller manager and so on) during the load.
     #[serde(default)]
     pub bed_cpu_seconds: f64,
@@ -122,10 +126,27 @@ impl Measurement {
         }
     }
 
+    /// As [`Measurement::object_writes`], per object.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub fn object_writes_per_object(&self) -> Option<f64> {
+        let writes = self.object_writes()?;
+        (self.objects > 0).then(|| writes as f64 / self.objects as f64)
+    }
+
     /// The engine's CPU during the load, in percent of one core.
     pub fn cpu_percent(&self) -> f64 {
+        self.percent(self.cpu_seconds)
+    }
+
+    /// As [`Measurement::cpu_percent`], without what a bare client needs for the requests that are part of the load.
+    pub fn own_cpu_percent(&self) -> f64 {
+        self.percent(self.cpu_seconds - self.bare_cpu_seconds.unwrap_or_default())
+    }
+
+    /// So many CPU seconds during the load, in percent of one core.
+    pub(super) fn percent(&self, cpu_seconds: f64) -> f64 {
         if self.seconds > 0.0 {
-            self.cpu_seconds / self.seconds * 100.0
+            cpu_seconds / self.seconds * 100.0
         } else {
             0.0
         }

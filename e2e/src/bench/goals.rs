@@ -15,7 +15,7 @@ pub(super) enum Measure {
     P99Millis,
     /// Writes to the API server per object, Events included.
     Writes,
-    /// CPU of the engine, in percent of one core.
+    /// CPU of the engine beside the bare requests of the load, in percent of one core.
     CpuPercent,
     /// CPU of the engine, in seconds.
     CpuSeconds,

@@ -13,6 +13,7 @@
 
 pub mod book;
 pub mod engine;
+pub mod fetching;
 mod goals;
 mod latency;
 mod load;

@@ -50,6 +50,12 @@ struct Cli {
     /// Leaves the folders of the beds behind, with the logs of all processes.
     #[arg(long)]
     keep: bool,
+    /// Measures nothing, and is the bare client of a measurement: fetches the paths below this URL, `--count` of them.
+    #[arg(long, value_name = "URL", hide = true)]
+    fetch: Option<String>,
+    /// Seconds between two requests of the same path.
+    #[arg(long, default_value_t = 10, hide = true)]
+    fetch_every: u64,
     /// The page.
     #[arg(long, default_value = "docs/benchmarks.md", value_name = "FILE")]
     out: PathBuf,
@@ -95,6 +101,14 @@ fn quoted(word: String) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Some(url) = &cli.fetch {
+        let count = cli.count.unwrap_or(1).try_into()?;
+        return bench::fetching::run(url, count, cli.fetch_every).await;
+    }
+    bench::run(&cli.plan()).await
+}
+
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,kube_client=off,e2e=info"));
@@ -102,12 +116,12 @@ fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    let plan = Cli::parse().plan();
+    let cli = Cli::parse();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(bench::run(&plan)));
+        .and_then(|runtime| runtime.block_on(run(cli)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -33,6 +33,11 @@ pub(super) fn writes(one: &Measurement) -> String {
         .map_or_else(String::new, |each| format!("{each:.2}"))
 }
 
+pub(super) fn lasting_writes(one: &Measurement) -> String {
+    one.object_writes_per_object()
+        .map_or_else(String::new, |each| format!("{each:.2}"))
+}
+
 pub(super) fn cpu(one: &Measurement) -> String {
     format!(
         "{:.2} s ({:.1} % of a core)",
@@ -67,6 +72,24 @@ pub(super) fn object_writes(one: &Measurement) -> String {
     let judged = goals::of(one, Measure::ObjectWrites).is_some();
     let writes = one.object_writes().filter(|_| judged);
     writes.map_or_else(String::new, |writes| writes.to_string())
+}
+
+/// Of the requests alone.
+pub(super) fn bare_cpu(one: &Measurement) -> String {
+    one.bare_cpu_seconds.map_or_else(String::new, |seconds| {
+        format!("{seconds:.2} s ({:.1} % of a core)", one.percent(seconds))
+    })
+}
+
+/// Without that of the requests alone.
+pub(super) fn own_cpu(one: &Measurement) -> String {
+    one.bare_cpu_seconds.map_or_else(String::new, |bare| {
+        format!(
+            "{:.2} s ({:.1} % of a core)",
+            one.cpu_seconds - bare,
+            one.own_cpu_percent()
+        )
+    })
 }
 
 pub(super) fn latency(one: &Measurement) -> String {

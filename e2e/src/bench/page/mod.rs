@@ -60,9 +60,12 @@ run them: the chart's arguments, the token of its service account and exactly it
 | CPU | user and system seconds of the process tree during the load |
 | CPU of programs that it started | the part of them that helm or kustomize used; the rest is the engine's own |
 | renders | those for which manifests were made; a result that was kept is none |
+| CPU of a bare client | of a process that sends the same requests to the measured service at the same rate and reads the answers, and does nothing else |
+| CPU beside the HTTP | the difference of both: passes, verdicts and writes |
 | CPU of the control plane | the same for API server, etcd, controller manager, scheduler, kwok and nats-server: on few cores this, and not the engine, bounds the time |
 | requests per object | sent by the engine to the API server by its own count, watches left out |
 | writes per object | those of them that change something, Events included |
+| without Events | the writes that are neither Events nor about the lease; Events are written in the background, and under a load that fills the API server most of them after the measurement or, beyond 4096 that wait, never |
 | writes of objects | the same in total, without Events and the lease of the engine |
 | all clients per object | requests that the API server counted from everybody (controller manager, scheduler, kwok), without the load's own |
 | each object | from the request that made or changed the object to its state; for commits from the webhook to the object in the cluster, for drift from the change by hand until a watch has shown it healed; for events from the webhook request to the arrival at the trigger's target |
@@ -121,7 +124,7 @@ fn figure(measurement: &Measurement, measure: Measure) -> (&'static str, f64) {
             "writes per object",
             measurement.writes_per_object().unwrap_or(f64::INFINITY),
         ),
-        Measure::CpuPercent => ("CPU", measurement.cpu_percent()),
+        Measure::CpuPercent => ("CPU beside the HTTP", measurement.own_cpu_percent()),
         Measure::CpuSeconds => ("CPU", measurement.cpu_seconds),
         Measure::CpuMillis => ("CPU per object", measurement.cpu_millis_per_object()),
         Measure::OwnPercent => ("its own CPU", measurement.own_percent()),
@@ -267,6 +270,7 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
             goal: goal(Measure::Writes),
             ..plain("writes per object", each(&cells::writes))
         },
+        plain("without Events", each(&cells::lasting_writes)),
         Row {
             goal: goal(Measure::ObjectWrites),
             ..plain("writes of objects", each(&cells::object_writes))
@@ -290,15 +294,20 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
 }
 
 /// CPU, and what it was spent for.
-fn work_rows(found: &[&Measurement], earlier: Option<Earlier>) -> [Row; 5] {
+fn work_rows(found: &[&Measurement], earlier: Option<Earlier>) -> [Row; 7] {
     let each = |cell: &dyn Fn(&Measurement) -> String| each(found, cell);
     let goal = |measure| limit(found, measure);
     let earlier = earlier.and_then(|past| past.cpu_seconds);
     [
         Row {
-            goal: either(goal(Measure::CpuPercent), goal(Measure::CpuSeconds)),
+            goal: goal(Measure::CpuSeconds),
             earlier: earlier.map_or_else(String::new, |seconds| format!("{seconds} s")),
             ..plain("CPU", each(&cells::cpu))
+        },
+        plain("CPU of a bare client", each(&cells::bare_cpu)),
+        Row {
+            goal: goal(Measure::CpuPercent),
+            ..plain("CPU beside the HTTP", each(&cells::own_cpu))
         },
         Row {
             goal: goal(Measure::OwnPercent),
@@ -330,10 +339,6 @@ fn plain(name: &'static str, cells: Vec<String>) -> Row {
         goal: String::new(),
         earlier: String::new(),
     }
-}
-
-fn either(one: String, other: String) -> String {
-    if one.is_empty() { other } else { one }
 }
 
 fn limit(found: &[&Measurement], measure: Measure) -> String {

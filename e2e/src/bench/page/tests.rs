@@ -21,6 +21,7 @@ fn measurement(engine: &str, seconds: f64, peak_mib: u64) -> Measurement {
         cpu_seconds: 12.5,
         program_cpu_seconds: 0.0,
         renders: None,
+        bare_cpu_seconds: None,
         bed_cpu_seconds: 30.0,
         requests: Some(Requests(BTreeMap::from([(
             "patch configmaps".to_owned(),
@@ -79,6 +80,45 @@ fn engines_stand_side_by_side_with_goal_and_earlier_figure() {
         "{page}"
     );
     assert!(page.contains("3000 patch configmaps"), "{page}");
+}
+
+#[test]
+fn the_requests_of_the_load_are_taken_off_the_cpu_that_is_judged() {
+    let mut steady = measurement("argo-lite", 60.0, 30);
+    "analyses-steady".clone_into(&mut steady.case);
+    (steady.objects, steady.done, steady.cpu_seconds) = (500, 500, 1.5);
+    let judged = |one: &Measurement| render(&book(vec![one.clone()]));
+    let page = judged(&steady);
+    assert!(
+        page.contains("| analyses-steady | CPU beside the HTTP | 2.5 % of a core | 2 % of a core | **missed** |"),
+        "{page}"
+    );
+    steady.bare_cpu_seconds = Some(0.6);
+    let page = judged(&steady);
+    for row in [
+        "| CPU | 1.50 s (2.5 % of a core) |  |  |",
+        "| CPU of a bare client | 0.60 s (1.0 % of a core) |  |  |",
+        "| CPU beside the HTTP | 0.90 s (1.5 % of a core) | ≤ 2 % of a core |  |",
+        "| analyses-steady | CPU beside the HTTP | 1.5 % of a core | 2 % of a core | reached |",
+    ] {
+        assert!(page.contains(row), "{row}\n{page}");
+    }
+}
+
+#[test]
+fn writes_are_shown_with_and_without_events() {
+    let mut one = measurement("argo-lite", 30.0, 60);
+    let requests = [
+        ("create events", 2000),
+        ("get configmaps", 500),
+        ("patch configmaps", 3000),
+        ("patch events", 1000),
+    ];
+    let requests = requests.map(|(what, count)| (what.to_owned(), count));
+    one.requests = Some(Requests(BTreeMap::from(requests)));
+    let page = render(&book(vec![one]));
+    assert!(page.contains("| writes per object | 6.00 |"), "{page}");
+    assert!(page.contains("| without Events | 3.00 |"), "{page}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::super::book::{Measurement, Memory};
 use super::super::load;
+use super::super::sampler::Sampler;
 use super::super::subject::Subject;
 use super::super::waiting::{Seen, statuses, until_all};
 use super::{Case, Outcome, Scenario, Session};
@@ -26,6 +27,8 @@ use super::{Case, Outcome, Scenario, Session};
 const COUNT: usize = 500;
 /// How long they are observed: six measurements of each.
 const WINDOW: Duration = Duration::from_mins(1);
+/// Seconds between two measurements of a run.
+const INTERVAL: u64 = 10;
 /// Measurements of each run within the window, at least.
 const MEASURED: u64 = 5;
 /// Runs of the day: one a minute.
@@ -114,7 +117,7 @@ async fn steady(
     let api = cluster
         .api("argoproj.io/v1alpha1", "AnalysisRun", NAMESPACE)
         .await?;
-    let metric = json!({"interval": "10s", "count": 1000});
+    let metric = json!({"interval": format!("{INTERVAL}s"), "count": 1000});
     let runs = (0..count).map(|index| analysis(&format!("steady-{index:05}"), service, &metric));
     load::create(&api, runs.collect()).await?;
     let end = Instant::now() + session.plan.deadline;
@@ -141,10 +144,34 @@ async fn steady(
             ..Outcome::default()
         })
     };
-    let measured = session.case(subject, idle, case, load).await?;
+    let mut measured = session.case(subject, idle, case, load).await?;
     api.delete_collection(&DeleteParams::default(), &ListParams::default())
         .await?;
+    measured.bare_cpu_seconds = Some(bare(session, count, service).await?);
     Ok(measured)
+}
+
+/// CPU seconds of a process that only sends the requests of `count` runs for the same time.
+async fn bare(session: &Session<'_>, count: usize, service: &Measured) -> Result<f64> {
+    let mut client = tokio::process::Command::new(std::env::current_exe()?)
+        .args(["--fetch", &service.url])
+        .args(["--count", &count.to_string()])
+        .args(["--fetch-every", &INTERVAL.to_string()])
+        .kill_on_drop(true)
+        .spawn()?;
+    let pid = client.id().context("the bare client has ended")?;
+    service.begin();
+    let end = Instant::now() + session.plan.deadline;
+    while service.with(1) < count {
+        ensure!(Instant::now() < end, "the bare client does not send");
+        ensure!(client.try_wait()?.is_none(), "the bare client has ended");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let sampler = Sampler::start(&[pid])?;
+    tokio::time::sleep(WINDOW).await;
+    let series = sampler.finish()?;
+    client.kill().await?;
+    Ok(series.cpu_seconds)
 }
 
 /// The runs of a day in quick succession. Its memory before is that after the first of them.

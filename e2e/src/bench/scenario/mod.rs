@@ -301,6 +301,7 @@ impl Session<'_> {
             peak: series.peak,
             after,
             cpu_seconds: series.cpu_seconds,
+            bare_cpu_seconds: None,
             program_cpu_seconds: series.program_cpu_seconds,
             renders,
             bed_cpu_seconds: now.bed_cpu - before.bed_cpu,
