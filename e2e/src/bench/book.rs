@@ -76,6 +76,9 @@ pub struct Measurement {
     /// CPU seconds of the bed's own processes (API server, etcd, controller manager and so on) during the load.
     #[serde(default)]
     pub bed_cpu_seconds: f64,
+    /// The same for each of them by name; `bench` is the process that makes the load and is its target.
+    #[serde(default)]
+    pub parts_cpu_seconds: BTreeMap<String, f64>,
     /// Requests by the engine's own count, without watches. None when it exports no count.
     pub requests: Option<Requests>,
     /// Requests of everybody (controller manager, scheduler and kwok included), without watches and the load's own.

@@ -27,11 +27,15 @@ pub(super) enum Measure {
     Renders,
     /// Changes of objects, Events and the engine's lease left out.
     ObjectWrites,
+    /// Events accepted by the webhook in a second; more is better.
+    AcceptedPerSecond,
+    /// Events, or sets of them, that arrived at the target in a second; more is better.
+    ArrivedPerSecond,
 }
 
 impl Measure {
     /// All of them, in the order of the summary.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Seconds,
         Self::P99Millis,
         Self::PeakMib,
@@ -43,10 +47,17 @@ impl Measure {
         Self::CpuSeconds,
         Self::CpuMillis,
         Self::OwnPercent,
+        Self::AcceptedPerSecond,
+        Self::ArrivedPerSecond,
     ];
+
+    /// Whether a goal is the least that counts as reached, and not the most.
+    pub(super) fn is_floor(self) -> bool {
+        matches!(self, Self::AcceptedPerSecond | Self::ArrivedPerSecond)
+    }
 }
 
-/// A limit that a case must not exceed.
+/// A limit that a case must not exceed, or must reach where more is better.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Goal {
     case: &'static str,
@@ -56,8 +67,19 @@ pub(super) struct Goal {
     pub(super) limit: f64,
 }
 
+impl Goal {
+    /// Whether a figure is within it.
+    pub(super) fn is_reached(self, value: f64) -> bool {
+        if self.measure.is_floor() {
+            value >= self.limit
+        } else {
+            value <= self.limit
+        }
+    }
+}
+
 /// The limits; set for a machine of two cores.
-const GOALS: [Goal; 38] = [
+const GOALS: [Goal; 47] = [
     goal("gitops", 1000, Measure::Seconds, 60.0),
     goal("gitops", 1000, Measure::PeakMib, 80.0),
     goal("gitops", 1000, Measure::IdleMib, 15.0),
@@ -97,6 +119,25 @@ const GOALS: [Goal; 38] = [
     goal("events-rate", 900, Measure::P99Millis, 5.0),
     goal("events-rate", 900, Measure::IdleMib, 15.0),
     goal("events-full", 20_000, Measure::IdleMib, 15.0),
+    goal(
+        "events-trigger",
+        20_000,
+        Measure::ArrivedPerSecond,
+        12_000.0,
+    ),
+    goal(
+        "events-accepted",
+        200_000,
+        Measure::AcceptedPerSecond,
+        25_000.0,
+    ),
+    goal("events-pairs", 10_000, Measure::ArrivedPerSecond, 5_000.0),
+    goal("fleet-small", 250, Measure::PeakMib, 40.0),
+    goal("fleet-idle", 250, Measure::CpuPercent, 0.5),
+    goal("fleet-created", 1000, Measure::Seconds, 5.0),
+    goal("fleet-large", 6000, Measure::Seconds, 60.0),
+    goal("fleet-large", 6000, Measure::PeakMib, 400.0),
+    goal("events-ordered", 10_000, Measure::ArrivedPerSecond, 677.0),
 ];
 
 const fn goal(case: &'static str, objects: u64, measure: Measure, limit: f64) -> Goal {

@@ -31,6 +31,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::bed::{Control, Options};
+use crate::stack::Which;
 use crate::tools::Tool;
 use crate::{Bed, tools};
 use book::{Book, Measurement, Run};
@@ -159,10 +160,7 @@ fn nodes_for(objects: usize) -> usize {
 async fn measure(plan: &Plan, scenario: Scenario, engine: &Engine) -> Result<Vec<Measurement>> {
     let options = Options {
         control: Control::Own,
-        nats: matches!(
-            scenario,
-            Scenario::Events | Scenario::Ordered | Scenario::Sources
-        ),
+        nats: scenario.which() == Which::Events,
         git: scenario.needs_git(),
         prometheus: false,
         sample: false,

@@ -18,8 +18,8 @@ struct Cli {
     #[arg(long, value_enum)]
     scenario: Vec<Scenario>,
     /// Objects of the load instead of the scenario's own number (1000 Applications, 10000 of `scale`, 200 of `helm`,
-    /// `kustomize` and `drift`, 10000 ConfigMaps of `large`, 500 Rollouts and AnalysisRuns, 20000 events, 5000 ordered
-    /// events and pairs, 20 `EventSources` of each kind).
+    /// `kustomize` and `drift`, 10000 ConfigMaps of `large`, 500 Rollouts and AnalysisRuns, 20000 events, 10000 ordered
+    /// events and pairs, 20 `EventSources` of each kind, 5000 Sensors).
     #[arg(long, value_name = "N")]
     count: Option<usize>,
     /// Events per second at the fixed rate.

@@ -108,10 +108,12 @@ pub(super) fn latency(one: &Measurement) -> String {
 
 pub(super) fn throughput(one: &Measurement) -> String {
     one.stream.as_ref().map_or_else(String::new, |stream| {
-        format!(
-            "{:.0}/s accepted, {:.0}/s arrived",
-            stream.accepted_per_second, stream.arrived_per_second
-        )
+        let arrived = if stream.arrived > 0 {
+            format!(", {:.0}/s arrived", stream.arrived_per_second)
+        } else {
+            String::new()
+        };
+        format!("{:.0}/s accepted{arrived}", stream.accepted_per_second)
     })
 }
 
@@ -125,4 +127,23 @@ pub(super) fn losses(one: &Measurement) -> String {
         };
         format!("{} lost, {} doubled{refused}", stream.lost, stream.doubled)
     })
+}
+
+pub(super) fn cpu_of_parts(one: &Measurement) -> String {
+    let mut parts: Vec<(&String, &f64)> = one
+        .parts_cpu_seconds
+        .iter()
+        .filter(|(_, seconds)| **seconds >= 0.1)
+        .collect();
+    parts.sort_by(|a, b| b.1.total_cmp(a.1));
+    let parts: Vec<String> = parts
+        .iter()
+        .map(|(name, seconds)| format!("{name} {seconds:.1}"))
+        .collect();
+    let parts = if parts.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", parts.join(", "))
+    };
+    format!("{:.1} s{parts}", one.bed_cpu_seconds)
 }

@@ -5,7 +5,7 @@ mod sources;
 
 use std::fmt::Write as _;
 
-use super::book::{Book, Measurement, Run};
+use super::book::{Book, Measurement, Run, Stream};
 use super::goals::{self, Earlier, Measure};
 use super::scenario::Scenario;
 use crate::usage::mib;
@@ -62,7 +62,7 @@ run them: the chart's arguments, the token of its service account and exactly it
 | renders | those for which manifests were made; a result that was kept is none |
 | CPU of a bare client | of a process that sends the same requests to the measured service at the same rate and reads the answers, and does nothing else |
 | CPU beside the HTTP | the difference of both: passes, verdicts and writes |
-| CPU of the control plane | the same for API server, etcd, controller manager, scheduler, kwok and nats-server: on few cores this, and not the engine, bounds the time |
+| CPU of the control plane | the same for API server, etcd, controller manager, scheduler, kwok and nats-server: on few cores this, and not the engine, bounds the time; `bench`, which is not in the sum, makes the load and is its target |
 | requests per object | sent by the engine to the API server by its own count, watches left out |
 | writes per object | those of them that change something, Events included |
 | without Events | the writes that are neither Events nor about the lease; Events are written in the background, and under a load that fills the API server most of them after the measurement or, beyond 4096 that wait, never |
@@ -92,7 +92,7 @@ fn summary(page: &mut String, book: &Book) {
                 };
                 let (name, value) = figure(measurement, measure);
                 let unit = unit(measure);
-                let reached = measurement.complete() && value <= goal.limit;
+                let reached = measurement.complete() && goal.is_reached(value);
                 let sign = if reached { "reached" } else { "**missed**" };
                 let _ = writeln!(
                     lines,
@@ -133,12 +133,24 @@ fn figure(measurement: &Measurement, measure: Measure) -> (&'static str, f64) {
             "writes of objects",
             measurement.object_writes().map_or(f64::INFINITY, count),
         ),
+        Measure::AcceptedPerSecond => (
+            "accepted",
+            stream(measurement, |stream| stream.accepted_per_second),
+        ),
+        Measure::ArrivedPerSecond => (
+            "arrived",
+            stream(measurement, |stream| stream.arrived_per_second),
+        ),
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn count(number: u64) -> f64 {
     number as f64
+}
+
+fn stream(measurement: &Measurement, figure: impl Fn(&Stream) -> f64) -> f64 {
+    measurement.stream.as_ref().map_or(0.0, figure)
 }
 
 fn unit(measure: Measure) -> &'static str {
@@ -149,6 +161,7 @@ fn unit(measure: Measure) -> &'static str {
         Measure::Writes | Measure::ObjectWrites | Measure::Renders => "",
         Measure::CpuPercent => "% of a core",
         Measure::OwnPercent => "% of all",
+        Measure::AcceptedPerSecond | Measure::ArrivedPerSecond => "/s",
     }
 }
 
@@ -285,6 +298,11 @@ fn rows(found: &[&Measurement], earlier: Option<Earlier>) -> Vec<Row> {
             ..plain("each object p50 / p90 / p99", each(&cells::latency))
         },
         Row {
+            goal: [
+                goal(Measure::AcceptedPerSecond),
+                goal(Measure::ArrivedPerSecond),
+            ]
+            .concat(),
             earlier: then(&|past| past.stream.map(str::to_owned)),
             ..plain("throughput", each(&cells::throughput))
         },
@@ -321,10 +339,7 @@ fn work_rows(found: &[&Measurement], earlier: Option<Earlier>) -> [Row; 7] {
             goal: goal(Measure::Renders),
             ..plain("renders", each(&cells::renders))
         },
-        plain(
-            "CPU of the control plane",
-            each(&|one| format!("{:.1} s", one.bed_cpu_seconds)),
-        ),
+        plain("CPU of the control plane", each(&cells::cpu_of_parts)),
     ]
 }
 
@@ -346,9 +361,12 @@ fn limit(found: &[&Measurement], measure: Measure) -> String {
     let what = match measure {
         Measure::P99Millis => "p99 ",
         Measure::OwnPercent => "the rest ",
+        Measure::AcceptedPerSecond => "accepted ",
+        Measure::ArrivedPerSecond => "arrived ",
         _ => "",
     };
-    goal.map(|goal| format!("{what}≤ {} {}", goal.limit, unit(measure)))
+    let sign = if measure.is_floor() { "≥" } else { "≤" };
+    goal.map(|goal| format!("{what}{sign} {} {}", goal.limit, unit(measure)))
         .unwrap_or_default()
 }
 

@@ -23,6 +23,7 @@ fn measurement(engine: &str, seconds: f64, peak_mib: u64) -> Measurement {
         renders: None,
         bare_cpu_seconds: None,
         bed_cpu_seconds: 30.0,
+        parts_cpu_seconds: BTreeMap::new(),
         requests: Some(Requests(BTreeMap::from([(
             "patch configmaps".to_owned(),
             3000,

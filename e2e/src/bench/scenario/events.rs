@@ -1,136 +1,33 @@
 //! Events from a webhook to an http trigger: at a fixed rate, which shows the delay, and at full speed, which shows
-//! throughput and whether anything is lost.
+//! throughput and whether anything is lost; and each half alone: from the webhook to the bus, and from the bus to the
+//! trigger's target.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::super::book::{Latency, Measurement, Memory, Stream};
-use super::super::subject::{Subject, WEBHOOK_PORT};
-use super::sink::{Count, Sink};
+use super::super::book::Measurement;
+use super::stream::{self, AT_ONCE, Deployed, Feed, Sender};
 use super::{Case, Outcome, Scenario, Session};
-use crate::stack::Which;
 
 /// Seconds of the load at a fixed rate.
 const SECONDS: u32 = 30;
 /// Events at full speed when nothing else is asked for.
 const COUNT: usize = 20_000;
-/// Requests under way at full speed.
-const AT_ONCE: usize = 64;
-/// Longest time until a new EventSource and Sensor pass their first event.
-pub(super) const WARM: Duration = Duration::from_secs(90);
-/// An event counts as lost when nothing at all arrived for so long.
-const QUIET: Duration = Duration::from_secs(15);
-/// How long to look for doubled events after everything has arrived.
-pub(super) const SETTLE: Duration = Duration::from_secs(2);
-/// Longest wait for the webhook's answer.
-const ANSWER: Duration = Duration::from_secs(30);
-/// Bytes of an event besides its id.
-const PADDING: usize = 200;
-
-/// Sends events and knows where they should arrive.
-#[derive(Clone)]
-pub(super) struct Sender {
-    http: reqwest::Client,
-    webhook: String,
-    pub(super) sink: Arc<Sink>,
-}
-
-impl Sender {
-    /// Sends to this endpoint.
-    fn new(webhook: String, sink: Arc<Sink>) -> Result<Self> {
-        Ok(Self {
-            http: reqwest::Client::builder()
-                .timeout(ANSWER)
-                .pool_max_idle_per_host(AT_ONCE)
-                .build()?,
-            webhook,
-            sink,
-        })
-    }
-
-    /// Sends an event that is counted.
-    pub(super) async fn send(&self, load: &str, index: usize) {
-        self.sink.sending(index);
-        if self.post(load, index).await {
-            self.sink.accepted(index);
-        }
-    }
-
-    /// Sends an event; true when it was accepted.
-    pub(super) async fn post(&self, load: &str, index: usize) -> bool {
-        let body = json!({"id": format!("{load}-{index}"), "padding": "x".repeat(PADDING)});
-        let request = self
-            .http
-            .post(&self.webhook)
-            .header("content-type", "application/json")
-            .body(body.to_string());
-        match request.send().await {
-            Ok(answer) if answer.status().is_success() => return true,
-            Ok(answer) => tracing::debug!(status = %answer.status(), "refused"),
-            Err(error) => tracing::debug!(%error, "not answered"),
-        }
-        false
-    }
-}
-
-/// A process with bus, source and sensors, and the target of their calls.
-pub(super) struct Deployed {
-    pub(super) port: u16,
-    pub(super) sink: Arc<Sink>,
-    pub(super) subject: Subject,
-    pub(super) idle: Memory,
-}
-
-impl Deployed {
-    /// Starts the process and applies the objects, which are made of the URL of the bus, the port of the webhook and
-    /// the URL of the target.
-    pub(super) async fn start<const OBJECTS: usize>(
-        session: &Session<'_>,
-        scenario: Scenario,
-        pipeline: impl FnOnce(&str, u16, &str) -> [Value; OBJECTS],
-    ) -> Result<Self> {
-        crate::init_tls();
-        let port = session.bed.free_port()?;
-        let sink = Arc::new(Sink::start().await?);
-        let env = vec![
-            (WEBHOOK_PORT.to_owned(), port.to_string()),
-            ("SINK_URL".to_owned(), sink.url.clone()),
-        ];
-        let (subject, idle) = session.subject(scenario, env).await?;
-        let nats = &session.bed.nats()?.url;
-        for object in pipeline(nats, port, &sink.url) {
-            session
-                .bed
-                .cluster()?
-                .apply_one(Which::Events.namespace(), &object)
-                .await?;
-        }
-        Ok(Self {
-            port,
-            sink,
-            subject,
-            idle,
-        })
-    }
-
-    /// Sends to a path of the webhook.
-    pub(super) fn sender(&self, path: &str) -> Result<Sender> {
-        let url = format!("http://127.0.0.1:{}/{path}", self.port);
-        Sender::new(url, self.sink.clone())
-    }
-}
+/// The webhook alone is faster, so that it gets so many times the events.
+const MORE: usize = 10;
 
 pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
     let deployed = Deployed::start(session, Scenario::Events, pipeline).await?;
-    let sender = deployed.sender("bench")?;
+    let (sender, unread) = (deployed.sender("call")?, deployed.sender("unread")?);
+    let feed = Feed::connect(session, deployed.sink.clone()).await?;
     let Deployed { subject, idle, .. } = deployed;
-    warm(&sender, &subject).await?;
+    stream::warm(&sender, &subject).await?;
 
     let rate = session.plan.rate;
     let count = usize::try_from(rate * SECONDS).context("the rate is too large")?;
@@ -140,9 +37,8 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
         objects: count,
         own_requests: 0,
     };
-    let steady = session
-        .case(&subject, idle, case, at_rate(&sender, rate, count))
-        .await?;
+    let load = at_rate(&sender, rate, count);
+    let steady = session.case(&subject, idle, case, load).await?;
 
     let count = session.plan.count.unwrap_or(COUNT);
     let case = Case {
@@ -151,28 +47,30 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
         objects: count,
         own_requests: 0,
     };
-    let full = session
-        .case(&subject, idle, case, at_full_speed(&sender, count))
-        .await?;
-    Ok(vec![steady, full])
-}
+    let load = at_full_speed(&sender, count);
+    let full = session.case(&subject, idle, case, load).await?;
 
-/// Sends one event after the other until one has come through.
-pub(super) async fn warm(sender: &Sender, subject: &Subject) -> Result<()> {
-    let end = Instant::now() + WARM;
-    let mut turn = 0;
-    while Instant::now() < end {
-        let load = format!("warm{turn}");
-        turn += 1;
-        sender.sink.begin(&load, 1);
-        sender.send(&load, 0).await;
-        if sender.sink.first(Duration::from_millis(500)).await {
-            sender.sink.until_done(SETTLE, SETTLE).await;
-            return Ok(());
-        }
-        subject.check().await?;
-    }
-    bail!("no event came through within {WARM:?}")
+    let case = Case {
+        id: "events-trigger",
+        title: format!("bus to http trigger, {count} events as fast as the bus takes them"),
+        objects: count,
+        own_requests: 0,
+    };
+    let load = from_bus(&feed, &sender, count, &["call"]);
+    let trigger = session.case(&subject, idle, case, load).await?;
+
+    let count = count * MORE;
+    let case = Case {
+        id: "events-accepted",
+        title: format!(
+            "webhook to bus, {count} events that no Sensor reads, {AT_ONCE} requests at once"
+        ),
+        objects: count,
+        own_requests: 0,
+    };
+    let load = accepted(&unread, count);
+    let accepted = session.case(&subject, idle, case, load).await?;
+    Ok(vec![steady, full, trigger, accepted])
 }
 
 /// One event every 1/rate seconds, whatever becomes of the earlier ones.
@@ -189,14 +87,42 @@ async fn at_rate(sender: &Sender, rate: u32, count: usize) -> Result<Outcome> {
         while under_way.try_join_next().is_some() {}
     }
     while under_way.join_next().await.is_some() {}
-    Ok(outcome(&sender.sink, start, start.elapsed()).await)
+    Ok(stream::outcome(&sender.sink, start, start.elapsed()).await)
 }
 
-/// As fast as the webhook answers, with 64 requests under way.
-pub(super) async fn at_full_speed(sender: &Sender, count: usize) -> Result<Outcome> {
+/// As fast as the webhook answers, until everything has arrived at the target.
+async fn at_full_speed(sender: &Sender, count: usize) -> Result<Outcome> {
     sender.sink.begin("full", count);
-    let next = Arc::new(AtomicUsize::new(0));
     let start = Instant::now();
+    send_all(sender, "full", count).await;
+    Ok(stream::outcome(&sender.sink, start, start.elapsed()).await)
+}
+
+/// As fast as the webhook answers; an event is done when it was accepted.
+async fn accepted(sender: &Sender, count: usize) -> Result<Outcome> {
+    sender.sink.begin("accepted", count);
+    let start = Instant::now();
+    send_all(sender, "accepted", count).await;
+    Ok(stream::accepted(&sender.sink, start.elapsed()))
+}
+
+/// As fast as the bus stores them, until everything has arrived at the target.
+pub(super) async fn from_bus(
+    feed: &Feed,
+    sender: &Sender,
+    count: usize,
+    names: &[&str],
+) -> Result<Outcome> {
+    let load = names.join("-");
+    sender.sink.begin(&load, count);
+    let start = Instant::now();
+    feed.store(&load, count, names).await?;
+    Ok(stream::outcome(&sender.sink, start, start.elapsed()).await)
+}
+
+/// Sends all events, 64 at once.
+async fn send_all(sender: &Sender, load: &'static str, count: usize) {
+    let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     for _ in 0..AT_ONCE {
         let (sender, next) = (sender.clone(), Arc::clone(&next));
@@ -206,82 +132,21 @@ pub(super) async fn at_full_speed(sender: &Sender, count: usize) -> Result<Outco
                 if index >= count {
                     return;
                 }
-                sender.send("full", index).await;
+                sender.send(load, index).await;
             }
         });
     }
     while workers.join_next().await.is_some() {}
-    Ok(outcome(&sender.sink, start, start.elapsed()).await)
-}
-
-pub(super) async fn outcome(sink: &Sink, start: Instant, sending: Duration) -> Outcome {
-    sink.until_done(QUIET, SETTLE).await;
-    let Count {
-        sent,
-        accepted,
-        arrived,
-        lost,
-        doubled,
-        delays,
-        last,
-    } = sink.count();
-    let took = last.map_or(sending, |last| last.saturating_duration_since(start));
-    Outcome {
-        done: delays.len(),
-        took,
-        latency: Latency::of(delays),
-        stream: Some(Stream {
-            sent,
-            accepted,
-            arrived,
-            lost,
-            doubled,
-            accepted_per_second: per_second(accepted, sending),
-            arrived_per_second: per_second(arrived, took),
-        }),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn per_second(count: u64, took: Duration) -> f64 {
-    let seconds = took.as_secs_f64();
-    if seconds > 0.0 {
-        count as f64 / seconds
-    } else {
-        0.0
-    }
-}
-
-/// An object of the load.
-pub(super) fn object(kind: &str, name: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": kind,
-        "metadata": {"name": name, "namespace": Which::Events.namespace()},
-        "spec": spec,
-    })
-}
-
-/// The bus. Its stream must hold a whole load, and on one server it cannot have replicas.
-pub(super) fn bus(nats: &str) -> Value {
-    let stream = "maxMsgs: 1000000\nmaxAge: 72h\nmaxBytes: -1\nreplicas: 1\nduplicates: 300s\n";
-    let spec = json!({"jetstreamExotic": {"url": nats, "streamConfig": stream}});
-    object("EventBus", "default", &spec)
 }
 
 /// Bus, source and sensor.
 fn pipeline(nats: &str, port: u16, sink: &str) -> [Value; 3] {
-    let endpoint = json!({"port": port.to_string(), "endpoint": "/bench", "method": "POST"});
-    let source = json!({"webhook": {"bench": endpoint}});
-    let payload = json!([{"src": {"dependencyName": "bench", "dataKey": "body.id"}, "dest": "id"}]);
-    let call = json!({"url": sink, "method": "POST", "payload": payload});
-    let sensor = json!({
-        "dependencies": [{"name": "bench", "eventSourceName": "bench", "eventName": "bench"}],
-        "triggers": [{"template": {"name": "call", "http": call}}],
+    let webhook = json!({
+        "call": stream::endpoint(port, "call"), "unread": stream::endpoint(port, "unread"),
     });
     [
-        bus(nats),
-        object("EventSource", "bench", &source),
-        object("Sensor", "bench", &sensor),
+        stream::bus(nats),
+        stream::object("EventSource", "bench", &json!({"webhook": webhook})),
+        stream::sensor("bench", &["call"], sink, false),
     ]
 }

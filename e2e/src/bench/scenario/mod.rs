@@ -4,6 +4,7 @@ mod analyses;
 mod contents;
 mod drift;
 mod events;
+mod fleet;
 mod gitops;
 mod large;
 mod monorepo;
@@ -15,9 +16,10 @@ mod routes;
 mod scale;
 mod sink;
 mod sources;
+mod stream;
 mod waves;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -33,6 +35,10 @@ use super::subject::{Subject, SubjectRequest};
 use super::waiting::Reached;
 use crate::bed::Bed;
 use crate::stack::Which;
+use crate::usage::Usage;
+
+/// The name of this process among those whose CPU is counted.
+const BENCH: &str = "bench";
 
 /// A kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -65,11 +71,13 @@ pub enum Scenario {
     Ordered,
     /// `EventSources` of one kind after the other that only wait.
     Sources,
+    /// Many EventSources and Sensors in one process.
+    Fleet,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Gitops,
         Self::Scale,
         Self::Monorepo,
@@ -84,6 +92,7 @@ impl Scenario {
         Self::Events,
         Self::Ordered,
         Self::Sources,
+        Self::Fleet,
     ];
 
     /// The name on the command line and in the tables.
@@ -103,6 +112,7 @@ impl Scenario {
             Self::Events => "events",
             Self::Ordered => "ordered",
             Self::Sources => "sources",
+            Self::Fleet => "fleet",
         }
     }
 
@@ -118,7 +128,7 @@ impl Scenario {
             | Self::Waves
             | Self::Large => Which::ArgoCdLite,
             Self::Rollouts | Self::Routes | Self::Analyses => Which::Rollouts,
-            Self::Events | Self::Ordered | Self::Sources => Which::Events,
+            Self::Events | Self::Ordered | Self::Sources | Self::Fleet => Which::Events,
         }
     }
 
@@ -150,6 +160,7 @@ impl Scenario {
             Self::Events => events::run(session).await,
             Self::Ordered => ordered::run(session).await,
             Self::Sources => sources::run(session).await,
+            Self::Fleet => fleet::run(session).await,
         }
     }
 }
@@ -200,7 +211,7 @@ struct Counts {
     own: Option<Requests>,
     renders: Option<u64>,
     server: Requests,
-    bed_cpu: f64,
+    cpu: BTreeMap<String, f64>,
 }
 
 /// Our counter of renders that took work.
@@ -260,7 +271,7 @@ impl Session<'_> {
             own: subject.requests().await,
             renders: self.renders(subject).await,
             server: requests::of_apiserver(&self.bed.client()?).await?,
-            bed_cpu: self.bed_cpu().await,
+            cpu: self.cpu_of_parts().await,
         })
     }
 
@@ -290,6 +301,7 @@ impl Session<'_> {
         });
         let renders = now.renders.map(|now| now - before.renders.unwrap_or(0));
         let everybody = now.server.since(&before.server).total();
+        let parts_cpu_seconds = since(&before.cpu, now.cpu);
         let measurement = Measurement {
             case: case.id.to_owned(),
             title: case.title,
@@ -304,7 +316,8 @@ impl Session<'_> {
             bare_cpu_seconds: None,
             program_cpu_seconds: series.program_cpu_seconds,
             renders,
-            bed_cpu_seconds: now.bed_cpu - before.bed_cpu,
+            bed_cpu_seconds: of_control_plane(&parts_cpu_seconds),
+            parts_cpu_seconds,
             requests: own,
             apiserver_requests: everybody.saturating_sub(as_u64(case.own_requests)),
             latency: outcome.latency,
@@ -314,14 +327,34 @@ impl Session<'_> {
         Ok(measurement)
     }
 
-    /// CPU seconds of the bed's processes so far.
-    async fn bed_cpu(&self) -> f64 {
-        let mut seconds = 0.0;
+    /// CPU seconds so far of each of the bed's processes, and of this one, which makes the load and is its target.
+    async fn cpu_of_parts(&self) -> BTreeMap<String, f64> {
+        let mut seconds = BTreeMap::new();
         for part in self.bed.parts() {
-            seconds += part.usage().await.map_or(0.0, |usage| usage.cpu_seconds);
+            if let Some(usage) = part.usage().await {
+                seconds.insert(part.name().to_owned(), usage.cpu_seconds);
+            }
+        }
+        if let Ok(usage) = Usage::of(std::process::id()) {
+            seconds.insert(BENCH.to_owned(), usage.cpu_seconds);
         }
         seconds
     }
+}
+
+/// What each of them used since then.
+fn since(before: &BTreeMap<String, f64>, now: BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let used = |(name, seconds): (String, f64)| {
+        let earlier = before.get(&name).copied().unwrap_or_default();
+        (name, seconds - earlier)
+    };
+    now.into_iter().map(used).collect()
+}
+
+/// CPU of the bed's own processes: everything but this one.
+fn of_control_plane(parts: &BTreeMap<String, f64>) -> f64 {
+    let own = |(name, _): &(&String, &f64)| name.as_str() != BENCH;
+    parts.iter().filter(own).map(|(_, seconds)| seconds).sum()
 }
 
 /// One line per case, so that a long run shows what it has.
