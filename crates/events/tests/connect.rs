@@ -157,3 +157,32 @@ async fn the_stream_follows_what_the_manifest_says_and_keeps_the_rest() {
     assert_eq!(config.retention, RetentionPolicy::Interest);
     assert_eq!(config.discard, DiscardPolicy::New);
 }
+
+#[tokio::test]
+async fn the_stream_takes_more_consumers_than_a_server_gives_by_itself() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    // As upstream made it, before servers had a limit.
+    let client = async_nats::connect(nats.config().urls[0].as_str())
+        .await
+        .expect("connected");
+    let context = async_nats::jetstream::new(client);
+    let upstream = async_nats::jetstream::stream::Config {
+        name: "default".to_owned(),
+        subjects: vec!["default.*.*".to_owned()],
+        ..Default::default()
+    };
+    let made = context.create_stream(upstream).await.expect("created");
+    assert_eq!(made.cached_info().config.max_consumers, -1);
+    let limit = || async {
+        let stream = context.get_stream("default").await.expect("a stream");
+        stream.cached_info().config.max_consumers
+    };
+    nats.bus().await;
+    assert_eq!(limit().await, 100_000);
+    // One of our own has the number from the start.
+    context.delete_stream("default").await.expect("deleted");
+    nats.bus().await;
+    assert_eq!(limit().await, 100_000);
+}

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
-    context::GetStreamErrorKind,
-    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+    ErrorCode,
+    context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind},
+    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
 };
 
 use super::{Bus, BusError, DEAD_LETTERS, STREAM, StreamSettings};
 
+/// Consumers that the stream of events may have. Without a number of their own, NATS servers from 2.15 on stop at 1,000 for each
+/// stream, and every dependency of a trigger has one.
+const CONSUMERS: i32 = 100_000;
 /// Dead letters are kept for a week.
 const DEAD_LETTER_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -31,17 +35,23 @@ impl Bus {
                 let info = stream.cached_info();
                 if info.config.name == STREAM {
                     self.follow_settings(&info.config).await;
+                    self.raise_consumers(&stream).await;
                 }
                 Ok(info.created.unix_timestamp_nanos())
             }
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(inner) if inner.code() == 404 => {
                     let name = config.name.clone();
-                    let stream = self
-                        .context
-                        .create_stream(config)
-                        .await
-                        .map_err(|error| self.refused(what, &error))?;
+                    let mut created = self.context.create_stream(config.clone()).await;
+                    if created.as_ref().is_err_and(is_consumer_limit) {
+                        // The account of the login has a limit of its own, which holds for its streams.
+                        let plain = Config {
+                            max_consumers: Config::default().max_consumers,
+                            ..config
+                        };
+                        created = self.context.create_stream(plain).await;
+                    }
+                    let stream = created.map_err(|error| self.refused(what, &error))?;
                     tracing::info!(stream = name, "stream created");
                     Ok(stream.cached_info().created.unix_timestamp_nanos())
                 }
@@ -71,6 +81,34 @@ impl Bus {
             ))),
         }
     }
+}
+
+impl Bus {
+    /// Lets an existing stream have more consumers than the server's own limit. Servers without such a limit refuse the
+    /// change, and are not asked for it.
+    async fn raise_consumers(&self, stream: &Stream) {
+        if !self.client.is_server_compatible(2, 15, 0) {
+            return;
+        }
+        let current = match stream.get_info().await {
+            Ok(info) if info.config.max_consumers <= 0 => info.config,
+            _ => return,
+        };
+        let raised = Config {
+            max_consumers: CONSUMERS,
+            ..current
+        };
+        if let Err(error) = self.context.update_stream(&raised).await {
+            let stream = raised.name;
+            tracing::warn!(stream, %error, "the stream keeps the server's limit of consumers, one for each dependency of a trigger");
+        }
+    }
+}
+
+/// Whether the account permits fewer consumers than were asked for.
+fn is_consumer_limit(error: &CreateStreamError) -> bool {
+    matches!(error.kind(), CreateStreamErrorKind::JetStream(error)
+        if error.error_code() == ErrorCode::MAXIMUM_CONSUMERS_LIMIT)
 }
 
 /// The stream with the settings that the manifest gives; `None` when it has them already.
@@ -117,6 +155,7 @@ fn stream_config(settings: &StreamSettings) -> Config {
             2 => RetentionPolicy::WorkQueue,
             _ => RetentionPolicy::Limits,
         },
+        max_consumers: CONSUMERS,
         discard: if settings.discard == 1 {
             DiscardPolicy::New
         } else {
