@@ -26,7 +26,8 @@ where
     F: Future<Output = T>,
 {
     loop {
-        match caught(start()).await {
+        // In a box, because a future that is handed from one to the other takes its size in each of them.
+        match caught(Box::pin(start())).await {
             Ok(done) => return done,
             Err(error) => {
                 tracing::error!(

@@ -29,7 +29,7 @@ type Clients = HashMap<(String, String), Cached>;
 #[derive(Clone)]
 pub struct Identities {
     own: Client,
-    config: Config,
+    config: Arc<Config>,
     role: Role,
     clients: Arc<parking_lot::Mutex<Clients>>,
     pub(super) discovered: Discovered,
@@ -41,7 +41,7 @@ impl Identities {
     pub fn new(role: Role, config: Config) -> Self {
         Self {
             own: role.client().clone(),
-            config,
+            config: Arc::new(config),
             role,
             clients: Arc::default(),
             discovered: Discovered::default(),
@@ -64,7 +64,7 @@ impl Identities {
         }
         let requested = Instant::now();
         let (token, granted) = self.token(namespace, account).await?;
-        let mut config = self.config.clone();
+        let mut config = Config::clone(&self.config);
         config.auth_info = AuthInfo {
             token: Some(token.into()),
             ..AuthInfo::default()

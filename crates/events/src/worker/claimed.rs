@@ -37,19 +37,22 @@ impl Executors {
 
 /// Runs `work` by a claim: `stop` is cancelled when the claim is about to go, and the work is dropped when it is lost.
 /// Until the work has ended the claim is not handed over.
-pub(super) async fn by_claim<T>(
+pub(super) fn by_claim<T>(
     claim: Claim,
     stop: CancellationToken,
     work: impl Future<Output = Option<T>>,
-) -> Option<T> {
-    let _held = claim.work();
+) -> impl Future<Output = Option<T>> {
+    // Boxed before the future is made, which would have room for the work itself too.
     let mut work = Box::pin(work);
-    tokio::select! {
-        ended = &mut work => return ended,
-        () = claim.leaving().cancelled() => stop.cancel(),
-    }
-    tokio::select! {
-        ended = work => ended,
-        () = claim.lost().cancelled() => None,
+    async move {
+        let _held = claim.work();
+        tokio::select! {
+            ended = &mut work => return ended,
+            () = claim.leaving().cancelled() => stop.cancel(),
+        }
+        tokio::select! {
+            ended = work => ended,
+            () = claim.lost().cancelled() => None,
+        }
     }
 }

@@ -264,11 +264,12 @@ impl DataPlane {
                 intake = previous.end().await;
                 for dependency in &before.dependencies {
                     if !names.contains(&dependency.name) {
-                        forget(&bus, &context.sensor.key, &before.name, &dependency.name).await;
+                        let (sensor, trigger) = (&context.sensor.key, &before.name);
+                        Box::pin(forget(&bus, sensor, trigger, &dependency.name)).await;
                     }
                 }
             }
-            Box::pin(trigger::run(context, &bus, intake)).await
+            trigger::run(context, &bus, intake).await
         };
         let task = by_claim(claim.clone(), pulls.clone(), work);
         let task = self.0.tasks.spawn(task);

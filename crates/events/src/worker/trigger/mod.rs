@@ -116,14 +116,15 @@ pub(super) async fn run(
         let (context, bus) = (context.clone(), bus.clone());
         async move {
             let intake = intake.unwrap_or_else(|| Intake::start(&context, &bus));
+            // In boxes, so that each trigger has the memory of its own kind only.
             if context.trigger.acts_per_event() {
-                per_event::run(context, intake).await
+                Box::pin(per_event::run(context, intake)).await
             } else {
-                per_set::run(context, intake).await
+                Box::pin(per_set::run(context, intake)).await
             }
         }
     };
-    let left = Box::pin(panics::restarted(&name, worker)).await;
+    let left = panics::restarted(&name, worker).await;
     tracing::info!(trigger = %name, "trigger stopped");
     left
 }

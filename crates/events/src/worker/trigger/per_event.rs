@@ -78,7 +78,7 @@ pub(super) async fn run(context: Context, mut intake: Intake) -> Option<Intake> 
             },
         }
     }
-    worker.wind_up(&context, intake, beat).await
+    Box::pin(worker.wind_up(&context, intake, beat)).await
 }
 
 impl PerEventWorker {

@@ -156,19 +156,14 @@ impl Pull {
     async fn attach_and_pull(&self, before: &mut Before) -> Result<Ended, PullError> {
         let dependency = &self.context.trigger.dependencies[self.dependency];
         // Never given up half-way, see above; its requests have deadlines.
-        let attached = self
-            .bus
-            .attach(
-                &self.context.owner(self.dependency),
-                &dependency.subject(),
-                *before,
-            )
-            .await?;
+        let (owner, subject) = (self.context.owner(self.dependency), dependency.subject());
+        let attached = Box::pin(self.bus.attach(&owner, &subject, *before)).await?;
         let stream = attached.stream;
         before.stream = Some(stream);
         let messages = tokio::select! {
             () = self.over() => return Ok(Ended::Stopped),
-            begun = self.begin(attached) => begun?,
+            // In a box: the pull needs the memory of its beginning no longer than that takes.
+            begun = Box::pin(self.begin(attached)) => begun?,
         };
         self.tell(None);
         self.forward(stream, messages).await
