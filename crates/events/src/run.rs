@@ -39,8 +39,6 @@ use crate::{
 
 /// The leases of shards begin with this.
 const SHARDS: &str = "argo-events-shard";
-/// The leases of the pods of one object begin with this and its id.
-const ONLY: &str = "argo-events-only";
 
 /// The process could not start, or had to end.
 #[derive(Debug, Error)]
@@ -201,7 +199,7 @@ impl Pool {
     fn of(only: Option<&DedicatedObject>, shards: u32, part: Part) -> Self {
         match only {
             Some(object) => Self {
-                prefix: format!("{ONLY}-{}", object.id()),
+                prefix: object.deployment(),
                 shards: 1,
                 by_leader: false,
             },

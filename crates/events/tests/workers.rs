@@ -9,12 +9,11 @@ use std::{
 };
 
 use reconcile_core::testkit::FakeApi;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use support::{
     Nats, Receiver, publish, spec, until,
-    workers::{Worker, api_with_bus, argo, shared_by, write_kubeconfig},
+    workers::{Worker, api_with_bus, argo, is_deployed, shared_by, write_kubeconfig},
 };
 
 const SENSORS: usize = 6;
@@ -22,16 +21,7 @@ const SENSORS: usize = 6;
 const FLOW: u64 = 1000;
 
 fn deployed(api: &FakeApi) -> bool {
-    (0..SENSORS).all(|n| {
-        let sensor = api
-            .get("sensors", "ns", &format!("s{n}"))
-            .unwrap_or_default();
-        let conditions = sensor["status"]["conditions"].as_array().cloned();
-        let conditions = conditions.unwrap_or_default();
-        let is_deployed =
-            |condition: &Value| condition["type"] == "Deployed" && condition["status"] == "True";
-        conditions.iter().any(is_deployed)
-    })
+    (0..SENSORS).all(|n| is_deployed(api, &format!("s{n}")))
 }
 
 /// The numbers that each Sensor sent, in the order of the calls.

@@ -77,6 +77,7 @@ pub(super) fn run(
         events: operator.events.clone(),
         manager: MANAGER,
         wake,
+        clock: operator.clock.clone(),
     };
     let (mut leads, readiness) = (operator.leader(), operator.readiness.clone());
     operator.spawn("Deployments of objects", async move {

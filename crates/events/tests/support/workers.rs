@@ -22,9 +22,25 @@ impl Worker {
         Self::start_with(command, kubeconfig, &[&shards])
     }
 
+    /// A process of a pod with shards. After its death another one of the same pod takes over at once.
+    pub(crate) fn start_in_pod(pod: &str, kubeconfig: &Path) -> Self {
+        let shards = format!("--shards={SHARDS}");
+        Self::run(
+            Command::new(env!("CARGO_BIN_EXE_events")).env("POD_NAME", pod),
+            "worker",
+            kubeconfig,
+            &[&shards],
+        )
+    }
+
     /// A process with these flags.
     pub(crate) fn start_with(command: &str, kubeconfig: &Path, flags: &[&str]) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_events"))
+        let mut program = Command::new(env!("CARGO_BIN_EXE_events"));
+        Self::run(program.env_remove("POD_NAME"), command, kubeconfig, flags)
+    }
+
+    fn run(program: &mut Command, command: &str, kubeconfig: &Path, flags: &[&str]) -> Self {
+        let child = program
             .arg(command)
             .arg("--kubeconfig")
             .arg(kubeconfig)
@@ -40,7 +56,6 @@ impl Worker {
                 "--leader-election-renew-deadline=6s",
                 "--leader-election-retry-period=500ms",
             ])
-            .env_remove("POD_NAME")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -88,6 +103,15 @@ pub(crate) fn shared_by(api: &FakeApi, processes: usize) -> bool {
     }
     let all = shares.values().sum::<usize>() == SHARDS as usize;
     all && shares.len() == processes
+}
+
+/// Whether a Sensor of [`argo`] is Deployed.
+pub(crate) fn is_deployed(api: &FakeApi, name: &str) -> bool {
+    let sensor = api.get("sensors", "ns", name).unwrap_or_default();
+    let conditions = sensor["status"]["conditions"].as_array().cloned();
+    let is_deployed =
+        |condition: &Value| condition["type"] == "Deployed" && condition["status"] == "True";
+    conditions.unwrap_or_default().iter().any(is_deployed)
 }
 
 /// A cluster with our kinds and the bus `ns/default`.

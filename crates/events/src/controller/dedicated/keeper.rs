@@ -1,7 +1,7 @@
 //! Keeps the Deployments of objects with pods of their own.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -14,6 +14,7 @@ use kube::{
 };
 use reconcile_core::{
     apply::{self, EventSink, apply_forced, resource_of},
+    clock::Clock,
     error::error_chain,
     event::EventNote,
     object::{Kind, ObjectKey, Root},
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 use super::{
     DedicatedObject, DedicatedTemplate, LiveDeployment, PodWish, TAG,
     deployment::{HASH, LABEL, OBJECT},
+    leases,
 };
 use crate::api::{EventSource, Sensor};
 
@@ -58,6 +60,8 @@ pub struct Keeper {
     pub manager: &'static str,
     /// Something has changed.
     pub wake: Arc<Notify>,
+    /// Tells which leases have expired.
+    pub clock: Clock,
 }
 
 /// A Deployment that should be there.
@@ -71,22 +75,29 @@ impl Keeper {
     /// Runs until it is dropped. This process must lead.
     pub async fn run(&self) {
         let mut reported = HashMap::new();
+        // A predecessor may have deleted Deployments whose leases are still there.
+        let mut leases_are_left = true;
         loop {
-            self.look(&mut reported).await;
+            leases_are_left |= self.look(&mut reported).await;
+            if leases_are_left {
+                leases_are_left = self.delete_leases().await;
+            }
             tokio::time::sleep(SHORTEST_PAUSE).await;
             drop(tokio::time::timeout(PERIOD, self.wake.notified()).await);
         }
     }
 
-    /// Compares once; `reported` has the failures that were reported, by Deployment.
-    async fn look(&self, reported: &mut HashMap<String, String>) {
+    /// Compares once; `reported` has the failures that were reported, by Deployment. True when one was deleted.
+    async fn look(&self, reported: &mut HashMap<String, String>) -> bool {
         let mut wanted = self.wanted();
+        let mut is_deleted = false;
         let mut live = Vec::new();
         self.live
             .each(|key, one| live.push((key.clone(), one.clone())));
         for (key, one) in live {
             if !wanted.contains_key(&key.name) {
                 let deleted = self.delete(&key, &one).await;
+                is_deleted |= deleted.is_ok();
                 report(reported, &key.name, deleted.err(), |_| {});
             }
         }
@@ -109,6 +120,21 @@ impl Keeper {
             }
             report(reported, &name, applied.err(), tell);
         }
+        is_deleted
+    }
+
+    /// Deletes leases of pods that are gone. True when some are left, which did not expire yet.
+    async fn delete_leases(&self) -> bool {
+        let mut kept: BTreeSet<String> = self.wanted().into_keys().collect();
+        self.live.each(|key, _| {
+            kept.insert(key.name.clone());
+        });
+        let now = self.clock.now();
+        let deleted = leases::delete_unneeded(&self.client, &self.namespace, &kept, now).await;
+        deleted.unwrap_or_else(|error| {
+            tracing::warn!(reason = %error_chain(&error), "cannot delete leases of pods that are gone");
+            true
+        })
     }
 
     /// The Deployments that should be there, by name.

@@ -12,6 +12,7 @@
 
 mod deployment;
 mod keeper;
+mod leases;
 mod wish;
 
 pub(in crate::controller) use self::wish::is_heeded;
@@ -85,7 +86,7 @@ impl DedicatedObject {
 
     /// Name of its Deployment.
     pub fn deployment(&self) -> String {
-        format!("argo-events-only-{}", self.id())
+        format!("{}{}", leases::PREFIX, self.id())
     }
 }
 

@@ -265,18 +265,16 @@ impl Target {
             let labels = live
                 .and_then(|live| live.metadata.labels)
                 .unwrap_or_default();
-            if policy
-                .labels
-                .iter()
-                .all(|(key, value)| labels.get(key) == Some(value))
-            {
+            let mut missing = policy.labels.iter();
+            let missing = missing.find(|(key, value)| labels.get(*key) != Some(*value));
+            let Some((key, value)) = missing else {
                 return Ok(());
-            }
+            };
             match policy.looks.after(looks, 0.5) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None if policy.required => {
                     return Err(TriggerError::Failed(format!(
-                        "{}: did not get the labels of the policy",
+                        "{}: does not have the labels of policy.k8s: {key}={value}",
                         self.what
                     )));
                 }

@@ -1,6 +1,6 @@
 //! The operations, against a cluster in memory.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kube::Client;
 use reconcile_core::{
@@ -15,7 +15,8 @@ use super::*;
 use crate::{
     event::CloudEvent,
     sensor::parameter::Events,
-    trigger::{Executor, SuccessPolicy, secrets::Secrets},
+    sensor::retry::Retry,
+    trigger::{Executor, LabelPolicy, SuccessPolicy, secrets::Secrets},
 };
 
 fn executor(client: &Client) -> Executor {
@@ -57,18 +58,30 @@ fn action(operation: &str, live: bool) -> K8sTrigger {
 }
 
 async fn write(api: &FakeApi, action: &K8sTrigger, id: &str) -> Result<Option<String>, String> {
+    write_with(api, action, id, &SuccessPolicy::default()).await
+}
+
+async fn write_with(
+    api: &FakeApi,
+    action: &K8sTrigger,
+    id: &str,
+    success: &SuccessPolicy,
+) -> Result<Option<String>, String> {
     let client = api.client();
     let (executor, firing) = (executor(&client), firing(id));
     let run = Run {
         executor: &executor,
         firing: &firing,
-        success: &SuccessPolicy::default(),
+        success,
     };
     let request = action.resolve(&firing).map_err(|error| error.to_string())?;
-    super::write(client, &request, run)
-        .await
-        .map(|(_, name)| name)
-        .map_err(|error| error.to_string())
+    let written = super::write(client, &request, run).await;
+    let (target, name) = written.map_err(|error| error.to_string())?;
+    if let (Some(policy), Some(name)) = (&success.labels, &name) {
+        let waited = target.wait_for_labels(name, policy).await;
+        waited.map_err(|error| error.to_string())?;
+    }
+    Ok(name)
 }
 
 #[test]
@@ -193,4 +206,49 @@ async fn deleting_what_is_gone_is_fine() {
         assert_eq!(write(&api, &action("delete", false), "1").await, Ok(None));
         assert!(api.list("configmaps").is_empty());
     }
+}
+
+/// Success once the object has `state: done`, at the third look at the latest.
+fn done(required: bool) -> SuccessPolicy {
+    SuccessPolicy {
+        labels: Some(LabelPolicy {
+            labels: BTreeMap::from([("state".to_owned(), "done".to_owned())]),
+            looks: Retry {
+                steps: 3,
+                pause: Duration::from_millis(50),
+                ..Retry::default()
+            },
+            required,
+        }),
+        ..SuccessPolicy::default()
+    }
+}
+
+#[tokio::test]
+async fn an_action_is_successful_once_its_object_has_the_labels_of_the_policy() {
+    let api = FakeApi::new();
+    let (created, labelled) = (action("create", false), api.clone());
+    let label = async move {
+        let seen = || labelled.get("configmaps", "ns", "m");
+        while seen().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let mut object = seen().expect("the object");
+        object["metadata"]["labels"] = json!({"state": "done"});
+        labelled.put(&object);
+    };
+    let policy = done(true);
+    let (outcome, ()) = tokio::join!(write_with(&api, &created, "1", &policy), label);
+    assert_eq!(outcome, Ok(Some("m".to_owned())));
+}
+
+#[tokio::test]
+async fn an_object_without_the_labels_of_the_policy_is_a_failure_where_they_are_required() {
+    let api = FakeApi::new();
+    let refused = write_with(&api, &action("create", false), "1", &done(true)).await;
+    let wanted = "ConfigMap ns/m: does not have the labels of policy.k8s: state=done";
+    assert_eq!(refused, Err(wanted.to_owned()));
+    // `errorOnBackoffTimeout: false` takes the object as it is.
+    let taken = write_with(&api, &action("update", true), "2", &done(false)).await;
+    assert_eq!(taken, Ok(Some("m".to_owned())));
 }
