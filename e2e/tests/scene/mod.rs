@@ -7,6 +7,7 @@
 
 mod quiet;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -16,6 +17,7 @@ use e2e::stack::{self, Deployed, Setup, Which};
 use e2e::{Bed, Options};
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use reconcile_core::testkit::skip_where;
 use serde_json::{Value, json};
 
 /// API version of all kinds of the project.
@@ -222,6 +224,45 @@ impl Scene {
             )
         });
         ends.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A program that only the tests of one file need.
+pub struct OptionalProgram {
+    /// Its name, which is also the target of `make` that brings it.
+    pub name: &'static str,
+    /// The variable that holds its path.
+    pub variable: &'static str,
+    /// The variable that skips these tests, also where the program is there.
+    pub skip: &'static str,
+    /// Where `make` puts it, below `~/.cache/argo-lite-bed`.
+    pub kept: &'static str,
+}
+
+impl OptionalProgram {
+    /// Its path. Without it the test fails, unless `SKIP_SERVERS` or `ALLOW_SKIPS` is 1. What is skipped is counted in the
+    /// file `SKIPPED_TESTS`.
+    pub fn find(&self) -> Option<PathBuf> {
+        if std::env::var_os(self.skip).is_some_and(|text| text == "1") {
+            skip_where(&[self.skip], &format!("tests with {}", self.name));
+            return None;
+        }
+        let named = std::env::var_os(self.variable).map(PathBuf::from);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut files = std::env::split_paths(&path).map(|folder| folder.join(self.name));
+        let kept =
+            std::env::home_dir().map(|home| home.join(".cache/argo-lite-bed").join(self.kept));
+        let found = named
+            .or_else(|| files.find(|file| file.is_file()))
+            .or_else(|| kept.filter(|file| file.is_file()));
+        if found.is_none() {
+            let Self { name, variable, .. } = self;
+            skip_where(
+                &["ALLOW_SKIPS", "SKIP_SERVERS"],
+                &format!("no {name}: run `make {name}`, or set {variable} to its path"),
+            );
+        }
+        found
     }
 }
 

@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result};
 use e2e::isolated;
 
-use crate::proxy::{self, Provider};
+use crate::proxy::{PROGRAM, Provider};
 use crate::users::Users;
 use crate::{NS, healthy, on_stage};
 
@@ -25,7 +25,7 @@ fn example(image: &str, prometheus: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn variants_are_told_apart_by_header_and_compared() -> Result<()> {
-    let Some(path) = proxy::program() else {
+    let Some(path) = PROGRAM.find() else {
         return Ok(());
     };
     if !isolated::test("ab::variants_are_told_apart_by_header_and_compared")? {

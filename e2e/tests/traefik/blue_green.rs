@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use e2e::isolated;
 
-use crate::proxy::{self, Provider};
+use crate::proxy::{PROGRAM, Provider};
 use crate::{NS, controller, healthy, on_stage, paused_at_switch, resume};
 
 const ROUTES: &str = r"
@@ -53,7 +53,7 @@ spec:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_at_the_switch() -> Result<()> {
-    let Some(path) = proxy::program() else {
+    let Some(path) = PROGRAM.find() else {
         return Ok(());
     };
     if !isolated::test("blue_green::no_request_fails_at_the_switch")? {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use e2e::isolated;
 use serde_json::json;
 
-use crate::proxy::{self, Provider};
+use crate::proxy::{PROGRAM, Provider, Traefik};
 use crate::{NS, healthy, on_stage, paused_at};
 
 const SERVICES: &str = r"
@@ -66,7 +66,7 @@ spec:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_by_traefik_service() -> Result<()> {
-    let Some(path) = proxy::program() else {
+    let Some(path) = PROGRAM.find() else {
         return Ok(());
     };
     if !isolated::test("canary::no_request_fails_by_traefik_service")? {
@@ -84,7 +84,7 @@ async fn no_request_fails_by_traefik_service() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_by_gateway_api() -> Result<()> {
-    let Some(path) = proxy::program() else {
+    let Some(path) = PROGRAM.find() else {
         return Ok(());
     };
     if !isolated::test("canary::no_request_fails_by_gateway_api")? {
@@ -108,11 +108,7 @@ spec:
     weights_move(&scene, &traefik, routing).await
 }
 
-async fn weights_move(
-    scene: &crate::scene::Scene,
-    traefik: &proxy::Traefik,
-    routing: &str,
-) -> Result<()> {
+async fn weights_move(scene: &crate::scene::Scene, traefik: &Traefik, routing: &str) -> Result<()> {
     scene.apply(NS, SERVICES).await?;
     scene.apply(NS, &rollout("web:1.0", routing)).await?;
     scene

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use e2e::process::{Part, Program};
-use reconcile_core::testkit::skip_where;
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
-use crate::scene::Scene;
+use crate::scene::{OptionalProgram, Scene};
 
 /// The kinds of Traefik's own provider.
 const OWN: [&str; 10] = [
@@ -52,28 +51,13 @@ pub struct Traefik {
     pub port: u16,
 }
 
-/// Traefik: the program that `TRAEFIK` names, one on `PATH`, or that of `make traefik`. Without one the test fails,
-/// unless `SKIP_SERVERS` or `ALLOW_SKIPS` is 1. With `SKIP_TRAEFIK=1` it is skipped in any case. What is skipped is counted
-/// in the file `SKIPPED_TESTS`.
-pub fn program() -> Option<PathBuf> {
-    if std::env::var_os("SKIP_TRAEFIK").is_some_and(|text| text == "1") {
-        skip_where(&["SKIP_TRAEFIK"], "tests of real traffic");
-        return None;
-    }
-    let named = std::env::var_os("TRAEFIK").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let kept = std::env::home_dir().map(|home| home.join(".cache/argo-lite-bed/traefik/bin"));
-    let folders = std::env::split_paths(&path).chain(kept);
-    let mut files = folders.map(|folder| folder.join("traefik"));
-    let found = named.or_else(|| files.find(|file| file.is_file()));
-    if found.is_none() {
-        skip_where(
-            &["ALLOW_SKIPS", "SKIP_SERVERS"],
-            "no traefik: run `make traefik`, or set TRAEFIK to its path",
-        );
-    }
-    found
-}
+/// Traefik.
+pub const PROGRAM: OptionalProgram = OptionalProgram {
+    name: "traefik",
+    variable: "TRAEFIK",
+    skip: "SKIP_TRAEFIK",
+    kept: "traefik/bin/traefik",
+};
 
 /// An object with any fields; those of `properties` have defaults.
 fn open(properties: &Value) -> Value {
