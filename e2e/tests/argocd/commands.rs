@@ -212,7 +212,7 @@ async fn projects_repositories_clusters_actions_and_local_files_are_served() -> 
         .json(&["app", "actions", "list", "web", "--kind=Deployment"])
         .await?;
     let actions = names(&actions, |one| {
-        one["name"].as_str().or(one["ACTION"].as_str())
+        one["Action"].as_str()
     });
     ensure!(actions.contains(&"restart".to_owned()), "{actions:?}");
     argocd

@@ -38,7 +38,7 @@ async fn folders_and_files_of_a_repository_make_applications() -> Result<()> {
 
     // One more folder, one less.
     let yellow = one("yellow");
-    repository.remove("teams/blue").await?;
+    repository.remove("teams/blue/all.yaml").await?;
     repository
         .commit(&[("teams/yellow/all.yaml", &yellow)], "others")
         .await?;
