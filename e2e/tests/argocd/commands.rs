@@ -208,13 +208,11 @@ async fn projects_repositories_clusters_actions_and_local_files_are_served() -> 
         tree.contains("ReplicaSet") && tree.contains("Pod"),
         "{tree}"
     );
-    let actions = argocd
+    let listed = argocd
         .json(&["app", "actions", "list", "web", "--kind=Deployment"])
         .await?;
-    let actions = names(&actions, |one| {
-        one["Action"].as_str()
-    });
-    ensure!(actions.contains(&"restart".to_owned()), "{actions:?}");
+    let actions = names(&listed, |one| one["Action"].as_str());
+    ensure!(actions.contains(&"restart".to_owned()), "{listed}");
     argocd
         .run(&[
             "app",

@@ -14,13 +14,14 @@ async fn folders_and_files_of_a_repository_make_applications() -> Result<()> {
     let (scene, argocd) = on_stage(program).await?;
     let repository = scene.bed.git()?.repository("teams").await?;
     let one = |team: &str| config_map(&format!("team-{team}"), team, "");
-    let (red, blue) = (one("red"), one("blue"));
+    let (red, blue, green) = (one("red"), one("blue"), one("green"));
     let files = [
         ("teams/red/all.yaml", red.as_str()),
         ("teams/blue/all.yaml", &blue),
+        ("shared/green/all.yaml", &green),
         (
             "settings/green.json",
-            r#"{"team": "green", "folder": "teams/red"}"#,
+            r#"{"team": "green", "folder": "shared/green"}"#,
         ),
     ];
     repository.commit(&files, "teams").await?;
