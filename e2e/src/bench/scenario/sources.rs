@@ -17,7 +17,7 @@ use super::super::book::Measurement;
 use super::super::load;
 use super::super::subject::Subject;
 use super::super::waiting::{Reached, Seen, statuses, until_all};
-use super::events;
+use super::stream;
 use super::{Case, Outcome, Scenario, Session};
 use crate::process::{Part, Program, until_ready};
 use crate::stack::Which;
@@ -163,7 +163,7 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
     let cluster = session.bed.cluster()?;
     let nats = &session.bed.nats()?.url;
     let namespace = Which::Events.namespace();
-    for object in [events::bus(nats)].into_iter().chain(rights(namespace)) {
+    for object in [stream::bus(nats)].into_iter().chain(rights(namespace)) {
         cluster.apply_one(namespace, &object).await?;
     }
     let mut measurements = Vec::new();
@@ -226,7 +226,7 @@ async fn measure(
             let port = session.bed.free_port()?;
             let entry = json!({"bench": entry(kind.key, address, index, port)});
             let name = format!("{}-{index:03}", kind.case);
-            sources.push(events::object(
+            sources.push(stream::object(
                 "EventSource",
                 &name,
                 &json!({ kind.key: entry }),
