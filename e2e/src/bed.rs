@@ -99,6 +99,14 @@ impl Options {
         }
     }
 
+    /// A cluster and a Git server.
+    pub fn git_only() -> Self {
+        Self {
+            git: true,
+            ..Self::cluster_only()
+        }
+    }
+
     /// The tools these options need.
     pub fn tools(&self) -> Vec<Tool> {
         let mut tools = Vec::new();

@@ -27,15 +27,22 @@ use serde_json::json;
 use components::{ArgoCd, Ports};
 use scene::Scene;
 
+/// A Deployment of one pod.
+const DEPLOYMENT: &str = r"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: main, image: 'demo/web:v1'}]}
+";
+
 /// A bed with argo-cd-lite, whose two protocols are on, and Argo CD's server in front of it.
 async fn on_stage(program: PathBuf) -> Result<(Scene, ArgoCd)> {
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
-    let mut scene = Scene::set(options, &[]).await?;
+    let mut scene = Scene::set(Options::git_only(), &[]).await?;
     let cluster = scene.bed.cluster()?;
     cluster.apply_namespace("argocd").await?;
     let login = json!({

@@ -56,13 +56,7 @@ fn fill(file: &Path) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_cache_volume_is_named_and_passes() -> Result<()> {
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
-    let mut scene = Scene::set(options, &[]).await?;
+    let mut scene = Scene::set(Options::git_only(), &[]).await?;
     let folder = tempfile::tempdir()?;
     let volume = folder.path().join("cache");
     let program = with_volume(folder.path(), &volume)?;

@@ -94,13 +94,7 @@ async fn serve(State(root): State<Arc<Path>>, request: Request) -> Response {
 }
 
 async fn scene(cache: &tempfile::TempDir) -> Result<(Scene, Repository)> {
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
-    let mut scene = Scene::set(options, &[]).await?;
+    let mut scene = Scene::set(Options::git_only(), &[]).await?;
     let programs = tokio::task::spawn_blocking(|| tools::ensure(&[Tool::Helm])).await??;
     let helm = programs.path(Tool::Helm)?;
     let setup = Setup {

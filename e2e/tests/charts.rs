@@ -360,13 +360,7 @@ async fn every_chart_installs_on_its_own_under_pod_security_restricted() -> Resu
 /// Beside the rules for its syncs, the operator has only what the chart gives it in its own namespace.
 #[tokio::test(flavor = "multi_thread")]
 async fn argo_cd_lite_syncs_with_no_more_than_the_rules_for_what_it_syncs() -> Result<()> {
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
-    let mut scene = Scene::set(options, &[]).await?;
+    let mut scene = Scene::set(Options::git_only(), &[]).await?;
     let values = [
         "controller.clusterRoleRules.enabled=true",
         "controller.clusterRoleRules.rules[0].apiGroups[0]=",

@@ -108,13 +108,7 @@ subjects: [{{kind: ServiceAccount, name: {account}, namespace: kube-system}}]
 
 /// A bed with an operator that may call clusters on this machine.
 async fn scene() -> Result<Scene> {
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
-    let mut scene = Scene::set(options, &[]).await?;
+    let mut scene = Scene::set(Options::git_only(), &[]).await?;
     let setup = Setup {
         args: vec!["--allow-local-clusters".to_owned()],
         ..Setup::default()

@@ -26,12 +26,7 @@ const POLICY: &str =
 const WINDOW: Duration = Duration::from_mins(1);
 
 fn options() -> Options {
-    Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    }
+    Options::git_only()
 }
 
 /// Kinds that can be created and watched, as `GROUP/KIND`, without those of the chart.

@@ -27,12 +27,7 @@ const AUTOMATED: &str =
 const MANUAL: &str = "{syncOptions: [CreateNamespace=true]}";
 
 fn options() -> Options {
-    Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    }
+    Options::git_only()
 }
 
 async fn scene() -> Result<Scene> {

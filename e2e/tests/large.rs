@@ -35,13 +35,7 @@ fn file(from: usize, to: usize, wave: u8) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operation_of_an_application_with_very_many_objects_is_not_lost() -> Result<()> {
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
-    let scene = Scene::set(options, &[Which::ArgoCdLite]).await?;
+    let scene = Scene::set(Options::git_only(), &[Which::ArgoCdLite]).await?;
     let mut files: Vec<(String, String)> = (0..FIRST)
         .step_by(PER_FILE)
         .map(|from| {

@@ -263,12 +263,7 @@ spec:
 #[tokio::test(flavor = "multi_thread")]
 async fn argo_cd_lite_names_the_field_and_reconciles_other_applications_without_our_schema()
 -> Result<()> {
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
+    let options = Options::git_only();
     let scene = on_foreign_crds(options, Which::ArgoCdLite).await?;
     let repository = scene.bed.git()?.repository("good").await?;
     repository

@@ -60,13 +60,7 @@ async fn what_public_projects_install_is_synced_and_then_left_alone() -> Result<
         );
         return Ok(());
     };
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
-    let mut scene = Scene::set(options, &[]).await?;
+    let mut scene = Scene::set(Options::git_only(), &[]).await?;
     let setup = Setup {
         args: vec!["--app-resync=15".to_owned()],
         ..Setup::default()

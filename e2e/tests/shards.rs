@@ -208,13 +208,7 @@ impl Pool {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_commit_is_deployed_once_while_processes_are_killed_join_and_stop() -> Result<()> {
     e2e::init_tls();
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
-    let scene = Scene::set(options, &[]).await?;
+    let scene = Scene::set(Options::git_only(), &[]).await?;
     let repository = scene.bed.git()?.repository("shards").await?;
     let mut pool = Pool {
         scene,

@@ -18,13 +18,7 @@ const AUTOMATED: &str = "{automated: {prune: true}, syncOptions: [CreateNamespac
 
 async fn scene(cache: &Path) -> Result<Scene> {
     e2e::init_tls();
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
-    let mut scene = Scene::set(options, &[]).await?;
+    let mut scene = Scene::set(Options::git_only(), &[]).await?;
     let programs = tokio::task::spawn_blocking(|| tools::ensure(&[Tool::Kustomize])).await??;
     let kustomize = programs.path(Tool::Kustomize)?;
     let setup = Setup {

@@ -33,13 +33,7 @@ data: {version: "{{ .Capabilities.KubeVersion.Version }}"}
 "#;
 
 async fn scene(cache: &tempfile::TempDir) -> Result<Scene> {
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
-    let mut scene = Scene::set(options, &[]).await?;
+    let mut scene = Scene::set(Options::git_only(), &[]).await?;
     let programs =
         tokio::task::spawn_blocking(|| tools::ensure(&[Tool::Helm, Tool::Kustomize])).await??;
     let path = |tool| -> Result<String> { Ok(programs.path(tool)?.display().to_string()) };

@@ -13,13 +13,7 @@ const AUTOMATED: &str =
     "{automated: {prune: true, selfHeal: true}, syncOptions: [CreateNamespace=true]}";
 
 async fn scene() -> Result<Scene> {
-    let options = Options {
-        nats: false,
-        prometheus: false,
-        sample: false,
-        ..Options::default()
-    };
-    Scene::set(options, &[Which::ArgoCdLite]).await
+    Scene::set(Options::git_only(), &[Which::ArgoCdLite]).await
 }
 
 /// A Deployment with these labels of its pods, and more fields of its container.

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::components::{self, ArgoCd};
-use super::on_stage;
 use super::scene::{Scene, config_map};
+use super::{DEPLOYMENT, on_stage};
 
 const SERVER: &str = "--dest-server=https://kubernetes.default.svc";
 
@@ -262,18 +262,6 @@ async fn projects_repositories_clusters_actions_and_local_files_are_served() -> 
         .await?;
     Ok(())
 }
-
-const DEPLOYMENT: &str = r"
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 1
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: main, image: 'demo/web:v1'}]}
-";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operation_is_terminated_and_a_restart_of_the_controller_interrupts_no_client()

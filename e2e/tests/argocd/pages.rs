@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::components;
-use super::on_stage;
+use super::{DEPLOYMENT, on_stage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_show_trees_down_to_pods_and_states_without_secrets() -> Result<()> {
@@ -14,7 +14,11 @@ async fn the_pages_show_trees_down_to_pods_and_states_without_secrets() -> Resul
     let (scene, argocd) = on_stage(program).await?;
     let policy = "{automated: {}, syncOptions: [CreateNamespace=true]}";
     scene
-        .follow("page", policy, &[("app/all.yaml", OBJECTS)])
+        .follow(
+            "page",
+            policy,
+            &[("app/all.yaml", OBJECTS), ("app/web.yaml", DEPLOYMENT)],
+        )
         .await?;
     scene.until_synced("page").await?;
 
@@ -81,14 +85,4 @@ apiVersion: v1
 kind: Service
 metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 1
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: main, image: 'demo/web:v1'}]}
 ";

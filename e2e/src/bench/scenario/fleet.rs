@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -14,7 +13,7 @@ use super::super::book::{Measurement, Memory};
 use super::super::load;
 use super::super::subject::Subject;
 use super::super::waiting::{Seen, statuses, until_all};
-use super::stream::{self, Deployed};
+use super::stream::{self, Deployed, Status};
 use super::{Case, Outcome, Scenario, Session};
 use crate::stack::Which;
 
@@ -84,25 +83,9 @@ impl Fleet {
     }
 }
 
-/// What is read of an EventSource or a Sensor.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(default)]
-struct Status {
-    conditions: Vec<Condition>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(default)]
-struct Condition {
-    r#type: String,
-    status: String,
-}
-
 fn is_deployed(object: &Seen<Status>) -> bool {
-    object.status.iter().any(|status| {
-        let mut deployed = status.conditions.iter();
-        deployed.any(|condition| condition.r#type == "Deployed" && condition.status == "True")
-    })
+    let mut status = object.status.iter();
+    status.any(|status| status.holds("Deployed"))
 }
 
 pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {

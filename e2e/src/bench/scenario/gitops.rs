@@ -73,15 +73,10 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
             found == as_u64(count),
             "{count} Applications are Synced, but {found} ConfigMaps exist"
         );
-        let case = Case {
-            id: "gitops-restart",
-            title: format!(
-                "the process is killed and started again: {count} Applications reconciled"
-            ),
-            objects: count,
-            own_requests: 0,
-        };
-        measurements.extend(session.restart(&subject, idle, case).await?);
+        let restarted = session
+            .restart(&subject, idle, "gitops-restart", count)
+            .await?;
+        measurements.extend(restarted);
     }
     Ok(measurements)
 }

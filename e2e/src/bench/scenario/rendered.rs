@@ -129,15 +129,10 @@ pub(super) async fn run(session: &Session<'_>, renderer: &Renderer) -> Result<Ve
     let load = converge(session, &subject, applications.collect());
     let mut measurements = vec![session.case(&subject, idle, case, load).await?];
     if measurements[0].complete() {
-        let case = Case {
-            id: renderer.restart,
-            title: format!(
-                "the process is killed and started again: {count} Applications reconciled"
-            ),
-            objects: count,
-            own_requests: 0,
-        };
-        measurements.extend(session.restart(&subject, idle, case).await?);
+        let restarted = session
+            .restart(&subject, idle, renderer.restart, count)
+            .await?;
+        measurements.extend(restarted);
     }
     Ok(measurements)
 }

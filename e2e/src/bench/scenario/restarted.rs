@@ -23,11 +23,20 @@ impl Session<'_> {
         &self,
         subject: &Subject,
         idle: Memory,
-        case: Case,
+        id: &'static str,
+        applications: usize,
     ) -> Result<Option<Measurement>> {
         if !self.engine.is_ours() {
             return Ok(None);
         }
+        let case = Case {
+            id,
+            title: format!(
+                "the process is killed and started again: {applications} Applications reconciled"
+            ),
+            objects: applications,
+            own_requests: 0,
+        };
         let before = Counts {
             own: None,
             renders: None,

@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -17,7 +16,7 @@ use super::super::book::Measurement;
 use super::super::load;
 use super::super::subject::Subject;
 use super::super::waiting::{Reached, Seen, statuses, until_all};
-use super::stream;
+use super::stream::{self, Status};
 use super::{Case, Outcome, Scenario, Session};
 use crate::process::{Part, Program, until_ready};
 use crate::stack::Which;
@@ -78,28 +77,6 @@ struct SourceKind {
     /// Its key below `spec`.
     key: &'static str,
     server: Option<&'static str>,
-}
-
-/// What is read of an EventSource.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(default)]
-struct Status {
-    conditions: Vec<Condition>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(default)]
-struct Condition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
-}
-
-impl Status {
-    fn holds(&self, kind: &str) -> bool {
-        let mut conditions = self.conditions.iter();
-        conditions.any(|one| one.kind == kind && one.status == "True")
-    }
 }
 
 /// The servers that are on this machine, by their program: `HOST:PORT`.

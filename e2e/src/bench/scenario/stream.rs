@@ -15,6 +15,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -341,4 +342,27 @@ pub(super) fn sensor(name: &str, events: &[&str], sink: &str, at_least_once: boo
     });
     let spec = json!({"dependencies": dependencies, "triggers": [trigger]});
     object("Sensor", name, &spec)
+}
+
+/// What is read of an EventSource or a Sensor.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(super) struct Status {
+    conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+impl Status {
+    /// Whether a condition is True.
+    pub(super) fn holds(&self, kind: &str) -> bool {
+        let mut conditions = self.conditions.iter();
+        conditions.any(|one| one.kind == kind && one.status == "True")
+    }
 }
