@@ -109,6 +109,9 @@ impl Pulsar {
                 "dbStorage_writeCacheMaxSizeMb=32",
                 "dbStorage_readAheadCacheMaxSizeMb=16",
                 "dbStorage_rocksDB_blockCacheSize=8388608",
+                // Otherwise it only reads on a disk that is 95 % full, however large the rest is.
+                "diskUsageThreshold=0.999",
+                "diskUsageWarnThreshold=0.999",
             ]
             .map(str::to_owned),
         );
