@@ -136,6 +136,7 @@ async fn complete(receiver: &Receiver, events: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "the count is for a person to read")]
 async fn no_event_is_lost_while_processes_and_the_bus_are_killed() {
     let Some(nats) = Nats::start().await else {
         return;

@@ -103,7 +103,7 @@ pub async fn run(plan: &Plan) -> Result<()> {
                 engine = engine.name(),
                 "starting"
             );
-            match measure(plan, *scenario, engine).await {
+            match Box::pin(measure(plan, *scenario, engine)).await {
                 Ok(found) => measurements.extend(found),
                 Err(error) => {
                     tracing::error!(

@@ -190,12 +190,15 @@ impl GitFile {
                     ..Login::default()
                 })
             }
-            Keys::Ssh(key) => Some(self.ssh_login(secrets.needed_secret(namespace, key).await?)),
+            Keys::Ssh(key) => {
+                let secret = secrets.needed_secret(namespace, key).await?;
+                Some(self.ssh_login(&secret))
+            }
         })
     }
 
     /// A key, and the server's own keys in the lines behind it.
-    fn ssh_login(&self, secret: SecretString) -> Login {
+    fn ssh_login(&self, secret: &SecretString) -> Login {
         let text = secret.expose_secret();
         let end = text.rfind("-----END ").map_or(0, |at| {
             text[at..].find('\n').map_or(text.len(), |line| at + line)
@@ -204,7 +207,7 @@ impl GitFile {
         let server = SshUrl::parse(&self.url).map(|url| url.known_as());
         let server = server.unwrap_or_default();
         let known = host_keys(lines).into_iter();
-        let known: String = known.map(|key| format!("{server} {key}\n")).collect();
+        let known: Vec<String> = known.map(|key| format!("{server} {key}")).collect();
         Login {
             // Without an end there is no key; then the client says so.
             ssh_key: Some(if end == 0 {
@@ -212,7 +215,7 @@ impl GitFile {
             } else {
                 key.to_owned().into()
             }),
-            known_hosts: Some(Arc::from(known)),
+            known_hosts: Some(Arc::from(known.join("\n"))),
             insecure: self.any_host_key,
             ..Login::default()
         }
