@@ -87,16 +87,17 @@ impl Bus {
     /// Lets an existing stream have more consumers than the server's own limit. Servers without such a limit refuse the
     /// change, and are not asked for it.
     async fn raise_consumers(&self, stream: &Stream) {
-        if !self.client.is_server_compatible(2, 15, 0) {
+        let is_raised = stream.cached_info().config.max_consumers > 0;
+        if is_raised || !self.client.is_server_compatible(2, 15, 0) {
             return;
         }
-        let current = match stream.get_info().await {
-            Ok(info) if info.config.max_consumers <= 0 => info.config,
-            _ => return,
+        // Again, because the settings may have changed it.
+        let Ok(current) = stream.get_info().await else {
+            return;
         };
         let raised = Config {
             max_consumers: CONSUMERS,
-            ..current
+            ..current.config
         };
         if let Err(error) = self.context.update_stream(&raised).await {
             let stream = raised.name;

@@ -143,25 +143,39 @@ impl Route {
 /// Sockets as the guarded client opens them.
 pub(super) type Sockets = HttpConnector<ConnectorResolver>;
 
+/// Opens connections to a server; [`in_time`] makes one.
+pub(super) trait Connector:
+    Service<
+        Uri,
+        Response: Connection + Read + Write + Send + Unpin + 'static,
+        Error = BoxError,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<C> Connector for C where
+    C: Service<
+            Uri,
+            Response: Connection + Read + Write + Send + Unpin + 'static,
+            Error = BoxError,
+            Future: Send + 'static,
+        > + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// A connector that asks an `http` or `https` proxy to connect. The name of the server is the proxy's to resolve.
 pub(super) fn tunnel(
     proxy: &ProxyAddress,
     config: &Config,
     sockets: Sockets,
-) -> Result<
-    impl Service<
-        Uri,
-        Response: Connection + Read + Write + Send + Unpin + 'static,
-        Error = BoxError,
-        Future: Send + 'static,
-    >
-    + Clone
-    + Send
-    + Sync
-    + 'static
-    + use<>,
-    GuardError,
-> {
+) -> Result<impl Connector + use<>, GuardError> {
     let place = proxy.place()?;
     // The proxy is no API server: it gets neither the certificate of the client, nor the server's name for its own.
     let mut trust = Config::new(place.clone());
@@ -179,20 +193,7 @@ pub(super) fn tunnel(
 pub(super) fn socks(
     proxy: &ProxyAddress,
     sockets: Sockets,
-) -> Result<
-    impl Service<
-        Uri,
-        Response: Connection + Read + Write + Send + Unpin + 'static,
-        Error = BoxError,
-        Future: Send + 'static,
-    >
-    + Clone
-    + Send
-    + Sync
-    + 'static
-    + use<>,
-    GuardError,
-> {
+) -> Result<impl Connector + use<>, GuardError> {
     let mut socks = SocksV5::new(proxy.place()?, sockets);
     if let Some((user, password)) = proxy.login()? {
         socks = socks.with_auth(user, password);
@@ -206,17 +207,10 @@ fn basic(user: &str, password: &str) -> Result<HeaderValue, ProxyError> {
 }
 
 /// A proxy that accepts the connection and then says nothing would hold it for ever.
-fn in_time<C>(
-    connector: C,
-) -> impl Service<Uri, Response = C::Response, Error = BoxError, Future: Send + 'static>
-+ Clone
-+ Send
-+ Sync
-+ 'static
-+ use<C>
+fn in_time<C>(connector: C) -> impl Connector + use<C>
 where
     C: Service<Uri, Error: Into<BoxError>, Future: Send + 'static> + Clone + Send + Sync + 'static,
-    C::Response: Send + 'static,
+    C::Response: Connection + Read + Write + Send + Unpin + 'static,
 {
     let connector = connector.map_request(with_port).map_err(C::Error::into);
     connector.map_future(|opening| async {

@@ -229,11 +229,9 @@ pub(crate) fn observe_checked(
     templates(sources, &key.namespace, &spec)?;
     let selector = Selector::try_from(&spec.selector)
         .map_err(|error| FieldError::new("spec.selector", error.to_string()))?;
-    let (replica_sets, released) = sources
-        .replica_sets
-        .tagged(root.uid())
+    let sets = values(sources.replica_sets.tagged(root.uid()));
+    let (replica_sets, released) = sets
         .into_iter()
-        .map(|(_, set)| set)
         .partition(|set| selector.matches(&set.labels));
     let orphans = if root.is_deleting() {
         Vec::new()

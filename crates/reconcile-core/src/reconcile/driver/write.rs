@@ -188,13 +188,11 @@ fn is_plainly_as_patched<K: Kind>(before: &Root<K>, written: &Root<K>, body: &Va
 
 /// The text of an object after a merge patch, whose members that are no objects replace what is there unread.
 fn merged_text(object: &str, patch: &Value) -> Option<String> {
-    let mut members: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = BTreeMap::new();
     let parsed: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(object).ok()?;
-    members.extend(
-        parsed
-            .into_iter()
-            .map(|(key, raw)| (key, Cow::Borrowed(raw))),
-    );
+    let members = parsed
+        .into_iter()
+        .map(|(key, raw)| (key, Cow::Borrowed(raw)));
+    let mut members: BTreeMap<_, _> = members.collect();
     for (key, change) in patch.as_object()? {
         let old = members.remove(key.as_str());
         let new = match change {
@@ -213,12 +211,12 @@ fn merged_text(object: &str, patch: &Value) -> Option<String> {
 }
 
 fn is_same_metadata(before: &ObjectMeta, written: &ObjectMeta) -> bool {
-    let labels = [before, written].map(|meta| meta.labels.iter().flatten());
-    let finalizers = [before, written].map(|meta| meta.finalizers.iter().flatten());
-    let [labels_before, labels_now] = labels;
-    let [finalizers_before, finalizers_now] = finalizers;
-    labels_before.eq(labels_now)
-        && finalizers_before.eq(finalizers_now)
+    let (labels, finalizers) = (
+        before.labels.iter().flatten(),
+        before.finalizers.iter().flatten(),
+    );
+    labels.eq(written.labels.iter().flatten())
+        && finalizers.eq(written.finalizers.iter().flatten())
         && annotations(before).eq(annotations(written))
         && before.deletion_timestamp == written.deletion_timestamp
 }

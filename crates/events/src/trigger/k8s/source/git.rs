@@ -80,6 +80,32 @@ enum Keys {
     Ssh(KeySelector),
 }
 
+impl Keys {
+    /// Those of the artifact at `path`, for a URL by ssh or by http.
+    fn check(path: &str, artifact: &GitArtifact, is_ssh: bool) -> Result<Self, FieldError> {
+        let wrong = |field: &str, message: &str| {
+            FieldError::new(format!("{path}.{field}"), message.to_owned())
+        };
+        match (is_ssh, &artifact.creds, &artifact.ssh_key_secret) {
+            (true, None, Some(key)) => Ok(Self::Ssh(key.clone())),
+            (true, Some(_), _) => Err(wrong("creds", "are for http and https; use sshKeySecret")),
+            (true, None, None) => Err(wrong("sshKeySecret", "must be set for ssh")),
+            (false, Some(creds), _) => {
+                let part = |field: &str, key: &Option<KeySelector>| {
+                    let missing = || wrong(&format!("creds.{field}"), "must be set");
+                    key.clone().ok_or_else(missing)
+                };
+                Ok(Self::Basic {
+                    username: part("username", &creds.username)?,
+                    password: part("password", &creds.password)?,
+                })
+            }
+            (false, None, Some(_)) => Err(wrong("sshKeySecret", "is for ssh; use creds")),
+            (false, None, None) => Ok(Self::None),
+        }
+    }
+}
+
 /// A file of a repository.
 pub(in crate::trigger) struct GitFile {
     url: String,
@@ -127,28 +153,7 @@ impl GitFile {
         }
         let url = url.trim().to_owned();
         plain_path(&artifact.file_path).map_err(|error| wrong("filePath", &error.to_string()))?;
-        let keys = match (&artifact.creds, &artifact.ssh_key_secret) {
-            _ if SshUrl::parse(&url).is_some() => match (&artifact.creds, &artifact.ssh_key_secret)
-            {
-                (None, Some(key)) => Keys::Ssh(key.clone()),
-                (Some(_), _) => {
-                    return Err(wrong("creds", "are for http and https; use sshKeySecret"));
-                }
-                (None, None) => return Err(wrong("sshKeySecret", "must be set for ssh")),
-            },
-            (Some(creds), _) => {
-                let part = |field: &str, key: &Option<KeySelector>| {
-                    let missing = || wrong(&format!("creds.{field}"), "must be set");
-                    key.clone().ok_or_else(missing)
-                };
-                Keys::Basic {
-                    username: part("username", &creds.username)?,
-                    password: part("password", &creds.password)?,
-                }
-            }
-            (None, Some(_)) => return Err(wrong("sshKeySecret", "is for ssh; use creds")),
-            (None, None) => Keys::None,
-        };
+        let keys = Keys::check(path, artifact, SshUrl::parse(&url).is_some())?;
         let (field, revision) = revision(artifact);
         if !(is_ref_name(&revision) || (field == "ref" && is_commit_id(&revision))) {
             let message = match field {
