@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::super::book::Measurement;
-use super::stream::{self, AT_ONCE, Deployed, Feed, Sender};
+use super::feed::Feed;
+use super::stream::{self, AT_ONCE, Call, Deployed, Sender};
 use super::{Case, Outcome, Scenario, Session};
 
 /// Seconds of the load at a fixed rate.
@@ -56,7 +57,7 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
         objects: count,
         own_requests: 0,
     };
-    let load = from_bus(&feed, &sender, count, &["call"]);
+    let load = feed.deliver(count, &["call"]);
     let trigger = session.case(&subject, idle, case, load).await?;
 
     let count = count * MORE;
@@ -106,20 +107,6 @@ async fn accepted(sender: &Sender, count: usize) -> Result<Outcome> {
     Ok(stream::accepted(&sender.sink, start.elapsed()))
 }
 
-/// As fast as the bus stores them, until everything has arrived at the target.
-pub(super) async fn from_bus(
-    feed: &Feed,
-    sender: &Sender,
-    count: usize,
-    names: &[&str],
-) -> Result<Outcome> {
-    let load = names.join("-");
-    sender.sink.begin(&load, count);
-    let start = Instant::now();
-    feed.store(&load, count, names).await?;
-    Ok(stream::outcome(&sender.sink, start, start.elapsed()).await)
-}
-
 /// Sends all events, 64 at once.
 async fn send_all(sender: &Sender, load: &'static str, count: usize) {
     let next = Arc::new(AtomicUsize::new(0));
@@ -144,9 +131,15 @@ fn pipeline(nats: &str, port: u16, sink: &str) -> [Value; 3] {
     let webhook = json!({
         "call": stream::endpoint(port, "call"), "unread": stream::endpoint(port, "unread"),
     });
+    let call = Call {
+        source: "bench",
+        events: &["call"],
+        sink,
+        at_least_once: false,
+    };
     [
         stream::bus(nats),
         stream::object("EventSource", "bench", &json!({"webhook": webhook})),
-        stream::sensor("bench", &["call"], sink, false),
+        stream::sensor("bench", &call),
     ]
 }

@@ -13,7 +13,7 @@ use super::super::book::{Measurement, Memory};
 use super::super::load;
 use super::super::subject::Subject;
 use super::super::waiting::{Seen, statuses, until_all};
-use super::stream::{self, Deployed, Status};
+use super::stream::{self, Call, Deployed, Status, is_deployed};
 use super::{Case, Outcome, Scenario, Session};
 use crate::stack::Which;
 
@@ -68,24 +68,16 @@ impl Fleet {
         (0..self.sensors)
             .map(|index| {
                 let source = format!("{prefix}-{:05}", index % sources.max(1));
-                let dependency =
-                    json!({"name": "event", "eventSourceName": source, "eventName": "event"});
-                let call = json!({"url": sink, "method": "POST", "payload": [
-                    {"src": {"dependencyName": "event", "dataKey": "body.id"}, "dest": "id"},
-                ]});
-                let spec = json!({
-                    "dependencies": [dependency],
-                    "triggers": [{"template": {"name": "call", "http": call}}],
-                });
-                stream::object("Sensor", &format!("{}-{index:05}", self.prefix), &spec)
+                let call = Call {
+                    source: &source,
+                    events: &["event"],
+                    sink,
+                    at_least_once: false,
+                };
+                stream::sensor(&format!("{}-{index:05}", self.prefix), &call)
             })
             .collect()
     }
-}
-
-fn is_deployed(object: &Seen<Status>) -> bool {
-    let mut status = object.status.iter();
-    status.any(|status| status.holds("Deployed"))
 }
 
 pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {

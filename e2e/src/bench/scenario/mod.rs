@@ -4,6 +4,7 @@ mod analyses;
 mod contents;
 mod drift;
 mod events;
+mod feed;
 mod fleet;
 mod gitops;
 mod large;

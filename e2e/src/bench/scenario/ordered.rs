@@ -5,8 +5,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::super::book::Measurement;
-use super::events::from_bus;
-use super::stream::{self, Deployed, Feed};
+use super::feed::Feed;
+use super::stream::{self, Call, Deployed};
 use super::{Case, Scenario, Session};
 
 /// Events, or pairs of them, when nothing else is asked for.
@@ -28,7 +28,7 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
         objects: count,
         own_requests: 0,
     };
-    let load = from_bus(&feed, &single, count, &["single"]);
+    let load = feed.deliver(count, &["single"]);
     let ordered = session.case(&subject, idle, case, load).await?;
     let case = Case {
         id: "events-pairs",
@@ -36,7 +36,7 @@ pub(super) async fn run(session: &Session<'_>) -> Result<Vec<Measurement>> {
         objects: count,
         own_requests: 0,
     };
-    let load = from_bus(&feed, &second, count, &["first", "second"]);
+    let load = feed.deliver(count, &["first", "second"]);
     let pairs = session.case(&subject, idle, case, load).await?;
     Ok(vec![ordered, pairs])
 }
@@ -47,10 +47,19 @@ fn pipeline(nats: &str, port: u16, sink: &str) -> [Value; 4] {
     let webhook = json!({
         "single": endpoint("single"), "first": endpoint("first"), "second": endpoint("second"),
     });
+    let sensor = |name: &str, events: &[&str]| {
+        let call = Call {
+            source: "bench",
+            events,
+            sink,
+            at_least_once: true,
+        };
+        stream::sensor(name, &call)
+    };
     [
         stream::bus(nats),
         stream::object("EventSource", "bench", &json!({"webhook": webhook})),
-        stream::sensor("single", &["single"], sink, true),
-        stream::sensor("pairs", &["first", "second"], sink, true),
+        sensor("single", &["single"]),
+        sensor("pairs", &["first", "second"]),
     ]
 }

@@ -16,7 +16,7 @@ use super::super::book::Measurement;
 use super::super::load;
 use super::super::subject::Subject;
 use super::super::waiting::{Reached, Seen, statuses, until_all};
-use super::stream::{self, Status};
+use super::stream::{self, Status, is_deployed};
 use super::{Case, Outcome, Scenario, Session};
 use crate::process::{Part, Program, until_ready};
 use crate::stack::Which;
@@ -230,17 +230,14 @@ async fn deployed(
     let client = session.bed.client()?;
     let namespace = Which::Events.namespace();
     let api = statuses::<Status>(client, namespace, "EventSource", "eventsources");
-    let reached = |source: &Seen<Status>| {
-        let status = source.status.as_ref();
-        source.name_any().starts_with(kind.case)
-            && status.is_some_and(|status| status.holds("Deployed"))
-    };
+    let reached =
+        |source: &Seen<Status>| source.name_any().starts_with(kind.case) && is_deployed(source);
     until_all(api, count, start, session.plan.deadline, subject, reached).await
 }
 
 /// One event of a kind.
 fn entry(key: &str, address: &str, index: usize, port: u16) -> Value {
-    let endpoint = json!({"port": port.to_string(), "endpoint": "/bench", "method": "POST"});
+    let endpoint = stream::endpoint(port, "bench");
     match key {
         "webhook" => endpoint,
         "github" => json!({

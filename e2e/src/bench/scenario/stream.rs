@@ -1,15 +1,11 @@
-//! What loads of events have in common: a process with bus, source and sensors, requests to its webhook, events that
-//! are put on the bus directly, and the count of what arrives.
+//! What loads of events have in common: a process with bus, source and sensors, requests to its webhook, and the
+//! count of what arrives.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use async_nats::HeaderMap;
-use async_nats::jetstream;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
@@ -21,14 +17,13 @@ use tokio::time::Instant;
 
 use super::super::book::{Latency, Memory, Stream};
 use super::super::subject::{Subject, WEBHOOK_PORT};
+use super::super::waiting::Seen;
 use super::sink::{Count, Sink};
 use super::{Outcome, Scenario, Session};
 use crate::stack::Which;
 
 /// Requests under way at full speed.
 pub(super) const AT_ONCE: usize = 64;
-/// Messages under way to the bus.
-const UNDER_WAY: usize = 256;
 /// Longest time until a new EventSource and Sensor pass their first event.
 const WARM: Duration = Duration::from_secs(90);
 /// An event counts as lost when nothing at all arrived for so long.
@@ -36,12 +31,12 @@ const QUIET: Duration = Duration::from_secs(15);
 /// How long to look for doubled events after everything has arrived.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Longest wait for an answer of the webhook, or of the bus.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
 /// Bytes of an event besides its id.
 const PADDING: usize = 200;
 
 /// The payload of an event of a load.
-fn payload(load: &str, index: usize) -> String {
+pub(super) fn payload(load: &str, index: usize) -> String {
     let mut text = String::with_capacity(PADDING + 64);
     let _ = write!(
         text,
@@ -87,77 +82,6 @@ impl Sender {
             Ok(None) | Err(_) => false,
         }
     }
-}
-
-/// Puts events on the bus in one order, as a source would, without a source.
-pub(super) struct Feed {
-    bus: jetstream::Context,
-    sink: Arc<Sink>,
-}
-
-impl Feed {
-    /// Connects to the bus of the bed.
-    pub(super) async fn connect(session: &Session<'_>, sink: Arc<Sink>) -> Result<Self> {
-        let client = async_nats::connect(&session.bed.nats()?.url).await?;
-        Ok(Self {
-            bus: jetstream::new(client),
-            sink,
-        })
-    }
-
-    /// Stores the events of a load: of every index one event of each name, in this order. The id that arrives is that of
-    /// the last name. Returns when the bus has stored all.
-    pub(super) async fn store(&self, load: &str, count: usize, names: &[&str]) -> Result<()> {
-        let mut under_way = std::collections::VecDeque::with_capacity(UNDER_WAY);
-        for index in 0..count {
-            self.sink.sending(index);
-            for (place, name) in names.iter().enumerate() {
-                let last = place + 1 == names.len();
-                let body = cloud_event(&format!("{load}-{name}-{index}"), name, load, index);
-                let mut headers = HeaderMap::new();
-                headers.insert("Argo-Events-Namespace", Which::Events.namespace());
-                let subject = format!("default.bench.{name}");
-                let stored = self
-                    .bus
-                    .publish_with_headers(subject, headers, body.into())
-                    .await?;
-                under_way.push_back((last.then_some(index), stored));
-            }
-            while under_way.len() >= UNDER_WAY {
-                self.stored(under_way.pop_front()).await?;
-            }
-        }
-        while let Some(first) = under_way.pop_front() {
-            self.stored(Some(first)).await?;
-        }
-        Ok(())
-    }
-
-    async fn stored(
-        &self,
-        message: Option<(Option<usize>, jetstream::context::PublishAckFuture)>,
-    ) -> Result<()> {
-        if let Some((index, stored)) = message {
-            let answer = tokio::time::timeout(ANSWER, stored.into_future()).await;
-            answer.context("the bus did not answer")??;
-            if let Some(index) = index {
-                self.sink.accepted(index);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A webhook's event as it is on the bus.
-fn cloud_event(id: &str, name: &str, load: &str, index: usize) -> String {
-    let body: Value = serde_json::from_str(&payload(load, index)).unwrap_or_default();
-    let data = json!({"header": {"Content-Type": ["application/json"]}, "body": body});
-    json!({
-        "specversion": "1.0", "id": id, "source": "bench", "type": "webhook", "subject": name,
-        "datacontenttype": "application/json", "time": "2026-01-01T00:00:00Z",
-        "data_base64": STANDARD.encode(data.to_string()),
-    })
-    .to_string()
 }
 
 /// A process with bus, source and sensors, and the target of their calls.
@@ -327,18 +251,28 @@ pub(super) fn endpoint(port: u16, name: &str) -> Value {
     json!({"port": port.to_string(), "endpoint": format!("/{name}"), "method": "POST"})
 }
 
-/// A Sensor that calls the target once for each event, or set of one event each, of these names. The id that is sent is
-/// that of the last.
-pub(super) fn sensor(name: &str, events: &[&str], sink: &str, at_least_once: bool) -> Value {
-    let dependencies: Vec<Value> = events
-        .iter()
-        .map(|event| json!({"name": event, "eventSourceName": "bench", "eventName": event}))
-        .collect();
-    let payload =
-        json!([{"src": {"dependencyName": events.last(), "dataKey": "body.id"}, "dest": "id"}]);
-    let call = json!({"url": sink, "method": "POST", "payload": payload});
+/// What a Sensor of a load reads, and where it calls.
+pub(super) struct Call<'a> {
+    /// EventSource of the events.
+    pub(super) source: &'a str,
+    /// Names of the events; one of each makes a set.
+    pub(super) events: &'a [&'a str],
+    /// URL of the target.
+    pub(super) sink: &'a str,
+    /// Whether the order of the calls matters.
+    pub(super) at_least_once: bool,
+}
+
+/// A Sensor that calls the target once for each event, or set of one event each. The id that is sent is that of the last.
+pub(super) fn sensor(name: &str, call: &Call<'_>) -> Value {
+    let dependency =
+        |event: &&str| json!({"name": event, "eventSourceName": call.source, "eventName": event});
+    let dependencies: Vec<Value> = call.events.iter().map(dependency).collect();
+    let last = call.events.last();
+    let payload = json!([{"src": {"dependencyName": last, "dataKey": "body.id"}, "dest": "id"}]);
+    let http = json!({"url": call.sink, "method": "POST", "payload": payload});
     let trigger = json!({
-        "atLeastOnce": at_least_once, "template": {"name": "call", "http": call},
+        "atLeastOnce": call.at_least_once, "template": {"name": "call", "http": http},
     });
     let spec = json!({"dependencies": dependencies, "triggers": [trigger]});
     object("Sensor", name, &spec)
@@ -361,8 +295,14 @@ struct Condition {
 
 impl Status {
     /// Whether a condition is True.
-    pub(super) fn holds(&self, kind: &str) -> bool {
+    fn holds(&self, kind: &str) -> bool {
         let mut conditions = self.conditions.iter();
         conditions.any(|one| one.kind == kind && one.status == "True")
     }
+}
+
+/// Whether an EventSource or a Sensor is Deployed.
+pub(super) fn is_deployed(object: &Seen<Status>) -> bool {
+    let mut status = object.status.iter();
+    status.any(|status| status.holds("Deployed"))
 }
